@@ -1,0 +1,54 @@
+"""The errors that end a command. Each says the thing, then the mend; `exit_codes` maps them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from runner.core.problem import Problem
+
+
+class RunnerError(Exception):
+    """A known way for a command to end; its text is for the operator."""
+
+
+class UsageError(RunnerError):
+    """Options or names that cannot be meant (exit 2)."""
+
+
+class ManifestInvalid(RunnerError):
+    """The manifest has problems (exit 3); `problems` are shown, not this text."""
+
+    def __init__(self, problems: Sequence[Problem]) -> None:
+        super().__init__(f"the manifest has {len(problems)} problem(s)")
+        self.problems = tuple(problems)
+
+
+class GatewayError(RunnerError):
+    """Something between us and the gateway; exit 4 before the first frame, 5 after it.
+
+    `environment` and `url` (shown without user info and query) say where, `what` what was seen,
+    `check` what to look at next.
+    """
+
+    def __init__(self, *, environment: str, url: str, what: str, check: str) -> None:
+        super().__init__(f"environment {environment}: {what} ({url}); {check}")
+        self.environment = environment
+        self.url = url
+        self.what = what
+        self.check = check
+
+
+class LookUpFailed(GatewayError):
+    """A look-up whose retries are used up; concerns one interaction only."""
+
+
+class Stopped(RunnerError):
+    """A rule of the run ended it early (exit 5, or 4 if nothing was sent)."""
+
+
+class StorageError(RunnerError):
+    """Journal or report could not be written or is not to be trusted (exit 74)."""
+
+
+class Locked(RunnerError):
+    """Another run holds the journal's lock (exit 75)."""

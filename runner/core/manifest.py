@@ -1,0 +1,159 @@
+"""The manifest as frozen values, once it has been loaded, checked and resolved.
+
+Names follow manifest.md. Durations are floats in seconds (`_s`), rates are per second.
+Of `environments` only the chosen one is here; secrets are wrapped in `Secret`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from runner.core.media import MediaMatrix
+
+
+class Secret:
+    """A text that never shows itself: not in `repr`, `str`, formats, logs or tracebacks."""
+
+    __slots__ = ("_text",)
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+
+    def reveal(self) -> str:
+        """Return the plain text; call it only where the text is put on the wire."""
+        return self._text
+
+    def __repr__(self) -> str:
+        return "Secret(…)"
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Secret) and other._text == self._text
+
+    def __hash__(self) -> int:
+        return hash(self._text)
+
+    def __reduce__(self) -> str | tuple[object, ...]:
+        raise TypeError("a secret is not serialised")
+
+
+class Driver(StrEnum):
+    """Which gateway adapter carries the transfers out."""
+
+    INTERACTION_WEBSOCKET = "interaction-websocket"
+    SIMULATOR = "simulator"
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoints:
+    """Where the gateway is reached; all absolute URLs."""
+
+    token_url: str
+    api_url: str
+    websocket_url: str
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What the runner keeps to; `None` is unlimited (protocol.md, "The shared rate")."""
+
+    rate_per_s: float | None = None
+    burst: int = 1
+    in_flight: int = 64
+    http_rate_per_s: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SimulatorOptions:
+    """How the embedded gateway behaves: `faults` are shares (0 to 1) by fault name."""
+
+    latency_s: float = 0.02
+    seed: int = 0
+    faults: Mapping[str, float] = field(default_factory=dict)
+    ended_share: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Environment:
+    """The chosen environment. `endpoints` and credentials are None under the simulator."""
+
+    name: str
+    driver: Driver
+    gateway: str
+    limits: Limits = field(default_factory=Limits)
+    scopes: tuple[str, ...] = ("interaction:transfer", "websocket:use", "interaction:view")
+    endpoints: Endpoints | None = None
+    client_id: Secret | None = None
+    client_secret: Secret | None = None
+    ca_file: str | None = None  # absolute path
+    simulator: SimulatorOptions | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class GatewayConstraints:
+    """What a gateway can carry (manifest.md, `gateways`)."""
+
+    name: str
+    max_bandwidth_kbps: float
+    supported_codecs: tuple[str, ...]
+    max_fps: float
+    max_resolution: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Callback:
+    """An HTTP address that is told of final outcomes."""
+
+    name: str
+    url: str
+    method: str = "POST"
+    headers: Mapping[str, str] = field(default_factory=dict)
+    secret: Secret | None = None
+    on: frozenset[str] = frozenset({"transferred", "rejected", "failed", "skipped", "in_doubt"})
+    allow_private: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class RetryPolicy:
+    """`attempts` counts deliveries per media matrix, the first included."""
+
+    attempts: int = 4
+    base_s: float = 1.0
+    cap_s: float = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """How a batch is carried out (manifest.md, `policy`)."""
+
+    preflight: bool = True
+    negotiation_timeout_s: float = 10.0
+    retry: RetryPolicy = field(default_factory=RetryPolicy)
+
+
+@dataclass(frozen=True, slots=True)
+class Manifest:
+    """Everything but the transfers, which are streamed (`TransferRow`)."""
+
+    path: str  # as the user gave it
+    sha256: str  # of the manifest file's bytes
+    name: str  # the batch's name
+    environment: Environment
+    gateway: GatewayConstraints
+    callbacks: Mapping[str, Callback]
+    policy: Policy
+    labels: Mapping[str, str] = field(default_factory=dict)
+    description: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class TransferRow:
+    """One transfer of the manifest, with defaults applied and names resolved."""
+
+    key: str
+    interaction_id: str
+    destination_uri: str
+    media: tuple[MediaMatrix, ...]  # the requested matrix, then the fallbacks in order
+    callbacks: tuple[str, ...]  # names in `Manifest.callbacks`
+    source: str  # "file:line", the file relative to the manifest's folder

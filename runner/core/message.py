@@ -1,0 +1,111 @@
+"""The wire's messages: requests built, replies read (protocol.md, "Request" and "Reply")."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from runner.core.media import MediaMatrix
+
+NOTE_LIMIT = 500
+"""Characters of foreign text that a note keeps (protocol.md, "Session")."""
+
+SERVER_TEXT_LIMIT = 512
+"""Characters kept of a status or a reason (hazards.md)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One delivery: the message's id and its exact text, and what was asked for."""
+
+    message_id: str
+    text: str
+    built_at: float  # the clock's monotonic seconds
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """What the gateway answered to the delivery that bears `message_id`."""
+
+    message_id: str
+    status: str | None = None
+    code: int | None = None
+    reason: str | None = None
+    retry_after_s: float | None = None
+    media: Mapping[str, Any] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Stray:
+    """A frame that answers nothing: why, and its text, cut and made harmless."""
+
+    why: str
+    text: str
+
+
+def build_text(
+    *, message_id: str, interaction_id: str, destination_uri: str, media: MediaMatrix, timestamp: str
+) -> str:
+    """Return the request's exact text; `timestamp` is RFC 3339 in UTC with microseconds."""
+    return json.dumps(
+        {
+            "type": "interaction.transfer",
+            "id": message_id,
+            "interaction_id": interaction_id,
+            "destination_uri": destination_uri,
+            "media_matrix": media.to_json(),
+            "timestamp": timestamp,
+            "triggers": {"codec_negotiation": True, "format_verification": True},
+        },
+        separators=(",", ":"),
+    )
+
+
+def read_reply(frame: str | bytes) -> Reply | Stray:
+    """Read one frame of the gateway; whatever is no reply becomes a `Stray`, never an error."""
+    if isinstance(frame, bytes):
+        return Stray("a binary frame", harmless(repr(frame[:NOTE_LIMIT])))
+    try:
+        body = json.loads(frame)
+    except (ValueError, RecursionError):
+        return Stray("not JSON", harmless(frame))
+    if not isinstance(body, dict):
+        return Stray("not a JSON object", harmless(frame))
+    message_id, status, code = body.get("id"), body.get("status"), body.get("code")
+    if not isinstance(message_id, str):
+        return Stray("no id", harmless(frame))
+    status = harmless(status, SERVER_TEXT_LIMIT) if isinstance(status, str) else None
+    code = code if isinstance(code, int) and not isinstance(code, bool) else None
+    if status is None and code is None:
+        return Stray("neither status nor code", harmless(frame))
+    reason, media = body.get("reason"), body.get("media_matrix")
+    return Reply(
+        message_id,
+        status,
+        code,
+        harmless(reason, SERVER_TEXT_LIMIT) if isinstance(reason, str) else None,
+        _retry_after(body.get("retry_after")),
+        media if isinstance(media, dict) else None,
+    )
+
+
+def harmless(text: str, limit: int = NOTE_LIMIT) -> str:
+    r"""Cut foreign text to `limit` characters and write control characters as `\xNN`."""
+    cut = text if len(text) <= limit else text[: limit - 1] + "…"
+    if cut.isprintable():
+        return cut
+    return "".join(c if c.isprintable() else _escaped(c) for c in cut)
+
+
+def _escaped(character: str) -> str:
+    point = ord(character)
+    return f"\\x{point:02x}" if point < 0x100 else f"\\u{point:04x}"  # noqa: PLR2004
+
+
+def _retry_after(seconds: object) -> float | None:
+    if isinstance(seconds, bool) or not isinstance(seconds, int | float):
+        return None
+    return float(seconds) if math.isfinite(seconds) and seconds >= 0 else None

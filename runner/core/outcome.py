@@ -1,0 +1,46 @@
+"""What became of a transfer, and how a run ends because of it (cli.md, "Exit codes")."""
+
+from __future__ import annotations
+
+from enum import IntEnum, StrEnum
+
+
+class Outcome(StrEnum):
+    """A transfer's outcome in one run, as reports spell it."""
+
+    TRANSFERRED = "transferred"
+    REJECTED = "rejected"
+    FAILED = "failed"
+    SKIPPED = "skipped"
+    IN_DOUBT = "in_doubt"
+    UNATTEMPTED = "unattempted"
+    UNCHANGED = "unchanged"
+
+
+class ExitCode(IntEnum):
+    """Every code that the program exits with."""
+
+    OK = 0
+    FAILURES = 1
+    USAGE = 2
+    INVALID = 3
+    UNREACHABLE = 4
+    STOPPED = 5
+    IN_DOUBT = 6
+    PENDING = 10
+    BUG = 70
+    STORAGE = 74
+    LOCKED = 75
+    HANGUP = 129
+    INTERRUPTED = 130
+    TERMINATED = 143
+
+    @property
+    def outcome(self) -> str:
+        """The name that `run.outcome` bears in reports."""
+        names = {
+            ExitCode.IN_DOUBT: "in-doubt",
+            ExitCode.HANGUP: "interrupted",
+            ExitCode.TERMINATED: "interrupted",
+        }
+        return names.get(self, self.name.lower())

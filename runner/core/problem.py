@@ -1,0 +1,49 @@
+"""What is wrong with a manifest, as values: many, positioned, each with its mend."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+
+class Severity(StrEnum):
+    """How much a problem matters: errors refuse the manifest, warnings do not."""
+
+    ERROR = "error"
+    WARNING = "warning"
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A span of one line of a file; `line` and `column` count from 1, in characters."""
+
+    file: str
+    line: int
+    column: int
+    end_column: int | None = None  # exclusive; None: a single caret
+
+    def __str__(self) -> str:
+        return f"{self.file}:{self.line}:{self.column}"
+
+
+@dataclass(frozen=True, slots=True)
+class Related:
+    """A second place that matters to a problem, and why."""
+
+    place: Place
+    note: str
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One finding: a stable code, what is wrong, where, and what to write instead.
+
+    `code` is a rule of manifest.md (R001 to R011), `S…` for the schema or `Y…` for YAML.
+    """
+
+    code: str
+    message: str
+    place: Place
+    help: str
+    severity: Severity = Severity.ERROR
+    related: tuple[Related, ...] = field(default=())
