@@ -47,3 +47,4 @@ class Problem:
     help: str
     severity: Severity = Severity.ERROR
     related: tuple[Related, ...] = field(default=())
+    hide: bool = False  # the span may be a secret: whoever shows the source line masks it
