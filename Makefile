@@ -1,0 +1,68 @@
+# make demo    one batch against the embedded gateway: no account, no network
+# make test    everything that must hold: lint, format, types, floors, tests with their coverage
+# make check   the same without the tests
+# make bench   the benchmarks
+# Variables: PYTHON (3.11 or newer), VENV, PYTEST_ARGS.
+
+VENV ?= .venv
+BIN := $(VENV)/bin
+PYTHON ?= $(shell for python in python3 python3.14 python3.13 python3.12 python3.11 python; do \
+	"$$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null \
+	&& echo "$$python" && break; done)
+INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check
+PIN = CUSTOM_COMPILE_COMMAND='make requirements' $(BIN)/pip-compile --quiet --upgrade \
+	--generate-hashes --strip-extras --allow-unsafe --no-emit-options \
+	--no-emit-index-url --no-emit-find-links --no-emit-trusted-host
+
+.PHONY: help demo test check unit bench install requirements wheel clean
+.DELETE_ON_ERROR:
+
+help:
+	@sed -n 's/^# make /make /p' Makefile
+
+# A fresh journal each time, else the second demonstration would find nothing left to do.
+demo: $(VENV)/run.stamp
+	@folder=$$(mktemp -d) && trap 'rm -rf "$$folder"' EXIT && \
+	$(BIN)/python -m runner apply manifests/demo.yaml \
+		--journal "$$folder/demo.db" --new-history --report-dir reports && \
+	echo "report: $(CURDIR)/reports/demo/latest/report.html"
+
+test: check unit
+
+check: $(VENV)/dev.stamp
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-logo
+
+unit: $(VENV)/dev.stamp
+	$(BIN)/python -m pytest --cov --cov-report=term:skip-covered $(PYTEST_ARGS)
+
+bench: $(VENV)/dev.stamp
+	@for script in benchmarks/*.py; do echo "== $$script" && $(BIN)/python "$$script" || exit 1; done
+
+install: $(VENV)/dev.stamp
+
+wheel: $(VENV)/dev.stamp
+	$(BIN)/python -m build --wheel --no-isolation
+
+# The oldest supported Python makes the pins, so that they hold for the newer ones too.
+requirements: $(VENV)/dev.stamp
+	$(PIN) --output-file requirements/run.txt pyproject.toml
+	$(PIN) --output-file requirements/dev.txt requirements/dev.in
+
+$(BIN)/python:
+	@test -n "$(PYTHON)" || { echo "no Python 3.11 or newer found; set PYTHON=…" >&2; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/run.stamp: requirements/run.txt | $(BIN)/python
+	$(INSTALL) --require-hashes -r requirements/run.txt
+	@touch $@
+
+$(VENV)/dev.stamp: requirements/dev.txt pyproject.toml | $(BIN)/python
+	$(INSTALL) --require-hashes -r requirements/dev.txt
+	$(INSTALL) --no-deps --no-build-isolation --editable .
+	@touch $@ $(VENV)/run.stamp
+
+clean:
+	rm -rf $(VENV) build dist .coverage .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
