@@ -1,0 +1,61 @@
+"""A report takes its forms, and its place on disk (cli.md, "A run leaves")."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from runner.core.errors import UsageError
+from runner.core.record import ReportSource
+from runner.report.audit import write_audit
+from runner.report.content import AuditEnd, Content, is_dry_run, survey
+from runner.report.folder import LATEST, Folder, open_folder
+from runner.report.html_form import render_html
+from runner.report.json_form import render_json
+
+Write = Callable[[str], object]
+"""Where text goes, piece by piece: a stream's `write`."""
+
+FORMATS: Mapping[str, Callable[[Content, Write], None]] = {
+    "html": render_html,
+    "json": render_json,
+}
+
+
+def render(source: ReportSource, form: str, write: Write) -> None:
+    """Write one form of a report, piece by piece. Raises `UsageError` on an unknown form."""
+    if form not in FORMATS:
+        raise UsageError(f"there is no report format {form!r}; choose of {', '.join(FORMATS)}")
+    FORMATS[form](survey(source), write)
+
+
+def write_report(source: ReportSource, root: Path) -> Path:
+    """Write a run's report folder and return its path.
+
+    A run's is `root`/BATCH/RUN and `latest` beside it points there; a dry run's is
+    `root`/BATCH/plan-ID, without audit.jsonl and without `latest`. Files that are there already
+    are replaced, each at once. Raises `StorageError`, naming the file.
+    """
+    run, name = source.run, folder_name(source)
+    with open_folder(root, run.batch, name) as folder:
+        content = survey(source, _write_audit(source, folder))
+        for file, form in (("report.json", render_json), ("report.html", render_html)):
+            with folder.writing(file) as stream:
+                form(content, stream.write)
+    if not content.dry_run:
+        with open_folder(root, run.batch) as batch:
+            batch.link(LATEST, name)
+    return folder.path
+
+
+def folder_name(source: ReportSource) -> str:
+    """Return the name of a report's folder below its batch's."""
+    run_id = source.run.id
+    return f"plan-{run_id.removeprefix('plan-')}" if is_dry_run(source) else run_id
+
+
+def _write_audit(source: ReportSource, folder: Folder) -> AuditEnd:
+    if source.audit is None:
+        return AuditEnd(0, None)
+    with folder.writing("audit.jsonl") as stream:
+        return write_audit(source, stream.write)
