@@ -1,0 +1,107 @@
+"""Source lines with their spans marked: aligned under tabs and wide characters, cut, harmless."""
+
+from __future__ import annotations
+
+import stat
+from collections.abc import Mapping
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol
+
+from rich.cells import cell_len
+
+from runner.console.text import visible_character
+
+TAB = "    "
+MASK = "••••"
+CONTEXT = 24
+"""Cells kept to the left of a span when its line has to be cut."""
+
+
+class Sources(Protocol):
+    """Where source lines come from."""
+
+    def lines(self, file: str, numbers: AbstractSet[int]) -> Mapping[int, str]:
+        """Return the wanted lines (counted from 1) that can be read; none is no error."""
+
+
+@dataclass(frozen=True, slots=True)
+class SourceFiles:
+    """Reads source lines from disk; relative paths that lead nowhere are tried in `folder` too."""
+
+    folder: Path | None = None
+
+    def lines(self, file: str, numbers: AbstractSet[int]) -> Mapping[int, str]:
+        """Read as far as the last wanted line and keep only those wanted."""
+        for path in (Path(file), *([self.folder / file] if self.folder else [])):
+            try:
+                if stat.S_ISREG(path.stat().st_mode):  # a pipe would wait or be used up
+                    return _read(path, numbers)
+            except (OSError, ValueError):  # ValueError: a null character in the path
+                continue
+        return {}
+
+
+def _read(path: Path, numbers: AbstractSet[int]) -> dict[int, str]:
+    found: dict[int, str] = {}
+    last = max(numbers, default=0)
+    with path.open(encoding="utf-8-sig", errors="replace") as lines:
+        for number, line in enumerate(lines, start=1):
+            if number in numbers:
+                found[number] = line.removesuffix("\n")
+            if number >= last:
+                break
+    return found
+
+
+@dataclass(frozen=True, slots=True)
+class Excerpt:
+    """One source line ready to be shown, and where each of its characters came to stand."""
+
+    text: str
+    _starts: tuple[int, ...] = field(repr=False)  # cell of each character, then the end's
+
+    def marker(self, column: int, end_column: int | None, sign: str) -> tuple[str, str]:
+        """Return the row beneath in two parts: spaces, then `sign` under the span, at least one."""
+        start = self._cell(column)
+        end = self._cell(end_column) if end_column is not None else self._cell(column + 1)
+        return " " * start, sign * max(1, min(end, cell_len(self.text)) - start)
+
+    def _cell(self, column: int) -> int:
+        return self._starts[min(max(column - 1, 0), len(self._starts) - 1)]
+
+
+def excerpt(line: str, *, width: int, focus: int = 1, hide_from: int | None = None) -> Excerpt:
+    """Prepare `line` for display in `width` cells around the column `focus`.
+
+    From column `hide_from` on the line is masked, for it may be a secret.
+    """
+    shown = line if hide_from is None else line[: hide_from - 1]
+    pieces = [TAB if c == "\t" else visible_character(c) for c in shown]
+    starts = [0]
+    for piece in pieces:
+        starts.append(starts[-1] + cell_len(piece))
+    if hide_from is not None:
+        pieces.append(MASK)
+        starts.append(starts[-1] + len(MASK))
+    if starts[-1] <= width:
+        return Excerpt("".join(pieces), tuple(starts))
+    return _cut(pieces, starts, width, focus)
+
+
+def _cut(pieces: list[str], starts: list[int], width: int, focus: int) -> Excerpt:
+    """Keep the pieces around `focus` that fit; an ellipsis stands for what is left out."""
+    at = starts[min(max(focus - 1, 0), len(pieces))]
+    left = max(0, min(at - CONTEXT, starts[-1] - width + 1))
+    first = next(i for i, start in enumerate(starts) if start >= left)
+    lead = "…" if first else ""
+    room = width - len(lead)
+    last = len(pieces)
+    if starts[last] - starts[first] > room:
+        last = max(i for i, start in enumerate(starts) if start - starts[first] <= room - 1)
+    tail = "…" if last < len(pieces) else ""
+    offset = len(lead) - starts[first]
+    end = starts[last] + offset
+    cells = tuple(min(max(start + offset, 0), end) for start in starts)
+    return Excerpt(lead + "".join(pieces[first:last]) + tail, cells)

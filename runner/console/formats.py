@@ -1,0 +1,94 @@
+"""Problems for programs: one JSON document, or GitHub workflow commands."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from enum import StrEnum
+from typing import Any
+
+from runner.console.diagnostics import errors_first, more
+from runner.console.text import visible
+from runner.core.problem import Place, Problem, Severity
+
+GITHUB_ANNOTATIONS = 9
+"""GitHub shows ten annotations of a step; the tenth tells how many more there are."""
+
+
+class OutputFormat(StrEnum):
+    """The choices of `--output`."""
+
+    PRETTY = "pretty"
+    JSON = "json"
+    GITHUB = "github"
+    SARIF = "sarif"
+
+
+def problems_to_json(problems: Iterable[Problem]) -> str:
+    """Return one JSON document with every problem, in ASCII."""
+    ordered = errors_first(problems)
+    errors = sum(problem.severity is Severity.ERROR for problem in ordered)
+    document = {
+        "errors": errors,
+        "warnings": len(ordered) - errors,
+        "problems": [_problem(problem) for problem in ordered],
+    }
+    return json.dumps(document, indent=2) + "\n"
+
+
+def _problem(problem: Problem) -> dict[str, Any]:
+    return {
+        "code": problem.code,
+        "severity": problem.severity.value,
+        "message": problem.message,
+        "help": problem.help,
+        **_place(problem.place),
+        "related": [{"note": r.note, **_place(r.place)} for r in problem.related],
+    }
+
+
+def _place(place: Place) -> dict[str, Any]:
+    return {
+        "file": place.file,
+        "line": place.line,
+        "column": place.column,
+        "end_column": place.end_column,
+    }
+
+
+def problems_to_github(problems: Iterable[Problem]) -> str:
+    """Return GitHub workflow commands, at most nine and one that counts the rest."""
+    ordered = errors_first(problems)
+    lines = [_annotation(problem) for problem in ordered[:GITHUB_ANNOTATIONS]]
+    if rest := ordered[GITHUB_ANNOTATIONS:]:
+        lines.append(github_command(rest[0].severity.value, more(rest), title="more problems"))
+    return "".join(f"{line}\n" for line in lines)
+
+
+def _annotation(problem: Problem) -> str:
+    place = problem.place
+    related = [f"{r.note}: {r.place}" for r in problem.related]
+    text = "\n".join([problem.message, *related, *([problem.help] if problem.help else [])])
+    return github_command(
+        problem.severity.value,
+        text,
+        file=place.file,
+        line=place.line,
+        col=place.column,
+        title=problem.code,
+    )
+
+
+def github_command(command: str, text: str, **properties: str | int) -> str:
+    """Return one workflow command on one line; what could end or extend it is escaped."""
+    named = ",".join(f"{name}={_property(str(value))}" for name, value in properties.items())
+    return f"::{command}{' ' if named else ''}{named}::{_message(text)}"
+
+
+def _message(text: str) -> str:
+    lines = (visible(line) for line in text.splitlines())
+    return "%0A".join(line.replace("%", "%25") for line in lines)
+
+
+def _property(text: str) -> str:
+    return visible(text).replace("%", "%25").replace(":", "%3A").replace(",", "%2C")

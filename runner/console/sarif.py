@@ -1,0 +1,95 @@
+"""Problems as a SARIF 2.1.0 log, for code scanning and editors (OASIS, March 2020)."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from pathlib import PurePath
+from typing import Any
+from urllib.parse import quote
+
+from runner import __version__
+from runner.console.diagnostics import errors_first
+from runner.core.problem import Place, Problem
+
+SCHEMA = (
+    "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json"
+)
+
+RULES = {
+    "R001": "A name that is used is defined",
+    "R002": "Audio and video fit the gateway's bandwidth",
+    "R003": "Every codec is supported by the gateway",
+    "R004": "Frame rate and resolution are within the gateway's bounds",
+    "R005": "No two transfers share a key or an interaction",
+    "R006": "Destination and interaction id are well formed",
+    "R007": "Secret references can be resolved, and are no plain text",
+    "R008": "The window is open or will be",
+    "R009": "A file of transfers exists, is near the manifest and has its columns",
+    "R010": "A codec's bandwidth and bit depth are possible for it",
+    "R011": "The batch can end inside its window",
+}
+"""The rules of the manifest language in a few words each (manifest, "Rules")."""
+
+
+def problems_to_sarif(problems: Iterable[Problem]) -> str:
+    """Return one SARIF log with one run; columns count characters (Unicode code points)."""
+    ordered = errors_first(problems)
+    codes = sorted({problem.code for problem in ordered})
+    driver = {
+        "name": "runner",
+        "version": __version__,
+        "rules": [{"id": code, "shortDescription": {"text": _title(code)}} for code in codes],
+    }
+    run = {
+        "tool": {"driver": driver},
+        "columnKind": "unicodeCodePoints",
+        "results": [_result(problem, codes.index(problem.code)) for problem in ordered],
+    }
+    log = {"$schema": SCHEMA, "version": "2.1.0", "runs": [run]}
+    return json.dumps(log, indent=2) + "\n"
+
+
+def _title(code: str) -> str:
+    if code in RULES:
+        return RULES[code]
+    return (
+        "The file is well-formed YAML"
+        if code.startswith("Y")
+        else "The manifest has its schema's shape"
+    )
+
+
+def _result(problem: Problem, rule_index: int) -> dict[str, Any]:
+    text = f"{problem.message}\n{problem.help}" if problem.help else problem.message
+    result: dict[str, Any] = {
+        "ruleId": problem.code,
+        "ruleIndex": rule_index,
+        "level": problem.severity.value,
+        "message": {"text": _plain(text)},
+        "locations": [_location(problem.place)],
+    }
+    if problem.related:
+        result["relatedLocations"] = [
+            {"id": n, **_location(related.place), "message": {"text": _plain(related.note)}}
+            for n, related in enumerate(problem.related)
+        ]
+    return result
+
+
+def _plain(text: str) -> str:
+    """Keep text from being read as a placeholder (SARIF 2.1.0, 3.11.5) or a link (3.11.6)."""
+    return text.replace("{", "{{").replace("}", "}}").replace("](", "] (")
+
+
+def _location(place: Place) -> dict[str, Any]:
+    region = {"startLine": place.line, "startColumn": place.column}
+    if place.end_column is not None and place.end_column > place.column:
+        region["endColumn"] = place.end_column
+    return {"physicalLocation": {"artifactLocation": {"uri": _uri(place.file)}, "region": region}}
+
+
+def _uri(file: str) -> str:
+    path = PurePath(file)
+    quoted = quote(path.as_posix().encode(errors="surrogatepass"))
+    return f"file://{quoted}" if path.is_absolute() else quoted
