@@ -1,5 +1,15 @@
 """Reports: what a run leaves for people and programs (cli.md, "A run leaves")."""
 
+from runner.report.verification import AuditFault, AuditVerdict, Tampering, verify_audit
 from runner.report.writing import FORMATS, folder_name, render, write_report
 
-__all__ = ["FORMATS", "folder_name", "render", "write_report"]
+__all__ = [
+    "FORMATS",
+    "AuditFault",
+    "AuditVerdict",
+    "Tampering",
+    "folder_name",
+    "render",
+    "verify_audit",
+    "write_report",
+]

@@ -9,9 +9,11 @@ from runner.core.errors import UsageError
 from runner.core.record import ReportSource
 from runner.report.audit import write_audit
 from runner.report.content import AuditEnd, Content, is_dry_run, survey
+from runner.report.csv_form import render_csv
 from runner.report.folder import LATEST, Folder, open_folder
 from runner.report.html_form import render_html
 from runner.report.json_form import render_json
+from runner.report.junit_form import render_junit
 
 Write = Callable[[str], object]
 """Where text goes, piece by piece: a stream's `write`."""
@@ -19,6 +21,8 @@ Write = Callable[[str], object]
 FORMATS: Mapping[str, Callable[[Content, Write], None]] = {
     "html": render_html,
     "json": render_json,
+    "junit": render_junit,
+    "csv": render_csv,
 }
 
 

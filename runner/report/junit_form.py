@@ -1,0 +1,76 @@
+"""The transfers as JUnit XML, so that a build server shows a batch as it shows tests."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from xml.sax.saxutils import escape, quoteattr
+
+from runner.core.outcome import Outcome
+from runner.core.record import TransferRecord
+from runner.core.summary import Summary
+from runner.report.content import Content
+
+_ILLEGAL = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+"""What XML 1.0 cannot hold, not even escaped (section 2.2, `Char`)."""
+
+_ELEMENTS = {
+    Outcome.REJECTED: "failure",
+    Outcome.FAILED: "failure",
+    Outcome.IN_DOUBT: "error",
+    Outcome.SKIPPED: "skipped",
+    Outcome.UNATTEMPTED: "skipped",
+    Outcome.UNCHANGED: "skipped",
+}
+
+
+def render_junit(content: Content, write: Callable[[str], object]) -> None:
+    """Write one test suite: the batch; one test case: a transfer."""
+    run, figures = content.source.run, _counts(content.summary)
+    suite = {"name": run.batch, "timestamp": run.started_at, "hostname": run.host, "id": run.id}
+    write('<?xml version="1.0" encoding="UTF-8"?>\n')
+    write(f"<testsuites{_attributes(figures)}>\n<testsuite{_attributes(suite | figures)}>\n")
+    for transfer in content.source.transfers():
+        _write_case(transfer, run.batch, write)
+    if run.explanation is not None:
+        write(f"<system-out>{escape(legal(run.explanation))}</system-out>\n")
+    write("</testsuite>\n</testsuites>\n")
+
+
+def legal(text: str) -> str:
+    """Return `text` without the characters that XML 1.0 cannot hold."""
+    return _ILLEGAL.sub("", text)
+
+
+def _counts(summary: Summary) -> dict[str, str]:
+    counts = {"failure": 0, "error": 0, "skipped": 0}
+    for outcome, element in _ELEMENTS.items():
+        counts[element] += summary.counts[outcome]
+    return {
+        "tests": str(summary.total),
+        "failures": str(counts["failure"]),
+        "errors": str(counts["error"]),
+        "skipped": str(counts["skipped"]),
+    }
+
+
+def _write_case(transfer: TransferRecord, batch: str, write: Callable[[str], object]) -> None:
+    case = {"name": transfer.key, "classname": batch, "file": transfer.source}
+    if transfer.latency_ms is not None:
+        case["time"] = f"{transfer.latency_ms / 1000:.6f}"
+    element = _ELEMENTS.get(transfer.outcome)
+    if element is None:
+        write(f"<testcase{_attributes(case)}/>\n")
+        return
+    fault = {"message": transfer.reason or transfer.outcome.value}
+    if element != "skipped":
+        fault["type"] = transfer.outcome.value
+    text = f"{transfer.interaction_id} to {transfer.destination_uri}: {transfer.outcome.value}"
+    write(
+        f"<testcase{_attributes(case)}><{element}{_attributes(fault)}>"
+        f"{escape(legal(text))}</{element}></testcase>\n"
+    )
+
+
+def _attributes(values: dict[str, str]) -> str:
+    return "".join(f" {name}={quoteattr(legal(value))}" for name, value in values.items())
