@@ -47,7 +47,12 @@ class Stray:
 
 
 def build_text(
-    *, message_id: str, interaction_id: str, destination_uri: str, media: MediaMatrix, timestamp: str
+    *,
+    message_id: str,
+    interaction_id: str,
+    destination_uri: str,
+    media: MediaMatrix,
+    timestamp: str,
 ) -> str:
     """Return the request's exact text; `timestamp` is RFC 3339 in UTC with microseconds."""
     return json.dumps(

@@ -138,8 +138,9 @@ def backoff_s(retry: RetryPolicy, n: int, *, jitter: float) -> float:
     return floor + jitter * (ceiling - floor)
 
 
-def estimate_s(*, sends: int, rate_per_s: float | None, http_rate_per_s: float | None,
-               preflight: bool) -> float | None:
+def estimate_s(
+    *, sends: int, rate_per_s: float | None, http_rate_per_s: float | None, preflight: bool
+) -> float | None:
     """Return how long `sends` transfers take by the limits alone; None where none limits them."""
     waits = [sends / rate_per_s] if rate_per_s else []
     if preflight and http_rate_per_s:

@@ -45,45 +45,47 @@ class Event(StrEnum):
     DISOWNED = "disowned"  # a person says it was not
 
 
-TABLE: Mapping[State, Mapping[Event, State]] = MappingProxyType({
-    State.READY: {
-        Event.INTENT: State.SENDING,
-        Event.DENIED: State.REJECTED,
-        Event.EXCLUDED: State.SKIPPED,
-        Event.EXHAUSTED: State.FAILED,
-        Event.SEEN: State.TRANSFERRED,
-        Event.ACCEPTED: State.TRANSFERRED,
-    },
-    State.SENDING: {
-        Event.WITHDRAWN: State.READY,
-        Event.ACCEPTED: State.TRANSFERRED,
-        Event.LIMITED: State.READY,
-        Event.UNSUITED: State.READY,
-        Event.DENIED: State.REJECTED,
-        Event.LOST: State.UNKNOWN,
-    },
-    State.UNKNOWN: {
-        Event.ACCEPTED: State.TRANSFERRED,
-        Event.SEEN: State.TRANSFERRED,
-        Event.CLEARED: State.READY,
-        Event.REPEATED: State.RESENDING,
-        Event.VOUCHED: State.TRANSFERRED,
-        Event.DISOWNED: State.FAILED,
-    },
-    State.RESENDING: {
-        Event.WITHDRAWN: State.UNKNOWN,
-        Event.ACCEPTED: State.TRANSFERRED,
-        Event.LIMITED: State.UNKNOWN,  # says nothing about the first delivery
-        Event.UNSUITED: State.READY,  # answered as the first was
-        Event.DENIED: State.REJECTED,
-        Event.LOST: State.UNKNOWN,
-    },
-    State.TRANSFERRED: {},
-    # Evidence that comes after a definite no, or after a person's word, overrides it.
-    State.REJECTED: {Event.ACCEPTED: State.TRANSFERRED, Event.SEEN: State.TRANSFERRED},
-    State.FAILED: {Event.ACCEPTED: State.TRANSFERRED, Event.SEEN: State.TRANSFERRED},
-    State.SKIPPED: {Event.ACCEPTED: State.TRANSFERRED, Event.SEEN: State.TRANSFERRED},
-})
+TABLE: Mapping[State, Mapping[Event, State]] = MappingProxyType(
+    {
+        State.READY: {
+            Event.INTENT: State.SENDING,
+            Event.DENIED: State.REJECTED,
+            Event.EXCLUDED: State.SKIPPED,
+            Event.EXHAUSTED: State.FAILED,
+            Event.SEEN: State.TRANSFERRED,
+            Event.ACCEPTED: State.TRANSFERRED,
+        },
+        State.SENDING: {
+            Event.WITHDRAWN: State.READY,
+            Event.ACCEPTED: State.TRANSFERRED,
+            Event.LIMITED: State.READY,
+            Event.UNSUITED: State.READY,
+            Event.DENIED: State.REJECTED,
+            Event.LOST: State.UNKNOWN,
+        },
+        State.UNKNOWN: {
+            Event.ACCEPTED: State.TRANSFERRED,
+            Event.SEEN: State.TRANSFERRED,
+            Event.CLEARED: State.READY,
+            Event.REPEATED: State.RESENDING,
+            Event.VOUCHED: State.TRANSFERRED,
+            Event.DISOWNED: State.FAILED,
+        },
+        State.RESENDING: {
+            Event.WITHDRAWN: State.UNKNOWN,
+            Event.ACCEPTED: State.TRANSFERRED,
+            Event.LIMITED: State.UNKNOWN,  # says nothing about the first delivery
+            Event.UNSUITED: State.READY,  # answered as the first was
+            Event.DENIED: State.REJECTED,
+            Event.LOST: State.UNKNOWN,
+        },
+        State.TRANSFERRED: {},
+        # Evidence that comes after a definite no, or after a person's word, overrides it.
+        State.REJECTED: {Event.ACCEPTED: State.TRANSFERRED, Event.SEEN: State.TRANSFERRED},
+        State.FAILED: {Event.ACCEPTED: State.TRANSFERRED, Event.SEEN: State.TRANSFERRED},
+        State.SKIPPED: {Event.ACCEPTED: State.TRANSFERRED, Event.SEEN: State.TRANSFERRED},
+    }
+)
 
 HELD = frozenset({State.SENDING, State.UNKNOWN, State.RESENDING})
 """States in which an interaction is held: no other transfer of it may begin."""
@@ -91,16 +93,18 @@ HELD = frozenset({State.SENDING, State.UNKNOWN, State.RESENDING})
 FINAL = frozenset({State.TRANSFERRED, State.REJECTED, State.FAILED, State.SKIPPED})
 """States in which a run is done with a transfer."""
 
-OUTCOMES: Mapping[State, Outcome] = MappingProxyType({
-    State.READY: Outcome.UNATTEMPTED,
-    State.SENDING: Outcome.IN_DOUBT,
-    State.UNKNOWN: Outcome.IN_DOUBT,
-    State.RESENDING: Outcome.IN_DOUBT,
-    State.TRANSFERRED: Outcome.TRANSFERRED,
-    State.REJECTED: Outcome.REJECTED,
-    State.FAILED: Outcome.FAILED,
-    State.SKIPPED: Outcome.SKIPPED,
-})
+OUTCOMES: Mapping[State, Outcome] = MappingProxyType(
+    {
+        State.READY: Outcome.UNATTEMPTED,
+        State.SENDING: Outcome.IN_DOUBT,
+        State.UNKNOWN: Outcome.IN_DOUBT,
+        State.RESENDING: Outcome.IN_DOUBT,
+        State.TRANSFERRED: Outcome.TRANSFERRED,
+        State.REJECTED: Outcome.REJECTED,
+        State.FAILED: Outcome.FAILED,
+        State.SKIPPED: Outcome.SKIPPED,
+    }
+)
 """What a run that ends with a transfer in a state reports of it."""
 
 
@@ -121,8 +125,13 @@ def step(state: State, event: Event) -> State:
         raise ImpossibleEvent(state, event) from None
 
 
-def classify(status: str | None, code: int | None, *, carried_out: frozenset[str] = frozenset(),
-             not_carried_out: frozenset[str] = frozenset()) -> Event:
+def classify(
+    status: str | None,
+    code: int | None,
+    *,
+    carried_out: frozenset[str] = frozenset(),
+    not_carried_out: frozenset[str] = frozenset(),
+) -> Event:
     """Return what a reply means (protocol.md, "Reply"), the gateway's own statuses included."""
     if code == TOO_MANY_REQUESTS:
         return Event.LIMITED
@@ -136,18 +145,20 @@ def classify(status: str | None, code: int | None, *, carried_out: frozenset[str
 
 TOO_MANY_REQUESTS = 429
 
-STATUSES: Mapping[str, Event] = MappingProxyType({
-    "codec_negotiated": Event.ACCEPTED,
-    "transfer_initiated": Event.ACCEPTED,
-    "codec_unsupported": Event.UNSUITED,
-    "rate_limited": Event.LIMITED,
-    "interaction_not_found": Event.DENIED,
-    "interaction_terminated": Event.DENIED,
-    "destination_unreachable": Event.DENIED,
-    "destination_invalid": Event.DENIED,
-    "format_invalid": Event.DENIED,
-    "bandwidth_exceeded": Event.DENIED,
-    "not_authorized": Event.DENIED,
-    "transfer_rejected": Event.DENIED,
-})
+STATUSES: Mapping[str, Event] = MappingProxyType(
+    {
+        "codec_negotiated": Event.ACCEPTED,
+        "transfer_initiated": Event.ACCEPTED,
+        "codec_unsupported": Event.UNSUITED,
+        "rate_limited": Event.LIMITED,
+        "interaction_not_found": Event.DENIED,
+        "interaction_terminated": Event.DENIED,
+        "destination_unreachable": Event.DENIED,
+        "destination_invalid": Event.DENIED,
+        "format_invalid": Event.DENIED,
+        "bandwidth_exceeded": Event.DENIED,
+        "not_authorized": Event.DENIED,
+        "transfer_rejected": Event.DENIED,
+    }
+)
 """The statuses that the protocol lists."""

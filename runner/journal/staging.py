@@ -1,0 +1,210 @@
+"""Where a manifest's rows wait, on disk, until they are planned: memory stays flat."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+import tempfile
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+from pathlib import Path
+from types import TracebackType
+
+from runner.core.manifest import TransferRow
+from runner.core.media import MediaMatrix
+from runner.core.plan import SENDS, Action, Claim, PlannedRow, Verdict, judge
+from runner.core.transfer import State
+
+CHUNK = 1000
+
+_TABLES = """
+CREATE TABLE ladders(id INTEGER PRIMARY KEY, media TEXT NOT NULL);
+CREATE TABLE rows(
+  n INTEGER PRIMARY KEY, key TEXT, interaction_id TEXT, destination_uri TEXT,
+  ladder INTEGER, callbacks TEXT, source TEXT);
+CREATE TABLE verdicts(
+  n INTEGER PRIMARY KEY, action TEXT, reason TEXT, claim INTEGER, lineage INTEGER);
+"""
+
+_REPEATS = """
+SELECT :kind, {column}, first, n FROM (
+  SELECT n, {column}, min(n) OVER (PARTITION BY {column}) AS first FROM rows
+  WHERE {column} IN (SELECT {column} FROM rows GROUP BY {column} HAVING count(*) > 1))
+WHERE n != first ORDER BY n LIMIT :limit
+"""
+
+_CLAIMS = """
+SELECT r.n, r.destination_uri, t.id, t.lineage, runs.id, runs.batch, t.key, t.destination_uri,
+       t.state
+FROM rows r
+JOIN journal.transfers t ON t.interaction_id = r.interaction_id
+JOIN journal.runs runs ON runs.no = t.run
+ORDER BY r.n, t.id
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Repetition:
+    """Two rows that share a key or an interaction; `first` and `second` are row numbers."""
+
+    kind: str  # "key" | "interaction"
+    value: str
+    first: int
+    second: int
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """Which rows may be sent: keys that match any of `only` (none: all), at most `limit`."""
+
+    only: tuple[str, ...] = ()
+    limit: int | None = None
+    again: bool = False
+
+
+class Staging:
+    """A temporary file of rows, in the order of the manifest; gone when closed."""
+
+    def __init__(self) -> None:
+        self._folder = tempfile.TemporaryDirectory(prefix="runner-")
+        self.path = Path(self._folder.name) / "staging.db"
+        self._connection = sqlite3.connect(self.path, isolation_level=None)
+        self._connection.executescript(
+            "PRAGMA journal_mode=OFF; PRAGMA synchronous=OFF; PRAGMA cache_size=-16000;" + _TABLES
+        )
+        self._connection.execute("BEGIN")
+        self._ladders: dict[tuple[MediaMatrix, ...], int] = {}
+        self._chunk: list[tuple[object, ...]] = []
+        self.count = 0
+
+    def __enter__(self) -> Staging:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        at: TracebackType | None,
+    ) -> None:
+        self._connection.close()
+        self._folder.cleanup()
+
+    def add(self, row: TransferRow) -> None:
+        """Take the next row."""
+        ladder = self._ladders.get(row.media)
+        if ladder is None:
+            ladder = self._add_ladder(row.media)
+        self._chunk.append((
+            self.count, row.key, row.interaction_id, row.destination_uri, ladder,
+            json.dumps(row.callbacks), row.source,
+        ))  # fmt: skip
+        self.count += 1
+        if len(self._chunk) >= CHUNK:
+            self._flush()
+
+    def repeats(self, limit: int) -> Sequence[Repetition]:
+        """Return rows whose key or interaction an earlier row bears, `limit` of each at most."""
+        self._flush()
+        found: list[Repetition] = []
+        for kind, column in (("key", "key"), ("interaction", "interaction_id")):
+            rows = self._connection.execute(
+                _REPEATS.format(column=column), {"kind": kind, "limit": limit}
+            )
+            found.extend(Repetition(*row) for row in rows)
+        return sorted(found, key=lambda repeat: (repeat.second, repeat.kind))
+
+    def plan(self, journal: Path | None, selection: Selection) -> None:
+        """Give every row its verdict, by the history in `journal` (None: there is none)."""
+        self._flush()
+        self._connection.execute("DELETE FROM verdicts")
+        if journal is not None:
+            self._judge_history(journal, selection.again)
+        self._connection.execute(
+            "INSERT OR IGNORE INTO verdicts SELECT n, ?, NULL, NULL, NULL FROM rows", [Action.SEND]
+        )
+        self._select(selection)
+        self._connection.execute("COMMIT")
+        self._connection.execute("BEGIN")
+
+    def counts(self) -> dict[Action, int]:
+        """Return how many rows got each action."""
+        rows = self._connection.execute("SELECT action, count(*) FROM verdicts GROUP BY action")
+        return {Action(action): count for action, count in rows}
+
+    def planned(self) -> Iterator[tuple[PlannedRow, Verdict]]:
+        """Yield every row with its verdict, in the manifest's order."""
+        rows = self._connection.execute(
+            "SELECT n, key, interaction_id, destination_uri, media, callbacks, source,"
+            " action, reason, claim, lineage"
+            " FROM rows JOIN verdicts USING (n) JOIN ladders ON ladders.id = ladder ORDER BY n"
+        )
+        for n, key, interaction_id, uri, media, callbacks, source, *verdict in rows:
+            action, reason, claim, lineage = verdict
+            row = PlannedRow(
+                n, key, interaction_id, uri, read_ladder(media), tuple(json.loads(callbacks)),
+                source, lineage,
+            )  # fmt: skip
+            yield row, Verdict(Action(action), reason, claim, lineage)
+
+    def _add_ladder(self, media: tuple[MediaMatrix, ...]) -> int:
+        ladder = self._ladders[media] = len(self._ladders)
+        self._connection.execute("INSERT INTO ladders VALUES (?, ?)", (ladder, write_ladder(media)))
+        return ladder
+
+    def _flush(self) -> None:
+        self._connection.executemany("INSERT INTO rows VALUES (?,?,?,?,?,?,?)", self._chunk)
+        self._chunk.clear()
+
+    def _judge_history(self, journal: Path, again: bool) -> None:  # noqa: FBT001 - passed on
+        self._connection.execute("COMMIT")
+        self._connection.execute("ATTACH ? AS journal", [f"{journal.absolute().as_uri()}?mode=ro"])
+        self._connection.execute("BEGIN")
+        reader = self._connection.execute(_CLAIMS)
+        verdicts = (
+            (n, v.action, v.reason, v.claim, v.lineage)
+            for (n, uri), rows in groupby(reader, key=lambda row: (row[0], row[1]))
+            for v in [judge([_claim(row) for row in rows], uri, again=again)]
+        )
+        self._connection.executemany("INSERT INTO verdicts VALUES (?,?,?,?,?)", verdicts)
+        self._connection.execute("COMMIT")
+        self._connection.execute("DETACH journal")
+        self._connection.execute("BEGIN")
+
+    def _select(self, selection: Selection) -> None:
+        """Mark what `--only` and `--limit` leave out; a doubt stays one whoever leaves it out."""
+        if selection.only:
+            matches = " OR ".join("key GLOB ?" for _ in selection.only)
+            self._connection.execute(
+                "UPDATE verdicts SET action = 'not_selected', reason = 'not selected', claim = NULL"  # noqa: S608 - the texts are bound
+                " WHERE action != 'in_doubt'"
+                f" AND n NOT IN (SELECT n FROM rows WHERE {matches})",
+                selection.only,
+            )
+        if selection.limit is not None:
+            self._connection.execute(
+                "UPDATE verdicts SET action = 'not_selected', reason = 'not selected'"
+                " WHERE n IN (SELECT n FROM verdicts WHERE action IN (?, ?)"
+                " ORDER BY n LIMIT -1 OFFSET ?)",
+                (*sorted(SENDS), selection.limit),
+            )
+
+
+def write_ladder(media: Sequence[MediaMatrix]) -> str:
+    """Return the JSON text of a requested matrix and its fallbacks."""
+    return json.dumps([matrix.to_json() for matrix in media], separators=(",", ":"))
+
+
+def read_ladder(text: str) -> tuple[MediaMatrix, ...]:
+    """Read what `write_ladder` wrote."""
+    return tuple(MediaMatrix.from_json(matrix) for matrix in json.loads(text))
+
+
+def _claim(row: Sequence[object]) -> Claim:
+    _, _, transfer_id, lineage, run_id, batch, key, destination_uri, state = row
+    assert isinstance(transfer_id, int)  # noqa: S101 - the table's type
+    assert isinstance(lineage, int)  # noqa: S101 - the table's type
+    return Claim(
+        transfer_id, lineage, str(run_id), str(batch), str(key), str(destination_uri),
+        State(str(state)),
+    )  # fmt: skip
