@@ -1,0 +1,1 @@
+"""The embedded gateway: the server's side of the interaction-transfer protocol, on loopback."""

@@ -1,0 +1,141 @@
+"""What the gateway truly did: the judge of every promise about "exactly once".
+
+In memory: a count by interaction and the latest entries. On request also a JSON Lines file that
+survives the process; a line with `effect` is an effect, one without is a frame received.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections import Counter, deque
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from runner.core.errors import StorageError
+
+_LATEST = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class Received:
+    """A request was read; `at` is seconds since the epoch."""
+
+    at: float
+    message_id: str
+    interaction_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Carried:
+    """A transfer was carried out; `seq` counts effects from 1, `at` is seconds since the epoch."""
+
+    seq: int
+    at: float
+    message_id: str
+    interaction_id: str
+    destination_uri: str
+    effect: str = "carried_out"
+
+
+class Ledger:
+    """Append-only. With a `path` it goes on where the file ends.
+
+    Raises `StorageError` when the file cannot be read or written, or is no ledger.
+    """
+
+    def __init__(self, path: Path | None = None) -> None:
+        self.effects: deque[Carried] = deque(maxlen=_LATEST)
+        self.received: deque[Received] = deque(maxlen=_LATEST)
+        self.effect_count = 0
+        self.received_count = 0
+        self._moves: Counter[str] = Counter()
+        self._path = path
+        self._file: int | None = None
+
+    def open(self) -> Iterator[Carried]:
+        """Open the file, if any, and yield its effects; to be used up before anything is added."""
+        if self._path is None:
+            return
+        try:
+            if self._path.exists():
+                _drop_torn_line(self._path)
+                for entry in read_ledger(self._path):
+                    if isinstance(entry, Carried):
+                        self._count(entry)
+                        yield entry
+                    else:
+                        self.received_count += 1
+            self._file = os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+        except OSError as error:
+            raise self._unusable(error) from error
+
+    def close(self) -> None:
+        """Close the file; nothing can be added to it any more."""
+        if self._file is not None:
+            os.close(self._file)
+            self._file = None
+
+    def moves(self) -> Counter[str]:
+        """Return how often each interaction was moved, over the whole ledger."""
+        return Counter(self._moves)
+
+    def add_received(self, message_id: str, interaction_id: str, at: float) -> None:
+        """Note a request that was read."""
+        entry = Received(at, message_id, interaction_id)
+        self._write(entry)
+        self.received.append(entry)
+        self.received_count += 1
+
+    def add_effect(
+        self, message_id: str, interaction_id: str, destination_uri: str, at: float
+    ) -> None:
+        """Note an effect; once this returns it survives the end of the process."""
+        seq = self.effect_count + 1
+        entry = Carried(seq, at, message_id, interaction_id, destination_uri)
+        self._write(entry)
+        self._count(entry)
+
+    def _count(self, entry: Carried) -> None:
+        self.effects.append(entry)
+        self.effect_count = entry.seq
+        self._moves[entry.interaction_id] += 1
+
+    def _write(self, entry: Carried | Received) -> None:
+        if self._file is None:
+            return
+        line = json.dumps(asdict(entry), separators=(",", ":")).encode() + b"\n"
+        try:
+            written = os.write(self._file, line)
+        except OSError as error:
+            raise self._unusable(error) from error
+        if written != len(line):
+            raise StorageError(f"ledger {self._path}: a line was cut short; free disk space")
+
+    def _unusable(self, error: OSError) -> StorageError:
+        return StorageError(f"ledger {self._path}: {error.strerror}; name a writable file")
+
+
+def read_ledger(path: Path) -> Iterator[Carried | Received]:
+    """Stream a ledger file's entries; raises `StorageError` at a line that is none."""
+    with path.open(encoding="utf-8") as lines:
+        for number, line in enumerate(lines, start=1):
+            try:
+                fields: dict[str, Any] = json.loads(line)
+                yield Carried(**fields) if "effect" in fields else Received(**fields)
+            except (ValueError, TypeError) as error:
+                advice = "name a new file or mend the line"
+                raise StorageError(f"{path}:{number}: no entry of a ledger; {advice}") from error
+
+
+def _drop_torn_line(path: Path) -> None:
+    """Cut a last line that a kill left unfinished: its reply has never gone out."""
+    with path.open("rb+") as file:
+        end = file.seek(0, os.SEEK_END)
+        start = max(0, end - 65_536)
+        file.seek(start)
+        tail = file.read()
+        if tail and not tail.endswith(b"\n"):
+            file.truncate(start + tail.rfind(b"\n") + 1)
