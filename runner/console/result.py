@@ -1,0 +1,94 @@
+"""How a run ended, as values for its result on stdout (command line, "Exit codes")."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from runner.console.progress import outcome_counts
+from runner.core.outcome import ExitCode, Outcome
+from runner.core.record import PlanFigures
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """Transfers that share an outcome and a reason; `examples` are places in the manifest."""
+
+    outcome: Outcome
+    reason: str | None
+    count: int
+    examples: Sequence[str] = ()  # "file:line" of the first few
+
+
+@dataclass(frozen=True, slots=True)
+class RunResult:
+    """What a command that planned or applied has to say at its end.
+
+    `plan` is set for a dry run; then nothing was sent, and `counts` and `groups` may be empty.
+    """
+
+    batch: str
+    environment: str
+    exit_code: ExitCode
+    run_id: str | None = None
+    explanation: str | None = None  # why it ended as it did
+    counts: Mapping[Outcome, int] = field(default_factory=dict)
+    not_selected: int = 0  # those of `unattempted` that `--only` or `--limit` left out
+    groups: Sequence[Group] = ()
+    report: str | None = None  # path
+    duration_s: float = 0.0
+    plan: PlanFigures | None = None
+    connected: bool = False  # a dry run that looked at the gateway, read-only (`--preflight`)
+
+    @property
+    def total(self) -> int:
+        """The transfers of the manifest."""
+        return sum(self.counts.values())
+
+    @property
+    def done(self) -> int:
+        """The transfers that need nothing more."""
+        done = (Outcome.TRANSFERRED, Outcome.SKIPPED, Outcome.UNCHANGED)
+        return sum(self.counts.get(outcome, 0) for outcome in done)
+
+
+def result_to_json(result: RunResult) -> str:
+    """Return the result as one JSON document, in ASCII."""
+    plan = result.plan
+    document: dict[str, Any] = {
+        "batch": result.batch,
+        "run": result.run_id,
+        "environment": result.environment,
+        "outcome": result.exit_code.outcome if plan is None else "planned",
+        "exit_code": int(result.exit_code),
+        "explanation": result.explanation,
+        "total": result.total,
+        "counts": outcome_counts(result.counts),
+        "not_selected": result.not_selected,
+        "groups": [_group(group) for group in result.groups],
+        "plan": None if plan is None else _plan(plan),
+        "report": result.report,
+        "duration_s": round(result.duration_s, 3),
+    }
+    return json.dumps(document, indent=2) + "\n"
+
+
+def _group(group: Group) -> dict[str, Any]:
+    return {
+        "outcome": group.outcome.value,
+        "reason": group.reason,
+        "count": group.count,
+        "examples": list(group.examples),
+    }
+
+
+def _plan(plan: PlanFigures) -> dict[str, Any]:
+    return {
+        "send": plan.send,
+        "unchanged": plan.unchanged,
+        "changed": plan.changed,
+        "in_doubt": plan.in_doubt,
+        "estimate_s": plan.estimate_s,
+    }

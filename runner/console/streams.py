@@ -1,0 +1,109 @@
+"""Output that may be lost without hurting the run: closed pipes, full disks, missing descriptors."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from typing import TextIO
+
+STANDARD = (0, 1, 2)
+
+
+class LossyStream:
+    """A text stream that never raises: once a write fails, all later output is dropped.
+
+    `lost` then holds the error. A run is journalled whether or not anybody reads its output.
+    While a progress bar is drawn, `divert` sends whole lines to where they don't tear it.
+    """
+
+    def __init__(self, stream: TextIO | None) -> None:
+        self._stream = stream
+        self._diverted: Callable[[str], None] | None = None
+        self.lost: Exception | None = None
+
+    @property
+    def encoding(self) -> str:
+        """The encoding that was forced on the stream."""
+        return "utf-8"
+
+    @property
+    def direct(self) -> LossyStream:
+        """The same stream, not diverted."""
+        return LossyStream(self._stream)
+
+    def divert(self, sink: Callable[[str], None] | None) -> None:
+        """Give what is written to `sink` from now on; None ends that."""
+        self._diverted = sink
+
+    def write(self, text: str) -> int:
+        """Write `text` and flush it, or drop it."""
+        if self._diverted is not None:
+            self._diverted(text)
+        elif self._stream is not None and self.lost is None:
+            try:
+                self._stream.write(text)
+                self._stream.flush()
+            except (OSError, ValueError) as error:  # ValueError: the stream is closed
+                self._lose(error)
+        return len(text)
+
+    def flush(self) -> None:
+        """Do nothing: every write is flushed."""
+
+    def isatty(self) -> bool:
+        """Tell whether a person looks at the stream."""
+        with suppress(OSError, ValueError):
+            return self._stream is not None and self._stream.isatty()
+        return False
+
+    def fileno(self) -> int:
+        """Return the descriptor; raises `OSError` where there is none."""
+        if self._stream is None:
+            raise OSError("the stream has no descriptor")
+        return self._stream.fileno()
+
+    def _lose(self, error: Exception) -> None:
+        """Point a standard descriptor at nothing, so that the interpreter's last flush is quiet."""
+        self.lost = error
+        with suppress(OSError, ValueError):
+            if (descriptor := self.fileno()) in STANDARD:
+                nothing = os.open(os.devnull, os.O_WRONLY)
+                os.dup2(nothing, descriptor)
+                os.close(nothing)
+
+
+def standard_streams() -> tuple[LossyStream, LossyStream]:
+    """Return stdout and stderr, made lossy and UTF-8 whatever the locale.
+
+    Closed standard descriptors are opened on nothing first: else the journal would be given
+    descriptor 2 and be written to by whatever complains.
+    """
+    for descriptor in STANDARD:
+        try:
+            os.fstat(descriptor)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # takes the lowest free number: this one
+    return _utf8(sys.stdout), _utf8(sys.stderr)
+
+
+def _utf8(stream: TextIO | None) -> LossyStream:
+    with suppress(AttributeError, OSError, ValueError):  # replaced by something that is no file
+        stream.reconfigure(encoding="utf-8", errors="backslashreplace")  # type: ignore[union-attr]  # suppressed above
+    return LossyStream(stream)
+
+
+def wants_color(stream: LossyStream, environ: Mapping[str, str]) -> bool:
+    """Tell whether to colour: on a terminal that can, unless NO_COLOR is set (no-color.org)."""
+    return stream.isatty() and not environ.get("NO_COLOR") and not _dumb(environ)
+
+
+def can_redraw(stream: LossyStream, environ: Mapping[str, str]) -> bool:
+    """Tell whether a bar may be drawn over: on a terminal that can, and not under CI."""
+    ci = environ.get("CI", "").lower() not in ("", "0", "false")
+    return stream.isatty() and not ci and not _dumb(environ)
+
+
+def _dumb(environ: Mapping[str, str]) -> bool:
+    return environ.get("TERM", "").lower() in ("", "dumb", "unknown")

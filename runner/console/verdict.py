@@ -1,0 +1,215 @@
+"""The result of a run for people: verdict first, then figures, reasons, and what to do next."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from textwrap import wrap
+from types import MappingProxyType
+
+from runner.console.formats import github_command
+from runner.console.progress import in_words, outcome_counts
+from runner.console.result import Group, RunResult
+from runner.console.text import Paint, count, duration, shorten, visible
+from runner.core.outcome import ExitCode, Outcome
+from runner.core.record import PlanFigures
+
+MAX_GROUPS = 10
+MAX_EXAMPLES = 3
+REASON_LIMIT = 90
+TEXT_WIDTH = 96
+DOUBT = (
+    "each may or may not have been carried out, and none is sent again blindly: look each one "
+    "up at the gateway, by its interaction id and message id in the report; applying again "
+    "looks them up too, and settles those that show evidence"
+)
+
+NEXT: Mapping[Outcome, str] = MappingProxyType(
+    {
+        Outcome.IN_DOUBT: DOUBT,
+        Outcome.REJECTED: (
+            "the gateway refused these and moved nothing: mend what the reasons name, "
+            "then apply again; only what is not done is sent"
+        ),
+        Outcome.FAILED: (
+            "all retries were used up and nothing was moved: see that the gateway is well, "
+            "then apply again"
+        ),
+        Outcome.UNATTEMPTED: "the run ended before their turn: apply again to take them up",
+    }
+)
+"""What an operator does about an outcome, the most urgent first."""
+
+URGENCY = (
+    Outcome.IN_DOUBT,
+    Outcome.REJECTED,
+    Outcome.FAILED,
+    Outcome.UNATTEMPTED,
+    Outcome.SKIPPED,
+)
+WELL = (ExitCode.OK, ExitCode.PENDING)
+
+
+def render_result(result: RunResult, *, color: bool = False) -> str:
+    """Return the result as a person reads it, ready for stdout."""
+    paint = Paint(color)
+    lines = [_verdict_line(result, paint), f"  {paint.faint(_where(result))}"]
+    lines += _explanation(result)
+    for section in (_counts(result), _groups(result.groups, paint), _next(result, paint)):
+        if texts := list(section):
+            lines += ["", *texts]
+    if result.report:
+        lines += ["", f"report: {visible(result.report)}"]
+    return "\n".join(lines) + "\n"
+
+
+def result_to_github(result: RunResult) -> str:
+    """Return the verdict as a GitHub workflow command, and the rest as harmless lines."""
+    command = "notice" if result.exit_code in WELL else "error"
+    body = render_result(result).replace("##[", "## [")
+    guarded = "".join(
+        f"  {line}\n" if line.startswith("::") else f"{line}\n" for line in body.splitlines()
+    )
+    return f"{github_command(command, verdict(result), title=result.batch)}\n{guarded}"
+
+
+def verdict(result: RunResult) -> str:
+    """Return how it ended in one plain line: the exit code's word, a colon, and what it means."""
+    if result.plan is not None:
+        return _plan_verdict(result, result.plan)
+    words, total = _WORDS.get(result.exit_code), count(result.total, "transfer")
+    lost = sum(result.counts.get(o, 0) for o in (Outcome.REJECTED, Outcome.FAILED))
+    match result.exit_code:
+        case ExitCode.OK:
+            return _well(result)
+        case ExitCode.FAILURES:
+            return f"failures: {lost:,} of {total} {_were(lost)} not carried out"
+        case ExitCode.IN_DOUBT:
+            return f"in doubt: {_doubts(result.counts.get(Outcome.IN_DOUBT, 0), total)}"
+    why = visible(result.explanation or "") or (words or "the run ended early")
+    nothing = "; nothing was sent" if result.exit_code is ExitCode.UNREACHABLE else ""
+    return f"{result.exit_code.outcome}: {why}{nothing if 'nothing was sent' not in why else ''}"
+
+
+_WORDS: Mapping[ExitCode, str] = MappingProxyType(
+    {
+        ExitCode.UNREACHABLE: "could not authenticate or connect",
+        ExitCode.STORAGE: "journal or report could not be written",
+        ExitCode.LOCKED: "another run holds the journal's lock",
+        ExitCode.BUG: "an internal error of runner",
+        ExitCode.INTERRUPTED: "SIGINT ended the run; what was in flight had its time to settle",
+        ExitCode.TERMINATED: "SIGTERM ended the run; what was in flight had its time to settle",
+        ExitCode.HANGUP: "SIGHUP ended the run; what was in flight had its time to settle",
+    }
+)
+_SAID = (ExitCode.OK, ExitCode.FAILURES, ExitCode.IN_DOUBT)
+"""Codes whose verdict leaves the explanation to a line of its own."""
+
+
+def _well(result: RunResult) -> str:
+    total = count(result.total, "transfer")
+    if result.done < result.total:
+        return f"ok: {result.done:,} of {total} done; {result.not_selected:,} not selected"
+    if result.total and result.counts.get(Outcome.UNCHANGED, 0) == result.total:
+        return f"ok: nothing to send, all {total} were carried out by earlier runs"
+    return f"ok: all {total} done" if result.total != 1 else "ok: the one transfer is done"
+
+
+def _plan_verdict(result: RunResult, plan: PlanFigures) -> str:
+    total = count(plan.send + plan.unchanged + plan.in_doubt, "transfer")
+    if result.exit_code is ExitCode.IN_DOUBT:
+        return f"in doubt: {_doubts(plan.in_doubt, total)}; {plan.send:,} would be sent"
+    if not plan.send:
+        return f"valid: nothing to send, {plan.unchanged:,} of {total} unchanged"
+    return f"valid: {plan.send:,} of {total} would be sent"
+
+
+def _doubts(doubts: int, total: str) -> str:
+    if not doubts:
+        return "a transfer outside this selection needs a person"
+    return f"{doubts:,} of {total} {'needs' if doubts == 1 else 'need'} a person"
+
+
+def _were(number: int) -> str:
+    return "was" if number == 1 else "were"
+
+
+def _verdict_line(result: RunResult, paint: Paint) -> str:
+    word, colon, rest = verdict(result).partition(":")
+    strong = paint.green if result.exit_code in WELL else paint.red
+    return strong(word) + colon + rest
+
+
+def _where(result: RunResult) -> str:
+    parts = [f"batch {visible(result.batch)}", f"environment {visible(result.environment)}"]
+    if result.run_id:
+        parts.append(f"run {visible(result.run_id)}")
+    parts.append(duration(result.duration_s))
+    return ", ".join(parts)
+
+
+def _explanation(result: RunResult) -> Iterator[str]:
+    if result.explanation and (result.plan is not None or result.exit_code in _SAID):
+        yield f"  {visible(result.explanation)}"
+    if result.plan is not None:
+        asked = "the gateway was only asked" if result.connected else "no connection was made"
+        yield f"  nothing was sent; {asked}"
+
+
+def _counts(result: RunResult) -> Iterator[str]:
+    """Yield one line for each count that is not zero, the numbers aligned."""
+    plan = result.plan
+    rows = {in_words(name): n for name, n in outcome_counts(result.counts).items()}
+    if plan is not None:
+        rows = {"would be sent": plan.send, "unchanged": plan.unchanged}
+        rows |= {"in doubt": plan.in_doubt} if plan.in_doubt else {}
+    name_width = max(map(len, rows), default=0)
+    width = max((len(f"{n:,}") for n in rows.values()), default=0)
+    for name, n in rows.items():
+        changed = plan.changed if plan is not None and name == "would be sent" else 0
+        note = f"  {changed:,} of them carried to another destination before" if changed else ""
+        yield f"  {name:<{name_width}}  {n:>{width},}{note}"
+    if plan is not None and plan.send and plan.estimate_s is not None:
+        yield f"  the limits let this end in about {duration(plan.estimate_s)}"
+
+
+def _groups(groups: Sequence[Group], paint: Paint) -> Iterator[str]:
+    """Yield the reasons of what did not succeed, the most urgent outcome first."""
+    ordered = sorted(
+        (group for group in groups if group.outcome in URGENCY),
+        key=lambda group: (URGENCY.index(group.outcome), -group.count),
+    )
+    if not ordered:
+        return
+    yield paint.bold("reasons")
+    width = max(len(f"{group.count:,}") for group in ordered[:MAX_GROUPS])
+    for group in ordered[:MAX_GROUPS]:
+        reason = shorten(group.reason or "no reason given", REASON_LIMIT)
+        yield f"  {group.count:>{width},} {in_words(group.outcome)}: {reason}"
+        if group.examples:
+            places = [visible(place) for place in group.examples]
+            rest = max(0, group.count - len(places[:MAX_EXAMPLES]))
+            more = f" and {rest:,} more" if rest else ""
+            yield paint.faint(f"  {'':>{width}}   {', '.join(places[:MAX_EXAMPLES])}{more}")
+    if rest_groups := ordered[MAX_GROUPS:]:
+        transfers = count(sum(group.count for group in rest_groups), "transfer")
+        yield f"  … and {count(len(rest_groups), 'more reason')} for {transfers}: see the report"
+
+
+def _next(result: RunResult, paint: Paint) -> Iterator[str]:
+    """Yield what to do about each outcome that leaves something to do."""
+    counts = dict(result.counts)
+    counts[Outcome.UNATTEMPTED] = counts.get(Outcome.UNATTEMPTED, 0) - result.not_selected
+    if result.plan is not None:
+        counts = {Outcome.IN_DOUBT: result.plan.in_doubt}
+    if result.exit_code is ExitCode.IN_DOUBT:
+        counts[Outcome.IN_DOUBT] = max(1, counts.get(Outcome.IN_DOUBT, 0))
+    todo = [outcome for outcome in NEXT if counts.get(outcome, 0) > 0]
+    if todo:
+        yield paint.bold("what to do next")
+    for outcome in todo:
+        yield from wrap(
+            f"{in_words(outcome)}: {NEXT[outcome]}",
+            width=TEXT_WIDTH,
+            initial_indent="  ",
+            subsequent_indent="    ",
+        )
