@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Awaitable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from runner.core.message import Reply, Stray
+from runner.core.plan import PlannedRow
+from runner.core.transfer import Event, State
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,25 +48,25 @@ class GatewayListener(Protocol):
     """Who is told what the gateway does; called on the event loop, must not block."""
 
     def replied(self, reply: Reply) -> None:
-        """A reply was read, for whatever id it bears."""
+        """Take a reply, for whatever id it bears."""
 
     def strayed(self, stray: Stray) -> None:
-        """A frame was read that answers nothing."""
+        """Take a frame that answers nothing."""
 
     def session_opened(self, opened: SessionOpened) -> None:
-        """A session is open and checked; frames may be submitted."""
+        """Learn that a session is open and checked: frames may be submitted."""
 
     def session_lost(self, lost: SessionLost) -> None:
-        """The session is gone; the gateway dials again by itself."""
+        """Learn that the session is gone; the gateway dials again by itself."""
 
     def gave_up(self, error: Exception) -> None:
-        """No session can be had any more; `error` says why."""
+        """Learn that no session can be had any more; `error` says why."""
 
     def slowed(self, why: str) -> None:
-        """The gateway asked for a slower pace by a close code (1008, 1013)."""
+        """Slow down: the gateway asked for it by a close code (1008, 1013)."""
 
     def paused(self, wait_s: float, why: str) -> None:
-        """The gateway asked for silence of `wait_s` seconds (`Retry-After`); for everyone."""
+        """Be silent for `wait_s` seconds: the gateway asked everyone for it (`Retry-After`)."""
 
 
 class Gateway(Protocol):
@@ -132,10 +134,96 @@ class Observer(Protocol):
     """Who watches a run: the terminal, the log. Never raises into the engine."""
 
     def noticed(self, event: str, **fields: Any) -> None:
-        """Something worth a log line happened; `event` is a short lower-case phrase."""
+        """Note what is worth a log line; `event` is a short lower-case phrase."""
 
     def warned(self, event: str, **fields: Any) -> None:
-        """Something an operator should look at happened."""
+        """Note what an operator should look at."""
 
     def progressed(self, progress: Progress) -> None:
-        """The run moved on; called often, at least once a second."""
+        """Show where the run stands; called often, at least once a second."""
+
+
+@dataclass(frozen=True, slots=True)
+class Intent:
+    """A delivery that is about to leave: its number, its media and its exact text."""
+
+    n: int  # counts the transfer's deliveries from 1, withdrawn ones too
+    message_id: str
+    media_index: int
+    text: str
+    baseline: Mapping[str, Any] | None = None  # what a look-up saw before (recovery.md)
+
+
+@dataclass(frozen=True, slots=True)
+class Notification:
+    """One callback to be made about an outcome; `body` is the exact JSON text to post."""
+
+    webhook_id: str
+    callback: str
+    outcome: str
+    body: str
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One event of one transfer, to be made durable; a compare-and-set on `version`."""
+
+    event: Event
+    row: PlannedRow
+    transfer_id: int
+    lineage: int
+    version: int  # before the event; 0: the transfer's first
+    state: State  # after the event
+    at: float  # seconds since the epoch
+    intent: Intent | None = None  # with INTENT
+    n: int | None = None  # the delivery that the event is about, if any
+    message_id: str | None = None
+    sent_at: float | None = None
+    latency_ms: float | None = None
+    status: str | None = None
+    reason: str | None = None
+    media: Mapping[str, Any] | None = None  # what was negotiated
+    notifications: Sequence[Notification] = field(default=())
+
+
+@dataclass(frozen=True, slots=True)
+class Note:
+    """Something of the run worth keeping that changes no transfer."""
+
+    event: str
+    at: float
+    fields: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """A transfer as the journal holds it, found by one of its deliveries' ids."""
+
+    row: PlannedRow
+    transfer_id: int
+    lineage: int
+    version: int
+    state: State
+    n: int  # the delivery's number
+
+
+class Journal(Protocol):
+    """The durable history, for one run."""
+
+    def record(self, *entries: Entry | Note) -> Awaitable[None]:
+        """Make entries durable, in one transaction, together with whatever else waits.
+
+        The awaitable raises `StorageError`; nothing may be sent after that.
+        """
+
+    def new_transfer_id(self) -> int:
+        """Return an id that no transfer bears yet."""
+
+    async def pending(self, after: int, limit: int) -> Sequence[PlannedRow]:
+        """Return the next rows of the run's plan that are to be sent, behind row `after`."""
+
+    async def message_ids(self, lineage: int) -> frozenset[str]:
+        """Return the ids of every delivery of a lineage's transfers."""
+
+    async def find(self, message_id: str) -> Standing | None:
+        """Return the transfer that a delivery belongs to, of whatever run."""

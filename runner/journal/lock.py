@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
+from typing import Self
 
 from runner.core.errors import Locked, StorageError
 
@@ -60,7 +61,7 @@ class JournalLock:
             os.close(self._descriptor)
             self._descriptor = None
 
-    def __enter__(self) -> JournalLock:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(

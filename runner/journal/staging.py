@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
 from types import TracebackType
+from typing import Self
 
 from runner.core.manifest import TransferRow
 from runner.core.media import MediaMatrix
@@ -78,7 +79,7 @@ class Staging:
         self._chunk: list[tuple[object, ...]] = []
         self.count = 0
 
-    def __enter__(self) -> Staging:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(

@@ -1,0 +1,361 @@
+"""The journal's file: opened, checked, and written in transactions. One writer; see `writer`."""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import sqlite3
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from runner.core.chain import GENESIS, canonical, link
+from runner.core.errors import StorageError
+from runner.core.plan import PlannedRow, Verdict
+from runner.core.timestamps import timestamp
+from runner.core.transfer import Event, State, step
+from runner.journal.staging import write_ladder
+from runner.journal.tables import FORMAT, JOURNAL
+from runner.ports import Entry, Note
+
+_INSERT_TRANSFER = (
+    "INSERT INTO transfers(id, lineage, run, n, key, interaction_id, destination_uri, state,"
+    " version, reason, message_id, latency_ms, media) VALUES (?,?,?,?,?,?,?,?,1,?,?,?,?)"
+)
+_UPDATE_TRANSFER = (
+    "UPDATE transfers SET state = ?, version = version + 1, reason = ?,"
+    " message_id = coalesce(?, message_id), latency_ms = coalesce(?, latency_ms),"
+    " media = coalesce(?, media) WHERE id = ? AND version = ?"
+)
+_INSERT_DELIVERY = (
+    "INSERT INTO deliveries(transfer, n, message_id, media_index, intent, sent_at, event)"
+    " VALUES (?,?,?,?,?,?,?)"
+)
+_UPDATE_DELIVERY = (
+    "UPDATE deliveries SET event = ?, sent_at = coalesce(?, sent_at), settled_at = ?,"
+    " latency_ms = ?, status = ?, reason = ? WHERE transfer = ? AND n = ?"
+)
+_INSERT_EVENT = "INSERT INTO events(seq, run, body, hash) VALUES (?,?,?,?)"
+_INSERT_OUTBOX = (
+    "INSERT INTO outbox(webhook_id, transfer, run, callback, outcome, body, state, attempts)"
+    " VALUES (?,?,?,?,?,?,'pending',0)"
+)
+_INSERT_ROW = "INSERT INTO rows VALUES (?,?,?,?,?,?,?,?,?,?,?,?)"
+
+
+class Store:
+    """The read-write connection. Every method is one transaction, durable when it returns.
+
+    Raises `StorageError`, after which the store must not be used again.
+    """
+
+    def __init__(self, path: Path, *, environment: str, origin: str) -> None:
+        self.path = path
+        self.is_new = not path.exists()
+        self._connection = _open(path, environment=environment, origin=origin)
+        self.lineage_id = self._meta("lineage")
+        row = self._connection.execute("SELECT seq, hash FROM events ORDER BY seq DESC").fetchone()
+        self.seq: int = row[0] if row else 0
+        self.head: str = row[1] if row else GENESIS
+        (last,) = self._connection.execute("SELECT max(id) FROM transfers").fetchone()
+        self.last_transfer_id: int = last or 0
+        self.run_no = 0
+        self.run_id = ""
+
+    def begin_run(self, run_id: str, record: Mapping[str, Any], *, at: float) -> None:
+        """Store that a run begins; its events follow in the chain."""
+
+        def write() -> None:
+            cursor = self._connection.execute(
+                "INSERT INTO runs(id, batch, started_at, record, previous) VALUES (?,?,?,?,?)",
+                (run_id, record["batch"], record["started_at"], canonical(record), self.head),
+            )
+            assert cursor.lastrowid is not None  # noqa: S101 - an INSERT has one
+            self.run_no, self.run_id = cursor.lastrowid, run_id
+            self._append([Note("run begun", at, {"batch": record["batch"]})])
+
+        self._transaction(write)
+        _sync_folder(self.path.parent)  # the -wal file's name must survive a power cut too
+
+    def store_plan(self, plan: Iterable[tuple[PlannedRow, Verdict]]) -> None:
+        """Store the run's plan; its rows stay as they are from here on."""
+
+        def write() -> None:
+            ladders: dict[object, int] = {}
+            self._connection.executemany(
+                _INSERT_ROW, (self._plan_row(row, verdict, ladders) for row, verdict in plan)
+            )
+
+        self._transaction(write)
+
+    def interrupted(self) -> list[tuple[int, int, int, str]]:
+        """Return (id, version, delivery, state) of transfers that a dead run left under way."""
+        return self._connection.execute(
+            "SELECT t.id, t.version, max(d.n), t.state FROM transfers t"
+            " JOIN deliveries d ON d.transfer = t.id"
+            " WHERE t.state IN ('sending', 'resending') GROUP BY t.id"
+        ).fetchall()
+
+    def recover(self, *, at: float) -> int:
+        """Put in doubt what a run that died left under way; return how many there were."""
+        left = self.interrupted()
+
+        def write() -> None:
+            reason = "the run ended before a reply came"
+            for transfer_id, version, n, state in left:
+                after = step(State(state), Event.LOST)
+                values = (after, reason, None, None, None, transfer_id, version)
+                self._connection.execute(_UPDATE_TRANSFER, values)
+                self._connection.execute(
+                    _UPDATE_DELIVERY, (Event.LOST, None, None, None, None, reason, transfer_id, n)
+                )
+                fields = {"transfer": transfer_id, "n": n, "reason": reason}
+                self._append([Note(Event.LOST, at, fields)])
+
+        if left:
+            self._transaction(write)
+        return len(left)
+
+    def record(self, entries: Sequence[Entry | Note]) -> None:
+        """Append events and bring the tables to what they say, in one transaction."""
+
+        def write() -> None:
+            changes = [entry for entry in entries if isinstance(entry, Entry)]
+            self._change_transfers(changes)
+            first_seq = self.seq + 1
+            self._append(entries)
+            self._change_deliveries(entries, first_seq)
+            self._connection.executemany(
+                _INSERT_OUTBOX,
+                [
+                    (note.webhook_id, e.transfer_id, self.run_no, note.callback, note.outcome,
+                     note.body)
+                    for e in changes
+                    for note in e.notifications
+                ],
+            )  # fmt: skip
+
+        self._transaction(write)
+
+    def finish_run(self, record: Mapping[str, Any], figures: Mapping[str, Any], at: float) -> None:
+        """Store how the run ended."""
+
+        def write() -> None:
+            self._append([Note("run ended", at, {"outcome": record["outcome"]})])
+            self._connection.execute(
+                "UPDATE runs SET record = ?, figures = ?, finished_at = ? WHERE no = ?",
+                (canonical(record), canonical(figures), record["finished_at"], self.run_no),
+            )
+
+        self._transaction(write)
+
+    def settle_callback(
+        self, webhook_id: str, *, state: str, attempts: int, reason: str | None, at: float
+    ) -> None:
+        """Store what became of a callback; `state` `pending` leaves it to the next run."""
+
+        def write() -> None:
+            self._connection.execute(
+                "UPDATE outbox SET state = ?, attempts = ?, reason = ? WHERE webhook_id = ?",
+                (state, attempts, reason, webhook_id),
+            )
+            fields = {"webhook_id": webhook_id, "attempts": attempts, "reason": reason}
+            self._append([Note(f"callback {state}", at, fields)])
+
+        self._transaction(write)
+
+    def close(self) -> None:
+        """Close the file; what was recorded is durable already."""
+        self._connection.close()
+
+    def _meta(self, name: str) -> str:
+        (value,) = self._connection.execute(
+            "SELECT value FROM meta WHERE name = ?", [name]
+        ).fetchone()
+        return str(value)
+
+    def _plan_row(
+        self, row: PlannedRow, verdict: Verdict, ladders: dict[object, int]
+    ) -> tuple[object, ...]:
+        ladder = ladders.get(row.media)
+        if ladder is None:
+            text = [write_ladder(row.media)]
+            self._connection.execute("INSERT OR IGNORE INTO ladders(media) VALUES (?)", text)
+            found = self._connection.execute("SELECT id FROM ladders WHERE media = ?", text)
+            ladder = ladders[row.media] = found.fetchone()[0]
+        return (
+            self.run_no, row.n, row.key, row.interaction_id, row.destination_uri, ladder,
+            json.dumps(row.callbacks), row.source, verdict.action, verdict.reason, verdict.claim,
+            verdict.lineage,
+        )  # fmt: skip
+
+    def _change_transfers(self, entries: Sequence[Entry]) -> None:
+        self._connection.executemany(
+            _INSERT_TRANSFER,
+            [
+                (e.transfer_id, e.lineage, self.run_no, e.row.n, e.row.key, e.row.interaction_id,
+                 e.row.destination_uri, e.state, e.reason, _message_id(e), e.latency_ms,
+                 _json(e.media))
+                for e in entries
+                if e.version == 0
+            ],
+        )  # fmt: skip
+        updates = [
+            (e.state, e.reason, _message_id(e), e.latency_ms, _json(e.media), e.transfer_id,
+             e.version)
+            for e in entries
+            if e.version > 0
+        ]  # fmt: skip
+        self._update(_UPDATE_TRANSFER, updates)
+
+    def _change_deliveries(self, entries: Sequence[Entry | Note], first_seq: int) -> None:
+        self._connection.executemany(
+            _INSERT_DELIVERY,
+            [
+                (e.transfer_id, e.intent.n, e.intent.message_id, e.intent.media_index, seq, e.at,
+                 e.event)
+                for seq, e in enumerate(entries, first_seq)
+                if isinstance(e, Entry) and e.intent is not None
+            ],
+        )  # fmt: skip
+        updates = [
+            (e.event, e.sent_at, e.at, e.latency_ms, e.status, e.reason, e.transfer_id, e.n)
+            for e in entries
+            if isinstance(e, Entry) and e.intent is None and e.n is not None
+        ]
+        self._update(_UPDATE_DELIVERY, updates)
+
+    def _update(self, statement: str, updates: Sequence[tuple[object, ...]]) -> None:
+        if not updates:
+            return
+        changed = self._connection.executemany(statement, updates).rowcount
+        if changed != len(updates):
+            raise sqlite3.IntegrityError(
+                f"{len(updates) - changed} of {len(updates)} records were not as expected"
+            )
+
+    def _append(self, entries: Iterable[Entry | Note]) -> None:
+        rows = []
+        for entry in entries:
+            body = canonical(self._body(entry))
+            self.seq, self.head = self.seq + 1, link(self.head, body)
+            rows.append((self.seq, self.run_no, body, self.head))
+        self._connection.executemany(_INSERT_EVENT, rows)
+
+    def _body(self, entry: Entry | Note) -> dict[str, Any]:
+        body: dict[str, Any] = {
+            "at": timestamp(entry.at),
+            "event": entry.event,
+            "run": self.run_id,
+        }
+        if isinstance(entry, Note):
+            return body | dict(entry.fields)
+        body |= {
+            "key": entry.row.key,
+            "interaction_id": entry.row.interaction_id,
+            "transfer": entry.transfer_id,
+            "state": entry.state,
+        }
+        if (intent := entry.intent) is not None:
+            body |= {
+                "n": intent.n,
+                "message_id": intent.message_id,
+                "message": intent.text,
+                "baseline": intent.baseline,
+            }
+            return body
+        told = {
+            "n": entry.n,
+            "message_id": entry.message_id,
+            "status": entry.status,
+            "reason": entry.reason,
+            "latency_ms": entry.latency_ms,
+            "media": entry.media,
+        }
+        return body | {name: value for name, value in told.items() if value is not None}
+
+    def _transaction(self, write: Callable[[], None]) -> None:
+        seq, head = self.seq, self.head
+        try:
+            self._connection.execute("BEGIN IMMEDIATE")
+            write()
+            self._connection.execute("COMMIT")
+        except sqlite3.Error as error:
+            self.seq, self.head = seq, head
+            raise StorageError(
+                f"the journal {self.path} could not be written ({error}); nothing more was sent."
+                " Mend the cause (disk full? read-only? damaged?), then run apply again"
+            ) from error
+
+
+def _message_id(entry: Entry) -> str | None:
+    return entry.intent.message_id if entry.intent is not None else entry.message_id
+
+
+def _json(media: Mapping[str, Any] | None) -> str | None:
+    return None if media is None else canonical(media)
+
+
+def _open(path: Path, *, environment: str, origin: str) -> sqlite3.Connection:
+    try:
+        if not path.exists():
+            _create(path, environment=environment, origin=origin)
+        connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+        _configure(connection)
+        meta = dict(connection.execute("SELECT name, value FROM meta").fetchall())
+    except (sqlite3.Error, OSError) as error:
+        raise StorageError(
+            f"the journal {path} cannot be opened ({error}); it may be damaged or not writable."
+            " Restore it from a copy, or name another with --journal"
+        ) from error
+    if meta.get("format") != str(FORMAT):
+        raise StorageError(
+            f"the journal {path} is of format {meta.get('format')}, this program writes {FORMAT};"
+            " use the version of the program that wrote it"
+        )
+    if meta.get("origin") != origin:
+        raise StorageError(
+            f"the journal {path} belongs to the gateway {meta.get('origin')},"
+            f" not to {origin}; name another journal with --journal"
+        )
+    return connection
+
+
+def _create(path: Path, *, environment: str, origin: str) -> None:
+    """Make the file under a temporary name and move it, so that it exists whole or not at all."""
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    unfinished = path.with_name(f"{path.name}.{secrets.token_hex(4)}.new")
+    os.close(os.open(unfinished, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
+    connection = sqlite3.connect(unfinished, isolation_level=None)
+    try:
+        _configure(connection)
+        connection.executescript("BEGIN;" + JOURNAL + "COMMIT;")
+        meta = {
+            "format": str(FORMAT),
+            "lineage": secrets.token_hex(16),
+            "environment": environment,
+            "origin": origin,
+        }
+        connection.executemany("INSERT INTO meta VALUES (?, ?)", meta.items())
+    finally:
+        connection.close()
+    unfinished.replace(path)
+    _sync_folder(path.parent)
+
+
+def _sync_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _configure(connection: sqlite3.Connection) -> None:
+    connection.execute("PRAGMA journal_mode=WAL")
+    connection.execute("PRAGMA synchronous=FULL")
+    connection.execute("PRAGMA fullfsync=ON")
+    connection.execute("PRAGMA checkpoint_fullfsync=ON")
+    connection.execute("PRAGMA wal_autocheckpoint=4000")
+    connection.execute("PRAGMA cache_size=-16000")

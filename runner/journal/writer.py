@@ -1,0 +1,124 @@
+"""Group commit: one thread owns the store; whatever waits shares the next transaction."""
+
+from __future__ import annotations
+
+import asyncio
+import queue
+import threading
+from collections.abc import Awaitable, Callable, Sequence
+from typing import TypeVar
+
+from runner.core.errors import StorageError
+from runner.core.plan import PlannedRow
+from runner.journal.reading import Reader
+from runner.journal.store import Store
+from runner.ports import Entry, Note, Standing
+
+T = TypeVar("T")
+
+_Waiting = tuple[Sequence[Entry | Note], "asyncio.Future[None]"]
+_Call = tuple[Callable[[], None], "asyncio.Future[None]"]
+
+
+class JournalWriter:
+    """Implements `ports.Journal` over a store and a read-only reader of the same file.
+
+    After a failed transaction every later call raises the same `StorageError`, and the store is
+    not touched again.
+    """
+
+    def __init__(self, store: Store, reader: Reader) -> None:
+        self._store = store
+        self._reader = reader
+        self._run_no = store.run_no
+        self._last_transfer_id = store.last_transfer_id
+        self._loop = asyncio.get_running_loop()
+        self._queue: queue.SimpleQueue[_Waiting | _Call | None] = queue.SimpleQueue()
+        self._failure: StorageError | None = None
+        self._thread = threading.Thread(target=self._write_all, name="journal", daemon=True)
+        self._thread.start()
+
+    def record(self, *entries: Entry | Note) -> Awaitable[None]:
+        """Make entries durable; see `ports.Journal`."""
+        done: asyncio.Future[None] = self._loop.create_future()
+        self._queue.put((entries, done))
+        return done
+
+    def perform(self, write: Callable[[], None]) -> Awaitable[None]:
+        """Call a method of the store in the writer's thread, behind what waits already."""
+        done: asyncio.Future[None] = self._loop.create_future()
+        self._queue.put((write, done))
+        return done
+
+    def new_transfer_id(self) -> int:
+        """Return an id that no transfer bears yet."""
+        self._last_transfer_id += 1
+        return self._last_transfer_id
+
+    async def pending(self, after: int, limit: int) -> Sequence[PlannedRow]:
+        """Return the next rows of this run's plan that are to be sent."""
+        return await asyncio.to_thread(self._reader.pending, self._run_no, after, limit)
+
+    async def message_ids(self, lineage: int) -> frozenset[str]:
+        """Return the ids of every delivery of a lineage's transfers."""
+        return await asyncio.to_thread(self._reader.message_ids, lineage)
+
+    async def find(self, message_id: str) -> Standing | None:
+        """Return the transfer that a delivery belongs to, of whatever run."""
+        return await asyncio.to_thread(self._reader.find, message_id)
+
+    async def close(self) -> None:
+        """Write what waits, then end the thread."""
+        self._queue.put(None)
+        await asyncio.to_thread(self._thread.join)
+
+    def _write_all(self) -> None:
+        while (first := self._queue.get()) is not None:
+            batch, ends = [first], False
+            while not self._queue.empty():
+                further = self._queue.get()
+                if further is None:
+                    ends = True
+                    break
+                batch.append(further)
+            self._write(batch)
+            if ends:
+                return
+
+    def _write(self, batch: Sequence[_Waiting | _Call]) -> None:
+        """Write runs of entries in one transaction each, calls in their own."""
+        together: list[_Waiting] = []
+        for task, done in batch:
+            if callable(task):
+                self._commit(together)
+                together = []
+                self._attempt(task, [done])
+            else:
+                together.append((task, done))
+        self._commit(together)
+
+    def _commit(self, together: Sequence[_Waiting]) -> None:
+        if together:
+            entries = [entry for task, _ in together for entry in task]
+            self._attempt(lambda: self._store.record(entries), [done for _, done in together])
+
+    def _attempt(self, write: Callable[[], None], done: Sequence[asyncio.Future[None]]) -> None:
+        if self._failure is None:
+            try:
+                write()
+            except StorageError as failure:
+                self._failure = failure
+            except Exception as bug:  # noqa: BLE001 - handed to whoever waits, as a storage failure
+                self._failure = StorageError(f"the journal could not be written: {bug!r}")
+                self._failure.__cause__ = bug
+        self._loop.call_soon_threadsafe(_resolve, done, self._failure)
+
+
+def _resolve(done: Sequence[asyncio.Future[None]], failure: StorageError | None) -> None:
+    for future in done:
+        if future.done():
+            continue
+        if failure is None:
+            future.set_result(None)
+        else:
+            future.set_exception(failure)
