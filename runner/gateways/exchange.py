@@ -1,0 +1,104 @@
+"""One bounded HTTP exchange: verified TLS, no redirects, no decompression, an end in time."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import ssl
+from dataclasses import dataclass
+from typing import Any
+
+import httpx
+
+from runner.gateways.faults import explained
+
+EXCHANGE_S = 10.0
+"""An HTTP exchange in whole takes no longer, however slowly its bytes drip in."""
+
+BODY_LIMIT = 1_000_000
+"""Bytes of an answer's body that are read."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """An HTTP answer. `flaw` says why its body was not read; status and headers hold anyway."""
+
+    status: int
+    headers: httpx.Headers
+    body: bytes = b""
+    flaw: str | None = None
+
+    def json_object(self) -> dict[str, Any] | None:
+        """Return the body as a JSON object; None if it is anything else."""
+        try:
+            body = json.loads(self.body)
+        except (ValueError, RecursionError):
+            return None
+        return body if isinstance(body, dict) else None
+
+    @property
+    def redirect(self) -> str | None:
+        """Say where a redirect leads; None if the answer is none."""
+        if httpx.codes.is_redirect(self.status):
+            return str(self.headers.get("Location", "nowhere"))
+        return None
+
+
+def tls_context(ca_file: str | None) -> ssl.SSLContext:
+    """Return the context of all connections: TLS 1.2 or newer, certificate and name verified.
+
+    Raises `OSError` if `ca_file` cannot be read or holds no certificate.
+    """
+    context = ssl.create_default_context(cafile=ca_file)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    return context
+
+
+def http_client(
+    context: ssl.SSLContext | None, transport: httpx.AsyncBaseTransport | None
+) -> httpx.AsyncClient:
+    """Return the client for OAuth and REST: redirects and the environment's proxies ignored."""
+    quiet_libraries()
+    return httpx.AsyncClient(
+        verify=context or True,
+        transport=transport,
+        trust_env=False,
+        follow_redirects=False,
+        http2=False,
+        timeout=EXCHANGE_S,
+        headers={"Accept": "application/json", "Accept-Encoding": "identity"},
+    )
+
+
+def quiet_libraries() -> None:
+    """Keep httpx and httpcore from logging addresses with queries, and headers with tokens."""
+    for name in ("httpx", "httpcore", "websockets"):
+        logging.getLogger(name).setLevel(logging.CRITICAL)
+
+
+async def exchange(client: httpx.AsyncClient, request: httpx.Request) -> Answer:
+    """Send the request and read its answer. Raises `WireError` if there is none in time."""
+    try:
+        async with asyncio.timeout(EXCHANGE_S):
+            response = await client.send(request, stream=True)
+            try:
+                return await _read(response)
+            finally:
+                await response.aclose()
+    except httpx.TimeoutException as error:
+        raise explained(TimeoutError()) from error
+    except (httpx.HTTPError, OSError) as error:
+        raise explained(error) from error
+
+
+async def _read(response: httpx.Response) -> Answer:
+    encoding = response.headers.get("Content-Encoding", "identity").strip().lower()
+    if encoding not in ("", "identity"):
+        return Answer(response.status_code, response.headers, flaw="a compressed body")
+    body = bytearray()
+    async for chunk in response.aiter_raw():
+        body += chunk
+        if len(body) > BODY_LIMIT:
+            return Answer(response.status_code, response.headers, flaw="a body over 1 MB")
+    return Answer(response.status_code, response.headers, bytes(body))

@@ -1,0 +1,76 @@
+"""How long to wait before asking again (protocol.md, "Waiting")."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC
+from email.utils import parsedate_to_datetime
+
+from runner.core.manifest import RetryPolicy
+from runner.core.pacing import LONGEST_OBEYED_S, backoff_s
+from runner.gateways.faults import Place
+from runner.ports import Clock
+
+_SECONDS = re.compile(r"[0-9]+(\.[0-9]+)?", re.ASCII)
+
+
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """Waits: the gateway's `Retry-After` in full, else a backoff of our own."""
+
+    policy: RetryPolicy
+    clock: Clock
+    jitter: Callable[[], float]
+    paused: Callable[[float, str], None]  # told of every wait that the gateway asked for
+
+    def backoff_s(self, failures: int) -> float:
+        """Return the wait after the n-th failure in a row, counted from 1."""
+        return backoff_s(self.policy, failures, jitter=self.jitter())
+
+    def obeyed_s(self, asked_s: float, place: Place, who: str) -> float:
+        """Accept the gateway's wait and tell of it; `who` asked, for instance "the token server".
+
+        Raises `GatewayError` that names the time if it is longer than is ever waited.
+        """
+        if asked_s > LONGEST_OBEYED_S:
+            raise place.error(
+                f"{who} asks to wait {asked_s:.0f} s, longer than the {LONGEST_OBEYED_S:.0f} s "
+                "that are waited out",
+                f"run again in {asked_s:.0f} s, or ask the gateway's owner about the limit",
+            )
+        self.paused(asked_s, f"{who} asked for it (Retry-After)")
+        return asked_s
+
+    async def pause(self, failures: int, asked_s: float | None, place: Place, who: str) -> None:
+        """Sleep before the next try. Raises `GatewayError` as `obeyed_s` does."""
+        if asked_s is None:
+            await self.clock.sleep(self.backoff_s(failures))
+        else:
+            await self.clock.sleep(self.obeyed_s(asked_s, place, who))
+
+
+def retry_after_s(headers: Mapping[str, str], wall_s: float) -> float | None:
+    """Read `Retry-After` (RFC 9110, 10.2.3): seconds or a date; None if absent or malformed.
+
+    A date is measured from the answer's own `Date`, so that our clock's error does not matter.
+    """
+    text = headers.get("Retry-After", "").strip()
+    if _SECONDS.fullmatch(text):
+        return float(text)
+    until = http_date_s(text)
+    if until is None:
+        return None
+    sent = http_date_s(headers.get("Date", ""))
+    wait_s = until - (wall_s if sent is None else sent)
+    return wait_s if wait_s >= 0 else None
+
+
+def http_date_s(text: str) -> float | None:
+    """Read an HTTP date as seconds since the epoch; None if it is none."""
+    try:
+        moment = parsedate_to_datetime(text)
+        return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
+    except (ValueError, TypeError, OverflowError):
+        return None
