@@ -1,0 +1,139 @@
+"""What a callback's answer means, and which secrets can sign (Standard Webhooks)."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from runner.core.manifest import RetryPolicy
+from runner.core.pacing import LONGEST_OBEYED_S, backoff_s
+
+SECRET_PREFIX = "whsec_"  # noqa: S105 - the public prefix, not a secret
+
+_BASE64 = re.compile(r"([A-Za-z0-9+/]+)(={0,2})")
+_GONE = 410
+_TOO_MANY = 429
+
+
+def check_webhook_secret(text: str) -> str | None:
+    """Say why `text` cannot sign webhooks; None when it can. The message never holds the text.
+
+    The signing library silently drops characters that are not base64, and would sign with a key
+    that nobody meant.
+    """
+    encoded = text.removeprefix(SECRET_PREFIX)
+    if not encoded:
+        return "the webhook secret is empty; make one with: openssl rand -base64 32"
+    match = _BASE64.fullmatch(encoded)
+    if match is None or not _whole(*match.groups()):
+        return (
+            "the webhook secret is not valid base64 (A-Z a-z 0-9 + /, with or without whsec_ "
+            "before it); make one with: openssl rand -base64 32"
+        )
+    return None
+
+
+def _whole(letters: str, padding: str) -> bool:
+    """Tell whether so many letters make whole bytes; the padding may be left out altogether."""
+    left_over = len(letters) % 4
+    return left_over != 1 and (not padding or (left_over + len(padding)) % 4 == 0)
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """The address answered; `retry_after_s` is what it asked for, if anything."""
+
+    status: int
+    retry_after_s: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Unreachable:
+    """No answer was had this time."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """The callback is never called so: its address or its headers don't permit it."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Suppressed:
+    """A rehearsal calls nothing but loopback addresses (manifest.md, "Simulator")."""
+
+    reason: str
+
+
+Answer = Answered | Unreachable | Refused | Suppressed
+
+
+@dataclass(frozen=True, slots=True)
+class Delivered:
+    """The address took it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """No further try in this run; `final` False leaves it for the next one."""
+
+    reason: str
+    final: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Again:
+    """Another try after `wait_s` seconds."""
+
+    wait_s: float
+    reason: str
+
+
+Verdict = Delivered | Failed | Suppressed | Again
+
+
+def judge(answer: Answer, *, attempts: int, retry: RetryPolicy, jitter: float) -> Verdict:
+    """Decide what follows from an answer to the `attempts`-th try (counted from 1, over all runs).
+
+    `jitter` is uniform in [0, 1).
+    """
+    match answer:
+        case Suppressed():
+            return answer
+        case Refused(reason):
+            return Failed(reason)
+        case Unreachable(reason):
+            asked_s = None
+        case Answered(status) if 200 <= status < 300:  # noqa: PLR2004 - RFC 9110, "Successful"
+            return Delivered()
+        case Answered(status) if not _passing(status):
+            return Failed(_explained(status))
+        case Answered(status, asked_s):
+            reason = _explained(status)
+    return _again(reason, asked_s, attempts=attempts, retry=retry, jitter=jitter)
+
+
+def _again(
+    reason: str, asked_s: float | None, *, attempts: int, retry: RetryPolicy, jitter: float
+) -> Verdict:
+    if attempts >= retry.attempts:
+        return Failed(f"{reason}; given up after {attempts} attempts")
+    if asked_s is not None and asked_s > LONGEST_OBEYED_S:
+        return Failed(f"{reason}, asks to wait {asked_s:.0f} s; left for the next run", final=False)
+    wait_s = backoff_s(retry, attempts, jitter=jitter) if asked_s is None else asked_s
+    return Again(wait_s, reason)
+
+
+def _passing(status: int) -> bool:
+    return status == _TOO_MANY or status >= 500  # noqa: PLR2004 - RFC 9110, "Server Error"
+
+
+def _explained(status: int) -> str:
+    if 300 <= status < 400:  # noqa: PLR2004 - RFC 9110, "Redirection"
+        return f"answered {status}; redirects are not followed"
+    if status == _GONE:
+        return "answered 410: the address is gone for good; take it out of the manifest"
+    return f"answered {status}"
