@@ -8,6 +8,7 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from functools import lru_cache
 from typing import Any
 
 from runner.core.manifest import GatewayConstraints
@@ -76,7 +77,7 @@ def find_unsuitable(
     media: Mapping[str, Any], constraints: GatewayConstraints
 ) -> tuple[str, str] | None:
     """Return status and reason of what the gateway cannot carry in `media`, None if it can."""
-    supported = {codec.lower() for codec in constraints.supported_codecs}
+    supported = _lowered(constraints.supported_codecs)
     for stream in media.values():
         if stream["codec"].lower() not in supported:
             return "codec_unsupported", f"codec {stream['codec']} is not supported"
@@ -86,6 +87,11 @@ def find_unsuitable(
         return "bandwidth_exceeded", f"{asked_kbps:g} kbit/s is over the limit of {most:g} kbit/s"
     video = media.get("video")
     return _unsuitable_picture(video, constraints) if video else None
+
+
+@lru_cache
+def _lowered(codecs: tuple[str, ...]) -> frozenset[str]:
+    return frozenset(codec.lower() for codec in codecs)
 
 
 def _unsuitable_picture(
@@ -147,7 +153,8 @@ def _is_timestamp(value: object) -> bool:
 class _Field:
     """One property of an object: a check of its value, or the fields of the object it holds."""
 
-    rule: Callable[[object], bool] | Mapping[str, _Field]
+    check: Callable[[object], bool] | None = None
+    fields: Mapping[str, _Field] | None = None
     required: bool = True
 
 
@@ -162,16 +169,22 @@ _VIDEO = {
     "fps": _Field(_is_positive),
     "bandwidth_kbps": _Field(_is_positive),
 }
+_MEDIA = {
+    "audio": _Field(fields=_AUDIO),
+    "video": _Field(fields=_VIDEO, required=False),
+}
+_TRIGGERS = {
+    "codec_negotiation": _Field(_is_flag),
+    "format_verification": _Field(_is_flag),
+}
 _REQUEST = {
     "type": _Field("interaction.transfer".__eq__),
     "id": _Field(_is_text),
     "interaction_id": _Field(_is_text),
     "destination_uri": _Field(_is_text),
-    "media_matrix": _Field({"audio": _Field(_AUDIO), "video": _Field(_VIDEO, required=False)}),
+    "media_matrix": _Field(fields=_MEDIA),
     "timestamp": _Field(_is_timestamp),
-    "triggers": _Field(
-        {"codec_negotiation": _Field(_is_flag), "format_verification": _Field(_is_flag)}
-    ),
+    "triggers": _Field(fields=_TRIGGERS),
 }
 
 
@@ -180,16 +193,17 @@ def _wrong(body: Mapping[str, Any], fields: Mapping[str, _Field], where: str) ->
     if unknown := body.keys() - fields.keys():
         return f"{where}{min(unknown)} is not a field of a transfer"
     for name, field in fields.items():
-        if name not in body:
-            if field.required:
-                return f"{where}{name} is missing"
-            continue
-        value, rule = body[name], field.rule
-        if isinstance(rule, Mapping):
-            if not isinstance(value, dict):
-                return f"{where}{name} is not an object"
-            if wrong := _wrong(value, rule, f"{where}{name}."):
+        if name in body:
+            if wrong := _wrong_value(body[name], field, where + name):
                 return wrong
-        elif rule(value) is not True:
-            return f"{where}{name} is not valid"
+        elif field.required:
+            return f"{where}{name} is missing"
     return None
+
+
+def _wrong_value(value: object, field: _Field, name: str) -> str | None:
+    if field.check is not None:
+        return None if field.check(value) is True else f"{name} is not valid"
+    if not isinstance(value, dict):
+        return f"{name} is not an object"
+    return _wrong(value, field.fields or {}, f"{name}.")

@@ -6,17 +6,19 @@ survives the process; a line with `effect` is an effect, one without is a frame 
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 from collections import Counter, deque
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from runner.core.errors import StorageError
 
 _LATEST = 10_000
+_ENCODER = json.JSONEncoder(separators=(",", ":"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,15 +62,14 @@ class Ledger:
         if self._path is None:
             return
         try:
-            if self._path.exists():
-                _drop_torn_line(self._path)
-                for entry in read_ledger(self._path):
-                    if isinstance(entry, Carried):
-                        self._count(entry)
-                        yield entry
-                    else:
-                        self.received_count += 1
-            self._file = os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+            self._file = _open_alone(self._path)
+            _drop_torn_line(self._path)
+            for entry in read_ledger(self._path):
+                if isinstance(entry, Carried):
+                    self._count(entry)
+                    yield entry
+                else:
+                    self.received_count += 1
         except OSError as error:
             raise self._unusable(error) from error
 
@@ -106,7 +107,8 @@ class Ledger:
     def _write(self, entry: Carried | Received) -> None:
         if self._file is None:
             return
-        line = json.dumps(asdict(entry), separators=(",", ":")).encode() + b"\n"
+        fields = {name: getattr(entry, name) for name in entry.__slots__}
+        line = _ENCODER.encode(fields).encode() + b"\n"
         try:
             written = os.write(self._file, line)
         except OSError as error:
@@ -116,6 +118,16 @@ class Ledger:
 
     def _unusable(self, error: OSError) -> StorageError:
         return StorageError(f"ledger {self._path}: {error.strerror}; name a writable file")
+
+
+def _open_alone(path: Path) -> int:
+    file = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        os.close(file)
+        raise StorageError(f"ledger {path}: another simulator writes it; name another") from error
+    return file
 
 
 def read_ledger(path: Path) -> Iterator[Carried | Received]:

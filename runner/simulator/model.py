@@ -184,31 +184,39 @@ class GatewayModel:
         return None
 
     def _judge_first(self, message: Transfer, subject: str, grant: Grant) -> Verdict:
+        return (
+            self._refuse_interaction(message.interaction_id, grant)
+            or self._refuse_wishes(message)
+            or self._refuse_by_chance(subject)
+            or _accept(message)
+        )
+
+    def _refuse_interaction(self, interaction_id: str, grant: Grant) -> Verdict | None:
         if "interaction:transfer" not in grant.scopes:
             return Verdict("not_authorized", "the token lacks the scope interaction:transfer")
-        if self._is_missing(message.interaction_id):
+        if self._is_missing(interaction_id):
             return Verdict("interaction_not_found", "there is no such interaction")
-        if self._is_ended(message.interaction_id):
+        if self._is_ended(interaction_id):
             return Verdict("interaction_terminated", "the interaction has ended")
+        return None
+
+    def _refuse_wishes(self, message: Transfer) -> Verdict | None:
         if not is_destination(message.destination_uri):
             return Verdict("destination_invalid", "the destination is no address of this gateway")
         if unsuitable := find_unsuitable(message.media, self.constraints):
             return Verdict(*unsuitable)
-        if self._refuses_codecs(message):
-            return Verdict("codec_unsupported", f"{message.codecs[0]} has no free transcoder")
-        for fault, verdict in REFUSALS.items():
-            if self.chance.strikes(fault, subject):
-                return verdict(self.chance, subject)
-        if message.negotiates:
-            return Verdict("codec_negotiated", media=message.media, carried_out=True)
-        return Verdict("transfer_initiated", carried_out=True)
-
-    def _refuses_codecs(self, message: Transfer) -> bool:
-        """Refuse a struck interaction what it asked for first, so that a fallback succeeds."""
         if not self.chance.strikes("codec_unsupported", message.interaction_id):
-            return False
-        first = self._first_codecs.setdefault(message.interaction_id, message.codecs)
-        return message.codecs == first
+            return None
+        # What a struck interaction asked for first stays refused, so that a fallback succeeds.
+        if message.codecs != self._first_codecs.setdefault(message.interaction_id, message.codecs):
+            return None
+        return Verdict("codec_unsupported", f"{message.codecs[0]} has no free transcoder")
+
+    def _refuse_by_chance(self, subject: str) -> Verdict | None:
+        for fault, refuse in REFUSALS.items():
+            if self.chance.strikes(fault, subject):
+                return refuse(self.chance, subject)
+        return None
 
     def _plan(self, message: Transfer, subject: str, verdict: Verdict, now: float) -> Decisions:
         delay_s = self._delay_s(subject, now)
@@ -256,3 +264,9 @@ class GatewayModel:
     @staticmethod
     def _is_missing(interaction_id: str) -> bool:
         return interaction_id.startswith("missing-")
+
+
+def _accept(message: Transfer) -> Verdict:
+    if message.negotiates:
+        return Verdict("codec_negotiated", media=message.media, carried_out=True)
+    return Verdict("transfer_initiated", carried_out=True)

@@ -6,7 +6,6 @@ import asyncio
 import secrets
 import ssl
 import time
-from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,9 +15,10 @@ from aiohttp import WSCloseCode, WSMsgType, web
 
 from runner.core.errors import StorageError, UsageError
 from runner.core.manifest import Endpoints, GatewayConstraints, Secret, SimulatorOptions
-from runner.simulator.faults import Action, Answer, Close, Cut, Decisions, Effect, Seen
+from runner.simulator.faults import Action, Cut, Decisions, Effect, Seen
 from runner.simulator.ledger import Ledger
 from runner.simulator.model import Conduct, GatewayModel
+from runner.simulator.session import Session
 from runner.simulator.tokens import SCOPES, Grant, Tokens
 
 _LARGEST_FRAME = 1 << 20  # bytes (protocol, "Session")
@@ -71,7 +71,7 @@ class SimulatorServer:
         self.ledger = Ledger(self._hosting.ledger)
         self._endpoints: Endpoints | None = None
         self._runner: web.AppRunner | None = None
-        self._sessions: set[_Session] = set()
+        self._sessions: set[Session] = set()
         self._running = False
         self._ended = asyncio.Event()
         self._failure: StorageError | None = None
@@ -89,10 +89,7 @@ class SimulatorServer:
         Raises `StorageError` for an unusable ledger, `UsageError` for an unusable address or
         certificate.
         """
-        for effect in self.ledger.open():
-            self.model.restore(
-                effect.message_id, effect.interaction_id, effect.destination_uri, effect.at
-            )
+        self._restore()
         self._runner = web.AppRunner(self._routes(), access_log=None, shutdown_timeout=_GOODBYE_S)
         await self._runner.setup()
         try:
@@ -121,6 +118,16 @@ class SimulatorServer:
     def stall(self, seconds: float) -> None:
         """Act upon no frame for so long; those that come meanwhile wait."""
         self.model.stall(time.time() + seconds)
+
+    def _restore(self) -> None:
+        try:
+            for effect in self.ledger.open():
+                self.model.restore(
+                    effect.message_id, effect.interaction_id, effect.destination_uri, effect.at
+                )
+        except StorageError:
+            self.ledger.close()
+            raise
 
     def _routes(self) -> web.Application:
         application = web.Application(client_max_size=_LARGEST_FRAME)
@@ -159,7 +166,7 @@ class SimulatorServer:
             compress=False, max_msg_size=_LARGEST_FRAME, timeout=_GOODBYE_S
         )
         await socket.prepare(request)
-        session = _Session(socket, request.transport, token)
+        session = Session(socket, request.transport, token)
         self._sessions.add(session)
         writer = asyncio.create_task(session.keep_writing())
         try:
@@ -174,7 +181,7 @@ class SimulatorServer:
         grant = self.model.tokens.find(token, time.time()) if scheme.lower() == "bearer" else None
         return token, grant
 
-    async def _read(self, session: _Session) -> None:
+    async def _read(self, session: Session) -> None:
         while (message := await session.socket.receive()).type is WSMsgType.TEXT:
             decisions = self.model.receive(message.data, token=session.token, now=time.time())
             self._perform(session, decisions)
@@ -184,7 +191,7 @@ class SimulatorServer:
                 code=WSCloseCode.UNSUPPORTED_DATA, message=b"text frames only"
             )
 
-    def _perform(self, session: _Session, decisions: Decisions) -> None:
+    def _perform(self, session: Session, decisions: Decisions) -> None:
         """Do at once what is due; the rest later, and nothing once the gateway has stopped."""
         if not self._running:
             return
@@ -201,7 +208,7 @@ class SimulatorServer:
             self._failure = error
             self._ended.set()
 
-    def _perform_now(self, session: _Session, action: Action) -> None:
+    def _perform_now(self, session: Session, action: Action) -> None:
         if isinstance(action, Effect):
             now = time.time()
             done, next_decisions = self.model.carry_out(action, now)
@@ -242,49 +249,6 @@ async def serve(
         await server.failed()
     finally:
         await server.stop()
-
-
-class _Session:
-    """One client's socket, and what is still to be written to it."""
-
-    def __init__(
-        self, socket: web.WebSocketResponse, transport: asyncio.Transport | None, token: str
-    ) -> None:
-        self.socket = socket
-        self.token = token
-        self._transport = transport
-        self._waiting: deque[Answer | Close] = deque()
-        self._ready = asyncio.Event()
-
-    def put(self, action: Answer | Close) -> None:
-        """Have `action` written in turn."""
-        self._waiting.append(action)
-        self._ready.set()
-
-    def cut(self) -> None:
-        """Abort the connection; nothing more is written to it."""
-        self._waiting.clear()
-        if self._transport is not None:
-            self._transport.abort()
-
-    async def write(self) -> None:
-        """Write what is due, at the pace at which the client reads."""
-        try:
-            while self._waiting:
-                action = self._waiting.popleft()
-                if isinstance(action, Answer):
-                    await self.socket.send_str(action.text)
-                else:
-                    self._waiting.clear()
-                    await self.socket.close(code=action.code, message=action.reason.encode())
-        except ConnectionError:
-            self._waiting.clear()  # the client has gone; effects stand, answers are lost
-        self._ready.clear()
-
-    async def keep_writing(self) -> None:
-        """Write what becomes due later, until cancelled."""
-        while await self._ready.wait():
-            await self.write()
 
 
 def _refused(grant: Grant | None, scope: str) -> web.Response | None:
