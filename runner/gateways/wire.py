@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidStatus, InvalidURI
+from websockets.frames import CloseCode
 from websockets.protocol import State
 
 from runner.gateways.faults import WireError, WireRefused, explained, shown, without_user
@@ -27,7 +28,6 @@ CLOSE_S = 2.0
 FRAME_LIMIT = 2**20
 """Bytes of a message beyond which the session is closed (1009)."""
 
-_ABNORMAL = 1006
 _OUR_KEEPALIVE = "keepalive ping timeout"  # how websockets words it
 
 _SILENT = logging.getLogger("runner.gateways.wire.silent")
@@ -173,10 +173,13 @@ def _closed(error: ConnectionClosed) -> WireClosed:
     if received is not None and (sent is None or error.rcvd_then_sent):
         return WireClosed(int(received.code), received.reason)
     if sent is None:
-        return WireClosed(_ABNORMAL, "the connection was lost without a close frame")
+        return WireClosed(
+            CloseCode.ABNORMAL_CLOSURE, "the connection was lost without a close frame"
+        )
     if sent.reason == _OUR_KEEPALIVE:
-        return WireClosed(_ABNORMAL, "no answer to a keep-alive ping within 5 s")
-    return WireClosed(int(sent.code), f"closed by the runner: {sent.reason}")
+        return WireClosed(CloseCode.ABNORMAL_CLOSURE, "no answer to a keep-alive ping within 5 s")
+    ours = "" if sent.code == CloseCode.NORMAL_CLOSURE else "closed by the runner: "
+    return WireClosed(int(sent.code), ours + sent.reason)
 
 
 def _refusal(error: InvalidStatus, wall_s: float) -> WireRefused:

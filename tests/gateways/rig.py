@@ -1,0 +1,119 @@
+"""What the gateway tests share: a clock that never waits, a listener that remembers, a builder."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from runner.core.manifest import (
+    Driver,
+    Endpoints,
+    Environment,
+    Limits,
+    RetryPolicy,
+    Secret,
+)
+from runner.core.message import Reply, Stray
+from runner.gateways import InteractionWebSocket
+from runner.ports import SessionLost, SessionOpened
+from tests.fakes.wire_server import WireServer
+
+SECRET = "canary-secret-4711-never-shown"
+WALL_S = 1_800_000_000.0
+
+
+@dataclass
+class QuickClock:
+    """Time passes only by sleeping, and sleeping takes no time; real sockets keep their pace."""
+
+    time_s: float = 1000.0
+    slept: list[float] = field(default_factory=list)
+
+    def now(self) -> float:
+        return self.time_s
+
+    def wall(self) -> float:
+        return WALL_S + self.time_s
+
+    async def sleep(self, seconds: float) -> None:
+        self.time_s += seconds
+        self.slept.append(seconds)
+        await asyncio.sleep(0)
+
+
+@dataclass
+class Listener:
+    """Remembers everything in order; `until` waits for it."""
+
+    told: list[tuple[str, Any]] = field(default_factory=list)
+    _news: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def _tell(self, what: str, value: Any) -> None:
+        self.told.append((what, value))
+        self._news.set()
+
+    def replied(self, reply: Reply) -> None:
+        self._tell("replied", reply)
+
+    def strayed(self, stray: Stray) -> None:
+        self._tell("strayed", stray)
+
+    def session_opened(self, opened: SessionOpened) -> None:
+        self._tell("opened", opened)
+
+    def session_lost(self, lost: SessionLost) -> None:
+        self._tell("lost", lost)
+
+    def gave_up(self, error: Exception) -> None:
+        self._tell("gave_up", error)
+
+    def slowed(self, why: str) -> None:
+        self._tell("slowed", why)
+
+    def paused(self, wait_s: float, why: str) -> None:
+        self._tell("paused", (wait_s, why))
+
+    def all(self, what: str) -> list[Any]:
+        return [value for kind, value in self.told if kind == what]
+
+    async def until(self, what: str, count: int = 1) -> Any:
+        """Wait until `what` was told `count` times; return the last of these."""
+        async with asyncio.timeout(10):
+            while len(self.all(what)) < count:
+                self._news.clear()
+                await self._news.wait()
+        return self.all(what)[count - 1]
+
+
+def environment_of(server: WireServer, **changes: Any) -> Environment:
+    host = changes.pop("host", "127.0.0.1")
+    fields: dict[str, Any] = {
+        "name": "production",
+        "driver": Driver.INTERACTION_WEBSOCKET,
+        "gateway": "edge-ams",
+        "limits": Limits(),
+        "endpoints": Endpoints(
+            token_url=server.url("http", "/oauth/token", host),
+            api_url=server.url("http", "", host),
+            websocket_url=server.url("ws", "/api/v2/websocket", host),
+        ),
+        "client_id": Secret("client-17"),
+        "client_secret": Secret(SECRET),
+    }
+    return Environment(**{**fields, **changes})
+
+
+def gateway_to(
+    server: WireServer,
+    clock: QuickClock | None = None,
+    *,
+    attempts: int = 4,
+    jitter: Callable[[], float] = lambda: 0.5,
+    give_up_s: float = 300.0,
+    **changes: Any,
+) -> InteractionWebSocket:
+    policy = RetryPolicy(attempts=attempts, base_s=1.0, cap_s=30.0)
+    environment = environment_of(server, **changes)
+    return InteractionWebSocket(environment, policy, clock or QuickClock(), jitter, give_up_s)
