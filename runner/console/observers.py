@@ -24,7 +24,7 @@ class Log(Protocol):
         """Log what an operator should look at."""
 
 
-class Closable(Observer, Protocol):
+class Watcher(Observer, Protocol):
     """An observer that has a last word."""
 
     def close(self) -> None:
@@ -111,7 +111,7 @@ class LogObserver:
 class Observers:
     """Many observers as one. One that raises is dropped, and the others are told."""
 
-    def __init__(self, observers: Iterable[Closable]) -> None:
+    def __init__(self, observers: Iterable[Watcher]) -> None:
         self._observers = list(observers)
 
     def noticed(self, event: str, **fields: Any) -> None:
@@ -130,14 +130,14 @@ class Observers:
         """Let all say their last word."""
         self._tell(lambda observer: observer.close())
 
-    def _tell(self, call: Callable[[Closable], None]) -> None:
+    def _tell(self, call: Callable[[Watcher], None]) -> None:
         for observer in tuple(self._observers):
             try:
                 call(observer)
             except Exception as error:  # noqa: BLE001 -- whatever it is, it must not end the run
                 self._drop(observer, error)
 
-    def _drop(self, observer: Closable, error: Exception) -> None:
+    def _drop(self, observer: Watcher, error: Exception) -> None:
         if observer in self._observers:
             self._observers.remove(observer)
             self.warned(

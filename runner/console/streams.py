@@ -52,6 +52,12 @@ class LossyStream:
     def flush(self) -> None:
         """Do nothing: every write is flushed."""
 
+    def close(self) -> None:
+        """Close the stream beneath; what is written from now on is dropped."""
+        if self._stream is not None:
+            with suppress(OSError, ValueError):
+                self._stream.close()
+
     def isatty(self) -> bool:
         """Tell whether a person looks at the stream."""
         with suppress(OSError, ValueError):

@@ -1,0 +1,117 @@
+"""The error boundary's texts: what ended a command, where, and what to do next."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import Any
+
+from runner.console.formats import OutputFormat, github_command
+from runner.console.redaction import redact
+from runner.console.text import Paint, visible
+from runner.core.errors import (
+    GatewayError,
+    Locked,
+    LookUpFailed,
+    ManifestInvalid,
+    RunnerError,
+    Stopped,
+    StorageError,
+    UsageError,
+)
+from runner.core.outcome import ExitCode
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """What ended a command: a headline, the thing itself, where, and the mend."""
+
+    headline: str
+    what: str
+    mend: str
+    where: str | None = None
+
+
+_KINDS: tuple[tuple[type[RunnerError], str, str], ...] = (
+    (UsageError, "the command cannot be meant", "see `runner --help` for the options"),
+    (ManifestInvalid, "the manifest is invalid", "mend each place shown; nothing was sent"),
+    (
+        Stopped,
+        "the run was ended early",
+        "mend the cause and apply again: only what is not done is sent",
+    ),
+    (
+        StorageError,
+        "the journal or the report cannot be written, or is not to be trusted",
+        "nothing more is sent; free or mend the storage, keep the journal's file, apply again",
+    ),
+    (
+        Locked,
+        "another run holds the journal's lock",
+        "wait for that run to end, or let this one wait for it with `--lock-timeout`",
+    ),
+    (RunnerError, "the command cannot go on", "mend what the message names and try again"),
+)
+_BUG_MEND = (
+    "this is a fault of runner, not of the manifest: the journal is whole; report it with the "
+    "trace in the log file (`--log-file`), then apply again"
+)
+
+
+def describe(error: BaseException) -> Failure:
+    """Return what to tell about `error`; all of it redacted and on one line each."""
+    if isinstance(error, GatewayError):
+        looked = isinstance(error, LookUpFailed)
+        headline = "an interaction cannot be looked up" if looked else "the gateway cannot be used"
+        where = f"environment {error.environment}, {error.url}"
+        return Failure(headline, _clean(error.what), _clean(error.check), _clean(where))
+    if isinstance(error, KeyboardInterrupt):
+        return Failure("interrupted", "a signal ended the command", "apply again to go on")
+    for kind, headline, mend in _KINDS:
+        if isinstance(error, kind):
+            return Failure(headline, _clean(str(error)), mend)
+    return Failure("an internal error", _clean(f"{type(error).__name__}: {error}"), _BUG_MEND)
+
+
+def render_error(
+    error: BaseException,
+    *,
+    output: OutputFormat = OutputFormat.PRETTY,
+    exit_code: ExitCode | None = None,
+    color: bool = False,
+) -> str:
+    """Return the text of `error` for a person, or for a program where `output` says so.
+
+    The problems of a `ManifestInvalid` are rendered by `diagnostics`; here it has its sum only.
+    """
+    failure = describe(error)
+    match output:
+        case OutputFormat.JSON:
+            return json.dumps({"error": _to_json(error, failure, exit_code)}, indent=2) + "\n"
+        case OutputFormat.GITHUB:
+            where = [failure.where] if failure.where else []
+            text = "\n".join([failure.what, *where, failure.mend])
+            return github_command("error", text, title=failure.headline) + "\n"
+    return _pretty(failure, Paint(color))
+
+
+def _pretty(failure: Failure, paint: Paint) -> str:
+    rows = [("", failure.what), ("where: ", failure.where), ("next: ", failure.mend)]
+    lines = [f"  {paint.bold(label)}{text}" for label, text in rows if text]
+    return "\n".join([paint.red("error") + paint.bold(f": {failure.headline}"), *lines]) + "\n"
+
+
+def _to_json(error: BaseException, failure: Failure, code: ExitCode | None) -> dict[str, Any]:
+    return {
+        "kind": type(error).__name__,
+        "exit_code": None if code is None else int(code),
+        "outcome": None if code is None else code.outcome,
+        "headline": failure.headline,
+        "what": failure.what,
+        "where": failure.where,
+        "next": failure.mend,
+    }
+
+
+def _clean(text: str) -> str:
+    return visible(redact(text))
