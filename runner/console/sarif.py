@@ -10,26 +10,12 @@ from urllib.parse import quote
 
 from runner import __version__
 from runner.console.diagnostics import errors_first
+from runner.core.codes import CODES
 from runner.core.problem import Place, Problem
 
 SCHEMA = (
     "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json"
 )
-
-RULES = {
-    "R001": "A name that is used is defined",
-    "R002": "Audio and video fit the gateway's bandwidth",
-    "R003": "Every codec is supported by the gateway",
-    "R004": "Frame rate and resolution are within the gateway's bounds",
-    "R005": "No two transfers share a key or an interaction",
-    "R006": "Destination and interaction id are well formed",
-    "R007": "Secret references can be resolved, and are no plain text",
-    "R008": "The window is open or will be",
-    "R009": "A file of transfers exists, is near the manifest and has its columns",
-    "R010": "A codec's bandwidth and bit depth are possible for it",
-    "R011": "The batch can end inside its window",
-}
-"""The rules of the manifest language in a few words each (manifest, "Rules")."""
 
 
 def problems_to_sarif(problems: Iterable[Problem]) -> str:
@@ -39,7 +25,7 @@ def problems_to_sarif(problems: Iterable[Problem]) -> str:
     driver = {
         "name": "runner",
         "version": __version__,
-        "rules": [{"id": code, "shortDescription": {"text": _title(code)}} for code in codes],
+        "rules": [{"id": code, "shortDescription": {"text": _plain(CODES.get(code, code))}} for code in codes],
     }
     run = {
         "tool": {"driver": driver},
@@ -48,16 +34,6 @@ def problems_to_sarif(problems: Iterable[Problem]) -> str:
     }
     log = {"$schema": SCHEMA, "version": "2.1.0", "runs": [run]}
     return json.dumps(log, indent=2) + "\n"
-
-
-def _title(code: str) -> str:
-    if code in RULES:
-        return RULES[code]
-    return (
-        "The file is well-formed YAML"
-        if code.startswith("Y")
-        else "The manifest has its schema's shape"
-    )
 
 
 def _result(problem: Problem, rule_index: int) -> dict[str, Any]:

@@ -1,0 +1,140 @@
+"""Problems as programs read them."""
+
+from __future__ import annotations
+
+import json
+
+from runner.console.formats import github_command, problems_to_github, problems_to_json
+from runner.console.sarif import problems_to_sarif
+from runner.core.problem import Place, Problem, Related, Severity
+
+DUPLICATE = Problem(
+    "R005",
+    "the key vip-17 {0} stands [twice](1)",
+    Place("dir with/ä.yaml", 20, 10, 16),
+    "rename one",
+    related=(Related(Place("/abs/rows.csv", 12, 3), "first used here"),),
+)
+WARNING = Problem("X999", "odd", Place("b.yaml", 1, 1), "", Severity.WARNING)
+
+
+def test_json_is_one_document_with_every_problem():
+    assert json.loads(problems_to_json([WARNING, DUPLICATE])) == {
+        "errors": 1,
+        "warnings": 1,
+        "problems": [
+            {
+                "code": "R005",
+                "severity": "error",
+                "message": "the key vip-17 {0} stands [twice](1)",
+                "help": "rename one",
+                "file": "dir with/ä.yaml",
+                "line": 20,
+                "column": 10,
+                "end_column": 16,
+                "related": [
+                    {
+                        "note": "first used here",
+                        "file": "/abs/rows.csv",
+                        "line": 12,
+                        "column": 3,
+                        "end_column": None,
+                    }
+                ],
+            },
+            {
+                "code": "X999",
+                "severity": "warning",
+                "message": "odd",
+                "help": "",
+                "file": "b.yaml",
+                "line": 1,
+                "column": 1,
+                "end_column": None,
+                "related": [],
+            },
+        ],
+    }
+
+
+def test_json_is_ascii_whatever_it_quotes():
+    odd = Problem("R006", "\x1b\u202e\ud800", Place("a", 1, 1), "")
+
+    assert problems_to_json([odd]).isascii()
+
+
+def test_github_has_a_command_for_each_problem():
+    assert problems_to_github([WARNING, DUPLICATE]) == (
+        "::error file=dir with/ä.yaml,line=20,col=10,title=R005::"
+        "the key vip-17 {0} stands [twice](1)%0Afirst used here: /abs/rows.csv:12:3%0Arename one\n"
+        "::warning file=b.yaml,line=1,col=1,title=X999::odd\n"
+    )
+
+
+def test_github_has_nine_annotations_and_one_that_counts_the_rest():
+    lines = problems_to_github([DUPLICATE] * 10 + [WARNING] * 3).splitlines()
+
+    assert len(lines) == 10
+    assert lines[-1] == "::error title=more problems::4 more: 3 X999, 1 R005"
+
+
+def test_a_github_command_cannot_be_ended_or_extended_from_outside():
+    command = github_command("error", "50%\r\n::stop-commands::x\x1b", file="a,line=1:2%\n::x")
+
+    assert command == ("::error file=a%2Cline=1%3A2%25\\n%3A%3Ax::50%25%0A::stop-commands::x\\x1b")
+
+
+def test_sarif_is_one_run_with_its_rules_and_results():
+    log = json.loads(problems_to_sarif([WARNING, DUPLICATE]))
+    run = log["runs"][0]
+
+    assert log["version"] == "2.1.0"
+    assert run["columnKind"] == "unicodeCodePoints"
+    assert [rule["id"] for rule in run["tool"]["driver"]["rules"]] == ["R005", "X999"]
+    assert all(rule["shortDescription"]["text"] for rule in run["tool"]["driver"]["rules"])
+    assert run["results"] == [
+        {
+            "ruleId": "R005",
+            "ruleIndex": 0,
+            "level": "error",
+            "message": {"text": "the key vip-17 {{0}} stands [twice] (1)\nrename one"},
+            "locations": [
+                {
+                    "physicalLocation": {
+                        "artifactLocation": {"uri": "dir%20with/%C3%A4.yaml"},
+                        "region": {"startLine": 20, "startColumn": 10, "endColumn": 16},
+                    }
+                }
+            ],
+            "relatedLocations": [
+                {
+                    "id": 0,
+                    "physicalLocation": {
+                        "artifactLocation": {"uri": "file:///abs/rows.csv"},
+                        "region": {"startLine": 12, "startColumn": 3},
+                    },
+                    "message": {"text": "first used here"},
+                }
+            ],
+        },
+        {
+            "ruleId": "X999",
+            "ruleIndex": 1,
+            "level": "warning",
+            "message": {"text": "odd"},
+            "locations": [
+                {
+                    "physicalLocation": {
+                        "artifactLocation": {"uri": "b.yaml"},
+                        "region": {"startLine": 1, "startColumn": 1},
+                    }
+                }
+            ],
+        },
+    ]
+
+
+def test_sarif_without_problems_has_no_results():
+    run = json.loads(problems_to_sarif([]))["runs"][0]
+
+    assert (run["results"], run["tool"]["driver"]["rules"]) == ([], [])
