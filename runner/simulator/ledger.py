@@ -121,6 +121,8 @@ class Ledger:
 
 
 def _open_alone(path: Path) -> int:
+    if path.exists() and not path.is_file():
+        raise StorageError(f"ledger {path}: not a regular file; name another")
     file = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -132,7 +134,7 @@ def _open_alone(path: Path) -> int:
 
 def read_ledger(path: Path) -> Iterator[Carried | Received]:
     """Stream a ledger file's entries; raises `StorageError` at a line that is none."""
-    with path.open(encoding="utf-8") as lines:
+    with path.open("rb") as lines:
         for number, line in enumerate(lines, start=1):
             try:
                 fields: dict[str, Any] = json.loads(line)

@@ -57,7 +57,12 @@ def certificate(tmp_path: Path) -> tuple[Path, Path]:
         [
             *(openssl, "req", "-x509", "-nodes", "-days", "2", "-subj", "/CN=simulator"),
             *("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1"),
-            *("-addext", "subjectAltName=IP:127.0.0.1", "-addext", "keyUsage=critical,keyCertSign"),
+            *(
+                "-addext",
+                "subjectAltName=IP:127.0.0.1",
+                "-addext",
+                "keyUsage=critical,digitalSignature,keyCertSign",
+            ),
             *("-out", str(certificate), "-keyout", str(key)),
         ],
         check=True,

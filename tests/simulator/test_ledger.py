@@ -111,10 +111,18 @@ def test_a_full_disk_is_an_error_not_a_silent_gap() -> None:
     if not full.exists():
         pytest.skip("this system has no /dev/full")
     ledger = Ledger()
-    ledger._file = full.open("wb", buffering=0).fileno()
+    with full.open("wb", buffering=0) as file:
+        ledger._file = file.fileno()
+        with pytest.raises(StorageError, match="No space left"):
+            ledger.add_effect("m1", "i1", "genesys://queue/a", 1.0)
 
-    with pytest.raises(StorageError, match="No space left"):
-        ledger.add_effect("m1", "i1", "genesys://queue/a", 1.0)
+    assert not ledger.moves()
+
+
+@pytest.mark.parametrize("place", ["/dev/null", "/"])
+def test_what_is_no_regular_file_is_refused(place: str) -> None:
+    with pytest.raises(StorageError, match="not a regular file"):
+        list(Ledger(Path(place)).open())
 
 
 def test_two_simulators_cannot_write_one_ledger(path: Path) -> None:

@@ -116,11 +116,11 @@ def test_an_answer_hangs_on_its_effect() -> None:
     assert isinstance(effect, Effect)
     assert 0.018 <= delay_s <= 0.022
     assert effect.then == (
-        (0.0, Answer('{"id":"message-1","status":"codec_negotiated","media_matrix":%s}' % _OPUS)),
+        (0.0, Answer('{"id":"message-1","status":"codec_negotiated","media_matrix":' + OPUS_TEXT)),
     )
 
 
-_OPUS = '{"audio":{"codec":"opus","bandwidth_kbps":64,"bit_depth":16}}'
+OPUS_TEXT = '{"audio":{"codec":"opus","bandwidth_kbps":64,"bit_depth":16}}}'
 
 
 @pytest.mark.parametrize(
