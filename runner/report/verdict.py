@@ -1,0 +1,196 @@
+"""The report's first sentence: what happened, and what to do next."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from runner.core.outcome import Outcome
+from runner.report.content import Content
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One thing to do next, and the command that does it, if one does."""
+
+    text: str
+    command: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What an operator reads first. `tone`: good, doubt, bad or calm."""
+
+    tone: str
+    headline: str
+    detail: str
+    steps: tuple[Step, ...]
+
+
+_COUNTED = (
+    (Outcome.TRANSFERRED, "transferred"),
+    (Outcome.UNCHANGED, "unchanged since an earlier run"),
+    (Outcome.SKIPPED, "skipped"),
+    (Outcome.REJECTED, "rejected by the gateway"),
+    (Outcome.FAILED, "failed"),
+    (Outcome.IN_DOUBT, "in doubt"),
+    (Outcome.UNATTEMPTED, "not attempted"),
+)
+
+_ENDS = {
+    "stopped": "The run stopped early",
+    "interrupted": "The run was interrupted",
+    "unreachable": "The gateway could not be reached",
+    "storage": "The run ended because it could not store what it did",
+    "bug": "The run ended on an error of its own",
+}
+
+
+def judge(content: Content) -> Verdict:
+    """Return the verdict; doubt leads, whatever else went wrong."""
+    if content.dry_run:
+        return _planned(content)
+    counts = content.summary.counts
+    return Verdict(
+        _tone(content),
+        _headline(content),
+        _counted(content),
+        tuple(_steps(content, counts[Outcome.IN_DOUBT])),
+    )
+
+
+def counted(count: int, thing: str = "transfer") -> str:
+    """Return `count` and its noun: "1 transfer", "1,200 transfers"."""
+    return f"{count:,} {thing}" if count == 1 else f"{count:,} {thing}s"
+
+
+def _tone(content: Content) -> str:
+    if content.summary.counts[Outcome.IN_DOUBT]:
+        return "doubt"
+    return "good" if content.source.run.outcome == "ok" else "bad"
+
+
+def _headline(content: Content) -> str:
+    counts, outcome = content.summary.counts, content.source.run.outcome
+    end = _ENDS.get(outcome)
+    if doubts := counts[Outcome.IN_DOUBT]:
+        doubt = f"{counted(doubts)} may or may not have been carried out"
+        return (
+            f"{doubt}: {'it needs' if doubts == 1 else 'they need'} a person."
+            if end is None
+            else f"{end}, and {doubt}."
+        )
+    if end is not None:
+        return f"{end}; {_left(counts[Outcome.UNATTEMPTED])}."
+    if outcome == "ok":
+        return _done(content)
+    lost = counts[Outcome.REJECTED] + counts[Outcome.FAILED]
+    return f"{lost:,} of {counted(content.summary.total)} {'was' if lost == 1 else 'were'} not carried out."
+
+
+def _left(unattempted: int) -> str:
+    if not unattempted:
+        return "no transfer was left waiting"
+    return f"{counted(unattempted)} {'was' if unattempted == 1 else 'were'} not attempted"
+
+
+def _done(content: Content) -> str:
+    total, counts = content.summary.total, content.summary.counts
+    if not total:
+        return "There was nothing to do: the manifest lists no transfers."
+    if left := counts[Outcome.UNATTEMPTED]:
+        return f"Everything selected is done; {counted(left)} {'was' if left == 1 else 'were'} left out."
+    if counts[Outcome.UNCHANGED] == total:
+        return f"Nothing to do: an earlier run carried out {'the transfer' if total == 1 else f'all {total:,} transfers'}."
+    return "The transfer is done." if total == 1 else f"All {total:,} transfers are done."
+
+
+def _counted(content: Content) -> str:
+    counts = content.summary.counts
+    parts = [f"{counts[outcome]:,} {words}" for outcome, words in _COUNTED if counts[outcome]]
+    text = ", ".join(parts)
+    return f"{text}." if text else ""
+
+
+def _steps(content: Content, doubts: int) -> Iterator[Step]:
+    if doubts:
+        yield from _doubt_steps(content)
+    yield from _NEXT.get(content.source.run.outcome, _nothing)(content)
+
+
+def _doubt_steps(content: Content) -> Iterator[Step]:
+    yield Step(
+        "Apply the batch again. What is in doubt is looked up first, and is sent again only where "
+        "the gateway's promises make a second move impossible.",
+        _apply(content),
+    )
+    key = next(g.first_key for g in content.summary.groups if g.outcome is Outcome.IN_DOUBT)
+    run_id = shlex.quote(content.source.run.id)
+    yield Step(
+        "For each one that is still in doubt, find the interaction at the gateway by its id and "
+        "say what you found: transferred or failed. A key in doubt is sent nowhere until then.",
+        f"runner resolve {run_id} {shlex.quote(key)} --as transferred --reason 'seen at the queue'",
+    )
+
+
+def _nothing(content: Content) -> Iterator[Step]:
+    if not content.summary.counts[Outcome.IN_DOUBT]:
+        yield Step("Nothing is left to do.")
+
+
+def _mend_and_apply(content: Content) -> Iterator[Step]:
+    yield Step(
+        "Read the reasons below, mend what they name, and apply again: only what has not been "
+        "carried out is sent.",
+        _apply(content),
+    )
+
+
+def _resume(content: Content) -> Iterator[Step]:
+    yield Step(
+        "When the cause is gone, apply again: it goes on with what has not been carried out, and "
+        "sends nothing twice.",
+        _apply(content),
+    )
+
+
+def _diagnose(content: Content) -> Iterator[Step]:
+    manifest = shlex.quote(content.source.run.manifest_path)
+    yield Step("Find out what is in the way.", f"runner doctor {manifest}")
+    yield from _resume(content)
+
+
+def _store(content: Content) -> Iterator[Step]:
+    yield Step("Free space or mend permissions where journal and report lie.")
+    yield from _resume(content)
+
+
+def _report_bug(content: Content) -> Iterator[Step]:
+    yield Step("The log file holds the trace: attach it to a bug report.")
+    yield from _resume(content)
+
+
+_NEXT: dict[str, Callable[[Content], Iterator[Step]]] = {
+    "failures": _mend_and_apply,
+    "stopped": _resume,
+    "interrupted": _resume,
+    "unreachable": _diagnose,
+    "storage": _store,
+    "bug": _report_bug,
+}
+
+
+def _apply(content: Content) -> str:
+    return f"runner apply {shlex.quote(content.source.run.manifest_path)}"
+
+
+def _planned(content: Content) -> Verdict:
+    plan = content.source.plan
+    send = plan.send if plan is not None else content.summary.counts[Outcome.UNATTEMPTED]
+    steps = (Step("Read the plan below, then carry it out.", _apply(content)),)
+    headline = f"Nothing was sent. Applying this would send {counted(send)}."
+    if plan is None:
+        return Verdict("calm", headline, "", steps)
+    detail = f"{plan.unchanged:,} unchanged, {plan.changed:,} to a new destination, {plan.in_doubt:,} in doubt."
+    return Verdict("doubt" if plan.in_doubt else "calm", headline, detail, steps)
