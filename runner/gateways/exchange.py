@@ -6,15 +6,19 @@ import asyncio
 import json
 import logging
 import ssl
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import httpx
 
-from runner.gateways.faults import explained
+from runner.gateways.faults import explained, without_user
 
 EXCHANGE_S = 10.0
 """An HTTP exchange in whole takes no longer, however slowly its bytes drip in."""
+
+EXCHANGES_AT_ONCE = 64
+"""Connections that are kept; whoever asks more at a time queues before the exchange's time runs."""
 
 BODY_LIMIT = 1_000_000
 """Bytes of an answer's body that are read."""
@@ -67,6 +71,7 @@ def http_client(
         follow_redirects=False,
         http2=False,
         timeout=EXCHANGE_S,
+        limits=httpx.Limits(max_connections=None, max_keepalive_connections=EXCHANGES_AT_ONCE),
         headers={"Accept": "application/json", "Accept-Encoding": "identity"},
     )
 
@@ -77,10 +82,17 @@ def quiet_libraries() -> None:
         logging.getLogger(name).setLevel(logging.CRITICAL)
 
 
-async def exchange(client: httpx.AsyncClient, request: httpx.Request) -> Answer:
-    """Send the request and read its answer. Raises `WireError` if there is none in time."""
+async def exchange(
+    client: httpx.AsyncClient,
+    method: str,
+    url: str,
+    headers: Mapping[str, str],
+    form: Mapping[str, str] | None = None,
+) -> Answer:
+    """Ask once and read the answer. Raises `WireError` if there is none in time."""
     try:
         async with asyncio.timeout(EXCHANGE_S):
+            request = client.build_request(method, without_user(url), headers=headers, data=form)
             response = await client.send(request, stream=True)
             try:
                 return await _read(response)
@@ -88,7 +100,7 @@ async def exchange(client: httpx.AsyncClient, request: httpx.Request) -> Answer:
                 await response.aclose()
     except httpx.TimeoutException as error:
         raise explained(TimeoutError()) from error
-    except (httpx.HTTPError, OSError) as error:
+    except (httpx.HTTPError, httpx.InvalidURL, OSError, UnicodeError) as error:
         raise explained(error) from error
 
 

@@ -118,6 +118,11 @@ _KNOWN: tuple[tuple[type[BaseException], str, str], ...] = (
         "the connection was refused: nothing listens there",
         "check host and port, and that the gateway is up",
     ),
+    (
+        UnicodeError,
+        "the host name is not a valid one",
+        "check the endpoint's spelling",
+    ),
     (ConnectionResetError, "the server cut the connection", TRY_LATER),
     (BrokenPipeError, "the server cut the connection", TRY_LATER),
     (EOFError, "the server hung up without an answer", TRY_LATER),

@@ -14,7 +14,7 @@ from runner.core.errors import GatewayError
 from runner.core.manifest import Environment, Secret
 from runner.core.message import harmless
 from runner.gateways.exchange import Answer, exchange
-from runner.gateways.faults import Place, WireError, shown, without_user
+from runner.gateways.faults import Place, WireError, shown
 from runner.gateways.waiting import Patience, retry_after_s
 
 SHORTEST_LIFE_S = 30.0
@@ -68,6 +68,11 @@ class Tokens:
     def renewals(self) -> int:
         """How many tokens were fetched after the first."""
         return self._token.number - 1 if self._token else 0
+
+    @property
+    def scopes(self) -> str:
+        """The scopes that are asked for, as one text."""
+        return " ".join(self._scopes)
 
     async def current(self) -> Token:
         """Return a token with life left, fetching one if need be.
@@ -126,7 +131,7 @@ class Tokens:
         for attempt in range(1, attempts + 1):
             asked_s = None
             try:
-                answer = await exchange(self._client, self._request())
+                answer = await self._asked()
             except WireError as error:
                 what, check = error.what, error.check
                 if error.final:
@@ -138,20 +143,17 @@ class Tokens:
                 check = "check its health, then run again"
                 asked_s = retry_after_s(answer.headers, self._patience.clock.wall())
             if attempt < attempts:
-                await self._patience.pause(attempt, asked_s, place, "the token server")
+                wait_s = self._patience.wait_s(attempt, asked_s, place, "the token server")
+                await self._patience.clock.sleep(wait_s)
         raise place.error_of(NoTokenYet, f"no token after {attempts} attempts: {what}", check)
 
-    def _request(self) -> httpx.Request:
+    async def _asked(self) -> Answer:
         pair = f"{self._client_id.reveal()}:{self._client_secret.reveal()}".encode()
+        headers = {"Authorization": f"Basic {base64.b64encode(pair).decode()}"}
         form = {"grant_type": "client_credentials"}
         if self._scopes:
-            form["scope"] = " ".join(self._scopes)
-        return self._client.build_request(
-            "POST",
-            without_user(self._place.url),
-            headers={"Authorization": f"Basic {base64.b64encode(pair).decode()}"},
-            data=form,
-        )
+            form["scope"] = self.scopes
+        return await exchange(self._client, "POST", self._place.url, headers, form)
 
     def _token_of(self, answer: Answer) -> Token:
         """Read the token, or raise the `GatewayError` that says what the answer was instead."""

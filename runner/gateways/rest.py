@@ -13,8 +13,8 @@ import httpx
 from runner.core.errors import GatewayError, LookUpFailed
 from runner.core.message import SERVER_TEXT_LIMIT, harmless
 from runner.core.pacing import Bucket, spent, take
-from runner.gateways.exchange import Answer, exchange
-from runner.gateways.faults import TRY_LATER, Place, WireError, shown, without_user
+from runner.gateways.exchange import EXCHANGES_AT_ONCE, Answer, exchange
+from runner.gateways.faults import TRY_LATER, Place, WireError, shown
 from runner.gateways.oauth import Token, Tokens
 from runner.gateways.waiting import Patience, http_date_s, retry_after_s
 from runner.ports import Interaction
@@ -72,6 +72,7 @@ class LookUps:
         self._tokens = tokens
         self._patience = patience
         self._turnstile = Turnstile(rate_per_s, patience)
+        self._places = asyncio.Semaphore(EXCHANGES_AT_ONCE)
 
     async def look_up(self, interaction_id: str) -> Interaction:
         """Ask until there is an answer. Raises as the port's `look_up` says."""
@@ -79,7 +80,7 @@ class LookUps:
         place = Place(self._place.environment, url)
         attempts, what = self._patience.policy.attempts, "nothing was asked"
         for attempt in range(1, attempts + 1):
-            asked_s = None
+            answer = None
             try:
                 answer = await self._asked(place)
             except WireError as error:
@@ -90,11 +91,10 @@ class LookUps:
                 if (seen := self._seen(interaction_id, answer, place)) is not None:
                     return seen
                 what = _complaint(answer)
-                asked_s = retry_after_s(answer.headers, self._patience.clock.wall())
                 if not _worth_retrying(answer):
                     raise place.error_of(LookUpFailed, what, "check the interaction's id")
             if attempt < attempts:
-                await self._pause(attempt, asked_s, place)
+                await self._pause(attempt, answer, place)
         raise place.error_of(LookUpFailed, f"no look-up in {attempts} attempts: {what}", TRY_LATER)
 
     async def _asked(self, place: Place) -> Answer:
@@ -113,8 +113,8 @@ class LookUps:
     async def _exchange(self, place: Place, token: Token) -> Answer:
         await self._turnstile.passed()
         headers = {"Authorization": token.authorization, "Cache-Control": "no-cache"}
-        url = without_user(place.url)
-        return await exchange(self._client, self._client.build_request("GET", url, headers=headers))
+        async with self._places:
+            return await exchange(self._client, "GET", place.url, headers)
 
     def _seen(self, interaction_id: str, answer: Answer, place: Place) -> Interaction | None:
         """Read a final answer; None if the question must be put again."""
@@ -134,12 +134,17 @@ class LookUps:
             case _:
                 return None
 
-    async def _pause(self, attempt: int, asked_s: float | None, place: Place) -> None:
-        """Wait before the next try; what the gateway asked for holds for every look-up."""
-        if asked_s is None:
-            await self._patience.clock.sleep(self._patience.backoff_s(attempt))
+    async def _pause(self, attempt: int, answer: Answer | None, place: Place) -> None:
+        """Wait before the next try; a limit that was hit holds for every look-up."""
+        asked_s = None
+        if answer is not None:
+            asked_s = retry_after_s(answer.headers, self._patience.clock.wall())
+        wait_s = self._patience.wait_s(attempt, asked_s, place, "the gateway's REST side")
+        limited = answer is not None and answer.status == HTTPStatus.TOO_MANY_REQUESTS
+        if limited or asked_s is not None:
+            self._turnstile.shut(wait_s)
         else:
-            self._turnstile.shut(self._patience.obeyed_s(asked_s, place, "the gateway's REST side"))
+            await self._patience.clock.sleep(wait_s)
 
     def _forbidden(self, answer: Answer, place: Place) -> GatewayError:
         scope = wanted_scope(answer.headers.get("WWW-Authenticate", "")) or "interaction:view"

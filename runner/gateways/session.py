@@ -15,6 +15,8 @@ from runner.ports import GatewayListener
 PONG_S = 3.0
 """A session whose ping is not answered within this is not used."""
 
+INTERNAL_ERROR = 1011
+
 SAFE_TLS = frozenset({"TLSv1.2", "TLSv1.3"})
 
 
@@ -31,6 +33,7 @@ class Session:
         self.token = token
         self.generation = 0  # until the check is passed
         self.opened_at = 0.0
+        self.fault: Exception | None = None  # what ended the reader, if it was no close
         self._listener = listener
         self._hide = hide
         self._carried_reply = False
@@ -72,12 +75,14 @@ class Session:
         return self._carried_reply or now - self.opened_at >= STEADY_S
 
     async def _read(self) -> WireClosed:
-        while True:
-            try:
-                frame = await self.wire.receive()
-            except WireClosed as closed:
-                return closed
-            self._tell(frame)
+        try:
+            while True:
+                self._tell(await self.wire.receive())
+        except WireClosed as closed:
+            return closed
+        except Exception as error:  # noqa: BLE001 - kept; a reader that dies unseen hangs the run
+            self.fault = error
+            return WireClosed(INTERNAL_ERROR, f"the reader failed ({type(error).__name__})")
 
     def _tell(self, frame: str | bytes) -> None:
         read = read_reply(self._hide(frame) if isinstance(frame, str) else frame)

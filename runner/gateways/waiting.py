@@ -43,12 +43,15 @@ class Patience:
         self.paused(asked_s, f"{who} asked for it (Retry-After)")
         return asked_s
 
-    async def pause(self, failures: int, asked_s: float | None, place: Place, who: str) -> None:
-        """Sleep before the next try. Raises `GatewayError` as `obeyed_s` does."""
+    def wait_s(self, failures: int, asked_s: float | None, place: Place, who: str) -> float:
+        """Return the wait before the next try: what was asked for, though never under `base`.
+
+        (`Retry-After: 0` is no leave to try again and again without a pause.)
+        Raises `GatewayError` as `obeyed_s` does.
+        """
         if asked_s is None:
-            await self.clock.sleep(self.backoff_s(failures))
-        else:
-            await self.clock.sleep(self.obeyed_s(asked_s, place, who))
+            return self.backoff_s(failures)
+        return max(self.obeyed_s(asked_s, place, who), self.policy.base_s)
 
 
 def retry_after_s(headers: Mapping[str, str], wall_s: float) -> float | None:

@@ -87,7 +87,7 @@ def dialler(context: ssl.SSLContext | None, wall_s: Callable[[], float]) -> Dial
             raise WireError(f"no WebSocket within {DIAL_S:.0f} s") from error
         except (InvalidHandshake, InvalidURI) as error:
             raise _no_websocket(error) from error
-        except (OSError, EOFError) as error:
+        except (OSError, EOFError, UnicodeError) as error:
             raise explained(error) from error
 
     return dial
@@ -218,6 +218,8 @@ def _refusal(error: InvalidStatus, wall_s: float) -> WireRefused:
 
 
 def _no_websocket(error: Exception) -> WireError:
+    if isinstance(error.__cause__, OSError | EOFError):
+        return explained(error.__cause__)
     return WireError(
         f"no WebSocket endpoint: the handshake's answer is not one ({type(error).__name__})",
         "check `endpoints.websocket_url`, port and path included, and proxies on the way",

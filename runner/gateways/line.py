@@ -1,0 +1,217 @@
+"""The line to the gateway: one session after another, each dialled with a fresh token."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from http import HTTPStatus
+
+from runner.core.errors import GatewayError
+from runner.gateways.faults import Place, WireError, WireRefused
+from runner.gateways.oauth import NoTokenYet, Token, Tokens
+from runner.gateways.remedies import Outage, Remedy, remedy
+from runner.gateways.session import INTERNAL_ERROR, Session
+from runner.gateways.waiting import Patience
+from runner.gateways.wire import Dial, Wire, WireClosed
+from runner.ports import GatewayListener, SessionLost, SessionOpened
+
+NORMAL_CLOSURE = 1000
+FAREWELL = "session terminated"
+
+
+class NoSession(Exception):
+    """One dial failed, and another may succeed; `error` is what to say if none does."""
+
+    def __init__(
+        self, error: GatewayError, *, asked_s: float | None = None, at_once: bool = False
+    ) -> None:
+        super().__init__(str(error))
+        self.error = error
+        self.asked_s = asked_s  # the gateway's own wish
+        self.at_once = at_once
+
+
+class Line:
+    """Keeps one session open from `open` to `close`, and tells the listener of each."""
+
+    def __init__(
+        self,
+        place: Place,
+        tokens: Tokens,
+        dial: Dial,
+        patience: Patience,
+        give_up_s: float,
+    ) -> None:
+        self.session: Session | None = None
+        self._place = place
+        self._tokens = tokens
+        self._dial = dial
+        self._patience = patience
+        self._clock = patience.clock
+        self._give_up_s = give_up_s
+        self._outage = Outage(-math.inf)
+        self._sessions = 0
+        self._keeper: asyncio.Task[None] | None = None
+        self._closing = False
+
+    async def open(self, listener: GatewayListener) -> None:
+        """Return once a first session is open. Raises `GatewayError`."""
+        self._outage = Outage(self._clock.now())
+        session = await self._next_session(listener)
+        self._outage = Outage(self._clock.now())  # from here on outages have an end
+        self._keeper = asyncio.create_task(self._keep_open(session, listener))
+
+    async def close(self) -> None:
+        """End the session, and dial no more; bounded in time."""
+        self._closing = True
+        if self.session is not None:
+            await self.session.close(NORMAL_CLOSURE, FAREWELL)
+        if self._keeper is not None:
+            if self.session is None:
+                self._keeper.cancel()
+            await asyncio.wait([self._keeper])
+
+    async def _keep_open(self, session: Session, listener: GatewayListener) -> None:
+        """See sessions come and go until `close`, or until none can be had any more."""
+        try:
+            while True:
+                closed = await session.ended()
+                self.session = None
+                listener.session_lost(
+                    SessionLost(session.generation, closed.code, closed.reason, self._closing)
+                )
+                if self._closing:
+                    return
+                now = self._clock.now()
+                if session.was_steady(now):
+                    self._outage = Outage(now)
+                failure = await self._after(session, closed, listener)
+                session = await self._next_session(listener, failure)
+        except Exception as error:  # noqa: BLE001 - a silent end here would hang the run
+            listener.gave_up(error)
+
+    async def _next_session(
+        self, listener: GatewayListener, failure: NoSession | None = None
+    ) -> Session:
+        """Wait and dial until a session is open and checked. Raises `GatewayError`."""
+        while True:
+            if failure is not None:
+                await self._wait_after(failure)
+            try:
+                return await self._opened(listener)
+            except NoSession as error:
+                failure = error
+
+    async def _wait_after(self, failure: NoSession) -> None:
+        """Wait before dialling again. Raises `GatewayError` if enough was tried."""
+        outage = self._outage = self._outage.failed()
+        left_s = self._left_s(failure.error)
+        if not failure.at_once:
+            who = "the gateway"
+            wait_s = self._patience.wait_s(outage.failures, failure.asked_s, self._place, who)
+            await self._clock.sleep(min(wait_s, left_s))
+
+    def _left_s(self, last: GatewayError) -> float:
+        """Return for how long dials may go on. Raises `GatewayError` when that is over."""
+        place = Place(self._place.environment, last.url)
+        if self._sessions == 0:
+            if self._outage.failures < self._patience.policy.attempts:
+                return math.inf
+            dials = self._outage.failures
+            raise place.error(f"no session after {dials} dials: {last.what}", last.check) from last
+        left_s = self._outage.since + self._give_up_s - self._clock.now()
+        if left_s <= 0:
+            what = f"no session for {self._give_up_s:.0f} s, given up: {last.what}"
+            raise place.error(what, last.check) from last
+        return left_s
+
+    async def _opened(self, listener: GatewayListener) -> Session:
+        """Dial once and check. Raises `NoSession` or, where no dial can help, `GatewayError`."""
+        try:
+            token, wire = await self._dialled()
+        except NoTokenYet as error:
+            if self._sessions == 0:
+                raise  # the attempts were made there
+            raise NoSession(error) from error
+        except WireError as error:
+            raise self._no_session(error) from error
+        session = Session(wire, token, listener, self._tokens.hide)
+        try:
+            await session.check(secure=self._place.url.startswith("wss:"))
+            self._begin(session, listener)
+        except WireError as error:
+            raise self._no_session(error) from error
+        except WireClosed:
+            raise await self._after(session, await session.ended(), listener) from None
+        finally:
+            if session is not self.session:
+                await session.close(NORMAL_CLOSURE, FAREWELL)
+        return session
+
+    def _begin(self, session: Session, listener: GatewayListener) -> None:
+        self._sessions += 1
+        session.generation, session.opened_at = self._sessions, self._clock.now()
+        self.session = session
+        listener.session_opened(SessionOpened(session.generation, session.wire.tls))
+
+    async def _dialled(self) -> tuple[Token, Wire]:
+        """Dial with a fresh token; one that is refused (401) is renewed once."""
+        token = await self._tokens.current()
+        wire = await self._dial_with(token)
+        if wire is None:
+            token = await self._tokens.after(token)
+            wire = await self._dial_with(token)
+        if wire is None:
+            raise WireError(
+                "the gateway refuses the session with a new token too (401)",
+                "three things to check: the token (client_id, client_secret), the scopes "
+                f"({self._tokens.scopes}) and the region of the endpoints",
+                final=True,
+            )
+        return token, wire
+
+    async def _dial_with(self, token: Token) -> Wire | None:
+        """Dial once; None if the token was refused."""
+        headers = {"Authorization": token.authorization, "Accept": "application/json"}
+        try:
+            return await self._dial(self._place.url, headers)
+        except WireRefused as refused:
+            if refused.status == HTTPStatus.UNAUTHORIZED:
+                return None
+            raise
+
+    async def _after(
+        self, session: Session, closed: WireClosed, listener: GatewayListener
+    ) -> NoSession:
+        """Do what the close code calls for. Raises whatever forbids to go on."""
+        if session.fault is not None:
+            await session.close(INTERNAL_ERROR, "internal error")
+            raise session.fault
+        said = f"{closed.code} {closed.reason}".strip()
+        what = f"the session was closed ({said})"
+        match remedy(closed.code, closed.reason):
+            case Remedy.END:
+                check = "the client may not use this session: check its role and the scopes"
+                raise self._place.error(what, check)
+            case Remedy.SLOW:
+                listener.slowed(f"session closed with {said}")
+            case Remedy.RENEW:
+                return await self._renewed_after(session, what)
+            case Remedy.DIAL:
+                pass
+        return NoSession(self._place.error(what, "check the gateway's health and log"))
+
+    async def _renewed_after(self, session: Session, what: str) -> NoSession:
+        """Renew the token; the first such close in an outage is dialled without a pause."""
+        try:
+            await self._tokens.after(session.token)
+        except NoTokenYet as unavailable:
+            return NoSession(unavailable)
+        error = self._place.error(what, "check the token's life and the clocks of both sides")
+        return NoSession(error, at_once=self._outage.failures == 0)
+
+    def _no_session(self, error: WireError) -> NoSession:
+        if error.final:
+            raise self._place.error(error.what, error.check) from error
+        asked_s = error.retry_after_s if isinstance(error, WireRefused) else None
+        return NoSession(self._place.error(error.what, error.check), asked_s=asked_s)
