@@ -8,19 +8,8 @@ from typing import Any, Protocol
 
 from runner.core.message import Reply, Stray
 from runner.core.plan import PlannedRow
+from runner.core.sight import Interaction
 from runner.core.transfer import Event, State
-
-
-@dataclass(frozen=True, slots=True)
-class Interaction:
-    """What a look-up saw (protocol.md, "REST"). `found` False: the gateway answered 404."""
-
-    interaction_id: str
-    found: bool
-    state: str | None = None
-    destination_uri: str | None = None
-    last_transfer_id: str | None = None
-    date_s: float | None = None  # the answer's `Date` header, seconds since the epoch
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from enum import IntEnum, StrEnum
 
 
@@ -44,3 +45,30 @@ class ExitCode(IntEnum):
             ExitCode.TERMINATED: "interrupted",
         }
         return names.get(self, self.name.lower())
+
+
+def exit_code(counts: Mapping[Outcome, int], halted: ExitCode | None) -> ExitCode:
+    """Return how a run ends: storage over signals over doubt over a stop over failures.
+
+    `halted` is why the run ended early, if it did.
+    """
+    if halted in OVERRIDING:
+        return halted
+    if counts.get(Outcome.IN_DOUBT):
+        return ExitCode.IN_DOUBT
+    if halted is not None:
+        return halted
+    failed = counts.get(Outcome.REJECTED, 0) + counts.get(Outcome.FAILED, 0)
+    return ExitCode.FAILURES if failed else ExitCode.OK
+
+
+OVERRIDING = frozenset(
+    {
+        ExitCode.BUG,
+        ExitCode.STORAGE,
+        ExitCode.HANGUP,
+        ExitCode.INTERRUPTED,
+        ExitCode.TERMINATED,
+    }
+)
+"""Ends that are told even where a transfer is in doubt."""

@@ -79,7 +79,15 @@ TABLE: Mapping[State, Mapping[Event, State]] = MappingProxyType(
             Event.DENIED: State.REJECTED,
             Event.LOST: State.UNKNOWN,
         },
-        State.TRANSFERRED: {},
+        # Nothing undoes an effect; what was still under way when it became known ends here.
+        State.TRANSFERRED: {
+            Event.WITHDRAWN: State.TRANSFERRED,
+            Event.ACCEPTED: State.TRANSFERRED,
+            Event.LIMITED: State.TRANSFERRED,
+            Event.UNSUITED: State.TRANSFERRED,
+            Event.DENIED: State.TRANSFERRED,
+            Event.LOST: State.TRANSFERRED,
+        },
         # Evidence that comes after a definite no, or after a person's word, overrides it.
         State.REJECTED: {Event.ACCEPTED: State.TRANSFERRED, Event.SEEN: State.TRANSFERRED},
         State.FAILED: {Event.ACCEPTED: State.TRANSFERRED, Event.SEEN: State.TRANSFERRED},
@@ -108,7 +116,7 @@ OUTCOMES: Mapping[State, Outcome] = MappingProxyType(
 """What a run that ends with a transfer in a state reports of it."""
 
 
-class ImpossibleEvent(Exception):  # noqa: N818 - it names what happened, as the table would
+class ImpossibleEvent(Exception):
     """An event that the table does not know for a state; nothing was changed."""
 
     def __init__(self, state: State, event: Event) -> None:

@@ -1,0 +1,1 @@
+"""Carries a plan out: knows only the core and the ports."""

@@ -1,0 +1,308 @@
+"""Runs a batch: opens the gateway, lets workers carry the plan's rows, and closes in order."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Awaitable, Callable, Coroutine
+from dataclasses import dataclass
+from typing import Any
+
+from runner.core.errors import GatewayError, StorageError
+from runner.core.manifest import Limits, Policy
+from runner.core.message import Reply, Stray
+from runner.core.outcome import ExitCode
+from runner.core.pacing import LONGEST_OBEYED_S
+from runner.core.plan import PlannedRow
+from runner.core.record import Figures, SessionClose
+from runner.core.timestamps import timestamp
+from runner.core.transfer import Event, classify
+from runner.engine.carrier import Carrier, Workshop
+from runner.engine.desk import Desk
+from runner.engine.gate import Gate
+from runner.engine.halt import Halt
+from runner.engine.meter import Meter
+from runner.engine.notices import Notices
+from runner.ports import (
+    Clock,
+    Gateway,
+    Journal,
+    Note,
+    Observer,
+    Progress,
+    SessionLost,
+    SessionOpened,
+)
+
+PAGE = 500
+"""Rows read from the plan at a time."""
+
+BEAT_S = 0.5
+"""How often progress is told and the pace may climb."""
+
+MOST_NOTES = 1000
+"""Stray frames and unclaimed replies that the audit log keeps, each kind; the rest are counted."""
+
+
+@dataclass(frozen=True, slots=True)
+class Assignment:
+    """What a run is to do, and by which rules."""
+
+    total: int  # transfers of the plan that are to be sent
+    limits: Limits
+    policy: Policy
+    notices: Notices
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """How a run ended. `halted` None: it came to the plan's end."""
+
+    halted: ExitCode | None
+    explanation: str | None
+    error: Exception | None
+    figures: Figures
+
+
+class Batch:
+    """One run's engine. Implements `GatewayListener`; `run` is called once."""
+
+    def __init__(
+        self,
+        assignment: Assignment,
+        *,
+        gateway: Gateway,
+        journal: Journal,
+        clock: Clock,
+        observer: Observer,
+        jitter: Callable[[], float],
+        new_id: Callable[[], str],
+        after_commit: Callable[[], None],
+    ) -> None:
+        self.halt = Halt()
+        self._todo = assignment
+        self._gateway = gateway
+        self._journal = journal
+        self._clock = clock
+        self._observer = observer
+        self._after_commit = after_commit
+        self._meter = Meter(clock.now())
+        self._gate = Gate(gateway, assignment.limits, clock, self._meter, self.halt)
+        self._desk = Desk(clock, assignment.policy.negotiation_timeout_s, self._unclaimed)
+        self._carrier = Carrier(
+            Workshop(
+                gateway=gateway,
+                journal=journal,
+                clock=clock,
+                gate=self._gate,
+                desk=self._desk,
+                meter=self._meter,
+                halt=self.halt,
+                notices=assignment.notices,
+                policy=assignment.policy,
+                jitter=jitter,
+                new_id=new_id,
+            )
+        )
+        self._feed = _Feed(journal)
+        self._chores: set[asyncio.Task[None]] = set()
+        self._noted = {"stray": 0, "unclaimed": 0}
+
+    async def run(self) -> Ending:
+        """Carry the plan out; errors of the world are told in the `Ending`, never raised."""
+        beat = asyncio.create_task(self._beat())
+        timekeeper = asyncio.create_task(self._desk.keep_time())
+        try:
+            if await self._open():
+                await self._carry_all()
+        finally:
+            await self._gateway.close()
+            for task in (beat, timekeeper):
+                task.cancel()
+            await asyncio.gather(beat, timekeeper, *self._chores, return_exceptions=True)
+        self._progress()
+        figures = self._meter.figures(
+            limit_per_s=self._todo.limits.rate_per_s, token_renewals=self._gateway.token_renewals
+        )
+        code = self.halt.code
+        if code is ExitCode.STOPPED and self._meter.sent == 0:
+            code = ExitCode.UNREACHABLE
+        return Ending(code, self.halt.reason, self.halt.error, figures)
+
+    # GatewayListener
+
+    def replied(self, reply: Reply) -> None:
+        """Hand a reply to whoever waits for it."""
+        self._desk.replied(reply)
+
+    def strayed(self, stray: Stray) -> None:
+        """Keep a note of a frame that answers nothing."""
+        self._note("stray", "stray frame", why=stray.why, text=stray.text)
+
+    def session_opened(self, opened: SessionOpened) -> None:
+        """Note that frames may leave."""
+        self._meter.sessions_opened += 1
+        self._meter.tls = opened.tls
+        self._chore(self._record("session opened", generation=opened.generation, tls=opened.tls))
+        self._observer.noticed(
+            "session opened", generation=opened.generation, tls=opened.tls or "plain loopback"
+        )
+
+    def session_lost(self, lost: SessionLost) -> None:
+        """Put in doubt what was in flight on the session."""
+        now = timestamp(self._clock.wall())
+        self._meter.closes.append(SessionClose(now, lost.code, lost.reason))
+        self._desk.session_lost(lost)
+        told = {"generation": lost.generation, "code": lost.code, "reason": lost.reason}
+        self._chore(self._record("session closed", **told))
+        if lost.ours:
+            self._observer.noticed("session closed", **told)
+        else:
+            self._observer.warned("session lost; dialling again", **told)
+
+    def gave_up(self, error: Exception) -> None:
+        """End the run: there will be no further session."""
+        code = ExitCode.STOPPED if isinstance(error, GatewayError) else ExitCode.BUG
+        self.halt.stop(code, str(error), error)
+
+    def slowed(self, why: str) -> None:
+        """Halve the pace."""
+        self._gate.slow(self._clock.now())
+        self._observer.warned("slowing down", why=why)
+
+    def paused(self, wait_s: float, why: str) -> None:
+        """Let nothing leave for a while, or end the run if that is too long."""
+        if wait_s > LONGEST_OBEYED_S:
+            self.halt.stop(
+                ExitCode.STOPPED, f"the gateway asks to wait {wait_s:g} s ({why}); try after that"
+            )
+        else:
+            self._gate.silence(wait_s, why)
+
+    # The run
+
+    async def _open(self) -> bool:
+        """Open the gateway, unless the run is stopped first; False: nothing can be sent."""
+        opening = asyncio.create_task(self._gateway.open(self))
+        stopping = asyncio.create_task(self.halt.wait())
+        await asyncio.wait([opening, stopping], return_when=asyncio.FIRST_COMPLETED)
+        for task in (opening, stopping):
+            task.cancel()
+        opened, _ = await asyncio.gather(opening, stopping, return_exceptions=True)
+        if isinstance(opened, GatewayError):
+            self.halt.stop(ExitCode.UNREACHABLE, str(opened), opened)
+        elif isinstance(opened, Exception):
+            raise opened
+        return not self.halt.is_set
+
+    async def _carry_all(self) -> None:
+        workers = min(self._gate.ahead + self._todo.limits.in_flight, self._todo.total)
+        await asyncio.gather(*(self._work() for _ in range(max(1, workers))))
+
+    async def _work(self) -> None:
+        """Carry rows until there are no more or the run is stopped."""
+        try:
+            while not self.halt.is_set and (row := await self._feed.next()) is not None:
+                await self._carrier.carry(row)
+                self._after_commit()
+        except StorageError as error:
+            self.halt.stop(ExitCode.STORAGE, str(error), error)
+        except Exception as bug:  # noqa: BLE001 - told as a bug at the end; the others drain
+            self.halt.stop(ExitCode.BUG, f"an internal error: {bug!r}", bug)
+
+    async def _beat(self) -> None:
+        while True:
+            await self._clock.sleep(BEAT_S)
+            self._gate.climb()
+            self._meter.tick(self._clock.now())
+            self._progress()
+
+    def _progress(self) -> None:
+        counts = self._meter.counts()
+        self._observer.progressed(
+            Progress(
+                total=self._todo.total,
+                settled=sum(counts.values()),
+                outcomes=counts,
+                in_flight=self._meter.in_flight,
+                sent=self._meter.sent,
+                rate_per_s=self._meter.rate_per_s,
+                waiting_for=self._gate.waiting_for,
+            )
+        )
+
+    # What nobody waited for
+
+    def _unclaimed(self, reply: Reply) -> None:
+        positive = classify(reply.status, reply.code) is Event.ACCEPTED
+        settled = self._carrier.settle_late(reply) if positive else None
+        if settled is not None:
+            self._chore(_awaited(settled))
+            self._observer.warned("a late reply settles a transfer", message_id=reply.message_id)
+            return
+        if (
+            self._note(
+                "unclaimed", "unclaimed reply", message_id=reply.message_id, status=reply.status
+            )
+            and positive
+        ):
+            self._chore(self._settle_history(reply))
+
+    async def _settle_history(self, reply: Reply) -> None:
+        if await self._carrier.settle_history(reply):
+            self._observer.warned(
+                "a late reply settles an earlier transfer", message_id=reply.message_id
+            )
+
+    def _note(self, kind: str, event: str, **fields: Any) -> bool:
+        """Keep a note, up to a bound; return whether it was kept."""
+        self._noted[kind] += 1
+        if self._noted[kind] > MOST_NOTES:
+            return False
+        self._chore(self._record(event, **fields))
+        return True
+
+    async def _record(self, event: str, **fields: Any) -> None:
+        await self._journal.record(Note(event, self._clock.wall(), fields))
+
+    def _chore(self, work: Coroutine[Any, Any, None]) -> None:
+        """Do something beside the transfers; a journal that fails ends the run all the same."""
+        task = asyncio.create_task(self._guarded(work))
+        self._chores.add(task)
+        task.add_done_callback(self._chores.discard)
+
+    async def _guarded(self, work: Coroutine[Any, Any, None]) -> None:
+        try:
+            await work
+        except StorageError as error:
+            self.halt.stop(ExitCode.STORAGE, str(error), error)
+
+
+class _Feed:
+    """Gives out the plan's rows, read in pages."""
+
+    def __init__(self, journal: Journal) -> None:
+        self._journal = journal
+        self._page: deque[PlannedRow] = deque()
+        self._after = -1
+        self._ended = False
+        self._reading = asyncio.Lock()
+
+    async def next(self) -> PlannedRow | None:
+        """Return the next row, or None when there are no more."""
+        if not self._page and not self._ended:
+            async with self._reading:
+                if not self._page and not self._ended:
+                    await self._read()
+        return self._page.popleft() if self._page else None
+
+    async def _read(self) -> None:
+        page = await self._journal.pending(self._after, PAGE)
+        self._page.extend(page)
+        self._ended = len(page) < PAGE
+        if page:
+            self._after = page[-1].n
+
+
+async def _awaited(awaitable: Awaitable[None]) -> None:
+    await awaitable

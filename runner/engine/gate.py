@@ -1,0 +1,193 @@
+"""Where transfers wait their turn, and where each frame leaves (recovery.md, "Journal", rule 2)."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+from runner.core.manifest import Limits
+from runner.core.message import Request
+from runner.core.pacing import Bucket, Pace, climbed, due_in, slowed, spent, take
+from runner.engine.desk import Waiter
+from runner.engine.halt import Halt
+from runner.engine.meter import Meter
+from runner.ports import Clock, Gateway
+
+STALE_S = 1.0
+"""How old an intent may grow before it is withdrawn."""
+
+POLL_S = 0.05
+"""How often a shut gate is looked at."""
+
+BUFFER_POLL_S = 0.001
+"""How often a transport that still holds bytes is looked at."""
+
+SHORTEST_LEAD_S = 0.02
+"""How long before its frame is due an intent is made, at the least."""
+
+READY_S = 2.0
+"""How many seconds' worth of transfers are looked up ahead of their turn."""
+
+
+class Gate:
+    """One per run: slots, pace, pauses. Frames leave in the order in which turns were given."""
+
+    def __init__(
+        self, gateway: Gateway, limits: Limits, clock: Clock, meter: Meter, halt: Halt
+    ) -> None:
+        self._gateway = gateway
+        self._limits = limits
+        self._clock = clock
+        self._meter = meter
+        self._halt = halt
+        self._line = asyncio.Lock()
+        self._door = asyncio.Lock()
+        self._slots = asyncio.Semaphore(limits.in_flight)
+        self.preparing = asyncio.Semaphore(self.ahead)
+        self._pace = Pace.at_limit(limits.rate_per_s)
+        self._bucket = self._fresh_bucket(limits.rate_per_s)
+        self._between = 0  # transfers that have their turn and not yet left
+        self._commit_s = 0.0
+        self._silent_until = 0.0
+        self._silence_why = ""
+        meter.rate_per_s = limits.rate_per_s
+
+    @property
+    def ahead(self) -> int:
+        """How many transfers may be between their look-up and their frame (`preparing`)."""
+        rate = self._limits.rate_per_s
+        if rate is None:
+            return self._limits.in_flight
+        return min(self._limits.in_flight, max(2, round(rate * READY_S)))
+
+    @property
+    def waiting_for(self) -> str | None:
+        """What everyone waits for now, in words, if it is more than their turn."""
+        if self._gateway.generation is None:
+            return "the session"
+        left_s = self._silent_until - self._clock.now()
+        return f"{left_s:.0f} s more ({self._silence_why})" if left_s > 0 else None
+
+    async def turn(self) -> bool:
+        """Wait for a slot and for one's place in the pace; False: the run is stopped.
+
+        After True, exactly one `write` or `forgo`, and then `leave`, must follow.
+        """
+        async with self._line:
+            await self._slots.acquire()
+            while not self._halt.is_set:
+                wait_s = self._until_turn()
+                if wait_s <= 0:
+                    self._between += 1
+                    return True
+                await self._halt.rest(min(wait_s, POLL_S))
+            self._slots.release()
+            return False
+
+    def forgo(self) -> None:
+        """Give a turn up without having written."""
+        self._between -= 1
+
+    def leave(self) -> None:
+        """Free the slot: the outcome is durable, or nothing was sent."""
+        self._slots.release()
+
+    def committed_in(self, seconds: float) -> None:
+        """Learn how long an intent took to become durable; turns are given that much earlier."""
+        self._commit_s += (seconds - self._commit_s) / 8
+
+    async def write(self, request: Request, waiter: Waiter, wanted: Callable[[], bool]) -> bool:
+        """Write the frame when its token is granted; False: certainly not written.
+
+        Between the last checks (stop flag, session, age, `wanted`, token) and the write there is
+        no suspension. Once the write is entered the answer is True, whatever becomes of it.
+        """
+        generation = waiter.generation
+        try:
+            async with self._door:
+                while True:
+                    now = self._clock.now()
+                    left_s = request.built_at + STALE_S - now
+                    gone = self._gateway.generation != generation
+                    if self._halt.is_set or gone or left_s <= 0 or not wanted():
+                        return False
+                    wait_s = self._until_frame(now)
+                    if wait_s <= 0:
+                        break
+                    await self._halt.rest(min(wait_s, left_s))
+                waiter.hand_over(now)
+                self._meter.frame_left(now)
+                await self._gateway.submit(request.text)
+                return True
+        finally:
+            self._between -= 1
+
+    def slow(self, sent_at: float) -> None:
+        """Halve the pace: a frame that left at `sent_at` was answered "too fast"."""
+        now = self._clock.now()
+        before = self._pace
+        self._pace = slowed(
+            before, now=now, sent_at=sent_at, achieved_per_s=self._meter.achieved_per_s(now)
+        )
+        self._repace(before)
+
+    def climb(self) -> None:
+        """Give back a step of the pace, if it is time."""
+        before = self._pace
+        self._pace = climbed(before, now=self._clock.now())
+        self._repace(before)
+
+    def silence(self, wait_s: float, why: str) -> None:
+        """Let nothing leave for `wait_s` seconds: the gateway asked for it."""
+        until = self._clock.now() + wait_s
+        if until > self._silent_until:
+            self._silent_until, self._silence_why = until, why
+
+    def _repace(self, before: Pace) -> None:
+        rate = self._pace.rate_per_s
+        if rate != before.rate_per_s:
+            self._meter.rate_per_s = rate
+            if before.rate_per_s is None:
+                self._bucket = self._fresh_bucket(rate)
+
+    def _fresh_bucket(self, rate_per_s: float | None) -> Bucket:
+        if rate_per_s is None:
+            return Bucket(0.0)
+        return spent(now=self._clock.now(), rate_per_s=rate_per_s, burst=self._limits.burst)
+
+    def _until_turn(self) -> float:
+        if self._gateway.generation is None:
+            return POLL_S
+        now = self._clock.now()
+        if now < self._silent_until:
+            return self._silent_until - now
+        rate = self._pace.rate_per_s
+        if rate is None:
+            return 0.0
+        due_s = due_in(
+            self._bucket,
+            now=now,
+            rate_per_s=rate,
+            burst=self._limits.burst,
+            limit_per_s=self._pace.limit_per_s,
+            ahead=self._between,
+        )
+        return due_s - max(SHORTEST_LEAD_S, 2 * self._commit_s)
+
+    def _until_frame(self, now: float) -> float:
+        """Return the seconds until the head of the line may write; 0.0: the token is taken."""
+        if now < self._silent_until:
+            return self._silent_until - now
+        if not self._gateway.writable():
+            return BUFFER_POLL_S
+        rate = self._pace.rate_per_s
+        if rate is None:
+            return 0.0
+        self._bucket, wait_s = take(
+            self._bucket,
+            now=now,
+            rate_per_s=rate,
+            burst=self._limits.burst,
+            limit_per_s=self._pace.limit_per_s,
+        )
+        return wait_s

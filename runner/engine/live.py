@@ -1,0 +1,87 @@
+"""A transfer while a run carries it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from runner.core.outcome import Outcome
+from runner.core.plan import PlannedRow
+from runner.core.transfer import OUTCOMES, Event, State, step
+from runner.ports import Entry, Intent, Notification
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What is known about a delivery, or a transfer, when an event is recorded."""
+
+    n: int | None = None
+    message_id: str | None = None
+    sent_at: float | None = None  # seconds since the epoch
+    latency_ms: float | None = None
+    status: str | None = None
+    reason: str | None = None
+    media: Mapping[str, Any] | None = None
+
+
+NOTHING_TOLD = Told()
+
+UNDER_WAY = frozenset({State.READY, State.SENDING, State.RESENDING})
+
+
+@dataclass(slots=True)
+class Live:
+    """Where one transfer stands. Its state changes through `enter` alone."""
+
+    row: PlannedRow
+    transfer_id: int
+    lineage: int
+    state: State = State.READY
+    version: int = 0
+    message_ids: set[str] = field(default_factory=set)  # of every delivery of its lineage
+    deliveries: int = 0
+    media_index: int = 0
+    tries: int = 0  # deliveries of the matrix in force
+    observed_at: float | None = None
+    wait_s: float = 0.0  # before the next delivery
+
+    @property
+    def outcome(self) -> Outcome | None:
+        """The outcome that the state stands for; None while the transfer is under way."""
+        return None if self.state in UNDER_WAY else OUTCOMES[self.state]
+
+    def enter(
+        self,
+        event: Event,
+        at: float,
+        told: Told = NOTHING_TOLD,
+        *,
+        intent: Intent | None = None,
+        notifications: Sequence[Notification] = (),
+    ) -> Entry:
+        """Take the step that `event` leads to, and return it for the journal.
+
+        Raises `ImpossibleEvent`, changing nothing.
+        """
+        self.state = step(self.state, event)
+        entry = Entry(
+            event,
+            self.row,
+            self.transfer_id,
+            self.lineage,
+            self.version,
+            self.state,
+            at,
+            intent=intent,
+            n=told.n,
+            message_id=told.message_id,
+            sent_at=told.sent_at,
+            latency_ms=told.latency_ms,
+            status=told.status,
+            reason=told.reason,
+            media=told.media,
+            notifications=notifications,
+        )
+        self.version += 1
+        return entry

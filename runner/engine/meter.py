@@ -1,0 +1,115 @@
+"""Counts what a run does, while it does it: frames, peaks, the timeline."""
+
+from __future__ import annotations
+
+from collections import Counter, deque
+from collections.abc import Mapping
+
+from runner.core.outcome import Outcome
+from runner.core.pacing import WINDOW_S
+from runner.core.record import Figures, SessionClose, TimelinePoint
+
+MOST_POINTS = 600
+"""The timeline's longest; beyond it the bins grow."""
+
+
+class Meter:
+    """Figures of one run; times are the clock's monotonic seconds."""
+
+    def __init__(self, started_at: float) -> None:
+        self._started_at = started_at
+        self._recent: deque[float] = deque()
+        self._first_sent: float | None = None
+        self._last_sent = started_at
+        self._bin_s = 1.0
+        self._bins: list[list[int]] = []  # [sent, settled, in flight, thousandths of the pace]
+        self.sent = 0
+        self.in_flight = 0
+        self.peak = 0
+        self.throttled = 0
+        self.outcomes: Counter[Outcome] = Counter()
+        self.sessions_opened = 0
+        self.closes: list[SessionClose] = []
+        self.tls: str | None = None
+        self.rate_per_s: float | None = None
+
+    def frame_left(self, now: float) -> None:
+        """Count a frame that is handed to the socket."""
+        self.sent += 1
+        self.in_flight += 1
+        self._last_sent = now
+        if self._first_sent is None:
+            self._first_sent = now
+        recent = self._recent
+        recent.append(now)
+        while recent[0] <= now - WINDOW_S:
+            recent.popleft()
+        self.peak = max(self.peak, len(recent))
+        self._bin(now)[0] += 1
+
+    def frame_answered(self) -> None:
+        """Count a delivery that is no longer under way, for whatever reason."""
+        self.in_flight -= 1
+
+    def settled(self, now: float, outcome: Outcome | None, before: Outcome | None) -> None:
+        """Count a transfer's outcome, and uncount the one it replaces; None: under way."""
+        if outcome is not None:
+            self.outcomes[outcome] += 1
+            self._bin(now)[1] += 1
+        if before is not None:
+            self.outcomes[before] -= 1
+
+    def tick(self, now: float) -> None:
+        """Note where the run stands, for the timeline."""
+        self._bin(now)
+
+    def achieved_per_s(self, now: float) -> float:
+        """Return the frames that left in the last second."""
+        while self._recent and self._recent[0] <= now - WINDOW_S:
+            self._recent.popleft()
+        return float(len(self._recent))
+
+    def figures(self, *, limit_per_s: float | None, token_renewals: int) -> Figures:
+        """Return what was measured."""
+        achieved = None
+        if self._first_sent is not None and self._last_sent > self._first_sent:
+            achieved = (self.sent - 1) / (self._last_sent - self._first_sent)
+        return Figures(
+            rate_limit_per_s=limit_per_s,
+            rate_achieved_per_s=achieved,
+            peak_in_any_second=self.peak,
+            throttled=self.throttled,
+            sessions_opened=self.sessions_opened,
+            session_closes=tuple(self.closes),
+            tls=self.tls,
+            token_renewals=token_renewals,
+            timeline_bin_s=self._bin_s,
+            timeline=tuple(
+                TimelinePoint(i * self._bin_s, sent, settled, in_flight, pace / 1000 or None)
+                for i, (sent, settled, in_flight, pace) in enumerate(self._bins)
+            ),
+        )
+
+    def counts(self) -> Mapping[str, int]:
+        """Return how many transfers have each outcome by now."""
+        return {outcome.value: count for outcome, count in self.outcomes.items() if count}
+
+    def _bin(self, now: float) -> list[int]:
+        index = int((now - self._started_at) / self._bin_s)
+        while index >= MOST_POINTS:
+            self._bins = [_merged(self._bins[i : i + 2]) for i in range(0, len(self._bins), 2)]
+            self._bin_s *= 2
+            index = int((now - self._started_at) / self._bin_s)
+        pace = round((self.rate_per_s or 0) * 1000)
+        while len(self._bins) <= index:
+            self._bins.append([0, 0, self.in_flight, pace])
+        found = self._bins[index]
+        found[2], found[3] = self.in_flight, pace
+        return found
+
+
+def _merged(pair: list[list[int]]) -> list[int]:
+    first, last = pair[0], pair[-1]
+    if first is last:
+        return first
+    return [first[0] + last[0], first[1] + last[1], last[2], last[3]]
