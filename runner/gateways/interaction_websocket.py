@@ -8,6 +8,7 @@ from ssl import SSLContext
 import httpx
 
 from runner.core.manifest import Environment, RetryPolicy
+from runner.core.sight import Interaction
 from runner.gateways.exchange import http_client, tls_context
 from runner.gateways.faults import Place
 from runner.gateways.line import Line
@@ -15,7 +16,7 @@ from runner.gateways.oauth import Tokens
 from runner.gateways.rest import LookUps
 from runner.gateways.waiting import Patience
 from runner.gateways.wire import Dial, WireClosed, dialler
-from runner.ports import Clock, GatewayListener, Interaction
+from runner.ports import Clock, GatewayListener
 
 
 class InteractionWebSocket:
