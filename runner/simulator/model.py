@@ -37,6 +37,7 @@ from runner.simulator.tokens import Grant, Tokens
 ORIGIN_URI = "genesys://queue/origin"
 """Where every interaction is before it is first moved."""
 
+_UNTOUCHED: tuple[str, str | None] = (ORIGIN_URI, None)
 _REMEMBERED = 100_000  # ids whose repeats are told from first deliveries, without `dedupes`
 _EXPIRED = Verdict("transfer_rejected", "the message has expired")
 
@@ -254,7 +255,7 @@ class GatewayModel:
     def _shown(self, interaction_id: str, now: float) -> tuple[str, str | None]:
         place = self._places.get(interaction_id)
         if place is None:
-            return ORIGIN_URI, None
+            return _UNTOUCHED
         return (place.destination_uri, place.message_id) if now >= place.since else place.before
 
     def _is_ended(self, interaction_id: str) -> bool:

@@ -18,11 +18,10 @@ from runner.core.manifest import Endpoints, GatewayConstraints, Secret, Simulato
 from runner.simulator.faults import Action, Cut, Decisions, Effect, Seen
 from runner.simulator.ledger import Ledger
 from runner.simulator.model import Conduct, GatewayModel
-from runner.simulator.session import Session
+from runner.simulator.session import GOODBYE_S, Session
 from runner.simulator.tokens import SCOPES, Grant, Tokens
 
 _LARGEST_FRAME = 1 << 20  # bytes (protocol, "Session")
-_GOODBYE_S = 1.0  # how long a closing session is waited for
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,13 +88,13 @@ class SimulatorServer:
         Raises `StorageError` for an unusable ledger, `UsageError` for an unusable address or
         certificate.
         """
+        tls = _tls(self._hosting)
         self._restore()
-        self._runner = web.AppRunner(self._routes(), access_log=None, shutdown_timeout=_GOODBYE_S)
+        self._runner = web.AppRunner(self._routes(), access_log=None, shutdown_timeout=GOODBYE_S)
         await self._runner.setup()
         try:
-            tls = _tls(self._hosting)
             await web.TCPSite(self._runner, host, port, ssl_context=tls).start()
-        except OSError as error:
+        except (OSError, OverflowError) as error:  # the latter: a port beyond 65535
             await self.stop()
             raise UsageError(f"the simulator cannot listen on {host}:{port}: {error}") from error
         self._running = True
@@ -163,7 +162,7 @@ class SimulatorServer:
         if (refused := _refused(grant, "websocket:use")) is not None:
             return refused
         socket = web.WebSocketResponse(
-            compress=False, max_msg_size=_LARGEST_FRAME, timeout=_GOODBYE_S
+            compress=False, max_msg_size=_LARGEST_FRAME, timeout=GOODBYE_S
         )
         await socket.prepare(request)
         session = Session(socket, request.transport, token)
@@ -187,9 +186,7 @@ class SimulatorServer:
             self._perform(session, decisions)
             await session.write()
         if message.type is WSMsgType.BINARY:
-            await session.socket.close(
-                code=WSCloseCode.UNSUPPORTED_DATA, message=b"text frames only"
-            )
+            await session.close(WSCloseCode.UNSUPPORTED_DATA, "text frames only")
 
     def _perform(self, session: Session, decisions: Decisions) -> None:
         """Do at once what is due; the rest later, and nothing once the gateway has stopped."""
@@ -226,8 +223,7 @@ class SimulatorServer:
 
     async def _close_sessions(self, _application: web.Application) -> None:
         closing = (
-            session.socket.close(code=WSCloseCode.GOING_AWAY, message=b"the gateway stops")
-            for session in self._sessions
+            session.close(WSCloseCode.GOING_AWAY, "the gateway stops") for session in self._sessions
         )
         await asyncio.gather(*closing)
 
@@ -270,7 +266,11 @@ def _tls(hosting: Hosting) -> ssl.SSLContext | None:
         return None
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
-    context.load_cert_chain(hosting.certificate, hosting.key)
+    try:
+        context.load_cert_chain(hosting.certificate, hosting.key)
+    except OSError as error:  # ssl.SSLError is one
+        advice = "name a PEM certificate and its key"
+        raise UsageError(f"certificate {hosting.certificate}: {error}; {advice}") from error
     return context
 
 

@@ -9,6 +9,9 @@ from aiohttp import web
 
 from runner.simulator.faults import Answer, Close
 
+GOODBYE_S = 1.0
+"""How long a closing session is waited for."""
+
 
 class Session:
     """One client's socket, and what is still to be written to it."""
@@ -42,10 +45,18 @@ class Session:
                     await self.socket.send_str(action.text)
                 else:
                     self._waiting.clear()
-                    await self.socket.close(code=action.code, message=action.reason.encode())
+                    await self.close(action.code, action.reason)
         except ConnectionError:
             self._waiting.clear()  # the client has gone; effects stand, answers are lost
         self._ready.clear()
+
+    async def close(self, code: int, reason: str) -> None:
+        """Close in due form; cut off a client that will not hear of it."""
+        try:
+            async with asyncio.timeout(GOODBYE_S):
+                await self.socket.close(code=code, message=reason.encode())
+        except TimeoutError:
+            self.cut()
 
     async def keep_writing(self) -> None:
         """Write what becomes due later, until cancelled."""

@@ -7,6 +7,8 @@ from random import Random
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from runner.core.errors import UsageError
 from runner.core.manifest import GatewayConstraints, SimulatorOptions
@@ -531,3 +533,51 @@ def test_a_stall_holds_frames_back_and_then_lets_them_act() -> None:
     assert gateway.send(transfer()) == ["codec_negotiated"]
     assert gateway.longest_s == 8.0
     assert gateway.moves == {"interaction-1": 1}
+
+
+# Whatever comes
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.floats() | st.integers() | st.text(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
+    max_leaves=8,
+)
+FIELDS = st.sampled_from(sorted(json.loads(transfer())))
+
+
+@given(text=st.text() | JSON.map(json.dumps))
+def test_no_frame_breaks_the_gateway(text: str) -> None:
+    gateway = shell()
+
+    assert gateway.send(text) == ["format_invalid"]
+
+
+@given(changes=st.dictionaries(FIELDS, JSON, min_size=1))
+def test_a_spoilt_transfer_is_answered_and_moves_at_most_once(changes: dict[str, Any]) -> None:
+    gateway = shell()
+
+    assert len(gateway.send(json.dumps(json.loads(transfer()) | changes))) == 1
+    assert gateway.moves.total() <= 1
+
+
+@given(
+    seed=st.integers(),
+    share=st.floats(0, 1),
+    deliveries=st.lists(st.tuples(st.integers(0, 3), st.floats(0, 40)), max_size=30),
+)
+def test_under_dedupes_no_order_of_repeats_moves_anyone_twice(
+    seed: int, share: float, deliveries: list[tuple[int, float]]
+) -> None:
+    """Frames are decided in one order and performed in another, with every fault in play."""
+    gateway = shell(
+        Conduct(dedupes=True, expires_s=30.0), seed=seed, faults=dict.fromkeys(FAULTS, share)
+    )
+    decided: list[Decisions] = []
+    for n, after_s in deliveries:
+        gateway.now = NOW + after_s
+        gateway.renew()
+        decided.append(gateway.model.receive(transfer(n), token=gateway.token, now=gateway.now))
+    for decisions in reversed(decided):
+        gateway.perform(decisions, 0.0)
+
+    assert all(moves <= 1 for moves in gateway.moves.values())

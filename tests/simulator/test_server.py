@@ -412,6 +412,41 @@ async def test_a_taken_port_is_a_usage_error(start: Start, constraints: GatewayC
         await SimulatorServer(constraints).start(port=port or 0)
 
 
+async def test_a_port_that_cannot_be_is_a_usage_error(constraints: GatewayConstraints) -> None:
+    with pytest.raises(UsageError, match=r"cannot listen on 127\.0\.0\.1:70000"):
+        await SimulatorServer(constraints).start(port=70_000)
+
+
+async def test_an_unusable_certificate_is_named(
+    constraints: GatewayConstraints, tmp_path: Path
+) -> None:
+    hosting = Hosting(certificate=tmp_path / "nowhere.pem")
+
+    with pytest.raises(UsageError, match=r"certificate .*nowhere\.pem.*No such file"):
+        await SimulatorServer(constraints, hosting=hosting).start()
+
+
+async def test_stopping_does_not_wait_for_a_client_that_never_reads(
+    start: Start, http: httpx.AsyncClient, frame: Any
+) -> None:
+    server = await start()
+    session = await dial(server, await fetch_token(server, http), max_queue=1, close_timeout=0.1)
+    text = frame(id="x" * 2000)
+
+    async def flood() -> None:
+        while True:
+            await session.send(text)
+
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(0.8):
+            await flood()
+    async with asyncio.timeout(5):
+        await server.stop()
+    await session.close()
+
+    assert server.ledger.received_count > 0
+
+
 async def test_a_second_run_sees_what_the_ledger_tells(
     start: Start, http: httpx.AsyncClient, frame: Any, tmp_path: Path
 ) -> None:
