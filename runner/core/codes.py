@@ -1,0 +1,40 @@
+"""Every code that a problem can bear, with its meaning in a line (manifest.md, "Rules")."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+CODES: Mapping[str, str] = {
+    "Y001": "the manifest cannot be read",
+    "Y002": "the manifest is larger than 64 MB; long lists belong into a `from:` file",
+    "Y003": "the manifest is not UTF-8",
+    "Y004": "a character that YAML does not allow, or that only pretends to be a line break",
+    "Y005": "the text is not YAML",
+    "Y006": "a second document; a manifest is one",
+    "Y007": "a key stands twice in one mapping",
+    "Y008": "a tag that is not of YAML's core schema, or does not fit its value",
+    "Y009": "nesting deeper than 32 levels",
+    "Y010": "aliases and merge keys bring in more than 10,000 nodes",
+    "Y011": "an alias without an anchor, inside its own anchor, or merged though no mapping",
+    "Y012": "a number that is not finite, or whole and beyond 2^53",
+    "Y013": "a key that is not text",
+    "Y014": "the manifest is empty",
+    "S001": "a field that does not exist there; the nearest name is offered",
+    "S002": "a field that is needed is missing",
+    "S003": "a value of the wrong type, such as a number where text belongs",
+    "S004": "a value that is not one of those allowed",
+    "S005": "a text that does not have the form wanted: a name, duration, rate, share or address",
+    "S006": "a number outside its bounds",
+    "S007": "too few or too many entries",
+    "S008": "a list that names something twice",
+    "S009": "an address that would send secrets in the clear, or that carries a user name or password",
+    "R001": "a name used is not defined; the nearest name is offered",
+    "R002": "audio and video together need more than the gateway's `max_bandwidth_kbps`",
+    "R003": "a codec is not among the gateway's `supported_codecs`",
+    "R004": "more frames per second than `max_fps`, or a larger picture than `max_resolution`",
+    "R005": "two transfers share a key, or name the same interaction",
+    "R006": "a destination or an id is not well formed",
+    "R007": "a secret reference cannot be resolved, or is plain text",
+    "R009": "a `from:` file is missing, outside the manifest's folder, not UTF-8, or a row is bad",
+    "R010": "a codec's bandwidth or bit depth is not possible for that codec (warning)",
+}

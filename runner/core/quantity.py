@@ -1,0 +1,50 @@
+"""Quantities with units: durations, rates and shares (manifest.md, "Durations").
+
+Parsed once, at the edge; inside, a duration is a float of seconds, a rate a float per second and
+a share a float from 0 to 1. Only ASCII digits count: no sign, no exponent, no spaces.
+"""
+
+from __future__ import annotations
+
+import re
+
+_DURATION = re.compile(r"([0-9]{1,9}(?:\.[0-9]{1,9})?)(ms|s|m|h)")
+_RATE = re.compile(r"([0-9]{1,9}(?:\.[0-9]{1,9})?)/(s|min)")
+_SHARE = re.compile(r"([0-9]{1,3}(?:\.[0-9]{1,9})?)%")
+
+_SECONDS_OF = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "min": 60.0}
+
+
+def parse_duration(text: str) -> float:
+    """Return the seconds that `text`, such as `250ms`, `10s`, `5m` or `2h`, stands for.
+
+    Raises `ValueError` for anything else.
+    """
+    found = _DURATION.fullmatch(text)
+    if found is None:
+        raise ValueError(f"{text!r} is no duration; write a number and a unit: 250ms, 10s, 5m, 2h")
+    number, unit = found.groups()
+    return float(number) / 1000 if unit == "ms" else float(number) * _SECONDS_OF[unit]
+
+
+def parse_rate(text: str) -> float:
+    """Return how many per second `text`, such as `25/s` or `300/min`, stands for; more than 0.
+
+    Raises `ValueError` for anything else.
+    """
+    found = _RATE.fullmatch(text)
+    per_s = float(found[1]) / _SECONDS_OF[found[2]] if found else 0.0
+    if not per_s > 0:
+        raise ValueError(f"{text!r} is no rate; write a number above 0 and a unit: 25/s, 300/min")
+    return per_s
+
+
+def parse_share(text: str) -> float:
+    """Return the share from 0 to 1 that `text`, such as `5%`, stands for.
+
+    Raises `ValueError` for anything else.
+    """
+    found = _SHARE.fullmatch(text)
+    if found is None or float(found[1]) > 100:  # noqa: PLR2004 - percent
+        raise ValueError(f"{text!r} is no share; write a percentage from 0% to 100%: 5%")
+    return float(found[1]) / 100

@@ -1,0 +1,191 @@
+"""The rules that JSON Schema cannot say, as pure questions (manifest.md, "Rules").
+
+A finding knows which part of the value it speaks of; where that part stands in a file is the
+loader's knowledge. The codes' meanings are in `codes`.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from runner.core.manifest import GatewayConstraints
+from runner.core.media import MediaMatrix, Video
+from runner.core.problem import Severity
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What a rule found: `part` is the way from the value judged to the part at fault."""
+
+    code: str
+    message: str
+    help: str
+    part: tuple[str, ...] = ()
+    severity: Severity = Severity.ERROR
+
+
+def check_constraints(matrix: MediaMatrix, gateway: GatewayConstraints) -> Iterator[Finding]:
+    """Yield where a matrix asks for more than the gateway carries (R002, R003, R004)."""
+    if matrix.bandwidth_kbps > gateway.max_bandwidth_kbps:
+        yield Finding(
+            "R002",
+            f"{_bandwidth(matrix)} is more than gateway {gateway.name}'s "
+            f"{_number(gateway.max_bandwidth_kbps)} kbit/s",
+            f"lower it, or raise `max_bandwidth_kbps` of {gateway.name} if it can carry more",
+            ("video" if matrix.video else "audio", "bandwidth_kbps"),
+        )
+    supported = {codec.casefold() for codec in gateway.supported_codecs}
+    for half, codec in _codecs(matrix):
+        if codec.casefold() not in supported:
+            yield Finding(
+                "R003",
+                f"gateway {gateway.name} does not support the codec {codec}",
+                f"use one of {', '.join(gateway.supported_codecs)}",
+                (half, "codec"),
+            )
+    if matrix.video is not None:
+        yield from _check_picture(matrix.video, gateway)
+
+
+def _check_picture(video: Video, gateway: GatewayConstraints) -> Iterator[Finding]:
+    if video.fps > gateway.max_fps:
+        yield Finding(
+            "R004",
+            f"{_number(video.fps)} frames per second are more than gateway {gateway.name}'s "
+            f"{_number(gateway.max_fps)}",
+            f"write `fps: {_number(gateway.max_fps)}` or less",
+            ("video", "fps"),
+        )
+    largest = gateway.max_resolution
+    if largest is not None and _exceeds(video.resolution, largest):
+        yield Finding(
+            "R004",
+            f"{video.resolution} is larger than gateway {gateway.name}'s {largest}",
+            f"write `resolution: {largest}` or smaller",
+            ("video", "resolution"),
+        )
+
+
+def _exceeds(resolution: str, largest: str) -> bool:
+    width, height = map(int, resolution.split("x"))
+    max_width, max_height = map(int, largest.split("x"))
+    return width > max_width or height > max_height
+
+
+def _codecs(matrix: MediaMatrix) -> Iterator[tuple[str, str]]:
+    yield "audio", matrix.audio.codec
+    if matrix.video is not None:
+        yield "video", matrix.video.codec
+
+
+def _bandwidth(matrix: MediaMatrix) -> str:
+    if matrix.video is None:
+        return f"{_number(matrix.bandwidth_kbps)} kbit/s"
+    audio, video = _number(matrix.audio.bandwidth_kbps), _number(matrix.video.bandwidth_kbps)
+    return f"{audio} + {video} = {_number(matrix.bandwidth_kbps)} kbit/s"
+
+
+def _number(number: float) -> str:
+    return str(int(number)) if number == int(number) else str(number)
+
+
+@dataclass(frozen=True, slots=True)
+class _CodecFacts:
+    lowest_kbps: float
+    highest_kbps: float
+    bit_depth: int | None = None
+
+
+_G711 = _CodecFacts(64, 64, bit_depth=8)
+_AUDIO_CODECS = {
+    "pcmu": _G711,
+    "pcma": _G711,
+    "g722": _CodecFacts(64, 64),
+    "g729": _CodecFacts(8, 8),
+    "opus": _CodecFacts(6, 510),
+}
+
+
+def check_plausible(matrix: MediaMatrix) -> Iterator[Finding]:
+    """Yield warnings where the sound's figures are impossible for its codec (R010)."""
+    audio = matrix.audio
+    facts = _AUDIO_CODECS.get(audio.codec.casefold())
+    if facts is None:
+        return
+    low, high = facts.lowest_kbps, facts.highest_kbps
+    if not low <= audio.bandwidth_kbps <= high:
+        possible = _number(low) if low == high else f"{_number(low)} to {_number(high)}"
+        yield Finding(
+            "R010",
+            f"{audio.codec} does not run at {_number(audio.bandwidth_kbps)} kbit/s",
+            f"{audio.codec} takes {possible} kbit/s",
+            ("audio", "bandwidth_kbps"),
+            Severity.WARNING,
+        )
+    if facts.bit_depth is not None and audio.bit_depth != facts.bit_depth:
+        yield Finding(
+            "R010",
+            f"{audio.codec} does not have {audio.bit_depth} bits per sample",
+            f"write `bit_depth: {facts.bit_depth}`",
+            ("audio", "bit_depth"),
+            Severity.WARNING,
+        )
+
+
+_SEGMENT = r"(?:[A-Za-z0-9._~!$&'()*+,;=:@-]|%[0-9A-Fa-f]{2})+"
+_USER = r"(?:[A-Za-z0-9._~!*'()&=+$,;?/-]|%[0-9A-Fa-f]{2})+"
+_HOST = r"(?:[A-Za-z0-9](?:[A-Za-z0-9.-]{0,253}[A-Za-z0-9])?|\[[0-9A-Fa-f:.]{2,45}\])"
+_PARAMETERS = (
+    r"(?:;[A-Za-z0-9._~!*'()\[\]/:&+$-]+(?:=(?:[A-Za-z0-9._~!*'()\[\]/:&+$-]|%[0-9A-Fa-f]{2})*)?)*"
+)
+_DESTINATION = re.compile(
+    rf"genesys://(?:queue|user)/{_SEGMENT}"
+    rf"|sip:(?:{_USER}(?::{_USER})?@)?{_HOST}(?::[0-9]{{1,5}})?{_PARAMETERS}(?:\?[!-~]+)?"
+    rf"|tel:\+(?:[().-]*[0-9]){{1,15}}[().-]*{_PARAMETERS}"
+)
+_FORMS = "write genesys://queue/ID, genesys://user/ID, sip:USER@HOST or tel:+NUMBER"
+_STARTS = {
+    "genesys://": "genesys:// is followed by queue/ID or user/ID",
+    "sip:": "write sip:USER@HOST, without spaces",
+    "tel:": "write tel:+ and up to 15 digits, with the country's code",
+}
+
+
+def check_destination(uri: str) -> Finding | None:
+    """Return what is wrong with a destination, or None (R006; RFC 3261 and 3966 for the forms)."""
+    if _DESTINATION.fullmatch(uri):
+        return None
+    if (unsafe := check_text(uri, "destination_uri")) is not None:
+        return unsafe
+    known = (mend for start, mend in _STARTS.items() if uri.startswith(start))
+    return Finding("R006", f"`{_cut(uri)}` is not a destination", next(known, _FORMS))
+
+
+_UNSAFE = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
+
+
+def check_id(text: str, field: str) -> Finding | None:
+    """Return what is wrong with an id or key, or None (R006)."""
+    if not text.strip():
+        return Finding("R006", f"`{field}` is empty", f"write the {field.replace('_', ' ')}")
+    if text in (".", ".."):
+        return Finding("R006", f"`{field}` is `{text}`", "no path would lead to it; write an id")
+    if text[0].isspace() or text[-1].isspace():
+        return Finding("R006", f"`{field}` begins or ends with a space", "delete the space")
+    return None if text.isprintable() else check_text(text, field)
+
+
+def check_text(text: str, field: str) -> Finding | None:
+    """Return the first control, invisible, bidirectional or surrogate character, or None (R006)."""
+    unsafe = next((c for c in text if unicodedata.category(c) in _UNSAFE), None)
+    if unsafe is None:
+        return None
+    name = unicodedata.name(unsafe, "a control character").lower()
+    return Finding("R006", f"`{field}` holds U+{ord(unsafe):04X}, {name}", "delete the character")
+
+
+def _cut(text: str, limit: int = 80) -> str:
+    return text if len(text) <= limit else text[: limit - 1] + "…"

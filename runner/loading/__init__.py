@@ -1,0 +1,1 @@
+"""From a manifest file to checked, frozen values; what is wrong comes back as `Problem`s."""

@@ -1,0 +1,290 @@
+"""Builds the document from libyaml's events, and stops at its hazards before anything grows.
+
+PyYAML's own loader crashes the process on deep nesting, keeps the last of duplicate keys and
+expands aliases without bound (hazards.md); on events each of these is seen in time.
+"""
+
+from __future__ import annotations
+
+import gc
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, Never
+
+import yaml
+from yaml.events import (
+    AliasEvent,
+    DocumentStartEvent,
+    Event,
+    MappingEndEvent,
+    MappingStartEvent,
+    ScalarEvent,
+    SequenceEndEvent,
+    SequenceStartEvent,
+    StreamEndEvent,
+)
+
+from runner.core.problem import Problem, Related
+from runner.loading.collector import Collector
+from runner.loading.scalars import NumberOutOfRange, resolve
+from runner.loading.tree import Marks, Source, Tree, pack
+from runner.loading.yaml_errors import syntax_problem
+
+try:
+    from yaml.cyaml import CParser as Parser
+except ImportError:  # PyYAML was built without libyaml: slower, and the same events
+    from runner.loading.pure_parser import PureParser as Parser
+
+MAX_DEPTH = 32
+MAX_EXPANDED = 10_000
+"""Nodes that aliases, those of merge keys included, may bring into a document."""
+
+_TAG = "tag:yaml.org,2002:"
+_SCALAR_TAGS = {
+    _TAG + "null": (type(None),),
+    _TAG + "bool": (bool,),
+    _TAG + "int": (int,),
+    _TAG + "float": (float, int),
+}
+_MERGE = object()
+_NO_KEY = object()
+
+
+class _Halted(Exception):  # noqa: N818 - not an error of ours: the problem has been collected
+    """The document cannot be read further."""
+
+
+class _Frame:
+    """A container that is being built."""
+
+    __slots__ = ("anchor", "height", "key", "key_mark", "mark", "marks", "merged", "nodes", "value")
+
+    def __init__(self, value: Any, mark: int, anchor: str | None) -> None:
+        self.value = value
+        self.mark = mark
+        self.anchor = anchor
+        self.marks: list[int] = []
+        self.key: Any = _NO_KEY
+        self.key_mark = 0
+        self.merged: list[dict[str, Any]] = []
+        self.nodes = 1
+        self.height = 1
+
+
+def build(source: Source, problems: Collector) -> Tree | None:
+    """Return the document, or None when its problems leave none to speak of."""
+    with _collection_paused():
+        try:
+            return _Builder(source, problems).run()
+        except _Halted:
+            return None
+        except yaml.YAMLError as error:
+            problems.add(syntax_problem(error, source))
+            return None
+
+
+@contextmanager
+def _collection_paused() -> Iterator[None]:
+    """Keep the garbage collector from walking a growing tree that holds no garbage."""
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()
+
+
+def _mark(event: Event) -> int:
+    start, end = event.start_mark, event.end_mark
+    return pack(
+        start.line, start.column, end.column - start.column if end.line == start.line else 0
+    )
+
+
+class _Builder:
+    def __init__(self, source: Source, problems: Collector) -> None:
+        self._source = source
+        self._problems = problems
+        self._marks = Marks()
+        self._frame = _Frame([], 0, None)  # holds the document's root
+        self._stack: list[_Frame] = []
+        self._anchors: dict[str, tuple[Any, int, int]] = {}  # value, nodes, height
+        self._expanded = 0
+
+    def run(self) -> Tree | None:
+        get_event = Parser(self._source.text).get_event
+        steps: dict[type[Event], Callable[[Any], None]] = {
+            ScalarEvent: self._scalar,
+            MappingStartEvent: self._open,
+            SequenceStartEvent: self._open,
+            MappingEndEvent: self._close,
+            SequenceEndEvent: self._close,
+            AliasEvent: self._alias,
+            DocumentStartEvent: self._document,
+        }
+        while (event := get_event()).__class__ is not StreamEndEvent:
+            step = steps.get(event.__class__)
+            if step is not None:
+                step(event)
+        if not self._frame.value or self._frame.value[0] is None:
+            self._halt("Y014", "the manifest is empty", 0, "start with `version: 1`")
+        return Tree(self._frame.value[0], self._frame.marks[0], self._marks, self._source)
+
+    def _document(self, event: DocumentStartEvent) -> None:
+        if self._frame.value:
+            message = "a second document begins here"
+            self._halt("Y006", message, _mark(event), "keep one document, without a further `---`")
+
+    def _scalar(self, event: ScalarEvent) -> None:
+        mark = _mark(event)
+        value: Any
+        if event.tag is not None:
+            value = self._tagged(event, mark)
+        elif event.implicit[0]:
+            value = self._plain(event.value, mark)
+            if event.value == "<<" and self._wants_key():
+                value = _MERGE
+        else:
+            value = event.value
+        if event.anchor is not None:
+            self._anchors[event.anchor] = (value, 1, 0)
+        self._put(value, mark, 1, 0)
+
+    def _plain(self, text: str, mark: int) -> Any:
+        try:
+            return resolve(text)
+        except NumberOutOfRange as error:
+            shown = text if len(text) <= 40 else text[:37] + "…"  # noqa: PLR2004 - a line's part
+            mend = f'write a smaller number, or, if it is a text, quotes around it: "{shown}"'
+            self._problem("Y012", f"{shown} is {error}", mark, mend)
+            return 0
+
+    def _tagged(self, event: ScalarEvent, mark: int) -> Any:
+        if event.tag in ("!", _TAG + "str"):
+            return event.value
+        if event.tag not in _SCALAR_TAGS:
+            self._unknown_tag(event.tag, mark)
+            return event.value
+        value = self._plain(event.value, mark)
+        if not isinstance(value, _SCALAR_TAGS[event.tag]):
+            self._problem(
+                "Y008", f"this is no {event.tag.removeprefix(_TAG)}", mark, "drop the tag"
+            )
+        return value
+
+    def _unknown_tag(self, tag: str, mark: int) -> None:
+        shown = "!!" + tag.removeprefix(_TAG) if tag.startswith(_TAG) else tag
+        message = f"the tag {shown} is not known here"
+        self._problem("Y008", message, mark, "delete the tag and write the plain value")
+
+    def _open(self, event: MappingStartEvent | SequenceStartEvent) -> None:
+        mark = _mark(event)
+        is_mapping = event.__class__ is MappingStartEvent
+        if event.tag not in (None, "!", _TAG + ("map" if is_mapping else "seq")):
+            self._unknown_tag(event.tag, mark)
+        if self._wants_key():
+            self._halt("Y013", "a key must be text, not a list or mapping", mark, "write one word")
+        self._stack.append(self._frame)
+        self._check_depth(len(self._stack), mark)
+        self._frame = _Frame({} if is_mapping else [], mark, event.anchor)
+        if event.anchor is not None:
+            self._anchors.pop(event.anchor, None)
+
+    def _close(self, _event: MappingEndEvent | SequenceEndEvent) -> None:
+        frame = self._frame
+        for mapping in frame.merged:
+            self._merge(mapping, frame)
+        self._marks.add(frame.value, frame.marks)
+        self._frame = self._stack.pop()
+        if frame.anchor is not None:
+            self._anchors[frame.anchor] = (frame.value, frame.nodes, frame.height)
+        self._put(frame.value, frame.mark, frame.nodes, frame.height)
+
+    def _merge(self, mapping: dict[str, Any], frame: _Frame) -> None:
+        marks = self._marks.of(mapping)
+        for index, (key, value) in enumerate(mapping.items()):
+            if key not in frame.value:
+                frame.value[key] = value
+                frame.marks += marks[2 * index : 2 * index + 2]
+
+    def _alias(self, event: AliasEvent) -> None:
+        mark = _mark(event)
+        if event.anchor not in self._anchors:
+            inside = any(frame.anchor == event.anchor for frame in (*self._stack, self._frame))
+            why = "is inside its own anchor" if inside else "has no anchor before it"
+            mend = f"write `&{event.anchor}` before the value meant, above this line"
+            self._halt("Y011", f"the alias *{event.anchor} {why}", mark, mend)
+        value, nodes, height = self._anchors[event.anchor]
+        self._expanded += nodes
+        if self._expanded > MAX_EXPANDED:
+            message = f"aliases bring in more than {MAX_EXPANDED:,} nodes"
+            mend = "use `defaults:` for what transfers share, or `from:` for long lists"
+            self._halt("Y010", message, mark, mend)
+        self._check_depth(len(self._stack) + height, mark)
+        self._put(value, mark, nodes, height)
+
+    def _wants_key(self) -> bool:
+        frame = self._frame
+        return frame.key is _NO_KEY and frame.value.__class__ is dict
+
+    def _put(self, value: Any, mark: int, nodes: int, height: int) -> None:
+        frame = self._frame
+        frame.nodes += nodes
+        if height >= frame.height:
+            frame.height = height + 1
+        if frame.value.__class__ is list:
+            frame.value.append(value)
+            frame.marks.append(mark)
+        elif frame.key is _NO_KEY:
+            frame.key, frame.key_mark = self._checked_key(value, mark), mark
+        elif frame.key is _MERGE:
+            frame.key = _NO_KEY
+            self._note_merge(value, mark)
+        else:
+            if frame.key in frame.value:
+                self._duplicate(frame)
+            else:
+                frame.value[frame.key] = value
+                frame.marks += (frame.key_mark, mark)
+            frame.key = _NO_KEY
+
+    def _checked_key(self, key: Any, mark: int) -> Any:
+        if key.__class__ is str or key is _MERGE:
+            return key
+        shown = self._source.shown(self._source.place(mark)) or "…"
+        self._problem("Y013", f"the key {shown} is not text", mark, f'write "{shown}"')
+        return shown
+
+    def _note_merge(self, value: Any, mark: int) -> None:
+        mappings = value if isinstance(value, list) else [value]
+        if all(isinstance(mapping, dict) for mapping in mappings):
+            self._frame.merged += mappings
+        else:
+            message = "`<<` merges mappings only"
+            self._problem("Y011", message, mark, "name an anchor of a mapping: `<<: *name`")
+
+    def _duplicate(self, frame: _Frame) -> None:
+        key, place = frame.key, self._source.place(frame.key_mark)
+        first = self._source.place(frame.marks[2 * list(frame.value).index(key)])
+        self._problems.add(
+            Problem(
+                "Y007",
+                f"the key `{key}` stands twice, on lines {first.line} and {place.line}",
+                place,
+                "keep one of the two",
+                related=(Related(first, "first here"),),
+            )
+        )
+
+    def _check_depth(self, depth: int, mark: int) -> None:
+        if depth > MAX_DEPTH:
+            message = f"nested deeper than {MAX_DEPTH} levels"
+            self._halt("Y009", message, mark, "no manifest needs that; check the brackets")
+
+    def _problem(self, code: str, message: str, mark: int, mend: str) -> None:
+        self._problems.add(Problem(code, message, self._source.place(mark), mend))
+
+    def _halt(self, code: str, message: str, mark: int, mend: str) -> Never:
+        self._problem(code, message, mark, mend)
+        raise _Halted

@@ -1,0 +1,81 @@
+"""Turns callbacks into frozen values; secrets are fetched only for those that transfers use."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from collections.abc import Collection, Mapping
+from typing import Any
+from urllib.parse import urlsplit
+
+from runner.core.manifest import Callback, Driver, Environment, Secret
+from runner.core.problem import Problem
+from runner.loading.addresses import check_address, is_loopback
+from runner.loading.collector import Collector
+from runner.loading.environment import resolve
+from runner.loading.schema import Document
+
+
+def check_callbacks(document: Document, problems: Collector) -> None:
+    """Add what is wrong with the callbacks' addresses, used or not."""
+    for callback in document.section("callbacks").values():
+        if found := check_address(callback["url"], "url", document.where(callback, "url")):
+            problems.add(found)
+
+
+def build_callbacks(
+    document: Document,
+    environment: Environment,
+    used: Collection[str],
+    problems: Collector,
+    *,
+    offline: bool,
+) -> Mapping[str, Callback]:
+    """Return the callbacks that may be called: the used ones, and those without a secret.
+
+    A callback that is to be signed and that no transfer uses is left out, so that it can never be
+    called unsigned. A rehearsal suppresses calls that leave the machine (manifest.md, "Simulator"),
+    so it does not fetch their secrets.
+    """
+    found: dict[str, Callback] = {}
+    for name, written in document.section("callbacks").items():
+        secret = None
+        if "secret" in written and name not in used:
+            continue
+        if "secret" in written and not _is_suppressed(written, environment):
+            secret = resolve(document, written, "secret", problems, offline=offline)
+            _check_base64(document, written, secret, problems)
+        found[name] = _build(name, written, secret)
+    return found
+
+
+def _is_suppressed(written: Mapping[str, Any], environment: Environment) -> bool:
+    if environment.driver is not Driver.SIMULATOR:
+        return False
+    try:
+        return not is_loopback(urlsplit(written["url"]).hostname or "")
+    except ValueError:
+        return True  # the address is no address, which is said already
+
+
+def _build(name: str, written: Mapping[str, Any], secret: Secret | None) -> Callback:
+    given = {field: written[field] for field in ("method", "allow_private") if field in written}
+    if "on" in written:
+        given["on"] = frozenset(written["on"])
+    headers = dict(written.get("headers", {}))
+    return Callback(name=name, url=written["url"], headers=headers, secret=secret, **given)
+
+
+def _check_base64(
+    document: Document, written: Mapping[str, Any], secret: Secret | None, problems: Collector
+) -> None:
+    if secret is None:
+        return
+    try:
+        key = base64.b64decode(secret.reveal().removeprefix("whsec_"), validate=True)
+    except (binascii.Error, ValueError):
+        key = b""
+    if not key:
+        place = document.where(written, "secret")
+        mend = "store base64 there, with or without `whsec_` before it"
+        problems.add(Problem("R007", "the callback's secret is not base64", place, mend))

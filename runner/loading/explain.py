@@ -1,0 +1,251 @@
+"""Words what the schema refuses: the thing, its value, and what to write instead."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from runner.core.problem import Place, Problem
+from runner.loading.names import offer
+from runner.loading.scalars import NumberOutOfRange, resolve
+from runner.loading.tree import Tree
+from runner.schemas_lookup import schema
+
+Path = tuple[str | int, ...]
+
+_SHOWN = 60
+_UNITS = {"duration": "s", "rate": "/s", "share": "%"}
+_TYPES = {
+    "string": "text",
+    "integer": "whole number",
+    "number": "number",
+    "boolean": "true or false",
+    "array": "list",
+    "object": "mapping",
+}
+_CODES = {
+    "additionalProperties": "S001",
+    "required": "S002",
+    "type": "S003",
+    "constant": "S004",
+    "const": "S004",
+    "enum": "S004",
+    "pattern": "S005",
+    "minLength": "S005",
+    "maxLength": "S005",
+    "propertyNames": "S005",
+    "uniqueItems": "S008",
+}
+_BOUNDS = {
+    "minimum": "at least",
+    "maximum": "at most",
+    "exclusiveMinimum": "more than",
+    "exclusiveMaximum": "less than",
+}
+_PLAIN = re.compile(r"[A-Za-z0-9][A-Za-z0-9 ._+@%/-]*")
+
+
+def explain(
+    tree: Tree, path: Path, schema_path: Sequence[str | int], kind: Mapping[str, Any]
+) -> Iterator[Problem]:
+    """Yield the problems of one finding of the schema check.
+
+    `path` leads to the value in the document, `schema_path` to the keyword that refused it and
+    `kind` is the validator's description of the finding.
+    """
+    value, place = tree.reach(path)
+    part = _part_of_schema(schema_path[:-1])
+    if is_secret(path):
+        yield from _secret(tree, path, place, kind)
+    elif kind["name"] == "additionalProperties":
+        for name in kind["unexpected"]:
+            known = part.get("properties", {})
+            mend = offer(name, [n for n in known if n not in value], kind="field")
+            message = f"{_subject(path)} has no field `{name}`"
+            yield Problem("S001", message, tree.key(value, name), mend)
+    elif kind["name"] == "required":
+        name = kind["property"]
+        mend = f"add {_entry(name, part['properties'][name]) if 'properties' in part else name}"
+        yield Problem("S002", f"{_subject(path)} lacks `{name}`", _head(tree, path), mend)
+    elif kind["name"] == "propertyNames":
+        yield from _wrong_names(tree, path, part["propertyNames"])
+    else:
+        message, mend = _wrong_value(path, value, _shown(tree, value, place), part, kind)
+        yield Problem(code_of(kind["name"]), message, place, mend, hide="headers" in path)
+
+
+def code_of(keyword: str) -> str:
+    """Return the code of what a keyword of the schema refuses."""
+    return _CODES.get(keyword, "S006" if keyword in _BOUNDS else "S007")
+
+
+def is_secret(path: Path) -> bool:
+    """Tell whether the value at `path`, or something in it, may be a secret in plain text."""
+    section, field = path[:1], path[2:3]
+    return (section == ("environments",) and field == ("credentials",)) or (
+        section == ("callbacks",) and field == ("secret",)
+    )
+
+
+def _secret(tree: Tree, path: Path, place: Place, kind: Mapping[str, Any]) -> Iterator[Problem]:
+    mend = "write where it is found: {env: NAME}, {file: PATH} or {command: [PROGRAM, ARGUMENT]}"
+    name = f"`{next(s for s in reversed(path) if isinstance(s, str))}`"
+    if kind["name"] == "required":
+        message = f"`credentials` lacks `{kind['property']}`"
+        mend = f"add `{kind['property']}: {{env: NAME}}`"
+        yield Problem("S002", message, _head(tree, path), mend, hide=True)
+    elif kind["name"] == "additionalProperties":
+        mapping, _ = tree.reach(path)
+        for field in kind["unexpected"]:
+            message = f"{name} has no field `{field}`"
+            yield Problem("S001", message, tree.key(mapping, field), mend, hide=True)
+    elif kind["name"] in ("minProperties", "maxProperties"):
+        yield Problem("S007", f"{name} wants exactly one place", place, mend, hide=True)
+    else:
+        yield Problem("R007", f"{name} is not a secret reference", place, mend, hide=True)
+
+
+def _wrong_names(tree: Tree, path: Path, part: Mapping[str, Any]) -> Iterator[Problem]:
+    part = _dereferenced(part)
+    pattern, longest = re.compile(part["pattern"]), part.get("maxLength", 10_000)
+    mapping, _ = tree.reach(path)
+    for name in mapping:
+        if pattern.fullmatch(name) is None or len(name) > longest:
+            message = f"`{_cut(name)}` is not a {part['title']}"
+            mend = f"write it like `{part['examples'][0]}`. {part.get('description', '')}".rstrip()
+            yield Problem("S005", message, tree.key(mapping, name), mend)
+
+
+def _wrong_value(
+    path: Path, value: Any, shown: str, part: Mapping[str, Any], kind: Mapping[str, Any]
+) -> tuple[str, str]:
+    subject, name = _subject(path), kind["name"]
+    if name == "type":
+        return f"{subject} is {shown}, not {_wanted(part)}", _mend_type(path, value, shown, part)
+    if name in ("constant", "const"):
+        return f"{subject} is {shown}", f"write `{path[-1]}: {flow(part['const'])}`"
+    if name == "enum":
+        mend = offer(str(value), [str(option) for option in part["enum"]], kind="value")
+        return f"{subject} is {shown}, which is not one of its values", mend
+    if name in ("pattern", "minLength", "maxLength"):
+        return f"{subject} is {shown}, not {_wanted(part)}", _mend_form(part)
+    if name in _BOUNDS:
+        return f"{subject} is {shown}", f"write a number {_BOUNDS[name]} {part[name]}"
+    if name == "uniqueItems":
+        return f"{subject} names something twice", "keep one of the two"
+    few = "nothing" if not value else "too much"
+    return f"{subject} holds {few}", f"write for example `{path[-1]}: {_example(part)}`"
+
+
+def _mend_type(path: Path, value: Any, shown: str, part: Mapping[str, Any]) -> str:
+    name = next((f"{step}: " for step in reversed(path) if isinstance(step, str)), "")
+    name = "- " if path and isinstance(path[-1], int) else name
+    wanted = part.get("type")
+    scalar = isinstance(value, str | int | float)
+    if wanted == "string" and scalar:
+        if (unit := _UNITS.get(part.get("title", ""))) and not isinstance(value, bool):
+            return f"add a unit: `{name}{shown}{unit}`"
+        return f'put quotes around it: `{name}"{shown}"`'
+    if wanted in ("integer", "number") and isinstance(value, str) and _is_number(value):
+        return f"drop the quotes: `{name}{value}`"
+    if wanted == "boolean":
+        return f"write `{name}true` or `{name}false`"
+    if wanted == "array" and scalar and value != "":
+        return f"write a list: `{name}[{_cut(str(value))}]`"
+    return f"write for example `{name}{_example(part)}`"
+
+
+def _is_number(text: str) -> bool:
+    try:
+        return isinstance(resolve(text), int | float)
+    except NumberOutOfRange:
+        return False
+
+
+def _mend_form(part: Mapping[str, Any]) -> str:
+    examples = " or ".join(f"`{flow(example)}`" for example in part.get("examples", ())[:3])
+    return f"write {examples}: {part.get('description', '')}".rstrip(": ")
+
+
+def _wanted(part: Mapping[str, Any]) -> str:
+    wanted = part.get("type", "object")
+    noun = part.get("title") or (_TYPES[wanted] if isinstance(wanted, str) else "text")
+    if noun in ("text", "true or false", "endpoints", "credentials", "limits"):
+        return noun if noun in ("text", "true or false") else "a mapping"
+    return f"{'an' if noun[0] in 'aeiou' else 'a'} {noun}"
+
+
+def _subject(path: Path) -> str:
+    if not path:
+        return "the manifest"
+    if isinstance(path[-1], str):
+        return f"`{path[-1]}`"
+    if path[0] == "transfers" and len(path) == 2:  # noqa: PLR2004 - an item of `transfers`
+        return "this transfer"
+    return f"item {path[-1] + 1} of `{path[-2]}`"
+
+
+def _shown(tree: Tree, value: Any, place: Place) -> str:
+    if value is None:
+        return "empty"
+    if isinstance(value, dict):
+        return "a mapping"
+    if isinstance(value, list):
+        return "a list"
+    written = tree.source.shown(place)
+    if isinstance(value, str) and not written.startswith(("'", '"')):
+        return f"`{_cut(value)}`"
+    return _cut(written or flow(value))
+
+
+def _head(tree: Tree, path: Path) -> Place:
+    """Return where a mapping is named, or where it begins if it has no name."""
+    if path and isinstance(path[-1], str):
+        parent, _ = tree.reach(path[:-1])
+        return tree.key(parent, path[-1])
+    return tree.reach(path)[1]
+
+
+def _part_of_schema(path: Sequence[str | int]) -> Mapping[str, Any]:
+    part: Any = schema("manifest.v1")
+    for step in path:
+        part = part[step]
+    # `then` only adds a demand; what the fields are is said beside it.
+    if path and path[-1] == "then" and "properties" not in part:
+        part = {**_part_of_schema(path[:-1]), **part}
+    return _dereferenced(part)
+
+
+def _dereferenced(part: Mapping[str, Any]) -> Mapping[str, Any]:
+    if "$ref" not in part:
+        return part
+    return schema("manifest.v1")["$defs"][part["$ref"].removeprefix("#/$defs/")] | {
+        key: said for key, said in part.items() if key != "$ref"
+    }
+
+
+def _entry(name: str, part: Mapping[str, Any]) -> str:
+    return f"`{name}: {_example(part)}`"
+
+
+def _example(part: Mapping[str, Any]) -> str:
+    examples = _dereferenced(part).get("examples", ())
+    return flow(examples[0]) if examples else "…"
+
+
+def flow(value: Any) -> str:
+    """Return a JSON value as YAML on one line."""
+    if isinstance(value, dict):
+        return "{" + ", ".join(f"{key}: {flow(inner)}" for key, inner in value.items()) + "}"
+    if isinstance(value, list):
+        return "[" + ", ".join(map(flow, value)) + "]"
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, str) and not (_PLAIN.fullmatch(value) and not _is_number(value)):
+        return value if "://" in value and "," not in value else f'"{value}"'
+    return str(value)
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= _SHOWN else text[: _SHOWN - 1] + "…"

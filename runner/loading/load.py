@@ -1,0 +1,132 @@
+"""Loads a manifest: file to checked values, transfers streamed to a sink (manifest.md).
+
+Nothing is raised for a wrong manifest; what is wrong comes back as problems, all in one go.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from runner.core.manifest import (
+    Callback,
+    Environment,
+    GatewayConstraints,
+    Manifest,
+    Policy,
+    RetryPolicy,
+)
+from runner.core.problem import Problem
+from runner.core.quantity import parse_duration
+from runner.loading.builder import build
+from runner.loading.callbacks import build_callbacks, check_callbacks
+from runner.loading.choices import Choices
+from runner.loading.collector import Collector
+from runner.loading.environment import build_environment, check_environments, choose
+from runner.loading.schema import Document, check_schema
+from runner.loading.source import read_source
+from runner.loading.transfers import Repeat, RowSink, Transfers
+
+__all__ = ["Loaded", "Repeat", "RowSink", "load"]
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """What came of loading. `manifest` is None if an error, not a mere warning, was found."""
+
+    manifest: Manifest | None
+    problems: tuple[Problem, ...]  # sorted by place, at most 1,000
+    omitted: Mapping[str, int]  # counts by code of the problems beyond those
+    rows: int  # rows added to the sink
+
+
+def load(path: Path, *, environment: str | None, sink: RowSink, offline: bool) -> Loaded:
+    """Load the manifest at `path` for `environment`, or for the one that it names itself.
+
+    Its transfers go to `sink` as they are read. With `offline` no command of a secret reference
+    is run, and such secrets are None.
+    """
+    problems = Collector()
+    manifest, rows = _load(path, environment, sink, problems, offline=offline)
+    return Loaded(
+        None if problems.failed else manifest,
+        problems.sorted(str(path)),
+        dict(problems.omitted),
+        rows,
+    )
+
+
+def _load(
+    path: Path, wanted: str | None, sink: RowSink, problems: Collector, *, offline: bool
+) -> tuple[Manifest | None, int]:
+    source = read_source(path, problems)
+    tree = build(source, problems) if source is not None else None
+    document = check_schema(tree, problems) if tree is not None else None
+    if document is None:
+        return None, 0
+    check_environments(document, problems)
+    check_callbacks(document, problems)
+    name = choose(document, wanted, problems)
+    gateway = _build_gateway(document, name)
+    choices = Choices(document, gateway, problems)
+    transfers = Transfers(document, choices, sink, problems)
+    transfers.read()
+    chosen = name and build_environment(document, name, problems, offline=offline)
+    if not chosen or gateway is None:
+        return None, transfers.rows
+    callbacks = build_callbacks(document, chosen, choices.used_callbacks, problems, offline=offline)
+    return _build_manifest(document, chosen, gateway, callbacks), transfers.rows
+
+
+def _build_gateway(document: Document, environment: str | None) -> GatewayConstraints | None:
+    found = document.section("environments").get(environment or "", {})
+    name = found.get("gateway")
+    gateway = document.section("gateways").get(name) if name is not None else None
+    if gateway is None:
+        return None
+    return GatewayConstraints(
+        name=name,
+        max_bandwidth_kbps=gateway["max_bandwidth_kbps"],
+        supported_codecs=tuple(gateway["supported_codecs"]),
+        max_fps=gateway["max_fps"],
+        max_resolution=gateway.get("max_resolution"),
+    )
+
+
+def _build_manifest(
+    document: Document,
+    environment: Environment,
+    gateway: GatewayConstraints,
+    callbacks: Mapping[str, Callback],
+) -> Manifest | None:
+    root, source = document.tree.root, document.tree.source
+    if "name" not in root:
+        return None
+    return Manifest(
+        path=source.name,
+        sha256=source.sha256,
+        name=root["name"],
+        environment=environment,
+        gateway=gateway,
+        callbacks=callbacks,
+        policy=_build_policy(root.get("policy", {})),
+        labels=dict(root.get("labels", {})),
+        description=root.get("description"),
+    )
+
+
+def _build_policy(policy: Mapping[str, Any]) -> Policy:
+    absent, written = Policy(), policy.get("retry", {})
+    retry = RetryPolicy(
+        attempts=int(written.get("attempts", absent.retry.attempts)),
+        base_s=parse_duration(written["base"]) if "base" in written else absent.retry.base_s,
+        cap_s=parse_duration(written["cap"]) if "cap" in written else absent.retry.cap_s,
+    )
+    timeout = policy.get("negotiation_timeout")
+    return Policy(
+        preflight=policy.get("preflight", absent.preflight),
+        negotiation_timeout_s=parse_duration(timeout) if timeout else absent.negotiation_timeout_s,
+        retry=retry,
+    )

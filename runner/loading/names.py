@@ -1,0 +1,26 @@
+"""Offers the name that was probably meant."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+
+_LISTED = 8
+
+
+def nearest(name: str, known: Iterable[str]) -> str | None:
+    """Return the known name that is nearest to `name`, if any is near."""
+    by_folded = {candidate.casefold(): candidate for candidate in known}
+    close = get_close_matches(name.casefold()[:200], by_folded, n=1, cutoff=0.6)
+    return by_folded[close[0]] if close else None
+
+
+def offer(name: str, known: Iterable[str], *, kind: str) -> str:
+    """Return the mend for an unknown name: the nearest one, else all of them."""
+    names = sorted(known)
+    if (near := nearest(name, names)) is not None:
+        return f"did you mean `{near}`?"
+    if not names:
+        return f"no {kind} is defined; define it first"
+    more = f" and {len(names) - _LISTED} more" if len(names) > _LISTED else ""
+    return f"known: {', '.join(f'`{n}`' for n in names[:_LISTED])}{more}"

@@ -1,0 +1,24 @@
+"""Warns of columns and fields that are not read, but were probably meant to be."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from difflib import get_close_matches
+
+from runner.core.problem import Place, Problem, Severity
+from runner.loading.collector import Collector
+
+
+def warn_of_near_misses(
+    name: str, unfilled: Collection[str], place: Place, problems: Collector
+) -> None:
+    """Add a warning if `name` looks like a field that the file does not have (R009).
+
+    Files come from other programs' exports: what is not a transfer's field is left alone.
+    """
+    folded = name.strip().casefold().replace(" ", "_")
+    near = get_close_matches(folded[:100], unfilled, n=1, cutoff=0.8)
+    if near and name not in unfilled:
+        message = f"`{name}` is not read"
+        mend = f"if it holds `{near[0]}`, rename it, or map it: `columns: {{{near[0]}: {name}}}`"
+        problems.add(Problem("R009", message, place, mend, Severity.WARNING))

@@ -1,0 +1,107 @@
+"""Checks a document against the manifest's schema, and leaves what the rules can still judge.
+
+`jsonschema-rs` decides; `explain` words its findings. What failed is then taken out of the
+document, so that the rules find the problems in the rest within the same run.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from functools import cache
+from typing import Any, Never
+
+import jsonschema_rs
+
+from runner.core.problem import Place
+from runner.loading.collector import Collector
+from runner.loading.explain import code_of, explain
+from runner.loading.tree import Tree
+from runner.schemas_lookup import schema
+
+SECTIONS = ("environments", "gateways", "media", "callbacks")
+_UNIT_DEPTH = {"environments": 3, **dict.fromkeys((*SECTIONS[1:], "defaults", "transfers"), 2)}
+
+Path = tuple[str | int, ...]
+"""The way to a value: keys and indexes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """What the rules read: the schema holds for all that is left in `tree`.
+
+    `defined` has the names of each section as they were written, the faulty ones included, and
+    `doubtful` the fields of `defaults` that were taken out: neither is a reason for more problems.
+    """
+
+    tree: Tree
+    defined: Mapping[str, frozenset[str]]
+    doubtful: frozenset[str]
+
+    def where(self, container: Any, at: str | int, *part: str | int) -> Place:
+        """Return the place of a container's member, or of a part of it."""
+        for step in part:
+            container, at = container[at], step
+        return self.tree.value(container, at)
+
+    def section(self, name: str) -> Mapping[str, Any]:
+        """Return a top-level mapping; empty where it is absent or was faulty."""
+        found = self.tree.root.get(name)
+        return found if isinstance(found, Mapping) else {}
+
+
+def check_schema(tree: Tree, problems: Collector) -> Document | None:
+    """Add what the schema refuses; return what is left, or None if that is nothing."""
+    validator = _validator()
+    defined = {name: _names(tree.root, name) for name in SECTIONS}
+    if validator.is_valid(tree.root):
+        return Document(tree, defined, frozenset())
+    faults: list[tuple[Path, tuple[str, ...]]] = []
+    for error in validator.iter_errors(tree.root):
+        path = tuple(error.instance_path)
+        kind = error.kind.as_dict()
+        faults.append((path, tuple(kind.get("unexpected", ()))))
+        if problems.full:
+            problems.count(code_of(kind["name"]))
+            continue
+        for problem in explain(tree, path, list(error.schema_path), kind):
+            if not problems.unread(problem.place):
+                problems.add(problem)
+    if not isinstance(tree.root, dict) or not problems.failed:
+        return None
+    doubtful = frozenset(str(p[1]) for p, _ in faults if p[:1] == ("defaults",) and len(p) > 1)
+    _take_out(tree, faults)
+    return Document(tree, defined, doubtful)
+
+
+def _names(root: Any, section: str) -> frozenset[str]:
+    found = root.get(section) if isinstance(root, dict) else None
+    return frozenset(found) if isinstance(found, dict) else frozenset()
+
+
+@cache
+def _validator() -> jsonschema_rs.Validator:
+    return jsonschema_rs.validator_for(
+        schema("manifest.v1"),
+        retriever=_refuse,  # no reference of the schema leads to the network
+        pattern_options=jsonschema_rs.RegexOptions(),  # linear in the text's length
+    )
+
+
+def _refuse(address: str) -> Never:
+    raise ValueError(f"a schema refers to {address}; schemas refer to nothing outside themselves")
+
+
+def _take_out(tree: Tree, faults: Iterable[tuple[Path, tuple[str, ...]]]) -> None:
+    """Remove unknown fields, and otherwise the smallest part that rules judge as a whole."""
+    doomed: dict[Path, set[str | int]] = defaultdict(set)
+    for path, unexpected in faults:
+        if unexpected:
+            doomed[path].update(unexpected)
+        elif path:
+            unit = path[: _UNIT_DEPTH.get(str(path[0]), 1)]
+            doomed[unit[:-1]].add(unit[-1])
+    for path in sorted(doomed, key=len, reverse=True):
+        container, _ = tree.reach(path)
+        tree.marks.remove(container, doomed[path])

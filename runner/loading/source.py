@@ -1,0 +1,74 @@
+"""Reads a manifest's text, and refuses what no parser should see (manifest.md, "YAML dialect")."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from pathlib import Path
+
+from runner.core.problem import Place, Problem
+from runner.loading.collector import Collector
+from runner.loading.tree import Source
+
+MAX_BYTES = 64_000_000
+"""The largest manifest; longer lists belong into a `from:` file."""
+
+_UTF16_MARKS = (b"\xff\xfe", b"\xfe\xff")
+_REFUSED = re.compile(
+    "[^\t\n\r\x20-\x7e\xa0-\u2027\u202a-\ud7ff\ue000-\ufefe\uff00-\ufffd\U00010000-\U0010ffff]"
+)
+
+
+def read_source(path: Path, problems: Collector) -> Source | None:
+    """Return the manifest's text, or None and a problem that says why not."""
+    name = str(path)
+    start = Place(name, 1, 1)
+    try:
+        with path.open("rb") as file:
+            raw = file.read(MAX_BYTES + 1)
+    except OSError as error:
+        why = (error.strerror or type(error).__name__).lower()
+        problems.add(
+            Problem("Y001", f"the manifest cannot be read: {why}", start, "check the path given")
+        )
+        return None
+    if len(raw) > MAX_BYTES:
+        message = "the manifest is larger than 64 MB"
+        mend = "put the transfers into a .csv or .jsonl file and name it with `- from: FILE`"
+        problems.add(Problem("Y002", message, start, mend))
+        return None
+    text = _decode(raw, name, problems)
+    if text is None or not _is_clean(text, name, problems):
+        return None
+    return Source(name, text, hashlib.sha256(raw).hexdigest())
+
+
+def _decode(raw: bytes, name: str, problems: Collector) -> str | None:
+    mend = "save the file as UTF-8"
+    if raw.startswith(_UTF16_MARKS):
+        problems.add(Problem("Y003", "the manifest is UTF-16", Place(name, 1, 1), mend))
+        return None
+    try:
+        return raw.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        before = raw[: error.start].decode("utf-8-sig")
+        message = f"the byte 0x{raw[error.start]:02x} is not UTF-8"
+        problems.add(Problem("Y003", message, _place_after(before, name), mend))
+        return None
+
+
+def _is_clean(text: str, name: str, problems: Collector) -> bool:
+    found = _REFUSED.search(text)
+    if found is None:
+        return True
+    point = ord(found[0])
+    escape = f"\\x{point:02x}" if point < 0x100 else f"\\u{point:04x}"  # noqa: PLR2004 - one byte
+    message = f"the character U+{point:04X} is not allowed here"
+    mend = f'delete it, or write it as "{escape}" between double quotes'
+    problems.add(Problem("Y004", message, _place_after(text[: found.start()], name), mend))
+    return False
+
+
+def _place_after(text: str, name: str) -> Place:
+    lines = re.split(r"\r\n|\r|\n", text)
+    return Place(name, len(lines), len(lines[-1]) + 1)

@@ -1,0 +1,225 @@
+"""Streams the transfers to the sink: defaults applied, names resolved, ids checked."""
+
+from __future__ import annotations
+
+from array import array
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, Protocol
+
+from runner.core.manifest import TransferRow
+from runner.core.media import MediaMatrix
+from runner.core.problem import Place, Problem, Related
+from runner.core.rules import Finding, check_destination, check_id
+from runner.loading.choices import Choices, Given, as_key
+from runner.loading.collector import KEPT, Collector
+from runner.loading.csv_rows import CsvRows
+from runner.loading.files import open_row_file
+from runner.loading.json_rows import JsonRows
+from runner.loading.rows import InlineRows, RowSource, Values, shared_fields
+from runner.loading.schema import Document
+
+_ABSENT = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Repeat:
+    """Two rows that share a key or an interaction (R005), by their numbers from 0 as added."""
+
+    kind: str  # "key" | "interaction"
+    value: str
+    first: int
+    second: int
+
+
+class RowSink(Protocol):
+    """Who takes the rows as they stream by."""
+
+    def add(self, row: TransferRow) -> None:
+        """Take one row."""
+
+    def repeats(self, limit: int) -> Sequence[Repeat]:
+        """Return at most `limit` repeats, ordered by `second`; called once, after the last row."""
+
+
+class Transfers:
+    """Reads a document's transfers once, and remembers where each row came from."""
+
+    def __init__(
+        self, document: Document, choices: Choices, sink: RowSink, problems: Collector
+    ) -> None:
+        self.rows = 0
+        self._document = document
+        self._choices = choices
+        self._sink = sink
+        self._problems = problems
+        self._sources: list[tuple[int, RowSource]] = []  # with the number of its first row
+        self._positions = array("Q")  # of each row in its source: eight bytes a row
+
+    def read(self) -> None:
+        """Add every sound row to the sink, and every problem to the collector."""
+        for source in self._find_sources():
+            self._sources.append((self.rows, source))
+            stretch = _Stretch(source, self._choices, self._document.doubtful, self._problems)
+            for position, line, values in source.rows():
+                row = stretch.row(line, values)
+                if row is not None:
+                    self._sink.add(row)
+                    self._positions.append(position)
+                    self.rows += 1
+        self._report_repeats()
+
+    def _find_sources(self) -> Iterator[RowSource]:
+        items: list[dict[str, Any]] = self._document.tree.root.get("transfers", [])
+        defaults = self._document.section("defaults")
+        inline = partial(
+            InlineRows,
+            self._document.tree.source.path_name,
+            self._document,
+            shared=shared_fields(self._document, defaults),
+        )
+        start = 0
+        for index, item in enumerate(items):
+            if "from" in item:
+                if start < index:
+                    yield inline(start=start, stop=index)
+                start = index + 1
+                if (source := self._open(item, defaults)) is not None:
+                    yield source
+        if start < len(items):
+            yield inline(start=start, stop=len(items))
+
+    def _open(self, item: Mapping[str, Any], defaults: Mapping[str, Any]) -> RowSource | None:
+        written = item["from"]
+        place = self._document.where(item, "from")
+        file = open_row_file(written, self._document.tree.source.name, place)
+        if isinstance(file, Problem):
+            self._problems.add(file)
+            return None
+        reader = CsvRows if written.casefold().endswith(".csv") else JsonRows
+        shared = shared_fields(self._document, item, defaults)
+        return reader(written, file, item.get("columns", {}), shared, self._problems)
+
+    def _report_repeats(self) -> None:
+        repeats = self._sink.repeats(KEPT)
+        interactions = {(r.second, r.value) for r in repeats if r.kind == "interaction"}
+        told = [
+            repeat
+            for repeat in repeats
+            # A key that is but the interaction's id says nothing new.
+            if repeat.kind == "interaction" or (repeat.second, repeat.value) not in interactions
+        ]
+        places = self._find_places(told)
+        for repeat in told:
+            at = _field(repeat)
+            first, second = places[repeat.first, at], places[repeat.second, at]
+            what = "key" if repeat.kind == "key" else "interaction"
+            message = f"another transfer has the same {what}, `{repeat.value}`, at {first}"
+            mend = "give one of them another key" if what == "key" else "keep one of the two"
+            related = (Related(first, "first here"),)
+            self._problems.add(Problem("R005", message, second, mend, related=related))
+
+    def _find_places(self, repeats: Sequence[Repeat]) -> Mapping[tuple[int, str], Place]:
+        wanted: dict[tuple[int, str], dict[int, int]] = defaultdict(dict)
+        for repeat in repeats:
+            for number in (repeat.first, repeat.second):
+                wanted[self._source_of(number), _field(repeat)][self._positions[number]] = number
+        return {
+            (numbers[position], at): place
+            for (source, at), numbers in wanted.items()
+            for position, place in self._sources[source][1].find(dict.fromkeys(numbers, at)).items()
+        }
+
+    def _source_of(self, number: int) -> int:
+        starts = [first for first, _ in self._sources]
+        return max(i for i, first in enumerate(starts) if first <= number)
+
+
+def _field(repeat: Repeat) -> str:
+    return "key" if repeat.kind == "key" else "interaction_id"
+
+
+class _Stretch:
+    """Makes rows of one source's values; what every row shares is resolved once."""
+
+    def __init__(
+        self, source: RowSource, choices: Choices, doubtful: frozenset[str], problems: Collector
+    ) -> None:
+        self._source = source
+        self._choices = choices
+        self._doubtful = doubtful
+        self._problems = problems
+        self._matrices: dict[Any, tuple[MediaMatrix, ...] | None] = {}
+        self._callbacks: dict[Any, tuple[str, ...] | None] = {}
+        self._destination = self._shared_destination()
+
+    def row(self, line: int, values: Values) -> TransferRow | None:
+        """Return the row, or None after adding what is wrong with it."""
+        key, interaction_id, destination, media, fallback, callbacks = values
+        faults = self._problems.found
+        self._check(check_id(interaction_id or "", "interaction_id"), "interaction_id")
+        if key:
+            self._check(check_id(key, "key"), "key")
+        if destination:
+            self._check(check_destination(destination), "destination_uri")
+        matrices = self._cached(self._matrices, self._find_matrices, media, fallback)
+        names = self._cached(self._callbacks, self._find_callbacks, callbacks)
+        uri = destination or self._destination or self._no_destination()
+        if self._problems.found != faults or matrices is None or names is None or uri is None:
+            return None
+        source = self._source
+        return TransferRow(
+            key or interaction_id, interaction_id, uri, matrices, names, f"{source.name}:{line}"
+        )
+
+    def _check(self, finding: Finding | None, at: str) -> None:
+        if finding is not None:
+            place = self._source.where(at)
+            self._problems.add(Problem(finding.code, finding.message, place, finding.help))
+
+    def _shared_destination(self) -> str | None:
+        given = self._source.shared.get("destination_uri")
+        if given is None:
+            return None
+        finding = check_destination(given.value)
+        if finding is None:
+            return str(given.value)
+        self._problems.add(Problem(finding.code, finding.message, given.where(), finding.help))
+        return None
+
+    def _no_destination(self) -> None:
+        if "destination_uri" not in self._source.shared:
+            mend = "add `destination_uri: genesys://queue/ID`"
+            self._missing("destination_uri", mend)
+
+    def _missing(self, at: str, mend: str) -> None:
+        if at not in self._doubtful:
+            message = f"the transfer has no `{at}`, and `defaults` has none either"
+            self._problems.add(Problem("S002", message, self._source.where(at), mend))
+
+    def _cached(self, known: dict[Any, Any], find: Any, *written: Any) -> Any:
+        cache_key = tuple(as_key(value) if value else _ABSENT for value in written)
+        if cache_key in known:
+            return known[cache_key]
+        found = find(*written)
+        # What fails because of the row itself is said again for the next row.
+        if None not in cache_key and (found is not None or not any(written)):
+            known[cache_key] = found
+        return found
+
+    def _find_matrices(self, media: Any, fallback: Any) -> tuple[MediaMatrix, ...] | None:
+        chosen = self._given("media", media)
+        if chosen is None:
+            self._missing("media", "add `media: NAME`, here or under `defaults`")
+            return None
+        return self._choices.matrices(chosen, self._given("fallback", fallback))
+
+    def _find_callbacks(self, callbacks: Any) -> tuple[str, ...] | None:
+        return self._choices.callbacks(self._given("callbacks", callbacks))
+
+    def _given(self, at: str, value: Any) -> Given | None:
+        if value or isinstance(value, list):  # an empty list is a value, an empty cell is none
+            return Given(value, partial(self._source.where, at))
+        return self._source.shared.get(at)
