@@ -17,7 +17,7 @@ import struct
 from collections import deque
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Self
 from urllib.parse import unquote
 
 _GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"  # RFC 6455, 1.3
@@ -143,7 +143,7 @@ class WireServer:
     tokens_issued: int = 0
     faults: list[BaseException] = field(default_factory=list)
 
-    async def __aenter__(self) -> WireServer:
+    async def __aenter__(self) -> Self:
         self._tasks: set[asyncio.Task[None]] = set()
         self._server = await asyncio.start_server(self._accept, "127.0.0.1", 0, ssl=self.tls)
         self.port = self._server.sockets[0].getsockname()[1]
@@ -171,8 +171,8 @@ class WireServer:
         task.add_done_callback(self._tasks.discard)
         try:
             await self._serve(reader, writer)
-        except (ConnectionError, asyncio.IncompleteReadError):
-            return  # the client went away: its affair
+        except (ConnectionError, asyncio.IncompleteReadError, asyncio.CancelledError):
+            return  # the client went away, or the test is over
         except Exception as fault:  # noqa: BLE001 - shown when the server ends
             self.faults.append(fault)
         finally:

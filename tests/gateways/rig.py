@@ -32,12 +32,15 @@ class QuickClock:
     slept: list[float] = field(default_factory=list)
 
     def now(self) -> float:
+        """Return the test's seconds."""
         return self.time_s
 
     def wall(self) -> float:
+        """Return the test's seconds since the epoch."""
         return WALL_S + self.time_s
 
     async def sleep(self, seconds: float) -> None:
+        """Let that much time have passed."""
         self.time_s += seconds
         self.slept.append(seconds)
         await asyncio.sleep(0)
@@ -55,27 +58,35 @@ class Listener:
         self._news.set()
 
     def replied(self, reply: Reply) -> None:
+        """Remember it."""
         self._tell("replied", reply)
 
     def strayed(self, stray: Stray) -> None:
+        """Remember it."""
         self._tell("strayed", stray)
 
     def session_opened(self, opened: SessionOpened) -> None:
+        """Remember it."""
         self._tell("opened", opened)
 
     def session_lost(self, lost: SessionLost) -> None:
+        """Remember it."""
         self._tell("lost", lost)
 
     def gave_up(self, error: Exception) -> None:
+        """Remember it."""
         self._tell("gave_up", error)
 
     def slowed(self, why: str) -> None:
+        """Remember it."""
         self._tell("slowed", why)
 
     def paused(self, wait_s: float, why: str) -> None:
+        """Remember it."""
         self._tell("paused", (wait_s, why))
 
     def all(self, what: str) -> list[Any]:
+        """Return all that was told of one kind."""
         return [value for kind, value in self.told if kind == what]
 
     async def until(self, what: str, count: int = 1) -> Any:
