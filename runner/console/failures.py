@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from runner.console.formats import OutputFormat, github_command
-from runner.console.redaction import redact
-from runner.console.text import Paint, visible
+from runner.console.redaction import harmless
+from runner.console.text import Paint
 from runner.core.errors import (
     GatewayError,
     Locked,
@@ -64,13 +64,13 @@ def describe(error: BaseException) -> Failure:
         looked = isinstance(error, LookUpFailed)
         headline = "an interaction cannot be looked up" if looked else "the gateway cannot be used"
         where = f"environment {error.environment}, {error.url}"
-        return Failure(headline, _clean(error.what), _clean(error.check), _clean(where))
+        return Failure(headline, harmless(error.what), harmless(error.check), harmless(where))
     if isinstance(error, KeyboardInterrupt):
         return Failure("interrupted", "a signal ended the command", "apply again to go on")
     for kind, headline, mend in _KINDS:
         if isinstance(error, kind):
-            return Failure(headline, _clean(str(error)), mend)
-    return Failure("an internal error", _clean(f"{type(error).__name__}: {error}"), _BUG_MEND)
+            return Failure(headline, harmless(str(error)), mend)
+    return Failure("an internal error", harmless(f"{type(error).__name__}: {error}"), _BUG_MEND)
 
 
 def render_error(
@@ -111,7 +111,3 @@ def _to_json(error: BaseException, failure: Failure, code: ExitCode | None) -> d
         "where": failure.where,
         "next": failure.mend,
     }
-
-
-def _clean(text: str) -> str:
-    return visible(redact(text))

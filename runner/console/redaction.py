@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from typing import Any
 from urllib.parse import quote, quote_plus
 
+from runner.console.text import visible
 from runner.core.manifest import Secret
 
 REDACTED = "[redacted]"
@@ -123,6 +124,11 @@ def register_secret(secret: Secret | str) -> None:
 def redact(text: str) -> str:
     """Return `text` without secrets, as `Redactor.text` describes."""
     return _everywhere.text(text)
+
+
+def harmless(text: str) -> str:
+    """Return `text` without secrets and on one line, fit for a terminal."""
+    return visible(redact(text))
 
 
 def redact_value(value: Any) -> Any:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from runner.console.progress import outcome_counts
+from runner.console.redaction import redact
 from runner.core.outcome import ExitCode, Outcome
 from runner.core.record import PlanFigures
 
@@ -63,7 +64,7 @@ def result_to_json(result: RunResult) -> str:
         "environment": result.environment,
         "outcome": result.exit_code.outcome if plan is None else "planned",
         "exit_code": int(result.exit_code),
-        "explanation": result.explanation,
+        "explanation": redact(result.explanation or "") or None,
         "total": result.total,
         "counts": outcome_counts(result.counts),
         "not_selected": result.not_selected,
@@ -78,7 +79,7 @@ def result_to_json(result: RunResult) -> str:
 def _group(group: Group) -> dict[str, Any]:
     return {
         "outcome": group.outcome.value,
-        "reason": group.reason,
+        "reason": redact(group.reason or "") or None,
         "count": group.count,
         "examples": list(group.examples),
     }

@@ -25,7 +25,10 @@ def problems_to_sarif(problems: Iterable[Problem]) -> str:
     driver = {
         "name": "runner",
         "version": __version__,
-        "rules": [{"id": code, "shortDescription": {"text": _plain(CODES.get(code, code))}} for code in codes],
+        "rules": [
+            {"id": code, "shortDescription": {"text": _plain(CODES.get(code, code))}}
+            for code in codes
+        ],
     }
     run = {
         "tool": {"driver": driver},

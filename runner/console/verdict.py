@@ -8,6 +8,7 @@ from types import MappingProxyType
 
 from runner.console.formats import github_command
 from runner.console.progress import in_words, outcome_counts
+from runner.console.redaction import harmless, redact
 from runner.console.result import Group, RunResult
 from runner.console.text import Paint, count, duration, shorten, visible
 from runner.core.outcome import ExitCode, Outcome
@@ -85,7 +86,7 @@ def verdict(result: RunResult) -> str:
             return f"failures: {lost:,} of {total} {_were(lost)} not carried out"
         case ExitCode.IN_DOUBT:
             return f"in doubt: {_doubts(result.counts.get(Outcome.IN_DOUBT, 0), total)}"
-    why = visible(result.explanation or "") or (words or "the run ended early")
+    why = harmless(result.explanation or "") or (words or "the run ended early")
     nothing = "; nothing was sent" if result.exit_code is ExitCode.UNREACHABLE else ""
     return f"{result.exit_code.outcome}: {why}{nothing if 'nothing was sent' not in why else ''}"
 
@@ -107,9 +108,11 @@ _SAID = (ExitCode.OK, ExitCode.FAILURES, ExitCode.IN_DOUBT)
 
 def _well(result: RunResult) -> str:
     total = count(result.total, "transfer")
+    if not result.total:
+        return "ok: the manifest has no transfers"
     if result.done < result.total:
         return f"ok: {result.done:,} of {total} done; {result.not_selected:,} not selected"
-    if result.total and result.counts.get(Outcome.UNCHANGED, 0) == result.total:
+    if result.counts.get(Outcome.UNCHANGED, 0) == result.total:
         return f"ok: nothing to send, all {total} were carried out by earlier runs"
     return f"ok: all {total} done" if result.total != 1 else "ok: the one transfer is done"
 
@@ -149,7 +152,7 @@ def _where(result: RunResult) -> str:
 
 def _explanation(result: RunResult) -> Iterator[str]:
     if result.explanation and (result.plan is not None or result.exit_code in _SAID):
-        yield f"  {visible(result.explanation)}"
+        yield f"  {harmless(result.explanation)}"
     if result.plan is not None:
         asked = "the gateway was only asked" if result.connected else "no connection was made"
         yield f"  nothing was sent; {asked}"
@@ -183,7 +186,7 @@ def _groups(groups: Sequence[Group], paint: Paint) -> Iterator[str]:
     yield paint.bold("reasons")
     width = max(len(f"{group.count:,}") for group in ordered[:MAX_GROUPS])
     for group in ordered[:MAX_GROUPS]:
-        reason = shorten(group.reason or "no reason given", REASON_LIMIT)
+        reason = shorten(redact(group.reason or "no reason given"), REASON_LIMIT)
         yield f"  {group.count:>{width},} {in_words(group.outcome)}: {reason}"
         if group.examples:
             places = [visible(place) for place in group.examples]
