@@ -136,7 +136,7 @@ def _extra_deliveries(summary: Summary) -> str:
 
 def _tail(summary: Summary) -> str:
     latency = summary.latency
-    return f"p99 {milliseconds(latency.p99)}, most {milliseconds(latency.max)}"
+    return f"p99 {milliseconds(latency.p99)}, max {milliseconds(latency.max)}"
 
 
 def _plan_figures(content: Content) -> Iterator[Figure]:

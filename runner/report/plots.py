@@ -183,7 +183,11 @@ def _ceiling(highest: float) -> float:
     if highest <= 1:
         return 1
     decade = 10.0 ** math.floor(math.log10(highest))
-    return next(step * decade for step in (1, 2, 2.5, 4, 5, 8, 10) if step * decade >= highest)
+    return next(
+        step * decade
+        for step in (1, 1.2, 1.5, 2, 2.5, 3, 4, 5, 6, 8, 10)
+        if step * decade >= highest
+    )
 
 
 def _y_ticks(top: float) -> tuple[Tick, ...]:

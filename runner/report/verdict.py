@@ -134,9 +134,17 @@ def _doubt_steps(content: Content) -> Iterator[Step]:
     )
 
 
-def _nothing(content: Content) -> Iterator[Step]:
-    if not content.summary.counts[Outcome.IN_DOUBT]:
-        yield Step("Nothing is left to do.")
+def _nothing(_content: Content) -> Iterator[Step]:
+    yield Step("Nothing is left to do.")
+
+
+def _mend(content: Content) -> Iterator[Step]:
+    counts = content.summary.counts
+    if counts[Outcome.REJECTED] or counts[Outcome.FAILED]:
+        yield Step(
+            "Read why others were rejected or failed, below, and mend what the reasons name: the "
+            "next apply takes them up too."
+        )
 
 
 def _mend_and_apply(content: Content) -> Iterator[Step]:
@@ -172,6 +180,7 @@ def _report_bug(content: Content) -> Iterator[Step]:
 
 
 _NEXT: dict[str, Callable[[Content], Iterator[Step]]] = {
+    "in-doubt": _mend,
     "failures": _mend_and_apply,
     "stopped": _resume,
     "interrupted": _resume,

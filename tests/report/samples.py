@@ -185,14 +185,14 @@ def succeeded(count: int) -> ReportSource:
 
 
 def empty() -> ReportSource:
-    """A manifest without transfers."""
+    """Return a manifest without transfers."""
     return ReportSource(
         replace(RUN, outcome="ok", exit_code=0), lambda: iter(()), audit=lambda: audit(0)
     )
 
 
 def planned() -> ReportSource:
-    """A dry run."""
+    """Return a dry run."""
     unsent = (
         replace(
             transfer(number),
@@ -221,7 +221,7 @@ HOSTILE = (
     "javascript:document.title='owned'",
     "{{ 7*7 }} {% raw %} <!--",
     "مرحبا بكم في قائمة الفواتير",
-    "עברית ‏(123)",
+    "עברית \u200f(123)",
     '=HYPERLINK("http://evil.example")',
     "a\x00b\x1b[31mc\x0bd￾e",
     "lone \ud800 surrogate",
@@ -234,6 +234,8 @@ def hostile() -> ReportSource:
     """Texts from outside, everywhere a text can stand, each a trap for some format."""
     run = replace(
         RUN,
+        outcome="failures",
+        exit_code=1,
         environment=HOSTILE[0],
         gateway=HOSTILE[1],
         host=HOSTILE[2],

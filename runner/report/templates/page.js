@@ -7,6 +7,8 @@
   const { rows, words } = JSON.parse(document.getElementById("rows").textContent);
   const section = document.getElementById("transfers");
   const outcomes = section.dataset.outcomes.split(" ");
+  const urgency = outcomes.map((name) => ["in_doubt", "failed", "rejected", "unattempted", "skipped",
+    "transferred", "unchanged"].indexOf(name));
   const total = Number(section.dataset.total);
   const started = Date.parse(section.dataset.started);
   const body = section.querySelector("tbody");
@@ -61,7 +63,10 @@
   };
   /* What has no value comes last, whichever the direction. */
   function sort() {
-    if (sorting === null) return;
+    if (sorting === null) {
+      view.sort((a, b) => urgency[rows[a][OUTCOME]] - urgency[rows[b][OUTCOME]] || a - b);
+      return;
+    }
     const value = orders[sorting], sign = rising ? 1 : -1;
     const values = new Map(view.map((index) => [index, value(rows[index])]));
     view.sort((a, b) => {
