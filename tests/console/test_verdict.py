@@ -264,4 +264,4 @@ def test_each_output_has_its_form():
     assert shown(OutputFormat.PRETTY) == ("warning[R0", "ok: all 2 ")
     assert shown(OutputFormat.GITHUB) == ("::warning ", "::notice t")
     assert shown(OutputFormat.JSON) == ('{\n  "error', '{\n  "batch')
-    assert shown(OutputFormat.SARIF) == ('{\n  "$schem', '{\n  "$schem')
+    assert shown(OutputFormat.SARIF) == ('{\n  "$sche', '{\n  "$sche')
