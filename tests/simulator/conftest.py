@@ -3,12 +3,17 @@
 import json
 import shutil
 import subprocess
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack
 from pathlib import Path
+from typing import Any
 
+import httpx
 import pytest
 
-from runner.core.manifest import GatewayConstraints
+from runner.core.manifest import GatewayConstraints, SimulatorOptions
+from runner.simulator.server import SimulatorServer
+from tests.simulator.clients import KNOWN, PLAIN, Start
 
 FRAME = """{"type": "interaction.transfer",
  "id": "0e0f3a52-5b0c-4f5e-9d3a-2f6f1c1f7a10",
@@ -69,3 +74,23 @@ def certificate(tmp_path: Path) -> tuple[Path, Path]:
         capture_output=True,
     )
     return certificate, key
+
+
+@pytest.fixture
+async def start(constraints: GatewayConstraints) -> AsyncIterator[Start]:
+    """Start gateways that are stopped after the test."""
+    async with AsyncExitStack() as stack:
+
+        async def begin(options: SimulatorOptions = PLAIN, **more: Any) -> SimulatorServer:
+            server = SimulatorServer(constraints, options, **{"hosting": KNOWN} | more)
+            await server.start()
+            stack.push_async_callback(server.stop)
+            return server
+
+        yield begin
+
+
+@pytest.fixture
+async def http() -> AsyncIterator[httpx.AsyncClient]:
+    async with httpx.AsyncClient(trust_env=False) as client:
+        yield client
