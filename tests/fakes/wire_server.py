@@ -133,6 +133,7 @@ class WireServer:
     """The gateway. Scripts are consumed from the left; `requests` keeps what came."""
 
     tls: ssl.SSLContext | None = None
+    port: int = 0  # 0: any that is free
     expires_in: Any = 3600
     token_answers: deque[Reaction] = field(default_factory=deque)
     look_up_answers: deque[Reaction] = field(default_factory=deque)
@@ -145,7 +146,9 @@ class WireServer:
 
     async def __aenter__(self) -> Self:
         self._tasks: set[asyncio.Task[None]] = set()
-        self._server = await asyncio.start_server(self._accept, "127.0.0.1", 0, ssl=self.tls)
+        self._server = await asyncio.start_server(
+            self._accept, "127.0.0.1", self.port, ssl=self.tls
+        )
         self.port = self._server.sockets[0].getsockname()[1]
         return self
 

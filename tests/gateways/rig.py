@@ -7,6 +7,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+import httpx
+
 from runner.core.manifest import (
     Driver,
     Endpoints,
@@ -89,9 +91,9 @@ class Listener:
         """Return all that was told of one kind."""
         return [value for kind, value in self.told if kind == what]
 
-    async def until(self, what: str, count: int = 1) -> Any:
+    async def until(self, what: str, count: int = 1, *, within_s: float = 10) -> Any:
         """Wait until `what` was told `count` times; return the last of these."""
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(within_s):
             while len(self.all(what)) < count:
                 self._news.clear()
                 await self._news.wait()
@@ -123,8 +125,11 @@ def gateway_to(
     attempts: int = 4,
     jitter: Callable[[], float] = lambda: 0.5,
     give_up_s: float = 300.0,
+    transport: httpx.AsyncBaseTransport | None = None,
     **changes: Any,
 ) -> InteractionWebSocket:
     policy = RetryPolicy(attempts=attempts, base_s=1.0, cap_s=30.0)
     environment = environment_of(server, **changes)
-    return InteractionWebSocket(environment, policy, clock or QuickClock(), jitter, give_up_s)
+    return InteractionWebSocket(
+        environment, policy, clock or QuickClock(), jitter, give_up_s, transport=transport
+    )
