@@ -45,6 +45,10 @@ class LossyStream:
             try:
                 self._stream.write(text)
                 self._stream.flush()
+            except BlockingIOError:
+                return (
+                    0  # a non-blocking pipe is full for a moment: this text is lost, not the next
+                )
             except (OSError, ValueError) as error:  # ValueError: the stream is closed
                 self._lose(error)
         return len(text)

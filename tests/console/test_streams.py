@@ -120,3 +120,18 @@ def test_a_terminal_is_coloured_and_redrawn_as_its_surroundings_allow(
 
     assert (wants_color(terminal, environ), can_redraw(terminal, environ)) == (color, redraw)
     assert (wants_color(file, environ), can_redraw(file, environ)) == (False, False)
+
+
+def test_a_pipe_that_is_full_for_a_moment_loses_one_text_only():
+    class Full(io.StringIO):
+        def write(self, text: str) -> int:
+            if text == "one":
+                raise BlockingIOError
+            return super().write(text)
+
+    full = Full()
+    stream = LossyStream(full)
+    for text in ("one", "two"):
+        stream.write(text)
+
+    assert (full.getvalue(), stream.lost) == ("two", None)
