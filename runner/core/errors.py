@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
+from runner.core.outcome import ExitCode
 from runner.core.problem import Problem
 
 
@@ -18,9 +19,12 @@ class UsageError(RunnerError):
 class ManifestInvalid(RunnerError):
     """The manifest has problems (exit 3); `problems` are shown, not this text."""
 
-    def __init__(self, problems: Sequence[Problem]) -> None:
+    def __init__(
+        self, problems: Sequence[Problem], omitted: Mapping[str, int] | None = None
+    ) -> None:
         super().__init__(f"the manifest has {len(problems)} problem(s)")
         self.problems = tuple(problems)
+        self.omitted = dict(omitted or {})  # counts by code of what was found beyond these
 
 
 class GatewayError(RunnerError):
@@ -52,3 +56,11 @@ class StorageError(RunnerError):
 
 class Locked(RunnerError):
     """Another run holds the journal's lock (exit 75)."""
+
+
+class Interrupted(RunnerError):
+    """A signal ended the command outside a batch's run (exit 129, 130, 143)."""
+
+    def __init__(self, code: ExitCode) -> None:
+        super().__init__("interrupted by a signal; nothing is under way")
+        self.code = code

@@ -157,3 +157,13 @@ class TransferRow:
     media: tuple[MediaMatrix, ...]  # the requested matrix, then the fallbacks in order
     callbacks: tuple[str, ...]  # names in `Manifest.callbacks`
     source: str  # "file:line", the file relative to the manifest's folder
+
+
+@dataclass(frozen=True, slots=True)
+class Repeat:
+    """Two rows that share a key or an interaction (R005), by their numbers from 0 as added."""
+
+    kind: str  # "key" | "interaction"
+    value: str
+    first: int
+    second: int

@@ -78,8 +78,9 @@ class Batch:
         jitter: Callable[[], float],
         new_id: Callable[[], str],
         after_commit: Callable[[], None],
+        halt: Halt,
     ) -> None:
-        self.halt = Halt()
+        self.halt = halt
         self._todo = assignment
         self._gateway = gateway
         self._journal = journal

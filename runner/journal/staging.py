@@ -12,7 +12,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from runner.core.manifest import TransferRow
+from runner.core.manifest import Repeat, TransferRow
 from runner.core.media import MediaMatrix
 from runner.core.plan import SENDS, Action, Claim, PlannedRow, Verdict, judge
 from runner.core.transfer import State
@@ -43,16 +43,6 @@ JOIN journal.transfers t ON t.interaction_id = r.interaction_id
 JOIN journal.runs runs ON runs.no = t.run
 ORDER BY r.n, t.id
 """
-
-
-@dataclass(frozen=True, slots=True)
-class Repetition:
-    """Two rows that share a key or an interaction; `first` and `second` are row numbers."""
-
-    kind: str  # "key" | "interaction"
-    value: str
-    first: int
-    second: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,15 +94,15 @@ class Staging:
         if len(self._chunk) >= CHUNK:
             self._flush()
 
-    def repeats(self, limit: int) -> Sequence[Repetition]:
+    def repeats(self, limit: int) -> Sequence[Repeat]:
         """Return rows whose key or interaction an earlier row bears, `limit` of each at most."""
         self._flush()
-        found: list[Repetition] = []
+        found: list[Repeat] = []
         for kind, column in (("key", "key"), ("interaction", "interaction_id")):
             rows = self._connection.execute(
                 _REPEATS.format(column=column), {"kind": kind, "limit": limit}
             )
-            found.extend(Repetition(*row) for row in rows)
+            found.extend(Repeat(*row) for row in rows)
         return sorted(found, key=lambda repeat: (repeat.second, repeat.kind))
 
     def plan(self, journal: Path | None, selection: Selection) -> None:

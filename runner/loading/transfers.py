@@ -5,11 +5,10 @@ from __future__ import annotations
 from array import array
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from functools import partial
 from typing import Any, Protocol
 
-from runner.core.manifest import TransferRow
+from runner.core.manifest import Repeat, TransferRow
 from runner.core.media import MediaMatrix
 from runner.core.problem import Place, Problem, Related
 from runner.core.rules import Finding, check_destination, check_id
@@ -22,16 +21,6 @@ from runner.loading.rows import InlineRows, RowSource, Values, shared_fields
 from runner.loading.schema import Document
 
 _ABSENT = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Repeat:
-    """Two rows that share a key or an interaction (R005), by their numbers from 0 as added."""
-
-    kind: str  # "key" | "interaction"
-    value: str
-    first: int
-    second: int
 
 
 class RowSink(Protocol):

@@ -1,0 +1,207 @@
+"""`apply`: lock, plan, carry out, report, in this order."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+import uuid
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from runner.callbacks import Courier
+from runner.core.errors import StorageError
+from runner.core.manifest import Driver, Manifest
+from runner.core.outcome import ExitCode, exit_code
+from runner.core.record import Figures, PlanFigures, ReportSource
+from runner.core.summary import Summary, summarize
+from runner.core.urls import origin
+from runner.engine.batch import Assignment, Batch, Ending
+from runner.engine.halt import Halt
+from runner.engine.notices import Notices
+from runner.journal.lock import JournalLock
+from runner.journal.reading import Reader
+from runner.journal.staging import Staging
+from runner.journal.store import Store
+from runner.journal.writer import JournalWriter
+from runner.ports import Observer
+from runner.report import write_report
+from runner.wiring import records
+from runner.wiring.clock import SystemClock
+from runner.wiring.gateway import opened_gateway
+from runner.wiring.outbox import JournalOutbox
+from runner.wiring.planning import new_run_id, plan_figures
+from runner.wiring.request import Request
+from runner.wiring.signals import Signals
+
+CALLBACK_GRACE_S = 30.0
+"""How long callbacks that are still owed are tried for, once the transfers are done."""
+
+
+@dataclass(frozen=True, slots=True)
+class Applied:
+    """What a run left."""
+
+    code: ExitCode
+    source: ReportSource
+    summary: Summary
+    report: Path
+    error: Exception | None = None  # what ended it early, for the trace
+
+
+@dataclass(frozen=True, slots=True)
+class Attendance:
+    """Who attends a run: watches it, may stop it, is asked before it sends."""
+
+    observer: Observer
+    signals: Signals
+    confirm: Callable[[Manifest, PlanFigures], bool]
+
+
+def apply(
+    request: Request, manifest: Manifest, staging: Staging, attendance: Attendance
+) -> Applied:
+    """Carry a loaded manifest out and leave its report.
+
+    Raises `Locked`, `StorageError` before the run begins; later errors are told in `Applied`.
+    """
+    path = request.journal_path(manifest)
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    with JournalLock(path) as lock:
+        lock.acquire(request.lock_timeout_s)
+        store = Store(path, environment=manifest.environment.name, origin=_origin(manifest))
+        try:
+            return _Run(request, manifest, staging, attendance, store).carry_out()
+        finally:
+            store.close()
+
+
+class _Run:
+    """One run of `apply`, from its place in the journal to its report."""
+
+    def __init__(
+        self,
+        request: Request,
+        manifest: Manifest,
+        staging: Staging,
+        attendance: Attendance,
+        store: Store,
+    ) -> None:
+        self._request = request
+        self._manifest = manifest
+        self._staging = staging
+        self._attendance = attendance
+        self._observer = attendance.observer
+        self._store = store
+        self._clock = SystemClock()
+        at = time.time()
+        self._record = records.begun(request, manifest, new_run_id(at), at=at, outcome="unfinished")
+
+    def carry_out(self) -> Applied:
+        plan = self._plan()
+        reader = Reader(self._store.path)
+        try:
+            ending = self._send(plan, reader)
+            return self._finish(ending, reader)
+        finally:
+            reader.close()
+
+    def _plan(self) -> PlanFigures:
+        store, at = self._store, self._clock.wall()
+        if store.is_new:
+            self._observer.warned(
+                "new journal: no history, everything will be sent",
+                journal=str(store.path.resolve()),
+            )
+        store.begin_run(self._record.id, asdict(self._record), at=at)
+        if (recovered := store.recover(at=at)) > 0:
+            self._observer.warned("an earlier run died with transfers in flight", count=recovered)
+        self._staging.plan(store.path, self._request.selection)
+        store.store_plan(self._staging.planned())
+        plan = plan_figures(self._request, self._manifest, self._staging)
+        self._observer.noticed("planned", run=self._record.id, **asdict(plan))
+        return plan
+
+    def _send(self, plan: PlanFigures, reader: Reader) -> Ending:
+        if plan.send and not self._attendance.confirm(self._manifest, plan):
+            return Ending(ExitCode.INTERRUPTED, "declined at the prompt", None, Figures())
+        if not plan.send and not reader.outbox(0, 1):
+            return Ending(None, None, None, Figures())
+        return asyncio.run(self._carry(plan, reader))
+
+    async def _carry(self, plan: PlanFigures, reader: Reader) -> Ending:
+        writer = JournalWriter(self._store, reader)
+        courier = self._courier(writer, reader)
+        courier_run = asyncio.create_task(courier.run())
+        halt = Halt()
+        try:
+            with self._attendance.signals.stopping(halt):
+                ending = await self._batch(plan, writer, courier, halt)
+                await courier.finish(0.0 if ending.halted else CALLBACK_GRACE_S)
+                await courier_run
+        except StorageError as error:
+            return Ending(ExitCode.STORAGE, str(error), error, Figures())
+        finally:
+            courier_run.cancel()
+            await writer.close()
+        return ending
+
+    async def _batch(
+        self, plan: PlanFigures, writer: JournalWriter, courier: Courier, halt: Halt
+    ) -> Ending:
+        courier.poke()
+        if not plan.send:
+            return Ending(None, None, None, Figures())
+        manifest = self._manifest
+        notices = Notices(
+            manifest.callbacks,
+            run=self._record.id,
+            batch=manifest.name,
+            new_id=lambda: f"msg_{uuid.uuid4().hex}",
+        )
+        assignment = Assignment(
+            plan.send, self._request.limits(manifest.environment), manifest.policy, notices
+        )
+        async with opened_gateway(manifest, self._clock, random.random) as gateway:
+            batch = Batch(
+                assignment,
+                gateway=gateway,
+                journal=writer,
+                clock=self._clock,
+                observer=self._observer,
+                jitter=random.random,
+                new_id=lambda: str(uuid.uuid4()),
+                after_commit=courier.poke,
+                halt=halt,
+            )
+            return await batch.run()
+
+    def _courier(self, writer: JournalWriter, reader: Reader) -> Courier:
+        return Courier(
+            self._manifest.callbacks,
+            JournalOutbox(self._store, writer, reader, self._clock),
+            self._clock,
+            random.random,
+            self._manifest.policy.retry,
+            simulated=self._manifest.environment.driver is Driver.SIMULATOR,
+            observer=self._observer,
+        )
+
+    def _finish(self, ending: Ending, reader: Reader) -> Applied:
+        run_no = self._store.run_no
+        source = reader.report_source(run_no)
+        summary = summarize(source.transfers(), ending.figures)
+        code = exit_code(summary.counts, ending.halted)
+        at = self._clock.wall()
+        record = records.ended(self._record, code, ending.explanation, at=at)
+        if ending.halted is not ExitCode.STORAGE:
+            self._store.finish_run(asdict(record), asdict(ending.figures), at)
+            source = reader.report_source(run_no)
+        report = write_report(source, self._request.report_dir)
+        return Applied(code, source, summary, report, ending.error)
+
+
+def _origin(manifest: Manifest) -> str:
+    endpoints = manifest.environment.endpoints
+    return "simulator" if endpoints is None else origin(endpoints.websocket_url)

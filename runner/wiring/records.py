@@ -1,0 +1,61 @@
+"""The run's record: who, where, what, when, and how it ended."""
+
+from __future__ import annotations
+
+import getpass
+import socket
+from dataclasses import replace
+
+from runner import __version__
+from runner.core.manifest import Manifest
+from runner.core.outcome import ExitCode
+from runner.core.record import RunRecord
+from runner.core.timestamps import timestamp
+from runner.wiring.request import Request
+
+
+def begun(
+    request: Request, manifest: Manifest, run_id: str, *, at: float, outcome: str
+) -> RunRecord:
+    """Return the record of a run that begins, with the outcome that holds if it dies."""
+    return RunRecord(
+        id=run_id,
+        batch=manifest.name,
+        environment=manifest.environment.name,
+        driver=manifest.environment.driver,
+        gateway=manifest.gateway.name,
+        started_at=timestamp(at),
+        finished_at=None,
+        outcome=outcome,
+        exit_code=ExitCode.OK,
+        runner_version=__version__,
+        host=socket.gethostname(),
+        user=_user(),
+        labels=dict(manifest.labels),
+        manifest_path=manifest.path,
+        manifest_sha256=manifest.sha256,
+        options=request.told(),
+    )
+
+
+def ended(record: RunRecord, code: ExitCode, explanation: str | None, *, at: float) -> RunRecord:
+    """Return the record of a run that has ended."""
+    return replace(
+        record,
+        finished_at=timestamp(at),
+        outcome=code.outcome,
+        exit_code=int(code),
+        explanation=explanation,
+    )
+
+
+def _user() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # no such user in this container, no variable that tells
+        return "unknown"
+
+
+def finished_plan(record: RunRecord, *, at: float) -> RunRecord:
+    """Return the record of a dry run that has ended."""
+    return replace(record, finished_at=timestamp(at))

@@ -1,0 +1,51 @@
+"""What the command line asks for, as a value."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from runner.core.manifest import Environment, Limits, Manifest
+from runner.journal.staging import Selection
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """The options that `apply` and `plan` share; None where none was given."""
+
+    manifest: Path
+    environment: str | None = None
+    only: tuple[str, ...] = ()
+    limit: int | None = None
+    rate_per_s: float | None = None
+    in_flight: int | None = None
+    report_dir: Path = Path("reports")
+    journal: Path | None = None
+    lock_timeout_s: float = 0.0
+    again: bool = False
+    validate_only: bool = False
+
+    @property
+    def selection(self) -> Selection:
+        """Which rows may be sent."""
+        return Selection(self.only, self.limit, self.again)
+
+    def journal_path(self, manifest: Manifest) -> Path:
+        """Return where the history lies: beside the manifest unless told otherwise."""
+        if self.journal is not None:
+            return self.journal
+        return Path(manifest.path).parent / ".runner" / f"{manifest.environment.name}.db"
+
+    def limits(self, environment: Environment) -> Limits:
+        """Return the limits in force: options only ever lower what the manifest allows."""
+        limits = environment.limits
+        rates = [rate for rate in (limits.rate_per_s, self.rate_per_s) if rate is not None]
+        in_flight = [n for n in (limits.in_flight, self.in_flight) if n is not None]
+        return replace(limits, rate_per_s=min(rates, default=None), in_flight=min(in_flight))
+
+    def told(self) -> dict[str, Any]:
+        """Return the options as the report tells them: those that were given."""
+        given = {name: value for name, value in asdict(self).items() if value not in (None, ())}
+        given.pop("manifest")
+        return {name: str(v) if isinstance(v, Path) else v for name, v in given.items()}

@@ -1,0 +1,53 @@
+"""SIGINT, SIGTERM and SIGHUP: drain at the first, end at the second (recovery.md, "Runs")."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+from runner.core.errors import Interrupted
+from runner.core.outcome import ExitCode
+from runner.engine.halt import Halt
+
+SIGNALS = {
+    signal.SIGINT: ExitCode.INTERRUPTED,
+    signal.SIGTERM: ExitCode.TERMINATED,
+    signal.SIGHUP: ExitCode.HANGUP,
+}
+
+
+class Signals:
+    """What the process's signals mean: outside a run they raise `Interrupted`, inside they drain."""
+
+    def install(self) -> None:
+        """Let signals raise `Interrupted` wherever the program is."""
+        for number in SIGNALS:
+            signal.signal(number, _interrupt)
+
+    @contextmanager
+    def stopping(self, halt: Halt) -> Iterator[None]:
+        """While a batch runs on the event loop, let signals stop it in order."""
+        loop = asyncio.get_running_loop()
+        for number in SIGNALS:
+            loop.add_signal_handler(number, _stop, halt, number)
+        try:
+            yield
+        finally:
+            for number in SIGNALS:
+                loop.remove_signal_handler(number)
+            self.install()
+
+
+def _stop(halt: Halt, number: signal.Signals) -> None:
+    code = SIGNALS[number]
+    if halt.code in SIGNALS.values():
+        os._exit(code)  # asked twice: at once; what is durable is whole
+    halt.stop(code, f"stopped by {number.name}; what was in flight got its time to settle")
+
+
+def _interrupt(number: int, _frame: FrameType | None) -> None:
+    raise Interrupted(SIGNALS[signal.Signals(number)])
