@@ -26,20 +26,27 @@ _NEVER_PUBLIC = (
 
 async def resolve_anywhere(host: str, port: int) -> Sequence[str]:
     """Ask the system's resolver."""
-    return await _resolve(host, port, 0)
+    loop = asyncio.get_running_loop()
+    found = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    return list(dict.fromkeys(str(address[0]) for *_, address in found))
 
 
 async def resolve_at_home(host: str, port: int) -> Sequence[str]:
-    """Resolve addresses and `localhost` alone, so that a rehearsal asks no name server either."""
-    name = host.rstrip(".").lower()
-    at_home = name == "localhost" or name.endswith(".localhost")
-    return await _resolve(host, port, 0 if at_home else socket.AI_NUMERICHOST)
+    """Resolve loopback addresses spelt in full and `localhost`, and ask no name server.
+
+    The loader fetches the secrets of no others for a rehearsal, so no others may be called.
+    """
+    if host.casefold() == "localhost" or _is_literal_loopback(host):
+        return await resolve_anywhere(host, port)
+    raise OSError("not a loopback address")
 
 
-async def _resolve(host: str, port: int, flags: int) -> Sequence[str]:
-    loop = asyncio.get_running_loop()
-    found = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=flags)
-    return list(dict.fromkeys(str(address[0]) for *_, address in found))
+def _is_literal_loopback(host: str) -> bool:
+    try:
+        ip = ip_address(host)
+    except ValueError:
+        return False
+    return ip.is_loopback and (ip.version == 4 or int(ip) == 1)  # noqa: PLR2004 - IPv4
 
 
 def check_addresses(

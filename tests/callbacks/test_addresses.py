@@ -1,7 +1,5 @@
 """Which addresses a callback may reach."""
 
-import socket
-
 import pytest
 
 from runner.callbacks.addresses import (
@@ -111,7 +109,14 @@ async def test_numeric_disguises_of_loopback_are_resolved_before_they_are_judged
     assert [is_loopback(address) for address in addresses] == [True]
 
 
-async def test_a_rehearsal_resolves_localhost_and_asks_no_name_server() -> None:
-    assert all(is_loopback(address) for address in await resolve_at_home("localhost", 80))
-    with pytest.raises(socket.gaierror):
-        await resolve_at_home("crm.example.net", 443)
+@pytest.mark.parametrize("host", ["localhost", "LOCALHOST", "127.0.0.1", "127.8.9.10", "::1"])
+async def test_a_rehearsal_resolves_loopback_spelt_in_full(host: str) -> None:
+    assert all(is_loopback(address) for address in await resolve_at_home(host, 80))
+
+
+@pytest.mark.parametrize(
+    "host", ["crm.example.net", "127.1", "2130706433", "::ffff:127.0.0.1", "10.0.0.1"]
+)
+async def test_a_rehearsal_asks_no_name_server(host: str) -> None:
+    with pytest.raises(OSError, match="not a loopback address"):
+        await resolve_at_home(host, 443)
