@@ -7,7 +7,7 @@ import math
 from http import HTTPStatus
 
 from runner.core.errors import GatewayError
-from runner.gateways.faults import Place, WireError, WireRefused
+from runner.gateways.faults import Place, WireError, WireRefused, counted
 from runner.gateways.oauth import NoTokenYet, Token, Tokens
 from runner.gateways.remedies import Outage, Remedy, remedy
 from runner.gateways.session import INTERNAL_ERROR, Session
@@ -117,8 +117,8 @@ class Line:
         if self._sessions == 0:
             if self._outage.failures < self._patience.policy.attempts:
                 return math.inf
-            dials = self._outage.failures
-            raise place.error(f"no session after {dials} dials: {last.what}", last.check) from last
+            dials = counted(self._outage.failures, "dial")
+            raise place.error(f"no session after {dials}: {last.what}", last.check) from last
         left_s = self._outage.since + self._give_up_s - self._clock.now()
         if left_s <= 0:
             what = f"no session for {self._give_up_s:.0f} s, given up: {last.what}"

@@ -14,7 +14,7 @@ from runner.core.errors import GatewayError
 from runner.core.manifest import Environment, Secret
 from runner.core.message import harmless
 from runner.gateways.exchange import Answer, exchange
-from runner.gateways.faults import Place, WireError, shown
+from runner.gateways.faults import Place, WireError, counted, shown
 from runner.gateways.waiting import Patience, retry_after_s
 
 SHORTEST_LIFE_S = 30.0
@@ -145,7 +145,9 @@ class Tokens:
             if attempt < attempts:
                 wait_s = self._patience.wait_s(attempt, asked_s, place, "the token server")
                 await self._patience.clock.sleep(wait_s)
-        raise place.error_of(NoTokenYet, f"no token after {attempts} attempts: {what}", check)
+        raise place.error_of(
+            NoTokenYet, f"no token after {counted(attempts, 'attempt')}: {what}", check
+        )
 
     async def _asked(self) -> Answer:
         pair = f"{self._client_id.reveal()}:{self._client_secret.reveal()}".encode()

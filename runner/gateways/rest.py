@@ -15,7 +15,7 @@ from runner.core.message import SERVER_TEXT_LIMIT, harmless
 from runner.core.pacing import Bucket, spent, take
 from runner.core.sight import Interaction
 from runner.gateways.exchange import EXCHANGES_AT_ONCE, Answer, exchange
-from runner.gateways.faults import TRY_LATER, Place, WireError, shown
+from runner.gateways.faults import TRY_LATER, Place, WireError, counted, shown
 from runner.gateways.oauth import Token, Tokens
 from runner.gateways.waiting import Patience, http_date_s, retry_after_s
 
@@ -95,7 +95,9 @@ class LookUps:
                     raise place.error_of(LookUpFailed, what, "check the interaction's id")
             if attempt < attempts:
                 await self._pause(attempt, answer, place)
-        raise place.error_of(LookUpFailed, f"no look-up in {attempts} attempts: {what}", TRY_LATER)
+        raise place.error_of(
+            LookUpFailed, f"no look-up in {counted(attempts, 'attempt')}: {what}", TRY_LATER
+        )
 
     async def _asked(self, place: Place) -> Answer:
         """Ask once; a refused token is renewed once and the question put again."""

@@ -265,24 +265,6 @@ async def test_submit_writes_before_its_first_suspension():
         assert await asyncio.wait_for(read, 5) == "exactly this"
 
 
-async def test_a_full_buffer_is_not_writable_and_close_is_bounded_all_the_same():
-    async def deaf(peer: Peer) -> None:
-        await peer.next_text()
-        peer.writer.transport.pause_reading()
-        await asyncio.Event().wait()
-
-    async with opened(deaf) as it:
-        await it.gateway.submit("go deaf")
-        sends = []
-        while it.gateway.writable():
-            sends.append(asyncio.create_task(it.gateway.submit("x" * 500_000)))
-            await asyncio.sleep(0)
-        assert it.gateway.generation == 1
-        await it.gateway.close()
-        assert it.listener.all("lost")[-1].ours
-        await asyncio.gather(*sends)
-
-
 async def test_an_outage_of_sessions_that_die_at_once_is_no_hot_loop():
     """Backoff grows over sessions that open and die; one that carried a reply ends the outage."""
 
@@ -318,16 +300,3 @@ async def test_a_fault_of_the_listener_ends_the_session_loudly():
         assert listener.all("lost")[0].generation == 1
         assert not gateway.writable()
         await gateway.close()
-
-
-async def test_close_is_bounded_when_the_server_does_not_answer():
-    async def mute(peer: Peer) -> None:
-        await peer.next_text()
-        await asyncio.Event().wait()
-
-    async with opened(mute) as it:
-        await it.gateway.submit("a")
-        began = asyncio.get_running_loop().time()
-        await it.gateway.close()
-        assert asyncio.get_running_loop().time() - began < 4
-        assert it.listener.all("lost")[-1].ours

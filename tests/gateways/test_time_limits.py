@@ -93,3 +93,43 @@ def test_a_half_open_session_is_noticed_within_15_s():
             await gateway.close()
 
     in_virtual_time(scenario)
+
+
+async def mute(peer: Peer) -> None:
+    """Read one request and then nothing, not even the farewell."""
+    await peer.next_text()
+    peer.writer.transport.pause_reading()
+    await asyncio.Event().wait()
+
+
+def test_close_is_bounded_when_the_server_does_not_answer():
+    async def scenario() -> None:
+        async with WireServer(port=PORT, sessions=deque([mute])) as server:
+            gateway, listener = gateway_to(server), Listener()
+            await gateway.open(listener)
+            await gateway.submit("go mute")
+            began = asyncio.get_running_loop().time()
+            await gateway.close()
+            assert asyncio.get_running_loop().time() - began <= 3
+            assert listener.all("lost")[-1].ours
+
+    in_virtual_time(scenario)
+
+
+def test_a_full_buffer_is_not_writable_and_close_is_bounded_all_the_same():
+    async def scenario() -> None:
+        async with WireServer(port=PORT, sessions=deque([mute])) as server:
+            gateway, listener, sends = gateway_to(server), Listener(), []
+            await gateway.open(listener)
+            await gateway.submit("go mute")
+            while gateway.writable():
+                sends.append(asyncio.create_task(gateway.submit("x" * 500_000)))
+                await asyncio.sleep(0)
+            assert gateway.generation == 1
+            began = asyncio.get_running_loop().time()
+            await gateway.close()
+            assert asyncio.get_running_loop().time() - began <= 4
+            assert listener.all("lost")[-1].ours
+            await asyncio.gather(*sends)
+
+    in_virtual_time(scenario)
