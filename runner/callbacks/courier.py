@@ -109,9 +109,13 @@ class Courier:
         self._told: set[tuple[str, str]] = set()
 
     def poke(self) -> None:
-        """Learn that the outbox may hold new rows. Cheap; call it after each commit that adds any."""
-        self._more = True
-        self._woken.set()
+        """Learn that the outbox may hold new rows. Cheap; call it after each commit.
+
+        A manifest without callbacks adds none; what earlier runs left is seen when `run` begins.
+        """
+        if self._lanes:
+            self._more = True
+            self._woken.set()
 
     async def run(self) -> None:
         """Deliver until `finish`. Raises what the outbox raises; a failing callback raises nothing."""
@@ -139,9 +143,11 @@ class Courier:
         What is left stays pending for the next run.
         """
         if not self._started:
+            self._expired = True  # `run` returns as soon as it begins
             return
         self._deadline = self._clock.now() + within_s
         self.poke()
+        self._woken.set()
         timer = asyncio.ensure_future(self._clock.sleep(within_s))
         ended = asyncio.ensure_future(self._ended.wait())
         await asyncio.wait({timer, ended}, return_when=asyncio.FIRST_COMPLETED)

@@ -316,8 +316,26 @@ async def test_a_broken_outbox_ends_the_courier_with_its_own_error() -> None:
         await carrier.finish(5.0)
 
 
-async def test_finish_before_run_returns_at_once() -> None:
-    await courier(outbox=MemoryOutbox()).finish(5.0)
+async def test_finish_before_run_ends_it_as_it_begins() -> None:
+    outbox = MemoryOutbox(row())
+    async with Receiver().serve() as receiver, asyncio.timeout(5):
+        carrier = courier(crm(receiver), outbox=outbox)
+        task = asyncio.create_task(carrier.run())
+        await carrier.finish(5.0)
+        await task
+
+    assert receiver.received == []
+    assert outbox.settled == {}
+
+
+async def test_without_callbacks_a_poke_asks_the_outbox_nothing() -> None:
+    outbox = MemoryOutbox()
+    carrier = courier(outbox=outbox)
+    async with asyncio.timeout(5), running(carrier):
+        outbox.rows.append(row())
+        carrier.poke()
+
+    assert len(outbox.rows) == 1
 
 
 @pytest.fixture(scope="module")
