@@ -15,6 +15,9 @@ VERSION = 1
 
 _DEPTH_LIMIT = 32
 
+_line = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode
+_block = json.JSONEncoder(ensure_ascii=False, allow_nan=False, indent=2).encode
+
 
 def render_json(content: Content, write: Callable[[str], object]) -> None:
     """Write report.json (schema `report.v1`): one line a transfer, so that `grep` finds it."""
@@ -151,11 +154,3 @@ def plain(value: Any, depth: int = 0) -> Any:
     if isinstance(value, list | tuple | set | frozenset):
         return [plain(inner, depth + 1) for inner in value]
     return str(value)
-
-
-def _line(value: Any) -> str:
-    return json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
-
-
-def _block(value: Any) -> str:
-    return json.dumps(value, ensure_ascii=False, allow_nan=False, indent=2)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from runner.core.errors import UsageError
+from runner.core.errors import StorageError, UsageError
 from runner.core.record import ReportSource
 from runner.report.audit import write_audit
 from runner.report.content import AuditEnd, Content, is_dry_run, survey
@@ -53,8 +53,13 @@ def write_report(source: ReportSource, root: Path) -> Path:
 
 
 def folder_name(source: ReportSource) -> str:
-    """Return the name of a report's folder below its batch's."""
+    """Return the name of a report's folder below its batch's.
+
+    Raises `StorageError` when the run bears the link's name.
+    """
     run_id = source.run.id
+    if run_id == LATEST:
+        raise StorageError(f"a run cannot be named {LATEST!r}: that is the link to the newest run")
     return f"plan-{run_id.removeprefix('plan-')}" if is_dry_run(source) else run_id
 
 
