@@ -12,7 +12,7 @@ from typing import Any
 
 import httpx
 
-from runner.gateways.faults import explained, without_user
+from runner.gateways.faults import WireError, explained, without_user
 
 EXCHANGE_S = 10.0
 """An HTTP exchange in whole takes no longer, however slowly its bytes drip in."""
@@ -90,6 +90,8 @@ async def exchange(
     form: Mapping[str, str] | None = None,
 ) -> Answer:
     """Ask once and read the answer. Raises `WireError` if there is none in time."""
+    if client.is_closed:
+        raise WireError("the gateway was closed meanwhile", "run again", final=True)
     try:
         async with asyncio.timeout(EXCHANGE_S):
             request = client.build_request(method, without_user(url), headers=headers, data=form)

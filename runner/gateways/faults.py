@@ -6,6 +6,7 @@ that says what was seen, what to check, and whether trying again can mend it.
 
 from __future__ import annotations
 
+import re
 import socket
 import ssl
 from collections.abc import Iterator
@@ -21,6 +22,8 @@ TRY_LATER = "check that the gateway is up and this machine's network, then run a
 _EXPIRED = 10  # X509_V_ERR_CERT_HAS_EXPIRED
 _HOST_MISMATCH = 62  # X509_V_ERR_HOSTNAME_MISMATCH
 _ADDRESS_MISMATCH = 64  # X509_V_ERR_IP_ADDRESS_MISMATCH
+
+_WANTED_SCOPE = re.compile(r'\bscope="([^"]{1,200})"')
 
 ErrorT = TypeVar("ErrorT", bound=GatewayError)
 
@@ -76,6 +79,12 @@ def shown(url: str) -> str:
         return "an address that cannot be read"
     host = parts.netloc.rpartition("@")[2]
     return harmless(urlunsplit((parts.scheme, host, parts.path, "", "")))
+
+
+def wanted_scope(challenge: str) -> str | None:
+    """Return the scope that a `WWW-Authenticate` header names (RFC 6750, 3), made harmless."""
+    named = _WANTED_SCOPE.search(challenge)
+    return harmless(named.group(1)) if named else None
 
 
 def counted(count: int, thing: str) -> str:

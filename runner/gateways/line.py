@@ -127,6 +127,7 @@ class Line:
 
     async def _opened(self, listener: GatewayListener) -> Session:
         """Dial once and check. Raises `NoSession` or, where no dial can help, `GatewayError`."""
+        self._check_wanted()
         try:
             token, wire = await self._dialled()
         except NoTokenYet as error:
@@ -148,7 +149,12 @@ class Line:
                 await session.close(NORMAL_CLOSURE, FAREWELL)
         return session
 
+    def _check_wanted(self) -> None:
+        if self._closing:
+            raise self._place.error("the gateway was closed meanwhile", "run again")
+
     def _begin(self, session: Session, listener: GatewayListener) -> None:
+        self._check_wanted()
         self._sessions += 1
         session.generation, session.opened_at = self._sessions, self._clock.now()
         self.session = session

@@ -87,7 +87,8 @@ class Tokens:
         except NoTokenYet:
             if token is None or self._patience.clock.now() >= token.expires_at:
                 raise
-            self._token = replace(token, renew_at=self._patience.clock.now() + HOLD_OFF_S)
+            held_off = self._patience.clock.now() + HOLD_OFF_S
+            self._token = replace(token, renew_at=min(held_off, token.expires_at))
             return self._token
 
     async def after(self, refused: Token) -> Token:
@@ -118,7 +119,13 @@ class Tokens:
         if self._renewal is None:
             self._renewal = asyncio.create_task(self._fetch())
             self._renewal.add_done_callback(self._renewal_ended)
-        return await asyncio.shield(self._renewal)
+        renewal, caller = self._renewal, asyncio.current_task()
+        try:
+            return await asyncio.shield(renewal)
+        except asyncio.CancelledError:
+            if renewal.cancelled() and caller is not None and not caller.cancelling():
+                raise self._place.error("the gateway was closed meanwhile", "run again") from None
+            raise
 
     def _renewal_ended(self, renewal: asyncio.Task[Token]) -> None:
         self._renewal = None

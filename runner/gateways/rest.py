@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import math
-import re
 from http import HTTPStatus
 from urllib.parse import quote
 
@@ -15,14 +14,12 @@ from runner.core.message import SERVER_TEXT_LIMIT, harmless
 from runner.core.pacing import Bucket, spent, take
 from runner.core.sight import Interaction
 from runner.gateways.exchange import EXCHANGES_AT_ONCE, Answer, exchange
-from runner.gateways.faults import TRY_LATER, Place, WireError, counted, shown
+from runner.gateways.faults import TRY_LATER, Place, WireError, counted, shown, wanted_scope
 from runner.gateways.oauth import Token, Tokens
 from runner.gateways.waiting import Patience, http_date_s, retry_after_s
 
 URI_LIMIT = 2048
 """Characters kept of a destination or an id that a look-up brings."""
-
-_WANTED_SCOPE = re.compile(r'\bscope="([^"]{1,200})"')
 
 
 class Turnstile:
@@ -154,12 +151,6 @@ class LookUps:
             f"look-ups are forbidden (403): the token lacks the scope {scope}",
             f"have {scope} added to the client's role and to `scopes`",
         )
-
-
-def wanted_scope(challenge: str) -> str | None:
-    """Return the scope that a `WWW-Authenticate` header names (RFC 6750, 3), made harmless."""
-    named = _WANTED_SCOPE.search(challenge)
-    return harmless(named.group(1)) if named else None
 
 
 def _worth_retrying(answer: Answer) -> bool:

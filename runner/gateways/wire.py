@@ -15,8 +15,14 @@ from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidSta
 from websockets.frames import CloseCode
 from websockets.protocol import State
 
-from runner.gateways.faults import WireError, WireRefused, explained, shown, without_user
-from runner.gateways.rest import wanted_scope
+from runner.gateways.faults import (
+    WireError,
+    WireRefused,
+    explained,
+    shown,
+    wanted_scope,
+    without_user,
+)
 from runner.gateways.waiting import retry_after_s
 
 DIAL_S = 10.0

@@ -242,3 +242,39 @@ async def test_a_cancelled_open_leaves_no_session_behind():
             await opening
         await asyncio.wait_for(gone.wait(), 5)
         await gateway.close()
+
+
+async def test_closing_while_opening_leaves_no_session_behind():
+    async def slow(peer: Peer) -> None:
+        peer.pongs = False
+        dialled.set()
+        assert await peer.next_text() is None
+        gone.set()
+
+    dialled, gone = asyncio.Event(), asyncio.Event()
+    async with WireServer(sessions=deque([slow])) as server:
+        gateway, listener = gateway_to(server), Listener()
+        opening = asyncio.create_task(gateway.open(listener))
+        await asyncio.wait_for(dialled.wait(), 5)
+        await gateway.close()
+        server.peers[0].cut()
+        with pytest.raises(GatewayError, match="closed meanwhile"):
+            await opening
+        assert listener.all("opened") == []
+
+
+async def test_closing_during_a_token_request_is_told_to_who_waits():
+    async def never(_: asyncio.StreamWriter) -> None:
+        asked.set()
+        await asyncio.Event().wait()
+
+    asked = asyncio.Event()
+    async with WireServer(token_answers=deque([never])) as server:
+        gateway = gateway_to(server)
+        waiting = asyncio.create_task(gateway.look_up("i-1"))
+        await asyncio.wait_for(asked.wait(), 5)
+        await gateway.close()
+        with pytest.raises(GatewayError, match="closed meanwhile"):
+            await waiting
+        with pytest.raises(GatewayError, match="closed meanwhile"):
+            await gateway.look_up("i-2")
