@@ -107,13 +107,11 @@ class CsvRows:
                     column, header, kind="column"
                 )
                 self._refuse(f"the file has no column `{column}`", mend)
-        read = {self._columns.get(at, at) for at in FIELDS}
-        for name in header:
-            place = self._cell(header.index(name))
-            warn_of_near_misses(
-                name, set(FIELDS) - read.intersection(header), place, self._problems
-            )
-        return not self._problems.failed or "interaction_id" in self._indexes
+        unread = set(header) - {header[index] for index in self._indexes.values()}
+        unfilled = set(FIELDS) - self._indexes.keys()
+        for name in sorted(unread):
+            warn_of_near_misses(name, unfilled, self._cell(header.index(name)), self._problems)
+        return "interaction_id" in self._indexes
 
     def _refuse(self, message: str, mend: str, at: str | None = None) -> None:
         place = self._cell(self._indexes.get(at) if at is not None else None)

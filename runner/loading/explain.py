@@ -6,6 +6,8 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+import jsonschema_rs
+
 from runner.core.problem import Place, Problem
 from runner.loading.names import offer
 from runner.loading.scalars import NumberOutOfRange, resolve
@@ -69,10 +71,15 @@ def explain(
         mend = f"add {_entry(name, part['properties'][name]) if 'properties' in part else name}"
         yield Problem("S002", f"{_subject(path)} lacks `{name}`", _head(tree, path), mend)
     elif kind["name"] == "propertyNames":
-        yield from _wrong_names(tree, path, part["propertyNames"])
+        yield from _wrong_names(tree, path, part)
     else:
         message, mend = _wrong_value(path, value, _shown(tree, value, place), part, kind)
         yield Problem(code_of(kind["name"]), message, place, mend, hide="headers" in path)
+
+
+def described(error: jsonschema_rs.ValidationError) -> Mapping[str, Any]:
+    """Return the validator's description of a finding, the refusing keyword's `name` included."""
+    return {"name": error.kind.name, **error.kind.as_dict()}
 
 
 def code_of(keyword: str) -> str:
@@ -107,7 +114,6 @@ def _secret(tree: Tree, path: Path, place: Place, kind: Mapping[str, Any]) -> It
 
 
 def _wrong_names(tree: Tree, path: Path, part: Mapping[str, Any]) -> Iterator[Problem]:
-    part = _dereferenced(part)
     pattern, longest = re.compile(part["pattern"]), part.get("maxLength", 10_000)
     mapping, _ = tree.reach(path)
     for name in mapping:

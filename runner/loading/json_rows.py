@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
-from functools import cache
 from typing import Any, Never
 
 import jsonschema_rs
@@ -14,12 +13,12 @@ from runner.core.problem import Place, Problem
 from runner.loading.builder import build
 from runner.loading.choices import Given
 from runner.loading.collector import Collector
-from runner.loading.explain import explain
+from runner.loading.explain import described, explain
 from runner.loading.files import BadRow, RowFile
 from runner.loading.near_misses import warn_of_near_misses
 from runner.loading.rows import FIELDS, Values
+from runner.loading.schema import validator
 from runner.loading.tree import Source, Tree
-from runner.schemas_lookup import schema
 
 
 class _Unusable(ValueError):
@@ -48,7 +47,7 @@ class JsonRows:
 
     def rows(self) -> Iterator[tuple[int, int, Values]]:
         """Yield each row's line twice, as its position too, and its values."""
-        check = _validator()
+        check = validator("transfer")
         try:
             for row in self._objects():
                 known = {at: row[name] for at, name in self._names.items() if name in row}
@@ -105,9 +104,8 @@ class JsonRows:
         read = set(self._names.values())
         for name in row.keys() - read - self._unread:
             self._unread.add(name)
-            unfilled = set(FIELDS) - read.intersection(row)
             place = Place(self._file.shown, self._line, 1)
-            warn_of_near_misses(name, unfilled, place, self._problems)
+            warn_of_near_misses(name, read.difference(row), place, self._problems)
 
     def _tree(self) -> Tree | None:
         """Return the row as a document with places: JSON is YAML, but for rare escapes."""
@@ -117,7 +115,7 @@ class JsonRows:
     def _explain(self, check: jsonschema_rs.Validator, known: Mapping[str, Any]) -> None:
         tree = self._tree()
         for error in check.iter_errors(known):
-            path, kind = tuple(error.instance_path), error.kind.as_dict()
+            path, kind = tuple(error.instance_path), described(error)
             if tree is None or not path:
                 self._refuse(f"the row lacks `{kind.get('property', 'a field')}`")
                 continue
@@ -125,20 +123,6 @@ class JsonRows:
             for found in explain(tree, path, list(error.schema_path), kind):
                 place = replace(found.place, line=self._line)
                 self._problems.add(replace(found, code="R009", place=place))
-
-
-@cache
-def _validator() -> jsonschema_rs.Validator:
-    parts = schema("manifest.v1")["$defs"]
-    return jsonschema_rs.validator_for(
-        {"$ref": "#/$defs/transfer", "$defs": parts},
-        retriever=_no_retrieval,
-        pattern_options=jsonschema_rs.RegexOptions(),
-    )
-
-
-def _no_retrieval(address: str) -> Never:
-    raise ValueError(f"a schema refers to {address}")
 
 
 def _no_constant(text: str) -> Never:

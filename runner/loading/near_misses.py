@@ -18,7 +18,7 @@ def warn_of_near_misses(
     """
     folded = name.strip().casefold().replace(" ", "_")
     near = get_close_matches(folded[:100], unfilled, n=1, cutoff=0.8)
-    if near and name not in unfilled:
+    if near:
         message = f"`{name}` is not read"
         mend = f"if it holds `{near[0]}`, rename it, or map it: `columns: {{{near[0]}: {name}}}`"
         problems.add(Problem("R009", message, place, mend, Severity.WARNING))

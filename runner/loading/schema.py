@@ -7,7 +7,7 @@ document, so that the rules find the problems in the rest within the same run.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
 from typing import Any, Never
@@ -16,7 +16,7 @@ import jsonschema_rs
 
 from runner.core.problem import Place
 from runner.loading.collector import Collector
-from runner.loading.explain import code_of, explain
+from runner.loading.explain import code_of, described, explain
 from runner.loading.tree import Tree
 from runner.schemas_lookup import schema
 
@@ -53,14 +53,12 @@ class Document:
 
 def check_schema(tree: Tree, problems: Collector) -> Document | None:
     """Add what the schema refuses; return what is left, or None if that is nothing."""
-    validator = _validator()
     defined = {name: _names(tree.root, name) for name in SECTIONS}
-    if validator.is_valid(tree.root):
+    if validator().is_valid(tree.root):
         return Document(tree, defined, frozenset())
     faults: list[tuple[Path, tuple[str, ...]]] = []
-    for error in validator.iter_errors(tree.root):
-        path = tuple(error.instance_path)
-        kind = error.kind.as_dict()
+    for path, error in _errors(tree.root):
+        kind = described(error)
         faults.append((path, tuple(kind.get("unexpected", ()))))
         if problems.full:
             problems.count(code_of(kind["name"]))
@@ -80,10 +78,28 @@ def _names(root: Any, section: str) -> frozenset[str]:
     return frozenset(found) if isinstance(found, dict) else frozenset()
 
 
+def _errors(root: Any) -> Iterator[tuple[Path, jsonschema_rs.ValidationError]]:
+    """Yield findings with their paths; one transfer at a time, for a list may have millions."""
+    transfers = root.get("transfers") if isinstance(root, dict) else None
+    if not isinstance(transfers, list):
+        transfers = []
+    elif transfers:
+        root = {**root, "transfers": []}
+    for error in validator().iter_errors(root):
+        yield tuple(error.instance_path), error
+    check = validator("transferItem")
+    for index, item in enumerate(transfers):
+        if not check.is_valid(item):
+            for error in check.iter_errors(item):
+                yield ("transfers", index, *error.instance_path), error
+
+
 @cache
-def _validator() -> jsonschema_rs.Validator:
+def validator(part: str | None = None) -> jsonschema_rs.Validator:
+    """Return the validator of a manifest, or of a part that the schema defines."""
+    whole = schema("manifest.v1")
     return jsonschema_rs.validator_for(
-        schema("manifest.v1"),
+        whole if part is None else {"$ref": f"#/$defs/{part}", "$defs": whole["$defs"]},
         retriever=_refuse,  # no reference of the schema leads to the network
         pattern_options=jsonschema_rs.RegexOptions(),  # linear in the text's length
     )
