@@ -28,7 +28,7 @@ class JournalOutbox:
         rows = await asyncio.to_thread(self._reader.outbox, self._given_out, limit)
         if rows:
             self._given_out = rows[-1][0]
-        return [OutboxRow(*row) for _, *row in rows]
+        return [OutboxRow(*row[1:]) for row in rows]
 
     async def delivered(self, row: OutboxRow, attempts: int) -> None:
         """Settle a row whose address took it."""

@@ -1,0 +1,71 @@
+"""`runner apply` and `runner plan`, once their options are read."""
+
+from __future__ import annotations
+
+import logging
+import sys
+import time
+
+import typer
+
+from runner.cli.console import Console, boundary
+from runner.core.manifest import Driver, Manifest
+from runner.core.outcome import ExitCode
+from runner.core.record import PlanFigures
+from runner.journal.staging import Staging
+from runner.wiring.applying import Applied, Attendance, apply
+from runner.wiring.planning import read_manifest, rehearse
+from runner.wiring.request import Request
+from runner.wiring.results import result_of
+from runner.wiring.signals import Signals
+
+_log = logging.getLogger("runner")
+
+
+def apply_manifest(console: Console, request: Request, *, yes: bool) -> None:
+    """Load, validate, plan, transfer what is not yet transferred, report; then exit."""
+    signals = Signals()
+    signals.install()
+    with boundary(console, request.manifest), Staging() as staging:
+        began = time.monotonic()
+        manifest, warnings = read_manifest(request, staging)
+        console.show_problems(warnings, request.manifest.parent, result=False)
+        with console.watching() as observer:
+            attendance = Attendance(observer, signals, lambda m, p: yes or _confirmed(m, p))
+            applied = apply(request, manifest, staging, attendance)
+            _trace(applied)
+        result = result_of(applied.source, applied.code, applied.report, time.monotonic() - began)
+        console.show_result(result, warnings)
+        raise SystemExit(applied.code)
+
+
+def plan_manifest(console: Console, request: Request, *, detailed: bool = False) -> None:
+    """Do everything up to the plan, offline, write its report; then exit."""
+    Signals().install()
+    with boundary(console, request.manifest), Staging() as staging:
+        began = time.monotonic()
+        manifest, warnings = read_manifest(request, staging)
+        console.show_problems(warnings, request.manifest.parent, result=False)
+        source, report = rehearse(request, manifest, staging)
+        result = result_of(source, ExitCode.OK, report, time.monotonic() - began)
+        console.show_result(result, warnings)
+        pending = source.plan is not None and (source.plan.send or source.plan.in_doubt)
+        raise SystemExit(ExitCode.PENDING if detailed and pending else ExitCode.OK)
+
+
+def _confirmed(manifest: Manifest, plan: PlanFigures) -> bool:
+    """Ask on a terminal, and only where live interactions would move; elsewhere never hang."""
+    if manifest.environment.driver is Driver.SIMULATOR:
+        return True
+    if not (sys.stdin.isatty() and sys.stderr.isatty()):
+        return True
+    question = (
+        f"Move {plan.send} live interactions by environment {manifest.environment.name}"
+        f" ({plan.unchanged} unchanged, {plan.in_doubt} in doubt)?"
+    )
+    return typer.confirm(question, err=True)
+
+
+def _trace(applied: Applied) -> None:
+    if applied.code is ExitCode.BUG and applied.error is not None:
+        _log.error("an internal error", exc_info=applied.error)

@@ -1,0 +1,110 @@
+"""What every command has at hand: the streams, the log, the form of output, the boundary."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import structlog
+
+from runner.cli.exits import exit_code_of
+from runner.console.excerpt import SourceFiles
+from runner.console.failures import render_error
+from runner.console.formats import OutputFormat
+from runner.console.logs import LogFormat, configure_logs
+from runner.console.observers import Observers
+from runner.console.render import problems_text, result_text
+from runner.console.result import RunResult
+from runner.console.streams import LossyStream, wants_color
+from runner.console.watching import watch
+from runner.core.errors import ManifestInvalid
+from runner.core.outcome import ExitCode
+from runner.core.problem import Problem
+
+
+@dataclass(frozen=True, slots=True)
+class Console:
+    """Results go to `out`, everything else to `err`."""
+
+    out: LossyStream
+    err: LossyStream
+    output: OutputFormat = OutputFormat.PRETTY
+    log_format: LogFormat = "auto"
+    log_file: Path | None = None
+    verbosity: int = 0
+    progress: bool = True
+    max_problems: int = 20
+
+    @contextmanager
+    def watching(self) -> Iterator[Observers]:
+        """Give an observer while a command runs, its log going where it should; end both."""
+        with configure_logs(
+            self.log_format, stream=self.err, verbosity=self.verbosity, file=self.log_file
+        ) as logs:
+            observers = watch(
+                self.err,
+                structlog.get_logger(),
+                now=time.monotonic,
+                environ=os.environ,
+                pretty_log=logs.pretty,
+                progress=self.progress,
+                verbosity=self.verbosity,
+            )
+            try:
+                yield observers
+            finally:
+                observers.close()
+
+    def show_problems(self, problems: Sequence[Problem], folder: Path, *, result: bool) -> None:
+        """Show problems, if there are any: as the command's result, or beside it."""
+        if not problems:
+            return
+        stream = self.out if result and self.output is not OutputFormat.PRETTY else self.err
+        stream.write(
+            problems_text(
+                problems,
+                self.output if stream is self.out else OutputFormat.PRETTY,
+                SourceFiles(folder),
+                color=wants_color(stream, os.environ),
+            )
+        )
+
+    def show_result(self, result: RunResult, warnings: Sequence[Problem]) -> None:
+        """Show how a command ended."""
+        color = wants_color(self.out, os.environ)
+        self.out.write(result_text(result, self.output, warnings=warnings, color=color))
+
+    def show_error(self, error: BaseException, code: ExitCode) -> None:
+        """Show what ended a command."""
+        for_program = self.output in {OutputFormat.JSON, OutputFormat.GITHUB}
+        stream = self.out if for_program else self.err
+        color = wants_color(stream, os.environ)
+        stream.write(
+            render_error(
+                error,
+                output=self.output if for_program else OutputFormat.PRETTY,
+                exit_code=code,
+                color=color,
+            )
+        )
+
+
+@contextmanager
+def boundary(console: Console, manifest: Path | None = None) -> Iterator[None]:
+    """Turn every way out of a command into its exit code; the one place that does."""
+    try:
+        yield
+    except SystemExit:
+        raise
+    except ManifestInvalid as invalid:
+        folder = manifest.parent if manifest is not None else Path()
+        console.show_problems(invalid.problems, folder, result=True)
+        raise SystemExit(ExitCode.INVALID) from invalid
+    except BaseException as error:
+        code = exit_code_of(error)
+        console.show_error(error, code)
+        raise SystemExit(code) from error

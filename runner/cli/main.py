@@ -1,0 +1,213 @@
+"""Every command and its options."""
+
+# Commands import what they need when they run: `--help` and `--version` answer at once.
+# ruff: noqa: PLC0415
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from runner import __version__
+from runner.cli import options
+from runner.console.formats import OutputFormat
+
+app = typer.Typer(
+    name="runner",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    help="Transfers live interactions as a manifest declares, each exactly once.",
+)
+
+
+def run() -> None:
+    """Run the command line and exit."""
+    app(prog_name="runner")
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"runner {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _shared(
+    *,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Tell the version.")
+    ] = False,
+) -> None:
+    del version
+
+
+@app.command()
+def apply(
+    manifest: options.Manifest,
+    *,
+    validate_only: options.ValidateOnly = False,
+    env: options.Env = None,
+    only: options.Only = None,
+    limit: options.Limit = None,
+    rate: options.Rate = None,
+    in_flight: options.InFlight = None,
+    report_dir: options.ReportDir = Path("reports"),
+    journal: options.Journal = None,
+    lock_timeout: options.LockTimeout = None,
+    again: options.Again = False,
+    yes: options.Yes = False,
+    output: options.Output = OutputFormat.PRETTY,
+    log_format: options.LogFormat = options.LogFormatChoice.AUTO,
+    log_file: options.LogFile = None,
+    verbose: options.Verbose = 0,
+    quiet: options.Quiet = 0,
+    no_progress: options.NoProgress = False,
+) -> None:
+    """Load, validate, plan, transfer what is not yet transferred, report."""
+    from runner.cli.applying import apply_manifest, plan_manifest
+    from runner.wiring.request import Request
+
+    request = Request(
+        manifest=manifest,
+        environment=env,
+        only=tuple(only or ()),
+        limit=limit,
+        rate_per_s=rate,
+        in_flight=in_flight,
+        report_dir=report_dir,
+        journal=journal,
+        lock_timeout_s=lock_timeout or 0.0,
+        again=again,
+        validate_only=validate_only,
+    )
+    console = options.console(output, log_format, log_file, verbose - quiet, no_progress)
+    if validate_only:
+        plan_manifest(console, request)
+    else:
+        apply_manifest(console, request, yes=yes)
+
+
+@app.command()
+def plan(
+    manifest: options.Manifest,
+    *,
+    env: options.Env = None,
+    only: options.Only = None,
+    limit: options.Limit = None,
+    rate: options.Rate = None,
+    in_flight: options.InFlight = None,
+    report_dir: options.ReportDir = Path("reports"),
+    journal: options.Journal = None,
+    again: options.Again = False,
+    detailed_exitcode: Annotated[
+        bool, typer.Option("--detailed-exitcode", help="Exit 10 when there is something to do.")
+    ] = False,
+    output: options.Output = OutputFormat.PRETTY,
+    log_format: options.LogFormat = options.LogFormatChoice.AUTO,
+    log_file: options.LogFile = None,
+    verbose: options.Verbose = 0,
+    quiet: options.Quiet = 0,
+) -> None:
+    """Do everything up to the plan: nothing leaves this machine."""
+    from runner.cli.applying import plan_manifest
+    from runner.wiring.request import Request
+
+    request = Request(
+        manifest=manifest,
+        environment=env,
+        only=tuple(only or ()),
+        limit=limit,
+        rate_per_s=rate,
+        in_flight=in_flight,
+        report_dir=report_dir,
+        journal=journal,
+        again=again,
+        validate_only=True,
+    )
+    console = options.console(output, log_format, log_file, verbose - quiet, no_progress=True)
+    plan_manifest(console, request, detailed=detailed_exitcode)
+
+
+@app.command()
+def report(
+    run: Annotated[str, typer.Argument(help="A run's id, or `latest`.")],
+    *,
+    journal: Annotated[
+        Path, typer.Option("--journal", envvar="RUNNER_JOURNAL", help="The journal of the run.")
+    ],
+    report_dir: options.ReportDir = Path("reports"),
+    formats: Annotated[
+        str, typer.Option("--format", help="Of html, json, junit, csv; several with commas.")
+    ] = "html,json",
+    output: options.Output = OutputFormat.PRETTY,
+) -> None:
+    """Render a run's report again, from the journal."""
+    from runner.cli.reporting import report_run
+
+    report_run(options.console(output), run, journal, report_dir, formats.split(","))
+
+
+@app.command()
+def simulate(
+    *,
+    host: Annotated[str, typer.Option("--host", help="The address to listen on.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option("--port", min=0, max=65535, help="0: any free one.")] = 8443,
+    manifest: Annotated[
+        Path | None,
+        typer.Option("--manifest", help="Take gateway, latency and faults from this manifest."),
+    ] = None,
+    env: options.Env = None,
+    ledger: Annotated[
+        Path | None, typer.Option("--ledger", help="Append every effect to this JSONL file.")
+    ] = None,
+    rate: options.Rate = None,
+    client_id: Annotated[
+        str | None, typer.Option("--client-id", envvar="RUNNER_SIMULATE_CLIENT_ID")
+    ] = None,
+    certificate: Annotated[
+        Path | None, typer.Option("--certificate", help="A PEM file: serve https and wss.")
+    ] = None,
+    key: Annotated[Path | None, typer.Option("--key", help="The certificate's key.")] = None,
+    output: options.Output = OutputFormat.PRETTY,
+) -> None:
+    """Serve the embedded gateway for other programs, until interrupted.
+
+    The client's secret is made at random and shown, unless RUNNER_SIMULATE_CLIENT_SECRET gives it.
+    """
+    from runner.cli.simulating import Served, serve_gateway
+
+    served = Served(host, port, manifest, env, ledger, rate, client_id, certificate, key)
+    serve_gateway(options.console(output), served)
+
+
+@app.command()
+def init(
+    folder: Annotated[Path, typer.Argument(help="Where to write.")] = Path(),
+    *,
+    output: options.Output = OutputFormat.PRETTY,
+) -> None:
+    """Write a commented manifest, ready to run against the embedded gateway."""
+    from runner.cli.starting import write_first_manifest
+
+    write_first_manifest(options.console(output), folder)
+
+
+@app.command()
+def schema(
+    name: Annotated[str, typer.Argument(help="manifest, interaction-transfer or report.")] = (
+        "manifest"
+    ),
+    *,
+    editor: Annotated[
+        bool, typer.Option("--editor", help="Tell how to wire the schema into an editor.")
+    ] = False,
+    output: options.Output = OutputFormat.PRETTY,
+) -> None:
+    """Print a schema."""
+    from runner.cli.starting import print_schema
+
+    print_schema(options.console(output), name, editor=editor)

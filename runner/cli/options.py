@@ -1,0 +1,157 @@
+"""The options that commands share; each is also an environment variable `RUNNER_<NAME>`."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from runner.console.formats import OutputFormat
+from runner.core.quantity import parse_duration, parse_rate
+
+if TYPE_CHECKING:
+    from runner.cli.console import Console
+
+
+def _rate(text: str) -> float:
+    try:
+        return parse_rate(text)
+    except ValueError as error:
+        raise typer.BadParameter(f"{error}") from error
+
+
+def _duration(text: str) -> float:
+    try:
+        return parse_duration(text)
+    except ValueError as error:
+        raise typer.BadParameter(f"{error}") from error
+
+
+Manifest = Annotated[Path, typer.Argument(help="The manifest, a YAML file.", show_default=False)]
+Env = Annotated[
+    str | None,
+    typer.Option("--env", envvar="RUNNER_ENV", help="The environment, instead of the manifest's."),
+]
+Only = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--only", envvar="RUNNER_ONLY", help="Send only keys that match this glob; repeatable."
+    ),
+]
+Limit = Annotated[
+    int | None, typer.Option("--limit", envvar="RUNNER_LIMIT", min=0, help="Send at most so many.")
+]
+Rate = Annotated[
+    float | None,
+    typer.Option(
+        "--rate",
+        envvar="RUNNER_RATE",
+        parser=_rate,
+        metavar="RATE",
+        help="Lower the rate, such as 10/s; it never rises above the manifest's.",
+    ),
+]
+InFlight = Annotated[
+    int | None,
+    typer.Option(
+        "--in-flight", envvar="RUNNER_IN_FLIGHT", min=1, help="Lower the transfers in flight."
+    ),
+]
+ReportDir = Annotated[
+    Path, typer.Option("--report-dir", envvar="RUNNER_REPORT_DIR", help="Where reports go.")
+]
+Journal = Annotated[
+    Path | None,
+    typer.Option(
+        "--journal",
+        envvar="RUNNER_JOURNAL",
+        help="The journal's file; by default .runner/ENVIRONMENT.db beside the manifest.",
+        show_default=False,
+    ),
+]
+LockTimeout = Annotated[
+    float | None,
+    typer.Option(
+        "--lock-timeout",
+        envvar="RUNNER_LOCK_TIMEOUT",
+        parser=_duration,
+        metavar="DURATION",
+        help="How long to wait for another run to end, such as 10m.",
+    ),
+]
+Again = Annotated[
+    bool,
+    typer.Option(
+        "--again", envvar="RUNNER_AGAIN", help="Move even what was moved to the same destination."
+    ),
+]
+Yes = Annotated[bool, typer.Option("--yes", envvar="RUNNER_YES", help="Do not ask before sending.")]
+ValidateOnly = Annotated[
+    bool,
+    typer.Option(
+        "--validate-only",
+        envvar="RUNNER_VALIDATE_ONLY",
+        help="Everything up to the plan; nothing leaves this machine.",
+    ),
+]
+
+
+class LogFormatChoice(StrEnum):
+    """The choices of `--log-format`."""
+
+    AUTO = "auto"
+    PRETTY = "pretty"
+    JSON = "json"
+
+
+Output = Annotated[
+    OutputFormat,
+    typer.Option(
+        "--output",
+        envvar="RUNNER_OUTPUT",
+        help="The form of diagnostics and result.",
+    ),
+]
+LogFormat = Annotated[
+    LogFormatChoice,
+    typer.Option(
+        "--log-format",
+        envvar="RUNNER_LOG_FORMAT",
+        help="auto: pretty on a terminal, JSON elsewhere.",
+    ),
+]
+LogFile = Annotated[
+    Path | None,
+    typer.Option("--log-file", envvar="RUNNER_LOG_FILE", help="Log to this file too."),
+]
+Verbose = Annotated[int, typer.Option("--verbose", "-v", count=True, help="Log more.")]
+Quiet = Annotated[int, typer.Option("--quiet", "-q", count=True, help="Log less.")]
+NoProgress = Annotated[
+    bool,
+    typer.Option("--no-progress", envvar="RUNNER_NO_PROGRESS", help="A line a minute, no bar."),
+]
+
+
+def console(
+    output: OutputFormat,
+    log_format: LogFormatChoice = LogFormatChoice.AUTO,
+    log_file: Path | None = None,
+    verbosity: int = 0,
+    no_progress: bool = False,
+) -> Console:
+    """Return the console that a command's options ask for, over the standard streams."""
+    from runner.cli.console import Console  # noqa: PLC0415 - `--help` does without
+    from runner.console.streams import standard_streams  # noqa: PLC0415
+
+    out, err = standard_streams()
+    return Console(
+        out,
+        err,
+        output,
+        log_format.value,
+        log_file,
+        verbosity,
+        progress=not no_progress,
+    )

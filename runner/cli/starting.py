@@ -1,0 +1,31 @@
+"""`runner init` and `runner schema`, once their options are read."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from runner.cli.console import Console, boundary
+from runner.core.errors import UsageError
+from runner.schemas_lookup import schema_text
+from runner.wiring.starting import EDITOR_ADVICE, write_template
+
+SCHEMAS = ("manifest", "interaction-transfer", "report")
+
+
+def write_first_manifest(console: Console, folder: Path) -> None:
+    """Write a manifest to begin with, and tell what to do with it."""
+    with boundary(console):
+        path = write_template(folder)
+        console.out.write(
+            f"wrote {path}\n"
+            f"check it:     runner apply {path} --validate-only\n"
+            f"rehearse it:  runner apply {path}\n"
+        )
+
+
+def print_schema(console: Console, name: str, *, editor: bool) -> None:
+    """Print a schema, or how to wire it into an editor."""
+    with boundary(console):
+        if name not in SCHEMAS:
+            raise UsageError(f"there is no schema {name!r}; choose of {', '.join(SCHEMAS)}")
+        console.out.write(EDITOR_ADVICE if editor else schema_text(f"{name}.v1"))
