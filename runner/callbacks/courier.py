@@ -142,9 +142,6 @@ class Courier:
 
         What is left stays pending for the next run.
         """
-        if not self._started:
-            self._expired = True  # `run` returns as soon as it begins
-            return
         self._deadline = self._clock.now() + within_s
         self.poke()
         self._woken.set()
@@ -154,7 +151,9 @@ class Courier:
         timer.cancel()
         self._expired = True
         self._woken.set()
-        await ended
+        if self._started:
+            await ended
+        ended.cancel()
 
     async def _pump(self) -> None:
         """Move rows from the outbox to the lanes, until told to finish and all is done."""

@@ -316,16 +316,23 @@ async def test_a_broken_outbox_ends_the_courier_with_its_own_error() -> None:
         await carrier.finish(5.0)
 
 
-async def test_finish_before_run_ends_it_as_it_begins() -> None:
+async def test_what_is_owed_is_delivered_also_when_run_begins_after_finish() -> None:
     outbox = MemoryOutbox(row())
     async with Receiver().serve() as receiver, asyncio.timeout(5):
-        carrier = courier(crm(receiver), outbox=outbox)
+        carrier = courier(crm(receiver), outbox=outbox, clock=StandingClock())
         task = asyncio.create_task(carrier.run())
         await carrier.finish(5.0)
         await task
 
-    assert receiver.received == []
-    assert outbox.settled == {}
+    assert outbox.settled == {"msg_1": ("delivered", 1)}
+
+
+async def test_finish_without_run_ends_with_its_time() -> None:
+    clock = LeapingClock()
+    async with asyncio.timeout(5):
+        await courier(outbox=MemoryOutbox(row()), clock=clock).finish(7.0)
+
+    assert clock.slept == [7.0]
 
 
 async def test_without_callbacks_a_poke_asks_the_outbox_nothing() -> None:
