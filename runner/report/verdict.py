@@ -6,7 +6,7 @@ import shlex
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from runner.core.outcome import Outcome
+from runner.core.outcome import ExitCode, Outcome
 from runner.report.content import Content
 
 
@@ -38,6 +38,8 @@ _COUNTED = (
     (Outcome.UNATTEMPTED, "not attempted"),
 )
 
+_IN_DOUBT = ExitCode.IN_DOUBT.outcome
+
 _ENDS = {
     "stopped": "The run stopped early",
     "interrupted": "The run was interrupted",
@@ -66,9 +68,10 @@ def counted(count: int, thing: str = "transfer") -> str:
 
 
 def _tone(content: Content) -> str:
-    if content.summary.counts[Outcome.IN_DOUBT]:
+    outcome = content.source.run.outcome
+    if content.summary.counts[Outcome.IN_DOUBT] or outcome == _IN_DOUBT:
         return "doubt"
-    return "good" if content.source.run.outcome == "ok" else "bad"
+    return "good" if outcome == "ok" else "bad"
 
 
 def _headline(content: Content) -> str:
@@ -85,6 +88,8 @@ def _headline(content: Content) -> str:
         return f"{end}; {_left(counts[Outcome.UNATTEMPTED])}."
     if outcome == "ok":
         return _done(content)
+    if outcome == _IN_DOUBT:
+        return "Transfers that are not of this batch are in doubt: they need a person."
     lost = counts[Outcome.REJECTED] + counts[Outcome.FAILED]
     return f"{lost:,} of {counted(content.summary.total)} {'was' if lost == 1 else 'were'} not carried out."
 
@@ -140,6 +145,12 @@ def _nothing(_content: Content) -> Iterator[Step]:
 
 def _mend(content: Content) -> Iterator[Step]:
     counts = content.summary.counts
+    if not counts[Outcome.IN_DOUBT]:
+        yield Step(
+            "Find the runs that left them, look each interaction up at the gateway by its id, and "
+            "say what you found with `runner resolve RUN KEY`.",
+            "runner status",
+        )
     if counts[Outcome.REJECTED] or counts[Outcome.FAILED]:
         yield Step(
             "Read why others were rejected or failed, below, and mend what the reasons name: the "
@@ -180,7 +191,7 @@ def _report_bug(content: Content) -> Iterator[Step]:
 
 
 _NEXT: dict[str, Callable[[Content], Iterator[Step]]] = {
-    "in-doubt": _mend,
+    _IN_DOUBT: _mend,
     "failures": _mend_and_apply,
     "stopped": _resume,
     "interrupted": _resume,

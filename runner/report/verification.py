@@ -125,8 +125,9 @@ class _Walk:
         if self.before_head is not None and entry.follows(self.before_head):
             return Tampering.INSERT, "the entry before it does not belong here: it was inserted"
         true_next, has_twin = self._look_ahead(entry, rest)
-        if true_next is not None and entry.seq > expected and not has_twin:
-            return Tampering.SWAP, f"entry {expected} belongs here and is at line {true_next.line}"
+        if true_next is not None and entry.seq > true_next.seq and not has_twin:
+            belongs = f"entry {true_next.seq} belongs here and is at line {true_next.line}"
+            return Tampering.SWAP, belongs
         if true_next is not None:
             return Tampering.INSERT, f"it was inserted: the chain goes on at line {true_next.line}"
         return self._without_true_next(entry, expected)

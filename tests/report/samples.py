@@ -184,6 +184,31 @@ def succeeded(count: int) -> ReportSource:
     )
 
 
+def bulk(count: int) -> ReportSource:
+    """Return `count` transfers, carried out, that are quick to make and as long as real ones."""
+    model = transfer(1)
+
+    def transfers() -> Iterator[TransferRecord]:
+        for number in range(count):
+            identifier, message_id = f"{number:036d}", f"{number:036x}"
+            yield TransferRecord(
+                key=identifier,
+                source=f"billing.csv:{number}",
+                interaction_id=identifier,
+                destination_uri=model.destination_uri,
+                outcome=Outcome.TRANSFERRED,
+                reason=None,
+                message_id=message_id,
+                media_requested=OPUS,
+                media_negotiated=OPUS,
+                latency_ms=20.0 + number % 1000 / 7,
+                attempts=(replace(model.attempts[0], message_id=message_id),),
+                callbacks=model.callbacks,
+            )
+
+    return ReportSource(replace(RUN, outcome="ok", exit_code=0), transfers, figures(), audit=audit)
+
+
 def empty() -> ReportSource:
     """Return a manifest without transfers."""
     return ReportSource(

@@ -1,0 +1,233 @@
+"""report.html: what is in the file, before any browser opens it."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import re
+from dataclasses import replace
+from html.parser import HTMLParser
+from typing import Any
+
+import pytest
+
+from runner.core.outcome import ExitCode, Outcome
+from runner.core.record import ReportSource
+from runner.report.content import survey
+from runner.report.plots import duration, milliseconds
+from runner.report.rows import media_text, packed_rows
+from runner.report.verdict import judge
+from tests.report import samples
+from tests.report.conftest import Rendered
+
+
+def ended(outcome: str, *kinds: Outcome) -> ReportSource:
+    """Return a run that ended as `outcome`, with one transfer of each of `kinds`."""
+    rows = tuple(
+        replace(samples.transfer(number), outcome=kind, reason=None)
+        for number, kind in enumerate(kinds)
+    )
+    return ReportSource(replace(samples.RUN, outcome=outcome), lambda: iter(rows))
+
+
+class _Tags(HTMLParser):
+    """Collects which elements and attributes a page has."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.names: set[str] = set()
+        self.attributes: set[str] = set()
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.names.add(tag)
+        self.attributes |= {name for name, _ in attrs}
+
+
+def rows_of(page: str) -> dict[str, Any]:
+    found = re.search(r'<script type="application/json" id="rows">(.*?)</script>', page, re.DOTALL)
+    assert found is not None
+    return json.loads(found[1])
+
+
+@pytest.mark.parametrize(
+    ("source", "tone", "headline"),
+    [
+        (samples.succeeded(60), "good", "All 60 transfers are done."),
+        (samples.succeeded(1), "good", "The transfer is done."),
+        (samples.empty(), "good", "There was nothing to do: the manifest lists no transfers."),
+        (
+            ended("ok", Outcome.UNCHANGED, Outcome.UNCHANGED),
+            "good",
+            "Nothing to do: an earlier run carried out all 2 transfers.",
+        ),
+        (
+            ended("ok", Outcome.TRANSFERRED, Outcome.UNATTEMPTED),
+            "good",
+            "Everything selected is done; 1 transfer was left out.",
+        ),
+        (
+            ended("failures", Outcome.REJECTED, Outcome.TRANSFERRED),
+            "bad",
+            "1 of 2 transfers was not carried out.",
+        ),
+        (
+            ended("in-doubt", Outcome.IN_DOUBT, Outcome.REJECTED),
+            "doubt",
+            "1 transfer may or may not have been carried out: it needs a person.",
+        ),
+        (
+            ended("in-doubt", Outcome.TRANSFERRED),
+            "doubt",
+            "Transfers that are not of this batch are in doubt: they need a person.",
+        ),
+        (
+            ended("interrupted", Outcome.IN_DOUBT, Outcome.UNATTEMPTED),
+            "doubt",
+            "The run was interrupted, and 1 transfer may or may not have been carried out.",
+        ),
+        (
+            ended("stopped", Outcome.UNATTEMPTED, Outcome.UNATTEMPTED),
+            "bad",
+            "The run stopped early; 2 transfers were not attempted.",
+        ),
+        (
+            ended("unreachable", Outcome.UNATTEMPTED),
+            "bad",
+            "The gateway could not be reached; 1 transfer was not attempted.",
+        ),
+        (
+            samples.planned(),
+            "calm",
+            "Nothing was sent. Applying this would send 12 transfers.",
+        ),
+    ],
+)
+def test_the_verdict_says_what_happened(source: ReportSource, tone: str, headline: str):
+    verdict = judge(survey(source))
+    assert (verdict.tone, verdict.headline) == (tone, headline)
+
+
+@pytest.mark.parametrize("code", ExitCode)
+def test_every_way_to_end_has_a_verdict_and_a_next_step(code: ExitCode):
+    verdict = judge(survey(ended(code.outcome, Outcome.UNATTEMPTED)))
+    assert verdict.headline
+    assert verdict.steps
+
+
+def test_doubt_comes_with_the_command_that_settles_it():
+    source = ended("in-doubt", Outcome.IN_DOUBT)
+    key = samples.transfer(0).key
+    commands = [step.command for step in judge(survey(source)).steps]
+    assert commands[0] == "runner apply manifests/billing.yaml"
+    assert f"runner resolve {samples.RUN.id} {key} --as" in (commands[1] or "")
+
+
+def test_a_command_is_safe_to_paste():
+    source = ended("stopped", Outcome.UNATTEMPTED)
+    run = replace(source.run, manifest_path="my $(rm -rf) batch.yaml")
+    verdict = judge(survey(replace(source, run=run)))
+    assert verdict.steps[0].command == "runner apply 'my $(rm -rf) batch.yaml'"
+
+
+def test_the_policy_lets_in_this_pages_own_style_and_script_alone(rendered: Rendered):
+    page = rendered(samples.mixed(), "html")
+    policy = re.search(r'Content-Security-Policy" content="([^"]*)"', page)
+    assert policy is not None
+    allowed = policy[1].replace("&#39;", "'").replace("&#43;", "+")
+    assert allowed.startswith("default-src 'none'; ")
+    for element in ("style", "script"):
+        text = re.search(rf"<{element}>(.*?)</{element}>", page, re.DOTALL)
+        assert text is not None
+        digest = base64.b64encode(hashlib.sha256(text[1].encode()).digest()).decode()
+        assert f"{element}-src 'sha256-{digest}'" in allowed
+
+
+@pytest.mark.parametrize("source", [samples.mixed(), samples.hostile()])
+def test_the_page_names_no_other_place(source: ReportSource, rendered: Rendered):
+    page = rendered(source, "html")
+    tags = _Tags()
+    tags.feed(page)
+    foreign = {"a", "img", "link", "iframe", "object", "embed", "base", "form", "image", "use"}
+    assert not tags.names & foreign
+    assert not tags.attributes & {"href", "src", "srcset", "action", "style", "xlink:href"}
+    assert not {name for name in tags.attributes if name.startswith("on")}
+    assert "@import" not in page
+    assert "url(" not in page
+
+
+def test_hostile_texts_end_no_element(rendered: Rendered):
+    page = rendered(samples.hostile(), "html")
+    assert page.count("</script>") == page.count("<script") == 2
+    assert "<img" not in page
+    assert "<svg onload" not in page
+    assert "{{ 7*7 }}" in page
+    assert samples.HOSTILE[1] in rows_of(page)["words"]
+
+
+def test_without_scripts_the_page_says_where_the_transfers_are(rendered: Rendered):
+    note = rendered(samples.mixed(), "html").split("<noscript>")[1].split("</noscript>")[0]
+    assert "report.json" in note
+
+
+def test_rows_come_most_urgent_first_and_lose_nothing(rendered: Rendered):
+    unpacked = rows_of(rendered(samples.mixed(60), "html"))
+    outcomes = [list(Outcome)[row[0]] for row in unpacked["rows"]]
+    assert len(outcomes) == 60
+    assert set(outcomes[:15]) == {Outcome.IN_DOUBT, Outcome.FAILED, Outcome.REJECTED}
+    assert set(outcomes[25:]) == {Outcome.TRANSFERRED, Outcome.UNCHANGED}
+
+
+def test_beyond_the_limit_only_what_did_not_succeed_is_listed():
+    content = survey(samples.mixed(60))
+    listed = json.loads("".join(packed_rows(content, limit=59)))["rows"]
+    done = {list(Outcome).index(o) for o in (Outcome.TRANSFERRED, Outcome.UNCHANGED)}
+    assert len(listed) == 25
+    assert not done & {row[0] for row in listed}
+    assert len(json.loads("".join(packed_rows(content, limit=7)))["rows"]) == 7
+
+
+def test_rows_keep_to_their_size():
+    content = survey(samples.hostile())
+    text = "".join(packed_rows(content, size_limit=3000))
+    assert 0 < len(json.loads(text)["rows"]) < len(samples.HOSTILE)
+    assert len(text) < 3100
+
+
+def test_a_hundred_thousand_transfers_stay_under_25_megabytes(rendered: Rendered):
+    per_row = (
+        len(rendered(samples.mixed(3000), "html")) - len(rendered(samples.mixed(1000), "html"))
+    ) / 2000
+    assert per_row * 100_000 < 22_000_000
+
+
+@pytest.mark.parametrize(
+    ("media", "text"),
+    [
+        (samples.OPUS, "opus 16 bit 64 kbit/s"),
+        (samples.VIDEO, "opus 16 bit 64 kbit/s + vp8 1280x720 30 fps 1200 kbit/s"),
+        ({"audio": "opus"}, '{"audio": "opus"}'),
+        ({}, ""),
+    ],
+)
+def test_media_in_a_few_words(media: dict[str, Any], text: str):
+    assert media_text(media) == text
+
+
+def test_figures_read_as_people_say_them():
+    assert [duration(s) for s in (0.4, 9, 59.4, 200, 7500, 90000)] == [
+        "0.4 s",
+        "9 s",
+        "59 s",
+        "3 min 20 s",
+        "2 h 5 min",
+        "25 h",
+    ]
+    assert [milliseconds(v) for v in (0.4213, 18.34, 999.7, 2412, 250_000, None)] == [
+        "0.421 ms",
+        "18.3 ms",
+        "1 s",
+        "2.41 s",
+        "4 min 10 s",
+        "\N{EN DASH}",
+    ]
