@@ -158,6 +158,8 @@ def check_destination(uri: str) -> Finding | None:
     """Return what is wrong with a destination, or None (R006; RFC 3261 and 3966 for the forms)."""
     if _DESTINATION.fullmatch(uri):
         return None
+    if not uri:
+        return Finding("R006", "`destination_uri` is empty", _FORMS)
     if (unsafe := check_text(uri, "destination_uri")) is not None:
         return unsafe
     known = (mend for start, mend in _STARTS.items() if uri.startswith(start))

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import gc
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from importlib import import_module
 from typing import Any, Never
 
 import yaml
@@ -26,21 +27,21 @@ from yaml.events import (
 
 from runner.core.problem import Problem, Related
 from runner.loading.collector import Collector
+from runner.loading.pure_parser import PureParser
 from runner.loading.scalars import NumberOutOfRange, resolve
 from runner.loading.tree import Marks, Source, Tree, pack
 from runner.loading.yaml_errors import syntax_problem
 
-try:
-    from yaml.cyaml import CParser as Parser
-except ImportError:  # PyYAML was built without libyaml: slower, and the same events
-    from runner.loading.pure_parser import PureParser as Parser
+_parser: Callable[[str], Any] = PureParser  # slower than libyaml's, and the same events
+with suppress(ImportError):  # PyYAML may have been built without libyaml
+    _parser = import_module("yaml.cyaml").CParser
 
 MAX_DEPTH = 32
 MAX_EXPANDED = 10_000
 """Nodes that aliases, those of merge keys included, may bring into a document."""
 
 _TAG = "tag:yaml.org,2002:"
-_SCALAR_TAGS = {
+_SCALAR_TAGS: dict[str, tuple[type, ...]] = {
     _TAG + "null": (type(None),),
     _TAG + "bool": (bool,),
     _TAG + "int": (int,),
@@ -50,7 +51,7 @@ _MERGE = object()
 _NO_KEY = object()
 
 
-class _Halted(Exception):  # noqa: N818 - not an error of ours: the problem has been collected
+class _Halted(Exception):
     """The document cannot be read further."""
 
 
@@ -95,7 +96,7 @@ def _collection_paused() -> Iterator[None]:
             gc.enable()
 
 
-def _mark(event: Event) -> int:
+def _mark(event: Any) -> int:
     start, end = event.start_mark, event.end_mark
     return pack(
         start.line, start.column, end.column - start.column if end.line == start.line else 0
@@ -113,7 +114,7 @@ class _Builder:
         self._expanded = 0
 
     def run(self) -> Tree | None:
-        get_event = Parser(self._source.text).get_event
+        get_event: Callable[[], Event] = _parser(self._source.text).get_event
         steps: dict[type[Event], Callable[[Any], None]] = {
             ScalarEvent: self._scalar,
             MappingStartEvent: self._open,
@@ -156,21 +157,20 @@ class _Builder:
             return resolve(text)
         except NumberOutOfRange as error:
             shown = text if len(text) <= 40 else text[:37] + "…"  # noqa: PLR2004 - a line's part
-            mend = f'write a smaller number, or, if it is a text, quotes around it: "{shown}"'
+            mend = f'write a number within 2^53, or, if it is a text, quotes around it: "{shown}"'
             self._problem("Y012", f"{shown} is {error}", mark, mend)
             return 0
 
     def _tagged(self, event: ScalarEvent, mark: int) -> Any:
-        if event.tag in ("!", _TAG + "str"):
+        tag = event.tag or "!"
+        if tag in ("!", _TAG + "str"):
             return event.value
-        if event.tag not in _SCALAR_TAGS:
-            self._unknown_tag(event.tag, mark)
+        if tag not in _SCALAR_TAGS:
+            self._unknown_tag(tag, mark)
             return event.value
         value = self._plain(event.value, mark)
-        if not isinstance(value, _SCALAR_TAGS[event.tag]):
-            self._problem(
-                "Y008", f"this is no {event.tag.removeprefix(_TAG)}", mark, "drop the tag"
-            )
+        if not isinstance(value, _SCALAR_TAGS[tag]):
+            self._problem("Y008", f"this is no {tag.removeprefix(_TAG)}", mark, "drop the tag")
         return value
 
     def _unknown_tag(self, tag: str, mark: int) -> None:
@@ -181,8 +181,9 @@ class _Builder:
     def _open(self, event: MappingStartEvent | SequenceStartEvent) -> None:
         mark = _mark(event)
         is_mapping = event.__class__ is MappingStartEvent
-        if event.tag not in (None, "!", _TAG + ("map" if is_mapping else "seq")):
-            self._unknown_tag(event.tag, mark)
+        tag = event.tag or "!"
+        if tag not in ("!", _TAG + ("map" if is_mapping else "seq")):
+            self._unknown_tag(tag, mark)
         if self._wants_key():
             self._halt("Y013", "a key must be text, not a list or mapping", mark, "write one word")
         self._stack.append(self._frame)
@@ -214,6 +215,8 @@ class _Builder:
             inside = any(frame.anchor == event.anchor for frame in (*self._stack, self._frame))
             why = "is inside its own anchor" if inside else "has no anchor before it"
             mend = f"write `&{event.anchor}` before the value meant, above this line"
+            if inside:
+                mend = "write the value out: nothing can hold itself"
             self._halt("Y011", f"the alias *{event.anchor} {why}", mark, mend)
         value, nodes, height = self._anchors[event.anchor]
         self._expanded += nodes

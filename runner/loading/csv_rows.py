@@ -27,6 +27,7 @@ class CsvRows:
         problems: Collector,
     ) -> None:
         self.name = name
+        self.blank_is_absent = True
         self.shared = shared
         self._file = file
         self._columns = columns

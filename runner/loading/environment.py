@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +27,7 @@ def choose(document: Document, wanted: str | None, problems: Collector) -> str |
     if name is None:
         if len(defined) == 1:
             return next(iter(defined))
-        if defined and "environment" not in root:
+        if defined and not document.doubts("environment"):
             mend = "add `environment: NAME`, or give --env NAME"
             problems.add(Problem("S002", "no environment is chosen", _section(document), mend))
         return None
@@ -50,12 +51,11 @@ def _section(document: Document) -> Place:
 
 def check_environments(document: Document, problems: Collector) -> None:
     """Add what is wrong with names, regions and addresses, of every environment."""
-    for environment in document.section("environments").values():
-        if isinstance(environment, dict):
-            problems.extend(_check(document, environment))
+    for name, environment in document.section("environments").items():
+        problems.extend(_check(document, name, environment))
 
 
-def _check(document: Document, environment: dict[str, Any]) -> Iterator[Problem]:
+def _check(document: Document, name: str, environment: dict[str, Any]) -> Iterator[Problem]:
     gateways = document.defined["gateways"]
     gateway, region = environment.get("gateway"), environment.get("region")
     if gateway is not None and gateways and gateway not in gateways:
@@ -67,7 +67,9 @@ def _check(document: Document, environment: dict[str, Any]) -> Iterator[Problem]
         if found := check_address(url, field, document.where(endpoints, field)):
             yield found
     if environment.get("driver") == Driver.INTERACTION_WEBSOCKET:
-        yield from _check_reach(document, environment, region, endpoints)
+        known = not any(document.doubts("environments", name, f) for f in ("region", "endpoints"))
+        if known and not document.doubts("environments", name):
+            yield from _check_reach(document, environment, region, endpoints)
 
 
 def _check_reach(
@@ -130,9 +132,11 @@ def _simulator(options: Mapping[str, Any]) -> SimulatorOptions:
 
 def _endpoints(environment: Mapping[str, Any]) -> Endpoints | None:
     region = INTERACTION_WEBSOCKET_REGIONS.get(environment.get("region", ""))
-    own = environment.get("endpoints", {})
-    urls = {f: own.get(f) or (getattr(region, f) if region else None) for f in _ADDRESSES}
-    if None in urls.values():
+    urls: dict[str, str] = {
+        **(asdict(region) if region else {}),
+        **environment.get("endpoints", {}),
+    }
+    if not urls.keys() >= set(_ADDRESSES):
         return None  # said already
     return Endpoints(**{**urls, "api_url": urls["api_url"].rstrip("/")})
 

@@ -63,7 +63,8 @@ def explain(
     elif kind["name"] == "additionalProperties":
         for name in kind["unexpected"]:
             known = part.get("properties", {})
-            mend = offer(name, [n for n in known if n not in value], kind="field")
+            unused = [field for field in known if field not in value]
+            mend = offer(name, unused, kind="field") if unused else "delete it"
             message = f"{_subject(path)} has no field `{name}`"
             yield Problem("S001", message, tree.key(value, name), mend)
     elif kind["name"] == "required":
@@ -73,8 +74,10 @@ def explain(
     elif kind["name"] == "propertyNames":
         yield from _wrong_names(tree, path, part)
     else:
-        message, mend = _wrong_value(path, value, _shown(tree, value, place), part, kind)
-        yield Problem(code_of(kind["name"]), message, place, mend, hide="headers" in path)
+        hide = "headers" in path or (isinstance(value, str) and "://" in value and "@" in value)
+        shown = "hidden here" if hide else _shown(tree, value, place)
+        message, mend = _wrong_value(path, value, shown, part, kind)
+        yield Problem(code_of(kind["name"]), message, place, mend, hide=hide)
 
 
 def described(error: jsonschema_rs.ValidationError) -> Mapping[str, Any]:
@@ -87,6 +90,9 @@ def code_of(keyword: str) -> str:
     return _CODES.get(keyword, "S006" if keyword in _BOUNDS else "S007")
 
 
+_HOLDER = ("environments", "NAME", "credentials")
+
+
 def is_secret(path: Path) -> bool:
     """Tell whether the value at `path`, or something in it, may be a secret in plain text."""
     section, field = path[:1], path[2:3]
@@ -97,13 +103,15 @@ def is_secret(path: Path) -> bool:
 
 def _secret(tree: Tree, path: Path, place: Place, kind: Mapping[str, Any]) -> Iterator[Problem]:
     mend = "write where it is found: {env: NAME}, {file: PATH} or {command: [PROGRAM, ARGUMENT]}"
-    name = f"`{next(s for s in reversed(path) if isinstance(s, str))}`"
+    name = f"`{path[3] if path[0] == 'environments' and len(path) > len(_HOLDER) else path[2]}`"
     if kind["name"] == "required":
         message = f"`credentials` lacks `{kind['property']}`"
         mend = f"add `{kind['property']}: {{env: NAME}}`"
         yield Problem("S002", message, _head(tree, path), mend, hide=True)
     elif kind["name"] == "additionalProperties":
         mapping, _ = tree.reach(path)
+        if name == "`credentials`":
+            mend = "`credentials` has the fields `client_id` and `client_secret` alone"
         for field in kind["unexpected"]:
             message = f"{name} has no field `{field}`"
             yield Problem("S001", message, tree.key(mapping, field), mend, hide=True)
@@ -119,47 +127,59 @@ def _wrong_names(tree: Tree, path: Path, part: Mapping[str, Any]) -> Iterator[Pr
     for name in mapping:
         if pattern.fullmatch(name) is None or len(name) > longest:
             message = f"`{_cut(name)}` is not a {part['title']}"
-            mend = f"write it like `{part['examples'][0]}`. {part.get('description', '')}".rstrip()
-            yield Problem("S005", message, tree.key(mapping, name), mend)
+            yield Problem("S005", message, tree.key(mapping, name), _mend_form(part))
 
 
 def _wrong_value(
     path: Path, value: Any, shown: str, part: Mapping[str, Any], kind: Mapping[str, Any]
 ) -> tuple[str, str]:
-    subject, name = _subject(path), kind["name"]
+    """Return what is wrong with a value, and the mend."""
+    name = kind["name"]
+    said = f"{_subject(path)} is {shown}"
+    unwanted = f"{said}, not {_wanted(part)}"
     if name == "type":
-        return f"{subject} is {shown}, not {_wanted(part)}", _mend_type(path, value, shown, part)
+        return unwanted, _mend_type(path, value, shown, part)
     if name in ("constant", "const"):
-        return f"{subject} is {shown}", f"write `{path[-1]}: {flow(part['const'])}`"
+        return said, f"write `{path[-1]}: {flow(part['const'])}`"
     if name == "enum":
         mend = offer(str(value), [str(option) for option in part["enum"]], kind="value")
-        return f"{subject} is {shown}, which is not one of its values", mend
-    if name in ("pattern", "minLength", "maxLength"):
-        return f"{subject} is {shown}, not {_wanted(part)}", _mend_form(part)
+        return f"{said}, which is not one of its values", mend
     if name in _BOUNDS:
-        return f"{subject} is {shown}", f"write a number {_BOUNDS[name]} {part[name]}"
-    if name == "uniqueItems":
-        return f"{subject} names something twice", "keep one of the two"
-    few = "nothing" if not value else "too much"
-    return f"{subject} holds {few}", f"write for example `{path[-1]}: {_example(part)}`"
+        return said, f"write a number {_BOUNDS[name]} {part[name]}"
+    if _CODES.get(name) == "S005":
+        return unwanted, _mend_form(part)
+    return _wrong_count(path, value, part, name)
+
+
+def _wrong_count(path: Path, value: Any, part: Mapping[str, Any], keyword: str) -> tuple[str, str]:
+    if keyword == "uniqueItems":
+        return f"{_subject(path)} names something twice", "keep one of the two"
+    amount = "too much" if value else "nothing"
+    mend = f"write for example `{path[-1]}: {_example(part)}`"
+    return f"{_subject(path)} holds {amount}", mend
 
 
 def _mend_type(path: Path, value: Any, shown: str, part: Mapping[str, Any]) -> str:
-    name = next((f"{step}: " for step in reversed(path) if isinstance(step, str)), "")
-    name = "- " if path and isinstance(path[-1], int) else name
-    wanted = part.get("type")
-    scalar = isinstance(value, str | int | float)
-    if wanted == "string" and scalar:
-        if (unit := _UNITS.get(part.get("title", ""))) and not isinstance(value, bool):
-            return f"add a unit: `{name}{shown}{unit}`"
-        return f'put quotes around it: `{name}"{shown}"`'
-    if wanted in ("integer", "number") and isinstance(value, str) and _is_number(value):
-        return f"drop the quotes: `{name}{value}`"
-    if wanted == "boolean":
-        return f"write `{name}true` or `{name}false`"
-    if wanted == "array" and scalar and value != "":
-        return f"write a list: `{name}[{_cut(str(value))}]`"
-    return f"write for example `{name}{_example(part)}`"
+    if not path:
+        return "begin with `version: 1`"
+    name = f"{path[-1]}: " if isinstance(path[-1], str) else "- "
+    wanted, mend = part.get("type"), f"write for example `{name}{_example(part)}`"
+    if isinstance(value, str | int | float):
+        if wanted == "string" and part.get("title") in _UNITS and not isinstance(value, bool):
+            mend = f"add a unit: `{name}{_with_unit(value, shown, part['title'])}`"
+        elif wanted == "string":
+            mend = f'put quotes around it: `{name}"{shown}"`'
+        elif wanted == "array":
+            mend = f"write a list: `{name}[{_cut(str(value))}]`"
+        elif wanted in ("integer", "number") and isinstance(value, str) and _is_number(value):
+            mend = f"drop the quotes: `{name}{value}`"
+    return f"write `{name}true` or `{name}false`" if wanted == "boolean" else mend
+
+
+def _with_unit(value: Any, shown: str, quantity: str) -> str:
+    if quantity == "share" and isinstance(value, float) and 0 < value < 1:
+        return f"{value * 100:g}%"
+    return shown + _UNITS[quantity]
 
 
 def _is_number(text: str) -> bool:
@@ -170,15 +190,22 @@ def _is_number(text: str) -> bool:
 
 
 def _mend_form(part: Mapping[str, Any]) -> str:
-    examples = " or ".join(f"`{flow(example)}`" for example in part.get("examples", ())[:3])
-    return f"write {examples}: {part.get('description', '')}".rstrip(": ")
+    examples = ", ".join(f"`{flow(example)}`" for example in part.get("examples", ())[:3])
+    meaning = part.get("description", "").rstrip(".")
+    return f"write for example {examples}" + (
+        f" ({meaning[0].lower()}{meaning[1:]})" if meaning else ""
+    )
 
 
 def _wanted(part: Mapping[str, Any]) -> str:
+    if "$schema" in part:
+        return "a mapping"
     wanted = part.get("type", "object")
     noun = part.get("title") or (_TYPES[wanted] if isinstance(wanted, str) else "text")
-    if noun in ("text", "true or false", "endpoints", "credentials", "limits"):
-        return noun if noun in ("text", "true or false") else "a mapping"
+    if noun in ("text", "true or false"):
+        return noun
+    if wanted == "object" and noun not in ("media matrix", "transfer"):
+        return "a mapping"
     return f"{'an' if noun[0] in 'aeiou' else 'a'} {noun}"
 
 
@@ -226,9 +253,8 @@ def _part_of_schema(path: Sequence[str | int]) -> Mapping[str, Any]:
 def _dereferenced(part: Mapping[str, Any]) -> Mapping[str, Any]:
     if "$ref" not in part:
         return part
-    return schema("manifest.v1")["$defs"][part["$ref"].removeprefix("#/$defs/")] | {
-        key: said for key, said in part.items() if key != "$ref"
-    }
+    target: Mapping[str, Any] = schema("manifest.v1")["$defs"][part["$ref"].rpartition("/")[2]]
+    return {**target, **part}
 
 
 def _entry(name: str, part: Mapping[str, Any]) -> str:

@@ -15,7 +15,7 @@ MAX_LINE = 1_048_576
 _NOT_UTF8 = re.compile("[\udc80-\udcff]")
 
 
-class BadRow(Exception):  # noqa: N818 - becomes a problem of the row's file
+class BadRow(Exception):
     """What is wrong with a row, and where; `final` when nothing after it can be trusted."""
 
     def __init__(self, problem: Problem, *, final: bool = False) -> None:

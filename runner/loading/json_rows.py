@@ -37,6 +37,7 @@ class JsonRows:
         problems: Collector,
     ) -> None:
         self.name = name
+        self.blank_is_absent = False
         self.shared = shared
         self._file = file
         self._names = {at: columns.get(at, at) for at in FIELDS}
@@ -70,13 +71,11 @@ class JsonRows:
 
     def find(self, wanted: Mapping[int, str]) -> Mapping[int, Place]:
         """See `RowSource`; reads the file once more."""
-        return {
-            self._line: self.where(
-                wanted[self._line] if self._names[wanted[self._line]] in row else "interaction_id"
-            )
-            for row in self._objects()
-            if self._line in wanted
-        }
+        places: dict[int, Place] = {}
+        for row in self._objects():
+            if (at := wanted.get(self._line)) is not None:
+                places[self._line] = self.where(at if self._names[at] in row else "interaction_id")
+        return places
 
     def _objects(self) -> Iterator[dict[str, Any]]:
         for number, text in enumerate(self._file.lines(), start=1):

@@ -16,6 +16,7 @@ from runner.core.manifest import (
     GatewayConstraints,
     Manifest,
     Policy,
+    Repeat,
     RetryPolicy,
 )
 from runner.core.problem import Problem
@@ -25,9 +26,11 @@ from runner.loading.callbacks import build_callbacks, check_callbacks
 from runner.loading.choices import Choices
 from runner.loading.collector import Collector
 from runner.loading.environment import build_environment, check_environments, choose
+from runner.loading.hiding import hide_secrets
 from runner.loading.schema import Document, check_schema
 from runner.loading.source import read_source
-from runner.loading.transfers import Repeat, RowSink, Transfers
+from runner.loading.transfers import RowSink, Transfers
+from runner.loading.tree import Source
 
 __all__ = ["Loaded", "Repeat", "RowSink", "load"]
 
@@ -49,20 +52,23 @@ def load(path: Path, *, environment: str | None, sink: RowSink, offline: bool) -
     is run, and such secrets are None.
     """
     problems = Collector()
-    manifest, rows = _load(path, environment, sink, problems, offline=offline)
+    source = read_source(path, problems)
+    manifest, rows = None, 0
+    if source is not None:
+        manifest, rows = _load(source, environment, sink, problems, offline=offline)
+    found = problems.sorted(str(path))
     return Loaded(
         None if problems.failed else manifest,
-        problems.sorted(str(path)),
+        tuple(hide_secrets(found, source)) if source is not None else found,
         dict(problems.omitted),
         rows,
     )
 
 
 def _load(
-    path: Path, wanted: str | None, sink: RowSink, problems: Collector, *, offline: bool
+    source: Source, wanted: str | None, sink: RowSink, problems: Collector, *, offline: bool
 ) -> tuple[Manifest | None, int]:
-    source = read_source(path, problems)
-    tree = build(source, problems) if source is not None else None
+    tree = build(source, problems)
     document = check_schema(tree, problems) if tree is not None else None
     if document is None:
         return None, 0

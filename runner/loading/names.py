@@ -11,8 +11,10 @@ _LISTED = 8
 def nearest(name: str, known: Iterable[str]) -> str | None:
     """Return the known name that is nearest to `name`, if any is near."""
     by_folded = {candidate.casefold(): candidate for candidate in known}
-    close = get_close_matches(name.casefold()[:200], by_folded, n=1, cutoff=0.6)
-    return by_folded[close[0]] if close else None
+    close = get_close_matches(name.casefold()[:200], by_folded, n=1, cutoff=0.7)
+    begun = [known for known in by_folded if name and known.startswith(name.casefold())]
+    near = close or (begun if len(begun) == 1 else [])
+    return by_folded[near[0]] if near else None
 
 
 def offer(name: str, known: Iterable[str], *, kind: str) -> str:

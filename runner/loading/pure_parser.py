@@ -7,7 +7,7 @@ from yaml.reader import Reader
 from yaml.scanner import Scanner
 
 
-class PureParser(Reader, Scanner, Parser):  # type: ignore[misc] # PyYAML composes them like this
+class PureParser(Reader, Scanner, Parser):
     """Gives the same events as libyaml's parser."""
 
     def __init__(self, text: str) -> None:

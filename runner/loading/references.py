@@ -15,7 +15,7 @@ COMMAND_TIMEOUT_S = 60.0
 _MAX_BYTES = 65_536
 
 
-class Unresolvable(Exception):  # noqa: N818 - becomes a problem's text, with its mend
+class Unresolvable(Exception):
     """A reference that leads to no secret; never bears the secret itself."""
 
     def __init__(self, why: str, mend: str) -> None:
@@ -65,7 +65,7 @@ def _from_command(command: list[str]) -> Secret:
     name = f"the program `{command[0]}`"
     mend = "run it by hand to see why"
     try:
-        ended = subprocess.run(  # noqa: S603 - the manifest's author says which program to run
+        ended = subprocess.run(
             command,
             stdin=subprocess.DEVNULL,
             capture_output=True,

@@ -22,6 +22,7 @@ class RowSource(Protocol):
     """A stretch of the transfers. `name` is how a row's `source` calls the file."""
 
     name: str
+    blank_is_absent: bool  # an empty text says nothing, as in CSV
     shared: Mapping[str, Given]  # what holds for every row that does not say otherwise
 
     def rows(self) -> Iterator[tuple[int, int, Values]]:
@@ -43,6 +44,7 @@ class InlineRows:
     start: int
     stop: int
     shared: Mapping[str, Given]
+    blank_is_absent: bool = False
     _item: Mapping[str, Any] = field(default_factory=dict)
 
     def rows(self) -> Iterator[tuple[int, int, Values]]:

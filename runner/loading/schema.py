@@ -17,6 +17,7 @@ import jsonschema_rs
 from runner.core.problem import Place
 from runner.loading.collector import Collector
 from runner.loading.explain import code_of, described, explain
+from runner.loading.names import nearest
 from runner.loading.tree import Tree
 from runner.schemas_lookup import schema
 
@@ -32,18 +33,24 @@ class Document:
     """What the rules read: the schema holds for all that is left in `tree`.
 
     `defined` has the names of each section as they were written, the faulty ones included, and
-    `doubtful` the fields of `defaults` that were taken out: neither is a reason for more problems.
+    `doubtful` the ways to what was taken out: neither is a reason for further problems.
     """
 
     tree: Tree
     defined: Mapping[str, frozenset[str]]
-    doubtful: frozenset[str]
+    doubtful: frozenset[Path]
 
     def where(self, container: Any, at: str | int, *part: str | int) -> Place:
         """Return the place of a container's member, or of a part of it."""
         for step in part:
             container, at = container[at], step
         return self.tree.value(container, at)
+
+    def doubts(self, *path: str) -> bool:
+        """Tell whether what `path` leads to, a part or a whole of it, was taken out."""
+        return any(path[:length] in self.doubtful for length in range(1, len(path) + 1)) or any(
+            known[: len(path)] == path for known in self.doubtful
+        )
 
     def section(self, name: str) -> Mapping[str, Any]:
         """Return a top-level mapping; empty where it is absent or was faulty."""
@@ -68,9 +75,7 @@ def check_schema(tree: Tree, problems: Collector) -> Document | None:
                 problems.add(problem)
     if not isinstance(tree.root, dict) or not problems.failed:
         return None
-    doubtful = frozenset(str(p[1]) for p, _ in faults if p[:1] == ("defaults",) and len(p) > 1)
-    _take_out(tree, faults)
-    return Document(tree, defined, doubtful)
+    return Document(tree, defined, _take_out(tree, faults))
 
 
 def _names(root: Any, section: str) -> frozenset[str]:
@@ -109,15 +114,30 @@ def _refuse(address: str) -> Never:
     raise ValueError(f"a schema refers to {address}; schemas refer to nothing outside themselves")
 
 
-def _take_out(tree: Tree, faults: Iterable[tuple[Path, tuple[str, ...]]]) -> None:
-    """Remove unknown fields, and otherwise the smallest part that rules judge as a whole."""
+def _take_out(tree: Tree, faults: Iterable[tuple[Path, tuple[str, ...]]]) -> frozenset[Path]:
+    """Remove unknown fields, and otherwise the smallest part that rules judge as a whole.
+
+    Returns the ways to what was removed, and to what the unknown fields probably meant.
+    """
     doomed: dict[Path, set[str | int]] = defaultdict(set)
+    doubtful: set[Path] = set()
     for path, unexpected in faults:
-        if unexpected:
+        if unexpected and path[:1] != ("transfers",):
             doomed[path].update(unexpected)
+            doubtful.update((*path, nearest(name, _field_names()) or name) for name in unexpected)
         elif path:
             unit = path[: _UNIT_DEPTH.get(str(path[0]), 1)]
             doomed[unit[:-1]].add(unit[-1])
+            doubtful.add(unit)
     for path in sorted(doomed, key=len, reverse=True):
         container, _ = tree.reach(path)
         tree.marks.remove(container, doomed[path])
+    return frozenset(doubtful)
+
+
+@cache
+def _field_names() -> frozenset[str]:
+    """Return the fields whose absence the rules would report."""
+    whole = schema("manifest.v1")
+    parts = (whole, *(whole["$defs"][part] for part in ("defaults", "endpoints", "environment")))
+    return frozenset(name for part in parts for name in part["properties"])

@@ -51,7 +51,7 @@ class Transfers:
         """Add every sound row to the sink, and every problem to the collector."""
         for source in self._find_sources():
             self._sources.append((self.rows, source))
-            stretch = _Stretch(source, self._choices, self._document.doubtful, self._problems)
+            stretch = _Stretch(source, self._choices, self._document, self._problems)
             for position, line, values in source.rows():
                 row = stretch.row(line, values)
                 if row is not None:
@@ -134,11 +134,11 @@ class _Stretch:
     """Makes rows of one source's values; what every row shares is resolved once."""
 
     def __init__(
-        self, source: RowSource, choices: Choices, doubtful: frozenset[str], problems: Collector
+        self, source: RowSource, choices: Choices, document: Document, problems: Collector
     ) -> None:
         self._source = source
         self._choices = choices
-        self._doubtful = doubtful
+        self._document = document
         self._problems = problems
         self._matrices: dict[Any, tuple[MediaMatrix, ...] | None] = {}
         self._callbacks: dict[Any, tuple[str, ...] | None] = {}
@@ -147,18 +147,19 @@ class _Stretch:
     def row(self, line: int, values: Values) -> TransferRow | None:
         """Return the row, or None after adding what is wrong with it."""
         key, interaction_id, destination, media, fallback, callbacks = values
-        faults = self._problems.found
+        source, faults = self._source, self._problems.found
         self._check(check_id(interaction_id or "", "interaction_id"), "interaction_id")
-        if key:
+        if key or (key is not None and not source.blank_is_absent):
             self._check(check_id(key, "key"), "key")
-        if destination:
+        if destination or (destination is not None and not source.blank_is_absent):
             self._check(check_destination(destination), "destination_uri")
         matrices = self._cached(self._matrices, self._find_matrices, media, fallback)
         names = self._cached(self._callbacks, self._find_callbacks, callbacks)
-        uri = destination or self._destination or self._no_destination()
-        if self._problems.found != faults or matrices is None or names is None or uri is None:
+        uri = destination or self._destination
+        if not uri:
+            self._no_destination(destination)
+        if self._problems.found != faults or matrices is None or names is None or not uri:
             return None
-        source = self._source
         return TransferRow(
             key or interaction_id, interaction_id, uri, matrices, names, f"{source.name}:{line}"
         )
@@ -178,13 +179,14 @@ class _Stretch:
         self._problems.add(Problem(finding.code, finding.message, given.where(), finding.help))
         return None
 
-    def _no_destination(self) -> None:
-        if "destination_uri" not in self._source.shared:
+    def _no_destination(self, written: str | None) -> None:
+        told = written is not None and not self._source.blank_is_absent
+        if not told and "destination_uri" not in self._source.shared:
             mend = "add `destination_uri: genesys://queue/ID`"
             self._missing("destination_uri", mend)
 
     def _missing(self, at: str, mend: str) -> None:
-        if at not in self._doubtful:
+        if not self._document.doubts("defaults", at):
             message = f"the transfer has no `{at}`, and `defaults` has none either"
             self._problems.add(Problem("S002", message, self._source.where(at), mend))
 

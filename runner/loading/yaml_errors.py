@@ -9,7 +9,7 @@ from runner.core.problem import Place, Problem, Related
 from runner.loading.tree import Source, pack
 
 _MENDS = (
-    ("\\t", "indent with spaces: YAML does not allow tabs there"),
+    ("a tab", "indent with spaces: YAML does not allow tabs there"),
     (
         "mapping values are not allowed",
         "put quotes around a text that contains `: `, or mend the indentation",
@@ -29,12 +29,16 @@ def syntax_problem(error: yaml.YAMLError, source: Source) -> Problem:
     """Return the problem that `error` stands for, with the mend that most often helps."""
     if not isinstance(error, MarkedYAMLError):
         return Problem("Y005", f"not YAML: {error}", Place(source.name, 1, 1), _mend(str(error)))
-    said = ", ".join(part for part in (error.problem, error.context) if part)
-    mark = error.problem_mark or error.context_mark
-    related = ()
-    if error.context_mark is not None and error.context_mark is not mark:
-        related = (Related(_place(error.context_mark, source), error.context or "begins here"),)
+    said = error.problem or error.context or "the text cannot be read"
+    mark, begin = error.problem_mark or error.context_mark, error.context_mark
+    related: tuple[Related, ...] = ()
+    if begin is not None and "unexpected end of stream" in said:
+        mark = begin  # where the quote was opened says more than where the file ends
+    elif begin is not None and begin is not mark:
+        related = (Related(_place(begin, source), error.context or "begins here"),)
     place = _place(mark, source) if mark is not None else Place(source.name, 1, 1)
+    if source.lines[place.line - 1][place.column - 1 : place.column] == "\t":
+        said = "found a tab where the indentation should be"
     return Problem("Y005", f"not YAML: {said}", place, _mend(said), related=related)
 
 

@@ -1,0 +1,41 @@
+"""Keeps source lines with a secret in plain text from being shown beside a problem."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+
+from runner.core.problem import Problem
+from runner.loading.tree import Source
+
+_KEY = r"(?:\w*secret|client_id|\w*password|api_key|\w*token)[\"']?\s*:"
+_PLAIN = re.compile(rf"{_KEY}\s*(?=[^\s{{#])", re.IGNORECASE)
+_CONTINUED = re.compile(rf"{_KEY}\s*(?:[|>][-+0-9]*)?\s*$", re.IGNORECASE)
+
+
+def hide_secrets(problems: Iterable[Problem], source: Source) -> Iterator[Problem]:
+    """Mark the problems whose source line may show a secret, from where it may begin.
+
+    A secret in plain text is a problem of its own (R007); this concerns what else is wrong on its
+    line, such as the quote that makes the whole manifest unreadable.
+    """
+    for problem in problems:
+        place = problem.place
+        begin = None
+        if place.file == source.name and place.line <= len(source.lines) and not problem.hide:
+            begin = _begin_of_secret(source, place.line)
+        if begin is None:
+            yield problem
+        elif begin < place.column:
+            masked = replace(place, column=begin, end_column=None)
+            yield replace(problem, place=masked, hide=True)
+        else:
+            yield replace(problem, hide=True)
+
+
+def _begin_of_secret(source: Source, line: int) -> int | None:
+    if found := _PLAIN.search(source.lines[line - 1]):
+        return found.end() + 1
+    continued = line > 1 and _CONTINUED.search(source.lines[line - 2])
+    return 1 if continued else None
