@@ -205,6 +205,7 @@ async def test_no_secret_reaches_a_log_or_an_error(caplog: pytest.LogCaptureFixt
             f"{base.replace('http', 'ws')}/api/v2/websocket?key=canary-query",
         )
         gateway = gateway_to(server, endpoints=endpoints)
+        caplog.set_level(logging.DEBUG, "websockets.client")  # would show the handshake's headers
         await gateway.look_up("i-1")
         with pytest.raises(GatewayError) as caught:
             await gateway.open(Listener())

@@ -6,6 +6,7 @@ import asyncio
 from collections import deque
 from typing import Any
 
+import httpx
 import pytest
 
 from runner.core.errors import GatewayError, LookUpFailed
@@ -142,6 +143,48 @@ async def test_retry_after_pauses_every_look_up_and_is_reported():
             (60.0, "the gateway's REST side asked for it (Retry-After)")
         ]
         await gateway.close()
+
+
+class GatedClock(QuickClock):
+    """Sleeps until the test opens the gate."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.gate = asyncio.Event()
+
+    async def sleep(self, seconds: float) -> None:
+        """Wait for the gate."""
+        await self.gate.wait()
+        await super().sleep(seconds)
+
+
+@pytest.mark.parametrize("headers", [{"Retry-After": "60"}, {}])
+async def test_while_a_429_is_waited_out_no_other_look_up_asks(headers: dict[str, str]):
+    asked: list[str] = []
+    was_asked = asyncio.Event()
+
+    def serve(request: httpx.Request) -> httpx.Response:
+        if request.method == "POST":
+            return httpx.Response(200, json={"access_token": "abc", "expires_in": 3600})
+        asked.append(request.url.path)
+        was_asked.set()
+        if len(asked) == 1:
+            return httpx.Response(429, headers=headers)
+        interaction_id = request.url.path.rsplit("/", 1)[1]
+        return httpx.Response(200, json={"id": interaction_id, "state": "active"})
+
+    clock = GatedClock()
+    gateway = gateway_to(WireServer(port=1), clock, transport=httpx.MockTransport(serve))
+    first = asyncio.create_task(gateway.look_up("i-1"))
+    await asyncio.wait_for(was_asked.wait(), 5)
+    second = asyncio.create_task(gateway.look_up("i-2"))
+    for _ in range(100):  # turns of a loop without sockets: plenty to ask, were it allowed
+        await asyncio.sleep(0)
+    assert len(asked) == 1
+    clock.gate.set()
+    assert (await first).found
+    assert (await second).found
+    await gateway.close()
 
 
 async def test_retry_after_as_a_date_is_measured_by_the_servers_clock():
