@@ -72,11 +72,13 @@ class _Frame:
         self.height = 1
 
 
-def build(source: Source, problems: Collector) -> Tree | None:
+def build(
+    source: Source, problems: Collector, parser: Callable[[str], Any] | None = None
+) -> Tree | None:
     """Return the document, or None when its problems leave none to speak of."""
     with _collection_paused():
         try:
-            return _Builder(source, problems).run()
+            return _Builder(source, problems).run((parser or _parser)(source.text).get_event)
         except _Halted:
             return None
         except yaml.YAMLError as error:
@@ -113,8 +115,7 @@ class _Builder:
         self._anchors: dict[str, tuple[Any, int, int]] = {}  # value, nodes, height
         self._expanded = 0
 
-    def run(self) -> Tree | None:
-        get_event: Callable[[], Event] = _parser(self._source.text).get_event
+    def run(self, get_event: Callable[[], Event]) -> Tree | None:
         steps: dict[type[Event], Callable[[Any], None]] = {
             ScalarEvent: self._scalar,
             MappingStartEvent: self._open,

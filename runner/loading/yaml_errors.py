@@ -48,4 +48,7 @@ def _mend(said: str) -> str:
 
 
 def _place(mark: Mark, source: Source) -> Place:
+    last = len(source.lines) - 1
+    if mark.line > last:  # the end of a text without a last line break
+        return source.place(pack(last, len(source.lines[last]), 0))
     return source.place(pack(mark.line, mark.column, 0))

@@ -1,0 +1,67 @@
+"""The schemas themselves: complete, closed, explained, and what the rest of the program builds."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import jsonschema_rs
+import pytest
+
+from runner.core.media import Audio, MediaMatrix, Video
+from runner.core.message import build_text
+from runner.schemas_lookup import schema, schema_names
+
+OURS = ("interaction-transfer.v1", "manifest.v1")
+
+
+def parts(part: Any, path: str = "") -> Iterator[tuple[str, dict[str, Any]]]:
+    if isinstance(part, dict):
+        yield path, part
+        for key, inner in part.items():
+            if key == "properties":  # its keys are names of fields, not keywords
+                for name, field in inner.items():
+                    yield from parts(field, f"{path}/{name}")
+            elif key not in ("examples", "default", "const", "enum"):
+                yield from parts(inner, f"{path}/{key}")
+
+
+def test_every_schema_is_found():
+    assert set(OURS) <= set(schema_names())
+
+
+@pytest.mark.parametrize("name", OURS)
+def test_every_object_is_closed_and_every_property_explained(name: str):
+    for path, part in parts(schema(name)):
+        if "properties" in part and not path.endswith("/if"):
+            assert part["additionalProperties"] is False, path
+            for key, field in part["properties"].items():
+                assert field.get("description"), f"{path}/{key}"
+                assert field.get("examples"), f"{path}/{key}"
+
+
+@pytest.mark.parametrize("name", OURS)
+def test_examples_and_defaults_obey_their_own_schema(name: str):
+    whole = schema(name)
+    for path, part in parts(whole):
+        check = jsonschema_rs.validator_for({**part, "$defs": whole.get("$defs", {})})
+        given = [*part.get("examples", ()), *([part["default"]] if "default" in part else ())]
+        assert all(check.is_valid(value) for value in given), path
+
+
+@pytest.mark.parametrize("video", [None, Video("vp8", 1200, "1280x720", 30)])
+def test_the_frame_that_the_core_builds_is_valid(video: Video | None):
+    frame = json.loads(
+        build_text(
+            message_id="0e0f3a52-5b0c-4f5e-9d3a-2f6f1c1f7a10",
+            interaction_id="call-1",
+            destination_uri="tel:+441234567890",
+            media=MediaMatrix(Audio("opus", 64, 16), video),
+            timestamp="2026-12-01T21:00:00.123456Z",
+        )
+    )
+    check = jsonschema_rs.validator_for(schema("interaction-transfer.v1"))
+    assert check.is_valid(frame)
+    assert not check.is_valid(frame | {"id": "call-1"})
+    assert not check.is_valid(frame | {"extra": 1})
