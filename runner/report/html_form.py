@@ -7,6 +7,7 @@ import hashlib
 import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from functools import cache
 from importlib.resources import files
 from typing import Any
@@ -66,7 +67,10 @@ def _everything(content: Content) -> dict[str, Any]:
         "grouped": sum(group.count for group in summary.groups),
         "other_reasons": OTHER_REASONS,
         "session": _session(content),
-        "closes": source.figures.session_closes[-CLOSES_SHOWN:],
+        "closes": [
+            (_to_the_second(close.at), close)
+            for close in source.figures.session_closes[-CLOSES_SHOWN:]
+        ],
         "closes_told": _closes_told(len(source.figures.session_closes)),
         "about": tuple(_about(content)),
         "rows": packed_rows(content),
@@ -112,12 +116,16 @@ def _figures(content: Content) -> Iterator[Figure]:
         return
     yield "Deliveries", f"{summary.attempts:,}", _extra_deliveries(summary)
     yield "Latency, median", milliseconds(summary.latency.p50), _tail(summary)
-    limit = number(measured.rate_limit_per_s) if measured.rate_limit_per_s else "none"
-    yield "Rate achieved", f"{number(measured.rate_achieved_per_s)}/s", f"limit {limit}"
+    limit = _pace(measured.rate_limit_per_s) if measured.rate_limit_per_s else "none"
+    yield "Rate achieved", _pace(measured.rate_achieved_per_s), f"limit {limit}"
     peak = measured.peak_in_any_second
     yield "Peak in any second", f"{peak:,}", f"{measured.throttled:,} rate-limit answers"
     called = summary.callbacks_delivered
     yield "Callbacks delivered", f"{called:,}", f"{summary.callbacks_failed:,} failed"
+
+
+def _pace(rate_per_s: float | None) -> str:
+    return number(rate_per_s) if rate_per_s is None else f"{number(rate_per_s)}/s"
 
 
 def _percent(count: int, summary: Summary) -> str:
@@ -161,8 +169,15 @@ def _session(content: Content) -> str:
 
 def _closes_told(count: int) -> str:
     if count > CLOSES_SHOWN:
-        return f"The last {CLOSES_SHOWN} of {count:,} ends of the session; report.json has them all"
-    return "Each end of the session, the last one included"
+        return f"The last {CLOSES_SHOWN} of {count:,} ends of the session; times are UTC; report.json has them all"
+    return "Each end of the session, the last one included; times are UTC"
+
+
+def _to_the_second(text: str) -> str:
+    at_s = moment(text)
+    if at_s is None:
+        return text
+    return f"{datetime.fromtimestamp(at_s, UTC):%Y-%m-%d %H:%M:%S}"
 
 
 def _about(content: Content) -> Iterator[tuple[str, str]]:
@@ -171,7 +186,8 @@ def _about(content: Content) -> Iterator[tuple[str, str]]:
     yield "Its SHA-256", run.manifest_sha256
     yield "Environment", f"{run.environment}: driver {run.driver}, gateway {run.gateway}"
     yield "Started", run.started_at
-    yield "Finished", run.finished_at or "not yet"
+    if not content.dry_run:
+        yield "Finished", run.finished_at or "not yet"
     start, end = moment(run.started_at), moment(run.finished_at or "")
     if start is not None and end is not None:
         yield "Took", duration(max(end - start, 0.0))

@@ -12,6 +12,7 @@
   const total = Number(section.dataset.total);
   const started = Date.parse(section.dataset.started);
   const body = section.querySelector("tbody");
+  const heads = section.querySelectorAll("thead th");
   const search = document.getElementById("search");
   const byReason = document.getElementById("by-reason");
   const chosen = new Set();   // outcomes to show; none: all
@@ -28,6 +29,8 @@
     if (className) made.className = className;
     return made;
   }
+  /* Narrow screens show fewer columns; a cell across more than there are would bring them back. */
+  const columns = () => [...heads].filter((th) => getComputedStyle(th).display !== "none").length;
   /* Text from outside: isolated, so that right-to-left text cannot rearrange its surroundings. */
   const foreign = (text, className) => element("bdi", text, className);
   function cell(child, className) {
@@ -122,7 +125,7 @@
   function detail(row, id) {
     const line = element("tr", null, "detail"), inside = element("td");
     line.id = id;
-    inside.colSpan = 8;
+    inside.colSpan = columns();
     inside.append(facts([["Interaction", row[ID], "id"], ["Destination", words[row[TO]], "id"],
       ["Reason", word(row[WHY])], ["Media asked for", word(row[ASKED])],
       ["Media negotiated", word(row[AGREED])], ["Source", sourceOf(row)]]));
@@ -167,7 +170,7 @@
     const name = outcomes[row[OUTCOME]];
     line.append(cell(button), cell(element("span", name.replace("_", " "), `outcome ${name}`)), key,
       cell(foreign(words[row[TO]], "id"), "wide"), cell(foreign(word(row[WHY]) ?? "–")),
-      cell(String(row[TRIES].length), "number wide"), cell(latency(row[LATENCY]), "number"),
+      cell(String(row[TRIES].length), "number wide"), cell(latency(row[LATENCY]), "number wide"),
       cell(foreign(sourceOf(row), "id"), "wide"));
     return line;
   }
@@ -182,7 +185,7 @@
     if (!view.length) {
       const none = cell(rows.length ? "No transfer matches." : "There are no transfers to list.", "quiet");
       const line = element("tr");
-      none.colSpan = 8;
+      none.colSpan = columns();
       line.append(none);
       lines.append(line);
     }
@@ -247,6 +250,7 @@
   }
   document.getElementById("previous").addEventListener("click", () => turn(-1));
   document.getElementById("next").addEventListener("click", () => turn(1));
+  matchMedia("(max-width: 44rem)").addEventListener("change", show);
   addEventListener("beforeprint", () => { size = PRINT_SIZE; page = 0; show(); });
   addEventListener("afterprint", () => { size = PAGE_SIZE; show(); });
 
