@@ -7,6 +7,7 @@ expands aliases without bound (hazards.md); on events each of these is seen in t
 from __future__ import annotations
 
 import gc
+import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from importlib import import_module
@@ -47,6 +48,7 @@ _SCALAR_TAGS: dict[str, tuple[type, ...]] = {
     _TAG + "int": (int,),
     _TAG + "float": (float, int),
 }
+_SURROGATE = re.compile("[\ud800-\udfff]")  # libyaml refuses them itself
 _MERGE = object()
 _NO_KEY = object()
 
@@ -149,6 +151,9 @@ class _Builder:
                 value = _MERGE
         else:
             value = event.value
+        if not event.value.isascii() and _SURROGATE.search(event.value):
+            self._problem("Y004", "half a character, a lone surrogate", mark, "write the whole one")
+            value = ""
         if event.anchor is not None:
             self._anchors[event.anchor] = (value, 1, 0)
         self._put(value, mark, 1, 0)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any, Never
@@ -84,8 +85,12 @@ class JsonRows:
                 continue
             try:
                 row = _DECODER.decode(text)
+                if _HALF_ESCAPE.search(text):
+                    json.dumps(row, ensure_ascii=False).encode()
             except json.JSONDecodeError as error:
                 self._refuse(f"not JSON: {error.msg.lower()}", error.colno)
+            except UnicodeEncodeError:
+                self._refuse("the row holds half a character, a lone surrogate")
             except (ValueError, RecursionError) as error:
                 self._refuse(str(error) if isinstance(error, _Unusable) else "not usable JSON")
             else:
@@ -137,4 +142,5 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return found
 
 
+_HALF_ESCAPE = re.compile(r"\\u[dD][89a-fA-F]")
 _DECODER = json.JSONDecoder(object_pairs_hook=_unique, parse_constant=_no_constant)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 from collections.abc import Mapping
@@ -13,6 +14,7 @@ from runner.core.manifest import Secret
 
 COMMAND_TIMEOUT_S = 60.0
 _MAX_BYTES = 65_536
+_UNDECODED = re.compile("[\ud800-\udfff]")
 
 
 class Unresolvable(Exception):
@@ -94,6 +96,8 @@ def _decoded(raw: bytes, name: str) -> Secret:
 
 def _secret(text: str, name: str) -> Secret:
     text = text.removesuffix("\n").removesuffix("\r")
+    if not text.isascii() and _UNDECODED.search(text):
+        raise Unresolvable(f"{name} is not UTF-8", "store the secret as text")
     if not text:
         raise Unresolvable(f"{name} is empty", "store the secret there")
     return Secret(text)

@@ -16,7 +16,7 @@ import jsonschema_rs
 
 from runner.core.problem import Place
 from runner.loading.collector import Collector
-from runner.loading.explain import code_of, described, explain
+from runner.loading.explain import code_of, described, explain, is_secret
 from runner.loading.names import nearest
 from runner.loading.tree import Tree
 from runner.schemas_lookup import schema
@@ -122,7 +122,7 @@ def _take_out(tree: Tree, faults: Iterable[tuple[Path, tuple[str, ...]]]) -> fro
     doomed: dict[Path, set[str | int]] = defaultdict(set)
     doubtful: set[Path] = set()
     for path, unexpected in faults:
-        if unexpected and path[:1] != ("transfers",):
+        if unexpected and path[:1] != ("transfers",) and not is_secret(path):
             doomed[path].update(unexpected)
             doubtful.update((*path, nearest(name, _field_names()) or name) for name in unexpected)
         elif path:

@@ -95,6 +95,13 @@ def test_the_pure_parser_gives_the_same_events():
     assert (pure.root, pure.marks.flat) == (ours.root, ours.marks.flat)
 
 
+@pytest.mark.parametrize("parser", [None, PureParser])
+def test_half_a_character_is_refused(parser: type[PureParser] | None):
+    problems = Collector()
+    build(Source("m.yaml", 'a: "\\ud800"\n', ""), problems, parser)
+    assert [problem.code for problem in problems.sorted("m.yaml")] in (["Y004"], ["Y005"])
+
+
 def test_a_manifest_over_the_limit_is_refused_unread(tmp_path: Path):
     path = tmp_path / "m.yaml"
     with path.open("wb") as file:

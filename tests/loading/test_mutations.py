@@ -77,3 +77,31 @@ def test_a_mutated_csv_file_never_raises(tmp_path: Path, changes: list[tuple[int
     )
     loaded, _ = load_rows(path)
     assert loaded.manifest is not None or loaded.problems
+
+
+VALUES = ["5", "x", "[a]", "{a: b}", "", "null", "true", '"\\\\0"', "[]", "{}", "1.5", "http://a@b"]
+lines = st.integers(0, WHOLE.count("\n") - 1)
+
+
+@settings(
+    max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(
+    st.lists(st.tuples(lines, st.sampled_from(VALUES)), min_size=1, max_size=3),
+    st.sampled_from(["demo", "production"]),
+)
+def test_a_value_of_another_kind_never_raises(
+    tmp_path: Path, changes: list[tuple[int, str]], environment: str
+):
+    written = WHOLE.split("\n")
+    for line, value in changes:
+        written[line] = f"{written[line].partition(':')[0]}: {value}"
+    path = tmp_path / "m.yaml"
+    path.write_text("\n".join(written), encoding="utf-8")
+    loaded, _ = load_rows(path, environment)
+    assert loaded.manifest is not None or loaded.problems
+
+
+def test_no_expected_line_shows_a_secret_in_plain_text():
+    for path in Path("tests/manifests/invalid").glob("*.expected"):
+        assert "hunter" not in path.read_text(encoding="utf-8")
