@@ -1,0 +1,109 @@
+"""What the gateway does with a delivery, said in advance by a test."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+POSITIVE = frozenset({"codec_negotiated", "transfer_initiated"})
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """How one delivery is met: perhaps an effect, perhaps a reply, perhaps the session's end.
+
+    `effect` None: carried out if and only if the reply is positive.
+    """
+
+    status: str | None = "codec_negotiated"
+    code: int | None = None
+    reason: str | None = None
+    retry_after: Any = None
+    media_matrix: Mapping[str, Any] | None = None
+    effect: bool | None = None
+    mute: bool = False
+    delay_s: float = 0.0
+    copies: int = 1
+    raw: str | None = None  # a text sent instead of the reply
+    cut: bool = False  # the connection is dropped without a closing handshake
+    close_code: int | None = None
+    close_reason: str = ""
+    until: str | None = None  # a reply that waits for `Gateway.release(until)`
+
+    @property
+    def carries_out(self) -> bool:
+        """Tell whether the interaction is moved."""
+        return self.status in POSITIVE if self.effect is None else self.effect
+
+    @property
+    def answers(self) -> bool:
+        """Tell whether a reply goes out."""
+        return not (self.mute or self.cut or self.close_code is not None)
+
+    def reply(self, message_id: str) -> dict[str, Any]:
+        """Return the reply's fields, only those that the step speaks of."""
+        said = {
+            "status": self.status,
+            "code": self.code,
+            "reason": self.reason,
+            "retry_after": self.retry_after,
+            "media_matrix": self.media_matrix,
+        }
+        return {"id": message_id} | {name: v for name, v in said.items() if v is not None}
+
+
+GOOD = Step()
+MUTE = Step(mute=True, effect=False)
+MUTE_BUT_MOVED = Step(mute=True, effect=True)
+CUT = Step(cut=True, effect=False)
+CUT_BUT_MOVED = Step(cut=True, effect=True)
+LIMITED = Step("rate_limited", retry_after=0.05)
+
+
+@dataclass(slots=True)
+class Interaction:
+    """An interaction as the REST side tells it."""
+
+    id: str
+    state: str = "active"
+    destination_uri: str | None = "genesys://queue/where-it-was"
+    last_transfer_id: str | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the look-up's body."""
+        told = {"id": self.id, "state": self.state}
+        if self.destination_uri is not None:
+            told["destination_uri"] = self.destination_uri
+        if self.last_transfer_id is not None:
+            told["last_transfer_id"] = self.last_transfer_id
+        return told
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """A frame as it arrived."""
+
+    at: float  # monotonic seconds
+    wall: float  # seconds since the epoch
+    session: int  # counts from 1
+    text: str
+    message: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def id(self) -> str:
+        return str(self.message["id"])
+
+    @property
+    def interaction_id(self) -> str:
+        return str(self.message["interaction_id"])
+
+
+@dataclass(frozen=True, slots=True)
+class Effect:
+    """An interaction that really moved."""
+
+    at: float
+    message_id: str
+    interaction_id: str
+    destination_uri: str
