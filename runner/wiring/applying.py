@@ -6,20 +6,21 @@ import asyncio
 import random
 import time
 import uuid
-from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from runner.callbacks import Courier
 from runner.core.errors import StorageError
 from runner.core.manifest import Driver, Manifest
-from runner.core.outcome import ExitCode, exit_code
+from runner.core.outcome import ExitCode, Outcome, exit_code
 from runner.core.record import Figures, PlanFigures, ReportSource
 from runner.core.summary import Summary, summarize
 from runner.core.urls import origin
 from runner.engine.batch import Assignment, Batch, Ending
 from runner.engine.halt import Halt
 from runner.engine.notices import Notices
+from runner.engine.workshop import Chance, Rules
 from runner.journal.lock import JournalLock
 from runner.journal.reading import Reader
 from runner.journal.staging import Staging
@@ -29,6 +30,7 @@ from runner.ports import Observer
 from runner.report import write_report
 from runner.wiring import records
 from runner.wiring.clock import SystemClock
+from runner.wiring.format import FormatVerifier
 from runner.wiring.gateway import opened_gateway
 from runner.wiring.outbox import JournalOutbox
 from runner.wiring.planning import new_run_id, plan_figures
@@ -37,6 +39,10 @@ from runner.wiring.signals import Signals
 
 CALLBACK_GRACE_S = 30.0
 """How long callbacks that are still owed are tried for, once the transfers are done."""
+
+
+MOST_NAMED = 5
+"""Doubts outside the manifest that the explanation names."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,7 +132,7 @@ class _Run:
     def _send(self, plan: PlanFigures, reader: Reader) -> Ending:
         if plan.send and not self._attendance.confirm(self._manifest, plan):
             return Ending(ExitCode.INTERRUPTED, "declined at the prompt", None, Figures())
-        if not plan.send and not reader.outbox(0, 1):
+        if not plan.send and not reader.outbox(0, 1) and not self._doubts(reader):
             return Ending(None, None, None, Figures())
         return asyncio.run(self._carry(plan, reader))
 
@@ -137,7 +143,7 @@ class _Run:
         halt = Halt()
         try:
             with self._attendance.signals.stopping(halt):
-                ending = await self._batch(plan, writer, courier, halt)
+                ending = await self._batch(plan, writer, reader, courier, halt)
                 await courier.finish(0.0 if ending.halted else CALLBACK_GRACE_S)
                 await courier_run
         except StorageError as error:
@@ -148,12 +154,17 @@ class _Run:
         return ending
 
     async def _batch(
-        self, plan: PlanFigures, writer: JournalWriter, courier: Courier, halt: Halt
+        self,
+        plan: PlanFigures,
+        writer: JournalWriter,
+        reader: Reader,
+        courier: Courier,
+        halt: Halt,
     ) -> Ending:
         courier.poke()
-        if not plan.send:
+        if not plan.send and not self._doubts(reader):
             return Ending(None, None, None, Figures())
-        manifest = self._manifest
+        manifest, gateway_said = self._manifest, self._manifest.gateway
         notices = Notices(
             manifest.callbacks,
             run=self._record.id,
@@ -161,7 +172,17 @@ class _Run:
             new_id=lambda: f"msg_{uuid.uuid4().hex}",
         )
         assignment = Assignment(
-            plan.send, self._request.limits(manifest.environment), manifest.policy, notices
+            total=plan.send,
+            limits=self._request.limits(manifest.environment),
+            rules=Rules(
+                manifest.policy,
+                gateway_said.promise,
+                gateway_said.carried_out,
+                gateway_said.not_carried_out,
+            ),
+            notices=notices,
+            find_fault=FormatVerifier().find_fault,
+            total_kbps=gateway_said.total_bandwidth_kbps,
         )
         async with opened_gateway(manifest, self._clock, random.random) as gateway:
             batch = Batch(
@@ -170,12 +191,14 @@ class _Run:
                 journal=writer,
                 clock=self._clock,
                 observer=self._observer,
-                jitter=random.random,
-                new_id=lambda: str(uuid.uuid4()),
+                chance=Chance(random.random, lambda: str(uuid.uuid4())),
                 after_commit=courier.poke,
                 halt=halt,
             )
             return await batch.run()
+
+    def _doubts(self, reader: Reader) -> bool:
+        return bool(reader.doubts(self._store.run_no))
 
     def _courier(self, writer: JournalWriter, reader: Reader) -> Courier:
         return Courier(
@@ -192,14 +215,27 @@ class _Run:
         run_no = self._store.run_no
         source = reader.report_source(run_no)
         summary = summarize(source.transfers(), ending.figures)
-        code = exit_code(summary.counts, ending.halted)
+        elsewhere = reader.doubts_elsewhere(run_no)
+        doubts = summary.counts[Outcome.IN_DOUBT] + len(elsewhere)
+        code = exit_code(dict(summary.counts) | {Outcome.IN_DOUBT: doubts}, ending.halted)
+        explanation = "; ".join(filter(None, [ending.explanation, _elsewhere_in_words(elsewhere)]))
         at = self._clock.wall()
-        record = records.ended(self._record, code, ending.explanation, at=at)
-        if ending.halted is not ExitCode.STORAGE:
+        record = records.ended(self._record, code, explanation or None, at=at)
+        if ending.halted is ExitCode.STORAGE:  # the journal takes no more: the report alone tells
+            source = replace(source, run=record, figures=ending.figures)
+        else:
             self._store.finish_run(asdict(record), asdict(ending.figures), at)
             source = reader.report_source(run_no)
         report = write_report(source, self._request.report_dir)
         return Applied(code, source, summary, report, ending.error)
+
+
+def _elsewhere_in_words(doubts: Sequence[tuple[str, str, str]]) -> str | None:
+    if not doubts:
+        return None
+    named = ", ".join(f"key {key} of run {run}" for run, key, _ in doubts[:MOST_NAMED])
+    more = f" and {len(doubts) - MOST_NAMED} more" if len(doubts) > MOST_NAMED else ""
+    return f"{len(doubts)} in doubt that this manifest does not list: {named}{more}"
 
 
 def _origin(manifest: Manifest) -> str:
