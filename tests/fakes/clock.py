@@ -1,0 +1,24 @@
+"""Time as an event loop tells it: virtual on a virtual loop."""
+
+from __future__ import annotations
+
+import asyncio
+
+WALL_S = 1_800_000_000.0
+"""Seconds since the epoch when the loop's clock stands at zero."""
+
+
+class LoopClock:
+    """Implements `ports.Clock` over the running loop's time."""
+
+    def now(self) -> float:
+        """Return the loop's seconds."""
+        return asyncio.get_running_loop().time()
+
+    def wall(self) -> float:
+        """Return seconds since the epoch, in step with `now`."""
+        return WALL_S + self.now()
+
+    async def sleep(self, seconds: float) -> None:
+        """Suspend for that long by the loop's clock."""
+        await asyncio.sleep(seconds)

@@ -1,0 +1,193 @@
+"""A gateway of values: what it answers to each frame is a script, what it did is a log."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from runner.core.message import Reply
+from runner.core.sight import Interaction
+from runner.core.transfer import Event, classify
+from runner.ports import GatewayListener, SessionLost, SessionOpened
+
+
+@dataclass(frozen=True)
+class Frame:
+    """A frame that arrived: when, on which session, what, and the how-manieth for its interaction."""
+
+    at: float
+    generation: int
+    body: dict[str, Any]
+    nth: int
+    text: str
+
+    @property
+    def message_id(self) -> str:
+        """The frame's id."""
+        return str(self.body["id"])
+
+    @property
+    def interaction_id(self) -> str:
+        """Which interaction it would move."""
+        return str(self.body["interaction_id"])
+
+
+@dataclass(frozen=True)
+class Answer:
+    """One reply to come, `after_s` seconds after the frame; no status and no code: silence.
+
+    `effect` tells whether the interaction is moved; None: as the status says.
+    """
+
+    status: str | None = None
+    after_s: float = 0.02
+    code: int | None = None
+    reason: str | None = None
+    retry_after_s: float | None = None
+    media: dict[str, Any] | None = None
+    effect: bool | None = None
+
+    @property
+    def moves(self) -> bool:
+        """Whether the interaction is moved."""
+        said = classify(self.status, self.code) is Event.ACCEPTED
+        return said if self.effect is None else self.effect
+
+    def reply_to(self, message_id: str) -> Reply:
+        """Return the reply as the gateway's port tells it."""
+        return Reply(
+            message_id, self.status, self.code, self.reason, self.retry_after_s, self.media
+        )
+
+
+Script = Callable[[Frame], Sequence[Answer]]
+
+CARRIED_OUT = Answer("transfer_initiated")
+SILENCE = Answer()
+
+
+def in_turn(*answers: Answer | str) -> Script:
+    """Answer an interaction's n-th delivery with the n-th answer, the last one for good."""
+    scripted = [a if isinstance(a, Answer) else Answer(a) for a in answers]
+    return lambda frame: [scripted[min(frame.nth, len(scripted)) - 1]]
+
+
+@dataclass
+class FakeGateway:
+    """Implements `ports.Gateway`. `log` may be shared with a journal, to see what came first."""
+
+    script: Script = field(default_factory=lambda: in_turn(CARRIED_OUT))
+    sights: dict[str, Interaction | Exception] = field(default_factory=dict)
+    opening: Exception | None = None
+    opens_after_s: float = 0.01
+    look_up_s: float = 0.005
+    log: list[tuple[str, Any]] = field(default_factory=list)
+    generation: int | None = None
+    token_renewals: int = 0
+    stalled: bool = False  # the transport's buffer does not drain
+    breaks: Exception | None = None  # what a write raises, the frame having arrived
+    closed: int = 0
+    look_ups: list[tuple[float, str]] = field(default_factory=list)
+    moves: list[Frame] = field(default_factory=list)  # the ledger of effects
+    most_open: int = 0  # deliveries unanswered at once, at the most
+    _sessions: int = 0
+    _open: int = 0
+    _listener: GatewayListener | None = None
+    _seen: Counter[str] = field(default_factory=Counter)
+
+    @property
+    def frames(self) -> list[Frame]:
+        """Every frame that arrived, in order."""
+        return [what for kind, what in self.log if kind == "frame"]
+
+    @property
+    def listener(self) -> GatewayListener:
+        """Who listens since `open`."""
+        assert self._listener is not None
+        return self._listener
+
+    def writable(self) -> bool:
+        """Tell whether a frame would be taken."""
+        return self.generation is not None and not self.stalled
+
+    async def open(self, listener: GatewayListener) -> None:
+        """Open a session, or fail as told."""
+        await asyncio.sleep(self.opens_after_s)
+        if self.opening is not None:
+            raise self.opening
+        self._listener = listener
+        self._begin()
+
+    async def submit(self, text: str) -> None:
+        """Take a frame, and answer as the script says."""
+        assert self.generation is not None, "a frame was written without a session"
+        body = json.loads(text)
+        self._seen[body["interaction_id"]] += 1
+        now = asyncio.get_running_loop().time()
+        frame = Frame(now, self.generation, body, self._seen[body["interaction_id"]], text)
+        self.log.append(("frame", frame))
+        self._open += 1
+        self.most_open = max(self.most_open, self._open)
+        answers = self.script(frame)
+        if any(answer.moves for answer in answers):
+            self.moves.append(frame)
+        for answer in answers:
+            if answer.status is not None or answer.code is not None:
+                self.answer(frame, answer)
+        if self.breaks is not None:
+            raise self.breaks
+
+    def answer(self, frame: Frame, answer: Answer) -> None:
+        """Let a reply come."""
+        asyncio.get_running_loop().call_later(answer.after_s, self._reply, frame, answer)
+
+    async def look_up(self, interaction_id: str) -> Interaction:
+        """Tell what the ledger or `sights` says."""
+        await asyncio.sleep(self.look_up_s)
+        self.look_ups.append((asyncio.get_running_loop().time(), interaction_id))
+        if (sight := self.sights.get(interaction_id)) is not None:
+            if isinstance(sight, Exception):
+                raise sight
+            return sight
+        moved = [f for f in self.moves if f.interaction_id == interaction_id]
+        if not moved:
+            return Interaction(interaction_id, True, "active", "genesys://queue/before")
+        last = moved[-1]
+        return Interaction(
+            interaction_id, True, "active", last.body["destination_uri"], last.message_id
+        )
+
+    async def close(self) -> None:
+        """End the session; nothing more is told but its end."""
+        self.closed += 1
+        if self.generation is not None:
+            self._end(1000, "session terminated", ours=True)
+        await asyncio.sleep(0)
+
+    def lose(self, code: int | None = 1006, reason: str = "", *, back_after_s: float = 0.5) -> None:
+        """Lose the session, and have another a while later."""
+        self._end(code, reason, ours=False)
+        asyncio.get_running_loop().call_later(back_after_s, self._begin)
+
+    def _begin(self) -> None:
+        if self.closed or self.generation is not None:
+            return
+        self._sessions += 1
+        self.generation = self._sessions
+        self.listener.session_opened(SessionOpened(self._sessions, "TLSv1.3"))
+
+    def _end(self, code: int | None, reason: str, *, ours: bool) -> None:
+        if self.generation is None:
+            return
+        lost, self.generation, self._open = self.generation, None, 0
+        self.listener.session_lost(SessionLost(lost, code, reason, ours))
+
+    def _reply(self, frame: Frame, answer: Answer) -> None:
+        if self.generation is None:
+            return
+        self._open = max(0, self._open - 1)
+        self.listener.replied(answer.reply_to(frame.message_id))

@@ -1,0 +1,120 @@
+"""A journal in memory that is as strict as the real one: compare-and-set, one holder, an order."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from runner.core.errors import StorageError
+from runner.core.plan import PlannedRow
+from runner.core.transfer import HELD, State, step
+from runner.ports import Entry, Note, Standing
+
+
+@dataclass
+class FakeJournal:
+    """Implements `ports.Journal`. `log` may be shared with a gateway, to see what came first.
+
+    `fails` makes the commit that would hold such an entry fail, and all that follow.
+    """
+
+    rows: Sequence[PlannedRow] = ()
+    commit_s: float = 0.001
+    fails: Callable[[Entry | Note], bool] = lambda entry: False
+    log: list[tuple[str, Any]] = field(default_factory=list)
+    past: dict[str, Standing] = field(default_factory=dict)  # earlier runs, by message id
+    broken: bool = False
+    _standing: dict[int, Entry] = field(default_factory=dict)
+    _deliveries: dict[str, tuple[int, int]] = field(default_factory=dict)
+    _last_id: int = 0
+
+    def __post_init__(self) -> None:
+        self._last_id = max((s.transfer_id for s in self.past.values()), default=0)
+
+    @property
+    def entries(self) -> list[Entry]:
+        """Every durable entry, in order."""
+        return [what for kind, what in self.log if kind == "entry"]
+
+    @property
+    def notes(self) -> list[Note]:
+        """Every durable note, in order."""
+        return [what for kind, what in self.log if kind == "note"]
+
+    def events(self, key: str) -> list[str]:
+        """What happened to a transfer, as the audit log names it."""
+        return [entry.event.value for entry in self.entries if entry.row.key == key]
+
+    def state(self, key: str) -> State:
+        """Where a transfer stands; a row that nobody took up is ready."""
+        states = [entry.state for entry in self.entries if entry.row.key == key]
+        return states[-1] if states else State.READY
+
+    def record(self, *entries: Entry | Note) -> Awaitable[None]:
+        """Make entries durable after `commit_s`, in the order of the calls."""
+        loop = asyncio.get_running_loop()
+        done: asyncio.Future[None] = loop.create_future()
+        loop.call_later(self.commit_s, self._commit, entries, done)
+        return done
+
+    def new_transfer_id(self) -> int:
+        """Return the next id."""
+        self._last_id += 1
+        return self._last_id
+
+    async def pending(self, after: int, limit: int) -> Sequence[PlannedRow]:
+        """Return the rows behind `after`."""
+        await asyncio.sleep(0)
+        return [row for row in self.rows if row.n > after][:limit]
+
+    async def message_ids(self, lineage: int) -> frozenset[str]:
+        """Return the ids of a lineage's deliveries in earlier runs."""
+        await asyncio.sleep(0)
+        return frozenset(i for i, standing in self.past.items() if standing.lineage == lineage)
+
+    async def find(self, message_id: str) -> Standing | None:
+        """Return the transfer that a delivery belongs to."""
+        await asyncio.sleep(0.002)
+        if message_id in self._deliveries:
+            transfer_id, n = self._deliveries[message_id]
+            last = self._standing[transfer_id]
+            return Standing(last.row, transfer_id, last.lineage, last.version + 1, last.state, n)
+        return self.past.get(message_id)
+
+    def _commit(self, entries: Sequence[Entry | Note], done: asyncio.Future[None]) -> None:
+        self.broken = self.broken or any(self.fails(entry) for entry in entries)
+        if self.broken:
+            done.set_exception(StorageError("the journal could not be written (disk full)"))
+            return
+        for entry in entries:
+            self._keep(entry)
+        done.set_result(None)
+
+    def _keep(self, entry: Entry | Note) -> None:
+        if isinstance(entry, Note):
+            self.log.append(("note", entry))
+            return
+        version, state = self._stands(entry)
+        assert (version, step(state, entry.event)) == (entry.version, entry.state), entry
+        self._standing[entry.transfer_id] = entry
+        if entry.intent is not None:
+            assert entry.intent.message_id not in self._deliveries, "an id was used twice"
+            self._deliveries[entry.intent.message_id] = entry.transfer_id, entry.intent.n
+        holders = [
+            e.transfer_id
+            for e in self._standing.values()
+            if e.state in HELD and e.row.interaction_id == entry.row.interaction_id
+        ]
+        assert len(holders) <= 1, f"{entry.row.interaction_id} is held by {holders}"
+        self.log.append(("entry", entry))
+
+    def _stands(self, entry: Entry) -> tuple[int, State]:
+        """Return version and state of an entry's transfer before it."""
+        if (last := self._standing.get(entry.transfer_id)) is not None:
+            return last.version + 1, last.state
+        for standing in self.past.values():
+            if standing.transfer_id == entry.transfer_id:
+                return standing.version, standing.state
+        return 0, State.READY

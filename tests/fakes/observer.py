@@ -1,0 +1,29 @@
+"""An observer that remembers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from runner.ports import Progress
+
+
+@dataclass
+class RememberingObserver:
+    """Implements `ports.Observer`; keeps everything it is told, in order."""
+
+    notices: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
+    warnings: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
+    progress: list[Progress] = field(default_factory=list)
+
+    def noticed(self, event: str, **fields: Any) -> None:
+        """Keep a notice."""
+        self.notices.append((event, fields))
+
+    def warned(self, event: str, **fields: Any) -> None:
+        """Keep a warning."""
+        self.warnings.append((event, fields))
+
+    def progressed(self, progress: Progress) -> None:
+        """Keep a figure."""
+        self.progress.append(progress)
