@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import math
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from runner.core.chain import canonical
 from runner.core.media import MediaMatrix
 
 NOTE_LIMIT = 500
@@ -83,17 +85,17 @@ def read_reply(frame: str | bytes) -> Reply | Stray:
     if not isinstance(message_id, str):
         return Stray("no id", harmless(frame))
     status = harmless(status, SERVER_TEXT_LIMIT) if isinstance(status, str) else None
-    code = code if isinstance(code, int) and not isinstance(code, bool) else None
+    code = _whole(code)
     if status is None and code is None:
         return Stray("neither status nor code", harmless(frame))
-    reason, media = body.get("reason"), body.get("media_matrix")
+    reason = body.get("reason")
     return Reply(
-        message_id,
+        harmless(message_id),  # ours are harmless as they are
         status,
         code,
         harmless(reason, SERVER_TEXT_LIMIT) if isinstance(reason, str) else None,
         _retry_after(body.get("retry_after")),
-        media if isinstance(media, dict) else None,
+        _storable(body.get("media_matrix")),
     )
 
 
@@ -110,7 +112,28 @@ def _escaped(character: str) -> str:
     return f"\\x{point:02x}" if point < 0x100 else f"\\u{point:04x}"  # noqa: PLR2004
 
 
+def _whole(code: object) -> int | None:
+    """Return a code, written as 429 or as 429.0: JSON knows one kind of number."""
+    if isinstance(code, float) and code.is_integer():
+        return int(code)
+    return code if isinstance(code, int) and not isinstance(code, bool) else None
+
+
+def _storable(media: object) -> Mapping[str, Any] | None:
+    """Return media that the journal can hold; a number that is none must not cost the reply."""
+    if not isinstance(media, dict):
+        return None
+    try:
+        canonical(media)
+    except (ValueError, RecursionError):
+        return None
+    return media
+
+
 def _retry_after(seconds: object) -> float | None:
     if isinstance(seconds, bool) or not isinstance(seconds, int | float):
         return None
-    return float(seconds) if math.isfinite(seconds) and seconds >= 0 else None
+    if isinstance(seconds, float) and not math.isfinite(seconds):
+        return None
+    # A whole number may have more digits than a float can hold.
+    return float(min(seconds, sys.float_info.max)) if seconds >= 0 else None
