@@ -102,7 +102,7 @@ def test_unchanged_if_and_only_if_there_already_or_ended(past: list[Claim], plac
     carried = [c for c in past if c.state is State.TRANSFERRED]
     if verdict.action is Action.UNCHANGED and carried and verdict.claim == carried[-1].transfer_id:
         assert carried[-1].destination_uri == place
-    if carried and carried[-1].destination_uri == place and not verdict.action is Action.IN_DOUBT:
+    if carried and carried[-1].destination_uri == place and verdict.action is not Action.IN_DOUBT:
         assert verdict.action is Action.UNCHANGED
     if verdict.action is Action.CHANGED:
         assert carried

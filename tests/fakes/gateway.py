@@ -66,6 +66,9 @@ class Answer:
 
 Script = Callable[[Frame], Sequence[Answer]]
 
+BEFORE = "genesys://queue/before"
+"""Where interactions are until they are moved."""
+
 CARRIED_OUT = Answer("transfer_initiated")
 SILENCE = Answer()
 
@@ -155,10 +158,14 @@ class FakeGateway:
             return sight
         moved = [f for f in self.moves if f.interaction_id == interaction_id]
         if not moved:
-            return Interaction(interaction_id, True, "active", "genesys://queue/before")
+            return Interaction(interaction_id, found=True, state="active", destination_uri=BEFORE)
         last = moved[-1]
         return Interaction(
-            interaction_id, True, "active", last.body["destination_uri"], last.message_id
+            interaction_id,
+            found=True,
+            state="active",
+            destination_uri=last.body["destination_uri"],
+            last_transfer_id=last.message_id,
         )
 
     async def close(self) -> None:

@@ -22,7 +22,7 @@ class FakeJournal:
 
     rows: Sequence[PlannedRow] = ()
     commit_s: float = 0.001
-    fails: Callable[[Entry | Note], bool] = lambda entry: False
+    fails: Callable[[Entry | Note], bool] = lambda _entry: False
     log: list[tuple[str, Any]] = field(default_factory=list)
     past: dict[str, Standing] = field(default_factory=dict)  # earlier runs, by message id
     broken: bool = False
@@ -44,11 +44,11 @@ class FakeJournal:
         return [what for kind, what in self.log if kind == "note"]
 
     def events(self, key: str) -> list[str]:
-        """What happened to a transfer, as the audit log names it."""
+        """Return what happened to a transfer, as the audit log names it."""
         return [entry.event.value for entry in self.entries if entry.row.key == key]
 
     def state(self, key: str) -> State:
-        """Where a transfer stands; a row that nobody took up is ready."""
+        """Return where a transfer stands; a row that nobody took up is ready."""
         states = [entry.state for entry in self.entries if entry.row.key == key]
         return states[-1] if states else State.READY
 
