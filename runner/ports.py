@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+from runner.core.evidence import Baseline, HandOver
 from runner.core.message import Reply, Stray
 from runner.core.plan import PlannedRow
 from runner.core.sight import Interaction
@@ -102,6 +103,13 @@ class Clock(Protocol):
     def wall(self) -> float:
         """Return seconds since the epoch."""
 
+    def uptime(self) -> float:
+        """Return seconds that run through suspend, comparable under one `boot`."""
+
+    @property
+    def boot(self) -> str | None:
+        """What tells this boot of the machine from every other; None: not known."""
+
     async def sleep(self, seconds: float) -> None:
         """Suspend for at least `seconds`."""
 
@@ -140,7 +148,8 @@ class Intent:
     message_id: str
     media_index: int
     text: str
-    baseline: Mapping[str, Any] | None = None  # what a look-up saw before (recovery.md)
+    hand_over: HandOver  # of the id's first delivery
+    baseline: Baseline | None = None  # what a look-up saw shortly before
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,7 +173,7 @@ class Entry:
     version: int  # before the event; 0: the transfer's first
     state: State  # after the event
     at: float  # seconds since the epoch
-    intent: Intent | None = None  # with INTENT
+    intent: Intent | None = None  # with INTENT and REPEATED
     n: int | None = None  # the delivery that the event is about, if any
     message_id: str | None = None
     sent_at: float | None = None
@@ -177,11 +186,13 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class Note:
-    """Something of the run worth keeping that changes no transfer."""
+    """Something of the run worth keeping that changes no transfer's state."""
 
     event: str
     at: float
     fields: Mapping[str, Any] = field(default_factory=dict)
+    transfer_id: int | None = None  # whom the notifications are about
+    notifications: Sequence[Notification] = field(default=())
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,6 +205,17 @@ class Standing:
     version: int
     state: State
     n: int  # the delivery's number
+
+
+@dataclass(frozen=True, slots=True)
+class Doubt:
+    """A transfer in doubt, of whatever run, with the last delivery that may have left."""
+
+    standing: Standing  # `row` is this run's where the manifest lists it
+    listed: bool  # this run may send it again: listed, selected, the destination unchanged
+    message_ids: frozenset[str]  # of every delivery of its lineage
+    intent: Intent
+    notified: bool  # callbacks have been told that it is in doubt
 
 
 class Journal(Protocol):
@@ -216,3 +238,6 @@ class Journal(Protocol):
 
     async def find(self, message_id: str) -> Standing | None:
         """Return the transfer that a delivery belongs to, of whatever run."""
+
+    async def doubts(self) -> Sequence[Doubt]:
+        """Return every transfer in doubt that the journal knew when the run began."""

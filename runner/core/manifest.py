@@ -10,6 +10,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from runner.core.breaker import BreakerPolicy
+from runner.core.evidence import Promise
 from runner.core.media import MediaMatrix
 
 
@@ -99,6 +101,10 @@ class GatewayConstraints:
     supported_codecs: tuple[str, ...]
     max_fps: float
     max_resolution: str | None = None
+    total_bandwidth_kbps: float | None = None  # of all transfers in flight together
+    promise: Promise = None  # of its deliveries (`delivery`)
+    carried_out: frozenset[str] = frozenset()  # further statuses of its replies
+    not_carried_out: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,6 +136,7 @@ class Policy:
     preflight: bool = True
     negotiation_timeout_s: float = 10.0
     retry: RetryPolicy = field(default_factory=RetryPolicy)
+    circuit_breaker: BreakerPolicy = field(default_factory=BreakerPolicy)
 
 
 @dataclass(frozen=True, slots=True)

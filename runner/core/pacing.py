@@ -19,7 +19,7 @@ LONGEST_OBEYED_S = 180.0
 SMALLEST_SHARE = 1 / 64
 """The share of the limit below which rate-limit answers cut no further."""
 
-CLIMB_SHARE = 1 / 16
+CLIMB_SHARE = 1 / 8
 """The share of the limit that the pace regains in each quiet second."""
 
 

@@ -20,6 +20,9 @@ class Action(StrEnum):
     NOT_SELECTED = "not_selected"
 
 
+NOT_SELECTED = "not selected"
+"""The reason of what `--only` or `--limit` leaves out."""
+
 SENDS = frozenset({Action.SEND, Action.CHANGED})
 """The actions that lead to a delivery."""
 

@@ -3,26 +3,30 @@
 from __future__ import annotations
 
 import asyncio
-from collections import deque
 from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from runner.core.errors import GatewayError, StorageError
-from runner.core.manifest import Limits, Policy
+from runner.core.manifest import Limits
+from runner.core.media import MediaMatrix
 from runner.core.message import Reply, Stray
 from runner.core.outcome import ExitCode
 from runner.core.pacing import LONGEST_OBEYED_S
-from runner.core.plan import PlannedRow
 from runner.core.record import Figures, SessionClose
 from runner.core.timestamps import timestamp
-from runner.core.transfer import Event, classify
-from runner.engine.carrier import Carrier, Workshop
+from runner.core.transfer import Event, State, classify
+from runner.engine.carrier import Carrier
 from runner.engine.desk import Desk
+from runner.engine.doubts import Doubts
+from runner.engine.feed import Feed
 from runner.engine.gate import Gate
 from runner.engine.halt import Halt
+from runner.engine.live import Live
 from runner.engine.meter import Meter
 from runner.engine.notices import Notices
+from runner.engine.recorder import Recorder
+from runner.engine.workshop import Chance, Rules, Workshop
 from runner.ports import (
     Clock,
     Gateway,
@@ -34,8 +38,7 @@ from runner.ports import (
     SessionOpened,
 )
 
-PAGE = 500
-"""Rows read from the plan at a time."""
+T = TypeVar("T")
 
 BEAT_S = 0.5
 """How often progress is told and the pace may climb."""
@@ -50,8 +53,10 @@ class Assignment:
 
     total: int  # transfers of the plan that are to be sent
     limits: Limits
-    policy: Policy
+    rules: Rules
     notices: Notices
+    find_fault: Callable[[str, MediaMatrix], str | None]
+    total_kbps: float | None = None  # of all transfers in flight together
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,8 +80,7 @@ class Batch:
         journal: Journal,
         clock: Clock,
         observer: Observer,
-        jitter: Callable[[], float],
-        new_id: Callable[[], str],
+        chance: Chance,
         after_commit: Callable[[], None],
         halt: Halt,
     ) -> None:
@@ -88,24 +92,34 @@ class Batch:
         self._observer = observer
         self._after_commit = after_commit
         self._meter = Meter(clock.now())
-        self._gate = Gate(gateway, assignment.limits, clock, self._meter, self.halt)
-        self._desk = Desk(clock, assignment.policy.negotiation_timeout_s, self._unclaimed)
-        self._carrier = Carrier(
-            Workshop(
-                gateway=gateway,
-                journal=journal,
-                clock=clock,
-                gate=self._gate,
-                desk=self._desk,
-                meter=self._meter,
-                halt=self.halt,
-                notices=assignment.notices,
-                policy=assignment.policy,
-                jitter=jitter,
-                new_id=new_id,
-            )
+        rules = assignment.rules
+        self._gate = Gate(
+            gateway,
+            assignment.limits,
+            clock,
+            self._meter,
+            halt,
+            breaker=rules.policy.circuit_breaker,
+            total_kbps=assignment.total_kbps,
         )
-        self._feed = _Feed(journal)
+        self._desk = Desk(clock, rules.policy.negotiation_timeout_s, self._unclaimed)
+        shop = Workshop(
+            gateway=gateway,
+            journal=journal,
+            clock=clock,
+            gate=self._gate,
+            desk=self._desk,
+            meter=self._meter,
+            halt=halt,
+            recorder=Recorder(journal, clock, self._meter, assignment.notices),
+            rules=rules,
+            chance=chance,
+            find_fault=assignment.find_fault,
+        )
+        self._carrier = Carrier(shop)
+        self._doubts = Doubts(shop, self._carrier, clock.now())
+        self._feed = Feed(journal)
+        self._clearing: set[asyncio.Task[None]] = set()
         self._chores: set[asyncio.Task[None]] = set()
         self._noted = {"stray": 0, "unclaimed": 0}
 
@@ -156,6 +170,8 @@ class Batch:
         self._desk.session_lost(lost)
         told = {"generation": lost.generation, "code": lost.code, "reason": lost.reason}
         self._chore(self._record("session closed", **told))
+        if not lost.ours:
+            self._gate.unanswered()
         if lost.ours:
             self._observer.noticed("session closed", **told)
         else:
@@ -197,24 +213,42 @@ class Batch:
         return not self.halt.is_set
 
     async def _carry_all(self) -> None:
+        """First look at what earlier runs left in doubt; then carry the plan, and clear up."""
+        left = await self._guarded(self._look_at_doubts())
+        for live in left or ():
+            self._clear_up(live)
         workers = min(self._gate.ahead + self._todo.limits.in_flight, self._todo.total)
-        await asyncio.gather(*(self._work() for _ in range(max(1, workers))))
+        await asyncio.gather(*(self._guarded(self._work()) for _ in range(workers)))
+        while self._clearing:
+            await asyncio.wait(self._clearing)
+
+    async def _look_at_doubts(self) -> list[Live]:
+        doubts = await self._journal.doubts()
+        if doubts:
+            self._observer.warned("looking at what is in doubt", transfers=len(doubts))
+        return await self._doubts.look_at_all(doubts)
 
     async def _work(self) -> None:
         """Carry rows until there are no more or the run is stopped."""
-        try:
-            while not self.halt.is_set and (row := await self._feed.next()) is not None:
-                await self._carrier.carry(row)
-                self._after_commit()
-        except StorageError as error:
-            self.halt.stop(ExitCode.STORAGE, str(error), error)
-        except Exception as bug:  # noqa: BLE001 - told as a bug at the end; the others drain
-            self.halt.stop(ExitCode.BUG, f"an internal error: {bug!r}", bug)
+        while not self.halt.is_set and (row := await self._feed.next()) is not None:
+            live = await self._carrier.take_up(row)
+            await self._carrier.carry(live)
+            if live.state is State.UNKNOWN:
+                self._clear_up(live)
+            self._after_commit()
+
+    def _clear_up(self, live: Live) -> None:
+        """Clear a doubt up beside the transfers: waiting for it holds nobody else back."""
+        task = asyncio.create_task(self._guarded(self._doubts.clear_up(live)))
+        self._clearing.add(task)
+        task.add_done_callback(self._clearing.discard)
+        task.add_done_callback(lambda _: self._after_commit())
 
     async def _beat(self) -> None:
         while True:
             await self._clock.sleep(BEAT_S)
             self._gate.climb()
+            self._gate.watch_circuit()
             self._meter.tick(self._clock.now())
             self._progress()
 
@@ -267,42 +301,20 @@ class Batch:
         await self._journal.record(Note(event, self._clock.wall(), fields))
 
     def _chore(self, work: Coroutine[Any, Any, None]) -> None:
-        """Do something beside the transfers; a journal that fails ends the run all the same."""
+        """Do something beside the transfers."""
         task = asyncio.create_task(self._guarded(work))
         self._chores.add(task)
         task.add_done_callback(self._chores.discard)
 
-    async def _guarded(self, work: Coroutine[Any, Any, None]) -> None:
+    async def _guarded(self, work: Coroutine[Any, Any, T]) -> T | None:
+        """Do a part of the run; a failure ends the whole run in order, the others drain."""
         try:
-            await work
+            return await work
         except StorageError as error:
             self.halt.stop(ExitCode.STORAGE, str(error), error)
-
-
-class _Feed:
-    """Gives out the plan's rows, read in pages."""
-
-    def __init__(self, journal: Journal) -> None:
-        self._journal = journal
-        self._page: deque[PlannedRow] = deque()
-        self._after = -1
-        self._ended = False
-        self._reading = asyncio.Lock()
-
-    async def next(self) -> PlannedRow | None:
-        """Return the next row, or None when there are no more."""
-        if not self._page and not self._ended:
-            async with self._reading:
-                if not self._page and not self._ended:
-                    await self._read()
-        return self._page.popleft() if self._page else None
-
-    async def _read(self) -> None:
-        page = await self._journal.pending(self._after, PAGE)
-        self._page.extend(page)
-        self._ended = len(page) < PAGE
-        if page:
-            self._after = page[-1].n
+        except Exception as bug:  # noqa: BLE001 - told as a bug at the end, with its trace
+            self.halt.stop(ExitCode.BUG, f"an internal error: {bug!r}", bug)
+        return None
 
 
 async def _awaited(awaitable: Awaitable[None]) -> None:

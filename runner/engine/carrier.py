@@ -1,290 +1,193 @@
-"""The way of one transfer: looked up, given its turn, journalled, written, answered, settled."""
+"""The way of one transfer: looked up, given its turn, delivered, and again where that is due."""
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, replace
+import asyncio
+from collections.abc import Awaitable
 
 from runner.core.errors import GatewayError, LookUpFailed
-from runner.core.manifest import Policy
-from runner.core.message import Reply, Request, build_text
+from runner.core.evidence import Expires
+from runner.core.message import Reply
 from runner.core.outcome import ExitCode
-from runner.core.pacing import LONGEST_OBEYED_S, backoff_s
 from runner.core.plan import PlannedRow
 from runner.core.sight import Interaction, Sight, judge_sight
-from runner.core.timestamps import timestamp
-from runner.core.transfer import FINAL, Event, State, classify
-from runner.engine.desk import Desk, NoReply, Waiter
-from runner.engine.gate import Gate
-from runner.engine.halt import Halt
+from runner.core.transfer import FINAL, Event, State
+from runner.engine.deliverer import FRESH_S, Deliverer
+from runner.engine.desk import Waiter
 from runner.engine.live import Live, Told
-from runner.engine.meter import Meter
-from runner.engine.notices import Notices
-from runner.ports import Clock, Gateway, Intent, Journal
-
-FRESH_S = 5.0
-"""How old a look-up may be when its transfer's intent is made."""
-
-
-@dataclass(frozen=True, slots=True)
-class Workshop:
-    """What every transfer of a run is carried with."""
-
-    gateway: Gateway
-    journal: Journal
-    clock: Clock
-    gate: Gate
-    desk: Desk
-    meter: Meter
-    halt: Halt
-    notices: Notices
-    policy: Policy
-    jitter: Callable[[], float]  # uniform in [0, 1)
-    new_id: Callable[[], str]  # random UUIDs
+from runner.engine.workshop import Workshop
+from runner.ports import Doubt
 
 
 class Carrier:
     """Carries transfers, many at a time, each along the same way."""
 
-    def __init__(self, workshop: Workshop) -> None:
-        self._shop = workshop
-        # of transfers under way or in doubt: the transfer and the delivery's number
-        self._by_message: dict[str, tuple[Live, int]] = {}
+    def __init__(self, shop: Workshop) -> None:
+        self._shop = shop
+        self._deliverer = Deliverer(shop)
+        # By the ids of their deliveries, transfers that are under way or in doubt.
+        self._by_message: dict[str, Live] = {}
+        self._looking_back = asyncio.Lock()
 
-    async def carry(self, row: PlannedRow) -> None:
-        """Bring one transfer to its outcome, or as far as the run gets before it is stopped."""
-        live = await self._take_up(row)
-        while live.state is State.READY and not self._shop.halt.is_set:
-            async with self._shop.gate.preparing:
-                waiter = await self._send(live) if await self._is_fit(live) else None
-            if waiter is not None:
-                await self._await_answer(live, waiter)
-            if live.state is State.READY and live.wait_s > 0:
-                wait_s, live.wait_s = live.wait_s, 0.0
-                await self._shop.halt.rest(wait_s)
-        if live.state in FINAL:
-            self._let_go(live)
-
-    def settle_late(self, reply: Reply) -> Awaitable[None] | None:
-        """Settle a transfer by a positive reply that nobody waited for; None: it settles none."""
-        found = self._by_message.get(reply.message_id)
-        if found is None:
-            return None
-        live, n = found
-        return self._accept_late(live, n, reply)
-
-    async def settle_history(self, reply: Reply) -> bool:
-        """Settle a transfer of an earlier run, or an earlier part of this one, likewise."""
-        standing = await self._shop.journal.find(reply.message_id)
-        if standing is None:
-            return False
-        live = Live(
-            standing.row, standing.transfer_id, standing.lineage, standing.state, standing.version
-        )
-        settled = self._accept_late(live, standing.n, reply)
-        if settled is None:
-            return False
-        await settled
-        return True
-
-    def _accept_late(self, live: Live, n: int, reply: Reply) -> Awaitable[None] | None:
-        if live.state is State.TRANSFERRED:
-            return None
-        told = Told(
-            n=n,
-            message_id=reply.message_id,
-            status=reply.status,
-            reason=f"{reply.reason or reply.status} (a late reply)",
-            media=reply.media,
-        )
-        return self._enter(live, Event.ACCEPTED, told)
-
-    async def _take_up(self, row: PlannedRow) -> Live:
+    async def take_up(self, row: PlannedRow) -> Live:
+        """Return a planned row as a transfer that is carried from here on."""
         transfer_id = self._shop.journal.new_transfer_id()
         live = Live(row, transfer_id, row.lineage or transfer_id)
         if row.lineage is not None:
             live.message_ids |= await self._shop.journal.message_ids(row.lineage)
         return live
 
-    def _let_go(self, live: Live) -> None:
-        for message_id in live.message_ids:
-            self._by_message.pop(message_id, None)
+    def take_back(self, doubt: Doubt, began: float) -> Live:
+        """Return a doubt of the journal as a transfer; `began` is when this process did."""
+        standing = doubt.standing
+        live = Live(
+            standing.row, standing.transfer_id, standing.lineage, standing.state, standing.version
+        )
+        live.message_ids |= doubt.message_ids
+        live.deliveries = standing.n
+        live.media_index = min(doubt.intent.media_index, len(standing.row.media) - 1)
+        live.last, live.left_at, live.notified = doubt.intent, began, doubt.notified
+        self._remember(live)
+        return live
+
+    async def carry(self, live: Live) -> None:
+        """Bring a transfer to its outcome, into doubt, or as far as the run gets."""
+        while live.state is State.READY and not self._shop.halt.is_set:
+            if live.tries >= self._shop.rules.policy.retry.attempts:
+                told = Told(reason="retries used up; nothing was carried out")
+                await self._shop.recorder.enter(live, Event.EXHAUSTED, told)
+                break
+            await self._attempt(live)
+            if live.state is State.READY and live.wait_s > 0:
+                wait_s, live.wait_s = live.wait_s, 0.0
+                await self._shop.halt.rest(wait_s)
+        if live.state in FINAL:
+            for message_id in live.message_ids:
+                self._by_message.pop(message_id, None)
+
+    async def repeat(self, live: Live) -> None:
+        """Send a doubt's last message again, the same id and bytes, when its turn comes."""
+        waiter = await self._in_turn(live, State.UNKNOWN, repeat=True)
+        if waiter is not None:
+            await self._await_answer(live, waiter)
+
+    def backoff_s(self, live: Live) -> float:
+        """Return the wait before a transfer's next delivery."""
+        return self._deliverer.backoff_s(live)
+
+    def settle_late(self, reply: Reply) -> Awaitable[None] | None:
+        """Settle a transfer by a positive reply that nobody waited for; None: it settles none."""
+        live = self._by_message.get(reply.message_id)
+        return None if live is None else self._accept_late(live, reply)
+
+    async def settle_history(self, reply: Reply) -> bool:
+        """Settle likewise a transfer that this run does not carry, or no more."""
+        if reply.message_id in self._by_message:
+            return False  # a repeated reply; what the first one settled is on its way to the journal
+        async with self._looking_back:  # a doubled reply finds what the first one has settled
+            return await self._settle_standing(reply)
+
+    async def _settle_standing(self, reply: Reply) -> bool:
+        standing = await self._shop.journal.find(reply.message_id)
+        if standing is None:
+            return False
+        live = Live(
+            standing.row, standing.transfer_id, standing.lineage, standing.state, standing.version
+        )
+        settled = self._accept_late(live, reply)
+        if settled is None:
+            return False
+        await settled
+        return True
 
     # Before a delivery
 
+    async def _attempt(self, live: Live) -> None:
+        async with self._shop.gate.preparing:
+            waiter = None
+            if await self._is_fit(live):
+                waiter = await self._in_turn(live, State.READY)
+        if waiter is not None:
+            await self._await_answer(live, waiter)
+
     async def _is_fit(self, live: Live) -> bool:
         """Look the interaction up where that is due; True: a delivery may follow."""
-        if not (self._shop.policy.preflight or live.message_ids):
+        rules = self._shop.rules
+        needed = rules.policy.preflight or isinstance(rules.promise, Expires)
+        if not (needed or live.message_ids):
             return True
         try:
             seen = await self._shop.gateway.look_up(live.row.interaction_id)
         except LookUpFailed as error:
-            return await self._without_look_up(live, error)
+            if not needed:
+                return True  # a definite "not carried out" stands without being looked at
+            told = Told(reason=f"the look-up failed: {error.what}")
+            if live.state is State.READY:
+                await self._shop.recorder.enter(live, Event.EXHAUSTED, told)
+            return False
         except GatewayError as error:
             self._shop.halt.stop(ExitCode.STOPPED, str(error), error)
             return False
-        live.observed_at = self._shop.clock.now()
+        live.seen, live.seen_at = seen, self._shop.clock.now()
         return await self._judge(live, seen)
-
-    async def _without_look_up(self, live: Live, error: LookUpFailed) -> bool:
-        if not self._shop.policy.preflight:
-            return True  # a definite "not carried out" stands without being looked at
-        await self._enter(live, Event.EXHAUSTED, Told(reason=f"the look-up failed: {error.what}"))
-        return False
 
     async def _judge(self, live: Live, seen: Interaction) -> bool:
         sight, reason = judge_sight(
             seen,
             destination_uri=live.row.destination_uri,
             message_ids=live.message_ids,
-            preflight=self._shop.policy.preflight,
+            preflight=self._shop.rules.policy.preflight,
         )
         event = sight.event
         if event is not None and live.state is State.READY:
             message_id = seen.last_transfer_id if sight is Sight.OURS else None
-            await self._enter(live, event, Told(message_id=message_id, reason=reason))
+            told = Told(message_id=message_id, reason=reason)
+            await self._shop.recorder.enter(live, event, told)
         return event is None
-
-    # The delivery
-
-    async def _send(self, live: Live) -> Waiter | None:
-        """Wait for the transfer's turn and deliver it; None: certainly nothing was sent."""
-        if not await self._shop.gate.turn():
-            return None
-        waiter = None
-        try:
-            waiter = await self._deliver(live)
-        finally:
-            if waiter is None:
-                self._shop.gate.leave()
-        return waiter
-
-    async def _deliver(self, live: Live) -> Waiter | None:
-        """Make an intent durable and write its frame; None: certainly not written."""
-        if live.state is not State.READY or not await self._is_still_fit(live):
-            self._shop.gate.forgo()
-            return None
-        waiter, request = await self._intend(live)
-        if await self._shop.gate.write(request, waiter, lambda: live.state is State.SENDING):
-            live.tries += 1
-            return waiter
-        self._shop.desk.forget(waiter)
-        await self._enter(live, Event.WITHDRAWN, _about(live, waiter, reason="not sent"))
-        return None
 
     async def _is_still_fit(self, live: Live) -> bool:
         """Look again if the transfer's turn came late."""
-        if live.observed_at is None or self._shop.clock.now() - live.observed_at <= FRESH_S:
+        if live.seen_at is None or self._shop.clock.now() - live.seen_at <= FRESH_S:
             return True
         return await self._is_fit(live)
 
+    # The delivery
+
+    async def _in_turn(self, live: Live, before: State, *, repeat: bool = False) -> Waiter | None:
+        """Wait for the transfer's turn and send it if it is still `before`; None: not sent."""
+        gate, kbps = self._shop.gate, live.row.media[live.media_index].bandwidth_kbps
+        if not await gate.turn(kbps):
+            return None
+        waiter = None
+        try:
+            if live.state is before and (repeat or await self._is_still_fit(live)):
+                live.slot_kbps = kbps
+                waiter = await self._deliverer.send(live, repeat=repeat)
+                self._remember(live)
+            else:
+                gate.forgo()
+        finally:
+            if waiter is None:
+                gate.leave(kbps)
+        return waiter
+
     async def _await_answer(self, live: Live, waiter: Waiter) -> None:
         try:
-            answer = await self._shop.desk.answer(waiter)
-            self._shop.meter.frame_answered()
-            await self._settle(live, waiter, answer)
+            await self._deliverer.await_answer(live, waiter)
         finally:
-            self._shop.gate.leave()
+            self._shop.gate.leave(live.slot_kbps)
 
-    async def _intend(self, live: Live) -> tuple[Waiter, Request]:
-        shop = self._shop
-        built_at, wall = shop.clock.now(), shop.clock.wall()
-        message_id = shop.new_id()
-        text = build_text(
-            message_id=message_id,
-            interaction_id=live.row.interaction_id,
-            destination_uri=live.row.destination_uri,
-            media=live.row.media[live.media_index],
-            timestamp=timestamp(wall),
+    def _remember(self, live: Live) -> None:
+        for message_id in live.message_ids:
+            self._by_message[message_id] = live
+
+    def _accept_late(self, live: Live, reply: Reply) -> Awaitable[None] | None:
+        if live.state is State.TRANSFERRED:
+            return None
+        told = Told(
+            message_id=reply.message_id,
+            status=reply.status,
+            reason=f"{reply.reason or reply.status} (a late reply)",
+            media=reply.media,
         )
-        waiter = shop.desk.expect(message_id, shop.gateway.generation)
-        live.message_ids.add(message_id)
-        live.deliveries += 1
-        self._by_message[message_id] = live, live.deliveries
-        intent = Intent(live.deliveries, message_id, live.media_index, text)
-        await shop.journal.record(live.enter(Event.INTENT, wall, intent=intent))
-        shop.gate.committed_in(shop.clock.now() - built_at)
-        return waiter, Request(message_id, text, built_at)
-
-    # After it
-
-    async def _settle(self, live: Live, waiter: Waiter, answer: Reply | NoReply) -> None:
-        told = self._told(live, waiter, answer)
-        if isinstance(answer, NoReply):
-            await self._enter(live, Event.LOST, told)
-            return
-        event = classify(answer.status, answer.code)
-        if event is Event.LIMITED:
-            self._slow_down(waiter, answer)
-        further = self._after(live, event, answer)
-        await self._enter(live, event, told, further)
-
-    def _told(self, live: Live, waiter: Waiter, answer: Reply | NoReply) -> Told:
-        assert waiter.sent_at is not None  # noqa: S101 - only what left is answered
-        assert waiter.answered_at is not None  # noqa: S101 - set with the answer
-        since_s = self._shop.clock.now() - waiter.sent_at
-        about = _about(live, waiter, sent_at=self._shop.clock.wall() - since_s)
-        if isinstance(answer, NoReply):
-            return replace(about, reason=answer.reason)
-        return replace(
-            about,
-            latency_ms=round((waiter.answered_at - waiter.sent_at) * 1000, 3),
-            status=answer.status if answer.status is not None else str(answer.code),
-            reason=answer.reason or answer.status or f"code {answer.code}",
-            media=answer.media,
-        )
-
-    def _slow_down(self, waiter: Waiter, answer: Reply) -> None:
-        assert waiter.sent_at is not None  # noqa: S101 - only what left is answered
-        self._shop.meter.throttled += 1
-        self._shop.gate.slow(waiter.sent_at)
-        wait_s = answer.retry_after_s
-        if wait_s is None:
-            return
-        if wait_s > LONGEST_OBEYED_S:
-            self._shop.halt.stop(
-                ExitCode.STOPPED,
-                f"the gateway asks to wait {wait_s:g} s, longer than the {LONGEST_OBEYED_S:g} s"
-                " that are waited; run apply again after that",
-            )
-        else:
-            self._shop.gate.silence(wait_s, "retry_after")
-
-    def _after(self, live: Live, event: Event, answer: Reply) -> Event | None:
-        """Prepare the next delivery, or return the event that ends the transfer without one."""
-        if event is Event.UNSUITED:
-            live.media_index += 1
-            live.tries = 0
-            if live.media_index < len(live.row.media):
-                return None
-            return Event.DENIED
-        if event is Event.LIMITED:
-            if live.tries >= self._shop.policy.retry.attempts:
-                return Event.EXHAUSTED
-            live.wait_s = answer.retry_after_s or backoff_s(
-                self._shop.policy.retry, live.tries, jitter=self._shop.jitter()
-            )
-        return None
-
-    def _enter(
-        self, live: Live, event: Event, told: Told, further: Event | None = None
-    ) -> Awaitable[None]:
-        """Take the steps and record them in one transaction, with the callbacks they call for."""
-        wall = self._shop.clock.wall()
-        before = live.outcome
-        entries = [live.enter(event, wall, told)]
-        if further is not None:
-            entries.append(live.enter(further, wall, replace(told, n=None)))
-        after = live.outcome
-        if after is not before:
-            self._shop.meter.settled(self._shop.clock.now(), after, before)
-            if after is not None:
-                told_of = self._shop.notices.about(live.row, after, told.reason, told.latency_ms)
-                entries[-1] = replace(entries[-1], notifications=told_of)
-        return self._shop.journal.record(*entries)
-
-
-def _about(
-    live: Live, waiter: Waiter, *, sent_at: float | None = None, reason: str | None = None
-) -> Told:
-    return Told(n=live.deliveries, message_id=waiter.message_id, sent_at=sent_at, reason=reason)
+        return self._shop.recorder.enter(live, Event.ACCEPTED, told)

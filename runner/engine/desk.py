@@ -16,6 +16,7 @@ class NoReply:
     """Nothing definite came: why, in words."""
 
     reason: str
+    timed_out: bool = False  # the session lives, and said nothing
 
 
 class Waiter:
@@ -88,7 +89,9 @@ class Desk:
             while self._deadlines and self._deadlines[0][0] <= now:
                 _, waiter = self._deadlines.popleft()
                 if not waiter.answer.done():
-                    self._settle(waiter, NoReply(f"no reply within {self._timeout_s:g} s"))
+                    self._settle(
+                        waiter, NoReply(f"no reply within {self._timeout_s:g} s", timed_out=True)
+                    )
             due = self._deadlines[0][0] if self._deadlines else now + self._timeout_s
             await self._clock.sleep(max(0.001, due - now))
 

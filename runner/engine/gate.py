@@ -5,8 +5,18 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 
+from runner.core.breaker import (
+    Breaker,
+    BreakerPolicy,
+    RetryBudget,
+    answered,
+    failed,
+    is_given_up,
+    shut_for_s,
+)
 from runner.core.manifest import Limits
 from runner.core.message import Request
+from runner.core.outcome import ExitCode
 from runner.core.pacing import Bucket, Pace, climbed, due_in, slowed, spent, take
 from runner.engine.desk import Waiter
 from runner.engine.halt import Halt
@@ -33,8 +43,18 @@ class Gate:
     """One per run: slots, pace, pauses. Frames leave in the order in which turns were given."""
 
     def __init__(
-        self, gateway: Gateway, limits: Limits, clock: Clock, meter: Meter, halt: Halt
+        self,
+        gateway: Gateway,
+        limits: Limits,
+        clock: Clock,
+        meter: Meter,
+        halt: Halt,
+        *,
+        breaker: BreakerPolicy,
+        total_kbps: float | None = None,
     ) -> None:
+        self._breaker_policy = breaker
+        self._total_kbps = total_kbps
         self._gateway = gateway
         self._limits = limits
         self._clock = clock
@@ -43,6 +63,10 @@ class Gate:
         self._line = asyncio.Lock()
         self._door = asyncio.Lock()
         self._slots = asyncio.Semaphore(limits.in_flight)
+        self._slots_taken = 0
+        self._kbps_taken = 0.0
+        self._breaker = Breaker()
+        self._budget = RetryBudget()
         self.preparing = asyncio.Semaphore(self.ahead)
         self._pace = Pace.at_limit(limits.rate_per_s)
         self._bucket = self._fresh_bucket(limits.rate_per_s)
@@ -66,19 +90,24 @@ class Gate:
         if self._gateway.generation is None:
             return "the session"
         left_s = self._silent_until - self._clock.now()
-        return f"{left_s:.0f} s more ({self._silence_why})" if left_s > 0 else None
+        if left_s > 0:
+            return f"{left_s:.0f} s more ({self._silence_why})"
+        return None if self._breaker.is_closed else "the gateway to answer again (open circuit)"
 
-    async def turn(self) -> bool:
+    async def turn(self, kbps: float) -> bool:
         """Wait for a slot and for one's place in the pace; False: the run is stopped.
 
-        After True, exactly one `write` or `forgo`, and then `leave`, must follow.
+        `kbps` is what the transfer adds to the bandwidth in flight. After True, exactly one
+        `write` or `forgo`, and then `leave`, must follow.
         """
         async with self._line:
             await self._slots.acquire()
             while not self._halt.is_set:
-                wait_s = self._until_turn()
+                wait_s = self._until_turn(kbps)
                 if wait_s <= 0:
                     self._between += 1
+                    self._slots_taken += 1
+                    self._kbps_taken += kbps
                     return True
                 await self._halt.rest(min(wait_s, POLL_S))
             self._slots.release()
@@ -88,9 +117,37 @@ class Gate:
         """Give a turn up without having written."""
         self._between -= 1
 
-    def leave(self) -> None:
+    def leave(self, kbps: float) -> None:
         """Free the slot: the outcome is durable, or nothing was sent."""
+        self._slots_taken -= 1
+        self._kbps_taken -= kbps
         self._slots.release()
+
+    def answered(self) -> None:
+        """Learn that the gateway answered a delivery, whatever it said."""
+        if self._breaker.in_a_row:
+            self._breaker = answered()
+
+    def unanswered(self) -> None:
+        """Learn of a failure: a delivery that timed out, or a session that was lost."""
+        now = self._clock.now()
+        self._breaker = failed(self._breaker, self._breaker_policy, now=now)
+
+    def watch_circuit(self) -> None:
+        """Stop the run if the circuit has been open for too long."""
+        policy = self._breaker_policy
+        if is_given_up(self._breaker, policy, now=self._clock.now()):
+            self._halt.stop(
+                ExitCode.STOPPED,
+                f"the gateway has answered nothing for {policy.give_up_s:g} s"
+                " (policy.circuit_breaker.give_up); see to the gateway, then run apply again",
+            )
+
+    def retry_delay_s(self) -> float:
+        """Charge a retry to the run's budget; return how long to hold it back."""
+        delay_s = self._budget.delay_s()
+        self._budget = self._budget.retried()
+        return delay_s
 
     def committed_in(self, seconds: float) -> None:
         """Learn how long an intent took to become durable; turns are given that much earlier."""
@@ -117,6 +174,7 @@ class Gate:
                     await self._halt.rest(min(wait_s, left_s))
                 waiter.hand_over(now)
                 self._meter.frame_left(now)
+                self._budget = self._budget.delivered()
                 await self._gateway.submit(request.text)
                 return True
         finally:
@@ -155,12 +213,16 @@ class Gate:
             return Bucket(0.0)
         return spent(now=self._clock.now(), rate_per_s=rate_per_s, burst=self._limits.burst)
 
-    def _until_turn(self) -> float:
+    def _until_turn(self, kbps: float) -> float:
         if self._gateway.generation is None:
             return POLL_S
+        total = self._total_kbps
+        if total is not None and self._slots_taken and self._kbps_taken + kbps > total:
+            return POLL_S
         now = self._clock.now()
-        if now < self._silent_until:
-            return self._silent_until - now
+        shut_s = shut_for_s(self._breaker, now=now, in_flight=self._slots_taken)
+        if shut_s > 0 or now < self._silent_until:
+            return max(shut_s, self._silent_until - now)
         rate = self._pace.rate_per_s
         if rate is None:
             return 0.0

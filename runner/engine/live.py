@@ -8,6 +8,7 @@ from typing import Any
 
 from runner.core.outcome import Outcome
 from runner.core.plan import PlannedRow
+from runner.core.sight import Interaction
 from runner.core.transfer import OUTCOMES, Event, State, step
 from runner.ports import Entry, Intent, Notification
 
@@ -43,8 +44,14 @@ class Live:
     deliveries: int = 0
     media_index: int = 0
     tries: int = 0  # deliveries of the matrix in force
-    observed_at: float | None = None
+    seen: Interaction | None = None  # by the last look-up
+    seen_at: float | None = None
+    last: Intent | None = None  # the last delivery
+    left_at: float | None = None  # when it was handed over, or the process began
     wait_s: float = 0.0  # before the next delivery
+    repeats: int = 0  # of the last delivery under its id, in this run
+    slot_kbps: float = 0.0  # the bandwidth that its slot was given for
+    notified: bool = False  # callbacks have been told that it is in doubt
 
     @property
     def outcome(self) -> Outcome | None:

@@ -13,8 +13,9 @@ from typing import Any
 
 from runner.core.chain import GENESIS
 from runner.core.errors import StorageError, UsageError
+from runner.core.evidence import Baseline, HandOver
 from runner.core.outcome import Outcome
-from runner.core.plan import Action, PlannedRow
+from runner.core.plan import NOT_SELECTED, Action, PlannedRow
 from runner.core.record import (
     AttemptRecord,
     AuditEntry,
@@ -29,7 +30,7 @@ from runner.core.record import (
 from runner.core.timestamps import timestamp
 from runner.core.transfer import OUTCOMES, State
 from runner.journal.staging import read_ladder
-from runner.ports import Standing
+from runner.ports import Doubt, Intent, Standing
 
 _ROW = (
     "SELECT n, key, interaction_id, destination_uri, media, callbacks, source, {lineage}"
@@ -42,20 +43,52 @@ _PENDING = (
 _TRANSFERS = (
     "SELECT r.n, r.key, r.source, r.interaction_id, r.destination_uri, l.media, r.action,"
     " r.reason, t.id, t.state, t.reason, t.message_id, t.latency_ms, t.media,"
-    " c.state, c.reason, c.message_id"
+    " c.state, c.reason, c.message_id, c.latency_ms, c.media"
     " FROM rows r JOIN ladders l ON l.id = r.ladder"
     " LEFT JOIN transfers t ON t.run = r.run AND t.n = r.n"
     " LEFT JOIN transfers c ON c.id = r.claim"
     " WHERE r.run = ? ORDER BY r.n"
 )
-_DELIVERIES = (
-    "SELECT t.n, d.message_id, d.sent_at, d.media_index, d.settled_at, d.latency_ms, d.status,"
-    " d.reason FROM transfers t JOIN deliveries d ON d.transfer = t.id"
-    " WHERE t.run = ? AND d.event != 'withdrawn' ORDER BY t.n, d.n"
+# What a run did to transfers of its own, and to those of earlier runs that its rows claim.
+_OF_RUN = (
+    "SELECT of.n, {columns} FROM (SELECT t.n AS n, t.id AS id FROM transfers t WHERE t.run = ?1"
+    " UNION ALL SELECT r.n, r.claim FROM rows r WHERE r.run = ?1 AND r.action = 'in_doubt') of"
+    " JOIN {table} x ON x.transfer = of.id WHERE x.run = ?1 {where} ORDER BY of.n, {order}"
 )
-_CALLBACKS = (
-    "SELECT t.n, o.callback, o.webhook_id, o.outcome, o.state, o.attempts, o.reason"
-    " FROM transfers t JOIN outbox o ON o.transfer = t.id WHERE t.run = ? ORDER BY t.n, o.no"
+_DELIVERIES = _OF_RUN.format(
+    columns="x.message_id, x.sent_at, x.media_index, x.settled_at, x.latency_ms, x.status,"
+    " x.reason",
+    table="deliveries",
+    where="AND x.event != 'withdrawn'",
+    order="x.n",
+)
+_CALLBACKS = _OF_RUN.format(
+    columns="x.callback, x.webhook_id, x.outcome, x.state, x.attempts, x.reason",
+    table="outbox",
+    where="",
+    order="x.no",
+)
+_DOUBTS = (
+    "SELECT t.id, t.lineage, t.version, t.state, d.n, e.body, coalesce(r.n, -1),"
+    " coalesce(r.key, t.key), t.interaction_id, t.destination_uri,"
+    " coalesce(l.media, ol.media), coalesce(r.callbacks, o.callbacks),"
+    " coalesce(r.source, o.source), coalesce(r.reason, ''),"
+    " EXISTS (SELECT 1 FROM outbox WHERE transfer = t.id AND outcome = 'in_doubt')"
+    " FROM transfers t"
+    " JOIN deliveries d ON d.transfer = t.id AND d.n ="
+    " (SELECT max(n) FROM deliveries WHERE transfer = t.id AND event != 'withdrawn')"
+    " JOIN events e ON e.seq = d.intent"
+    " JOIN rows o ON o.run = t.run AND o.n = t.n JOIN ladders ol ON ol.id = o.ladder"
+    " LEFT JOIN rows r ON r.run = ?1 AND r.claim = t.id AND r.destination_uri = t.destination_uri"
+    " AND r.action = 'in_doubt'"
+    " LEFT JOIN ladders l ON l.id = r.ladder"
+    " WHERE t.state = 'unknown' ORDER BY t.id"
+)
+_DOUBTS_ELSEWHERE = (
+    "SELECT runs.id, t.key, t.interaction_id FROM transfers t JOIN runs ON runs.no = t.run"
+    " WHERE t.state IN ('sending', 'unknown', 'resending') AND t.run != ?1"
+    " AND t.id NOT IN (SELECT claim FROM rows WHERE run = ?1 AND claim IS NOT NULL)"
+    " ORDER BY t.id"
 )
 
 
@@ -105,6 +138,29 @@ class Reader:
             return None
         *row, transfer_id, lineage, version, state, n = found
         return Standing(_planned_row(row), transfer_id, lineage, version, State(state), n)
+
+    def doubts(self, run: int) -> list[Doubt]:
+        """Return every transfer in doubt, with this run's row where it lists and selects it."""
+        with self._one_at_a_time:
+            rows = self._connection.execute(_DOUBTS, [run]).fetchall()
+        return [self._doubt(row) for row in rows]
+
+    def doubts_elsewhere(self, run: int) -> list[tuple[str, str, str]]:
+        """Return (run, key, interaction) of doubts that no row of the run's plan names."""
+        with self._one_at_a_time:
+            return self._connection.execute(_DOUBTS_ELSEWHERE, [run]).fetchall()
+
+    def _doubt(self, row: Sequence[Any]) -> Doubt:
+        transfer_id, lineage, version, state, n, body, row_n, key, *rest = row
+        interaction_id, uri, media, callbacks, source, reason, notified = rest
+        planned = _planned_row((row_n, key, interaction_id, uri, media, callbacks, source, lineage))
+        return Doubt(
+            Standing(planned, transfer_id, lineage, version, State(state), n),
+            row_n >= 0 and not reason.endswith(NOT_SELECTED),
+            self.message_ids(lineage),
+            _intent(json.loads(body)),
+            bool(notified),
+        )
 
     def outbox(self, after: int, limit: int) -> list[tuple[int, str, str, str, int]]:
         """Return pending callbacks behind number `after`: (number, id, callback, body, attempts)."""
@@ -160,6 +216,18 @@ def _connect(path: Path) -> sqlite3.Connection:
     )  # fmt: skip
 
 
+def _intent(body: dict[str, Any]) -> Intent:
+    baseline = body["baseline"]
+    return Intent(
+        body["n"],
+        body["message_id"],
+        body["media_index"],
+        body["message"],
+        HandOver(**body["hand_over"]),
+        None if baseline is None else Baseline(**baseline),
+    )
+
+
 def _planned_row(row: Sequence[Any]) -> PlannedRow:
     n, key, interaction_id, uri, media, callbacks, source, lineage = row
     return PlannedRow(
@@ -213,13 +281,18 @@ def _transfer(
 ) -> TransferRecord:
     key, source, interaction_id, uri, ladder, action, plan_reason, *transfer = row
     transfer_id, state, reason, message_id, latency_ms, media, *claim = transfer
+    claim_state, claim_reason, claim_message_id, claim_latency_ms, claim_media = claim
     outcome, why = Outcome.UNATTEMPTED, plan_reason or unattempted
     if transfer_id is not None:
         outcome, why = OUTCOMES[State(state)], reason
         if outcome is Outcome.UNATTEMPTED:
             why = unattempted if reason is None else f"{unattempted}; before that: {reason}"
-    elif claim[0] is not None:
-        outcome, why, message_id = _claimed(Action(action), plan_reason, *claim)
+    elif claim_state is not None:
+        outcome, why = _claimed(Action(action), plan_reason, claim_state, claim_reason)
+        if outcome is Outcome.UNATTEMPTED:
+            why = unattempted if why is None else f"{unattempted}; before that: {why}"
+        if action == Action.IN_DOUBT:
+            message_id, latency_ms, media = claim_message_id, claim_latency_ms, claim_media
     return TransferRecord(
         key, source, interaction_id, uri, outcome, why, message_id,
         json.loads(ladder)[0],
@@ -228,15 +301,17 @@ def _transfer(
 
 
 def _claimed(
-    action: Action, plan_reason: str, state: str, reason: str | None, message_id: str | None
-) -> tuple[Outcome, str, str | None]:
-    """Return (outcome, reason, message id) of a row that stands or falls with an earlier one."""
+    action: Action, plan_reason: str, state: str, reason: str | None
+) -> tuple[Outcome, str | None]:
+    """Return outcome and reason of a row that stands or falls with an earlier run's transfer."""
     outcome = OUTCOMES[State(state)]
     if action is Action.IN_DOUBT:
-        return outcome, f"{plan_reason}: {reason}" if reason else plan_reason, message_id
+        if outcome is Outcome.IN_DOUBT:
+            return outcome, f"{plan_reason}: {reason}" if reason else plan_reason
+        return outcome, reason
     if outcome is Outcome.SKIPPED:
-        return outcome, f"{reason} ({plan_reason})", None
-    return Outcome.UNCHANGED, plan_reason, None
+        return outcome, f"{reason} ({plan_reason})"
+    return Outcome.UNCHANGED, plan_reason
 
 
 def _audit(path: Path, run: int) -> Iterator[AuditEntry]:

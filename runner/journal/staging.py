@@ -172,6 +172,12 @@ class Staging:
                 f" AND n NOT IN (SELECT n FROM rows WHERE {matches})",
                 selection.only,
             )
+            self._connection.execute(
+                "UPDATE verdicts SET reason = reason || '; not selected'"  # noqa: S608 - bound
+                " WHERE action = 'in_doubt'"
+                f" AND n NOT IN (SELECT n FROM rows WHERE {matches})",
+                selection.only,
+            )
         if selection.limit is not None:
             self._connection.execute(
                 "UPDATE verdicts SET action = 'not_selected', reason = 'not selected'"

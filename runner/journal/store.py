@@ -7,6 +7,7 @@ import os
 import secrets
 import sqlite3
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -29,12 +30,16 @@ _UPDATE_TRANSFER = (
     " media = coalesce(?, media) WHERE id = ? AND version = ?"
 )
 _INSERT_DELIVERY = (
-    "INSERT INTO deliveries(transfer, n, message_id, media_index, intent, sent_at, event)"
-    " VALUES (?,?,?,?,?,?,?)"
+    "INSERT INTO deliveries(transfer, n, run, message_id, media_index, intent, sent_at, event)"
+    " VALUES (?,?,?,?,?,?,?,?)"
 )
 _UPDATE_DELIVERY = (
     "UPDATE deliveries SET event = ?, sent_at = coalesce(?, sent_at), settled_at = ?,"
     " latency_ms = ?, status = ?, reason = ? WHERE transfer = ? AND n = ?"
+)
+_SETTLE_LATE = (
+    "UPDATE deliveries SET event = ?, settled_at = ?, status = ?, reason = ?"
+    " WHERE transfer = ? AND message_id = ? AND status IS NULL"
 )
 _INSERT_EVENT = "INSERT INTO events(seq, run, body, hash) VALUES (?,?,?,?)"
 _INSERT_OUTBOX = (
@@ -129,10 +134,10 @@ class Store:
             self._connection.executemany(
                 _INSERT_OUTBOX,
                 [
-                    (note.webhook_id, e.transfer_id, self.run_no, note.callback, note.outcome,
-                     note.body)
-                    for e in changes
-                    for note in e.notifications
+                    (owed.webhook_id, e.transfer_id, self.run_no, owed.callback, owed.outcome,
+                     owed.body)
+                    for e in entries
+                    for owed in e.notifications
                 ],
             )  # fmt: skip
 
@@ -213,7 +218,7 @@ class Store:
         self._connection.executemany(
             _INSERT_DELIVERY,
             [
-                (e.transfer_id, e.intent.n, e.intent.message_id, e.intent.media_index, seq, e.at,
+                (e.transfer_id, e.intent.n, self.run_no, e.intent.message_id, e.intent.media_index, seq, e.at,
                  e.event)
                 for seq, e in enumerate(entries, first_seq)
                 if isinstance(e, Entry) and e.intent is not None
@@ -225,6 +230,12 @@ class Store:
             if isinstance(e, Entry) and e.intent is None and e.n is not None
         ]
         self._update(_UPDATE_DELIVERY, updates)
+        late = [
+            (e.event, e.at, e.status, e.reason, e.transfer_id, e.message_id)
+            for e in entries
+            if isinstance(e, Entry) and e.event is Event.ACCEPTED and e.n is None
+        ]
+        self._connection.executemany(_SETTLE_LATE, late)
 
     def _update(self, statement: str, updates: Sequence[tuple[object, ...]]) -> None:
         if not updates:
@@ -262,7 +273,9 @@ class Store:
                 "n": intent.n,
                 "message_id": intent.message_id,
                 "message": intent.text,
-                "baseline": intent.baseline,
+                "media_index": intent.media_index,
+                "hand_over": asdict(intent.hand_over),
+                "baseline": None if intent.baseline is None else intent.baseline.to_json(),
             }
             return body
         told = {

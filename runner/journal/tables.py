@@ -65,7 +65,8 @@ CREATE UNIQUE INDEX held ON transfers(interaction_id)
 CREATE TABLE deliveries(
   transfer INTEGER NOT NULL,
   n INTEGER NOT NULL,                  -- counts the transfer's deliveries, withdrawn ones too
-  message_id TEXT NOT NULL UNIQUE,
+  run INTEGER NOT NULL,
+  message_id TEXT NOT NULL,            -- repeated only to a gateway that dedupes
   media_index INTEGER NOT NULL,
   intent INTEGER NOT NULL,             -- events.seq, which holds the message's exact bytes
   sent_at REAL NOT NULL,               -- seconds since the epoch; the intent's until it is settled
@@ -76,6 +77,8 @@ CREATE TABLE deliveries(
   reason TEXT,
   PRIMARY KEY(transfer, n)
 ) WITHOUT ROWID;
+
+CREATE INDEX deliveries_by_message ON deliveries(message_id);
 
 CREATE TABLE outbox(
   no INTEGER PRIMARY KEY,

@@ -12,7 +12,7 @@ from runner.core.errors import StorageError
 from runner.core.plan import PlannedRow
 from runner.journal.reading import Reader
 from runner.journal.store import Store
-from runner.ports import Entry, Note, Standing
+from runner.ports import Doubt, Entry, Note, Standing
 
 T = TypeVar("T")
 
@@ -66,6 +66,10 @@ class JournalWriter:
     async def find(self, message_id: str) -> Standing | None:
         """Return the transfer that a delivery belongs to, of whatever run."""
         return await asyncio.to_thread(self._reader.find, message_id)
+
+    async def doubts(self) -> Sequence[Doubt]:
+        """Return every transfer in doubt."""
+        return await asyncio.to_thread(self._reader.doubts, self._run_no)
 
     async def close(self) -> None:
         """Write what waits, then end the thread."""

@@ -3,7 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import subprocess
+import sys
 import time
+from functools import cached_property
+from pathlib import Path
+
+_BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
+
+
+# Linux's CLOCK_MONOTONIC stands still while suspended; macOS's runs on.
+_UPTIME = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
 
 
 class SystemClock:
@@ -16,6 +26,21 @@ class SystemClock:
     def wall(self) -> float:
         """Return seconds since the epoch."""
         return time.time()
+
+    def uptime(self) -> float:
+        """Return seconds that run through suspend."""
+        return time.clock_gettime(_UPTIME)
+
+    @cached_property
+    def boot(self) -> str | None:
+        """What tells this boot of the machine from every other; None: not known."""
+        if _BOOT_ID.exists():
+            return _BOOT_ID.read_text(encoding="ascii").strip()
+        if sys.platform == "darwin":
+            command = ["/usr/sbin/sysctl", "-n", "kern.bootsessionuuid"]
+            told = subprocess.run(command, capture_output=True, text=True, check=False)
+            return told.stdout.strip() or None
+        return None
 
     async def sleep(self, seconds: float) -> None:
         """Suspend for at least `seconds`."""

@@ -1,0 +1,85 @@
+"""When to stop trusting a gateway for a while, and when for good; and how often to retry."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+
+@dataclass(frozen=True, slots=True)
+class BreakerPolicy:
+    """`failures` in a row open the circuit for `cool_down_s`; open for `give_up_s` ends the run."""
+
+    failures: int = 8
+    cool_down_s: float = 30.0
+    give_up_s: float = 300.0
+
+
+@dataclass(frozen=True, slots=True)
+class Breaker:
+    """A circuit breaker: closed (`opened_at` None), open, or half-open after its cool-down.
+
+    Times are the clock's monotonic seconds.
+    """
+
+    in_a_row: int = 0
+    opened_at: float | None = None  # since when nothing has been answered
+    retry_at: float = 0.0  # when the next probe may leave
+
+    @property
+    def is_closed(self) -> bool:
+        """Tell whether deliveries may leave without limit."""
+        return self.opened_at is None
+
+
+def failed(breaker: Breaker, policy: BreakerPolicy, *, now: float) -> Breaker:
+    """Count a failure: a delivery that nobody answered, a session that was lost."""
+    in_a_row = breaker.in_a_row + 1
+    if breaker.opened_at is not None:
+        return replace(breaker, in_a_row=in_a_row, retry_at=now + policy.cool_down_s)
+    if in_a_row < policy.failures:
+        return replace(breaker, in_a_row=in_a_row)
+    return Breaker(in_a_row, now, now + policy.cool_down_s)
+
+
+def answered() -> Breaker:
+    """Close the circuit: the gateway answered, whatever it said."""
+    return Breaker()
+
+
+def shut_for_s(breaker: Breaker, *, now: float, in_flight: int) -> float:
+    """Return the seconds for which nothing may leave; 0.0: one may, as a probe where half-open."""
+    if breaker.opened_at is None:
+        return 0.0
+    if now < breaker.retry_at:
+        return breaker.retry_at - now
+    return 1.0 if in_flight else 0.0  # one probe at a time
+
+
+def is_given_up(breaker: Breaker, policy: BreakerPolicy, *, now: float) -> bool:
+    """Tell whether the circuit has been open for too long to go on."""
+    return breaker.opened_at is not None and now - breaker.opened_at >= policy.give_up_s
+
+
+@dataclass(frozen=True, slots=True)
+class RetryBudget:
+    """Retries may be a tenth of the deliveries, and twenty; rate-limit answers are not charged."""
+
+    deliveries: int = 0
+    retries: int = 0
+
+    SHARE = 0.1
+    FREE = 20
+    DELAY_S = 1.0
+
+    def delay_s(self) -> float:
+        """Return how long a retry is held back: a budget delays, and never settles a transfer."""
+        over = self.retries + 1 - self.FREE - self.SHARE * self.deliveries
+        return max(0.0, over) * self.DELAY_S
+
+    def delivered(self) -> RetryBudget:
+        """Count a first delivery."""
+        return replace(self, deliveries=self.deliveries + 1)
+
+    def retried(self) -> RetryBudget:
+        """Count a retry."""
+        return replace(self, retries=self.retries + 1)

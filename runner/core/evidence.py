@@ -1,0 +1,153 @@
+"""What may be believed of a delivery in doubt, and when it may be sent again (recovery.md, "In doubt")."""
+
+from __future__ import annotations
+
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass
+from enum import Enum, auto
+from typing import Any
+
+from runner.core.sight import ENDED_STATES, Interaction
+
+CLOCK_MARGIN_S = 2.0
+"""What a fence adds for clocks that tell whole seconds and run at their own pace."""
+
+DEDUPE_SHARE = 0.9
+"""The share of a promise to dedupe that is relied upon."""
+
+
+@dataclass(frozen=True, slots=True)
+class Dedupes:
+    """A repeated id is carried out once, and answered as the first was, for so many seconds."""
+
+    kept_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Expires:
+    """A message that is not acted upon `expires_s` after its timestamp never will be.
+
+    An effect shows in look-ups `visible_s` later at the latest.
+    """
+
+    expires_s: float
+    visible_s: float = 2.0
+
+    @property
+    def fence_s(self) -> float:
+        """How long after a message's timestamp a look-up's answer is the last word."""
+        return self.expires_s + self.visible_s + CLOCK_MARGIN_S
+
+
+Promise = Dedupes | Expires | None
+"""What a gateway promises of its deliveries; None: nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Baseline:
+    """What a look-up saw before a delivery; `date_s` is the gateway's clock then."""
+
+    state: str | None
+    destination_uri: str | None
+    last_transfer_id: str | None
+    date_s: float | None = None
+
+    @classmethod
+    def of(cls, seen: Interaction) -> Baseline:
+        """Return what a look-up saw, as a baseline."""
+        return cls(seen.state, seen.destination_uri, seen.last_transfer_id, seen.date_s)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the form that the journal keeps."""
+        return {
+            "state": self.state,
+            "destination_uri": self.destination_uri,
+            "last_transfer_id": self.last_transfer_id,
+            "date_s": self.date_s,
+        }
+
+
+class Evidence(Enum):
+    """What a look-up says of a delivery in doubt."""
+
+    CARRIED_OUT = auto()
+    UNTOUCHED = auto()  # equals the baseline: proves nothing before the fence is over
+    INCONCLUSIVE = auto()
+
+
+def weigh(
+    seen: Interaction,
+    *,
+    baseline: Baseline | None,
+    destination_uri: str,
+    message_ids: AbstractSet[str],
+) -> tuple[Evidence, str]:
+    """Return what a look-up says of a transfer whose deliveries bore `message_ids`, and why."""
+    if seen.last_transfer_id is not None and seen.last_transfer_id in message_ids:
+        return Evidence.CARRIED_OUT, "seen by its id"
+    if not seen.found:
+        return Evidence.INCONCLUSIVE, "the interaction is not found any more"
+    if seen.state in ENDED_STATES:
+        return Evidence.INCONCLUSIVE, f"{seen.state}; by whom is not known"
+    if baseline is None:
+        return Evidence.INCONCLUSIVE, "nothing is known of it before the delivery"
+    return _compare(seen, baseline, destination_uri)
+
+
+def _compare(seen: Interaction, baseline: Baseline, destination_uri: str) -> tuple[Evidence, str]:
+    same_id = seen.last_transfer_id == baseline.last_transfer_id
+    if seen.destination_uri == destination_uri != baseline.destination_uri and (
+        same_id or seen.last_transfer_id is None
+    ):
+        return Evidence.CARRIED_OUT, "seen by destination"
+    same_place = seen.destination_uri == baseline.destination_uri
+    if same_id and same_place and seen.state == baseline.state:
+        return Evidence.UNTOUCHED, "as it was before the delivery"
+    return Evidence.INCONCLUSIVE, "it changed since, and not by us: somebody else acted"
+
+
+@dataclass(frozen=True, slots=True)
+class HandOver:
+    """When a delivery was handed over, by every clock that may be asked later.
+
+    `uptime_s` runs through suspend and is comparable only under the same `boot`.
+    """
+
+    timestamp_s: float  # the message's own, seconds since the epoch
+    boot: str | None
+    uptime_s: float | None
+    gateway_date_s: float | None  # the gateway's clock, shortly before
+
+
+def fence_is_over(
+    promise: Expires, hand_over: HandOver, *, gateway_date_s: float | None, passed_s: float
+) -> bool:
+    """Tell whether a look-up answered at `gateway_date_s` is the last word on a delivery.
+
+    `passed_s` is local time since the hand-over or, after a restart, since the process began.
+    """
+    if gateway_date_s is None or passed_s < promise.fence_s:
+        return False
+    return gateway_date_s > hand_over.timestamp_s + promise.fence_s
+
+
+def may_repeat(
+    promise: Dedupes,
+    hand_over: HandOver,
+    *,
+    boot: str | None,
+    uptime_s: float,
+    gateway_date_s: float | None,
+) -> bool:
+    """Tell whether the gateway surely still knows a delivery's id.
+
+    By this boot's clock where it was handed over under this boot, else by the gateway's; a clock
+    that is unknown or ran backwards counts as too late.
+    """
+    if boot is not None and boot == hand_over.boot and hand_over.uptime_s is not None:
+        age_s = uptime_s - hand_over.uptime_s
+    elif gateway_date_s is not None and hand_over.gateway_date_s is not None:
+        age_s = gateway_date_s - hand_over.gateway_date_s
+    else:
+        return False
+    return 0 <= age_s <= promise.kept_s * DEDUPE_SHARE

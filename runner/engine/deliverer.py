@@ -1,0 +1,163 @@
+"""One delivery: its intent made durable, its frame written, its answer recorded."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from runner.core.evidence import Baseline, HandOver
+from runner.core.message import Reply, Request, build_text
+from runner.core.outcome import ExitCode
+from runner.core.pacing import LONGEST_OBEYED_S, backoff_s
+from runner.core.timestamps import timestamp
+from runner.core.transfer import Event, State, classify
+from runner.engine.desk import NoReply, Waiter
+from runner.engine.live import Live, Told
+from runner.engine.workshop import Workshop
+from runner.ports import Intent
+
+FRESH_S = 5.0
+"""How old a look-up may be when an intent relies on it."""
+
+
+class Deliverer:
+    """Delivers a transfer once: anew, or (`repeat`) under the id and the bytes of the last time."""
+
+    def __init__(self, shop: Workshop) -> None:
+        self._shop = shop
+
+    async def send(self, live: Live, *, repeat: bool = False) -> Waiter | None:
+        """Make an intent durable and write its frame; None: certainly not written.
+
+        The transfer has its turn; the caller gives the slot back.
+        """
+        built_at = self._shop.clock.now()
+        intent = self._repeated(live) if repeat else self._fresh(live)
+        fault = self._shop.find_fault(intent.text, live.row.media[live.media_index])
+        if fault is not None and not repeat:
+            self._shop.gate.forgo()
+            told = Told(reason=f"the message fails format verification: {fault}")
+            await self._shop.recorder.enter(live, Event.DENIED, told)
+            return None
+        waiter = self._shop.desk.expect(intent.message_id, self._shop.gateway.generation)
+        live.message_ids.add(intent.message_id)
+        live.deliveries = intent.n
+        during = State.RESENDING if repeat else State.SENDING
+        event = Event.REPEATED if repeat else Event.INTENT
+        await self._shop.recorder.intend(live, event, intent)
+        self._shop.gate.committed_in(self._shop.clock.now() - built_at)
+        request = Request(intent.message_id, intent.text, built_at)
+        if await self._shop.gate.write(request, waiter, lambda: live.state is during):
+            live.tries += 1
+            live.left_at = waiter.sent_at
+            return waiter
+        self._shop.desk.forget(waiter)
+        await self._shop.recorder.enter(live, Event.WITHDRAWN, _about(intent, reason="not sent"))
+        return None
+
+    async def await_answer(self, live: Live, waiter: Waiter) -> None:
+        """Wait for what comes of a frame that was written, and record it."""
+        assert live.last is not None  # noqa: S101 - it was sent
+        intent = live.last
+        answer = await self._shop.desk.answer(waiter)
+        self._shop.meter.frame_answered()
+        told = self._told(intent, waiter, answer)
+        if isinstance(answer, NoReply):
+            if answer.timed_out:
+                self._shop.gate.unanswered()
+            await self._shop.recorder.enter(live, Event.LOST, told)
+            return
+        self._shop.gate.answered()
+        rules = self._shop.rules
+        event = classify(
+            answer.status,
+            answer.code,
+            carried_out=rules.carried_out,
+            not_carried_out=rules.not_carried_out,
+        )
+        if event is Event.LIMITED:
+            self._slow_down(waiter, answer)
+        further = self._after(live, event, answer)
+        await self._shop.recorder.enter(live, event, told, further)
+
+    def _fresh(self, live: Live) -> Intent:
+        shop = self._shop
+        wall, message_id = shop.clock.wall(), shop.chance.new_id()
+        text = build_text(
+            message_id=message_id,
+            interaction_id=live.row.interaction_id,
+            destination_uri=live.row.destination_uri,
+            media=live.row.media[live.media_index],
+            timestamp=timestamp(wall),
+        )
+        baseline = self._baseline(live)
+        hand_over = HandOver(
+            wall,
+            shop.clock.boot,
+            shop.clock.uptime(),
+            baseline.date_s if baseline is not None else None,
+        )
+        return Intent(live.deliveries + 1, message_id, live.media_index, text, hand_over, baseline)
+
+    def _repeated(self, live: Live) -> Intent:
+        assert live.last is not None  # noqa: S101 - a doubt has a delivery
+        return replace(live.last, n=live.deliveries + 1)
+
+    def _baseline(self, live: Live) -> Baseline | None:
+        if live.seen is None or live.seen_at is None:
+            return None
+        fresh = self._shop.clock.now() - live.seen_at <= FRESH_S
+        return Baseline.of(live.seen) if fresh else None
+
+    def _told(self, intent: Intent, waiter: Waiter, answer: Reply | NoReply) -> Told:
+        assert waiter.sent_at is not None  # noqa: S101 - only what left is answered
+        assert waiter.answered_at is not None  # noqa: S101 - set with the answer
+        since_s = self._shop.clock.now() - waiter.sent_at
+        about = _about(intent, sent_at=self._shop.clock.wall() - since_s)
+        if isinstance(answer, NoReply):
+            return replace(about, reason=answer.reason)
+        return replace(
+            about,
+            latency_ms=round((waiter.answered_at - waiter.sent_at) * 1000, 3),
+            status=answer.status if answer.status is not None else str(answer.code),
+            reason=answer.reason or answer.status or f"code {answer.code}",
+            media=answer.media,
+        )
+
+    def _slow_down(self, waiter: Waiter, answer: Reply) -> None:
+        assert waiter.sent_at is not None  # noqa: S101 - only what left is answered
+        self._shop.meter.throttled += 1
+        self._shop.gate.slow(waiter.sent_at)
+        wait_s = answer.retry_after_s
+        if wait_s is None:
+            return
+        if wait_s > LONGEST_OBEYED_S:
+            self._shop.halt.stop(
+                ExitCode.STOPPED,
+                f"the gateway asks to wait {wait_s:g} s, longer than the {LONGEST_OBEYED_S:g} s"
+                " that are waited; run apply again after that",
+            )
+        else:
+            self._shop.gate.silence(wait_s, "retry_after")
+
+    def _after(self, live: Live, event: Event, answer: Reply) -> Event | None:
+        """Prepare the next delivery, or return the event that ends the transfer without one."""
+        if live.state not in {State.SENDING, State.RESENDING}:
+            return None  # settled meanwhile
+        if event is Event.UNSUITED:
+            live.media_index += 1
+            live.tries = 0
+            return None if live.media_index < len(live.row.media) else Event.DENIED
+        if event is Event.LIMITED and live.state is State.SENDING:
+            if live.tries >= self._shop.rules.policy.retry.attempts:
+                return Event.EXHAUSTED
+            live.wait_s = answer.retry_after_s or self.backoff_s(live)
+        return None
+
+    def backoff_s(self, live: Live) -> float:
+        """Return the wait before a transfer's next delivery."""
+        retry = self._shop.rules.policy.retry
+        return backoff_s(retry, max(1, live.tries), jitter=self._shop.chance.jitter())
+
+
+def _about(intent: Intent, *, sent_at: float | None = None, reason: str | None = None) -> Told:
+    return Told(n=intent.n, message_id=intent.message_id, sent_at=sent_at, reason=reason)

@@ -1,0 +1,59 @@
+"""Takes transfers from state to state: the journal, the callbacks and the counts go along."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable
+from dataclasses import replace
+
+from runner.core.outcome import Outcome
+from runner.core.transfer import Event
+from runner.engine.live import Live, Told
+from runner.engine.meter import Meter
+from runner.engine.notices import Notices
+from runner.ports import Clock, Intent, Journal, Note, Notification
+
+
+class Recorder:
+    """The one place where transfers change."""
+
+    def __init__(self, journal: Journal, clock: Clock, meter: Meter, notices: Notices) -> None:
+        self._journal = journal
+        self._clock = clock
+        self._meter = meter
+        self._notices = notices
+
+    def intend(self, live: Live, event: Event, intent: Intent) -> Awaitable[None]:
+        """Take the step that begins a delivery; await it before the frame leaves."""
+        live.last = intent
+        return self._journal.record(live.enter(event, self._clock.wall(), intent=intent))
+
+    def enter(
+        self, live: Live, event: Event, told: Told, further: Event | None = None
+    ) -> Awaitable[None]:
+        """Take a step, and one that follows from it at once, in one transaction.
+
+        A new outcome's callbacks are owed from the same transaction on; a doubt's only once
+        everything was tried (`leave_in_doubt`).
+        """
+        wall, before = self._clock.wall(), live.outcome
+        entries = [live.enter(event, wall, told)]
+        if further is not None:
+            entries.append(live.enter(further, wall, replace(told, n=None)))
+        after = live.outcome
+        if after is not before:
+            self._meter.settled(self._clock.now(), after, before)
+        if after is not before and after not in {None, Outcome.IN_DOUBT}:
+            assert after is not None  # noqa: S101 - told to the type checker
+            owed = self._notices.about(live.row, after, told.reason, told.latency_ms)
+            entries[-1] = replace(entries[-1], notifications=owed)
+        return self._journal.record(*entries)
+
+    def leave_in_doubt(self, live: Live, reason: str) -> Awaitable[None]:
+        """Note that a doubt stays one, and why; its callbacks are told of it once."""
+        owed: tuple[Notification, ...] = ()
+        if not live.notified:
+            owed = self._notices.about(live.row, Outcome.IN_DOUBT, reason, None)
+            live.notified = True
+        fields = {"key": live.row.key, "interaction_id": live.row.interaction_id, "reason": reason}
+        note = Note("stays in doubt", self._clock.wall(), fields, live.transfer_id, owed)
+        return self._journal.record(note)

@@ -1,0 +1,51 @@
+"""What every transfer of a run is carried with."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from runner.core.evidence import Promise
+from runner.core.manifest import Policy
+from runner.core.media import MediaMatrix
+from runner.engine.desk import Desk
+from runner.engine.gate import Gate
+from runner.engine.halt import Halt
+from runner.engine.meter import Meter
+from runner.engine.recorder import Recorder
+from runner.ports import Clock, Gateway, Journal
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """How transfers are carried, and what the gateway said of itself in the manifest."""
+
+    policy: Policy
+    promise: Promise = None
+    carried_out: frozenset[str] = frozenset()
+    not_carried_out: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class Chance:
+    """Where a run's randomness comes from."""
+
+    jitter: Callable[[], float]  # uniform in [0, 1)
+    new_id: Callable[[], str]  # random UUIDs, version 4
+
+
+@dataclass(frozen=True, slots=True)
+class Workshop:
+    """The adapters and the tools that transfers share."""
+
+    gateway: Gateway
+    journal: Journal
+    clock: Clock
+    gate: Gate
+    desk: Desk
+    meter: Meter
+    halt: Halt
+    recorder: Recorder
+    rules: Rules
+    chance: Chance
+    find_fault: Callable[[str, MediaMatrix], str | None]  # format verification of a message
