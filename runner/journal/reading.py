@@ -117,7 +117,7 @@ class Reader:
         """Return the ids of every delivery of a lineage's transfers."""
         with self._one_at_a_time:
             rows = self._connection.execute(
-                "SELECT message_id FROM deliveries JOIN transfers ON transfers.id = transfer"
+                "SELECT deliveries.message_id FROM deliveries JOIN transfers ON transfers.id = transfer"
                 " WHERE transfers.id = ?1 OR (lineage = ?1 AND lineage != transfers.id)",
                 [lineage],
             ).fetchall()
