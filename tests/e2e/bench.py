@@ -184,6 +184,10 @@ class Bench:
         report.check(ended.code)
         return Applied(ended, report)
 
+    @staticmethod
+    def report(folder: Path) -> Report:
+        return Report(folder)
+
     def newest_report(self, batch: str = "batch") -> Report:
         return Report(self.folder / "reports" / batch / "latest")
 
