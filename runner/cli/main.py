@@ -59,6 +59,7 @@ def apply(
     journal: options.Journal = None,
     lock_timeout: options.LockTimeout = None,
     again: options.Again = False,
+    new_history: options.NewHistory = False,
     yes: options.Yes = False,
     output: options.Output = OutputFormat.PRETTY,
     log_format: options.LogFormat = options.LogFormatChoice.AUTO,
@@ -82,6 +83,7 @@ def apply(
         journal=journal,
         lock_timeout_s=lock_timeout or 0.0,
         again=again,
+        new_history=new_history,
         validate_only=validate_only,
     )
     console = options.console(output, log_format, log_file, verbose - quiet, no_progress)

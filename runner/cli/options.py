@@ -87,6 +87,14 @@ Again = Annotated[
         "--again", envvar="RUNNER_AGAIN", help="Move even what was moved to the same destination."
     ),
 ]
+NewHistory = Annotated[
+    bool,
+    typer.Option(
+        "--new-history",
+        envvar="RUNNER_NEW_HISTORY",
+        help="Begin anew although an earlier run's journal is missing or newer.",
+    ),
+]
 Yes = Annotated[bool, typer.Option("--yes", envvar="RUNNER_YES", help="Do not ask before sending.")]
 ValidateOnly = Annotated[
     bool,

@@ -83,6 +83,11 @@ class Store:
         self._transaction(write)
         _sync_folder(self.path.parent)  # the -wal file's name must survive a power cut too
 
+    def has_event(self, seq: int, head: str) -> bool:
+        """Tell whether the chain's event `seq` has the hash `head`."""
+        found = self._connection.execute("SELECT hash FROM events WHERE seq = ?", [seq]).fetchone()
+        return found is not None and found[0] == head
+
     def store_plan(self, plan: Iterable[tuple[PlannedRow, Verdict]]) -> None:
         """Store the run's plan; its rows stay as they are from here on."""
 

@@ -36,6 +36,7 @@ from runner.wiring.outbox import JournalOutbox
 from runner.wiring.planning import new_run_id, plan_figures
 from runner.wiring.request import Request
 from runner.wiring.signals import Signals
+from runner.wiring.witness import check_witness, leave_witness
 
 CALLBACK_GRACE_S = 30.0
 """How long callbacks that are still owed are tried for, once the transfers are done."""
@@ -120,11 +121,15 @@ class _Run:
                 "new journal: no history, everything will be sent",
                 journal=str(store.path.resolve()),
             )
+        place = {"batch": self._manifest.name, "environment": self._manifest.environment.name}
+        if not self._request.new_history:
+            check_witness(store, self._request.report_dir, **place)
         store.begin_run(self._record.id, asdict(self._record), at=at)
         if (recovered := store.recover(at=at)) > 0:
             self._observer.warned("an earlier run died with transfers in flight", count=recovered)
         self._staging.plan(store.path, self._request.selection)
         store.store_plan(self._staging.planned())
+        leave_witness(store, self._request.report_dir, at=at, **place)
         plan = plan_figures(self._request, self._manifest, self._staging)
         self._observer.noticed("planned", run=self._record.id, **asdict(plan))
         return plan

@@ -24,6 +24,7 @@ class Request:
     journal: Path | None = None
     lock_timeout_s: float = 0.0
     again: bool = False
+    new_history: bool = False
     validate_only: bool = False
 
     @property

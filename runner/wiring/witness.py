@@ -1,0 +1,81 @@
+"""What a report folder knows of the journal: it tells when one was deleted or restored.
+
+Each run leaves the journal's lineage and head in its report folder before its first frame
+(recovery.md, "Runs"). A journal that does not have the head that the newest run of the same batch
+and environment saw is not the history it pretends to be.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from runner.core.errors import StorageError
+from runner.journal.store import Store
+from runner.report.folder import open_folder
+
+NAME = "journal.json"
+
+
+@dataclass(frozen=True, slots=True)
+class Witness:
+    """What one run saw of its journal. `seq` and `head` are the last event's."""
+
+    run: str
+    environment: str
+    at: float  # seconds since the epoch
+    journal: str
+    lineage: str
+    seq: int
+    head: str
+
+
+def leave_witness(store: Store, root: Path, *, batch: str, environment: str, at: float) -> None:
+    """Write the journal's head into the run's report folder. Raises `StorageError`."""
+    witness = Witness(
+        store.run_id,
+        environment,
+        at,
+        str(store.path.absolute()),
+        store.lineage_id,
+        store.seq,
+        store.head,
+    )
+    with open_folder(root, batch, store.run_id) as folder, folder.writing(NAME) as stream:
+        json.dump(asdict(witness), stream, indent=2)
+
+
+def check_witness(store: Store, root: Path, *, batch: str, environment: str) -> None:
+    """Compare the journal with what the newest run of the batch saw.
+
+    Raises `StorageError` if the journal does not have that history.
+    """
+    seen = [witness for witness in _witnesses(root / batch) if witness.environment == environment]
+    newest = max(seen, key=lambda witness: witness.at, default=None)
+    if newest is None:
+        return
+    if newest.lineage == store.lineage_id and store.has_event(newest.seq, newest.head):
+        return
+    what = "is another one" if newest.lineage != store.lineage_id else "is older than that"
+    raise StorageError(
+        f"run {newest.run} of this batch was journalled in {newest.journal}, but the journal"
+        f" {store.path.absolute()} {what}: it was deleted, restored from a copy, or another was"
+        " named. What was moved since is not in it, and would be moved twice. Bring the right"
+        " journal back (--journal), or, if you are sure that its history does not matter, apply"
+        " with --new-history"
+    )
+
+
+def _witnesses(folder: Path) -> Iterator[Witness]:
+    for path in folder.glob(f"*/{NAME}"):
+        if path.parent.is_symlink():
+            continue  # `latest`
+        try:
+            yield Witness(**json.loads(path.read_text(encoding="utf-8")))
+        except (OSError, ValueError, TypeError) as error:
+            raise StorageError(
+                f"{path} cannot be read ({error}), so nobody can tell whether the journal is whole;"
+                " remove the file if its run does not matter, or apply with --new-history"
+            ) from error
