@@ -77,6 +77,9 @@ def apply(
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     with JournalLock(path) as lock:
         lock.acquire(request.lock_timeout_s)
+        place = {"batch": manifest.name, "environment": manifest.environment.name}
+        if not path.exists() and not request.new_history:
+            check_witness(path, None, request.report_dir, **place)
         store = Store(path, environment=manifest.environment.name, origin=_origin(manifest))
         try:
             return _Run(request, manifest, staging, attendance, store).carry_out()
@@ -123,7 +126,7 @@ class _Run:
             )
         place = {"batch": self._manifest.name, "environment": self._manifest.environment.name}
         if not self._request.new_history:
-            check_witness(store, self._request.report_dir, **place)
+            check_witness(store.path, store, self._request.report_dir, **place)
         store.begin_run(self._record.id, asdict(self._record), at=at)
         if (recovered := store.recover(at=at)) > 0:
             self._observer.warned("an earlier run died with transfers in flight", count=recovered)

@@ -47,8 +47,10 @@ def leave_witness(store: Store, root: Path, *, batch: str, environment: str, at:
         json.dump(asdict(witness), stream, indent=2)
 
 
-def check_witness(store: Store, root: Path, *, batch: str, environment: str) -> None:
-    """Compare the journal with what the newest run of the batch saw.
+def check_witness(
+    journal: Path, store: Store | None, root: Path, *, batch: str, environment: str
+) -> None:
+    """Compare a journal (`store` None: there is none yet) with what the batch's newest run saw.
 
     Raises `StorageError` if the journal does not have that history.
     """
@@ -56,12 +58,17 @@ def check_witness(store: Store, root: Path, *, batch: str, environment: str) -> 
     newest = max(seen, key=lambda witness: witness.at, default=None)
     if newest is None:
         return
-    if newest.lineage == store.lineage_id and store.has_event(newest.seq, newest.head):
+    if store is None:
+        what = "does not exist"
+    elif newest.lineage != store.lineage_id:
+        what = "is another one"
+    elif not store.has_event(newest.seq, newest.head):
+        what = "is older than that"
+    else:
         return
-    what = "is another one" if newest.lineage != store.lineage_id else "is older than that"
     raise StorageError(
         f"run {newest.run} of this batch was journalled in {newest.journal}, but the journal"
-        f" {store.path.absolute()} {what}: it was deleted, restored from a copy, or another was"
+        f" {journal.absolute()} {what}: it was deleted, restored from a copy, or another was"
         " named. What was moved since is not in it, and would be moved twice. Bring the right"
         " journal back (--journal), or, if you are sure that its history does not matter, apply"
         " with --new-history"
