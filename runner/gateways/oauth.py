@@ -13,9 +13,10 @@ import httpx
 from runner.core.errors import GatewayError
 from runner.core.manifest import Environment, Secret
 from runner.core.message import harmless
+from runner.core.retry_after import retry_after_s
 from runner.gateways.exchange import Answer, exchange
 from runner.gateways.faults import Place, WireError, counted, shown
-from runner.gateways.waiting import Patience, retry_after_s
+from runner.gateways.waiting import Patience
 
 SHORTEST_LIFE_S = 30.0
 LONGEST_LIFE_S = 24 * 3600.0

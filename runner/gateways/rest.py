@@ -12,11 +12,12 @@ import httpx
 from runner.core.errors import GatewayError, LookUpFailed
 from runner.core.message import SERVER_TEXT_LIMIT, harmless
 from runner.core.pacing import Bucket, spent, take
+from runner.core.retry_after import http_date_s, retry_after_s
 from runner.core.sight import Interaction
 from runner.gateways.exchange import EXCHANGES_AT_ONCE, Answer, exchange
 from runner.gateways.faults import TRY_LATER, Place, WireError, counted, shown, wanted_scope
 from runner.gateways.oauth import Token, Tokens
-from runner.gateways.waiting import Patience, http_date_s, retry_after_s
+from runner.gateways.waiting import Patience
 
 URI_LIMIT = 2048
 """Characters kept of a destination or an id that a look-up brings."""

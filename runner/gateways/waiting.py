@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC
-from email.utils import parsedate_to_datetime
 
 from runner.core.manifest import RetryPolicy
 from runner.core.pacing import LONGEST_OBEYED_S, backoff_s
 from runner.gateways.faults import Place
 from runner.ports import Clock
-
-_SECONDS = re.compile(r"[0-9]+(\.[0-9]+)?", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,28 +47,3 @@ class Patience:
         if asked_s is None:
             return self.backoff_s(failures)
         return max(self.obeyed_s(asked_s, place, who), self.policy.base_s)
-
-
-def retry_after_s(headers: Mapping[str, str], wall_s: float) -> float | None:
-    """Read `Retry-After` (RFC 9110, 10.2.3): seconds or a date; None if absent or malformed.
-
-    A date is measured from the answer's own `Date`, so that our clock's error does not matter.
-    """
-    text = headers.get("Retry-After", "").strip()
-    if _SECONDS.fullmatch(text):
-        return float(text)
-    until = http_date_s(text)
-    if until is None:
-        return None
-    sent = http_date_s(headers.get("Date", ""))
-    wait_s = until - (wall_s if sent is None else sent)
-    return wait_s if wait_s >= 0 else None
-
-
-def http_date_s(text: str) -> float | None:
-    """Read an HTTP date as seconds since the epoch; None if it is none."""
-    try:
-        moment = parsedate_to_datetime(text)
-        return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
-    except (ValueError, TypeError, OverflowError):
-        return None

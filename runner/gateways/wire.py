@@ -15,6 +15,7 @@ from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidSta
 from websockets.frames import CloseCode
 from websockets.protocol import State
 
+from runner.core.retry_after import retry_after_s
 from runner.gateways.faults import (
     WireError,
     WireRefused,
@@ -23,7 +24,6 @@ from runner.gateways.faults import (
     wanted_scope,
     without_user,
 )
-from runner.gateways.waiting import retry_after_s
 
 DIAL_S = 10.0
 """TCP, TLS and the opening handshake together take no longer."""
