@@ -14,6 +14,26 @@ from runner.core.errors import GatewayError
 from tests.fakes.wire_server import WireServer
 from tests.gateways.rig import Listener, gateway_to
 
+AUTHORITY = """\
+[req]
+distinguished_name = name
+x509_extensions = authority
+prompt = no
+[name]
+CN = Test authority
+[authority]
+basicConstraints = critical, CA:true
+keyUsage = critical, keyCertSign, cRLSign
+subjectKeyIdentifier = hash
+"""
+SERVER = """\
+subjectAltName = {names}
+keyUsage = critical, digitalSignature
+extendedKeyUsage = serverAuth
+subjectKeyIdentifier = hash
+authorityKeyIdentifier = keyid
+"""
+
 
 class Authority:
     """A certificate authority of our own in a folder."""
@@ -21,7 +41,10 @@ class Authority:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self.ca_file = folder / "ca.pem"
-        request = ["req", "-x509", "-subj", "/CN=Test authority", *self._key("ca")]
+        # Python 3.13 verifies strictly (RFC 5280, 4.2.1): an authority must say that it signs.
+        config = folder / "ca.conf"
+        config.write_text(AUTHORITY)
+        request = ["req", "-x509", "-config", str(config), *self._key("ca")]
         self._run(*request, "-days", "2", "-out", str(self.ca_file))
 
     def expired_context(self, names: str) -> ssl.SSLContext:
@@ -34,7 +57,7 @@ class Authority:
 
     def server_context(self, names: str, *dates: str) -> ssl.SSLContext:
         """Return a server's context whose certificate bears `names` (as openssl spells them)."""
-        (self._folder / "names.ext").write_text(f"subjectAltName={names}\n")
+        (self._folder / "names.ext").write_text(SERVER.format(names=names))
         self._run("req", "-subj", "/CN=gateway", *self._key("server"), "-out", self._at("csr"))
         signing = ["x509", "-req", "-in", self._at("csr"), "-CA", str(self.ca_file), "-CAkey"]
         signing += [self._at("ca.key"), "-extfile", self._at("names.ext")]
