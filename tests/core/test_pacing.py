@@ -207,11 +207,11 @@ def test_a_round_trip_is_cut_once_however_many_object(rate: float, sent: list[fl
     assert slowed(pace, now=3, sent_at=2.5, achieved_per_s=1).rate_per_s == rate / 4
 
 
-def test_a_pace_climbs_a_sixteenth_of_the_limit_each_second_back_to_it():
+def test_a_pace_climbs_an_eighth_of_the_limit_each_second_back_to_it():
     pace = slowed(Pace.at_limit(16), now=0, sent_at=-1, achieved_per_s=0)
     assert climbed(pace, now=0.99) is pace
-    assert climbed(pace, now=1.5).rate_per_s == 9
-    assert climbed(climbed(pace, now=1.5), now=2).rate_per_s == 10
+    assert climbed(pace, now=1.5).rate_per_s == 10
+    assert climbed(climbed(pace, now=1.5), now=2).rate_per_s == 12
     assert climbed(pace, now=60).rate_per_s == 16
     assert climbed(Pace.at_limit(16), now=60) == Pace.at_limit(16)
 
@@ -221,7 +221,7 @@ def test_an_unlimited_pace_is_measured_by_what_was_achieved_and_freed_again():
     assert climbed(free, now=9) is free
     pace = slowed(free, now=10, sent_at=9, achieved_per_s=80)
     assert pace.rate_per_s == 40
-    assert climbed(pace, now=12).rate_per_s == 50
+    assert climbed(pace, now=12).rate_per_s == 60
     assert climbed(pace, now=100) == free
     assert slowed(free, now=10, sent_at=9, achieved_per_s=0).rate_per_s == 0.5
 
