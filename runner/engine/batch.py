@@ -15,7 +15,7 @@ from runner.core.outcome import ExitCode
 from runner.core.pacing import LONGEST_OBEYED_S
 from runner.core.record import Figures, SessionClose
 from runner.core.timestamps import timestamp
-from runner.core.transfer import Event, State, classify
+from runner.core.transfer import Event, State
 from runner.engine.carrier import Carrier
 from runner.engine.desk import Desk
 from runner.engine.doubts import Doubts
@@ -269,18 +269,16 @@ class Batch:
     # What nobody waited for
 
     def _unclaimed(self, reply: Reply) -> None:
-        positive = classify(reply.status, reply.code) is Event.ACCEPTED
+        positive = self._todo.rules.classify(reply) is Event.ACCEPTED
         settled = self._carrier.settle_late(reply) if positive else None
         if settled is not None:
             self._chore(_awaited(settled))
             self._observer.warned("a late reply settles a transfer", message_id=reply.message_id)
             return
-        if (
-            self._note(
-                "unclaimed", "unclaimed reply", message_id=reply.message_id, status=reply.status
-            )
-            and positive
-        ):
+        self._note(
+            "unclaimed", "unclaimed reply", message_id=reply.message_id, status=reply.status
+        )
+        if positive:  # however many strangers came before: it always settles
             self._chore(self._settle_history(reply))
 
     async def _settle_history(self, reply: Reply) -> None:
@@ -289,13 +287,11 @@ class Batch:
                 "a late reply settles an earlier transfer", message_id=reply.message_id
             )
 
-    def _note(self, kind: str, event: str, **fields: Any) -> bool:
-        """Keep a note, up to a bound; return whether it was kept."""
+    def _note(self, kind: str, event: str, **fields: Any) -> None:
+        """Keep a note, up to a bound."""
         self._noted[kind] += 1
-        if self._noted[kind] > MOST_NOTES:
-            return False
-        self._chore(self._record(event, **fields))
-        return True
+        if self._noted[kind] <= MOST_NOTES:
+            self._chore(self._record(event, **fields))
 
     async def _record(self, event: str, **fields: Any) -> None:
         await self._journal.record(Note(event, self._clock.wall(), fields))

@@ -9,7 +9,7 @@ from runner.core.message import Reply, Request, build_text
 from runner.core.outcome import ExitCode
 from runner.core.pacing import LONGEST_OBEYED_S, backoff_s
 from runner.core.timestamps import timestamp
-from runner.core.transfer import Event, State, classify
+from runner.core.transfer import Event, State
 from runner.engine.desk import NoReply, Waiter
 from runner.engine.live import Live, Told
 from runner.engine.workshop import Workshop
@@ -67,13 +67,7 @@ class Deliverer:
             await self._shop.recorder.enter(live, Event.LOST, told)
             return
         self._shop.gate.answered()
-        rules = self._shop.rules
-        event = classify(
-            answer.status,
-            answer.code,
-            carried_out=rules.carried_out,
-            not_carried_out=rules.not_carried_out,
-        )
+        event = self._shop.rules.classify(answer)
         if event is Event.LIMITED:
             self._slow_down(waiter, answer)
         further = self._after(live, event, answer)
@@ -114,9 +108,8 @@ class Deliverer:
         since_s = self._shop.clock.now() - waiter.sent_at
         about = _about(intent, sent_at=self._shop.clock.wall() - since_s)
         if isinstance(answer, NoReply):
-            return replace(about, reason=answer.reason)
-        return replace(
-            about,
+            return about._replace(reason=answer.reason)
+        return about._replace(
             latency_ms=round((waiter.answered_at - waiter.sent_at) * 1000, 3),
             status=answer.status if answer.status is not None else str(answer.code),
             reason=answer.reason or answer.status or f"code {answer.code}",

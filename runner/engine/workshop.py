@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from runner.core.evidence import Promise
 from runner.core.manifest import Policy
 from runner.core.media import MediaMatrix
+from runner.core.message import Reply
+from runner.core.transfer import Event, classify
 from runner.engine.desk import Desk
 from runner.engine.gate import Gate
 from runner.engine.halt import Halt
@@ -24,6 +26,15 @@ class Rules:
     promise: Promise = None
     carried_out: frozenset[str] = frozenset()
     not_carried_out: frozenset[str] = frozenset()
+
+    def classify(self, reply: Reply) -> Event:
+        """Return what a reply means, the gateway's own statuses included."""
+        return classify(
+            reply.status,
+            reply.code,
+            carried_out=self.carried_out,
+            not_carried_out=self.not_carried_out,
+        )
 
 
 @dataclass(frozen=True, slots=True)
