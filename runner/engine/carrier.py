@@ -28,6 +28,7 @@ class Carrier:
         # By the ids of their deliveries, transfers that are under way or in doubt.
         self._by_message: dict[str, Live] = {}
         self._looking_back = asyncio.Lock()
+        self._first_id: int | None = None  # of the transfers that this run took up
 
     async def take_up(self, row: PlannedRow) -> Live:
         """Return a planned row as a transfer that is carried from here on."""
@@ -35,6 +36,8 @@ class Carrier:
         live = Live(row, transfer_id, row.lineage or transfer_id)
         if row.lineage is not None:
             live.message_ids |= await self._shop.journal.message_ids(row.lineage)
+            self._remember(live)  # a late yes to an earlier run's delivery stops the next one
+        self._first_id = self._first_id or transfer_id
         return live
 
     def take_back(self, doubt: Doubt, began: float) -> Live:
@@ -47,6 +50,7 @@ class Carrier:
         live.deliveries = standing.n
         live.media_index = min(doubt.intent.media_index, len(standing.row.media) - 1)
         live.last, live.left_at, live.notified = doubt.intent, began, doubt.notified
+        live.is_counted = False
         self._remember(live)
         return live
 
@@ -83,7 +87,9 @@ class Carrier:
     async def settle_history(self, reply: Reply) -> bool:
         """Settle likewise a transfer that this run does not carry, or no more."""
         if reply.message_id in self._by_message:
-            return False  # a repeated reply; what the first one settled is on its way to the journal
+            return (
+                False  # a repeated reply; what the first one settled is on its way to the journal
+            )
         async with self._looking_back:  # a doubled reply finds what the first one has settled
             return await self._settle_standing(reply)
 
@@ -94,6 +100,8 @@ class Carrier:
         live = Live(
             standing.row, standing.transfer_id, standing.lineage, standing.state, standing.version
         )
+        live.is_counted = self._first_id is not None and live.transfer_id >= self._first_id
+        live.counted = live.outcome
         settled = self._accept_late(live, reply)
         if settled is None:
             return False
@@ -160,7 +168,8 @@ class Carrier:
             return None
         waiter = None
         try:
-            if live.state is before and (repeat or await self._is_still_fit(live)):
+            fit = repeat or await self._is_still_fit(live)
+            if fit and live.state is before:  # nothing settled it while it was looked up
                 live.slot_kbps = kbps
                 waiter = await self._deliverer.send(live, repeat=repeat)
                 self._remember(live)

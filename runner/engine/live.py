@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from runner.core.outcome import Outcome
 from runner.core.plan import PlannedRow
@@ -13,8 +13,7 @@ from runner.core.transfer import OUTCOMES, Event, State, step
 from runner.ports import Entry, Intent, Notification
 
 
-@dataclass(frozen=True, slots=True)
-class Told:
+class Told(NamedTuple):
     """What is known about a delivery, or a transfer, when an event is recorded."""
 
     n: int | None = None
@@ -52,6 +51,8 @@ class Live:
     repeats: int = 0  # of the last delivery under its id, in this run
     slot_kbps: float = 0.0  # the bandwidth that its slot was given for
     notified: bool = False  # callbacks have been told that it is in doubt
+    is_counted: bool = True  # among this run's figures; not, if an earlier run took it up
+    counted: Outcome | None = None  # the outcome that the figures have of it
 
     @property
     def outcome(self) -> Outcome | None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable
-from dataclasses import replace
 
 from runner.core.outcome import Outcome
 from runner.core.transfer import Event
@@ -38,14 +37,15 @@ class Recorder:
         wall, before = self._clock.wall(), live.outcome
         entries = [live.enter(event, wall, told)]
         if further is not None:
-            entries.append(live.enter(further, wall, replace(told, n=None)))
+            entries.append(live.enter(further, wall, told._replace(n=None)))
         after = live.outcome
-        if after is not before:
-            self._meter.settled(self._clock.now(), after, before)
+        if live.is_counted and after is not live.counted:
+            self._meter.settled(self._clock.now(), after, live.counted)
+            live.counted = after
         if after is not before and after not in {None, Outcome.IN_DOUBT}:
             assert after is not None  # noqa: S101 - told to the type checker
             owed = self._notices.about(live.row, after, told.reason, told.latency_ms)
-            entries[-1] = replace(entries[-1], notifications=owed)
+            entries[-1] = entries[-1]._replace(notifications=owed)
         return self._journal.record(*entries)
 
     def leave_in_doubt(self, live: Live, reason: str) -> Awaitable[None]:
