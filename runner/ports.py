@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from runner.core.evidence import Baseline, HandOver
 from runner.core.message import Reply, Stray
@@ -162,8 +162,7 @@ class Notification:
     body: str
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
+class Entry(NamedTuple):
     """One event of one transfer, to be made durable; a compare-and-set on `version`."""
 
     event: Event
@@ -181,7 +180,7 @@ class Entry:
     status: str | None = None
     reason: str | None = None
     media: Mapping[str, Any] | None = None  # what was negotiated
-    notifications: Sequence[Notification] = field(default=())
+    notifications: Sequence[Notification] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -34,7 +34,13 @@ def apply_manifest(console: Console, request: Request, *, yes: bool) -> None:
             attendance = Attendance(observer, signals, lambda m, p: yes or _confirmed(m, p))
             applied = apply(request, manifest, staging, attendance)
             _trace(applied)
-        result = result_of(applied.source, applied.code, applied.report, time.monotonic() - began)
+        result = result_of(
+            applied.source,
+            applied.summary,
+            applied.code,
+            applied.report,
+            time.monotonic() - began,
+        )
         console.show_result(result, warnings)
         raise SystemExit(applied.code)
 
@@ -46,8 +52,8 @@ def plan_manifest(console: Console, request: Request, *, detailed: bool = False)
         began = time.monotonic()
         manifest, warnings = read_manifest(request, staging)
         console.show_problems(warnings, request.manifest.parent, result=False)
-        source, report = rehearse(request, manifest, staging)
-        result = result_of(source, ExitCode.OK, report, time.monotonic() - began)
+        source, summary, report = rehearse(request, manifest, staging)
+        result = result_of(source, summary, ExitCode.OK, report, time.monotonic() - began)
         console.show_result(result, warnings)
         pending = source.plan is not None and (source.plan.send or source.plan.in_doubt)
         raise SystemExit(ExitCode.PENDING if detailed and pending else ExitCode.OK)

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Mapping
 from typing import Any
+
+import orjson
 
 GENESIS = "0" * 64
 """The hash before a journal's first event."""
 
-_ENCODER = json.JSONEncoder(separators=(",", ":"), sort_keys=True, allow_nan=False)
-
 
 def canonical(body: Mapping[str, Any]) -> str:
-    """Return the one JSON text of `body`: sorted keys, no spaces, ASCII only."""
-    return _ENCODER.encode(body)
+    """Return the one JSON text of `body`: sorted keys, no spaces, UTF-8.
+
+    Raises `TypeError` for what JSON cannot say.
+    """
+    return orjson.dumps(body, option=orjson.OPT_SORT_KEYS).decode()
 
 
 def link(previous: str, body: str) -> str:

@@ -28,8 +28,10 @@ CODES: Mapping[str, str] = {
     "S007": "too few or too many entries",
     "S008": "a list that names something twice",
     "S009": "an address that would send secrets in the clear, or that carries a user name or password",
+    "S010": "a reply status that is listed against what it always means, or with two meanings",
     "R001": "a name used is not defined; the nearest name is offered",
-    "R002": "audio and video together need more than the gateway's `max_bandwidth_kbps`",
+    "R002": "audio and video together need more than the gateway's `max_bandwidth_kbps`, "
+    "or than the `total_bandwidth_kbps` of all its transfers",
     "R003": "a codec is not among the gateway's `supported_codecs`",
     "R004": "more frames per second than `max_fps`, or a larger picture than `max_resolution`",
     "R005": "two transfers share a key, or name the same interaction",

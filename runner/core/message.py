@@ -9,6 +9,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import orjson
+
 from runner.core.chain import canonical
 from runner.core.media import MediaMatrix
 
@@ -57,18 +59,16 @@ def build_text(
     timestamp: str,
 ) -> str:
     """Return the request's exact text; `timestamp` is RFC 3339 in UTC with microseconds."""
-    return json.dumps(
-        {
-            "type": "interaction.transfer",
-            "id": message_id,
-            "interaction_id": interaction_id,
-            "destination_uri": destination_uri,
-            "media_matrix": media.to_json(),
-            "timestamp": timestamp,
-            "triggers": {"codec_negotiation": True, "format_verification": True},
-        },
-        separators=(",", ":"),
-    )
+    message = {
+        "type": "interaction.transfer",
+        "id": message_id,
+        "interaction_id": interaction_id,
+        "destination_uri": destination_uri,
+        "media_matrix": media.to_json(),
+        "timestamp": timestamp,
+        "triggers": {"codec_negotiation": True, "format_verification": True},
+    }
+    return orjson.dumps(message).decode()
 
 
 def read_reply(frame: str | bytes) -> Reply | Stray:

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 
 from runner.core.manifest import GatewayConstraints
 from runner.core.media import MediaMatrix, Video
 from runner.core.problem import Severity
+from runner.core.transfer import STATUSES, Event
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +24,7 @@ class Finding:
     code: str
     message: str
     help: str
-    part: tuple[str, ...] = ()
+    part: tuple[str | int, ...] = ()
     severity: Severity = Severity.ERROR
 
 
@@ -35,6 +36,15 @@ def check_constraints(matrix: MediaMatrix, gateway: GatewayConstraints) -> Itera
             f"{_bandwidth(matrix)} is more than gateway {gateway.name}'s "
             f"{_number(gateway.max_bandwidth_kbps)} kbit/s",
             f"lower it, or raise `max_bandwidth_kbps` of {gateway.name} if it can carry more",
+            ("video" if matrix.video else "audio", "bandwidth_kbps"),
+        )
+    total_kbps = gateway.total_bandwidth_kbps
+    if total_kbps is not None and matrix.bandwidth_kbps > total_kbps:
+        yield Finding(
+            "R002",
+            f"{_bandwidth(matrix)} is more than the {_number(total_kbps)} kbit/s that gateway "
+            f"{gateway.name} carries in all, so that it could never be sent",
+            f"lower it, or raise `total_bandwidth_kbps` of {gateway.name} if it can carry more",
             ("video" if matrix.video else "audio", "bandwidth_kbps"),
         )
     supported = {codec.casefold() for codec in gateway.supported_codecs}
@@ -133,6 +143,27 @@ def check_plausible(matrix: MediaMatrix) -> Iterator[Finding]:
             ("audio", "bit_depth"),
             Severity.WARNING,
         )
+
+
+def check_statuses(
+    carried_out: Collection[str], not_carried_out: Collection[str]
+) -> Iterator[Finding]:
+    """Yield where a gateway's further statuses contradict the protocol or each other (S010)."""
+    for name, statuses in (("carried_out", carried_out), ("not_carried_out", not_carried_out)):
+        for index, status in enumerate(statuses):
+            fixed = STATUSES.get(status)
+            meaning = "carried_out" if fixed is Event.ACCEPTED else "not_carried_out"
+            if fixed is not None and meaning != name:
+                message = f"`{status}` means {_spoken(meaning)} with every gateway"
+                yield Finding("S010", message, "take it out of this list", (name, index))
+            elif fixed is None and name == "not_carried_out" and status in carried_out:
+                message = f"`{status}` is listed as carried out too"
+                mend = "leave it in the one list that is true"
+                yield Finding("S010", message, mend, (name, index))
+
+
+def _spoken(name: str) -> str:
+    return name.replace("_", " ")
 
 
 _SEGMENT = r"(?:[A-Za-z0-9._~!$&'()*+,;=:@-]|%[0-9A-Fa-f]{2})+"

@@ -23,6 +23,9 @@ GROUP_LIMIT = 1_000
 OTHER_REASONS = "other reasons"
 """Under this the reasons beyond `GROUP_LIMIT` are counted together."""
 
+MOST_EXAMPLES = 3
+"""Places in the manifest that a group of reasons names."""
+
 HISTOGRAM_BINS = 32
 
 _URGENCY = (
@@ -55,12 +58,13 @@ class LatencyBin:
 
 @dataclass(frozen=True, slots=True)
 class ReasonGroup:
-    """How many transfers share an outcome and a reason, and the key of the first of them."""
+    """How many transfers share an outcome and a reason, the first one's key, the first places."""
 
     outcome: Outcome
     reason: str | None
     count: int
     first_key: str
+    examples: tuple[str, ...] = ()  # "file:line" in the manifest
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +119,7 @@ class Tally:
         self._outcomes: Counter[Outcome] = Counter()
         self._groups: Counter[tuple[Outcome, str | None]] = Counter()
         self._first_keys: dict[tuple[Outcome, str | None], str] = {}
+        self._examples: dict[tuple[Outcome, str | None], list[str]] = {}
         self._callbacks: Counter[str] = Counter()
         self._latencies = array("d")
         self._attempts = self._retries = self._fallbacks = 0
@@ -137,6 +142,9 @@ class Tally:
             group = (transfer.outcome, OTHER_REASONS)
         self._groups[group] += 1
         self._first_keys.setdefault(group, transfer.key)
+        examples = self._examples.setdefault(group, [])
+        if len(examples) < MOST_EXAMPLES:
+            examples.append(transfer.source)
 
     def _deliveries(self, attempts: Sequence[AttemptRecord]) -> None:
         self._attempts += len(attempts)
@@ -163,7 +171,13 @@ class Tally:
 
     def _ordered_groups(self) -> tuple[ReasonGroup, ...]:
         groups = [
-            ReasonGroup(outcome, reason, count, self._first_keys[outcome, reason])
+            ReasonGroup(
+                outcome,
+                reason,
+                count,
+                self._first_keys[outcome, reason],
+                tuple(self._examples[outcome, reason]),
+            )
             for (outcome, reason), count in self._groups.items()
         ]
         return tuple(sorted(groups, key=lambda g: (_URGENCY.index(g.outcome), -g.count)))

@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import time
+from functools import lru_cache
 
 
 def timestamp(wall_s: float) -> str:
     """Return seconds since the epoch as `2026-12-01T21:00:00.123456Z`."""
-    micros = round(wall_s * 1e6)
-    whole, fraction = divmod(micros, 1_000_000)
-    return f"{time.strftime('%Y-%m-%dT%H:%M:%S', time.gmtime(whole))}.{fraction:06d}Z"
+    whole, fraction = divmod(round(wall_s * 1e6), 1_000_000)
+    return f"{_second(whole)}.{fraction:06d}Z"
+
+
+@lru_cache(maxsize=64)
+def _second(whole_s: int) -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(whole_s))

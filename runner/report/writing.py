@@ -7,6 +7,7 @@ from pathlib import Path
 
 from runner.core.errors import StorageError, UsageError
 from runner.core.record import ReportSource
+from runner.core.summary import Summary
 from runner.report.audit import write_audit
 from runner.report.content import AuditEnd, Content, is_dry_run, survey
 from runner.report.csv_form import render_csv
@@ -33,8 +34,8 @@ def render(source: ReportSource, form: str, write: Write) -> None:
     FORMATS[form](survey(source), write)
 
 
-def write_report(source: ReportSource, root: Path) -> Path:
-    """Write a run's report folder and return its path.
+def write_report(source: ReportSource, root: Path, summary: Summary | None = None) -> Path:
+    """Write a run's report folder and return its path; pass `summary` where it is known already.
 
     A run's is `root`/BATCH/RUN and `latest` beside it points there; a dry run's is
     `root`/BATCH/plan-ID, without audit.jsonl and without `latest`. Files that are there already
@@ -42,7 +43,8 @@ def write_report(source: ReportSource, root: Path) -> Path:
     """
     run, name = source.run, folder_name(source)
     with open_folder(root, run.batch, name) as folder:
-        content = survey(source, _write_audit(source, folder))
+        audit = _write_audit(source, folder)
+        content = survey(source, audit) if summary is None else Content(source, summary, audit)
         for file, form in (("report.json", render_json), ("report.html", render_html)):
             with folder.writing(file) as stream:
                 form(content, stream.write)

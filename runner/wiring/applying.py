@@ -234,7 +234,7 @@ class _Run:
         else:
             self._store.finish_run(asdict(record), asdict(ending.figures), at)
             source = reader.report_source(run_no)
-        report = write_report(source, self._request.report_dir)
+        report = write_report(source, self._request.report_dir, summary)
         return Applied(code, source, summary, report, ending.error)
 
 

@@ -14,6 +14,7 @@ from runner.core.pacing import estimate_s
 from runner.core.plan import SENDS, Action, PlannedRow, Verdict
 from runner.core.problem import Problem
 from runner.core.record import PlanFigures, ReportSource, TransferRecord
+from runner.core.summary import Summary, summarize
 from runner.core.timestamps import timestamp
 from runner.journal.staging import Staging
 from runner.loading.load import Loaded, load
@@ -57,7 +58,9 @@ def plan_figures(request: Request, manifest: Manifest, staging: Staging) -> Plan
     )
 
 
-def rehearse(request: Request, manifest: Manifest, staging: Staging) -> tuple[ReportSource, Path]:
+def rehearse(
+    request: Request, manifest: Manifest, staging: Staging
+) -> tuple[ReportSource, Summary, Path]:
     """Plan by the history as it is now, touching neither journal nor network; write the report."""
     journal = request.journal_path(manifest)
     staging.plan(journal if journal.exists() else None, request.selection)
@@ -68,7 +71,8 @@ def rehearse(request: Request, manifest: Manifest, staging: Staging) -> tuple[Re
         lambda: _foreseen(staging),
         plan=plan_figures(request, manifest, staging),
     )
-    return source, write_report(source, request.report_dir)
+    summary = summarize(source.transfers(), source.figures)
+    return source, summary, write_report(source, request.report_dir, summary)
 
 
 def new_run_id(at: float) -> str:

@@ -2,53 +2,38 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from pathlib import Path
 
 from runner.console.result import Group, RunResult
-from runner.core.outcome import ExitCode, Outcome
+from runner.core.outcome import ExitCode
+from runner.core.plan import NOT_SELECTED
 from runner.core.record import ReportSource
-
-EXAMPLES = 3
-"""Places in the manifest shown for each group of failures."""
-
-_DONE = frozenset({Outcome.TRANSFERRED, Outcome.UNCHANGED})
+from runner.core.summary import Summary
 
 
 def result_of(
     source: ReportSource,
+    summary: Summary,
     code: ExitCode,
     report: Path,
     duration_s: float,
     *,
     connected: bool = False,
 ) -> RunResult:
-    """Count a run's transfers once, and group what did not go as wished by its reason."""
-    counts: Counter[Outcome] = Counter()
-    groups: Counter[tuple[Outcome, str | None]] = Counter()
-    examples: dict[tuple[Outcome, str | None], list[str]] = {}
-    not_selected = 0
-    for transfer in source.transfers():
-        counts[transfer.outcome] += 1
-        not_selected += transfer.reason == "not selected"
-        if transfer.outcome in _DONE or source.plan is not None:
-            continue
-        group = (transfer.outcome, transfer.reason)
-        groups[group] += 1
-        places = examples.setdefault(group, [])
-        if len(places) < EXAMPLES:
-            places.append(transfer.source)
+    """Return what a command that planned or applied has to say at its end."""
+    groups = summary.groups
     return RunResult(
         batch=source.run.batch,
         environment=source.run.environment,
         exit_code=code,
         run_id=source.run.id,
         explanation=source.run.explanation,
-        counts=counts,
-        not_selected=not_selected,
+        counts={outcome: count for outcome, count in summary.counts.items() if count},
+        not_selected=sum(group.count for group in groups if group.reason == NOT_SELECTED),
         groups=[
-            Group(outcome, reason, count, tuple(examples[outcome, reason]))
-            for (outcome, reason), count in groups.most_common()
+            Group(group.outcome, group.reason, group.count, group.examples)
+            for group in groups
+            if source.plan is None
         ],
         report=str(report),
         duration_s=duration_s,
