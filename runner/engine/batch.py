@@ -275,9 +275,7 @@ class Batch:
             self._chore(_awaited(settled))
             self._observer.warned("a late reply settles a transfer", message_id=reply.message_id)
             return
-        self._note(
-            "unclaimed", "unclaimed reply", message_id=reply.message_id, status=reply.status
-        )
+        self._note("unclaimed", "unclaimed reply", message_id=reply.message_id, status=reply.status)
         if positive:  # however many strangers came before: it always settles
             self._chore(self._settle_history(reply))
 
