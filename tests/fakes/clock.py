@@ -7,6 +7,9 @@ import asyncio
 WALL_S = 1_800_000_000.0
 """Seconds since the epoch when the loop's clock stands at zero."""
 
+UPTIME_S = 500_000.0
+"""How long the machine has been up then."""
+
 
 class LoopClock:
     """Implements `ports.Clock` over the running loop's time."""
@@ -18,6 +21,15 @@ class LoopClock:
     def wall(self) -> float:
         """Return seconds since the epoch, in step with `now`."""
         return WALL_S + self.now()
+
+    def uptime(self) -> float:
+        """Return the machine's seconds since its boot."""
+        return UPTIME_S + self.now()
+
+    @property
+    def boot(self) -> str | None:
+        """Return what tells this boot from others."""
+        return "this boot"
 
     async def sleep(self, seconds: float) -> None:
         """Suspend for that long by the loop's clock."""

@@ -9,8 +9,8 @@ from typing import Any
 
 from runner.core.errors import StorageError
 from runner.core.plan import PlannedRow
-from runner.core.transfer import HELD, State, step
-from runner.ports import Entry, Note, Standing
+from runner.core.transfer import HELD, Event, State, step
+from runner.ports import Doubt, Entry, Note, Standing
 
 
 @dataclass
@@ -25,12 +25,17 @@ class FakeJournal:
     fails: Callable[[Entry | Note], bool] = lambda _entry: False
     log: list[tuple[str, Any]] = field(default_factory=list)
     past: dict[str, Standing] = field(default_factory=dict)  # earlier runs, by message id
+    left: Sequence[Doubt] = ()  # what earlier runs left in doubt
     broken: bool = False
     _standing: dict[int, Entry] = field(default_factory=dict)
     _deliveries: dict[str, tuple[int, int]] = field(default_factory=dict)
+    _ids: set[str] = field(default_factory=set)
     _last_id: int = 0
 
     def __post_init__(self) -> None:
+        for doubt in self.left:
+            self.past |= dict.fromkeys(doubt.message_ids, doubt.standing)
+            self._ids |= doubt.message_ids
         self._last_id = max((s.transfer_id for s in self.past.values()), default=0)
 
     @property
@@ -83,6 +88,11 @@ class FakeJournal:
             return Standing(last.row, transfer_id, last.lineage, last.version + 1, last.state, n)
         return self.past.get(message_id)
 
+    async def doubts(self) -> Sequence[Doubt]:
+        """Return what earlier runs left in doubt."""
+        await asyncio.sleep(0)
+        return self.left
+
     def _commit(self, entries: Sequence[Entry | Note], done: asyncio.Future[None]) -> None:
         self.broken = self.broken or any(self.fails(entry) for entry in entries)
         if self.broken:
@@ -100,7 +110,9 @@ class FakeJournal:
         assert (version, step(state, entry.event)) == (entry.version, entry.state), entry
         self._standing[entry.transfer_id] = entry
         if entry.intent is not None:
-            assert entry.intent.message_id not in self._deliveries, "an id was used twice"
+            repeated = entry.intent.message_id in self._ids
+            assert repeated == (entry.event is Event.REPEATED), "an id was used twice"
+            self._ids.add(entry.intent.message_id)
             self._deliveries[entry.intent.message_id] = entry.transfer_id, entry.intent.n
         holders = [
             e.transfer_id

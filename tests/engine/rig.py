@@ -1,0 +1,152 @@
+"""A batch on fakes of its ports and on a virtual clock: minutes pass in milliseconds."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field, replace
+from itertools import count
+from typing import Any
+
+from runner.core.manifest import Callback, Limits, Policy, RetryPolicy
+from runner.core.media import Audio, MediaMatrix
+from runner.core.plan import PlannedRow
+from runner.core.record import Figures
+from runner.engine.batch import Assignment, Batch, Ending
+from runner.engine.halt import Halt
+from runner.engine.notices import Notices
+from runner.engine.workshop import Chance, Rules
+from tests.fakes.clock import LoopClock
+from tests.fakes.gateway import FakeGateway, Frame, Script, in_turn
+from tests.fakes.journal import FakeJournal
+from tests.fakes.observer import RememberingObserver
+from tests.fakes.virtual import VirtualLoop
+
+HD = MediaMatrix(Audio("opus", 64, 16))
+NARROW = MediaMatrix(Audio("pcmu", 64, 8))
+HERE = "genesys://queue/here"
+
+NO_PREFLIGHT = Policy(preflight=False, retry=RetryPolicy(4, 1, 30))
+
+
+def rows(number: int = 1, **changes: Any) -> list[PlannedRow]:
+    """Return so many rows: `k0` moves `i0`, and so on."""
+    plain = PlannedRow(0, "", "", HERE, (HD,), (), "batch.yaml:1")
+    return [
+        replace(plain, n=n, key=f"k{n}", interaction_id=f"i{n}", **changes) for n in range(number)
+    ]
+
+
+@dataclass
+class Run:
+    """A batch and all that it touched."""
+
+    gateway: FakeGateway
+    journal: FakeJournal
+    halt: Halt
+    observer: RememberingObserver = field(default_factory=RememberingObserver)
+    ending: Ending = field(default_factory=lambda: Ending(None, None, None, Figures()))
+    commits: int = 0  # how often the engine said that something became final
+    took_s: float = 0.0
+
+    @property
+    def frames(self) -> list[Frame]:
+        """The gateway's own log of frames."""
+        return self.gateway.frames
+
+    @property
+    def times(self) -> list[float]:
+        """When frames arrived."""
+        return [frame.at for frame in self.frames]
+
+    def states(self) -> dict[str, str]:
+        """Return where every row stands by the journal."""
+        return {row.key: self.journal.state(row.key).value for row in self.journal.rows}
+
+    def reason(self, key: str = "k0") -> str | None:
+        """Return the last reason recorded of a transfer."""
+        return [e.reason for e in self.journal.entries if e.row.key == key][-1]
+
+    def noted(self, event: str) -> list[dict[str, Any]]:
+        """Return the audit log's notes of a kind."""
+        return [dict(note.fields) for note in self.journal.notes if note.event == event]
+
+
+Meanwhile = Callable[["Run"], Awaitable[None]]
+
+
+def carry(
+    plan: Sequence[PlannedRow] | int = 1,
+    *answers: Any,
+    script: Script | None = None,
+    gateway: FakeGateway | None = None,
+    journal: FakeJournal | None = None,
+    limits: Limits | None = None,
+    policy: Policy = NO_PREFLIGHT,
+    rules: Rules | None = None,
+    callbacks: dict[str, Callback] | None = None,
+    meanwhile: Meanwhile | None = None,
+    find_fault: Callable[[str, MediaMatrix], str | None] = lambda _text, _media: None,
+    total_kbps: float | None = None,
+) -> Run:
+    """Carry a plan out to its end; `answers` are given to each interaction's deliveries in turn."""
+    plan = rows(plan) if isinstance(plan, int) else plan
+    gateway = gateway or FakeGateway()
+    if answers:
+        gateway.script = in_turn(*answers)
+    gateway.script = script or gateway.script
+    journal = journal or FakeJournal()
+    journal.rows, journal.log = plan, gateway.log
+    beside = meanwhile or _nothing
+    notices = Notices(callbacks or {}, run="run-1", batch="night", new_id=_numbered("msg_"))
+    assignment = Assignment(
+        len(plan),
+        limits or Limits(),
+        rules or Rules(policy),
+        notices,
+        find_fault,
+        total_kbps,
+    )
+    with asyncio.Runner(loop_factory=VirtualLoop) as runner:
+        return runner.run(_carry(assignment, gateway, journal, beside))
+
+
+async def _carry(
+    assignment: Assignment, gateway: FakeGateway, journal: FakeJournal, meanwhile: Meanwhile
+) -> Run:
+    run = Run(gateway, journal, Halt())
+
+    def committed() -> None:
+        run.commits += 1
+
+    batch = Batch(
+        assignment,
+        gateway=gateway,
+        journal=journal,
+        clock=LoopClock(),
+        observer=run.observer,
+        chance=Chance(lambda: 0.5, _numbered("m")),
+        after_commit=committed,
+        halt=run.halt,
+    )
+    beside = asyncio.ensure_future(meanwhile(run))
+    run.ending = await asyncio.wait_for(batch.run(), 3600)
+    run.took_s = asyncio.get_running_loop().time()
+    beside.cancel()
+    await asyncio.gather(beside, return_exceptions=True)
+    return run
+
+
+def _numbered(prefix: str) -> Callable[[], str]:
+    numbers = count(1)
+    return lambda: f"{prefix}{next(numbers)}"
+
+
+async def _nothing(_run: Run) -> None:
+    """Leave the run alone."""
+
+
+async def after(seconds: float, act: Callable[[], object]) -> None:
+    """Do something so many seconds into the run."""
+    await asyncio.sleep(seconds)
+    act()
