@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
 from collections.abc import Collection, Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
 from runner.core.manifest import Callback, Driver, Environment, Secret
 from runner.core.problem import Problem
+from runner.core.webhook import check_webhook_secret
 from runner.loading.addresses import check_address, is_loopback
 from runner.loading.collector import Collector
 from runner.loading.environment import resolve
@@ -44,7 +43,7 @@ def build_callbacks(
             continue
         if "secret" in written and not _is_suppressed(written, environment):
             secret = resolve(document, written, "secret", problems, offline=offline)
-            _check_base64(document, written, secret, problems)
+            _check_secret(document, written, secret, problems)
         found[name] = _build(name, written, secret)
     return found
 
@@ -66,16 +65,10 @@ def _build(name: str, written: Mapping[str, Any], secret: Secret | None) -> Call
     return Callback(name=name, url=written["url"], headers=headers, secret=secret, **given)
 
 
-def _check_base64(
+def _check_secret(
     document: Document, written: Mapping[str, Any], secret: Secret | None, problems: Collector
 ) -> None:
-    if secret is None:
-        return
-    try:
-        key = base64.b64decode(secret.reveal().removeprefix("whsec_"), validate=True)
-    except (binascii.Error, ValueError):
-        key = b""
-    if not key:
-        place = document.where(written, "secret")
-        mend = "store base64 there, with or without `whsec_` before it"
-        problems.add(Problem("R007", "the callback's secret is not base64", place, mend))
+    objection = check_webhook_secret(secret.reveal()) if secret is not None else None
+    if objection is not None:
+        message, _, mend = objection.partition("; ")
+        problems.add(Problem("R007", message, document.where(written, "secret"), mend))

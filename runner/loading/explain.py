@@ -60,6 +60,8 @@ def explain(
     part = _part_of_schema(schema_path[:-1])
     if is_secret(path):
         yield from _secret(tree, path, place, kind)
+    elif path[2:] == ("delivery",) and kind["name"] in ("required", "maxProperties"):
+        yield _no_single_promise(_head(tree, path))
     elif kind["name"] == "additionalProperties":
         for name in kind["unexpected"]:
             known = part.get("properties", {})
@@ -119,6 +121,14 @@ def _secret(tree: Tree, path: Path, place: Place, kind: Mapping[str, Any]) -> It
         yield Problem("S007", f"{name} wants exactly one place", place, mend, hide=True)
     else:
         yield Problem("R007", f"{name} is not a secret reference", place, mend, hide=True)
+
+
+def _no_single_promise(place: Place) -> Problem:
+    mend = (
+        "write `{dedupes: 24h}` or `{expires: 30s, visible: 2s}`, as the gateway promises; "
+        "delete `delivery` if it promises neither"
+    )
+    return Problem("S007", "`delivery` wants exactly one promise", place, mend)
 
 
 def _wrong_names(tree: Tree, path: Path, part: Mapping[str, Any]) -> Iterator[Problem]:

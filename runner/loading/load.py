@@ -8,25 +8,23 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from runner.core.manifest import (
     Callback,
     Environment,
     GatewayConstraints,
     Manifest,
-    Policy,
     Repeat,
-    RetryPolicy,
 )
 from runner.core.problem import Problem
-from runner.core.quantity import parse_duration
 from runner.loading.builder import build
 from runner.loading.callbacks import build_callbacks, check_callbacks
 from runner.loading.choices import Choices
 from runner.loading.collector import Collector
 from runner.loading.environment import build_environment, check_environments, choose
+from runner.loading.gateways import build_gateway, check_gateways
 from runner.loading.hiding import hide_secrets
+from runner.loading.policy import build_policy, check_policy
 from runner.loading.schema import Document, check_schema
 from runner.loading.source import read_source
 from runner.loading.transfers import RowSink, Transfers
@@ -73,9 +71,11 @@ def _load(
     if document is None:
         return None, 0
     check_environments(document, problems)
+    check_gateways(document, problems)
     check_callbacks(document, problems)
+    check_policy(document, problems)
     name = choose(document, wanted, problems)
-    gateway = _build_gateway(document, name)
+    gateway = build_gateway(document, name)
     choices = Choices(document, gateway, problems)
     transfers = Transfers(document, choices, sink, problems)
     transfers.read()
@@ -84,21 +84,6 @@ def _load(
         return None, transfers.rows
     callbacks = build_callbacks(document, chosen, choices.used_callbacks, problems, offline=offline)
     return _build_manifest(document, chosen, gateway, callbacks), transfers.rows
-
-
-def _build_gateway(document: Document, environment: str | None) -> GatewayConstraints | None:
-    found = document.section("environments").get(environment or "", {})
-    name = found.get("gateway")
-    gateway = document.section("gateways").get(name) if name is not None else None
-    if gateway is None:
-        return None
-    return GatewayConstraints(
-        name=name,
-        max_bandwidth_kbps=gateway["max_bandwidth_kbps"],
-        supported_codecs=tuple(gateway["supported_codecs"]),
-        max_fps=gateway["max_fps"],
-        max_resolution=gateway.get("max_resolution"),
-    )
 
 
 def _build_manifest(
@@ -117,22 +102,7 @@ def _build_manifest(
         environment=environment,
         gateway=gateway,
         callbacks=callbacks,
-        policy=_build_policy(root.get("policy", {})),
+        policy=build_policy(document),
         labels=dict(root.get("labels", {})),
         description=root.get("description"),
-    )
-
-
-def _build_policy(policy: Mapping[str, Any]) -> Policy:
-    absent, written = Policy(), policy.get("retry", {})
-    retry = RetryPolicy(
-        attempts=int(written.get("attempts", absent.retry.attempts)),
-        base_s=parse_duration(written["base"]) if "base" in written else absent.retry.base_s,
-        cap_s=parse_duration(written["cap"]) if "cap" in written else absent.retry.cap_s,
-    )
-    timeout = policy.get("negotiation_timeout")
-    return Policy(
-        preflight=policy.get("preflight", absent.preflight),
-        negotiation_timeout_s=parse_duration(timeout) if timeout else absent.negotiation_timeout_s,
-        retry=retry,
     )

@@ -8,7 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from runner.core.manifest import Endpoints, Secret, TransferRow
+from runner.core.breaker import BreakerPolicy
+from runner.core.evidence import Dedupes, Expires
+from runner.core.manifest import Endpoints, Policy, RetryPolicy, Secret, TransferRow
 from runner.loading.load import load
 from tests.loading.rendering import load_rows, rendered
 
@@ -36,13 +38,52 @@ def test_the_example_means_what_its_description_says():
     assert manifest.environment.simulator.faults == {"rate_limited": 0.02}
     assert manifest.environment.simulator.ended_share == 0.03
     assert [(row.key, row.destination_uri, row.source) for row in rows] == [
-        ("3f2504e0-4f89-41d3-9a0c-0305e82c3301", "genesys://queue/billing-new", "complete.yaml:53"),
-        ("vip-17", "genesys://user/agent-id-98765", "complete.yaml:55"),
+        ("3f2504e0-4f89-41d3-9a0c-0305e82c3301", "genesys://queue/billing-new", "complete.yaml:57"),
+        ("vip-17", "genesys://user/agent-id-98765", "complete.yaml:59"),
         ("abc", "genesys://queue/billing-new", "billing.csv:2"),
         ("def", "genesys://user/u", "billing.csv:3"),
     ]
     assert [matrix.audio.codec for matrix in rows[0].media] == ["opus", "pcmu"]
     assert rows[1].media[0].video is not None
+
+
+PROMISES = Path("tests/manifests/valid/gateway-promises.yaml")
+
+
+@pytest.mark.parametrize(
+    ("environment", "promise"),
+    [
+        ("patient", Expires(30.0, 0.5)),
+        ("sure", Dedupes(86_400.0)),
+        ("plain", Expires(0.5, 2.0)),
+    ],
+)
+def test_a_gateways_promise_is_one_of_two(environment: str, promise: Dedupes | Expires):
+    manifest = load_rows(PROMISES, environment)[0].manifest
+    assert manifest is not None
+    assert manifest.gateway.promise == promise
+
+
+def test_what_a_gateway_says_of_itself_is_taken_over():
+    manifest = load_rows(PROMISES)[0].manifest
+    assert manifest is not None
+    gateway = manifest.gateway
+    assert gateway.total_bandwidth_kbps == 64
+    assert gateway.carried_out == {"accepted", "codec_negotiated"}
+    assert gateway.not_carried_out == {"busy", "rate_limited"}
+    assert manifest.policy.circuit_breaker == BreakerPolicy(3, 0.0, 90.0)
+    assert manifest.policy.retry == RetryPolicy(4, 1.0, 0.5)
+
+
+def test_where_nothing_is_written_the_documented_values_hold():
+    manifest = load_rows(Path("tests/manifests/valid/minimal.yaml"))[0].manifest
+    complete = load_rows(COMPLETE)[0].manifest
+    assert manifest is not None
+    assert complete is not None
+    assert manifest.gateway.promise is manifest.gateway.total_bandwidth_kbps is None
+    assert manifest.gateway.carried_out == manifest.gateway.not_carried_out == frozenset()
+    assert manifest.policy == complete.policy == Policy()
+    assert complete.gateway.promise == Expires(30.0)
 
 
 LIVE = """version: 1
@@ -125,14 +166,29 @@ def test_only_secrets_of_callbacks_that_are_used_and_called_are_fetched(
     assert list(loaded.manifest.callbacks) == ["open"]
 
 
-def test_a_callback_secret_that_is_not_base64_is_refused(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+ONE_CALL = "  - {interaction_id: a, destination_uri: 'genesys://queue/a', callbacks: [here]}\n"
+
+
+@pytest.mark.parametrize("secret", ["plain-secret-123", "whsec_", "YWJj=", "Y2FuYXJ5,"])
+def test_a_callback_secret_that_cannot_sign_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, secret: str
 ):
-    monkeypatch.setenv("RUNNER_TEST_HOOK", "plain-secret-123")
-    row = "  - {interaction_id: a, destination_uri: 'genesys://queue/a', callbacks: [here]}\n"
-    loaded, _ = load_rows(write(tmp_path, row, head=CALLBACKS))
+    monkeypatch.setenv("RUNNER_TEST_HOOK", secret)
+    loaded, _ = load_rows(write(tmp_path, ONE_CALL, head=CALLBACKS))
     assert [problem.code for problem in loaded.problems] == ["R007"]
+    assert "openssl rand" in loaded.problems[0].help
     assert "plain-secret" not in repr(loaded)
+
+
+@pytest.mark.parametrize("secret", ["Y2FuYXJ5MQ==", "Y2FuYXJ5MQ", "whsec_Y2FuYXJ5MQ"])
+def test_a_callback_secret_may_come_without_its_padding(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, secret: str
+):
+    monkeypatch.setenv("RUNNER_TEST_HOOK", secret)
+    loaded, _ = load_rows(write(tmp_path, ONE_CALL, head=CALLBACKS))
+    assert rendered(loaded.problems) == ""
+    assert loaded.manifest is not None
+    assert loaded.manifest.callbacks["here"].secret == Secret(secret)
 
 
 def test_the_environment_asked_for_is_used_and_an_unknown_one_refused():
