@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,13 +16,13 @@ from runner.cli.exits import exit_code_of
 from runner.console.excerpt import SourceFiles
 from runner.console.failures import render_error
 from runner.console.formats import OutputFormat
-from runner.console.logs import LogFormat, configure_logs
+from runner.console.logs import LogFormat, Logs, configure_logs
 from runner.console.observers import Observers
 from runner.console.render import problems_text, result_text
 from runner.console.result import RunResult
 from runner.console.streams import LossyStream, wants_color
 from runner.console.watching import watch
-from runner.core.errors import ManifestInvalid
+from runner.core.errors import ManifestInvalid, UsageError
 from runner.core.outcome import ExitCode
 from runner.core.problem import Problem
 
@@ -42,9 +43,7 @@ class Console:
     @contextmanager
     def watching(self) -> Iterator[Observers]:
         """Give an observer while a command runs, its log going where it should; end both."""
-        with configure_logs(
-            self.log_format, stream=self.err, verbosity=self.verbosity, file=self.log_file
-        ) as logs:
+        with self._logging() as logs:
             observers = watch(
                 self.err,
                 structlog.get_logger(),
@@ -78,6 +77,16 @@ class Console:
         color = wants_color(self.out, os.environ)
         self.out.write(result_text(result, self.output, warnings=warnings, color=color))
 
+    def trace(self, error: BaseException) -> None:
+        """Log a bug's trace, wherever in the command it came up."""
+        with suppress(UsageError), self._logging():  # a log file that cannot be opened
+            logging.getLogger("runner").error("an internal error", exc_info=error)
+
+    def _logging(self) -> Logs:
+        return configure_logs(
+            self.log_format, stream=self.err, verbosity=self.verbosity, file=self.log_file
+        )
+
     def show_error(self, error: BaseException, code: ExitCode) -> None:
         """Show what ended a command."""
         for_program = self.output in {OutputFormat.JSON, OutputFormat.GITHUB}
@@ -106,5 +115,7 @@ def boundary(console: Console, manifest: Path | None = None) -> Iterator[None]:
         raise SystemExit(ExitCode.INVALID) from invalid
     except BaseException as error:
         code = exit_code_of(error)
+        if code is ExitCode.BUG:
+            console.trace(error)
         console.show_error(error, code)
         raise SystemExit(code) from error

@@ -209,7 +209,7 @@ class Batch:
         if isinstance(opened, GatewayError):
             self.halt.stop(ExitCode.UNREACHABLE, str(opened), opened)
         elif isinstance(opened, Exception):
-            raise opened
+            self._stop_for(opened)
         return not self.halt.is_set
 
     async def _carry_all(self) -> None:
@@ -307,8 +307,11 @@ class Batch:
         except StorageError as error:
             self.halt.stop(ExitCode.STORAGE, str(error), error)
         except Exception as bug:  # noqa: BLE001 - told as a bug at the end, with its trace
-            self.halt.stop(ExitCode.BUG, f"an internal error: {bug!r}", bug)
+            self._stop_for(bug)
         return None
+
+    def _stop_for(self, bug: Exception) -> None:
+        self.halt.stop(ExitCode.BUG, f"an internal error: {bug!r}", bug)
 
 
 async def _awaited(awaitable: Awaitable[None]) -> None:
