@@ -89,7 +89,8 @@ def test_every_definite_reply_has_its_outcome_and_reason(gateway: Gateway, bench
 
 
 def test_what_is_not_known_is_in_doubt_and_never_sent_again(gateway: Gateway, bench: Bench):
-    """Exit 6 as often as it is applied, and one delivery each, with positive evidence or none."""
+    """Exit 6 as often as it is applied, and one delivery each, until evidence shows; then done."""
+    gateway.shows_effects = False
     transfers = {name: transfer(key=name.replace(" ", "-")) for name in UNKNOWN}
     for name, steps in UNKNOWN.items():
         gateway.scripts[transfers[name]["interaction_id"]] = steps
@@ -106,34 +107,32 @@ def test_what_is_not_known_is_in_doubt_and_never_sent_again(gateway: Gateway, be
     assert reasons["pending"] == "pending"
     assert reasons["duplicate"] == "duplicate"
     assert "no reply within 1 s" in reasons["mute"]
-    for _ in range(2):
-        again = bench.apply(content)
-        moved = {e.interaction_id for e in gateway.effects}
-        for name, outcome in again.outcomes().items():
-            settled_by_evidence = {"transferred", "unchanged", "in_doubt"}
-            assert outcome in (settled_by_evidence if name in moved else {"in_doubt"})
-        assert again.code == 6
+    again = bench.apply(content)
+    assert again.code == 6
+    assert again.report.summary["in_doubt"] == len(transfers)
+    gateway.show_effects()
+    told = bench.apply(content)
+    moved = {effect.interaction_id for effect in gateway.effects}
+    assert len(moved) == 5
+    settled = {name for name, outcome in told.outcomes().items() if outcome != "in_doubt"}
+    assert settled == moved
+    assert told.code == 6
     assert len(gateway.frames) == len(transfers) + 1
 
 
-@pytest.mark.parametrize("cut", [CUT, CUT_BUT_MOVED, Step(close_code=1011, effect=False)])
-def test_a_cut_session_leaves_doubt_and_the_rest_goes_on(gateway: Gateway, bench: Bench, cut: Step):
-    """What was in flight is in doubt; a new session carries the others; none goes twice."""
+def test_a_cut_session_leaves_doubt_and_the_rest_goes_on(gateway: Gateway, bench: Bench):
+    """What was in flight is looked up and else in doubt; a new session carries the others."""
     transfers = [transfer() for _ in range(6)]
-    gateway.scripts[transfers[2]["interaction_id"]] = [cut]
+    for each, step in zip(transfers[::2], [CUT, CUT_BUT_MOVED, Step(mute=True)], strict=True):
+        gateway.scripts[each["interaction_id"]] = [step]
     content = manifest(gateway, transfers, limits={"in_flight": 1})
     applied = bench.apply(content)
     assert applied.code == 6, applied.ended.err
     assert [applied.outcomes()[name] for name in ids(transfers)] == [
-        "transferred",
-        "transferred",
         "in_doubt",
-        "transferred",
-        "transferred",
-        "transferred",
+        *["transferred"] * 5,
     ]
-    assert len(gateway.handshakes) == 2
-    assert applied.report.json["session"]["opened"] == 2
+    assert len(gateway.handshakes) == applied.report.json["session"]["opened"] == 3
     applied.report.agree_with(gateway)
     bench.apply(content)
     assert len(gateway.frames) == 6
@@ -197,6 +196,7 @@ def test_stray_frames_are_notes_and_settle_nothing(gateway: Gateway, bench: Benc
 
 def test_a_late_positive_reply_settles_the_transfer(gateway: Gateway, bench: Bench):
     """A reply behind the time-out, while the run goes on, turns doubt into certainty."""
+    gateway.shows_effects = False
     late, last = transfer(), transfer()
     gateway.scripts[late["interaction_id"]] = [Step(delay_s=1.3)]
     gateway.scripts[last["interaction_id"]] = [LIMITED, Step(delay_s=0.9)]

@@ -50,6 +50,7 @@ class Gateway:
         self.default = GOOD
         self.interactions: dict[str, Interaction] = {}  # others are active
         self.missing: set[str] = set()  # REST says 404
+        self.shows_effects = True  # whether look-ups tell what moved
         self.look_up_answers: dict[str, list[WebResponse]] = {}  # before the true answer
         self.token_answers: list[WebResponse] = []  # before a granted token
         self.granted_scope: str | None = SCOPES
@@ -97,6 +98,16 @@ class Gateway:
         """Wait until something recorded makes it so."""
         with self._changed:
             assert self._changed.wait_for(true, PATIENCE_S)
+
+    def show_effects(self) -> None:
+        """Let look-ups tell what moved, also what they kept to themselves so far."""
+        self.shows_effects = True
+        for effect in self.effects:
+            self._show(effect)
+
+    def _show(self, effect: Effect) -> None:
+        moved = self._interaction(effect.interaction_id)
+        moved.destination_uri, moved.last_transfer_id = effect.destination_uri, effect.message_id
 
     def deliveries(self, interaction_id: str) -> list[Frame]:
         """Return every frame about an interaction."""
@@ -231,8 +242,8 @@ class Gateway:
             if step.carries_out:
                 destination = str(frame.message["destination_uri"])
                 self.effects.append(Effect(frame.at, frame.id, name, destination))
-                moved = self._interaction(name)
-                moved.destination_uri, moved.last_transfer_id = destination, frame.id
+                if self.shows_effects:
+                    self._show(self.effects[-1])
             self._changed.notify_all()
         return step
 

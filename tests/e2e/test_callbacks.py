@@ -1,0 +1,124 @@
+"""Who is told of an outcome, with a signature that others can verify."""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from standardwebhooks.webhooks import Webhook
+
+from tests.e2e.bench import Bench, manifest, transfer
+from tests.foreign.gateway import Gateway
+from tests.foreign.receiver import Receiver
+from tests.foreign.script import MUTE, Interaction, Step
+from tests.foreign.web import WebResponse
+
+SECRET = "whsec_" + base64.b64encode(b"canary-webhook-secret-24").decode()
+
+
+@pytest.fixture
+def receiver() -> Iterator[Receiver]:
+    with Receiver() as serving:
+        yield serving
+
+
+def with_callback(content: dict[str, Any], receiver: Receiver, **fields: Any) -> dict[str, Any]:
+    callback = {"url": receiver.url, "secret": {"env": "HOOK_SECRET"}, "allow_private": True}
+    content["defaults"] = {"media": "voice", "callbacks": ["crm"]}
+    return content | {"callbacks": {"crm": callback | fields}}
+
+
+def test_every_outcome_is_told_with_a_signature_that_verifies(
+    gateway: Gateway, bench: Bench, receiver: Receiver
+):
+    """Each with the fields a receiver needs, once."""
+    bench.env["HOOK_SECRET"] = SECRET
+    rows = {
+        "transferred": [Step()],
+        "rejected": [Step("transfer_rejected", reason="no \u202egents\x1b")],
+        "failed": [Step("rate_limited")],
+        "in_doubt": [MUTE],
+        "skipped": [Step()],
+    }
+    transfers = {outcome: transfer(key=outcome) for outcome in rows}
+    for outcome, steps in rows.items():
+        gateway.scripts[transfers[outcome]["interaction_id"]] = steps
+    ended = transfers["skipped"]["interaction_id"]
+    gateway.interactions[ended] = Interaction(ended, "completed")
+    content = manifest(gateway, list(transfers.values()), preflight=True, limits={"rate": "400/s"})
+    applied = bench.apply(with_callback(content, receiver, headers={"X-Site": "ams"}))
+    assert applied.code == 6, applied.ended.err
+    told = {}
+    for request in receiver.requests:
+        Webhook(SECRET).verify(request.body, dict(request.headers))
+        assert request.method == "POST"
+        assert request.headers["x-site"] == "ams"
+        assert request.headers["content-type"].startswith("application/json")
+        body = json.loads(request.body)
+        told[body["key"]] = body
+    assert len(receiver.requests) == len(told) == 5
+    for outcome, each in transfers.items():
+        assert told[outcome]["outcome"] == outcome
+        assert told[outcome]["interaction_id"] == each["interaction_id"]
+        assert told[outcome]["run"] == applied.report.run["id"]
+        assert told[outcome]["batch"] == "batch"
+    assert applied.report.summary["callbacks"] == {"delivered": 5, "failed": 0}
+    assert len({request.headers["webhook-id"] for request in receiver.requests}) == 5
+
+
+def test_a_failing_receiver_fails_no_transfer_and_is_told_later_under_the_same_id(
+    gateway: Gateway, bench: Bench, receiver: Receiver
+):
+    """What is owed stays owed: the next run delivers it, though it has nothing to send."""
+    bench.env["HOOK_SECRET"] = SECRET
+    receiver.answer = WebResponse(503, headers={"Retry-After": "600"})
+    content = with_callback(manifest(gateway, [transfer() for _ in range(3)]), receiver)
+    first = bench.apply(content)
+    assert first.code == 0, first.ended.err
+    assert set(first.outcomes().values()) == {"transferred"}
+    tried = {request.headers["webhook-id"] for request in receiver.requests}
+    assert len(tried) == 3
+    assert first.report.summary["callbacks"]["delivered"] == 0
+    assert len(receiver.requests) == 3
+    receiver.answer = WebResponse(200)
+    receiver.requests.clear()
+    second = bench.apply(content)
+    assert second.code == 0
+    assert {request.headers["webhook-id"] for request in receiver.requests} == tried
+    assert len(receiver.requests) == 3
+    third = bench.apply(content)
+    assert third.code == 0
+    assert len(receiver.requests) == 3
+    assert len(gateway.frames) == 3
+
+
+def test_a_receiver_that_stays_down_fails_the_callback_alone(
+    gateway: Gateway, bench: Bench, receiver: Receiver
+):
+    bench.env["HOOK_SECRET"] = SECRET
+    receiver.answer = WebResponse(500)
+    applied = bench.apply(with_callback(manifest(gateway, [transfer()]), receiver))
+    assert applied.code == 0, applied.ended.err
+    assert applied.report.summary["callbacks"] == {"delivered": 0, "failed": 1}
+    assert len(receiver.requests) == 3
+    assert len({request.headers["webhook-id"] for request in receiver.requests}) == 1
+    [[callback]] = [each["callbacks"] for each in applied.report.json["transfers"]]
+    assert "500" in json.dumps(callback)
+
+
+def test_private_addresses_are_called_only_when_the_manifest_says_so(
+    gateway: Gateway, bench: Bench, receiver: Receiver
+):
+    """And `on` chooses the outcomes."""
+    bench.env["HOOK_SECRET"] = SECRET
+    content = manifest(gateway, [transfer()])
+    refused = bench.apply(with_callback(content, receiver, allow_private=False))
+    assert refused.code == 0, refused.ended.err
+    assert refused.report.summary["callbacks"] == {"delivered": 0, "failed": 1}
+    assert "allow_private" in json.dumps(refused.report.json["transfers"][0]["callbacks"])
+    silent = with_callback(content, receiver, on=["rejected"])
+    assert bench.apply(silent, "--again").code == 0
+    assert not receiver.requests
