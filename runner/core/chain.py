@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Mapping
 from typing import Any
 
@@ -12,12 +13,28 @@ GENESIS = "0" * 64
 """The hash before a journal's first event."""
 
 
-def canonical(body: Mapping[str, Any]) -> str:
-    """Return the one JSON text of `body`: sorted keys, no spaces, UTF-8.
+_ENCODER = json.JSONEncoder(separators=(",", ":"), sort_keys=True, allow_nan=False)
 
-    Raises `TypeError` for what JSON cannot say.
+
+def canonical(body: Mapping[str, Any]) -> str:
+    """Return the one JSON text of `body`: sorted keys, no spaces, ASCII only.
+
+    Numbers must be finite (`is_finite_json`). Raises `TypeError` for what JSON cannot say.
     """
-    return orjson.dumps(body, option=orjson.OPT_SORT_KEYS).decode()
+    try:
+        text = orjson.dumps(body, option=orjson.OPT_SORT_KEYS)
+    except TypeError:  # a lone surrogate, which only an escape can spell
+        return _ENCODER.encode(body)
+    return text.decode() if text.isascii() else _ENCODER.encode(body)
+
+
+def is_finite_json(value: Any) -> bool:
+    """Tell whether JSON can say `value`: every number finite, nothing nested without end."""
+    try:
+        _ENCODER.encode(value)
+    except (ValueError, RecursionError):
+        return False
+    return True
 
 
 def link(previous: str, body: str) -> str:

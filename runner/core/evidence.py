@@ -118,6 +118,15 @@ class HandOver:
     uptime_s: float | None
     gateway_date_s: float | None  # the gateway's clock, shortly before
 
+    def to_json(self) -> dict[str, Any]:
+        """Return the form that the journal keeps."""
+        return {
+            "timestamp_s": self.timestamp_s,
+            "boot": self.boot,
+            "uptime_s": self.uptime_s,
+            "gateway_date_s": self.gateway_date_s,
+        }
+
 
 def fence_is_over(
     promise: Expires, hand_over: HandOver, *, gateway_date_s: float | None, passed_s: float

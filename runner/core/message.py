@@ -11,7 +11,7 @@ from typing import Any
 
 import orjson
 
-from runner.core.chain import canonical
+from runner.core.chain import is_finite_json
 from runner.core.media import MediaMatrix
 
 NOTE_LIMIT = 500
@@ -48,6 +48,13 @@ class Stray:
 
     why: str
     text: str
+
+
+def uuid4_text(random_bytes: bytes) -> str:
+    """Return 16 random bytes as the text of a version 4 UUID (RFC 9562)."""
+    h = random_bytes.hex()
+    variant = "89ab"[int(h[16], 16) & 3]
+    return f"{h[:8]}-{h[8:12]}-4{h[13:16]}-{variant}{h[17:20]}-{h[20:]}"
 
 
 def build_text(
@@ -121,13 +128,7 @@ def _whole(code: object) -> int | None:
 
 def _storable(media: object) -> Mapping[str, Any] | None:
     """Return media that the journal can hold; a number that is none must not cost the reply."""
-    if not isinstance(media, dict):
-        return None
-    try:
-        canonical(media)
-    except (ValueError, RecursionError):
-        return None
-    return media
+    return media if isinstance(media, dict) and is_finite_json(media) else None
 
 
 def _retry_after(seconds: object) -> float | None:

@@ -43,6 +43,9 @@ T = TypeVar("T")
 BEAT_S = 0.5
 """How often progress is told and the pace may climb."""
 
+WAITING_PER_SLOT = 4
+"""Transfers that may wait for their next delivery beside those in flight."""
+
 MOST_NOTES = 1000
 """Stray frames and unclaimed replies that the audit log keeps, each kind; the rest are counted."""
 
@@ -119,7 +122,8 @@ class Batch:
         self._carrier = Carrier(shop)
         self._doubts = Doubts(shop, self._carrier, clock.now())
         self._feed = Feed(journal)
-        self._clearing: set[asyncio.Task[None]] = set()
+        self._aside: set[asyncio.Task[None]] = set()
+        self._most_aside = WAITING_PER_SLOT * assignment.limits.in_flight
         self._chores: set[asyncio.Task[None]] = set()
         self._noted = {"stray": 0, "unclaimed": 0}
 
@@ -217,10 +221,13 @@ class Batch:
         left = await self._guarded(self._look_at_doubts())
         for live in left or ():
             self._clear_up(live)
-        workers = min(self._gate.ahead + self._todo.limits.in_flight, self._todo.total)
-        await asyncio.gather(*(self._guarded(self._work()) for _ in range(workers)))
-        while self._clearing:
-            await asyncio.wait(self._clearing)
+        workers = self._todo.limits.in_flight
+        if self._todo.rules.looks_first:
+            workers += self._gate.ahead
+        carrying = (self._guarded(self._work()) for _ in range(min(workers, self._todo.total)))
+        await asyncio.gather(*carrying)
+        while self._aside:
+            await asyncio.wait(self._aside)
 
     async def _look_at_doubts(self) -> list[Live]:
         doubts = await self._journal.doubts()
@@ -233,16 +240,27 @@ class Batch:
         while not self.halt.is_set and (row := await self._feed.next()) is not None:
             live = await self._carrier.take_up(row)
             await self._carrier.carry(live)
-            if live.state is State.UNKNOWN:
-                self._clear_up(live)
+            if live.state is State.READY or live.state is State.UNKNOWN:
+                await self._set_aside(live)
             self._after_commit()
 
+    async def _set_aside(self, live: Live) -> None:
+        """Let a transfer that has to wait do so beside the others, unless too many do."""
+        if live.state is State.READY and len(self._aside) >= self._most_aside:
+            await self._carrier.carry_on(live)
+        if live.state is State.READY or live.state is State.UNKNOWN:
+            self._clear_up(live)
+
     def _clear_up(self, live: Live) -> None:
-        """Clear a doubt up beside the transfers: waiting for it holds nobody else back."""
-        task = asyncio.create_task(self._guarded(self._doubts.clear_up(live)))
-        self._clearing.add(task)
-        task.add_done_callback(self._clearing.discard)
+        """See a transfer to its end beside the others: waiting for it holds nobody else back."""
+        task = asyncio.create_task(self._guarded(self._see_through(live)))
+        self._aside.add(task)
+        task.add_done_callback(self._aside.discard)
         task.add_done_callback(lambda _: self._after_commit())
+
+    async def _see_through(self, live: Live) -> None:
+        await self._carrier.carry_on(live)
+        await self._doubts.clear_up(live)
 
     async def _beat(self) -> None:
         while True:

@@ -6,7 +6,6 @@ import asyncio
 from collections.abc import Awaitable
 
 from runner.core.errors import GatewayError, LookUpFailed
-from runner.core.evidence import Expires
 from runner.core.message import Reply
 from runner.core.outcome import ExitCode
 from runner.core.plan import PlannedRow
@@ -55,19 +54,24 @@ class Carrier:
         return live
 
     async def carry(self, live: Live) -> None:
-        """Bring a transfer to its outcome, into doubt, or as far as the run gets."""
-        while live.state is State.READY and not self._shop.halt.is_set:
+        """Bring a transfer to its outcome, into doubt, or to where it has to wait (`wait_s`)."""
+        while live.state is State.READY and not (live.wait_s or self._shop.halt.is_set):
             if live.tries >= self._shop.rules.policy.retry.attempts:
                 told = Told(reason="retries used up; nothing was carried out")
                 await self._shop.recorder.enter(live, Event.EXHAUSTED, told)
                 break
             await self._attempt(live)
-            if live.state is State.READY and live.wait_s > 0:
-                wait_s, live.wait_s = live.wait_s, 0.0
-                await self._shop.halt.rest(wait_s)
         if live.state in FINAL:
             for message_id in live.message_ids:
                 self._by_message.pop(message_id, None)
+
+    async def carry_on(self, live: Live) -> None:
+        """Wait as long as is due and carry, until the outcome, a doubt, or the run's end."""
+        while live.state is State.READY and not self._shop.halt.is_set:
+            wait_s, live.wait_s = live.wait_s, 0.0
+            if wait_s:
+                await self._shop.halt.rest(wait_s)
+            await self.carry(live)
 
     async def repeat(self, live: Live) -> None:
         """Send a doubt's last message again, the same id and bytes, when its turn comes."""
@@ -120,8 +124,7 @@ class Carrier:
 
     async def _is_fit(self, live: Live) -> bool:
         """Look the interaction up where that is due; True: a delivery may follow."""
-        rules = self._shop.rules
-        needed = rules.policy.preflight or isinstance(rules.promise, Expires)
+        needed = self._shop.rules.looks_first
         if not (needed or live.message_ids):
             return True
         try:

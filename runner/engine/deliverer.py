@@ -106,10 +106,13 @@ class Deliverer:
         assert waiter.sent_at is not None  # noqa: S101 - only what left is answered
         assert waiter.answered_at is not None  # noqa: S101 - set with the answer
         since_s = self._shop.clock.now() - waiter.sent_at
-        about = _about(intent, sent_at=self._shop.clock.wall() - since_s)
+        sent_at = self._shop.clock.wall() - since_s
         if isinstance(answer, NoReply):
-            return about._replace(reason=answer.reason)
-        return about._replace(
+            return _about(intent, sent_at=sent_at, reason=answer.reason)
+        return Told(
+            intent.n,
+            intent.message_id,
+            sent_at,
             latency_ms=round((waiter.answered_at - waiter.sent_at) * 1000, 3),
             status=answer.status if answer.status is not None else str(answer.code),
             reason=answer.reason or answer.status or f"code {answer.code}",

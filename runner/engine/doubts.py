@@ -78,7 +78,7 @@ class Doubts:
                 return
             if _is_cleared(live):
                 await self._shop.halt.rest(self._shop.gate.retry_delay_s())
-                await self._carrier.carry(live)
+                await self._carrier.carry_on(live)
 
     async def _look_at_left(self, doubt: Doubt) -> Live | None:
         live = self._carrier.take_back(doubt, self._began)

@@ -45,7 +45,8 @@ class Recorder:
         if after is not before and after not in {None, Outcome.IN_DOUBT}:
             assert after is not None  # noqa: S101 - told to the type checker
             owed = self._notices.about(live.row, after, told.reason, told.latency_ms)
-            entries[-1] = entries[-1]._replace(notifications=owed)
+            if owed:
+                entries[-1] = entries[-1]._replace(notifications=owed)
         return self._journal.record(*entries)
 
     def leave_in_doubt(self, live: Live, reason: str) -> Awaitable[None]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from runner.core.evidence import Promise
+from runner.core.evidence import Expires, Promise
 from runner.core.manifest import Policy
 from runner.core.media import MediaMatrix
 from runner.core.message import Reply
@@ -35,6 +35,11 @@ class Rules:
             carried_out=self.carried_out,
             not_carried_out=self.not_carried_out,
         )
+
+    @property
+    def looks_first(self) -> bool:
+        """Whether every interaction is looked up before its first delivery."""
+        return self.policy.preflight or isinstance(self.promise, Expires)
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,7 @@ import sqlite3
 import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import groupby
 from pathlib import Path
 from types import TracebackType
@@ -192,6 +193,7 @@ def write_ladder(media: Sequence[MediaMatrix]) -> str:
     return json.dumps([matrix.to_json() for matrix in media], separators=(",", ":"))
 
 
+@lru_cache(maxsize=1024)
 def read_ladder(text: str) -> tuple[MediaMatrix, ...]:
     """Read what `write_ladder` wrote."""
     return tuple(MediaMatrix.from_json(matrix) for matrix in json.loads(text))

@@ -7,7 +7,6 @@ import os
 import secrets
 import sqlite3
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -279,7 +278,7 @@ class Store:
                 "message_id": intent.message_id,
                 "message": intent.text,
                 "media_index": intent.media_index,
-                "hand_over": asdict(intent.hand_over),
+                "hand_over": intent.hand_over.to_json(),
                 "baseline": None if intent.baseline is None else intent.baseline.to_json(),
             }
             return body

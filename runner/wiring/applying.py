@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import random
 import time
 import uuid
@@ -13,6 +14,7 @@ from pathlib import Path
 from runner.callbacks import Courier
 from runner.core.errors import StorageError
 from runner.core.manifest import Driver, Manifest
+from runner.core.message import uuid4_text
 from runner.core.outcome import ExitCode, Outcome, exit_code
 from runner.core.record import Figures, PlanFigures, ReportSource
 from runner.core.summary import Summary, summarize
@@ -31,7 +33,7 @@ from runner.report import write_report
 from runner.wiring import records
 from runner.wiring.clock import SystemClock
 from runner.wiring.format import FormatVerifier
-from runner.wiring.gateway import opened_gateway
+from runner.wiring.gateway import forget_earlier_gateway, opened_gateway
 from runner.wiring.outbox import JournalOutbox
 from runner.wiring.planning import new_run_id, plan_figures
 from runner.wiring.request import Request
@@ -80,6 +82,7 @@ def apply(
         place = {"batch": manifest.name, "environment": manifest.environment.name}
         if not path.exists() and not request.new_history:
             check_witness(path, None, request.report_dir, **place)
+        forget_earlier_gateway(path)
         store = Store(path, environment=manifest.environment.name, origin=_origin(manifest))
         try:
             return _Run(request, manifest, staging, attendance, store).carry_out()
@@ -192,14 +195,16 @@ class _Run:
             find_fault=FormatVerifier().find_fault,
             total_kbps=gateway_said.total_bandwidth_kbps,
         )
-        async with opened_gateway(manifest, self._clock, random.random) as gateway:
+        async with opened_gateway(
+            manifest, self._store.path, self._clock, random.random
+        ) as gateway:
             batch = Batch(
                 assignment,
                 gateway=gateway,
                 journal=writer,
                 clock=self._clock,
                 observer=self._observer,
-                chance=Chance(random.random, lambda: str(uuid.uuid4())),
+                chance=Chance(random.random, new_message_id),
                 after_commit=courier.poke,
                 halt=halt,
             )
@@ -244,6 +249,11 @@ def _elsewhere_in_words(doubts: Sequence[tuple[str, str, str]]) -> str | None:
     named = ", ".join(f"key {key} of run {run}" for run, key, _ in doubts[:MOST_NAMED])
     more = f" and {len(doubts) - MOST_NAMED} more" if len(doubts) > MOST_NAMED else ""
     return f"{len(doubts)} in doubt that this manifest does not list: {named}{more}"
+
+
+def new_message_id() -> str:
+    """Return a random UUID, version 4, as a message id (RFC 9562)."""
+    return uuid4_text(os.urandom(16))
 
 
 def _origin(manifest: Manifest) -> str:

@@ -18,13 +18,15 @@ class FormatVerifier:
 
     def __init__(self) -> None:
         self._validator = jsonschema_rs.validator_for(schema("interaction-transfer.v1"))
-        self._faults: dict[MediaMatrix, str | None] = {}
+        # By identity: equal matrices are few objects, and hashing them costs more than checking.
+        self._faults: dict[int, tuple[MediaMatrix, str | None]] = {}
 
     def find_fault(self, text: str, media: MediaMatrix) -> str | None:
         """Return what is wrong with a message, or None."""
-        if media not in self._faults:
-            self._faults[media] = self._find(text)
-        return self._faults[media]
+        found = self._faults.get(id(media))
+        if found is None:
+            found = self._faults[id(media)] = media, self._find(text)
+        return found[1]
 
     def _find(self, text: str) -> str | None:
         message = json.loads(text)

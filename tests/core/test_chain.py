@@ -5,11 +5,10 @@ from __future__ import annotations
 import json
 import subprocess
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runner.core.chain import GENESIS, canonical, link
+from runner.core.chain import GENESIS, canonical, is_finite_json, link
 
 
 def test_one_text_whatever_the_order():
@@ -25,9 +24,14 @@ def test_a_link_is_the_sha_256_of_both_texts():
     assert link(GENESIS, '{"a":1}') == summed.stdout.decode().split()[0]
 
 
-def test_what_is_no_number_is_refused():
-    with pytest.raises(ValueError, match="not JSON compliant"):
-        canonical({"a": float("nan")})
+def test_what_is_no_number_can_be_told_before():
+    assert not is_finite_json({"a": float("nan")})
+    assert not is_finite_json({"a": [float("inf")]})
+    assert is_finite_json({"a": [1.5, None, "ä"]})
+
+
+def test_a_lone_surrogate_is_escaped():
+    assert canonical({"a": "\ud800"}) == '{"a":"\\ud800"}'
 
 
 @given(st.dictionaries(st.text(), st.integers() | st.text() | st.none() | st.floats(-1e9, 1e9)))
