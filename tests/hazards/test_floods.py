@@ -1,0 +1,54 @@
+"""A gateway that answers too much, for ids that are none of ours, out of turn and twice."""
+
+from __future__ import annotations
+
+import json
+import resource
+from collections import Counter
+
+from tests.e2e.bench import Bench, manifest, transfer
+from tests.foreign.gateway import Gateway
+from tests.foreign.script import Step
+
+FLOOD = 20_000
+KEPT = 1000  # notes of one kind that the audit log keeps
+MOST_KB = 200_000
+
+
+def test_a_flood_of_strangers_settles_nothing_and_is_kept_in_bounds(gateway: Gateway, bench: Bench):
+    """Positive replies for ids that nobody sent, and frames that are no replies at all."""
+    strangers, noise, good = transfer(), transfer(), transfer()
+    claim = json.dumps({"id": "3f2504e0-4f89-41d3-9a0c-0305e82c3301", "status": "codec_negotiated"})
+    gateway.scripts[strangers["interaction_id"]] = [Step(raw=claim, copies=FLOOD, effect=False)]
+    gateway.scripts[noise["interaction_id"]] = [Step(raw="[1]" * 400, copies=FLOOD, effect=False)]
+    applied = bench.apply(manifest(gateway, [strangers, noise, good]))
+    assert applied.code == 6, applied.ended.err
+    assert [each["outcome"] for each in applied.report.json["transfers"]] == [
+        "in_doubt",
+        "in_doubt",
+        "transferred",
+    ]
+    lines = (applied.report.folder / "audit.jsonl").read_text("utf-8").splitlines()[1:]
+    noted = Counter(json.loads(line)["event"]["event"] for line in lines)
+    assert noted["unclaimed reply"] == KEPT
+    assert noted["stray frame"] == KEPT
+    assert max(map(len, lines)) < 2000
+    assert resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss < MOST_KB
+    assert len(applied.ended.err) < 100_000
+
+
+def test_replies_that_come_twice_or_late_settle_their_own_transfer_alone(
+    gateway: Gateway, bench: Bench
+):
+    """Each of fifty is answered thrice; a refusal, then a doubled yes for another, change nothing."""
+    transfers = [transfer() for _ in range(50)]
+    refused = {each["interaction_id"] for each in transfers[::5]}
+    gateway.default = Step(copies=3)
+    for name in refused:
+        gateway.scripts[name] = [Step("transfer_rejected", copies=3)]
+    applied = bench.apply(manifest(gateway, transfers))
+    assert applied.code == 1, applied.ended.err
+    for name, outcome in applied.outcomes().items():
+        assert outcome == ("rejected" if name in refused else "transferred")
+    assert len(gateway.frames) == len(transfers)
+    applied.report.agree_with(gateway)

@@ -1,0 +1,170 @@
+"""Canary secrets, searched for wherever a run leaves anything (command line, "Secrets")."""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+import subprocess
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.e2e.bench import Bench, manifest, started, transfer
+from tests.foreign.gateway import CLIENT_ID, CLIENT_SECRET, SCOPES, Gateway
+from tests.foreign.script import Step
+from tests.foreign.web import WebResponse
+
+ACCESS_TOKEN = "canary-access-token-51c0aa77"
+WEBHOOK_SECRET = "whsec_" + base64.b64encode(b"canary-webhook-secret-93d1").decode()
+CANARIES = {
+    "client secret": CLIENT_SECRET,
+    "client credentials": base64.b64encode(f"{CLIENT_ID}:{CLIENT_SECRET}".encode()).decode(),
+    "access token": ACCESS_TOKEN,
+    "webhook secret": WEBHOOK_SECRET.removeprefix("whsec_"),
+    "webhook secret, decoded": "canary-webhook-secret-93d1",
+}
+GRANTED = {"access_token": ACCESS_TOKEN, "token_type": "bearer", "expires_in": 3600}
+BUG = """\
+import uuid
+
+def broken():
+    raise ZeroDivisionError("a planted fault")
+
+uuid.uuid4 = broken
+"""
+
+
+@pytest.fixture
+def granting(gateway: Gateway) -> Gateway:
+    """Return the gateway, granting the canary token and no other."""
+    answer = WebResponse(body=GRANTED | {"scope": SCOPES})
+    gateway.token_answers.extend([answer] * 9)
+    gateway._tokens.add(ACCESS_TOKEN)
+    return gateway
+
+
+def secretive(gateway: Gateway, folder: Path, **fields: Any) -> dict[str, Any]:
+    """Return a manifest that takes a secret from each place that secrets are taken from."""
+    (folder / "client_secret").write_text(CLIENT_SECRET + "\n")
+    (folder / "webhook_secret").write_text(WEBHOOK_SECRET + "\n")
+    callback = {
+        "url": f"{gateway.api_url}/hook",
+        "secret": {"command": ["cat", str(folder / "webhook_secret")]},
+        "allow_private": True,
+    }
+    content = manifest(
+        gateway,
+        [transfer(callbacks=["crm"]) for _ in range(3)],
+        preflight=True,
+        callbacks={"crm": callback},
+        **fields,
+    )
+    content["environments"]["foreign"]["credentials"] = {
+        "client_id": {"env": "FOREIGN_ID"},
+        "client_secret": {"file": "client_secret"},
+    }
+    return content
+
+
+def assert_kept(texts: Mapping[str, bytes]) -> None:
+    """Assert that no canary is in any text, in plain or in an escaped form."""
+    for place, text in texts.items():
+        for name, canary in CANARIES.items():
+            assert canary.encode() not in text, f"the {name} is told in {place}"
+
+
+def left_behind(folder: Path) -> Iterator[tuple[str, bytes]]:
+    """Yield every file of a folder but those that the secrets came from."""
+    for path in folder.rglob("*"):
+        if path.is_file() and not path.name.endswith("_secret"):
+            yield path.name, path.read_bytes()
+
+
+def process_arguments(process: subprocess.Popen[str]) -> dict[str, bytes]:
+    """Return what everyone on this machine may read of a process and its children."""
+    task = Path(f"/proc/{process.pid}/task/{process.pid}")
+    pids = [str(process.pid), *(task / "children").read_text().split()]
+    return {f"/proc/{pid}/cmdline": Path(f"/proc/{pid}/cmdline").read_bytes() for pid in pids}
+
+
+@pytest.mark.parametrize("log_format", ["json", "pretty"])
+@pytest.mark.parametrize("verbosity", ["-vv", "-q"])
+def test_a_run_tells_no_secret(granting: Gateway, bench: Bench, log_format: str, verbosity: str):
+    """Nor does its journal while it is being written, nor its process arguments."""
+    granting.default = Step(until="seen")
+    path = bench.write(secretive(granting, bench.folder))
+    options = ["--log-format", log_format, verbosity, "--log-file", "run.log"]
+    with started("apply", path, *options, cwd=bench.folder) as process:
+        granting.wait_until(lambda: len(granting.frames) == 3)
+        arguments = process_arguments(process)
+        meanwhile = dict(left_behind(bench.folder))
+        granting.release("seen")
+        out, err = process.communicate(timeout=60)
+    assert process.returncode == 0, err
+    assert arguments
+    assert any(name.endswith("-wal") and text for name, text in meanwhile.items())
+    assert granting.handshakes[0]["Authorization"] == f"Bearer {ACCESS_TOKEN}"
+    left = dict(left_behind(bench.folder))
+    assert {"report.json", "report.html", "audit.jsonl", "run.log"} <= left.keys()
+    assert_kept(arguments)
+    assert_kept(meanwhile)
+    assert_kept(left | {"stdout": out.encode(), "stderr": err.encode()})
+
+
+@pytest.mark.parametrize("output", ["pretty", "json", "github"])
+def test_a_refused_client_is_told_without_its_secret(gateway: Gateway, bench: Bench, output: str):
+    """Even where the token server repeats what it was sent."""
+    echo = {"error": "invalid_client", "error_description": f"who is {CLIENT_SECRET}?"}
+    gateway.token_answers.extend([WebResponse(401, echo), WebResponse(401, echo)])
+    path = bench.write(secretive(gateway, bench.folder))
+    options = ["--output", output, "-vv", "--log-file", "run.log"]
+    ended = bench.run("apply", path, *options)
+    assert ended.code == 4, ended
+    assert "invalid_client" in ended.out + ended.err
+    said = {"stdout": ended.out.encode(), "stderr": ended.err.encode()}
+    assert_kept(dict(left_behind(bench.folder)) | said)
+
+
+def test_a_refused_token_is_told_without_it(granting: Gateway, bench: Bench):
+    granting.handshake_answers.extend([401, 401, 401])
+    path = bench.write(secretive(granting, bench.folder))
+    ended = bench.run("apply", path, "-vv", "--log-file", "run.log")
+    assert ended.code == 4, ended
+    said = {"stdout": ended.out.encode(), "stderr": ended.err.encode()}
+    assert_kept(dict(left_behind(bench.folder)) | said)
+
+
+def test_a_token_that_the_gateway_repeats_is_told_no_further(granting: Gateway, bench: Bench):
+    """A close reason and a reply that repeat the bearer's header are shown without it."""
+    content = secretive(granting, bench.folder)
+    first, second, _ = content["transfers"]
+    echo = f"bad header Authorization: Bearer {ACCESS_TOKEN}"
+    granting.scripts[first["interaction_id"]] = [Step("transfer_rejected", reason=echo)]
+    granting.scripts[second["interaction_id"]] = [
+        Step(close_code=1011, close_reason=echo, effect=False)
+    ]
+    ended = bench.run("apply", bench.write(content), "-vv", "--log-file", "run.log")
+    assert ended.code == 6, ended
+    said = {"stdout": ended.out.encode(), "stderr": ended.err.encode()}
+    assert_kept(dict(left_behind(bench.folder)) | said)
+
+
+def test_the_trace_of_a_bug_tells_no_secret(granting: Gateway, bench: Bench):
+    """A fault planted in the standard library comes out as exit 70, with its trace in the log."""
+    faulty = bench.folder / "faulty"
+    faulty.mkdir()
+    (faulty / "sitecustomize.py").write_text(BUG)
+    bench.env["PYTHONPATH"] = os.pathsep.join([str(faulty), str(Path(__file__).parents[2])])
+    path = bench.write(secretive(granting, bench.folder))
+    ended = bench.run("apply", path, "-vv", "--log-file", "run.log")
+    assert ended.code == 70, ended
+    log = (bench.folder / "run.log").read_text()
+    traces = [
+        line["exception"] for line in map(json.loads, log.splitlines()) if "exception" in line
+    ]
+    assert any("Traceback" in trace and "a planted fault" in trace for trace in traces), log
+    said = {"stdout": ended.out.encode(), "stderr": ended.err.encode()}
+    assert_kept(dict(left_behind(bench.folder)) | said)
