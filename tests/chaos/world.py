@@ -1,0 +1,251 @@
+"""The world of a chaos test: the gateway's process, a folder, the command line under attack."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field, replace
+from itertools import count
+from pathlib import Path
+from typing import Any, Protocol, Self
+
+import yaml
+
+from tests.chaos.forks import Zygote, quiet_environment
+from tests.chaos.settings import Settings
+from tests.e2e.bench import ROOT, Ended, Report, command, manifest
+
+PATIENCE_S = 120.0
+POLL_S = 0.05
+HERE = "genesys://queue/billing-new"
+PROMISES: Mapping[str, Mapping[str, str] | None] = {
+    "nothing": None,
+    "expires": {"expires": "1s", "visible": "100ms"},
+    "dedupes": {"dedupes": "1h"},
+}
+
+
+class Addresses(Protocol):
+    """Where a gateway is, or what stands before one."""
+
+    @property
+    def token_url(self) -> str: ...
+    @property
+    def api_url(self) -> str: ...
+    @property
+    def websocket_url(self) -> str: ...
+
+
+class GatewayProcess:
+    """The gateway, running; a context. Its ledger may be read at any time, and after it."""
+
+    def __init__(self, folder: Path, settings: Settings) -> None:
+        self.settings = replace(settings, ledger=str(folder / "ledger.jsonl"))
+        self.notes: list[dict[str, Any]] = []
+        self.counts: Counter[str] = Counter()
+        self._changed = threading.Condition()
+
+    def __enter__(self) -> Self:
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "tests.chaos.gateway", json.dumps(asdict(self.settings))],
+            cwd=ROOT,
+            env=quiet_environment(),
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        assert self.process.stdout is not None
+        self._ports = json.loads(self.process.stdout.readline())
+        self._listener = threading.Thread(target=self._listen, daemon=True)
+        self._listener.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.process.kill()
+        self.process.wait()
+        self._listener.join()
+        assert self.process.stdout is not None
+        self.process.stdout.close()
+
+    @property
+    def token_url(self) -> str:
+        return f"{self.api_url}/oauth/token"
+
+    @property
+    def api_url(self) -> str:
+        return f"http://127.0.0.1:{self._ports['web']}"
+
+    @property
+    def socket_port(self) -> int:
+        return int(self._ports["socket"])
+
+    @property
+    def websocket_url(self) -> str:
+        return f"ws://127.0.0.1:{self.socket_port}/api/v2/websocket"
+
+    def ledger(self) -> list[dict[str, Any]]:
+        """Return every line of the file."""
+        text = Path(self.settings.ledger).read_text("utf-8")
+        return [json.loads(line) for line in text.splitlines()]
+
+    def moves(self) -> Counter[str]:
+        """Return how often each interaction was moved, by the file."""
+        return Counter(n["interaction_id"] for n in self.ledger() if n["event"] == "moved")
+
+    def of(self, event: str) -> list[dict[str, Any]]:
+        """Return the lines of one event, by the file."""
+        return [note for note in self.ledger() if note["event"] == event]
+
+    def wait_for(
+        self,
+        true: Callable[[], bool],
+        timeout_s: float = PATIENCE_S,
+        running: Running | None = None,
+    ) -> bool:
+        """Wait until what the ledger tells makes it so; False: time is up, or `running` ended."""
+        until = time.monotonic() + timeout_s
+        with self._changed:
+            while not true():
+                left_s = until - time.monotonic()
+                ended = running is not None and running.process.poll() is not None
+                if left_s <= 0 or ended:
+                    return true()
+                self._changed.wait(min(left_s, POLL_S))
+        return True
+
+    def _listen(self) -> None:
+        assert self.process.stdout is not None
+        for line in self.process.stdout:
+            note = json.loads(line)
+            with self._changed:
+                self.notes.append(note)
+                self.counts[note["event"]] += 1
+                self._changed.notify_all()
+
+
+class Process(Protocol):
+    """What `subprocess.Popen` and `Forked` have in common."""
+
+    @property
+    def pid(self) -> int: ...
+    def poll(self) -> int | None: ...
+    def wait(self, timeout: float) -> int: ...
+    def send_signal(self, number: int, /) -> None: ...
+    def kill(self) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Running:
+    """A command that runs; its output goes to files, so that nobody need read it meanwhile."""
+
+    process: Process
+    out: Path
+    err: Path
+
+    def ended(self, timeout_s: float = PATIENCE_S) -> Ended:
+        """Wait for the end."""
+        code = self.process.wait(timeout_s)
+        return Ended(code, self.out.read_text("utf-8"), self.err.read_text("utf-8"))
+
+
+@dataclass(slots=True)
+class Yard:
+    """A folder with a manifest, a journal and reports; the command line is run in it."""
+
+    folder: Path
+    gateway: Addresses
+    zygote: Zygote
+    _started: count[int] = field(default_factory=count)
+
+    def write(
+        self,
+        interactions: Sequence[str],
+        *,
+        promise: str = "nothing",
+        batch: str = "batch",
+        preflight: bool = False,
+        **fields: Any,
+    ) -> Path:
+        """Write a manifest of transfers whose rows lie in a file beside it; return its path."""
+        rows = self.folder / f"{batch}.jsonl"
+        rows.write_text("".join(_row(name) for name in interactions), "utf-8")
+        content = manifest(
+            self.gateway, [{"from": rows.name}], name=batch, preflight=preflight, **fields
+        )
+        if (promised := PROMISES[promise]) is not None:
+            content["gateways"]["edge"]["delivery"] = dict(promised)
+        path = self.folder / f"{batch}.yaml"
+        path.write_text(yaml.safe_dump(content, sort_keys=False), "utf-8")
+        return path
+
+    @contextmanager
+    def started(
+        self,
+        path: Path,
+        *options: str,
+        before: Sequence[str] = (),
+        env: Mapping[str, str] | None = None,
+    ) -> Iterator[Running]:
+        """Start `apply`, under another command where one is given; it does not outlive the block."""
+        n = next(self._started)
+        out, err = self.folder / f"out-{n}", self.folder / f"err-{n}"
+        arguments = ["apply", str(path), *options]
+        out.touch()
+        err.touch()
+        process: Process
+        if before:
+            process = self._under(before, arguments, out, err, env or {})
+        else:
+            process = self.zygote.start(arguments, self.folder, str(out), str(err), env or {})
+        try:
+            yield Running(process, out, err)
+        finally:
+            process.kill()
+            process.wait(PATIENCE_S)
+
+    def apply(
+        self,
+        path: Path,
+        *options: str,
+        before: Sequence[str] = (),
+        env: Mapping[str, str] | None = None,
+    ) -> Ended:
+        """Run `apply` to its end."""
+        with self.started(path, *options, before=before, env=env) as running:
+            return running.ended()
+
+    def report(self, batch: str = "batch") -> Report:
+        """Return the newest report of a batch."""
+        return Report(self.folder / "reports" / batch / "latest")
+
+    def _under(
+        self,
+        before: Sequence[str],
+        arguments: Sequence[str],
+        out: Path,
+        err: Path,
+        env: Mapping[str, str],
+    ) -> subprocess.Popen[bytes]:
+        with out.open("wb") as out_file, err.open("wb") as err_file:
+            return subprocess.Popen(
+                [*before, *command(*arguments)],
+                cwd=self.folder,
+                env=quiet_environment() | dict(env),
+                stdin=subprocess.DEVNULL,
+                stdout=out_file,
+                stderr=err_file,
+            )
+
+
+def names(number: int, batch: str = "i") -> list[str]:
+    """Return ids of interactions."""
+    return [f"{batch}-{n:05d}" for n in range(number)]
+
+
+def _row(name: str) -> str:
+    return json.dumps({"interaction_id": name, "destination_uri": HERE}) + "\n"
