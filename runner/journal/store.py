@@ -6,7 +6,8 @@ import json
 import os
 import secrets
 import sqlite3
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -24,8 +25,11 @@ _INSERT_TRANSFER = (
     " version, reason, message_id, latency_ms, media) VALUES (?,?,?,?,?,?,?,?,1,?,?,?,?)"
 )
 _UPDATE_TRANSFER = (
-    "UPDATE transfers SET state = ?, version = version + 1, reason = ?,"
-    " message_id = coalesce(?, message_id), latency_ms = coalesce(?, latency_ms),"
+    # What is told after an effect is about another delivery: it does not reword the transfer.
+    "UPDATE transfers SET state = ?, version = version + 1,"
+    " reason = iif(state = 'transferred', reason, ?),"
+    " message_id = iif(state = 'transferred', message_id, coalesce(?, message_id)),"
+    " latency_ms = coalesce(?, latency_ms),"
     " media = coalesce(?, media) WHERE id = ? AND version = ?"
 )
 _INSERT_DELIVERY = (
@@ -58,12 +62,14 @@ class Store:
         self.path = path
         self.is_new = not path.exists()
         self._connection = _open(path, environment=environment, origin=origin)
-        self.lineage_id = self._meta("lineage")
-        row = self._connection.execute("SELECT seq, hash FROM events ORDER BY seq DESC").fetchone()
-        self.seq: int = row[0] if row else 0
-        self.head: str = row[1] if row else GENESIS
-        (last,) = self._connection.execute("SELECT max(id) FROM transfers").fetchone()
-        self.last_transfer_id: int = last or 0
+        with _translated(path):
+            self.lineage_id = self._meta("lineage")
+            last = self._connection.execute("SELECT seq, hash FROM events ORDER BY seq DESC")
+            row = last.fetchone() or (0, GENESIS)
+            (transfer_id,) = self._connection.execute("SELECT max(id) FROM transfers").fetchone()
+        self.seq: int = row[0]
+        self.head: str = row[1]
+        self.last_transfer_id: int = transfer_id or 0
         self.run_no = 0
         self.run_id = ""
 
@@ -100,11 +106,12 @@ class Store:
 
     def interrupted(self) -> list[tuple[int, int, int, str]]:
         """Return (id, version, delivery, state) of transfers that a dead run left under way."""
-        return self._connection.execute(
-            "SELECT t.id, t.version, max(d.n), t.state FROM transfers t"
-            " JOIN deliveries d ON d.transfer = t.id"
-            " WHERE t.state IN ('sending', 'resending') GROUP BY t.id"
-        ).fetchall()
+        with _translated(self.path):
+            return self._connection.execute(
+                "SELECT t.id, t.version, max(d.n), t.state FROM transfers t"
+                " JOIN deliveries d ON d.transfer = t.id"
+                " WHERE t.state IN ('sending', 'resending') GROUP BY t.id"
+            ).fetchall()
 
     def recover(self, *, at: float) -> int:
         """Put in doubt what a run that died left under way; return how many there were."""
@@ -315,17 +322,12 @@ def _json(media: Mapping[str, Any] | None) -> str | None:
 
 
 def _open(path: Path, *, environment: str, origin: str) -> sqlite3.Connection:
-    try:
+    with _translated(path):
         if not path.exists():
             _create(path, environment=environment, origin=origin)
         connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
         _configure(connection)
         meta = dict(connection.execute("SELECT name, value FROM meta").fetchall())
-    except (sqlite3.Error, OSError) as error:
-        raise StorageError(
-            f"the journal {path} cannot be opened ({error}); it may be damaged or not writable."
-            " Restore it from a copy, or name another with --journal"
-        ) from error
     if meta.get("format") != str(FORMAT):
         raise StorageError(
             f"the journal {path} is of format {meta.get('format')}, this program writes {FORMAT};"
@@ -337,6 +339,17 @@ def _open(path: Path, *, environment: str, origin: str) -> sqlite3.Connection:
             f" not to {origin}; name another journal with --journal"
         )
     return connection
+
+
+@contextmanager
+def _translated(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except (sqlite3.Error, OSError) as error:
+        raise StorageError(
+            f"the journal {path} cannot be opened ({error}); it may be damaged or not writable."
+            " Restore it from a copy, or name another with --journal"
+        ) from error
 
 
 def _create(path: Path, *, environment: str, origin: str) -> None:
