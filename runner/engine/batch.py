@@ -125,6 +125,7 @@ class Batch:
         self._aside: set[asyncio.Task[None]] = set()
         self._most_aside = WAITING_PER_SLOT * assignment.limits.in_flight
         self._chores: set[asyncio.Task[None]] = set()
+        self._closed = False
         self._noted = {"stray": 0, "unclaimed": 0}
 
     async def run(self) -> Ending:
@@ -135,6 +136,7 @@ class Batch:
             if await self._open():
                 await self._carry_all()
         finally:
+            self._closed = True
             await self._gateway.close()
             for task in (beat, timekeeper):
                 task.cancel()
@@ -280,7 +282,7 @@ class Batch:
                 in_flight=self._meter.in_flight,
                 sent=self._meter.sent,
                 rate_per_s=self._meter.rate_per_s,
-                waiting_for=self._gate.waiting_for,
+                waiting_for=None if self._closed else self._gate.waiting_for,
             )
         )
 

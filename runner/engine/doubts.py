@@ -73,12 +73,16 @@ class Doubts:
                 case None:
                     reason = await self._by_looking(live)
             if reason is not None:
-                if live.state is State.UNKNOWN:
-                    await self._shop.recorder.leave_in_doubt(live, reason)
+                await self._leave(live, reason)
                 return
             if _is_cleared(live):
                 await self._shop.halt.rest(self._shop.gate.retry_delay_s())
                 await self._carrier.carry_on(live)
+        await self._leave(live, "the run was stopped before it could be cleared up")
+
+    async def _leave(self, live: Live, reason: str) -> None:
+        if live.state is State.UNKNOWN:
+            await self._shop.recorder.leave_in_doubt(live, reason)
 
     async def _look_at_left(self, doubt: Doubt) -> Live | None:
         live = self._carrier.take_back(doubt, self._began)

@@ -27,6 +27,7 @@ class JournalLock:
     def acquire(self, timeout_s: float, sleep: Callable[[float], None] = time.sleep) -> None:
         """Take the lock, waiting `timeout_s` at most; raise `Locked` naming who holds it."""
         try:
+            self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             descriptor = os.open(
                 self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600
             )

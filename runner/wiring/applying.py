@@ -23,6 +23,7 @@ from runner.engine.batch import Assignment, Batch, Ending
 from runner.engine.halt import Halt
 from runner.engine.notices import Notices
 from runner.engine.workshop import Chance, Rules
+from runner.journal.filesystem import refuse_network
 from runner.journal.lock import JournalLock
 from runner.journal.reading import Reader
 from runner.journal.staging import Staging
@@ -76,7 +77,7 @@ def apply(
     Raises `Locked`, `StorageError` before the run begins; later errors are told in `Applied`.
     """
     path = request.journal_path(manifest)
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    refuse_network(path)
     with JournalLock(path) as lock:
         lock.acquire(request.lock_timeout_s)
         place = {"batch": manifest.name, "environment": manifest.environment.name}

@@ -1,0 +1,71 @@
+"""Which file system a journal lies on: locks and syncs of network file systems can't be relied on."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+
+from runner.core.errors import StorageError
+
+NETWORK = frozenset({
+    "9p", "afpfs", "afs", "beegfs", "ceph", "cifs", "coda", "fuse.glusterfs", "fuse.s3fs",
+    "fuse.sshfs", "gfs2", "glusterfs", "lustre", "ncpfs", "nfs", "nfs4", "ocfs2", "smb3", "smbfs",
+    "webdav",
+})  # fmt: skip
+
+_MOUNTS = Path("/proc/self/mountinfo")
+
+
+def refuse_network(path: Path) -> None:
+    """Raise `StorageError` if `path` (or the folder it is to be made in) is on the network."""
+    kind = kind_of(path)
+    if kind in NETWORK:
+        raise StorageError(
+            f"the journal {path} is on a network file system ({kind}), whose locks and syncs"
+            " cannot be relied on; name a journal on a local disk with --journal"
+        )
+
+
+def kind_of(path: Path) -> str | None:
+    """Return the type of the file system that holds `path`; None where the system doesn't tell."""
+    if _MOUNTS.exists():
+        mounts = read_mountinfo(_MOUNTS.read_text(encoding="utf-8", errors="surrogateescape"))
+    elif sys.platform == "darwin":
+        told = subprocess.run(["/sbin/mount"], capture_output=True, text=True, check=False)
+        mounts = read_mount(told.stdout)
+    else:
+        return None
+    return holder(mounts, path.resolve())
+
+
+def holder(mounts: Iterable[tuple[Path, str]], path: Path) -> str | None:
+    """Return the type of the mount that `path` lies under: the deepest, of equals the last."""
+    holding = [(point, kind) for point, kind in mounts if path.is_relative_to(point)]
+    if not holding:
+        return None
+    deepest = max(len(point.parts) for point, _ in holding)
+    return [kind for point, kind in holding if len(point.parts) == deepest][-1]
+
+
+def read_mountinfo(text: str) -> list[tuple[Path, str]]:
+    """Return (mount point, type) of each line of Linux's mountinfo (proc(5))."""
+    found = []
+    for line in text.splitlines():
+        before, separator, after = line.partition(" - ")
+        if separator:
+            point = before.split()[4].replace("\\040", " ").replace("\\011", "\t")
+            found.append((Path(point), after.split()[0]))
+    return found
+
+
+def read_mount(text: str) -> list[tuple[Path, str]]:
+    """Return (mount point, type) of each line of macOS's `mount`: `DEVICE on POINT (TYPE, …)`."""
+    found = []
+    for line in text.splitlines():
+        place, separator, options = line.rpartition(" (")
+        if separator and " on " in place:
+            point = place.split(" on ", 1)[1]
+            found.append((Path(point), options.split(",")[0].rstrip(")")))
+    return found
