@@ -1,0 +1,180 @@
+"""Every command of the program, and every exit that needs no gateway."""
+
+from __future__ import annotations
+
+import csv
+import json
+import shutil
+import signal
+import xml.etree.ElementTree as ET
+from pathlib import Path
+
+import pytest
+
+from tests.e2e.bench import ROOT, Bench, ids, manifest, started, transfer
+from tests.foreign.gateway import Gateway
+from tests.foreign.script import Step
+
+MANIFESTS = sorted((ROOT / "manifests").glob("*.yaml"))
+NO_SOCKETS = """
+import sys
+
+def _forbid(event, arguments):
+    if event in {"socket.connect", "socket.bind", "socket.getaddrinfo", "socket.sendto"}:
+        raise SystemExit(f"forbidden: {event} {arguments}")
+    if event in {"subprocess.Popen", "os.system", "os.exec", "os.posix_spawn"}:
+        raise SystemExit(f"forbidden: {event} {arguments}")
+
+sys.addaudithook(_forbid)
+"""
+
+
+@pytest.mark.parametrize("path", MANIFESTS, ids=lambda path: path.stem)
+def test_every_example_applies(path: Path, bench: Bench):
+    """Against the embedded gateway, and with exit 0."""
+    ended = bench.run("apply", path, "--env", "demo", "--journal", "j.db", "--limit", "100")
+    assert ended.code == 0, ended.err
+    [latest] = (bench.folder / "reports").glob("*/latest")
+    bench.report(latest).check(0)
+
+
+def test_a_dry_run_opens_no_socket_and_starts_no_process(gateway: Gateway, bench: Bench):
+    """An audit hook forbids both; the plan's report is there, the journal is not."""
+    (bench.folder / "hook").mkdir()
+    (bench.folder / "hook" / "sitecustomize.py").write_text(NO_SOCKETS)
+    bench.env["PYTHONPATH"] = f"{bench.folder / 'hook'}:{ROOT}"
+    content = manifest(gateway, [transfer() for _ in range(3)])
+    guarded = bench.run("apply", path := bench.write(content))
+    assert "forbidden: socket" in guarded.err + guarded.out, "the hook itself must work"
+    shutil.rmtree(bench.folder / ".runner")
+    script = bench.folder / "ran-the-command"
+    secret = bench.folder / "secret.sh"
+    secret.write_text(f"#!/bin/sh\ntouch {script}\n")
+    secret.chmod(0o700)
+    credentials = content["environments"]["foreign"]["credentials"]
+    credentials["client_secret"] = {"command": [str(secret)]}
+    dry = bench.run("apply", bench.write(content), "--validate-only")
+    assert dry.code == 0, dry.err
+    assert not script.exists()
+    assert not (bench.folder / ".runner").exists()
+    [folder] = (bench.folder / "reports" / "batch").glob("plan-*")
+    report = bench.report(folder)
+    assert (folder / "report.html").exists()
+    assert report.run["outcome"] == "planned"
+    assert report.json["plan"]["send"] == 3
+    assert {each["outcome"] for each in report.json["transfers"]} == {"unattempted"}
+    assert not (bench.folder / "reports" / "batch" / "latest").exists()
+    planned = bench.run("plan", path, "--detailed-exitcode")
+    assert planned.code == 10, planned.err
+    assert not gateway.token_requests
+
+
+def test_a_report_is_rendered_again_in_every_form(gateway: Gateway, bench: Bench):
+    """From the journal alone, and to the same figures."""
+    evil = transfer(key="evil")
+    said = '=cmd|"/c calc"!A1 <script>alert(1)</script>\x1b[31m\nsecond line'
+    gateway.scripts[evil["interaction_id"]] = [Step("transfer_rejected", reason=said)]
+    applied = bench.apply(manifest(gateway, [evil, transfer()]))
+    assert applied.code == 1
+    assert "\x1b" not in applied.ended.out + applied.ended.err
+    run = applied.report.run["id"]
+    again = bench.run(
+        "report",
+        run,
+        *("--journal", ".runner/foreign.db", "--report-dir", "again"),
+        *("--format", "html,json,csv,junit"),
+    )
+    assert again.code == 0, again.err
+    folder = bench.folder / "again" / "batch" / run
+    report = json.loads((folder / "report.json").read_text("utf-8"))
+    assert report == applied.report.json
+    html = (folder / "report.html").read_text("utf-8")
+    assert "<script>alert(1)" not in html
+    [table] = folder.glob("*.csv")
+    with table.open(encoding="utf-8", newline="") as lines:
+        rows = list(csv.DictReader(lines))
+    assert [row["key"] for row in rows] == [each["key"] for each in report["transfers"]]
+    assert not any(
+        (cell or "").startswith(("=", "+", "-", "@")) for row in rows for cell in row.values()
+    )
+    [junit] = folder.glob("*.xml")
+    suite = ET.parse(junit).getroot()
+    assert len(list(suite.iter("testcase"))) == 2
+    assert len(list(suite.iter("failure"))) == 1
+    unknown = bench.run("report", "no-such-run", "--journal", ".runner/foreign.db")
+    assert unknown.code == 2
+    assert "no-such-run" in unknown.err
+
+
+def test_the_first_manifest_runs(bench: Bench):
+    made = bench.run("init", "mine")
+    assert made.code == 0, made.err
+    [path] = (bench.folder / "mine").glob("*.yaml")
+    ended = bench.run("apply", path)
+    assert ended.code == 0, ended.err
+    assert (path.parent / ".runner").is_dir()
+    refused = bench.run("init", "mine")
+    assert refused.code == 2, "what a person wrote is never written over"
+
+
+def test_schemas_are_printed(bench: Bench):
+    for name in ("manifest", "interaction-transfer", "report"):
+        printed = bench.run("schema", name)
+        assert printed.code == 0, printed.err
+        assert json.loads(printed.out)["$schema"].endswith("2020-12/schema")
+    assert bench.run("schema", "no-such-schema").code == 2
+
+
+def test_the_embedded_gateway_serves_other_programs(gateway: Gateway, bench: Bench):
+    """What it prints is all that a manifest needs; the ledger tells every effect."""
+    content = manifest(gateway, [transfer() for _ in range(5)], preflight=True)
+    arguments = ("simulate", "--port", "0", "--ledger", "ledger.jsonl")
+    with started(*arguments, cwd=bench.folder) as serving:
+        assert serving.stdout is not None
+        printed = dict(serving.stdout.readline().strip().split(": ") for _ in range(5))
+        environment = content["environments"]["foreign"]
+        environment["endpoints"] = {name: printed[name] for name in environment["endpoints"]}
+        bench.env["FOREIGN_ID"] = printed["client_id"]
+        bench.env["FOREIGN_SECRET"] = printed["client_secret"]
+        applied = bench.apply(content)
+        serving.send_signal(signal.SIGTERM)
+        serving.communicate()
+        assert serving.returncode in {0, 143}
+    assert applied.code == 0, applied.ended.err
+    ledger = (bench.folder / "ledger.jsonl").read_text("utf-8").splitlines()
+    effects = [line for line in map(json.loads, ledger) if "effect" in line]
+    assert sorted(effect["interaction_id"] for effect in effects) == sorted(
+        ids(content["transfers"])
+    )
+    assert not gateway.token_requests
+
+
+USAGE = {
+    "no-such-option": ["apply", "batch.yaml", "--no-such-option"],
+    "no-such-command": ["frobnicate"],
+    "a-rate-without-unit": ["apply", "batch.yaml", "--rate", "fast"],
+    "a-negative-limit": ["apply", "batch.yaml", "--limit", "-1"],
+    "no-manifest": ["apply"],
+    "an-output-unknown": ["apply", "batch.yaml", "--output", "xml"],
+}
+
+
+@pytest.mark.parametrize("arguments", USAGE.values(), ids=USAGE)
+def test_wrong_options_are_usage_errors(arguments: list[str], bench: Bench):
+    ended = bench.run(*arguments)
+    assert ended.code == 2
+    assert "Traceback" not in ended.err
+    assert not ended.out
+
+
+def test_what_is_not_there_is_named(gateway: Gateway, bench: Bench):
+    missing = bench.run("apply", "no-such.yaml")
+    assert missing.code == 3
+    assert "no-such.yaml" in missing.err
+    content = manifest(gateway, [transfer()])
+    unknown = bench.run("apply", bench.write(content), "--env", "foreing")
+    assert unknown.code == 3
+    assert "foreign" in unknown.err.replace("foreing", "")
+    folder = bench.run("apply", ".")
+    assert folder.code == 3
+    assert "Traceback" not in folder.err

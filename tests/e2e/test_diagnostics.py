@@ -1,0 +1,80 @@
+"""What a newcomer reads when a manifest is wrong, word for word.
+
+Each `diagnostics/NAME.pretty` is the whole answer to `runner apply NAME.yaml --validate-only`, given
+in the folder of the manifest. To write them anew after a message has changed, and then to read what
+changed: `DIAGNOSTICS=write pytest tests/e2e/test_diagnostics.py`.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.e2e.bench import PATIENCE_S, ROOT, environment
+
+INVALID = ROOT / "tests" / "manifests" / "invalid"
+EXPECTED = Path(__file__).parent / "diagnostics"
+NAMES = sorted(path.stem for path in INVALID.glob("*.yaml"))
+
+# Runs the program once for each name, from one warm process: the start costs more than the work.
+EACH = """
+import os, sys
+from runner.cli.main import run
+
+folder, *names = sys.argv[1:]
+for name in names:
+    if not os.fork():
+        for number, kind in ((1, "out"), (2, "err")):
+            os.dup2(os.open(f"{folder}/{name}.{kind}", os.O_CREAT | os.O_WRONLY), number)
+        sys.argv = ["runner", "apply", f"{name}.yaml", "--validate-only", "--report-dir", folder]
+        run()
+    _, status = os.wait()
+    print(name, os.waitstatus_to_exitcode(status), flush=True)
+"""
+
+
+@pytest.fixture(scope="module")
+def answers(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[int, str, str]]:
+    """Return each manifest's exit code, standard output and standard error."""
+    folder = tmp_path_factory.mktemp("answers")
+    ran = subprocess.run(
+        [sys.executable, "-c", EACH, str(folder), *NAMES],
+        cwd=INVALID,
+        env=environment(),
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE_S,
+        check=True,
+    )
+    codes = dict(line.split() for line in ran.stdout.splitlines())
+    return {
+        name: (
+            int(codes[name]),
+            (folder / f"{name}.out").read_text("utf-8"),
+            (folder / f"{name}.err").read_text("utf-8"),
+        )
+        for name in NAMES
+    }
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_wrong_manifest_is_answered_as_expected(
+    name: str, answers: dict[str, tuple[int, str, str]]
+):
+    code, out, err = answers[name]
+    expected = EXPECTED / f"{name}.pretty"
+    if os.environ.get("DIAGNOSTICS") == "write":
+        EXPECTED.mkdir(exist_ok=True)
+        expected.write_text(out + err, encoding="utf-8")
+    assert (out + err) == expected.read_text("utf-8")
+    warnings_only = "error[" not in err
+    assert code == (0 if warnings_only else 3)
+    assert "Traceback" not in err
+
+
+def test_no_answer_is_left_over():
+    assert sorted(path.stem for path in EXPECTED.glob("*.pretty")) == NAMES
