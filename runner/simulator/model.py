@@ -11,6 +11,7 @@ from collections import deque
 from dataclasses import dataclass, field
 from typing import Any
 
+from runner.core.evidence import Dedupes, Expires, Promise
 from runner.core.manifest import GatewayConstraints, SimulatorOptions
 from runner.simulator.faults import (
     DELIVERIES,
@@ -56,6 +57,17 @@ class Conduct:
     dedupes: bool = False
     expires_s: float | None = None
     visible_s: float = 0.0
+
+    @classmethod
+    def keeping(cls, promise: Promise, *, rate_per_s: float | None = None) -> Conduct:
+        """Return the conduct of a gateway that keeps `promise`, and no other."""
+        match promise:
+            case Dedupes():
+                return cls(rate_per_s, dedupes=True)
+            case Expires(expires_s, visible_s):
+                return cls(rate_per_s, expires_s=expires_s, visible_s=visible_s)
+            case None:
+                return cls(rate_per_s)
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,22 +5,51 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from pathlib import Path
 
-from runner.core.manifest import Driver, Manifest
+from runner.core.errors import StorageError
+from runner.core.manifest import Driver, Environment, Manifest
 from runner.gateways import InteractionWebSocket
 from runner.ports import Clock, Gateway
-from runner.simulator.server import SimulatorServer
+from runner.simulator.model import Conduct
+from runner.simulator.server import Hosting, SimulatorServer
+
+
+def ledger_path(journal: Path) -> Path:
+    """Return where the embedded gateway remembers what it has carried out: beside the journal."""
+    return journal.with_name(f"{journal.name}.gateway.jsonl")
+
+
+def forget_earlier_gateway(journal: Path) -> None:
+    """Let a journal that is yet to be born begin with a gateway that has done nothing.
+
+    To be called under the journal's lock, before the journal is made. Raises `StorageError`.
+    """
+    path = ledger_path(journal)
+    try:
+        if not journal.exists():
+            path.unlink(missing_ok=True)
+    except OSError as error:
+        raise StorageError(f"{path} cannot be removed ({error.strerror}); remove it") from error
 
 
 @asynccontextmanager
 async def opened_gateway(
-    manifest: Manifest, clock: Clock, jitter: Callable[[], float]
+    manifest: Manifest, journal: Path, clock: Clock, jitter: Callable[[], float]
 ) -> AsyncIterator[Gateway]:
-    """Give the gateway of the chosen environment; the embedded one is started and stopped here."""
+    """Give the gateway of the chosen environment; the embedded one is started and stopped here.
+
+    The embedded one keeps the promise that the manifest declares, and remembers beside `journal`.
+    """
     if manifest.environment.driver is not Driver.SIMULATOR:
-        yield InteractionWebSocket(manifest.environment, manifest.policy.retry, clock, jitter)
+        yield _client(manifest, manifest.environment, clock, jitter)
         return
-    server = SimulatorServer(manifest.gateway, manifest.environment.simulator)
+    server = SimulatorServer(
+        manifest.gateway,
+        manifest.environment.simulator,
+        conduct=Conduct.keeping(manifest.gateway.promise),
+        hosting=Hosting(ledger=ledger_path(journal)),
+    )
     await server.start()
     try:
         at_home = replace(
@@ -29,6 +58,15 @@ async def opened_gateway(
             client_id=server.client_id,
             client_secret=server.client_secret,
         )
-        yield InteractionWebSocket(at_home, manifest.policy.retry, clock, jitter)
+        yield _client(manifest, at_home, clock, jitter)
     finally:
         await server.stop()
+
+
+def _client(
+    manifest: Manifest, environment: Environment, clock: Clock, jitter: Callable[[], float]
+) -> Gateway:
+    policy = manifest.policy
+    return InteractionWebSocket(
+        environment, policy.retry, clock, jitter, give_up_s=policy.circuit_breaker.give_up_s
+    )

@@ -69,7 +69,7 @@ async def _serve(
     server = SimulatorServer(
         constraints,
         options,
-        conduct=Conduct(rate_per_s=served.rate_per_s),
+        conduct=Conduct.keeping(constraints.promise, rate_per_s=served.rate_per_s),
         hosting=Hosting(
             client_id=_secret(served.client_id),
             client_secret=secret,
