@@ -63,7 +63,8 @@ def _confirmed(manifest: Manifest, plan: PlanFigures) -> bool:
     """Ask on a terminal, and only where live interactions would move; elsewhere never hang."""
     if manifest.environment.driver is Driver.SIMULATOR:
         return True
-    if not (sys.stdin.isatty() and sys.stderr.isatty()):
+    ends = (sys.stdin, sys.stderr)  # None where the descriptor was closed from the start
+    if any(end is None or not end.isatty() for end in ends):
         return True
     question = (
         f"Move {plan.send} live interactions by environment {manifest.environment.name}"
