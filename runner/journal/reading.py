@@ -6,7 +6,7 @@ import json
 import sqlite3
 import threading
 from collections.abc import Iterator, Sequence
-from contextlib import closing
+from contextlib import closing, contextmanager
 from itertools import groupby
 from pathlib import Path
 from typing import Any
@@ -42,7 +42,10 @@ _PENDING = (
 )
 _TRANSFERS = (
     "SELECT r.n, r.key, r.source, r.interaction_id, r.destination_uri, l.media, r.action,"
-    " r.reason, t.id, t.state, t.reason, t.message_id, t.latency_ms, t.media,"
+    " r.reason, t.id, t.state, t.reason,"
+    " (SELECT t.message_id WHERE NOT EXISTS (SELECT 1 FROM deliveries d WHERE d.transfer = t.id"
+    " AND d.message_id = t.message_id AND d.event = 'withdrawn')),"
+    " t.latency_ms, t.media,"
     " c.state, c.reason, c.message_id, c.latency_ms, c.media"
     " FROM rows r JOIN ladders l ON l.id = r.ladder"
     " LEFT JOIN transfers t ON t.run = r.run AND t.n = r.n"
@@ -97,10 +100,8 @@ class Reader:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        try:
+        with _reading(path):
             self._connection = _connect(path)
-        except sqlite3.Error as error:
-            raise StorageError(f"the journal {path} cannot be read ({error})") from error
         self._one_at_a_time = threading.Lock()
 
     def close(self) -> None:
@@ -109,13 +110,13 @@ class Reader:
 
     def pending(self, run: int, after: int, limit: int) -> list[PlannedRow]:
         """Return up to `limit` rows of a run's plan that are to be sent, behind row `after`."""
-        with self._one_at_a_time:
+        with self._one_at_a_time, _reading(self.path):
             rows = self._connection.execute(_PENDING, (run, after, limit)).fetchall()
         return [_planned_row(row) for row in rows]
 
     def message_ids(self, lineage: int) -> frozenset[str]:
         """Return the ids of every delivery of a lineage's transfers."""
-        with self._one_at_a_time:
+        with self._one_at_a_time, _reading(self.path):
             rows = self._connection.execute(
                 "SELECT deliveries.message_id FROM deliveries JOIN transfers ON transfers.id = transfer"
                 " WHERE transfers.id = ?1 OR (lineage = ?1 AND lineage != transfers.id)",
@@ -125,7 +126,7 @@ class Reader:
 
     def find(self, message_id: str) -> Standing | None:
         """Return the transfer that a delivery belongs to, of whatever run."""
-        with self._one_at_a_time:
+        with self._one_at_a_time, _reading(self.path):
             found = self._connection.execute(
                 "SELECT r.n, r.key, r.interaction_id, r.destination_uri, l.media, r.callbacks,"
                 " r.source, r.lineage, t.id, t.lineage, t.version, t.state, d.n"
@@ -141,13 +142,13 @@ class Reader:
 
     def doubts(self, run: int) -> list[Doubt]:
         """Return every transfer in doubt, with this run's row where it lists and selects it."""
-        with self._one_at_a_time:
+        with self._one_at_a_time, _reading(self.path):
             rows = self._connection.execute(_DOUBTS, [run]).fetchall()
         return [self._doubt(row) for row in rows]
 
     def doubts_elsewhere(self, run: int) -> list[tuple[str, str, str]]:
         """Return (run, key, interaction) of doubts that no row of the run's plan names."""
-        with self._one_at_a_time:
+        with self._one_at_a_time, _reading(self.path):
             return self._connection.execute(_DOUBTS_ELSEWHERE, [run]).fetchall()
 
     def _doubt(self, row: Sequence[Any]) -> Doubt:
@@ -164,7 +165,7 @@ class Reader:
 
     def outbox(self, after: int, limit: int) -> list[tuple[int, str, str, str, int]]:
         """Return pending callbacks behind number `after`: (number, id, callback, body, attempts)."""
-        with self._one_at_a_time:
+        with self._one_at_a_time, _reading(self.path):
             return self._connection.execute(
                 "SELECT no, webhook_id, callback, body, attempts FROM outbox"
                 " WHERE state = 'pending' AND no > ? ORDER BY no LIMIT ?",
@@ -174,7 +175,7 @@ class Reader:
     def run_number(self, run_id: str) -> int:
         """Return a run's number; `latest` is the newest. Raises `UsageError` for no such run."""
         where = ("", ()) if run_id == "latest" else (" WHERE id = ?", (run_id,))
-        with self._one_at_a_time:
+        with self._one_at_a_time, _reading(self.path):
             found = self._connection.execute(
                 f"SELECT no FROM runs{where[0]} ORDER BY no DESC LIMIT 1",  # noqa: S608 - bound
                 where[1],
@@ -187,7 +188,7 @@ class Reader:
 
     def report_source(self, run: int) -> ReportSource:
         """Return everything that a run's report is rendered from, streaming."""
-        with self._one_at_a_time:
+        with self._one_at_a_time, _reading(self.path):
             record, figures, previous = self._connection.execute(
                 "SELECT record, figures, previous FROM runs WHERE no = ?", [run]
             ).fetchone()
@@ -207,6 +208,17 @@ def read_figures(told: dict[str, Any]) -> Figures:
     told["session_closes"] = tuple(SessionClose(**close) for close in told["session_closes"])
     told["timeline"] = tuple(TimelinePoint(**point) for point in told["timeline"])
     return Figures(**told)
+
+
+@contextmanager
+def _reading(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except sqlite3.Error as error:
+        raise StorageError(
+            f"the journal {path} cannot be read ({error}); it may be damaged."
+            " Restore it from a copy, or name another with --journal"
+        ) from error
 
 
 def _connect(path: Path) -> sqlite3.Connection:
@@ -237,7 +249,7 @@ def _planned_row(row: Sequence[Any]) -> PlannedRow:
 
 
 def _transfers(path: Path, run: int, unattempted: str) -> Iterator[TransferRecord]:
-    with closing(_connect(path)) as connection:
+    with _reading(path), closing(_connect(path)) as connection:
         connection.execute("BEGIN")  # one snapshot for the three readers
         attempts = _RowsByNumber(connection.execute(_DELIVERIES, [run]))
         callbacks = _RowsByNumber(connection.execute(_CALLBACKS, [run]))
@@ -293,6 +305,8 @@ def _transfer(
             why = unattempted if why is None else f"{unattempted}; before that: {why}"
         if action == Action.IN_DOUBT:
             message_id, latency_ms, media = claim_message_id, claim_latency_ms, claim_media
+    if message_id is None and attempts:  # the last delivery was withdrawn: it was never one
+        message_id = attempts[-1].message_id
     return TransferRecord(
         key, source, interaction_id, uri, outcome, why, message_id,
         json.loads(ladder)[0],
@@ -315,7 +329,7 @@ def _claimed(
 
 
 def _audit(path: Path, run: int) -> Iterator[AuditEntry]:
-    with closing(_connect(path)) as connection:
+    with _reading(path), closing(_connect(path)) as connection:
         for entry in connection.execute(
             "SELECT seq, body, hash FROM events WHERE run = ? ORDER BY seq", [run]
         ):

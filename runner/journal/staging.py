@@ -13,6 +13,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from runner.core.errors import StorageError
 from runner.core.manifest import Repeat, TransferRow
 from runner.core.media import MediaMatrix
 from runner.core.plan import SENDS, Action, Claim, PlannedRow, Verdict, judge
@@ -61,7 +62,8 @@ class Staging:
     def __init__(self) -> None:
         self._folder = tempfile.TemporaryDirectory(prefix="runner-")
         self.path = Path(self._folder.name) / "staging.db"
-        self._connection = sqlite3.connect(self.path, isolation_level=None)
+        # As a URI, so that the journal may be attached as one: read-only.
+        self._connection = sqlite3.connect(self.path.as_uri(), uri=True, isolation_level=None)
         self._connection.executescript(
             "PRAGMA journal_mode=OFF; PRAGMA synchronous=OFF; PRAGMA cache_size=-16000;" + _TABLES
         )
@@ -107,11 +109,20 @@ class Staging:
         return sorted(found, key=lambda repeat: (repeat.second, repeat.kind))
 
     def plan(self, journal: Path | None, selection: Selection) -> None:
-        """Give every row its verdict, by the history in `journal` (None: there is none)."""
+        """Give every row its verdict, by the history in `journal` (None: there is none).
+
+        Raises `StorageError` if that cannot be read.
+        """
         self._flush()
         self._connection.execute("DELETE FROM verdicts")
         if journal is not None:
-            self._judge_history(journal, selection.again)
+            try:
+                self._judge_history(journal, selection.again)
+            except sqlite3.Error as error:
+                raise StorageError(
+                    f"the history in the journal {journal} cannot be read ({error});"
+                    " it may be damaged. Restore it from a copy, or name another with --journal"
+                ) from error
         self._connection.execute(
             "INSERT OR IGNORE INTO verdicts SELECT n, ?, NULL, NULL, NULL FROM rows", [Action.SEND]
         )
