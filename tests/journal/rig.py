@@ -97,7 +97,9 @@ class Life:
         return self.entry(event, intent=intent)
 
     def answer(self, event: Event, reason: str = "", **told: Any) -> Entry:
-        """Return what came of the last delivery."""
+        """Return what came of the last delivery, or of none."""
+        if self.n == 0:
+            return self.entry(event, reason=reason or event.value, **told)
         return self.entry(
             event,
             n=self.n,

@@ -106,14 +106,6 @@ def test_a_holder_that_left_no_note_is_told_as_such(journal: Path, note: str):
         JournalLock(journal).acquire(0)
 
 
-def test_a_note_that_cannot_be_written_costs_nothing(journal: Path):
-    """The lock is the truth, the note a courtesy: `/dev/full` has no room for one."""
-    assert JournalLock(journal)._path == lock_file(journal)
-    held = JournalLock(journal)
-    held.acquire(0)
-    held.release()
-
-
 def test_a_link_in_its_place_is_refused(journal: Path, tmp_path: Path):
     (tmp_path / "elsewhere").write_text("precious")
     lock_file(journal).symlink_to(tmp_path / "elsewhere")
@@ -122,6 +114,12 @@ def test_a_link_in_its_place_is_refused(journal: Path, tmp_path: Path):
     assert (tmp_path / "elsewhere").read_text() == "precious"
 
 
-def test_a_folder_that_is_missing_is_told(tmp_path: Path):
-    with pytest.raises(StorageError, match=r"cannot be opened \(No such file or directory\)"):
-        JournalLock(tmp_path / "none" / "x.db").acquire(0)
+def test_a_folder_that_is_missing_is_made_private(tmp_path: Path):
+    JournalLock(tmp_path / "none" / "x.db").acquire(0)
+    assert (tmp_path / "none").stat().st_mode & 0o777 == 0o700
+
+
+def test_a_folder_that_cannot_be_made_is_told(tmp_path: Path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(StorageError, match=r"cannot be opened \(.*see that the journal's folder"):
+        JournalLock(tmp_path / "file" / "x.db").acquire(0)

@@ -1,0 +1,240 @@
+"""Rows wait on disk until they are planned: repeats, history, selection, and flat memory."""
+
+from __future__ import annotations
+
+import tracemalloc
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from runner.core.errors import StorageError
+from runner.core.manifest import Repeat, TransferRow
+from runner.core.plan import Action
+from runner.core.transfer import Event
+from runner.journal.staging import Selection, Staging, read_ladder, write_ladder
+from runner.journal.store import Store
+from tests.journal.rig import HERE, NARROW, THERE, VOICE, begun, manifest_rows, opened
+
+
+@pytest.fixture
+def staging() -> Iterator[Staging]:
+    with Staging() as made:
+        yield made
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    return opened(tmp_path / "production.db")
+
+
+def fill(staging: Staging, rows: Iterable[TransferRow]) -> None:
+    for row in rows:
+        staging.add(row)
+
+
+def planned(
+    staging: Staging, journal: Path | None = None, selection: Selection | None = None
+) -> dict[str, str]:
+    staging.plan(journal, selection or Selection())
+    return {row.key: verdict.action.value for row, verdict in staging.planned()}
+
+
+def test_rows_come_back_as_they_went_in(staging: Staging):
+    rows = manifest_rows(5, callbacks=("crm", "b")) + [
+        replace(manifest_rows(1)[0], key="k9", interaction_id="i9", media=(NARROW,))
+    ]
+    fill(staging, rows)
+    staging.plan(None, Selection())
+    for n, (row, (read, verdict)) in enumerate(zip(rows, staging.planned(), strict=True)):
+        told = (read.key, read.interaction_id, read.destination_uri, read.media, read.callbacks,
+                read.source)  # fmt: skip
+        assert told == (
+            row.key, row.interaction_id, row.destination_uri, row.media, row.callbacks, row.source,
+        )  # fmt: skip
+        assert (read.n, read.lineage, verdict.action) == (n, None, Action.SEND)
+    assert staging.count == 6
+
+
+def test_its_file_is_gone_afterwards():
+    with Staging() as staging:
+        path = staging.path
+        assert path.exists()
+    assert not path.parent.exists()
+
+
+# Repeats (R005)
+
+
+def keyed(*pairs: tuple[str, str]) -> list[TransferRow]:
+    plain = manifest_rows(1)[0]
+    return [replace(plain, key=key, interaction_id=i) for key, i in pairs]
+
+
+def test_repeats_name_both_rows(staging: Staging):
+    fill(staging, keyed(("a", "1"), ("b", "2"), ("a", "3"), ("c", "2"), ("a", "1")))
+    assert staging.repeats(10) == [
+        Repeat("key", "a", 0, 2),
+        Repeat("interaction", "2", 1, 3),
+        Repeat("interaction", "1", 0, 4),
+        Repeat("key", "a", 0, 4),
+    ]
+
+
+def test_repeats_are_told_up_to_a_bound(staging: Staging):
+    fill(staging, keyed(*(("same", str(n)) for n in range(50))))
+    assert [r.second for r in staging.repeats(3)] == [1, 2, 3]
+
+
+@given(st.lists(st.tuples(st.sampled_from("abc"), st.sampled_from("123")), max_size=9))
+def test_repeats_are_what_counting_finds(pairs: list[tuple[str, str]]):
+    expected = set()
+    for kind, column in (("key", 0), ("interaction", 1)):
+        seen: dict[str, int] = {}
+        for n, pair in enumerate(pairs):
+            first = seen.setdefault(pair[column], n)
+            if first != n:
+                expected.add(Repeat(kind, pair[column], first, n))
+    with Staging() as staging:
+        fill(staging, keyed(*pairs))
+        assert set(staging.repeats(100)) == expected
+
+
+# History
+
+
+def test_history_goes_by_interaction_not_by_key_or_batch(staging: Staging, store: Store):
+    old = begun(store, manifest_rows(4), batch="renamed")
+    old.go("k0", Event.INTENT, Event.ACCEPTED)
+    old.go("k1", Event.INTENT, Event.LOST)
+    old.go("k2", Event.INTENT, Event.DENIED)
+    fill(staging, keyed(("x0", "i0"), ("x1", "i1"), ("x2", "i2"), ("x3", "i3"), ("k0", "i9")))
+    assert planned(staging, store.path) == {
+        "x0": "unchanged", "x1": "in_doubt", "x2": "send", "x3": "send", "k0": "send",
+    }  # fmt: skip
+    assert staging.counts() == {Action.UNCHANGED: 1, Action.IN_DOUBT: 1, Action.SEND: 3}
+
+
+def test_another_destination_is_a_change(staging: Staging, store: Store):
+    begun(store, manifest_rows(1)).go("k0", Event.INTENT, Event.ACCEPTED)
+    fill(staging, manifest_rows(1, destination_uri=THERE))
+    assert planned(staging, store.path) == {"k0": "changed"}
+
+
+def test_other_media_callbacks_and_sources_change_nothing(staging: Staging, store: Store):
+    begun(store, manifest_rows(1)).go("k0", Event.INTENT, Event.ACCEPTED)
+    fill(staging, [TransferRow("k0", "i0", HERE, (NARROW,), ("crm",), "other.csv:9")])
+    assert planned(staging, store.path) == {"k0": "unchanged"}
+
+
+def test_a_lineage_goes_on(staging: Staging, store: Store):
+    life = begun(store, manifest_rows(1)).go("k0", Event.INTENT, Event.DENIED)
+    fill(staging, manifest_rows(1))
+    staging.plan(store.path, Selection())
+    ((row, _),) = staging.planned()
+    assert row.lineage == life.transfer_id
+
+
+def test_again_overrides_what_is_done_but_no_doubt(staging: Staging, store: Store):
+    old = begun(store, manifest_rows(2))
+    old.go("k0", Event.INTENT, Event.ACCEPTED)
+    old.go("k1", Event.INTENT, Event.LOST)
+    fill(staging, manifest_rows(2))
+    assert planned(staging, store.path, Selection(again=True)) == {"k0": "send", "k1": "in_doubt"}
+
+
+def test_planning_again_forgets_the_last_plan(staging: Staging, store: Store):
+    fill(staging, manifest_rows(2))
+    assert planned(staging) == {"k0": "send", "k1": "send"}
+    begun(store, manifest_rows(1)).go("k0", Event.INTENT, Event.ACCEPTED)
+    assert planned(staging, store.path) == {"k0": "unchanged", "k1": "send"}
+
+
+def test_planning_reads_while_the_journal_is_open_and_changes_nothing(
+    staging: Staging, store: Store
+):
+    begun(store, manifest_rows(1)).go("k0", Event.INTENT)
+    before = store.path.stat().st_mtime_ns
+    fill(staging, manifest_rows(1))
+    assert planned(staging, store.path) == {"k0": "in_doubt"}
+    assert store.path.stat().st_mtime_ns == before
+
+
+def test_a_journal_whose_path_needs_quoting_is_found(tmp_path: Path):
+    store = opened(tmp_path / "a b#c?d%20.db")
+    begun(store, manifest_rows(1)).go("k0", Event.INTENT, Event.ACCEPTED)
+    with Staging() as staging:
+        fill(staging, manifest_rows(1))
+        assert planned(staging, store.path) == {"k0": "unchanged"}
+
+
+def test_a_history_that_cannot_be_read_is_a_storage_error(staging: Staging, tmp_path: Path):
+    """Planned without it, everything would be sent again."""
+    (tmp_path / "other.db").write_bytes(b"not a database, but as long as a header is" * 9)
+    fill(staging, manifest_rows(1))
+    with pytest.raises(StorageError, match=r"other\.db"):
+        staging.plan(tmp_path / "other.db", Selection())
+
+
+# Selection
+
+
+def test_only_takes_what_any_pattern_matches(staging: Staging):
+    fill(staging, keyed(("eu-1", "1"), ("eu-2", "2"), ("us-1", "3"), ("EU-3", "4")))
+    assert planned(staging, None, Selection(only=("eu-*", "us-?"))) == {
+        "eu-1": "send", "eu-2": "send", "us-1": "send", "EU-3": "not_selected",
+    }  # fmt: skip
+    reasons = {row.key: verdict.reason for row, verdict in staging.planned()}
+    assert reasons == {"eu-1": None, "eu-2": None, "us-1": None, "EU-3": "not selected"}
+
+
+def test_limit_counts_what_would_be_sent(staging: Staging, store: Store):
+    old = begun(store, manifest_rows(6))
+    old.go("k0", Event.INTENT, Event.ACCEPTED)
+    old.go("k2", Event.INTENT, Event.LOST)
+    fill(staging, manifest_rows(6))
+    assert planned(staging, store.path, Selection(limit=2)) == {
+        "k0": "unchanged", "k1": "send", "k2": "in_doubt", "k3": "send",
+        "k4": "not_selected", "k5": "not_selected",
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(("limit", "sent"), [(0, 0), (1, 1), (3, 3), (9, 3)])
+def test_limit_and_only_together(staging: Staging, limit: int, sent: int):
+    fill(staging, manifest_rows(20))
+    plan = planned(staging, None, Selection(only=("k1", "k2", "k3"), limit=limit))
+    assert list(plan.values()).count("send") == sent
+
+
+def test_a_doubt_stays_one_whoever_leaves_it_out(staging: Staging, store: Store):
+    begun(store, manifest_rows(1)).go("k0", Event.INTENT, Event.LOST)
+    fill(staging, manifest_rows(2))
+    selection = Selection(only=("k1",), limit=0)
+    assert planned(staging, store.path, selection) == {"k0": "in_doubt", "k1": "not_selected"}
+
+
+# Size
+
+
+def test_thirty_thousand_rows_need_no_memory_for_them(staging: Staging):
+    plain = manifest_rows(1)[0]
+    tracemalloc.start()
+    try:
+        for n in range(30_000):
+            staging.add(
+                TransferRow(f"k{n}", f"i{n}", HERE, plain.media, plain.callbacks, "rows.csv:1")
+            )
+        assert staging.repeats(9) == []
+        staging.plan(None, Selection(limit=29_999))
+        assert sum(1 for _ in staging.planned()) == 30_000
+        assert tracemalloc.get_traced_memory()[1] < 3_000_000
+    finally:
+        tracemalloc.stop()
+    assert staging.counts() == {Action.SEND: 29_999, Action.NOT_SELECTED: 1}
+
+
+def test_a_ladder_is_read_as_it_was_written():
+    assert read_ladder(write_ladder((VOICE, NARROW))) == (VOICE, NARROW)
