@@ -2,6 +2,7 @@
 # make test    everything that must hold: lint, format, types, floors, tests with their coverage
 # make check   the same without the tests
 # make bench   the benchmarks
+# make diagram draws ARCHITECTURE.md's diagram anew from the transition table
 # Variables: PYTHON (3.11 or newer), VENV, PYTEST_ARGS.
 
 VENV ?= .venv
@@ -14,7 +15,7 @@ PIN = CUSTOM_COMPILE_COMMAND='make requirements' $(BIN)/pip-compile --quiet --up
 	--generate-hashes --strip-extras --allow-unsafe --no-emit-options \
 	--no-emit-index-url --no-emit-find-links --no-emit-trusted-host
 
-.PHONY: help demo test check unit bench install requirements wheel clean
+.PHONY: help demo test check unit bench diagram install requirements wheel clean
 .DELETE_ON_ERROR:
 
 help:
@@ -42,6 +43,9 @@ unit: $(VENV)/dev.stamp
 
 bench: $(VENV)/dev.stamp
 	@for script in benchmarks/*.py; do echo "== $$script" && $(BIN)/python "$$script" || exit 1; done
+
+diagram: $(VENV)/dev.stamp
+	$(BIN)/python tools/diagram.py
 
 install: $(VENV)/dev.stamp
 
