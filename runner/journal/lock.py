@@ -8,6 +8,7 @@ import os
 import socket
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -53,8 +54,9 @@ class JournalLock:
             "host": socket.gethostname(),
             "since": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
         }
-        os.ftruncate(descriptor, 0)
-        os.pwrite(descriptor, json.dumps(holder_note).encode(), 0)
+        with suppress(OSError):  # a full disk: the note is a courtesy, the lock is the truth
+            os.ftruncate(descriptor, 0)
+            os.pwrite(descriptor, json.dumps(holder_note).encode(), 0)
 
     def release(self) -> None:
         """Give the lock up; the file stays."""
