@@ -224,9 +224,8 @@ def test_an_empty_journal_has_no_runs(store: Store):
 
 
 def test_a_lineage_knows_every_id_of_its_transfers(store: Store):
-    ids = []
-    for _ in range(3):
-        ids.append(begun(store, manifest_rows(1)).go("k0", INTENT, Event.DENIED).message_id)
+    runs = (begun(store, manifest_rows(1)) for _ in range(3))
+    ids = [run.go("k0", INTENT, Event.DENIED).message_id for run in runs]
     begun(store, manifest_rows(1))
     reader = Reader(store.path)
     (row,) = reader.pending(store.run_no, -1, 9)

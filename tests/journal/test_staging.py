@@ -44,9 +44,8 @@ def planned(
 
 
 def test_rows_come_back_as_they_went_in(staging: Staging):
-    rows = manifest_rows(5, callbacks=("crm", "b")) + [
-        replace(manifest_rows(1)[0], key="k9", interaction_id="i9", media=(NARROW,))
-    ]
+    other = replace(manifest_rows(1)[0], key="k9", interaction_id="i9", media=(NARROW,))
+    rows = [*manifest_rows(5, callbacks=("crm", "b")), other]
     fill(staging, rows)
     staging.plan(None, Selection())
     for n, (row, (read, verdict)) in enumerate(zip(rows, staging.planned(), strict=True)):
@@ -66,7 +65,7 @@ def test_its_file_is_gone_afterwards():
     assert not path.parent.exists()
 
 
-# Repeats (R005)
+# Repeats, rule R005 of the manifest's language
 
 
 def keyed(*pairs: tuple[str, str]) -> list[TransferRow]:
