@@ -14,40 +14,23 @@ from typing import Any
 from runner.core.chain import GENESIS, canonical, link
 from runner.core.errors import StorageError
 from runner.core.plan import PlannedRow, Verdict
-from runner.core.timestamps import timestamp
 from runner.core.transfer import Event, State, step
+from runner.journal.recording import (
+    body_of,
+    record_deliveries,
+    record_events,
+    record_outbox,
+    record_transfers,
+)
 from runner.journal.staging import write_ladder
 from runner.journal.tables import FORMAT, JOURNAL
 from runner.ports import Entry, Note
 
-_INSERT_TRANSFER = (
-    "INSERT INTO transfers(id, lineage, run, n, key, interaction_id, destination_uri, state,"
-    " version, reason, message_id, latency_ms, media) VALUES (?,?,?,?,?,?,?,?,1,?,?,?,?)"
+_LOSE_TRANSFER = (
+    "UPDATE transfers SET state = ?, version = version + 1, reason = ? WHERE id = ? AND version = ?"
 )
-_UPDATE_TRANSFER = (
-    # What is told after an effect is about another delivery: it does not reword the transfer.
-    "UPDATE transfers SET state = ?, version = version + 1,"
-    " reason = iif(state = 'transferred', reason, ?),"
-    " message_id = iif(state = 'transferred', message_id, coalesce(?, message_id)),"
-    " latency_ms = coalesce(?, latency_ms),"
-    " media = coalesce(?, media) WHERE id = ? AND version = ?"
-)
-_INSERT_DELIVERY = (
-    "INSERT INTO deliveries(transfer, n, run, message_id, media_index, intent, sent_at, event)"
-    " VALUES (?,?,?,?,?,?,?,?)"
-)
-_UPDATE_DELIVERY = (
-    "UPDATE deliveries SET event = ?, sent_at = coalesce(?, sent_at), settled_at = ?,"
-    " latency_ms = ?, status = ?, reason = ? WHERE transfer = ? AND n = ?"
-)
-_SETTLE_LATE = (
-    "UPDATE deliveries SET event = ?, settled_at = ?, status = ?, reason = ?"
-    " WHERE transfer = ? AND message_id = ? AND status IS NULL"
-)
-_INSERT_EVENT = "INSERT INTO events(seq, run, body, hash) VALUES (?,?,?,?)"
-_INSERT_OUTBOX = (
-    "INSERT INTO outbox(webhook_id, transfer, run, callback, outcome, body, state, attempts)"
-    " VALUES (?,?,?,?,?,?,'pending',0)"
+_LOSE_DELIVERY = (
+    "UPDATE deliveries SET event = ?, settled_at = NULL, reason = ? WHERE transfer = ? AND n = ?"
 )
 _INSERT_ROW = "INSERT INTO rows VALUES (?,?,?,?,?,?,?,?,?,?,?,?)"
 
@@ -121,11 +104,8 @@ class Store:
             reason = "the run ended before a reply came"
             for transfer_id, version, n, state in left:
                 after = step(State(state), Event.LOST)
-                values = (after, reason, None, None, None, transfer_id, version)
-                self._connection.execute(_UPDATE_TRANSFER, values)
-                self._connection.execute(
-                    _UPDATE_DELIVERY, (Event.LOST, None, None, None, None, reason, transfer_id, n)
-                )
+                self._connection.execute(_LOSE_TRANSFER, (after, reason, transfer_id, version))
+                self._connection.execute(_LOSE_DELIVERY, (Event.LOST, reason, transfer_id, n))
                 fields = {"transfer": transfer_id, "n": n, "reason": reason}
                 self._append([Note(Event.LOST, at, fields)])
 
@@ -137,20 +117,11 @@ class Store:
         """Append events and bring the tables to what they say, in one transaction."""
 
         def write() -> None:
-            changes = [entry for entry in entries if isinstance(entry, Entry)]
-            self._change_transfers(changes)
             first_seq = self.seq + 1
+            record_transfers(self._connection, self.run_no, entries)
+            record_deliveries(self._connection, self.run_no, entries, first_seq)
             self._append(entries)
-            self._change_deliveries(entries, first_seq)
-            self._connection.executemany(
-                _INSERT_OUTBOX,
-                [
-                    (owed.webhook_id, e.transfer_id, self.run_no, owed.callback, owed.outcome,
-                     owed.body)
-                    for e in entries
-                    for owed in e.notifications
-                ],
-            )  # fmt: skip
+            record_outbox(self._connection, self.run_no, entries)
 
         self._transaction(write)
 
@@ -206,98 +177,13 @@ class Store:
             verdict.lineage,
         )  # fmt: skip
 
-    def _change_transfers(self, entries: Sequence[Entry]) -> None:
-        self._connection.executemany(
-            _INSERT_TRANSFER,
-            [
-                (e.transfer_id, e.lineage, self.run_no, e.row.n, e.row.key, e.row.interaction_id,
-                 e.row.destination_uri, e.state, e.reason, _message_id(e), e.latency_ms,
-                 _json(e.media))
-                for e in entries
-                if e.version == 0
-            ],
-        )  # fmt: skip
-        updates = [
-            (e.state, e.reason, _message_id(e), e.latency_ms, _json(e.media), e.transfer_id,
-             e.version)
-            for e in entries
-            if e.version > 0
-        ]  # fmt: skip
-        self._update(_UPDATE_TRANSFER, updates)
-
-    def _change_deliveries(self, entries: Sequence[Entry | Note], first_seq: int) -> None:
-        self._connection.executemany(
-            _INSERT_DELIVERY,
-            [
-                (e.transfer_id, e.intent.n, self.run_no, e.intent.message_id, e.intent.media_index, seq, e.at,
-                 e.event)
-                for seq, e in enumerate(entries, first_seq)
-                if isinstance(e, Entry) and e.intent is not None
-            ],
-        )  # fmt: skip
-        updates = [
-            (e.event, e.sent_at, e.at, e.latency_ms, e.status, e.reason, e.transfer_id, e.n)
-            for e in entries
-            if isinstance(e, Entry) and e.intent is None and e.n is not None
-        ]
-        self._update(_UPDATE_DELIVERY, updates)
-        late = [
-            (e.event, e.at, e.status, e.reason, e.transfer_id, e.message_id)
-            for e in entries
-            if isinstance(e, Entry) and e.event is Event.ACCEPTED and e.n is None
-        ]
-        self._connection.executemany(_SETTLE_LATE, late)
-
-    def _update(self, statement: str, updates: Sequence[tuple[object, ...]]) -> None:
-        if not updates:
-            return
-        changed = self._connection.executemany(statement, updates).rowcount
-        if changed != len(updates):
-            raise sqlite3.IntegrityError(
-                f"{len(updates) - changed} of {len(updates)} records were not as expected"
-            )
-
     def _append(self, entries: Iterable[Entry | Note]) -> None:
-        rows = []
+        links = []
         for entry in entries:
-            body = canonical(self._body(entry))
+            body = canonical(body_of(entry, self.run_id))
             self.seq, self.head = self.seq + 1, link(self.head, body)
-            rows.append((self.seq, self.run_no, body, self.head))
-        self._connection.executemany(_INSERT_EVENT, rows)
-
-    def _body(self, entry: Entry | Note) -> dict[str, Any]:
-        body: dict[str, Any] = {
-            "at": timestamp(entry.at),
-            "event": entry.event,
-            "run": self.run_id,
-        }
-        if isinstance(entry, Note):
-            return body | dict(entry.fields)
-        body |= {
-            "key": entry.row.key,
-            "interaction_id": entry.row.interaction_id,
-            "transfer": entry.transfer_id,
-            "state": entry.state,
-        }
-        if (intent := entry.intent) is not None:
-            body |= {
-                "n": intent.n,
-                "message_id": intent.message_id,
-                "message": intent.text,
-                "media_index": intent.media_index,
-                "hand_over": intent.hand_over.to_json(),
-                "baseline": None if intent.baseline is None else intent.baseline.to_json(),
-            }
-            return body
-        told = {
-            "n": entry.n,
-            "message_id": entry.message_id,
-            "status": entry.status,
-            "reason": entry.reason,
-            "latency_ms": entry.latency_ms,
-            "media": entry.media,
-        }
-        return body | {name: value for name, value in told.items() if value is not None}
+            links.append((self.seq, body, self.head))
+        record_events(self._connection, self.run_no, links)
 
     def _transaction(self, write: Callable[[], None]) -> None:
         seq, head = self.seq, self.head
@@ -311,14 +197,6 @@ class Store:
                 f"the journal {self.path} could not be written ({error}); nothing more was sent."
                 " Mend the cause (disk full? read-only? damaged?), then run apply again"
             ) from error
-
-
-def _message_id(entry: Entry) -> str | None:
-    return entry.intent.message_id if entry.intent is not None else entry.message_id
-
-
-def _json(media: Mapping[str, Any] | None) -> str | None:
-    return None if media is None else canonical(media)
 
 
 def _open(path: Path, *, environment: str, origin: str) -> sqlite3.Connection:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import random
 import time
 import uuid
@@ -14,7 +13,6 @@ from pathlib import Path
 from runner.callbacks import Courier
 from runner.core.errors import StorageError
 from runner.core.manifest import Driver, Manifest
-from runner.core.message import uuid4_text
 from runner.core.outcome import ExitCode, Outcome, exit_code
 from runner.core.record import Figures, PlanFigures, ReportSource
 from runner.core.summary import Summary, summarize
@@ -35,6 +33,7 @@ from runner.wiring import records
 from runner.wiring.clock import SystemClock
 from runner.wiring.format import FormatVerifier
 from runner.wiring.gateway import forget_earlier_gateway, opened_gateway
+from runner.wiring.message_ids import MessageIds
 from runner.wiring.outbox import JournalOutbox
 from runner.wiring.planning import new_run_id, plan_figures
 from runner.wiring.request import Request
@@ -205,7 +204,7 @@ class _Run:
                 journal=writer,
                 clock=self._clock,
                 observer=self._observer,
-                chance=Chance(random.random, new_message_id),
+                chance=Chance(random.random, MessageIds().new),
                 after_commit=courier.poke,
                 halt=halt,
             )
@@ -250,11 +249,6 @@ def _elsewhere_in_words(doubts: Sequence[tuple[str, str, str]]) -> str | None:
     named = ", ".join(f"key {key} of run {run}" for run, key, _ in doubts[:MOST_NAMED])
     more = f" and {len(doubts) - MOST_NAMED} more" if len(doubts) > MOST_NAMED else ""
     return f"{len(doubts)} in doubt that this manifest does not list: {named}{more}"
-
-
-def new_message_id() -> str:
-    """Return a random UUID, version 4, as a message id (RFC 9562)."""
-    return uuid4_text(os.urandom(16))
 
 
 def _origin(manifest: Manifest) -> str:

@@ -30,7 +30,7 @@ def begun(
         exit_code=ExitCode.OK,
         runner_version=__version__,
         host=socket.gethostname(),
-        user=_user(),
+        user=user(),
         labels=dict(manifest.labels),
         manifest_path=manifest.path,
         manifest_sha256=manifest.sha256,
@@ -49,7 +49,8 @@ def ended(record: RunRecord, code: ExitCode, explanation: str | None, *, at: flo
     )
 
 
-def _user() -> str:
+def user() -> str:
+    """Return who runs this program."""
     try:
         return getpass.getuser()
     except (KeyError, OSError):  # no such user in this container, no variable that tells
