@@ -3,6 +3,7 @@
 import pytest
 
 from runner.core.errors import UsageError
+from runner.schemas_lookup import schema
 from runner.simulator.faults import FAULTS, Close, Cut, Decisions, Effect
 from tests.simulator.shell import NOW, PCMU, shell, transfer
 
@@ -13,6 +14,12 @@ def test_every_fault_in_the_table_changes_something() -> None:
         statuses = gateway.send(transfer())
         plain = statuses == ["codec_negotiated"] and gateway.longest_s == 0
         assert not plain, fault
+
+
+def test_manifests_know_every_fault_by_its_name() -> None:
+    options = schema("manifest.v1")["$defs"]["simulator"]["properties"]
+
+    assert set(options["faults"]["properties"]) == set(FAULTS)
 
 
 def test_rate_limited_says_when_to_come_again_and_moves_nothing() -> None:

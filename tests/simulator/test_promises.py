@@ -1,11 +1,13 @@
 """The gateway's own rate, and what it promises: to dedupe, to let expire."""
 
 from collections import Counter
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from runner.core.evidence import Dedupes, Expires, Promise
 from runner.simulator.faults import FAULTS, Decisions
 from runner.simulator.model import Conduct
 from tests.simulator.shell import NOW, shell, transfer
@@ -22,6 +24,19 @@ def test_frames_over_the_own_rate_are_answered_rate_limited() -> None:
     assert Counter(first) == {"codec_negotiated": 7, "rate_limited": 3}
     assert wait_s == 1.0
     assert Counter(later) == {"codec_negotiated": 7, "rate_limited": 3}
+
+
+@pytest.mark.parametrize(
+    ("promise", "conduct"),
+    [
+        (None, Conduct()),
+        (Dedupes(3600.0), Conduct(dedupes=True)),
+        (Expires(30.0, 0.5), Conduct(expires_s=30.0, visible_s=0.5)),
+    ],
+)
+def test_exactly_what_is_promised_is_kept(promise: Promise, conduct: Conduct) -> None:
+    assert Conduct.keeping(promise) == conduct
+    assert Conduct.keeping(promise, rate_per_s=5.0) == replace(conduct, rate_per_s=5.0)
 
 
 def test_a_clock_stepped_back_does_not_shut_the_rate_gate() -> None:
