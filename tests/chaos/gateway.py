@@ -105,7 +105,7 @@ class Gateway:
             async for text in connection:
                 self._frames += 1
                 message = json.loads(text)
-                self._ledger.note("arrived", **_about(message), age_s=_age_s(message))
+                self._ledger.note("arrived", **_about(message))
                 if self._frames == self._is.stall_at:
                     self._ledger.note("stalled", **_about(message))
                     await asyncio.sleep(self._is.stall_s)
@@ -156,6 +156,7 @@ def _about(message: dict[str, Any]) -> dict[str, Any]:
         "id": message["id"],
         "interaction_id": message["interaction_id"],
         "destination_uri": message["destination_uri"],
+        "age_s": _age_s(message),
     }
 
 

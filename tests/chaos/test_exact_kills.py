@@ -14,7 +14,7 @@ from tests.chaos.tally import Tally
 from tests.chaos.traced import require_strace
 
 PLACES = range(1, 81) if LARGE else (1, 3, 6, 8, 10, 12, 13, 14, 15, 17, 19, 22)
-TRANSFERS = 8
+TRANSFERS = 40 if LARGE else 8
 """New ones before each kill."""
 
 CAMPAIGNS = [

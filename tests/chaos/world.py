@@ -169,6 +169,7 @@ class Yard:
         promise: str = "nothing",
         batch: str = "batch",
         preflight: bool = False,
+        delivery: Mapping[str, str] | None = None,
         **fields: Any,
     ) -> Path:
         """Write a manifest of transfers whose rows lie in a file beside it; return its path."""
@@ -177,7 +178,7 @@ class Yard:
         content = manifest(
             self.gateway, [{"from": rows.name}], name=batch, preflight=preflight, **fields
         )
-        if (promised := PROMISES[promise]) is not None:
+        if (promised := delivery or PROMISES[promise]) is not None:
             content["gateways"]["edge"]["delivery"] = dict(promised)
         path = self.folder / f"{batch}.yaml"
         path.write_text(yaml.safe_dump(content, sort_keys=False), "utf-8")

@@ -1,0 +1,142 @@
+"""Processes that stand still: a gateway that reads late, a runner that is stopped and goes on."""
+
+from __future__ import annotations
+
+import random
+import signal
+import threading
+from collections.abc import Callable, Mapping
+from concurrent.futures import Future
+from pathlib import Path
+
+import pytest
+
+from tests.chaos.conftest import LARGE, Crew
+from tests.chaos.forks import Zygote
+from tests.chaos.kills import finish
+from tests.chaos.settings import Settings
+from tests.chaos.tally import Tally, judge
+from tests.chaos.world import PROMISES, GatewayProcess, Running, Yard, names
+
+STALLED_S = 8.0
+FILLING_S = 0.3
+"""Meanwhile frames pile up in the buffer of the gateway that stands still."""
+
+STOPPED_S = 3.0
+STALE_S = 2.5
+"""A frame that was written after a stop is older than this; one that was not, never: the runner
+allows a second, and the rest is what a busy machine takes to bring it across."""
+
+STOPS = range(24 if LARGE else 4)
+EACH = 2
+"""Stops of one run."""
+
+
+def die_before_a_stalled_gateway(folder: Path, zygote: Zygote, promise: str) -> Tally:
+    """Kill a run whose gateway stands still, and apply again while it still does."""
+    expected = names(60)
+    settings = Settings(promise=promise, expires_s=10.0, stall_at=20, stall_s=STALLED_S)
+    with GatewayProcess(folder, settings) as gateway:
+        yard = Yard(folder, gateway, zygote)
+        path = yard.write(
+            expected,
+            promise=promise,
+            preflight=True,
+            limits={"in_flight": 8},
+            delivery={"expires": "10s", "visible": "100ms"} if promise == "expires" else None,
+        )
+        with yard.started(path) as running:
+            assert gateway.wait_for(lambda: gateway.counts["stalled"] > 0, running=running)
+            gateway.wait_for(lambda: False, FILLING_S, running)
+            running.process.kill()
+        yard.apply(path)
+        assert gateway.wait_for(lambda: _late(gateway) > 0, 2 * STALLED_S), "nothing landed late"
+        finish(yard, path, promise)
+        return judge(f"gateway reads 8 s late ({promise})", _late(gateway), gateway, yard, expected)
+
+
+def _late(gateway: GatewayProcess) -> int:
+    """Count what happened to messages long after their sender had died."""
+    events = {"moved", "repeated"}
+    return sum(n["event"] in events and n["age_s"] > STALLED_S - 1 for n in list(gateway.notes))
+
+
+def stand_still(folder: Path, zygote: Zygote, seed: int) -> tuple[Tally, float, int]:
+    """Stop a run for three seconds at random moments; return also the oldest frame's age, and
+    how many intents were withdrawn.
+    """
+    chance = random.Random(seed)
+    expected = names(400)
+    with GatewayProcess(folder, Settings(promise="dedupes", seed=seed)) as gateway:
+        yard = Yard(folder, gateway, zygote)
+        path = yard.write(expected, promise="dedupes", limits={"in_flight": 32})
+        with yard.started(path) as running:
+            for _ in range(EACH):
+                _stop(running, gateway, chance)
+            assert running.ended().code == 0
+        audit = (yard.report().folder / "audit.jsonl").read_text("utf-8")
+        withdrawn = audit.count('"event":"withdrawn"')
+        oldest_s = max(note["age_s"] for note in gateway.of("arrived"))
+        tally = judge("SIGSTOP of 3 s at random", EACH, gateway, yard, expected)
+        return tally, oldest_s, withdrawn
+
+
+def _stop(running: Running, gateway: GatewayProcess, chance: random.Random) -> None:
+    goal = gateway.counts["arrived"] + chance.randint(10, 120)
+    assert gateway.wait_for(lambda: gateway.counts["arrived"] >= goal, running=running)
+    running.process.send_signal(signal.SIGSTOP)
+    threading.Event().wait(STOPPED_S)
+    running.process.send_signal(signal.SIGCONT)
+
+
+@pytest.fixture(scope="module")
+def stalls(
+    crew: Crew, zygote: Zygote, tmp_path_factory: pytest.TempPathFactory
+) -> Mapping[str, Future[Tally]]:
+    """Start all of them side by side: they mostly wait."""
+    return {
+        promise: crew(
+            die_before_a_stalled_gateway, tmp_path_factory.mktemp("stall"), zygote, promise
+        )
+        for promise in PROMISES
+    }
+
+
+@pytest.fixture(scope="module")
+def stops(
+    crew: Crew, zygote: Zygote, tmp_path_factory: pytest.TempPathFactory
+) -> list[Future[tuple[Tally, float, int]]]:
+    """Start all of them side by side."""
+    return [crew(stand_still, tmp_path_factory.mktemp("stop"), zygote, seed) for seed in STOPS]
+
+
+@pytest.mark.usefixtures("stops")
+@pytest.mark.parametrize("promise", PROMISES)
+def test_what_a_stalled_gateway_reads_after_its_sender_died_moves_nobody_twice(
+    promise: str, stalls: Mapping[str, Future[Tally]], check: Callable[[Tally], None]
+):
+    """A message on its way lands long after the next run has asked about it."""
+    tally = stalls[promise].result()
+    check(tally)
+    assert tally.faults > 0
+    assert (tally.moved, tally.in_doubt) == (tally.transfers, 0)
+
+
+@pytest.mark.parametrize("seed", STOPS)
+def test_nothing_stale_is_written_after_a_stop(
+    seed: int,
+    stops: list[Future[tuple[Tally, float, int]]],
+    check: Callable[[Tally], None],
+):
+    """What was intended before the stop is withdrawn and built anew, not sent as it was."""
+    tally, oldest_s, _ = stops[seed].result()
+    check(tally)
+    assert tally.moved == tally.transfers
+    assert oldest_s < STALE_S
+
+
+def test_some_stops_fell_between_an_intent_and_its_frame(
+    stops: list[Future[tuple[Tally, float, int]]],
+):
+    """Else the tests above have shown nothing."""
+    assert sum(stop.result()[2] for stop in stops) > 0
