@@ -12,8 +12,7 @@ PYTHON ?= $(shell for python in python3 python3.14 python3.13 python3.12 python3
 	&& echo "$$python" && break; done)
 INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check
 PIN = CUSTOM_COMPILE_COMMAND='make requirements' $(BIN)/pip-compile --quiet --upgrade \
-	--generate-hashes --strip-extras --allow-unsafe --no-emit-options \
-	--no-emit-index-url --no-emit-find-links --no-emit-trusted-host
+	--generate-hashes --strip-extras --allow-unsafe --no-emit-options
 
 .PHONY: help demo test check unit bench diagram install requirements wheel clean
 .DELETE_ON_ERROR:

@@ -1,0 +1,149 @@
+"""What README.md and CONTRIBUTING.md tell to type works, and what they list is all there is.
+
+Blocks marked `console` are run, line by line; those marked `sh` and `crontab` are examples for
+production machines.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+from typer.main import get_command
+
+from runner.cli.main import app
+from runner.core.outcome import ExitCode
+
+ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+CONTRIBUTING = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+LEFT_OUT = shutil.ignore_patterns(
+    ".*", "__pycache__", "*.egg-info", "build", "dist", "demo", "tests", "docs"
+)
+DRY = {"make test": "make -n test"}  # it would run this very test
+
+
+def blocks(document: str, language: str) -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```", document, re.DOTALL | re.MULTILINE)
+
+
+def commands(block: str) -> list[str]:
+    """Return what a block tells to type, comments left out."""
+    typed = [line.removeprefix("$ ") for line in block.splitlines() if line.startswith("$ ")]
+    return [re.sub(r"\s+# .*", "", line).strip() for line in typed]
+
+
+@pytest.fixture(scope="module")
+def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a copy of the project as somebody has it who has just typed `make install`."""
+    copy = tmp_path_factory.mktemp("checkout") / "runner"
+    shutil.copytree(ROOT, copy, ignore=LEFT_OUT)
+    programs = copy / ".venv" / "bin"
+    programs.mkdir(parents=True)
+    for name, arguments in (("python", ""), ("runner", " -m runner")):
+        program = programs / name
+        program.write_text(f'#!/bin/sh\nexec "{sys.executable}"{arguments} "$@"\n')
+        program.chmod(0o755)
+    for stamp in ("run.stamp", "dev.stamp"):
+        (copy / ".venv" / stamp).touch()
+    return copy
+
+
+def typed(command: str, folder: Path) -> subprocess.CompletedProcess[str]:
+    """Run what a reader types into a shell."""
+    kept = {k: v for k, v in os.environ.items() if not k.startswith(("RUNNER_", "MAKE", "VENV"))}
+    path = f"{folder / '.venv' / 'bin'}{os.pathsep}{kept['PATH']}"
+    return subprocess.run(
+        ["bash", "-c", command],
+        cwd=folder,
+        env=kept | {"PATH": path, "PYTHONPATH": str(folder)},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
+
+
+@pytest.mark.parametrize("block", blocks(README, "console"))
+def test_what_the_readme_tells_to_type_works(block: str, checkout: Path) -> None:
+    assert commands(block)
+    for command in commands(block):
+        ended = typed(DRY.get(command, command), checkout)
+        assert ended.returncode == 0, f"{command}\n{ended.stdout}{ended.stderr}"
+        if command == "make demo":
+            report = checkout / "reports" / "demo" / "latest" / "report.html"
+            assert f"report: {report}" in ended.stdout
+            assert report.is_file()
+
+
+def test_a_batch_that_is_applied_again_has_nothing_left_to_do(checkout: Path) -> None:
+    there = "mkdir -p twice && cd twice"
+    first = typed(f"{there} && runner init && runner apply manifest.yaml", checkout)
+    second = typed(f"{there} && runner apply manifest.yaml", checkout)
+    assert re.search(r"transferred +3", first.stdout), first
+    assert re.search(r"unchanged +3", second.stdout), second
+    assert "session opened" not in second.stderr
+
+
+@pytest.mark.parametrize("target", ["unit", "check", "bench", "wheel", "requirements", "diagram"])
+def test_every_target_that_is_told_exists(target: str, checkout: Path) -> None:
+    assert f"make {target}" in CONTRIBUTING + README
+    assert typed(f"make -n {target}", checkout).returncode == 0
+
+
+def test_the_wheel_holds_all_that_it_needs(checkout: Path) -> None:
+    """It is built without reaching further, and runs from where it is unpacked."""
+    pytest.importorskip(
+        "hatchling", reason="what builds the wheel is pinned in requirements/dev.txt"
+    )
+    built = typed("make wheel", checkout)
+    assert built.returncode == 0, built
+    [wheel] = (checkout / "dist").glob("runner-*.whl")
+    unpacked = checkout.parent / "unpacked"
+    zipfile.ZipFile(wheel).extractall(unpacked)
+    for arguments in ("schema", "init batch", "apply batch/manifest.yaml"):
+        ended = subprocess.run(
+            [sys.executable, "-m", "runner", *shlex.split(arguments)],
+            cwd=unpacked,
+            env=os.environ | {"PYTHONPATH": str(unpacked)},
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=60,
+        )
+        assert ended.returncode == 0, ended
+
+
+def test_the_table_of_commands_lists_each_and_no_other() -> None:
+    listed = set(re.findall(r"^\| `runner (\w+)", README, re.MULTILINE))
+    assert listed == set(get_command(app).commands)  # type: ignore[attr-defined]  # a group
+
+
+def test_every_option_that_is_named_exists() -> None:
+    """Each stands behind its command; those that stand alone belong to some command."""
+    known = {
+        name: {option for each in command.params for option in each.opts} | {"--help"}
+        for name, command in get_command(app).commands.items()  # type: ignore[attr-defined]
+    }
+    everywhere = set().union(*known.values())
+    for code in re.findall(r"`([^`\n]+)`", README):
+        options = set(re.findall(r"(?<!\S)--[a-z-]+", code))
+        found = re.match(r"runner (\w+)", code)
+        assert options <= (known.get(found[1], everywhere) if found else everywhere), code
+
+
+def test_the_table_of_exit_codes_is_the_programs() -> None:
+    listed = {
+        (int(code), name)
+        for codes, name in re.findall(r"^\| ([\d, ]+) \| ([\w-]+) \|", README, re.MULTILINE)
+        for code in codes.split(",")
+    }
+    assert listed == {(code.value, code.outcome) for code in ExitCode}
