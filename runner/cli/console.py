@@ -5,10 +5,11 @@ from __future__ import annotations
 import logging
 import os
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 import structlog
 
@@ -25,6 +26,8 @@ from runner.console.watching import watch
 from runner.core.errors import ManifestInvalid, UsageError
 from runner.core.outcome import ExitCode
 from runner.core.problem import Problem
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +89,13 @@ class Console:
         return configure_logs(
             self.log_format, stream=self.err, verbosity=self.verbosity, file=self.log_file
         )
+
+    def show(self, render: Callable[..., str], to_json: Callable[[T], str], told: T) -> None:
+        """Show what a command has to tell: for people, or as JSON where that was asked for."""
+        if self.output is OutputFormat.JSON:
+            self.out.write(to_json(told))
+        else:
+            self.out.write(render(told, color=wants_color(self.out, os.environ)))
 
     def show_error(self, error: BaseException, code: ExitCode) -> None:
         """Show what ended a command."""

@@ -23,6 +23,9 @@ app = typer.Typer(
     help="Transfers live interactions as a manifest declares, each exactly once.",
 )
 
+audit = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
+app.add_typer(audit, name="audit", help="Look after the audit log.")
+
 
 def run() -> None:
     """Run the command line and exit."""
@@ -135,22 +138,104 @@ def plan(
 
 
 @app.command()
-def report(
-    run: Annotated[str, typer.Argument(help="A run's id, or `latest`.")],
+def status(
+    run: Annotated[
+        str | None, typer.Argument(help="A run's id, or `latest`; none: all runs.")
+    ] = None,
     *,
-    journal: Annotated[
-        Path, typer.Option("--journal", envvar="RUNNER_JOURNAL", help="The journal of the run.")
-    ],
+    journal: options.Journal = None,
+    manifest: options.OfManifest = None,
+    env: options.Env = None,
+    output: options.Output = OutputFormat.PRETTY,
+) -> None:
+    """Show the runs of the journal, or one run's figures; works while it runs."""
+    from runner.cli.status import show_status
+    from runner.wiring.journals import Whereabouts
+
+    show_status(options.console(output), Whereabouts(journal, manifest, env), run)
+
+
+@app.command()
+def report(
+    run: options.Run,
+    *,
+    journal: options.Journal = None,
+    manifest: options.OfManifest = None,
+    env: options.Env = None,
     report_dir: options.ReportDir = Path("reports"),
     formats: Annotated[
-        str, typer.Option("--format", help="Of html, json, junit, csv; several with commas.")
+        str,
+        typer.Option(
+            "--format",
+            envvar="RUNNER_FORMAT",
+            help="Of html, json, junit, csv; several with commas.",
+        ),
     ] = "html,json",
     output: options.Output = OutputFormat.PRETTY,
 ) -> None:
     """Render a run's report again, from the journal."""
     from runner.cli.reporting import report_run
+    from runner.wiring.journals import Whereabouts
 
-    report_run(options.console(output), run, journal, report_dir, formats.split(","))
+    where = Whereabouts(journal, manifest, env)
+    report_run(options.console(output), where, run, report_dir, formats.split(","))
+
+
+@app.command()
+def resolve(
+    run: options.Run,
+    key: Annotated[str, typer.Argument(help="The transfer's key.", show_default=False)],
+    *,
+    word: Annotated[
+        options.Word,
+        typer.Option("--as", help="What happened to it, as you saw at the gateway."),
+    ],
+    reason: Annotated[
+        str, typer.Option("--reason", help="How you know; it is kept in the audit log.")
+    ],
+    journal: options.Journal = None,
+    manifest: options.OfManifest = None,
+    env: options.Env = None,
+    lock_timeout: options.LockTimeout = None,
+    output: options.Output = OutputFormat.PRETTY,
+) -> None:
+    """Settle a transfer in doubt by a person's word, journalled with who and when."""
+    from runner.cli.resolving import resolve_transfer
+    from runner.wiring.journals import Whereabouts
+
+    where = Whereabouts(journal, manifest, env)
+    resolve_transfer(
+        options.console(output),
+        where,
+        run=run,
+        key=key,
+        word=word.value,
+        reason=reason,
+        lock_timeout_s=lock_timeout or 0.0,
+    )
+
+
+@audit.command()
+def verify(
+    target: Annotated[
+        str,
+        typer.Argument(
+            metavar="FILE|RUN", help="An audit.jsonl or its folder, or a run.", show_default=False
+        ),
+    ],
+    *,
+    journal: options.Journal = None,
+    manifest: options.OfManifest = None,
+    env: options.Env = None,
+    report_dir: options.ReportDir = Path("reports"),
+    output: options.Output = OutputFormat.PRETTY,
+) -> None:
+    """Check the hash chain, and say at which entry it breaks."""
+    from runner.cli.auditing import verify as verify_chain
+    from runner.wiring.journals import Whereabouts
+
+    where = Whereabouts(journal, manifest, env)
+    verify_chain(options.console(output), where, target, report_dir)
 
 
 @app.command()

@@ -71,6 +71,16 @@ Journal = Annotated[
         show_default=False,
     ),
 ]
+OfManifest = Annotated[
+    Path | None,
+    typer.Option(
+        "--manifest",
+        envvar="RUNNER_MANIFEST",
+        help="Find the journal by this manifest; its environment may be chosen by --env.",
+        show_default=False,
+    ),
+]
+Run = Annotated[str, typer.Argument(help="A run's id, or `latest`.", show_default=False)]
 LockTimeout = Annotated[
     float | None,
     typer.Option(
@@ -104,6 +114,13 @@ ValidateOnly = Annotated[
         help="Everything up to the plan; nothing leaves this machine.",
     ),
 ]
+
+
+class Word(StrEnum):
+    """The choices of `--as`."""
+
+    TRANSFERRED = "transferred"
+    FAILED = "failed"
 
 
 class LogFormatChoice(StrEnum):

@@ -5,13 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 
 from runner.cli.console import Console, boundary
+from runner.wiring.journals import Whereabouts, find_journal
 from runner.wiring.reporting import render_again
 
 
 def report_run(
-    console: Console, run: str, journal: Path, report_dir: Path, formats: list[str]
+    console: Console, where: Whereabouts, run: str, report_dir: Path, formats: list[str]
 ) -> None:
     """Render a run's report again and tell where it lies."""
-    with boundary(console):
-        for path in render_again(run, journal, report_dir, formats):
+    with boundary(console, where.manifest):
+        for path in render_again(run, find_journal(where), report_dir, formats):
             console.out.write(f"{path}\n")

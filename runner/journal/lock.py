@@ -8,6 +8,7 @@ import os
 import socket
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
@@ -18,23 +19,35 @@ from runner.core.errors import Locked, StorageError
 POLL_S = 0.2
 
 
+@dataclass(frozen=True, slots=True)
+class Holder:
+    """Who holds a lock, by the note in its file."""
+
+    pid: int
+    host: str
+    since: str  # RFC 3339, UTC, whole seconds
+
+    def __str__(self) -> str:
+        return f"process {self.pid} on {self.host}, since {self.since}"
+
+
 class JournalLock:
     """Exclusive for whoever writes the journal; it dies with its owner."""
 
     def __init__(self, journal: Path) -> None:
-        self._path = journal.with_name(journal.name + ".lock")
+        self.path = journal.with_name(journal.name + ".lock")
         self._descriptor: int | None = None
 
     def acquire(self, timeout_s: float, sleep: Callable[[float], None] = time.sleep) -> None:
         """Take the lock, waiting `timeout_s` at most; raise `Locked` naming who holds it."""
         try:
-            self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             descriptor = os.open(
-                self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600
+                self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600
             )
         except OSError as error:
             raise StorageError(
-                f"the lock {self._path} cannot be opened ({error.strerror});"
+                f"the lock {self.path} cannot be opened ({error.strerror});"
                 " see that the journal's folder can be written"
             ) from error
         waited_s = 0.0
@@ -76,9 +89,32 @@ class JournalLock:
         self.release()
 
 
-def _try_lock(descriptor: int) -> bool:
+def holder_of(journal: Path) -> Holder | None:
+    """Return who holds a journal's lock now, without taking it; None: nobody does.
+
+    Raises `StorageError` if the lock cannot be looked at.
+    """
+    path = JournalLock(journal).path
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise StorageError(f"the lock {path} cannot be read ({error.strerror})") from error
+    try:
+        holder = _note(descriptor)
+        # A process that is known to be gone is not asked for by locking: that would hold up, for
+        # a moment, a run that begins just now.
+        if holder is None or _is_gone(holder) or _try_lock(descriptor, fcntl.LOCK_SH):
+            return None
+        return _note(descriptor) or holder
+    finally:
+        os.close(descriptor)
+
+
+def _try_lock(descriptor: int, kind: int = fcntl.LOCK_EX) -> bool:
+    try:
+        fcntl.flock(descriptor, kind | fcntl.LOCK_NB)
     except BlockingIOError:
         return False
     return True
@@ -86,8 +122,25 @@ def _try_lock(descriptor: int) -> bool:
 
 def _read_holder(descriptor: int) -> str:
     """Tell who wrote the note in the lock file; the note is a courtesy, the lock is the truth."""
+    return str(_note(descriptor) or "a process that has not said who it is")
+
+
+def _note(descriptor: int) -> Holder | None:
     try:
         note = json.loads(os.pread(descriptor, 1000, 0))
-        return f"process {note['pid']} on {note['host']}, since {note['since']}"
+        return Holder(int(note["pid"]), str(note["host"]), str(note["since"]))
     except (ValueError, KeyError, TypeError):
-        return "a process that has not said who it is"
+        return None
+
+
+def _is_gone(holder: Holder) -> bool:
+    """Tell whether a process of this host has surely ended."""
+    if holder.host != socket.gethostname():
+        return False
+    try:
+        os.kill(holder.pid, 0)
+    except (ProcessLookupError, OverflowError):
+        return True
+    except PermissionError:
+        return False
+    return False

@@ -42,12 +42,12 @@ _OF_RUN = (
 )
 _HELD = "x.state IN ('sending', 'unknown', 'resending')"
 _DOUBTS_OF_RUN = (
-    "SELECT o.id, r.key, r.source, x.interaction_id, x.destination_uri, x.state, x.message_id,"
+    "SELECT o.id, r.key, r.source, x.interaction_id, x.destination_uri, x.state, x.message_id,"  # noqa: S608 - of constants
     f" x.reason FROM {_OF_RUN} WHERE {_HELD} ORDER BY of.n LIMIT ?2"
 )
-_DOUBTS = "SELECT count(*) FROM transfers x WHERE " + _HELD
+_DOUBTS = f"SELECT count(*) FROM transfers x WHERE {_HELD}"  # noqa: S608 - of constants
 _BY_KEY = (
-    "SELECT r.n, r.key, x.interaction_id, x.destination_uri, l.media, r.callbacks, r.source,"
+    "SELECT r.n, r.key, x.interaction_id, x.destination_uri, l.media, r.callbacks, r.source,"  # noqa: S608 - of constants
     f" x.lineage, x.id, x.version, x.state, x.reason, o.id, o.batch FROM {_OF_RUN}"
     " JOIN ladders l ON l.id = r.ladder WHERE r.key = ?2 OR x.key = ?2"
     f" ORDER BY {_HELD} DESC, x.id DESC LIMIT 1"
@@ -126,10 +126,7 @@ class Overview:
 
     def run(self, run_id: str) -> RunSeen:
         """Return one run; `latest` is the newest. Raises `UsageError` naming the nearest."""
-        if run_id == LATEST:
-            found = self._runs("", 1)
-        else:
-            found = self._runs("WHERE id = ?", run_id, 1)
+        found = self._runs("", 1) if run_id == LATEST else self._runs("WHERE id = ?", run_id, 1)
         if not found:
             raise UsageError(f"no run {run_id} in {self.path}; {self._nearest_run(run_id)}")
         return found[0]
@@ -140,9 +137,10 @@ class Overview:
 
     def doubts_of(self, run: int, limit: int) -> list[DoubtSeen]:
         """Return what is in doubt or under way of a run's rows, in the manifest's order."""
+        rows = self._rows(_DOUBTS_OF_RUN, run, limit)
         return [
-            DoubtSeen(*told, State(state), message_id, reason)
-            for *told, state, message_id, reason in self._rows(_DOUBTS_OF_RUN, run, limit)
+            DoubtSeen(run_id, key, source, interaction_id, uri, State(state), message_id, reason)
+            for run_id, key, source, interaction_id, uri, state, message_id, reason in rows
         ]
 
     def find(self, run: RunSeen, key: str) -> Found | None:
@@ -163,9 +161,7 @@ class Overview:
             n, key, interaction_id, uri, read_ladder(media), tuple(json.loads(callbacks)), source,
             lineage,
         )  # fmt: skip
-        return Found(
-            row, transfer_id, lineage, version, State(state), reason, run_id, batch
-        )
+        return Found(row, transfer_id, lineage, version, State(state), reason, run_id, batch)
 
     def last_event(self) -> tuple[int, str]:
         """Return number and hash of the chain's last event; (0, genesis): there is none."""
@@ -203,7 +199,9 @@ class Overview:
     def chain(self) -> Iterator[AuditEntry]:
         """Yield every event of the journal, oldest first."""
         with self._reading():
-            for entry in self._connection.execute("SELECT seq, body, hash FROM events ORDER BY seq"):
+            for entry in self._connection.execute(
+                "SELECT seq, body, hash FROM events ORDER BY seq"
+            ):
                 yield AuditEntry(*entry)
 
     def _runs(self, where: str, *parameters: object) -> list[RunSeen]:

@@ -4,29 +4,43 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
-from runner.core.record import ReportSource
+from runner.core.record import AuditEntry, ReportSource
 from runner.report.content import AuditEnd
 
 CHAIN = "runner-audit-1"
 
 
 def write_audit(source: ReportSource, write: Callable[[str], object]) -> AuditEnd:
-    """Write the segment: a first line that names chain, run and hash before, then the entries.
-
-    Bodies go in verbatim, for their hash is over their text. A dry run has no segment.
-    """
+    """Write the segment's lines (`audit_lines`). A dry run has no segment."""
     if source.audit is None:
         return AuditEnd(0, None)
-    previous = source.audit_previous
-    first = {"chain": CHAIN, "run": source.run.id, "previous": previous}
-    write(json.dumps(first, ensure_ascii=False, separators=(",", ":")) + "\n")
-    entries, head = 0, previous
+    entries, head = 0, source.audit_previous
+    write(_first_line(source))
     for entry in source.audit():
-        write(f'{{"seq":{entry.seq},"hash":"{entry.hash}","entry":{entry.body}}}\n')
+        write(_line(entry))
         entries, head = entries + 1, entry.hash
     return AuditEnd(entries, head)
+
+
+def audit_lines(source: ReportSource) -> Iterator[str]:
+    """Yield a first line that names chain, run and hash before, then a line for each entry.
+
+    Bodies go in verbatim, for their hash is over their text.
+    """
+    yield _first_line(source)
+    if source.audit is not None:
+        yield from map(_line, source.audit())
+
+
+def _first_line(source: ReportSource) -> str:
+    first = {"chain": CHAIN, "run": source.run.id, "previous": source.audit_previous}
+    return json.dumps(first, ensure_ascii=False, separators=(",", ":")) + "\n"
+
+
+def _line(entry: AuditEntry) -> str:
+    return f'{{"seq":{entry.seq},"hash":"{entry.hash}","entry":{entry.body}}}\n'
 
 
 def chained(previous: str, body: str) -> str:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from runner.core.errors import StorageError, UsageError
+from runner.core.errors import UsageError
+from runner.journal.overview import Overview
 from runner.journal.reading import Reader
 from runner.report import FORMATS, folder_name, render
 from runner.report.folder import open_folder
@@ -23,16 +24,16 @@ def render_again(
 ) -> Iterator[Path]:
     """Write each form into the run's report folder and yield its path.
 
-    Raises `UsageError` for an unknown run or form, `StorageError` where files fail.
+    Raises `UsageError` for an unknown run, form or journal, `StorageError` where files fail.
     """
     for form in formats:
         if form not in FORMATS:
             raise UsageError(f"there is no report format {form!r}; choose of {', '.join(FORMATS)}")
-    if not journal.exists():
-        raise StorageError(f"there is no journal {journal}; name it with --journal")
+    with Overview(journal) as overview:
+        number = overview.run(run).no
     reader = Reader(journal)
     try:
-        source = reader.report_source(reader.run_number(run))
+        source = reader.report_source(number)
         for form in formats:
             with open_folder(report_dir, source.run.batch, folder_name(source)) as folder:
                 name = _FILES[form]

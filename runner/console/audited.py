@@ -1,0 +1,53 @@
+"""Whether the audit chain is as it was written, in words and as JSON."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+
+from runner.console.redaction import redact
+from runner.console.text import Paint, count, visible
+
+TAMPERED = (
+    "somebody or something changed it after it was written: keep it as it is, and compare it with"
+    " a copy, or with the journal (runner audit verify RUN)"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Audited:
+    """What was verified, and what came of it."""
+
+    what: str
+    entries: int  # good ones
+    head: str | None  # the hash of the last of them
+    fault: str | None = None  # the first bad entry, and why
+    note: str | None = None  # what could not be checked, and why
+
+
+def audited_to_json(audited: Sequence[Audited]) -> str:
+    """Return one JSON document, in ASCII."""
+    told = {
+        "ok": not any(each.fault for each in audited),
+        "verified": [asdict(each) | {"ok": each.fault is None} for each in audited],
+    }
+    return json.dumps(told, indent=2) + "\n"
+
+
+def render_audited(audited: Sequence[Audited], *, color: bool = False) -> str:
+    """Return it as a person reads it."""
+    paint, lines = Paint(color), []
+    for each in audited:
+        word = paint.red("broken") if each.fault else paint.green("ok")
+        lines.append(f"{word}: {visible(each.what)}")
+        lines.append(
+            f"  {count(each.entries, 'entry', 'entries')} good, head {each.head or 'none'}"
+        )
+        if each.fault:
+            lines.append(f"  {paint.bold('breaks at')} {visible(redact(each.fault))}")
+        if each.note:
+            lines.append(f"  {visible(each.note)}")
+    if any(each.fault for each in audited):
+        lines += ["", TAMPERED]
+    return "\n".join(lines) + "\n"

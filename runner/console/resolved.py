@@ -1,0 +1,63 @@
+"""What a person's word did to a transfer in doubt, and what comes next."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+
+from runner.console.redaction import redact
+from runner.console.text import Paint, count, visible
+from runner.core.outcome import Outcome
+
+
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """A transfer that a person settled."""
+
+    run: str  # which delivered it
+    key: str
+    interaction_id: str
+    destination_uri: str
+    outcome: Outcome
+    by: str  # user@host
+    reason: str
+    callbacks: int  # that are owed because of it
+    doubts_left: int  # in the whole journal
+
+
+def settled_to_json(settled: Settled) -> str:
+    """Return one JSON document, in ASCII."""
+    told = asdict(settled) | {"reason": redact(settled.reason)}
+    return json.dumps(told, indent=2) + "\n"
+
+
+def render_settled(settled: Settled, *, color: bool = False) -> str:
+    """Return it as a person reads it."""
+    paint = Paint(color)
+    where = f"{visible(settled.interaction_id)} to {visible(settled.destination_uri)}"
+    which = f"{visible(settled.key)} of run {visible(settled.run)}"
+    lines = [
+        f"{paint.green('resolved')}: {which} is {settled.outcome}",
+        f"  interaction {where}",
+        f"  said by {visible(settled.by)}: {visible(redact(settled.reason))}",
+        "",
+        paint.bold("what comes next"),
+        f"  {_NEXT[settled.outcome]}",
+        "  evidence that comes later, a reply or a look-up, overrides this word",
+    ]
+    if settled.callbacks:
+        lines.append(
+            f"  {count(settled.callbacks, 'callback')} owed: the next apply delivers it all"
+        )
+    if settled.doubts_left:
+        left = count(settled.doubts_left, "more transfer")
+        lines.append(f"  {left} in doubt in this journal: runner status latest")
+    return "\n".join(lines) + "\n"
+
+
+_NEXT = {
+    Outcome.TRANSFERRED: "the next apply leaves it alone: it counts as carried out",
+    Outcome.FAILED: (
+        "the next apply takes it up: it is looked up, and sent again unless it shows there"
+    ),
+}

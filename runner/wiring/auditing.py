@@ -1,0 +1,117 @@
+"""`audit verify`: whether the audit chain is as it was written, of a file or of the journal."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from runner.console.audited import Audited
+from runner.core.chain import GENESIS
+from runner.core.errors import UsageError
+from runner.core.record import AuditEntry, ReportSource
+from runner.journal.overview import Overview
+from runner.journal.reading import Reader
+from runner.report import AuditVerdict, audit_lines, verify_audit
+
+AUDIT_NAME = "audit.jsonl"
+REPORT_NAME = "report.json"
+JOURNAL = "the whole journal"
+
+
+def names_file(target: str) -> bool:
+    """Tell whether FILE is meant rather than RUN: it is there, or looks like a path."""
+    return "/" in target or target.endswith((".jsonl", ".json")) or Path(target).exists()
+
+
+def verify_file(path: Path) -> Audited:
+    """Verify an audit.jsonl, or the one in a report's folder, against the report beside it.
+
+    Raises `UsageError` if there is no such file.
+    """
+    path = path / AUDIT_NAME if path.is_dir() else path
+    end, note = _end_told(path.with_name(REPORT_NAME))
+    try:
+        # Bytes that are no UTF-8 become characters that no entry hashes to.
+        with path.open(encoding="utf-8", errors="replace", newline="\n") as lines:
+            verdict = verify_audit(lines, head=end.head, entries=end.entries)
+    except OSError as error:
+        raise UsageError(
+            f"{path} cannot be read ({error.strerror}); name an {AUDIT_NAME}, or a run"
+        ) from error
+    fault = end.fault
+    if end.run is not None and verdict.run != end.run:
+        fault = f"it is of run {verdict.run}, and the report beside it of run {end.run}"
+    return _audited(str(path), verdict, note, fault)
+
+
+def verify_run(journal: Path, run_id: str, report_dir: Path) -> list[Audited]:
+    """Verify a run's segment in the journal, and then the journal's whole chain.
+
+    The segment's end is checked against the run's report, where there is one. Raises `UsageError`
+    for an unknown run, `StorageError` if the journal cannot be read.
+    """
+    with Overview(journal) as overview:
+        seen = overview.run(run_id)
+        reader = Reader(journal)
+        try:
+            source = reader.report_source(seen.no)
+        finally:
+            reader.close()
+        report = report_dir / seen.record.batch / seen.record.id / REPORT_NAME
+        end, note = _end_told(report)
+        verdict = verify_audit(audit_lines(source), head=end.head, entries=end.entries)
+        segment = _audited(f"run {seen.record.id} in {journal}", verdict, note, end.fault)
+        whole = verify_audit(_whole_chain(overview, source))
+        fault = None if not whole.ok else _misplaced(overview.heads_before_runs())
+        return [segment, _audited(f"{JOURNAL} {journal}", whole, None, fault)]
+
+
+@dataclass(frozen=True, slots=True)
+class _End:
+    """Where a segment ends, as the report tells it; None where it does not."""
+
+    run: str | None = None
+    entries: int | None = None
+    head: str | None = None
+    fault: str | None = None
+
+
+def _end_told(report: Path) -> tuple[_End, str | None]:
+    """Read where the chain should end; and say what cannot be checked without it."""
+    try:
+        told = json.loads(report.read_bytes())
+        audit = told["audit"]
+        return _End(str(told["run"]["id"]), int(audit["entries"]), str(audit["head"])), None
+    except FileNotFoundError:
+        note = f"there is no {report} to tell where it should end: a missing end would not show"
+        return _End(), note
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+        fault = f"{report} does not tell where the chain should end ({type(error).__name__})"
+        return _End(fault=fault), None
+
+
+def _whole_chain(overview: Overview, source: ReportSource) -> Iterator[str]:
+    def entries() -> Iterator[AuditEntry]:
+        return overview.chain()
+
+    return audit_lines(
+        ReportSource(source.run, source.transfers, audit=entries, audit_previous=GENESIS)
+    )
+
+
+def _misplaced(runs: Iterable[tuple[str, str, str | None]]) -> str | None:
+    """Find the first run that was not begun where its segment stands."""
+    for run, told, there in runs:
+        if told != there:
+            return f"run {run} began after {told[:12]}…, and {(there or 'nothing')[:12]}… is there"
+    return None
+
+
+def _audited(
+    what: str, verdict: AuditVerdict, note: str | None, fault: str | None = None
+) -> Audited:
+    if verdict.fault is not None:
+        fault = str(verdict.fault)
+    return Audited(what, verdict.entries, verdict.head, fault, note)
