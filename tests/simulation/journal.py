@@ -1,0 +1,121 @@
+"""The real store and reader behind `ports.Journal`, with group commit on the virtual clock."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Sequence
+
+from runner.core.errors import StorageError
+from runner.core.plan import PlannedRow
+from runner.journal.reading import Reader
+from runner.journal.store import Store
+from runner.ports import Doubt, Entry, Note, Standing
+from tests.simulation.life import Life
+
+Waiting = tuple[Sequence[Entry | Note], "asyncio.Future[None]"]
+
+
+class SimulatedJournal:
+    """Implements `ports.Journal` in one thread: a commit takes a while, what waits shares the next.
+
+    A process may die right before a commit or right after it, before anybody learns of it.
+    """
+
+    def __init__(self, store: Store, reader: Reader, life: Life) -> None:
+        self.store = store
+        self.reader = reader
+        self.life = life
+        self._last_transfer_id = store.last_transfer_id
+        self._queue: list[Waiting] = []
+        self._busy = False
+        self._failure: StorageError | None = None
+        self._commit_s = life.chance.choice((0.0005, 0.003, 0.02, 0.3))
+
+    def record(self, *entries: Entry | Note) -> Awaitable[None]:
+        """Make entries durable with the next commit."""
+        done = self.life.world.loop.create_future()
+        self._queue.append((entries, done))
+        self._begin()
+        return done
+
+    def new_transfer_id(self) -> int:
+        """Return an id that no transfer bears yet."""
+        self._last_transfer_id += 1
+        return self._last_transfer_id
+
+    async def pending(self, after: int, limit: int) -> Sequence[PlannedRow]:
+        """Return the next rows of the plan."""
+        await self._look()
+        return self.reader.pending(self.store.run_no, after, limit)
+
+    async def message_ids(self, lineage: int) -> frozenset[str]:
+        """Return the ids of every delivery of a lineage."""
+        await self._look()
+        return self.reader.message_ids(lineage)
+
+    async def find(self, message_id: str) -> Standing | None:
+        """Return the transfer that a delivery belongs to."""
+        await self._look()
+        return self.reader.find(message_id)
+
+    async def doubts(self) -> Sequence[Doubt]:
+        """Return every transfer in doubt."""
+        await self._look()
+        return self.reader.doubts(self.store.run_no)
+
+    async def close(self) -> None:
+        """Wait until everything is written."""
+        while self._busy and not self.life.is_over:
+            await asyncio.sleep(0.001)
+
+    async def _look(self) -> None:
+        """Take the time that a question to another thread takes."""
+        await asyncio.sleep(self.life.chance.choice((0.0, 0.0005, 0.01)))
+        if self.life.is_over:
+            await self.life.silence()
+
+    def _begin(self) -> None:
+        if self._queue and not self._busy:
+            self._busy = True
+            self.life.world.loop.call_soon(self._collect)
+
+    def _collect(self) -> None:
+        group, self._queue = self._queue, []
+        self.life.world.loop.call_later(self._commit_s, self._commit, group)
+
+    def _commit(self, group: Sequence[Waiting]) -> None:
+        doom = self.life.reaches("commit")
+        if doom is not None and doom.before:
+            self.life.die()
+        if self.life.is_over:
+            return
+        self._write([entry for entries, _ in group for entry in entries])
+        if doom is not None:
+            self.life.die()
+            return
+        if self.life.strikes(self.life.weather.stops_at_commit):
+            self.life.world.stall(self.life.chance.choice((0.5, 2, 15, 50)))
+        for _, done in group:
+            self._resolve(done)
+        self._busy = False
+        self._begin()
+
+    def _write(self, entries: Sequence[Entry | Note]) -> None:
+        if self._failure is not None:
+            return
+        if self.life.strikes(self.life.weather.disk_full):
+            self.life.world.note("disk full")
+            self._failure = StorageError("the journal could not be written (disk full)")
+            return
+        try:
+            self.store.record(entries)
+        except StorageError as failure:
+            self._failure = failure
+
+    def _resolve(self, done: asyncio.Future[None]) -> None:
+        if done.done():
+            return
+        if self._failure is None:
+            done.set_result(None)
+        else:
+            done.set_exception(self._failure)

@@ -1,0 +1,244 @@
+"""The judge: what the gateway's ledger tells, against what the journal's reports say."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+
+from runner.core.chain import GENESIS, link
+from runner.core.outcome import ExitCode, Outcome
+from tests.simulation.gateway import Promised
+from tests.simulation.ledger import Frame, Ledger
+from tests.simulation.process import Ended, Orders
+
+NEGATIVE = frozenset({"transfer_rejected", "codec_unsupported"})
+POSITIVE = frozenset({"transfer_initiated", "codec_negotiated"})
+TOO_FAST = "rate_limited"
+
+NOT_MOVED = frozenset(
+    {Outcome.REJECTED, Outcome.FAILED, Outcome.SKIPPED, Outcome.UNATTEMPTED}
+)
+MOVED = frozenset({Outcome.TRANSFERRED, Outcome.UNCHANGED})
+
+NOTICED_S = 2.0
+"""How long after it was read an answer must have been heeded."""
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that must not have happened."""
+
+    kind: str
+    what: str
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """Everything that is judged."""
+
+    ledger: Ledger
+    runs: Sequence[Ended]
+    interactions: Sequence[str]
+    orders: Orders
+    promised: Promised
+    journal: Path
+    reboots: int
+    wall: float  # the gateway's clock when the world began
+
+    @property
+    def last(self) -> Ended:
+        """The last run, on a fine day."""
+        return [run for run in self.runs if run.batch == "morning"][-1]
+
+
+def judge(evidence: Evidence) -> list[Finding]:
+    """Return everything that went wrong."""
+    return [
+        Finding(kind, what)
+        for kind, find in FINDERS.items()
+        for what in find(evidence)
+    ]
+
+
+def _moved_twice(evidence: Evidence) -> Iterator[str]:
+    for interaction_id in evidence.interactions:
+        moves = evidence.ledger.moves(interaction_id)
+        if len(moves) > 1 and not _misled(evidence, interaction_id):
+            yield f"{interaction_id} by {[(m.message_id[:8], round(m.at, 3)) for m in moves]}"
+
+
+def _misled(evidence: Evidence, interaction_id: str) -> bool:
+    """Tell whether the gateway said no to what it did, and its yes was not read in time."""
+    frames = evidence.ledger.of(interaction_id)
+    for frame, later in zip(frames, frames[1:], strict=False):
+        if frame.effect_at is None:
+            continue
+        no = _first_read(frame, NEGATIVE | {TOO_FAST})
+        yes = _first_read(frame, POSITIVE)
+        if no is not None and no <= later.left_at and (yes is None or yes > later.left_at - 1):
+            return True
+    return False
+
+
+def _first_read(frame: Frame, statuses: frozenset[str]) -> float | None:
+    times = [
+        answer.read_at
+        for answer in frame.answers
+        if answer.status in statuses and answer.read_at is not None
+    ]
+    return min(times, default=None)
+
+
+def _sent_without_ground(evidence: Evidence) -> Iterator[str]:
+    """Find frames that left though an earlier one may have been carried out."""
+    for interaction_id in evidence.interactions:
+        frames = evidence.ledger.of(interaction_id)
+        for n, frame in enumerate(frames):
+            for before in frames[:n]:
+                if not _is_settled(evidence, before, frame, frames[:n]):
+                    yield f"{frame.message_id} for {interaction_id} after {before.message_id}"
+
+
+def _is_settled(
+    evidence: Evidence, before: Frame, frame: Frame, earlier: Sequence[Frame]
+) -> bool:
+    promised = evidence.promised
+    if frame.message_id == before.message_id:
+        kept_s = promised.dedupes_s
+        return kept_s is not None and frame.text == before.text and (
+            frame.left_at - before.left_at <= kept_s
+        )
+    if promised.expires_s is not None:
+        over = before.timestamp_s + promised.expires_s + promised.visible_s
+        if evidence.wall + frame.left_at > over:
+            return True
+    same = [other for other in earlier if other.message_id == before.message_id]
+    said_no = NEGATIVE if len(same) > 1 else NEGATIVE | {TOO_FAST}
+    return any(
+        (read := _first_read(other, said_no)) is not None and read <= frame.left_at
+        for other in same
+    )
+
+
+def _unjournalled(evidence: Evidence) -> Iterator[str]:
+    for frame in evidence.ledger.frames:
+        if not frame.journalled:
+            yield f"{frame.message_id} left before its intent was durable"
+
+
+def _misreported(evidence: Evidence) -> Iterator[str]:
+    for run in evidence.runs:
+        for row in run.rows:
+            if fault := _misreport(evidence, run, row.interaction_id, row.outcome):
+                yield f"run {run.run}: {row.key} {row.outcome} ({row.reason}): {fault}"
+
+
+def _misreport(
+    evidence: Evidence, run: Ended, interaction_id: str, outcome: Outcome
+) -> str | None:
+    frames = [f for f in evidence.ledger.of(interaction_id) if f.left_at <= run.ended_at]
+    done = [f for f in frames if f.effect_at is not None]
+    if outcome in MOVED:
+        moved = any(f.effect_at <= run.ended_at for f in done if f.effect_at is not None)
+        return None if moved else "not moved by us"
+    if outcome is Outcome.IN_DOUBT:
+        return None  # see `_lost`
+    if not done or any(_said_no_wrongly(frame, run) for frame in done):
+        return None
+    return f"moved by {done[0].message_id}"
+
+
+def _said_no_wrongly(frame: Frame, run: Ended) -> bool:
+    no, yes = _first_read(frame, NEGATIVE | {TOO_FAST}), _first_read(frame, POSITIVE)
+    if no is None or no > run.ended_at:
+        return False
+    return yes is None or yes > run.ended_at - NOTICED_S
+
+
+def _miscounted(evidence: Evidence) -> Iterator[str]:
+    for run in evidence.runs:
+        if len(run.rows) != len(evidence.interactions):
+            yield f"run {run.run} reports {len(run.rows)} of {len(evidence.interactions)}"
+        left = [row.key for row in run.rows if row.outcome is Outcome.UNATTEMPTED]
+        if left and run.halted is None:
+            yield f"run {run.run} left {left} unattempted without a reason"
+
+
+def _lost(evidence: Evidence) -> Iterator[str]:
+    """Find what a fine day should have settled."""
+    for row in evidence.last.rows:
+        if row.interaction_id in evidence.ledger.touched:
+            continue
+        if row.outcome is Outcome.IN_DOUBT:
+            if not _may_stay_in_doubt(evidence, row.interaction_id):
+                yield f"{row.key} stays in doubt: {row.reason}"
+        elif row.outcome not in MOVED and not _is_excused(evidence, row.interaction_id):
+            yield f"{row.key} is {row.outcome}: {row.reason}"
+
+
+def _may_stay_in_doubt(evidence: Evidence, interaction_id: str) -> bool:
+    promised, frames = evidence.promised, evidence.ledger.of(interaction_id)
+    if not frames:
+        return promised.expires_s is None  # killed between intent and frame
+    if promised.expires_s is not None:
+        return False
+    if promised.dedupes_s is not None:
+        age_s = evidence.last.began_at - min(frame.left_at for frame in frames)
+        return evidence.reboots > 1 or age_s > promised.dedupes_s * 0.8
+    return any(not frame.answers or frame.effect_at is None for frame in frames)
+
+
+def _is_excused(evidence: Evidence, interaction_id: str) -> bool:
+    """Skipped as already there, because of a delivery whose no was a lie."""
+    return bool(evidence.ledger.moves(interaction_id)) and _was_lied_about(evidence, interaction_id)
+
+
+def _was_lied_about(evidence: Evidence, interaction_id: str) -> bool:
+    return any(
+        frame.effect_at is not None and _first_read(frame, NEGATIVE | {TOO_FAST}) is not None
+        for frame in evidence.ledger.of(interaction_id)
+    )
+
+
+def _too_fast(evidence: Evidence) -> Iterator[str]:
+    limits = evidence.orders.environment.limits
+    if limits.rate_per_s is None:
+        return
+    times = [frame.left_at for frame in evidence.ledger.frames]
+    most = int(limits.rate_per_s + limits.burst)
+    for n in range(most, len(times)):
+        if times[n] - times[n - most] < 1 - 1e-5:
+            yield f"{most + 1} frames within a second from {times[n - most]:.6f}"
+
+
+def _broken_chain(evidence: Evidence) -> Iterator[str]:
+    with closing(sqlite3.connect(evidence.journal)) as connection:
+        head = GENESIS
+        for seq, body, kept in connection.execute("SELECT seq, body, hash FROM events ORDER BY seq"):
+            head = link(head, body)
+            if head != kept:
+                yield f"event {seq}"
+                return
+
+
+def _stopped_wrongly(evidence: Evidence) -> Iterator[str]:
+    for run in evidence.runs:
+        injected = "disk full" in (run.explanation or "")
+        if run.halted is ExitCode.BUG or (run.halted is ExitCode.STORAGE and not injected):
+            yield f"run {run.run}: {run.halted.name}: {run.explanation}"
+
+
+FINDERS = {
+    "moved twice": _moved_twice,
+    "sent without ground": _sent_without_ground,
+    "not journalled first": _unjournalled,
+    "misreported": _misreported,
+    "miscounted": _miscounted,
+    "lost": _lost,
+    "too fast": _too_fast,
+    "audit chain broken": _broken_chain,
+    "stopped wrongly": _stopped_wrongly,
+}

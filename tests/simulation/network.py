@@ -1,0 +1,250 @@
+"""The network between: what the adapter dials, and the transport of its HTTP exchanges."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+import httpx
+
+from runner.gateways.faults import WireError, WireRefused
+from runner.gateways.wire import Wire, WireClosed
+from tests.simulation.gateway import Gateway, read_frame
+from tests.simulation.ledger import Frame
+from tests.simulation.life import Life
+from tests.simulation.weather import Weather
+
+ABNORMAL = 1006
+
+
+@dataclass(slots=True)
+class Place:
+    """Where frames leave a process: everything that does is written into the gateway's ledger."""
+
+    gateway: Gateway
+    life: Life
+    is_journalled: Callable[[str], bool]
+    sessions: list[int] = field(default_factory=lambda: [0])
+
+    def leave(self, session: int, text: str) -> Frame:
+        """Write a frame into the ledger, as it leaves."""
+        message, timestamp_s = read_frame(text)
+        world = self.gateway.world
+        frame = Frame(
+            left_at=world.now,
+            run=self.life.number,
+            session=session,
+            message_id=message["id"],
+            interaction_id=message["interaction_id"],
+            destination_uri=message["destination_uri"],
+            codec=message["media_matrix"]["audio"]["codec"],
+            text=text,
+            timestamp_s=timestamp_s,
+            journalled=self.is_journalled(message["id"]),
+        )
+        self.gateway.ledger.frames.append(frame)
+        world.note("frame", frame.interaction_id, frame.message_id)
+        return frame
+
+
+class Pipe:
+    """Both ends of a session: the process's `Wire`, and the gateway's `Line`."""
+
+    tls = "TLSv1.3"
+
+    def __init__(self, place: Place, token: str) -> None:
+        self.token = token
+        self.is_open = True
+        place.sessions[0] += 1
+        self.number = place.sessions[0]
+        self._place = place
+        self._gateway = place.gateway
+        self._life = place.life
+        self._world = place.gateway.world
+        self._chance = place.life.chance
+        self._latency_s = self._chance.uniform(0.001, 0.05)
+        self._on_the_way: deque[Frame] = deque()
+        self._arrival = 0.0
+        self._inbox: deque[tuple[str, Callable[[int], None]] | WireClosed] = deque()
+        self._reader: asyncio.Future[None] | None = None
+        self._full_until = 0.0
+        self.far_end = FarEnd(self)
+        self._life.mourners.append(self.cut)
+
+    # The process's end
+
+    def writable(self) -> bool:
+        """Tell whether the socket is open and its buffer empty."""
+        return self.is_open and self._world.now >= self._full_until
+
+    async def send(self, text: str) -> None:
+        """Put a frame into the pipe, before the first suspension."""
+        life = self._life
+        doom = life.reaches("send")
+        if doom is not None and doom.before:
+            life.die()
+        if life.is_over:
+            await life.silence()
+        if not self.is_open:
+            raise WireClosed(ABNORMAL, "closed")
+        frame = self._place.leave(self.number, text)
+        if life.strikes(life.weather.stops_at_send):
+            self._world.stall(self._chance.choice((0.5, 4, 40)))
+        if life.strikes(life.weather.full_buffers):
+            self._full_until = self._world.now + self._chance.uniform(0, 2)
+        self._on_the_way.append(frame)
+        self._arrival = max(self._arrival, self._world.now + self._latency_s)
+        self._world.after(self._arrival - self._world.now, self._arrive)
+        if doom is not None:
+            life.die()
+            await life.silence()
+
+    async def receive(self) -> str:
+        """Return the next frame."""
+        while not self._inbox or self._life.is_over:
+            self._reader = self._world.loop.create_future()
+            await self._reader
+        first = self._inbox[0]
+        if isinstance(first, WireClosed):
+            raise first
+        text, read = self._inbox.popleft()
+        read(self._life.number)
+        return text
+
+    async def ping(self) -> None:
+        """Return once a ping is answered."""
+        await asyncio.sleep(2 * self._latency_s)
+        if not self.is_open:
+            raise WireClosed(ABNORMAL, "closed")
+
+    async def close(self, code: int, reason: str) -> None:
+        """Close from the process's side."""
+        if not self._life.is_over:
+            self._end(WireClosed(code, reason))
+
+    # The gateway's end
+
+    def push(self, text: str, read: Callable[[int], None]) -> None:
+        """Send a frame to the process."""
+        self._deliver((text, read))
+
+    def close_from_afar(self, code: int, reason: str) -> None:
+        """Close from the gateway's side."""
+        self._end(WireClosed(code, reason))
+
+    def cut(self) -> None:
+        """Abort: what the process still has on the way may be lost."""
+        if self.is_open and self._chance.random() < 0.5:
+            for _ in range(self._chance.randint(0, len(self._on_the_way))):
+                self._on_the_way.pop().fate = "lost on the way"
+        self._end(WireClosed(ABNORMAL, "the connection was lost without a close frame"))
+
+    def _arrive(self) -> None:
+        if self._on_the_way:
+            self._gateway.arrive(self.far_end, self._on_the_way.popleft())
+
+    def _end(self, closed: WireClosed) -> None:
+        if self.is_open:
+            self.is_open = False
+            self._world.note("closed", self.number, closed.code)
+            self._deliver(closed)
+
+    def _deliver(self, item: tuple[str, Callable[[int], None]] | WireClosed) -> None:
+        self._inbox.append(item)
+        if self._reader is not None and not self._reader.done() and not self._life.is_over:
+            self._reader.set_result(None)
+
+
+class FarEnd:
+    """The gateway's end of a pipe."""
+
+    def __init__(self, pipe: Pipe) -> None:
+        self._pipe = pipe
+        self.number = pipe.number
+        self.token = pipe.token
+
+    @property
+    def is_open(self) -> bool:
+        """Tell whether answers still reach the process."""
+        return self._pipe.is_open
+
+    def push(self, text: str, read: Callable[[int], None]) -> None:
+        """Send a text frame."""
+        self._pipe.push(text, read)
+
+    def close(self, code: int, reason: str) -> None:
+        """Close in due form."""
+        self._pipe.close_from_afar(code, reason)
+
+    def cut(self) -> None:
+        """Abort."""
+        self._pipe.cut()
+
+
+class Dialling:
+    """The adapter's `dial`: sessions through pipes, and dials that fail."""
+
+    def __init__(self, place: Place) -> None:
+        self._place = place
+
+    async def __call__(self, url: str, headers: Mapping[str, str]) -> Wire:
+        """Open a session, or say why there is none."""
+        life, gateway = self._place.life, self._place.gateway
+        await asyncio.sleep(life.chance.uniform(0.001, 0.1))
+        if life.is_over:
+            await life.silence()
+        if life.strikes(life.weather.unreachable):
+            raise life.chance.choice(FAILURES)()
+        token = headers["Authorization"].removeprefix("Bearer ")
+        if not gateway.knows(token):
+            raise WireRefused(401, "the token is refused", "renew it")
+        pipe = Pipe(self._place, token)
+        gateway.open(pipe.far_end)
+        gateway.world.note("session", life.number, pipe.number, url)
+        return pipe
+
+
+FAILURES: tuple[Callable[[], WireError], ...] = (
+    lambda: WireError("the connection was refused"),
+    lambda: WireRefused(503, "the handshake is answered with 503", "look at the gateway"),
+    lambda: WireRefused(429, "too many sessions", "wait", retry_after_s=2.0),
+    lambda: WireRefused(401, "the token is refused", "renew it"),
+)
+
+
+class RestSide(httpx.AsyncBaseTransport):
+    """Tokens and look-ups."""
+
+    def __init__(self, gateway: Gateway, life: Life) -> None:
+        self._gateway = gateway
+        self._life = life
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        """Answer, late and wrong where the weather wants it."""
+        chance, weather = self._life.chance, self._life.weather
+        await asyncio.sleep(chance.uniform(0.001, 0.05))
+        if self._life.is_over:
+            await self._life.silence()
+        if self._life.strikes(weather.rest_faults):
+            if chance.random() < 0.2:
+                await asyncio.sleep(60)
+            return httpx.Response(chance.choice((500, 502, 503, 503, 200)), text="{}")
+        if request.method == "POST":
+            return httpx.Response(200, json=self._gateway.give_token())
+        return self._look_up(request, weather)
+
+    def _look_up(self, request: httpx.Request, weather: Weather) -> httpx.Response:
+        gateway, life = self._gateway, self._life
+        headers = {"Date": gateway.date()}
+        if life.strikes(weather.rest_limits):
+            wait_s = life.chance.choice((0, 1, 5, 40))
+            return httpx.Response(429, headers=headers | {"Retry-After": str(wait_s)})
+        token = request.headers["Authorization"].removeprefix("Bearer ")
+        if not gateway.knows(token):
+            return httpx.Response(401, headers=headers)
+        shown = gateway.show(request.url.path.rsplit("/", 1)[1])
+        if shown is None:
+            return httpx.Response(404, headers=headers)
+        return httpx.Response(200, headers=headers, json=shown)

@@ -1,0 +1,247 @@
+"""One run of the runner, put together as `wiring.applying` does, on simulated adapters."""
+
+from __future__ import annotations
+
+import asyncio
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+
+from runner.core.evidence import Promise
+from runner.core.manifest import Environment, Policy
+from runner.core.outcome import ExitCode, Outcome, exit_code
+from runner.core.plan import SENDS, PlannedRow, Verdict
+from runner.core.record import Figures, RunRecord, TransferRecord
+from runner.core.summary import summarize
+from runner.core.timestamps import timestamp
+from runner.engine.batch import Assignment, Batch, Ending
+from runner.engine.notices import Notices
+from runner.engine.workshop import Chance, Rules
+from runner.gateways import InteractionWebSocket
+from runner.gateways.wire import Dial
+from runner.journal.reading import Reader
+from runner.journal.staging import Selection, Staging
+from runner.journal.store import Store
+from runner.ports import Gateway as GatewayPort
+from runner.ports import Progress
+from runner.wiring.format import FormatVerifier
+from tests.simulation.gateway import Gateway
+from tests.simulation.journal import SimulatedJournal
+from tests.simulation.life import Life
+from tests.simulation.network import Dialling, Place, RestSide
+from tests.simulation.world import WorldClock
+
+VERIFIER = FormatVerifier()
+
+LONGEST_RUN_S = 6 * 3600.0
+"""A run that takes longer hangs."""
+
+ORIGIN = "wss://gateway.example"
+
+
+@dataclass(frozen=True, slots=True)
+class Orders:
+    """What every run of a seed is to do, and by which rules."""
+
+    environment: Environment
+    policy: Policy
+    promise: Promise
+    journal: Path
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What a run is put together from; planted faults replace one."""
+
+    store: type[Store] = Store
+    journal: type[SimulatedJournal] = SimulatedJournal
+    promise: Callable[[Promise], Promise] = lambda promise: promise
+    new_id: Callable[[Life, WorldClock], Callable[[], str]] = lambda life, _clock: (
+        lambda: str(uuid.UUID(int=life.chance.getrandbits(128), version=4))
+    )
+    gateway: Callable[[GatewayPort], GatewayPort] = lambda gateway: gateway
+    dial: Callable[[Dial], Dial] = lambda dial: dial
+    plans_early: bool = False  # before the run that holds the lock has ended
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """How a run that was not killed ended, and what its report says."""
+
+    run: int
+    batch: str
+    began_at: float
+    ended_at: float
+    code: ExitCode
+    halted: ExitCode | None
+    explanation: str | None
+    rows: tuple[TransferRecord, ...]
+    elsewhere: int  # doubts that its manifest does not list
+
+
+Plan = list[tuple[PlannedRow, Verdict]]
+
+
+class Process:
+    """One process that applies a batch; `live` returns None if it was killed."""
+
+    def __init__(
+        self,
+        life: Life,
+        gateway: Gateway,
+        orders: Orders,
+        parts: Parts,
+        clock: WorldClock,
+    ) -> None:
+        self.life = life
+        self.clock = clock
+        self._gateway = gateway
+        self._orders = orders
+        self._parts = parts
+        self._world = life.world
+
+    async def live(self, batch: str, staging: Staging, plan: Plan | None = None) -> Ended | None:
+        """Apply a batch; `plan` is what was planned before the lock was had, which is a fault."""
+        work = asyncio.create_task(self._apply(batch, staging, plan))
+        await asyncio.wait(
+            {work, self.life.ended},
+            timeout=LONGEST_RUN_S,
+            return_when=asyncio.FIRST_COMPLETED,
+        )
+        if work.done():
+            self.life.retire()
+            return work.result()
+        hung = not self.life.is_over
+        self.life.die()
+        await self._bury()
+        if hung:
+            raise AssertionError(f"run {self.life.number} did not end within {LONGEST_RUN_S:g} s")
+        return None
+
+    async def _bury(self) -> None:
+        """Take what is left of a dead process out of the loop; it reaches nothing any more."""
+        me = asyncio.current_task()
+        for _ in range(50):
+            left = [task for task in asyncio.all_tasks() if task is not me]
+            if not left:
+                return
+            for task in left:
+                task.cancel()
+            await asyncio.sleep(0)
+        raise AssertionError(f"a killed run cannot be taken apart: {left}")
+
+    async def _apply(self, batch: str, staging: Staging, plan: Plan | None) -> Ended:
+        began_at = self._world.now
+        with self._opened() as (store, reader):
+            record = self._begin(store, batch)
+            if plan is None:
+                plan = planned(staging, self._orders.journal)
+            store.store_plan(plan)
+            ending = await self._carry(store, reader, batch, plan)
+            return self._finish(store, reader, record, ending, began_at)
+
+    @contextmanager
+    def _opened(self) -> Iterator[tuple[Store, Reader]]:
+        store = self._parts.store(self._orders.journal, environment="simulated", origin=ORIGIN)
+        try:
+            reader = Reader(self._orders.journal)
+            try:
+                yield store, reader
+            finally:
+                reader.close()
+        finally:
+            store.close()
+
+    def _begin(self, store: Store, batch: str) -> RunRecord:
+        at = self.clock.wall()
+        run_id = f"run-{self.life.number}"
+        record = RunRecord(
+            id=run_id, batch=batch, environment="simulated", driver="interaction-websocket",
+            gateway="gateway", started_at=timestamp(at), finished_at=None, outcome="unfinished",
+            exit_code=0, runner_version="0", host="host", user="user", labels={},
+            manifest_path="manifest.yaml", manifest_sha256="0" * 64, options={},
+        )  # fmt: skip
+        store.begin_run(run_id, asdict(record), at=at)
+        store.recover(at=at)
+        return record
+
+    async def _carry(self, store: Store, reader: Reader, batch: str, plan: Plan) -> Ending:
+        sends = sum(verdict.action in SENDS for _, verdict in plan)
+        if not sends and not reader.doubts(store.run_no):
+            return Ending(None, None, None, Figures())
+        orders, life = self._orders, self.life
+        journal = self._parts.journal(store, reader, life)
+        engine = Batch(
+            Assignment(
+                total=sends,
+                limits=orders.environment.limits,
+                rules=Rules(orders.policy, self._parts.promise(orders.promise)),
+                notices=Notices({}, run=f"run-{life.number}", batch=batch, new_id=str),
+                find_fault=VERIFIER.find_fault,
+            ),
+            gateway=self._parts.gateway(self._adapter(reader)),
+            journal=journal,
+            clock=self.clock,
+            observer=Silent(),
+            chance=Chance(life.chance.random, self._parts.new_id(life, self.clock)),
+            after_commit=lambda: None,
+            halt=life.halt,
+        )
+        try:
+            return await engine.run()
+        finally:
+            await journal.close()
+
+    def _adapter(self, reader: Reader) -> InteractionWebSocket:
+        place = Place(self._gateway, self.life, lambda sent: reader.find(sent) is not None)
+        return InteractionWebSocket(
+            self._orders.environment,
+            self._orders.policy.retry,
+            self.clock,
+            self.life.chance.random,
+            self._orders.policy.circuit_breaker.give_up_s,
+            dial=self._parts.dial(Dialling(place)),
+            transport=RestSide(self._gateway, self.life),
+        )
+
+    def _finish(
+        self, store: Store, reader: Reader, record: RunRecord, ending: Ending, began_at: float
+    ) -> Ended:
+        source = reader.report_source(store.run_no)
+        summary = summarize(source.transfers(), ending.figures)
+        elsewhere = len(reader.doubts_elsewhere(store.run_no))
+        doubts = summary.counts[Outcome.IN_DOUBT] + elsewhere
+        code = exit_code(dict(summary.counts) | {Outcome.IN_DOUBT: doubts}, ending.halted)
+        at = self.clock.wall()
+        if ending.halted is not ExitCode.STORAGE:
+            told = replace(
+                record, finished_at=timestamp(at), outcome=code.outcome, exit_code=int(code),
+                explanation=ending.explanation,
+            )  # fmt: skip
+            store.finish_run(asdict(told), asdict(ending.figures), at)
+        rows = tuple(reader.report_source(store.run_no).transfers())
+        return Ended(
+            self.life.number, record.batch, began_at, self._world.now, code, ending.halted,
+            ending.explanation, rows, elsewhere,
+        )  # fmt: skip
+
+
+def planned(staging: Staging, journal: Path) -> Plan:
+    """Plan every row by the journal as it is now."""
+    staging.plan(journal, Selection())
+    return list(staging.planned())
+
+
+class Silent:
+    """Implements `ports.Observer`; nobody watches."""
+
+    def noticed(self, event: str, **fields: object) -> None:
+        """Say nothing."""
+
+    def warned(self, event: str, **fields: object) -> None:
+        """Say nothing."""
+
+    def progressed(self, progress: Progress) -> None:
+        """Say nothing."""

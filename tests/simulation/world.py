@@ -1,0 +1,128 @@
+"""One virtual world: time, chance, and what happens by itself while a process stands still."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import heapq
+import random
+from collections import Counter
+from collections.abc import Callable
+from itertools import count
+
+from tests.fakes.virtual import RESOLUTION_S, VirtualLoop
+
+EPOCH_S = 1_800_000_000.0
+"""Seconds since the epoch when a world begins."""
+
+Action = Callable[[], None]
+
+
+class WorldLoop(VirtualLoop):
+    """An event loop whose time can also jump, and creeps with every step of the program.
+
+    (Without the creeping a program that waits for less than the clock's resolution stands still.)
+    """
+
+    def _run_once(self) -> None:
+        self._selector.clock.advance(RESOLUTION_S)
+        super()._run_once()
+
+    def skip(self, seconds: float) -> None:
+        """Let time pass without anybody's noticing."""
+        self._selector.clock.advance(seconds)
+
+
+class World:
+    """Time that passes only when nothing else is to be done, and a trace of what happened.
+
+    Actions given to `at` are the world's own: they happen at their time, in order, also while
+    the process is stopped (`stall`), and see their own time as `now`.
+    """
+
+    def __init__(self, loop: WorldLoop, seed: int) -> None:
+        self.loop = loop
+        self.seed = seed
+        self.happened: Counter[str] = Counter()
+        self.story: list[str] | None = None  # every line of the trace, for whoever replays a seed
+        self._trace = hashlib.sha256()
+        self._agenda: list[tuple[float, int, Action]] = []
+        self._order = count()
+        self._moment: float | None = None
+
+    @property
+    def now(self) -> float:
+        """Seconds since the world began."""
+        return self.loop.time() if self._moment is None else self._moment
+
+    @property
+    def trace(self) -> str:
+        """The hash of everything that was noted so far."""
+        return self._trace.hexdigest()
+
+    def chance(self, name: str) -> random.Random:
+        """Return a stream of chance of one's own, the same for the same seed and name."""
+        return random.Random(f"{self.seed}/{name}")
+
+    def note(self, kind: str, *what: object) -> None:
+        """Write down that something happened now."""
+        self.happened[kind] += 1
+        line = f"{self.now:.6f} {kind} {' '.join(map(str, what))}"
+        self._trace.update(line.encode())
+        if self.story is not None:
+            self.story.append(line)
+
+    def after(self, wait_s: float, action: Action) -> None:
+        """Let the world do something in `wait_s` seconds."""
+        when = self.now + max(0.0, wait_s)
+        heapq.heappush(self._agenda, (when, next(self._order), action))
+        self.loop.call_at(when, self._wake)
+
+    def stall(self, seconds: float) -> None:
+        """Stop the process where it stands (SIGSTOP), and wake it after `seconds`."""
+        self.note("stall", f"{seconds:.3f}")
+        self._pass_until(self.loop.time() + seconds)
+        self.loop.skip(seconds)
+
+    async def idle(self, seconds: float) -> None:
+        """Let time pass."""
+        await asyncio.sleep(seconds)
+
+    def _wake(self) -> None:
+        self._pass_until(self.loop.time() + RESOLUTION_S)
+
+    def _pass_until(self, end: float) -> None:
+        if self._moment is not None:
+            return  # whoever stalls within the world's own action is woken by it
+        try:
+            while self._agenda and self._agenda[0][0] <= end:
+                self._moment, _, action = heapq.heappop(self._agenda)
+                action()
+        finally:
+            self._moment = None
+
+
+class WorldClock:
+    """Implements `ports.Clock` for one process: its wall clock may be stepped, and run apart."""
+
+    def __init__(self, world: World, *, boot: str, booted_at: float) -> None:
+        self._world = world
+        self._booted_at = booted_at
+        self.boot: str | None = boot
+        self.step_s = 0.0  # how far the wall clock is off
+
+    def now(self) -> float:
+        """Return monotonic seconds."""
+        return self._world.loop.time()
+
+    def wall(self) -> float:
+        """Return seconds since the epoch, as this machine believes."""
+        return EPOCH_S + self._world.loop.time() + self.step_s
+
+    def uptime(self) -> float:
+        """Return seconds since this machine was started."""
+        return self._world.loop.time() - self._booted_at
+
+    async def sleep(self, seconds: float) -> None:
+        """Suspend for that long."""
+        await asyncio.sleep(seconds)
