@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import shutil
 import subprocess
+from asyncio.subprocess import DEVNULL, PIPE
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
@@ -11,11 +13,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 import yaml
+from websockets.asyncio.client import connect
 
 from runner.simulator.ledger import Carried, read_ledger
 from tests.e2e.bench import PATIENCE_S, ROOT, VOICE, Report, command, environment
+from tests.simulator.clients import FORM, INTERACTION, bearer, receive
+from tests.simulator.conftest import Frames
 
 HERE = "genesys://queue/billing-new"
 
@@ -223,3 +229,30 @@ def test_a_ledger_that_is_none_stops_the_run_before_anything_is_sent(tmp_path: P
 
     assert report.run["exit_code"] == 74
     assert report.summary["unattempted"] == 1
+
+
+async def test_served_for_other_programs_it_keeps_the_manifests_promise_too(
+    tmp_path: Path, http: httpx.AsyncClient, frame: Frames
+) -> None:
+    gateway = rehearsal(tmp_path, manifest(delivery={"dedupes": "1h"}, transfers=0))
+    options = ("--manifest", gateway.manifest, "--port", "0", "--ledger", gateway.ledger)
+    serving = await asyncio.create_subprocess_exec(
+        *command("simulate", *options), env=environment(), stdout=PIPE, stderr=DEVNULL
+    )
+    try:
+        assert serving.stdout is not None
+        told = yaml.safe_load(b"".join([await serving.stdout.readline() for _ in range(5)]))
+        client = (told["client_id"], told["client_secret"])
+        token = (await http.post(told["token_url"], data=FORM, auth=client)).json()["access_token"]
+        async with connect(
+            told["websocket_url"], additional_headers=bearer(token), proxy=None
+        ) as session:
+            for _ in range(2):
+                await session.send(frame(media_matrix=VOICE))
+            answers = [await receive(session) for _ in range(2)]
+    finally:
+        serving.kill()
+        await serving.communicate()
+
+    assert answers[0] == answers[1]
+    assert gateway.moves() == {INTERACTION: 1}
