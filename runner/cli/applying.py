@@ -5,16 +5,20 @@ from __future__ import annotations
 import logging
 import sys
 import time
+from dataclasses import dataclass
+from pathlib import Path
 
 import typer
 
 from runner.cli.console import Console, boundary
 from runner.core.manifest import Driver, Manifest
 from runner.core.outcome import ExitCode
-from runner.core.record import PlanFigures
+from runner.core.record import PlanFigures, ReportSource
 from runner.journal.staging import Staging
 from runner.wiring.applying import Applied, Attendance, apply
-from runner.wiring.planning import read_manifest, rehearse
+from runner.wiring.holding import as_planned
+from runner.wiring.planning import plan_offline, read_manifest, report_plan, save_plan
+from runner.wiring.preflight import Preflight, look_ahead
 from runner.wiring.request import Request
 from runner.wiring.results import result_of
 from runner.wiring.signals import Signals
@@ -22,10 +26,12 @@ from runner.wiring.signals import Signals
 _log = logging.getLogger("runner")
 
 
-def apply_manifest(console: Console, request: Request, *, yes: bool) -> None:
+def apply_manifest(console: Console, given: Request, *, yes: bool) -> None:
     """Load, validate, plan, transfer what is not yet transferred, report; then exit."""
     signals = Signals()
     signals.install()
+    with boundary(console, given.manifest):
+        request = as_planned(given)
     with boundary(console, request.manifest), Staging() as staging:
         began = time.monotonic()
         manifest, warnings = read_manifest(request, staging)
@@ -45,18 +51,55 @@ def apply_manifest(console: Console, request: Request, *, yes: bool) -> None:
         raise SystemExit(applied.code)
 
 
-def plan_manifest(console: Console, request: Request, *, detailed: bool = False) -> None:
-    """Do everything up to the plan, offline, write its report; then exit."""
+@dataclass(frozen=True, slots=True)
+class Planning:
+    """What `plan` alone is asked for."""
+
+    out: Path | None = None  # where to write the plan
+    preflight: bool = False  # ask the gateway too, read-only
+    detailed: bool = False  # exit 10 when there is something to do
+
+
+def plan_manifest(console: Console, given: Request, planning: Planning) -> None:
+    """Do everything up to the plan, write its report, and the plan itself if wanted; then exit."""
     Signals().install()
+    with boundary(console, given.manifest):
+        request = as_planned(given)
     with boundary(console, request.manifest), Staging() as staging:
         began = time.monotonic()
         manifest, warnings = read_manifest(request, staging)
         console.show_problems(warnings, request.manifest.parent, result=False)
-        source, summary, report = rehearse(request, manifest, staging)
-        result = result_of(source, summary, ExitCode.OK, report, time.monotonic() - began)
+        plan_offline(request, manifest, staging)
+        preflight = _look_ahead(console, request, manifest, staging) if planning.preflight else None
+        source, summary, report = report_plan(request, manifest, staging, preflight)
+        if preflight is not None and preflight.error is not None:
+            console.err.write(f"report: {report}\n")
+            raise preflight.error
+        if planning.out is not None:
+            save_plan(request, manifest, staging, source.run, planning.out)
+            console.err.write(f"plan: {planning.out}\n")
+        code = ExitCode.PENDING if planning.detailed and _is_pending(source) else ExitCode.OK
+        result = result_of(
+            source,
+            summary,
+            ExitCode.OK,
+            report,
+            time.monotonic() - began,
+            connected=preflight is not None,
+        )
         console.show_result(result, warnings)
-        pending = source.plan is not None and (source.plan.send or source.plan.in_doubt)
-        raise SystemExit(ExitCode.PENDING if detailed and pending else ExitCode.OK)
+        raise SystemExit(code)
+
+
+def _look_ahead(
+    console: Console, request: Request, manifest: Manifest, staging: Staging
+) -> Preflight:
+    with console.watching() as observer:
+        return look_ahead(request, manifest, staging, observer)
+
+
+def _is_pending(source: ReportSource) -> bool:
+    return source.plan is not None and bool(source.plan.send or source.plan.in_doubt)
 
 
 def _confirmed(manifest: Manifest, plan: PlanFigures) -> bool:

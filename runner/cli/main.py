@@ -50,7 +50,7 @@ def _shared(
 
 @app.command()
 def apply(
-    manifest: options.Manifest,
+    manifest: options.ManifestOrPlan,
     *,
     validate_only: options.ValidateOnly = False,
     env: options.Env = None,
@@ -72,7 +72,7 @@ def apply(
     no_progress: options.NoProgress = False,
 ) -> None:
     """Load, validate, plan, transfer what is not yet transferred, report."""
-    from runner.cli.applying import apply_manifest, plan_manifest
+    from runner.cli.applying import Planning, apply_manifest, plan_manifest
     from runner.wiring.request import Request
 
     request = Request(
@@ -91,7 +91,7 @@ def apply(
     )
     console = options.console(output, log_format, log_file, verbose - quiet, no_progress)
     if validate_only:
-        plan_manifest(console, request)
+        plan_manifest(console, request, Planning())
     else:
         apply_manifest(console, request, yes=yes)
 
@@ -108,8 +108,30 @@ def plan(
     report_dir: options.ReportDir = Path("reports"),
     journal: options.Journal = None,
     again: options.Again = False,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            "--out",
+            envvar="RUNNER_OUT",
+            help="Write the plan to this file: `apply FILE` does exactly that, or refuses.",
+            show_default=False,
+        ),
+    ] = None,
+    preflight: Annotated[
+        bool,
+        typer.Option(
+            "--preflight",
+            envvar="RUNNER_PREFLIGHT",
+            help="Ask the gateway too, read-only: token, session, each interaction's state.",
+        ),
+    ] = False,
     detailed_exitcode: Annotated[
-        bool, typer.Option("--detailed-exitcode", help="Exit 10 when there is something to do.")
+        bool,
+        typer.Option(
+            "--detailed-exitcode",
+            envvar="RUNNER_DETAILED_EXITCODE",
+            help="Exit 10 when there is something to do.",
+        ),
     ] = False,
     output: options.Output = OutputFormat.PRETTY,
     log_format: options.LogFormat = options.LogFormatChoice.AUTO,
@@ -117,8 +139,8 @@ def plan(
     verbose: options.Verbose = 0,
     quiet: options.Quiet = 0,
 ) -> None:
-    """Do everything up to the plan: nothing leaves this machine."""
-    from runner.cli.applying import plan_manifest
+    """Do everything up to the plan: nothing leaves this machine, unless --preflight asks."""
+    from runner.cli.applying import Planning, plan_manifest
     from runner.wiring.request import Request
 
     request = Request(
@@ -131,10 +153,10 @@ def plan(
         report_dir=report_dir,
         journal=journal,
         again=again,
-        validate_only=True,
+        validate_only=not preflight,  # secrets are needed to ask the gateway
     )
     console = options.console(output, log_format, log_file, verbose - quiet, no_progress=True)
-    plan_manifest(console, request, detailed=detailed_exitcode)
+    plan_manifest(console, request, Planning(out, preflight, detailed_exitcode))
 
 
 @app.command()
@@ -285,7 +307,7 @@ def init(
 
 @app.command()
 def schema(
-    name: Annotated[str, typer.Argument(help="manifest, interaction-transfer or report.")] = (
+    name: Annotated[str, typer.Argument(help="manifest, interaction-transfer, report or plan.")] = (
         "manifest"
     ),
     *,

@@ -30,6 +30,10 @@ def _duration(text: str) -> float:
 
 
 Manifest = Annotated[Path, typer.Argument(help="The manifest, a YAML file.", show_default=False)]
+ManifestOrPlan = Annotated[
+    Path,
+    typer.Argument(help="The manifest, or a plan that `plan --out` wrote.", show_default=False),
+]
 Env = Annotated[
     str | None,
     typer.Option("--env", envvar="RUNNER_ENV", help="The environment, instead of the manifest's."),

@@ -39,4 +39,6 @@ CODES: Mapping[str, str] = {
     "R007": "a secret reference cannot be resolved, or is plain text",
     "R009": "a `from:` file is missing, outside the manifest's folder, not UTF-8, or a row is bad",
     "R010": "a codec's bandwidth or bit depth is not possible for that codec (warning)",
+    "P001": "a plan file cannot be used, or options ask for something else than it was made with",
+    "P002": "something has changed since the plan was made",
 }

@@ -38,7 +38,8 @@ class Related:
 class Problem:
     """One finding: a stable code, what is wrong, where, and what to write instead.
 
-    `code` is a rule of manifest.md (R001 to R011), `S…` for the schema or `Y…` for YAML.
+    `code` is a rule of manifest.md (R001 to R011), `S…` for the schema, `Y…` for YAML or `P…` for
+    a plan file.
     """
 
     code: str

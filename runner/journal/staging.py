@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sqlite3
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import groupby
@@ -127,6 +127,15 @@ class Staging:
             "INSERT OR IGNORE INTO verdicts SELECT n, ?, NULL, NULL, NULL FROM rows", [Action.SEND]
         )
         self._select(selection)
+        self._connection.execute("COMMIT")
+        self._connection.execute("BEGIN")
+
+    def amend(self, verdicts: Iterable[tuple[int, Verdict]]) -> None:
+        """Give some rows, by their numbers, other verdicts than `plan` gave them."""
+        self._connection.executemany(
+            "UPDATE verdicts SET action = ?, reason = ?, claim = ?, lineage = ? WHERE n = ?",
+            ((v.action, v.reason, v.claim, v.lineage, n) for n, v in verdicts),
+        )
         self._connection.execute("COMMIT")
         self._connection.execute("BEGIN")
 

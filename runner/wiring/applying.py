@@ -33,6 +33,7 @@ from runner.wiring import records
 from runner.wiring.clock import SystemClock
 from runner.wiring.format import FormatVerifier
 from runner.wiring.gateway import forget_earlier_gateway, opened_gateway
+from runner.wiring.holding import plan_rows
 from runner.wiring.message_ids import MessageIds
 from runner.wiring.outbox import JournalOutbox
 from runner.wiring.planning import new_run_id, plan_figures
@@ -73,10 +74,13 @@ def apply(
 ) -> Applied:
     """Carry a loaded manifest out and leave its report.
 
-    Raises `Locked`, `StorageError` before the run begins; later errors are told in `Applied`.
+    Raises `Locked`, `StorageError`, or `ManifestInvalid` for a plan that no longer holds, before
+    the run begins; later errors are told in `Applied`.
     """
     path = request.journal_path(manifest)
     refuse_network(path)
+    if request.plan is not None:  # refused before a journal is made or anybody is waited for
+        plan_rows(request, manifest, staging, path if path.exists() else None)
     with JournalLock(path) as lock:
         lock.acquire(request.lock_timeout_s)
         place = {"batch": manifest.name, "environment": manifest.environment.name}
@@ -130,10 +134,10 @@ class _Run:
         place = {"batch": self._manifest.name, "environment": self._manifest.environment.name}
         if not self._request.new_history:
             check_witness(store.path, store, self._request.report_dir, **place)
+        plan_rows(self._request, self._manifest, self._staging, store.path)
         store.begin_run(self._record.id, asdict(self._record), at=at)
         if (recovered := store.recover(at=at)) > 0:
             self._observer.warned("an earlier run died with transfers in flight", count=recovered)
-        self._staging.plan(store.path, self._request.selection)
         store.store_plan(self._staging.planned())
         leave_witness(store, self._request.report_dir, at=at, **place)
         plan = plan_figures(self._request, self._manifest, self._staging)

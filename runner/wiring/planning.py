@@ -4,22 +4,26 @@ from __future__ import annotations
 
 import secrets
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 from runner.core.errors import ManifestInvalid
 from runner.core.manifest import Manifest
 from runner.core.outcome import Outcome
 from runner.core.pacing import estimate_s
-from runner.core.plan import SENDS, Action, PlannedRow, Verdict
+from runner.core.plan import SENDS, Action, PlannedRow
 from runner.core.problem import Problem
-from runner.core.record import PlanFigures, ReportSource, TransferRecord
+from runner.core.record import PlanFigures, ReportSource, RunRecord, TransferRecord
 from runner.core.summary import Summary, summarize
 from runner.core.timestamps import timestamp
 from runner.journal.staging import Staging
 from runner.loading.load import Loaded, load
 from runner.report import write_report
 from runner.wiring import records
+from runner.wiring.holding import drawn_up, plan_rows
+from runner.wiring.plan_file import write_plan
+from runner.wiring.preflight import Foreseen, Preflight
 from runner.wiring.request import Request
 
 
@@ -43,36 +47,79 @@ def plan_figures(request: Request, manifest: Manifest, staging: Staging) -> Plan
     """Return a plan in numbers, with the time that the limits alone would take."""
     counts = staging.counts()
     sends = sum(counts.get(action, 0) for action in SENDS)
-    limits = request.limits(manifest.environment)
     return PlanFigures(
         send=sends,
         unchanged=counts.get(Action.UNCHANGED, 0),
         changed=counts.get(Action.CHANGED, 0),
         in_doubt=counts.get(Action.IN_DOUBT, 0),
-        estimate_s=estimate_s(
-            sends=sends,
-            rate_per_s=limits.rate_per_s,
-            http_rate_per_s=limits.http_rate_per_s,
-            preflight=manifest.policy.preflight,
-        ),
+        estimate_s=_estimate_s(request, manifest, sends),
     )
 
 
-def rehearse(
-    request: Request, manifest: Manifest, staging: Staging
-) -> tuple[ReportSource, Summary, Path]:
-    """Plan by the history as it is now, touching neither journal nor network; write the report."""
+def _estimate_s(request: Request, manifest: Manifest, sends: int) -> float | None:
+    limits = request.limits(manifest.environment)
+    return estimate_s(
+        sends=sends,
+        rate_per_s=limits.rate_per_s,
+        http_rate_per_s=limits.http_rate_per_s,
+        preflight=manifest.policy.preflight,
+    )
+
+
+def plan_offline(request: Request, manifest: Manifest, staging: Staging) -> None:
+    """Plan by the history as it is now, touching neither journal nor network.
+
+    Raises `ManifestInvalid` if the request's plan file no longer holds.
+    """
     journal = request.journal_path(manifest)
-    staging.plan(journal if journal.exists() else None, request.selection)
+    plan_rows(request, manifest, staging, journal if journal.exists() else None)
+
+
+def report_plan(
+    request: Request, manifest: Manifest, staging: Staging, preflight: Preflight | None = None
+) -> tuple[ReportSource, Summary, Path]:
+    """Write the report of rows that were planned, with what the gateway said of them, if asked."""
     at = time.time()
     record = records.begun(request, manifest, f"plan-{new_run_id(at)}", at=at, outcome="planned")
+    if preflight is not None:
+        record = replace(record, explanation=preflight.explanation)
+    figures = plan_figures(request, manifest, staging)
+    if preflight is not None and preflight.error is None:
+        figures = _by_sight(figures, request, manifest, staging, preflight)
     source = ReportSource(
         records.finished_plan(record, at=at),
-        lambda: _foreseen(staging),
-        plan=plan_figures(request, manifest, staging),
+        lambda: _foreseen(staging, {} if preflight is None else preflight.rows),
+        plan=figures,
     )
     summary = summarize(source.transfers(), source.figures)
     return source, summary, write_report(source, request.report_dir, summary)
+
+
+def save_plan(
+    request: Request, manifest: Manifest, staging: Staging, record: RunRecord, out: Path
+) -> None:
+    """Write rows that were planned as a plan file, for `apply` to carry out exactly.
+
+    Raises `UsageError` if something else lies at `out`, `StorageError`.
+    """
+    figures = plan_figures(request, manifest, staging)
+    write_plan(drawn_up(request, manifest, staging, record, out), figures)
+
+
+def _by_sight(
+    figures: PlanFigures,
+    request: Request,
+    manifest: Manifest,
+    staging: Staging,
+    preflight: Preflight,
+) -> PlanFigures:
+    """Return a plan's numbers where only what a look-up found fit counts as sent."""
+    fit = {n for n, foreseen in preflight.rows.items() if foreseen.sent}
+    changed = sum(
+        verdict.action is Action.CHANGED and row.n in fit for row, verdict in staging.planned()
+    )
+    estimate = _estimate_s(request, manifest, len(fit))
+    return replace(figures, send=len(fit), changed=changed, estimate_s=estimate)
 
 
 def new_run_id(at: float) -> str:
@@ -80,10 +127,11 @@ def new_run_id(at: float) -> str:
     return f"{timestamp(at)[:19].replace('-', '').replace(':', '')}Z-{secrets.token_hex(3)}"
 
 
-def _foreseen(staging: Staging) -> Iterator[TransferRecord]:
+def _foreseen(staging: Staging, seen: Mapping[int, Foreseen]) -> Iterator[TransferRecord]:
     for row, verdict in staging.planned():
         outcome, reason = _FORESEEN[verdict.action]
-        yield _record(row, verdict, outcome, reason)
+        told = seen.get(row.n)
+        yield _record(row, outcome, told.reason if told else verdict.reason or reason)
 
 
 _FORESEEN = {
@@ -98,16 +146,14 @@ _FORESEEN = {
 }
 
 
-def _record(
-    row: PlannedRow, verdict: Verdict, outcome: Outcome, reason: str | None
-) -> TransferRecord:
+def _record(row: PlannedRow, outcome: Outcome, reason: str | None) -> TransferRecord:
     return TransferRecord(
         key=row.key,
         source=row.source,
         interaction_id=row.interaction_id,
         destination_uri=row.destination_uri,
         outcome=outcome,
-        reason=verdict.reason or reason,
+        reason=reason,
         message_id=None,
         media_requested=row.media[0].to_json(),
         media_negotiated=None,

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
 from runner.core.manifest import Environment, Limits, Manifest
 from runner.journal.staging import Selection
+from runner.wiring.plan_file import PlanFile
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,11 +27,13 @@ class Request:
     again: bool = False
     new_history: bool = False
     validate_only: bool = False
+    plan: PlanFile | None = None  # which the run is held to
 
     @property
     def selection(self) -> Selection:
-        """Which rows may be sent."""
-        return Selection(self.only, self.limit, self.again)
+        """Which rows may be sent; a plan's own limit is in its rows."""
+        limit = self.limit if self.plan is None else None
+        return Selection(self.only, limit, self.again)
 
     def journal_path(self, manifest: Manifest) -> Path:
         """Return where the history lies: beside the manifest unless told otherwise."""
@@ -47,6 +50,10 @@ class Request:
 
     def told(self) -> dict[str, Any]:
         """Return the options as the report tells them: those that were given."""
-        given = {name: value for name, value in asdict(self).items() if value not in (None, ())}
-        given.pop("manifest")
-        return {name: str(v) if isinstance(v, Path) else v for name, v in given.items()}
+        given = {each.name: getattr(self, each.name) for each in fields(self)}
+        given |= {"manifest": None, "plan": None if self.plan is None else self.plan.path}
+        return {
+            name: str(value) if isinstance(value, Path) else value
+            for name, value in given.items()
+            if value not in (None, ())
+        }

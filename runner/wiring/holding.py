@@ -1,0 +1,204 @@
+"""Holds a run to the plan that it was given: what the plan did not send is not sent."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+from runner.core.errors import ManifestInvalid
+from runner.core.manifest import Manifest
+from runner.core.plan import NOT_SELECTED, SENDS, Action, PlannedRow, Verdict
+from runner.core.problem import Place, Problem
+from runner.core.record import RunRecord
+from runner.journal.overview import Overview
+from runner.journal.staging import Staging
+from runner.wiring.plan_file import REPLAN, History, PlanFile, invalid, read_plan, row_digest
+from runner.wiring.request import Request
+
+MOST_NAMED = 50
+"""Rows that a refusal names; the rest are counted."""
+
+_Moves = dict[str, tuple[str, int, str]]
+
+
+def as_planned(request: Request) -> Request:
+    """Return the request that a plan file stands for, where one was given instead of a manifest.
+
+    Raises `ManifestInvalid` if the plan cannot be used, or options ask for something else.
+    """
+    plan = read_plan(request.manifest)
+    if plan is None:
+        return request
+    if problems := list(_other_options(request, plan)):
+        raise ManifestInvalid(problems)
+    return replace(
+        request,
+        plan=plan,
+        manifest=plan.manifest,
+        environment=plan.environment,
+        only=plan.only,
+        limit=plan.limit,
+        again=plan.again,
+        rate_per_s=request.rate_per_s if request.rate_per_s is not None else plan.rate_per_s,
+        in_flight=request.in_flight if request.in_flight is not None else plan.in_flight,
+        journal=request.journal or plan.history.path,
+    )
+
+
+def plan_rows(request: Request, manifest: Manifest, staging: Staging, journal: Path | None) -> None:
+    """Give every row its verdict, by the history in `journal`; hold them to the plan, if any.
+
+    Raises `ManifestInvalid`, naming what changed since the plan, if it no longer holds.
+    """
+    staging.plan(journal, request.selection)
+    if request.plan is not None:
+        _hold(request.plan, manifest, staging, journal)
+
+
+def drawn_up(
+    request: Request, manifest: Manifest, staging: Staging, record: RunRecord, out: Path
+) -> PlanFile:
+    """Return the plan of rows that have their verdicts, ready to be written to `out`."""
+    return PlanFile(
+        path=out,
+        id=record.id,
+        created_at=record.started_at,
+        batch=manifest.name,
+        manifest=request.manifest.absolute(),
+        manifest_sha256=manifest.sha256,
+        environment=manifest.environment.name,
+        only=request.only,
+        limit=request.limit,
+        again=request.again,
+        rate_per_s=request.rate_per_s,
+        in_flight=request.in_flight,
+        history=_history(request.journal_path(manifest).absolute()),
+        rows={row.key: (verdict.action, row_digest(row)) for row, verdict in staging.planned()},
+    )
+
+
+def _history(journal: Path) -> History:
+    if not journal.exists():
+        return History(journal)
+    with Overview(journal) as overview:
+        seq, head = overview.last_event()
+        return History(journal, overview.meta["lineage"], seq, head, overview.last_transfer_id())
+
+
+def _other_options(request: Request, plan: PlanFile) -> Iterator[Problem]:
+    """Yield what options ask for against the plan: it was made with its own."""
+    asked = {
+        "--env": (request.environment, plan.environment, request.environment is not None),
+        "--only": (request.only, plan.only, bool(request.only)),
+        "--limit": (request.limit, plan.limit, request.limit is not None),
+        "--again": (request.again, plan.again, request.again),
+    }
+    for option, (wanted, planned, given) in asked.items():
+        if given and wanted != planned:
+            message = f"{option} {wanted} is not what the plan was made with ({planned})"
+            mend = f"leave {option} (and its variable) out, or {REPLAN}"
+            yield invalid(plan.path, message, mend)
+
+
+def _hold(plan: PlanFile, manifest: Manifest, staging: Staging, journal: Path | None) -> None:
+    problems = []
+    if manifest.sha256 != plan.manifest_sha256:
+        message = f"the manifest has changed since the plan of {plan.created_at}"
+        problems.append(Problem("P002", message, Place(manifest.path, 1, 1), REPLAN))
+    lost, moved = _history_since(plan, journal)
+    problems += lost
+    amended: list[tuple[int, Verdict]] = []
+    differing, found = 0, 0
+    for row, verdict in staging.planned():
+        planned = plan.rows.get(row.key)
+        found += planned is not None
+        held, why = _held(row, verdict, planned, moved.get(row.interaction_id))
+        if why is not None:
+            differing += 1
+            if differing <= MOST_NAMED:
+                problems.append(_of_row(row, why))
+        elif held is not verdict:
+            amended.append((row.n, held))
+    problems += _gone(plan, staging, found)
+    if differing > MOST_NAMED:
+        problems.append(invalid(plan.path, f"{differing - MOST_NAMED:,} more rows have changed"))
+    if problems:
+        raise ManifestInvalid(problems)
+    staging.amend(amended)
+
+
+def _held(
+    row: PlannedRow,
+    verdict: Verdict,
+    planned: tuple[Action, str] | None,
+    moved: tuple[str, int, str] | None,
+) -> tuple[Verdict, str | None]:
+    """Return a row's verdict under the plan, or why the plan no longer holds for it.
+
+    What the plan sends and is not to be sent any more, since it was carried out or is in doubt,
+    is no difference: the plan's own run may have ended halfway.
+    """
+    if planned is None:
+        return verdict, "it is not in the plan"
+    action, digest = planned
+    if digest != row_digest(row):
+        return verdict, "its interaction, destination, media or callbacks are not the plan's"
+    if verdict.action not in SENDS:
+        return verdict, None
+    if action is Action.NOT_SELECTED:
+        return Verdict(Action.NOT_SELECTED, NOT_SELECTED), None
+    return _sent(row, verdict, action, moved)
+
+
+def _sent(
+    row: PlannedRow, verdict: Verdict, action: Action, moved: tuple[str, int, str] | None
+) -> tuple[Verdict, str | None]:
+    """Do the same for a row that would be sent."""
+    if moved is not None and moved[0] == row.destination_uri:  # with --again, once is enough
+        reason = f"transferred since the plan, by run {moved[2]}"
+        return Verdict(Action.UNCHANGED, reason, moved[1]), None
+    if moved is not None:
+        return verdict, f"run {moved[2]} moved its interaction to {moved[0]} since"
+    if verdict.action is not action:
+        return verdict, f"the plan says `{action}`, and by its history now it is `{verdict.action}`"
+    return verdict, None
+
+
+def _of_row(row: PlannedRow, why: str) -> Problem:
+    file, _, line = row.source.rpartition(":")
+    message = f"`{row.key}` has changed since the plan: {why}"
+    return Problem("P002", message, Place(file, int(line), 1), REPLAN)
+
+
+def _gone(plan: PlanFile, staging: Staging, found: int) -> Iterator[Problem]:
+    """Yield a problem for rows of the plan that the manifest no longer has."""
+    if found == len(plan.rows):
+        return
+    there = {row.key for row, _ in staging.planned()}
+    gone = [key for key in plan.rows if key not in there]
+    named = ", ".join(f"`{key}`" for key in gone[:5])
+    more = f" and {len(gone) - 5:,} more" if len(gone) > 5 else ""  # noqa: PLR2004 - as above
+    yield Problem(
+        "P002", f"the manifest no longer has {named}{more}", Place(str(plan.path), 1, 1), REPLAN
+    )
+
+
+def _history_since(plan: PlanFile, journal: Path | None) -> tuple[list[Problem], _Moves]:
+    """Return what is wrong with the journal, and what was moved since the plan."""
+    seen = plan.history
+    if journal is None:
+        if seen.lineage is None:
+            return [], {}
+        return [_other_journal(plan, seen.path, "is gone")], {}
+    with Overview(journal) as overview:
+        if seen.lineage is not None and overview.meta["lineage"] != seen.lineage:
+            return [_other_journal(plan, journal, "is another one than the plan's")], {}
+        if seen.head is not None and not overview.has_event(seen.seq, seen.head):
+            return [_other_journal(plan, journal, "is older than the plan: a copy?")], {}
+        return [], overview.moved_since(seen.last_transfer_id)
+
+
+def _other_journal(plan: PlanFile, journal: Path, what: str) -> Problem:
+    mend = f"bring the right one back, or name it with --journal; or {REPLAN}"
+    return Problem("P002", f"the journal {journal} {what}", Place(str(plan.path), 1, 1), mend)
