@@ -128,7 +128,8 @@ class Carrier:
         if not (needed or live.message_ids):
             return True
         try:
-            seen = await self._shop.gateway.look_up(live.row.interaction_id)
+            look_up = self._shop.gateway.look_up(live.row.interaction_id)
+            seen = await self._shop.halt.unless_set(look_up)
         except LookUpFailed as error:
             if not needed:
                 return True  # a definite "not carried out" stands without being looked at
@@ -139,6 +140,8 @@ class Carrier:
         except GatewayError as error:
             self._shop.halt.stop(ExitCode.STOPPED, str(error), error)
             return False
+        if seen is None:
+            return False  # the run was stopped meanwhile
         live.seen, live.seen_at = seen, self._shop.clock.now()
         return await self._judge(live, seen)
 

@@ -159,12 +159,15 @@ class Doubts:
         """Look a doubt up; positive evidence settles it at once."""
         async with self._looking:
             try:
-                seen = await self._shop.gateway.look_up(live.row.interaction_id)
+                look_up = self._shop.gateway.look_up(live.row.interaction_id)
+                seen = await self._shop.halt.unless_set(look_up)
             except LookUpFailed as error:
                 return Look(Evidence.INCONCLUSIVE, f"the look-up failed: {error.what}")
             except GatewayError as error:
                 self._shop.halt.stop(ExitCode.STOPPED, str(error), error)
                 return Look(Evidence.INCONCLUSIVE, f"the look-up failed: {error.what}")
+        if seen is None:
+            return Look(Evidence.INCONCLUSIVE, "the run was stopped before it was looked up")
         evidence, reason = weigh(
             seen,
             baseline=live.last.baseline if live.last is not None else None,

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Coroutine
 from contextlib import suppress
+from typing import Any, TypeVar
 
-from runner.core.outcome import ExitCode
+from runner.core.outcome import OVERRIDING, ExitCode
+
+T = TypeVar("T")
 
 
 class Halt:
-    """Why the run ends before its plan does. The first reason stays, unless storage fails."""
+    """Why the run ends before its plan does. The first reason stays, unless a graver one comes."""
 
     def __init__(self) -> None:
         self.code: ExitCode | None = None
@@ -24,7 +28,7 @@ class Halt:
 
     def stop(self, code: ExitCode, reason: str, error: Exception | None = None) -> None:
         """End the run: nothing further is sent, what is in flight gets its time to settle."""
-        if self.code is None or code is ExitCode.STORAGE:
+        if self.code is None or _gravity(code) > _gravity(self.code):
             self.code, self.reason, self.error = code, reason, error
         self._event.set()
 
@@ -34,6 +38,26 @@ class Halt:
             async with asyncio.timeout(max(0.0, seconds)):
                 await self._event.wait()
 
+    async def unless_set(self, work: Coroutine[Any, Any, T]) -> T | None:
+        """Await `work`; or cancel it and return None as soon as the run is stopped."""
+        task, stop = asyncio.ensure_future(work), asyncio.ensure_future(self._event.wait())
+        try:
+            await asyncio.wait({task, stop}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            stop.cancel()
+            if not task.done():
+                task.cancel()
+        if not task.done():
+            await asyncio.wait({task})
+        return None if task.cancelled() else task.result()
+
     async def wait(self) -> None:
         """Sleep until the run is stopped."""
         await self._event.wait()
+
+
+def _gravity(code: ExitCode) -> int:
+    """Rank the ends as the exit codes do: storage over signals (and bugs) over every other stop."""
+    if code is ExitCode.STORAGE:
+        return 2
+    return 1 if code in OVERRIDING else 0

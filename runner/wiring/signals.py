@@ -32,8 +32,9 @@ class Signals:
     def stopping(self, halt: Halt) -> Iterator[None]:
         """While a batch runs on the event loop, let signals stop it in order."""
         loop = asyncio.get_running_loop()
+        received: list[signal.Signals] = []
         for number in SIGNALS:
-            loop.add_signal_handler(number, _stop, halt, number)
+            loop.add_signal_handler(number, _stop, halt, number, received)
         try:
             yield
         finally:
@@ -42,10 +43,11 @@ class Signals:
             self.install()
 
 
-def _stop(halt: Halt, number: signal.Signals) -> None:
+def _stop(halt: Halt, number: signal.Signals, received: list[signal.Signals]) -> None:
     code = SIGNALS[number]
-    if halt.code in SIGNALS.values():
-        os._exit(code)  # asked twice: at once; what is durable is whole
+    received.append(number)
+    if len(received) > 1:
+        os._exit(code)  # asked twice: at once, whatever it drains for; what is durable is whole
     halt.stop(code, f"stopped by {number.name}; what was in flight got its time to settle")
 
 
