@@ -1,4 +1,4 @@
-"""A loop whose time is virtual: it passes only when nothing else is to be done."""
+"""A loop whose time is virtual: it passes when nothing else is to be done, and a little by doing."""
 
 from __future__ import annotations
 
@@ -7,14 +7,15 @@ import math
 from async_solipsism import EventLoop
 from async_solipsism.clock import Clock
 
-RESOLUTION_S = 1e-6
+TICK_S = 1e-6
+"""How long one turn of the loop takes: who polls until a moment has passed sees it pass."""
 
 
 class _UpwardClock(Clock):
-    """Advances at least one tick, as real clocks do, where the plain one would stand still."""
+    """Rounds up, where the plain one would stand still for a while that is shorter than a tick."""
 
     def advance(self, delta: float) -> None:
-        self._ticks += max(1, math.ceil(delta / RESOLUTION_S - 1e-6))
+        self._ticks += max(1, math.ceil(delta / TICK_S - 1e-6))
 
 
 class VirtualLoop(EventLoop):
@@ -22,4 +23,8 @@ class VirtualLoop(EventLoop):
 
     def __init__(self) -> None:
         super().__init__()
-        self._selector.clock = self._EventLoop__clock = _UpwardClock(resolution=RESOLUTION_S)
+        self._selector.clock = self._EventLoop__clock = _UpwardClock(resolution=TICK_S)
+
+    def _run_once(self) -> None:
+        self._selector.clock.advance(TICK_S)
+        super()._run_once()

@@ -1,0 +1,373 @@
+"""What a run keeps to: the rate, the slots, pauses, the stop flag, the journal's health."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+import pytest
+
+from runner.core.breaker import BreakerPolicy
+from runner.core.errors import GatewayError, StorageError
+from runner.core.manifest import Limits, Policy, RetryPolicy
+from runner.core.message import Stray
+from runner.core.outcome import ExitCode
+from runner.core.transfer import Event, State
+from runner.engine.halt import Halt
+from runner.ports import Entry, Note
+from tests.core.test_pacing import most_in_a_second
+from tests.engine.rig import HD, NARROW, Run, after, carry, rows
+from tests.fakes.gateway import CARRIED_OUT, SILENCE, Answer, FakeGateway, Frame
+from tests.fakes.journal import FakeJournal
+
+GONE = GatewayError(environment="t", url="wss://x", what="no session", check="wait")
+
+# Rate and slots
+
+
+@pytest.mark.parametrize(
+    ("limits", "most"),
+    [
+        (Limits(rate_per_s=25, burst=1), 26),
+        (Limits(rate_per_s=10, burst=5), 15),
+        (Limits(rate_per_s=200, burst=1), 201),
+        (Limits(rate_per_s=2.5, burst=1), 3),
+        (Limits(rate_per_s=0.5, burst=1), 1),
+    ],
+)
+def test_no_second_holds_more_than_the_rate_and_the_burst(limits: Limits, most: int):
+    assert limits.rate_per_s is not None
+    run = carry(max(4, int(limits.rate_per_s * 2.5)), limits=limits)
+    assert most_in_a_second(run.times) <= most
+    assert run.ending.figures.peak_in_any_second <= most
+
+
+@pytest.mark.parametrize("rate", [1, 25, 200])
+@pytest.mark.parametrize("preflight", [True, False])
+def test_almost_all_of_the_rate_is_used(rate: int, preflight: bool):  # noqa: FBT001 - a case
+    run = carry(
+        max(rate * 3, 10), limits=Limits(rate_per_s=rate), policy=Policy(preflight=preflight)
+    )
+    used = (len(run.times) - 1) / (run.times[-1] - run.times[0])
+    assert used >= 0.98 * rate
+    assert run.ending.figures.rate_achieved_per_s == pytest.approx(used)
+
+
+def test_retries_and_fallbacks_keep_the_rate_too():
+    run = carry(
+        rows(30, media=(HD, NARROW)), "rate_limited", "codec_unsupported", CARRIED_OUT,
+        limits=Limits(rate_per_s=20),
+    )  # fmt: skip
+    assert len(run.frames) == 90
+    assert most_in_a_second(run.times) <= 21
+
+
+def test_frames_leave_in_the_plans_order():
+    run = carry(50, limits=Limits(rate_per_s=100))
+    assert [f.interaction_id for f in run.frames] == [f"i{n}" for n in range(50)]
+
+
+@pytest.mark.parametrize("slots", [1, 3, 64])
+def test_no_more_than_so_many_are_in_flight(slots: int):
+    run = carry(100, Answer("transfer_initiated", 0.3), limits=Limits(in_flight=slots))
+    assert run.gateway.most_open == slots
+    assert max(point.in_flight for point in run.ending.figures.timeline) <= slots
+
+
+def test_a_slot_is_free_only_when_the_outcome_is_durable():
+    run = carry(3, limits=Limits(in_flight=1), journal=FakeJournal(commit_s=0.2))
+    kinds = [what.event.value if kind == "entry" else kind for kind, what in run.gateway.log
+             if kind != "note"]  # fmt: skip
+    assert kinds == ["intent", "frame", "accepted"] * 3
+
+
+def test_the_bandwidth_in_flight_is_bounded():
+    run = carry(9, Answer("transfer_initiated", 1), total_kbps=130)
+    assert run.gateway.most_open == 2
+
+
+def test_a_transfer_wider_than_the_whole_goes_alone():
+    run = carry(3, Answer("transfer_initiated", 1), total_kbps=10)
+    assert run.gateway.most_open == 1
+    assert set(run.states().values()) == {"transferred"}
+
+
+def test_too_fast_halves_the_pace_and_it_climbs_back():
+    def script(frame: Frame) -> list[Answer]:
+        return [Answer("rate_limited" if 5 <= frame.at < 5.1 else "transfer_initiated")]
+
+    run = carry(600, script=script, limits=Limits(rate_per_s=40))
+    rates = [p.rate_per_s for p in run.ending.figures.timeline if p.rate_per_s is not None]
+    assert rates[0] == 40
+    assert min(rates) <= 25
+    assert rates[-1] == 40
+    assert set(run.states().values()) == {"transferred"}
+
+
+def test_a_run_that_begins_spends_no_burst():
+    run = carry(10, limits=Limits(rate_per_s=10, burst=5))
+    assert run.times[0] >= 0.1 - 0.001
+    assert most_in_a_second(run.times[:5]) == 5
+
+
+# Pauses
+
+
+def test_retry_after_is_obeyed_by_everyone():
+    """A gateway that tells one of them to wait is not asked by another."""
+
+    def script(frame: Frame) -> list[Answer]:
+        first = frame.interaction_id == "i3" and frame.nth == 1
+        return [Answer("rate_limited", retry_after_s=30) if first else CARRIED_OUT]
+
+    run = carry(50, script=script, limits=Limits(rate_per_s=10))
+    (gap,) = [b - a for a, b in pairwise(run.times) if b - a > 1]
+    assert 29.9 < gap < 31
+
+
+def test_a_pause_that_the_rest_side_asks_for_holds_frames_too():
+    run = carry(
+        40, limits=Limits(rate_per_s=10),
+        meanwhile=lambda r: after(1, lambda: r.gateway.listener.paused(20, "the REST side")),
+    )  # fmt: skip
+    assert max(b - a for a, b in pairwise(run.times)) >= 19.9
+    assert any(p.waiting_for and "REST" in p.waiting_for for p in run.observer.progress)
+
+
+def test_a_pause_beyond_three_minutes_ends_the_run():
+    run = carry(
+        40, limits=Limits(rate_per_s=1),
+        meanwhile=lambda r: after(5, lambda: r.gateway.listener.paused(3600, "maintenance")),
+    )  # fmt: skip
+    assert run.ending.halted is ExitCode.STOPPED
+    assert run.ending.explanation is not None
+    assert "3600 s (maintenance)" in run.ending.explanation
+
+
+def test_a_shut_gate_withdraws_the_intent_within_a_second_and_delivers_anew():
+    """The buffer does not drain for a while: certainly not sent, and told so."""
+    gateway = FakeGateway(stalled=True)
+
+    def drain() -> None:
+        gateway.stalled = False
+
+    run = carry(1, gateway=gateway, meanwhile=lambda _: after(3.5, drain))
+    events = run.journal.events("k0")
+    assert events[:2] == ["intent", "withdrawn"]
+    assert events[-2:] == ["intent", "accepted"]
+    entries = run.journal.entries
+    for intent, withdrawn in zip(entries[::2], entries[1::2], strict=True):
+        assert withdrawn.at - intent.at < 1.1
+    (frame,) = run.frames
+    built = frame.body["timestamp"]
+    assert built != entries[0].intent.text  # type: ignore[union-attr]
+    assert frame.message_id == entries[-2].intent.message_id  # type: ignore[union-attr]
+
+
+def test_a_message_is_never_older_than_a_second_when_it_is_written():
+    run = carry(20, journal=FakeJournal(commit_s=0.7), limits=Limits(rate_per_s=5))
+    intents = {e.intent.message_id: e.at for e in run.journal.entries if e.intent is not None}
+    assert run.frames
+    for frame in run.frames:
+        assert frame.at - (intents[frame.message_id] - 1_800_000_000.0) <= 1.0
+    assert set(run.states().values()) == {"transferred"}
+
+
+def test_a_session_lost_between_intent_and_write_withdraws_it():
+    gateway = FakeGateway()
+    run = carry(
+        1, gateway=gateway, journal=FakeJournal(commit_s=0.5),
+        meanwhile=lambda _: after(0.2, lambda: gateway.lose(back_after_s=0.1)),
+    )  # fmt: skip
+    assert run.journal.events("k0") == ["intent", "withdrawn", "intent", "accepted"]
+    assert [f.generation for f in run.frames] == [2]
+
+
+def test_a_close_code_that_asks_for_it_slows_the_pace():
+    run = carry(
+        200, limits=Limits(rate_per_s=20),
+        meanwhile=lambda r: after(3, lambda: r.gateway.listener.slowed("1013")),
+    )  # fmt: skip
+    assert any(p.rate_per_s == 10 for p in run.observer.progress)
+    assert ("slowing down", {"why": "1013"}) in run.observer.warnings
+
+
+# The circuit breaker
+
+
+def test_a_gateway_that_answers_nothing_is_left_alone_and_then_given_up():
+    policy = Policy(
+        preflight=False,
+        negotiation_timeout_s=1,
+        circuit_breaker=BreakerPolicy(failures=3, cool_down_s=30, give_up_s=100),
+    )
+    run = carry(200, SILENCE, limits=Limits(rate_per_s=10, in_flight=4), policy=policy)
+    assert run.ending.halted is ExitCode.STOPPED
+    assert run.ending.explanation is not None
+    assert "give_up" in run.ending.explanation
+    assert len(run.frames) <= 12
+    assert run.took_s < 120
+    assert any(p.waiting_for and "circuit" in p.waiting_for for p in run.observer.progress)
+
+
+# The stop flag
+
+
+def test_a_stop_sends_nothing_new_and_lets_what_is_in_flight_settle():
+    run = carry(
+        100, Answer("transfer_initiated", 2), limits=Limits(rate_per_s=10),
+        meanwhile=lambda r: after(3, lambda: r.halt.stop(ExitCode.INTERRUPTED, "by SIGINT")),
+    )  # fmt: skip
+    assert run.ending.halted is ExitCode.INTERRUPTED
+    assert run.times[-1] <= 3.001
+    counts = list(run.states().values())
+    assert counts.count("transferred") == len(run.frames) > 20
+    assert counts.count("ready") == 100 - len(run.frames)
+    assert run.took_s < 5.5
+
+
+def test_a_stop_ends_a_long_wait_at_once():
+    run = carry(
+        1, Answer("rate_limited", retry_after_s=170),
+        meanwhile=lambda r: after(2, lambda: r.halt.stop(ExitCode.TERMINATED, "by SIGTERM")),
+    )  # fmt: skip
+    assert run.took_s < 2.5
+    assert run.states() == {"k0": "ready"}
+
+
+def test_a_stop_ends_an_outage_at_once():
+    run = carry(
+        5, gateway=FakeGateway(opens_after_s=3000),
+        meanwhile=lambda r: after(2, lambda: r.halt.stop(ExitCode.HANGUP, "by SIGHUP")),
+    )  # fmt: skip
+    assert (run.took_s, run.ending.halted) == (pytest.approx(2, abs=0.001), ExitCode.HANGUP)
+    assert run.gateway.closed == 1
+
+
+def test_a_stop_does_not_wait_for_look_ups():
+    """A REST side in trouble may take minutes, waits and retries included."""
+    run = carry(
+        5, gateway=FakeGateway(look_up_s=500), policy=Policy(),
+        meanwhile=lambda r: after(2, lambda: r.halt.stop(ExitCode.TERMINATED, "by SIGTERM")),
+    )  # fmt: skip
+    assert run.took_s < 3
+
+
+def test_the_first_reason_stays_but_a_signal_outranks_a_stop_and_storage_all():
+    def told(*codes: ExitCode) -> ExitCode | None:
+        halt = Halt()
+        for code in codes:
+            halt.stop(code, code.name)
+        assert halt.reason == (halt.code.name if halt.code else None)
+        return halt.code
+
+    stopped, storage = ExitCode.STOPPED, ExitCode.STORAGE
+    assert told(ExitCode.INTERRUPTED, ExitCode.TERMINATED) is ExitCode.INTERRUPTED
+    assert told(ExitCode.INTERRUPTED, stopped) is ExitCode.INTERRUPTED
+    assert told(ExitCode.INTERRUPTED, storage) is storage
+    assert told(storage, ExitCode.INTERRUPTED) is storage
+    assert told(stopped, ExitCode.TERMINATED) is ExitCode.TERMINATED
+
+
+# What ends a run
+
+
+def test_a_gateway_that_cannot_be_opened_is_unreachable():
+    run = carry(3, gateway=FakeGateway(opening=GONE))
+    assert (run.ending.halted, run.ending.error) == (ExitCode.UNREACHABLE, GONE)
+    assert (run.frames, run.gateway.closed) == ([], 1)
+
+
+def test_a_gateway_that_gives_up_stops_the_run():
+    run = carry(
+        100, limits=Limits(rate_per_s=10),
+        meanwhile=lambda r: after(2, lambda: r.gateway.listener.gave_up(GONE)),
+    )  # fmt: skip
+    assert (run.ending.halted, run.ending.error) == (ExitCode.STOPPED, GONE)
+
+
+def test_given_up_before_the_first_frame_is_unreachable():
+    gateway = FakeGateway(stalled=True)
+    run = carry(
+        1, gateway=gateway, meanwhile=lambda r: after(2, lambda: r.gateway.listener.gave_up(GONE))
+    )
+    assert run.ending.halted is ExitCode.UNREACHABLE
+
+
+def test_a_fault_of_our_own_in_the_session_is_a_bug():
+    run = carry(
+        100, limits=Limits(rate_per_s=10),
+        meanwhile=lambda r: after(2, lambda: r.gateway.listener.gave_up(ValueError("x"))),
+    )  # fmt: skip
+    assert run.ending.halted is ExitCode.BUG
+
+
+@pytest.mark.parametrize("event", [Event.INTENT, Event.ACCEPTED])
+def test_a_journal_that_fails_stops_sending_at_once(event: Event):
+    def fails(entry: Entry | Note) -> bool:
+        return isinstance(entry, Entry) and entry.event is event and entry.row.key == "k5"
+
+    run = carry(100, journal=FakeJournal(fails=fails), limits=Limits(rate_per_s=20))
+    assert run.ending.halted is ExitCode.STORAGE
+    assert isinstance(run.ending.error, StorageError)
+    assert 5 <= len(run.frames) <= 7
+    durable = {e.intent.message_id for e in run.journal.entries if e.intent is not None}
+    assert {f.message_id for f in run.frames} <= durable
+
+
+def test_a_note_that_cannot_be_kept_ends_the_run_too():
+    run = carry(
+        50, journal=FakeJournal(fails=lambda entry: entry.event == "stray frame"),
+        limits=Limits(rate_per_s=10),
+        meanwhile=lambda r: after(1, lambda: r.gateway.listener.strayed(Stray("not JSON", "x"))),
+    )  # fmt: skip
+    assert run.ending.halted is ExitCode.STORAGE
+    assert len(run.frames) < 15
+
+
+def test_strays_are_kept_up_to_a_bound():
+    def flood(run: Run) -> None:
+        for n in range(1200):
+            run.gateway.listener.strayed(Stray("not JSON", str(n)))
+
+    run = carry(
+        1, Answer("transfer_initiated", 1), meanwhile=lambda r: after(0.5, lambda: flood(r))
+    )
+    assert len(run.noted("stray frame")) == 1000
+    assert run.noted("stray frame")[0] == {"why": "not JSON", "text": "0"}
+
+
+def test_a_message_that_fails_format_verification_is_never_sent():
+    run = carry(2, find_fault=lambda text, _media: "id: not a UUID" if '"i0"' in text else None)
+    assert run.states() == {"k0": "rejected", "k1": "transferred"}
+    assert run.reason("k0") == "the message fails format verification: id: not a UUID"
+
+
+# Figures
+
+
+def test_progress_is_told_twice_a_second_and_at_the_end():
+    run = carry(30, limits=Limits(rate_per_s=10))
+    assert len(run.observer.progress) >= 6
+    last = run.observer.progress[-1]
+    assert (last.total, last.settled, last.in_flight, last.sent) == (30, 30, 0, 30)
+    assert last.outcomes == {"transferred": 30}
+
+
+def test_a_long_run_has_a_timeline_of_six_hundred_points_at_the_most():
+    run = carry(65, limits=Limits(rate_per_s=0.1))
+    timeline = run.ending.figures.timeline
+    assert 300 < len(timeline) <= 600
+    assert run.ending.figures.timeline_bin_s == 2
+    assert sum(p.sent for p in timeline) == sum(p.settled for p in timeline) == 65
+
+
+def test_nothing_to_send_opens_and_closes():
+    run = carry(0)
+    assert (run.ending.halted, run.frames) == (None, [])
+    assert run.journal.state("none") is State.READY
+
+
+def test_attempts_of_one_never_retry():
+    policy = Policy(preflight=False, retry=RetryPolicy(1, 1, 2))
+    run = carry(1, "rate_limited", policy=policy)
+    assert (len(run.frames), run.states()) == (1, {"k0": "failed"})
