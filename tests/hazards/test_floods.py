@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-import resource
 from collections import Counter
 
 from tests.e2e.bench import Bench, manifest, transfer
 from tests.foreign.gateway import Gateway
 from tests.foreign.script import Step
+from tests.hazards.cost import Spent
 
 FLOOD = 5_000
 KEPT = 1000  # notes of one kind that the audit log keeps
@@ -21,20 +21,20 @@ def test_a_flood_of_strangers_settles_nothing_and_is_kept_in_bounds(gateway: Gat
     claim = json.dumps({"id": "3f2504e0-4f89-41d3-9a0c-0305e82c3301", "status": "codec_negotiated"})
     gateway.scripts[strangers["interaction_id"]] = [Step(raw=claim, copies=FLOOD, effect=False)]
     gateway.scripts[noise["interaction_id"]] = [Step(raw="[1]" * 400, copies=FLOOD, effect=False)]
-    applied = bench.apply(manifest(gateway, [strangers, noise, good]))
-    assert applied.code == 6, applied.ended.err
-    assert [each["outcome"] for each in applied.report.json["transfers"]] == [
-        "in_doubt",
-        "in_doubt",
-        "transferred",
-    ]
-    lines = (applied.report.folder / "audit.jsonl").read_text("utf-8").splitlines()[1:]
+    path = bench.write(manifest(gateway, [strangers, noise, good]))
+    spent = Spent(bench.folder, "apply", path)
+    assert spent.code == 6, spent.said
+    assert spent.kb < MOST_KB
+    assert len(spent.said) < 100_000
+    report = bench.newest_report()
+    report.check(6)
+    told = [each["outcome"] for each in report.json["transfers"]]
+    assert told == ["in_doubt", "in_doubt", "transferred"]
+    lines = (report.folder / "audit.jsonl").read_text("utf-8").splitlines()[1:]
     noted = Counter(json.loads(line)["entry"]["event"] for line in lines)
     assert noted["unclaimed reply"] == KEPT
     assert noted["stray frame"] == KEPT
     assert max(map(len, lines)) < 2000
-    assert resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss < MOST_KB
-    assert len(applied.ended.err) < 100_000
 
 
 def test_replies_that_come_twice_or_late_settle_their_own_transfer_alone(
