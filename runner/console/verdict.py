@@ -118,7 +118,9 @@ def _well(result: RunResult) -> str:
 
 
 def _plan_verdict(result: RunResult, plan: PlanFigures) -> str:
-    total = count(plan.send + plan.unchanged + plan.in_doubt, "transfer")
+    # With a preflight, what would be skipped or rejected is in none of the plan's numbers.
+    planned = plan.send + plan.unchanged + plan.in_doubt
+    total = count(max(planned, result.total - result.not_selected), "transfer")
     if result.exit_code is ExitCode.IN_DOUBT:
         return f"in doubt: {_doubts(plan.in_doubt, total)}; {plan.send:,} would be sent"
     if not plan.send:

@@ -220,7 +220,7 @@ class _Run:
     def _courier(self, writer: JournalWriter, reader: Reader) -> Courier:
         return Courier(
             self._manifest.callbacks,
-            JournalOutbox(self._store, writer, reader, self._clock),
+            JournalOutbox(self._manifest.callbacks, self._store, writer, reader, self._clock),
             self._clock,
             random.random,
             self._manifest.policy.retry,

@@ -35,11 +35,12 @@ def forget_earlier_gateway(journal: Path) -> None:
 
 @asynccontextmanager
 async def opened_gateway(
-    manifest: Manifest, journal: Path, clock: Clock, jitter: Callable[[], float]
+    manifest: Manifest, journal: Path | None, clock: Clock, jitter: Callable[[], float]
 ) -> AsyncIterator[Gateway]:
     """Give the gateway of the chosen environment; the embedded one is started and stopped here.
 
-    The embedded one keeps the promise that the manifest declares, and remembers beside `journal`.
+    The embedded one keeps the promise that the manifest declares, and remembers beside `journal`
+    (None: nowhere).
     """
     if manifest.environment.driver is not Driver.SIMULATOR:
         yield _client(manifest, manifest.environment, clock, jitter)
@@ -48,7 +49,7 @@ async def opened_gateway(
         manifest.gateway,
         manifest.environment.simulator,
         conduct=Conduct.keeping(manifest.gateway.promise),
-        hosting=Hosting(ledger=ledger_path(journal)),
+        hosting=Hosting(ledger=None if journal is None else ledger_path(journal)),
     )
     await server.start()
     try:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+import json
+from collections.abc import Mapping, Sequence
 from functools import partial
 
 from runner.callbacks import OutboxRow
+from runner.core.manifest import Callback
 from runner.journal.reading import Reader
 from runner.journal.store import Store
 from runner.journal.writer import JournalWriter
@@ -16,7 +18,15 @@ from runner.ports import Clock
 class JournalOutbox:
     """Implements `callbacks.Outbox`; rows that earlier runs left come first."""
 
-    def __init__(self, store: Store, writer: JournalWriter, reader: Reader, clock: Clock) -> None:
+    def __init__(
+        self,
+        callbacks: Mapping[str, Callback],
+        store: Store,
+        writer: JournalWriter,
+        reader: Reader,
+        clock: Clock,
+    ) -> None:
+        self._callbacks = callbacks
         self._store = store
         self._writer = writer
         self._reader = reader
@@ -25,10 +35,27 @@ class JournalOutbox:
 
     async def due(self, limit: int) -> Sequence[OutboxRow]:
         """Return pending rows that were not given out yet."""
-        rows = await asyncio.to_thread(self._reader.outbox, self._given_out, limit)
-        if rows:
-            self._given_out = rows[-1][0]
-        return [OutboxRow(*row[1:]) for row in rows]
+        wanted: list[OutboxRow] = []
+        while (asked := limit - len(wanted)) > 0:
+            rows = await asyncio.to_thread(self._reader.outbox, self._given_out, asked)
+            for row in rows:
+                self._given_out = row[0]
+                if await self._is_wanted(owed := OutboxRow(*row[1:])):
+                    wanted.append(owed)
+            if len(rows) < asked:
+                break
+        return wanted
+
+    async def _is_wanted(self, row: OutboxRow) -> bool:
+        """Suppress what the manifest's `on` does not list.
+
+        Whoever owed it may not have known the manifest: `resolve` does not read it.
+        """
+        callback = self._callbacks.get(row.callback)
+        if callback is None or (outcome := json.loads(row.body)["outcome"]) in callback.on:
+            return True
+        await self.suppressed(row, f"`on` does not list {outcome}")
+        return False
 
     async def delivered(self, row: OutboxRow, attempts: int) -> None:
         """Settle a row whose address took it."""
@@ -39,7 +66,7 @@ class JournalOutbox:
         await self._settle(row, "failed" if final else "pending", attempts, reason)
 
     async def suppressed(self, row: OutboxRow, reason: str) -> None:
-        """Settle a row that a rehearsal must not deliver."""
+        """Settle a row that is not to be delivered."""
         await self._settle(row, "suppressed", row.attempts, reason)
 
     async def _settle(self, row: OutboxRow, state: str, attempts: int, reason: str | None) -> None:

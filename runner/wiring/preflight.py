@@ -74,7 +74,7 @@ def look_ahead(
     path = request.journal_path(manifest)
     reader = Reader(path) if path.exists() else None
     try:
-        return asyncio.run(_LookAhead(request, manifest, staging, reader, observer).run())
+        return asyncio.run(_LookAhead(manifest, staging, reader, observer).run())
     finally:
         if reader is not None:
             reader.close()
@@ -85,13 +85,11 @@ class _LookAhead:
 
     def __init__(
         self,
-        request: Request,
         manifest: Manifest,
         staging: Staging,
         reader: Reader | None,
         observer: Observer,
     ) -> None:
-        self._request = request
         self._manifest = manifest
         self._staging = staging
         self._reader = reader
@@ -107,7 +105,7 @@ class _LookAhead:
 
     async def run(self) -> Preflight:
         self._given_up = asyncio.get_running_loop().create_future()
-        path = self._request.journal_path(self._manifest)
+        path = None if self._reader is None else self._reader.path
         try:
             async with opened_gateway(self._manifest, path, self._clock, random.random) as gateway:
                 try:
