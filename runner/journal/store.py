@@ -231,24 +231,32 @@ def _translated(path: Path) -> Iterator[None]:
 
 
 def _create(path: Path, *, environment: str, origin: str) -> None:
-    """Make the file under a temporary name and move it, so that it exists whole or not at all."""
+    """Make the file under a temporary name and move it, so that it exists whole or not at all.
+
+    With a rollback journal, not yet WAL: a full disk then fails the commit, where closing a WAL
+    would pass over it in silence and leave a file without what the log held.
+    """
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     unfinished = path.with_name(f"{path.name}.{secrets.token_hex(4)}.new")
     os.close(os.open(unfinished, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
     connection = sqlite3.connect(unfinished, isolation_level=None)
+    meta = {
+        "format": str(FORMAT),
+        "lineage": secrets.token_hex(16),
+        "environment": environment,
+        "origin": origin,
+    }
     try:
-        _configure(connection)
-        connection.executescript("BEGIN;" + JOURNAL + "COMMIT;")
-        meta = {
-            "format": str(FORMAT),
-            "lineage": secrets.token_hex(16),
-            "environment": environment,
-            "origin": origin,
-        }
+        _sync_fully(connection)
+        connection.executescript("BEGIN;" + JOURNAL)
         connection.executemany("INSERT INTO meta VALUES (?, ?)", meta.items())
-    finally:
+        connection.execute("COMMIT")
         connection.close()
-    unfinished.replace(path)
+        unfinished.replace(path)
+    except (sqlite3.Error, OSError):
+        connection.close()
+        unfinished.unlink(missing_ok=True)
+        raise
     _sync_folder(path.parent)
 
 
@@ -262,8 +270,12 @@ def _sync_folder(folder: Path) -> None:
 
 def _configure(connection: sqlite3.Connection) -> None:
     connection.execute("PRAGMA journal_mode=WAL")
+    _sync_fully(connection)
+    connection.execute("PRAGMA wal_autocheckpoint=4000")
+    connection.execute("PRAGMA cache_size=-16000")
+
+
+def _sync_fully(connection: sqlite3.Connection) -> None:
     connection.execute("PRAGMA synchronous=FULL")
     connection.execute("PRAGMA fullfsync=ON")
     connection.execute("PRAGMA checkpoint_fullfsync=ON")
-    connection.execute("PRAGMA wal_autocheckpoint=4000")
-    connection.execute("PRAGMA cache_size=-16000")
