@@ -6,6 +6,7 @@ import json
 import sqlite3
 import tempfile
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import groupby
@@ -57,17 +58,23 @@ class Selection:
 
 
 class Staging:
-    """A temporary file of rows, in the order of the manifest; gone when closed."""
+    """A temporary file of rows, in the order of the manifest; gone when closed.
+
+    Raises `StorageError`, naming the file, where it cannot be written.
+    """
 
     def __init__(self) -> None:
-        self._folder = tempfile.TemporaryDirectory(prefix="runner-")
-        self.path = Path(self._folder.name) / "staging.db"
-        # As a URI, so that the journal may be attached as one: read-only.
-        self._connection = sqlite3.connect(self.path.as_uri(), uri=True, isolation_level=None)
-        self._connection.executescript(
-            "PRAGMA journal_mode=OFF; PRAGMA synchronous=OFF; PRAGMA cache_size=-16000;" + _TABLES
-        )
-        self._connection.execute("BEGIN")
+        self.path = Path(tempfile.gettempdir())
+        with self._written():
+            self._folder = tempfile.TemporaryDirectory(prefix="runner-")
+            self.path = Path(self._folder.name) / "staging.db"
+            # As a URI, so that the journal may be attached as one: read-only.
+            self._connection = sqlite3.connect(self.path.as_uri(), uri=True, isolation_level=None)
+            self._connection.executescript(
+                "PRAGMA journal_mode=OFF; PRAGMA synchronous=OFF; PRAGMA cache_size=-16000;"
+                + _TABLES
+            )
+            self._connection.execute("BEGIN")
         self._ladders: dict[tuple[MediaMatrix, ...], int] = {}
         self._chunk: list[tuple[object, ...]] = []
         self.count = 0
@@ -114,7 +121,8 @@ class Staging:
         Raises `StorageError` if that cannot be read.
         """
         self._flush()
-        self._connection.execute("DELETE FROM verdicts")
+        with self._written():
+            self._connection.execute("DELETE FROM verdicts")
         if journal is not None:
             try:
                 self._judge_history(journal, selection.again)
@@ -123,21 +131,24 @@ class Staging:
                     f"the history in the journal {journal} cannot be read ({error});"
                     " it may be damaged. Restore it from a copy, or name another with --journal"
                 ) from error
-        self._connection.execute(
-            "INSERT OR IGNORE INTO verdicts SELECT n, ?, NULL, NULL, NULL FROM rows", [Action.SEND]
-        )
-        self._select(selection)
-        self._connection.execute("COMMIT")
-        self._connection.execute("BEGIN")
+        with self._written():
+            self._connection.execute(
+                "INSERT OR IGNORE INTO verdicts SELECT n, ?, NULL, NULL, NULL FROM rows",
+                [Action.SEND],
+            )
+            self._select(selection)
+            self._connection.execute("COMMIT")
+            self._connection.execute("BEGIN")
 
     def amend(self, verdicts: Iterable[tuple[int, Verdict]]) -> None:
         """Give some rows, by their numbers, other verdicts than `plan` gave them."""
-        self._connection.executemany(
-            "UPDATE verdicts SET action = ?, reason = ?, claim = ?, lineage = ? WHERE n = ?",
-            ((v.action, v.reason, v.claim, v.lineage, n) for n, v in verdicts),
-        )
-        self._connection.execute("COMMIT")
-        self._connection.execute("BEGIN")
+        with self._written():
+            self._connection.executemany(
+                "UPDATE verdicts SET action = ?, reason = ?, claim = ?, lineage = ? WHERE n = ?",
+                ((v.action, v.reason, v.claim, v.lineage, n) for n, v in verdicts),
+            )
+            self._connection.execute("COMMIT")
+            self._connection.execute("BEGIN")
 
     def counts(self) -> dict[Action, int]:
         """Return how many rows got each action."""
@@ -165,8 +176,19 @@ class Staging:
         return ladder
 
     def _flush(self) -> None:
-        self._connection.executemany("INSERT INTO rows VALUES (?,?,?,?,?,?,?)", self._chunk)
+        with self._written():
+            self._connection.executemany("INSERT INTO rows VALUES (?,?,?,?,?,?,?)", self._chunk)
         self._chunk.clear()
+
+    @contextmanager
+    def _written(self) -> Iterator[None]:
+        try:
+            yield
+        except (sqlite3.Error, OSError) as error:
+            raise StorageError(
+                f"the manifest's rows cannot be kept in {self.path} while they are planned"
+                f" ({error}); make room there, or name another folder in TMPDIR"
+            ) from error
 
     def _judge_history(self, journal: Path, again: bool) -> None:  # noqa: FBT001 - passed on
         self._connection.execute("COMMIT")
