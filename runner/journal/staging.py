@@ -172,7 +172,10 @@ class Staging:
 
     def _add_ladder(self, media: tuple[MediaMatrix, ...]) -> int:
         ladder = self._ladders[media] = len(self._ladders)
-        self._connection.execute("INSERT INTO ladders VALUES (?, ?)", (ladder, write_ladder(media)))
+        with self._written():
+            self._connection.execute(
+                "INSERT INTO ladders VALUES (?, ?)", (ladder, write_ladder(media))
+            )
         return ladder
 
     def _flush(self) -> None:
