@@ -128,7 +128,7 @@ class _Run:
         store, at = self._store, self._clock.wall()
         if store.is_new:
             self._observer.warned(
-                "new journal: no history, everything will be sent",
+                "new journal; no history: everything will be sent",
                 journal=str(store.path.resolve()),
             )
         place = {"batch": self._manifest.name, "environment": self._manifest.environment.name}
