@@ -69,7 +69,8 @@ class Desk:
         """Hand a reply to whoever waits for it."""
         waiter = self._waiting.get(reply.message_id)
         if waiter is None or waiter.sent_at is None:
-            self._unclaimed(reply)
+            # Whoever was answered a moment ago settles first, so that a repeat is seen as one.
+            asyncio.get_running_loop().call_soon(self._unclaimed, reply)
         else:
             self._settle(waiter, reply)
 
