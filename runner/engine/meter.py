@@ -12,6 +12,9 @@ from runner.core.record import Figures, SessionClose, TimelinePoint
 MOST_POINTS = 600
 """The timeline's longest; beyond it the bins grow."""
 
+SHORTEST_SPAN_S = 0.1
+"""The shortest time that a pace is measured over: five frames in a millisecond are no 5,000/s."""
+
 
 class Meter:
     """Figures of one run; times are the clock's monotonic seconds."""
@@ -64,10 +67,13 @@ class Meter:
         self._bin(now)
 
     def achieved_per_s(self, now: float) -> float:
-        """Return the frames that left in the last second."""
+        """Return how fast frames left in the last second, or since the first if that is less."""
         while self._recent and self._recent[0] <= now - WINDOW_S:
             self._recent.popleft()
-        return float(len(self._recent))
+        if self._first_sent is None:
+            return 0.0
+        span_s = min(WINDOW_S, max(SHORTEST_SPAN_S, now - self._first_sent))
+        return len(self._recent) / span_s
 
     def figures(self, *, limit_per_s: float | None, token_renewals: int) -> Figures:
         """Return what was measured."""
