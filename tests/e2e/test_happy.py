@@ -78,7 +78,7 @@ def test_every_delivery_bears_a_fresh_id(gateway: Gateway, bench: Bench):
     transfers = [transfer(fallback=["narrow"]) for _ in range(5)]
     for each in transfers:
         gateway.scripts[each["interaction_id"]] = tries
-    applied = bench.apply(manifest(gateway, transfers))
+    applied = bench.apply(manifest(gateway, transfers, limits={"rate": "1000/s"}))
     assert applied.code == 0, applied.ended.err
     assert len({frame.id for frame in gateway.frames}) == len(gateway.frames) == 20
     assert {UUID(frame.id).version for frame in gateway.frames} == {4}
