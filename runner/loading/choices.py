@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -138,6 +138,6 @@ def as_key(written: Any) -> Any:
     """Return a hashable stand-in for names or a list of names; None for anything else."""
     if isinstance(written, str):
         return written
-    if isinstance(written, Iterable) and all(isinstance(name, str) for name in written):
+    if isinstance(written, list) and all(isinstance(name, str) for name in written):
         return tuple(written)
     return None

@@ -11,6 +11,8 @@ import pytest
 from runner.core.breaker import BreakerPolicy
 from runner.core.evidence import Dedupes, Expires
 from runner.core.manifest import Endpoints, Policy, RetryPolicy, Secret, TransferRow
+from runner.core.problem import Place, Problem, Severity
+from runner.loading.collector import Collector
 from runner.loading.load import load
 from tests.loading.rendering import load_rows, rendered
 
@@ -236,6 +238,29 @@ def test_problems_are_bounded_and_the_rest_are_counted(tmp_path: Path):
     assert rows == []
     assert len(loaded.problems) == 1000
     assert loaded.omitted == {"S003": 200}
+
+
+def test_no_number_of_warnings_keeps_an_error_from_being_shown():
+    problems = Collector()
+    places = [Place("m.yaml", line, 1) for line in range(1, 1202)]
+    problems.extend(Problem("R010", "odd", place, "", Severity.WARNING) for place in places)
+    problems.add(Problem("R001", "unknown", Place("m.yaml", 1202, 1), ""))
+    kept = problems.sorted("m.yaml")
+    assert [problem.code for problem in kept] == ["R010"] * 1000 + ["R001"]
+    assert problems.omitted == {}
+
+
+def test_each_transfer_has_the_matrix_that_is_written_in_it(tmp_path: Path):
+    one = "{interaction_id: %s, destination_uri: 'tel:+44', media: {audio: {codec: opus, bandwidth_kbps: %d, bit_depth: 16}}}"
+    inline = "".join(f"  - {one % (name, kbps)}\n" for name, kbps in (("a", 32), ("b", 48)))
+    rows = "".join(
+        '{"interaction_id": "%s", "media": {"audio": {"codec": "opus", "bandwidth_kbps": %d, "bit_depth": 16}}}\n'
+        % row
+        for row in (("c", 20), ("d", 24))
+    )
+    item = "  - {from: r.jsonl, destination_uri: 'tel:+44'}\n"
+    _, found = load_rows(write(tmp_path, inline + item, r__jsonl=rows))
+    assert [row.media[0].bandwidth_kbps for row in found] == [32, 48, 20, 24]
 
 
 class Counter:
