@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +14,7 @@ from typing import TypeVar
 import structlog
 
 from runner.cli.exits import exit_code_of
+from runner.console.diagnostics import MAX_PROBLEMS
 from runner.console.excerpt import SourceFiles
 from runner.console.failures import render_error
 from runner.console.formats import OutputFormat
@@ -41,7 +42,7 @@ class Console:
     log_file: Path | None = None
     verbosity: int = 0
     progress: bool = True
-    max_problems: int = 20
+    max_problems: int = MAX_PROBLEMS
 
     @contextmanager
     def watching(self) -> Iterator[Observers]:
@@ -61,7 +62,14 @@ class Console:
             finally:
                 observers.close()
 
-    def show_problems(self, problems: Sequence[Problem], folder: Path, *, result: bool) -> None:
+    def show_problems(
+        self,
+        problems: Sequence[Problem],
+        folder: Path,
+        *,
+        result: bool,
+        omitted: Mapping[str, int] | None = None,
+    ) -> None:
         """Show problems, if there are any: as the command's result, or beside it."""
         if not problems:
             return
@@ -72,6 +80,8 @@ class Console:
                 self.output if stream is self.out else OutputFormat.PRETTY,
                 SourceFiles(folder),
                 color=wants_color(stream, os.environ),
+                max_problems=self.max_problems,
+                omitted=omitted,
             )
         )
 
@@ -121,7 +131,7 @@ def boundary(console: Console, manifest: Path | None = None) -> Iterator[None]:
         raise
     except ManifestInvalid as invalid:
         folder = manifest.parent if manifest is not None else Path()
-        console.show_problems(invalid.problems, folder, result=True)
+        console.show_problems(invalid.problems, folder, result=True, omitted=invalid.omitted)
         raise SystemExit(ExitCode.INVALID) from invalid
     except BaseException as error:
         code = exit_code_of(error)

@@ -12,6 +12,7 @@ import typer
 
 from runner import __version__
 from runner.cli import options
+from runner.console.diagnostics import MAX_PROBLEMS
 from runner.console.formats import OutputFormat
 
 app = typer.Typer(
@@ -65,6 +66,7 @@ def apply(
     new_history: options.NewHistory = False,
     yes: options.Yes = False,
     output: options.Output = OutputFormat.PRETTY,
+    max_problems: options.MaxProblems = MAX_PROBLEMS,
     log_format: options.LogFormat = options.LogFormatChoice.AUTO,
     log_file: options.LogFile = None,
     verbose: options.Verbose = 0,
@@ -89,7 +91,14 @@ def apply(
         new_history=new_history,
         validate_only=validate_only,
     )
-    console = options.console(output, log_format, log_file, verbose - quiet, no_progress)
+    console = options.console(
+        output,
+        log_format,
+        log_file,
+        verbose - quiet,
+        no_progress=no_progress,
+        max_problems=max_problems,
+    )
     if validate_only:
         plan_manifest(console, request, Planning())
     else:
@@ -134,6 +143,7 @@ def plan(
         ),
     ] = False,
     output: options.Output = OutputFormat.PRETTY,
+    max_problems: options.MaxProblems = MAX_PROBLEMS,
     log_format: options.LogFormat = options.LogFormatChoice.AUTO,
     log_file: options.LogFile = None,
     verbose: options.Verbose = 0,
@@ -155,7 +165,9 @@ def plan(
         again=again,
         validate_only=not preflight,  # secrets are needed to ask the gateway
     )
-    console = options.console(output, log_format, log_file, verbose - quiet, no_progress=True)
+    console = options.console(
+        output, log_format, log_file, verbose - quiet, no_progress=True, max_problems=max_problems
+    )
     plan_manifest(console, request, Planning(out, preflight, detailed_exitcode))
 
 

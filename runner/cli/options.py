@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from runner.console.diagnostics import MAX_PROBLEMS
 from runner.console.formats import OutputFormat
 from runner.core.quantity import parse_duration, parse_rate
 
@@ -143,6 +144,15 @@ Output = Annotated[
         help="The form of diagnostics and result.",
     ),
 ]
+MaxProblems = Annotated[
+    int,
+    typer.Option(
+        "--max-problems",
+        envvar="RUNNER_MAX_PROBLEMS",
+        min=0,
+        help="Show at most so many of a manifest's problems; the rest is counted by code.",
+    ),
+]
 LogFormat = Annotated[
     LogFormatChoice,
     typer.Option(
@@ -168,7 +178,9 @@ def console(
     log_format: LogFormatChoice = LogFormatChoice.AUTO,
     log_file: Path | None = None,
     verbosity: int = 0,
+    *,
     no_progress: bool = False,
+    max_problems: int = MAX_PROBLEMS,
 ) -> Console:
     """Return the console that a command's options ask for, over the standard streams."""
     from runner.cli.console import Console  # noqa: PLC0415 - `--help` does without
@@ -183,4 +195,5 @@ def console(
         log_file,
         verbosity,
         progress=not no_progress,
+        max_problems=max_problems,
     )

@@ -39,11 +39,13 @@ def render_problems(
     *,
     color: bool = False,
     max_problems: int = MAX_PROBLEMS,
+    omitted: Mapping[str, int] | None = None,
     width: int = WIDTH,
 ) -> str:
     """Return all problems as a person reads them, errors first; empty where there are none.
 
-    At most `max_problems` are shown in full; the rest is counted by code. The last line sums up.
+    At most `max_problems` are shown in full; the rest, and the errors that were
+    `omitted` when they were found, is counted by code. The last line sums up.
     """
     ordered = errors_first(problems)
     if not ordered:
@@ -51,9 +53,9 @@ def render_problems(
     paint, shown = Paint(color), ordered[:max_problems]
     block = _Block(_lines_of(shown, sources), _hidden(ordered), paint, width)
     parts = ["\n".join(_problem(problem, block)) for problem in shown]
-    if rest := ordered[max_problems:]:
-        parts.append(f"… and {more(rest)}")
-    parts.append(paint.bold(summary(ordered)))
+    if rest := more(ordered[max_problems:], omitted):
+        parts.append(f"… and {rest}")
+    parts.append(paint.bold(summary(ordered, omitted)))
     return "\n\n".join(parts) + "\n"
 
 
@@ -62,16 +64,24 @@ def errors_first(problems: Iterable[Problem]) -> list[Problem]:
     return sorted(problems, key=lambda problem: problem.severity is not Severity.ERROR)
 
 
-def more(rest: Sequence[Problem]) -> str:
-    """Return `25 more: 20 R002, 5 R006`."""
-    codes = Counter(problem.code for problem in rest).most_common()
-    return f"{len(rest):,} more: " + ", ".join(f"{n:,} {visible(code)}" for code, n in codes)
+def more(rest: Sequence[Problem], omitted: Mapping[str, int] | None = None) -> str:
+    """Return `25 more: 20 R002, 5 R006`; empty where nothing is left to count."""
+    codes = Counter(problem.code for problem in rest) + Counter(omitted or {})
+    counts = ", ".join(f"{n:,} {visible(code)}" for code, n in codes.most_common())
+    return f"{codes.total():,} more: {counts}" if codes else ""
 
 
-def summary(problems: Sequence[Problem]) -> str:
-    """Return `3 errors, 1 warning in manifests/a.yaml`."""
+def count_by_severity(
+    problems: Sequence[Problem], omitted: Mapping[str, int] | None = None
+) -> tuple[int, int]:
+    """Return how many errors, those `omitted` included, and how many warnings there are."""
     errors = sum(problem.severity is Severity.ERROR for problem in problems)
-    warnings = len(problems) - errors
+    return errors + sum((omitted or {}).values()), len(problems) - errors
+
+
+def summary(problems: Sequence[Problem], omitted: Mapping[str, int] | None = None) -> str:
+    """Return `3 errors, 1 warning in manifests/a.yaml`."""
+    errors, warnings = count_by_severity(problems, omitted)
     counts = [count(errors, "error")] if errors else []
     counts += [count(warnings, "warning")] if warnings else []
     files = list(dict.fromkeys(visible(problem.place.file) for problem in problems))

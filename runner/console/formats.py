@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from enum import StrEnum
 from typing import Any
 
-from runner.console.diagnostics import errors_first, more
+from runner.console.diagnostics import count_by_severity, errors_first, more
 from runner.console.text import visible
 from runner.core.problem import Place, Problem, Severity
 
@@ -24,14 +24,20 @@ class OutputFormat(StrEnum):
     SARIF = "sarif"
 
 
-def problems_to_json(problems: Iterable[Problem]) -> str:
-    """Return one JSON document with every problem, in ASCII."""
+def problems_to_json(
+    problems: Iterable[Problem], *, omitted: Mapping[str, int] | None = None
+) -> str:
+    """Return one JSON document with every problem, in ASCII.
+
+    `errors` counts those that were `omitted` too; where there are any, they are told by code.
+    """
     ordered = errors_first(problems)
-    errors = sum(problem.severity is Severity.ERROR for problem in ordered)
+    errors, warnings = count_by_severity(ordered, omitted)
     document = {
         "errors": errors,
-        "warnings": len(ordered) - errors,
+        "warnings": warnings,
         "problems": [_problem(problem) for problem in ordered],
+        **({"omitted": dict(omitted)} if omitted else {}),
     }
     return json.dumps(document, indent=2) + "\n"
 
@@ -56,12 +62,16 @@ def _place(place: Place) -> dict[str, Any]:
     }
 
 
-def problems_to_github(problems: Iterable[Problem]) -> str:
+def problems_to_github(
+    problems: Iterable[Problem], *, omitted: Mapping[str, int] | None = None
+) -> str:
     """Return GitHub workflow commands, at most nine and one that counts the rest."""
     ordered = errors_first(problems)
     lines = [_annotation(problem) for problem in ordered[:GITHUB_ANNOTATIONS]]
-    if rest := ordered[GITHUB_ANNOTATIONS:]:
-        lines.append(github_command(rest[0].severity.value, more(rest), title="more problems"))
+    rest = ordered[GITHUB_ANNOTATIONS:]
+    if told := more(rest, omitted):
+        severity = Severity.ERROR if omitted else rest[0].severity
+        lines.append(github_command(severity.value, told, title="more problems"))
     return "".join(f"{line}\n" for line in lines)
 
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
-from runner.console.diagnostics import render_problems
+from runner.console.diagnostics import MAX_PROBLEMS, render_problems
 from runner.console.excerpt import Sources
 from runner.console.formats import OutputFormat, problems_to_github, problems_to_json
 from runner.console.result import RunResult, result_to_json
@@ -14,17 +14,28 @@ from runner.core.problem import Problem
 
 
 def problems_text(
-    problems: Sequence[Problem], output: OutputFormat, sources: Sources, *, color: bool = False
+    problems: Sequence[Problem],
+    output: OutputFormat,
+    sources: Sources,
+    *,
+    color: bool = False,
+    max_problems: int = MAX_PROBLEMS,
+    omitted: Mapping[str, int] | None = None,
 ) -> str:
-    """Return the problems as `output` wants them; colour concerns the pretty form alone."""
+    """Return the problems as `output` wants them, and the errors `omitted` as a count.
+
+    Colour and `max_problems` concern the pretty form alone: programs read all that was kept.
+    """
     match output:
         case OutputFormat.JSON:
-            return problems_to_json(problems)
+            return problems_to_json(problems, omitted=omitted)
         case OutputFormat.GITHUB:
-            return problems_to_github(problems)
+            return problems_to_github(problems, omitted=omitted)
         case OutputFormat.SARIF:
-            return problems_to_sarif(problems)
-    return render_problems(problems, sources, color=color)
+            return problems_to_sarif(problems, omitted=omitted)
+    return render_problems(
+        problems, sources, color=color, max_problems=max_problems, omitted=omitted
+    )
 
 
 def result_text(

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import PurePath
 from typing import Any
 from urllib.parse import quote
 
 from runner import __version__
-from runner.console.diagnostics import errors_first
+from runner.console.diagnostics import errors_first, more
 from runner.core.codes import CODES
 from runner.core.problem import Place, Problem
 
@@ -18,8 +18,13 @@ SCHEMA = (
 )
 
 
-def problems_to_sarif(problems: Iterable[Problem]) -> str:
-    """Return one SARIF log with one run; columns count characters (Unicode code points)."""
+def problems_to_sarif(
+    problems: Iterable[Problem], *, omitted: Mapping[str, int] | None = None
+) -> str:
+    """Return one SARIF log with one run; columns count characters (Unicode code points).
+
+    Errors that were `omitted` are a notification of the run: it is not the whole list.
+    """
     ordered = errors_first(problems)
     codes = sorted({problem.code for problem in ordered})
     driver = {
@@ -30,13 +35,20 @@ def problems_to_sarif(problems: Iterable[Problem]) -> str:
             for code in codes
         ],
     }
-    run = {
+    run: dict[str, Any] = {
         "tool": {"driver": driver},
         "columnKind": "unicodeCodePoints",
         "results": [_result(problem, codes.index(problem.code)) for problem in ordered],
     }
+    if omitted:
+        run["invocations"] = [_cut_short(omitted)]
     log = {"$schema": SCHEMA, "version": "2.1.0", "runs": [run]}
     return json.dumps(log, indent=2) + "\n"
+
+
+def _cut_short(omitted: Mapping[str, int]) -> dict[str, Any]:
+    note = {"level": "warning", "message": {"text": _plain(more([], omitted))}}
+    return {"executionSuccessful": True, "toolExecutionNotifications": [note]}
 
 
 def _result(problem: Problem, rule_index: int) -> dict[str, Any]:

@@ -24,7 +24,7 @@ class ManifestInvalid(RunnerError):
     ) -> None:
         super().__init__(f"the manifest has {len(problems)} problem(s)")
         self.problems = tuple(problems)
-        self.omitted = dict(omitted or {})  # counts by code of what was found beyond these
+        self.omitted = dict(omitted or {})  # counts by code of the errors beyond these
 
 
 class GatewayError(RunnerError):

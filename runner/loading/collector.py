@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from runner.core.problem import Place, Problem, Severity
 
 KEPT = 1000
-"""Problems kept; the rest are counted by code. Nobody reads more at once."""
+"""Errors kept, and warnings; further errors are counted by code. Nobody reads more at once."""
 
 
 class Collector:
@@ -16,23 +16,32 @@ class Collector:
 
     def __init__(self) -> None:
         self.found = 0  # errors, those that were only counted included
-        self.omitted: Counter[str] = Counter()
+        self.omitted: Counter[str] = Counter()  # errors beyond those kept
         self._kept: list[Problem] = []
+        self._errors = self._warnings = 0  # among those kept
         self._said: set[tuple[Place, str]] = set()
         self._unread: set[Place] = set()
 
     def add(self, problem: Problem) -> None:
-        """Keep the problem, or count it once too many have been kept; say nothing twice."""
+        """Keep the problem, or count it once too many like it are kept; say nothing twice."""
         self.found += problem.severity is Severity.ERROR
         if (problem.place, problem.message) in self._said:
             return
-        if not self.full:
-            self._kept.append(problem)
-            self._said.add((problem.place, problem.message))
-            if problem.code.startswith("Y"):
-                self._unread.add(problem.place)
-        else:
+        if problem.severity is Severity.WARNING:
+            self._warnings += 1
+            if self._warnings <= KEPT:  # beyond that warnings are dropped: they refuse nothing
+                self._keep(problem)
+        elif self.full:
             self.omitted[problem.code] += 1
+        else:
+            self._errors += 1
+            self._keep(problem)
+
+    def _keep(self, problem: Problem) -> None:
+        self._kept.append(problem)
+        self._said.add((problem.place, problem.message))
+        if problem.code.startswith("Y"):
+            self._unread.add(problem.place)
 
     def extend(self, problems: Iterable[Problem]) -> None:
         """Add several."""
@@ -51,8 +60,8 @@ class Collector:
 
     @property
     def full(self) -> bool:
-        """Tell whether further problems will only be counted."""
-        return len(self._kept) >= KEPT
+        """Tell whether further errors will only be counted."""
+        return self._errors >= KEPT
 
     def unread(self, place: Place) -> bool:
         """Tell whether the text at this place could not even be read as YAML."""

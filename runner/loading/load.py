@@ -38,8 +38,8 @@ class Loaded:
     """What came of loading. `manifest` is None if an error, not a mere warning, was found."""
 
     manifest: Manifest | None
-    problems: tuple[Problem, ...]  # sorted by place, at most 1,000
-    omitted: Mapping[str, int]  # counts by code of the problems beyond those
+    problems: tuple[Problem, ...]  # sorted by place, at most 1,000 errors and as many warnings
+    omitted: Mapping[str, int]  # counts by code of the errors beyond those
     rows: int  # rows added to the sink
 
 

@@ -266,3 +266,17 @@ def test_what_is_no_readable_file_gives_no_lines(tmp_path: Path):
     os.mkfifo(tmp_path / "pipe")
 
     assert all(SourceFiles(tmp_path).lines(f, {1}) == {} for f in ("pipe", "none", ".", "a\0b"))
+
+
+def test_errors_that_were_only_counted_are_in_the_totals():
+    found = [problem(Place("gone", n, 1), code="R002") for n in (1, 2, 3)]
+
+    shown = render_problems(found, Texts(), max_problems=2, omitted={"R006": 1200, "R002": 9})
+
+    assert shown.endswith("\n\n… and 1,210 more: 1,200 R006, 10 R002\n\n1,212 errors in gone\n")
+
+
+def test_none_need_be_shown():
+    shown = render_problems([problem(Place("gone", 1, 1), code="R002")], Texts(), max_problems=0)
+
+    assert shown == "… and 1 more: 1 R002\n\n1 error in gone\n"

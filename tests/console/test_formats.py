@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 
 from runner.console.formats import github_command, problems_to_github, problems_to_json
 from runner.console.sarif import problems_to_sarif
@@ -138,3 +139,60 @@ def test_sarif_without_problems_has_no_results():
     run = json.loads(problems_to_sarif([]))["runs"][0]
 
     assert (run["results"], run["tool"]["driver"]["rules"]) == ([], [])
+
+
+OMITTED = {"R006": 1200, "R002": 7}
+
+
+def test_programs_learn_what_was_only_counted():
+    document = json.loads(problems_to_json([DUPLICATE, WARNING], omitted=OMITTED))
+
+    assert (document["errors"], document["warnings"]) == (1208, 1)
+    assert document["omitted"] == OMITTED
+
+
+def test_the_tenth_annotation_counts_what_was_only_counted_too():
+    lines = problems_to_github([DUPLICATE] * 10, omitted=OMITTED).splitlines()
+
+    assert len(lines) == 10
+    assert lines[-1] == "::error title=more problems::1,208 more: 1,200 R006, 7 R002, 1 R005"
+
+
+def test_sarif_notes_what_was_only_counted():
+    run = json.loads(problems_to_sarif([DUPLICATE], omitted=OMITTED))["runs"][0]
+
+    (invocation,) = run["invocations"]
+    assert invocation["executionSuccessful"] is True
+    (note,) = invocation["toolExecutionNotifications"]
+    assert note["message"]["text"] == "1,207 more: 1,200 R006, 7 R002"
+
+
+SARIF_RESULT = {
+    "ruleId": str,
+    "ruleIndex": int,
+    "level": str,
+    "message": dict,
+    "locations": list,
+    "relatedLocations": list,
+}
+
+
+def test_every_sarif_result_has_the_shape_that_the_standard_asks_for():
+    odd = Problem("Y004", "\x1b\ud800", Place("a b/%41.yaml", 1, 1, 1), "")
+    log = json.loads(problems_to_sarif([DUPLICATE, WARNING, odd], omitted=OMITTED))
+
+    assert log.keys() == {"$schema", "version", "runs"}
+    (run,) = log["runs"]
+    assert run.keys() == {"tool", "columnKind", "results", "invocations"}
+    rules = run["tool"]["driver"]["rules"]
+    for result in run["results"]:
+        assert result.keys() <= SARIF_RESULT.keys()
+        assert all(isinstance(result[name], SARIF_RESULT[name]) for name in result)
+        assert rules[result["ruleIndex"]]["id"] == result["ruleId"]
+        assert result["level"] in {"error", "warning"}
+        for location in (*result["locations"], *result.get("relatedLocations", ())):
+            physical = location["physicalLocation"]
+            uri, region = physical["artifactLocation"]["uri"], physical["region"]
+            assert re.fullmatch(r"(?:[A-Za-z0-9._~:/-]|%[0-9A-F]{2})+", uri)
+            assert min(region.values()) >= 1
+            assert region.get("endColumn", 10**9) > region["startColumn"]
