@@ -16,6 +16,7 @@ from runner.core.evidence import (
     weigh,
 )
 from runner.core.outcome import ExitCode
+from runner.core.pacing import LONGEST_OBEYED_S
 from runner.core.sight import Interaction
 from runner.core.transfer import Event, State
 from runner.engine.carrier import Carrier
@@ -151,6 +152,11 @@ class Doubts:
         if date_s is None:
             return "the gateway's look-ups tell no Date, so its fence cannot be judged"
         by_gateway_s = hand_over.timestamp_s + promise.fence_s - date_s
+        if by_gateway_s > promise.fence_s + LONGEST_OBEYED_S:
+            return (
+                f"its fence is over in {by_gateway_s:.0f} s, because it was stamped by a clock that"
+                " ran ahead of the gateway's; run apply again after that"
+            )
         wait_s = max(promise.fence_s - passed_s, by_gateway_s)
         await self._shop.halt.rest(max(1.0, wait_s))
         return None
