@@ -214,8 +214,8 @@ class Gate:
         return spent(now=self._clock.now(), rate_per_s=rate_per_s, burst=self._limits.burst)
 
     def _until_turn(self, kbps: float) -> float:
-        if self._gateway.generation is None:
-            return POLL_S
+        if not self._gateway.writable():  # no session, or one that takes nothing in
+            return POLL_S if self._gateway.generation is None else BUFFER_POLL_S
         total = self._total_kbps
         if total is not None and self._slots_taken and self._kbps_taken + kbps > total:
             return POLL_S
