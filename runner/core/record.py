@@ -64,8 +64,8 @@ class RunRecord:
     gateway: str
     started_at: str
     finished_at: str | None
-    outcome: str  # the exit code's name, or "planned"
-    exit_code: int
+    outcome: str  # the exit code's name, "planned", or "unfinished"
+    exit_code: int | None  # None: the run goes on, or died
     runner_version: str
     host: str
     user: str

@@ -192,7 +192,8 @@ def _about(content: Content) -> Iterator[tuple[str, str]]:
     if start is not None and end is not None:
         yield "Took", duration(max(end - start, 0.0))
     yield "By", f"{run.user} on {run.host}"
-    yield "Ended as", f"{run.outcome}, exit code {int(run.exit_code)}"
+    code = "no exit code" if run.exit_code is None else f"exit code {int(run.exit_code)}"
+    yield "Ended as", f"{run.outcome}, {code}"
     yield from ((f"Label {name}", str(value)) for name, value in run.labels.items())
     yield from ((f"Option {name}", _option(value)) for name, value in run.options.items())
 

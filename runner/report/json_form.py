@@ -54,7 +54,7 @@ def run_json(run: RunRecord) -> dict[str, Any]:
         "started_at": run.started_at,
         "finished_at": run.finished_at,
         "outcome": run.outcome,
-        "exit_code": int(run.exit_code),
+        "exit_code": None if run.exit_code is None else int(run.exit_code),
         "runner_version": run.runner_version,
         "host": run.host,
         "user": run.user,

@@ -157,7 +157,7 @@ class _Run:
         courier_run = asyncio.create_task(courier.run())
         halt = Halt()
         try:
-            with self._attendance.signals.stopping(halt):
+            with self._attendance.signals.stopping(halt, self._observer):
                 ending = await self._batch(plan, writer, reader, courier, halt)
                 await courier.finish(0.0 if ending.halted else CALLBACK_GRACE_S)
                 await courier_run

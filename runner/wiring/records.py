@@ -27,7 +27,7 @@ def begun(
         started_at=timestamp(at),
         finished_at=None,
         outcome=outcome,
-        exit_code=ExitCode.OK,
+        exit_code=None,
         runner_version=__version__,
         host=socket.gethostname(),
         user=user(),
@@ -59,4 +59,4 @@ def user() -> str:
 
 def finished_plan(record: RunRecord, *, at: float) -> RunRecord:
     """Return the record of a dry run that has ended."""
-    return replace(record, finished_at=timestamp(at))
+    return replace(record, finished_at=timestamp(at), exit_code=int(ExitCode.OK))

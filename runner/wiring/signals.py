@@ -12,6 +12,7 @@ from types import FrameType
 from runner.core.errors import Interrupted
 from runner.core.outcome import ExitCode
 from runner.engine.halt import Halt
+from runner.ports import Observer
 
 SIGNALS = {
     signal.SIGINT: ExitCode.INTERRUPTED,
@@ -29,12 +30,12 @@ class Signals:
             signal.signal(number, _interrupt)
 
     @contextmanager
-    def stopping(self, halt: Halt) -> Iterator[None]:
+    def stopping(self, halt: Halt, observer: Observer) -> Iterator[None]:
         """While a batch runs on the event loop, let signals stop it in order."""
         loop = asyncio.get_running_loop()
         received: list[signal.Signals] = []
         for number in SIGNALS:
-            loop.add_signal_handler(number, _stop, halt, number, received)
+            loop.add_signal_handler(number, _stop, halt, observer, number, received)
         try:
             yield
         finally:
@@ -43,12 +44,19 @@ class Signals:
             self.install()
 
 
-def _stop(halt: Halt, number: signal.Signals, received: list[signal.Signals]) -> None:
+def _stop(
+    halt: Halt, observer: Observer, number: signal.Signals, received: list[signal.Signals]
+) -> None:
     code = SIGNALS[number]
     received.append(number)
     if len(received) > 1:
         os._exit(code)  # asked twice: at once, whatever it drains for; what is durable is whole
     halt.stop(code, f"stopped by {number.name}; what was in flight got its time to settle")
+    observer.warned(
+        "stopping: nothing new is sent, what is in flight gets its time to settle;"
+        " a second signal ends the run at once",
+        signal=number.name,
+    )
 
 
 def _interrupt(number: int, _frame: FrameType | None) -> None:

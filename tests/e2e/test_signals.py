@@ -7,7 +7,7 @@ import subprocess
 
 import pytest
 
-from tests.e2e.bench import PATIENCE_S, Bench, manifest, started, transfer
+from tests.e2e.bench import PATIENCE_S, REPORT_SCHEMA, Bench, manifest, started, transfer
 from tests.foreign.gateway import Gateway
 from tests.foreign.script import Step
 
@@ -35,6 +35,7 @@ def test_a_signal_drains_what_is_in_flight_and_loses_nothing(
         gateway.release("drained")
         ended = wait_for_exit(process)
     assert ended[0] == code, ended
+    assert "a second signal ends the run at once" in ended[2]
     report = bench.newest_report()
     report.check(code)
     sent = len(gateway.frames)
@@ -74,6 +75,10 @@ def test_a_killed_run_is_taken_up_and_no_one_moves_twice(gateway: Gateway, bench
         gateway.wait_until(lambda: len(gateway.frames) == 5)
         process.kill()
         wait_for_exit(process)
+    dead = bench.run("report", "latest", "--journal", ".runner/foreign.db", "--report-dir", "dead")
+    assert dead.code == 0, dead.err
+    [folder] = (bench.folder / "dead" / "batch").iterdir()
+    REPORT_SCHEMA.validate(bench.report(folder).json)
     gateway.default = Step()
     again = bench.apply(content)
     assert again.code == 0, again.ended.err
