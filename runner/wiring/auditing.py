@@ -40,10 +40,10 @@ def verify_file(path: Path) -> Audited:
         raise UsageError(
             f"{path} cannot be read ({error.strerror}); name an {AUDIT_NAME}, or a run"
         ) from error
-    fault = end.fault
-    if end.run is not None and verdict.run != end.run:
+    if None not in {end.run, verdict.run} and verdict.run != end.run:
         fault = f"it is of run {verdict.run}, and the report beside it of run {end.run}"
-    return _audited(str(path), verdict, note, fault)
+        return Audited(str(path), verdict.entries, verdict.head, fault)
+    return _audited(str(path), verdict, note, end.fault)
 
 
 def verify_run(journal: Path, run_id: str, report_dir: Path) -> list[Audited]:

@@ -5,184 +5,183 @@ from __future__ import annotations
 import getpass
 import json
 import socket
-import sqlite3
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
+from runner.core.errors import Locked, UsageError
+from runner.core.outcome import Outcome
+from runner.core.transfer import Event, State
 from runner.journal.lock import JournalLock
-from tests.e2e.bench import ELSEWHERE, Applied, Bench, manifest, transfer
+from runner.journal.overview import Overview
+from runner.wiring.resolving import Word, resolve
+from tests.e2e.bench import Bench, manifest, transfer
 from tests.foreign.gateway import Gateway
 from tests.foreign.script import CUT_BUT_MOVED, MUTE, Step
+from tests.journal.rig import Written, asked, begun, chain_is_whole, manifest_rows, opened
 
-JOURNAL = Path(".runner") / "foreign.db"
-
-
-def in_doubt(gateway: Gateway, bench: Bench, step: Step = MUTE, **fields: Any) -> Applied:
-    """Apply a batch of one transfer, `vip`, that ends in doubt."""
-    doubtful = transfer(key="vip")
-    gateway.scripts[doubtful["interaction_id"]] = [step, Step()]
-    gateway.shows_effects = False
-    applied = bench.apply(manifest(gateway, [doubtful], **fields))
-    assert applied.code == 6, applied.ended.err
-    return applied
+SEEN = "seen in the console"
 
 
-def resolve(bench: Bench, run: str, word: str, *more: str) -> Any:
-    reason = ("--reason", "seen in the console")
-    return bench.run("resolve", run, "vip", "--as", word, *reason, *more)
+@pytest.fixture
+def journal(tmp_path: Path) -> Path:
+    return tmp_path / "production.db"
 
 
-def events(bench: Bench, event: str) -> list[dict[str, Any]]:
-    with sqlite3.connect(bench.folder / JOURNAL) as connection:
-        bodies = connection.execute("SELECT run, body FROM events ORDER BY seq").fetchall()
-    told = [(run, json.loads(body)) for run, body in bodies]
-    return [body | {"run_no": run} for run, body in told if body["event"] == event]
+@pytest.fixture
+def run(journal: Path) -> Iterator[Written]:
+    """Write a run with `k0` in doubt, `k1` carried out, `k2` never delivered, `k3` under way."""
+    store = opened(journal)
+    written = begun(store, manifest_rows(4, callbacks=("crm",)))
+    written.go("k0", Event.INTENT, Event.LOST, reason="no reply within 10 s")
+    written.go("k1", Event.INTENT, Event.ACCEPTED)
+    written.go("k3", Event.INTENT)
+    yield written
+    store.close()
 
 
-def test_transferred_settles_it_and_apply_leaves_it_alone(gateway: Gateway, bench: Bench):
-    run = in_doubt(gateway, bench).report.run["id"]
-    resolved = resolve(bench, run, "transferred")
-    assert resolved.code == 0, resolved.err
-    assert f"resolved: vip of run {run} is transferred" in resolved.out
-    assert "the next apply leaves it alone" in resolved.out
-    again = bench.run("apply", "batch.yaml", "--output", "json")
-    assert again.code == 0
-    assert json.loads(again.out)["counts"] == {"unchanged": 1}
-    assert len(gateway.frames) == 1
-
-
-def test_failed_lets_the_next_apply_send_it(gateway: Gateway, bench: Bench):
-    in_doubt(gateway, bench)
-    assert resolve(bench, "latest", "failed").code == 0
-    again = bench.run("apply", "batch.yaml", "--output", "json")
-    assert json.loads(again.out)["counts"] == {"transferred": 1}
-    assert len(gateway.frames) == 2
-    assert len({frame.id for frame in gateway.frames}) == 2
-
-
-def test_evidence_overrides_the_word(gateway: Gateway, bench: Bench):
-    """A person was wrong: the look-up before the next delivery shows our own message's id."""
-    in_doubt(gateway, bench, CUT_BUT_MOVED)
-    assert resolve(bench, "latest", "failed").code == 0
-    gateway.show_effects()
-    again = bench.run("apply", "batch.yaml", "--output", "json")
-    assert json.loads(again.out)["counts"] == {"transferred": 1}
-    assert len(gateway.frames) == len(gateway.effects) == 1
-
-
-def test_it_is_journalled_with_who_when_and_why(gateway: Gateway, bench: Bench):
-    run = in_doubt(gateway, bench).report.run["id"]
-    resolve(bench, run, "failed")
-    [disowned], [said] = events(bench, "disowned"), events(bench, "resolved by a person")
-    assert disowned["key"] == "vip"
-    assert disowned["run_no"] == said["run_no"] == 0
-    told = {name: said[name] for name in ("user", "host", "reason", "of_run", "as")}
-    assert told == {
-        "user": getpass.getuser(),
-        "host": socket.gethostname(),
-        "reason": "seen in the console",
-        "of_run": run,
-        "as": "failed",
-    }
-    assert said["at"].endswith("Z")
-    assert bench.run("audit", "verify", run).code == 0
-
-
-def test_any_run_that_claims_it_may_be_named(gateway: Gateway, bench: Bench):
-    """A later run lists the transfer under another key, and is in doubt because of it."""
-    first = in_doubt(gateway, bench)
-    [listed] = first.report.json["transfers"]
-    content = manifest(gateway, [transfer(listed["interaction_id"], key="other")])
-    later = bench.apply(content)
-    assert later.code == 6
-    named = bench.run(
-        "resolve", later.report.run["id"], "other", "--as", "transferred", "--reason", "seen"
-    )
-    assert named.code == 0, named.err
-    assert f"of run {first.report.run['id']} is transferred" in named.out
+def state_of(journal: Path, run: str, key: str) -> State:
+    with Overview(journal) as overview:
+        found = overview.find(overview.run(run), key)
+        assert found is not None
+        return found.state
 
 
 @pytest.mark.parametrize(
-    ("run", "key", "told"),
+    ("word", "state"), [(Word.TRANSFERRED, State.TRANSFERRED), (Word.FAILED, State.FAILED)]
+)
+def test_a_word_settles_it_and_is_journalled(journal: Path, run: Written, word: Word, state: State):
+    """Who, when and why, in one transaction with the callback; outside a run, as run 0."""
+    resolved = resolve(journal, run.store.run_id, "k0", word, SEEN)
+    assert state_of(journal, "latest", "k0") is state
+    assert resolved.outcome == Outcome(word.value)
+    assert resolved.doubts_left == 1  # k3, which was found under way and is in doubt now
+    [(number, body)] = asked(
+        journal, "SELECT run, body FROM events WHERE body LIKE '%resolved by a person%'"
+    )
+    told = json.loads(body)
+    assert number == 0
+    assert told["at"].endswith("Z")
+    assert {name: told[name] for name in ("user", "host", "reason", "of_run", "as", "key")} == {
+        "user": getpass.getuser(),
+        "host": socket.gethostname(),
+        "reason": SEEN,
+        "of_run": run.store.run_id,
+        "as": word.value,
+        "key": "k0",
+    }
+    [(callback, outcome, owed)] = asked(journal, "SELECT callback, outcome, body FROM outbox")
+    assert (callback, outcome) == ("crm", word.value)
+    assert json.loads(owed)["run"] == run.store.run_id
+    assert chain_is_whole(journal)
+
+
+def test_what_a_dead_run_left_under_way_can_be_settled(journal: Path, run: Written):
+    resolve(journal, run.store.run_id, "k3", Word.FAILED, SEEN)
+    assert state_of(journal, "latest", "k3") is State.FAILED
+    assert state_of(journal, "latest", "k0") is State.UNKNOWN
+
+
+def test_any_run_whose_row_claims_it_may_be_named(journal: Path, run: Written):
+    first = run.store.run_id
+    later = begun(run.store, manifest_rows(1))
+    resolved = resolve(journal, later.store.run_id, "k0", Word.TRANSFERRED, SEEN)
+    assert resolved.found.run == first
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
     [
-        ("20000101T000000Z-000000", "vip", "the newest are: "),
-        ("latest", "vipp", "did you mean vip?"),
-        ("latest", "done", "done of run"),
-        ("latest", " ", "KEY is empty"),
+        (("latest", "k1", SEEN), r"k1 of run run-\d+ is not in doubt: it is transferred"),
+        (("latest", "k2", SEEN), "it was never delivered; the next apply takes it up"),
+        (("latest", "k00", SEEN), "has no key k00; did you mean k0?"),
+        (("latest", "something", SEEN), "in doubt there: k0, k3"),
+        (("20270115T080000Z-0a1b2c", "k0", SEEN), "the newest are: run-"),
+        (("latest", "k0", " "), "--reason is empty; say what you saw"),
+        (("latest", "k0", "\udcff"), "--reason is not UTF-8"),
     ],
 )
-def test_what_cannot_be_meant_exits_2_and_teaches(
-    gateway: Gateway, bench: Bench, run: str, key: str, told: str
+def test_what_cannot_be_meant_teaches_and_changes_nothing(
+    journal: Path, run: Written, words: tuple[str, str, str], told: str
 ):
-    doubtful, done = transfer(key="vip"), transfer(key="done")
-    gateway.scripts[doubtful["interaction_id"]] = [MUTE]
-    bench.apply(manifest(gateway, [doubtful, done]))
-    ended = bench.run("resolve", run, key, "--as", "failed", "--reason", "seen")
-    assert ended.code == 2
-    assert told in ended.err, ended.err
+    before, (run_id, key, reason) = run.store.head, words
+    with pytest.raises(UsageError, match=told):
+        resolve(journal, run_id, key, Word.FAILED, reason)
+    assert asked(journal, "SELECT hash FROM events ORDER BY seq DESC LIMIT 1") == [(before,)]
 
 
-def test_a_mistyped_run_is_offered_the_nearest(gateway: Gateway, bench: Bench):
-    run = in_doubt(gateway, bench).report.run["id"]
-    ended = resolve(bench, run[:-1] + "x", "failed")
-    assert ended.code == 2
-    assert f"did you mean {run}?" in ended.err
+def test_a_mistyped_run_is_offered_the_nearest(journal: Path, run: Written):
+    with pytest.raises(UsageError, match=f"did you mean {run.store.run_id}[?]"):
+        resolve(journal, run.store.run_id + "x", "k0", Word.FAILED, SEEN)
 
 
-def test_what_is_settled_is_not_settled_again(gateway: Gateway, bench: Bench):
-    in_doubt(gateway, bench)
-    assert resolve(bench, "latest", "transferred").code == 0
-    again = resolve(bench, "latest", "failed")
-    assert again.code == 2
-    assert "it is transferred (resolved as transferred by " in again.err
+@pytest.mark.usefixtures("run")
+def test_what_is_settled_is_not_settled_again(journal: Path):
+    resolve(journal, "latest", "k0", Word.FAILED, SEEN)
+    with pytest.raises(UsageError, match=f"it is failed .resolved as failed by .*: {SEEN}"):
+        resolve(journal, "latest", "k0", Word.TRANSFERRED, SEEN)
 
 
-def test_while_a_run_holds_the_journal_it_exits_75(gateway: Gateway, bench: Bench):
-    in_doubt(gateway, bench)
-    with JournalLock(bench.folder / JOURNAL) as lock:
+@pytest.mark.usefixtures("run")
+def test_while_a_run_holds_the_journal_it_is_refused(journal: Path):
+    with JournalLock(journal) as lock:
         lock.acquire(0)
-        ended = resolve(bench, "latest", "failed")
-    assert ended.code == 75
-    assert "another run holds the journal" in ended.err
+        with pytest.raises(Locked):
+            resolve(journal, "latest", "k0", Word.FAILED, SEEN)
+    assert state_of(journal, "latest", "k0") is State.UNKNOWN
 
 
-def test_the_journal_is_found_by_its_path_or_its_manifest(gateway: Gateway, bench: Bench):
-    in_doubt(gateway, bench)
-    missing = resolve(bench, "latest", "failed", "--journal", "nowhere.db")
-    assert missing.code == 2
-    assert not (bench.folder / "nowhere.db").exists()
-    assert resolve(bench, "latest", "failed", "--manifest", "batch.yaml", "--env", "x").code == 3
-    assert resolve(bench, "latest", "failed", "--manifest", "batch.yaml").code == 0
+def test_a_journal_that_is_not_there_is_not_made(tmp_path: Path):
+    with pytest.raises(UsageError, match=r"there is no journal .*nowhere.db: nothing was applied"):
+        resolve(tmp_path / "nowhere.db", "latest", "k0", Word.FAILED, SEEN)
+    assert list(tmp_path.iterdir()) == []
 
 
-def test_a_settled_doubt_calls_again_whom_it_concerns(gateway: Gateway, bench: Bench):
-    """The outbox row is owed from the word on; the next apply's courier delivers what is wanted."""
-    told = {"url": "http://127.0.0.1:9/hook", "allow_private": True, "on": ["transferred"]}
-    deaf = told | {"on": ["rejected"]}
-    fields = {"callbacks": {"wants": told, "deaf": deaf}}
-    defaults = {"media": "voice", "callbacks": ["wants", "deaf"]}
+def test_the_command_settles_what_apply_then_sends_or_leaves_alone(gateway: Gateway, bench: Bench):
+    """`said` is left alone; `wrong` was moved, which the look-up shows, whatever the person said."""
+    said, wrong, told = transfer(key="said"), transfer(key="wrong"), transfer(key="told")
+    scripts = {"said": [MUTE], "wrong": [CUT_BUT_MOVED], "told": [MUTE, Step()]}
+    for each in (said, wrong, told):
+        gateway.scripts[each["interaction_id"]] = scripts[each["key"]]
+    gateway.shows_effects = False
+    content = manifest(gateway, [said, wrong, told])
+    applied = bench.apply(content)
+    assert applied.code == 6
+    run = applied.report.run["id"]
+    for key, word in (("said", "transferred"), ("wrong", "failed"), ("told", "failed")):
+        ended = bench.run("resolve", run, key, "--as", word, "--reason", SEEN)
+        assert ended.code == 0, ended.err
+        assert f"resolved: {key} of run {run} is {word}" in ended.out
+    gateway.show_effects()
+    content["policy"]["negotiation_timeout"] = "60s"  # nothing is to be in doubt again
+    again = bench.run("apply", bench.write(content), "--output", "json")
+    assert json.loads(again.out)["counts"] == {"transferred": 2, "unchanged": 1}, again
+    assert [len(gateway.deliveries(each["interaction_id"])) for each in (said, wrong, told)] == [
+        1,
+        1,
+        2,
+    ]
+    assert len(gateway.effects) == 2
+    assert bench.run("audit", "verify", run).code == 0
+
+
+def test_a_settled_doubt_calls_whom_it_concerns(gateway: Gateway, bench: Bench):
+    """The next apply delivers what is owed, and suppresses what the manifest's `on` leaves out."""
+    wants = {"url": "http://127.0.0.1:9/hook", "allow_private": True, "on": ["transferred"]}
     doubtful = transfer(key="vip")
     gateway.scripts[doubtful["interaction_id"]] = [MUTE]
-    content = manifest(gateway, [doubtful]) | fields | {"defaults": defaults}
-    bench.apply(content)
-    assert "2 callbacks owed" in resolve(bench, "latest", "transferred").out
-    with sqlite3.connect(bench.folder / JOURNAL) as connection:
-        owed = connection.execute("SELECT callback, outcome, run, body FROM outbox").fetchall()
-    assert [row[:3] for row in owed] == [("wants", "transferred", 0), ("deaf", "transferred", 0)]
-    assert json.loads(owed[0][3])["key"] == "vip"
-    bench.run("apply", "batch.yaml", "--env", "foreign")
-    with sqlite3.connect(bench.folder / JOURNAL) as connection:
-        states = connection.execute("SELECT callback, attempts > 0, state FROM outbox").fetchall()
-    assert dict((name, tried) for name, tried, _ in states) == {"wants": 1, "deaf": 0}
-    assert ("deaf", 0, "suppressed") in states
-
-
-def test_other_destinations_wait_until_it_is_settled(gateway: Gateway, bench: Bench):
-    [told] = in_doubt(gateway, bench).report.json["transfers"]
-    elsewhere = manifest(gateway, [transfer(told["interaction_id"], ELSEWHERE, key="vip")])
-    assert bench.apply(elsewhere).code == 6
-    assert resolve(bench, "latest", "failed").code == 0
-    assert bench.apply(elsewhere).code == 0
-    assert [effect.destination_uri for effect in gateway.effects] == [ELSEWHERE]
+    content = manifest(gateway, [doubtful]) | {
+        "callbacks": {"wants": wants, "deaf": wants | {"on": ["rejected"]}},
+        "defaults": {"media": "voice", "callbacks": ["wants", "deaf"]},
+    }
+    assert bench.apply(content).code == 6
+    word = ("--as", "transferred", "--reason", SEEN, "--manifest", "batch.yaml")
+    assert "2 callbacks owed" in bench.run("resolve", "latest", "vip", *word).out
+    assert bench.run("apply", "batch.yaml").code == 0
+    states = asked(
+        bench.folder / ".runner" / "foreign.db",
+        "SELECT callback, state, attempts > 0 FROM outbox ORDER BY no",
+    )
+    assert [row[2] for row in states] == [1, 0]
+    assert states[1] == ("deaf", "suppressed", 0)

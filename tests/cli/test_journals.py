@@ -1,0 +1,55 @@
+"""Where a command finds the journal: named, beside the manifest, or in the folder."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from runner.core.errors import ManifestInvalid, UsageError
+from runner.wiring.journals import Whereabouts, find_journal
+
+EXAMPLE = Path(__file__).parents[2] / "manifests" / "migration.yaml"
+
+
+def test_a_named_journal_is_taken_as_it_is():
+    assert find_journal(Whereabouts(Path("x.db"), EXAMPLE, "demo")) == Path("x.db")
+
+
+def test_a_manifest_tells_folder_and_environment(tmp_path: Path):
+    """Its transfers are not read: a list that is missing by now hides no history."""
+    manifest = tmp_path / "migration.yaml"
+    manifest.write_text(EXAMPLE.read_text())
+    folder = tmp_path / ".runner"
+    assert find_journal(Whereabouts(manifest=manifest)) == folder / "production.db"
+    demo = Whereabouts(manifest=manifest, environment="demo")
+    assert find_journal(demo) == folder / "demo.db"
+
+
+@pytest.mark.parametrize(
+    ("manifest", "environment", "told"),
+    [(EXAMPLE, "productoin", "did you mean `production`"), (Path("nowhere.yaml"), None, "")],
+)
+def test_a_manifest_that_does_not_tell_is_invalid(
+    manifest: Path, environment: str | None, told: str
+):
+    with pytest.raises(ManifestInvalid) as caught:
+        find_journal(Whereabouts(manifest=manifest, environment=environment))
+    assert told in caught.value.problems[0].help
+
+
+def test_without_a_word_the_only_journal_of_the_folder_is_meant(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(
+        UsageError, match=r"there is no journal in .*--journal FILE.*--manifest FILE"
+    ):
+        find_journal(Whereabouts())
+    Path(".runner").mkdir()
+    Path(".runner/demo.db").touch()
+    assert find_journal(Whereabouts()) == Path(".runner/demo.db")
+    Path(".runner/production.db").touch()
+    with pytest.raises(UsageError, match="choose with --env, of: demo, production"):
+        find_journal(Whereabouts())
+    assert find_journal(Whereabouts(environment="demo")) == Path(".runner/demo.db")

@@ -1,0 +1,72 @@
+"""`plan --preflight`: the gateway is asked about everything, and nothing is submitted."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from tests.e2e.bench import HERE, Bench, manifest, transfer
+from tests.foreign.gateway import Gateway
+from tests.foreign.script import MUTE_BUT_MOVED, Interaction
+from tests.foreign.web import WebResponse
+
+
+def plan_report(bench: Bench) -> dict[str, Any]:
+    [folder] = (bench.folder / "reports" / "batch").glob("plan-*")
+    told: dict[str, Any] = json.loads((folder / "report.json").read_text("utf-8"))
+    return told
+
+
+def seen(gateway: Gateway, interaction_id: str, **told: Any) -> None:
+    gateway.interactions[interaction_id] = Interaction(interaction_id, **told)
+
+
+def test_it_tells_what_would_become_of_each_row(gateway: Gateway, bench: Bench):
+    keys = ("fit", "ended", "there", "missing", "strange", "doubtful")
+    rows = {key: transfer(key=key) for key in keys}
+    ids = {key: row["interaction_id"] for key, row in rows.items()}
+    gateway.scripts[ids["doubtful"]] = [MUTE_BUT_MOVED]
+    gateway.shows_effects = False
+    assert bench.apply(manifest(gateway, [rows["doubtful"]])).code == 6
+    gateway.show_effects()
+    seen(gateway, ids["ended"], state="completed")
+    seen(gateway, ids["there"], destination_uri=HERE)
+    seen(gateway, ids["strange"], state="paused")
+    gateway.missing.add(ids["missing"])
+    path = bench.write(manifest(gateway, list(rows.values()), preflight=True))
+    events = journal_size(bench)
+    ended = bench.run("plan", path, "--preflight", "--detailed-exitcode", "--env", "foreign")
+    assert ended.code == 10, ended.err
+    report = plan_report(bench)
+    reasons = {each["key"]: each["reason"] for each in report["transfers"]}
+    assert reasons.pop("doubtful").startswith(
+        "in doubt: seen by its id, apply would settle it as transferred; in doubt since run"
+    )
+    assert reasons == {
+        "fit": "would be sent: active",
+        "ended": "would be skipped: interaction is completed",
+        "there": "would be skipped: already there",
+        "missing": "would be rejected: interaction not found",
+        "strange": "would be rejected: interaction is in the unknown state paused",
+    }
+    assert report["plan"]["send"] == 1
+    assert report["run"]["outcome"] == "planned"
+    assert len(gateway.frames) == 1  # of the apply before
+    assert journal_size(bench) == events
+    assert "the gateway was only asked" in ended.out
+
+
+def journal_size(bench: Bench) -> int:
+    return len((bench.folder / ".runner" / "foreign.db").read_bytes())
+
+
+def test_without_a_session_it_exits_4_and_leaves_a_report(gateway: Gateway, bench: Bench):
+    gateway.token_answers = [WebResponse(401, {"error": "invalid_client"})] * 9
+    path = bench.write(manifest(gateway, [transfer()]))
+    ended = bench.run("plan", path, "--preflight")
+    assert ended.code == 4
+    assert "invalid_client" in ended.err
+    assert plan_report(bench)["transfers"][0]["reason"] == "planned: would be sent"
+    assert not Path(bench.folder / ".runner").exists()
+    assert not gateway.frames
