@@ -11,6 +11,7 @@ from runner.core.evidence import (
     Dedupes,
     Evidence,
     Expires,
+    HandOver,
     fence_is_over,
     may_repeat,
     weigh,
@@ -149,6 +150,11 @@ class Doubts:
             told = Told(reason=f"not carried out: {look.reason}, and its time is over")
             await self._shop.recorder.enter(live, Event.CLEARED, told)
             return None
+        return await self._until_fence(promise, hand_over, date_s, passed_s)
+
+    async def _until_fence(
+        self, promise: Expires, hand_over: HandOver, date_s: float | None, passed_s: float
+    ) -> str | None:
         if date_s is None:
             return "the gateway's look-ups tell no Date, so its fence cannot be judged"
         by_gateway_s = hand_over.timestamp_s + promise.fence_s - date_s

@@ -17,6 +17,7 @@ import os
 import random
 import sys
 import time
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
@@ -121,10 +122,8 @@ class Gateway:
         await asyncio.sleep(self._chance.random() * self._is.reply_s)
         if self._chance.random() < self._is.mute:
             return
-        try:
+        with suppress(ConnectionClosed):  # nobody is there to be told
             await connection.send(json.dumps({"id": message["id"], "status": "codec_negotiated"}))
-        except ConnectionClosed:
-            pass  # nobody is there to be told
 
     async def _act_once(self, message: dict[str, Any]) -> bool:
         """Act on a message, or on the first of its id where the gateway dedupes."""

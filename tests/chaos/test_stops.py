@@ -62,8 +62,9 @@ def _late(gateway: GatewayProcess) -> int:
 
 
 def stand_still(folder: Path, zygote: Zygote, seed: int) -> tuple[Tally, float, int]:
-    """Stop a run for three seconds at random moments; return also the oldest frame's age, and
-    how many intents were withdrawn.
+    """Stop a run for three seconds at random moments.
+
+    Returns also the oldest frame's age, and how many intents were withdrawn.
     """
     chance = random.Random(seed)
     expected = names(400)

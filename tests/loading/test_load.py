@@ -254,9 +254,9 @@ def test_each_transfer_has_the_matrix_that_is_written_in_it(tmp_path: Path):
     one = "{interaction_id: %s, destination_uri: 'tel:+44', media: {audio: {codec: opus, bandwidth_kbps: %d, bit_depth: 16}}}"
     inline = "".join(f"  - {one % (name, kbps)}\n" for name, kbps in (("a", 32), ("b", 48)))
     rows = "".join(
-        '{"interaction_id": "%s", "media": {"audio": {"codec": "opus", "bandwidth_kbps": %d, "bit_depth": 16}}}\n'
-        % row
-        for row in (("c", 20), ("d", 24))
+        f'{{"interaction_id": "{name}", "media": {{"audio": {{"codec": "opus",'
+        f' "bandwidth_kbps": {kbps}, "bit_depth": 16}}}}}}\n'
+        for name, kbps in (("c", 20), ("d", 24))
     )
     item = "  - {from: r.jsonl, destination_uri: 'tel:+44'}\n"
     _, found = load_rows(write(tmp_path, inline + item, r__jsonl=rows))

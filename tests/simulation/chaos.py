@@ -1,5 +1,7 @@
 """Play many seeds: `python -m tests.simulation.chaos --seeds 100000`; one: `… --seed 17 --story`."""
 
+# ruff: noqa: T201 - a script that tells what it found
+
 from __future__ import annotations
 
 import argparse
