@@ -155,15 +155,9 @@ class Doubts:
     async def _until_fence(
         self, promise: Expires, hand_over: HandOver, date_s: float | None, passed_s: float
     ) -> str | None:
-        if date_s is None:
-            return "the gateway's look-ups tell no Date, so its fence cannot be judged"
-        by_gateway_s = hand_over.timestamp_s + promise.fence_s - date_s
-        if by_gateway_s > promise.fence_s + LONGEST_OBEYED_S:
-            return (
-                f"its fence is over in {by_gateway_s:.0f} s, because it was stamped by a clock that"
-                " ran ahead of the gateway's; run apply again after that"
-            )
-        wait_s = max(promise.fence_s - passed_s, by_gateway_s)
+        wait_s = _until_fence_s(promise, hand_over, gateway_date_s=date_s, passed_s=passed_s)
+        if isinstance(wait_s, str):
+            return wait_s
         await self._shop.halt.rest(max(1.0, wait_s))
         return None
 
@@ -194,6 +188,21 @@ class Doubts:
     async def _session_is_back(self) -> None:
         while self._shop.gateway.generation is None and not self._shop.halt.is_set:
             await self._shop.halt.rest(SESSION_POLL_S)
+
+
+def _until_fence_s(
+    promise: Expires, hand_over: HandOver, *, gateway_date_s: float | None, passed_s: float
+) -> float | str:
+    """Return the seconds until a fence may be over, or in words why this run cannot wait for it."""
+    if gateway_date_s is None:
+        return "the gateway's look-ups tell no Date, so its fence cannot be judged"
+    by_gateway_s = hand_over.timestamp_s + promise.fence_s - gateway_date_s
+    if by_gateway_s > promise.fence_s + LONGEST_OBEYED_S:
+        return (
+            f"its fence is over in {by_gateway_s:.0f} s, because it was stamped by a clock that"
+            " ran ahead of the gateway's; run apply again after that"
+        )
+    return max(promise.fence_s - passed_s, by_gateway_s)
 
 
 def _is_cleared(live: Live) -> bool:
