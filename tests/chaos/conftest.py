@@ -31,7 +31,9 @@ def pytest_terminal_summary(
     if not config.stash[FIGURES]:
         return
     terminalreporter.section("chaos, by the gateway's ledger")
-    terminalreporter.line("| fault | faults | transfers | moved | in doubt | twice | lost | wrong |")
+    terminalreporter.line(
+        "| fault | faults | transfers | moved | in doubt | twice | lost | wrong |"
+    )
     terminalreporter.line("| --- | --- | --- | --- | --- | --- | --- | --- |")
     for tally in config.stash[FIGURES]:
         terminalreporter.line(tally.row())
@@ -66,7 +68,9 @@ def crew() -> Iterator[Crew]:
 
 
 @pytest.fixture
-def open_yard(tmp_path: Path, zygote: Zygote) -> Iterator[Callable[..., tuple[GatewayProcess, Yard]]]:
+def open_yard(
+    tmp_path: Path, zygote: Zygote
+) -> Iterator[Callable[..., tuple[GatewayProcess, Yard]]]:
     """Give a gateway that behaves as told, and a folder to run the command line in."""
     opened: list[GatewayProcess] = []
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 import signal
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
 from tests.chaos.forks import Zygote
@@ -33,7 +33,10 @@ def kill_at_random(
     with GatewayProcess(folder, settings) as gateway:
         yard = Yard(folder, gateway, zygote)
         path = yard.write(
-            expected, promise=promise, limits={"in_flight": IN_FLIGHT}, preflight=promise != "nothing"
+            expected,
+            promise=promise,
+            limits={"in_flight": IN_FLIGHT},
+            preflight=promise != "nothing",
         )
         died = 0
         for _ in range(kills):
@@ -56,9 +59,9 @@ def _killed(running: Running, gateway: GatewayProcess, chance: random.Random, st
     return running.process.wait(MOST_S) == -signal.SIGKILL
 
 
-def finish(yard: Yard, path: Path, promise: str) -> None:
+def finish(yard: Yard, path: Path, promise: str, codes: Collection[int] = ()) -> None:
     """Apply until there is nothing left to do: 0, or 6 where nothing is promised."""
-    wanted = {0, 6} if promise == "nothing" else {0}
+    wanted = codes or ({0, 6} if promise == "nothing" else {0})
     for _ in range(MOST_APPLIES):
         ended = yard.apply(path)
         if ended.code in wanted:

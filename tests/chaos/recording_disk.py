@@ -104,9 +104,7 @@ def _act(call: str, arguments: str, result: int) -> Iterator[Act]:
         case "unlink" | "unlinkat":
             yield Act(Kind.UNLINK, _absolute(where, texts[0]))
         case "rename" | "renameat" | "renameat2":
-            yield Act(
-                Kind.RENAME, _absolute(where, texts[0]), target=_absolute(where, texts[1])
-            )
+            yield Act(Kind.RENAME, _absolute(where, texts[0]), target=_absolute(where, texts[1]))
         case "write" | "sendto":
             yield Act(Kind.SAID, where, texts[0] if texts else b"")
 

@@ -65,7 +65,9 @@ def test_manifests_that_share_interactions_move_each_once(
     gateway, yard = open_yard(promise="dedupes")
     everyone = names(200)
     paths = [
-        yard.write(everyone[n * 40 : n * 40 + 80], promise="dedupes", batch=f"part-{n}", limits=SLOW)
+        yard.write(
+            everyone[n * 40 : n * 40 + 80], promise="dedupes", batch=f"part-{n}", limits=SLOW
+        )
         for n in range(4)
     ]
     with yard.started(paths[0]) as first:

@@ -16,17 +16,11 @@ from tests.chaos.kills import finish
 from tests.chaos.proxy import Cut, Fate, How, Proxy
 from tests.chaos.settings import Settings
 from tests.chaos.tally import Tally, judge
-from tests.chaos.world import PROMISES, GatewayProcess, Yard, names
+from tests.chaos.world import PATIENT, PROMISES, GatewayProcess, Yard, names
 
 TRANSFERS, SEEDS = (1_000, 10) if LARGE else (150, 1)
 NOTICED_S = 15.0
 CUTS = tuple(cut for cut in Cut if cut is not Cut.NEVER)
-POLICY = {
-    "preflight": True,
-    "negotiation_timeout": "1s",
-    "retry": {"attempts": 50, "base": "10ms", "cap": "20ms"},
-    "circuit_breaker": {"failures": 10_000, "cool_down": "1s", "give_up": "1m"},
-}
 
 
 def cut_often(folder: Path, zygote: Zygote, promise: str, seed: int) -> Tally:
@@ -50,7 +44,7 @@ def cut_often(folder: Path, zygote: Zygote, promise: str, seed: int) -> Tally:
         Proxy(gateway, gateway.socket_port, fate, seed) as proxy,
     ):
         yard = Yard(folder, proxy, zygote)
-        path = yard.write(expected, promise=promise, limits={"in_flight": 4}, policy=POLICY)
+        path = yard.write(expected, promise=promise, limits={"in_flight": 4}, policy=PATIENT)
         finish(yard, path, promise)
         return judge(f"sessions cut ({promise})", proxy.cuts, gateway, yard, expected)
 

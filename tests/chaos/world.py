@@ -24,6 +24,14 @@ from tests.e2e.bench import ROOT, Ended, Report, command, manifest
 PATIENCE_S = 120.0
 POLL_S = 0.05
 HERE = "genesys://queue/billing-new"
+PATIENT: Mapping[str, Any] = {
+    "preflight": True,
+    "negotiation_timeout": "1s",
+    "retry": {"attempts": 50, "base": "10ms", "cap": "20ms"},
+    "circuit_breaker": {"failures": 10_000, "cool_down": "1s", "give_up": "1m"},
+}
+"""A policy under which faults end no run, and waits are short."""
+
 PROMISES: Mapping[str, Mapping[str, str] | None] = {
     "nothing": None,
     "expires": {"expires": "1s", "visible": "100ms"},

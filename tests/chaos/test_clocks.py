@@ -1,0 +1,144 @@
+"""Clocks that are stepped, forwards and back, while a run goes on and between two runs.
+
+The program runs under libfaketime, which fakes the time of day and leaves the monotonic clock
+alone, as a step of a real clock does; the gateway keeps the true time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from concurrent.futures import Future
+from pathlib import Path
+
+import pytest
+
+from runner.core.evidence import Dedupes, Expires, HandOver, fence_is_over, may_repeat
+from tests.chaos.conftest import LARGE, Crew
+from tests.chaos.forks import Zygote
+from tests.chaos.kills import finish
+from tests.chaos.settings import Settings
+from tests.chaos.tally import Tally, judge
+from tests.chaos.world import PATIENT, PROMISES, GatewayProcess, Yard, names
+
+LIBRARIES = sorted(Path("/usr/lib").glob("**/libfaketimeMT.so.1"))
+STEPS = ("+1h", "-1h", "+400d", "-2", "+2", "+0") if LARGE else ("+400d", "-1h")
+TRANSFERS = 80 * (len(STEPS) + 1)
+BETWEEN = ("+1d", "-1d")
+SLOWLY = {"expires": "4s", "visible": "100ms"}
+DAY_S = 86_400.0
+
+
+def require_faketime() -> None:
+    """Skip where there is none: what the decisions are made of is tested without it, below."""
+    if not LIBRARIES:
+        pytest.skip("libfaketime is not installed: no steps of a whole program's clock")
+
+
+def faked(clock: Path) -> dict[str, str]:
+    """Return an environment in which the time of day is off by what a file says."""
+    return {
+        "LD_PRELOAD": str(LIBRARIES[0]),
+        "FAKETIME_TIMESTAMP_FILE": str(clock),
+        "FAKETIME_CACHE_DURATION": "1",
+        "FAKETIME_DONT_FAKE_MONOTONIC": "1",
+    }
+
+
+def step_often(folder: Path, zygote: Zygote, promise: str) -> Tally:
+    """Step the clock again and again during one run, kill it, and finish on another clock."""
+    expected = names(TRANSFERS)
+    clock = folder / "clock"
+    clock.write_text("+0", "ascii")
+    with GatewayProcess(folder, Settings(promise=promise)) as gateway:
+        yard = Yard(folder, gateway, zygote)
+        limits = {"in_flight": 8, "rate": "60/s"}
+        path = yard.write(
+            expected, promise=promise, limits=limits, policy=PATIENT | {"preflight": False}
+        )
+        with yard.started(path, before=["env"], env=faked(clock)) as running:
+            for n, offset in enumerate(STEPS, 1):
+                goal = n * 75
+                gateway.wait_for(lambda g=goal: gateway.counts["arrived"] >= g, running=running)
+                clock.write_text(offset, "ascii")
+            running.process.kill()
+        # What was stamped days ahead stays in doubt until its fence is over: 6, whatever is promised.
+        finish(yard, path, promise, codes={0, 6})
+        return judge(f"clock stepped in a run ({promise})", len(STEPS), gateway, yard, expected)
+
+
+def step_between(folder: Path, zygote: Zygote, offset: str) -> Tally:
+    """Kill a run, and let the next believe that it is another day; the gateway is just slow."""
+    expected = names(40)
+    clock = folder / "clock"
+    clock.write_text(offset, "ascii")
+    settings = Settings(promise="expires", expires_s=4.0, slow=1.0, slow_s=3.9)
+    with GatewayProcess(folder, settings) as gateway:
+        yard = Yard(folder, gateway, zygote)
+        path = yard.write(
+            expected,
+            promise="expires",
+            delivery=SLOWLY,
+            limits={"in_flight": 12},
+            policy=PATIENT | {"negotiation_timeout": "30s"},
+        )
+        with yard.started(path) as running:
+            assert gateway.wait_for(lambda: gateway.counts["arrived"] >= 12, running=running)
+            running.process.kill()
+        with yard.started(path, "--limit", "0", before=["env"], env=faked(clock)) as running:
+            running.ended()
+        finish(yard, path, "expires")
+        return judge(f"clock {offset} between runs", 1, gateway, yard, expected)
+
+
+@pytest.fixture(scope="module")
+def campaigns(
+    crew: Crew, zygote: Zygote, tmp_path_factory: pytest.TempPathFactory
+) -> Mapping[str, Future[Tally]]:
+    """Start all of them side by side."""
+    require_faketime()
+    in_a_run = {p: crew(step_often, tmp_path_factory.mktemp("in"), zygote, p) for p in PROMISES}
+    between = {
+        offset: crew(step_between, tmp_path_factory.mktemp("between"), zygote, offset)
+        for offset in BETWEEN
+    }
+    return in_a_run | between
+
+
+@pytest.mark.parametrize("campaign", [*PROMISES, *BETWEEN])
+def test_stepped_clocks_move_nobody_twice(
+    campaign: str, campaigns: Mapping[str, Future[Tally]], check: Callable[[Tally], None]
+):
+    tally = campaigns[campaign].result()
+    check(tally)
+    assert tally.moved + tally.in_doubt >= tally.transfers
+
+
+@pytest.mark.parametrize("step_s", [-DAY_S, -1.0, 1.0, DAY_S])
+def test_a_fence_is_over_by_the_gateways_clock_and_by_time_that_passed(step_s: float):
+    """Whatever the time of day was when a message was stamped, both must have gone by."""
+    promise = Expires(30.0, 2.0)
+    true_s = 1_800_000_000.0
+    stamped = HandOver(true_s + step_s, "boot", 100.0, true_s)
+    over_s = true_s + step_s + promise.fence_s
+    assert not fence_is_over(promise, stamped, gateway_date_s=over_s + 1, passed_s=33.9)
+    assert not fence_is_over(promise, stamped, gateway_date_s=over_s, passed_s=1e6)
+    assert not fence_is_over(promise, stamped, gateway_date_s=None, passed_s=1e6)
+    assert fence_is_over(promise, stamped, gateway_date_s=over_s + 1, passed_s=34.0)
+
+
+@pytest.mark.parametrize("step_s", [-DAY_S, -1.0, 1.0, DAY_S])
+def test_an_ids_age_does_not_depend_on_the_time_of_day(step_s: float):
+    """Within a boot by the clock that runs through suspend, across boots by the gateway's Date."""
+    promise = Dedupes(1000.0)
+    stamped = HandOver(1_800_000_000.0 + step_s, "boot", 100.0, 1_800_000_000.0)
+
+    def may(boot: str, uptime_s: float, date_s: float | None) -> bool:
+        return may_repeat(promise, stamped, boot=boot, uptime_s=uptime_s, gateway_date_s=date_s)
+
+    assert may("boot", 1000.0, None)
+    assert not may("boot", 1001.0, None)
+    assert not may("boot", 99.0, None), "it ran backwards"
+    assert may("another", 5.0, 1_800_000_900.0)
+    assert not may("another", 5.0, 1_800_000_901.0)
+    assert not may("another", 5.0, 1_799_999_999.0), "it ran backwards"
+    assert not may("another", 5.0, None)
