@@ -144,13 +144,14 @@ def test_a_pause_beyond_three_minutes_ends_the_run():
 
 
 def test_a_shut_gate_withdraws_the_intent_within_a_second_and_delivers_anew():
-    """The buffer does not drain for a while: certainly not sent, and told so."""
-    gateway = FakeGateway(stalled=True)
+    """The buffer fills between intent and frame: certainly not sent, and told so."""
+    gateway = FakeGateway()
 
-    def drain() -> None:
-        gateway.stalled = False
+    async def stall_for_a_while(_: Run) -> None:
+        await after(0.1, lambda: setattr(gateway, "stalled", True))
+        await after(3.4, lambda: setattr(gateway, "stalled", False))
 
-    run = carry(1, gateway=gateway, meanwhile=lambda _: after(3.5, drain))
+    run = carry(1, gateway=gateway, journal=FakeJournal(commit_s=0.2), meanwhile=stall_for_a_while)
     events = run.journal.events("k0")
     assert events[:2] == ["intent", "withdrawn"]
     assert events[-2:] == ["intent", "accepted"]
@@ -161,6 +162,16 @@ def test_a_shut_gate_withdraws_the_intent_within_a_second_and_delivers_anew():
     built = frame.body["timestamp"]
     assert built != entries[0].intent.text  # type: ignore[union-attr]
     assert frame.message_id == entries[-2].intent.message_id  # type: ignore[union-attr]
+
+
+def test_nobody_is_given_a_turn_while_the_socket_takes_nothing_in():
+    gateway = FakeGateway(stalled=True)
+    run = carry(
+        1,
+        gateway=gateway,
+        meanwhile=lambda _: after(3.5, lambda: setattr(gateway, "stalled", False)),
+    )
+    assert run.journal.events("k0") == ["intent", "accepted"]
 
 
 def test_a_message_is_never_older_than_a_second_when_it_is_written():
