@@ -72,7 +72,8 @@ _CALLBACKS = _OF_RUN.format(
     order="x.no",
 )
 _DOUBTS = (
-    "SELECT t.id, t.lineage, t.version, t.state, d.n, e.body, coalesce(r.n, -1),"
+    "SELECT t.id, t.lineage, t.version, t.state,"
+    " (SELECT max(n) FROM deliveries WHERE transfer = t.id), e.body, coalesce(r.n, -1),"
     " coalesce(r.key, t.key), t.interaction_id, t.destination_uri,"
     " coalesce(l.media, ol.media), coalesce(r.callbacks, o.callbacks),"
     " coalesce(r.source, o.source), coalesce(r.reason, ''),"
