@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -292,7 +292,7 @@ class Batch:
         positive = self._todo.rules.classify(reply) is Event.ACCEPTED
         settled = self._carrier.settle_late(reply) if positive else None
         if settled is not None:
-            self._chore(_awaited(settled))
+            self._chore(settled)
             self._observer.warned("a late reply settles a transfer", message_id=reply.message_id)
             return
         self._note("unclaimed", "unclaimed reply", message_id=reply.message_id, status=reply.status)
@@ -332,7 +332,3 @@ class Batch:
 
     def _stop_for(self, bug: Exception) -> None:
         self.halt.stop(ExitCode.BUG, f"an internal error: {bug!r}", bug)
-
-
-async def _awaited(awaitable: Awaitable[None]) -> None:
-    await awaitable

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Coroutine
+from typing import Any
 
 from runner.core.errors import GatewayError, LookUpFailed
 from runner.core.message import Reply
@@ -61,9 +62,8 @@ class Carrier:
                 await self._shop.recorder.enter(live, Event.EXHAUSTED, told)
                 break
             await self._attempt(live)
-        if live.state in FINAL:
-            for message_id in live.message_ids:
-                self._by_message.pop(message_id, None)
+        if live.state in FINAL and not live.is_settling:
+            self._forget(live)
 
     async def carry_on(self, live: Live) -> None:
         """Wait as long as is due and carry, until the outcome, a doubt, or the run's end."""
@@ -83,10 +83,14 @@ class Carrier:
         """Return the wait before a transfer's next delivery."""
         return self._deliverer.backoff_s(live)
 
-    def settle_late(self, reply: Reply) -> Awaitable[None] | None:
+    def settle_late(self, reply: Reply) -> Coroutine[Any, Any, None] | None:
         """Settle a transfer by a positive reply that nobody waited for; None: it settles none."""
         live = self._by_message.get(reply.message_id)
-        return None if live is None else self._accept_late(live, reply)
+        settled = None if live is None else self._accept_late(live, reply)
+        if live is None or settled is None:
+            return None
+        live.is_settling = True
+        return self._forget_after(settled, live)
 
     async def settle_history(self, reply: Reply) -> bool:
         """Settle likewise a transfer that this run does not carry, or no more."""
@@ -195,6 +199,15 @@ class Carrier:
     def _remember(self, live: Live) -> None:
         for message_id in live.message_ids:
             self._by_message[message_id] = live
+
+    def _forget(self, live: Live) -> None:
+        for message_id in live.message_ids:
+            self._by_message.pop(message_id, None)
+
+    async def _forget_after(self, settled: Awaitable[None], live: Live) -> None:
+        """Keep a transfer in mind until the journal has it: a doubled reply must not settle twice."""
+        await settled
+        self._forget(live)
 
     def _accept_late(self, live: Live, reply: Reply) -> Awaitable[None] | None:
         if live.state is State.TRANSFERRED:
