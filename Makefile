@@ -3,6 +3,8 @@
 # make check   the same without the tests
 # make bench   the benchmarks
 # make diagram draws ARCHITECTURE.md's diagram anew from the transition table
+# make rules   writes docs/rules.md anew from the explanations that the program carries
+# make fuzz    looks for a manifest that the loader cannot bear, for FUZZ_SECONDS (60)
 # Variables: PYTHON (3.11 or newer), VENV, WORKERS (tests at a time), COVERAGE, PYTEST_ARGS.
 
 VENV ?= .venv
@@ -16,7 +18,9 @@ INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check
 PIN = CUSTOM_COMPILE_COMMAND='make requirements' $(BIN)/pip-compile --quiet --upgrade \
 	--generate-hashes --strip-extras --allow-unsafe --no-emit-options
 
-.PHONY: help demo test check unit bench diagram install requirements wheel clean
+FUZZ_SECONDS ?= 60
+
+.PHONY: help demo test check unit bench diagram rules fuzz install requirements wheel clean
 .DELETE_ON_ERROR:
 
 help:
@@ -47,6 +51,12 @@ bench: $(VENV)/dev.stamp
 
 diagram: $(VENV)/dev.stamp
 	$(BIN)/python tools/diagram.py
+
+rules: $(VENV)/dev.stamp
+	$(BIN)/python tools/rules.py
+
+fuzz: $(VENV)/dev.stamp
+	FUZZ_SECONDS=$(FUZZ_SECONDS) $(BIN)/python tools/fuzz.py
 
 install: $(VENV)/dev.stamp
 

@@ -332,3 +332,18 @@ def schema(
     from runner.cli.starting import print_schema
 
     print_schema(options.console(output), name, editor=editor)
+
+
+@app.command()
+def explain(
+    codes: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[CODE]...", help="Such as R002; none: list them all."),
+    ] = None,
+    *,
+    output: options.Output = OutputFormat.PRETTY,
+) -> None:
+    """Tell what a diagnostic's code means, why, and how it is written right."""
+    from runner.cli.explaining import explain_codes
+
+    explain_codes(options.console(output), codes or [])

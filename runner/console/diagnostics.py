@@ -8,10 +8,13 @@ from dataclasses import dataclass
 
 from runner.console.excerpt import Sources, excerpt
 from runner.console.text import Paint, count, listed, visible
+from runner.core.codes import CODES
 from runner.core.problem import Place, Problem, Severity
 
 MAX_PROBLEMS = 20
 WIDTH = 120
+MOST_CODES = 5
+"""Codes that the advice to learn more names."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +48,8 @@ def render_problems(
     """Return all problems as a person reads them, errors first; empty where there are none.
 
     At most `max_problems` are shown in full; the rest, and the errors that were
-    `omitted` when they were found, is counted by code. The last line sums up.
+    `omitted` when they were found, is counted by code. The last lines sum up and
+    name the command that explains the codes shown.
     """
     ordered = errors_first(problems)
     if not ordered:
@@ -55,7 +59,8 @@ def render_problems(
     parts = ["\n".join(_problem(problem, block)) for problem in shown]
     if rest := more(ordered[max_problems:], omitted):
         parts.append(f"… and {rest}")
-    parts.append(paint.bold(summary(ordered, omitted)))
+    advice = f"\nlearn more: runner explain {learn}" if (learn := _codes(shown)) else ""
+    parts.append(paint.bold(summary(ordered, omitted)) + advice)
     return "\n\n".join(parts) + "\n"
 
 
@@ -86,6 +91,11 @@ def summary(problems: Sequence[Problem], omitted: Mapping[str, int] | None = Non
     counts += [count(warnings, "warning")] if warnings else []
     files = list(dict.fromkeys(visible(problem.place.file) for problem in problems))
     return f"{', '.join(counts) or 'no problems'}{' in ' if files else ''}{listed(files)}"
+
+
+def _codes(problems: Iterable[Problem]) -> str:
+    codes = dict.fromkeys(problem.code for problem in problems if problem.code in CODES)
+    return " ".join(list(codes)[:MOST_CODES])
 
 
 def _lines_of(problems: Iterable[Problem], sources: Sources) -> dict[tuple[str, int], str]:

@@ -10,6 +10,7 @@ from urllib.parse import quote
 
 from runner import __version__
 from runner.console.diagnostics import errors_first, more
+from runner.console.explanations import explanations, render_explanation
 from runner.core.codes import CODES
 from runner.core.problem import Place, Problem
 
@@ -30,10 +31,7 @@ def problems_to_sarif(
     driver = {
         "name": "runner",
         "version": __version__,
-        "rules": [
-            {"id": code, "shortDescription": {"text": _plain(CODES.get(code, code))}}
-            for code in codes
-        ],
+        "rules": [_rule(code) for code in codes],
     }
     run: dict[str, Any] = {
         "tool": {"driver": driver},
@@ -44,6 +42,14 @@ def problems_to_sarif(
         run["invocations"] = [_cut_short(omitted)]
     log = {"$schema": SCHEMA, "version": "2.1.0", "runs": [run]}
     return json.dumps(log, indent=2) + "\n"
+
+
+def _rule(code: str) -> dict[str, Any]:
+    rule = {"id": code, "shortDescription": {"text": _plain(CODES.get(code, code))}}
+    if code in CODES:
+        rule["fullDescription"] = {"text": _plain(explanations()[code].why)}
+        rule["help"] = {"text": _plain(render_explanation(explanations()[code]))}
+    return rule
 
 
 def _cut_short(omitted: Mapping[str, int]) -> dict[str, Any]:

@@ -59,6 +59,7 @@ def test_a_problem_shows_its_line_its_span_and_the_mend():
            = help: lower `bandwidth_kbps`
 
         1 error in a.yaml
+        learn more: runner explain R002
         """)
 
 
@@ -80,6 +81,7 @@ def test_two_places_in_one_file_are_shown_in_the_files_order():
           |
 
         1 error in a
+        learn more: runner explain R001
         """)
 
 
@@ -102,6 +104,7 @@ def test_places_in_two_files_have_a_block_each():
           = help: write `hd-voice`
 
         1 error in b
+        learn more: runner explain R001
         """)
 
 
@@ -118,6 +121,7 @@ def test_two_places_on_one_line_have_a_row_each():
           |
 
         1 error in a
+        learn more: runner explain R001
         """)
 
 
@@ -131,6 +135,7 @@ def test_without_the_source_the_places_are_named():
           = help: write `hd-voice`
 
         1 error in gone
+        learn more: runner explain R001
         """)
 
 
@@ -154,6 +159,7 @@ def test_errors_come_before_warnings_and_the_rest_is_counted_by_code():
     assert "warning[R010]" not in shown
     assert shown.endswith(
         "\n\n… and 5 more: 2 R002, 2 R006, 1 R010\n\n6 errors, 1 warning in gone\n"
+        "learn more: runner explain R002\n"
     )
 
 
@@ -273,7 +279,7 @@ def test_errors_that_were_only_counted_are_in_the_totals():
 
     shown = render_problems(found, Texts(), max_problems=2, omitted={"R006": 1200, "R002": 9})
 
-    assert shown.endswith("\n\n… and 1,210 more: 1,200 R006, 10 R002\n\n1,212 errors in gone\n")
+    assert shown.endswith("\n\n… and 1,210 more: 1,200 R006, 10 R002\n\n1,212 errors in gone\nlearn more: runner explain R002\n")
 
 
 def test_none_need_be_shown():
