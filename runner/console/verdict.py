@@ -21,7 +21,8 @@ TEXT_WIDTH = 96
 DOUBT = (
     "each may or may not have been carried out, and none is sent again blindly: look each one "
     "up at the gateway, by its interaction id and message id in the report; applying again "
-    "looks them up too, and settles those that show evidence"
+    "looks them up too, and settles those that show evidence; what you know yourself you settle "
+    "by `runner resolve RUN KEY --as transferred|failed --reason TEXT`"
 )
 
 NEXT: Mapping[Outcome, str] = MappingProxyType(

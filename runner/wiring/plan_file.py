@@ -6,6 +6,7 @@ import hashlib
 import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ import jsonschema_rs
 
 from runner import __version__
 from runner.core.errors import ManifestInvalid, StorageError, UsageError
+from runner.core.media import MediaMatrix
 from runner.core.plan import Action, PlannedRow
 from runner.core.problem import Place, Problem
 from runner.core.record import PlanFigures
@@ -60,14 +62,8 @@ class PlanFile:
 
 def row_digest(row: PlannedRow) -> str:
     """Return a short digest of what a row says, its key and its place apart."""
-    said = [
-        row.interaction_id,
-        row.destination_uri,
-        [matrix.to_json() for matrix in row.media],
-        row.callbacks,
-    ]
-    text = json.dumps(said, sort_keys=True, separators=(",", ":"))
-    return hashlib.sha256(text.encode()).hexdigest()[:DIGEST_LENGTH]
+    said = [row.interaction_id, row.destination_uri, _media_text(row.media), row.callbacks]
+    return hashlib.sha256(json.dumps(said).encode()).hexdigest()[:DIGEST_LENGTH]
 
 
 def write_plan(plan: PlanFile, figures: PlanFigures) -> None:
@@ -204,6 +200,11 @@ def _plan(path: Path, told: Mapping[str, Any]) -> PlanFile:
         ),
         rows={key: (Action(action), digest) for key, action, digest in told["rows"]},
     )
+
+
+@lru_cache(maxsize=64)
+def _media_text(media: tuple[MediaMatrix, ...]) -> str:
+    return json.dumps([matrix.to_json() for matrix in media], sort_keys=True)
 
 
 def _digest(rows: Iterable[Iterable[str]]) -> str:

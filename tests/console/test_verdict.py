@@ -67,7 +67,8 @@ def test_a_run_with_doubts_says_who_must_look_and_how():
         what to do next
           in doubt: each may or may not have been carried out, and none is sent again blindly: look each
             one up at the gateway, by its interaction id and message id in the report; applying again
-            looks them up too, and settles those that show evidence
+            looks them up too, and settles those that show evidence; what you know yourself you settle
+            by `runner resolve RUN KEY --as transferred|failed --reason TEXT`
           rejected: the gateway refused these and moved nothing: mend what the reasons name, then apply
             again; only what is not done is sent
           failed: all retries were used up and nothing was moved: see that the gateway is well, then
