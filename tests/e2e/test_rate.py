@@ -64,19 +64,6 @@ def test_a_rate_limit_answer_slows_everyone(gateway: Gateway, bench: Bench):
     assert applied.report.summary["rate"]["throttled"] == 1
 
 
-def test_without_a_limit_one_rate_limit_answer_does_not_make_a_run_crawl(
-    gateway: Gateway, bench: Bench
-):
-    """The pace that is halved is what was really achieved, not what a first moment counted."""
-    transfers = [transfer() for _ in range(8)]
-    for each in transfers:
-        gateway.scripts[each["interaction_id"]] = [Step("rate_limited"), Step()]
-    applied = bench.apply(manifest(gateway, transfers))
-    assert applied.code == 0, applied.ended.err
-    assert applied.report.summary["rate"]["limit_per_s"] is None
-    assert gateway.frames[-1].at - gateway.frames[0].at < 4
-
-
 def test_the_option_only_ever_lowers_the_rate(gateway: Gateway, bench: Bench):
     content = manifest(gateway, [transfer() for _ in range(3)], limits={"rate": "20/s"})
     assert bench.apply(content, "--rate", "900/s").report.summary["rate"]["limit_per_s"] == 20

@@ -10,6 +10,8 @@ from __future__ import annotations
 import socket
 import struct
 import threading
+import time
+from collections.abc import Sequence
 from typing import Self
 
 SO_TIMESTAMPNS = 35
@@ -55,8 +57,7 @@ class Tap:
             piece, ancillary, *_ = client.recvmsg(65_536, 256)
             if not piece:
                 return
-            [(_, _, stamp)] = ancillary
-            seconds, nanoseconds = struct.unpack("qq", stamp)
+            at = _stamp(ancillary)
             server.sendall(piece)
             rest += piece
             if not upgraded:
@@ -66,7 +67,16 @@ class Tap:
             if upgraded:
                 frames, rest = _frames(rest)
                 texts = frames.count(TEXT)
-                self.arrivals += [seconds + nanoseconds / NANOSECONDS] * texts
+                self.arrivals += [at] * texts
+
+
+def _stamp(ancillary: Sequence[tuple[int, int, bytes]]) -> float:
+    """Return when the kernel got a segment; only one that came before stamps were asked for has none."""
+    for _, kind, stamp in ancillary:
+        if kind == SO_TIMESTAMPNS:
+            seconds, nanoseconds = struct.unpack("qq", stamp)
+            return float(seconds + nanoseconds / NANOSECONDS)
+    return time.time()
 
 
 def _frames(stream: bytes) -> tuple[list[int], bytes]:

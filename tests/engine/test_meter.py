@@ -1,0 +1,27 @@
+"""How fast frames leave, as an unlimited pace is judged by it."""
+
+from __future__ import annotations
+
+import pytest
+
+from runner.engine.meter import Meter
+
+
+@pytest.mark.parametrize(
+    ("left_at", "now", "expected_per_s"),
+    [
+        ([], 1.0, 0.0),
+        ([0.0, 0.1, 0.2, 0.3, 0.4], 0.5, 10.0),
+        ([0.0] * 5, 0.001, 50.0),
+        ([n / 20 for n in range(61)], 3.0, 20.0),
+        ([0.0, 0.1], 5.0, 0.0),
+    ],
+    ids=["none", "half a second", "a first moment", "the last second alone", "long ago"],
+)
+def test_the_pace_is_measured_from_the_first_frame_on(
+    left_at: list[float], now: float, expected_per_s: float
+):
+    meter = Meter(0.0)
+    for at in left_at:
+        meter.frame_left(at)
+    assert meter.achieved_per_s(now) == pytest.approx(expected_per_s)
