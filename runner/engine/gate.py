@@ -32,6 +32,9 @@ POLL_S = 0.05
 BUFFER_POLL_S = 0.001
 """How often a transport that still holds bytes is looked at."""
 
+SHORTEST_WAIT_S = 0.001
+"""The shortest wait for a turn: at 25/s rounding leaves one of 1e-18 s, which would be spun through."""
+
 SHORTEST_LEAD_S = 0.02
 """How long before its frame is due an intent is made, at the least."""
 
@@ -109,7 +112,7 @@ class Gate:
                     self._slots_taken += 1
                     self._kbps_taken += kbps
                     return True
-                await self._halt.rest(min(wait_s, POLL_S))
+                await self._halt.rest(min(max(wait_s, SHORTEST_WAIT_S), POLL_S))
             self._slots.release()
             return False
 
