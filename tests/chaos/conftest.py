@@ -75,7 +75,7 @@ def open_yard(
     opened: list[GatewayProcess] = []
 
     def opening(**settings: Any) -> tuple[GatewayProcess, Yard]:
-        gateway = GatewayProcess(tmp_path, Settings(**settings)).__enter__()
+        gateway = GatewayProcess(tmp_path, zygote, Settings(**settings)).__enter__()
         opened.append(gateway)
         return gateway, Yard(tmp_path, gateway, zygote)
 

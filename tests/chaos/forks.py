@@ -46,9 +46,11 @@ class Zygote:
         out: str,
         err: str,
         env: Mapping[str, str],
+        program: str = "runner",
     ) -> Forked:
-        """Start `runner` with arguments in a folder."""
+        """Start a program with arguments in a folder; it opens the files `out` and `err`."""
         order: dict[str, Any] = {
+            "program": program,
             "arguments": arguments,
             "folder": str(folder),
             "out": out,

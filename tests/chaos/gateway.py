@@ -1,6 +1,6 @@
 """A gateway in a process of its own, whose ledger is the judge of every chaos test.
 
-`python -m tests.chaos.gateway SETTINGS` (JSON) serves token, REST and session on loopback and
+Started by the zygote with its settings (JSON), it serves token, REST and session on loopback and
 tells its addresses in its first line of output. Whatever happens to a message is a line of the
 ledger, a file that outlives everyone, and a line of output, so that a test can wait for it. It
 shares no code with the program: it was written from the protocol alone.
@@ -164,5 +164,6 @@ def _age_s(message: dict[str, Any]) -> float:
     return time.time() - built.timestamp()
 
 
-if __name__ == "__main__":
+def main() -> None:
+    """Serve until killed."""
     asyncio.run(Gateway(Settings(**json.loads(sys.argv[1]))).run())

@@ -30,7 +30,7 @@ def kill_at_random(
     expected = names(transfers)
     step = 1.2 * transfers / kills  # some are left for the last run
     settings = Settings(promise=promise, seed=seed, mute=0.005)
-    with GatewayProcess(folder, settings) as gateway:
+    with GatewayProcess(folder, zygote, settings) as gateway:
         yard = Yard(folder, gateway, zygote)
         path = yard.write(
             expected,
@@ -78,7 +78,7 @@ def kill_at_each(
     deliveries alike.
     """
     expected = names(transfers * len(places))
-    with GatewayProcess(folder, Settings(promise=promise, slow=0.0)) as gateway:
+    with GatewayProcess(folder, zygote, Settings(promise=promise, slow=0.0)) as gateway:
         yard = Yard(folder, gateway, zygote)
         died = 0
         for i, place in enumerate(places):

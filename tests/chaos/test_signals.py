@@ -30,7 +30,7 @@ def interrupt(folder: Path, zygote: Zygote, number: signal.Signals) -> Tally:
     """Interrupt one batch at random points, then let it finish."""
     chance = random.Random(number)
     expected = names(TRANSFERS)
-    with GatewayProcess(folder, Settings(promise="dedupes")) as gateway:
+    with GatewayProcess(folder, zygote, Settings(promise="dedupes")) as gateway:
         yard = Yard(folder, gateway, zygote)
         limits = {"in_flight": 16, "rate": "200/s", "burst": 5}
         path = yard.write(expected, promise="dedupes", limits=limits)
@@ -84,7 +84,7 @@ def test_interrupted_while_dialling_it_ends_soon_and_says_that_nothing_was_sent(
 ):
     silent = Fate(Cut.HANDSHAKE, How.BLACKHOLE)
     with (
-        GatewayProcess(tmp_path, Settings()) as gateway,
+        GatewayProcess(tmp_path, zygote, Settings()) as gateway,
         Proxy(gateway, gateway.socket_port, lambda _: silent) as proxy,
     ):
         yard = Yard(tmp_path, proxy, zygote)
@@ -107,7 +107,7 @@ def test_a_second_signal_ends_at_once_and_the_journal_is_whole(
 ):
     """The gateway acts but answers only much later: one signal waits, two do not."""
     expected = names(40)
-    with GatewayProcess(tmp_path, Settings(reply_s=600.0)) as gateway:
+    with GatewayProcess(tmp_path, zygote, Settings(reply_s=600.0)) as gateway:
         yard = Yard(tmp_path, gateway, zygote)
         path = yard.write(expected, limits={"in_flight": 10}, policy={"negotiation_timeout": "60s"})
         with yard.started(path) as running:

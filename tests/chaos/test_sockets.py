@@ -18,7 +18,7 @@ from tests.chaos.settings import Settings
 from tests.chaos.tally import Tally, judge
 from tests.chaos.world import PATIENT, PROMISES, GatewayProcess, Yard, names
 
-TRANSFERS, SEEDS = (1_000, 10) if LARGE else (150, 1)
+TRANSFERS, SEEDS = (500, 5) if LARGE else (150, 1)
 NOTICED_S = 15.0
 CUTS = tuple(cut for cut in Cut if cut is not Cut.NEVER)
 
@@ -40,7 +40,7 @@ def cut_often(folder: Path, zygote: Zygote, promise: str, seed: int) -> Tally:
 
     expected = names(TRANSFERS)
     with (
-        GatewayProcess(folder, Settings(promise=promise, seed=seed)) as gateway,
+        GatewayProcess(folder, zygote, Settings(promise=promise, seed=seed)) as gateway,
         Proxy(gateway, gateway.socket_port, fate, seed) as proxy,
     ):
         yard = Yard(folder, proxy, zygote)
@@ -57,7 +57,7 @@ def fall_silent(folder: Path, zygote: Zygote) -> tuple[Tally, float]:
         return Fate(Cut.AFTER_SEND, How.BLACKHOLE, frame=10) if n == 1 else Fate()
 
     with (
-        GatewayProcess(folder, Settings(promise="dedupes")) as gateway,
+        GatewayProcess(folder, zygote, Settings(promise="dedupes")) as gateway,
         Proxy(gateway, gateway.socket_port, fate) as proxy,
     ):
         yard = Yard(folder, proxy, zygote)

@@ -36,7 +36,7 @@ def die_before_a_stalled_gateway(folder: Path, zygote: Zygote, promise: str) -> 
     """Kill a run whose gateway stands still, and apply again while it still does."""
     expected = names(60)
     settings = Settings(promise=promise, expires_s=10.0, stall_at=20, stall_s=STALLED_S)
-    with GatewayProcess(folder, settings) as gateway:
+    with GatewayProcess(folder, zygote, settings) as gateway:
         yard = Yard(folder, gateway, zygote)
         path = yard.write(
             expected,
@@ -68,7 +68,7 @@ def stand_still(folder: Path, zygote: Zygote, seed: int) -> tuple[Tally, float, 
     """
     chance = random.Random(seed)
     expected = names(400)
-    with GatewayProcess(folder, Settings(promise="dedupes", seed=seed)) as gateway:
+    with GatewayProcess(folder, zygote, Settings(promise="dedupes", seed=seed)) as gateway:
         yard = Yard(folder, gateway, zygote)
         path = yard.write(expected, promise="dedupes", limits={"in_flight": 32})
         with yard.started(path) as running:

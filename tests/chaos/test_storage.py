@@ -25,12 +25,10 @@ from tests.chaos.world import GatewayProcess, Yard, names
 Open = Callable[..., tuple[GatewayProcess, Yard]]
 JOURNAL = Path(".runner") / "foreign.db"
 INJECTED = [
-    ("pwrite64", "error=ENOSPC", 20),
     ("pwrite64", "error=ENOSPC", 40),
     ("pwrite64", "error=ENOSPC", 60),
     ("pwrite64", "error=ENOSPC", 90),
-    ("fdatasync", "error=EIO", 8),
-    ("fdatasync", "error=EIO", 14),
+    ("fdatasync", "error=EIO", 10),
 ]
 if LARGE:
     INJECTED += [("pwrite64", "error=ENOSPC", n) for n in range(1, 300, 7)]
@@ -93,7 +91,7 @@ def break_down(
 ) -> tuple[Tally, int, str, set[str]]:
     """Let every `call` from the n-th on fail, then mend the disk and finish."""
     expected = names(60)
-    with GatewayProcess(folder, Settings(promise="dedupes")) as gateway:
+    with GatewayProcess(folder, zygote, Settings(promise="dedupes")) as gateway:
         yard = Yard(folder, gateway, zygote)
         path = yard.write(expected, promise="dedupes", limits={"in_flight": 8})
         ended = yard.apply(path, before=injecting(call, error, place, until_end=True))

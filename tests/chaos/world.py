@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
-import sys
 import threading
 import time
 from collections import Counter
@@ -53,32 +53,31 @@ class Addresses(Protocol):
 class GatewayProcess:
     """The gateway, running; a context. Its ledger may be read at any time, and after it."""
 
-    def __init__(self, folder: Path, settings: Settings) -> None:
+    def __init__(self, folder: Path, zygote: Zygote, settings: Settings) -> None:
         self.settings = replace(settings, ledger=str(folder / "ledger.jsonl"))
         self.notes: list[dict[str, Any]] = []
         self.counts: Counter[str] = Counter()
+        self._folder = folder
+        self._zygote = zygote
         self._changed = threading.Condition()
 
     def __enter__(self) -> Self:
-        self.process = subprocess.Popen(
-            [sys.executable, "-m", "tests.chaos.gateway", json.dumps(asdict(self.settings))],
-            cwd=ROOT,
-            env=quiet_environment(),
-            stdout=subprocess.PIPE,
-            text=True,
+        told = self._folder / "gateway-told"
+        os.mkfifo(told)
+        arguments = [json.dumps(asdict(self.settings))]
+        self.process = self._zygote.start(
+            arguments, self._folder, str(told), os.devnull, {}, "gateway"
         )
-        assert self.process.stdout is not None
-        self._ports = json.loads(self.process.stdout.readline())
+        self._told = told.open(encoding="utf-8")
+        self._ports = json.loads(self._told.readline())
         self._listener = threading.Thread(target=self._listen, daemon=True)
         self._listener.start()
         return self
 
     def __exit__(self, *_: object) -> None:
         self.process.kill()
-        self.process.wait()
         self._listener.join()
-        assert self.process.stdout is not None
-        self.process.stdout.close()
+        self._told.close()
 
     @property
     def token_url(self) -> str:
@@ -127,8 +126,7 @@ class GatewayProcess:
         return True
 
     def _listen(self) -> None:
-        assert self.process.stdout is not None
-        for line in self.process.stdout:
+        for line in self._told:
             note = json.loads(line)
             with self._changed:
                 self.notes.append(note)

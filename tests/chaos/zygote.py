@@ -1,7 +1,7 @@
 """Starts command lines by forking: each is a process of its own, but none pays for the imports.
 
-`python -m tests.chaos.zygote` imports the program once, then takes orders (a JSON object a line:
-`arguments`, `folder`, `environment`, `out`, `err`) and tells `{"pid": …}` for each and
+`python -m tests.chaos.zygote` imports the programs once, then takes orders (a JSON object a line:
+`program`, `arguments`, `folder`, `environment`, `out`, `err`) and tells `{"pid": …}` for each and
 `{"pid": …, "code": …}` when it has ended, in the manner of `subprocess`.
 """
 
@@ -15,8 +15,10 @@ from typing import Any
 
 import runner.cli.applying
 import runner.cli.main  # noqa: F401 - imported for the children, as the one above
+import tests.chaos.gateway
 from runner.__main__ import main
 
+PROGRAMS = {"runner": main, "gateway": tests.chaos.gateway.main}
 POLL_S = 0.005
 
 
@@ -32,7 +34,7 @@ def serve() -> None:
         order = json.loads(line)
         if (pid := os.fork()) == 0:
             _become(order)
-            main()
+            PROGRAMS[order["program"]]()
             return
         _tell({"pid": pid})
 
@@ -60,7 +62,7 @@ def _become(order: dict[str, Any]) -> None:
     os.chdir(order["folder"])
     os.environ.clear()
     os.environ.update(order["environment"])
-    sys.argv[:] = ["runner", *order["arguments"]]
+    sys.argv[:] = [order["program"], *order["arguments"]]
 
 
 def _reap() -> None:
