@@ -9,6 +9,7 @@ import subprocess
 import sys
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -175,6 +176,11 @@ class Bench:
 
     def run(self, *arguments: str | Path) -> Ended:
         return run(*arguments, cwd=self.folder, env=self.env)
+
+    def run_together(self, *commands: Sequence[str | Path]) -> list[Ended]:
+        """Run commands that have nothing to do with each other at the same time."""
+        with ThreadPoolExecutor() as pool:
+            return list(pool.map(lambda arguments: self.run(*arguments), commands))
 
     def apply(self, content: Mapping[str, Any], *options: str) -> Applied:
         """Write a manifest, apply it, and read what the run left."""
