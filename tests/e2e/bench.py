@@ -10,7 +10,7 @@ import sys
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -176,6 +176,9 @@ class Bench:
 
     def run(self, *arguments: str | Path) -> Ended:
         return run(*arguments, cwd=self.folder, env=self.env)
+
+    def started(self, *arguments: str | Path) -> AbstractContextManager[subprocess.Popen[str]]:
+        return started(*arguments, cwd=self.folder, env=self.env)
 
     def run_together(self, *commands: Sequence[str | Path]) -> list[Ended]:
         """Run commands that have nothing to do with each other at the same time."""
