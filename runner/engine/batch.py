@@ -3,25 +3,25 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import TypeVar
 
-from runner.core.errors import GatewayError, StorageError
+from runner.core.errors import GatewayError
 from runner.core.manifest import Limits
 from runner.core.media import MediaMatrix
-from runner.core.message import Reply, Stray
+from runner.core.message import Reply
 from runner.core.outcome import ExitCode
-from runner.core.pacing import LONGEST_OBEYED_S
-from runner.core.record import Figures, SessionClose
-from runner.core.timestamps import timestamp
-from runner.core.transfer import Event, State
+from runner.core.record import Figures
+from runner.core.transfer import State
 from runner.engine.carrier import Carrier
+from runner.engine.chores import Chores
 from runner.engine.desk import Desk
 from runner.engine.doubts import Doubts
 from runner.engine.feed import Feed
 from runner.engine.gate import Gate
 from runner.engine.halt import Halt
+from runner.engine.listener import Listener
 from runner.engine.live import Live
 from runner.engine.meter import Meter
 from runner.engine.notices import Notices
@@ -31,11 +31,8 @@ from runner.ports import (
     Clock,
     Gateway,
     Journal,
-    Note,
     Observer,
     Progress,
-    SessionLost,
-    SessionOpened,
 )
 
 T = TypeVar("T")
@@ -45,9 +42,6 @@ BEAT_S = 0.5
 
 WAITING_PER_SLOT = 4
 """Transfers that may wait for their next delivery beside those in flight."""
-
-MOST_NOTES = 1000
-"""Stray frames and unclaimed replies that the audit log keeps, each kind; the rest are counted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +67,7 @@ class Ending:
 
 
 class Batch:
-    """One run's engine. Implements `GatewayListener`; `run` is called once."""
+    """One run's engine; `run` is called once."""
 
     def __init__(
         self,
@@ -124,9 +118,9 @@ class Batch:
         self._feed = Feed(journal)
         self._aside: set[asyncio.Task[None]] = set()
         self._most_aside = WAITING_PER_SLOT * assignment.limits.in_flight
-        self._chores: set[asyncio.Task[None]] = set()
+        self._chores = Chores(halt)
+        self._listener = Listener(shop, self._carrier, self._chores, observer)
         self._closed = False
-        self._noted = {"stray": 0, "unclaimed": 0}
 
     async def run(self) -> Ending:
         """Carry the plan out; errors of the world are told in the `Ending`, never raised."""
@@ -140,7 +134,8 @@ class Batch:
             await self._gateway.close()
             for task in (beat, timekeeper):
                 task.cancel()
-            await asyncio.gather(beat, timekeeper, *self._chores, return_exceptions=True)
+            await asyncio.gather(beat, timekeeper, return_exceptions=True)
+            await self._chores.finish()
         self._progress()
         figures = self._meter.figures(
             limit_per_s=self._todo.limits.rate_per_s, token_renewals=self._gateway.token_renewals
@@ -150,63 +145,11 @@ class Batch:
             code = ExitCode.UNREACHABLE
         return Ending(code, self.halt.reason, self.halt.error, figures)
 
-    # GatewayListener
-
-    def replied(self, reply: Reply) -> None:
-        """Hand a reply to whoever waits for it."""
-        self._desk.replied(reply)
-
-    def strayed(self, stray: Stray) -> None:
-        """Keep a note of a frame that answers nothing."""
-        self._note("stray", "stray frame", why=stray.why, text=stray.text)
-
-    def session_opened(self, opened: SessionOpened) -> None:
-        """Note that frames may leave."""
-        self._meter.sessions_opened += 1
-        self._meter.tls = opened.tls
-        self._chore(self._record("session opened", generation=opened.generation, tls=opened.tls))
-        self._observer.noticed(
-            "session opened", generation=opened.generation, tls=opened.tls or "plain loopback"
-        )
-
-    def session_lost(self, lost: SessionLost) -> None:
-        """Put in doubt what was in flight on the session."""
-        now = timestamp(self._clock.wall())
-        self._meter.closes.append(SessionClose(now, lost.code, lost.reason))
-        self._desk.session_lost(lost)
-        told = {"generation": lost.generation, "code": lost.code, "reason": lost.reason}
-        self._chore(self._record("session closed", **told))
-        if not lost.ours:
-            self._gate.unanswered()
-        if lost.ours:
-            self._observer.noticed("session closed", **told)
-        else:
-            self._observer.warned("session lost; dialling again", **told)
-
-    def gave_up(self, error: Exception) -> None:
-        """End the run: there will be no further session."""
-        code = ExitCode.STOPPED if isinstance(error, GatewayError) else ExitCode.BUG
-        self.halt.stop(code, str(error), error)
-
-    def slowed(self, why: str) -> None:
-        """Halve the pace."""
-        self._gate.slow(self._clock.now())
-        self._observer.warned("slowing down", why=why)
-
-    def paused(self, wait_s: float, why: str) -> None:
-        """Let nothing leave for a while, or end the run if that is too long."""
-        if wait_s > LONGEST_OBEYED_S:
-            self.halt.stop(
-                ExitCode.STOPPED, f"the gateway asks to wait {wait_s:g} s ({why}); try after that"
-            )
-        else:
-            self._gate.silence(wait_s, why)
-
     # The run
 
     async def _open(self) -> bool:
         """Open the gateway, unless the run is stopped first; False: nothing can be sent."""
-        opening = asyncio.create_task(self._gateway.open(self))
+        opening = asyncio.create_task(self._gateway.open(self._listener))
         stopping = asyncio.create_task(self.halt.wait())
         await asyncio.wait([opening, stopping], return_when=asyncio.FIRST_COMPLETED)
         for task in (opening, stopping):
@@ -215,18 +158,20 @@ class Batch:
         if isinstance(opened, GatewayError):
             self.halt.stop(ExitCode.UNREACHABLE, str(opened), opened)
         elif isinstance(opened, Exception):
-            self._stop_for(opened)
+            self._chores.stop_for(opened)
         return not self.halt.is_set
 
     async def _carry_all(self) -> None:
         """First look at what earlier runs left in doubt; then carry the plan, and clear up."""
-        left = await self._guarded(self._look_at_doubts())
+        left = await self._chores.guarded(self._look_at_doubts())
         for live in left or ():
             self._clear_up(live)
         workers = self._todo.limits.in_flight
         if self._todo.rules.looks_first:
             workers += self._gate.ahead
-        carrying = (self._guarded(self._work()) for _ in range(min(workers, self._todo.total)))
+        carrying = (
+            self._chores.guarded(self._work()) for _ in range(min(workers, self._todo.total))
+        )
         await asyncio.gather(*carrying)
         while self._aside:
             await asyncio.wait(self._aside)
@@ -255,7 +200,7 @@ class Batch:
 
     def _clear_up(self, live: Live) -> None:
         """See a transfer to its end beside the others: waiting for it holds nobody else back."""
-        task = asyncio.create_task(self._guarded(self._see_through(live)))
+        task = asyncio.create_task(self._chores.guarded(self._see_through(live)))
         self._aside.add(task)
         task.add_done_callback(self._aside.discard)
         task.add_done_callback(lambda _: self._after_commit())
@@ -286,49 +231,5 @@ class Batch:
             )
         )
 
-    # What nobody waited for
-
     def _unclaimed(self, reply: Reply) -> None:
-        positive = self._todo.rules.classify(reply) is Event.ACCEPTED
-        settled = self._carrier.settle_late(reply) if positive else None
-        if settled is not None:
-            self._chore(settled)
-            self._observer.warned("a late reply settles a transfer", message_id=reply.message_id)
-            return
-        self._note("unclaimed", "unclaimed reply", message_id=reply.message_id, status=reply.status)
-        if positive:  # however many strangers came before: it always settles
-            self._chore(self._settle_history(reply))
-
-    async def _settle_history(self, reply: Reply) -> None:
-        if await self._carrier.settle_history(reply):
-            self._observer.warned(
-                "a late reply settles an earlier transfer", message_id=reply.message_id
-            )
-
-    def _note(self, kind: str, event: str, **fields: Any) -> None:
-        """Keep a note, up to a bound."""
-        self._noted[kind] += 1
-        if self._noted[kind] <= MOST_NOTES:
-            self._chore(self._record(event, **fields))
-
-    async def _record(self, event: str, **fields: Any) -> None:
-        await self._journal.record(Note(event, self._clock.wall(), fields))
-
-    def _chore(self, work: Coroutine[Any, Any, None]) -> None:
-        """Do something beside the transfers."""
-        task = asyncio.create_task(self._guarded(work))
-        self._chores.add(task)
-        task.add_done_callback(self._chores.discard)
-
-    async def _guarded(self, work: Coroutine[Any, Any, T]) -> T | None:
-        """Do a part of the run; a failure ends the whole run in order, the others drain."""
-        try:
-            return await work
-        except StorageError as error:
-            self.halt.stop(ExitCode.STORAGE, str(error), error)
-        except Exception as bug:  # noqa: BLE001 - told as a bug at the end, with its trace
-            self._stop_for(bug)
-        return None
-
-    def _stop_for(self, bug: Exception) -> None:
-        self.halt.stop(ExitCode.BUG, f"an internal error: {bug!r}", bug)
+        self._listener.unclaimed(reply)  # made after the desk, whose waiters it settles first
