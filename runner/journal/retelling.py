@@ -1,0 +1,157 @@
+"""A run told again from the journal: its transfers as the report has them, its audit entries."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from contextlib import closing
+from itertools import groupby
+from pathlib import Path
+from typing import Any
+
+from runner.core.outcome import Outcome
+from runner.core.plan import Action
+from runner.core.record import (
+    AttemptRecord,
+    AuditEntry,
+    CallbackRecord,
+    Figures,
+    SessionClose,
+    TimelinePoint,
+    TransferRecord,
+)
+from runner.core.timestamps import timestamp
+from runner.core.transfer import OUTCOMES, State
+from runner.journal.opening import connect, reading
+
+_TRANSFERS = (
+    "SELECT r.n, r.key, r.source, r.interaction_id, r.destination_uri, l.media, r.action,"
+    " r.reason, t.id, t.state, t.reason,"
+    " (SELECT t.message_id WHERE NOT EXISTS (SELECT 1 FROM deliveries d WHERE d.transfer = t.id"
+    " AND d.message_id = t.message_id AND d.event = 'withdrawn')),"
+    " t.latency_ms, t.media,"
+    " c.state, c.reason, c.message_id, c.latency_ms, c.media"
+    " FROM rows r JOIN ladders l ON l.id = r.ladder"
+    " LEFT JOIN transfers t ON t.run = r.run AND t.n = r.n"
+    " LEFT JOIN transfers c ON c.id = r.claim"
+    " WHERE r.run = ? ORDER BY r.n"
+)
+# What a run did to transfers of its own, and to those of earlier runs that its rows claim.
+_OF_RUN = (
+    "SELECT of.n, {columns} FROM (SELECT t.n AS n, t.id AS id FROM transfers t WHERE t.run = ?1"
+    " UNION ALL SELECT r.n, r.claim FROM rows r WHERE r.run = ?1 AND r.action = 'in_doubt') of"
+    " JOIN {table} x ON x.transfer = of.id WHERE x.run = ?1 {where} ORDER BY of.n, {order}"
+)
+_DELIVERIES = _OF_RUN.format(
+    columns="x.message_id, x.sent_at, x.media_index, x.settled_at, x.latency_ms, x.status,"
+    " x.reason",
+    table="deliveries",
+    where="AND x.event != 'withdrawn'",
+    order="x.n",
+)
+_CALLBACKS = _OF_RUN.format(
+    columns="x.callback, x.webhook_id, x.outcome, x.state, x.attempts, x.reason",
+    table="outbox",
+    where="",
+    order="x.no",
+)
+
+
+def read_figures(told: dict[str, Any]) -> Figures:
+    """Read figures back from their JSON form."""
+    told["session_closes"] = tuple(SessionClose(**close) for close in told["session_closes"])
+    told["timeline"] = tuple(TimelinePoint(**point) for point in told["timeline"])
+    return Figures(**told)
+
+
+def transfers(path: Path, run: int, unattempted: str) -> Iterator[TransferRecord]:
+    """Yield each row of a run's plan and what became of it; `unattempted` is why some had no turn.
+
+    Raises `StorageError`.
+    """
+    with reading(path), closing(connect(path)) as connection:
+        connection.execute("BEGIN")  # one snapshot for the three readers
+        attempts = _RowsByNumber(connection.execute(_DELIVERIES, [run]))
+        callbacks = _RowsByNumber(connection.execute(_CALLBACKS, [run]))
+        for n, *row in connection.execute(_TRANSFERS, [run]):
+            yield _transfer(
+                row,
+                unattempted,
+                tuple(_attempt(i, told) for i, told in enumerate(attempts.of(n), 1)),
+                tuple(CallbackRecord(*told) for told in callbacks.of(n)),
+            )
+
+
+class _RowsByNumber:
+    """Gives, for rising row numbers, the rows that begin with each; reads them only once."""
+
+    def __init__(self, rows: Iterator[tuple[Any, ...]]) -> None:
+        self._groups = groupby(rows, key=lambda row: row[0])
+        self._next: tuple[int, Iterator[tuple[Any, ...]]] | None = next(self._groups, None)
+
+    def of(self, n: int) -> list[tuple[Any, ...]]:
+        if self._next is None or self._next[0] != n:
+            return []
+        found = [row[1:] for row in self._next[1]]
+        self._next = next(self._groups, None)
+        return found
+
+
+def _attempt(n: int, row: Sequence[Any]) -> AttemptRecord:
+    message_id, sent_at, media_index, settled_at, latency_ms, status, reason = row
+    settled = timestamp(settled_at) if settled_at is not None else None
+    return AttemptRecord(
+        n, message_id, timestamp(sent_at), media_index, settled, latency_ms, status, reason
+    )
+
+
+def _transfer(
+    row: Sequence[Any],
+    unattempted: str,
+    attempts: tuple[AttemptRecord, ...],
+    callbacks: tuple[CallbackRecord, ...],
+) -> TransferRecord:
+    key, source, interaction_id, uri, ladder, action, plan_reason, *transfer = row
+    transfer_id, state, reason, message_id, latency_ms, media, *claim = transfer
+    claim_state, claim_reason, claim_message_id, claim_latency_ms, claim_media = claim
+    outcome, why = Outcome.UNATTEMPTED, plan_reason or unattempted
+    if transfer_id is not None:
+        outcome, why = OUTCOMES[State(state)], reason
+        if outcome is Outcome.UNATTEMPTED:
+            why = unattempted if reason is None else f"{unattempted}; before that: {reason}"
+    elif claim_state is not None:
+        outcome, why = _claimed(Action(action), plan_reason, claim_state, claim_reason)
+        if outcome is Outcome.UNATTEMPTED:
+            why = unattempted if why is None else f"{unattempted}; before that: {why}"
+        if action == Action.IN_DOUBT:
+            message_id, latency_ms, media = claim_message_id, claim_latency_ms, claim_media
+    if message_id is None and attempts:  # the last delivery was withdrawn: it was never one
+        message_id = attempts[-1].message_id
+    return TransferRecord(
+        key, source, interaction_id, uri, outcome, why, message_id,
+        json.loads(ladder)[0],
+        json.loads(media) if media else None, latency_ms, attempts, callbacks,
+    )  # fmt: skip
+
+
+def _claimed(
+    action: Action, plan_reason: str, state: str, reason: str | None
+) -> tuple[Outcome, str | None]:
+    """Return outcome and reason of a row that stands or falls with an earlier run's transfer."""
+    outcome = OUTCOMES[State(state)]
+    if action is Action.IN_DOUBT:
+        if outcome is Outcome.IN_DOUBT:
+            return outcome, f"{plan_reason}: {reason}" if reason else plan_reason
+        return outcome, reason
+    if outcome is Outcome.SKIPPED:
+        return outcome, f"{reason} ({plan_reason})"
+    return Outcome.UNCHANGED, plan_reason
+
+
+def audit(path: Path, run: int) -> Iterator[AuditEntry]:
+    """Yield a run's segment of the audit chain. Raises `StorageError`."""
+    with reading(path), closing(connect(path)) as connection:
+        for entry in connection.execute(
+            "SELECT seq, body, hash FROM events WHERE run = ? ORDER BY seq", [run]
+        ):
+            yield AuditEntry(*entry)
