@@ -7,7 +7,7 @@ from array import array
 from bisect import bisect_left
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Any
 
@@ -112,14 +112,21 @@ class Summary:
         }
 
 
+@dataclass(slots=True)
+class _Group:
+    """A group of reasons that is still counted."""
+
+    first_key: str
+    count: int = 0
+    examples: list[str] = field(default_factory=list)
+
+
 class Tally:
     """Counts transfers one by one; keeps eight bytes of each that has a latency."""
 
     def __init__(self) -> None:
         self._outcomes: Counter[Outcome] = Counter()
-        self._groups: Counter[tuple[Outcome, str | None]] = Counter()
-        self._first_keys: dict[tuple[Outcome, str | None], str] = {}
-        self._examples: dict[tuple[Outcome, str | None], list[str]] = {}
+        self._groups: dict[tuple[Outcome, str | None], _Group] = {}
         self._callbacks: Counter[str] = Counter()
         self._latencies = array("d")
         self._attempts = self._retries = self._fallbacks = 0
@@ -137,14 +144,15 @@ class Tally:
             self._deliveries(transfer.attempts)
 
     def _group(self, transfer: TransferRecord) -> None:
-        group = (transfer.outcome, transfer.reason)
-        if group not in self._groups and len(self._groups) >= GROUP_LIMIT:
-            group = (transfer.outcome, OTHER_REASONS)
-        self._groups[group] += 1
-        self._first_keys.setdefault(group, transfer.key)
-        examples = self._examples.setdefault(group, [])
-        if len(examples) < MOST_EXAMPLES:
-            examples.append(transfer.source)
+        name = (transfer.outcome, transfer.reason)
+        group = self._groups.get(name)
+        if group is None:
+            if len(self._groups) >= GROUP_LIMIT:
+                name = (transfer.outcome, OTHER_REASONS)
+            group = self._groups.setdefault(name, _Group(transfer.key))
+        group.count += 1
+        if group.count <= MOST_EXAMPLES:
+            group.examples.append(transfer.source)
 
     def _deliveries(self, attempts: Sequence[AttemptRecord]) -> None:
         self._attempts += len(attempts)
@@ -171,14 +179,8 @@ class Tally:
 
     def _ordered_groups(self) -> tuple[ReasonGroup, ...]:
         groups = [
-            ReasonGroup(
-                outcome,
-                reason,
-                count,
-                self._first_keys[outcome, reason],
-                tuple(self._examples[outcome, reason]),
-            )
-            for (outcome, reason), count in self._groups.items()
+            ReasonGroup(outcome, reason, group.count, group.first_key, tuple(group.examples))
+            for (outcome, reason), group in self._groups.items()
         ]
         return tuple(sorted(groups, key=lambda g: (_URGENCY.index(g.outcome), -g.count)))
 

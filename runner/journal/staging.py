@@ -12,7 +12,7 @@ from functools import lru_cache
 from itertools import groupby
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import NamedTuple, Self
 
 from runner.core.errors import StorageError
 from runner.core.manifest import Repeat, TransferRow
@@ -57,6 +57,19 @@ class Selection:
     again: bool = False
 
 
+class Outline(NamedTuple):
+    """A planned row as its report tells it; a plain tuple, for there may be a million."""
+
+    n: int
+    key: str
+    source: str
+    interaction_id: str
+    destination_uri: str
+    media: str  # `read_ladder` reads it
+    action: str
+    reason: str | None
+
+
 class Staging:
     """A temporary file of rows, in the order of the manifest; gone when closed.
 
@@ -76,6 +89,8 @@ class Staging:
             )
             self._connection.execute("BEGIN")
         self._ladders: dict[tuple[MediaMatrix, ...], int] = {}
+        self._media: tuple[MediaMatrix, ...] | None = None  # of the row added last
+        self._ladder = 0
         self._chunk: list[tuple[object, ...]] = []
         self.count = 0
 
@@ -93,12 +108,11 @@ class Staging:
 
     def add(self, row: TransferRow) -> None:
         """Take the next row."""
-        ladder = self._ladders.get(row.media)
-        if ladder is None:
-            ladder = self._add_ladder(row.media)
+        if row.media is not self._media:  # neighbours mostly share theirs
+            self._media, self._ladder = row.media, self._number_of(row.media)
         self._chunk.append((
-            self.count, row.key, row.interaction_id, row.destination_uri, ladder,
-            json.dumps(row.callbacks), row.source,
+            self.count, row.key, row.interaction_id, row.destination_uri, self._ladder,
+            _write_names(row.callbacks), row.source,
         ))  # fmt: skip
         self.count += 1
         if len(self._chunk) >= CHUNK:
@@ -165,12 +179,22 @@ class Staging:
         for n, key, interaction_id, uri, media, callbacks, source, *verdict in rows:
             action, reason, claim, lineage = verdict
             row = PlannedRow(
-                n, key, interaction_id, uri, read_ladder(media), tuple(json.loads(callbacks)),
+                n, key, interaction_id, uri, read_ladder(media), _read_names(callbacks),
                 source, lineage,
             )  # fmt: skip
             yield row, Verdict(Action(action), reason, claim, lineage)
 
-    def _add_ladder(self, media: tuple[MediaMatrix, ...]) -> int:
+    def outlines(self) -> Iterator[Outline]:
+        """Yield what a plan's report tells of every row, in the manifest's order."""
+        rows = self._connection.execute(
+            "SELECT n, key, source, interaction_id, destination_uri, media, action, reason"
+            " FROM rows JOIN verdicts USING (n) JOIN ladders ON ladders.id = ladder ORDER BY n"
+        )
+        return map(Outline._make, rows)
+
+    def _number_of(self, media: tuple[MediaMatrix, ...]) -> int:
+        if (known := self._ladders.get(media)) is not None:
+            return known
         ladder = self._ladders[media] = len(self._ladders)
         with self._written():
             self._connection.execute(
@@ -242,6 +266,16 @@ def write_ladder(media: Sequence[MediaMatrix]) -> str:
 def read_ladder(text: str) -> tuple[MediaMatrix, ...]:
     """Read what `write_ladder` wrote."""
     return tuple(MediaMatrix.from_json(matrix) for matrix in json.loads(text))
+
+
+@lru_cache(maxsize=1024)
+def _write_names(callbacks: tuple[str, ...]) -> str:
+    return json.dumps(callbacks)
+
+
+@lru_cache(maxsize=1024)
+def _read_names(text: str) -> tuple[str, ...]:
+    return tuple(json.loads(text))
 
 
 def _claim(row: Sequence[object]) -> Claim:

@@ -7,6 +7,8 @@ import math
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
+import orjson
+
 from runner.core.record import AttemptRecord, CallbackRecord, Figures, RunRecord, TransferRecord
 from runner.core.summary import rounded
 from runner.report.content import Content, coarsened
@@ -36,11 +38,21 @@ def render_json(content: Content, write: Callable[[str], object]) -> None:
 
 
 def _write_transfers(transfers: Iterable[TransferRecord], write: Callable[[str], object]) -> None:
-    separator = "\n"
+    separator, media, requested = "\n", None, None
     for transfer in transfers:
-        write(separator + _line(transfer_json(transfer)))
+        if transfer.media_requested is not media:  # neighbours mostly share one
+            media = transfer.media_requested
+            requested = plain(media)
+        write(separator + _encoded(_transfer_json(transfer, requested)))
         separator = ",\n"
     write("\n")
+
+
+def _encoded(wire: dict[str, Any]) -> str:
+    try:
+        return orjson.dumps(wire).decode()
+    except TypeError:  # half a character, or a number beyond 64 bits, in what a gateway said
+        return _line(wire)
 
 
 def run_json(run: RunRecord) -> dict[str, Any]:
@@ -98,6 +110,10 @@ def timeline_json(figures: Figures) -> dict[str, Any]:
 
 def transfer_json(transfer: TransferRecord) -> dict[str, Any]:
     """Return one of the report's `transfers`."""
+    return _transfer_json(transfer, plain(transfer.media_requested))
+
+
+def _transfer_json(transfer: TransferRecord, requested: Any) -> dict[str, Any]:
     return {
         "key": transfer.key,
         "source": transfer.source,
@@ -106,7 +122,7 @@ def transfer_json(transfer: TransferRecord) -> dict[str, Any]:
         "outcome": transfer.outcome.value,
         "reason": transfer.reason,
         "message_id": transfer.message_id,
-        "media_requested": plain(transfer.media_requested),
+        "media_requested": requested,
         "media_negotiated": plain(transfer.media_negotiated),
         "latency_ms": rounded(transfer.latency_ms),
         "attempts": [_attempt_json(attempt) for attempt in transfer.attempts],

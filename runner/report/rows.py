@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping
 from datetime import datetime
 from typing import Any
 
+import orjson
 from jinja2.utils import htmlsafe_json_dumps
 from markupsafe import Markup
 
@@ -31,6 +32,8 @@ MEDIA_TEXT_LIMIT = 200
 OUTCOMES = tuple(Outcome)
 """A row names its outcome by its place here."""
 
+_UNSAFE = (("<", "\\u003c"), (">", "\\u003e"), ("&", "\\u0026"), ("'", "\\u0027"))
+
 _URGENT = (Outcome.IN_DOUBT, Outcome.FAILED, Outcome.REJECTED)
 _UNSENT = (Outcome.SKIPPED, Outcome.UNATTEMPTED)
 _DONE = (Outcome.TRANSFERRED, Outcome.UNCHANGED)
@@ -49,7 +52,7 @@ def packed_rows(
     yield Markup('{"rows":[')
     for count, transfer in enumerate(_most_urgent_first(content, limit)):
         row = _json(packer.row(transfer))
-        size += len(row.encode("utf-8", "replace"))
+        size += len(row) if row.isascii() else len(row.encode("utf-8", "replace"))
         if count == limit or size + words.size > size_limit:
             break
         yield row if count == 0 else comma + row
@@ -109,6 +112,8 @@ class _Packer:
 
     def __init__(self, words: _Words, started_at: str) -> None:
         self._word = words.number
+        self._media: Mapping[str, Any] | None = None  # of the transfer packed last
+        self._media_word = -1
         self._start = moment(started_at)
 
     def row(self, transfer: TransferRecord) -> list[Any]:
@@ -125,11 +130,16 @@ class _Packer:
             word(file if line.isdecimal() else transfer.source),
             int(line) if line.isdecimal() else 0,
             rounded(transfer.latency_ms),
-            word(media_text(transfer.media_requested)),
+            self._requested(transfer.media_requested),
             word(None if negotiated is None else media_text(negotiated)),
             [self._attempt(attempt) for attempt in transfer.attempts],
             [[word(c.name), word(c.state), c.attempts, word(c.reason)] for c in transfer.callbacks],
         ]
+
+    def _requested(self, media: Mapping[str, Any]) -> int:
+        if media is not self._media:  # neighbours mostly share one
+            self._media, self._media_word = media, self._word(media_text(media))
+        return self._media_word
 
     def _attempt(self, attempt: AttemptRecord) -> list[Any]:
         return [
@@ -159,4 +169,10 @@ def moment(text: str) -> float | None:
 
 def _json(value: Any) -> Markup:
     # Like Jinja's `tojson`: no "<", ">", "&" or "'" is left that could end the script element.
-    return htmlsafe_json_dumps(value, ensure_ascii=False, separators=(",", ":"))
+    try:
+        text = orjson.dumps(value).decode()
+    except TypeError:  # half a character, in what a gateway said
+        return htmlsafe_json_dumps(value, ensure_ascii=False, separators=(",", ":"))
+    for character, escaped in _UNSAFE:
+        text = text.replace(character, escaped)
+    return Markup(text)  # noqa: S704 - escaped here

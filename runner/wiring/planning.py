@@ -6,18 +6,20 @@ import secrets
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
+from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 from runner.core.errors import ManifestInvalid
 from runner.core.manifest import Manifest
 from runner.core.outcome import Outcome
 from runner.core.pacing import estimate_s
-from runner.core.plan import SENDS, Action, PlannedRow
+from runner.core.plan import SENDS, Action
 from runner.core.problem import Problem
 from runner.core.record import PlanFigures, ReportSource, RunRecord, TransferRecord
 from runner.core.summary import Summary, summarize
 from runner.core.timestamps import timestamp
-from runner.journal.staging import Staging
+from runner.journal.staging import Staging, read_ladder
 from runner.loading.load import Loaded, load
 from runner.report import write_report
 from runner.wiring import records
@@ -128,13 +130,29 @@ def new_run_id(at: float) -> str:
 
 
 def _foreseen(staging: Staging, seen: Mapping[int, Foreseen]) -> Iterator[TransferRecord]:
-    for row, verdict in staging.planned():
-        outcome, reason = _FORESEEN[verdict.action]
+    for row in staging.outlines():
+        outcome, reason = _FORESEEN[row.action]
         told = seen.get(row.n)
-        yield _record(row, outcome, told.reason if told else verdict.reason or reason)
+        yield TransferRecord(
+            row.key,
+            row.source,
+            row.interaction_id,
+            row.destination_uri,
+            outcome,
+            told.reason if told else row.reason or reason,
+            None,
+            _requested(row.media),
+            None,
+            None,
+        )
 
 
-_FORESEEN = {
+@lru_cache(maxsize=1024)
+def _requested(ladder: str) -> Mapping[str, Any]:
+    return read_ladder(ladder)[0].to_json()
+
+
+_FORESEEN: Mapping[str, tuple[Outcome, str | None]] = {
     Action.SEND: (Outcome.UNATTEMPTED, "planned: would be sent"),
     Action.CHANGED: (
         Outcome.UNATTEMPTED,
@@ -144,18 +162,3 @@ _FORESEEN = {
     Action.IN_DOUBT: (Outcome.IN_DOUBT, None),
     Action.NOT_SELECTED: (Outcome.UNATTEMPTED, "not selected"),
 }
-
-
-def _record(row: PlannedRow, outcome: Outcome, reason: str | None) -> TransferRecord:
-    return TransferRecord(
-        key=row.key,
-        source=row.source,
-        interaction_id=row.interaction_id,
-        destination_uri=row.destination_uri,
-        outcome=outcome,
-        reason=reason,
-        message_id=None,
-        media_requested=row.media[0].to_json(),
-        media_negotiated=None,
-        latency_ms=None,
-    )
