@@ -93,7 +93,9 @@ def test_a_batch_that_is_applied_again_has_nothing_left_to_do(checkout: Path) ->
     assert "session opened" not in second.stderr
 
 
-@pytest.mark.parametrize("target", ["unit", "check", "bench", "wheel", "requirements", "diagram", "rules", "fuzz"])
+@pytest.mark.parametrize(
+    "target", ["unit", "check", "bench", "wheel", "requirements", "diagram", "rules", "fuzz"]
+)
 def test_every_target_that_is_told_exists(target: str, checkout: Path) -> None:
     assert f"make {target}" in CONTRIBUTING + README
     assert typed(f"make -n {target}", checkout).returncode == 0
