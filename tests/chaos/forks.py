@@ -45,7 +45,8 @@ class Zygote:
         folder: Path,
         out: str,
         err: str,
-        env: Mapping[str, str],
+        *,
+        env: Mapping[str, str] | None = None,
         program: str = "runner",
     ) -> Forked:
         """Start a program with arguments in a folder; it opens the files `out` and `err`."""
@@ -55,7 +56,7 @@ class Zygote:
             "folder": str(folder),
             "out": out,
             "err": err,
-            "environment": quiet_environment() | dict(env),
+            "environment": quiet_environment() | dict(env or {}),
         }
         assert self._process.stdin is not None
         with self._one_order, self._told:

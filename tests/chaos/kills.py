@@ -70,7 +70,7 @@ def finish(yard: Yard, path: Path, promise: str, codes: Collection[int] = ()) ->
 
 
 def kill_at_each(
-    folder: Path, zygote: Zygote, call: str, promise: str, places: Sequence[int], transfers: int
+    folder: Path, zygote: Zygote, call: str, promise: str, *, places: Sequence[int], transfers: int
 ) -> Tally:
     """Kill `apply` as it enters its n-th `call`, for each place n; then let it finish.
 

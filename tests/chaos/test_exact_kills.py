@@ -37,8 +37,8 @@ def campaigns(
             zygote,
             call,
             promise,
-            PLACES,
-            TRANSFERS,
+            places=PLACES,
+            transfers=TRANSFERS,
         )
         for call, promise in CAMPAIGNS
     }

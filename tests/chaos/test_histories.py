@@ -126,9 +126,7 @@ def test_a_journal_restored_from_a_copy_is_noticed(
     check(judge(f"journal restored from a copy ({promise})", 1, gateway, yard, expected))
 
 
-def test_a_journal_restored_after_a_kill_is_noticed_too(
-    open_yard: Open, check: Callable[[Tally], None]
-):
+def test_a_journal_restored_after_a_kill_is_noticed_too(open_yard: Open):
     """The run that was killed left no report, yet what it saw of the journal was written first."""
     gateway, yard = open_yard()
     expected = names(60)

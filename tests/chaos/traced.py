@@ -24,4 +24,15 @@ def injecting(call: str, what: str, n: int, *, until_end: bool = False) -> list[
     assert STRACE is not None
     when = f"{n}+" if until_end else str(n)
     inject = f"inject={call}:{what}:when={when}"
-    return [STRACE, "-f", "-qq", "-o", os.devnull, "-e", f"trace={call}", "-e", inject]
+    return [
+        STRACE,
+        "-f",
+        "-qq",
+        "--seccomp-bpf",
+        "-o",
+        os.devnull,
+        "-e",
+        f"trace={call}",
+        "-e",
+        inject,
+    ]

@@ -19,7 +19,7 @@ import yaml
 
 from tests.chaos.forks import Zygote, quiet_environment
 from tests.chaos.settings import Settings
-from tests.e2e.bench import ROOT, Ended, Report, command, manifest
+from tests.e2e.bench import Ended, Report, command, manifest
 
 PATIENCE_S = 120.0
 POLL_S = 0.05
@@ -66,7 +66,7 @@ class GatewayProcess:
         os.mkfifo(told)
         arguments = [json.dumps(asdict(self.settings))]
         self.process = self._zygote.start(
-            arguments, self._folder, str(told), os.devnull, {}, "gateway"
+            arguments, self._folder, str(told), os.devnull, program="gateway"
         )
         self._told = told.open(encoding="utf-8")
         self._ports = json.loads(self._told.readline())
@@ -208,7 +208,7 @@ class Yard:
         if before:
             process = self._under(before, arguments, out, err, env or {})
         else:
-            process = self.zygote.start(arguments, self.folder, str(out), str(err), env or {})
+            process = self.zygote.start(arguments, self.folder, str(out), str(err), env=env)
         try:
             yield Running(process, out, err)
         finally:
