@@ -132,12 +132,3 @@ def _problem(finding: Finding, place: Place, *related: Related) -> Problem:
     return Problem(
         finding.code, finding.message, place, finding.help, finding.severity, related=related
     )
-
-
-def as_key(written: Any) -> Any:
-    """Return a hashable stand-in for names or a list of names; None for anything else."""
-    if isinstance(written, str):
-        return written
-    if isinstance(written, list) and all(isinstance(name, str) for name in written):
-        return tuple(written)
-    return None

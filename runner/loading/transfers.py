@@ -12,15 +12,13 @@ from runner.core.manifest import Repeat, TransferRow
 from runner.core.media import MediaMatrix
 from runner.core.problem import Place, Problem, Related
 from runner.core.rules import Finding, check_destination, check_id
-from runner.loading.choices import Choices, Given, as_key
+from runner.loading.choices import Choices, Given
 from runner.loading.collector import KEPT, Collector
 from runner.loading.csv_rows import CsvRows
 from runner.loading.files import open_row_file
 from runner.loading.json_rows import JsonRows
 from runner.loading.rows import InlineRows, RowSource, Values, shared_fields
 from runner.loading.schema import Document
-
-_ABSENT = ""
 
 
 class RowSink(Protocol):
@@ -153,8 +151,8 @@ class _Stretch:
             self._check(check_id(key, "key"), "key")
         if destination or (destination is not None and not source.blank_is_absent):
             self._check(check_destination(destination), "destination_uri")
-        matrices = self._cached(self._matrices, self._find_matrices, media, fallback)
-        names = self._cached(self._callbacks, self._find_callbacks, callbacks)
+        matrices = self._cached(self._matrices, self._find_matrices, (media, fallback))
+        names = self._cached(self._callbacks, self._find_callbacks, (callbacks,))
         uri = destination or self._destination
         if not uri:
             self._no_destination(destination)
@@ -190,13 +188,16 @@ class _Stretch:
             message = f"the transfer has no `{at}`, and `defaults` has none either"
             self._problems.add(Problem("S002", message, self._source.where(at), mend))
 
-    def _cached(self, known: dict[Any, Any], find: Any, *written: Any) -> Any:
-        cache_key = tuple(as_key(value) if value else _ABSENT for value in written)
-        if cache_key in known:
-            return known[cache_key]
+    def _cached(self, known: dict[Any, Any], find: Any, written: tuple[Any, ...]) -> Any:
+        cache_key = tuple([tuple(value) if value.__class__ is list else value for value in written])
+        try:
+            if cache_key in known:
+                return known[cache_key]
+        except TypeError:  # not names alone: a matrix is written in the row itself
+            return find(*written)
         found = find(*written)
         # What fails because of the row itself is said again for the next row.
-        if None not in cache_key and (found is not None or not any(written)):
+        if found is not None or not any(written):
             known[cache_key] = found
         return found
 

@@ -263,6 +263,19 @@ def test_each_transfer_has_the_matrix_that_is_written_in_it(tmp_path: Path):
     assert [row.media[0].bandwidth_kbps for row in found] == [32, 48, 20, 24]
 
 
+def test_an_empty_list_is_a_value_and_not_an_absence(tmp_path: Path):
+    head = HEAD.replace(
+        "defaults: {media: voice}",
+        "  wide: {audio: {codec: opus, bandwidth_kbps: 128, bit_depth: 16}}\n"
+        "defaults: {media: voice, fallback: [wide], destination_uri: 'tel:+44'}",
+    )
+    rows = "  - {interaction_id: a}\n  - {interaction_id: b, fallback: []}\n"
+    rows += "  - {from: r.jsonl}\n"
+    other = '{"interaction_id": "c", "fallback": []}\n{"interaction_id": "d"}\n'
+    _, found = load_rows(write(tmp_path, rows, head=head, r__jsonl=other))
+    assert [len(row.media) for row in found] == [2, 1, 1, 2]
+
+
 class Counter:
     """A sink that keeps nothing."""
 
