@@ -7,7 +7,7 @@ import sqlite3
 import tempfile
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from itertools import groupby
 from pathlib import Path
@@ -37,6 +37,9 @@ SELECT :kind, {column}, first, n FROM (
   WHERE {column} IN (SELECT {column} FROM rows GROUP BY {column} HAVING count(*) > 1))
 WHERE n != first ORDER BY n LIMIT :limit
 """
+
+_OWN_KEY = "SELECT 1 FROM rows WHERE key != interaction_id LIMIT 1"
+"""Finds a row with a key of its own; where none has one, keys repeat as interactions do."""
 
 _CLAIMS = """
 SELECT r.n, r.destination_uri, t.id, t.lineage, runs.id, runs.batch, t.key, t.destination_uri,
@@ -121,13 +124,18 @@ class Staging:
     def repeats(self, limit: int) -> Sequence[Repeat]:
         """Return rows whose key or interaction an earlier row bears, `limit` of each at most."""
         self._flush()
-        found: list[Repeat] = []
-        for kind, column in (("key", "key"), ("interaction", "interaction_id")):
-            rows = self._connection.execute(
-                _REPEATS.format(column=column), {"kind": kind, "limit": limit}
-            )
-            found.extend(Repeat(*row) for row in rows)
+        found = self._repeats_of("interaction", "interaction_id", limit)
+        if self._connection.execute(_OWN_KEY).fetchone() is None:
+            found += [replace(repeat, kind="key") for repeat in found]
+        else:
+            found += self._repeats_of("key", "key", limit)
         return sorted(found, key=lambda repeat: (repeat.second, repeat.kind))
+
+    def _repeats_of(self, kind: str, column: str, limit: int) -> list[Repeat]:
+        rows = self._connection.execute(
+            _REPEATS.format(column=column), {"kind": kind, "limit": limit}
+        )
+        return [Repeat(*row) for row in rows]
 
     def plan(self, journal: Path | None, selection: Selection) -> None:
         """Give every row its verdict, by the history in `journal` (None: there is none).
