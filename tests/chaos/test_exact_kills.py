@@ -13,7 +13,7 @@ from tests.chaos.kills import kill_at_each
 from tests.chaos.tally import Tally
 from tests.chaos.traced import require_strace
 
-PLACES = range(1, 81) if LARGE else (2, 5, 7, 8, 9, 10, 11, 13, 16)
+PLACES = range(1, 81) if LARGE else (2, 6, 8, 9, 10, 11, 14)
 TRANSFERS = 40 if LARGE else 8
 """New ones before each kill."""
 
