@@ -9,24 +9,23 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
-
-import structlog
+from typing import TYPE_CHECKING, TypeVar
 
 from runner.cli.exits import exit_code_of
 from runner.console.diagnostics import MAX_PROBLEMS
 from runner.console.excerpt import SourceFiles
 from runner.console.failures import render_error
 from runner.console.formats import OutputFormat
-from runner.console.logs import LogFormat, Logs, configure_logs
-from runner.console.observers import Observers
 from runner.console.render import problems_text, result_text
 from runner.console.result import RunResult
 from runner.console.streams import LossyStream, wants_color
-from runner.console.watching import watch
 from runner.core.errors import ManifestInvalid, UsageError
 from runner.core.outcome import ExitCode
 from runner.core.problem import Problem
+
+if TYPE_CHECKING:
+    from runner.console.logs import LogFormat, Logs
+    from runner.console.observers import Observers
 
 T = TypeVar("T")
 
@@ -47,6 +46,10 @@ class Console:
     @contextmanager
     def watching(self) -> Iterator[Observers]:
         """Give an observer while a command runs, its log going where it should; end both."""
+        import structlog  # noqa: PLC0415 - it takes a third of a dry run's start, which logs nothing
+
+        from runner.console.watching import watch  # noqa: PLC0415 - as above
+
         with self._logging() as logs:
             observers = watch(
                 self.err,
@@ -96,6 +99,8 @@ class Console:
             logging.getLogger("runner").error("an internal error", exc_info=error)
 
     def _logging(self) -> Logs:
+        from runner.console.logs import configure_logs  # noqa: PLC0415 - it brings structlog
+
         return configure_logs(
             self.log_format, stream=self.err, verbosity=self.verbosity, file=self.log_file
         )

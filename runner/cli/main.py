@@ -74,7 +74,6 @@ def apply(
     no_progress: options.NoProgress = False,
 ) -> None:
     """Load, validate, plan, transfer what is not yet transferred, report."""
-    from runner.cli.applying import Planning, apply_manifest, plan_manifest
     from runner.wiring.request import Request
 
     request = Request(
@@ -100,8 +99,12 @@ def apply(
         max_problems=max_problems,
     )
     if validate_only:
+        from runner.cli.planning import Planning, plan_manifest
+
         plan_manifest(console, request, Planning())
     else:
+        from runner.cli.applying import apply_manifest
+
         apply_manifest(console, request, yes=yes)
 
 
@@ -150,7 +153,7 @@ def plan(
     quiet: options.Quiet = 0,
 ) -> None:
     """Do everything up to the plan: nothing leaves this machine, unless --preflight asks."""
-    from runner.cli.applying import Planning, plan_manifest
+    from runner.cli.planning import Planning, plan_manifest
     from runner.wiring.request import Request
 
     request = Request(

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from runner.core.errors import ManifestInvalid
 from runner.core.manifest import Manifest
@@ -25,8 +25,10 @@ from runner.report import write_report
 from runner.wiring import records
 from runner.wiring.holding import drawn_up, plan_rows
 from runner.wiring.plan_file import write_plan
-from runner.wiring.preflight import Foreseen, Preflight
 from runner.wiring.request import Request
+
+if TYPE_CHECKING:  # it brings the gateway's libraries, which a plan made offline does without
+    from runner.wiring.preflight import Foreseen, Preflight
 
 
 def read_manifest(request: Request, staging: Staging) -> tuple[Manifest, tuple[Problem, ...]]:

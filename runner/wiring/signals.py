@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
+from typing import TYPE_CHECKING
 
 from runner.core.errors import Interrupted
 from runner.core.outcome import ExitCode
-from runner.engine.halt import Halt
-from runner.ports import Observer
+
+if TYPE_CHECKING:  # they bring asyncio, which a dry run does without
+    from runner.engine.halt import Halt
+    from runner.ports import Observer
 
 SIGNALS = {
     signal.SIGINT: ExitCode.INTERRUPTED,
@@ -32,7 +34,9 @@ class Signals:
     @contextmanager
     def stopping(self, halt: Halt, observer: Observer) -> Iterator[None]:
         """While a batch runs on the event loop, let signals stop it in order."""
-        loop = asyncio.get_running_loop()
+        from asyncio import get_running_loop  # noqa: PLC0415 - only a run has a loop
+
+        loop = get_running_loop()
         received: list[signal.Signals] = []
         for number in SIGNALS:
             loop.add_signal_handler(number, _stop, halt, observer, number, received)
