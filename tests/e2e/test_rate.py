@@ -17,18 +17,22 @@ pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the tap needs k
 STAMP_S = 0.002  # between the program's reading of its clock and the kernel's stamp
 
 
-def most_in_any_second(arrivals: Sequence[float], window_s: float = 1.0 - STAMP_S) -> int:
-    """Return how many arrivals the fullest sliding window holds."""
+def most_in_any_second(
+    arrivals: Sequence[tuple[float, float]], window_s: float = 1.0 - STAMP_S
+) -> int:
+    """Return how many arrivals the fullest sliding window holds for certain."""
     first = most = 0
-    for last, at in enumerate(arrivals):
-        while at - arrivals[first] >= window_s:
+    for last, (_, latest) in enumerate(arrivals):
+        while first < last and latest - arrivals[first][0] >= window_s:
             first += 1
         most = max(most, last - first + 1)
     return most
 
 
 def test_the_window_is_counted_as_told():
-    assert most_in_any_second([0.0, 0.5, 0.9, 1.1, 1.2], 1.0) == 4
+    exact = [(at, at) for at in (0.0, 0.5, 0.9, 1.1, 1.2)]
+    assert most_in_any_second(exact, 1.0) == 4
+    assert most_in_any_second([(0.1, 0.1), (0.1, 0.9), (0.9, 0.9), (1.15, 1.15)], 1.0) == 3
 
 
 def test_fifty_a_second_is_a_promise_and_is_used(gateway: Gateway, bench: Bench):
@@ -42,7 +46,7 @@ def test_fifty_a_second_is_a_promise_and_is_used(gateway: Gateway, bench: Bench)
     assert applied.code == 0, applied.ended.err
     assert len(tap.arrivals) == 250
     assert most_in_any_second(tap.arrivals) <= 51
-    achieved = 249 / (tap.arrivals[-1] - tap.arrivals[0])
+    achieved = 249 / (tap.arrivals[-1][1] - tap.arrivals[0][1])
     assert 0.98 * 50 <= achieved <= 50.5
     told = applied.report.summary["rate"]
     assert told["limit_per_s"] == 50

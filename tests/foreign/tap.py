@@ -2,7 +2,8 @@
 
 A test's own process is late now and then; what it reads late would look like frames that came too
 close together. The kernel stamps a segment when it arrives (`SO_TIMESTAMPNS`), whoever reads it
-later. Linux only.
+later. Segments that wait to be read are merged, and only the last one's stamp is left: of the frames
+before it in one reading it is known that they came between two stamps. Linux only.
 """
 
 from __future__ import annotations
@@ -27,7 +28,9 @@ class Tap:
         self._target = ("127.0.0.1", int(target.rsplit(":", 1)[1].partition("/")[0]))
         self._path = "/" + target.split("/", 3)[3]
         self._listener = socket.create_server(("127.0.0.1", 0))
-        self.arrivals: list[float] = []  # seconds by the kernel's clock
+        self.arrivals: list[
+            tuple[float, float]
+        ] = []  # earliest and latest, in the kernel's seconds
 
     @property
     def url(self) -> str:
@@ -52,7 +55,7 @@ class Tap:
             back.join()
 
     def _listen(self, client: socket.socket, server: socket.socket) -> None:
-        rest, upgraded = b"", False
+        rest, upgraded, before = b"", False, 0.0
         while True:
             piece, ancillary, *_ = client.recvmsg(65_536, 256)
             if not piece:
@@ -67,7 +70,8 @@ class Tap:
             if upgraded:
                 frames, rest = _frames(rest)
                 texts = frames.count(TEXT)
-                self.arrivals += [at] * texts
+                self.arrivals += [(before, at)] * (texts - 1) + [(at, at)] * min(1, texts)
+            before = at
 
 
 def _stamp(ancillary: Sequence[tuple[int, int, bytes]]) -> float:
