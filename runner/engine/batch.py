@@ -127,6 +127,7 @@ class Batch:
         beat = asyncio.create_task(self._beat())
         timekeeper = asyncio.create_task(self._desk.keep_time())
         try:
+            await self._chores.guarded(self._take_back())
             if await self._open():
                 await self._carry_all()
         finally:
@@ -163,7 +164,7 @@ class Batch:
 
     async def _carry_all(self) -> None:
         """First look at what earlier runs left in doubt; then carry the plan, and clear up."""
-        left = await self._chores.guarded(self._look_at_doubts())
+        left = await self._chores.guarded(self._doubts.look_at_all())
         for live in left or ():
             self._clear_up(live)
         workers = self._todo.limits.in_flight
@@ -176,11 +177,12 @@ class Batch:
         while self._aside:
             await asyncio.wait(self._aside)
 
-    async def _look_at_doubts(self) -> list[Live]:
+    async def _take_back(self) -> None:
+        """Bring to mind what is in doubt, before a late reply to it can come."""
         doubts = await self._journal.doubts()
         if doubts:
             self._observer.warned("looking at what is in doubt", transfers=len(doubts))
-        return await self._doubts.look_at_all(doubts)
+        self._doubts.take_back(doubts)
 
     async def _work(self) -> None:
         """Carry rows until there are no more or the run is stopped."""

@@ -54,13 +54,21 @@ class Doubts:
         self._carrier = carrier
         self._began = began
         self._looking = asyncio.Semaphore(LOOKS_AT_ONCE)
+        self._left: list[tuple[Live, bool]] = []  # by earlier runs; whether this one lists it
 
-    async def look_at_all(self, doubts: Sequence[Doubt]) -> list[Live]:
+    def take_back(self, doubts: Sequence[Doubt]) -> None:
+        """Take up what earlier runs left in doubt: from here on a late reply settles it."""
+        for doubt in doubts:
+            self._left.append((self._carrier.take_back(doubt, self._began), doubt.listed))
+
+    async def look_at_all(self) -> list[Live]:
         """Look up what earlier runs left in doubt, before anything is sent.
 
         Returns the transfers that are still in doubt and may be sent again by this run.
         """
-        looked = await asyncio.gather(*(self._look_at_left(doubt) for doubt in doubts))
+        looked = await asyncio.gather(
+            *(self._look_at_left(live, listed=listed) for live, listed in self._left)
+        )
         return [live for live in looked if live is not None]
 
     async def clear_up(self, live: Live) -> None:
@@ -86,15 +94,14 @@ class Doubts:
         if live.state is State.UNKNOWN:
             await self._shop.recorder.leave_in_doubt(live, reason)
 
-    async def _look_at_left(self, doubt: Doubt) -> Live | None:
-        live = self._carrier.take_back(doubt, self._began)
+    async def _look_at_left(self, live: Live, *, listed: bool) -> Live | None:
         look = await self._look(live)
         if live.state is not State.UNKNOWN:
             return None
         promise = self._shop.rules.promise
         changed = look.evidence is Evidence.INCONCLUSIVE and look.seen is not None
         hopeless = promise is None or (isinstance(promise, Expires) and changed)
-        if hopeless or not doubt.listed:
+        if hopeless or not listed:
             await self._shop.recorder.leave_in_doubt(live, look.reason)
             return None
         return live
