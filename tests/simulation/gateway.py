@@ -39,6 +39,7 @@ class Promised:
     dedupes_s: float | None = None
     expires_s: float | None = None
     visible_s: float = 2.0
+    tells_ids: bool = True  # look-ups tell `last_transfer_id`
 
 
 class Line(Protocol):
@@ -86,13 +87,12 @@ class Gateway:
     """Tokens, sessions, interactions. Whoever carries frames calls `arrive`."""
 
     def __init__(
-        self, world: World, weather: Weather, promised: Promised, *, tells_ids: bool, skew_s: float
+        self, world: World, weather: Weather, promised: Promised, *, skew_s: float
     ) -> None:
         self.world = world
         self.ledger = Ledger()
         self.weather = weather
         self._promised = promised
-        self._tells_ids = tells_ids
         self._skew_s = skew_s
         self._chance = world.chance("gateway")
         self._interactions: dict[str, Interaction] = {}
@@ -212,7 +212,7 @@ class Gateway:
             lag_s = self._chance.uniform(0, self._promised.visible_s)
         state, uri, last = found.seen(self.world.now - lag_s)
         shown = {"id": interaction_id, "state": state, "destination_uri": uri}
-        if last is not None and self._tells_ids:
+        if last is not None and self._promised.tells_ids:
             shown["last_transfer_id"] = last
         return shown
 
@@ -251,14 +251,14 @@ class Gateway:
         self.world.after(processing_s, lambda: self._act(line, frame))
 
     def _fate(self, frame: Frame) -> str:
-        found = self._interactions.get(frame.interaction_id)
-        if found is None or found.now()[0] not in {"active", "queued"}:
-            return REJECTED
         known = self._known.get(frame.message_id)
         if known is not None:
             if self.world.now - known.since <= (self._promised.dedupes_s or 0):
                 return known.fate
             del self._known[frame.message_id]
+        found = self._interactions.get(frame.interaction_id)
+        if found is None or found.now()[0] not in {"active", "queued"}:
+            return REJECTED
         if self.world.now < self._storm_until:
             return LIMITED
         drawn = self._chance.random()
@@ -311,6 +311,8 @@ class Gateway:
         interaction = self._interactions[frame.interaction_id]
         state = interaction.now()[0]
         if state not in {"active", "queued"}:
+            if known is not None:
+                known.fate = REJECTED
             return FATES[REJECTED]
         if known is not None:
             known.done = True

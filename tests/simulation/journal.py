@@ -14,6 +14,8 @@ from tests.simulation.life import Life
 
 Waiting = tuple[Sequence[Entry | Note], "asyncio.Future[None]"]
 
+FULL_DISK = "the simulated disk is full"
+
 
 class SimulatedJournal:
     """Implements `ports.Journal` in one thread: a commit takes a while, what waits shares the next.
@@ -105,7 +107,7 @@ class SimulatedJournal:
             return
         if self.life.strikes(self.life.weather.disk_full):
             self.life.world.note("disk full")
-            self._failure = StorageError("the journal could not be written (disk full)")
+            self._failure = StorageError(FULL_DISK)
             return
         try:
             self.store.record(entries)

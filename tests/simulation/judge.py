@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import math
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
 from runner.core.chain import GENESIS, link
 from runner.core.outcome import ExitCode, Outcome
 from tests.simulation.gateway import Promised
-from tests.simulation.ledger import Frame, Ledger
+from tests.simulation.journal import FULL_DISK
+from tests.simulation.ledger import Answer, Frame, Ledger
 from tests.simulation.process import Ended, Orders
 
 NEGATIVE = frozenset({"transfer_rejected", "codec_unsupported"})
@@ -46,7 +49,17 @@ class Evidence:
     promised: Promised
     journal: Path
     reboots: int
+    deaths: Mapping[int, float]  # when runs were killed
     wall: float  # the gateway's clock when the world began
+    stalled_s: float  # for how long processes were stopped
+
+    def outlived(self, answer: Answer, until: float = math.inf) -> bool:
+        """Tell whether an answer was read early enough to be heeded, before `until` too."""
+        if answer.read_at is None or answer.reader is None:
+            return False
+        ends = [run.ended_at for run in self.runs if run.run == answer.reader]
+        end = self.deaths[answer.reader] if answer.reader in self.deaths else ends[0]
+        return answer.read_at + NOTICED_S + self.stalled_s <= min(end, until)
 
     @property
     def last(self) -> Ended:
@@ -71,16 +84,24 @@ def _moved_twice(evidence: Evidence) -> Iterator[str]:
 
 
 def _misled(evidence: Evidence, interaction_id: str) -> bool:
-    """Tell whether the gateway said no to what it did, and its yes was not read in time."""
+    """Tell whether a frame left only because the gateway denied what it had done."""
     frames = evidence.ledger.of(interaction_id)
-    for frame, later in zip(frames, frames[1:], strict=False):
-        if frame.effect_at is None:
-            continue
-        no = _first_read(frame, NEGATIVE | {TOO_FAST})
-        yes = _first_read(frame, POSITIVE)
-        if no is not None and no <= later.left_at and (yes is None or yes > later.left_at - 1):
-            return True
-    return False
+    return any(
+        _was_denied(evidence, frame, later.left_at)
+        for frame, later in pairwise(frames)
+        if frame.effect_at is not None
+    )
+
+
+def _was_denied(evidence: Evidence, frame: Frame, until: float) -> bool:
+    """Tell whether the gateway's no to a frame was read by then, and its yes not surely heeded."""
+    no = _first_read(frame, NEGATIVE | {TOO_FAST})
+    yes = [answer for answer in frame.answers if answer.status in POSITIVE]
+    return (
+        no is not None
+        and no <= until
+        and not any(evidence.outlived(answer, until) for answer in yes)
+    )
 
 
 def _first_read(frame: Frame, statuses: frozenset[str]) -> float | None:
@@ -146,16 +167,9 @@ def _misreport(
         return None if moved else "not moved by us"
     if outcome is Outcome.IN_DOUBT:
         return None  # see `_lost`
-    if not done or any(_said_no_wrongly(frame, run) for frame in done):
+    if not done or any(_was_denied(evidence, frame, run.ended_at) for frame in done):
         return None
     return f"moved by {done[0].message_id}"
-
-
-def _said_no_wrongly(frame: Frame, run: Ended) -> bool:
-    no, yes = _first_read(frame, NEGATIVE | {TOO_FAST}), _first_read(frame, POSITIVE)
-    if no is None or no > run.ended_at:
-        return False
-    return yes is None or yes > run.ended_at - NOTICED_S
 
 
 def _miscounted(evidence: Evidence) -> Iterator[str]:
@@ -188,6 +202,8 @@ def _may_stay_in_doubt(evidence: Evidence, interaction_id: str) -> bool:
     if promised.dedupes_s is not None:
         age_s = evidence.last.began_at - min(frame.left_at for frame in frames)
         return evidence.reboots > 1 or age_s > promised.dedupes_s * 0.8
+    if not promised.tells_ids and not evidence.orders.policy.preflight:
+        return True  # nothing that a look-up shows could tell
     return any(not frame.answers or frame.effect_at is None for frame in frames)
 
 
@@ -200,6 +216,46 @@ def _was_lied_about(evidence: Evidence, interaction_id: str) -> bool:
     return any(
         frame.effect_at is not None and _first_read(frame, NEGATIVE | {TOO_FAST}) is not None
         for frame in evidence.ledger.of(interaction_id)
+    )
+
+
+def _unheeded(evidence: Evidence) -> Iterator[str]:
+    """Find doubts about deliveries that were answered, by an answer that was read in time."""
+    for run in evidence.runs:
+        if run.halted is ExitCode.STORAGE:
+            continue
+        for row in run.rows:
+            if row.outcome is Outcome.IN_DOUBT and _was_answered(evidence, run, row.interaction_id):
+                yield f"run {run.run}: {row.key} in doubt ({row.reason})"
+
+
+def _was_answered(evidence: Evidence, run: Ended, interaction_id: str) -> bool:
+    frames = evidence.ledger.of(interaction_id)
+    mine = [f for f in frames if f.run == run.run]
+    if any(_was_read(frame, POSITIVE, run, evidence) for frame in frames):
+        return True
+    if len(mine) < len(frames) or not mine or evidence.stalled_s:
+        return False
+    within_s = evidence.orders.policy.negotiation_timeout_s - 0.5
+    return all(_was_read(frame, NEGATIVE, run, evidence, within_s) for frame in mine)
+
+
+def _was_read(
+    frame: Frame,
+    statuses: frozenset[str],
+    run: Ended,
+    evidence: Evidence,
+    within_s: float = float("inf"),
+) -> bool:
+    """Tell whether a run that could write it down read such an answer, in time for `run`."""
+    full = {other.run for other in evidence.runs if other.halted is ExitCode.STORAGE}
+    return any(
+        answer.status in statuses
+        and answer.read_at is not None
+        and answer.read_at <= frame.left_at + within_s
+        and evidence.outlived(answer, run.ended_at)
+        and answer.reader not in full
+        for answer in frame.answers
     )
 
 
@@ -226,7 +282,7 @@ def _broken_chain(evidence: Evidence) -> Iterator[str]:
 
 def _stopped_wrongly(evidence: Evidence) -> Iterator[str]:
     for run in evidence.runs:
-        injected = "disk full" in (run.explanation or "")
+        injected = run.explanation == FULL_DISK
         if run.halted is ExitCode.BUG or (run.halted is ExitCode.STORAGE and not injected):
             yield f"run {run.run}: {run.halted.name}: {run.explanation}"
 
@@ -238,6 +294,7 @@ FINDERS = {
     "misreported": _misreported,
     "miscounted": _miscounted,
     "lost": _lost,
+    "unheeded": _unheeded,
     "too fast": _too_fast,
     "audit chain broken": _broken_chain,
     "stopped wrongly": _stopped_wrongly,

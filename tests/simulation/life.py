@@ -26,7 +26,7 @@ class Doom:
         """Draw a death; one process in four comes to its end."""
         place = chance.choice(("commit", "send", "time", "never"))
         return cls(
-            place, chance.randint(1, 40 if place == "commit" else 15), chance.random() < 0.5,
+            place, chance.randint(1, 20 if place == "commit" else 10), chance.random() < 0.5,
             chance.choice((0.5, 5, 60)) * chance.random(),
         )  # fmt: skip
 
@@ -43,6 +43,7 @@ class Life:
         self.weather = weather
         self.chance = world.chance(f"process {number}")
         self.halt = Halt()
+        self.killed_at: float | None = None
         self.ended: asyncio.Future[None] = world.loop.create_future()
         self.mourners: list[Callable[[], None]] = []  # who learns of the process's death
         self._doom = doom
@@ -59,6 +60,7 @@ class Life:
         """End at once, wherever the process is."""
         if not self.is_over:
             self.world.note("killed", self.number)
+            self.killed_at = self.world.now
             self.ended.set_result(None)
             for mourner in self.mourners:
                 mourner()

@@ -93,7 +93,7 @@ class Pipe:
         if life.strikes(life.weather.stops_at_send):
             self._world.stall(self._chance.choice((0.5, 4, 40)))
         if life.strikes(life.weather.full_buffers):
-            self._full_until = self._world.now + self._chance.uniform(0, 2)
+            self._full_until = self._world.now + self._chance.choice((0.02, 0.2, 1.5))
         self._on_the_way.append(frame)
         self._arrival = max(self._arrival, self._world.now + self._latency_s)
         self._world.after(self._arrival - self._world.now, self._arrive)

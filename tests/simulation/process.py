@@ -104,6 +104,7 @@ class Process:
 
     async def live(self, batch: str, staging: Staging, plan: Plan | None = None) -> Ended | None:
         """Apply a batch; `plan` is what was planned before the lock was had, which is a fault."""
+        self._world.name_tasks(self.life.number)
         work = asyncio.create_task(self._apply(batch, staging, plan))
         await asyncio.wait(
             {work, self.life.ended},
@@ -115,6 +116,7 @@ class Process:
             return work.result()
         hung = not self.life.is_over
         self.life.die()
+        self._world.forget_tasks(self.life.number)
         await self._bury()
         if hung:
             raise AssertionError(f"run {self.life.number} did not end within {LONGEST_RUN_S:g} s")
@@ -209,8 +211,8 @@ class Process:
     def _finish(
         self, store: Store, reader: Reader, record: RunRecord, ending: Ending, began_at: float
     ) -> Ended:
-        source = reader.report_source(store.run_no)
-        summary = summarize(source.transfers(), ending.figures)
+        rows = tuple(reader.report_source(store.run_no).transfers())
+        summary = summarize(rows, ending.figures)
         elsewhere = len(reader.doubts_elsewhere(store.run_no))
         doubts = summary.counts[Outcome.IN_DOUBT] + elsewhere
         code = exit_code(dict(summary.counts) | {Outcome.IN_DOUBT: doubts}, ending.halted)
@@ -221,7 +223,6 @@ class Process:
                 explanation=ending.explanation,
             )  # fmt: skip
             store.finish_run(asdict(told), asdict(ending.figures), at)
-        rows = tuple(reader.report_source(store.run_no).transfers())
         return Ended(
             self.life.number, record.batch, began_at, self._world.now, code, ending.halted,
             ending.explanation, rows, elsewhere,

@@ -6,6 +6,7 @@ import asyncio
 import gc
 import random
 import tempfile
+import warnings
 from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -42,6 +43,9 @@ FINE_RUNS = 4
 DRAINED_S = STALL_LIMIT_S + 2 * SLOWEST_S + 20
 """After which nothing that any process sent is on its way any more."""
 
+LARGEST_STEP_S = 600.0
+"""How far the wall clock is set at most."""
+
 REAL_PARTS = Parts()
 
 
@@ -72,6 +76,7 @@ class Scenario:
     runs: int = 0
     boot: int = 0
     booted_at: float = 0.0
+    deaths: dict[int, float] = field(default_factory=dict)
     early: Plan | None = None
 
     def __post_init__(self) -> None:
@@ -81,10 +86,12 @@ class Scenario:
             self.world,
             Weather.drawn(self.chance),
             self.promised,
-            tells_ids=self.chance.random() < 0.8,
             skew_s=self.chance.choice((0, 0, -3, 3)),
         )
         self.orders = _orders(self.chance, self.promised, self.folder / "journal.db")
+        for what in (self.promised, self.orders.policy, self.orders.environment.limits):
+            self.world.note("given", what)
+        self.world.note("weather", self.gateway.weather)
 
     async def play(self) -> list[Finding]:
         """Run until done, then judge."""
@@ -98,14 +105,14 @@ class Scenario:
         return judge(
             Evidence(
                 self.gateway.ledger, self.ended, interactions, self.orders, self.promised,
-                self.folder / "journal.db", reboots=self.boot,
-                wall=self.gateway.wall() - self.world.now,
+                self.folder / "journal.db", reboots=self.boot, deaths=self.deaths,
+                wall=self.gateway.wall() - self.world.now, stalled_s=self.world.stalled_s,
             )
         )  # fmt: skip
 
     def _people(self) -> list[str]:
         """Let there be interactions, a few of which cannot be moved."""
-        names = [f"i{n}" for n in range(self.chance.choice((1, 2, 4, 8, 12)))]
+        names = [f"i{n}" for n in range(self.chance.choice((1, 3, 6, 10, 16)))]
         for name in names:
             drawn = self.chance.random()
             if drawn < 0.03:
@@ -142,6 +149,8 @@ class Scenario:
     async def _fine_day(self, morning: Staging, evening: Staging) -> None:
         self.gateway.heal()
         await self.world.idle(DRAINED_S)
+        if self.promised.expires_s is not None:
+            await self.world.idle(LARGEST_STEP_S)  # a fence farther off is left to a later run
         for _ in range(FINE_RUNS):
             ended = await self._run("morning", morning, NEVER)
             assert ended is not None
@@ -167,6 +176,8 @@ class Scenario:
         if ended is not None:
             self.world.note("ended", self.runs, ended.code.name, *(r.outcome for r in ended.rows))
             self.ended.append(ended)
+        elif life.killed_at is not None:
+            self.deaths[self.runs] = life.killed_at
         return ended
 
     def _clock(self) -> WorldClock:
@@ -194,7 +205,7 @@ class Scenario:
                 loop.call_later(chance.expovariate(share), strike)
 
         def step() -> None:
-            clock.step_s = chance.choice((-600.0, -20.0, -2.0, 0.0, 2.0, 20.0, 600.0))
+            clock.step_s = chance.choice((-LARGEST_STEP_S, -20.0, -2.0, 0.0, 2.0, 20.0, LARGEST_STEP_S))
             self.world.note("clock set", clock.step_s)
 
         repeat(weather.stops, lambda: self.world.stall(chance.choice((0.3, 2, 12, 60))))
@@ -208,15 +219,15 @@ def _signal(life: Life) -> None:
 
 
 def _promised(chance: random.Random) -> Promised:
+    tells_ids = chance.random() < 0.8
     match chance.choice(("nothing", "dedupes", "expires")):
         case "dedupes":
-            return Promised(dedupes_s=chance.choice((900.0, 86_400.0)))
+            return Promised(dedupes_s=chance.choice((900.0, 86_400.0)), tells_ids=tells_ids)
         case "expires":
-            return Promised(
-                expires_s=chance.choice((5.0, 30.0)), visible_s=chance.choice((0.0, 2.0, 10.0))
-            )
+            expires_s, visible_s = chance.choice((5.0, 30.0)), chance.choice((0.0, 2.0, 10.0))
+            return Promised(expires_s=expires_s, visible_s=visible_s, tells_ids=tells_ids)
         case _:
-            return Promised()
+            return Promised(tells_ids=tells_ids)
 
 
 def _promise(promised: Promised) -> Promise:
@@ -255,8 +266,8 @@ def _orders(chance: random.Random, promised: Promised, journal: Path) -> Orders:
         retry=RetryPolicy(chance.choice((1, 2, 4)), base_s=chance.choice((0.1, 1.0)), cap_s=10.0),
         circuit_breaker=BreakerPolicy(
             failures=chance.choice((2, 8)),
-            cool_down_s=chance.choice((2.0, 30.0)),
-            give_up_s=chance.choice((20.0, 120.0)),
+            cool_down_s=chance.choice((2.0, 15.0)),
+            give_up_s=chance.choice((20.0, 60.0)),
         ),
     )
     return Orders(environment, policy, _promise(promised), journal)
@@ -273,11 +284,14 @@ def run_seed(seed: int, parts: Parts = REAL_PARTS, *, tells: bool = False) -> Ve
     world = World(loop, seed)
     if tells:
         world.story = []
-    faults: list[str] = []
-    loop.set_exception_handler(lambda _loop, context: faults.append(_told(context)))
-    with tempfile.TemporaryDirectory(prefix="simulation-") as folder, asyncio.Runner(
-        loop_factory=lambda: loop
-    ) as runner:
+    loop.set_exception_handler(lambda _loop, context: world.complain(context))
+    with (
+        warnings.catch_warnings(),
+        tempfile.TemporaryDirectory(prefix="simulation-") as folder,
+        asyncio.Runner(loop_factory=lambda: loop) as runner,
+    ):
+        # What a killed process had not begun is never awaited.
+        warnings.filterwarnings("ignore", ".*was never awaited", RuntimeWarning)
         scenario = Scenario(world, Path(folder), parts)
         try:
             findings = runner.run(scenario.play())
@@ -285,11 +299,8 @@ def run_seed(seed: int, parts: Parts = REAL_PARTS, *, tells: bool = False) -> Ve
             findings = [Finding("hung", str(wrong))]
     del scenario
     gc.collect(0)
-    findings += [Finding("unhandled", fault) for fault in faults]
+    findings += [Finding("unhandled", complaint) for complaint in world.complaints]
     return Verdict(
         seed, tuple(findings), world.trace, loop.time(), world.happened, tuple(world.story or ())
     )
 
-
-def _told(context: dict[str, object]) -> str:
-    return f"{context.get('message')}: {context.get('exception')!r}"

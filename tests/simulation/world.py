@@ -9,8 +9,9 @@ import random
 from collections import Counter
 from collections.abc import Callable
 from itertools import count
+from typing import Any
 
-from tests.fakes.virtual import RESOLUTION_S, VirtualLoop
+from tests.fakes.virtual import TICK_S, VirtualLoop
 
 EPOCH_S = 1_800_000_000.0
 """Seconds since the epoch when a world begins."""
@@ -19,14 +20,7 @@ Action = Callable[[], None]
 
 
 class WorldLoop(VirtualLoop):
-    """An event loop whose time can also jump, and creeps with every step of the program.
-
-    (Without the creeping a program that waits for less than the clock's resolution stands still.)
-    """
-
-    def _run_once(self) -> None:
-        self._selector.clock.advance(RESOLUTION_S)
-        super()._run_once()
+    """An event loop whose time can also jump."""
 
     def skip(self, seconds: float) -> None:
         """Let time pass without anybody's noticing."""
@@ -45,6 +39,9 @@ class World:
         self.seed = seed
         self.happened: Counter[str] = Counter()
         self.story: list[str] | None = None  # every line of the trace, for whoever replays a seed
+        self.complaints: list[str] = []  # of the loop: exceptions that nobody took
+        self.stalled_s = 0.0  # for how long processes were stopped, all in all
+        self._dead: set[str] = set()  # names of the tasks of killed runs
         self._trace = hashlib.sha256()
         self._agenda: list[tuple[float, int, Action]] = []
         self._order = count()
@@ -72,6 +69,24 @@ class World:
         if self.story is not None:
             self.story.append(line)
 
+    def name_tasks(self, run: int) -> None:
+        """Let every task from here on bear the name of a run."""
+
+        def create(loop: Any, work: Any, **more: Any) -> asyncio.Task[Any]:
+            return asyncio.Task(work, loop=loop, **(more | {"name": f"run {run}"}))
+
+        self.loop.set_task_factory(create)
+
+    def forget_tasks(self, run: int) -> None:
+        """Heed no more what a killed run's tasks left undone."""
+        self._dead.add(f"run {run}")
+
+    def complain(self, context: dict[str, Any]) -> None:
+        """Remember what the loop complains about."""
+        task = context.get("future") or context.get("task")
+        if not (isinstance(task, asyncio.Task) and task.get_name() in self._dead):
+            self.complaints.append(f"{context.get('message')}: {context.get('exception')!r}")
+
     def after(self, wait_s: float, action: Action) -> None:
         """Let the world do something in `wait_s` seconds."""
         when = self.now + max(0.0, wait_s)
@@ -81,6 +96,7 @@ class World:
     def stall(self, seconds: float) -> None:
         """Stop the process where it stands (SIGSTOP), and wake it after `seconds`."""
         self.note("stall", f"{seconds:.3f}")
+        self.stalled_s += seconds
         self._pass_until(self.loop.time() + seconds)
         self.loop.skip(seconds)
 
@@ -89,7 +105,7 @@ class World:
         await asyncio.sleep(seconds)
 
     def _wake(self) -> None:
-        self._pass_until(self.loop.time() + RESOLUTION_S)
+        self._pass_until(self.loop.time() + TICK_S)
 
     def _pass_until(self, end: float) -> None:
         if self._moment is not None:

@@ -1,0 +1,149 @@
+"""Faults planted on purpose: each replaces one part of a run, and must turn the judge red."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import uuid
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from runner.core.evidence import Dedupes, Expires, Promise
+from runner.core.message import Reply
+from runner.core.transfer import Event
+from runner.gateways.wire import Dial, Wire
+from runner.journal.store import Store
+from runner.ports import Entry, Gateway, GatewayListener, Note
+from tests.simulation.journal import SimulatedJournal
+from tests.simulation.life import Life
+from tests.simulation.process import Parts
+from tests.simulation.world import WorldClock
+
+
+class ForgetfulStore(Store):
+    """Takes what an earlier run left in doubt for never sent."""
+
+    def recover(self, *, at: float) -> int:
+        """Forget every transfer that is held."""
+        held = "SELECT id FROM transfers WHERE state IN ('sending', 'unknown', 'resending')"
+        self._connection.execute(f"DELETE FROM deliveries WHERE transfer IN ({held})")
+        self._connection.execute(f"DELETE FROM transfers WHERE id IN ({held})")
+        return super().recover(at=at)
+
+
+@dataclass(frozen=True, slots=True)
+class WithoutFence(Expires):
+    """Asks, and waits for nothing."""
+
+    @property
+    def fence_s(self) -> float:
+        """Return no time at all."""
+        return 0.0
+
+
+def _without_fence(promise: Promise) -> Promise:
+    return WithoutFence(1.0, 0.0) if promise is None or isinstance(promise, Expires) else promise
+
+
+def _dedupes_in_hope(promise: Promise) -> Promise:
+    return Dedupes(86_400.0) if promise is None else promise
+
+
+class HastyJournal(SimulatedJournal):
+    """Says that an intent is durable before it is."""
+
+    def record(self, *entries: Entry | Note) -> Awaitable[None]:
+        """Make entries durable some time."""
+        durable = super().record(*entries)
+        if not any(isinstance(entry, Entry) and entry.event is Event.INTENT for entry in entries):
+            return durable
+        at_once: asyncio.Future[None] = self.life.world.loop.create_future()
+        at_once.set_result(None)
+        return at_once
+
+
+def _id_from_the_clock(_life: Life, clock: WorldClock) -> Callable[[], str]:
+    return lambda: str(uuid.UUID(int=int(clock.wall() * 1000), version=4))
+
+
+@dataclass
+class ReusingGateway:
+    """Gives the retry of what was too fast the id that it bore before."""
+
+    inner: Gateway
+    ours: dict[str, str] = field(default_factory=dict)  # what the runner calls it, by id sent
+    sent_as: dict[str, str] = field(default_factory=dict)  # the id, by interaction
+    too_fast: set[str] = field(default_factory=set)  # ids sent
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.inner, name)
+
+    async def open(self, listener: GatewayListener) -> None:
+        """Open, and read replies before the engine does."""
+        await self.inner.open(Renaming(listener, self))
+
+    async def submit(self, text: str) -> None:
+        """Send under the old id what was too fast before."""
+        message = json.loads(text)
+        before = self.sent_as.get(message["interaction_id"])
+        sent = before if before in self.too_fast and before is not None else message["id"]
+        self.sent_as[message["interaction_id"]] = sent
+        self.ours[sent] = message["id"]
+        await self.inner.submit(text.replace(message["id"], sent))
+
+
+@dataclass
+class Renaming:
+    """Hands replies on under the ids that the engine knows."""
+
+    inner: GatewayListener
+    gateway: ReusingGateway
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.inner, name)
+
+    def replied(self, reply: Reply) -> None:
+        """Rename and hand on."""
+        if reply.status == "rate_limited":
+            self.gateway.too_fast.add(reply.message_id)
+        ours = self.gateway.ours.get(reply.message_id, reply.message_id)
+        self.inner.replied(replace(reply, message_id=ours))
+
+
+@dataclass
+class SharedWire:
+    """A socket that a second task reads too: every other frame is its, and not its own."""
+
+    inner: Wire
+    frames: int = 0
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.inner, name)
+
+    async def receive(self) -> str | bytes:
+        """Return what the other reader leaves."""
+        while True:
+            frame = await self.inner.receive()
+            self.frames += 1
+            if self.frames % 2:
+                return frame
+
+
+def _second_reader(dial: Dial) -> Dial:
+    async def dial_twice(url: str, headers: Mapping[str, str]) -> Wire:
+        return SharedWire(await dial(url, headers))
+
+    return dial_twice
+
+
+PLANTED: Mapping[str, Parts] = {
+    "blind resend": Parts(promise=_dedupes_in_hope),
+    "blind resend by the next run": Parts(store=ForgetfulStore),
+    "query, then resend": Parts(promise=_without_fence),
+    "intent after send": Parts(journal=HastyJournal),
+    "id from the clock": Parts(new_id=_id_from_the_clock),
+    "id reused after rate_limited": Parts(gateway=ReusingGateway),
+    "plan before lock": Parts(plans_early=True),
+    "second reader": Parts(dial=_second_reader),
+}
