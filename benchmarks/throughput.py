@@ -103,11 +103,16 @@ def request(message_id: str, number: int) -> str:
     )
 
 
-def applied(folder: Path, ports: tuple[int, int], rows: int) -> tuple[float, float]:
-    """Return transfers per second while carrying, and over the whole process."""
+def write_batch(folder: Path, ports: tuple[int, int], rows: int) -> None:
+    """Write a manifest of `rows` transfers for a server at `ports`."""
     (folder / "manifest.yaml").write_text(MANIFEST.format(http=ports[0], session=ports[1]))
     lines = [f"interaction-{n:08d},genesys://queue/billing-new" for n in range(rows)]
     (folder / "rows.csv").write_text("\n".join(["interaction_id,destination_uri", *lines]))
+
+
+def applied(folder: Path, ports: tuple[int, int], rows: int) -> tuple[float, float]:
+    """Return transfers per second while carrying, and over the whole process."""
+    write_batch(folder, ports, rows)
     command = [
         sys.executable, "-m", "runner", "apply", "manifest.yaml", "-q", "--output", "json",
     ]  # fmt: skip
