@@ -96,6 +96,7 @@ class _Connection:
     sent: int = 0
     answered: int = 0
     silent: bool = False
+    was_cut: bool = False
     over: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def run(self) -> None:
@@ -103,8 +104,8 @@ class _Connection:
         down = asyncio.create_task(self._down())
         try:
             done, _ = await asyncio.wait({up, down}, return_when=asyncio.FIRST_COMPLETED)
-            cut = any(isinstance(task.exception(), _CutHere) for task in done)
-            if cut and self.fate.how is How.BLACKHOLE:
+            self.was_cut = any(isinstance(task.exception(), _CutHere) for task in done)
+            if self.was_cut and self.fate.how is How.BLACKHOLE:
                 self.silent = True
                 self.over.set()
                 await asyncio.wait({up, down})
@@ -198,7 +199,7 @@ class Proxy:
         self._fates = fates
         self._chance = random.Random(seed)
         self._connections = 0
-        self.cuts = 0
+        self.cuts = 0  # that were made, not only meant
         self.silent_since: float | None = None  # monotonic seconds
         self._ready = threading.Event()
         self._thread = threading.Thread(target=lambda: asyncio.run(self._serve()), daemon=True)
@@ -243,7 +244,6 @@ class Proxy:
         task.add_done_callback(self._open.discard)
         self._connections += 1
         fate = self._fates(self._connections)
-        self.cuts += fate.cut is not Cut.NEVER
         server = await asyncio.open_connection("127.0.0.1", self._to)
         connection = _Connection(fate, self._chance, (reader, writer), server)
         watch = asyncio.create_task(self._watch(connection))
@@ -252,6 +252,7 @@ class Proxy:
         except (ConnectionError, asyncio.IncompleteReadError):
             pass  # that is what it is for
         finally:
+            self.cuts += connection.was_cut
             watch.cancel()
 
     async def _watch(self, connection: _Connection) -> None:

@@ -19,7 +19,7 @@ class Tally:
     fault: str
     faults: int
     transfers: int
-    moved: int
+    moved: int | None  # None: nobody was moved, or the ledger was not asked
     in_doubt: int
     doubled: tuple[str, ...]
     lost: tuple[str, ...]  # neither moved nor told to be open
@@ -33,7 +33,8 @@ class Tally:
         """Return the campaign as a row of a table."""
         ill = (len(self.doubled), len(self.lost), len(self.misreported))
         figures = (self.faults, self.transfers, self.moved, self.in_doubt, *ill)
-        return f"| {self.fault} | {' | '.join(f'{figure:,}' for figure in figures)} |"
+        cells = ("–" if figure is None else f"{figure:,}" for figure in figures)
+        return f"| {self.fault} | {' | '.join(cells)} |"
 
 
 def judge(

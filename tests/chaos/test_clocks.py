@@ -48,6 +48,7 @@ def faked(clock: Path) -> dict[str, str]:
 def step_often(folder: Path, zygote: Zygote, promise: str) -> Tally:
     """Step the clock again and again during one run, kill it, and finish on another clock."""
     expected = names(TRANSFERS)
+    stepped = 0
     clock = folder / "clock"
     clock.write_text("+0", "ascii")
     with GatewayProcess(folder, zygote, Settings(promise=promise)) as gateway:
@@ -58,6 +59,7 @@ def step_often(folder: Path, zygote: Zygote, promise: str) -> Tally:
         )
         with yard.started(path, before=["env"], env=faked(clock)) as running:
             for n, offset in enumerate(STEPS, 1):
+                stepped += clock.read_text("ascii") != offset
                 clock.write_text(offset, "ascii")
                 goal = n * 75
                 gateway.wait_for(lambda g=goal: gateway.counts["arrived"] >= g, running=running)
@@ -65,7 +67,7 @@ def step_often(folder: Path, zygote: Zygote, promise: str) -> Tally:
         assert any(abs(note["age_s"]) > DAY_S for note in gateway.of("arrived")), "no step was seen"
         # What was stamped days ahead stays in doubt until its fence is over: 6, whatever is promised.
         finish(yard, path, promise, codes={0, 6})
-        return judge(f"clock stepped in a run ({promise})", len(STEPS), gateway, yard, expected)
+        return judge(f"clock stepped in a run ({promise})", stepped, gateway, yard, expected)
 
 
 def step_between(folder: Path, zygote: Zygote, offset: str) -> Tally:

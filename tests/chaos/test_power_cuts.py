@@ -46,7 +46,7 @@ class Cuts:
     def tally(self, fault: str, events: int) -> Tally:
         lost = tuple(f"cut {n}" for n in range(self.losing))
         broken = tuple(f"cut {n}" for n in range(self.broken))
-        return Tally(fault, self.tried, events, events, 0, (), lost, broken)
+        return Tally(fault, self.tried, events, None, 0, (), lost, broken)
 
 
 def record(folder: Path, synchronous: str) -> list[Act]:
