@@ -1,0 +1,49 @@
+"""Late and doubled replies, each of which a simulated world had settled twice once."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from runner.core.manifest import Limits
+from runner.core.sight import Interaction
+from runner.core.transfer import State
+from runner.ports import Doubt
+from tests.engine.rig import HERE, carry
+from tests.engine.test_doubts import left_behind
+from tests.fakes.gateway import Answer, FakeGateway
+from tests.fakes.journal import FakeJournal
+
+YES = "transfer_initiated"
+
+
+def test_a_late_yes_is_settled_once_though_its_double_comes_before_the_journal_has_it():
+    """The time-out is durable at 10.6 s, the first yes at 10.9 s: the second must not ask the file."""
+    run = carry(
+        2,
+        script=lambda _: [Answer(YES, 10.3), Answer(YES, 10.7)],
+        journal=FakeJournal(commit_s=0.6),
+        limits=Limits(in_flight=1),
+    )
+    assert run.journal.events("k0") == ["intent", "lost", "accepted"]
+    assert run.ending.halted is None
+
+
+class Eager(FakeGateway):
+    """Answers what an earlier run sent as soon as there is a session."""
+
+    def _begin(self) -> None:
+        super()._begin()
+        self.listener.replied(Answer(YES).reply_to("old"))
+
+
+def test_a_late_yes_may_come_before_anything_else_of_a_run():
+    journal: FakeJournal = left_behind()
+    (doubt,) = journal.left
+    assert isinstance(doubt, Doubt)
+    journal.past, journal.commit_s = {"old": doubt.standing}, 0.5
+    seen: Any = Interaction("i8", found=True, state="active", destination_uri=HERE,
+                            last_transfer_id="old")  # fmt: skip
+    run = carry(1, gateway=Eager(sights={"i8": seen}), journal=journal)
+    assert run.journal.state("k8") is State.TRANSFERRED
+    assert run.journal.events("k8") == ["accepted"]
+    assert run.ending.halted is None

@@ -1,0 +1,48 @@
+"""Waiting for a turn costs next to nothing."""
+
+from __future__ import annotations
+
+import asyncio
+
+from runner.core.breaker import BreakerPolicy
+from runner.core.manifest import Limits
+from runner.core.outcome import ExitCode
+from runner.engine.gate import Gate
+from runner.engine.halt import Halt
+from runner.engine.meter import Meter
+from tests.fakes.clock import LoopClock
+from tests.fakes.gateway import FakeGateway
+from tests.fakes.virtual import VirtualLoop
+
+
+class CountingClock(LoopClock):
+    """Counts how often it is looked at."""
+
+    looks = 0
+
+    def now(self) -> float:
+        """Return the loop's seconds."""
+        self.looks += 1
+        return super().now()
+
+
+def test_a_wait_of_a_rounding_remainder_is_not_spun_through():
+    """At 25/s what is left behind one frame and its lead is 1e-18 s, for as long as it takes."""
+
+    async def scenario() -> int:
+        clock = CountingClock()
+        gateway, halt = FakeGateway(generation=1), Halt()
+        gate = Gate(
+            gateway, Limits(rate_per_s=25.0), clock, Meter(0.0), halt, breaker=BreakerPolicy()
+        )
+        assert await gate.turn(64)
+        await asyncio.sleep(1)  # the first one's intent is slow to become durable
+        second = asyncio.create_task(gate.turn(64))
+        before = clock.looks
+        await asyncio.sleep(0.1)
+        halt.stop(ExitCode.STOPPED, "enough")
+        await second
+        return clock.looks - before
+
+    with asyncio.Runner(loop_factory=VirtualLoop) as runner:
+        assert runner.run(scenario()) < 500
