@@ -179,7 +179,7 @@ _DESTINATION = re.compile(
 )
 _FORMS = "write genesys://queue/ID, genesys://user/ID, sip:USER@HOST or tel:+NUMBER"
 _STARTS = {
-    "genesys://": "genesys:// is followed by queue/ID or user/ID",
+    "genesys://": "write genesys://queue/ID or genesys://user/ID; in the ID a space is %20 and a slash %2F",
     "sip:": "write sip:USER@HOST, without spaces",
     "tel:": "write tel:+ and up to 15 digits, with the country's code",
 }

@@ -67,8 +67,8 @@ def explain(
             known = part.get("properties", {})
             unused = [field for field in known if field not in value]
             mend = offer(name, unused, kind="field") if unused else "delete it"
-            message = f"{_subject(path)} has no field `{name}`"
-            yield Problem("S001", message, tree.key(value, name), mend)
+            holder = "a `from` entry" if "from" in value else _subject(path)
+            yield Problem("S001", f"{holder} has no field `{name}`", tree.key(value, name), mend)
     elif kind["name"] == "required":
         name = kind["property"]
         mend = f"add {_entry(name, part['properties'][name]) if 'properties' in part else name}"
@@ -77,7 +77,7 @@ def explain(
         yield from _wrong_names(tree, path, part)
     else:
         hide = "headers" in path or (isinstance(value, str) and "://" in value and "@" in value)
-        shown = "hidden here" if hide else _shown(tree, value, place)
+        shown = None if hide else _shown(tree, value, place)
         message, mend = _wrong_value(path, value, shown, part, kind)
         yield Problem(code_of(kind["name"]), message, place, mend, hide=hide)
 
@@ -141,12 +141,15 @@ def _wrong_names(tree: Tree, path: Path, part: Mapping[str, Any]) -> Iterator[Pr
 
 
 def _wrong_value(
-    path: Path, value: Any, shown: str, part: Mapping[str, Any], kind: Mapping[str, Any]
+    path: Path, value: Any, shown: str | None, part: Mapping[str, Any], kind: Mapping[str, Any]
 ) -> tuple[str, str]:
-    """Return what is wrong with a value, and the mend."""
+    """Return what is wrong with a value, and the mend; `shown` is None for what may be a secret."""
     name = kind["name"]
     said = f"{_subject(path)} is {shown}"
     unwanted = f"{said}, not {_wanted(part)}"
+    if shown is None:
+        unwanted = f"{_subject(path)} is not {_wanted(part)}; it is not shown, it may be a secret"
+        shown = "…"
     if name == "type":
         return unwanted, _mend_type(path, value, shown, part)
     if name in ("constant", "const"):
@@ -163,10 +166,20 @@ def _wrong_value(
 
 def _wrong_count(path: Path, value: Any, part: Mapping[str, Any], keyword: str) -> tuple[str, str]:
     if keyword == "uniqueItems":
-        return f"{_subject(path)} names something twice", "keep one of the two"
+        return f"{_subject(path)} names {_repeated(value)} twice", "keep one of the two"
     amount = "too much" if value else "nothing"
     mend = f"write for example `{path[-1]}: {_example(part)}`"
     return f"{_subject(path)} holds {amount}", mend
+
+
+def _repeated(items: Sequence[Any]) -> str:
+    """Return the first item that stands twice; `1` and `1.0` are one to the schema alone."""
+    seen: set[str] = set()
+    for text in map(flow, items):
+        if text in seen:
+            return f"`{_cut(text)}`"
+        seen.add(text)
+    return "something"
 
 
 def _mend_type(path: Path, value: Any, shown: str, part: Mapping[str, Any]) -> str:
@@ -216,7 +229,7 @@ def _wanted(part: Mapping[str, Any]) -> str:
         return noun
     if wanted == "object" and noun not in ("media matrix", "transfer"):
         return "a mapping"
-    return f"{'an' if noun[0] in 'aeiou' else 'a'} {noun}"
+    return f"{'an' if noun[0] in 'aeiou' or noun.startswith('HTTP') else 'a'} {noun}"
 
 
 def _subject(path: Path) -> str:

@@ -6,6 +6,12 @@ from collections.abc import Iterable
 from difflib import get_close_matches
 
 _LISTED = 8
+_HOMES = {
+    "environment": "environments",
+    "gateway": "gateways",
+    "media matrix": "media",
+    "callback": "callbacks",
+}
 
 
 def nearest(name: str, known: Iterable[str]) -> str | None:
@@ -23,6 +29,8 @@ def offer(name: str, known: Iterable[str], *, kind: str) -> str:
     if (near := nearest(name, names)) is not None:
         return f"did you mean `{near}`?"
     if not names:
-        return f"no {kind} is defined; define it first"
+        return f"no {kind} is defined; define it" + (
+            f" under `{_HOMES[kind]}:`" if kind in _HOMES else ""
+        )
     more = f" and {len(names) - _LISTED} more" if len(names) > _LISTED else ""
     return f"known: {', '.join(f'`{n}`' for n in names[:_LISTED])}{more}"

@@ -22,7 +22,7 @@ def check_policy(document: Document, problems: Collector) -> None:
     retry = _retry(written)
     if "base" not in written or retry.base_s <= retry.cap_s:
         return
-    by_default = "" if "cap" in written else " where none is written"
+    by_default = "" if "cap" in written else " by default"
     message = f"`cap` is {retry.cap_s:g} s{by_default}, shorter than `base`, {retry.base_s:g} s"
     mend = "write a shorter `base` or a longer `cap`"
     place = document.where(written, "cap" if "cap" in written else "base")

@@ -3,15 +3,31 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
+from importlib.resources import files
+from pathlib import Path
 from typing import Any
 
 import jsonschema_rs
 import pytest
 
+from runner.core.breaker import BreakerPolicy
+from runner.core.evidence import Expires
+from runner.core.manifest import (
+    Callback,
+    Driver,
+    Environment,
+    Limits,
+    Policy,
+    RetryPolicy,
+    SimulatorOptions,
+)
 from runner.core.media import Audio, MediaMatrix, Video
 from runner.core.message import build_text
+from runner.core.quantity import parse_duration, parse_share
 from runner.schemas_lookup import schema, schema_names
+from tests.loading.rendering import load_rows
 
 OURS = ("interaction-transfer.v1", "manifest.v1")
 
@@ -50,6 +66,50 @@ def test_examples_and_defaults_obey_their_own_schema(name: str):
         assert all(check.is_valid(value) for value in given), path
 
 
+DEFAULTS = {
+    "limits": {"burst": Limits().burst, "in_flight": Limits().in_flight},
+    "environment": {"scopes": list(Environment("", Driver.SIMULATOR, "").scopes)},
+    "simulator": {
+        "latency": SimulatorOptions().latency_s,
+        "seed": SimulatorOptions().seed,
+        "ended": 0.0,
+    },
+    "delivery": {"visible": Expires(1.0).visible_s},
+    "callback": {
+        "method": Callback("", "").method,
+        "on": Callback("", "").on,
+        "allow_private": False,
+    },
+    "policy": {
+        "preflight": Policy().preflight,
+        "negotiation_timeout": Policy().negotiation_timeout_s,
+    },
+    "retry": {
+        "attempts": RetryPolicy().attempts,
+        "base": RetryPolicy().base_s,
+        "cap": RetryPolicy().cap_s,
+    },
+    "circuitBreaker": {
+        "failures": BreakerPolicy().failures,
+        "cool_down": BreakerPolicy().cool_down_s,
+        "give_up": BreakerPolicy().give_up_s,
+    },
+}
+
+
+@pytest.mark.parametrize(
+    ("part", "name"), [(part, name) for part, names in DEFAULTS.items() for name in names]
+)
+def test_the_defaults_that_the_schema_tells_are_those_in_force(part: str, name: str):
+    told = schema("manifest.v1")["$defs"][part]["properties"][name]["default"]
+    if isinstance(told, str) and told.endswith("%"):
+        told = parse_share(told)
+    elif isinstance(told, str) and told[0].isdigit():  # not a method's name
+        told = parse_duration(told)
+    expected = DEFAULTS[part][name]
+    assert (frozenset(told) if isinstance(expected, frozenset) else told) == expected
+
+
 @pytest.mark.parametrize("video", [None, Video("vp8", 1200, "1280x720", 30)])
 def test_the_frame_that_the_core_builds_is_valid(video: Video | None):
     frame = json.loads(
@@ -65,3 +125,19 @@ def test_the_frame_that_the_core_builds_is_valid(video: Video | None):
     assert check.is_valid(frame)
     assert not check.is_valid(frame | {"id": "call-1"})
     assert not check.is_valid(frame | {"extra": 1})
+
+
+def test_what_init_writes_holds_with_every_suggestion_taken(tmp_path: Path):
+    """A comment that looks like a field is one: taking it in leaves the manifest valid."""
+    text = files("runner.wiring").joinpath("first_manifest.yaml").read_text("utf-8")
+    taken = re.sub(
+        r"^( *)# ((?: {2})*(?:delivery|statuses|policy|retry|circuit_breaker):)",
+        r"\1\2",
+        text,
+        flags=re.MULTILINE,
+    )
+    assert taken.count("#") == text.count("#") - 5
+    (tmp_path / "manifest.yaml").write_text(taken, encoding="utf-8")
+    loaded, rows = load_rows(tmp_path / "manifest.yaml")
+    assert loaded.problems == ()
+    assert len(rows) == 3
