@@ -12,6 +12,8 @@ from pathlib import Path
 
 from runner.core.chain import GENESIS, link
 from runner.core.outcome import ExitCode, Outcome
+from runner.core.plan import NOT_SELECTED
+from runner.core.record import TransferRecord
 from tests.simulation.gateway import Promised
 from tests.simulation.journal import FULL_DISK
 from tests.simulation.ledger import Answer, Frame, Ledger
@@ -153,20 +155,19 @@ def _unjournalled(evidence: Evidence) -> Iterator[str]:
 def _misreported(evidence: Evidence) -> Iterator[str]:
     for run in evidence.runs:
         for row in run.rows:
-            if fault := _misreport(evidence, run, row.interaction_id, row.outcome):
+            if fault := _misreport(evidence, run, row):
                 yield f"run {run.run}: {row.key} {row.outcome} ({row.reason}): {fault}"
 
 
-def _misreport(
-    evidence: Evidence, run: Ended, interaction_id: str, outcome: Outcome
-) -> str | None:
-    frames = [f for f in evidence.ledger.of(interaction_id) if f.left_at <= run.ended_at]
+def _misreport(evidence: Evidence, run: Ended, row: TransferRecord) -> str | None:
+    outcome = row.outcome
+    frames = [f for f in evidence.ledger.of(row.interaction_id) if f.left_at <= run.ended_at]
     done = [f for f in frames if f.effect_at is not None]
     if outcome in MOVED:
         moved = any(f.effect_at <= run.ended_at for f in done if f.effect_at is not None)
         return None if moved else "not moved by us"
-    if outcome is Outcome.IN_DOUBT:
-        return None  # see `_lost`
+    if outcome is Outcome.IN_DOUBT or row.reason == NOT_SELECTED:
+        return None  # see `_lost`; what is left out is not looked at
     if not done or any(_was_denied(evidence, frame, run.ended_at) for frame in done):
         return None
     return f"moved by {done[0].message_id}"
@@ -176,7 +177,11 @@ def _miscounted(evidence: Evidence) -> Iterator[str]:
     for run in evidence.runs:
         if len(run.rows) != len(evidence.interactions):
             yield f"run {run.run} reports {len(run.rows)} of {len(evidence.interactions)}"
-        left = [row.key for row in run.rows if row.outcome is Outcome.UNATTEMPTED]
+        left = [
+            row.key
+            for row in run.rows
+            if row.outcome is Outcome.UNATTEMPTED and row.reason != NOT_SELECTED
+        ]
         if left and run.halted is None:
             yield f"run {run.run} left {left} unattempted without a reason"
 
@@ -200,6 +205,8 @@ def _may_stay_in_doubt(evidence: Evidence, interaction_id: str) -> bool:
     if promised.expires_s is not None:
         return False
     if promised.dedupes_s is not None:
+        if not promised.tells_ids and any(f.fate.startswith("unlisted") for f in frames):
+            return True  # every repeat is answered as the first was
         age_s = evidence.last.began_at - min(frame.left_at for frame in frames)
         return evidence.reboots > 1 or age_s > promised.dedupes_s * 0.8
     if not promised.tells_ids and not evidence.orders.policy.preflight:
@@ -280,6 +287,23 @@ def _broken_chain(evidence: Evidence) -> Iterator[str]:
                 return
 
 
+def _callbacks(evidence: Evidence) -> Iterator[str]:
+    """Find outcomes that callbacks are not told of, or told of twice."""
+    with closing(sqlite3.connect(evidence.journal)) as connection:
+        for transfer, outcome, times in connection.execute(_TOLD_TWICE):
+            yield f"transfer {transfer} {outcome} told {times} times"
+        for transfer, state in connection.execute(_NOT_TOLD):
+            yield f"transfer {transfer} {state} not told"
+
+
+_TOLD_TWICE = "SELECT transfer, outcome, count(*) FROM outbox GROUP BY 1, 2 HAVING count(*) > 1"
+_NOT_TOLD = (
+    "SELECT t.id, t.state FROM transfers t"
+    " WHERE t.state IN ('transferred', 'rejected', 'failed', 'skipped')"
+    " AND NOT EXISTS (SELECT 1 FROM outbox o WHERE o.transfer = t.id AND o.outcome = t.state)"
+)
+
+
 def _stopped_wrongly(evidence: Evidence) -> Iterator[str]:
     for run in evidence.runs:
         injected = run.explanation == FULL_DISK
@@ -297,5 +321,6 @@ FINDERS = {
     "unheeded": _unheeded,
     "too fast": _too_fast,
     "audit chain broken": _broken_chain,
+    "callbacks": _callbacks,
     "stopped wrongly": _stopped_wrongly,
 }

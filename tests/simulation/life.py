@@ -14,21 +14,24 @@ from tests.simulation.world import World
 
 @dataclass(frozen=True, slots=True)
 class Doom:
-    """Where a process dies: at the n-th `commit` or `send` (before or after it), or at a time."""
+    """Where a process dies: at the n-th `start`, `commit` or `send`, or at a time.
 
-    place: str  # "commit", "send", "time" or "never"
+    `start` are the steps before the plan is stored.
+    """
+
+    place: str  # "start", "commit", "send", "time" or "never"
     count: int = 0
     before: bool = True
     after_s: float = 0.0
 
     @classmethod
     def drawn(cls, chance: random.Random) -> Doom:
-        """Draw a death; one process in four comes to its end."""
-        place = chance.choice(("commit", "send", "time", "never"))
-        return cls(
-            place, chance.randint(1, 20 if place == "commit" else 10), chance.random() < 0.5,
-            chance.choice((0.5, 5, 60)) * chance.random(),
-        )  # fmt: skip
+        """Draw a death; some processes come to their end."""
+        places = ("commit", "commit", "commit", "send", "send", "time", "time", "start", "never")
+        place = chance.choice((*places, "never", "never"))
+        most = {"start": 3, "commit": 20, "send": 10}.get(place, 1)
+        after_s = chance.choice((0.5, 5, 60)) * chance.random()
+        return cls(place, chance.randint(1, most), chance.random() < 0.5, after_s)
 
 
 NEVER = Doom("never")
@@ -47,7 +50,7 @@ class Life:
         self.ended: asyncio.Future[None] = world.loop.create_future()
         self.mourners: list[Callable[[], None]] = []  # who learns of the process's death
         self._doom = doom
-        self._steps = {"commit": 0, "send": 0}
+        self._steps = {"start": 0, "commit": 0, "send": 0}
         if doom.place == "time":
             world.loop.call_later(doom.after_s, self.die)
 

@@ -7,10 +7,11 @@ import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
+from itertools import count
 from pathlib import Path
 
 from runner.core.evidence import Promise
-from runner.core.manifest import Environment, Policy
+from runner.core.manifest import Callback, Environment, Policy
 from runner.core.outcome import ExitCode, Outcome, exit_code
 from runner.core.plan import SENDS, PlannedRow, Verdict
 from runner.core.record import Figures, RunRecord, TransferRecord
@@ -32,6 +33,8 @@ from tests.simulation.journal import SimulatedJournal
 from tests.simulation.life import Life
 from tests.simulation.network import Dialling, Place, RestSide
 from tests.simulation.world import WorldClock
+
+CALLBACKS = {"crm": Callback("crm", "https://crm.example/hook")}
 
 VERIFIER = FormatVerifier()
 
@@ -102,10 +105,12 @@ class Process:
         self._parts = parts
         self._world = life.world
 
-    async def live(self, batch: str, staging: Staging, plan: Plan | None = None) -> Ended | None:
+    async def live(
+        self, batch: str, staging: Staging, selection: Selection, plan: Plan | None = None
+    ) -> Ended | None:
         """Apply a batch; `plan` is what was planned before the lock was had, which is a fault."""
         self._world.name_tasks(self.life.number)
-        work = asyncio.create_task(self._apply(batch, staging, plan))
+        work = asyncio.create_task(self._apply(batch, staging, selection, plan))
         await asyncio.wait(
             {work, self.life.ended},
             timeout=LONGEST_RUN_S,
@@ -134,15 +139,27 @@ class Process:
             await asyncio.sleep(0)
         raise AssertionError(f"a killed run cannot be taken apart: {left}")
 
-    async def _apply(self, batch: str, staging: Staging, plan: Plan | None) -> Ended:
+    async def _apply(
+        self, batch: str, staging: Staging, selection: Selection, plan: Plan | None
+    ) -> Ended:
         began_at = self._world.now
         with self._opened() as (store, reader):
-            record = self._begin(store, batch)
+            record = self._record(batch)
+            store.begin_run(record.id, asdict(record), at=self.clock.wall())
+            await self._may_die()
+            store.recover(at=self.clock.wall())
+            await self._may_die()
             if plan is None:
-                plan = planned(staging, self._orders.journal)
+                plan = planned(staging, self._orders.journal, selection)
             store.store_plan(plan)
+            await self._may_die()
             ending = await self._carry(store, reader, batch, plan)
             return self._finish(store, reader, record, ending, began_at)
+
+    async def _may_die(self) -> None:
+        if self.life.reaches("start") is not None:
+            self.life.die()
+            await self.life.silence()
 
     @contextmanager
     def _opened(self) -> Iterator[tuple[Store, Reader]]:
@@ -156,18 +173,14 @@ class Process:
         finally:
             store.close()
 
-    def _begin(self, store: Store, batch: str) -> RunRecord:
-        at = self.clock.wall()
-        run_id = f"run-{self.life.number}"
-        record = RunRecord(
-            id=run_id, batch=batch, environment="simulated", driver="interaction-websocket",
-            gateway="gateway", started_at=timestamp(at), finished_at=None, outcome="unfinished",
+    def _record(self, batch: str) -> RunRecord:
+        return RunRecord(
+            id=f"run-{self.life.number}", batch=batch, environment="simulated",
+            driver="interaction-websocket", gateway="gateway",
+            started_at=timestamp(self.clock.wall()), finished_at=None, outcome="unfinished",
             exit_code=0, runner_version="0", host="host", user="user", labels={},
             manifest_path="manifest.yaml", manifest_sha256="0" * 64, options={},
         )  # fmt: skip
-        store.begin_run(run_id, asdict(record), at=at)
-        store.recover(at=at)
-        return record
 
     async def _carry(self, store: Store, reader: Reader, batch: str, plan: Plan) -> Ending:
         sends = sum(verdict.action in SENDS for _, verdict in plan)
@@ -180,7 +193,7 @@ class Process:
                 total=sends,
                 limits=orders.environment.limits,
                 rules=Rules(orders.policy, self._parts.promise(orders.promise)),
-                notices=Notices({}, run=f"run-{life.number}", batch=batch, new_id=str),
+                notices=self._notices(batch),
                 find_fault=VERIFIER.find_fault,
             ),
             gateway=self._parts.gateway(self._adapter(reader)),
@@ -195,6 +208,11 @@ class Process:
             return await engine.run()
         finally:
             await journal.close()
+
+    def _notices(self, batch: str) -> Notices:
+        numbers = count(1)
+        run = f"run-{self.life.number}"
+        return Notices(CALLBACKS, run=run, batch=batch, new_id=lambda: f"{run}-{next(numbers)}")
 
     def _adapter(self, reader: Reader) -> InteractionWebSocket:
         place = Place(self._gateway, self.life, lambda sent: reader.find(sent) is not None)
@@ -229,9 +247,9 @@ class Process:
         )  # fmt: skip
 
 
-def planned(staging: Staging, journal: Path) -> Plan:
+def planned(staging: Staging, journal: Path, selection: Selection) -> Plan:
     """Plan every row by the journal as it is now."""
-    staging.plan(journal, Selection())
+    staging.plan(journal, selection)
     return list(staging.planned())
 
 

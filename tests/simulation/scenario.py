@@ -8,7 +8,7 @@ import random
 import tempfile
 import warnings
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from runner.core.breaker import BreakerPolicy
@@ -25,7 +25,7 @@ from runner.core.manifest import (
 )
 from runner.core.media import Audio, MediaMatrix
 from runner.core.outcome import ExitCode, Outcome
-from runner.journal.staging import Staging
+from runner.journal.staging import Selection, Staging
 from tests.simulation.gateway import Gateway, Promised
 from tests.simulation.judge import Evidence, Finding, judge
 from tests.simulation.life import NEVER, Doom, Life
@@ -45,6 +45,8 @@ DRAINED_S = STALL_LIMIT_S + 2 * SLOWEST_S + 20
 
 LARGEST_STEP_S = 600.0
 """How far the wall clock is set at most."""
+
+EVERYTHING = Selection()
 
 REAL_PARTS = Parts()
 
@@ -82,9 +84,13 @@ class Scenario:
     def __post_init__(self) -> None:
         self.chance = self.world.chance("scenario")
         self.promised = _promised(self.chance)
+        weather = Weather.drawn(self.chance)
+        if self.promised.dedupes_s is not None and self.promised.dedupes_s < STALL_LIMIT_S / 0.1:
+            # Ids are kept for so short a time that a frame must not be held up on its way.
+            weather = replace(weather, gateway_stalls=0.0, stops_at_send=0.0)
         self.gateway = Gateway(
             self.world,
-            Weather.drawn(self.chance),
+            weather,
             self.promised,
             skew_s=self.chance.choice((0, 0, -3, 3)),
         )
@@ -143,8 +149,9 @@ class Scenario:
         two_batches = self.chance.random() < 0.2
         for _ in range(self.chance.randint(1, 4)):
             batch = ("evening", evening) if two_batches and self.chance.random() < 0.4 else None
-            await self._run(*(batch or ("morning", morning)), Doom.drawn(self.chance))
-            await self.world.idle(self.chance.choice((0.05, 1, 5, 30)) * self.chance.random())
+            selection = self._selection()
+            await self._run(*(batch or ("morning", morning)), Doom.drawn(self.chance), selection)
+            await self.world.idle(self.chance.choice((0.05, 1, 5, 60)) * self.chance.random())
 
     async def _fine_day(self, morning: Staging, evening: Staging) -> None:
         self.gateway.heal()
@@ -163,16 +170,24 @@ class Scenario:
             assert {f.interaction_id for f in self.gateway.ledger.frames[before:]} <= skipped
         await self.world.idle(DRAINED_S)
 
-    async def _run(self, batch: str, staging: Staging, doom: Doom) -> Ended | None:
+    def _selection(self) -> Selection:
+        drawn = self.chance.random()
+        if drawn < 0.08:
+            return Selection(only=("?1*", "?2"))
+        return Selection(limit=self.chance.randint(1, 5)) if drawn < 0.16 else EVERYTHING
+
+    async def _run(
+        self, batch: str, staging: Staging, doom: Doom, selection: Selection = EVERYTHING
+    ) -> Ended | None:
         self.runs += 1
         life = Life(self.world, doom, self.runs, self.gateway.weather)
         process = Process(life, self.gateway, self.orders, self.parts, self._clock())
         self._disturb(life, process.clock)
         early, self.early = self.early, None
         if self.parts.plans_early and self.orders.journal.exists():
-            self.early = planned(staging, self.orders.journal)
-        self.world.note("run", self.runs, batch, doom)
-        ended = await process.live(batch, staging, early)
+            self.early = planned(staging, self.orders.journal, EVERYTHING)
+        self.world.note("run", self.runs, batch, doom, selection)
+        ended = await process.live(batch, staging, selection, early)
         if ended is not None:
             self.world.note("ended", self.runs, ended.code.name, *(r.outcome for r in ended.rows))
             self.ended.append(ended)
@@ -222,7 +237,7 @@ def _promised(chance: random.Random) -> Promised:
     tells_ids = chance.random() < 0.8
     match chance.choice(("nothing", "dedupes", "expires")):
         case "dedupes":
-            return Promised(dedupes_s=chance.choice((900.0, 86_400.0)), tells_ids=tells_ids)
+            return Promised(dedupes_s=chance.choice((60.0, 900.0, 86_400.0)), tells_ids=tells_ids)
         case "expires":
             expires_s, visible_s = chance.choice((5.0, 30.0)), chance.choice((0.0, 2.0, 10.0))
             return Promised(expires_s=expires_s, visible_s=visible_s, tells_ids=tells_ids)
@@ -275,7 +290,7 @@ def _orders(chance: random.Random, promised: Promised, journal: Path) -> Orders:
 
 def _row(n: int, key: str, interaction_id: str, chance: random.Random) -> TransferRow:
     media = (HD, NARROW) if chance.random() < 0.7 else (HD,)
-    return TransferRow(key, interaction_id, HERE, media, (), f"batch.yaml:{n}")
+    return TransferRow(key, interaction_id, HERE, media, ("crm",), f"batch.yaml:{n}")
 
 
 def run_seed(seed: int, parts: Parts = REAL_PARTS, *, tells: bool = False) -> Verdict:

@@ -83,7 +83,24 @@ class Weather:
 
     @classmethod
     def drawn(cls, chance: random.Random) -> Weather:
-        """Draw the weather of one seed: few faults at a time, so that each has its clear days."""
+        """Draw the weather of one seed."""
+        return cls.contradictory(chance) if chance.random() < 0.1 else cls.mixed(chance)
+
+    @classmethod
+    def contradictory(cls, chance: random.Random) -> Weather:
+        """Draw a weather in which a no means little, and answers come on later sessions."""
+        fates = ("no, then yes", "too fast, then yes", "yes, then no", "mute, done")
+        return cls(
+            fates=dict.fromkeys(fates, 0.3),
+            late=chance.uniform(0.2, 0.8),
+            doubled=chance.uniform(0.2, 0.8),
+            kept=1.0,
+            closes=chance.uniform(0.05, 0.5),
+        )
+
+    @classmethod
+    def mixed(cls, chance: random.Random) -> Weather:
+        """Draw few faults at a time, so that each has its clear days."""
 
         def maybe(share: float, most: float) -> float:
             return chance.uniform(0.1, 1.0) * most if chance.random() < share else 0.0
