@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from enum import Enum, auto
@@ -150,7 +151,22 @@ def may_repeat(
     uptime_s: float,
     gateway_date_s: float | None,
 ) -> bool:
-    """Tell whether the gateway surely still knows a delivery's id.
+    """Tell whether the gateway surely still knows a delivery's id."""
+    left_s = repeatable_for_s(
+        promise, hand_over, boot=boot, uptime_s=uptime_s, gateway_date_s=gateway_date_s
+    )
+    return left_s >= 0
+
+
+def repeatable_for_s(
+    promise: Dedupes,
+    hand_over: HandOver,
+    *,
+    boot: str | None,
+    uptime_s: float,
+    gateway_date_s: float | None,
+) -> float:
+    """Return for how long the gateway surely still knows a delivery's id; negative: no more.
 
     By this boot's clock where it was handed over under this boot, else by the gateway's; a clock
     that is unknown or ran backwards counts as too late.
@@ -160,5 +176,5 @@ def may_repeat(
     elif gateway_date_s is not None and hand_over.gateway_date_s is not None:
         age_s = gateway_date_s - hand_over.gateway_date_s
     else:
-        return False
-    return 0 <= age_s <= promise.kept_s * DEDUPE_SHARE
+        return -math.inf
+    return promise.kept_s * DEDUPE_SHARE - age_s if age_s >= 0 else -math.inf

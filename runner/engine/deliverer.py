@@ -46,13 +46,18 @@ class Deliverer:
         await self._shop.recorder.intend(live, event, intent)
         self._shop.gate.committed_in(self._shop.clock.now() - built_at)
         request = Request(intent.message_id, intent.text, built_at)
-        if await self._shop.gate.write(request, waiter, lambda: live.state is during):
+        if await self._shop.gate.write(request, waiter, lambda: self._is_wanted(live, during)):
             live.tries += 1
             live.left_at = waiter.sent_at
             return waiter
         self._shop.desk.forget(waiter)
         await self._shop.recorder.enter(live, Event.WITHDRAWN, _about(intent, reason="not sent"))
         return None
+
+    def _is_wanted(self, live: Live, during: State) -> bool:
+        """Tell whether a frame whose token is granted is still to leave."""
+        known = during is State.SENDING or self._shop.clock.uptime() <= live.repeatable_until
+        return live.state is during and known
 
     async def await_answer(self, live: Live, waiter: Waiter) -> None:
         """Wait for what comes of a frame that was written, and record it."""

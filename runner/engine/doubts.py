@@ -13,7 +13,7 @@ from runner.core.evidence import (
     Expires,
     HandOver,
     fence_is_over,
-    may_repeat,
+    repeatable_for_s,
     weigh,
 )
 from runner.core.outcome import ExitCode
@@ -121,14 +121,15 @@ class Doubts:
             return None
         assert live.last is not None  # noqa: S101 - a doubt has a delivery
         clock = self._shop.clock
-        known = may_repeat(
+        left_s = repeatable_for_s(
             promise,
             live.last.hand_over,
             boot=clock.boot,
             uptime_s=clock.uptime(),
             gateway_date_s=look.seen.date_s if look.seen is not None else None,
         )
-        if not known:
+        live.repeatable_until = clock.uptime() + left_s
+        if left_s < 0:
             return f"too late to send it again under its id; {look.reason}"
         if live.repeats >= MOST_REPEATS:
             return f"sent {live.repeats} times again under its id without an answer"

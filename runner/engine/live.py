@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
@@ -49,6 +50,7 @@ class Live:
     left_at: float | None = None  # when it was handed over, or the process began
     wait_s: float = 0.0  # before the next delivery
     repeats: int = 0  # of the last delivery under its id, in this run
+    repeatable_until: float = -math.inf  # of the clock's uptime: when its id may be forgotten
     slot_kbps: float = 0.0  # the bandwidth that its slot was given for
     notified: bool = False  # callbacks have been told that it is in doubt
     is_settling: bool = False  # a late reply has settled it; the journal is about to learn of it
