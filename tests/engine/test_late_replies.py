@@ -1,14 +1,17 @@
-"""Late and doubled replies, each of which a simulated world had settled twice once."""
+"""What a simulated world found: late, doubled and early replies, and repeats that came too late."""
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
+from runner.core.evidence import Dedupes
 from runner.core.manifest import Limits
 from runner.core.sight import Interaction
 from runner.core.transfer import State
+from runner.engine.workshop import Rules
 from runner.ports import Doubt
-from tests.engine.rig import HERE, carry
+from tests.engine.rig import HERE, NO_PREFLIGHT, Run, carry
 from tests.engine.test_doubts import left_behind
 from tests.fakes.gateway import Answer, FakeGateway
 from tests.fakes.journal import FakeJournal
@@ -26,6 +29,20 @@ def test_a_late_yes_is_settled_once_though_its_double_comes_before_the_journal_h
     )
     assert run.journal.events("k0") == ["intent", "lost", "accepted"]
     assert run.ending.halted is None
+
+
+def test_a_repeat_that_waits_until_its_id_may_be_forgotten_does_not_leave():
+    """It may be repeated for 18 s; asked at 10 s it may, and when its turn comes at 24 s no more."""
+
+    async def silenced(run: Run) -> None:
+        await asyncio.sleep(9)
+        run.gateway.listener.paused(15, "the gateway asked for it")
+
+    rules = Rules(NO_PREFLIGHT, Dedupes(20.0))
+    run = carry(1, Answer(), rules=rules, meanwhile=silenced)
+    assert len(run.frames) == 1
+    assert run.states() == {"k0": "unknown"}
+    assert "too late to send it again" in run.noted("stays in doubt")[-1]["reason"]
 
 
 class Eager(FakeGateway):
