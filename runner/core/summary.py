@@ -131,11 +131,11 @@ class Tally:
         self._latencies = array("d")
         self._attempts = self._retries = self._fallbacks = 0
 
-    def add(self, transfer: TransferRecord) -> None:
-        """Count one transfer."""
-        self._outcomes[transfer.outcome] += 1
+    def add(self, transfer: TransferRecord, alike: int = 1) -> None:
+        """Count one transfer, or as many that differ in nothing that is counted."""
+        self._outcomes[transfer.outcome] += alike
         if transfer.outcome not in DONE:
-            self._group(transfer)
+            self._group(transfer, alike)
         if transfer.latency_ms is not None:
             self._latencies.append(transfer.latency_ms)
         for callback in transfer.callbacks:
@@ -143,15 +143,15 @@ class Tally:
         if transfer.attempts:
             self._deliveries(transfer.attempts)
 
-    def _group(self, transfer: TransferRecord) -> None:
+    def _group(self, transfer: TransferRecord, alike: int) -> None:
         name = (transfer.outcome, transfer.reason)
         group = self._groups.get(name)
         if group is None:
             if len(self._groups) >= GROUP_LIMIT:
                 name = (transfer.outcome, OTHER_REASONS)
             group = self._groups.setdefault(name, _Group(transfer.key))
-        group.count += 1
-        if group.count <= MOST_EXAMPLES:
+        group.count += alike
+        if len(group.examples) < MOST_EXAMPLES:
             group.examples.append(transfer.source)
 
     def _deliveries(self, attempts: Sequence[AttemptRecord]) -> None:

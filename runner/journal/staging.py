@@ -19,36 +19,9 @@ from runner.core.manifest import Repeat, TransferRow
 from runner.core.media import MediaMatrix
 from runner.core.plan import SENDS, Action, Claim, PlannedRow, Verdict, judge
 from runner.core.transfer import State
+from runner.journal.questions import ALIKE, CLAIMS, OWN_KEY, REPEATS, TABLES
 
 CHUNK = 1000
-
-_TABLES = """
-CREATE TABLE ladders(id INTEGER PRIMARY KEY, media TEXT NOT NULL);
-CREATE TABLE rows(
-  n INTEGER PRIMARY KEY, key TEXT, interaction_id TEXT, destination_uri TEXT,
-  ladder INTEGER, callbacks TEXT, source TEXT);
-CREATE TABLE verdicts(
-  n INTEGER PRIMARY KEY, action TEXT, reason TEXT, claim INTEGER, lineage INTEGER);
-"""
-
-_REPEATS = """
-SELECT :kind, {column}, first, n FROM (
-  SELECT n, {column}, min(n) OVER (PARTITION BY {column}) AS first FROM rows
-  WHERE {column} IN (SELECT {column} FROM rows GROUP BY {column} HAVING count(*) > 1))
-WHERE n != first ORDER BY n LIMIT :limit
-"""
-
-_OWN_KEY = "SELECT 1 FROM rows WHERE key != interaction_id LIMIT 1"
-"""Finds a row with a key of its own; where none has one, keys repeat as interactions do."""
-
-_CLAIMS = """
-SELECT r.n, r.destination_uri, t.id, t.lineage, runs.id, runs.batch, t.key, t.destination_uri,
-       t.state
-FROM rows r
-JOIN journal.transfers t ON t.interaction_id = r.interaction_id
-JOIN journal.runs runs ON runs.no = t.run
-ORDER BY r.n, t.id
-"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +61,7 @@ class Staging:
             self._connection = sqlite3.connect(self.path.as_uri(), uri=True, isolation_level=None)
             self._connection.executescript(
                 "PRAGMA journal_mode=OFF; PRAGMA synchronous=OFF; PRAGMA cache_size=-16000;"
-                + _TABLES
+                + TABLES
             )
             self._connection.execute("BEGIN")
         self._ladders: dict[tuple[MediaMatrix, ...], int] = {}
@@ -125,7 +98,7 @@ class Staging:
         """Return rows whose key or interaction an earlier row bears, `limit` of each at most."""
         self._flush()
         found = self._repeats_of("interaction", "interaction_id", limit)
-        if self._connection.execute(_OWN_KEY).fetchone() is None:
+        if self._connection.execute(OWN_KEY).fetchone() is None:
             found += [replace(repeat, kind="key") for repeat in found]
         else:
             found += self._repeats_of("key", "key", limit)
@@ -133,7 +106,7 @@ class Staging:
 
     def _repeats_of(self, kind: str, column: str, limit: int) -> list[Repeat]:
         rows = self._connection.execute(
-            _REPEATS.format(column=column), {"kind": kind, "limit": limit}
+            REPEATS.format(column=column), {"kind": kind, "limit": limit}
         )
         return [Repeat(*row) for row in rows]
 
@@ -200,6 +173,16 @@ class Staging:
         )
         return map(Outline._make, rows)
 
+    def outlines_alike(self, most: int) -> Iterator[tuple[Outline, int]]:
+        """Yield the first `most` rows of each action and reason, in the manifest's order.
+
+        Each comes with how many rows it stands for; the last one for all that follow it too. The
+        reasons of what is unchanged, which name each row's own history, are taken for one.
+        """
+        rows = self._connection.execute(ALIKE, {"most": most})
+        for *row, nth, alike in rows:
+            yield Outline._make(row), alike - nth + 1 if nth == most else 1
+
     def _number_of(self, media: tuple[MediaMatrix, ...]) -> int:
         if (known := self._ladders.get(media)) is not None:
             return known
@@ -229,7 +212,7 @@ class Staging:
         self._connection.execute("COMMIT")
         self._connection.execute("ATTACH ? AS journal", [f"{journal.absolute().as_uri()}?mode=ro"])
         self._connection.execute("BEGIN")
-        reader = self._connection.execute(_CLAIMS)
+        reader = self._connection.execute(CLAIMS)
         verdicts = (
             (n, v.action, v.reason, v.claim, v.lineage)
             for (n, uri), rows in groupby(reader, key=lambda row: (row[0], row[1]))

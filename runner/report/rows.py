@@ -47,7 +47,7 @@ def packed_rows(
     At most `limit` rows and about `size_limit` bytes; beyond `limit` transfers what succeeded
     is left out altogether.
     """
-    words, size, comma = _Words(), 0, Markup(",\n")
+    words, size = _Words(), 0
     packer = _Packer(words, content.source.run.started_at)
     yield Markup('{"rows":[')
     for count, transfer in enumerate(_most_urgent_first(content, limit)):
@@ -55,7 +55,7 @@ def packed_rows(
         size += len(row) if row.isascii() else len(row.encode("utf-8", "replace"))
         if count == limit or size + words.size > size_limit:
             break
-        yield row if count == 0 else comma + row
+        yield row if count == 0 else Markup(f",\n{row}")  # noqa: S704 - escaped already
     yield Markup('],\n"words":') + _json(words.texts) + Markup("}")
 
 

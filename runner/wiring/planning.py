@@ -16,10 +16,10 @@ from runner.core.outcome import Outcome
 from runner.core.pacing import estimate_s
 from runner.core.plan import SENDS, Action
 from runner.core.problem import Problem
-from runner.core.record import PlanFigures, ReportSource, RunRecord, TransferRecord
-from runner.core.summary import Summary, summarize
+from runner.core.record import Figures, PlanFigures, ReportSource, RunRecord, TransferRecord
+from runner.core.summary import MOST_EXAMPLES, Summary, Tally, summarize
 from runner.core.timestamps import timestamp
-from runner.journal.staging import Staging, read_ladder
+from runner.journal.staging import Outline, Staging, read_ladder
 from runner.loading.load import Loaded, load
 from runner.report import write_report
 from runner.wiring import records
@@ -95,8 +95,19 @@ def report_plan(
         lambda: _foreseen(staging, {} if preflight is None else preflight.rows),
         plan=figures,
     )
-    summary = summarize(source.transfers(), source.figures)
+    if preflight is not None:
+        summary = summarize(source.transfers(), source.figures)
+    else:
+        summary = _summarized(staging, source.figures)
     return source, summary, write_report(source, request.report_dir, summary)
+
+
+def _summarized(staging: Staging, figures: Figures) -> Summary:
+    """Count the rows by what they have in common: a million of them need not be looked at."""
+    tally = Tally()
+    for row, alike in staging.outlines_alike(MOST_EXAMPLES):
+        tally.add(_record(row), alike)
+    return tally.summary(figures)
 
 
 def save_plan(
@@ -133,20 +144,24 @@ def new_run_id(at: float) -> str:
 
 def _foreseen(staging: Staging, seen: Mapping[int, Foreseen]) -> Iterator[TransferRecord]:
     for row in staging.outlines():
-        outcome, reason = _FORESEEN[row.action]
         told = seen.get(row.n)
-        yield TransferRecord(
-            row.key,
-            row.source,
-            row.interaction_id,
-            row.destination_uri,
-            outcome,
-            told.reason if told else row.reason or reason,
-            None,
-            _requested(row.media),
-            None,
-            None,
-        )
+        yield _record(row, told.reason if told else None)
+
+
+def _record(row: Outline, reason: str | None = None) -> TransferRecord:
+    outcome, common = _FORESEEN[row.action]
+    return TransferRecord(
+        row.key,
+        row.source,
+        row.interaction_id,
+        row.destination_uri,
+        outcome,
+        reason or row.reason or common,
+        None,
+        _requested(row.media),
+        None,
+        None,
+    )
 
 
 @lru_cache(maxsize=1024)

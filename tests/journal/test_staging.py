@@ -237,3 +237,22 @@ def test_thirty_thousand_rows_need_no_memory_for_them(staging: Staging):
 
 def test_a_ladder_is_read_as_it_was_written():
     assert read_ladder(write_ladder((VOICE, NARROW))) == (VOICE, NARROW)
+
+
+@given(st.lists(st.booleans(), max_size=30), st.integers(1, 4), st.none() | st.integers(0, 9))
+def test_rows_alike_stand_for_all_and_come_in_order(
+    chosen: list[bool], most: int, limit: int | None
+):
+    rows = [f"{'a' if each else 'b'}{n}" for n, each in enumerate(chosen)]
+    with Staging() as staging:
+        fill(staging, keyed(*((key, key) for key in rows)))
+        staging.plan(None, Selection(only=("a*",), limit=limit))
+        everything = list(staging.outlines())
+        alike = list(staging.outlines_alike(most))
+    assert [row.key for row in everything] == rows
+    for action in {row.action for row in everything}:
+        whole = [row for row in everything if row.action == action]
+        told = [(row, times) for row, times in alike if row.action == action]
+        assert [row for row, _ in told] == whole[:most]
+        assert sum(times for _, times in told) == len(whole)
+    assert [row.n for row, _ in alike] == sorted(row.n for row, _ in alike)
