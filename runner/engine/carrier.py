@@ -29,6 +29,7 @@ class Carrier:
         self._by_message: dict[str, Live] = {}
         self._looking_back = asyncio.Lock()
         self._first_id: int | None = None  # of the transfers that this run took up
+        self._said_yes: dict[int, str] = {}  # by lineage: what came late for an earlier run's id
 
     async def take_up(self, row: PlannedRow) -> Live:
         """Return a planned row as a transfer that is carried from here on."""
@@ -37,6 +38,7 @@ class Carrier:
         if row.lineage is not None:
             live.message_ids |= await self._shop.journal.message_ids(row.lineage)
             self._remember(live)  # a late yes to an earlier run's delivery stops the next one
+            await self._heed_earlier_yes(live)
         self._first_id = self._first_id or transfer_id
         return live
 
@@ -101,10 +103,20 @@ class Carrier:
         async with self._looking_back:  # a doubled reply finds what the first one has settled
             return await self._settle_standing(reply)
 
+    async def _heed_earlier_yes(self, live: Live) -> None:
+        """Settle a transfer whose lineage was said to be carried out before it was taken up."""
+        message_id = self._said_yes.get(live.lineage)
+        if message_id is not None and live.state is State.READY:
+            told = Told(message_id=message_id, reason="carried out: a late reply to an earlier run")
+            await self._shop.recorder.enter(live, Event.SEEN, told)
+
     async def _settle_standing(self, reply: Reply) -> bool:
         standing = await self._shop.journal.find(reply.message_id)
         if standing is None:
             return False
+        if (taken_up := self.settle_late(reply)) is not None:  # meanwhile
+            await taken_up
+            return True
         live = Live(
             standing.row, standing.transfer_id, standing.lineage, standing.state, standing.version
         )
@@ -113,6 +125,7 @@ class Carrier:
         settled = self._accept_late(live, reply)
         if settled is None:
             return False
+        self._said_yes[standing.lineage] = reply.message_id
         await settled
         return True
 

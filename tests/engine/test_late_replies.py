@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from typing import Any
 
 from runner.core.evidence import Dedupes
@@ -10,8 +11,8 @@ from runner.core.manifest import Limits
 from runner.core.sight import Interaction
 from runner.core.transfer import State
 from runner.engine.workshop import Rules
-from runner.ports import Doubt
-from tests.engine.rig import HERE, NO_PREFLIGHT, Run, carry
+from runner.ports import Doubt, Standing
+from tests.engine.rig import HERE, NO_PREFLIGHT, Run, carry, rows
 from tests.engine.test_doubts import left_behind
 from tests.fakes.gateway import Answer, FakeGateway
 from tests.fakes.journal import FakeJournal
@@ -29,6 +30,27 @@ def test_a_late_yes_is_settled_once_though_its_double_comes_before_the_journal_h
     )
     assert run.journal.events("k0") == ["intent", "lost", "accepted"]
     assert run.ending.halted is None
+
+
+def test_a_late_yes_to_an_earlier_run_stops_what_this_one_has_not_taken_up_yet():
+    """The gateway had said no before; its yes comes while another transfer has the only slot."""
+    plan = [*rows(1), replace(rows(2)[1], lineage=40)]
+    old = Standing(replace(plan[1], n=8), 40, 40, 2, State.REJECTED, 1)
+
+    async def answered(run: Run) -> None:
+        await asyncio.sleep(1)
+        run.gateway.listener.replied(Answer(YES).reply_to("old"))
+
+    run = carry(
+        plan,
+        Answer(YES, 5),
+        journal=FakeJournal(past={"old": old}),
+        limits=Limits(in_flight=1),
+        meanwhile=answered,
+    )
+    assert [frame.interaction_id for frame in run.frames] == ["i0"]
+    assert run.journal.events("k1") == ["accepted", "seen"]
+    assert run.states() == {"k0": "transferred", "k1": "transferred"}
 
 
 def test_a_repeat_that_waits_until_its_id_may_be_forgotten_does_not_leave():
