@@ -64,7 +64,7 @@ class Carrier:
                 await self._shop.recorder.enter(live, Event.EXHAUSTED, told)
                 break
             await self._attempt(live)
-        if live.state in FINAL and not live.is_settling:
+        if live.state in FINAL and not live.is_settling and not _may_be_contradicted(live):
             self._forget(live)
 
     async def carry_on(self, live: Live) -> None:
@@ -232,3 +232,11 @@ class Carrier:
             media=reply.media,
         )
         return self._shop.recorder.enter(live, Event.ACCEPTED, told)
+
+
+def _may_be_contradicted(live: Live) -> bool:
+    """Tell whether a late yes to an earlier run's delivery would have to settle this transfer too.
+
+    (Its own deliveries' ids lead to it by the journal; the earlier ones lead to their own transfer.)
+    """
+    return live.row.lineage is not None and live.state is not State.TRANSFERRED

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from runner.core.evidence import Dedupes
-from runner.core.manifest import Limits
+from runner.core.manifest import Limits, Policy
 from runner.core.sight import Interaction
 from runner.core.transfer import State
 from runner.engine.workshop import Rules
@@ -51,6 +51,26 @@ def test_a_late_yes_to_an_earlier_run_stops_what_this_one_has_not_taken_up_yet()
     assert [frame.interaction_id for frame in run.frames] == ["i0"]
     assert run.journal.events("k1") == ["accepted", "seen"]
     assert run.states() == {"k0": "transferred", "k1": "transferred"}
+
+
+def test_a_late_yes_to_an_earlier_run_settles_also_what_has_failed_in_this_one():
+    row = replace(rows(1)[0], lineage=40)
+    old = Standing(replace(row, n=8, key="k8"), 40, 40, 2, State.REJECTED, 1)
+
+    async def answered(run: Run) -> None:
+        await asyncio.sleep(1)
+        run.gateway.listener.replied(Answer(YES).reply_to("old"))
+
+    run = carry(
+        [row, rows(2)[1]],
+        script=lambda f: [Answer("transfer_rejected" if f.interaction_id == "i0" else YES, 2)],
+        gateway=FakeGateway(sights={"i0": Interaction("i0", found=False)}),
+        journal=FakeJournal(past={"old": old}),
+        policy=Policy(preflight=True),
+        meanwhile=answered,
+    )
+    assert run.journal.events("k0") == ["denied", "accepted"]
+    assert run.states()["k0"] == "transferred"
 
 
 def test_a_repeat_that_waits_until_its_id_may_be_forgotten_does_not_leave():
