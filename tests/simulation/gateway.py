@@ -355,6 +355,7 @@ class Gateway:
         def read(run: int) -> None:
             if answer.read_at is None:
                 answer.read_at, answer.reader = self.world.now, run
+                answer.session = line.number
                 self.world.note("read", frame.message_id, answer.status)
 
         line.push(json.dumps(body), read)

@@ -202,8 +202,8 @@ def _may_stay_in_doubt(evidence: Evidence, interaction_id: str) -> bool:
     promised, frames = evidence.promised, evidence.ledger.of(interaction_id)
     if not frames:
         return promised.expires_s is None  # killed between intent and frame
-    if promised.expires_s is not None:
-        return False
+    if promised.expires_s is not None:  # what had happened before its baseline does not show
+        return not promised.tells_ids and _was_lied_about(evidence, interaction_id)
     if promised.dedupes_s is not None:
         if not promised.tells_ids and any(f.fate.startswith("unlisted") for f in frames):
             return True  # every repeat is answered as the first was
@@ -252,7 +252,7 @@ def _was_read(
     statuses: frozenset[str],
     run: Ended,
     evidence: Evidence,
-    within_s: float = float("inf"),
+    within_s: float = math.inf,
 ) -> bool:
     """Tell whether a run that could write it down read such an answer, in time for `run`."""
     full = {other.run for other in evidence.runs if other.halted is ExitCode.STORAGE}
@@ -260,6 +260,7 @@ def _was_read(
         answer.status in statuses
         and answer.read_at is not None
         and answer.read_at <= frame.left_at + within_s
+        and (within_s == math.inf or answer.session == frame.session)
         and evidence.outlived(answer, run.ended_at)
         and answer.reader not in full
         for answer in frame.answers

@@ -15,6 +15,7 @@ class Answer:
     sent_at: float | None = None
     read_at: float | None = None
     reader: int | None = None  # which run read it
+    session: int | None = None  # of the reader's
 
 
 @dataclass(slots=True)

@@ -84,7 +84,10 @@ class Weather:
     @classmethod
     def drawn(cls, chance: random.Random) -> Weather:
         """Draw the weather of one seed."""
-        return cls.contradictory(chance) if chance.random() < 0.1 else cls.mixed(chance)
+        drawn = chance.random()
+        if drawn < 0.1:
+            return cls.contradictory(chance)
+        return cls.stuttering(chance) if drawn < 0.2 else cls.mixed(chance)
 
     @classmethod
     def contradictory(cls, chance: random.Random) -> Weather:
@@ -96,6 +99,16 @@ class Weather:
             doubled=chance.uniform(0.2, 0.8),
             kept=1.0,
             closes=chance.uniform(0.05, 0.5),
+        )
+
+    @classmethod
+    def stuttering(cls, chance: random.Random) -> Weather:
+        """Draw a weather in which much is too fast, answers come twice and effects take a while."""
+        return cls(
+            fates={LIMITED: chance.uniform(0.3, 1.2), REJECTED: chance.uniform(0, 0.3)},
+            slow=chance.uniform(0.2, 0.8),
+            doubled=chance.uniform(0.3, 1.0),
+            storms=chance.choice((0.0, 0.1)),
         )
 
     @classmethod
