@@ -33,7 +33,10 @@ _TRANSFERS = (
     " c.state, c.reason, c.message_id, c.latency_ms, c.media"
     " FROM rows r JOIN ladders l ON l.id = r.ladder"
     " LEFT JOIN transfers t ON t.run = r.run AND t.n = r.n"
-    " LEFT JOIN transfers c ON c.id = r.claim"
+    # What had no turn may have been said to be carried out, late, by an earlier run's delivery.
+    " LEFT JOIN transfers c ON c.id = coalesce(r.claim, (SELECT y.id FROM transfers y"
+    "  WHERE (y.id = r.lineage OR (y.lineage = r.lineage AND y.lineage != y.id))"
+    "  AND y.run < r.run AND y.state = 'transferred' AND r.action IN ('send', 'changed')))"
     " WHERE r.run = ? ORDER BY r.n"
 )
 # What a run did to transfers of its own, and to those of earlier runs that its rows claim.
@@ -123,7 +126,7 @@ def _transfer(
         outcome, why = _claimed(Action(action), plan_reason, claim_state, claim_reason)
         if outcome is Outcome.UNATTEMPTED:
             why = unattempted if why is None else f"{unattempted}; before that: {why}"
-        if action == Action.IN_DOUBT:
+        if action != Action.UNCHANGED:
             message_id, latency_ms, media = claim_message_id, claim_latency_ms, claim_media
     if message_id is None and attempts:  # the last delivery was withdrawn: it was never one
         message_id = attempts[-1].message_id
@@ -135,11 +138,11 @@ def _transfer(
 
 
 def _claimed(
-    action: Action, plan_reason: str, state: str, reason: str | None
+    action: Action, plan_reason: str | None, state: str, reason: str | None
 ) -> tuple[Outcome, str | None]:
     """Return outcome and reason of a row that stands or falls with an earlier run's transfer."""
     outcome = OUTCOMES[State(state)]
-    if action is Action.IN_DOUBT:
+    if action is not Action.UNCHANGED:
         if outcome is Outcome.IN_DOUBT:
             return outcome, f"{plan_reason}: {reason}" if reason else plan_reason
         return outcome, reason
