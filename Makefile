@@ -4,6 +4,7 @@
 # make bench   the benchmarks
 # make diagram draws ARCHITECTURE.md's diagram anew from the transition table
 # make rules   writes docs/rules.md anew from the explanations that the program carries
+# make chaos   plays SEEDS (100000) of the simulation: what the tests play a few thousand of
 # make fuzz    looks for a manifest that the loader cannot bear, for FUZZ_SECONDS (60)
 # Variables: PYTHON (3.11 or newer), VENV, WORKERS (tests at a time), COVERAGE, PYTEST_ARGS.
 
@@ -19,8 +20,10 @@ PIN = CUSTOM_COMPILE_COMMAND='make requirements' $(BIN)/pip-compile --quiet --up
 	--generate-hashes --strip-extras --allow-unsafe --no-emit-options
 
 FUZZ_SECONDS ?= 60
+SEEDS ?= 100000
+FIRST_SEED ?= 0
 
-.PHONY: help demo test check unit bench diagram rules fuzz install requirements wheel clean
+.PHONY: help demo test check unit bench diagram rules fuzz chaos install requirements wheel clean
 .DELETE_ON_ERROR:
 
 help:
@@ -55,6 +58,9 @@ diagram: $(VENV)/dev.stamp
 
 rules: $(VENV)/dev.stamp
 	$(BIN)/python tools/rules.py
+
+chaos: $(VENV)/dev.stamp
+	$(BIN)/python -m tests.simulation.chaos --seeds $(SEEDS) --first $(FIRST_SEED)
 
 fuzz: $(VENV)/dev.stamp
 	FUZZ_SECONDS=$(FUZZ_SECONDS) $(BIN)/python tools/fuzz.py

@@ -297,7 +297,7 @@ class Gateway:
             line.cut()
         elif fate.ends == "close":
             self._close(line)
-        self.world.note("acted", frame.message_id, frame.fate, frame.effect_at is not None)
+        self.world.note(f"fate: {frame.fate}", frame.interaction_id, frame.message_id)
 
     def _carry_out(self, frame: Frame, fate: Fate) -> Fate:
         """Move the interaction, unless that is done already or no more to be done."""
@@ -336,7 +336,7 @@ class Gateway:
         self._send_later(line, frame, answer, delay_s)
         if self._chance.random() < self.weather.doubled:
             again = Answer(status, retry_after_s)
-            self._send_later(line, frame, again, delay_s + self._chance.choice((0, 0.02, 1.2, 7)))
+            self._send_later(line, frame, again, delay_s + self._chance.choice((0, 0.02, 0.4, 1.2, 7)))
 
     def _send_later(self, line: Line, frame: Frame, answer: Answer, delay_s: float) -> None:
         frame.answers.append(answer)
@@ -345,6 +345,7 @@ class Gateway:
     def _push(self, line: Line, frame: Frame, answer: Answer) -> None:
         if not line.is_open:
             if self._chance.random() < self.weather.kept:
+                self.world.note("late for its session", frame.message_id, answer.status)
                 self._kept.append((frame, answer))
             return
         answer.sent_at = self.world.now

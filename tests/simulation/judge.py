@@ -168,6 +168,8 @@ def _misreport(evidence: Evidence, run: Ended, row: TransferRecord) -> str | Non
         return None if moved else "not moved by us"
     if outcome is Outcome.IN_DOUBT or row.reason == NOT_SELECTED:
         return None  # see `_lost`; what is left out is not looked at
+    if outcome is Outcome.SKIPPED and "skipped by run" in (row.reason or ""):
+        return None  # as an earlier run found it; that run was judged
     if not done or any(_was_denied(evidence, frame, run.ended_at) for frame in done):
         return None
     return f"moved by {done[0].message_id}"

@@ -138,7 +138,8 @@ class Pipe:
         """Abort: what the process still has on the way may be lost."""
         if self.is_open and self._chance.random() < 0.5:
             for _ in range(self._chance.randint(0, len(self._on_the_way))):
-                self._on_the_way.pop().fate = "lost on the way"
+                lost = self._on_the_way.pop()
+                self._world.note("fate: lost on the way", lost.interaction_id, lost.message_id)
         self._end(WireClosed(ABNORMAL, "the connection was lost without a close frame"))
 
     def _arrive(self) -> None:

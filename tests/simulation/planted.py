@@ -18,6 +18,7 @@ from runner.ports import Entry, Gateway, GatewayListener, Note
 from tests.simulation.journal import SimulatedJournal
 from tests.simulation.life import Life
 from tests.simulation.process import Parts
+from tests.simulation.weather import Weather
 from tests.simulation.world import WorldClock
 
 
@@ -143,7 +144,7 @@ PLANTED: Mapping[str, Parts] = {
     "query, then resend": Parts(promise=_without_fence),
     "intent after send": Parts(journal=HastyJournal),
     "id from the clock": Parts(new_id=_id_from_the_clock),
-    "id reused after rate_limited": Parts(gateway=ReusingGateway),
+    "id reused after rate_limited": Parts(gateway=ReusingGateway, weather=Weather.stuttering),
     "plan before lock": Parts(plans_early=True),
     "second reader": Parts(dial=_second_reader),
 }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import random
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -32,13 +33,14 @@ from tests.simulation.gateway import Gateway
 from tests.simulation.journal import SimulatedJournal
 from tests.simulation.life import Life
 from tests.simulation.network import Dialling, Place, RestSide
+from tests.simulation.weather import Weather
 from tests.simulation.world import WorldClock
 
 CALLBACKS = {"crm": Callback("crm", "https://crm.example/hook")}
 
 VERIFIER = FormatVerifier()
 
-LONGEST_RUN_S = 6 * 3600.0
+LONGEST_RUN_S = 2 * 3600.0
 """A run that takes longer hangs."""
 
 ORIGIN = "wss://gateway.example"
@@ -66,6 +68,7 @@ class Parts:
     )
     gateway: Callable[[GatewayPort], GatewayPort] = lambda gateway: gateway
     dial: Callable[[Dial], Dial] = lambda dial: dial
+    weather: Callable[[random.Random], Weather] = Weather.drawn
     plans_early: bool = False  # before the run that holds the lock has ended
 
 

@@ -30,7 +30,7 @@ from tests.simulation.gateway import Gateway, Promised
 from tests.simulation.judge import Evidence, Finding, judge
 from tests.simulation.life import NEVER, Doom, Life
 from tests.simulation.process import Ended, Orders, Parts, Plan, Process, planned
-from tests.simulation.weather import FINE, SLOWEST_S, STALL_LIMIT_S, Weather
+from tests.simulation.weather import FINE, SLOWEST_S, STALL_LIMIT_S
 from tests.simulation.world import World, WorldClock, WorldLoop
 
 HERE = "genesys://queue/here"
@@ -84,7 +84,7 @@ class Scenario:
     def __post_init__(self) -> None:
         self.chance = self.world.chance("scenario")
         self.promised = _promised(self.chance)
-        weather = Weather.drawn(self.chance)
+        weather = self.parts.weather(self.chance)
         if self.promised.dedupes_s is not None and self.promised.dedupes_s < STALL_LIMIT_S / 0.1:
             # Ids are kept for so short a time that a frame must not be held up on its way.
             weather = replace(weather, gateway_stalls=0.0, stops_at_send=0.0)
@@ -278,7 +278,7 @@ def _orders(chance: random.Random, promised: Promised, journal: Path) -> Orders:
     policy = Policy(
         preflight=chance.random() < 0.6,
         negotiation_timeout_s=chance.choice((2.0, 10.0)),
-        retry=RetryPolicy(chance.choice((1, 2, 4)), base_s=chance.choice((0.1, 1.0)), cap_s=10.0),
+        retry=RetryPolicy(chance.choice((1, 2, 4, 4)), base_s=chance.choice((0.1, 1.0)), cap_s=10.0),
         circuit_breaker=BreakerPolicy(
             failures=chance.choice((2, 8)),
             cool_down_s=chance.choice((2.0, 15.0)),

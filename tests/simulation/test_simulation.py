@@ -2,8 +2,81 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
 from tests.simulation.scenario import run_seed
+from tests.simulation.weather import FATES
+
+ROOT = Path(__file__).parents[2]
+
+SEEDS = 2000
+PART = 250
+"""Seeds are played in parts, which test workers share; `make chaos` plays many more."""
+
+
+def environment() -> dict[str, str]:
+    """Return the environment without what would measure the coverage: it takes thrice the time."""
+    return {name: text for name, text in os.environ.items() if not name.startswith("COV")}
+
+
+@pytest.mark.parametrize("first", range(0, SEEDS, PART))
+def test_no_seed_finds_anything(first: int):
+    """A seed that does is printed with the command that plays it again."""
+    alone = "PYTEST_XDIST_WORKER" in os.environ
+    command = [sys.executable, "-m", "tests.simulation.chaos", "--first", str(first)]
+    command += ["--seeds", str(PART), "--workers", "1" if alone else "2"]
+    played = subprocess.run(
+        command, cwd=ROOT, env=environment(), capture_output=True, text=True, check=False
+    )
+    assert played.returncode == 0, f"{played.stdout}\n{played.stderr}"
 
 
 def test_the_same_seed_gives_the_same_trace():
     assert run_seed(4).trace == run_seed(4).trace != run_seed(5).trace
+
+
+def test_a_trace_does_not_hang_on_the_process():
+    """Hashes of texts, addresses of objects and folders differ from one process to the next."""
+    told = {
+        subprocess.run(
+            [sys.executable, "-m", "tests.simulation.chaos", "--seed", "4"],
+            cwd=ROOT,
+            env=environment() | {"PYTHONHASHSEED": hash_seed},
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout
+        for hash_seed in ("1", "2")
+    }
+    assert told == {f"\nnothing found; trace {run_seed(4).trace}\n"}
+
+
+def test_everything_that_can_go_wrong_does():
+    """A fault that never strikes would show nothing."""
+    happened: Counter[str] = Counter()
+    for seed in range(200):
+        happened += run_seed(seed).happened
+    missing = {f"fate: {name}" for name in FATES} | OCCURRENCES
+    assert not sorted(missing - set(happened))
+
+
+OCCURRENCES = {
+    "killed",
+    "SIGTERM",
+    "stall",
+    "clock set",
+    "gateway stalls",
+    "storm",
+    "revoked",
+    "somebody else",
+    "disk full",
+    "late for its session",
+    "fate: expired",
+    "fate: lost on the way",
+}

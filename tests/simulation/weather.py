@@ -137,7 +137,7 @@ class Weather:
             stops_at_send=maybe(0.2, 0.1),
             steps=maybe(0.3, 0.2),
             full_buffers=maybe(0.2, 0.2),
-            disk_full=maybe(0.05, 0.05),
+            disk_full=maybe(0.1, 0.05),
         )
 
 
