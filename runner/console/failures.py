@@ -43,7 +43,7 @@ _KINDS: tuple[tuple[type[RunnerError], str, str], ...] = (
     (
         StorageError,
         "the journal or the report cannot be written, or is not to be trusted",
-        "nothing more is sent; free or mend the storage, keep the journal's file, apply again",
+        "nothing more is sent; do what the message says, keep the journal's file, apply again",
     ),
     (
         Locked,

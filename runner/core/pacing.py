@@ -6,6 +6,7 @@ Everything here is a value or a pure function: the time and the jitter are argum
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from runner.core.manifest import RetryPolicy
@@ -72,6 +73,18 @@ def due_in(
     limit = limit_per_s or rate_per_s
     due = max(bucket.tat, now - _slack_s(limit)) + ahead / rate_per_s
     return max(0.0, due - (burst - 1) / limit - now)
+
+
+def window_wait_s(written: Sequence[float], *, now: float, most: int) -> float:
+    """Return how long to wait so that no window holds more than `most` frames, come what may.
+
+    `written` are the times after the last writes, oldest first. The schedule keeps the promise by
+    the clock; this keeps it also where the process was suspended between token and write: the
+    frame `most` places back had left by its time after the write, and the next leaves after `now`.
+    """
+    if len(written) < most:
+        return 0.0
+    return max(0.0, written[-most] + WINDOW_S - now)
 
 
 def _slack_s(limit_per_s: float) -> float:

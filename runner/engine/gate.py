@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import math
+from collections import deque
 from collections.abc import Callable
 
 from runner.core.breaker import (
@@ -17,7 +19,16 @@ from runner.core.breaker import (
 from runner.core.manifest import Limits
 from runner.core.message import Request
 from runner.core.outcome import ExitCode
-from runner.core.pacing import Bucket, Pace, climbed, due_in, slowed, spent, take
+from runner.core.pacing import (
+    Bucket,
+    Pace,
+    climbed,
+    due_in,
+    slowed,
+    spent,
+    take,
+    window_wait_s,
+)
 from runner.engine.desk import Waiter
 from runner.engine.halt import Halt
 from runner.engine.meter import Meter
@@ -73,6 +84,7 @@ class Gate:
         self.preparing = asyncio.Semaphore(self.ahead)
         self._pace = Pace.at_limit(limits.rate_per_s)
         self._bucket = self._fresh_bucket(limits.rate_per_s)
+        self._written = _log_of(limits)
         self._between = 0  # transfers that have their turn and not yet left
         self._commit_s = 0.0
         self._silent_until = 0.0
@@ -179,6 +191,8 @@ class Gate:
                 self._meter.frame_left(now)
                 self._budget = self._budget.delivered()
                 await self._gateway.submit(request.text)
+                if self._written is not None:
+                    self._written.append(self._clock.now())
                 return True
         finally:
             self._between -= 1
@@ -245,9 +259,13 @@ class Gate:
             return self._silent_until - now
         if not self._gateway.writable():
             return BUFFER_POLL_S
-        rate = self._pace.rate_per_s
+        rate, written = self._pace.rate_per_s, self._written
         if rate is None:
             return 0.0
+        if written is not None and written.maxlen:
+            wait_s = window_wait_s(written, now=now, most=written.maxlen)
+            if wait_s > 0:
+                return wait_s
         self._bucket, wait_s = take(
             self._bucket,
             now=now,
@@ -256,3 +274,10 @@ class Gate:
             limit_per_s=self._pace.limit_per_s,
         )
         return wait_s
+
+
+def _log_of(limits: Limits) -> deque[float] | None:
+    """Return the log of as many writes as a window may hold; None: there is no limit."""
+    if limits.rate_per_s is None:
+        return None
+    return deque(maxlen=math.floor(limits.rate_per_s + limits.burst))

@@ -23,6 +23,7 @@ from runner.core.pacing import (
     slowed,
     spent,
     take,
+    window_wait_s,
 )
 
 WHOLE_RATES = st.integers(1, 2000).map(float)
@@ -253,3 +254,12 @@ def test_an_estimate_is_by_the_narrower_limit():
     assert estimate(2, 1, preflight=True) == 60
     assert estimate(2, 1, preflight=False) == 30
     assert estimate(None, 1, preflight=False) is None
+
+
+def test_the_log_of_writes_holds_back_what_the_schedule_would_let_go():
+    """A frame that left late by its own clock counts from when it certainly had left."""
+    written = [10.0, 10.9, 10.95]
+    assert window_wait_s(written, now=10.96, most=3) == pytest.approx(0.04)
+    assert window_wait_s(written, now=11.0, most=3) == 0
+    assert window_wait_s(written, now=10.96, most=4) == 0
+    assert window_wait_s(written, now=10.96, most=2) == pytest.approx(0.94)
