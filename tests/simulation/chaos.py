@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import argparse
+import logging
 import multiprocessing
 import os
 import sys
@@ -22,12 +23,13 @@ SHARED_MEMORY = Path("/dev/shm")
 def play(seeds: Sequence[int], workers: int) -> Iterator[Verdict]:
     """Play seeds in processes of their own, and yield their verdicts as they come."""
     context = multiprocessing.get_context("spawn")
-    with context.Pool(workers, initializer=use_memory) as pool:
+    with context.Pool(workers, initializer=prepare) as pool:
         yield from pool.imap_unordered(run_seed, seeds, chunksize=8)
 
 
-def use_memory() -> None:
-    """Keep journals in memory where the machine offers that: no disk is worn, none is waited for."""
+def prepare() -> None:
+    """Keep journals in memory where the machine offers that, and the event loop's log quiet."""
+    logging.disable()
     if SHARED_MEMORY.is_dir() and os.access(SHARED_MEMORY, os.W_OK):
         tempfile.tempdir = str(SHARED_MEMORY)
 
@@ -50,7 +52,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--first", type=int, default=0, help="the first of them")
     parser.add_argument("--workers", type=int, default=os.cpu_count() or 1)
     options = parser.parse_args(arguments)
-    use_memory()
+    prepare()
     if options.seed is not None:
         verdict = run_seed(options.seed, tells=options.story)
         print("\n".join(verdict.story))

@@ -30,12 +30,13 @@ class SimulatedJournal:
         self._last_transfer_id = store.last_transfer_id
         self._queue: list[Waiting] = []
         self._busy = False
+        self._idle = asyncio.Event()
         self._failure: StorageError | None = None
         self._commit_s = life.chance.choice((0.0005, 0.003, 0.02, 0.3))
 
     def record(self, *entries: Entry | Note) -> Awaitable[None]:
         """Make entries durable with the next commit."""
-        done = self.life.world.loop.create_future()
+        done: asyncio.Future[None] = self.life.world.loop.create_future()
         self._queue.append((entries, done))
         self._begin()
         return done
@@ -67,8 +68,9 @@ class SimulatedJournal:
 
     async def close(self) -> None:
         """Wait until everything is written."""
-        while self._busy and not self.life.is_over:
-            await asyncio.sleep(0.001)
+        while self._busy:
+            self._idle.clear()
+            await self._idle.wait()
 
     async def _look(self) -> None:
         """Take the time that a question to another thread takes."""
@@ -100,6 +102,7 @@ class SimulatedJournal:
         for _, done in group:
             self._resolve(done)
         self._busy = False
+        self._idle.set()
         self._begin()
 
     def _write(self, entries: Sequence[Entry | Note]) -> None:

@@ -4,115 +4,39 @@ from __future__ import annotations
 
 import math
 import sqlite3
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import closing
-from dataclasses import dataclass
-from itertools import pairwise
-from pathlib import Path
 
 from runner.core.chain import GENESIS, link
 from runner.core.outcome import ExitCode, Outcome
 from runner.core.plan import NOT_SELECTED
 from runner.core.record import TransferRecord
-from tests.simulation.gateway import Promised
-from tests.simulation.journal import FULL_DISK
-from tests.simulation.ledger import Answer, Frame, Ledger
-from tests.simulation.process import Ended, Orders
-
-NEGATIVE = frozenset({"transfer_rejected", "codec_unsupported"})
-POSITIVE = frozenset({"transfer_initiated", "codec_negotiated"})
-TOO_FAST = "rate_limited"
-
-NOT_MOVED = frozenset(
-    {Outcome.REJECTED, Outcome.FAILED, Outcome.SKIPPED, Outcome.UNATTEMPTED}
+from tests.simulation.evidence import (
+    NEGATIVE,
+    POSITIVE,
+    TOO_FAST,
+    Evidence,
+    Finding,
+    first_read,
 )
+from tests.simulation.journal import FULL_DISK
+from tests.simulation.ledger import Frame
+from tests.simulation.process import Ended
+
+MOVED = frozenset({Outcome.REJECTED, Outcome.FAILED, Outcome.SKIPPED, Outcome.UNATTEMPTED})
 MOVED = frozenset({Outcome.TRANSFERRED, Outcome.UNCHANGED})
-
-NOTICED_S = 2.0
-"""How long after it was read an answer must have been heeded."""
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """One thing that must not have happened."""
-
-    kind: str
-    what: str
-
-
-@dataclass(frozen=True, slots=True)
-class Evidence:
-    """Everything that is judged."""
-
-    ledger: Ledger
-    runs: Sequence[Ended]
-    interactions: Sequence[str]
-    orders: Orders
-    promised: Promised
-    journal: Path
-    reboots: int
-    deaths: Mapping[int, float]  # when runs were killed
-    wall: float  # the gateway's clock when the world began
-    stalled_s: float  # for how long processes were stopped
-
-    def outlived(self, answer: Answer, until: float = math.inf) -> bool:
-        """Tell whether an answer was read early enough to be heeded, before `until` too."""
-        if answer.read_at is None or answer.reader is None:
-            return False
-        ends = [run.ended_at for run in self.runs if run.run == answer.reader]
-        end = self.deaths[answer.reader] if answer.reader in self.deaths else ends[0]
-        return answer.read_at + NOTICED_S + self.stalled_s <= min(end, until)
-
-    @property
-    def last(self) -> Ended:
-        """The last run, on a fine day."""
-        return [run for run in self.runs if run.batch == "morning"][-1]
 
 
 def judge(evidence: Evidence) -> list[Finding]:
     """Return everything that went wrong."""
-    return [
-        Finding(kind, what)
-        for kind, find in FINDERS.items()
-        for what in find(evidence)
-    ]
+    return [Finding(kind, what) for kind, find in FINDERS.items() for what in find(evidence)]
 
 
 def _moved_twice(evidence: Evidence) -> Iterator[str]:
     for interaction_id in evidence.interactions:
         moves = evidence.ledger.moves(interaction_id)
-        if len(moves) > 1 and not _misled(evidence, interaction_id):
+        if len(moves) > 1 and not evidence.misled(interaction_id):
             yield f"{interaction_id} by {[(m.message_id[:8], round(m.at, 3)) for m in moves]}"
-
-
-def _misled(evidence: Evidence, interaction_id: str) -> bool:
-    """Tell whether a frame left only because the gateway denied what it had done."""
-    frames = evidence.ledger.of(interaction_id)
-    return any(
-        _was_denied(evidence, frame, later.left_at)
-        for frame, later in pairwise(frames)
-        if frame.effect_at is not None
-    )
-
-
-def _was_denied(evidence: Evidence, frame: Frame, until: float) -> bool:
-    """Tell whether the gateway's no to a frame was read by then, and its yes not surely heeded."""
-    no = _first_read(frame, NEGATIVE | {TOO_FAST})
-    yes = [answer for answer in frame.answers if answer.status in POSITIVE]
-    return (
-        no is not None
-        and no <= until
-        and not any(evidence.outlived(answer, until) for answer in yes)
-    )
-
-
-def _first_read(frame: Frame, statuses: frozenset[str]) -> float | None:
-    times = [
-        answer.read_at
-        for answer in frame.answers
-        if answer.status in statuses and answer.read_at is not None
-    ]
-    return min(times, default=None)
 
 
 def _sent_without_ground(evidence: Evidence) -> Iterator[str]:
@@ -125,14 +49,14 @@ def _sent_without_ground(evidence: Evidence) -> Iterator[str]:
                     yield f"{frame.message_id} for {interaction_id} after {before.message_id}"
 
 
-def _is_settled(
-    evidence: Evidence, before: Frame, frame: Frame, earlier: Sequence[Frame]
-) -> bool:
+def _is_settled(evidence: Evidence, before: Frame, frame: Frame, earlier: Sequence[Frame]) -> bool:
     promised = evidence.promised
     if frame.message_id == before.message_id:
         kept_s = promised.dedupes_s
-        return kept_s is not None and frame.text == before.text and (
-            frame.left_at - before.left_at <= kept_s
+        return (
+            kept_s is not None
+            and frame.text == before.text
+            and (frame.left_at - before.left_at <= kept_s)
         )
     if promised.expires_s is not None:
         over = before.timestamp_s + promised.expires_s + promised.visible_s
@@ -141,8 +65,7 @@ def _is_settled(
     same = [other for other in earlier if other.message_id == before.message_id]
     said_no = NEGATIVE if len(same) > 1 else NEGATIVE | {TOO_FAST}
     return any(
-        (read := _first_read(other, said_no)) is not None and read <= frame.left_at
-        for other in same
+        (read := first_read(other, said_no)) is not None and read <= frame.left_at for other in same
     )
 
 
@@ -170,7 +93,7 @@ def _misreport(evidence: Evidence, run: Ended, row: TransferRecord) -> str | Non
         return None  # see `_lost`; what is left out is not looked at
     if outcome is Outcome.SKIPPED and "skipped by run" in (row.reason or ""):
         return None  # as an earlier run found it; that run was judged
-    if not done or any(_was_denied(evidence, frame, run.ended_at) for frame in done):
+    if not done or any(evidence.was_denied(frame, run.ended_at) for frame in done):
         return None
     return f"moved by {done[0].message_id}"
 
@@ -205,12 +128,12 @@ def _may_stay_in_doubt(evidence: Evidence, interaction_id: str) -> bool:
     if not frames:
         return promised.expires_s is None  # killed between intent and frame
     if promised.expires_s is not None:  # what had happened before its baseline does not show
-        return not promised.tells_ids and _was_lied_about(evidence, interaction_id)
+        return not promised.tells_ids and evidence.was_lied_about(interaction_id)
     if promised.dedupes_s is not None:
         if not promised.tells_ids and any(f.fate.startswith("unlisted") for f in frames):
             return True  # every repeat is answered as the first was
         age_s = evidence.last.began_at - min(frame.left_at for frame in frames)
-        return evidence.reboots > 1 or age_s > promised.dedupes_s * 0.8
+        return evidence.boots > 1 or age_s > promised.dedupes_s * 0.8
     if not promised.tells_ids and not evidence.orders.policy.preflight:
         return True  # nothing that a look-up shows could tell
     return any(not frame.answers or frame.effect_at is None for frame in frames)
@@ -218,14 +141,7 @@ def _may_stay_in_doubt(evidence: Evidence, interaction_id: str) -> bool:
 
 def _is_excused(evidence: Evidence, interaction_id: str) -> bool:
     """Skipped as already there, because of a delivery whose no was a lie."""
-    return bool(evidence.ledger.moves(interaction_id)) and _was_lied_about(evidence, interaction_id)
-
-
-def _was_lied_about(evidence: Evidence, interaction_id: str) -> bool:
-    return any(
-        frame.effect_at is not None and _first_read(frame, NEGATIVE | {TOO_FAST}) is not None
-        for frame in evidence.ledger.of(interaction_id)
-    )
+    return bool(evidence.ledger.moves(interaction_id)) and evidence.was_lied_about(interaction_id)
 
 
 def _unheeded(evidence: Evidence) -> Iterator[str]:
@@ -263,7 +179,7 @@ def _was_read(
         and answer.read_at is not None
         and answer.read_at <= frame.left_at + within_s
         and (within_s == math.inf or answer.session == frame.session)
-        and evidence.outlived(answer, run.ended_at)
+        and evidence.was_heeded(answer, run.ended_at)
         and answer.reader not in full
         for answer in frame.answers
     )
@@ -281,9 +197,11 @@ def _too_fast(evidence: Evidence) -> Iterator[str]:
 
 
 def _broken_chain(evidence: Evidence) -> Iterator[str]:
-    with closing(sqlite3.connect(evidence.journal)) as connection:
+    with closing(sqlite3.connect(evidence.orders.journal)) as connection:
         head = GENESIS
-        for seq, body, kept in connection.execute("SELECT seq, body, hash FROM events ORDER BY seq"):
+        for seq, body, kept in connection.execute(
+            "SELECT seq, body, hash FROM events ORDER BY seq"
+        ):
             head = link(head, body)
             if head != kept:
                 yield f"event {seq}"
@@ -292,7 +210,7 @@ def _broken_chain(evidence: Evidence) -> Iterator[str]:
 
 def _callbacks(evidence: Evidence) -> Iterator[str]:
     """Find outcomes that callbacks are not told of, or told of twice."""
-    with closing(sqlite3.connect(evidence.journal)) as connection:
+    with closing(sqlite3.connect(evidence.orders.journal)) as connection:
         for transfer, outcome, times in connection.execute(_TOLD_TWICE):
             yield f"transfer {transfer} {outcome} told {times} times"
         for transfer, state in connection.execute(_NOT_TOLD):
@@ -305,6 +223,23 @@ _NOT_TOLD = (
     " WHERE t.state IN ('transferred', 'rejected', 'failed', 'skipped')"
     " AND NOT EXISTS (SELECT 1 FROM outbox o WHERE o.transfer = t.id AND o.outcome = t.state)"
 )
+
+
+def _sent_under_another_name(evidence: Evidence) -> Iterator[str]:
+    """Find frames of the evening's batch that the morning's had made needless."""
+    last = evidence.runs[-1]
+    if last.batch == "morning" or last.began_at < evidence.last.ended_at:
+        return
+    done = {row.interaction_id for row in evidence.last.rows if row.outcome in MOVED}
+    for frame in evidence.ledger.frames:
+        if frame.run == last.run and frame.interaction_id in done:
+            yield f"{frame.message_id} for {frame.interaction_id}"
+
+
+def _left_behind(evidence: Evidence) -> Iterator[str]:
+    for run in evidence.runs:
+        if run.left_behind:
+            yield f"run {run.run} left tasks behind: {run.left_behind}"
 
 
 def _stopped_wrongly(evidence: Evidence) -> Iterator[str]:
@@ -325,5 +260,7 @@ FINDERS = {
     "too fast": _too_fast,
     "audit chain broken": _broken_chain,
     "callbacks": _callbacks,
+    "sent under another name": _sent_under_another_name,
+    "left behind": _left_behind,
     "stopped wrongly": _stopped_wrongly,
 }

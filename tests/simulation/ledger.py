@@ -12,7 +12,6 @@ class Answer:
 
     status: str
     retry_after_s: float | None = None
-    sent_at: float | None = None
     read_at: float | None = None
     reader: int | None = None  # which run read it
     session: int | None = None  # of the reader's
@@ -33,7 +32,7 @@ class Frame:
     timestamp_s: float  # the message's own, seconds since the epoch
     journalled: bool  # an intent was durable when it left
     fate: str = "on its way"
-    acted_at: float | None = None
+    was_held_up: bool = False  # in the buffer of a gateway that stalled
     effect_at: float | None = None
     answers: list[Answer] = field(default_factory=list)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import random
 from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -109,7 +110,8 @@ class Pipe:
         first = self._inbox[0]
         if isinstance(first, WireClosed):
             raise first
-        text, read = self._inbox.popleft()
+        self._inbox.popleft()
+        text, read = first
         read(self._life.number)
         return text
 
@@ -197,9 +199,9 @@ class Dialling:
         if life.is_over:
             await life.silence()
         if life.strikes(life.weather.unreachable):
-            raise life.chance.choice(FAILURES)()
+            raise dial_failure(life.chance)
         token = headers["Authorization"].removeprefix("Bearer ")
-        if not gateway.knows(token):
+        if not gateway.realm.knows(token):
             raise WireRefused(401, "the token is refused", "renew it")
         pipe = Pipe(self._place, token)
         gateway.open(pipe.far_end)
@@ -207,12 +209,14 @@ class Dialling:
         return pipe
 
 
-FAILURES: tuple[Callable[[], WireError], ...] = (
-    lambda: WireError("the connection was refused"),
-    lambda: WireRefused(503, "the handshake is answered with 503", "look at the gateway"),
-    lambda: WireRefused(429, "too many sessions", "wait", retry_after_s=2.0),
-    lambda: WireRefused(401, "the token is refused", "renew it"),
-)
+def dial_failure(chance: random.Random) -> WireError:
+    """Draw why a dial fails."""
+    refused = {
+        401: WireRefused(401, "the token is refused", "renew it"),
+        429: WireRefused(429, "too many sessions", "wait", retry_after_s=2.0),
+        503: WireRefused(503, "the handshake is answered with 503", "look at the gateway"),
+    }
+    return refused.get(chance.choice((0, *refused)), WireError("the connection was refused"))
 
 
 class RestSide(httpx.AsyncBaseTransport):
@@ -233,17 +237,17 @@ class RestSide(httpx.AsyncBaseTransport):
                 await asyncio.sleep(60)
             return httpx.Response(chance.choice((500, 502, 503, 503, 200)), text="{}")
         if request.method == "POST":
-            return httpx.Response(200, json=self._gateway.give_token())
+            return httpx.Response(200, json=self._gateway.realm.give_token())
         return self._look_up(request, weather)
 
     def _look_up(self, request: httpx.Request, weather: Weather) -> httpx.Response:
         gateway, life = self._gateway, self._life
-        headers = {"Date": gateway.date()}
+        headers = {"Date": gateway.realm.date()}
         if life.strikes(weather.rest_limits):
             wait_s = life.chance.choice((0, 1, 5, 40))
             return httpx.Response(429, headers=headers | {"Retry-After": str(wait_s)})
         token = request.headers["Authorization"].removeprefix("Bearer ")
-        if not gateway.knows(token):
+        if not gateway.realm.knows(token):
             return httpx.Response(401, headers=headers)
         shown = gateway.show(request.url.path.rsplit("/", 1)[1])
         if shown is None:

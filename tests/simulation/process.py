@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from itertools import count
 from pathlib import Path
+from typing import Any
 
 from runner.core.evidence import Promise
 from runner.core.manifest import Callback, Environment, Policy
@@ -33,8 +34,9 @@ from tests.simulation.gateway import Gateway
 from tests.simulation.journal import SimulatedJournal
 from tests.simulation.life import Life
 from tests.simulation.network import Dialling, Place, RestSide
+from tests.simulation.sockets import Harbour, SocketDialling
 from tests.simulation.weather import Weather
-from tests.simulation.world import WorldClock
+from tests.simulation.world import RUN, WorldClock, named
 
 CALLBACKS = {"crm": Callback("crm", "https://crm.example/hook")}
 
@@ -85,6 +87,11 @@ class Ended:
     explanation: str | None
     rows: tuple[TransferRecord, ...]
     elsewhere: int  # doubts that its manifest does not list
+    left_behind: tuple[str, ...] = ()  # tasks that did not end with it
+
+
+class Crashed(Exception):
+    """A run that hung, or ended by an exception, which no fault of the world is a reason for."""
 
 
 Plan = list[tuple[PlannedRow, Verdict]]
@@ -99,7 +106,9 @@ class Process:
         gateway: Gateway,
         orders: Orders,
         parts: Parts,
+        *,
         clock: WorldClock,
+        harbour: Harbour | None = None,
     ) -> None:
         self.life = life
         self.clock = clock
@@ -107,40 +116,46 @@ class Process:
         self._orders = orders
         self._parts = parts
         self._world = life.world
+        self._harbour = harbour
 
     async def live(
         self, batch: str, staging: Staging, selection: Selection, plan: Plan | None = None
     ) -> Ended | None:
         """Apply a batch; `plan` is what was planned before the lock was had, which is a fault."""
-        self._world.name_tasks(self.life.number)
+        RUN.set(self.life.number)
         work = asyncio.create_task(self._apply(batch, staging, selection, plan))
-        await asyncio.wait(
-            {work, self.life.ended},
-            timeout=LONGEST_RUN_S,
-            return_when=asyncio.FIRST_COMPLETED,
-        )
+        RUN.set(0)
+        ends: set[asyncio.Future[Any]] = {work, self.life.ended}
+        await asyncio.wait(ends, timeout=LONGEST_RUN_S, return_when=asyncio.FIRST_COMPLETED)
         if work.done():
             self.life.retire()
-            return work.result()
+            return self._result(work)
         hung = not self.life.is_over
         self.life.die()
         self._world.forget_tasks(self.life.number)
         await self._bury()
         if hung:
-            raise AssertionError(f"run {self.life.number} did not end within {LONGEST_RUN_S:g} s")
+            raise Crashed(f"run {self.life.number} did not end within {LONGEST_RUN_S:g} s")
         return None
+
+    def _result(self, work: asyncio.Task[Ended]) -> Ended:
+        if (error := work.exception()) is not None:
+            raise Crashed(f"run {self.life.number} raised {error!r}") from error
+        return replace(work.result(), left_behind=tuple(map(repr, self._tasks())))
 
     async def _bury(self) -> None:
         """Take what is left of a dead process out of the loop; it reaches nothing any more."""
-        me = asyncio.current_task()
         for _ in range(50):
-            left = [task for task in asyncio.all_tasks() if task is not me]
-            if not left:
-                return
-            for task in left:
+            for task in self._tasks():
                 task.cancel()
             await asyncio.sleep(0)
-        raise AssertionError(f"a killed run cannot be taken apart: {left}")
+            if not self._tasks():
+                return
+        raise Crashed(f"run {self.life.number} cannot be taken apart: {self._tasks()}")
+
+    def _tasks(self) -> list[asyncio.Task[Any]]:
+        mine = named(self.life.number)
+        return [task for task in asyncio.all_tasks() if task.get_name() == mine]
 
     async def _apply(
         self, batch: str, staging: Staging, selection: Selection, plan: Plan | None
@@ -225,9 +240,14 @@ class Process:
             self.clock,
             self.life.chance.random,
             self._orders.policy.circuit_breaker.give_up_s,
-            dial=self._parts.dial(Dialling(place)),
+            dial=self._parts.dial(self._dialling(place)),
             transport=RestSide(self._gateway, self.life),
         )
+
+    def _dialling(self, place: Place) -> Dial:
+        if self._harbour is None:
+            return Dialling(place)
+        return SocketDialling(place, self._harbour, self.clock.wall)
 
     def _finish(
         self, store: Store, reader: Reader, record: RunRecord, ending: Ending, began_at: float

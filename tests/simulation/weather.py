@@ -20,14 +20,16 @@ ACCEPTED = "accepted"
 LIMITED = "limited"
 UNSUITED = "unsuited"
 REJECTED = "rejected"
+MUTE = "mute, done"
+IGNORED = "mute, not done"
 
 FATES: Mapping[str, Fate] = {
     ACCEPTED: Fate(effect=True, answers=("transfer_initiated",)),
     REJECTED: Fate(effect=False, answers=("transfer_rejected",)),
     LIMITED: Fate(effect=False, answers=("rate_limited",)),
     UNSUITED: Fate(effect=False, answers=("codec_unsupported",)),
-    "mute, done": Fate(effect=True),
-    "mute, not done": Fate(effect=False),
+    MUTE: Fate(effect=True),
+    IGNORED: Fate(effect=False),
     "unlisted, done": Fate(effect=True, answers=("pending",)),
     "unlisted, not done": Fate(effect=False, answers=("queued",)),
     "no, then yes": Fate(effect=True, answers=("transfer_rejected", "transfer_initiated")),

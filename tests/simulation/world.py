@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextvars
 import hashlib
 import heapq
 import random
@@ -16,7 +17,19 @@ from tests.fakes.virtual import TICK_S, VirtualLoop
 EPOCH_S = 1_800_000_000.0
 """Seconds since the epoch when a world begins."""
 
+RUN: contextvars.ContextVar[int] = contextvars.ContextVar("RUN", default=0)
+"""Which run's code this is; 0: the world's."""
+
 Action = Callable[[], None]
+
+
+def named(run: int) -> str:
+    """Return the name that every task of a run bears."""
+    return f"run {run}"
+
+
+def _create(loop: Any, work: Any, **more: Any) -> asyncio.Task[Any]:
+    return asyncio.Task(work, loop=loop, **(more | {"name": named(RUN.get())}))
 
 
 class WorldLoop(VirtualLoop):
@@ -46,6 +59,8 @@ class World:
         self._agenda: list[tuple[float, int, Action]] = []
         self._order = count()
         self._moment: float | None = None
+        self._context = contextvars.copy_context()  # what the world does belongs to no run
+        loop.set_task_factory(_create)
 
     @property
     def now(self) -> float:
@@ -69,17 +84,9 @@ class World:
         if self.story is not None:
             self.story.append(line)
 
-    def name_tasks(self, run: int) -> None:
-        """Let every task from here on bear the name of a run."""
-
-        def create(loop: Any, work: Any, **more: Any) -> asyncio.Task[Any]:
-            return asyncio.Task(work, loop=loop, **(more | {"name": f"run {run}"}))
-
-        self.loop.set_task_factory(create)
-
     def forget_tasks(self, run: int) -> None:
         """Heed no more what a killed run's tasks left undone."""
-        self._dead.add(f"run {run}")
+        self._dead.add(named(run))
 
     def complain(self, context: dict[str, Any]) -> None:
         """Remember what the loop complains about."""
@@ -91,7 +98,7 @@ class World:
         """Let the world do something in `wait_s` seconds."""
         when = self.now + max(0.0, wait_s)
         heapq.heappush(self._agenda, (when, next(self._order), action))
-        self.loop.call_at(when, self._wake)
+        self.loop.call_at(when, self._wake, context=self._context)
 
     def stall(self, seconds: float) -> None:
         """Stop the process where it stands (SIGSTOP), and wake it after `seconds`."""

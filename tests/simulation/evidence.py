@@ -1,0 +1,87 @@
+"""What the judge has before it: the gateway's ledger, and what each run reported."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+from tests.simulation.ledger import Answer, Frame, Ledger
+from tests.simulation.process import Ended, Orders
+from tests.simulation.realm import Promised
+
+NEGATIVE = frozenset({"transfer_rejected", "codec_unsupported"})
+POSITIVE = frozenset({"transfer_initiated", "codec_negotiated"})
+TOO_FAST = "rate_limited"
+
+NOTICED_S = 2.0
+"""How long after it was read an answer must have been heeded."""
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that must not have happened."""
+
+    kind: str
+    what: str
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """Everything that is judged. Times are the world's seconds."""
+
+    ledger: Ledger
+    runs: Sequence[Ended]
+    interactions: Sequence[str]
+    orders: Orders
+    promised: Promised
+    deaths: Mapping[int, float]  # when runs were killed
+    boots: int  # how often the machine was started
+    wall: float  # the gateway's clock when the world began
+    stalled_s: float  # for how long processes were stopped
+
+    @property
+    def last(self) -> Ended:
+        """The last run of the morning's batch, on a fine day."""
+        return [run for run in self.runs if run.batch == "morning"][-1]
+
+    def was_heeded(self, answer: Answer, until: float = math.inf) -> bool:
+        """Tell whether an answer was read early enough to be heeded, before `until` too."""
+        if answer.read_at is None or answer.reader is None:
+            return False
+        ends = [run.ended_at for run in self.runs if run.run == answer.reader]
+        end = self.deaths[answer.reader] if answer.reader in self.deaths else ends[0]
+        return answer.read_at + NOTICED_S + self.stalled_s <= min(end, until)
+
+    def was_denied(self, frame: Frame, until: float = math.inf) -> bool:
+        """Tell whether a no to a frame was read by then, and no yes to it was surely heeded."""
+        no = first_read(frame, NEGATIVE | {TOO_FAST})
+        return (no is not None and no <= until) and not any(
+            self.was_heeded(answer, until) for answer in frame.answers if answer.status in POSITIVE
+        )
+
+    def misled(self, interaction_id: str) -> bool:
+        """Tell whether a frame left only because the gateway denied what it had done."""
+        return any(
+            self.was_denied(frame, later.left_at)
+            for frame, later in pairwise(self.ledger.of(interaction_id))
+            if frame.effect_at is not None
+        )
+
+    def was_lied_about(self, interaction_id: str) -> bool:
+        """Tell whether the gateway ever denied what it had done to an interaction."""
+        return any(
+            frame.effect_at is not None and first_read(frame, NEGATIVE | {TOO_FAST}) is not None
+            for frame in self.ledger.of(interaction_id)
+        )
+
+
+def first_read(frame: Frame, statuses: frozenset[str]) -> float | None:
+    """Return when the first such answer to a frame was read."""
+    times = [
+        answer.read_at
+        for answer in frame.answers
+        if answer.status in statuses and answer.read_at is not None
+    ]
+    return min(times, default=None)

@@ -1,0 +1,130 @@
+"""What a seed decides before anything happens: promises, limits, policies, rows, people."""
+
+from __future__ import annotations
+
+import random
+from functools import partial
+from pathlib import Path
+
+from runner.core.breaker import BreakerPolicy
+from runner.core.evidence import Dedupes, Expires, Promise
+from runner.core.manifest import (
+    Driver,
+    Endpoints,
+    Environment,
+    Limits,
+    Policy,
+    RetryPolicy,
+    Secret,
+    TransferRow,
+)
+from runner.core.media import Audio, MediaMatrix
+from runner.journal.staging import Selection
+from tests.simulation.process import Orders
+from tests.simulation.realm import Promised, Realm
+from tests.simulation.sockets import URL
+from tests.simulation.world import World
+
+HERE = "genesys://queue/here"
+ELSEWHERE = "sip:somebody@else.example"
+HD = MediaMatrix(Audio("opus", 64, 16))
+NARROW = MediaMatrix(Audio("pcmu", 64, 8))
+
+EVERYTHING = Selection()
+
+
+def draw_promised(chance: random.Random) -> Promised:
+    """Draw what the gateway promises."""
+    tells_ids = chance.random() < 0.8
+    match chance.choice(("nothing", "dedupes", "expires")):
+        case "dedupes":
+            return Promised(dedupes_s=chance.choice((60.0, 900.0, 86_400.0)), tells_ids=tells_ids)
+        case "expires":
+            expires_s, visible_s = chance.choice((5.0, 30.0)), chance.choice((0.0, 2.0, 10.0))
+            return Promised(expires_s=expires_s, visible_s=visible_s, tells_ids=tells_ids)
+        case _:
+            return Promised(tells_ids=tells_ids)
+
+
+def _promise(promised: Promised) -> Promise:
+    """Return what the manifest declares: exactly what the gateway promises."""
+    if promised.dedupes_s is not None:
+        return Dedupes(promised.dedupes_s)
+    if promised.expires_s is not None:
+        return Expires(promised.expires_s, promised.visible_s)
+    return None
+
+
+def draw_orders(
+    chance: random.Random, promised: Promised, journal: Path, *, over_sockets: bool
+) -> Orders:
+    """Draw by which rules every run goes."""
+    limits = Limits(
+        rate_per_s=chance.choice((None, 1.5, 5.0, 25.0, 200.0)),
+        burst=chance.choice((1, 1, 3)),
+        in_flight=chance.choice((1, 4, 64)),
+        http_rate_per_s=chance.choice((None, None, 5.0)),
+    )
+    endpoints = Endpoints(
+        token_url="https://gateway.example/token",
+        api_url="https://gateway.example",
+        websocket_url=URL if over_sockets else "wss://gateway.example/ws",
+    )
+    environment = Environment(
+        name="simulated",
+        driver=Driver.INTERACTION_WEBSOCKET,
+        gateway="gateway",
+        limits=limits,
+        endpoints=endpoints,
+        client_id=Secret("client"),
+        client_secret=Secret("secret-of-the-simulation"),
+    )
+    policy = Policy(
+        preflight=chance.random() < 0.6,
+        negotiation_timeout_s=chance.choice((2.0, 10.0)),
+        retry=RetryPolicy(
+            chance.choice((1, 2, 4, 4)), base_s=chance.choice((0.1, 1.0)), cap_s=10.0
+        ),
+        circuit_breaker=BreakerPolicy(
+            failures=chance.choice((2, 8)),
+            cool_down_s=chance.choice((2.0, 15.0)),
+            give_up_s=chance.choice((20.0, 60.0)),
+        ),
+    )
+    return Orders(environment, policy, _promise(promised), journal)
+
+
+def draw_row(n: int, key: str, interaction_id: str, chance: random.Random) -> TransferRow:
+    """Draw a row of the manifest."""
+    media = (HD, NARROW) if chance.random() < 0.7 else (HD,)
+    return TransferRow(key, interaction_id, HERE, media, ("crm",), f"batch.yaml:{n}")
+
+
+def draw_selection(chance: random.Random) -> Selection:
+    """Draw what a run is to send."""
+    drawn = chance.random()
+    if drawn < 0.08:
+        return Selection(only=("?1*", "?2"))
+    return Selection(limit=chance.randint(1, 5)) if drawn < 0.16 else EVERYTHING
+
+
+def draw_people(chance: random.Random, world: World, realm: Realm) -> list[str]:
+    """Let there be interactions, a few of which cannot be moved, or are moved by somebody else."""
+    names = [f"i{n}" for n in range(chance.choice((1, 3, 6, 10, 16)))]
+    for name in names:
+        drawn = chance.random()
+        if drawn < 0.03:
+            realm.ledger.touched.add(name)  # there is no such interaction
+        elif drawn < 0.06:
+            realm.add(name, state="completed")
+        elif drawn < 0.08:
+            realm.add(name, uri=HERE)
+        else:
+            realm.add(name, state=chance.choice(("active", "queued")))
+    others = chance.random() < 0.2
+    for name in names:
+        if others and name not in realm.ledger.touched and chance.random() < 0.2:
+            ends = chance.random() < 0.5
+            state, uri = ("completed", None) if ends else (None, ELSEWHERE)
+            world.after(chance.uniform(0, 30), partial(realm.change, name, state=state, uri=uri))
+    return names
