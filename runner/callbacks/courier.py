@@ -205,7 +205,7 @@ class Courier:
             while True:
                 async with self._slots:
                     attempts += 1
-                    verdict = await self._try(line, row, attempts)
+                    verdict = await self._try(line, row, attempts - row.attempts)
                 if not isinstance(verdict, Again):
                     break
                 reason = verdict.reason

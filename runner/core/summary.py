@@ -139,7 +139,8 @@ class Tally:
         if transfer.latency_ms is not None:
             self._latencies.append(transfer.latency_ms)
         for callback in transfer.callbacks:
-            self._callbacks[callback.state] += 1
+            undelivered = callback.state == "pending" and callback.attempts > 0
+            self._callbacks["failed" if undelivered else callback.state] += 1
         if transfer.attempts:
             self._deliveries(transfer.attempts)
 

@@ -96,7 +96,9 @@ Verdict = Delivered | Failed | Suppressed | Again
 
 
 def judge(answer: Answer, *, attempts: int, retry: RetryPolicy, jitter: float) -> Verdict:
-    """Decide what follows from an answer to the `attempts`-th try (counted from 1, over all runs).
+    """Decide what follows from an answer to the `attempts`-th try of this run (counted from 1).
+
+    What may pass is never given up: the next run tries again, under the same webhook id.
 
     `jitter` is uniform in [0, 1).
     """
@@ -120,7 +122,7 @@ def _again(
     reason: str, asked_s: float | None, *, attempts: int, retry: RetryPolicy, jitter: float
 ) -> Verdict:
     if attempts >= retry.attempts:
-        return Failed(f"{reason}; given up after {attempts} attempts")
+        return Failed(f"{reason}, {attempts} times; left for the next run", final=False)
     if asked_s is not None and asked_s > LONGEST_OBEYED_S:
         return Failed(f"{reason}, asks to wait {asked_s:.0f} s; left for the next run", final=False)
     wait_s = backoff_s(retry, attempts, jitter=jitter) if asked_s is None else asked_s

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -124,9 +126,11 @@ def test_latencies_are_rounded_to_microseconds():
     assert summary.to_json()["rate"]["achieved_per_s"] == 9.877
 
 
-def test_only_callbacks_that_came_to_an_end_are_counted():
+def test_a_callback_that_was_tried_in_vain_counts_as_failed_though_the_next_run_owes_it():
     transfers = [record(callbacks=("delivered", "failed", "pending", "suppressed", "delivered"))]
-    assert summarize(transfers, Figures()).to_json()["callbacks"] == {"delivered": 2, "failed": 1}
+    untried = CallbackRecord("crm", "w", Outcome.TRANSFERRED, "pending", 0)
+    transfers.append(replace(transfers[0], callbacks=(untried,)))
+    assert summarize(transfers, Figures()).to_json()["callbacks"] == {"delivered": 2, "failed": 2}
 
 
 def test_reasons_are_grouped_and_doubt_comes_first():
