@@ -45,11 +45,17 @@ class Store:
         self.path = path
         self.is_new = not path.exists()
         self._connection = _open(path, environment=environment, origin=origin)
-        with _translated(path):
-            self.lineage_id = self._meta("lineage")
-            last = self._connection.execute("SELECT seq, hash FROM events ORDER BY seq DESC")
-            row = last.fetchone() or (0, GENESIS)
-            (transfer_id,) = self._connection.execute("SELECT max(id) FROM transfers").fetchone()
+        try:
+            with _translated(path):
+                self.lineage_id = self._meta("lineage")
+                last = self._connection.execute("SELECT seq, hash FROM events ORDER BY seq DESC")
+                row = last.fetchone() or (0, GENESIS)
+                (transfer_id,) = self._connection.execute(
+                    "SELECT max(id) FROM transfers"
+                ).fetchone()
+        except StorageError:
+            self._connection.close()
+            raise
         self.seq: int = row[0]
         self.head: str = row[1]
         self.last_transfer_id: int = transfer_id or 0
@@ -204,8 +210,19 @@ def _open(path: Path, *, environment: str, origin: str) -> sqlite3.Connection:
         if not path.exists():
             _create(path, environment=environment, origin=origin)
         connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
-        _configure(connection)
-        meta = dict(connection.execute("SELECT name, value FROM meta").fetchall())
+    try:
+        with _translated(path):
+            _configure(connection)
+            meta = dict(connection.execute("SELECT name, value FROM meta").fetchall())
+        _check_meta(path, meta, origin)
+    except StorageError:
+        connection.close()
+        raise
+    return connection
+
+
+def _check_meta(path: Path, meta: Mapping[str, str], origin: str) -> None:
+    """Refuse a journal of another format or another gateway."""
     if meta.get("format") != str(FORMAT):
         raise StorageError(
             f"the journal {path} is of format {meta.get('format')}, this program writes {FORMAT};"
@@ -216,7 +233,6 @@ def _open(path: Path, *, environment: str, origin: str) -> sqlite3.Connection:
             f"the journal {path} belongs to the gateway {meta.get('origin')},"
             f" not to {origin}; name another journal with --journal"
         )
-    return connection
 
 
 @contextmanager

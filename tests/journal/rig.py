@@ -48,9 +48,22 @@ RUN = RunRecord(
 )
 
 
+OPEN: list[Store | Reader] = []
+"""What tests have opened and need not close themselves: tests/journal/conftest.py does."""
+
+
 def opened(path: Path, *, origin: str = ORIGIN) -> Store:
     """Open a journal for writing."""
-    return Store(path, environment="production", origin=origin)
+    store = Store(path, environment="production", origin=origin)
+    OPEN.append(store)
+    return store
+
+
+def reader_of(path: Path) -> Reader:
+    """Open a journal for reading."""
+    reader = Reader(path)
+    OPEN.append(reader)
+    return reader
 
 
 def manifest_rows(

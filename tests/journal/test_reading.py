@@ -28,6 +28,7 @@ from tests.journal.rig import (
     opened,
     outcomes,
     owed,
+    reader_of,
 )
 
 INTENT, ACCEPTED, LOST, LIMITED = Event.INTENT, Event.ACCEPTED, Event.LOST, Event.LIMITED
@@ -39,7 +40,7 @@ def store(tmp_path: Path) -> Store:
 
 
 def source(store: Store, run: str = "latest") -> ReportSource:
-    reader = Reader(store.path)
+    reader = reader_of(store.path)
     try:
         return reader.report_source(reader.run_number(run))
     finally:
@@ -171,7 +172,7 @@ def test_what_is_owed_is_found_by_any_later_run(store: Store):
         life = run.go(f"k{n}", INTENT)
         store.record([life.answer(ACCEPTED, notifications=[owed(f"w{n}")])])
     store.settle_callback("w1", state="failed", attempts=1, reason="x", at=AT)
-    reader = Reader(store.path)
+    reader = reader_of(store.path)
     first = reader.outbox(0, 1)
     rest = reader.outbox(first[-1][0], 9)
     reader.close()
@@ -227,7 +228,7 @@ def test_a_lineage_knows_every_id_of_its_transfers(store: Store):
     runs = (begun(store, manifest_rows(1)) for _ in range(3))
     ids = [run.go("k0", INTENT, Event.DENIED).message_id for run in runs]
     begun(store, manifest_rows(1))
-    reader = Reader(store.path)
+    reader = reader_of(store.path)
     (row,) = reader.pending(store.run_no, -1, 9)
     assert row.lineage is not None
     assert reader.message_ids(row.lineage) == set(ids)
@@ -237,7 +238,7 @@ def test_a_lineage_knows_every_id_of_its_transfers(store: Store):
 def test_a_doubt_comes_with_all_that_clearing_it_up_needs(store: Store):
     life = begun(store, manifest_rows(1)).go("k0", INTENT, LIMITED, INTENT, LOST)
     begun(store, manifest_rows(1))
-    reader = Reader(store.path)
+    reader = reader_of(store.path)
     (doubt,) = reader.doubts(store.run_no)
     reader.close()
     assert doubt.listed
@@ -265,7 +266,7 @@ def test_a_doubt_that_this_run_must_not_send_again_is_told_as_such(
     """Not listed any more, to another destination, or left out by --only."""
     begun(store, manifest_rows(1)).go("k0", INTENT, LOST)
     begun(store, rows, selection)  # type: ignore[arg-type]
-    reader = Reader(store.path)
+    reader = reader_of(store.path)
     (doubt,) = reader.doubts(store.run_no)
     reader.close()
     assert not doubt.listed
@@ -275,7 +276,7 @@ def test_a_doubt_that_this_run_must_not_send_again_is_told_as_such(
 def test_doubts_that_no_row_names_are_listed(store: Store):
     life = begun(store, manifest_rows(1)).go("k0", INTENT, LOST)
     begun(store, [])
-    reader = Reader(store.path)
+    reader = reader_of(store.path)
     assert reader.doubts_elsewhere(store.run_no) == [(life.run, "k0", "i0")]
     reader.close()
 
@@ -287,7 +288,7 @@ def test_a_doubt_whose_callbacks_know_is_not_told_again(store: Store):
         [replace(stays, transfer_id=life.transfer_id, notifications=[owed("w", "in_doubt")])]
     )
     begun(store, manifest_rows(1))
-    reader = Reader(store.path)
+    reader = reader_of(store.path)
     assert [d.notified for d in reader.doubts(store.run_no)] == [True]
     reader.close()
 
@@ -304,7 +305,7 @@ def test_a_damaged_file_is_a_storage_error_wherever_it_is_asked(store: Store):
     begun(store, manifest_rows(300)).go("k0", INTENT, LOST)
     store.close()
     whole = store.path.read_bytes()
-    reader = Reader(store.path)
+    reader = reader_of(store.path)
     store.path.write_bytes(whole[:100] + b"\x7f" * (len(whole) - 100))
     for ask in (
         lambda: reader.pending(1, -1, 9),
@@ -322,7 +323,7 @@ def test_a_damaged_file_is_a_storage_error_wherever_it_is_asked(store: Store):
 
 
 def test_nothing_can_be_written_through_a_reader(store: Store):
-    reader = Reader(store.path)
+    reader = reader_of(store.path)
     with pytest.raises(Exception, match="readonly"):
         reader._connection.execute("DELETE FROM meta")
     reader.close()

@@ -5,8 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from runner.core.transfer import Event
-from runner.journal.reading import Reader
-from tests.journal.rig import begun, manifest_rows, opened
+from tests.journal.rig import begun, manifest_rows, opened, reader_of
 
 
 def test_a_withdrawn_repeat_keeps_its_number(tmp_path: Path):
@@ -16,7 +15,7 @@ def test_a_withdrawn_repeat_keeps_its_number(tmp_path: Path):
         "k0", Event.INTENT, Event.LOST, Event.REPEATED, Event.WITHDRAWN
     )
     begun(store, manifest_rows(1))
-    reader = Reader(store.path)
+    reader = reader_of(store.path)
     (doubt,) = reader.doubts(store.run_no)
     assert doubt.standing.n == 2
     assert doubt.intent.n == 1, "the message is that of the delivery that may have left"

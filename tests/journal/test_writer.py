@@ -16,6 +16,7 @@ from runner.journal.reading import Reader
 from runner.journal.store import Store
 from runner.journal.writer import JournalWriter
 from runner.ports import Entry, Note
+from tests.journal import rig
 from tests.journal.rig import Written, asked, begun, chain_is_whole, manifest_rows, note, opened
 
 
@@ -27,6 +28,7 @@ class SlowStore(Store):
         self.go = threading.Event()
         self.began = threading.Event()
         self.sizes: list[int] = []
+        rig.OPEN.append(self)
 
     def record(self, entries: Sequence[Entry | Note]) -> None:
         """Wait, then commit."""
@@ -44,6 +46,7 @@ async def writing(store: Store) -> AsyncIterator[JournalWriter]:
         yield writer
     finally:
         await writer.close()
+        reader.close()
         reader.close()
 
 
