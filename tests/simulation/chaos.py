@@ -75,7 +75,7 @@ def _play_all(seeds: range, workers: int) -> int:
         f"{len(seeds)} seeds, {found} with findings, in {took_s:.0f} s"
         f" ({len(seeds) / took_s * 60:.0f} a minute), {virtual_s / 86400:.1f} virtual days"
     )
-    print(", ".join(f"{kind} {count}" for kind, count in happened.most_common()))
+    print("; ".join(f"{kind} {count}" for kind, count in happened.most_common()))
     return int(found > 0)
 
 

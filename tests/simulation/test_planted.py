@@ -10,22 +10,23 @@ from tests.simulation.scenario import run_seed
 SEEDS = 100
 """Within which every planted fault must be found; it takes a dozen at most, as things are."""
 
-TELLTALE = {
-    "blind resend": "moved twice",
-    "blind resend by the next run": "moved twice",
-    "query, then resend": "moved twice",
-    "intent after send": "moved twice",
-    "id from the clock": "misreported",
-    "id reused after rate_limited": "sent without ground",  # a look-up before hides most effects
-    "plan before lock": "moved twice",
-    "second reader": "unheeded",
+TELLTALES = {
+    "blind resend": {"moved twice"},
+    "blind resend by the next run": {"moved twice"},
+    "query, then resend": {"moved twice"},
+    "intent after send": {"moved twice", "misreported"},
+    "id from the clock": {"misreported", "crashed"},
+    "id reused after rate_limited": {"moved twice", "misreported"},
+    "plan before lock": {"moved twice"},
+    "second reader": {"unheeded"},
 }
+"""What each does to people and reports, apart from the rules of sending that it breaks."""
 
 
 @pytest.mark.parametrize("fault", PLANTED)
 def test_a_planted_fault_is_found(fault: str):
     for seed in range(SEEDS):
         kinds = {finding.kind for finding in run_seed(seed, PLANTED[fault]).findings}
-        if TELLTALE[fault] in kinds:
+        if TELLTALES[fault] & kinds:
             return
     pytest.fail(f"{fault}: not found within {SEEDS} seeds")
