@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
+from runner.core.outcome import ExitCode
 from tests.simulation.ledger import Answer, Frame, Ledger
 from tests.simulation.process import Ended, Orders
 from tests.simulation.realm import Promised
@@ -50,8 +51,10 @@ class Evidence:
         """Tell whether an answer was read early enough to be heeded, before `until` too."""
         if answer.read_at is None or answer.reader is None:
             return False
-        ends = [run.ended_at for run in self.runs if run.run == answer.reader]
-        end = self.deaths[answer.reader] if answer.reader in self.deaths else ends[0]
+        end = self.deaths.get(answer.reader, -math.inf)
+        for run in self.runs:
+            if run.run == answer.reader and run.halted is not ExitCode.STORAGE:
+                end = run.ended_at
         return answer.read_at + NOTICED_S + self.stalled_s <= min(end, until)
 
     def was_denied(self, frame: Frame, until: float = math.inf) -> bool:

@@ -173,14 +173,12 @@ def _was_read(
     within_s: float = math.inf,
 ) -> bool:
     """Tell whether a run that could write it down read such an answer, in time for `run`."""
-    full = {other.run for other in evidence.runs if other.halted is ExitCode.STORAGE}
     return any(
         answer.status in statuses
         and answer.read_at is not None
         and answer.read_at <= frame.left_at + within_s
         and (within_s == math.inf or answer.session == frame.session)
         and evidence.was_heeded(answer, run.ended_at)
-        and answer.reader not in full
         for answer in frame.answers
     )
 
