@@ -109,10 +109,14 @@ class Overview:
             )
         uri = f"{path.absolute().as_uri()}?mode=ro"
         self._connection = sqlite3.connect(uri, uri=True, isolation_level=None)
-        with self._reading():
-            self.meta: Mapping[str, str] = dict(
-                self._connection.execute("SELECT name, value FROM meta").fetchall()
-            )
+        try:
+            with self._reading():
+                self.meta: Mapping[str, str] = dict(
+                    self._connection.execute("SELECT name, value FROM meta").fetchall()
+                )
+        except StorageError:
+            self._connection.close()
+            raise
 
     def __enter__(self) -> Self:
         return self
