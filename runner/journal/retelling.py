@@ -30,7 +30,7 @@ _TRANSFERS = (
     " (SELECT t.message_id WHERE NOT EXISTS (SELECT 1 FROM deliveries d WHERE d.transfer = t.id"
     " AND d.message_id = t.message_id AND d.event = 'withdrawn')),"
     " t.latency_ms, t.media,"
-    " c.state, c.reason, c.message_id, c.latency_ms, c.media"
+    " c.state, c.reason, c.destination_uri, c.message_id, c.latency_ms, c.media"
     " FROM rows r JOIN ladders l ON l.id = r.ladder"
     " LEFT JOIN transfers t ON t.run = r.run AND t.n = r.n"
     # What had no turn may have been said to be carried out, late, by an earlier run's delivery.
@@ -116,7 +116,7 @@ def _transfer(
 ) -> TransferRecord:
     key, source, interaction_id, uri, ladder, action, plan_reason, *transfer = row
     transfer_id, state, reason, message_id, latency_ms, media, *claim = transfer
-    claim_state, claim_reason, claim_message_id, claim_latency_ms, claim_media = claim
+    claim_state, claim_reason, claim_uri, *claim_told = claim
     outcome, why = Outcome.UNATTEMPTED, plan_reason or unattempted
     if transfer_id is not None:
         outcome, why = OUTCOMES[State(state)], reason
@@ -124,10 +124,13 @@ def _transfer(
             why = unattempted if reason is None else f"{unattempted}; before that: {reason}"
     elif claim_state is not None:
         outcome, why = _claimed(Action(action), plan_reason, claim_state, claim_reason)
+        if claim_uri != uri and outcome is not Outcome.IN_DOUBT:  # only a new plan takes it up
+            why = f"{plan_reason}; {outcome} to {claim_uri} since then: apply again"
+            outcome = Outcome.IN_DOUBT
         if outcome is Outcome.UNATTEMPTED:
             why = unattempted if why is None else f"{unattempted}; before that: {why}"
         if action != Action.UNCHANGED:
-            message_id, latency_ms, media = claim_message_id, claim_latency_ms, claim_media
+            message_id, latency_ms, media = claim_told
     if message_id is None and attempts:  # the last delivery was withdrawn: it was never one
         message_id = attempts[-1].message_id
     return TransferRecord(

@@ -1,0 +1,34 @@
+"""Rows whose interaction is in doubt on its way to another place than theirs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from runner.core.transfer import Event
+from runner.journal.reading import Reader
+from tests.journal.rig import HERE, THERE, begun, manifest_rows, opened
+
+
+def told(path: Path) -> tuple[str, str | None]:
+    """Return outcome and reason of the one row of the newest run."""
+    reader = Reader(path)
+    (record,) = reader.report_source(reader.run_number("latest")).transfers()
+    reader.close()
+    return record.outcome.value, record.reason
+
+
+def test_what_arrived_elsewhere_is_no_success_of_a_row_that_wants_it_here(tmp_path: Path):
+    """The doubt is settled while the second run goes on; only a new plan can take the row up."""
+    store = opened(tmp_path / "journal.db")
+    first = begun(store, manifest_rows(1, destination_uri=THERE))
+    life = first.go("k0", Event.INTENT, Event.LOST)
+    begun(store, manifest_rows(1, destination_uri=HERE))
+    since = f"in doubt since run {life.run} (batch night, key k0)"
+    assert told(store.path) == ("in_doubt", f"{since}: lost")
+    first.go("k0", Event.SEEN)
+    arrived = f"{since}; transferred to {THERE} since then: apply again"
+    assert told(store.path) == ("in_doubt", arrived)
+    (row,) = begun(store, manifest_rows(1, destination_uri=HERE)).plan
+    assert told(store.path)[0] == "unattempted"
+    assert row.destination_uri == HERE
+    store.close()
