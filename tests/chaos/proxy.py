@@ -13,7 +13,8 @@ import struct
 import threading
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from contextlib import suppress
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import Self
 
@@ -93,21 +94,20 @@ class _Connection:
     chance: random.Random
     client: tuple[asyncio.StreamReader, asyncio.StreamWriter]
     server: tuple[asyncio.StreamReader, asyncio.StreamWriter]
+    note_cut: Callable[[], None]
     sent: int = 0
     answered: int = 0
     silent: bool = False
-    was_cut: bool = False
-    over: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def run(self) -> None:
         up = asyncio.create_task(self._up())
         down = asyncio.create_task(self._down())
         try:
             done, _ = await asyncio.wait({up, down}, return_when=asyncio.FIRST_COMPLETED)
-            self.was_cut = any(isinstance(task.exception(), _CutHere) for task in done)
-            if self.was_cut and self.fate.how is How.BLACKHOLE:
-                self.silent = True
-                self.over.set()
+            if any(isinstance(task.exception(), _CutHere) for task in done):
+                self.silent = self.fate.how is How.BLACKHOLE
+                self.note_cut()
+            if self.silent:
                 await asyncio.wait({up, down})
         finally:
             for task in (up, down):
@@ -200,7 +200,7 @@ class Proxy:
         self._chance = random.Random(seed)
         self._connections = 0
         self.cuts = 0  # that were made, not only meant
-        self.silent_since: float | None = None  # monotonic seconds
+        self.cut_at: float | None = None  # the last one; monotonic seconds
         self._ready = threading.Event()
         self._thread = threading.Thread(target=lambda: asyncio.run(self._serve()), daemon=True)
 
@@ -245,16 +245,10 @@ class Proxy:
         self._connections += 1
         fate = self._fates(self._connections)
         server = await asyncio.open_connection("127.0.0.1", self._to)
-        connection = _Connection(fate, self._chance, (reader, writer), server)
-        watch = asyncio.create_task(self._watch(connection))
-        try:
+        connection = _Connection(fate, self._chance, (reader, writer), server, self._note_cut)
+        with suppress(ConnectionError, asyncio.IncompleteReadError):  # that is what it is for
             await connection.run()
-        except (ConnectionError, asyncio.IncompleteReadError):
-            pass  # that is what it is for
-        finally:
-            self.cuts += connection.was_cut
-            watch.cancel()
 
-    async def _watch(self, connection: _Connection) -> None:
-        await connection.over.wait()
-        self.silent_since = time.monotonic()
+    def _note_cut(self) -> None:
+        self.cuts += 1
+        self.cut_at = time.monotonic()

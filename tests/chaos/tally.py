@@ -33,7 +33,7 @@ class Tally:
         """Return the campaign as a row of a table."""
         ill = (len(self.doubled), len(self.lost), len(self.misreported))
         figures = (self.faults, self.transfers, self.moved, self.in_doubt, *ill)
-        cells = ("–" if figure is None else f"{figure:,}" for figure in figures)
+        cells = ("-" if figure is None else f"{figure:,}" for figure in figures)
         return f"| {self.fault} | {' | '.join(cells)} |"
 
 

@@ -90,7 +90,7 @@ def test_interrupted_while_dialling_it_ends_soon_and_says_that_nothing_was_sent(
         yard = Yard(tmp_path, proxy, zygote)
         path = yard.write(names(5))
         with yard.started(path) as running:
-            assert gateway.wait_for(lambda: proxy.silent_since is not None, running=running)
+            assert gateway.wait_for(lambda: proxy.cut_at is not None, running=running)
             running.process.send_signal(number)
             ended = running.ended(AT_ONCE_S)
         assert ended.code == CODES[number]

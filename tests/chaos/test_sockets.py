@@ -64,8 +64,8 @@ def fall_silent(folder: Path, zygote: Zygote) -> tuple[Tally, float]:
         path = yard.write(expected, promise="dedupes", limits={"in_flight": 4, "rate": "20/s"})
         with yard.started(path) as running:
             assert gateway.wait_for(lambda: gateway.counts["session"] > 1, running=running)
-            assert proxy.silent_since is not None
-            noticed_s = time.monotonic() - proxy.silent_since
+            assert proxy.cut_at is not None
+            noticed_s = time.monotonic() - proxy.cut_at
             assert running.ended().code == 0
         tally = judge("half-open session", proxy.cuts, gateway, yard, expected)
         return tally, noticed_s
