@@ -18,7 +18,7 @@ from runner.journal.overview import Overview
 from runner.wiring.resolving import Word, resolve
 from tests.e2e.bench import Bench, manifest, transfer
 from tests.foreign.gateway import Gateway
-from tests.foreign.script import CUT_BUT_MOVED, MUTE, Step
+from tests.foreign.script import MUTE, MUTE_BUT_MOVED, Step
 from tests.journal.rig import Written, asked, begun, chain_is_whole, manifest_rows, opened
 
 SEEN = "seen in the console"
@@ -141,7 +141,7 @@ def test_a_journal_that_is_not_there_is_not_made(tmp_path: Path):
 def test_the_command_settles_what_apply_then_sends_or_leaves_alone(gateway: Gateway, bench: Bench):
     """`said` is left alone; `wrong` was moved, which the look-up shows, whatever the person said."""
     said, wrong, told = transfer(key="said"), transfer(key="wrong"), transfer(key="told")
-    scripts = {"said": [MUTE], "wrong": [CUT_BUT_MOVED], "told": [MUTE, Step()]}
+    scripts = {"said": [MUTE], "wrong": [MUTE_BUT_MOVED], "told": [MUTE, Step()]}
     for each in (said, wrong, told):
         gateway.scripts[each["interaction_id"]] = scripts[each["key"]]
     gateway.shows_effects = False
@@ -154,8 +154,6 @@ def test_the_command_settles_what_apply_then_sends_or_leaves_alone(gateway: Gate
         assert ended.code == 0, ended.err
         assert f"resolved: {key} of run {run} is {word}" in ended.out
     gateway.show_effects()
-    # The cut may have come before the gateway read the frame that it was to leave unanswered.
-    gateway.scripts[told["interaction_id"]] = [Step()]
     content["policy"]["negotiation_timeout"] = "60s"  # nothing is to be in doubt again
     again = bench.run("apply", bench.write(content), "--output", "json")
     assert json.loads(again.out)["counts"] == {"transferred": 2, "unchanged": 1}, again
