@@ -13,7 +13,7 @@ from tests.chaos.kills import kill_at_random
 from tests.chaos.tally import Tally
 from tests.chaos.world import PROMISES
 
-KILLS, TRANSFERS, SEEDS = (200, 5_000, 2) if LARGE else (18, 700, 1)
+KILLS, TRANSFERS, SEEDS = (200, 5_000, 2) if LARGE else (14, 700, 1)
 
 
 @pytest.fixture(scope="module")

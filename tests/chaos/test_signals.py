@@ -21,7 +21,7 @@ from tests.chaos.tally import Tally, judge
 from tests.chaos.world import GatewayProcess, Yard, names
 
 CODES = {signal.SIGTERM: 143, signal.SIGINT: 130, signal.SIGHUP: 129}
-POINTS = 20 if LARGE else 3
+POINTS = 20 if LARGE else 2
 TRANSFERS = 150
 AT_ONCE_S = 3.0
 

@@ -34,7 +34,7 @@ if LARGE:
     INJECTED += [("pwrite64", "error=ENOSPC", n) for n in range(1, 300, 7)]
     INJECTED += [("fdatasync", "error=EIO", n) for n in range(1, 40)]
 PAGE = 4096
-DAMAGED = 40 if LARGE else 5
+DAMAGED = 40 if LARGE else 3
 
 
 @contextmanager
