@@ -286,7 +286,8 @@ def simulate(
     ] = None,
     env: options.Env = None,
     ledger: Annotated[
-        Path | None, typer.Option("--ledger", help="Append every frame and every effect to this JSONL file.")
+        Path | None,
+        typer.Option("--ledger", help="Append every frame and every effect to this JSONL file."),
     ] = None,
     rate: options.Rate = None,
     client_id: Annotated[

@@ -279,7 +279,9 @@ def test_errors_that_were_only_counted_are_in_the_totals():
 
     shown = render_problems(found, Texts(), max_problems=2, omitted={"R006": 1200, "R002": 9})
 
-    assert shown.endswith("\n\n… and 1,210 more: 1,200 R006, 10 R002\n\n1,212 errors in gone\nlearn more: runner explain R002\n")
+    assert shown.endswith(
+        "\n\n… and 1,210 more: 1,200 R006, 10 R002\n\n1,212 errors in gone\nlearn more: runner explain R002\n"
+    )
 
 
 def test_none_need_be_shown():
