@@ -13,7 +13,7 @@ from runner.core.quantity import parse_duration, parse_rate, parse_share
 from runner.core.regions import INTERACTION_WEBSOCKET_REGIONS
 from runner.loading.addresses import check_address
 from runner.loading.collector import Collector
-from runner.loading.names import offer
+from runner.loading.names import listed, offer
 from runner.loading.references import Unresolvable, resolve_secret
 from runner.loading.schema import Document
 
@@ -28,7 +28,8 @@ def choose(document: Document, wanted: str | None, problems: Collector) -> str |
         if len(defined) == 1:
             return next(iter(defined))
         if defined and not document.doubts("environment"):
-            mend = "add `environment: NAME`, or give --env NAME"
+            names = sorted(defined)
+            mend = f"add `environment: {names[0]}`, or give --env {names[0]}; {listed(defined, 'defined')}"
             problems.add(Problem("S002", "no environment is chosen", _section(document), mend))
         return None
     if name in defined:

@@ -10,14 +10,13 @@ import jsonschema_rs
 
 from runner.core.problem import Place, Problem
 from runner.loading.names import offer
-from runner.loading.scalars import NumberOutOfRange, resolve
+from runner.loading.quoting import cut, flow, is_number
 from runner.loading.tree import Tree
 from runner.schemas_lookup import schema
 
 Path = tuple[str | int, ...]
 
-_SHOWN = 60
-_UNITS = {"duration": "s", "rate": "/s", "share": "%"}
+_UNITS = {"duration": ("s", "ms"), "rate": ("/s", "/min"), "share": ("%",)}
 _TYPES = {
     "string": "text",
     "integer": "whole number",
@@ -45,7 +44,6 @@ _BOUNDS = {
     "exclusiveMinimum": "more than",
     "exclusiveMaximum": "less than",
 }
-_PLAIN = re.compile(r"[A-Za-z0-9][A-Za-z0-9 ._+@%/-]*")
 
 
 def explain(
@@ -66,12 +64,18 @@ def explain(
         for name in kind["unexpected"]:
             known = part.get("properties", {})
             unused = [field for field in known if field not in value]
-            mend = offer(name, unused, kind="field") if unused else "delete it"
+            mend = (
+                offer(name, unused, kind="field", before="it may also have")
+                if unused
+                else "delete it"
+            )
             holder = "a `from` entry" if "from" in value else _subject(path)
             yield Problem("S001", f"{holder} has no field `{name}`", tree.key(value, name), mend)
     elif kind["name"] == "required":
         name = kind["property"]
-        mend = f"add {_entry(name, part['properties'][name]) if 'properties' in part else name}"
+        mend = (
+            f"add {_entry(tree, name, part['properties'][name]) if 'properties' in part else name}"
+        )
         yield Problem("S002", f"{_subject(path)} lacks `{name}`", _head(tree, path), mend)
     elif kind["name"] == "propertyNames":
         yield from _wrong_names(tree, path, part)
@@ -136,7 +140,7 @@ def _wrong_names(tree: Tree, path: Path, part: Mapping[str, Any]) -> Iterator[Pr
     mapping, _ = tree.reach(path)
     for name in mapping:
         if pattern.fullmatch(name) is None or len(name) > longest:
-            message = f"`{_cut(name)}` is not a {part['title']}"
+            message = f"`{cut(name)}` is not a {part['title']}"
             yield Problem("S005", message, tree.key(mapping, name), _mend_form(part))
 
 
@@ -177,7 +181,7 @@ def _repeated(items: Sequence[Any]) -> str:
     seen: set[str] = set()
     for text in map(flow, items):
         if text in seen:
-            return f"`{_cut(text)}`"
+            return f"`{cut(text)}`"
         seen.add(text)
     return "something"
 
@@ -189,27 +193,20 @@ def _mend_type(path: Path, value: Any, shown: str, part: Mapping[str, Any]) -> s
     wanted, mend = part.get("type"), f"write for example `{name}{_example(part)}`"
     if isinstance(value, str | int | float):
         if wanted == "string" and part.get("title") in _UNITS and not isinstance(value, bool):
-            mend = f"add a unit: `{name}{_with_unit(value, shown, part['title'])}`"
+            mend = f"add a unit: {_with_unit(name, value, shown, part['title'])}"
         elif wanted == "string":
             mend = f'put quotes around it: `{name}"{shown}"`'
         elif wanted == "array":
-            mend = f"write a list: `{name}[{_cut(str(value))}]`"
-        elif wanted in ("integer", "number") and isinstance(value, str) and _is_number(value):
+            mend = f"write a list: `{name}[{cut(str(value))}]`"
+        elif wanted in ("integer", "number") and isinstance(value, str) and is_number(value):
             mend = f"drop the quotes: `{name}{value}`"
     return f"write `{name}true` or `{name}false`" if wanted == "boolean" else mend
 
 
-def _with_unit(value: Any, shown: str, quantity: str) -> str:
+def _with_unit(name: str, value: Any, shown: str, quantity: str) -> str:
     if quantity == "share" and isinstance(value, float) and 0 < value < 1:
-        return f"{value * 100:g}%"
-    return shown + _UNITS[quantity]
-
-
-def _is_number(text: str) -> bool:
-    try:
-        return isinstance(resolve(text), int | float)
-    except NumberOutOfRange:
-        return False
+        shown = f"{value * 100:g}"
+    return " or ".join(f"`{name}{shown}{unit}`" for unit in _UNITS[quantity])
 
 
 def _mend_form(part: Mapping[str, Any]) -> str:
@@ -251,8 +248,8 @@ def _shown(tree: Tree, value: Any, place: Place) -> str:
         return "a list"
     written = tree.source.shown(place)
     if isinstance(value, str) and not written.startswith(("'", '"')):
-        return f"`{_cut(value)}`"
-    return _cut(written or flow(value))
+        return f"`{cut(value)}`"
+    return cut(written or flow(value))
 
 
 def _head(tree: Tree, path: Path) -> Place:
@@ -280,27 +277,12 @@ def _dereferenced(part: Mapping[str, Any]) -> Mapping[str, Any]:
     return {**target, **part}
 
 
-def _entry(name: str, part: Mapping[str, Any]) -> str:
-    return f"`{name}: {_example(part)}`"
+def _entry(tree: Tree, name: str, part: Mapping[str, Any]) -> str:
+    gateways = tree.root.get("gateways") if name == "gateway" else None
+    defined = next(iter(gateways), None) if isinstance(gateways, dict) else None
+    return f"`{name}: {defined or _example(part)}`"
 
 
 def _example(part: Mapping[str, Any]) -> str:
     examples = _dereferenced(part).get("examples", ())
     return flow(examples[0]) if examples else "…"
-
-
-def flow(value: Any) -> str:
-    """Return a JSON value as YAML on one line."""
-    if isinstance(value, dict):
-        return "{" + ", ".join(f"{key}: {flow(inner)}" for key, inner in value.items()) + "}"
-    if isinstance(value, list):
-        return "[" + ", ".join(map(flow, value)) + "]"
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, str) and not (_PLAIN.fullmatch(value) and not _is_number(value)):
-        return value if "://" in value and "," not in value else f'"{value}"'
-    return str(value)
-
-
-def _cut(text: str) -> str:
-    return text if len(text) <= _SHOWN else text[: _SHOWN - 1] + "…"

@@ -59,15 +59,14 @@ def open_row_file(written: str, manifest: str, place: Place) -> RowFile | Proble
     if Path(written).is_absolute():
         return Problem("R009", "`from` is an absolute path", place, mend)
     try:
+        if not (folder / written).resolve().is_relative_to(folder.resolve()):
+            return Problem("R009", f"`{written}` leads out of the manifest's folder", place, mend)
         path = (folder / written).resolve(strict=True)
-        inside = path.is_relative_to(folder.resolve())
-        if inside and path.is_file():
+        if path.is_file():
             path.open("rb").close()
             return RowFile(path, str(folder / written))
     except (OSError, RuntimeError, ValueError) as error:
         why = (getattr(error, "strerror", None) or "a link that leads in circles").lower()
         mend = "the path starts at the manifest's folder; check it"
         return Problem("R009", f"the file `{written}` cannot be read: {why}", place, mend)
-    if not inside:
-        return Problem("R009", f"`{written}` leads out of the manifest's folder", place, mend)
     return Problem("R009", f"`{written}` is not a file", place, "name a .csv or .jsonl file")

@@ -23,8 +23,8 @@ def nearest(name: str, known: Iterable[str]) -> str | None:
     return by_folded[near[0]] if near else None
 
 
-def offer(name: str, known: Iterable[str], *, kind: str) -> str:
-    """Return the mend for an unknown name: the nearest one, else all of them."""
+def offer(name: str, known: Iterable[str], *, kind: str, before: str = "known") -> str:
+    """Return the mend for an unknown name: the nearest one, else all of them after `before`."""
     names = sorted(known)
     if (near := nearest(name, names)) is not None:
         return f"did you mean `{near}`?"
@@ -32,5 +32,11 @@ def offer(name: str, known: Iterable[str], *, kind: str) -> str:
         return f"no {kind} is defined; define it" + (
             f" under `{_HOMES[kind]}:`" if kind in _HOMES else ""
         )
-    more = f" and {len(names) - _LISTED} more" if len(names) > _LISTED else ""
-    return f"known: {', '.join(f'`{n}`' for n in names[:_LISTED])}{more}"
+    return listed(names, before)
+
+
+def listed(names: Iterable[str], before: str = "known") -> str:
+    """Return the first names after `before`, and how many more there are."""
+    quoted = [f"`{name}`" for name in names]
+    more = f" and {len(quoted) - _LISTED} more" if len(quoted) > _LISTED else ""
+    return f"{before}: {', '.join(quoted[:_LISTED])}{more}"
