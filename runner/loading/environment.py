@@ -29,7 +29,7 @@ def choose(document: Document, wanted: str | None, problems: Collector) -> str |
             return next(iter(defined))
         if defined and not document.doubts("environment"):
             names = sorted(defined)
-            mend = f"add `environment: {names[0]}`, or give --env {names[0]}; {listed(defined, 'defined')}"
+            mend = f"add `environment: {names[0]}`, or give --env {names[0]}; {listed(names, 'defined')}"
             problems.add(Problem("S002", "no environment is chosen", _section(document), mend))
         return None
     if name in defined:
