@@ -61,10 +61,10 @@ def _late(gateway: GatewayProcess) -> int:
     return sum(n["event"] in events and n["age_s"] > STALLED_S - 1 for n in list(gateway.notes))
 
 
-def stand_still(folder: Path, zygote: Zygote, seed: int) -> tuple[Tally, float, int]:
+def stand_still(folder: Path, zygote: Zygote, seed: int) -> tuple[Tally, int, int]:
     """Stop a run for three seconds at random moments.
 
-    Returns also the oldest frame's age, and how many intents were withdrawn.
+    Returns also how many frames were stale, and how many intents were withdrawn.
     """
     chance = random.Random(seed)
     expected = names(400)
@@ -77,9 +77,9 @@ def stand_still(folder: Path, zygote: Zygote, seed: int) -> tuple[Tally, float, 
             assert running.ended().code == 0
         audit = (yard.report().folder / "audit.jsonl").read_text("utf-8")
         withdrawn = audit.count('"event":"withdrawn"')
-        oldest_s = max(note["age_s"] for note in gateway.of("arrived"))
+        stale = sum(note["age_s"] > STALE_S for note in gateway.of("arrived"))
         tally = judge("SIGSTOP of 3 s at random", EACH, gateway, yard, expected)
-        return tally, oldest_s, withdrawn
+        return tally, stale, withdrawn
 
 
 def _stop(running: Running, gateway: GatewayProcess, chance: random.Random) -> None:
@@ -106,7 +106,7 @@ def stalls(
 @pytest.fixture(scope="module")
 def stops(
     crew: Crew, zygote: Zygote, tmp_path_factory: pytest.TempPathFactory
-) -> list[Future[tuple[Tally, float, int]]]:
+) -> list[Future[tuple[Tally, int, int]]]:
     """Start all of them side by side."""
     return [crew(stand_still, tmp_path_factory.mktemp("stop"), zygote, seed) for seed in STOPS]
 
@@ -126,18 +126,22 @@ def test_what_a_stalled_gateway_reads_after_its_sender_died_moves_nobody_twice(
 @pytest.mark.parametrize("seed", STOPS)
 def test_nothing_stale_is_written_after_a_stop(
     seed: int,
-    stops: list[Future[tuple[Tally, float, int]]],
+    stops: list[Future[tuple[Tally, int, int]]],
     check: Callable[[Tally], None],
 ):
-    """What was intended before the stop is withdrawn and built anew, not sent as it was."""
-    tally, oldest_s, _ = stops[seed].result()
+    """What was intended before the stop is withdrawn and built anew, not sent as it was.
+
+    A stop may fall between the last look at the clock and the system call, where no program can
+    see it: one frame a stop.
+    """
+    tally, stale, _ = stops[seed].result()
     check(tally)
     assert tally.moved == tally.transfers
-    assert oldest_s < STALE_S
+    assert stale <= EACH
 
 
 def test_some_stops_fell_between_an_intent_and_its_frame(
-    stops: list[Future[tuple[Tally, float, int]]],
+    stops: list[Future[tuple[Tally, int, int]]],
 ):
     """Else the tests above have shown nothing."""
     assert sum(stop.result()[2] for stop in stops) > 0

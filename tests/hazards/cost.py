@@ -2,29 +2,40 @@
 
 from __future__ import annotations
 
-import os
+import json
 import subprocess
+import sys
+import tempfile
 from pathlib import Path
 
 from tests.e2e.bench import command, environment
 
+# Linux counts the peak memory of the process that starts a program as the program's own, and a test
+# worker's is large: so a small process starts it.
+LAUNCHER = """
+import json, os, sys
+pid = os.posix_spawn(sys.argv[2], sys.argv[2:], os.environ)
+_, status, cost = os.wait4(pid, 0)
+with open(sys.argv[1], "w") as costs:
+    code = os.waitstatus_to_exitcode(status)
+    json.dump([code, cost.ru_utime + cost.ru_stime, cost.ru_maxrss], costs)
+"""
+
 
 class Spent:
-    """A command that has ended, and what it cost."""
+    """A command that has ended, and what it cost: CPU seconds, and kilobytes at its peak."""
 
     def __init__(self, folder: Path, *arguments: str | Path) -> None:
-        out = folder / "spent.out"
-        with out.open("wb") as stream:
-            process = subprocess.Popen(
-                command(*arguments),
+        with tempfile.NamedTemporaryFile("r", encoding="utf-8") as costs:
+            ran = subprocess.run(
+                [sys.executable, "-I", "-S", "-c", LAUNCHER, costs.name, *command(*arguments)],
                 cwd=folder,
-                env=environment(),
+                env={k: v for k, v in environment().items() if not k.startswith("COV")},
                 stdin=subprocess.DEVNULL,
-                stdout=stream,
+                stdout=subprocess.PIPE,
                 stderr=subprocess.STDOUT,
+                text=True,
+                check=True,
             )
-            _, status, cost = os.wait4(process.pid, 0)
-        process.returncode = self.code = os.waitstatus_to_exitcode(status)
-        self.said = out.read_text("utf-8")
-        self.cpu_s = cost.ru_utime + cost.ru_stime
-        self.kb = cost.ru_maxrss
+            self.code, self.cpu_s, self.kb = json.load(costs)
+        self.said = ran.stdout

@@ -54,7 +54,7 @@ def test_a_trap_is_told_with_its_place_at_once(name: str, tmp_path: Path):
     assert "Traceback" not in spent.said
     assert spent.cpu_s < MOST_CPU_S
     assert spent.kb < MOST_KB
-    assert {path.name for path in tmp_path.iterdir()} == {"spent.out"}  # no journal, no report
+    assert not list(tmp_path.iterdir()), "a journal or a report"
 
 
 def test_a_manifest_beyond_64_mb_is_refused_with_the_advice(tmp_path: Path):
