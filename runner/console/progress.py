@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from runner.console.text import duration, figure, visible
 from runner.core.outcome import Outcome
-from runner.ports import Progress
+
+if TYPE_CHECKING:  # a dry run, which has no progress, shares these words
+    from runner.ports import Progress
 
 WINDOW_S = 30.0
 SAMPLE_S = 0.5

@@ -8,7 +8,6 @@ from runner.console.diagnostics import MAX_PROBLEMS, render_problems
 from runner.console.excerpt import Sources
 from runner.console.formats import OutputFormat, problems_to_github, problems_to_json
 from runner.console.result import RunResult, result_to_json
-from runner.console.sarif import problems_to_sarif
 from runner.console.verdict import render_result, result_to_github
 from runner.core.problem import Problem
 
@@ -32,7 +31,7 @@ def problems_text(
         case OutputFormat.GITHUB:
             return problems_to_github(problems, omitted=omitted)
         case OutputFormat.SARIF:
-            return problems_to_sarif(problems, omitted=omitted)
+            return _sarif(problems, omitted)
     return render_problems(
         problems, sources, color=color, max_problems=max_problems, omitted=omitted
     )
@@ -55,5 +54,11 @@ def result_text(
         case OutputFormat.GITHUB:
             return result_to_github(result)
         case OutputFormat.SARIF:
-            return problems_to_sarif(warnings)
+            return _sarif(warnings)
     return render_result(result, color=color)
+
+
+def _sarif(problems: Sequence[Problem], omitted: Mapping[str, int] | None = None) -> str:
+    from runner.console.sarif import problems_to_sarif  # noqa: PLC0415 - it reads the explanations
+
+    return problems_to_sarif(problems, omitted=omitted)

@@ -5,14 +5,17 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+import sys
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cache
-from importlib.resources import files
+from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
+from jinja2 import Environment, FileSystemBytecodeCache, FileSystemLoader, StrictUndefined
+from jinja2.bccache import Bucket
 from markupsafe import Markup
 
 from runner.core.outcome import Outcome
@@ -22,6 +25,8 @@ from runner.report.json_form import plain
 from runner.report.plots import duration, milliseconds, number, plot_histogram, plot_timeline
 from runner.report.rows import moment, packed_rows
 from runner.report.verdict import judge
+
+TEMPLATES = Path(__file__).parent / "templates"
 
 GROUPS_SHOWN = 100
 """Rows of the table of reasons."""
@@ -206,13 +211,28 @@ def _option(value: Any) -> str:
 @cache
 def _templates() -> Environment:
     return Environment(
-        loader=PackageLoader("runner.report"),
+        loader=FileSystemLoader(TEMPLATES),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
+        bytecode_cache=_Compiled(),
     )
 
 
+class _Compiled(FileSystemBytecodeCache):
+    """Templates compiled once, beside their source as Python keeps its own, where that can be."""
+
+    def __init__(self) -> None:
+        super().__init__(str(TEMPLATES / "__pycache__"))
+
+    def dump_bytecode(self, bucket: Bucket) -> None:
+        if sys.dont_write_bytecode:
+            return
+        with suppress(OSError):  # an installed program may be read-only; it compiles each time
+            Path(self.directory).mkdir(exist_ok=True)
+            super().dump_bytecode(bucket)
+
+
 def _packaged(name: str) -> str:
-    return (files("runner.report") / "templates" / name).read_text(encoding="utf-8")
+    return (TEMPLATES / name).read_text(encoding="utf-8")

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from xml.sax.saxutils import escape, quoteattr
+from html import escape
 
 from runner.core.outcome import Outcome
 from runner.core.record import TransferRecord
 from runner.core.summary import Summary
 from runner.report.content import Content
 
-_ILLEGAL = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
-"""What XML 1.0 cannot hold, not even escaped (section 2.2, `Char`)."""
+_ILLEGAL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
+"""What XML 1.0 cannot hold, not even escaped (section 2.2, all but `Char`)."""
+
+_FOLDED = str.maketrans({"\t": "&#9;", "\n": "&#10;", "\r": "&#13;"})
+"""What an XML attribute would turn into spaces (section 3.3.3)."""
 
 _ELEMENTS = {
     Outcome.REJECTED: "failure",
@@ -73,4 +76,5 @@ def _write_case(transfer: TransferRecord, batch: str, write: Callable[[str], obj
 
 
 def _attributes(values: dict[str, str]) -> str:
-    return "".join(f" {name}={quoteattr(legal(value))}" for name, value in values.items())
+    escaped = {name: escape(legal(value)).translate(_FOLDED) for name, value in values.items()}
+    return "".join(f' {name}="{value}"' for name, value in escaped.items())

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 
 from runner.core.errors import StorageError, UsageError
@@ -10,28 +10,36 @@ from runner.core.record import ReportSource
 from runner.core.summary import Summary
 from runner.report.audit import write_audit
 from runner.report.content import AuditEnd, Content, is_dry_run, survey
-from runner.report.csv_form import render_csv
 from runner.report.folder import LATEST, Folder, open_folder
 from runner.report.html_form import render_html
 from runner.report.json_form import render_json
-from runner.report.junit_form import render_junit
 
 Write = Callable[[str], object]
 """Where text goes, piece by piece: a stream's `write`."""
 
-FORMATS: Mapping[str, Callable[[Content, Write], None]] = {
-    "html": render_html,
-    "json": render_json,
-    "junit": render_junit,
-    "csv": render_csv,
-}
+FORMATS = ("html", "json", "junit", "csv")
 
 
 def render(source: ReportSource, form: str, write: Write) -> None:
     """Write one form of a report, piece by piece. Raises `UsageError` on an unknown form."""
-    if form not in FORMATS:
-        raise UsageError(f"there is no report format {form!r}; choose of {', '.join(FORMATS)}")
-    FORMATS[form](survey(source), write)
+    _renderer(form)(survey(source), write)
+
+
+def _renderer(form: str) -> Callable[[Content, Write], None]:
+    match form:
+        case "html":
+            return render_html
+        case "json":
+            return render_json
+        case "junit":
+            from runner.report.junit_form import render_junit  # noqa: PLC0415 - no run leaves it
+
+            return render_junit
+        case "csv":
+            from runner.report.csv_form import render_csv  # noqa: PLC0415 - no run leaves it
+
+            return render_csv
+    raise UsageError(f"there is no report format {form!r}; choose of {', '.join(FORMATS)}")
 
 
 def write_report(source: ReportSource, root: Path, summary: Summary | None = None) -> Path:

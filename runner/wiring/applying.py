@@ -28,7 +28,7 @@ from runner.journal.staging import Staging
 from runner.journal.store import Store
 from runner.journal.writer import JournalWriter
 from runner.ports import Observer
-from runner.report import write_report
+from runner.report.writing import write_report
 from runner.wiring import records
 from runner.wiring.clock import SystemClock
 from runner.wiring.format import FormatVerifier

@@ -13,7 +13,8 @@ from runner.core.errors import UsageError
 from runner.core.record import AuditEntry, ReportSource
 from runner.journal.overview import Overview
 from runner.journal.reading import Reader
-from runner.report import AuditVerdict, audit_lines, verify_audit
+from runner.report.audit import audit_lines
+from runner.report.verification import AuditVerdict, verify_audit
 
 AUDIT_NAME = "audit.jsonl"
 REPORT_NAME = "report.json"

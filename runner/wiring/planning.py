@@ -21,7 +21,7 @@ from runner.core.summary import MOST_EXAMPLES, Summary, Tally, summarize
 from runner.core.timestamps import timestamp
 from runner.journal.staging import Outline, Staging, read_ladder
 from runner.loading.load import Loaded, load
-from runner.report import write_report
+from runner.report.writing import write_report
 from runner.wiring import records
 from runner.wiring.holding import drawn_up, plan_rows
 from runner.wiring.plan_file import write_plan

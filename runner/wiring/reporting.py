@@ -8,8 +8,8 @@ from pathlib import Path
 from runner.core.errors import UsageError
 from runner.journal.overview import Overview
 from runner.journal.reading import Reader
-from runner.report import FORMATS, folder_name, render
 from runner.report.folder import open_folder
+from runner.report.writing import FORMATS, folder_name, render
 
 _FILES = {
     "html": "report.html",

@@ -15,7 +15,7 @@ from runner.core.errors import UsageError
 from runner.core.record import Figures
 from runner.core.transfer import Event
 from runner.journal.reading import Reader
-from runner.report import write_report
+from runner.report.writing import write_report
 from runner.wiring.auditing import names_file, verify_file, verify_run
 from tests.e2e.bench import Bench
 from tests.journal.rig import AT, RUN, begun, manifest_rows, opened

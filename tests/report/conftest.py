@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from runner.core.record import ReportSource
-from runner.report import render
+from runner.report.writing import render
 
 Rendered = Callable[[ReportSource, str], str]
 """Renders a source in a form to one text."""

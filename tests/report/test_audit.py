@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from runner.core.record import ReportSource
-from runner.report import AuditVerdict, Tampering, verify_audit
 from runner.report.audit import write_audit
+from runner.report.verification import AuditVerdict, Tampering, verify_audit
 from tests.report import samples
 
 COUNT = 6

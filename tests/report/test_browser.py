@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from runner.core.record import ReportSource
-from runner.report import render
+from runner.report.writing import render
 from tests.report import samples
 
 pytestmark = pytest.mark.browser

@@ -13,7 +13,8 @@ import pytest
 
 from runner.core.errors import StorageError
 from runner.core.record import ReportSource, TransferRecord
-from runner.report import verify_audit, write_report
+from runner.report.verification import verify_audit
+from runner.report.writing import write_report
 from tests.report import samples
 
 RUN_FILES = {"audit.jsonl", "report.html", "report.json"}

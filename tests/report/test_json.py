@@ -14,8 +14,8 @@ from referencing import Registry
 
 from runner.core.errors import UsageError
 from runner.core.record import Figures, TimelinePoint, TransferRecord
-from runner.report import render
 from runner.report.content import TIMELINE_LIMIT, coarsened
+from runner.report.writing import render
 from tests.report import samples
 from tests.report.conftest import Rendered
 
