@@ -1,6 +1,8 @@
 # make demo    one batch against the embedded gateway: no account, no network
 # make test    everything that must hold: lint, format, types, floors, tests with their coverage
-# make check   the same without the tests
+# make check   of it: lint, format, types, floors
+# make unit    of it: the tests whose coverage is measured
+# make trials  of it: the tests that kill, cut, flood, and open a browser
 # make bench   the benchmarks
 # make diagram draws ARCHITECTURE.md's diagram anew from the transition table
 # make rules   writes docs/rules.md anew from the explanations that the program carries
@@ -9,8 +11,12 @@
 # Variables: PYTHON (3.11 or newer), VENV, WORKERS (tests at a time), COVERAGE, PYTEST_ARGS.
 
 VENV ?= .venv
-WORKERS ?= 2
+WORKERS ?= 4
 COVERAGE ?= --cov --cov-report=term:skip-covered
+TRIALS := tests/chaos tests/hazards tests/simulation tests/report/test_browser.py
+PYTEST = $(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadgroup
+# The tests start the program hundreds of times: let it be compiled once, whatever the environment says.
+unexport PYTHONDONTWRITEBYTECODE
 BIN := $(VENV)/bin
 PYTHON ?= $(shell for python in python3 python3.14 python3.13 python3.12 python3.11 python; do \
 	"$$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null \
@@ -23,7 +29,7 @@ FUZZ_SECONDS ?= 60
 SEEDS ?= 100000
 FIRST_SEED ?= 0
 
-.PHONY: help demo test check unit bench diagram rules fuzz chaos install requirements wheel clean
+.PHONY: help demo test check unit trials bench diagram rules fuzz chaos install requirements wheel clean
 .DELETE_ON_ERROR:
 
 help:
@@ -38,7 +44,7 @@ demo: $(VENV)/run.stamp
 		--journal "$$folder/demo.db" --report-dir reports && \
 	echo "report: $(CURDIR)/reports/demo/latest/report.html"
 
-test: check unit
+test: check unit trials
 
 check: $(VENV)/dev.stamp
 	$(BIN)/ruff check
@@ -47,7 +53,10 @@ check: $(VENV)/dev.stamp
 	$(BIN)/lint-imports --no-logo
 
 unit: $(VENV)/dev.stamp
-	$(BIN)/python -m pytest --numprocesses $(WORKERS) $(COVERAGE) $(PYTEST_ARGS)
+	$(PYTEST) $(TRIALS:%=--ignore=%) $(COVERAGE) $(PYTEST_ARGS)
+
+trials: $(VENV)/dev.stamp
+	$(PYTEST) $(TRIALS) $(PYTEST_ARGS)
 
 BENCHMARKS = benchmarks/throughput.py benchmarks/memory.py benchmarks/loading.py
 bench: $(VENV)/dev.stamp

@@ -37,6 +37,7 @@ class Evidence:
     interactions: Sequence[str]
     orders: Orders
     promised: Promised
+    elsewhere: bool  # the evening's batch moves to another place than the morning's
     deaths: Mapping[int, float]  # when runs were killed
     boots: int  # how often the machine was started
     wall: float  # the gateway's clock when the world began

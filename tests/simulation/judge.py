@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import math
 import sqlite3
 from collections.abc import Iterator, Sequence
 from contextlib import closing
+from itertools import pairwise
 
 from runner.core.chain import GENESIS, link
 from runner.core.outcome import ExitCode, Outcome
 from runner.core.plan import NOT_SELECTED
 from runner.core.record import TransferRecord
+from tests.simulation.doubts import may_stay_in_doubt, was_answered
 from tests.simulation.evidence import (
     NEGATIVE,
-    POSITIVE,
     TOO_FAST,
     Evidence,
     Finding,
@@ -23,7 +23,6 @@ from tests.simulation.journal import FULL_DISK
 from tests.simulation.ledger import Frame
 from tests.simulation.process import Ended
 
-MOVED = frozenset({Outcome.REJECTED, Outcome.FAILED, Outcome.SKIPPED, Outcome.UNATTEMPTED})
 MOVED = frozenset({Outcome.TRANSFERRED, Outcome.UNCHANGED})
 
 
@@ -35,7 +34,8 @@ def judge(evidence: Evidence) -> list[Finding]:
 def _moved_twice(evidence: Evidence) -> Iterator[str]:
     for interaction_id in evidence.interactions:
         moves = evidence.ledger.moves(interaction_id)
-        if len(moves) > 1 and not evidence.misled(interaction_id):
+        again = any(a.destination_uri == b.destination_uri for a, b in pairwise(moves))
+        if again and not evidence.misled(interaction_id):
             yield f"{interaction_id} by {[(m.message_id[:8], round(m.at, 3)) for m in moves]}"
 
 
@@ -51,6 +51,11 @@ def _sent_without_ground(evidence: Evidence) -> Iterator[str]:
 
 def _is_settled(evidence: Evidence, before: Frame, frame: Frame, earlier: Sequence[Frame]) -> bool:
     promised = evidence.promised
+    moved_on = before.destination_uri != frame.destination_uri or _was_moved_on(
+        evidence, before, frame
+    )
+    if moved_on and _is_done(evidence, before, frame.left_at):
+        return True  # what is asked for now is another move
     if frame.message_id == before.message_id:
         kept_s = promised.dedupes_s
         return (
@@ -66,6 +71,20 @@ def _is_settled(evidence: Evidence, before: Frame, frame: Frame, earlier: Sequen
     said_no = NEGATIVE if len(same) > 1 else NEGATIVE | {TOO_FAST}
     return any(
         (read := first_read(other, said_no)) is not None and read <= frame.left_at for other in same
+    )
+
+
+def _is_done(evidence: Evidence, frame: Frame, at: float) -> bool:
+    """Tell whether what a frame asked for was done by then, by it or by another delivery."""
+    moves = evidence.ledger.moves(frame.interaction_id)
+    return any(move.destination_uri == frame.destination_uri and move.at < at for move in moves)
+
+
+def _was_moved_on(evidence: Evidence, before: Frame, frame: Frame) -> bool:
+    """Tell whether the interaction was elsewhere between two moves to one place."""
+    return any(
+        before.left_at < move.at < frame.left_at and move.destination_uri != frame.destination_uri
+        for move in evidence.ledger.moves(frame.interaction_id)
     )
 
 
@@ -85,17 +104,33 @@ def _misreported(evidence: Evidence) -> Iterator[str]:
 def _misreport(evidence: Evidence, run: Ended, row: TransferRecord) -> str | None:
     outcome = row.outcome
     frames = [f for f in evidence.ledger.of(row.interaction_id) if f.left_at <= run.ended_at]
-    done = [f for f in frames if f.effect_at is not None]
     if outcome in MOVED:
-        moved = any(f.effect_at <= run.ended_at for f in done if f.effect_at is not None)
-        return None if moved else "not moved by us"
+        moves = [m for m in evidence.ledger.moves(row.interaction_id) if m.at <= run.ended_at]
+        moved = bool(moves) and moves[-1].destination_uri == row.destination_uri
+        lied = bool(moves) and evidence.was_lied_about(row.interaction_id)
+        return None if moved or lied else "not moved there by us"
     if outcome is Outcome.IN_DOUBT or row.reason == NOT_SELECTED:
         return None  # see `_lost`; what is left out is not looked at
     if outcome is Outcome.SKIPPED and "skipped by run" in (row.reason or ""):
         return None  # as an earlier run found it; that run was judged
+    done = [f for f in frames if f.effect_at is not None and _counts_for(f, row, run, evidence)]
     if not done or any(evidence.was_denied(frame, run.ended_at) for frame in done):
         return None
     return f"moved by {done[0].message_id}"
+
+
+def _counts_for(frame: Frame, row: TransferRecord, run: Ended, evidence: Evidence) -> bool:
+    """Tell whether a frame's effect belies that a row was not carried out.
+
+    What was moved there, and elsewhere since, may be moved there once more.
+    """
+    assert frame.effect_at is not None
+    since = [
+        m
+        for m in evidence.ledger.moves(row.interaction_id)
+        if frame.effect_at < m.at <= run.ended_at and m.destination_uri != row.destination_uri
+    ]
+    return frame.destination_uri == row.destination_uri and not since
 
 
 def _miscounted(evidence: Evidence) -> Iterator[str]:
@@ -117,26 +152,11 @@ def _lost(evidence: Evidence) -> Iterator[str]:
         if row.interaction_id in evidence.ledger.touched:
             continue
         if row.outcome is Outcome.IN_DOUBT:
-            if not _may_stay_in_doubt(evidence, row.interaction_id):
+            elsewhere = evidence.elsewhere and "(batch evening" in (row.reason or "")
+            if not elsewhere and not may_stay_in_doubt(evidence, row):
                 yield f"{row.key} stays in doubt: {row.reason}"
         elif row.outcome not in MOVED and not _is_excused(evidence, row.interaction_id):
             yield f"{row.key} is {row.outcome}: {row.reason}"
-
-
-def _may_stay_in_doubt(evidence: Evidence, interaction_id: str) -> bool:
-    promised, frames = evidence.promised, evidence.ledger.of(interaction_id)
-    if not frames:
-        return promised.expires_s is None  # killed between intent and frame
-    if promised.expires_s is not None:  # what had happened before its baseline does not show
-        return not promised.tells_ids and evidence.was_lied_about(interaction_id)
-    if promised.dedupes_s is not None:
-        if not promised.tells_ids and any(f.fate.startswith("unlisted") for f in frames):
-            return True  # every repeat is answered as the first was
-        age_s = evidence.last.began_at - min(frame.left_at for frame in frames)
-        return evidence.boots > 1 or age_s > promised.dedupes_s * 0.8
-    if not promised.tells_ids and not evidence.orders.policy.preflight:
-        return True  # nothing that a look-up shows could tell
-    return any(not frame.answers or frame.effect_at is None for frame in frames)
 
 
 def _is_excused(evidence: Evidence, interaction_id: str) -> bool:
@@ -150,37 +170,8 @@ def _unheeded(evidence: Evidence) -> Iterator[str]:
         if run.halted is ExitCode.STORAGE:
             continue
         for row in run.rows:
-            if row.outcome is Outcome.IN_DOUBT and _was_answered(evidence, run, row.interaction_id):
+            if row.outcome is Outcome.IN_DOUBT and was_answered(evidence, run, row):
                 yield f"run {run.run}: {row.key} in doubt ({row.reason})"
-
-
-def _was_answered(evidence: Evidence, run: Ended, interaction_id: str) -> bool:
-    frames = evidence.ledger.of(interaction_id)
-    mine = [f for f in frames if f.run == run.run]
-    if any(_was_read(frame, POSITIVE, run, evidence) for frame in frames):
-        return True
-    if len(mine) < len(frames) or not mine or evidence.stalled_s:
-        return False
-    within_s = evidence.orders.policy.negotiation_timeout_s - 0.5
-    return all(_was_read(frame, NEGATIVE, run, evidence, within_s) for frame in mine)
-
-
-def _was_read(
-    frame: Frame,
-    statuses: frozenset[str],
-    run: Ended,
-    evidence: Evidence,
-    within_s: float = math.inf,
-) -> bool:
-    """Tell whether a run that could write it down read such an answer, in time for `run`."""
-    return any(
-        answer.status in statuses
-        and answer.read_at is not None
-        and answer.read_at <= frame.left_at + within_s
-        and (within_s == math.inf or answer.session == frame.session)
-        and evidence.was_heeded(answer, run.ended_at)
-        for answer in frame.answers
-    )
 
 
 def _too_fast(evidence: Evidence) -> Iterator[str]:

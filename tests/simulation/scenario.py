@@ -21,6 +21,8 @@ from tests.simulation.life import NEVER, Doom, Life
 from tests.simulation.process import Crashed, Ended, Parts, Plan, Process, planned
 from tests.simulation.setting import (
     EVERYTHING,
+    HERE,
+    THERE,
     draw_orders,
     draw_people,
     draw_promised,
@@ -74,6 +76,7 @@ class Scenario:
         self._orders = draw_orders(
             self._chance, self._promised, journal, over_sockets=self._over_sockets
         )
+        self._elsewhere = self._chance.choice((HERE, HERE, HERE, HERE, HERE, THERE))
         self._harbour: Harbour | None = None
         self._ended: list[Ended] = []
         self._deaths: dict[int, float] = {}
@@ -91,15 +94,15 @@ class Scenario:
                 self._harbour = await stack.enter_async_context(Harbour(self._gateway))
             morning, evening = stack.enter_context(Staging()), stack.enter_context(Staging())
             for n, interaction_id in enumerate(people):
-                morning.add(draw_row(n, f"m{n}", interaction_id, self._chance))
-                evening.add(draw_row(n, f"e{n}", interaction_id, self._chance))
+                morning.add(draw_row(n, f"m{n}", interaction_id, self._chance, HERE))
+                evening.add(draw_row(n, f"e{n}", interaction_id, self._chance, self._elsewhere))
             await self._bad_days(morning, evening)
             await self._fine_day(morning, evening)
             return judge(self._evidence(people))
 
     async def _bad_days(self, morning: Staging, evening: Staging) -> None:
         """Run a few times under every fault, now and then under another batch's name."""
-        evenings = self._chance.choice((0.0, 0.0, 0.0, 0.0, 0.4))
+        evenings = 0.5 if self._elsewhere == THERE else self._chance.choice((0, 0, 0, 0, 0.4))
         for _ in range(self._chance.randint(1, 4)):
             late = self._chance.random() < evenings
             batch, staging = ("evening", evening) if late else ("morning", morning)
@@ -118,7 +121,7 @@ class Scenario:
             ended = await self._run("morning", morning, NEVER)
             if ended is None or ended.code is ExitCode.OK:
                 break
-        if self._chance.random() < 0.2:
+        if self._chance.random() < 0.2 and self._elsewhere == HERE:
             await self._run("evening", evening, NEVER)
         await asyncio.sleep(DRAINED_S)
 
@@ -162,6 +165,7 @@ class Scenario:
             interactions=people,
             orders=self._orders,
             promised=self._promised,
+            elsewhere=self._elsewhere != HERE,
             deaths=self._deaths,
             boots=self._boots,
             wall=self._gateway.realm.wall() - self._world.now,

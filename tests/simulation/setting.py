@@ -26,6 +26,7 @@ from tests.simulation.sockets import URL
 from tests.simulation.world import World
 
 HERE = "genesys://queue/here"
+THERE = "genesys://queue/there"
 ELSEWHERE = "sip:somebody@else.example"
 HD = MediaMatrix(Audio("opus", 64, 16))
 NARROW = MediaMatrix(Audio("pcmu", 64, 8))
@@ -94,10 +95,10 @@ def draw_orders(
     return Orders(environment, policy, _promise(promised), journal)
 
 
-def draw_row(n: int, key: str, interaction_id: str, chance: random.Random) -> TransferRow:
+def draw_row(n: int, key: str, interaction_id: str, chance: random.Random, uri: str) -> TransferRow:
     """Draw a row of the manifest."""
     media = (HD, NARROW) if chance.random() < 0.7 else (HD,)
-    return TransferRow(key, interaction_id, HERE, media, ("crm",), f"batch.yaml:{n}")
+    return TransferRow(key, interaction_id, uri, media, ("crm",), f"batch.yaml:{n}")
 
 
 def draw_selection(chance: random.Random) -> Selection:
