@@ -14,7 +14,7 @@ VENV ?= .venv
 WORKERS ?= 4
 COVERAGE ?= --cov --cov-report=term:skip-covered
 TRIALS := tests/chaos tests/hazards tests/simulation tests/report/test_browser.py
-PYTEST = $(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadgroup
+PYTEST = $(BIN)/python -m pytest --numprocesses $(WORKERS)
 # The tests start the program hundreds of times: let it be compiled once, whatever the environment says.
 unexport PYTHONDONTWRITEBYTECODE
 BIN := $(VENV)/bin
@@ -55,8 +55,9 @@ check: $(VENV)/dev.stamp
 unit: $(VENV)/dev.stamp
 	$(PYTEST) $(TRIALS:%=--ignore=%) $(COVERAGE) $(PYTEST_ARGS)
 
+# A file at a time for a worker: what a file tries runs side by side already, most of it waits.
 trials: $(VENV)/dev.stamp
-	$(PYTEST) $(TRIALS) $(PYTEST_ARGS)
+	$(PYTEST) --dist loadfile $(TRIALS) $(PYTEST_ARGS)
 
 BENCHMARKS = benchmarks/throughput.py benchmarks/memory.py benchmarks/loading.py
 bench: $(VENV)/dev.stamp

@@ -18,19 +18,10 @@ from tests.chaos.world import GatewayProcess, Yard
 FIGURES = pytest.StashKey[list[Tally]]()
 LARGE = os.environ.get("RUNNER_CHAOS") == "large"
 THREADS = 8
-HERE = Path(__file__).parent
 
 
 def pytest_configure(config: pytest.Config) -> None:
     config.stash[FIGURES] = []
-
-
-@pytest.hookimpl(tryfirst=True)  # before the names of tests are given to workers
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Let one worker run a module whole: its parts share a crew, which runs them side by side."""
-    for item in items:
-        if item.path.parent == HERE:
-            item.add_marker(pytest.mark.xdist_group(item.path.stem))
 
 
 def pytest_terminal_summary(
