@@ -11,8 +11,6 @@ from runner.core.errors import StorageError
 from runner.core.manifest import Driver, Environment, Manifest
 from runner.gateways import InteractionWebSocket
 from runner.ports import Clock, Gateway
-from runner.simulator.model import Conduct
-from runner.simulator.server import Hosting, SimulatorServer
 
 
 def ledger_path(journal: Path) -> Path:
@@ -45,6 +43,10 @@ async def opened_gateway(
     if manifest.environment.driver is not Driver.SIMULATOR:
         yield _client(manifest, manifest.environment, clock, jitter)
         return
+    # They bring a web server, which takes a fifth of the start of a run that has no use for it.
+    from runner.simulator.model import Conduct  # noqa: PLC0415
+    from runner.simulator.server import Hosting, SimulatorServer  # noqa: PLC0415
+
     server = SimulatorServer(
         manifest.gateway,
         manifest.environment.simulator,
