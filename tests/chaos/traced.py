@@ -14,8 +14,8 @@ def require_strace() -> None:
     """Skip where there is no strace, or fail where everything is required."""
     if STRACE is not None:
         return
-    if os.environ.get("RUNNER_REQUIRE_BROWSER") == "1":
-        pytest.fail("strace is not installed, and RUNNER_REQUIRE_BROWSER=1 asks for every test")
+    if os.environ.get("RUNNER_REQUIRE_ALL") == "1":
+        pytest.fail("strace is not installed, and RUNNER_REQUIRE_ALL=1 asks for every test")
     pytest.skip("strace is not installed: no faults at exact places, no power cuts")
 
 

@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import json
-
-import pytest
-
-from tests.e2e.bench import NARROW, ROOT, VOICE, Bench, ids, manifest, transfer
+from tests.e2e.bench import NARROW, VOICE, Bench, ids, manifest, transfer
 from tests.foreign.gateway import Gateway
 from tests.foreign.script import CUT, CUT_BUT_MOVED, LIMITED, MUTE, MUTE_BUT_MOVED, Step
 
@@ -207,11 +203,6 @@ def test_a_late_positive_reply_settles_the_transfer(gateway: Gateway, bench: Ben
     assert "late" in applied.report.by_id[late["interaction_id"]]["reason"]
 
 
-@pytest.mark.skipif(
-    "statuses"
-    not in json.dumps(json.loads((ROOT / "schemas/manifest.v1.schema.json").read_text())),
-    reason="the manifest language does not have gateways.NAME.statuses yet",
-)
 def test_statuses_that_the_manifest_lists_are_definite(gateway: Gateway, bench: Bench):
     done, refused = transfer(), transfer()
     gateway.scripts[done["interaction_id"]] = [Step("accepted", effect=True)]

@@ -23,8 +23,8 @@ Open = Callable[..., Any]
 
 def _unavailable(reason: str) -> None:
     """Skip, or fail where a browser is required."""
-    if os.environ.get("RUNNER_REQUIRE_BROWSER") == "1":
-        pytest.fail(f"{reason}, and RUNNER_REQUIRE_BROWSER=1 asks for it")
+    if os.environ.get("RUNNER_REQUIRE_ALL") == "1":
+        pytest.fail(f"{reason}, and RUNNER_REQUIRE_ALL=1 asks for it")
     pytest.skip(f"{reason}; set RUNNER_CHROMIUM to a Chromium to run the browser tests")
 
 

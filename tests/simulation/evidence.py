@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 
 from runner.core.outcome import ExitCode
 from tests.simulation.ledger import Answer, Frame, Ledger
@@ -60,17 +59,28 @@ class Evidence:
 
     def was_denied(self, frame: Frame, until: float = math.inf) -> bool:
         """Tell whether a no to a frame was read by then, and no yes to it was surely heeded."""
-        no = first_read(frame, NEGATIVE | {TOO_FAST})
-        return (no is not None and no <= until) and not any(
-            self.was_heeded(answer, until) for answer in frame.answers if answer.status in POSITIVE
-        )
+        return self._was_denied([frame], until)
 
     def misled(self, interaction_id: str) -> bool:
-        """Tell whether a frame left only because the gateway denied what it had done."""
+        """Tell whether a frame left only because the gateway denied what it had done.
+
+        To a repeat it denies what it did at the first delivery of the same id.
+        """
+        frames = self.ledger.of(interaction_id)
         return any(
-            self.was_denied(frame, later.left_at)
-            for frame, later in pairwise(self.ledger.of(interaction_id))
-            if frame.effect_at is not None
+            self._was_denied([f for f in frames if f.message_id == done.message_id], later.left_at)
+            for n, done in enumerate(frames)
+            for later in [f for f in frames[n + 1 :] if f.message_id != done.message_id][:1]
+            if done.effect_at is not None
+        )
+
+    def _was_denied(self, frames: Sequence[Frame], until: float) -> bool:
+        noes = [first_read(frame, NEGATIVE | {TOO_FAST}) for frame in frames]
+        return any(no is not None and no <= until for no in noes) and not any(
+            self.was_heeded(answer, until)
+            for frame in frames
+            for answer in frame.answers
+            if answer.status in POSITIVE
         )
 
     def was_lied_about(self, interaction_id: str) -> bool:
