@@ -155,13 +155,25 @@ def _lost(evidence: Evidence) -> Iterator[str]:
             elsewhere = evidence.elsewhere and "(batch evening" in (row.reason or "")
             if not elsewhere and not may_stay_in_doubt(evidence, row):
                 yield f"{row.key} stays in doubt: {row.reason}"
-        elif row.outcome not in MOVED and not _is_excused(evidence, row.interaction_id):
+        elif row.outcome not in MOVED and not _is_excused(evidence, row):
             yield f"{row.key} is {row.outcome}: {row.reason}"
 
 
-def _is_excused(evidence: Evidence, interaction_id: str) -> bool:
-    """Skipped as already there, because of a delivery whose no was a lie."""
-    return bool(evidence.ledger.moves(interaction_id)) and evidence.was_lied_about(interaction_id)
+def _is_excused(evidence: Evidence, row: TransferRecord) -> bool:
+    """Tell whether a row was skipped for what a look-up showed, and could not know better.
+
+    A delivery whose no was a lie had been carried out; or what had just been moved elsewhere
+    still showed where it was before, where the row wants it again.
+    """
+    moves = evidence.ledger.moves(row.interaction_id)
+    if (
+        row.outcome is Outcome.SKIPPED
+        and moves
+        and moves[-1].destination_uri != row.destination_uri
+    ):
+        shown_s = evidence.promised.visible_s
+        return any(0 < run.began_at - moves[-1].at < shown_s for run in evidence.runs)
+    return bool(moves) and evidence.was_lied_about(row.interaction_id)
 
 
 def _unheeded(evidence: Evidence) -> Iterator[str]:
