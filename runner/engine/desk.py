@@ -62,6 +62,8 @@ class Desk:
         """Wait for a handed-over delivery's reply, its time-out or its session's end."""
         assert waiter.sent_at is not None  # noqa: S101 - only what left is answered
         if not waiter.answer.done():
+            while self._deadlines and self._deadlines[0][1].answer.done():
+                self._deadlines.popleft()  # else ten seconds' worth of answered ones are kept
             self._deadlines.append((waiter.sent_at + self._timeout_s, waiter))
         return await waiter.answer
 
