@@ -1,0 +1,88 @@
+"""What helps to write and to rehearse: `simulate`, `init`, `schema` and `explain`."""
+
+# Commands import what they need when they run: `--help` and `--version` answer at once.
+# ruff: noqa: PLC0415
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from runner.cli import options
+from runner.console.formats import OutputFormat
+
+
+def simulate(
+    *,
+    host: Annotated[str, typer.Option("--host", help="The address to listen on.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option("--port", min=0, max=65535, help="0: any free one.")] = 8443,
+    manifest: Annotated[
+        Path | None,
+        typer.Option("--manifest", help="Take gateway, latency and faults from this manifest."),
+    ] = None,
+    env: options.Env = None,
+    ledger: Annotated[
+        Path | None,
+        typer.Option("--ledger", help="Append every frame and every effect to this JSONL file."),
+    ] = None,
+    rate: options.Rate = None,
+    client_id: Annotated[
+        str | None, typer.Option("--client-id", envvar="RUNNER_SIMULATE_CLIENT_ID")
+    ] = None,
+    certificate: Annotated[
+        Path | None, typer.Option("--certificate", help="A PEM file: serve https and wss.")
+    ] = None,
+    key: Annotated[Path | None, typer.Option("--key", help="The certificate's key.")] = None,
+    output: options.Output = OutputFormat.PRETTY,
+) -> None:
+    """Serve the embedded gateway for other programs, until interrupted.
+
+    The client's secret is made at random and shown, unless RUNNER_SIMULATE_CLIENT_SECRET gives it.
+    """
+    from runner.cli.simulating import Served, serve_gateway
+
+    served = Served(host, port, manifest, env, ledger, rate, client_id, certificate, key)
+    serve_gateway(options.console(output), served)
+
+
+def init(
+    folder: Annotated[Path, typer.Argument(help="Where to write.")] = Path(),
+    *,
+    output: options.Output = OutputFormat.PRETTY,
+) -> None:
+    """Write a commented manifest, ready to run against the embedded gateway."""
+    from runner.cli.starting import write_first_manifest
+
+    write_first_manifest(options.console(output), folder)
+
+
+def schema(
+    name: Annotated[str, typer.Argument(help="manifest, interaction-transfer, report or plan.")] = (
+        "manifest"
+    ),
+    *,
+    editor: Annotated[
+        bool, typer.Option("--editor", help="Tell how to wire the schema into an editor.")
+    ] = False,
+    output: options.Output = OutputFormat.PRETTY,
+) -> None:
+    """Print a schema."""
+    from runner.cli.starting import print_schema
+
+    print_schema(options.console(output), name, editor=editor)
+
+
+def explain(
+    codes: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[CODE]...", help="Such as R002; none: list them all."),
+    ] = None,
+    *,
+    output: options.Output = OutputFormat.PRETTY,
+) -> None:
+    """Tell what a diagnostic's code means, why, and how it is written right."""
+    from runner.cli.explaining import explain_codes
+
+    explain_codes(options.console(output), codes or [])
