@@ -172,7 +172,9 @@ def _is_excused(evidence: Evidence, row: TransferRecord) -> bool:
         and moves[-1].destination_uri != row.destination_uri
     ):
         shown_s = evidence.promised.visible_s
-        return any(0 < run.began_at - moves[-1].at < shown_s for run in evidence.runs)
+        begun = [run.began_at for run in evidence.runs]
+        died = evidence.deaths.values()  # when such a run began is not known
+        return any(0 < at - moves[-1].at < shown_s for at in (*begun, *died))
     return bool(moves) and evidence.was_lied_about(row.interaction_id)
 
 
