@@ -13,6 +13,9 @@ from runner.core.sight import ENDED_STATES, Interaction
 CLOCK_MARGIN_S = 2.0
 """What a fence adds for clocks that tell whole seconds and run at their own pace."""
 
+VISIBLE_S = 2.0
+"""After how many seconds an effect shows in look-ups, unless a promise says otherwise."""
+
 DEDUPE_SHARE = 0.9
 """The share of a promise to dedupe that is relied upon."""
 
@@ -32,7 +35,7 @@ class Expires:
     """
 
     expires_s: float
-    visible_s: float = 2.0
+    visible_s: float = VISIBLE_S
 
     @property
     def fence_s(self) -> float:

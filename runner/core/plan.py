@@ -89,3 +89,4 @@ class PlannedRow:
     callbacks: tuple[str, ...]
     source: str
     lineage: int | None = None
+    was_elsewhere: bool = False  # by the history: carried to another destination before

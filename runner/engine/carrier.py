@@ -145,8 +145,7 @@ class Carrier:
         if not (needed or live.message_ids):
             return True
         try:
-            look_up = self._shop.gateway.look_up(live.row.interaction_id)
-            seen = await self._shop.halt.unless_set(look_up)
+            seen = await self._looked_up(live.row)
         except LookUpFailed as error:
             if not needed:
                 return True  # a definite "not carried out" stands without being looked at
@@ -161,6 +160,19 @@ class Carrier:
             return False  # the run was stopped meanwhile
         live.seen, live.seen_at = seen, self._shop.clock.now()
         return await self._judge(live, seen)
+
+    async def _looked_up(self, row: PlannedRow) -> Interaction | None:
+        """Return what a look-up saw; None: the run was stopped meanwhile.
+
+        Look-ups lag behind: that an interaction is where it was before this history moved it
+        elsewhere is believed at a second look.
+        """
+        shop = self._shop
+        seen = await shop.halt.unless_set(shop.gateway.look_up(row.interaction_id))
+        if row.was_elsewhere and seen is not None and seen.destination_uri == row.destination_uri:
+            await shop.halt.rest(shop.rules.visible_s)
+            seen = await shop.halt.unless_set(shop.gateway.look_up(row.interaction_id))
+        return seen
 
     async def _judge(self, live: Live, seen: Interaction) -> bool:
         sight, reason = judge_sight(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from runner.core.evidence import Expires, Promise
+from runner.core.evidence import VISIBLE_S, Expires, Promise
 from runner.core.manifest import Policy
 from runner.core.media import MediaMatrix
 from runner.core.message import Reply
@@ -35,6 +35,11 @@ class Rules:
             carried_out=self.carried_out,
             not_carried_out=self.not_carried_out,
         )
+
+    @property
+    def visible_s(self) -> float:
+        """After how many seconds an effect shows in look-ups at the latest."""
+        return self.promise.visible_s if isinstance(self.promise, Expires) else VISIBLE_S
 
     @property
     def looks_first(self) -> bool:

@@ -28,7 +28,7 @@ _ROW = (
     " FROM {table} JOIN ladders ON ladders.id = ladder"
 )
 _PENDING = (
-    _ROW.format(lineage="lineage", table="rows")
+    _ROW.format(lineage="lineage, action = 'changed'", table="rows")
     + " WHERE run = ? AND n > ? AND action IN ('send', 'changed') ORDER BY n LIMIT ?"
 )
 _DOUBTS = (
@@ -177,8 +177,8 @@ def _intent(body: dict[str, Any]) -> Intent:
 
 
 def _planned_row(row: Sequence[Any]) -> PlannedRow:
-    n, key, interaction_id, uri, media, callbacks, source, lineage = row
+    n, key, interaction_id, uri, media, callbacks, source, lineage, *changed = row
     return PlannedRow(
         n, key, interaction_id, uri, read_ladder(media), tuple(json.loads(callbacks)), source,
-        lineage,
+        lineage, was_elsewhere=any(changed),
     )  # fmt: skip

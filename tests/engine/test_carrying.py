@@ -7,6 +7,7 @@ import json
 import pytest
 
 from runner.core.errors import GatewayError, LookUpFailed
+from runner.core.evidence import VISIBLE_S
 from runner.core.manifest import Callback, Limits, Policy, RetryPolicy
 from runner.core.outcome import ExitCode
 from runner.core.plan import PlannedRow
@@ -414,6 +415,24 @@ def test_preflight_settles_without_a_frame(sight: Interaction | Exception, state
     run = carry(1, gateway=FakeGateway(sights={"i0": sight}), policy=PREFLIGHT)
     assert (run.frames, run.states(), run.reason()) == ([], {"k0": state}, reason)
     assert run.ending.halted is None
+
+
+class LaggingGateway(FakeGateway):
+    """Shows once more where the interaction was before it was moved elsewhere."""
+
+    async def look_up(self, interaction_id: str) -> Interaction:
+        seen_now = await super().look_up(interaction_id)
+        return seen("active", HERE) if len(self.look_ups) == 1 else seen_now
+
+
+def test_what_history_says_is_elsewhere_is_believed_to_be_there_at_a_second_look_alone():
+    (row,) = rows(1, was_elsewhere=True)
+    run = carry([row], gateway=LaggingGateway(), policy=PREFLIGHT)
+    assert (len(run.frames), run.states()) == (1, {"k0": "transferred"})
+    moved_back = FakeGateway(sights={"i0": seen("active", HERE)})
+    run = carry([row], gateway=moved_back, policy=PREFLIGHT)
+    assert (run.frames, run.states(), len(moved_back.look_ups)) == ([], {"k0": "skipped"}, 2)
+    assert moved_back.look_ups[1][0] - moved_back.look_ups[0][0] >= VISIBLE_S
 
 
 def test_preflight_lets_through_what_is_fit():

@@ -32,3 +32,14 @@ def test_what_arrived_elsewhere_is_no_success_of_a_row_that_wants_it_here(tmp_pa
     assert told(store.path)[0] == "unattempted"
     assert row.destination_uri == HERE
     store.close()
+
+
+def test_a_plan_tells_what_was_carried_elsewhere_before(tmp_path: Path):
+    store = opened(tmp_path / "journal.db")
+    begun(store, manifest_rows(1, destination_uri=THERE)).go("k0", Event.INTENT, Event.ACCEPTED)
+    begun(store, manifest_rows(2, destination_uri=HERE))
+    reader = Reader(store.path)
+    rows = reader.pending(reader.run_number("latest"), -1, 9)
+    assert [row.was_elsewhere for row in rows] == [True, False]
+    reader.close()
+    store.close()

@@ -58,36 +58,37 @@ class Evidence:
         return answer.read_at + NOTICED_S + self.stalled_s <= min(end, until)
 
     def was_denied(self, frame: Frame, until: float = math.inf) -> bool:
-        """Tell whether a no to a frame was read by then, and no yes to it was surely heeded."""
-        return self._was_denied([frame], until)
+        """Tell whether a no to a frame's id was read by then, and no yes to it was surely heeded."""
+        same = [f for f in self.ledger.of(frame.interaction_id) if f.message_id == frame.message_id]
+        noes = [first_read(each, NEGATIVE) for each in same]
+        noes.append(first_read(frame, frozenset({TOO_FAST})))  # says nothing of its repeats
+        return any(no is not None and no <= until for no in noes) and not any(
+            self.was_heeded(answer, until)
+            for each in same
+            for answer in each.answers
+            if answer.status in POSITIVE
+        )
 
     def misled(self, interaction_id: str) -> bool:
-        """Tell whether a frame left only because the gateway denied what it had done.
-
-        To a repeat it denies what it did at the first delivery of the same id.
-        """
+        """Tell whether a frame left only because the gateway denied what it had done."""
         frames = self.ledger.of(interaction_id)
         return any(
-            self._was_denied([f for f in frames if f.message_id == done.message_id], later.left_at)
+            self.was_denied(done, later.left_at)
             for n, done in enumerate(frames)
             for later in [f for f in frames[n + 1 :] if f.message_id != done.message_id][:1]
             if done.effect_at is not None
         )
 
-    def _was_denied(self, frames: Sequence[Frame], until: float) -> bool:
-        noes = [first_read(frame, NEGATIVE | {TOO_FAST}) for frame in frames]
-        return any(no is not None and no <= until for no in noes) and not any(
-            self.was_heeded(answer, until)
-            for frame in frames
-            for answer in frame.answers
-            if answer.status in POSITIVE
-        )
-
     def was_lied_about(self, interaction_id: str) -> bool:
         """Tell whether the gateway ever denied what it had done to an interaction."""
+        frames = self.ledger.of(interaction_id)
+        done = {frame.message_id for frame in frames if frame.effect_at is not None}
         return any(
-            frame.effect_at is not None and first_read(frame, NEGATIVE | {TOO_FAST}) is not None
-            for frame in self.ledger.of(interaction_id)
+            (frame.message_id in done and first_read(frame, NEGATIVE) is not None)
+            or (
+                frame.effect_at is not None and first_read(frame, frozenset({TOO_FAST})) is not None
+            )
+            for frame in frames
         )
 
 

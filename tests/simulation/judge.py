@@ -160,21 +160,8 @@ def _lost(evidence: Evidence) -> Iterator[str]:
 
 
 def _is_excused(evidence: Evidence, row: TransferRecord) -> bool:
-    """Tell whether a row was skipped for what a look-up showed, and could not know better.
-
-    A delivery whose no was a lie had been carried out; or what had just been moved elsewhere
-    still showed where it was before, where the row wants it again.
-    """
+    """Skipped as already there, because of a delivery whose no was a lie."""
     moves = evidence.ledger.moves(row.interaction_id)
-    if (
-        row.outcome is Outcome.SKIPPED
-        and moves
-        and moves[-1].destination_uri != row.destination_uri
-    ):
-        shown_s = evidence.promised.visible_s
-        begun = [run.began_at for run in evidence.runs]
-        died = evidence.deaths.values()  # when such a run began is not known
-        return any(0 < at - moves[-1].at < shown_s for at in (*begun, *died))
     return bool(moves) and evidence.was_lied_about(row.interaction_id)
 
 
