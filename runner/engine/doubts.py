@@ -170,7 +170,22 @@ class Doubts:
         return None
 
     async def _look(self, live: Live) -> Look:
-        """Look a doubt up; positive evidence settles it at once."""
+        """Look a doubt up; positive evidence settles it at once.
+
+        Look-ups lag behind: that an interaction is where it was before this history moved it
+        elsewhere is believed at a second look.
+        """
+        look = await self._look_once(live)
+        carried_out, by_id = look.evidence is Evidence.CARRIED_OUT, _ours(live, look.seen)
+        if carried_out and by_id is None and live.row.was_elsewhere:
+            await self._shop.halt.rest(self._shop.rules.visible_s)
+            look = await self._look_once(live)
+        if look.evidence is Evidence.CARRIED_OUT and live.state is State.UNKNOWN:
+            told = Told(message_id=_ours(live, look.seen), reason=f"carried out: {look.reason}")
+            await self._shop.recorder.enter(live, Event.SEEN, told)
+        return look
+
+    async def _look_once(self, live: Live) -> Look:
         async with self._looking:
             try:
                 look_up = self._shop.gateway.look_up(live.row.interaction_id)
@@ -188,9 +203,6 @@ class Doubts:
             destination_uri=live.row.destination_uri,
             message_ids=live.message_ids,
         )
-        if evidence is Evidence.CARRIED_OUT and live.state is State.UNKNOWN:
-            told = Told(message_id=_ours(live, seen), reason=f"carried out: {reason}")
-            await self._shop.recorder.enter(live, Event.SEEN, told)
         return Look(evidence, reason, seen)
 
     async def _session_is_back(self) -> None:
@@ -217,6 +229,6 @@ def _is_cleared(live: Live) -> bool:
     return live.state is State.READY
 
 
-def _ours(live: Live, seen: Interaction) -> str | None:
-    found = seen.last_transfer_id
+def _ours(live: Live, seen: Interaction | None) -> str | None:
+    found = seen.last_transfer_id if seen is not None else None
     return found if found in live.message_ids else None

@@ -36,7 +36,7 @@ _DOUBTS = (
     " (SELECT max(n) FROM deliveries WHERE transfer = t.id), e.body, coalesce(r.n, -1),"
     " coalesce(r.key, t.key), t.interaction_id, t.destination_uri,"
     " coalesce(l.media, ol.media), coalesce(r.callbacks, o.callbacks),"
-    " coalesce(r.source, o.source), coalesce(r.reason, ''),"
+    " coalesce(r.source, o.source), coalesce(r.reason, ''), o.action = 'changed',"
     " EXISTS (SELECT 1 FROM outbox WHERE transfer = t.id AND outcome = 'in_doubt')"
     " FROM transfers t"
     " JOIN deliveries d ON d.transfer = t.id AND d.n ="
@@ -114,8 +114,10 @@ class Reader:
 
     def _doubt(self, row: Sequence[Any]) -> Doubt:
         transfer_id, lineage, version, state, n, body, row_n, key, *rest = row
-        interaction_id, uri, media, callbacks, source, reason, notified = rest
-        planned = _planned_row((row_n, key, interaction_id, uri, media, callbacks, source, lineage))
+        interaction_id, uri, media, callbacks, source, reason, changed, notified = rest
+        planned = _planned_row(
+            (row_n, key, interaction_id, uri, media, callbacks, source, lineage, changed)
+        )
         return Doubt(
             Standing(planned, transfer_id, lineage, version, State(state), n),
             row_n >= 0 and not reason.endswith(NOT_SELECTED),

@@ -15,7 +15,7 @@ from runner.core.sight import Interaction
 from runner.core.transfer import State
 from runner.engine.workshop import Rules
 from runner.ports import Doubt, Intent, Standing
-from tests.engine.rig import NO_PREFLIGHT, Run, carry, rows
+from tests.engine.rig import HERE, NO_PREFLIGHT, Run, carry, rows
 from tests.fakes.clock import UPTIME_S, WALL_S
 from tests.fakes.gateway import BEFORE, CARRIED_OUT, SILENCE, Answer, FakeGateway, Frame
 from tests.fakes.journal import FakeJournal
@@ -60,6 +60,24 @@ class DatedGateway(FakeGateway):
 
 
 # Nothing promised
+
+
+class LaggingGateway(DatedGateway):
+    """After the frame it shows once where the interaction was before history moved it elsewhere."""
+
+    async def look_up(self, interaction_id: str) -> Interaction:
+        """Look up, once too late."""
+        seen = await super().look_up(interaction_id)
+        lags = len(self.look_ups) == len(self.frames) + 1 == 2
+        return replace(seen, destination_uri=HERE) if lags else seen
+
+
+def test_an_effect_where_history_has_been_before_is_believed_at_a_second_look():
+    (row,) = rows(1, was_elsewhere=True)
+    rules = Rules(NO_PREFLIGHT, EXPIRES)
+    run = carry([row], SILENCE, CARRIED_OUT, rules=rules, gateway=LaggingGateway())
+    assert (len(run.frames), run.states()) == (2, {"k0": "transferred"})
+    assert len(run.gateway.moves) == 1
 
 
 def test_without_a_promise_a_doubt_is_looked_up_and_never_sent_again():
