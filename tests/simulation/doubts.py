@@ -24,8 +24,10 @@ def _in_question(evidence: Evidence, row: TransferRecord) -> list[Frame]:
 def may_stay_in_doubt(evidence: Evidence, row: TransferRecord) -> bool:
     """Tell whether a doubt may outlive every run on a healthy gateway."""
     promised, frames = evidence.promised, _in_question(evidence, row)
-    if not frames:
-        return promised.expires_s is None  # killed between intent and frame
+    if not frames:  # killed between intent and frame
+        moves = evidence.ledger.moves(row.interaction_id)
+        moved_on = bool(moves) and moves[-1].destination_uri != row.destination_uri
+        return promised.expires_s is None or moved_on  # its baseline may be older than the move
     if promised.expires_s is not None:  # what had happened before its baseline does not show
         lied = not promised.tells_ids and evidence.was_lied_about(row.interaction_id)
         return lied or _was_just_moved(evidence, frames[0])
