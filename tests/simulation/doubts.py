@@ -24,12 +24,13 @@ def _in_question(evidence: Evidence, row: TransferRecord) -> list[Frame]:
 def may_stay_in_doubt(evidence: Evidence, row: TransferRecord) -> bool:
     """Tell whether a doubt may outlive every run on a healthy gateway."""
     promised, frames = evidence.promised, _in_question(evidence, row)
+    lied = not promised.tells_ids and evidence.was_lied_about(row.interaction_id)
     if not frames:  # killed between intent and frame
         moves = evidence.ledger.moves(row.interaction_id)
         moved_on = bool(moves) and moves[-1].destination_uri != row.destination_uri
-        return promised.expires_s is None or moved_on  # its baseline may be older than the move
+        # Its baseline may be older than the move, or what it shows be denied.
+        return promised.expires_s is None or moved_on or lied
     if promised.expires_s is not None:  # what had happened before its baseline does not show
-        lied = not promised.tells_ids and evidence.was_lied_about(row.interaction_id)
         return lied or _was_just_moved(evidence, frames[0])
     if promised.dedupes_s is not None:
         if not promised.tells_ids and any(f.fate.startswith("unlisted") for f in frames):
