@@ -34,6 +34,9 @@ OUTCOMES = tuple(Outcome)
 
 _UNSAFE = (("<", "\\u003c"), (">", "\\u003e"), ("&", "\\u0026"), ("'", "\\u0027"))
 
+ROWS_A_PIECE = 256
+"""A template takes as long for a row as for some hundreds."""
+
 _URGENT = (Outcome.IN_DOUBT, Outcome.FAILED, Outcome.REJECTED)
 _UNSENT = (Outcome.SKIPPED, Outcome.UNATTEMPTED)
 _DONE = (Outcome.TRANSFERRED, Outcome.UNCHANGED)
@@ -49,14 +52,20 @@ def packed_rows(
     """
     words, size = _Words(), 0
     packer = _Packer(words, content.source.run.started_at)
-    yield Markup('{"rows":[')
+    pieces: list[str] = []
+    begin = '{"rows":['
     for count, transfer in enumerate(_most_urgent_first(content, limit)):
         row = _json(packer.row(transfer))
         size += len(row) if row.isascii() else len(row.encode("utf-8", "replace"))
         if count == limit or size + words.size > size_limit:
             break
-        yield row if count == 0 else Markup(f",\n{row}")  # noqa: S704 - escaped already
-    yield Markup('],\n"words":') + _json(words.texts) + Markup("}")
+        pieces.append(row)
+        if len(pieces) == ROWS_A_PIECE:
+            yield Markup(begin + ",\n".join(pieces))  # noqa: S704 - escaped already
+            pieces, begin = [], ",\n"
+    rest = ",\n".join(pieces)
+    begin = begin if pieces or begin != ",\n" else ""
+    yield Markup(f'{begin}{rest}],\n"words":{_json(words.texts)}}}')  # noqa: S704 - escaped already
 
 
 def media_text(media: Mapping[str, Any]) -> str:
@@ -167,7 +176,7 @@ def moment(text: str) -> float | None:
         return None
 
 
-def _json(value: Any) -> Markup:
+def _json(value: Any) -> str:
     # Like Jinja's `tojson`: no "<", ">", "&" or "'" is left that could end the script element.
     try:
         text = orjson.dumps(value).decode()
@@ -175,4 +184,4 @@ def _json(value: Any) -> Markup:
         return htmlsafe_json_dumps(value, ensure_ascii=False, separators=(",", ":"))
     for character, escaped in _UNSAFE:
         text = text.replace(character, escaped)
-    return Markup(text)  # noqa: S704 - escaped here
+    return text

@@ -16,7 +16,7 @@ from runner.core.outcome import ExitCode, Outcome
 from runner.core.record import ReportSource
 from runner.report.content import survey
 from runner.report.plots import duration, milliseconds
-from runner.report.rows import media_text, packed_rows
+from runner.report.rows import ROWS_A_PIECE, media_text, packed_rows
 from runner.report.verdict import judge
 from tests.report import samples
 from tests.report.conftest import Rendered
@@ -185,6 +185,12 @@ def test_beyond_the_limit_only_what_did_not_succeed_is_listed():
     assert len(listed) == 25
     assert not done & {row[0] for row in listed}
     assert len(json.loads("".join(packed_rows(content, limit=7)))["rows"]) == 7
+
+
+@pytest.mark.parametrize("count", [0, 1, ROWS_A_PIECE, ROWS_A_PIECE + 1, 3 * ROWS_A_PIECE])
+def test_every_number_of_rows_is_whole(count: int):
+    content = survey(samples.succeeded(count))
+    assert len(json.loads("".join(packed_rows(content)))["rows"]) == count
 
 
 def test_rows_keep_to_their_size():
