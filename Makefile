@@ -23,7 +23,7 @@ PYTHON ?= $(shell for python in python3 python3.14 python3.13 python3.12 python3
 	&& echo "$$python" && break; done)
 INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile
 PIN = CUSTOM_COMPILE_COMMAND='make requirements' $(BIN)/pip-compile --quiet --upgrade \
-	--generate-hashes --strip-extras --allow-unsafe --no-emit-options
+	--generate-hashes --no-strip-extras --allow-unsafe --no-emit-options
 
 FUZZ_SECONDS ?= 60
 SEEDS ?= 100000
