@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 import unicodedata
 from collections.abc import Callable, Iterator
 
@@ -29,6 +30,12 @@ COLUMNS = (
 
 _FORMULA_STARTS = frozenset("=+-@\t\r\n＝＋－＠")  # noqa: RUF001 - Excel reads the wide forms too
 
+_LATER_START = re.compile(r"([;\t\r\n]\s*)(?=[=+\-@＝＋－＠])")  # noqa: RUF001 - as above
+"""Where a cell would begin for a spreadsheet that splits lines at semicolons, as most of Europe's do.
+
+It honours no quotes that begin in the middle of what it takes for a cell.
+"""
+
 
 def render_csv(content: Content, write: Callable[[str], object]) -> None:
     """Write a line of column names, then a line a transfer."""
@@ -45,7 +52,8 @@ def harmless_cell(text: str) -> str:
     """
     visible = text.lstrip("".join({c for c in text if _unseen(c)}) or None)
     risky = text[:1] in _FORMULA_STARTS or visible[:1] in _FORMULA_STARTS
-    return f"'{text}" if text and risky else text
+    guarded = _LATER_START.sub(r"\1'", text)
+    return f"'{guarded}" if text and risky else guarded
 
 
 def _unseen(character: str) -> bool:
