@@ -24,7 +24,7 @@ OTHER_REASONS = "other reasons"
 """Under this the reasons beyond `GROUP_LIMIT` are counted together."""
 
 MOST_EXAMPLES = 3
-"""Places in the manifest that a group of reasons names."""
+"""Keys, and places in the manifest, that a group of reasons names."""
 
 HISTOGRAM_BINS = 32
 
@@ -65,6 +65,7 @@ class ReasonGroup:
     count: int
     first_key: str
     examples: tuple[str, ...] = ()  # "file:line" in the manifest
+    keys: tuple[str, ...] = ()  # of the same transfers
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +120,7 @@ class _Group:
     first_key: str
     count: int = 0
     examples: list[str] = field(default_factory=list)
+    keys: list[str] = field(default_factory=list)
 
 
 class Tally:
@@ -154,6 +156,7 @@ class Tally:
         group.count += alike
         if len(group.examples) < MOST_EXAMPLES:
             group.examples.append(transfer.source)
+            group.keys.append(transfer.key)
 
     def _deliveries(self, attempts: Sequence[AttemptRecord]) -> None:
         self._attempts += len(attempts)
@@ -180,7 +183,14 @@ class Tally:
 
     def _ordered_groups(self) -> tuple[ReasonGroup, ...]:
         groups = [
-            ReasonGroup(outcome, reason, group.count, group.first_key, tuple(group.examples))
+            ReasonGroup(
+                outcome,
+                reason,
+                group.count,
+                group.first_key,
+                tuple(group.examples),
+                keys=tuple(group.keys),
+            )
             for (outcome, reason), group in self._groups.items()
         ]
         return tuple(sorted(groups, key=lambda g: (_URGENCY.index(g.outcome), -g.count)))
