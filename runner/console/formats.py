@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping
 from enum import StrEnum
 from typing import Any
 
 from runner.console.diagnostics import count_by_severity, errors_first, more
+from runner.console.document import document
 from runner.console.text import visible
 from runner.core.problem import Place, Problem, Severity
 
@@ -33,13 +33,13 @@ def problems_to_json(
     """
     ordered = errors_first(problems)
     errors, warnings = count_by_severity(ordered, omitted)
-    document = {
+    told = {
         "errors": errors,
         "warnings": warnings,
         "problems": [_problem(problem) for problem in ordered],
         **({"omitted": dict(omitted)} if omitted else {}),
     }
-    return json.dumps(document, indent=2) + "\n"
+    return document("problems", told)
 
 
 def _problem(problem: Problem) -> dict[str, Any]:

@@ -21,6 +21,8 @@ WARNING = Problem("X999", "odd", Place("b.yaml", 1, 1), "", Severity.WARNING)
 
 def test_json_is_one_document_with_every_problem():
     assert json.loads(problems_to_json([WARNING, DUPLICATE])) == {
+        "version": 1,
+        "kind": "problems",
         "errors": 1,
         "warnings": 1,
         "problems": [
