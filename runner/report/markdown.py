@@ -21,7 +21,7 @@ _RISKY = re.compile(
 )
 
 
-_MARKER = re.compile(r"\A( +|[=+-]|\d{1,9}[.)])")
+_MARKER = re.compile(r"\A( +|[=+-]|\d{1,9}[.)](?=\s|\Z))")
 """What begins a list, a headline's underline or a block of code, at the beginning of a line."""
 
 

@@ -10,7 +10,7 @@ from runner.core.record import ReportSource
 from runner.core.summary import Summary
 from runner.report.audit import write_audit
 from runner.report.content import AuditEnd, Content, is_dry_run, survey
-from runner.report.folder import LATEST, Folder, open_folder
+from runner.report.folder import LATEST, REPORT, Folder, open_folder
 from runner.report.html_form import render_html
 from runner.report.json_form import render_json
 
@@ -19,7 +19,7 @@ Write = Callable[[str], object]
 
 FILES = {
     "html": "report.html",
-    "json": "report.json",
+    "json": REPORT,
     "junit": "report.junit.xml",
     "csv": "report.csv",
     "md": "report.md",

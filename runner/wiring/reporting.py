@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,9 +11,11 @@ from runner.core.errors import UsageError
 from runner.core.record import ReportSource
 from runner.journal.overview import Overview
 from runner.journal.reading import Reader
-from runner.report.content import survey
+from runner.report.content import Content, survey
 from runner.report.folder import open_folder
-from runner.report.writing import FILES, folder_name, renderer
+from runner.report.markdown import code
+from runner.report.md_form import summary as summary_md
+from runner.report.writing import FILES, Write, folder_name, renderer
 
 PIECES = 1024
 """Pieces of a text that go to a stream in one: a report is rendered in many small ones."""
@@ -51,12 +53,15 @@ def render_again(
         with open_folder(out or report_dir, *names) as folder:
             for form in forms:
                 with folder.writing(FILES[form]) as stream:
-                    renderer(form)(content, stream.write)
+                    if out is None:
+                        renderer(form)(content, stream.write)
+                    else:
+                        _render_elsewhere(content, form, report_dir, stream.write)
                 files.append((form, folder.path / FILES[form]))
         return Rendered(source.run.id, source.run.batch, tuple(files))
 
 
-def stream_again(run: str, journal: Path, form: str, write: Callable[[str], object]) -> None:
+def stream_again(run: str, journal: Path, report_dir: Path, form: str, write: Write) -> None:
     """Write one form of a run's report to a stream. Raises `UsageError`, `StorageError`."""
     with told_again(run, journal) as source:
         pieces: list[str] = []
@@ -67,8 +72,18 @@ def stream_again(run: str, journal: Path, form: str, write: Callable[[str], obje
                 write("".join(pieces))
                 pieces.clear()
 
-        renderer(form)(survey(source), gather)
+        _render_elsewhere(survey(source), form, report_dir, gather)
         write("".join(pieces))
+
+
+def _render_elsewhere(content: Content, form: str, report_dir: Path, write: Write) -> None:
+    """Write a form that does not lie beside the others: a summary's links would lead nowhere."""
+    if form != "md":
+        renderer(form)(content, write)
+        return
+    folder = report_dir / content.source.run.batch / folder_name(content.source)
+    for part in summary_md(content, f"The run's report folder is {code(str(folder))}."):
+        write(part)
 
 
 @contextmanager

@@ -18,7 +18,6 @@ from runner.report.junit_form import legal
 from tests.report import samples
 from tests.report.conftest import Rendered
 
-
 CONSUMERS = Path(sys.prefix) / "consumers"
 
 
