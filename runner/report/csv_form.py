@@ -50,10 +50,15 @@ def harmless_cell(text: str) -> str:
     Spreadsheets skip leading blanks and characters without a width, so these are skipped here
     too (OWASP, "CSV Injection").
     """
-    visible = text.lstrip("".join({c for c in text if _unseen(c)}) or None)
-    risky = text[:1] in _FORMULA_STARTS or visible[:1] in _FORMULA_STARTS
     guarded = _LATER_START.sub(r"\1'", text)
-    return f"'{guarded}" if text and risky else guarded
+    return f"'{guarded}" if _starts_a_formula(text) else guarded
+
+
+def _starts_a_formula(text: str) -> bool:
+    if not text or text[0].isalnum():  # as nearly every cell of a million rows
+        return False
+    first = next((character for character in text if not _unseen(character)), "")
+    return text[0] in _FORMULA_STARTS or first in _FORMULA_STARTS
 
 
 def _unseen(character: str) -> bool:
