@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -297,7 +296,7 @@ def test_the_command_prunes_and_the_next_apply_still_trusts_its_journal(
     assert "ok: removed 2 reports, freed " in pruned.out
     assert there(bench.folder / "reports", "batch") == {folders[2], "latest"}
     assert bench.apply(content).code == 0
-    os.rename(bench.folder / ".runner", bench.folder / "gone")
+    (bench.folder / ".runner").rename(bench.folder / "gone")
     refused = bench.run("apply", "batch.yaml")
     assert refused.code == 74, "the witness that stays tells that the journal is gone"
 
