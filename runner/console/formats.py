@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from enum import StrEnum
 from typing import Any
@@ -93,6 +94,20 @@ def github_command(command: str, text: str, **properties: str | int) -> str:
     """Return one workflow command on one line; what could end or extend it is escaped."""
     named = ",".join(f"{name}={_property(str(value))}" for name, value in properties.items())
     return f"::{command}{' ' if named else ''}{named}::{_message(text)}"
+
+
+def without_commands(text: str) -> str:
+    """Return lines of which none is a workflow command.
+
+    Indenting them is not enough: GitHub's runner looks behind leading blanks, and for its older
+    commands anywhere in a line.
+    """
+    lines = text.replace("##[", "## [").splitlines()
+    return "".join(f"{_COMMAND.sub(_DEFUSED, line)}\n" for line in lines)
+
+
+_COMMAND = re.compile(r"^(\s*)(?=::)")
+_DEFUSED = r"\1| "
 
 
 def _message(text: str) -> str:
