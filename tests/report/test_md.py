@@ -10,7 +10,7 @@ import pytest
 from markdown_it import MarkdownIt
 
 from runner.core.outcome import Outcome
-from runner.core.record import ReportSource
+from runner.core.record import PlanFigures, ReportSource
 from runner.report.content import survey
 from runner.report.markdown import code, prose
 from runner.report.md_form import MOST_GROUPS, summary
@@ -74,7 +74,9 @@ def test_it_tells_verdict_figures_reasons_and_what_comes_next(rendered: Rendered
 
 
 def test_a_plan_tells_what_would_be_sent(rendered: Rendered):
-    page = Page(rendered(samples.planned(), "md"))
+    plan = PlanFigures(send=12, unchanged=3, changed=2, in_doubt=0, estimate_s=0.48)
+    source = replace(samples.planned(), plan=plan, transfers=lambda: iter(()))
+    page = Page(rendered(source, "md"))
     assert page.text.startswith("📝 planned: billing-cutover\n")
     assert ["Would be sent", "12, of them 2 to a new destination"] in page.rows
     assert ["Takes", "about 0.5 s at the limits"] in page.rows
