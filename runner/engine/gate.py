@@ -29,6 +29,7 @@ from runner.core.pacing import (
     take,
     window_wait_s,
 )
+from runner.core.window import Window
 from runner.engine.desk import Waiter
 from runner.engine.halt import Halt
 from runner.engine.meter import Meter
@@ -66,7 +67,9 @@ class Gate:
         *,
         breaker: BreakerPolicy,
         total_kbps: float | None = None,
+        window: Window | None = None,
     ) -> None:
+        self._window = window
         self._breaker_policy = breaker
         self._total_kbps = total_kbps
         self._gateway = gateway
@@ -117,7 +120,7 @@ class Gate:
         """
         async with self._line:
             await self._slots.acquire()
-            while not self._halt.is_set:
+            while not self._halt.is_set and self.heed_window():
                 wait_s = self._until_turn(kbps)
                 if wait_s <= 0:
                     self._between += 1
@@ -127,6 +130,13 @@ class Gate:
                 await self._halt.rest(min(max(wait_s, SHORTEST_WAIT_S), POLL_S))
             self._slots.release()
             return False
+
+    def heed_window(self) -> bool:
+        """Tell whether frames may leave by the wall clock as it stands; if not, stop the run."""
+        why = None if self._window is None else self._window.why_shut(self._clock.wall())
+        if why is not None:
+            self._halt.stop_by_rule(why)
+        return why is None
 
     def forgo(self) -> None:
         """Give a turn up without having written."""
@@ -171,8 +181,8 @@ class Gate:
     async def write(self, request: Request, waiter: Waiter, wanted: Callable[[], bool]) -> bool:
         """Write the frame when its token is granted; False: certainly not written.
 
-        Between the last checks (stop flag, session, age, `wanted`, token) and the write there is
-        no suspension. Once the write is entered the answer is True, whatever becomes of it.
+        Between the last checks (stop flag, session, age, `wanted`, token, window) and the write
+        there is no suspension. Once the write is entered the answer is True, whatever becomes of it.
         """
         generation = waiter.generation
         try:
@@ -187,6 +197,8 @@ class Gate:
                     if wait_s <= 0:
                         break
                     await self._halt.rest(min(wait_s, left_s))
+                if not self.heed_window():
+                    return False
                 waiter.hand_over(now)
                 self._meter.frame_left(now)
                 self._budget = self._budget.delivered()

@@ -159,7 +159,7 @@ class Reader:
         reason = told.explanation or "the run ended before its turn"
         return ReportSource(
             told,
-            lambda: transfers(self.path, run, reason),
+            lambda: transfers(self.path, run, reason, told.waves),
             read_figures(json.loads(figures)) if figures else Figures(),
             audit=lambda: audit(self.path, run),
             audit_previous=previous or GENESIS,
