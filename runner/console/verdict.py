@@ -13,9 +13,11 @@ from runner.console.result import Group, RunResult
 from runner.console.text import Paint, count, duration, shorten, visible
 from runner.core.outcome import ExitCode, Outcome
 from runner.core.record import PlanFigures
+from runner.core.waves import wave_sizes
 
 MAX_GROUPS = 10
 MAX_EXAMPLES = 3
+MAX_WAVES = 8
 REASON_LIMIT = 90
 TEXT_WIDTH = 96
 DOUBT = (
@@ -174,8 +176,27 @@ def _counts(result: RunResult) -> Iterator[str]:
         changed = plan.changed if plan is not None and name == "would be sent" else 0
         note = f"  {changed:,} of them carried to another destination before" if changed else ""
         yield f"  {name:<{name_width}}  {n:>{width},}{note}"
-    if plan is not None and plan.send and plan.estimate_s is not None:
+    if plan is not None and plan.send:
+        yield from _course(plan)
+
+
+def _course(plan: PlanFigures) -> Iterator[str]:
+    """Yield how what is planned would be sent: in what time and waves, until how many failures."""
+    if plan.estimate_s is not None:
         yield f"  the limits let this end in about {duration(plan.estimate_s)}"
+    if plan.waves:
+        sizes = [f"{size:,}" for size in wave_sizes(plan.waves)]
+        shown = [*sizes[:MAX_WAVES], "…"] if len(sizes) > MAX_WAVES else sizes
+        yield f"  in {count(len(sizes), 'wave')}: {', then '.join(shown)}"
+    if plan.max_failures is not None:
+        yield f"  stops when more than {plan.max_failures:,} of {plan.send:,} fail"
+    if (window := plan.window) is not None:
+        begins = f" from {window.not_before}" if window.not_before else ""
+        ends = f" until {window.not_after}" if window.not_after else ""
+        yield f"  is sent only{begins}{ends}"
+        late = ", after the window has closed: the rest would be left" if plan.misses_window else ""
+        if plan.ends_at is not None:
+            yield f"  by the limits this ends at {plan.ends_at}{late}"
 
 
 def _groups(groups: Sequence[Group], paint: Paint) -> Iterator[str]:

@@ -84,9 +84,17 @@ def parse_amount(text: str) -> Amount:
 
 
 def in_words(seconds: float) -> str:
-    """Return `40 s`, `12 min` or `3 h 12 min`, rounded up: whoever waits so long is not early."""
-    whole = math.ceil(seconds)
-    if whole <= _SECONDS_OF["m"]:
-        return f"{whole} s"
-    minutes = math.ceil(whole / 60)
-    return f"{minutes} min" if minutes < 60 else f"{minutes // 60:,} h {minutes % 60:02d} min"  # noqa: PLR2004 - minutes of an hour
+    """Return `40 s`, `12 min 05 s`, `3 h 12 min` or `4 d 02 h`, rounded up.
+
+    Who waits so long is not early.
+    """
+    minutes, rest = divmod(math.ceil(seconds), 60)
+    if not minutes:
+        return f"{rest} s"
+    if minutes < 60:  # noqa: PLR2004 - of an hour
+        return f"{minutes} min {rest:02d} s"
+    hours, minutes = divmod(minutes + (rest > 0), 60)
+    if hours < 48:  # noqa: PLR2004 - beyond two days minutes do not matter
+        return f"{hours} h {minutes:02d} min"
+    days, hours = divmod(hours + (minutes > 0), 24)
+    return f"{days:,} d {hours:02d} h"

@@ -134,7 +134,7 @@ class PlanFigures:
     waves: tuple[int, ...] = ()  # how many are begun by each wave's end, before any look-up
     max_failures: int | None = None  # how many of `send` may fail; None: any number
     window: WindowRecord | None = None  # None: at any time
-    ends_at: str | None = None  # when sending ends at the earliest; None: there is no window
+    ends_at: str | None = None  # RFC 3339, when sending ends at the earliest; None: no window
     misses_window: bool = False  # `ends_at` is later than `window.not_after`
 
 

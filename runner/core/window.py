@@ -64,6 +64,11 @@ class Window:
             " the manifest a new window and run apply within it"
         )
 
+    def spelt(self, at_s: float) -> str:
+        """Return a moment with the offset that the window is written with."""
+        written = self.not_after or self.not_before
+        return "" if written is None else written.like(at_s)
+
     def ends_at_s(self, *, now_s: float, lasts_s: float) -> float:
         """Return when what takes `lasts_s` ends, if it begins as soon as it may."""
         begins = now_s if self.not_before is None else max(now_s, self.not_before.at_s)

@@ -91,9 +91,9 @@ def _checked_window(
 def _is_moment(text: str, place: Place, problems: Collector) -> bool:
     try:
         parse_moment(text)
-    except ValueError as error:
-        message = f"`{text}` is no moment of the calendar: {error}"
-        mend = "write one that exists, such as 2026-12-01T22:00:00+01:00"
+    except ValueError:
+        message = f"`{text}` is no moment of the calendar"
+        mend = "check day, hour and offset; write one such as 2026-12-01T22:00:00+01:00"
         problems.add(Problem("S005", message, place, mend))
         return False
     return True

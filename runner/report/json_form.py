@@ -122,6 +122,7 @@ def _transfer_json(transfer: TransferRecord, requested: Any) -> dict[str, Any]:
         "source": transfer.source,
         "interaction_id": transfer.interaction_id,
         "destination_uri": transfer.destination_uri,
+        "wave": transfer.wave,
         "outcome": transfer.outcome.value,
         "reason": transfer.reason,
         "message_id": transfer.message_id,
@@ -130,7 +131,6 @@ def _transfer_json(transfer: TransferRecord, requested: Any) -> dict[str, Any]:
         "latency_ms": rounded(transfer.latency_ms),
         "attempts": [_attempt_json(attempt) for attempt in transfer.attempts],
         "callbacks": [_callback_json(callback) for callback in transfer.callbacks],
-        "wave": transfer.wave,
     }
 
 

@@ -85,7 +85,7 @@ def _against_window(request: Request, manifest: Manifest, sends: int) -> dict[st
     opens, closes = window.not_before, window.not_after
     return {
         "window": WindowRecord(*(None if end is None else end.text for end in (opens, closes))),
-        "ends_at": timestamp(ends_s) if sends else None,
+        "ends_at": window.spelt(ends_s) if sends else None,
         "misses_window": bool(sends) and closes is not None and ends_s > closes.at_s,
     }
 
