@@ -88,6 +88,7 @@ def carry(
     meanwhile: Meanwhile | None = None,
     find_fault: Callable[[str, MediaMatrix], str | None] = lambda _text, _media: None,
     total_kbps: float | None = None,
+    clock: LoopClock | None = None,
 ) -> Run:
     """Carry a plan out to its end; `answers` are given to each interaction's deliveries in turn."""
     plan = rows(plan) if isinstance(plan, int) else plan
@@ -108,11 +109,15 @@ def carry(
         total_kbps,
     )
     with asyncio.Runner(loop_factory=VirtualLoop) as runner:
-        return runner.run(_carry(assignment, gateway, journal, beside))
+        return runner.run(_carry(assignment, gateway, journal, beside, clock or LoopClock()))
 
 
 async def _carry(
-    assignment: Assignment, gateway: FakeGateway, journal: FakeJournal, meanwhile: Meanwhile
+    assignment: Assignment,
+    gateway: FakeGateway,
+    journal: FakeJournal,
+    meanwhile: Meanwhile,
+    clock: LoopClock,
 ) -> Run:
     run = Run(gateway, journal, Halt())
 
@@ -123,7 +128,7 @@ async def _carry(
         assignment,
         gateway=gateway,
         journal=journal,
-        clock=LoopClock(),
+        clock=clock,
         observer=run.observer,
         chance=Chance(lambda: 0.5, _numbered("m")),
         after_commit=committed,
