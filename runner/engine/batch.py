@@ -10,7 +10,7 @@ from typing import TypeVar
 from runner.core.errors import GatewayError
 from runner.core.manifest import Limits
 from runner.core.media import MediaMatrix
-from runner.core.message import Reply
+from runner.core.message import Compose, Reply, build_text
 from runner.core.outcome import ExitCode
 from runner.core.record import Figures
 from runner.core.transfer import State
@@ -56,6 +56,7 @@ class Assignment:
     notices: Notices
     find_fault: Callable[[str, MediaMatrix], str | None]
     total_kbps: float | None = None  # of all transfers in flight together
+    compose: Compose = build_text
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +93,7 @@ class Batch:
         self._after_commit = after_commit
         self._meter = Meter(clock.now())
         rules = assignment.rules
+        self._course = Course(rules.policy, assignment.total, halt, self._meter, clock)
         self._gate = Gate(
             gateway,
             assignment.limits,
@@ -100,9 +102,8 @@ class Batch:
             halt,
             breaker=rules.policy.circuit_breaker,
             total_kbps=assignment.total_kbps,
-            window=rules.policy.window,
+            in_window=self._course.in_window,
         )
-        self._course = Course(rules.policy, assignment.total, halt, self._meter)
         self._desk = Desk(clock, rules.policy.negotiation_timeout_s, self._unclaimed)
         shop = Workshop(
             gateway=gateway,
@@ -118,6 +119,7 @@ class Batch:
             rules=rules,
             chance=chance,
             find_fault=assignment.find_fault,
+            compose=assignment.compose,
         )
         self._carrier = Carrier(shop)
         self._doubts = Doubts(shop, self._carrier, clock.now())
@@ -134,7 +136,7 @@ class Batch:
         timekeeper = asyncio.create_task(self._desk.keep_time())
         try:
             await self._chores.guarded(self._take_back())
-            if self._may_begin() and await self._open():
+            if self._course.may_begin() and await self._open():
                 await self._carry_all()
         finally:
             self._closed = True
@@ -153,10 +155,6 @@ class Batch:
         return Ending(code, self.halt.reason, self.halt.error, figures)
 
     # The run
-
-    def _may_begin(self) -> bool:
-        """Tell whether anything can be sent now; a run that only looks at doubts always can."""
-        return not self._todo.total or self._gate.heed_window()
 
     async def _open(self) -> bool:
         """Open the gateway, unless the run is stopped first; False: nothing can be sent."""
@@ -237,8 +235,7 @@ class Batch:
             await self._clock.sleep(BEAT_S)
             self._gate.climb()
             self._gate.watch_circuit()
-            if self._todo.total > sum(self._meter.outcomes.values()) + self._meter.in_flight:
-                self._gate.heed_window()  # some wait for their turn, perhaps for long
+            self._course.watch_window()
             self._meter.tick(self._clock.now())
             self._progress()
 

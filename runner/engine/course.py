@@ -1,4 +1,4 @@
-"""How far a run goes: wave by wave, and no farther than the failures that are borne."""
+"""How far a run goes: wave by wave, as long as failures are borne, inside its window."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from runner.core.waves import most_failures, most_failures_of_wave, wave_ends
 from runner.engine.halt import Halt
 from runner.engine.live import Live
 from runner.engine.meter import Meter
+from runner.ports import Clock
 
 FAILURES = frozenset({Outcome.REJECTED, Outcome.FAILED})
 """The outcomes that count against `max_failures`."""
@@ -34,11 +35,12 @@ class Wave:
 class Course:
     """Counts outcomes as they come, and stops the run where the policy wants it."""
 
-    def __init__(self, policy: Policy, total: int, halt: Halt, meter: Meter) -> None:
+    def __init__(self, policy: Policy, total: int, halt: Halt, meter: Meter, clock: Clock) -> None:
         self._policy = policy
         self._total = total
         self._halt = halt
         self._meter = meter
+        self._clock = clock
         self._most_failures = most_failures(policy.max_failures, total=total)
         self._wave = Wave(total, total)
         self._after_n = -1  # the wave's rows have greater numbers
@@ -52,6 +54,23 @@ class Course:
             self._as_wave(number, len(ends), begun[number - 1], end)
             for number, end in enumerate(ends, 1)
         ] or [Wave(self._total, self._total)]
+
+    def in_window(self) -> bool:
+        """Tell whether frames may leave by the wall clock as it stands; if not, stop the run."""
+        window = self._policy.window
+        why = None if window is None else window.why_shut(self._clock.wall())
+        if why is not None:
+            self._halt.stop_by_rule(why)
+        return why is None
+
+    def may_begin(self) -> bool:
+        """Tell whether anything can be sent now; a run that only looks at doubts always can."""
+        return not self._total or self.in_window()
+
+    def watch_window(self) -> None:
+        """Stop the run if the window is shut, and transfers wait for their turn, perhaps for long."""
+        if self._total > sum(self._meter.outcomes.values()) + self._meter.in_flight:
+            self.in_window()
 
     def begin(self, wave: Wave, *, after_n: int) -> None:
         """Count from here on what the rows behind `after_n` come to: they are the wave."""

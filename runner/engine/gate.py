@@ -29,7 +29,6 @@ from runner.core.pacing import (
     take,
     window_wait_s,
 )
-from runner.core.window import Window
 from runner.engine.desk import Waiter
 from runner.engine.halt import Halt
 from runner.engine.meter import Meter
@@ -67,9 +66,9 @@ class Gate:
         *,
         breaker: BreakerPolicy,
         total_kbps: float | None = None,
-        window: Window | None = None,
+        in_window: Callable[[], bool] = lambda: True,
     ) -> None:
-        self._window = window
+        self._in_window = in_window
         self._breaker_policy = breaker
         self._total_kbps = total_kbps
         self._gateway = gateway
@@ -120,7 +119,7 @@ class Gate:
         """
         async with self._line:
             await self._slots.acquire()
-            while not self._halt.is_set and self.heed_window():
+            while not self._halt.is_set and self._in_window():
                 wait_s = self._until_turn(kbps)
                 if wait_s <= 0:
                     self._between += 1
@@ -130,13 +129,6 @@ class Gate:
                 await self._halt.rest(min(max(wait_s, SHORTEST_WAIT_S), POLL_S))
             self._slots.release()
             return False
-
-    def heed_window(self) -> bool:
-        """Tell whether frames may leave by the wall clock as it stands; if not, stop the run."""
-        why = None if self._window is None else self._window.why_shut(self._clock.wall())
-        if why is not None:
-            self._halt.stop_by_rule(why)
-        return why is None
 
     def forgo(self) -> None:
         """Give a turn up without having written."""
@@ -197,7 +189,7 @@ class Gate:
                     if wait_s <= 0:
                         break
                     await self._halt.rest(min(wait_s, left_s))
-                if not self.heed_window():
+                if not self._in_window():
                     return False
                 waiter.hand_over(now)
                 self._meter.frame_left(now)
@@ -252,17 +244,17 @@ class Gate:
         shut_s = shut_for_s(self._breaker, now=now, in_flight=self._slots_taken)
         if shut_s > 0 or now < self._silent_until:
             return max(shut_s, self._silent_until - now)
-        rate = self._pace.rate_per_s
-        if rate is None:
-            return 0.0
-        due_s = due_in(
-            self._bucket,
-            now=now,
-            rate_per_s=rate,
-            burst=self._limits.burst,
-            limit_per_s=self._pace.limit_per_s,
-            ahead=self._between,
-        )
+        rate, due_s = self._pace.rate_per_s, self._gateway.due_in(self._between)
+        if rate is not None:
+            paced_s = due_in(
+                self._bucket,
+                now=now,
+                rate_per_s=rate,
+                burst=self._limits.burst,
+                limit_per_s=self._pace.limit_per_s,
+                ahead=self._between,
+            )
+            due_s = max(due_s, paced_s)
         return due_s - max(SHORTEST_LEAD_S, 2 * self._commit_s)
 
     def _until_frame(self, now: float) -> float:
@@ -271,6 +263,8 @@ class Gate:
             return self._silent_until - now
         if not self._gateway.writable():
             return BUFFER_POLL_S
+        if (due_s := self._gateway.due_in(0)) > 0:
+            return due_s
         rate, written = self._pace.rate_per_s, self._written
         if rate is None:
             return 0.0
