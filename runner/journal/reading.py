@@ -149,14 +149,17 @@ class Reader:
                 raise UsageError(f"no run {run_id} in {self.path}; the newest are: {names}")
         return int(found[0])
 
-    def report_source(self, run: int) -> ReportSource:
-        """Return everything that a run's report is rendered from, streaming."""
+    def report_source(self, run: int, explanation: str | None = None) -> ReportSource:
+        """Return everything that a run's report is rendered from, streaming.
+
+        `explanation` is why a run that has not been finished ended: what had no turn is told it.
+        """
         with self._one_at_a_time, reading(self.path):
             record, figures, previous = self._connection.execute(
                 "SELECT record, figures, previous FROM runs WHERE no = ?", [run]
             ).fetchone()
         told = RunRecord(**json.loads(record))
-        reason = told.explanation or "the run ended before its turn"
+        reason = told.explanation or explanation or "the run ended before its turn"
         return ReportSource(
             told,
             lambda: transfers(self.path, run, reason, told.waves),

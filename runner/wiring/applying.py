@@ -239,12 +239,12 @@ class _Run:
 
     def _finish(self, ending: Ending, reader: Reader) -> Applied:
         run_no = self._store.run_no
-        source = reader.report_source(run_no)
-        summary = summarize(source.transfers(), ending.figures)
         elsewhere = reader.doubts_elsewhere(run_no)
+        explanation = "; ".join(filter(None, [ending.explanation, _elsewhere_in_words(elsewhere)]))
+        source = reader.report_source(run_no, explanation)
+        summary = summarize(source.transfers(), ending.figures)
         doubts = summary.counts[Outcome.IN_DOUBT] + len(elsewhere)
         code = exit_code(dict(summary.counts) | {Outcome.IN_DOUBT: doubts}, ending.halted)
-        explanation = "; ".join(filter(None, [ending.explanation, _elsewhere_in_words(elsewhere)]))
         at = self._clock.wall()
         record = records.ended(self._record, code, explanation or None, at=at)
         if ending.halted is ExitCode.STORAGE:  # the journal takes no more: the report alone tells

@@ -78,7 +78,8 @@ def test_a_canary_in_doubt_needs_a_person_and_the_rest_waits(gateway: Gateway, b
     applied = bench.apply(batch(gateway, transfers, waves=[1, "100%"]))
     assert applied.code == 6
     assert len(gateway.frames) == 1
-    assert "wave 1 of 2 was not healthy: 1 of its 1 in doubt" in applied.ended.out
+    assert "\n  wave 1 of 2 was not healthy: 1 of its 1 in doubt" in applied.ended.out
+    assert "  3 unattempted: wave 1 of 2 was not healthy" in applied.ended.out
     assert applied.report.summary["unattempted"] == 3
 
 
@@ -125,6 +126,7 @@ def test_the_window_closes_mid_run_and_a_new_one_takes_up_the_rest(gateway: Gate
     assert f"stopped: the window (policy.window) closed at {closes}" in applied.ended.out
     sent = len(gateway.frames)
     assert 0 < sent < 200
+    assert applied.ended.logged("by the limits, the batch will not end inside its window")
     end = datetime.fromisoformat(closes).timestamp()
     assert max(frame.wall for frame in gateway.frames) < end + 0.2  # when it was read, not sent
     assert applied.report.summary["transferred"] == sent  # all that had left was waited for
