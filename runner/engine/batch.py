@@ -216,7 +216,9 @@ class Batch:
             await self._clock.sleep(BEAT_S)
             self._gate.climb()
             self._gate.watch_circuit()
-            self._meter.tick(self._clock.now())
+            now = self._clock.now()
+            self._meter.tick(now)
+            self._meter.saw_renewals(self._gateway.token_renewals, now, self._clock.wall())
             self._progress()
 
     def _progress(self) -> None:

@@ -135,7 +135,8 @@ class _Run:
         if not self._request.new_history:
             check_witness(store.path, store, self._request.report_dir, **place)
         plan_rows(self._request, self._manifest, self._staging, store.path)
-        store.begin_run(self._record.id, asdict(self._record), at=at)
+        shown = records.shown(self._manifest)
+        store.begin_run(self._record.id, asdict(self._record), at=at, manifest=shown)
         if (recovered := store.recover(at=at)) > 0:
             self._observer.warned("an earlier run died with transfers in flight", count=recovered)
         store.store_plan(self._staging.planned())

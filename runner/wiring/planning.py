@@ -94,6 +94,7 @@ def report_plan(
         records.finished_plan(record, at=at),
         lambda: _foreseen(staging, {} if preflight is None else preflight.rows),
         plan=figures,
+        manifest=records.shown(manifest),
     )
     if preflight is not None:
         summary = summarize(source.transfers(), source.figures)
@@ -145,10 +146,12 @@ def new_run_id(at: float) -> str:
 def _foreseen(staging: Staging, seen: Mapping[int, Foreseen]) -> Iterator[TransferRecord]:
     for row in staging.outlines():
         told = seen.get(row.n)
-        yield _record(row, told.reason if told else None)
+        yield _record(row) if told is None else _record(row, told.reason, told.origin_uri)
 
 
-def _record(row: Outline, reason: str | None = None) -> TransferRecord:
+def _record(
+    row: Outline, reason: str | None = None, origin_uri: str | None = None
+) -> TransferRecord:
     outcome, common = _FORESEEN[row.action]
     return TransferRecord(
         row.key,
@@ -161,6 +164,7 @@ def _record(row: Outline, reason: str | None = None) -> TransferRecord:
         _requested(row.media),
         None,
         None,
+        origin_uri=origin_uri or row.origin_uri,
     )
 
 
