@@ -10,18 +10,21 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from runner.core.excerpt import Excerpt
 from runner.core.outcome import Outcome
 from runner.core.record import (
     AttemptRecord,
     AuditEntry,
     CallbackRecord,
     Figures,
+    Happening,
     PlanFigures,
     ReportSource,
     RunRecord,
     SessionClose,
     TimelinePoint,
     TransferRecord,
+    Turn,
 )
 
 START = datetime(2026, 12, 1, 21, 0, 0, tzinfo=UTC)
@@ -143,6 +146,45 @@ def audit(count: int = 5, previous: str = "0" * 64, first: int = 1) -> Iterator[
         yield AuditEntry(seq, body, previous)
 
 
+def happened(t_s: float, turn: Turn, **told: Any) -> Happening:
+    return Happening(t_s, stamp(t_s), turn.value, **told)
+
+
+STORY = (
+    happened(0.4, Turn.OPENED, value=1),
+    happened(6.0, Turn.RENEWED, value=1),
+    happened(17.0, Turn.LOST, code=1012, reason="service restart"),
+    happened(20.1, Turn.OPENED, value=2),
+    happened(20.4, Turn.SLOWED, value=12.5, reason="rate_limited"),
+    happened(20.4, Turn.PAUSED, value=2.0, reason="retry_after"),
+    happened(30.0, Turn.RECOVERED, value=25.0),
+    happened(41.0, Turn.CLOSED, code=1000, reason="session terminated"),
+)
+
+MANIFEST = Excerpt(
+    tuple(
+        """\
+version: 1
+name: billing-cutover
+environment: production
+environments:
+  production:
+    driver: interaction-websocket
+    region: us
+    credentials:
+      client_id: {env: GENESYS_CLIENT_ID}
+      client_secret: {file: /run/secrets/genesys_client_secret}
+    gateway: edge-ams
+    limits: {rate: 25/s, burst: 5}
+transfers:
+  - interaction_id: 3f2504e0-4f89-41d3-9a0c-0305e82c3301
+    destination_uri: genesys://queue/billing-1
+  - from: billing.csv  # <b>the rest</b>""".splitlines()
+    ),
+    16,
+)
+
+
 def figures(seconds: int = 41) -> Figures:
     return Figures(
         rate_limit_per_s=25.0,
@@ -166,12 +208,15 @@ def figures(seconds: int = 41) -> Figures:
             )
             for t in range(seconds)
         ),
+        story=STORY,
     )
 
 
 def mixed(count: int = 60) -> ReportSource:
     """Every outcome in turn."""
-    return ReportSource(RUN, lambda: map(transfer, range(count)), figures(), audit=audit)
+    return ReportSource(
+        RUN, lambda: map(transfer, range(count)), figures(), audit=audit, manifest=MANIFEST
+    )
 
 
 def succeeded(count: int) -> ReportSource:
