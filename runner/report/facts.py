@@ -9,13 +9,12 @@ from datetime import UTC, datetime
 from typing import Any
 
 from runner.core.advice import advice
-from runner.core.outcome import Outcome
 from runner.core.summary import OTHER_REASONS, Summary
 from runner.report.content import Content
 from runner.report.json_form import plain
-from runner.report.kinds import Divided, kinds
+from runner.report.kinds import kind_of_group, kinds
 from runner.report.verdict import took_s
-from runner.report.wording import duration, milliseconds, moment, number
+from runner.report.wording import duration, milliseconds, moment, number, times
 
 GROUPS_SHOWN = 100
 """Rows of the table of reasons."""
@@ -43,9 +42,9 @@ class Reason:
     style: str
     reason: str | None
     places: str
-    advice: str | None
+    advice: tuple[str, ...]  # every second piece is a command or a name of the manifest
     count: int
-    kind: int | None  # of a run's page, where the list is filtered by it too
+    kind: int
     is_one: bool  # False: many reasons, which no filter finds
 
 
@@ -62,14 +61,17 @@ def shares(content: Content, counts: Mapping[int, int], whole: int) -> tuple[Sha
     return tuple(found)
 
 
-def figures(content: Content, divided: Divided) -> Iterator[Figure]:
-    """Yield the page's figures."""
+def percents(content: Content, counts: Mapping[int, int]) -> tuple[tuple[str, str, int, str], ...]:
+    """Return each kind's word, style, count and share, the good ones first."""
+    told = shares(content, counts, content.summary.total)
+    return tuple(
+        (part.word, part.style, part.count, _percent(part.count, content.summary)) for part in told
+    )
+
+
+def figures(content: Content) -> Iterator[Figure]:
+    """Yield what was measured, or what a plan foresees."""
     summary, measured = content.summary, content.source.figures
-    yield "Transfers", f"{summary.total:,}", None
-    for number_, kind in enumerate(kinds(content)):
-        if count := divided.counts.get(number_, 0):
-            word = kind.word[0].upper() + kind.word[1:]
-            yield word, f"{count:,}", _percent(count, summary)
     if content.dry_run:
         yield from _plan_figures(content)
         return
@@ -85,24 +87,21 @@ def figures(content: Content, divided: Divided) -> Iterator[Figure]:
 
 def reasons(content: Content) -> tuple[Reason, ...]:
     """Return the most urgent groups of what did not succeed, each with what to do about it."""
-    by_style = {kind.style: n for n, kind in enumerate(kinds(content))}
     found = []
     for group in content.summary.groups[:GROUPS_SHOWN]:
-        outcome = group.outcome
-        word = outcome.value.replace("_", " ")
-        if outcome is Outcome.UNATTEMPTED:
-            word = "foreseen" if content.dry_run else "not attempted"
+        number_ = kind_of_group(content, group.outcome, group.reason)
+        kind = kinds(content)[number_]
         more = group.count - len(group.examples)
         places = ", ".join(group.examples) + (f" and {more:,} more" if more > 0 else "")
         found.append(
             Reason(
-                word,
-                "planned" if content.dry_run and outcome is Outcome.UNATTEMPTED else outcome.value,
+                kind.word,
+                kind.style,
                 group.reason,
                 places,
-                _sentence(advice(outcome, group.reason, group.status)),
+                _sentence(advice(group.outcome, group.reason, group.status)),
                 group.count,
-                None if content.dry_run else by_style[outcome.value],
+                number_,
                 group.reason != OTHER_REASONS,
             )
         )
@@ -115,7 +114,7 @@ def about(content: Content) -> Iterator[tuple[str, str]]:
     yield "Manifest", run.manifest_path
     yield "Its SHA-256", run.manifest_sha256
     yield "Environment", f"{run.environment}: driver {run.driver}, gateway {run.gateway}"
-    yield "Started", run.started_at
+    yield "Planned" if content.dry_run else "Started", run.started_at
     if not content.dry_run:
         yield "Finished", run.finished_at or "not yet"
         if (took := took_s(content)) is not None:
@@ -133,14 +132,13 @@ def session(content: Content) -> str:
     if not measured.sessions_opened:
         return "No session was opened."
     opened, renewals = measured.sessions_opened, measured.token_renewals
-    times = "once" if opened == 1 else f"{opened:,} times"
     tls = measured.tls or "no TLS (a loopback address)"
-    renewed = "not renewed" if not renewals else f"renewed {renewals:,} time{'s'[: renewals > 1]}"
-    return f"Opened {times}, with {tls}; the token was {renewed}. Times are UTC."
+    renewed = "not renewed" if not renewals else f"renewed {times(renewals)}"
+    return f"Opened {times(opened)}, with {tls}; the token was {renewed}. Times are UTC."
 
 
-def _sentence(text: str | None) -> str | None:
-    return None if text is None else f"{text[0].upper()}{text[1:]}."
+def _sentence(text: str | None) -> tuple[str, ...]:
+    return () if text is None else tuple(f"{text[0].upper()}{text[1:]}.".split("`"))
 
 
 def _pace(rate_per_s: float | None) -> str:

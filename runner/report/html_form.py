@@ -30,7 +30,7 @@ from runner.report.wording import clock_time
 
 TEMPLATES = Path(__file__).parent / "templates"
 
-STYLES = ("page.css", "charts.css", "transfers.css", "print.css")
+STYLES = ("page.css", "charts.css", "transfers.css", "narrow.css", "print.css")
 SCRIPTS = ("rows.js", "detail.js", "list.js", "page.js")
 
 
@@ -66,7 +66,8 @@ def _everything(content: Content) -> dict[str, Any]:
         "kinds_json": [kind.to_json() for kind in kinds(content)],
         "counts": divided.counts,
         "shares": facts.shares(content, divided.counts, summary.total),
-        "figures": tuple(facts.figures(content, divided)),
+        "percents": facts.percents(content, divided.counts),
+        "figures": tuple(facts.figures(content)),
         "timeline": plot_timeline(points, bin_s, happenings(content)),
         "histogram": plot_histogram(summary.histogram, summary.latency),
         "breakdowns": tuple(_breakdowns(content, divided)),

@@ -34,8 +34,8 @@ _URGENCY = {
     Outcome.REJECTED: 2,
     Outcome.UNATTEMPTED: 3,
     Outcome.SKIPPED: 4,
-    Outcome.TRANSFERRED: 5,
-    Outcome.UNCHANGED: 6,
+    Outcome.UNCHANGED: 5,
+    Outcome.TRANSFERRED: 6,
 }
 _WORDS = {Outcome.UNATTEMPTED: "not attempted"}
 
@@ -75,7 +75,7 @@ _STYLES_OF_TROUBLE = frozenset(outcome.value for outcome in _TROUBLES)
 
 # A wave, where a plan has them, goes here: `"wave": lambda transfer: …`, None where there is none.
 _DIMENSIONS: Mapping[str, Name] = {"destination": destination, "codec": codecs}
-_PLAN_DIMENSIONS: Mapping[str, Name] = {"from and to": route, "codec": codecs}
+_PLAN_DIMENSIONS: Mapping[str, Name] = {"route": route, "codec": codecs}
 
 
 def kinds(content: Content) -> tuple[Kind, ...]:
@@ -85,20 +85,23 @@ def kinds(content: Content) -> tuple[Kind, ...]:
 
 def kind_finder(content: Content) -> Callable[[TransferRecord], int]:
     """Return what tells a transfer's kind, as its place in `kinds`."""
-    return _foreseen if content.dry_run else _of_outcome
+    if content.dry_run:
+        return lambda transfer: _foreseen(transfer.outcome, transfer.reason)
+    return lambda transfer: _OUTCOMES[transfer.outcome]
 
 
-def _of_outcome(transfer: TransferRecord) -> int:
-    return _OUTCOMES[transfer.outcome]
+def kind_of_group(content: Content, outcome: Outcome, reason: str | None) -> int:
+    """Return the kind of transfers that share an outcome and a reason."""
+    return _foreseen(outcome, reason) if content.dry_run else _OUTCOMES[outcome]
 
 
-def _foreseen(transfer: TransferRecord) -> int:
-    known = _PLANNED.get(transfer.outcome)
+def _foreseen(outcome: Outcome, reason: str | None) -> int:
+    known = _PLANNED.get(outcome)
     if known is not None:
         return known
-    reason = transfer.reason or ""
-    kind = _FORESEEN.get(reason.partition(":")[0], SENT)
-    return CHANGED if kind == SENT and "to another destination before" in reason else kind
+    told = reason or ""
+    kind = _FORESEEN.get(told.partition(":")[0], SENT)
+    return CHANGED if kind == SENT and "to another destination before" in told else kind
 
 
 @dataclass(frozen=True, slots=True)

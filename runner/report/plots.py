@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from runner.core.record import Happening, TimelinePoint, Turn
 from runner.core.summary import Latency, LatencyBin
-from runner.report.wording import counted, duration, milliseconds, number
+from runner.report.wording import duration, milliseconds, number, times
 
 _TICKS = 5
 _APART = 0.8  # percents of the width that two marks of a kind lie apart at least
@@ -150,9 +150,10 @@ def plot_histogram(bins: Sequence[LatencyBin], latency: Latency) -> HistogramPlo
 def _told(story: Sequence[Happening]) -> str:
     turns = [happening.turn for happening in story]
     slowed, lost = turns.count(Turn.SLOWED), turns.count(Turn.LOST)
-    parts = [f"slowed down {counted(slowed, 'time')}"] if slowed else []
-    parts += [f"its session was lost {counted(lost, 'time')}"] if lost else []
-    return f"It was {' and '.join(parts)}." if parts else "Nothing slowed or interrupted it."
+    parts = [f"it was slowed down {times(slowed)}"] if slowed else []
+    parts += [f"its session was lost {times(lost)}"] if lost else []
+    text = " and ".join(parts) or "nothing slowed or interrupted it"
+    return f"{text[0].upper()}{text[1:]}."
 
 
 def _marks(story: Sequence[Happening], start_s: float, span_s: float) -> tuple[Mark, ...]:

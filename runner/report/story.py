@@ -12,6 +12,9 @@ from runner.report.wording import clock_time, duration, moment, number
 LINES_SHOWN = 200
 """Lines of the story in the page: half of them the first ones, half the last."""
 
+TENTHS_BELOW_S = 60
+"""Up to here a story's times tell tenths: much may happen within a second."""
+
 _CODES = {
     1000: "normal closure",
     1001: "going away",
@@ -106,7 +109,8 @@ def _lines(content: Content) -> Iterator[Line]:
 def _since(start: float | None, at_s: float | None) -> str:
     if start is None or at_s is None:
         return ""
-    return f"+{duration(max(at_s - start, 0.0))}"
+    since_s = max(at_s - start, 0.0)
+    return f"+{since_s:.1f} s" if since_s < TENTHS_BELOW_S else f"+{duration(since_s)}"
 
 
 def _words(told: Happening, tls: str | None, gap_s: float | None) -> tuple[str, str | None]:

@@ -235,6 +235,6 @@ def _planned(content: Content) -> Verdict:
         parts.append(f"in about {duration(plan.estimate_s)}")
     detail = "Nothing was sent: this is the plan."
     if plan.changed:
-        detail += f" Of what would be sent, {plan.changed:,} goes elsewhere than an earlier run carried it."
+        detail += f" {plan.changed:,} of them would go elsewhere than an earlier run carried them."
     tone = "doubt" if plan.in_doubt else "calm"
     return Verdict(tone, ", ".join(parts) + ".", detail, steps)

@@ -17,6 +17,11 @@ def counted(count: int, thing: str = "transfer") -> str:
     return f"{count:,} {thing}" if count == 1 else f"{count:,} {thing}s"
 
 
+def times(count: int) -> str:
+    """Return how often: "once", "twice", "17 times"."""
+    return {1: "once", 2: "twice"}.get(count, f"{count:,} times")
+
+
 def duration(seconds: float) -> str:
     """Return seconds as people say them: "0.4 s", "12 s", "3 min 20 s", "2 h 5 min"."""
     if seconds < 10:  # noqa: PLR2004 - below ten a tenth of a second matters

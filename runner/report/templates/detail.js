@@ -68,6 +68,8 @@ function deliveries(row) {
 function detail(row, id) {
   const line = element("tr", null, "detail"), inside = element("td");
   line.id = id;
+  line.setAttribute("role", "row");
+  inside.setAttribute("role", "cell");
   inside.colSpan = columns();
   inside.append(facts([["Interaction", row[ID], "id"], ["Is at", word(row[FROM]), "id"],
     ["Destination", words[row[TO]], "id"], ["Reason", word(row[WHY])],

@@ -70,6 +70,7 @@ function lineOf(index) {
   const row = rows[index], line = element("tr"), button = element("button", null, "open");
   const key = cell(link(linkTo(keyOf(row)), foreign(keyOf(row), "id")));
   line.id = `row-${index}`;
+  line.setAttribute("role", "row");
   line.tabIndex = -1;
   if (index === target) line.className = "target";
   button.type = "button";
@@ -84,6 +85,7 @@ function lineOf(index) {
     line.append(cell(String(row[TRIES].length), "number wide"), cell(latency(row[LATENCY]), "number wide"));
   }
   line.append(cell(sourceLink(row), "wide"));
+  for (const each of line.children) each.setAttribute("role", "cell");
   return line;
 }
 function show() {
@@ -95,7 +97,7 @@ function show() {
     if (opened.has(index)) lines.append(detail(rows[index], `detail-${index}`));
   }
   if (!view.length) {
-    const none = cell(rows.length ? "No transfer matches." : "There are no transfers to list.", "quiet");
+    const none = cell(rows.length ? "No transfer matches." : "There are no transfers to list.", "quiet only");
     const line = element("tr");
     none.colSpan = columns();
     line.append(none);

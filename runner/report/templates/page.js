@@ -86,7 +86,7 @@ function listen() {
   }
   for (const button of document.querySelectorAll("#reasons button")) {
     button.addEventListener("click", () => {
-      chooseOnly(button.dataset.kind === undefined ? -1 : Number(button.dataset.kind));
+      chooseOnly(Number(button.dataset.kind));
       reason = button.dataset.reason ?? null;
       search.value = "";
       select();
