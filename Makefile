@@ -13,7 +13,7 @@
 VENV ?= .venv
 WORKERS ?= 4
 COVERAGE ?= --cov --cov-report=term:skip-covered
-TRIALS := tests/chaos tests/hazards tests/simulation tests/report/test_browser.py
+TRIALS := tests/chaos tests/hazards tests/simulation $(wildcard tests/report/test_browser*.py)
 PYTEST = $(BIN)/python -m pytest --numprocesses $(WORKERS)
 # The tests start the program hundreds of times: let it be compiled once, whatever the environment says.
 unexport PYTHONDONTWRITEBYTECODE
