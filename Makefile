@@ -59,7 +59,7 @@ unit: $(VENV)/dev.stamp
 trials: $(VENV)/dev.stamp
 	$(PYTEST) --dist loadfile $(TRIALS) $(PYTEST_ARGS)
 
-BENCHMARKS = benchmarks/throughput.py benchmarks/memory.py benchmarks/loading.py
+BENCHMARKS = benchmarks/throughput.py benchmarks/memory.py benchmarks/loading.py benchmarks/report.py
 bench: $(VENV)/dev.stamp
 	@for script in $(BENCHMARKS); do echo "== $$script" && $(BIN)/python "$$script" || exit 1; done
 
