@@ -6,6 +6,7 @@
 # make bench   the benchmarks
 # make diagram draws ARCHITECTURE.md's diagram anew from the transition table
 # make rules   writes docs/rules.md anew from the explanations that the program carries
+# make images  takes the pictures of docs/report.md anew, in Chromium
 # make chaos   plays SEEDS (100000) of the simulation: what the tests play a few thousand of
 # make fuzz    looks for a manifest that the loader cannot bear, for FUZZ_SECONDS (60)
 # Variables: PYTHON (3.11 or newer), VENV, WORKERS (tests at a time), COVERAGE, PYTEST_ARGS.
@@ -29,7 +30,7 @@ FUZZ_SECONDS ?= 60
 SEEDS ?= 100000
 FIRST_SEED ?= 0
 
-.PHONY: help demo test check unit trials bench diagram rules fuzz chaos install requirements wheel clean
+.PHONY: help demo test check unit trials bench diagram rules images fuzz chaos install requirements wheel clean
 .DELETE_ON_ERROR:
 
 help:
@@ -68,6 +69,9 @@ diagram: $(VENV)/dev.stamp
 
 rules: $(VENV)/dev.stamp
 	$(BIN)/python tools/rules.py
+
+images: $(VENV)/dev.stamp
+	$(BIN)/python tools/screenshots.py
 
 chaos: $(VENV)/dev.stamp
 	$(BIN)/python -m tests.simulation.chaos --seeds $(SEEDS) --first $(FIRST_SEED)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import re
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -34,6 +35,10 @@ STYLES = ("page.css", "charts.css", "transfers.css", "narrow.css", "print.css")
 SCRIPTS = ("rows.js", "detail.js", "list.js", "page.js")
 
 
+_A_COUNT = re.compile(r"(\d) (?=[a-z])")
+"""A number and what it counts, which are read together."""
+
+
 @dataclass(frozen=True, slots=True)
 class Row:
     """A row of a breakdown: a part of the batch, drawn as long as it is large."""
@@ -55,12 +60,14 @@ def _everything(content: Content) -> dict[str, Any]:
     source, summary = content.source, content.summary
     bin_s, points = coarsened(source.figures.timeline, source.figures.timeline_bin_s)
     style, script = _style(), _script()
+    verdict = judge(content)
     divided, manifest = divide(content), shown_lines(source)
     return {
         "content": content,
         "run": source.run,
         "summary": summary,
-        "verdict": judge(content),
+        "verdict": verdict,
+        "headline": _A_COUNT.sub("\\1\N{NO-BREAK SPACE}", verdict.headline),
         "started": clock_time(source.run.started_at),
         "kinds": kinds(content),
         "kinds_json": [kind.to_json() for kind in kinds(content)],

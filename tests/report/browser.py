@@ -77,3 +77,8 @@ def keys(page: Any) -> list[str]:
 def found(page: Any) -> str:
     """Return what the page says of how many rows it shows."""
     return page.locator("#found").inner_text()
+
+
+def headline(page: Any) -> str:
+    """Return the verdict, its blanks as they are typed."""
+    return page.get_by_role("heading", level=1).inner_text().replace("\xa0", " ")

@@ -13,7 +13,7 @@ import pytest
 from runner.core.record import ReportSource
 from runner.report.csv_form import COLUMNS
 from tests.report import samples
-from tests.report.browser import Open, found, keys
+from tests.report.browser import Open, found, headline, keys
 
 pytestmark = pytest.mark.browser
 
@@ -188,9 +188,7 @@ def test_dark_is_dark(opened: Open):
 
 def test_a_plan_says_what_would_be_moved(opened: Open):
     page = opened(samples.planned(12))
-    assert (
-        page.get_by_role("heading", level=1).inner_text().startswith("Applying this would send 6")
-    )
+    assert headline(page).startswith("Applying this would send 6")
     row = page.locator("#breakdowns tr", has_text="billing-old")
     assert "genesys://queue/billing-old → genesys://queue/billing-3" in row.first.inner_text()
     page.get_by_role("button", name="would be refused 2").click()
@@ -200,7 +198,7 @@ def test_a_plan_says_what_would_be_moved(opened: Open):
 
 def test_without_scripts_the_verdict_stands(opened: Open):
     page = opened(samples.mixed(), java_script_enabled=False)
-    assert page.get_by_role("heading", level=1).inner_text().startswith("30 of 60 transferred")
+    assert headline(page).startswith("30 of 60 transferred")
     assert not page.locator("#transfers table").is_visible()
 
 
