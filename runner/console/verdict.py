@@ -11,6 +11,7 @@ from runner.console.progress import in_words, outcome_counts
 from runner.console.redaction import harmless, redact
 from runner.console.result import Group, RunResult
 from runner.console.text import Paint, count, duration, shorten, visible
+from runner.core.advice import NEXT
 from runner.core.outcome import ExitCode, Outcome
 from runner.core.record import PlanFigures
 from runner.core.waves import wave_sizes
@@ -20,29 +21,6 @@ MAX_EXAMPLES = 3
 MAX_WAVES = 8
 REASON_LIMIT = 90
 TEXT_WIDTH = 96
-DOUBT = (
-    "each may or may not have been carried out, and none is sent again blindly: look each one "
-    "up at the gateway, by its interaction id and message id in the report; applying again "
-    "looks them up too, and settles those that show evidence; what you know yourself you settle "
-    "by `runner resolve RUN KEY --as transferred|failed --reason TEXT`"
-)
-
-NEXT: Mapping[Outcome, str] = MappingProxyType(
-    {
-        Outcome.IN_DOUBT: DOUBT,
-        Outcome.REJECTED: (
-            "the gateway refused these and moved nothing: mend what the reasons name, "
-            "then apply again; only what is not done is sent"
-        ),
-        Outcome.FAILED: (
-            "all retries were used up and nothing was moved: see that the gateway is well, "
-            "then apply again"
-        ),
-        Outcome.UNATTEMPTED: "the run ended before their turn: apply again to take them up",
-    }
-)
-"""What an operator does about an outcome, the most urgent first."""
-
 URGENCY = (
     Outcome.IN_DOUBT,
     Outcome.REJECTED,

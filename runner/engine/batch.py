@@ -236,7 +236,9 @@ class Batch:
             self._gate.climb()
             self._gate.watch_circuit()
             self._course.watch_window()
-            self._meter.tick(self._clock.now())
+            now = self._clock.now()
+            self._meter.tick(now)
+            self._meter.saw_renewals(self._gateway.token_renewals, now, self._clock.wall())
             self._progress()
 
     def _progress(self) -> None:

@@ -137,7 +137,8 @@ class _Run:
         plan_rows(self._request, self._manifest, self._staging, store.path)
         plan = plan_figures(self._request, self._manifest, self._staging)
         self._record = replace(self._record, waves=plan.waves)
-        store.begin_run(self._record.id, asdict(self._record), at=at)
+        shown = records.shown(self._manifest)
+        store.begin_run(self._record.id, asdict(self._record), at=at, manifest=shown)
         if (recovered := store.recover(at=at)) > 0:
             self._observer.warned("an earlier run died with transfers in flight", count=recovered)
         store.store_plan(self._staging.planned())
