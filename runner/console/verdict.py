@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from textwrap import wrap
 from types import MappingProxyType
 
-from runner.console.formats import github_command
+from runner.console.formats import github_command, without_commands
 from runner.console.progress import in_words, outcome_counts
 from runner.console.redaction import harmless, redact
 from runner.console.result import Group, RunResult
@@ -47,11 +47,8 @@ def render_result(result: RunResult, *, color: bool = False) -> str:
 def result_to_github(result: RunResult) -> str:
     """Return the verdict as a GitHub workflow command, and the rest as harmless lines."""
     command = "notice" if result.exit_code in WELL else "error"
-    body = render_result(result).replace("##[", "## [")
-    guarded = "".join(
-        f"  {line}\n" if line.startswith("::") else f"{line}\n" for line in body.splitlines()
-    )
-    return f"{github_command(command, verdict(result), title=result.batch)}\n{guarded}"
+    body = without_commands(render_result(result))
+    return f"{github_command(command, verdict(result), title=result.batch)}\n{body}"
 
 
 def verdict(result: RunResult) -> str:

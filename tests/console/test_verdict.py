@@ -208,6 +208,8 @@ def test_json_tells_the_same():
     )
 
     assert json.loads(result_to_json(ended)) == {
+        "version": 1,
+        "kind": "apply",
         "batch": "billing",
         "run": "20261201T210000Z-1",
         "environment": "production",
@@ -234,6 +236,7 @@ def test_json_tells_the_same():
 def test_json_of_a_dry_run_is_planned():
     planned = json.loads(result_to_json(result(ExitCode.OK, plan=PlanFigures(1, 2, 1, 0, 3.5))))
 
+    assert (planned["version"], planned["kind"]) == (1, "plan")
     assert planned["outcome"] == "planned"
     assert planned["plan"] == {
         "send": 1,
@@ -285,7 +288,7 @@ def test_github_gets_the_verdict_as_a_command_and_no_other_command():
     lines = result_to_github(result(ExitCode.STOPPED, {U: 1}, explanation=evil)).splitlines()
 
     assert lines[0] == ("::error title=billing::stopped: ::stop-commands::x\\n##[add-mask]y")
-    assert not any("##[" in line or line.startswith("::") for line in lines[1:])
+    assert not any("##[" in line or line.lstrip().startswith("::") for line in lines[1:])
     assert result_to_github(result(ExitCode.OK, {T: 2})).startswith("::notice title=billing::ok: ")
 
 
@@ -299,5 +302,5 @@ def test_each_output_has_its_form():
 
     assert shown(OutputFormat.PRETTY) == ("warning[R0", "ok: all 2 ")
     assert shown(OutputFormat.GITHUB) == ("::warning ", "::notice t")
-    assert shown(OutputFormat.JSON) == ('{\n  "error', '{\n  "batch')
+    assert shown(OutputFormat.JSON) == ('{\n  "versi', '{\n  "versi')
     assert shown(OutputFormat.SARIF) == ('{\n  "$sche', '{\n  "$sche')
