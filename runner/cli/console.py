@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
@@ -26,8 +27,15 @@ from runner.core.problem import Problem
 if TYPE_CHECKING:
     from runner.console.logs import LogFormat, Logs
     from runner.console.observers import Observers
+    from runner.console.outlet import Outlet
 
 T = TypeVar("T")
+
+FLUSH_S = 1.0
+"""How long a prompt, or the end of a run at a second signal, waits for what was said before it."""
+
+PATIENCE_S = 5.0
+"""How long a command's end waits for a stuck stderr."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,11 +58,14 @@ class Console:
 
         from runner.console.watching import watch  # noqa: PLC0415 - as above
 
-        with self._logging() as logs:
+        log = structlog.get_logger()
+        with self._logging() as logs, self._outlet(log.warning) as outlet:
             observers = watch(
                 self.err,
-                structlog.get_logger(),
+                log,
+                outlet,
                 now=time.monotonic,
+                wall=time.time,
                 environ=os.environ,
                 pretty_log=logs.pretty,
                 progress=self.progress,
@@ -64,6 +75,26 @@ class Console:
                 yield observers
             finally:
                 observers.close()
+
+    @contextmanager
+    def _outlet(self, warn: Callable[..., object]) -> Iterator[Outlet]:
+        """Let a thread write what goes to stderr, so that nothing waits for a stuck terminal.
+
+        At the end it is waited for, where the result goes to a terminal too and would wait anyway.
+        """
+        from runner.console.outlet import Outlet  # noqa: PLC0415 - a dry run does without
+
+        def missed(texts: int) -> None:
+            warn("output was dropped: nobody took it in time", lines=texts)
+
+        outlet = Outlet(self.err, missed, color=wants_color(self.err, os.environ))
+        self.err.divert(outlet.write, partial(outlet.flush, FLUSH_S))
+        try:
+            yield outlet
+        finally:
+            if not outlet.close(None if self.out.isatty() else PATIENCE_S):
+                self.err.lose(TimeoutError("the stream took nothing"))
+            self.err.divert(None)
 
     def show_problems(
         self,

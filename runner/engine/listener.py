@@ -45,7 +45,7 @@ class Listener:
         meter = self._shop.meter
         meter.sessions_opened += 1
         meter.tls = opened.tls
-        self._record("session opened", generation=opened.generation, tls=opened.tls)
+        self.keep("session opened", generation=opened.generation, tls=opened.tls)
         self._observer.noticed(
             "session opened", generation=opened.generation, tls=opened.tls or "plain loopback"
         )
@@ -56,7 +56,7 @@ class Listener:
         self._shop.meter.closes.append(SessionClose(now, lost.code, lost.reason))
         self._shop.desk.session_lost(lost)
         told = {"generation": lost.generation, "code": lost.code, "reason": lost.reason}
-        self._record("session closed", **told)
+        self.keep("session closed", **told)
         if lost.ours:
             self._observer.noticed("session closed", **told)
         else:
@@ -104,9 +104,10 @@ class Listener:
         """Keep a note, up to a bound."""
         self._noted[kind] += 1
         if self._noted[kind] <= MOST_NOTES:
-            self._record(event, **fields)
+            self.keep(event, **fields)
 
-    def _record(self, event: str, **fields: Any) -> None:
+    def keep(self, event: str, **fields: Any) -> None:
+        """Put an event of the run into the audit log."""
         self._chores.begin(self._recorded(Note(event, self._shop.clock.wall(), fields)))
 
     async def _recorded(self, note: Note) -> None:

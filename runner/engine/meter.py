@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections import Counter, deque
 from collections.abc import Mapping
 
+from runner.core.latency import LATENCIES_KEPT
 from runner.core.outcome import Outcome
 from runner.core.pacing import WINDOW_S
 from runner.core.record import Figures, SessionClose, TimelinePoint
+from runner.ports import TROUBLES_KEPT, Trouble
 
 MOST_POINTS = 600
 """The timeline's longest; beyond it the bins grow."""
@@ -35,6 +37,8 @@ class Meter:
         self.closes: list[SessionClose] = []
         self.tls: str | None = None
         self.rate_per_s: float | None = None
+        self.troubles: deque[Trouble] = deque(maxlen=TROUBLES_KEPT)
+        self.latencies_ms: deque[float] = deque(maxlen=LATENCIES_KEPT)
 
     def frame_left(self, now: float) -> None:
         """Count a frame that is handed to the socket."""

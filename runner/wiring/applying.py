@@ -36,6 +36,7 @@ from runner.wiring.gateway import forget_earlier_gateway, opened_gateway
 from runner.wiring.holding import plan_rows
 from runner.wiring.message_ids import MessageIds
 from runner.wiring.outbox import JournalOutbox
+from runner.wiring.owing import Owing
 from runner.wiring.planning import new_run_id, plan_figures
 from runner.wiring.request import Request
 from runner.wiring.signals import Signals
@@ -153,8 +154,10 @@ class _Run:
 
     async def _carry(self, plan: PlanFigures, reader: Reader) -> Ending:
         writer = JournalWriter(self._store, reader)
+        self._observer = owing = Owing(self._observer, reader.callbacks_owed, self._clock)
         courier = self._courier(writer, reader)
         courier_run = asyncio.create_task(courier.run())
+        counting = asyncio.create_task(owing.keep_count())
         halt = Halt()
         try:
             with self._attendance.signals.stopping(halt, self._observer):
@@ -165,6 +168,7 @@ class _Run:
             return Ending(ExitCode.STORAGE, str(error), error, Figures())
         finally:
             courier_run.cancel()
+            counting.cancel()
             await writer.close()
         return ending
 
