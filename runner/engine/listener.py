@@ -45,7 +45,7 @@ class Listener:
         meter = self._shop.meter
         meter.sessions_opened += 1
         meter.tls = opened.tls
-        self.keep("session opened", generation=opened.generation, tls=opened.tls)
+        self.keep(Note.SESSION_OPENED, generation=opened.generation, tls=opened.tls)
         self._observer.noticed(
             "session opened", generation=opened.generation, tls=opened.tls or "plain loopback"
         )
@@ -56,7 +56,7 @@ class Listener:
         self._shop.meter.closes.append(SessionClose(now, lost.code, lost.reason))
         self._shop.desk.session_lost(lost)
         told = {"generation": lost.generation, "code": lost.code, "reason": lost.reason}
-        self.keep("session closed", **told)
+        self.keep(Note.SESSION_CLOSED, **told)
         if lost.ours:
             self._observer.noticed("session closed", **told)
         else:

@@ -6,15 +6,14 @@ import math
 from collections.abc import Callable
 from typing import Any
 
+from runner.core.latency import latency_of
 from runner.engine.gate import Gate
 from runner.engine.halt import Halt
-from runner.engine.meter import Meter, latency_of
-from runner.ports import Clock, Gateway, Observer, Progress, SessionState
+from runner.engine.meter import Meter
+from runner.ports import Clock, Gateway, Note, Observer, Progress, SessionState
 
 TOLD_AGAIN_S = 60.0
 """How soon the same hold is told again: a gateway may ask for silence every other second."""
-
-SILENCE, CIRCUIT = "silence", "circuit"
 
 Keep = Callable[..., None]
 
@@ -72,32 +71,27 @@ class Outlook:
             return
         if held_by is None:
             self._held_by = None
-            self._note(self._observer.noticed, "going on")
+            self._note(self._observer.noticed, Note.GOING_ON)
             return
         now = self._clock.now()
         if now - self._told_at.get(held_by, -math.inf) >= TOLD_AGAIN_S:
             self._held_by, self._told_at[held_by] = held_by, now
-            self._note(self._observer.warned, *self._in_words(held_by))
+            self._note(self._observer.warned, held_by, **self._fields(held_by))
 
     def _hold(self) -> str | None:
+        """Return what holds everything up, as it is told."""
         if self._gate.silent_for_s > 0:
-            return SILENCE
-        return CIRCUIT if self._gate.is_shut else None
+            return Note.ASKED_TO_WAIT
+        return Note.CIRCUIT_OPEN if self._gate.is_shut else None
 
-    def _in_words(self, held_by: str) -> tuple[str, dict[str, Any]]:
-        if held_by == CIRCUIT:
-            return "open circuit: the gateway answers nothing; only probes are sent", {}
-        wait_s = round(self._gate.silent_for_s, 1)
-        return "waiting: the gateway asked for it", {
-            "wait_s": wait_s,
-            "why": self._gate.silence_why,
-        }
+    def _fields(self, held_by: str) -> dict[str, Any]:
+        if held_by == Note.CIRCUIT_OPEN:
+            return {}
+        return {"wait_s": round(self._gate.silent_for_s, 1), "why": self._gate.silence_why}
 
-    def _note(
-        self, say: Callable[..., None], event: str, fields: dict[str, Any] | None = None
-    ) -> None:
-        say(event, **(fields or {}))
-        self._keep(event, **(fields or {}))
+    def _note(self, say: Callable[..., None], event: str, **fields: Any) -> None:
+        say(event, **fields)
+        self._keep(event, **fields)
 
     def _session(self, *, closed: bool) -> SessionState:
         if closed:

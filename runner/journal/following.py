@@ -10,6 +10,7 @@ from typing import Any, Self
 from runner.core.latency import LATENCIES_KEPT, latency_of
 from runner.core.outcome import Outcome
 from runner.core.record import RunRecord
+from runner.core.timestamps import seconds
 from runner.core.transfer import FINAL, OUTCOMES, Event, State
 from runner.journal.opening import connect, reading
 from runner.ports import TROUBLES_KEPT, TROUBLING, Note, Progress, SessionState, Trouble
@@ -31,7 +32,9 @@ _TRANSFERS = "SELECT id, state FROM transfers WHERE id > ? AND run = ?"
 _EVENTS = "SELECT seq, body FROM events WHERE seq > ? AND run = ? ORDER BY seq LIMIT ?"
 _TO_SEND = "SELECT count(*) FROM rows WHERE run = ? AND action IN ('send', 'changed')"
 _OWED = "SELECT count(*) FROM outbox WHERE state = 'pending'"
-_RUN = "SELECT record, finished_at IS NOT NULL, no = (SELECT max(no) FROM runs) FROM runs WHERE no = ?"
+_RUN = (
+    "SELECT record, finished_at IS NOT NULL, no = (SELECT max(no) FROM runs) FROM runs WHERE no = ?"
+)
 _FIRST_EVENT = "SELECT body FROM events WHERE run = ? ORDER BY seq LIMIT 1"
 
 
@@ -133,7 +136,7 @@ class Follower:
         elif event == Note.SESSION_CLOSED:
             self._session = SessionState.LOST
         elif event == Note.ASKED_TO_WAIT:
-            self._hold = (_seconds(body["at"]) + body["wait_s"], body["why"])
+            self._hold = (seconds(body["at"]) + body["wait_s"], body["why"])
         elif event == Note.CIRCUIT_OPEN:
             self._hold = (float("inf"), event)
         elif event == Note.GOING_ON:
@@ -141,7 +144,7 @@ class Follower:
 
     def _step(self, event: str, state: State, body: dict[str, Any]) -> None:
         self._put(body["transfer"], state)
-        at = _seconds(body["at"])
+        at = seconds(body["at"])
         if event in {Event.INTENT, Event.REPEATED}:
             self._sent += 1
             self._sent_at.append(at)
@@ -180,8 +183,3 @@ class Follower:
 def _still(state: State) -> frozenset[Outcome]:
     """Return the outcomes that are none yet: what is under way would be in doubt if it ended."""
     return frozenset({Outcome.IN_DOUBT}) if state in _UNDER_WAY else frozenset()
-
-
-def _seconds(timestamp: str) -> float:
-    from datetime import datetime
-    return datetime.fromisoformat(timestamp).timestamp()

@@ -62,8 +62,8 @@ class Store:
         self.run_no = 0
         self.run_id = ""
 
-    def begin_run(self, run_id: str, record: Mapping[str, Any], *, at: float) -> None:
-        """Store that a run begins; its events follow in the chain."""
+    def begin_run(self, run_id: str, record: Mapping[str, Any], *, at: float, **told: Any) -> None:
+        """Store that a run begins, and what is `told` of it; its events follow in the chain."""
 
         def write() -> None:
             cursor = self._connection.execute(
@@ -72,7 +72,7 @@ class Store:
             )
             assert cursor.lastrowid is not None  # noqa: S101 - an INSERT has one
             self.run_no, self.run_id = cursor.lastrowid, run_id
-            self._append([Note("run begun", at, {"batch": record["batch"]})])
+            self._append([Note("run begun", at, {"batch": record["batch"], **told})])
 
         self._transaction(write)
         _sync_folder(self.path.parent)  # the -wal file's name must survive a power cut too

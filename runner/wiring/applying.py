@@ -136,7 +136,14 @@ class _Run:
         if not self._request.new_history:
             check_witness(store.path, store, self._request.report_dir, **place)
         plan_rows(self._request, self._manifest, self._staging, store.path)
-        store.begin_run(self._record.id, asdict(self._record), at=at)
+        limits = self._request.limits(self._manifest.environment)
+        store.begin_run(
+            self._record.id,
+            asdict(self._record),
+            at=at,
+            rate_per_s=limits.rate_per_s,
+            in_flight=limits.in_flight,
+        )
         if (recovered := store.recover(at=at)) > 0:
             self._observer.warned("an earlier run died with transfers in flight", count=recovered)
         store.store_plan(self._staging.planned())
