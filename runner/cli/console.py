@@ -59,7 +59,7 @@ class Console:
         from runner.console.watching import watch  # noqa: PLC0415 - as above
 
         log = structlog.get_logger()
-        with self._logging() as logs, self._outlet(log.warning) as outlet:
+        with self._logging() as logs, self.outlet(log.warning) as outlet:
             observers = watch(
                 self.err,
                 log,
@@ -77,15 +77,16 @@ class Console:
                 observers.close()
 
     @contextmanager
-    def _outlet(self, warn: Callable[..., object]) -> Iterator[Outlet]:
+    def outlet(self, warn: Callable[..., object] | None = None) -> Iterator[Outlet]:
         """Let a thread write what goes to stderr, so that nothing waits for a stuck terminal.
 
-        At the end it is waited for, where the result goes to a terminal too and would wait anyway.
+        `warn` is told of what was dropped because nobody took it. At the end it is waited for, where the result goes to a terminal too and would wait anyway.
         """
         from runner.console.outlet import Outlet  # noqa: PLC0415 - a dry run does without
 
         def missed(texts: int) -> None:
-            warn("output was dropped: nobody took it in time", lines=texts)
+            if warn is not None:
+                warn("output was dropped: nobody took it in time", lines=texts)
 
         outlet = Outlet(self.err, missed, color=wants_color(self.err, os.environ))
         self.err.divert(outlet.write, partial(outlet.flush, FLUSH_S))

@@ -17,7 +17,8 @@ from runner.ports import Progress
 class LiveObserver:
     """Draws the view each time it is told where the run stands, which costs the run no writing.
 
-    `now` gives monotonic seconds, `wall` seconds since the epoch. `title` heads the view.
+    `now` gives monotonic seconds, `wall` seconds since the epoch. `title` heads the view, and the
+    run has gone on for `since_s` already.
     """
 
     def __init__(
@@ -27,12 +28,13 @@ class LiveObserver:
         now: Callable[[], float],
         wall: Callable[[], float],
         title: str = "",
+        since_s: float = 0.0,
     ) -> None:
         self._outlet = outlet
         self._now = now
         self._wall = wall
         self._title = title
-        self._began = now()
+        self._began = now() - since_s
         self._pace = Pace()
         self._warnings: deque[Warned] = deque(maxlen=PROBLEMS_SHOWN)
 

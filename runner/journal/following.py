@@ -22,6 +22,7 @@ AT_ONCE = 20_000
 """Events that one look reads: of a run so fast, the figures lag behind for a look or two."""
 
 PACE_WINDOW_S = 5.0
+SHORTEST_SPAN_S = 1.0
 
 _STATES = tuple(State)
 _NUMBERS = {state: number for number, state in enumerate(_STATES, 1)}
@@ -56,6 +57,7 @@ class Follower:
         self._total = 0
         self._sent = 0
         self._sent_at: deque[float] = deque()
+        self._first_sent: float | None = None  # that was read
         self._latencies_ms: deque[float] = deque(maxlen=LATENCIES_KEPT)
         self._troubles: deque[Trouble] = deque(maxlen=TROUBLES_KEPT)
         self._session = SessionState.DIALLING
@@ -148,6 +150,8 @@ class Follower:
         if event in {Event.INTENT, Event.REPEATED}:
             self._sent += 1
             self._sent_at.append(at)
+            if self._first_sent is None:
+                self._first_sent = at
             self._session = SessionState.OPEN  # told when it opened, maybe longer ago than read
         if (latency_ms := body.get("latency_ms")) is not None:
             self._latencies_ms.append(latency_ms)
@@ -169,7 +173,8 @@ class Follower:
     def _pace_at(self, at: float) -> float:
         while self._sent_at and self._sent_at[0] < at - PACE_WINDOW_S:
             self._sent_at.popleft()
-        return len(self._sent_at) / PACE_WINDOW_S
+        seen_s = PACE_WINDOW_S if self._first_sent is None else at - self._first_sent
+        return len(self._sent_at) / min(PACE_WINDOW_S, max(SHORTEST_SPAN_S, seen_s))
 
     def _waiting_for(self, at: float) -> str | None:
         if self._session is not SessionState.OPEN:
