@@ -20,6 +20,7 @@ from runner.console.formats import OutputFormat
 from runner.console.render import problems_text, result_text
 from runner.console.result import RunResult
 from runner.console.streams import LossyStream, wants_color
+from runner.console.text import folded
 from runner.core.errors import ManifestInvalid, UsageError
 from runner.core.outcome import ExitCode
 from runner.core.problem import Problem
@@ -123,7 +124,10 @@ class Console:
     def show_result(self, result: RunResult, warnings: Sequence[Problem]) -> None:
         """Show how a command ended."""
         color = wants_color(self.out, os.environ)
-        self.out.write(result_text(result, self.output, warnings=warnings, color=color))
+        width = self.out.width()
+        self.out.write(
+            result_text(result, self.output, warnings=warnings, color=color, width=width)
+        )
 
     def trace(self, error: BaseException) -> None:
         """Log a bug's trace, wherever in the command it came up."""
@@ -142,7 +146,9 @@ class Console:
         if self.output is OutputFormat.JSON:
             self.out.write(to_json(told))
         else:
-            self.out.write(render(told, color=wants_color(self.out, os.environ)))
+            text, width = render(told, color=wants_color(self.out, os.environ)), self.out.width()
+            lines = (row for line in text.splitlines() for row in folded(line, width))
+            self.out.write("".join(f"{line}\n" for line in lines))
 
     def show_error(self, error: BaseException, code: ExitCode) -> None:
         """Show what ended a command."""
@@ -155,6 +161,7 @@ class Console:
                 output=self.output if for_program else OutputFormat.PRETTY,
                 exit_code=code,
                 color=color,
+                width=stream.width(),
             )
         )
 

@@ -65,7 +65,9 @@ class Outlet:
     def flush(self, within_s: float) -> None:
         """Wait until what was given has been written, at most so long."""
         with self._change:
-            self._change.wait_for(lambda: not (self._texts or self._is_writing), within_s)
+            self._change.wait_for(
+                lambda: not (self._texts or self._is_new or self._is_writing), within_s
+            )
 
     def close(self, within_s: float | None) -> bool:
         """Take the picture off, write what waits and end; False: the stream did not take it.

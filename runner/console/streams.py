@@ -10,6 +10,9 @@ from typing import TextIO
 
 STANDARD = (0, 1, 2)
 
+WIDEST = 100
+"""Lines of text that are wider are hard to read, however wide the terminal."""
+
 
 class LossyStream:
     """A text stream that never raises: once a write fails, all later output is dropped.
@@ -72,6 +75,14 @@ class LossyStream:
         with suppress(OSError, ValueError):
             return self._stream is not None and self._stream.isatty()
         return False
+
+    def width(self) -> int | None:
+        """Return how wide a person's terminal is, at most 100; None: nobody looks at it."""
+        if (descriptor := self.descriptor()) is None or not self.isatty():
+            return None
+        with suppress(OSError):
+            return min(WIDEST, os.get_terminal_size(descriptor).columns) or None
+        return None
 
     def fileno(self) -> int:
         """Return the descriptor; raises `OSError` where there is none."""

@@ -10,24 +10,18 @@ from runner.console.formats import github_command
 from runner.console.progress import in_words, outcome_counts
 from runner.console.redaction import harmless, redact
 from runner.console.result import Group, RunResult
-from runner.console.text import Paint, count, duration, shorten, visible
+from runner.console.text import Paint, count, duration, folded, shorten, visible
 from runner.core.outcome import ExitCode, Outcome
 from runner.core.record import PlanFigures
 
 MAX_GROUPS = 10
 MAX_EXAMPLES = 3
 REASON_LIMIT = 90
-TEXT_WIDTH = 96
-DOUBT = (
-    "each may or may not have been carried out, and none is sent again blindly: look each one "
-    "up at the gateway, by its interaction id and message id in the report; applying again "
-    "looks them up too, and settles those that show evidence; what you know yourself you settle "
-    "by `runner resolve RUN KEY --as transferred|failed --reason TEXT`"
-)
+TEXT_WIDTH = 78
 
 NEXT: Mapping[Outcome, str] = MappingProxyType(
     {
-        Outcome.IN_DOUBT: DOUBT,
+        Outcome.IN_DOUBT: ("each may have been carried out or not; none is sent again blindly"),
         Outcome.REJECTED: (
             "the gateway refused these and moved nothing: mend what the reasons name, "
             "then apply again; only what is not done is sent"
@@ -41,6 +35,12 @@ NEXT: Mapping[Outcome, str] = MappingProxyType(
 )
 """What an operator does about an outcome, the most urgent first."""
 
+DOUBT_STEPS = (
+    "1. apply again: it looks each one up, and settles those that show evidence",
+    "2. look at the gateway for the rest, by the ids that the report tells",
+    "3. say what you saw there:",
+)
+
 URGENCY = (
     Outcome.IN_DOUBT,
     Outcome.REJECTED,
@@ -51,8 +51,11 @@ URGENCY = (
 WELL = (ExitCode.OK, ExitCode.PENDING)
 
 
-def render_result(result: RunResult, *, color: bool = False) -> str:
-    """Return the result as a person reads it, ready for stdout."""
+def render_result(result: RunResult, *, color: bool = False, width: int | None = None) -> str:
+    """Return the result as a person reads it, ready for stdout.
+
+    `width` breaks what is wider between words; None leaves it to whoever reads on.
+    """
     paint = Paint(color)
     lines = [_verdict_line(result, paint), f"  {paint.faint(_where(result))}"]
     lines += _explanation(result)
@@ -61,7 +64,7 @@ def render_result(result: RunResult, *, color: bool = False) -> str:
             lines += ["", *texts]
     if result.report:
         lines += ["", f"report: {visible(result.report)}"]
-    return "\n".join(lines) + "\n"
+    return "".join(f"{row}\n" for line in lines for row in folded(line, width))
 
 
 def result_to_github(result: RunResult) -> str:
@@ -212,6 +215,7 @@ def _next(result: RunResult, paint: Paint) -> Iterator[str]:
     todo = [outcome for outcome in NEXT if counts.get(outcome, 0) > 0]
     if todo:
         yield paint.bold("what to do next")
+    run = visible(result.run_id or "RUN")
     for outcome in todo:
         yield from wrap(
             f"{in_words(outcome)}: {NEXT[outcome]}",
@@ -219,3 +223,6 @@ def _next(result: RunResult, paint: Paint) -> Iterator[str]:
             initial_indent="  ",
             subsequent_indent="    ",
         )
+        if outcome is Outcome.IN_DOUBT:
+            yield from (f"    {step}" for step in DOUBT_STEPS)
+            yield f"       runner resolve {run} KEY --as transferred|failed --reason TEXT"
