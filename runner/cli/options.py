@@ -217,7 +217,9 @@ Verbose = Annotated[int, typer.Option("--verbose", "-v", count=True, help="Log m
 Quiet = Annotated[int, typer.Option("--quiet", "-q", count=True, help="Log less.")]
 NoProgress = Annotated[
     bool,
-    typer.Option("--no-progress", envvar="RUNNER_NO_PROGRESS", help="A line a minute, no bar."),
+    typer.Option(
+        "--no-progress", envvar="RUNNER_NO_PROGRESS", help="A line a minute, no live view."
+    ),
 ]
 
 
