@@ -65,6 +65,7 @@ class ReasonGroup:
     count: int
     first_key: str
     examples: tuple[str, ...] = ()  # "file:line" in the manifest
+    status: str | None = None  # the first one's last reply, where it had any
     keys: tuple[str, ...] = ()  # of the same transfers
 
 
@@ -118,6 +119,7 @@ class _Group:
     """A group of reasons that is still counted."""
 
     first_key: str
+    status: str | None = None
     count: int = 0
     examples: list[str] = field(default_factory=list)
     keys: list[str] = field(default_factory=list)
@@ -152,7 +154,8 @@ class Tally:
         if group is None:
             if len(self._groups) >= GROUP_LIMIT:
                 name = (transfer.outcome, OTHER_REASONS)
-            group = self._groups.setdefault(name, _Group(transfer.key))
+            status = transfer.attempts[-1].status if transfer.attempts else None
+            group = self._groups.setdefault(name, _Group(transfer.key, status))
         group.count += alike
         if len(group.examples) < MOST_EXAMPLES:
             group.examples.append(transfer.source)
@@ -189,7 +192,8 @@ class Tally:
                 group.count,
                 group.first_key,
                 tuple(group.examples),
-                keys=tuple(group.keys),
+                group.status,
+                tuple(group.keys),
             )
             for (outcome, reason), group in self._groups.items()
         ]

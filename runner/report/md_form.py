@@ -13,8 +13,8 @@ from runner.core.summary import ReasonGroup
 from runner.core.timestamps import seconds_between
 from runner.report.content import Content
 from runner.report.markdown import code, prose, table
-from runner.report.plots import duration, milliseconds, number
 from runner.report.verdict import Step, judge
+from runner.report.wording import duration, milliseconds, number
 
 MOST_GROUPS = 20
 """Reasons that are told; the rest is counted."""
