@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
@@ -53,6 +53,7 @@ class TransferRecord:
     latency_ms: float | None
     attempts: tuple[AttemptRecord, ...] = ()
     callbacks: tuple[CallbackRecord, ...] = ()
+    wave: int | None = None  # in which it is sent, from 1; None: not to be sent, or no waves
     origin_uri: str | None = None  # where it was before, as far as a plan knows
 
 
@@ -77,6 +78,7 @@ class RunRecord:
     manifest_sha256: str
     options: Mapping[str, Any]
     explanation: str | None = None  # why the run ended as it did, for people
+    waves: Sequence[int] = ()  # how many transfers are begun by each wave's end; none: no waves
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,6 +146,14 @@ class Figures:
 
 
 @dataclass(frozen=True, slots=True)
+class WindowRecord:
+    """When frames may leave, RFC 3339 as the manifest has it; None: no such end."""
+
+    not_before: str | None
+    not_after: str | None
+
+
+@dataclass(frozen=True, slots=True)
 class PlanFigures:
     """A plan in numbers; `estimate_s` is None where no limit gives one."""
 
@@ -152,6 +162,11 @@ class PlanFigures:
     changed: int  # those of `send` whose interaction was carried elsewhere before
     in_doubt: int
     estimate_s: float | None
+    waves: tuple[int, ...] = ()  # how many are begun by each wave's end, before any look-up
+    max_failures: int | None = None  # how many of `send` may fail; None: any number
+    window: WindowRecord | None = None  # None: at any time
+    ends_at: str | None = None  # RFC 3339, when sending ends at the earliest; None: no window
+    misses_window: bool = False  # `ends_at` is later than `window.not_after`
 
 
 @dataclass(frozen=True, slots=True)

@@ -67,7 +67,9 @@ class Gate:
         *,
         breaker: BreakerPolicy,
         total_kbps: float | None = None,
+        in_window: Callable[[], bool] = lambda: True,
     ) -> None:
+        self._in_window = in_window
         self._breaker_policy = breaker
         self._total_kbps = total_kbps
         self._gateway = gateway
@@ -105,10 +107,24 @@ class Gate:
         """What everyone waits for now, in words, if it is more than their turn."""
         if self._gateway.generation is None:
             return "the session"
-        left_s = self._silent_until - self._clock.now()
-        if left_s > 0:
+        if (left_s := self.silent_for_s) > 0:
             return f"{left_s:.0f} s more ({self._silence_why})"
-        return None if self._breaker.is_closed else "the gateway to answer again (open circuit)"
+        return "the gateway to answer again (open circuit)" if self.is_shut else None
+
+    @property
+    def silent_for_s(self) -> float:
+        """How long the gateway still wants silence; at most 0.0: it does not."""
+        return self._silent_until - self._clock.now()
+
+    @property
+    def silence_why(self) -> str:
+        """Who asked for the last silence."""
+        return self._silence_why
+
+    @property
+    def is_shut(self) -> bool:
+        """Whether the circuit is open: the gateway answers nothing any more."""
+        return not self._breaker.is_closed
 
     async def turn(self, kbps: float) -> bool:
         """Wait for a slot and for one's place in the pace; False: the run is stopped.
@@ -118,7 +134,7 @@ class Gate:
         """
         async with self._line:
             await self._slots.acquire()
-            while not self._halt.is_set:
+            while not self._halt.is_set and self._in_window():
                 wait_s = self._until_turn(kbps)
                 if wait_s <= 0:
                     self._between += 1
@@ -176,8 +192,8 @@ class Gate:
     async def write(self, request: Request, waiter: Waiter, wanted: Callable[[], bool]) -> bool:
         """Write the frame when its token is granted; False: certainly not written.
 
-        Between the last checks (stop flag, session, age, `wanted`, token) and the write there is
-        no suspension. Once the write is entered the answer is True, whatever becomes of it.
+        Between the last checks (stop flag, session, age, `wanted`, token, window) and the write
+        there is no suspension. Once the write is entered the answer is True, whatever becomes of it.
         """
         generation = waiter.generation
         try:
@@ -192,6 +208,8 @@ class Gate:
                     if wait_s <= 0:
                         break
                     await self._halt.rest(min(wait_s, left_s))
+                if not self._in_window():
+                    return False
                 waiter.hand_over(now)
                 self._meter.frame_left(now)
                 self._budget = self._budget.delivered()
@@ -255,17 +273,17 @@ class Gate:
         shut_s = shut_for_s(self._breaker, now=now, in_flight=self._slots_taken)
         if shut_s > 0 or now < self._silent_until:
             return max(shut_s, self._silent_until - now)
-        rate = self._pace.rate_per_s
-        if rate is None:
-            return 0.0
-        due_s = due_in(
-            self._bucket,
-            now=now,
-            rate_per_s=rate,
-            burst=self._limits.burst,
-            limit_per_s=self._pace.limit_per_s,
-            ahead=self._between,
-        )
+        rate, due_s = self._pace.rate_per_s, self._gateway.due_in(self._between)
+        if rate is not None:
+            paced_s = due_in(
+                self._bucket,
+                now=now,
+                rate_per_s=rate,
+                burst=self._limits.burst,
+                limit_per_s=self._pace.limit_per_s,
+                ahead=self._between,
+            )
+            due_s = max(due_s, paced_s)
         return due_s - max(SHORTEST_LEAD_S, 2 * self._commit_s)
 
     def _until_frame(self, now: float) -> float:
@@ -274,6 +292,8 @@ class Gate:
             return self._silent_until - now
         if not self._gateway.writable():
             return BUFFER_POLL_S
+        if (due_s := self._gateway.due_in(0)) > 0:
+            return due_s
         rate, written = self._pace.rate_per_s, self._written
         if rate is None:
             return 0.0

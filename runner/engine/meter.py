@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections import Counter, deque
 from collections.abc import Mapping
 
+from runner.core.latency import LATENCIES_KEPT
 from runner.core.outcome import Outcome
 from runner.core.pacing import WINDOW_S
 from runner.core.record import Figures, Happening, SessionClose, TimelinePoint, Turn
 from runner.core.timestamps import timestamp
+from runner.ports import TROUBLES_KEPT, Trouble
 
 MOST_POINTS = 600
 """The timeline's longest; beyond it the bins grow."""
@@ -43,6 +45,8 @@ class Meter:
         self._told = 0
         self._first_told: list[Happening] = []
         self._last_told: deque[Happening] = deque(maxlen=MOST_TOLD // 2)
+        self.troubles: deque[Trouble] = deque(maxlen=TROUBLES_KEPT)
+        self.latencies_ms: deque[float] = deque(maxlen=LATENCIES_KEPT)
 
     def frame_left(self, now: float) -> None:
         """Count a frame that is handed to the socket."""
