@@ -12,6 +12,7 @@ from enum import StrEnum
 
 from runner.core.breaker import BreakerPolicy
 from runner.core.evidence import Promise
+from runner.core.excerpt import Excerpt
 from runner.core.media import MediaMatrix
 from runner.core.quantity import Amount
 from runner.core.window import Window
@@ -157,6 +158,7 @@ class Manifest:
     policy: Policy
     labels: Mapping[str, str] = field(default_factory=dict)
     description: str | None = None
+    excerpt: Excerpt | None = None  # its first lines, for the report
 
 
 @dataclass(frozen=True, slots=True)

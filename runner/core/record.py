@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from enum import StrEnum
 from typing import Any
 
+from runner.core.excerpt import Excerpt
 from runner.core.outcome import Outcome
 
 
@@ -52,6 +54,7 @@ class TransferRecord:
     attempts: tuple[AttemptRecord, ...] = ()
     callbacks: tuple[CallbackRecord, ...] = ()
     wave: int | None = None  # in which it is sent, from 1; None: not to be sent, or no waves
+    origin_uri: str | None = None  # where it was before, as far as a plan knows
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +101,32 @@ class SessionClose:
     reason: str
 
 
+class Turn(StrEnum):
+    """A turn in the session's story, and what `Happening.value` is of it."""
+
+    OPENED = "opened"  # the session's number
+    LOST = "lost"
+    CLOSED = "closed"  # by us
+    SLOWED = "slowed"  # the pace, a second
+    RECOVERED = "recovered"  # the pace; None: unlimited
+    PAUSED = "paused"  # seconds of silence
+    RENEWED = "renewed"  # tokens, all in all
+    SHUT = "shut"  # failures in a row that opened the circuit
+    ANSWERED = "answered"
+
+
+@dataclass(frozen=True, slots=True)
+class Happening:
+    """One line of the session's story: when, and what happened."""
+
+    t_s: float  # seconds after the timeline's beginning
+    at: str
+    turn: str  # of `Turn`
+    value: float | None = None
+    code: int | None = None  # a close code
+    reason: str | None = None
+
+
 @dataclass(frozen=True, slots=True)
 class Figures:
     """What the engine measured and the transfers don't tell."""
@@ -112,6 +141,8 @@ class Figures:
     token_renewals: int = 0
     timeline_bin_s: float = 1.0
     timeline: tuple[TimelinePoint, ...] = ()
+    story: tuple[Happening, ...] = ()
+    story_omitted: int = 0  # happenings beyond those kept, from the middle
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,3 +188,4 @@ class ReportSource:
     plan: PlanFigures | None = None  # set for a dry run's report
     audit: Callable[[], Iterator[AuditEntry]] | None = None  # None: a dry run
     audit_previous: str = "0" * 64  # the hash before the first entry
+    manifest: Excerpt | None = None  # None: the journal was written before it was kept

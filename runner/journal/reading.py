@@ -18,6 +18,7 @@ from runner.core.record import (
     RunRecord,
 )
 from runner.core.transfer import State
+from runner.journal.manifests import read_manifest
 from runner.journal.opening import connect, reading
 from runner.journal.retelling import audit, read_figures, transfers
 from runner.journal.staging import read_ladder
@@ -135,6 +136,14 @@ class Reader:
                 (after, limit),
             ).fetchall()
 
+    def callbacks_owed(self) -> int:
+        """Return how many callbacks are pending, of whatever run."""
+        with self._one_at_a_time, reading(self.path):
+            (owed,) = self._connection.execute(
+                "SELECT count(*) FROM outbox WHERE state = 'pending'"
+            ).fetchone()
+        return int(owed)
+
     def run_number(self, run_id: str) -> int:
         """Return a run's number; `latest` is the newest. Raises `UsageError` for no such run."""
         where = ("", ()) if run_id == "latest" else (" WHERE id = ?", (run_id,))
@@ -158,7 +167,8 @@ class Reader:
             record, figures, previous = self._connection.execute(
                 "SELECT record, figures, previous FROM runs WHERE no = ?", [run]
             ).fetchone()
-        told = RunRecord(**json.loads(record))
+            told = RunRecord(**json.loads(record))
+            manifest = read_manifest(self._connection, told.manifest_sha256)
         reason = told.explanation or explanation or "the run ended before its turn"
         return ReportSource(
             told,
@@ -166,6 +176,7 @@ class Reader:
             read_figures(json.loads(figures)) if figures else Figures(),
             audit=lambda: audit(self.path, run),
             audit_previous=previous or GENESIS,
+            manifest=manifest,
         )
 
 

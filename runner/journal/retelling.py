@@ -16,6 +16,7 @@ from runner.core.record import (
     AuditEntry,
     CallbackRecord,
     Figures,
+    Happening,
     SessionClose,
     TimelinePoint,
     TransferRecord,
@@ -66,6 +67,7 @@ def read_figures(told: dict[str, Any]) -> Figures:
     """Read figures back from their JSON form."""
     told["session_closes"] = tuple(SessionClose(**close) for close in told["session_closes"])
     told["timeline"] = tuple(TimelinePoint(**point) for point in told["timeline"])
+    told["story"] = tuple(Happening(**happening) for happening in told.get("story", ()))
     return Figures(**told)
 
 

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from runner.core.excerpt import excerpt
 from runner.core.manifest import (
     Callback,
     Environment,
@@ -111,4 +112,5 @@ def _build_manifest(
         policy=build_policy(document),
         labels=dict(root.get("labels", {})),
         description=root.get("description"),
+        excerpt=excerpt(source.lines, len(source.lines)),
     )

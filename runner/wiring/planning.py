@@ -124,6 +124,7 @@ def report_plan(
         records.finished_plan(replace(record, waves=figures.waves), at=at),
         lambda: _foreseen(staging, {} if preflight is None else preflight.rows, figures.waves),
         plan=figures,
+        manifest=records.shown(manifest),
     )
     if preflight is not None:
         summary = summarize(source.transfers(), source.figures)
@@ -183,11 +184,18 @@ def _foreseen(
     wave = WaveCount(waves)
     for row in staging.outlines():
         told = seen.get(row.n)
-        sent = row.action in SENDS
-        yield _record(row, told.reason if told else None, wave.next() if sent else None)
+        reason, origin_uri = (told.reason, told.origin_uri) if told is not None else (None, None)
+        in_wave = wave.next() if row.action in SENDS else None
+        yield _record(row, reason, origin_uri, wave=in_wave)
 
 
-def _record(row: Outline, reason: str | None = None, wave: int | None = None) -> TransferRecord:
+def _record(
+    row: Outline,
+    reason: str | None = None,
+    origin_uri: str | None = None,
+    *,
+    wave: int | None = None,
+) -> TransferRecord:
     outcome, common = _FORESEEN[row.action]
     return TransferRecord(
         row.key,
@@ -201,6 +209,7 @@ def _record(row: Outline, reason: str | None = None, wave: int | None = None) ->
         None,
         None,
         wave=wave,
+        origin_uri=origin_uri or row.origin_uri,
     )
 
 
