@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -67,7 +67,7 @@ class Choices:
         names, known = _names(given.value), self._document.defined["callbacks"]
         for index, name in enumerate(names):
             if name not in known:
-                mend = offer(name, known, kind="callback")
+                mend = offer(name, known, kind="callback", written=name)
                 place = given.where(index)
                 self._problems.add(Problem("R001", f"`{name}` names no callback", place, mend))
         if not known.issuperset(names):
@@ -87,14 +87,15 @@ class Choices:
             return self._by_name(choice, where)
         matrix = build_matrix(choice)
         found = (*self._judge(matrix), *check_plausible(matrix))
-        self._problems.extend(_problem(finding, where(*finding.part)) for finding in found)
+        for finding in found:
+            self._problems.add(_problem(finding, where(*finding.part), *self._limit(finding)))
         failed = any(finding.severity is Severity.ERROR for finding in found)
         return None if failed else matrix
 
     def _by_name(self, name: str, where: Where) -> MediaMatrix | None:
         known = self._document.defined["media"]
         if name not in known:
-            mend = offer(name, known, kind="media matrix")
+            mend = offer(name, known, kind="media matrix", written=name)
             self._problems.add(Problem("R001", f"`{name}` names no media matrix", where(), mend))
             return None
         if name not in self._named:
@@ -108,8 +109,17 @@ class Choices:
         findings = self._judge(self._named[name])
         for finding in findings:
             place = self._document.where(section, name, *finding.part)
-            self._problems.add(_problem(finding, place, Related(use, f"`{name}` is used here")))
+            used = Related(use, f"`{name}` is used here")
+            self._problems.add(_problem(finding, place, *self._limit(finding), used))
         return not findings
+
+    def _limit(self, finding: Finding) -> Iterator[Related]:
+        """Yield where the gateway says what the finding is about."""
+        if finding.limit is not None and self._gateway is not None:
+            gateways = self._document.section("gateways")
+            place = self._document.where(gateways, self._gateway.name, finding.limit)
+            what = "codecs" if finding.limit == "supported_codecs" else "limit"
+            yield Related(place, f"the gateway's {what}")
 
     def _judge(self, matrix: MediaMatrix) -> tuple[Finding, ...]:
         if self._gateway is None:

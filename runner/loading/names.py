@@ -6,11 +6,9 @@ from collections.abc import Iterable
 from difflib import get_close_matches
 
 _LISTED = 8
-_HOMES = {
-    "environment": "environments",
-    "gateway": "gateways",
-    "media matrix": "media",
-    "callback": "callbacks",
+_FORMS = {
+    "media matrix": "media: {NAME: {audio: {codec: opus, bandwidth_kbps: 64, bit_depth: 16}}}",
+    "callback": "callbacks: {NAME: {url: https://HOST/PATH}}",
 }
 
 
@@ -23,15 +21,19 @@ def nearest(name: str, known: Iterable[str]) -> str | None:
     return by_folded[near[0]] if near else None
 
 
-def offer(name: str, known: Iterable[str], *, kind: str, before: str = "known") -> str:
-    """Return the mend for an unknown name: the nearest one, else all of them after `before`."""
+def offer(
+    name: str, known: Iterable[str], *, kind: str, before: str = "known", written: str = "NAME"
+) -> str:
+    """Return the mend for an unknown name: the nearest one, else all of them after `before`.
+
+    Where there is none at all, it tells how the name is defined as it was `written`.
+    """
     names = sorted(known)
     if (near := nearest(name, names)) is not None:
         return f"did you mean `{near}`?"
     if not names:
-        return f"no {kind} is defined; define it" + (
-            f" under `{_HOMES[kind]}:`" if kind in _HOMES else ""
-        )
+        form = _FORMS[kind].replace("NAME", written, 1) if kind in _FORMS else ""
+        return f"no {kind} is defined" + (f"; write `{form}`" if form else "")
     return listed(names, before)
 
 

@@ -18,10 +18,14 @@ from runner.core.problem import Place
 from runner.loading.collector import Collector
 from runner.loading.explain import code_of, described, explain, is_secret
 from runner.loading.names import nearest
+from runner.loading.parts import part_of_schema
 from runner.loading.tree import Tree
 from runner.schemas_lookup import schema
 
 SECTIONS = ("environments", "gateways", "media", "callbacks")
+TRANSFER = "transferItem"
+"""The part of the schema that an item of `transfers` obeys."""
+
 _UNIT_DEPTH = {"environments": 3, **dict.fromkeys((*SECTIONS[1:], "defaults", "transfers"), 2)}
 
 Path = tuple[str | int, ...]
@@ -64,13 +68,14 @@ def check_schema(tree: Tree, problems: Collector) -> Document | None:
     if validator().is_valid(tree.root):
         return Document(tree, defined, frozenset())
     faults: list[tuple[Path, tuple[str, ...]]] = []
-    for path, error in _errors(tree.root):
+    for path, error, start in _errors(tree.root):
         kind = described(error)
         faults.append((path, tuple(kind.get("unexpected", ()))))
         if problems.full:
             problems.count(code_of(kind["name"]))
             continue
-        for problem in explain(tree, path, list(error.schema_path), kind):
+        part = part_of_schema(list(error.evaluation_path)[:-1], start)
+        for problem in explain(tree, path, part, kind):
             if not problems.unread(problem.place):
                 problems.add(problem)
     if not isinstance(tree.root, dict) or not problems.failed:
@@ -83,20 +88,23 @@ def _names(root: Any, section: str) -> frozenset[str]:
     return frozenset(found) if isinstance(found, dict) else frozenset()
 
 
-def _errors(root: Any) -> Iterator[tuple[Path, jsonschema_rs.ValidationError]]:
-    """Yield findings with their paths; one transfer at a time, for a list may have millions."""
+def _errors(root: Any) -> Iterator[tuple[Path, jsonschema_rs.ValidationError, str | None]]:
+    """Yield findings with their paths, and the part of the schema that they were found by.
+
+    The transfers are checked one at a time, for there may be millions.
+    """
     transfers = root.get("transfers") if isinstance(root, dict) else None
     if not isinstance(transfers, list):
         transfers = []
     elif transfers:
         root = {**root, "transfers": []}
     for error in validator().iter_errors(root):
-        yield tuple(error.instance_path), error
-    check = validator("transferItem")
+        yield tuple(error.instance_path), error, None
+    check = validator(TRANSFER)
     for index, item in enumerate(transfers):
         if not check.is_valid(item):
             for error in check.iter_errors(item):
-                yield ("transfers", index, *error.instance_path), error
+                yield ("transfers", index, *error.instance_path), error, TRANSFER
 
 
 @cache
