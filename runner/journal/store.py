@@ -15,6 +15,7 @@ from runner.core.chain import GENESIS, canonical, link
 from runner.core.errors import StorageError
 from runner.core.plan import PlannedRow, Verdict
 from runner.core.transfer import Event, State, step
+from runner.journal.belonging import claim
 from runner.journal.recording import (
     body_of,
     record_deliveries,
@@ -213,26 +214,11 @@ def _open(path: Path, *, environment: str, origin: str) -> sqlite3.Connection:
     try:
         with _translated(path):
             _configure(connection)
-            meta = dict(connection.execute("SELECT name, value FROM meta").fetchall())
-        _check_meta(path, meta, origin)
+            claim(connection, path, origin)
     except StorageError:
         connection.close()
         raise
     return connection
-
-
-def _check_meta(path: Path, meta: Mapping[str, str], origin: str) -> None:
-    """Refuse a journal of another format or another gateway."""
-    if meta.get("format") != str(FORMAT):
-        raise StorageError(
-            f"the journal {path} is of format {meta.get('format')}, this program writes {FORMAT};"
-            " use the version of the program that wrote it"
-        )
-    if meta.get("origin") != origin:
-        raise StorageError(
-            f"the journal {path} belongs to the gateway {meta.get('origin')},"
-            f" not to {origin}; name another journal with --journal"
-        )
 
 
 @contextmanager

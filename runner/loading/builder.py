@@ -275,6 +275,9 @@ class _Builder:
             self._problem("Y011", message, mark, "name an anchor of a mapping: `<<: *name`")
 
     def _duplicate(self, frame: _Frame) -> None:
+        if self._problems.full:
+            self._problems.count("Y007")
+            return
         key, place = frame.key, self._source.place(frame.key_mark)
         first = self._source.place(frame.marks[2 * list(frame.value).index(key)])
         self._problems.add(

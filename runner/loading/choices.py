@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from runner.core.manifest import GatewayConstraints
@@ -67,13 +68,18 @@ class Choices:
         names, known = _names(given.value), self._document.defined["callbacks"]
         for index, name in enumerate(names):
             if name not in known:
-                mend = offer(name, known, kind="callback", written=name)
-                place = given.where(index)
-                self._problems.add(Problem("R001", f"`{name}` names no callback", place, mend))
+                self._unknown(name, known, "callback", partial(given.where, index))
         if not known.issuperset(names):
             return None
         self.used_callbacks.update(names)
         return tuple(dict.fromkeys(names))
+
+    def _unknown(self, name: str, known: frozenset[str], kind: str, where: Where) -> None:
+        if self._problems.full:
+            self._problems.count("R001")
+        else:
+            mend = offer(name, known, kind=kind, written=name)
+            self._problems.add(Problem("R001", f"`{name}` names no {kind}", where(), mend))
 
     def _define(self, name: str, written: Mapping[str, Any]) -> None:
         self._named[name] = matrix = build_matrix(written)
@@ -95,8 +101,7 @@ class Choices:
     def _by_name(self, name: str, where: Where) -> MediaMatrix | None:
         known = self._document.defined["media"]
         if name not in known:
-            mend = offer(name, known, kind="media matrix", written=name)
-            self._problems.add(Problem("R001", f"`{name}` names no media matrix", where(), mend))
+            self._unknown(name, known, "media matrix", where)
             return None
         if name not in self._named:
             return None  # what is wrong with it is said already

@@ -77,7 +77,9 @@ def _mend_path(path: Path, error: OSError) -> str:
         names = [file.name for file in path.parent.iterdir() if file.suffix in _SUFFIXES]
         if near := nearest(path.name, names):
             return f"did you mean {path.with_name(near)}?"
-    started = "" if path.is_absolute() else f", which starts at {Path.cwd()}"
+    started = ""
+    with suppress(OSError):  # the folder may be gone
+        started = "" if path.is_absolute() else f", which starts at {Path.cwd()}"
     return f"check the path{started}; `runner init` writes a manifest to begin with"
 
 
