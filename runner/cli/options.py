@@ -165,8 +165,12 @@ LogFile = Annotated[
     Path | None,
     typer.Option("--log-file", envvar="RUNNER_LOG_FILE", help="Log to this file too."),
 ]
-Verbose = Annotated[int, typer.Option("--verbose", "-v", count=True, help="Log more.")]
-Quiet = Annotated[int, typer.Option("--quiet", "-q", count=True, help="Log less.")]
+Verbose = Annotated[
+    int, typer.Option("--verbose", "-v", envvar="RUNNER_VERBOSE", count=True, help="Log more.")
+]
+Quiet = Annotated[
+    int, typer.Option("--quiet", "-q", envvar="RUNNER_QUIET", count=True, help="Log less.")
+]
 NoProgress = Annotated[
     bool,
     typer.Option("--no-progress", envvar="RUNNER_NO_PROGRESS", help="A line a minute, no bar."),
