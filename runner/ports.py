@@ -73,6 +73,13 @@ class Gateway(Protocol):
     def writable(self) -> bool:
         """Tell whether a session is open and its transport's buffer empty."""
 
+    def due_in(self, ahead: int) -> float:
+        """Return the seconds until a frame that has `ahead` others before it may leave.
+
+        For what the gateway itself paces, beyond the run's own rate; 0.0: now. `submit` counts the
+        frame.
+        """
+
     async def open(self, listener: GatewayListener) -> None:
         """Authenticate, dial and check the session.
 

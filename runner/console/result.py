@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from runner.console.progress import outcome_counts
@@ -92,4 +92,9 @@ def _plan(plan: PlanFigures) -> dict[str, Any]:
         "changed": plan.changed,
         "in_doubt": plan.in_doubt,
         "estimate_s": plan.estimate_s,
+        "waves": list(plan.waves),
+        "max_failures": plan.max_failures,
+        "window": None if plan.window is None else asdict(plan.window),
+        "ends_at": plan.ends_at,
+        "misses_window": plan.misses_window,
     }

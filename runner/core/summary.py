@@ -65,6 +65,7 @@ class ReasonGroup:
     count: int
     first_key: str
     examples: tuple[str, ...] = ()  # "file:line" in the manifest
+    status: str | None = None  # the first one's last reply, where it had any
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +118,7 @@ class _Group:
     """A group of reasons that is still counted."""
 
     first_key: str
+    status: str | None = None
     count: int = 0
     examples: list[str] = field(default_factory=list)
 
@@ -150,7 +152,8 @@ class Tally:
         if group is None:
             if len(self._groups) >= GROUP_LIMIT:
                 name = (transfer.outcome, OTHER_REASONS)
-            group = self._groups.setdefault(name, _Group(transfer.key))
+            status = transfer.attempts[-1].status if transfer.attempts else None
+            group = self._groups.setdefault(name, _Group(transfer.key, status))
         group.count += alike
         if len(group.examples) < MOST_EXAMPLES:
             group.examples.append(transfer.source)
@@ -180,7 +183,14 @@ class Tally:
 
     def _ordered_groups(self) -> tuple[ReasonGroup, ...]:
         groups = [
-            ReasonGroup(outcome, reason, group.count, group.first_key, tuple(group.examples))
+            ReasonGroup(
+                outcome,
+                reason,
+                group.count,
+                group.first_key,
+                tuple(group.examples),
+                group.status,
+            )
             for (outcome, reason), group in self._groups.items()
         ]
         return tuple(sorted(groups, key=lambda g: (_URGENCY.index(g.outcome), -g.count)))

@@ -71,6 +71,10 @@ class InteractionWebSocket:
         session = self._line.session
         return session is not None and session.wire.writable()
 
+    def due_in(self, ahead: int) -> float:  # noqa: ARG002 - as the port has it
+        """Return 0.0: frames have no pace but the run's."""
+        return 0.0
+
     async def open(self, listener: GatewayListener) -> None:
         """Authenticate, dial and check the session, and keep one open until `close`.
 

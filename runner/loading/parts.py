@@ -6,11 +6,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
 from typing import Any
 
-from runner.loading.names import nearest
 from runner.schemas_lookup import schema
 
 _MOST_HOMES = 2
 """Places that are told for a field; where it may stand in more, none is likelier than another."""
+
+
+_TELLING = 4
+"""Letters of a beginning that tells which field is meant."""
 
 
 def part_of_schema(route: Sequence[str | int], start: str | None = None) -> Mapping[str, Any]:
@@ -55,8 +58,12 @@ def _fields_of(part: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 def home(name: str) -> str | None:
-    """Return where in a manifest the field `name`, or the nearest, stands; None if in many places."""
-    field = nearest(name, _homes())
+    """Return where in a manifest the field stands that is called so, or begins so.
+
+    None if there is no such field, or more than one or two places.
+    """
+    begun = [field for field in _homes() if field.startswith(name) and len(name) >= _TELLING]
+    field = name if name in _homes() else begun[0] if len(begun) == 1 else None
     ways = _homes()[field] if field is not None else ()
     if not 0 < len(ways) <= _MOST_HOMES:
         return None

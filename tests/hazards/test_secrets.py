@@ -168,3 +168,20 @@ def test_the_trace_of_a_bug_tells_no_secret(granting: Gateway, bench: Bench):
     assert any("Traceback" in trace and "a planted fault" in trace for trace in traces), log
     said = {"stdout": ended.out.encode(), "stderr": ended.err.encode()}
     assert_kept(dict(left_behind(bench.folder)) | said)
+
+
+def test_a_secret_in_plain_text_among_the_headers_stays_in_the_manifest(
+    granting: Gateway, bench: Bench
+):
+    """The loader lets headers say what they like; the report that shows the manifest does not."""
+    canary = "canary-header-7d1e22"
+    content = secretive(granting, bench.folder)
+    content["callbacks"]["crm"]["headers"] = {"X-Api-Key": canary, "X-Site": "ams-7"}
+    path = bench.write(content)
+    ended = bench.run("apply", path, "-vv", "--log-file", "run.log")
+    assert ended.code == 0, ended
+    again = bench.run("report", "latest", "--format", "html", "--manifest", path)
+    assert again.code == 0, again
+    left = {name: text for name, text in left_behind(bench.folder) if name != path.name}
+    assert b"ams-7" in left["report.html"]
+    assert [name for name, text in left.items() if canary.encode() in text] == []

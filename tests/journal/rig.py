@@ -163,10 +163,12 @@ def begun(
     rows: Iterable[TransferRow],
     selection: Selection | None = None,
     batch: str = "night",
+    waves: Sequence[int] = (),
 ) -> Written:
     """Begin a run that plans these rows by the journal's history."""
     run_id = f"run-{next(_runs)}"
-    store.begin_run(run_id, asdict(RUN) | {"id": run_id, "batch": batch}, at=AT)
+    record = asdict(RUN) | {"id": run_id, "batch": batch, "waves": waves}
+    store.begin_run(run_id, record, at=AT)
     with Staging() as staging:
         for row in rows:
             staging.add(row)
