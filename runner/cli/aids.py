@@ -48,7 +48,7 @@ def simulate(
 
 
 def init(
-    folder: Annotated[Path, typer.Argument(help="Where to write.")] = Path(),
+    folder: Annotated[Path, typer.Argument(metavar="[FOLDER]", help="Where to write.")] = Path(),
     *,
     output: options.Output = OutputFormat.PRETTY,
 ) -> None:
@@ -60,7 +60,10 @@ def init(
 
 def schema(
     name: Annotated[
-        str, typer.Argument(help="manifest, interaction-transfer, report, plan or result.")
+        str,
+        typer.Argument(
+            metavar="[NAME]", help="manifest, interaction-transfer, report, plan or result."
+        ),
     ] = "manifest",
     *,
     editor: Annotated[

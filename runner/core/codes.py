@@ -14,7 +14,7 @@ CODES: Mapping[str, str] = {
     "Y007": "a key stands twice in one mapping",
     "Y008": "a tag that is not of YAML's core schema, or does not fit its value",
     "Y009": "nesting deeper than 32 levels",
-    "Y010": "aliases and merge keys bring in more than 10,000 nodes",
+    "Y010": "aliases and merge keys bring in more than 10,000 values",
     "Y011": "an alias without an anchor, inside its own anchor, or merged though no mapping",
     "Y012": "a number that is not finite, or whole and beyond 2^53",
     "Y013": "a key that is not text",

@@ -164,7 +164,8 @@ def resolve(
     try:
         return resolve_secret(holder[field], folder, offline=offline)
     except Unresolvable as error:
-        place = document.where(holder, field, next(iter(holder[field])))
+        at = next(iter(holder[field]))
+        place = document.where(holder, field, at, *([0] if at == "command" else []))
         problems.add(Problem("R007", f"`{field}`: {error}", place, error.mend))
         return None
 
@@ -177,5 +178,6 @@ def _ca_file(document: Document, environment: Mapping[str, Any], problems: Colle
     if not path.is_file():
         place = document.where(tls, "ca_file")
         mend = "relative paths start at the manifest's folder; check the path"
-        problems.add(Problem("R007", f"the file `{tls['ca_file']}` does not exist", place, mend))
+        message = f"`ca_file`: the file `{tls['ca_file']}` does not exist"
+        problems.add(Problem("R007", message, place, mend))
     return str(path)

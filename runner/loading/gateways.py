@@ -7,7 +7,7 @@ from typing import Any
 
 from runner.core.evidence import Dedupes, Expires, Promise
 from runner.core.manifest import GatewayConstraints
-from runner.core.problem import Problem
+from runner.core.problem import Problem, Related
 from runner.core.quantity import parse_duration
 from runner.core.rules import check_statuses
 from runner.loading.collector import Collector
@@ -21,7 +21,13 @@ def check_gateways(document: Document, problems: Collector) -> None:
         found = check_statuses(statuses.get("carried_out", ()), statuses.get("not_carried_out", ()))
         for finding in found:
             place = document.where(gateway, "statuses", *finding.part)
-            problems.add(Problem(finding.code, finding.message, place, finding.help))
+            related: tuple[Related, ...] = ()
+            if finding.other is not None:
+                other = document.where(gateway, "statuses", *finding.other)
+                related = (Related(other, "listed here as carried out"),)
+            problems.add(
+                Problem(finding.code, finding.message, place, finding.help, related=related)
+            )
 
 
 def build_gateway(document: Document, environment: str | None) -> GatewayConstraints | None:

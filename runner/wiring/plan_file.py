@@ -120,6 +120,8 @@ def _damaged(path: Path, what: str) -> ManifestInvalid:
 def _is_plan(path: Path) -> bool:
     """Tell by its beginning; a plan that was formatted anew is told by all of it."""
     try:
+        if not path.is_file():  # a pipe would be waited for, or used up
+            return False
         with path.open("rb") as stream:
             begin = stream.read(200)
             if not begin.lstrip().startswith(b"{"):

@@ -163,8 +163,10 @@ def test_a_plan_tells_its_window_its_waves_and_what_failures_it_bears():
     assert told["Failures borne"] == ("2", "beyond that the run stops")
     assert told["Window"] == (
         "too short",
-        "2026-12-01T22:00:00+01:00 to 2026-12-01T22:00:05+01:00; sending ends at"
-        " 2026-12-01T22:00:09+01:00 at the earliest",
+        (
+            "2026-12-01T22:00:00+01:00 to 2026-12-01T22:00:05+01:00; sending ends at"
+            " 2026-12-01T22:00:09+01:00 at the earliest"
+        ),
     )
 
 
