@@ -40,7 +40,8 @@ class InteractionWebSocket:
         dial: Dial | None = None,
         transport: httpx.AsyncBaseTransport | None = None,
     ) -> None:
-        if (endpoints := environment.endpoints) is None:
+        endpoints = environment.endpoints
+        if endpoints is None or endpoints.websocket_url is None:
             raise ValueError(f"environment {environment.name} has no endpoints")
         token_place, rest_place, self._place = (
             Place(environment.name, url)
