@@ -9,6 +9,7 @@ from typing import Any, NamedTuple, Protocol
 from runner.core.evidence import Baseline, HandOver
 from runner.core.message import Reply, Stray
 from runner.core.plan import PlannedRow
+from runner.core.selecting import Waiting
 from runner.core.sight import Interaction
 from runner.core.transfer import Event, State
 
@@ -73,6 +74,13 @@ class Gateway(Protocol):
     def writable(self) -> bool:
         """Tell whether a session is open and its transport's buffer empty."""
 
+    def due_in(self, ahead: int) -> float:
+        """Return the seconds until a frame that has `ahead` others before it may leave.
+
+        For what the gateway itself paces, beyond the run's own rate; 0.0: now. `submit` counts the
+        frame.
+        """
+
     async def open(self, listener: GatewayListener) -> None:
         """Authenticate, dial and check the session.
 
@@ -92,6 +100,19 @@ class Gateway(Protocol):
 
     async def close(self) -> None:
         """End the session (1000, `session terminated`) and every connection. Idempotent."""
+
+
+class Directory(Protocol):
+    """Who knows a gateway's queues and users by name, and what waits in a queue."""
+
+    async def ids_of(self, kind: str, name: str) -> Sequence[str]:
+        """Return the ids of every queue or user (`kind`) of that very name.
+
+        Raises `GatewayError` if it cannot be asked.
+        """
+
+    async def waiting(self, queue_id: str) -> Sequence[Waiting]:
+        """Return what waits in a queue now; an interaction may come twice. Raises `GatewayError`."""
 
 
 class Clock(Protocol):

@@ -10,7 +10,7 @@ from typing import TypeVar
 from runner.core.errors import GatewayError
 from runner.core.manifest import Limits
 from runner.core.media import MediaMatrix
-from runner.core.message import Reply
+from runner.core.message import Compose, Reply, build_text
 from runner.core.outcome import ExitCode
 from runner.core.record import Figures
 from runner.core.transfer import State
@@ -54,6 +54,7 @@ class Assignment:
     notices: Notices
     find_fault: Callable[[str, MediaMatrix], str | None]
     total_kbps: float | None = None  # of all transfers in flight together
+    compose: Compose = build_text
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +113,7 @@ class Batch:
             rules=rules,
             chance=chance,
             find_fault=assignment.find_fault,
+            compose=assignment.compose,
         )
         self._carrier = Carrier(shop)
         self._doubts = Doubts(shop, self._carrier, clock.now())

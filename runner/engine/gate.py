@@ -240,17 +240,17 @@ class Gate:
         shut_s = shut_for_s(self._breaker, now=now, in_flight=self._slots_taken)
         if shut_s > 0 or now < self._silent_until:
             return max(shut_s, self._silent_until - now)
-        rate = self._pace.rate_per_s
-        if rate is None:
-            return 0.0
-        due_s = due_in(
-            self._bucket,
-            now=now,
-            rate_per_s=rate,
-            burst=self._limits.burst,
-            limit_per_s=self._pace.limit_per_s,
-            ahead=self._between,
-        )
+        rate, due_s = self._pace.rate_per_s, self._gateway.due_in(self._between)
+        if rate is not None:
+            paced_s = due_in(
+                self._bucket,
+                now=now,
+                rate_per_s=rate,
+                burst=self._limits.burst,
+                limit_per_s=self._pace.limit_per_s,
+                ahead=self._between,
+            )
+            due_s = max(due_s, paced_s)
         return due_s - max(SHORTEST_LEAD_S, 2 * self._commit_s)
 
     def _until_frame(self, now: float) -> float:
@@ -259,6 +259,8 @@ class Gate:
             return self._silent_until - now
         if not self._gateway.writable():
             return BUFFER_POLL_S
+        if (due_s := self._gateway.due_in(0)) > 0:
+            return due_s
         rate, written = self._pace.rate_per_s, self._written
         if rate is None:
             return 0.0

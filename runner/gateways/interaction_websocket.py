@@ -38,7 +38,8 @@ class InteractionWebSocket:
         dial: Dial | None = None,
         transport: httpx.AsyncBaseTransport | None = None,
     ) -> None:
-        if (endpoints := environment.endpoints) is None:
+        endpoints = environment.endpoints
+        if endpoints is None or endpoints.websocket_url is None:
             raise ValueError(f"environment {environment.name} has no endpoints")
         token_place, rest_place, self._place = (
             Place(environment.name, url)
@@ -70,6 +71,10 @@ class InteractionWebSocket:
         """Tell whether a session is open and its transport's buffer empty."""
         session = self._line.session
         return session is not None and session.wire.writable()
+
+    def due_in(self, ahead: int) -> float:  # noqa: ARG002 - as the port has it
+        """Return 0.0: frames have no pace but the run's."""
+        return 0.0
 
     async def open(self, listener: GatewayListener) -> None:
         """Authenticate, dial and check the session, and keep one open until `close`.

@@ -174,7 +174,7 @@ def _intent(body: dict[str, Any]) -> Intent:
         body["media_index"],
         body["message"],
         HandOver(**body["hand_over"]),
-        None if baseline is None else Baseline(**baseline),
+        None if baseline is None else Baseline.from_json(baseline),
     )
 
 

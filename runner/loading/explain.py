@@ -69,7 +69,8 @@ def explain(
                 if unused
                 else "delete it"
             )
-            holder = "a `from` entry" if "from" in value else _subject(path)
+            kind_of = next((word for word in ("from", "select") if word in value), None)
+            holder = _subject(path) if kind_of is None else f"a `{kind_of}` entry"
             yield Problem("S001", f"{holder} has no field `{name}`", tree.key(value, name), mend)
     elif kind["name"] == "required":
         name = kind["property"]

@@ -21,8 +21,8 @@ from runner.loading.builder import build
 from runner.loading.callbacks import build_callbacks, check_callbacks
 from runner.loading.choices import Choices
 from runner.loading.collector import Collector
-from runner.loading.environment import build_environment, check_environments, choose
-from runner.loading.gateways import build_gateway, check_gateways
+from runner.loading.environment import build_environment, check_environments, choose, platform_of
+from runner.loading.gateways import build_gateway, check_gateways, check_promise
 from runner.loading.hiding import hide_secrets
 from runner.loading.policy import build_policy, check_policy
 from runner.loading.schema import Document, check_schema
@@ -75,9 +75,10 @@ def _load(
     check_callbacks(document, problems)
     check_policy(document, problems)
     name = choose(document, wanted, problems)
+    check_promise(document, name, problems)
     gateway = build_gateway(document, name)
     choices = Choices(document, gateway, problems)
-    transfers = Transfers(document, choices, sink, problems)
+    transfers = Transfers(document, choices, sink, problems, platform_of(document, name))
     transfers.read()
     chosen = name and build_environment(document, name, problems, offline=offline)
     if not chosen or gateway is None:

@@ -257,4 +257,6 @@ def _elsewhere_in_words(doubts: Sequence[tuple[str, str, str]]) -> str | None:
 
 def _origin(manifest: Manifest) -> str:
     endpoints = manifest.environment.endpoints
-    return "simulator" if endpoints is None else origin(endpoints.websocket_url)
+    return (
+        "simulator" if endpoints is None else origin(endpoints.websocket_url or endpoints.api_url)
+    )

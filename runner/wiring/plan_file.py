@@ -20,6 +20,7 @@ from runner.core.problem import Place, Problem
 from runner.core.record import PlanFigures
 from runner.report.folder import open_folder
 from runner.schemas_lookup import schema
+from runner.wiring.finding import NOTHING_FOUND, Found
 
 KIND = "runner-plan"
 VERSION = 1
@@ -58,6 +59,7 @@ class PlanFile:
     in_flight: int | None
     history: History
     rows: Mapping[str, tuple[Action, str]]  # by key: the action, and the row's digest
+    found: Found = NOTHING_FOUND  # what the gateway was asked for: names, and what waited in queues
 
 
 def row_digest(row: PlannedRow) -> str:
@@ -173,6 +175,7 @@ def _head(plan: PlanFile, figures: PlanFigures) -> dict[str, Any]:
             "in_doubt": figures.in_doubt,
             "total": len(plan.rows),
         },
+        **({"found": plan.found.to_json()} if plan.found != NOTHING_FOUND else {}),
     }
 
 
@@ -199,6 +202,7 @@ def _plan(path: Path, told: Mapping[str, Any]) -> PlanFile:
             journal["last_transfer_id"],
         ),
         rows={key: (Action(action), digest) for key, action, digest in told["rows"]},
+        found=Found.from_json(told["found"]) if "found" in told else NOTHING_FOUND,
     )
 
 
