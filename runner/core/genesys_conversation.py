@@ -33,8 +33,9 @@ ENDED_STATES = frozenset({"disconnected", "terminated", "none"})
 _HERE = ("calls", "chats", "messages", "videos")
 """Media that end when the customer goes; an e-mail or a callback waits without them."""
 
-_DONE = "Complete"
-FAILED = frozenset({"Failed", "Canceled", "Timeout"})
+_DONE = "complete"
+FAILED = frozenset({"failed", "canceled", "timeout"})
+"""States of a transfer that came to nothing; look-ups write them large, events small."""
 
 _AGENTS = frozenset({"agent", "user"})
 _OUTSIDE = frozenset({"external", "customer"})
@@ -182,14 +183,14 @@ def _arrived(participants: list[_Participant]) -> Iterator[Arrival]:
 def _transfers(told: Mapping[str, Any]) -> tuple[list[Arrival], list[Setback]]:
     arrivals, setbacks = [], []
     for each in map(_mapping, _list(told, "recentTransfers", needed=False)):
-        transfer_id, state = _id(each, "id", needed=True), each.get("state")
-        destination_uri = _destination(each)
-        if isinstance(state, str) and state in FAILED:
-            setbacks.append(Setback(transfer_id, state, destination_uri, _by_a_user(each)))
-        elif isinstance(state, str):  # Pending, Active, Unknown, or what is not known here yet
-            arrivals.append(Arrival(transfer_id, destination_uri, state == _DONE))
-        else:
+        transfer_id, told_state = _id(each, "id", needed=True), each.get("state")
+        if not isinstance(told_state, str):
             raise _OddError
+        state, destination_uri = told_state.lower(), _destination(each)
+        if state in FAILED:
+            setbacks.append(Setback(transfer_id, state, destination_uri, _by_a_user(each)))
+        else:  # Pending, Active, Unknown and what is not known here yet: it may yet fail
+            arrivals.append(Arrival(transfer_id, destination_uri, state == _DONE))
     return arrivals, setbacks
 
 

@@ -10,6 +10,7 @@ import httpx
 from runner.core.manifest import Environment, RetryPolicy
 from runner.core.sight import Interaction
 from runner.gateways.asking import Asker
+from runner.gateways.dialling import SessionOpener
 from runner.gateways.exchange import http_client, tls_context
 from runner.gateways.faults import Place
 from runner.gateways.line import Line
@@ -56,8 +57,8 @@ class InteractionWebSocket:
         pacer = Pacer(environment.limits.http_rate_per_s, clock)
         asker = Asker(rest_place, self._client, self._tokens, patience, pacer)
         self._look_ups = LookUps(asker)
-        dial = dial or dialler(context, clock.wall)
-        self._line = Line(self._place, self._tokens, dial, patience, give_up_s)
+        opener = SessionOpener(self._place, self._tokens, dial or dialler(context, clock.wall))
+        self._line = Line(self._place, self._tokens, opener, patience, give_up_s)
 
     @property
     def generation(self) -> int | None:
