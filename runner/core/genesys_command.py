@@ -13,6 +13,7 @@ import orjson
 
 from runner.core.media import MediaMatrix
 from runner.core.message import Draft, Unfit
+from runner.core.selecting import is_id
 
 PARTICIPANT = "participant_id"
 """The handle that names the participant who is to be replaced."""
@@ -20,7 +21,8 @@ PARTICIPANT = "participant_id"
 CALLBACK = "callback"
 """The handle that is there if the conversation is a callback."""
 
-_QUEUE, _USER = "genesys://queue/", "genesys://user/"
+QUEUE = "genesys://queue/"
+_USER = "genesys://user/"
 _ADDRESSES = ("tel:", "sip:", "sips:")
 _UNATTENDED = {"transferType": "Unattended"}
 
@@ -86,7 +88,7 @@ def find_command_fault(text: str, media: MediaMatrix) -> str | None:  # noqa: AR
 
 def queue_uri(queue_id: str) -> str:
     """Return a queue as a destination."""
-    return _QUEUE + quote(queue_id, safe="")
+    return QUEUE + quote(queue_id, safe="")
 
 
 def user_uri(user_id: str) -> str:
@@ -96,10 +98,10 @@ def user_uri(user_id: str) -> str:
 
 def topic_of(destination_uri: str) -> str | None:
     """Return the topic on which a destination's conversations are told; None: there is none."""
-    if destination_uri.startswith(_QUEUE):
-        return f"v2.routing.queues.{unquote(destination_uri.removeprefix(_QUEUE))}.conversations"
-    if destination_uri.startswith(_USER):
-        return f"v2.users.{unquote(destination_uri.removeprefix(_USER))}.conversations"
+    for start, kind in ((QUEUE, "routing.queues"), (_USER, "users")):
+        entity_id = unquote(destination_uri.removeprefix(start))
+        if destination_uri.startswith(start) and is_id(entity_id):
+            return f"v2.{kind}.{entity_id}.conversations"
     return None
 
 
@@ -115,8 +117,8 @@ def _request(draft: Draft) -> tuple[str, Mapping[str, Any]]:
     )
     start = f"/api/v2/conversations/{conversation}/participants/{participant}"
     uri = draft.destination_uri
-    if uri.startswith(_QUEUE):
-        queue_id = unquote(uri.removeprefix(_QUEUE))
+    if uri.startswith(QUEUE):
+        queue_id = unquote(uri.removeprefix(QUEUE))
         return f"{start}/replace/queue", {"queueId": queue_id, **_UNATTENDED}
     if uri.startswith(_USER):
         user_id = unquote(uri.removeprefix(_USER))

@@ -7,7 +7,7 @@ the whole body counts as unreadable (genesys-cloud.md, "Order of work", 3 and 5)
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from runner.core.genesys_command import CALLBACK, PARTICIPANT, queue_uri, user_uri
@@ -70,6 +70,7 @@ class Reading:
 
     interaction: Interaction
     setbacks: tuple[Setback, ...] = ()
+    transfer_ids: frozenset[str] = frozenset()  # of the recent transfers, whatever came of them
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +129,29 @@ def read_conversation(
         arrivals=(*_arrived(participants), *arrivals),
         handles=None if at is None else _handles(at, participants),
     )
-    return Reading(seen, tuple(setbacks))
+    ids = {each.id for each in arrivals} | {each.id for each in setbacks}
+    return Reading(seen, tuple(setbacks), frozenset(ids))
+
+
+def respelled(reading: Reading, spelled: Mapping[str, str]) -> Reading:
+    """Return a reading whose places are written as the manifest writes them.
+
+    `spelled` has the manifest's spellings by themselves in small letters: ids differ in case alone.
+    """
+
+    def as_written(uri: str | None) -> str | None:
+        return None if uri is None else spelled.get(uri.casefold(), uri)
+
+    seen = reading.interaction
+    arrivals = (
+        replace(each, destination_uri=as_written(each.destination_uri)) for each in seen.arrivals
+    )
+    setbacks = (
+        replace(each, destination_uri=as_written(each.destination_uri)) for each in reading.setbacks
+    )
+    at = as_written(seen.destination_uri)
+    interaction = replace(seen, destination_uri=at, arrivals=tuple(arrivals))
+    return replace(reading, interaction=interaction, setbacks=tuple(setbacks))
 
 
 def _holder(participants: list[_Participant]) -> _Participant | None:

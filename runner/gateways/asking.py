@@ -114,6 +114,8 @@ class Asker:
                 )
         finally:
             self._pacer.answered(None if answer is None else answer.headers)
+        if answer.status != HTTPStatus.UNAUTHORIZED:
+            self._tokens.took(token)
         return answer
 
     def _refuse_redirect(self, answer: Answer, place: Place) -> None:

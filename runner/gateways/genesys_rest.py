@@ -147,6 +147,8 @@ class GenesysRest:
             raise NoAnswer(str(error)) from error
         finally:
             self.pacer.answered(None if answer is None else answer.headers)
+        if answer.status != HTTPStatus.UNAUTHORIZED:
+            self.tokens.took(token)
         return token, answer
 
     async def _token(self) -> Token:

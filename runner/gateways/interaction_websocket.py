@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from ssl import SSLContext
 
 import httpx
 
@@ -11,7 +10,7 @@ from runner.core.manifest import Environment, RetryPolicy
 from runner.core.sight import Interaction
 from runner.gateways.asking import Asker
 from runner.gateways.dialling import SessionOpener
-from runner.gateways.exchange import http_client, tls_context
+from runner.gateways.exchange import http_client, tls_context_of
 from runner.gateways.faults import Place
 from runner.gateways.line import Line
 from runner.gateways.oauth import Tokens
@@ -48,7 +47,7 @@ class InteractionWebSocket:
             Place(environment.name, url)
             for url in (endpoints.token_url, endpoints.api_url, endpoints.websocket_url)
         )
-        context = None if dial and transport else self._tls_context(environment.ca_file)
+        context = None if dial and transport else tls_context_of(environment.ca_file, self._place)
         patience = Patience(policy, clock, jitter, self._paused)
         self._listener: GatewayListener | None = None
         self._closing = False
@@ -79,6 +78,10 @@ class InteractionWebSocket:
     def due_in(self, ahead: int) -> float:  # noqa: ARG002 - as the port has it
         """Return 0.0: frames have no pace but the run's."""
         return 0.0
+
+    @property
+    def most_per_s(self) -> None:
+        """Return None, for the same reason."""
 
     async def open(self, listener: GatewayListener) -> None:
         """Authenticate, dial and check the session, and keep one open until `close`.
@@ -123,10 +126,3 @@ class InteractionWebSocket:
     def _paused(self, wait_s: float, why: str) -> None:
         if self._listener is not None:
             self._listener.paused(wait_s, why)
-
-    def _tls_context(self, ca_file: str | None) -> SSLContext:
-        try:
-            return tls_context(ca_file)
-        except OSError as error:
-            what = f"`tls.ca_file` {ca_file} cannot be used ({error.strerror or 'no certificate'})"
-            raise self._place.error(what, "point it to a readable PEM file") from error

@@ -21,10 +21,13 @@ FAREWELL = "session terminated"
 class Sitting(Protocol):
     """A session as a line keeps it: one socket, or several that come and go together."""
 
-    token: Token
     generation: int  # until the check is passed: 0
     opened_at: float
     fault: Exception | None  # what ended it, if it was no close
+
+    @property
+    def token(self) -> Token:
+        """The token that it was opened with."""
 
     @property
     def tls(self) -> str | None:

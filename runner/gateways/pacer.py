@@ -51,6 +51,11 @@ class Pacer:
         self._under_way = 0
 
     @property
+    def limit_per_s(self) -> float | None:
+        """The pace that is never passed."""
+        return self._limit_per_s
+
+    @property
     def rate_per_s(self) -> float | None:
         """The pace in force; None: unlimited."""
         return self._rate_per_s
