@@ -105,11 +105,7 @@ class GenesysServer(LoopbackServer):
 
     def _locate(self, http: str, websocket: str) -> Endpoints:
         self.model.world.channels.streaming_url = websocket
-        return Endpoints(
-            token_url=f"{http}{TOKEN_PATH}",
-            api_url=http,
-            websocket_url=f"{websocket}/channels",
-        )
+        return Endpoints(token_url=f"{http}{TOKEN_PATH}", api_url=http)
 
     def _stall(self, until: float) -> None:
         self.model.stall(until)

@@ -70,7 +70,7 @@ def view_event(
         "recentTransfers": [_tell_command(one) for one in conversation.commands],
         "recordingState": "none",
         "securePause": False,
-        "divisions": [{"division": HOME_DIVISION, "entities": []}],
+        "divisions": [{"division": {"id": HOME_DIVISION["id"]}, "entities": []}],
     }
     metadata = {"CorrelationId": correlation_id}
     return {"topicName": topic, "version": "2", "eventBody": body, "metadata": metadata}
@@ -96,7 +96,11 @@ def _view_participant(
             "queueName": queues.name_of(participant.queue_id),
             "participantType": "External" if participant.purpose == "customer" else "Internal",
             "wrapupRequired": False,
-            **_communications(participant, conversation),
+            **_communications(
+                conversation,
+                _communication(participant, conversation.media)
+                | {"segments": [], "startAlertingTime": spell_time(participant.started_at)},
+            ),
         }
     )
 
@@ -106,7 +110,8 @@ def _tell_participant(
 ) -> dict[str, Any]:
     common = _common_participant(participant, users)
     extra = {"wrapupRequired": False, "wrapupExpected": False}
-    return common | extra | _communications(participant, conversation)
+    communication = _communication(participant, conversation.media)
+    return common | extra | _communications(conversation, communication)
 
 
 def _common_participant(participant: Participant, users: Names) -> dict[str, Any]:
@@ -127,10 +132,9 @@ def _common_participant(participant: Participant, users: Names) -> dict[str, Any
     )
 
 
-def _communications(participant: Participant, conversation: Conversation) -> dict[str, Any]:
+def _communications(conversation: Conversation, communication: dict[str, Any]) -> dict[str, Any]:
     lists: dict[str, Any] = {name: [] for name in _ALWAYS_LISTED}
-    name = COLLECTIONS[conversation.media]
-    return lists | {name: [_communication(participant, conversation.media)]}
+    return lists | {COLLECTIONS[conversation.media]: [communication]}
 
 
 def _communication(participant: Participant, media: str) -> dict[str, Any]:
@@ -143,7 +147,6 @@ def _communication(participant: Participant, media: str) -> dict[str, Any]:
             "direction": "outbound" if participant.purpose == "external" else "inbound",
             "held": False,
             "disconnectType": "transfer" if moved else None,
-            "startAlertingTime": spell_time(participant.started_at),
             "connectedTime": _spelled(participant.connected_at),
             "disconnectedTime": _spelled(participant.ended_at),
             "provider": "PureCloud " + media.capitalize(),
