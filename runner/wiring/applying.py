@@ -31,8 +31,7 @@ from runner.ports import Observer
 from runner.report.writing import write_report
 from runner.wiring import records
 from runner.wiring.clock import SystemClock
-from runner.wiring.format import FormatVerifier
-from runner.wiring.gateway import forget_earlier_gateway, opened_gateway
+from runner.wiring.gateway import forget_earlier_gateway, language_of, opened_gateway
 from runner.wiring.holding import plan_rows
 from runner.wiring.message_ids import MessageIds
 from runner.wiring.outbox import JournalOutbox
@@ -180,6 +179,7 @@ class _Run:
         if not plan.send and not self._doubts(reader):
             return Ending(None, None, None, Figures())
         manifest, gateway_said = self._manifest, self._manifest.gateway
+        language = language_of(manifest.environment)
         notices = Notices(
             manifest.callbacks,
             run=self._record.id,
@@ -194,13 +194,16 @@ class _Run:
                 gateway_said.promise,
                 gateway_said.carried_out,
                 gateway_said.not_carried_out,
+                needs_sight=language.needs_sight,
             ),
             notices=notices,
-            find_fault=FormatVerifier().find_fault,
+            find_fault=language.find_fault,
+            compose=language.compose,
             total_kbps=gateway_said.total_bandwidth_kbps,
         )
+        destinations = self._staging.destinations()
         async with opened_gateway(
-            manifest, self._store.path, self._clock, random.random
+            manifest, self._store.path, self._clock, random.random, destinations
         ) as gateway:
             batch = Batch(
                 assignment,
