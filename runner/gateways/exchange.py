@@ -6,7 +6,7 @@ import asyncio
 import json
 import logging
 import ssl
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -82,19 +82,36 @@ def quiet_libraries() -> None:
         logging.getLogger(name).setLevel(logging.CRITICAL)
 
 
+Trace = Callable[[str, dict[str, Any]], Awaitable[None]]
+"""Is told of each step of an exchange, and may end it by raising (httpcore's `trace`)."""
+
+
 async def exchange(
     client: httpx.AsyncClient,
     method: str,
     url: str,
     headers: Mapping[str, str],
     form: Mapping[str, str] | None = None,
+    *,
+    content: str | None = None,
+    trace: Trace | None = None,
 ) -> Answer:
-    """Ask once and read the answer. Raises `WireError` if there is none in time."""
+    """Ask once and read the answer; `content` is a JSON text.
+
+    Raises `WireError` if there is none in time.
+    """
     if client.is_closed:
         raise WireError("the gateway was closed meanwhile", "run again", final=True)
     try:
         async with asyncio.timeout(EXCHANGE_S):
-            request = client.build_request(method, without_user(url), headers=headers, data=form)
+            request = client.build_request(
+                method,
+                without_user(url),
+                headers=_typed(headers, content),
+                data=form,
+                content=content,
+                extensions=None if trace is None else {"trace": trace},
+            )
             response = await client.send(request, stream=True)
             try:
                 return await _read(response)
@@ -104,6 +121,11 @@ async def exchange(
         raise explained(TimeoutError()) from error
     except (httpx.HTTPError, httpx.InvalidURL, OSError, UnicodeError) as error:
         raise explained(error) from error
+
+
+def _typed(headers: Mapping[str, str], content: str | None) -> dict[str, str]:
+    json_type = {} if content is None else {"Content-Type": "application/json"}
+    return {**headers, **json_type}
 
 
 async def _read(response: httpx.Response) -> Answer:

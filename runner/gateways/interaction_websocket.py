@@ -9,10 +9,12 @@ import httpx
 
 from runner.core.manifest import Environment, RetryPolicy
 from runner.core.sight import Interaction
+from runner.gateways.asking import Asker
 from runner.gateways.exchange import http_client, tls_context
 from runner.gateways.faults import Place
 from runner.gateways.line import Line
 from runner.gateways.oauth import Tokens
+from runner.gateways.pacer import Pacer
 from runner.gateways.rest import LookUps
 from runner.gateways.waiting import Patience
 from runner.gateways.wire import Dial, WireClosed, dialler
@@ -51,8 +53,9 @@ class InteractionWebSocket:
         self._closing = False
         self._client = http_client(context, transport)
         self._tokens = Tokens(token_place, environment, self._client, patience)
-        rate_per_s = environment.limits.http_rate_per_s
-        self._look_ups = LookUps(rest_place, self._client, self._tokens, patience, rate_per_s)
+        pacer = Pacer(environment.limits.http_rate_per_s, clock)
+        asker = Asker(rest_place, self._client, self._tokens, patience, pacer)
+        self._look_ups = LookUps(asker)
         dial = dial or dialler(context, clock.wall)
         self._line = Line(self._place, self._tokens, dial, patience, give_up_s)
 
