@@ -12,7 +12,7 @@ from typing import Any
 
 import httpx
 
-from runner.gateways.faults import WireError, explained, without_user
+from runner.gateways.faults import Place, WireError, explained, without_user
 
 EXCHANGE_S = 10.0
 """An HTTP exchange in whole takes no longer, however slowly its bytes drip in."""
@@ -57,6 +57,15 @@ def tls_context(ca_file: str | None) -> ssl.SSLContext:
     context = ssl.create_default_context(cafile=ca_file)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     return context
+
+
+def trusted_context(place: Place, ca_file: str | None) -> ssl.SSLContext:
+    """Return the context of all connections. Raises `GatewayError` if `ca_file` cannot be used."""
+    try:
+        return tls_context(ca_file)
+    except OSError as error:
+        what = f"`tls.ca_file` {ca_file} cannot be used ({error.strerror or 'no certificate'})"
+        raise place.error(what, "point it to a readable PEM file") from error
 
 
 def http_client(

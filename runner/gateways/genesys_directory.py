@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import aclosing
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -51,7 +51,7 @@ class GenesysDirectory:
             except GatewayError:
                 raise refused from None
 
-    async def _queues(self, name: str) -> AsyncIterator[Mapping[str, Any]]:
+    async def _queues(self, name: str) -> AsyncGenerator[Mapping[str, Any]]:
         for number in range(1, MOST_PAGES):
             query = urlencode({"name": name, "pageSize": PAGE_SIZE, "pageNumber": number})
             page = await self._rest.get(f"/api/v2/routing/queues?{query}", "list of queues")
@@ -61,7 +61,7 @@ class GenesysDirectory:
             if len(entities) < PAGE_SIZE:
                 return
 
-    async def _users(self, name: str) -> AsyncIterator[Mapping[str, Any]]:
+    async def _users(self, name: str) -> AsyncGenerator[Mapping[str, Any]]:
         criterion = {"type": "EXACT", "fields": ["name"], "value": name}
         for number in range(1, MOST_PAGES):
             body = {"pageSize": PAGE_SIZE, "pageNumber": number, "query": [criterion]}
@@ -100,7 +100,9 @@ class GenesysDirectory:
             "interval": f"{_spelt(now - timedelta(days=DAYS_BACK))}/{_spelt(now)}",
             "order": "asc",
             "orderBy": "conversationStart",
-            "conversationFilters": [_all({"dimension": "conversationEnd", "operator": "notExists"})],
+            "conversationFilters": [
+                _all({"dimension": "conversationEnd", "operator": "notExists"})
+            ],
             "segmentFilters": [
                 _all(
                     {"dimension": "queueId", "operator": "matches", "value": queue_id},

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from ssl import SSLContext
 
 import httpx
 
 from runner.core.manifest import Environment, RetryPolicy
 from runner.core.sight import Interaction
 from runner.gateways.asking import Asker
-from runner.gateways.exchange import http_client, tls_context
+from runner.gateways.exchange import http_client, trusted_context
 from runner.gateways.faults import Place
 from runner.gateways.line import Line
 from runner.gateways.oauth import Tokens
@@ -47,7 +46,7 @@ class InteractionWebSocket:
             Place(environment.name, url)
             for url in (endpoints.token_url, endpoints.api_url, endpoints.websocket_url)
         )
-        context = None if dial and transport else self._tls_context(environment.ca_file)
+        context = None if dial and transport else trusted_context(self._place, environment.ca_file)
         patience = Patience(policy, clock, jitter, self._paused)
         self._listener: GatewayListener | None = None
         self._closing = False
@@ -122,10 +121,3 @@ class InteractionWebSocket:
     def _paused(self, wait_s: float, why: str) -> None:
         if self._listener is not None:
             self._listener.paused(wait_s, why)
-
-    def _tls_context(self, ca_file: str | None) -> SSLContext:
-        try:
-            return tls_context(ca_file)
-        except OSError as error:
-            what = f"`tls.ca_file` {ca_file} cannot be used ({error.strerror or 'no certificate'})"
-            raise self._place.error(what, "point it to a readable PEM file") from error

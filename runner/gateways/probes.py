@@ -55,9 +55,7 @@ async def reach(url: str, context: ssl.SSLContext) -> Reached:
     host, port = host_and_port(url)
     try:
         async with asyncio.timeout(DIAL_S):
-            _, writer = await asyncio.open_connection(
-                host, port, ssl=context, server_hostname=host
-            )
+            _, writer = await asyncio.open_connection(host, port, ssl=context, server_hostname=host)
             try:
                 connection = writer.get_extra_info("ssl_object")
                 return _reached(connection.version(), connection.getpeercert() or {})

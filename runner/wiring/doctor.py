@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Iterator, Mapping
+from ssl import SSLContext
 from typing import Any
 
 from runner.core.checkup import (
@@ -21,7 +22,7 @@ from runner.core.manifest import Environment, Manifest, Platform
 from runner.core.message import Reply, Stray
 from runner.core.retry_after import http_date_s
 from runner.core.selecting import named_in
-from runner.gateways.exchange import Answer, exchange, http_client, tls_context
+from runner.gateways.exchange import Answer, exchange, http_client, trusted_context
 from runner.gateways.faults import Place, WireError, shown, wanted_scope
 from runner.gateways.oauth import Token, Tokens
 from runner.gateways.probes import addresses_of, connect, host_and_port, is_secure, reach
@@ -86,12 +87,11 @@ class _Examination:
         self._patience = Patience(
             manifest.policy.retry, self._clock, random.random, lambda _wait_s, _why: None
         )
+        self._place = Place(environment.name, self._endpoints.token_url)
         self._checks: list[Check] = []
 
     async def run(self) -> list[Check]:
-        context = self._context()
-        if context is None:
-            return self._checks
+        context = trusted_context(self._place, self._environment.ca_file)
         urls = (
             self._endpoints.token_url,
             self._endpoints.api_url,
@@ -104,8 +104,7 @@ class _Examination:
             return self._checks
         client = http_client(context, None)
         try:
-            place = Place(self._environment.name, self._endpoints.token_url)
-            tokens = Tokens(place, self._environment, client, self._patience)
+            tokens = Tokens(self._place, self._environment, client, self._patience)
             token = await self._token(tokens)
             if token is None:
                 self._skip("there is no token", "look-up", "session")
@@ -124,15 +123,7 @@ class _Examination:
         for name in names:
             self._add(name, Health.SKIPPED, why)
 
-    def _context(self) -> Any:
-        try:
-            return tls_context(self._environment.ca_file)
-        except OSError as error:
-            what = f"`tls.ca_file` cannot be used ({error.strerror or 'no certificate'})"
-            self._add("TLS", Health.FAILED, what, "point it to a readable PEM file")
-            return None
-
-    async def _reach(self, url: str, context: Any) -> bool:
+    async def _reach(self, url: str, context: SSLContext) -> bool:
         """Check name and TLS of one host; tell whether it can be spoken to."""
         host, port = host_and_port(url)
         name = f"{host}:{port}"

@@ -35,13 +35,22 @@ def forget_earlier_gateway(journal: Path) -> None:
 async def opened_gateway(
     manifest: Manifest, journal: Path | None, clock: Clock, jitter: Callable[[], float]
 ) -> AsyncIterator[Gateway]:
-    """Give the gateway of the chosen environment; the embedded one is started and stopped here.
+    """Give the gateway of the chosen environment; the embedded one is started and stopped here."""
+    async with opened_environment(manifest, journal) as environment:
+        yield client_of(manifest, environment, clock, jitter)
+
+
+@asynccontextmanager
+async def opened_environment(
+    manifest: Manifest, journal: Path | None
+) -> AsyncIterator[Environment]:
+    """Give the chosen environment with its endpoints; the embedded gateway is started for it.
 
     The embedded one keeps the promise that the manifest declares, and remembers beside `journal`
     (None: nowhere).
     """
     if manifest.environment.driver is not Driver.SIMULATOR:
-        yield _client(manifest, manifest.environment, clock, jitter)
+        yield manifest.environment
         return
     # They bring a web server, which takes a fifth of the start of a run that has no use for it.
     from runner.simulator.model import Conduct  # noqa: PLC0415
@@ -55,20 +64,20 @@ async def opened_gateway(
     )
     await server.start()
     try:
-        at_home = replace(
+        yield replace(
             manifest.environment,
             endpoints=server.endpoints,
             client_id=server.client_id,
             client_secret=server.client_secret,
         )
-        yield _client(manifest, at_home, clock, jitter)
     finally:
         await server.stop()
 
 
-def _client(
+def client_of(
     manifest: Manifest, environment: Environment, clock: Clock, jitter: Callable[[], float]
 ) -> Gateway:
+    """Return the gateway of an opened environment, not yet open itself."""
     policy = manifest.policy
     return InteractionWebSocket(
         environment, policy.retry, clock, jitter, give_up_s=policy.circuit_breaker.give_up_s
