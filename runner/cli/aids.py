@@ -12,6 +12,7 @@ import typer
 
 from runner.cli import options
 from runner.console.formats import OutputFormat
+from runner.core.manifest import Platform
 
 
 def simulate(
@@ -23,6 +24,10 @@ def simulate(
         typer.Option("--manifest", help="Take gateway, latency and faults from this manifest."),
     ] = None,
     env: options.Env = None,
+    platform: Annotated[
+        Platform | None,
+        typer.Option("--platform", help="Which gateway to be; else as the manifest says."),
+    ] = None,
     ledger: Annotated[
         Path | None,
         typer.Option("--ledger", help="Append every frame and every effect to this JSONL file."),
@@ -43,7 +48,9 @@ def simulate(
     """
     from runner.cli.simulating import Served, serve_gateway
 
-    served = Served(host, port, manifest, env, ledger, rate, client_id, certificate, key)
+    served = Served(
+        *(host, port, manifest, env, ledger, rate, client_id, certificate, key, platform)
+    )
     serve_gateway(options.console(output), served)
 
 

@@ -79,13 +79,22 @@ class Limits:
 
 @dataclass(frozen=True, slots=True)
 class SimulatorOptions:
-    """How the embedded gateway behaves: `faults` are shares (0 to 1) by fault name."""
+    """How the embedded gateway behaves: `faults` are shares (0 to 1) by fault name.
+
+    `waiting` (how many wait, by the queue's name), `queues`, `users` (further names) and
+    `http_rate_per_s` (requests a token may make; None: as the platform has it) are of the platform
+    `genesys-cloud` alone.
+    """
 
     latency_s: float = 0.02
     seed: int = 0
     faults: Mapping[str, float] = field(default_factory=dict)
     ended_share: float = 0.0
     platform: Platform = Platform.INTERACTION_TRANSFER
+    waiting: Mapping[str, int] = field(default_factory=dict)
+    queues: tuple[str, ...] = ()
+    users: tuple[str, ...] = ()
+    http_rate_per_s: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

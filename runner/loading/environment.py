@@ -19,6 +19,7 @@ from runner.core.manifest import (
 from runner.core.problem import Place, Problem
 from runner.core.quantity import parse_duration, parse_rate, parse_share
 from runner.core.regions import REGIONS
+from runner.core.rehearsal import FAULTS, GENESYS_CLOUD_OPTIONS
 from runner.loading.addresses import check_address
 from runner.loading.collector import Collector
 from runner.loading.names import listed, offer
@@ -85,6 +86,8 @@ def _check(document: Document, name: str, environment: dict[str, Any]) -> Iterat
         if found := check_address(url, field, document.where(endpoints, field)):
             yield found
     driver = environment.get("driver")
+    if driver == Driver.SIMULATOR and not document.doubts("environments", name):
+        yield from _check_rehearsal(document, environment.get("simulator", {}))
     if driver in REGIONS:
         yield from _check_driver(document, environment, Driver(driver))
         known = not any(document.doubts("environments", name, f) for f in ("region", "endpoints"))
@@ -107,6 +110,22 @@ def _check_driver(
         message = "`websocket_url` does nothing for `genesys-cloud`: the platform tells it itself"
         place = document.tree.key(endpoints, "websocket_url")
         yield Problem("S011", message, place, "delete `websocket_url`")
+
+
+def _check_rehearsal(document: Document, options: dict[str, Any]) -> Iterator[Problem]:
+    """Yield what the chosen face of the embedded gateway does not have."""
+    platform = Platform(options.get("platform", Platform.INTERACTION_TRANSFER))
+    faults = options.get("faults", {})
+    for name in faults:
+        if name not in FAULTS[platform]:
+            message = f"`{name}` names no fault of `{platform}`"
+            mend = offer(name, FAULTS[platform], kind="fault")
+            yield Problem("R001", message, document.tree.key(faults, name), mend)
+    if platform is Platform.INTERACTION_TRANSFER:
+        for name in GENESYS_CLOUD_OPTIONS.intersection(options):
+            message = f"`{name}` does nothing for `{platform}`"
+            mend = f"add `platform: {Platform.GENESYS_CLOUD}`, or delete `{name}`"
+            yield Problem("S011", message, document.tree.key(options, name), mend)
 
 
 def _check_reach(
@@ -179,6 +198,11 @@ def _simulator(options: Mapping[str, Any]) -> SimulatorOptions:
         seed=int(options.get("seed", absent.seed)),
         faults={name: parse_share(share) for name, share in options.get("faults", {}).items()},
         ended_share=parse_share(options["ended"]) if "ended" in options else absent.ended_share,
+        platform=Platform(options.get("platform", absent.platform)),
+        waiting={name: int(count) for name, count in options.get("waiting", {}).items()},
+        queues=tuple(options.get("queues", ())),
+        users=tuple(options.get("users", ())),
+        http_rate_per_s=parse_rate(options["http_rate"]) if "http_rate" in options else None,
     )
 
 
