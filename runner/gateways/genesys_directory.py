@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping, Sequence
+from collections.abc import (
+    AsyncGenerator,
+    AsyncIterator,
+    Callable,
+    Iterator,
+    Mapping,
+    Sequence,
+)
 from contextlib import aclosing
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -16,6 +23,9 @@ from runner.gateways.genesys_rest import GenesysRest
 PAGE_SIZE = 100
 MOST_PAGES = 10_000
 """A million interactions: beyond that the pages have no end."""
+
+MOST_READINGS = 4
+"""How often all pages are read, where each time somebody new turns up."""
 
 DAYS_BACK = 31
 """How far the details query may look back, the longest interval that the platform takes."""
@@ -44,10 +54,10 @@ class GenesysDirectory:
     async def waiting(self, queue_id: str) -> Sequence[Waiting]:
         """Return what waits in a queue now, as the observations have it, else as the records have."""
         try:
-            return [one async for one in self._observed(queue_id)]
+            return await _read_well(lambda: self._observed(queue_id))
         except GatewayError as refused:
             try:
-                return [one async for one in self._recorded(queue_id)]
+                return await _read_well(lambda: self._recorded(queue_id))
             except GatewayError:
                 raise refused from None
 
@@ -121,6 +131,18 @@ class GenesysDirectory:
                     yield _waiting(conversation, media_type, since)
             if len(conversations) < PAGE_SIZE:
                 return
+
+
+async def _read_well(pages: Callable[[], AsyncIterator[Waiting]]) -> list[Waiting]:
+    """Read pages until a reading brings nobody new: as they shift, one reading may miss somebody."""
+    found: dict[str, Waiting] = {}
+    for _ in range(MOST_READINGS):
+        before = len(found)
+        async for one in pages():
+            found[one.interaction_id] = one
+        if len(found) == before or len(found) < PAGE_SIZE:  # of a single page none are missed
+            break
+    return list(found.values())
 
 
 def _open_segments(

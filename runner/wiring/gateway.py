@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from runner.core.errors import StorageError
-from runner.core.manifest import Driver, Environment, Manifest
+from runner.core.manifest import Driver, Environment, Manifest, Platform
 from runner.gateways import InteractionWebSocket
 from runner.ports import Clock, Gateway
 
@@ -53,10 +53,13 @@ async def opened_environment(
         yield manifest.environment
         return
     # They bring a web server, which takes a fifth of the start of a run that has no use for it.
+    from runner.simulator.genesys_server import GenesysServer  # noqa: PLC0415
+    from runner.simulator.hosting import Hosting  # noqa: PLC0415
     from runner.simulator.model import Conduct  # noqa: PLC0415
-    from runner.simulator.server import Hosting, SimulatorServer  # noqa: PLC0415
+    from runner.simulator.server import SimulatorServer  # noqa: PLC0415
 
-    server = SimulatorServer(
+    genesys = manifest.environment.platform is Platform.GENESYS_CLOUD
+    server = (GenesysServer if genesys else SimulatorServer)(
         manifest.gateway,
         manifest.environment.simulator,
         conduct=Conduct.keeping(manifest.gateway.promise),
