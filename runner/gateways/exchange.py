@@ -59,8 +59,8 @@ def tls_context(ca_file: str | None) -> ssl.SSLContext:
     return context
 
 
-def tls_context_of(ca_file: str | None, place: Place) -> ssl.SSLContext:
-    """Return that context. Raises `GatewayError` if `ca_file` cannot be used."""
+def trusted_context(place: Place, ca_file: str | None) -> ssl.SSLContext:
+    """Return the context of all connections. Raises `GatewayError` if `ca_file` cannot be used."""
     try:
         return tls_context(ca_file)
     except OSError as error:

@@ -12,7 +12,7 @@ from runner.core.genesys_command import read_command, topic_of
 from runner.core.manifest import Environment, Policy, RetryPolicy
 from runner.core.message import Reply, Stray
 from runner.core.sight import Interaction
-from runner.gateways.exchange import tls_context_of
+from runner.gateways.exchange import trusted_context
 from runner.gateways.faults import Place
 from runner.gateways.genesys_carrying import Carrying
 from runner.gateways.genesys_moves import Moves
@@ -54,7 +54,7 @@ class GenesysCloud:
         if (endpoints := environment.endpoints) is None:
             raise ValueError(f"environment {environment.name} has no endpoints")
         self._place = Place(environment.name, endpoints.api_url)
-        context = None if dial and transport else tls_context_of(environment.ca_file, self._place)
+        context = None if dial and transport else trusted_context(self._place, environment.ca_file)
         self._clock = clock
         self._listener: GatewayListener | None = None
         self._closing = False

@@ -10,7 +10,7 @@ from runner.core.manifest import Environment, RetryPolicy
 from runner.core.sight import Interaction
 from runner.gateways.asking import Asker
 from runner.gateways.dialling import SessionOpener
-from runner.gateways.exchange import http_client, tls_context_of
+from runner.gateways.exchange import http_client, trusted_context
 from runner.gateways.faults import Place
 from runner.gateways.line import Line
 from runner.gateways.oauth import Tokens
@@ -47,7 +47,7 @@ class InteractionWebSocket:
             Place(environment.name, url)
             for url in (endpoints.token_url, endpoints.api_url, endpoints.websocket_url)
         )
-        context = None if dial and transport else tls_context_of(environment.ca_file, self._place)
+        context = None if dial and transport else trusted_context(self._place, environment.ca_file)
         patience = Patience(policy, clock, jitter, self._paused)
         self._listener: GatewayListener | None = None
         self._closing = False

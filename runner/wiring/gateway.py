@@ -6,7 +6,6 @@ from collections.abc import AsyncIterator, Callable, Collection
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from runner.core.errors import StorageError
 from runner.core.genesys_command import build_command, find_command_fault
@@ -16,9 +15,6 @@ from runner.core.message import Compose, build_text
 from runner.gateways import GenesysCloud, InteractionWebSocket
 from runner.ports import Clock, Gateway
 from runner.wiring.format import FormatVerifier
-
-if TYPE_CHECKING:
-    from runner.simulator.hosting import LoopbackServer
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,27 +61,24 @@ async def opened_gateway(
 ) -> AsyncIterator[Gateway]:
     """Give the gateway of the chosen environment; the embedded one is started and stopped here.
 
+    `destinations` are the plan's, for a gateway that tells of each by itself.
+    """
+    async with opened_environment(manifest, journal) as environment:
+        yield client_of(manifest, environment, clock, jitter, destinations)
+
+
+@asynccontextmanager
+async def opened_environment(
+    manifest: Manifest, journal: Path | None
+) -> AsyncIterator[Environment]:
+    """Give the chosen environment with its endpoints; the embedded gateway is started for it.
+
     The embedded one keeps the promise that the manifest declares, and remembers beside `journal`
-    (None: nowhere). `destinations` are the plan's, for a gateway that tells of each by itself.
+    (None: nowhere).
     """
     if manifest.environment.driver is not Driver.SIMULATOR:
-        yield _client(manifest, manifest.environment, clock, jitter, destinations)
+        yield manifest.environment
         return
-    server = _embedded(manifest, journal)
-    await server.start()
-    try:
-        at_home = replace(
-            manifest.environment,
-            endpoints=server.endpoints,
-            client_id=server.client_id,
-            client_secret=server.client_secret,
-        )
-        yield _client(manifest, at_home, clock, jitter, destinations)
-    finally:
-        await server.stop()
-
-
-def _embedded(manifest: Manifest, journal: Path | None) -> LoopbackServer:
     # They bring a web server, which takes a fifth of the start of a run that has no use for it.
     from runner.simulator.genesys_server import GenesysServer  # noqa: PLC0415
     from runner.simulator.hosting import Hosting  # noqa: PLC0415
@@ -93,21 +86,32 @@ def _embedded(manifest: Manifest, journal: Path | None) -> LoopbackServer:
     from runner.simulator.server import SimulatorServer  # noqa: PLC0415
 
     genesys = manifest.environment.platform is Platform.GENESYS_CLOUD
-    return (GenesysServer if genesys else SimulatorServer)(
+    server = (GenesysServer if genesys else SimulatorServer)(
         manifest.gateway,
         manifest.environment.simulator,
         conduct=Conduct.keeping(manifest.gateway.promise),
         hosting=Hosting(ledger=None if journal is None else ledger_path(journal)),
     )
+    await server.start()
+    try:
+        yield replace(
+            manifest.environment,
+            endpoints=server.endpoints,
+            client_id=server.client_id,
+            client_secret=server.client_secret,
+        )
+    finally:
+        await server.stop()
 
 
-def _client(
+def client_of(
     manifest: Manifest,
     environment: Environment,
     clock: Clock,
     jitter: Callable[[], float],
-    destinations: Collection[str],
+    destinations: Collection[str] = (),
 ) -> Gateway:
+    """Return the gateway of an opened environment, not yet open itself."""
     policy = manifest.policy
     if environment.platform is Platform.GENESYS_CLOUD:
         return GenesysCloud(environment, policy, clock, jitter, destinations=destinations)
