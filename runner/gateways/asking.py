@@ -25,8 +25,8 @@ T = TypeVar("T")
 class Question:
     """What is asked; asking it twice does no harm. `content` is a JSON text.
 
-    `failure` is raised when the tries are used up, or for a refusal that no try can mend; `thing`
-    names what then is not there ("look-up").
+    `failure` is raised when the tries are used up, `refused` for a refusal that no try can mend;
+    `thing` names what then is not there ("look-up").
     """
 
     path: str  # percent-encoded, with its query
@@ -35,6 +35,7 @@ class Question:
     urgency: Urgency = Urgency.PREFLIGHT
     thing: str = "look-up"
     failure: type[GatewayError] = LookUpFailed
+    refused: type[GatewayError] = LookUpFailed
 
 
 Read = Callable[[Answer, Place], T | None]
@@ -84,7 +85,7 @@ class Asker:
                     return found
                 what = _complaint(answer, question.thing)
                 if not is_passing(answer.status):
-                    raise place.error_of(question.failure, what, "check the interaction's id")
+                    raise place.error_of(question.refused, what, "check the interaction's id")
             if attempt < attempts:
                 await self._pause(attempt, answer, place)
         raise place.error_of(

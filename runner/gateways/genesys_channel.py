@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Sequence
 from http import HTTPStatus
 from urllib.parse import quote
 
-from runner.core.errors import LookUpFailed
+from runner.core.errors import GatewayError, LookUpFailed
 from runner.core.genesys_events import PING
 from runner.core.message import Stray, harmless
 from runner.core.urls import is_safe_socket
@@ -121,7 +121,8 @@ class Channels:
         self, topics: Sequence[str], hear: Callable[[Channel, str | bytes], None]
     ) -> Channel:
         token = await self._rest.tokens.current()
-        made = await self._rest.ask(Question(CHANNELS, "POST", "{}", Urgency.UPKEEP, "channel"))
+        making = Question(CHANNELS, "POST", None, Urgency.UPKEEP, "channel", refused=GatewayError)
+        made = await self._rest.ask(making)
         channel_id, uri = made.get("id"), made.get("connectUri")
         if not (isinstance(channel_id, str) and channel_id and isinstance(uri, str)):
             raise WireError("the platform's channel has no id or no address", TRY_LATER)

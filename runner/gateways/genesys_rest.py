@@ -86,7 +86,9 @@ class GenesysRest:
         self, path: str, thing: str, urgency: Urgency = Urgency.PREFLIGHT
     ) -> dict[str, Any]:
         """Ask for a JSON object; `thing` names it in errors. Raises `GatewayError`."""
-        return await self.ask(Question(path, urgency=urgency, thing=thing, failure=GatewayError))
+        return await self.ask(
+            Question(path, urgency=urgency, thing=thing, failure=GatewayError, refused=GatewayError)
+        )
 
     async def query(
         self,
@@ -98,11 +100,13 @@ class GenesysRest:
         urgency: Urgency = Urgency.PREFLIGHT,
     ) -> dict[str, Any]:
         """Put a question that has a body, or make what may be made twice. Raises `GatewayError`."""
-        question = Question(path, method, json.dumps(body), urgency, thing, GatewayError)
+        question = Question(
+            path, method, json.dumps(body), urgency, thing, GatewayError, GatewayError
+        )
         return await self.ask(question)
 
     async def ask(self, question: Question) -> dict[str, Any]:
-        """Ask until there is a JSON object. Raises `question.failure` or `GatewayError`.
+        """Ask until there is a JSON object. Raises `question.failure`, `question.refused` or `GatewayError`.
 
         A refusal is told by the vendor's code, with a sentence of help.
         """
@@ -120,7 +124,7 @@ class GenesysRest:
         if is_passing(answer.status):
             return
         fault = self.fault_of(answer)
-        kind = GatewayError if answer.status == HTTPStatus.FORBIDDEN else question.failure
+        kind = GatewayError if answer.status == HTTPStatus.FORBIDDEN else question.refused
         what = f"no {question.thing}: {fault.said}"
         check = fault.help or "check the ids, the region and the client's role"
         raise place.error_of(kind, what, check)
