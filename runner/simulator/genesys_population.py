@@ -17,7 +17,7 @@ _IVR_S = 20.0  # how long a call was in the menu before it waited
 
 @dataclass(slots=True)
 class Population:
-    """Every conversation. Those that were touched are kept, the others are made when asked for.
+    """Every conversation. Those that were touched or listed are kept, the others made when asked for.
 
     Any UUID is a conversation that waits in the queue `origin`; `options.waiting` puts so many
     more into queues by name. Ages count back from `started_at`, seconds since the epoch.
@@ -28,7 +28,7 @@ class Population:
     started_at: float
     queues: Names = field(init=False)
     users: Names = field(init=False)
-    _touched: dict[str, Conversation] = field(default_factory=dict)
+    _kept: dict[str, Conversation] = field(default_factory=dict)
     _queue_ids: dict[str, str] = field(default_factory=dict)  # where those of `waiting` wait
 
     def __post_init__(self) -> None:
@@ -47,19 +47,19 @@ class Population:
         Raises `Refused`: `not.found`, `not.authorized`, `bad.request`.
         """
         conversation_id = require(conversation_id)
-        found = self._touched.get(conversation_id)
+        found = self._kept.get(conversation_id)
         return found or self._make(conversation_id)
 
     def keep(self, conversation: Conversation) -> None:
         """Remember what is about to be changed."""
-        self._touched[conversation.id] = conversation
+        self._kept[conversation.id] = conversation
 
     def known(self) -> Iterator[Conversation]:
         """Yield whoever a list can show: those of `waiting`, and those that were touched."""
         for conversation_id in self._queue_ids:
-            if conversation_id not in self._touched:
-                yield self._make(conversation_id)
-        yield from self._touched.values()
+            if conversation_id not in self._kept:
+                self.keep(self._make(conversation_id))
+        yield from self._kept.values()
 
     def require_queue(self, queue_id: str) -> str:
         """Return the id of a queue that a command may name; raises `Refused`."""
