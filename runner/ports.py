@@ -81,6 +81,10 @@ class Gateway(Protocol):
         frame.
         """
 
+    @property
+    def most_per_s(self) -> float | None:
+        """How many transfers a second it can carry at most by its own pace; None: any number."""
+
     async def open(self, listener: GatewayListener) -> None:
         """Authenticate, dial and check the session.
 
@@ -201,6 +205,7 @@ class Entry(NamedTuple):
     status: str | None = None
     reason: str | None = None
     media: Mapping[str, Any] | None = None  # what was negotiated
+    correlation_id: str | None = None  # by which the gateway's owner finds the delivery
     notifications: Sequence[Notification] = ()
 
 

@@ -1,4 +1,4 @@
-"""What helps to write and to rehearse: `simulate`, `init`, `schema` and `explain`."""
+"""What helps to write and to rehearse: `doctor`, `simulate`, `init`, `schema` and `explain`."""
 
 # Commands import what they need when they run: `--help` and `--version` answer at once.
 # ruff: noqa: PLC0415
@@ -52,6 +52,19 @@ def simulate(
         *(host, port, manifest, env, ledger, rate, client_id, certificate, key, platform)
     )
     serve_gateway(options.console(output), served)
+
+
+def doctor(
+    manifest: options.Manifest,
+    *,
+    env: options.Env = None,
+    output: options.Output = OutputFormat.PRETTY,
+) -> None:
+    """Connect as a run would, read-only, and explain: DNS, TLS, token, rights, session, clock."""
+    from runner.cli.doctor import examine_gateway
+    from runner.wiring.request import Request
+
+    examine_gateway(options.console(output), Request(manifest=manifest, environment=env))
 
 
 def init(

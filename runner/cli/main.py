@@ -49,6 +49,7 @@ for command in (
     history.status,
     history.report,
     history.resolve,
+    aids.doctor,
     aids.simulate,
     aids.init,
     aids.schema,

@@ -123,6 +123,7 @@ class Deliverer:
             status=answer.status if answer.status is not None else str(answer.code),
             reason=answer.reason or answer.status or f"code {answer.code}",
             media=answer.media,
+            correlation_id=answer.correlation_id,
         )
 
     def _slow_down(self, waiter: Waiter, answer: Reply) -> None:
@@ -149,7 +150,7 @@ class Deliverer:
             live.media_index += 1
             live.tries = 0
             return None if live.media_index < len(live.row.media) else Event.DENIED
-        if event is Event.LIMITED and live.state is State.SENDING:
+        if event in {Event.LIMITED, Event.WITHDRAWN} and live.state is State.SENDING:
             if live.tries >= self._shop.rules.policy.retry.attempts:
                 return Event.EXHAUSTED
             live.wait_s = answer.retry_after_s or self.backoff_s(live)
