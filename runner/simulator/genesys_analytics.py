@@ -109,9 +109,10 @@ def _shift(world: World, call: Call, number: int, start: int) -> int:
 
 
 def _observe(world: World) -> Iterable[_Row]:
+    """Yield whom the platform believes to be there: that somebody has left it notices later."""
     for conversation in world.population.known():
-        for one in conversation.holders():
-            if conversation.ended_at is None and one.purpose in {"acd", "agent"}:
+        for one in conversation.holders() or world.population.last_seen(conversation):
+            if one.purpose in {"acd", "agent"}:
                 metric = "oAlerting" if one.state == "alerting" else "oInteracting"
                 yield _Row(
                     "oWaiting" if one.purpose == "acd" else metric,

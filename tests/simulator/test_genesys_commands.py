@@ -212,9 +212,10 @@ def test_what_has_ended_cannot_be_moved():
 
 
 def test_missing_permissions_are_named():
-    lacking = PERMISSIONS - {"conversation:communication:blindTransfer"}
+    blind = "conversation:communication:blindTransfer"
+    lacking = PERMISSIONS - {blind, f"{blind}Queue", f"{blind}Agent"}
     shell = genesys_shell(permissions=lacking)
-    narrow = genesys_shell(permissions=lacking | {"conversation:communication:blindTransferQueue"})
+    narrow = genesys_shell(permissions=lacking | {f"{blind}Queue"})
 
     queue, address = shell.replace(queueId=QUEUE), shell.replace("transfer", address="+441")
 

@@ -200,9 +200,11 @@ def test_filters_join_predicates_and_clauses():
     assert {one["mediaType"] for one in entities} == {"email", "message"}
 
 
-def test_what_has_ended_waits_no_more():
+def test_who_has_left_is_still_counted_as_waiting_but_no_more_in_details():
     shell = genesys_shell(waiting={"billing-old": 40}, ended_share=1.0)
-    assert waiting(shell) == []
+    listed = waiting(shell)
+    assert set(listed) == {waiting_id("billing-old", number) for number in range(40)}
+    assert shell.look(listed[0])["endTime"]
     assert details(shell).body == {"totalHits": 0}
 
 

@@ -181,11 +181,14 @@ def test_each_operation_of_the_table_is_carried_out_by_something():
     assert set(_OPERATIONS) == {route.name for route in ROUTES}
 
 
-def test_what_is_needed_of_permissions():
+def test_what_there_is_of_permissions():
     assert {
+        "analytics:agentConversationDetail:view",
         "analytics:conversationDetail:view",
         "analytics:queueObservation:view",
         "conversation:communication:blindTransfer",
+        "conversation:communication:blindTransferAgent",
+        "conversation:communication:blindTransferQueue",
         "conversation:communication:view",
         "directory:user:view",
         "routing:queue:view",
