@@ -125,7 +125,7 @@ class Carrying:
 def _with_meaning(told: Reply, status: int, wait_s: float | None) -> Reply:
     """Return the answer to a command with what its HTTP status says of it."""
     if status == HTTPStatus.UNAUTHORIZED:
-        return replace(told, unsent=True)
+        return replace(told, status="token_refused", unsent=True)
     if status == HTTPStatus.TOO_MANY_REQUESTS:
         return replace(told, status="rate_limited", code=status, retry_after_s=wait_s)
     if status == HTTPStatus.REQUEST_TIMEOUT or not 400 <= status < 500:  # noqa: PLR2004 - "client error"
