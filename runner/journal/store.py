@@ -15,6 +15,7 @@ from runner.core.chain import GENESIS, canonical, link
 from runner.core.errors import StorageError
 from runner.core.plan import PlannedRow, Verdict
 from runner.core.transfer import Event, State, step
+from runner.journal.opening import add_columns
 from runner.journal.recording import (
     body_of,
     record_deliveries,
@@ -215,6 +216,8 @@ def _open(path: Path, *, environment: str, origin: str) -> sqlite3.Connection:
             _configure(connection)
             meta = dict(connection.execute("SELECT name, value FROM meta").fetchall())
         _check_meta(path, meta, origin)
+        with _translated(path):
+            add_columns(connection)
     except StorageError:
         connection.close()
         raise
