@@ -13,6 +13,7 @@ from typing import Any
 import httpx
 
 from runner.gateways.faults import Place, WireError, explained, without_user
+from runner.gateways.lanes import Lanes
 
 EXCHANGE_S = 10.0
 """An HTTP exchange in whole takes no longer, however slowly its bytes drip in."""
@@ -74,13 +75,10 @@ def http_client(
     """Return the client for OAuth and REST: redirects and the environment's proxies ignored."""
     quiet_libraries()
     return httpx.AsyncClient(
-        verify=context or True,
-        transport=transport,
+        transport=transport or Lanes(context),
         trust_env=False,
         follow_redirects=False,
-        http2=False,
         timeout=EXCHANGE_S,
-        limits=httpx.Limits(max_connections=None, max_keepalive_connections=EXCHANGES_AT_ONCE),
         headers={"Accept": "application/json", "Accept-Encoding": "identity"},
     )
 

@@ -26,6 +26,9 @@ FIRST_READ_S = 2.0
 LAST_READ_S = 2.0
 """How long before its time-out a transfer's conversation is read once more."""
 
+LAST_WORD_S = 0.5
+"""How long before its time-out a transfer that nothing was seen of is given up."""
+
 _CORRELATION_LIMIT = 128
 
 
@@ -112,7 +115,10 @@ class Carrying:
             self._give_up(error)
 
     async def _confirm(self, move: Move) -> None:
-        """Read the conversation of a command that was taken, where no event tells of it."""
+        """Read the conversation of a command that was taken, where no event tells of it.
+
+        If that tells nothing either, it is in doubt a moment before its time-out.
+        """
         last_s = move.handed_at + self._timeout_s - LAST_READ_S - self._clock.now()
         for wait_s in (FIRST_READ_S, last_s - FIRST_READ_S):
             if wait_s > 0:
@@ -120,12 +126,16 @@ class Carrying:
                 if move.is_told:
                     return
                 await self._watch.observe(move.command.conversation_id)
+        await self._clock.sleep(max(0.0, LAST_READ_S - LAST_WORD_S))
+        reason = "the platform took it, and nothing showed its effect"
+        unsure = Reply(move.command.message_id, "unconfirmed", reason=reason)
+        self._moves.doubted(move, replace(unsure, correlation_id=move.correlation_id))
 
 
 def _with_meaning(told: Reply, status: int, wait_s: float | None) -> Reply:
     """Return the answer to a command with what its HTTP status says of it."""
     if status == HTTPStatus.UNAUTHORIZED:
-        return replace(told, unsent=True)
+        return replace(told, status="token_refused", unsent=True)
     if status == HTTPStatus.TOO_MANY_REQUESTS:
         return replace(told, status="rate_limited", code=status, retry_after_s=wait_s)
     if status == HTTPStatus.REQUEST_TIMEOUT or not 400 <= status < 500:  # noqa: PLR2004 - "client error"

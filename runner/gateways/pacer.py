@@ -35,10 +35,12 @@ class Pacer:
     """Lets requests through one by one: at most `limit_per_s`, and none while shut.
 
     A server that tells its allowance (`inin-ratelimit-*`) lowers the pace, never raises it above
-    the limit. A command takes its token itself, in the moment in which it leaves.
+    the limit. A command takes its token itself, in the moment in which it leaves. `slack_s` is the
+    lateness that is made up, of a server that counts by the minute.
     """
 
-    def __init__(self, limit_per_s: float | None, clock: Clock) -> None:
+    def __init__(self, limit_per_s: float | None, clock: Clock, *, slack_s: float = 0.0) -> None:
+        self._slack_s = slack_s
         self._limit_per_s = limit_per_s
         self._rate_per_s = limit_per_s
         self._clock = clock
@@ -83,7 +85,7 @@ class Pacer:
         if (rate_per_s := self._rate_per_s) is not None:
             now = self._clock.now()
             bucket = self._filled(now, rate_per_s)
-            taken, wait_s = take(bucket, now=now, rate_per_s=rate_per_s, burst=1)
+            taken, wait_s = self._taken(bucket, now, rate_per_s)
             self._bucket = taken if wait_s <= 0 else Bucket(bucket.tat + 1 / rate_per_s)
 
     async def passed(self, urgency: Urgency = Urgency.PREFLIGHT) -> None:
@@ -131,7 +133,7 @@ class Pacer:
             if now < self._wanted_until:
                 return self._wanted_until - now
             bucket = self._filled(now, rate_per_s)
-            self._bucket, wait_s = take(bucket, now=now, rate_per_s=rate_per_s, burst=1)
+            self._bucket, wait_s = self._taken(bucket, now, rate_per_s)
             if wait_s > 0:
                 return min(wait_s, LONGEST_NAP_S)
         self._under_way += 1
@@ -142,7 +144,12 @@ class Pacer:
         if (rate_per_s := self._rate_per_s) is None:
             return shut_s
         bucket = self._filled(now, rate_per_s)
-        return max(shut_s, due_in(bucket, now=now, rate_per_s=rate_per_s, burst=1))
+        slack_s = self._slack_s
+        due_s = due_in(bucket, now=now, rate_per_s=rate_per_s, burst=1, slack_s=slack_s)
+        return max(shut_s, due_s)
+
+    def _taken(self, bucket: Bucket, now: float, rate_per_s: float) -> tuple[Bucket, float]:
+        return take(bucket, now=now, rate_per_s=rate_per_s, burst=1, slack_s=self._slack_s)
 
     def _filled(self, now: float, rate_per_s: float) -> Bucket:
         if self._bucket is None:
