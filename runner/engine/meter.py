@@ -31,7 +31,7 @@ class Meter:
         self._first_sent: float | None = None
         self._last_sent = started_at
         self._bin_s = 1.0
-        self._bins: list[list[int]] = []  # [sent, settled, in flight, thousandths of the pace]
+        self._bins: list[list[int]] = []  # [sent, settled, most in flight, thousandths of the pace]
         self.sent = 0
         self.in_flight = 0
         self.peak = 0
@@ -150,7 +150,7 @@ class Meter:
         while len(self._bins) <= index:
             self._bins.append([0, 0, self.in_flight, pace])
         found = self._bins[index]
-        found[2], found[3] = self.in_flight, pace
+        found[2], found[3] = max(found[2], self.in_flight), pace
         return found
 
 
@@ -158,4 +158,4 @@ def _merged(pair: list[list[int]]) -> list[int]:
     first, last = pair[0], pair[-1]
     if first is last:
         return first
-    return [first[0] + last[0], first[1] + last[1], last[2], last[3]]
+    return [first[0] + last[0], first[1] + last[1], max(first[2], last[2]), last[3]]
