@@ -9,7 +9,9 @@ from datetime import UTC, datetime
 from typing import Any
 
 from runner.core.advice import advice
+from runner.core.record import PlanFigures
 from runner.core.summary import OTHER_REASONS, Summary
+from runner.core.waves import wave_sizes
 from runner.report.content import Content
 from runner.report.json_form import plain
 from runner.report.kinds import kind_of_group, kinds
@@ -18,6 +20,8 @@ from runner.report.wording import duration, milliseconds, moment, number, times
 
 GROUPS_SHOWN = 100
 """Rows of the table of reasons."""
+
+WAVES_SHOWN = 6
 
 Figure = tuple[str, str, str | None]
 """A figure's name, its value and a note."""
@@ -165,18 +169,39 @@ def _tail(summary: Summary) -> str:
 
 
 def _plan_figures(content: Content) -> Iterator[Figure]:
-    """Yield a plan's time: how long it takes, and when it ends if it begins now."""
+    """Yield a plan's time, and what bounds the run: waves, failures, the window."""
     if (plan := content.source.plan) is None or not plan.send:
         return
     if plan.estimate_s is None:
         yield "Would take", "unknown", "no limit gives a time"
+    else:
+        yield "Would take", duration(plan.estimate_s), "at the limits of the manifest"
+    yield from _plan_end(content, plan)
+    if plan.waves:
+        sizes = ", then ".join(f"{size:,}" for size in wave_sizes(plan.waves)[:WAVES_SHOWN])
+        more = ", …" if len(plan.waves) > WAVES_SHOWN else ""
+        yield "Waves", f"{len(plan.waves):,}", f"{sizes}{more}"
+    if plan.max_failures is not None:
+        yield "Failures borne", f"{plan.max_failures:,}", f"of {plan.send:,}; one more ends the run"
+
+
+def _plan_end(content: Content, plan: PlanFigures) -> Iterator[Figure]:
+    """Yield when a plan would end, against its window if it has one."""
+    if plan.window is not None and plan.ends_at is not None:
+        fits = "after the window has closed" if plan.misses_window else "inside the window"
+        yield "Would end", plan.ends_at[11:19], f"{plan.ends_at[:10]}, {plan.ends_at[19:]}, {fits}"
+        for end, at in (("opens", plan.window.not_before), ("closes", plan.window.not_after)):
+            if at is not None:
+                yield f"Window {end}", at[11:19], f"{at[:10]}, {at[19:]}"
         return
-    yield "Would take", duration(plan.estimate_s), "at the limits of the manifest"
     planned_at = moment(content.source.run.started_at)
-    if planned_at is not None:
-        # A plan's window, and whether the batch ends within it, is to be told here.
-        end = datetime.fromtimestamp(planned_at + plan.estimate_s, UTC)
-        yield "Would end", f"{end:%H:%M:%S}", f"{end:%Y-%m-%d}, UTC, if it began as it was planned"
+    if plan.estimate_s is not None and planned_at is not None:
+        ended = datetime.fromtimestamp(planned_at + plan.estimate_s, UTC)
+        yield (
+            "Would end",
+            f"{ended:%H:%M:%S}",
+            f"{ended:%Y-%m-%d}, UTC, if it began as it was planned",
+        )
 
 
 def _option(value: Any) -> str:

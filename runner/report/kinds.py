@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
-from runner.core.breakdown import Breakdown, Name, Partition, codecs, destination, route
+from runner.core.breakdown import Breakdown, Name, Partition, codecs, destination, route, wave
 from runner.core.outcome import Outcome
 from runner.core.record import TransferRecord
 from runner.report.content import Content
+
+WAVE = "wave"
 
 PARTS_SHOWN = 20
 """Rows of a breakdown before the rest is summed up."""
@@ -73,9 +75,8 @@ _PLANNED = {Outcome.UNCHANGED: 2, Outcome.IN_DOUBT: 3, Outcome.SKIPPED: 6}
 _TROUBLES = frozenset({Outcome.IN_DOUBT, Outcome.FAILED, Outcome.REJECTED})
 _STYLES_OF_TROUBLE = frozenset(outcome.value for outcome in _TROUBLES)
 
-# A wave, where a plan has them, goes here: `"wave": lambda transfer: …`, None where there is none.
-_DIMENSIONS: Mapping[str, Name] = {"destination": destination, "codec": codecs}
-_PLAN_DIMENSIONS: Mapping[str, Name] = {"route": route, "codec": codecs}
+_DIMENSIONS: Mapping[str, Name] = {WAVE: wave, "destination": destination, "codec": codecs}
+_PLAN_DIMENSIONS: Mapping[str, Name] = {WAVE: wave, "route": route, "codec": codecs}
 
 
 def kinds(content: Content) -> tuple[Kind, ...]:
@@ -122,4 +123,11 @@ def divide(content: Content) -> Divided:
     )
     partition = Partition(named, kind_finder(content), troubles)
     partition.add_all(content.source.transfers())
-    return Divided(partition.kinds, partition.breakdowns(PARTS_SHOWN))
+    return Divided(partition.kinds, tuple(map(_in_order, partition.breakdowns(PARTS_SHOWN))))
+
+
+def _in_order(breakdown: Breakdown) -> Breakdown:
+    """Put waves one after the other, as they are sent."""
+    if breakdown.by != WAVE:
+        return breakdown
+    return replace(breakdown, parts=tuple(sorted(breakdown.parts, key=lambda p: int(p.name))))

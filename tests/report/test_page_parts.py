@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import zlib
+from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
@@ -12,7 +13,7 @@ from markupsafe import Markup
 
 from runner.core.excerpt import Excerpt
 from runner.core.outcome import Outcome
-from runner.core.record import Figures, Happening, SessionClose, Turn
+from runner.core.record import Figures, Happening, ReportSource, SessionClose, Turn, WindowRecord
 from runner.report import facts
 from runner.report.content import survey
 from runner.report.embedding import PLAIN_LIMIT, embedded
@@ -143,6 +144,36 @@ def test_a_plan_tells_how_long_it_takes_and_when_it_would_end():
         ("Would take", "1.2 s", "at the limits of the manifest"),
         ("Would end", "21:00:01", "2026-12-01, UTC, if it began as it was planned"),
     ]
+
+
+def test_a_plan_tells_its_waves_its_threshold_and_its_window():
+    source = samples.planned(60)
+    assert source.plan is not None
+    window = WindowRecord("2026-12-01T22:00:00+01:00", "2026-12-02T04:00:00+01:00")
+    plan = replace(
+        source.plan, estimate_s=None, waves=(1, 6, 12), max_failures=3, window=window,
+        ends_at="2026-12-02T04:00:07+01:00", misses_window=True,
+    )  # fmt: skip
+    assert list(facts.figures(survey(replace(source, plan=plan)))) == [
+        ("Would take", "unknown", "no limit gives a time"),
+        ("Would end", "04:00:07", "2026-12-02, +01:00, after the window has closed"),
+        ("Window opens", "22:00:00", "2026-12-01, +01:00"),
+        ("Window closes", "04:00:00", "2026-12-02, +01:00"),
+        ("Waves", "3", "1, then 5, then 6"),
+        ("Failures borne", "3", "of 30; one more ends the run"),
+    ]
+    plan = replace(plan, waves=tuple(range(1, 13)), ends_at=None, window=None)
+    told = {name: note for name, _, note in facts.figures(survey(replace(source, plan=plan)))}
+    assert told["Waves"] == "1, then 1, then 1, then 1, then 1, then 1, …"
+
+
+@pytest.mark.parametrize("make", [samples.mixed, samples.planned])
+def test_waves_are_a_breakdown_where_there_are_any(make: Callable[[int], ReportSource]):
+    source = make(12)
+    rows = [replace(row, wave=1 if n < 3 else 2) for n, row in enumerate(source.transfers())]
+    by_wave = divide(survey(replace(source, transfers=lambda: iter(rows)))).breakdowns[0]
+    assert by_wave.by == "wave"
+    assert [(part.name, part.total) for part in by_wave.parts] == [("1", 3), ("2", 9)]
 
 
 def test_each_reason_comes_with_what_to_do_and_its_first_places():
