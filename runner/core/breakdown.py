@@ -133,6 +133,11 @@ class _Names:
         )
 
 
+def wave(transfer: TransferRecord) -> str | None:
+    """Name the wave in which the transfer is sent; None: it is not to be sent, or in none."""
+    return None if transfer.wave is None else str(transfer.wave)
+
+
 def destination(transfer: TransferRecord) -> str:
     """Name the transfer's destination."""
     return transfer.destination_uri
