@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from runner.core.breakdown import Breakdown, Codecs, Name, Part, Partition, destination, route
+from runner.core.breakdown import Breakdown, Codecs, Name, Part, Partition, destination, route, wave
 from runner.core.outcome import Outcome
 from runner.core.record import TransferRecord
 from runner.report.content import Content
@@ -73,9 +73,9 @@ _PLANNED = {Outcome.UNCHANGED: 2, Outcome.IN_DOUBT: 3, Outcome.SKIPPED: 6}
 _TROUBLES = frozenset({Outcome.IN_DOUBT, Outcome.FAILED, Outcome.REJECTED})
 _STYLES_OF_TROUBLE = frozenset(outcome.value for outcome in _TROUBLES)
 
-# A wave, where a plan has them, goes here: `"wave": lambda transfer: …`, None where there is none.
-_DIMENSIONS: Mapping[str, Name] = {"destination": destination}
-_PLAN_DIMENSIONS: Mapping[str, Name] = {"route": route}
+_DIMENSIONS: Mapping[str, Name] = {"destination": destination, "wave": wave}
+_PLAN_DIMENSIONS: Mapping[str, Name] = {"route": route, "wave": wave}
+_IN_ORDER = frozenset({"wave"})
 
 
 def kinds(content: Content) -> tuple[Kind, ...]:
@@ -119,7 +119,7 @@ def divide(content: Content) -> Divided:
     troubles = frozenset(
         number for number, kind in enumerate(kinds(content)) if kind.style in _STYLES_OF_TROUBLE
     )
-    partition = Partition(named, kind_finder(content), troubles)
+    partition = Partition(named, kind_finder(content), troubles, in_order=_IN_ORDER)
     partition.add_all(content.source.transfers())
     found = partition.breakdowns(PARTS_SHOWN)
     if found:

@@ -157,7 +157,7 @@ def test_what_is_filtered_is_copied_as_csv_without_formulas(opened: Open):
     copied = page.locator("textarea").input_value()
     lines = list(csv.reader(io.StringIO(copied)))
     assert tuple(lines[0]) == COLUMNS
-    assert [line[0] for line in lines[1:]] == ["'=1+1", "'  -2", "'\n@x", 'say "hi", you', "plain"]
+    assert [line[0] for line in lines[1:]] == ["'=1+1", "'  -2", "'\n'@x", 'say "hi", you', "plain"]
     assert lines[1][1:3] == ["rejected", "destination_unreachable"]
 
 
