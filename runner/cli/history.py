@@ -16,7 +16,8 @@ from runner.console.formats import OutputFormat
 
 def status(
     run: Annotated[
-        str | None, typer.Argument(help="A run's id, or `latest`; none: all runs.")
+        str | None,
+        typer.Argument(metavar="[RUN]", help="Its id, or `latest`; none: all runs."),
     ] = None,
     *,
     watch: Annotated[
@@ -97,7 +98,7 @@ def report(
 
 def resolve(
     run: options.Run,
-    key: Annotated[str, typer.Argument(help="The transfer's key.", show_default=False)],
+    key: Annotated[str, typer.Argument(metavar="KEY", help="The transfer's.", show_default=False)],
     *,
     word: Annotated[
         options.Word,

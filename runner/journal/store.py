@@ -16,7 +16,9 @@ from runner.core.errors import StorageError
 from runner.core.excerpt import Excerpt
 from runner.core.plan import PlannedRow, Verdict
 from runner.core.transfer import Event, State, step
+from runner.journal.belonging import claim
 from runner.journal.manifests import MANIFESTS, keep_manifest
+from runner.journal.opening import add_columns
 from runner.journal.recording import (
     body_of,
     record_deliveries,
@@ -225,26 +227,12 @@ def _open(path: Path, *, environment: str, origin: str) -> sqlite3.Connection:
     try:
         with _translated(path):
             _configure(connection)
-            meta = dict(connection.execute("SELECT name, value FROM meta").fetchall())
-        _check_meta(path, meta, origin)
+            claim(connection, path, origin)
+            add_columns(connection)
     except StorageError:
         connection.close()
         raise
     return connection
-
-
-def _check_meta(path: Path, meta: Mapping[str, str], origin: str) -> None:
-    """Refuse a journal of another format or another gateway."""
-    if meta.get("format") != str(FORMAT):
-        raise StorageError(
-            f"the journal {path} is of format {meta.get('format')}, this program writes {FORMAT};"
-            " use the version of the program that wrote it"
-        )
-    if meta.get("origin") != origin:
-        raise StorageError(
-            f"the journal {path} belongs to the gateway {meta.get('origin')},"
-            f" not to {origin}; name another journal with --journal"
-        )
 
 
 @contextmanager

@@ -73,8 +73,8 @@ _PLANNED = {Outcome.UNCHANGED: 2, Outcome.IN_DOUBT: 3, Outcome.SKIPPED: 6}
 _TROUBLES = frozenset({Outcome.IN_DOUBT, Outcome.FAILED, Outcome.REJECTED})
 _STYLES_OF_TROUBLE = frozenset(outcome.value for outcome in _TROUBLES)
 
-_DIMENSIONS: Mapping[str, Name] = {"destination": destination, "wave": wave}
-_PLAN_DIMENSIONS: Mapping[str, Name] = {"route": route, "wave": wave}
+_DIMENSIONS: Mapping[str, Name] = {"destination": destination}
+_PLAN_DIMENSIONS: Mapping[str, Name] = {"route": route}
 _IN_ORDER = frozenset({"wave"})
 
 
@@ -115,6 +115,8 @@ class Divided:
 def divide(content: Content) -> Divided:
     """Count all transfers of a report, in one pass."""
     named: dict[str, Name] = dict(_PLAN_DIMENSIONS if content.dry_run else _DIMENSIONS)
+    if content.source.run.waves:
+        named["wave"] = wave
     named["codec"] = Codecs()
     troubles = frozenset(
         number for number, kind in enumerate(kinds(content)) if kind.style in _STYLES_OF_TROUBLE

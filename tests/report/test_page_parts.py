@@ -195,13 +195,18 @@ def test_a_plan_tells_its_waves_and_whether_it_ends_within_its_window():
 
 def test_waves_are_told_in_their_order_with_what_became_of_them():
     rows = [replace(samples.transfer(n), wave=1 + n // 5) for n in range(15)]
-    source = replace(samples.mixed(), transfers=lambda: iter([*rows, samples.transfer(20)]))
+    source = replace(
+        samples.mixed(),
+        run=replace(samples.RUN, waves=(5, 10, 15)),
+        transfers=lambda: iter([*rows, samples.transfer(20)]),
+    )
     waves = next(each for each in divide(survey(source)).breakdowns if each.by == "wave")
     assert [(part.name, part.total) for part in waves.parts] == [
         ("wave 1", 5),
         ("wave 2", 5),
         ("wave 3", 5),
     ]
+    assert "wave" not in {each.by for each in divide(survey(samples.mixed())).breakdowns}
 
 
 def test_each_reason_comes_with_what_to_do_and_its_first_places():
