@@ -12,7 +12,7 @@ from runner.core.manifest import Limits
 from runner.core.media import MediaMatrix
 from runner.core.message import Compose, Reply, build_text
 from runner.core.outcome import ExitCode
-from runner.core.record import Figures
+from runner.core.record import Figures, Turn
 from runner.core.transfer import State
 from runner.engine.carrier import Carrier
 from runner.engine.chores import Chores
@@ -198,7 +198,11 @@ class Batch:
         if wave.number is not None:
             fields = {"wave": wave.number, "of": wave.of, "transfers": wave.size}
             self._observer.noticed("wave begins", **fields)
-            await self._journal.record(Note("wave begun", self._clock.wall(), fields))
+            now, wall = self._clock.now(), self._clock.wall()
+            size = "1 transfer" if wave.size == 1 else f"{wave.size:,} transfers"
+            told = f"of {wave.of} began: {size}"
+            self._meter.tell(Turn.WAVE, now, wall, value=wave.number, reason=told)
+            await self._journal.record(Note("wave begun", wall, fields))
         self._feed.allow(wave.end)
         workers = self._todo.limits.in_flight
         if self._todo.rules.looks_first:
