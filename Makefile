@@ -97,8 +97,11 @@ $(VENV)/run.stamp: requirements/run.txt | $(BIN)/python
 	$(INSTALL) --require-hashes -r requirements/run.txt
 	@touch $@
 
-$(VENV)/dev.stamp: requirements/dev.txt pyproject.toml | $(BIN)/python
+# Of what `consumers.txt` names, the sources are kept beside the environment: the tests read them.
+$(VENV)/dev.stamp: requirements/dev.txt requirements/consumers.txt pyproject.toml | $(BIN)/python
 	$(INSTALL) --require-hashes -r requirements/dev.txt
+	$(BIN)/python -m pip download --quiet --disable-pip-version-check --no-deps --no-binary :all: \
+		--no-build-isolation --require-hashes --dest $(VENV)/consumers -r requirements/consumers.txt
 	$(INSTALL) --no-deps --no-build-isolation --editable .
 	@touch $@ $(VENV)/run.stamp
 

@@ -61,7 +61,9 @@ def init(
 def schema(
     name: Annotated[
         str,
-        typer.Argument(metavar="[NAME]", help="manifest, interaction-transfer, report or plan."),
+        typer.Argument(
+            metavar="[NAME]", help="manifest, interaction-transfer, report, plan or result."
+        ),
     ] = "manifest",
     *,
     editor: Annotated[

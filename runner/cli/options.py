@@ -10,7 +10,7 @@ import typer
 
 from runner.console.diagnostics import MAX_PROBLEMS
 from runner.console.formats import OutputFormat
-from runner.core.quantity import Amount, parse_amount, parse_duration, parse_rate
+from runner.core.quantity import Amount, parse_age, parse_amount, parse_duration, parse_rate
 
 if TYPE_CHECKING:
     from runner.cli.console import Console
@@ -33,6 +33,13 @@ def _duration(text: str) -> float:
 def _amount(text: str) -> Amount:
     try:
         return parse_amount(text)
+    except ValueError as error:
+        raise typer.BadParameter(f"{error}") from error
+
+
+def _age(text: str) -> float:
+    try:
+        return parse_age(text)
     except ValueError as error:
         raise typer.BadParameter(f"{error}") from error
 
@@ -165,6 +172,29 @@ ValidateOnly = Annotated[
 ]
 
 
+Keep = Annotated[
+    int | None,
+    typer.Option(
+        "--keep",
+        envvar="RUNNER_KEEP",
+        min=0,
+        help="Keep so many of each batch's newest runs, the newest one always.",
+        show_default="30",
+    ),
+]
+OlderThan = Annotated[
+    float | None,
+    typer.Option(
+        "--older-than",
+        envvar="RUNNER_OLDER_THAN",
+        parser=_age,
+        metavar="AGE",
+        help="Remove only what is older, such as 90d.",
+        show_default="90d",
+    ),
+]
+
+
 class Word(StrEnum):
     """The choices of `--as`."""
 
@@ -226,7 +256,9 @@ Quiet = Annotated[
 ]
 NoProgress = Annotated[
     bool,
-    typer.Option("--no-progress", envvar="RUNNER_NO_PROGRESS", help="A line a minute, no bar."),
+    typer.Option(
+        "--no-progress", envvar="RUNNER_NO_PROGRESS", help="A line a minute, no live view."
+    ),
 ]
 
 

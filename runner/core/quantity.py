@@ -11,6 +11,7 @@ import re
 from dataclasses import dataclass
 
 _DURATION = re.compile(r"([0-9]{1,9}(?:\.[0-9]{1,9})?)(ms|s|m|h)")
+_DAYS = re.compile(r"([0-9]{1,5})d")
 _RATE = re.compile(r"([0-9]{1,9}(?:\.[0-9]{1,9})?)/(s|min)")
 _SHARE = re.compile(r"([0-9]{1,3}(?:\.[0-9]{1,9})?)%")
 
@@ -29,6 +30,19 @@ def parse_duration(text: str) -> float:
         raise ValueError(f"{text!r} is no duration; write a number and a unit: 250ms, 10s, 5m, 2h")
     number, unit = found.groups()
     return float(number) / 1000 if unit == "ms" else float(number) * _SECONDS_OF[unit]
+
+
+def parse_age(text: str) -> float:
+    """Return the seconds that `text`, such as `90d`, stands for; also what a duration may be.
+
+    Raises `ValueError` for anything else.
+    """
+    if (found := _DAYS.fullmatch(text)) is not None:
+        return int(found[1]) * 86_400.0
+    try:
+        return parse_duration(text)
+    except ValueError:
+        raise ValueError(f"{text!r} is no age; write a number and a unit: 90d, 12h") from None
 
 
 def parse_rate(text: str) -> float:

@@ -24,7 +24,7 @@ OTHER_REASONS = "other reasons"
 """Under this the reasons beyond `GROUP_LIMIT` are counted together."""
 
 MOST_EXAMPLES = 3
-"""Places in the manifest that a group of reasons names."""
+"""Keys, and places in the manifest, that a group of reasons names."""
 
 HISTOGRAM_BINS = 32
 
@@ -66,6 +66,7 @@ class ReasonGroup:
     first_key: str
     examples: tuple[str, ...] = ()  # "file:line" in the manifest
     status: str | None = None  # the first one's last reply, where it had any
+    keys: tuple[str, ...] = ()  # of the same transfers
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,6 +122,7 @@ class _Group:
     status: str | None = None
     count: int = 0
     examples: list[str] = field(default_factory=list)
+    keys: list[str] = field(default_factory=list)
 
 
 class Tally:
@@ -157,6 +159,7 @@ class Tally:
         group.count += alike
         if len(group.examples) < MOST_EXAMPLES:
             group.examples.append(transfer.source)
+            group.keys.append(transfer.key)
 
     def _deliveries(self, attempts: Sequence[AttemptRecord]) -> None:
         self._attempts += len(attempts)
@@ -190,6 +193,7 @@ class Tally:
                 group.first_key,
                 tuple(group.examples),
                 group.status,
+                tuple(group.keys),
             )
             for (outcome, reason), group in self._groups.items()
         ]

@@ -26,6 +26,7 @@ from runner.engine.listener import Listener
 from runner.engine.live import Live
 from runner.engine.meter import Meter
 from runner.engine.notices import Notices
+from runner.engine.outlook import Outlook
 from runner.engine.recorder import Recorder
 from runner.engine.workshop import Chance, Rules, Workshop
 from runner.ports import (
@@ -34,7 +35,6 @@ from runner.ports import (
     Journal,
     Note,
     Observer,
-    Progress,
 )
 
 T = TypeVar("T")
@@ -128,6 +128,16 @@ class Batch:
         self._most_aside = WAITING_PER_SLOT * assignment.limits.in_flight
         self._chores = Chores(halt)
         self._listener = Listener(shop, self._carrier, self._chores, observer)
+        self._outlook = Outlook(
+            gateway=gateway,
+            gate=self._gate,
+            meter=self._meter,
+            halt=halt,
+            clock=clock,
+            observer=observer,
+            keep=self._listener.keep,
+            limit_per_s=assignment.limits.rate_per_s,
+        )
         self._closed = False
 
     async def run(self) -> Ending:
@@ -239,21 +249,11 @@ class Batch:
             now = self._clock.now()
             self._meter.tick(now)
             self._meter.saw_renewals(self._gateway.token_renewals, now, self._clock.wall())
+            self._outlook.tell_holds()
             self._progress()
 
     def _progress(self) -> None:
-        counts = self._meter.counts()
-        self._observer.progressed(
-            Progress(
-                total=self._todo.total,
-                settled=sum(counts.values()),
-                outcomes=counts,
-                in_flight=self._meter.in_flight,
-                sent=self._meter.sent,
-                rate_per_s=self._meter.rate_per_s,
-                waiting_for=None if self._closed else self._gate.waiting_for,
-            )
-        )
+        self._observer.progressed(self._outlook.progress(self._todo.total, closed=self._closed))
 
     def _unclaimed(self, reply: Reply) -> None:
         self._listener.unclaimed(reply)  # made after the desk, whose waiters it settles first

@@ -64,9 +64,18 @@ class Store:
         self.run_id = ""
 
     def begin_run(
-        self, run_id: str, record: Mapping[str, Any], *, at: float, manifest: Excerpt | None = None
+        self,
+        run_id: str,
+        record: Mapping[str, Any],
+        *,
+        at: float,
+        manifest: Excerpt | None = None,
+        **told: Any,
     ) -> None:
-        """Store that a run begins, and its manifest's excerpt; its events follow in the chain."""
+        """Store that a run begins, what is `told` of it, and its manifest's excerpt.
+
+        Its events follow in the chain.
+        """
 
         def write() -> None:
             keep_manifest(self._connection, record["manifest_sha256"], manifest)
@@ -76,7 +85,7 @@ class Store:
             )
             assert cursor.lastrowid is not None  # noqa: S101 - an INSERT has one
             self.run_no, self.run_id = cursor.lastrowid, run_id
-            self._append([Note("run begun", at, {"batch": record["batch"]})])
+            self._append([Note("run begun", at, {"batch": record["batch"], **told})])
 
         self._transaction(write)
         _sync_folder(self.path.parent)  # the -wal file's name must survive a power cut too

@@ -112,5 +112,5 @@ def _build_manifest(
         policy=build_policy(document),
         labels=dict(root.get("labels", {})),
         description=root.get("description"),
-        excerpt=excerpt(source.lines, len(source.lines)),
+        excerpt=excerpt(source.text),
     )

@@ -81,8 +81,9 @@ def figures(content: Content) -> Iterator[Figure]:
     yield "Rate achieved", _pace(measured.rate_achieved_per_s), f"limit {limit}"
     peak = measured.peak_in_any_second
     yield "Peak in any second", f"{peak:,}", f"{measured.throttled:,} rate-limit answers"
-    called = summary.callbacks_delivered
-    yield "Callbacks delivered", f"{called:,}", f"{summary.callbacks_failed:,} failed"
+    called, failed = summary.callbacks_delivered, summary.callbacks_failed
+    if called or failed:
+        yield "Callbacks delivered", f"{called:,}", f"{failed:,} failed"
 
 
 def reasons(content: Content) -> tuple[Reason, ...]:

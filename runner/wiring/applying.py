@@ -36,6 +36,7 @@ from runner.wiring.gateway import forget_earlier_gateway, opened_gateway
 from runner.wiring.holding import plan_rows
 from runner.wiring.message_ids import MessageIds
 from runner.wiring.outbox import JournalOutbox
+from runner.wiring.owing import Owing
 from runner.wiring.planning import new_run_id, plan_figures
 from runner.wiring.request import Request
 from runner.wiring.signals import Signals
@@ -137,8 +138,15 @@ class _Run:
         plan_rows(self._request, self._manifest, self._staging, store.path)
         plan = plan_figures(self._request, self._manifest, self._staging)
         self._record = replace(self._record, waves=plan.waves)
-        shown = records.shown(self._manifest)
-        store.begin_run(self._record.id, asdict(self._record), at=at, manifest=shown)
+        limits = self._request.limits(self._manifest.environment)
+        store.begin_run(
+            self._record.id,
+            asdict(self._record),
+            at=at,
+            manifest=records.shown(self._manifest),
+            rate_per_s=limits.rate_per_s,
+            in_flight=limits.in_flight,
+        )
         if (recovered := store.recover(at=at)) > 0:
             self._observer.warned("an earlier run died with transfers in flight", count=recovered)
         store.store_plan(self._staging.planned())
@@ -163,8 +171,10 @@ class _Run:
 
     async def _carry(self, plan: PlanFigures, reader: Reader) -> Ending:
         writer = JournalWriter(self._store, reader)
+        self._observer = owing = Owing(self._observer, reader.callbacks_owed, self._clock)
         courier = self._courier(writer, reader)
         courier_run = asyncio.create_task(courier.run())
+        counting = asyncio.create_task(owing.keep_count())
         halt = Halt()
         try:
             with self._attendance.signals.stopping(halt, self._observer):
@@ -175,6 +185,7 @@ class _Run:
             return Ending(ExitCode.STORAGE, str(error), error, Figures())
         finally:
             courier_run.cancel()
+            counting.cancel()
             await writer.close()
         return ending
 

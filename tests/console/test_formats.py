@@ -11,7 +11,12 @@ from typing import Any
 import jsonschema_rs
 import pytest
 
-from runner.console.formats import github_command, problems_to_github, problems_to_json
+from runner.console.formats import (
+    github_command,
+    problems_to_github,
+    problems_to_json,
+    without_commands,
+)
 from runner.console.sarif import problems_to_sarif
 from runner.core.problem import Place, Problem, Related, Severity
 from tests.loading.rendering import load_rows
@@ -28,6 +33,8 @@ WARNING = Problem("X999", "odd", Place("b.yaml", 1, 1), "", Severity.WARNING)
 
 def test_json_is_one_document_with_every_problem():
     assert json.loads(problems_to_json([WARNING, DUPLICATE])) == {
+        "version": 1,
+        "kind": "problems",
         "errors": 1,
         "warnings": 1,
         "problems": [
@@ -225,3 +232,11 @@ def test_a_sarif_result_has_what_the_schema_cannot_ask_for():
             assert re.fullmatch(r"(?:[A-Za-z0-9._~:/-]|%[0-9A-F]{2})+", uri)
             assert min(region.values()) >= 1
             assert region.get("endColumn", 10**9) > region["startColumn"]
+
+
+def test_no_line_is_a_command_however_it_is_indented():
+    """GitHub's runner trims a line before it looks for `::`."""
+    text = "a ::error::b\n  ::stop-commands::x\n\t ::add-mask::y\n::error::z\nq ##[group]\n"
+    assert without_commands(text) == (
+        "a ::error::b\n  | ::stop-commands::x\n\t | ::add-mask::y\n| ::error::z\nq ## [group]\n"
+    )

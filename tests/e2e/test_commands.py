@@ -119,7 +119,7 @@ def test_the_first_manifest_runs(bench: Bench):
 
 
 def test_schemas_are_printed(bench: Bench):
-    names = ("manifest", "interaction-transfer", "report", "no-such-schema")
+    names = ("manifest", "interaction-transfer", "report", "result", "no-such-schema")
     *printed, unknown = bench.run_together(*(("schema", name) for name in names))
     for each in printed:
         assert each.code == 0, each.err

@@ -203,13 +203,23 @@ def test_without_scripts_the_verdict_stands(opened: Open):
 
 
 @pytest.mark.parametrize(
-    ("name", "scheme"),
-    [("mixed", "light"), ("mixed", "dark"), ("planned", "dark"), ("hostile", "light")],
+    ("name", "scheme", "width"),
+    [
+        ("mixed", "light", 1440),
+        ("mixed", "dark", 1440),
+        ("mixed", "light", 390),
+        ("planned", "light", 1440),
+        ("planned", "dark", 390),
+        ("hostile", "dark", 1440),
+    ],
 )
-def test_axe_finds_nothing_serious(opened: Open, name: str, scheme: str):
+def test_axe_finds_nothing_serious(opened: Open, name: str, scheme: str, width: int):
     axe = pytest.importorskip("axe_playwright_python.sync_playwright").Axe()
-    page = opened(getattr(samples, name)(), color_scheme=scheme)
+    source = getattr(samples, name)()
+    page = opened(source, color_scheme=scheme, viewport={"width": width, "height": 900})
     page.locator("#transfers button.open").first.click()
+    if source.manifest is not None:
+        page.locator("#manifest summary").click()
     violations = axe.run(page).response["violations"]
     serious = [v for v in violations if v["impact"] in {"serious", "critical"}]
     assert serious == [], json.dumps(serious, indent=1)[:4000]
