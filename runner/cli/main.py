@@ -52,6 +52,7 @@ for command, in_short in (  # a line each of the list, which would break off lon
     (history.status, "Show the journal's runs, or one run's figures."),
     (history.report, "Render a run's report again."),
     (history.resolve, "Settle a transfer in doubt by your word."),
+    (aids.doctor, "Connect as a run would, read-only, and explain."),
     (aids.simulate, "Serve the embedded gateway for other programs."),
     (aids.init, "Write a commented manifest to begin with."),
     (aids.schema, "Print a JSON Schema, or how to use it in an editor."),

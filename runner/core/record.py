@@ -23,6 +23,7 @@ class AttemptRecord:
     latency_ms: float | None = None
     status: str | None = None
     reason: str | None = None
+    correlation_id: str | None = None  # by which the gateway's owner finds it
 
 
 @dataclass(frozen=True, slots=True)

@@ -213,9 +213,18 @@ _STARTS = {
 }
 
 
-def check_destination(uri: str) -> Finding | None:
-    """Return what is wrong with a destination, or None (R006; RFC 3261 and 3966 for the forms)."""
+_NAMED = re.compile(r"genesys://(?:queue|user)/(?:[^/%?#\x00-\x1f]|%[0-9A-Fa-f]{2})+")
+
+
+def check_destination(uri: str, *, names: bool = False) -> Finding | None:
+    """Return what is wrong with a destination, or None (R006; RFC 3261 and 3966 for the forms).
+
+    With `names` queues and users may be called by their names, spaces and all.
+    """
     if _DESTINATION.fullmatch(uri):
+        return None
+    named = names and _NAMED.fullmatch(uri) and check_text(uri, "destination_uri") is None
+    if named and uri == uri.strip():
         return None
     if not uri:
         return Finding("R006", "`destination_uri` is empty", _FORMS)

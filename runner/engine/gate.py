@@ -97,10 +97,11 @@ class Gate:
     @property
     def ahead(self) -> int:
         """How many transfers may be between their look-up and their frame (`preparing`)."""
-        rate = self._limits.rate_per_s
-        if rate is None:
+        paces = (self._limits.rate_per_s, self._gateway.most_per_s)
+        known = [pace for pace in paces if pace is not None]
+        if not known:
             return self._limits.in_flight
-        return min(self._limits.in_flight, max(2, round(rate * READY_S)))
+        return min(self._limits.in_flight, max(2, round(min(known) * READY_S)))
 
     @property
     def waiting_for(self) -> str | None:

@@ -65,6 +65,11 @@ class Tokens:
         self._patience = patience
         self._token: Token | None = None
         self._renewal: asyncio.Task[Token] | None = None
+        self.taken = 0  # the number of the newest that a server took
+
+    def took(self, token: Token) -> None:
+        """Learn that a server took a token."""
+        self.taken = max(self.taken, token.number)
 
     @property
     def renewals(self) -> int:

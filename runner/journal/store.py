@@ -18,6 +18,7 @@ from runner.core.plan import PlannedRow, Verdict
 from runner.core.transfer import Event, State, step
 from runner.journal.belonging import claim
 from runner.journal.manifests import MANIFESTS, keep_manifest
+from runner.journal.opening import add_columns
 from runner.journal.recording import (
     body_of,
     record_deliveries,
@@ -227,6 +228,7 @@ def _open(path: Path, *, environment: str, origin: str) -> sqlite3.Connection:
         with _translated(path):
             _configure(connection)
             claim(connection, path, origin)
+            add_columns(connection)
     except StorageError:
         connection.close()
         raise

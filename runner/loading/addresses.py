@@ -2,26 +2,13 @@
 
 from __future__ import annotations
 
-import ipaddress
 from urllib.parse import SplitResult, urlsplit
 
 from runner.core.problem import Place, Problem
+from runner.core.urls import is_loopback
 
 _PLAIN = {"http": "https", "ws": "wss"}
 _LAST_VISIBLE = "~"
-
-
-def is_loopback(host: str) -> bool:
-    """Tell whether `host` is `localhost` or a literal loopback address, spelt in full."""
-    if host.casefold() == "localhost":
-        return True
-    try:
-        address = ipaddress.ip_address(host)
-    except ValueError:
-        return False
-    return address == ipaddress.IPv6Address("::1") or (
-        isinstance(address, ipaddress.IPv4Address) and address.is_loopback
-    )
 
 
 def check_address(url: str, field: str, place: Place) -> Problem | None:

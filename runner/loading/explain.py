@@ -65,7 +65,8 @@ def explain(
     elif path[2:] == ("delivery",) and kind["name"] in ("required", "maxProperties"):
         yield _no_single_promise(_head(tree, path))
     elif kind["name"] == "additionalProperties":
-        holder = "a `from` entry" if "from" in value else _subject(path)
+        kind_of = next((word for word in ("from", "select") if word in value), None)
+        holder = _subject(path) if kind_of is None else f"a `{kind_of}` entry"
         for name in kind["unexpected"]:
             message, place = f"{holder} has no field `{name}`", tree.key(value, name)
             yield Problem("S001", message, place, _mend_field(name, value, part))

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
 from runner.core.advice import advice
+from runner.core.record import PlanFigures
 from runner.core.summary import OTHER_REASONS, Summary
 from runner.report.content import Content
 from runner.report.json_form import plain
@@ -166,16 +167,31 @@ def _tail(summary: Summary) -> str:
 
 
 def _plan_figures(content: Content) -> Iterator[Figure]:
-    """Yield a plan's time: how long it takes, and when it ends if it begins now."""
+    """Yield a plan's time: how long it takes, when it ends if it begins now, and its bounds."""
     if (plan := content.source.plan) is None or not plan.send:
         return
+    yield from _plan_time(content, plan)
+    if plan.waves:
+        yield "Waves", f"{len(plan.waves):,}", f"begun by their ends: {_few(plan.waves)}"
+    if plan.max_failures is not None:
+        yield "Failures borne", f"{plan.max_failures:,}", "beyond that the run stops"
+    if (window := plan.window) is not None:
+        begin, end = window.not_before or "any time", window.not_after or "no end"
+        ends = f"; sending ends at {plan.ends_at} at the earliest" if plan.ends_at else ""
+        yield "Window", "too short" if plan.misses_window else "open", f"{begin} to {end}{ends}"
+
+
+def _few(waves: Sequence[int], most: int = 6) -> str:
+    return ", ".join(f"{size:,}" for size in waves[:most]) + (" …" if len(waves) > most else "")
+
+
+def _plan_time(content: Content, plan: PlanFigures) -> Iterator[Figure]:
     if plan.estimate_s is None:
         yield "Would take", "unknown", "no limit gives a time"
         return
     yield "Would take", duration(plan.estimate_s), "at the limits of the manifest"
     planned_at = moment(content.source.run.started_at)
     if planned_at is not None:
-        # A plan's window, and whether the batch ends within it, is to be told here.
         end = datetime.fromtimestamp(planned_at + plan.estimate_s, UTC)
         yield "Would end", f"{end:%H:%M:%S}", f"{end:%Y-%m-%d}, UTC, if it began as it was planned"
 

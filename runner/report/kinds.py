@@ -73,7 +73,11 @@ _PLANNED = {Outcome.UNCHANGED: 2, Outcome.IN_DOUBT: 3, Outcome.SKIPPED: 6}
 _TROUBLES = frozenset({Outcome.IN_DOUBT, Outcome.FAILED, Outcome.REJECTED})
 _STYLES_OF_TROUBLE = frozenset(outcome.value for outcome in _TROUBLES)
 
-# A wave, where a plan has them, goes here: `"wave": lambda transfer: …`, None where there is none.
+
+def _wave(transfer: TransferRecord) -> str | None:
+    return None if transfer.wave is None else f"wave {transfer.wave}"
+
+
 _DIMENSIONS: Mapping[str, Name] = {"destination": destination}
 _PLAN_DIMENSIONS: Mapping[str, Name] = {"route": route}
 
@@ -115,6 +119,8 @@ class Divided:
 def divide(content: Content) -> Divided:
     """Count all transfers of a report, in one pass."""
     named: dict[str, Name] = dict(_PLAN_DIMENSIONS if content.dry_run else _DIMENSIONS)
+    if content.source.run.waves:
+        named["wave"] = _wave
     named["codec"] = Codecs()
     troubles = frozenset(
         number for number, kind in enumerate(kinds(content)) if kind.style in _STYLES_OF_TROUBLE

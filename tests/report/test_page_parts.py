@@ -12,7 +12,7 @@ from markupsafe import Markup
 
 from runner.core.excerpt import Excerpt
 from runner.core.outcome import Outcome
-from runner.core.record import Figures, Happening, SessionClose, Turn
+from runner.core.record import Figures, Happening, SessionClose, Turn, WindowRecord
 from runner.report import facts
 from runner.report.content import survey
 from runner.report.embedding import PLAIN_LIMIT, embedded
@@ -143,6 +143,46 @@ def test_a_plan_tells_how_long_it_takes_and_when_it_would_end():
         ("Would take", "1.2 s", "at the limits of the manifest"),
         ("Would end", "21:00:01", "2026-12-01, UTC, if it began as it was planned"),
     ]
+
+
+def test_a_plan_tells_its_window_its_waves_and_what_failures_it_bears():
+    source = samples.planned()
+    assert source.plan is not None
+    window = WindowRecord("2026-12-01T22:00:00+01:00", "2026-12-01T22:00:05+01:00")
+    plan = replace(
+        source.plan,
+        waves=(1, 3, 6),
+        max_failures=2,
+        window=window,
+        ends_at="2026-12-01T22:00:09+01:00",
+        misses_window=True,
+    )
+    content = survey(replace(source, plan=plan))
+    told = {name: (value, note) for name, value, note in facts.figures(content)}
+    assert told["Waves"] == ("3", "begun by their ends: 1, 3, 6")
+    assert told["Failures borne"] == ("2", "beyond that the run stops")
+    assert told["Window"] == (
+        "too short",
+        (
+            "2026-12-01T22:00:00+01:00 to 2026-12-01T22:00:05+01:00; sending ends at"
+            " 2026-12-01T22:00:09+01:00 at the earliest"
+        ),
+    )
+
+
+def test_outcomes_are_told_by_wave_where_there_are_waves():
+    source = samples.mixed(6)
+    waved = replace(
+        source,
+        run=replace(source.run, waves=(2, 6)),
+        transfers=lambda: (
+            replace(one, wave=1 + (n >= 2)) for n, one in enumerate(source.transfers())
+        ),
+    )
+    divided = {each.by: each for each in divide(survey(waved)).breakdowns}
+    parts = {part.name: part.total for part in divided["wave"].parts}
+    assert parts == {"wave 1": 2, "wave 2": 4}
+    assert "wave" not in {each.by for each in divide(survey(source)).breakdowns}
 
 
 def test_each_reason_comes_with_what_to_do_and_its_first_places():
