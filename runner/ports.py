@@ -12,6 +12,7 @@ from runner.core.latency import Latency
 from runner.core.message import Reply, Stray
 from runner.core.outcome import Outcome
 from runner.core.plan import PlannedRow
+from runner.core.selecting import Waiting
 from runner.core.sight import Interaction
 from runner.core.transfer import Event, State
 
@@ -76,6 +77,17 @@ class Gateway(Protocol):
     def writable(self) -> bool:
         """Tell whether a session is open and its transport's buffer empty."""
 
+    def due_in(self, ahead: int) -> float:
+        """Return the seconds until a frame that has `ahead` others before it may leave.
+
+        For what the gateway itself paces, beyond the run's own rate; 0.0: now. `submit` counts the
+        frame.
+        """
+
+    @property
+    def most_per_s(self) -> float | None:
+        """How many transfers a second it can carry at most by its own pace; None: any number."""
+
     async def open(self, listener: GatewayListener) -> None:
         """Authenticate, dial and check the session.
 
@@ -95,6 +107,19 @@ class Gateway(Protocol):
 
     async def close(self) -> None:
         """End the session (1000, `session terminated`) and every connection. Idempotent."""
+
+
+class Directory(Protocol):
+    """Who knows a gateway's queues and users by name, and what waits in a queue."""
+
+    async def ids_of(self, kind: str, name: str) -> Sequence[str]:
+        """Return the ids of every queue or user (`kind`) of that very name.
+
+        Raises `GatewayError` if it cannot be asked.
+        """
+
+    async def waiting(self, queue_id: str) -> Sequence[Waiting]:
+        """Return what waits in a queue now; an interaction may come twice. Raises `GatewayError`."""
 
 
 class Clock(Protocol):
@@ -214,6 +239,7 @@ class Entry(NamedTuple):
     status: str | None = None
     reason: str | None = None
     media: Mapping[str, Any] | None = None  # what was negotiated
+    correlation_id: str | None = None  # by which the gateway's owner finds the delivery
     notifications: Sequence[Notification] = ()
 
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from enum import Enum, auto
 from typing import Any
 
-from runner.core.sight import ENDED_STATES, Interaction
+from runner.core.sight import ENDED_STATES, Arrival, Interaction
 
 CLOCK_MARGIN_S = 2.0
 """What a fence adds for clocks that tell whole seconds and run at their own pace."""
@@ -55,19 +56,30 @@ class Baseline:
     destination_uri: str | None
     last_transfer_id: str | None
     date_s: float | None = None
+    arrivals: tuple[Arrival, ...] = ()
 
     @classmethod
     def of(cls, seen: Interaction) -> Baseline:
         """Return what a look-up saw, as a baseline."""
-        return cls(seen.state, seen.destination_uri, seen.last_transfer_id, seen.date_s)
+        return cls(
+            seen.state, seen.destination_uri, seen.last_transfer_id, seen.date_s, seen.arrivals
+        )
+
+    @classmethod
+    def from_json(cls, kept: Mapping[str, Any]) -> Baseline:
+        """Return what `to_json` told."""
+        arrivals = tuple(Arrival(*arrival) for arrival in kept.get("arrivals", ()))
+        return cls(**{**kept, "arrivals": arrivals})
 
     def to_json(self) -> dict[str, Any]:
         """Return the form that the journal keeps."""
+        arrivals = [[each.id, each.destination_uri, each.is_done] for each in self.arrivals]
         return {
             "state": self.state,
             "destination_uri": self.destination_uri,
             "last_transfer_id": self.last_transfer_id,
             "date_s": self.date_s,
+            **({"arrivals": arrivals} if arrivals else {}),
         }
 
 
@@ -76,6 +88,7 @@ class Evidence(Enum):
 
     CARRIED_OUT = auto()
     UNTOUCHED = auto()  # equals the baseline: proves nothing before the fence is over
+    UNDER_WAY = auto()  # a move has begun and may yet fail: to be looked at again
     INCONCLUSIVE = auto()
 
 
@@ -89,6 +102,8 @@ def weigh(
     """Return what a look-up says of a transfer whose deliveries bore `message_ids`, and why."""
     if seen.last_transfer_id is not None and seen.last_transfer_id in message_ids:
         return Evidence.CARRIED_OUT, "seen by its id"
+    if baseline is not None and has_arrived(seen, baseline, destination_uri):
+        return Evidence.CARRIED_OUT, "seen by its arrival"
     if not seen.found:
         return Evidence.INCONCLUSIVE, "the interaction is not found any more"
     if seen.state in ENDED_STATES:
@@ -98,7 +113,20 @@ def weigh(
     return _compare(seen, baseline, destination_uri)
 
 
+def has_arrived(seen: Interaction, baseline: Baseline, destination_uri: str) -> bool:
+    """Tell whether something that came after the baseline shows the interaction at a destination."""
+    before = {each.id for each in baseline.arrivals if each.is_done}
+    return any(
+        each.is_done and each.destination_uri == destination_uri and each.id not in before
+        for each in seen.arrivals
+    )
+
+
 def _compare(seen: Interaction, baseline: Baseline, destination_uri: str) -> tuple[Evidence, str]:
+    if new := set(seen.arrivals) - set(baseline.arrivals):
+        if not any(arrival.is_done for arrival in new):
+            return Evidence.UNDER_WAY, "a move is under way"
+        return Evidence.INCONCLUSIVE, "it changed since, and not to where we sent it"
     same_id = seen.last_transfer_id == baseline.last_transfer_id
     if seen.destination_uri == destination_uri != baseline.destination_uri and (
         same_id or seen.last_transfer_id is None

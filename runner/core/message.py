@@ -5,14 +5,15 @@ from __future__ import annotations
 import json
 import math
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import orjson
 
 from runner.core.chain import is_finite_json
 from runner.core.media import MediaMatrix
+from runner.core.sight import Interaction
 
 NOTE_LIMIT = 500
 """Characters of foreign text that a note keeps (protocol.md, "Session")."""
@@ -32,7 +33,11 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """What the gateway answered to the delivery that bears `message_id`."""
+    """What the gateway answered to the delivery that bears `message_id`.
+
+    `correlation_id` is by what the gateway's owner finds it again. `unsent`: the adapter says so
+    itself, it certainly did not leave.
+    """
 
     message_id: str
     status: str | None = None
@@ -40,6 +45,8 @@ class Reply:
     reason: str | None = None
     retry_after_s: float | None = None
     media: Mapping[str, Any] | None = None
+    correlation_id: str | None = None
+    unsent: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,22 +64,34 @@ def uuid4_text(random_bytes: bytes) -> str:
     return f"{h[:8]}-{h[8:12]}-4{h[13:16]}-{variant}{h[17:20]}-{h[20:]}"
 
 
-def build_text(
-    *,
-    message_id: str,
-    interaction_id: str,
-    destination_uri: str,
-    media: MediaMatrix,
-    timestamp: str,
-) -> str:
-    """Return the request's exact text; `timestamp` is RFC 3339 in UTC with microseconds."""
+class Draft(NamedTuple):
+    """What a delivery is to say; `timestamp` is RFC 3339 in UTC with microseconds."""
+
+    message_id: str
+    interaction_id: str
+    destination_uri: str
+    media: MediaMatrix
+    timestamp: str
+    seen: Interaction | None = None  # by the last look-up
+
+
+class Unfit(Exception):
+    """A draft that no message of this gateway can say: certainly not to be delivered."""
+
+
+Compose = Callable[[Draft], str]
+"""Makes a delivery's exact text, in a gateway's own language. Raises `Unfit`."""
+
+
+def build_text(draft: Draft) -> str:
+    """Return the request's exact text (protocol.md, "Request")."""
     message = {
         "type": "interaction.transfer",
-        "id": message_id,
-        "interaction_id": interaction_id,
-        "destination_uri": destination_uri,
-        "media_matrix": media.to_json(),
-        "timestamp": timestamp,
+        "id": draft.message_id,
+        "interaction_id": draft.interaction_id,
+        "destination_uri": draft.destination_uri,
+        "media_matrix": draft.media.to_json(),
+        "timestamp": draft.timestamp,
         "triggers": {"codec_negotiation": True, "format_verification": True},
     }
     return orjson.dumps(message).decode()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from enum import Enum, auto
@@ -13,8 +14,24 @@ ENDED_STATES = frozenset({"completed", "abandoned"})
 
 
 @dataclass(frozen=True, slots=True)
+class Arrival:
+    """A trace that a move left on the platform: a participant, or an entry of recent transfers.
+
+    `is_done` False: the move is under way, and may yet fail.
+    """
+
+    id: str
+    destination_uri: str | None  # None: the platform does not tell where to
+    is_done: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Interaction:
-    """What a look-up saw (protocol.md, "REST"). `found` False: the gateway answered 404."""
+    """What a look-up saw (protocol.md, "REST"). `found` False: the gateway answered 404.
+
+    A gateway that keeps no `last_transfer_id` may tell `arrivals`, and what else a delivery has to
+    name of the interaction as it is now (`handles`: the participant that is to be replaced).
+    """
 
     interaction_id: str
     found: bool
@@ -22,6 +39,8 @@ class Interaction:
     destination_uri: str | None = None
     last_transfer_id: str | None = None
     date_s: float | None = None  # the answer's `Date` header, seconds since the epoch
+    arrivals: tuple[Arrival, ...] = ()
+    handles: Mapping[str, str] | None = None
 
 
 class Sight(Enum):

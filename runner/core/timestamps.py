@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from datetime import datetime
+from datetime import UTC, datetime
 from functools import lru_cache
 
 
@@ -13,9 +13,21 @@ def timestamp(wall_s: float) -> str:
     return f"{_second(whole)}.{fraction:06d}Z"
 
 
-def seconds(timestamp: str) -> float:
-    """Return what `timestamp` spells, as seconds since the epoch."""
-    return datetime.fromisoformat(timestamp).timestamp()
+def seconds(text: str) -> float:
+    """Return the seconds since the epoch that an RFC 3339 text stands for; without a zone, UTC.
+
+    Raises `ValueError` if it is none.
+    """
+    moment = datetime.fromisoformat(text)
+    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
+
+
+def seconds_between(start: str, end: str | None) -> float | None:
+    """Return how long after `start` the time `end` is; None where one of them is no time."""
+    try:
+        return None if end is None else seconds(end) - seconds(start)
+    except ValueError:
+        return None
 
 
 @lru_cache(maxsize=64)

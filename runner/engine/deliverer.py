@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from runner.core.evidence import Baseline, HandOver
-from runner.core.message import Reply, Request, build_text
+from runner.core.message import Draft, Reply, Request, Unfit
 from runner.core.outcome import ExitCode
 from runner.core.pacing import LONGEST_OBEYED_S, backoff_s
 from runner.core.timestamps import timestamp
@@ -31,12 +31,11 @@ class Deliverer:
         The transfer has its turn; the caller gives the slot back.
         """
         built_at = self._shop.clock.now()
-        intent = self._repeated(live) if repeat else self._fresh(live)
-        fault = self._shop.find_fault(intent.text, live.row.media[live.media_index])
-        if fault is not None and not repeat:
+        try:
+            intent = self._repeated(live) if repeat else self._fresh(live)
+        except Unfit as error:
             self._shop.gate.forgo()
-            told = Told(reason=f"the message fails format verification: {fault}")
-            await self._shop.recorder.enter(live, Event.DENIED, told)
+            await self._shop.recorder.enter(live, Event.DENIED, Told(reason=str(error)))
             return None
         waiter = self._shop.desk.expect(intent.message_id, self._shop.gateway.generation)
         live.message_ids.add(intent.message_id)
@@ -71,8 +70,9 @@ class Deliverer:
                 self._shop.gate.unanswered()
             await self._shop.recorder.enter(live, Event.LOST, told)
             return
-        self._shop.gate.answered()
         event = self._shop.rules.classify(answer)
+        if event is not Event.WITHDRAWN:
+            self._shop.gate.answered()
         if event is Event.LIMITED:
             self._slow_down(waiter, answer)
         further = self._after(live, event, answer)
@@ -81,13 +81,7 @@ class Deliverer:
     def _fresh(self, live: Live) -> Intent:
         shop = self._shop
         wall, message_id = shop.clock.wall(), shop.chance.new_id()
-        text = build_text(
-            message_id=message_id,
-            interaction_id=live.row.interaction_id,
-            destination_uri=live.row.destination_uri,
-            media=live.row.media[live.media_index],
-            timestamp=timestamp(wall),
-        )
+        text = self._composed(live, message_id, timestamp(wall))
         baseline = self._baseline(live)
         hand_over = HandOver(
             wall,
@@ -96,6 +90,14 @@ class Deliverer:
             baseline.date_s if baseline is not None else None,
         )
         return Intent(live.deliveries + 1, message_id, live.media_index, text, hand_over, baseline)
+
+    def _composed(self, live: Live, message_id: str, at: str) -> str:
+        row, media = live.row, live.row.media[live.media_index]
+        draft = Draft(message_id, row.interaction_id, row.destination_uri, media, at, live.seen)
+        text = self._shop.compose(draft)
+        if (fault := self._shop.find_fault(text, media)) is not None:
+            raise Unfit(f"the message fails format verification: {fault}")
+        return text
 
     def _repeated(self, live: Live) -> Intent:
         assert live.last is not None  # noqa: S101 - a doubt has a delivery
@@ -122,6 +124,7 @@ class Deliverer:
             status=answer.status if answer.status is not None else str(answer.code),
             reason=answer.reason or answer.status or f"code {answer.code}",
             media=answer.media,
+            correlation_id=answer.correlation_id,
         )
 
     def _slow_down(self, waiter: Waiter, answer: Reply) -> None:
@@ -148,7 +151,9 @@ class Deliverer:
             live.media_index += 1
             live.tries = 0
             return None if live.media_index < len(live.row.media) else Event.DENIED
-        if event is Event.LIMITED and live.state is State.SENDING:
+        if event is Event.WITHDRAWN and answer.status is None:
+            live.tries -= 1  # nobody refused it, and nobody heard of it
+        if event in {Event.LIMITED, Event.WITHDRAWN} and live.state is State.SENDING:
             if live.tries >= self._shop.rules.policy.retry.attempts:
                 return Event.EXHAUSTED
             live.wait_s = answer.retry_after_s or self.backoff_s(live)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from runner.core.evidence import VISIBLE_S, Expires, Promise
 from runner.core.manifest import Policy
 from runner.core.media import MediaMatrix
-from runner.core.message import Reply
+from runner.core.message import Compose, Reply
 from runner.core.transfer import Event, classify
 from runner.engine.desk import Desk
 from runner.engine.gate import Gate
@@ -26,9 +26,12 @@ class Rules:
     promise: Promise = None
     carried_out: frozenset[str] = frozenset()
     not_carried_out: frozenset[str] = frozenset()
+    needs_sight: bool = False  # a delivery names what a look-up saw of the interaction
 
     def classify(self, reply: Reply) -> Event:
         """Return what a reply means, the gateway's own statuses included."""
+        if reply.unsent:
+            return Event.WITHDRAWN
         return classify(
             reply.status,
             reply.code,
@@ -44,7 +47,7 @@ class Rules:
     @property
     def looks_first(self) -> bool:
         """Whether every interaction is looked up before its first delivery."""
-        return self.policy.preflight or isinstance(self.promise, Expires)
+        return self.needs_sight or self.policy.preflight or isinstance(self.promise, Expires)
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,3 +73,4 @@ class Workshop:
     rules: Rules
     chance: Chance
     find_fault: Callable[[str, MediaMatrix], str | None]  # format verification of a message
+    compose: Compose

@@ -33,14 +33,15 @@ _INSERT_DELIVERIES = Bulk(
     "INSERT INTO deliveries(transfer, n, run, message_id, media_index, intent, sent_at, event)",
 )
 _UPDATE_DELIVERIES = Bulk(
-    8,
+    9,
     "UPDATE deliveries SET event = v.column1, sent_at = coalesce(v.column2, sent_at),"
-    " settled_at = v.column3, latency_ms = v.column4, status = v.column5, reason = v.column6"
-    " FROM (",
-    ") AS v WHERE transfer = v.column7 AND n = v.column8",
+    " settled_at = v.column3, latency_ms = v.column4, status = v.column5, reason = v.column6,"
+    " correlation_id = v.column7 FROM (",
+    ") AS v WHERE transfer = v.column8 AND n = v.column9",
 )
 _SETTLE_LATE = (
-    "UPDATE deliveries SET event = ?, settled_at = ?, status = ?, reason = ?"
+    "UPDATE deliveries SET event = ?, settled_at = ?, status = ?, reason = ?,"
+    " correlation_id = coalesce(?, correlation_id)"
     " WHERE transfer = ? AND message_id = ? AND status IS NULL"
 )
 _INSERT_EVENTS = Bulk(4, "INSERT INTO events(seq, run, body, hash)")
@@ -93,13 +94,14 @@ def record_deliveries(
         ],
     )  # fmt: skip
     ended = [
-        (e.event, e.sent_at, e.at, e.latency_ms, e.status, e.reason, e.transfer_id, e.n)
+        (e.event, e.sent_at, e.at, e.latency_ms, e.status, e.reason, e.correlation_id,
+         e.transfer_id, e.n)
         for e in entries
         if isinstance(e, Entry) and e.intent is None and e.n is not None
-    ]
+    ]  # fmt: skip
     _update(connection, _UPDATE_DELIVERIES, ended)
     late = [
-        (e.event, e.at, e.status, e.reason, e.transfer_id, e.message_id)
+        (e.event, e.at, e.status, e.reason, e.correlation_id, e.transfer_id, e.message_id)
         for e in entries
         if isinstance(e, Entry) and e.event is Event.ACCEPTED and e.n is None
     ]
@@ -152,6 +154,7 @@ def body_of(entry: Entry | Note, run_id: str) -> dict[str, Any]:
         "reason": entry.reason,
         "latency_ms": entry.latency_ms,
         "media": entry.media,
+        "correlation_id": entry.correlation_id,
     }
     return body | {name: value for name, value in told.items() if value is not None}
 

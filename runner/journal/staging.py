@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sqlite3
 import tempfile
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import lru_cache
@@ -15,9 +15,9 @@ from types import TracebackType
 from typing import NamedTuple, Self
 
 from runner.core.errors import StorageError
-from runner.core.manifest import Repeat, TransferRow
+from runner.core.manifest import QueueSelection, Repeat, TransferRow
 from runner.core.media import MediaMatrix
-from runner.core.plan import SENDS, Action, Claim, PlannedRow, Verdict, judge
+from runner.core.plan import SENDS, Action, Claim, PlannedRow, Verdict, judge, last_carried
 from runner.core.transfer import State
 from runner.journal.questions import ALIKE, CLAIMS, OWN_KEY, REPEATS, TABLES
 
@@ -44,6 +44,7 @@ class Outline(NamedTuple):
     media: str  # `read_ladder` reads it
     action: str
     reason: str | None
+    origin_uri: str | None = None  # where its history carried it last, if elsewhere
 
 
 class Staging:
@@ -69,6 +70,7 @@ class Staging:
         self._ladder = 0
         self._chunk: list[tuple[object, ...]] = []
         self.count = 0
+        self.selections: list[QueueSelection] = []  # whose rows are not known yet
 
     def __enter__(self) -> Self:
         return self
@@ -93,6 +95,31 @@ class Staging:
         self.count += 1
         if len(self._chunk) >= CHUNK:
             self._flush()
+
+    def select(self, selection: QueueSelection) -> None:
+        """Take a selection; whoever asks the gateway adds its rows."""
+        self.selections.append(selection)
+
+    def has_interaction(self, interaction_id: str) -> bool:
+        """Tell whether a row names an interaction."""
+        self._flush()
+        asked = "SELECT 1 FROM rows WHERE interaction_id = ?"
+        return self._connection.execute(asked, [interaction_id]).fetchone() is not None
+
+    def destinations(self) -> dict[str, str]:
+        """Return every destination that a row names, each with the source of the first that does."""
+        self._flush()
+        rows = "SELECT destination_uri, source FROM rows GROUP BY destination_uri HAVING n = min(n)"
+        return dict(self._connection.execute(rows))
+
+    def readdress(self, addresses: Mapping[str, str]) -> None:
+        """Give the rows that name a destination another spelling of it: its id for its name."""
+        self._flush()
+        with self._written():
+            self._connection.executemany(
+                "UPDATE rows SET destination_uri = ? WHERE destination_uri = ?",
+                ((uri, named) for named, uri in addresses.items()),
+            )
 
     def repeats(self, limit: int) -> Sequence[Repeat]:
         """Return rows whose key or interaction an earlier row bears, `limit` of each at most."""
@@ -128,7 +155,7 @@ class Staging:
                 ) from error
         with self._written():
             self._connection.execute(
-                "INSERT OR IGNORE INTO verdicts SELECT n, ?, NULL, NULL, NULL FROM rows",
+                "INSERT OR IGNORE INTO verdicts SELECT n, ?, NULL, NULL, NULL, NULL FROM rows",
                 [Action.SEND],
             )
             self._select(selection)
@@ -168,7 +195,7 @@ class Staging:
     def outlines(self) -> Iterator[Outline]:
         """Yield what a plan's report tells of every row, in the manifest's order."""
         rows = self._connection.execute(
-            "SELECT n, key, source, interaction_id, destination_uri, media, action, reason"
+            "SELECT n, key, source, interaction_id, destination_uri, media, action, reason, origin"
             " FROM rows JOIN verdicts USING (n) JOIN ladders ON ladders.id = ladder ORDER BY n"
         )
         return map(Outline._make, rows)
@@ -214,11 +241,12 @@ class Staging:
         self._connection.execute("BEGIN")
         reader = self._connection.execute(CLAIMS)
         verdicts = (
-            (n, v.action, v.reason, v.claim, v.lineage)
+            (n, v.action, v.reason, v.claim, v.lineage, _origin(v, claims))
             for (n, uri), rows in groupby(reader, key=lambda row: (row[0], row[1]))
-            for v in [judge([_claim(row) for row in rows], uri, again=again)]
+            for claims in [[_claim(row) for row in rows]]
+            for v in [judge(claims, uri, again=again)]
         )
-        self._connection.executemany("INSERT INTO verdicts VALUES (?,?,?,?,?)", verdicts)
+        self._connection.executemany("INSERT INTO verdicts VALUES (?,?,?,?,?,?)", verdicts)
         self._connection.execute("COMMIT")
         self._connection.execute("DETACH journal")
         self._connection.execute("BEGIN")
@@ -267,6 +295,11 @@ def _write_names(callbacks: tuple[str, ...]) -> str:
 @lru_cache(maxsize=1024)
 def _read_names(text: str) -> tuple[str, ...]:
     return tuple(json.loads(text))
+
+
+def _origin(verdict: Verdict, claims: Sequence[Claim]) -> str | None:
+    carried = last_carried(claims) if verdict.action is Action.CHANGED else None
+    return None if carried is None else carried.destination_uri
 
 
 def _claim(row: Sequence[object]) -> Claim:

@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from runner.callbacks import Courier
-from runner.core.errors import StorageError
+from runner.core.errors import GatewayError, StorageError
 from runner.core.manifest import Driver, Manifest
 from runner.core.outcome import ExitCode, Outcome, exit_code
 from runner.core.record import Figures, PlanFigures, ReportSource
@@ -30,9 +30,10 @@ from runner.journal.writer import JournalWriter
 from runner.ports import Observer
 from runner.report.writing import write_report
 from runner.wiring import records
+from runner.wiring.asking import ask
 from runner.wiring.clock import SystemClock
-from runner.wiring.format import FormatVerifier
-from runner.wiring.gateway import forget_earlier_gateway, opened_gateway
+from runner.wiring.finding import NOTHING_FOUND
+from runner.wiring.gateway import forget_earlier_gateway, language_of, opened_gateway
 from runner.wiring.holding import plan_rows
 from runner.wiring.message_ids import MessageIds
 from runner.wiring.outbox import JournalOutbox
@@ -81,6 +82,7 @@ def apply(
     path = request.journal_path(manifest)
     refuse_network(path)
     if request.plan is not None:  # refused before a journal is made or anybody is waited for
+        ask(request, manifest, staging, attendance.observer)
         plan_rows(request, manifest, staging, path if path.exists() else None)
     with JournalLock(path) as lock:
         lock.acquire(request.lock_timeout_s)
@@ -113,6 +115,8 @@ class _Run:
         self._observer = attendance.observer
         self._store = store
         self._clock = SystemClock()
+        self._found = NOTHING_FOUND
+        self._unreachable: GatewayError | None = None
         at = time.time()
         self._record = records.begun(request, manifest, new_run_id(at), at=at, outcome="unfinished")
 
@@ -135,12 +139,16 @@ class _Run:
         place = {"batch": self._manifest.name, "environment": self._manifest.environment.name}
         if not self._request.new_history:
             check_witness(store.path, store, self._request.report_dir, **place)
+        self._ask()
         plan_rows(self._request, self._manifest, self._staging, store.path)
+        plan = plan_figures(self._request, self._manifest, self._staging)
+        self._record = replace(self._record, waves=plan.waves)
         limits = self._request.limits(self._manifest.environment)
         store.begin_run(
             self._record.id,
             asdict(self._record),
             at=at,
+            manifest=records.shown(self._manifest),
             rate_per_s=limits.rate_per_s,
             in_flight=limits.in_flight,
         )
@@ -148,12 +156,30 @@ class _Run:
             self._observer.warned("an earlier run died with transfers in flight", count=recovered)
         store.store_plan(self._staging.planned())
         leave_witness(store, self._request.report_dir, at=at, **place)
-        plan = plan_figures(self._request, self._manifest, self._staging)
         self._observer.noticed("planned", run=self._record.id, **asdict(plan))
+        if plan.misses_window and plan.window is not None:
+            self._observer.warned(
+                "by the limits, the batch will not end inside its window",
+                ends_at=plan.ends_at,
+                not_after=plan.window.not_after,
+            )
         return plan
 
+    def _ask(self) -> None:
+        """Have the gateway tell what the manifest leaves open, unless the plan has told it."""
+        if self._request.plan is not None:
+            return
+        try:
+            self._found = ask(self._request, self._manifest, self._staging, self._observer)
+        except GatewayError as error:  # nothing is sent, and the report says why
+            self._unreachable = error
+
     def _send(self, plan: PlanFigures, reader: Reader) -> Ending:
-        if plan.send and not self._attendance.confirm(self._manifest, plan):
+        if (error := self._unreachable) is not None:
+            return Ending(ExitCode.UNREACHABLE, str(error), error, Figures())
+        window = self._manifest.policy.window
+        is_open = window is None or window.is_open(self._clock.wall())
+        if plan.send and is_open and not self._attendance.confirm(self._manifest, plan):
             return Ending(ExitCode.INTERRUPTED, "declined at the prompt", None, Figures())
         if not plan.send and not reader.outbox(0, 1) and not self._doubts(reader):
             return Ending(None, None, None, Figures())
@@ -191,6 +217,7 @@ class _Run:
         if not plan.send and not self._doubts(reader):
             return Ending(None, None, None, Figures())
         manifest, gateway_said = self._manifest, self._manifest.gateway
+        language = language_of(manifest.environment)
         notices = Notices(
             manifest.callbacks,
             run=self._record.id,
@@ -205,13 +232,16 @@ class _Run:
                 gateway_said.promise,
                 gateway_said.carried_out,
                 gateway_said.not_carried_out,
+                needs_sight=language.needs_sight,
             ),
             notices=notices,
-            find_fault=FormatVerifier().find_fault,
+            find_fault=language.find_fault,
+            compose=language.compose,
             total_kbps=gateway_said.total_bandwidth_kbps,
         )
+        destinations = self._staging.destinations()
         async with opened_gateway(
-            manifest, self._store.path, self._clock, random.random
+            manifest, self._store.path, self._clock, random.random, destinations
         ) as gateway:
             batch = Batch(
                 assignment,
@@ -241,12 +271,13 @@ class _Run:
 
     def _finish(self, ending: Ending, reader: Reader) -> Applied:
         run_no = self._store.run_no
-        source = reader.report_source(run_no)
-        summary = summarize(source.transfers(), ending.figures)
         elsewhere = reader.doubts_elsewhere(run_no)
+        told = [self._found.explanation, ending.explanation, _elsewhere_in_words(elsewhere)]
+        explanation = "; ".join(filter(None, told))
+        source = reader.report_source(run_no, explanation)
+        summary = summarize(source.transfers(), ending.figures)
         doubts = summary.counts[Outcome.IN_DOUBT] + len(elsewhere)
         code = exit_code(dict(summary.counts) | {Outcome.IN_DOUBT: doubts}, ending.halted)
-        explanation = "; ".join(filter(None, [ending.explanation, _elsewhere_in_words(elsewhere)]))
         at = self._clock.wall()
         record = records.ended(self._record, code, explanation or None, at=at)
         if ending.halted is ExitCode.STORAGE:  # the journal takes no more: the report alone tells
@@ -268,4 +299,6 @@ def _elsewhere_in_words(doubts: Sequence[tuple[str, str, str]]) -> str | None:
 
 def _origin(manifest: Manifest) -> str:
     endpoints = manifest.environment.endpoints
-    return "simulator" if endpoints is None else origin(endpoints.websocket_url)
+    return (
+        "simulator" if endpoints is None else origin(endpoints.websocket_url or endpoints.api_url)
+    )

@@ -50,6 +50,36 @@ class Signals:
                 loop.remove_signal_handler(number)
             self.install()
 
+    @contextmanager
+    def cancelling(self) -> Iterator[None]:
+        """While the current task serves on the event loop, let the first signal cancel it.
+
+        Raised wherever the program is, `Interrupted` would end in whichever callback of the loop
+        it meets. Raises it in the task's place.
+        """
+        from asyncio import CancelledError, current_task, get_running_loop  # noqa: PLC0415
+
+        loop, task = get_running_loop(), current_task()
+        received: list[signal.Signals] = []
+
+        def cancel(number: signal.Signals) -> None:
+            received.append(number)
+            if task is not None:
+                task.cancel()
+
+        for number in SIGNALS:
+            loop.add_signal_handler(number, cancel, number)
+        try:
+            yield
+        except CancelledError:
+            if not received:
+                raise
+            raise Interrupted(SIGNALS[received[0]]) from None
+        finally:
+            for number in SIGNALS:
+                loop.remove_signal_handler(number)
+            self.install()
+
     def _stop(
         self,
         halt: Halt,

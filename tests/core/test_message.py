@@ -14,6 +14,7 @@ from runner.core.media import Audio, MediaMatrix, Video
 from runner.core.message import (
     NOTE_LIMIT,
     SERVER_TEXT_LIMIT,
+    Draft,
     Reply,
     Stray,
     build_text,
@@ -27,13 +28,8 @@ PICTURE = MediaMatrix(Audio("opus", 64, 16), Video("vp8", 1200, "1280x720", 30))
 
 def test_a_request_is_what_the_protocol_shows():
     """Recorded by hand from the protocol's "Request"."""
-    text = build_text(
-        message_id="0e0f",
-        interaction_id="3f25",
-        destination_uri="genesys://queue/billing-new",
-        media=PICTURE,
-        timestamp="2026-12-01T21:00:00.123456Z",
-    )
+    at = "2026-12-01T21:00:00.123456Z"
+    text = build_text(Draft("0e0f", "3f25", "genesys://queue/billing-new", PICTURE, at))
     assert text == (
         '{"type":"interaction.transfer","id":"0e0f","interaction_id":"3f25",'
         '"destination_uri":"genesys://queue/billing-new",'
@@ -45,9 +41,7 @@ def test_a_request_is_what_the_protocol_shows():
 
 
 def test_a_request_without_video_has_none():
-    text = build_text(
-        message_id="m", interaction_id="i", destination_uri="tel:+1", media=VOICE, timestamp="t"
-    )
+    text = build_text(Draft("m", "i", "tel:+1", VOICE, "t"))
     assert list(json.loads(text)["media_matrix"]) == ["audio"]
 
 

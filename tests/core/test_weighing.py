@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from runner.core.evidence import Baseline, Evidence, weigh
-from runner.core.sight import Interaction
+from runner.core.sight import Arrival, Interaction
 
 HERE, BEFORE = "genesys://queue/here", "genesys://queue/before"
 
@@ -34,3 +34,36 @@ def test_only_what_would_show_an_effect_can_show_that_there_was_none(
 ):
     """It was at its destination, and look-ups tell no ids: the same sight proves nothing."""
     assert weighed(before, now) is evidence
+
+
+def arrived(*now: Arrival, before: tuple[Arrival, ...] = (), state: str = "active") -> Evidence:
+    """Weigh what moves left, as it was and as it is, for a delivery to `HERE`."""
+    seen = Interaction("i1", found=True, state=state, destination_uri=BEFORE, arrivals=now)
+    baseline = Baseline("active", BEFORE, None, arrivals=before)
+    return weigh(seen, baseline=baseline, destination_uri=HERE, message_ids={"m1"})[0]
+
+
+@pytest.mark.parametrize(
+    ("evidence", "expected"),
+    [
+        (arrived(Arrival("p2", HERE, is_done=True)), Evidence.CARRIED_OUT),
+        (arrived(Arrival("p2", HERE, is_done=True), state="completed"), Evidence.CARRIED_OUT),
+        (arrived(Arrival("p2", HERE, is_done=False)), Evidence.UNDER_WAY),
+        (arrived(Arrival("p2", "genesys://queue/x", is_done=True)), Evidence.INCONCLUSIVE),
+        (
+            arrived(Arrival("p1", HERE, is_done=True), before=(Arrival("p1", HERE, is_done=True),)),
+            Evidence.UNTOUCHED,
+        ),
+    ],
+)
+def test_what_arrived_since_shows_a_move_even_when_the_interaction_has_ended(
+    evidence: Evidence, expected: Evidence
+):
+    assert evidence is expected
+
+
+def test_a_baseline_is_kept_with_what_had_arrived():
+    baseline = Baseline("active", BEFORE, None, 7.0, (Arrival("p1", HERE, is_done=False),))
+    assert Baseline.from_json(baseline.to_json()) == baseline
+    plain = Baseline("active", BEFORE, None, 7.0)
+    assert Baseline.from_json(plain.to_json()) == plain

@@ -10,6 +10,7 @@ from typing import Any
 
 from runner.core.manifest import Callback, Limits, Policy, RetryPolicy
 from runner.core.media import Audio, MediaMatrix
+from runner.core.message import Compose, build_text
 from runner.core.plan import PlannedRow
 from runner.core.record import Figures
 from runner.engine.batch import Assignment, Batch, Ending
@@ -88,6 +89,8 @@ def carry(
     meanwhile: Meanwhile | None = None,
     find_fault: Callable[[str, MediaMatrix], str | None] = lambda _text, _media: None,
     total_kbps: float | None = None,
+    clock: LoopClock | None = None,
+    compose: Compose = build_text,
 ) -> Run:
     """Carry a plan out to its end; `answers` are given to each interaction's deliveries in turn."""
     plan = rows(plan) if isinstance(plan, int) else plan
@@ -106,13 +109,18 @@ def carry(
         notices,
         find_fault,
         total_kbps,
+        compose,
     )
     with asyncio.Runner(loop_factory=VirtualLoop) as runner:
-        return runner.run(_carry(assignment, gateway, journal, beside))
+        return runner.run(_carry(assignment, gateway, journal, beside, clock or LoopClock()))
 
 
 async def _carry(
-    assignment: Assignment, gateway: FakeGateway, journal: FakeJournal, meanwhile: Meanwhile
+    assignment: Assignment,
+    gateway: FakeGateway,
+    journal: FakeJournal,
+    meanwhile: Meanwhile,
+    clock: LoopClock,
 ) -> Run:
     run = Run(gateway, journal, Halt())
 
@@ -123,7 +131,7 @@ async def _carry(
         assignment,
         gateway=gateway,
         journal=journal,
-        clock=LoopClock(),
+        clock=clock,
         observer=run.observer,
         chance=Chance(lambda: 0.5, _numbered("m")),
         after_commit=committed,

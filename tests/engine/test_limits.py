@@ -9,14 +9,15 @@ import pytest
 from runner.core.breaker import BreakerPolicy
 from runner.core.errors import GatewayError, StorageError
 from runner.core.manifest import Limits, Policy, RetryPolicy
-from runner.core.message import Stray
+from runner.core.message import Draft, Stray, Unfit, build_text
 from runner.core.outcome import ExitCode
 from runner.core.transfer import Event, State
 from runner.engine.halt import Halt
+from runner.engine.workshop import Rules
 from runner.ports import Entry, Note
 from tests.core.test_pacing import most_in_a_second
-from tests.engine.rig import HD, NARROW, Run, after, carry, rows
-from tests.fakes.gateway import CARRIED_OUT, SILENCE, Answer, FakeGateway, Frame
+from tests.engine.rig import HD, NARROW, NO_PREFLIGHT, Run, after, carry, rows
+from tests.fakes.gateway import BEFORE, CARRIED_OUT, SILENCE, Answer, FakeGateway, Frame
 from tests.fakes.journal import FakeJournal
 
 GONE = GatewayError(environment="t", url="wss://x", what="no session", check="wait")
@@ -351,6 +352,38 @@ def test_a_message_that_fails_format_verification_is_never_sent():
     run = carry(2, find_fault=lambda text, _media: "id: not a UUID" if '"i0"' in text else None)
     assert run.states() == {"k0": "rejected", "k1": "transferred"}
     assert run.reason("k0") == "the message fails format verification: id: not a UUID"
+
+
+def test_what_the_gateway_has_no_words_for_is_rejected_and_never_sent():
+    def compose(draft: Draft) -> str:
+        if draft.interaction_id == "i0":
+            raise Unfit("a callback cannot be moved to an address")
+        return build_text(draft)
+
+    run = carry(2, compose=compose)
+    assert run.states() == {"k0": "rejected", "k1": "transferred"}
+    assert run.reason("k0") == "a callback cannot be moved to an address"
+    assert [frame.interaction_id for frame in run.frames] == ["i1"]
+
+
+def test_a_delivery_that_needs_a_sight_has_it_also_without_preflight():
+    seen: list[str | None] = []
+
+    def compose(draft: Draft) -> str:
+        seen.append(draft.seen and draft.seen.destination_uri)
+        return build_text(draft)
+
+    carry(1, rules=Rules(NO_PREFLIGHT, needs_sight=True), compose=compose)
+    assert seen == [BEFORE]
+
+
+def test_what_the_gateway_paces_itself_leaves_at_its_pace_and_nothing_is_withdrawn():
+    run = carry(12, gateway=FakeGateway(own_interval_s=0.5))
+    gaps = [later - earlier for earlier, later in pairwise(run.times)]
+    assert len(gaps) == 11
+    assert min(gaps) >= 0.5
+    assert max(gaps) < 0.6
+    assert [e.event for e in run.journal.entries if e.event is Event.WITHDRAWN] == []
 
 
 # Figures

@@ -91,6 +91,7 @@ class FakeGateway:
     log: list[tuple[str, Any]] = field(default_factory=list)
     generation: int | None = None
     token_renewals: int = 0
+    own_interval_s: float | None = None  # the gateway's own pace, beyond the run's rate
     stalled: bool = False  # the transport's buffer does not drain
     breaks: Exception | None = None  # what a write raises, the frame having arrived
     closed: int = 0
@@ -98,6 +99,7 @@ class FakeGateway:
     moves: list[Frame] = field(default_factory=list)  # the ledger of effects
     most_open: int = 0  # deliveries unanswered at once, at the most
     _sessions: int = 0
+    _due_at: float = 0.0
     _open: int = 0
     _listener: GatewayListener | None = None
     _seen: Counter[str] = field(default_factory=Counter)
@@ -117,6 +119,18 @@ class FakeGateway:
         """Tell whether a frame would be taken."""
         return self.generation is not None and not self.stalled
 
+    def due_in(self, ahead: int) -> float:
+        """Tell the gateway's own pace."""
+        if self.own_interval_s is None:
+            return 0.0
+        now = asyncio.get_running_loop().time()
+        return max(0.0, self._due_at + ahead * self.own_interval_s - now)
+
+    @property
+    def most_per_s(self) -> float | None:
+        """Tell what follows from that pace."""
+        return None if self.own_interval_s is None else 1 / self.own_interval_s
+
     async def open(self, listener: GatewayListener) -> None:
         """Open a session, or fail as told."""
         await asyncio.sleep(self.opens_after_s)
@@ -133,6 +147,7 @@ class FakeGateway:
         now = asyncio.get_running_loop().time()
         frame = Frame(now, self.generation, body, self._seen[body["interaction_id"]], text)
         self.log.append(("frame", frame))
+        self._due_at = now + (self.own_interval_s or 0.0)
         self._open += 1
         self.most_open = max(self.most_open, self._open)
         answers = self.script(frame)

@@ -94,7 +94,8 @@ def test_problems_latency_rate_and_limit_are_told(journal: Path, store: Store):
 
 
 def test_the_limit_is_told_by_how_the_run_began(journal: Path, store: Store):
-    store.begin_run("r", {"batch": "b", "started_at": "2027"}, at=AT, rate_per_s=25.0)
+    record = {"batch": "b", "started_at": "2027", "manifest_sha256": "0" * 64}
+    store.begin_run("r", record, at=AT, rate_per_s=25.0)
     with Follower(journal, store.run_no) as follower:
         assert follower.look(AT).limit_per_s == 25.0
 

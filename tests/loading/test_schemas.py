@@ -24,7 +24,7 @@ from runner.core.manifest import (
     SimulatorOptions,
 )
 from runner.core.media import Audio, MediaMatrix, Video
-from runner.core.message import build_text
+from runner.core.message import Draft, build_text
 from runner.core.quantity import parse_duration, parse_share
 from runner.schemas_lookup import schema, schema_names
 from tests.loading.rendering import load_rows
@@ -114,11 +114,13 @@ def test_the_defaults_that_the_schema_tells_are_those_in_force(part: str, name: 
 def test_the_frame_that_the_core_builds_is_valid(video: Video | None):
     frame = json.loads(
         build_text(
-            message_id="0e0f3a52-5b0c-4f5e-9d3a-2f6f1c1f7a10",
-            interaction_id="call-1",
-            destination_uri="tel:+441234567890",
-            media=MediaMatrix(Audio("opus", 64, 16), video),
-            timestamp="2026-12-01T21:00:00.123456Z",
+            Draft(
+                message_id="0e0f3a52-5b0c-4f5e-9d3a-2f6f1c1f7a10",
+                interaction_id="call-1",
+                destination_uri="tel:+441234567890",
+                media=MediaMatrix(Audio("opus", 64, 16), video),
+                timestamp="2026-12-01T21:00:00.123456Z",
+            )
         )
     )
     check = jsonschema_rs.validator_for(schema("interaction-transfer.v1"))
@@ -131,12 +133,12 @@ def test_what_init_writes_holds_with_every_suggestion_taken(tmp_path: Path):
     """A comment that looks like a field is one: taking it in leaves the manifest valid."""
     text = files("runner.wiring").joinpath("first_manifest.yaml").read_text("utf-8")
     taken = re.sub(
-        r"^( *)# ((?: {2})*(?:delivery|statuses|policy|retry|circuit_breaker):)",
+        r"^( *)# ((?: {2})*(?:delivery|statuses|policy|retry|circuit_breaker|waves|max_failures):)",
         r"\1\2",
         text,
         flags=re.MULTILINE,
     )
-    assert taken.count("#") == text.count("#") - 5
+    assert taken.count("#") == text.count("#") - 7
     (tmp_path / "manifest.yaml").write_text(taken, encoding="utf-8")
     loaded, rows = load_rows(tmp_path / "manifest.yaml")
     assert loaded.problems == ()
