@@ -14,6 +14,7 @@ from runner.core.message import Compose, Reply, build_text
 from runner.core.outcome import ExitCode
 from runner.core.record import Figures
 from runner.core.transfer import State
+from runner.core.troubles import stage_of
 from runner.engine.carrier import Carrier
 from runner.engine.chores import Chores
 from runner.engine.course import Course, Wave
@@ -197,8 +198,9 @@ class Batch:
         self._course.begin(wave, after_n=self._feed.last_n)
         if wave.number is not None:
             fields = {"wave": wave.number, "of": wave.of, "transfers": wave.size}
+            self._outlook.stage = stage_of(fields)
             self._observer.noticed("wave begins", **fields)
-            await self._journal.record(Note("wave begun", self._clock.wall(), fields))
+            await self._journal.record(Note(Note.WAVE_BEGUN, self._clock.wall(), fields))
         self._feed.allow(wave.end)
         workers = self._todo.limits.in_flight
         if self._todo.rules.looks_first:
