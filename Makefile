@@ -7,6 +7,7 @@
 # make bench   the benchmarks
 # make diagram draws ARCHITECTURE.md's diagram anew from the transition table
 # make rules   writes docs/rules.md anew from the explanations that the program carries
+# make images  takes the pictures of docs/report.md anew, in Chromium
 # make chaos   plays SEEDS (100000) of the simulation: what the tests play a few thousand of
 # make fuzz    looks for a manifest that the loader cannot bear, for FUZZ_SECONDS (60)
 # Variables: PYTHON (3.11 or newer), VENV, JUDGE, WORKERS (tests at a time), COVERAGE, PYTEST_ARGS.
@@ -15,7 +16,7 @@ VENV ?= .venv
 JUDGE ?= .venv-judge
 WORKERS ?= 4
 COVERAGE ?= --cov --cov-report=term:skip-covered
-TRIALS := tests/chaos tests/hazards tests/simulation tests/report/test_browser.py
+TRIALS := tests/chaos tests/hazards tests/simulation $(wildcard tests/report/test_browser*.py)
 PYTEST = $(BIN)/python -m pytest --numprocesses $(WORKERS)
 # The tests start the program hundreds of times: let it be compiled once, whatever the environment says.
 unexport PYTHONDONTWRITEBYTECODE
@@ -31,7 +32,7 @@ FUZZ_SECONDS ?= 60
 SEEDS ?= 100000
 FIRST_SEED ?= 0
 
-.PHONY: help demo test check unit trials judge bench diagram rules fuzz chaos install requirements wheel clean
+.PHONY: help demo test check unit trials judge bench diagram rules images fuzz chaos install requirements wheel clean
 .DELETE_ON_ERROR:
 
 help:
@@ -66,7 +67,7 @@ judge: $(VENV)/dev.stamp $(JUDGE)/judge.stamp
 	RUNNER_PYTHON="$(abspath $(BIN)/python)" $(JUDGE)/bin/python -m pytest -c tests/judge/pytest.ini \
 		--rootdir tests/judge --confcutdir tests/judge tests/judge $(PYTEST_ARGS)
 
-BENCHMARKS = benchmarks/throughput.py benchmarks/memory.py benchmarks/loading.py
+BENCHMARKS = benchmarks/throughput.py benchmarks/memory.py benchmarks/loading.py benchmarks/report.py
 bench: $(VENV)/dev.stamp
 	@for script in $(BENCHMARKS); do echo "== $$script" && $(BIN)/python "$$script" || exit 1; done
 
@@ -75,6 +76,9 @@ diagram: $(VENV)/dev.stamp
 
 rules: $(VENV)/dev.stamp
 	$(BIN)/python tools/rules.py
+
+images: $(VENV)/dev.stamp
+	$(BIN)/python tools/screenshots.py
 
 chaos: $(VENV)/dev.stamp
 	$(BIN)/python -m tests.simulation.chaos --seeds $(SEEDS) --first $(FIRST_SEED)
@@ -101,8 +105,11 @@ $(VENV)/run.stamp: requirements/run.txt | $(BIN)/python
 	$(INSTALL) --require-hashes -r requirements/run.txt
 	@touch $@
 
-$(VENV)/dev.stamp: requirements/dev.txt pyproject.toml | $(BIN)/python
+# Of what `consumers.txt` names, the sources are kept beside the environment: the tests read them.
+$(VENV)/dev.stamp: requirements/dev.txt requirements/consumers.txt pyproject.toml | $(BIN)/python
 	$(INSTALL) --require-hashes -r requirements/dev.txt
+	$(BIN)/python -m pip download --quiet --disable-pip-version-check --no-deps --no-binary :all: \
+		--no-build-isolation --require-hashes --dest $(VENV)/consumers -r requirements/consumers.txt
 	$(INSTALL) --no-deps --no-build-isolation --editable .
 	@touch $@ $(VENV)/run.stamp
 

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple, Protocol
+from enum import StrEnum
+from typing import Any, ClassVar, NamedTuple, Protocol
 
 from runner.core.evidence import Baseline, HandOver
+from runner.core.latency import Latency
 from runner.core.message import Reply, Stray
+from runner.core.outcome import Outcome
 from runner.core.plan import PlannedRow
 from runner.core.selecting import Waiting
 from runner.core.sight import Interaction
@@ -139,9 +142,33 @@ class Clock(Protocol):
         """Suspend for at least `seconds`."""
 
 
+class SessionState(StrEnum):
+    """Whether frames can leave."""
+
+    DIALLING = "dialling"  # none was open yet
+    OPEN = "open"
+    LOST = "lost"  # dialling again
+    CLOSED = "closed"  # the run is done with it
+
+
+TROUBLING = frozenset({Outcome.REJECTED, Outcome.FAILED, Outcome.IN_DOUBT})
+"""Outcomes that an operator hears of at once."""
+
+TROUBLES_KEPT = 8
+
+
+class Trouble(NamedTuple):
+    """A transfer that did not succeed, or may not have."""
+
+    at: float  # seconds since the epoch
+    outcome: str  # rejected | failed | in_doubt
+    key: str
+    reason: str | None
+
+
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """Where a run stands; counts are of transfers of this run's plan."""
+    """Where a run stands; counts are of transfers of this run's plan. None: not known."""
 
     total: int
     settled: int
@@ -149,7 +176,14 @@ class Progress:
     in_flight: int
     sent: int  # frames
     rate_per_s: float | None  # the pace in force, None: unlimited
-    waiting_for: str | None = None  # "the session", "Retry-After 30 s", …
+    waiting_for: str | None = None  # "the session", "30 s more (Retry-After)", …
+    limit_per_s: float | None = None  # what the pace may climb to
+    sent_per_s: float | None = None  # frames that left in the last second
+    session: SessionState | None = None
+    latency_ms: Latency | None = None
+    callbacks_owed: int | None = None
+    is_stopping: bool = False  # nothing new is sent, what is in flight settles
+    troubles: Sequence[Trouble] = ()  # the last few, oldest first
 
 
 class Observer(Protocol):
@@ -212,6 +246,12 @@ class Entry(NamedTuple):
 @dataclass(frozen=True, slots=True)
 class Note:
     """Something of the run worth keeping that changes no transfer's state."""
+
+    SESSION_OPENED: ClassVar = "session opened"
+    SESSION_CLOSED: ClassVar = "session closed"
+    ASKED_TO_WAIT: ClassVar = "waiting: the gateway asked for it"
+    CIRCUIT_OPEN: ClassVar = "open circuit: the gateway answers nothing; only probes are sent"
+    GOING_ON: ClassVar = "going on"
 
     event: str
     at: float

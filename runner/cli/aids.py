@@ -68,7 +68,7 @@ def doctor(
 
 
 def init(
-    folder: Annotated[Path, typer.Argument(help="Where to write.")] = Path(),
+    folder: Annotated[Path, typer.Argument(metavar="[FOLDER]", help="Where to write.")] = Path(),
     *,
     output: options.Output = OutputFormat.PRETTY,
 ) -> None:
@@ -79,9 +79,12 @@ def init(
 
 
 def schema(
-    name: Annotated[str, typer.Argument(help="manifest, interaction-transfer, report or plan.")] = (
-        "manifest"
-    ),
+    name: Annotated[
+        str,
+        typer.Argument(
+            metavar="[NAME]", help="manifest, interaction-transfer, report, plan or result."
+        ),
+    ] = "manifest",
     *,
     editor: Annotated[
         bool, typer.Option("--editor", help="Tell how to wire the schema into an editor.")

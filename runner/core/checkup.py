@@ -72,18 +72,20 @@ def check_clock(gateway_s: float | None, local_s: float) -> Check:
 
 @dataclass(frozen=True, slots=True)
 class Permission:
-    """What a client may do: `conversation:communication:view`, and what it is needed for."""
+    """What a client must be allowed to do: any one of `names`, and what it is needed for."""
 
-    name: str
     needed_for: str
+    names: tuple[str, ...]  # such as `conversation:communication:view`
 
 
 def check_permissions(needed: Collection[Permission], had: Collection[str]) -> Check:
     """Judge a client's permissions; those had may have `*` for any part."""
-    missing = [each for each in needed if not any(_covers(one, each.name) for one in had)]
+    missing = [
+        each for each in needed if not any(_covers(one, name) for one in had for name in each.names)
+    ]
     if not missing:
         return Check("permissions", Health.OK, f"all {len(needed)} that this manifest needs")
-    named = ", ".join(f"{each.name} ({each.needed_for})" for each in missing)
+    named = ", ".join(f"{' or '.join(each.names)} ({each.needed_for})" for each in missing)
     return Check(
         "permissions",
         Health.FAILED,

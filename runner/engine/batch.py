@@ -16,6 +16,7 @@ from runner.core.record import Figures
 from runner.core.transfer import State
 from runner.engine.carrier import Carrier
 from runner.engine.chores import Chores
+from runner.engine.course import Course, Wave
 from runner.engine.desk import Desk
 from runner.engine.doubts import Doubts
 from runner.engine.feed import Feed
@@ -25,14 +26,15 @@ from runner.engine.listener import Listener
 from runner.engine.live import Live
 from runner.engine.meter import Meter
 from runner.engine.notices import Notices
+from runner.engine.outlook import Outlook
 from runner.engine.recorder import Recorder
 from runner.engine.workshop import Chance, Rules, Workshop
 from runner.ports import (
     Clock,
     Gateway,
     Journal,
+    Note,
     Observer,
-    Progress,
 )
 
 T = TypeVar("T")
@@ -91,6 +93,7 @@ class Batch:
         self._after_commit = after_commit
         self._meter = Meter(clock.now())
         rules = assignment.rules
+        self._course = Course(rules.policy, assignment.total, halt, self._meter, clock)
         self._gate = Gate(
             gateway,
             assignment.limits,
@@ -99,6 +102,7 @@ class Batch:
             halt,
             breaker=rules.policy.circuit_breaker,
             total_kbps=assignment.total_kbps,
+            in_window=self._course.in_window,
         )
         self._desk = Desk(clock, rules.policy.negotiation_timeout_s, self._unclaimed)
         shop = Workshop(
@@ -109,7 +113,9 @@ class Batch:
             desk=self._desk,
             meter=self._meter,
             halt=halt,
-            recorder=Recorder(journal, clock, self._meter, assignment.notices),
+            recorder=Recorder(
+                journal, clock, self._meter, assignment.notices, self._course.settled
+            ),
             rules=rules,
             chance=chance,
             find_fault=assignment.find_fault,
@@ -122,6 +128,16 @@ class Batch:
         self._most_aside = WAITING_PER_SLOT * assignment.limits.in_flight
         self._chores = Chores(halt)
         self._listener = Listener(shop, self._carrier, self._chores, observer)
+        self._outlook = Outlook(
+            gateway=gateway,
+            gate=self._gate,
+            meter=self._meter,
+            halt=halt,
+            clock=clock,
+            observer=observer,
+            keep=self._listener.keep,
+            limit_per_s=assignment.limits.rate_per_s,
+        )
         self._closed = False
 
     async def run(self) -> Ending:
@@ -130,7 +146,7 @@ class Batch:
         timekeeper = asyncio.create_task(self._desk.keep_time())
         try:
             await self._chores.guarded(self._take_back())
-            if await self._open():
+            if self._course.may_begin() and await self._open():
                 await self._carry_all()
         finally:
             self._closed = True
@@ -144,7 +160,7 @@ class Batch:
             limit_per_s=self._todo.limits.rate_per_s, token_renewals=self._gateway.token_renewals
         )
         code = self.halt.code
-        if code is ExitCode.STOPPED and self._meter.sent == 0:
+        if code is ExitCode.STOPPED and self._meter.sent == 0 and not self.halt.is_own:
             code = ExitCode.UNREACHABLE
         return Ending(code, self.halt.reason, self.halt.error, figures)
 
@@ -169,15 +185,26 @@ class Batch:
         left = await self._chores.guarded(self._doubts.look_at_all())
         for live in left or ():
             self._clear_up(live)
+        for wave in self._course.waves():
+            await self._chores.guarded(self._carry_wave(wave))
+            while self._aside:
+                await asyncio.wait(self._aside)
+            if not self._course.goes_on():
+                return
+
+    async def _carry_wave(self, wave: Wave) -> None:
+        """Carry a wave's rows; what has to wait for its next delivery is set aside."""
+        self._course.begin(wave, after_n=self._feed.last_n)
+        if wave.number is not None:
+            fields = {"wave": wave.number, "of": wave.of, "transfers": wave.size}
+            self._observer.noticed("wave begins", **fields)
+            await self._journal.record(Note("wave begun", self._clock.wall(), fields))
+        self._feed.allow(wave.end)
         workers = self._todo.limits.in_flight
         if self._todo.rules.looks_first:
             workers += self._gate.ahead
-        carrying = (
-            self._chores.guarded(self._work()) for _ in range(min(workers, self._todo.total))
-        )
+        carrying = (self._chores.guarded(self._work()) for _ in range(min(workers, wave.size)))
         await asyncio.gather(*carrying)
-        while self._aside:
-            await asyncio.wait(self._aside)
 
     async def _take_back(self) -> None:
         """Bring to mind what is in doubt, before a late reply to it can come."""
@@ -218,22 +245,15 @@ class Batch:
             await self._clock.sleep(BEAT_S)
             self._gate.climb()
             self._gate.watch_circuit()
-            self._meter.tick(self._clock.now())
+            self._course.watch_window()
+            now = self._clock.now()
+            self._meter.tick(now)
+            self._meter.saw_renewals(self._gateway.token_renewals, now, self._clock.wall())
+            self._outlook.tell_holds()
             self._progress()
 
     def _progress(self) -> None:
-        counts = self._meter.counts()
-        self._observer.progressed(
-            Progress(
-                total=self._todo.total,
-                settled=sum(counts.values()),
-                outcomes=counts,
-                in_flight=self._meter.in_flight,
-                sent=self._meter.sent,
-                rate_per_s=self._meter.rate_per_s,
-                waiting_for=None if self._closed else self._gate.waiting_for,
-            )
-        )
+        self._observer.progressed(self._outlook.progress(self._todo.total, closed=self._closed))
 
     def _unclaimed(self, reply: Reply) -> None:
         self._listener.unclaimed(reply)  # made after the desk, whose waiters it settles first

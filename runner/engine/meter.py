@@ -5,12 +5,18 @@ from __future__ import annotations
 from collections import Counter, deque
 from collections.abc import Mapping
 
+from runner.core.latency import LATENCIES_KEPT
 from runner.core.outcome import Outcome
 from runner.core.pacing import WINDOW_S
-from runner.core.record import Figures, SessionClose, TimelinePoint
+from runner.core.record import Figures, Happening, SessionClose, TimelinePoint, Turn
+from runner.core.timestamps import timestamp
+from runner.ports import TROUBLES_KEPT, Trouble
 
 MOST_POINTS = 600
 """The timeline's longest; beyond it the bins grow."""
+
+MOST_TOLD = 1000
+"""Happenings that the story keeps: half of them the first ones, half the last."""
 
 SHORTEST_SPAN_S = 0.1
 """The shortest time that a pace is measured over: five frames in a millisecond are no 5,000/s."""
@@ -25,7 +31,7 @@ class Meter:
         self._first_sent: float | None = None
         self._last_sent = started_at
         self._bin_s = 1.0
-        self._bins: list[list[int]] = []  # [sent, settled, in flight, thousandths of the pace]
+        self._bins: list[list[int]] = []  # [sent, settled, most in flight, thousandths of the pace]
         self.sent = 0
         self.in_flight = 0
         self.peak = 0
@@ -35,6 +41,12 @@ class Meter:
         self.closes: list[SessionClose] = []
         self.tls: str | None = None
         self.rate_per_s: float | None = None
+        self._renewals = 0
+        self._told = 0
+        self._first_told: list[Happening] = []
+        self._last_told: deque[Happening] = deque(maxlen=MOST_TOLD // 2)
+        self.troubles: deque[Trouble] = deque(maxlen=TROUBLES_KEPT)
+        self.latencies_ms: deque[float] = deque(maxlen=LATENCIES_KEPT)
 
     def frame_left(self, now: float) -> None:
         """Count a frame that is handed to the socket."""
@@ -66,6 +78,31 @@ class Meter:
         """Note where the run stands, for the timeline."""
         self._bin(now)
 
+    def tell(
+        self,
+        turn: Turn,
+        now: float,
+        wall: float,
+        *,
+        value: float | None = None,
+        code: int | None = None,
+        reason: str | None = None,
+    ) -> None:
+        """Add a line to the session's story; `wall` is in seconds since the epoch."""
+        t_s = round(now - self._started_at, 3)
+        told = Happening(t_s, timestamp(wall), turn.value, value, code, reason)
+        self._told += 1
+        if len(self._first_told) < MOST_TOLD // 2:
+            self._first_told.append(told)
+        else:
+            self._last_told.append(told)
+
+    def saw_renewals(self, renewals: int, now: float, wall: float) -> None:
+        """Learn how many tokens were renewed by now."""
+        if renewals > self._renewals:
+            self._renewals = renewals
+            self.tell(Turn.RENEWED, now, wall, value=renewals)
+
     def achieved_per_s(self, now: float) -> float:
         """Return how fast frames left in the last second, or since the first if that is less."""
         while self._recent and self._recent[0] <= now - WINDOW_S:
@@ -80,6 +117,7 @@ class Meter:
         achieved = None
         if self._first_sent is not None and self._last_sent > self._first_sent:
             achieved = (self.sent - 1) / (self._last_sent - self._first_sent)
+        story = (*self._first_told, *self._last_told)
         return Figures(
             rate_limit_per_s=limit_per_s,
             rate_achieved_per_s=achieved,
@@ -94,6 +132,8 @@ class Meter:
                 TimelinePoint(i * self._bin_s, sent, settled, in_flight, pace / 1000 or None)
                 for i, (sent, settled, in_flight, pace) in enumerate(self._bins)
             ),
+            story=story,
+            story_omitted=self._told - len(story),
         )
 
     def counts(self) -> Mapping[str, int]:
@@ -110,7 +150,7 @@ class Meter:
         while len(self._bins) <= index:
             self._bins.append([0, 0, self.in_flight, pace])
         found = self._bins[index]
-        found[2], found[3] = self.in_flight, pace
+        found[2], found[3] = max(found[2], self.in_flight), pace
         return found
 
 
@@ -118,4 +158,4 @@ def _merged(pair: list[list[int]]) -> list[int]:
     first, last = pair[0], pair[-1]
     if first is last:
         return first
-    return [first[0] + last[0], first[1] + last[1], last[2], last[3]]
+    return [first[0] + last[0], first[1] + last[1], max(first[2], last[2]), last[3]]

@@ -2,21 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
 
 from runner.core.outcome import Outcome
 from runner.core.transfer import Event
 from runner.engine.live import Live, Told
 from runner.engine.meter import Meter
 from runner.engine.notices import Notices
-from runner.ports import Clock, Intent, Journal, Note, Notification
+from runner.ports import TROUBLING, Clock, Intent, Journal, Note, Notification, Trouble
 
 
 class Recorder:
     """The one place where transfers change."""
 
-    def __init__(self, journal: Journal, clock: Clock, meter: Meter, notices: Notices) -> None:
+    def __init__(
+        self,
+        journal: Journal,
+        clock: Clock,
+        meter: Meter,
+        notices: Notices,
+        settled: Callable[[Live, Outcome | None, Outcome | None], None],
+    ) -> None:
         self._journal = journal
+        self._settled = settled
         self._clock = clock
         self._meter = meter
         self._notices = notices
@@ -41,7 +49,12 @@ class Recorder:
         after = live.outcome
         if live.is_counted and after is not live.counted:
             self._meter.settled(self._clock.now(), after, live.counted)
+            self._settled(live, after, live.counted)
             live.counted = after
+        if told.latency_ms is not None:
+            self._meter.latencies_ms.append(told.latency_ms)
+        if after in TROUBLING and after is not before:
+            self._meter.troubles.append(Trouble(wall, str(after), live.row.key, told.reason))
         if after is not before and after not in {None, Outcome.IN_DOUBT}:
             assert after is not None  # noqa: S101 - told to the type checker
             owed = self._notices.about(live.row, after, told.reason, told.latency_ms)

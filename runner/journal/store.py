@@ -13,8 +13,11 @@ from typing import Any
 
 from runner.core.chain import GENESIS, canonical, link
 from runner.core.errors import StorageError
+from runner.core.excerpt import Excerpt
 from runner.core.plan import PlannedRow, Verdict
 from runner.core.transfer import Event, State, step
+from runner.journal.belonging import claim
+from runner.journal.manifests import MANIFESTS, keep_manifest
 from runner.journal.opening import add_columns
 from runner.journal.recording import (
     body_of,
@@ -51,29 +54,39 @@ class Store:
                 self.lineage_id = self._meta("lineage")
                 last = self._connection.execute("SELECT seq, hash FROM events ORDER BY seq DESC")
                 row = last.fetchone() or (0, GENESIS)
-                (transfer_id,) = self._connection.execute(
-                    "SELECT max(id) FROM transfers"
-                ).fetchone()
+                newest = self._connection.execute("SELECT max(id) FROM transfers").fetchone()
         except StorageError:
             self._connection.close()
             raise
         self.seq: int = row[0]
         self.head: str = row[1]
-        self.last_transfer_id: int = transfer_id or 0
+        self.last_transfer_id: int = newest[0] or 0
         self.run_no = 0
         self.run_id = ""
 
-    def begin_run(self, run_id: str, record: Mapping[str, Any], *, at: float) -> None:
-        """Store that a run begins; its events follow in the chain."""
+    def begin_run(
+        self,
+        run_id: str,
+        record: Mapping[str, Any],
+        *,
+        at: float,
+        manifest: Excerpt | None = None,
+        **told: Any,
+    ) -> None:
+        """Store that a run begins, what is `told` of it, and its manifest's excerpt.
+
+        Its events follow in the chain.
+        """
 
         def write() -> None:
+            keep_manifest(self._connection, record["manifest_sha256"], manifest)
             cursor = self._connection.execute(
                 "INSERT INTO runs(id, batch, started_at, record, previous) VALUES (?,?,?,?,?)",
                 (run_id, record["batch"], record["started_at"], canonical(record), self.head),
             )
             assert cursor.lastrowid is not None  # noqa: S101 - an INSERT has one
             self.run_no, self.run_id = cursor.lastrowid, run_id
-            self._append([Note("run begun", at, {"batch": record["batch"]})])
+            self._append([Note("run begun", at, {"batch": record["batch"], **told})])
 
         self._transaction(write)
         _sync_folder(self.path.parent)  # the -wal file's name must survive a power cut too
@@ -214,28 +227,12 @@ def _open(path: Path, *, environment: str, origin: str) -> sqlite3.Connection:
     try:
         with _translated(path):
             _configure(connection)
-            meta = dict(connection.execute("SELECT name, value FROM meta").fetchall())
-        _check_meta(path, meta, origin)
-        with _translated(path):
+            claim(connection, path, origin)
             add_columns(connection)
     except StorageError:
         connection.close()
         raise
     return connection
-
-
-def _check_meta(path: Path, meta: Mapping[str, str], origin: str) -> None:
-    """Refuse a journal of another format or another gateway."""
-    if meta.get("format") != str(FORMAT):
-        raise StorageError(
-            f"the journal {path} is of format {meta.get('format')}, this program writes {FORMAT};"
-            " use the version of the program that wrote it"
-        )
-    if meta.get("origin") != origin:
-        raise StorageError(
-            f"the journal {path} belongs to the gateway {meta.get('origin')},"
-            f" not to {origin}; name another journal with --journal"
-        )
 
 
 @contextmanager
@@ -267,7 +264,7 @@ def _create(path: Path, *, environment: str, origin: str) -> None:
     }
     try:
         _sync_fully(connection)
-        connection.executescript("BEGIN;" + JOURNAL)
+        connection.executescript("BEGIN;" + JOURNAL + MANIFESTS)
         connection.executemany("INSERT INTO meta VALUES (?, ?)", meta.items())
         connection.execute("COMMIT")
         connection.close()

@@ -104,12 +104,12 @@ def _check_driver(
     if "scopes" in environment:
         message = "`scopes` do nothing for `genesys-cloud`: a client's roles say what it may do"
         mend = "delete `scopes`; give the OAuth client the roles that docs/genesys-cloud.md lists"
-        yield Problem("S011", message, document.tree.key(environment, "scopes"), mend)
+        yield Problem("S012", message, document.tree.key(environment, "scopes"), mend)
     endpoints = environment.get("endpoints", {})
     if "websocket_url" in endpoints:
         message = "`websocket_url` does nothing for `genesys-cloud`: the platform tells it itself"
         place = document.tree.key(endpoints, "websocket_url")
-        yield Problem("S011", message, place, "delete `websocket_url`")
+        yield Problem("S012", message, place, "delete `websocket_url`")
 
 
 def _check_rehearsal(document: Document, options: dict[str, Any]) -> Iterator[Problem]:
@@ -125,7 +125,7 @@ def _check_rehearsal(document: Document, options: dict[str, Any]) -> Iterator[Pr
         for name in GENESYS_CLOUD_OPTIONS.intersection(options):
             message = f"`{name}` does nothing for `{platform}`"
             mend = f"add `platform: {Platform.GENESYS_CLOUD}`, or delete `{name}`"
-            yield Problem("S011", message, document.tree.key(options, name), mend)
+            yield Problem("S012", message, document.tree.key(options, name), mend)
 
 
 def _check_reach(
@@ -239,7 +239,8 @@ def resolve(
     try:
         return resolve_secret(holder[field], folder, offline=offline)
     except Unresolvable as error:
-        place = document.where(holder, field, next(iter(holder[field])))
+        at = next(iter(holder[field]))
+        place = document.where(holder, field, at, *([0] if at == "command" else []))
         problems.add(Problem("R007", f"`{field}`: {error}", place, error.mend))
         return None
 
@@ -252,5 +253,6 @@ def _ca_file(document: Document, environment: Mapping[str, Any], problems: Colle
     if not path.is_file():
         place = document.where(tls, "ca_file")
         mend = "relative paths start at the manifest's folder; check the path"
-        problems.add(Problem("R007", f"the file `{tls['ca_file']}` does not exist", place, mend))
+        message = f"`ca_file`: the file `{tls['ca_file']}` does not exist"
+        problems.add(Problem("R007", message, place, mend))
     return str(path)

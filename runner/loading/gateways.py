@@ -7,7 +7,7 @@ from typing import Any
 
 from runner.core.evidence import Dedupes, Expires, Promise
 from runner.core.manifest import GatewayConstraints, Platform
-from runner.core.problem import Problem
+from runner.core.problem import Problem, Related
 from runner.core.quantity import parse_duration
 from runner.core.rules import check_statuses
 from runner.loading.collector import Collector
@@ -22,7 +22,13 @@ def check_gateways(document: Document, problems: Collector) -> None:
         found = check_statuses(statuses.get("carried_out", ()), statuses.get("not_carried_out", ()))
         for finding in found:
             place = document.where(gateway, "statuses", *finding.part)
-            problems.add(Problem(finding.code, finding.message, place, finding.help))
+            related: tuple[Related, ...] = ()
+            if finding.other is not None:
+                other = document.where(gateway, "statuses", *finding.other)
+                related = (Related(other, "listed here as carried out"),)
+            problems.add(
+                Problem(finding.code, finding.message, place, finding.help, related=related)
+            )
 
 
 PLATFORM_TIMEOUT_S = 60.0
@@ -40,11 +46,11 @@ def check_promise(document: Document, environment: str | None, problems: Collect
         place = document.tree.key(delivery, "dedupes")
         message = "`genesys-cloud` knows no repeated requests: each one transfers anew"
         mend = "delete it, or write `{expires: 90s}` if nothing comes so late in your organisation"
-        problems.add(Problem("S011", message, place, mend))
+        problems.add(Problem("S012", message, place, mend))
     elif parse_duration(delivery["expires"]) <= PLATFORM_TIMEOUT_S:
         place = document.where(delivery, "expires")
         message = f"`expires` is {delivery['expires']}; a request to `genesys-cloud` may take 60s"
-        problems.add(Problem("S011", message, place, "write more than 60s, such as `expires: 90s`"))
+        problems.add(Problem("S012", message, place, "write more than 60s, such as `expires: 90s`"))
 
 
 def build_gateway(document: Document, environment: str | None) -> GatewayConstraints | None:

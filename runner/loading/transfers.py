@@ -114,7 +114,7 @@ class Transfers:
             message = "`select` needs a gateway that can be asked what waits in its queues"
             mend = "choose an environment with `driver: genesys-cloud`, or list the interactions"
             place = self._document.tree.key(item, "select")
-            self._problems.add(Problem("S011", message, place, mend))
+            self._problems.add(Problem("S012", message, place, mend))
             return
         asked = item["select"]
         finding = check_id(asked["queue"], "queue")
@@ -200,6 +200,7 @@ class _Stretch:
         self._matrices: dict[Any, tuple[MediaMatrix, ...] | None] = {}
         self._callbacks: dict[Any, tuple[str, ...] | None] = {}
         self._destination = self._shared_destination()
+        self._said: set[str] = set()  # fields whose absence is told for the whole file
 
     def row(self, line: int, values: Values) -> TransferRow | None:
         """Return the row, or None after adding what is wrong with it."""
@@ -248,13 +249,19 @@ class _Stretch:
     def _no_destination(self, written: str | None) -> None:
         told = written is not None and not self._source.blank_is_absent
         if not told and "destination_uri" not in self._source.shared:
-            mend = "add `destination_uri: genesys://queue/ID`"
-            self._missing("destination_uri", mend)
+            self._missing("destination_uri", "genesys://queue/ID")
 
-    def _missing(self, at: str, mend: str) -> None:
-        if not self._document.doubts("defaults", at):
-            message = f"the transfer has no `{at}`, and `defaults` has none either"
-            self._problems.add(Problem("S002", message, self._source.where(at), mend))
+    def _missing(self, at: str, such_as: str) -> None:
+        if self._document.doubts("defaults", at) or at in self._said:
+            return
+        message = f"the transfer has no `{at}`, and `defaults` has none either"
+        mend = f"add `{at}: {such_as}`, here or under `defaults`"
+        place, header = self._source.where(at), self._source.header(at)
+        if header is not None:  # said once: every row of the file would say the same
+            self._said.add(at)
+            message = f"no column gives `{at}`, nor does the `from` entry or `defaults`"
+            mend = f"add the column, or `{at}: {such_as}` to the `from` entry"
+        self._problems.add(Problem("S002", message, header or place, mend))
 
     def _cached(self, known: dict[Any, Any], find: Any, written: tuple[Any, ...]) -> Any:
         cache_key = tuple([tuple(value) if value.__class__ is list else value for value in written])
@@ -272,7 +279,7 @@ class _Stretch:
     def _find_matrices(self, media: Any, fallback: Any) -> tuple[MediaMatrix, ...] | None:
         chosen = self._given("media", media)
         if chosen is None:
-            self._missing("media", "add `media: NAME`, here or under `defaults`")
+            self._missing("media", next(iter(self._document.section("media")), "NAME"))
             return None
         return self._choices.matrices(chosen, self._given("fallback", fallback))
 

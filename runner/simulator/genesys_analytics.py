@@ -21,6 +21,11 @@ _LARGEST_PAGE = 100
 _DAY_S = 86_400
 _MEDIA = {"call": "voice", "message": "message", "email": "email", "callback": "callback"}
 
+_OBSERVED = ("conversationId", "sessionId", "mediaType", "direction", "queueId", "userId")
+_SEGMENTS = (*_OBSERVED, "purpose", "segmentEnd")
+_CONVERSATIONS = ("conversationId", "conversationStart", "conversationEnd", "originatingDirection")
+"""The dimensions that can be asked for, of the platform's many."""
+
 Fields = Mapping[str, str | None]
 """What a predicate can ask of, by dimension; None where there is nothing."""
 
@@ -39,13 +44,21 @@ def query_activity(world: World, call: Call) -> Outcome:
     metrics = call.body.get("metrics")
     if not metrics:
         raise Refused("bad.request", field="metrics")
+    asked = call.body.get("filter")
+    filters = [asked] if asked else []
+    _check_dimensions(filters, _OBSERVED)
     wanted = {metric["metric"]: bool(metric.get("details")) for metric in metrics if metric}
-    rows = [row for row in _observe(world) if row.metric in wanted and _passes(row.fields, call)]
+    rows = [
+        row for row in _observe(world) if row.metric in wanted and _all_pass(row.fields, filters)
+    ]
     backwards = call.body.get("order") == "desc"
     rows.sort(key=lambda row: (row.at, row.fields["conversationId"]), reverse=backwards)
     number, size = read_page(call, most=_LARGEST_PAGE)
     start = _shift(world, call, number, (number - 1) * size)
     dimensions = call.body.get("groupBy") or []
+    for dimension in dimensions:
+        if dimension not in _OBSERVED:
+            raise Refused("bad.request", field="groupBy")
     results = []
     for group, members in _grouped(rows, dimensions):
         counted = [
@@ -61,13 +74,17 @@ def query_activity(world: World, call: Call) -> Outcome:
 def query_details(world: World, call: Call) -> Outcome:
     """Return conversations whose segments pass the filters, a page at a time."""
     first_day, last_day = _read_interval(call)
+    segment_filters = call.body.get("segmentFilters") or ()
+    conversation_filters = call.body.get("conversationFilters") or ()
+    _check_dimensions(segment_filters, _SEGMENTS)
+    _check_dimensions(conversation_filters, _CONVERSATIONS)
     found = [
         conversation
         for conversation in world.population.known()
         if first_day <= conversation.started_at // _DAY_S <= last_day
-        and _all_pass(_conversation_fields(conversation), call.body.get("conversationFilters"))
+        and _all_pass(_conversation_fields(conversation), conversation_filters)
         and any(
-            _all_pass(_segment_fields(conversation, one), call.body.get("segmentFilters"))
+            _all_pass(_segment_fields(conversation, one), segment_filters)
             for one in conversation.participants
         )
     ]
@@ -92,9 +109,10 @@ def _shift(world: World, call: Call, number: int, start: int) -> int:
 
 
 def _observe(world: World) -> Iterable[_Row]:
+    """Yield whom the platform believes to be there: that somebody has left it notices later."""
     for conversation in world.population.known():
-        for one in conversation.holders():
-            if conversation.ended_at is None and one.purpose in {"acd", "agent"}:
+        for one in conversation.holders() or world.population.last_seen(conversation):
+            if one.purpose in {"acd", "agent"}:
                 metric = "oAlerting" if one.state == "alerting" else "oInteracting"
                 yield _Row(
                     "oWaiting" if one.purpose == "acd" else metric,
@@ -126,13 +144,16 @@ def _conversation_fields(conversation: Conversation) -> Fields:
     }
 
 
-def _passes(fields: Fields, call: Call) -> bool:
-    asked = call.body.get("filter")
-    return asked is None or _meets(fields, asked)
+def _check_dimensions(filters: Iterable[Mapping[str, Any]], known: Sequence[str]) -> None:
+    for asked in filters:
+        for predicate in asked.get("predicates") or ():
+            if predicate.get("dimension") not in known:
+                raise Refused("bad.request", field=predicate.get("dimension") or "dimension")
+        _check_dimensions(asked.get("clauses") or (), known)
 
 
-def _all_pass(fields: Fields, filters: Sequence[Mapping[str, Any]] | None) -> bool:
-    return all(_meets(fields, one) for one in filters or ())
+def _all_pass(fields: Fields, filters: Iterable[Mapping[str, Any]]) -> bool:
+    return all(_meets(fields, one) for one in filters)
 
 
 def _meets(fields: Fields, asked: Mapping[str, Any]) -> bool:
@@ -143,10 +164,7 @@ def _meets(fields: Fields, asked: Mapping[str, Any]) -> bool:
 
 
 def _holds(fields: Fields, predicate: Mapping[str, Any]) -> bool:
-    dimension = predicate.get("dimension")
-    if dimension is None or dimension not in fields:
-        raise Refused("bad.request", field=dimension or "dimension")
-    value = fields[dimension]
+    value = fields[predicate["dimension"]]
     match predicate.get("operator") or "matches":
         case "exists":
             return value is not None
@@ -170,8 +188,7 @@ def _grouped(
 
 
 def _view_row(row: _Row) -> dict[str, Any]:
-    shown = ("conversationId", "sessionId", "mediaType", "direction", "queueId", "userId")
-    fields = {name: row.fields[name] for name in shown if row.fields[name] is not None}
+    fields = {name: row.fields[name] for name in _OBSERVED if row.fields[name] is not None}
     return {"activityDate": spell_time(row.at), "metric": row.metric} | fields
 
 

@@ -94,7 +94,6 @@ class Conversation:
     participants: list[Participant] = field(default_factory=list)
     commands: deque[Command] = field(default_factory=lambda: deque(maxlen=_RECENT))
     ended_at: float | None = None
-    commands_seen: int = 0
     earlier_view: Mapping[str, Any] | None = None  # what look-ups show until `hidden_until`
     hidden_until: float = 0.0
 
@@ -116,12 +115,6 @@ class Conversation:
         participant = Participant(participant_id, purpose, at, **more)
         self.participants.append(participant)
         return participant
-
-    def waits_in(self) -> Participant | None:
-        """Return the participant that stands for the queue in which this waits, if it does."""
-        if self.ended_at is not None:
-            return None
-        return next((one for one in self.holders() if one.purpose == "acd"), None)
 
     def move(self, destination: Destination, at: float) -> Participant:
         """Put the destination in the place of whoever holds the conversation."""

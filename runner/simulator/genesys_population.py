@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from runner.core.manifest import SimulatorOptions
 from runner.simulator.faults import Chance
 from runner.simulator.genesys_catalog import ORIGIN, Names, is_foreign, make_id, require
-from runner.simulator.genesys_conversations import MEDIA, Conversation
+from runner.simulator.genesys_conversations import MEDIA, Conversation, Participant
 from runner.simulator.genesys_errors import Refused
 
 _LONGEST_WAIT_S = 6 * 3600.0
@@ -17,10 +17,11 @@ _IVR_S = 20.0  # how long a call was in the menu before it waited
 
 @dataclass(slots=True)
 class Population:
-    """Every conversation. Those that were touched are kept, the others are made when asked for.
+    """Every conversation: those that were touched or listed are kept, others made when asked for.
 
     Any UUID is a conversation that waits in the queue `origin`; `options.waiting` puts so many
-    more into queues by name. Ages count back from `started_at`, seconds since the epoch.
+    more into queues by name, and those of them that have ended are listed still. Ages count back
+    from `started_at`, seconds since the epoch.
     """
 
     options: SimulatorOptions
@@ -28,7 +29,7 @@ class Population:
     started_at: float
     queues: Names = field(init=False)
     users: Names = field(init=False)
-    _touched: dict[str, Conversation] = field(default_factory=dict)
+    _kept: dict[str, Conversation] = field(default_factory=dict)
     _queue_ids: dict[str, str] = field(default_factory=dict)  # where those of `waiting` wait
 
     def __post_init__(self) -> None:
@@ -47,19 +48,24 @@ class Population:
         Raises `Refused`: `not.found`, `not.authorized`, `bad.request`.
         """
         conversation_id = require(conversation_id)
-        found = self._touched.get(conversation_id)
+        found = self._kept.get(conversation_id)
         return found or self._make(conversation_id)
 
     def keep(self, conversation: Conversation) -> None:
         """Remember what is about to be changed."""
-        self._touched[conversation.id] = conversation
+        self._kept[conversation.id] = conversation
 
     def known(self) -> Iterator[Conversation]:
         """Yield whoever a list can show: those of `waiting`, and those that were touched."""
         for conversation_id in self._queue_ids:
-            if conversation_id not in self._touched:
-                yield self._make(conversation_id)
-        yield from self._touched.values()
+            if conversation_id not in self._kept:
+                self.keep(self._make(conversation_id))
+        yield from self._kept.values()
+
+    def last_seen(self, conversation: Conversation) -> list[Participant]:
+        """Return who stood for the queue when a conversation of `waiting` ended."""
+        listed = conversation.id in self._queue_ids and conversation.ended_at is not None
+        return [one for one in conversation.participants if listed and one.purpose == "acd"]
 
     def require_queue(self, queue_id: str) -> str:
         """Return the id of a queue that a command may name; raises `Refused`."""

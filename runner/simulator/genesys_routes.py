@@ -181,8 +181,8 @@ ROUTES = (
     Route("verify_token", "HEAD", "/api/v2/tokens/me"),
 )
 
-PERMISSIONS = frozenset(route.permissions[0] for route in ROUTES if route.permissions)
-"""What a client needs for everything that this face offers."""
+PERMISSIONS = frozenset(permission for route in ROUTES for permission in route.permissions)
+"""All that a client can be given; of each route's, one is enough."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -37,6 +37,7 @@ from runner.wiring.gateway import forget_earlier_gateway, language_of, opened_ga
 from runner.wiring.holding import plan_rows
 from runner.wiring.message_ids import MessageIds
 from runner.wiring.outbox import JournalOutbox
+from runner.wiring.owing import Owing
 from runner.wiring.planning import new_run_id, plan_figures
 from runner.wiring.request import Request
 from runner.wiring.signals import Signals
@@ -140,13 +141,28 @@ class _Run:
             check_witness(store.path, store, self._request.report_dir, **place)
         self._ask()
         plan_rows(self._request, self._manifest, self._staging, store.path)
-        store.begin_run(self._record.id, asdict(self._record), at=at)
+        plan = plan_figures(self._request, self._manifest, self._staging)
+        self._record = replace(self._record, waves=plan.waves)
+        limits = self._request.limits(self._manifest.environment)
+        store.begin_run(
+            self._record.id,
+            asdict(self._record),
+            at=at,
+            manifest=records.shown(self._manifest),
+            rate_per_s=limits.rate_per_s,
+            in_flight=limits.in_flight,
+        )
         if (recovered := store.recover(at=at)) > 0:
             self._observer.warned("an earlier run died with transfers in flight", count=recovered)
         store.store_plan(self._staging.planned())
         leave_witness(store, self._request.report_dir, at=at, **place)
-        plan = plan_figures(self._request, self._manifest, self._staging)
         self._observer.noticed("planned", run=self._record.id, **asdict(plan))
+        if plan.misses_window and plan.window is not None:
+            self._observer.warned(
+                "by the limits, the batch will not end inside its window",
+                ends_at=plan.ends_at,
+                not_after=plan.window.not_after,
+            )
         return plan
 
     def _ask(self) -> None:
@@ -161,7 +177,9 @@ class _Run:
     def _send(self, plan: PlanFigures, reader: Reader) -> Ending:
         if (error := self._unreachable) is not None:
             return Ending(ExitCode.UNREACHABLE, str(error), error, Figures())
-        if plan.send and not self._attendance.confirm(self._manifest, plan):
+        window = self._manifest.policy.window
+        is_open = window is None or window.is_open(self._clock.wall())
+        if plan.send and is_open and not self._attendance.confirm(self._manifest, plan):
             return Ending(ExitCode.INTERRUPTED, "declined at the prompt", None, Figures())
         if not plan.send and not reader.outbox(0, 1) and not self._doubts(reader):
             return Ending(None, None, None, Figures())
@@ -169,8 +187,10 @@ class _Run:
 
     async def _carry(self, plan: PlanFigures, reader: Reader) -> Ending:
         writer = JournalWriter(self._store, reader)
+        self._observer = owing = Owing(self._observer, reader.callbacks_owed, self._clock)
         courier = self._courier(writer, reader)
         courier_run = asyncio.create_task(courier.run())
+        counting = asyncio.create_task(owing.keep_count())
         halt = Halt()
         try:
             with self._attendance.signals.stopping(halt, self._observer):
@@ -181,6 +201,7 @@ class _Run:
             return Ending(ExitCode.STORAGE, str(error), error, Figures())
         finally:
             courier_run.cancel()
+            counting.cancel()
             await writer.close()
         return ending
 
@@ -250,13 +271,13 @@ class _Run:
 
     def _finish(self, ending: Ending, reader: Reader) -> Applied:
         run_no = self._store.run_no
-        source = reader.report_source(run_no)
-        summary = summarize(source.transfers(), ending.figures)
         elsewhere = reader.doubts_elsewhere(run_no)
-        doubts = summary.counts[Outcome.IN_DOUBT] + len(elsewhere)
-        code = exit_code(dict(summary.counts) | {Outcome.IN_DOUBT: doubts}, ending.halted)
         told = [self._found.explanation, ending.explanation, _elsewhere_in_words(elsewhere)]
         explanation = "; ".join(filter(None, told))
+        source = reader.report_source(run_no, explanation)
+        summary = summarize(source.transfers(), ending.figures)
+        doubts = summary.counts[Outcome.IN_DOUBT] + len(elsewhere)
+        code = exit_code(dict(summary.counts) | {Outcome.IN_DOUBT: doubts}, ending.halted)
         at = self._clock.wall()
         record = records.ended(self._record, code, explanation or None, at=at)
         if ending.halted is ExitCode.STORAGE:  # the journal takes no more: the report alone tells

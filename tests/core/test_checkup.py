@@ -15,7 +15,7 @@ from runner.core.checkup import (
     is_well,
 )
 
-NEEDED = (Permission("conversation:communication:view", "looking interactions up"),)
+NEEDED = (Permission("looking interactions up", ("conversation:communication:view",)),)
 
 
 @pytest.mark.parametrize(
@@ -52,6 +52,12 @@ def test_a_certificate_that_ends_soon_is_worth_a_word(days: float, health: Healt
 )
 def test_permissions_may_be_wild(had: set[str], health: Health):
     assert check_permissions(NEEDED, had).health is health
+
+
+def test_one_of_several_permissions_is_enough():
+    either = (Permission("moving them", ("a:b:move", "a:b:moveQueue")),)
+    assert check_permissions(either, {"a:b:moveQueue"}).health is Health.OK
+    assert check_permissions(either, ()).seen == "missing: a:b:move or a:b:moveQueue (moving them)"
 
 
 def test_what_is_missing_is_named_with_what_it_is_for():

@@ -87,10 +87,23 @@ def test_what_was_written_is_there_again(path: Path):
 
 
 def test_another_origin_is_refused(path: Path):
-    opened(path).close()
+    store = opened(path)
+    begun(store, manifest_rows(1)).go("k0", INTENT)
+    store.close()
     with pytest.raises(StorageError, match=r"belongs to the gateway wss://gw.*--journal") as told:
         opened(path, origin="wss://other.example.net:443")
     assert str(path) in str(told.value)
+
+
+def test_while_no_transfer_was_taken_up_the_gateway_may_still_be_mended(path: Path):
+    store = opened(path, origin="wss://mistyped.example.net:443")
+    begun(store, manifest_rows(1))
+    store.close()
+    store = opened(path, origin="wss://other.example.net:443")
+    begun(store, manifest_rows(1)).go("k0", INTENT)
+    store.close()
+    with pytest.raises(StorageError, match="belongs to the gateway wss://other"):
+        opened(path, origin="wss://mistyped.example.net:443")
 
 
 def test_another_format_is_refused(path: Path):
@@ -281,7 +294,7 @@ def test_a_plan_is_kept_as_it_was(path: Path):
 def test_a_finished_run_tells_how_it_ended(path: Path):
     begun(opened(path), []).finish("failures")
     ((record, finished_at),) = asked(path, "SELECT record, finished_at FROM runs")
-    assert (json.loads(record)["outcome"], finished_at) == ("failures", "2027")
+    assert (json.loads(record)["outcome"], finished_at) == ("failures", "2027-01-15T08:00:09Z")
 
 
 def test_two_runs_cannot_share_an_id(path: Path):
