@@ -113,5 +113,5 @@ def _to_json(error: BaseException, failure: Failure, code: ExitCode | None) -> d
         "headline": failure.headline,
         "what": failure.what,
         "where": failure.where,
-        "next": failure.mend or None,
+        "next": failure.mend,
     }

@@ -185,12 +185,7 @@ class _Builder:
         if tag not in ("!", _TAG + ("map" if is_mapping else "seq")):
             self._unknown_tag(tag, mark)
         if self._wants_key():
-            self._halt(
-                "Y013",
-                "a key must be text, not a list or mapping",
-                mark,
-                "write one word as the key",
-            )
+            self._halt("Y013", "a key must be text, not a list or mapping", mark, "write one word")
         self._stack.append(self._frame)
         self._check_depth(len(self._stack), mark)
         self._frame = _Frame({} if is_mapping else [], mark, event.anchor)
