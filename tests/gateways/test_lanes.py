@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 
 import pytest
 
@@ -13,17 +14,18 @@ from runner.gateways.faults import WireError
 KEPT = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 
 
-async def serving(held: asyncio.Event | None) -> tuple[asyncio.Server, str, Callable[[], int]]:
-    """Serve requests on connections that stay; return the server, its address and their count."""
-    opened = 0
+@asynccontextmanager
+async def serving(
+    held: asyncio.Event | None = None,
+) -> AsyncIterator[tuple[str, Callable[[], int]]]:
+    """Serve requests on connections that stay; give the address and the count of connections."""
+    handlers: list[asyncio.Task[None]] = []
 
-    async def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        nonlocal opened
-        opened += 1
+    async def converse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         while True:
             try:
                 head = await reader.readuntil(b"\r\n\r\n")
-            except asyncio.IncompleteReadError:
+            except (asyncio.IncompleteReadError, ConnectionError):
                 writer.close()
                 return
             if held is not None:
@@ -32,14 +34,17 @@ async def serving(held: asyncio.Event | None) -> tuple[asyncio.Server, str, Call
             if b"/cut" in head:
                 writer.transport.abort()
 
+    def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        handlers.append(asyncio.create_task(converse(reader, writer)))
+
     server = await asyncio.start_server(accept, "127.0.0.1", 0)
-    port = server.sockets[0].getsockname()[1]
-    return server, f"http://127.0.0.1:{port}", lambda: opened
+    async with server:
+        yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}", lambda: len(handlers)
+    await asyncio.gather(*handlers)  # whose ends the closed clients have brought
 
 
 async def test_requests_after_each_other_share_a_connection():
-    server, url, opened = await serving(None)
-    async with server, http_client(None, None) as client:
+    async with serving() as (url, opened), http_client(None, None) as client:
         for _ in range(5):
             assert (await exchange(client, "GET", url, {})).body == b"ok"
         assert opened() == 1
@@ -47,8 +52,7 @@ async def test_requests_after_each_other_share_a_connection():
 
 async def test_requests_at_a_time_have_one_each_and_are_kept_for_the_next():
     held = asyncio.Event()
-    server, url, opened = await serving(held)
-    async with server, http_client(None, None) as client:
+    async with serving(held) as (url, opened), http_client(None, None) as client:
         asking = [asyncio.create_task(exchange(client, "GET", url, {})) for _ in range(8)]
         while opened() < 8:
             await pause(0)
@@ -59,8 +63,7 @@ async def test_requests_at_a_time_have_one_each_and_are_kept_for_the_next():
 
 
 async def test_a_connection_that_was_cut_is_replaced():
-    server, url, opened = await serving(None)
-    async with server, http_client(None, None) as client:
+    async with serving() as (url, opened), http_client(None, None) as client:
         with pytest.raises(WireError):
             await exchange(client, "GET", f"{url}/cut", {})
         assert (await exchange(client, "GET", url, {})).status == 200
