@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import secrets
 import sqlite3
@@ -22,7 +21,7 @@ from runner.journal.recording import (
     record_outbox,
     record_transfers,
 )
-from runner.journal.staging import write_ladder
+from runner.journal.staging import write_ladder, write_names
 from runner.journal.tables import FORMAT, JOURNAL
 from runner.ports import Entry, Note
 
@@ -179,7 +178,7 @@ class Store:
             ladder = ladders[row.media] = found.fetchone()[0]
         return (
             self.run_no, row.n, row.key, row.interaction_id, row.destination_uri, ladder,
-            json.dumps(row.callbacks), row.source, verdict.action, verdict.reason, verdict.claim,
+            write_names(row.callbacks), row.source, verdict.action, verdict.reason, verdict.claim,
             verdict.lineage,
         )  # fmt: skip
 

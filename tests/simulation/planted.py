@@ -6,7 +6,7 @@ import asyncio
 import json
 import uuid
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 from runner.core.evidence import Dedupes, Expires, Promise
@@ -109,7 +109,7 @@ class Renaming:
         if reply.status == "rate_limited":
             self.gateway.too_fast.add(reply.message_id)
         ours = self.gateway.ours.get(reply.message_id, reply.message_id)
-        self.inner.replied(replace(reply, message_id=ours))
+        self.inner.replied(reply._replace(message_id=ours))
 
 
 @dataclass
