@@ -128,13 +128,18 @@ def record_outbox(
     )  # fmt: skip
 
 
+_TOLD = ("n", "message_id", "status", "reason", "latency_ms", "media")
+"""What the chain keeps of an outcome, as far as it is known."""
+
+
 def body_of(entry: Entry | Note, run_id: str) -> dict[str, Any]:
     """Return what the audit chain keeps of an entry."""
     body: dict[str, Any] = {"at": timestamp(entry.at), "event": entry.event, "run": run_id}
     if isinstance(entry, Note):
         return body | dict(entry.fields)
-    body["key"] = entry.row.key
-    body["interaction_id"] = entry.row.interaction_id
+    row = entry.row
+    body["key"] = row.key
+    body["interaction_id"] = row.interaction_id
     body["transfer"] = entry.transfer_id
     body["state"] = entry.state
     if (intent := entry.intent) is not None:
@@ -145,15 +150,10 @@ def body_of(entry: Entry | Note, run_id: str) -> dict[str, Any]:
         body["hand_over"] = intent.hand_over.to_json()
         body["baseline"] = None if intent.baseline is None else intent.baseline.to_json()
         return body
-    told = {
-        "n": entry.n,
-        "message_id": entry.message_id,
-        "status": entry.status,
-        "reason": entry.reason,
-        "latency_ms": entry.latency_ms,
-        "media": entry.media,
-    }
-    return body | {name: value for name, value in told.items() if value is not None}
+    for name in _TOLD:
+        if (value := getattr(entry, name)) is not None:
+            body[name] = value
+    return body
 
 
 def _update(
