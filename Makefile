@@ -6,6 +6,7 @@
 # make bench   the benchmarks
 # make diagram draws ARCHITECTURE.md's diagram anew from the transition table
 # make rules   writes docs/rules.md anew from the explanations that the program carries
+# make images  takes the pictures of docs/report.md anew, in Chromium
 # make chaos   plays SEEDS (100000) of the simulation: what the tests play a few thousand of
 # make fuzz    looks for a manifest that the loader cannot bear, for FUZZ_SECONDS (60)
 # Variables: PYTHON (3.11 or newer), VENV, WORKERS (tests at a time), COVERAGE, PYTEST_ARGS.
@@ -13,7 +14,7 @@
 VENV ?= .venv
 WORKERS ?= 4
 COVERAGE ?= --cov --cov-report=term:skip-covered
-TRIALS := tests/chaos tests/hazards tests/simulation tests/report/test_browser.py
+TRIALS := tests/chaos tests/hazards tests/simulation $(wildcard tests/report/test_browser*.py)
 PYTEST = $(BIN)/python -m pytest --numprocesses $(WORKERS)
 # The tests start the program hundreds of times: let it be compiled once, whatever the environment says.
 unexport PYTHONDONTWRITEBYTECODE
@@ -29,7 +30,7 @@ FUZZ_SECONDS ?= 60
 SEEDS ?= 100000
 FIRST_SEED ?= 0
 
-.PHONY: help demo test check unit trials bench diagram rules fuzz chaos install requirements wheel clean
+.PHONY: help demo test check unit trials bench diagram rules images fuzz chaos install requirements wheel clean
 .DELETE_ON_ERROR:
 
 help:
@@ -59,7 +60,7 @@ unit: $(VENV)/dev.stamp
 trials: $(VENV)/dev.stamp
 	$(PYTEST) --dist loadfile $(TRIALS) $(PYTEST_ARGS)
 
-BENCHMARKS = benchmarks/throughput.py benchmarks/memory.py benchmarks/loading.py
+BENCHMARKS = benchmarks/throughput.py benchmarks/memory.py benchmarks/loading.py benchmarks/report.py
 bench: $(VENV)/dev.stamp
 	@for script in $(BENCHMARKS); do echo "== $$script" && $(BIN)/python "$$script" || exit 1; done
 
@@ -68,6 +69,9 @@ diagram: $(VENV)/dev.stamp
 
 rules: $(VENV)/dev.stamp
 	$(BIN)/python tools/rules.py
+
+images: $(VENV)/dev.stamp
+	$(BIN)/python tools/screenshots.py
 
 chaos: $(VENV)/dev.stamp
 	$(BIN)/python -m tests.simulation.chaos --seeds $(SEEDS) --first $(FIRST_SEED)
@@ -93,8 +97,11 @@ $(VENV)/run.stamp: requirements/run.txt | $(BIN)/python
 	$(INSTALL) --require-hashes -r requirements/run.txt
 	@touch $@
 
-$(VENV)/dev.stamp: requirements/dev.txt pyproject.toml | $(BIN)/python
+# Of what `consumers.txt` names, the sources are kept beside the environment: the tests read them.
+$(VENV)/dev.stamp: requirements/dev.txt requirements/consumers.txt pyproject.toml | $(BIN)/python
 	$(INSTALL) --require-hashes -r requirements/dev.txt
+	$(BIN)/python -m pip download --quiet --disable-pip-version-check --no-deps --no-binary :all: \
+		--no-build-isolation --require-hashes --dest $(VENV)/consumers -r requirements/consumers.txt
 	$(INSTALL) --no-deps --no-build-isolation --editable .
 	@touch $@ $(VENV)/run.stamp
 

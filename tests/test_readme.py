@@ -14,6 +14,7 @@ import subprocess
 import sys
 import zipfile
 from pathlib import Path
+from typing import Any
 
 import pytest
 from typer.main import get_command
@@ -129,10 +130,16 @@ def test_the_table_of_commands_lists_each_and_no_other() -> None:
     assert listed == set(get_command(app).commands)  # type: ignore[attr-defined]  # a group
 
 
+def options_of(command: Any) -> set[str]:
+    """Return a command's options, those of its own commands included."""
+    options = {option for each in command.params for option in each.opts}
+    return options.union(*map(options_of, getattr(command, "commands", {}).values()))
+
+
 def test_every_option_that_is_named_exists() -> None:
     """Each stands behind its command; those that stand alone belong to some command."""
     known = {
-        name: {option for each in command.params for option in each.opts} | {"--help"}
+        name: options_of(command) | {"--help"}
         for name, command in get_command(app).commands.items()  # type: ignore[attr-defined]
     }
     everywhere = set().union(*known.values())

@@ -59,9 +59,9 @@ def init(
 
 
 def schema(
-    name: Annotated[str, typer.Argument(help="manifest, interaction-transfer, report or plan.")] = (
-        "manifest"
-    ),
+    name: Annotated[
+        str, typer.Argument(help="manifest, interaction-transfer, report, plan or result.")
+    ] = "manifest",
     *,
     editor: Annotated[
         bool, typer.Option("--editor", help="Tell how to wire the schema into an editor.")

@@ -9,6 +9,7 @@ import time
 import typer
 
 from runner.cli.console import Console, boundary
+from runner.cli.summarizing import summarize_report, summarizing
 from runner.core.manifest import Driver, Manifest
 from runner.core.outcome import ExitCode
 from runner.core.record import PlanFigures
@@ -27,9 +28,14 @@ def apply_manifest(console: Console, given: Request, *, yes: bool) -> None:
     """Load, validate, plan, transfer what is not yet transferred, report; then exit."""
     signals = Signals()
     signals.install()
-    with boundary(console, given.manifest):
+    with boundary(console, given.manifest), summarizing(console, given.manifest):
         request = as_planned(given)
-    with boundary(console, request.manifest), Staging() as staging:
+    manifest_path = request.manifest
+    with (
+        boundary(console, manifest_path),
+        summarizing(console, manifest_path),
+        Staging() as staging,
+    ):
         began = time.monotonic()
         manifest, warnings = read_manifest(request, staging)
         console.show_problems(warnings, request.manifest.parent, result=False)
@@ -45,6 +51,7 @@ def apply_manifest(console: Console, given: Request, *, yes: bool) -> None:
             time.monotonic() - began,
         )
         console.show_result(result, warnings)
+        summarize_report(console, applied.source, applied.summary, applied.report)
         raise SystemExit(applied.code)
 
 

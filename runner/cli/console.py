@@ -15,7 +15,7 @@ from runner.cli.exits import exit_code_of
 from runner.console.diagnostics import MAX_PROBLEMS
 from runner.console.excerpt import SourceFiles
 from runner.console.failures import render_error
-from runner.console.formats import OutputFormat
+from runner.console.formats import OutputFormat, without_commands
 from runner.console.render import problems_text, result_text
 from runner.console.result import RunResult
 from runner.console.streams import LossyStream, wants_color
@@ -109,8 +109,9 @@ class Console:
         """Show what a command has to tell: for people, or as JSON where that was asked for."""
         if self.output is OutputFormat.JSON:
             self.out.write(to_json(told))
-        else:
-            self.out.write(render(told, color=wants_color(self.out, os.environ)))
+            return
+        text = render(told, color=wants_color(self.out, os.environ))
+        self.out.write(without_commands(text) if self.output is OutputFormat.GITHUB else text)
 
     def show_error(self, error: BaseException, code: ExitCode) -> None:
         """Show what ended a command."""

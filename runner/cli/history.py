@@ -1,4 +1,4 @@
-"""What is done with what was done: `status`, `report`, `resolve` and `audit verify`."""
+"""What is done with what was done: `status`, `report`, `resolve`, `audit verify`, `reports prune`."""
 
 # Commands import what they need when they run: `--help` and `--version` answer at once.
 # ruff: noqa: PLC0415
@@ -32,28 +32,50 @@ def status(
 
 
 def report(
-    run: options.Run,
+    run: Annotated[
+        str | None, typer.Argument(help="A run's id, or `latest`.", show_default=False)
+    ] = None,
     *,
+    compare: Annotated[
+        tuple[str, str] | None,
+        typer.Option(
+            "--compare",
+            metavar="A B",
+            help="Instead of RUN: what became of each transfer in run A, and in run B.",
+            show_default=False,
+        ),
+    ] = None,
     journal: options.Journal = None,
     manifest: options.OfManifest = None,
     env: options.Env = None,
     report_dir: options.ReportDir = Path("reports"),
     formats: Annotated[
-        str,
+        str | None,
         typer.Option(
             "--format",
             envvar="RUNNER_FORMAT",
-            help="Of html, json, junit, csv; several with commas.",
+            help="Of html, json, junit, csv, md; several with commas.",
+            show_default="html,json",
         ),
-    ] = "html,json",
+    ] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            "--out",
+            envvar="RUNNER_REPORT_OUT",
+            help="Write into this folder; - writes a single format to stdout.",
+            show_default="the run's report folder",
+        ),
+    ] = None,
     output: options.Output = OutputFormat.PRETTY,
 ) -> None:
-    """Render a run's report again, from the journal."""
-    from runner.cli.reporting import report_run
+    """Render a run's report again, from the journal; or compare two runs."""
+    from runner.cli.reporting import Reporting, report_run
     from runner.wiring.journals import Whereabouts
 
     where = Whereabouts(journal, manifest, env)
-    report_run(options.console(output), where, run, report_dir, formats.split(","))
+    asked = Reporting(run, compare, formats, report_dir, out)
+    report_run(options.console(output), where, asked)
 
 
 def resolve(
@@ -109,3 +131,26 @@ def verify(
 
     where = Whereabouts(journal, manifest, env)
     verify_chain(options.console(output), where, target, report_dir)
+
+
+def prune(
+    *,
+    keep: options.Keep = None,
+    older_than: options.OlderThan = None,
+    report_dir: options.ReportDir = Path("reports"),
+    batch: Annotated[
+        str | None,
+        typer.Option(
+            "--batch", envvar="RUNNER_BATCH", help="Only this batch's reports.", show_default="all"
+        ),
+    ] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", envvar="RUNNER_DRY_RUN", help="Only tell what would go.")
+    ] = False,
+    output: options.Output = OutputFormat.PRETTY,
+) -> None:
+    """Remove old report folders: never the newest, never one with transfers in doubt."""
+    from runner.cli.pruning import Pruning, prune_reports
+
+    asked = Pruning(report_dir, batch, keep, older_than, dry_run)
+    prune_reports(options.console(output), asked)

@@ -21,6 +21,9 @@ app = typer.Typer(
 audit = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
 app.add_typer(audit, name="audit", help="Look after the audit log.")
 
+reports = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
+app.add_typer(reports, name="reports", help="Look after the report folders.")
+
 
 def run() -> None:
     """Run the command line and exit."""
@@ -56,3 +59,4 @@ for command in (
 ):
     app.command()(command)
 audit.command()(history.verify)
+reports.command()(history.prune)

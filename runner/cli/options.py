@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from runner.console.diagnostics import MAX_PROBLEMS
 from runner.console.formats import OutputFormat
-from runner.core.quantity import parse_duration, parse_rate
+from runner.core.quantity import Amount, parse_age, parse_amount, parse_duration, parse_rate
 
 if TYPE_CHECKING:
     from runner.cli.console import Console
@@ -26,6 +26,20 @@ def _rate(text: str) -> float:
 def _duration(text: str) -> float:
     try:
         return parse_duration(text)
+    except ValueError as error:
+        raise typer.BadParameter(f"{error}") from error
+
+
+def _amount(text: str) -> Amount:
+    try:
+        return parse_amount(text)
+    except ValueError as error:
+        raise typer.BadParameter(f"{error}") from error
+
+
+def _age(text: str) -> float:
+    try:
+        return parse_age(text)
     except ValueError as error:
         raise typer.BadParameter(f"{error}") from error
 
@@ -62,6 +76,17 @@ InFlight = Annotated[
     int | None,
     typer.Option(
         "--in-flight", envvar="RUNNER_IN_FLIGHT", min=1, help="Lower the transfers in flight."
+    ),
+]
+MaxFailures = Annotated[
+    Any,  # an `Amount`; typer knows no unions, and need not: the parser makes it
+    typer.Option(
+        "--max-failures",
+        envvar="RUNNER_MAX_FAILURES",
+        parser=_amount,
+        metavar="COUNT|SHARE",
+        help="Stop when more than so many fail, such as 20 or 5%, instead of the manifest's.",
+        show_default=False,
     ),
 ]
 ReportDir = Annotated[
@@ -117,6 +142,29 @@ ValidateOnly = Annotated[
         "--validate-only",
         envvar="RUNNER_VALIDATE_ONLY",
         help="Everything up to the plan; nothing leaves this machine.",
+    ),
+]
+
+
+Keep = Annotated[
+    int | None,
+    typer.Option(
+        "--keep",
+        envvar="RUNNER_KEEP",
+        min=0,
+        help="Keep so many of each batch's newest runs, the newest one always.",
+        show_default="30",
+    ),
+]
+OlderThan = Annotated[
+    float | None,
+    typer.Option(
+        "--older-than",
+        envvar="RUNNER_OLDER_THAN",
+        parser=_age,
+        metavar="AGE",
+        help="Remove only what is older, such as 90d.",
+        show_default="90d",
     ),
 ]
 

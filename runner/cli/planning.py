@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from runner.cli.console import Console, boundary
+from runner.cli.summarizing import summarize_report, summarizing
 from runner.core.manifest import Manifest
 from runner.core.outcome import ExitCode
 from runner.core.record import ReportSource
@@ -38,9 +39,14 @@ class Planning:
 def plan_manifest(console: Console, given: Request, planning: Planning) -> None:
     """Do everything up to the plan, write its report, and the plan itself if wanted; then exit."""
     Signals().install()
-    with boundary(console, given.manifest):
+    with boundary(console, given.manifest), summarizing(console, given.manifest):
         request = as_planned(given)
-    with boundary(console, request.manifest), Staging() as staging:
+    manifest_path = request.manifest
+    with (
+        boundary(console, manifest_path),
+        summarizing(console, manifest_path),
+        Staging() as staging,
+    ):
         began = time.monotonic()
         manifest, warnings = read_manifest(request, staging)
         console.show_problems(warnings, request.manifest.parent, result=False)
@@ -57,12 +63,13 @@ def plan_manifest(console: Console, given: Request, planning: Planning) -> None:
         result = result_of(
             source,
             summary,
-            ExitCode.OK,
+            code,
             report,
             time.monotonic() - began,
             connected=preflight is not None,
         )
         console.show_result(result, warnings)
+        summarize_report(console, source, summary, report)
         raise SystemExit(code)
 
 

@@ -2,17 +2,76 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 
 from runner.cli.console import Console, boundary
+from runner.console.compared import compared_to_json, render_compared
+from runner.console.rendered import RenderedFiles, render_rendered, rendered_to_json
+from runner.core.errors import StorageError, UsageError
+from runner.wiring.comparing import as_markdown, compare
 from runner.wiring.journals import Whereabouts, find_journal
-from runner.wiring.reporting import render_again
+from runner.wiring.reporting import read_forms, render_again, stream_again
+
+STDOUT = Path("-")
+
+USUAL_FORMS = "html,json"
 
 
-def report_run(
-    console: Console, where: Whereabouts, run: str, report_dir: Path, formats: list[str]
-) -> None:
-    """Render a run's report again and tell where it lies."""
+@dataclass(frozen=True, slots=True)
+class Reporting:
+    """What `report` is asked for: a run, or two to compare."""
+
+    run: str | None
+    compare: tuple[str, str] | None
+    forms: str | None  # with commas; None: what is usual
+    report_dir: Path
+    out: Path | None  # a folder, or `-` for stdout; None: the run's report folder
+
+
+def report_run(console: Console, where: Whereabouts, asked: Reporting) -> None:
+    """Render a run's report again, or compare two runs."""
     with boundary(console, where.manifest):
-        for path in render_again(run, find_journal(where), report_dir, formats):
-            console.out.write(f"{path}\n")
+        if (asked.run is None) == (asked.compare is None):
+            raise UsageError(
+                "name a RUN, or two with --compare A B; `runner status` lists them, `latest` is"
+                " the newest"
+            )
+        if asked.compare is not None:
+            _compare(console, where, asked, *asked.compare)
+        elif asked.run is not None:
+            _render(console, where, asked, asked.run)
+
+
+def _render(console: Console, where: Whereabouts, asked: Reporting, run: str) -> None:
+    forms = read_forms(asked.forms or USUAL_FORMS)
+    journal = find_journal(where)
+    if asked.out != STDOUT:
+        told = render_again(run, journal, asked.report_dir, forms, out=asked.out)
+        files = [(form, str(path)) for form, path in told.files]
+        rendered = RenderedFiles(told.run, told.batch, files)
+        console.show(render_rendered, rendered_to_json, rendered)
+        return
+    if len(forms) > 1:
+        raise UsageError(
+            f"only one format goes to stdout, not {len(forms)}: --format {forms[-1]} --out -"
+        )
+    stream_again(run, journal, asked.report_dir, forms[0], console.out.write)
+    lost = console.out.lost
+    if lost is not None and not isinstance(lost, BrokenPipeError):  # a reader may have enough
+        raise StorageError(f"the report cannot be written to stdout ({lost}): free space there")
+
+
+def _compare(
+    console: Console, where: Whereabouts, asked: Reporting, before: str, after: str
+) -> None:
+    if asked.forms not in {None, "md"} or asked.out not in {None, STDOUT}:
+        raise UsageError(
+            "a comparison goes to stdout: as text, with --format md as Markdown, with"
+            " --output json as JSON"
+        )
+    compared = compare(before, after, find_journal(where))
+    if asked.forms == "md":
+        console.out.write(as_markdown(compared))
+    else:
+        console.show(render_compared, compared_to_json, compared)

@@ -9,7 +9,7 @@ from runner.core.errors import UsageError
 from runner.schemas_lookup import schema_text
 from runner.wiring.starting import EDITOR_ADVICE, write_template
 
-SCHEMAS = ("manifest", "interaction-transfer", "report", "plan")
+SCHEMAS = ("manifest", "interaction-transfer", "report", "plan", "result")
 
 
 def write_first_manifest(console: Console, folder: Path) -> None:

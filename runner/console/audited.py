@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 
+from runner.console.document import document
 from runner.console.redaction import redact
 from runner.console.text import Paint, count, visible
 
@@ -32,7 +32,7 @@ def audited_to_json(audited: Sequence[Audited]) -> str:
         "ok": not any(each.fault for each in audited),
         "verified": [asdict(each) | {"ok": each.fault is None} for each in audited],
     }
-    return json.dumps(told, indent=2) + "\n"
+    return document("audit", told)
 
 
 def render_audited(audited: Sequence[Audited], *, color: bool = False) -> str:

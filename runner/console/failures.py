@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from typing import Any
 
+from runner.console.document import document
 from runner.console.formats import OutputFormat, github_command
 from runner.console.redaction import harmless
 from runner.console.text import Paint
@@ -87,7 +87,7 @@ def render_error(
     failure = describe(error)
     match output:
         case OutputFormat.JSON:
-            return json.dumps({"error": _to_json(error, failure, exit_code)}, indent=2) + "\n"
+            return document("error", {"error": _to_json(error, failure, exit_code)})
         case OutputFormat.GITHUB:
             where = [failure.where] if failure.where else []
             text = "\n".join([failure.what, *where, failure.mend])

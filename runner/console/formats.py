@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import json
+import re
 from collections.abc import Iterable, Mapping
 from enum import StrEnum
 from typing import Any
 
 from runner.console.diagnostics import count_by_severity, errors_first, more
+from runner.console.document import document
 from runner.console.text import visible
 from runner.core.problem import Place, Problem, Severity
 
@@ -33,13 +34,13 @@ def problems_to_json(
     """
     ordered = errors_first(problems)
     errors, warnings = count_by_severity(ordered, omitted)
-    document = {
+    told = {
         "errors": errors,
         "warnings": warnings,
         "problems": [_problem(problem) for problem in ordered],
         **({"omitted": dict(omitted)} if omitted else {}),
     }
-    return json.dumps(document, indent=2) + "\n"
+    return document("problems", told)
 
 
 def _problem(problem: Problem) -> dict[str, Any]:
@@ -93,6 +94,20 @@ def github_command(command: str, text: str, **properties: str | int) -> str:
     """Return one workflow command on one line; what could end or extend it is escaped."""
     named = ",".join(f"{name}={_property(str(value))}" for name, value in properties.items())
     return f"::{command}{' ' if named else ''}{named}::{_message(text)}"
+
+
+def without_commands(text: str) -> str:
+    """Return lines of which none is a workflow command.
+
+    Indenting them is not enough: GitHub's runner looks behind leading blanks, and for its older
+    commands anywhere in a line.
+    """
+    lines = text.replace("##[", "## [").splitlines()
+    return "".join(f"{_COMMAND.sub(_DEFUSED, line)}\n" for line in lines)
+
+
+_COMMAND = re.compile(r"^(\s*)(?=::)")
+_DEFUSED = r"\1| "
 
 
 def _message(text: str) -> str:

@@ -6,8 +6,8 @@ import base64
 import json
 import re
 import threading
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Iterable, Mapping
+from typing import Any, Self
 from urllib.parse import quote, quote_plus
 
 from runner.console.text import visible
@@ -16,6 +16,8 @@ from runner.core.manifest import Secret
 REDACTED = "[redacted]"
 SHORTEST = 4
 """Registered texts shorter than this are not searched for: they stand in any text by chance."""
+LONGEST_WORD = 7
+"""A secret no longer than this, as rehearsals have them, may well be a word of its manifest."""
 MAX_DEPTH = 8
 LARGEST = 2.0**63
 
@@ -45,6 +47,15 @@ class Redactor:
         self._known: set[str] = set()
         self._pattern: re.Pattern[str] | None = None
         self._lock = threading.Lock()
+
+    @classmethod
+    def knowing(cls, secrets: Iterable[Secret | None]) -> Self:
+        """Return one that knows these secrets, those apart that are but a common word."""
+        redactor = cls()
+        for secret in secrets:
+            if secret is not None and len(secret.reveal()) > LONGEST_WORD:
+                redactor.register(secret.reveal())
+        return redactor
 
     def register(self, text: str) -> None:
         """Search for `text` from now on, also as URLs, JSON, `repr` and base64 spell it."""

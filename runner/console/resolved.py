@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict, dataclass
 
+from runner.console.document import document
 from runner.console.redaction import redact
 from runner.console.text import Paint, count, visible
 from runner.core.outcome import Outcome
@@ -28,7 +28,7 @@ class Settled:
 def settled_to_json(settled: Settled) -> str:
     """Return one JSON document, in ASCII."""
     told = asdict(settled) | {"reason": redact(settled.reason)}
-    return json.dumps(told, indent=2) + "\n"
+    return document("resolution", told)
 
 
 def render_settled(settled: Settled, *, color: bool = False) -> str:

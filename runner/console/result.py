@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from runner.console.document import document
 from runner.console.progress import outcome_counts
 from runner.console.redaction import redact
 from runner.core.outcome import ExitCode, Outcome
@@ -58,7 +58,7 @@ class RunResult:
 def result_to_json(result: RunResult) -> str:
     """Return the result as one JSON document, in ASCII."""
     plan = result.plan
-    document: dict[str, Any] = {
+    told: dict[str, Any] = {
         "batch": result.batch,
         "run": result.run_id,
         "environment": result.environment,
@@ -73,7 +73,7 @@ def result_to_json(result: RunResult) -> str:
         "report": result.report,
         "duration_s": round(result.duration_s, 3),
     }
-    return json.dumps(document, indent=2) + "\n"
+    return document("apply" if plan is None else "plan", told)
 
 
 def _group(group: Group) -> dict[str, Any]:
@@ -92,4 +92,9 @@ def _plan(plan: PlanFigures) -> dict[str, Any]:
         "changed": plan.changed,
         "in_doubt": plan.in_doubt,
         "estimate_s": plan.estimate_s,
+        "waves": list(plan.waves),
+        "max_failures": plan.max_failures,
+        "window": None if plan.window is None else asdict(plan.window),
+        "ends_at": plan.ends_at,
+        "misses_window": plan.misses_window,
     }

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
+from runner.console.document import document
 from runner.console.progress import in_words, outcome_counts
 from runner.console.redaction import redact
 from runner.console.text import Paint, count, shorten, visible
@@ -73,7 +73,7 @@ class JournalStatus:
 
 def status_to_json(status: JournalStatus, *, one: bool) -> str:
     """Return one JSON document, in ASCII; of `one` run with its doubts."""
-    document: dict[str, Any] = {
+    told: dict[str, Any] = {
         "journal": status.path,
         "environment": status.environment,
         "gateway": status.origin,
@@ -82,10 +82,10 @@ def status_to_json(status: JournalStatus, *, one: bool) -> str:
     if one:
         run = status.runs[0]
         doubts = [_doubt(doubt) for doubt in run.doubts]
-        document["run"] = _run(run) | {"doubts": doubts, "more_doubts": run.more_doubts}
+        told["run"] = _run(run) | {"doubts": doubts, "more_doubts": run.more_doubts}
     else:
-        document["runs"] = [_run(run) for run in status.runs]
-    return json.dumps(document, indent=2) + "\n"
+        told["runs"] = [_run(run) for run in status.runs]
+    return document("status", told)
 
 
 def render_status(status: JournalStatus, *, one: bool, color: bool = False) -> str:

@@ -6,41 +6,21 @@ from collections.abc import Iterator, Mapping, Sequence
 from textwrap import wrap
 from types import MappingProxyType
 
-from runner.console.formats import github_command
+from runner.console.formats import github_command, without_commands
 from runner.console.progress import in_words, outcome_counts
 from runner.console.redaction import harmless, redact
 from runner.console.result import Group, RunResult
 from runner.console.text import Paint, count, duration, shorten, visible
+from runner.core.advice import NEXT
 from runner.core.outcome import ExitCode, Outcome
 from runner.core.record import PlanFigures
+from runner.core.waves import wave_sizes
 
 MAX_GROUPS = 10
 MAX_EXAMPLES = 3
+MAX_WAVES = 8
 REASON_LIMIT = 90
 TEXT_WIDTH = 96
-DOUBT = (
-    "each may or may not have been carried out, and none is sent again blindly: look each one "
-    "up at the gateway, by its interaction id and message id in the report; applying again "
-    "looks them up too, and settles those that show evidence; what you know yourself you settle "
-    "by `runner resolve RUN KEY --as transferred|failed --reason TEXT`"
-)
-
-NEXT: Mapping[Outcome, str] = MappingProxyType(
-    {
-        Outcome.IN_DOUBT: DOUBT,
-        Outcome.REJECTED: (
-            "the gateway refused these and moved nothing: mend what the reasons name, "
-            "then apply again; only what is not done is sent"
-        ),
-        Outcome.FAILED: (
-            "all retries were used up and nothing was moved: see that the gateway is well, "
-            "then apply again"
-        ),
-        Outcome.UNATTEMPTED: "the run ended before their turn: apply again to take them up",
-    }
-)
-"""What an operator does about an outcome, the most urgent first."""
-
 URGENCY = (
     Outcome.IN_DOUBT,
     Outcome.REJECTED,
@@ -67,11 +47,8 @@ def render_result(result: RunResult, *, color: bool = False) -> str:
 def result_to_github(result: RunResult) -> str:
     """Return the verdict as a GitHub workflow command, and the rest as harmless lines."""
     command = "notice" if result.exit_code in WELL else "error"
-    body = render_result(result).replace("##[", "## [")
-    guarded = "".join(
-        f"  {line}\n" if line.startswith("::") else f"{line}\n" for line in body.splitlines()
-    )
-    return f"{github_command(command, verdict(result), title=result.batch)}\n{guarded}"
+    body = without_commands(render_result(result))
+    return f"{github_command(command, verdict(result), title=result.batch)}\n{body}"
 
 
 def verdict(result: RunResult) -> str:
@@ -174,8 +151,27 @@ def _counts(result: RunResult) -> Iterator[str]:
         changed = plan.changed if plan is not None and name == "would be sent" else 0
         note = f"  {changed:,} of them carried to another destination before" if changed else ""
         yield f"  {name:<{name_width}}  {n:>{width},}{note}"
-    if plan is not None and plan.send and plan.estimate_s is not None:
+    if plan is not None and plan.send:
+        yield from _course(plan)
+
+
+def _course(plan: PlanFigures) -> Iterator[str]:
+    """Yield how what is planned would be sent: in what time and waves, until how many failures."""
+    if plan.estimate_s is not None:
         yield f"  the limits let this end in about {duration(plan.estimate_s)}"
+    if plan.waves:
+        sizes = [f"{size:,}" for size in wave_sizes(plan.waves)]
+        shown = [*sizes[:MAX_WAVES], "…"] if len(sizes) > MAX_WAVES else sizes
+        yield f"  in {count(len(sizes), 'wave')}: {', then '.join(shown)}"
+    if plan.max_failures is not None:
+        yield f"  stops when more than {plan.max_failures:,} of {plan.send:,} fail"
+    if (window := plan.window) is not None:
+        begins = f" from {window.not_before}" if window.not_before else ""
+        ends = f" until {window.not_after}" if window.not_after else ""
+        yield f"  is sent only{begins}{ends}"
+        late = ", after the window has closed: the rest would be left" if plan.misses_window else ""
+        if plan.ends_at is not None:
+            yield f"  by the limits this ends at {plan.ends_at}{late}"
 
 
 def _groups(groups: Sequence[Group], paint: Paint) -> Iterator[str]:

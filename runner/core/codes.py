@@ -29,6 +29,7 @@ CODES: Mapping[str, str] = {
     "S008": "a list that names something twice",
     "S009": "an address that would send secrets in the clear, or that carries a user name or password",
     "S010": "a reply status that is listed against what it always means, or with two meanings",
+    "S011": "`waves` that do not ascend, or do not end with the whole batch",
     "R001": "a name used is not defined; the nearest name is offered",
     "R002": "audio and video together need more than the gateway's `max_bandwidth_kbps`, "
     "or than the `total_bandwidth_kbps` of all its transfers",
@@ -37,8 +38,10 @@ CODES: Mapping[str, str] = {
     "R005": "two transfers share a key, or name the same interaction",
     "R006": "a destination or an id is not well formed",
     "R007": "a secret reference cannot be resolved, or is plain text",
+    "R008": "the `window` has closed, or closes before it opens",
     "R009": "a `from:` file is missing, outside the manifest's folder, not UTF-8, or a row is bad",
     "R010": "a codec's bandwidth or bit depth is not possible for that codec (warning)",
+    "R011": "by the limits, the batch cannot end inside its `window` (warning)",
     "P001": "a plan file cannot be used, or options ask for something else than it was made with",
     "P002": "something has changed since the plan was made",
 }

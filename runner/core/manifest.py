@@ -12,7 +12,10 @@ from enum import StrEnum
 
 from runner.core.breaker import BreakerPolicy
 from runner.core.evidence import Promise
+from runner.core.excerpt import Excerpt
 from runner.core.media import MediaMatrix
+from runner.core.quantity import Amount
+from runner.core.window import Window
 
 
 class Secret:
@@ -137,6 +140,9 @@ class Policy:
     negotiation_timeout_s: float = 10.0
     retry: RetryPolicy = field(default_factory=RetryPolicy)
     circuit_breaker: BreakerPolicy = field(default_factory=BreakerPolicy)
+    waves: tuple[Amount, ...] = ()  # cumulative; none: all at once
+    max_failures: Amount | None = None  # the run stops when failures exceed it; None: never
+    window: Window | None = None  # outside of which nothing is sent; None: at any time
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,6 +158,7 @@ class Manifest:
     policy: Policy
     labels: Mapping[str, str] = field(default_factory=dict)
     description: str | None = None
+    excerpt: Excerpt | None = None  # its first lines, for the report
 
 
 @dataclass(frozen=True, slots=True)

@@ -62,7 +62,7 @@ def judge(claims: Sequence[Claim], destination_uri: str, *, again: bool) -> Verd
             f"in doubt since run {held.run_id} (batch {held.batch}, key {held.key})",
             held.transfer_id,
         )
-    carried = next((c for c in reversed(claims) if c.state is State.TRANSFERRED), None)
+    carried = last_carried(claims)
     if carried and carried.destination_uri == destination_uri and not again:
         reason = f"transferred by run {carried.run_id} (batch {carried.batch}, key {carried.key})"
         return Verdict(Action.UNCHANGED, reason, carried.transfer_id)
@@ -75,6 +75,11 @@ def judge(claims: Sequence[Claim], destination_uri: str, *, again: bool) -> Verd
     return Verdict(
         Action.CHANGED if changed else Action.SEND, None, None, last.lineage if last else None
     )
+
+
+def last_carried(claims: Sequence[Claim]) -> Claim | None:
+    """Return the last transfer of a history that was carried out: it tells where it led to."""
+    return next((c for c in reversed(claims) if c.state is State.TRANSFERRED), None)
 
 
 @dataclass(frozen=True, slots=True)

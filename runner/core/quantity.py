@@ -6,11 +6,16 @@ a share a float from 0 to 1. Only ASCII digits count: no sign, no exponent, no s
 
 from __future__ import annotations
 
+import math
 import re
+from dataclasses import dataclass
 
 _DURATION = re.compile(r"([0-9]{1,9}(?:\.[0-9]{1,9})?)(ms|s|m|h)")
+_DAYS = re.compile(r"([0-9]{1,5})d")
 _RATE = re.compile(r"([0-9]{1,9}(?:\.[0-9]{1,9})?)/(s|min)")
 _SHARE = re.compile(r"([0-9]{1,3}(?:\.[0-9]{1,9})?)%")
+
+_COUNT = re.compile(r"[0-9]{1,9}")
 
 _SECONDS_OF = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "min": 60.0}
 
@@ -25,6 +30,19 @@ def parse_duration(text: str) -> float:
         raise ValueError(f"{text!r} is no duration; write a number and a unit: 250ms, 10s, 5m, 2h")
     number, unit = found.groups()
     return float(number) / 1000 if unit == "ms" else float(number) * _SECONDS_OF[unit]
+
+
+def parse_age(text: str) -> float:
+    """Return the seconds that `text`, such as `90d`, stands for; also what a duration may be.
+
+    Raises `ValueError` for anything else.
+    """
+    if (found := _DAYS.fullmatch(text)) is not None:
+        return int(found[1]) * 86_400.0
+    try:
+        return parse_duration(text)
+    except ValueError:
+        raise ValueError(f"{text!r} is no age; write a number and a unit: 90d, 12h") from None
 
 
 def parse_rate(text: str) -> float:
@@ -48,3 +66,49 @@ def parse_share(text: str) -> float:
     if found is None or float(found[1]) > 100:  # noqa: PLR2004 - percent
         raise ValueError(f"{text!r} is no share; write a percentage from 0% to 100%: 5%")
     return float(found[1]) / 100
+
+
+@dataclass(frozen=True, slots=True)
+class Share:
+    """A share from 0 to 1 of a batch."""
+
+    of: float
+
+    def __str__(self) -> str:
+        return f"{self.of * 100:.9g}%"
+
+
+Amount = int | Share
+"""So many transfers, or a share of the batch."""
+
+EVERYTHING = Share(1.0)
+
+
+def parse_amount(text: str) -> Amount:
+    """Return the count or the share that `text`, such as `20` or `5%`, stands for.
+
+    Raises `ValueError` for anything else.
+    """
+    if _COUNT.fullmatch(text):
+        return int(text)
+    try:
+        return Share(parse_share(text))
+    except ValueError:
+        raise ValueError(f"{text!r} is neither a count nor a share; write 20 or 5%") from None
+
+
+def in_words(seconds: float) -> str:
+    """Return `40 s`, `12 min 05 s`, `3 h 12 min` or `4 d 02 h`, rounded up.
+
+    Who waits so long is not early.
+    """
+    minutes, rest = divmod(math.ceil(seconds), 60)
+    if not minutes:
+        return f"{rest} s"
+    if minutes < 60:  # noqa: PLR2004 - of an hour
+        return f"{minutes} min {rest:02d} s"
+    hours, minutes = divmod(minutes + (rest > 0), 60)
+    if hours < 48:  # noqa: PLR2004 - beyond two days minutes do not matter
+        return f"{hours} h {minutes:02d} min"
+    days, hours = divmod(hours + (minutes > 0), 24)
+    return f"{days:,} d {hours:02d} h"

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from enum import StrEnum
 from typing import Any
 
+from runner.core.excerpt import Excerpt
 from runner.core.outcome import Outcome
 
 
@@ -51,6 +53,8 @@ class TransferRecord:
     latency_ms: float | None
     attempts: tuple[AttemptRecord, ...] = ()
     callbacks: tuple[CallbackRecord, ...] = ()
+    wave: int | None = None  # in which it is sent, from 1; None: not to be sent, or no waves
+    origin_uri: str | None = None  # where it was before, as far as a plan knows
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +78,7 @@ class RunRecord:
     manifest_sha256: str
     options: Mapping[str, Any]
     explanation: str | None = None  # why the run ended as it did, for people
+    waves: Sequence[int] = ()  # how many transfers are begun by each wave's end; none: no waves
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +101,32 @@ class SessionClose:
     reason: str
 
 
+class Turn(StrEnum):
+    """A turn in the session's story, and what `Happening.value` is of it."""
+
+    OPENED = "opened"  # the session's number
+    LOST = "lost"
+    CLOSED = "closed"  # by us
+    SLOWED = "slowed"  # the pace, a second
+    RECOVERED = "recovered"  # the pace; None: unlimited
+    PAUSED = "paused"  # seconds of silence
+    RENEWED = "renewed"  # tokens, all in all
+    SHUT = "shut"  # failures in a row that opened the circuit
+    ANSWERED = "answered"
+
+
+@dataclass(frozen=True, slots=True)
+class Happening:
+    """One line of the session's story: when, and what happened."""
+
+    t_s: float  # seconds after the timeline's beginning
+    at: str
+    turn: str  # of `Turn`
+    value: float | None = None
+    code: int | None = None  # a close code
+    reason: str | None = None
+
+
 @dataclass(frozen=True, slots=True)
 class Figures:
     """What the engine measured and the transfers don't tell."""
@@ -110,6 +141,16 @@ class Figures:
     token_renewals: int = 0
     timeline_bin_s: float = 1.0
     timeline: tuple[TimelinePoint, ...] = ()
+    story: tuple[Happening, ...] = ()
+    story_omitted: int = 0  # happenings beyond those kept, from the middle
+
+
+@dataclass(frozen=True, slots=True)
+class WindowRecord:
+    """When frames may leave, RFC 3339 as the manifest has it; None: no such end."""
+
+    not_before: str | None
+    not_after: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,6 +162,11 @@ class PlanFigures:
     changed: int  # those of `send` whose interaction was carried elsewhere before
     in_doubt: int
     estimate_s: float | None
+    waves: tuple[int, ...] = ()  # how many are begun by each wave's end, before any look-up
+    max_failures: int | None = None  # how many of `send` may fail; None: any number
+    window: WindowRecord | None = None  # None: at any time
+    ends_at: str | None = None  # RFC 3339, when sending ends at the earliest; None: no window
+    misses_window: bool = False  # `ends_at` is later than `window.not_after`
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,3 +188,4 @@ class ReportSource:
     plan: PlanFigures | None = None  # set for a dry run's report
     audit: Callable[[], Iterator[AuditEntry]] | None = None  # None: a dry run
     audit_previous: str = "0" * 64  # the hash before the first entry
+    manifest: Excerpt | None = None  # None: the journal was written before it was kept

@@ -24,7 +24,7 @@ OTHER_REASONS = "other reasons"
 """Under this the reasons beyond `GROUP_LIMIT` are counted together."""
 
 MOST_EXAMPLES = 3
-"""Places in the manifest that a group of reasons names."""
+"""Keys, and places in the manifest, that a group of reasons names."""
 
 HISTOGRAM_BINS = 32
 
@@ -65,6 +65,8 @@ class ReasonGroup:
     count: int
     first_key: str
     examples: tuple[str, ...] = ()  # "file:line" in the manifest
+    status: str | None = None  # the first one's last reply, where it had any
+    keys: tuple[str, ...] = ()  # of the same transfers
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,8 +119,10 @@ class _Group:
     """A group of reasons that is still counted."""
 
     first_key: str
+    status: str | None = None
     count: int = 0
     examples: list[str] = field(default_factory=list)
+    keys: list[str] = field(default_factory=list)
 
 
 class Tally:
@@ -150,10 +154,12 @@ class Tally:
         if group is None:
             if len(self._groups) >= GROUP_LIMIT:
                 name = (transfer.outcome, OTHER_REASONS)
-            group = self._groups.setdefault(name, _Group(transfer.key))
+            status = transfer.attempts[-1].status if transfer.attempts else None
+            group = self._groups.setdefault(name, _Group(transfer.key, status))
         group.count += alike
         if len(group.examples) < MOST_EXAMPLES:
             group.examples.append(transfer.source)
+            group.keys.append(transfer.key)
 
     def _deliveries(self, attempts: Sequence[AttemptRecord]) -> None:
         self._attempts += len(attempts)
@@ -180,7 +186,15 @@ class Tally:
 
     def _ordered_groups(self) -> tuple[ReasonGroup, ...]:
         groups = [
-            ReasonGroup(outcome, reason, group.count, group.first_key, tuple(group.examples))
+            ReasonGroup(
+                outcome,
+                reason,
+                group.count,
+                group.first_key,
+                tuple(group.examples),
+                group.status,
+                tuple(group.keys),
+            )
             for (outcome, reason), group in self._groups.items()
         ]
         return tuple(sorted(groups, key=lambda g: (_URGENCY.index(g.outcome), -g.count)))

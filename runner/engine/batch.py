@@ -16,6 +16,7 @@ from runner.core.record import Figures
 from runner.core.transfer import State
 from runner.engine.carrier import Carrier
 from runner.engine.chores import Chores
+from runner.engine.course import Course, Wave
 from runner.engine.desk import Desk
 from runner.engine.doubts import Doubts
 from runner.engine.feed import Feed
@@ -31,6 +32,7 @@ from runner.ports import (
     Clock,
     Gateway,
     Journal,
+    Note,
     Observer,
     Progress,
 )
@@ -91,6 +93,7 @@ class Batch:
         self._after_commit = after_commit
         self._meter = Meter(clock.now())
         rules = assignment.rules
+        self._course = Course(rules.policy, assignment.total, halt, self._meter, clock)
         self._gate = Gate(
             gateway,
             assignment.limits,
@@ -99,6 +102,7 @@ class Batch:
             halt,
             breaker=rules.policy.circuit_breaker,
             total_kbps=assignment.total_kbps,
+            in_window=self._course.in_window,
         )
         self._desk = Desk(clock, rules.policy.negotiation_timeout_s, self._unclaimed)
         shop = Workshop(
@@ -109,7 +113,9 @@ class Batch:
             desk=self._desk,
             meter=self._meter,
             halt=halt,
-            recorder=Recorder(journal, clock, self._meter, assignment.notices),
+            recorder=Recorder(
+                journal, clock, self._meter, assignment.notices, self._course.settled
+            ),
             rules=rules,
             chance=chance,
             find_fault=assignment.find_fault,
@@ -130,7 +136,7 @@ class Batch:
         timekeeper = asyncio.create_task(self._desk.keep_time())
         try:
             await self._chores.guarded(self._take_back())
-            if await self._open():
+            if self._course.may_begin() and await self._open():
                 await self._carry_all()
         finally:
             self._closed = True
@@ -144,7 +150,7 @@ class Batch:
             limit_per_s=self._todo.limits.rate_per_s, token_renewals=self._gateway.token_renewals
         )
         code = self.halt.code
-        if code is ExitCode.STOPPED and self._meter.sent == 0:
+        if code is ExitCode.STOPPED and self._meter.sent == 0 and not self.halt.is_own:
             code = ExitCode.UNREACHABLE
         return Ending(code, self.halt.reason, self.halt.error, figures)
 
@@ -169,15 +175,26 @@ class Batch:
         left = await self._chores.guarded(self._doubts.look_at_all())
         for live in left or ():
             self._clear_up(live)
+        for wave in self._course.waves():
+            await self._chores.guarded(self._carry_wave(wave))
+            while self._aside:
+                await asyncio.wait(self._aside)
+            if not self._course.goes_on():
+                return
+
+    async def _carry_wave(self, wave: Wave) -> None:
+        """Carry a wave's rows; what has to wait for its next delivery is set aside."""
+        self._course.begin(wave, after_n=self._feed.last_n)
+        if wave.number is not None:
+            fields = {"wave": wave.number, "of": wave.of, "transfers": wave.size}
+            self._observer.noticed("wave begins", **fields)
+            await self._journal.record(Note("wave begun", self._clock.wall(), fields))
+        self._feed.allow(wave.end)
         workers = self._todo.limits.in_flight
         if self._todo.rules.looks_first:
             workers += self._gate.ahead
-        carrying = (
-            self._chores.guarded(self._work()) for _ in range(min(workers, self._todo.total))
-        )
+        carrying = (self._chores.guarded(self._work()) for _ in range(min(workers, wave.size)))
         await asyncio.gather(*carrying)
-        while self._aside:
-            await asyncio.wait(self._aside)
 
     async def _take_back(self) -> None:
         """Bring to mind what is in doubt, before a late reply to it can come."""
@@ -218,7 +235,10 @@ class Batch:
             await self._clock.sleep(BEAT_S)
             self._gate.climb()
             self._gate.watch_circuit()
-            self._meter.tick(self._clock.now())
+            self._course.watch_window()
+            now = self._clock.now()
+            self._meter.tick(now)
+            self._meter.saw_renewals(self._gateway.token_renewals, now, self._clock.wall())
             self._progress()
 
     def _progress(self) -> None:

@@ -13,7 +13,7 @@ PAGE = 500
 
 
 class Feed:
-    """Reads the journal's plan in pages."""
+    """Reads the journal's plan in pages, and gives rows out as far as it is allowed to."""
 
     def __init__(self, journal: Journal) -> None:
         self._journal = journal
@@ -21,14 +21,26 @@ class Feed:
         self._after = -1
         self._ended = False
         self._reading = asyncio.Lock()
+        self._given = 0
+        self._until = 0
+        self.last_n = -1  # of the row given out last
+
+    def allow(self, until: int) -> None:
+        """Let so many rows be given out in all."""
+        self._until = until
 
     async def next(self) -> PlannedRow | None:
-        """Return the next row, or None when there are no more."""
-        if not self._page and not self._ended:
+        """Return the next row, or None when there are no more, or no more are allowed."""
+        while not self._page and not self._ended and self._given < self._until:
             async with self._reading:
-                while not self._page and not self._ended:
+                if not self._page and not self._ended:
                     await self._read()
-        return self._page.popleft() if self._page else None
+        if not self._page or self._given >= self._until:
+            return None
+        self._given += 1
+        row = self._page.popleft()
+        self.last_n = row.n
+        return row
 
     async def _read(self) -> None:
         page = await self._journal.pending(self._after, PAGE)

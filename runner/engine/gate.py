@@ -29,6 +29,7 @@ from runner.core.pacing import (
     take,
     window_wait_s,
 )
+from runner.core.record import Turn
 from runner.engine.desk import Waiter
 from runner.engine.halt import Halt
 from runner.engine.meter import Meter
@@ -66,7 +67,9 @@ class Gate:
         *,
         breaker: BreakerPolicy,
         total_kbps: float | None = None,
+        in_window: Callable[[], bool] = lambda: True,
     ) -> None:
+        self._in_window = in_window
         self._breaker_policy = breaker
         self._total_kbps = total_kbps
         self._gateway = gateway
@@ -117,7 +120,7 @@ class Gate:
         """
         async with self._line:
             await self._slots.acquire()
-            while not self._halt.is_set:
+            while not self._halt.is_set and self._in_window():
                 wait_s = self._until_turn(kbps)
                 if wait_s <= 0:
                     self._between += 1
@@ -141,12 +144,16 @@ class Gate:
     def answered(self) -> None:
         """Learn that the gateway answered a delivery, whatever it said."""
         if self._breaker.in_a_row:
+            if not self._breaker.is_closed:
+                self._tell(Turn.ANSWERED)
             self._breaker = answered()
 
     def unanswered(self) -> None:
         """Learn of a failure: a delivery that timed out, or a session that was lost."""
-        now = self._clock.now()
+        now, was_closed = self._clock.now(), self._breaker.is_closed
         self._breaker = failed(self._breaker, self._breaker_policy, now=now)
+        if was_closed and not self._breaker.is_closed:
+            self._tell(Turn.SHUT, self._breaker.in_a_row)
 
     def watch_circuit(self) -> None:
         """Stop the run if the circuit has been open for too long."""
@@ -171,8 +178,8 @@ class Gate:
     async def write(self, request: Request, waiter: Waiter, wanted: Callable[[], bool]) -> bool:
         """Write the frame when its token is granted; False: certainly not written.
 
-        Between the last checks (stop flag, session, age, `wanted`, token) and the write there is
-        no suspension. Once the write is entered the answer is True, whatever becomes of it.
+        Between the last checks (stop flag, session, age, `wanted`, token, window) and the write
+        there is no suspension. Once the write is entered the answer is True, whatever becomes of it.
         """
         generation = waiter.generation
         try:
@@ -187,6 +194,8 @@ class Gate:
                     if wait_s <= 0:
                         break
                     await self._halt.rest(min(wait_s, left_s))
+                if not self._in_window():
+                    return False
                 waiter.hand_over(now)
                 self._meter.frame_left(now)
                 self._budget = self._budget.delivered()
@@ -197,7 +206,7 @@ class Gate:
         finally:
             self._between -= 1
 
-    def slow(self, sent_at: float) -> None:
+    def slow(self, sent_at: float, why: str = "rate_limited") -> None:
         """Halve the pace: a frame that left at `sent_at` was answered "too fast"."""
         now = self._clock.now()
         before = self._pace
@@ -205,18 +214,28 @@ class Gate:
             before, now=now, sent_at=sent_at, achieved_per_s=self._meter.achieved_per_s(now)
         )
         self._repace(before)
+        if self._pace.rate_per_s != before.rate_per_s:
+            self._tell(Turn.SLOWED, self._pace.rate_per_s, why)
 
     def climb(self) -> None:
         """Give back a step of the pace, if it is time."""
         before = self._pace
         self._pace = climbed(before, now=self._clock.now())
         self._repace(before)
+        rate, limit = self._pace.rate_per_s, self._pace.limit_per_s
+        if rate != before.rate_per_s and rate == limit:
+            self._tell(Turn.RECOVERED, rate)
 
     def silence(self, wait_s: float, why: str) -> None:
         """Let nothing leave for `wait_s` seconds: the gateway asked for it."""
         until = self._clock.now() + wait_s
         if until > self._silent_until:
             self._silent_until, self._silence_why = until, why
+            self._tell(Turn.PAUSED, wait_s, why)
+
+    def _tell(self, turn: Turn, value: float | None = None, reason: str | None = None) -> None:
+        clock = self._clock
+        self._meter.tell(turn, clock.now(), clock.wall(), value=value, reason=reason)
 
     def _repace(self, before: Pace) -> None:
         rate = self._pace.rate_per_s

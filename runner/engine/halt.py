@@ -19,6 +19,7 @@ class Halt:
         self.code: ExitCode | None = None
         self.reason: str | None = None
         self.error: Exception | None = None
+        self.is_own = False  # the run's own rules ended it: threshold, wave or window
         self._event = asyncio.Event()
 
     @property
@@ -30,7 +31,14 @@ class Halt:
         """End the run: nothing further is sent, what is in flight gets its time to settle."""
         if self.code is None or _gravity(code) > _gravity(self.code):
             self.code, self.reason, self.error = code, reason, error
+            self.is_own = False
         self._event.set()
+
+    def stop_by_rule(self, reason: str) -> None:
+        """End the run because the manifest's policy says so, the gateway being well."""
+        before = self.code
+        self.stop(ExitCode.STOPPED, reason)
+        self.is_own = self.is_own or before is None
 
     async def rest(self, seconds: float) -> None:
         """Sleep for `seconds`, or until the run is stopped."""

@@ -8,7 +8,7 @@ from runner.core.errors import GatewayError
 from runner.core.message import Reply, Stray
 from runner.core.outcome import ExitCode
 from runner.core.pacing import LONGEST_OBEYED_S
-from runner.core.record import SessionClose
+from runner.core.record import SessionClose, Turn
 from runner.core.timestamps import timestamp
 from runner.core.transfer import Event
 from runner.engine.carrier import Carrier
@@ -45,6 +45,8 @@ class Listener:
         meter = self._shop.meter
         meter.sessions_opened += 1
         meter.tls = opened.tls
+        clock = self._shop.clock
+        meter.tell(Turn.OPENED, clock.now(), clock.wall(), value=opened.generation)
         self._record("session opened", generation=opened.generation, tls=opened.tls)
         self._observer.noticed(
             "session opened", generation=opened.generation, tls=opened.tls or "plain loopback"
@@ -52,8 +54,10 @@ class Listener:
 
     def session_lost(self, lost: SessionLost) -> None:
         """Put in doubt what was in flight on the session."""
-        now = timestamp(self._shop.clock.wall())
-        self._shop.meter.closes.append(SessionClose(now, lost.code, lost.reason))
+        meter, clock = self._shop.meter, self._shop.clock
+        meter.closes.append(SessionClose(timestamp(clock.wall()), lost.code, lost.reason))
+        turn = Turn.CLOSED if lost.ours else Turn.LOST
+        meter.tell(turn, clock.now(), clock.wall(), code=lost.code, reason=lost.reason)
         self._shop.desk.session_lost(lost)
         told = {"generation": lost.generation, "code": lost.code, "reason": lost.reason}
         self._record("session closed", **told)
@@ -70,7 +74,7 @@ class Listener:
 
     def slowed(self, why: str) -> None:
         """Halve the pace."""
-        self._shop.gate.slow(self._shop.clock.now())
+        self._shop.gate.slow(self._shop.clock.now(), why)
         self._observer.warned("slowing down", why=why)
 
     def paused(self, wait_s: float, why: str) -> None:

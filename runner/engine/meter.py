@@ -7,10 +7,14 @@ from collections.abc import Mapping
 
 from runner.core.outcome import Outcome
 from runner.core.pacing import WINDOW_S
-from runner.core.record import Figures, SessionClose, TimelinePoint
+from runner.core.record import Figures, Happening, SessionClose, TimelinePoint, Turn
+from runner.core.timestamps import timestamp
 
 MOST_POINTS = 600
 """The timeline's longest; beyond it the bins grow."""
+
+MOST_TOLD = 1000
+"""Happenings that the story keeps: half of them the first ones, half the last."""
 
 SHORTEST_SPAN_S = 0.1
 """The shortest time that a pace is measured over: five frames in a millisecond are no 5,000/s."""
@@ -35,6 +39,10 @@ class Meter:
         self.closes: list[SessionClose] = []
         self.tls: str | None = None
         self.rate_per_s: float | None = None
+        self._renewals = 0
+        self._told = 0
+        self._first_told: list[Happening] = []
+        self._last_told: deque[Happening] = deque(maxlen=MOST_TOLD // 2)
 
     def frame_left(self, now: float) -> None:
         """Count a frame that is handed to the socket."""
@@ -66,6 +74,31 @@ class Meter:
         """Note where the run stands, for the timeline."""
         self._bin(now)
 
+    def tell(
+        self,
+        turn: Turn,
+        now: float,
+        wall: float,
+        *,
+        value: float | None = None,
+        code: int | None = None,
+        reason: str | None = None,
+    ) -> None:
+        """Add a line to the session's story; `wall` is in seconds since the epoch."""
+        t_s = round(now - self._started_at, 3)
+        told = Happening(t_s, timestamp(wall), turn.value, value, code, reason)
+        self._told += 1
+        if len(self._first_told) < MOST_TOLD // 2:
+            self._first_told.append(told)
+        else:
+            self._last_told.append(told)
+
+    def saw_renewals(self, renewals: int, now: float, wall: float) -> None:
+        """Learn how many tokens were renewed by now."""
+        if renewals > self._renewals:
+            self._renewals = renewals
+            self.tell(Turn.RENEWED, now, wall, value=renewals)
+
     def achieved_per_s(self, now: float) -> float:
         """Return how fast frames left in the last second, or since the first if that is less."""
         while self._recent and self._recent[0] <= now - WINDOW_S:
@@ -80,6 +113,7 @@ class Meter:
         achieved = None
         if self._first_sent is not None and self._last_sent > self._first_sent:
             achieved = (self.sent - 1) / (self._last_sent - self._first_sent)
+        story = (*self._first_told, *self._last_told)
         return Figures(
             rate_limit_per_s=limit_per_s,
             rate_achieved_per_s=achieved,
@@ -94,6 +128,8 @@ class Meter:
                 TimelinePoint(i * self._bin_s, sent, settled, in_flight, pace / 1000 or None)
                 for i, (sent, settled, in_flight, pace) in enumerate(self._bins)
             ),
+            story=story,
+            story_omitted=self._told - len(story),
         )
 
     def counts(self) -> Mapping[str, int]:

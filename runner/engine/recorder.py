@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
 
 from runner.core.outcome import Outcome
 from runner.core.transfer import Event
@@ -15,8 +15,16 @@ from runner.ports import Clock, Intent, Journal, Note, Notification
 class Recorder:
     """The one place where transfers change."""
 
-    def __init__(self, journal: Journal, clock: Clock, meter: Meter, notices: Notices) -> None:
+    def __init__(
+        self,
+        journal: Journal,
+        clock: Clock,
+        meter: Meter,
+        notices: Notices,
+        settled: Callable[[Live, Outcome | None, Outcome | None], None],
+    ) -> None:
         self._journal = journal
+        self._settled = settled
         self._clock = clock
         self._meter = meter
         self._notices = notices
@@ -41,6 +49,7 @@ class Recorder:
         after = live.outcome
         if live.is_counted and after is not live.counted:
             self._meter.settled(self._clock.now(), after, live.counted)
+            self._settled(live, after, live.counted)
             live.counted = after
         if after is not before and after not in {None, Outcome.IN_DOUBT}:
             assert after is not None  # noqa: S101 - told to the type checker

@@ -18,6 +18,7 @@ from runner.core.record import (
     RunRecord,
 )
 from runner.core.transfer import State
+from runner.journal.manifests import read_manifest
 from runner.journal.opening import connect, reading
 from runner.journal.retelling import audit, read_figures, transfers
 from runner.journal.staging import read_ladder, read_names
@@ -149,20 +150,25 @@ class Reader:
                 raise UsageError(f"no run {run_id} in {self.path}; the newest are: {names}")
         return int(found[0])
 
-    def report_source(self, run: int) -> ReportSource:
-        """Return everything that a run's report is rendered from, streaming."""
+    def report_source(self, run: int, explanation: str | None = None) -> ReportSource:
+        """Return everything that a run's report is rendered from, streaming.
+
+        `explanation` is why a run that has not been finished ended: what had no turn is told it.
+        """
         with self._one_at_a_time, reading(self.path):
             record, figures, previous = self._connection.execute(
                 "SELECT record, figures, previous FROM runs WHERE no = ?", [run]
             ).fetchone()
-        told = RunRecord(**json.loads(record))
-        reason = told.explanation or "the run ended before its turn"
+            told = RunRecord(**json.loads(record))
+            manifest = read_manifest(self._connection, told.manifest_sha256)
+        reason = told.explanation or explanation or "the run ended before its turn"
         return ReportSource(
             told,
-            lambda: transfers(self.path, run, reason),
+            lambda: transfers(self.path, run, reason, told.waves),
             read_figures(json.loads(figures)) if figures else Figures(),
             audit=lambda: audit(self.path, run),
             audit_previous=previous or GENESIS,
+            manifest=manifest,
         )
 
 

@@ -10,18 +10,20 @@ from pathlib import Path
 from typing import Any
 
 from runner.core.outcome import Outcome
-from runner.core.plan import Action
+from runner.core.plan import SENDS, Action
 from runner.core.record import (
     AttemptRecord,
     AuditEntry,
     CallbackRecord,
     Figures,
+    Happening,
     SessionClose,
     TimelinePoint,
     TransferRecord,
 )
 from runner.core.timestamps import timestamp
 from runner.core.transfer import OUTCOMES, State
+from runner.core.waves import WaveCount
 from runner.journal.opening import connect, reading
 
 _TRANSFERS = (
@@ -39,6 +41,7 @@ _TRANSFERS = (
     "  AND y.run < r.run AND y.state = 'transferred' AND r.action IN ('send', 'changed')))"
     " WHERE r.run = ? ORDER BY r.n"
 )
+_ACTION = 5  # its place behind the row's number
 # What a run did to transfers of its own, and to those of earlier runs that its rows claim.
 _OF_RUN = (
     "SELECT of.n, {columns} FROM (SELECT t.n AS n, t.id AS id FROM transfers t WHERE t.run = ?1"
@@ -64,11 +67,16 @@ def read_figures(told: dict[str, Any]) -> Figures:
     """Read figures back from their JSON form."""
     told["session_closes"] = tuple(SessionClose(**close) for close in told["session_closes"])
     told["timeline"] = tuple(TimelinePoint(**point) for point in told["timeline"])
+    told["story"] = tuple(Happening(**happening) for happening in told.get("story", ()))
     return Figures(**told)
 
 
-def transfers(path: Path, run: int, unattempted: str) -> Iterator[TransferRecord]:
+def transfers(
+    path: Path, run: int, unattempted: str, waves: Sequence[int]
+) -> Iterator[TransferRecord]:
     """Yield each row of a run's plan and what became of it; `unattempted` is why some had no turn.
+
+    `waves` are the run's: how many transfers were to be begun by the end of each.
 
     Raises `StorageError`.
     """
@@ -76,10 +84,12 @@ def transfers(path: Path, run: int, unattempted: str) -> Iterator[TransferRecord
         connection.execute("BEGIN")  # one snapshot for the three readers
         attempts = _RowsByNumber(connection.execute(_DELIVERIES, [run]))
         callbacks = _RowsByNumber(connection.execute(_CALLBACKS, [run]))
+        wave = WaveCount(waves)
         for n, *row in connection.execute(_TRANSFERS, [run]):
             yield _transfer(
                 row,
                 unattempted,
+                wave.next() if row[_ACTION] in SENDS else None,
                 tuple(_attempt(i, told) for i, told in enumerate(attempts.of(n), 1)),
                 tuple(CallbackRecord(*told) for told in callbacks.of(n)),
             )
@@ -111,6 +121,7 @@ def _attempt(n: int, row: Sequence[Any]) -> AttemptRecord:
 def _transfer(
     row: Sequence[Any],
     unattempted: str,
+    wave: int | None,
     attempts: tuple[AttemptRecord, ...],
     callbacks: tuple[CallbackRecord, ...],
 ) -> TransferRecord:
@@ -136,7 +147,7 @@ def _transfer(
     return TransferRecord(
         key, source, interaction_id, uri, outcome, why, message_id,
         json.loads(ladder)[0],
-        json.loads(media) if media else None, latency_ms, attempts, callbacks,
+        json.loads(media) if media else None, latency_ms, attempts, callbacks, wave,
     )  # fmt: skip
 
 

@@ -17,7 +17,7 @@ from typing import NamedTuple, Self
 from runner.core.errors import StorageError
 from runner.core.manifest import Repeat, TransferRow
 from runner.core.media import MediaMatrix
-from runner.core.plan import SENDS, Action, Claim, PlannedRow, Verdict, judge
+from runner.core.plan import SENDS, Action, Claim, PlannedRow, Verdict, judge, last_carried
 from runner.core.transfer import State
 from runner.journal.questions import ALIKE, CLAIMS, OWN_KEY, REPEATS, TABLES
 
@@ -44,6 +44,7 @@ class Outline(NamedTuple):
     media: str  # `read_ladder` reads it
     action: str
     reason: str | None
+    origin_uri: str | None = None  # where its history carried it last, if elsewhere
 
 
 class Staging:
@@ -128,7 +129,7 @@ class Staging:
                 ) from error
         with self._written():
             self._connection.execute(
-                "INSERT OR IGNORE INTO verdicts SELECT n, ?, NULL, NULL, NULL FROM rows",
+                "INSERT OR IGNORE INTO verdicts SELECT n, ?, NULL, NULL, NULL, NULL FROM rows",
                 [Action.SEND],
             )
             self._select(selection)
@@ -168,7 +169,7 @@ class Staging:
     def outlines(self) -> Iterator[Outline]:
         """Yield what a plan's report tells of every row, in the manifest's order."""
         rows = self._connection.execute(
-            "SELECT n, key, source, interaction_id, destination_uri, media, action, reason"
+            "SELECT n, key, source, interaction_id, destination_uri, media, action, reason, origin"
             " FROM rows JOIN verdicts USING (n) JOIN ladders ON ladders.id = ladder ORDER BY n"
         )
         return map(Outline._make, rows)
@@ -214,11 +215,12 @@ class Staging:
         self._connection.execute("BEGIN")
         reader = self._connection.execute(CLAIMS)
         verdicts = (
-            (n, v.action, v.reason, v.claim, v.lineage)
+            (n, v.action, v.reason, v.claim, v.lineage, _origin(v, claims))
             for (n, uri), rows in groupby(reader, key=lambda row: (row[0], row[1]))
-            for v in [judge([_claim(row) for row in rows], uri, again=again)]
+            for claims in [[_claim(row) for row in rows]]
+            for v in [judge(claims, uri, again=again)]
         )
-        self._connection.executemany("INSERT INTO verdicts VALUES (?,?,?,?,?)", verdicts)
+        self._connection.executemany("INSERT INTO verdicts VALUES (?,?,?,?,?,?)", verdicts)
         self._connection.execute("COMMIT")
         self._connection.execute("DETACH journal")
         self._connection.execute("BEGIN")
@@ -269,6 +271,11 @@ def write_names(callbacks: tuple[str, ...]) -> str:
 def read_names(text: str) -> tuple[str, ...]:
     """Read what `write_names` wrote."""
     return tuple(json.loads(text))
+
+
+def _origin(verdict: Verdict, claims: Sequence[Claim]) -> str | None:
+    carried = last_carried(claims) if verdict.action is Action.CHANGED else None
+    return None if carried is None else carried.destination_uri
 
 
 def _claim(row: Sequence[object]) -> Claim:

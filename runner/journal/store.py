@@ -12,8 +12,10 @@ from typing import Any
 
 from runner.core.chain import GENESIS, canonical, link
 from runner.core.errors import StorageError
+from runner.core.excerpt import Excerpt
 from runner.core.plan import PlannedRow, Verdict
 from runner.core.transfer import Event, State, step
+from runner.journal.manifests import MANIFESTS, keep_manifest
 from runner.journal.recording import (
     body_of,
     record_deliveries,
@@ -49,22 +51,23 @@ class Store:
                 self.lineage_id = self._meta("lineage")
                 last = self._connection.execute("SELECT seq, hash FROM events ORDER BY seq DESC")
                 row = last.fetchone() or (0, GENESIS)
-                (transfer_id,) = self._connection.execute(
-                    "SELECT max(id) FROM transfers"
-                ).fetchone()
+                newest = self._connection.execute("SELECT max(id) FROM transfers").fetchone()
         except StorageError:
             self._connection.close()
             raise
         self.seq: int = row[0]
         self.head: str = row[1]
-        self.last_transfer_id: int = transfer_id or 0
+        self.last_transfer_id: int = newest[0] or 0
         self.run_no = 0
         self.run_id = ""
 
-    def begin_run(self, run_id: str, record: Mapping[str, Any], *, at: float) -> None:
-        """Store that a run begins; its events follow in the chain."""
+    def begin_run(
+        self, run_id: str, record: Mapping[str, Any], *, at: float, manifest: Excerpt | None = None
+    ) -> None:
+        """Store that a run begins, and its manifest's excerpt; its events follow in the chain."""
 
         def write() -> None:
+            keep_manifest(self._connection, record["manifest_sha256"], manifest)
             cursor = self._connection.execute(
                 "INSERT INTO runs(id, batch, started_at, record, previous) VALUES (?,?,?,?,?)",
                 (run_id, record["batch"], record["started_at"], canonical(record), self.head),
@@ -263,7 +266,7 @@ def _create(path: Path, *, environment: str, origin: str) -> None:
     }
     try:
         _sync_fully(connection)
-        connection.executescript("BEGIN;" + JOURNAL)
+        connection.executescript("BEGIN;" + JOURNAL + MANIFESTS)
         connection.executemany("INSERT INTO meta VALUES (?, ?)", meta.items())
         connection.execute("COMMIT")
         connection.close()

@@ -211,7 +211,7 @@ def _with_unit(name: str, value: Any, shown: str, quantity: str) -> str:
 
 def _mend_form(part: Mapping[str, Any]) -> str:
     examples = ", ".join(f"`{flow(example)}`" for example in part.get("examples", ())[:3])
-    meaning = part.get("description", "").rstrip(".")
+    meaning = part.get("description", "").partition(". ")[0].rstrip(".")
     return f"write for example {examples}" + (
         f" ({meaning[0].lower()}{meaning[1:]})" if meaning else ""
     )

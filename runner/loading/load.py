@@ -5,10 +5,12 @@ Nothing is raised for a wrong manifest; what is wrong comes back as problems, al
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from runner.core.excerpt import excerpt
 from runner.core.manifest import (
     Callback,
     Environment,
@@ -24,7 +26,7 @@ from runner.loading.collector import Collector
 from runner.loading.environment import build_environment, check_environments, choose
 from runner.loading.gateways import build_gateway, check_gateways
 from runner.loading.hiding import hide_secrets
-from runner.loading.policy import build_policy, check_policy
+from runner.loading.policy import build_policy, check_policy, check_policy_ends
 from runner.loading.schema import Document, check_schema
 from runner.loading.source import read_source
 from runner.loading.transfers import RowSink, Transfers
@@ -73,7 +75,8 @@ def _load(
     check_environments(document, problems)
     check_gateways(document, problems)
     check_callbacks(document, problems)
-    check_policy(document, problems)
+    now_s = time.time()  # a window that has closed is told while the manifest is read
+    check_policy(document, problems, now_s=now_s)
     name = choose(document, wanted, problems)
     gateway = build_gateway(document, name)
     choices = Choices(document, gateway, problems)
@@ -82,7 +85,11 @@ def _load(
     chosen = name and build_environment(document, name, problems, offline=offline)
     if not chosen or gateway is None:
         return None, transfers.rows
+    if not problems.failed:
+        check_policy_ends(document, chosen, problems, rows=transfers.rows, now_s=now_s)
     callbacks = build_callbacks(document, chosen, choices.used_callbacks, problems, offline=offline)
+    if problems.failed:  # such as a moment that no calendar has: it cannot be built
+        return None, transfers.rows
     return _build_manifest(document, chosen, gateway, callbacks), transfers.rows
 
 
@@ -105,4 +112,5 @@ def _build_manifest(
         policy=build_policy(document),
         labels=dict(root.get("labels", {})),
         description=root.get("description"),
+        excerpt=excerpt(source.lines, len(source.lines)),
     )

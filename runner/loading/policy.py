@@ -2,23 +2,70 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from runner.core.breaker import BreakerPolicy
-from runner.core.manifest import Policy, RetryPolicy
-from runner.core.problem import Problem
-from runner.core.quantity import parse_duration
+from runner.core.course import check_ending, check_waves, check_window
+from runner.core.manifest import Environment, Policy, RetryPolicy
+from runner.core.problem import Place, Problem
+from runner.core.quantity import Amount, parse_amount, parse_duration
+from runner.core.rules import Finding
+from runner.core.window import Moment, Window, parse_moment
 from runner.loading.collector import Collector
 from runner.loading.schema import Document
 
 
-def check_policy(document: Document, problems: Collector) -> None:
-    """Add what is wrong with waits that the schema sees one by one.
+def check_policy(document: Document, problems: Collector, *, now_s: float) -> None:
+    """Add what is wrong with waits, waves and window that the schema sees one by one."""
+    policy = document.section("policy")
+    _check_retry(document, policy.get("retry", {}), problems)
+    waves = tuple(map(_amount, policy.get("waves", ())))
+    _add(problems, document, policy, "waves", check_waves(waves))
+    window = _checked_window(document, policy, problems)
+    if window is not None:
+        _add(problems, document, policy, "window", check_window(window, now_s=now_s))
+
+
+def check_policy_ends(
+    document: Document,
+    environment: Environment,
+    problems: Collector,
+    *,
+    rows: int,
+    now_s: float,
+) -> None:
+    """Add a warning where `rows` transfers cannot be sent within the window (R011)."""
+    policy = build_policy(document)
+    if policy.window is None or any(check_window(policy.window, now_s=now_s)):
+        return
+    found = check_ending(
+        policy.window,
+        sends=rows,
+        limits=environment.limits,
+        preflight=policy.preflight,
+        now_s=now_s,
+    )
+    _add(problems, document, document.section("policy"), "window", found)
+
+
+def _add(
+    problems: Collector,
+    document: Document,
+    policy: Mapping[str, Any],
+    field: str,
+    findings: Iterable[Finding],
+) -> None:
+    for found in findings:
+        place = document.where(policy, field, *found.part)
+        problems.add(Problem(found.code, found.message, place, found.help, found.severity))
+
+
+def _check_retry(document: Document, written: Mapping[str, Any], problems: Collector) -> None:
+    """Add a base that is longer than the cap.
 
     A `cap` below the base that nobody wrote is no mistake: every wait is then as long as `cap`.
     """
-    written = document.section("policy").get("retry", {})
     retry = _retry(written)
     if "base" not in written or retry.base_s <= retry.cap_s:
         return
@@ -29,6 +76,29 @@ def check_policy(document: Document, problems: Collector) -> None:
     problems.add(Problem("S006", message, place, mend))
 
 
+def _checked_window(
+    document: Document, policy: Mapping[str, Any], problems: Collector
+) -> Window | None:
+    """Return the window, or None after adding times that no calendar has."""
+    written = policy.get("window")
+    if written is None:
+        return None
+    places = {field: document.where(written, field) for field in written}
+    faulty = [field for field in written if not _is_moment(written[field], places[field], problems)]
+    return None if faulty else _window(written)
+
+
+def _is_moment(text: str, place: Place, problems: Collector) -> bool:
+    try:
+        parse_moment(text)
+    except ValueError:
+        message = f"`{text}` is no moment of the calendar"
+        mend = "check day, hour and offset; write one such as 2026-12-01T22:00:00+01:00"
+        problems.add(Problem("S005", message, place, mend))
+        return False
+    return True
+
+
 def build_policy(document: Document) -> Policy:
     """Return the policy that the schema has let through."""
     absent, policy = Policy(), document.section("policy")
@@ -37,7 +107,23 @@ def build_policy(document: Document) -> Policy:
         negotiation_timeout_s=_seconds(policy, "negotiation_timeout", absent.negotiation_timeout_s),
         retry=_retry(policy.get("retry", {})),
         circuit_breaker=_breaker(policy.get("circuit_breaker", {})),
+        waves=tuple(map(_amount, policy.get("waves", ()))),
+        max_failures=_amount(policy["max_failures"]) if "max_failures" in policy else None,
+        window=_window(policy["window"]) if "window" in policy else None,
     )
+
+
+def _amount(written: float | str) -> Amount:
+    """Return a count or a share; to the schema `5.0` is a whole number too."""
+    return parse_amount(written) if isinstance(written, str) else int(written)
+
+
+def _window(written: Mapping[str, str]) -> Window:
+    return Window(_moment(written.get("not_before")), _moment(written.get("not_after")))
+
+
+def _moment(text: str | None) -> Moment | None:
+    return None if text is None else parse_moment(text)
 
 
 def _retry(written: Mapping[str, Any]) -> RetryPolicy:

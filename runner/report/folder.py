@@ -17,7 +17,12 @@ from runner.core.errors import StorageError
 
 LATEST = "latest"
 
-_FOLDER_FLAGS = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+REPORT = "report.json"
+
+WITNESS = "journal.json"
+"""What a run saw of its journal, in its report folder (`runner.wiring.witness`)."""
+
+FOLDER_FLAGS = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _FILE_FLAGS = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
@@ -82,7 +87,7 @@ def open_folder(root: Path, *names: str) -> Iterator[Folder]:
     path = root
     try:
         root.mkdir(mode=0o700, parents=True, exist_ok=True)
-        descriptor = os.open(root, _FOLDER_FLAGS & ~os.O_NOFOLLOW)
+        descriptor = os.open(root, FOLDER_FLAGS & ~os.O_NOFOLLOW)
     except OSError as error:
         raise _unwritable(root, error) from error
     try:
@@ -100,7 +105,7 @@ def _stepped_into(parent: int, name: str, path: Path) -> int:
         with suppress(FileExistsError):
             os.mkdir(name, 0o700, dir_fd=parent)
             os.fsync(parent)
-        child = os.open(name, _FOLDER_FLAGS, dir_fd=parent)
+        child = os.open(name, FOLDER_FLAGS, dir_fd=parent)
     except OSError as error:
         raise _unwritable(path, error) from error
     os.close(parent)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import asdict
 from typing import Any
 
 import orjson
@@ -29,8 +30,8 @@ def render_json(content: Content, write: Callable[[str], object]) -> None:
     write(f'"session": {_block(session_json(source.figures))},\n')
     write(f'"timeline": {_line(timeline_json(source.figures))},\n')
     if (plan := source.plan) is not None:
-        figures = {name: getattr(plan, name) for name in plan.__slots__}
-        write(f'"plan": {_block({**figures, "estimate_s": rounded(plan.estimate_s)})},\n')
+        figures = {**asdict(plan), "estimate_s": rounded(plan.estimate_s)}
+        write(f'"plan": {_block(figures)},\n')
     write('"transfers": [')
     _write_transfers(source.transfers(), write)
     end = {"entries": content.audit.entries, "head": content.audit.head}
@@ -56,7 +57,7 @@ def _encoded(wire: dict[str, Any]) -> str:
 
 
 def run_json(run: RunRecord) -> dict[str, Any]:
-    """Return the report's `run`; `explanation` is there only when there is something to say."""
+    """Return the report's `run`; `waves` and `explanation` only where there are any."""
     wire = {
         "id": run.id,
         "batch": run.batch,
@@ -74,6 +75,8 @@ def run_json(run: RunRecord) -> dict[str, Any]:
         "manifest": {"path": run.manifest_path, "sha256": run.manifest_sha256},
         "options": plain(run.options),
     }
+    if run.waves:
+        wire["waves"] = list(run.waves)
     return wire if run.explanation is None else wire | {"explanation": run.explanation}
 
 
@@ -119,6 +122,7 @@ def _transfer_json(transfer: TransferRecord, requested: Any) -> dict[str, Any]:
         "source": transfer.source,
         "interaction_id": transfer.interaction_id,
         "destination_uri": transfer.destination_uri,
+        "wave": transfer.wave,
         "outcome": transfer.outcome.value,
         "reason": transfer.reason,
         "message_id": transfer.message_id,

@@ -7,22 +7,18 @@ with the page while letters keep their size.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
-from runner.core.record import TimelinePoint
+from runner.core.record import Happening, TimelinePoint, Turn
 from runner.core.summary import Latency, LatencyBin
-
-NONE = "\N{EN DASH}"
-"""What stands where there is no value."""
+from runner.report.wording import duration, milliseconds, number, times
 
 _TICKS = 5
+_APART = 0.8  # percents of the width that two marks of a kind lie apart at least
 _DECADE = (1, 2, 5)
 _TIME_STEPS_S = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14400, 28800)
 _DAY_S = 86_400
-_MINUTE_S = 60
-_HOUR_S = 3600
-_SECOND_MS = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,13 +41,29 @@ class Curve:
 
 
 @dataclass(frozen=True, slots=True)
+class Mark:
+    """A stretch of the timeline on which something happened, in percents of its width."""
+
+    kind: str  # lost | slowed | renewed
+    x: float
+    width: float
+    told: str
+
+
+@dataclass(frozen=True, slots=True)
 class TimelinePlot:
     """Frames sent and transfers settled a second above, frames in flight below."""
 
     pace: Curve
     in_flight: Curve
     x_ticks: tuple[Tick, ...]
+    marks: tuple[Mark, ...]
     told: str  # the plot in words
+
+    @property
+    def marked(self) -> frozenset[str]:
+        """Return which kinds of marks there are, for the legend."""
+        return frozenset(mark.kind for mark in self.marks)
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,8 +88,10 @@ class HistogramPlot:
     told: str
 
 
-def plot_timeline(points: Sequence[TimelinePoint], bin_s: float) -> TimelinePlot | None:
-    """Draw the timeline; None where there is none."""
+def plot_timeline(
+    points: Sequence[TimelinePoint], bin_s: float, story: Sequence[Happening] = ()
+) -> TimelinePlot | None:
+    """Draw the timeline, and mark on it what the session's story tells; None where there is none."""
     if not points:
         return None
     sent = [point.sent / bin_s for point in points]
@@ -105,9 +119,10 @@ def plot_timeline(points: Sequence[TimelinePoint], bin_s: float) -> TimelinePlot
     )
     told = (
         f"Over {duration(span_s)}, at most {number(max(sent))} frames were sent a second and "
-        f"at most {number(max(in_flight))} were in flight."
+        f"at most {number(max(in_flight))} were in flight. {_told(story)}"
     )
-    return TimelinePlot(pace, flight, _time_ticks(start_s, span_s), told)
+    marks = _marks(story, start_s, span_s)
+    return TimelinePlot(pace, flight, _time_ticks(start_s, span_s), marks, told)
 
 
 def plot_histogram(bins: Sequence[LatencyBin], latency: Latency) -> HistogramPlot | None:
@@ -119,38 +134,61 @@ def plot_histogram(bins: Sequence[LatencyBin], latency: Latency) -> HistogramPlo
     top = _ceiling(max(bin_.count for bin_ in bins))
     bars = tuple(_bar(bin_, place, top) for bin_ in bins if bin_.count)
     values = (("p50", latency.p50), ("p90", latency.p90), ("p99", latency.p99))
-    marks = tuple(Tick(place(value), name) for name, value in values if value is not None)
-    told = f"Half of the replies came within {milliseconds(latency.p50)}, 99 % within {milliseconds(latency.p99)}."
+    marks = tuple(
+        Tick(place(value), f"{name} {milliseconds(value)}")
+        for name, value in values
+        if value is not None
+    )
+    told = (
+        f"Half of the replies came within {milliseconds(latency.p50)}, 90 % within "
+        f"{milliseconds(latency.p90)}, 99 % within {milliseconds(latency.p99)}; "
+        f"the slowest took {milliseconds(latency.max)}."
+    )
     return HistogramPlot(bars, _latency_ticks(low, high, place), _y_ticks(top), marks, told)
 
 
-def duration(seconds: float) -> str:
-    """Return seconds as people say them: "0.4 s", "12 s", "3 min 20 s", "2 h 5 min"."""
-    if seconds < 10:  # noqa: PLR2004 - below ten a tenth of a second matters
-        return f"{seconds:.1f}".removesuffix(".0") + " s"
-    whole = round(seconds)
-    if whole < _MINUTE_S:
-        return f"{whole} s"
-    unit, parts = (_MINUTE_S, ("min", "s")) if whole < _HOUR_S else (_HOUR_S, ("h", "min"))
-    large, rest = divmod(whole, unit)
-    small = rest if unit == _MINUTE_S else rest // _MINUTE_S
-    return f"{large:,} {parts[0]}" + (f" {small} {parts[1]}" if small else "")
+def _told(story: Sequence[Happening]) -> str:
+    turns = [happening.turn for happening in story]
+    slowed, lost = turns.count(Turn.SLOWED), turns.count(Turn.LOST)
+    parts = [f"it was slowed down {times(slowed)}"] if slowed else []
+    parts += [f"its session was lost {times(lost)}"] if lost else []
+    text = " and ".join(parts) or "nothing slowed or interrupted it"
+    return f"{text[0].upper()}{text[1:]}."
 
 
-def milliseconds(value: float | None) -> str:
-    """Return a latency with three digits that matter: "0.42 ms", "18.3 ms", "2.41 s"."""
-    if value is None:
-        return NONE
-    if value >= 100 * _SECOND_MS:
-        return duration(value / _SECOND_MS)
-    if value >= 999.5:  # noqa: PLR2004 - three digits would round it to a second
-        return f"{value / _SECOND_MS:.3g} s"
-    return f"{value:.3g} ms"
+def _marks(story: Sequence[Happening], start_s: float, span_s: float) -> tuple[Mark, ...]:
+    """Return what to mark: how long there was no session, where it was slowed, token renewals."""
+
+    def place(at_s: float) -> float:
+        return min(max((at_s - start_s) / span_s * 100, 0.0), 100.0)
+
+    marks: list[Mark] = []
+    last: dict[str, float] = {}  # where the last mark of each kind ends
+    for kind, begin_s, end_s, told in _stretches(story, start_s + span_s):
+        x, end = place(begin_s), place(end_s)
+        if x - last.get(kind, -math.inf) >= _APART:
+            marks.append(Mark(kind, x, end - x, told))
+            last[kind] = end
+    return tuple(marks)
 
 
-def number(value: float | None) -> str:
-    """Return a number with thousands apart and at most one decimal; a dash for None."""
-    return NONE if value is None else f"{value:,.1f}".removesuffix(".0")
+def _stretches(story: Sequence[Happening], end_s: float) -> Iterator[tuple[str, float, float, str]]:
+    """Yield (kind, begin, end, words) of what is marked."""
+    lost: Happening | None = None
+    for happening in story:
+        at = happening.t_s
+        if happening.turn == Turn.LOST:
+            lost = happening
+        elif happening.turn == Turn.OPENED and lost is not None:
+            told = f"no session for {duration(max(at - lost.t_s, 0.0))}"
+            yield "lost", lost.t_s, at, told
+            lost = None
+        elif happening.turn == Turn.SLOWED:
+            yield "slowed", at, at, f"slowed to {number(happening.value)}/s"
+        elif happening.turn == Turn.RENEWED:
+            yield "renewed", at, at, "token renewed"
+    if lost is not None:
+        yield "lost", lost.t_s, end_s, "no session from here on"
 
 
 def _area(edges: Sequence[tuple[float, float]], values: Sequence[float], top: float) -> str:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
-from datetime import datetime
 from typing import Any
 
 import orjson
@@ -20,6 +19,8 @@ from runner.core.record import AttemptRecord, TransferRecord
 from runner.core.summary import rounded
 from runner.report.content import Content
 from runner.report.json_form import plain
+from runner.report.kinds import kind_finder
+from runner.report.wording import moment
 
 ROW_LIMIT = 100_000
 """Rows that the page holds (cli.md, "report.html")."""
@@ -28,9 +29,6 @@ SIZE_LIMIT = 22_000_000
 """Bytes that the rows may take, so that the whole page stays under 25 MB."""
 
 MEDIA_TEXT_LIMIT = 200
-
-OUTCOMES = tuple(Outcome)
-"""A row names its outcome by its place here."""
 
 _UNSAFE = (("<", "\\u003c"), (">", "\\u003e"), ("&", "\\u0026"), ("'", "\\u0027"))
 
@@ -51,7 +49,7 @@ def packed_rows(
     is left out altogether.
     """
     words, size = _Words(), 0
-    packer = _Packer(words, content.source.run.started_at)
+    packer = _Packer(words, content)
     pieces: list[str] = []
     begin = '{"rows":['
     for count, transfer in enumerate(_most_urgent_first(content, limit)):
@@ -119,11 +117,12 @@ class _Words:
 class _Packer:
     """Packs transfers; times become milliseconds since the run's start."""
 
-    def __init__(self, words: _Words, started_at: str) -> None:
+    def __init__(self, words: _Words, content: Content) -> None:
         self._word = words.number
+        self._kind = kind_finder(content)
         self._media: Mapping[str, Any] | None = None  # of the transfer packed last
         self._media_word = -1
-        self._start = moment(started_at)
+        self._start = moment(content.source.run.started_at)
 
     def row(self, transfer: TransferRecord) -> list[Any]:
         """Return the row of one transfer; `page.js` names the fields in this order."""
@@ -131,7 +130,7 @@ class _Packer:
         file, _, line = transfer.source.rpartition(":")
         negotiated = transfer.media_negotiated
         return [
-            OUTCOMES.index(transfer.outcome),
+            self._kind(transfer),
             interaction_id,
             0 if key == interaction_id else key,
             word(transfer.destination_uri),
@@ -143,6 +142,7 @@ class _Packer:
             word(None if negotiated is None else media_text(negotiated)),
             [self._attempt(attempt) for attempt in transfer.attempts],
             [[word(c.name), word(c.state), c.attempts, word(c.reason)] for c in transfer.callbacks],
+            word(transfer.origin_uri),
         ]
 
     def _requested(self, media: Mapping[str, Any]) -> int:
@@ -166,14 +166,6 @@ class _Packer:
         if at_s is None or self._start is None:
             return None
         return round((at_s - self._start) * 1000)
-
-
-def moment(text: str) -> float | None:
-    """Return seconds since the epoch; None for what is no RFC 3339 time."""
-    try:
-        return datetime.fromisoformat(text).timestamp()
-    except ValueError:
-        return None
 
 
 def _json(value: Any) -> str:

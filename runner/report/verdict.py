@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from runner.core.outcome import ExitCode, Outcome
 from runner.report.content import Content
+from runner.report.wording import counted, duration, moment
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,13 +30,12 @@ class Verdict:
 
 
 _COUNTED = (
-    (Outcome.TRANSFERRED, "transferred"),
-    (Outcome.UNCHANGED, "unchanged since an earlier run"),
-    (Outcome.SKIPPED, "skipped"),
-    (Outcome.REJECTED, "rejected by the gateway"),
-    (Outcome.FAILED, "failed"),
     (Outcome.IN_DOUBT, "in doubt"),
+    (Outcome.REJECTED, "rejected"),
+    (Outcome.FAILED, "failed"),
     (Outcome.UNATTEMPTED, "not attempted"),
+    (Outcome.SKIPPED, "skipped"),
+    (Outcome.UNCHANGED, "unchanged since an earlier run"),
 )
 
 _IN_DOUBT = ExitCode.IN_DOUBT.outcome
@@ -57,14 +57,16 @@ def judge(content: Content) -> Verdict:
     return Verdict(
         _tone(content),
         _headline(content),
-        _counted(content),
+        _meaning(content),
         tuple(_steps(content, counts[Outcome.IN_DOUBT])),
     )
 
 
-def counted(count: int, thing: str = "transfer") -> str:
-    """Return `count` and its noun: "1 transfer", "1,200 transfers"."""
-    return f"{count:,} {thing}" if count == 1 else f"{count:,} {thing}s"
+def took_s(content: Content) -> float | None:
+    """Return how long the run took, in seconds; None while it goes on, or if it died."""
+    run = content.source.run
+    start, end = moment(run.started_at), moment(run.finished_at or "")
+    return None if start is None or end is None else max(end - start, 0.0)
 
 
 def _tone(content: Content) -> str:
@@ -75,6 +77,22 @@ def _tone(content: Content) -> str:
 
 
 def _headline(content: Content) -> str:
+    """Return the run in one sentence: what was carried out, what was not, and in what time."""
+    total, counts = content.summary.total, content.summary.counts
+    if not total:
+        return "There was nothing to do: the manifest lists no transfers."
+    parts = [f"{counts[Outcome.TRANSFERRED]:,} of {total:,} transferred"]
+    parts += [f"{counts[outcome]:,} {words}" for outcome, words in _COUNTED if counts[outcome]]
+    if not counts[Outcome.IN_DOUBT]:
+        parts.append("none in doubt")
+    took = took_s(content)
+    if took is not None:
+        parts.append(f"in {duration(took)}")
+    return ", ".join(parts) + "."
+
+
+def _meaning(content: Content) -> str:
+    """Return what the headline's figures amount to."""
     counts, outcome = content.summary.counts, content.source.run.outcome
     end = _ENDS.get(outcome)
     if doubts := counts[Outcome.IN_DOUBT]:
@@ -90,6 +108,8 @@ def _headline(content: Content) -> str:
         return _done(content)
     if outcome == _IN_DOUBT:
         return "Transfers that are not of this batch are in doubt: they need a person."
+    if outcome == "unfinished":
+        return "The run goes on, or it died: these are the figures as the journal has them now."
     lost = counts[Outcome.REJECTED] + counts[Outcome.FAILED]
     return f"{lost:,} of {counted(content.summary.total)} {'was' if lost == 1 else 'were'} not carried out."
 
@@ -103,19 +123,12 @@ def _left(unattempted: int) -> str:
 def _done(content: Content) -> str:
     total, counts = content.summary.total, content.summary.counts
     if not total:
-        return "There was nothing to do: the manifest lists no transfers."
+        return ""
     if left := counts[Outcome.UNATTEMPTED]:
         return f"Everything selected is done; {counted(left)} {'was' if left == 1 else 'were'} left out."
     if counts[Outcome.UNCHANGED] == total:
         return f"Nothing to do: an earlier run carried out {'the transfer' if total == 1 else f'all {total:,} transfers'}."
     return "The transfer is done." if total == 1 else f"All {total:,} transfers are done."
-
-
-def _counted(content: Content) -> str:
-    counts = content.summary.counts
-    parts = [f"{counts[outcome]:,} {words}" for outcome, words in _COUNTED if counts[outcome]]
-    text = ", ".join(parts)
-    return f"{text}." if text else ""
 
 
 def _steps(content: Content, doubts: int) -> Iterator[Step]:
@@ -208,9 +221,20 @@ def _apply(content: Content) -> str:
 def _planned(content: Content) -> Verdict:
     plan = content.source.plan
     send = plan.send if plan is not None else content.summary.counts[Outcome.UNATTEMPTED]
-    steps = (Step("Read the plan below, then carry it out.", _apply(content)),)
-    headline = f"Nothing was sent. Applying this would send {counted(send)}."
+    steps = (
+        (Step("Read the plan below, then carry it out.", _apply(content)),)
+        if send
+        else (Step("Nothing is left to do."),)
+    )
+    parts = [f"Applying this would send {counted(send)}"]
     if plan is None:
-        return Verdict("calm", headline, "", steps)
-    detail = f"{plan.unchanged:,} unchanged, {plan.changed:,} to a new destination, {plan.in_doubt:,} in doubt."
-    return Verdict("doubt" if plan.in_doubt else "calm", headline, detail, steps)
+        return Verdict("calm", f"Nothing was sent. {parts[0]}.", "", steps)
+    doubts = f"{plan.in_doubt:,} in doubt" if plan.in_doubt else "none in doubt"
+    parts += [f"{plan.unchanged:,} unchanged", doubts]
+    if send and plan.estimate_s is not None:
+        parts.append(f"in about {duration(plan.estimate_s)}")
+    detail = "Nothing was sent: this is the plan."
+    if plan.changed:
+        detail += f" {plan.changed:,} of them would go elsewhere than an earlier run carried them."
+    tone = "doubt" if plan.in_doubt else "calm"
+    return Verdict(tone, ", ".join(parts) + ".", detail, steps)

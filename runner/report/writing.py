@@ -10,22 +10,32 @@ from runner.core.record import ReportSource
 from runner.core.summary import Summary
 from runner.report.audit import write_audit
 from runner.report.content import AuditEnd, Content, is_dry_run, survey
-from runner.report.folder import LATEST, Folder, open_folder
+from runner.report.folder import LATEST, REPORT, Folder, open_folder
 from runner.report.html_form import render_html
 from runner.report.json_form import render_json
 
 Write = Callable[[str], object]
 """Where text goes, piece by piece: a stream's `write`."""
 
-FORMATS = ("html", "json", "junit", "csv")
+FILES = {
+    "html": "report.html",
+    "json": REPORT,
+    "junit": "report.junit.xml",
+    "csv": "report.csv",
+    "md": "report.md",
+}
+"""The forms that a report takes, and the file that each becomes in its folder."""
+
+AUDIT = "audit.jsonl"
 
 
 def render(source: ReportSource, form: str, write: Write) -> None:
     """Write one form of a report, piece by piece. Raises `UsageError` on an unknown form."""
-    _renderer(form)(survey(source), write)
+    renderer(form)(survey(source), write)
 
 
-def _renderer(form: str) -> Callable[[Content, Write], None]:
+def renderer(form: str) -> Callable[[Content, Write], None]:
+    """Return what writes a surveyed report in one form. Raises `UsageError` on an unknown form."""
     match form:
         case "html":
             return render_html
@@ -39,7 +49,11 @@ def _renderer(form: str) -> Callable[[Content, Write], None]:
             from runner.report.csv_form import render_csv  # noqa: PLC0415 - no run leaves it
 
             return render_csv
-    raise UsageError(f"there is no report format {form!r}; choose of {', '.join(FORMATS)}")
+        case "md":
+            from runner.report.md_form import render_md  # noqa: PLC0415 - no run leaves it
+
+            return render_md
+    raise UsageError(f"there is no report format {form!r}; choose of {', '.join(FILES)}")
 
 
 def write_report(source: ReportSource, root: Path, summary: Summary | None = None) -> Path:
@@ -53,9 +67,9 @@ def write_report(source: ReportSource, root: Path, summary: Summary | None = Non
     with open_folder(root, run.batch, name) as folder:
         audit = _write_audit(source, folder)
         content = survey(source, audit) if summary is None else Content(source, summary, audit)
-        for file, form in (("report.json", render_json), ("report.html", render_html)):
-            with folder.writing(file) as stream:
-                form(content, stream.write)
+        for form in ("json", "html"):
+            with folder.writing(FILES[form]) as stream:
+                renderer(form)(content, stream.write)
     if not content.dry_run:
         with open_folder(root, run.batch) as batch:
             batch.link(LATEST, name)
@@ -76,5 +90,5 @@ def folder_name(source: ReportSource) -> str:
 def _write_audit(source: ReportSource, folder: Folder) -> AuditEnd:
     if source.audit is None:
         return AuditEnd(0, None)
-    with folder.writing("audit.jsonl") as stream:
+    with folder.writing(AUDIT) as stream:
         return write_audit(source, stream.write)

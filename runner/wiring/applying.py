@@ -135,17 +135,27 @@ class _Run:
         if not self._request.new_history:
             check_witness(store.path, store, self._request.report_dir, **place)
         plan_rows(self._request, self._manifest, self._staging, store.path)
-        store.begin_run(self._record.id, asdict(self._record), at=at)
+        plan = plan_figures(self._request, self._manifest, self._staging)
+        self._record = replace(self._record, waves=plan.waves)
+        shown = records.shown(self._manifest)
+        store.begin_run(self._record.id, asdict(self._record), at=at, manifest=shown)
         if (recovered := store.recover(at=at)) > 0:
             self._observer.warned("an earlier run died with transfers in flight", count=recovered)
         store.store_plan(self._staging.planned())
         leave_witness(store, self._request.report_dir, at=at, **place)
-        plan = plan_figures(self._request, self._manifest, self._staging)
         self._observer.noticed("planned", run=self._record.id, **asdict(plan))
+        if plan.misses_window and plan.window is not None:
+            self._observer.warned(
+                "by the limits, the batch will not end inside its window",
+                ends_at=plan.ends_at,
+                not_after=plan.window.not_after,
+            )
         return plan
 
     def _send(self, plan: PlanFigures, reader: Reader) -> Ending:
-        if plan.send and not self._attendance.confirm(self._manifest, plan):
+        window = self._manifest.policy.window
+        is_open = window is None or window.is_open(self._clock.wall())
+        if plan.send and is_open and not self._attendance.confirm(self._manifest, plan):
             return Ending(ExitCode.INTERRUPTED, "declined at the prompt", None, Figures())
         if not plan.send and not reader.outbox(0, 1) and not self._doubts(reader):
             return Ending(None, None, None, Figures())
@@ -230,12 +240,12 @@ class _Run:
 
     def _finish(self, ending: Ending, reader: Reader) -> Applied:
         run_no = self._store.run_no
-        source = reader.report_source(run_no)
-        summary = summarize(source.transfers(), ending.figures)
         elsewhere = reader.doubts_elsewhere(run_no)
+        explanation = "; ".join(filter(None, [ending.explanation, _elsewhere_in_words(elsewhere)]))
+        source = reader.report_source(run_no, explanation)
+        summary = summarize(source.transfers(), ending.figures)
         doubts = summary.counts[Outcome.IN_DOUBT] + len(elsewhere)
         code = exit_code(dict(summary.counts) | {Outcome.IN_DOUBT: doubts}, ending.halted)
-        explanation = "; ".join(filter(None, [ending.explanation, _elsewhere_in_words(elsewhere)]))
         at = self._clock.wall()
         record = records.ended(self._record, code, explanation or None, at=at)
         if ending.halted is ExitCode.STORAGE:  # the journal takes no more: the report alone tells

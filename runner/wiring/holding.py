@@ -42,6 +42,7 @@ def as_planned(request: Request) -> Request:
         again=plan.again,
         rate_per_s=request.rate_per_s if request.rate_per_s is not None else plan.rate_per_s,
         in_flight=request.in_flight if request.in_flight is not None else plan.in_flight,
+        max_failures=plan.max_failures,
         journal=request.journal or plan.history.path,
     )
 
@@ -73,6 +74,7 @@ def drawn_up(
         again=request.again,
         rate_per_s=request.rate_per_s,
         in_flight=request.in_flight,
+        max_failures=request.max_failures,
         history=_history(request.journal_path(manifest).absolute()),
         rows={row.key: (verdict.action, row_digest(row)) for row, verdict in staging.planned()},
     )
@@ -93,6 +95,11 @@ def _other_options(request: Request, plan: PlanFile) -> Iterator[Problem]:
         "--only": (request.only, plan.only, bool(request.only)),
         "--limit": (request.limit, plan.limit, request.limit is not None),
         "--again": (request.again, plan.again, request.again),
+        "--max-failures": (
+            request.max_failures,
+            plan.max_failures,
+            request.max_failures is not None,
+        ),
     }
     for option, (wanted, planned, given) in asked.items():
         if given and wanted != planned:

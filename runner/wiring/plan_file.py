@@ -17,6 +17,7 @@ from runner.core.errors import ManifestInvalid, StorageError, UsageError
 from runner.core.media import MediaMatrix
 from runner.core.plan import Action, PlannedRow
 from runner.core.problem import Place, Problem
+from runner.core.quantity import Amount, Share, parse_amount
 from runner.core.record import PlanFigures
 from runner.report.folder import open_folder
 from runner.schemas_lookup import schema
@@ -56,6 +57,7 @@ class PlanFile:
     again: bool
     rate_per_s: float | None
     in_flight: int | None
+    max_failures: Amount | None
     history: History
     rows: Mapping[str, tuple[Action, str]]  # by key: the action, and the row's digest
 
@@ -158,6 +160,7 @@ def _head(plan: PlanFile, figures: PlanFigures) -> dict[str, Any]:
             "again": plan.again,
             "rate_per_s": plan.rate_per_s,
             "in_flight": plan.in_flight,
+            "max_failures": _amount_json(plan.max_failures),
         },
         "journal": {
             "path": str(history.path),
@@ -191,6 +194,7 @@ def _plan(path: Path, told: Mapping[str, Any]) -> PlanFile:
         again=options["again"],
         rate_per_s=options["rate_per_s"],
         in_flight=options["in_flight"],
+        max_failures=_amount(options.get("max_failures")),
         history=History(
             Path(journal["path"]),
             journal["lineage"],
@@ -200,6 +204,14 @@ def _plan(path: Path, told: Mapping[str, Any]) -> PlanFile:
         ),
         rows={key: (Action(action), digest) for key, action, digest in told["rows"]},
     )
+
+
+def _amount_json(amount: Amount | None) -> int | str | None:
+    return str(amount) if isinstance(amount, Share) else amount
+
+
+def _amount(told: int | str | None) -> Amount | None:
+    return None if told is None else parse_amount(str(told))
 
 
 @lru_cache(maxsize=64)

@@ -4,21 +4,30 @@ from __future__ import annotations
 
 import secrets
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from runner.core.course import lasts_s
 from runner.core.errors import ManifestInvalid
 from runner.core.manifest import Manifest
 from runner.core.outcome import Outcome
 from runner.core.pacing import estimate_s
 from runner.core.plan import SENDS, Action
 from runner.core.problem import Problem
-from runner.core.record import Figures, PlanFigures, ReportSource, RunRecord, TransferRecord
+from runner.core.record import (
+    Figures,
+    PlanFigures,
+    ReportSource,
+    RunRecord,
+    TransferRecord,
+    WindowRecord,
+)
 from runner.core.summary import MOST_EXAMPLES, Summary, Tally, summarize
 from runner.core.timestamps import timestamp
+from runner.core.waves import WaveCount, most_failures, wave_ends
 from runner.journal.staging import Outline, Staging, read_ladder
 from runner.loading.load import Loaded, load
 from runner.report.writing import write_report
@@ -44,20 +53,41 @@ def read_manifest(request: Request, staging: Staging) -> tuple[Manifest, tuple[P
     )
     if loaded.manifest is None:
         raise ManifestInvalid(loaded.problems, loaded.omitted)
-    return loaded.manifest, loaded.problems
+    policy = request.policy(loaded.manifest.policy)
+    return replace(loaded.manifest, policy=policy), loaded.problems
 
 
 def plan_figures(request: Request, manifest: Manifest, staging: Staging) -> PlanFigures:
     """Return a plan in numbers, with the time that the limits alone would take."""
     counts = staging.counts()
     sends = sum(counts.get(action, 0) for action in SENDS)
+    policy = manifest.policy
     return PlanFigures(
         send=sends,
         unchanged=counts.get(Action.UNCHANGED, 0),
         changed=counts.get(Action.CHANGED, 0),
         in_doubt=counts.get(Action.IN_DOUBT, 0),
         estimate_s=_estimate_s(request, manifest, sends),
+        waves=wave_ends(policy.waves, sends),
+        max_failures=most_failures(policy.max_failures, total=sends),
+        **_against_window(request, manifest, sends),
     )
+
+
+def _against_window(request: Request, manifest: Manifest, sends: int) -> dict[str, Any]:
+    """Return what a plan's figures tell of the window: it, and when `sends` would have ended."""
+    policy, window = manifest.policy, manifest.policy.window
+    if window is None:
+        return {}
+    limits = request.limits(manifest.environment)
+    takes_s = lasts_s(sends=sends, limits=limits, preflight=policy.preflight)
+    ends_s = window.ends_at_s(now_s=time.time(), lasts_s=takes_s)
+    opens, closes = window.not_before, window.not_after
+    return {
+        "window": WindowRecord(*(None if end is None else end.text for end in (opens, closes))),
+        "ends_at": window.spelt(ends_s) if sends else None,
+        "misses_window": bool(sends) and closes is not None and ends_s > closes.at_s,
+    }
 
 
 def _estimate_s(request: Request, manifest: Manifest, sends: int) -> float | None:
@@ -91,9 +121,10 @@ def report_plan(
     if preflight is not None and preflight.error is None:
         figures = _by_sight(figures, request, manifest, staging, preflight)
     source = ReportSource(
-        records.finished_plan(record, at=at),
-        lambda: _foreseen(staging, {} if preflight is None else preflight.rows),
+        records.finished_plan(replace(record, waves=figures.waves), at=at),
+        lambda: _foreseen(staging, {} if preflight is None else preflight.rows, figures.waves),
         plan=figures,
+        manifest=records.shown(manifest),
     )
     if preflight is not None:
         summary = summarize(source.transfers(), source.figures)
@@ -133,8 +164,13 @@ def _by_sight(
     changed = sum(
         verdict.action is Action.CHANGED and row.n in fit for row, verdict in staging.planned()
     )
-    estimate = _estimate_s(request, manifest, len(fit))
-    return replace(figures, send=len(fit), changed=changed, estimate_s=estimate)
+    return replace(
+        figures,
+        send=len(fit),
+        changed=changed,
+        estimate_s=_estimate_s(request, manifest, len(fit)),
+        **_against_window(request, manifest, len(fit)),
+    )
 
 
 def new_run_id(at: float) -> str:
@@ -142,13 +178,24 @@ def new_run_id(at: float) -> str:
     return f"{timestamp(at)[:19].replace('-', '').replace(':', '')}Z-{secrets.token_hex(3)}"
 
 
-def _foreseen(staging: Staging, seen: Mapping[int, Foreseen]) -> Iterator[TransferRecord]:
+def _foreseen(
+    staging: Staging, seen: Mapping[int, Foreseen], waves: Sequence[int]
+) -> Iterator[TransferRecord]:
+    wave = WaveCount(waves)
     for row in staging.outlines():
         told = seen.get(row.n)
-        yield _record(row, told.reason if told else None)
+        reason, origin_uri = (told.reason, told.origin_uri) if told is not None else (None, None)
+        in_wave = wave.next() if row.action in SENDS else None
+        yield _record(row, reason, origin_uri, wave=in_wave)
 
 
-def _record(row: Outline, reason: str | None = None) -> TransferRecord:
+def _record(
+    row: Outline,
+    reason: str | None = None,
+    origin_uri: str | None = None,
+    *,
+    wave: int | None = None,
+) -> TransferRecord:
     outcome, common = _FORESEEN[row.action]
     return TransferRecord(
         row.key,
@@ -161,6 +208,8 @@ def _record(row: Outline, reason: str | None = None) -> TransferRecord:
         _requested(row.media),
         None,
         None,
+        wave=wave,
+        origin_uri=origin_uri or row.origin_uri,
     )
 
 

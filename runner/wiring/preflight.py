@@ -44,6 +44,7 @@ class Foreseen:
 
     reason: str
     sent: bool  # a delivery would follow
+    origin_uri: str | None = None  # where it is now
 
 
 @dataclass(slots=True)
@@ -160,10 +161,13 @@ class _LookAhead:
             return Foreseen(
                 f"would be sent: {seen.state}{changed * (verdict.action is Action.CHANGED)}",
                 sent=True,
+                origin_uri=seen.destination_uri,
             )
         if sight is not Sight.OURS and not self._manifest.policy.preflight:
-            return Foreseen(f"would be sent: {reason}, and policy.preflight is off", sent=True)
-        return Foreseen(f"{_WORDS[sight]}: {reason}", sent=False)
+            told = f"would be sent: {reason}, and policy.preflight is off"
+            return Foreseen(told, sent=True, origin_uri=seen.destination_uri)
+        told = f"{_WORDS[sight]}: {reason}"
+        return Foreseen(told, sent=False, origin_uri=seen.destination_uri)
 
     async def _weigh(self, gateway: Gateway, doubt: Doubt | None) -> str:
         """Return what a look-up says of a doubt; it stays as it is."""

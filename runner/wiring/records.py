@@ -7,6 +7,8 @@ import socket
 from dataclasses import replace
 
 from runner import __version__
+from runner.console.redaction import Redactor
+from runner.core.excerpt import Excerpt
 from runner.core.manifest import Manifest
 from runner.core.outcome import ExitCode
 from runner.core.record import RunRecord
@@ -47,6 +49,15 @@ def ended(record: RunRecord, code: ExitCode, explanation: str | None, *, at: flo
         exit_code=int(code),
         explanation=explanation,
     )
+
+
+def shown(manifest: Manifest) -> Excerpt | None:
+    """Return what a report shows of a manifest, without the secrets that it leads to."""
+    if manifest.excerpt is None:
+        return None
+    callbacks = (callback.secret for callback in manifest.callbacks.values())
+    redactor = Redactor.knowing((manifest.environment.client_secret, *callbacks))
+    return Excerpt(tuple(map(redactor.text, manifest.excerpt.lines)), manifest.excerpt.total)
 
 
 def user() -> str:

@@ -3,42 +3,96 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 from runner.core.errors import UsageError
+from runner.core.record import ReportSource
 from runner.journal.overview import Overview
 from runner.journal.reading import Reader
+from runner.report.content import Content, survey
 from runner.report.folder import open_folder
-from runner.report.writing import FORMATS, folder_name, render
+from runner.report.markdown import code
+from runner.report.md_form import summary as summary_md
+from runner.report.writing import FILES, Write, folder_name, renderer
 
-_FILES = {
-    "html": "report.html",
-    "json": "report.json",
-    "junit": "report.junit.xml",
-    "csv": "report.csv",
-}
+PIECES = 1024
+"""Pieces of a text that go to a stream in one: a report is rendered in many small ones."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rendered:
+    """A run's report in its forms, each with the file that holds it."""
+
+    run: str
+    batch: str
+    files: tuple[tuple[str, Path], ...]
+
+
+def read_forms(told: str) -> tuple[str, ...]:
+    """Return the forms of a list such as `html, json`, each once. Raises `UsageError`."""
+    forms = tuple(dict.fromkeys(name.strip() for name in told.split(",")))
+    for form in forms:
+        if form not in FILES:
+            raise UsageError(f"there is no report format {form!r}; choose of {', '.join(FILES)}")
+    return forms
 
 
 def render_again(
-    run: str, journal: Path, report_dir: Path, formats: Sequence[str]
-) -> Iterator[Path]:
-    """Write each form into the run's report folder and yield its path.
+    run: str, journal: Path, report_dir: Path, forms: Sequence[str], *, out: Path | None = None
+) -> Rendered:
+    """Write a report's forms into the run's report folder, or into `out`.
 
-    Raises `UsageError` for an unknown run, form or journal, `StorageError` where files fail.
+    Raises `UsageError` for an unknown run or journal, `StorageError` where files fail.
     """
-    for form in formats:
-        if form not in FORMATS:
-            raise UsageError(f"there is no report format {form!r}; choose of {', '.join(FORMATS)}")
+    with told_again(run, journal) as source:
+        content = survey(source)
+        names = () if out is not None else (source.run.batch, folder_name(source))
+        files = []
+        with open_folder(out or report_dir, *names) as folder:
+            for form in forms:
+                with folder.writing(FILES[form]) as stream:
+                    if out is None:
+                        renderer(form)(content, stream.write)
+                    else:
+                        _render_elsewhere(content, form, report_dir, stream.write)
+                files.append((form, folder.path / FILES[form]))
+        return Rendered(source.run.id, source.run.batch, tuple(files))
+
+
+def stream_again(run: str, journal: Path, report_dir: Path, form: str, write: Write) -> None:
+    """Write one form of a run's report to a stream. Raises `UsageError`, `StorageError`."""
+    with told_again(run, journal) as source:
+        pieces: list[str] = []
+
+        def gather(piece: str) -> None:
+            pieces.append(piece)
+            if len(pieces) >= PIECES:
+                write("".join(pieces))
+                pieces.clear()
+
+        _render_elsewhere(survey(source), form, report_dir, gather)
+        write("".join(pieces))
+
+
+def _render_elsewhere(content: Content, form: str, report_dir: Path, write: Write) -> None:
+    """Write a form that does not lie beside the others: a summary's links would lead nowhere."""
+    if form != "md":
+        renderer(form)(content, write)
+        return
+    folder = report_dir / content.source.run.batch / folder_name(content.source)
+    for part in summary_md(content, f"The run's report folder is {code(str(folder))}."):
+        write(part)
+
+
+@contextmanager
+def told_again(run: str, journal: Path) -> Iterator[ReportSource]:
+    """Give a run's report as the journal tells it now. Raises `UsageError`, `StorageError`."""
     with Overview(journal) as overview:
         number = overview.run(run).no
     reader = Reader(journal)
     try:
-        source = reader.report_source(number)
-        for form in formats:
-            with open_folder(report_dir, source.run.batch, folder_name(source)) as folder:
-                name = _FILES[form]
-                with folder.writing(name) as stream:
-                    render(source, form, stream.write)
-                yield folder.path / name
+        yield reader.report_source(number)
     finally:
         reader.close()

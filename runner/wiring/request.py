@@ -6,7 +6,8 @@ from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
-from runner.core.manifest import Environment, Limits, Manifest
+from runner.core.manifest import Environment, Limits, Manifest, Policy
+from runner.core.quantity import Amount, Share
 from runner.journal.staging import Selection
 from runner.wiring.plan_file import PlanFile
 
@@ -21,6 +22,7 @@ class Request:
     limit: int | None = None
     rate_per_s: float | None = None
     in_flight: int | None = None
+    max_failures: Amount | None = None
     report_dir: Path = Path("reports")
     journal: Path | None = None
     lock_timeout_s: float = 0.0
@@ -48,12 +50,18 @@ class Request:
         in_flight = [n for n in (limits.in_flight, self.in_flight) if n is not None]
         return replace(limits, rate_per_s=min(rates, default=None), in_flight=min(in_flight))
 
+    def policy(self, policy: Policy) -> Policy:
+        """Return the policy in force: an option takes the place of what the manifest says."""
+        if self.max_failures is None:
+            return policy
+        return replace(policy, max_failures=self.max_failures)
+
     def told(self) -> dict[str, Any]:
         """Return the options as the report tells them: those that were given."""
         given = {each.name: getattr(self, each.name) for each in fields(self)}
         given |= {"manifest": None, "plan": None if self.plan is None else self.plan.path}
         return {
-            name: str(value) if isinstance(value, Path) else value
+            name: str(value) if isinstance(value, Path | Share) else value
             for name, value in given.items()
             if value not in (None, ())
         }

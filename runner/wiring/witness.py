@@ -14,9 +14,7 @@ from pathlib import Path
 
 from runner.core.errors import StorageError
 from runner.journal.store import Store
-from runner.report.folder import open_folder
-
-NAME = "journal.json"
+from runner.report.folder import WITNESS, open_folder
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +41,7 @@ def leave_witness(store: Store, root: Path, *, batch: str, environment: str, at:
         store.seq,
         store.head,
     )
-    with open_folder(root, batch, store.run_id) as folder, folder.writing(NAME) as stream:
+    with open_folder(root, batch, store.run_id) as folder, folder.writing(WITNESS) as stream:
         json.dump(asdict(witness), stream, indent=2)
 
 
@@ -76,7 +74,7 @@ def check_witness(
 
 
 def _witnesses(folder: Path) -> Iterator[Witness]:
-    for path in folder.glob(f"*/{NAME}"):
+    for path in folder.glob(f"*/{WITNESS}"):
         if path.parent.is_symlink():
             continue  # `latest`
         try:

@@ -22,6 +22,7 @@ from runner.core.manifest import (
     TransferRow,
 )
 from runner.core.plan import Action
+from runner.core.quantity import Amount, Share
 from runner.core.record import PlanFigures
 from runner.core.transfer import Event
 from runner.journal.staging import Staging
@@ -236,6 +237,7 @@ def test_many_changes_are_named_up_to_a_bound(desk: Desk):
         ({"limit": 3}, "--limit 3"),
         ({"only": ("k*",)}, "--only"),
         ({"again": True}, "--again"),
+        ({"max_failures": 3}, "--max-failures 3 is not what the plan was made with (None)"),
     ],
 )
 def test_options_that_ask_for_something_else_are_refused(
@@ -251,6 +253,22 @@ def test_the_pace_may_be_lowered_when_it_is_applied(desk: Desk):
     desk.plan(manifest_rows(1), rate_per_s=10.0)
     assert as_planned(Request(desk.out)).rate_per_s == 10.0
     assert as_planned(Request(desk.out, rate_per_s=5.0)).rate_per_s == 5.0
+
+
+@pytest.mark.parametrize("borne", [0, 20, Share(0.05)])
+def test_the_failures_that_are_borne_belong_to_the_plan(desk: Desk, borne: Amount):
+    desk.plan(manifest_rows(1), max_failures=borne)
+    jsonschema_rs.validator_for(schema("plan.v1")).validate(json.loads(desk.out.read_text()))
+    assert as_planned(Request(desk.out)).max_failures == borne
+    assert as_planned(Request(desk.out, max_failures=borne)).max_failures == borne
+
+
+def test_a_plan_of_a_program_that_knew_no_threshold_is_still_one(desk: Desk):
+    desk.plan(manifest_rows(1))
+    told = json.loads(desk.out.read_text())
+    del told["options"]["max_failures"]
+    desk.out.write_text(json.dumps(told))
+    assert as_planned(Request(desk.out)).max_failures is None
 
 
 @pytest.mark.parametrize(

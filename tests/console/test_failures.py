@@ -73,6 +73,8 @@ def test_json_has_the_same_as_one_document():
     shown = render_error(REFUSED, output=OutputFormat.JSON, exit_code=ExitCode.UNREACHABLE)
 
     assert json.loads(shown) == {
+        "version": 1,
+        "kind": "error",
         "error": {
             "kind": "GatewayError",
             "exit_code": 4,
@@ -81,7 +83,7 @@ def test_json_has_the_same_as_one_document():
             "what": "the token was refused: invalid_client\\x1b",
             "where": "environment production, https://login.example.net/oauth/token?…",
             "next": "check client_id and client_secret",
-        }
+        },
     }
 
 

@@ -5,7 +5,12 @@ from __future__ import annotations
 import json
 import re
 
-from runner.console.formats import github_command, problems_to_github, problems_to_json
+from runner.console.formats import (
+    github_command,
+    problems_to_github,
+    problems_to_json,
+    without_commands,
+)
 from runner.console.sarif import problems_to_sarif
 from runner.core.problem import Place, Problem, Related, Severity
 
@@ -21,6 +26,8 @@ WARNING = Problem("X999", "odd", Place("b.yaml", 1, 1), "", Severity.WARNING)
 
 def test_json_is_one_document_with_every_problem():
     assert json.loads(problems_to_json([WARNING, DUPLICATE])) == {
+        "version": 1,
+        "kind": "problems",
         "errors": 1,
         "warnings": 1,
         "problems": [
@@ -196,3 +203,11 @@ def test_every_sarif_result_has_the_shape_that_the_standard_asks_for():
             assert re.fullmatch(r"(?:[A-Za-z0-9._~:/-]|%[0-9A-F]{2})+", uri)
             assert min(region.values()) >= 1
             assert region.get("endColumn", 10**9) > region["startColumn"]
+
+
+def test_no_line_is_a_command_however_it_is_indented():
+    """GitHub's runner trims a line before it looks for `::`."""
+    text = "a ::error::b\n  ::stop-commands::x\n\t ::add-mask::y\n::error::z\nq ##[group]\n"
+    assert without_commands(text) == (
+        "a ::error::b\n  | ::stop-commands::x\n\t | ::add-mask::y\n| ::error::z\nq ## [group]\n"
+    )

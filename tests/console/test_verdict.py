@@ -16,7 +16,7 @@ from runner.console.result import Group, RunResult, result_to_json
 from runner.console.verdict import render_result, result_to_github, verdict
 from runner.core.outcome import ExitCode, Outcome
 from runner.core.problem import Place, Problem, Severity
-from runner.core.record import PlanFigures
+from runner.core.record import PlanFigures, WindowRecord
 
 T, R, F, S, D, U, E = Outcome
 
@@ -208,6 +208,8 @@ def test_json_tells_the_same():
     )
 
     assert json.loads(result_to_json(ended)) == {
+        "version": 1,
+        "kind": "apply",
         "batch": "billing",
         "run": "20261201T210000Z-1",
         "environment": "production",
@@ -234,6 +236,7 @@ def test_json_tells_the_same():
 def test_json_of_a_dry_run_is_planned():
     planned = json.loads(result_to_json(result(ExitCode.OK, plan=PlanFigures(1, 2, 1, 0, 3.5))))
 
+    assert (planned["version"], planned["kind"]) == (1, "plan")
     assert planned["outcome"] == "planned"
     assert planned["plan"] == {
         "send": 1,
@@ -241,7 +244,42 @@ def test_json_of_a_dry_run_is_planned():
         "changed": 1,
         "in_doubt": 0,
         "estimate_s": 3.5,
+        "waves": [],
+        "max_failures": None,
+        "window": None,
+        "ends_at": None,
+        "misses_window": False,
     }
+
+
+def test_a_plan_tells_its_waves_its_threshold_and_its_window():
+    window = WindowRecord("2026-12-01T22:00:00+01:00", "2026-12-02T04:00:00+01:00")
+    plan = PlanFigures(
+        2000, 0, 0, 0, 80.0, (1, 200, 2000), 100, window, "2026-12-02T04:10:00+01:00",
+        misses_window=True,
+    )  # fmt: skip
+
+    shown = render_result(result(ExitCode.OK, plan=plan))
+
+    assert (
+        "  the limits let this end in about 1 min 20 s\n"
+        "  in 3 waves: 1, then 199, then 1,800\n"
+        "  stops when more than 100 of 2,000 fail\n"
+        "  is sent only from 2026-12-01T22:00:00+01:00 until 2026-12-02T04:00:00+01:00\n"
+        "  by the limits this ends at 2026-12-02T04:10:00+01:00, after the window has closed:"
+        " the rest would be left\n"
+    ) in shown
+
+
+def test_many_waves_are_told_in_one_line():
+    shown = render_result(
+        result(ExitCode.OK, plan=PlanFigures(9, 0, 0, 0, None, tuple(range(1, 10))))
+    )
+
+    assert (
+        "\n  in 9 waves: 1, then 1, then 1, then 1, then 1, then 1, then 1, then 1, then …\n"
+        in shown
+    )
 
 
 def test_github_gets_the_verdict_as_a_command_and_no_other_command():
@@ -250,7 +288,7 @@ def test_github_gets_the_verdict_as_a_command_and_no_other_command():
     lines = result_to_github(result(ExitCode.STOPPED, {U: 1}, explanation=evil)).splitlines()
 
     assert lines[0] == ("::error title=billing::stopped: ::stop-commands::x\\n##[add-mask]y")
-    assert not any("##[" in line or line.startswith("::") for line in lines[1:])
+    assert not any("##[" in line or line.lstrip().startswith("::") for line in lines[1:])
     assert result_to_github(result(ExitCode.OK, {T: 2})).startswith("::notice title=billing::ok: ")
 
 
@@ -264,5 +302,5 @@ def test_each_output_has_its_form():
 
     assert shown(OutputFormat.PRETTY) == ("warning[R0", "ok: all 2 ")
     assert shown(OutputFormat.GITHUB) == ("::warning ", "::notice t")
-    assert shown(OutputFormat.JSON) == ('{\n  "error', '{\n  "batch')
+    assert shown(OutputFormat.JSON) == ('{\n  "versi', '{\n  "versi')
     assert shown(OutputFormat.SARIF) == ('{\n  "$sche', '{\n  "$sche')

@@ -142,10 +142,10 @@ def test_reasons_are_grouped_and_doubt_comes_first():
         record(Outcome.IN_DOUBT, key="e", reason=None),
     ]
     groups = summarize(transfers, Figures()).groups
-    assert [(g.outcome, g.reason, g.count, g.first_key) for g in groups] == [
-        (Outcome.IN_DOUBT, None, 1, "e"),
-        (Outcome.REJECTED, "closed", 2, "b"),
-        (Outcome.REJECTED, "no such queue", 1, "a"),
+    assert [(g.outcome, g.reason, g.count, g.first_key, g.keys) for g in groups] == [
+        (Outcome.IN_DOUBT, None, 1, "e", ("e",)),
+        (Outcome.REJECTED, "closed", 2, "b", ("b", "d")),
+        (Outcome.REJECTED, "no such queue", 1, "a", ("a",)),
     ]
 
 

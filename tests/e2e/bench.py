@@ -47,7 +47,8 @@ VIDEO = VOICE | {
 
 def environment() -> dict[str, str]:
     """Return a process environment without what would change the program's behaviour."""
-    kept = {k: v for k, v in os.environ.items() if not k.startswith(("RUNNER_", "NO_COLOR", "CI"))}
+    ours = ("RUNNER_", "NO_COLOR", "CI", "GITHUB_")
+    kept = {k: v for k, v in os.environ.items() if not k.startswith(ours)}
     return kept | {
         "PYTHONPATH": str(ROOT),
         "FOREIGN_ID": CLIENT_ID,

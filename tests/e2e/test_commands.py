@@ -89,6 +89,7 @@ def test_a_report_is_rendered_again_in_every_form(gateway: Gateway, bench: Bench
     report = json.loads((folder / "report.json").read_text("utf-8"))
     assert report == applied.report.json
     html = (folder / "report.html").read_text("utf-8")
+    assert '<li id="m1"><code>' in html  # the manifest's lines, from the journal
     assert "<script>alert(1)" not in html
     [table] = folder.glob("*.csv")
     with table.open(encoding="utf-8", newline="") as lines:
@@ -118,7 +119,7 @@ def test_the_first_manifest_runs(bench: Bench):
 
 
 def test_schemas_are_printed(bench: Bench):
-    names = ("manifest", "interaction-transfer", "report", "no-such-schema")
+    names = ("manifest", "interaction-transfer", "report", "result", "no-such-schema")
     *printed, unknown = bench.run_together(*(("schema", name) for name in names))
     for each in printed:
         assert each.code == 0, each.err

@@ -89,6 +89,7 @@ def carry(
     meanwhile: Meanwhile | None = None,
     find_fault: Callable[[str, MediaMatrix], str | None] = lambda _text, _media: None,
     total_kbps: float | None = None,
+    clock: LoopClock | None = None,
     compose: Compose = build_text,
 ) -> Run:
     """Carry a plan out to its end; `answers` are given to each interaction's deliveries in turn."""
@@ -111,11 +112,15 @@ def carry(
         compose,
     )
     with asyncio.Runner(loop_factory=VirtualLoop) as runner:
-        return runner.run(_carry(assignment, gateway, journal, beside))
+        return runner.run(_carry(assignment, gateway, journal, beside, clock or LoopClock()))
 
 
 async def _carry(
-    assignment: Assignment, gateway: FakeGateway, journal: FakeJournal, meanwhile: Meanwhile
+    assignment: Assignment,
+    gateway: FakeGateway,
+    journal: FakeJournal,
+    meanwhile: Meanwhile,
+    clock: LoopClock,
 ) -> Run:
     run = Run(gateway, journal, Halt())
 
@@ -126,7 +131,7 @@ async def _carry(
         assignment,
         gateway=gateway,
         journal=journal,
-        clock=LoopClock(),
+        clock=clock,
         observer=run.observer,
         chance=Chance(lambda: 0.5, _numbered("m")),
         after_commit=committed,

@@ -109,11 +109,11 @@ def _read(leader: int) -> bytes:
 
 
 def test_reports_carry_it_as_text_alone(gateway: Gateway, bench: Bench):
-    """HTML, JSON, JUnit and CSV each hold the gateway's words, and none of its tricks."""
+    """HTML, JSON, JUnit, CSV and Markdown each hold the gateway's words, and none of its tricks."""
     applied = provoked(gateway, bench)
     run_id = applied.report.run["id"]
     journal = str(bench.folder / ".runner" / "foreign.db")
-    ended = bench.run("report", run_id, "--journal", journal, "--format", "html,json,junit,csv")
+    ended = bench.run("report", run_id, "--journal", journal, "--format", "html,json,junit,csv,md")
     assert ended.code == 0, ended
     folder = applied.report.folder
     page = (folder / "report.html").read_text("utf-8")
@@ -130,6 +130,10 @@ def test_reports_carry_it_as_text_alone(gateway: Gateway, bench: Bench):
         junit.read_text("utf-8")
     )
     assert_harmless(junit.read_text("utf-8"))
+    summary = (folder / "report.md").read_text("utf-8")
+    assert "&#60;script&#62;alert(1)" in summary
+    assert "<script" not in summary
+    assert_harmless(summary)
 
 
 def assert_cells_are_no_formulas(folder: Path) -> None:

@@ -7,6 +7,7 @@ import json
 import os
 import subprocess
 from collections.abc import Iterator, Mapping
+from html import unescape
 from pathlib import Path
 from typing import Any
 
@@ -76,6 +77,13 @@ def assert_kept(texts: Mapping[str, bytes]) -> None:
             assert canary.encode() not in text, f"the {name} is told in {place}"
 
 
+def summarized(bench: Bench) -> Path:
+    """Let commands run as a step of GitHub Actions; return the file of its summary."""
+    path = bench.folder / "step.md"
+    bench.env["GITHUB_STEP_SUMMARY"] = str(path)
+    return path
+
+
 def left_behind(folder: Path) -> Iterator[tuple[str, bytes]]:
     """Yield every file of a folder but those that the secrets came from."""
     for path in folder.rglob("*"):
@@ -121,10 +129,14 @@ def test_a_refused_client_is_told_without_its_secret(gateway: Gateway, bench: Be
     gateway.token_answers.extend([WebResponse(401, echo), WebResponse(401, echo)])
     path = bench.write(secretive(gateway, bench.folder))
     options = ["--output", output, "-vv", "--log-file", "run.log"]
+    summary = summarized(bench)
     ended = bench.run("apply", path, *options)
     assert ended.code == 4, ended
     assert "invalid_client" in ended.out + ended.err
     said = {"stdout": ended.out.encode(), "stderr": ended.err.encode()}
+    told = unescape(summary.read_text("utf-8"))
+    assert "invalid_client" in told
+    said["the step's summary"] = told.encode()
     assert_kept(dict(left_behind(bench.folder)) | said)
 
 
@@ -146,9 +158,13 @@ def test_a_token_that_the_gateway_repeats_is_told_no_further(granting: Gateway, 
     granting.scripts[second["interaction_id"]] = [
         Step(close_code=1011, close_reason=echo, effect=False)
     ]
+    summary = summarized(bench)
     ended = bench.run("apply", bench.write(content), "-vv", "--log-file", "run.log")
     assert ended.code == 6, ended
     said = {"stdout": ended.out.encode(), "stderr": ended.err.encode()}
+    told = unescape(summary.read_text("utf-8"))
+    assert "bad header" in told
+    said["the step's summary"] = told.encode()
     assert_kept(dict(left_behind(bench.folder)) | said)
 
 
@@ -168,3 +184,20 @@ def test_the_trace_of_a_bug_tells_no_secret(granting: Gateway, bench: Bench):
     assert any("Traceback" in trace and "a planted fault" in trace for trace in traces), log
     said = {"stdout": ended.out.encode(), "stderr": ended.err.encode()}
     assert_kept(dict(left_behind(bench.folder)) | said)
+
+
+def test_a_secret_in_plain_text_among_the_headers_stays_in_the_manifest(
+    granting: Gateway, bench: Bench
+):
+    """The loader lets headers say what they like; the report that shows the manifest does not."""
+    canary = "canary-header-7d1e22"
+    content = secretive(granting, bench.folder)
+    content["callbacks"]["crm"]["headers"] = {"X-Api-Key": canary, "X-Site": "ams-7"}
+    path = bench.write(content)
+    ended = bench.run("apply", path, "-vv", "--log-file", "run.log")
+    assert ended.code == 0, ended
+    again = bench.run("report", "latest", "--format", "html", "--manifest", path)
+    assert again.code == 0, again
+    left = {name: text for name, text in left_behind(bench.folder) if name != path.name}
+    assert b"ams-7" in left["report.html"]
+    assert [name for name, text in left.items() if canary.encode() in text] == []

@@ -131,6 +131,7 @@ class Written:
 
     store: Store
     plan: Sequence[PlannedRow]
+    batch: str = "night"
     lives: dict[str, Life] = field(default_factory=dict)
 
     def life(self, key: str) -> Life:
@@ -151,8 +152,9 @@ class Written:
 
     def finish(self, outcome: str = "ok") -> None:
         """End the run."""
-        self.store.finish_run(asdict(RUN) | {"outcome": outcome, "finished_at": "2027"},
-                              asdict(Figures()), AT)  # fmt: skip
+        ended = {"outcome": outcome, "finished_at": "2027-01-15T08:00:09Z"}
+        named = {"id": self.store.run_id, "batch": self.batch}
+        self.store.finish_run(asdict(RUN) | named | ended, asdict(Figures()), AT)
 
 
 _runs = count(1)
@@ -163,16 +165,18 @@ def begun(
     rows: Iterable[TransferRow],
     selection: Selection | None = None,
     batch: str = "night",
+    waves: Sequence[int] = (),
 ) -> Written:
     """Begin a run that plans these rows by the journal's history."""
     run_id = f"run-{next(_runs)}"
-    store.begin_run(run_id, asdict(RUN) | {"id": run_id, "batch": batch}, at=AT)
+    record = asdict(RUN) | {"id": run_id, "batch": batch, "waves": waves}
+    store.begin_run(run_id, record, at=AT)
     with Staging() as staging:
         for row in rows:
             staging.add(row)
         staging.plan(store.path, selection or Selection())
         store.store_plan(staging.planned())
-        return Written(store, [row for row, _ in staging.planned()])
+        return Written(store, [row for row, _ in staging.planned()], batch)
 
 
 def asked(path: Path, query: str, *values: object) -> list[tuple[Any, ...]]:

@@ -52,6 +52,22 @@ def told(store: Store, key: str = "k0") -> TransferRecord:
     return record
 
 
+def test_the_wave_of_a_transfer_is_told_by_its_place_among_those_sent(store: Store):
+    begun(store, manifest_rows(1)).go("k0", INTENT, ACCEPTED)
+    begun(store, manifest_rows(5), Selection(limit=3), waves=[1, 3])
+    assert [t.wave for t in source(store).transfers()] == [None, 1, 2, 2, None]
+    begun(store, manifest_rows(5))
+    assert {t.wave for t in source(store).transfers()} == {None}
+
+
+def test_what_had_no_turn_is_told_why_the_run_ended(store: Store):
+    begun(store, manifest_rows(1))
+    reader = reader_of(store.path)
+    (record,) = reader.report_source(store.run_no, "the window closed").transfers()
+    reader.close()
+    assert record.reason == "the window closed"
+
+
 def test_outcomes_add_up_to_the_manifests_rows(store: Store):
     first = begun(store, manifest_rows(4))
     first.go("k0", INTENT, ACCEPTED)

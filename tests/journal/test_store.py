@@ -281,7 +281,7 @@ def test_a_plan_is_kept_as_it_was(path: Path):
 def test_a_finished_run_tells_how_it_ended(path: Path):
     begun(opened(path), []).finish("failures")
     ((record, finished_at),) = asked(path, "SELECT record, finished_at FROM runs")
-    assert (json.loads(record)["outcome"], finished_at) == ("failures", "2027")
+    assert (json.loads(record)["outcome"], finished_at) == ("failures", "2027-01-15T08:00:09Z")
 
 
 def test_two_runs_cannot_share_an_id(path: Path):

@@ -17,7 +17,7 @@ from runner.loading.schema import validator
 from runner.loading.tree import Source
 from runner.schemas_lookup import schema
 
-NAMES = ("complete", "gateway-promises", "minimal", "jsonl", "no-transfers")
+NAMES = ("complete", "gateway-promises", "minimal", "jsonl", "no-transfers", "waves-and-window")
 
 
 def read(path: Path) -> Any:
@@ -32,6 +32,7 @@ OTHER = Draft202012Validator(schema("manifest.v1"), registry=Registry())
 
 WORDS = ["", "x", "0s", "10s", "1m", "0.5%", "100%", "101%", "25/s", "300/min", "0/s", "hd-voice"]
 WORDS += ["opus", "vp8", "production", "simulator", "https://a.example/", "wss://a.example/", "ü"]
+WORDS += ["2026-12-01T22:00:00+01:00", "2026-12-01t22:00:00.5z", "0.0%"]
 WORDS += ["http://u:p@a.example/", "-x", "1280x720", "a.csv", "../b.jsonl", "POST", "failed", "\t"]
 scalars = (
     st.none()

@@ -133,12 +133,12 @@ def test_what_init_writes_holds_with_every_suggestion_taken(tmp_path: Path):
     """A comment that looks like a field is one: taking it in leaves the manifest valid."""
     text = files("runner.wiring").joinpath("first_manifest.yaml").read_text("utf-8")
     taken = re.sub(
-        r"^( *)# ((?: {2})*(?:delivery|statuses|policy|retry|circuit_breaker):)",
+        r"^( *)# ((?: {2})*(?:delivery|statuses|policy|retry|circuit_breaker|waves|max_failures):)",
         r"\1\2",
         text,
         flags=re.MULTILINE,
     )
-    assert taken.count("#") == text.count("#") - 5
+    assert taken.count("#") == text.count("#") - 7
     (tmp_path / "manifest.yaml").write_text(taken, encoding="utf-8")
     loaded, rows = load_rows(tmp_path / "manifest.yaml")
     assert loaded.problems == ()

@@ -11,6 +11,9 @@ import pytest
 
 from runner.core.record import ReportSource
 from runner.report.writing import render
+from tests.report.browser import chromium, opened
+
+__all__ = ["chromium", "opened"]
 
 Rendered = Callable[[ReportSource, str], str]
 """Renders a source in a form to one text."""

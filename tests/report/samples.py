@@ -3,28 +3,23 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import uuid
 from collections.abc import Iterator
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from runner.core.outcome import Outcome
 from runner.core.record import (
     AttemptRecord,
-    AuditEntry,
     CallbackRecord,
-    Figures,
     PlanFigures,
     ReportSource,
     RunRecord,
     SessionClose,
-    TimelinePoint,
     TransferRecord,
 )
+from tests.report.measured import MANIFEST, audit, figures, stamp
 
-START = datetime(2026, 12, 1, 21, 0, 0, tzinfo=UTC)
 OPUS = {"audio": {"codec": "opus", "bandwidth_kbps": 64, "bit_depth": 16}}
 VIDEO = OPUS | {
     "video": {"codec": "vp8", "resolution": "1280x720", "fps": 30, "bandwidth_kbps": 1200}
@@ -69,10 +64,6 @@ _UNSENT = {Outcome.UNCHANGED, Outcome.SKIPPED, Outcome.UNATTEMPTED}
 def identity(*parts: object) -> str:
     """Return a UUID that depends on `parts` alone."""
     return str(uuid.UUID(bytes=hashlib.md5(repr(parts).encode()).digest(), version=4))
-
-
-def stamp(offset_s: float) -> str:
-    return (START + timedelta(seconds=offset_s)).isoformat(timespec="microseconds")[:-6] + "Z"
 
 
 def attempt(number: int, n: int, **changes: Any) -> AttemptRecord:
@@ -136,42 +127,11 @@ def _callbacks(number: int, outcome: Outcome) -> tuple[CallbackRecord, ...]:
     return (CallbackRecord("crm", webhook_id, outcome.value, state, 1 + number % 2),)
 
 
-def audit(count: int = 5, previous: str = "0" * 64, first: int = 1) -> Iterator[AuditEntry]:
-    for seq in range(first, first + count):
-        body = json.dumps({"seq": seq, "event": "sending"}, separators=(",", ":"))
-        previous = hashlib.sha256((previous + body).encode()).hexdigest()
-        yield AuditEntry(seq, body, previous)
-
-
-def figures(seconds: int = 41) -> Figures:
-    return Figures(
-        rate_limit_per_s=25.0,
-        rate_achieved_per_s=22.3456,
-        peak_in_any_second=26,
-        throttled=3,
-        sessions_opened=2,
-        session_closes=(
-            SessionClose(stamp(17), 1012, "service restart"),
-            SessionClose(stamp(41), 1000, "session terminated"),
-        ),
-        tls="TLSv1.3",
-        token_renewals=1,
-        timeline=tuple(
-            TimelinePoint(
-                float(t),
-                sent=0 if 17 <= t < 20 else 25 - t % 3 - (12 if 20 <= t < 30 else 0),
-                settled=0 if 17 <= t < 20 else 24 - t % 4 - (12 if 20 <= t < 30 else 0),
-                in_flight=(t * 5) % 23,
-                rate_per_s=12.5 if 20 <= t < 30 else 25.0,
-            )
-            for t in range(seconds)
-        ),
-    )
-
-
 def mixed(count: int = 60) -> ReportSource:
     """Every outcome in turn."""
-    return ReportSource(RUN, lambda: map(transfer, range(count)), figures(), audit=audit)
+    return ReportSource(
+        RUN, lambda: map(transfer, range(count)), figures(), audit=audit, manifest=MANIFEST
+    )
 
 
 def succeeded(count: int) -> ReportSource:
@@ -216,26 +176,43 @@ def empty() -> ReportSource:
     )
 
 
-def planned() -> ReportSource:
+_FORESEEN: tuple[tuple[Outcome, str, str | None], ...] = (
+    (Outcome.UNATTEMPTED, "planned: would be sent", None),
+    (Outcome.UNATTEMPTED, "planned: would be sent", None),
+    (Outcome.UNCHANGED, "transferred by run 20261130T210000Z-11aa", None),
+    (
+        Outcome.UNATTEMPTED,
+        "planned: would be sent (changed: carried to another destination before)",
+        "genesys://queue/billing-old",
+    ),
+    (Outcome.UNATTEMPTED, "not selected", None),
+    (Outcome.UNATTEMPTED, "would be rejected: interaction not found", None),
+)
+
+
+def planned(count: int = 12) -> ReportSource:
     """Return a dry run."""
-    unsent = (
-        replace(
+
+    def foreseen(number: int) -> TransferRecord:
+        outcome, reason, origin = _FORESEEN[number % len(_FORESEEN)]
+        return replace(
             transfer(number),
-            outcome=Outcome.UNATTEMPTED,
-            reason="would be sent",
+            outcome=outcome,
+            reason=reason,
             attempts=(),
             callbacks=(),
             message_id=None,
             latency_ms=None,
             media_negotiated=None,
+            origin_uri=origin,
         )
-        for number in range(12)
-    )
-    rows = tuple(unsent)
+
+    sixth = count // 6
     return ReportSource(
         replace(RUN, id="9c1e", outcome="planned", exit_code=0, finished_at=None),
-        lambda: iter(rows),
-        plan=PlanFigures(send=12, unchanged=0, changed=2, in_doubt=0, estimate_s=0.48),
+        lambda: map(foreseen, range(count)),
+        plan=PlanFigures(3 * sixth, sixth, sixth, 0, 3 * sixth / 25),
+        manifest=MANIFEST,
     )
 
 

@@ -31,17 +31,32 @@ def test_a_line_a_transfer(rendered: Rendered):
         "+1",
         "-1",
         "@SUM(A1)",
-        "\t=1",
-        "\r=1",
-        "\n=1",
+        "\tx",
+        "\rx",
+        "\nx",
         "  =1",
-        "\n \t @x",
+        "\n \t x",
         "\u200b=1",
         "\uff1d1",
     ],
 )
 def test_what_a_spreadsheet_takes_for_a_formula_gets_an_apostrophe(text: str):
     assert harmless_cell(text) == f"'{text}"
+
+
+@pytest.mark.parametrize(
+    ("text", "harmless"),
+    [
+        ("a;=1", "a;'=1"),
+        ("a; @x;b", "a; '@x;b"),
+        ("a\n=1\n+2", "a\n'=1\n'+2"),
+        ("a\t-1", "a\t'-1"),
+        (";=1", ";'=1"),
+        ("\t=1", "'\t'=1"),
+    ],
+)
+def test_where_semicolons_split_cells_no_cell_is_a_formula_either(text: str, harmless: str):
+    assert harmless_cell(text) == harmless
 
 
 @pytest.mark.parametrize("text", ["", "tel:+1", "a=1", " a", "sip:x@y", "3f-1", "'=1"])
@@ -52,5 +67,5 @@ def test_other_text_stays_as_it_is(text: str):
 def test_no_cell_of_a_hostile_report_is_a_formula(rendered: Rendered):
     rows = list(csv.reader(io.StringIO(rendered(samples.hostile(), "csv"), newline="")))
     assert len(rows) == 1 + len(samples.HOSTILE)
-    for cell in (cell for row in rows for cell in row):
+    for cell in (cell for row in rows for text in row for cell in text.split(";")):
         assert not cell.lstrip().startswith(("=", "+", "-", "@"))

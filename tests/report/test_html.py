@@ -32,16 +32,18 @@ def ended(outcome: str, *kinds: Outcome) -> ReportSource:
 
 
 class _Tags(HTMLParser):
-    """Collects which elements and attributes a page has."""
+    """Collects which elements and attributes a page has, and where its links lead."""
 
     def __init__(self) -> None:
         super().__init__()
         self.names: set[str] = set()
         self.attributes: set[str] = set()
+        self.links: set[str | None] = set()
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         self.names.add(tag)
         self.attributes |= {name for name, _ in attrs}
+        self.links |= {value for name, value in attrs if name == "href"}
 
 
 def rows_of(page: str) -> dict[str, Any]:
@@ -51,61 +53,88 @@ def rows_of(page: str) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize(
-    ("source", "tone", "headline"),
+    ("source", "tone", "headline", "meaning"),
     [
-        (samples.succeeded(60), "good", "All 60 transfers are done."),
-        (samples.succeeded(1), "good", "The transfer is done."),
-        (samples.empty(), "good", "There was nothing to do: the manifest lists no transfers."),
+        (
+            samples.succeeded(60),
+            "good",
+            "60 of 60 transferred, none in doubt, in 41 s.",
+            "All 60 transfers are done.",
+        ),
+        (
+            samples.empty(),
+            "good",
+            "There was nothing to do: the manifest lists no transfers.",
+            "",
+        ),
         (
             ended("ok", Outcome.UNCHANGED, Outcome.UNCHANGED),
             "good",
+            "0 of 2 transferred, 2 unchanged since an earlier run, none in doubt, in 41 s.",
             "Nothing to do: an earlier run carried out all 2 transfers.",
         ),
         (
             ended("ok", Outcome.TRANSFERRED, Outcome.UNATTEMPTED),
             "good",
+            "1 of 2 transferred, 1 not attempted, none in doubt, in 41 s.",
             "Everything selected is done; 1 transfer was left out.",
         ),
         (
             ended("failures", Outcome.REJECTED, Outcome.TRANSFERRED),
             "bad",
+            "1 of 2 transferred, 1 rejected, none in doubt, in 41 s.",
             "1 of 2 transfers was not carried out.",
         ),
         (
             ended("in-doubt", Outcome.IN_DOUBT, Outcome.REJECTED),
             "doubt",
+            "0 of 2 transferred, 1 in doubt, 1 rejected, in 41 s.",
             "1 transfer may or may not have been carried out: it needs a person.",
         ),
         (
             ended("in-doubt", Outcome.TRANSFERRED),
             "doubt",
+            "1 of 1 transferred, none in doubt, in 41 s.",
             "Transfers that are not of this batch are in doubt: they need a person.",
         ),
         (
             ended("interrupted", Outcome.IN_DOUBT, Outcome.UNATTEMPTED),
             "doubt",
+            "0 of 2 transferred, 1 in doubt, 1 not attempted, in 41 s.",
             "The run was interrupted, and 1 transfer may or may not have been carried out.",
         ),
         (
             ended("stopped", Outcome.UNATTEMPTED, Outcome.UNATTEMPTED),
             "bad",
+            "0 of 2 transferred, 2 not attempted, none in doubt, in 41 s.",
             "The run stopped early; 2 transfers were not attempted.",
         ),
         (
             ended("unreachable", Outcome.UNATTEMPTED),
             "bad",
+            "0 of 1 transferred, 1 not attempted, none in doubt, in 41 s.",
             "The gateway could not be reached; 1 transfer was not attempted.",
         ),
         (
             samples.planned(),
             "calm",
-            "Nothing was sent. Applying this would send 12 transfers.",
+            "Applying this would send 6 transfers, 2 unchanged, none in doubt, in about 0.2 s.",
+            "Nothing was sent: this is the plan. 2 of them would go elsewhere than an earlier run carried them.",
         ),
     ],
 )
-def test_the_verdict_says_what_happened(source: ReportSource, tone: str, headline: str):
+def test_the_verdict_says_what_happened(
+    source: ReportSource, tone: str, headline: str, meaning: str
+):
     verdict = judge(survey(source))
-    assert (verdict.tone, verdict.headline) == (tone, headline)
+    assert (verdict.tone, verdict.headline, verdict.detail) == (tone, headline, meaning)
+
+
+def test_a_run_that_died_is_told_as_the_journal_has_it():
+    source = ended("unfinished", Outcome.UNATTEMPTED)
+    verdict = judge(survey(replace(source, run=replace(source.run, finished_at=None))))
+    assert verdict.headline == "0 of 1 transferred, 1 not attempted, none in doubt."
+    assert verdict.detail.startswith("The run goes on, or it died")
 
 
 @pytest.mark.parametrize("code", ExitCode)
@@ -148,9 +177,10 @@ def test_the_page_names_no_other_place(source: ReportSource, rendered: Rendered)
     page = rendered(source, "html")
     tags = _Tags()
     tags.feed(page)
-    foreign = {"a", "img", "link", "iframe", "object", "embed", "base", "form", "image", "use"}
+    foreign = {"img", "link", "iframe", "object", "embed", "base", "form", "image", "use"}
     assert not tags.names & foreign
-    assert not tags.attributes & {"href", "src", "srcset", "action", "style", "xlink:href"}
+    assert tags.links == {"#transfers"}
+    assert not tags.attributes & {"src", "srcset", "action", "style", "xlink:href"}
     assert not {name for name in tags.attributes if name.startswith("on")}
     assert "@import" not in page
     assert "url(" not in page

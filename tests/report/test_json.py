@@ -74,6 +74,7 @@ def test_a_transfer_is_told_field_by_field(rendered: Rendered):
         "source",
         "interaction_id",
         "destination_uri",
+        "wave",
         "outcome",
         "reason",
         "message_id",

@@ -6,6 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from runner.core.manifest import Policy
 from runner.core.outcome import ExitCode
 from tests.simulation.ledger import Answer, Frame, Ledger
 from tests.simulation.process import Ended, Orders
@@ -28,6 +29,14 @@ class Finding:
 
 
 @dataclass(frozen=True, slots=True)
+class Course:
+    """The policy of one run, and the numbers of the rows that it was to send, in order."""
+
+    policy: Policy
+    sends: Sequence[int]
+
+
+@dataclass(frozen=True, slots=True)
 class Evidence:
     """Everything that is judged. Times are the world's seconds."""
 
@@ -37,6 +46,7 @@ class Evidence:
     orders: Orders
     promised: Promised
     elsewhere: bool  # the evening's batch moves to another place than the morning's
+    courses: Mapping[int, Course]  # how each run, killed or not, was to be carried out
     deaths: Mapping[int, float]  # when runs were killed
     boots: int  # how often the machine was started
     wall: float  # the gateway's clock when the world began

@@ -11,6 +11,11 @@ from runner.core.chain import GENESIS, link
 from runner.core.outcome import ExitCode, Outcome
 from runner.core.plan import NOT_SELECTED
 from runner.core.record import TransferRecord
+from tests.simulation.courses import (
+    begun_too_early,
+    left_outside_the_window,
+    sent_after_too_many_failures,
+)
 from tests.simulation.doubts import may_stay_in_doubt, was_answered
 from tests.simulation.evidence import (
     NEGATIVE,
@@ -253,4 +258,7 @@ FINDERS = {
     "sent under another name": _sent_under_another_name,
     "left behind": _left_behind,
     "stopped wrongly": _stopped_wrongly,
+    "outside the window": left_outside_the_window,
+    "wave too early": begun_too_early,
+    "after too many failures": sent_after_too_many_failures,
 }

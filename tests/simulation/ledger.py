@@ -31,6 +31,7 @@ class Frame:
     text: str
     timestamp_s: float  # the message's own, seconds since the epoch
     journalled: bool  # an intent was durable when it left
+    wall_s: float  # by the clock of the machine that it left
     fate: str = "on its way"
     was_held_up: bool = False  # in the buffer of a gateway that stalled
     effect_at: float | None = None

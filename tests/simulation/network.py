@@ -27,6 +27,7 @@ class Place:
     gateway: Gateway
     life: Life
     is_journalled: Callable[[str], bool]
+    wall: Callable[[], float]
     sessions: list[int] = field(default_factory=lambda: [0])
 
     def leave(self, session: int, text: str) -> Frame:
@@ -44,6 +45,7 @@ class Place:
             text=text,
             timestamp_s=timestamp_s,
             journalled=self.is_journalled(message["id"]),
+            wall_s=self.wall(),
         )
         self.gateway.ledger.frames.append(frame)
         world.note("frame", frame.interaction_id, frame.message_id)

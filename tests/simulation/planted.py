@@ -147,4 +147,7 @@ PLANTED: Mapping[str, Parts] = {
     "id reused after rate_limited": Parts(gateway=ReusingGateway, weather=Weather.stuttering),
     "plan before lock": Parts(plans_early=True),
     "second reader": Parts(dial=_second_reader),
+    "window not heeded": Parts(policy=lambda policy: replace(policy, window=None)),
+    "everything in one wave": Parts(policy=lambda policy: replace(policy, waves=())),
+    "failures not counted": Parts(policy=lambda policy: replace(policy, max_failures=None)),
 }

@@ -71,6 +71,7 @@ class Parts:
     gateway: Callable[[GatewayPort], GatewayPort] = lambda gateway: gateway
     dial: Callable[[Dial], Dial] = lambda dial: dial
     weather: Callable[[random.Random], Weather] = Weather.drawn
+    policy: Callable[[Policy], Policy] = lambda policy: policy
     plans_early: bool = False  # before the run that holds the lock has ended
 
 
@@ -117,6 +118,7 @@ class Process:
         self._parts = parts
         self._world = life.world
         self._harbour = harbour
+        self.sends: list[int] = []  # the numbers of the rows that are to be sent, once planned
 
     async def live(
         self, batch: str, staging: Staging, selection: Selection, plan: Plan | None = None
@@ -170,6 +172,7 @@ class Process:
             if plan is None:
                 plan = planned(staging, self._orders.journal, selection)
             store.store_plan(plan)
+            self.sends = [row.n for row, verdict in plan if verdict.action in SENDS]
             await self._may_die()
             ending = await self._carry(store, reader, batch, plan)
             return self._finish(store, reader, record, ending, began_at)
@@ -210,7 +213,7 @@ class Process:
             Assignment(
                 total=sends,
                 limits=orders.environment.limits,
-                rules=Rules(orders.policy, self._parts.promise(orders.promise)),
+                rules=Rules(self._parts.policy(orders.policy), self._parts.promise(orders.promise)),
                 notices=self._notices(batch),
                 find_fault=VERIFIER.find_fault,
             ),
@@ -233,7 +236,12 @@ class Process:
         return Notices(CALLBACKS, run=run, batch=batch, new_id=lambda: f"{run}-{next(numbers)}")
 
     def _adapter(self, reader: Reader) -> InteractionWebSocket:
-        place = Place(self._gateway, self.life, lambda sent: reader.find(sent) is not None)
+        place = Place(
+            self._gateway,
+            self.life,
+            lambda sent: reader.find(sent) is not None,
+            self.clock.wall,
+        )
         return InteractionWebSocket(
             self._orders.environment,
             self._orders.policy.retry,

@@ -14,7 +14,7 @@ from pathlib import Path
 from runner.core.outcome import ExitCode
 from runner.journal.staging import Selection, Staging
 from tests.simulation.disturbance import LARGEST_STEP_S, Disturbance
-from tests.simulation.evidence import Evidence, Finding
+from tests.simulation.evidence import Course, Evidence, Finding
 from tests.simulation.gateway import Gateway
 from tests.simulation.judge import judge
 from tests.simulation.life import NEVER, Doom, Life
@@ -23,6 +23,7 @@ from tests.simulation.setting import (
     EVERYTHING,
     HERE,
     THERE,
+    draw_course,
     draw_orders,
     draw_people,
     draw_promised,
@@ -43,6 +44,14 @@ SOCKETS_EVERY = 4
 """Every so many seeds the network is the real `websockets` library; else it is a pipe."""
 
 REAL_PARTS = Parts()
+
+STOPS = {
+    "was not healthy": "stopped by a wave",
+    "more than max_failures": "stopped by failures",
+    "the window (policy.window) opens": "too early for its window",
+    "the window (policy.window) closed": "stopped by its window",
+}
+"""What ends a run by its own rules, by the words of its explanation."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +89,8 @@ class Scenario:
         self._harbour: Harbour | None = None
         self._ended: list[Ended] = []
         self._deaths: dict[int, float] = {}
+        self._courses: dict[int, Course] = {}
+        self._course_chance = world.chance("course")
         self._runs = 0
         self._boots = 0
         self._booted_at = 0.0
@@ -130,20 +141,30 @@ class Scenario:
     ) -> Ended | None:
         self._runs += 1
         life = Life(self._world, doom, self._runs, self._gateway.weather)
-        clock = self._clock()
+        clock, orders = self._clock(), self._orders
+        if life.weather is not FINE:  # on a fine day everybody is to be moved
+            policy = draw_course(self._course_chance, orders.policy, clock.wall())
+            orders = replace(orders, policy=policy)
         process = Process(
-            life, self._gateway, self._orders, self._parts, clock=clock, harbour=self._harbour
+            life, self._gateway, orders, self._parts, clock=clock, harbour=self._harbour
         )
         if life.weather is not FINE:
             Disturbance(life, clock).begin()
         self._world.note("run", self._runs, batch, doom, selection)
         ended = await process.live(batch, staging, selection, self._planned_early(staging))
+        self._courses[self._runs] = Course(orders.policy, process.sends)
         if ended is not None:
             self._world.note("ended", ended.run, ended.code.name, *(r.outcome for r in ended.rows))
+            self._note_why(ended)
             self._ended.append(ended)
         elif life.killed_at is not None:
             self._deaths[self._runs] = life.killed_at
         return ended
+
+    def _note_why(self, ended: Ended) -> None:
+        for words, kind in STOPS.items():
+            if words in (ended.explanation or ""):
+                self._world.note(kind, ended.run)
 
     def _clock(self) -> WorldClock:
         if self._boots == 0 or self._chance.random() < 0.1:
@@ -166,6 +187,7 @@ class Scenario:
             orders=self._orders,
             promised=self._promised,
             elsewhere=self._elsewhere != HERE,
+            courses=self._courses,
             deaths=self._deaths,
             boots=self._boots,
             wall=self._gateway.realm.wall() - self._world.now,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -19,6 +20,9 @@ from runner.core.manifest import (
     TransferRow,
 )
 from runner.core.media import Audio, MediaMatrix
+from runner.core.quantity import EVERYTHING as EVERYONE
+from runner.core.quantity import Amount, Share
+from runner.core.window import Moment, Window
 from runner.journal.staging import Selection
 from tests.simulation.process import Orders
 from tests.simulation.realm import Promised, Realm
@@ -93,6 +97,25 @@ def draw_orders(
         ),
     )
     return Orders(environment, policy, _promise(promised), journal)
+
+
+def draw_course(chance: random.Random, policy: Policy, wall_s: float) -> Policy:
+    """Draw how far one run may go: waves, failures that are borne, a window around `wall_s`."""
+    waves: tuple[Amount, ...] = ()
+    if chance.random() < 0.3:
+        waves = chance.choice(((1, EVERYONE), (1, Share(0.3), EVERYONE), (2, 4, EVERYONE)))
+    max_failures: Amount | None = None
+    if chance.random() < 0.3:
+        max_failures = chance.choice((0, 1, Share(0.1), Share(0.5)))
+    window = _draw_window(chance, wall_s) if chance.random() < 0.3 else None
+    return replace(policy, waves=waves, max_failures=max_failures, window=window)
+
+
+def _draw_window(chance: random.Random, wall_s: float) -> Window:
+    opens_s = chance.choice((-1000.0, -1.0, -0.001, 0.5))
+    closes_s = 0.6 + chance.choice((1.0, 5.0, 60.0)) * chance.random()
+    opens, closes = Moment("opening", wall_s + opens_s), Moment("closing", wall_s + closes_s)
+    return Window(chance.choice((None, opens)), closes)
 
 
 def draw_row(n: int, key: str, interaction_id: str, chance: random.Random, uri: str) -> TransferRow:

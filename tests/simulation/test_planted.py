@@ -19,6 +19,9 @@ TELLTALES = {
     "id reused after rate_limited": {"moved twice", "misreported"},
     "plan before lock": {"moved twice"},
     "second reader": {"unheeded"},
+    "window not heeded": {"outside the window"},
+    "everything in one wave": {"wave too early"},
+    "failures not counted": {"after too many failures"},
 }
 """What each does to people and reports, apart from the rules of sending that it breaks."""
 

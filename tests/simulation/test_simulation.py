@@ -32,6 +32,10 @@ OCCURRENCES = {f"fate: {name}" for name in FATES} | {
     "somebody else",
     "late for its session",
     "fate: expired",
+    "stopped by a wave",
+    "stopped by failures",
+    "stopped by its window",
+    "too early for its window",
 }
 
 

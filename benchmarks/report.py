@@ -1,0 +1,184 @@
+"""Rendering a report: size, time and peak memory of each form, and how long the page takes to open.
+
+    python benchmarks/report.py [--counts 1000,100000,1000000]
+
+Every measurement is a process of its own; of a batch, one in a hundred transfers is rejected. The
+design allows 300 MB for JSON and CSV of a million transfers, and for the page of 100,000 transfers
+25 MB and 2 s to open in Chromium (RUNNER_CHROMIUM; left out where there is none).
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import subprocess
+import sys
+import tempfile
+import time
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+from random import Random
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+from runner.core.outcome import Outcome
+from runner.core.record import (
+    AttemptRecord,
+    CallbackRecord,
+    Figures,
+    ReportSource,
+    RunRecord,
+    TransferRecord,
+)
+from runner.core.timestamps import timestamp
+from runner.report.writing import render
+
+CHROMIUM = Path(os.environ.get("RUNNER_CHROMIUM", "/usr/bin/chromium"))
+START_S = 1_796_158_800.0
+OPUS = {"audio": {"codec": "opus", "bandwidth_kbps": 64, "bit_depth": 16}}
+MB = 1_000_000
+TRIES = 3
+
+
+def transfers(count: int) -> Iterator[TransferRecord]:
+    """Yield as many transfers as real ones are: ids by chance, forty destinations."""
+    chance = Random(7)
+    for number in range(count):
+        interaction_id, message_id = (
+            str(uuid.UUID(int=chance.getrandbits(128), version=4)) for _ in range(2)
+        )
+        refused = number % 100 == 0
+        status = "destination_unreachable" if refused else "codec_negotiated"
+        latency_ms = round(20 + chance.expovariate(1 / 60), 3)
+        sent_s = START_S + number / 25
+        attempt = AttemptRecord(
+            1,
+            message_id,
+            timestamp(sent_s),
+            0,
+            timestamp(sent_s + latency_ms / 1000),
+            latency_ms,
+            status,
+            status,
+        )
+        yield TransferRecord(
+            interaction_id,
+            f"billing.csv:{number + 2}",
+            interaction_id,
+            f"genesys://queue/billing-{number % 40}",
+            Outcome.REJECTED if refused else Outcome.TRANSFERRED,
+            status if refused else None,
+            message_id,
+            OPUS,
+            None if refused else OPUS,
+            latency_ms,
+            (attempt,),
+            (CallbackRecord("crm", f"msg_{number}", status, "delivered", 1),),
+        )
+
+
+def source(count: int) -> ReportSource:
+    """Return the report of a run of `count` transfers."""
+    run = RunRecord(
+        id="20261201T210000Z-7f3a",
+        batch="billing",
+        environment="production",
+        driver="interaction-websocket",
+        gateway="edge-ams",
+        started_at=timestamp(START_S),
+        finished_at=timestamp(START_S + count / 25),
+        outcome="failures",
+        exit_code=1,
+        runner_version="0",
+        host="bench",
+        user="bench",
+        labels={},
+        manifest_path="billing.yaml",
+        manifest_sha256="5e" * 32,
+        options={},
+    )
+    return ReportSource(run, lambda: transfers(count), Figures())
+
+
+def write(form: str, count: int, path: Path) -> None:
+    """Render one form into a file; what a measured process does."""
+    with path.open("w", encoding="utf-8", newline="") as stream:
+        render(source(count), form, stream.write)
+
+
+def measured(form: str, count: int, path: Path) -> tuple[float, float]:
+    """Return seconds and peak megabytes of a process that renders a form."""
+    begun = time.perf_counter()
+    process = subprocess.Popen(_self("--write", form, "--counts", str(count), str(path)))
+    # A process inherits the peak of the one that started it: this one stays small.
+    _, status, usage = os.wait4(process.pid, 0)
+    assert status == 0
+    scale = 1 if sys.platform == "darwin" else 1024
+    return time.perf_counter() - begun, usage.ru_maxrss * scale / MB
+
+
+def opened(path: Path) -> str:
+    """Return how long Chromium takes until the list is there, in words; empty: no browser."""
+    return subprocess.run(
+        _self("--open", str(path)), capture_output=True, text=True, check=True
+    ).stdout.strip()
+
+
+def open_page(path: Path) -> None:
+    """Print the best of some tries; what a process does that `opened` starts."""
+    try:
+        from playwright.sync_api import sync_playwright  # noqa: PLC0415 - may be absent
+    except ImportError:
+        return
+    if not CHROMIUM.exists():
+        return
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        page = browser.new_page()
+        best = float("inf")
+        for _ in range(TRIES):
+            page.goto(path.as_uri())
+            page.locator("#found", has_text="page").wait_for()
+            best = min(best, page.evaluate("performance.now()"))
+        browser.close()
+    print(f"{best / 1000:.2f} s")
+
+
+def _self(*arguments: str) -> list[str]:
+    return [sys.executable, __file__, *arguments]
+
+
+def main() -> None:
+    """Measure; or be one of the measured processes."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--counts", default="1000,100000,1000000")
+    parser.add_argument("--write", help="of a measured process: the form to write to PATH")
+    parser.add_argument("--open", action="store_true", help="of another: open PATH")
+    parser.add_argument("path", nargs="?", type=Path)
+    asked = parser.parse_args()
+    counts = [int(count) for count in asked.counts.split(",")]
+    if asked.write:
+        write(asked.write, counts[0], asked.path)
+    elif asked.open:
+        open_page(asked.path)
+    else:
+        measure(counts)
+
+
+def measure(counts: list[int]) -> None:
+    """Print a line for each form and size."""
+    print(f"{'transfers':>10}  form  {'file':>9}  {'time':>7}  {'peak':>7}  open")
+    with tempfile.TemporaryDirectory() as folder:
+        for count in counts:
+            for form in ("html", "json", "csv"):
+                path = Path(folder) / f"report.{form}"
+                took_s, peak_mb = measured(form, count, path)
+                size_mb = path.stat().st_size / MB
+                shown = opened(path) if form == "html" else ""
+                line = f"{count:10,}  {form:4}  {size_mb:6.2f} MB  {took_s:5.1f} s"
+                print(f"{line}  {peak_mb:4.0f} MB  {shown}", flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,56 @@
+"""`runner reports prune`, once its options are read."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from runner.cli.console import Console, boundary
+from runner.console.pruned import pruned_to_json, render_pruned
+from runner.core.errors import UsageError
+from runner.core.outcome import ExitCode
+from runner.core.retention import Retention
+from runner.wiring.pruning import prune
+
+KEEP = 30
+OLDER_THAN_S = 90 * 86_400.0
+
+EXPLANATION = (
+    "say how much is to stay: --keep N runs of each batch, --older-than AGE such as 90d; a report"
+    " is removed only if it is neither among the newest nor younger, and what is not said is"
+    " --keep 30, --older-than 90d. The newest run, what `latest` points to, what has transfers in"
+    " doubt and what the next apply checks the journal by stay always. --dry-run shows what would"
+    " go: runner reports prune --dry-run"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Pruning:
+    """What `reports prune` is asked for; None where nothing was said."""
+
+    report_dir: Path
+    batch: str | None
+    keep: int | None
+    older_than_s: float | None
+    dry_run: bool
+
+
+def prune_reports(console: Console, asked: Pruning) -> None:
+    """Remove old reports, or tell which would go; exit 74 if one could not be removed."""
+    with boundary(console):
+        if asked.keep is None and asked.older_than_s is None and not asked.dry_run:
+            raise UsageError(EXPLANATION)
+        retention = Retention(
+            KEEP if asked.keep is None else asked.keep,
+            OLDER_THAN_S if asked.older_than_s is None else asked.older_than_s,
+        )
+        pruned = prune(
+            asked.report_dir,
+            retention,
+            now=time.time(),
+            batch=asked.batch,
+            dry_run=asked.dry_run,
+        )
+        console.show(render_pruned, pruned_to_json, pruned)
+        raise SystemExit(ExitCode.STORAGE if pruned.failed else ExitCode.OK)

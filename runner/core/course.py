@@ -1,0 +1,90 @@
+"""What is wrong with a policy's waves and window, as findings (S011, R008, R011)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from runner.core.manifest import Limits
+from runner.core.pacing import estimate_s
+from runner.core.problem import Severity
+from runner.core.quantity import EVERYTHING, Amount, in_words
+from runner.core.rules import Finding
+from runner.core.window import Window
+
+ASSUMED_REPLY_S = 0.1
+"""How long a reply is taken to need where the in-flight limit bounds the pace.
+
+Nobody knows it before the run. It is short: a batch that is foreseen to miss its window does.
+"""
+
+
+def lasts_s(*, sends: int, limits: Limits, preflight: bool) -> float:
+    """Return how long `sends` transfers take by the limits on rates and on transfers in flight."""
+    by_rates_s = estimate_s(
+        sends=sends,
+        rate_per_s=limits.rate_per_s,
+        http_rate_per_s=limits.http_rate_per_s,
+        preflight=preflight,
+    )
+    return max(by_rates_s or 0.0, sends * ASSUMED_REPLY_S / limits.in_flight)
+
+
+def check_waves(waves: Sequence[Amount]) -> Iterator[Finding]:
+    """Yield where waves do not ascend, or do not end with the whole batch (S011).
+
+    Counts are compared with counts and shares with shares: how the two compare depends on the
+    batch.
+    """
+    largest: dict[type[Amount], Amount] = {}
+    for index, wave in enumerate(waves):
+        before = largest.get(type(wave))
+        if before is not None and _number(wave) <= _number(before):
+            message = f"wave {index + 1} is {wave}, not more than {before} before it"
+            mend = "waves are cumulative; write them ascending: `waves: [1, 10%, 100%]`"
+            yield Finding("S011", message, mend, (index,))
+        largest[type(wave)] = wave
+    if waves and waves[-1] != EVERYTHING:
+        message = f"the last wave is {waves[-1]}: the batch's rest would be in no wave"
+        mend = "end the list with `100%`; to send a part alone, give `--limit`"
+        yield Finding("S011", message, mend, (len(waves) - 1,))
+
+
+def _number(amount: Amount) -> float:
+    return amount if isinstance(amount, int) else amount.of
+
+
+def check_window(window: Window, *, now_s: float) -> Iterator[Finding]:
+    """Yield why nothing could ever be sent in a window (R008)."""
+    opens, closes = window.not_before, window.not_after
+    if closes is None:
+        return
+    if opens is not None and opens.at_s >= closes.at_s:
+        message = f"the window would open at {opens}, not before it closes at {closes}"
+        yield Finding("R008", message, "write a `not_before` that is earlier than `not_after`")
+    elif closes.at_s <= now_s:
+        message = f"the window closed at {closes}"
+        mend = "write the next window's times, or delete `window` to send at once"
+        yield Finding("R008", message, mend, ("not_after",))
+
+
+def check_ending(
+    window: Window, *, sends: int, limits: Limits, preflight: bool, now_s: float
+) -> Iterator[Finding]:
+    """Yield a warning where a batch of `sends` transfers cannot end inside its window (R011)."""
+    closes = window.not_after
+    if closes is None or not sends:
+        return
+    takes_s = lasts_s(sends=sends, limits=limits, preflight=preflight)
+    ends_s = window.ends_at_s(now_s=now_s, lasts_s=takes_s)
+    if ends_s <= closes.at_s:
+        return
+    fits = int(sends * (closes.at_s - (ends_s - takes_s)) / takes_s)
+    message = (
+        f"by the limits, sending {sends:,} takes {in_words(takes_s)}, until {closes.like(ends_s)}"
+        f" at the earliest; the window closes at {closes}"
+    )
+    mend = (
+        f"about {fits:,} fit: raise `limits` if the gateway allows it, widen the window, or let a"
+        " later window take up the rest"
+    )
+    yield Finding("R011", message, mend, ("not_after",), Severity.WARNING)

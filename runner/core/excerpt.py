@@ -1,0 +1,82 @@
+"""A manifest's first lines, as a report shows them: bounded, and without what may be a secret."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+LINE_LIMIT = 2_000
+"""Lines that are kept."""
+
+WIDTH_LIMIT = 500
+"""Characters kept of a line."""
+
+SIZE_LIMIT = 200_000
+"""Characters kept of all lines."""
+
+HIDDEN = "[hidden]"
+
+# References to secrets are mappings, which stay: they say where a secret is, and not which.
+_NAME = (
+    r"""(?P<name>["']?[\w-]*(?:authorization|-auth|token|secret|password|passwd|cookie|credential"""
+    r"""|api[_-]?key|-key)["']?\s*:"""
+)
+_SECRET = re.compile(
+    _NAME + r"""\s+(?:[&*!]\S+\s+)?)(?P<value>"(?:[^"\\]|\\.)*"|'[^']*'|[|>][-+0-9]*|["'].*"""
+    r"""|[^\s{\[#&*!|>"'][^,}#]*)""",
+    re.IGNORECASE,
+)
+_ON_THE_NEXT_LINE = re.compile(_NAME + r"\s*(?:#.*)?$)", re.IGNORECASE)
+_REFERENCE = re.compile(r"""\s*(?:\{|["']?(?:env|file|command)["']?\s*:|#|$)""")
+
+
+@dataclass(frozen=True, slots=True)
+class Excerpt:
+    """The first lines of a manifest, and how many it has in all."""
+
+    lines: tuple[str, ...]
+    total: int
+
+
+def excerpt(lines: Iterable[str], total: int) -> Excerpt:
+    """Return the first of `total` lines, cut to what a report can bear.
+
+    A plain text where a secret may stand (a header, a comment) is hidden: the loader refuses it
+    only where a reference belongs.
+    """
+    kept: list[str] = []
+    size = 0
+    for line in _without_secrets(map(_cut, lines)):
+        size += len(line)
+        if len(kept) == LINE_LIMIT or size > SIZE_LIMIT:
+            break
+        kept.append(line)
+    return Excerpt(tuple(kept), total)
+
+
+def _cut(line: str) -> str:
+    return line if len(line) <= WIDTH_LIMIT else line[: WIDTH_LIMIT - 1] + "…"
+
+
+def _without_secrets(lines: Iterable[str]) -> Iterator[str]:
+    below: int | None = None  # the indentation of a key whose text goes on below it
+    awaited = False  # the line before ended with a key whose value is to come
+    for line in lines:
+        indent = len(line) - len(line.lstrip(" "))
+        if below is not None and (not line.strip() or indent > below):
+            yield " " * indent + HIDDEN if line.strip() else ""
+            continue
+        below = None
+        if awaited and not _REFERENCE.match(line):
+            yield " " * indent + HIDDEN
+            below, awaited = indent - 1, False
+            continue
+        awaited = bool(_ON_THE_NEXT_LINE.search(line))
+        found = _SECRET.search(line)
+        if found is None:
+            yield line
+            continue
+        if found["value"][0] in "|>":
+            below = indent
+        yield _SECRET.sub(rf"\g<name>{HIDDEN}", line)

@@ -1,0 +1,122 @@
+"""How far a run goes: wave by wave, as long as failures are borne, inside its window."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from runner.core.manifest import Policy
+from runner.core.outcome import Outcome
+from runner.core.waves import most_failures, most_failures_of_wave, wave_ends
+from runner.engine.halt import Halt
+from runner.engine.live import Live
+from runner.engine.meter import Meter
+from runner.ports import Clock
+
+FAILURES = frozenset({Outcome.REJECTED, Outcome.FAILED})
+"""The outcomes that count against `max_failures`."""
+
+NEXT = "read the reasons in the report, mend what they name, then run apply again"
+
+
+@dataclass(frozen=True, slots=True)
+class Wave:
+    """One wave of a run; a batch without waves is one that has no number."""
+
+    end: int  # transfers begun by its end, those of earlier waves included
+    size: int
+    number: int | None = None  # from 1
+    of: int = 1
+    most_failures: int | None = None  # None: its failures do not matter but to the whole
+
+    def __str__(self) -> str:
+        return f"wave {self.number} of {self.of}"
+
+
+class Course:
+    """Counts outcomes as they come, and stops the run where the policy wants it."""
+
+    def __init__(self, policy: Policy, total: int, halt: Halt, meter: Meter, clock: Clock) -> None:
+        self._policy = policy
+        self._total = total
+        self._halt = halt
+        self._meter = meter
+        self._clock = clock
+        self._most_failures = most_failures(policy.max_failures, total=total)
+        self._wave = Wave(total, total)
+        self._after_n = -1  # the wave's rows have greater numbers
+        self._failed = 0  # in this wave
+
+    def waves(self) -> list[Wave]:
+        """Return the waves, in order; without any in the policy, the batch is one."""
+        ends = wave_ends(self._policy.waves, self._total)
+        begun = (0, *ends)
+        return [
+            self._as_wave(number, len(ends), begun[number - 1], end)
+            for number, end in enumerate(ends, 1)
+        ] or [Wave(self._total, self._total)]
+
+    def in_window(self) -> bool:
+        """Tell whether frames may leave by the wall clock as it stands; if not, stop the run."""
+        window = self._policy.window
+        why = None if window is None else window.why_shut(self._clock.wall())
+        if why is not None:
+            self._halt.stop_by_rule(why)
+        return why is None
+
+    def may_begin(self) -> bool:
+        """Tell whether anything can be sent now; a run that only looks at doubts always can."""
+        return not self._total or self.in_window()
+
+    def watch_window(self) -> None:
+        """Stop the run if the window is shut, and transfers wait for their turn, perhaps for long."""
+        if self._total > sum(self._meter.outcomes.values()) + self._meter.in_flight:
+            self.in_window()
+
+    def begin(self, wave: Wave, *, after_n: int) -> None:
+        """Count from here on what the rows behind `after_n` come to: they are the wave."""
+        self._wave, self._after_n, self._failed = wave, after_n, 0
+
+    def goes_on(self) -> bool:
+        """Tell, all of a wave being final or in doubt, whether the next one may begin.
+
+        If not, the run is stopped. Failures have stopped it before: they are not waited for.
+        """
+        doubts = self._meter.outcomes[Outcome.IN_DOUBT]
+        if doubts and not self._halt.is_set and self._wave.most_failures is not None:
+            self._halt.stop_by_rule(
+                f"{self._wave} was not healthy: {doubts:,} of its {self._wave.size:,} in doubt;"
+                " the rest was not begun: settle what is in doubt, then run apply again"
+            )
+        return not self._halt.is_set
+
+    def settled(self, live: Live, outcome: Outcome | None, before: Outcome | None) -> None:
+        """Learn that a transfer of this run has another outcome than `before`."""
+        change = (outcome in FAILURES) - (before in FAILURES)
+        if live.row.n > self._after_n:
+            self._failed += change
+        if change <= 0:
+            return
+        failed, most = sum(self._meter.outcomes[each] for each in FAILURES), self._most_failures
+        if most is not None and failed > most:
+            self._halt.stop_by_rule(
+                f"{failed:,} of the {self._total:,} transfers to be sent in this run were rejected"
+                f" or failed, more than max_failures ({self._policy.max_failures}) bears, which is"
+                f" {most:,}; nothing new was sent after that: {NEXT}"
+            )
+        elif self._wave.most_failures is not None and self._failed > self._wave.most_failures:
+            self._halt.stop_by_rule(self._unhealthy())
+
+    def _as_wave(self, number: int, of: int, begun: int, end: int) -> Wave:
+        size = end - begun
+        most = most_failures_of_wave(self._policy.max_failures, size=size, total=self._total)
+        return Wave(end, size, number, of, most if number < of else None)
+
+    def _unhealthy(self) -> str:
+        wave, limit = self._wave, self._policy.max_failures
+        by = (
+            "no max_failures is given" if limit is None else f"max_failures is {limit} of the batch"
+        )
+        return (
+            f"{wave} was not healthy: {self._failed:,} of its {wave.size:,} rejected or failed,"
+            f" at most {wave.most_failures:,} may ({by}); the rest was not begun: {NEXT}"
+        )

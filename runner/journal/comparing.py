@@ -1,0 +1,106 @@
+"""Two runs' transfers joined by key, on disk: memory stays flat whatever their number."""
+
+from __future__ import annotations
+
+import sqlite3
+import tempfile
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from itertools import islice
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from runner.core.comparison import Difference, Told
+from runner.core.errors import StorageError
+from runner.core.outcome import Outcome
+from runner.core.record import TransferRecord
+
+CHUNK = 1000
+
+_TABLES = """
+PRAGMA journal_mode=OFF; PRAGMA synchronous=OFF; PRAGMA cache_size=-32000;
+CREATE TABLE before(key TEXT, outcome TEXT, reason TEXT, interaction TEXT, destination TEXT);
+CREATE TABLE after(key TEXT, outcome TEXT, reason TEXT, interaction TEXT, destination TEXT);
+"""
+# Sorted once they are all there: a million keys inserted in no order would shuffle the whole file.
+_KEYS = "CREATE INDEX keys_before ON before(key); CREATE INDEX keys_after ON after(key);"
+_DIFFERING = (
+    "SELECT b.*, a.* FROM before b LEFT JOIN after a ON a.key = b.key WHERE a.key IS NULL"
+    " OR (a.outcome, a.interaction, a.destination) != (b.outcome, b.interaction, b.destination)"
+    " ORDER BY b.rowid"
+)
+_LISTED = (
+    "SELECT b.*, a.* FROM after a LEFT JOIN before b ON b.key = a.key WHERE b.key IS NULL"
+    " ORDER BY a.rowid"
+)
+
+
+class Juxtaposed:
+    """A temporary file of two runs' transfers; gone when closed. Raises `StorageError`."""
+
+    def __init__(self) -> None:
+        self._place = tempfile.gettempdir()
+        with self._working():
+            self._folder = tempfile.TemporaryDirectory(prefix="runner-")
+            self._place = self._folder.name
+            path = Path(self._folder.name) / "compared.db"
+            self._connection = sqlite3.connect(path, isolation_level=None)
+            self._connection.executescript(_TABLES)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        at: TracebackType | None,
+    ) -> None:
+        self._connection.close()
+        self._folder.cleanup()
+
+    def add_before(self, transfers: Iterable[TransferRecord]) -> None:
+        """Keep the first run's transfers."""
+        self._add("INSERT INTO before VALUES (?, ?, ?, ?, ?)", transfers)
+
+    def add_after(self, transfers: Iterable[TransferRecord]) -> None:
+        """Keep the second run's transfers."""
+        self._add("INSERT INTO after VALUES (?, ?, ?, ?, ?)", transfers)
+
+    def differences(self) -> Iterator[Difference]:
+        """Yield each key that is not the same in both runs, in the order of their manifests."""
+        with self._working():
+            self._connection.executescript(_KEYS)
+            for query in (_DIFFERING, _LISTED):
+                for row in self._connection.execute(query):
+                    before, after = row[:5], row[5:]
+                    yield Difference(before[0] or after[0], _told(before), _told(after))
+
+    def _add(self, statement: str, transfers: Iterable[TransferRecord]) -> None:
+        rows = (
+            (t.key, t.outcome.value, t.reason, t.interaction_id, t.destination_uri)
+            for t in transfers
+        )
+        with self._working():
+            self._connection.execute("BEGIN")
+            while chunk := list(islice(rows, CHUNK)):
+                self._connection.executemany(statement, chunk)
+            self._connection.execute("COMMIT")
+
+    @contextmanager
+    def _working(self) -> Iterator[None]:
+        try:
+            yield
+        except (sqlite3.Error, OSError) as error:
+            raise StorageError(
+                f"the runs cannot be compared in {self._place}: {error}; free space there, or"
+                " choose another folder with TMPDIR"
+            ) from error
+
+
+def _told(row: tuple[str | None, ...]) -> Told | None:
+    key, outcome, reason, interaction, destination = row
+    if key is None:
+        return None
+    return Told(Outcome(outcome or ""), reason, interaction or "", destination or "")

@@ -1,0 +1,184 @@
+"""The page's figures and what it says about the run, in words."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from runner.core.advice import advice
+from runner.core.summary import OTHER_REASONS, Summary
+from runner.report.content import Content
+from runner.report.json_form import plain
+from runner.report.kinds import kind_of_group, kinds
+from runner.report.verdict import took_s
+from runner.report.wording import duration, milliseconds, moment, number, times
+
+GROUPS_SHOWN = 100
+"""Rows of the table of reasons."""
+
+Figure = tuple[str, str, str | None]
+"""A figure's name, its value and a note."""
+
+
+@dataclass(frozen=True, slots=True)
+class Share:
+    """A kind's part of a whole, in percents of the width."""
+
+    word: str
+    style: str
+    count: int
+    x: float
+    width: float
+
+
+@dataclass(frozen=True, slots=True)
+class Reason:
+    """A row of the table of reasons, with what to do about it."""
+
+    word: str
+    style: str
+    reason: str | None
+    places: str
+    advice: tuple[str, ...]  # every second piece is a command or a name of the manifest
+    count: int
+    kind: int
+    is_one: bool  # False: many reasons, which no filter finds
+
+
+def shares(content: Content, counts: Mapping[int, int], whole: int) -> tuple[Share, ...]:
+    """Return the parts of a bar that is `whole` transfers long."""
+    found: list[Share] = []
+    x = 0.0
+    for number_, kind in sorted(enumerate(kinds(content)), key=lambda each: -each[1].urgency):
+        count = counts.get(number_, 0)
+        if count and whole:
+            width = count / whole * 100
+            found.append(Share(kind.word, kind.style, count, x, width))
+            x += width
+    return tuple(found)
+
+
+def percents(content: Content, counts: Mapping[int, int]) -> tuple[tuple[str, str, int, str], ...]:
+    """Return each kind's word, style, count and share, the good ones first."""
+    told = shares(content, counts, content.summary.total)
+    return tuple(
+        (part.word, part.style, part.count, _percent(part.count, content.summary)) for part in told
+    )
+
+
+def figures(content: Content) -> Iterator[Figure]:
+    """Yield what was measured, or what a plan foresees."""
+    summary, measured = content.summary, content.source.figures
+    if content.dry_run:
+        yield from _plan_figures(content)
+        return
+    yield "Deliveries", f"{summary.attempts:,}", _extra_deliveries(summary)
+    yield "Latency, median", milliseconds(summary.latency.p50), _tail(summary)
+    limit = _pace(measured.rate_limit_per_s) if measured.rate_limit_per_s else "none"
+    yield "Rate achieved", _pace(measured.rate_achieved_per_s), f"limit {limit}"
+    peak = measured.peak_in_any_second
+    yield "Peak in any second", f"{peak:,}", f"{measured.throttled:,} rate-limit answers"
+    called = summary.callbacks_delivered
+    yield "Callbacks delivered", f"{called:,}", f"{summary.callbacks_failed:,} failed"
+
+
+def reasons(content: Content) -> tuple[Reason, ...]:
+    """Return the most urgent groups of what did not succeed, each with what to do about it."""
+    found = []
+    for group in content.summary.groups[:GROUPS_SHOWN]:
+        number_ = kind_of_group(content, group.outcome, group.reason)
+        kind = kinds(content)[number_]
+        more = group.count - len(group.examples)
+        places = ", ".join(group.examples) + (f" and {more:,} more" if more > 0 else "")
+        found.append(
+            Reason(
+                kind.word,
+                kind.style,
+                group.reason,
+                places,
+                _sentence(advice(group.outcome, group.reason, group.status)),
+                group.count,
+                number_,
+                group.reason != OTHER_REASONS,
+            )
+        )
+    return tuple(found)
+
+
+def about(content: Content) -> Iterator[tuple[str, str]]:
+    """Yield names and values of what else is worth knowing of the run."""
+    run = content.source.run
+    yield "Manifest", run.manifest_path
+    yield "Its SHA-256", run.manifest_sha256
+    yield "Environment", f"{run.environment}: driver {run.driver}, gateway {run.gateway}"
+    yield "Planned" if content.dry_run else "Started", run.started_at
+    if not content.dry_run:
+        yield "Finished", run.finished_at or "not yet"
+        if (took := took_s(content)) is not None:
+            yield "Took", duration(took)
+    yield "By", f"{run.user} on {run.host}"
+    code = "no exit code" if run.exit_code is None else f"exit code {int(run.exit_code)}"
+    yield "Ended as", f"{run.outcome}, {code}"
+    yield from ((f"Label {name}", str(value)) for name, value in run.labels.items())
+    yield from ((f"Option {name}", _option(value)) for name, value in run.options.items())
+
+
+def session(content: Content) -> str:
+    """Return how often a session was opened, and how it was secured."""
+    measured = content.source.figures
+    if not measured.sessions_opened:
+        return "No session was opened."
+    opened, renewals = measured.sessions_opened, measured.token_renewals
+    tls = measured.tls or "no TLS (a loopback address)"
+    renewed = "not renewed" if not renewals else f"renewed {times(renewals)}"
+    return f"Opened {times(opened)}, with {tls}; the token was {renewed}. Times are UTC."
+
+
+def _sentence(text: str | None) -> tuple[str, ...]:
+    return () if text is None else tuple(f"{text[0].upper()}{text[1:]}.".split("`"))
+
+
+def _pace(rate_per_s: float | None) -> str:
+    return number(rate_per_s) if rate_per_s is None else f"{number(rate_per_s)}/s"
+
+
+def _percent(count: int, summary: Summary) -> str:
+    """Return a share that never rounds to all or nothing while it is neither."""
+    per_mille = round(count / summary.total * 1000)
+    if count < summary.total:
+        per_mille = min(max(per_mille, 1), 999)
+    return f"{per_mille / 10:.1f}".removesuffix(".0") + " %"
+
+
+def _extra_deliveries(summary: Summary) -> str:
+    retries = "1 retry" if summary.retries == 1 else f"{summary.retries:,} retries"
+    fallbacks = "1 fallback" if summary.fallbacks == 1 else f"{summary.fallbacks:,} fallbacks"
+    return f"{retries}, {fallbacks}"
+
+
+def _tail(summary: Summary) -> str:
+    latency = summary.latency
+    return f"p99 {milliseconds(latency.p99)}, max {milliseconds(latency.max)}"
+
+
+def _plan_figures(content: Content) -> Iterator[Figure]:
+    """Yield a plan's time: how long it takes, and when it ends if it begins now."""
+    if (plan := content.source.plan) is None or not plan.send:
+        return
+    if plan.estimate_s is None:
+        yield "Would take", "unknown", "no limit gives a time"
+        return
+    yield "Would take", duration(plan.estimate_s), "at the limits of the manifest"
+    planned_at = moment(content.source.run.started_at)
+    if planned_at is not None:
+        # A plan's window, and whether the batch ends within it, is to be told here.
+        end = datetime.fromtimestamp(planned_at + plan.estimate_s, UTC)
+        yield "Would end", f"{end:%H:%M:%S}", f"{end:%Y-%m-%d}, UTC, if it began as it was planned"
+
+
+def _option(value: Any) -> str:
+    value = plain(value)
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)

@@ -1,0 +1,223 @@
+"""`runner report`: any past run in any form, where it is wanted; and two runs compared."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from runner.console.compared import compared_to_json, render_compared
+from runner.core.comparison import Comparison, Kind
+from runner.core.errors import StorageError, UsageError
+from runner.core.outcome import Outcome
+from runner.core.transfer import Event
+from runner.journal.comparing import Juxtaposed
+from runner.wiring.comparing import as_markdown, compare
+from runner.wiring.reporting import read_forms, render_again, stream_again
+from tests.e2e.bench import Bench, command, environment, manifest, transfer
+from tests.foreign.gateway import Gateway
+from tests.foreign.script import Step
+from tests.journal.rig import THERE, begun, manifest_rows, opened
+from tests.report import samples
+from tests.report.test_md import Page
+
+
+@pytest.fixture
+def journal(tmp_path: Path) -> Path:
+    return tmp_path / "production.db"
+
+
+@pytest.fixture
+def runs(journal: Path) -> Iterator[tuple[str, str]]:
+    """Write two runs, and return their ids.
+
+    k0 is carried out in the first; k1 is refused in both, the second time to another queue; k2 is
+    refused, then carried out; k3 waits, then is in doubt; k4 goes, k5 and k6 come.
+    """
+    store = opened(journal)
+    first = begun(store, manifest_rows(5))
+    first.go("k0", Event.INTENT, Event.ACCEPTED)
+    first.go("k1", Event.INTENT, Event.DENIED, reason="closed")
+    first.go("k2", Event.INTENT, Event.DENIED, reason="queue_full")
+    first_id = store.run_id
+    first.finish("failures")
+    rows = manifest_rows(7)
+    rows[1] = replace(rows[1], destination_uri=THERE)
+    second = begun(store, [row for row in rows if row.key != "k4"])
+    second.go("k1", Event.INTENT, Event.DENIED, reason="closed")
+    second.go("k2", Event.INTENT, Event.ACCEPTED)
+    second.go("k3", Event.INTENT, Event.LOST, reason="no reply\x1b[31m")
+    second.go("k5", Event.INTENT, Event.ACCEPTED)
+    second.go("k6", Event.INTENT, Event.DENIED, reason="<b>|</b>")
+    second.finish("failures")
+    yield first_id, store.run_id
+    store.close()
+
+
+def changes(compared: Comparison) -> list[tuple[Kind, str | None, str | None, list[str]]]:
+    return [(c.kind, c.before, c.after, [e.key for e in c.examples]) for c in compared.changes]
+
+
+def test_two_runs_differ_transfer_by_transfer(journal: Path, runs: tuple[str, str]):
+    compared = compare(*runs, journal)
+    assert changes(compared) == [
+        (Kind.OUTCOME, Outcome.UNATTEMPTED, Outcome.IN_DOUBT, ["k3"]),
+        (Kind.TARGET, Outcome.REJECTED, Outcome.REJECTED, ["k1"]),
+        (Kind.LISTED, None, Outcome.REJECTED, ["k6"]),
+        (Kind.UNLISTED, Outcome.UNATTEMPTED, None, ["k4"]),
+        (Kind.OUTCOME, Outcome.REJECTED, Outcome.TRANSFERRED, ["k2"]),
+        (Kind.LISTED, None, Outcome.TRANSFERRED, ["k5"]),
+        (Kind.OUTCOME, Outcome.TRANSFERRED, Outcome.UNCHANGED, ["k0"]),
+    ]
+    assert compared.alike == 0
+    assert compared.before.summary.total == 5
+    assert compared.after.summary.total == 6
+
+
+def test_a_person_reads_figures_and_changes(journal: Path, runs: tuple[str, str]):
+    text = render_compared(compare(*runs, journal))
+    assert "  total             5      6    +1\n" in text
+    assert "  rejected          2      2\n" in text
+    assert "  latency p50   20 ms  20 ms  +0 %\n" in text
+    assert "  1 unattempted, now in doubt\n      k3: no reply\\x1b[31m\n" in text
+    assert "      k1: i1 to genesys://queue/here, now i1 to genesys://queue/there\n" in text
+    assert "  1 newly listed: transferred\n      k5: accepted\n" in text
+    assert "  1 no longer listed: unattempted\n      k4: " in text
+    assert "  1 transferred, now unchanged, for an earlier run carried them out\n" in text
+    assert text.endswith("  0 as before\n")
+
+
+def test_markdown_tells_the_same_and_no_text_breaks_it(journal: Path, runs: tuple[str, str]):
+    page = Page(as_markdown(compare(*runs, journal)))
+    assert ["total", "5", "6", "+1"] in page.rows
+    assert ["1", "unattempted, now in doubt", r"k3: no reply\x1b[31m"] in page.rows
+    assert ["1", "newly listed: rejected", "k6: <b>|</b>"] in page.rows
+    assert "b" not in page.elements
+    assert {len(row) for row in page.rows} == {3, 4}
+
+
+def test_one_run_is_not_compared_with_itself_nor_with_what_is_not_there(
+    journal: Path, runs: tuple[str, str]
+):
+    with pytest.raises(UsageError, match=r"both are run run-\d+: name two runs"):
+        compare("latest", runs[1], journal)
+    with pytest.raises(UsageError, match="did you mean run-"):
+        compare(runs[0], "run", journal)
+
+
+def test_examples_are_few_and_the_rest_is_counted(journal: Path):
+    store = opened(journal)
+    begun(store, manifest_rows(0)).finish()
+    first = store.run_id
+    begun(store, manifest_rows(30)).finish()
+    compared = compare(first, "latest", journal)
+    store.close()
+    assert [(c.count, len(c.examples)) for c in compared.changes] == [(30, 5)]
+    assert "      and 25 more\n" in render_compared(compared)
+    assert "and 25 more" in as_markdown(compared)
+    assert len(json.loads(compared_to_json(compared))["changes"][0]["examples"]) == 5
+
+
+def test_runs_of_different_batches_are_compared_with_a_warning(journal: Path):
+    store = opened(journal)
+    begun(store, manifest_rows(1)).finish()
+    first = store.run_id
+    begun(store, manifest_rows(1), batch="day")
+    compared = compare(first, "latest", journal)
+    store.close()
+    assert "warning: the runs are of different batches, night and day" in render_compared(compared)
+    assert "of different batches, night and day" in Page(as_markdown(compared)).text
+
+
+def test_what_fails_on_the_way_is_a_storage_error():
+    with Juxtaposed() as juxtaposed:
+        juxtaposed._connection.execute("DROP TABLE before")
+        with pytest.raises(StorageError, match=r"cannot be compared in .*; free space there"):
+            juxtaposed.add_before([samples.transfer(1)])
+
+
+def test_every_form_is_rendered_where_it_is_wanted(
+    journal: Path, runs: tuple[str, str], tmp_path: Path
+):
+    reports, out = tmp_path / "reports", tmp_path / "out"
+    forms = read_forms("html, json,junit,csv,md,json")
+    assert forms == ("html", "json", "junit", "csv", "md")
+    there = render_again("latest", journal, reports, forms)
+    names = ["report.html", "report.json", "report.junit.xml", "report.csv", "report.md"]
+    assert [path for _, path in there.files] == [reports / "night" / runs[1] / n for n in names]
+    elsewhere = render_again(runs[1], journal, reports, forms, out=out)
+    assert sorted(path.name for path in out.iterdir()) == sorted(names)
+    for (form, path), (_, other) in zip(there.files, elsewhere.files, strict=True):
+        assert (path.read_bytes() == other.read_bytes()) is (form != "md"), form
+    assert "](report.html)" in (reports / "night" / runs[1] / "report.md").read_text()
+    told = (out / "report.md").read_text()
+    assert "](report.html)" not in told
+    assert str(reports / "night" / runs[1]) in Page(told).text
+
+
+def test_a_single_form_goes_to_a_stream_in_few_pieces(journal: Path, tmp_path: Path):
+    store = opened(journal)
+    begun(store, manifest_rows(3000)).finish()
+    store.close()
+    pieces: list[str] = []
+    stream_again("latest", journal, tmp_path, "csv", pieces.append)
+    assert "".join(pieces).count("\r\n") == 3001
+    assert len(pieces) == 3
+
+
+def test_an_unknown_form_is_named():
+    with pytest.raises(UsageError, match="no report format 'pdf'; choose of html, json, junit"):
+        read_forms("html,pdf")
+
+
+def test_the_command_renders_compares_and_refuses(gateway: Gateway, bench: Bench):
+    one = transfer(key="vip-17")
+    gateway.scripts[one["interaction_id"]] = [Step("transfer_rejected", reason="queue_full")]
+    first = bench.apply(manifest(gateway, [one, transfer()])).report.run["id"]
+    second = bench.apply(manifest(gateway, [one])).report.run["id"]
+    told, files, text, md, both, csv, two, pdf, neither = bench.run_together(
+        ["report", "--compare", first, "latest", "--output", "json"],
+        ["report", first, "--format", "md,csv", "--out", "here", "--output", "json"],
+        ["report", "latest", "--format", "junit", "--out", "-"],
+        ["report", "--compare", first, second, "--format", "md"],
+        ["report", first, "--compare", first, second],
+        ["report", "--compare", first, second, "--format", "csv"],
+        ["report", first, "--out", "-"],
+        ["report", first, "--format", "pdf"],
+        ["report"],
+    )
+    compared = json.loads(told.out)
+    assert [compared[name]["run"] for name in ("before", "after")] == [first, second]
+    assert json.loads(files.out)["files"] == [
+        {"format": "md", "path": "here/report.md"},
+        {"format": "csv", "path": "here/report.csv"},
+    ]
+    assert text.out.startswith('<?xml version="1.0"')
+    assert md.out.startswith(f"## <code>{first}</code> and <code>{second}</code>")
+    assert [each.code for each in (told, files, text, md)] == [0, 0, 0, 0]
+    for each in (both, csv, two, pdf, neither):
+        assert (each.code, each.out) == (2, "")
+    assert "only one format goes to stdout" in two.err
+    unknown = bench.run("report", first[:-1])
+    assert unknown.code == 2
+    assert f"did you mean {first}?" in unknown.err
+
+
+def test_a_full_disk_under_stdout_is_told(gateway: Gateway, bench: Bench):
+    bench.apply(manifest(gateway, [transfer()]))
+    with Path("/dev/full").open("w") as full:
+        ended = subprocess.run(
+            command("report", "latest", "--format", "csv", "--out", "-"),
+            cwd=bench.folder,
+            env=environment(),
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+        )
+    assert ended.returncode == 74
+    assert "cannot be written to stdout" in ended.stderr

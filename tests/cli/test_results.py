@@ -1,0 +1,110 @@
+"""`--output json`: every command's document is of the kind and version that the schema describes."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import jsonschema
+import jsonschema_rs
+import pytest
+from referencing import Registry
+
+from runner.schemas_lookup import schema
+from tests.e2e.bench import Bench, Ended, manifest, transfer
+from tests.foreign.gateway import Gateway
+from tests.foreign.script import MUTE, Step
+
+RESULT = schema("result.v1")
+KINDS = {
+    *("apply", "plan", "problems", "error", "status"),
+    *("report", "comparison", "resolution", "audit", "prune"),
+}
+
+
+def checked(ended: Ended, kind: str) -> dict[str, Any]:
+    """Return a command's document, once both validators have accepted it."""
+    told: dict[str, Any] = json.loads(ended.out)
+    jsonschema_rs.validator_for(RESULT).validate(told)
+    jsonschema.Draft202012Validator(RESULT, registry=Registry()).validate(told)
+    assert (told["version"], told["kind"]) == (1, kind)
+    return told
+
+
+def test_every_result_satisfies_the_schema(gateway: Gateway, bench: Bench):
+    doubtful, refused = transfer(key="doubtful"), transfer(key="refused")
+    gateway.scripts[doubtful["interaction_id"]] = [MUTE]
+    gateway.scripts[refused["interaction_id"]] = [Step("transfer_rejected", reason="queue_full")]
+    path = bench.write(manifest(gateway, [doubtful, refused, transfer()]))
+    as_json = ("--output", "json")
+    pending = bench.run("plan", path, "--detailed-exitcode", *as_json)
+    assert (pending.code, checked(pending, "plan")["exit_code"]) == (10, 10)
+    checked(bench.run("apply", path, "--validate-only", *as_json), "plan")
+    applied = bench.run("apply", path, *as_json)
+    told = checked(applied, "apply")
+    assert told["exit_code"] == applied.code == 6
+    assert told["counts"] == {"transferred": 1, "rejected": 1, "in_doubt": 1}
+    run = told["run"]
+    wrong = bench.write(manifest(gateway, [transfer(to="nowhere")]), "wrong.yaml")
+    told_of = bench.run_together(
+        ["status", *as_json],
+        ["status", run, *as_json],
+        ["report", run, "--format", "md,csv", *as_json],
+        ["audit", "verify", run, *as_json],
+        ["reports", "prune", "--dry-run", *as_json],
+        ["apply", wrong, *as_json],
+        ["report", "no-such-run", *as_json],
+    )
+    kinds = ("status", "status", "report", "audit", "prune", "problems", "error")
+    documents = [checked(ended, kind) for ended, kind in zip(told_of, kinds, strict=True)]
+    assert "runs" in documents[0]
+    assert [doubt["key"] for doubt in documents[1]["run"]["doubts"]] == ["doubtful"]
+    assert [ended.code for ended in told_of] == [0, 0, 0, 0, 0, 3, 2]
+    word = ("--as", "failed", "--reason", "seen", *as_json)
+    checked(bench.run("resolve", run, "doubtful", *word), "resolution")
+    checked(bench.run("apply", path, *as_json), "apply")
+    compared = checked(bench.run("report", "--compare", run, "latest", *as_json), "comparison")
+    assert compared["before"]["summary"]["rejected"] == 1
+
+
+def test_the_schema_describes_every_kind_and_every_field():
+    jsonschema.Draft202012Validator.check_schema(RESULT)
+    kinds = [
+        RESULT["$defs"][each["$ref"].rpartition("/")[2]]["properties"]["kind"]["const"]
+        for each in RESULT["oneOf"]
+    ]
+    assert sorted(kinds) == sorted(KINDS)
+    for place, part in parts(RESULT, "$"):
+        if "properties" in part:
+            assert part["additionalProperties"] is False, place
+            for name, inner in part["properties"].items():
+                assert "$ref" in inner or inner.get("description"), f"{place}.{name}"
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {},
+        {"version": 1, "kind": "status"},
+        {"version": 2, "kind": "report", "run": "r", "batch": "b", "files": []},
+        {"version": 1, "kind": "report", "run": "r", "batch": "b", "files": [], "more": 1},
+        {"version": 1, "kind": "rapport", "run": "r", "batch": "b", "files": []},
+    ],
+)
+def test_another_shape_version_or_kind_is_refused(wrong: dict[str, Any]):
+    validator = jsonschema_rs.validator_for(RESULT)
+    assert validator.is_valid(
+        {"version": 1, "kind": "report", "run": "r", "batch": "b", "files": []}
+    )
+    assert not validator.is_valid(wrong)
+
+
+def parts(part: Any, place: str) -> Iterator[tuple[str, dict[str, Any]]]:
+    if isinstance(part, dict):
+        yield place, part
+        for name, inner in part.items():
+            yield from parts(inner, f"{place}.{name}")
+    elif isinstance(part, list):
+        for inner in part:
+            yield from parts(inner, place)

@@ -1,0 +1,94 @@
+"""The session's story as the engine keeps it for the report."""
+
+from __future__ import annotations
+
+from runner.core.breaker import BreakerPolicy
+from runner.core.manifest import Limits, Policy, RetryPolicy
+from runner.core.record import Happening, Turn
+from runner.engine.meter import MOST_TOLD, Meter
+from tests.engine.rig import NO_PREFLIGHT, Run, after, carry
+from tests.fakes.gateway import CARRIED_OUT, SILENCE, Answer, FakeGateway
+
+
+def turns(run: Run) -> list[str]:
+    return [happening.turn for happening in run.ending.figures.story]
+
+
+def told(run: Run, turn: Turn) -> Happening:
+    return next(each for each in run.ending.figures.story if each.turn == turn)
+
+
+def test_a_session_that_is_lost_is_dialled_again_and_closed():
+    gateway = FakeGateway()
+    run = carry(
+        60,
+        gateway=gateway,
+        limits=Limits(rate_per_s=10),
+        meanwhile=lambda _: after(1, lambda: gateway.lose(1012, "restart", back_after_s=0.5)),
+    )
+    assert turns(run) == ["opened", "lost", "opened", "closed"]
+    lost, again = run.ending.figures.story[1:3]
+    assert (lost.code, lost.reason, again.value) == (1012, "restart", 2)
+    assert round(again.t_s - lost.t_s, 3) == 0.5
+
+
+def test_too_fast_slows_down_waits_and_recovers():
+    answers = [Answer("rate_limited", retry_after_s=1.0), CARRIED_OUT]
+    run = carry(1, *answers, limits=Limits(rate_per_s=10))
+    slowed, paused = told(run, Turn.SLOWED), told(run, Turn.PAUSED)
+    assert (slowed.value, slowed.reason) == (5.0, "rate_limited")
+    assert (paused.value, paused.reason) == (1.0, "retry_after")
+    longer = carry(200, *answers, limits=Limits(rate_per_s=10))
+    assert told(longer, Turn.RECOVERED).value == 10.0
+
+
+def test_a_close_code_that_asks_for_it_is_named():
+    run = carry(
+        60,
+        limits=Limits(rate_per_s=10),
+        meanwhile=lambda r: after(1, lambda: r.gateway.listener.slowed("close code 1013")),
+    )
+    assert told(run, Turn.SLOWED).reason == "close code 1013"
+
+
+def test_a_renewed_token_is_told_once():
+    gateway = FakeGateway()
+
+    def renew() -> None:
+        gateway.token_renewals = 1
+
+    run = carry(
+        60, gateway=gateway, limits=Limits(rate_per_s=10), meanwhile=lambda _: after(1, renew)
+    )
+    assert turns(run).count("renewed") == 1
+    assert told(run, Turn.RENEWED).value == 1
+
+
+def test_a_circuit_that_opens_and_closes_is_told():
+    policy = Policy(
+        preflight=False,
+        negotiation_timeout_s=1,
+        retry=RetryPolicy(1, 1, 1),
+        circuit_breaker=BreakerPolicy(failures=3, cool_down_s=5, give_up_s=600),
+    )
+    run = carry(
+        40,
+        policy=policy,
+        limits=Limits(rate_per_s=2),
+        script=lambda frame: [SILENCE if frame.at < 10 else CARRIED_OUT],
+    )
+    assert told(run, Turn.SHUT).value == 3
+    assert turns(run).index("answered") > turns(run).index("shut")
+
+
+def test_a_long_story_keeps_its_beginning_and_its_end():
+    meter = Meter(0.0)
+    for n in range(MOST_TOLD + 300):
+        meter.tell(Turn.PAUSED, float(n), float(n), value=float(n))
+    figures = meter.figures(limit_per_s=None, token_renewals=0)
+    assert (len(figures.story), figures.story_omitted) == (MOST_TOLD, 300)
+    assert (figures.story[0].value, figures.story[-1].value) == (0.0, MOST_TOLD + 299.0)
+
+
+def test_nothing_that_happens_is_nothing_told():
+    assert turns(carry(3, policy=NO_PREFLIGHT)) == ["opened", "closed"]

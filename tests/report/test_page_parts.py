@@ -1,0 +1,188 @@
+"""The page's parts before any browser: story, marks, reasons, rows packed into the file."""
+
+from __future__ import annotations
+
+import base64
+import json
+import zlib
+from dataclasses import replace
+
+import pytest
+from markupsafe import Markup
+
+from runner.core.excerpt import Excerpt
+from runner.core.outcome import Outcome
+from runner.core.record import Figures, Happening, SessionClose, Turn
+from runner.report import facts
+from runner.report.content import survey
+from runner.report.embedding import PLAIN_LIMIT, embedded
+from runner.report.kinds import OF_PLANS, divide
+from runner.report.manifest_lines import links, shown_lines
+from runner.report.plots import plot_timeline
+from runner.report.rows import packed_rows
+from runner.report.story import tell_story
+from tests.report import samples
+from tests.report.conftest import Rendered
+from tests.report.measured import STORY, happened, stamp
+
+
+def test_the_story_is_a_readable_sequence():
+    story = tell_story(survey(samples.mixed()))
+    assert [(line.since, line.text, line.said) for line in story.lines] == [
+        ("", "The run began.", None),
+        ("+0.4 s", "The session opened, with TLSv1.3.", None),
+        ("+6.0 s", "The token was renewed.", None),
+        ("+17.0 s", "The session was lost, code 1012 (service restart).", "service restart"),
+        ("+20.1 s", "Dialled again: session 2 opened, 3.1 s after the last one ended.", None),
+        ("+20.4 s", "Slowed to 12.5/s: an answer said that frames come too fast.", None),
+        ("+20.4 s", "Silent for 2 s: the gateway asked for it (Retry-After).", None),
+        ("+30.0 s", "Back at 25/s, as the manifest allows.", None),
+        ("+41.0 s", "The session was closed, code 1000 (normal closure).", "session terminated"),
+        ("+41.2 s", "The run ended: in-doubt.", None),
+    ]
+    assert story.lines[3].at == "2026-12-01 21:00:17"
+
+
+@pytest.mark.parametrize(
+    ("happening", "text", "said"),
+    [
+        (happened(1, Turn.SHUT, value=8), "8 failures in a row: the circuit opened,", None),
+        (happened(1, Turn.ANSWERED), "The gateway answered again: the circuit closed.", None),
+        (happened(1, Turn.RECOVERED), "Back without a limit, as the manifest allows.", None),
+        (happened(1, Turn.LOST), "The session was lost without a close code.", None),
+        (happened(1, Turn.LOST, code=4001), "The session was lost, code 4001.", None),
+        (happened(1, Turn.SLOWED, value=5, reason="1013: busy"), "Slowed to 5/s.", "1013: busy"),
+        (Happening(1, "when", "sung"), "Something happened that this version", None),
+    ],
+)
+def test_every_turn_has_its_words(happening: Happening, text: str, said: str | None):
+    source = replace(samples.mixed(1), figures=Figures(story=(happening,)))
+    line = tell_story(survey(source)).lines[1]
+    assert line.text.startswith(text)
+    assert line.said == said
+
+
+def test_a_long_story_shows_its_beginning_and_its_end_and_counts_what_lies_between():
+    many = tuple(happened(float(n), Turn.PAUSED, value=float(n)) for n in range(1000))
+    source = replace(samples.mixed(1), figures=Figures(story=many, story_omitted=50))
+    story = tell_story(survey(source), shown=20)
+    assert (len(story.first), len(story.last)) == (10, 10)
+    assert story.omitted == 50 + 1002 - 20
+    assert story.last[-1].text == "The run ended: in-doubt."
+
+
+def test_a_run_that_kept_no_story_tells_its_sessions_ends():
+    closes = (SessionClose(stamp(5), 1011, "boom"), SessionClose(stamp(9), 1000, "done"))
+    source = replace(samples.mixed(1), figures=Figures(session_closes=closes))
+    assert [line.turn for line in tell_story(survey(source)).lines] == [
+        "began",
+        "lost",
+        "closed",
+        "ended",
+    ]
+
+
+def test_the_timeline_marks_losses_slowing_and_renewals():
+    figures = samples.figures()
+    plot = plot_timeline(figures.timeline, 1.0, STORY)
+    assert plot is not None
+    assert [(mark.kind, round(mark.x, 1), round(mark.width, 1)) for mark in plot.marks] == [
+        ("renewed", 14.6, 0.0),
+        ("lost", 41.5, 7.6),
+        ("slowed", 49.8, 0.0),
+    ]
+    assert plot.told.endswith("It was slowed down once and its session was lost once.")
+
+
+def test_a_session_lost_for_good_is_marked_to_the_end_and_marks_do_not_pile_up():
+    story = [happened(n / 100, Turn.SLOWED, value=5) for n in range(100)]
+    story.append(happened(20.5, Turn.LOST))
+    plot = plot_timeline(samples.figures().timeline, 1.0, story)
+    assert plot is not None
+    assert plot.marks[-1].told == "no session from here on"
+    assert plot.marks[-1].x + plot.marks[-1].width == pytest.approx(100)
+    assert len(plot.marks) < 6
+
+
+def test_few_rows_are_plain_and_many_are_packed_to_the_same_text():
+    plain = "".join(embedded(packed_rows(survey(samples.mixed(60)))))
+    assert plain.startswith('<script type="application/json" id="rows">{"rows":[')
+    content = survey(samples.mixed(5_000))
+    text = "".join(packed_rows(content))
+    assert len(text) > PLAIN_LIMIT
+    packed = "".join(embedded(packed_rows(content)))
+    begin, end = '<script type="text/plain" id="rows">', "</script>"
+    assert packed.startswith(begin)
+    assert packed.endswith(end)
+    raw = base64.b64decode(packed[len(begin) : -len(end)], validate=True)
+    assert zlib.decompress(raw).decode() == text
+    assert len(packed) < 0.6 * len(text)
+
+
+def test_half_a_character_does_not_end_the_packing():
+    pieces = [Markup('"\ud800"'), *[Markup(" " * 1000)] * 501]
+    raw = "".join(embedded(pieces)).split(">")[1].split("<")[0]
+    assert zlib.decompress(base64.b64decode(raw)).startswith(b'"?"')
+
+
+def test_a_plans_rows_are_told_by_what_would_become_of_them():
+    divided = divide(survey(samples.planned(12)))
+    assert {OF_PLANS[kind].word: count for kind, count in divided.counts.items()} == {
+        "to send": 4,
+        "to send (changed)": 2,
+        "unchanged": 2,
+        "left out": 2,
+        "would be refused": 2,
+    }
+    assert [each.by for each in divided.breakdowns] == ["route", "codec", "gateway"]
+
+
+def test_a_plan_tells_how_long_it_takes_and_when_it_would_end():
+    content = survey(samples.planned(60))
+    assert list(facts.figures(content)) == [
+        ("Would take", "1.2 s", "at the limits of the manifest"),
+        ("Would end", "21:00:01", "2026-12-01, UTC, if it began as it was planned"),
+    ]
+
+
+def test_each_reason_comes_with_what_to_do_and_its_first_places():
+    reasons = facts.reasons(survey(samples.mixed(60)))
+    limited = next(reason for reason in reasons if reason.reason == "rate_limited")
+    assert limited.advice[:3] == (
+        "The gateway was asked too fast for as long as retries lasted: lower ",
+        "limits.rate",
+        ", or ask for a higher allowance; then apply again.",
+    )
+    assert limited.places == "billing.csv:9, billing.csv:21, billing.csv:33 and 2 more"
+
+
+def test_the_manifests_lines_are_numbered_escaped_and_say_which_names_a_file(rendered: Rendered):
+    page = rendered(samples.mixed(), "html")
+    assert '<li id="m16"><code>  - from: billing.csv  # &lt;b&gt;the rest&lt;/b&gt;</code>' in page
+    assert links(shown_lines(samples.mixed())) == {
+        "name": "billing.yaml",
+        "lines": 16,
+        "files": {"billing.csv": 16},
+    }
+
+
+def test_a_cut_manifest_and_one_that_was_not_kept_are_told_as_such(rendered: Rendered):
+    cut = replace(samples.mixed(1), manifest=Excerpt(("version: 1",), 9_000))
+    assert "Shown are the first 1 of 9,000 lines." in rendered(cut, "html")
+    none = replace(samples.mixed(1), manifest=None)
+    assert "Its text was not kept" in rendered(none, "html")
+
+
+def test_a_page_says_how_its_record_is_verified(rendered: Rendered):
+    page = rendered(samples.mixed(), "html")
+    assert "<code>runner audit verify audit.jsonl</code>" in page
+    assert f"<code>runner audit verify {samples.RUN.id}</code>" in page
+    assert json.loads(rendered(samples.mixed(), "json"))["audit"]["head"] in page
+
+
+def test_outcomes_are_told_by_destination_codec_and_gateway():
+    breakdowns = divide(survey(samples.mixed(60))).breakdowns
+    assert [each.by for each in breakdowns] == ["destination", "codec", "gateway"]
+    gateway = breakdowns[2].parts[0]
+    assert (gateway.name, gateway.total) == ("edge-ams", 60)
+    assert gateway.counts[list(Outcome).index(Outcome.REJECTED)] == 5

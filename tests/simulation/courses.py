@@ -1,0 +1,113 @@
+"""Whether runs went no farther than they might: by the ledger's frames and the journal's chain."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Iterator, Mapping
+from contextlib import closing
+from dataclasses import dataclass, field
+from typing import Any
+
+from runner.core.waves import most_failures, most_failures_of_wave, wave_ends, wave_of, wave_sizes
+from tests.simulation.evidence import Course, Evidence
+
+FINAL = frozenset({"transferred", "rejected", "skipped", "failed"})
+FAILED = frozenset({"rejected", "failed"})
+BEGINNINGS = frozenset({"intent", "repeated"})
+
+
+def left_outside_the_window(evidence: Evidence) -> Iterator[str]:
+    """Find frames that left when, by the clock of their machine, the window was shut."""
+    for frame in evidence.ledger.frames:
+        window = evidence.courses[frame.run].policy.window
+        if window is not None and not window.is_open(frame.wall_s):
+            yield f"run {frame.run}: {frame.message_id} at {frame.wall_s:.6f}, {window}"
+
+
+def begun_too_early(evidence: Evidence) -> Iterator[str]:
+    """Find waves that began, or were sent of, before the last one was final and healthy."""
+    for told in _retold(evidence):
+        yield from told.too_early
+
+
+def sent_after_too_many_failures(evidence: Evidence) -> Iterator[str]:
+    """Find frames of intents that were written down behind the failure that was one too many."""
+    sent = {(frame.run, frame.message_id) for frame in evidence.ledger.frames}
+    for told in _retold(evidence):
+        for message_id in told.behind_the_limit:
+            if (told.run, message_id) in sent:
+                yield f"run {told.run}: {message_id}"
+
+
+@dataclass(slots=True)
+class Retold:
+    """One run, retold event by event from the audit chain."""
+
+    run: int
+    course: Course
+    row_of: Mapping[int, int]  # its transfers: the numbers of their rows
+    states: dict[int, str] = field(default_factory=dict)  # by row
+    begun: int = 0  # the last wave that began
+    too_early: list[str] = field(default_factory=list)
+    is_over: bool = False  # failures exceed what is borne
+    behind_the_limit: list[str] = field(default_factory=list)  # ids of messages
+
+    @property
+    def ends(self) -> tuple[int, ...]:
+        """How many transfers are begun by the end of each wave."""
+        return wave_ends(self.course.policy.waves, len(self.course.sends))
+
+    def take(self, event: Mapping[str, Any]) -> None:
+        """Go on by one event."""
+        if event["event"] == "wave begun":
+            self._begin(event["wave"])
+            return
+        if event["event"] in BEGINNINGS and self.is_over:
+            self.behind_the_limit.append(event["message_id"])
+        row = self.row_of.get(event.get("transfer", -1))
+        if row is None or "state" not in event:
+            return  # of another run's transfer, or of none
+        if event["event"] == "intent" and self.ends:
+            wave = wave_of(self.course.sends.index(row) + 1, self.ends)
+            if wave is not None and wave > self.begun:
+                self.too_early.append(f"run {self.run}: row {row} of wave {wave} in {self.begun}")
+        self.states[row] = event["state"]
+        most = most_failures(self.course.policy.max_failures, total=len(self.course.sends))
+        if most is not None and self._failed(self.course.sends) > most:
+            self.is_over = True
+
+    def _begin(self, wave: int) -> None:
+        for row in self.course.sends[: (0, *self.ends)[wave - 1]]:
+            if self.states.get(row) not in FINAL:
+                state = self.states.get(row)
+                self.too_early.append(f"run {self.run}: wave {wave} while row {row} is {state}")
+        if wave > 1:
+            self._judge_health(wave - 1)
+        self.begun = wave
+
+    def _judge_health(self, wave: int) -> None:
+        size, begin = wave_sizes(self.ends)[wave - 1], (0, *self.ends)[wave - 1]
+        failed = self._failed(self.course.sends[begin : begin + size])
+        limit, total = self.course.policy.max_failures, len(self.course.sends)
+        if failed > most_failures_of_wave(limit, size=size, total=total):
+            self.too_early.append(f"run {self.run}: wave {wave} was not healthy")
+
+    def _failed(self, rows: Any) -> int:
+        return sum(self.states.get(row) in FAILED for row in rows)
+
+
+def _retold(evidence: Evidence) -> Iterator[Retold]:
+    """Yield every run that the journal knows, retold to its end."""
+    with closing(sqlite3.connect(evidence.orders.journal)) as connection:
+        for number, name in connection.execute("SELECT no, id FROM runs").fetchall():
+            run = int(name.removeprefix("run-"))
+            if run not in evidence.courses:
+                continue
+            rows = connection.execute("SELECT id, n FROM transfers WHERE run = ?", [number])
+            told = Retold(run, evidence.courses[run], dict(rows.fetchall()))
+            for (body,) in connection.execute(
+                "SELECT body FROM events WHERE run = ? ORDER BY seq", [number]
+            ):
+                told.take(json.loads(body))
+            yield told
