@@ -199,7 +199,7 @@ def test_a_wrong_version_writes_nothing_at_all(path: Path):
     before, head = counts(path), run.store.head
     stale = life.answer(ACCEPTED, notifications=[owed("w")])._replace(version=7)
     fine = run.life("k1").intent()
-    with pytest.raises(StorageError, match=r"1 of 1 records were not as expected.*nothing more"):
+    with pytest.raises(StorageError, match=r"a transfer is not as expected.*nothing more"):
         run.store.record([fine, stale])
     run.store.close()
     assert counts(path) == before
@@ -213,7 +213,7 @@ def test_an_answer_to_a_delivery_that_is_not_known_writes_nothing(path: Path):
     run = begun(opened(path), manifest_rows(1))
     life = run.go("k0", INTENT)
     life.n = 9
-    with pytest.raises(StorageError, match="records were not as expected"):
+    with pytest.raises(StorageError, match="a delivery is not as expected"):
         run.store.record([life.answer(ACCEPTED)])
 
 
