@@ -99,19 +99,19 @@ def record(connection: sqlite3.Connection, rows: Sequence[tuple[object, ...]]) -
     for start in range(0, len(rows), MOST_AT_ONCE):
         some = rows[start : start + MOST_AT_ONCE]
         size = 1 << (len(some) - 1).bit_length()
-        missing = (None,) * ((size - len(some)) * len(_COLUMNS))
-        connection.execute(_statement(size), [*chain.from_iterable(some), *missing])
+        padding = (0,) * ((size - len(some)) * len(_COLUMNS))
+        connection.execute(_statement(size), [*chain.from_iterable(some), *padding])
 
 
 @cache
 def _statement(size: int) -> str:
-    """Return the statement for `size` rows, those without a number left out.
+    """Return the statement for `size` rows; those with the number 0 pad it, and are left out.
 
     Few sizes, so that every statement stays prepared.
     """
     row = f"({','.join('?' * len(_COLUMNS))})"
     values = ",".join([row] * size)
-    return f"INSERT INTO changes SELECT * FROM (VALUES {values}) WHERE column1 IS NOT NULL"  # noqa: S608 - bound
+    return f"INSERT INTO changes SELECT * FROM (VALUES {values}) WHERE column1 > 0"  # noqa: S608 - bound
 
 
 def row_of(entry: Entry | Note, run: int, seq: int, body: str, link: str) -> tuple[object, ...]:

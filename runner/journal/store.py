@@ -117,7 +117,6 @@ class Store:
 
     def record(self, entries: Sequence[Entry | Note]) -> None:
         """Append events and bring the tables to what they say, in one transaction."""
-
         alone = len(entries) <= MOST_AT_ONCE  # one statement is a transaction by itself
         self._transaction(lambda: self._append(entries), alone=alone)
 
