@@ -3,15 +3,17 @@
 # make check   of it: lint, format, types, floors
 # make unit    of it: the tests whose coverage is measured
 # make trials  of it: the tests that kill, cut, flood, and open a browser
+# make judge   lets the vendor's own SDK judge the embedded gateway, from an environment of its own
 # make bench   the benchmarks
 # make diagram draws ARCHITECTURE.md's diagram anew from the transition table
 # make rules   writes docs/rules.md anew from the explanations that the program carries
 # make images  takes the pictures of docs/report.md anew, in Chromium
 # make chaos   plays SEEDS (100000) of the simulation: what the tests play a few thousand of
 # make fuzz    looks for a manifest that the loader cannot bear, for FUZZ_SECONDS (60)
-# Variables: PYTHON (3.11 or newer), VENV, WORKERS (tests at a time), COVERAGE, PYTEST_ARGS.
+# Variables: PYTHON (3.11 or newer), VENV, JUDGE, WORKERS (tests at a time), COVERAGE, PYTEST_ARGS.
 
 VENV ?= .venv
+JUDGE ?= .venv-judge
 WORKERS ?= 4
 COVERAGE ?= --cov --cov-report=term:skip-covered
 TRIALS := tests/chaos tests/hazards tests/simulation $(wildcard tests/report/test_browser*.py)
@@ -30,7 +32,7 @@ FUZZ_SECONDS ?= 60
 SEEDS ?= 100000
 FIRST_SEED ?= 0
 
-.PHONY: help demo test check unit trials bench diagram rules images fuzz chaos install requirements wheel clean
+.PHONY: help demo test check unit trials judge bench diagram rules images fuzz chaos install requirements wheel clean
 .DELETE_ON_ERROR:
 
 help:
@@ -60,6 +62,11 @@ unit: $(VENV)/dev.stamp
 trials: $(VENV)/dev.stamp
 	$(PYTEST) --dist loadfile $(TRIALS) $(PYTEST_ARGS)
 
+# The SDK is large and brings what nothing else here needs: it shares no environment with the rest.
+judge: $(VENV)/dev.stamp $(JUDGE)/judge.stamp
+	RUNNER_PYTHON="$(abspath $(BIN)/python)" $(JUDGE)/bin/python -m pytest -c tests/judge/pytest.ini \
+		--rootdir tests/judge --confcutdir tests/judge tests/judge $(PYTEST_ARGS)
+
 BENCHMARKS = benchmarks/throughput.py benchmarks/memory.py benchmarks/loading.py benchmarks/report.py
 bench: $(VENV)/dev.stamp
 	@for script in $(BENCHMARKS); do echo "== $$script" && $(BIN)/python "$$script" || exit 1; done
@@ -88,6 +95,7 @@ wheel: $(VENV)/dev.stamp
 requirements: $(VENV)/dev.stamp
 	$(PIN) --output-file requirements/run.txt pyproject.toml
 	$(PIN) --output-file requirements/dev.txt requirements/dev.in
+	$(PIN) --output-file requirements/judge.txt requirements/judge.in
 
 $(BIN)/python:
 	@test -n "$(PYTHON)" || { echo "no Python 3.11 or newer found; set PYTHON=…" >&2; exit 1; }
@@ -105,5 +113,12 @@ $(VENV)/dev.stamp: requirements/dev.txt requirements/consumers.txt pyproject.tom
 	$(INSTALL) --no-deps --no-build-isolation --editable .
 	@touch $@ $(VENV)/run.stamp
 
+$(JUDGE)/judge.stamp: requirements/judge.txt
+	@test -n "$(PYTHON)" || { echo "no Python 3.11 or newer found; set PYTHON=…" >&2; exit 1; }
+	$(PYTHON) -m venv $(JUDGE)
+	$(JUDGE)/bin/python -m pip install --quiet --disable-pip-version-check --no-compile \
+		--require-hashes -r requirements/judge.txt
+	@touch $@
+
 clean:
-	rm -rf $(VENV) build dist .coverage .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
+	rm -rf $(VENV) $(JUDGE) build dist .coverage .mypy_cache .ruff_cache .pytest_cache .import_linter_cache

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import os
 import sys
 
 from runner import __version__
@@ -18,6 +19,11 @@ def main() -> None:
     gc.set_threshold(20_000, 20, 50)
     from runner.cli.main import run  # noqa: PLC0415 - loaded when it is needed
 
+    try:
+        os.getcwd()  # noqa: PTH109 - pathlib asks the same
+    except OSError:
+        print("error: the folder of this command is gone; change to another", file=sys.stderr)  # noqa: T201 - nothing is loaded yet
+        sys.exit(2)
     run()
 
 

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple, Protocol
+from enum import StrEnum
+from typing import Any, ClassVar, NamedTuple, Protocol
 
 from runner.core.evidence import Baseline, HandOver
+from runner.core.latency import Latency
 from runner.core.message import Reply, Stray
 from runner.core.plan import PlannedRow
+from runner.core.selecting import Waiting
 from runner.core.sight import Interaction
 from runner.core.transfer import Event, State
+from runner.core.troubles import Trouble
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +84,10 @@ class Gateway(Protocol):
         frame.
         """
 
+    @property
+    def most_per_s(self) -> float | None:
+        """How many transfers a second it can carry at most by its own pace; None: any number."""
+
     async def open(self, listener: GatewayListener) -> None:
         """Authenticate, dial and check the session.
 
@@ -99,6 +107,19 @@ class Gateway(Protocol):
 
     async def close(self) -> None:
         """End the session (1000, `session terminated`) and every connection. Idempotent."""
+
+
+class Directory(Protocol):
+    """Who knows a gateway's queues and users by name, and what waits in a queue."""
+
+    async def ids_of(self, kind: str, name: str) -> Sequence[str]:
+        """Return the ids of every queue or user (`kind`) of that very name.
+
+        Raises `GatewayError` if it cannot be asked.
+        """
+
+    async def waiting(self, queue_id: str) -> Sequence[Waiting]:
+        """Return what waits in a queue now; an interaction may come twice. Raises `GatewayError`."""
 
 
 class Clock(Protocol):
@@ -121,9 +142,18 @@ class Clock(Protocol):
         """Suspend for at least `seconds`."""
 
 
+class SessionState(StrEnum):
+    """Whether frames can leave."""
+
+    DIALLING = "dialling"  # none was open yet
+    OPEN = "open"
+    LOST = "lost"  # dialling again
+    CLOSED = "closed"  # the run is done with it
+
+
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """Where a run stands; counts are of transfers of this run's plan."""
+    """Where a run stands; counts are of transfers of this run's plan. None: not known."""
 
     total: int
     settled: int
@@ -131,7 +161,15 @@ class Progress:
     in_flight: int
     sent: int  # frames
     rate_per_s: float | None  # the pace in force, None: unlimited
-    waiting_for: str | None = None  # "the session", "Retry-After 30 s", …
+    waiting_for: str | None = None  # "the session", "30 s more (Retry-After)", …
+    limit_per_s: float | None = None  # what the pace may climb to
+    sent_per_s: float | None = None  # frames that left in the last second
+    session: SessionState | None = None
+    latency_ms: Latency | None = None
+    callbacks_owed: int | None = None
+    is_stopping: bool = False  # nothing new is sent, what is in flight settles
+    stage: str | None = None  # "wave 2 of 5"
+    troubles: Sequence[Trouble] = ()  # the last few, oldest first
 
 
 class Observer(Protocol):
@@ -186,12 +224,20 @@ class Entry(NamedTuple):
     status: str | None = None
     reason: str | None = None
     media: Mapping[str, Any] | None = None  # what was negotiated
+    correlation_id: str | None = None  # by which the gateway's owner finds the delivery
     notifications: Sequence[Notification] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Note:
     """Something of the run worth keeping that changes no transfer's state."""
+
+    SESSION_OPENED: ClassVar = "session opened"
+    SESSION_CLOSED: ClassVar = "session closed"
+    ASKED_TO_WAIT: ClassVar = "waiting: the gateway asked for it"
+    CIRCUIT_OPEN: ClassVar = "open circuit: the gateway answers nothing; only probes are sent"
+    GOING_ON: ClassVar = "going on"
+    WAVE_BEGUN: ClassVar = "wave begun"
 
     event: str
     at: float

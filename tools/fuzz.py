@@ -17,7 +17,7 @@ from pathlib import Path
 from types import CodeType, FrameType
 from typing import Any
 
-from runner.core.manifest import Repeat, TransferRow
+from runner.core.manifest import QueueSelection, Repeat, TransferRow
 from runner.loading import load as loading
 
 ROOT = Path(__file__).parents[1]
@@ -42,6 +42,9 @@ class Rows:
         self._first: dict[str, int] = {}
         self._repeats: list[Repeat] = []
         self._count = 0
+
+    def select(self, selection: QueueSelection) -> None:
+        """Take one selection."""
 
     def add(self, row: TransferRow) -> None:
         """Take one row."""

@@ -1,4 +1,4 @@
-"""What helps to write and to rehearse: `simulate`, `init`, `schema` and `explain`."""
+"""What helps to write and to rehearse: `doctor`, `simulate`, `init`, `schema` and `explain`."""
 
 # Commands import what they need when they run: `--help` and `--version` answer at once.
 # ruff: noqa: PLC0415
@@ -12,6 +12,7 @@ import typer
 
 from runner.cli import options
 from runner.console.formats import OutputFormat
+from runner.core.manifest import Platform
 
 
 def simulate(
@@ -23,6 +24,10 @@ def simulate(
         typer.Option("--manifest", help="Take gateway, latency and faults from this manifest."),
     ] = None,
     env: options.Env = None,
+    platform: Annotated[
+        Platform | None,
+        typer.Option("--platform", help="Which gateway to be; else as the manifest says."),
+    ] = None,
     ledger: Annotated[
         Path | None,
         typer.Option("--ledger", help="Append every frame and every effect to this JSONL file."),
@@ -43,12 +48,27 @@ def simulate(
     """
     from runner.cli.simulating import Served, serve_gateway
 
-    served = Served(host, port, manifest, env, ledger, rate, client_id, certificate, key)
+    served = Served(
+        *(host, port, manifest, env, ledger, rate, client_id, certificate, key, platform)
+    )
     serve_gateway(options.console(output), served)
 
 
+def doctor(
+    manifest: options.Manifest,
+    *,
+    env: options.Env = None,
+    output: options.Output = OutputFormat.PRETTY,
+) -> None:
+    """Connect as a run would, read-only, and explain: DNS, TLS, token, rights, session, clock."""
+    from runner.cli.doctor import examine_gateway
+    from runner.wiring.request import Request
+
+    examine_gateway(options.console(output), Request(manifest=manifest, environment=env))
+
+
 def init(
-    folder: Annotated[Path, typer.Argument(help="Where to write.")] = Path(),
+    folder: Annotated[Path, typer.Argument(metavar="[FOLDER]", help="Where to write.")] = Path(),
     *,
     output: options.Output = OutputFormat.PRETTY,
 ) -> None:
@@ -60,7 +80,10 @@ def init(
 
 def schema(
     name: Annotated[
-        str, typer.Argument(help="manifest, interaction-transfer, report, plan or result.")
+        str,
+        typer.Argument(
+            metavar="[NAME]", help="manifest, interaction-transfer, report, plan or result."
+        ),
     ] = "manifest",
     *,
     editor: Annotated[

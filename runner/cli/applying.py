@@ -5,11 +5,13 @@ from __future__ import annotations
 import logging
 import sys
 import time
+from functools import partial
 
 import typer
 
 from runner.cli.console import Console, boundary
 from runner.cli.summarizing import summarize_report, summarizing
+from runner.console.observers import Observers
 from runner.core.manifest import Driver, Manifest
 from runner.core.outcome import ExitCode
 from runner.core.record import PlanFigures
@@ -40,7 +42,10 @@ def apply_manifest(console: Console, given: Request, *, yes: bool) -> None:
         manifest, warnings = read_manifest(request, staging)
         console.show_problems(warnings, request.manifest.parent, result=False)
         with console.watching() as observer:
-            attendance = Attendance(observer, signals, lambda m, p: yes or _confirmed(m, p))
+            signals.last_word = partial(_last_word, console, observer)
+            attendance = Attendance(
+                observer, signals, lambda m, p: yes or _confirmed(console, m, p)
+            )
             applied = apply(request, manifest, staging, attendance)
             _trace(applied)
         result = result_of(
@@ -55,7 +60,13 @@ def apply_manifest(console: Console, given: Request, *, yes: bool) -> None:
         raise SystemExit(applied.code)
 
 
-def _confirmed(manifest: Manifest, plan: PlanFigures) -> bool:
+def _last_word(console: Console, observer: Observers) -> None:
+    """Take the view off the terminal, for a run that is about to end at once."""
+    observer.close()
+    console.err.flush()
+
+
+def _confirmed(console: Console, manifest: Manifest, plan: PlanFigures) -> bool:
     """Ask on a terminal, and only where live interactions would move; elsewhere never hang."""
     if manifest.environment.driver is Driver.SIMULATOR:
         return True
@@ -66,6 +77,7 @@ def _confirmed(manifest: Manifest, plan: PlanFigures) -> bool:
         f"Move {plan.send} live interactions by environment {manifest.environment.name}"
         f" ({plan.unchanged} unchanged, {plan.in_doubt} in doubt)?"
     )
+    console.err.flush()
     return typer.confirm(question, err=True)
 
 

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
@@ -19,6 +20,7 @@ from runner.console.formats import OutputFormat, without_commands
 from runner.console.render import problems_text, result_text
 from runner.console.result import RunResult
 from runner.console.streams import LossyStream, wants_color
+from runner.console.text import folded
 from runner.core.errors import ManifestInvalid, UsageError
 from runner.core.outcome import ExitCode
 from runner.core.problem import Problem
@@ -26,8 +28,15 @@ from runner.core.problem import Problem
 if TYPE_CHECKING:
     from runner.console.logs import LogFormat, Logs
     from runner.console.observers import Observers
+    from runner.console.outlet import Outlet
 
 T = TypeVar("T")
+
+FLUSH_S = 1.0
+"""How long a prompt, or the end of a run at a second signal, waits for what was said before it."""
+
+PATIENCE_S = 5.0
+"""How long a command's end waits for a stuck stderr."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,11 +59,14 @@ class Console:
 
         from runner.console.watching import watch  # noqa: PLC0415 - as above
 
-        with self._logging() as logs:
+        log = structlog.get_logger()
+        with self._logging() as logs, self.outlet(log.warning) as outlet:
             observers = watch(
                 self.err,
-                structlog.get_logger(),
+                log,
+                outlet,
                 now=time.monotonic,
+                wall=time.time,
                 environ=os.environ,
                 pretty_log=logs.pretty,
                 progress=self.progress,
@@ -64,6 +76,27 @@ class Console:
                 yield observers
             finally:
                 observers.close()
+
+    @contextmanager
+    def outlet(self, warn: Callable[..., object] | None = None) -> Iterator[Outlet]:
+        """Let a thread write what goes to stderr, so that nothing waits for a stuck terminal.
+
+        `warn` is told of what was dropped because nobody took it. At the end it is waited for, where the result goes to a terminal too and would wait anyway.
+        """
+        from runner.console.outlet import Outlet  # noqa: PLC0415 - a dry run does without
+
+        def missed(texts: int) -> None:
+            if warn is not None:
+                warn("output was dropped: nobody took it in time", lines=texts)
+
+        outlet = Outlet(self.err, missed, color=wants_color(self.err, os.environ))
+        self.err.divert(outlet.write, partial(outlet.flush, FLUSH_S))
+        try:
+            yield outlet
+        finally:
+            if not outlet.close(None if self.out.isatty() else PATIENCE_S):
+                self.err.lose(TimeoutError("the stream took nothing"))
+            self.err.divert(None)
 
     def show_problems(
         self,
@@ -91,7 +124,10 @@ class Console:
     def show_result(self, result: RunResult, warnings: Sequence[Problem]) -> None:
         """Show how a command ended."""
         color = wants_color(self.out, os.environ)
-        self.out.write(result_text(result, self.output, warnings=warnings, color=color))
+        width = self.out.width()
+        self.out.write(
+            result_text(result, self.output, warnings=warnings, color=color, width=width)
+        )
 
     def trace(self, error: BaseException) -> None:
         """Log a bug's trace, wherever in the command it came up."""
@@ -110,7 +146,9 @@ class Console:
         if self.output is OutputFormat.JSON:
             self.out.write(to_json(told))
             return
-        text = render(told, color=wants_color(self.out, os.environ))
+        text, width = render(told, color=wants_color(self.out, os.environ)), self.out.width()
+        lines = (row for line in text.splitlines() for row in folded(line, width))
+        text = "".join(f"{line}\n" for line in lines)
         self.out.write(without_commands(text) if self.output is OutputFormat.GITHUB else text)
 
     def show_error(self, error: BaseException, code: ExitCode) -> None:
@@ -124,6 +162,7 @@ class Console:
                 output=self.output if for_program else OutputFormat.PRETTY,
                 exit_code=code,
                 color=color,
+                width=stream.width(),
             )
         )
 

@@ -16,19 +16,37 @@ from runner.console.formats import OutputFormat
 
 def status(
     run: Annotated[
-        str | None, typer.Argument(help="A run's id, or `latest`; none: all runs.")
+        str | None,
+        typer.Argument(metavar="[RUN]", help="Its id, or `latest`; none: all runs."),
     ] = None,
     *,
+    watch: Annotated[
+        bool,
+        typer.Option(
+            "--watch",
+            envvar="RUNNER_WATCH",
+            help="Follow a run (by default the latest) until it ends, as its own terminal shows it.",
+        ),
+    ] = False,
     journal: options.Journal = None,
     manifest: options.OfManifest = None,
     env: options.Env = None,
     output: options.Output = OutputFormat.PRETTY,
+    no_progress: options.NoProgress = False,
 ) -> None:
     """Show the runs of the journal, or one run's figures; works while it runs."""
-    from runner.cli.status import show_status
     from runner.wiring.journals import Whereabouts
 
-    show_status(options.console(output), Whereabouts(journal, manifest, env), run)
+    console = options.console(output, no_progress=no_progress)
+    where = Whereabouts(journal, manifest, env)
+    if watch:
+        from runner.cli.following import watch_run
+
+        watch_run(console, where, run)
+    else:
+        from runner.cli.status import show_status
+
+        show_status(console, where, run)
 
 
 def report(
@@ -80,7 +98,7 @@ def report(
 
 def resolve(
     run: options.Run,
-    key: Annotated[str, typer.Argument(help="The transfer's key.", show_default=False)],
+    key: Annotated[str, typer.Argument(metavar="KEY", help="The transfer's.", show_default=False)],
     *,
     word: Annotated[
         options.Word,

@@ -46,17 +46,18 @@ def _shared(
     del version
 
 
-for command in (
-    batches.apply,
-    batches.plan,
-    history.status,
-    history.report,
-    history.resolve,
-    aids.simulate,
-    aids.init,
-    aids.schema,
-    aids.explain,
+for command, in_short in (  # a line each of the list, which would break off longer ones
+    (batches.apply, "Check, plan, transfer what is not yet transferred, report."),
+    (batches.plan, "Say what `apply` would send; nothing leaves this machine."),
+    (history.status, "Show the journal's runs, or one run's figures."),
+    (history.report, "Render a run's report again."),
+    (history.resolve, "Settle a transfer in doubt by your word."),
+    (aids.doctor, "Connect as a run would, read-only, and explain."),
+    (aids.simulate, "Serve the embedded gateway for other programs."),
+    (aids.init, "Write a commented manifest to begin with."),
+    (aids.schema, "Print a JSON Schema, or how to use it in an editor."),
+    (aids.explain, "Tell what a diagnostic's code means, with examples."),
 ):
-    app.command()(command)
+    app.command(short_help=in_short)(command)
 audit.command()(history.verify)
 reports.command()(history.prune)

@@ -44,23 +44,40 @@ def _age(text: str) -> float:
         raise typer.BadParameter(f"{error}") from error
 
 
-Manifest = Annotated[Path, typer.Argument(help="The manifest, a YAML file.", show_default=False)]
+Manifest = Annotated[
+    Path, typer.Argument(metavar="MANIFEST", help="A YAML file.", show_default=False)
+]
 ManifestOrPlan = Annotated[
     Path,
-    typer.Argument(help="The manifest, or a plan that `plan --out` wrote.", show_default=False),
+    typer.Argument(
+        metavar="MANIFEST",
+        help="A YAML file, or a plan that `plan --out` wrote.",
+        show_default=False,
+    ),
 ]
 Env = Annotated[
     str | None,
-    typer.Option("--env", envvar="RUNNER_ENV", help="The environment, instead of the manifest's."),
+    typer.Option(
+        "--env",
+        envvar="RUNNER_ENV",
+        metavar="NAME",
+        help="The environment, instead of the manifest's.",
+    ),
 ]
 Only = Annotated[
     list[str] | None,
     typer.Option(
-        "--only", envvar="RUNNER_ONLY", help="Send only keys that match this glob; repeatable."
+        "--only",
+        envvar="RUNNER_ONLY",
+        metavar="GLOB",
+        help="Send only keys that match this glob; repeatable.",
     ),
 ]
 Limit = Annotated[
-    int | None, typer.Option("--limit", envvar="RUNNER_LIMIT", min=0, help="Send at most so many.")
+    int | None,
+    typer.Option(
+        "--limit", envvar="RUNNER_LIMIT", min=0, metavar="N", help="Send at most so many."
+    ),
 ]
 Rate = Annotated[
     float | None,
@@ -75,7 +92,11 @@ Rate = Annotated[
 InFlight = Annotated[
     int | None,
     typer.Option(
-        "--in-flight", envvar="RUNNER_IN_FLIGHT", min=1, help="Lower the transfers in flight."
+        "--in-flight",
+        envvar="RUNNER_IN_FLIGHT",
+        min=1,
+        metavar="N",
+        help="Lower the transfers in flight.",
     ),
 ]
 MaxFailures = Annotated[
@@ -90,13 +111,17 @@ MaxFailures = Annotated[
     ),
 ]
 ReportDir = Annotated[
-    Path, typer.Option("--report-dir", envvar="RUNNER_REPORT_DIR", help="Where reports go.")
+    Path,
+    typer.Option(
+        "--report-dir", envvar="RUNNER_REPORT_DIR", metavar="FOLDER", help="Where reports go."
+    ),
 ]
 Journal = Annotated[
     Path | None,
     typer.Option(
         "--journal",
         envvar="RUNNER_JOURNAL",
+        metavar="FILE",
         help="The journal's file; by default .runner/ENVIRONMENT.db beside the manifest.",
         show_default=False,
     ),
@@ -106,11 +131,12 @@ OfManifest = Annotated[
     typer.Option(
         "--manifest",
         envvar="RUNNER_MANIFEST",
+        metavar="FILE",
         help="Find the journal by this manifest; its environment may be chosen by --env.",
         show_default=False,
     ),
 ]
-Run = Annotated[str, typer.Argument(help="A run's id, or `latest`.", show_default=False)]
+Run = Annotated[str, typer.Argument(metavar="RUN", help="Its id, or `latest`.", show_default=False)]
 LockTimeout = Annotated[
     float | None,
     typer.Option(
@@ -198,6 +224,7 @@ MaxProblems = Annotated[
         "--max-problems",
         envvar="RUNNER_MAX_PROBLEMS",
         min=0,
+        metavar="N",
         help="Show at most so many of a manifest's problems; the rest is counted by code.",
     ),
 ]
@@ -211,13 +238,27 @@ LogFormat = Annotated[
 ]
 LogFile = Annotated[
     Path | None,
-    typer.Option("--log-file", envvar="RUNNER_LOG_FILE", help="Log to this file too."),
+    typer.Option(
+        "--log-file", envvar="RUNNER_LOG_FILE", metavar="FILE", help="Log to this file too."
+    ),
 ]
-Verbose = Annotated[int, typer.Option("--verbose", "-v", count=True, help="Log more.")]
-Quiet = Annotated[int, typer.Option("--quiet", "-q", count=True, help="Log less.")]
+Verbose = Annotated[
+    int,
+    typer.Option(
+        "--verbose", "-v", envvar="RUNNER_VERBOSE", count=True, show_default=False, help="Log more."
+    ),
+]
+Quiet = Annotated[
+    int,
+    typer.Option(
+        "--quiet", "-q", envvar="RUNNER_QUIET", count=True, show_default=False, help="Log less."
+    ),
+]
 NoProgress = Annotated[
     bool,
-    typer.Option("--no-progress", envvar="RUNNER_NO_PROGRESS", help="A line a minute, no bar."),
+    typer.Option(
+        "--no-progress", envvar="RUNNER_NO_PROGRESS", help="A line a minute, no live view."
+    ),
 ]
 
 

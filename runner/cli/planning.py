@@ -13,10 +13,12 @@ from typing import TYPE_CHECKING
 
 from runner.cli.console import Console, boundary
 from runner.cli.summarizing import summarize_report, summarizing
+from runner.core.errors import UsageError
 from runner.core.manifest import Manifest
 from runner.core.outcome import ExitCode
 from runner.core.record import ReportSource
 from runner.journal.staging import Staging
+from runner.wiring.finding import NOTHING_FOUND, Found, is_open
 from runner.wiring.holding import as_planned
 from runner.wiring.planning import plan_offline, read_manifest, report_plan, save_plan
 from runner.wiring.request import Request
@@ -25,6 +27,12 @@ from runner.wiring.signals import Signals
 
 if TYPE_CHECKING:
     from runner.wiring.preflight import Preflight
+
+
+OPEN = (
+    "a plan that is written down holds ids, and this manifest has names or selections that only"
+    " the gateway can tell; add --preflight"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,14 +58,17 @@ def plan_manifest(console: Console, given: Request, planning: Planning) -> None:
         began = time.monotonic()
         manifest, warnings = read_manifest(request, staging)
         console.show_problems(warnings, request.manifest.parent, result=False)
+        found = _found(console, request, manifest, staging, asked=planning.preflight)
         plan_offline(request, manifest, staging)
         preflight = _look_ahead(console, request, manifest, staging) if planning.preflight else None
-        source, summary, report = report_plan(request, manifest, staging, preflight)
+        source, summary, report = report_plan(request, manifest, staging, preflight, found=found)
         if preflight is not None and preflight.error is not None:
             console.err.write(f"report: {report}\n")
             raise preflight.error
+        if planning.out is not None and is_open(manifest, staging):
+            raise UsageError(OPEN)
         if planning.out is not None:
-            save_plan(request, manifest, staging, source.run, planning.out)
+            save_plan(request, manifest, staging, source.run, planning.out, found=found)
             console.err.write(f"plan: {planning.out}\n")
         code = ExitCode.PENDING if planning.detailed and _is_pending(source) else ExitCode.OK
         result = result_of(
@@ -71,6 +82,18 @@ def plan_manifest(console: Console, given: Request, planning: Planning) -> None:
         console.show_result(result, warnings)
         summarize_report(console, source, summary, report)
         raise SystemExit(code)
+
+
+def _found(
+    console: Console, request: Request, manifest: Manifest, staging: Staging, *, asked: bool
+) -> Found:
+    """Return what the gateway says of names and selections; nothing, where it is not asked."""
+    if request.plan is None and not (asked and is_open(manifest, staging)):
+        return NOTHING_FOUND
+    from runner.wiring.asking import ask  # noqa: PLC0415 - it brings the gateway's libraries
+
+    with console.watching() as observer:
+        return ask(request, manifest, staging, observer)
 
 
 def _look_ahead(

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from rich.cells import cell_len
 
@@ -17,6 +17,12 @@ TAB = "    "
 MASK = "••••"
 CONTEXT = 24
 """Cells kept to the left of a span when its line has to be cut."""
+
+_WINDOW = 8
+"""Characters looked at on either side of a span, in widths of the room: some are no cell wide."""
+
+LONGEST = 64_000_000
+"""Characters of the longest line that is read at all: a manifest of one line may have as many."""
 
 
 class Sources(Protocol):
@@ -47,11 +53,14 @@ def _read(path: Path, numbers: AbstractSet[int]) -> dict[int, str]:
     found: dict[int, str] = {}
     last = max(numbers, default=0)
     with path.open(encoding="utf-8-sig", errors="replace") as lines:
-        for number, line in enumerate(lines, start=1):
-            if number in numbers:
+        number = 1
+        while number <= last and (line := lines.readline(LONGEST)):
+            ends = line.endswith("\n")
+            if number in numbers and (ends or len(line) < LONGEST):
                 found[number] = line.removesuffix("\n")
-            if number >= last:
-                break
+            while not ends and (rest := lines.readline(LONGEST)):
+                ends = rest.endswith("\n")
+            number += 1
     return found
 
 
@@ -61,6 +70,7 @@ class Excerpt:
 
     text: str
     _starts: tuple[int, ...] = field(repr=False)  # cell of each character, then the end's
+    _first: int = 0  # characters left out before those that have a cell
 
     def marker(self, column: int, end_column: int | None, sign: str) -> tuple[str, str]:
         """Return the row beneath in two parts: spaces, then `sign` under the span, at least one."""
@@ -69,7 +79,7 @@ class Excerpt:
         return " " * start, sign * max(1, min(end, cell_len(self.text)) - start)
 
     def _cell(self, column: int) -> int:
-        return self._starts[min(max(column - 1, 0), len(self._starts) - 1)]
+        return self._starts[min(max(column - 1 - self._first, 0), len(self._starts) - 1)]
 
 
 def excerpt(line: str, *, width: int, focus: int = 1, hide_from: int | None = None) -> Excerpt:
@@ -78,30 +88,44 @@ def excerpt(line: str, *, width: int, focus: int = 1, hide_from: int | None = No
     From column `hide_from` on the line is masked, for it may be a secret.
     """
     shown = line if hide_from is None else line[: hide_from - 1]
-    pieces = [TAB if c == "\t" else visible_character(c) for c in shown]
+    # A line may have millions of characters; a few times as many as there are cells will do.
+    around = min(max(focus, 1), len(shown) + 1)
+    first = max(0, around - 1 - _WINDOW * width)
+    window = shown[first : around + _WINDOW * width]
+    missing = _Missing(first > 0, first + len(window) < len(shown))
+    pieces = [TAB if c == "\t" else visible_character(c) for c in window]
+    if hide_from is not None and not missing.right:
+        pieces.append(MASK)
     starts = [0]
     for piece in pieces:
         starts.append(starts[-1] + cell_len(piece))
-    if hide_from is not None:
-        pieces.append(MASK)
-        starts.append(starts[-1] + len(MASK))
-    if starts[-1] <= width:
+    if starts[-1] <= width and not any(missing):
         return Excerpt("".join(pieces), tuple(starts))
-    return _cut(pieces, starts, width, focus)
+    text, cells = _cut(pieces, starts, width, focus - first, missing)
+    return Excerpt(text, cells, first)
 
 
-def _cut(pieces: list[str], starts: list[int], width: int, focus: int) -> Excerpt:
+class _Missing(NamedTuple):
+    """Whether something was left out already on either side."""
+
+    left: bool
+    right: bool
+
+
+def _cut(
+    pieces: list[str], starts: list[int], width: int, focus: int, missing: _Missing
+) -> tuple[str, tuple[int, ...]]:
     """Keep the pieces around `focus` that fit; an ellipsis stands for what is left out."""
     at = starts[min(max(focus - 1, 0), len(pieces))]
     left = max(0, min(at - CONTEXT, starts[-1] - width + 1))
     first = next(i for i, start in enumerate(starts) if start >= left)
-    lead = "…" if first else ""
+    lead = "…" if first or missing.left else ""
     room = width - len(lead)
     last = len(pieces)
-    if starts[last] - starts[first] > room:
+    if starts[last] - starts[first] > room - missing.right:
         last = max(i for i, start in enumerate(starts) if start - starts[first] <= room - 1)
-    tail = "…" if last < len(pieces) else ""
+    tail = "…" if last < len(pieces) or missing.right else ""
     offset = len(lead) - starts[first]
     end = starts[last] + offset
     cells = tuple(min(max(start + offset, 0), end) for start in starts)
-    return Excerpt(lead + "".join(pieces[first:last]) + tail, cells)
+    return lead + "".join(pieces[first:last]) + tail, cells

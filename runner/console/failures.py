@@ -8,9 +8,10 @@ from typing import Any
 from runner.console.document import document
 from runner.console.formats import OutputFormat, github_command
 from runner.console.redaction import harmless
-from runner.console.text import Paint
+from runner.console.text import Paint, folded
 from runner.core.errors import (
     GatewayError,
+    Interrupted,
     Locked,
     LookUpFailed,
     ManifestInvalid,
@@ -33,7 +34,8 @@ class Failure:
 
 
 _KINDS: tuple[tuple[type[RunnerError], str, str], ...] = (
-    (UsageError, "the command cannot be meant", "see `runner --help` for the options"),
+    (UsageError, "the command cannot be carried out as it was given", ""),  # it has its own mend
+    (Interrupted, "interrupted", "apply again to go on"),
     (ManifestInvalid, "the manifest is invalid", "mend each place shown; nothing was sent"),
     (
         Stopped,
@@ -79,6 +81,7 @@ def render_error(
     output: OutputFormat = OutputFormat.PRETTY,
     exit_code: ExitCode | None = None,
     color: bool = False,
+    width: int | None = None,
 ) -> str:
     """Return the text of `error` for a person, or for a program where `output` says so.
 
@@ -90,15 +93,16 @@ def render_error(
             return document("error", {"error": _to_json(error, failure, exit_code)})
         case OutputFormat.GITHUB:
             where = [failure.where] if failure.where else []
-            text = "\n".join([failure.what, *where, failure.mend])
+            text = "\n".join(filter(None, [failure.what, *where, failure.mend]))
             return github_command("error", text, title=failure.headline) + "\n"
-    return _pretty(failure, Paint(color))
+    return _pretty(failure, Paint(color), width)
 
 
-def _pretty(failure: Failure, paint: Paint) -> str:
+def _pretty(failure: Failure, paint: Paint, width: int | None) -> str:
     rows = [("", failure.what), ("where: ", failure.where), ("next: ", failure.mend)]
     lines = [f"  {paint.bold(label)}{text}" for label, text in rows if text]
-    return "\n".join([paint.red("error") + paint.bold(f": {failure.headline}"), *lines]) + "\n"
+    lines = [paint.red("error") + paint.bold(f": {failure.headline}"), *lines]
+    return "".join(f"{row}\n" for line in lines for row in folded(line, width))
 
 
 def _to_json(error: BaseException, failure: Failure, code: ExitCode | None) -> dict[str, Any]:

@@ -52,11 +52,17 @@ def say_in_log(log: Log) -> Say:
 class LineObserver:
     """Says where the run stands at the start, once a minute and at the end.
 
-    `now` gives monotonic seconds; it is read once for each call of `progressed`.
+    `now` gives monotonic seconds; it is read once for each call of `progressed`. `tells_holds`:
+    it also says at once that the session is lost or all is held up, for who has no log beside it.
     """
 
     def __init__(
-        self, say: Say, now: Callable[[], float], *, every_s: float = LINE_EVERY_S
+        self,
+        say: Say,
+        now: Callable[[], float],
+        *,
+        every_s: float = LINE_EVERY_S,
+        tells_holds: bool = False,
     ) -> None:
         self._say = say
         self._now = now
@@ -64,6 +70,8 @@ class LineObserver:
         self._pace = Pace()
         self._due_at = float("-inf")
         self._unsaid: Progress | None = None
+        self._tells_holds = tells_holds
+        self._hold: tuple[object, ...] = ()
 
     def noticed(self, event: str, **fields: Any) -> None:
         """Leave it to the log."""
@@ -76,7 +84,9 @@ class LineObserver:
         now = self._now()
         self._pace.add(now, progress.settled)
         self._unsaid = progress
-        if now >= self._due_at:
+        hold = (progress.session, progress.waiting_for is not None)
+        changed, self._hold = self._tells_holds and hold != self._hold, hold
+        if changed or now >= self._due_at:
             self._due_at = now + self._every_s
             self.close()
 

@@ -107,6 +107,11 @@ def progress_fields(progress: Progress, pace: Pace) -> dict[str, Any]:
         "outcomes": outcome_counts(progress.outcomes),
         "pace_per_s": None if pace.per_s is None else round(pace.per_s, 1),
         "rate_per_s": progress.rate_per_s,
+        "limit_per_s": progress.limit_per_s,
+        "sent_per_s": None if progress.sent_per_s is None else round(progress.sent_per_s, 1),
+        "session": None if progress.session is None else progress.session.value,
+        "latency_ms": None if progress.latency_ms is None else progress.latency_ms._asdict(),
+        "callbacks_owed": progress.callbacks_owed,
         "left_s": None if left_s is None else round(left_s),
         "waiting_for": progress.waiting_for,
     }

@@ -43,6 +43,7 @@ def result_text(
     *,
     warnings: Sequence[Problem] = (),
     color: bool = False,
+    width: int | None = None,
 ) -> str:
     """Return the result as `output` wants it.
 
@@ -55,7 +56,7 @@ def result_text(
             return result_to_github(result)
         case OutputFormat.SARIF:
             return _sarif(warnings)
-    return render_result(result, color=color)
+    return render_result(result, color=color, width=width)
 
 
 def _sarif(problems: Sequence[Problem], omitted: Mapping[str, int] | None = None) -> str:

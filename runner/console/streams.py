@@ -10,17 +10,21 @@ from typing import TextIO
 
 STANDARD = (0, 1, 2)
 
+WIDEST = 100
+"""Lines of text that are wider are hard to read, however wide the terminal."""
+
 
 class LossyStream:
     """A text stream that never raises: once a write fails, all later output is dropped.
 
     `lost` then holds the error. A run is journalled whether or not anybody reads its output.
-    While a progress bar is drawn, `divert` sends whole lines to where they don't tear it.
+    While a run goes on, `divert` sends whole lines to where nobody waits for the terminal.
     """
 
     def __init__(self, stream: TextIO | None) -> None:
         self._stream = stream
         self._diverted: Callable[[str], None] | None = None
+        self._drained: Callable[[], None] | None = None
         self.lost: Exception | None = None
 
     @property
@@ -33,9 +37,11 @@ class LossyStream:
         """The same stream, not diverted."""
         return LossyStream(self._stream)
 
-    def divert(self, sink: Callable[[str], None] | None) -> None:
-        """Give what is written to `sink` from now on; None ends that."""
-        self._diverted = sink
+    def divert(
+        self, sink: Callable[[str], None] | None, drained: Callable[[], None] | None = None
+    ) -> None:
+        """Give what is written to `sink` from now on; None ends that. `drained` waits for it."""
+        self._diverted, self._drained = sink, drained
 
     def write(self, text: str) -> int:
         """Write `text` and flush it, or drop it."""
@@ -50,11 +56,13 @@ class LossyStream:
                     0  # a non-blocking pipe is full for a moment: this text is lost, not the next
                 )
             except (OSError, ValueError) as error:  # ValueError: the stream is closed
-                self._lose(error)
+                self.lose(error)
         return len(text)
 
     def flush(self) -> None:
-        """Do nothing: every write is flushed."""
+        """Wait, not for ever, for what was diverted; every other write is flushed by itself."""
+        if self._drained is not None:
+            self._drained()
 
     def close(self) -> None:
         """Close the stream beneath; what is written from now on is dropped."""
@@ -68,17 +76,35 @@ class LossyStream:
             return self._stream is not None and self._stream.isatty()
         return False
 
+    def width(self) -> int | None:
+        """Return how wide a person's terminal is, at most 100; None: nobody looks at it."""
+        if (descriptor := self.descriptor()) is None or not self.isatty():
+            return None
+        with suppress(OSError):
+            return min(WIDEST, os.get_terminal_size(descriptor).columns) or None
+        return None
+
     def fileno(self) -> int:
         """Return the descriptor; raises `OSError` where there is none."""
         if self._stream is None:
             raise OSError("the stream has no descriptor")
         return self._stream.fileno()
 
-    def _lose(self, error: Exception) -> None:
-        """Point a standard descriptor at nothing, so that the interpreter's last flush is quiet."""
+    def descriptor(self) -> int | None:
+        """Return the descriptor; None where there is none."""
+        try:
+            return self.fileno()
+        except (OSError, ValueError):
+            return None
+
+    def lose(self, error: Exception) -> None:
+        """Drop what is written from now on.
+
+        Points a standard descriptor at nothing, so that the interpreter's last flush is quiet.
+        """
         self.lost = error
-        with suppress(OSError, ValueError):
-            if (descriptor := self.fileno()) in STANDARD:
+        if (descriptor := self.descriptor()) in STANDARD:
+            with suppress(OSError):
                 nothing = os.open(os.devnull, os.O_WRONLY)
                 os.dup2(nothing, descriptor)
                 os.close(nothing)
@@ -110,7 +136,7 @@ def wants_color(stream: LossyStream, environ: Mapping[str, str]) -> bool:
 
 
 def can_redraw(stream: LossyStream, environ: Mapping[str, str]) -> bool:
-    """Tell whether a bar may be drawn over: on a terminal that can, and not under CI."""
+    """Tell whether a view may be drawn over: on a terminal that can, and not under CI."""
     ci = environ.get("CI", "").lower() not in ("", "0", "false")
     return stream.isatty() and not ci and not _dumb(environ)
 

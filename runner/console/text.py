@@ -3,8 +3,15 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from textwrap import wrap
+
+from rich.cells import cell_len
+
+MINIMAL_WIDTH = 20
+_COLOR = re.compile(r"\x1b\[[0-9;]*m")
 
 MINUTE_S, HOUR_S = 60, 3600
 
@@ -70,6 +77,25 @@ class Paint:
 def count(number: int, noun: str, plural: str | None = None) -> str:
     """Return `1 error`, `1,204 errors`."""
     return f"{number:,} {noun if number == 1 else plural or noun + 's'}"
+
+
+def folded(line: str, width: int | None) -> list[str]:
+    """Return a line as lines of at most `width` cells, broken between words and indented.
+
+    A word that is longer stays whole, and so does a command: they are there to be copied.
+    """
+    bare = _COLOR.sub("", line)
+    is_command = bare.lstrip().startswith("runner ")
+    if width is None or is_command or cell_len(bare) <= width:
+        return [line]
+    indent = " " * (len(bare) - len(bare.lstrip()) + 2)
+    return wrap(
+        line,
+        max(width, MINIMAL_WIDTH),
+        subsequent_indent=indent,
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
 
 
 def listed(texts: Sequence[str], most: int = 3) -> str:

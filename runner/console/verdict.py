@@ -10,7 +10,7 @@ from runner.console.formats import github_command, without_commands
 from runner.console.progress import in_words, outcome_counts
 from runner.console.redaction import harmless, redact
 from runner.console.result import Group, RunResult
-from runner.console.text import Paint, count, duration, shorten, visible
+from runner.console.text import Paint, count, duration, folded, shorten, visible
 from runner.core.advice import NEXT
 from runner.core.outcome import ExitCode, Outcome
 from runner.core.record import PlanFigures
@@ -20,7 +20,15 @@ MAX_GROUPS = 10
 MAX_EXAMPLES = 3
 MAX_WAVES = 8
 REASON_LIMIT = 90
-TEXT_WIDTH = 96
+TEXT_WIDTH = 78
+
+DOUBT = "each may have been carried out or not; none is sent again blindly"
+DOUBT_STEPS = (
+    "1. apply again: it looks each one up, and settles those that show evidence",
+    "2. look at the gateway for the rest, by the ids that the report tells",
+    "3. say what you saw there:",
+)
+
 URGENCY = (
     Outcome.IN_DOUBT,
     Outcome.REJECTED,
@@ -31,8 +39,11 @@ URGENCY = (
 WELL = (ExitCode.OK, ExitCode.PENDING)
 
 
-def render_result(result: RunResult, *, color: bool = False) -> str:
-    """Return the result as a person reads it, ready for stdout."""
+def render_result(result: RunResult, *, color: bool = False, width: int | None = None) -> str:
+    """Return the result as a person reads it, ready for stdout.
+
+    `width` breaks what is wider between words; None leaves it to whoever reads on.
+    """
     paint = Paint(color)
     lines = [_verdict_line(result, paint), f"  {paint.faint(_where(result))}"]
     lines += _explanation(result)
@@ -41,7 +52,7 @@ def render_result(result: RunResult, *, color: bool = False) -> str:
             lines += ["", *texts]
     if result.report:
         lines += ["", f"report: {visible(result.report)}"]
-    return "\n".join(lines) + "\n"
+    return "".join(f"{row}\n" for line in lines for row in folded(line, width))
 
 
 def result_to_github(result: RunResult) -> str:
@@ -208,10 +219,15 @@ def _next(result: RunResult, paint: Paint) -> Iterator[str]:
     todo = [outcome for outcome in NEXT if counts.get(outcome, 0) > 0]
     if todo:
         yield paint.bold("what to do next")
+    run = visible(result.run_id or "RUN")
     for outcome in todo:
+        said = DOUBT if outcome is Outcome.IN_DOUBT else NEXT[outcome]
         yield from wrap(
-            f"{in_words(outcome)}: {NEXT[outcome]}",
+            f"{in_words(outcome)}: {said}",
             width=TEXT_WIDTH,
             initial_indent="  ",
             subsequent_indent="    ",
         )
+        if outcome is Outcome.IN_DOUBT:
+            yield from (f"    {step}" for step in DOUBT_STEPS)
+            yield f"       runner resolve {run} KEY --as transferred|failed --reason TEXT"

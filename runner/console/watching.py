@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from runner.console.bar import TerminalObserver
+from runner.console.live import LiveObserver
 from runner.console.observers import (
     LineObserver,
     Log,
@@ -14,27 +14,30 @@ from runner.console.observers import (
     say_in_log,
     say_to,
 )
-from runner.console.streams import LossyStream, can_redraw, wants_color
+from runner.console.outlet import Outlet
+from runner.console.streams import LossyStream, can_redraw
 
 
 def watch(
     stream: LossyStream,
     log: Log,
+    outlet: Outlet,
     *,
     now: Callable[[], float],
+    wall: Callable[[], float],
     environ: Mapping[str, str],
     pretty_log: bool,
     progress: bool = True,
     verbosity: int = 0,
 ) -> Observers:
-    """Return the log and, unless quiet, a bar on a terminal or a line a minute elsewhere.
+    """Return the log and, unless quiet, a view on a terminal or a line a minute elsewhere.
 
     Where the log is JSON the line is a log line, so that the stream stays JSON lines.
     """
     watchers: list[Watcher] = [LogObserver(log)]
     if verbosity >= 0:
         if progress and can_redraw(stream, environ):
-            watchers.append(TerminalObserver(stream, now, color=wants_color(stream, environ)))
+            watchers.append(LiveObserver(outlet, now=now, wall=wall))
         else:
             watchers.append(LineObserver(say_to(stream) if pretty_log else say_in_log(log), now))
     return Observers(watchers)

@@ -55,7 +55,8 @@ class Breakdown:
 class Partition:
     """Counts transfers by several dimensions at once.
 
-    `kind` gives a transfer's kind as a number; `troubles` are the kinds that put a part first.
+    `kind` gives a transfer's kind as a number; `troubles` are the kinds that put a part first,
+    but in the dimensions `in_order`, whose parts stay as they come.
     """
 
     def __init__(
@@ -63,22 +64,28 @@ class Partition:
         dimensions: Mapping[str, Name],
         kind: Callable[[TransferRecord], int],
         troubles: frozenset[int],
+        *,
+        in_order: frozenset[str] = frozenset(),
     ) -> None:
         self._kind = kind
+        self._in_order = in_order
         self._troubles = troubles
         self._dimensions = [(by, name, _Names()) for by, name in dimensions.items()]
         self.kinds: Counter[int] = Counter()
 
     def add_all(self, transfers: Iterable[TransferRecord]) -> None:
         """Count all of `transfers`."""
-        dimensions, kinds = self._dimensions, self.kinds
-        for transfer in transfers:
-            kind = self._kind(transfer)
+        find_kind, kinds = self._kind, self.kinds
+        dimensions = [(find, names.counts, names.begin) for _, find, names in self._dimensions]
+        for transfer in transfers:  # there may be a million
+            kind = find_kind(transfer)
             kinds[kind] += 1
-            for _, find, names in dimensions:
-                name = find(transfer)
-                if name is not None:
-                    names.add(name, kind)
+            for find, counts, begin in dimensions:
+                pair = (find(transfer), kind)
+                if pair in counts:
+                    counts[pair] += 1
+                else:
+                    begin(*pair)
 
     def breakdowns(self, shown: int) -> tuple[Breakdown, ...]:
         """Return those dimensions that any transfer has, `shown` parts of each.
@@ -86,9 +93,9 @@ class Partition:
         Parts with most trouble come first, then the largest.
         """
         return tuple(
-            names.breakdown(by, shown, self._troubles)
+            names.breakdown(by, shown, None if by in self._in_order else self._troubles)
             for by, _, names in self._dimensions
-            if names.counts
+            if names.known
         )
 
 
@@ -96,23 +103,32 @@ class _Names:
     """One dimension's counts."""
 
     def __init__(self) -> None:
-        self.counts: dict[str, Counter[int]] = {}
+        self.counts: dict[tuple[str | None, int], int] = {}
+        self.known: set[str] = set()
         self.others: Counter[int] = Counter()
 
-    def add(self, name: str, kind: int) -> None:
-        counts = self.counts.get(name)
-        if counts is None:
-            if len(self.counts) >= KEPT:
+    def begin(self, name: str | None, kind: int) -> None:
+        """Count a transfer whose name has not been seen with its kind."""
+        if name is None:
+            return
+        if name not in self.known:
+            if len(self.known) >= KEPT:
                 self.others[kind] += 1
                 return
-            counts = self.counts[name] = Counter()
-        counts[kind] += 1
+            self.known.add(name)
+        self.counts[name, kind] = 1
 
-    def breakdown(self, by: str, shown: int, troubles: frozenset[int]) -> Breakdown:
+    def breakdown(self, by: str, shown: int, troubles: frozenset[int] | None) -> Breakdown:
+        """Return the dimension's parts; `troubles` None: in the order in which they came."""
+
         def place(part: Part) -> tuple[int, int]:
-            return -sum(part.counts.get(kind, 0) for kind in troubles), -part.total
+            trouble = sum(part.counts.get(kind, 0) for kind in troubles or ())
+            return (-trouble, -part.total) if troubles is not None else (0, 0)
 
-        parts = sorted((Part(name, counts) for name, counts in self.counts.items()), key=place)
+        by_name: dict[str, dict[int, int]] = {}
+        for (name, kind), count in self.counts.items():
+            by_name.setdefault(str(name), {})[kind] = count
+        parts = sorted((Part(name, counts) for name, counts in by_name.items()), key=place)
         left = parts[shown:]
         rest = sum((Counter(part.counts) for part in left), self.others)
         names = len(left) + bool(self.others)
@@ -124,17 +140,31 @@ class _Names:
         )
 
 
+def wave(transfer: TransferRecord) -> str | None:
+    """Name the wave in which it is sent, if there are waves."""
+    return None if transfer.wave is None else f"wave {transfer.wave}"
+
+
 def destination(transfer: TransferRecord) -> str:
     """Name the transfer's destination."""
     return transfer.destination_uri
 
 
-def codecs(transfer: TransferRecord) -> str:
-    """Name the codecs asked for, and those that the gateway named, if it named any."""
-    requested = _codecs(transfer.media_requested)
-    if transfer.media_negotiated is None:
-        return requested
-    return f"{requested} → {_codecs(transfer.media_negotiated)}"
+class Codecs:
+    """Names the codecs asked for, and those that the gateway named, if it named any."""
+
+    def __init__(self) -> None:
+        self._media: Mapping[str, Any] | None = None  # of the transfer named last
+        self._requested = ""
+
+    def __call__(self, transfer: TransferRecord) -> str:
+        """Name those of one transfer."""
+        if transfer.media_requested is not self._media:  # neighbours mostly share one
+            self._media = transfer.media_requested
+            self._requested = _codecs(transfer.media_requested)
+        if transfer.media_negotiated is None:
+            return self._requested
+        return f"{self._requested} → {_codecs(transfer.media_negotiated)}"
 
 
 def route(transfer: TransferRecord) -> str:

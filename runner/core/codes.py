@@ -14,7 +14,7 @@ CODES: Mapping[str, str] = {
     "Y007": "a key stands twice in one mapping",
     "Y008": "a tag that is not of YAML's core schema, or does not fit its value",
     "Y009": "nesting deeper than 32 levels",
-    "Y010": "aliases and merge keys bring in more than 10,000 nodes",
+    "Y010": "aliases and merge keys bring in more than 10,000 values",
     "Y011": "an alias without an anchor, inside its own anchor, or merged though no mapping",
     "Y012": "a number that is not finite, or whole and beyond 2^53",
     "Y013": "a key that is not text",
@@ -30,6 +30,7 @@ CODES: Mapping[str, str] = {
     "S009": "an address that would send secrets in the clear, or that carries a user name or password",
     "S010": "a reply status that is listed against what it always means, or with two meanings",
     "S011": "`waves` that do not ascend, or do not end with the whole batch",
+    "S012": "a field or a value that the chosen environment's driver cannot do anything with",
     "R001": "a name used is not defined; the nearest name is offered",
     "R002": "audio and video together need more than the gateway's `max_bandwidth_kbps`, "
     "or than the `total_bandwidth_kbps` of all its transfers",

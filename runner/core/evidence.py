@@ -88,6 +88,7 @@ class Evidence(Enum):
 
     CARRIED_OUT = auto()
     UNTOUCHED = auto()  # equals the baseline: proves nothing before the fence is over
+    UNDER_WAY = auto()  # a move has begun and may yet fail: to be looked at again
     INCONCLUSIVE = auto()
 
 
@@ -122,8 +123,10 @@ def has_arrived(seen: Interaction, baseline: Baseline, destination_uri: str) -> 
 
 
 def _compare(seen: Interaction, baseline: Baseline, destination_uri: str) -> tuple[Evidence, str]:
-    if set(seen.arrivals) - set(baseline.arrivals):
-        return Evidence.INCONCLUSIVE, "a move is under way, or somebody else acted"
+    if new := set(seen.arrivals) - set(baseline.arrivals):
+        if not any(arrival.is_done for arrival in new):
+            return Evidence.UNDER_WAY, "a move is under way"
+        return Evidence.INCONCLUSIVE, "it changed since, and not to where we sent it"
     same_id = seen.last_transfer_id == baseline.last_transfer_id
     if seen.destination_uri == destination_uri != baseline.destination_uri and (
         same_id or seen.last_transfer_id is None

@@ -15,11 +15,17 @@ WIDTH_LIMIT = 500
 SIZE_LIMIT = 200_000
 """Characters kept of all lines."""
 
+READ_LIMIT = 1_000_000
+"""Characters of the text that are looked at: a manifest may have 64 million."""
+
 HIDDEN = "[hidden]"
 
+_LINE_BREAK = re.compile(r"\r\n|\r|\n")
+
+# Linear in a line's length: nothing repeats before what is looked for.
 # References to secrets are mappings, which stay: they say where a secret is, and not which.
 _NAME = (
-    r"""(?P<name>["']?[\w-]*(?:authorization|-auth|token|secret|password|passwd|cookie|credential"""
+    r"""(?P<name>(?:authorization|-auth|token|secret|password|passwd|cookie|credential"""
     r"""|api[_-]?key|-key)["']?\s*:"""
 )
 _SECRET = re.compile(
@@ -39,20 +45,28 @@ class Excerpt:
     total: int
 
 
-def excerpt(lines: Iterable[str], total: int) -> Excerpt:
-    """Return the first of `total` lines, cut to what a report can bear.
+def excerpt(text: str) -> Excerpt:
+    """Return a manifest's first lines, cut to what a report can bear.
 
     A plain text where a secret may stand (a header, a comment) is hidden: the loader refuses it
     only where a reference belongs.
     """
     kept: list[str] = []
     size = 0
+    lines = _LINE_BREAK.split(text[:READ_LIMIT])
+    if len(lines) > 1 and (not lines[-1] or len(text) > READ_LIMIT):
+        lines.pop()  # nothing, or not a whole line
     for line in _without_secrets(map(_cut, lines)):
         size += len(line)
         if len(kept) == LINE_LIMIT or size > SIZE_LIMIT:
             break
         kept.append(line)
-    return Excerpt(tuple(kept), total)
+    return Excerpt(tuple(kept), _count(text))
+
+
+def _count(text: str) -> int:
+    breaks = text.count("\n") + text.count("\r") - text.count("\r\n")
+    return breaks + (not text.endswith(("\n", "\r")))
 
 
 def _cut(line: str) -> str:

@@ -47,16 +47,27 @@ class Driver(StrEnum):
     """Which gateway adapter carries the transfers out."""
 
     INTERACTION_WEBSOCKET = "interaction-websocket"
+    GENESYS_CLOUD = "genesys-cloud"
     SIMULATOR = "simulator"
+
+
+class Platform(StrEnum):
+    """Which language a gateway speaks, the embedded one included."""
+
+    INTERACTION_TRANSFER = "interaction-transfer"
+    GENESYS_CLOUD = "genesys-cloud"
 
 
 @dataclass(frozen=True, slots=True)
 class Endpoints:
-    """Where the gateway is reached; all absolute URLs."""
+    """Where the gateway is reached; all absolute URLs.
+
+    `websocket_url` is None where the gateway tells it itself (`genesys-cloud`).
+    """
 
     token_url: str
     api_url: str
-    websocket_url: str
+    websocket_url: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,12 +82,22 @@ class Limits:
 
 @dataclass(frozen=True, slots=True)
 class SimulatorOptions:
-    """How the embedded gateway behaves: `faults` are shares (0 to 1) by fault name."""
+    """How the embedded gateway behaves: `faults` are shares (0 to 1) by fault name.
+
+    `waiting` (how many wait, by the queue's name), `queues`, `users` (further names) and
+    `http_rate_per_s` (requests a token may make; None: as the platform has it) are of the platform
+    `genesys-cloud` alone.
+    """
 
     latency_s: float = 0.02
     seed: int = 0
     faults: Mapping[str, float] = field(default_factory=dict)
     ended_share: float = 0.0
+    platform: Platform = Platform.INTERACTION_TRANSFER
+    waiting: Mapping[str, int] = field(default_factory=dict)
+    queues: tuple[str, ...] = ()
+    users: tuple[str, ...] = ()
+    http_rate_per_s: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +114,14 @@ class Environment:
     client_secret: Secret | None = None
     ca_file: str | None = None  # absolute path
     simulator: SimulatorOptions | None = None
+
+    @property
+    def platform(self) -> Platform:
+        """The language that is spoken with the gateway."""
+        if self.simulator is not None:
+            return self.simulator.platform
+        genesys = self.driver is Driver.GENESYS_CLOUD
+        return Platform.GENESYS_CLOUD if genesys else Platform.INTERACTION_TRANSFER
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,6 +200,23 @@ class TransferRow:
     media: tuple[MediaMatrix, ...]  # the requested matrix, then the fallbacks in order
     callbacks: tuple[str, ...]  # names in `Manifest.callbacks`
     source: str  # "file:line", the file relative to the manifest's folder
+
+
+@dataclass(frozen=True, slots=True)
+class QueueSelection:
+    """What waits in a queue when the gateway is asked (genesys-cloud.md, "Selecting …").
+
+    `queue` is an id or a name. The other fields are those of the rows that it leads to.
+    """
+
+    queue: str
+    media_types: frozenset[str]
+    older_than_s: float | None
+    limit: int | None
+    destination_uri: str
+    media: tuple[MediaMatrix, ...]
+    callbacks: tuple[str, ...]
+    source: str  # "file:line"
 
 
 @dataclass(frozen=True, slots=True)

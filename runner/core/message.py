@@ -31,7 +31,11 @@ class Request(NamedTuple):
 
 
 class Reply(NamedTuple):
-    """What the gateway answered to the delivery that bears `message_id`."""
+    """What the gateway answered to the delivery that bears `message_id`.
+
+    `correlation_id` is by what the gateway's owner finds it again. `unsent`: the adapter says so
+    itself, it certainly did not leave.
+    """
 
     message_id: str
     status: str | None = None
@@ -39,6 +43,8 @@ class Reply(NamedTuple):
     reason: str | None = None
     retry_after_s: float | None = None
     media: Mapping[str, Any] | None = None
+    correlation_id: str | None = None
+    unsent: bool = False
 
 
 @dataclass(frozen=True, slots=True)

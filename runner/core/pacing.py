@@ -44,19 +44,33 @@ def spent(*, now: float, rate_per_s: float, burst: int) -> Bucket:
 
 
 def take(
-    bucket: Bucket, *, now: float, rate_per_s: float, burst: int, limit_per_s: float | None = None
+    bucket: Bucket,
+    *,
+    now: float,
+    rate_per_s: float,
+    burst: int,
+    limit_per_s: float | None = None,
+    slack_s: float = 0.0,
 ) -> tuple[Bucket, float]:
     """Take one frame's token, or learn when to look again; nothing is ever reserved.
 
     Returns the bucket after and 0.0 when granted; the same bucket and the seconds to wait when
     not. `rate_per_s` is the pace in force, `limit_per_s` (default: the same) the promise: the
     burst's tolerance and the lateness that may be made up are measured by the promise, so that a
-    pace that slows or climbs never lets more than `limit + burst` frames into one window.
+    pace that slows or climbs never lets more than `limit + burst` frames into one window. With
+    `slack_s` so much lateness is made up all the same, where the promise is of minutes.
     """
-    wait_s = due_in(bucket, now=now, rate_per_s=rate_per_s, burst=burst, limit_per_s=limit_per_s)
+    wait_s = due_in(
+        bucket,
+        now=now,
+        rate_per_s=rate_per_s,
+        burst=burst,
+        limit_per_s=limit_per_s,
+        slack_s=slack_s,
+    )
     if wait_s > 0:
         return bucket, wait_s
-    slack_s = _slack_s(limit_per_s or rate_per_s)
+    slack_s = max(slack_s, _slack_s(limit_per_s or rate_per_s))
     return Bucket(max(bucket.tat, now - slack_s) + 1 / rate_per_s), 0.0
 
 
@@ -68,10 +82,11 @@ def due_in(
     burst: int,
     limit_per_s: float | None = None,
     ahead: int = 0,
+    slack_s: float = 0.0,
 ) -> float:
     """Return the seconds until a frame behind `ahead` others could leave; 0.0: now."""
     limit = limit_per_s or rate_per_s
-    due = max(bucket.tat, now - _slack_s(limit)) + ahead / rate_per_s
+    due = max(bucket.tat, now - max(slack_s, _slack_s(limit))) + ahead / rate_per_s
     return max(0.0, due - (burst - 1) / limit - now)
 
 

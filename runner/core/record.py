@@ -23,6 +23,7 @@ class AttemptRecord:
     latency_ms: float | None = None
     status: str | None = None
     reason: str | None = None
+    correlation_id: str | None = None  # by which the gateway's owner finds it
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,6 +114,7 @@ class Turn(StrEnum):
     RENEWED = "renewed"  # tokens, all in all
     SHUT = "shut"  # failures in a row that opened the circuit
     ANSWERED = "answered"
+    WAVE = "wave"  # its number; `reason` goes on: "of 3 began: 50 transfers"
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,6 +26,8 @@ class Finding:
     help: str
     part: tuple[str | int, ...] = ()
     severity: Severity = Severity.ERROR
+    limit: str | None = None  # the gateway's field that is exceeded
+    other: tuple[str | int, ...] | None = None  # the way to what it contradicts
 
 
 def check_constraints(matrix: MediaMatrix, gateway: GatewayConstraints) -> Iterator[Finding]:
@@ -33,28 +35,31 @@ def check_constraints(matrix: MediaMatrix, gateway: GatewayConstraints) -> Itera
     if matrix.bandwidth_kbps > gateway.max_bandwidth_kbps:
         yield Finding(
             "R002",
-            f"{_bandwidth(matrix)} is more than gateway {gateway.name}'s "
+            f"{_bandwidth(matrix)} is more than gateway `{gateway.name}`'s "
             f"{_number(gateway.max_bandwidth_kbps)} kbit/s",
-            f"lower it, or raise `max_bandwidth_kbps` of {gateway.name} if it can carry more",
+            _mend_bandwidth(matrix, gateway.max_bandwidth_kbps, "max_bandwidth_kbps", gateway),
             ("video" if matrix.video else "audio", "bandwidth_kbps"),
+            limit="max_bandwidth_kbps",
         )
     total_kbps = gateway.total_bandwidth_kbps
     if total_kbps is not None and matrix.bandwidth_kbps > total_kbps:
         yield Finding(
             "R002",
             f"{_bandwidth(matrix)} is more than the {_number(total_kbps)} kbit/s that gateway "
-            f"{gateway.name} carries in all, so that it could never be sent",
-            f"lower it, or raise `total_bandwidth_kbps` of {gateway.name} if it can carry more",
+            f"`{gateway.name}` carries in all, so that it could never be sent",
+            _mend_bandwidth(matrix, total_kbps, "total_bandwidth_kbps", gateway),
             ("video" if matrix.video else "audio", "bandwidth_kbps"),
+            limit="total_bandwidth_kbps",
         )
     supported = {codec.casefold() for codec in gateway.supported_codecs}
     for half, codec in _codecs(matrix):
         if codec.casefold() not in supported:
             yield Finding(
                 "R003",
-                f"gateway {gateway.name} does not support the codec {codec}",
-                f"use one of {', '.join(gateway.supported_codecs)}",
+                f"gateway `{gateway.name}` does not support the codec `{codec}`",
+                _mend_codec(half, codec, gateway),
                 (half, "codec"),
+                limit="supported_codecs",
             )
     if matrix.video is not None:
         yield from _check_picture(matrix.video, gateway)
@@ -64,18 +69,20 @@ def _check_picture(video: Video, gateway: GatewayConstraints) -> Iterator[Findin
     if video.fps > gateway.max_fps:
         yield Finding(
             "R004",
-            f"{_number(video.fps)} frames per second are more than gateway {gateway.name}'s "
+            f"{_number(video.fps)} frames per second are more than gateway `{gateway.name}`'s "
             f"{_number(gateway.max_fps)}",
             f"write `fps: {_number(gateway.max_fps)}` or less",
             ("video", "fps"),
+            limit="max_fps",
         )
     largest = gateway.max_resolution
     if largest is not None and _exceeds(video.resolution, largest):
         yield Finding(
             "R004",
-            f"{video.resolution} is larger than gateway {gateway.name}'s {largest}",
+            f"{video.resolution} is larger than gateway `{gateway.name}`'s {largest}",
             f"write `resolution: {largest}` or smaller",
             ("video", "resolution"),
+            limit="max_resolution",
         )
 
 
@@ -91,11 +98,30 @@ def _codecs(matrix: MediaMatrix) -> Iterator[tuple[str, str]]:
         yield "video", matrix.video.codec
 
 
+def _mend_bandwidth(
+    matrix: MediaMatrix, most_kbps: float, field: str, gateway: GatewayConstraints
+) -> str:
+    left_kbps = most_kbps - (matrix.audio.bandwidth_kbps if matrix.video else 0)
+    lower = f"write `bandwidth_kbps: {_number(left_kbps)}` or less"
+    if left_kbps <= 0:
+        lower = "lower the bandwidth of the sound"
+    return f"{lower}, or raise `{field}` if `{gateway.name}` can carry more"
+
+
+def _mend_codec(half: str, codec: str, gateway: GatewayConstraints) -> str:
+    others = _VIDEO_CODECS if half == "audio" else _AUDIO_CODECS.keys()
+    fit = [known for known in gateway.supported_codecs if known.casefold() not in others]
+    use = (
+        f"use {' or '.join([', '.join(fit[:-1]), fit[-1]] if fit[1:] else fit)}, or " if fit else ""
+    )
+    return f"{use}add `{codec}` to `supported_codecs` if `{gateway.name}` carries it"
+
+
 def _bandwidth(matrix: MediaMatrix) -> str:
     if matrix.video is None:
         return f"{_number(matrix.bandwidth_kbps)} kbit/s"
     audio, video = _number(matrix.audio.bandwidth_kbps), _number(matrix.video.bandwidth_kbps)
-    return f"{audio} + {video} = {_number(matrix.bandwidth_kbps)} kbit/s"
+    return f"sound {audio} + picture {video} = {_number(matrix.bandwidth_kbps)} kbit/s"
 
 
 def _number(number: float) -> str:
@@ -117,6 +143,7 @@ _AUDIO_CODECS = {
     "g729": _CodecFacts(8, 8),
     "opus": _CodecFacts(6, 510),
 }
+_VIDEO_CODECS = {"h263", "h264", "h265", "vp8", "vp9", "av1"}
 
 
 def check_plausible(matrix: MediaMatrix) -> Iterator[Finding]:
@@ -159,7 +186,8 @@ def check_statuses(
             elif fixed is None and name == "not_carried_out" and status in carried_out:
                 message = f"`{status}` is listed as carried out too"
                 mend = "leave it in the one list that is true"
-                yield Finding("S010", message, mend, (name, index))
+                other = ("carried_out", [*carried_out].index(status))
+                yield Finding("S010", message, mend, (name, index), other=other)
 
 
 def _spoken(name: str) -> str:
@@ -181,13 +209,22 @@ _FORMS = "write genesys://queue/ID, genesys://user/ID, sip:USER@HOST or tel:+NUM
 _STARTS = {
     "genesys://": "write genesys://queue/ID or genesys://user/ID; in the ID a space is %20 and a slash %2F",
     "sip:": "write sip:USER@HOST, without spaces",
-    "tel:": "write tel:+ and up to 15 digits, with the country's code",
+    "tel:": "write tel:+, the country's code and the number, such as tel:+441234567890",
 }
 
 
-def check_destination(uri: str) -> Finding | None:
-    """Return what is wrong with a destination, or None (R006; RFC 3261 and 3966 for the forms)."""
+_NAMED = re.compile(r"genesys://(?:queue|user)/(?:[^/%?#\x00-\x1f]|%[0-9A-Fa-f]{2})+")
+
+
+def check_destination(uri: str, *, names: bool = False) -> Finding | None:
+    """Return what is wrong with a destination, or None (R006; RFC 3261 and 3966 for the forms).
+
+    With `names` queues and users may be called by their names, spaces and all.
+    """
     if _DESTINATION.fullmatch(uri):
+        return None
+    named = names and _NAMED.fullmatch(uri) and check_text(uri, "destination_uri") is None
+    if named and uri == uri.strip():
         return None
     if not uri:
         return Finding("R006", "`destination_uri` is empty", _FORMS)
@@ -197,6 +234,7 @@ def check_destination(uri: str) -> Finding | None:
     return Finding("R006", f"`{_cut(uri)}` is not a destination", next(known, _FORMS))
 
 
+_COMMON = {"\t": "a tab", "\n": "a line break", "\r": "a line break"}
 _UNSAFE = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
 
 
@@ -205,7 +243,8 @@ def check_id(text: str, field: str) -> Finding | None:
     if not text.strip():
         return Finding("R006", f"`{field}` is empty", f"write the {field.replace('_', ' ')}")
     if text in (".", ".."):
-        return Finding("R006", f"`{field}` is `{text}`", "no path would lead to it; write an id")
+        mend = "write the id itself: a look-up of this one would go astray"
+        return Finding("R006", f"`{field}` is `{text}`", mend)
     if text[0].isspace() or text[-1].isspace():
         return Finding("R006", f"`{field}` begins or ends with a space", "delete the space")
     return None if text.isprintable() else check_text(text, field)
@@ -216,7 +255,7 @@ def check_text(text: str, field: str) -> Finding | None:
     unsafe = next((c for c in text if unicodedata.category(c) in _UNSAFE), None)
     if unsafe is None:
         return None
-    name = unicodedata.name(unsafe, "a control character").lower()
+    name = _COMMON.get(unsafe) or unicodedata.name(unsafe, "a control character").lower()
     return Finding("R006", f"`{field}` holds U+{ord(unsafe):04X}, {name}", "delete the character")
 
 

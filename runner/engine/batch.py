@@ -12,8 +12,9 @@ from runner.core.manifest import Limits
 from runner.core.media import MediaMatrix
 from runner.core.message import Compose, Reply, build_text
 from runner.core.outcome import ExitCode
-from runner.core.record import Figures
+from runner.core.record import Figures, Turn
 from runner.core.transfer import State
+from runner.core.troubles import stage_of
 from runner.engine.carrier import Carrier
 from runner.engine.chores import Chores
 from runner.engine.course import Course, Wave
@@ -26,6 +27,7 @@ from runner.engine.listener import Listener
 from runner.engine.live import Live
 from runner.engine.meter import Meter
 from runner.engine.notices import Notices
+from runner.engine.outlook import Outlook
 from runner.engine.recorder import Recorder
 from runner.engine.workshop import Chance, Rules, Workshop
 from runner.ports import (
@@ -34,7 +36,6 @@ from runner.ports import (
     Journal,
     Note,
     Observer,
-    Progress,
 )
 
 T = TypeVar("T")
@@ -128,6 +129,16 @@ class Batch:
         self._most_aside = WAITING_PER_SLOT * assignment.limits.in_flight
         self._chores = Chores(halt)
         self._listener = Listener(shop, self._carrier, self._chores, observer)
+        self._outlook = Outlook(
+            gateway=gateway,
+            gate=self._gate,
+            meter=self._meter,
+            halt=halt,
+            clock=clock,
+            observer=observer,
+            keep=self._listener.keep,
+            limit_per_s=assignment.limits.rate_per_s,
+        )
         self._closed = False
 
     async def run(self) -> Ending:
@@ -187,8 +198,13 @@ class Batch:
         self._course.begin(wave, after_n=self._feed.last_n)
         if wave.number is not None:
             fields = {"wave": wave.number, "of": wave.of, "transfers": wave.size}
+            self._outlook.stage = stage_of(fields)
             self._observer.noticed("wave begins", **fields)
-            await self._journal.record(Note("wave begun", self._clock.wall(), fields))
+            now, wall = self._clock.now(), self._clock.wall()
+            size = "1 transfer" if wave.size == 1 else f"{wave.size:,} transfers"
+            told = f"of {wave.of} began: {size}"
+            self._meter.tell(Turn.WAVE, now, wall, value=wave.number, reason=told)
+            await self._journal.record(Note(Note.WAVE_BEGUN, wall, fields))
         self._feed.allow(wave.end)
         workers = self._todo.limits.in_flight
         if self._todo.rules.looks_first:
@@ -239,21 +255,11 @@ class Batch:
             now = self._clock.now()
             self._meter.tick(now)
             self._meter.saw_renewals(self._gateway.token_renewals, now, self._clock.wall())
+            self._outlook.tell_holds()
             self._progress()
 
     def _progress(self) -> None:
-        counts = self._meter.counts()
-        self._observer.progressed(
-            Progress(
-                total=self._todo.total,
-                settled=sum(counts.values()),
-                outcomes=counts,
-                in_flight=self._meter.in_flight,
-                sent=self._meter.sent,
-                rate_per_s=self._meter.rate_per_s,
-                waiting_for=None if self._closed else self._gate.waiting_for,
-            )
-        )
+        self._observer.progressed(self._outlook.progress(self._todo.total, closed=self._closed))
 
     def _unclaimed(self, reply: Reply) -> None:
         self._listener.unclaimed(reply)  # made after the desk, whose waiters it settles first

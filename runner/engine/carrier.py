@@ -242,6 +242,7 @@ class Carrier:
             status=reply.status,
             reason=f"{reply.reason or reply.status} (a late reply)",
             media=reply.media,
+            correlation_id=reply.correlation_id,
         )
         return self._shop.recorder.enter(live, Event.ACCEPTED, told)
 

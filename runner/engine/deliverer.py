@@ -68,8 +68,9 @@ class Deliverer:
                 self._shop.gate.unanswered()
             await self._shop.recorder.enter(live, Event.LOST, told)
             return
-        self._shop.gate.answered()
         event = self._shop.rules.classify(answer)
+        if event is not Event.WITHDRAWN:
+            self._shop.gate.answered()
         if event is Event.LIMITED:
             self._slow_down(waiter, answer)
         further = self._after(live, event, answer)
@@ -121,6 +122,7 @@ class Deliverer:
             status=answer.status if answer.status is not None else str(answer.code),
             reason=answer.reason or answer.status or f"code {answer.code}",
             media=answer.media,
+            correlation_id=answer.correlation_id,
         )
 
     def _slow_down(self, waiter: Waiter, answer: Reply) -> None:
@@ -147,7 +149,9 @@ class Deliverer:
             live.media_index += 1
             live.tries = 0
             return None if live.media_index < len(live.row.media) else Event.DENIED
-        if event is Event.LIMITED and live.state is State.SENDING:
+        if event is Event.WITHDRAWN and answer.status is None:
+            live.tries -= 1  # nobody refused it, and nobody heard of it
+        if event in {Event.LIMITED, Event.WITHDRAWN} and live.state is State.SENDING:
             if live.tries >= self._shop.rules.policy.retry.attempts:
                 return Event.EXHAUSTED
             live.wait_s = answer.retry_after_s or self.backoff_s(live)

@@ -37,6 +37,9 @@ MOST_REPEATS = 20
 """Deliveries of one id in one run, to a gateway that dedupes."""
 
 
+_UNDECIDED = frozenset({Evidence.UNTOUCHED, Evidence.UNDER_WAY})
+
+
 @dataclass(frozen=True, slots=True)
 class Look:
     """What a look-up said of a doubt; `seen` None: it could not be had."""
@@ -96,9 +99,12 @@ class Doubts:
 
     async def _look_at_left(self, live: Live, *, listed: bool) -> Live | None:
         look = await self._look(live)
+        promise = self._shop.rules.promise
+        if promise is None and look.evidence is Evidence.UNDER_WAY:
+            await self._shop.halt.rest(SECOND_LOOK_S)
+            look = await self._look(live)
         if live.state is not State.UNKNOWN:
             return None
-        promise = self._shop.rules.promise
         changed = look.evidence is Evidence.INCONCLUSIVE and look.seen is not None
         hopeless = promise is None or (isinstance(promise, Expires) and changed)
         if hopeless or not listed:
@@ -110,7 +116,7 @@ class Doubts:
 
     async def _by_looking(self, live: Live) -> str | None:
         look = await self._look(live)
-        if live.state is State.UNKNOWN and look.evidence is Evidence.UNTOUCHED:
+        if live.state is State.UNKNOWN and look.evidence in _UNDECIDED:
             await self._shop.halt.rest(SECOND_LOOK_S)
             look = await self._look(live)
         return look.reason
@@ -155,6 +161,8 @@ class Doubts:
             return look.reason
         date_s, hand_over = look.seen.date_s, live.last.hand_over
         if fence_is_over(promise, hand_over, gateway_date_s=date_s, passed_s=passed_s):
+            if look.evidence is Evidence.UNDER_WAY:
+                return look.reason
             told = Told(reason=f"not carried out: {look.reason}, and its time is over")
             await self._shop.recorder.enter(live, Event.CLEARED, told)
             return None

@@ -97,20 +97,35 @@ class Gate:
     @property
     def ahead(self) -> int:
         """How many transfers may be between their look-up and their frame (`preparing`)."""
-        rate = self._limits.rate_per_s
-        if rate is None:
+        paces = (self._limits.rate_per_s, self._gateway.most_per_s)
+        known = [pace for pace in paces if pace is not None]
+        if not known:
             return self._limits.in_flight
-        return min(self._limits.in_flight, max(2, round(rate * READY_S)))
+        return min(self._limits.in_flight, max(2, round(min(known) * READY_S)))
 
     @property
     def waiting_for(self) -> str | None:
         """What everyone waits for now, in words, if it is more than their turn."""
         if self._gateway.generation is None:
             return "the session"
-        left_s = self._silent_until - self._clock.now()
-        if left_s > 0:
+        if (left_s := self.silent_for_s) > 0:
             return f"{left_s:.0f} s more ({self._silence_why})"
-        return None if self._breaker.is_closed else "the gateway to answer again (open circuit)"
+        return "the gateway to answer again (open circuit)" if self.is_shut else None
+
+    @property
+    def silent_for_s(self) -> float:
+        """How long the gateway still wants silence; at most 0.0: it does not."""
+        return self._silent_until - self._clock.now()
+
+    @property
+    def silence_why(self) -> str:
+        """Who asked for the last silence."""
+        return self._silence_why
+
+    @property
+    def is_shut(self) -> bool:
+        """Whether the circuit is open: the gateway answers nothing any more."""
+        return not self._breaker.is_closed
 
     async def turn(self, kbps: float) -> bool:
         """Wait for a slot and for one's place in the pace; False: the run is stopped.

@@ -47,7 +47,7 @@ class Listener:
         meter.tls = opened.tls
         clock = self._shop.clock
         meter.tell(Turn.OPENED, clock.now(), clock.wall(), value=opened.generation)
-        self._record("session opened", generation=opened.generation, tls=opened.tls)
+        self.keep(Note.SESSION_OPENED, generation=opened.generation, tls=opened.tls)
         self._observer.noticed(
             "session opened", generation=opened.generation, tls=opened.tls or "plain loopback"
         )
@@ -60,7 +60,7 @@ class Listener:
         meter.tell(turn, clock.now(), clock.wall(), code=lost.code, reason=lost.reason)
         self._shop.desk.session_lost(lost)
         told = {"generation": lost.generation, "code": lost.code, "reason": lost.reason}
-        self._record("session closed", **told)
+        self.keep(Note.SESSION_CLOSED, **told)
         if lost.ours:
             self._observer.noticed("session closed", **told)
         else:
@@ -108,9 +108,10 @@ class Listener:
         """Keep a note, up to a bound."""
         self._noted[kind] += 1
         if self._noted[kind] <= MOST_NOTES:
-            self._record(event, **fields)
+            self.keep(event, **fields)
 
-    def _record(self, event: str, **fields: Any) -> None:
+    def keep(self, event: str, **fields: Any) -> None:
+        """Put an event of the run into the audit log."""
         self._chores.begin(self._recorded(Note(event, self._shop.clock.wall(), fields)))
 
     async def _recorded(self, note: Note) -> None:

@@ -24,6 +24,7 @@ class Told(NamedTuple):
     status: str | None = None
     reason: str | None = None
     media: Mapping[str, Any] | None = None
+    correlation_id: str | None = None
 
 
 NOTHING_TOLD = Told()
@@ -92,6 +93,7 @@ class Live:
             status=told.status,
             reason=told.reason,
             media=told.media,
+            correlation_id=told.correlation_id,
             notifications=notifications,
         )
         self.version += 1

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections import Counter, deque
 from collections.abc import Mapping
 
+from runner.core.latency import LATENCIES_KEPT
 from runner.core.outcome import Outcome
 from runner.core.pacing import WINDOW_S
 from runner.core.record import Figures, Happening, SessionClose, TimelinePoint, Turn
 from runner.core.timestamps import timestamp
+from runner.core.troubles import TROUBLES_KEPT, Trouble
 
 MOST_POINTS = 600
 """The timeline's longest; beyond it the bins grow."""
@@ -29,7 +31,7 @@ class Meter:
         self._first_sent: float | None = None
         self._last_sent = started_at
         self._bin_s = 1.0
-        self._bins: list[list[int]] = []  # [sent, settled, in flight, thousandths of the pace]
+        self._bins: list[list[int]] = []  # [sent, settled, most in flight, thousandths of the pace]
         self.sent = 0
         self.in_flight = 0
         self.peak = 0
@@ -43,6 +45,8 @@ class Meter:
         self._told = 0
         self._first_told: list[Happening] = []
         self._last_told: deque[Happening] = deque(maxlen=MOST_TOLD // 2)
+        self.troubles: deque[Trouble] = deque(maxlen=TROUBLES_KEPT)
+        self.latencies_ms: deque[float] = deque(maxlen=LATENCIES_KEPT)
 
     def frame_left(self, now: float) -> None:
         """Count a frame that is handed to the socket."""
@@ -146,7 +150,7 @@ class Meter:
         while len(self._bins) <= index:
             self._bins.append([0, 0, self.in_flight, pace])
         found = self._bins[index]
-        found[2], found[3] = self.in_flight, pace
+        found[2], found[3] = max(found[2], self.in_flight), pace
         return found
 
 
@@ -154,4 +158,4 @@ def _merged(pair: list[list[int]]) -> list[int]:
     first, last = pair[0], pair[-1]
     if first is last:
         return first
-    return [first[0] + last[0], first[1] + last[1], last[2], last[3]]
+    return [first[0] + last[0], first[1] + last[1], max(first[2], last[2]), last[3]]

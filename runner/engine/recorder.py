@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable
 
 from runner.core.outcome import Outcome
 from runner.core.transfer import Event
+from runner.core.troubles import TROUBLING, Trouble
 from runner.engine.live import Live, Told
 from runner.engine.meter import Meter
 from runner.engine.notices import Notices
@@ -51,6 +52,10 @@ class Recorder:
             self._meter.settled(self._clock.now(), after, live.counted)
             self._settled(live, after, live.counted)
             live.counted = after
+        if told.latency_ms is not None:
+            self._meter.latencies_ms.append(told.latency_ms)
+        if after in TROUBLING and after is not before:
+            self._meter.troubles.append(Trouble(wall, str(after), live.row.key, told.reason))
         if after is not before and after not in {None, Outcome.IN_DOUBT}:
             assert after is not None  # noqa: S101 - told to the type checker
             owed = self._notices.about(live.row, after, told.reason, told.latency_ms)

@@ -30,6 +30,8 @@ class Rules:
 
     def classify(self, reply: Reply) -> Event:
         """Return what a reply means, the gateway's own statuses included."""
+        if reply.unsent:
+            return Event.WITHDRAWN
         return classify(
             reply.status,
             reply.code,

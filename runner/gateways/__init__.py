@@ -1,5 +1,6 @@
 """The adapters that carry transfers out: one per driver, all behind the `Gateway` port."""
 
+from runner.gateways.genesys_cloud import GenesysCloud
 from runner.gateways.interaction_websocket import InteractionWebSocket
 
-__all__ = ["InteractionWebSocket"]
+__all__ = ["GenesysCloud", "InteractionWebSocket"]

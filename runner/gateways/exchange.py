@@ -6,13 +6,14 @@ import asyncio
 import json
 import logging
 import ssl
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import httpx
 
-from runner.gateways.faults import WireError, explained, without_user
+from runner.gateways.faults import Place, WireError, explained, without_user
+from runner.gateways.lanes import Lanes
 
 EXCHANGE_S = 10.0
 """An HTTP exchange in whole takes no longer, however slowly its bytes drip in."""
@@ -59,19 +60,25 @@ def tls_context(ca_file: str | None) -> ssl.SSLContext:
     return context
 
 
+def trusted_context(place: Place, ca_file: str | None) -> ssl.SSLContext:
+    """Return the context of all connections. Raises `GatewayError` if `ca_file` cannot be used."""
+    try:
+        return tls_context(ca_file)
+    except OSError as error:
+        what = f"`tls.ca_file` {ca_file} cannot be used ({error.strerror or 'no certificate'})"
+        raise place.error(what, "point it to a readable PEM file") from error
+
+
 def http_client(
     context: ssl.SSLContext | None, transport: httpx.AsyncBaseTransport | None
 ) -> httpx.AsyncClient:
     """Return the client for OAuth and REST: redirects and the environment's proxies ignored."""
     quiet_libraries()
     return httpx.AsyncClient(
-        verify=context or True,
-        transport=transport,
+        transport=transport or Lanes(context),
         trust_env=False,
         follow_redirects=False,
-        http2=False,
         timeout=EXCHANGE_S,
-        limits=httpx.Limits(max_connections=None, max_keepalive_connections=EXCHANGES_AT_ONCE),
         headers={"Accept": "application/json", "Accept-Encoding": "identity"},
     )
 
@@ -82,19 +89,36 @@ def quiet_libraries() -> None:
         logging.getLogger(name).setLevel(logging.CRITICAL)
 
 
+Trace = Callable[[str, dict[str, Any]], Awaitable[None]]
+"""Is told of each step of an exchange, and may end it by raising (httpcore's `trace`)."""
+
+
 async def exchange(
     client: httpx.AsyncClient,
     method: str,
     url: str,
     headers: Mapping[str, str],
     form: Mapping[str, str] | None = None,
+    *,
+    content: str | None = None,
+    trace: Trace | None = None,
 ) -> Answer:
-    """Ask once and read the answer. Raises `WireError` if there is none in time."""
+    """Ask once and read the answer; `content` is a JSON text.
+
+    Raises `WireError` if there is none in time.
+    """
     if client.is_closed:
         raise WireError("the gateway was closed meanwhile", "run again", final=True)
     try:
         async with asyncio.timeout(EXCHANGE_S):
-            request = client.build_request(method, without_user(url), headers=headers, data=form)
+            request = client.build_request(
+                method,
+                without_user(url),
+                headers=_typed(headers, content),
+                data=form,
+                content=content,
+                extensions=None if trace is None else {"trace": trace},
+            )
             response = await client.send(request, stream=True)
             try:
                 return await _read(response)
@@ -104,6 +128,11 @@ async def exchange(
         raise explained(TimeoutError()) from error
     except (httpx.HTTPError, httpx.InvalidURL, OSError, UnicodeError) as error:
         raise explained(error) from error
+
+
+def _typed(headers: Mapping[str, str], content: str | None) -> dict[str, str]:
+    json_type = {} if content is None else {"Content-Type": "application/json"}
+    return {**headers, **json_type}
 
 
 async def _read(response: httpx.Response) -> Answer:

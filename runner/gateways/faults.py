@@ -14,6 +14,8 @@ from dataclasses import dataclass
 from typing import TypeVar
 from urllib.parse import urlsplit, urlunsplit
 
+import httpx
+
 from runner.core.errors import GatewayError
 from runner.core.message import harmless
 
@@ -107,6 +109,11 @@ def explained(error: BaseException) -> WireError:
     for cause in causes:
         if (wire_error := _known(cause)) is not None:
             return wire_error
+    if any(isinstance(cause, httpx.RemoteProtocolError) for cause in causes):
+        return WireError(
+            "the server hung up, or speaks no HTTP there",
+            "check scheme and port: a server that wants TLS is reached by https:// and wss://",
+        )
     numbers = (cause.strerror for cause in causes if isinstance(cause, OSError) and cause.errno)
     return WireError(f"the connection failed ({next(numbers, None) or type(error).__name__})")
 

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from ssl import SSLContext
 
 import httpx
 
 from runner.core.manifest import Environment, RetryPolicy
 from runner.core.sight import Interaction
-from runner.gateways.exchange import http_client, tls_context
+from runner.gateways.asking import Asker
+from runner.gateways.dialling import SessionOpener
+from runner.gateways.exchange import http_client, trusted_context
 from runner.gateways.faults import Place
 from runner.gateways.line import Line
 from runner.gateways.oauth import Tokens
+from runner.gateways.pacer import Pacer
 from runner.gateways.rest import LookUps
 from runner.gateways.waiting import Patience
 from runner.gateways.wire import Dial, WireClosed, dialler
@@ -38,22 +40,24 @@ class InteractionWebSocket:
         dial: Dial | None = None,
         transport: httpx.AsyncBaseTransport | None = None,
     ) -> None:
-        if (endpoints := environment.endpoints) is None:
+        endpoints = environment.endpoints
+        if endpoints is None or endpoints.websocket_url is None:
             raise ValueError(f"environment {environment.name} has no endpoints")
         token_place, rest_place, self._place = (
             Place(environment.name, url)
             for url in (endpoints.token_url, endpoints.api_url, endpoints.websocket_url)
         )
-        context = None if dial and transport else self._tls_context(environment.ca_file)
+        context = None if dial and transport else trusted_context(self._place, environment.ca_file)
         patience = Patience(policy, clock, jitter, self._paused)
         self._listener: GatewayListener | None = None
         self._closing = False
         self._client = http_client(context, transport)
         self._tokens = Tokens(token_place, environment, self._client, patience)
-        rate_per_s = environment.limits.http_rate_per_s
-        self._look_ups = LookUps(rest_place, self._client, self._tokens, patience, rate_per_s)
-        dial = dial or dialler(context, clock.wall)
-        self._line = Line(self._place, self._tokens, dial, patience, give_up_s)
+        pacer = Pacer(environment.limits.http_rate_per_s, clock)
+        asker = Asker(rest_place, self._client, self._tokens, patience, pacer)
+        self._look_ups = LookUps(asker)
+        opener = SessionOpener(self._place, self._tokens, dial or dialler(context, clock.wall))
+        self._line = Line(self._place, self._tokens, opener, patience, give_up_s)
 
     @property
     def generation(self) -> int | None:
@@ -74,6 +78,10 @@ class InteractionWebSocket:
     def due_in(self, ahead: int) -> float:  # noqa: ARG002 - as the port has it
         """Return 0.0: frames have no pace but the run's."""
         return 0.0
+
+    @property
+    def most_per_s(self) -> None:
+        """Return None, for the same reason."""
 
     async def open(self, listener: GatewayListener) -> None:
         """Authenticate, dial and check the session, and keep one open until `close`.
@@ -118,10 +126,3 @@ class InteractionWebSocket:
     def _paused(self, wait_s: float, why: str) -> None:
         if self._listener is not None:
             self._listener.paused(wait_s, why)
-
-    def _tls_context(self, ca_file: str | None) -> SSLContext:
-        try:
-            return tls_context(ca_file)
-        except OSError as error:
-            what = f"`tls.ca_file` {ca_file} cannot be used ({error.strerror or 'no certificate'})"
-            raise self._place.error(what, "point it to a readable PEM file") from error

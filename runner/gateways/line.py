@@ -4,19 +4,57 @@ from __future__ import annotations
 
 import asyncio
 import math
-from http import HTTPStatus
+from typing import Generic, Protocol, TypeVar
 
 from runner.core.errors import GatewayError
 from runner.gateways.faults import Place, WireError, WireRefused, counted
 from runner.gateways.oauth import NoTokenYet, Token, Tokens
-from runner.gateways.remedies import Outage, Remedy, remedy
-from runner.gateways.session import INTERNAL_ERROR, Session
+from runner.gateways.remedies import INTERNAL_ERROR, Outage, Remedy, remedy
 from runner.gateways.waiting import Patience
-from runner.gateways.wire import Dial, Wire, WireClosed
+from runner.gateways.wire import WireClosed
 from runner.ports import GatewayListener, SessionLost, SessionOpened
 
 NORMAL_CLOSURE = 1000
 FAREWELL = "session terminated"
+
+
+class Sitting(Protocol):
+    """A session as a line keeps it: one socket, or several that come and go together."""
+
+    generation: int  # until the check is passed: 0
+    opened_at: float
+    fault: Exception | None  # what ended it, if it was no close
+
+    @property
+    def token(self) -> Token:
+        """The token that it was opened with."""
+
+    @property
+    def tls(self) -> str | None:
+        """The TLS version, as in "TLSv1.3"; None on a plain socket."""
+
+    async def check(self) -> None:
+        """See that it is usable. Raises `WireError` or `WireClosed`."""
+
+    async def ended(self) -> WireClosed:
+        """Return how it ended, once it has."""
+
+    async def close(self, code: int, reason: str) -> None:
+        """End it; bounded in time."""
+
+    def was_steady(self, now: float) -> bool:
+        """Tell whether it was of use."""
+
+
+SittingT = TypeVar("SittingT", bound=Sitting)
+OpenedT_co = TypeVar("OpenedT_co", bound=Sitting, covariant=True)
+
+
+class Opener(Protocol[OpenedT_co]):
+    """Opens sessions of one kind."""
+
+    async def open(self, listener: GatewayListener) -> OpenedT_co:
+        """Dial once. Raises `WireError`, `NoTokenYet`, or `GatewayError` where no dial can help."""
 
 
 class NoSession(Exception):
@@ -31,21 +69,21 @@ class NoSession(Exception):
         self.at_once = at_once
 
 
-class Line:
+class Line(Generic[SittingT]):
     """Keeps one session open from `open` to `close`, and tells the listener of each."""
 
     def __init__(
         self,
         place: Place,
         tokens: Tokens,
-        dial: Dial,
+        opener: Opener[SittingT],
         patience: Patience,
         give_up_s: float,
     ) -> None:
-        self.session: Session | None = None
+        self.session: SittingT | None = None
         self._place = place
         self._tokens = tokens
-        self._dial = dial
+        self._opener = opener
         self._patience = patience
         self._clock = patience.clock
         self._give_up_s = give_up_s
@@ -71,7 +109,7 @@ class Line:
                 self._keeper.cancel()
             await asyncio.wait([self._keeper])
 
-    async def _keep_open(self, session: Session, listener: GatewayListener) -> None:
+    async def _keep_open(self, session: SittingT, listener: GatewayListener) -> None:
         """See sessions come and go until `close`, or until none can be had any more."""
         try:
             while True:
@@ -92,7 +130,7 @@ class Line:
 
     async def _next_session(
         self, listener: GatewayListener, failure: NoSession | None = None
-    ) -> Session:
+    ) -> SittingT:
         """Wait and dial until a session is open and checked. Raises `GatewayError`."""
         while True:
             if failure is not None:
@@ -125,20 +163,19 @@ class Line:
             raise place.error(what, last.check) from last
         return left_s
 
-    async def _opened(self, listener: GatewayListener) -> Session:
+    async def _opened(self, listener: GatewayListener) -> SittingT:
         """Dial once and check. Raises `NoSession` or, where no dial can help, `GatewayError`."""
         self._check_wanted()
         try:
-            token, wire = await self._dialled()
+            session = await self._opener.open(listener)
         except NoTokenYet as error:
             if self._sessions == 0:
                 raise  # the attempts were made there
             raise NoSession(error) from error
         except WireError as error:
             raise self._no_session(error) from error
-        session = Session(wire, token, listener, self._tokens.hide)
         try:
-            await session.check(secure=self._place.url.startswith("wss:"))
+            await session.check()
             self._begin(session, listener)
         except WireError as error:
             raise self._no_session(error) from error
@@ -153,41 +190,15 @@ class Line:
         if self._closing:
             raise self._place.error("the gateway was closed meanwhile", "run again")
 
-    def _begin(self, session: Session, listener: GatewayListener) -> None:
+    def _begin(self, session: SittingT, listener: GatewayListener) -> None:
         self._check_wanted()
         self._sessions += 1
         session.generation, session.opened_at = self._sessions, self._clock.now()
         self.session = session
-        listener.session_opened(SessionOpened(session.generation, session.wire.tls))
-
-    async def _dialled(self) -> tuple[Token, Wire]:
-        """Dial with a fresh token; one that is refused (401) is renewed once."""
-        token = await self._tokens.current()
-        wire = await self._dial_with(token)
-        if wire is None:
-            token = await self._tokens.after(token)
-            wire = await self._dial_with(token)
-        if wire is None:
-            raise WireError(
-                "the gateway refuses the session with a new token too (401)",
-                "three things to check: the token (client_id, client_secret), the scopes "
-                f"({self._tokens.scopes}) and the region of the endpoints",
-                final=True,
-            )
-        return token, wire
-
-    async def _dial_with(self, token: Token) -> Wire | None:
-        """Dial once; None if the token was refused."""
-        headers = {"Authorization": token.authorization, "Accept": "application/json"}
-        try:
-            return await self._dial(self._place.url, headers)
-        except WireRefused as refused:
-            if refused.status == HTTPStatus.UNAUTHORIZED:
-                return None
-            raise
+        listener.session_opened(SessionOpened(session.generation, session.tls))
 
     async def _after(
-        self, session: Session, closed: WireClosed, listener: GatewayListener
+        self, session: SittingT, closed: WireClosed, listener: GatewayListener
     ) -> NoSession:
         """Do what the close code calls for. Raises whatever forbids to go on."""
         if session.fault is not None:
@@ -207,7 +218,7 @@ class Line:
                 pass
         return NoSession(self._place.error(what, "check the gateway's health and log"))
 
-    async def _renewed_after(self, session: Session, what: str) -> NoSession:
+    async def _renewed_after(self, session: SittingT, what: str) -> NoSession:
         """Renew the token; the first such close in an outage is dialled without a pause."""
         try:
             await self._tokens.after(session.token)

@@ -25,6 +25,7 @@ HOLD_OFF_S = 15.0
 """How long a failed renewal is left alone while the old token still serves."""
 
 _SERVER_ERROR = 500
+_NO_TOKENS_HERE = {404, 405, 410}
 _ERROR_CODE = re.compile(r"[A-Za-z0-9_.-]{1,64}", re.ASCII)
 _BEARER = re.compile(r"[\x21-\x7e]{1,16384}", re.ASCII)
 
@@ -64,6 +65,11 @@ class Tokens:
         self._patience = patience
         self._token: Token | None = None
         self._renewal: asyncio.Task[Token] | None = None
+        self.taken = 0  # the number of the newest that a server took
+
+    def took(self, token: Token) -> None:
+        """Learn that a server took a token."""
+        self.taken = max(self.taken, token.number)
 
     @property
     def renewals(self) -> int:
@@ -97,6 +103,8 @@ class Tokens:
         token = self._token
         if token is not None and token.number > refused.number:
             return await self.current()
+        if token is not None:  # nobody is to use it any more
+            self._token = replace(token, renew_at=-math.inf, expires_at=-math.inf)
         return await self._renewed()
 
     def hide(self, text: str) -> str:
@@ -208,10 +216,15 @@ class Tokens:
     def _refusal(self, answer: Answer) -> GatewayError:
         code = (answer.json_object() or {}).get("error")
         named = isinstance(code, str) and _ERROR_CODE.fullmatch(code) and self.hide(code) == code
+        check = (
+            "check the credentials' references (client_id, client_secret), that the client may "
+            "use client credentials, and the region"
+        )
+        if not named and answer.status in _NO_TOKENS_HERE:
+            check = "check `endpoints.token_url`, its path included, and the region"
         return self._place.error(
             f"the token server refuses: {answer.status} {code if named else 'without error code'}",
-            "check the credentials' references (client_id, client_secret), that the client may "
-            "use client credentials, and the region",
+            check,
         )
 
     def _check_scopes(self, granted: object) -> None:

@@ -9,6 +9,10 @@ STEADY_S = 10.0
 """A session that lived this long, or carried a reply, ends the outage before it."""
 
 
+INTERNAL_ERROR = 1011
+"""The code under which a session is ended whose reader failed."""
+
+
 class Remedy(StrEnum):
     """What to do after a close."""
 

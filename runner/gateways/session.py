@@ -8,16 +8,36 @@ from collections.abc import Callable
 from runner.core.message import Stray, harmless, read_reply
 from runner.gateways.faults import WireError
 from runner.gateways.oauth import Token
-from runner.gateways.remedies import STEADY_S
+from runner.gateways.remedies import INTERNAL_ERROR, STEADY_S
 from runner.gateways.wire import Wire, WireClosed
 from runner.ports import GatewayListener
 
 PONG_S = 3.0
 """A session whose ping is not answered within this is not used."""
 
-INTERNAL_ERROR = 1011
-
 SAFE_TLS = frozenset({"TLSv1.2", "TLSv1.3"})
+
+
+async def check_wire(wire: Wire, *, secure: bool) -> None:
+    """See that a socket is usable.
+
+    Raises `WireError` (unsafe TLS where it is to be `secure`, no pong) or `WireClosed` (closed
+    meanwhile).
+    """
+    if secure and wire.tls not in SAFE_TLS:
+        raise WireError(
+            f"the session runs over {wire.tls or 'no TLS'}",
+            "have the gateway offer TLS 1.2 or newer",
+            final=True,
+        )
+    try:
+        async with asyncio.timeout(PONG_S):
+            await wire.ping()
+    except TimeoutError as error:
+        raise WireError(
+            f"the session opened, but a ping was not answered within {PONG_S:.0f} s",
+            "check proxies on the way (WebSocket must pass through), and the gateway's load",
+        ) from error
 
 
 class Session:
@@ -27,9 +47,16 @@ class Session:
     """
 
     def __init__(
-        self, wire: Wire, token: Token, listener: GatewayListener, hide: Callable[[str], str]
+        self,
+        wire: Wire,
+        token: Token,
+        listener: GatewayListener,
+        hide: Callable[[str], str],
+        *,
+        secure: bool,
     ) -> None:
         self.wire = wire
+        self._secure = secure
         self.token = token
         self.generation = 0  # until the check is passed
         self.opened_at = 0.0
@@ -39,25 +66,14 @@ class Session:
         self._carried_reply = False
         self._reader = asyncio.create_task(self._read())
 
-    async def check(self, *, secure: bool) -> None:
-        """See that the session is usable.
+    @property
+    def tls(self) -> str | None:
+        """The TLS version."""
+        return self.wire.tls
 
-        Raises `WireError` (unsafe TLS, no pong) or `WireClosed` (closed meanwhile).
-        """
-        if secure and self.wire.tls not in SAFE_TLS:
-            raise WireError(
-                f"the session runs over {self.wire.tls or 'no TLS'}",
-                "have the gateway offer TLS 1.2 or newer",
-                final=True,
-            )
-        try:
-            async with asyncio.timeout(PONG_S):
-                await self.wire.ping()
-        except TimeoutError as error:
-            raise WireError(
-                f"the session opened, but a ping was not answered within {PONG_S:.0f} s",
-                "check proxies on the way (WebSocket must pass through), and the gateway's load",
-            ) from error
+    async def check(self) -> None:
+        """See that the session is usable. Raises as `check_wire` does."""
+        await check_wire(self.wire, secure=self._secure)
 
     async def ended(self) -> WireClosed:
         """Return how the session ended, once its reader has; the reason is made harmless."""

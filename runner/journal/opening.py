@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from runner.core.errors import StorageError
+from runner.journal.tables import ADDED
 
 
 @contextmanager
@@ -20,6 +21,19 @@ def reading(path: Path) -> Iterator[None]:
             f"the journal {path} cannot be read ({error}); it may be damaged."
             " Restore it from a copy, or name another with --journal"
         ) from error
+
+
+def has_column(connection: sqlite3.Connection, table: str, column: str) -> bool:
+    """Tell whether a table has a column that was added to the format later."""
+    names = connection.execute("SELECT name FROM pragma_table_info(?)", [table])
+    return (column,) in names.fetchall()
+
+
+def add_columns(connection: sqlite3.Connection) -> None:
+    """Give a journal that was made before them the columns that it lacks."""
+    for table, column, kind in ADDED:
+        if not has_column(connection, table, column):
+            connection.execute(f"ALTER TABLE {table} ADD COLUMN {column} {kind}")
 
 
 def connect(path: Path) -> sqlite3.Connection:

@@ -132,8 +132,16 @@ class Overview:
         """Return one run; `latest` is the newest. Raises `UsageError` naming the nearest."""
         found = self._runs("", 1) if run_id == LATEST else self._runs("WHERE id = ?", run_id, 1)
         if not found:
-            raise UsageError(f"no run {run_id} in {self.path}; {self._nearest_run(run_id)}")
+            raise self._unknown(run_id)
         return found[0]
+
+    def number(self, run_id: str) -> int:
+        """Return a run's number, without its counts; `latest` is the newest. Raises `UsageError`."""
+        where, known = ("", ()) if run_id == LATEST else ("WHERE id = ?", (run_id,))
+        found = self._rows(_RUNS.format(where=where), *known, 1)
+        if not found:
+            raise self._unknown(run_id)
+        return int(found[0][0])
 
     def doubts(self) -> int:
         """Return how many transfers of the whole journal are in doubt or under way."""
@@ -222,6 +230,9 @@ class Overview:
             under_way += number if _is_under_way(own or claimed) else 0
             not_selected += number if action == Action.NOT_SELECTED else 0
         return RunSeen(no, record, finished, counts, under_way, not_selected)
+
+    def _unknown(self, run_id: str) -> UsageError:
+        return UsageError(f"no run {run_id} in {self.path}; {self._nearest_run(run_id)}")
 
     def _nearest_run(self, run_id: str) -> str:
         known = [name for (name,) in self._rows("SELECT id FROM runs ORDER BY no DESC LIMIT 1000")]

@@ -136,6 +136,14 @@ class Reader:
                 (after, limit),
             ).fetchall()
 
+    def callbacks_owed(self) -> int:
+        """Return how many callbacks are pending, of whatever run."""
+        with self._one_at_a_time, reading(self.path):
+            (owed,) = self._connection.execute(
+                "SELECT count(*) FROM outbox WHERE state = 'pending'"
+            ).fetchone()
+        return int(owed)
+
     def run_number(self, run_id: str) -> int:
         """Return a run's number; `latest` is the newest. Raises `UsageError` for no such run."""
         where = ("", ()) if run_id == "latest" else (" WHERE id = ?", (run_id,))

@@ -26,6 +26,7 @@ _COLUMNS = (
     # NULL in a note, which changes no transfer:
     "version", "lineage", "row", "key", "interaction_id", "destination_uri", "state", "event", "at",
     "n", "message_id", "media_index", "sent_at", "latency_ms", "status", "reason", "media",
+    "correlation_id",
 )  # fmt: skip
 _OF_A_NOTE = (None,) * (len(_COLUMNS) - 6)
 
@@ -62,7 +63,8 @@ END;
 CREATE TEMP TRIGGER end_delivery INSTEAD OF INSERT ON changes
 WHEN NEW.media_index IS NULL AND NEW.n IS NOT NULL BEGIN
   UPDATE deliveries SET event = NEW.event, sent_at = coalesce(NEW.sent_at, sent_at),
-    settled_at = NEW.at, latency_ms = NEW.latency_ms, status = NEW.status, reason = NEW.reason
+    settled_at = NEW.at, latency_ms = NEW.latency_ms, status = NEW.status, reason = NEW.reason,
+    correlation_id = NEW.correlation_id
   WHERE transfer = NEW.transfer AND n = NEW.n;
   SELECT raise(ABORT, 'a delivery is not as expected') WHERE changes() != 1;
 END;
@@ -70,7 +72,7 @@ END;
 CREATE TEMP TRIGGER settle_late INSTEAD OF INSERT ON changes
 WHEN NEW.n IS NULL AND NEW.event = 'accepted' BEGIN
   UPDATE deliveries SET event = NEW.event, settled_at = NEW.at, status = NEW.status,
-    reason = NEW.reason
+    reason = NEW.reason, correlation_id = coalesce(NEW.correlation_id, correlation_id)
   WHERE transfer = NEW.transfer AND message_id = NEW.message_id AND status IS NULL;
 END;
 
@@ -131,6 +133,7 @@ def row_of(entry: Entry | Note, run: int, seq: int, body: str, link: str) -> tup
         entry.version, entry.lineage, row.n, row.key, row.interaction_id, row.destination_uri,
         str(entry.state), str(entry.event), entry.at, n, message_id, media_index, entry.sent_at,
         entry.latency_ms, entry.status, entry.reason, media,
+        entry.correlation_id,
     )  # fmt: skip
 
 
@@ -138,7 +141,7 @@ def _owed(notifications: Sequence[Notification]) -> str:
     return json.dumps([(n.webhook_id, n.callback, n.outcome, n.body) for n in notifications])
 
 
-_TOLD = ("n", "message_id", "status", "reason", "latency_ms", "media")
+_TOLD = ("n", "message_id", "status", "reason", "latency_ms", "media", "correlation_id")
 """What the chain keeps of an outcome, as far as it is known."""
 
 

@@ -24,7 +24,7 @@ from runner.core.record import (
 from runner.core.timestamps import timestamp
 from runner.core.transfer import OUTCOMES, State
 from runner.core.waves import WaveCount
-from runner.journal.opening import connect, reading
+from runner.journal.opening import connect, has_column, reading
 
 _TRANSFERS = (
     "SELECT r.n, r.key, r.source, r.interaction_id, r.destination_uri, l.media, r.action,"
@@ -48,9 +48,10 @@ _OF_RUN = (
     " UNION ALL SELECT r.n, r.claim FROM rows r WHERE r.run = ?1 AND r.action = 'in_doubt') of"
     " JOIN {table} x ON x.transfer = of.id WHERE x.run = ?1 {where} ORDER BY of.n, {order}"
 )
+_CORRELATION = ":correlation"  # in the place of a column that older journals lack
 _DELIVERIES = _OF_RUN.format(
     columns="x.message_id, x.sent_at, x.media_index, x.settled_at, x.latency_ms, x.status,"
-    " x.reason",
+    " x.reason, :correlation",
     table="deliveries",
     where="AND x.event != 'withdrawn'",
     order="x.n",
@@ -82,7 +83,9 @@ def transfers(
     """
     with reading(path), closing(connect(path)) as connection:
         connection.execute("BEGIN")  # one snapshot for the three readers
-        attempts = _RowsByNumber(connection.execute(_DELIVERIES, [run]))
+        told = has_column(connection, "deliveries", "correlation_id")
+        deliveries = _DELIVERIES.replace(_CORRELATION, "x.correlation_id" if told else "NULL")
+        attempts = _RowsByNumber(connection.execute(deliveries, [run]))
         callbacks = _RowsByNumber(connection.execute(_CALLBACKS, [run]))
         wave = WaveCount(waves)
         for n, *row in connection.execute(_TRANSFERS, [run]):
@@ -111,11 +114,9 @@ class _RowsByNumber:
 
 
 def _attempt(n: int, row: Sequence[Any]) -> AttemptRecord:
-    message_id, sent_at, media_index, settled_at, latency_ms, status, reason = row
+    message_id, sent_at, media_index, settled_at, latency_ms, *told = row
     settled = timestamp(settled_at) if settled_at is not None else None
-    return AttemptRecord(
-        n, message_id, timestamp(sent_at), media_index, settled, latency_ms, status, reason
-    )
+    return AttemptRecord(n, message_id, timestamp(sent_at), media_index, settled, latency_ms, *told)
 
 
 def _transfer(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sqlite3
 import tempfile
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import lru_cache
@@ -15,7 +15,7 @@ from types import TracebackType
 from typing import NamedTuple, Self
 
 from runner.core.errors import StorageError
-from runner.core.manifest import Repeat, TransferRow
+from runner.core.manifest import QueueSelection, Repeat, TransferRow
 from runner.core.media import MediaMatrix
 from runner.core.plan import SENDS, Action, Claim, PlannedRow, Verdict, judge, last_carried
 from runner.core.transfer import State
@@ -70,6 +70,7 @@ class Staging:
         self._ladder = 0
         self._chunk: list[tuple[object, ...]] = []
         self.count = 0
+        self.selections: list[QueueSelection] = []  # whose rows are not known yet
 
     def __enter__(self) -> Self:
         return self
@@ -94,6 +95,31 @@ class Staging:
         self.count += 1
         if len(self._chunk) >= CHUNK:
             self._flush()
+
+    def select(self, selection: QueueSelection) -> None:
+        """Take a selection; whoever asks the gateway adds its rows."""
+        self.selections.append(selection)
+
+    def has_interaction(self, interaction_id: str) -> bool:
+        """Tell whether a row names an interaction."""
+        self._flush()
+        asked = "SELECT 1 FROM rows WHERE interaction_id = ?"
+        return self._connection.execute(asked, [interaction_id]).fetchone() is not None
+
+    def destinations(self) -> dict[str, str]:
+        """Return every destination that a row names, each with the source of the first that does."""
+        self._flush()
+        rows = "SELECT destination_uri, source FROM rows GROUP BY destination_uri HAVING n = min(n)"
+        return dict(self._connection.execute(rows))
+
+    def readdress(self, addresses: Mapping[str, str]) -> None:
+        """Give the rows that name a destination another spelling of it: its id for its name."""
+        self._flush()
+        with self._written():
+            self._connection.executemany(
+                "UPDATE rows SET destination_uri = ? WHERE destination_uri = ?",
+                ((uri, named) for named, uri in addresses.items()),
+            )
 
     def repeats(self, limit: int) -> Sequence[Repeat]:
         """Return rows whose key or interaction an earlier row bears, `limit` of each at most."""

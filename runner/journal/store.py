@@ -15,7 +15,9 @@ from runner.core.errors import StorageError
 from runner.core.excerpt import Excerpt
 from runner.core.plan import PlannedRow, Verdict
 from runner.core.transfer import Event, State, step
+from runner.journal.belonging import claim
 from runner.journal.manifests import MANIFESTS, keep_manifest
+from runner.journal.opening import add_columns
 from runner.journal.recording import MOST_AT_ONCE, body_of, prepare, record, row_of
 from runner.journal.staging import write_ladder, write_names
 from runner.journal.tables import FORMAT, JOURNAL
@@ -56,9 +58,18 @@ class Store:
         self.run_id = ""
 
     def begin_run(
-        self, run_id: str, record: Mapping[str, Any], *, at: float, manifest: Excerpt | None = None
+        self,
+        run_id: str,
+        record: Mapping[str, Any],
+        *,
+        at: float,
+        manifest: Excerpt | None = None,
+        **told: Any,
     ) -> None:
-        """Store that a run begins, and its manifest's excerpt; its events follow in the chain."""
+        """Store that a run begins, what is `told` of it, and its manifest's excerpt.
+
+        Its events follow in the chain.
+        """
 
         def write() -> None:
             keep_manifest(self._connection, record["manifest_sha256"], manifest)
@@ -68,7 +79,7 @@ class Store:
             )
             assert cursor.lastrowid is not None  # noqa: S101 - an INSERT has one
             self.run_no, self.run_id = cursor.lastrowid, run_id
-            self._append([Note("run begun", at, {"batch": record["batch"]})])
+            self._append([Note("run begun", at, {"batch": record["batch"], **told})])
 
         self._transaction(write)
         _sync_folder(self.path.parent)  # the -wal file's name must survive a power cut too
@@ -206,26 +217,13 @@ def _open(path: Path, *, environment: str, origin: str) -> sqlite3.Connection:
     try:
         with _translated(path):
             _configure(connection)
-            meta = dict(connection.execute("SELECT name, value FROM meta").fetchall())
-        _check_meta(path, meta, origin)
+            claim(connection, path, origin)
+            add_columns(connection)
+            prepare(connection)
     except StorageError:
         connection.close()
         raise
     return connection
-
-
-def _check_meta(path: Path, meta: Mapping[str, str], origin: str) -> None:
-    """Refuse a journal of another format or another gateway."""
-    if meta.get("format") != str(FORMAT):
-        raise StorageError(
-            f"the journal {path} is of format {meta.get('format')}, this program writes {FORMAT};"
-            " use the version of the program that wrote it"
-        )
-    if meta.get("origin") != origin:
-        raise StorageError(
-            f"the journal {path} belongs to the gateway {meta.get('origin')},"
-            f" not to {origin}; name another journal with --journal"
-        )
 
 
 @contextmanager
@@ -282,7 +280,6 @@ def _configure(connection: sqlite3.Connection) -> None:
     _sync_fully(connection)
     connection.execute("PRAGMA wal_autocheckpoint=4000")
     connection.execute("PRAGMA cache_size=-16000")
-    prepare(connection)
 
 
 def _sync_fully(connection: sqlite3.Connection) -> None:

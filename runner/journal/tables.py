@@ -4,6 +4,11 @@ from __future__ import annotations
 
 FORMAT = 1
 
+ADDED = (("deliveries", "correlation_id", "TEXT"),)
+"""Columns that journals of this format may lack: they were made before them.
+
+Whoever opens a journal to write adds them; whoever only reads does without (`opening`).
+"""
 
 JOURNAL = """
 CREATE TABLE meta(name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
@@ -75,6 +80,7 @@ CREATE TABLE deliveries(
   latency_ms REAL,
   status TEXT,
   reason TEXT,
+  correlation_id TEXT,                 -- by which the gateway's owner finds it
   PRIMARY KEY(transfer, n)
 ) WITHOUT ROWID;
 

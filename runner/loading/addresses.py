@@ -2,48 +2,46 @@
 
 from __future__ import annotations
 
-import ipaddress
 from urllib.parse import SplitResult, urlsplit
 
 from runner.core.problem import Place, Problem
+from runner.core.urls import is_loopback
 
 _PLAIN = {"http": "https", "ws": "wss"}
 _LAST_VISIBLE = "~"
 
 
-def is_loopback(host: str) -> bool:
-    """Tell whether `host` is `localhost` or a literal loopback address, spelt in full."""
-    if host.casefold() == "localhost":
-        return True
-    try:
-        address = ipaddress.ip_address(host)
-    except ValueError:
-        return False
-    return address == ipaddress.IPv6Address("::1") or (
-        isinstance(address, ipaddress.IPv4Address) and address.is_loopback
-    )
-
-
 def check_address(url: str, field: str, place: Place) -> Problem | None:
     """Return what is wrong with an address that the schema's pattern has let through."""
-    try:
-        parts = urlsplit(url)
-        parts.port  # noqa: B018 - raises for a port that is none
-    except ValueError:
-        parts = SplitResult("", "", "", "", "")
+    parts, fault = _read(url)
     if parts.username is not None or parts.password is not None:
         message = f"`{field}` carries a user name or password"
         return Problem("S009", message, place, "leave out everything up to the `@`", hide=True)
-    if not parts.hostname or parts.fragment or not _is_visible(url):
-        message = f"`{field}` is not a well-formed address"
+    host = parts.hostname
+    if fault is not None or not host:
+        message = f"`{field}` has {fault or 'no host'}"
         mend = "write a host, an optional port and a path, without spaces and `#`"
         return Problem("S005", message, place, mend)
-    if parts.scheme in _PLAIN and not is_loopback(parts.hostname):
-        message = f"`{field}` is not encrypted, and {parts.hostname} is not a loopback address"
-        return Problem(
-            "S009", message, place, f"write {_PLAIN[parts.scheme]}:// for {parts.scheme}://"
-        )
+    if parts.scheme in _PLAIN and not is_loopback(host):
+        message = f"`{field}` is not encrypted, and {host} is not a loopback address"
+        mend = f"write {_PLAIN[parts.scheme]}:// for {parts.scheme}://"
+        return Problem("S009", message, place, f"{mend}; this machine itself is 127.0.0.1")
     return None
+
+
+def _read(url: str) -> tuple[SplitResult, str | None]:
+    """Return an address's parts, and what it has that it must not have."""
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return SplitResult("", "", "", "", ""), "a host that is none"
+    try:
+        parts.port  # noqa: B018 - raises for a port that is none
+    except ValueError:
+        return parts, "a port that is no number up to 65535"
+    if not _is_visible(url):
+        return parts, "a space, or another character that must be written as %HH"
+    return parts, "a `#` and what follows it" if parts.fragment else None
 
 
 def _is_visible(url: str) -> bool:

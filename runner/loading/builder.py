@@ -6,10 +6,9 @@ expands aliases without bound (hazards.md); on events each of these is seen in t
 
 from __future__ import annotations
 
-import gc
 import re
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
+from contextlib import suppress
 from importlib import import_module
 from typing import Any, Never
 
@@ -28,6 +27,7 @@ from yaml.events import (
 
 from runner.core.problem import Problem, Related
 from runner.loading.collector import Collector
+from runner.loading.garbage import collection_paused
 from runner.loading.pure_parser import PureParser
 from runner.loading.scalars import NumberOutOfRange, resolve
 from runner.loading.tree import Marks, Source, Tree, pack
@@ -49,6 +49,8 @@ _SCALAR_TAGS: dict[str, tuple[type, ...]] = {
     _TAG + "float": (float, int),
 }
 _SURROGATE = re.compile("[\ud800-\udfff]")  # libyaml refuses them itself
+_BEGIN = "begin with `version: 1`; `runner init` writes a manifest to begin with"
+_ONE_DOCUMENT = "delete this line, or move what follows it into a manifest of its own"
 _MERGE = object()
 _NO_KEY = object()
 
@@ -78,7 +80,7 @@ def build(
     source: Source, problems: Collector, parser: Callable[[str], Any] | None = None
 ) -> Tree | None:
     """Return the document, or None when its problems leave none to speak of."""
-    with _collection_paused():
+    with collection_paused():
         try:
             return _Builder(source, problems).run((parser or _parser)(source.text).get_event)
         except _Halted:
@@ -88,23 +90,15 @@ def build(
             return None
 
 
-@contextmanager
-def _collection_paused() -> Iterator[None]:
-    """Keep the garbage collector from walking a growing tree that holds no garbage."""
-    was_enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was_enabled:
-            gc.enable()
-
-
 def _mark(event: Any) -> int:
     start, end = event.start_mark, event.end_mark
     return pack(
         start.line, start.column, end.column - start.column if end.line == start.line else 0
     )
+
+
+def _lines(first: int, second: int) -> str:
+    return f"line {first}" if first == second else f"lines {first} and {second}"
 
 
 class _Builder:
@@ -132,13 +126,12 @@ class _Builder:
             if step is not None:
                 step(event)
         if not self._frame.value or self._frame.value[0] is None:
-            self._halt("Y014", "the manifest is empty", 0, "start with `version: 1`")
+            self._halt("Y014", "the manifest is empty", 0, _BEGIN)
         return Tree(self._frame.value[0], self._frame.marks[0], self._marks, self._source)
 
     def _document(self, event: DocumentStartEvent) -> None:
         if self._frame.value:
-            message = "a second document begins here"
-            self._halt("Y006", message, _mark(event), "keep one document, without a further `---`")
+            self._halt("Y006", "a second document begins here", _mark(event), _ONE_DOCUMENT)
 
     def _scalar(self, event: ScalarEvent) -> None:
         mark = _mark(event)
@@ -163,7 +156,7 @@ class _Builder:
             return resolve(text)
         except NumberOutOfRange as error:
             shown = text if len(text) <= 40 else text[:37] + "…"  # noqa: PLR2004 - a line's part
-            mend = f'write a number within 2^53, or, if it is a text, quotes around it: "{shown}"'
+            mend = f'write a number up to 2^53; a text, such as an id, needs quotes: "{shown}"'
             self._problem("Y012", f"{shown} is {error}", mark, mend)
             return 0
 
@@ -176,12 +169,13 @@ class _Builder:
             return event.value
         value = self._plain(event.value, mark)
         if not isinstance(value, _SCALAR_TAGS[tag]):
-            self._problem("Y008", f"this is no {tag.removeprefix(_TAG)}", mark, "drop the tag")
+            shown = "!!" + tag.removeprefix(_TAG)
+            self._problem("Y008", f"this value is no `{shown}`", mark, f"delete `{shown}`")
         return value
 
     def _unknown_tag(self, tag: str, mark: int) -> None:
         shown = "!!" + tag.removeprefix(_TAG) if tag.startswith(_TAG) else tag
-        message = f"the tag {shown} is not known here"
+        message = f"the tag `{shown}` is not known here"
         self._problem("Y008", message, mark, "delete the tag and write the plain value")
 
     def _open(self, event: MappingStartEvent | SequenceStartEvent) -> None:
@@ -220,14 +214,14 @@ class _Builder:
         if event.anchor not in self._anchors:
             inside = any(frame.anchor == event.anchor for frame in (*self._stack, self._frame))
             why = "is inside its own anchor" if inside else "has no anchor before it"
-            mend = f"write `&{event.anchor}` before the value meant, above this line"
+            mend = f"write `&{event.anchor}` before the value meant; a text with `*` needs quotes"
             if inside:
                 mend = "write the value out: nothing can hold itself"
-            self._halt("Y011", f"the alias *{event.anchor} {why}", mark, mend)
+            self._halt("Y011", f"the alias `*{event.anchor}` {why}", mark, mend)
         value, nodes, height = self._anchors[event.anchor]
         self._expanded += nodes
         if self._expanded > MAX_EXPANDED:
-            message = f"aliases bring in more than {MAX_EXPANDED:,} nodes"
+            message = f"aliases bring in more than {MAX_EXPANDED:,} values"
             mend = "use `defaults:` for what transfers share, or `from:` for long lists"
             self._halt("Y010", message, mark, mend)
         self._check_depth(len(self._stack) + height, mark)
@@ -262,7 +256,9 @@ class _Builder:
         if key.__class__ is str or key is _MERGE:
             return key
         shown = self._source.shown(self._source.place(mark)) or "…"
-        self._problem("Y013", f"the key {shown} is not text", mark, f'write "{shown}"')
+        self._problem(
+            "Y013", f"the key {shown} is not text", mark, f'put quotes around it: "{shown}"'
+        )
         return shown
 
     def _note_merge(self, value: Any, mark: int) -> None:
@@ -274,12 +270,15 @@ class _Builder:
             self._problem("Y011", message, mark, "name an anchor of a mapping: `<<: *name`")
 
     def _duplicate(self, frame: _Frame) -> None:
+        if self._problems.full:
+            self._problems.count("Y007")
+            return
         key, place = frame.key, self._source.place(frame.key_mark)
         first = self._source.place(frame.marks[2 * list(frame.value).index(key)])
         self._problems.add(
             Problem(
                 "Y007",
-                f"the key `{key}` stands twice, on lines {first.line} and {place.line}",
+                f"the key `{key}` stands twice, on {_lines(first.line, place.line)}",
                 place,
                 "keep one of the two",
                 related=(Related(first, "first here"),),
@@ -289,7 +288,9 @@ class _Builder:
     def _check_depth(self, depth: int, mark: int) -> None:
         if depth > MAX_DEPTH:
             message = f"nested deeper than {MAX_DEPTH} levels"
-            self._halt("Y009", message, mark, "no manifest needs that; check the brackets")
+            self._halt(
+                "Y009", message, mark, "no manifest needs that; check brackets and indentation"
+            )
 
     def _problem(self, code: str, message: str, mark: int, mend: str) -> None:
         self._problems.add(Problem(code, message, self._source.place(mark), mend))

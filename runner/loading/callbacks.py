@@ -8,8 +8,9 @@ from urllib.parse import urlsplit
 
 from runner.core.manifest import Callback, Driver, Environment, Secret
 from runner.core.problem import Problem
+from runner.core.urls import is_loopback
 from runner.core.webhook import check_webhook_secret
-from runner.loading.addresses import check_address, is_loopback
+from runner.loading.addresses import check_address
 from runner.loading.collector import Collector
 from runner.loading.environment import resolve
 from runner.loading.schema import Document

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from runner.core.manifest import GatewayConstraints
@@ -67,13 +68,18 @@ class Choices:
         names, known = _names(given.value), self._document.defined["callbacks"]
         for index, name in enumerate(names):
             if name not in known:
-                mend = offer(name, known, kind="callback")
-                place = given.where(index)
-                self._problems.add(Problem("R001", f"`{name}` names no callback", place, mend))
+                self._unknown(name, known, "callback", partial(given.where, index))
         if not known.issuperset(names):
             return None
         self.used_callbacks.update(names)
         return tuple(dict.fromkeys(names))
+
+    def _unknown(self, name: str, known: frozenset[str], kind: str, where: Where) -> None:
+        if self._problems.full:
+            self._problems.count("R001")
+        else:
+            mend = offer(name, known, kind=kind, written=name)
+            self._problems.add(Problem("R001", f"`{name}` names no {kind}", where(), mend))
 
     def _define(self, name: str, written: Mapping[str, Any]) -> None:
         self._named[name] = matrix = build_matrix(written)
@@ -87,15 +93,15 @@ class Choices:
             return self._by_name(choice, where)
         matrix = build_matrix(choice)
         found = (*self._judge(matrix), *check_plausible(matrix))
-        self._problems.extend(_problem(finding, where(*finding.part)) for finding in found)
+        for finding in found:
+            self._problems.add(_problem(finding, where(*finding.part), *self._limit(finding)))
         failed = any(finding.severity is Severity.ERROR for finding in found)
         return None if failed else matrix
 
     def _by_name(self, name: str, where: Where) -> MediaMatrix | None:
         known = self._document.defined["media"]
         if name not in known:
-            mend = offer(name, known, kind="media matrix")
-            self._problems.add(Problem("R001", f"`{name}` names no media matrix", where(), mend))
+            self._unknown(name, known, "media matrix", where)
             return None
         if name not in self._named:
             return None  # what is wrong with it is said already
@@ -108,8 +114,17 @@ class Choices:
         findings = self._judge(self._named[name])
         for finding in findings:
             place = self._document.where(section, name, *finding.part)
-            self._problems.add(_problem(finding, place, Related(use, f"`{name}` is used here")))
+            used = Related(use, f"`{name}` is used here")
+            self._problems.add(_problem(finding, place, *self._limit(finding), used))
         return not findings
+
+    def _limit(self, finding: Finding) -> Iterator[Related]:
+        """Yield where the gateway says what the finding is about."""
+        if finding.limit is not None and self._gateway is not None:
+            gateways = self._document.section("gateways")
+            place = self._document.where(gateways, self._gateway.name, finding.limit)
+            what = "codecs" if finding.limit == "supported_codecs" else "limit"
+            yield Related(place, f"the gateway's {what}")
 
     def _judge(self, matrix: MediaMatrix) -> tuple[Finding, ...]:
         if self._gateway is None:

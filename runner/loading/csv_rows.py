@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import csv
+import re
 from collections.abc import Iterable, Iterator, Mapping
+from functools import partial
 from operator import itemgetter
 
 from runner.core.problem import Place, Problem
 from runner.loading.choices import Given
 from runner.loading.collector import Collector
 from runner.loading.files import BadRow, RowFile
-from runner.loading.names import offer
-from runner.loading.near_misses import warn_of_near_misses
+from runner.loading.names import listed, nearest
+from runner.loading.near_misses import mapped, warn_of_near_misses
 from runner.loading.rows import FIELDS, Values
 
 
@@ -35,21 +37,27 @@ class CsvRows:
         self._indexes: dict[str, int] = {}
         self._record: list[str] = []  # the lines of the record read last
         self._line = 1
+        self._header: Place | None = None
 
     def rows(self) -> Iterator[tuple[int, int, Values]]:
         """Yield each row's line twice, as its position too, and its values."""
         try:
             records = self._records()
             header = next(records, None)
-            if header is None or not self._understand(header):
-                return
-            yield from self._values(records, len(header))
+            if not header:
+                self._refuse("the file begins without a header", f"begin it with {_HEADER}")
+            elif self._understand(header):
+                yield from self._values(records, len(header))
         except BadRow as bad:
             self._problems.add(bad.problem)
 
     def where(self, at: str, *_part: str | int) -> Place:
         """Return the cell of the row yielded last; the row's begin if it has no such cell."""
         return self._cell(self._indexes.get(at))
+
+    def header(self, at: str) -> Place | None:
+        """See `RowSource`."""
+        return None if at in self._indexes else self._header
 
     def find(self, wanted: Mapping[int, str]) -> Mapping[int, Place]:
         """See `RowSource`; reads the file once more."""
@@ -90,39 +98,99 @@ class CsvRows:
             try:
                 cells = next(reader, None)
             except csv.Error as error:
-                mend = 'close every quote that opens a cell, and write "" for a quote inside one'
-                raise self._file.bad(f"not CSV: {error}", mend, self._line) from None
+                raise self._not_csv(str(error)) from None
             if cells is None:
                 return
             yield cells
 
+    def _not_csv(self, said: str) -> BadRow:
+        if "field limit" in said:
+            message = f"a cell of this row is longer than {csv.field_size_limit():,} characters"
+            return self._file.bad(message, f"shorten it, or {_CLOSE}", self._line)
+        line, column, is_open = broken_quote("".join(self._record))
+        message = "something follows the quote that closes a cell"
+        if is_open:
+            message = "the quote that opens this cell is never closed"
+        return self._file.bad(f"not CSV: {message}", _CLOSE, self._line + line, column + 1)
+
     def _understand(self, header: list[str]) -> bool:
+        refused: set[str] = set()
         for at in FIELDS:
             column = self._columns.get(at, at)
             if column in header:
                 self._indexes[at] = header.index(column)
                 if header.count(column) > 1:
-                    self._refuse(f"the column `{column}` stands twice", "rename one of them", at)
+                    index = header.index(column, self._indexes[at] + 1)
+                    mend = "rename or delete one of them"
+                    self._refuse(f"the column `{column}` stands twice", mend, index)
             elif at in self._columns or at == "interaction_id":
-                mend = f"add the column, or map it: `columns: {{{at}: COLUMN}}`; " + offer(
-                    column, header, kind="column"
-                )
-                self._refuse(f"the file has no column `{column}`", mend)
-        unread = set(header) - {header[index] for index in self._indexes.values()}
-        unfilled = set(FIELDS) - self._indexes.keys()
+                message, mend, near = _missing(at, column, header)
+                refused.update([at] if near is None else [at, near])
+                self._refuse(message, mend, None if near is None else header.index(near))
+        unread = set(header) - {header[index] for index in self._indexes.values()} - refused
+        unfilled = set(FIELDS) - self._indexes.keys() - refused
         for name in sorted(unread):
-            warn_of_near_misses(name, unfilled, self._cell(header.index(name)), self._problems)
+            where = partial(self._cell_called, name, header)
+            warn_of_near_misses(name, unfilled, where, self._problems)
+        self._header = self._cell(None)
         return "interaction_id" in self._indexes
 
-    def _refuse(self, message: str, mend: str, at: str | None = None) -> None:
-        place = self._cell(self._indexes.get(at) if at is not None else None)
-        self._problems.add(Problem("R009", message, place, mend))
+    def _refuse(self, message: str, mend: str, index: int | None = None) -> None:
+        self._problems.add(Problem("R009", message, self._cell(index), mend))
+
+    def _cell_called(self, name: str, header: list[str]) -> Place:
+        return self._cell(header.index(name))
 
     def _cell(self, index: int | None) -> Place:
         line, column, end = cell_span("".join(self._record), index or 0)
         if index is None:
             return Place(self._file.shown, self._line, 1)
         return Place(self._file.shown, self._line + line, column + 1, end and end + 1)
+
+
+_HEADER = "a line that names its columns, such as `interaction_id,destination_uri`"
+_CLOSE = 'close every quote that opens a cell, and write "" for a quote inside one'
+_OTHER_SEPARATORS = {";": "`;`", "\t": "tabs", "|": "`|`"}
+
+
+def _missing(at: str, column: str, header: list[str]) -> tuple[str, str, str | None]:
+    """Return what to say of a column that is not there, the mend, and the one that may be it."""
+    message = f"the file has no column `{column}`"
+    for separator, spoken in _OTHER_SEPARATORS.items():
+        if len(header) == 1 and separator in header[0]:
+            message = f"the columns are separated by {spoken}, not by commas"
+            return message, "save the file with commas between the columns", header[0]
+    if (near := nearest(column, header)) is not None:
+        return message, f"did you mean `{near}`? then write {mapped(at, near)}", near
+    is_header = any(name.strip().casefold() in FIELDS for name in header)
+    mend = "add it" if is_header or column != at else f"begin the file with {_HEADER}"
+    there = listed(filter(None, header), "there are")
+    return message, f"{mend}, or tell which it is: {mapped(at, 'COLUMN')}; {there}", None
+
+
+def broken_quote(record: str) -> tuple[int, int, bool]:
+    """Return line and column, from 0, where a record's quotes break, and if one is left open."""
+    begin, at, is_open = 0, 0, False
+    while at < len(record):
+        before, after = record[at - 1 : at], record[at + 1 : at + 2]
+        if record[at] == '"' and not is_open and before in _AROUND:
+            begin, is_open = at, True
+        elif record[at] == '"' and is_open and after == '"':
+            at += 1
+        elif record[at] == '"' and is_open:
+            if after not in _AROUND:
+                return *_line_and_column(record, at + 1), False
+            is_open = False
+        at += 1
+    return *_line_and_column(record, begin), is_open
+
+
+_AROUND = ("", ",", "\r", "\n")  # what may stand before an opening quote and after a closing one
+
+
+def _line_and_column(record: str, at: int) -> tuple[int, int]:
+    lines = re.split(r"\r\n|\r|\n", record[:at])
+    return len(lines) - 1, len(lines[-1])
 
 
 def cell_span(record: str, index: int) -> tuple[int, int, int | None]:

@@ -7,17 +7,35 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from runner.core.manifest import Driver, Endpoints, Environment, Limits, Secret, SimulatorOptions
+from runner.core.manifest import (
+    Driver,
+    Endpoints,
+    Environment,
+    Limits,
+    Platform,
+    Secret,
+    SimulatorOptions,
+)
 from runner.core.problem import Place, Problem
 from runner.core.quantity import parse_duration, parse_rate, parse_share
-from runner.core.regions import INTERACTION_WEBSOCKET_REGIONS
+from runner.core.regions import REGIONS
+from runner.core.rehearsal import FAULTS, GENESYS_CLOUD_OPTIONS
 from runner.loading.addresses import check_address
 from runner.loading.collector import Collector
 from runner.loading.names import listed, offer
 from runner.loading.references import Unresolvable, resolve_secret
 from runner.loading.schema import Document
 
-_ADDRESSES = ("token_url", "api_url", "websocket_url")
+_ADDRESSES = {
+    Driver.INTERACTION_WEBSOCKET: ("token_url", "api_url", "websocket_url"),
+    Driver.GENESYS_CLOUD: ("token_url", "api_url"),
+}
+"""What `region` or `endpoints` must give, by driver."""
+
+_EXAMPLE_REGIONS = {Driver.INTERACTION_WEBSOCKET: "us", Driver.GENESYS_CLOUD: "eu-central-1"}
+
+GENESYS_CLOUD_HTTP_RATE = "300/min"
+"""Of the token, where the manifest gives none (protocol.md, "The shared rate")."""
 
 
 def choose(document: Document, wanted: str | None, problems: Collector) -> str | None:
@@ -58,7 +76,7 @@ def check_environments(document: Document, problems: Collector) -> None:
 
 def _check(document: Document, name: str, environment: dict[str, Any]) -> Iterator[Problem]:
     gateways = document.defined["gateways"]
-    gateway, region = environment.get("gateway"), environment.get("region")
+    gateway = environment.get("gateway")
     if gateway is not None and gateways and gateway not in gateways:
         mend = offer(gateway, gateways, kind="gateway")
         place = document.where(environment, "gateway")
@@ -67,25 +85,75 @@ def _check(document: Document, name: str, environment: dict[str, Any]) -> Iterat
     for field, url in endpoints.items():
         if found := check_address(url, field, document.where(endpoints, field)):
             yield found
-    if environment.get("driver") == Driver.INTERACTION_WEBSOCKET:
+    driver = environment.get("driver")
+    if driver == Driver.SIMULATOR and not document.doubts("environments", name):
+        yield from _check_rehearsal(document, environment.get("simulator", {}))
+    if driver in REGIONS:
+        yield from _check_driver(document, environment, Driver(driver))
         known = not any(document.doubts("environments", name, f) for f in ("region", "endpoints"))
         if known and not document.doubts("environments", name):
-            yield from _check_reach(document, environment, region, endpoints)
+            yield from _check_reach(document, environment, Driver(driver))
+
+
+def _check_driver(
+    document: Document, environment: dict[str, Any], driver: Driver
+) -> Iterator[Problem]:
+    """Yield what a driver cannot do anything with (genesys-cloud.md, "Order of work")."""
+    if driver is not Driver.GENESYS_CLOUD:
+        return
+    if "scopes" in environment:
+        message = "`scopes` do nothing for `genesys-cloud`: a client's roles say what it may do"
+        mend = "delete `scopes`; give the OAuth client the roles that docs/genesys-cloud.md lists"
+        yield Problem("S012", message, document.tree.key(environment, "scopes"), mend)
+    endpoints = environment.get("endpoints", {})
+    if "websocket_url" in endpoints:
+        message = "`websocket_url` does nothing for `genesys-cloud`: the platform tells it itself"
+        place = document.tree.key(endpoints, "websocket_url")
+        yield Problem("S012", message, place, "delete `websocket_url`")
+
+
+def _check_rehearsal(document: Document, options: dict[str, Any]) -> Iterator[Problem]:
+    """Yield what the chosen face of the embedded gateway does not have."""
+    platform = Platform(options.get("platform", Platform.INTERACTION_TRANSFER))
+    faults = options.get("faults", {})
+    for name in faults:
+        if name not in FAULTS[platform]:
+            message = f"`{name}` names no fault of `{platform}`"
+            mend = offer(name, FAULTS[platform], kind="fault")
+            yield Problem("R001", message, document.tree.key(faults, name), mend)
+    if platform is Platform.INTERACTION_TRANSFER:
+        for name in GENESYS_CLOUD_OPTIONS.intersection(options):
+            message = f"`{name}` does nothing for `{platform}`"
+            mend = f"add `platform: {Platform.GENESYS_CLOUD}`, or delete `{name}`"
+            yield Problem("S012", message, document.tree.key(options, name), mend)
 
 
 def _check_reach(
-    document: Document, environment: dict[str, Any], region: str | None, endpoints: dict[str, str]
+    document: Document, environment: dict[str, Any], driver: Driver
 ) -> Iterator[Problem]:
-    missing = [field for field in _ADDRESSES if field not in endpoints]
+    region, endpoints = environment.get("region"), environment.get("endpoints", {})
+    wanted, regions = _ADDRESSES[driver], REGIONS[driver]
+    missing = [field for field in wanted if field not in endpoints]
     if region is None and missing:
         place = document.where(environment, "driver")
-        message = "the environment has neither `region` nor all three `endpoints`"
-        mend = f"add `region: us`, or to `endpoints`: {', '.join(missing)}"
+        count = "all three" if len(wanted) > 2 else "both"  # noqa: PLR2004 - as said
+        message = f"the environment has neither `region` nor {count} `endpoints`"
+        mend = f"add `region: {_EXAMPLE_REGIONS[driver]}`, or to `endpoints`: {', '.join(missing)}"
         yield Problem("S002", message, place, mend)
-    elif region is not None and region not in INTERACTION_WEBSOCKET_REGIONS:
+    elif region is not None and region not in regions:
         place = document.where(environment, "region")
-        mend = offer(region, INTERACTION_WEBSOCKET_REGIONS, kind="region")
+        mend = offer(region, regions, kind="region")
         yield Problem("R001", f"`{region}` names no region", place, mend)
+
+
+def platform_of(document: Document, name: str | None) -> Platform:
+    """Return the language that is spoken with the environment called `name`, sound or not."""
+    found = document.section("environments").get(name or "", {})
+    if found.get("driver") == Driver.SIMULATOR:
+        told = found.get("simulator", {}).get("platform", Platform.INTERACTION_TRANSFER)
+        return Platform(told)
+    genesys = found.get("driver") == Driver.GENESYS_CLOUD
+    return Platform.GENESYS_CLOUD if genesys else Platform.INTERACTION_TRANSFER
 
 
 def build_environment(
@@ -97,14 +165,16 @@ def build_environment(
         return None
     driver = Driver(found["driver"])
     common = {"name": name, "driver": driver, "gateway": found["gateway"]}
-    common["limits"] = _limits(found.get("limits", {}))
-    if "scopes" in found:
-        common["scopes"] = tuple(found["scopes"])
+    genesys = platform_of(document, name) is Platform.GENESYS_CLOUD
+    http_rate = {"http_rate": GENESYS_CLOUD_HTTP_RATE} if genesys else {}
+    common["limits"] = _limits({**http_rate, **found.get("limits", {})})
+    if "scopes" in found or genesys:
+        common["scopes"] = () if genesys else tuple(found["scopes"])
     if driver is Driver.SIMULATOR:
         return Environment(**common, simulator=_simulator(found.get("simulator", {})))
     return Environment(
         **common,
-        endpoints=_endpoints(found),
+        endpoints=_endpoints(found, driver),
         client_id=_credential(document, found, "client_id", problems, offline=offline),
         client_secret=_credential(document, found, "client_secret", problems, offline=offline),
         ca_file=_ca_file(document, found, problems),
@@ -128,16 +198,21 @@ def _simulator(options: Mapping[str, Any]) -> SimulatorOptions:
         seed=int(options.get("seed", absent.seed)),
         faults={name: parse_share(share) for name, share in options.get("faults", {}).items()},
         ended_share=parse_share(options["ended"]) if "ended" in options else absent.ended_share,
+        platform=Platform(options.get("platform", absent.platform)),
+        waiting={name: int(count) for name, count in options.get("waiting", {}).items()},
+        queues=tuple(options.get("queues", ())),
+        users=tuple(options.get("users", ())),
+        http_rate_per_s=parse_rate(options["http_rate"]) if "http_rate" in options else None,
     )
 
 
-def _endpoints(environment: Mapping[str, Any]) -> Endpoints | None:
-    region = INTERACTION_WEBSOCKET_REGIONS.get(environment.get("region", ""))
+def _endpoints(environment: Mapping[str, Any], driver: Driver) -> Endpoints | None:
+    region = REGIONS[driver].get(environment.get("region", ""))
     urls: dict[str, str] = {
         **(asdict(region) if region else {}),
         **environment.get("endpoints", {}),
     }
-    if not urls.keys() >= set(_ADDRESSES):
+    if not urls.keys() >= set(_ADDRESSES[driver]):
         return None  # said already
     return Endpoints(**{**urls, "api_url": urls["api_url"].rstrip("/")})
 
@@ -164,7 +239,8 @@ def resolve(
     try:
         return resolve_secret(holder[field], folder, offline=offline)
     except Unresolvable as error:
-        place = document.where(holder, field, next(iter(holder[field])))
+        at = next(iter(holder[field]))
+        place = document.where(holder, field, at, *([0] if at == "command" else []))
         problems.add(Problem("R007", f"`{field}`: {error}", place, error.mend))
         return None
 
@@ -177,5 +253,6 @@ def _ca_file(document: Document, environment: Mapping[str, Any], problems: Colle
     if not path.is_file():
         place = document.where(tls, "ca_file")
         mend = "relative paths start at the manifest's folder; check the path"
-        problems.add(Problem("R007", f"the file `{tls['ca_file']}` does not exist", place, mend))
+        message = f"`ca_file`: the file `{tls['ca_file']}` does not exist"
+        problems.add(Problem("R007", message, place, mend))
     return str(path)

@@ -8,11 +8,11 @@ from typing import Any
 
 import jsonschema_rs
 
-from runner.core.problem import Place, Problem
-from runner.loading.names import offer
-from runner.loading.quoting import cut, flow, is_number
+from runner.core.problem import Place, Problem, Related
+from runner.loading.names import listed, nearest, offer
+from runner.loading.parts import dereferenced, home, inside
+from runner.loading.quoting import YAML, Writing, cut, flow, is_number
 from runner.loading.tree import Tree
-from runner.schemas_lookup import schema
 
 Path = tuple[str | int, ...]
 
@@ -38,39 +38,38 @@ _CODES = {
     "propertyNames": "S005",
     "uniqueItems": "S008",
 }
+_MOST = {"maxLength": "characters", "maxItems": "entries", "maxProperties": "entries"}
 _BOUNDS = {
-    "minimum": "at least",
-    "maximum": "at most",
-    "exclusiveMinimum": "more than",
-    "exclusiveMaximum": "less than",
+    "minimum": "{} or more",
+    "maximum": "{} or less",
+    "exclusiveMinimum": "a number above {}",
+    "exclusiveMaximum": "a number below {}",
 }
 
 
 def explain(
-    tree: Tree, path: Path, schema_path: Sequence[str | int], kind: Mapping[str, Any]
+    tree: Tree,
+    path: Path,
+    part: Mapping[str, Any],
+    kind: Mapping[str, Any],
+    writing: Writing = YAML,
 ) -> Iterator[Problem]:
     """Yield the problems of one finding of the schema check.
 
-    `path` leads to the value in the document, `schema_path` to the keyword that refused it and
-    `kind` is the validator's description of the finding.
+    `path` leads to the value in the document, `part` is the part of the schema that refused it,
+    and `kind` is the validator's description of the finding. Mends are written in `writing`.
     """
     value, place = tree.reach(path)
-    part = _part_of_schema(schema_path[:-1])
     if is_secret(path):
         yield from _secret(tree, path, place, kind)
     elif path[2:] == ("delivery",) and kind["name"] in ("required", "maxProperties"):
         yield _no_single_promise(_head(tree, path))
     elif kind["name"] == "additionalProperties":
+        kind_of = next((word for word in ("from", "select") if word in value), None)
+        holder = _subject(path) if kind_of is None else f"a `{kind_of}` entry"
         for name in kind["unexpected"]:
-            known = part.get("properties", {})
-            unused = [field for field in known if field not in value]
-            mend = (
-                offer(name, unused, kind="field", before="it may also have")
-                if unused
-                else "delete it"
-            )
-            holder = "a `from` entry" if "from" in value else _subject(path)
-            yield Problem("S001", f"{holder} has no field `{name}`", tree.key(value, name), mend)
+            message, place = f"{holder} has no field `{name}`", tree.key(value, name)
+            yield Problem("S001", message, place, _mend_field(name, value, part))
     elif kind["name"] == "required":
         name = kind["property"]
         mend = (
@@ -79,10 +78,12 @@ def explain(
         yield Problem("S002", f"{_subject(path)} lacks `{name}`", _head(tree, path), mend)
     elif kind["name"] == "propertyNames":
         yield from _wrong_names(tree, path, part)
+    elif kind["name"] == "uniqueItems":
+        yield _repeated(tree, path, value)
     else:
         hide = "headers" in path or (isinstance(value, str) and "://" in value and "@" in value)
         shown = None if hide else _shown(tree, value, place)
-        message, mend = _wrong_value(path, value, shown, part, kind)
+        message, mend = _wrong_value(path, value, shown, part, kind, writing)
         yield Problem(code_of(kind["name"]), message, place, mend, hide=hide)
 
 
@@ -122,7 +123,8 @@ def _secret(tree: Tree, path: Path, place: Place, kind: Mapping[str, Any]) -> It
             message = f"{name} has no field `{field}`"
             yield Problem("S001", message, tree.key(mapping, field), mend, hide=True)
     elif kind["name"] in ("minProperties", "maxProperties"):
-        yield Problem("S007", f"{name} wants exactly one place", place, mend, hide=True)
+        message = f"{name} names {len(tree.reach(path)[0])} places to find it, and wants one"
+        yield Problem("S007", message, place, mend, hide=True)
     else:
         yield Problem("R007", f"{name} is not a secret reference", place, mend, hide=True)
 
@@ -144,60 +146,82 @@ def _wrong_names(tree: Tree, path: Path, part: Mapping[str, Any]) -> Iterator[Pr
             yield Problem("S005", message, tree.key(mapping, name), _mend_form(part))
 
 
-def _wrong_value(
-    path: Path, value: Any, shown: str | None, part: Mapping[str, Any], kind: Mapping[str, Any]
+def _wrong_value(  # noqa: PLR0917 - each is a part of what is told
+    path: Path,
+    value: Any,
+    shown: str | None,
+    part: Mapping[str, Any],
+    kind: Mapping[str, Any],
+    writing: Writing,
 ) -> tuple[str, str]:
     """Return what is wrong with a value, and the mend; `shown` is None for what may be a secret."""
     name = kind["name"]
     said = f"{_subject(path)} is {shown}"
-    unwanted = f"{said}, not {_wanted(part)}"
+    unwanted = f"{_subject(path, transfer='this entry')} is {shown}, not {_wanted(part)}"
     if shown is None:
         unwanted = f"{_subject(path)} is not {_wanted(part)}; it is not shown, it may be a secret"
         shown = "…"
     if name == "type":
-        return unwanted, _mend_type(path, value, shown, part)
+        return unwanted, _mend_type(path, value, shown, part, writing)
     if name in ("constant", "const"):
         return said, f"write `{path[-1]}: {flow(part['const'])}`"
     if name == "enum":
         mend = offer(str(value), [str(option) for option in part["enum"]], kind="value")
         return f"{said}, which is not one of its values", mend
-    if name in _BOUNDS:
-        return said, f"write a number {_BOUNDS[name]} {part[name]}"
+    if name in _BOUNDS or name in _MOST:
+        return _beyond(path, value, said, part[name], name)
     if _CODES.get(name) == "S005":
+        unwanted = unwanted if value else f"{_subject(path)} is empty"
         return unwanted, _mend_form(part)
-    return _wrong_count(path, value, part, name)
+    mend = f"write for example `{writing.key(path[-1])}{_example(part, writing)}`"
+    return f"{_subject(path)} holds nothing", mend
 
 
-def _wrong_count(path: Path, value: Any, part: Mapping[str, Any], keyword: str) -> tuple[str, str]:
-    if keyword == "uniqueItems":
-        return f"{_subject(path)} names {_repeated(value)} twice", "keep one of the two"
-    amount = "too much" if value else "nothing"
-    mend = f"write for example `{path[-1]}: {_example(part)}`"
-    return f"{_subject(path)} holds {amount}", mend
+def _beyond(path: Path, value: Any, said: str, bound: int, keyword: str) -> tuple[str, str]:
+    if keyword in _BOUNDS:
+        return said, f"write {_BOUNDS[keyword].format(bound)}"
+    noun = _MOST[keyword]
+    return f"{_subject(path)} has {len(value):,} {noun}", f"keep {bound:,} {noun} at most"
 
 
-def _repeated(items: Sequence[Any]) -> str:
-    """Return the first item that stands twice; `1` and `1.0` are one to the schema alone."""
-    seen: set[str] = set()
-    for text in map(flow, items):
+def _repeated(tree: Tree, path: Path, items: Sequence[Any]) -> Problem:
+    """Return the problem of an item that stands twice; to the schema `1` and `1.0` are one."""
+    seen: dict[str, int] = {}
+    for index, text in enumerate(map(flow, items)):
         if text in seen:
-            return f"`{cut(text)}`"
-        seen.add(text)
-    return "something"
+            first = Related(tree.value(items, seen[text]), "first here")
+            message = f"{_subject(path)} names `{cut(text)}` twice"
+            place = tree.value(items, index)
+            return Problem("S008", message, place, "keep one of the two", related=(first,))
+        seen[text] = index
+    place = tree.reach(path)[1]
+    return Problem("S008", f"{_subject(path)} names something twice", place, "keep one of the two")
 
 
-def _mend_type(path: Path, value: Any, shown: str, part: Mapping[str, Any]) -> str:
+def _mend_field(name: str, value: Mapping[str, Any], part: Mapping[str, Any]) -> str:
+    unused = [field for field in part.get("properties", {}) if field not in value]
+    if (inner := inside(name, part, unused)) is not None:
+        return f"it belongs into `{inner}`: write `{inner}: {{{name}: …}}`"
+    elsewhere = home(name) if nearest(name, unused) is None else None
+    if elsewhere is not None:
+        return f"{elsewhere}; {listed(sorted(unused), 'here may stand') if unused else 'delete it'}"
+    return offer(name, unused, kind="field", before="it may also have") if unused else "delete it"
+
+
+def _mend_type(
+    path: Path, value: Any, shown: str, part: Mapping[str, Any], writing: Writing
+) -> str:
     if not path:
         return "begin with `version: 1`"
-    name = f"{path[-1]}: " if isinstance(path[-1], str) else "- "
-    wanted, mend = part.get("type"), f"write for example `{name}{_example(part)}`"
+    name = writing.key(path[-1])
+    wanted, mend = part.get("type"), f"write for example `{name}{_example(part, writing)}`"
     if isinstance(value, str | int | float):
         if wanted == "string" and part.get("title") in _UNITS and not isinstance(value, bool):
             mend = f"add a unit: {_with_unit(name, value, shown, part['title'])}"
         elif wanted == "string":
             mend = f'put quotes around it: `{name}"{shown}"`'
         elif wanted == "array":
-            mend = f"write a list: `{name}[{cut(str(value))}]`"
+            mend = f"write a list: `{name}[{cut(writing.value(value))}]`"
         elif wanted in ("integer", "number") and isinstance(value, str) and is_number(value):
             mend = f"drop the quotes: `{name}{value}`"
     return f"write `{name}true` or `{name}false`" if wanted == "boolean" else mend
@@ -229,13 +253,13 @@ def _wanted(part: Mapping[str, Any]) -> str:
     return f"{'an' if noun[0] in 'aeiou' or noun.startswith('HTTP') else 'a'} {noun}"
 
 
-def _subject(path: Path) -> str:
+def _subject(path: Path, *, transfer: str = "this transfer") -> str:
     if not path:
         return "the manifest"
     if isinstance(path[-1], str):
         return f"`{path[-1]}`"
     if path[0] == "transfers" and len(path) == 2:  # noqa: PLR2004 - an item of `transfers`
-        return "this transfer"
+        return transfer
     return f"item {path[-1] + 1} of `{path[-2]}`"
 
 
@@ -257,24 +281,8 @@ def _head(tree: Tree, path: Path) -> Place:
     if path and isinstance(path[-1], str):
         parent, _ = tree.reach(path[:-1])
         return tree.key(parent, path[-1])
-    return tree.reach(path)[1]
-
-
-def _part_of_schema(path: Sequence[str | int]) -> Mapping[str, Any]:
-    part: Any = schema("manifest.v1")
-    for step in path:
-        part = part[step]
-    # `then` only adds a demand; what the fields are is said beside it.
-    if path and path[-1] == "then" and "properties" not in part:
-        part = {**_part_of_schema(path[:-1]), **part}
-    return _dereferenced(part)
-
-
-def _dereferenced(part: Mapping[str, Any]) -> Mapping[str, Any]:
-    if "$ref" not in part:
-        return part
-    target: Mapping[str, Any] = schema("manifest.v1")["$defs"][part["$ref"].rpartition("/")[2]]
-    return {**target, **part}
+    value, place = tree.reach(path)
+    return tree.key(value, next(iter(value))) if isinstance(value, dict) and value else place
 
 
 def _entry(tree: Tree, name: str, part: Mapping[str, Any]) -> str:
@@ -283,6 +291,6 @@ def _entry(tree: Tree, name: str, part: Mapping[str, Any]) -> str:
     return f"`{name}: {defined or _example(part)}`"
 
 
-def _example(part: Mapping[str, Any]) -> str:
-    examples = _dereferenced(part).get("examples", ())
-    return flow(examples[0]) if examples else "…"
+def _example(part: Mapping[str, Any], writing: Writing = YAML) -> str:
+    examples = dereferenced(part).get("examples", ())
+    return writing.value(examples[0]) if examples else "…"

@@ -6,11 +6,12 @@ from collections.abc import Mapping
 from typing import Any
 
 from runner.core.evidence import Dedupes, Expires, Promise
-from runner.core.manifest import GatewayConstraints
-from runner.core.problem import Problem
+from runner.core.manifest import GatewayConstraints, Platform
+from runner.core.problem import Problem, Related
 from runner.core.quantity import parse_duration
 from runner.core.rules import check_statuses
 from runner.loading.collector import Collector
+from runner.loading.environment import platform_of
 from runner.loading.schema import Document
 
 
@@ -21,7 +22,35 @@ def check_gateways(document: Document, problems: Collector) -> None:
         found = check_statuses(statuses.get("carried_out", ()), statuses.get("not_carried_out", ()))
         for finding in found:
             place = document.where(gateway, "statuses", *finding.part)
-            problems.add(Problem(finding.code, finding.message, place, finding.help))
+            related: tuple[Related, ...] = ()
+            if finding.other is not None:
+                other = document.where(gateway, "statuses", *finding.other)
+                related = (Related(other, "listed here as carried out"),)
+            problems.add(
+                Problem(finding.code, finding.message, place, finding.help, related=related)
+            )
+
+
+PLATFORM_TIMEOUT_S = 60.0
+"""How long a request to the platform may take (genesys-cloud.md, "Order of work", 6)."""
+
+
+def check_promise(document: Document, environment: str | None, problems: Collector) -> None:
+    """Add what the platform of the environment called `environment` cannot have promised."""
+    found = document.section("environments").get(environment or "", {})
+    gateway = document.section("gateways").get(found.get("gateway", ""), {})
+    delivery = gateway.get("delivery", {})
+    if not delivery or platform_of(document, environment) is not Platform.GENESYS_CLOUD:
+        return
+    if "dedupes" in delivery:
+        place = document.tree.key(delivery, "dedupes")
+        message = "`genesys-cloud` knows no repeated requests: each one transfers anew"
+        mend = "delete it, or write `{expires: 90s}` if nothing comes so late in your organisation"
+        problems.add(Problem("S012", message, place, mend))
+    elif parse_duration(delivery["expires"]) <= PLATFORM_TIMEOUT_S:
+        place = document.where(delivery, "expires")
+        message = f"`expires` is {delivery['expires']}; a request to `genesys-cloud` may take 60s"
+        problems.add(Problem("S012", message, place, "write more than 60s, such as `expires: 90s`"))
 
 
 def build_gateway(document: Document, environment: str | None) -> GatewayConstraints | None:

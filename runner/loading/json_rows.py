@@ -6,6 +6,7 @@ import json
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
+from functools import partial
 from typing import Any, Never
 
 import jsonschema_rs
@@ -17,13 +18,40 @@ from runner.loading.collector import Collector
 from runner.loading.explain import described, explain
 from runner.loading.files import BadRow, RowFile
 from runner.loading.near_misses import warn_of_near_misses
+from runner.loading.parts import part_of_schema
+from runner.loading.quoting import JSON
 from runner.loading.rows import FIELDS, Values
 from runner.loading.schema import validator
 from runner.loading.tree import Source, Tree
 
 
 class _Unusable(ValueError):
-    """JSON that another reader would read differently."""
+    """JSON that another reader would read differently; `name` stands where it does."""
+
+    def __init__(self, message: str, name: str, mend: str) -> None:
+        super().__init__(message)
+        self.name = name
+        self.mend = mend
+
+
+_NO_LIST = "write one object a line, without brackets around them and commas between them"
+_WORDS = {
+    "Expecting ',' delimiter": "a `,` or `}` is missing here",
+    "Expecting ':' delimiter": "a `:` is missing here",
+    "Expecting value": "a value is missing here",
+    "Expecting property name enclosed in double quotes": "a field's name in double quotes belongs here",
+    "Extra data": "something follows the row's object",
+    "Unterminated string starting at": "this quote is never closed",
+    "Invalid control character at": "a control character stands in a text",
+    "Invalid \\escape": "JSON does not know this escape",
+}
+
+
+def _worded(error: json.JSONDecodeError, text: str) -> tuple[str, int]:
+    """Return in plain words what is no JSON, and its column."""
+    known = (ours for theirs, ours in _WORDS.items() if error.msg.startswith(theirs))
+    column = min(error.pos, len(text.rstrip())) + 1
+    return f"not JSON: {next(known, error.msg.lower())}", column
 
 
 class JsonRows:
@@ -64,11 +92,21 @@ class JsonRows:
 
     def where(self, at: str, *part: str | int) -> Place:
         """Return the place of a field, or of a part of it, in the row yielded last."""
-        begin = Place(self._file.shown, self._line, 1)
         tree = self._tree()
         if tree is None or not isinstance(tree.root, dict) or self._names[at] not in tree.root:
-            return begin
+            return self._mention(self._names[at])
         return replace(tree.reach((self._names[at], *part))[1], line=self._line)
+
+    def _mention(self, name: str) -> Place:
+        """Return the place of the last mention of a name in the line; the line's begin if none."""
+        at = self._text.rfind(quoted := name if name in _CONSTANTS else json.dumps(name))
+        if at < 0:
+            return Place(self._file.shown, self._line, 1)
+        return Place(self._file.shown, self._line, at + 1, at + 1 + len(quoted))
+
+    def header(self, _at: str) -> Place | None:
+        """See `RowSource`."""
+        return None
 
     def find(self, wanted: Mapping[int, str]) -> Mapping[int, Place]:
         """See `RowSource`; reads the file once more."""
@@ -81,26 +119,35 @@ class JsonRows:
     def _objects(self) -> Iterator[dict[str, Any]]:
         for number, text in enumerate(self._file.lines(), start=1):
             self._line, self._text = number, text
-            if text.isspace():
-                continue
-            try:
-                row = _DECODER.decode(text)
-                if _HALF_ESCAPE.search(text):
-                    json.dumps(row, ensure_ascii=False).encode()
-            except json.JSONDecodeError as error:
-                self._refuse(f"not JSON: {error.msg.lower()}", error.colno)
-            except UnicodeEncodeError:
-                self._refuse("the row holds half a character, a lone surrogate")
-            except (ValueError, RecursionError) as error:
-                self._refuse(str(error) if isinstance(error, _Unusable) else "not usable JSON")
-            else:
-                if isinstance(row, dict):
-                    yield row
-                else:
-                    self._refuse("the row is not an object")
+            if not text.isspace() and (row := self._object(text)) is not None:
+                yield row
 
-    def _refuse(self, message: str, column: int = 1) -> None:
-        mend = 'write one object a line: {"interaction_id": "…", "destination_uri": "…"}'
+    def _object(self, text: str) -> dict[str, Any] | None:
+        try:
+            row = _DECODER.decode(text)
+            if _HALF_ESCAPE.search(text):
+                json.dumps(row, ensure_ascii=False).encode()
+            if isinstance(row, dict):
+                return row
+            self._refuse("the row is not an object")
+        except json.JSONDecodeError as error:
+            if self._line == 1 and text.lstrip().startswith("["):
+                raise self._file.bad("the file is JSON, not JSON Lines", _NO_LIST, 1) from None
+            self._refuse(*_worded(error, text))
+        except UnicodeEncodeError:
+            self._refuse("the row holds half a character, a lone surrogate", self._half())
+        except _Unusable as error:
+            self._refuse(str(error), self._mention(error.name).column, error.mend)
+        except (ValueError, RecursionError):
+            self._refuse("the row is nested too deeply, or has too long a number")
+        return None
+
+    def _half(self) -> int:
+        found = _HALF_ESCAPE.search(self._text)
+        return found.start() + 1 if found else 1
+
+    def _refuse(self, message: str, column: int = 1, mend: str = "") -> None:
+        mend = mend or 'write one object a line: {"interaction_id": "…", "destination_uri": "…"}'
         place = Place(self._file.shown, self._line, column)
         self._problems.add(Problem("R009", message, place, mend))
 
@@ -108,8 +155,8 @@ class JsonRows:
         read = set(self._names.values())
         for name in row.keys() - read - self._unread:
             self._unread.add(name)
-            place = Place(self._file.shown, self._line, 1)
-            warn_of_near_misses(name, read.difference(row), place, self._problems)
+            where = partial(self._mention, name)
+            warn_of_near_misses(name, read.difference(row), where, self._problems)
 
     def _tree(self) -> Tree | None:
         """Return the row as a document with places: JSON is YAML, but for rare escapes."""
@@ -121,16 +168,18 @@ class JsonRows:
         for error in check.iter_errors(known):
             path, kind = tuple(error.instance_path), described(error)
             if tree is None or not path:
-                self._refuse(f"the row lacks `{kind.get('property', 'a field')}`")
+                name = self._names.get(kind.get("property", ""), "a field")
+                self._refuse(f"the row lacks `{name}`", mend=f'add "{name}": "…" to the row')
                 continue
             path = (self._names[str(path[0])], *path[1:])
-            for found in explain(tree, path, list(error.schema_path), kind):
+            part = part_of_schema(list(error.evaluation_path)[:-1], "transfer")
+            for found in explain(tree, path, part, kind, JSON):
                 place = replace(found.place, line=self._line)
                 self._problems.add(replace(found, code="R009", place=place))
 
 
 def _no_constant(text: str) -> Never:
-    raise _Unusable(f"{text} is not a number of JSON")
+    raise _Unusable(f"{text} is not a number of JSON", text, "write a number, or a text in quotes")
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -138,9 +187,10 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if len(found) < len(pairs):
         names = [name for name, _ in pairs]
         twice = next(name for name in names if names.count(name) > 1)
-        raise _Unusable(f"the field `{twice}` stands twice")
+        raise _Unusable(f"the field `{twice}` stands twice", twice, "keep one of the two")
     return found
 
 
+_CONSTANTS = ("NaN", "Infinity", "-Infinity")
 _HALF_ESCAPE = re.compile(r"\\u[dD][89a-fA-F]")
 _DECODER = json.JSONDecoder(object_pairs_hook=_unique, parse_constant=_no_constant)

@@ -23,8 +23,8 @@ from runner.loading.builder import build
 from runner.loading.callbacks import build_callbacks, check_callbacks
 from runner.loading.choices import Choices
 from runner.loading.collector import Collector
-from runner.loading.environment import build_environment, check_environments, choose
-from runner.loading.gateways import build_gateway, check_gateways
+from runner.loading.environment import build_environment, check_environments, choose, platform_of
+from runner.loading.gateways import build_gateway, check_gateways, check_promise
 from runner.loading.hiding import hide_secrets
 from runner.loading.policy import build_policy, check_policy, check_policy_ends
 from runner.loading.schema import Document, check_schema
@@ -78,9 +78,10 @@ def _load(
     now_s = time.time()  # a window that has closed is told while the manifest is read
     check_policy(document, problems, now_s=now_s)
     name = choose(document, wanted, problems)
+    check_promise(document, name, problems)
     gateway = build_gateway(document, name)
     choices = Choices(document, gateway, problems)
-    transfers = Transfers(document, choices, sink, problems)
+    transfers = Transfers(document, choices, sink, problems, platform_of(document, name))
     transfers.read()
     chosen = name and build_environment(document, name, problems, offline=offline)
     if not chosen or gateway is None:
@@ -112,5 +113,5 @@ def _build_manifest(
         policy=build_policy(document),
         labels=dict(root.get("labels", {})),
         description=root.get("description"),
-        excerpt=excerpt(source.lines, len(source.lines)),
+        excerpt=excerpt(source.text),
     )

@@ -2,41 +2,68 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping
 from difflib import get_close_matches
+from functools import lru_cache
 
 _LISTED = 8
-_HOMES = {
-    "environment": "environments",
-    "gateway": "gateways",
-    "media matrix": "media",
-    "callback": "callbacks",
+_COMPARED = 500
+"""Names that are compared one by one: more of them would take longer than they are worth."""
+
+_LETTERS = "abcdefghijklmnopqrstuvwxyz0123456789-_."
+_FORMS = {
+    "media matrix": "media: {NAME: {audio: {codec: opus, bandwidth_kbps: 64, bit_depth: 16}}}",
+    "callback": "callbacks: {NAME: {url: https://HOST/PATH}}",
 }
 
 
 def nearest(name: str, known: Iterable[str]) -> str | None:
     """Return the known name that is nearest to `name`, if any is near."""
-    by_folded = {candidate.casefold(): candidate for candidate in known}
-    close = get_close_matches(name.casefold()[:200], by_folded, n=1, cutoff=0.7)
-    begun = [known for known in by_folded if name and known.startswith(name.casefold())]
-    near = close or (begun if len(begun) == 1 else [])
+    by_folded = _folded(frozenset(known))
+    written = name.casefold()[:200]
+    if len(by_folded) > _COMPARED:  # only for slips of one letter: in a time that does not grow
+        near = [slip for slip in _slips(written) if slip in by_folded]
+    else:
+        begun = [known for known in by_folded if name and known.startswith(written)]
+        close = get_close_matches(written, by_folded, n=1, cutoff=0.7)
+        near = close or (begun if len(begun) == 1 else [])
     return by_folded[near[0]] if near else None
 
 
-def offer(name: str, known: Iterable[str], *, kind: str, before: str = "known") -> str:
-    """Return the mend for an unknown name: the nearest one, else all of them after `before`."""
-    names = sorted(known)
+@lru_cache(maxsize=8)
+def _folded(known: frozenset[str]) -> Mapping[str, str]:
+    return {candidate.casefold(): candidate for candidate in sorted(known)}
+
+
+def _slips(word: str) -> Iterator[str]:
+    """Yield the word with a letter left out, exchanged with the next, replaced or put in."""
+    for at in range(len(word) + 1):
+        begin, end = word[:at], word[at:]
+        yield begin + end[1:]
+        yield begin + end[1:2] + end[:1] + end[2:]
+        for letter in _LETTERS:
+            yield begin + letter + end[1:]
+            yield begin + letter + end
+
+
+def offer(
+    name: str, known: Iterable[str], *, kind: str, before: str = "known", written: str = "NAME"
+) -> str:
+    """Return the mend for an unknown name: the nearest one, else all of them after `before`.
+
+    Where there is none at all, it tells how the name is defined as it was `written`.
+    """
+    names = frozenset(known)
     if (near := nearest(name, names)) is not None:
         return f"did you mean `{near}`?"
     if not names:
-        return f"no {kind} is defined; define it" + (
-            f" under `{_HOMES[kind]}:`" if kind in _HOMES else ""
-        )
-    return listed(names, before)
+        form = _FORMS[kind].replace("NAME", written, 1) if kind in _FORMS else ""
+        return f"no {kind} is defined" + (f"; write `{form}`" if form else "")
+    return listed(sorted(names), before)
 
 
 def listed(names: Iterable[str], before: str = "known") -> str:
     """Return the first names after `before`, and how many more there are."""
-    quoted = [f"`{name}`" for name in names]
-    more = f" and {len(quoted) - _LISTED} more" if len(quoted) > _LISTED else ""
-    return f"{before}: {', '.join(quoted[:_LISTED])}{more}"
+    told = list(names)
+    more = f" and {len(told) - _LISTED} more" if len(told) > _LISTED else ""
+    return f"{before}: {', '.join(f'`{name}`' for name in told[:_LISTED])}{more}"

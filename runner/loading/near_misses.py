@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from difflib import get_close_matches
 
 from runner.core.problem import Place, Problem, Severity
 from runner.loading.collector import Collector
+from runner.loading.quoting import flow
 
 
 def warn_of_near_misses(
-    name: str, unfilled: Collection[str], place: Place, problems: Collector
+    name: str, unfilled: Collection[str], where: Callable[[], Place], problems: Collector
 ) -> None:
     """Add a warning if `name` looks like a field that the file does not have (R009).
 
@@ -20,5 +21,10 @@ def warn_of_near_misses(
     near = get_close_matches(folded[:100], unfilled, n=1, cutoff=0.8)
     if near:
         message = f"`{name}` is not read"
-        mend = f"if it holds `{near[0]}`, rename it, or map it: `columns: {{{near[0]}: {name}}}`"
-        problems.add(Problem("R009", message, place, mend, Severity.WARNING))
+        mend = f"if it holds `{near[0]}`, rename it, or write {mapped(near[0], name)}"
+        problems.add(Problem("R009", message, where(), mend, Severity.WARNING))
+
+
+def mapped(at: str, column: str) -> str:
+    """Return the entry of the manifest that has the field `at` read from `column`."""
+    return f"`columns: {{{at}: {flow(column)}}}`"

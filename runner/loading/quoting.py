@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import re
-from typing import Any
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 from runner.loading.scalars import NumberOutOfRange, resolve
 
@@ -22,6 +24,17 @@ def flow(value: Any) -> str:
     if isinstance(value, str) and not (_PLAIN.fullmatch(value) and not is_number(value)):
         return value if "://" in value and "," not in value else f'"{value}"'
     return str(value)
+
+
+class Writing(NamedTuple):
+    """How a key or an item's begin, and a value, are written in a kind of file."""
+
+    key: Callable[[str | int], str]
+    value: Callable[[Any], str]
+
+
+YAML = Writing(lambda key: f"{key}: " if isinstance(key, str) else "- ", flow)
+JSON = Writing(lambda key: f'"{key}": ' if isinstance(key, str) else "", json.dumps)
 
 
 def is_number(text: str) -> bool:

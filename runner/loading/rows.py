@@ -31,6 +31,9 @@ class RowSource(Protocol):
     def where(self, at: str, *part: str | int) -> Place:
         """Return the place of a field of the row yielded last, or of a part of it."""
 
+    def header(self, at: str) -> Place | None:
+        """Return where the columns are named, if no row of the file can have the field `at`."""
+
     def find(self, wanted: Mapping[int, str]) -> Mapping[int, Place]:
         """Return the places of a field each of some rows, by the rows' positions."""
 
@@ -71,6 +74,10 @@ class InlineRows:
         if at in self._item:
             return self.document.where(self._item, at, *part)
         return self.document.tree.key(self._item, next(iter(self._item)))
+
+    def header(self, _at: str) -> Place | None:
+        """See `RowSource`."""
+        return None
 
     def find(self, wanted: Mapping[int, str]) -> Mapping[int, Place]:
         """See `RowSource`."""

@@ -14,14 +14,18 @@ from typing import Any, Never
 
 import jsonschema_rs
 
-from runner.core.problem import Place
-from runner.loading.collector import Collector
+from runner.core.problem import Place, Problem
+from runner.loading.collector import KEPT, Collector
 from runner.loading.explain import code_of, described, explain, is_secret
 from runner.loading.names import nearest
+from runner.loading.parts import part_of_schema
 from runner.loading.tree import Tree
 from runner.schemas_lookup import schema
 
 SECTIONS = ("environments", "gateways", "media", "callbacks")
+TRANSFER = "transferItem"
+"""The part of the schema that an item of `transfers` obeys."""
+
 _UNIT_DEPTH = {"environments": 3, **dict.fromkeys((*SECTIONS[1:], "defaults", "transfers"), 2)}
 
 Path = tuple[str | int, ...]
@@ -39,6 +43,7 @@ class Document:
     tree: Tree
     defined: Mapping[str, frozenset[str]]
     doubtful: frozenset[Path]
+    _on_the_way: frozenset[Path]  # to what was taken out: its wholes
 
     def where(self, container: Any, at: str | int, *part: str | int) -> Place:
         """Return the place of a container's member, or of a part of it."""
@@ -48,8 +53,8 @@ class Document:
 
     def doubts(self, *path: str) -> bool:
         """Tell whether what `path` leads to, a part or a whole of it, was taken out."""
-        return any(path[:length] in self.doubtful for length in range(1, len(path) + 1)) or any(
-            known[: len(path)] == path for known in self.doubtful
+        return path in self._on_the_way or any(
+            path[:length] in self.doubtful for length in range(1, len(path) + 1)
         )
 
     def section(self, name: str) -> Mapping[str, Any]:
@@ -62,20 +67,37 @@ def check_schema(tree: Tree, problems: Collector) -> Document | None:
     """Add what the schema refuses; return what is left, or None if that is nothing."""
     defined = {name: _names(tree.root, name) for name in SECTIONS}
     if validator().is_valid(tree.root):
-        return Document(tree, defined, frozenset())
+        return _document(tree, defined, frozenset())
     faults: list[tuple[Path, tuple[str, ...]]] = []
-    for path, error in _errors(tree.root):
+    for path, error, start in _errors(tree.root):
         kind = described(error)
         faults.append((path, tuple(kind.get("unexpected", ()))))
         if problems.full:
             problems.count(code_of(kind["name"]))
             continue
-        for problem in explain(tree, path, list(error.schema_path), kind):
-            if not problems.unread(problem.place):
-                problems.add(problem)
+        part = part_of_schema(list(error.evaluation_path)[:-1], start)
+        _tell(explain(tree, path, part, kind), len(faults[-1][1]), problems)
     if not isinstance(tree.root, dict) or not problems.failed:
         return None
-    return Document(tree, defined, _take_out(tree, faults))
+    return _document(tree, defined, _take_out(tree, faults))
+
+
+def _document(
+    tree: Tree, defined: Mapping[str, frozenset[str]], doubtful: frozenset[Path]
+) -> Document:
+    on_the_way = {way[:length] for way in doubtful for length in range(1, len(way) + 1)}
+    return Document(tree, defined, doubtful, frozenset(on_the_way))
+
+
+def _tell(found: Iterable[Problem], unexpected: int, problems: Collector) -> None:
+    """Add one finding's problems; where they are too many, count the unexpected fields left."""
+    for told, problem in enumerate(found):
+        if problems.full and told < unexpected:
+            for _ in range(unexpected - told):
+                problems.count(problem.code)
+            return
+        if not problems.unread(problem.place):
+            problems.add(problem)
 
 
 def _names(root: Any, section: str) -> frozenset[str]:
@@ -83,20 +105,23 @@ def _names(root: Any, section: str) -> frozenset[str]:
     return frozenset(found) if isinstance(found, dict) else frozenset()
 
 
-def _errors(root: Any) -> Iterator[tuple[Path, jsonschema_rs.ValidationError]]:
-    """Yield findings with their paths; one transfer at a time, for a list may have millions."""
+def _errors(root: Any) -> Iterator[tuple[Path, jsonschema_rs.ValidationError, str | None]]:
+    """Yield findings with their paths, and the part of the schema that they were found by.
+
+    The transfers are checked one at a time, for there may be millions.
+    """
     transfers = root.get("transfers") if isinstance(root, dict) else None
     if not isinstance(transfers, list):
         transfers = []
     elif transfers:
         root = {**root, "transfers": []}
     for error in validator().iter_errors(root):
-        yield tuple(error.instance_path), error
-    check = validator("transferItem")
+        yield tuple(error.instance_path), error, None
+    check = validator(TRANSFER)
     for index, item in enumerate(transfers):
         if not check.is_valid(item):
             for error in check.iter_errors(item):
-                yield ("transfers", index, *error.instance_path), error
+                yield ("transfers", index, *error.instance_path), error, TRANSFER
 
 
 @cache
@@ -124,7 +149,8 @@ def _take_out(tree: Tree, faults: Iterable[tuple[Path, tuple[str, ...]]]) -> fro
     for path, unexpected in faults:
         if unexpected and path[:1] != ("transfers",) and not is_secret(path):
             doomed[path].update(unexpected)
-            doubtful.update((*path, nearest(name, _field_names()) or name) for name in unexpected)
+            meant = (nearest(name, _field_names()) or name for name in unexpected[:KEPT])
+            doubtful.update((*path, name) for name in meant)
         elif path:
             unit = path[: _UNIT_DEPTH.get(str(path[0]), 1)]
             doomed[unit[:-1]].add(unit[-1])

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import hashlib
 import re
+import stat
+from contextlib import suppress
 from pathlib import Path
 
 from runner.core.problem import Place, Problem
 from runner.loading.collector import Collector
+from runner.loading.names import nearest
 from runner.loading.tree import Source
 
 MAX_BYTES = 64_000_000
 """The largest manifest; longer lists belong into a `from:` file."""
 
+_SUFFIXES = {".yaml", ".yml"}
 _UTF16_MARKS = (b"\xff\xfe", b"\xfe\xff")
 _REFUSED = re.compile(
     "[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff\ufeff\ufffe\uffff]"
@@ -24,13 +28,15 @@ def read_source(path: Path, problems: Collector) -> Source | None:
     name = str(path)
     start = Place(name, 1, 1)
     try:
+        if fault := _no_file(path):
+            problems.add(Problem("Y001", fault[0], start, fault[1]))
+            return None
         with path.open("rb") as file:
             raw = file.read(MAX_BYTES + 1)
     except OSError as error:
         why = (error.strerror or type(error).__name__).lower()
-        problems.add(
-            Problem("Y001", f"the manifest cannot be read: {why}", start, "check the path given")
-        )
+        message = f"the manifest cannot be read: {why}"
+        problems.add(Problem("Y001", message, start, _mend_path(path, error)))
         return None
     if len(raw) > MAX_BYTES:
         message = "the manifest is larger than 64 MB"
@@ -41,6 +47,40 @@ def read_source(path: Path, problems: Collector) -> Source | None:
     if text is None or not _is_clean(text, name, problems):
         return None
     return Source(name, text, hashlib.sha256(raw).hexdigest())
+
+
+def _no_file(path: Path) -> tuple[str, str] | None:
+    """Return why what lies at `path` is no file, and the mend; a pipe would be waited for."""
+    mode = path.stat().st_mode
+    if stat.S_ISREG(mode):
+        return None
+    if stat.S_ISDIR(mode):
+        return "the manifest is a folder", f"name a file in it{_such_as(path)}"
+    mend = "write it to a file first: the journal and the row files lie beside it"
+    return "the manifest is a pipe or a device, not a file", mend
+
+
+def _such_as(folder: Path) -> str:
+    found = sorted(file for file in folder.iterdir() if file.suffix in _SUFFIXES)
+    return f", such as {found[0]}" if found else ""
+
+
+def _mend_path(path: Path, error: OSError) -> str:
+    if str(path) == "-":
+        return (
+            "standard input is not read: write the manifest to a file, "
+            "for the journal and the row files lie beside it"
+        )
+    if not isinstance(error, FileNotFoundError):
+        return "check the path, and who may read it"
+    with suppress(OSError):
+        names = [file.name for file in path.parent.iterdir() if file.suffix in _SUFFIXES]
+        if near := nearest(path.name, names):
+            return f"did you mean {path.with_name(near)}?"
+    started = ""
+    with suppress(OSError):  # the folder may be gone
+        started = "" if path.is_absolute() else f", which starts at {Path.cwd()}"
+    return f"check the path{started}; `runner init` writes a manifest to begin with"
 
 
 def _decode(raw: bytes, name: str, problems: Collector) -> str | None:
@@ -64,7 +104,7 @@ def _is_clean(text: str, name: str, problems: Collector) -> bool:
     point = ord(found[0])
     escape = f"\\x{point:02x}" if point < 0x100 else f"\\u{point:04x}"  # noqa: PLR2004 - one byte
     message = f"the character U+{point:04X} is not allowed here"
-    mend = f'delete it, or write it as "{escape}" between double quotes'
+    mend = f'delete it; where a text needs it, write "{escape}" between double quotes'
     problems.add(Problem("Y004", message, _place_after(text[: found.start()], name), mend))
     return False
 

@@ -8,9 +8,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any, Protocol
 
-from runner.core.manifest import Repeat, TransferRow
+from runner.core.manifest import Platform, QueueSelection, Repeat, TransferRow
 from runner.core.media import MediaMatrix
 from runner.core.problem import Place, Problem, Related
+from runner.core.quantity import parse_duration
 from runner.core.rules import Finding, check_destination, check_id
 from runner.loading.choices import Choices, Given
 from runner.loading.collector import KEPT, Collector
@@ -20,12 +21,18 @@ from runner.loading.json_rows import JsonRows
 from runner.loading.rows import InlineRows, RowSource, Values, shared_fields
 from runner.loading.schema import Document
 
+MEDIA_TYPES = ("call", "callback", "email", "message")
+"""What a selection takes unless it says otherwise."""
+
 
 class RowSink(Protocol):
     """Who takes the rows as they stream by."""
 
     def add(self, row: TransferRow) -> None:
         """Take one row."""
+
+    def select(self, selection: QueueSelection) -> None:
+        """Take one selection, whose rows are found when the gateway is asked."""
 
     def repeats(self, limit: int) -> Sequence[Repeat]:
         """Return at most `limit` repeats, ordered by `second`; called once, after the last row."""
@@ -35,9 +42,15 @@ class Transfers:
     """Reads a document's transfers once, and remembers where each row came from."""
 
     def __init__(
-        self, document: Document, choices: Choices, sink: RowSink, problems: Collector
+        self,
+        document: Document,
+        choices: Choices,
+        sink: RowSink,
+        problems: Collector,
+        platform: Platform,
     ) -> None:
         self.rows = 0
+        self._platform = platform
         self._document = document
         self._choices = choices
         self._sink = sink
@@ -49,7 +62,7 @@ class Transfers:
         """Add every sound row to the sink, and every problem to the collector."""
         for source in self._find_sources():
             self._sources.append((self.rows, source))
-            stretch = _Stretch(source, self._choices, self._document, self._problems)
+            stretch = self._stretch(source)
             for position, line, values in source.rows():
                 row = stretch.row(line, values)
                 if row is not None:
@@ -57,6 +70,10 @@ class Transfers:
                     self._positions.append(position)
                     self.rows += 1
         self._report_repeats()
+
+    def _stretch(self, source: RowSource) -> _Stretch:
+        names = self._platform is Platform.GENESYS_CLOUD
+        return _Stretch(source, self._choices, self._document, self._problems, names=names)
 
     def _find_sources(self) -> Iterator[RowSource]:
         items: list[dict[str, Any]] = self._document.tree.root.get("transfers", [])
@@ -69,11 +86,13 @@ class Transfers:
         )
         start = 0
         for index, item in enumerate(items):
-            if "from" in item:
+            if "from" in item or "select" in item:
                 if start < index:
                     yield inline(start=start, stop=index)
                 start = index + 1
-                if (source := self._open(item, defaults)) is not None:
+                if "select" in item:
+                    self._select(inline(start=index, stop=start), item)
+                elif (source := self._open(item, defaults)) is not None:
                     yield source
         if start < len(items):
             yield inline(start=start, stop=len(items))
@@ -88,6 +107,25 @@ class Transfers:
         reader = CsvRows if written.casefold().endswith(".csv") else JsonRows
         shared = shared_fields(self._document, item, defaults)
         return reader(written, file, item.get("columns", {}), shared, self._problems)
+
+    def _select(self, source: RowSource, item: Mapping[str, Any]) -> None:
+        """Add what an item selects, to be found later."""
+        if self._platform is not Platform.GENESYS_CLOUD:
+            message = "`select` needs a gateway that can be asked what waits in its queues"
+            mend = "choose an environment with `driver: genesys-cloud`, or list the interactions"
+            place = self._document.tree.key(item, "select")
+            self._problems.add(Problem("S012", message, place, mend))
+            return
+        asked = item["select"]
+        finding = check_id(asked["queue"], "queue")
+        if finding is not None:
+            place = self._document.where(item, "select", "queue")
+            self._problems.add(Problem(finding.code, finding.message, place, finding.help))
+            return
+        for _, line, values in source.rows():
+            row = self._stretch(source).selected(line, values)
+            if row is not None:
+                self._sink.select(_selection(asked, row))
 
     def _report_repeats(self) -> None:
         repeats = self._sink.repeats(KEPT)
@@ -124,6 +162,20 @@ class Transfers:
         return max(i for i, first in enumerate(starts) if first <= number)
 
 
+def _selection(asked: Mapping[str, Any], row: TransferRow) -> QueueSelection:
+    older_than = asked.get("older_than")
+    return QueueSelection(
+        asked["queue"],
+        frozenset(asked.get("media_types", MEDIA_TYPES)),
+        None if older_than is None else parse_duration(older_than),
+        asked.get("limit"),
+        row.destination_uri,
+        row.media,
+        row.callbacks,
+        row.source,
+    )
+
+
 def _field(repeat: Repeat) -> str:
     return "key" if repeat.kind == "key" else "interaction_id"
 
@@ -132,25 +184,42 @@ class _Stretch:
     """Makes rows of one source's values; what every row shares is resolved once."""
 
     def __init__(
-        self, source: RowSource, choices: Choices, document: Document, problems: Collector
+        self,
+        source: RowSource,
+        choices: Choices,
+        document: Document,
+        problems: Collector,
+        *,
+        names: bool,
     ) -> None:
         self._source = source
+        self._names = names  # queues and users may be named instead of their ids
         self._choices = choices
         self._document = document
         self._problems = problems
         self._matrices: dict[Any, tuple[MediaMatrix, ...] | None] = {}
         self._callbacks: dict[Any, tuple[str, ...] | None] = {}
         self._destination = self._shared_destination()
+        self._said: set[str] = set()  # fields whose absence is told for the whole file
 
     def row(self, line: int, values: Values) -> TransferRow | None:
         """Return the row, or None after adding what is wrong with it."""
-        key, interaction_id, destination, media, fallback, callbacks = values
-        source, faults = self._source, self._problems.found
+        key, interaction_id = values[:2]
+        faults = self._problems.found
         self._check(check_id(interaction_id or "", "interaction_id"), "interaction_id")
-        if key or (key is not None and not source.blank_is_absent):
+        if key or (key is not None and not self._source.blank_is_absent):
             self._check(check_id(key, "key"), "key")
+        return self._checked(line, values, faults)
+
+    def selected(self, line: int, values: Values) -> TransferRow | None:
+        """Return what the rows of a selection have in common, likewise."""
+        return self._checked(line, values, self._problems.found)
+
+    def _checked(self, line: int, values: Values, faults: int) -> TransferRow | None:
+        key, interaction_id, destination, media, fallback, callbacks = values
+        source = self._source
         if destination or (destination is not None and not source.blank_is_absent):
-            self._check(check_destination(destination), "destination_uri")
+            self._check(check_destination(destination, names=self._names), "destination_uri")
         matrices = self._cached(self._matrices, self._find_matrices, (media, fallback))
         names = self._cached(self._callbacks, self._find_callbacks, (callbacks,))
         uri = destination or self._destination
@@ -171,7 +240,7 @@ class _Stretch:
         given = self._source.shared.get("destination_uri")
         if given is None:
             return None
-        finding = check_destination(given.value)
+        finding = check_destination(given.value, names=self._names)
         if finding is None:
             return str(given.value)
         self._problems.add(Problem(finding.code, finding.message, given.where(), finding.help))
@@ -180,13 +249,19 @@ class _Stretch:
     def _no_destination(self, written: str | None) -> None:
         told = written is not None and not self._source.blank_is_absent
         if not told and "destination_uri" not in self._source.shared:
-            mend = "add `destination_uri: genesys://queue/ID`"
-            self._missing("destination_uri", mend)
+            self._missing("destination_uri", "genesys://queue/ID")
 
-    def _missing(self, at: str, mend: str) -> None:
-        if not self._document.doubts("defaults", at):
-            message = f"the transfer has no `{at}`, and `defaults` has none either"
-            self._problems.add(Problem("S002", message, self._source.where(at), mend))
+    def _missing(self, at: str, such_as: str) -> None:
+        if self._document.doubts("defaults", at) or at in self._said:
+            return
+        message = f"the transfer has no `{at}`, and `defaults` has none either"
+        mend = f"add `{at}: {such_as}`, here or under `defaults`"
+        place, header = self._source.where(at), self._source.header(at)
+        if header is not None:  # said once: every row of the file would say the same
+            self._said.add(at)
+            message = f"no column gives `{at}`, nor does the `from` entry or `defaults`"
+            mend = f"add the column, or `{at}: {such_as}` to the `from` entry"
+        self._problems.add(Problem("S002", message, header or place, mend))
 
     def _cached(self, known: dict[Any, Any], find: Any, written: tuple[Any, ...]) -> Any:
         cache_key = tuple([tuple(value) if value.__class__ is list else value for value in written])
@@ -204,7 +279,7 @@ class _Stretch:
     def _find_matrices(self, media: Any, fallback: Any) -> tuple[MediaMatrix, ...] | None:
         chosen = self._given("media", media)
         if chosen is None:
-            self._missing("media", "add `media: NAME`, here or under `defaults`")
+            self._missing("media", next(iter(self._document.section("media")), "NAME"))
             return None
         return self._choices.matrices(chosen, self._given("fallback", fallback))
 

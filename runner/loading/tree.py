@@ -16,6 +16,9 @@ from runner.core.problem import Place
 _LINE_SHIFT, _COLUMN_SHIFT = 38, 12
 _COLUMN_MASK, _WIDTH_MASK = (1 << 26) - 1, (1 << 12) - 1
 
+_LARGE = 100
+"""Keys of a mapping up to which a search is as fast as remembering."""
+
 _LINE_BREAK = re.compile(r"\r\n|\r|\n")
 
 
@@ -69,6 +72,7 @@ class Marks:
 
     flat: array[int] = field(default_factory=lambda: array("Q"))
     start_of: dict[int, int] = field(default_factory=dict)
+    _positions: dict[int, dict[str, int]] = field(default_factory=dict)  # of large mappings' keys
 
     def add(self, container: object, marks: list[int]) -> None:
         """Remember a container's marks; the container must stay alive."""
@@ -80,6 +84,16 @@ class Marks:
         start = self.start_of[id(container)]
         each = 2 if isinstance(container, Mapping) else 1
         return self.flat[start : start + each * len(container)]
+
+    def position(self, mapping: Mapping[str, Any], key: str) -> int:
+        """Return the number of a key in its mapping, from 0; at once, however large it is."""
+        if len(mapping) <= _LARGE:
+            return list(mapping).index(key)
+        known = self._positions.get(id(mapping))
+        if known is None:
+            known = {each: number for number, each in enumerate(mapping)}
+            self._positions[id(mapping)] = known
+        return known[key]
 
     def remove(self, container: Any, members: Collection[str | int]) -> None:
         """Take keys or indexes out of a container, together with their marks."""
@@ -94,6 +108,7 @@ class Marks:
             left = [marks[i] for i in kept]
             container[:] = [container[i] for i in kept]
         self.add(container, left)
+        self._positions.pop(id(container), None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,5 +145,4 @@ class Tree:
 
     def _mark(self, mapping: Mapping[str, Any], key: str, which: int) -> int:
         start = self.marks.start_of[id(mapping)]
-        index = next(i for i, known in enumerate(mapping) if known == key)
-        return self.marks.flat[start + 2 * index + which]
+        return self.marks.flat[start + 2 * self.marks.position(mapping, key) + which]

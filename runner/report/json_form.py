@@ -135,7 +135,7 @@ def _transfer_json(transfer: TransferRecord, requested: Any) -> dict[str, Any]:
 
 
 def _attempt_json(attempt: AttemptRecord) -> dict[str, Any]:
-    return {
+    told = {
         "n": attempt.n,
         "message_id": attempt.message_id,
         "sent_at": attempt.sent_at,
@@ -144,6 +144,8 @@ def _attempt_json(attempt: AttemptRecord) -> dict[str, Any]:
         "status": attempt.status,
         "reason": attempt.reason,
     }
+    named = attempt.correlation_id
+    return told if named is None else told | {"correlation_id": named}
 
 
 def _callback_json(callback: CallbackRecord) -> dict[str, Any]:

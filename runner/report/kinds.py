@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from runner.core.breakdown import Breakdown, Name, Partition, codecs, destination, route
+from runner.core.breakdown import Breakdown, Codecs, Name, Part, Partition, destination, route, wave
 from runner.core.outcome import Outcome
 from runner.core.record import TransferRecord
 from runner.report.content import Content
@@ -73,9 +73,9 @@ _PLANNED = {Outcome.UNCHANGED: 2, Outcome.IN_DOUBT: 3, Outcome.SKIPPED: 6}
 _TROUBLES = frozenset({Outcome.IN_DOUBT, Outcome.FAILED, Outcome.REJECTED})
 _STYLES_OF_TROUBLE = frozenset(outcome.value for outcome in _TROUBLES)
 
-# A wave, where a plan has them, goes here: `"wave": lambda transfer: …`, None where there is none.
-_DIMENSIONS: Mapping[str, Name] = {"destination": destination, "codec": codecs}
-_PLAN_DIMENSIONS: Mapping[str, Name] = {"route": route, "codec": codecs}
+_DIMENSIONS: Mapping[str, Name] = {"destination": destination}
+_PLAN_DIMENSIONS: Mapping[str, Name] = {"route": route}
+_IN_ORDER = frozenset({"wave"})
 
 
 def kinds(content: Content) -> tuple[Kind, ...]:
@@ -114,12 +114,17 @@ class Divided:
 
 def divide(content: Content) -> Divided:
     """Count all transfers of a report, in one pass."""
-    gateway = content.source.run.gateway
     named: dict[str, Name] = dict(_PLAN_DIMENSIONS if content.dry_run else _DIMENSIONS)
-    named["gateway"] = lambda _transfer: gateway
+    if content.source.run.waves:
+        named["wave"] = wave
+    named["codec"] = Codecs()
     troubles = frozenset(
         number for number, kind in enumerate(kinds(content)) if kind.style in _STYLES_OF_TROUBLE
     )
-    partition = Partition(named, kind_finder(content), troubles)
+    partition = Partition(named, kind_finder(content), troubles, in_order=_IN_ORDER)
     partition.add_all(content.source.transfers())
-    return Divided(partition.kinds, partition.breakdowns(PARTS_SHOWN))
+    found = partition.breakdowns(PARTS_SHOWN)
+    if found:
+        gateway = Part(content.source.run.gateway, partition.kinds)  # a run has but one
+        found += (Breakdown("gateway", (gateway,), None, exact=True),)
+    return Divided(partition.kinds, found)

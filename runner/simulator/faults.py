@@ -99,15 +99,20 @@ _ENCODER = json.JSONEncoder(separators=(",", ":"))
 
 @dataclass(frozen=True, slots=True)
 class Chance:
-    """The seeded dice. `shares` (0 to 1) are by fault name; raises `UsageError` on others."""
+    """The seeded dice. `shares` (0 to 1) are by fault name; raises `UsageError` on others.
+
+    `known` are the names that this face of the simulator has.
+    """
 
     seed: int
     shares: Mapping[str, float] = field(default_factory=dict)
+    known: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
+        known = self.known or FAULTS
         for name, share in self.shares.items():
-            if name not in FAULTS:
-                raise UsageError(f"{name} is no fault of the simulator; it has {', '.join(FAULTS)}")
+            if name not in known:
+                raise UsageError(f"{name} is no fault of the simulator; it has {', '.join(known)}")
             if not 0 <= share <= 1:
                 raise UsageError(f"the share of {name} is {share}; write one from 0% to 100%")
 

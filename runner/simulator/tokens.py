@@ -34,14 +34,14 @@ class Tokens:
 
     def answer(self, authorization: str, form: str, now: float) -> tuple[int, dict[str, Any]]:
         """Answer a token request: the HTTP status and the JSON body (RFC 6749, 4.4 and 5.2)."""
-        if not self._knows(authorization):
+        if not self.knows(authorization):
             return 401, {"error": "invalid_client", "error_description": "unknown client or secret"}
         asked = parse_qs(form)
         if asked.get("grant_type") != ["client_credentials"]:
             return 400, {"error": "unsupported_grant_type"}
         scopes = self.grantable.intersection(" ".join(asked.get("scope", SCOPES)).split())
         return 200, {
-            "access_token": self._issue(scopes, now),
+            "access_token": self.issue(scopes, now),
             "token_type": "bearer",
             "expires_in": int(self.life_s) if self.life_s.is_integer() else self.life_s,
             "scope": " ".join(sorted(scopes)),
@@ -56,7 +56,8 @@ class Tokens:
         """Let `token` permit nothing from now on."""
         self._grants.pop(token, None)
 
-    def _knows(self, authorization: str) -> bool:
+    def knows(self, authorization: str) -> bool:
+        """Tell whether a Basic `authorization` is the client's id and secret."""
         scheme, _, encoded = authorization.partition(" ")
         try:
             given = b64decode(encoded.strip(), validate=True)
@@ -65,7 +66,8 @@ class Tokens:
         wanted = f"{self.client_id}:{self.client_secret}".encode()
         return scheme.lower() == "basic" and hmac.compare_digest(given, wanted)
 
-    def _issue(self, scopes: frozenset[str], now: float) -> str:
+    def issue(self, scopes: frozenset[str], now: float) -> str:
+        """Return a new token that permits `scopes` for the token's life."""
         for token in [token for token, grant in self._grants.items() if grant.expires_at <= now]:
             del self._grants[token]
         token = f"{self.random.getrandbits(256):064x}"

@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from runner.callbacks import Courier
-from runner.core.errors import StorageError
+from runner.core.errors import GatewayError, StorageError
 from runner.core.manifest import Driver, Manifest
 from runner.core.outcome import ExitCode, Outcome, exit_code
 from runner.core.record import Figures, PlanFigures, ReportSource
@@ -30,12 +30,14 @@ from runner.journal.writer import JournalWriter
 from runner.ports import Observer
 from runner.report.writing import write_report
 from runner.wiring import records
+from runner.wiring.asking import ask
 from runner.wiring.clock import SystemClock
-from runner.wiring.format import FormatVerifier
-from runner.wiring.gateway import forget_earlier_gateway, opened_gateway
+from runner.wiring.finding import NOTHING_FOUND
+from runner.wiring.gateway import forget_earlier_gateway, language_of, opened_gateway
 from runner.wiring.holding import plan_rows
 from runner.wiring.message_ids import MessageIds
 from runner.wiring.outbox import JournalOutbox
+from runner.wiring.owing import Owing
 from runner.wiring.planning import new_run_id, plan_figures
 from runner.wiring.request import Request
 from runner.wiring.signals import Signals
@@ -80,6 +82,7 @@ def apply(
     path = request.journal_path(manifest)
     refuse_network(path)
     if request.plan is not None:  # refused before a journal is made or anybody is waited for
+        ask(request, manifest, staging, attendance.observer)
         plan_rows(request, manifest, staging, path if path.exists() else None)
     with JournalLock(path) as lock:
         lock.acquire(request.lock_timeout_s)
@@ -112,6 +115,8 @@ class _Run:
         self._observer = attendance.observer
         self._store = store
         self._clock = SystemClock()
+        self._found = NOTHING_FOUND
+        self._unreachable: GatewayError | None = None
         at = time.time()
         self._record = records.begun(request, manifest, new_run_id(at), at=at, outcome="unfinished")
 
@@ -134,11 +139,19 @@ class _Run:
         place = {"batch": self._manifest.name, "environment": self._manifest.environment.name}
         if not self._request.new_history:
             check_witness(store.path, store, self._request.report_dir, **place)
+        self._ask()
         plan_rows(self._request, self._manifest, self._staging, store.path)
         plan = plan_figures(self._request, self._manifest, self._staging)
         self._record = replace(self._record, waves=plan.waves)
-        shown = records.shown(self._manifest)
-        store.begin_run(self._record.id, asdict(self._record), at=at, manifest=shown)
+        limits = self._request.limits(self._manifest.environment)
+        store.begin_run(
+            self._record.id,
+            asdict(self._record),
+            at=at,
+            manifest=records.shown(self._manifest),
+            rate_per_s=limits.rate_per_s,
+            in_flight=limits.in_flight,
+        )
         if (recovered := store.recover(at=at)) > 0:
             self._observer.warned("an earlier run died with transfers in flight", count=recovered)
         store.store_plan(self._staging.planned())
@@ -152,7 +165,18 @@ class _Run:
             )
         return plan
 
+    def _ask(self) -> None:
+        """Have the gateway tell what the manifest leaves open, unless the plan has told it."""
+        if self._request.plan is not None:
+            return
+        try:
+            self._found = ask(self._request, self._manifest, self._staging, self._observer)
+        except GatewayError as error:  # nothing is sent, and the report says why
+            self._unreachable = error
+
     def _send(self, plan: PlanFigures, reader: Reader) -> Ending:
+        if (error := self._unreachable) is not None:
+            return Ending(ExitCode.UNREACHABLE, str(error), error, Figures())
         window = self._manifest.policy.window
         is_open = window is None or window.is_open(self._clock.wall())
         if plan.send and is_open and not self._attendance.confirm(self._manifest, plan):
@@ -163,8 +187,10 @@ class _Run:
 
     async def _carry(self, plan: PlanFigures, reader: Reader) -> Ending:
         writer = JournalWriter(self._store, reader)
+        self._observer = owing = Owing(self._observer, reader.callbacks_owed, self._clock)
         courier = self._courier(writer, reader)
         courier_run = asyncio.create_task(courier.run())
+        counting = asyncio.create_task(owing.keep_count())
         halt = Halt()
         try:
             with self._attendance.signals.stopping(halt, self._observer):
@@ -175,6 +201,7 @@ class _Run:
             return Ending(ExitCode.STORAGE, str(error), error, Figures())
         finally:
             courier_run.cancel()
+            counting.cancel()
             await writer.close()
         return ending
 
@@ -190,6 +217,7 @@ class _Run:
         if not plan.send and not self._doubts(reader):
             return Ending(None, None, None, Figures())
         manifest, gateway_said = self._manifest, self._manifest.gateway
+        language = language_of(manifest.environment)
         notices = Notices(
             manifest.callbacks,
             run=self._record.id,
@@ -204,13 +232,16 @@ class _Run:
                 gateway_said.promise,
                 gateway_said.carried_out,
                 gateway_said.not_carried_out,
+                needs_sight=language.needs_sight,
             ),
             notices=notices,
-            find_fault=FormatVerifier().find_fault,
+            find_fault=language.find_fault,
+            compose=language.compose,
             total_kbps=gateway_said.total_bandwidth_kbps,
         )
+        destinations = self._staging.destinations()
         async with opened_gateway(
-            manifest, self._store.path, self._clock, random.random
+            manifest, self._store.path, self._clock, random.random, destinations
         ) as gateway:
             batch = Batch(
                 assignment,
@@ -241,7 +272,8 @@ class _Run:
     def _finish(self, ending: Ending, reader: Reader) -> Applied:
         run_no = self._store.run_no
         elsewhere = reader.doubts_elsewhere(run_no)
-        explanation = "; ".join(filter(None, [ending.explanation, _elsewhere_in_words(elsewhere)]))
+        told = [self._found.explanation, ending.explanation, _elsewhere_in_words(elsewhere)]
+        explanation = "; ".join(filter(None, told))
         source = reader.report_source(run_no, explanation)
         summary = summarize(source.transfers(), ending.figures)
         doubts = summary.counts[Outcome.IN_DOUBT] + len(elsewhere)
@@ -267,4 +299,6 @@ def _elsewhere_in_words(doubts: Sequence[tuple[str, str, str]]) -> str | None:
 
 def _origin(manifest: Manifest) -> str:
     endpoints = manifest.environment.endpoints
-    return "simulator" if endpoints is None else origin(endpoints.websocket_url)
+    return (
+        "simulator" if endpoints is None else origin(endpoints.websocket_url or endpoints.api_url)
+    )

@@ -2,15 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Collection
 from contextlib import asynccontextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from runner.core.errors import StorageError
-from runner.core.manifest import Driver, Environment, Manifest
-from runner.gateways import InteractionWebSocket
+from runner.core.genesys_command import build_command, find_command_fault
+from runner.core.manifest import Driver, Environment, Manifest, Platform
+from runner.core.media import MediaMatrix
+from runner.core.message import Compose, build_text
+from runner.gateways import GenesysCloud, InteractionWebSocket
 from runner.ports import Clock, Gateway
+from runner.wiring.format import FormatVerifier
+
+
+@dataclass(frozen=True, slots=True)
+class Language:
+    """How deliveries are worded for a gateway, and what they rest on."""
+
+    compose: Compose
+    find_fault: Callable[[str, MediaMatrix], str | None]
+    needs_sight: bool  # a delivery names what a look-up saw
+
+
+def language_of(environment: Environment) -> Language:
+    """Return the language that is spoken with an environment's gateway."""
+    if environment.platform is Platform.GENESYS_CLOUD:
+        return Language(build_command, find_command_fault, needs_sight=True)
+    return Language(build_text, FormatVerifier().find_fault, needs_sight=False)
 
 
 def ledger_path(journal: Path) -> Path:
@@ -33,21 +53,40 @@ def forget_earlier_gateway(journal: Path) -> None:
 
 @asynccontextmanager
 async def opened_gateway(
-    manifest: Manifest, journal: Path | None, clock: Clock, jitter: Callable[[], float]
+    manifest: Manifest,
+    journal: Path | None,
+    clock: Clock,
+    jitter: Callable[[], float],
+    destinations: Collection[str] = (),
 ) -> AsyncIterator[Gateway]:
     """Give the gateway of the chosen environment; the embedded one is started and stopped here.
+
+    `destinations` are the plan's, for a gateway that tells of each by itself.
+    """
+    async with opened_environment(manifest, journal) as environment:
+        yield client_of(manifest, environment, clock, jitter, destinations)
+
+
+@asynccontextmanager
+async def opened_environment(
+    manifest: Manifest, journal: Path | None
+) -> AsyncIterator[Environment]:
+    """Give the chosen environment with its endpoints; the embedded gateway is started for it.
 
     The embedded one keeps the promise that the manifest declares, and remembers beside `journal`
     (None: nowhere).
     """
     if manifest.environment.driver is not Driver.SIMULATOR:
-        yield _client(manifest, manifest.environment, clock, jitter)
+        yield manifest.environment
         return
     # They bring a web server, which takes a fifth of the start of a run that has no use for it.
+    from runner.simulator.genesys_server import GenesysServer  # noqa: PLC0415
+    from runner.simulator.hosting import Hosting  # noqa: PLC0415
     from runner.simulator.model import Conduct  # noqa: PLC0415
-    from runner.simulator.server import Hosting, SimulatorServer  # noqa: PLC0415
+    from runner.simulator.server import SimulatorServer  # noqa: PLC0415
 
-    server = SimulatorServer(
+    genesys = manifest.environment.platform is Platform.GENESYS_CLOUD
+    server = (GenesysServer if genesys else SimulatorServer)(
         manifest.gateway,
         manifest.environment.simulator,
         conduct=Conduct.keeping(manifest.gateway.promise),
@@ -55,21 +94,27 @@ async def opened_gateway(
     )
     await server.start()
     try:
-        at_home = replace(
+        yield replace(
             manifest.environment,
             endpoints=server.endpoints,
             client_id=server.client_id,
             client_secret=server.client_secret,
         )
-        yield _client(manifest, at_home, clock, jitter)
     finally:
         await server.stop()
 
 
-def _client(
-    manifest: Manifest, environment: Environment, clock: Clock, jitter: Callable[[], float]
+def client_of(
+    manifest: Manifest,
+    environment: Environment,
+    clock: Clock,
+    jitter: Callable[[], float],
+    destinations: Collection[str] = (),
 ) -> Gateway:
+    """Return the gateway of an opened environment, not yet open itself."""
     policy = manifest.policy
+    if environment.platform is Platform.GENESYS_CLOUD:
+        return GenesysCloud(environment, policy, clock, jitter, destinations=destinations)
     return InteractionWebSocket(
         environment, policy.retry, clock, jitter, give_up_s=policy.circuit_breaker.give_up_s
     )

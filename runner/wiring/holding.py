@@ -13,6 +13,7 @@ from runner.core.problem import Place, Problem
 from runner.core.record import RunRecord
 from runner.journal.overview import Overview
 from runner.journal.staging import Staging
+from runner.wiring.finding import NOTHING_FOUND, Found
 from runner.wiring.plan_file import REPLAN, History, PlanFile, invalid, read_plan, row_digest
 from runner.wiring.request import Request
 
@@ -58,7 +59,13 @@ def plan_rows(request: Request, manifest: Manifest, staging: Staging, journal: P
 
 
 def drawn_up(
-    request: Request, manifest: Manifest, staging: Staging, record: RunRecord, out: Path
+    request: Request,
+    manifest: Manifest,
+    staging: Staging,
+    record: RunRecord,
+    out: Path,
+    *,
+    found: Found = NOTHING_FOUND,
 ) -> PlanFile:
     """Return the plan of rows that have their verdicts, ready to be written to `out`."""
     return PlanFile(
@@ -77,6 +84,7 @@ def drawn_up(
         max_failures=request.max_failures,
         history=_history(request.journal_path(manifest).absolute()),
         rows={row.key: (verdict.action, row_digest(row)) for row, verdict in staging.planned()},
+        found=found,
     )
 
 

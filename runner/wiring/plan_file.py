@@ -21,6 +21,7 @@ from runner.core.quantity import Amount, Share, parse_amount
 from runner.core.record import PlanFigures
 from runner.report.folder import open_folder
 from runner.schemas_lookup import schema
+from runner.wiring.finding import NOTHING_FOUND, Found
 
 KIND = "runner-plan"
 VERSION = 1
@@ -60,6 +61,7 @@ class PlanFile:
     max_failures: Amount | None
     history: History
     rows: Mapping[str, tuple[Action, str]]  # by key: the action, and the row's digest
+    found: Found = NOTHING_FOUND  # what the gateway was asked for: names, and what waited in queues
 
 
 def row_digest(row: PlannedRow) -> str:
@@ -120,6 +122,8 @@ def _damaged(path: Path, what: str) -> ManifestInvalid:
 def _is_plan(path: Path) -> bool:
     """Tell by its beginning; a plan that was formatted anew is told by all of it."""
     try:
+        if not path.is_file():  # a pipe would be waited for, or used up
+            return False
         with path.open("rb") as stream:
             begin = stream.read(200)
             if not begin.lstrip().startswith(b"{"):
@@ -176,6 +180,7 @@ def _head(plan: PlanFile, figures: PlanFigures) -> dict[str, Any]:
             "in_doubt": figures.in_doubt,
             "total": len(plan.rows),
         },
+        **({"found": plan.found.to_json()} if plan.found != NOTHING_FOUND else {}),
     }
 
 
@@ -203,6 +208,7 @@ def _plan(path: Path, told: Mapping[str, Any]) -> PlanFile:
             journal["last_transfer_id"],
         ),
         rows={key: (Action(action), digest) for key, action, digest in told["rows"]},
+        found=Found.from_json(told["found"]) if "found" in told else NOTHING_FOUND,
     )
 
 

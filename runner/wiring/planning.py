@@ -32,6 +32,7 @@ from runner.journal.staging import Outline, Staging, read_ladder
 from runner.loading.load import Loaded, load
 from runner.report.writing import write_report
 from runner.wiring import records
+from runner.wiring.finding import NOTHING_FOUND, Found, unknown_yet
 from runner.wiring.holding import drawn_up, plan_rows
 from runner.wiring.plan_file import write_plan
 from runner.wiring.request import Request
@@ -110,13 +111,19 @@ def plan_offline(request: Request, manifest: Manifest, staging: Staging) -> None
 
 
 def report_plan(
-    request: Request, manifest: Manifest, staging: Staging, preflight: Preflight | None = None
+    request: Request,
+    manifest: Manifest,
+    staging: Staging,
+    preflight: Preflight | None = None,
+    *,
+    found: Found = NOTHING_FOUND,
 ) -> tuple[ReportSource, Summary, Path]:
     """Write the report of rows that were planned, with what the gateway said of them, if asked."""
     at = time.time()
     record = records.begun(request, manifest, f"plan-{new_run_id(at)}", at=at, outcome="planned")
-    if preflight is not None:
-        record = replace(record, explanation=preflight.explanation)
+    asked = None if preflight is None else preflight.explanation
+    told = [unknown_yet(manifest, staging), found.explanation, asked]
+    record = replace(record, explanation="; ".join(filter(None, told)) or None)
     figures = plan_figures(request, manifest, staging)
     if preflight is not None and preflight.error is None:
         figures = _by_sight(figures, request, manifest, staging, preflight)
@@ -142,14 +149,20 @@ def _summarized(staging: Staging, figures: Figures) -> Summary:
 
 
 def save_plan(
-    request: Request, manifest: Manifest, staging: Staging, record: RunRecord, out: Path
+    request: Request,
+    manifest: Manifest,
+    staging: Staging,
+    record: RunRecord,
+    out: Path,
+    *,
+    found: Found = NOTHING_FOUND,
 ) -> None:
     """Write rows that were planned as a plan file, for `apply` to carry out exactly.
 
     Raises `UsageError` if something else lies at `out`, `StorageError`.
     """
     figures = plan_figures(request, manifest, staging)
-    write_plan(drawn_up(request, manifest, staging, record, out), figures)
+    write_plan(drawn_up(request, manifest, staging, record, out, found=found), figures)
 
 
 def _by_sight(

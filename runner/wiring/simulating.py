@@ -5,16 +5,25 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from runner.core.manifest import Endpoints, GatewayConstraints, Secret, SimulatorOptions
+from runner.core.manifest import (
+    Endpoints,
+    GatewayConstraints,
+    Platform,
+    Secret,
+    SimulatorOptions,
+)
 from runner.journal.staging import Staging
+from runner.simulator.genesys_server import GenesysServer
+from runner.simulator.hosting import Hosting
+from runner.simulator.hosting import serve as serve_until_cancelled
 from runner.simulator.model import Conduct
-from runner.simulator.server import Hosting, SimulatorServer
-from runner.simulator.server import serve as serve_until_cancelled
+from runner.simulator.server import SimulatorServer
 from runner.wiring.planning import read_manifest
 from runner.wiring.request import Request
+from runner.wiring.signals import Signals
 
 ANY_GATEWAY = GatewayConstraints(
     name="simulated",
@@ -38,6 +47,7 @@ class Served:
     client_id: str | None
     certificate: Path | None
     key: Path | None
+    platform: Platform | None = None
 
 
 SECRET_VARIABLE = "RUNNER_SIMULATE_CLIENT_SECRET"  # noqa: S105 - the name of a variable
@@ -45,8 +55,11 @@ SECRET_VARIABLE = "RUNNER_SIMULATE_CLIENT_SECRET"  # noqa: S105 - the name of a 
 
 
 def serve(served: Served, write: Callable[[str], object]) -> None:
-    """Serve until interrupted; `write` is told how to reach the gateway."""
+    """Serve until a signal raises `Interrupted`; `write` is told how to reach the gateway."""
     constraints, options = _behaviour(served)
+    options = options or SimulatorOptions()
+    if served.platform is not None:
+        options = replace(options, platform=served.platform)
     asyncio.run(_serve(served, constraints, options, write))
 
 
@@ -62,11 +75,12 @@ def _behaviour(served: Served) -> tuple[GatewayConstraints, SimulatorOptions | N
 async def _serve(
     served: Served,
     constraints: GatewayConstraints,
-    options: SimulatorOptions | None,
+    options: SimulatorOptions,
     write: Callable[[str], object],
 ) -> None:
     secret = _secret(os.environ.get(SECRET_VARIABLE))
-    server = SimulatorServer(
+    genesys = options.platform is Platform.GENESYS_CLOUD
+    server = (GenesysServer if genesys else SimulatorServer)(
         constraints,
         options,
         conduct=Conduct.keeping(constraints.promise, rate_per_s=served.rate_per_s),
@@ -80,16 +94,18 @@ async def _serve(
     )
 
     def ready(endpoints: Endpoints, client_id: Secret, client_secret: Secret) -> None:
+        socket = endpoints.websocket_url  # None where the gateway tells it itself
         write(
             f"token_url: {endpoints.token_url}\n"
             f"api_url: {endpoints.api_url}\n"
-            f"websocket_url: {endpoints.websocket_url}\n"
+            f"{f'websocket_url: {socket}{chr(10)}' if socket else ''}"
             f"client_id: {client_id.reveal()}\n"
             # Made for this process alone and worth nothing elsewhere; one that was given is not.
             f"client_secret: {'as given' if secret else client_secret.reveal()}\n"
         )
 
-    await serve_until_cancelled(server, host=served.host, port=served.port, on_ready=ready)
+    with Signals().cancelling():
+        await serve_until_cancelled(server, host=served.host, port=served.port, on_ready=ready)
 
 
 def _secret(text: str | None) -> Secret | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from importlib.resources import files
 from pathlib import Path
 
-from runner.core.errors import StorageError, UsageError
+from runner.core.errors import UsageError
 from runner.schemas_lookup import schema_text
 
 MANIFEST_NAME = "manifest.yaml"
@@ -28,17 +28,27 @@ JetBrains   Settings > Languages & Frameworks > Schemas and DTDs > JSON Schema M
 def write_template(folder: Path) -> Path:
     """Write the first manifest and its schema; an existing manifest is never overwritten.
 
-    Raises `UsageError` if there is one, `StorageError` if the files cannot be written.
+    Raises `UsageError` if there is one, or if the folder cannot be written to.
     """
     path = folder / MANIFEST_NAME
     template = files("runner.wiring").joinpath("first_manifest.yaml").read_text(encoding="utf-8")
     try:
         folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise _unusable(folder, error) from error
+    try:
         with path.open("x", encoding="utf-8") as stream:
             stream.write(template)
         (folder / SCHEMA_NAME).write_text(schema_text("manifest.v1"), encoding="utf-8")
     except FileExistsError as error:
         raise UsageError(f"{path} exists already; give another folder: runner init DIR") from error
     except OSError as error:
-        raise StorageError(f"{path} cannot be written ({error.strerror})") from error
+        raise _unusable(folder, error) from error
     return path
+
+
+def _unusable(folder: Path, error: OSError) -> UsageError:
+    why = (error.strerror or type(error).__name__).lower()
+    if isinstance(error, FileExistsError | NotADirectoryError):
+        why = "it is, or lies in, a file and no folder"
+    return UsageError(f"cannot write to {folder}: {why}; give another folder: runner init DIR")

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from runner.console.status import DoubtLine, JournalStatus, RunLine, Standing
 from runner.core.outcome import Outcome
+from runner.core.record import RunRecord
 from runner.journal.lock import Holder, holder_of
 from runner.journal.overview import Overview, RunSeen
 
@@ -27,7 +28,7 @@ def status_of(journal: Path, run_id: str | None = None) -> JournalStatus:
         # Read before the lock is looked at: a run that ends meanwhile is still told as running.
         seen = overview.runs(MOST_RUNS) if run_id is None else [overview.run(run_id)]
         holder = holder_of(journal) if newest and not newest[0].finished else None
-        live = newest[0].no if newest and _is_held(newest[0], holder) else None
+        live = newest[0].no if newest and carries(holder, newest[0].record) else None
         lines = [_line(run, holder if run.no == live else None) for run in seen]
         if run_id is not None:
             lines = [_with_doubts(overview, seen[0], lines[0])]
@@ -36,12 +37,12 @@ def status_of(journal: Path, run_id: str | None = None) -> JournalStatus:
         return JournalStatus(path, meta["environment"], meta["origin"], overview.doubts(), lines)
 
 
-def _is_held(newest: RunSeen, holder: Holder | None) -> bool:
+def carries(holder: Holder | None, newest: RunRecord) -> bool:
     """Tell whether the lock's holder carries the newest run: it took the lock before that began.
 
     (A person who resolves a dead run's doubt holds it too.)
     """
-    return holder is not None and holder.since[:19] <= newest.record.started_at[:19]
+    return holder is not None and holder.since[:19] <= newest.started_at[:19]
 
 
 def _line(run: RunSeen, holder: Holder | None) -> RunLine:

@@ -5,11 +5,23 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
-from tests.chaos.world import GatewayProcess, Yard
+from tests.e2e.bench import Report
 
 DONE = frozenset({"transferred", "unchanged", "skipped"})
+
+
+class Ledger(Protocol):
+    """What tells how often each interaction was moved."""
+
+    def moves(self) -> Counter[str]: ...
+
+
+class Reported(Protocol):
+    """What has a newest report."""
+
+    def report(self) -> Report: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +50,7 @@ class Tally:
 
 
 def judge(
-    fault: str, faults: int, gateway: GatewayProcess, yard: Yard, expected: Sequence[str]
+    fault: str, faults: int, gateway: Ledger, yard: Reported, expected: Sequence[str]
 ) -> Tally:
     """Compare the ledger with the newest report, transfer by transfer."""
     moves = gateway.moves()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import subprocess
+import tracemalloc
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -11,9 +12,10 @@ from pathlib import Path
 import pytest
 
 from runner.console.compared import compared_to_json, render_compared
-from runner.core.comparison import Comparison, Kind
+from runner.core.comparison import Comparison, Kind, changes_of
 from runner.core.errors import StorageError, UsageError
 from runner.core.outcome import Outcome
+from runner.core.record import TransferRecord
 from runner.core.transfer import Event
 from runner.journal.comparing import Juxtaposed
 from runner.wiring.comparing import as_markdown, compare
@@ -221,3 +223,34 @@ def test_a_full_disk_under_stdout_is_told(gateway: Gateway, bench: Bench):
         )
     assert ended.returncode == 74
     assert "cannot be written to stdout" in ended.stderr
+
+
+def peak_of_comparing(count: int) -> int:
+    """Return the most bytes held while so many transfers are compared, half of them differing."""
+
+    def told(reason: str) -> Iterator[TransferRecord]:
+        for number in range(count):
+            yield replace(MODEL, key=f"{number * 7919 % count:036d}", reason=reason)
+
+    def turned() -> Iterator[TransferRecord]:
+        for number, transfer_ in enumerate(told("closed")):
+            yield transfer_ if number % 2 else replace(transfer_, outcome=Outcome.FAILED)
+
+    tracemalloc.start()
+    try:
+        with Juxtaposed() as juxtaposed:
+            juxtaposed.add_before(told("seen"))
+            juxtaposed.add_after(turned())
+            [change] = changes_of(juxtaposed.differences())
+        assert change.count == count // 2
+        return tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+
+
+MODEL = samples.transfer(1, succeed=True)
+
+
+def test_memory_does_not_grow_with_what_is_compared():
+    peak_of_comparing(2_000)
+    assert peak_of_comparing(20_000) - peak_of_comparing(2_000) < 100_000

@@ -19,7 +19,7 @@ from tests.foreign.script import MUTE, Step
 RESULT = schema("result.v1")
 KINDS = {
     *("apply", "plan", "problems", "error", "status"),
-    *("report", "comparison", "resolution", "audit", "prune"),
+    *("report", "comparison", "resolution", "audit", "prune", "checkup"),
 }
 
 
@@ -55,12 +55,13 @@ def test_every_result_satisfies_the_schema(gateway: Gateway, bench: Bench):
         ["reports", "prune", "--dry-run", *as_json],
         ["apply", wrong, *as_json],
         ["report", "no-such-run", *as_json],
+        ["doctor", path, *as_json],
     )
-    kinds = ("status", "status", "report", "audit", "prune", "problems", "error")
+    kinds = ("status", "status", "report", "audit", "prune", "problems", "error", "checkup")
     documents = [checked(ended, kind) for ended, kind in zip(told_of, kinds, strict=True)]
     assert "runs" in documents[0]
     assert [doubt["key"] for doubt in documents[1]["run"]["doubts"]] == ["doubtful"]
-    assert [ended.code for ended in told_of] == [0, 0, 0, 0, 0, 3, 2]
+    assert [ended.code for ended in told_of] == [0, 0, 0, 0, 0, 3, 2, 0]
     word = ("--as", "failed", "--reason", "seen", *as_json)
     checked(bench.run("resolve", run, "doubtful", *word), "resolution")
     checked(bench.run("apply", path, *as_json), "apply")

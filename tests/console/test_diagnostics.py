@@ -14,8 +14,9 @@ from hypothesis import strategies as st
 from rich.cells import cell_len
 
 from runner.console.diagnostics import render_problems
-from runner.console.excerpt import SourceFiles, excerpt
+from runner.console.excerpt import LONGEST, SourceFiles, excerpt
 from runner.core.problem import Place, Problem, Related, Severity
+from tests.loading.cost import cpu_s
 
 
 class Texts:
@@ -229,6 +230,31 @@ def test_a_long_line_is_cut_around_the_span():
 
     assert shown.text == "…ong long long long long END more more more more more more …"
     assert shown.marker(column, column + 3, "^") == (" " * 25, "^^^")
+
+
+def test_a_line_of_millions_of_characters_is_cut_as_any_other_and_at_once():
+    line = "long " * 4_000_000 + "END" + " more" * 4_000_000
+    column = line.index("END") + 1
+
+    spent_s = cpu_s(lambda: excerpt(line, width=60, focus=column))
+    shown = excerpt(line, width=60, focus=column)
+
+    assert shown.text == "…ong long long long long END more more more more more more …"
+    assert shown.marker(column, column + 3, "^") == (" " * 25, "^^^")
+    assert excerpt(line, width=10, focus=1).text == "long long…"
+    assert excerpt(line, width=60, focus=len(line)).text.endswith("more more")
+    assert spent_s < 1.0
+
+
+def test_a_line_that_is_longer_than_any_manifest_is_not_read_into_memory(tmp_path: Path):
+    path = tmp_path / "rows.csv"
+    with path.open("wb") as stream:
+        stream.write(b"id\n")
+        stream.truncate(LONGEST + 100)
+        stream.seek(0, 2)
+        stream.write(b"\nlast\n")
+
+    assert SourceFiles().lines(str(path), {1, 2, 3}) == {1: "id", 3: "last"}
 
 
 def test_a_span_past_the_cut_is_marked_as_far_as_it_is_shown():

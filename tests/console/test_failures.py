@@ -10,6 +10,7 @@ from runner.console.failures import render_error
 from runner.console.formats import OutputFormat
 from runner.core.errors import (
     GatewayError,
+    Interrupted,
     Locked,
     LookUpFailed,
     ManifestInvalid,
@@ -40,7 +41,7 @@ def test_a_gateway_error_says_what_where_and_what_to_check():
 @pytest.mark.parametrize(
     ("error", "headline", "mend"),
     [
-        (UsageError("x"), "the command cannot be meant", "see `runner --help`"),
+        (Interrupted(ExitCode.TERMINATED), "interrupted", "apply again to go on"),
         (ManifestInvalid([]), "the manifest is invalid", "mend each place shown"),
         (Stopped("x"), "the run was ended early", "mend the cause and apply again"),
         (StorageError("x"), "the journal or the report cannot be written", "nothing more is sent"),
@@ -60,6 +61,13 @@ def test_every_error_has_a_headline_and_a_mend(error: BaseException, headline: s
 
     assert shown[0].startswith(f"error: {headline}")
     assert shown[-1].startswith(f"  next: {mend}")
+
+
+def test_a_wrong_use_has_its_mend_in_its_own_words():
+    assert render_error(UsageError("there is no run x; name one of y")) == (
+        "error: the command cannot be carried out as it was given\n"
+        "  there is no run x; name one of y\n"
+    )
 
 
 def test_the_errors_own_words_are_shown_on_one_harmless_line():

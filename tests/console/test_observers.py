@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import io
 import json
-import re
+import os
 from typing import Any
 
 import pytest
 import structlog
 
-from runner.console.bar import TerminalObserver
+from runner.console.live import LiveObserver
 from runner.console.logs import configure_logs
 from runner.console.observers import LineObserver, LogObserver, Observers, say_in_log, say_to
+from runner.console.outlet import Outlet
 from runner.console.progress import Pace, progress_line
 from runner.console.streams import LossyStream
 from runner.console.watching import watch
-from runner.ports import Progress
+from runner.core.latency import Latency
+from runner.ports import Progress, SessionState
+from tests.terminal.window import Screen
 
 
 class Time:
@@ -137,7 +140,16 @@ def test_the_log_gets_events_and_progress_as_fields():
 
     observers.noticed("session opened", generation=1)
     observers.warned("slowed down", why="rate_limited")
-    observers.progressed(at(5))
+    observers.progressed(
+        at(
+            5,
+            limit_per_s=25.0,
+            sent_per_s=24.84,
+            session=SessionState.OPEN,
+            latency_ms=Latency(20.0, 40.0),
+            callbacks_owed=3,
+        )
+    )
 
     assert log.told == [
         ("info", "session opened", {"generation": 1}),
@@ -153,6 +165,11 @@ def test_the_log_gets_events_and_progress_as_fields():
                 "outcomes": {"transferred": 5},
                 "pace_per_s": None,
                 "rate_per_s": 25.0,
+                "limit_per_s": 25.0,
+                "sent_per_s": 24.8,
+                "session": "open",
+                "latency_ms": {"p50": 20.0, "p99": 40.0},
+                "callbacks_owed": 3,
                 "left_s": None,
                 "waiting_for": None,
             },
@@ -175,68 +192,69 @@ def test_an_observer_that_raises_is_dropped_and_noted_once(call: str):
     assert log.told[-1] == ("info", "still here", {})
 
 
-def screen(text: str) -> str:
-    """Return what was written without its control sequences."""
-    return re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", text)
+def test_the_view_shows_progress_and_logs_appear_above_it():
+    master, slave = os.openpty()
+    now = Time()
+    with os.fdopen(slave, "w") as terminal, os.fdopen(master, "rb", buffering=0) as seen:
+        stream = LossyStream(terminal)
+        outlet = Outlet(stream, lambda _: None)
+        stream.divert(outlet.write)
+        observer = LiveObserver(outlet, now=now, wall=lambda: 0.0)
+        with configure_logs("pretty", stream=stream, environ={}, wall=lambda: 0.0):
+            observer.noticed("planned", run="R1", send=1000)
+            observer.progressed(at(0))
+            now.s += 10
+            observer.warned("slowing down", why="x\x1b[2J", token="hunter22")
+            structlog.get_logger().warning("a [bold]line[/]")
+            observer.progressed(at(250, outcomes={"transferred": 249, "in_doubt": 1}))
+            shown = Screen(80, 24)
+            while "250/1,000 25%" not in shown.text:
+                shown.feed(seen.read(65536))
+        observer.close()
+        outlet.close(None)
+    assert shown.lines[:3] == ["00:00:00Z warning a [bold]line[/]", "", "run R1"]
+    assert "at most 25/s  10 s so far  about 30 s left" in shown.text
+    assert "transferred 249  in doubt 1" in shown.lines
+    assert shown.lines[-1] == "00:00:00Z slowing down why=x\\x1b[2J token=[redacted]"
 
 
-def test_the_bar_shows_progress_and_logs_appear_above_it():
-    text, now = Terminal(), Time()
-    stream = LossyStream(text)
-    bar = TerminalObserver(stream, now, color=False, width=72)
-    with configure_logs("pretty", stream=stream, environ={}, wall=lambda: 0.0):
-        bar.progressed(at(0))
-        now.s += 10
-        bar.progressed(at(250, outcomes={"transferred": 249, "in_doubt": 1}))
-        structlog.get_logger().warning("a [bold]long[/] line " + "x" * 80)
-        bar.close()
+def test_a_view_that_was_never_drawn_closes():
+    text = io.StringIO()
+    outlet = Outlet(LossyStream(text), lambda _: None)
+    LiveObserver(outlet, now=Time(), wall=lambda: 0.0).close()
+    outlet.close(None)
 
-    shown = [line.rstrip() for line in screen(text.getvalue()).replace("\r", "\n").splitlines()]
-    figures = " 250/1,000 25% 25/s of at most 25/s, about 30 s left"
-    assert any(line.endswith(figures) for line in shown)
-    assert max(map(len, (line for line in shown if "settled" in line or "━" in line))) <= 72
-    assert "transferred 249  in doubt 1  in flight 8" in shown
-    assert "00:00:00Z warning a [bold]long[/] line " + "x" * 80 in shown
-    assert text.getvalue().endswith("\x1b[?25h")  # the cursor is back
+    assert text.getvalue() == ""
 
 
-def test_the_bar_is_redrawn_at_most_ten_times_a_second():
-    text, now = Terminal(), Time()
-    bar = TerminalObserver(LossyStream(text), now, color=False, width=72)
-    for settled in range(1000):
-        bar.progressed(at(settled))
-        now.s += 0.001
-    bar.close()
+def test_a_line_is_said_at_once_where_something_begins_or_ceases_to_hold_all_up():
+    text, now = io.StringIO(), Time()
+    observer = LineObserver(say_to(LossyStream(text)), now, tells_holds=True)
+    for settled, waiting_for in enumerate([None, "9 s more", "8 s more", None, None]):
+        observer.progressed(at(settled, waiting_for=waiting_for))
+        now.s += 1
 
-    assert 10 <= screen(text.getvalue()).count("in flight 8") <= 13
-    assert " 999/1,000 99%" in screen(text.getvalue())
-
-
-def test_a_narrow_terminal_has_a_line_that_fits():
-    text, now = Terminal(), Time()
-    bar = TerminalObserver(LossyStream(text), now, color=False, width=30)
-    bar.progressed(at(999, waiting_for="the session"))
-    bar.close()
-
-    assert all(len(line) <= 30 for line in re.split(r"[\r\n]", screen(text.getvalue())))
-
-
-def test_a_bar_that_never_drew_closes():
-    TerminalObserver(LossyStream(io.StringIO()), Time()).close()
+    said = [line.split(";")[0] for line in text.getvalue().splitlines()]
+    assert said == [f"progress: {n} of 1,000 settled (0%)" for n in (0, 1, 3)]
+    assert "waiting for 9 s more" in text.getvalue()
 
 
 def watched(stream: io.StringIO, environ: dict[str, str], **options: Any) -> tuple[str, Lines]:
     log = Lines()
-    observers = watch(LossyStream(stream), log, now=Time(), environ=environ, **options)
+    lossy = LossyStream(stream)
+    outlet = Outlet(lossy, lambda _: None)
+    observers = watch(lossy, log, outlet, now=Time(), wall=lambda: 0.0, environ=environ, **options)
     observers.progressed(at(1))
+    outlet.flush(20.0)
     observers.close()
+    outlet.close(None)
     return stream.getvalue(), log
 
 
-def test_a_terminal_is_watched_by_a_bar_and_others_by_lines():
+def test_a_terminal_is_watched_by_a_view_and_others_by_lines():
     term = {"TERM": "xterm"}
 
-    assert "━" in watched(Terminal(), term, pretty_log=True)[0]
+    assert "─" in watched(Terminal(), term, pretty_log=True)[0]
     for stream, environ, options in (
         (Terminal(), term, {"progress": False}),
         (Terminal(), {**term, "CI": "1"}, {}),

@@ -65,14 +65,15 @@ def test_a_run_with_doubts_says_who_must_look_and_how():
                a.yaml:9
 
         what to do next
-          in doubt: each may or may not have been carried out, and none is sent again blindly: look each
-            one up at the gateway, by its interaction id and message id in the report; applying again
-            looks them up too, and settles those that show evidence; what you know yourself you settle
-            by `runner resolve RUN KEY --as transferred|failed --reason TEXT`
-          rejected: the gateway refused these and moved nothing: mend what the reasons name, then apply
-            again; only what is not done is sent
-          failed: all retries were used up and nothing was moved: see that the gateway is well, then
-            apply again
+          in doubt: each may have been carried out or not; none is sent again blindly
+            1. apply again: it looks each one up, and settles those that show evidence
+            2. look at the gateway for the rest, by the ids that the report tells
+            3. say what you saw there:
+               runner resolve 20261201T210000Z-1 KEY --as transferred|failed --reason TEXT
+          rejected: the gateway refused these and moved nothing: mend what the reasons
+            name, then apply again; only what is not done is sent
+          failed: all retries were used up and nothing was moved: see that the gateway
+            is well, then apply again
 
         report: reports/billing/20261201T210000Z-1/report.html
         """)
@@ -127,7 +128,7 @@ def test_a_dry_run_with_doubts_and_preflight_says_both():
     assert shown.startswith("in doubt: 2 of 3 transfers need a person; 1 would be sent\n")
     assert "\n  nothing was sent; the gateway was only asked\n" in shown
     assert "  in doubt       2\n" in shown
-    assert "  in doubt: each may or may not" in shown
+    assert "  in doubt: each may have been" in shown
 
 
 @pytest.mark.parametrize(
@@ -189,6 +190,24 @@ def test_of_many_reasons_ten_are_shown():
         "\n  11 rejected: reason 9\n  … and 2 more reasons for 19 transfers: see the report\n"
         in shown
     )
+
+
+def test_a_terminal_gets_lines_that_break_between_words_and_whole_commands():
+    ended = result(
+        ExitCode.STOPPED,
+        {T: 1, D: 1},
+        explanation="the gateway has answered nothing for 300 s; see to it, then run apply again",
+        report="reports/a-batch-with-a-rather-long-name/20261201T210000Z-1",
+    )
+
+    shown = render_result(ended, width=40, color=True)
+
+    assert shown.startswith(
+        "\x1b[1;31mstopped\x1b[0m: the gateway has\n  answered nothing for 300 s; see to it,\n"
+        "  then run apply again\n"
+    )
+    assert "\n       runner resolve 20261201T210000Z-1 KEY --as transferred|failed" in shown
+    assert "\n  reports/a-batch-with-a-rather-long-name/20261201T210000Z-1\n" in shown
 
 
 def test_a_terminal_gets_the_verdict_in_colour():

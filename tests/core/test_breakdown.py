@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from runner.core.breakdown import KEPT, Partition, codecs, destination, route
+from runner.core.breakdown import KEPT, Codecs, Partition, destination, route
 from runner.core.outcome import Outcome
 from runner.core.record import TransferRecord
 
@@ -69,7 +69,8 @@ def test_a_dimension_that_no_transfer_has_is_not_there():
 def test_codecs_are_those_asked_for_and_those_that_the_gateway_named(
     requested: dict[str, Any], negotiated: dict[str, Any] | None, name: str
 ):
-    assert codecs(replace(PLAIN, media_requested=requested, media_negotiated=negotiated)) == name
+    transfer = replace(PLAIN, media_requested=requested, media_negotiated=negotiated)
+    assert Codecs()(transfer) == name
 
 
 def test_a_route_begins_where_a_plan_knows_it():

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from runner.core.excerpt import LINE_LIMIT, SIZE_LIMIT, WIDTH_LIMIT, excerpt
+from runner.core.excerpt import LINE_LIMIT, SIZE_LIMIT, WIDTH_LIMIT, Excerpt, excerpt
 
 
 def shown(text: str) -> list[str]:
-    lines = text.split("\n")
-    return list(excerpt(lines, len(lines)).lines)
+    return list(excerpt(text).lines)
 
 
 @pytest.mark.parametrize(
@@ -67,8 +66,15 @@ def test_a_text_that_goes_on_below_its_key_is_hidden_to_its_end():
 
 
 def test_a_large_manifest_is_cut_and_says_how_large_it_is():
-    long = excerpt((f"- line {n}" for n in range(5_000)), 5_000)
+    long = excerpt("".join(f"- line {n}\n" for n in range(5_000)))
     assert (len(long.lines), long.total) == (LINE_LIMIT, 5_000)
-    wide = excerpt(["x" * 10_000] * 1_000, 1_000)
+    wide = excerpt("\n".join(["x-" * 400] * 1_000))
     assert len(wide.lines[0]) == WIDTH_LIMIT
-    assert len(wide.lines) == SIZE_LIMIT // WIDTH_LIMIT
+    assert (len(wide.lines), wide.total) == (SIZE_LIMIT // WIDTH_LIMIT, 1_000)
+    endless = excerpt("a: 1\r\n" + "y" * 3_000_000)
+    assert (endless.lines, endless.total) == (("a: 1",), 2)
+
+
+@pytest.mark.parametrize("text", ["a: 1\r\nb: 2\r\n", "a: 1\rb: 2\r", "a: 1\nb: 2"])
+def test_lines_are_counted_as_the_loader_counts_them(text: str):
+    assert excerpt(text) == Excerpt(("a: 1", "b: 2"), 2)

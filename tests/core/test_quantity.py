@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runner.core.quantity import parse_duration, parse_rate, parse_share
+from runner.core.quantity import parse_age, parse_duration, parse_rate, parse_share
 
 
 @pytest.mark.parametrize(
@@ -15,6 +15,19 @@ from runner.core.quantity import parse_duration, parse_rate, parse_share
 )
 def test_a_duration_is_a_number_and_a_unit(text: str, seconds: float):
     assert parse_duration(text) == seconds
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"), [("90d", 7_776_000), ("1d", 86_400), ("12h", 43_200), ("0s", 0)]
+)
+def test_an_age_may_be_in_days(text: str, seconds: float):
+    assert parse_age(text) == seconds
+
+
+@pytest.mark.parametrize("text", ["", "90", "d", "-1d", "1.5d", "90 d", "٩d", "1w"])
+def test_what_is_no_age_is_refused_with_what_is(text: str):
+    with pytest.raises(ValueError, match="is no age; write a number and a unit: 90d, 12h"):
+        parse_age(text)
 
 
 @pytest.mark.parametrize(("text", "per_s"), [("25/s", 25), ("300/min", 5), ("0.5/s", 0.5)])

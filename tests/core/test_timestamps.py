@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runner.core.timestamps import timestamp
+from runner.core.timestamps import seconds, seconds_between, timestamp
 
 
 @pytest.mark.parametrize(
@@ -34,3 +34,25 @@ def test_it_is_what_datetime_says(moment: datetime):
     utc = moment.replace(tzinfo=UTC)
     expected = utc.strftime("%Y-%m-%dT%H:%M:%S.%fZ")
     assert timestamp(utc.timestamp()) == expected
+
+
+@given(st.floats(0, 4e9))
+def test_it_is_read_back(wall_s: float):
+    assert seconds(timestamp(wall_s)) == pytest.approx(wall_s, abs=2e-6)
+
+
+def test_a_time_without_a_zone_is_utc():
+    assert seconds("2026-12-01T21:00:00") == seconds("2026-12-01T22:00:00+01:00") == 1_796_158_800
+
+
+@pytest.mark.parametrize(
+    ("start", "end", "between"),
+    [
+        ("2026-12-01T21:00:00Z", "2026-12-01T21:00:41.250000Z", 41.25),
+        ("2026-12-01T21:00:00Z", None, None),
+        ("2026-12-01T21:00:00Z", "tomorrow", None),
+        ("", "2026-12-01T21:00:00Z", None),
+    ],
+)
+def test_how_long_it_is_between_two_times(start: str, end: str | None, between: float | None):
+    assert seconds_between(start, end) == between

@@ -48,7 +48,7 @@ def arrived(*now: Arrival, before: tuple[Arrival, ...] = (), state: str = "activ
     [
         (arrived(Arrival("p2", HERE, is_done=True)), Evidence.CARRIED_OUT),
         (arrived(Arrival("p2", HERE, is_done=True), state="completed"), Evidence.CARRIED_OUT),
-        (arrived(Arrival("p2", HERE, is_done=False)), Evidence.INCONCLUSIVE),
+        (arrived(Arrival("p2", HERE, is_done=False)), Evidence.UNDER_WAY),
         (arrived(Arrival("p2", "genesys://queue/x", is_done=True)), Evidence.INCONCLUSIVE),
         (
             arrived(Arrival("p1", HERE, is_done=True), before=(Arrival("p1", HERE, is_done=True),)),

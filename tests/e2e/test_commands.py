@@ -9,9 +9,10 @@ import signal
 import xml.etree.ElementTree as ET
 from pathlib import Path
 
+import httpx
 import pytest
 
-from tests.e2e.bench import ROOT, Bench, ids, manifest, started, transfer
+from tests.e2e.bench import PATIENCE_S, ROOT, Bench, ids, manifest, started, transfer
 from tests.foreign.gateway import Gateway
 from tests.foreign.script import Step
 
@@ -149,6 +150,22 @@ def test_the_embedded_gateway_serves_other_programs(gateway: Gateway, bench: Ben
         ids(content["transfers"])
     )
     assert not gateway.token_requests
+
+
+def test_the_platform_s_face_is_served_too_and_ends_at_a_signal(bench: Bench):
+    """The signal comes while an answer may still be on its way out of the event loop."""
+    for _ in range(3):
+        with bench.started("simulate", "--platform", "genesys-cloud", "--port", "0") as serving:
+            assert serving.stdout is not None
+            told = dict(serving.stdout.readline().strip().split(": ") for _ in range(4))
+            assert set(told) == {"token_url", "api_url", "client_id", "client_secret"}
+            client = (told["client_id"], told["client_secret"])
+            form = {"grant_type": "client_credentials"}
+            granted = httpx.post(told["token_url"], data=form, auth=client, trust_env=False)
+            serving.send_signal(signal.SIGTERM)
+            serving.communicate(timeout=PATIENCE_S)
+        assert granted.status_code == 200
+        assert serving.returncode in {0, 143}
 
 
 USAGE = (

@@ -15,6 +15,7 @@ from runner.core.sight import Interaction
 from runner.core.window import Moment, Window
 from runner.engine.workshop import Rules
 from tests.engine.rig import NO_PREFLIGHT, Run, after, carry
+from tests.engine.test_doubts import left_behind
 from tests.fakes.clock import WALL_S, SteppedClock
 from tests.fakes.gateway import CARRIED_OUT, SILENCE, Answer, FakeGateway, Frame, Script
 from tests.fakes.journal import FakeJournal
@@ -295,3 +296,27 @@ def test_a_doubt_is_not_sent_again_behind_the_window():
     assert len(run.frames) == 1  # the answer is waited for until the tenth second
     assert run.states() == {"k0": "unknown"}
     assert run.ending.halted is ExitCode.STOPPED
+
+
+def test_behind_the_window_no_intent_is_made():
+    run = carry(20, policy=course(window=between(0, 5.2)), limits=Limits(rate_per_s=2))
+    assert len(run.frames) == 10
+    assert [entry.event.value for entry in run.journal.entries if entry.row.n >= 10] == []
+
+
+def test_a_doubt_of_an_earlier_run_is_looked_up_before_the_window_and_not_sent_again():
+    rules = Rules(course(window=between(3600, 7200)), Dedupes(86_400))
+    run = carry(0, rules=rules, journal=left_behind())
+    assert [interaction for _, interaction in run.gateway.look_ups] != []
+    assert run.frames == []
+    assert run.states() == {}
+    assert run.ending.halted is ExitCode.STOPPED
+
+
+def test_what_an_earlier_run_left_in_doubt_is_in_no_wave_and_no_failure():
+    """It is sent again, refused, and the run goes on: it was not to be sent by this run."""
+    rules = Rules(course(1, EVERYTHING, fails=0), Dedupes(86_400))
+    run = carry(3, script=refusing("i8"), rules=rules, journal=left_behind(listed=True))
+    assert run.ending.halted is None
+    assert run.states() == dict.fromkeys(("k0", "k1", "k2"), "transferred")
+    assert "i8" in ids(run)

@@ -25,3 +25,15 @@ def test_the_pace_is_measured_from_the_first_frame_on(
     for at in left_at:
         meter.frame_left(at)
     assert meter.achieved_per_s(now) == pytest.approx(expected_per_s)
+
+
+def test_the_timeline_tells_the_most_that_was_in_flight_at_once():
+    meter = Meter(0.0)
+    for at in (0.1, 0.2, 0.3):
+        meter.frame_left(at)
+    for _ in range(3):
+        meter.frame_answered()
+    meter.tick(0.9)
+    meter.tick(1.5)
+    (first, second) = meter.figures(limit_per_s=None, token_renewals=0).timeline
+    assert (first.in_flight, second.in_flight) == (3, 0)

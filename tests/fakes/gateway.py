@@ -126,6 +126,11 @@ class FakeGateway:
         now = asyncio.get_running_loop().time()
         return max(0.0, self._due_at + ahead * self.own_interval_s - now)
 
+    @property
+    def most_per_s(self) -> float | None:
+        """Tell what follows from that pace."""
+        return None if self.own_interval_s is None else 1 / self.own_interval_s
+
     async def open(self, listener: GatewayListener) -> None:
         """Open a session, or fail as told."""
         await asyncio.sleep(self.opens_after_s)

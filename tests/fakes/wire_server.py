@@ -141,6 +141,7 @@ class WireServer:
     sessions: deque[Script] = field(default_factory=deque)
     requests: list[Request] = field(default_factory=list)
     peers: list[Peer] = field(default_factory=list)
+    usual_session: Script = obliging
     tokens_issued: int = 0
     faults: list[BaseException] = field(default_factory=list)
 
@@ -186,10 +187,14 @@ class WireServer:
         self.requests.append(request)
         if request.headers.get("upgrade", "").lower() == "websocket":
             await self._session(request, reader, writer)
-        elif request.path.startswith("/oauth/token"):
-            await _react(self._next(self.token_answers, self._token), writer)
         else:
-            await _react(self._next(self.look_up_answers, lambda: _active(request)), writer)
+            await _react(self.reaction_to(request), writer)
+
+    def reaction_to(self, request: Request) -> Reaction:
+        """Return the answer to a request that is no handshake."""
+        if request.path.startswith("/oauth/token"):
+            return self._next(self.token_answers, self._token)
+        return self._next(self.look_up_answers, lambda: _active(request))
 
     async def _session(
         self, request: Request, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
@@ -205,7 +210,7 @@ class WireServer:
         )
         peer = Peer(reader, writer)
         self.peers.append(peer)
-        await (self.sessions.popleft() if self.sessions else obliging)(peer)
+        await (self.sessions.popleft() if self.sessions else self.usual_session)(peer)
 
     def _token(self) -> bytes:
         self.tokens_issued += 1

@@ -33,6 +33,7 @@ def caused(outer: Exception, inner: BaseException) -> Exception:
         (OSError(errno.ENETUNREACH, "Network is unreachable"), "(Network is unreachable)"),
         (OSError("Multiple exceptions"), "the connection failed (OSError)"),
         (ssl.SSLError(1, "[SSL: WRONG_VERSION_NUMBER] x"), "the TLS handshake failed"),
+        (httpx.RemoteProtocolError("x"), "the server hung up, or speaks no HTTP there"),
         (WireError("as it is"), "as it is"),
         (ValueError(URL), "the connection failed (ValueError)"),
     ],

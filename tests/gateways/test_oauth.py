@@ -45,6 +45,12 @@ async def test_refusals_are_final_and_name_the_servers_code(status: int):
     assert "client_secret" in error.check
 
 
+async def test_an_address_where_no_tokens_are_is_told_as_such():
+    error = await refused(answer(404, b"not here", "text/plain"))
+    assert error.what == "the token server refuses: 404 without error code"
+    assert error.check == "check `endpoints.token_url`, its path included, and the region"
+
+
 async def test_an_error_code_that_quotes_the_secret_is_not_shown():
     assert "without error code" in (await refused(answer(400, {"error": SECRET}))).what
     assert "without error code" in (await refused(answer(400, {"error": "\x1b[31m"}))).what

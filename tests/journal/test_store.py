@@ -87,10 +87,23 @@ def test_what_was_written_is_there_again(path: Path):
 
 
 def test_another_origin_is_refused(path: Path):
-    opened(path).close()
+    store = opened(path)
+    begun(store, manifest_rows(1)).go("k0", INTENT)
+    store.close()
     with pytest.raises(StorageError, match=r"belongs to the gateway wss://gw.*--journal") as told:
         opened(path, origin="wss://other.example.net:443")
     assert str(path) in str(told.value)
+
+
+def test_while_no_transfer_was_taken_up_the_gateway_may_still_be_mended(path: Path):
+    store = opened(path, origin="wss://mistyped.example.net:443")
+    begun(store, manifest_rows(1))
+    store.close()
+    store = opened(path, origin="wss://other.example.net:443")
+    begun(store, manifest_rows(1)).go("k0", INTENT)
+    store.close()
+    with pytest.raises(StorageError, match="belongs to the gateway wss://other"):
+        opened(path, origin="wss://mistyped.example.net:443")
 
 
 def test_another_format_is_refused(path: Path):
@@ -229,7 +242,10 @@ def test_a_batch_is_written_in_its_order(path: Path):
     first = begun(store, manifest_rows(1)).go("k0", INTENT)
     second = begun(store, manifest_rows(1, destination_uri=THERE), batch="other").life("k0")
     store.record([first.answer(ACCEPTED), second.intent()])
-    assert asked(path, "SELECT state FROM transfers ORDER BY id") == [("transferred",), ("sending",)]
+    assert asked(path, "SELECT state FROM transfers ORDER BY id") == [
+        ("transferred",),
+        ("sending",),
+    ]
 
 
 def test_an_answer_to_a_delivery_that_is_not_known_writes_nothing(path: Path):

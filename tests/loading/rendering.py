@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from runner.core.manifest import TransferRow
+from runner.core.manifest import QueueSelection, TransferRow
 from runner.core.problem import Problem
 from runner.loading.load import Loaded, Repeat, load
 
@@ -15,9 +15,13 @@ class ListSink:
 
     def __init__(self) -> None:
         self.rows: list[TransferRow] = []
+        self.selections: list[QueueSelection] = []
 
     def add(self, row: TransferRow) -> None:
         self.rows.append(row)
+
+    def select(self, selection: QueueSelection) -> None:
+        self.selections.append(selection)
 
     def repeats(self, limit: int) -> Sequence[Repeat]:
         found: list[Repeat] = []

@@ -97,7 +97,7 @@ environments:
     endpoints: {api_url: "http://127.0.0.1:8080/"}
     credentials:
       client_id: {file: id.txt}
-      client_secret: {command: [%s, -c, "print('canary')"]}
+      client_secret: {command: [%s, -c, "print('yranac'[::-1])"]}
     tls: {ca_file: ca.pem}
     gateway: edge
 gateways: {edge: {max_bandwidth_kbps: 100, supported_codecs: [opus], max_fps: 30}}
@@ -127,7 +127,7 @@ def test_secrets_are_fetched_and_offline_no_command_runs(
 
 
 def test_a_failing_command_is_named_and_what_it_printed_is_not(tmp_path: Path):
-    head = (LIVE % sys.executable).replace("print('canary')", "exit('canary')")
+    head = (LIVE % sys.executable).replace("print('yranac'[::-1])", "exit('canary')")
     path = write(tmp_path, " []", head=head, id__txt="me", ca__pem="")
     loaded, _ = load_rows(path, offline=False)
     assert [problem.code for problem in loaded.problems] == ["R007"]

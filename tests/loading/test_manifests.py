@@ -3,11 +3,19 @@
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from runner.core.codes import CODES
 from runner.core.problem import Severity
+from runner.loading.builder import build
+from runner.loading.collector import Collector
+from runner.loading.schema import validator
+from runner.loading.source import read_source
+from runner.schemas_lookup import schema
 from tests.loading.rendering import load_rows, rendered
 
 MANIFESTS = Path("tests/manifests")
@@ -36,3 +44,46 @@ def test_an_invalid_manifest_fails_with_the_lines_beside_it(path: Path):
     failed = any(problem.severity is Severity.ERROR for problem in loaded.problems)
     assert (loaded.manifest is None) == failed
     assert loaded.problems
+
+
+TOLD_ELSEWHERE = {"Y001", "Y002", "P001", "P002"}
+"""Not about a manifest's text: `test_source` and `tests/cli/test_plan_file` have their messages."""
+
+
+def test_every_code_has_its_message_in_a_file():
+    told = {
+        code
+        for path in INVALID
+        for code in re.findall(
+            r"(?:error|warning)\[(\w+)\]", path.with_suffix(".expected").read_text("utf-8")
+        )
+    }
+    assert told == CODES.keys() - TOLD_ELSEWHERE
+
+
+def keywords(part: Any) -> set[str]:
+    """Return the keywords of a schema that can refuse something."""
+    found: set[str] = set()
+    for keyword, inner in part.items() if isinstance(part, dict) else ():
+        if keyword in ("properties", "$defs"):
+            found = found.union(*map(keywords, inner.values()))
+        elif keyword not in ("examples", "default", "const", "enum"):
+            found |= keywords(inner)
+        found.add(keyword)
+    return found
+
+
+SILENT = {"$schema", "$id", "$ref", "$defs", "title", "description", "examples", "default"}
+SILENT |= {"properties", "items", "if", "then", "else"}
+
+
+def test_every_keyword_of_the_schema_has_its_message_in_a_file():
+    refused: set[str] = set()
+    for path in INVALID:
+        source = read_source(path, Collector())
+        tree = build(source, Collector()) if source is not None else None
+        if tree is not None:
+            refused |= {error.kind.name for error in validator().iter_errors(tree.root)}
+    assert {"const" if name == "constant" else name for name in refused} == (
+        keywords(schema("manifest.v1")) - SILENT
+    )

@@ -5,6 +5,7 @@ import pytest
 from runner.core.errors import UsageError
 from runner.schemas_lookup import schema
 from runner.simulator.faults import FAULTS, Close, Cut, Decisions, Effect
+from runner.simulator.genesys_faults import FAULTS as GENESYS_FAULTS
 from tests.simulator.shell import NOW, PCMU, shell, transfer
 
 
@@ -19,7 +20,7 @@ def test_every_fault_in_the_table_changes_something() -> None:
 def test_manifests_know_every_fault_by_its_name() -> None:
     options = schema("manifest.v1")["$defs"]["simulator"]["properties"]
 
-    assert set(options["faults"]["properties"]) == set(FAULTS)
+    assert set(options["faults"]["properties"]) == {*FAULTS, *GENESYS_FAULTS}
 
 
 def test_rate_limited_says_when_to_come_again_and_moves_nothing() -> None:

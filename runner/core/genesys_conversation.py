@@ -1,0 +1,296 @@
+"""A conversation of the vendor's platform, read: where it is, who can be replaced, what arrived.
+
+Unknown fields are passed over; what a judgement rests on must be as the vendor's documents say, or
+the whole body counts as unreadable (genesys-cloud.md, "Order of work", 3 and 5).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from runner.core.genesys_command import CALLBACK, PARTICIPANT, queue_uri, user_uri
+from runner.core.sight import Arrival, Interaction
+
+MEDIA = (
+    "calls",
+    "callbacks",
+    "chats",
+    "cobrowsesessions",
+    "emails",
+    "internalMessages",
+    "messages",
+    "screenshares",
+    "socialExpressions",
+    "videos",
+)
+"""The lists that hold a participant's communications."""
+
+ENDED_STATES = frozenset({"disconnected", "terminated", "none"})
+"""States of a communication that is over; one in any other may yet carry a word."""
+
+_HERE = ("calls", "chats", "messages", "videos")
+"""Media that end when the customer goes; an e-mail or a callback waits without them."""
+
+_DONE = "complete"
+FAILED = frozenset({"failed", "canceled", "timeout"})
+"""States of a transfer that came to nothing; look-ups write them large, events small."""
+
+_AGENTS = frozenset({"agent", "user"})
+_OUTSIDE = frozenset({"external", "customer"})
+
+ID_LIMIT = 256
+"""Characters that an id may have; a longer one is none."""
+
+MOST = 2000
+"""Participants, communications or transfers of one conversation that are read; more is odd."""
+
+
+class _OddError(Exception):
+    """Something that a judgement would rest on is not as it should be."""
+
+
+@dataclass(frozen=True, slots=True)
+class Setback:
+    """A transfer that came to nothing: its id, how it ended, to whom it was to go, if that is told.
+
+    `is_foreign`: a user gave the command, so that it was not ours.
+    """
+
+    id: str
+    state: str
+    destination_uri: str | None
+    is_foreign: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What a conversation's body says."""
+
+    interaction: Interaction
+    setbacks: tuple[Setback, ...] = ()
+    transfer_ids: frozenset[str] = frozenset()  # of the recent transfers, whatever came of them
+
+
+@dataclass(frozen=True, slots=True)
+class _Participant:
+    id: str
+    purpose: str
+    queue_id: str | None
+    user_id: str | None
+    address: str | None
+    media: Mapping[str, tuple[str, ...]]  # the states of its communications, by medium
+    is_gone: bool  # it has an end
+    was_connected: bool
+
+    @property
+    def is_live(self) -> bool:
+        states = [state for each in self.media.values() for state in each]
+        if self.is_gone:
+            return False
+        return any(state not in ENDED_STATES for state in states) if states else True
+
+    @property
+    def is_connected(self) -> bool:
+        return self.is_live and any("connected" in states for states in self.media.values())
+
+    @property
+    def uri(self) -> str | None:
+        """Where a conversation is that is with this participant."""
+        if self.purpose == "acd":
+            return queue_uri(self.queue_id) if self.queue_id else None
+        if self.purpose in _AGENTS:
+            return user_uri(self.user_id) if self.user_id else None
+        return self.address if self.purpose == "external" else None
+
+
+def read_conversation(
+    body: object, conversation_id: str, date_s: float | None = None
+) -> Reading | None:
+    """Return what a body says of the conversation that was asked for; None if it is unreadable."""
+    try:
+        told = _mapping(body)
+        if told.get("id") != conversation_id:
+            return None
+        participants = [_participant(each) for each in _list(told, "participants")]
+        arrivals, setbacks = _transfers(told)
+    except _OddError:
+        return None
+    has_ended = told.get("endTime") is not None
+    at = _holder(participants)
+    state = _state(participants, at, has_ended=has_ended)
+    seen = Interaction(
+        conversation_id,
+        found=True,
+        state=state,
+        destination_uri=at.uri if at is not None else _outside(participants),
+        date_s=date_s,
+        arrivals=(*_arrived(participants), *arrivals),
+        handles=None if at is None else _handles(at, participants),
+    )
+    ids = {each.id for each in arrivals} | {each.id for each in setbacks}
+    return Reading(seen, tuple(setbacks), frozenset(ids))
+
+
+def respelled(reading: Reading, spelled: Mapping[str, str]) -> Reading:
+    """Return a reading whose places are written as the manifest writes them.
+
+    `spelled` has the manifest's spellings by themselves in small letters: ids differ in case alone.
+    """
+
+    def as_written(uri: str | None) -> str | None:
+        return None if uri is None else spelled.get(uri.casefold(), uri)
+
+    seen = reading.interaction
+    arrivals = (
+        replace(each, destination_uri=as_written(each.destination_uri)) for each in seen.arrivals
+    )
+    setbacks = (
+        replace(each, destination_uri=as_written(each.destination_uri)) for each in reading.setbacks
+    )
+    at = as_written(seen.destination_uri)
+    interaction = replace(seen, destination_uri=at, arrivals=tuple(arrivals))
+    return replace(reading, interaction=interaction, setbacks=tuple(setbacks))
+
+
+def _holder(participants: list[_Participant]) -> _Participant | None:
+    """Return who is to be replaced: the queue it waits in, else whom it is talked to by."""
+    waiting = [p for p in participants if p.purpose == "acd" and p.is_live]
+    talking = [p for p in participants if p.purpose in _AGENTS and p.is_connected]
+    for candidates in (waiting, talking):
+        if candidates:
+            return candidates[-1]
+    return None
+
+
+def _state(
+    participants: list[_Participant], holder: _Participant | None, *, has_ended: bool
+) -> str:
+    live = [p for p in participants if p.is_live]
+    if has_ended or not live or _customer_left(participants):
+        return "completed"
+    return "queued" if holder is not None and holder.purpose == "acd" else "active"
+
+
+def _customer_left(participants: list[_Participant]) -> bool:
+    """Tell whether the outside is gone from a conversation that ends with it."""
+    inside = [p for p in participants if p.purpose not in _OUTSIDE and p.is_live]
+    media = {medium for p in inside for medium, states in p.media.items() if states}
+    if not media or not media <= set(_HERE):
+        return False
+    outside = [p for p in participants if p.purpose in _OUTSIDE]
+    return bool(outside) and not any(p.is_live for p in outside)
+
+
+def _outside(participants: list[_Participant]) -> str | None:
+    """Return the outside address where a conversation is that is with nobody inside."""
+    if not any(p.purpose == "customer" for p in participants):
+        return None  # then the outside one is the customer
+    live = [p.address for p in participants if p.purpose == "external" and p.is_live]
+    return live[-1] if live else None
+
+
+def _handles(holder: _Participant, participants: list[_Participant]) -> dict[str, str]:
+    is_callback = any(p.media.get("callbacks") and p.is_live for p in participants)
+    return {PARTICIPANT: holder.id, **({CALLBACK: "yes"} if is_callback else {})}
+
+
+def _arrived(participants: list[_Participant]) -> Iterator[Arrival]:
+    """Yield every participant as a trace of a move: at a queue at once, else once connected."""
+    for each in participants:
+        if each.uri is not None:
+            yield Arrival(each.id, each.uri, each.purpose == "acd" or each.was_connected)
+
+
+def _transfers(told: Mapping[str, Any]) -> tuple[list[Arrival], list[Setback]]:
+    arrivals, setbacks = [], []
+    for each in map(_mapping, _list(told, "recentTransfers", needed=False)):
+        transfer_id, told_state = _id(each, "id", needed=True), each.get("state")
+        if not isinstance(told_state, str):
+            raise _OddError
+        state, destination_uri = told_state.lower(), _destination(each)
+        if state in FAILED:
+            setbacks.append(Setback(transfer_id, state, destination_uri, _by_a_user(each)))
+        else:  # Pending, Active, Unknown and what is not known here yet: it may yet fail
+            arrivals.append(Arrival(transfer_id, destination_uri, state == _DONE))
+    return arrivals, setbacks
+
+
+def _destination(transfer: Mapping[str, Any]) -> str | None:
+    told = transfer.get("destination")
+    if told is None:
+        return None
+    destination = _mapping(told)
+    user_id, address = _id(destination, "userId"), destination.get("address")
+    if not isinstance(address, str | None):
+        raise _OddError
+    return user_uri(user_id) if user_id else address or None
+
+
+def _by_a_user(transfer: Mapping[str, Any]) -> bool:
+    initiator = transfer.get("initiator")
+    return isinstance(initiator, dict) and bool(initiator.get("userId"))
+
+
+def _participant(body: object) -> _Participant:
+    told = _mapping(body)
+    purpose, address = told.get("purpose"), told.get("address")
+    if not isinstance(purpose, str | None):
+        raise _OddError
+    media: dict[str, tuple[str, ...]] = {}
+    was_connected = told.get("connectedTime") is not None
+    for medium in MEDIA:
+        communications = [_mapping(each) for each in _list(told, medium, needed=False)]
+        states = media[medium] = tuple(_communication(each) for each in communications)
+        was_connected |= "connected" in states
+        was_connected |= any(each.get("connectedTime") is not None for each in communications)
+    return _Participant(
+        _id(told, "id", needed=True),
+        (purpose or "").lower(),
+        _id(told, "queueId") or _id_within(told, "queue"),
+        _id(told, "userId") or _id_within(told, "user"),
+        address if isinstance(address, str) and address else None,
+        media,
+        told.get("endTime") is not None,
+        was_connected,
+    )
+
+
+def _communication(told: Mapping[str, Any]) -> str:
+    state = told.get("state")
+    if state is None:  # left out where it has ended
+        return "none" if told.get("disconnectedTime") is not None else "connected"
+    if not isinstance(state, str):
+        raise _OddError
+    return state.lower()
+
+
+def _mapping(body: object) -> Mapping[str, Any]:
+    if not isinstance(body, dict):
+        raise _OddError
+    return body
+
+
+def _list(told: Mapping[str, Any], name: str, *, needed: bool = True) -> list[Any]:
+    value = told.get(name)
+    if value is None and not needed:
+        return []
+    if not isinstance(value, list) or len(value) > MOST:
+        raise _OddError
+    return value
+
+
+def _id(told: Mapping[str, Any], name: str, *, needed: bool = False) -> str:
+    value = told.get(name)
+    if value is None and not needed:
+        return ""
+    if not isinstance(value, str) or len(value) > ID_LIMIT or (needed and not value):
+        raise _OddError
+    return value
+
+
+def _id_within(told: Mapping[str, Any], name: str) -> str | None:
+    """Return the id of what a notification tells as an object of its own."""
+    value = told.get(name)
+    return _id(value, "id") or None if isinstance(value, dict) else None

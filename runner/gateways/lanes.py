@@ -1,0 +1,93 @@
+"""HTTP connections, each a lane of its own: the library's pool costs n squared of those under way."""
+
+from __future__ import annotations
+
+import ssl
+import sys
+from collections.abc import AsyncIterator, Callable
+from importlib.util import find_spec
+from types import TracebackType
+from typing import Self
+
+import httpx
+
+
+class Lanes(httpx.AsyncBaseTransport):
+    """Gives each request the connection that was used last, or a new one.
+
+    A connection is given back when its answer's body has been read or dropped.
+    """
+
+    def __init__(self, context: ssl.SSLContext | None) -> None:
+        self._context = context
+        self._idle: list[httpx.AsyncHTTPTransport] = []
+        self._open: set[httpx.AsyncHTTPTransport] = set()
+        _forget_sniffio()
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        """Send a request on a connection that nobody else uses."""
+        lane = self._idle.pop() if self._idle else self._new()
+        try:
+            response = await lane.handle_async_request(request)
+        except BaseException:
+            self._back(lane)
+            raise
+        assert isinstance(response.stream, httpx.AsyncByteStream)  # noqa: S101 - as it was asked
+        response.stream = _Stream(response.stream, lambda: self._back(lane))
+        return response
+
+    async def aclose(self) -> None:
+        """Close every connection."""
+        lanes, self._open = self._open, set()
+        for lane in lanes:
+            await lane.aclose()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None = None,
+        error: BaseException | None = None,
+        at: TracebackType | None = None,
+    ) -> None:
+        await self.aclose()
+
+    def _new(self) -> httpx.AsyncHTTPTransport:
+        limits = httpx.Limits(max_connections=1, max_keepalive_connections=1)
+        lane = httpx.AsyncHTTPTransport(
+            verify=self._context or True, trust_env=False, http2=False, limits=limits
+        )
+        self._open.add(lane)
+        return lane
+
+    def _back(self, lane: httpx.AsyncHTTPTransport) -> None:
+        self._idle.append(lane)
+
+
+class _Stream(httpx.AsyncByteStream):
+    """An answer's body, whose end gives its connection back."""
+
+    def __init__(self, body: httpx.AsyncByteStream, ended: Callable[[], None]) -> None:
+        self._body = body
+        self._ended = ended
+        self._is_closed = False
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        async for chunk in self._body:
+            yield chunk
+
+    async def aclose(self) -> None:
+        if self._is_closed:
+            return
+        self._is_closed = True
+        try:
+            await self._body.aclose()
+        finally:
+            self._ended()
+
+
+def _forget_sniffio() -> None:
+    """Save the library its search, at each lock, for a package that is not there."""
+    if "sniffio" not in sys.modules and find_spec("sniffio") is None:
+        sys.modules["sniffio"] = None  # type: ignore[assignment]

@@ -1,0 +1,87 @@
+"""Looks at the way to a gateway: names, TLS and answers, read-only (cli.md, `doctor`)."""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import urlsplit
+
+from runner.core.message import harmless
+from runner.gateways.faults import WireError, explained
+from runner.gateways.wire import DIAL_S
+
+_DAY_S = 86_400.0
+_DEFAULT_PORTS = {"https": 443, "wss": 443, "http": 80, "ws": 80}
+
+
+@dataclass(frozen=True, slots=True)
+class Reached:
+    """What a TLS handshake showed; the certificate has been verified."""
+
+    version: str
+    subject: str
+    days_left: float
+
+
+def host_and_port(url: str) -> tuple[str, int]:
+    """Return where an address leads."""
+    parts = urlsplit(url)
+    return parts.hostname or "", parts.port or _DEFAULT_PORTS[parts.scheme]
+
+
+def is_secure(url: str) -> bool:
+    """Tell whether an address is spoken to over TLS."""
+    return urlsplit(url).scheme in {"https", "wss"}
+
+
+async def addresses_of(url: str) -> list[str]:
+    """Return the addresses that an URL's host has. Raises `WireError`."""
+    host, port = host_and_port(url)
+    loop = asyncio.get_running_loop()
+    try:
+        async with asyncio.timeout(DIAL_S):
+            found = await loop.getaddrinfo(host, port, proto=6)  # TCP
+    except (OSError, UnicodeError) as error:
+        raise explained(error) from error
+    return list(dict.fromkeys(str(sockaddr[0]) for *_, sockaddr in found))
+
+
+async def reach(url: str, context: ssl.SSLContext) -> Reached:
+    """Connect to an URL's host by TLS and hang up. Raises `WireError`."""
+    host, port = host_and_port(url)
+    try:
+        async with asyncio.timeout(DIAL_S):
+            _, writer = await asyncio.open_connection(host, port, ssl=context, server_hostname=host)
+            try:
+                connection = writer.get_extra_info("ssl_object")
+                return _reached(connection.version(), connection.getpeercert() or {})
+            finally:
+                writer.transport.abort()
+    except (OSError, UnicodeError) as error:
+        raise explained(error) from error
+
+
+async def connect(url: str) -> None:
+    """Connect to a plain URL's host and hang up. Raises `WireError`."""
+    host, port = host_and_port(url)
+    try:
+        async with asyncio.timeout(DIAL_S):
+            _, writer = await asyncio.open_connection(host, port)
+            writer.transport.abort()
+    except (OSError, UnicodeError) as error:
+        raise explained(error) from error
+
+
+def _reached(version: str | None, certificate: Mapping[str, Any]) -> Reached:
+    names = dict(pair for entry in certificate.get("subject", ()) for pair in entry)
+    alternatives = [value for kind, value in certificate.get("subjectAltName", ())]
+    subject = names.get("commonName") or next(iter(alternatives), "no name")
+    try:
+        ends_at = ssl.cert_time_to_seconds(certificate["notAfter"])
+    except (KeyError, ValueError) as error:
+        raise WireError("the certificate does not say when it ends") from error
+    return Reached(version or "TLS", harmless(subject), (ends_at - time.time()) / _DAY_S)

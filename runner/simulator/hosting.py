@@ -1,0 +1,193 @@
+"""A face of the embedded gateway on a port of this machine: what its servers have in common."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+import ssl
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+from aiohttp import web
+
+from runner.core.errors import StorageError, UsageError
+from runner.core.manifest import Endpoints, Secret
+from runner.simulator.ledger import Carried, Ledger
+from runner.simulator.session import GOODBYE_S
+from runner.simulator.tokens import SCOPES
+
+LARGEST_MESSAGE = 1 << 20  # bytes (protocol, "Session")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Hosting:
+    """What a gateway on a socket has that its model does not know of.
+
+    Without client id and secret each start makes its own. `certificate` and `key` (PEM files)
+    turn TLS on. Of the platform `genesys-cloud` alone: `permissions` (None: all that are needed),
+    `heartbeat_s` between two heartbeats of a channel, `closing_s` from `socket_closing` to the end.
+    """
+
+    client_id: Secret | None = None
+    client_secret: Secret | None = None
+    scopes: tuple[str, ...] = SCOPES  # what the client may be granted
+    token_life_s: float = 3600.0
+    ledger: Path | None = None
+    certificate: Path | None = None
+    key: Path | None = None
+    permissions: frozenset[str] | None = None
+    heartbeat_s: float = 30.0
+    closing_s: float = 60.0
+
+
+class Party(Protocol):
+    """Whoever decisions are performed for."""
+
+    def cut(self) -> None:
+        """Abort the connection."""
+
+
+class LoopbackServer(ABC):
+    """Starts, stops, and performs what its model decides, each thing when it is due."""
+
+    def __init__(self, hosting: Hosting | None) -> None:
+        self._hosting = hosting or Hosting()
+        self.client_id = self._hosting.client_id or _random_secret("client")
+        self.client_secret = self._hosting.client_secret or _random_secret("secret")
+        self.ledger = Ledger(self._hosting.ledger)
+        self._endpoints: Endpoints | None = None
+        self._runner: web.AppRunner | None = None
+        self._running = False
+        self._ended = asyncio.Event()
+        self._failure: StorageError | None = None
+
+    @abstractmethod
+    def _routes(self) -> web.Application:
+        """Return what is served."""
+
+    @abstractmethod
+    def _restore(self, effect: Carried) -> None:
+        """Take a move as done, as the ledger tells it."""
+
+    @abstractmethod
+    def _perform_now(self, party: Any, action: Any) -> None:
+        """Do what is due."""
+
+    @abstractmethod
+    def _locate(self, http: str, websocket: str) -> Endpoints:
+        """Return the addresses at these origins."""
+
+    @abstractmethod
+    def _stall(self, until: float) -> None:
+        """Act upon nothing before `until`, seconds since the epoch."""
+
+    @property
+    def endpoints(self) -> Endpoints:
+        """Where the started gateway is reached; raises `UsageError` before the start."""
+        if self._endpoints is None:
+            raise UsageError("the simulator has no address yet; start it first")
+        return self._endpoints
+
+    async def start(self, host: str = "127.0.0.1", port: int = 0) -> None:
+        """Listen; port 0 takes a free one. What a ledger file tells is taken as done.
+
+        Raises `StorageError` for an unusable ledger, `UsageError` for an unusable address or
+        certificate.
+        """
+        tls = _tls(self._hosting)
+        self._read_ledger()
+        self._runner = web.AppRunner(self._routes(), access_log=None, shutdown_timeout=GOODBYE_S)
+        await self._runner.setup()
+        try:
+            await web.TCPSite(self._runner, host, port, ssl_context=tls).start()
+        except (OSError, OverflowError) as error:  # the latter: a port beyond 65535
+            await self.stop()
+            raise UsageError(f"the simulator cannot listen on {host}:{port}: {error}") from error
+        self._running = True
+        actual = self._runner.addresses[0][1]
+        origin = f"[{host}]:{actual}" if ":" in host else f"{host}:{actual}"
+        http, websocket = ("https", "wss") if tls else ("http", "ws")
+        self._endpoints = self._locate(f"{http}://{origin}", f"{websocket}://{origin}")
+
+    async def stop(self) -> None:
+        """Close every session (1001) and the port; what was not yet done stays undone."""
+        self._running = False
+        if self._runner is not None:
+            await self._runner.cleanup()
+            self._runner = None
+        self.ledger.close()
+
+    async def failed(self) -> None:
+        """Wait until the gateway cannot go on; raises the `StorageError` that ended it."""
+        await self._ended.wait()
+        if self._failure is not None:
+            raise self._failure
+
+    def stall(self, seconds: float) -> None:
+        """Act upon nothing for so long; what comes meanwhile waits."""
+        self._stall(time.time() + seconds)
+
+    def _read_ledger(self) -> None:
+        try:
+            for effect in self.ledger.open():
+                self._restore(effect)
+        except StorageError:
+            self.ledger.close()
+            raise
+
+    def _perform(self, party: Party, decisions: Iterable[tuple[float, Any]]) -> None:
+        """Do at once what is due; the rest later, and nothing once the gateway has stopped."""
+        if not self._running:
+            return
+        try:
+            for delay_s, action in decisions:
+                if delay_s > 0:
+                    loop = asyncio.get_running_loop()
+                    loop.call_later(delay_s, self._perform, party, ((0.0, action),))
+                else:
+                    self._perform_now(party, action)
+        except StorageError as error:
+            party.cut()
+            self._running = False
+            self._failure = error
+            self._ended.set()
+
+
+async def serve(
+    server: LoopbackServer,
+    *,
+    host: str = "127.0.0.1",
+    port: int = 0,
+    on_ready: Callable[[Endpoints, Secret, Secret], None],
+) -> None:
+    """Serve until cancelled; `on_ready` is told endpoints, client id and client secret.
+
+    Raises what `LoopbackServer.start` raises, and `StorageError` when the ledger fails later.
+    """
+    await server.start(host, port)
+    try:
+        on_ready(server.endpoints, server.client_id, server.client_secret)
+        await server.failed()
+    finally:
+        await server.stop()
+
+
+def _random_secret(prefix: str) -> Secret:
+    return Secret(f"{prefix}-{secrets.token_hex(16)}")
+
+
+def _tls(hosting: Hosting) -> ssl.SSLContext | None:
+    if hosting.certificate is None:
+        return None
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    try:
+        context.load_cert_chain(hosting.certificate, hosting.key)
+    except OSError as error:  # ssl.SSLError is one
+        advice = "name a PEM certificate and its key"
+        raise UsageError(f"certificate {hosting.certificate}: {error}; {advice}") from error
+    return context

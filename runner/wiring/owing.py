@@ -1,0 +1,50 @@
+"""How many callbacks are owed, told along with where the run stands."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+from runner.core.errors import StorageError
+from runner.ports import Clock, Observer, Progress
+
+COUNT_EVERY_S = 1.0
+
+
+class Owing:
+    """An observer in front of another; what is owed is counted aside, by `count` in a thread."""
+
+    def __init__(self, observer: Observer, count: Callable[[], int], clock: Clock) -> None:
+        self._observer = observer
+        self._count = count
+        self._clock = clock
+        self._owed: int | None = None
+        self._last: Progress | None = None
+
+    def noticed(self, event: str, **fields: Any) -> None:
+        """Pass it on."""
+        self._observer.noticed(event, **fields)
+
+    def warned(self, event: str, **fields: Any) -> None:
+        """Pass it on."""
+        self._observer.warned(event, **fields)
+
+    def progressed(self, progress: Progress) -> None:
+        """Pass it on, with what is owed."""
+        self._last = progress
+        self._observer.progressed(replace(progress, callbacks_owed=self._owed))
+
+    async def keep_count(self) -> None:
+        """Count until cancelled; also when the transfers are done and only callbacks are owed."""
+        while True:
+            try:
+                owed = await asyncio.to_thread(self._count)
+            except StorageError:
+                return  # the run meets it too, and tells it
+            if owed != self._owed:
+                self._owed = owed
+                if self._last is not None:
+                    self.progressed(self._last)
+            await self._clock.sleep(COUNT_EVERY_S)

@@ -1,0 +1,132 @@
+"""Who waits in a queue of the vendor's platform is found, frozen, moved once; names become ids."""
+
+from __future__ import annotations
+
+import json
+import socket
+from collections import Counter
+from typing import Any
+
+from tests.e2e.bench import VOICE, Bench
+
+SIMULATED = {
+    "driver": "simulator",
+    "gateway": "edge",
+    "limits": {"http_rate": "12000/min"},
+    "simulator": {
+        "platform": "genesys-cloud",
+        "latency": "1ms",
+        "seed": 5,
+        "http_rate": "12000/min",
+        "waiting": {"Billing EU": 40, "Elsewhere": 5},
+        "queues": ["Overflow", "Twice", "Twice"],
+    },
+}
+OVERFLOW = "genesys://queue/Overflow"
+
+
+def evacuation(*transfers: dict[str, Any], **environments: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "version": 1,
+        "name": "batch",
+        "environment": "demo",
+        "environments": {"demo": SIMULATED, **environments},
+        "gateways": {
+            "edge": {"max_bandwidth_kbps": 512, "supported_codecs": ["opus"], "max_fps": 30}
+        },
+        "media": {"voice": VOICE},
+        "defaults": {"media": "voice"},
+        "transfers": list(transfers),
+    }
+
+
+def selected(queue: str = "Billing EU", to: str = OVERFLOW, **select: Any) -> dict[str, Any]:
+    return {"select": {"queue": queue, **select}, "destination_uri": to}
+
+
+def moves(bench: Bench) -> Counter[str]:
+    """Return how often each interaction was moved, by the embedded gateway's own ledger."""
+    ledger = bench.folder / ".runner" / "demo.db.gateway.jsonl"
+    lines = map(json.loads, ledger.read_text("utf-8").splitlines())
+    return Counter(line["interaction_id"] for line in lines if "effect" in line)
+
+
+def test_who_waits_is_moved_once_and_a_second_run_finds_nobody(bench: Bench):
+    document = evacuation(selected())
+    applied = bench.apply(document)
+    assert applied.code == 0, applied.ended.err
+    assert set(applied.outcomes().values()) == {"transferred"}
+    assert len(applied.outcomes()) == 40
+    assert moves(bench) == dict.fromkeys(applied.outcomes(), 1)
+    assert "queue Billing EU: 40 selected" in applied.report.run["explanation"]
+    destinations = {each["destination_uri"] for each in applied.report.by_id.values()}
+    assert len(destinations) == 1
+    assert "Overflow" not in destinations.pop()
+    again = bench.apply(document)
+    assert (again.code, again.outcomes()) == (0, {})
+    assert sum(moves(bench).values()) == 40
+
+
+def test_a_plan_freezes_who_was_found_and_apply_moves_exactly_those(bench: Bench):
+    path = bench.write(evacuation(selected(limit=30, media_types=["call", "email"])))
+    planned = bench.run("plan", path, "--preflight", "--out", "plan.json")
+    assert planned.code == 0, planned.err
+    assert "of another media type" in planned.out
+    frozen = json.loads((bench.folder / "plan.json").read_text("utf-8"))["found"]["rows"]
+    names = {row["interaction_id"] for row in frozen}
+    assert bench.run("apply", path, "--limit", "3").code == 0
+    assert bench.run("apply", "plan.json").code == 0
+    assert moves(bench) == dict.fromkeys(names, 1)
+
+
+def test_a_plan_that_is_written_down_offline_is_refused_with_the_mend(bench: Bench):
+    path = bench.write(evacuation(selected()))
+    refused = bench.run("plan", path, "--out", "plan.json")
+    assert refused.code == 2
+    assert "add --preflight" in refused.err
+    assert not (bench.folder / "plan.json").exists()
+
+
+def test_offline_a_selection_and_a_name_are_told_as_not_known_yet(bench: Bench):
+    path = bench.write(evacuation(selected()))
+    checked = bench.run("apply", path, "--validate-only")
+    assert checked.code == 0
+    assert "what 1 selection will find is not known yet" in checked.out
+    assert not (bench.folder / ".runner").exists()
+
+
+def test_names_of_nobody_and_of_several_are_3_with_their_place_and_move_nobody(bench: Bench):
+    document = evacuation(
+        selected(to="genesys://queue/Overfull"),
+        {"interaction_id": "3f2504e0-4f89-41d3-9a0c-0305e82c3301", "destination_uri": OVERFLOW},
+        selected(queue="Twice"),
+    )
+    refused = bench.run("apply", bench.write(document))
+    assert refused.code == 3
+    assert "error[R001]: no queue is named `Overfull`" in refused.err
+    assert "error[R001]: 2 queues are named `Twice`" in refused.err
+    assert refused.err.count("--> batch.yaml:") == 2
+    assert not moves(bench)
+
+
+def test_a_platform_that_cannot_be_asked_is_4_with_a_report(bench: Bench):
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))
+        origin = f"http://127.0.0.1:{unused.getsockname()[1]}"
+        silent = {
+            "driver": "genesys-cloud",
+            "gateway": "edge",
+            "endpoints": {"token_url": f"{origin}/oauth/token", "api_url": origin},
+            "credentials": {
+                "client_id": {"env": "FOREIGN_ID"},
+                "client_secret": {"env": "FOREIGN_SECRET"},
+            },
+        }
+        listed = "3f2504e0-4f89-41d3-9a0c-0305e82c3301"
+        document = evacuation(
+            selected(), {"interaction_id": listed, "destination_uri": OVERFLOW}, silent=silent
+        ) | {"policy": {"retry": {"attempts": 2, "base": "10ms", "cap": "20ms"}}}
+        applied = bench.apply(document, "--env", "silent")
+    assert applied.code == 4
+    assert applied.outcomes() == {listed: "unattempted"}
+    assert "the connection was refused" in applied.report.run["explanation"]

@@ -1,0 +1,115 @@
+"""Names and queues, asked of the embedded gateway that shows the platform's face."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from runner.core.errors import GatewayError
+from runner.core.manifest import (
+    Driver,
+    Environment,
+    GatewayConstraints,
+    Limits,
+    Platform,
+    RetryPolicy,
+    SimulatorOptions,
+)
+from runner.core.selecting import Waiting
+from runner.gateways.genesys_directory import GenesysDirectory
+from runner.gateways.genesys_rest import GenesysRest
+from runner.simulator.genesys_routes import PERMISSIONS
+from runner.simulator.genesys_server import GenesysServer
+from runner.simulator.hosting import Hosting
+from runner.wiring.clock import SystemClock
+
+EDGE = GatewayConstraints("edge", 2048, ("opus",), 30)
+ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+
+
+@asynccontextmanager
+async def directory(
+    *, hosting: Hosting | None = None, **options: Any
+) -> AsyncIterator[GenesysDirectory]:
+    plain = SimulatorOptions(latency_s=0.0, platform=Platform.GENESYS_CLOUD, http_rate_per_s=10_000)
+    server = GenesysServer(EDGE, replace(plain, **options), hosting=hosting)
+    await server.start()
+    environment = Environment(
+        "test",
+        Driver.GENESYS_CLOUD,
+        "edge",
+        Limits(http_rate_per_s=10_000),
+        endpoints=server.endpoints,
+        client_id=server.client_id,
+        client_secret=server.client_secret,
+    )
+    rest = GenesysRest(
+        environment,
+        RetryPolicy(2, 0.01, 0.02),
+        SystemClock(),
+        lambda: 0.5,
+        lambda _wait_s, _why: None,
+    )
+    try:
+        yield GenesysDirectory(rest)
+    finally:
+        await rest.close()
+        await server.stop()
+
+
+async def test_names_are_found_whatever_their_case_and_nothing_that_only_begins_so():
+    async with directory(queues=("Billing EU", "Billing EU 2"), users=("Ada Lovelace",)) as asked:
+        found = await asked.ids_of("queue", "billing eu")
+        assert len(found) == 1
+        assert ID.fullmatch(found[0])
+        assert await asked.ids_of("queue", "Billing") == ()
+        assert len(await asked.ids_of("user", "Ada Lovelace")) == 1
+        assert await asked.ids_of("user", "Ada") == ()
+
+
+async def test_a_name_of_several_has_all_their_ids():
+    async with directory(queues=("Twice", "Twice")) as asked:
+        assert len(set(await asked.ids_of("queue", "Twice"))) == 2
+
+
+async def listed(asked: GenesysDirectory, name: str) -> list[Waiting]:
+    (queue_id,) = await asked.ids_of("queue", name)
+    return list(await asked.waiting(queue_id))
+
+
+async def test_everybody_who_waits_is_found_over_many_pages_with_age_and_media_type():
+    async with directory(waiting={"Billing Old": 250, "Other": 3}) as asked:
+        found = await listed(asked, "Billing Old")
+    assert len({one.interaction_id for one in found}) == 250
+    assert {one.media_type for one in found} == {"call", "callback", "email", "message"}
+    assert all(one.since_s is not None and one.since_s <= time.time() for one in found)
+
+
+async def test_nobody_is_missed_where_pages_shift_while_they_are_read():
+    async with directory(waiting={"Billing Old": 450}, faults={"pages_shift": 1.0}) as asked:
+        found = await listed(asked, "Billing Old")
+    assert len({one.interaction_id for one in found}) == 450
+
+
+async def test_without_the_right_to_observe_queues_the_records_tell():
+    rights = PERMISSIONS - {"analytics:queueObservation:view"}
+    by_records, by_sight = Hosting(permissions=rights), Hosting()
+    seen = []
+    for hosting in (by_records, by_sight):
+        async with directory(waiting={"Billing Old": 120}, hosting=hosting) as asked:
+            found = await listed(asked, "Billing Old")
+            seen.append(sorted((one.interaction_id, one.media_type) for one in found))
+    assert len(seen[0]) == 120
+    assert seen[0] == seen[1]
+
+
+async def test_without_any_right_the_error_names_what_is_missing():
+    async with directory(waiting={"Q": 1}, hosting=Hosting(permissions=frozenset())) as asked:
+        with pytest.raises(GatewayError, match="routing:queue:view"):
+            await asked.ids_of("queue", "Q")

@@ -1,0 +1,89 @@
+"""What is no manifest's text is refused before it is read, and told what to do instead."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from runner.loading.source import MAX_BYTES
+from tests.loading.rendering import load_rows, rendered
+
+
+def told(path: Path) -> str:
+    return rendered(load_rows(path)[0].problems)
+
+
+def test_a_manifest_that_is_not_there_is_looked_for_by_its_nearest_name(tmp_path: Path):
+    (tmp_path / "nightly.yaml").write_text("version: 1")
+    path = tmp_path / "nigthly.yaml"
+    assert told(path) == (
+        f"{path}:1:1: error[Y001] the manifest cannot be read: no such file or directory"
+        f" | help: did you mean {tmp_path}/nightly.yaml?\n"
+    )
+
+
+def test_a_relative_path_is_told_with_its_start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.chdir(tmp_path)
+    assert told(Path("batch.yaml")) == (
+        "batch.yaml:1:1: error[Y001] the manifest cannot be read: no such file or directory"
+        f" | help: check the path, which starts at {tmp_path}; "
+        "`runner init` writes a manifest to begin with\n"
+    )
+
+
+def test_a_path_that_starts_in_a_folder_that_is_gone_is_told_all_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    monkeypatch.chdir(gone)
+    gone.rmdir()
+    assert "| help: check the path; `runner init`" in told(Path("batch.yaml"))
+
+
+def test_standard_input_is_no_manifest():
+    assert told(Path("-")) == (
+        "-:1:1: error[Y001] the manifest cannot be read: no such file or directory"
+        " | help: standard input is not read: write the manifest to a file, "
+        "for the journal and the row files lie beside it\n"
+    )
+
+
+def test_a_folder_is_answered_with_a_manifest_in_it(tmp_path: Path):
+    assert told(tmp_path) == (
+        f"{tmp_path}:1:1: error[Y001] the manifest is a folder | help: name a file in it\n"
+    )
+    (tmp_path / "b.yaml").touch()
+    assert told(tmp_path).endswith(f"| help: name a file in it, such as {tmp_path}/b.yaml\n")
+
+
+@pytest.mark.parametrize("name", ["pipe", "/dev/zero"])
+def test_a_pipe_or_a_device_is_not_waited_for(name: str, tmp_path: Path):
+    path = tmp_path / name
+    if name == "pipe":
+        os.mkfifo(path)
+    assert told(path) == (
+        f"{path}:1:1: error[Y001] the manifest is a pipe or a device, not a file"
+        " | help: write it to a file first: the journal and the row files lie beside it\n"
+    )
+
+
+def test_links_in_a_circle_are_told(tmp_path: Path):
+    path = tmp_path / "a.yaml"
+    path.symlink_to(path)
+    assert told(path) == (
+        f"{path}:1:1: error[Y001] the manifest cannot be read: too many levels of symbolic links"
+        " | help: check the path, and who may read it\n"
+    )
+
+
+def test_a_manifest_beyond_64_mb_is_told_to_use_a_file_of_rows(tmp_path: Path):
+    path = tmp_path / "big.yaml"
+    with path.open("wb") as stream:
+        stream.truncate(MAX_BYTES + 1)
+    assert told(path) == (
+        f"{path}:1:1: error[Y002] the manifest is larger than 64 MB"
+        " | help: put the transfers into a .csv or .jsonl file and name it with `- from: FILE`\n"
+    )
