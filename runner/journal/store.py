@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import secrets
 import sqlite3
@@ -18,8 +19,14 @@ from runner.core.transfer import Event, State, step
 from runner.journal.belonging import claim
 from runner.journal.manifests import MANIFESTS, keep_manifest
 from runner.journal.opening import add_columns
-from runner.journal.recording import MOST_AT_ONCE, body_of, prepare, record, row_of
-from runner.journal.staging import write_ladder, write_names
+from runner.journal.recording import (
+    body_of,
+    record_deliveries,
+    record_events,
+    record_outbox,
+    record_transfers,
+)
+from runner.journal.staging import write_ladder
 from runner.journal.tables import FORMAT, JOURNAL
 from runner.ports import Entry, Note
 
@@ -128,8 +135,15 @@ class Store:
 
     def record(self, entries: Sequence[Entry | Note]) -> None:
         """Append events and bring the tables to what they say, in one transaction."""
-        alone = len(entries) <= MOST_AT_ONCE  # one statement is a transaction by itself
-        self._transaction(lambda: self._append(entries), alone=alone)
+
+        def write() -> None:
+            first_seq = self.seq + 1
+            record_transfers(self._connection, self.run_no, entries)
+            record_deliveries(self._connection, self.run_no, entries, first_seq)
+            self._append(entries)
+            record_outbox(self._connection, self.run_no, entries)
+
+        self._transaction(write)
 
     def finish_run(self, record: Mapping[str, Any], figures: Mapping[str, Any], at: float) -> None:
         """Store how the run ended."""
@@ -179,28 +193,24 @@ class Store:
             ladder = ladders[row.media] = found.fetchone()[0]
         return (
             self.run_no, row.n, row.key, row.interaction_id, row.destination_uri, ladder,
-            write_names(row.callbacks), row.source, verdict.action, verdict.reason, verdict.claim,
+            json.dumps(row.callbacks), row.source, verdict.action, verdict.reason, verdict.claim,
             verdict.lineage,
         )  # fmt: skip
 
     def _append(self, entries: Iterable[Entry | Note]) -> None:
-        rows = []
+        links = []
         for entry in entries:
             body = canonical(body_of(entry, self.run_id))
             self.seq, self.head = self.seq + 1, link(self.head, body)
-            rows.append(row_of(entry, self.run_no, self.seq, body, self.head))
-        record(self._connection, rows)
+            links.append((self.seq, body, self.head))
+        record_events(self._connection, self.run_no, links)
 
-    def _transaction(self, write: Callable[[], None], *, alone: bool = False) -> None:
-        """Call `write` in a transaction; `alone`, if it is but one statement."""
+    def _transaction(self, write: Callable[[], None]) -> None:
         seq, head = self.seq, self.head
         try:
-            if alone:
-                write()
-            else:
-                self._connection.execute("BEGIN IMMEDIATE")
-                write()
-                self._connection.execute("COMMIT")
+            self._connection.execute("BEGIN IMMEDIATE")
+            write()
+            self._connection.execute("COMMIT")
         except sqlite3.Error as error:
             self.seq, self.head = seq, head
             raise StorageError(
@@ -219,7 +229,6 @@ def _open(path: Path, *, environment: str, origin: str) -> sqlite3.Connection:
             _configure(connection)
             claim(connection, path, origin)
             add_columns(connection)
-            prepare(connection)
     except StorageError:
         connection.close()
         raise
