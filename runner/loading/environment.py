@@ -250,9 +250,28 @@ def _ca_file(document: Document, environment: Mapping[str, Any], problems: Colle
     if "ca_file" not in tls:
         return None
     path = (Path(document.tree.source.name).parent / tls["ca_file"]).absolute()
-    if not path.is_file():
+    if fault := _no_certificates(path):
+        message, mend = fault
         place = document.where(tls, "ca_file")
-        mend = "relative paths start at the manifest's folder; check the path"
-        message = f"`ca_file`: the file `{tls['ca_file']}` does not exist"
-        problems.add(Problem("R007", message, place, mend))
+        problems.add(
+            Problem("R007", f"`ca_file`: the file `{tls['ca_file']}` {message}", place, mend)
+        )
     return str(path)
+
+
+_PEM = b"-----BEGIN CERTIFICATE-----"
+_MOST_PEM_BYTES = 10_000_000
+
+
+def _no_certificates(path: Path) -> tuple[str, str] | None:
+    """Return why a file cannot be trusted by, and the mend; how sound it is TLS finds out."""
+    try:
+        if not path.is_file():
+            return "does not exist", "relative paths start at the manifest's folder; check the path"
+        with path.open("rb") as file:
+            if _PEM not in file.read(_MOST_PEM_BYTES):
+                return "holds no PEM certificate", f"name one that has a line {_PEM.decode()}"
+    except OSError as error:
+        why = (error.strerror or "unknown").lower()
+        return f"cannot be read: {why}", "check who may read it"
+    return None

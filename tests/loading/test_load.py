@@ -106,12 +106,15 @@ defaults: {media: voice, destination_uri: "genesys://queue/a"}
 """
 
 
+PEM = "-----BEGIN CERTIFICATE-----\n"
+
+
 @pytest.mark.parametrize(("mode", "secret"), [("online", Secret("canary")), ("offline", None)])
 def test_secrets_are_fetched_and_offline_no_command_runs(
     tmp_path: Path, mode: str, secret: Secret | None
 ):
     head = LIVE % sys.executable
-    path = write(tmp_path, " []", head=head, id__txt="me\r\n", ca__pem="")
+    path = write(tmp_path, " []", head=head, id__txt="me\r\n", ca__pem=PEM)
     loaded, _ = load_rows(path, offline=mode == "offline")
     assert rendered(loaded.problems) == ""
     assert loaded.manifest is not None
@@ -128,7 +131,7 @@ def test_secrets_are_fetched_and_offline_no_command_runs(
 
 def test_a_failing_command_is_named_and_what_it_printed_is_not(tmp_path: Path):
     head = (LIVE % sys.executable).replace("print('yranac'[::-1])", "exit('canary')")
-    path = write(tmp_path, " []", head=head, id__txt="me", ca__pem="")
+    path = write(tmp_path, " []", head=head, id__txt="me", ca__pem=PEM)
     loaded, _ = load_rows(path, offline=False)
     assert [problem.code for problem in loaded.problems] == ["R007"]
     assert "ended with exit code 1" in loaded.problems[0].message
@@ -138,7 +141,7 @@ def test_a_failing_command_is_named_and_what_it_printed_is_not(tmp_path: Path):
 @pytest.mark.parametrize("text", ["", "\n", "\udcff"])
 def test_an_unusable_secret_file_is_a_problem(tmp_path: Path, text: str):
     head = LIVE % sys.executable
-    path = write(tmp_path, " []", head=head, ca__pem="")
+    path = write(tmp_path, " []", head=head, ca__pem=PEM)
     (tmp_path / "id.txt").write_bytes(text.encode("utf-8", "surrogateescape"))
     assert codes(path) == ["R007"]
 
