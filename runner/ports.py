@@ -185,8 +185,7 @@ class Observer(Protocol):
         """Show where the run stands; called often, at least once a second."""
 
 
-@dataclass(frozen=True, slots=True)
-class Intent:
+class Intent(NamedTuple):
     """A delivery that is about to leave: its number, its media and its exact text."""
 
     n: int  # counts the transfer's deliveries from 1, withdrawn ones too

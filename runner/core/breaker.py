@@ -78,8 +78,8 @@ class RetryBudget:
 
     def delivered(self) -> RetryBudget:
         """Count a first delivery."""
-        return replace(self, deliveries=self.deliveries + 1)
+        return RetryBudget(self.deliveries + 1, self.retries)
 
     def retried(self) -> RetryBudget:
         """Count a retry."""
-        return replace(self, retries=self.retries + 1)
+        return RetryBudget(self.deliveries, self.retries + 1)

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from enum import Enum, auto
-from typing import Any
+from typing import Any, NamedTuple
 
 from runner.core.sight import ENDED_STATES, Arrival, Interaction
 
@@ -140,8 +140,7 @@ def _compare(seen: Interaction, baseline: Baseline, destination_uri: str) -> tup
     return Evidence.INCONCLUSIVE, "it changed since, and not by us: somebody else acted"
 
 
-@dataclass(frozen=True, slots=True)
-class HandOver:
+class HandOver(NamedTuple):
     """When a delivery was handed over, by every clock that may be asked later.
 
     `uptime_s` runs through suspend and is comparable only under the same `boot`.

@@ -22,8 +22,7 @@ SERVER_TEXT_LIMIT = 512
 """Characters kept of a status or a reason (hazards.md)."""
 
 
-@dataclass(frozen=True, slots=True)
-class Request:
+class Request(NamedTuple):
     """One delivery: the message's id and its exact text, and what was asked for."""
 
     message_id: str
@@ -31,8 +30,7 @@ class Request:
     built_at: float  # the clock's monotonic seconds
 
 
-@dataclass(frozen=True, slots=True)
-class Reply:
+class Reply(NamedTuple):
     """What the gateway answered to the delivery that bears `message_id`.
 
     `correlation_id` is by what the gateway's owner finds it again. `unsent`: the adapter says so
@@ -102,7 +100,7 @@ def read_reply(frame: str | bytes) -> Reply | Stray:
     if isinstance(frame, bytes):
         return Stray("a binary frame", harmless(repr(frame[:NOTE_LIMIT])))
     try:
-        body = json.loads(frame)
+        body = _loads(frame)
     except (ValueError, RecursionError):
         return Stray("not JSON", harmless(frame))
     if not isinstance(body, dict):
@@ -123,6 +121,14 @@ def read_reply(frame: str | bytes) -> Reply | Stray:
         _retry_after(body.get("retry_after")),
         _storable(body.get("media_matrix")),
     )
+
+
+def _loads(frame: str) -> Any:
+    """Read JSON as leniently as Python does: what the fast reader refuses, NaN for one, it reads."""
+    try:
+        return orjson.loads(frame)
+    except orjson.JSONDecodeError:
+        return json.loads(frame)
 
 
 def harmless(text: str, limit: int = NOTE_LIMIT) -> str:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from runner.core.evidence import Baseline, HandOver
 from runner.core.message import Draft, Reply, Request, Unfit
 from runner.core.outcome import ExitCode
@@ -101,7 +99,7 @@ class Deliverer:
 
     def _repeated(self, live: Live) -> Intent:
         assert live.last is not None  # noqa: S101 - a doubt has a delivery
-        return replace(live.last, n=live.deliveries + 1)
+        return live.last._replace(n=live.deliveries + 1)
 
     def _baseline(self, live: Live) -> Baseline | None:
         if live.seen is None or live.seen_at is None:

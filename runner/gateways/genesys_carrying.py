@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from http import HTTPStatus
 
 import httpx
@@ -128,7 +127,7 @@ class Carrying:
         await self._until(time_out - LAST_WORD_S)
         reason = "the platform took it, and nothing showed its effect"
         unsure = Reply(move.command.message_id, "unconfirmed", reason=reason)
-        self._moves.doubted(move, replace(unsure, correlation_id=move.correlation_id))
+        self._moves.doubted(move, unsure._replace(correlation_id=move.correlation_id))
 
     async def _until(self, moment: float) -> None:
         await self._clock.sleep(max(0.0, moment - self._clock.now()))
@@ -137,12 +136,12 @@ class Carrying:
 def _with_meaning(told: Reply, status: int, wait_s: float | None) -> Reply:
     """Return the answer to a command with what its HTTP status says of it."""
     if status == HTTPStatus.UNAUTHORIZED:
-        return replace(told, status="token_refused", unsent=True)
+        return told._replace(status="token_refused", unsent=True)
     if status == HTTPStatus.TOO_MANY_REQUESTS:
-        return replace(told, status="rate_limited", code=status, retry_after_s=wait_s)
+        return told._replace(status="rate_limited", code=status, retry_after_s=wait_s)
     if status == HTTPStatus.REQUEST_TIMEOUT or not 400 <= status < 500:  # noqa: PLR2004 - "client error"
-        return replace(told, status="server_error")
-    return replace(told, status="transfer_rejected")
+        return told._replace(status="server_error")
+    return told._replace(status="transfer_rejected")
 
 
 def _correlation_id(answer: Answer) -> str | None:

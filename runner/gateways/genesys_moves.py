@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from runner.core.evidence import Baseline, has_arrived
 from runner.core.genesys_command import QUEUE, Command
@@ -108,7 +108,7 @@ class Moves:
         if not moves:
             self._of.pop(conversation_id, None)
         correlation_id = reply.correlation_id or move.correlation_id
-        self._tell(replace(reply, correlation_id=correlation_id))
+        self._tell(reply._replace(correlation_id=correlation_id))
 
 
 def _judge(move: Move, reading: Reading) -> Reply | None:

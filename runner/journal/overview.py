@@ -18,7 +18,7 @@ from runner.core.outcome import Outcome
 from runner.core.plan import Action, PlannedRow
 from runner.core.record import AuditEntry, RunRecord
 from runner.core.transfer import OUTCOMES, State
-from runner.journal.staging import read_ladder
+from runner.journal.staging import read_ladder, read_names
 
 LATEST = "latest"
 
@@ -170,7 +170,7 @@ class Overview:
         n, key, interaction_id, uri, media, callbacks, source, lineage, *transfer = found[0]
         transfer_id, version, state, reason, run_id, batch = transfer
         row = PlannedRow(
-            n, key, interaction_id, uri, read_ladder(media), tuple(json.loads(callbacks)), source,
+            n, key, interaction_id, uri, read_ladder(media), read_names(callbacks), source,
             lineage,
         )  # fmt: skip
         return Found(row, transfer_id, lineage, version, State(state), reason, run_id, batch)

@@ -21,7 +21,7 @@ from runner.core.transfer import State
 from runner.journal.manifests import read_manifest
 from runner.journal.opening import connect, reading
 from runner.journal.retelling import audit, read_figures, transfers
-from runner.journal.staging import read_ladder
+from runner.journal.staging import read_ladder, read_names
 from runner.ports import Doubt, Intent, Standing
 
 _ROW = (
@@ -195,6 +195,6 @@ def _intent(body: dict[str, Any]) -> Intent:
 def _planned_row(row: Sequence[Any]) -> PlannedRow:
     n, key, interaction_id, uri, media, callbacks, source, lineage, *changed = row
     return PlannedRow(
-        n, key, interaction_id, uri, read_ladder(media), tuple(json.loads(callbacks)), source,
+        n, key, interaction_id, uri, read_ladder(media), read_names(callbacks), source,
         lineage, was_elsewhere=any(changed),
     )  # fmt: skip

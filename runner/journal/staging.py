@@ -90,7 +90,7 @@ class Staging:
             self._media, self._ladder = row.media, self._number_of(row.media)
         self._chunk.append((
             self.count, row.key, row.interaction_id, row.destination_uri, self._ladder,
-            _write_names(row.callbacks), row.source,
+            write_names(row.callbacks), row.source,
         ))  # fmt: skip
         self.count += 1
         if len(self._chunk) >= CHUNK:
@@ -187,7 +187,7 @@ class Staging:
         for n, key, interaction_id, uri, media, callbacks, source, *verdict in rows:
             action, reason, claim, lineage = verdict
             row = PlannedRow(
-                n, key, interaction_id, uri, read_ladder(media), _read_names(callbacks),
+                n, key, interaction_id, uri, read_ladder(media), read_names(callbacks),
                 source, lineage,
             )  # fmt: skip
             yield row, Verdict(Action(action), reason, claim, lineage)
@@ -288,12 +288,14 @@ def read_ladder(text: str) -> tuple[MediaMatrix, ...]:
 
 
 @lru_cache(maxsize=1024)
-def _write_names(callbacks: tuple[str, ...]) -> str:
+def write_names(callbacks: tuple[str, ...]) -> str:
+    """Return the JSON text of the callbacks' names."""
     return json.dumps(callbacks)
 
 
 @lru_cache(maxsize=1024)
-def _read_names(text: str) -> tuple[str, ...]:
+def read_names(text: str) -> tuple[str, ...]:
+    """Read what `write_names` wrote."""
     return tuple(json.loads(text))
 
 

@@ -16,8 +16,8 @@ from runner.ports import Doubt, Entry, Note, Standing
 
 T = TypeVar("T")
 
-_Waiting = tuple[Sequence[Entry | Note], "asyncio.Future[None]"]
-_Call = tuple[Callable[[], None], "asyncio.Future[None]"]
+_Task = Sequence[Entry | Note] | Callable[[], None]
+_Waiting = tuple[_Task, "asyncio.Future[None]"]
 
 
 class JournalWriter:
@@ -33,22 +33,19 @@ class JournalWriter:
         self._run_no = store.run_no
         self._last_transfer_id = store.last_transfer_id
         self._loop = asyncio.get_running_loop()
-        self._queue: queue.SimpleQueue[_Waiting | _Call | None] = queue.SimpleQueue()
+        self._gathered: list[_Waiting] = []  # in this turn of the loop
+        self._queue: queue.SimpleQueue[list[_Waiting] | None] = queue.SimpleQueue()
         self._failure: StorageError | None = None
         self._thread = threading.Thread(target=self._write_all, name="journal", daemon=True)
         self._thread.start()
 
     def record(self, *entries: Entry | Note) -> Awaitable[None]:
         """Make entries durable; see `ports.Journal`."""
-        done: asyncio.Future[None] = self._loop.create_future()
-        self._queue.put((entries, done))
-        return done
+        return self._gather(entries)
 
     def perform(self, write: Callable[[], None]) -> Awaitable[None]:
         """Call a method of the store in the writer's thread, behind what waits already."""
-        done: asyncio.Future[None] = self._loop.create_future()
-        self._queue.put((write, done))
-        return done
+        return self._gather(write)
 
     def new_transfer_id(self) -> int:
         """Return an id that no transfer bears yet."""
@@ -73,38 +70,55 @@ class JournalWriter:
 
     async def close(self) -> None:
         """Write what waits, then end the thread."""
+        self._hand_over()
         self._queue.put(None)
         await asyncio.to_thread(self._thread.join)
 
-    def _write_all(self) -> None:
-        while (first := self._queue.get()) is not None:
-            batch, ends = [first], False
-            while not self._queue.empty():
-                further = self._queue.get()
-                if further is None:
-                    ends = True
-                    break
-                batch.append(further)
-            self._write(batch)
-            if ends:
-                return
+    def _gather(self, task: _Task) -> Awaitable[None]:
+        done: asyncio.Future[None] = self._loop.create_future()
+        if not self._gathered:
+            self._loop.call_soon(self._hand_over)
+        self._gathered.append((task, done))
+        return done
 
-    def _write(self, batch: Sequence[_Waiting | _Call]) -> None:
+    def _hand_over(self) -> None:
+        """Wake the thread once for all that a turn of the loop brought.
+
+        Woken by the first of them, it would fight the loop for Python's lock while the others are
+        still made, and spend a commit on the few that it found.
+        """
+        if self._gathered:
+            self._queue.put(self._gathered)
+            self._gathered = []
+
+    def _write_all(self) -> None:
+        ends = False
+        while not ends and (batch := self._queue.get()) is not None:
+            while not (ends or self._queue.empty()):
+                further = self._queue.get()
+                ends = further is None
+                batch += further or ()
+            self._write(batch)
+
+    def _write(self, batch: Sequence[_Waiting]) -> None:
         """Write runs of entries in one transaction each, calls in their own."""
-        together: list[_Waiting] = []
+        entries: list[Entry | Note] = []
+        waiting: list[asyncio.Future[None]] = []
         for task, done in batch:
             if callable(task):
-                self._commit(together)
-                together = []
+                self._commit(entries, waiting)
+                entries, waiting = [], []
                 self._attempt(task, [done])
             else:
-                together.append((task, done))
-        self._commit(together)
+                entries += task
+                waiting.append(done)
+        self._commit(entries, waiting)
 
-    def _commit(self, together: Sequence[_Waiting]) -> None:
-        if together:
-            entries = [entry for task, _ in together for entry in task]
-            self._attempt(lambda: self._store.record(entries), [done for _, done in together])
+    def _commit(
+        self, entries: Sequence[Entry | Note], waiting: Sequence[asyncio.Future[None]]
+    ) -> None:
+        if waiting:
+            self._attempt(lambda: self._store.record(entries), waiting)
 
     def _attempt(self, write: Callable[[], None], done: Sequence[asyncio.Future[None]]) -> None:
         if self._failure is None:

@@ -53,6 +53,11 @@ def test_a_whole_reply_is_read():
     assert reply == Reply("a", "codec_negotiated", 200, "fine", 1.5, {"audio": {"codec": "pcmu"}})
 
 
+@pytest.mark.parametrize("odd", ["NaN", "1e999", '"\\ud800"'])
+def test_what_only_a_lenient_reader_takes_costs_no_reply(odd: str):
+    assert read_reply(f'{{"id":"a","status":"x","more":{odd}}}') == Reply("a", "x")
+
+
 @pytest.mark.parametrize(
     ("frame", "why"),
     [

@@ -109,7 +109,7 @@ class Renaming:
         if reply.status == "rate_limited":
             self.gateway.too_fast.add(reply.message_id)
         ours = self.gateway.ours.get(reply.message_id, reply.message_id)
-        self.inner.replied(replace(reply, message_id=ours))
+        self.inner.replied(reply._replace(message_id=ours))
 
 
 @dataclass
