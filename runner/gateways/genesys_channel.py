@@ -137,13 +137,15 @@ class Channels:
         wire = await self._dialled(uri)
         channel = Channel(channel_id, token, wire, secure=secure, now=self._now, hear=hear)
         channel.topics.update(dict.fromkeys(held))
+        is_sound = False
         try:
             await channel.check()
-        except (WireError, WireClosed) as error:
-            await channel.close(NORMAL_CLOSURE, FAREWELL)
-            if isinstance(error, WireClosed):
-                raise WireError(f"the channel was closed at once ({error})", TRY_LATER) from error
-            raise
+            is_sound = True
+        except WireClosed as closed:
+            raise WireError(f"the channel was closed at once ({closed})", TRY_LATER) from closed
+        finally:
+            if not is_sound:  # whoever waited for it may be gone as well
+                await channel.close(NORMAL_CLOSURE, FAREWELL)
         return channel
 
     async def add(self, channel: Channel, topics: Iterable[str]) -> None:

@@ -1,0 +1,125 @@
+"""Runs on the vendor's platform as the embedded gateway shows it: plan, outcomes, report, journal."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from contextlib import closing
+from typing import Any
+from uuid import NAMESPACE_URL, uuid5
+
+from tests.e2e.bench import VOICE, Bench
+
+QUEUE = f"genesys://queue/{uuid5(NAMESPACE_URL, 'queue')}"
+USER = f"genesys://user/{uuid5(NAMESPACE_URL, 'user')}"
+NUMBER = "tel:+31205550100"
+
+
+def conversation(n: int) -> str:
+    return str(uuid5(NAMESPACE_URL, f"e2e {n}"))
+
+
+def document(*rows: dict[str, Any], **simulator: Any) -> dict[str, Any]:
+    return {
+        "version": 1,
+        "name": "batch",
+        "environment": "demo",
+        "environments": {
+            "demo": {
+                "driver": "simulator",
+                "gateway": "edge",
+                "limits": {"http_rate": "12000/min"},
+                "simulator": {
+                    "platform": "genesys-cloud",
+                    "latency": "5ms",
+                    "http_rate": "12000/min",
+                    **simulator,
+                },
+            }
+        },
+        "gateways": {
+            "edge": {"max_bandwidth_kbps": 512, "supported_codecs": ["opus"], "max_fps": 30}
+        },
+        "media": {"voice": VOICE},
+        "defaults": {"media": "voice", "destination_uri": QUEUE},
+        "transfers": list(rows),
+    }
+
+
+def test_a_plan_says_once_that_the_platform_takes_no_codec_and_counts_two_requests_each(
+    bench: Bench,
+):
+    rows = [{"interaction_id": conversation(n)} for n in range(40)]
+    path = bench.write(document(*rows))
+    planned = bench.run("plan", path, "--report-dir", "planned")
+    assert planned.code == 0, planned.err
+    assert planned.out.count("genesys-cloud takes no codec with a transfer") == 1
+    (report,) = (bench.folder / "planned").glob("batch/plan-*/report.json")
+    assert json.loads(report.read_text("utf-8"))["plan"]["estimate_s"] == 0.4
+
+
+def test_queues_users_and_numbers_are_moved_to_and_each_delivery_can_be_found_again(bench: Bench):
+    rows = [
+        {"interaction_id": conversation(n), "destination_uri": to}
+        for n, to in enumerate([QUEUE, USER, NUMBER] * 8)
+    ]
+    applied = bench.apply(document(*rows))
+    told = applied.report.by_id
+    refused = {name for name, each in told.items() if each["outcome"] == "rejected"}
+    for name in refused:  # one in four is a callback
+        assert told[name]["destination_uri"] == NUMBER
+        assert told[name]["reason"] == (
+            "a callback cannot go to an outside number; write a queue or a user"
+        )
+        assert told[name]["attempts"] == []
+    assert 0 < len(refused) < 8
+    assert applied.code == 1
+    moved = [each for name, each in told.items() if name not in refused]
+    assert {each["outcome"] for each in moved} == {"transferred"}
+    correlations = [attempt["correlation_id"] for each in moved for attempt in each["attempts"]]
+    assert len(set(correlations)) == len(moved)
+    audit = (applied.report.folder / "audit.jsonl").read_text("utf-8")
+    assert all(correlation in audit for correlation in correlations)
+    again = bench.apply(document(*rows))
+    assert set(again.outcomes().values()) == {"unchanged", "rejected"}
+
+
+def test_a_refusal_says_the_vendors_code_and_what_to_do(bench: Bench):
+    rows = [
+        {"interaction_id": "00000404-0000-4000-8000-000000000001"},
+        {
+            "interaction_id": conversation(1),
+            "destination_uri": "genesys://queue/00000404-0000-4000-8000-000000000002",
+        },
+    ]
+    applied = bench.apply(document(*rows))
+    first, second = (applied.report.by_id[row["interaction_id"]] for row in rows)
+    assert (first["outcome"], first["reason"]) == ("rejected", "interaction not found")
+    assert second["outcome"] == "rejected"
+    assert second["reason"].startswith("conversations.error.queue.not.found (400)")
+    assert "there is no such queue" in second["reason"]
+
+
+def test_what_the_platform_refuses_is_rejected(
+    bench: Bench,
+):
+    applied = bench.apply(
+        document({"interaction_id": conversation(1)}, faults={"rejected": "100%"})
+    )
+    (told,) = applied.report.by_id.values()
+    assert told["outcome"] == "rejected"
+    assert applied.code == 1
+
+
+def test_the_journal_belongs_to_the_embedded_gateway_and_holds_what_was_said(bench: Bench):
+    bench.apply(document({"interaction_id": conversation(1)}))
+    with closing(sqlite3.connect(bench.folder / ".runner" / "demo.db")) as journal:
+        ((origin,),) = journal.execute("SELECT value FROM meta WHERE name = 'origin'").fetchall()
+        bodies = [json.loads(body) for (body,) in journal.execute("SELECT body FROM events")]
+    assert origin == "simulator"
+    (intent,) = [body for body in bodies if body["event"] == "intent"]
+    said = json.loads(intent["message"])
+    assert said["method"] == "POST"
+    assert said["path"].endswith("/replace/queue")
+    assert said["media_matrix"] == VOICE
+    assert intent["baseline"]["arrivals"]
