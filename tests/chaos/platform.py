@@ -226,4 +226,5 @@ def befallen(
             ended = ground.apply(path)
             assert ended.code in {0, 1, 6}, ended
             ground.report().check(ended.code)
-        return judge(", ".join(faults), transfers, platform, ground, expected)
+        told = ", ".join(f"{name} {share}" for name, share in faults.items())
+        return judge(told, None, platform, ground, expected)

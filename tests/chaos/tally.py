@@ -29,7 +29,7 @@ class Tally:
     """Figures of one campaign; the last three must be empty."""
 
     fault: str
-    faults: int
+    faults: int | None  # None: drawn by the gateway, which does not count them
     transfers: int
     moved: int | None  # None: nobody was moved, or the ledger was not asked
     in_doubt: int
@@ -50,7 +50,7 @@ class Tally:
 
 
 def judge(
-    fault: str, faults: int, gateway: Ledger, yard: Reported, expected: Sequence[str]
+    fault: str, faults: int | None, gateway: Ledger, yard: Reported, expected: Sequence[str]
 ) -> Tally:
     """Compare the ledger with the newest report, transfer by transfer."""
     moves = gateway.moves()
