@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import secrets
 import sqlite3
@@ -19,14 +18,8 @@ from runner.core.transfer import Event, State, step
 from runner.journal.belonging import claim
 from runner.journal.manifests import MANIFESTS, keep_manifest
 from runner.journal.opening import add_columns
-from runner.journal.recording import (
-    body_of,
-    record_deliveries,
-    record_events,
-    record_outbox,
-    record_transfers,
-)
-from runner.journal.staging import write_ladder
+from runner.journal.recording import MOST_AT_ONCE, body_of, prepare, record, row_of
+from runner.journal.staging import write_ladder, write_names
 from runner.journal.tables import FORMAT, JOURNAL
 from runner.ports import Entry, Note
 
@@ -135,15 +128,8 @@ class Store:
 
     def record(self, entries: Sequence[Entry | Note]) -> None:
         """Append events and bring the tables to what they say, in one transaction."""
-
-        def write() -> None:
-            first_seq = self.seq + 1
-            record_transfers(self._connection, self.run_no, entries)
-            record_deliveries(self._connection, self.run_no, entries, first_seq)
-            self._append(entries)
-            record_outbox(self._connection, self.run_no, entries)
-
-        self._transaction(write)
+        alone = len(entries) <= MOST_AT_ONCE  # one statement is a transaction by itself
+        self._transaction(lambda: self._append(entries), alone=alone)
 
     def finish_run(self, record: Mapping[str, Any], figures: Mapping[str, Any], at: float) -> None:
         """Store how the run ended."""
@@ -193,24 +179,28 @@ class Store:
             ladder = ladders[row.media] = found.fetchone()[0]
         return (
             self.run_no, row.n, row.key, row.interaction_id, row.destination_uri, ladder,
-            json.dumps(row.callbacks), row.source, verdict.action, verdict.reason, verdict.claim,
+            write_names(row.callbacks), row.source, verdict.action, verdict.reason, verdict.claim,
             verdict.lineage,
         )  # fmt: skip
 
     def _append(self, entries: Iterable[Entry | Note]) -> None:
-        links = []
+        rows = []
         for entry in entries:
             body = canonical(body_of(entry, self.run_id))
             self.seq, self.head = self.seq + 1, link(self.head, body)
-            links.append((self.seq, body, self.head))
-        record_events(self._connection, self.run_no, links)
+            rows.append(row_of(entry, self.run_no, self.seq, body, self.head))
+        record(self._connection, rows)
 
-    def _transaction(self, write: Callable[[], None]) -> None:
+    def _transaction(self, write: Callable[[], None], *, alone: bool = False) -> None:
+        """Call `write` in a transaction; `alone`, if it is but one statement."""
         seq, head = self.seq, self.head
         try:
-            self._connection.execute("BEGIN IMMEDIATE")
-            write()
-            self._connection.execute("COMMIT")
+            if alone:
+                write()
+            else:
+                self._connection.execute("BEGIN IMMEDIATE")
+                write()
+                self._connection.execute("COMMIT")
         except sqlite3.Error as error:
             self.seq, self.head = seq, head
             raise StorageError(
@@ -229,6 +219,7 @@ def _open(path: Path, *, environment: str, origin: str) -> sqlite3.Connection:
             _configure(connection)
             claim(connection, path, origin)
             add_columns(connection)
+            prepare(connection)
     except StorageError:
         connection.close()
         raise

@@ -212,7 +212,7 @@ def test_a_wrong_version_writes_nothing_at_all(path: Path):
     before, head = counts(path), run.store.head
     stale = life.answer(ACCEPTED, notifications=[owed("w")])._replace(version=7)
     fine = run.life("k1").intent()
-    with pytest.raises(StorageError, match=r"1 of 1 records were not as expected.*nothing more"):
+    with pytest.raises(StorageError, match=r"a transfer is not as expected.*nothing more"):
         run.store.record([fine, stale])
     run.store.close()
     assert counts(path) == before
@@ -222,11 +222,37 @@ def test_a_wrong_version_writes_nothing_at_all(path: Path):
     assert chain_is_whole(path)
 
 
+def test_a_batch_of_more_than_one_statement_is_one_transaction_too(path: Path):
+    run = begun(opened(path), manifest_rows(1))
+    life = run.go("k0", INTENT)
+    events, *others = counts(path)
+    run.store.record([note(n=n) for n in range(600)])
+    assert counts(path) == [events + 600, *others]
+    stale = life.answer(ACCEPTED)._replace(version=7)
+    with pytest.raises(StorageError, match="a transfer is not as expected"):
+        run.store.record([*(note(n=n) for n in range(600)), stale])
+    run.store.close()
+    assert counts(path) == [events + 600, *others]
+    assert chain_is_whole(path)
+
+
+def test_a_batch_is_written_in_its_order(path: Path):
+    """What one transfer of it lets go of, another may hold."""
+    store = opened(path)
+    first = begun(store, manifest_rows(1)).go("k0", INTENT)
+    second = begun(store, manifest_rows(1, destination_uri=THERE), batch="other").life("k0")
+    store.record([first.answer(ACCEPTED), second.intent()])
+    assert asked(path, "SELECT state FROM transfers ORDER BY id") == [
+        ("transferred",),
+        ("sending",),
+    ]
+
+
 def test_an_answer_to_a_delivery_that_is_not_known_writes_nothing(path: Path):
     run = begun(opened(path), manifest_rows(1))
     life = run.go("k0", INTENT)
     life.n = 9
-    with pytest.raises(StorageError, match="records were not as expected"):
+    with pytest.raises(StorageError, match="a delivery is not as expected"):
         run.store.record([life.answer(ACCEPTED)])
 
 
