@@ -6,7 +6,6 @@ script that fits it, else politely.
 
 from __future__ import annotations
 
-import asyncio
 import itertools
 import json
 from collections import deque
@@ -14,9 +13,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+from tests.fakes.turns import until
 from tests.fakes.wire_server import Peer, Reaction, Request, Script, WireServer, answer
 
-_pause = asyncio.sleep
 DATE = "Tue, 01 Dec 2026 21:00:00 GMT"
 DATE_S = 1796158800.0
 
@@ -81,9 +80,7 @@ class VendorServer(WireServer):
 
     async def until(self, true: Callable[[], bool], *, within_s: float = 10) -> None:
         """Wait until what has come makes it so."""
-        async with asyncio.timeout(within_s):
-            while not true():
-                await _pause(0.001)
+        await until(true, within_s=within_s)
 
     def reaction_to(self, request: Request) -> Reaction:
         """Return the answer to a request that is no handshake."""

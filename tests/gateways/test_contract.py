@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -28,7 +29,7 @@ SESSION_SECRET = "canary-query"
 
 
 @dataclass
-class Bench:
+class Bench(ABC):
     """One driver before a server of literal bytes, not yet open."""
 
     server: WireServer
@@ -43,25 +44,25 @@ class Bench:
     async def look(self) -> Any:
         return await self.clock.through(self.gateway.look_up("c-1"))
 
+    @abstractmethod
     async def submit(self, message_id: str = "m-1") -> None:
         """Hand a delivery over, as the engine does after its look-up."""
-        raise NotImplementedError
 
+    @abstractmethod
     async def carry_out(self) -> None:
         """Let the server show that it was carried out."""
-        raise NotImplementedError
 
+    @abstractmethod
     def lose_answer(self) -> None:
         """Let the next delivery arrive and its answer be lost."""
-        raise NotImplementedError
 
+    @abstractmethod
     def limit(self, retry_after_s: float) -> None:
         """Let the next delivery be answered "too fast"."""
-        raise NotImplementedError
 
+    @abstractmethod
     def answer_look_up(self, reaction: Any) -> None:
         """Answer the next look-up in this way."""
-        raise NotImplementedError
 
 
 class Interaction(Bench):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 from typing import Any
 
@@ -11,6 +10,7 @@ import pytest
 from runner.core.errors import GatewayError, LookUpFailed
 from runner.core.message import Reply
 from runner.core.sight import Arrival, Interaction
+from tests.fakes.turns import until
 from tests.fakes.vendor_server import DATE_S
 from tests.fakes.wire_server import Reaction, answer
 from tests.gateways.genesys_rig import (
@@ -25,7 +25,6 @@ from tests.gateways.genesys_rig import (
     staged,
 )
 
-pause = asyncio.sleep
 REPLACE = "POST /api/v2/conversations/"
 
 
@@ -198,8 +197,7 @@ async def test_a_new_token_that_is_refused_too_ends_the_run():
         stage.server.script(REPLACE, *[answer(401)] * 2)
         await stage.gateway.submit(command(seen))
         await stage.listener.until("replied")
-        while stage.gateway.token_renewals == 0:
-            await pause(0)
+        await until(lambda: stage.gateway.token_renewals > 0)
         await stage.gateway.submit(command(seen, message_id="m-2"))
         error = await stage.listener.until("gave_up")
         assert "refuses a new token" in str(error)

@@ -10,6 +10,7 @@ import pytest
 
 from runner.gateways.exchange import exchange, http_client
 from runner.gateways.faults import WireError
+from tests.fakes.turns import until
 
 KEPT = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 
@@ -54,8 +55,7 @@ async def test_requests_at_a_time_have_one_each_and_are_kept_for_the_next():
     held = asyncio.Event()
     async with serving(held) as (url, opened), http_client(None, None) as client:
         asking = [asyncio.create_task(exchange(client, "GET", url, {})) for _ in range(8)]
-        while opened() < 8:
-            await pause(0)
+        await until(lambda: opened() == 8)
         held.set()
         await asyncio.gather(*asking)
         await asyncio.gather(*(exchange(client, "GET", url, {}) for _ in range(8)))
@@ -68,6 +68,3 @@ async def test_a_connection_that_was_cut_is_replaced():
             await exchange(client, "GET", f"{url}/cut", {})
         assert (await exchange(client, "GET", url, {})).status == 200
         assert opened() == 2
-
-
-pause = asyncio.sleep
