@@ -250,7 +250,7 @@ class Batch:
         while True:
             await self._clock.sleep(BEAT_S)
             self._gate.climb()
-            self._gate.watch_circuit()
+            self._gate.circuit.watch()
             self._course.watch_window()
             now = self._clock.now()
             self._meter.tick(now)

@@ -65,12 +65,12 @@ class Deliverer:
         told = self._told(intent, waiter, answer)
         if isinstance(answer, NoReply):
             if answer.timed_out:
-                self._shop.gate.unanswered()
+                self._shop.gate.circuit.unanswered()
             await self._shop.recorder.enter(live, Event.LOST, told)
             return
         event = self._shop.rules.classify(answer)
         if event is not Event.WITHDRAWN:
-            self._shop.gate.answered()
+            self._shop.gate.circuit.answered()
         if event is Event.LIMITED:
             self._slow_down(waiter, answer)
         further = self._after(live, event, answer)

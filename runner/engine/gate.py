@@ -7,18 +7,9 @@ import math
 from collections import deque
 from collections.abc import Callable
 
-from runner.core.breaker import (
-    Breaker,
-    BreakerPolicy,
-    RetryBudget,
-    answered,
-    failed,
-    is_given_up,
-    shut_for_s,
-)
+from runner.core.breaker import BreakerPolicy, RetryBudget
 from runner.core.manifest import Limits
 from runner.core.message import Request
-from runner.core.outcome import ExitCode
 from runner.core.pacing import (
     Bucket,
     Pace,
@@ -30,6 +21,7 @@ from runner.core.pacing import (
     window_wait_s,
 )
 from runner.core.record import Turn
+from runner.engine.circuit import Circuit
 from runner.engine.desk import Waiter
 from runner.engine.halt import Halt
 from runner.engine.meter import Meter
@@ -70,7 +62,6 @@ class Gate:
         in_window: Callable[[], bool] = lambda: True,
     ) -> None:
         self._in_window = in_window
-        self._breaker_policy = breaker
         self._total_kbps = total_kbps
         self._gateway = gateway
         self._limits = limits
@@ -82,7 +73,7 @@ class Gate:
         self._slots = asyncio.Semaphore(limits.in_flight)
         self._slots_taken = 0
         self._kbps_taken = 0.0
-        self._breaker = Breaker()
+        self.circuit = Circuit(breaker, clock, meter, halt)
         self._budget = RetryBudget()
         self.preparing = asyncio.Semaphore(self.ahead)
         self._pace = Pace.at_limit(limits.rate_per_s)
@@ -110,7 +101,7 @@ class Gate:
             return "the session"
         if (left_s := self.silent_for_s) > 0:
             return f"{left_s:.0f} s more ({self._silence_why})"
-        return "the gateway to answer again (open circuit)" if self.is_shut else None
+        return "the gateway to answer again (open circuit)" if self.circuit.is_open else None
 
     @property
     def silent_for_s(self) -> float:
@@ -121,11 +112,6 @@ class Gate:
     def silence_why(self) -> str:
         """Who asked for the last silence."""
         return self._silence_why
-
-    @property
-    def is_shut(self) -> bool:
-        """Whether the circuit is open: the gateway answers nothing any more."""
-        return not self._breaker.is_closed
 
     async def turn(self, kbps: float) -> bool:
         """Wait for a slot and for one's place in the pace; False: the run is stopped.
@@ -155,30 +141,6 @@ class Gate:
         self._slots_taken -= 1
         self._kbps_taken -= kbps
         self._slots.release()
-
-    def answered(self) -> None:
-        """Learn that the gateway answered a delivery, whatever it said."""
-        if self._breaker.in_a_row:
-            if not self._breaker.is_closed:
-                self._tell(Turn.ANSWERED)
-            self._breaker = answered()
-
-    def unanswered(self) -> None:
-        """Learn of a failure: a delivery that timed out, or a session that was lost."""
-        now, was_closed = self._clock.now(), self._breaker.is_closed
-        self._breaker = failed(self._breaker, self._breaker_policy, now=now)
-        if was_closed and not self._breaker.is_closed:
-            self._tell(Turn.SHUT, self._breaker.in_a_row)
-
-    def watch_circuit(self) -> None:
-        """Stop the run if the circuit has been open for too long."""
-        policy = self._breaker_policy
-        if is_given_up(self._breaker, policy, now=self._clock.now()):
-            self._halt.stop(
-                ExitCode.STOPPED,
-                f"the gateway has answered nothing for {policy.give_up_s:g} s"
-                " (policy.circuit_breaker.give_up); see to the gateway, then run apply again",
-            )
 
     def retry_delay_s(self) -> float:
         """Charge a retry to the run's budget; return how long to hold it back."""
@@ -271,7 +233,7 @@ class Gate:
         if total is not None and self._slots_taken and self._kbps_taken + kbps > total:
             return POLL_S
         now = self._clock.now()
-        shut_s = shut_for_s(self._breaker, now=now, in_flight=self._slots_taken)
+        shut_s = self.circuit.shut_for_s(now, in_flight=self._slots_taken)
         if shut_s > 0 or now < self._silent_until:
             return max(shut_s, self._silent_until - now)
         rate, due_s = self._pace.rate_per_s, self._gateway.due_in(self._between)

@@ -64,7 +64,7 @@ class Listener:
         if lost.ours:
             self._observer.noticed("session closed", **told)
         else:
-            self._shop.gate.unanswered()
+            self._shop.gate.circuit.unanswered()
             self._observer.warned("session lost; dialling again", **told)
 
     def gave_up(self, error: Exception) -> None:

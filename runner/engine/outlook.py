@@ -84,7 +84,7 @@ class Outlook:
         """Return what holds everything up, as it is told."""
         if self._gate.silent_for_s > 0:
             return Note.ASKED_TO_WAIT
-        return Note.CIRCUIT_OPEN if self._gate.is_shut else None
+        return Note.CIRCUIT_OPEN if self._gate.circuit.is_open else None
 
     def _fields(self, held_by: str) -> dict[str, Any]:
         if held_by == Note.CIRCUIT_OPEN:

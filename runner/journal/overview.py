@@ -18,7 +18,7 @@ from runner.core.outcome import Outcome
 from runner.core.plan import Action, PlannedRow
 from runner.core.record import AuditEntry, RunRecord
 from runner.core.transfer import OUTCOMES, State
-from runner.journal.staging import read_ladder, read_names
+from runner.journal.texts import read_ladder, read_names
 
 LATEST = "latest"
 

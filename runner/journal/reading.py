@@ -21,7 +21,7 @@ from runner.core.transfer import State
 from runner.journal.manifests import read_manifest
 from runner.journal.opening import connect, reading
 from runner.journal.retelling import audit, read_figures, transfers
-from runner.journal.staging import read_ladder, read_names
+from runner.journal.texts import read_ladder, read_names
 from runner.ports import Doubt, Intent, Standing
 
 _ROW = (

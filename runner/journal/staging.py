@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import sqlite3
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from functools import lru_cache
 from itertools import groupby
 from pathlib import Path
 from types import TracebackType
@@ -20,6 +18,7 @@ from runner.core.media import MediaMatrix
 from runner.core.plan import SENDS, Action, Claim, PlannedRow, Verdict, judge, last_carried
 from runner.core.transfer import State
 from runner.journal.questions import ALIKE, CLAIMS, OWN_KEY, REPEATS, TABLES
+from runner.journal.texts import read_ladder, read_names, write_ladder, write_names
 
 CHUNK = 1000
 
@@ -274,29 +273,6 @@ class Staging:
                 " ORDER BY n LIMIT -1 OFFSET ?)",
                 (*sorted(SENDS), selection.limit),
             )
-
-
-def write_ladder(media: Sequence[MediaMatrix]) -> str:
-    """Return the JSON text of a requested matrix and its fallbacks."""
-    return json.dumps([matrix.to_json() for matrix in media], separators=(",", ":"))
-
-
-@lru_cache(maxsize=1024)
-def read_ladder(text: str) -> tuple[MediaMatrix, ...]:
-    """Read what `write_ladder` wrote."""
-    return tuple(MediaMatrix.from_json(matrix) for matrix in json.loads(text))
-
-
-@lru_cache(maxsize=1024)
-def write_names(callbacks: tuple[str, ...]) -> str:
-    """Return the JSON text of the callbacks' names."""
-    return json.dumps(callbacks)
-
-
-@lru_cache(maxsize=1024)
-def read_names(text: str) -> tuple[str, ...]:
-    """Read what `write_names` wrote."""
-    return tuple(json.loads(text))
 
 
 def _origin(verdict: Verdict, claims: Sequence[Claim]) -> str | None:

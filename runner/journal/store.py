@@ -19,8 +19,8 @@ from runner.journal.belonging import claim
 from runner.journal.manifests import MANIFESTS, keep_manifest
 from runner.journal.opening import add_columns
 from runner.journal.recording import MOST_AT_ONCE, body_of, prepare, record, row_of
-from runner.journal.staging import write_ladder, write_names
 from runner.journal.tables import FORMAT, JOURNAL
+from runner.journal.texts import write_ladder, write_names
 from runner.ports import Entry, Note
 
 _LOSE_TRANSFER = (

@@ -6,7 +6,7 @@ import asyncio
 import random
 import time
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
@@ -16,7 +16,6 @@ from runner.core.manifest import Driver, Manifest
 from runner.core.outcome import ExitCode, Outcome, exit_code
 from runner.core.record import Figures, PlanFigures, ReportSource
 from runner.core.summary import Summary, summarize
-from runner.core.urls import origin
 from runner.engine.batch import Assignment, Batch, Ending
 from runner.engine.halt import Halt
 from runner.engine.notices import Notices
@@ -33,7 +32,7 @@ from runner.wiring import records
 from runner.wiring.asking import ask
 from runner.wiring.clock import SystemClock
 from runner.wiring.finding import NOTHING_FOUND
-from runner.wiring.gateway import forget_earlier_gateway, language_of, opened_gateway
+from runner.wiring.gateway import forget_earlier_gateway, language_of, opened_gateway, origin_of
 from runner.wiring.holding import plan_rows
 from runner.wiring.message_ids import MessageIds
 from runner.wiring.outbox import JournalOutbox
@@ -45,10 +44,6 @@ from runner.wiring.witness import check_witness, leave_witness
 
 CALLBACK_GRACE_S = 30.0
 """How long callbacks that are still owed are tried for, once the transfers are done."""
-
-
-MOST_NAMED = 5
-"""Doubts outside the manifest that the explanation names."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +85,7 @@ def apply(
         if not path.exists() and not request.new_history:
             check_witness(path, None, request.report_dir, **place)
         forget_earlier_gateway(path)
-        store = Store(path, environment=manifest.environment.name, origin=_origin(manifest))
+        store = Store(path, environment=manifest.environment.name, origin=origin_of(manifest))
         try:
             return _Run(request, manifest, staging, attendance, store).carry_out()
         finally:
@@ -272,7 +267,7 @@ class _Run:
     def _finish(self, ending: Ending, reader: Reader) -> Applied:
         run_no = self._store.run_no
         elsewhere = reader.doubts_elsewhere(run_no)
-        told = [self._found.explanation, ending.explanation, _elsewhere_in_words(elsewhere)]
+        told = [self._found.explanation, ending.explanation, records.elsewhere_in_words(elsewhere)]
         explanation = "; ".join(filter(None, told))
         source = reader.report_source(run_no, explanation)
         summary = summarize(source.transfers(), ending.figures)
@@ -287,18 +282,3 @@ class _Run:
             source = reader.report_source(run_no)
         report = write_report(source, self._request.report_dir, summary)
         return Applied(code, source, summary, report, ending.error)
-
-
-def _elsewhere_in_words(doubts: Sequence[tuple[str, str, str]]) -> str | None:
-    if not doubts:
-        return None
-    named = ", ".join(f"key {key} of run {run}" for run, key, _ in doubts[:MOST_NAMED])
-    more = f" and {len(doubts) - MOST_NAMED} more" if len(doubts) > MOST_NAMED else ""
-    return f"{len(doubts)} in doubt that this manifest does not list: {named}{more}"
-
-
-def _origin(manifest: Manifest) -> str:
-    endpoints = manifest.environment.endpoints
-    return (
-        "simulator" if endpoints is None else origin(endpoints.websocket_url or endpoints.api_url)
-    )

@@ -28,7 +28,8 @@ from runner.core.record import (
 from runner.core.summary import MOST_EXAMPLES, Summary, Tally, summarize
 from runner.core.timestamps import timestamp
 from runner.core.waves import WaveCount, most_failures, wave_ends
-from runner.journal.staging import Outline, Staging, read_ladder
+from runner.journal.staging import Outline, Staging
+from runner.journal.texts import read_ladder
 from runner.loading.load import Loaded, load
 from runner.report.writing import write_report
 from runner.wiring import records

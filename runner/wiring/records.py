@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import getpass
 import socket
+from collections.abc import Sequence
 from dataclasses import replace
 
 from runner import __version__
@@ -71,3 +72,16 @@ def user() -> str:
 def finished_plan(record: RunRecord, *, at: float) -> RunRecord:
     """Return the record of a dry run that has ended."""
     return replace(record, finished_at=timestamp(at), exit_code=int(ExitCode.OK))
+
+
+MOST_NAMED = 5
+"""Doubts outside the manifest that an explanation names."""
+
+
+def elsewhere_in_words(doubts: Sequence[tuple[str, str, str]]) -> str | None:
+    """Return what is in doubt outside the manifest, as (run, key, …), in words; None: nothing."""
+    if not doubts:
+        return None
+    named = ", ".join(f"key {key} of run {run}" for run, key, _ in doubts[:MOST_NAMED])
+    more = f" and {len(doubts) - MOST_NAMED} more" if len(doubts) > MOST_NAMED else ""
+    return f"{len(doubts)} in doubt that this manifest does not list: {named}{more}"

@@ -15,8 +15,9 @@ from runner.core.errors import StorageError
 from runner.core.manifest import Repeat, TransferRow
 from runner.core.plan import Action
 from runner.core.transfer import Event
-from runner.journal.staging import Selection, Staging, read_ladder, write_ladder
+from runner.journal.staging import Selection, Staging
 from runner.journal.store import Store
+from runner.journal.texts import read_ladder, write_ladder
 from tests.journal.rig import HERE, NARROW, THERE, VOICE, begun, manifest_rows, opened
 
 
