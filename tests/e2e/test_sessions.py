@@ -65,12 +65,17 @@ def test_a_closed_socket_port_is_unreachable_and_a_journal_knows_its_gateway(
         port = taken.getsockname()[1]
     websocket_url = f"ws://127.0.0.1:{port}/api/v2/websocket"
     assert websocket_url in unreachable(bench, gateway, websocket_url=websocket_url)
-    other = bench.run("apply", bench.write(manifest(gateway, [transfer()])))
+    mended = bench.run("apply", bench.write(manifest(gateway, [transfer()])))
+    assert mended.code == 0  # nothing was sent to the mistyped address: it has no history
+    assert len(gateway.frames) == 1
+    content = manifest(gateway, [transfer()])
+    content["environments"]["foreign"]["endpoints"]["websocket_url"] = websocket_url
+    other = bench.run("apply", bench.write(content))
     assert other.code == 74
     assert f"ws://127.0.0.1:{port}" in other.err
     assert gateway.websocket_url.removesuffix("/api/v2/websocket") in other.err
     assert "--journal" in other.err
-    assert not gateway.frames
+    assert len(gateway.frames) == 1
 
 
 def test_refused_handshakes_say_what_to_check(gateway: Gateway, bench: Bench):
