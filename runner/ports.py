@@ -10,11 +10,11 @@ from typing import Any, ClassVar, NamedTuple, Protocol
 from runner.core.evidence import Baseline, HandOver
 from runner.core.latency import Latency
 from runner.core.message import Reply, Stray
-from runner.core.outcome import Outcome
 from runner.core.plan import PlannedRow
 from runner.core.selecting import Waiting
 from runner.core.sight import Interaction
 from runner.core.transfer import Event, State
+from runner.core.troubles import Trouble
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,21 +151,6 @@ class SessionState(StrEnum):
     CLOSED = "closed"  # the run is done with it
 
 
-TROUBLING = frozenset({Outcome.REJECTED, Outcome.FAILED, Outcome.IN_DOUBT})
-"""Outcomes that an operator hears of at once."""
-
-TROUBLES_KEPT = 8
-
-
-class Trouble(NamedTuple):
-    """A transfer that did not succeed, or may not have."""
-
-    at: float  # seconds since the epoch
-    outcome: str  # rejected | failed | in_doubt
-    key: str
-    reason: str | None
-
-
 @dataclass(frozen=True, slots=True)
 class Progress:
     """Where a run stands; counts are of transfers of this run's plan. None: not known."""
@@ -183,6 +168,7 @@ class Progress:
     latency_ms: Latency | None = None
     callbacks_owed: int | None = None
     is_stopping: bool = False  # nothing new is sent, what is in flight settles
+    stage: str | None = None  # "wave 2 of 5"
     troubles: Sequence[Trouble] = ()  # the last few, oldest first
 
 
@@ -252,6 +238,7 @@ class Note:
     ASKED_TO_WAIT: ClassVar = "waiting: the gateway asked for it"
     CIRCUIT_OPEN: ClassVar = "open circuit: the gateway answers nothing; only probes are sent"
     GOING_ON: ClassVar = "going on"
+    WAVE_BEGUN: ClassVar = "wave begun"
 
     event: str
     at: float

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import asdict
 
+from runner.console.document import document
 from runner.console.redaction import redact
 from runner.console.text import Paint, visible
 from runner.core.checkup import Check, Health, is_well
@@ -15,8 +15,8 @@ _WIDTH = 7  # of "warning", "skipped"
 
 def checks_to_json(checks: Sequence[Check]) -> str:
     """Return one JSON document, in ASCII."""
-    told = {"version": 1, "ok": is_well(checks), "checks": [asdict(each) for each in checks]}
-    return redact(json.dumps(told, indent=2)) + "\n"
+    told = {"ok": is_well(checks), "checks": [asdict(each) for each in checks]}
+    return redact(document("checkup", told))
 
 
 def render_checks(checks: Sequence[Check], *, color: bool = False) -> str:

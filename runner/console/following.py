@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 
+from runner.console.document import VERSION
 from runner.console.live import LiveObserver
 from runner.console.observers import LineObserver, Watcher, say_to
 from runner.console.outlet import Outlet
@@ -32,7 +33,9 @@ def json_lines(stream: LossyStream, now: Callable[[], float]) -> Refresh:
             | {"at": timestamp(trouble.at), "reason": redact(trouble.reason or "")}
             for trouble in progress.troubles
         ]
-        document = {
+        told = {
+            "version": VERSION,
+            "kind": "progress",
             "at": timestamp(at),
             "run": record.id,
             "batch": record.batch,
@@ -42,7 +45,7 @@ def json_lines(stream: LossyStream, now: Callable[[], float]) -> Refresh:
             **progress_fields(progress, pace),
             "troubles": troubles,
         }
-        stream.write(json.dumps(document) + "\n")
+        stream.write(json.dumps(told) + "\n")
 
     return refresh
 

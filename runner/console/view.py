@@ -13,7 +13,8 @@ from rich.cells import cell_len, set_cell_size
 from runner.console.progress import in_words, outcome_counts, share
 from runner.console.redaction import harmless
 from runner.console.text import count, duration, figure
-from runner.ports import Progress, SessionState, Trouble
+from runner.core.troubles import Trouble
+from runner.ports import Progress, SessionState
 
 PROBLEMS_SHOWN = 5
 KEYS_NAMED = 3
@@ -148,6 +149,8 @@ def _rate(progress: Progress) -> str:
 
 
 def _state(progress: Progress) -> Iterator[Part]:
+    if progress.stage:
+        yield Part(harmless(progress.stage))
     if progress.is_stopping:
         yield Part("stopping: what is in flight settles", Tone.WARN)
     lost = progress.session in {SessionState.LOST, SessionState.DIALLING}

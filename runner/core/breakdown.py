@@ -55,7 +55,8 @@ class Breakdown:
 class Partition:
     """Counts transfers by several dimensions at once.
 
-    `kind` gives a transfer's kind as a number; `troubles` are the kinds that put a part first.
+    `kind` gives a transfer's kind as a number; `troubles` are the kinds that put a part first,
+    but in the dimensions `in_order`, whose parts stay as they come.
     """
 
     def __init__(
@@ -63,8 +64,11 @@ class Partition:
         dimensions: Mapping[str, Name],
         kind: Callable[[TransferRecord], int],
         troubles: frozenset[int],
+        *,
+        in_order: frozenset[str] = frozenset(),
     ) -> None:
         self._kind = kind
+        self._in_order = in_order
         self._troubles = troubles
         self._dimensions = [(by, name, _Names()) for by, name in dimensions.items()]
         self.kinds: Counter[int] = Counter()
@@ -89,7 +93,7 @@ class Partition:
         Parts with most trouble come first, then the largest.
         """
         return tuple(
-            names.breakdown(by, shown, self._troubles)
+            names.breakdown(by, shown, None if by in self._in_order else self._troubles)
             for by, _, names in self._dimensions
             if names.known
         )
@@ -114,9 +118,12 @@ class _Names:
             self.known.add(name)
         self.counts[name, kind] = 1
 
-    def breakdown(self, by: str, shown: int, troubles: frozenset[int]) -> Breakdown:
+    def breakdown(self, by: str, shown: int, troubles: frozenset[int] | None) -> Breakdown:
+        """Return the dimension's parts; `troubles` None: in the order in which they came."""
+
         def place(part: Part) -> tuple[int, int]:
-            return -sum(part.counts.get(kind, 0) for kind in troubles), -part.total
+            trouble = sum(part.counts.get(kind, 0) for kind in troubles or ())
+            return (-trouble, -part.total) if troubles is not None else (0, 0)
 
         by_name: dict[str, dict[int, int]] = {}
         for (name, kind), count in self.counts.items():
@@ -131,6 +138,11 @@ class _Names:
             Part("", rest, names) if names else None,
             exact=not self.others,
         )
+
+
+def wave(transfer: TransferRecord) -> str | None:
+    """Name the wave in which it is sent, if there are waves."""
+    return None if transfer.wave is None else f"wave {transfer.wave}"
 
 
 def destination(transfer: TransferRecord) -> str:

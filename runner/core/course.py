@@ -18,13 +18,13 @@ Nobody knows it before the run. It is short: a batch that is foreseen to miss it
 """
 
 
-def lasts_s(*, sends: int, limits: Limits, preflight: bool) -> float:
+def lasts_s(*, sends: int, limits: Limits, requests_each: int) -> float:
     """Return how long `sends` transfers take by the limits on rates and on transfers in flight."""
     by_rates_s = estimate_s(
         sends=sends,
         rate_per_s=limits.rate_per_s,
         http_rate_per_s=limits.http_rate_per_s,
-        preflight=preflight,
+        requests_each=requests_each,
     )
     return max(by_rates_s or 0.0, sends * ASSUMED_REPLY_S / limits.in_flight)
 
@@ -68,13 +68,13 @@ def check_window(window: Window, *, now_s: float) -> Iterator[Finding]:
 
 
 def check_ending(
-    window: Window, *, sends: int, limits: Limits, preflight: bool, now_s: float
+    window: Window, *, sends: int, limits: Limits, requests_each: int, now_s: float
 ) -> Iterator[Finding]:
     """Yield a warning where a batch of `sends` transfers cannot end inside its window (R011)."""
     closes = window.not_after
     if closes is None or not sends:
         return
-    takes_s = lasts_s(sends=sends, limits=limits, preflight=preflight)
+    takes_s = lasts_s(sends=sends, limits=limits, requests_each=requests_each)
     ends_s = window.ends_at_s(now_s=now_s, lasts_s=takes_s)
     if ends_s <= closes.at_s:
         return

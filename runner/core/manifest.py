@@ -123,6 +123,10 @@ class Environment:
         genesys = self.driver is Driver.GENESYS_CLOUD
         return Platform.GENESYS_CLOUD if genesys else Platform.INTERACTION_TRANSFER
 
+    def requests_each(self, *, preflight: bool) -> int:
+        """Return how many HTTP requests a transfer takes: its look-up, and where that is one, itself."""
+        return 2 if self.platform is Platform.GENESYS_CLOUD else int(preflight)
+
 
 @dataclass(frozen=True, slots=True)
 class GatewayConstraints:

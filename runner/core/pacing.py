@@ -167,10 +167,13 @@ def backoff_s(retry: RetryPolicy, n: int, *, jitter: float) -> float:
 
 
 def estimate_s(
-    *, sends: int, rate_per_s: float | None, http_rate_per_s: float | None, preflight: bool
+    *, sends: int, rate_per_s: float | None, http_rate_per_s: float | None, requests_each: int
 ) -> float | None:
-    """Return how long `sends` transfers take by the limits alone; None where none limits them."""
+    """Return how long `sends` transfers take by the limits alone; None where none limits them.
+
+    `requests_each` is how many HTTP requests each takes.
+    """
     waits = [sends / rate_per_s] if rate_per_s else []
-    if preflight and http_rate_per_s:
-        waits.append(sends / http_rate_per_s)
+    if requests_each and http_rate_per_s:
+        waits.append(requests_each * sends / http_rate_per_s)
     return max(waits) if waits else None

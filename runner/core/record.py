@@ -114,6 +114,7 @@ class Turn(StrEnum):
     RENEWED = "renewed"  # tokens, all in all
     SHUT = "shut"  # failures in a row that opened the circuit
     ANSWERED = "answered"
+    WAVE = "wave"  # its number; `reason` goes on: "of 3 began: 50 transfers"
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,8 +12,9 @@ from runner.core.manifest import Limits
 from runner.core.media import MediaMatrix
 from runner.core.message import Compose, Reply, build_text
 from runner.core.outcome import ExitCode
-from runner.core.record import Figures
+from runner.core.record import Figures, Turn
 from runner.core.transfer import State
+from runner.core.troubles import stage_of
 from runner.engine.carrier import Carrier
 from runner.engine.chores import Chores
 from runner.engine.course import Course, Wave
@@ -197,8 +198,13 @@ class Batch:
         self._course.begin(wave, after_n=self._feed.last_n)
         if wave.number is not None:
             fields = {"wave": wave.number, "of": wave.of, "transfers": wave.size}
+            self._outlook.stage = stage_of(fields)
             self._observer.noticed("wave begins", **fields)
-            await self._journal.record(Note("wave begun", self._clock.wall(), fields))
+            now, wall = self._clock.now(), self._clock.wall()
+            size = "1 transfer" if wave.size == 1 else f"{wave.size:,} transfers"
+            told = f"of {wave.of} began: {size}"
+            self._meter.tell(Turn.WAVE, now, wall, value=wave.number, reason=told)
+            await self._journal.record(Note(Note.WAVE_BEGUN, wall, fields))
         self._feed.allow(wave.end)
         workers = self._todo.limits.in_flight
         if self._todo.rules.looks_first:

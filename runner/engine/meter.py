@@ -10,7 +10,7 @@ from runner.core.outcome import Outcome
 from runner.core.pacing import WINDOW_S
 from runner.core.record import Figures, Happening, SessionClose, TimelinePoint, Turn
 from runner.core.timestamps import timestamp
-from runner.ports import TROUBLES_KEPT, Trouble
+from runner.core.troubles import TROUBLES_KEPT, Trouble
 
 MOST_POINTS = 600
 """The timeline's longest; beyond it the bins grow."""

@@ -41,6 +41,7 @@ class Outlook:
         self._observer = observer
         self._keep = keep
         self._limit_per_s = limit_per_s
+        self.stage: str | None = None
         self._held_by: str | None = None  # as it was told
         self._told_at: dict[str, float] = {}
 
@@ -61,6 +62,7 @@ class Outlook:
             session=self._session(closed=closed),
             latency_ms=latency_of(meter.latencies_ms),
             is_stopping=self._halt.is_set,
+            stage=self.stage,
             troubles=tuple(meter.troubles),
         )
 

@@ -6,10 +6,11 @@ from collections.abc import Awaitable, Callable
 
 from runner.core.outcome import Outcome
 from runner.core.transfer import Event
+from runner.core.troubles import TROUBLING, Trouble
 from runner.engine.live import Live, Told
 from runner.engine.meter import Meter
 from runner.engine.notices import Notices
-from runner.ports import TROUBLING, Clock, Intent, Journal, Note, Notification, Trouble
+from runner.ports import Clock, Intent, Journal, Note, Notification
 
 
 class Recorder:

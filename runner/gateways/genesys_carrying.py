@@ -119,17 +119,19 @@ class Carrying:
 
         If that tells nothing either, it is in doubt a moment before its time-out.
         """
-        last_s = move.handed_at + self._timeout_s - LAST_READ_S - self._clock.now()
-        for wait_s in (FIRST_READ_S, last_s - FIRST_READ_S):
-            if wait_s > 0:
-                await self._clock.sleep(wait_s)
-                if move.is_told:
-                    return
-                await self._watch.observe(move.command.conversation_id)
-        await self._clock.sleep(max(0.0, LAST_READ_S - LAST_WORD_S))
+        time_out = move.handed_at + self._timeout_s
+        for at in (self._clock.now() + FIRST_READ_S, time_out - LAST_READ_S):
+            await self._until(at)
+            if move.is_told:
+                return
+            await self._watch.observe(move.command.conversation_id)
+        await self._until(time_out - LAST_WORD_S)
         reason = "the platform took it, and nothing showed its effect"
         unsure = Reply(move.command.message_id, "unconfirmed", reason=reason)
         self._moves.doubted(move, replace(unsure, correlation_id=move.correlation_id))
+
+    async def _until(self, moment: float) -> None:
+        await self._clock.sleep(max(0.0, moment - self._clock.now()))
 
 
 def _with_meaning(told: Reply, status: int, wait_s: float | None) -> Reply:

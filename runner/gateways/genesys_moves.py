@@ -26,6 +26,7 @@ class Move:
     is_accepted: bool = False  # the platform took it: 202
     correlation_id: str | None = None
     seen: Reply | None = None  # what was seen of it before the answer came
+    unjudged: Reading | None = None  # what came before the answer, and said nothing without it
     is_told: bool = False
 
 
@@ -61,6 +62,8 @@ class Moves:
         """Note that a command's exchange is over; what was seen meanwhile is told now."""
         move.is_answered, move.is_accepted = True, is_accepted
         move.correlation_id = correlation_id
+        if move.seen is None and move.unjudged is not None:
+            move.seen = _judge(move, move.unjudged)
         self.release(move)
 
     def release(self, move: Move) -> None:
@@ -81,10 +84,11 @@ class Moves:
         """Settle what a reading settles; yield what was seen before its answer came."""
         for move in list(self._of.get(conversation_id, ())):
             reply = _judge(move, reading)
-            if reply is None:
-                continue
             if move.is_answered:
-                self._settle(move, reply)
+                if reply is not None:
+                    self._settle(move, reply)
+            elif reply is None:
+                move.unjudged = reading
             elif move.seen is None:
                 move.seen = reply
                 yield move

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -161,21 +162,29 @@ class GenesysRest:
 
     async def _token(self) -> Token:
         try:
-            return await self.tokens.current()
+            async with asyncio.timeout(STALE_S):  # the renewal itself goes on
+                return await self.tokens.current()
+        except TimeoutError as error:
+            raise NotSent("not sent: there was no token in time") from error
         except GatewayError as error:
             raise NotSent(f"not sent: {error.what}", error) from error
 
     async def _posted(self, path: str, content: str, token: Token, departure: _Departure) -> Answer:
         if self.client.is_closed:
             raise NotSent("not sent: the gateway was closed meanwhile")
-        return await exchange(
-            self.client,
-            "POST",
-            self.asker.place_of(path).url,
-            {"Authorization": token.authorization},
-            content=content,
-            trace=departure.trace,
+        headers, url = {"Authorization": token.authorization}, self.asker.place_of(path).url
+        posting = asyncio.create_task(
+            exchange(self.client, "POST", url, headers, content=content, trace=departure.trace)
         )
+        try:
+            await asyncio.wait({posting}, timeout=STALE_S)
+            if not posting.done() and departure.is_certain:  # still on its way to a connection
+                posting.cancel()
+                await asyncio.wait({posting})
+                raise _TooLate
+            return await posting
+        finally:
+            posting.cancel()
 
 
 class _TooLate(Exception):

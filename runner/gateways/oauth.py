@@ -103,6 +103,8 @@ class Tokens:
         token = self._token
         if token is not None and token.number > refused.number:
             return await self.current()
+        if token is not None:  # nobody is to use it any more
+            self._token = replace(token, renew_at=-math.inf, expires_at=-math.inf)
         return await self._renewed()
 
     def hide(self, text: str) -> str:

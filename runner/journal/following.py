@@ -12,8 +12,9 @@ from runner.core.outcome import Outcome
 from runner.core.record import RunRecord
 from runner.core.timestamps import seconds
 from runner.core.transfer import FINAL, OUTCOMES, Event, State
+from runner.core.troubles import TROUBLES_KEPT, TROUBLING, Trouble, stage_of
 from runner.journal.opening import connect, reading
-from runner.ports import TROUBLES_KEPT, TROUBLING, Note, Progress, SessionState, Trouble
+from runner.ports import Note, Progress, SessionState
 
 LOOKED_BACK = 2000
 """Events before the first look from which latency, session and last troubles are told."""
@@ -61,6 +62,7 @@ class Follower:
         self._latencies_ms: deque[float] = deque(maxlen=LATENCIES_KEPT)
         self._troubles: deque[Trouble] = deque(maxlen=TROUBLES_KEPT)
         self._session = SessionState.DIALLING
+        self._stage: str | None = None
         self._hold: tuple[float, str] | None = None  # until when, and why
         self.has_news = False  # whether the last look found that something had happened
         with reading(path):
@@ -101,6 +103,7 @@ class Follower:
             session=self._session,
             latency_ms=latency_of(self._latencies_ms),
             callbacks_owed=owed,
+            stage=self._stage,
             troubles=tuple(self._troubles),
         )
 
@@ -137,6 +140,8 @@ class Follower:
             self._session = SessionState.OPEN
         elif event == Note.SESSION_CLOSED:
             self._session = SessionState.LOST
+        elif event == Note.WAVE_BEGUN:
+            self._stage = stage_of(body)
         elif event == Note.ASKED_TO_WAIT:
             self._hold = (seconds(body["at"]) + body["wait_s"], body["why"])
         elif event == Note.CIRCUIT_OPEN:

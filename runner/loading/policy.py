@@ -43,7 +43,7 @@ def check_policy_ends(
         policy.window,
         sends=rows,
         limits=environment.limits,
-        preflight=policy.preflight,
+        requests_each=environment.requests_each(preflight=policy.preflight),
         now_s=now_s,
     )
     _add(problems, document, document.section("policy"), "window", found)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -11,6 +11,7 @@ from typing import Any
 from runner.core.advice import advice
 from runner.core.record import PlanFigures
 from runner.core.summary import OTHER_REASONS, Summary
+from runner.core.waves import wave_sizes
 from runner.report.content import Content
 from runner.report.json_form import plain
 from runner.report.kinds import kind_of_group, kinds
@@ -19,6 +20,9 @@ from runner.report.wording import duration, milliseconds, moment, number, times
 
 GROUPS_SHOWN = 100
 """Rows of the table of reasons."""
+
+WAVES_NAMED = 6
+"""Waves whose sizes a plan's figure names."""
 
 Figure = tuple[str, str, str | None]
 """A figure's name, its value and a note."""
@@ -75,6 +79,8 @@ def figures(content: Content) -> Iterator[Figure]:
     summary, measured = content.summary, content.source.figures
     if content.dry_run:
         yield from _plan_figures(content)
+        if content.source.plan is not None:
+            yield from _plan_course(content.source.plan)
         return
     yield "Deliveries", f"{summary.attempts:,}", _extra_deliveries(summary)
     yield "Latency, median", milliseconds(summary.latency.p50), _tail(summary)
@@ -167,33 +173,38 @@ def _tail(summary: Summary) -> str:
 
 
 def _plan_figures(content: Content) -> Iterator[Figure]:
-    """Yield a plan's time: how long it takes, when it ends if it begins now, and its bounds."""
+    """Yield a plan's time: how long it takes, and when it ends if it begins now."""
     if (plan := content.source.plan) is None or not plan.send:
         return
-    yield from _plan_time(content, plan)
-    if plan.waves:
-        yield "Waves", f"{len(plan.waves):,}", f"begun by their ends: {_few(plan.waves)}"
-    if plan.max_failures is not None:
-        yield "Failures borne", f"{plan.max_failures:,}", "beyond that the run stops"
-    if (window := plan.window) is not None:
-        begin, end = window.not_before or "any time", window.not_after or "no end"
-        ends = f"; sending ends at {plan.ends_at} at the earliest" if plan.ends_at else ""
-        yield "Window", "too short" if plan.misses_window else "open", f"{begin} to {end}{ends}"
-
-
-def _few(waves: Sequence[int], most: int = 6) -> str:
-    return ", ".join(f"{size:,}" for size in waves[:most]) + (" …" if len(waves) > most else "")
-
-
-def _plan_time(content: Content, plan: PlanFigures) -> Iterator[Figure]:
     if plan.estimate_s is None:
         yield "Would take", "unknown", "no limit gives a time"
         return
     yield "Would take", duration(plan.estimate_s), "at the limits of the manifest"
     planned_at = moment(content.source.run.started_at)
-    if planned_at is not None:
+    if planned_at is not None and plan.window is None:
         end = datetime.fromtimestamp(planned_at + plan.estimate_s, UTC)
         yield "Would end", f"{end:%H:%M:%S}", f"{end:%Y-%m-%d}, UTC, if it began as it was planned"
+
+
+def _plan_course(plan: PlanFigures) -> Iterator[Figure]:
+    """Yield in which waves and until how many failures a plan is sent, and its window."""
+    if plan.waves:
+        sizes = [f"{size:,}" for size in wave_sizes(plan.waves)]
+        more = ["…"] if len(sizes) > WAVES_NAMED else []
+        told = ", ".join(sizes[:WAVES_NAMED] + more)
+        yield "Waves", f"{len(sizes):,}", f"of {told} transfers"
+    if plan.max_failures is not None:
+        yield "Failures borne", f"{plan.max_failures:,}", "beyond these the run stops"
+    if plan.window is None:
+        return
+    begins, ends = plan.window.not_before, plan.window.not_after
+    span = " ".join(filter(None, (begins and f"from {begins}", ends and f"until {ends}")))
+    if plan.ends_at is None:
+        yield "Window", "set", span
+        return
+    told = "after the window has closed" if plan.misses_window else "within the window"
+    day, _, clock = plan.ends_at.partition("T")
+    yield "Would end", clock, f"{day}, {told} ({span})"
 
 
 def _option(value: Any) -> str:

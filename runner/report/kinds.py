@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from runner.core.breakdown import Breakdown, Codecs, Name, Part, Partition, destination, route
+from runner.core.breakdown import Breakdown, Codecs, Name, Part, Partition, destination, route, wave
 from runner.core.outcome import Outcome
 from runner.core.record import TransferRecord
 from runner.report.content import Content
@@ -73,13 +73,9 @@ _PLANNED = {Outcome.UNCHANGED: 2, Outcome.IN_DOUBT: 3, Outcome.SKIPPED: 6}
 _TROUBLES = frozenset({Outcome.IN_DOUBT, Outcome.FAILED, Outcome.REJECTED})
 _STYLES_OF_TROUBLE = frozenset(outcome.value for outcome in _TROUBLES)
 
-
-def _wave(transfer: TransferRecord) -> str | None:
-    return None if transfer.wave is None else f"wave {transfer.wave}"
-
-
 _DIMENSIONS: Mapping[str, Name] = {"destination": destination}
 _PLAN_DIMENSIONS: Mapping[str, Name] = {"route": route}
+_IN_ORDER = frozenset({"wave"})
 
 
 def kinds(content: Content) -> tuple[Kind, ...]:
@@ -120,12 +116,12 @@ def divide(content: Content) -> Divided:
     """Count all transfers of a report, in one pass."""
     named: dict[str, Name] = dict(_PLAN_DIMENSIONS if content.dry_run else _DIMENSIONS)
     if content.source.run.waves:
-        named["wave"] = _wave
+        named["wave"] = wave
     named["codec"] = Codecs()
     troubles = frozenset(
         number for number, kind in enumerate(kinds(content)) if kind.style in _STYLES_OF_TROUBLE
     )
-    partition = Partition(named, kind_finder(content), troubles)
+    partition = Partition(named, kind_finder(content), troubles, in_order=_IN_ORDER)
     partition.add_all(content.source.transfers())
     found = partition.breakdowns(PARTS_SHOWN)
     if found:

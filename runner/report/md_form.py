@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 
 from runner.core.outcome import ExitCode, Outcome
+from runner.core.record import PlanFigures
 from runner.core.summary import ReasonGroup
 from runner.core.timestamps import seconds_between
 from runner.report.content import Content
@@ -76,11 +77,20 @@ def _figures(content: Content) -> Iterator[tuple[str, str]]:
         yield from _outcomes(content)
         yield from _pace(content)
         return
+    yield from _planned(plan)
+
+
+def _planned(plan: PlanFigures) -> Iterator[tuple[str, str]]:
     yield "Would be sent", f"{plan.send:,}, of them {plan.changed:,} to a new destination"
     yield "Unchanged", f"{plan.unchanged:,}"
     yield "In doubt", f"{plan.in_doubt:,}"
+    if plan.waves:
+        yield "Waves", f"{len(plan.waves):,}, the first of {plan.waves[0]:,}"
     if plan.estimate_s is not None:
         yield "Takes", f"about {duration(plan.estimate_s)} at the limits"
+    if plan.ends_at is not None:
+        late = ", **after its window's end**" if plan.misses_window else ""
+        yield "Ends at the earliest", f"{code(plan.ends_at)}{late}"
 
 
 def _outcomes(content: Content) -> Iterator[tuple[str, str]]:

@@ -143,6 +143,7 @@ class _Packer:
             [self._attempt(attempt) for attempt in transfer.attempts],
             [[word(c.name), word(c.state), c.attempts, word(c.reason)] for c in transfer.callbacks],
             word(transfer.origin_uri),
+            transfer.wave or 0,
         ]
 
     def _requested(self, media: Mapping[str, Any]) -> int:

@@ -121,10 +121,8 @@ def _words(told: Happening, tls: str | None, gap_s: float | None) -> tuple[str, 
     match told.turn:
         case Turn.OPENED:
             text = _opened(value, tls, gap_s)
-        case Turn.LOST:
-            text = f"The session was lost{_code(told.code)}."
-        case Turn.CLOSED:
-            text = f"The session was closed{_code(told.code)}."
+        case Turn.LOST | Turn.CLOSED:
+            text = f"The session was {told.turn}{_code(told.code)}."
         case Turn.SLOWED:
             text = f"Slowed to {number(value)}/s{why}."
         case Turn.RECOVERED:
@@ -136,6 +134,8 @@ def _words(told: Happening, tls: str | None, gap_s: float | None) -> tuple[str, 
             text = "The token was renewed."
         case Turn.SHUT:
             text = f"{number(value)} failures in a row: the circuit opened, probes alone leave."
+        case Turn.WAVE:
+            text, said = f"Wave {number(value)} {told.reason or 'began'}.", None
         case Turn.ANSWERED:
             text = "The gateway answered again: the circuit closed."
     return text, said

@@ -236,5 +236,10 @@ def _planned(content: Content) -> Verdict:
     detail = "Nothing was sent: this is the plan."
     if plan.changed:
         detail += f" {plan.changed:,} of them would go elsewhere than an earlier run carried them."
-    tone = "doubt" if plan.in_doubt else "calm"
+    if plan.misses_window and plan.window is not None:
+        detail += (
+            f" By the limits it would not end inside its window, which closes at"
+            f" {plan.window.not_after}: the rest would be left."
+        )
+    tone = "doubt" if plan.in_doubt or plan.misses_window else "calm"
     return Verdict(tone, ", ".join(parts) + ".", detail, steps)

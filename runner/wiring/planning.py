@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from runner.core.course import lasts_s
 from runner.core.errors import ManifestInvalid
-from runner.core.manifest import Manifest
+from runner.core.manifest import Manifest, Platform
 from runner.core.outcome import Outcome
 from runner.core.pacing import estimate_s
 from runner.core.plan import SENDS, Action
@@ -81,7 +81,8 @@ def _against_window(request: Request, manifest: Manifest, sends: int) -> dict[st
     if window is None:
         return {}
     limits = request.limits(manifest.environment)
-    takes_s = lasts_s(sends=sends, limits=limits, preflight=policy.preflight)
+    each = manifest.environment.requests_each(preflight=policy.preflight)
+    takes_s = lasts_s(sends=sends, limits=limits, requests_each=each)
     ends_s = window.ends_at_s(now_s=time.time(), lasts_s=takes_s)
     opens, closes = window.not_before, window.not_after
     return {
@@ -91,13 +92,20 @@ def _against_window(request: Request, manifest: Manifest, sends: int) -> dict[st
     }
 
 
+NO_CODEC = (
+    "genesys-cloud takes no codec with a transfer: media is checked against the gateway's"
+    " constraints and recorded, and the platform chooses"
+)
+"""What a plan says of the media matrix where the platform has no use for it."""
+
+
 def _estimate_s(request: Request, manifest: Manifest, sends: int) -> float | None:
     limits = request.limits(manifest.environment)
     return estimate_s(
         sends=sends,
         rate_per_s=limits.rate_per_s,
         http_rate_per_s=limits.http_rate_per_s,
-        preflight=manifest.policy.preflight,
+        requests_each=manifest.environment.requests_each(preflight=manifest.policy.preflight),
     )
 
 
@@ -122,7 +130,8 @@ def report_plan(
     at = time.time()
     record = records.begun(request, manifest, f"plan-{new_run_id(at)}", at=at, outcome="planned")
     asked = None if preflight is None else preflight.explanation
-    told = [unknown_yet(manifest, staging), found.explanation, asked]
+    note = NO_CODEC if manifest.environment.platform is Platform.GENESYS_CLOUD else None
+    told = [unknown_yet(manifest, staging), found.explanation, asked, note]
     record = replace(record, explanation="; ".join(filter(None, told)) or None)
     figures = plan_figures(request, manifest, staging)
     if preflight is not None and preflight.error is None:

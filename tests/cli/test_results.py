@@ -12,20 +12,20 @@ import pytest
 from referencing import Registry
 
 from runner.schemas_lookup import schema
-from tests.e2e.bench import Bench, Ended, manifest, transfer
+from tests.e2e.bench import Bench, manifest, transfer
 from tests.foreign.gateway import Gateway
 from tests.foreign.script import MUTE, Step
 
 RESULT = schema("result.v1")
 KINDS = {
     *("apply", "plan", "problems", "error", "status"),
-    *("report", "comparison", "resolution", "audit", "prune"),
+    *("report", "comparison", "resolution", "audit", "prune", "checkup", "progress"),
 }
 
 
-def checked(ended: Ended, kind: str) -> dict[str, Any]:
+def checked(text: str, kind: str) -> dict[str, Any]:
     """Return a command's document, once both validators have accepted it."""
-    told: dict[str, Any] = json.loads(ended.out)
+    told: dict[str, Any] = json.loads(text)
     jsonschema_rs.validator_for(RESULT).validate(told)
     jsonschema.Draft202012Validator(RESULT, registry=Registry()).validate(told)
     assert (told["version"], told["kind"]) == (1, kind)
@@ -39,10 +39,10 @@ def test_every_result_satisfies_the_schema(gateway: Gateway, bench: Bench):
     path = bench.write(manifest(gateway, [doubtful, refused, transfer()]))
     as_json = ("--output", "json")
     pending = bench.run("plan", path, "--detailed-exitcode", *as_json)
-    assert (pending.code, checked(pending, "plan")["exit_code"]) == (10, 10)
-    checked(bench.run("apply", path, "--validate-only", *as_json), "plan")
+    assert (pending.code, checked(pending.out, "plan")["exit_code"]) == (10, 10)
+    checked(bench.run("apply", path, "--validate-only", *as_json).out, "plan")
     applied = bench.run("apply", path, *as_json)
-    told = checked(applied, "apply")
+    told = checked(applied.out, "apply")
     assert told["exit_code"] == applied.code == 6
     assert told["counts"] == {"transferred": 1, "rejected": 1, "in_doubt": 1}
     run = told["run"]
@@ -55,16 +55,19 @@ def test_every_result_satisfies_the_schema(gateway: Gateway, bench: Bench):
         ["reports", "prune", "--dry-run", *as_json],
         ["apply", wrong, *as_json],
         ["report", "no-such-run", *as_json],
+        ["doctor", path, *as_json],
     )
-    kinds = ("status", "status", "report", "audit", "prune", "problems", "error")
-    documents = [checked(ended, kind) for ended, kind in zip(told_of, kinds, strict=True)]
+    kinds = ("status", "status", "report", "audit", "prune", "problems", "error", "checkup")
+    documents = [checked(ended.out, kind) for ended, kind in zip(told_of, kinds, strict=True)]
     assert "runs" in documents[0]
     assert [doubt["key"] for doubt in documents[1]["run"]["doubts"]] == ["doubtful"]
-    assert [ended.code for ended in told_of] == [0, 0, 0, 0, 0, 3, 2]
+    assert [ended.code for ended in told_of] == [0, 0, 0, 0, 0, 3, 2, 0]
     word = ("--as", "failed", "--reason", "seen", *as_json)
-    checked(bench.run("resolve", run, "doubtful", *word), "resolution")
-    checked(bench.run("apply", path, *as_json), "apply")
-    compared = checked(bench.run("report", "--compare", run, "latest", *as_json), "comparison")
+    checked(bench.run("resolve", run, "doubtful", *word).out, "resolution")
+    checked(bench.run("apply", path, *as_json).out, "apply")
+    compared = checked(bench.run("report", "--compare", run, "latest", *as_json).out, "comparison")
+    watched = bench.run("status", run, "--watch", *as_json).out.splitlines()
+    assert {checked(line, "progress")["state"] for line in watched} == {"finished"}
     assert compared["before"]["summary"]["rejected"] == 1
 
 

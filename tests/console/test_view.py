@@ -11,7 +11,8 @@ from rich.cells import cell_len
 
 from runner.console.view import Line, Tone, View, Warned, lines
 from runner.core.latency import Latency
-from runner.ports import Progress, SessionState, Trouble
+from runner.core.troubles import Trouble
+from runner.ports import Progress, SessionState
 
 AT = 1_800_000_000.0  # 08:00:00 UTC
 
@@ -152,6 +153,7 @@ def test_the_rate_now_is_told_against_its_limit(progress: dict[str, Any], expect
             {"is_stopping": True},
             "stopping: what is in flight settles  session open",
         ),
+        ({"stage": "wave 2 of 5"}, "wave 2 of 5  session open"),
         ({"session": None, "waiting_for": "look-ups"}, "waiting for look-ups"),
     ],
 )

@@ -246,14 +246,15 @@ def test_backoff_doubles_until_the_cap():
 
 
 def test_an_estimate_is_by_the_narrower_limit():
-    def estimate(rate: float | None, http: float | None, *, preflight: bool) -> float | None:
-        return estimate_s(sends=60, rate_per_s=rate, http_rate_per_s=http, preflight=preflight)
+    def estimate(rate: float | None, http: float | None, each: int) -> float | None:
+        return estimate_s(sends=60, rate_per_s=rate, http_rate_per_s=http, requests_each=each)
 
-    assert estimate(None, None, preflight=True) is None
-    assert estimate(2, None, preflight=True) == 30
-    assert estimate(2, 1, preflight=True) == 60
-    assert estimate(2, 1, preflight=False) == 30
-    assert estimate(None, 1, preflight=False) is None
+    assert estimate(None, None, 1) is None
+    assert estimate(2, None, 1) == 30
+    assert estimate(2, 1, 1) == 60
+    assert estimate(2, 1, 0) == 30
+    assert estimate(None, 1, 0) is None
+    assert estimate(None, 5, 2) == 24
 
 
 def test_the_log_of_writes_holds_back_what_the_schedule_would_let_go():

@@ -81,12 +81,12 @@ def test_a_batch_takes_as_long_as_its_narrowest_limit(
     preflight: bool,  # noqa: FBT001 - a case
     seconds: float,
 ):
-    assert lasts_s(sends=1000, limits=limits, preflight=preflight) == seconds
+    assert lasts_s(sends=1000, limits=limits, requests_each=int(preflight)) == seconds
 
 
 def test_a_batch_that_cannot_end_inside_its_window_is_told_when_it_would():
     (warning,) = check_ending(
-        NIGHT, sends=10_800, limits=Limits(rate_per_s=1), preflight=False, now_s=0.0
+        NIGHT, sends=10_800, limits=Limits(rate_per_s=1), requests_each=0, now_s=0.0
     )
     assert warning.severity is Severity.WARNING
     assert (warning.code, warning.part) == ("R011", ("not_after",))
@@ -109,14 +109,14 @@ def test_a_batch_that_cannot_end_inside_its_window_is_told_when_it_would():
 )
 def test_the_time_that_is_left_of_a_window_counts(sends: int, now_s: float, warned: bool):  # noqa: FBT001 - a case
     found = check_ending(
-        NIGHT, sends=sends, limits=Limits(rate_per_s=1), preflight=False, now_s=now_s
+        NIGHT, sends=sends, limits=Limits(rate_per_s=1), requests_each=0, now_s=now_s
     )
     assert any(found) == warned
 
 
 def test_a_window_without_an_end_is_never_missed():
     found = check_ending(
-        Window(not_before=OPENS), sends=10**9, limits=Limits(rate_per_s=1), preflight=False, now_s=0
+        Window(not_before=OPENS), sends=10**9, limits=Limits(rate_per_s=1), requests_each=0, now_s=0
     )
     assert list(found) == []
 

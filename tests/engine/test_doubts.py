@@ -11,7 +11,7 @@ import pytest
 from runner.core.errors import GatewayError, LookUpFailed
 from runner.core.evidence import Baseline, Dedupes, Expires, HandOver, Promise
 from runner.core.manifest import Limits, Policy, RetryPolicy
-from runner.core.sight import Interaction
+from runner.core.sight import Arrival, Interaction
 from runner.core.transfer import State
 from runner.engine.workshop import Rules
 from runner.ports import Doubt, Intent, Standing
@@ -170,6 +170,59 @@ def test_waiting_for_a_fence_holds_nobody_else_back():
     )
     assert set(run.states().values()) == {"transferred"}
     assert run.times[-2] < 30 < run.times[-1]
+
+
+# A move that shows before it is done
+
+
+class PendingGateway(DatedGateway):
+    """Its look-ups tell of a move that is under way, and after `looks` of them that it is done."""
+
+    looks = 2
+    ends = True
+
+    async def look_up(self, interaction_id: str) -> Interaction:
+        """Look up, with what has arrived."""
+        seen = await super().look_up(interaction_id)
+        if not self.frames:
+            return replace(seen, destination_uri=BEFORE, last_transfer_id=None)
+        is_done = self.ends and len(self.look_ups) > self.looks
+        arrival = Arrival("t", HERE if is_done else None, is_done)
+        return replace(seen, destination_uri=BEFORE, last_transfer_id=None, arrivals=(arrival,))
+
+
+NEEDS_SIGHT = Rules(NO_PREFLIGHT, needs_sight=True)
+
+
+def test_a_move_under_way_is_looked_at_again():
+    run = carry(1, SILENCE, rules=NEEDS_SIGHT, gateway=PendingGateway())
+    assert (len(run.frames), run.states()) == (1, {"k0": "transferred"})
+
+
+def test_a_move_that_stays_under_way_stays_in_doubt_whatever_is_promised():
+    for promise in (None, EXPIRES):
+        gateway = PendingGateway()
+        gateway.ends = False
+        rules = replace(NEEDS_SIGHT, promise=promise)
+        run = carry(1, SILENCE, CARRIED_OUT, rules=rules, gateway=gateway)
+        assert (len(run.frames), run.states()) == (1, {"k0": "unknown"})
+        assert "under way" in run.noted("stays in doubt")[0]["reason"]
+
+
+def test_a_move_under_way_that_is_done_within_the_fence_is_not_repeated():
+    rules = replace(NEEDS_SIGHT, promise=EXPIRES)
+    run = carry(1, SILENCE, CARRIED_OUT, rules=rules, gateway=PendingGateway())
+    assert (len(run.frames), run.states()) == (1, {"k0": "transferred"})
+
+
+def test_what_an_earlier_run_left_under_way_is_looked_at_again():
+    gateway = PendingGateway()
+    gateway.log.append(("frame", None))
+    gateway.looks = 1
+    baseline = Baseline("active", BEFORE, None)
+    journal = left_behind(baseline=baseline, listed=False)
+    run = carry(0, gateway=gateway, journal=journal, rules=Rules(NO_PREFLIGHT))
+    assert [entry.state for entry in run.journal.entries] == [State.TRANSFERRED]
 
 
 # Dedupes

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from runner.core.breaker import BreakerPolicy
 from runner.core.manifest import Limits, Policy, RetryPolicy
+from runner.core.quantity import Share
 from runner.core.record import Happening, Turn
 from runner.engine.meter import MOST_TOLD, Meter
 from tests.engine.rig import NO_PREFLIGHT, Run, after, carry
@@ -79,6 +82,16 @@ def test_a_circuit_that_opens_and_closes_is_told():
     )
     assert told(run, Turn.SHUT).value == 3
     assert turns(run).index("answered") > turns(run).index("shut")
+
+
+def test_waves_are_told_as_they_begin():
+    policy = replace(NO_PREFLIGHT, waves=(Share(0.1), Share(1.0)))
+    run = carry(10, policy=policy)
+    waves = [each for each in run.ending.figures.story if each.turn == Turn.WAVE]
+    assert [(wave.value, wave.reason) for wave in waves] == [
+        (1, "of 2 began: 1 transfer"),
+        (2, "of 2 began: 9 transfers"),
+    ]
 
 
 def test_a_long_story_keeps_its_beginning_and_its_end():

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 
+import pytest
+
 from runner.core.breaker import BreakerPolicy
 from runner.core.manifest import Limits
 from runner.core.outcome import ExitCode
@@ -24,6 +26,30 @@ class CountingClock(LoopClock):
         """Return the loop's seconds."""
         self.looks += 1
         return super().now()
+
+
+@pytest.mark.parametrize(
+    ("rate_per_s", "own_per_s", "in_flight", "ahead"),
+    [
+        (None, None, 64, 64),
+        (None, 2.5, 64, 5),  # 300 requests a minute, two for each transfer
+        (None, 50.0, 64, 64),
+        (1.0, 2.5, 64, 2),
+        (10.0, 2.5, 64, 5),
+        (10.0, None, 64, 20),
+    ],
+)
+def test_as_many_are_looked_up_ahead_as_the_narrower_pace_can_use(
+    rate_per_s: float | None, own_per_s: float | None, in_flight: int, ahead: int
+):
+    async def scenario() -> int:
+        gateway = FakeGateway(own_interval_s=None if own_per_s is None else 1 / own_per_s)
+        limits = Limits(rate_per_s=rate_per_s, in_flight=in_flight)
+        clock = CountingClock()
+        return Gate(gateway, limits, clock, Meter(0.0), Halt(), breaker=BreakerPolicy()).ahead
+
+    with asyncio.Runner(loop_factory=VirtualLoop) as runner:
+        assert runner.run(scenario()) == ahead
 
 
 def test_a_wait_of_a_rounding_remainder_is_not_spun_through():

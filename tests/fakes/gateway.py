@@ -50,6 +50,8 @@ class Answer:
     retry_after_s: float | None = None
     media: dict[str, Any] | None = None
     effect: bool | None = None
+    unsent: bool = False
+    correlation_id: str | None = None
 
     @property
     def moves(self) -> bool:
@@ -60,7 +62,14 @@ class Answer:
     def reply_to(self, message_id: str) -> Reply:
         """Return the reply as the gateway's port tells it."""
         return Reply(
-            message_id, self.status, self.code, self.reason, self.retry_after_s, self.media
+            message_id,
+            self.status,
+            self.code,
+            self.reason,
+            self.retry_after_s,
+            self.media,
+            self.correlation_id,
+            self.unsent,
         )
 
 
@@ -154,7 +163,7 @@ class FakeGateway:
         if any(answer.moves for answer in answers):
             self.moves.append(frame)
         for answer in answers:
-            if answer.status is not None or answer.code is not None:
+            if answer.status is not None or answer.code is not None or answer.unsent:
                 self.answer(frame, answer)
         if self.breaks is not None:
             raise self.breaks

@@ -6,6 +6,7 @@ script that fits it, else politely.
 
 from __future__ import annotations
 
+import asyncio
 import itertools
 import json
 from collections import deque
@@ -15,6 +16,7 @@ from typing import Any
 
 from tests.fakes.wire_server import Peer, Reaction, Request, Script, WireServer, answer
 
+_pause = asyncio.sleep
 DATE = "Tue, 01 Dec 2026 21:00:00 GMT"
 DATE_S = 1796158800.0
 
@@ -76,6 +78,12 @@ class VendorServer(WireServer):
     def script(self, start: str, *reactions: Reaction) -> None:
         """Answer the next requests that begin so, with their method, in this way."""
         self.scripts.setdefault(start, deque()).extend(reactions)
+
+    async def until(self, true: Callable[[], bool], *, within_s: float = 10) -> None:
+        """Wait until what has come makes it so."""
+        async with asyncio.timeout(within_s):
+            while not true():
+                await _pause(0.001)
 
     def reaction_to(self, request: Request) -> Reaction:
         """Return the answer to a request that is no handshake."""

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
+import httpx
 import pytest
 
 from runner.core.errors import GatewayError, LookUpFailed
@@ -23,7 +24,10 @@ COMMAND = '{"queueId": "q-1"}'
 
 @asynccontextmanager
 async def rest_to(
-    server: VendorServer, clock: QuickClock | None = None, **changes: Any
+    server: VendorServer,
+    clock: QuickClock | None = None,
+    transport: httpx.AsyncBaseTransport | None = None,
+    **changes: Any,
 ) -> AsyncIterator[GenesysRest]:
     policy = RetryPolicy(attempts=4, base_s=1.0, cap_s=30.0)
     rest = GenesysRest(
@@ -32,6 +36,7 @@ async def rest_to(
         clock or QuickClock(),
         lambda: 0.5,
         lambda _wait_s, _why: None,
+        transport=transport,
     )
     try:
         yield rest
@@ -108,6 +113,36 @@ async def test_where_nothing_listens_nothing_was_sent():
         server._server.close()
         with pytest.raises(NotSent, match="nothing listens there"):
             await commanded(rest, clock)
+
+
+class Hanging(httpx.AsyncBaseTransport):
+    """A network whose connections are never made, or (`writes`) never answered."""
+
+    def __init__(self, *, writes: bool) -> None:
+        self.steps = ["connection.connect_tcp.started"]
+        if writes:
+            self.steps.append("http11.send_request_headers.started")
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        """Issue a token, or get as far as told."""
+        if request.url.path == "/oauth/token":
+            return httpx.Response(200, json={"access_token": "token", "expires_in": 3600})
+        for step in self.steps:
+            await request.extensions["trace"](step, {})
+        await asyncio.Event().wait()
+        raise AssertionError
+
+
+@pytest.mark.parametrize(("writes", "outcome"), [(False, NotSent), (True, NoAnswer)])
+async def test_a_connection_that_hangs_is_given_up_for_certain_before_the_first_byte_alone(
+    writes: bool,  # noqa: FBT001 - a case
+    outcome: type[Exception],
+):
+    clock = QuickClock()
+    async with VendorServer() as server, rest_to(server, clock, Hanging(writes=writes)) as rest:
+        posting = asyncio.create_task(commanded(rest, clock))
+        with pytest.raises(outcome):
+            await asyncio.wait_for(posting, 15)
 
 
 async def test_without_a_token_nothing_was_sent():

@@ -8,9 +8,10 @@ import pytest
 
 from runner.core.latency import Latency
 from runner.core.transfer import Event
+from runner.core.troubles import Trouble
 from runner.journal.following import Follower
 from runner.journal.store import Store
-from runner.ports import Note, Notification, SessionState, Trouble
+from runner.ports import Note, Notification, SessionState
 from tests.journal.rig import AT, Written, begun, manifest_rows, opened
 
 
@@ -114,6 +115,8 @@ def test_the_session_and_what_holds_all_up_are_told(journal: Path, store: Store)
         assert str(follower.look(AT + 30).waiting_for).startswith("open circuit")
         store.record([note(Note.GOING_ON)])
         assert follower.look(AT + 31).waiting_for is None
+        store.record([note(Note.WAVE_BEGUN, wave=2, of=5, transfers=9)])
+        assert follower.look(AT).stage == "wave 2 of 5"
         store.record([note(Note.SESSION_CLOSED)])
         assert follower.look(AT).session is SessionState.LOST
     run.go("k0", Event.INTENT)

@@ -7,10 +7,11 @@ import io
 import json
 import re
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
-from runner.core.record import ReportSource
+from runner.core.record import ReportSource, TransferRecord
 from runner.report.csv_form import COLUMNS
 from tests.report import samples
 from tests.report.browser import Open, found, headline, keys
@@ -151,14 +152,34 @@ def test_what_is_filtered_is_copied_as_csv_without_formulas(opened: Open):
     page.get_by_role("button", name="rejected 5").click()
     page.get_by_role("button", name="Copy as CSV").click()
     page.locator("#found", has_text="5 transfers copied as CSV").wait_for()
-    page.locator("body").evaluate("body => body.append(document.createElement('textarea'))")
-    page.locator("textarea").focus()
-    page.keyboard.press("Control+v")
-    copied = page.locator("textarea").input_value()
-    lines = list(csv.reader(io.StringIO(copied)))
+    lines = list(csv.reader(io.StringIO(pasted(page))))
     assert tuple(lines[0]) == COLUMNS
-    assert [line[0] for line in lines[1:]] == ["'=1+1", "'  -2", "'\n@x", 'say "hi", you', "plain"]
+    assert [line[0] for line in lines[1:]] == ["'=1+1", "'  -2", "'\n'@x", 'say "hi", you', "plain"]
     assert lines[1][1:3] == ["rejected", "destination_unreachable"]
+
+
+def pasted(page: Any) -> str:
+    """Return what was copied, as a person pastes it."""
+    page.locator("body").evaluate("body => body.append(document.createElement('textarea'))")
+    page.locator("textarea").last.focus()
+    page.keyboard.press("Control+v")
+    return str(page.locator("textarea").last.input_value())
+
+
+def test_a_link_to_a_transfer_can_be_copied(opened: Open):
+    page = opened(replace(samples.mixed(), transfers=lambda: iter([with_key("a b/ü&=1")])))
+    page.locator("#transfers button.open").click()
+    page.get_by_role("button", name="Copy link").click()
+    page.get_by_role("button", name="Link copied").wait_for()
+    link = pasted(page)
+    assert link == page.evaluate("location.href") + "#t=a%20b%2F%C3%BC%26%3D1"
+    page.goto("about:blank")
+    page.goto(link)
+    page.locator("tr:focus", has_text="a b/ü&=1").wait_for()
+
+
+def with_key(key: str) -> TransferRecord:
+    return replace(samples.transfer(3), key=key)
 
 
 def test_the_story_and_what_to_do_can_be_read(opened: Open):

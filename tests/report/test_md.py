@@ -84,6 +84,17 @@ def test_a_plan_tells_what_would_be_sent(rendered: Rendered):
     assert "audit.jsonl" not in page.text
 
 
+def test_a_plan_tells_its_waves_and_that_it_misses_its_window(rendered: Rendered):
+    plan = PlanFigures(9, 0, 0, 0, 3600.0, (2, 9), ends_at="2026-12-01T23:00:00+01:00")
+    source = replace(samples.planned(), plan=replace(plan, misses_window=True))
+    page = Page(rendered(source, "md"))
+    assert ["Waves", "2, the first of 2"] in page.rows
+    ends = ["Ends at the earliest", "2026-12-01T23:00:00+01:00, after its window's end"]
+    assert ends in page.rows
+    within = Page(rendered(replace(source, plan=plan), "md"))
+    assert ["Ends at the earliest", "2026-12-01T23:00:00+01:00"] in within.rows
+
+
 def test_a_run_in_which_all_went_well_is_marked_so(rendered: Rendered):
     assert rendered(samples.succeeded(3), "md").startswith("## ✅ ok: <code>billing-cutover</code>")
 

@@ -12,7 +12,14 @@ from markupsafe import Markup
 
 from runner.core.excerpt import Excerpt
 from runner.core.outcome import Outcome
-from runner.core.record import Figures, Happening, SessionClose, Turn, WindowRecord
+from runner.core.record import (
+    Figures,
+    Happening,
+    PlanFigures,
+    SessionClose,
+    Turn,
+    WindowRecord,
+)
 from runner.report import facts
 from runner.report.content import survey
 from runner.report.embedding import PLAIN_LIMIT, embedded
@@ -21,6 +28,7 @@ from runner.report.manifest_lines import links, shown_lines
 from runner.report.plots import plot_timeline
 from runner.report.rows import packed_rows
 from runner.report.story import tell_story
+from runner.report.verdict import judge
 from tests.report import samples
 from tests.report.conftest import Rendered
 from tests.report.measured import STORY, happened, stamp
@@ -47,6 +55,11 @@ def test_the_story_is_a_readable_sequence():
     ("happening", "text", "said"),
     [
         (happened(1, Turn.SHUT, value=8), "8 failures in a row: the circuit opened,", None),
+        (
+            happened(1, Turn.WAVE, value=2, reason="of 3 began: 50 transfers"),
+            "Wave 2 of 3 began: 50 transfers.",
+            None,
+        ),
         (happened(1, Turn.ANSWERED), "The gateway answered again: the circuit closed.", None),
         (happened(1, Turn.RECOVERED), "Back without a limit, as the manifest allows.", None),
         (happened(1, Turn.LOST), "The session was lost without a close code.", None),
@@ -145,44 +158,55 @@ def test_a_plan_tells_how_long_it_takes_and_when_it_would_end():
     ]
 
 
-def test_a_plan_tells_its_window_its_waves_and_what_failures_it_bears():
-    source = samples.planned()
-    assert source.plan is not None
-    window = WindowRecord("2026-12-01T22:00:00+01:00", "2026-12-01T22:00:05+01:00")
-    plan = replace(
-        source.plan,
-        waves=(1, 3, 6),
+def test_a_plan_tells_its_waves_and_whether_it_ends_within_its_window():
+    plan = PlanFigures(
+        30,
+        0,
+        0,
+        0,
+        1.2,
+        waves=(1, 10, 30),
         max_failures=2,
-        window=window,
-        ends_at="2026-12-01T22:00:09+01:00",
+        window=WindowRecord(None, "2026-12-02T04:00:00+01:00"),
+        ends_at="2026-12-02T05:10:00+01:00",
         misses_window=True,
     )
-    content = survey(replace(source, plan=plan))
-    told = {name: (value, note) for name, value, note in facts.figures(content)}
-    assert told["Waves"] == ("3", "begun by their ends: 1, 3, 6")
-    assert told["Failures borne"] == ("2", "beyond that the run stops")
-    assert told["Window"] == (
-        "too short",
+    content = survey(replace(samples.planned(60), plan=plan))
+    assert list(facts.figures(content))[1:] == [
+        ("Waves", "3", "of 1, 9, 20 transfers"),
+        ("Failures borne", "2", "beyond these the run stops"),
         (
-            "2026-12-01T22:00:00+01:00 to 2026-12-01T22:00:05+01:00; sending ends at"
-            " 2026-12-01T22:00:09+01:00 at the earliest"
+            "Would end",
+            "05:10:00+01:00",
+            "2026-12-02, after the window has closed (until 2026-12-02T04:00:00+01:00)",
         ),
-    )
+    ]
+    verdict = judge(content)
+    assert verdict.tone == "doubt"
+    assert "would not end inside its window" in verdict.detail
+    within = replace(plan, misses_window=False, waves=tuple(range(1, 9)), ends_at=None)
+    content = survey(replace(samples.planned(60), plan=within))
+    assert list(facts.figures(content))[1:] == [
+        ("Waves", "8", "of 1, 1, 1, 1, 1, 1, … transfers"),
+        ("Failures borne", "2", "beyond these the run stops"),
+        ("Window", "set", "until 2026-12-02T04:00:00+01:00"),
+    ]
 
 
-def test_outcomes_are_told_by_wave_where_there_are_waves():
-    source = samples.mixed(6)
-    waved = replace(
-        source,
-        run=replace(source.run, waves=(2, 6)),
-        transfers=lambda: (
-            replace(one, wave=1 + (n >= 2)) for n, one in enumerate(source.transfers())
-        ),
+def test_waves_are_told_in_their_order_with_what_became_of_them():
+    rows = [replace(samples.transfer(n), wave=1 + n // 5) for n in range(15)]
+    source = replace(
+        samples.mixed(),
+        run=replace(samples.RUN, waves=(5, 10, 15)),
+        transfers=lambda: iter([*rows, samples.transfer(20)]),
     )
-    divided = {each.by: each for each in divide(survey(waved)).breakdowns}
-    parts = {part.name: part.total for part in divided["wave"].parts}
-    assert parts == {"wave 1": 2, "wave 2": 4}
-    assert "wave" not in {each.by for each in divide(survey(source)).breakdowns}
+    waves = next(each for each in divide(survey(source)).breakdowns if each.by == "wave")
+    assert [(part.name, part.total) for part in waves.parts] == [
+        ("wave 1", 5),
+        ("wave 2", 5),
+        ("wave 3", 5),
+    ]
+    assert "wave" not in {each.by for each in divide(survey(samples.mixed())).breakdowns}
 
 
 def test_each_reason_comes_with_what_to_do_and_its_first_places():

@@ -46,13 +46,13 @@ async def test_stopping_says_goodbye_and_frees_the_port(
 async def test_nothing_happens_after_the_stop(
     start: Start, http: httpx.AsyncClient, frame: Any
 ) -> None:
-    server = await start(SimulatorOptions(latency_s=0.01))
+    server = await start(SimulatorOptions(latency_s=0.4))
     async with dial(server, await fetch_token(server, http)) as session:
         await session.send(frame())
         await (await session.ping())
         await server.stop()
     late = asyncio.Event()
-    asyncio.get_running_loop().call_later(0.03, late.set)
+    asyncio.get_running_loop().call_later(0.5, late.set)
     await late.wait()
 
     assert not server.ledger.moves()

@@ -77,7 +77,7 @@ async def test_a_stalled_gateway_acts_later(
     start: Start, http: httpx.AsyncClient, frame: Any
 ) -> None:
     server = await start(conduct=Conduct(expires_s=3600 * 24 * 365 * 50))
-    server.stall(0.05)
+    server.stall(0.5)
     async with dial(server, await fetch_token(server, http)) as session:
         await session.send(frame())
         await (await session.ping())

@@ -74,7 +74,7 @@ function detail(row, id) {
   inside.append(facts([["Interaction", row[ID], "id"], ["Is at", word(row[FROM]), "id"],
     ["Destination", words[row[TO]], "id"], ["Reason", word(row[WHY])],
     ["Media asked for", word(row[ASKED])], ["Media negotiated", word(row[AGREED])],
-    ["Source", sourceLink(row)]]), copyLink(row));
+    ["Wave", row[WAVE] ? String(row[WAVE]) : null], ["Source", sourceLink(row)]]), copyLink(row));
   if (!isPlan) inside.append(deliveries(row));
   line.append(inside);
   return line;

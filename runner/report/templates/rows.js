@@ -1,6 +1,6 @@
 /* What the page holds of each transfer, unpacked, and how it is worded. */
 const KIND = 0, ID = 1, KEY = 2, TO = 3, WHY = 4, FILE = 5, LINE = 6, LATENCY = 7,
-  ASKED = 8, AGREED = 9, TRIES = 10, CALLBACKS = 11, FROM = 12;
+  ASKED = 8, AGREED = 9, TRIES = 10, CALLBACKS = 11, FROM = 12, WAVE = 13;
 const section = document.getElementById("transfers");
 const kinds = JSON.parse(section.dataset.kinds).map(([word, style, urgency]) => ({ word, style, urgency }));
 const links = JSON.parse(section.dataset.links);
@@ -49,10 +49,13 @@ function moment(offset) {
 const FORMULA = /^(?:[=+\-@\t\r\n＝＋－＠]|[\s\p{C}]*[=+\-@＝＋－＠])/u;
 const COLUMNS = ["key", "outcome", "reason", "interaction_id", "destination_uri", "message_id",
   "latency_ms", "attempts", "media_requested", "media_negotiated", "callbacks", "source"];
+/* Where a cell would begin for a spreadsheet that splits lines at semicolons. */
+const LATER = /([;\t\r\n]\s*)(?=[=+\-@＝＋－＠])/g;
 function csvCell(value) {
   if (value === null || value === undefined) return "";
   if (typeof value === "number") return String(value);
-  const text = FORMULA.test(value) ? `'${value}` : value;
+  const guarded = value.replace(LATER, "$1'");
+  const text = FORMULA.test(value) ? `'${guarded}` : guarded;
   return /[",\r\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
 }
 function csvLine(row) {

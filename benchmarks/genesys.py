@@ -1,0 +1,112 @@
+"""How much of the platform's allowance a run of the driver `genesys-cloud` uses, and what it costs.
+
+Run it as `python benchmarks/genesys.py`. The embedded platform, in a process of its own, allows so
+many requests a minute (`PER_MINUTE`, 6,000: twenty times the real 300) and tells so in its headers;
+a run moves `TRANSFERS` (2,000) conversations, two requests each. Exit code 1 if less than 95 % of
+the allowance is used between the first command and the last, or any request is refused for being
+one too many. On a machine that is busy otherwise take a smaller `PER_MINUTE`.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from datetime import datetime
+from pathlib import Path
+from uuid import uuid4
+
+TRANSFERS = int(os.environ.get("TRANSFERS", "2000"))
+PER_MINUTE = int(os.environ.get("PER_MINUTE", "6000"))
+REQUESTS_EACH = 2
+WANTED_SHARE = 0.95
+ROOT = Path(__file__).parents[1]
+SECRET = "benchmark"
+ENVIRONMENT = {
+    **os.environ,
+    "PYTHONPATH": str(ROOT),
+    "RUNNER_SIMULATE_CLIENT_SECRET": SECRET,
+    "BENCHMARK_ID": "benchmark",
+    "BENCHMARK_SECRET": SECRET,
+}
+MANIFEST = """\
+version: 1
+name: allowance
+environment: {environment}
+environments:
+  served: {{driver: simulator, gateway: cloud, simulator: {{platform: genesys-cloud, http_rate: {rate}/min}}}}
+  platform:
+    driver: genesys-cloud
+    endpoints: {{token_url: "{token_url}", api_url: "{api_url}"}}
+    credentials: {{client_id: {{env: BENCHMARK_ID}}, client_secret: {{env: BENCHMARK_SECRET}}}}
+    gateway: cloud
+    limits: {{http_rate: {rate}/min}}
+gateways: {{cloud: {{max_bandwidth_kbps: 1024, supported_codecs: [opus], max_fps: 30}}}}
+media: {{voice: {{audio: {{codec: opus, bandwidth_kbps: 64, bit_depth: 16}}}}}}
+defaults: {{media: voice, destination_uri: "genesys://queue/{queue}"}}
+transfers: [{{from: conversations.jsonl}}]
+"""
+
+
+def main() -> int:
+    """Serve, move, measure; return the exit code."""
+    with tempfile.TemporaryDirectory() as folder:
+        where = Path(folder)
+        rows = (json.dumps({"interaction_id": str(uuid4())}) for _ in range(TRANSFERS))
+        (where / "conversations.jsonl").write_text("\n".join(rows))
+        queue = uuid4()
+        unserved = {"token_url": "http://127.0.0.1", "api_url": "http://127.0.0.1"}
+        served = _written(where / "served.yaml", "served", queue, unserved)
+        with subprocess.Popen(
+            [*_runner("simulate"), "--manifest", served, "--port", "0", "--client-id", "benchmark"],
+            cwd=where,
+            env=ENVIRONMENT,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
+        ) as platform:
+            try:
+                assert platform.stdout is not None
+                told = dict(platform.stdout.readline().strip().split(": ", 1) for _ in range(2))
+                path = _written(where / "manifest.yaml", "platform", queue, told)
+                subprocess.run(
+                    [*_runner("apply"), path],
+                    cwd=where,
+                    env=ENVIRONMENT,
+                    stdout=subprocess.DEVNULL,
+                    stderr=subprocess.DEVNULL,
+                    check=False,
+                )
+            finally:
+                platform.kill()
+        return _judged(where / "reports" / "allowance" / "latest")
+
+
+def _runner(command: str) -> list[str]:
+    return [sys.executable, "-m", "runner", command]
+
+
+def _written(path: Path, environment: str, queue: object, told: dict[str, str]) -> str:
+    fields = {"environment": environment, "queue": queue, "rate": PER_MINUTE, **told}
+    path.write_text(MANIFEST.format(**fields))
+    return str(path)
+
+
+def _judged(report: Path) -> int:
+    """Print the figures of a report; return 0 if they are as wanted."""
+    content = json.loads((report / "report.json").read_text("utf-8"))
+    attempts = [attempt for transfer in content["transfers"] for attempt in transfer["attempts"]]
+    sent = sorted(datetime.fromisoformat(attempt["sent_at"]).timestamp() for attempt in attempts)
+    took_s = sent[-1] - sent[0]
+    share = (len(sent) - 1) * REQUESTS_EACH / took_s / (PER_MINUTE / 60)
+    refused = content["summary"]["rate"]["throttled"]
+    moved = content["summary"]["transferred"]
+    print(f"{moved:,} of {TRANSFERS:,} moved in {took_s:.1f} s at {PER_MINUTE:,} requests/min")
+    print(f"{share:.1%} of the allowance used, {refused} requests refused (429)")
+    return 0 if moved == TRANSFERS and share >= WANTED_SHARE and not refused else 1
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,112 @@
+"""What the tests of the driver `genesys-cloud` share."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator, Collection
+from contextlib import asynccontextmanager
+from typing import Any
+
+from runner.core.breaker import BreakerPolicy
+from runner.core.genesys_command import build_command
+from runner.core.manifest import Limits, Policy, RetryPolicy
+from runner.core.media import Audio, MediaMatrix
+from runner.core.message import Draft
+from runner.core.sight import Interaction
+from runner.gateways import GenesysCloud
+from tests.fakes.stepped import SteppedClock
+from tests.fakes.vendor_server import VendorServer, conversation, event, participant
+from tests.gateways.rig import Listener, environment_of
+
+SOURCE = "11111111-1111-4111-8111-111111111111"
+TARGET = "22222222-2222-4222-8222-222222222222"
+USER = "33333333-3333-4333-8333-333333333333"
+TO_QUEUE = f"genesys://queue/{TARGET}"
+TO_USER = f"genesys://user/{USER}"
+MEDIA = MediaMatrix(Audio("opus", 64, 16))
+AT = "2026-12-01T21:00:00.000000Z"
+
+WAITING = conversation("c-1", participant("acd", "p-1", queueId=SOURCE))
+MOVED = conversation(
+    "c-1",
+    participant("acd", "p-1", queueId=SOURCE, state="disconnected", endTime=AT),
+    participant("acd", "p-2", queueId=TARGET),
+    recentTransfers=[{"id": "t-1", "state": "Complete", "destination": {}, "initiator": {}}],
+)
+
+
+def failed(state: str = "Failed", **fields: Any) -> Any:
+    """Return the conversation with a transfer that came to nothing."""
+    transfer = {"id": "t-1", "state": state, "destination": {}, "initiator": {}, **fields}
+    return {**WAITING, "recentTransfers": [transfer]}
+
+
+def command(seen: Interaction, to: str = TO_QUEUE, message_id: str = "m-1") -> str:
+    """Return a command's text as the engine would have it."""
+    return build_command(Draft(message_id, "c-1", to, MEDIA, AT, seen))
+
+
+class Stage:
+    """A gateway that is open, before a platform of literal bytes, on a clock of the test's."""
+
+    def __init__(
+        self, server: VendorServer, gateway: GenesysCloud, listener: Listener, clock: SteppedClock
+    ) -> None:
+        self.server = server
+        self.gateway = gateway
+        self.listener = listener
+        self.clock = clock
+
+    async def submit(self, to: str = TO_QUEUE, message_id: str = "m-1") -> None:
+        """Look the conversation up and hand a command over."""
+        seen = await self.gateway.look_up("c-1")
+        await self.gateway.submit(command(seen, to, message_id))
+
+    async def tell(self, body: Any, peer: int = -1) -> None:
+        """Let the platform tell of a change on the newest socket."""
+        await self.server.peers[peer].send_text(event(TARGET, body))
+
+    async def say(self, topic: str, peer: int = -1) -> None:
+        """Let the platform say something of the channel itself."""
+        await self.server.peers[peer].send_text({"topicName": topic, "eventBody": {}})
+
+    @property
+    def posts(self) -> list[Any]:
+        """The commands that arrived, in order."""
+        return self.server.of("POST", "/api/v2/conversations/")
+
+    def subscribed(self) -> list[list[str]]:
+        """Return the topics of each request to subscribe."""
+        asked = [r for r in self.server.requests if r.path.endswith("/subscriptions")]
+        return [[topic["id"] for topic in json.loads(request.body)] for request in asked]
+
+
+def gateway_to(
+    server: VendorServer,
+    clock: SteppedClock,
+    destinations: Collection[str] = (TO_QUEUE,),
+    **changes: Any,
+) -> GenesysCloud:
+    policy = Policy(
+        retry=RetryPolicy(attempts=4, base_s=1.0, cap_s=30.0),
+        circuit_breaker=BreakerPolicy(give_up_s=300.0),
+        negotiation_timeout_s=10.0,
+    )
+    changes.setdefault("limits", Limits(http_rate_per_s=1e6))
+    environment = environment_of(server, **changes)
+    return GenesysCloud(environment, policy, clock, lambda: 0.5, destinations=destinations)
+
+
+@asynccontextmanager
+async def staged(
+    destinations: Collection[str] = (TO_QUEUE,), **changes: Any
+) -> AsyncIterator[Stage]:
+    async with VendorServer() as server:
+        server.conversations["c-1"] = WAITING
+        clock, listener = SteppedClock(), Listener()
+        gateway = gateway_to(server, clock, destinations, **changes)
+        try:
+            await clock.through(gateway.open(listener))
+            yield Stage(server, gateway, listener, clock)
+        finally:
+            await clock.through(gateway.close())
