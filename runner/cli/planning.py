@@ -106,4 +106,5 @@ def _look_ahead(
 
 
 def _is_pending(source: ReportSource) -> bool:
-    return source.plan is not None and bool(source.plan.send or source.plan.in_doubt)
+    plan = source.plan
+    return plan is not None and bool(plan.send or plan.in_doubt or plan.selections)

@@ -97,4 +97,5 @@ def _plan(plan: PlanFigures) -> dict[str, Any]:
         "window": None if plan.window is None else asdict(plan.window),
         "ends_at": plan.ends_at,
         "misses_window": plan.misses_window,
+        "selections": plan.selections,
     }

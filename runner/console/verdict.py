@@ -112,6 +112,9 @@ def _plan_verdict(result: RunResult, plan: PlanFigures) -> str:
     total = count(max(planned, result.total - result.not_selected), "transfer")
     if result.exit_code is ExitCode.IN_DOUBT:
         return f"in doubt: {_doubts(plan.in_doubt, total)}; {plan.send:,} would be sent"
+    if plan.selections:
+        found = f"what {count(plan.selections, 'selection')} will find"
+        return f"valid: {plan.send:,} of {total} would be sent, and {found}"
     if not plan.send:
         return f"valid: nothing to send, {plan.unchanged:,} of {total} unchanged"
     return f"valid: {plan.send:,} of {total} would be sent"

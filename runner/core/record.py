@@ -169,6 +169,7 @@ class PlanFigures:
     window: WindowRecord | None = None  # None: at any time
     ends_at: str | None = None  # RFC 3339, when sending ends at the earliest; None: no window
     misses_window: bool = False  # `ends_at` is later than `window.not_after`
+    selections: int = 0  # whose rows nobody knows before the gateway is asked; not in `send`
 
 
 @dataclass(frozen=True, slots=True)

@@ -223,13 +223,16 @@ def _planned(content: Content) -> Verdict:
     send = plan.send if plan is not None else content.summary.counts[Outcome.UNATTEMPTED]
     steps = (
         (Step("Read the plan below, then carry it out.", _apply(content)),)
-        if send
+        if send or (plan is not None and plan.selections)
         else (Step("Nothing is left to do."),)
     )
     parts = [f"Applying this would send {counted(send)}"]
     if plan is None:
         return Verdict("calm", f"Nothing was sent. {parts[0]}.", "", steps)
     doubts = f"{plan.in_doubt:,} in doubt" if plan.in_doubt else "none in doubt"
+    if plan.selections:
+        selections = "selection" if plan.selections == 1 else "selections"
+        parts.append(f"and what {plan.selections:,} {selections} will find")
     parts += [f"{plan.unchanged:,} unchanged", doubts]
     if send and plan.estimate_s is not None:
         parts.append(f"in about {duration(plan.estimate_s)}")

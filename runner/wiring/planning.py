@@ -72,6 +72,7 @@ def plan_figures(request: Request, manifest: Manifest, staging: Staging) -> Plan
         estimate_s=_estimate_s(request, manifest, sends),
         waves=wave_ends(policy.waves, sends),
         max_failures=most_failures(policy.max_failures, total=sends),
+        selections=len(staging.selections),
         **_against_window(request, manifest, sends),
     )
 

@@ -268,6 +268,7 @@ def test_json_of_a_dry_run_is_planned():
         "window": None,
         "ends_at": None,
         "misses_window": False,
+        "selections": 0,
     }
 
 

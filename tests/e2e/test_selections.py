@@ -7,7 +7,7 @@ import socket
 from collections import Counter
 from typing import Any
 
-from tests.e2e.bench import VOICE, Bench
+from tests.e2e.bench import REPORT_SCHEMA, VOICE, Bench
 
 SIMULATED = {
     "driver": "simulator",
@@ -91,6 +91,15 @@ def test_offline_a_selection_and_a_name_are_told_as_not_known_yet(bench: Bench):
     path = bench.write(evacuation(selected()))
     checked = bench.run("apply", path, "--validate-only")
     assert checked.code == 0
+    assert checked.out.startswith(
+        "valid: 0 of 0 transfers would be sent, and what 1 selection will find\n"
+    )
+    [page] = bench.folder.glob("reports/batch/plan-*/report.html")
+    assert "and what 1\N{NO-BREAK SPACE}selection will find" in page.read_text("utf-8")
+    assert "Nothing is left to do" not in page.read_text("utf-8")
+    [told] = bench.folder.glob("reports/batch/plan-*/report.json")
+    REPORT_SCHEMA.validate(json.loads(told.read_text("utf-8")))
+    assert bench.run("plan", path, "--detailed-exitcode").code == 10
     assert "what 1 selection will find is not known yet" in checked.out
     assert not (bench.folder / ".runner").exists()
 
