@@ -9,6 +9,8 @@ from enum import IntEnum, StrEnum
 class Outcome(StrEnum):
     """A transfer's outcome in one run, as reports spell it."""
 
+    __hash__ = str.__hash__  # an enumeration's own is Python code, asked for each transfer
+
     TRANSFERRED = "transferred"
     REJECTED = "rejected"
     FAILED = "failed"

@@ -16,6 +16,8 @@ from runner.core.outcome import Outcome
 class State(StrEnum):
     """Where a transfer stands, as the journal holds it."""
 
+    __hash__ = str.__hash__  # an enumeration's own is Python code, asked for a dozen times each
+
     READY = "ready"  # no delivery of it can have been carried out; the next may leave
     SENDING = "sending"  # an intent is durable; its frame may have left
     UNKNOWN = "unknown"  # a delivery may have been carried out: in doubt
@@ -28,6 +30,8 @@ class State(StrEnum):
 
 class Event(StrEnum):
     """What can happen to a transfer, as the audit log names it."""
+
+    __hash__ = str.__hash__
 
     INTENT = "intent"  # a delivery's intent became durable
     WITHDRAWN = "withdrawn"  # its frame was certainly not written

@@ -25,6 +25,7 @@ class Carrier:
     def __init__(self, shop: Workshop) -> None:
         self._shop = shop
         self._deliverer = Deliverer(shop)
+        self._looks_first = shop.rules.looks_first
         # By the ids of their deliveries, transfers that are under way or in doubt.
         self._by_message: dict[str, Live] = {}
         self._looking_back = asyncio.Lock()
@@ -132,18 +133,19 @@ class Carrier:
     # Before a delivery
 
     async def _attempt(self, live: Live) -> None:
-        async with self._shop.gate.preparing:
-            waiter = None
-            if await self._is_fit(live):
-                waiter = await self._in_turn(live, State.READY)
+        if self._looks_first or live.message_ids:
+            async with self._shop.gate.preparing:
+                waiter = None
+                if await self._is_fit(live):
+                    waiter = await self._in_turn(live, State.READY)
+        else:
+            waiter = await self._in_turn(live, State.READY)
         if waiter is not None:
             await self._await_answer(live, waiter)
 
     async def _is_fit(self, live: Live) -> bool:
-        """Look the interaction up where that is due; True: a delivery may follow."""
-        needed = self._shop.rules.looks_first
-        if not (needed or live.message_ids):
-            return True
+        """Look the interaction up; True: a delivery may follow."""
+        needed = self._looks_first
         try:
             seen = await self._looked_up(live.row)
         except LookUpFailed as error:
@@ -190,7 +192,8 @@ class Carrier:
 
     async def _is_still_fit(self, live: Live) -> bool:
         """Look again if the transfer's turn came late."""
-        if live.seen_at is None or self._shop.clock.now() - live.seen_at <= FRESH_S:
+        assert live.seen_at is not None  # noqa: S101 - it was looked at
+        if self._shop.clock.now() - live.seen_at <= FRESH_S:
             return True
         return await self._is_fit(live)
 
@@ -203,7 +206,7 @@ class Carrier:
             return None
         waiter = None
         try:
-            fit = repeat or await self._is_still_fit(live)
+            fit = repeat or live.seen_at is None or await self._is_still_fit(live)
             if fit and live.state is before:  # nothing settled it while it was looked up
                 live.slot_kbps = kbps
                 waiter = await self._deliverer.send(live, repeat=repeat)

@@ -143,6 +143,8 @@ class Deliverer:
 
     def _after(self, live: Live, event: Event, answer: Reply) -> Event | None:
         """Prepare the next delivery, or return the event that ends the transfer without one."""
+        if event is Event.ACCEPTED:
+            return None
         if live.state not in {State.SENDING, State.RESENDING}:
             return None  # settled meanwhile
         if event is Event.UNSUITED:

@@ -41,6 +41,8 @@ class Meter:
         self.closes: list[SessionClose] = []
         self.tls: str | None = None
         self.rate_per_s: float | None = None
+        self._rate_told: float | None = None
+        self._pace = 0  # thousandths of it
         self._renewals = 0
         self._told = 0
         self._first_told: list[Happening] = []
@@ -146,7 +148,10 @@ class Meter:
             self._bins = [_merged(self._bins[i : i + 2]) for i in range(0, len(self._bins), 2)]
             self._bin_s *= 2
             index = int((now - self._started_at) / self._bin_s)
-        pace = round((self.rate_per_s or 0) * 1000)
+        if self.rate_per_s != self._rate_told:
+            self._rate_told = self.rate_per_s
+            self._pace = round((self.rate_per_s or 0) * 1000)
+        pace = self._pace
         while len(self._bins) <= index:
             self._bins.append([0, 0, self.in_flight, pace])
         found = self._bins[index]
