@@ -151,7 +151,7 @@ class _Run:
             self._observer.warned("an earlier run died with transfers in flight", count=recovered)
         store.store_plan(self._staging.planned())
         leave_witness(store, self._request.report_dir, at=at, **place)
-        self._observer.noticed("planned", run=self._record.id, **asdict(plan))
+        self._observer.noticed("planned", run=self._record.id, **records.plan_in_short(plan))
         if plan.misses_window and plan.window is not None:
             self._observer.warned(
                 "by the limits, the batch will not end inside its window",

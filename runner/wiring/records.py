@@ -5,14 +5,15 @@ from __future__ import annotations
 import getpass
 import socket
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
+from typing import Any
 
 from runner import __version__
 from runner.console.redaction import Redactor
 from runner.core.excerpt import Excerpt
 from runner.core.manifest import Manifest
 from runner.core.outcome import ExitCode
-from runner.core.record import RunRecord
+from runner.core.record import PlanFigures, RunRecord
 from runner.core.timestamps import timestamp
 from runner.wiring.request import Request
 
@@ -85,3 +86,10 @@ def elsewhere_in_words(doubts: Sequence[tuple[str, str, str]]) -> str | None:
     named = ", ".join(f"key {key} of run {run}" for run, key, _ in doubts[:MOST_NAMED])
     more = f" and {len(doubts) - MOST_NAMED} more" if len(doubts) > MOST_NAMED else ""
     return f"{len(doubts)} in doubt that this manifest does not list: {named}{more}"
+
+
+def plan_in_short(plan: PlanFigures) -> dict[str, Any]:
+    """Return a plan's figures for a log line: those that say something."""
+    told = asdict(plan) | {"estimate_s": plan.estimate_s and round(plan.estimate_s, 1)}
+    always = {"send", "unchanged", "in_doubt"}
+    return {name: value for name, value in told.items() if value or name in always}
