@@ -21,7 +21,7 @@ from runner.console.render import problems_text, result_text
 from runner.console.result import RunResult
 from runner.console.streams import LossyStream, wants_color
 from runner.console.text import folded
-from runner.core.errors import ManifestInvalid, UsageError
+from runner.core.errors import ManifestInvalid, StorageError, UsageError
 from runner.core.outcome import ExitCode
 from runner.core.problem import Problem
 
@@ -178,9 +178,20 @@ def boundary(console: Console, manifest: Path | None = None) -> Iterator[None]:
         folder = manifest.parent if manifest is not None else Path()
         console.show_problems(invalid.problems, folder, result=True, omitted=invalid.omitted)
         raise SystemExit(ExitCode.INVALID) from invalid
-    except BaseException as error:
+    except BaseException as caught:
+        error = _as_storage(caught) if isinstance(caught, OSError) else caught
         code = exit_code_of(error)
         if code is ExitCode.BUG:
             console.trace(error)
         console.show_error(error, code)
-        raise SystemExit(code) from error
+        raise SystemExit(code) from caught
+
+
+def _as_storage(error: OSError) -> Exception:
+    """Return what a file that cannot be reached is to a person: storage to mend, not a bug."""
+    if error.filename is None:
+        return error
+    return StorageError(
+        f"{os.fsdecode(error.filename)} cannot be used ({error.strerror}); see that this account"
+        " may reach it and each folder above it, or name another"
+    )

@@ -20,7 +20,12 @@ _MOUNTS = Path("/proc/self/mountinfo")
 
 def refuse_network(path: Path) -> None:
     """Raise `StorageError` if `path` (or the folder it is to be made in) is on the network."""
-    kind = kind_of(path)
+    try:
+        if not path.name or path.is_dir():
+            raise StorageError(f"the journal {path} is a folder; name a file with --journal")
+        kind = kind_of(path)
+    except RuntimeError as error:  # what `resolve` raises for links that lead in a circle
+        raise StorageError(f"the journal {path} cannot be reached ({error})") from error
     if kind in NETWORK:
         raise StorageError(
             f"the journal {path} is on a network file system ({kind}), whose locks and syncs"

@@ -193,3 +193,29 @@ def test_what_is_not_there_is_named(gateway: Gateway, bench: Bench):
     assert "no-such.yaml" in missing.err
     assert "did you mean `foreign`?" in unknown.err
     assert "Traceback" not in folder.err
+
+
+def test_files_that_cannot_be_reached_are_storage_to_mend_and_no_fault_of_the_program(
+    gateway: Gateway, bench: Bench
+):
+    """A folder for a journal, links in a circle, a name that no file system takes."""
+    path = bench.write(manifest(gateway, [transfer()]))
+    (bench.folder / "circle").symlink_to("circle")
+    long = "n" * 300
+    lines = [
+        ["apply", path, "--journal", "."],
+        ["apply", path, "--journal", bench.folder],
+        ["apply", path, "--journal", "circle"],
+        ["apply", path, "--journal", long],
+        ["apply", path, "--report-dir", long],
+        ["plan", path, "--journal", long],
+        ["plan", path, "--out", long],
+        ["status", "--journal", long],
+        ["resolve", "run", "key", "--as", "failed", "--reason", "told", "--journal", long],
+    ]
+    for line, ended in zip(lines, bench.run_together(*lines), strict=True):
+        assert ended.code == 74, (line, ended.err)
+        assert str(line[-1]) in ended.err, line
+        assert "internal error" not in ended.err, line
+    assert not gateway.frames
+    assert not (bench.folder / "...lock").exists()
