@@ -143,8 +143,10 @@ def _transfer(
             why = unattempted if why is None else f"{unattempted}; before that: {why}"
         if action != Action.UNCHANGED:
             message_id, latency_ms, media = claim_told
-    if message_id is None and attempts:  # the last delivery was withdrawn: it was never one
-        message_id = attempts[-1].message_id
+    if attempts:
+        if message_id is None:  # the last delivery was withdrawn: it was never one
+            message_id = attempts[-1].message_id
+        latency_ms = attempts[-1].latency_ms  # None without a reply: no earlier one's stands in
     return TransferRecord(
         key, source, interaction_id, uri, outcome, why, message_id,
         json.loads(ladder)[0],

@@ -116,6 +116,24 @@ def test_what_is_not_known_is_in_doubt_and_never_sent_again(gateway: Gateway, be
     assert len(gateway.frames) == len(transfers) + 1
 
 
+def test_a_delivery_without_a_reply_has_no_latency_of_an_earlier_one(
+    gateway: Gateway, bench: Bench
+):
+    """The transfer is told with its last delivery's id and latency, seen to be moved or not."""
+    muted, moved = transfer(), transfer()
+    gateway.scripts[muted["interaction_id"]] = [LIMITED, MUTE]
+    gateway.scripts[moved["interaction_id"]] = [LIMITED, MUTE_BUT_MOVED]
+    applied = bench.apply(manifest(gateway, [muted, moved]))
+    assert applied.code == 6
+    for each in (muted, moved):
+        told = applied.report.by_id[each["interaction_id"]]
+        first, last = told["attempts"]
+        assert first["latency_ms"] > 0
+        assert last["latency_ms"] is None
+        assert told["message_id"] == last["message_id"]
+        assert told["latency_ms"] is None
+
+
 def test_a_cut_session_leaves_doubt_and_the_rest_goes_on(gateway: Gateway, bench: Bench):
     """What was in flight is looked up and else in doubt; a new session carries the others."""
     transfers = [transfer() for _ in range(6)]
