@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import stat
 import subprocess
 import sys
 from collections.abc import Iterable
@@ -19,13 +20,17 @@ _MOUNTS = Path("/proc/self/mountinfo")
 
 
 def refuse_network(path: Path) -> None:
-    """Raise `StorageError` if `path` (or the folder it is to be made in) is on the network."""
+    """Raise `StorageError` if `path` is no file, out of reach, or (its folder) on the network."""
     try:
-        if not path.name or path.is_dir():
+        if not path.name or stat.S_ISDIR(path.stat().st_mode):
             raise StorageError(f"the journal {path} is a folder; name a file with --journal")
-        kind = kind_of(path)
-    except RuntimeError as error:  # what `resolve` raises for links that lead in a circle
-        raise StorageError(f"the journal {path} cannot be reached ({error})") from error
+    except FileNotFoundError:
+        pass  # it is yet to be made
+    except OSError as error:  # links that lead in a circle, a folder that may not be entered
+        raise StorageError(
+            f"the journal {path} cannot be reached ({error.strerror}); name another with --journal"
+        ) from error
+    kind = kind_of(path)
     if kind in NETWORK:
         raise StorageError(
             f"the journal {path} is on a network file system ({kind}), whose locks and syncs"
