@@ -152,6 +152,7 @@ class Batch:
         finally:
             self._closed = True
             await self._gateway.close()
+            await self._feed.close()
             for task in (beat, timekeeper):
                 task.cancel()
             await asyncio.gather(beat, timekeeper, return_exceptions=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
+from collections.abc import Sequence
 
 from runner.core.plan import PlannedRow
 from runner.ports import Journal
@@ -13,14 +14,17 @@ PAGE = 500
 
 
 class Feed:
-    """Reads the journal's plan in pages, and gives rows out as far as it is allowed to."""
+    """Reads the journal's plan in pages, and gives rows out as far as it is allowed to.
+
+    A page is read while the rows before it are carried, so that nobody waits for it.
+    """
 
     def __init__(self, journal: Journal) -> None:
         self._journal = journal
-        self._page: deque[PlannedRow] = deque()
+        self._rows: deque[PlannedRow] = deque()
         self._after = -1
         self._ended = False
-        self._reading = asyncio.Lock()
+        self._reading: asyncio.Future[Sequence[PlannedRow]] | None = None
         self._given = 0
         self._until = 0
         self.last_n = -1  # of the row given out last
@@ -31,20 +35,33 @@ class Feed:
 
     async def next(self) -> PlannedRow | None:
         """Return the next row, or None when there are no more, or no more are allowed."""
-        while not self._page and not self._ended and self._given < self._until:
-            async with self._reading:
-                if not self._page and not self._ended:
-                    await self._read()
-        if not self._page or self._given >= self._until:
-            return None
-        self._given += 1
-        row = self._page.popleft()
-        self.last_n = row.n
-        return row
+        while self._given < self._until:
+            self._read_ahead()
+            if self._rows:
+                self._given += 1
+                row = self._rows.popleft()
+                self.last_n = row.n
+                return row
+            if self._reading is None:
+                break
+            await asyncio.wait([self._reading])
+        return None
 
-    async def _read(self) -> None:
-        page = await self._journal.pending(self._after, PAGE)
-        self._page.extend(page)
+    async def close(self) -> None:
+        """Wait for what is still being read."""
+        if self._reading is not None:
+            await asyncio.gather(self._reading, return_exceptions=True)
+
+    def _read_ahead(self) -> None:
+        """Take in the page that was read, if any, and have the next one read when rows run low."""
+        if self._reading is not None and self._reading.done():
+            page, self._reading = self._reading, None
+            self._take_in(page.result())
+        if self._reading is None and not self._ended and len(self._rows) < PAGE // 2:
+            self._reading = asyncio.ensure_future(self._journal.pending(self._after, PAGE))
+
+    def _take_in(self, page: Sequence[PlannedRow]) -> None:
+        self._rows.extend(page)
         self._ended = len(page) < PAGE
         if page:
             self._after = page[-1].n

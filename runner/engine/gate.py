@@ -39,6 +39,9 @@ BUFFER_POLL_S = 0.001
 SHORTEST_WAIT_S = 0.001
 """The shortest wait for a turn: at 25/s rounding leaves one of 1e-18 s, which would be spun through."""
 
+ONCE_FREED_S = math.inf
+"""The wait for a turn while every slot is taken: until one is freed."""
+
 SHORTEST_LEAD_S = 0.02
 """How long before its frame is due an intent is made, at the least."""
 
@@ -70,8 +73,9 @@ class Gate:
         self._halt = halt
         self._line = asyncio.Lock()
         self._door = asyncio.Lock()
-        self._slots = asyncio.Semaphore(limits.in_flight)
+        self._in_line = 0  # transfers that could not have their turn at once
         self._slots_taken = 0
+        self._freed = asyncio.Event()  # a slot was, since the head of the line began to wait for it
         self._kbps_taken = 0.0
         self.circuit = Circuit(breaker, clock, meter, halt)
         self._budget = RetryBudget()
@@ -89,10 +93,8 @@ class Gate:
     def ahead(self) -> int:
         """How many transfers may be between their look-up and their frame (`preparing`)."""
         paces = (self._limits.rate_per_s, self._gateway.most_per_s)
-        known = [pace for pace in paces if pace is not None]
-        if not known:
-            return self._limits.in_flight
-        return min(self._limits.in_flight, max(2, round(min(known) * READY_S)))
+        slowest = min((pace for pace in paces if pace is not None), default=math.inf)
+        return round(min(self._limits.in_flight, max(2, slowest * READY_S)))
 
     @property
     def waiting_for(self) -> str | None:
@@ -119,18 +121,23 @@ class Gate:
         `kbps` is what the transfer adds to the bandwidth in flight. After True, exactly one
         `write` or `forgo`, and then `leave`, must follow.
         """
-        async with self._line:
-            await self._slots.acquire()
-            while not self._halt.is_set and self._in_window():
-                wait_s = self._until_turn(kbps)
-                if wait_s <= 0:
-                    self._between += 1
-                    self._slots_taken += 1
-                    self._kbps_taken += kbps
-                    return True
-                await self._halt.rest(min(max(wait_s, SHORTEST_WAIT_S), POLL_S))
-            self._slots.release()
-            return False
+        if not self._in_line and self._goes_on() and self._until_turn(kbps) <= 0:
+            return self._give_turn(kbps)
+        self._in_line += 1
+        try:
+            async with self._line:
+                while self._goes_on():
+                    wait_s = self._until_turn(kbps)
+                    if wait_s <= 0:
+                        return self._give_turn(kbps)
+                    if wait_s < ONCE_FREED_S:
+                        await self._halt.rest(min(max(wait_s, SHORTEST_WAIT_S), POLL_S))
+                    else:
+                        self._freed.clear()
+                        await self._freed.wait()
+                return False
+        finally:
+            self._in_line -= 1
 
     def forgo(self) -> None:
         """Give a turn up without having written."""
@@ -140,7 +147,7 @@ class Gate:
         """Free the slot: the outcome is durable, or nothing was sent."""
         self._slots_taken -= 1
         self._kbps_taken -= kbps
-        self._slots.release()
+        self._freed.set()
 
     def retry_delay_s(self) -> float:
         """Charge a retry to the run's budget; return how long to hold it back."""
@@ -226,7 +233,19 @@ class Gate:
             return Bucket(0.0)
         return spent(now=self._clock.now(), rate_per_s=rate_per_s, burst=self._limits.burst)
 
+    def _goes_on(self) -> bool:
+        return not self._halt.is_set and self._in_window()
+
+    def _give_turn(self, kbps: float) -> bool:
+        self._between += 1
+        self._slots_taken += 1
+        self._kbps_taken += kbps
+        return True
+
     def _until_turn(self, kbps: float) -> float:
+        """Return the seconds until the head of the line may have its turn."""
+        if self._slots_taken >= self._limits.in_flight:
+            return ONCE_FREED_S
         if not self._gateway.writable():  # no session, or one that takes nothing in
             return POLL_S if self._gateway.generation is None else BUFFER_POLL_S
         total = self._total_kbps

@@ -11,7 +11,13 @@ from typing import Any, Protocol
 from urllib.parse import urlsplit
 
 from websockets.asyncio.client import ClientConnection, connect
-from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidStatus, InvalidURI
+from websockets.exceptions import (
+    ConnectionClosed,
+    InvalidHandshake,
+    InvalidState,
+    InvalidStatus,
+    InvalidURI,
+)
 from websockets.frames import CloseCode
 from websockets.protocol import State
 
@@ -144,11 +150,18 @@ class WebSocketWire:
         return self.is_open and self._connection.transport.get_write_buffer_size() == 0
 
     async def send(self, text: str) -> None:
-        """Write before the first suspension: the library does so, a test watches it."""
+        """Write before the first suspension, and without one.
+
+        As the library's `send` does, but for its wait until a full buffer has drained: frames are
+        sent while the buffer is empty (`writable`).
+        """
+        protocol, transport = self._connection.protocol, self._connection.transport
         try:
-            await self._connection.send(text)
-        except ConnectionClosed as error:
-            raise _closed(error) from error
+            protocol.send_text(text.encode())
+        except InvalidState as error:
+            raise WireClosed(CloseCode.ABNORMAL_CLOSURE, str(error)) from error
+        for data in protocol.data_to_send():
+            transport.write(data)
 
     async def receive(self) -> str | bytes:
         """Return the next message."""

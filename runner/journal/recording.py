@@ -18,7 +18,7 @@ from runner.core.chain import canonical
 from runner.core.timestamps import timestamp
 from runner.ports import Entry, Note, Notification
 
-MOST_AT_ONCE = 256
+MOST_AT_ONCE = 128
 """Rows of the largest statement."""
 
 _COLUMNS = (

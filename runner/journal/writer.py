@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 import queue
 import threading
+from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from typing import TypeVar
 
 from runner.core.errors import StorageError
 from runner.core.plan import PlannedRow
 from runner.journal.reading import Reader
+from runner.journal.recording import MOST_AT_ONCE
 from runner.journal.store import Store
 from runner.ports import Doubt, Entry, Note, Standing
 
@@ -92,33 +94,36 @@ class JournalWriter:
             self._gathered = []
 
     def _write_all(self) -> None:
+        """Write what is handed over, in order, until None is.
+
+        What waits is not written all at once: while a part is, the loop goes on with the part
+        before it. All at once, the two would take turns.
+        """
+        waiting: deque[_Waiting] = deque()
         ends = False
-        while not ends and (batch := self._queue.get()) is not None:
-            while not (ends or self._queue.empty()):
+        while waiting or not ends:
+            while not (ends or (waiting and self._queue.empty())):
                 further = self._queue.get()
                 ends = further is None
-                batch += further or ()
-            self._write(batch)
+                waiting += further or ()
+            if waiting:
+                self._write_some(waiting)
 
-    def _write(self, batch: Sequence[_Waiting]) -> None:
-        """Write runs of entries in one transaction each, calls in their own."""
-        entries: list[Entry | Note] = []
-        waiting: list[asyncio.Future[None]] = []
-        for task, done in batch:
+    def _write_some(self, waiting: deque[_Waiting]) -> None:
+        """Take from what waits a call, or entries for one transaction, and write that."""
+        task, done = waiting.popleft()
+        if callable(task):
+            self._attempt(task, [done])
+            return
+        entries, told = [*task], [done]
+        while waiting and len(entries) < MOST_AT_ONCE:
+            task, done = waiting[0]
             if callable(task):
-                self._commit(entries, waiting)
-                entries, waiting = [], []
-                self._attempt(task, [done])
-            else:
-                entries += task
-                waiting.append(done)
-        self._commit(entries, waiting)
-
-    def _commit(
-        self, entries: Sequence[Entry | Note], waiting: Sequence[asyncio.Future[None]]
-    ) -> None:
-        if waiting:
-            self._attempt(lambda: self._store.record(entries), waiting)
+                break
+            entries += task
+            told.append(done)
+            waiting.popleft()
+        self._attempt(lambda: self._store.record(entries), told)
 
     def _attempt(self, write: Callable[[], None], done: Sequence[asyncio.Future[None]]) -> None:
         if self._failure is None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -31,6 +32,9 @@ class FakeJournal:
     _deliveries: dict[str, tuple[int, int]] = field(default_factory=dict)
     _ids: set[str] = field(default_factory=set)
     _last_id: int = 0
+    _waiting: deque[tuple[Sequence[Entry | Note], asyncio.Future[None]]] = field(
+        default_factory=deque
+    )
 
     def __post_init__(self) -> None:
         for doubt in self.left:
@@ -61,7 +65,8 @@ class FakeJournal:
         """Make entries durable after `commit_s`, in the order of the calls."""
         loop = asyncio.get_running_loop()
         done: asyncio.Future[None] = loop.create_future()
-        loop.call_later(self.commit_s, self._commit, entries, done)
+        self._waiting.append((entries, done))
+        loop.call_later(self.commit_s, self._commit)  # timers of one moment come in any order
         return done
 
     def new_transfer_id(self) -> int:
@@ -93,7 +98,8 @@ class FakeJournal:
         await asyncio.sleep(0)
         return self.left
 
-    def _commit(self, entries: Sequence[Entry | Note], done: asyncio.Future[None]) -> None:
+    def _commit(self) -> None:
+        entries, done = self._waiting.popleft()
         self.broken = self.broken or any(self.fails(entry) for entry in entries)
         if self.broken:
             done.set_exception(StorageError("the journal could not be written (disk full)"))

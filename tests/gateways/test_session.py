@@ -6,6 +6,7 @@ import asyncio
 import base64
 import contextlib
 import json
+import time
 from collections import deque
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
@@ -18,6 +19,7 @@ from runner.core.errors import GatewayError
 from runner.core.message import Reply
 from runner.core.sight import Interaction
 from runner.gateways import InteractionWebSocket
+from runner.gateways.wire import WireClosed, dialler
 from runner.ports import SessionLost, SessionOpened
 from tests.fakes.wire_server import (
     BINARY,
@@ -263,6 +265,14 @@ async def test_submit_writes_before_its_first_suspension():
         with pytest.raises(StopIteration):  # it never suspended at all
             step.send(None)
         assert await asyncio.wait_for(read, 5) == "exactly this"
+
+
+async def test_a_socket_that_is_being_closed_takes_no_frame():
+    async with WireServer() as server:
+        wire = await dialler(None, time.time)(server.url("ws"), {})
+        await wire.close(1000, "enough")
+        with pytest.raises(WireClosed, match="1006 connection is closed"):
+            await wire.send("late")
 
 
 async def test_an_outage_of_sessions_that_die_at_once_is_no_hot_loop():

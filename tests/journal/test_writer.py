@@ -13,6 +13,7 @@ import pytest
 from runner.core.errors import StorageError
 from runner.core.transfer import Event
 from runner.journal.reading import Reader
+from runner.journal.recording import MOST_AT_ONCE
 from runner.journal.store import Store
 from runner.journal.writer import JournalWriter
 from runner.ports import Entry, Note
@@ -74,6 +75,23 @@ async def test_what_waits_together_is_committed_together_in_order(tmp_path: Path
     assert store.sizes == [1, 41]
     keys = asked(store.path, "SELECT json_extract(body, '$.key') FROM events ORDER BY seq")
     assert keys == [(None,), *((f"k{n}",) for n in range(40)), ("k0",), (None,)]
+    assert chain_is_whole(store.path)
+
+
+async def test_of_much_that_waits_a_part_is_committed_at_a_time(tmp_path: Path):
+    """So that the loop goes on with one part while the next is written; nothing is torn apart."""
+    store = SlowStore(tmp_path / "j.db")
+    begun(store, manifest_rows(1))
+    async with writing(store) as writer:
+        first = writer.record(note("first"))
+        await asyncio.to_thread(store.began.wait, 10)
+        records = [writer.record(note("a"), note("b"), note("c")) for _ in range(MOST_AT_ONCE)]
+        store.go.set()
+        await asyncio.gather(first, *records)
+    assert store.sizes[0] == 1
+    assert sum(store.sizes) == 1 + 3 * MOST_AT_ONCE
+    assert {size % 3 for size in store.sizes[1:]} == {0}
+    assert max(store.sizes) < MOST_AT_ONCE + 3
     assert chain_is_whole(store.path)
 
 
