@@ -30,6 +30,7 @@ class CsvRows:
     ) -> None:
         self.name = name
         self.blank_is_absent = True
+        self.is_file = True
         self.shared = shared
         self._file = file
         self._columns = columns

@@ -67,6 +67,7 @@ class JsonRows:
     ) -> None:
         self.name = name
         self.blank_is_absent = False
+        self.is_file = True
         self.shared = shared
         self._file = file
         self._names = {at: columns.get(at, at) for at in FIELDS}

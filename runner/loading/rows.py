@@ -23,6 +23,7 @@ class RowSource(Protocol):
 
     name: str
     blank_is_absent: bool  # an empty text says nothing, as in CSV
+    is_file: bool  # beside the manifest, and by that under rule R009
     shared: Mapping[str, Given]  # what holds for every row that does not say otherwise
 
     def rows(self) -> Iterator[tuple[int, int, Values]]:
@@ -48,6 +49,7 @@ class InlineRows:
     stop: int
     shared: Mapping[str, Given]
     blank_is_absent: bool = False
+    is_file: bool = False
     _item: Mapping[str, Any] = field(default_factory=dict)
 
     def rows(self) -> Iterator[tuple[int, int, Values]]:

@@ -254,14 +254,18 @@ class _Stretch:
     def _missing(self, at: str, such_as: str) -> None:
         if self._document.doubts("defaults", at) or at in self._said:
             return
-        message = f"the transfer has no `{at}`, and `defaults` has none either"
+        code, message = "S002", f"the transfer has no `{at}`, and `defaults` has none either"
         mend = f"add `{at}: {such_as}`, here or under `defaults`"
         place, header = self._source.where(at), self._source.header(at)
+        if self._source.is_file:
+            code = "R009"
+            message = f"the row has no `{at}`, nor has the `from` entry or `defaults`"
+            mend = f"give the row one, or all rows: `{at}: {such_as}` at the `from` entry"
         if header is not None:  # said once: every row of the file would say the same
             self._said.add(at)
             message = f"no column gives `{at}`, nor does the `from` entry or `defaults`"
             mend = f"add the column, or `{at}: {such_as}` to the `from` entry"
-        self._problems.add(Problem("S002", message, header or place, mend))
+        self._problems.add(Problem(code, message, header or place, mend))
 
     def _cached(self, known: dict[Any, Any], find: Any, written: tuple[Any, ...]) -> Any:
         cache_key = tuple([tuple(value) if value.__class__ is list else value for value in written])
