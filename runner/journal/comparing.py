@@ -2,24 +2,17 @@
 
 from __future__ import annotations
 
-import sqlite3
-import tempfile
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
 from itertools import islice
-from pathlib import Path
-from types import TracebackType
-from typing import Self
 
 from runner.core.comparison import Difference, Told
-from runner.core.errors import StorageError
 from runner.core.outcome import Outcome
 from runner.core.record import TransferRecord
+from runner.journal.scratch import Scratch
 
 CHUNK = 1000
 
 _TABLES = """
-PRAGMA journal_mode=OFF; PRAGMA synchronous=OFF; PRAGMA cache_size=-32000;
 CREATE TABLE before(key TEXT, outcome TEXT, reason TEXT, interaction TEXT, destination TEXT);
 CREATE TABLE after(key TEXT, outcome TEXT, reason TEXT, interaction TEXT, destination TEXT);
 """
@@ -36,29 +29,11 @@ _LISTED = (
 )
 
 
-class Juxtaposed:
+class Juxtaposed(Scratch):
     """A temporary file of two runs' transfers; gone when closed. Raises `StorageError`."""
 
     def __init__(self) -> None:
-        self._place = tempfile.gettempdir()
-        with self._working():
-            self._folder = tempfile.TemporaryDirectory(prefix="runner-")
-            self._place = self._folder.name
-            path = Path(self._folder.name) / "compared.db"
-            self._connection = sqlite3.connect(path, isolation_level=None)
-            self._connection.executescript(_TABLES)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        at: TracebackType | None,
-    ) -> None:
-        self._connection.close()
-        self._folder.cleanup()
+        super().__init__(_TABLES, "the runs cannot be compared")
 
     def add_before(self, transfers: Iterable[TransferRecord]) -> None:
         """Keep the first run's transfers."""
@@ -87,16 +62,6 @@ class Juxtaposed:
             while chunk := list(islice(rows, CHUNK)):
                 self._connection.executemany(statement, chunk)
             self._connection.execute("COMMIT")
-
-    @contextmanager
-    def _working(self) -> Iterator[None]:
-        try:
-            yield
-        except (sqlite3.Error, OSError) as error:
-            raise StorageError(
-                f"the runs cannot be compared in {self._place}: {error}; free space there, or"
-                " choose another folder with TMPDIR"
-            ) from error
 
 
 def _told(row: tuple[str | None, ...]) -> Told | None:

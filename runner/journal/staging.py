@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import sqlite3
-import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from itertools import groupby
 from pathlib import Path
-from types import TracebackType
-from typing import NamedTuple, Self
+from typing import NamedTuple
 
 from runner.core.errors import StorageError
 from runner.core.manifest import QueueSelection, Repeat, TransferRow
@@ -18,6 +15,7 @@ from runner.core.media import MediaMatrix
 from runner.core.plan import SENDS, Action, Claim, PlannedRow, Verdict, judge, last_carried
 from runner.core.transfer import State
 from runner.journal.questions import ALIKE, CLAIMS, OWN_KEY, REPEATS, TABLES
+from runner.journal.scratch import Scratch
 from runner.journal.texts import read_ladder, read_names, write_ladder, write_names
 
 CHUNK = 1000
@@ -46,42 +44,21 @@ class Outline(NamedTuple):
     origin_uri: str | None = None  # where its history carried it last, if elsewhere
 
 
-class Staging:
+class Staging(Scratch):
     """A temporary file of rows, in the order of the manifest; gone when closed.
 
     Raises `StorageError`, naming the file, where it cannot be written.
     """
 
     def __init__(self) -> None:
-        self.path = Path(tempfile.gettempdir())
-        with self._written():
-            self._folder = tempfile.TemporaryDirectory(prefix="runner-")
-            self.path = Path(self._folder.name) / "staging.db"
-            # As a URI, so that the journal may be attached as one: read-only.
-            self._connection = sqlite3.connect(self.path.as_uri(), uri=True, isolation_level=None)
-            self._connection.executescript(
-                "PRAGMA journal_mode=OFF; PRAGMA synchronous=OFF; PRAGMA cache_size=-16000;"
-                + TABLES
-            )
-            self._connection.execute("BEGIN")
+        super().__init__(TABLES, "the manifest's rows cannot be kept until they are planned")
+        self._connection.execute("BEGIN")
         self._ladders: dict[tuple[MediaMatrix, ...], int] = {}
         self._media: tuple[MediaMatrix, ...] | None = None  # of the row added last
         self._ladder = 0
         self._chunk: list[tuple[object, ...]] = []
         self.count = 0
         self.selections: list[QueueSelection] = []  # whose rows are not known yet
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        at: TracebackType | None,
-    ) -> None:
-        self._connection.close()
-        self._folder.cleanup()
 
     def add(self, row: TransferRow) -> None:
         """Take the next row."""
@@ -114,7 +91,7 @@ class Staging:
     def readdress(self, addresses: Mapping[str, str]) -> None:
         """Give the rows that name a destination another spelling of it: its id for its name."""
         self._flush()
-        with self._written():
+        with self._working():
             self._connection.executemany(
                 "UPDATE rows SET destination_uri = ? WHERE destination_uri = ?",
                 ((uri, named) for named, uri in addresses.items()),
@@ -142,7 +119,7 @@ class Staging:
         Raises `StorageError` if that cannot be read.
         """
         self._flush()
-        with self._written():
+        with self._working():
             self._connection.execute("DELETE FROM verdicts")
         if journal is not None:
             try:
@@ -152,7 +129,7 @@ class Staging:
                     f"the history in the journal {journal} cannot be read ({error});"
                     " it may be damaged. Restore it from a copy, or name another with --journal"
                 ) from error
-        with self._written():
+        with self._working():
             self._connection.execute(
                 "INSERT OR IGNORE INTO verdicts SELECT n, ?, NULL, NULL, NULL, NULL FROM rows",
                 [Action.SEND],
@@ -163,7 +140,7 @@ class Staging:
 
     def amend(self, verdicts: Iterable[tuple[int, Verdict]]) -> None:
         """Give some rows, by their numbers, other verdicts than `plan` gave them."""
-        with self._written():
+        with self._working():
             self._connection.executemany(
                 "UPDATE verdicts SET action = ?, reason = ?, claim = ?, lineage = ? WHERE n = ?",
                 ((v.action, v.reason, v.claim, v.lineage, n) for n, v in verdicts),
@@ -213,26 +190,16 @@ class Staging:
         if (known := self._ladders.get(media)) is not None:
             return known
         ladder = self._ladders[media] = len(self._ladders)
-        with self._written():
+        with self._working():
             self._connection.execute(
                 "INSERT INTO ladders VALUES (?, ?)", (ladder, write_ladder(media))
             )
         return ladder
 
     def _flush(self) -> None:
-        with self._written():
+        with self._working():
             self._connection.executemany("INSERT INTO rows VALUES (?,?,?,?,?,?,?)", self._chunk)
         self._chunk.clear()
-
-    @contextmanager
-    def _written(self) -> Iterator[None]:
-        try:
-            yield
-        except (sqlite3.Error, OSError) as error:
-            raise StorageError(
-                f"the manifest's rows cannot be kept in {self.path} while they are planned"
-                f" ({error}); make room there, or name another folder in TMPDIR"
-            ) from error
 
     def _judge_history(self, journal: Path, again: bool) -> None:  # noqa: FBT001 - passed on
         self._connection.execute("COMMIT")
