@@ -222,7 +222,9 @@ def _next(result: RunResult, paint: Paint) -> Iterator[str]:
     todo = [outcome for outcome in NEXT if counts.get(outcome, 0) > 0]
     if todo:
         yield paint.bold("what to do next")
-    run = visible(result.run_id or "RUN")
+    # What a plan names, and what the manifest does not list, is of another run: its reason says which.
+    own = result.plan is None and result.counts.get(Outcome.IN_DOUBT, 0) > 0
+    run = visible(result.run_id or "RUN") if own else "RUN"
     for outcome in todo:
         said = DOUBT if outcome is Outcome.IN_DOUBT else NEXT[outcome]
         yield from wrap(

@@ -29,7 +29,7 @@ CODES: Mapping[str, str] = {
     "S008": "a list that names something twice",
     "S009": "an address that would send secrets in the clear, or that carries a user name or password",
     "S010": "a reply status that is listed against what it always means, or with two meanings",
-    "S011": "`waves` that do not ascend, or do not end with the whole batch",
+    "S011": "`waves` that do not ascend",
     "S012": "a field or a value that the chosen environment's driver cannot do anything with",
     "R001": "a name used is not defined; the nearest name is offered",
     "R002": "audio and video together need more than the gateway's `max_bandwidth_kbps`, "

@@ -30,7 +30,7 @@ def lasts_s(*, sends: int, limits: Limits, requests_each: int) -> float:
 
 
 def check_waves(waves: Sequence[Amount]) -> Iterator[Finding]:
-    """Yield where waves do not ascend, or do not end with the whole batch (S011).
+    """Yield where waves do not ascend (S011). What the last one leaves is a wave of its own.
 
     Counts are compared with counts and shares with shares: how the two compare depends on the
     batch.
@@ -42,11 +42,10 @@ def check_waves(waves: Sequence[Amount]) -> Iterator[Finding]:
             message = f"wave {index + 1} is {wave}, not more than {before} before it"
             mend = "waves are cumulative; write them ascending: `waves: [1, 10%, 100%]`"
             yield Finding("S011", message, mend, (index,))
+        elif EVERYTHING in waves[:index]:
+            message = f"wave {index + 1} comes after 100%, which leaves nothing for it"
+            yield Finding("S011", message, "delete what stands behind `100%`", (index,))
         largest[type(wave)] = wave
-    if waves and waves[-1] != EVERYTHING:
-        message = f"the last wave is {waves[-1]}: the batch's rest would be in no wave"
-        mend = "end the list with `100%`; to send a part alone, give `--limit`"
-        yield Finding("S011", message, mend, (len(waves) - 1,))
 
 
 def _number(amount: Amount) -> float:

@@ -134,8 +134,11 @@ def _compare(seen: Interaction, baseline: Baseline, destination_uri: str) -> tup
         return Evidence.CARRIED_OUT, "seen by destination"
     same_place = seen.destination_uri == baseline.destination_uri
     if same_id and same_place and seen.state == baseline.state:
-        if seen.destination_uri == destination_uri and seen.last_transfer_id is None:
-            return Evidence.INCONCLUSIVE, "there before the delivery too; an effect would not show"
+        is_there = seen.destination_uri == destination_uri and seen.last_transfer_id is None
+        if is_there or not seen.shows_effects:
+            before = "there" if is_there else "the same"
+            told = f"{before} before the delivery too; an effect would not show"
+            return Evidence.INCONCLUSIVE, told
         return Evidence.UNTOUCHED, "as it was before the delivery"
     return Evidence.INCONCLUSIVE, "it changed since, and not by us: somebody else acted"
 

@@ -31,6 +31,7 @@ class Interaction:
 
     A gateway that keeps no `last_transfer_id` may tell `arrivals`, and what else a delivery has to
     name of the interaction as it is now (`handles`: the participant that is to be replaced).
+    `shows_effects` False: it bears no field that a move would change.
     """
 
     interaction_id: str
@@ -41,6 +42,7 @@ class Interaction:
     date_s: float | None = None  # the answer's `Date` header, seconds since the epoch
     arrivals: tuple[Arrival, ...] = ()
     handles: Mapping[str, str] | None = None
+    shows_effects: bool = True
 
 
 class Sight(Enum):
@@ -69,15 +71,25 @@ _EVENTS = {
 
 
 def judge_sight(
-    seen: Interaction, *, destination_uri: str, message_ids: AbstractSet[str], preflight: bool
+    seen: Interaction,
+    *,
+    destination_uri: str,
+    message_ids: AbstractSet[str],
+    preflight: bool,
+    sent_before: bool = False,
 ) -> tuple[Sight, str | None]:
     """Return what a look-up says of a transfer whose deliveries bore `message_ids`, and why.
 
-    Without `preflight` only the effect of a delivery of ours counts.
+    Without `preflight` only the effect of a delivery of ours counts; that may show by the place
+    alone where an earlier run sent it there (`sent_before`).
     """
     if seen.last_transfer_id is not None and seen.last_transfer_id in message_ids:
         return Sight.OURS, "an earlier delivery was carried out, by its id"
-    return _preflight(seen, destination_uri) if preflight else (Sight.FIT, None)
+    if preflight:
+        return _preflight(seen, destination_uri)
+    if sent_before and seen.found and seen.destination_uri == destination_uri:
+        return Sight.THERE, "already there, where an earlier run sent it"
+    return Sight.FIT, None
 
 
 def _preflight(seen: Interaction, destination_uri: str) -> tuple[Sight, str | None]:

@@ -126,6 +126,7 @@ class Batch:
         self._doubts = Doubts(shop, self._carrier, clock.now())
         self._feed = Feed(journal)
         self._aside: set[asyncio.Task[None]] = set()
+        self._left: set[asyncio.Task[None]] = set()  # likewise, of what earlier runs left in doubt
         self._most_aside = WAITING_PER_SLOT * assignment.limits.in_flight
         self._chores = Chores(halt)
         self._listener = Listener(shop, self._carrier, self._chores, observer)
@@ -185,14 +186,16 @@ class Batch:
     async def _carry_all(self) -> None:
         """First look at what earlier runs left in doubt; then carry the plan, and clear up."""
         left = await self._chores.guarded(self._doubts.look_at_all())
-        for live in left or ():
-            self._clear_up(live)
+        for live in left or ():  # no wave waits for their fences
+            self._clear_up(live, self._left)
         for wave in self._course.waves():
             await self._chores.guarded(self._carry_wave(wave))
             while self._aside:
                 await asyncio.wait(self._aside)
             if not self._course.goes_on():
-                return
+                break
+        while self._left:
+            await asyncio.wait(self._left)
 
     async def _carry_wave(self, wave: Wave) -> None:
         """Carry a wave's rows; what has to wait for its next delivery is set aside."""
@@ -234,13 +237,13 @@ class Batch:
         if live.state is State.READY and len(self._aside) >= self._most_aside:
             await self._carrier.carry_on(live)
         if live.state is State.READY or live.state is State.UNKNOWN:
-            self._clear_up(live)
+            self._clear_up(live, self._aside)
 
-    def _clear_up(self, live: Live) -> None:
+    def _clear_up(self, live: Live, beside: set[asyncio.Task[None]]) -> None:
         """See a transfer to its end beside the others: waiting for it holds nobody else back."""
         task = asyncio.create_task(self._chores.guarded(self._see_through(live)))
-        self._aside.add(task)
-        task.add_done_callback(self._aside.discard)
+        beside.add(task)
+        task.add_done_callback(beside.discard)
         task.add_done_callback(lambda _: self._after_commit())
 
     async def _see_through(self, live: Live) -> None:

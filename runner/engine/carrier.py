@@ -145,23 +145,29 @@ class Carrier:
 
     async def _is_fit(self, live: Live) -> bool:
         """Look the interaction up; True: a delivery may follow."""
-        needed = self._looks_first
         try:
             seen = await self._looked_up(live.row)
-        except LookUpFailed as error:
-            if not needed:
-                return True  # a definite "not carried out" stands without being looked at
-            told = Told(reason=f"the look-up failed: {error.what}")
-            if live.state is State.READY:
-                await self._shop.recorder.enter(live, Event.EXHAUSTED, told)
-            return False
         except GatewayError as error:
-            self._shop.halt.stop(ExitCode.STOPPED, str(error), error)
-            return False
+            return await self._goes_unseen(live, error)
         if seen is None:
             return False  # the run was stopped meanwhile
         live.seen, live.seen_at = seen, self._shop.clock.now()
         return await self._judge(live, seen)
+
+    async def _goes_unseen(self, live: Live, error: GatewayError) -> bool:
+        """Tell whether a delivery may follow though the look-up came to nothing.
+
+        What this run's gateway itself said was not carried out, stands without being looked at.
+        What became of an earlier run's delivery may be known from a person alone.
+        """
+        if not self._looks_first and live.row.lineage is None:
+            return True
+        if self._looks_first and not isinstance(error, LookUpFailed):
+            self._shop.halt.stop(ExitCode.STOPPED, str(error), error)
+        elif live.state is State.READY:
+            told = Told(reason=f"the look-up failed: {error.what}")
+            await self._shop.recorder.enter(live, Event.EXHAUSTED, told)
+        return False
 
     async def _looked_up(self, row: PlannedRow) -> Interaction | None:
         """Return what a look-up saw; None: the run was stopped meanwhile.
@@ -182,6 +188,7 @@ class Carrier:
             destination_uri=live.row.destination_uri,
             message_ids=live.message_ids,
             preflight=self._shop.rules.policy.preflight,
+            sent_before=live.row.lineage is not None,
         )
         event = sight.event
         if event is not None and live.state is State.READY:

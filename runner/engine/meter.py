@@ -117,8 +117,9 @@ class Meter:
     def figures(self, *, limit_per_s: float | None, token_renewals: int) -> Figures:
         """Return what was measured."""
         achieved = None
-        if self._first_sent is not None and self._last_sent > self._first_sent:
-            achieved = (self.sent - 1) / (self._last_sent - self._first_sent)
+        if self._first_sent is not None and self.sent > 1:
+            span_s = max(WINDOW_S, self._last_sent - self._first_sent)  # the limit's own measure
+            achieved = (self.sent - 1) / span_s
         story = (*self._first_told, *self._last_told)
         return Figures(
             rate_limit_per_s=limit_per_s,

@@ -70,6 +70,7 @@ def _interaction(interaction_id: str, answer: Answer, date_s: float | None) -> I
         destination_uri=_kept(destination_uri),
         last_transfer_id=_kept(last_transfer_id),
         date_s=date_s,
+        shows_effects=not body.keys().isdisjoint(("destination_uri", "last_transfer_id")),
     )
 
 
