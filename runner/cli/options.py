@@ -15,6 +15,9 @@ from runner.core.quantity import Amount, parse_age, parse_amount, parse_duration
 if TYPE_CHECKING:
     from runner.cli.console import Console
 
+MOST_ROWS = 10**9
+"""What `--limit` may say at most: more rows than any manifest has, and a number a journal holds."""
+
 
 def _rate(text: str) -> float:
     try:
@@ -42,6 +45,16 @@ def _age(text: str) -> float:
         return parse_age(text)
     except ValueError as error:
         raise typer.BadParameter(f"{error}") from error
+
+
+def _times(told: str | int) -> int:
+    """Read how often `-v` or `-q` was given; a variable tells it as a number."""
+    try:
+        return max(0, int(told))
+    except ValueError as error:
+        raise typer.BadParameter(
+            f"{told!r} is no number of times; write 1, or 2 for twice as much, or leave it out"
+        ) from error
 
 
 Manifest = Annotated[
@@ -76,7 +89,12 @@ Only = Annotated[
 Limit = Annotated[
     int | None,
     typer.Option(
-        "--limit", envvar="RUNNER_LIMIT", min=0, metavar="N", help="Send at most so many."
+        "--limit",
+        envvar="RUNNER_LIMIT",
+        min=0,
+        max=MOST_ROWS,
+        metavar="N",
+        help="Send at most so many.",
     ),
 ]
 Rate = Annotated[
@@ -245,13 +263,27 @@ LogFile = Annotated[
 Verbose = Annotated[
     int,
     typer.Option(
-        "--verbose", "-v", envvar="RUNNER_VERBOSE", count=True, show_default=False, help="Log more."
+        "--verbose",
+        "-v",
+        envvar="RUNNER_VERBOSE",
+        count=True,
+        parser=_times,
+        metavar="",
+        show_default=False,
+        help="Log more; as a variable, a number of times.",
     ),
 ]
 Quiet = Annotated[
     int,
     typer.Option(
-        "--quiet", "-q", envvar="RUNNER_QUIET", count=True, show_default=False, help="Log less."
+        "--quiet",
+        "-q",
+        envvar="RUNNER_QUIET",
+        count=True,
+        parser=_times,
+        metavar="",
+        show_default=False,
+        help="Log less; as a variable, a number of times.",
     ),
 ]
 NoProgress = Annotated[
