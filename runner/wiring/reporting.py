@@ -46,8 +46,8 @@ def render_again(
     """Write a report's forms into the run's report folder, or into `out`.
 
     With `json` the report folder becomes what the run left there: report.json tells where
-    audit.jsonl ends, so both are written, and `latest` points to the newest run's. Raises `UsageError` for
-    an unknown run or journal, `StorageError` where files fail.
+    audit.jsonl ends, so both are written, and `latest` points to the newest run's. Raises
+    `UsageError` for an unknown run or journal, `StorageError` where files fail.
     """
     with told_again(run, journal) as source:
         names = () if out is not None else (source.run.batch, folder_name(source))
