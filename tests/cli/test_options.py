@@ -27,6 +27,29 @@ def test_every_option_of_a_batch_is_a_variable_too(command: str):
     assert {"env", "only", "limit", "rate", "in-flight", "output", "verbose"} <= variables.keys()
 
 
+def options_of(*path: str) -> set[str]:
+    command = COMMANDS[path[0]]
+    for name in path[1:]:
+        command = command.commands[name]
+    return {option.name for option in command.params if option.param_type_name == "option"}
+
+
+def test_a_plan_takes_what_apply_takes(tmp_path: Path):
+    assert options_of("apply") - options_of("plan") == {"validate_only"}
+    assert run("init", cwd=tmp_path).code == 0
+    words = ("--yes", "--no-progress", "--new-history", "--lock-timeout", "10m")
+    ended = run("plan", "manifest.yaml", *words, cwd=tmp_path)
+    assert ended.code == 0, ended.err
+    assert not (tmp_path / ".runner").exists()
+
+
+@pytest.mark.parametrize(
+    "command", [["status"], ["report"], ["resolve"], ["audit", "verify"], ["doctor"], ["plan"]]
+)
+def test_whoever_may_fail_can_log_it(command: list[str]):
+    assert {"log_format", "log_file", "verbose", "quiet"} <= options_of(*command)
+
+
 def test_the_list_of_commands_breaks_no_line_off():
     shown = CliRunner().invoke(app, ["--help"], terminal_width=80).output
     assert "  apply     Check, plan, transfer what is not yet transferred, report.\n" in shown
