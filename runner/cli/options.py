@@ -83,7 +83,8 @@ Only = Annotated[
         "--only",
         envvar="RUNNER_ONLY",
         metavar="GLOB",
-        help="Send only keys that match this glob; repeatable.",
+        help="Send only keys that match this glob; repeatable. The variable takes several, with"
+        " blanks between them.",
     ),
 ]
 Limit = Annotated[

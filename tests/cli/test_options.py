@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -25,6 +26,27 @@ def test_every_option_of_a_batch_is_a_variable_too(command: str):
     }
     assert variables == {name: f"RUNNER_{name.upper().replace('-', '_')}" for name in variables}
     assert {"env", "only", "limit", "rate", "in-flight", "output", "verbose"} <= variables.keys()
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_what_commands_share_is_the_same_variable_everywhere(name: str):
+    shared = {option.opts[0]: option.envvar for option in COMMANDS["apply"].params}
+    for command in (COMMANDS[name], *getattr(COMMANDS[name], "commands", {}).values()):
+        for option in command.params:
+            if option.opts[0] in shared:
+                assert option.envvar == shared[option.opts[0]], (command.name, option.opts)
+
+
+def test_the_variable_holds_several_globs(tmp_path: Path):
+    assert run("init", cwd=tmp_path).code == 0
+    told = run(
+        *("plan", "manifest.yaml", "--output", "json"),
+        cwd=tmp_path,
+        env={"RUNNER_ONLY": "first second"},
+    )
+    report = Path(json.loads(told.out)["report"])
+    options = json.loads((tmp_path / report / "report.json").read_text())["run"]["options"]
+    assert options["only"] == ["first", "second"]
 
 
 def options_of(*path: str) -> set[str]:
