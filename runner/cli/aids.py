@@ -59,12 +59,17 @@ def doctor(
     *,
     env: options.Env = None,
     output: options.Output = OutputFormat.PRETTY,
+    log_format: options.LogFormat = options.LogFormatChoice.AUTO,
+    log_file: options.LogFile = None,
+    verbose: options.Verbose = 0,
+    quiet: options.Quiet = 0,
 ) -> None:
     """Connect as a run would, read-only, and explain: DNS, TLS, token, rights, session, clock."""
     from runner.cli.doctor import examine_gateway
     from runner.wiring.request import Request
 
-    examine_gateway(options.console(output), Request(manifest=manifest, environment=env))
+    console = options.console(output, log_format, log_file, verbose - quiet)
+    examine_gateway(console, Request(manifest=manifest, environment=env))
 
 
 def init(

@@ -86,7 +86,10 @@ def plan(
     max_failures: options.MaxFailures = None,
     report_dir: options.ReportDir = Path("reports"),
     journal: options.Journal = None,
+    lock_timeout: options.LockTimeout = None,
     again: options.Again = False,
+    new_history: options.NewHistory = False,
+    yes: options.Yes = False,
     out: Annotated[
         Path | None,
         typer.Option(
@@ -118,8 +121,14 @@ def plan(
     log_file: options.LogFile = None,
     verbose: options.Verbose = 0,
     quiet: options.Quiet = 0,
+    no_progress: options.NoProgress = False,
 ) -> None:
-    """Do everything up to the plan: nothing leaves this machine, unless --preflight asks."""
+    """Do everything up to the plan: nothing leaves this machine, unless --preflight asks.
+
+    It takes every option of apply, so that one can become the other: a plan waits for no lock and
+    asks nothing, neither whether to send nor whether the journal is the right one.
+    """
+    del yes, no_progress  # nothing is sent that could be confirmed or watched
     from runner.cli.planning import Planning, plan_manifest
     from runner.wiring.request import Request
 
@@ -133,7 +142,9 @@ def plan(
         max_failures=max_failures,
         report_dir=report_dir,
         journal=journal,
+        lock_timeout_s=lock_timeout or 0.0,
         again=again,
+        new_history=new_history,
         validate_only=not preflight,  # secrets are needed to ask the gateway
     )
     console = options.console(

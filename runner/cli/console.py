@@ -60,7 +60,7 @@ class Console:
         from runner.console.watching import watch  # noqa: PLC0415 - as above
 
         log = structlog.get_logger()
-        with self._logging() as logs, self.outlet(log.warning) as outlet:
+        with self.logging() as logs, self.outlet(log.warning) as outlet:
             observers = watch(
                 self.err,
                 log,
@@ -131,10 +131,11 @@ class Console:
 
     def trace(self, error: BaseException) -> None:
         """Log a bug's trace, wherever in the command it came up."""
-        with suppress(UsageError), self._logging():  # a log file that cannot be opened
+        with suppress(UsageError), self.logging():  # a log file that cannot be opened
             logging.getLogger("runner").error("an internal error", exc_info=error)
 
-    def _logging(self) -> Logs:
+    def logging(self) -> Logs:
+        """Send the log where the options ask for it, until this is closed. Raises `UsageError`."""
         from runner.console.logs import configure_logs  # noqa: PLC0415 - it brings structlog
 
         return configure_logs(

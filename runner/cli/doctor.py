@@ -16,7 +16,7 @@ from runner.wiring.signals import Signals
 def examine_gateway(console: Console, request: Request) -> None:
     """Check the way to a manifest's gateway, read-only; exit 4 if a run could not begin."""
     Signals().install()
-    with boundary(console, request.manifest), Staging() as staging:
+    with boundary(console, request.manifest), console.logging(), Staging() as staging:
         manifest, warnings = read_manifest(request, staging)
         console.show_problems(warnings, request.manifest.parent, result=False)
         known = f"{manifest.name}: valid, {staging.count:,} transfers listed"

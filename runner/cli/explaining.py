@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Sequence
-from dataclasses import asdict
 from difflib import get_close_matches
 
 from runner.cli.console import Console, boundary
 from runner.console.explanations import (
     Explanation,
     explanations,
+    explanations_to_json,
     render_codes,
     render_explanation,
 )
@@ -26,7 +25,7 @@ def explain_codes(console: Console, codes: Sequence[str]) -> None:
         told = [_explanation(code) for code in codes] or list(explanations().values())
         color = wants_color(console.out, os.environ)
         if console.output is OutputFormat.JSON:
-            console.out.write(json.dumps([asdict(each) for each in told], indent=2) + "\n")
+            console.out.write(explanations_to_json(told))
         elif codes:
             console.out.write("\n".join(render_explanation(each, color=color) for each in told))
         else:

@@ -32,12 +32,18 @@ def status(
     manifest: options.OfManifest = None,
     env: options.Env = None,
     output: options.Output = OutputFormat.PRETTY,
+    log_format: options.LogFormat = options.LogFormatChoice.AUTO,
+    log_file: options.LogFile = None,
+    verbose: options.Verbose = 0,
+    quiet: options.Quiet = 0,
     no_progress: options.NoProgress = False,
 ) -> None:
     """Show the runs of the journal, or one run's figures; works while it runs."""
     from runner.wiring.journals import Whereabouts
 
-    console = options.console(output, no_progress=no_progress)
+    console = options.console(
+        output, log_format, log_file, verbose - quiet, no_progress=no_progress
+    )
     where = Whereabouts(journal, manifest, env)
     if watch:
         from runner.cli.following import watch_run
@@ -86,6 +92,10 @@ def report(
         ),
     ] = None,
     output: options.Output = OutputFormat.PRETTY,
+    log_format: options.LogFormat = options.LogFormatChoice.AUTO,
+    log_file: options.LogFile = None,
+    verbose: options.Verbose = 0,
+    quiet: options.Quiet = 0,
 ) -> None:
     """Render a run's report again, from the journal; or compare two runs."""
     from runner.cli.reporting import Reporting, report_run
@@ -93,7 +103,7 @@ def report(
 
     where = Whereabouts(journal, manifest, env)
     asked = Reporting(run, compare, formats, report_dir, out)
-    report_run(options.console(output), where, asked)
+    report_run(options.console(output, log_format, log_file, verbose - quiet), where, asked)
 
 
 def resolve(
@@ -112,6 +122,10 @@ def resolve(
     env: options.Env = None,
     lock_timeout: options.LockTimeout = None,
     output: options.Output = OutputFormat.PRETTY,
+    log_format: options.LogFormat = options.LogFormatChoice.AUTO,
+    log_file: options.LogFile = None,
+    verbose: options.Verbose = 0,
+    quiet: options.Quiet = 0,
 ) -> None:
     """Settle a transfer in doubt by a person's word, journalled with who and when."""
     from runner.cli.resolving import resolve_transfer
@@ -119,7 +133,7 @@ def resolve(
 
     where = Whereabouts(journal, manifest, env)
     resolve_transfer(
-        options.console(output),
+        options.console(output, log_format, log_file, verbose - quiet),
         where,
         run=run,
         key=key,
@@ -142,13 +156,19 @@ def verify(
     env: options.Env = None,
     report_dir: options.ReportDir = Path("reports"),
     output: options.Output = OutputFormat.PRETTY,
+    log_format: options.LogFormat = options.LogFormatChoice.AUTO,
+    log_file: options.LogFile = None,
+    verbose: options.Verbose = 0,
+    quiet: options.Quiet = 0,
 ) -> None:
     """Check the hash chain, and say at which entry it breaks."""
     from runner.cli.auditing import verify as verify_chain
     from runner.wiring.journals import Whereabouts
 
     where = Whereabouts(journal, manifest, env)
-    verify_chain(options.console(output), where, target, report_dir)
+    verify_chain(
+        options.console(output, log_format, log_file, verbose - quiet), where, target, report_dir
+    )
 
 
 def prune(

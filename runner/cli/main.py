@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from typing import Annotated
 
 import typer
 
 from runner import __version__
 from runner.cli import aids, batches, history
+from runner.cli.words import check_words
+from runner.core.errors import UsageError
+from runner.core.outcome import ExitCode
 
 app = typer.Typer(
     name="runner",
@@ -27,6 +32,11 @@ app.add_typer(reports, name="reports", help="Look after the report folders.")
 
 def run() -> None:
     """Run the command line and exit."""
+    try:
+        check_words(sys.argv[1:], os.environ)
+    except UsageError as error:
+        typer.echo(f"error: {error}", err=True)
+        sys.exit(ExitCode.USAGE)
     app(prog_name="runner")
 
 

@@ -8,41 +8,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from runner.cli import values
 from runner.console.diagnostics import MAX_PROBLEMS
 from runner.console.formats import OutputFormat
-from runner.core.quantity import Amount, parse_age, parse_amount, parse_duration, parse_rate
 
 if TYPE_CHECKING:
     from runner.cli.console import Console
 
-
-def _rate(text: str) -> float:
-    try:
-        return parse_rate(text)
-    except ValueError as error:
-        raise typer.BadParameter(f"{error}") from error
-
-
-def _duration(text: str) -> float:
-    try:
-        return parse_duration(text)
-    except ValueError as error:
-        raise typer.BadParameter(f"{error}") from error
-
-
-def _amount(text: str) -> Amount:
-    try:
-        return parse_amount(text)
-    except ValueError as error:
-        raise typer.BadParameter(f"{error}") from error
-
-
-def _age(text: str) -> float:
-    try:
-        return parse_age(text)
-    except ValueError as error:
-        raise typer.BadParameter(f"{error}") from error
-
+MOST_ROWS = 10**9
+"""What `--limit` may say at most: more rows than any manifest has, and a number a journal holds."""
 
 Manifest = Annotated[
     Path, typer.Argument(metavar="MANIFEST", help="A YAML file.", show_default=False)
@@ -70,13 +44,19 @@ Only = Annotated[
         "--only",
         envvar="RUNNER_ONLY",
         metavar="GLOB",
-        help="Send only keys that match this glob; repeatable.",
+        help="Send only keys that match this glob; repeatable. The variable takes several, with"
+        " blanks between them.",
     ),
 ]
 Limit = Annotated[
     int | None,
     typer.Option(
-        "--limit", envvar="RUNNER_LIMIT", min=0, metavar="N", help="Send at most so many."
+        "--limit",
+        envvar="RUNNER_LIMIT",
+        min=0,
+        max=MOST_ROWS,
+        metavar="N",
+        help="Send at most so many.",
     ),
 ]
 Rate = Annotated[
@@ -84,7 +64,7 @@ Rate = Annotated[
     typer.Option(
         "--rate",
         envvar="RUNNER_RATE",
-        parser=_rate,
+        parser=values.rate,
         metavar="RATE",
         help="Lower the rate, such as 10/s; it never rises above the manifest's.",
     ),
@@ -104,7 +84,7 @@ MaxFailures = Annotated[
     typer.Option(
         "--max-failures",
         envvar="RUNNER_MAX_FAILURES",
-        parser=_amount,
+        parser=values.amount,
         metavar="COUNT|SHARE",
         help="Stop when more than so many fail, such as 20 or 5%, instead of the manifest's.",
         show_default=False,
@@ -142,7 +122,7 @@ LockTimeout = Annotated[
     typer.Option(
         "--lock-timeout",
         envvar="RUNNER_LOCK_TIMEOUT",
-        parser=_duration,
+        parser=values.duration,
         metavar="DURATION",
         help="How long to wait for another run to end, such as 10m.",
     ),
@@ -187,7 +167,7 @@ OlderThan = Annotated[
     typer.Option(
         "--older-than",
         envvar="RUNNER_OLDER_THAN",
-        parser=_age,
+        parser=values.age,
         metavar="AGE",
         help="Remove only what is older, such as 90d.",
         show_default="90d",
@@ -245,13 +225,27 @@ LogFile = Annotated[
 Verbose = Annotated[
     int,
     typer.Option(
-        "--verbose", "-v", envvar="RUNNER_VERBOSE", count=True, show_default=False, help="Log more."
+        "--verbose",
+        "-v",
+        envvar="RUNNER_VERBOSE",
+        count=True,
+        parser=values.times,
+        metavar="",
+        show_default=False,
+        help="Log more; as a variable, a number of times.",
     ),
 ]
 Quiet = Annotated[
     int,
     typer.Option(
-        "--quiet", "-q", envvar="RUNNER_QUIET", count=True, show_default=False, help="Log less."
+        "--quiet",
+        "-q",
+        envvar="RUNNER_QUIET",
+        count=True,
+        parser=values.times,
+        metavar="",
+        show_default=False,
+        help="Log less; as a variable, a number of times.",
     ),
 ]
 NoProgress = Annotated[

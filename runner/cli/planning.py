@@ -8,15 +8,17 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from runner.cli.console import Console, boundary
+from runner.cli.exits import exit_code_of
 from runner.cli.summarizing import summarize_report, summarizing
 from runner.core.errors import UsageError
 from runner.core.manifest import Manifest
 from runner.core.outcome import ExitCode
-from runner.core.record import ReportSource
+from runner.core.record import PlanFigures
 from runner.journal.staging import Staging
 from runner.wiring.finding import NOTHING_FOUND, Found, is_open
 from runner.wiring.holding import as_planned
@@ -61,16 +63,20 @@ def plan_manifest(console: Console, given: Request, planning: Planning) -> None:
         found = _found(console, request, manifest, staging, asked=planning.preflight)
         plan_offline(request, manifest, staging)
         preflight = _look_ahead(console, request, manifest, staging) if planning.preflight else None
-        source, summary, report = report_plan(request, manifest, staging, preflight, found=found)
+        if planning.out is not None and is_open(manifest, staging):
+            raise UsageError(OPEN)
+        source, summary, report = report_plan(
+            *(request, manifest, staging, preflight),
+            found=found,
+            code=partial(_code, planning, preflight),
+        )
         if preflight is not None and preflight.error is not None:
             console.err.write(f"report: {report}\n")
             raise preflight.error
-        if planning.out is not None and is_open(manifest, staging):
-            raise UsageError(OPEN)
         if planning.out is not None:
             save_plan(request, manifest, staging, source.run, planning.out, found=found)
             console.err.write(f"plan: {planning.out}\n")
-        code = ExitCode.PENDING if planning.detailed and _is_pending(source) else ExitCode.OK
+        code = ExitCode(source.run.exit_code or ExitCode.OK)
         result = result_of(
             source,
             summary,
@@ -105,6 +111,9 @@ def _look_ahead(
         return look_ahead(request, manifest, staging, observer)
 
 
-def _is_pending(source: ReportSource) -> bool:
-    plan = source.plan
-    return plan is not None and bool(plan.send or plan.in_doubt or plan.selections)
+def _code(planning: Planning, preflight: Preflight | None, plan: PlanFigures) -> ExitCode:
+    """Return how the command exits, which its report tells too."""
+    if preflight is not None and preflight.error is not None:
+        return exit_code_of(preflight.error)
+    is_pending = bool(plan.send or plan.in_doubt or plan.selections)
+    return ExitCode.PENDING if planning.detailed and is_pending else ExitCode.OK

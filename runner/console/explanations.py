@@ -6,12 +6,13 @@
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from functools import cache
 from importlib.resources import files
 from textwrap import wrap
 
+from runner.console.document import document
 from runner.console.text import Paint, visible
 from runner.core.codes import CODES
 
@@ -80,6 +81,11 @@ def render_codes(*, color: bool = False) -> str:
         parts.append("\n".join(lines))
     parts.append("runner explain CODE tells the reason, with a wrong and a right example")
     return "\n\n".join(parts) + "\n"
+
+
+def explanations_to_json(told: Sequence[Explanation]) -> str:
+    """Return one JSON document, in ASCII."""
+    return document("explanations", {"codes": [asdict(each) for each in told]})
 
 
 def rules_document() -> str:

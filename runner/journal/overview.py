@@ -143,6 +143,16 @@ class Overview:
             raise self._unknown(run_id)
         return int(found[0][0])
 
+    def is_newest(self, run: int, other: str) -> bool:
+        """Tell whether none of a run's batch began after it, nor did run `other` elsewhere.
+
+        What another journal holds is known by its id alone, which begins with when it began.
+        """
+        query = "SELECT max(b.no) = a.no, a.id FROM runs a JOIN runs b USING (batch) WHERE a.no = ?"
+        [(newest, run_id)] = self._rows(query, run)
+        here = bool(self._rows("SELECT 1 FROM runs WHERE id = ?", other))
+        return bool(newest) and (here or other <= run_id)
+
     def doubts(self) -> int:
         """Return how many transfers of the whole journal are in doubt or under way."""
         return int(self._rows(_DOUBTS)[0][0])

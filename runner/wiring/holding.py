@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from shlex import quote
 
 from runner.core.errors import ManifestInvalid
 from runner.core.manifest import Manifest
 from runner.core.plan import NOT_SELECTED, SENDS, Action, PlannedRow, Verdict
 from runner.core.problem import Place, Problem
+from runner.core.quantity import Amount
 from runner.core.record import RunRecord
 from runner.journal.overview import Overview
 from runner.journal.staging import Staging
@@ -19,6 +21,9 @@ from runner.wiring.request import Request
 
 MOST_NAMED = 50
 """Rows that a refusal names; the rest are counted."""
+
+_Option = tuple[str, ...] | str | Amount | None
+"""An option's value; None, False or nothing: it was not given."""
 
 _Moves = dict[str, tuple[str, int, str]]
 
@@ -98,22 +103,35 @@ def _history(journal: Path) -> History:
 
 def _other_options(request: Request, plan: PlanFile) -> Iterator[Problem]:
     """Yield what options ask for against the plan: it was made with its own."""
-    asked = {
-        "--env": (request.environment, plan.environment, request.environment is not None),
-        "--only": (request.only, plan.only, bool(request.only)),
-        "--limit": (request.limit, plan.limit, request.limit is not None),
-        "--again": (request.again, plan.again, request.again),
-        "--max-failures": (
-            request.max_failures,
-            plan.max_failures,
-            request.max_failures is not None,
-        ),
+    asked: dict[str, tuple[_Option, _Option]] = {
+        "--env": (request.environment, plan.environment),
+        "--only": (request.only, plan.only),
+        "--limit": (request.limit, plan.limit),
+        "--again": (request.again, plan.again),
+        "--max-failures": (request.max_failures, plan.max_failures),
     }
-    for option, (wanted, planned, given) in asked.items():
-        if given and wanted != planned:
-            message = f"{option} {wanted} is not what the plan was made with ({planned})"
+    for option, (wanted, planned) in asked.items():
+        is_given = wanted is not None and wanted is not False and wanted != ()  # 0 is given
+        if is_given and wanted != planned:
+            message = (
+                f"{_typed(option, wanted)} is not what the plan was made with"
+                f" ({_typed(option, planned)})"
+            )
             mend = f"leave {option} (and its variable) out, or {REPLAN}"
             yield invalid(plan.path, message, mend)
+
+
+def _typed(option: str, value: _Option) -> str:
+    """Return an option with its value as a person types it."""
+    match value:
+        case None | False | ():
+            return f"without {option}"
+        case True:
+            return option
+        case tuple():
+            return " ".join(f"{option} {quote(each)}" for each in value)
+        case _:
+            return f"{option} {quote(str(value))}"
 
 
 def _hold(plan: PlanFile, manifest: Manifest, staging: Staging, journal: Path | None) -> None:

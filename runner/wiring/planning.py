@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from runner.core.course import lasts_s
 from runner.core.errors import ManifestInvalid
 from runner.core.manifest import Manifest, Platform
-from runner.core.outcome import Outcome
+from runner.core.outcome import ExitCode, Outcome
 from runner.core.pacing import estimate_s
 from runner.core.plan import SENDS, Action
 from runner.core.problem import Problem
@@ -127,8 +127,12 @@ def report_plan(
     preflight: Preflight | None = None,
     *,
     found: Found = NOTHING_FOUND,
+    code: Callable[[PlanFigures], ExitCode] = lambda _: ExitCode.OK,
 ) -> tuple[ReportSource, Summary, Path]:
-    """Write the report of rows that were planned, with what the gateway said of them, if asked."""
+    """Write the report of rows that were planned, with what the gateway said of them, if asked.
+
+    `code` tells how the command will exit, by the figures.
+    """
     at = time.time()
     record = records.begun(request, manifest, f"plan-{new_run_id(at)}", at=at, outcome="planned")
     asked = None if preflight is None else preflight.explanation
@@ -138,8 +142,9 @@ def report_plan(
     figures = plan_figures(request, manifest, staging)
     if preflight is not None and preflight.error is None:
         figures = _by_sight(figures, request, manifest, staging, preflight)
+    record = records.finished_plan(replace(record, waves=figures.waves), at=at)
     source = ReportSource(
-        records.finished_plan(replace(record, waves=figures.waves), at=at),
+        replace(record, exit_code=int(code(figures))),
         lambda: _foreseen(staging, {} if preflight is None else preflight.rows, figures.waves),
         plan=figures,
         manifest=records.shown(manifest),

@@ -11,11 +11,12 @@ from runner.core.errors import UsageError
 from runner.core.record import ReportSource
 from runner.journal.overview import Overview
 from runner.journal.reading import Reader
-from runner.report.content import Content, survey
-from runner.report.folder import open_folder
+from runner.report.audit import write_audit
+from runner.report.content import AuditEnd, Content, survey
+from runner.report.folder import LATEST, Folder, open_folder
 from runner.report.markdown import code
 from runner.report.md_form import summary as summary_md
-from runner.report.writing import FILES, Write, folder_name, renderer
+from runner.report.writing import AUDIT, FILES, Write, folder_name, renderer
 
 PIECES = 1024
 """Pieces of a text that go to a stream in one: a report is rendered in many small ones."""
@@ -44,13 +45,17 @@ def render_again(
 ) -> Rendered:
     """Write a report's forms into the run's report folder, or into `out`.
 
-    Raises `UsageError` for an unknown run or journal, `StorageError` where files fail.
+    With `json` the report folder becomes what the run left there: report.json tells where
+    audit.jsonl ends, so both are written, and `latest` points to the newest run's. Raises
+    `UsageError` for an unknown run or journal, `StorageError` where files fail.
     """
     with told_again(run, journal) as source:
-        content = survey(source)
         names = () if out is not None else (source.run.batch, folder_name(source))
+        whole = out is None and "json" in forms
         files = []
         with open_folder(out or report_dir, *names) as folder:
+            end = _audit_again(source, folder) if whole else None
+            content = survey(source, end)
             for form in forms:
                 with folder.writing(FILES[form]) as stream:
                     if out is None:
@@ -58,7 +63,28 @@ def render_again(
                     else:
                         _render_elsewhere(content, form, report_dir, stream.write)
                 files.append((form, folder.path / FILES[form]))
+        if whole:
+            _link_again(source, journal, report_dir)
         return Rendered(source.run.id, source.run.batch, tuple(files))
+
+
+def _audit_again(source: ReportSource, folder: Folder) -> AuditEnd:
+    with folder.writing(AUDIT) as stream:
+        return write_audit(source, stream.write)
+
+
+def _link_again(source: ReportSource, journal: Path, report_dir: Path) -> None:
+    """Let `latest` point to the run, unless a newer one of its batch is known here or there."""
+    run = source.run
+    try:
+        linked = str((report_dir / run.batch / LATEST).readlink())
+    except OSError:  # there is none, or it is no link
+        linked = run.id
+    with Overview(journal) as overview:
+        if not overview.is_newest(overview.number(run.id), linked):
+            return
+    with open_folder(report_dir, run.batch) as batch:
+        batch.link(LATEST, folder_name(source))
 
 
 def stream_again(run: str, journal: Path, report_dir: Path, form: str, write: Write) -> None:

@@ -85,3 +85,12 @@ def test_a_session_that_is_refused_is_told_as_a_run_would_tell_it(gateway: Gatew
 def test_a_wrong_manifest_is_3_as_everywhere(gateway: Gateway, bench: Bench):
     ended = bench.run("doctor", bench.write(manifest(gateway, [{"interaction_id": ""}])))
     assert ended.code == 3
+
+
+def test_a_log_that_cannot_be_kept_is_told_first(gateway: Gateway, bench: Bench):
+    path = bench.write(manifest(gateway, [transfer()]))
+    refused = bench.run("doctor", path, "--log-file", "no/such/folder.log")
+    assert (refused.code, refused.out) == (2, "")
+    assert "the log file no/such/folder.log cannot be opened" in refused.err
+    assert bench.run("doctor", path, "--log-file", "doctor.log", "-v").code == 0
+    assert (bench.folder / "doctor.log").exists()

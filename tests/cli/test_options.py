@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -11,7 +12,7 @@ import typer
 from typer.testing import CliRunner
 
 from runner.cli.main import app
-from tests.e2e.bench import ROOT, environment
+from tests.e2e.bench import ROOT, environment, run
 
 COMMANDS = typer.main.get_command(app).commands  # type: ignore[attr-defined]  # a group has them
 
@@ -27,10 +28,94 @@ def test_every_option_of_a_batch_is_a_variable_too(command: str):
     assert {"env", "only", "limit", "rate", "in-flight", "output", "verbose"} <= variables.keys()
 
 
+@pytest.mark.parametrize("name", COMMANDS)
+def test_what_commands_share_is_the_same_variable_everywhere(name: str):
+    shared = {option.opts[0]: option.envvar for option in COMMANDS["apply"].params}
+    for command in (COMMANDS[name], *getattr(COMMANDS[name], "commands", {}).values()):
+        for option in command.params:
+            if option.opts[0] in shared:
+                assert option.envvar == shared[option.opts[0]], (command.name, option.opts)
+
+
+def test_the_variable_holds_several_globs(tmp_path: Path):
+    assert run("init", cwd=tmp_path).code == 0
+    told = run(
+        *("plan", "manifest.yaml", "--output", "json"),
+        cwd=tmp_path,
+        env={"RUNNER_ONLY": "first second"},
+    )
+    report = Path(json.loads(told.out)["report"])
+    options = json.loads((tmp_path / report / "report.json").read_text())["run"]["options"]
+    assert options["only"] == ["first", "second"]
+
+
+def options_of(*path: str) -> set[str]:
+    command = COMMANDS[path[0]]
+    for name in path[1:]:
+        command = command.commands[name]
+    return {option.name for option in command.params if option.param_type_name == "option"}
+
+
+def test_a_plan_takes_what_apply_takes(tmp_path: Path):
+    assert options_of("apply") - options_of("plan") == {"validate_only"}
+    assert run("init", cwd=tmp_path).code == 0
+    words = ("--yes", "--no-progress", "--new-history", "--lock-timeout", "10m")
+    ended = run("plan", "manifest.yaml", *words, cwd=tmp_path)
+    assert ended.code == 0, ended.err
+    assert not (tmp_path / ".runner").exists()
+
+
+@pytest.mark.parametrize(
+    "command", [["status"], ["report"], ["resolve"], ["audit", "verify"], ["doctor"], ["plan"]]
+)
+def test_whoever_may_fail_can_log_it(command: list[str]):
+    assert {"log_format", "log_file", "verbose", "quiet"} <= options_of(*command)
+
+
 def test_the_list_of_commands_breaks_no_line_off():
     shown = CliRunner().invoke(app, ["--help"], terminal_width=80).output
     assert "  apply     Check, plan, transfer what is not yet transferred, report.\n" in shown
     assert "..." not in shown.partition("Commands:")[2]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "spelt"),
+    [
+        (["status", "x\udcff"], r"argument 2, x\xff, is not UTF-8"),
+        (["apply", "n\udcff.yaml"], r"argument 2, n\xff.yaml, is not UTF-8"),
+        (["plan", "m.yaml", "--only", "ü\udcff\x1b"], r"argument 4, ü\xff\x1b, is not UTF-8"),
+    ],
+)
+def test_an_argument_that_is_no_text_is_named(arguments: list[str], spelt: str, tmp_path: Path):
+    ended = run(*arguments, cwd=tmp_path)
+    assert (ended.code, ended.out) == (2, "")
+    assert ended.err.startswith(f"error: {spelt}: write it in UTF-8")
+
+
+def test_a_variable_that_is_no_text_is_named_without_its_value(tmp_path: Path):
+    ended = run("status", cwd=tmp_path, env={"RUNNER_ONLY": "secret\udcff", "OTHER": "\udcff"})
+    assert (ended.code, ended.out) == (2, "")
+    assert "the variable RUNNER_ONLY is not UTF-8" in ended.err
+    assert "secret" not in ended.err
+
+
+@pytest.mark.parametrize("limit", [2**63, 99999999999999999999])
+def test_a_limit_is_no_larger_than_a_journal_holds(limit: int, tmp_path: Path):
+    assert run("init", cwd=tmp_path).code == 0
+    plan = ("plan", "manifest.yaml", "--limit")
+    ended = run(*plan, str(limit), cwd=tmp_path)
+    assert ended.code == 2
+    assert "--limit" in ended.err
+    assert "0<=x<=1000000000" in ended.err
+    assert run(*plan, "1000000000", cwd=tmp_path).code == 0
+
+
+@pytest.mark.parametrize("name", ["RUNNER_VERBOSE", "RUNNER_QUIET"])
+def test_a_variable_tells_how_often(name: str, tmp_path: Path):
+    ended = run("plan", "m.yaml", cwd=tmp_path, env={name: "true"})
+    assert ended.code == 2
+    assert "'true' is no number of times; write 1" in ended.err
+    assert run("plan", "m.yaml", "-vvq", cwd=tmp_path, env={name: "2"}).code == 3  # no such file
 
 
 @pytest.mark.parametrize("arguments", [["status"], ["apply", "m.yaml"], ["init"]])

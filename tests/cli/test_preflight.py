@@ -51,7 +51,7 @@ def test_it_tells_what_would_become_of_each_row(gateway: Gateway, bench: Bench):
         "strange": "would be rejected: interaction is in the unknown state paused",
     }
     assert report["plan"]["send"] == 1
-    assert report["run"]["outcome"] == "planned"
+    assert (report["run"]["outcome"], report["run"]["exit_code"]) == ("planned", 10)
     assert len(gateway.frames) == 1  # of the apply before
     assert journal_size(bench) == events
     assert "the gateway was only asked" in ended.out
@@ -67,6 +67,8 @@ def test_without_a_session_it_exits_4_and_leaves_a_report(gateway: Gateway, benc
     ended = bench.run("plan", path, "--preflight")
     assert ended.code == 4
     assert "invalid_client" in ended.err
-    assert plan_report(bench)["transfers"][0]["reason"] == "planned: would be sent"
+    report = plan_report(bench)
+    assert report["transfers"][0]["reason"] == "planned: would be sent"
+    assert (report["run"]["outcome"], report["run"]["exit_code"]) == ("planned", 4)
     assert not Path(bench.folder / ".runner").exists()
     assert not gateway.frames

@@ -18,6 +18,7 @@ from runner.core.outcome import Outcome
 from runner.core.record import TransferRecord
 from runner.core.transfer import Event
 from runner.journal.comparing import Juxtaposed
+from runner.wiring.auditing import verify_file
 from runner.wiring.comparing import as_markdown, compare
 from runner.wiring.reporting import read_forms, render_again, stream_again
 from tests.e2e.bench import Bench, command, environment, manifest, transfer
@@ -159,6 +160,40 @@ def test_every_form_is_rendered_where_it_is_wanted(
     told = (out / "report.md").read_text()
     assert "](report.html)" not in told
     assert str(reports / "night" / runs[1]) in Page(told).text
+
+
+def test_a_removed_report_is_brought_back_with_its_audit_log(
+    journal: Path, runs: tuple[str, str], tmp_path: Path
+):
+    reports = tmp_path / "reports"
+    render_again(runs[1], journal, reports, ("html", "json"))
+    night = reports / "night"
+    audited = verify_file(night / runs[1])
+    assert audited.fault is None
+    assert audited.entries > 0
+    assert audited.note is None  # the report tells the same end
+    assert (night / "latest").readlink() == Path(runs[1])
+    render_again(runs[0], journal, reports, ("json",))
+    assert verify_file(night / runs[0]).fault is None
+    assert (night / "latest").readlink() == Path(runs[1])  # never back to an older run
+
+
+def test_latest_stays_where_a_newer_run_of_another_journal_has_put_it(
+    journal: Path, runs: tuple[str, str], tmp_path: Path
+):
+    night = tmp_path / "night"
+    night.mkdir()
+    for before, after in (("run-x", "run-x"), ("a-run", runs[1]), (runs[0], runs[1])):
+        (night / "latest").unlink(missing_ok=True)
+        (night / "latest").symlink_to(before)
+        render_again("latest", journal, tmp_path, ("json",))
+        assert (night / "latest").readlink() == Path(after)
+
+
+def test_a_report_elsewhere_brings_neither(journal: Path, runs: tuple[str, str], tmp_path: Path):
+    render_again(runs[1], journal, tmp_path / "reports", ("json",), out=tmp_path / "out")
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["report.json"]
+    assert not (tmp_path / "reports").exists()
 
 
 def test_a_single_form_goes_to_a_stream_in_few_pieces(journal: Path, tmp_path: Path):

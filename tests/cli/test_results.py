@@ -11,6 +11,7 @@ import jsonschema_rs
 import pytest
 from referencing import Registry
 
+from runner.core.codes import CODES
 from runner.schemas_lookup import schema
 from tests.e2e.bench import Bench, manifest, transfer
 from tests.foreign.gateway import Gateway
@@ -20,6 +21,7 @@ RESULT = schema("result.v1")
 KINDS = {
     *("apply", "plan", "problems", "error", "status"),
     *("report", "comparison", "resolution", "audit", "prune", "checkup", "progress"),
+    "explanations",
 }
 
 
@@ -56,12 +58,17 @@ def test_every_result_satisfies_the_schema(gateway: Gateway, bench: Bench):
         ["apply", wrong, *as_json],
         ["report", "no-such-run", *as_json],
         ["doctor", path, *as_json],
+        ["explain", "r002", *as_json],
+        ["explain", *as_json],
     )
     kinds = ("status", "status", "report", "audit", "prune", "problems", "error", "checkup")
+    kinds += ("explanations", "explanations")
     documents = [checked(ended.out, kind) for ended, kind in zip(told_of, kinds, strict=True)]
     assert "runs" in documents[0]
     assert [doubt["key"] for doubt in documents[1]["run"]["doubts"]] == ["doubtful"]
-    assert [ended.code for ended in told_of] == [0, 0, 0, 0, 0, 3, 2, 0]
+    assert [ended.code for ended in told_of] == [0, 0, 0, 0, 0, 3, 2, 0, 0, 0]
+    assert [each["code"] for each in documents[8]["codes"]] == ["R002"]
+    assert len(documents[9]["codes"]) == len(CODES)
     word = ("--as", "failed", "--reason", "seen", *as_json)
     checked(bench.run("resolve", run, "doubtful", *word).out, "resolution")
     checked(bench.run("apply", path, *as_json).out, "apply")

@@ -195,6 +195,6 @@ def test_a_plan_is_carried_out_with_the_threshold_it_was_made_with(gateway: Gate
     assert planned.code == 0, planned.err
     looser = bench.run("apply", "plan.json", "--max-failures", "50%")
     assert looser.code == 3
-    assert "--max-failures 50% is not what the plan was made with (1)" in looser.err
+    assert "--max-failures 50% is not what the plan was made with (--max-failures 1)" in looser.err
     assert bench.run("apply", "plan.json").code == 5
     assert len(gateway.frames) == 2
