@@ -56,7 +56,8 @@ class InteractionWebSocket:
         pacer = Pacer(environment.limits.http_rate_per_s, clock)
         asker = Asker(rest_place, self._client, self._tokens, patience, pacer)
         self._look_ups = LookUps(asker)
-        opener = SessionOpener(self._place, self._tokens, dial or dialler(context, clock.wall))
+        dial = dial or dialler(context, clock.wall, self._tokens.hide)
+        opener = SessionOpener(self._place, self._tokens, dial)
         self._line = Line(self._place, self._tokens, opener, patience, give_up_s)
 
     @property
