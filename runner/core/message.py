@@ -21,6 +21,9 @@ NOTE_LIMIT = 500
 SERVER_TEXT_LIMIT = 512
 """Characters kept of a status or a reason (hazards.md)."""
 
+MOST_SECONDS = 1_000_000_000
+"""The longest wait that is written out."""
+
 MEDIA_LIMIT = 4096
 """Characters of JSON beyond which a reply's media are not kept."""
 
@@ -166,6 +169,13 @@ def harmless(text: str, limit: int = NOTE_LIMIT) -> str:
         return cut
     escaped = "".join(c if c.isprintable() else _escaped(c) for c in cut)
     return escaped if len(escaped) <= limit else escaped[: limit - 1] + "…"
+
+
+def seconds_text(seconds: float) -> str:
+    """Return a time that a gateway asks for in full, were it ever so long, with its unit."""
+    if seconds > MOST_SECONDS:
+        return f"more than {MOST_SECONDS:,} s"
+    return f"{round(seconds, 3):.12g} s"
 
 
 def _escaped(character: str) -> str:

@@ -21,6 +21,7 @@ from runner.core.message import (
     build_text,
     harmless,
     read_reply,
+    seconds_text,
 )
 
 VOICE = MediaMatrix(Audio("opus", 64, 16))
@@ -241,3 +242,17 @@ def test_hiding_costs_no_reply_however_deep_its_other_fields_are():
 
 def _hide(text: str) -> str:
     return text.replace("s/p", "[hidden]")
+
+
+@pytest.mark.parametrize(
+    ("seconds", "told"),
+    [
+        (0.25, "0.25 s"),
+        (181.0, "181 s"),
+        (1_000_000_000.0, "1000000000 s"),
+        (1_000_000_001.0, "more than 1,000,000,000 s"),
+        (math.inf, "more than 1,000,000,000 s"),
+    ],
+)
+def test_a_wait_is_written_in_full_and_bounded(seconds: float, told: str):
+    assert seconds_text(seconds) == told
