@@ -81,6 +81,11 @@ class Tokens:
         return self._token.number - 1 if self._token else 0
 
     @property
+    def serves(self) -> bool:
+        """Tell whether there is a token with life left, be it due for renewal."""
+        return self._token is not None and self._patience.clock.now() < self._token.expires_at
+
+    @property
     def scopes(self) -> str:
         """The scopes that are asked for, as one text."""
         return " ".join(self._scopes)
