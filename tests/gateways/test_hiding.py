@@ -6,6 +6,7 @@ import base64
 import json
 from collections import deque
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 
@@ -42,6 +43,16 @@ def test_what_may_be_a_word_is_left():
 def test_a_secret_is_found_as_json_escapes_it(ascii_only: bool, slash: str):  # noqa: FBT001
     spelled = json.dumps({"a": ODD}, ensure_ascii=ascii_only).replace("/", slash)
     assert hiding(ODD).hide(spelled) == '{"a": "[secret]"}'
+
+
+@pytest.mark.parametrize("safe", ["/", ""])
+def test_a_secret_is_found_as_urls_escape_it(safe: str):
+    assert hiding(ODD).hide(f"https://a/{quote(ODD, safe=safe)}/b") == "https://a/[secret]/b"
+
+
+@pytest.mark.parametrize(("encoding", "errors"), [("latin-1", ""), ("ascii", "surrogateescape")])
+def test_a_secret_is_found_in_a_header_of_another_encoding(encoding: str, errors: str):
+    assert hiding(ODD).hide(f"a {ODD}".encode().decode(encoding, errors)) == "a [secret]"
 
 
 async def looked_up(said: Any) -> Any:
