@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 import orjson
 
-from runner.core.chain import is_finite_json
+from runner.core.chain import canonical, is_finite_json
 from runner.core.media import MediaMatrix
 from runner.core.sight import Interaction
 
@@ -20,6 +20,15 @@ NOTE_LIMIT = 500
 
 SERVER_TEXT_LIMIT = 512
 """Characters kept of a status or a reason (hazards.md)."""
+
+MOST_SECONDS = 1_000_000_000
+"""The longest wait that is written out."""
+
+MEDIA_LIMIT = 4096
+"""Characters of JSON beyond which a reply's media are not kept."""
+
+DEEPEST = 64
+"""Levels of a JSON value that are looked at; messages of the protocol have three."""
 
 
 class Request(NamedTuple):
@@ -95,12 +104,17 @@ def build_text(draft: Draft) -> str:
     return orjson.dumps(message).decode()
 
 
-def read_reply(frame: str | bytes) -> Reply | Stray:
-    """Read one frame of the gateway; whatever is no reply becomes a `Stray`, never an error."""
+def read_reply(frame: str | bytes, hide: Callable[[str], str] | None = None) -> Reply | Stray:
+    """Read one frame of the gateway; whatever is no reply becomes a `Stray`, never an error.
+
+    `hide` takes out of its texts, once they are unescaped, what is not to be kept.
+    """
     if isinstance(frame, bytes):
         return Stray("a binary frame", harmless(repr(frame[:NOTE_LIMIT])))
     try:
         body = _loads(frame)
+        if hide is not None and (clean := hidden(body, hide)) != body:
+            body, frame = clean, json.dumps(clean)
     except (ValueError, RecursionError):
         return Stray("not JSON", harmless(frame))
     if not isinstance(body, dict):
@@ -123,6 +137,23 @@ def read_reply(frame: str | bytes) -> Reply | Stray:
     )
 
 
+def hidden(value: Any, hide: Callable[[str], str], depth: int = DEEPEST) -> Any:
+    """Return a JSON value with `hide` applied to each of its texts, keys included.
+
+    What is nested deeper than `depth` is left out.
+    """
+    match value:
+        case str():
+            return hide(value)
+        case dict() if depth:
+            return {hide(key): hidden(each, hide, depth - 1) for key, each in value.items()}
+        case list() if depth:
+            return [hidden(each, hide, depth - 1) for each in value]
+        case dict() | list():
+            return None
+    return value
+
+
 def _loads(frame: str) -> Any:
     """Read JSON as leniently as Python does: what the fast reader refuses, NaN for one, it reads."""
     try:
@@ -132,11 +163,19 @@ def _loads(frame: str) -> Any:
 
 
 def harmless(text: str, limit: int = NOTE_LIMIT) -> str:
-    r"""Cut foreign text to `limit` characters and write control characters as `\xNN`."""
+    r"""Write foreign text's control characters as `\xNN`, and cut it to `limit` characters."""
     cut = text if len(text) <= limit else text[: limit - 1] + "…"
     if cut.isprintable():
         return cut
-    return "".join(c if c.isprintable() else _escaped(c) for c in cut)
+    escaped = "".join(c if c.isprintable() else _escaped(c) for c in cut)
+    return escaped if len(escaped) <= limit else escaped[: limit - 1] + "…"
+
+
+def seconds_text(seconds: float) -> str:
+    """Return a time that a gateway asks for in full, were it ever so long, with its unit."""
+    if seconds > MOST_SECONDS:
+        return f"more than {MOST_SECONDS:,} s"
+    return f"{round(seconds, 3):.12g} s"
 
 
 def _escaped(character: str) -> str:
@@ -153,7 +192,21 @@ def _whole(code: object) -> int | None:
 
 def _storable(media: object) -> Mapping[str, Any] | None:
     """Return media that the journal can hold; a number that is none must not cost the reply."""
-    return media if isinstance(media, dict) and is_finite_json(media) else None
+    if not isinstance(media, dict):
+        return None
+    if is_finite_json(media) and _is_plain(canonical(media)):
+        return media  # as almost all are
+    kept: Mapping[str, Any] = hidden(media, _kept)
+    return kept if is_finite_json(kept) and len(canonical(kept)) <= MEDIA_LIMIT else None
+
+
+def _is_plain(text: str) -> bool:
+    """Tell whether a JSON text is short, and nothing in it is to be made harmless."""
+    return len(text) <= SERVER_TEXT_LIMIT and "\\" not in text and text.isprintable()
+
+
+def _kept(text: str) -> str:
+    return harmless(text, SERVER_TEXT_LIMIT)
 
 
 def _retry_after(seconds: object) -> float | None:

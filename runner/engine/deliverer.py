@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from runner.core.evidence import Baseline, HandOver
-from runner.core.message import Draft, Reply, Request, Unfit
+from runner.core.message import Draft, Reply, Request, Unfit, seconds_text
 from runner.core.outcome import ExitCode
 from runner.core.pacing import LONGEST_OBEYED_S, backoff_s
 from runner.core.timestamps import timestamp
@@ -135,7 +135,7 @@ class Deliverer:
         if wait_s > LONGEST_OBEYED_S:
             self._shop.halt.stop(
                 ExitCode.STOPPED,
-                f"the gateway asks to wait {wait_s:g} s, longer than the {LONGEST_OBEYED_S:g} s"
+                f"the gateway asks to wait {seconds_text(wait_s)}, longer than the {LONGEST_OBEYED_S:g} s"
                 " that are waited; run apply again after that",
             )
         else:

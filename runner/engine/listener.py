@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 from runner.core.errors import GatewayError
-from runner.core.message import Reply, Stray
+from runner.core.message import Reply, Stray, harmless, seconds_text
 from runner.core.outcome import ExitCode
 from runner.core.pacing import LONGEST_OBEYED_S
 from runner.core.record import SessionClose, Turn
@@ -19,6 +20,8 @@ from runner.ports import Note, Observer, SessionLost, SessionOpened
 MOST_NOTES = 1000
 """Stray frames and unclaimed replies that the audit log keeps, each kind; the rest are counted."""
 
+_PLURAL = {"stray frame": "stray frames", "unclaimed reply": "unclaimed replies"}
+
 
 class Listener:
     """Implements `ports.GatewayListener` for one run."""
@@ -30,7 +33,8 @@ class Listener:
         self._carrier = carrier
         self._chores = chores
         self._observer = observer
-        self._noted = {"stray": 0, "unclaimed": 0}
+        self._noted = dict.fromkeys(_PLURAL, 0)
+        self._totalled = dict.fromkeys(_PLURAL, MOST_NOTES)
 
     def replied(self, reply: Reply) -> None:
         """Hand a reply to whoever waits for it."""
@@ -38,7 +42,7 @@ class Listener:
 
     def strayed(self, stray: Stray) -> None:
         """Keep a note of a frame that answers nothing."""
-        self._note("stray", "stray frame", why=stray.why, text=stray.text)
+        self._note("stray frame", why=stray.why, text=stray.text)
 
     def session_opened(self, opened: SessionOpened) -> None:
         """Note that frames may leave."""
@@ -60,6 +64,7 @@ class Listener:
         meter.tell(turn, clock.now(), clock.wall(), code=lost.code, reason=lost.reason)
         self._shop.desk.session_lost(lost)
         told = {"generation": lost.generation, "code": lost.code, "reason": lost.reason}
+        self._total()
         self.keep(Note.SESSION_CLOSED, **told)
         if lost.ours:
             self._observer.noticed("session closed", **told)
@@ -81,7 +86,8 @@ class Listener:
         """Let nothing leave for a while, or end the run if that is too long."""
         if wait_s > LONGEST_OBEYED_S:
             self._shop.halt.stop(
-                ExitCode.STOPPED, f"the gateway asks to wait {wait_s:g} s ({why}); try after that"
+                ExitCode.STOPPED,
+                f"the gateway asks to wait {seconds_text(wait_s)} ({why}); try after that",
             )
         else:
             self._shop.gate.silence(wait_s, why)
@@ -94,7 +100,12 @@ class Listener:
             self._chores.begin(settled)
             self._observer.warned("a late reply settles a transfer", message_id=reply.message_id)
             return
-        self._note("unclaimed", "unclaimed reply", message_id=reply.message_id, status=reply.status)
+        self._note(
+            "unclaimed reply",
+            message_id=reply.message_id,
+            status=reply.status,
+            text=_text_of(reply),
+        )
         if positive:  # however many strangers came before: it always settles
             self._chores.begin(self._settle_history(reply))
 
@@ -104,11 +115,18 @@ class Listener:
                 "a late reply settles an earlier transfer", message_id=reply.message_id
             )
 
-    def _note(self, kind: str, event: str, **fields: Any) -> None:
+    def _note(self, event: str, **fields: Any) -> None:
         """Keep a note, up to a bound."""
-        self._noted[kind] += 1
-        if self._noted[kind] <= MOST_NOTES:
+        self._noted[event] += 1
+        if self._noted[event] <= MOST_NOTES:
             self.keep(event, **fields)
+
+    def _total(self) -> None:
+        """Keep how many there were of what the notes leave out; a run's session ends last."""
+        for event, count in self._noted.items():
+            if count > self._totalled[event]:
+                self._totalled[event] = count
+                self.keep(_PLURAL[event], count=count)
 
     def keep(self, event: str, **fields: Any) -> None:
         """Put an event of the run into the audit log."""
@@ -116,3 +134,10 @@ class Listener:
 
     async def _recorded(self, note: Note) -> None:
         await self._shop.journal.record(note)
+
+
+def _text_of(reply: Reply) -> str:
+    """Return what was read of a reply, cut to what a note keeps."""
+    fields = reply._asdict().items()
+    said = {name: value for name, value in fields if value is not None and value is not False}
+    return harmless(json.dumps(said, ensure_ascii=False))

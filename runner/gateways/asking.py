@@ -117,7 +117,7 @@ class Asker:
             self._pacer.answered(None if answer is None else answer.headers)
         if answer.status != HTTPStatus.UNAUTHORIZED:
             self._tokens.took(token)
-        return answer
+        return answer.without_secrets(self._tokens.hide)
 
     def _refuse_redirect(self, answer: Answer, place: Place) -> None:
         if answer.redirect is not None:

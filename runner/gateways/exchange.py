@@ -7,11 +7,12 @@ import json
 import logging
 import ssl
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import httpx
 
+from runner.core.message import hidden
 from runner.gateways.faults import Place, WireError, explained, without_user
 from runner.gateways.lanes import Lanes
 
@@ -27,17 +28,27 @@ BODY_LIMIT = 1_000_000
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """An HTTP answer. `flaw` says why its body was not read; status and headers hold anyway."""
+    """An HTTP answer. `flaw` says why its body was not read; status and headers hold anyway.
+
+    `hide` takes our secrets out of what the body says, once it is read.
+    """
 
     status: int
     headers: httpx.Headers
     body: bytes = b""
     flaw: str | None = None
+    hide: Callable[[str], str] | None = None
+
+    def without_secrets(self, hide: Callable[[str], str]) -> Answer:
+        """Return the answer with our secrets taken out, should the server quote them."""
+        headers = httpx.Headers([(n, hide(value)) for n, value in self.headers.multi_items()])
+        return replace(self, headers=headers, hide=hide)
 
     def json_object(self) -> dict[str, Any] | None:
         """Return the body as a JSON object; None if it is anything else."""
         try:
             body = json.loads(self.body)
+            body = body if self.hide is None else hidden(body, self.hide)
         except (ValueError, RecursionError):
             return None
         return body if isinstance(body, dict) else None

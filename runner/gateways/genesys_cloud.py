@@ -85,7 +85,7 @@ class GenesysCloud:
         )
         opener = GenesysOpener(
             self._rest,
-            dial or dialler(context, clock.wall),
+            dial or dialler(context, clock.wall, self._rest.tokens.hide),
             clock,
             self._first_topics,
             self._watch.changed,

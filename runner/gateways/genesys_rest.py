@@ -136,8 +136,9 @@ class GenesysRest:
 
     def fault_of(self, answer: Answer) -> VendorFault:
         """Read an error answer; should it quote our secrets, they are taken out."""
-        text = self.tokens.hide(answer.body.decode("utf-8", "replace"))
-        return read_fault(answer.status, replace(answer, body=text.encode()).json_object())
+        text = answer.body.decode("utf-8", "replace")
+        read = replace(answer, body=text.encode(), hide=self.tokens.hide)
+        return read_fault(answer.status, read.json_object())
 
     async def command(self, path: str, content: str, handed_at: float) -> tuple[Token, Answer]:
         """Post once and return the answer, whatever it says, with the token that it was sent with.
@@ -158,7 +159,7 @@ class GenesysRest:
             self.pacer.answered(None if answer is None else answer.headers)
         if answer.status != HTTPStatus.UNAUTHORIZED:
             self.tokens.took(token)
-        return token, answer
+        return token, answer.without_secrets(self.tokens.hide)
 
     async def _token(self) -> Token:
         try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import httpx
 
@@ -52,11 +53,13 @@ class InteractionWebSocket:
         self._listener: GatewayListener | None = None
         self._closing = False
         self._client = http_client(context, transport)
-        self._tokens = Tokens(token_place, environment, self._client, patience)
+        for_tokens = replace(patience, paused=self._paused_for_token)
+        self._tokens = Tokens(token_place, environment, self._client, for_tokens)
         pacer = Pacer(environment.limits.http_rate_per_s, clock)
         asker = Asker(rest_place, self._client, self._tokens, patience, pacer)
         self._look_ups = LookUps(asker)
-        opener = SessionOpener(self._place, self._tokens, dial or dialler(context, clock.wall))
+        dial = dial or dialler(context, clock.wall, self._tokens.hide)
+        opener = SessionOpener(self._place, self._tokens, dial)
         self._line = Line(self._place, self._tokens, opener, patience, give_up_s)
 
     @property
@@ -126,3 +129,8 @@ class InteractionWebSocket:
     def _paused(self, wait_s: float, why: str) -> None:
         if self._listener is not None:
             self._listener.paused(wait_s, why)
+
+    def _paused_for_token(self, wait_s: float, why: str) -> None:
+        """Tell of the token server's wait, unless the run can do without a new token meanwhile."""
+        if self.generation is None or not self._tokens.serves:
+            self._paused(wait_s, why)

@@ -7,6 +7,7 @@ import math
 from typing import Generic, Protocol, TypeVar
 
 from runner.core.errors import GatewayError
+from runner.core.message import seconds_text
 from runner.gateways.faults import Place, WireError, WireRefused, counted
 from runner.gateways.oauth import NoTokenYet, Token, Tokens
 from runner.gateways.remedies import INTERNAL_ERROR, Outage, Remedy, remedy
@@ -147,21 +148,28 @@ class Line(Generic[SittingT]):
         if not failure.at_once:
             who = "the gateway"
             wait_s = self._patience.wait_s(outage.failures, failure.asked_s, self._place, who)
+            if failure.asked_s is not None and failure.asked_s > left_s:
+                asked = seconds_text(failure.asked_s)
+                what = f"{who} asks to wait {asked}, longer than is waited for a session"
+                raise self._given_up(failure.error, what) from failure.error
             await self._clock.sleep(min(wait_s, left_s))
 
     def _left_s(self, last: GatewayError) -> float:
         """Return for how long dials may go on. Raises `GatewayError` when that is over."""
-        place = Place(self._place.environment, last.url)
         if self._sessions == 0:
             if self._outage.failures < self._patience.policy.attempts:
                 return math.inf
+            place = Place(self._place.environment, last.url)
             dials = counted(self._outage.failures, "dial")
             raise place.error(f"no session after {dials}: {last.what}", last.check) from last
         left_s = self._outage.since + self._give_up_s - self._clock.now()
         if left_s <= 0:
-            what = f"no session for {self._give_up_s:.0f} s, given up: {last.what}"
-            raise place.error(what, last.check) from last
+            raise self._given_up(last, f"no session for {self._give_up_s:.0f} s") from last
         return left_s
+
+    def _given_up(self, last: GatewayError, why: str) -> GatewayError:
+        place = Place(self._place.environment, last.url)
+        return place.error(f"{why}, given up: {last.what}", last.check)
 
     async def _opened(self, listener: GatewayListener) -> SittingT:
         """Dial once and check. Raises `NoSession` or, where no dial can help, `GatewayError`."""

@@ -16,6 +16,7 @@ from runner.core.message import harmless
 from runner.core.retry_after import retry_after_s
 from runner.gateways.exchange import Answer, exchange
 from runner.gateways.faults import Place, WireError, counted, shown
+from runner.gateways.hiding import Hiding
 from runner.gateways.waiting import Patience
 
 SHORTEST_LIFE_S = 30.0
@@ -63,6 +64,9 @@ class Tokens:
         self._scopes = environment.scopes
         self._client = client
         self._patience = patience
+        self._hiding = Hiding()
+        self._hiding.add(self._client_secret.reveal())
+        self._hiding.add(self._basic())
         self._token: Token | None = None
         self._renewal: asyncio.Task[Token] | None = None
         self.taken = 0  # the number of the newest that a server took
@@ -75,6 +79,11 @@ class Tokens:
     def renewals(self) -> int:
         """How many tokens were fetched after the first."""
         return self._token.number - 1 if self._token else 0
+
+    @property
+    def serves(self) -> bool:
+        """Tell whether there is a token with life left, be it due for renewal."""
+        return self._token is not None and self._patience.clock.now() < self._token.expires_at
 
     @property
     def scopes(self) -> str:
@@ -109,13 +118,7 @@ class Tokens:
 
     def hide(self, text: str) -> str:
         """Return foreign text without our secrets, should a server quote them."""
-        secrets = [self._client_secret.reveal()]
-        if self._token:
-            secrets.append(self._token.bearer.reveal())
-        for secret in secrets:
-            if len(secret) >= 12 and secret in text:  # noqa: PLR2004 - shorter ones are words
-                text = text.replace(secret, "[secret]")
-        return text
+        return self._hiding.hide(text)
 
     async def close(self) -> None:
         """Stop a renewal that is under way."""
@@ -166,26 +169,31 @@ class Tokens:
         )
 
     async def _asked(self) -> Answer:
-        pair = f"{self._client_id.reveal()}:{self._client_secret.reveal()}".encode()
-        headers = {"Authorization": f"Basic {base64.b64encode(pair).decode()}"}
+        headers = {"Authorization": f"Basic {self._basic()}"}
         form = {"grant_type": "client_credentials"}
         if self._scopes:
             form["scope"] = self.scopes
         return await exchange(self._client, "POST", self._place.url, headers, form)
+
+    def _basic(self) -> str:
+        """Return the client's id and secret as the token server is told them (RFC 7617)."""
+        pair = f"{self._client_id.reveal()}:{self._client_secret.reveal()}".encode()
+        return base64.b64encode(pair).decode()
 
     def _token_of(self, answer: Answer) -> Token:
         """Read the token, or raise the `GatewayError` that says what the answer was instead."""
         place = self._place
         if answer.redirect is not None:
             raise place.error(
-                f"the token server redirects to {shown(answer.redirect)}, which is not followed",
+                f"the token server redirects to {shown(self.hide(answer.redirect))}, which is not followed",
                 "set `endpoints.token_url` to the address that issues tokens",
             )
         if not httpx.codes.is_success(answer.status):
             raise self._refusal(answer)
         body = answer.json_object()
         if body is None:
-            flaw = answer.flaw or harmless(answer.headers.get("Content-Type", "no type"), 80)
+            media_type = self.hide(answer.headers.get("Content-Type", "no type"))
+            flaw = answer.flaw or harmless(media_type, 80)
             raise place.error(
                 f"the token server answers something else than a JSON object ({flaw})",
                 "check `endpoints.token_url`: a login page or a proxy may answer there",
@@ -199,6 +207,7 @@ class Tokens:
         if str(body.get("token_type", "bearer")).lower() != "bearer":
             raise self._malformed("a token_type other than Bearer")
         self._check_scopes(body.get("scope"))
+        self._hiding.add(bearer)
         now = self._patience.clock.now()
         return Token(
             number=self._token.number + 1 if self._token else 1,

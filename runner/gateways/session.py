@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 
-from runner.core.message import Stray, harmless, read_reply
+from runner.core.message import Reply, Stray, harmless, read_reply
 from runner.gateways.faults import WireError
 from runner.gateways.oauth import Token
 from runner.gateways.remedies import INTERNAL_ERROR, STEADY_S
@@ -100,8 +100,15 @@ class Session:
             self.fault = error
             return WireClosed(INTERNAL_ERROR, f"the reader failed ({type(error).__name__})")
 
+    def _read_frame(self, frame: str | bytes) -> Reply | Stray:
+        if isinstance(frame, bytes):  # no reply, but its text is kept
+            return read_reply(self._hide(frame.decode("latin-1")).encode("latin-1"))
+        text = self._hide(frame)
+        # only an escape can spell a secret that this has not found
+        return read_reply(text, self._hide if "\\" in text else None)
+
     def _tell(self, frame: str | bytes) -> None:
-        read = read_reply(self._hide(frame) if isinstance(frame, str) else frame)
+        read = self._read_frame(frame)
         if isinstance(read, Stray):
             self._listener.strayed(read)
         else:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from runner.core.manifest import RetryPolicy
+from runner.core.message import seconds_text
 from runner.core.pacing import LONGEST_OBEYED_S, backoff_s
 from runner.gateways.faults import Place
 from runner.ports import Clock
@@ -30,10 +31,11 @@ class Patience:
         Raises `GatewayError` that names the time if it is longer than is ever waited.
         """
         if asked_s > LONGEST_OBEYED_S:
+            asked = seconds_text(asked_s)
             raise place.error(
-                f"{who} asks to wait {asked_s:.0f} s, longer than the {LONGEST_OBEYED_S:.0f} s "
+                f"{who} asks to wait {asked}, longer than the {LONGEST_OBEYED_S:.0f} s "
                 "that are waited out",
-                f"run again in {asked_s:.0f} s, or ask the gateway's owner about the limit",
+                f"run again in {asked}, or ask the gateway's owner about the limit",
             )
         self.paused(asked_s, f"{who} asked for it (Retry-After)")
         return asked_s

@@ -86,15 +86,20 @@ Dial = Callable[[str, Mapping[str, str]], Awaitable[Wire]]
 """Opens a socket to an address with headers. Raises `WireError` or `WireRefused`."""
 
 
-def dialler(context: ssl.SSLContext | None, wall_s: Callable[[], float]) -> Dial:
-    """Return the real dial function."""
+Hide = Callable[[str], str]
+
+
+def dialler(
+    context: ssl.SSLContext | None, wall_s: Callable[[], float], hide: Hide = lambda text: text
+) -> Dial:
+    """Return the real dial function; `hide` takes our secrets out of what a server quotes."""
 
     async def dial(url: str, headers: Mapping[str, str]) -> Wire:
         secure = {"ssl": context} if urlsplit(url).scheme == "wss" else {}
         try:
             return WebSocketWire(await _Connect(without_user(url), headers, **secure))
         except InvalidStatus as error:
-            raise _refusal(error, wall_s()) from error
+            raise _refusal(error, wall_s(), hide) from error
         except TimeoutError as error:
             raise WireError(f"no WebSocket within {DIAL_S:.0f} s") from error
         except (InvalidHandshake, InvalidURI) as error:
@@ -203,11 +208,11 @@ def _closed(error: ConnectionClosed) -> WireClosed:
     return WireClosed(int(sent.code), ours + sent.reason)
 
 
-def _refusal(error: InvalidStatus, wall_s: float) -> WireRefused:
+def _refusal(error: InvalidStatus, wall_s: float, hide: Hide) -> WireRefused:
     response = error.response
     status, headers = response.status_code, response.headers
     if 300 <= status < 400:  # noqa: PLR2004 - the class of redirects
-        target = shown(_first(headers.get_all("Location")) or "nowhere")
+        target = shown(hide(_first(headers.get_all("Location")) or "nowhere"))
         return WireRefused(
             status,
             f"the WebSocket address redirects to {target} ({status}), which is not followed",
@@ -215,7 +220,7 @@ def _refusal(error: InvalidStatus, wall_s: float) -> WireRefused:
             final=True,
         )
     if status == HTTPStatus.FORBIDDEN:
-        scope = wanted_scope(_first(headers.get_all("WWW-Authenticate")) or "")
+        scope = wanted_scope(hide(_first(headers.get_all("WWW-Authenticate")) or ""))
         return WireRefused(
             status,
             "the session is forbidden (403): the token lacks the scope "

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -20,6 +21,7 @@ from runner.core.message import (
     build_text,
     harmless,
     read_reply,
+    seconds_text,
 )
 
 VOICE = MediaMatrix(Audio("opus", 64, 16))
@@ -200,3 +202,57 @@ def test_harmless_text_is_cut_with_an_ellipsis():
 )
 def test_a_media_matrix_survives_the_wire(media: MediaMatrix):
     assert MediaMatrix.from_json(json.loads(json.dumps(media.to_json()))) == media
+
+
+@pytest.mark.parametrize("text", ["\x00" * 500, "\U000e0001" * 499, "x" * 499 + "\x1b"])
+def test_text_that_grows_by_its_escapes_is_cut_all_the_same(text: str):
+    assert len(harmless(text)) == NOTE_LIMIT
+    assert harmless(text).endswith("…")
+
+
+def test_texts_of_media_are_cut_and_made_harmless():
+    media = {"audio": {"codec": "c" * 9999, "k" * 9999: "\x1b", "kbps": [1, 2.5, None, True]}}
+    reply = read_reply(json.dumps({"id": "a", "status": "x", "media_matrix": media}))
+    cut = "c" * (SERVER_TEXT_LIMIT - 1) + "…", "k" * (SERVER_TEXT_LIMIT - 1) + "…"
+    kept = {"audio": {"codec": cut[0], cut[1]: "\\x1b", "kbps": [1, 2.5, None, True]}}
+    assert reply == Reply("a", "x", media=kept)
+
+
+@pytest.mark.parametrize("media", [{"a": list(range(2000))}, {"a": ["x" * 500] * 9}])
+def test_media_that_are_large_all_the_same_are_left_out_and_the_reply_counts(media: Any):
+    reply = read_reply(json.dumps({"id": "a", "status": "x", "media_matrix": media}))
+    assert reply == Reply("a", "x")
+
+
+def test_what_is_to_be_hidden_is_taken_out_of_every_text_of_a_reply_before_it_is_cut():
+    text = json.dumps({"id": "a", "status": "s/p", "reason": "x" * 510 + "s/p", "code": 1})
+    reply = read_reply(text.replace("/", "\\u002f"), _hide)
+    assert reply == Reply("a", "[hidden]", 1, harmless("x" * 510 + "[hidden]", SERVER_TEXT_LIMIT))
+
+
+def test_what_is_to_be_hidden_is_not_in_a_strays_text_either():
+    stray = read_reply('{"no": ["s\\u002fp", 1], "s\\/p": 2}', _hide)
+    assert stray == Stray("no id", '{"no": ["[hidden]", 1], "[hidden]": 2}')
+
+
+def test_hiding_costs_no_reply_however_deep_its_other_fields_are():
+    deep = "[" * 900 + "]" * 900
+    assert read_reply(f'{{"id":"a","status":"x","more":{deep}}}', _hide) == Reply("a", "x")
+
+
+def _hide(text: str) -> str:
+    return text.replace("s/p", "[hidden]")
+
+
+@pytest.mark.parametrize(
+    ("seconds", "told"),
+    [
+        (0.25, "0.25 s"),
+        (181.0, "181 s"),
+        (1_000_000_000.0, "1000000000 s"),
+        (1_000_000_001.0, "more than 1,000,000,000 s"),
+        (math.inf, "more than 1,000,000,000 s"),
+    ],
+)
+def test_a_wait_is_written_in_full_and_bounded(seconds: float, told: str):
+    assert seconds_text(seconds) == told

@@ -9,6 +9,7 @@ import pytest
 from runner.core.errors import GatewayError, LookUpFailed
 from runner.core.evidence import VISIBLE_S
 from runner.core.manifest import Callback, Limits, Policy, RetryPolicy
+from runner.core.message import NOTE_LIMIT
 from runner.core.outcome import ExitCode
 from runner.core.plan import PlannedRow
 from runner.core.sight import Interaction
@@ -265,7 +266,21 @@ def test_a_gateways_own_statuses_are_obeyed():
 def test_a_late_negative_reply_settles_nothing():
     run = carry(2, script=lambda f: late(f, "transfer_rejected"), gateway=silent_about("i0"))
     assert run.states() == {"k0": "unknown", "k1": "transferred"}
-    assert run.noted("unclaimed reply") == [{"message_id": "m1", "status": "transfer_rejected"}]
+    text = '{"message_id": "m1", "status": "transfer_rejected"}'
+    assert run.noted("unclaimed reply") == [
+        {"message_id": "m1", "status": "transfer_rejected", "text": text}
+    ]
+
+
+def test_an_unclaimed_replys_note_has_its_text_cut():
+    said = Answer("pending", reason="ä" * 600).reply_to("stranger")
+    run = carry(
+        1, Answer("transfer_initiated", 1),
+        meanwhile=lambda r: after(0.5, lambda: r.gateway.listener.replied(said)),
+    )  # fmt: skip
+    (note,) = run.noted("unclaimed reply")
+    assert note["text"].startswith('{"message_id": "stranger", "status": "pending", "reason": "ää')
+    assert len(note["text"]) == NOTE_LIMIT
 
 
 def test_a_positive_reply_cancels_a_retry_that_waits():
@@ -370,6 +385,8 @@ def test_positive_replies_settle_however_many_strangers_came_before():
     )
     assert run.journal.events("k8") == ["accepted"]
     assert len(run.noted("unclaimed reply")) == 1000
+    assert run.noted("unclaimed replies") == [{"count": 1501}]
+    assert run.noted("stray frames") == []
 
 
 # Look-ups before a delivery

@@ -144,6 +144,19 @@ def test_a_pause_beyond_three_minutes_ends_the_run():
     assert "3600 s (maintenance)" in run.ending.explanation
 
 
+@pytest.mark.parametrize(
+    ("asked_s", "told"), [(31_536_000.0, "31536000 s"), (1.7e308, "more than 1,000,000,000 s")]
+)
+def test_a_very_long_pause_is_told_in_full(asked_s: float, told: str):
+    by_rest = carry(
+        4, limits=Limits(rate_per_s=1),
+        meanwhile=lambda r: after(1, lambda: r.gateway.listener.paused(asked_s, "closed")),
+    )  # fmt: skip
+    by_reply = carry(1, Answer("rate_limited", retry_after_s=asked_s))
+    for run in (by_rest, by_reply):
+        assert f"asks to wait {told}" in str(run.ending.explanation)
+
+
 def test_a_shut_gate_withdraws_the_intent_within_a_second_and_delivers_anew():
     """The buffer fills between intent and frame: certainly not sent, and told so."""
     gateway = FakeGateway()
@@ -346,6 +359,7 @@ def test_strays_are_kept_up_to_a_bound():
     )
     assert len(run.noted("stray frame")) == 1000
     assert run.noted("stray frame")[0] == {"why": "not JSON", "text": "0"}
+    assert run.noted("stray frames") == [{"count": 1200}]
 
 
 def test_a_message_that_fails_format_verification_is_never_sent():

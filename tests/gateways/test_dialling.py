@@ -158,6 +158,21 @@ async def test_mid_run_dials_go_on_until_give_up():
         await gateway.close()
 
 
+async def test_a_wait_that_is_asked_for_mid_run_is_never_cut_short():
+    """Where it does not fit into what is left, nothing is dialled before it is over."""
+    async with WireServer(sessions=deque([cutting])) as server:
+        clock, listener = QuickClock(), Listener()
+        gateway = gateway_to(server, clock, give_up_s=100.0)
+        await gateway.open(listener)
+        server.handshake_answers.extend([answer(503, Retry_After="60")] * 50)
+        await gateway.submit("a")
+        error = await listener.until("gave_up")
+        assert "the gateway asks to wait 60 s, longer than is waited for a session" in str(error)
+        assert clock.slept == [1.5, 60.0]
+        assert len(server.asked("/api/v2/websocket")) == 3
+        await gateway.close()
+
+
 async def test_every_dial_bears_a_token_with_life_left():
     async with WireServer(sessions=deque([cutting]), expires_in=1000) as server:
         clock, listener = QuickClock(), Listener()

@@ -200,6 +200,22 @@ async def test_a_renewal_that_fails_leaves_the_old_token_in_use_while_it_lives()
         await gateway.close()
 
 
+@pytest.mark.parametrize(("life_left_s", "paused"), [(199, []), (-1, [60.0])])
+async def test_a_renewals_wait_holds_frames_only_if_no_token_serves(
+    life_left_s: int, paused: list[float]
+):
+    async with WireServer(expires_in=1000) as server:
+        clock, listener = QuickClock(), Listener()
+        gateway = gateway_to(server, clock)
+        await gateway.open(listener)
+        server.token_answers.append(answer(503, Retry_After="60"))
+        clock.time_s += 1000 - life_left_s
+        await gateway.look_up("i-1")
+        assert clock.slept == [60.0]
+        assert [wait_s for wait_s, _ in listener.all("paused")] == paused
+        await gateway.close()
+
+
 async def test_no_secret_reaches_a_log_or_an_error(caplog: pytest.LogCaptureFixture):
     """With every logger at DEBUG, addresses with user info and query included."""
     caplog.set_level(logging.DEBUG)
