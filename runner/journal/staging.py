@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -19,6 +20,9 @@ from runner.journal.scratch import Scratch
 from runner.journal.texts import read_ladder, read_names, write_ladder, write_names
 
 CHUNK = 1000
+
+_SET = re.compile(r"\[(?:!(\]?[^\]]*\])|\]?[^\]]*\])")
+"""A set of characters in a pattern, from bracket to bracket; group 1 if it is a negated one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -219,19 +223,20 @@ class Staging(Scratch):
 
     def _select(self, selection: Selection) -> None:
         """Mark what `--only` and `--limit` leave out; a doubt stays one whoever leaves it out."""
-        if selection.only:
+        only = [_as_glob(pattern) for pattern in selection.only]
+        if only:
             matches = " OR ".join("key GLOB ?" for _ in selection.only)
             self._connection.execute(
                 "UPDATE verdicts SET action = 'not_selected', reason = 'not selected', claim = NULL"  # noqa: S608 - the texts are bound
                 " WHERE action != 'in_doubt'"
                 f" AND n NOT IN (SELECT n FROM rows WHERE {matches})",
-                selection.only,
+                only,
             )
             self._connection.execute(
                 "UPDATE verdicts SET reason = reason || '; not selected'"  # noqa: S608 - bound
                 " WHERE action = 'in_doubt'"
                 f" AND n NOT IN (SELECT n FROM rows WHERE {matches})",
-                selection.only,
+                only,
             )
         if selection.limit is not None:
             self._connection.execute(
@@ -240,6 +245,11 @@ class Staging(Scratch):
                 " ORDER BY n LIMIT -1 OFFSET ?)",
                 (*sorted(SENDS), selection.limit),
             )
+
+
+def _as_glob(pattern: str) -> str:
+    """Return a pattern in SQLite's spelling: what shells write `[!…]` is `[^…]` there."""
+    return _SET.sub(lambda found: f"[^{found[1]}" if found[1] else found[0], pattern)
 
 
 def _origin(verdict: Verdict, claims: Sequence[Claim]) -> str | None:
