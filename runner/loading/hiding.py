@@ -9,10 +9,25 @@ from dataclasses import replace
 from runner.core.problem import Problem
 from runner.loading.tree import Source
 
+REFERENCE = "write where it is found: {env: NAME}, {file: PATH} or {command: [PROGRAM, ARGUMENT]}"
+"""What to write instead of a secret."""
+
 # Each is linear in the line's length: nothing repeats what something beside it could match too.
-_KEY = r"(?:secret|client_id|password|api_key|token)[\"']?\s*:"
+_NAMES = r"(?:secret|client_id|password|api_key|token)"
+_KEY = rf"{_NAMES}[\"']?\s*:"
 _PLAIN = re.compile(rf"{_KEY}\s*(?=[^\s{{#])", re.IGNORECASE)
 _CONTINUED = re.compile(rf"{_KEY}\s*(?:[|>][-+0-9]*\s*)?$", re.IGNORECASE)
+_SECRET = re.compile(rf"{_NAMES}\Z|\A(?:credentials|headers)\Z", re.IGNORECASE)
+
+
+def holds_secret(key: object) -> bool:
+    """Tell whether what stands under a key may be a secret, or have one in it."""
+    return isinstance(key, str) and _SECRET.search(key) is not None
+
+
+def public_part(address: str) -> str | None:
+    """Return an address without query and fragment; None if a password may be in the rest too."""
+    return None if "@" in address else re.split("[?#]", address, maxsplit=1)[0]
 
 
 def hide_secrets(problems: Iterable[Problem], source: Source) -> Iterator[Problem]:
