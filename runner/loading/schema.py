@@ -26,7 +26,10 @@ SECTIONS = ("environments", "gateways", "media", "callbacks")
 TRANSFER = "transferItem"
 """The part of the schema that an item of `transfers` obeys."""
 
-_UNIT_DEPTH = {"environments": 3, **dict.fromkeys((*SECTIONS[1:], "defaults", "transfers"), 2)}
+_UNIT_DEPTH = {
+    "environments": 3,
+    **dict.fromkeys((*SECTIONS[1:], "defaults", "policy", "transfers"), 2),
+}
 
 Path = tuple[str | int, ...]
 """The way to a value: keys and indexes."""
