@@ -22,7 +22,7 @@ from runner.loading.names import listed, nearest
 from runner.loading.near_misses import mapped, warn_of_near_misses
 from runner.loading.parts import part_of_schema
 from runner.loading.quoting import JSON
-from runner.loading.rows import FIELDS, Values
+from runner.loading.rows import FIELDS, SPOILT, Values
 from runner.loading.schema import validator
 from runner.loading.tree import Source, Tree
 
@@ -92,8 +92,9 @@ class JsonRows:
                     self._notice_unread(row)
                 if check.is_valid(known):
                     yield self._line, self._line, tuple(map(known.get, FIELDS))  # type: ignore[misc] # six of them
-                else:
-                    self._explain(check, known)
+                elif self._explain(check, known).isdisjoint(("key", "interaction_id")):
+                    called = known.get("key"), known["interaction_id"]
+                    yield self._line, self._line, (*called, SPOILT, None, None, None)
             self._report_unseen()
         except BadRow as bad:
             self._problems.add(bad.problem)
@@ -221,19 +222,23 @@ class JsonRows:
         """Return the row, which must be sound JSON, as a document with places."""
         return build_json(Source(self._file.shown, self._text.rstrip("\r\n"), ""))
 
-    def _explain(self, check: jsonschema_rs.Validator, known: Mapping[str, Any]) -> None:
-        tree = self._tree()
+    def _explain(self, check: jsonschema_rs.Validator, known: Mapping[str, Any]) -> set[str]:
+        """Add what the schema refuses in a row; return the fields that it refuses."""
+        tree, faulty = self._tree(), set()
         for error in check.iter_errors(known):
             path, kind = tuple(error.instance_path), described(error)
             if not path:
-                name = self._names[kind["property"]]  # nothing else can be wrong with a whole row
+                faulty.add(kind["property"])  # nothing else can be wrong with a whole row
+                name = self._names[kind["property"]]
                 self._refuse(f"the row lacks `{name}`", mend=f'add "{name}": "…" to the row')
                 continue
+            faulty.add(str(path[0]))
             path = (self._names[str(path[0])], *path[1:])
             part = part_of_schema(list(error.evaluation_path)[:-1], "transfer")
             for found in explain(tree, path, part, kind, JSON):
                 place = replace(found.place, line=self._line)
                 self._problems.add(replace(found, code="R009", place=place))
+        return faulty
 
 
 def _no_constant(text: str) -> Never:

@@ -35,3 +35,22 @@ def test_what_cannot_be_read_is_counted_once_where_rows_stand_twice(tmp_path: Pa
     rows = '{"interaction_id": "a"}\n' + "[]\n" * 1100 + '{"interaction_id": "a"}\n'
     loaded, _ = load_rows(write(tmp_path, ITEM % "jsonl", r__jsonl=rows))
     assert loaded.omitted == {"R009": 100, "R005": 1}
+
+
+@pytest.mark.parametrize("own_key", [False, True])
+def test_every_row_that_stands_twice_is_counted(tmp_path: Path, *, own_key: bool):
+    key = '"key": "k%d", ' if own_key else ""
+    row = f'{{{key}"interaction_id": "i%d"}}\n'
+    rows = "".join(row % ((n,) * row.count("%d")) for n in range(3000)) * 2
+    loaded, _ = load_rows(write(tmp_path, ITEM % "jsonl", r__jsonl=rows))
+    assert {problem.code for problem in loaded.problems} == {"R005"}
+    assert len(loaded.problems) == 1000
+    assert loaded.omitted == {"R005": 5000 if own_key else 2000}
+
+
+def test_a_faulty_row_is_told_apart_from_a_sound_one(tmp_path: Path):
+    """A sink takes it for its names alone: it has no media, and the manifest is refused."""
+    path = write(tmp_path, "  - {interaction_id: a, destination_uri: nowhere}\n")
+    loaded, rows = load_rows(path)
+    assert loaded.manifest is None
+    assert [(row.key, row.interaction_id, row.media) for row in rows] == [("a", "a", ())]
