@@ -76,7 +76,8 @@ class JsonRows:
         self._problems = problems
         self._line = 0
         self._text = ""
-        self._unread: set[str] = set()
+        self._met = set(self._names.values())  # names of fields that need no further look
+        self._renamed = {at: name for at, name in self._names.items() if at not in self._met}
         self._unseen = {at: name for at, name in columns.items() if at in FIELDS}
         self._first: tuple[int, list[str]] | None = None  # the first row's line and its fields
 
@@ -201,16 +202,16 @@ class JsonRows:
             self._problems.add(Problem("R009", f"no row has the field `{name}`", place, mend))
 
     def _notice_unread(self, row: Mapping[str, Any]) -> None:
-        new = row.keys() - self._names.values() - self._unread
-        unfilled = {name: at for at, name in self._names.items() if new and name not in row}
-        for name in sorted(new):
-            if name not in FIELDS:
-                self._unread.add(name)
+        for at, name in tuple(self._renamed.items()):
+            if at in row and name not in row:
+                del self._renamed[at]  # said once
+                self._warn_of_renamed(at)
+        if new := row.keys() - self._met:
+            self._met |= new
+            unfilled = {name: at for at, name in self._names.items() if name not in row}
+            for name in sorted(new.difference(FIELDS)):
                 where = partial(self._mention, name)
                 warn_of_near_misses(name, unfilled, where, self._problems)
-            elif self._names[name] in unfilled:
-                self._unread.add(name)
-                self._warn_of_renamed(name)
 
     def _warn_of_renamed(self, at: str) -> None:
         """Add a warning of a field whose value is lost, for it is read from another."""

@@ -45,7 +45,7 @@ class Stretch:
         key, interaction_id = values[:2]
         faults = self._problems.found
         self._check(check_id(interaction_id or "", "interaction_id"), "interaction_id")
-        if self._is_given(key):
+        if key or self._is_given(key):
             self._check(check_id(key, "key"), "key")
         is_called = self._problems.found == faults
         row = None if values[2] is SPOILT else self._checked(line, values, faults)
@@ -60,7 +60,7 @@ class Stretch:
     def _checked(self, line: int, values: Values, faults: int) -> TransferRow | None:
         key, interaction_id, destination, media, fallback, callbacks = values
         source = self._source
-        if self._is_given(destination):
+        if destination or self._is_given(destination):
             self._check(check_destination(destination, names=self._names), "destination_uri")
         matrices = self._cached(self._matrices, self._find_matrices, (media, fallback))
         names = self._cached(self._callbacks, self._find_callbacks, (callbacks,))
@@ -136,6 +136,6 @@ class Stretch:
         return self._choices.callbacks(self._given("callbacks", callbacks))
 
     def _given(self, at: str, value: Any) -> Given | None:
-        if self._is_given(value):
+        if value or self._is_given(value):
             return Given(value, partial(self._source.where, at))
         return self._source.shared.get(at)
