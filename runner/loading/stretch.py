@@ -45,7 +45,7 @@ class Stretch:
         key, interaction_id = values[:2]
         faults = self._problems.found
         self._check(check_id(interaction_id or "", "interaction_id"), "interaction_id")
-        if key or self._is_given(key):
+        if key or (key is not None and self._is_given(key)):
             self._check(check_id(key, "key"), "key")
         is_called = self._problems.found == faults
         row = None if values[2] is SPOILT else self._checked(line, values, faults)
