@@ -194,26 +194,33 @@ def _spoken(name: str) -> str:
     return name.replace("_", " ")
 
 
-_SEGMENT = r"(?:[A-Za-z0-9._~!$&'()*+,;=:@-]|%[0-9A-Fa-f]{2})+"
+_DOTS = r"(?!(?:\.|%2[Ee]){1,2}\Z)"  # a path's own signs: addresses would lead elsewhere
+_SEGMENT = rf"{_DOTS}(?:[A-Za-z0-9._~!$&'()*+,;=:@-]|%[0-9A-Fa-f]{{2}})+"
 _USER = r"(?:[A-Za-z0-9._~!*'()&=+$,;?/-]|%[0-9A-Fa-f]{2})+"
-_HOST = r"(?:[A-Za-z0-9](?:[A-Za-z0-9.-]{0,253}[A-Za-z0-9])?|\[[0-9A-Fa-f:.]{2,45}\])"
+_LABEL = r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
+_NAME = rf"(?=[A-Za-z0-9.-]{{1,255}}(?:[:;?]|\Z)){_LABEL}(?:\.{_LABEL})*"
+_HOST = rf"(?:{_NAME}|\[[0-9A-Fa-f:.]{{2,45}}\])"
+_PORT = (
+    r"0{0,4}(?:[1-9][0-9]{0,3}|[1-5][0-9]{4}"
+    r"|6(?:[0-4][0-9]{3}|5(?:[0-4][0-9]{2}|5(?:[0-2][0-9]|3[0-5]))))"
+)  # 1 to 65535
 _PARAMETERS = (
     r"(?:;[A-Za-z0-9._~!*'()\[\]/:&+$-]+(?:=(?:[A-Za-z0-9._~!*'()\[\]/:&+$-]|%[0-9A-Fa-f]{2})*)?)*"
 )
 _DESTINATION = re.compile(
     rf"genesys://(?:queue|user)/{_SEGMENT}"
-    rf"|sip:(?:{_USER}(?::{_USER})?@)?{_HOST}(?::[0-9]{{1,5}})?{_PARAMETERS}(?:\?[!-~]+)?"
-    rf"|tel:\+(?:[().-]*[0-9]){{1,15}}[().-]*{_PARAMETERS}"
+    rf"|sip:(?:{_USER}(?::{_USER})?@)?{_HOST}(?::{_PORT})?{_PARAMETERS}(?:\?[!-~]+)?"
+    rf"|tel:\+[().-]*[1-9](?:[().-]*[0-9]){{0,14}}[().-]*{_PARAMETERS}"
 )
 _FORMS = "write genesys://queue/ID, genesys://user/ID, sip:USER@HOST or tel:+NUMBER"
 _STARTS = {
     "genesys://": "write genesys://queue/ID or genesys://user/ID; in the ID a space is %20 and a slash %2F",
-    "sip:": "write sip:USER@HOST, without spaces",
+    "sip:": "write sip:USER@HOST or sip:USER@HOST:PORT, without spaces",
     "tel:": "write tel:+, the country's code and the number, such as tel:+441234567890",
 }
 
 
-_NAMED = re.compile(r"genesys://(?:queue|user)/(?:[^/%?#\x00-\x1f]|%[0-9A-Fa-f]{2})+")
+_NAMED = re.compile(rf"genesys://(?:queue|user)/{_DOTS}(?:[^/%?#\x00-\x1f]|%[0-9A-Fa-f]{{2}})+")
 
 
 def check_destination(uri: str, *, names: bool = False) -> Finding | None:
@@ -245,9 +252,13 @@ def check_id(text: str, field: str) -> Finding | None:
     if text in (".", ".."):
         mend = "write the id itself: a look-up of this one would go astray"
         return Finding("R006", f"`{field}` is `{text}`", mend)
-    if text[0].isspace() or text[-1].isspace():
-        return Finding("R006", f"`{field}` begins or ends with a space", "delete the space")
-    return None if text.isprintable() else check_text(text, field)
+    if not text.isprintable() and (unsafe := check_text(text, field)) is not None:
+        return unsafe
+    space = next((edge for edge in (text[0], text[-1]) if edge.isspace()), None)
+    if space is None:
+        return None
+    name = "a space" if space == " " else _named(space)
+    return Finding("R006", f"`{field}` begins or ends with {name}", "delete the space")
 
 
 def check_text(text: str, field: str) -> Finding | None:
@@ -255,8 +266,12 @@ def check_text(text: str, field: str) -> Finding | None:
     unsafe = next((c for c in text if unicodedata.category(c) in _UNSAFE), None)
     if unsafe is None:
         return None
-    name = _COMMON.get(unsafe) or unicodedata.name(unsafe, "a control character").lower()
-    return Finding("R006", f"`{field}` holds U+{ord(unsafe):04X}, {name}", "delete the character")
+    return Finding("R006", f"`{field}` holds {_named(unsafe)}", "delete the character")
+
+
+def _named(character: str) -> str:
+    name = _COMMON.get(character) or unicodedata.name(character, "a control character").lower()
+    return f"U+{ord(character):04X}, {name}"
 
 
 def _cut(text: str, limit: int = 80) -> str:

@@ -6,6 +6,7 @@ from urllib.parse import SplitResult, urlsplit
 
 from runner.core.problem import Place, Problem
 from runner.core.urls import is_loopback
+from runner.loading.hiding import public_part
 
 _PLAIN = {"http": "https", "ws": "wss"}
 _LAST_VISIBLE = "~"
@@ -14,6 +15,7 @@ _LAST_VISIBLE = "~"
 def check_address(url: str, field: str, place: Place) -> Problem | None:
     """Return what is wrong with an address that the schema's pattern has let through."""
     parts, fault = _read(url)
+    hide = public_part(url) != url
     if parts.username is not None or parts.password is not None:
         message = f"`{field}` carries a user name or password"
         return Problem("S009", message, place, "leave out everything up to the `@`", hide=True)
@@ -21,11 +23,12 @@ def check_address(url: str, field: str, place: Place) -> Problem | None:
     if fault is not None or not host:
         message = f"`{field}` has {fault or 'no host'}"
         mend = "write a host, an optional port and a path, without spaces and `#`"
-        return Problem("S005", message, place, mend)
+        return Problem("S005", message, place, mend, hide=hide)
     if parts.scheme in _PLAIN and not is_loopback(host):
         message = f"`{field}` is not encrypted, and {host} is not a loopback address"
         mend = f"write {_PLAIN[parts.scheme]}:// for {parts.scheme}://"
-        return Problem("S009", message, place, f"{mend}; this machine itself is 127.0.0.1")
+        mend += "; this machine itself is 127.0.0.1"
+        return Problem("S009", message, place, mend, hide=hide)
     return None
 
 

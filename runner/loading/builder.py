@@ -27,7 +27,9 @@ from yaml.events import (
 
 from runner.core.problem import Problem, Related
 from runner.loading.collector import Collector
+from runner.loading.frame import NO_KEY, Frame
 from runner.loading.garbage import collection_paused
+from runner.loading.hiding import REFERENCE, holds_secret
 from runner.loading.pure_parser import PureParser
 from runner.loading.scalars import NumberOutOfRange, resolve
 from runner.loading.tree import Marks, Source, Tree, pack
@@ -51,29 +53,13 @@ _SCALAR_TAGS: dict[str, tuple[type, ...]] = {
 _SURROGATE = re.compile("[\ud800-\udfff]")  # libyaml refuses them itself
 _BEGIN = "begin with `version: 1`; `runner init` writes a manifest to begin with"
 _ONE_DOCUMENT = "delete this line, or move what follows it into a manifest of its own"
+_OF_SCALARS = ("Y008", "Y011", "Y012")  # problems that one would mend by writing a plain text
+_QUOTES = "a text that is no secret needs quotes"
 _MERGE = object()
-_NO_KEY = object()
 
 
 class _Halted(Exception):
     """The document cannot be read further."""
-
-
-class _Frame:
-    """A container that is being built."""
-
-    __slots__ = ("anchor", "height", "key", "key_mark", "mark", "marks", "merged", "nodes", "value")
-
-    def __init__(self, value: Any, mark: int, anchor: str | None) -> None:
-        self.value = value
-        self.mark = mark
-        self.anchor = anchor
-        self.marks: list[int] = []
-        self.key: Any = _NO_KEY
-        self.key_mark = 0
-        self.merged: list[dict[str, Any]] = []
-        self.nodes = 1
-        self.height = 1
 
 
 def build(
@@ -106,8 +92,8 @@ class _Builder:
         self._source = source
         self._problems = problems
         self._marks = Marks()
-        self._frame = _Frame([], 0, None)  # holds the document's root
-        self._stack: list[_Frame] = []
+        self._frame = Frame([], 0, None)  # holds the document's root
+        self._stack: list[Frame] = []
         self._anchors: dict[str, tuple[Any, int, int]] = {}  # value, nodes, height
         self._expanded = 0
 
@@ -155,7 +141,7 @@ class _Builder:
         try:
             return resolve(text)
         except NumberOutOfRange as error:
-            shown = text if len(text) <= 40 else text[:37] + "…"  # noqa: PLR2004 - a line's part
+            shown = self._shown(text if len(text) <= 40 else text[:37] + "…")  # noqa: PLR2004 - a line's part
             mend = f'write a number up to 2^53; a text, such as an id, needs quotes: "{shown}"'
             self._problem("Y012", f"{shown} is {error}", mark, mend)
             return 0
@@ -174,7 +160,7 @@ class _Builder:
         return value
 
     def _unknown_tag(self, tag: str, mark: int) -> None:
-        shown = "!!" + tag.removeprefix(_TAG) if tag.startswith(_TAG) else tag
+        shown = "!!" + tag.removeprefix(_TAG) if tag.startswith(_TAG) else self._shown(tag)
         message = f"the tag `{shown}` is not known here"
         self._problem("Y008", message, mark, "delete the tag and write the plain value")
 
@@ -188,7 +174,7 @@ class _Builder:
             self._halt("Y013", "a key must be text, not a list or mapping", mark, "write one word")
         self._stack.append(self._frame)
         self._check_depth(len(self._stack), mark)
-        self._frame = _Frame({} if is_mapping else [], mark, event.anchor)
+        self._frame = Frame({} if is_mapping else [], mark, event.anchor)
         if event.anchor is not None:
             self._anchors.pop(event.anchor, None)
 
@@ -202,7 +188,7 @@ class _Builder:
             self._anchors[frame.anchor] = (frame.value, frame.nodes, frame.height)
         self._put(frame.value, frame.mark, frame.nodes, frame.height)
 
-    def _merge(self, mapping: dict[str, Any], frame: _Frame) -> None:
+    def _merge(self, mapping: dict[str, Any], frame: Frame) -> None:
         marks = self._marks.of(mapping)
         for index, (key, value) in enumerate(mapping.items()):
             if key not in frame.value:
@@ -214,10 +200,11 @@ class _Builder:
         if event.anchor not in self._anchors:
             inside = any(frame.anchor == event.anchor for frame in (*self._stack, self._frame))
             why = "is inside its own anchor" if inside else "has no anchor before it"
-            mend = f"write `&{event.anchor}` before the value meant; a text with `*` needs quotes"
+            name = self._shown(event.anchor or "")
+            mend = f"write `&{name}` before the value meant; a text with `*` needs quotes"
             if inside:
                 mend = "write the value out: nothing can hold itself"
-            self._halt("Y011", f"the alias `*{event.anchor}` {why}", mark, mend)
+            self._halt("Y011", f"the alias `*{name}` {why}", mark, mend)
         value, nodes, height = self._anchors[event.anchor]
         self._expanded += nodes
         if self._expanded > MAX_EXPANDED:
@@ -229,7 +216,7 @@ class _Builder:
 
     def _wants_key(self) -> bool:
         frame = self._frame
-        return frame.key is _NO_KEY and frame.value.__class__ is dict
+        return frame.key is NO_KEY and frame.value.__class__ is dict
 
     def _put(self, value: Any, mark: int, nodes: int, height: int) -> None:
         frame = self._frame
@@ -239,23 +226,27 @@ class _Builder:
         if frame.value.__class__ is list:
             frame.value.append(value)
             frame.marks.append(mark)
-        elif frame.key is _NO_KEY:
+        elif frame.key is NO_KEY:
             frame.key, frame.key_mark = self._checked_key(value, mark), mark
         elif frame.key is _MERGE:
-            frame.key = _NO_KEY
-            self._note_merge(value, mark)
+            if frame.merge_mark is None:
+                frame.merge_mark = frame.key_mark
+                self._note_merge(value, mark)
+            else:
+                self._duplicate(frame, "<<", frame.merge_mark)
+            frame.key = NO_KEY
         else:
             if frame.key in frame.value:
-                self._duplicate(frame)
+                self._duplicate(frame, frame.key)
             else:
                 frame.value[frame.key] = value
                 frame.marks += (frame.key_mark, mark)
-            frame.key = _NO_KEY
+            frame.key = NO_KEY
 
     def _checked_key(self, key: Any, mark: int) -> Any:
         if key.__class__ is str or key is _MERGE:
             return key
-        shown = self._source.shown(self._source.place(mark)) or "…"
+        shown = self._shown(self._source.shown(self._source.place(mark)) or "…")
         self._problem(
             "Y013", f"the key {shown} is not text", mark, f'put quotes around it: "{shown}"'
         )
@@ -269,12 +260,13 @@ class _Builder:
             message = "`<<` merges mappings only"
             self._problem("Y011", message, mark, "name an anchor of a mapping: `<<: *name`")
 
-    def _duplicate(self, frame: _Frame) -> None:
+    def _duplicate(self, frame: Frame, key: str, first_mark: int | None = None) -> None:
         if self._problems.full:
             self._problems.count("Y007")
             return
-        key, place = frame.key, self._source.place(frame.key_mark)
-        first = self._source.place(frame.marks[2 * list(frame.value).index(key)])
+        if first_mark is None:
+            first_mark = frame.marks[2 * list(frame.value).index(key)]
+        place, first = self._source.place(frame.key_mark), self._source.place(first_mark)
         self._problems.add(
             Problem(
                 "Y007",
@@ -287,13 +279,21 @@ class _Builder:
 
     def _check_depth(self, depth: int, mark: int) -> None:
         if depth > MAX_DEPTH:
-            message = f"nested deeper than {MAX_DEPTH} levels"
-            self._halt(
-                "Y009", message, mark, "no manifest needs that; check brackets and indentation"
-            )
+            mend = "no manifest needs that; check brackets and indentation"
+            self._halt("Y009", f"nested deeper than {MAX_DEPTH} levels", mark, mend)
 
     def _problem(self, code: str, message: str, mark: int, mend: str) -> None:
-        self._problems.add(Problem(code, message, self._source.place(mark), mend))
+        hide = self._may_be_secret()
+        mend = f"{REFERENCE}; {_QUOTES}" if hide and code in _OF_SCALARS else mend
+        self._problems.add(Problem(code, message, self._source.place(mark), mend, hide=hide))
+
+    def _shown(self, text: str) -> str:
+        """Return a text of the manifest as a message may show it."""
+        return "…" if self._may_be_secret() else text
+
+    def _may_be_secret(self) -> bool:
+        """Tell whether what is read stands for a secret, or within one."""
+        return any(holds_secret(frame.key) for frame in (*self._stack, self._frame))
 
     def _halt(self, code: str, message: str, mark: int, mend: str) -> Never:
         self._problem(code, message, mark, mend)

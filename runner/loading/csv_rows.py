@@ -68,6 +68,8 @@ class CsvRows:
                 index = self._indexes.get(at)
                 filled = index is not None and cells[index]
                 places[self._line] = self.where(at if filled else "interaction_id")
+                if len(places) == len(wanted):
+                    break  # the file may end in what cannot be read
         return places
 
     def _values(
@@ -129,7 +131,7 @@ class CsvRows:
                 refused.update([at] if near is None else [at, near])
                 self._refuse(message, mend, None if near is None else header.index(near))
         unread = set(header) - {header[index] for index in self._indexes.values()} - refused
-        unfilled = set(FIELDS) - self._indexes.keys() - refused
+        unfilled = {at: at for at in FIELDS if at not in self._indexes and at not in refused}
         for name in sorted(unread):
             where = partial(self._cell_called, name, header)
             warn_of_near_misses(name, unfilled, where, self._problems)

@@ -9,6 +9,7 @@ from typing import Any
 import jsonschema_rs
 
 from runner.core.problem import Place, Problem, Related
+from runner.loading.hiding import REFERENCE, public_part
 from runner.loading.names import listed, nearest, offer
 from runner.loading.parts import dereferenced, home, inside
 from runner.loading.quoting import YAML, Writing, cut, flow, is_number
@@ -81,8 +82,11 @@ def explain(
     elif kind["name"] == "uniqueItems":
         yield _repeated(tree, path, value)
     else:
-        hide = "headers" in path or (isinstance(value, str) and "://" in value and "@" in value)
-        shown = None if hide else _shown(tree, value, place)
+        public = value if "headers" not in path else None
+        if isinstance(public, str) and ("://" in public or "url" in str(path[-1:])):
+            public = public_part(public)
+        hide = public != value
+        shown = _shown(tree, value, place) if not hide else public and f"`{cut(public)}…`"
         message, mend = _wrong_value(path, value, shown, part, kind, writing)
         yield Problem(code_of(kind["name"]), message, place, mend, hide=hide)
 
@@ -109,7 +113,7 @@ def is_secret(path: Path) -> bool:
 
 
 def _secret(tree: Tree, path: Path, place: Place, kind: Mapping[str, Any]) -> Iterator[Problem]:
-    mend = "write where it is found: {env: NAME}, {file: PATH} or {command: [PROGRAM, ARGUMENT]}"
+    mend = REFERENCE
     name = f"`{path[3] if path[0] == 'environments' and len(path) > len(_HOLDER) else path[2]}`"
     if kind["name"] == "required":
         message = f"`credentials` lacks `{kind['property']}`"

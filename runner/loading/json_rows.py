@@ -11,16 +11,18 @@ from typing import Any, Never
 
 import jsonschema_rs
 
-from runner.core.problem import Place, Problem
-from runner.loading.builder import build
+from runner.core.problem import Place, Problem, Severity
+from runner.loading.builder import MAX_DEPTH
 from runner.loading.choices import Given
 from runner.loading.collector import Collector
 from runner.loading.explain import described, explain
 from runner.loading.files import BadRow, RowFile
-from runner.loading.near_misses import warn_of_near_misses
+from runner.loading.json_tree import build_json, too_deep
+from runner.loading.names import listed, nearest
+from runner.loading.near_misses import mapped, warn_of_near_misses
 from runner.loading.parts import part_of_schema
 from runner.loading.quoting import JSON
-from runner.loading.rows import FIELDS, Values
+from runner.loading.rows import FIELDS, SPOILT, Values
 from runner.loading.schema import validator
 from runner.loading.tree import Source, Tree
 
@@ -74,27 +76,34 @@ class JsonRows:
         self._problems = problems
         self._line = 0
         self._text = ""
-        self._unread: set[str] = set()
+        self._met = set(self._names.values())  # names of fields that need no further look
+        self._renamed = {at: name for at, name in self._names.items() if at not in self._met}
+        self._unseen = {at: name for at, name in columns.items() if at in FIELDS}
+        self._first: tuple[int, list[str]] | None = None  # the first row's line and its fields
 
     def rows(self) -> Iterator[tuple[int, int, Values]]:
         """Yield each row's line twice, as its position too, and its values."""
         check = validator("transfer")
         try:
             for row in self._objects():
+                if self._unseen:
+                    self._notice_seen(row)
                 known = {at: row[name] for at, name in self._names.items() if name in row}
                 if len(known) < len(row):
                     self._notice_unread(row)
                 if check.is_valid(known):
                     yield self._line, self._line, tuple(map(known.get, FIELDS))  # type: ignore[misc] # six of them
-                else:
-                    self._explain(check, known)
+                elif self._explain(check, known).isdisjoint(("key", "interaction_id")):
+                    called = known.get("key"), known["interaction_id"]
+                    yield self._line, self._line, (*called, SPOILT, None, None, None)
+            self._report_unseen()
         except BadRow as bad:
             self._problems.add(bad.problem)
 
     def where(self, at: str, *part: str | int) -> Place:
         """Return the place of a field, or of a part of it, in the row yielded last."""
         tree = self._tree()
-        if tree is None or not isinstance(tree.root, dict) or self._names[at] not in tree.root:
+        if self._names[at] not in tree.root:
             return self._mention(self._names[at])
         return replace(tree.reach((self._names[at], *part))[1], line=self._line)
 
@@ -112,9 +121,12 @@ class JsonRows:
     def find(self, wanted: Mapping[int, str]) -> Mapping[int, Place]:
         """See `RowSource`; reads the file once more."""
         places: dict[int, Place] = {}
+        self._problems = Collector()  # what cannot be read has been told
         for row in self._objects():
             if (at := wanted.get(self._line)) is not None:
                 places[self._line] = self.where(at if self._names[at] in row else "interaction_id")
+                if len(places) == len(wanted):
+                    break  # the file may end in what cannot be read
         return places
 
     def _objects(self) -> Iterator[dict[str, Any]]:
@@ -128,9 +140,12 @@ class JsonRows:
             row = _DECODER.decode(text)
             if _HALF_ESCAPE.search(text):
                 json.dumps(row, ensure_ascii=False).encode()
-            if isinstance(row, dict):
+            if not isinstance(row, dict):
+                self._refuse("the row is not an object")
+            elif (deep := too_deep(text, MAX_DEPTH)) is not None:
+                self._refuse_depth(deep)
+            else:
                 return row
-            self._refuse("the row is not an object")
         except json.JSONDecodeError as error:
             if self._line == 1 and text.lstrip().startswith("["):
                 raise self._file.bad("the file is JSON, not JSON Lines", _NO_LIST, 1) from None
@@ -139,9 +154,20 @@ class JsonRows:
             self._refuse("the row holds half a character, a lone surrogate", self._half())
         except _Unusable as error:
             self._refuse(str(error), self._mention(error.name).column, error.mend)
-        except (ValueError, RecursionError):
-            self._refuse("the row is nested too deeply, or has too long a number")
+        except RecursionError:
+            self._refuse_depth(too_deep(text, MAX_DEPTH) or 0)
+        except ValueError:
+            self._refuse("the row has too long a number", mend="put quotes around an id")
+        self._unseen = {at: name for at, name in self._unseen.items() if not self._mentions(name)}
         return None
+
+    def _refuse_depth(self, at: int) -> None:
+        mend = "no transfer needs that; check the brackets"
+        self._refuse(f"the row is nested deeper than {MAX_DEPTH} levels", at + 1, mend)
+
+    def _mentions(self, name: str) -> bool:
+        """Tell whether a row that could not be read may have a field of this name."""
+        return json.dumps(name) in self._text
 
     def _half(self) -> int:
         found = _HALF_ESCAPE.search(self._text)
@@ -152,31 +178,68 @@ class JsonRows:
         place = Place(self._file.shown, self._line, column)
         self._problems.add(Problem("R009", message, place, mend))
 
+    def _notice_seen(self, row: Mapping[str, Any]) -> None:
+        """Remember which renamed fields the rows have, and the first row's for comparison."""
+        if self._first is None:
+            self._first = self._line, list(row)
+        if not row.keys().isdisjoint(self._unseen.values()):
+            self._unseen = {at: name for at, name in self._unseen.items() if name not in row}
+
+    def _report_unseen(self) -> None:
+        """Add the renamed fields that no row had: what they were to say is lost in every row."""
+        if self._first is None:
+            return
+        line, names = self._first
+        for at, name in self._unseen.items():
+            near = nearest(name, names) or (at if at in names else None)
+            mend = f"write a field that the rows have: {mapped(at, 'FIELD')}; "
+            mend += listed(names, "the first row has")
+            if near == at:
+                mend = f"delete `{at}` from `columns`: the rows call it so themselves"
+            elif near is not None:
+                mend = f"did you mean `{near}`? then write {mapped(at, near)}"
+            place = Place(self._file.shown, line, 1)
+            self._problems.add(Problem("R009", f"no row has the field `{name}`", place, mend))
+
     def _notice_unread(self, row: Mapping[str, Any]) -> None:
-        read = set(self._names.values())
-        for name in row.keys() - read - self._unread:
-            self._unread.add(name)
-            where = partial(self._mention, name)
-            warn_of_near_misses(name, read.difference(row), where, self._problems)
+        for at, name in tuple(self._renamed.items()):
+            if at in row and name not in row:
+                del self._renamed[at]  # said once
+                self._warn_of_renamed(at)
+        if new := row.keys() - self._met:
+            self._met |= new
+            unfilled = {name: at for at, name in self._names.items() if name not in row}
+            for name in sorted(new.difference(FIELDS)):
+                where = partial(self._mention, name)
+                warn_of_near_misses(name, unfilled, where, self._problems)
 
-    def _tree(self) -> Tree | None:
-        """Return the row as a document with places: JSON is YAML, but for rare escapes."""
-        text = self._text.lstrip("\ufeff").rstrip("\r\n")
-        return build(Source(self._file.shown, text, ""), Collector())
+    def _warn_of_renamed(self, at: str) -> None:
+        """Add a warning of a field whose value is lost, for it is read from another."""
+        message = f"`{at}` is not read: `columns` has it read from `{self._names[at]}`"
+        mend = f"rename it to `{self._names[at]}` in this row, or delete `{at}` from `columns`"
+        self._problems.add(Problem("R009", message, self._mention(at), mend, Severity.WARNING))
 
-    def _explain(self, check: jsonschema_rs.Validator, known: Mapping[str, Any]) -> None:
-        tree = self._tree()
+    def _tree(self) -> Tree:
+        """Return the row, which must be sound JSON, as a document with places."""
+        return build_json(Source(self._file.shown, self._text.rstrip("\r\n"), ""))
+
+    def _explain(self, check: jsonschema_rs.Validator, known: Mapping[str, Any]) -> set[str]:
+        """Add what the schema refuses in a row; return the fields that it refuses."""
+        tree, faulty = self._tree(), set()
         for error in check.iter_errors(known):
             path, kind = tuple(error.instance_path), described(error)
-            if tree is None or not path:
-                name = self._names.get(kind.get("property", ""), "a field")
+            if not path:
+                faulty.add(kind["property"])  # nothing else can be wrong with a whole row
+                name = self._names[kind["property"]]
                 self._refuse(f"the row lacks `{name}`", mend=f'add "{name}": "…" to the row')
                 continue
+            faulty.add(str(path[0]))
             path = (self._names[str(path[0])], *path[1:])
             part = part_of_schema(list(error.evaluation_path)[:-1], "transfer")
             for found in explain(tree, path, part, kind, JSON):
                 place = replace(found.place, line=self._line)
                 self._problems.add(replace(found, code="R009", place=place))
+        return faulty
 
 
 def _no_constant(text: str) -> Never:

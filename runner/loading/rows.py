@@ -18,6 +18,10 @@ Values = tuple[Any, Any, Any, Any, Any, Any]
 """A row's values in the order of `FIELDS`; None or an empty text where it has none."""
 
 
+SPOILT = object()
+"""Stands for the destination of a row whose faults are told already, ids and key apart."""
+
+
 class RowSource(Protocol):
     """A stretch of the transfers. `name` is how a row's `source` calls the file."""
 
@@ -55,6 +59,7 @@ class InlineRows:
     def rows(self) -> Iterator[tuple[int, int, Values]]:
         """See `RowSource`; positions are indexes into `transfers`."""
         tree, items = self.document.tree, self.document.tree.root["transfers"]
+        spoilt = self.document.spoilt
         for index in range(self.start, self.stop):
             self._item = item = items[index]
             get = item.get
@@ -64,7 +69,7 @@ class InlineRows:
                 (
                     get("key"),
                     get("interaction_id"),
-                    get("destination_uri"),
+                    SPOILT if id(item) in spoilt else get("destination_uri"),
                     get("media"),
                     get("fallback"),
                     get("callbacks"),

@@ -7,7 +7,7 @@ document, so that the rules find the problems in the rest within the same run.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
 from typing import Any, Never
@@ -26,7 +26,13 @@ SECTIONS = ("environments", "gateways", "media", "callbacks")
 TRANSFER = "transferItem"
 """The part of the schema that an item of `transfers` obeys."""
 
-_UNIT_DEPTH = {"environments": 3, **dict.fromkeys((*SECTIONS[1:], "defaults", "transfers"), 2)}
+_UNIT_DEPTH = {
+    "environments": 3,
+    **dict.fromkeys((*SECTIONS[1:], "defaults", "policy", "transfers"), 2),
+}
+
+_NAMES = (("key",), ("interaction_id",))
+_NO_TRANSFER = {"from", "select"}  # fields of an item that stands for many
 
 Path = tuple[str | int, ...]
 """The way to a value: keys and indexes."""
@@ -38,11 +44,13 @@ class Document:
 
     `defined` has the names of each section as they were written, the faulty ones included, and
     `doubtful` the ways to what was taken out: neither is a reason for further problems.
+    `spoilt` has the identities of transfers that were left in, but for their names alone.
     """
 
     tree: Tree
     defined: Mapping[str, frozenset[str]]
     doubtful: frozenset[Path]
+    spoilt: frozenset[int]
     _on_the_way: frozenset[Path]  # to what was taken out: its wholes
 
     def where(self, container: Any, at: str | int, *part: str | int) -> Place:
@@ -67,7 +75,7 @@ def check_schema(tree: Tree, problems: Collector) -> Document | None:
     """Add what the schema refuses; return what is left, or None if that is nothing."""
     defined = {name: _names(tree.root, name) for name in SECTIONS}
     if validator().is_valid(tree.root):
-        return _document(tree, defined, frozenset())
+        return _document(tree, defined, frozenset(), frozenset())
     faults: list[tuple[Path, tuple[str, ...]]] = []
     for path, error, start in _errors(tree.root):
         kind = described(error)
@@ -79,14 +87,18 @@ def check_schema(tree: Tree, problems: Collector) -> Document | None:
         _tell(explain(tree, path, part, kind), len(faults[-1][1]), problems)
     if not isinstance(tree.root, dict) or not problems.failed:
         return None
-    return _document(tree, defined, _take_out(tree, faults))
+    nameable = _nameable(tree.root.get("transfers"), [path for path, _ in faults])
+    return _document(tree, defined, _take_out(tree, faults, nameable), frozenset(nameable.values()))
 
 
 def _document(
-    tree: Tree, defined: Mapping[str, frozenset[str]], doubtful: frozenset[Path]
+    tree: Tree,
+    defined: Mapping[str, frozenset[str]],
+    doubtful: frozenset[Path],
+    spoilt: frozenset[int],
 ) -> Document:
     on_the_way = {way[:length] for way in doubtful for length in range(1, len(way) + 1)}
-    return Document(tree, defined, doubtful, frozenset(on_the_way))
+    return Document(tree, defined, doubtful, spoilt, frozenset(on_the_way))
 
 
 def _tell(found: Iterable[Problem], unexpected: int, problems: Collector) -> None:
@@ -139,9 +151,29 @@ def _refuse(address: str) -> Never:
     raise ValueError(f"a schema refers to {address}; schemas refer to nothing outside themselves")
 
 
-def _take_out(tree: Tree, faults: Iterable[tuple[Path, tuple[str, ...]]]) -> frozenset[Path]:
+def _nameable(transfers: Any, faults: Iterable[Path]) -> Mapping[Path, int]:
+    """Return the ways to faulty transfers that have sound names, and their identities."""
+    found: dict[Path, int] = {}
+    unnamed: set[Path] = set()
+    for path in faults:
+        if path[:1] == ("transfers",) and len(path) > 1:
+            item, way = transfers[path[1]], path[:2]
+            found[way] = id(item)
+            if path[2:3] in _NAMES or not _is_named(item):
+                unnamed.add(way)
+    return {way: item for way, item in found.items() if way not in unnamed}
+
+
+def _is_named(item: Any) -> bool:
+    return isinstance(item, dict) and "interaction_id" in item and not item.keys() & _NO_TRANSFER
+
+
+def _take_out(
+    tree: Tree, faults: Iterable[tuple[Path, tuple[str, ...]]], spared: Collection[Path]
+) -> frozenset[Path]:
     """Remove unknown fields, and otherwise the smallest part that rules judge as a whole.
 
+    Of the transfers those at the ways in `spared` are left as they are.
     Returns the ways to what was removed, and to what the unknown fields probably meant.
     """
     doomed: dict[Path, set[str | int]] = defaultdict(set)
@@ -153,8 +185,9 @@ def _take_out(tree: Tree, faults: Iterable[tuple[Path, tuple[str, ...]]]) -> fro
             doubtful.update((*path, name) for name in meant)
         elif path:
             unit = path[: _UNIT_DEPTH.get(str(path[0]), 1)]
-            doomed[unit[:-1]].add(unit[-1])
-            doubtful.add(unit)
+            if unit not in spared:
+                doomed[unit[:-1]].add(unit[-1])
+                doubtful.add(unit)
     for path in sorted(doomed, key=len, reverse=True):
         container, _ = tree.reach(path)
         tree.marks.remove(container, doomed[path])

@@ -92,6 +92,11 @@ _WORDS = (
         "write a backslash twice, or put single quotes around the text",
     ),
     _Words(
+        "invalid Unicode character escape",
+        "this escape stands for no character: half of one, as in a surrogate pair, or beyond U+10FFFF",
+        r"write the character itself, or \U and its number in eight digits: \U0001F600",
+    ),
+    _Words(
         "alphabetic or numeric character",
         "a name is missing here",
         "put quotes around a text that begins with `*` or `&`",

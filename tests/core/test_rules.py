@@ -71,6 +71,9 @@ def test_figures_that_a_codec_cannot_have_are_warned_of(audio: Audio, parts: lis
         "genesys://queue/a%20b",
         "sip:desk@example.net",
         "sip:example.net",
+        "sip:desk@a-b.example.net:65535",
+        "sip:desk@192.0.2.7:05060",
+        "genesys://queue/...",
         "sip:+15551000@[2001:db8::1]:5060;transport=tls?subject=x",
         "tel:+441234567890",
         "tel:+44(0)123-456.78;ext=12",
@@ -78,6 +81,23 @@ def test_figures_that_a_codec_cannot_have_are_warned_of(audio: Audio, parts: lis
 )
 def test_a_well_formed_destination_passes(uri: str):
     assert check_destination(uri) is None
+
+
+@pytest.mark.parametrize(
+    "uri",
+    [
+        *(f"sip:alice@h:{port}" for port in ("0", "00000", "65536", "99999", "100000")),
+        *(f"sip:{host}" for host in ("a@b..c", "a@.b", "b.", "a@b-.c", "a@-b", "a" * 64)),
+        "sip:a@" + ".".join(["label"] * 50),
+        *(f"genesys://queue/{name}" for name in (".", "..", "%2e", "%2E.")),
+        *(f"tel:{number}" for number in ("+0", "+(0)44", "+1234567890123456")),
+    ],
+)
+@pytest.mark.parametrize("names", [False, True])
+def test_a_destination_that_leads_nowhere_is_refused(uri: str, *, names: bool):
+    finding = check_destination(uri, names=names)
+    assert finding is not None
+    assert finding.code == "R006"
 
 
 @given(st.text(max_size=30))
@@ -101,6 +121,7 @@ def test_an_id_may_hold_whatever_can_be_seen(text: str):
 
 def test_a_hostile_destination_is_refused_in_no_time():
     assert check_destination("sip:" + "a" * 100_000 + "@") is not None
+    assert check_destination("sip:a@" + "a." * 100_000) is not None
     assert check_destination("tel:+" + "(" * 100_000) is not None
 
 

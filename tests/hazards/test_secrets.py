@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import os
+import re
 import subprocess
 from collections.abc import Iterator, Mapping
 from html import unescape
@@ -201,3 +202,18 @@ def test_a_secret_in_plain_text_among_the_headers_stays_in_the_manifest(
     left = {name: text for name, text in left_behind(bench.folder) if name != path.name}
     assert b"ams-7" in left["report.html"]
     assert [name for name, text in left.items() if canary.encode() in text] == []
+
+
+@pytest.mark.parametrize("output", ["pretty", "json"])
+@pytest.mark.parametrize(
+    "name", ["secret-in-other-faults", "secret-that-is-no-text", "secret-twice-in-broken-yaml"]
+)
+def test_no_fault_of_a_secret_tells_it(bench: Bench, name: str, output: str):
+    """Not in a message, not in a mend, not in the line shown: whatever is wrong with it."""
+    text = (Path(__file__).parents[1] / "manifests" / "invalid" / f"{name}.yaml").read_text()
+    path = bench.folder / "m.yaml"
+    path.write_text(text)
+    ended = bench.run("apply", path, "--validate-only", "--output", output)
+    assert ended.code == 3, ended
+    assert re.search("Y008|Y007", ended.out + ended.err)
+    assert re.search(r"hunter|91234567890", ended.out + ended.err) is None

@@ -116,3 +116,13 @@ def test_a_manifest_that_cannot_be_read_is_a_problem(tmp_path: Path, name: str):
     problems = Collector()
     assert read_source(tmp_path / name, problems) is None
     assert [p.code for p in problems.sorted("")] == ["Y001"]
+
+
+@pytest.mark.parametrize("written", [r"a\ud800b", r"a\ud83d\ude00", r"\U00110000"])
+def test_an_escape_that_is_no_character_is_told_in_plain_words(written: str):
+    problems = Collector()
+    assert build(Source("m.yaml", f'a: "{written}"\n', ""), problems) is None
+    (problem,) = problems.sorted("m.yaml")
+    assert (problem.code, problem.place.line) == ("Y005", 1)
+    assert "stands for no character" in problem.message
+    assert "\\U0001F600" in problem.help

@@ -1,0 +1,37 @@
+"""What the builder has in hand: a mapping or list whose end is not read yet."""
+
+from __future__ import annotations
+
+from typing import Any
+
+NO_KEY = object()
+"""Stands for the key while none is waiting for its value."""
+
+
+class Frame:
+    """A container that is being built."""
+
+    __slots__ = (
+        "anchor",
+        "height",
+        "key",
+        "key_mark",
+        "mark",
+        "marks",
+        "merge_mark",
+        "merged",
+        "nodes",
+        "value",
+    )
+
+    def __init__(self, value: Any, mark: int, anchor: str | None) -> None:
+        self.value = value
+        self.mark = mark
+        self.anchor = anchor
+        self.marks: list[int] = []
+        self.key: Any = NO_KEY
+        self.key_mark = 0
+        self.merge_mark: int | None = None  # of the merge key, once it has one
+        self.merged: list[dict[str, Any]] = []
+        self.nodes = 1
+        self.height = 1
