@@ -236,3 +236,5 @@ def _next(result: RunResult, paint: Paint) -> Iterator[str]:
         if outcome is Outcome.IN_DOUBT:
             yield from (f"    {step}" for step in DOUBT_STEPS)
             yield f"       runner resolve {run} KEY --as transferred|failed --reason TEXT"
+            if not own:
+                yield "       (RUN and KEY as they are named where it is told to be in doubt)"

@@ -114,6 +114,7 @@ class Overview:
                 self.meta: Mapping[str, str] = dict(
                     self._connection.execute("SELECT name, value FROM meta").fetchall()
                 )
+                self.lineage_id = self.meta.get("lineage", "")
         except StorageError:
             self._connection.close()
             raise

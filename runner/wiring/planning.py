@@ -28,6 +28,7 @@ from runner.core.record import (
 from runner.core.summary import MOST_EXAMPLES, Summary, Tally, summarize
 from runner.core.timestamps import timestamp
 from runner.core.waves import WaveCount, most_failures, wave_ends
+from runner.journal.overview import Overview
 from runner.journal.staging import Outline, Staging
 from runner.journal.texts import read_ladder
 from runner.loading.load import Loaded, load
@@ -37,6 +38,7 @@ from runner.wiring.finding import NOTHING_FOUND, Found, unknown_yet
 from runner.wiring.holding import drawn_up, plan_rows
 from runner.wiring.plan_file import write_plan
 from runner.wiring.request import Request
+from runner.wiring.witness import check_witness
 
 if TYPE_CHECKING:  # it brings the gateway's libraries, which a plan made offline does without
     from runner.wiring.preflight import Foreseen, Preflight
@@ -114,10 +116,22 @@ def _estimate_s(request: Request, manifest: Manifest, sends: int) -> float | Non
 def plan_offline(request: Request, manifest: Manifest, staging: Staging) -> None:
     """Plan by the history as it is now, touching neither journal nor network.
 
-    Raises `ManifestInvalid` if the request's plan file no longer holds.
+    Raises `ManifestInvalid` if the request's plan file no longer holds, `StorageError` if the
+    journal does not have the history that the batch's report folder tells of.
     """
     journal = request.journal_path(manifest)
+    if not request.new_history:
+        _check_history(request, manifest, journal)
     plan_rows(request, manifest, staging, journal if journal.exists() else None)
+
+
+def _check_history(request: Request, manifest: Manifest, journal: Path) -> None:
+    place = {"batch": manifest.name, "environment": manifest.environment.name}
+    if not journal.exists():
+        check_witness(journal, None, request.report_dir, **place)
+        return
+    with Overview(journal) as overview:
+        check_witness(journal, overview, request.report_dir, **place)
 
 
 def report_plan(

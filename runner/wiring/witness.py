@@ -11,6 +11,7 @@ import json
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Protocol
 
 from runner.core.errors import StorageError
 from runner.journal.store import Store
@@ -45,10 +46,19 @@ def leave_witness(store: Store, root: Path, *, batch: str, environment: str, at:
         json.dump(asdict(witness), stream, indent=2)
 
 
+class History(Protocol):
+    """What a journal, opened to write or to read, can be asked."""
+
+    lineage_id: str
+
+    def has_event(self, seq: int, head: str) -> bool:
+        """Tell whether the chain's event `seq` has the hash `head`."""
+
+
 def check_witness(
-    journal: Path, store: Store | None, root: Path, *, batch: str, environment: str
+    journal: Path, history: History | None, root: Path, *, batch: str, environment: str
 ) -> None:
-    """Compare a journal (`store` None: there is none yet) with what the batch's newest run saw.
+    """Compare a journal (`history` None: there is none yet) with what the batch's newest run saw.
 
     Raises `StorageError` if the journal does not have that history.
     """
@@ -56,11 +66,11 @@ def check_witness(
     newest = max(seen, key=lambda witness: witness.at, default=None)
     if newest is None:
         return
-    if store is None:
+    if history is None:
         what = "does not exist"
-    elif newest.lineage != store.lineage_id:
+    elif newest.lineage != history.lineage_id:
         what = "is another one"
-    elif not store.has_event(newest.seq, newest.head):
+    elif not history.has_event(newest.seq, newest.head):
         what = "is older than that"
     else:
         return

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import shutil
+import sqlite3
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -99,6 +101,7 @@ def test_a_deleted_journal_is_missed(open_yard: Open, check: Callable[[Tally], N
     refused = yard.apply(path)
     assert refused.code == 74, refused
     assert "--new-history" in refused.out + refused.err
+    assert yard.apply(path, "--validate-only").code == 74  # the dry run tells what apply would
     assert gateway.counts["arrived"] == 20
     check(judge("journal deleted", 1, gateway, yard, expected))
     assert yard.apply(path, "--new-history", "--limit", "0").code == 0
@@ -145,3 +148,28 @@ def test_a_journal_restored_after_a_kill_is_noticed_too(open_yard: Open):
     assert refused.code == 74, refused
     assert gateway.counts["arrived"] == before
     assert max(gateway.moves().values()) == 1
+
+
+def test_a_copy_that_was_made_while_a_run_went_on_is_noticed(
+    open_yard: Open, check: Callable[[Tally], None]
+):
+    """It is sound, and holds the run's beginning but nothing of what it sent after the copy."""
+    gateway, yard = open_yard()
+    expected = names(60)
+    path = yard.write(expected, limits=SLOW)
+    copy = yard.folder / "copy.db"
+    with yard.started(path) as running:
+        gateway.wait_for(lambda: gateway.counts["arrived"] >= 10, running=running)
+        with (
+            closing(sqlite3.connect(yard.folder / ".runner" / "foreign.db")) as journal,
+            closing(sqlite3.connect(copy)) as target,
+        ):
+            journal.backup(target)
+        assert running.ended().code == 0
+    shutil.rmtree(yard.folder / ".runner")
+    (yard.folder / ".runner").mkdir()
+    copy.rename(yard.folder / ".runner" / "foreign.db")
+    refused = yard.apply(path)
+    assert refused.code == 74, refused
+    assert gateway.counts["arrived"] == 60
+    check(judge("journal copied during a run and restored", 1, gateway, yard, expected))

@@ -18,5 +18,5 @@ def test_so_many_are_shown_and_all_are_counted(command: list[str], *, by_variabl
     ended = CliRunner().invoke(app, [*command, *option], env=variables)
     assert ended.exit_code == 3
     assert ended.stderr.count("error[R006]") == 3
-    assert "… and 13 more: 13 R006\n" in ended.stderr
-    assert "16 errors in tests/manifests/invalid/r006-destinations.yaml\n" in ended.stderr
+    assert "… and 19 more: 19 R006\n" in ended.stderr
+    assert "22 errors in tests/manifests/invalid/r006-destinations.yaml\n" in ended.stderr

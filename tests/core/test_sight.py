@@ -83,3 +83,23 @@ def test_a_transfer_that_awaits_its_delivery_can_go_wherever_a_sight_leads():
         State.REJECTED,
         State.REJECTED,
     ]
+
+
+@pytest.mark.parametrize(
+    ("interaction", "sight"),
+    [
+        (seen("active", HERE), Sight.THERE),
+        (seen("active", OTHER), Sight.FIT),
+        (seen("completed", OTHER), Sight.FIT),  # as everything else without preflight
+        (Interaction("i", found=False, destination_uri=HERE), Sight.FIT),
+        (seen("active", HERE, "m1"), Sight.OURS),
+    ],
+)
+def test_without_preflight_what_an_earlier_run_sent_is_not_sent_to_where_it_is(
+    interaction: Interaction, sight: Sight
+):
+    told, _ = judge_sight(
+        interaction, destination_uri=HERE, message_ids=OURS, preflight=False, sent_before=True
+    )
+    assert told is sight
+    assert judged(interaction, preflight=False)[0] in {Sight.FIT, Sight.OURS}

@@ -36,6 +36,16 @@ def test_only_what_would_show_an_effect_can_show_that_there_was_none(
     assert weighed(before, now) is evidence
 
 
+def test_a_look_up_that_could_not_show_an_effect_proves_nothing():
+    """It tells neither a place nor an id: it is the same after a move as before."""
+    seen = Interaction("i1", found=True, state="active", shows_effects=False)
+    told = weigh(seen, baseline=Baseline.of(seen), destination_uri=HERE, message_ids={"m1"})
+    assert told == (
+        Evidence.INCONCLUSIVE,
+        "the same before the delivery too; an effect would not show",
+    )
+
+
 def arrived(*now: Arrival, before: tuple[Arrival, ...] = (), state: str = "active") -> Evidence:
     """Weigh what moves left, as it was and as it is, for a delivery to `HERE`."""
     seen = Interaction("i1", found=True, state=state, destination_uri=BEFORE, arrivals=now)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import pytest
 
@@ -405,6 +406,30 @@ def test_a_retry_whose_first_delivery_had_an_effect_after_all_is_not_sent():
     assert run.states() == {"k0": "transferred"}
     assert run.journal.events("k0") == ["intent", "limited", "seen"]
     assert run.journal.entries[-1].message_id == run.frames[0].message_id
+
+
+@pytest.mark.parametrize("problem", [LookUpFailed, GatewayError])
+def test_what_an_earlier_run_sent_is_not_sent_again_unseen(problem: type[GatewayError]):
+    """Perhaps a person called it failed; the others, which nobody sent before, go on."""
+    row = rows(2)[1]
+    plan = [rows(1)[0], replace(row, lineage=40)]
+    gateway = FakeGateway(sights={"i1": error(problem)})
+    journal = FakeJournal(past=past("old", State.FAILED, plan[1]))
+    run = carry(plan, gateway=gateway, journal=journal)
+    assert run.states() == {"k0": "transferred", "k1": "failed"}
+    assert run.reason("k1") == "the look-up failed: 503 for ever"
+    assert run.ending.halted is None
+
+
+def test_what_was_refused_in_this_run_is_sent_again_though_look_ups_are_forbidden():
+    run = carry(
+        1,
+        Answer("rate_limited", retry_after_s=1),
+        CARRIED_OUT,
+        gateway=FakeGateway(sights={"i0": error(GatewayError)}),
+    )
+    assert run.states() == {"k0": "transferred"}
+    assert len(run.frames) == 2
 
 
 def test_an_effect_of_an_earlier_run_is_seen_by_its_id():

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from runner.core.errors import LookUpFailed
-from runner.core.evidence import Dedupes
+from runner.core.evidence import Baseline, Dedupes, Expires
 from runner.core.manifest import Limits, Policy, RetryPolicy
 from runner.core.outcome import ExitCode
 from runner.core.quantity import EVERYTHING, Amount, Share
@@ -15,7 +15,7 @@ from runner.core.sight import Interaction
 from runner.core.window import Moment, Window
 from runner.engine.workshop import Rules
 from tests.engine.rig import NO_PREFLIGHT, Run, after, carry
-from tests.engine.test_doubts import left_behind
+from tests.engine.test_doubts import DatedGateway, left_behind
 from tests.fakes.clock import WALL_S, SteppedClock
 from tests.fakes.gateway import CARRIED_OUT, SILENCE, Answer, FakeGateway, Frame, Script
 from tests.fakes.journal import FakeJournal
@@ -320,3 +320,11 @@ def test_what_an_earlier_run_left_in_doubt_is_in_no_wave_and_no_failure():
     assert run.ending.halted is None
     assert run.states() == dict.fromkeys(("k0", "k1", "k2"), "transferred")
     assert "i8" in ids(run)
+
+
+def test_no_wave_waits_for_the_fence_of_what_an_earlier_run_left_in_doubt():
+    rules = Rules(course(1, EVERYTHING), Expires(30, 2))
+    journal = left_behind(listed=True, baseline=Baseline("active", "genesys://queue/before", None))
+    run = carry(3, rules=rules, journal=journal, gateway=DatedGateway())
+    assert run.states() == dict.fromkeys(("k0", "k1", "k2"), "transferred")
+    assert [frame.at < 30 for frame in run.frames] == [True, True, True, False]

@@ -37,3 +37,19 @@ def test_the_timeline_tells_the_most_that_was_in_flight_at_once():
     meter.tick(1.5)
     (first, second) = meter.figures(limit_per_s=None, token_renewals=0).timeline
     assert (first.in_flight, second.in_flight) == (3, 0)
+
+
+@pytest.mark.parametrize(
+    ("left_at", "achieved_per_s"),
+    [([], None), ([0.1], None), ([0.1, 0.112], 1.0), ([n / 50 for n in range(151)], 50.0)],
+    ids=["none", "one", "two at once", "three seconds"],
+)
+def test_what_was_achieved_is_measured_over_a_second_at_least(
+    left_at: list[float], achieved_per_s: float | None
+):
+    """As the limit is: two frames in a moment are no rate that could break it."""
+    meter = Meter(0.0)
+    for at in left_at:
+        meter.frame_left(at)
+    achieved = meter.figures(limit_per_s=50.0, token_renewals=0).rate_achieved_per_s
+    assert achieved == pytest.approx(achieved_per_s)

@@ -191,6 +191,25 @@ def test_only_takes_what_any_pattern_matches(staging: Staging):
     assert reasons == {"eu-1": None, "eu-2": None, "us-1": None, "EU-3": "not selected"}
 
 
+@pytest.mark.parametrize(
+    ("pattern", "sent"),
+    [
+        ("k[!0]", ["k1", "k]", "k!"]),
+        ("k[^0]", ["k1", "k]", "k!"]),
+        ("k[!]]", ["k0", "k1", "k!"]),
+        ("k[]!]", ["k]", "k!"]),
+        ("k[!0-9!]", ["k]"]),
+        ("[!x][!0]", ["k1", "k]", "k!"]),
+    ],
+)
+def test_a_negated_set_leaves_out_what_it_names_as_in_a_shell(
+    staging: Staging, pattern: str, sent: list[str]
+):
+    fill(staging, keyed(("k0", "1"), ("k1", "2"), ("k]", "3"), ("k!", "4")))
+    plan = planned(staging, None, Selection(only=(pattern,)))
+    assert [key for key, action in plan.items() if action == "send"] == sent
+
+
 def test_limit_counts_what_would_be_sent(staging: Staging, store: Store):
     old = begun(store, manifest_rows(6))
     old.go("k0", Event.INTENT, Event.ACCEPTED)
