@@ -11,7 +11,7 @@ from runner.core.errors import GatewayError
 from runner.core.manifest import Limits
 from runner.core.media import MediaMatrix
 from runner.core.message import Compose, Reply, build_text
-from runner.core.outcome import ExitCode
+from runner.core.outcome import ExitCode, Outcome
 from runner.core.record import Figures, Turn
 from runner.core.transfer import State
 from runner.core.troubles import stage_of
@@ -163,9 +163,17 @@ class Batch:
             limit_per_s=self._todo.limits.rate_per_s, token_renewals=self._gateway.token_renewals
         )
         code = self.halt.code
+        if code is ExitCode.STOPPED and self._is_complete():  # nothing came of it
+            return Ending(None, None, None, figures)
         if code is ExitCode.STOPPED and self._meter.sent == 0 and not self.halt.is_own:
             code = ExitCode.UNREACHABLE
         return Ending(code, self.halt.reason, self.halt.error, figures)
+
+    def _is_complete(self) -> bool:
+        """Tell whether all that was to be sent is final though the gateway then went away."""
+        outcomes, total = self._meter.outcomes, self._todo.total
+        is_final = not outcomes[Outcome.IN_DOUBT] and sum(outcomes.values()) >= total > 0
+        return is_final and not self.halt.is_own and isinstance(self.halt.error, GatewayError)
 
     # The run
 

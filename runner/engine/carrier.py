@@ -250,11 +250,20 @@ class Carrier:
         told = Told(
             message_id=reply.message_id,
             status=reply.status,
-            reason=f"{reply.reason or reply.status} (a late reply)",
+            reason=reply.reason or reply.status,
+            latency_ms=self._latency_ms(live, reply),
             media=reply.media,
             correlation_id=reply.correlation_id,
         )
         return self._shop.recorder.enter(live, Event.ACCEPTED, told)
+
+    def _latency_ms(self, live: Live, reply: Reply) -> float | None:
+        """Return how long a late reply took; None: it answers no last delivery of this run."""
+        last = live.last
+        if last is None or last.message_id != reply.message_id or not live.tries:
+            return None
+        assert live.left_at is not None  # noqa: S101 - it was tried
+        return round((self._shop.clock.now() - live.left_at) * 1000, 3)
 
 
 def _may_be_contradicted(live: Live) -> bool:

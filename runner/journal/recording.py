@@ -72,7 +72,8 @@ END;
 CREATE TEMP TRIGGER settle_late INSTEAD OF INSERT ON changes
 WHEN NEW.n IS NULL AND NEW.event = 'accepted' BEGIN
   UPDATE deliveries SET event = NEW.event, settled_at = NEW.at, status = NEW.status,
-    reason = NEW.reason, correlation_id = coalesce(NEW.correlation_id, correlation_id)
+    reason = NEW.reason, latency_ms = coalesce(NEW.latency_ms, latency_ms),
+    correlation_id = coalesce(NEW.correlation_id, correlation_id)
   WHERE transfer = NEW.transfer AND message_id = NEW.message_id AND status IS NULL;
 END;
 

@@ -121,7 +121,8 @@ class _Run:
         reader = Reader(self._store.path)
         try:
             ending = self._send(plan, reader)
-            return self._finish(ending, reader)
+            with self._attendance.signals.deferring(self._observer):
+                return self._finish(ending, reader)
         finally:
             reader.close()
 

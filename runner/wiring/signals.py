@@ -51,6 +51,27 @@ class Signals:
             self.install()
 
     @contextmanager
+    def deferring(self, observer: Observer) -> Iterator[None]:
+        """While the report is written, let the first signal be: the run is about to end anyway."""
+        received: list[int] = []
+
+        def defer(number: int, _frame: FrameType | None) -> None:
+            received.append(number)
+            name = signal.Signals(number).name
+            if len(received) > 1:
+                self.last_word()
+                os._exit(SIGNALS[signal.Signals(number)])
+            told = "the report is being written; a second signal ends the run without one"
+            observer.warned(told, signal=name)
+
+        for number in SIGNALS:
+            signal.signal(number, defer)
+        try:
+            yield
+        finally:
+            self.install()
+
+    @contextmanager
     def cancelling(self) -> Iterator[None]:
         """While the current task serves on the event loop, let the first signal cancel it.
 

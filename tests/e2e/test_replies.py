@@ -218,7 +218,10 @@ def test_a_late_positive_reply_settles_the_transfer(gateway: Gateway, bench: Ben
     applied = bench.apply(content)
     assert applied.code == 0, applied.ended.err
     assert applied.outcomes()[late["interaction_id"]] == "transferred"
-    assert "late" in applied.report.by_id[late["interaction_id"]]["reason"]
+    told = applied.report.by_id[late["interaction_id"]]
+    assert told["reason"] == "codec_negotiated"  # the gateway's own words
+    assert 1300 <= told["latency_ms"] < 3000
+    assert "a late reply settles a transfer" in applied.ended.err
 
 
 def test_statuses_that_the_manifest_lists_are_definite(gateway: Gateway, bench: Bench):

@@ -77,7 +77,7 @@ def test_a_killed_run_is_taken_up_and_no_one_moves_twice(gateway: Gateway, bench
         wait_for_exit(process)
     dead = bench.run("report", "latest", "--journal", ".runner/foreign.db", "--report-dir", "dead")
     assert dead.code == 0, dead.err
-    [folder] = (bench.folder / "dead" / "batch").iterdir()
+    folder = bench.folder / "dead" / "batch" / "latest"
     REPORT_SCHEMA.validate(bench.report(folder).json)
     gateway.default = Step()
     again = bench.apply(content)

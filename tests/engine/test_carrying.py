@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from dataclasses import replace
 
@@ -243,7 +244,9 @@ def test_a_late_positive_reply_settles_the_doubt():
     run = carry(2, script=late, gateway=silent_about("i0"))
     assert run.states() == {"k0": "transferred", "k1": "transferred"}
     assert run.journal.events("k0") == ["intent", "lost", "accepted"]
-    assert run.reason("k0") == "transfer_initiated (a late reply)"
+    assert run.reason("k0") == "transfer_initiated"
+    settled = [entry for entry in run.journal.entries if entry.row.key == "k0"][-1]
+    assert settled.latency_ms == pytest.approx(12_000, abs=5)
     assert run.observer.progress[-1].outcomes == {"transferred": 2}
 
 
@@ -543,3 +546,18 @@ def test_settling_a_doubt_later_tells_again():
     noted = [n.outcome for note in run.journal.notes for n in note.notifications]
     told = [n.outcome for e in run.journal.entries if e.row.key == "k0" for n in e.notifications]
     assert (noted, told) == (["in_doubt"], ["transferred"])
+
+
+def test_a_session_that_is_refused_for_good_after_the_last_reply_spoils_nothing():
+    """All is done: that the gateway wants nobody any more is no early end."""
+
+    async def refused(run: Run) -> None:
+        await asyncio.sleep(2)
+        run.gateway.listener.gave_up(error(what="the session was closed (4403)"))
+
+    run = carry(2, Answer("transfer_initiated", after_s=2), meanwhile=refused)
+    assert (run.ending.halted, run.ending.error) == (None, None)
+    early = carry(2, Answer("transfer_initiated", after_s=3), meanwhile=refused)
+    assert early.ending.halted is None  # what is in flight settles, and then all is done too
+    part = carry(2, SILENCE, meanwhile=refused)
+    assert part.ending.halted is ExitCode.STOPPED
