@@ -107,7 +107,7 @@ def weigh(
     if not seen.found:
         return Evidence.INCONCLUSIVE, "the interaction is not found any more"
     if seen.state in ENDED_STATES:
-        return Evidence.INCONCLUSIVE, f"{seen.state}; by whom is not known"
+        return Evidence.INCONCLUSIVE, f"ended; by whom is not known ({seen.state})"
     if baseline is None:
         return Evidence.INCONCLUSIVE, "nothing is known of it before the delivery"
     return _compare(seen, baseline, destination_uri)
