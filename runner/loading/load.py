@@ -6,8 +6,9 @@ Nothing is raised for a wrong manifest; what is wrong comes back as problems, al
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from operator import attrgetter
 from pathlib import Path
 
 from runner.core.excerpt import excerpt
@@ -15,6 +16,7 @@ from runner.core.manifest import (
     Callback,
     Environment,
     GatewayConstraints,
+    Limits,
     Manifest,
     Repeat,
 )
@@ -32,7 +34,7 @@ from runner.loading.source import read_source
 from runner.loading.transfers import RowSink, Transfers
 from runner.loading.tree import Source
 
-__all__ = ["Loaded", "Repeat", "RowSink", "load"]
+__all__ = ["Loaded", "Lowered", "Repeat", "RowSink", "load"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,17 +47,35 @@ class Loaded:
     rows: int  # rows added to the sink
 
 
-def load(path: Path, *, environment: str | None, sink: RowSink, offline: bool) -> Loaded:
+@dataclass(frozen=True, slots=True)
+class Lowered:
+    """What the command line makes of the manifest's limits and number of transfers."""
+
+    limits: Callable[[Environment], Limits] = attrgetter("limits")
+    most: int | None = None  # transfers to be sent
+
+
+AS_WRITTEN = Lowered()
+
+
+def load(
+    path: Path,
+    *,
+    environment: str | None,
+    sink: RowSink,
+    offline: bool,
+    lowered: Lowered = AS_WRITTEN,
+) -> Loaded:
     """Load the manifest at `path` for `environment`, or for the one that it names itself.
 
     Its transfers go to `sink` as they are read. With `offline` no command of a secret reference
-    is run, and such secrets are None.
+    is run, and such secrets are None. Whether the window suffices is judged by what is `lowered`.
     """
     problems = Collector()
     source = read_source(path, problems)
     manifest, rows = None, 0
     if source is not None:
-        manifest, rows = _load(source, environment, sink, problems, offline=offline)
+        manifest, rows = _load(source, environment, sink, problems, lowered, offline=offline)
     found = problems.sorted(str(path))
     return Loaded(
         None if problems.failed else manifest,
@@ -66,7 +86,13 @@ def load(path: Path, *, environment: str | None, sink: RowSink, offline: bool) -
 
 
 def _load(
-    source: Source, wanted: str | None, sink: RowSink, problems: Collector, *, offline: bool
+    source: Source,
+    wanted: str | None,
+    sink: RowSink,
+    problems: Collector,
+    lowered: Lowered,
+    *,
+    offline: bool,
 ) -> tuple[Manifest | None, int]:
     tree = build(source, problems)
     document = check_schema(tree, problems) if tree is not None else None
@@ -87,7 +113,9 @@ def _load(
     if not chosen or gateway is None:
         return None, transfers.rows
     if not problems.failed:
-        check_policy_ends(document, chosen, problems, rows=transfers.rows, now_s=now_s)
+        rows = transfers.rows if lowered.most is None else min(transfers.rows, lowered.most)
+        as_lowered = replace(chosen, limits=lowered.limits(chosen))
+        check_policy_ends(document, as_lowered, problems, rows=rows, now_s=now_s)
     callbacks = build_callbacks(document, chosen, choices.used_callbacks, problems, offline=offline)
     if problems.failed:  # such as a moment that no calendar has: it cannot be built
         return None, transfers.rows

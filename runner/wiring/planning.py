@@ -31,7 +31,7 @@ from runner.core.waves import WaveCount, most_failures, wave_ends
 from runner.journal.overview import Overview
 from runner.journal.staging import Outline, Staging
 from runner.journal.texts import read_ladder
-from runner.loading.load import Loaded, load
+from runner.loading.load import Loaded, Lowered, load
 from runner.report.writing import write_report
 from runner.wiring import records
 from runner.wiring.finding import NOTHING_FOUND, Found, unknown_yet
@@ -54,6 +54,7 @@ def read_manifest(request: Request, staging: Staging) -> tuple[Manifest, tuple[P
         environment=request.environment,
         sink=staging,
         offline=request.validate_only,
+        lowered=Lowered(request.limits, request.limit),
     )
     if loaded.manifest is None:
         raise ManifestInvalid(loaded.problems, loaded.omitted)

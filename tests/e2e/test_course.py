@@ -198,3 +198,25 @@ def test_a_plan_is_carried_out_with_the_threshold_it_was_made_with(gateway: Gate
     assert "--max-failures 50% is not what the plan was made with (--max-failures 1)" in looser.err
     assert bench.run("apply", "plan.json").code == 5
     assert len(gateway.frames) == 2
+
+
+@pytest.mark.parametrize(
+    ("rate", "options", "is_told"),
+    [
+        ("100/s", (), False),
+        ("100/s", ("--rate", "10/min"), True),
+        ("10/min", (), True),
+        ("10/min", ("--limit", "5"), False),
+    ],
+)
+def test_whether_the_window_suffices_is_judged_by_what_the_command_asks_for(
+    gateway: Gateway, bench: Bench, rate: str, options: tuple[str, ...], *, is_told: bool
+):
+    content = batch(
+        gateway, [transfer() for _ in range(100)], limits={"rate": rate},
+        window={"not_after": moment(300)},
+    )  # fmt: skip
+    ended = bench.run("plan", bench.write(content), *options)
+    assert ended.code == 0, ended.err
+    assert ("warning[R011]" in ended.err) == is_told
+    assert ("after the window has closed" in ended.out) == is_told
