@@ -117,6 +117,7 @@ class Batch:
             recorder=Recorder(
                 journal, clock, self._meter, assignment.notices, self._course.settled
             ),
+            observer=observer,
             rules=rules,
             chance=chance,
             find_fault=assignment.find_fault,

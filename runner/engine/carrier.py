@@ -127,8 +127,18 @@ class Carrier:
         if settled is None:
             return False
         self._said_yes[standing.lineage] = reply.message_id
+        self._say_carried_out(standing.row, reply.message_id)
         await settled
         return True
+
+    def _say_carried_out(self, row: PlannedRow, message_id: str) -> None:
+        """Say loudly what overrides an earlier outcome, a person's word perhaps."""
+        self._shop.observer.warned(
+            "an earlier run's delivery was carried out after all",
+            key=row.key,
+            interaction_id=row.interaction_id,
+            message_id=message_id,
+        )
 
     # Before a delivery
 
@@ -193,6 +203,8 @@ class Carrier:
         event = sight.event
         if event is not None and live.state is State.READY:
             message_id = seen.last_transfer_id if sight is Sight.OURS else None
+            if message_id is not None and live.row.lineage is not None:
+                self._say_carried_out(live.row, message_id)
             told = Told(message_id=message_id, reason=reason)
             await self._shop.recorder.enter(live, event, told)
         return event is None

@@ -15,7 +15,7 @@ from runner.engine.gate import Gate
 from runner.engine.halt import Halt
 from runner.engine.meter import Meter
 from runner.engine.recorder import Recorder
-from runner.ports import Clock, Gateway, Journal
+from runner.ports import Clock, Gateway, Journal, Observer
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +70,7 @@ class Workshop:
     meter: Meter
     halt: Halt
     recorder: Recorder
+    observer: Observer
     rules: Rules
     chance: Chance
     find_fault: Callable[[str, MediaMatrix], str | None]  # format verification of a message

@@ -443,6 +443,8 @@ def test_an_effect_of_an_earlier_run_is_seen_by_its_id():
     run = carry([row], gateway=gateway, journal=FakeJournal(past=past("old", State.FAILED, row)))
     assert (run.frames, run.states()) == ([], {"k0": "transferred"})
     assert run.journal.entries[0].lineage == 40
+    told = {"key": "k0", "interaction_id": "i0", "message_id": "old"}
+    assert ("an earlier run's delivery was carried out after all", told) in run.observer.warnings
 
 
 @pytest.mark.parametrize(
