@@ -11,7 +11,7 @@ from runner.core.errors import GatewayError
 from runner.core.manifest import Limits
 from runner.core.media import MediaMatrix
 from runner.core.message import Compose, Reply, build_text
-from runner.core.outcome import ExitCode, Outcome
+from runner.core.outcome import ExitCode
 from runner.core.record import Figures, Turn
 from runner.core.transfer import State
 from runner.core.troubles import stage_of
@@ -141,6 +141,7 @@ class Batch:
             keep=self._listener.keep,
             limit_per_s=assignment.limits.rate_per_s,
         )
+        self._unfinished = 0  # transfers that were seen through to the run's end, not to theirs
         self._closed = False
 
     async def run(self) -> Ending:
@@ -172,9 +173,8 @@ class Batch:
 
     def _is_complete(self) -> bool:
         """Tell whether all that was to be sent is final though the gateway then went away."""
-        outcomes, total = self._meter.outcomes, self._todo.total
-        is_final = not outcomes[Outcome.IN_DOUBT] and sum(outcomes.values()) >= total > 0
-        return is_final and not self.halt.is_own and isinstance(self.halt.error, GatewayError)
+        is_done = self._feed.given >= self._todo.total > 0 and not self._unfinished
+        return is_done and not self.halt.is_own and isinstance(self.halt.error, GatewayError)
 
     # The run
 
@@ -258,6 +258,7 @@ class Batch:
     async def _see_through(self, live: Live) -> None:
         await self._carrier.carry_on(live)
         await self._doubts.clear_up(live)
+        self._unfinished += live.state is State.READY or live.state is State.UNKNOWN
 
     async def _beat(self) -> None:
         while True:

@@ -25,8 +25,8 @@ class Feed:
         self._after = -1
         self._ended = False
         self._reading: asyncio.Future[Sequence[PlannedRow]] | None = None
-        self._given = 0
         self._until = 0
+        self.given = 0  # rows, so far
         self.last_n = -1  # of the row given out last
 
     def allow(self, until: int) -> None:
@@ -35,10 +35,10 @@ class Feed:
 
     async def next(self) -> PlannedRow | None:
         """Return the next row, or None when there are no more, or no more are allowed."""
-        while self._given < self._until:
+        while self.given < self._until:
             self._read_ahead()
             if self._rows:
-                self._given += 1
+                self.given += 1
                 row = self._rows.popleft()
                 self.last_n = row.n
                 return row
