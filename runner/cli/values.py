@@ -2,41 +2,34 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import TypeVar
+
 import typer
 
 from runner.core.quantity import Amount, parse_age, parse_amount, parse_duration, parse_rate
 
+T = TypeVar("T")
+
 
 def rate(text: str) -> float:
     """Read `25/s`, as so many a second."""
-    try:
-        return parse_rate(text)
-    except ValueError as error:
-        raise typer.BadParameter(f"{error}") from error
+    return _read(parse_rate, text)
 
 
 def duration(text: str) -> float:
     """Read `10m`, in seconds."""
-    try:
-        return parse_duration(text)
-    except ValueError as error:
-        raise typer.BadParameter(f"{error}") from error
+    return _read(parse_duration, text)
 
 
 def amount(text: str) -> Amount:
     """Read `20` or `5%`."""
-    try:
-        return parse_amount(text)
-    except ValueError as error:
-        raise typer.BadParameter(f"{error}") from error
+    return _read(parse_amount, text)
 
 
 def age(text: str) -> float:
     """Read `90d`, in seconds."""
-    try:
-        return parse_age(text)
-    except ValueError as error:
-        raise typer.BadParameter(f"{error}") from error
+    return _read(parse_age, text)
 
 
 def times(told: str | int) -> int:
@@ -47,3 +40,10 @@ def times(told: str | int) -> int:
         raise typer.BadParameter(
             f"{told!r} is no number of times; write 1, or 2 for twice as much, or leave it out"
         ) from error
+
+
+def _read(parse: Callable[[str], T], text: str) -> T:
+    try:
+        return parse(text)
+    except ValueError as error:
+        raise typer.BadParameter(f"{error}") from error

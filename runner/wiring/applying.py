@@ -81,9 +81,8 @@ def apply(
         plan_rows(request, manifest, staging, path if path.exists() else None)
     with JournalLock(path) as lock:
         lock.acquire(request.lock_timeout_s)
-        place = {"batch": manifest.name, "environment": manifest.environment.name}
         if not path.exists() and not request.new_history:
-            check_witness(path, None, request.report_dir, **place)
+            check_witness(path, None, request.report_dir, manifest)
         forget_earlier_gateway(path)
         store = Store(path, environment=manifest.environment.name, origin=origin_of(manifest))
         try:
@@ -112,7 +111,6 @@ class _Run:
         self._clock = SystemClock()
         self._found = NOTHING_FOUND
         self._unreachable: GatewayError | None = None
-        self._place = {"batch": manifest.name, "environment": manifest.environment.name}
         at = time.time()
         self._record = records.begun(request, manifest, new_run_id(at), at=at, outcome="unfinished")
 
@@ -134,7 +132,7 @@ class _Run:
                 journal=str(store.path.resolve()),
             )
         if not self._request.new_history:
-            check_witness(store.path, store, self._request.report_dir, **self._place)
+            check_witness(store.path, store, self._request.report_dir, self._manifest)
         self._ask()
         plan_rows(self._request, self._manifest, self._staging, store.path)
         plan = plan_figures(self._request, self._manifest, self._staging)
@@ -151,7 +149,7 @@ class _Run:
         if (recovered := store.recover(at=at)) > 0:
             self._observer.warned("an earlier run died with transfers in flight", count=recovered)
         store.store_plan(self._staging.planned())
-        leave_witness(store, self._request.report_dir, at=at, **self._place)
+        leave_witness(store, self._request.report_dir, self._manifest, at=at)
         self._observer.noticed("planned", run=self._record.id, **records.plan_in_short(plan))
         if plan.misses_window and plan.window is not None:
             self._observer.warned(
@@ -282,6 +280,6 @@ class _Run:
             self._store.finish_run(asdict(record), asdict(ending.figures), at)
             source = reader.report_source(run_no)
             # A copy that was made while the run went on lacks what came after it.
-            leave_witness(self._store, self._request.report_dir, at=at, **self._place)
+            leave_witness(self._store, self._request.report_dir, self._manifest, at=at)
         report = write_report(source, self._request.report_dir, summary)
         return Applied(code, source, summary, report, ending.error)

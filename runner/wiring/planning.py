@@ -127,12 +127,11 @@ def plan_offline(request: Request, manifest: Manifest, staging: Staging) -> None
 
 
 def _check_history(request: Request, manifest: Manifest, journal: Path) -> None:
-    place = {"batch": manifest.name, "environment": manifest.environment.name}
     if not journal.exists():
-        check_witness(journal, None, request.report_dir, **place)
+        check_witness(journal, None, request.report_dir, manifest)
         return
     with Overview(journal) as overview:
-        check_witness(journal, overview, request.report_dir, **place)
+        check_witness(journal, overview, request.report_dir, manifest)
 
 
 def report_plan(

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Protocol
 
 from runner.core.errors import StorageError
+from runner.core.manifest import Manifest
 from runner.journal.store import Store
 from runner.report.folder import WITNESS, open_folder
 
@@ -31,18 +32,21 @@ class Witness:
     head: str
 
 
-def leave_witness(store: Store, root: Path, *, batch: str, environment: str, at: float) -> None:
+def leave_witness(store: Store, root: Path, manifest: Manifest, *, at: float) -> None:
     """Write the journal's head into the run's report folder. Raises `StorageError`."""
     witness = Witness(
         store.run_id,
-        environment,
+        manifest.environment.name,
         at,
         str(store.path.absolute()),
         store.lineage_id,
         store.seq,
         store.head,
     )
-    with open_folder(root, batch, store.run_id) as folder, folder.writing(WITNESS) as stream:
+    with (
+        open_folder(root, manifest.name, store.run_id) as folder,
+        folder.writing(WITNESS) as stream,
+    ):
         json.dump(asdict(witness), stream, indent=2)
 
 
@@ -55,14 +59,14 @@ class History(Protocol):
         """Tell whether the chain's event `seq` has the hash `head`."""
 
 
-def check_witness(
-    journal: Path, history: History | None, root: Path, *, batch: str, environment: str
-) -> None:
+def check_witness(journal: Path, history: History | None, root: Path, manifest: Manifest) -> None:
     """Compare a journal (`history` None: there is none yet) with what the batch's newest run saw.
 
     Raises `StorageError` if the journal does not have that history.
     """
-    seen = [witness for witness in _witnesses(root / batch) if witness.environment == environment]
+    environment = manifest.environment.name
+    witnesses = _witnesses(root / manifest.name)
+    seen = [witness for witness in witnesses if witness.environment == environment]
     newest = max(seen, key=lambda witness: witness.at, default=None)
     if newest is None:
         return

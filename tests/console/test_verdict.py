@@ -192,6 +192,21 @@ def test_of_many_reasons_ten_are_shown():
     )
 
 
+@pytest.mark.parametrize(
+    "ended",
+    [
+        result(ExitCode.OK, plan=PlanFigures(1, 0, 0, 2, None)),
+        result(ExitCode.IN_DOUBT, {T: 3}, explanation="in doubt elsewhere: run r-1, key k1"),
+    ],
+    ids=["of a plan", "elsewhere"],
+)
+def test_a_doubt_of_another_run_is_not_told_to_be_settled_in_this_one(ended: RunResult):
+    shown = render_result(ended)
+    assert "runner resolve RUN KEY --as transferred|failed" in shown
+    assert "(RUN and KEY as they are named where it is told to be in doubt)" in shown
+    assert "resolve 20261201T210000Z-1" not in shown
+
+
 def test_a_terminal_gets_lines_that_break_between_words_and_whole_commands():
     ended = result(
         ExitCode.STOPPED,
