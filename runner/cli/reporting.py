@@ -34,8 +34,7 @@ def report_run(console: Console, where: Whereabouts, asked: Reporting) -> None:
     with boundary(console, where.manifest):
         if (asked.run is None) == (asked.compare is None):
             raise UsageError(
-                "name a RUN, or two with --compare A B; `runner status` lists them, `latest` is"
-                " the newest"
+                "name a RUN, or two with --compare A B; `status` lists them, `latest` is the newest"
             )
         if asked.compare is not None:
             _compare(console, where, asked, *asked.compare)

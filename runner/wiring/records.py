@@ -6,6 +6,7 @@ import getpass
 import socket
 from collections.abc import Sequence
 from dataclasses import asdict, replace
+from pathlib import Path
 from typing import Any
 
 from runner import __version__
@@ -38,7 +39,7 @@ def begun(
         labels=dict(manifest.labels),
         manifest_path=manifest.path,
         manifest_sha256=manifest.sha256,
-        options=request.told(),
+        options=request.told() | {"folder": str(Path.cwd())},
     )
 
 
