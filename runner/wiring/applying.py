@@ -118,9 +118,10 @@ class _Run:
         plan = self._plan()
         reader = Reader(self._store.path)
         try:
+            had_work = bool(plan.send or plan.in_doubt or self._doubts(reader))
             ending = self._send(plan, reader)
             with self._attendance.signals.deferring(self._observer):
-                return self._finish(ending, reader)
+                return self._finish(ending, reader, had_work=had_work)
         finally:
             reader.close()
 
@@ -263,7 +264,7 @@ class _Run:
             observer=self._observer,
         )
 
-    def _finish(self, ending: Ending, reader: Reader) -> Applied:
+    def _finish(self, ending: Ending, reader: Reader, *, had_work: bool) -> Applied:
         run_no = self._store.run_no
         elsewhere = reader.doubts_elsewhere(run_no)
         told = [self._found.explanation, ending.explanation, records.elsewhere_in_words(elsewhere)]
@@ -281,5 +282,6 @@ class _Run:
             source = reader.report_source(run_no)
             # A copy that was made while the run went on lacks what came after it.
             leave_witness(self._store, self._request.report_dir, self._manifest, at=at)
-        report = write_report(source, self._request.report_dir, summary)
+        moves = had_work or code is not ExitCode.OK
+        report = write_report(source, self._request.report_dir, summary, moves_latest=moves)
         return Applied(code, source, summary, report, ending.error)

@@ -13,6 +13,7 @@ from runner import __version__
 from runner.console.redaction import Redactor
 from runner.core.excerpt import Excerpt
 from runner.core.manifest import Manifest
+from runner.core.next_steps import Given
 from runner.core.outcome import ExitCode
 from runner.core.record import PlanFigures, RunRecord
 from runner.core.timestamps import timestamp
@@ -52,6 +53,13 @@ def ended(record: RunRecord, code: ExitCode, explanation: str | None, *, at: flo
         exit_code=int(code),
         explanation=explanation,
     )
+
+
+def left_root(run: RunRecord) -> Path:
+    """Return the folder below which a run left its report, as seen from the current folder."""
+    given = Given.of(run)
+    here = given.folder in {None, str(Path.cwd())}
+    return Path(given.report_dir) if here else Path(given.folder or "", given.report_dir)
 
 
 def shown(manifest: Manifest) -> Excerpt | None:
