@@ -223,7 +223,7 @@ LogFormat = Annotated[
     typer.Option(
         "--log-format",
         envvar="RUNNER_LOG_FORMAT",
-        help="auto: pretty on a terminal, JSON elsewhere.",
+        help="auto: pretty on a terminal, plain lines elsewhere.",
     ),
 ]
 LogFile = Annotated[
