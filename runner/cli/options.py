@@ -160,8 +160,23 @@ ValidateOnly = Annotated[
         help="Everything up to the plan; nothing leaves this machine.",
     ),
 ]
-
-
+WithoutSecrets = Annotated[
+    bool,
+    typer.Option(
+        "--without-secrets",
+        envvar="RUNNER_WITHOUT_SECRETS",
+        help="With --validate-only or plan: check references to secrets for their form alone, as"
+        " where a change is reviewed without production's secrets.",
+    ),
+]
+IgnoreWindow = Annotated[
+    bool,
+    typer.Option(
+        "--ignore-window",
+        envvar="RUNNER_IGNORE_WINDOW",
+        help="Rehearse outside the manifest's window; only with `driver: simulator`.",
+    ),
+]
 Keep = Annotated[
     int | None,
     typer.Option(

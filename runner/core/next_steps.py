@@ -61,6 +61,7 @@ class Given:
     in_flight: int | None = None
     max_failures: str | None = None
     again: bool = False
+    ignore_window: bool = False  # of a rehearsal; elsewhere it is refused
     folder: str | None = None  # in which the run was started; None: an earlier version's record
 
     @classmethod
@@ -82,6 +83,7 @@ class Given:
             in_flight=told.get("in_flight"),
             max_failures=None if max_failures is None else str(max_failures),
             again=bool(told.get("again")),
+            ignore_window=bool(told.get("ignore_window")),
             folder=told.get("folder"),
         )
 
@@ -170,16 +172,19 @@ def settle(journal: str, run: str, key: str) -> tuple[Step, ...]:
 
 def _of_batch(given: Given) -> tuple[str, ...]:
     rate = None if given.rate_per_s is None else _rate(given.rate_per_s)
-    return _options(
-        ("--env", given.env),
-        *(("--only", glob) for glob in given.only),
-        *(("--exclude", glob) for glob in given.exclude),
-        ("--limit", given.limit),
-        ("--rate", rate),
-        ("--in-flight", given.in_flight),
-        ("--max-failures", given.max_failures),
-        ("--report-dir", _other(given.report_dir)),
-        ("--journal", given.journal),
+    return (
+        *_options(
+            ("--env", given.env),
+            *(("--only", glob) for glob in given.only),
+            *(("--exclude", glob) for glob in given.exclude),
+            ("--limit", given.limit),
+            ("--rate", rate),
+            ("--in-flight", given.in_flight),
+            ("--max-failures", given.max_failures),
+            ("--report-dir", _other(given.report_dir)),
+            ("--journal", given.journal),
+        ),
+        *(("--ignore-window",) if given.ignore_window else ()),
     )
 
 

@@ -30,6 +30,8 @@ class Request:
     again: bool = False
     new_history: bool = False
     validate_only: bool = False
+    without_secrets: bool = False  # with validate_only: references are checked for their form
+    ignore_window: bool = False  # of a rehearsal
     plan: PlanFile | None = None  # which the run is held to
 
     @property
@@ -53,9 +55,10 @@ class Request:
 
     def policy(self, policy: Policy) -> Policy:
         """Return the policy in force: an option takes the place of what the manifest says."""
+        window = None if self.ignore_window else policy.window
         if self.max_failures is None:
-            return policy
-        return replace(policy, max_failures=self.max_failures)
+            return replace(policy, window=window)
+        return replace(policy, window=window, max_failures=self.max_failures)
 
     def told(self) -> dict[str, Any]:
         """Return the options as the report tells them: those that were given."""
