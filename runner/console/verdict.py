@@ -229,7 +229,7 @@ def _next(result: RunResult, paint: Paint) -> Iterator[str]:
             yield from _doubt_steps(result)
     if result.plan is not None:
         yield from _plan_steps(result)
-    elif todo and todo != [Outcome.IN_DOUBT] and result.given is not None:
+    elif todo and Outcome.IN_DOUBT not in todo and result.given is not None:
         yield f"    {next_steps.spelt(next_steps.apply(result.given))}"
 
 

@@ -88,7 +88,7 @@ def test_auto_is_plain_lines_with_dates_where_there_is_no_terminal():
     with configured(text, "auto") as logs:
         structlog.get_logger().info("hello", key="a b")
         try:
-            raise ValueError("no")
+            int("no")
         except ValueError:
             structlog.get_logger().exception("an internal error")
 
