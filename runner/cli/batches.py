@@ -19,6 +19,7 @@ def apply(
     manifest: options.ManifestOrPlan,
     *,
     validate_only: options.ValidateOnly = False,
+    without_secrets: options.WithoutSecrets = False,
     env: options.Env = None,
     only: options.Only = None,
     limit: options.Limit = None,
@@ -30,6 +31,7 @@ def apply(
     lock_timeout: options.LockTimeout = None,
     again: options.Again = False,
     new_history: options.NewHistory = False,
+    ignore_window: options.IgnoreWindow = False,
     yes: options.Yes = False,
     output: options.Output = OutputFormat.PRETTY,
     max_problems: options.MaxProblems = MAX_PROBLEMS,
@@ -55,6 +57,8 @@ def apply(
         lock_timeout_s=lock_timeout or 0.0,
         again=again,
         new_history=new_history,
+        without_secrets=without_secrets,
+        ignore_window=ignore_window,
         validate_only=validate_only,
     )
     console = options.console(
@@ -65,7 +69,7 @@ def apply(
         no_progress=no_progress,
         max_problems=max_problems,
     )
-    if validate_only:
+    if validate_only or without_secrets:
         from runner.cli.planning import Planning, plan_manifest
 
         plan_manifest(console, request, Planning())
@@ -78,6 +82,7 @@ def apply(
 def plan(
     manifest: options.Manifest,
     *,
+    without_secrets: options.WithoutSecrets = False,
     env: options.Env = None,
     only: options.Only = None,
     limit: options.Limit = None,
@@ -89,6 +94,7 @@ def plan(
     lock_timeout: options.LockTimeout = None,
     again: options.Again = False,
     new_history: options.NewHistory = False,
+    ignore_window: options.IgnoreWindow = False,
     yes: options.Yes = False,
     out: Annotated[
         Path | None,
@@ -145,6 +151,8 @@ def plan(
         lock_timeout_s=lock_timeout or 0.0,
         again=again,
         new_history=new_history,
+        without_secrets=without_secrets,
+        ignore_window=ignore_window,
         validate_only=not preflight,  # secrets are needed to ask the gateway
     )
     console = options.console(

@@ -96,6 +96,16 @@ ReportDir = Annotated[
         "--report-dir", envvar="RUNNER_REPORT_DIR", metavar="FOLDER", help="Where reports go."
     ),
 ]
+OfReportDir = Annotated[
+    Path | None,
+    typer.Option(
+        "--report-dir",
+        envvar="RUNNER_REPORT_DIR",
+        metavar="FOLDER",
+        help="Where the run's report lies.",
+        show_default="where the run left it",
+    ),
+]
 Journal = Annotated[
     Path | None,
     typer.Option(
@@ -150,8 +160,23 @@ ValidateOnly = Annotated[
         help="Everything up to the plan; nothing leaves this machine.",
     ),
 ]
-
-
+WithoutSecrets = Annotated[
+    bool,
+    typer.Option(
+        "--without-secrets",
+        envvar="RUNNER_WITHOUT_SECRETS",
+        help="With --validate-only or plan: check references to secrets for their form alone, as"
+        " where a change is reviewed without production's secrets.",
+    ),
+]
+IgnoreWindow = Annotated[
+    bool,
+    typer.Option(
+        "--ignore-window",
+        envvar="RUNNER_IGNORE_WINDOW",
+        help="Rehearse outside the manifest's window; only with `driver: simulator`.",
+    ),
+]
 Keep = Annotated[
     int | None,
     typer.Option(
@@ -213,7 +238,7 @@ LogFormat = Annotated[
     typer.Option(
         "--log-format",
         envvar="RUNNER_LOG_FORMAT",
-        help="auto: pretty on a terminal, JSON elsewhere.",
+        help="auto: pretty on a terminal, plain lines elsewhere.",
     ),
 ]
 LogFile = Annotated[

@@ -36,6 +36,11 @@ OPEN = (
     " the gateway can tell; add --preflight"
 )
 
+SECRETS = (
+    "--without-secrets can only check: add --validate-only to apply, or leave --preflight out of"
+    " plan; who sends, or asks the gateway, needs the secrets"
+)
+
 
 @dataclass(frozen=True, slots=True)
 class Planning:
@@ -50,6 +55,8 @@ def plan_manifest(console: Console, given: Request, planning: Planning) -> None:
     """Do everything up to the plan, write its report, and the plan itself if wanted; then exit."""
     Signals().install()
     with boundary(console, given.manifest), summarizing(console, given.manifest):
+        if given.without_secrets and not given.validate_only:
+            raise UsageError(SECRETS)
         request = as_planned(given)
     manifest_path = request.manifest
     with (
@@ -68,6 +75,7 @@ def plan_manifest(console: Console, given: Request, planning: Planning) -> None:
         source, summary, report = report_plan(
             *(request, manifest, staging, preflight),
             found=found,
+            out=planning.out,
             code=partial(_code, planning, preflight),
         )
         if preflight is not None and preflight.error is not None:

@@ -138,16 +138,20 @@ def configure_logs(
 ) -> Logs:
     """Send the log to `stream`, and to `file` (mode 0600, appended to) if there is one.
 
-    `auto` is pretty on a terminal and JSON elsewhere; the file is JSON unless `pretty` is asked.
+    `auto` is pretty on a terminal and the same as plain lines, with dates, elsewhere; the file,
+    which keeps a bug's whole trace, is JSON unless `pretty` is asked.
     `verbosity` 0 shows info, 1 debug, -1 warnings, -2 errors; the file keeps info at least.
     `wall` gives seconds since the epoch. Raises `UsageError` when the file can't be opened.
     """
     level = {0: logging.INFO, -1: logging.WARNING}.get(
         verbosity, logging.DEBUG if verbosity > 0 else logging.ERROR
     )
-    pretty = log_format == "pretty" or (log_format == "auto" and stream.isatty())
-    paint = Paint(wants_color(stream, environ))
-    outputs = [_Output(stream, level, _pretty(paint) if pretty else _json)]
+    pretty = log_format != "json"
+    render: Callable[[Event], str] = _json
+    if pretty:
+        is_plain = log_format == "auto" and not stream.isatty()
+        render = _pretty(Paint(wants_color(stream, environ)), plain=is_plain)
+    outputs = [_Output(stream, level, render)]
     close_file: Callable[[], None] = _nothing
     if file is not None:
         opened = _open(file)
@@ -188,21 +192,24 @@ def _json(line: Event) -> str:
     return json.dumps(line)
 
 
-def _pretty(paint: Paint) -> Callable[[Event], str]:
-    """Return what writes `21:00:00Z warning  event  key=value` on one line, harmless."""
+def _pretty(paint: Paint, *, plain: bool = False) -> Callable[[Event], str]:
+    """Return what writes `21:00:00Z warning  event  key=value` on one line, harmless.
+
+    `plain` lines are kept, and read later: they have the date, and a trace's every line.
+    """
     strong = {"warning": paint.yellow, "error": paint.red, "critical": paint.red}
 
     def render(line: Event) -> str:
         level = line["level"]
         parts = [
-            paint.faint(f"{line['timestamp'][11:19]}Z"),
+            paint.faint(f"{line['timestamp'][0 if plain else 11 : 19]}Z"),
             strong.get(level, paint.blue)(f"{level:<7}"),
             paint.bold(visible(line["event"])),
         ]
         fields = {
             name: v for name, v in line.items() if name not in ("timestamp", "level", "event")
         }
-        if "exception" in fields:  # the whole of it is in JSON logs; here one line
+        if "exception" in fields and not plain:  # the whole of it is in JSON logs; here one line
             fields["exception"] = str(fields["exception"]).rsplit("\n", 1)[-1]
         parts += [f"{paint.faint(visible(name) + '=')}{_bare(v)}" for name, v in fields.items()]
         return " ".join(parts)

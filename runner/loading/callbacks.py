@@ -13,6 +13,7 @@ from runner.core.webhook import check_webhook_secret
 from runner.loading.addresses import check_address
 from runner.loading.collector import Collector
 from runner.loading.environment import resolve
+from runner.loading.references import Secrets
 from runner.loading.schema import Document
 
 
@@ -29,7 +30,7 @@ def build_callbacks(
     used: Collection[str],
     problems: Collector,
     *,
-    offline: bool,
+    secrets: Secrets,
 ) -> Mapping[str, Callback]:
     """Return the callbacks that may be called: the used ones, and those without a secret.
 
@@ -43,7 +44,7 @@ def build_callbacks(
         if "secret" in written and name not in used:
             continue
         if "secret" in written and not _is_suppressed(written, environment):
-            secret = resolve(document, written, "secret", problems, offline=offline)
+            secret = resolve(document, written, "secret", problems, secrets=secrets)
             _check_secret(document, written, secret, problems)
         found[name] = _build(name, written, secret)
     return found

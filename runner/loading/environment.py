@@ -23,7 +23,7 @@ from runner.core.rehearsal import FAULTS, GENESYS_CLOUD_OPTIONS
 from runner.loading.addresses import check_address
 from runner.loading.collector import Collector
 from runner.loading.names import listed, offer
-from runner.loading.references import Unresolvable, resolve_secret
+from runner.loading.references import Secrets, Unresolvable, resolve_secret
 from runner.loading.schema import Document
 
 _ADDRESSES = {
@@ -157,7 +157,7 @@ def platform_of(document: Document, name: str | None) -> Platform:
 
 
 def build_environment(
-    document: Document, name: str, problems: Collector, *, offline: bool
+    document: Document, name: str, problems: Collector, *, secrets: Secrets
 ) -> Environment | None:
     """Return the environment called `name` with its secrets resolved; None if it is faulty."""
     found = document.section("environments").get(name)
@@ -175,8 +175,8 @@ def build_environment(
     return Environment(
         **common,
         endpoints=_endpoints(found, driver),
-        client_id=_credential(document, found, "client_id", problems, offline=offline),
-        client_secret=_credential(document, found, "client_secret", problems, offline=offline),
+        client_id=_credential(document, found, "client_id", problems, secrets=secrets),
+        client_secret=_credential(document, found, "client_secret", problems, secrets=secrets),
         ca_file=_ca_file(document, found, problems),
     )
 
@@ -223,21 +223,28 @@ def _credential(
     field: str,
     problems: Collector,
     *,
-    offline: bool,
+    secrets: Secrets,
 ) -> Secret | None:
     credentials = environment.get("credentials")
     if credentials is None:
         return None  # said already
-    return resolve(document, credentials, field, problems, offline=offline)
+    return resolve(document, credentials, field, problems, secrets=secrets)
 
 
 def resolve(
-    document: Document, holder: Mapping[str, Any], field: str, problems: Collector, *, offline: bool
+    document: Document,
+    holder: Mapping[str, Any],
+    field: str,
+    problems: Collector,
+    *,
+    secrets: Secrets,
 ) -> Secret | None:
     """Return the secret that the reference `field` of `holder` leads to, or add a problem (R007)."""
+    if secrets is Secrets.NONE:
+        return None
     folder = Path(document.tree.source.name).parent
     try:
-        return resolve_secret(holder[field], folder, offline=offline)
+        return resolve_secret(holder[field], folder, offline=secrets is Secrets.OFFLINE)
     except Unresolvable as error:
         at = next(iter(holder[field]))
         place = document.where(holder, field, at, *([0] if at == "command" else []))

@@ -5,6 +5,7 @@ Nothing is raised for a wrong manifest; what is wrong comes back as problems, al
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
@@ -29,6 +30,7 @@ from runner.loading.environment import build_environment, check_environments, ch
 from runner.loading.gateways import build_gateway, check_gateways, check_promise
 from runner.loading.hiding import hide_secrets
 from runner.loading.policy import build_policy, check_policy, check_policy_ends
+from runner.loading.references import Secrets
 from runner.loading.schema import Document, check_schema
 from runner.loading.source import read_source
 from runner.loading.transfers import RowSink, Transfers
@@ -53,6 +55,8 @@ class Lowered:
 
     limits: Callable[[Environment], Limits] = attrgetter("limits")
     most: int | None = None  # transfers to be sent
+    ignore_window: bool = False  # of a rehearsal
+    without_secrets: bool = False  # references are checked for their form alone
 
 
 AS_WRITTEN = Lowered()
@@ -102,21 +106,23 @@ def _load(
     check_gateways(document, problems)
     check_callbacks(document, problems)
     now_s = time.time()  # a window that has closed is told while the manifest is read
-    check_policy(document, problems, now_s=now_s)
+    is_held = not lowered.ignore_window
+    check_policy(document, problems, now_s=now_s if is_held else -math.inf)
     name = choose(document, wanted, problems)
     check_promise(document, name, problems)
     gateway = build_gateway(document, name)
     choices = Choices(document, gateway, problems)
     transfers = Transfers(document, choices, sink, problems, platform_of(document, name))
     transfers.read()
-    chosen = name and build_environment(document, name, problems, offline=offline)
+    secrets = Secrets.asked(offline=offline, without=lowered.without_secrets)
+    chosen = name and build_environment(document, name, problems, secrets=secrets)
     if not chosen or gateway is None:
         return None, transfers.rows
-    if not problems.failed:
+    if not problems.failed and is_held:
         rows = transfers.rows if lowered.most is None else min(transfers.rows, lowered.most)
         as_lowered = replace(chosen, limits=lowered.limits(chosen))
         check_policy_ends(document, as_lowered, problems, rows=rows, now_s=now_s)
-    callbacks = build_callbacks(document, chosen, choices.used_callbacks, problems, offline=offline)
+    callbacks = build_callbacks(document, chosen, choices.used_callbacks, problems, secrets=secrets)
     if problems.failed:  # such as a moment that no calendar has: it cannot be built
         return None, transfers.rows
     return _build_manifest(document, chosen, gateway, callbacks), transfers.rows

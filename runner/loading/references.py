@@ -7,14 +7,28 @@ import re
 import shutil
 import subprocess
 from collections.abc import Mapping
+from enum import Enum
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from runner.core.manifest import Secret
 
 COMMAND_TIMEOUT_S = 60.0
 _MAX_BYTES = 65_536
 _UNDECODED = re.compile("[\ud800-\udfff]")
+
+
+class Secrets(Enum):
+    """How far a secret's reference is followed; the schema has checked its form."""
+
+    ALL = "all"
+    OFFLINE = "offline"  # no command is run
+    NONE = "none"  # as where production's secrets are not to be had
+
+    @classmethod
+    def asked(cls, *, offline: bool, without: bool) -> Self:
+        """Return what a command asks for."""
+        return cls("none" if without else "offline" if offline else "all")
 
 
 class Unresolvable(Exception):

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from runner.core.course import lasts_s
-from runner.core.errors import ManifestInvalid
-from runner.core.manifest import Manifest, Platform
+from runner.core.errors import ManifestInvalid, UsageError
+from runner.core.manifest import Driver, Manifest, Platform
 from runner.core.outcome import ExitCode, Outcome
 from runner.core.pacing import estimate_s
 from runner.core.plan import SENDS, Action
@@ -47,17 +47,26 @@ if TYPE_CHECKING:  # it brings the gateway's libraries, which a plan made offlin
 def read_manifest(request: Request, staging: Staging) -> tuple[Manifest, tuple[Problem, ...]]:
     """Load a manifest, its rows into `staging`; return it and its warnings.
 
-    Raises `ManifestInvalid`.
+    Raises `ManifestInvalid`, or `UsageError` for an option that is for rehearsals only.
     """
     loaded: Loaded = load(
         request.manifest,
         environment=request.environment,
         sink=staging,
         offline=request.validate_only,
-        lowered=Lowered(request.limits, request.limit),
+        lowered=Lowered(
+            request.limits, request.limit, request.ignore_window, request.without_secrets
+        ),
     )
     if loaded.manifest is None:
         raise ManifestInvalid(loaded.problems, loaded.omitted)
+    environment = loaded.manifest.environment
+    if request.ignore_window and environment.driver is not Driver.SIMULATOR:
+        raise UsageError(
+            f"--ignore-window is for rehearsals, and environment {environment.name} moves live"
+            f" interactions (driver {environment.driver}): leave it out, or choose an environment"
+            " with `driver: simulator` by --env"
+        )
     policy = request.policy(loaded.manifest.policy)
     return replace(loaded.manifest, policy=policy), loaded.problems
 
@@ -141,14 +150,17 @@ def report_plan(
     preflight: Preflight | None = None,
     *,
     found: Found = NOTHING_FOUND,
+    out: Path | None = None,
     code: Callable[[PlanFigures], ExitCode] = lambda _: ExitCode.OK,
 ) -> tuple[ReportSource, Summary, Path]:
     """Write the report of rows that were planned, with what the gateway said of them, if asked.
 
-    `code` tells how the command will exit, by the figures.
+    `code` tells how the command will exit, by the figures; `out`, where the plan is written to.
     """
     at = time.time()
     record = records.begun(request, manifest, f"plan-{new_run_id(at)}", at=at, outcome="planned")
+    if out is not None:
+        record = replace(record, options={**record.options, "out": str(out)})
     asked = None if preflight is None else preflight.explanation
     note = NO_CODEC if manifest.environment.platform is Platform.GENESYS_CLOUD else None
     told = [unknown_yet(manifest, staging), found.explanation, asked, note]

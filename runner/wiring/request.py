@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from runner.core.manifest import Environment, Limits, Manifest, Policy
+from runner.core.next_steps import journal_beside
 from runner.core.quantity import Amount, Share
 from runner.journal.staging import Selection
 from runner.wiring.plan_file import PlanFile
@@ -29,6 +30,8 @@ class Request:
     again: bool = False
     new_history: bool = False
     validate_only: bool = False
+    without_secrets: bool = False  # with validate_only: references are checked for their form
+    ignore_window: bool = False  # of a rehearsal
     plan: PlanFile | None = None  # which the run is held to
 
     @property
@@ -41,7 +44,7 @@ class Request:
         """Return where the history lies: beside the manifest unless told otherwise."""
         if self.journal is not None:
             return self.journal
-        return Path(manifest.path).parent / ".runner" / f"{manifest.environment.name}.db"
+        return Path(journal_beside(manifest.path, manifest.environment.name))
 
     def limits(self, environment: Environment) -> Limits:
         """Return the limits in force: options only ever lower what the manifest allows."""
@@ -52,9 +55,10 @@ class Request:
 
     def policy(self, policy: Policy) -> Policy:
         """Return the policy in force: an option takes the place of what the manifest says."""
+        window = None if self.ignore_window else policy.window
         if self.max_failures is None:
-            return policy
-        return replace(policy, max_failures=self.max_failures)
+            return replace(policy, window=window)
+        return replace(policy, window=window, max_failures=self.max_failures)
 
     def told(self) -> dict[str, Any]:
         """Return the options as the report tells them: those that were given."""

@@ -36,7 +36,7 @@ class Unprintable:
         raise RuntimeError("no text")
 
 
-def configured(text: io.StringIO, log_format: LogFormat = "auto", **options: Any) -> Logs:
+def configured(text: io.StringIO, log_format: LogFormat = "json", **options: Any) -> Logs:
     return configure_logs(
         log_format, stream=LossyStream(text), environ={}, wall=lambda: NOON_S, **options
     )
@@ -76,11 +76,27 @@ def test_pretty_is_one_harmless_line_an_event():
 
 def test_auto_is_pretty_on_a_terminal():
     text = Terminal()
-    with configured(text) as logs:
+    with configured(text, "auto") as logs:
         structlog.get_logger().info("hello")
 
     assert logs.pretty
     assert text.getvalue() == "12:00:00Z info    hello\n"
+
+
+def test_auto_is_plain_lines_with_dates_where_there_is_no_terminal():
+    text = io.StringIO()
+    with configured(text, "auto") as logs:
+        structlog.get_logger().info("hello", key="a b")
+        try:
+            int("no")
+        except ValueError:
+            structlog.get_logger().exception("an internal error")
+
+    assert logs.pretty
+    first, second = text.getvalue().splitlines()
+    assert first == '2026-12-01T12:00:00Z info    hello key="a b"'
+    assert "Traceback (most recent call last)" in second
+    assert "test_logs.py" in second
 
 
 def test_a_colourful_terminal_gets_colours():

@@ -14,6 +14,7 @@ from runner.console.formats import OutputFormat
 from runner.console.render import problems_text, result_text
 from runner.console.result import Group, RunResult, result_to_json
 from runner.console.verdict import render_result, result_to_github, verdict
+from runner.core.next_steps import Given, Step
 from runner.core.outcome import ExitCode, Outcome
 from runner.core.problem import Place, Problem, Severity
 from runner.core.record import PlanFigures, WindowRecord
@@ -24,7 +25,8 @@ T, R, F, S, D, U, E = Outcome
 def result(
     exit_code: ExitCode, counts: Mapping[Outcome, int] | None = None, **changes: Any
 ) -> RunResult:
-    fields = {"run_id": "20261201T210000Z-1", "duration_s": 62.0, **changes}
+    given = Given("billing.yaml", "production", env="production", journal="the journal.db")
+    fields = {"run_id": "20261201T210000Z-1", "duration_s": 62.0, "given": given, **changes}
     return RunResult("billing", "production", exit_code, counts=counts or {}, **fields)
 
 
@@ -43,6 +45,7 @@ def test_a_run_with_doubts_says_who_must_look_and_how():
             Group(T, "codec_negotiated", 1180),
         ],
         not_selected=4,
+        doubt_key="k 4",
         report="reports/billing/20261201T210000Z-1/report.html",
     )
 
@@ -67,9 +70,14 @@ def test_a_run_with_doubts_says_who_must_look_and_how():
         what to do next
           in doubt: each may have been carried out or not; none is sent again blindly
             1. apply again: it looks each one up, and settles those that show evidence
-            2. look at the gateway for the rest, by the ids that the report tells
-            3. say what you saw there:
-               runner resolve 20261201T210000Z-1 KEY --as transferred|failed --reason TEXT
+               runner apply billing.yaml --env production --journal 'the journal.db'
+            2. look at the gateway for the rest, by the ids that this lists
+               runner status 20261201T210000Z-1 --journal 'the journal.db'
+            3. say what you saw there, of each one
+               it was carried out:
+                 runner resolve 20261201T210000Z-1 'k 4' --journal 'the journal.db' --as transferred --reason 'looked up at the gateway: it was carried out'
+               it was not carried out:
+                 runner resolve 20261201T210000Z-1 'k 4' --journal 'the journal.db' --as failed --reason 'looked up at the gateway: it was not carried out'
           rejected: the gateway refused these and moved nothing: mend what the reasons
             name, then apply again; only what is not done is sent
           failed: all retries were used up and nothing was moved: see that the gateway
@@ -91,6 +99,7 @@ def test_a_stopped_run_says_why_and_what_is_left():
 
         what to do next
           unattempted: the run ended before their turn: apply again to take them up
+            runner apply billing.yaml --env production --journal 'the journal.db'
         """)
 
 
@@ -202,15 +211,16 @@ def test_of_many_reasons_ten_are_shown():
 )
 def test_a_doubt_of_another_run_is_not_told_to_be_settled_in_this_one(ended: RunResult):
     shown = render_result(ended)
-    assert "runner resolve RUN KEY --as transferred|failed" in shown
-    assert "(RUN and KEY as they are named where it is told to be in doubt)" in shown
-    assert "resolve 20261201T210000Z-1" not in shown
+    assert "\n       runner status --journal 'the journal.db'\n" in shown
+    assert "say what you saw there, with the command that it shows" in shown
+    assert "runner resolve" not in shown
 
 
 def test_a_terminal_gets_lines_that_break_between_words_and_whole_commands():
     ended = result(
         ExitCode.STOPPED,
         {T: 1, D: 1},
+        doubt_key="k4",
         explanation="the gateway has answered nothing for 300 s; see to it, then run apply again",
         report="reports/a-batch-with-a-rather-long-name/20261201T210000Z-1",
     )
@@ -221,7 +231,10 @@ def test_a_terminal_gets_lines_that_break_between_words_and_whole_commands():
         "\x1b[1;31mstopped\x1b[0m: the gateway has\n  answered nothing for 300 s; see to it,\n"
         "  then run apply again\n"
     )
-    assert "\n       runner resolve 20261201T210000Z-1 KEY --as transferred|failed" in shown
+    assert (
+        "\n         runner resolve 20261201T210000Z-1 k4 --journal 'the journal.db' --as failed"
+        " --reason 'looked up at the gateway: it was not carried out'\n"
+    ) in shown
     assert "\n  reports/a-batch-with-a-rather-long-name/20261201T210000Z-1\n" in shown
 
 
@@ -239,19 +252,27 @@ def test_json_tells_the_same():
         explanation="saw Bearer abcdef.123",
         groups=[Group(R, "https://u:p@h/x?y", 1, ("a.yaml:4",))],
         report="r/report.html",
+        started_at="2026-12-01T21:00:00.000000Z",
+        finished_at="2026-12-01T21:01:02.000000Z",
+        steps=[Step("apply again", ("runner", "apply", "a b.yaml"))],
     )
 
     assert json.loads(result_to_json(ended)) == {
         "version": 1,
         "kind": "apply",
-        "batch": "billing",
+        "id": "20261201T210000Z-1",
         "run": "20261201T210000Z-1",
+        "batch": "billing",
         "environment": "production",
+        "started_at": "2026-12-01T21:00:00.000000Z",
+        "finished_at": "2026-12-01T21:01:02.000000Z",
+        "state": "finished",
         "outcome": "failures",
         "exit_code": 1,
         "explanation": "saw Bearer [redacted]",
         "total": 2,
-        "counts": {"transferred": 1, "rejected": 1},
+        "counts": dict.fromkeys(Outcome, 0) | {"transferred": 1, "rejected": 1},
+        "in_flight": 0,
         "not_selected": 0,
         "groups": [
             {
@@ -264,6 +285,13 @@ def test_json_tells_the_same():
         "plan": None,
         "report": "r/report.html",
         "duration_s": 62.0,
+        "next_steps": [
+            {
+                "text": "apply again",
+                "command": "runner apply 'a b.yaml'",
+                "argv": ["runner", "apply", "a b.yaml"],
+            }
+        ],
     }
 
 

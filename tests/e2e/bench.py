@@ -92,7 +92,7 @@ def started(
     with subprocess.Popen(
         command(*arguments),
         cwd=cwd,
-        env=environment() | dict(env or {}),
+        env=environment() | {"RUNNER_LOG_FORMAT": "json"} | dict(env or {}),
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,

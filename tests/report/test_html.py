@@ -149,7 +149,12 @@ def test_doubt_comes_with_the_command_that_settles_it():
     key = samples.transfer(0).key
     commands = [step.command for step in judge(survey(source)).steps]
     assert commands[0] == "runner apply manifests/billing.yaml"
-    assert f"runner resolve {samples.RUN.id} {key} --as" in (commands[1] or "")
+    journal = "--journal manifests/.runner/production.db"
+    assert commands[1] == f"runner status {samples.RUN.id} {journal}"
+    for command, word in zip(commands[2:4], ("transferred", "failed"), strict=True):
+        assert (command or "").startswith(
+            f"runner resolve {samples.RUN.id} {key} {journal} --as {word} --reason "
+        )
 
 
 def test_a_command_is_safe_to_paste():

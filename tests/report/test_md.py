@@ -69,7 +69,7 @@ def test_it_tells_verdict_figures_reasons_and_what_comes_next(rendered: Rendered
         f"{first}, {second}, {third} and 2 more",
         "billing.csv:8, billing.csv:20, billing.csv:32",
     ]
-    assert f"runner resolve 20261201T210000Z-7f3a {first} --as transferred" in page.text
+    assert f"runner resolve 20261201T210000Z-7f3a {first} --journal manifests/" in page.text
     assert {value for name, value in page.attributes if name == "href"} == OWN_LINKS
 
 

@@ -239,8 +239,10 @@ def test_a_cut_manifest_and_one_that_was_not_kept_are_told_as_such(rendered: Ren
 
 def test_a_page_says_how_its_record_is_verified(rendered: Rendered):
     page = rendered(samples.mixed(), "html")
-    assert "<code>runner audit verify audit.jsonl</code>" in page
-    assert f"<code>runner audit verify {samples.RUN.id}</code>" in page
+    run, journal = samples.RUN.id, "manifests/.runner/production.db"
+    file = f"reports/{samples.RUN.batch}/{run}/audit.jsonl"
+    assert f"<code>runner audit verify {file}</code>" in page
+    assert f"<code>runner audit verify {run} --journal {journal}</code>" in page
     assert json.loads(rendered(samples.mixed(), "json"))["audit"]["head"] in page
 
 

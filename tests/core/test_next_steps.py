@@ -1,0 +1,113 @@
+"""Every command that is offered repeats what the run was given, and is read back as it was meant."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import subprocess
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from runner.core import next_steps
+from runner.core.next_steps import Given, spelt
+from runner.core.quantity import parse_rate
+from tests.report import samples
+
+GIVEN = Given(
+    manifest="the batch.yaml",
+    environment="demo",
+    env="demo",
+    journal="a journal.db",
+    report_dir="my reports",
+    only=("k*", "it's"),
+    exclude=("vip-*",),
+    limit=0,
+    rate_per_s=0.5,
+    in_flight=3,
+    max_failures="5%",
+    again=True,
+)
+
+
+def test_apply_repeats_everything_but_what_is_decided_for_one_run_alone():
+    assert spelt(next_steps.apply(GIVEN)) == (
+        "runner apply 'the batch.yaml' --env demo --only 'k*' --only 'it'\"'\"'s' --exclude"
+        " 'vip-*' --limit 0 --rate 30/min --in-flight 3 --max-failures 5% --report-dir 'my reports'"
+        " --journal 'a journal.db'"
+    )
+
+
+def test_what_was_not_given_is_not_written():
+    plain = Given("b.yaml", "production")
+    assert spelt(next_steps.apply(plain)) == "runner apply b.yaml"
+    assert spelt(next_steps.doctor(plain)) == "runner doctor b.yaml"
+
+
+@pytest.mark.parametrize(
+    ("manifest", "journal"),
+    [
+        ("b.yaml", ".runner/production.db"),
+        ("a/b.yaml", "a/.runner/production.db"),
+        ("/b.yaml", "/.runner/production.db"),
+        ("../b.yaml", "../.runner/production.db"),
+    ],
+)
+def test_the_journal_is_named_where_no_manifest_leads_to_it(manifest: str, journal: str):
+    given = Given(manifest, "production")
+    assert given.journal_path == journal
+    assert next_steps.status(given.journal_path) == ("runner", "status", "--journal", journal)
+
+
+def test_a_run_gives_what_its_record_has():
+    run = replace(
+        samples.RUN,
+        options={"environment": "production", "journal": "j.db", "limit": 3, "folder": "/srv"},
+    )
+    given = Given.of(run)
+    assert (given.env, given.journal, given.limit, given.folder) == (
+        *("production", "j.db", 3),
+        "/srv",
+    )
+    plan = Given.of(replace(run, options={"plan": "p.json", "journal": "/srv/j.db"}))
+    assert spelt(next_steps.apply(plan)) == "runner apply p.json --journal /srv/j.db"
+
+
+@pytest.mark.parametrize(
+    "word", ["a b", "it's", "$(rm -rf)", "-rf", "a\nb", "\x1b[2J", "x\u202ey\\'z", "漢", ""]
+)
+def test_a_shell_reads_every_word_back(word: str):
+    """Bash itself is asked; what does not print stands in no command as it is."""
+    command = spelt(next_steps.resolve("j.db", "run-1", word, "failed"))
+    assert command.isprintable()
+    script = f"runner() {{ printf '%s\\0' \"$@\"; }}; {command}"
+    read = subprocess.run(["/bin/bash", "-c", script], capture_output=True, check=True)
+    words = read.stdout.decode().split("\0")[:-1]
+    assert word in words
+    assert words[0] == "resolve"
+    assert ("--" in words) == word.startswith("-")
+
+
+@pytest.mark.parametrize("rate_per_s", [25.0, 12.5, 0.5, 5 / 60, 0.123456789, 300 / 60])
+def test_a_rate_is_repeated_as_it_was(rate_per_s: float):
+    words = next_steps.apply(Given("b.yaml", "e", rate_per_s=rate_per_s))
+    assert parse_rate(words[words.index("--rate") + 1]) == pytest.approx(rate_per_s)
+
+
+def test_no_other_place_writes_a_command():
+    """A command that is put together elsewhere would forget the journal again."""
+    package = Path(next_steps.__file__).parents[1]
+    written = re.compile(r"\brunner (apply|plan|status|report|resolve|audit|doctor)\b")
+    allowed = {
+        "explanations.toml",  # examples, of files that they name themselves
+        "first_manifest.yaml",  # what is read in the folder where it lies
+    }
+    for path in package.rglob("*"):
+        if path.suffix not in {".py", ".j2", ".toml", ".yaml", ".js"} or path.name in allowed:
+            continue
+        lines = path.read_text("utf-8").splitlines()
+        for line in lines:
+            text = re.sub(r'^"""`[^`]*`.*', "", line)  # a module's first line, of what it serves
+            assert not written.search(text), f"{path}: {line}"
+    assert shlex.split(spelt(("a b",))) == ["a b"]
