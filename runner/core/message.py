@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 import orjson
 
 from runner.core.chain import canonical, is_finite_json
+from runner.core.foreign_json import read_frame
 from runner.core.media import MediaMatrix
 from runner.core.sight import Interaction
 
@@ -112,7 +113,7 @@ def read_reply(frame: str | bytes, hide: Callable[[str], str] | None = None) -> 
     if isinstance(frame, bytes):
         return Stray("a binary frame", harmless(repr(frame[:NOTE_LIMIT])))
     try:
-        body = _loads(frame)
+        body, contradictions, _ = read_frame(frame, _DECISIVE)
         if hide is not None and (clean := hidden(body, hide)) != body:
             body, frame = clean, json.dumps(clean)
     except (ValueError, RecursionError):
@@ -120,8 +121,14 @@ def read_reply(frame: str | bytes, hide: Callable[[str], str] | None = None) -> 
     if not isinstance(body, dict):
         return Stray("not a JSON object", harmless(frame))
     message_id, status, code = body.get("id"), body.get("status"), body.get("code")
+    if "id" in contradictions:
+        return Stray("two ids", harmless(frame))
     if not isinstance(message_id, str):
         return Stray("no id", harmless(frame))
+    for key in contradictions.keys() & set(_DECISIVE):
+        said = " and ".join(_spelled(value, hide) for value in contradictions[key])
+        reason = harmless(f"the reply contradicts itself: `{key}` is {said}", SERVER_TEXT_LIMIT)
+        return Reply(harmless(message_id), reason=reason)
     status = harmless(status, SERVER_TEXT_LIMIT) if isinstance(status, str) else None
     code = _whole(code)
     if status is None and code is None:
@@ -154,12 +161,13 @@ def hidden(value: Any, hide: Callable[[str], str], depth: int = DEEPEST) -> Any:
     return value
 
 
-def _loads(frame: str) -> Any:
-    """Read JSON as leniently as Python does: what the fast reader refuses, NaN for one, it reads."""
-    try:
-        return orjson.loads(frame)
-    except orjson.JSONDecodeError:
-        return json.loads(frame)
+_DECISIVE = ("id", "status", "code")
+"""Keys of a reply that say what became of which delivery."""
+
+
+def _spelled(value: Any, hide: Callable[[str], str] | None) -> str:
+    text = value if isinstance(value, str) else json.dumps(value)
+    return harmless(text if hide is None else hide(text), NOTE_LIMIT // 4)
 
 
 def harmless(text: str, limit: int = NOTE_LIMIT) -> str:
