@@ -1,4 +1,4 @@
-"""JSON from outside: lone surrogates made visible, contradictions found."""
+"""JSON from outside: half characters replaced, contradictions found."""
 
 from __future__ import annotations
 
@@ -33,16 +33,16 @@ class Foreign(NamedTuple):
 
 
 def read_foreign(text: str | bytes) -> Foreign:
-    r"""Read a JSON text as leniently as Python does.
+    """Read a JSON text as leniently as Python does.
 
-    Half a surrogate pair has no UTF-8 form: no file, hash or database takes it. It is read as the
-    six characters that escape it, such as `\ud800`. Of a key that stands twice the last value is
-    read. Raises `ValueError` for what is not JSON, `RecursionError` for what is nested too deeply.
+    Half a surrogate pair has no UTF-8 form, so that no file, hash or database takes it: it is read
+    as U+FFFD, the replacement character. Of a key that stands twice the last value is read. Raises
+    `ValueError` for what is not JSON, `RecursionError` for what is nested too deeply.
     """
     if isinstance(text, bytes):
         text = text.decode(json.detect_encoding(text))
     if "\\u" in text:
-        text = _ESCAPES.sub(_visible, text)
+        text = _ESCAPES.sub(_whole, text)
     objects = _Objects()
     value = json.loads(text, object_pairs_hook=objects.make)
     outermost = objects.last if isinstance(value, dict) else _NOTHING
@@ -62,9 +62,8 @@ def read_frame(text: str, keys: tuple[str, ...]) -> Foreign:
     return read_foreign(text)
 
 
-def _visible(escape: re.Match[str]) -> str:
-    lone = escape["lone"]
-    return escape[0] if lone is None else rf"\\u{lone}"
+def _whole(escape: re.Match[str]) -> str:
+    return escape[0] if escape["lone"] is None else r"\ufffd"
 
 
 class _Objects:

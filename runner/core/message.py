@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -120,20 +120,15 @@ def read_reply(frame: str | bytes, hide: Callable[[str], str] | None = None) -> 
         return Stray("not JSON", harmless(frame))
     if not isinstance(body, dict):
         return Stray("not a JSON object", harmless(frame))
-    message_id, status, code = body.get("id"), body.get("status"), body.get("code")
-    if "id" in contradictions:
-        return Stray("two ids", harmless(frame))
-    if not isinstance(message_id, str):
-        return Stray("no id", harmless(frame))
-    for key in contradictions.keys() & set(_DECISIVE):
-        said = " and ".join(_spelled(value, hide) for value in contradictions[key])
-        reason = harmless(f"the reply contradicts itself: `{key}` is {said}", SERVER_TEXT_LIMIT)
-        return Reply(harmless(message_id), reason=reason)
+    if contradiction := _contradiction(contradictions, hide):
+        body = {"id": body.get("id"), "reason": contradiction}
+    message_id, status, reason = body.get("id"), body.get("status"), body.get("reason")
+    if not isinstance(message_id, str) or "id" in contradictions:
+        return Stray("two ids" if "id" in contradictions else "no id", harmless(frame))
     status = harmless(status, SERVER_TEXT_LIMIT) if isinstance(status, str) else None
-    code = _whole(code)
-    if status is None and code is None:
+    code = _whole(body.get("code"))
+    if status is None and code is None and contradiction is None:
         return Stray("neither status nor code", harmless(frame))
-    reason = body.get("reason")
     return Reply(
         harmless(message_id),  # ours are harmless as they are
         status,
@@ -165,9 +160,16 @@ _DECISIVE = ("id", "status", "code")
 """Keys of a reply that say what became of which delivery."""
 
 
-def _spelled(value: Any, hide: Callable[[str], str] | None) -> str:
-    text = value if isinstance(value, str) else json.dumps(value)
-    return harmless(text if hide is None else hide(text), NOTE_LIMIT // 4)
+def _contradiction(
+    contradictions: Mapping[str, Sequence[Any]], hide: Callable[[str], str] | None
+) -> str | None:
+    """Return in words how a reply contradicts itself on what became of its delivery, if it does."""
+    for key in _DECISIVE:
+        if key in contradictions:
+            values = (v if isinstance(v, str) else json.dumps(v) for v in contradictions[key])
+            said = " and ".join(harmless(v if hide is None else hide(v), 100) for v in values)
+            return harmless(f"the reply contradicts itself: `{key}` is {said}", SERVER_TEXT_LIMIT)
+    return None
 
 
 def harmless(text: str, limit: int = NOTE_LIMIT) -> str:

@@ -42,7 +42,7 @@ class Answer:
     def without_secrets(self, hide: Callable[[str], str]) -> Answer:
         """Return the answer with our secrets taken out, should the server quote them."""
         # As UTF-8, which has a form for every character that a header's bytes are read as.
-        named = [(n, hide(value).encode()) for n, value in self.headers.multi_items()]
+        named = [(n.encode(), hide(text).encode()) for n, text in self.headers.multi_items()]
         return replace(self, headers=httpx.Headers(named, encoding="utf-8"), hide=hide)
 
     def json_object(self) -> dict[str, Any] | None:

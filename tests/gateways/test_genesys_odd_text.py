@@ -9,7 +9,7 @@ from runner.core.genesys_command import PARTICIPANT
 from tests.fakes.stepped import SteppedClock
 from tests.fakes.vendor_server import VendorServer, conversation, participant
 from tests.fakes.wire_server import answer
-from tests.gateways.genesys_rig import TO_QUEUE, WAITING, gateway_to, staged
+from tests.gateways.genesys_rig import WAITING, gateway_to, staged
 from tests.gateways.rig import Listener
 
 HALF = "\ud800"
@@ -33,7 +33,7 @@ async def test_a_conversation_with_half_characters_can_be_looked_up_and_moved(
             "c-1", participant("acd", HALF, **fields), recentTransfers=[]
         )
         seen = await stage.gateway.look_up("c-1")
-        assert seen.handles == {PARTICIPANT: r"\ud800"}
+        assert seen.handles == {PARTICIPANT: "\ufffd"}
         await stage.submit()
         await stage.clock.through(stage.server.until(lambda: len(stage.posts) == 1))
 
@@ -57,7 +57,7 @@ async def test_a_channel_with_half_characters_is_a_clear_error(channel: dict[str
         await clock.through(gateway.close())
 
 
-async def test_a_refusal_with_half_characters_is_told_in_visible_ones():
+async def test_a_refusal_with_half_characters_is_told_in_whole_ones():
     async with staged() as stage:
         body = {"code": HALF, "message": HALF, "messageParams": {HALF: HALF}}
         stage.server.script("POST /api/v2/conversations/", answer(400, body, Via="Zürich"))
@@ -65,8 +65,7 @@ async def test_a_refusal_with_half_characters_is_told_in_visible_ones():
         await stage.clock.through(stage.server.until(lambda: bool(stage.listener.all("replied"))))
         [reply] = stage.listener.all("replied")
         assert reply.status == "transfer_rejected"
-        assert r"\ud800" in str(reply.reason)
-        assert str(reply.reason).encode()
+        assert "\ufffd" in str(reply.reason)
 
 
 async def test_an_event_with_half_characters_ends_no_session():
@@ -77,4 +76,3 @@ async def test_an_event_with_half_characters_ends_no_session():
         await stage.say(HALF)
         await stage.clock.through(stage.server.until(lambda: bool(stage.listener.all("strayed"))))
         assert stage.gateway.generation == 1
-        assert TO_QUEUE
