@@ -27,6 +27,7 @@ from runner.journal.staging import Staging
 from runner.journal.store import Store
 from runner.journal.writer import JournalWriter
 from runner.ports import Observer
+from runner.report.place import check_place
 from runner.report.writing import write_report
 from runner.wiring import records
 from runner.wiring.asking import ask
@@ -135,6 +136,7 @@ class _Run:
             check_witness(store.path, store, self._request.report_dir, self._manifest)
         self._ask()
         plan_rows(self._request, self._manifest, self._staging, store.path)
+        self._check_place()
         plan = plan_figures(self._request, self._manifest, self._staging)
         self._record = replace(self._record, waves=plan.waves)
         limits = self._request.limits(self._manifest.environment)
@@ -158,6 +160,15 @@ class _Run:
                 not_after=plan.window.not_after,
             )
         return plan
+
+    def _check_place(self) -> None:
+        """See that the report can be written, while nothing has been sent yet."""
+        root = self._request.report_dir
+        if not check_place(root, self._manifest.name, rows=self._staging.count):
+            self._observer.warned(
+                "every account of this machine may change the reports; take that right away",
+                folder=str(root.resolve()),
+            )
 
     def _ask(self) -> None:
         """Have the gateway tell what the manifest leaves open, unless the plan has told it."""
