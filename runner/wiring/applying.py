@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import random
 import time
 import uuid
@@ -41,6 +42,7 @@ from runner.wiring.owing import Owing
 from runner.wiring.planning import new_run_id, plan_figures
 from runner.wiring.request import Request
 from runner.wiring.signals import Signals
+from runner.wiring.trust import check_trust
 from runner.wiring.witness import check_witness, leave_witness
 
 CALLBACK_GRACE_S = 30.0
@@ -77,6 +79,7 @@ def apply(
     """
     path = request.journal_path(manifest)
     refuse_network(path)
+    check_trust(manifest, os.environ)
     if request.plan is not None:  # refused before a journal is made or anybody is waited for
         ask(request, manifest, staging, attendance.observer)
         plan_rows(request, manifest, staging, path if path.exists() else None)
