@@ -14,6 +14,8 @@ def main() -> None:
     if sys.argv[1:] == ["--version"]:
         print(f"runner {__version__}")  # noqa: T201 - the result of this command
         return
+    # Python's TLS would write every session's keys there, for everyone to read.
+    os.environ.pop("SSLKEYLOGFILE", None)
     # Most of what is made lives to the end; looking for garbage in it as often as Python does by
     # itself takes a tenth of a short command's time.
     gc.set_threshold(20_000, 20, 50)

@@ -11,6 +11,7 @@ import socket
 from collections.abc import Awaitable, Callable, Sequence
 from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
 
+from runner.callbacks.special_ranges import is_special
 from runner.core.webhook import Refused, Suppressed, Unreachable
 
 Resolve = Callable[[str, int], Awaitable[Sequence[str]]]
@@ -18,10 +19,6 @@ Resolve = Callable[[str, int], Awaitable[Sequence[str]]]
 
 _NAT64 = IPv6Network("64:ff9b::/96")  # RFC 6052: the last 32 bits are an IPv4 address
 _IPV4_COMPATIBLE = IPv6Network("::/96")  # RFC 4291, 2.5.5.1
-_NEVER_PUBLIC = (
-    IPv6Network("64:ff9b:1::/48"),  # RFC 8215: local-use translation
-    IPv6Network("fec0::/10"),  # RFC 3879: site-local
-)
 
 
 async def resolve_anywhere(host: str, port: int) -> Sequence[str]:
@@ -75,10 +72,7 @@ def is_loopback(address: str) -> bool:
 
 def is_public(address: str) -> bool:
     """Tell whether `address` belongs to the public internet and to one host."""
-    ip = _unwrapped(address)
-    if isinstance(ip, IPv6Address) and any(ip in network for network in _NEVER_PUBLIC):
-        return False
-    return ip.is_global and not ip.is_multicast and not ip.is_reserved
+    return not is_special(ip_address(address))
 
 
 def _unwrapped(address: str) -> IPv4Address | IPv6Address:

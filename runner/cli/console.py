@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 import os
 import time
@@ -13,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from runner.cli.exits import exit_code_of
+from runner.cli.limits import ensure_descriptors, too_few
 from runner.console.diagnostics import MAX_PROBLEMS
 from runner.console.excerpt import SourceFiles
 from runner.console.failures import render_error
@@ -172,6 +174,7 @@ class Console:
 def boundary(console: Console, manifest: Path | None = None) -> Iterator[None]:
     """Turn every way out of a command into its exit code; the one place that does."""
     try:
+        ensure_descriptors()
         yield
     except SystemExit:
         raise
@@ -190,6 +193,14 @@ def boundary(console: Console, manifest: Path | None = None) -> Iterator[None]:
 
 def _as_storage(error: OSError) -> Exception:
     """Return what a file that cannot be reached is to a person: storage to mend, not a bug."""
+    if error.errno in {errno.EMFILE, errno.ENFILE}:
+        return too_few()
+    if error.errno in {errno.ENOSPC, errno.EDQUOT, errno.EROFS}:
+        where = "" if error.filename is None else f" ({os.fsdecode(error.filename)})"
+        return StorageError(
+            f"the disk takes nothing more: {error.strerror}{where}; free space there, or in the"
+            " folder for temporary files (TMPDIR)"
+        )
     if error.filename is None:
         return error
     return StorageError(

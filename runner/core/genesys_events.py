@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from enum import Enum, auto
 
+from runner.core.foreign_json import read_foreign
 from runner.core.message import Stray, harmless
 
 PING = '{"message":"ping"}'
@@ -39,9 +39,11 @@ def read_frame(frame: str | bytes) -> Signal | Changed | Stray:
     if isinstance(frame, bytes):
         return Stray("a binary frame", harmless(repr(frame)))
     try:
-        told = json.loads(frame)
+        told, _, is_consistent = read_foreign(frame)
     except (ValueError, RecursionError):
         return Stray("not JSON", harmless(frame))
+    if not is_consistent:
+        return Stray("contradictory", harmless(frame))
     topic = told.get("topicName") if isinstance(told, dict) else None
     if not isinstance(topic, str):
         return Stray("no topic", harmless(frame))

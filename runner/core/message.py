@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 import math
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import orjson
 
 from runner.core.chain import canonical, is_finite_json
+from runner.core.foreign_json import read_frame
 from runner.core.media import MediaMatrix
 from runner.core.sight import Interaction
 
@@ -112,21 +113,22 @@ def read_reply(frame: str | bytes, hide: Callable[[str], str] | None = None) -> 
     if isinstance(frame, bytes):
         return Stray("a binary frame", harmless(repr(frame[:NOTE_LIMIT])))
     try:
-        body = _loads(frame)
+        body, contradictions, _ = read_frame(frame, _DECISIVE)
         if hide is not None and (clean := hidden(body, hide)) != body:
             body, frame = clean, json.dumps(clean)
     except (ValueError, RecursionError):
         return Stray("not JSON", harmless(frame))
     if not isinstance(body, dict):
         return Stray("not a JSON object", harmless(frame))
-    message_id, status, code = body.get("id"), body.get("status"), body.get("code")
-    if not isinstance(message_id, str):
-        return Stray("no id", harmless(frame))
+    if contradiction := _contradiction(contradictions, hide):
+        body = {"id": body.get("id"), "reason": contradiction}
+    message_id, status, reason = body.get("id"), body.get("status"), body.get("reason")
+    if not isinstance(message_id, str) or "id" in contradictions:
+        return Stray("two ids" if "id" in contradictions else "no id", harmless(frame))
     status = harmless(status, SERVER_TEXT_LIMIT) if isinstance(status, str) else None
-    code = _whole(code)
-    if status is None and code is None:
+    code = _whole(body.get("code"))
+    if status is None and code is None and contradiction is None:
         return Stray("neither status nor code", harmless(frame))
-    reason = body.get("reason")
     return Reply(
         harmless(message_id),  # ours are harmless as they are
         status,
@@ -154,12 +156,20 @@ def hidden(value: Any, hide: Callable[[str], str], depth: int = DEEPEST) -> Any:
     return value
 
 
-def _loads(frame: str) -> Any:
-    """Read JSON as leniently as Python does: what the fast reader refuses, NaN for one, it reads."""
-    try:
-        return orjson.loads(frame)
-    except orjson.JSONDecodeError:
-        return json.loads(frame)
+_DECISIVE = ("id", "status", "code")
+"""Keys of a reply that say what became of which delivery."""
+
+
+def _contradiction(
+    contradictions: Mapping[str, Sequence[Any]], hide: Callable[[str], str] | None
+) -> str | None:
+    """Return in words how a reply contradicts itself on what became of its delivery, if it does."""
+    for key in _DECISIVE:
+        if key in contradictions:
+            values = (v if isinstance(v, str) else json.dumps(v) for v in contradictions[key])
+            said = " and ".join(harmless(v if hide is None else hide(v), 100) for v in values)
+            return harmless(f"the reply contradicts itself: `{key}` is {said}", SERVER_TEXT_LIMIT)
+    return None
 
 
 def harmless(text: str, limit: int = NOTE_LIMIT) -> str:

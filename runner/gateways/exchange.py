@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import logging
 import ssl
 from collections.abc import Awaitable, Callable, Mapping
@@ -12,6 +11,7 @@ from typing import Any
 
 import httpx
 
+from runner.core.foreign_json import read_foreign
 from runner.core.message import hidden
 from runner.gateways.faults import Place, WireError, explained, without_user
 from runner.gateways.lanes import Lanes
@@ -41,17 +41,18 @@ class Answer:
 
     def without_secrets(self, hide: Callable[[str], str]) -> Answer:
         """Return the answer with our secrets taken out, should the server quote them."""
-        headers = httpx.Headers([(n, hide(value)) for n, value in self.headers.multi_items()])
-        return replace(self, headers=headers, hide=hide)
+        # As UTF-8, which has a form for every character that a header's bytes are read as.
+        named = [(n.encode(), hide(text).encode()) for n, text in self.headers.multi_items()]
+        return replace(self, headers=httpx.Headers(named, encoding="utf-8"), hide=hide)
 
     def json_object(self) -> dict[str, Any] | None:
-        """Return the body as a JSON object; None if it is anything else."""
+        """Return the body as a JSON object; None if it is anything else, or contradicts itself."""
         try:
-            body = json.loads(self.body)
+            body, _, is_consistent = read_foreign(self.body)
             body = body if self.hide is None else hidden(body, self.hide)
         except (ValueError, RecursionError):
             return None
-        return body if isinstance(body, dict) else None
+        return body if isinstance(body, dict) and is_consistent else None
 
     @property
     def redirect(self) -> str | None:

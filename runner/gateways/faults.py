@@ -6,6 +6,7 @@ that says what was seen, what to check, and whether trying again can mend it.
 
 from __future__ import annotations
 
+import errno
 import re
 import socket
 import ssl
@@ -24,6 +25,8 @@ TRY_LATER = "check that the gateway is up and this machine's network, then run a
 _EXPIRED = 10  # X509_V_ERR_CERT_HAS_EXPIRED
 _HOST_MISMATCH = 62  # X509_V_ERR_HOSTNAME_MISMATCH
 _ADDRESS_MISMATCH = 64  # X509_V_ERR_IP_ADDRESS_MISMATCH
+
+_NO_FILES = (errno.EMFILE, errno.ENFILE)
 
 _WANTED_SCOPE = re.compile(r'\bscope="([^"]{1,200})"')
 
@@ -113,6 +116,11 @@ def explained(error: BaseException) -> WireError:
         return WireError(
             "the server hung up, or speaks no HTTP there",
             "check scheme and port: a server that wants TLS is reached by https:// and wss://",
+        )
+    if any(isinstance(cause, OSError) and cause.errno in _NO_FILES for cause in causes):
+        return WireError(
+            "this process may have no more files open",
+            "raise the limit, for instance with `ulimit -n 1024`, or lower `limits.in_flight`",
         )
     numbers = (cause.strerror for cause in causes if isinstance(cause, OSError) and cause.errno)
     return WireError(f"the connection failed ({next(numbers, None) or type(error).__name__})")

@@ -51,7 +51,7 @@ class JournalLock:
                 " see that the journal's folder can be written"
             ) from error
         waited_s = 0.0
-        while not _try_lock(descriptor):
+        while not _try_lock(descriptor, self.path):
             if waited_s >= timeout_s:
                 holder = _read_holder(descriptor)
                 os.close(descriptor)
@@ -105,18 +105,23 @@ def holder_of(journal: Path) -> Holder | None:
         holder = _note(descriptor)
         # A process that is known to be gone is not asked for by locking: that would hold up, for
         # a moment, a run that begins just now.
-        if holder is None or _is_gone(holder) or _try_lock(descriptor, fcntl.LOCK_SH):
+        if holder is None or _is_gone(holder) or _try_lock(descriptor, path, fcntl.LOCK_SH):
             return None
         return _note(descriptor) or holder
     finally:
         os.close(descriptor)
 
 
-def _try_lock(descriptor: int, kind: int = fcntl.LOCK_EX) -> bool:
+def _try_lock(descriptor: int, path: Path, kind: int = fcntl.LOCK_EX) -> bool:
     try:
         fcntl.flock(descriptor, kind | fcntl.LOCK_NB)
     except BlockingIOError:
         return False
+    except OSError as error:  # ENOLCK: a file system without locks, or the system has none left
+        raise StorageError(
+            f"the lock {path} cannot be taken ({error.strerror}), and without it two runs could"
+            " move the same interaction; name a journal on a local disk with --journal"
+        ) from error
     return True
 
 

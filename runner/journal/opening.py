@@ -10,17 +10,27 @@ from pathlib import Path
 from runner.core.errors import StorageError
 from runner.journal.tables import ADDED
 
+DAMAGE = (sqlite3.Error, ValueError, TypeError, LookupError, AttributeError)
+"""What reading a damaged journal raises: SQLite's errors, and those that odd values in it lead to."""
+
 
 @contextmanager
 def reading(path: Path) -> Iterator[None]:
-    """Tell what SQLite finds wrong with a journal as `StorageError`."""
+    """Raise `StorageError` for what is wrong with a journal's file, or with a value in it."""
     try:
         yield
-    except sqlite3.Error as error:
+    except DAMAGE as error:
         raise StorageError(
-            f"the journal {path} cannot be read ({error}); it may be damaged."
+            f"the journal {path} cannot be read ({damage(error)}); it may be damaged, or no journal."
             " Restore it from a copy, or name another with --journal"
         ) from error
+
+
+def damage(error: BaseException) -> str:
+    """Say in a few words what reading a journal failed at."""
+    if isinstance(error, sqlite3.Error | OSError):
+        return str(error)
+    return f"a value in it is not as it was written: {type(error).__name__}"
 
 
 def has_column(connection: sqlite3.Connection, table: str, column: str) -> bool:

@@ -6,7 +6,6 @@ import json
 import sqlite3
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
 from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
@@ -18,6 +17,7 @@ from runner.core.outcome import Outcome
 from runner.core.plan import Action, PlannedRow
 from runner.core.record import AuditEntry, RunRecord
 from runner.core.transfer import OUTCOMES, State
+from runner.journal.opening import reading
 from runner.journal.texts import read_ladder, read_names
 
 LATEST = "latest"
@@ -102,6 +102,8 @@ class Overview:
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        if path.exists() and not path.is_file():
+            raise StorageError(f"the journal {path} is not a file; name another with --journal")
         if not path.is_file():
             raise UsageError(
                 f"there is no journal {path}: nothing was applied with it yet;"
@@ -110,11 +112,13 @@ class Overview:
         uri = f"{path.absolute().as_uri()}?mode=ro"
         self._connection = sqlite3.connect(uri, uri=True, isolation_level=None)
         try:
-            with self._reading():
+            with reading(path):
                 self.meta: Mapping[str, str] = dict(
                     self._connection.execute("SELECT name, value FROM meta").fetchall()
                 )
-                self.lineage_id = self.meta.get("lineage", "")
+                self.lineage_id = self.meta["lineage"]
+                if missing := {"environment", "origin"} - self.meta.keys():
+                    raise KeyError(*missing)
         except StorageError:
             self._connection.close()
             raise
@@ -161,10 +165,13 @@ class Overview:
     def doubts_of(self, run: int, limit: int) -> list[DoubtSeen]:
         """Return what is in doubt or under way of a run's rows, in the manifest's order."""
         rows = self._rows(_DOUBTS_OF_RUN, run, limit)
-        return [
-            DoubtSeen(run_id, key, source, interaction_id, uri, State(state), message_id, reason)
-            for run_id, key, source, interaction_id, uri, state, message_id, reason in rows
-        ]
+        with reading(self.path):
+            return [
+                DoubtSeen(
+                    run_id, key, source, interaction_id, uri, State(state), message_id, reason
+                )
+                for run_id, key, source, interaction_id, uri, state, message_id, reason in rows
+            ]
 
     def find(self, run: RunSeen, key: str) -> Found | None:
         """Return the transfer that a run's row `key` stands for; None: it never had any.
@@ -180,11 +187,12 @@ class Overview:
             return None
         n, key, interaction_id, uri, media, callbacks, source, lineage, *transfer = found[0]
         transfer_id, version, state, reason, run_id, batch = transfer
-        row = PlannedRow(
-            n, key, interaction_id, uri, read_ladder(media), read_names(callbacks), source,
-            lineage,
-        )  # fmt: skip
-        return Found(row, transfer_id, lineage, version, State(state), reason, run_id, batch)
+        with reading(self.path):
+            row = PlannedRow(
+                n, key, interaction_id, uri, read_ladder(media), read_names(callbacks), source,
+                lineage,
+            )  # fmt: skip
+            return Found(row, transfer_id, lineage, version, State(state), reason, run_id, batch)
 
     def last_event(self) -> tuple[int, str]:
         """Return number and hash of the chain's last event; (0, genesis): there is none."""
@@ -221,17 +229,20 @@ class Overview:
 
     def chain(self) -> Iterator[AuditEntry]:
         """Yield every event of the journal, oldest first."""
-        with self._reading():
+        with reading(self.path):
             for entry in self._connection.execute(
                 "SELECT seq, body, hash FROM events ORDER BY seq"
             ):
+                if not isinstance(entry[1], str):
+                    raise TypeError("bytes in the place of a text")
                 yield AuditEntry(*entry)
 
     def _runs(self, where: str, *parameters: object) -> list[RunSeen]:
-        return [
-            self._seen(no, RunRecord(**json.loads(record)), finished=bool(finished))
-            for no, record, finished in self._rows(_RUNS.format(where=where), *parameters)
-        ]
+        with reading(self.path):
+            return [
+                self._seen(no, RunRecord(**json.loads(record)), finished=bool(finished))
+                for no, record, finished in self._rows(_RUNS.format(where=where), *parameters)
+            ]
 
     def _seen(self, no: int, record: RunRecord, *, finished: bool) -> RunSeen:
         counts: Counter[Outcome] = Counter()
@@ -264,18 +275,11 @@ class Overview:
         return "nothing of that run is in doubt"
 
     def _rows(self, query: str, *parameters: object) -> list[tuple[Any, ...]]:
-        with self._reading():
-            return self._connection.execute(query, parameters).fetchall()
-
-    @contextmanager
-    def _reading(self) -> Iterator[None]:
-        try:
-            yield
-        except sqlite3.Error as error:
-            raise StorageError(
-                f"the journal {self.path} cannot be read ({error}); it may be damaged, or no"
-                " journal. Restore it from a copy, or name another with --journal"
-            ) from error
+        with reading(self.path):
+            rows = self._connection.execute(query, parameters).fetchall()
+            if any(isinstance(value, bytes) for row in rows for value in row):
+                raise TypeError("bytes in the place of a text")
+            return rows
 
 
 def _outcome(action: Action, own: str | None, claimed: str | None) -> Outcome:

@@ -74,7 +74,7 @@ class Reader:
         """Return up to `limit` rows of a run's plan that are to be sent, behind row `after`."""
         with self._one_at_a_time, reading(self.path):
             rows = self._connection.execute(_PENDING, (run, after, limit)).fetchall()
-        return [_planned_row(row) for row in rows]
+            return [_planned_row(row) for row in rows]
 
     def message_ids(self, lineage: int) -> frozenset[str]:
         """Return the ids of every delivery of a lineage's transfers."""
@@ -97,16 +97,17 @@ class Reader:
                 " WHERE d.message_id = ?",
                 [message_id],
             ).fetchone()
-        if found is None:
-            return None
-        *row, transfer_id, lineage, version, state, n = found
-        return Standing(_planned_row(row), transfer_id, lineage, version, State(state), n)
+            if found is None:
+                return None
+            *row, transfer_id, lineage, version, state, n = found
+            return Standing(_planned_row(row), transfer_id, lineage, version, State(state), n)
 
     def doubts(self, run: int) -> list[Doubt]:
         """Return every transfer in doubt, with this run's row where it lists and selects it."""
         with self._one_at_a_time, reading(self.path):
             rows = self._connection.execute(_DOUBTS, [run]).fetchall()
-        return [self._doubt(row) for row in rows]
+        with reading(self.path):
+            return [self._doubt(row) for row in rows]
 
     def doubts_elsewhere(self, run: int) -> list[tuple[str, str, str]]:
         """Return (run, key, interaction) of doubts that no row of the run's plan names."""
@@ -130,11 +131,14 @@ class Reader:
     def outbox(self, after: int, limit: int) -> list[tuple[int, str, str, str, int]]:
         """Return pending callbacks behind number `after`: (number, id, callback, body, attempts)."""
         with self._one_at_a_time, reading(self.path):
-            return self._connection.execute(
+            rows = self._connection.execute(
                 "SELECT no, webhook_id, callback, body, attempts FROM outbox"
                 " WHERE state = 'pending' AND no > ? ORDER BY no LIMIT ?",
                 (after, limit),
             ).fetchall()
+            for *_, body, _attempts in rows:
+                json.loads(body)["outcome"]  # of a damaged journal perhaps none
+            return rows
 
     def callbacks_owed(self) -> int:
         """Return how many callbacks are pending, of whatever run."""
@@ -169,11 +173,12 @@ class Reader:
             ).fetchone()
             told = RunRecord(**json.loads(record))
             manifest = read_manifest(self._connection, told.manifest_sha256)
+            ended = read_figures(json.loads(figures)) if figures else Figures()
         reason = told.explanation or explanation or "the run ended before its turn"
         return ReportSource(
             told,
             lambda: transfers(self.path, run, reason, told.waves),
-            read_figures(json.loads(figures)) if figures else Figures(),
+            ended,
             audit=lambda: audit(self.path, run),
             audit_previous=previous or GENESIS,
             manifest=manifest,

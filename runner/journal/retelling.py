@@ -174,4 +174,6 @@ def audit(path: Path, run: int) -> Iterator[AuditEntry]:
         for entry in connection.execute(
             "SELECT seq, body, hash FROM events WHERE run = ? ORDER BY seq", [run]
         ):
+            if not isinstance(entry[1], str):
+                raise TypeError("bytes in the place of a text")
             yield AuditEntry(*entry)

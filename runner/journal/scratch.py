@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 import tempfile
 from collections.abc import Iterator
@@ -23,8 +24,9 @@ class Scratch:
 
     def __init__(self, tables: str, what: str) -> None:
         self._what = what
-        self.path = Path(tempfile.gettempdir())
+        self.path = Path(os.environ.get("TMPDIR") or "any folder for temporary files")
         with self._working():
+            self.path = Path(tempfile.gettempdir())
             self._folder = tempfile.TemporaryDirectory(prefix="runner-")
             self.path = Path(self._folder.name) / "scratch.db"
             # As a URI, so that the journal may be attached as one: read-only.

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import sqlite3
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
@@ -15,6 +14,7 @@ from runner.core.manifest import QueueSelection, Repeat, TransferRow
 from runner.core.media import MediaMatrix
 from runner.core.plan import SENDS, Action, Claim, PlannedRow, Verdict, judge, last_carried
 from runner.core.transfer import State
+from runner.journal.opening import DAMAGE, damage
 from runner.journal.questions import ALIKE, CLAIMS, OWN_KEY, REPEATS, TABLES
 from runner.journal.scratch import Scratch
 from runner.journal.texts import read_ladder, read_names, write_ladder, write_names
@@ -128,9 +128,9 @@ class Staging(Scratch):
         if journal is not None:
             try:
                 self._judge_history(journal, selection.again)
-            except sqlite3.Error as error:
+            except DAMAGE as error:
                 raise StorageError(
-                    f"the history in the journal {journal} cannot be read ({error});"
+                    f"the history in the journal {journal} cannot be read ({damage(error)});"
                     " it may be damaged. Restore it from a copy, or name another with --journal"
                 ) from error
         with self._working():
@@ -259,8 +259,8 @@ def _origin(verdict: Verdict, claims: Sequence[Claim]) -> str | None:
 
 def _claim(row: Sequence[object]) -> Claim:
     _, _, transfer_id, lineage, run_id, batch, key, destination_uri, state = row
-    assert isinstance(transfer_id, int)  # noqa: S101 - the table's type
-    assert isinstance(lineage, int)  # noqa: S101 - the table's type
+    if not isinstance(transfer_id, int) or not isinstance(lineage, int):
+        raise TypeError("an id that is no number")  # of a damaged journal
     return Claim(
         transfer_id, lineage, str(run_id), str(batch), str(key), str(destination_uri),
         State(str(state)),

@@ -17,7 +17,7 @@ from runner.core.plan import PlannedRow, Verdict
 from runner.core.transfer import Event, State, step
 from runner.journal.belonging import claim
 from runner.journal.manifests import MANIFESTS, keep_manifest
-from runner.journal.opening import add_columns
+from runner.journal.opening import DAMAGE, add_columns, damage
 from runner.journal.recording import MOST_AT_ONCE, body_of, prepare, record, row_of
 from runner.journal.tables import FORMAT, JOURNAL
 from runner.journal.texts import write_ladder, write_names
@@ -230,9 +230,9 @@ def _open(path: Path, *, environment: str, origin: str) -> sqlite3.Connection:
 def _translated(path: Path) -> Iterator[None]:
     try:
         yield
-    except (sqlite3.Error, OSError) as error:
+    except (*DAMAGE, OSError) as error:
         raise StorageError(
-            f"the journal {path} cannot be opened ({error}); it may be damaged or not writable."
+            f"the journal {path} cannot be opened ({damage(error)}); it may be damaged or not writable."
             " Restore it from a copy, or name another with --journal"
         ) from error
 

@@ -7,6 +7,7 @@ planted inside the report folder leads nowhere.
 from __future__ import annotations
 
 import os
+import pwd
 import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -23,6 +24,8 @@ WITNESS = "journal.json"
 """What a run saw of its journal, in its report folder (`runner.wiring.witness`)."""
 
 FOLDER_FLAGS = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+_SYSTEM = 0  # the account that may do everything anyway
+
 _FILE_FLAGS = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
@@ -53,6 +56,25 @@ class Folder:
             with suppress(OSError):  # already renamed, or never made
                 os.unlink(temporary, dir_fd=self._descriptor)
 
+    def probe(self, name: str, size: int) -> None:
+        """See that a file of `size` bytes can be written here; nothing stays of it.
+
+        Raises `StorageError`, naming the folder.
+        """
+        temporary = _temporary(_checked(name))
+        try:
+            descriptor = os.open(temporary, _FILE_FLAGS, 0o600, dir_fd=self._descriptor)
+            try:
+                _fill(descriptor, size)
+                os.fsync(descriptor)
+            finally:
+                os.close(descriptor)
+        except OSError as error:
+            raise _unwritable(self.path, error) from error
+        finally:
+            with suppress(OSError):  # never made
+                os.unlink(temporary, dir_fd=self._descriptor)
+
     def link(self, name: str, target: str) -> None:
         """Make `name` a relative symbolic link to `target` beside it, replacing an older link.
 
@@ -81,8 +103,9 @@ class Folder:
 def open_folder(root: Path, *names: str) -> Iterator[Folder]:
     """Open `root`/`names`…, making what is missing with mode 0700.
 
-    `root` itself may be reached through links, nothing below it. Raises `StorageError`, naming
-    the folder, also where a name could lead out of `root`.
+    `root` itself may be reached through links, nothing below it. Where `names` are given these are
+    report folders, which have to belong to this account or the system's. Raises `StorageError`,
+    naming the folder, also where a name could lead out of `root`.
     """
     path = root
     try:
@@ -91,9 +114,12 @@ def open_folder(root: Path, *names: str) -> Iterator[Folder]:
     except OSError as error:
         raise _unwritable(root, error) from error
     try:
+        if names:
+            _check_owner(descriptor, path)
         for name in names:
             path /= _checked(name)
             descriptor = _stepped_into(descriptor, name, path)
+            _check_owner(descriptor, path)
         yield Folder(path, descriptor)
     finally:
         os.close(descriptor)
@@ -110,6 +136,30 @@ def _stepped_into(parent: int, name: str, path: Path) -> int:
         raise _unwritable(path, error) from error
     os.close(parent)
     return child
+
+
+def _check_owner(descriptor: int, path: Path) -> None:
+    """Refuse another account's folder: it could be planted, and its owner may change what is in it."""
+    owner = os.fstat(descriptor).st_uid
+    if owner not in {os.geteuid(), _SYSTEM}:
+        raise StorageError(
+            f"the report folder {path} belongs to another account ({_account(owner)}), which could"
+            f" change the reports; this is {_account(os.geteuid())}. Choose a folder of its own with"
+            " --report-dir, or have this one's owner changed"
+        )
+
+
+def _account(number: int) -> str:
+    try:
+        return f"{pwd.getpwuid(number).pw_name}, {number}"
+    except KeyError:
+        return str(number)
+
+
+def _fill(descriptor: int, size: int) -> None:
+    block = bytes(1 << 16)
+    while size > 0:
+        size -= os.write(descriptor, block[:size])
 
 
 def _checked(name: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import random
 import time
 import uuid
@@ -28,6 +29,7 @@ from runner.journal.staging import Staging
 from runner.journal.store import Store
 from runner.journal.writer import JournalWriter
 from runner.ports import Observer
+from runner.report.place import check_place
 from runner.report.writing import write_report
 from runner.wiring import records
 from runner.wiring.asking import ask
@@ -41,6 +43,7 @@ from runner.wiring.owing import Owing
 from runner.wiring.planning import new_run_id, plan_figures
 from runner.wiring.request import Request
 from runner.wiring.signals import Signals
+from runner.wiring.trust import check_trust
 from runner.wiring.witness import check_witness, leave_witness
 
 CALLBACK_GRACE_S = 30.0
@@ -91,6 +94,7 @@ def apply(
     """
     path = request.journal_path(manifest)
     refuse_network(path)
+    check_trust(manifest, os.environ)
     if request.plan is not None:  # refused before a journal is made or anybody is waited for
         ask(request, manifest, staging, attendance.observer)
         plan_rows(request, manifest, staging, path if path.exists() else None)
@@ -151,6 +155,7 @@ class _Run:
             check_witness(store.path, store, self._request.report_dir, self._manifest)
         self._ask()
         plan_rows(self._request, self._manifest, self._staging, store.path)
+        self._check_place()
         plan = plan_figures(self._request, self._manifest, self._staging)
         self._record = replace(self._record, waves=plan.waves)
         limits = self._request.limits(self._manifest.environment)
@@ -174,6 +179,15 @@ class _Run:
                 not_after=plan.window.not_after,
             )
         return plan
+
+    def _check_place(self) -> None:
+        """See that the report can be written, while nothing has been sent yet."""
+        root = self._request.report_dir
+        if not check_place(root, self._manifest.name, rows=self._staging.count):
+            self._observer.warned(
+                "every account of this machine may change the reports; take that right away",
+                folder=str(root.resolve()),
+            )
 
     def _ask(self) -> None:
         """Have the gateway tell what the manifest leaves open, unless the plan has told it."""

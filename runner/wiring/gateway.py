@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import AsyncIterator, Callable, Collection
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
@@ -16,6 +17,7 @@ from runner.core.urls import origin
 from runner.gateways import GenesysCloud, InteractionWebSocket
 from runner.ports import Clock, Gateway
 from runner.wiring.format import FormatVerifier
+from runner.wiring.trust import check_trust
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +88,7 @@ async def opened_environment(
     (None: nowhere).
     """
     if manifest.environment.driver is not Driver.SIMULATOR:
+        check_trust(manifest, os.environ)
         yield manifest.environment
         return
     # They bring a web server, which takes a fifth of the start of a run that has no use for it.

@@ -11,7 +11,7 @@ from runner.callbacks.addresses import (
 )
 from runner.core.webhook import Refused, Suppressed, Unreachable
 
-PUBLIC = ["93.184.215.14", "2606:2800:21f:cb07:6820:80da:af6b:8b2c", "64:ff9b::5db8:d70e"]
+PUBLIC = ["93.184.215.14", "2606:2800:21f:cb07:6820:80da:af6b:8b2c", "1.1.1.1"]
 
 
 @pytest.mark.parametrize(
@@ -57,11 +57,53 @@ def test_loopback_is_seen_through_every_wrapping(address: str) -> None:
         "64:ff9b:1::a00:1",
         "2002:a00:1::",
         "::10.0.0.1",
+        "192.0.0.8",
+        "192.0.0.9",
+        "192.0.0.170",
+        "192.31.196.1",
+        "192.52.193.1",
+        "192.88.99.1",
+        "192.175.48.1",
+        "198.18.0.1",
+        "198.19.255.255",
+        "198.51.100.1",
+        "203.0.113.1",
+        "64:ff9b::5db8:d70e",
+        "::ffff:93.184.215.14",
+        "100::1",
+        "100:0:0:1::1",
+        "2001::1",
+        "2001:1::1",
+        "2001:2::1",
+        "2001:3::1",
+        "2001:4:112::1",
+        "2001:10::1",
+        "2001:20::1",
+        "2001:30::1",
+        "2001:1ff:ffff::1",
+        "2001:db8::1",
+        "2002:5db8:d70e::1",
+        "2620:4f:8000::1",
+        "3fff::1",
+        "3fff:fff::1",
+        "5f00::1",
+        "4000::1",
+        "::1:2:3",
+        "fdff::1",
     ],
 )
 def test_what_is_not_the_public_internet_is_seen(address: str) -> None:
     assert not is_public(address)
     assert not is_loopback(address)
+
+
+@pytest.mark.parametrize(
+    "address",
+    ["9.255.255.255", "11.0.0.0", "192.0.1.1", "192.88.98.1", "223.255.255.255", "2001:200::1",
+     "2003::1", "2400:cb00::1", "2620:4f:8001::1", "3ffe::1", "3fff:1000::1"],
+)  # fmt: skip
+def test_the_neighbours_of_special_ranges_are_public(address: str) -> None:
+    assert is_public(address)
 
 
 @pytest.mark.parametrize("address", PUBLIC)

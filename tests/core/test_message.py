@@ -61,6 +61,34 @@ def test_what_only_a_lenient_reader_takes_costs_no_reply(odd: str):
 
 
 @pytest.mark.parametrize(
+    ("twice", "told"),
+    [
+        (
+            '"status":"codec_negotiated","status":"transfer_rejected"',
+            "codec_negotiated and transfer_rejected",
+        ),
+        (
+            '"status":"transfer_rejected","status":"codec_negotiated"',
+            "transfer_rejected and codec_negotiated",
+        ),
+        (r'"status":"codec_negotiated","st\u0061tus":null', "codec_negotiated and null"),
+        ('"status":"codec_negotiated","code":200,"code":429', "200 and 429"),
+    ],
+)
+def test_a_reply_that_contradicts_itself_says_nothing(twice: str, told: str):
+    """It is read for its id alone, so that the delivery is in doubt at once."""
+    reply = read_reply(f'{{"id":"a",{twice}}}')
+    key = "code" if "429" in twice else "status"
+    assert reply == Reply("a", reason=f"the reply contradicts itself: `{key}` is {told}")
+
+
+def test_a_reply_with_two_ids_is_nobodys():
+    reply = read_reply('{"id":"a","status":"codec_negotiated","id":"b"}')
+    assert isinstance(reply, Stray)
+    assert reply.why == "two ids"
+
+
+@pytest.mark.parametrize(
     ("frame", "why"),
     [
         ("", "not JSON"),
@@ -146,7 +174,7 @@ def test_an_id_of_half_a_character_is_still_text():
     """A lone surrogate could neither be looked up nor written."""
     reply = read_reply('{"id":"\\ud800","status":"x"}')
     assert isinstance(reply, Reply)
-    assert reply.message_id == "\\ud800"
+    assert reply.message_id == "\ufffd"
 
 
 JSON = st.recursive(

@@ -28,7 +28,10 @@ class WebRequest:
 
 @dataclass(frozen=True, slots=True)
 class WebResponse:
-    """What is answered; `body` bytes go out as they are, anything else as JSON."""
+    """What is answered; `body` bytes go out as they are, anything else as JSON.
+
+    A header's characters are its bytes (Latin-1).
+    """
 
     status: int = 200
     body: Any = b""
@@ -76,7 +79,7 @@ async def _converse(
         }
         head = h11.Response(
             status_code=response.status,
-            headers=list(headers.items()),
+            headers=[(name, value.encode("latin-1")) for name, value in headers.items()],
             reason=HTTPStatus(response.status).phrase,
         )
         for event in (head, h11.Data(data=body), h11.EndOfMessage()):

@@ -1,0 +1,148 @@
+"""What the system withholds: a clear error that names it, before anybody is moved."""
+
+from __future__ import annotations
+
+import os
+import random
+import shutil
+import sqlite3
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.e2e.bench import Bench, Ended, command, environment, manifest, transfer
+from tests.e2e.test_callbacks import SECRET, with_callback
+from tests.foreign.gateway import Gateway
+from tests.foreign.receiver import Receiver
+
+
+def under(bench: Bench, before: str, *arguments: str | Path) -> Ended:
+    """Run a command from a shell that did something before."""
+    ended = subprocess.run(
+        ["sh", "-c", f'{before} "$@"', "sh", *command(*arguments)],
+        cwd=bench.folder,
+        env=environment() | bench.env,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    return Ended(ended.returncode, ended.stdout, ended.stderr)
+
+
+def test_sixteen_open_files_are_too_few(gateway: Gateway, bench: Bench):
+    path = bench.write(manifest(gateway, [transfer()]))
+    ended = under(bench, "ulimit -n 16; exec", "apply", path)
+    assert ended.code == 74, ended
+    assert "ulimit -n" in ended.err
+    assert gateway.frames == []
+
+
+def test_a_low_soft_limit_is_raised(gateway: Gateway, bench: Bench):
+    path = bench.write(manifest(gateway, [transfer()]))
+    ended = under(bench, "ulimit -S -n 16; exec", "apply", path)
+    assert ended.code == 0, ended
+
+
+def test_no_usable_folder_for_temporary_files(gateway: Gateway, bench: Bench):
+    """Not one byte may be written anywhere: no folder passes Python's trial."""
+    path = bench.write(manifest(gateway, [transfer()]))
+    ended = under(bench, "ulimit -f 0; export TMPDIR=/nowhere; exec", "apply", path)
+    assert ended.code == 74, ended
+    assert "TMPDIR" in ended.err
+    assert gateway.frames == []
+
+
+@pytest.mark.parametrize(
+    ("variable", "value"),
+    [
+        ("SSL_CERT_FILE", "gone.pem"),
+        ("SSL_CERT_FILE", "batch.yaml"),
+        ("SSL_CERT_FILE", "."),
+        ("SSL_CERT_DIR", "gone"),
+        ("SSL_CERT_DIR", "batch.yaml"),
+    ],
+)
+def test_certificates_that_cannot_be_used(
+    gateway: Gateway, bench: Bench, variable: str, value: str
+):
+    bench.env[variable] = value
+    path = bench.write(manifest(gateway, [transfer()]))
+    for ended in (bench.run("apply", path), bench.run("doctor", path)):
+        assert ended.code == 74, ended
+        assert variable in ended.err
+        assert value in ended.err
+    assert gateway.frames == []
+
+
+def test_the_keys_of_sessions_are_written_nowhere(gateway: Gateway, bench: Bench):
+    """By neither the client, nor the embedded gateway's web server."""
+    bench.env |= {"SSLKEYLOGFILE": str(bench.folder / "keys.log"), "HOOK_SECRET": SECRET}
+    with Receiver() as receiver:
+        applied = bench.apply(with_callback(manifest(gateway, [transfer()]), receiver))
+    assert applied.code == 0, applied.ended
+    assert bench.run("init", "first").code == 0
+    assert bench.run("apply", "first/manifest.yaml").code == 0
+    assert not (bench.folder / "keys.log").exists()
+
+
+@pytest.mark.skipif(shutil.which("strace") is None, reason="strace is not installed")
+@pytest.mark.parametrize("error", ["ENOLCK", "ENOSYS"])
+def test_a_file_system_without_locks(gateway: Gateway, bench: Bench, error: str):
+    path = bench.write(manifest(gateway, [transfer()]))
+    trace = f"exec strace -f -o trace.txt -e trace=flock -e inject=flock:error={error}"
+    ended = under(bench, trace, "apply", path)
+    assert ended.code == 74, ended
+    assert "the lock" in ended.err
+    assert "--journal" in ended.err
+    assert gateway.frames == []
+
+
+DAMAGES: dict[str, Callable[[Path], object]] = {
+    "empty": lambda path: path.write_bytes(b""),
+    "cut": lambda path: os.truncate(path, path.stat().st_size // 2),
+    "noise": lambda path: path.write_bytes(random.Random(1).randbytes(50_000)),
+    "noise behind the head": lambda path: path.write_bytes(
+        path.read_bytes()[:100] + random.Random(2).randbytes(50_000)
+    ),
+    "a table is missing": lambda path: altered(path, "DROP TABLE events"),
+    "no facts": lambda path: altered(path, "DELETE FROM meta"),
+    "no state": lambda path: altered(path, "UPDATE transfers SET state = 'moved'"),
+    "no record": lambda path: altered(path, "UPDATE runs SET record = '{'"),
+    "bytes": lambda path: altered(path, "UPDATE transfers SET reason = x'ff', state = x'ff'"),
+    "a folder": lambda path: (path.unlink(), path.mkdir()),
+    "a pipe": lambda path: (path.unlink(), os.mkfifo(path)),
+}
+
+
+def altered(path: Path, statement: str) -> None:
+    connection = sqlite3.connect(path)
+    connection.execute(statement)
+    connection.commit()
+    connection.close()
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_a_damaged_journal(gateway: Gateway, bench: Bench, damage: str):
+    one = transfer(key="one")
+    path = bench.write(manifest(gateway, [one]))
+    assert bench.run("apply", path).code == 0
+    run = bench.newest_report().run["id"]
+    journal = bench.folder / ".runner" / "foreign.db"
+    DAMAGES[damage](journal)
+    name = ("--journal", str(journal))
+    ended = bench.run_together(
+        ("apply", path),
+        ("status", run, *name),
+        ("report", run, *name, "--out", "-"),
+        ("audit", "verify", run, *name),
+    )
+    for each in ended:
+        assert each.code in {74, 2, 0, 1}, each
+        assert each.code != 74 or "foreign.db" in each.err, each
+    assert ended[0].code in ({0, 74} if damage in {"no record", "a table is missing"} else {74}), (
+        ended[0]
+    )
+    assert len(gateway.frames) == 1
