@@ -10,6 +10,7 @@ from enum import Enum, auto
 from typing import Any, NamedTuple
 
 from runner.core.sight import ENDED_STATES, Arrival, Interaction
+from runner.core.spelling import same_destination
 
 CLOCK_MARGIN_S = 2.0
 """What a fence adds for clocks that tell whole seconds and run at their own pace."""
@@ -117,7 +118,9 @@ def has_arrived(seen: Interaction, baseline: Baseline, destination_uri: str) -> 
     """Tell whether something that came after the baseline shows the interaction at a destination."""
     before = {each.id for each in baseline.arrivals if each.is_done}
     return any(
-        each.is_done and each.destination_uri == destination_uri and each.id not in before
+        each.is_done
+        and each.id not in before
+        and same_destination(each.destination_uri, destination_uri)
         for each in seen.arrivals
     )
 
@@ -128,13 +131,12 @@ def _compare(seen: Interaction, baseline: Baseline, destination_uri: str) -> tup
             return Evidence.UNDER_WAY, "a move is under way"
         return Evidence.INCONCLUSIVE, "it changed since, and not to where we sent it"
     same_id = seen.last_transfer_id == baseline.last_transfer_id
-    if seen.destination_uri == destination_uri != baseline.destination_uri and (
-        same_id or seen.last_transfer_id is None
-    ):
+    is_ours = same_destination(seen.destination_uri, destination_uri)
+    same_place = same_destination(seen.destination_uri, baseline.destination_uri)
+    if is_ours and not same_place and (same_id or seen.last_transfer_id is None):
         return Evidence.CARRIED_OUT, "seen by destination"
-    same_place = seen.destination_uri == baseline.destination_uri
     if same_id and same_place and seen.state == baseline.state:
-        is_there = seen.destination_uri == destination_uri and seen.last_transfer_id is None
+        is_there = is_ours and seen.last_transfer_id is None
         if is_there or not seen.shows_effects:
             before = "there" if is_there else "the same"
             told = f"{before} before the delivery too; an effect would not show"

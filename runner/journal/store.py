@@ -17,7 +17,7 @@ from runner.core.plan import PlannedRow, Verdict
 from runner.core.transfer import Event, State, step
 from runner.journal.belonging import claim
 from runner.journal.manifests import MANIFESTS, keep_manifest
-from runner.journal.opening import add_columns
+from runner.journal.opening import add_columns, index_claims
 from runner.journal.recording import MOST_AT_ONCE, body_of, prepare, record, row_of
 from runner.journal.tables import FORMAT, JOURNAL
 from runner.journal.texts import write_ladder, write_names
@@ -219,6 +219,7 @@ def _open(path: Path, *, environment: str, origin: str) -> sqlite3.Connection:
             _configure(connection)
             claim(connection, path, origin)
             add_columns(connection)
+            index_claims(connection)
             prepare(connection)
     except StorageError:
         connection.close()
