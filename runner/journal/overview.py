@@ -19,6 +19,7 @@ from runner.core.plan import Action, PlannedRow
 from runner.core.record import AuditEntry, RunRecord
 from runner.core.spelling import canonical_interaction
 from runner.core.transfer import OUTCOMES, State
+from runner.journal.belonging import read_waived
 from runner.journal.texts import read_ladder, read_names
 
 LATEST = "latest"
@@ -197,6 +198,10 @@ class Overview:
         if seq == 0:
             return True
         return bool(self._rows("SELECT 1 FROM events WHERE seq = ? AND hash = ?", seq, head))
+
+    def waived(self) -> frozenset[str]:
+        """Return the heads that a run with --new-history did without."""
+        return read_waived(self.meta)
 
     def last_transfer_id(self) -> int:
         """Return the newest transfer's id; 0: there is none."""
