@@ -74,7 +74,7 @@ def main() -> int:
                 subprocess.run(
                     [*_runner("apply"), path],
                     cwd=where,
-                    env=ENVIRONMENT,
+                    env=ENVIRONMENT | {"XDG_STATE_HOME": folder},
                     stdout=subprocess.DEVNULL,
                     stderr=subprocess.DEVNULL,
                     check=False,

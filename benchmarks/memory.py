@@ -27,6 +27,7 @@ def peak_mb(folder: Path, ports: tuple[int, int], rows: int) -> float:
         "BENCH_ID": "id",
         "BENCH_SECRET": "secret",
         "PYTHONPATH": str(HERE.parent),
+        "XDG_STATE_HOME": str(folder),
     }
     process = subprocess.Popen(command, cwd=folder, env=environment, stdout=subprocess.DEVNULL)
     _, status, usage = os.wait4(process.pid, 0)

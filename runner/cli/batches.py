@@ -101,7 +101,8 @@ def plan(
         typer.Option(
             "--out",
             envvar="RUNNER_OUT",
-            help="Write the plan to this file: `apply FILE` does exactly that, or refuses.",
+            help="Write the plan to this file: `apply FILE` does exactly that, or refuses."
+            " Its digest shows mistakes; it is no signature.",
             show_default=False,
         ),
     ] = None,

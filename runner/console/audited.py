@@ -15,6 +15,23 @@ TAMPERED = (
 )
 
 
+FILE_PROVES = (
+    "this proves that no entry was changed, added or removed since the file was written; not who"
+    " wrote it: whoever can write the file and report.json beside it can make both anew. Compare the"
+    " head with one that is kept elsewhere, or with the journal (runner audit verify RUN)"
+)
+FILE_ALONE_PROVES = (
+    "this proves that the entries which are there were not changed, moved or removed among them; not"
+    " that none is missing at the end, nor who wrote the file. Verify it beside its report.json, or"
+    " with the journal (runner audit verify RUN)"
+)
+JOURNAL_PROVES = (
+    "this proves that the journal's events are as they were chained, from the first on; not that"
+    " none is missing at the end, nor that this is the journal that every run wrote: compare the"
+    " head with those in the reports' journal.json"
+)
+
+
 @dataclass(frozen=True, slots=True)
 class Audited:
     """What was verified, and what came of it."""
@@ -24,6 +41,7 @@ class Audited:
     head: str | None  # the hash of the last of them
     fault: str | None = None  # the first bad entry, and why
     note: str | None = None  # what could not be checked, and why
+    proves: str | None = None  # what a good chain shows, and what it does not
 
 
 def audited_to_json(audited: Sequence[Audited]) -> str:
@@ -48,6 +66,8 @@ def render_audited(audited: Sequence[Audited], *, color: bool = False) -> str:
             lines.append(f"  {paint.bold('breaks at')} {visible(redact(each.fault))}")
         if each.note:
             lines.append(f"  {visible(each.note)}")
+        if each.proves and not each.fault:
+            lines.append(f"  {each.proves}")
     if any(each.fault for each in audited):
         lines += ["", TAMPERED]
     return "\n".join(lines) + "\n"

@@ -10,9 +10,10 @@ from enum import Enum, auto
 from typing import Any, NamedTuple
 
 from runner.core.sight import ENDED_STATES, Arrival, Interaction
+from runner.core.spelling import same_destination
 
 CLOCK_MARGIN_S = 2.0
-"""What a fence adds for clocks that tell whole seconds and run at their own pace."""
+"""What is allowed for clocks that tell whole seconds and differ, unless a promise says otherwise."""
 
 VISIBLE_S = 2.0
 """After how many seconds an effect shows in look-ups, unless a promise says otherwise."""
@@ -37,11 +38,12 @@ class Expires:
 
     expires_s: float
     visible_s: float = VISIBLE_S
+    skew_s: float = CLOCK_MARGIN_S  # by how much the clocks of the gateway's nodes may differ
 
     @property
     def fence_s(self) -> float:
         """How long after a message's timestamp a look-up's answer is the last word."""
-        return self.expires_s + self.visible_s + CLOCK_MARGIN_S
+        return self.expires_s + self.visible_s + self.skew_s
 
 
 Promise = Dedupes | Expires | None
@@ -117,7 +119,9 @@ def has_arrived(seen: Interaction, baseline: Baseline, destination_uri: str) -> 
     """Tell whether something that came after the baseline shows the interaction at a destination."""
     before = {each.id for each in baseline.arrivals if each.is_done}
     return any(
-        each.is_done and each.destination_uri == destination_uri and each.id not in before
+        each.is_done
+        and each.id not in before
+        and same_destination(each.destination_uri, destination_uri)
         for each in seen.arrivals
     )
 
@@ -128,13 +132,12 @@ def _compare(seen: Interaction, baseline: Baseline, destination_uri: str) -> tup
             return Evidence.UNDER_WAY, "a move is under way"
         return Evidence.INCONCLUSIVE, "it changed since, and not to where we sent it"
     same_id = seen.last_transfer_id == baseline.last_transfer_id
-    if seen.destination_uri == destination_uri != baseline.destination_uri and (
-        same_id or seen.last_transfer_id is None
-    ):
+    is_ours = same_destination(seen.destination_uri, destination_uri)
+    same_place = same_destination(seen.destination_uri, baseline.destination_uri)
+    if is_ours and not same_place and (same_id or seen.last_transfer_id is None):
         return Evidence.CARRIED_OUT, "seen by destination"
-    same_place = seen.destination_uri == baseline.destination_uri
     if same_id and same_place and seen.state == baseline.state:
-        is_there = seen.destination_uri == destination_uri and seen.last_transfer_id is None
+        is_there = is_ours and seen.last_transfer_id is None
         if is_there or not seen.shows_effects:
             before = "there" if is_there else "the same"
             told = f"{before} before the delivery too; an effect would not show"
@@ -201,13 +204,21 @@ def repeatable_for_s(
 ) -> float:
     """Return for how long the gateway surely still knows a delivery's id; negative: no more.
 
-    By this boot's clock where it was handed over under this boot, else by the gateway's; a clock
-    that is unknown or ran backwards counts as too late.
+    By the gateway's clock, and under the boot that handed it over by this machine's too, whichever
+    says more: a virtual machine that was paused does not know for how long. A clock that is
+    unknown or ran backwards counts as too late.
     """
-    if boot is not None and boot == hand_over.boot and hand_over.uptime_s is not None:
-        age_s = uptime_s - hand_over.uptime_s
-    elif gateway_date_s is not None and hand_over.gateway_date_s is not None:
-        age_s = gateway_date_s - hand_over.gateway_date_s
-    else:
+    if gateway_date_s is None:
         return -math.inf
-    return promise.kept_s * DEDUPE_SHARE - age_s if age_s >= 0 else -math.inf
+    ages_s = []
+    if boot is not None and boot == hand_over.boot and hand_over.uptime_s is not None:
+        # Without a look-up shortly before, the message's own stamp has to do.
+        began_s = hand_over.gateway_date_s
+        began_s = hand_over.timestamp_s if began_s is None else began_s
+        ages_s.append(uptime_s - hand_over.uptime_s)
+        ages_s.append(gateway_date_s - began_s + CLOCK_MARGIN_S)
+    elif hand_over.gateway_date_s is not None:
+        ages_s.append(gateway_date_s - hand_over.gateway_date_s)
+    if not ages_s or min(ages_s) < 0:
+        return -math.inf
+    return promise.kept_s * DEDUPE_SHARE - max(ages_s)

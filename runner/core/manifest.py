@@ -6,6 +6,7 @@ Of `environments` only the chosen one is here; secrets are wrapped in `Secret`.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -29,6 +30,10 @@ class Secret:
     def reveal(self) -> str:
         """Return the plain text; call it only where the text is put on the wire."""
         return self._text
+
+    def digest(self) -> str:
+        """Return the SHA-256 of the text, in hexadecimal: it names the secret without showing it."""
+        return hashlib.sha256(self._text.encode(errors="surrogatepass")).hexdigest()
 
     def __repr__(self) -> str:
         return "Secret(…)"

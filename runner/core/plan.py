@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from runner.core.media import MediaMatrix
+from runner.core.spelling import same_destination
 from runner.core.transfer import HELD, State
 
 
@@ -63,15 +64,18 @@ def judge(claims: Sequence[Claim], destination_uri: str, *, again: bool) -> Verd
             held.transfer_id,
         )
     carried = last_carried(claims)
-    if carried and carried.destination_uri == destination_uri and not again:
+    is_there = carried is not None and same_destination(carried.destination_uri, destination_uri)
+    if carried and is_there and not again:
         reason = f"transferred by run {carried.run_id} (batch {carried.batch}, key {carried.key})"
         return Verdict(Action.UNCHANGED, reason, carried.transfer_id)
     since = [c for c in claims if carried is None or c.transfer_id > carried.transfer_id]
-    last = next((c for c in reversed(since) if c.destination_uri == destination_uri), None)
+    last = next(
+        (c for c in reversed(since) if same_destination(c.destination_uri, destination_uri)), None
+    )
     if last and last.state is State.SKIPPED and not again:
         reason = f"skipped by run {last.run_id}; --again looks anew"
         return Verdict(Action.UNCHANGED, reason, last.transfer_id)
-    changed = carried is not None and carried.destination_uri != destination_uri
+    changed = carried is not None and not is_there
     return Verdict(
         Action.CHANGED if changed else Action.SEND, None, None, last.lineage if last else None
     )

@@ -7,6 +7,7 @@ from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from enum import Enum, auto
 
+from runner.core.spelling import same_destination
 from runner.core.transfer import Event
 
 READY_STATES = frozenset({"active", "queued"})
@@ -87,7 +88,7 @@ def judge_sight(
         return Sight.OURS, "an earlier delivery was carried out, by its id"
     if preflight:
         return _preflight(seen, destination_uri)
-    if sent_before and seen.found and seen.destination_uri == destination_uri:
+    if sent_before and seen.found and same_destination(seen.destination_uri, destination_uri):
         return Sight.THERE, "already there, where an earlier run sent it"
     return Sight.FIT, None
 
@@ -99,6 +100,6 @@ def _preflight(seen: Interaction, destination_uri: str) -> tuple[Sight, str | No
         return Sight.ENDED, f"interaction is {seen.state}"
     if seen.state not in READY_STATES:
         return Sight.STRANGE, f"interaction is in the unknown state {seen.state}"
-    if seen.destination_uri == destination_uri:
+    if same_destination(seen.destination_uri, destination_uri):
         return Sight.THERE, "already there"
     return Sight.FIT, None

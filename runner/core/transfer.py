@@ -144,18 +144,42 @@ def classify(
     carried_out: frozenset[str] = frozenset(),
     not_carried_out: frozenset[str] = frozenset(),
 ) -> Event:
-    """Return what a reply means (protocol.md, "Reply"), the gateway's own statuses included."""
-    if code == TOO_MANY_REQUESTS:
-        return Event.LIMITED
-    known = STATUSES.get(status or "")
-    if known is not None:
-        return known
-    if status in carried_out:
-        return Event.ACCEPTED
-    return Event.DENIED if status in not_carried_out else Event.LOST
+    """Return what a reply means (protocol.md, "Reply"), the gateway's own statuses included.
+
+    A code that contradicts the status leaves what happened unknown: an error beside a status that
+    says carried out, or a success beside one that says not.
+    """
+    if status is None:
+        return Event.LIMITED if code == TOO_MANY_REQUESTS else Event.LOST
+    meaning = STATUSES.get(status)
+    if meaning is None:
+        in_doubt = Event.DENIED if status in not_carried_out else Event.LOST
+        meaning = Event.ACCEPTED if status in carried_out else in_doubt
+    if code is None or meaning is Event.LOST:
+        return meaning
+    if code in (_ERRORS if meaning is Event.ACCEPTED else _SUCCESSES):
+        return Event.LOST
+    return Event.LIMITED if code == TOO_MANY_REQUESTS else meaning
+
+
+def classify_repeat(event: Event, status: str | None, code: int | None) -> Event:
+    """Return what a reply to a message that was sent again says of the message's first delivery.
+
+    `event` is what it means by itself. A refusal that whatever stands before the gateway may give
+    (`FRONT_DOOR`) says nothing: the first delivery may have come through.
+    """
+    is_refusal = event in {Event.DENIED, Event.UNSUITED}
+    return Event.LOST if is_refusal and (status in FRONT_DOOR or code in _DOOR_CODES) else event
 
 
 TOO_MANY_REQUESTS = 429
+
+_SUCCESSES, _ERRORS = range(200, 300), range(400, 600)
+
+FRONT_DOOR = frozenset({"not_authorized", "format_invalid", "rate_limited"})
+"""Statuses by which a message is refused before anybody looks at its id."""
+
+_DOOR_CODES = frozenset({401, 403, TOO_MANY_REQUESTS, *range(500, 600)})
 
 STATUSES: Mapping[str, Event] = MappingProxyType(
     {

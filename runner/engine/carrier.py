@@ -11,6 +11,7 @@ from runner.core.message import Reply
 from runner.core.outcome import ExitCode
 from runner.core.plan import PlannedRow
 from runner.core.sight import Interaction, Sight, judge_sight
+from runner.core.spelling import same_destination
 from runner.core.transfer import FINAL, Event, State
 from runner.engine.deliverer import FRESH_S, Deliverer
 from runner.engine.desk import Waiter
@@ -187,7 +188,8 @@ class Carrier:
         """
         shop = self._shop
         seen = await shop.halt.unless_set(shop.gateway.look_up(row.interaction_id))
-        if row.was_elsewhere and seen is not None and seen.destination_uri == row.destination_uri:
+        is_there = seen is not None and same_destination(seen.destination_uri, row.destination_uri)
+        if row.was_elsewhere and is_there:
             await shop.halt.rest(shop.rules.visible_s)
             seen = await shop.halt.unless_set(shop.gateway.look_up(row.interaction_id))
         return seen

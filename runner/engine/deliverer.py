@@ -68,7 +68,7 @@ class Deliverer:
                 self._shop.gate.circuit.unanswered()
             await self._shop.recorder.enter(live, Event.LOST, told)
             return
-        event = self._shop.rules.classify(answer)
+        event = self._shop.rules.classify(answer, repeat=live.state is State.RESENDING)
         if event is not Event.WITHDRAWN:
             self._shop.gate.circuit.answered()
         if event is Event.LIMITED:

@@ -135,6 +135,11 @@ class Doubts:
             gateway_date_s=look.seen.date_s if look.seen is not None else None,
         )
         live.repeatable_until = clock.uptime() + left_s
+        if look.seen is None and self._may_look_again(live):
+            await self._shop.halt.rest(self._carrier.backoff_s(live))
+            return None
+        if look.seen is not None and look.seen.date_s is None:
+            return f"the gateway's look-ups tell no Date, so the age of its id is unknown; {look.reason}"
         if left_s < 0:
             return f"too late to send it again under its id; {look.reason}"
         if live.repeats >= MOST_REPEATS:
@@ -154,7 +159,7 @@ class Doubts:
         assert live.last is not None  # noqa: S101 - a doubt has a delivery
         assert live.left_at is not None  # noqa: S101 - set with the delivery
         passed_s = self._shop.clock.now() - live.left_at
-        if look.seen is None and passed_s < self._shop.rules.policy.circuit_breaker.give_up_s:
+        if look.seen is None and self._may_look_again(live):
             await self._shop.halt.rest(max(1.0, promise.fence_s - passed_s))
             return None
         if look.seen is None or look.evidence is Evidence.INCONCLUSIVE:
@@ -167,6 +172,12 @@ class Doubts:
             await self._shop.recorder.enter(live, Event.CLEARED, told)
             return None
         return await self._until_fence(promise, hand_over, date_s, passed_s)
+
+    def _may_look_again(self, live: Live) -> bool:
+        """Tell whether a look-up that failed may be made again: the run has not given up yet."""
+        assert live.left_at is not None  # noqa: S101 - set with the delivery
+        passed_s = self._shop.clock.now() - live.left_at
+        return passed_s < self._shop.rules.policy.circuit_breaker.give_up_s
 
     async def _until_fence(
         self, promise: Expires, hand_over: HandOver, date_s: float | None, passed_s: float

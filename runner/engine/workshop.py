@@ -9,7 +9,7 @@ from runner.core.evidence import VISIBLE_S, Expires, Promise
 from runner.core.manifest import Policy
 from runner.core.media import MediaMatrix
 from runner.core.message import Compose, Reply
-from runner.core.transfer import Event, classify
+from runner.core.transfer import Event, classify, classify_repeat
 from runner.engine.desk import Desk
 from runner.engine.gate import Gate
 from runner.engine.halt import Halt
@@ -28,16 +28,20 @@ class Rules:
     not_carried_out: frozenset[str] = frozenset()
     needs_sight: bool = False  # a delivery names what a look-up saw of the interaction
 
-    def classify(self, reply: Reply) -> Event:
-        """Return what a reply means, the gateway's own statuses included."""
+    def classify(self, reply: Reply, *, repeat: bool = False) -> Event:
+        """Return what a reply means, the gateway's own statuses included.
+
+        `repeat`: it answers a message that was sent again under its id.
+        """
         if reply.unsent:
             return Event.WITHDRAWN
-        return classify(
+        event = classify(
             reply.status,
             reply.code,
             carried_out=self.carried_out,
             not_carried_out=self.not_carried_out,
         )
+        return classify_repeat(event, reply.status, reply.code) if repeat else event
 
     @property
     def visible_s(self) -> float:

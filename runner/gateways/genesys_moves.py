@@ -10,6 +10,7 @@ from runner.core.evidence import Baseline, has_arrived
 from runner.core.genesys_command import QUEUE, Command
 from runner.core.genesys_conversation import Reading, Setback
 from runner.core.message import Reply
+from runner.core.spelling import same_destination
 
 MOST_KEPT = 20_000
 """Transfers without an outcome that are kept in mind, and conversations that were looked up."""
@@ -134,4 +135,4 @@ def _setback(move: Move, reading: Reading) -> Setback | None:
         return None
     uri = move.command.destination_uri
     told = None if uri.startswith(QUEUE) else uri  # of a queue the platform tells nothing here
-    return setback if setback.destination_uri == told else None
+    return setback if same_destination(setback.destination_uri, told) else None

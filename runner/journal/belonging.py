@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
+from collections.abc import Mapping
 from pathlib import Path
 
 from runner.core.errors import StorageError
 from runner.journal.tables import FORMAT
+
+WAIVED = "waived"
+
+
+def read_waived(meta: Mapping[str, str]) -> frozenset[str]:
+    """Return the heads of other histories that a run with --new-history did without."""
+    return frozenset(json.loads(meta.get(WAIVED, "[]")))
 
 
 def claim(connection: sqlite3.Connection, path: Path, origin: str) -> None:

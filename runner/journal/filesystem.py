@@ -38,6 +38,46 @@ def refuse_network(path: Path) -> None:
         )
 
 
+def refuse_shared(path: Path) -> None:
+    """Raise `StorageError` if a journal's file is reached by several names, or mounted alone.
+
+    SQLite keeps what is not merged yet in files beside the name: another name has its own, and
+    the journal is damaged, or history is missed, by whoever opens it there.
+    """
+    try:
+        links = path.stat().st_nlink
+    except OSError:  # it is yet to be made; else `refuse_network` has said so
+        return
+    if links > 1:
+        raise StorageError(
+            f"the journal {path} has {links} names (hard links), and what was written under one"
+            " may be missing under another; delete all but one"
+            f" (find FOLDER -samefile {path.name} shows them)"
+        )
+    if path.resolve() in _mount_points():
+        raise StorageError(
+            f"the journal {path} is a mount point of its own, and the files beside it, which are"
+            " part of it, are not; mount its folder instead"
+        )
+
+
+def _mount_points() -> frozenset[Path]:
+    if not _MOUNTS.exists():
+        return frozenset()
+    text = _MOUNTS.read_text(encoding="utf-8", errors="surrogateescape")
+    return frozenset(point for point, _ in read_mountinfo(text))
+
+
+def journal_beside(manifest: Path, environment: str) -> Path:
+    """Return where an environment's journal lies by default: beside the manifest's real file."""
+    return real(manifest).parent / ".runner" / f"{environment}.db"
+
+
+def real(path: Path) -> Path:
+    """Return the file that a path leads to where it is a symbolic link; else the path."""
+    return path.resolve() if path.is_symlink() else path
+
+
 def kind_of(path: Path) -> str | None:
     """Return the type of the file system that holds `path`; None where the system doesn't tell."""
     if _MOUNTS.exists():

@@ -1,4 +1,4 @@
-"""The one lock of a journal: `flock` on a file beside it that is never unlinked."""
+"""Locks of journals and gateways: `flock` on a file that is never unlinked."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import fcntl
 import json
 import os
 import socket
+import sys
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -31,15 +32,19 @@ class Holder:
         return f"process {self.pid} on {self.host}, since {self.since}"
 
 
-class JournalLock:
-    """Exclusive for whoever writes the journal; it dies with its owner."""
+class FileLock:
+    """An exclusive lock; it dies with its owner. `what` is locked, in words."""
 
-    def __init__(self, journal: Path) -> None:
-        self.path = journal.with_name(journal.name + ".lock")
+    def __init__(self, path: Path, what: str) -> None:
+        self.path = path
+        self._what = what
         self._descriptor: int | None = None
 
-    def acquire(self, timeout_s: float, sleep: Callable[[float], None] = time.sleep) -> None:
-        """Take the lock, waiting `timeout_s` at most; raise `Locked` naming who holds it."""
+    def acquire(self, timeout_s: float, sleep: Callable[[float], None] = time.sleep) -> float:
+        """Take the lock, waiting `timeout_s` at most; return how long that took, in seconds.
+
+        Raises `Locked`, naming who holds it, and `StorageError`.
+        """
         try:
             self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             descriptor = os.open(
@@ -48,7 +53,7 @@ class JournalLock:
         except OSError as error:
             raise StorageError(
                 f"the lock {self.path} cannot be opened ({error.strerror});"
-                " see that the journal's folder can be written"
+                " see that its folder can be written"
             ) from error
         waited_s = 0.0
         while not _try_lock(descriptor, self.path):
@@ -56,7 +61,7 @@ class JournalLock:
                 holder = _read_holder(descriptor)
                 os.close(descriptor)
                 raise Locked(
-                    f"another run holds the journal: {holder}; wait for it to end,"
+                    f"another run holds {self._what}: {holder}; wait for it to end,"
                     " or give --lock-timeout (such as 10m) to queue behind it"
                 )
             sleep(POLL_S)
@@ -70,6 +75,7 @@ class JournalLock:
         with suppress(OSError):  # a full disk: the note is a courtesy, the lock is the truth
             os.ftruncate(descriptor, 0)
             os.pwrite(descriptor, json.dumps(holder_note).encode(), 0)
+        return waited_s
 
     def release(self) -> None:
         """Give the lock up; the file stays."""
@@ -87,6 +93,51 @@ class JournalLock:
         at: TracebackType | None,
     ) -> None:
         self.release()
+
+
+class JournalLock(FileLock):
+    """Exclusive for whoever writes the journal, by the name beside it and by its file itself.
+
+    The name alone would not do: a file that is renamed while a run goes on has another lock beside
+    its new name.
+    """
+
+    def __init__(self, journal: Path) -> None:
+        super().__init__(journal.with_name(journal.name + ".lock"), "the journal")
+        self._journal = journal
+        self._file: int | None = None
+
+    def hold_file(self) -> None:
+        """Lock the journal's file too, where it exists; held until `release`.
+
+        Raises `Locked`, and `StorageError` if the file cannot be opened. SQLite locks by `fcntl`,
+        which on Linux alone is apart from `flock`; elsewhere nothing is done. The descriptor is
+        closed after SQLite's are: closing it drops every lock that this process has by `fcntl`.
+        """
+        if sys.platform != "linux" or self._file is not None:
+            return
+        try:
+            descriptor = os.open(self._journal, os.O_RDONLY | os.O_CLOEXEC)
+        except FileNotFoundError:
+            return
+        except OSError as error:
+            raise StorageError(
+                f"the journal {self._journal} cannot be opened ({error.strerror})"
+            ) from error
+        if not _try_lock(descriptor, self._journal):
+            os.close(descriptor)
+            raise Locked(
+                f"another run holds the file of the journal {self._journal} under another name;"
+                " wait for it to end"
+            )
+        self._file = descriptor
+
+    def release(self) -> None:
+        """Give the locks up; the files stay."""
+        if self._file is not None:
+            os.close(self._file)
+            self._file = None
+        super().release()
 
 
 def holder_of(journal: Path) -> Holder | None:

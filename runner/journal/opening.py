@@ -8,7 +8,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from runner.core.errors import StorageError
-from runner.journal.tables import ADDED
+from runner.core.spelling import canonical_destination, canonical_interaction
+from runner.journal.tables import ADDED, CLAIMS
 
 DAMAGE = (sqlite3.Error, ValueError, TypeError, LookupError, AttributeError)
 """What reading a damaged journal raises: SQLite's errors, and those that odd values in it lead to."""
@@ -46,9 +47,38 @@ def add_columns(connection: sqlite3.Connection) -> None:
             connection.execute(f"ALTER TABLE {table} ADD COLUMN {column} {kind}")
 
 
+def index_claims(connection: sqlite3.Connection) -> None:
+    """Have transfers found, and held, by their interactions in canonical spelling.
+
+    Earlier versions of the program knew interactions as the manifest wrote them.
+    """
+    connection.create_function("canonical_interaction", 1, canonical_interaction)
+    connection.execute("BEGIN IMMEDIATE")
+    for (index,) in connection.execute(
+        "SELECT name FROM sqlite_schema WHERE name IN ('transfers_of_interaction', 'held')"
+        " AND sql LIKE '%interaction_id%'"
+    ).fetchall():
+        connection.execute(f"DROP INDEX {index}")
+    connection.execute(
+        "UPDATE transfers SET interaction = canonical_interaction(interaction_id)"
+        " WHERE interaction IS NULL"
+    )
+    held_twice = connection.execute(
+        "SELECT 1 FROM transfers WHERE state IN ('sending', 'unknown', 'resending')"
+        " GROUP BY interaction HAVING count(*) > 1"
+    ).fetchone()
+    # An earlier version may have left one interaction in doubt twice, in two spellings. Until
+    # these are settled, the plan alone keeps it from being sent.
+    for statement in CLAIMS[: 1 if held_twice else None]:
+        connection.execute(statement)
+    connection.execute("COMMIT")
+
+
 def connect(path: Path) -> sqlite3.Connection:
     """Return a connection that cannot write, for threads that take turns."""
-    return sqlite3.connect(
+    connection = sqlite3.connect(
         f"{path.absolute().as_uri()}?mode=ro", uri=True, isolation_level=None,
         check_same_thread=False,
     )  # fmt: skip
+    connection.create_function("canonical_destination", 1, canonical_destination)
+    return connection

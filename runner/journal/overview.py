@@ -16,7 +16,9 @@ from runner.core.errors import StorageError, UsageError
 from runner.core.outcome import Outcome
 from runner.core.plan import Action, PlannedRow
 from runner.core.record import AuditEntry, RunRecord
+from runner.core.spelling import canonical_interaction
 from runner.core.transfer import OUTCOMES, State
+from runner.journal.belonging import read_waived
 from runner.journal.opening import reading
 from runner.journal.texts import read_ladder, read_names
 
@@ -205,18 +207,25 @@ class Overview:
             return True
         return bool(self._rows("SELECT 1 FROM events WHERE seq = ? AND hash = ?", seq, head))
 
+    def waived(self) -> frozenset[str]:
+        """Return the heads that a run with --new-history did without."""
+        return read_waived(self.meta)
+
     def last_transfer_id(self) -> int:
         """Return the newest transfer's id; 0: there is none."""
         return int(self._rows("SELECT coalesce(max(id), 0) FROM transfers")[0][0])
 
     def moved_since(self, transfer_id: int) -> dict[str, tuple[str, int, str]]:
-        """Return interaction → (destination, transfer, run) of what newer transfers carried out."""
+        """Return what newer transfers carried out: interaction → (destination, transfer, run).
+
+        Interactions are in their canonical spelling.
+        """
         rows = self._rows(
             "SELECT x.interaction_id, x.destination_uri, x.id, o.id FROM transfers x"
             " JOIN runs o ON o.no = x.run WHERE x.id > ? AND x.state = 'transferred' ORDER BY x.id",
             transfer_id,
         )
-        return {interaction_id: (uri, moved, run) for interaction_id, uri, moved, run in rows}
+        return {canonical_interaction(moved): (uri, by, run) for moved, uri, by, run in rows}
 
     def heads_before_runs(self) -> list[tuple[str, str, str | None]]:
         """Return (run, the hash it was told stood before it, the hash that stands there)."""

@@ -6,20 +6,20 @@ TABLES = """
 CREATE TABLE ladders(id INTEGER PRIMARY KEY, media TEXT NOT NULL);
 CREATE TABLE rows(
   n INTEGER PRIMARY KEY, key TEXT, interaction_id TEXT, destination_uri TEXT,
-  ladder INTEGER, callbacks TEXT, source TEXT);
+  ladder INTEGER, callbacks TEXT, source TEXT, interaction TEXT);
 CREATE TABLE verdicts(
   n INTEGER PRIMARY KEY, action TEXT, reason TEXT, claim INTEGER, lineage INTEGER, origin TEXT);
 """
 
 REPEATS = """
-SELECT :kind, {column}, first, n FROM (
-  SELECT n, {column}, min(n) OVER (PARTITION BY {column}) AS first FROM rows
+SELECT :kind, {shown}, first, n FROM (
+  SELECT n, {shown}, min(n) OVER (PARTITION BY {column}) AS first FROM rows
   WHERE {column} IN (SELECT {column} FROM rows GROUP BY {column} HAVING count(*) > 1))
 WHERE n != first ORDER BY n LIMIT :limit
 """
 
-OWN_KEY = "SELECT 1 FROM rows WHERE key != interaction_id LIMIT 1"
-"""Finds a row with a key of its own; where none has one, keys repeat as interactions do."""
+OWN_KEY = "SELECT 1 FROM rows WHERE key != interaction LIMIT 1"
+"""Finds a row with a key of its own; where there is none, keys repeat as interactions do."""
 
 ALIKE = """
 SELECT n, key, source, interaction_id, destination_uri, media, action, reason, origin, nth, alike
@@ -35,7 +35,17 @@ CLAIMS = """
 SELECT r.n, r.destination_uri, t.id, t.lineage, runs.id, runs.batch, t.key, t.destination_uri,
        t.state
 FROM rows r
-JOIN journal.transfers t ON t.interaction_id = r.interaction_id
+JOIN journal.transfers t ON {interaction} = r.interaction
 JOIN journal.runs runs ON runs.no = t.run
 ORDER BY r.n, t.id
 """
+
+BY_INDEX = "t.interaction"
+BY_FUNCTION = "canonical_interaction(t.interaction_id)"
+"""How `CLAIMS` finds an interaction's history; the second one reads every transfer."""
+
+IS_INDEXED = """
+SELECT EXISTS (SELECT 1 FROM pragma_table_info('transfers', 'journal') WHERE name = 'interaction')
+"""
+IS_COMPLETE = "SELECT NOT EXISTS (SELECT 1 FROM journal.transfers WHERE interaction IS NULL)"
+"""A version that knows no canonical spelling leaves it out of the transfers that it adds."""

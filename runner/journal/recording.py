@@ -15,6 +15,7 @@ from itertools import chain
 from typing import Any
 
 from runner.core.chain import canonical
+from runner.core.spelling import canonical_interaction
 from runner.core.timestamps import timestamp
 from runner.ports import Entry, Note, Notification
 
@@ -26,7 +27,7 @@ _COLUMNS = (
     # NULL in a note, which changes no transfer:
     "version", "lineage", "row", "key", "interaction_id", "destination_uri", "state", "event", "at",
     "n", "message_id", "media_index", "sent_at", "latency_ms", "status", "reason", "media",
-    "correlation_id",
+    "correlation_id", "interaction",
 )  # fmt: skip
 _OF_A_NOTE = (None,) * (len(_COLUMNS) - 6)
 
@@ -37,9 +38,9 @@ END;
 
 CREATE TEMP TRIGGER begin_transfer INSTEAD OF INSERT ON changes WHEN NEW.version = 0 BEGIN
   INSERT INTO transfers(id, lineage, run, n, key, interaction_id, destination_uri, state, version,
-    reason, message_id, latency_ms, media)
+    reason, message_id, latency_ms, media, interaction)
   VALUES (NEW.transfer, NEW.lineage, NEW.run, NEW.row, NEW.key, NEW.interaction_id,
-    NEW.destination_uri, NEW.state, 1, NEW.reason, NEW.message_id, NEW.latency_ms, NEW.media);
+    NEW.destination_uri, NEW.state, 1, NEW.reason, NEW.message_id, NEW.latency_ms, NEW.media, NEW.interaction);
 END;
 
 CREATE TEMP TRIGGER change_transfer INSTEAD OF INSERT ON changes WHEN NEW.version > 0 BEGIN
@@ -134,7 +135,7 @@ def row_of(entry: Entry | Note, run: int, seq: int, body: str, link: str) -> tup
         entry.version, entry.lineage, row.n, row.key, row.interaction_id, row.destination_uri,
         str(entry.state), str(entry.event), entry.at, n, message_id, media_index, entry.sent_at,
         entry.latency_ms, entry.status, entry.reason, media,
-        entry.correlation_id,
+        entry.correlation_id, canonical_interaction(row.interaction_id),
     )  # fmt: skip
 
 

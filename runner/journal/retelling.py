@@ -21,6 +21,7 @@ from runner.core.record import (
     TimelinePoint,
     TransferRecord,
 )
+from runner.core.spelling import same_destination
 from runner.core.timestamps import timestamp
 from runner.core.transfer import OUTCOMES, State
 from runner.core.waves import WaveCount
@@ -136,7 +137,9 @@ def _transfer(
             why = unattempted if reason is None else f"{unattempted}; before that: {reason}"
     elif claim_state is not None:
         outcome, why = _claimed(Action(action), plan_reason, claim_state, claim_reason)
-        if claim_uri != uri and outcome is not Outcome.IN_DOUBT:  # only a new plan takes it up
+        if outcome is not Outcome.IN_DOUBT and not same_destination(
+            claim_uri, uri
+        ):  # only a new plan takes it up
             why = f"{plan_reason}; {outcome} to {claim_uri} since then: apply again"
             outcome = Outcome.IN_DOUBT
         if outcome is Outcome.UNATTEMPTED:

@@ -13,7 +13,9 @@ from runner.core.errors import StorageError
 from runner.core.manifest import QueueSelection, Repeat, TransferRow
 from runner.core.media import MediaMatrix
 from runner.core.plan import SENDS, Action, Claim, PlannedRow, Verdict, judge, last_carried
+from runner.core.spelling import canonical_interaction
 from runner.core.transfer import State
+from runner.journal import questions
 from runner.journal.opening import DAMAGE, damage
 from runner.journal.questions import ALIKE, CLAIMS, OWN_KEY, REPEATS, TABLES
 from runner.journal.scratch import Scratch
@@ -70,7 +72,7 @@ class Staging(Scratch):
             self._media, self._ladder = row.media, self._number_of(row.media)
         self._chunk.append((
             self.count, row.key, row.interaction_id, row.destination_uri, self._ladder,
-            write_names(row.callbacks), row.source,
+            write_names(row.callbacks), row.source, canonical_interaction(row.interaction_id),
         ))  # fmt: skip
         self.count += 1
         if len(self._chunk) >= CHUNK:
@@ -83,8 +85,9 @@ class Staging(Scratch):
     def has_interaction(self, interaction_id: str) -> bool:
         """Tell whether a row names an interaction."""
         self._flush()
-        asked = "SELECT 1 FROM rows WHERE interaction_id = ?"
-        return self._connection.execute(asked, [interaction_id]).fetchone() is not None
+        asked = "SELECT 1 FROM rows WHERE interaction = ?"
+        known = [canonical_interaction(interaction_id)]
+        return self._connection.execute(asked, known).fetchone() is not None
 
     def destinations(self) -> dict[str, str]:
         """Return every destination that a row names, each with the source of the first that does."""
@@ -104,16 +107,16 @@ class Staging(Scratch):
     def repeats(self, limit: int) -> Sequence[Repeat]:
         """Return rows whose key or interaction an earlier row bears, `limit` of each at most."""
         self._flush()
-        found = self._repeats_of("interaction", "interaction_id", limit)
+        found = self._repeats_of("interaction", "interaction", "interaction_id", limit)
         if self._connection.execute(OWN_KEY).fetchone() is None:
             found += [replace(repeat, kind="key") for repeat in found]
         else:
-            found += self._repeats_of("key", "key", limit)
+            found += self._repeats_of("key", "key", "key", limit)
         return sorted(found, key=lambda repeat: (repeat.second, repeat.kind))
 
-    def _repeats_of(self, kind: str, column: str, limit: int) -> list[Repeat]:
+    def _repeats_of(self, kind: str, column: str, shown: str, limit: int) -> list[Repeat]:
         rows = self._connection.execute(
-            REPEATS.format(column=column), {"kind": kind, "limit": limit}
+            REPEATS.format(column=column, shown=shown), {"kind": kind, "limit": limit}
         )
         return [Repeat(*row) for row in rows]
 
@@ -202,14 +205,14 @@ class Staging(Scratch):
 
     def _flush(self) -> None:
         with self._working():
-            self._connection.executemany("INSERT INTO rows VALUES (?,?,?,?,?,?,?)", self._chunk)
+            self._connection.executemany("INSERT INTO rows VALUES (?,?,?,?,?,?,?,?)", self._chunk)
         self._chunk.clear()
 
     def _judge_history(self, journal: Path, again: bool) -> None:  # noqa: FBT001 - passed on
         self._connection.execute("COMMIT")
         self._connection.execute("ATTACH ? AS journal", [f"{journal.absolute().as_uri()}?mode=ro"])
         self._connection.execute("BEGIN")
-        reader = self._connection.execute(CLAIMS)
+        reader = self._connection.execute(CLAIMS.format(interaction=self._found_by()))
         verdicts = (
             (n, v.action, v.reason, v.claim, v.lineage, _origin(v, claims))
             for (n, uri), rows in groupby(reader, key=lambda row: (row[0], row[1]))
@@ -220,6 +223,20 @@ class Staging(Scratch):
         self._connection.execute("COMMIT")
         self._connection.execute("DETACH journal")
         self._connection.execute("BEGIN")
+
+    def _found_by(self) -> str:
+        """Return how the attached journal's transfers are found by their interactions.
+
+        A journal that an earlier version wrote lacks their canonical spelling until a run opens it
+        to write: its transfers are then all read.
+        """
+        for asked in (questions.IS_INDEXED, questions.IS_COMPLETE):
+            if self._connection.execute(asked).fetchone() != (1,):
+                self._connection.create_function(
+                    "canonical_interaction", 1, canonical_interaction, deterministic=True
+                )
+                return questions.BY_FUNCTION
+        return questions.BY_INDEX
 
     def _select(self, selection: Selection) -> None:
         """Mark what `--only` and `--limit` leave out; a doubt stays one whoever leaves it out."""

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import os
 import secrets
 import sqlite3
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -15,9 +16,9 @@ from runner.core.errors import StorageError
 from runner.core.excerpt import Excerpt
 from runner.core.plan import PlannedRow, Verdict
 from runner.core.transfer import Event, State, step
-from runner.journal.belonging import claim
+from runner.journal.belonging import WAIVED, claim, read_waived
 from runner.journal.manifests import MANIFESTS, keep_manifest
-from runner.journal.opening import DAMAGE, add_columns, damage
+from runner.journal.opening import DAMAGE, add_columns, damage, index_claims
 from runner.journal.recording import MOST_AT_ONCE, body_of, prepare, record, row_of
 from runner.journal.tables import FORMAT, JOURNAL
 from runner.journal.texts import write_ladder, write_names
@@ -88,6 +89,22 @@ class Store:
         """Tell whether the chain's event `seq` has the hash `head`."""
         found = self._connection.execute("SELECT hash FROM events WHERE seq = ?", [seq]).fetchone()
         return found is not None and found[0] == head
+
+    def waived(self) -> frozenset[str]:
+        """Return the heads that a run with --new-history did without."""
+        with _translated(self.path):
+            meta = self._connection.execute("SELECT name, value FROM meta").fetchall()
+        return read_waived(dict(meta))
+
+    def waive(self, heads: Collection[str], *, at: float) -> None:
+        """Store that the run does without what runs saw that left these heads; and that it did."""
+        known = json.dumps(sorted(self.waived() | set(heads)))
+
+        def write() -> None:
+            self._connection.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", (WAIVED, known))
+            self._append([Note("history waived", at, {"heads": sorted(heads)})])
+
+        self._transaction(write)
 
     def store_plan(self, plan: Iterable[tuple[PlannedRow, Verdict]]) -> None:
         """Store the run's plan; its rows stay as they are from here on."""
@@ -219,6 +236,7 @@ def _open(path: Path, *, environment: str, origin: str) -> sqlite3.Connection:
             _configure(connection)
             claim(connection, path, origin)
             add_columns(connection)
+            index_claims(connection)
             prepare(connection)
     except StorageError:
         connection.close()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 FORMAT = 1
 
-ADDED = (("deliveries", "correlation_id", "TEXT"),)
+ADDED = (("deliveries", "correlation_id", "TEXT"), ("transfers", "interaction", "TEXT"))
 """Columns that journals of this format may lack: they were made before them.
 
 Whoever opens a journal to write adds them; whoever only reads does without (`opening`).
@@ -59,13 +59,10 @@ CREATE TABLE transfers(                -- one a row that a run took up
   message_id TEXT,                     -- of the last delivery
   latency_ms REAL,
   media TEXT,                          -- JSON: what was negotiated
+  interaction TEXT,                    -- interaction_id in its canonical spelling (core.spelling)
   UNIQUE(run, n)
 );
-CREATE INDEX transfers_of_interaction ON transfers(interaction_id);
 CREATE INDEX transfers_of_lineage ON transfers(lineage) WHERE lineage != id;
--- The database itself refuses a second transfer of an interaction that is held.
-CREATE UNIQUE INDEX held ON transfers(interaction_id)
-  WHERE state IN ('sending', 'unknown', 'resending');
 
 CREATE TABLE deliveries(
   transfer INTEGER NOT NULL,
@@ -109,3 +106,11 @@ CREATE TABLE events(                   -- append-only: the audit chain
 );
 CREATE INDEX events_of_run ON events(run);
 """
+
+CLAIMS = (
+    "CREATE INDEX IF NOT EXISTS transfers_of_interaction ON transfers(interaction)",
+    # The database itself refuses a second transfer of an interaction that is held.
+    """CREATE UNIQUE INDEX IF NOT EXISTS held ON transfers(interaction)
+         WHERE state IN ('sending', 'unknown', 'resending')""",
+)
+"""By what an interaction's history is found, and what refuses a second transfer of it."""

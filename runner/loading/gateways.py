@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from runner.core.evidence import Dedupes, Expires, Promise
+from runner.core.evidence import CLOCK_MARGIN_S, VISIBLE_S, Dedupes, Expires, Promise
 from runner.core.manifest import GatewayConstraints, Platform
 from runner.core.problem import Problem, Related
 from runner.core.quantity import parse_duration
@@ -79,7 +79,9 @@ def _promise(delivery: Mapping[str, Any]) -> Promise:
         return Dedupes(parse_duration(delivery["dedupes"]))
     if "expires" not in delivery:
         return None
-    expires_s = parse_duration(delivery["expires"])
-    if "visible" not in delivery:
-        return Expires(expires_s)
-    return Expires(expires_s, parse_duration(delivery["visible"]))
+    visible, skew = delivery.get("visible"), delivery.get("skew")
+    return Expires(
+        parse_duration(delivery["expires"]),
+        VISIBLE_S if visible is None else parse_duration(visible),
+        CLOCK_MARGIN_S if skew is None else parse_duration(skew),
+    )

@@ -64,7 +64,7 @@ class Conduct:
         match promise:
             case Dedupes():
                 return cls(rate_per_s, dedupes=True)
-            case Expires(expires_s, visible_s):
+            case Expires(expires_s, visible_s, _):
                 return cls(rate_per_s, expires_s=expires_s, visible_s=visible_s)
             case None:
                 return cls(rate_per_s)

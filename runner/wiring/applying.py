@@ -8,6 +8,7 @@ import random
 import time
 import uuid
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
@@ -21,10 +22,11 @@ from runner.engine.batch import Assignment, Batch, Ending
 from runner.engine.halt import Halt
 from runner.engine.notices import Notices
 from runner.engine.workshop import Chance, Rules
-from runner.journal.filesystem import refuse_network
+from runner.journal.filesystem import refuse_network, refuse_shared
 from runner.journal.lock import JournalLock
 from runner.journal.overview import Overview
 from runner.journal.reading import Reader
+from runner.journal.registry import GatewayEntry
 from runner.journal.staging import Staging
 from runner.journal.store import Store
 from runner.journal.writer import JournalWriter
@@ -35,8 +37,9 @@ from runner.wiring import records
 from runner.wiring.asking import ask
 from runner.wiring.clock import SystemClock
 from runner.wiring.finding import NOTHING_FOUND
-from runner.wiring.gateway import forget_earlier_gateway, language_of, opened_gateway, origin_of
+from runner.wiring.gateway import forget_earlier_gateway, language_of, opened_gateway
 from runner.wiring.holding import plan_rows
+from runner.wiring.identity import gateway_entry, origin_of
 from runner.wiring.message_ids import MessageIds
 from runner.wiring.outbox import JournalOutbox
 from runner.wiring.owing import Owing
@@ -44,7 +47,13 @@ from runner.wiring.planning import new_run_id, plan_figures
 from runner.wiring.request import Request
 from runner.wiring.signals import Signals
 from runner.wiring.trust import check_trust
-from runner.wiring.witness import check_witness, leave_witness
+from runner.wiring.witness import (
+    check_known,
+    check_witness,
+    leave_witness,
+    lost_heads,
+    remember,
+)
 
 CALLBACK_GRACE_S = 30.0
 """How long callbacks that are still owed are tried for, once the transfers are done."""
@@ -95,19 +104,40 @@ def apply(
     path = request.journal_path(manifest)
     refuse_network(path)
     check_trust(manifest, os.environ)
+    refuse_shared(path)
     if request.plan is not None:  # refused before a journal is made or anybody is waited for
         ask(request, manifest, staging, attendance.observer)
         plan_rows(request, manifest, staging, path if path.exists() else None)
-    with JournalLock(path) as lock:
-        lock.acquire(request.lock_timeout_s)
+    entry = _entry(manifest, attendance.observer)
+    with nullcontext() if entry is None else entry.lock as gateway, JournalLock(path) as lock:
+        waited_s = 0.0 if gateway is None else gateway.acquire(request.lock_timeout_s)
+        lock.acquire(max(0.0, request.lock_timeout_s - waited_s))
+        lock.hold_file()
         if not path.exists() and not request.new_history:
+            if entry is not None:
+                check_known(entry, path, None)
             check_witness(path, None, request.report_dir, manifest)
         forget_earlier_gateway(path)
         store = Store(path, environment=manifest.environment.name, origin=origin_of(manifest))
         try:
-            return _Run(request, manifest, staging, attendance, store).carry_out()
+            lock.hold_file()  # which was made just now
+            return _Run(request, manifest, staging, attendance, store, entry=entry).carry_out()
         finally:
             store.close()
+
+
+def _entry(manifest: Manifest, observer: Observer) -> GatewayEntry | None:
+    """Return the registry's entry for the gateway, its folder made; None: it is not registered."""
+    entry = gateway_entry(manifest, os.environ)
+    if entry is None and manifest.environment.endpoints is None:
+        return None  # the embedded gateway is the journal's own
+    if entry is None or not entry.make_folder():
+        observer.warned(
+            "no state folder: runs with another journal of this gateway would not be noticed",
+            set="XDG_STATE_HOME",
+        )
+        return None
+    return entry
 
 
 class _Run:
@@ -120,7 +150,10 @@ class _Run:
         staging: Staging,
         attendance: Attendance,
         store: Store,
+        *,
+        entry: GatewayEntry | None,
     ) -> None:
+        self._entry = entry
         self._request = request
         self._manifest = manifest
         self._staging = staging
@@ -152,6 +185,8 @@ class _Run:
                 journal=str(store.path.resolve()),
             )
         if not self._request.new_history:
+            if self._entry is not None:
+                check_known(self._entry, store.path, store)
             check_witness(store.path, store, self._request.report_dir, self._manifest)
         self._ask()
         plan_rows(self._request, self._manifest, self._staging, store.path)
@@ -170,7 +205,9 @@ class _Run:
         if (recovered := store.recover(at=at)) > 0:
             self._observer.warned("an earlier run died with transfers in flight", count=recovered)
         store.store_plan(self._staging.planned())
-        leave_witness(store, self._request.report_dir, self._manifest, at=at)
+        if self._request.new_history:
+            self._waive(at)
+        self._leave_head(at)
         self._observer.noticed("planned", run=self._record.id, **records.plan_in_short(plan))
         if plan.misses_window and plan.window is not None:
             self._observer.warned(
@@ -188,6 +225,17 @@ class _Run:
                 "every account of this machine may change the reports; take that right away",
                 folder=str(root.resolve()),
             )
+
+    def _waive(self, at: float) -> None:
+        """Keep in the journal which histories it does without: the next run need not be asked."""
+        lost = lost_heads(self._store, self._request.report_dir, self._manifest)
+        if lost:
+            self._store.waive(lost, at=at)
+
+    def _leave_head(self, at: float) -> None:
+        leave_witness(self._store, self._request.report_dir, self._manifest, at=at)
+        if self._entry is not None:
+            remember(self._entry, self._store)
 
     def _ask(self) -> None:
         """Have the gateway tell what the manifest leaves open, unless the plan has told it."""
@@ -325,7 +373,7 @@ class _Run:
             self._store.finish_run(asdict(record), asdict(ending.figures), at)
             source = reader.report_source(run_no)
             # A copy that was made while the run went on lacks what came after it.
-            leave_witness(self._store, self._request.report_dir, self._manifest, at=at)
+            self._leave_head(at)
         moves = had_work or code is not ExitCode.OK
         report = write_report(source, self._request.report_dir, summary, moves_latest=moves)
         return Applied(code, source, summary, report, ending.error)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from runner.console.audited import Audited
+from runner.console.audited import FILE_ALONE_PROVES, FILE_PROVES, JOURNAL_PROVES, Audited
 from runner.core.chain import GENESIS
 from runner.core.errors import UsageError
 from runner.core.record import AuditEntry, ReportSource
@@ -45,7 +45,8 @@ def verify_file(path: Path) -> Audited:
     if None not in {end.run, verdict.run} and verdict.run != end.run:
         fault = f"it is of run {verdict.run}, and the report beside it of run {end.run}"
         return Audited(str(path), verdict.entries, verdict.head, fault)
-    return _audited(str(path), verdict, note, end.fault)
+    proves = FILE_PROVES if end.head is not None else FILE_ALONE_PROVES
+    return replace(_audited(str(path), verdict, note, end.fault), proves=proves)
 
 
 def verify_run(journal: Path, run_id: str, report_dir: Path | None) -> list[Audited]:
@@ -68,7 +69,8 @@ def verify_run(journal: Path, run_id: str, report_dir: Path | None) -> list[Audi
         segment = _audited(f"run {seen.record.id} in {journal}", verdict, note, end.fault)
         whole = verify_audit(_whole_chain(overview, source))
         fault = None if not whole.ok else _misplaced(overview.heads_before_runs())
-        return [segment, _audited(f"{JOURNAL} {journal}", whole, None, fault)]
+        of_journal = _audited(f"{JOURNAL} {journal}", whole, None, fault)
+        return [segment, replace(of_journal, proves=JOURNAL_PROVES)]
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,6 @@ from runner.core.genesys_command import build_command, find_command_fault
 from runner.core.manifest import Driver, Environment, Manifest, Platform
 from runner.core.media import MediaMatrix
 from runner.core.message import Compose, build_text
-from runner.core.urls import origin
 from runner.gateways import GenesysCloud, InteractionWebSocket
 from runner.ports import Clock, Gateway
 from runner.wiring.format import FormatVerifier
@@ -34,14 +33,6 @@ def language_of(environment: Environment) -> Language:
     if environment.platform is Platform.GENESYS_CLOUD:
         return Language(build_command, find_command_fault, needs_sight=True)
     return Language(build_text, FormatVerifier().find_fault, needs_sight=False)
-
-
-def origin_of(manifest: Manifest) -> str:
-    """Return what a journal remembers its gateway by: its address, or that it is embedded."""
-    endpoints = manifest.environment.endpoints
-    if endpoints is None:
-        return "simulator"
-    return origin(endpoints.websocket_url or endpoints.api_url)
 
 
 def ledger_path(journal: Path) -> Path:

@@ -13,6 +13,7 @@ from runner.core.plan import NOT_SELECTED, SENDS, Action, PlannedRow, Verdict
 from runner.core.problem import Place, Problem
 from runner.core.quantity import Amount
 from runner.core.record import RunRecord
+from runner.core.spelling import canonical_interaction, same_destination
 from runner.journal.overview import Overview
 from runner.journal.staging import Staging
 from runner.wiring.finding import NOTHING_FOUND, Found
@@ -26,6 +27,7 @@ _Option = tuple[str, ...] | str | Amount | None
 """An option's value; None, False or nothing: it was not given."""
 
 _Moves = dict[str, tuple[str, int, str]]
+"""By interaction, in its canonical spelling."""
 
 
 def as_planned(request: Request) -> Request:
@@ -150,7 +152,9 @@ def _hold(
     for row, verdict in staging.planned():
         planned = plan.rows.get(row.key)
         found += planned is not None
-        held, why = _held(row, verdict, planned, moved.get(row.interaction_id))
+        held, why = _held(
+            row, verdict, planned, moved.get(canonical_interaction(row.interaction_id))
+        )
         if why is not None:
             differing += 1
             if differing <= MOST_NAMED:
@@ -194,7 +198,9 @@ def _sent(
     row: PlannedRow, verdict: Verdict, action: Action, moved: tuple[str, int, str] | None
 ) -> tuple[Verdict, str | None]:
     """Do the same for a row that would be sent."""
-    if moved is not None and moved[0] == row.destination_uri:  # with --again, once is enough
+    if moved is not None and same_destination(
+        moved[0], row.destination_uri
+    ):  # with --again, once is enough
         reason = f"transferred since the plan, by run {moved[2]}"
         return Verdict(Action.UNCHANGED, reason, moved[1]), None
     if moved is not None:

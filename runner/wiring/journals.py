@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from runner.core.errors import ManifestInvalid, UsageError
+from runner.journal.filesystem import real
 from runner.loading.builder import build
 from runner.loading.collector import Collector
 from runner.loading.environment import choose
@@ -31,13 +32,13 @@ def find_journal(told: Whereabouts) -> Path:
     does not tell its environment.
     """
     if told.journal is not None:
-        return told.journal
-    folder = told.manifest.parent if told.manifest is not None else Path()
+        return real(told.journal)
+    folder = real(told.manifest).parent if told.manifest is not None else Path()
     environment = told.environment
     if told.manifest is not None:
         environment = _environment(told.manifest, told.environment)
     if environment is not None:
-        return folder / FOLDER / f"{environment}.db"
+        return real(folder / FOLDER / f"{environment}.db")
     return _only_one(folder / FOLDER)
 
 
@@ -56,7 +57,7 @@ def _environment(manifest: Path, wanted: str | None) -> str:
 def _only_one(folder: Path) -> Path:
     found = sorted(folder.glob("*.db"))
     if len(found) == 1:
-        return found[0]
+        return real(found[0])
     if not found:
         raise UsageError(
             f"there is no journal in {folder.absolute()}; name it with --journal FILE,"

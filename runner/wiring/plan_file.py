@@ -108,8 +108,9 @@ def read_plan(path: Path) -> PlanFile | None:
     if fault is not None:
         where = "/".join(map(str, fault.instance_path)) or "the whole"
         raise _damaged(path, f"at {where}: {fault.message[:200]}")
-    if _digest(told["rows"]) != told["digest"]:
-        raise _damaged(path, "its rows are not those that its digest is of: it was edited")
+    head = {name: value for name, value in told.items() if name not in _UNDIGESTED}
+    if told["digest"] not in {_digest(head, told["rows"]), rows_digest(told["rows"])}:
+        raise _damaged(path, "its digest is of other content: it was edited")
     return _plan(path, told)
 
 
@@ -162,7 +163,8 @@ def _is_plan(path: Path) -> bool:
 
 def _lines(plan: PlanFile, figures: PlanFigures) -> Iterator[str]:
     rows = [[key, action.value, digest] for key, (action, digest) in plan.rows.items()]
-    head = json.dumps(_head(plan, figures) | {"digest": _digest(rows)}, indent=2)
+    told = _head(plan, figures)
+    head = json.dumps(told | {"digest": _digest(told, rows)}, indent=2)
     yield head.removesuffix("\n}") + ',\n  "rows": ['
     for n, row in enumerate(rows):
         yield ("," if n else "") + "\n    " + json.dumps(row)
@@ -247,8 +249,21 @@ def _media_text(media: tuple[MediaMatrix, ...]) -> str:
     return json.dumps([matrix.to_json() for matrix in media], sort_keys=True)
 
 
-def _digest(rows: Iterable[Iterable[str]]) -> str:
-    """Return the digest of all rows, in order."""
+_UNDIGESTED = ("digest", "rows")
+
+
+def _digest(head: Mapping[str, Any], rows: Iterable[Iterable[str]]) -> str:
+    """Return the digest of a plan's head and all its rows, in order.
+
+    It shows mistakes: a file that was edited, cut or mixed up. It is no signature: whoever means
+    to change a plan can compute it anew.
+    """
+    of_rows = rows_digest(rows)
+    return hashlib.sha256(json.dumps([head, of_rows], sort_keys=True).encode()).hexdigest()
+
+
+def rows_digest(rows: Iterable[Iterable[str]]) -> str:
+    """Return the digest of all rows, in order: all that plans of earlier versions have."""
     whole = hashlib.sha256()
     for row in rows:
         whole.update(json.dumps(row).encode())

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import secrets
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
@@ -36,9 +38,10 @@ from runner.report.writing import write_report
 from runner.wiring import records
 from runner.wiring.finding import NOTHING_FOUND, Found, unknown_yet
 from runner.wiring.holding import drawn_up, plan_rows
+from runner.wiring.identity import gateway_entry
 from runner.wiring.plan_file import write_plan
 from runner.wiring.request import Request
-from runner.wiring.witness import check_witness
+from runner.wiring.witness import check_known, check_witness
 
 if TYPE_CHECKING:  # it brings the gateway's libraries, which a plan made offline does without
     from runner.wiring.preflight import Foreseen, Preflight
@@ -136,11 +139,10 @@ def plan_offline(request: Request, manifest: Manifest, staging: Staging) -> None
 
 
 def _check_history(request: Request, manifest: Manifest, journal: Path) -> None:
-    if not journal.exists():
-        check_witness(journal, None, request.report_dir, manifest)
-        return
-    with Overview(journal) as overview:
-        check_witness(journal, overview, request.report_dir, manifest)
+    with Overview(journal) if journal.exists() else nullcontext() as history:
+        if (entry := gateway_entry(manifest, os.environ)) is not None:
+            check_known(entry, journal, history)
+        check_witness(journal, history, request.report_dir, manifest)
 
 
 def report_plan(

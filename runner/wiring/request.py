@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from runner.core.manifest import Environment, Limits, Manifest, Policy
-from runner.core.next_steps import journal_beside
 from runner.core.quantity import Amount, Share
+from runner.journal.filesystem import journal_beside, real
 from runner.journal.staging import Selection
 from runner.wiring.plan_file import PlanFile
 
@@ -43,8 +43,8 @@ class Request:
     def journal_path(self, manifest: Manifest) -> Path:
         """Return where the history lies: beside the manifest unless told otherwise."""
         if self.journal is not None:
-            return self.journal
-        return Path(journal_beside(manifest.path, manifest.environment.name))
+            return real(self.journal)
+        return real(journal_beside(Path(manifest.path), manifest.environment.name))
 
     def limits(self, environment: Environment) -> Limits:
         """Return the limits in force: options only ever lower what the manifest allows."""

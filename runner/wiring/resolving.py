@@ -15,6 +15,7 @@ from runner.core.manifest import Callback
 from runner.core.outcome import Outcome
 from runner.core.transfer import OUTCOMES, Event, ImpossibleEvent, State, step
 from runner.engine.notices import Notices
+from runner.journal.filesystem import refuse_shared
 from runner.journal.lock import JournalLock
 from runner.journal.overview import Found, Overview
 from runner.journal.store import Store
@@ -55,8 +56,10 @@ def resolve(
     """
     for text, what in ((run, "RUN"), (key, "KEY"), (reason, "--reason")):
         _check_text(text, what)
+    refuse_shared(journal)
     with Overview(journal) as overview, JournalLock(journal) as lock:
         lock.acquire(lock_timeout_s)
+        lock.hold_file()
         found = _in_doubt(overview, run, key, word)
         meta = overview.meta
         store = Store(journal, environment=meta["environment"], origin=meta["origin"])

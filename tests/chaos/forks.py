@@ -20,6 +20,11 @@ def quiet_environment() -> dict[str, str]:
     return {k: v for k, v in environment().items() if not k.startswith("COVERAGE")}
 
 
+def state_of(folder: Path) -> dict[str, str]:
+    """Return the variable that gives a world a registry of gateways of its own."""
+    return {"XDG_STATE_HOME": str(folder / "state")}
+
+
 class Zygote:
     """Starts command lines; safe to be used by many threads."""
 
@@ -56,7 +61,7 @@ class Zygote:
             "folder": str(folder),
             "out": out,
             "err": err,
-            "environment": quiet_environment() | dict(env or {}),
+            "environment": quiet_environment() | state_of(folder) | dict(env or {}),
         }
         assert self._process.stdin is not None
         with self._one_order, self._told:

@@ -147,16 +147,21 @@ def test_a_fence_is_over_by_the_gateways_clock_and_by_time_that_passed(step_s: f
 
 @pytest.mark.parametrize("step_s", [-DAY_S, -1.0, 1.0, DAY_S])
 def test_an_ids_age_does_not_depend_on_the_time_of_day(step_s: float):
-    """Within a boot by the clock that runs through suspend, across boots by the gateway's Date."""
+    """By the gateway's Date, and within a boot by the clock that runs through suspend too."""
     promise = Dedupes(1000.0)
     stamped = HandOver(1_800_000_000.0 + step_s, "boot", 100.0, 1_800_000_000.0)
 
     def may(boot: str, uptime_s: float, date_s: float | None) -> bool:
         return may_repeat(promise, stamped, boot=boot, uptime_s=uptime_s, gateway_date_s=date_s)
 
-    assert may("boot", 1000.0, None)
-    assert not may("boot", 1001.0, None)
-    assert not may("boot", 99.0, None), "it ran backwards"
+    began_s = 1_800_000_000.0
+    assert may("boot", 1000.0, began_s)
+    assert not may("boot", 1001.0, began_s)
+    assert not may("boot", 99.0, began_s), "it ran backwards"
+    assert not may("boot", 101.0, None), "the gateway does not tell the time"
+    assert not may("boot", 101.0, began_s + 901), "this machine was paused and does not know"
+    assert may("boot", 101.0, began_s - 1), "its nodes differ by a second"
+    assert not may("boot", 101.0, began_s - 3), "it ran backwards"
     assert may("another", 5.0, 1_800_000_900.0)
     assert not may("another", 5.0, 1_800_000_901.0)
     assert not may("another", 5.0, 1_799_999_999.0), "it ran backwards"

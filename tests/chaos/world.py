@@ -17,7 +17,7 @@ from typing import Any, Protocol, Self
 
 import yaml
 
-from tests.chaos.forks import Zygote, quiet_environment
+from tests.chaos.forks import Zygote, quiet_environment, state_of
 from tests.chaos.settings import Settings
 from tests.e2e.bench import Ended, Report, command, manifest
 
@@ -242,7 +242,7 @@ class Yard:
             return subprocess.Popen(
                 [*before, *command(*arguments)],
                 cwd=self.folder,
-                env=quiet_environment() | dict(env),
+                env=quiet_environment() | state_of(self.folder) | dict(env),
                 stdin=subprocess.DEVNULL,
                 stdout=out_file,
                 stderr=err_file,

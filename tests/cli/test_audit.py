@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from runner.console.audited import render_audited
 from runner.core.errors import UsageError
 from runner.core.record import Figures
 from runner.core.transfer import Event
@@ -54,6 +55,18 @@ def test_a_whole_chain_tells_its_entries_and_head(journal: Path, report: Path):
     assert {"entries": segment.entries, "head": segment.head} == expected
     assert whole.entries > segment.entries
     assert whole.head == segment.head
+
+
+def test_a_good_chain_says_what_it_proves_and_what_not(journal: Path, report: Path):
+    beside = verify_file(report)
+    (report / "report.json").rename(report / "elsewhere.json")
+    alone = verify_file(report)
+    for audited, told in ((beside, "can make both anew"), (alone, "none is missing at the end")):
+        assert audited.proves is not None
+        assert told in audited.proves
+        assert audited.proves in render_audited([audited])
+    *_, whole = verify_run(journal, report.name, journal.parent / "reports")
+    assert "not that none is missing at the end" in str(whole.proves)
 
 
 def flip(lines: list[str]) -> list[str]:

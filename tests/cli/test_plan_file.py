@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import stat
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
@@ -29,7 +30,7 @@ from runner.journal.staging import Staging
 from runner.journal.store import Store
 from runner.schemas_lookup import schema
 from runner.wiring.holding import as_planned, drawn_up, plan_rows
-from runner.wiring.plan_file import PlanFile, read_plan, write_plan
+from runner.wiring.plan_file import PlanFile, read_plan, rows_digest, write_plan
 from runner.wiring.request import Request
 from tests.e2e.bench import Bench, manifest, transfer
 from tests.foreign.gateway import Gateway
@@ -269,6 +270,7 @@ def test_a_plan_of_a_program_that_knew_no_threshold_is_still_one(desk: Desk):
     desk.plan(manifest_rows(1))
     told = json.loads(desk.out.read_text())
     del told["options"]["max_failures"]
+    told["digest"] = rows_digest(told["rows"])
     desk.out.write_text(json.dumps(told))
     assert as_planned(Request(desk.out)).max_failures is None
 
@@ -277,6 +279,18 @@ def test_a_plan_of_a_program_that_knew_no_threshold_is_still_one(desk: Desk):
     ("edit", "told"),
     [
         (lambda text: text.replace('"k0", "send"', '"k0", "unchanged"'), "it was edited"),
+        (lambda text: re.sub(r'"rate_per_s": [^,]*', '"rate_per_s": 1000', text), "it was edited"),
+        (lambda text: re.sub(r'"limit": [^,]*', '"limit": 7', text), "it was edited"),
+        (
+            lambda text: re.sub(r'"max_failures": .*', '"max_failures": "90%"', text),
+            "it was edited",
+        ),
+        (lambda text: text.replace('"again": false', '"again": true'), "it was edited"),
+        (
+            lambda text: re.sub(r'"last_transfer_id": .*', '"last_transfer_id": 9', text),
+            "it was edited",
+        ),
+        (lambda text: re.sub(r'"seq": .*,', '"seq": 3,', text), "it was edited"),
         (lambda text: text.replace('"version": 1', '"version": 2'), "version 2, not 1"),
         (lambda text: text[: len(text) // 2], "it cannot be read"),
         (lambda text: text.replace('"batch"', '"bath"'), "at the whole"),

@@ -18,6 +18,7 @@ from runner.core.transfer import (
     ImpossibleEvent,
     State,
     classify,
+    classify_repeat,
     step,
 )
 
@@ -152,15 +153,52 @@ def test_outcomes_by_state():
         (None, Event.LOST),
     ],
 )
-@pytest.mark.parametrize("code", [None, 0, 200, 202, 409, 428, 430, 500])
+@pytest.mark.parametrize("code", [None, 0, 1000])
 def test_a_reply_means_what_its_status_says(status: str | None, code: int | None, event: Event):
-    """The protocol's table, row by row; no code but 429 says anything."""
+    """The protocol's table, row by row."""
     assert classify(status, code) is event
 
 
-@pytest.mark.parametrize("status", [None, "rate_limited", "transfer_rejected", "pending"])
-def test_429_is_too_fast_with_any_status_or_none(status: str | None):
+@pytest.mark.parametrize("status", [None, "rate_limited", "transfer_rejected", "codec_unsupported"])
+def test_429_is_too_fast_without_a_status_or_beside_a_refusal(status: str | None):
     assert classify(status, 429) is Event.LIMITED
+
+
+@pytest.mark.parametrize("status", ["codec_negotiated", "transfer_initiated"])
+@pytest.mark.parametrize("code", [400, 404, 429, 500, 503, 599])
+def test_an_error_beside_a_carried_out_status_says_nothing(status: str, code: int):
+    assert classify(status, code) is Event.LOST
+    assert classify(status, 200) is Event.ACCEPTED
+
+
+@pytest.mark.parametrize("status", ["codec_unsupported", "rate_limited", "transfer_rejected"])
+@pytest.mark.parametrize("code", [200, 202, 299])
+def test_a_success_beside_a_refusal_says_nothing(status: str, code: int):
+    assert classify(status, code) is Event.LOST
+    assert classify(status, 404) is not Event.LOST
+
+
+def test_429_beside_a_status_that_no_table_lists_says_nothing():
+    assert classify("pending", 429) is Event.LOST
+
+
+@pytest.mark.parametrize(
+    ("status", "code"),
+    [("not_authorized", None), ("format_invalid", None), ("transfer_rejected", 401),
+     ("transfer_rejected", 403), ("codec_unsupported", 503)],
+)  # fmt: skip
+def test_a_front_doors_refusal_of_a_repeat_says_nothing_about_the_first(
+    status: str, code: int | None
+):
+    event = classify(status, code)
+    assert event in {Event.DENIED, Event.UNSUITED}
+    assert classify_repeat(event, status, code) is Event.LOST
+
+
+@pytest.mark.parametrize("status", ["transfer_initiated", "transfer_rejected", "rate_limited"])
+def test_any_other_answer_to_a_repeat_is_what_it_is(status: str):
+    event = classify(status, None)
+    assert classify_repeat(event, status, None) is event
 
 
 def test_a_gateways_own_statuses_mean_what_it_lists():
@@ -174,12 +212,13 @@ def test_a_gateways_own_statuses_mean_what_it_lists():
 
     assert own("accepted") is Event.ACCEPTED
     assert own("busy") is Event.DENIED
-    assert own("accepted", 429) is Event.LIMITED
+    assert own("accepted", 429) is Event.LOST
+    assert own("busy", 429) is Event.LIMITED
     assert own("pending") is Event.LOST
     assert own("rate_limited") is Event.LIMITED
 
 
 @given(st.text(max_size=30), st.none() | st.integers())
 def test_what_no_table_lists_is_unknown(status: str, code: int | None):
-    if code != 429 and classify(status, None) is Event.LOST:
+    if classify(status, None) is Event.LOST:
         assert classify(status, code) is Event.LOST

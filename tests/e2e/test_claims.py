@@ -24,6 +24,24 @@ def test_history_is_kept_by_interaction_not_by_name(gateway: Gateway, bench: Ben
     assert len(gateway.frames) == len(gateway.effects) == 10
 
 
+def test_another_spelling_moves_nobody_again(gateway: Gateway, bench: Bench):
+    """Of the number, of the address, of the interaction's UUID; the frame says what was written."""
+    numbered, addressed = transfer(to="tel:+441234567"), transfer(to="sip:bob@example.com")
+    first = bench.apply(manifest(gateway, [numbered, addressed], preflight=True))
+    assert first.code == 0, first.ended.err
+    spelt = [
+        transfer(numbered["interaction_id"].upper(), to="tel:+44-1234567"),
+        transfer(addressed["interaction_id"], to="sip:bob@Example.COM:5060"),
+    ]
+    again = bench.apply(manifest(gateway, spelt, preflight=True))
+    assert again.code == 0, again.ended.err
+    assert again.report.summary["unchanged"] == 2
+    assert len(gateway.effects) == 2
+    other = bench.apply(manifest(gateway, [transfer(to="tel:+44-12-34")]))
+    assert other.code == 0, other.ended.err
+    assert gateway.effects[-1].destination_uri == "tel:+44-12-34"
+
+
 def test_a_changed_destination_is_a_new_transfer(gateway: Gateway, bench: Bench):
     """The plan says so, only the changed row is sent, and going back counts as a change again."""
     transfers = [transfer() for _ in range(4)]

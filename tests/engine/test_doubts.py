@@ -45,6 +45,8 @@ def left_behind(
 
 
 def carried(promise: Promise, *answers: Answer | str, **more: object) -> Run:
+    if isinstance(promise, Dedupes):
+        more.setdefault("gateway", DatedGateway())
     return carry(1, *answers, rules=Rules(NO_PREFLIGHT, promise), **more)  # type: ignore[arg-type]
 
 
@@ -141,7 +143,7 @@ def test_an_effect_within_the_fence_is_never_repeated():
 
 
 def test_without_the_gateways_date_the_fence_cannot_be_judged():
-    run = carried(EXPIRES, SILENCE)
+    run = carried(EXPIRES, SILENCE, gateway=FakeGateway(tells_date=False))
     assert (len(run.frames), run.states()) == (1, {"k0": "unknown"})
     assert "Date" in run.noted("stays in doubt")[0]["reason"]
 
@@ -249,14 +251,15 @@ def test_a_definite_no_to_a_repeat_is_the_answer_to_the_first():
 
 def test_the_ladder_goes_on_with_a_new_id_after_a_repeat():
     plan = [replace(rows(1)[0], media=rows(1)[0].media * 2)]
-    run = carry(plan, SILENCE, "codec_unsupported", CARRIED_OUT, rules=Rules(NO_PREFLIGHT, DEDUPES))
+    answers = (SILENCE, "codec_unsupported", CARRIED_OUT)
+    run = carry(plan, *answers, rules=Rules(NO_PREFLIGHT, DEDUPES), gateway=DatedGateway())
     assert [f.message_id for f in run.frames] == ["m1", "m1", "m2"]
     assert run.states() == {"k0": "transferred"}
 
 
 def test_repeats_back_off_and_end():
     policy = Policy(preflight=False, negotiation_timeout_s=1, retry=RetryPolicy(4, 1, 8))
-    run = carry(1, "pending", rules=Rules(policy, DEDUPES))
+    run = carry(1, "pending", rules=Rules(policy, DEDUPES), gateway=DatedGateway())
     assert 10 < len(run.frames) <= 22
     assert len({f.text for f in run.frames}) == 1
     assert "without an answer" in run.noted("stays in doubt")[0]["reason"]
@@ -289,7 +292,8 @@ def test_what_the_look_up_shows_settles_it():
 
 @pytest.mark.parametrize("listed", [True, False])
 def test_what_is_not_listed_is_looked_up_and_not_resent(listed: bool):  # noqa: FBT001 - a case
-    run = carry(1, journal=left_behind(listed=listed), rules=Rules(NO_PREFLIGHT, DEDUPES))
+    journal, rules = left_behind(listed=listed), Rules(NO_PREFLIGHT, DEDUPES)
+    run = carry(1, journal=journal, rules=rules, gateway=DatedGateway())
     assert ["old" in f.text for f in run.frames].count(True) == listed
 
 
@@ -300,8 +304,38 @@ def test_what_is_not_listed_is_looked_up_and_not_resent(listed: bool):  # noqa: 
 )  # fmt: skip
 def test_a_repeat_needs_an_age_that_is_known_and_young(age_s: float, boot: str, repeated: bool):  # noqa: FBT001 - a case
     journal = left_behind(age_s=age_s, boot=boot)
-    run = carry(0, journal=journal, rules=Rules(NO_PREFLIGHT, DEDUPES))
+    run = carry(0, journal=journal, rules=Rules(NO_PREFLIGHT, DEDUPES), gateway=DatedGateway())
     assert bool(run.frames) == repeated
+
+
+def test_a_repeat_needs_the_gateways_time_too():
+    """A virtual machine that was paused does not know that the id is forgotten by now."""
+    gateway = DatedGateway()
+    gateway.ahead_s = 3400.0
+    for other in (FakeGateway(tells_date=False), gateway):
+        run = carry(0, journal=left_behind(), rules=Rules(NO_PREFLIGHT, DEDUPES), gateway=other)
+        assert not run.frames
+        assert run.noted("stays in doubt")
+
+
+def test_a_look_up_that_fails_is_made_again_before_a_repeat_is_given_up():
+    class Failing(DatedGateway):
+        async def look_up(self, interaction_id: str) -> Interaction:
+            seen = await super().look_up(interaction_id)
+            if len(self.look_ups) < 4:
+                raise error(LookUpFailed)
+            return seen
+
+    run = carried(DEDUPES, SILENCE, CARRIED_OUT, gateway=Failing())
+    assert run.states() == {"k0": "transferred"}
+    assert len(run.frames) == 2
+
+
+@pytest.mark.parametrize("status", ["not_authorized", "format_invalid"])
+def test_a_front_doors_refusal_of_a_repeat_is_no_answer_to_the_first(status: str):
+    run = carried(DEDUPES, SILENCE, status, CARRIED_OUT)
+    assert run.states() == {"k0": "transferred"}
+    assert len({f.text for f in run.frames}) == 1
 
 
 def test_after_a_restart_the_fence_starts_with_this_process():

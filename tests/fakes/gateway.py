@@ -6,13 +6,14 @@ import asyncio
 import json
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from runner.core.message import Reply
 from runner.core.sight import Interaction
 from runner.core.transfer import Event, classify
 from runner.ports import GatewayListener, SessionLost, SessionOpened
+from tests.fakes.clock import WALL_S
 
 
 @dataclass(frozen=True)
@@ -97,6 +98,7 @@ class FakeGateway:
     opening: Exception | None = None
     opens_after_s: float = 0.01
     look_up_s: float = 0.005
+    tells_date: bool = True
     log: list[tuple[str, Any]] = field(default_factory=list)
     generation: int | None = None
     token_renewals: int = 0
@@ -173,9 +175,15 @@ class FakeGateway:
         asyncio.get_running_loop().call_later(answer.after_s, self._reply, frame, answer)
 
     async def look_up(self, interaction_id: str) -> Interaction:
-        """Tell what the ledger or `sights` says."""
+        """Tell what the ledger or `sights` says, and the time."""
         await asyncio.sleep(self.look_up_s)
-        self.look_ups.append((asyncio.get_running_loop().time(), interaction_id))
+        now = asyncio.get_running_loop().time()
+        self.look_ups.append((now, interaction_id))
+        seen = self._sight(interaction_id)
+        date_s = WALL_S + now if self.tells_date and seen.date_s is None else seen.date_s
+        return replace(seen, date_s=date_s)
+
+    def _sight(self, interaction_id: str) -> Interaction:
         if (sight := self.sights.get(interaction_id)) is not None:
             if isinstance(sight, Exception):
                 raise sight

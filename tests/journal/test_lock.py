@@ -121,5 +121,5 @@ def test_a_folder_that_is_missing_is_made_private(tmp_path: Path):
 
 def test_a_folder_that_cannot_be_made_is_told(tmp_path: Path):
     (tmp_path / "file").write_text("")
-    with pytest.raises(StorageError, match=r"cannot be opened \(.*see that the journal's folder"):
+    with pytest.raises(StorageError, match=r"cannot be opened \(.*see that its folder"):
         JournalLock(tmp_path / "file" / "x.db").acquire(0)

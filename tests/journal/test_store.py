@@ -265,7 +265,7 @@ def test_a_second_transfer_of_a_held_interaction_is_refused_by_the_database(
     begun(store, manifest_rows(1)).go("k0", *events)
     other = begun(store, manifest_rows(1, destination_uri=THERE), batch="other")
     before = counts(path)
-    with pytest.raises(StorageError, match=r"transfers\.interaction_id"):
+    with pytest.raises(StorageError, match=r"transfers\.interaction"):
         other.go("k0", INTENT)
     assert counts(path) == before
 

@@ -55,7 +55,7 @@ PROMISES = Path("tests/manifests/valid/gateway-promises.yaml")
 @pytest.mark.parametrize(
     ("environment", "promise"),
     [
-        ("patient", Expires(30.0, 0.5)),
+        ("patient", Expires(30.0, 0.5, 5.0)),
         ("sure", Dedupes(86_400.0)),
         ("plain", Expires(0.5, 2.0)),
     ],

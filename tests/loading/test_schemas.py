@@ -74,7 +74,7 @@ DEFAULTS = {
         "seed": SimulatorOptions().seed,
         "ended": 0.0,
     },
-    "delivery": {"visible": Expires(1.0).visible_s},
+    "delivery": {"visible": Expires(1.0).visible_s, "skew": Expires(1.0).skew_s},
     "callback": {
         "method": Callback("", "").method,
         "on": Callback("", "").on,

@@ -1,0 +1,121 @@
+"""One spelling for each interaction and destination, for comparing only.
+
+History is kept by interaction and destination, and both can be written in several ways. Two texts
+name the same thing if their canonical forms are equal. The wire, reports and the journal keep what
+the manifest says.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from functools import lru_cache
+from ipaddress import AddressValueError, IPv6Address
+from types import MappingProxyType
+from urllib.parse import quote, unquote_to_bytes
+
+_UUID = re.compile(r"[0-9A-Fa-f]{8}(?:-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}")
+_UUID_LENGTH = 36
+_ESCAPE = re.compile(r"%([0-9A-Fa-f]{2})")
+_UNRESERVED = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_.!~*'()")
+_SEPARATORS = str.maketrans("", "", "-.()")
+_SUBSCRIBER = re.compile(r"\+?[0-9().-]+")
+_SIP_PORT, _SIP_TLS_PORT = 5060, 5061
+
+
+def canonical_interaction(interaction_id: str) -> str:
+    """Return an interaction's id as it is compared: UUIDs in lower case, all else unchanged."""
+    if len(interaction_id) == _UUID_LENGTH and _UUID.fullmatch(interaction_id):
+        return interaction_id.lower()
+    return interaction_id
+
+
+@lru_cache(maxsize=4096)
+def canonical_destination(uri: str) -> str:
+    """Return a destination's URI as it is compared; a URI of another scheme stays as it is.
+
+    `tel:` by RFC 3966, section 5; `sip:` by RFC 3261, 19.1.4, except that a default port equals
+    none: both lead to the same server, and a second transfer to it must not look like a new one.
+    """
+    scheme, colon, rest = uri.partition(":")
+    canonical = _SCHEMES.get(scheme.lower())
+    return canonical(rest) if colon and canonical is not None else uri
+
+
+def same_destination(one: str | None, other: str | None) -> bool:
+    """Tell whether two URIs name the same destination; None is a destination that is not known."""
+    if one is None or other is None:
+        return one is other
+    return one == other or canonical_destination(one) == canonical_destination(other)
+
+
+def _tel(rest: str) -> str:
+    """Remove visual separators; names and values of parameters ignore case and order."""
+    number, *parameters = rest.lower().split(";")
+    return ";".join(["tel:" + number.translate(_SEPARATORS), *sorted(map(_tel_value, parameters))])
+
+
+def _tel_value(parameter: str) -> str:
+    name, equals, value = _plain(parameter).partition("=")
+    if name == "ext" or (name == "phone-context" and value.startswith("+")):
+        value = value.translate(_SEPARATORS)
+    return name + equals + value
+
+
+def _sip(rest: str) -> str:
+    """Put host and parameters in lower case and in order; remove default port and needless escapes."""
+    user, at, place = rest.partition("@")  # a user may hold `;` and `?`, and no `@`
+    if not at:
+        user, place = "", rest
+    address, question, headers = place.partition("?")
+    host_port, *parameters = address.split(";")
+    names = sorted(_plain(parameter).lower() for parameter in parameters)
+    user = _plain(user)
+    if "user=phone" in names and _SUBSCRIBER.fullmatch(user):
+        user = user.translate(_SEPARATORS)
+    default = _SIP_TLS_PORT if "transport=tls" in names else _SIP_PORT
+    where = ";".join([_host(host_port, default), *names])
+    told = "&".join(sorted(map(_header, headers.split("&"))))
+    return f"sip:{user}{at}{where}{question}{told}"
+
+
+def _host(host_port: str, default: int) -> str:
+    """Return host and port in lower case, without the default port."""
+    host, colon, port = host_port.lower().rpartition(":")
+    if not colon or not (port.isascii() and port.isdigit()):  # no port, or an IPv6 address's end
+        host, port = host_port.lower(), ""
+    if host.startswith("[") and host.endswith("]"):
+        with suppress(AddressValueError):
+            host = f"[{IPv6Address(host[1:-1]).compressed}]"
+    return host if not port or int(port) == default else f"{host}:{int(port)}"
+
+
+def _header(header: str) -> str:
+    name, equals, value = _plain(header).partition("=")
+    return name.lower() + equals + value
+
+
+def _plain(text: str) -> str:
+    """Undo escapes of characters that need none; spell all others with capital letters."""
+    return _ESCAPE.sub(_unescaped, text) if "%" in text else text
+
+
+def _unescaped(escape: re.Match[str]) -> str:
+    code = int(escape[1], 16)
+    return chr(code) if code in _UNRESERVED else escape[0].upper()
+
+
+def _genesys(rest: str) -> str:
+    """Undo escapes; ids are UUIDs in lower case, names keep theirs."""
+    if not rest.startswith("//"):
+        return f"genesys:{rest}"
+    kind, slash, name = rest[2:].partition("/")
+    # Escaped anew, so that a slash or a percent sign within a name stays one.
+    name = quote(unquote_to_bytes(canonical_interaction(name)), safe="")
+    return f"genesys://{kind}{slash}{canonical_interaction(name)}"
+
+
+_SCHEMES: Mapping[str, Callable[[str], str]] = MappingProxyType(
+    {"tel": _tel, "sip": _sip, "genesys": _genesys}
+)

@@ -1,0 +1,109 @@
+"""Remembers on this host which journal holds a gateway's history: one for each gateway and account.
+
+Two journals of one gateway are two histories, and would move everybody twice. Entries lie in the
+user's state folder (XDG Base Directory Specification), so that they do not depend on where a
+manifest lies, how an environment is called, or which path leads to either.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import secrets
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from runner.core.errors import StorageError
+from runner.journal.lock import FileLock
+
+_FOLDER = "gateways"
+_NAME_LENGTH = 32  # hexadecimal digits of a file's name
+
+
+@dataclass(frozen=True, slots=True)
+class KnownHistory:
+    """What the last run of a gateway left. `seq` and `head` are the last event's that it saw."""
+
+    origin: str
+    journal: str  # its real path
+    lineage: str
+    run: str
+    seq: int
+    head: str
+
+
+def state_folder(variables: Mapping[str, str]) -> Path | None:
+    """Return the folder for the program's state, which may not exist yet; None: there is none.
+
+    A relative `XDG_STATE_HOME` counts as absent, as its specification wants.
+    """
+    told, home = variables.get("XDG_STATE_HOME", ""), variables.get("HOME", "")
+    if Path(told).is_absolute():
+        return Path(told) / "runner"
+    return Path(home) / ".local" / "state" / "runner" if Path(home).is_absolute() else None
+
+
+class GatewayEntry:
+    """The registry's entry for one gateway and account, and its lock."""
+
+    def __init__(self, folder: Path, origin: str, account: str) -> None:
+        """Name the entry in the state folder `folder`; `account` is a digest, no secret."""
+        name = hashlib.sha256(json.dumps([origin, account]).encode()).hexdigest()[:_NAME_LENGTH]
+        self.origin = origin
+        self.path = folder / _FOLDER / f"{name}.json"
+        self.lock = FileLock(self.path.with_suffix(".lock"), f"the gateway {origin}")
+
+    def make_folder(self) -> bool:
+        """Make the folder that entries lie in; False: it cannot be made."""
+        try:
+            self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        except OSError:
+            return False
+        return True
+
+    def read(self) -> KnownHistory | None:
+        """Return what is known of the gateway; None: nothing.
+
+        Raises `StorageError` if the entry cannot be read.
+        """
+        try:
+            return KnownHistory(**json.loads(self.path.read_text(encoding="utf-8")))
+        except FileNotFoundError:
+            return None
+        except (OSError, ValueError, TypeError) as error:
+            raise StorageError(
+                f"{self.path} cannot be read ({error}): it says which journal holds the history of"
+                f" the gateway {self.origin}. Restore it, or apply with --new-history if no journal"
+                " but the one of this run has moved anybody there"
+            ) from error
+
+    def write(self, known: KnownHistory) -> None:
+        """Remember a history: whole or not at all, mode 0600. Raises `StorageError`."""
+        unfinished = self.path.with_name(f"{self.path.name}.{secrets.token_hex(4)}.new")
+        try:
+            descriptor = os.open(unfinished, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
+            with os.fdopen(descriptor, "w", encoding="utf-8") as stream:
+                json.dump(asdict(known), stream, indent=2)
+                stream.flush()
+                os.fsync(stream.fileno())
+            unfinished.replace(self.path)
+            _sync_folder(self.path.parent)
+        except OSError as error:
+            with suppress(OSError):
+                unfinished.unlink(missing_ok=True)
+            raise StorageError(
+                f"{self.path} cannot be written ({error.strerror}): other runs would not know of"
+                " this run's journal. Make the folder writable, or name another state folder with"
+                " XDG_STATE_HOME"
+            ) from error
+
+
+def _sync_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
