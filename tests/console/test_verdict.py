@@ -237,7 +237,7 @@ def test_json_tells_the_same():
         ExitCode.FAILURES,
         {T: 1, R: 1, F: 0},
         explanation="saw Bearer abcdef.123",
-        groups=[Group(R, "https://u:p@h/x?y", 1, ("a.yaml:4",))],
+        groups=[Group(R, "https://u:p@h/x?y", 1, ("a.yaml:4",), "other_status", keys=("vip",))],
         report="r/report.html",
     )
 
@@ -259,6 +259,8 @@ def test_json_tells_the_same():
                 "reason": "https://h/x?…",
                 "count": 1,
                 "examples": ["a.yaml:4"],
+                "reason_code": "other_status",
+                "keys": ["vip"],
             }
         ],
         "plan": None,
