@@ -226,6 +226,7 @@ class Entry(NamedTuple):
     media: Mapping[str, Any] | None = None  # what was negotiated
     correlation_id: str | None = None  # by which the gateway's owner finds the delivery
     notifications: Sequence[Notification] = ()
+    reason_code: str | None = None  # the cause (core.reasons)
 
 
 @dataclass(frozen=True, slots=True)

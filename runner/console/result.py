@@ -15,12 +15,16 @@ from runner.core.record import PlanFigures
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """Transfers that share an outcome and a reason; `examples` are places in the manifest."""
+    """Transfers that share an outcome and a cause; `examples` are places in the manifest."""
 
     outcome: Outcome
     reason: str | None
     count: int
     examples: Sequence[str] = ()  # "file:line" of the first few
+    code: str | None = None  # of the cause
+    status: str | None = None  # the first one's last reply, where it had any
+    keys: Sequence[str] = ()  # of the same few
+    names: Sequence[str] = ()  # what to call them; none: by their places
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +97,8 @@ def _group(group: Group) -> dict[str, Any]:
         "reason": redact(group.reason or "") or None,
         "count": group.count,
         "examples": list(group.examples),
+        "reason_code": group.code,
+        "keys": list(group.keys),
     }
 
 

@@ -12,14 +12,16 @@ from runner.console.redaction import harmless, redact
 from runner.console.result import Group, RunResult
 from runner.console.text import Paint, count, duration, folded, shorten, visible
 from runner.core import next_steps
-from runner.core.advice import NEXT
+from runner.core.advice import NEXT, advice
 from runner.core.outcome import ExitCode, Outcome
+from runner.core.reasons import Code
 from runner.core.record import PlanFigures
 from runner.core.waves import wave_sizes
 
 MAX_GROUPS = 10
 MAX_EXAMPLES = 3
 MAX_WAVES = 8
+MAX_ADVICE = 3
 REASON_LIMIT = 90
 TEXT_WIDTH = 78
 
@@ -196,8 +198,8 @@ def _groups(groups: Sequence[Group], paint: Paint) -> Iterator[str]:
     for group in ordered[:MAX_GROUPS]:
         reason = shorten(redact(group.reason or "no reason given"), REASON_LIMIT)
         yield f"  {group.count:>{width},} {in_words(group.outcome)}: {reason}"
-        if group.examples:
-            places = [visible(place) for place in group.examples]
+        if names := group.names or group.examples:
+            places = [visible(name) for name in names]
             rest = max(0, group.count - len(places[:MAX_EXAMPLES]))
             more = f" and {rest:,} more" if rest else ""
             yield paint.faint(f"  {'':>{width}}   {', '.join(places[:MAX_EXAMPLES])}{more}")
@@ -218,13 +220,13 @@ def _next(result: RunResult, paint: Paint) -> Iterator[str]:
     if todo or (result.plan is not None and any(step.argv for step in result.steps)):
         yield paint.bold("what to do next")
     for outcome in todo:
-        said = DOUBT if outcome is Outcome.IN_DOUBT else NEXT[outcome]
-        yield from wrap(
-            f"{in_words(outcome)}: {said}",
-            width=TEXT_WIDTH,
-            initial_indent="  ",
-            subsequent_indent="    ",
-        )
+        for said in [DOUBT] if outcome is Outcome.IN_DOUBT else _advice(outcome, result.groups):
+            yield from wrap(
+                f"{in_words(outcome)}: {said}",
+                width=TEXT_WIDTH,
+                initial_indent="  ",
+                subsequent_indent="    ",
+            )
         if outcome is Outcome.IN_DOUBT:
             yield from _doubt_steps(result)
     if result.plan is not None:
@@ -261,3 +263,14 @@ def _plan_steps(result: RunResult) -> Iterator[str]:
         if step.argv[1:2] in {("apply",), ("plan",)}:
             yield f"  {shorten(step.text, TEXT_WIDTH * 3)}"
             yield f"    {step.command}"
+
+
+def _advice(outcome: Outcome, groups: Sequence[Group]) -> list[str]:
+    """Return what to do about an outcome, by its causes; in general where these are many."""
+    told = {
+        advice(group.outcome, group.code, group.status): None
+        for group in sorted(groups, key=lambda group: -group.count)
+        if group.outcome is outcome and group.code != Code.NOT_SELECTED
+    }
+    by_cause = [said for said in told if said is not None]
+    return by_cause if 0 < len(by_cause) <= MAX_ADVICE else [NEXT[outcome]]

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 from runner.core.outcome import Outcome
+from runner.core.reasons import Code
 
 NEXT: Mapping[Outcome, str] = MappingProxyType(
     {
@@ -78,38 +79,60 @@ _BY_STATUS: Mapping[str, str] = MappingProxyType(
 )
 """By the reply's status (core.transfer.STATUSES)."""
 
-_BY_REASON: tuple[tuple[str, str], ...] = (
-    ("not selected", "`--only` or `--limit` left these out; apply without them to send these too"),
-    ("interaction not found", _BY_STATUS["interaction_not_found"]),
-    ("interaction is completed", "it had ended: nothing is left to move, and this counts as done"),
-    ("interaction is abandoned", "it had ended: nothing is left to move, and this counts as done"),
-    ("interaction is in the unknown state", "look it up at the gateway, then apply again"),
-    ("already there", "it was at its destination already: this counts as done"),
-    (
-        "the look-up failed",
-        "the REST side could not be asked: see that it is reachable, then apply again",
-    ),
-    ("planned: would be sent", "apply sends these"),
-    ("would be sent", "apply sends these"),
-    ("would be skipped", "these have ended or are there already: apply skips them, which is done"),
-    ("would be found transferred", "an earlier delivery was carried out: apply settles them"),
-    ("would be rejected", "mend what the reason names before you apply: these would be refused"),
-    ("would fail", "see that the gateway's REST side is reachable before you apply"),
+_BY_CODE: Mapping[str, str] = MappingProxyType(
+    {
+        **_BY_STATUS,
+        Code.NOT_SELECTED: (
+            "`--only` or `--limit` left these out; apply without them to send these too"
+        ),
+        Code.INTERACTION_MISSING: _BY_STATUS["interaction_not_found"],
+        Code.INTERACTION_ENDED: "it had ended: nothing is left to move, and this counts as done",
+        Code.INTERACTION_STATE_UNKNOWN: "look it up at the gateway, then apply again",
+        Code.ALREADY_THERE: "it was at its destination already: this counts as done",
+        Code.LOOK_UP_FAILED: (
+            "the REST side could not be asked: see that it is reachable, then apply again"
+        ),
+        Code.RETRIES_USED_UP: NEXT[Outcome.FAILED],
+        Code.NOT_SENT: NEXT[Outcome.FAILED],
+        Code.MESSAGE_UNFIT: _BY_STATUS["format_invalid"],
+        Code.RESOLVED_FAILED: (
+            "a person said that these were not carried out: apply again to send them"
+        ),
+    }
 )
-"""By how the reason begins, where no reply came: these are words of this program."""
+"""By the cause, where no reply decided."""
+
+_UNSENT: Mapping[str, str] = MappingProxyType(
+    {
+        Code.PLANNED: "apply sends these",
+        Code.PLANNED_CHANGED: "apply sends these",
+        Code.NOT_SELECTED: _BY_CODE[Code.NOT_SELECTED],
+        Code.INTERACTION_ENDED: "these have ended: apply skips them, which counts as done",
+        Code.ALREADY_THERE: "these are there already: apply skips them, which counts as done",
+        Code.FOUND_CARRIED_OUT: "an earlier delivery was carried out: apply settles them",
+        Code.INTERACTION_MISSING: (
+            "mend what the reason names before you apply: these would be refused"
+        ),
+        Code.INTERACTION_STATE_UNKNOWN: (
+            "look these up at the gateway before you apply: they would be refused"
+        ),
+        Code.LOOK_UP_FAILED: "see that the gateway's REST side is reachable before you apply",
+    }
+)
+"""By the cause, of what was not attempted: mostly what a plan foresees."""
 
 
-def advice(outcome: Outcome, reason: str | None, status: str | None = None) -> str | None:
+def advice(outcome: Outcome, code: str | None, status: str | None = None) -> str | None:
     """Return what to do about transfers of an outcome, in a sentence; None: nothing.
 
-    `status` is the last reply's. Of doubts it says nothing: nobody knows whether it is the last.
+    `code` is the cause (core.reasons). `status` is the last reply's. It explains how a transfer was
+    ended; of doubts, and of what was not ended, it says nothing.
     """
+    if outcome is Outcome.UNATTEMPTED:
+        return _UNSENT.get(code or "", NEXT[outcome])
     if outcome is Outcome.IN_DOUBT:
         return NEXT[outcome]
-    for said in (status, reason):
-        if said is not None and (found := _BY_STATUS.get(said)) is not None:
-            return found
-    for begin, told in _BY_REASON:
-        if reason is not None and reason.startswith(begin):
-            return told
-    return NEXT.get(outcome)
+    by_code = _BY_CODE.get(code or "")
+    if by_code is not None or outcome not in {Outcome.REJECTED, Outcome.FAILED}:
+        return by_code
+    return _BY_STATUS.get(status or "", NEXT[outcome])

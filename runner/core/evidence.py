@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from enum import Enum, auto
 from typing import Any, NamedTuple
 
+from runner.core.reasons import Code
 from runner.core.sight import ENDED_STATES, Arrival, Interaction
 from runner.core.spelling import same_destination
 
@@ -92,6 +93,19 @@ class Evidence(Enum):
     UNTOUCHED = auto()  # equals the baseline: proves nothing before the fence is over
     UNDER_WAY = auto()  # a move has begun and may yet fail: to be looked at again
     INCONCLUSIVE = auto()
+
+    @property
+    def code(self) -> Code:
+        """The cause of what follows."""
+        return _CODES[self]
+
+
+_CODES = {
+    Evidence.CARRIED_OUT: Code.FOUND_CARRIED_OUT,
+    Evidence.UNTOUCHED: Code.FOUND_UNTOUCHED,
+    Evidence.UNDER_WAY: Code.MOVE_UNDER_WAY,
+    Evidence.INCONCLUSIVE: Code.INCONCLUSIVE,
+}
 
 
 def weigh(

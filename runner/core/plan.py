@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from runner.core.media import MediaMatrix
+from runner.core.reasons import Code, Earlier
 from runner.core.spelling import same_destination
 from runner.core.transfer import HELD, State
 
@@ -49,6 +50,9 @@ class Verdict:
     reason: str | None = None
     claim: int | None = None  # the transfer whose state the row's outcome is, if nothing is sent
     lineage: int | None = None  # the lineage that a delivery continues
+    code: str | None = None  # of `reason`
+    earlier: Earlier | None = None  # whom `claim` is about
+    left_out: bool = False  # a doubt that `--only` leaves out: it is looked at, and not sent again
 
 
 def judge(claims: Sequence[Claim], destination_uri: str, *, again: bool) -> Verdict:
@@ -62,23 +66,33 @@ def judge(claims: Sequence[Claim], destination_uri: str, *, again: bool) -> Verd
             Action.IN_DOUBT,
             f"in doubt since run {held.run_id} (batch {held.batch}, key {held.key})",
             held.transfer_id,
+            code=Code.HELD,
+            earlier=_earlier(held),
         )
     carried = last_carried(claims)
     is_there = carried is not None and same_destination(carried.destination_uri, destination_uri)
     if carried and is_there and not again:
         reason = f"transferred by run {carried.run_id} (batch {carried.batch}, key {carried.key})"
-        return Verdict(Action.UNCHANGED, reason, carried.transfer_id)
+        return _unchanged(carried, reason, Code.TRANSFERRED_BEFORE)
     since = [c for c in claims if carried is None or c.transfer_id > carried.transfer_id]
     last = next(
         (c for c in reversed(since) if same_destination(c.destination_uri, destination_uri)), None
     )
     if last and last.state is State.SKIPPED and not again:
         reason = f"skipped by run {last.run_id}; --again looks anew"
-        return Verdict(Action.UNCHANGED, reason, last.transfer_id)
+        return _unchanged(last, reason, Code.SKIPPED_BEFORE)
     changed = carried is not None and not is_there
     return Verdict(
         Action.CHANGED if changed else Action.SEND, None, None, last.lineage if last else None
     )
+
+
+def _unchanged(claim: Claim, reason: str, code: Code) -> Verdict:
+    return Verdict(Action.UNCHANGED, reason, claim.transfer_id, code=code, earlier=_earlier(claim))
+
+
+def _earlier(claim: Claim) -> Earlier:
+    return Earlier(claim.run_id, claim.batch, claim.key)
 
 
 def last_carried(claims: Sequence[Claim]) -> Claim | None:

@@ -9,6 +9,7 @@ from typing import Any
 
 from runner.core.excerpt import Excerpt
 from runner.core.outcome import Outcome
+from runner.core.reasons import Earlier
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +57,9 @@ class TransferRecord:
     callbacks: tuple[CallbackRecord, ...] = ()
     wave: int | None = None  # in which it is sent, from 1; None: not to be sent, or no waves
     origin_uri: str | None = None  # where it was before, as far as a plan knows
+    reason_code: str | None = None  # the cause; None: an older journal, or nothing to say
+    earlier: Earlier | None = None  # the earlier run's transfer that its outcome is
+    before: str | None = None  # why it was not carried out yet when the run ended
 
 
 @dataclass(frozen=True, slots=True)

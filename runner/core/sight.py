@@ -7,6 +7,7 @@ from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from enum import Enum, auto
 
+from runner.core.reasons import Code
 from runner.core.spelling import same_destination
 from runner.core.transfer import Event
 
@@ -61,6 +62,11 @@ class Sight(Enum):
         """The event that a transfer that awaits its delivery goes through; None: none."""
         return _EVENTS.get(self)
 
+    @property
+    def code(self) -> Code | None:
+        """The cause of what follows; None: nothing has to be explained."""
+        return _CODES.get(self)
+
 
 _EVENTS = {
     Sight.OURS: Event.SEEN,
@@ -68,6 +74,13 @@ _EVENTS = {
     Sight.THERE: Event.EXCLUDED,
     Sight.MISSING: Event.DENIED,
     Sight.STRANGE: Event.DENIED,
+}
+_CODES = {
+    Sight.OURS: Code.FOUND_CARRIED_OUT,
+    Sight.ENDED: Code.INTERACTION_ENDED,
+    Sight.THERE: Code.ALREADY_THERE,
+    Sight.MISSING: Code.INTERACTION_MISSING,
+    Sight.STRANGE: Code.INTERACTION_STATE_UNKNOWN,
 }
 
 

@@ -12,7 +12,7 @@ from itertools import pairwise
 from typing import Any
 
 from runner.core.outcome import Outcome
-from runner.core.plan import NOT_SELECTED
+from runner.core.reasons import Cause, Code, cause_of, common_words
 from runner.core.record import AttemptRecord, Figures, TransferRecord
 
 DONE = frozenset({Outcome.TRANSFERRED, Outcome.UNCHANGED})
@@ -59,7 +59,7 @@ class LatencyBin:
 
 @dataclass(frozen=True, slots=True)
 class ReasonGroup:
-    """How many transfers share an outcome and a reason, the first one's key, the first places."""
+    """How many transfers share an outcome and a cause, the first one's key, the first places."""
 
     outcome: Outcome
     reason: str | None
@@ -68,6 +68,13 @@ class ReasonGroup:
     examples: tuple[str, ...] = ()  # "file:line" in the manifest
     status: str | None = None  # the first one's last reply, where it had any
     keys: tuple[str, ...] = ()  # of the same transfers
+    code: str | None = None  # of the cause
+    names: tuple[str, ...] = ()  # their places; the keys of those that one place selected
+
+    @property
+    def cause(self) -> Cause:
+        """What its transfers have in common."""
+        return cause_of(self.code, self.reason)
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +100,7 @@ class Summary:
     @property
     def found_nothing(self) -> bool:
         """Tell whether nothing was delivered, settled or left over: no report to look at first."""
-        left = sum(g.count for g in self.groups if g.reason == NOT_SELECTED)
+        left = sum(g.count for g in self.groups if g.code == Code.NOT_SELECTED)
         told = (Outcome.TRANSFERRED, Outcome.REJECTED, Outcome.FAILED, Outcome.IN_DOUBT)
         is_idle = not self.attempts and not any(self.counts[outcome] for outcome in told)
         return is_idle and self.counts[Outcome.UNATTEMPTED] == left
@@ -128,7 +135,9 @@ class _Group:
     """A group of reasons that is still counted."""
 
     first_key: str
+    reason: str | None
     status: str | None = None
+    differ: bool = False  # not all of it have the first one's words
     count: int = 0
     examples: list[str] = field(default_factory=list)
     keys: list[str] = field(default_factory=list)
@@ -139,7 +148,9 @@ class Tally:
 
     def __init__(self) -> None:
         self._outcomes: Counter[Outcome] = Counter()
-        self._groups: dict[tuple[Outcome, str | None], _Group] = {}
+        self._groups: dict[tuple[Outcome, Cause], _Group] = {}
+        self._last_place: str | None = None
+        self._shared_places: set[str] = set()  # that selected more transfers than one
         self._callbacks: Counter[str] = Counter()
         self._latencies = array("d")
         self._attempts = self._retries = self._fallbacks = 0
@@ -147,6 +158,9 @@ class Tally:
     def add(self, transfer: TransferRecord, alike: int = 1) -> None:
         """Count one transfer, or as many that differ in nothing that is counted."""
         self._outcomes[transfer.outcome] += alike
+        if transfer.source == self._last_place:
+            self._shared_places.add(transfer.source)
+        self._last_place = transfer.source
         if transfer.outcome not in DONE:
             self._group(transfer, alike)
         if transfer.latency_ms is not None:
@@ -158,14 +172,16 @@ class Tally:
             self._deliveries(transfer.attempts)
 
     def _group(self, transfer: TransferRecord, alike: int) -> None:
-        name = (transfer.outcome, transfer.reason)
+        name = (transfer.outcome, cause_of(transfer.reason_code, transfer.reason))
         group = self._groups.get(name)
         if group is None:
+            reason = transfer.reason
             if len(self._groups) >= GROUP_LIMIT:
-                name = (transfer.outcome, OTHER_REASONS)
+                name, reason = (transfer.outcome, Cause(None, OTHER_REASONS)), OTHER_REASONS
             status = transfer.attempts[-1].status if transfer.attempts else None
-            group = self._groups.setdefault(name, _Group(transfer.key, status))
+            group = self._groups.setdefault(name, _Group(transfer.key, reason, status))
         group.count += alike
+        group.differ = group.differ or transfer.reason != group.reason
         if len(group.examples) < MOST_EXAMPLES:
             group.examples.append(transfer.source)
             group.keys.append(transfer.key)
@@ -197,14 +213,19 @@ class Tally:
         groups = [
             ReasonGroup(
                 outcome,
-                reason,
+                common_words(cause.code, group.reason, differ=group.differ),
                 group.count,
                 group.first_key,
                 tuple(group.examples),
                 group.status,
                 tuple(group.keys),
+                cause.code,
+                tuple(
+                    key if place in self._shared_places else place
+                    for place, key in zip(group.examples, group.keys, strict=True)
+                ),
             )
-            for (outcome, reason), group in self._groups.items()
+            for (outcome, cause), group in self._groups.items()
         ]
         return tuple(sorted(groups, key=lambda g: (_URGENCY.index(g.outcome), -g.count)))
 

@@ -10,6 +10,7 @@ from runner.core.errors import GatewayError, LookUpFailed
 from runner.core.message import Reply
 from runner.core.outcome import ExitCode
 from runner.core.plan import PlannedRow
+from runner.core.reasons import WORDS, Code, code_of_reply
 from runner.core.sight import Interaction, Sight, judge_sight
 from runner.core.spelling import same_destination
 from runner.core.transfer import FINAL, Event, State
@@ -62,7 +63,8 @@ class Carrier:
         """Bring a transfer to its outcome, into doubt, or to where it has to wait (`wait_s`)."""
         while live.state is State.READY and not (live.wait_s or self._shop.halt.is_set):
             if live.tries >= self._shop.rules.policy.retry.attempts:
-                told = Told(reason="retries used up; nothing was carried out")
+                code = Code.RETRIES_USED_UP
+                told = Told(reason=WORDS[code], reason_code=code)
                 await self._shop.recorder.enter(live, Event.EXHAUSTED, told)
                 break
             await self._attempt(live)
@@ -109,7 +111,8 @@ class Carrier:
         """Settle a transfer whose lineage was said to be carried out before it was taken up."""
         message_id = self._said_yes.get(live.lineage)
         if message_id is not None and live.state is State.READY:
-            told = Told(message_id=message_id, reason="carried out: a late reply to an earlier run")
+            code = Code.LATE_REPLY
+            told = Told(message_id=message_id, reason=WORDS[code], reason_code=code)
             await self._shop.recorder.enter(live, Event.SEEN, told)
 
     async def _settle_standing(self, reply: Reply) -> bool:
@@ -176,7 +179,8 @@ class Carrier:
         if self._looks_first and not isinstance(error, LookUpFailed):
             self._shop.halt.stop(ExitCode.STOPPED, str(error), error)
         elif live.state is State.READY:
-            told = Told(reason=f"the look-up failed: {error.what}")
+            reason = f"the look-up failed: {error.what}"
+            told = Told(reason=reason, reason_code=Code.LOOK_UP_FAILED)
             await self._shop.recorder.enter(live, Event.EXHAUSTED, told)
         return False
 
@@ -207,7 +211,7 @@ class Carrier:
             message_id = seen.last_transfer_id if sight is Sight.OURS else None
             if message_id is not None and live.row.lineage is not None:
                 self._say_carried_out(live.row, message_id)
-            told = Told(message_id=message_id, reason=reason)
+            told = Told(message_id=message_id, reason=reason, reason_code=sight.code)
             await self._shop.recorder.enter(live, event, told)
         return event is None
 
@@ -268,6 +272,7 @@ class Carrier:
             latency_ms=self._latency_ms(live, reply),
             media=reply.media,
             correlation_id=reply.correlation_id,
+            reason_code=code_of_reply(reply.status, reply.code),
         )
         return self._shop.recorder.enter(live, Event.ACCEPTED, told)
 

@@ -6,6 +6,7 @@ from runner.core.evidence import Baseline, HandOver
 from runner.core.message import Draft, Reply, Request, Unfit, seconds_text
 from runner.core.outcome import ExitCode
 from runner.core.pacing import LONGEST_OBEYED_S, backoff_s
+from runner.core.reasons import WORDS, Code, code_of_reply
 from runner.core.timestamps import timestamp
 from runner.core.transfer import Event, State
 from runner.engine.desk import NoReply, Waiter
@@ -33,7 +34,8 @@ class Deliverer:
             intent = self._repeated(live) if repeat else self._fresh(live)
         except Unfit as error:
             self._shop.gate.forgo()
-            await self._shop.recorder.enter(live, Event.DENIED, Told(reason=str(error)))
+            told = Told(reason=str(error), reason_code=Code.MESSAGE_UNFIT)
+            await self._shop.recorder.enter(live, Event.DENIED, told)
             return None
         waiter = self._shop.desk.expect(intent.message_id, self._shop.gateway.generation)
         live.message_ids.add(intent.message_id)
@@ -48,7 +50,8 @@ class Deliverer:
             live.left_at = waiter.sent_at
             return waiter
         self._shop.desk.forget(waiter)
-        await self._shop.recorder.enter(live, Event.WITHDRAWN, _about(intent, reason="not sent"))
+        told = _about(intent, WORDS[Code.NOT_SENT], Code.NOT_SENT)
+        await self._shop.recorder.enter(live, Event.WITHDRAWN, told)
         return None
 
     def _is_wanted(self, live: Live, during: State) -> bool:
@@ -113,7 +116,7 @@ class Deliverer:
         since_s = self._shop.clock.now() - waiter.sent_at
         sent_at = self._shop.clock.wall() - since_s
         if isinstance(answer, NoReply):
-            return _about(intent, sent_at=sent_at, reason=answer.reason)
+            return _about(intent, answer.reason, answer.code, sent_at=sent_at)
         return Told(
             intent.n,
             intent.message_id,
@@ -123,6 +126,9 @@ class Deliverer:
             reason=answer.reason or answer.status or f"code {answer.code}",
             media=answer.media,
             correlation_id=answer.correlation_id,
+            reason_code=(
+                Code.NOT_SENT if answer.unsent else code_of_reply(answer.status, answer.code)
+            ),
         )
 
     def _slow_down(self, waiter: Waiter, answer: Reply) -> None:
@@ -165,5 +171,5 @@ class Deliverer:
         return backoff_s(retry, max(1, live.tries), jitter=self._shop.chance.jitter())
 
 
-def _about(intent: Intent, *, sent_at: float | None = None, reason: str | None = None) -> Told:
-    return Told(n=intent.n, message_id=intent.message_id, sent_at=sent_at, reason=reason)
+def _about(intent: Intent, reason: str, code: Code, *, sent_at: float | None = None) -> Told:
+    return Told(intent.n, intent.message_id, sent_at, reason=reason, reason_code=code)

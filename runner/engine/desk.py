@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from runner.core.message import Reply
+from runner.core.reasons import Code
 from runner.ports import Clock, SessionLost
 
 
@@ -17,6 +18,11 @@ class NoReply:
 
     reason: str
     timed_out: bool = False  # the session lives, and said nothing
+
+    @property
+    def code(self) -> Code:
+        """The cause."""
+        return Code.NO_REPLY if self.timed_out else Code.SESSION_LOST
 
 
 class Waiter:

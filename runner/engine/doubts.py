@@ -18,6 +18,7 @@ from runner.core.evidence import (
 )
 from runner.core.outcome import ExitCode
 from runner.core.pacing import LONGEST_OBEYED_S
+from runner.core.reasons import Code
 from runner.core.sight import Interaction
 from runner.core.transfer import Event, State
 from runner.engine.carrier import Carrier
@@ -168,7 +169,8 @@ class Doubts:
         if fence_is_over(promise, hand_over, gateway_date_s=date_s, passed_s=passed_s):
             if look.evidence is Evidence.UNDER_WAY:
                 return look.reason
-            told = Told(reason=f"not carried out: {look.reason}, and its time is over")
+            reason = f"not carried out: {look.reason}, and its time is over"
+            told = Told(reason=reason, reason_code=Code.FOUND_UNTOUCHED)
             await self._shop.recorder.enter(live, Event.CLEARED, told)
             return None
         return await self._until_fence(promise, hand_over, date_s, passed_s)
@@ -200,7 +202,11 @@ class Doubts:
             await self._shop.halt.rest(self._shop.rules.visible_s)
             look = await self._look_once(live)
         if look.evidence is Evidence.CARRIED_OUT and live.state is State.UNKNOWN:
-            told = Told(message_id=_ours(live, look.seen), reason=f"carried out: {look.reason}")
+            told = Told(
+                message_id=_ours(live, look.seen),
+                reason=f"carried out: {look.reason}",
+                reason_code=Code.FOUND_CARRIED_OUT,
+            )
             await self._shop.recorder.enter(live, Event.SEEN, told)
         return look
 

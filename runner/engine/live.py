@@ -25,6 +25,7 @@ class Told(NamedTuple):
     reason: str | None = None
     media: Mapping[str, Any] | None = None
     correlation_id: str | None = None
+    reason_code: str | None = None
 
 
 NOTHING_TOLD = Told()
@@ -95,6 +96,7 @@ class Live:
             media=told.media,
             correlation_id=told.correlation_id,
             notifications=notifications,
+            reason_code=told.reason_code,
         )
         self.version += 1
         return entry

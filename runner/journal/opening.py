@@ -40,6 +40,14 @@ def has_column(connection: sqlite3.Connection, table: str, column: str) -> bool:
     return (column,) in names.fetchall()
 
 
+def has_table(connection: sqlite3.Connection, table: str) -> bool:
+    """Tell whether there is a table that was added to the format later."""
+    found = connection.execute(
+        "SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = ?", [table]
+    )
+    return found.fetchone() is not None
+
+
 def add_columns(connection: sqlite3.Connection) -> None:
     """Give a journal that was made before them the columns that it lacks."""
     for table, column, kind in ADDED:

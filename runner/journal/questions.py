@@ -8,7 +8,8 @@ CREATE TABLE rows(
   n INTEGER PRIMARY KEY, key TEXT, interaction_id TEXT, destination_uri TEXT,
   ladder INTEGER, callbacks TEXT, source TEXT, interaction TEXT);
 CREATE TABLE verdicts(
-  n INTEGER PRIMARY KEY, action TEXT, reason TEXT, claim INTEGER, lineage INTEGER, origin TEXT);
+  n INTEGER PRIMARY KEY, action TEXT, reason TEXT, claim INTEGER, lineage INTEGER, origin TEXT,
+  code TEXT, earlier TEXT, left_out INTEGER);
 """
 
 REPEATS = """
@@ -22,12 +23,12 @@ OWN_KEY = "SELECT 1 FROM rows WHERE key != interaction LIMIT 1"
 """Finds a row with a key of its own; where there is none, keys repeat as interactions do."""
 
 ALIKE = """
-SELECT n, key, source, interaction_id, destination_uri, media, action, reason, origin, nth, alike
+SELECT n, key, source, interaction_id, destination_uri, media, action, reason, origin, code, earlier, nth, alike
 FROM (
-  SELECT n, action, reason, origin, row_number() OVER (alikes ORDER BY n) AS nth,
+  SELECT n, action, reason, origin, code, earlier, row_number() OVER (alikes ORDER BY n) AS nth,
          count(*) OVER alikes AS alike
   FROM verdicts
-  WINDOW alikes AS (PARTITION BY action, iif(action = 'unchanged', NULL, reason)))
+  WINDOW alikes AS (PARTITION BY action, code))
 JOIN rows USING (n) JOIN ladders ON ladders.id = ladder WHERE nth <= :most ORDER BY n
 """
 

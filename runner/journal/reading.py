@@ -11,7 +11,7 @@ from typing import Any
 from runner.core.chain import GENESIS
 from runner.core.errors import UsageError
 from runner.core.evidence import Baseline, HandOver
-from runner.core.plan import NOT_SELECTED, PlannedRow
+from runner.core.plan import PlannedRow
 from runner.core.record import (
     Figures,
     ReportSource,
@@ -19,7 +19,7 @@ from runner.core.record import (
 )
 from runner.core.transfer import State
 from runner.journal.manifests import read_manifest
-from runner.journal.opening import connect, reading
+from runner.journal.opening import connect, has_table, reading
 from runner.journal.retelling import audit, read_figures, transfers
 from runner.journal.texts import read_ladder, read_names
 from runner.ports import Doubt, Intent, Standing
@@ -37,7 +37,7 @@ _DOUBTS = (
     " (SELECT max(n) FROM deliveries WHERE transfer = t.id), e.body, coalesce(r.n, -1),"
     " coalesce(r.key, t.key), t.interaction_id, t.destination_uri,"
     " coalesce(l.media, ol.media), coalesce(r.callbacks, o.callbacks),"
-    " coalesce(r.source, o.source), coalesce(r.reason, ''), o.action = 'changed',"
+    " coalesce(r.source, o.source), :left_out, o.action = 'changed',"
     " EXISTS (SELECT 1 FROM outbox WHERE transfer = t.id AND outcome = 'in_doubt')"
     " FROM transfers t"
     " JOIN deliveries d ON d.transfer = t.id AND d.n ="
@@ -50,6 +50,7 @@ _DOUBTS = (
     " LEFT JOIN ladders l ON l.id = r.ladder"
     " WHERE t.state = 'unknown' ORDER BY t.id"
 )
+_LEFT_OUT = "EXISTS (SELECT 1 FROM left_out x WHERE x.run = ?1 AND x.n = r.n)"
 _DOUBTS_ELSEWHERE = (
     "SELECT runs.id, t.key, t.interaction_id FROM transfers t JOIN runs ON runs.no = t.run"
     " WHERE t.state IN ('sending', 'unknown', 'resending') AND t.run != ?1"
@@ -106,7 +107,9 @@ class Reader:
     def doubts(self, run: int) -> list[Doubt]:
         """Return every transfer in doubt, with this run's row where it lists and selects it."""
         with self._one_at_a_time, reading(self.path):
-            rows = self._connection.execute(_DOUBTS, [run]).fetchall()
+            is_left_out = _LEFT_OUT if has_table(self._connection, "left_out") else "0"
+            doubts = _DOUBTS.replace(":left_out", is_left_out)
+            rows = self._connection.execute(doubts, [run]).fetchall()
         with reading(self.path):
             return [self._doubt(row) for row in rows]
 
@@ -117,13 +120,13 @@ class Reader:
 
     def _doubt(self, row: Sequence[Any]) -> Doubt:
         transfer_id, lineage, version, state, n, body, row_n, key, *rest = row
-        interaction_id, uri, media, callbacks, source, reason, changed, notified = rest
+        interaction_id, uri, media, callbacks, source, left_out, changed, notified = rest
         planned = _planned_row(
             (row_n, key, interaction_id, uri, media, callbacks, source, lineage, changed)
         )
         return Doubt(
             Standing(planned, transfer_id, lineage, version, State(state), n),
-            row_n >= 0 and not reason.endswith(NOT_SELECTED),
+            row_n >= 0 and not left_out,
             self.message_ids(lineage),
             _intent(json.loads(body)),
             bool(notified),

@@ -7,10 +7,11 @@ from collections.abc import Iterator, Sequence
 from contextlib import closing
 from itertools import groupby
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from runner.core.outcome import Outcome
 from runner.core.plan import SENDS, Action
+from runner.core.reasons import Code, Earlier
 from runner.core.record import (
     AttemptRecord,
     AuditEntry,
@@ -33,6 +34,9 @@ _TRANSFERS = (
     " (SELECT t.message_id WHERE NOT EXISTS (SELECT 1 FROM deliveries d WHERE d.transfer = t.id"
     " AND d.message_id = t.message_id AND d.event = 'withdrawn')),"
     " t.latency_ms, t.media,"
+    " :code_t, :code_c,"
+    " (SELECT runs.id FROM runs WHERE runs.no = c.run),"
+    " (SELECT runs.batch FROM runs WHERE runs.no = c.run), c.key,"
     " c.state, c.reason, c.destination_uri, c.message_id, c.latency_ms, c.media"
     " FROM rows r JOIN ladders l ON l.id = r.ladder"
     " LEFT JOIN transfers t ON t.run = r.run AND t.n = r.n"
@@ -89,7 +93,8 @@ def transfers(
         attempts = _RowsByNumber(connection.execute(deliveries, [run]))
         callbacks = _RowsByNumber(connection.execute(_CALLBACKS, [run]))
         wave = WaveCount(waves)
-        for n, *row in connection.execute(_TRANSFERS, [run]):
+        coded = has_column(connection, "transfers", "reason_code")
+        for n, *row in connection.execute(_with_codes(coded=coded), [run]):
             yield _transfer(
                 row,
                 unattempted,
@@ -120,6 +125,14 @@ def _attempt(n: int, row: Sequence[Any]) -> AttemptRecord:
     return AttemptRecord(n, message_id, timestamp(sent_at), media_index, settled, latency_ms, *told)
 
 
+def _with_codes(*, coded: bool) -> str:
+    """Return the query for transfers; older journals keep no codes."""
+    text = _TRANSFERS
+    for table in "tc":
+        text = text.replace(f":code_{table}", f"{table}.reason_code" if coded else "NULL")
+    return text
+
+
 def _transfer(
     row: Sequence[Any],
     unattempted: str,
@@ -129,46 +142,57 @@ def _transfer(
 ) -> TransferRecord:
     key, source, interaction_id, uri, ladder, action, plan_reason, *transfer = row
     transfer_id, state, reason, message_id, latency_ms, media, *claim = transfer
-    claim_state, claim_reason, claim_uri, *claim_told = claim
-    outcome, why = Outcome.UNATTEMPTED, plan_reason or unattempted
+    code, claim_code, run_id, batch, claim_key, claim_state, claim_reason, *claim_told = claim
+    claim_uri, *claim_told = claim_told
+    earlier = None
     if transfer_id is not None:
-        outcome, why = OUTCOMES[State(state)], reason
-        if outcome is Outcome.UNATTEMPTED:
-            why = unattempted if reason is None else f"{unattempted}; before that: {reason}"
+        why = _Why(OUTCOMES[State(state)], reason, code)
     elif claim_state is not None:
-        outcome, why = _claimed(Action(action), plan_reason, claim_state, claim_reason)
-        if outcome is not Outcome.IN_DOUBT and not same_destination(
-            claim_uri, uri
-        ):  # only a new plan takes it up
-            why = f"{plan_reason}; {outcome} to {claim_uri} since then: apply again"
-            outcome = Outcome.IN_DOUBT
-        if outcome is Outcome.UNATTEMPTED:
-            why = unattempted if why is None else f"{unattempted}; before that: {why}"
-        if action != Action.UNCHANGED:
+        earlier = Earlier(run_id, batch, claim_key)
+        plan = Action(action)
+        why = _claimed(
+            plan, plan_reason, _Why(OUTCOMES[State(claim_state)], claim_reason, claim_code)
+        )
+        if why.outcome is not Outcome.IN_DOUBT and not same_destination(claim_uri, uri):
+            # only a new plan takes it up
+            moved = f"{why.outcome} to {claim_uri} since the plan: apply again"
+            why = _Why(Outcome.IN_DOUBT, moved, Code.MOVED_ELSEWHERE_SINCE)
+        if plan is not Action.UNCHANGED:
             message_id, latency_ms, media = claim_told
+    elif action == Action.NOT_SELECTED:
+        why = _Why(Outcome.UNATTEMPTED, plan_reason, Code.NOT_SELECTED)
+    else:
+        why = _Why(Outcome.UNATTEMPTED, None, None)
+    before = None
+    if why.outcome is Outcome.UNATTEMPTED and why.code is not Code.NOT_SELECTED:
+        before, why = why.words, _Why(why.outcome, unattempted, Code.NO_TURN)
     if attempts:
         if message_id is None:  # the last delivery was withdrawn: it was never one
             message_id = attempts[-1].message_id
         latency_ms = attempts[-1].latency_ms  # None without a reply: no earlier one's stands in
     return TransferRecord(
-        key, source, interaction_id, uri, outcome, why, message_id,
+        key, source, interaction_id, uri, why.outcome, why.words, message_id,
         json.loads(ladder)[0],
         json.loads(media) if media else None, latency_ms, attempts, callbacks, wave,
+        reason_code=why.code, earlier=earlier, before=before,
     )  # fmt: skip
 
 
-def _claimed(
-    action: Action, plan_reason: str | None, state: str, reason: str | None
-) -> tuple[Outcome, str | None]:
+class _Why(NamedTuple):
+    """An outcome and its reason."""
+
+    outcome: Outcome
+    words: str | None
+    code: str | None
+
+
+def _claimed(action: Action, plan_reason: str | None, claim: _Why) -> _Why:
     """Return outcome and reason of a row that stands or falls with an earlier run's transfer."""
-    outcome = OUTCOMES[State(state)]
-    if action is not Action.UNCHANGED:
-        if outcome is Outcome.IN_DOUBT:
-            return outcome, f"{plan_reason}: {reason}" if reason else plan_reason
-        return outcome, reason
-    if outcome is Outcome.SKIPPED:
-        return outcome, f"{reason} ({plan_reason})"
-    return Outcome.UNCHANGED, plan_reason
+    if claim.outcome is Outcome.IN_DOUBT and claim.words is None:
+        return _Why(claim.outcome, plan_reason, Code.HELD)
+    if action is not Action.UNCHANGED or claim.outcome is Outcome.SKIPPED:
+        return claim
+    return _Why(Outcome.UNCHANGED, plan_reason, Code.TRANSFERRED_BEFORE)
 
 
 def audit(path: Path, run: int) -> Iterator[AuditEntry]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -48,6 +49,8 @@ class Outline(NamedTuple):
     action: str
     reason: str | None
     origin_uri: str | None = None  # where its history carried it last, if elsewhere
+    code: str | None = None  # of `reason`
+    earlier: str | None = None  # JSON: `core.reasons.Earlier`
 
 
 class Staging(Scratch):
@@ -138,7 +141,7 @@ class Staging(Scratch):
                 ) from error
         with self._working():
             self._connection.execute(
-                "INSERT OR IGNORE INTO verdicts SELECT n, ?, NULL, NULL, NULL, NULL FROM rows",
+                "INSERT OR IGNORE INTO verdicts SELECT n, ?, NULL, NULL, NULL, NULL, NULL, NULL, NULL FROM rows",
                 [Action.SEND],
             )
             self._select(selection)
@@ -149,8 +152,8 @@ class Staging(Scratch):
         """Give some rows, by their numbers, other verdicts than `plan` gave them."""
         with self._working():
             self._connection.executemany(
-                "UPDATE verdicts SET action = ?, reason = ?, claim = ?, lineage = ? WHERE n = ?",
-                ((v.action, v.reason, v.claim, v.lineage, n) for n, v in verdicts),
+                "UPDATE verdicts SET action = ?, reason = ?, claim = ?, lineage = ?, code = ? WHERE n = ?",
+                ((v.action, v.reason, v.claim, v.lineage, v.code, n) for n, v in verdicts),
             )
             self._connection.execute("COMMIT")
             self._connection.execute("BEGIN")
@@ -164,22 +167,25 @@ class Staging(Scratch):
         """Yield every row with its verdict, in the manifest's order."""
         rows = self._connection.execute(
             "SELECT n, key, interaction_id, destination_uri, media, callbacks, source,"
-            " action, reason, claim, lineage"
+            " action, reason, claim, lineage, code, coalesce(left_out, 0)"
             " FROM rows JOIN verdicts USING (n) JOIN ladders ON ladders.id = ladder ORDER BY n"
         )
         for n, key, interaction_id, uri, media, callbacks, source, *verdict in rows:
-            action, reason, claim, lineage = verdict
+            action, reason, claim, lineage, code, left_out = verdict
             row = PlannedRow(
                 n, key, interaction_id, uri, read_ladder(media), read_names(callbacks),
                 source, lineage,
             )  # fmt: skip
-            yield row, Verdict(Action(action), reason, claim, lineage)
+            yield (
+                row,
+                Verdict(Action(action), reason, claim, lineage, code, left_out=bool(left_out)),
+            )
 
     def outlines(self) -> Iterator[Outline]:
         """Yield what a plan's report tells of every row, in the manifest's order."""
         rows = self._connection.execute(
-            "SELECT n, key, source, interaction_id, destination_uri, media, action, reason, origin"
-            " FROM rows JOIN verdicts USING (n) JOIN ladders ON ladders.id = ladder ORDER BY n"
+            "SELECT n, key, source, interaction_id, destination_uri, media, action, reason, origin,"
+            " code, earlier FROM rows JOIN verdicts USING (n) JOIN ladders ON ladders.id = ladder ORDER BY n"
         )
         return map(Outline._make, rows)
 
@@ -214,12 +220,21 @@ class Staging(Scratch):
         self._connection.execute("BEGIN")
         reader = self._connection.execute(CLAIMS.format(interaction=self._found_by()))
         verdicts = (
-            (n, v.action, v.reason, v.claim, v.lineage, _origin(v, claims))
+            (
+                n,
+                v.action,
+                v.reason,
+                v.claim,
+                v.lineage,
+                _origin(v, claims),
+                v.code,
+                json.dumps(v.earlier) if v.earlier else None,
+            )
             for (n, uri), rows in groupby(reader, key=lambda row: (row[0], row[1]))
             for claims in [[_claim(row) for row in rows]]
             for v in [judge(claims, uri, again=again)]
         )
-        self._connection.executemany("INSERT INTO verdicts VALUES (?,?,?,?,?,?)", verdicts)
+        self._connection.executemany("INSERT INTO verdicts VALUES (?,?,?,?,?,?,?,?,NULL)", verdicts)
         self._connection.execute("COMMIT")
         self._connection.execute("DETACH journal")
         self._connection.execute("BEGIN")
@@ -244,20 +259,22 @@ class Staging(Scratch):
         if only:
             matches = " OR ".join("key GLOB ?" for _ in selection.only)
             self._connection.execute(
-                "UPDATE verdicts SET action = 'not_selected', reason = 'not selected', claim = NULL"  # noqa: S608 - the texts are bound
+                "UPDATE verdicts SET action = 'not_selected', reason = 'not selected', claim = NULL,"  # noqa: S608 - the texts are bound
+                " code = 'not_selected', earlier = NULL"
                 " WHERE action != 'in_doubt'"
                 f" AND n NOT IN (SELECT n FROM rows WHERE {matches})",
                 only,
             )
             self._connection.execute(
-                "UPDATE verdicts SET reason = reason || '; not selected'"  # noqa: S608 - bound
+                "UPDATE verdicts SET left_out = 1"  # noqa: S608 - bound
                 " WHERE action = 'in_doubt'"
                 f" AND n NOT IN (SELECT n FROM rows WHERE {matches})",
                 only,
             )
         if selection.limit is not None:
             self._connection.execute(
-                "UPDATE verdicts SET action = 'not_selected', reason = 'not selected'"
+                "UPDATE verdicts SET action = 'not_selected', reason = 'not selected',"
+                " code = 'not_selected'"
                 " WHERE n IN (SELECT n FROM verdicts WHERE action IN (?, ?)"
                 " ORDER BY n LIMIT -1 OFFSET ?)",
                 (*sorted(SENDS), selection.limit),

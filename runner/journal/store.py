@@ -15,17 +15,19 @@ from runner.core.chain import GENESIS, canonical, link
 from runner.core.errors import StorageError
 from runner.core.excerpt import Excerpt
 from runner.core.plan import PlannedRow, Verdict
+from runner.core.reasons import WORDS, Code
 from runner.core.transfer import Event, State, step
 from runner.journal.belonging import WAIVED, claim, read_waived
 from runner.journal.manifests import MANIFESTS, keep_manifest
 from runner.journal.opening import DAMAGE, add_columns, damage, index_claims
 from runner.journal.recording import MOST_AT_ONCE, body_of, prepare, record, row_of
-from runner.journal.tables import FORMAT, JOURNAL
+from runner.journal.tables import FORMAT, JOURNAL, LEFT_OUT
 from runner.journal.texts import write_ladder, write_names
 from runner.ports import Entry, Note
 
 _LOSE_TRANSFER = (
-    "UPDATE transfers SET state = ?, version = version + 1, reason = ? WHERE id = ? AND version = ?"
+    "UPDATE transfers SET state = ?, version = version + 1, reason = ?, reason_code = ?"
+    " WHERE id = ? AND version = ?"
 )
 _LOSE_DELIVERY = (
     "UPDATE deliveries SET event = ?, settled_at = NULL, reason = ? WHERE transfer = ? AND n = ?"
@@ -111,9 +113,14 @@ class Store:
 
         def write() -> None:
             ladders: dict[object, int] = {}
+            left_out: list[tuple[int, int]] = []  # doubts
             self._connection.executemany(
-                _INSERT_ROW, (self._plan_row(row, verdict, ladders) for row, verdict in plan)
+                _INSERT_ROW,
+                (self._plan_row(row, verdict, ladders, left_out) for row, verdict in plan),
             )
+            if left_out:
+                self._connection.execute(LEFT_OUT)
+                self._connection.executemany("INSERT INTO left_out VALUES (?, ?)", left_out)
 
         self._transaction(write)
 
@@ -131,12 +138,14 @@ class Store:
         left = self.interrupted()
 
         def write() -> None:
-            reason = "the run ended before a reply came"
+            reason, code = WORDS[Code.RUN_DIED], str(Code.RUN_DIED)
             for transfer_id, version, n, state in left:
                 after = step(State(state), Event.LOST)
-                self._connection.execute(_LOSE_TRANSFER, (after, reason, transfer_id, version))
+                self._connection.execute(
+                    _LOSE_TRANSFER, (after, reason, code, transfer_id, version)
+                )
                 self._connection.execute(_LOSE_DELIVERY, (Event.LOST, reason, transfer_id, n))
-                fields = {"transfer": transfer_id, "n": n, "reason": reason}
+                fields = {"transfer": transfer_id, "n": n, "reason": reason, "reason_code": code}
                 self._append([Note(Event.LOST, at, fields)])
 
         if left:
@@ -186,7 +195,11 @@ class Store:
         return str(value)
 
     def _plan_row(
-        self, row: PlannedRow, verdict: Verdict, ladders: dict[object, int]
+        self,
+        row: PlannedRow,
+        verdict: Verdict,
+        ladders: dict[object, int],
+        left_out: list[tuple[int, int]],
     ) -> tuple[object, ...]:
         ladder = ladders.get(row.media)
         if ladder is None:
@@ -194,6 +207,8 @@ class Store:
             self._connection.execute("INSERT OR IGNORE INTO ladders(media) VALUES (?)", text)
             found = self._connection.execute("SELECT id FROM ladders WHERE media = ?", text)
             ladder = ladders[row.media] = found.fetchone()[0]
+        if verdict.left_out:
+            left_out.append((self.run_no, row.n))
         return (
             self.run_no, row.n, row.key, row.interaction_id, row.destination_uri, ladder,
             write_names(row.callbacks), row.source, verdict.action, verdict.reason, verdict.claim,

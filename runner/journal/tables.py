@@ -4,11 +4,24 @@ from __future__ import annotations
 
 FORMAT = 1
 
-ADDED = (("deliveries", "correlation_id", "TEXT"), ("transfers", "interaction", "TEXT"))
+ADDED = (
+    ("deliveries", "correlation_id", "TEXT"),
+    ("transfers", "interaction", "TEXT"),
+    ("transfers", "reason_code", "TEXT"),
+)
 """Columns that journals of this format may lack: they were made before them.
 
 Whoever opens a journal to write adds them; whoever only reads does without (`opening`).
 """
+
+LEFT_OUT = """
+CREATE TABLE IF NOT EXISTS left_out(   -- a run's rows in doubt that `--only` left out
+  run INTEGER NOT NULL,
+  n INTEGER NOT NULL,
+  PRIMARY KEY(run, n)
+) WITHOUT ROWID;
+"""
+"""Made where a run has such rows: programs that do not know it pass over it."""
 
 JOURNAL = """
 CREATE TABLE meta(name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
@@ -60,6 +73,7 @@ CREATE TABLE transfers(                -- one a row that a run took up
   latency_ms REAL,
   media TEXT,                          -- JSON: what was negotiated
   interaction TEXT,                    -- interaction_id in its canonical spelling (core.spelling)
+  reason_code TEXT,                    -- core.reasons
   UNIQUE(run, n)
 );
 CREATE INDEX transfers_of_lineage ON transfers(lineage) WHERE lineage != id;

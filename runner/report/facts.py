@@ -12,6 +12,7 @@ from runner.core.advice import advice
 from runner.core.record import PlanFigures
 from runner.core.summary import OTHER_REASONS, Summary
 from runner.core.waves import wave_sizes
+from runner.report.causes import cause_text
 from runner.report.content import Content
 from runner.report.json_form import plain
 from runner.report.kinds import kind_of_group, kinds
@@ -46,6 +47,7 @@ class Reason:
     word: str
     style: str
     reason: str | None
+    cause: str | None  # as the rows name it
     places: str
     advice: tuple[str, ...]  # every second piece is a command or a name of the manifest
     count: int
@@ -97,17 +99,18 @@ def reasons(content: Content) -> tuple[Reason, ...]:
     """Return the most urgent groups of what did not succeed, each with what to do about it."""
     found = []
     for group in content.summary.groups[:GROUPS_SHOWN]:
-        number_ = kind_of_group(content, group.outcome, group.reason)
+        number_ = kind_of_group(content, group.outcome, group.code)
         kind = kinds(content)[number_]
-        more = group.count - len(group.examples)
-        places = ", ".join(group.examples) + (f" and {more:,} more" if more > 0 else "")
+        more = group.count - len(group.names)
+        places = ", ".join(group.names) + (f" and {more:,} more" if more > 0 else "")
         found.append(
             Reason(
                 kind.word,
                 kind.style,
                 group.reason,
+                cause_text(group.cause),
                 places,
-                _sentence(advice(group.outcome, group.reason, group.status)),
+                _sentence(advice(group.outcome, group.code, group.status)),
                 group.count,
                 number_,
                 group.reason != OTHER_REASONS,

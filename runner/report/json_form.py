@@ -120,7 +120,7 @@ def transfer_json(transfer: TransferRecord) -> dict[str, Any]:
 
 
 def _transfer_json(transfer: TransferRecord, requested: Any) -> dict[str, Any]:
-    return {
+    told = {
         "key": transfer.key,
         "source": transfer.source,
         "interaction_id": transfer.interaction_id,
@@ -128,6 +128,7 @@ def _transfer_json(transfer: TransferRecord, requested: Any) -> dict[str, Any]:
         "wave": transfer.wave,
         "outcome": transfer.outcome.value,
         "reason": transfer.reason,
+        "reason_code": transfer.reason_code,
         "message_id": transfer.message_id,
         "media_requested": requested,
         "media_negotiated": plain(transfer.media_negotiated),
@@ -135,6 +136,11 @@ def _transfer_json(transfer: TransferRecord, requested: Any) -> dict[str, Any]:
         "attempts": [_attempt_json(attempt) for attempt in transfer.attempts],
         "callbacks": [_callback_json(callback) for callback in transfer.callbacks],
     }
+    if transfer.earlier is not None:
+        told["earlier"] = transfer.earlier._asdict()
+    if transfer.before is not None:
+        told["before"] = transfer.before
+    return told
 
 
 def _attempt_json(attempt: AttemptRecord) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from typing import Any
 
 from runner.core.breakdown import Breakdown, Codecs, Name, Part, Partition, destination, route, wave
 from runner.core.outcome import Outcome
+from runner.core.reasons import Code
 from runner.core.record import TransferRecord
 from runner.report.content import Content
 
@@ -57,16 +58,17 @@ OF_PLANS = (
     Kind("left out", "unattempted", 6),
     Kind("found transferred", "unchanged", 8),
 )
-_FORESEEN = {
-    "planned": SENT,
-    "would be sent": SENT,
-    "would be rejected": 4,
-    "would fail": 5,
-    "would be skipped": 6,
-    "not selected": LEFT_OUT,
-    "would be found transferred": 8,
+_FORESEEN: Mapping[str, int] = {
+    Code.PLANNED_CHANGED: CHANGED,
+    Code.INTERACTION_MISSING: 4,
+    Code.INTERACTION_STATE_UNKNOWN: 4,
+    Code.LOOK_UP_FAILED: 5,
+    Code.INTERACTION_ENDED: 6,
+    Code.ALREADY_THERE: 6,
+    Code.NOT_SELECTED: LEFT_OUT,
+    Code.FOUND_CARRIED_OUT: 8,
 }
-"""By how a planned row's reason begins, up to its colon."""
+"""By a planned row's cause; any other is sent."""
 
 _OUTCOMES = {outcome: number for number, outcome in enumerate(Outcome)}
 _PLANNED = {Outcome.UNCHANGED: 2, Outcome.IN_DOUBT: 3, Outcome.SKIPPED: 6}
@@ -86,22 +88,20 @@ def kinds(content: Content) -> tuple[Kind, ...]:
 def kind_finder(content: Content) -> Callable[[TransferRecord], int]:
     """Return what tells a transfer's kind, as its place in `kinds`."""
     if content.dry_run:
-        return lambda transfer: _foreseen(transfer.outcome, transfer.reason)
+        return lambda transfer: _foreseen(transfer.outcome, transfer.reason_code)
     return lambda transfer: _OUTCOMES[transfer.outcome]
 
 
-def kind_of_group(content: Content, outcome: Outcome, reason: str | None) -> int:
-    """Return the kind of transfers that share an outcome and a reason."""
-    return _foreseen(outcome, reason) if content.dry_run else _OUTCOMES[outcome]
+def kind_of_group(content: Content, outcome: Outcome, code: str | None) -> int:
+    """Return the kind of transfers that share an outcome and a cause."""
+    return _foreseen(outcome, code) if content.dry_run else _OUTCOMES[outcome]
 
 
-def _foreseen(outcome: Outcome, reason: str | None) -> int:
+def _foreseen(outcome: Outcome, code: str | None) -> int:
     known = _PLANNED.get(outcome)
     if known is not None:
         return known
-    told = reason or ""
-    kind = _FORESEEN.get(told.partition(":")[0], SENT)
-    return CHANGED if kind == SENT and "to another destination before" in told else kind
+    return SENT if code is None else _FORESEEN.get(code, SENT)
 
 
 @dataclass(frozen=True, slots=True)

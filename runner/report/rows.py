@@ -15,8 +15,10 @@ from jinja2.utils import htmlsafe_json_dumps
 from markupsafe import Markup
 
 from runner.core.outcome import Outcome
+from runner.core.reasons import cause_of
 from runner.core.record import AttemptRecord, TransferRecord
 from runner.core.summary import rounded
+from runner.report.causes import cause_text, history_text
 from runner.report.content import Content
 from runner.report.json_form import plain
 from runner.report.kinds import kind_finder
@@ -144,6 +146,8 @@ class _Packer:
             [[word(c.name), word(c.state), c.attempts, word(c.reason)] for c in transfer.callbacks],
             word(transfer.origin_uri),
             transfer.wave or 0,
+            word(cause_text(cause_of(transfer.reason_code, transfer.reason))),
+            word(history_text(transfer)),
         ]
 
     def _requested(self, media: Mapping[str, Any]) -> int:

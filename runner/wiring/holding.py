@@ -12,6 +12,7 @@ from runner.core.manifest import Manifest
 from runner.core.plan import NOT_SELECTED, SENDS, Action, PlannedRow, Verdict
 from runner.core.problem import Place, Problem
 from runner.core.quantity import Amount
+from runner.core.reasons import Code
 from runner.core.record import RunRecord
 from runner.core.spelling import canonical_interaction, same_destination
 from runner.journal.overview import Overview
@@ -190,7 +191,7 @@ def _held(
     if verdict.action not in SENDS:
         return verdict, None
     if action is Action.NOT_SELECTED:
-        return Verdict(Action.NOT_SELECTED, NOT_SELECTED), None
+        return Verdict(Action.NOT_SELECTED, NOT_SELECTED, code=Code.NOT_SELECTED), None
     return _sent(row, verdict, action, moved)
 
 
@@ -202,7 +203,7 @@ def _sent(
         moved[0], row.destination_uri
     ):  # with --again, once is enough
         reason = f"transferred since the plan, by run {moved[2]}"
-        return Verdict(Action.UNCHANGED, reason, moved[1]), None
+        return Verdict(Action.UNCHANGED, reason, moved[1], code=Code.TRANSFERRED_BEFORE), None
     if moved is not None:
         return verdict, f"run {moved[2]} moved its interaction to {moved[0]} since"
     if verdict.action is not action:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import secrets
 import time
@@ -19,6 +20,7 @@ from runner.core.outcome import ExitCode, Outcome
 from runner.core.pacing import estimate_s
 from runner.core.plan import SENDS, Action
 from runner.core.problem import Problem
+from runner.core.reasons import WORDS, Code, Earlier
 from runner.core.record import (
     Figures,
     PlanFigures,
@@ -40,6 +42,7 @@ from runner.wiring.finding import NOTHING_FOUND, Found, unknown_yet
 from runner.wiring.holding import drawn_up, plan_rows
 from runner.wiring.identity import gateway_entry
 from runner.wiring.plan_file import write_plan
+from runner.wiring.preflight import Foreseen, Preflight
 from runner.wiring.request import Request
 from runner.wiring.witness import check_known, check_witness
 
@@ -241,32 +244,37 @@ def _foreseen(
     wave = WaveCount(waves)
     for row in staging.outlines():
         told = seen.get(row.n)
-        reason, origin_uri = (told.reason, told.origin_uri) if told is not None else (None, None)
         in_wave = wave.next() if row.action in SENDS else None
-        yield _record(row, reason, origin_uri, wave=in_wave)
+        yield _record(row, told, wave=in_wave)
 
 
 def _record(
     row: Outline,
-    reason: str | None = None,
-    origin_uri: str | None = None,
+    seen: Foreseen | None = None,
     *,
     wave: int | None = None,
 ) -> TransferRecord:
     outcome, common = _FORESEEN[row.action]
+    reason, code = row.reason, row.code
+    if common is not None:
+        reason, code = WORDS[common], common
+    if seen is not None:
+        reason, code = seen.reason, seen.code
     return TransferRecord(
         row.key,
         row.source,
         row.interaction_id,
         row.destination_uri,
         outcome,
-        reason or row.reason or common,
+        reason,
         None,
         _requested(row.media),
         None,
         None,
         wave=wave,
-        origin_uri=origin_uri or row.origin_uri,
+        origin_uri=(None if seen is None else seen.origin_uri) or row.origin_uri,
+        reason_code=code,
+        earlier=None if row.earlier is None else Earlier(*json.loads(row.earlier)),
     )
 
 
@@ -275,13 +283,11 @@ def _requested(ladder: str) -> Mapping[str, Any]:
     return read_ladder(ladder)[0].to_json()
 
 
-_FORESEEN: Mapping[str, tuple[Outcome, str | None]] = {
-    Action.SEND: (Outcome.UNATTEMPTED, "planned: would be sent"),
-    Action.CHANGED: (
-        Outcome.UNATTEMPTED,
-        "planned: would be sent (changed: carried to another destination before)",
-    ),
+_FORESEEN: Mapping[str, tuple[Outcome, Code | None]] = {
+    Action.SEND: (Outcome.UNATTEMPTED, Code.PLANNED),
+    Action.CHANGED: (Outcome.UNATTEMPTED, Code.PLANNED_CHANGED),
     Action.UNCHANGED: (Outcome.UNCHANGED, None),
     Action.IN_DOUBT: (Outcome.IN_DOUBT, None),
-    Action.NOT_SELECTED: (Outcome.UNATTEMPTED, "not selected"),
+    Action.NOT_SELECTED: (Outcome.UNATTEMPTED, Code.NOT_SELECTED),
 }
+"""What a plan says of a row by its action; None: the history says why."""

@@ -14,7 +14,8 @@ from runner.core.evidence import Evidence, weigh
 from runner.core.manifest import Manifest
 from runner.core.message import Reply, Stray
 from runner.core.plan import SENDS, Action, PlannedRow, Verdict
-from runner.core.sight import Sight, judge_sight
+from runner.core.reasons import Code
+from runner.core.sight import Interaction, Sight, judge_sight
 from runner.journal.reading import Reader
 from runner.journal.staging import Staging
 from runner.ports import Clock, Doubt, Gateway, Observer, Progress, SessionLost, SessionOpened
@@ -42,9 +43,16 @@ UNKNOWN = "the look-up failed"
 class Foreseen:
     """What a look-up says will become of a row."""
 
-    reason: str
+    verdict: str  # in words, what would become of it
+    why: str
+    code: Code
     sent: bool  # a delivery would follow
     origin_uri: str | None = None  # where it is now
+
+    @property
+    def reason(self) -> str:
+        """The whole."""
+        return f"{self.verdict}: {self.why}"
 
 
 @dataclass(slots=True)
@@ -60,7 +68,7 @@ class Preflight:
         """The whole in a line."""
         if self.error is not None:
             return f"preflight ended early: {self.error}"
-        counts = Counter(each.reason.partition(":")[0] for each in self.rows.values())
+        counts = Counter(each.verdict for each in self.rows.values())
         told = [f"{n:,} {words}" for words, n in counts.most_common()]
         return "; ".join(["preflight: token and session are good", *told, *self.elsewhere])
 
@@ -140,16 +148,15 @@ class _LookAhead:
             if verdict.action in SENDS:
                 self._found.rows[row.n] = await self._foresee(gateway, row, verdict)
             elif verdict.action is Action.IN_DOUBT:
-                reason = await self._weigh(gateway, self._doubts.get(verdict.claim or 0))
-                self._found.rows[row.n] = Foreseen(
-                    f"in doubt: {reason}; {verdict.reason}", sent=False
-                )
+                why, code = await self._weigh(gateway, self._doubts.get(verdict.claim or 0))
+                self._found.rows[row.n] = Foreseen("in doubt", why, code, sent=False)
 
     async def _foresee(self, gateway: Gateway, row: PlannedRow, verdict: Verdict) -> Foreseen:
         try:
             seen = await gateway.look_up(row.interaction_id)
         except LookUpFailed as error:
-            return Foreseen(f"would fail: {UNKNOWN}: {error.what}", sent=False)
+            why = f"{UNKNOWN}: {error.what}"
+            return Foreseen("would fail", why, Code.LOOK_UP_FAILED, sent=False)
         ours = frozenset[str]()
         if self._reader is not None and row.lineage is not None:
             ours = self._reader.message_ids(row.lineage)
@@ -158,25 +165,23 @@ class _LookAhead:
         )
         if sight is Sight.FIT:
             changed = ", carried to another destination before"
-            return Foreseen(
-                f"would be sent: {seen.state}{changed * (verdict.action is Action.CHANGED)}",
-                sent=True,
-                origin_uri=seen.destination_uri,
-            )
+            why = f"{seen.state}{changed * (verdict.action is Action.CHANGED)}"
+            return _sent(why, verdict, seen)
         if sight is not Sight.OURS and not self._manifest.policy.preflight:
-            told = f"would be sent: {reason}, and policy.preflight is off"
-            return Foreseen(told, sent=True, origin_uri=seen.destination_uri)
-        told = f"{_WORDS[sight]}: {reason}"
-        return Foreseen(told, sent=False, origin_uri=seen.destination_uri)
+            return _sent(f"{reason}, and policy.preflight is off", verdict, seen)
+        assert sight.code is not None  # noqa: S101 - all but FIT have one
+        return Foreseen(
+            _WORDS[sight], reason or "", sight.code, sent=False, origin_uri=seen.destination_uri
+        )
 
-    async def _weigh(self, gateway: Gateway, doubt: Doubt | None) -> str:
-        """Return what a look-up says of a doubt; it stays as it is."""
+    async def _weigh(self, gateway: Gateway, doubt: Doubt | None) -> tuple[str, Code]:
+        """Return what a look-up says of a doubt, and its cause; it stays as it is."""
         if doubt is None:
-            return "under way, or left by a run that died"
+            return "under way, or left by a run that died", Code.RUN_DIED
         try:
             seen = await gateway.look_up(doubt.standing.row.interaction_id)
         except LookUpFailed as error:
-            return f"{UNKNOWN}: {error.what}"
+            return f"{UNKNOWN}: {error.what}", Code.LOOK_UP_FAILED
         evidence, reason = weigh(
             seen,
             baseline=doubt.intent.baseline,
@@ -184,15 +189,15 @@ class _LookAhead:
             message_ids=doubt.message_ids,
         )
         if evidence is Evidence.CARRIED_OUT:
-            return f"{reason}, apply would settle it as transferred"
-        return reason
+            return f"{reason}, apply would settle it as transferred", evidence.code
+        return reason, evidence.code
 
     async def _look_elsewhere(self, gateway: Gateway) -> None:
         """Look at the doubts of the journal that the manifest does not list."""
         listed = {verdict.claim for _, verdict in self._staging.planned()}
         for transfer_id, doubt in self._doubts.items():
             if transfer_id not in listed:
-                reason = await self._weigh(gateway, doubt)
+                reason, _ = await self._weigh(gateway, doubt)
                 key = doubt.standing.row.key
                 self._found.elsewhere.append(f"in doubt and not in the manifest: {key} ({reason})")
 
@@ -239,3 +244,8 @@ class _LookAhead:
     def paused(self, wait_s: float, why: str) -> None:
         """Note that look-ups wait."""
         self._observer.warned("waiting", seconds=round(wait_s, 1), why=why)
+
+
+def _sent(why: str, verdict: Verdict, seen: Interaction) -> Foreseen:
+    code = Code.PLANNED_CHANGED if verdict.action is Action.CHANGED else Code.PLANNED
+    return Foreseen("would be sent", why, code, sent=True, origin_uri=seen.destination_uri)

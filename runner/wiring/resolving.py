@@ -13,6 +13,7 @@ from pathlib import Path
 from runner.core.errors import NotInDoubt, UsageError
 from runner.core.manifest import Callback
 from runner.core.outcome import Outcome
+from runner.core.reasons import Code
 from runner.core.transfer import OUTCOMES, Event, ImpossibleEvent, State, step
 from runner.engine.notices import Notices
 from runner.journal.filesystem import refuse_shared
@@ -28,6 +29,11 @@ class Word(StrEnum):
 
     TRANSFERRED = "transferred"
     FAILED = "failed"
+
+    @property
+    def code(self) -> Code:
+        """The cause that it is for the transfer's outcome."""
+        return Code.RESOLVED_TRANSFERRED if self is Word.TRANSFERRED else Code.RESOLVED_FAILED
 
     @property
     def event(self) -> Event:
@@ -113,6 +119,7 @@ def _record(store: Store, found: Found, word: Word, reason: str, overview: Overv
         state,
         at,
         reason=told,
+        reason_code=word.code,
         notifications=owed,
     )
     fields = {"transfer": found.transfer_id, "key": found.row.key, "of_run": found.run}

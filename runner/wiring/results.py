@@ -7,7 +7,7 @@ from pathlib import Path
 from runner.console.result import Group, RunResult
 from runner.core.next_steps import Given
 from runner.core.outcome import ExitCode, Outcome
-from runner.core.plan import NOT_SELECTED
+from runner.core.reasons import Code
 from runner.core.record import ReportSource
 from runner.core.summary import Summary
 from runner.report.content import AuditEnd, Content
@@ -33,9 +33,18 @@ def result_of(
         run_id=source.run.id,
         explanation=source.run.explanation,
         counts={outcome: count for outcome, count in summary.counts.items() if count},
-        not_selected=sum(group.count for group in groups if group.reason == NOT_SELECTED),
+        not_selected=sum(group.count for group in groups if group.code == Code.NOT_SELECTED),
         groups=[
-            Group(group.outcome, group.reason, group.count, group.examples)
+            Group(
+                group.outcome,
+                group.reason,
+                group.count,
+                group.examples,
+                group.code,
+                group.status,
+                group.keys,
+                group.names,
+            )
             for group in groups
             if source.plan is None
         ],

@@ -70,7 +70,7 @@ async def running(courier: Courier) -> AsyncIterator[asyncio.Task[None]]:
 
 async def settled(*rows: OutboxRow, callbacks: Sequence[Callback], **but: Any) -> dict[str, Any]:
     outbox = MemoryOutbox(*rows)
-    async with asyncio.timeout(5), running(courier(*callbacks, outbox=outbox, **but)):
+    async with asyncio.timeout(60), running(courier(*callbacks, outbox=outbox, **but)):
         await outbox.until(*(each.webhook_id for each in rows))
     return outbox.settled
 
@@ -270,7 +270,7 @@ async def test_a_dead_callback_starves_no_other() -> None:
         callbacks = [crm(silent), crm(receiver, name="billing")]
         clock = StandingClock()
         carrier = courier(*callbacks, outbox=outbox, clock=clock)
-        async with asyncio.timeout(5), running(carrier):
+        async with asyncio.timeout(60), running(carrier):
             await outbox.until(*(each.webhook_id for each in alive))
             clock.ring(5.0)
 
@@ -285,7 +285,7 @@ async def test_finish_does_not_wait_for_a_retry_that_comes_too_late() -> None:
         carrier = courier(crm(receiver), outbox=outbox, clock=clock)
         task = asyncio.create_task(carrier.run())
         await asyncio.sleep(0)
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(60):
             await carrier.finish(5.0)
         await task
 
@@ -297,7 +297,7 @@ async def test_rows_that_come_while_running_are_delivered_when_poked() -> None:
     outbox = MemoryOutbox()
     async with Receiver().serve() as receiver:
         carrier = courier(crm(receiver), outbox=outbox)
-        async with asyncio.timeout(5), running(carrier):
+        async with asyncio.timeout(60), running(carrier):
             for each in ("first", "second"):
                 outbox.rows.append(row(each))
                 carrier.poke()
@@ -320,7 +320,7 @@ async def test_a_broken_outbox_ends_the_courier_with_its_own_error() -> None:
 
 async def test_what_is_owed_is_delivered_also_when_run_begins_after_finish() -> None:
     outbox = MemoryOutbox(row())
-    async with Receiver().serve() as receiver, asyncio.timeout(5):
+    async with Receiver().serve() as receiver, asyncio.timeout(60):
         carrier = courier(crm(receiver), outbox=outbox, clock=StandingClock())
         task = asyncio.create_task(carrier.run())
         await carrier.finish(5.0)
@@ -331,7 +331,7 @@ async def test_what_is_owed_is_delivered_also_when_run_begins_after_finish() -> 
 
 async def test_finish_without_run_ends_with_its_time() -> None:
     clock = LeapingClock()
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         await courier(outbox=MemoryOutbox(row()), clock=clock).finish(7.0)
 
     assert clock.slept == [7.0]
@@ -340,7 +340,7 @@ async def test_finish_without_run_ends_with_its_time() -> None:
 async def test_without_callbacks_a_poke_asks_the_outbox_nothing() -> None:
     outbox = MemoryOutbox()
     carrier = courier(outbox=outbox)
-    async with asyncio.timeout(5), running(carrier):
+    async with asyncio.timeout(60), running(carrier):
         outbox.rows.append(row())
         carrier.poke()
 

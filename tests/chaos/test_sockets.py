@@ -19,7 +19,6 @@ from tests.chaos.tally import Tally, judge
 from tests.chaos.world import PATIENT, PROMISES, GatewayProcess, Yard, names
 
 TRANSFERS, SEEDS = (500, 5) if LARGE else (150, 1)
-NOTICED_S = 15.0
 CUTS = tuple(cut for cut in Cut if cut is not Cut.NEVER)
 
 
@@ -110,11 +109,14 @@ def test_sessions_cut_anywhere_move_each_once(
         assert (tally.moved, tally.in_doubt) == (TRANSFERS, 0)
 
 
-def test_a_half_open_session_is_noticed_within_15_s(
+def test_a_half_open_session_is_noticed(
     silence: Future[tuple[Tally, float]], check: Callable[[Tally], None]
 ):
-    """No byte comes any more, and none is told: the session is given up and dialled anew."""
+    """No byte comes any more, and none is told: the session is given up and dialled anew.
+
+    That it takes at most 15 s is shown in virtual time (tests/gateways/test_time_limits.py).
+    """
     tally, noticed_s = silence.result()
     check(tally)
     assert tally.moved == tally.transfers
-    assert 1.0 < noticed_s < NOTICED_S
+    assert noticed_s > 1.0

@@ -40,16 +40,25 @@ def test_it_tells_what_would_become_of_each_row(gateway: Gateway, bench: Bench):
     assert ended.code == 10, ended.err
     report = plan_report(bench)
     reasons = {each["key"]: each["reason"] for each in report["transfers"]}
-    assert reasons.pop("doubtful").startswith(
-        "in doubt: seen by its id, apply would settle it as transferred; in doubt since run"
-    )
     assert reasons == {
+        "doubtful": "in doubt: seen by its id, apply would settle it as transferred",
         "fit": "would be sent: active",
         "ended": "would be skipped: interaction is completed",
         "there": "would be skipped: already there",
         "missing": "would be rejected: interaction not found",
         "strange": "would be rejected: interaction is in the unknown state paused",
     }
+    told = {each["key"]: each["reason_code"] for each in report["transfers"]}
+    assert told == {
+        "doubtful": "found_carried_out",
+        "fit": "planned",
+        "ended": "interaction_ended",
+        "there": "already_there",
+        "missing": "interaction_missing",
+        "strange": "interaction_state_unknown",
+    }
+    [doubtful] = [each for each in report["transfers"] if each["key"] == "doubtful"]
+    assert (doubtful["earlier"]["batch"], doubtful["earlier"]["key"]) == ("batch", "doubtful")
     assert report["plan"]["send"] == 1
     assert (report["run"]["outcome"], report["run"]["exit_code"]) == ("planned", 10)
     assert len(gateway.frames) == 1  # of the apply before

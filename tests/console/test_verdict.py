@@ -250,7 +250,7 @@ def test_json_tells_the_same():
         ExitCode.FAILURES,
         {T: 1, R: 1, F: 0},
         explanation="saw Bearer abcdef.123",
-        groups=[Group(R, "https://u:p@h/x?y", 1, ("a.yaml:4",))],
+        groups=[Group(R, "https://u:p@h/x?y", 1, ("a.yaml:4",), "other_status", keys=("vip",))],
         report="r/report.html",
         started_at="2026-12-01T21:00:00.000000Z",
         finished_at="2026-12-01T21:01:02.000000Z",
@@ -280,6 +280,8 @@ def test_json_tells_the_same():
                 "reason": "https://h/x?…",
                 "count": 1,
                 "examples": ["a.yaml:4"],
+                "reason_code": "other_status",
+                "keys": ["vip"],
             }
         ],
         "plan": None,

@@ -6,6 +6,7 @@ import pytest
 
 from runner.core.advice import NEXT, advice
 from runner.core.outcome import Outcome
+from runner.core.reasons import Code
 from runner.core.transfer import STATUSES, Event
 
 
@@ -13,29 +14,41 @@ from runner.core.transfer import STATUSES, Event
     "status", [status for status, event in STATUSES.items() if event is not Event.ACCEPTED]
 )
 def test_every_status_that_is_no_success_has_an_advice_of_its_own(status: str):
-    told = advice(Outcome.REJECTED, "in the gateway's own words", status)
+    told = advice(Outcome.REJECTED, status, status)
     assert told is not None
     assert told != NEXT[Outcome.REJECTED]
-    assert advice(Outcome.REJECTED, status) == told  # the reason is the status where none is given
+    assert advice(Outcome.REJECTED, None, status) == told  # an older journal keeps no codes
 
 
 @pytest.mark.parametrize(
-    ("outcome", "reason", "begin"),
+    ("outcome", "code", "begin"),
     [
-        (Outcome.UNATTEMPTED, "not selected", "`--only` or `--limit` left these out"),
-        (Outcome.REJECTED, "interaction not found", "the gateway knows no such interaction"),
-        (Outcome.SKIPPED, "interaction is completed", "it had ended"),
-        (Outcome.SKIPPED, "already there", "it was at its destination already"),
-        (Outcome.FAILED, "the look-up failed: no answer", "the REST side could not be asked"),
-        (Outcome.UNATTEMPTED, "planned: would be sent", "apply sends these"),
-        (Outcome.REJECTED, "no such skill group", "the gateway refused these"),
+        (Outcome.UNATTEMPTED, Code.NOT_SELECTED, "`--only` or `--limit` left these out"),
+        (Outcome.REJECTED, Code.INTERACTION_MISSING, "the gateway knows no such interaction"),
+        (Outcome.SKIPPED, Code.INTERACTION_ENDED, "it had ended"),
+        (Outcome.SKIPPED, Code.ALREADY_THERE, "it was at its destination already"),
+        (Outcome.FAILED, Code.LOOK_UP_FAILED, "the REST side could not be asked"),
+        (Outcome.FAILED, Code.RESOLVED_FAILED, "a person said that these were not carried out"),
+        (Outcome.UNATTEMPTED, Code.PLANNED, "apply sends these"),
+        (Outcome.UNATTEMPTED, Code.ALREADY_THERE, "these are there already"),
+        (Outcome.UNATTEMPTED, Code.NO_TURN, "the run ended before their turn"),
+        (Outcome.REJECTED, Code.OTHER_STATUS, "the gateway refused these"),
         (Outcome.FAILED, None, "all retries were used up"),
     ],
 )
-def test_what_was_said_of_it_decides_and_else_the_outcome(
-    outcome: Outcome, reason: str | None, begin: str
-):
-    assert (advice(outcome, reason) or "").startswith(begin)
+def test_the_cause_decides_and_else_the_outcome(outcome: Outcome, code: str | None, begin: str):
+    assert (advice(outcome, code) or "").startswith(begin)
+
+
+def test_what_had_no_turn_is_not_advised_by_a_reply_that_did_not_end_it():
+    """Its media did not suit and its fallback had no turn: it is not to get one more."""
+    told = advice(Outcome.UNATTEMPTED, Code.NO_TURN, "codec_unsupported")
+    assert told == NEXT[Outcome.UNATTEMPTED]
+
+
+def test_a_persons_word_is_not_advised_by_the_reply_before_it():
+    told = advice(Outcome.FAILED, Code.RESOLVED_FAILED, "rate_limited")
+    assert told == advice(Outcome.FAILED, Code.RESOLVED_FAILED)
 
 
 def test_a_doubt_is_looked_up_whatever_its_last_reply_said():

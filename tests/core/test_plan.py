@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from runner.core.plan import SENDS, Action, Claim, Verdict, judge
+from runner.core.reasons import Code, Earlier
 from runner.core.transfer import HELD, State
 
 HERE, THERE, ELSEWHERE = "genesys://queue/here", "genesys://queue/there", "sip:x@example.net"
@@ -38,7 +39,11 @@ def test_an_interaction_without_history_is_sent():
 
 def test_carried_out_to_the_same_destination_is_unchanged_and_names_the_run():
     assert judge([claim(4, State.TRANSFERRED)], HERE, again=False) == Verdict(
-        Action.UNCHANGED, "transferred by run run-4 (batch night, key k7)", 4
+        Action.UNCHANGED,
+        "transferred by run run-4 (batch night, key k7)",
+        4,
+        code=Code.TRANSFERRED_BEFORE,
+        earlier=Earlier("run-4", "night", "k7"),
     )
 
 
@@ -55,7 +60,13 @@ def test_moved_away_and_back_is_sent_as_changed():
 
 def test_a_doubt_is_named():
     verdict = judge([claim(9, State.UNKNOWN, THERE)], HERE, again=True)
-    assert verdict == Verdict(Action.IN_DOUBT, "in doubt since run run-9 (batch night, key k7)", 9)
+    assert verdict == Verdict(
+        Action.IN_DOUBT,
+        "in doubt since run run-9 (batch night, key k7)",
+        9,
+        code=Code.HELD,
+        earlier=Earlier("run-9", "night", "k7"),
+    )
 
 
 def test_what_failed_is_taken_up_and_its_deliveries_are_remembered():
@@ -76,7 +87,11 @@ def test_deliveries_from_before_a_move_are_no_part_of_the_lineage():
 def test_skipped_stays_skipped_unless_asked_again():
     past = [claim(6, State.SKIPPED)]
     assert judge(past, HERE, again=False) == Verdict(
-        Action.UNCHANGED, "skipped by run run-6; --again looks anew", 6
+        Action.UNCHANGED,
+        "skipped by run run-6; --again looks anew",
+        6,
+        code=Code.SKIPPED_BEFORE,
+        earlier=Earlier("run-6", "night", "k7"),
     )
     assert judge(past, HERE, again=True) == Verdict(Action.SEND, None, None, 6)
     assert judge(past, THERE, again=False).action is Action.SEND

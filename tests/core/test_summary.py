@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from runner.core.outcome import Outcome
+from runner.core.reasons import Code, Earlier
 from runner.core.record import AttemptRecord, CallbackRecord, Figures, TransferRecord
 from runner.core.summary import (
     GROUP_LIMIT,
@@ -155,3 +156,40 @@ def test_a_gateway_that_words_every_refusal_anew_does_not_fill_the_memory():
     groups = summarize(transfers, Figures()).groups
     assert len(groups) == GROUP_LIMIT + 1
     assert (groups[0].reason, groups[0].count) == (OTHER_REASONS, 50)
+
+
+def doubt(n: int, *, source: str | None = None, words: str = "no reply within 10 s"):
+    transfer = record(Outcome.IN_DOUBT, key=f"k{n}", reason=words)
+    return replace(
+        transfer,
+        source=source or f"m.yaml:{n}",
+        reason_code=Code.NO_REPLY,
+        earlier=Earlier(f"run-{n}", "night", f"k{n}"),
+    )
+
+
+def test_doubts_of_one_cause_are_one_group_whatever_runs_they_are_of():
+    (group,) = summarize(map(doubt, range(37)), Figures()).groups
+    assert (group.code, group.reason, group.count) == ("no_reply", "no reply within 10 s", 37)
+    assert group.names == ("m.yaml:0", "m.yaml:1", "m.yaml:2")
+
+
+def test_a_group_whose_words_differ_is_called_by_its_cause():
+    doubts = [doubt(1), doubt(2, words="no reply within 30 s")]
+    (group,) = summarize(doubts, Figures()).groups
+    assert (group.reason, group.count) == ("no reply came in time", 2)
+
+
+def test_what_one_place_selected_is_named_by_its_keys():
+    (group,) = summarize((doubt(n, source="m.yaml:20") for n in range(37)), Figures()).groups
+    assert group.names == ("k0", "k1", "k2")
+    assert group.examples == ("m.yaml:20",) * 3
+
+
+def test_a_gateways_words_are_a_cause_each():
+    said = [
+        replace(record(Outcome.REJECTED, reason=words), reason_code="transfer_rejected")
+        for words in ("queue full", "closed", "queue full")
+    ]
+    groups = summarize(said, Figures()).groups
+    assert {(group.reason, group.count) for group in groups} == {("queue full", 2), ("closed", 1)}

@@ -23,7 +23,7 @@ from runner.report.verification import verify_audit
 from tests.foreign.gateway import CLIENT_ID, CLIENT_SECRET, Gateway
 
 ROOT = Path(__file__).resolve().parents[2]
-PATIENCE_S = 60.0
+PATIENCE_S = 180.0
 REPORT_SCHEMA = jsonschema_rs.validator_for(
     json.loads((ROOT / "schemas" / "report.v1.schema.json").read_text("utf-8"))
 )
@@ -155,7 +155,7 @@ def manifest(
         "defaults": {"media": "voice"},
         "policy": {
             "preflight": preflight,
-            "negotiation_timeout": "1s",
+            "negotiation_timeout": "3s",
             "retry": {"attempts": 3, "base": "10ms", "cap": "50ms"},
         },
         "transfers": list(transfers),

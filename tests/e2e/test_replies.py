@@ -102,7 +102,7 @@ def test_what_is_not_known_is_in_doubt_and_never_sent_again(gateway: Gateway, be
     }
     assert reasons["pending"] == "pending"
     assert reasons["duplicate"] == "duplicate"
-    assert "no reply within 1 s" in reasons["mute"]
+    assert "no reply within 3 s" in reasons["mute"]
     again = bench.apply(content)
     assert again.code == 6
     assert again.report.summary["in_doubt"] == len(transfers)
@@ -215,12 +215,13 @@ def test_a_late_positive_reply_settles_the_transfer(gateway: Gateway, bench: Ben
     gateway.scripts[late["interaction_id"]] = [Step(delay_s=1.3)]
     gateway.scripts[last["interaction_id"]] = [LIMITED, Step(delay_s=0.9)]
     content = manifest(gateway, [late, last], limits={"rate": "2/s"})
+    content["policy"]["negotiation_timeout"] = "1s"
     applied = bench.apply(content)
     assert applied.code == 0, applied.ended.err
     assert applied.outcomes()[late["interaction_id"]] == "transferred"
     told = applied.report.by_id[late["interaction_id"]]
     assert told["reason"] == "codec_negotiated"  # the gateway's own words
-    assert 1300 <= told["latency_ms"] < 3000
+    assert told["latency_ms"] >= 1300
     assert "a late reply settles a transfer" in applied.ended.err
 
 

@@ -32,10 +32,13 @@ def test_a_signal_drains_what_is_in_flight_and_loses_nothing(
     with started("apply", path, cwd=bench.folder) as process:
         gateway.wait_until(lambda: len(gateway.frames) == 4)
         process.send_signal(number)
-        gateway.release("drained")
+        assert process.stderr is not None
+        heard = "a second signal ends the run at once"
+        while heard not in (line := process.stderr.readline()):
+            assert line, "it ended without a word"
+        gateway.release("drained")  # only now: else everything may be sent before it hears
         ended = wait_for_exit(process)
     assert ended[0] == code, ended
-    assert "a second signal ends the run at once" in ended[2]
     report = bench.newest_report()
     report.check(code)
     sent = len(gateway.frames)

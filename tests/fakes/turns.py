@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Callable
 
 
-async def until(true: Callable[[], bool], *, within_s: float = 10) -> None:
+async def until(true: Callable[[], bool], *, within_s: float = 60) -> None:
     """Let the loop take turns until something is so. Raises `TimeoutError` if it never is."""
     async with asyncio.timeout(within_s):
         while not true():  # noqa: ASYNC110 - no event tells of what is waited for

@@ -78,7 +78,7 @@ class VendorServer(WireServer):
         """Answer the next requests that begin so, with their method, in this way."""
         self.scripts.setdefault(start, deque()).extend(reactions)
 
-    async def until(self, true: Callable[[], bool], *, within_s: float = 10) -> None:
+    async def until(self, true: Callable[[], bool], *, within_s: float = 60) -> None:
         """Wait until what has come makes it so."""
         await until(true, within_s=within_s)
 

@@ -91,7 +91,7 @@ class Listener:
         """Return all that was told of one kind."""
         return [value for kind, value in self.told if kind == what]
 
-    async def until(self, what: str, count: int = 1, *, within_s: float = 10) -> Any:
+    async def until(self, what: str, count: int = 1, *, within_s: float = 60) -> Any:
         """Wait until `what` was told `count` times; return the last of these."""
         async with asyncio.timeout(within_s):
             while len(self.all(what)) < count:

@@ -235,7 +235,7 @@ async def test_close_during_an_outage_ends_the_dialling():
         gateway = gateway_to(server, StuckClock())
         await gateway.open(listener)
         await gateway.submit("a")
-        await asyncio.wait_for(entered.wait(), 5)
+        await asyncio.wait_for(entered.wait(), 60)
         await gateway.close()
         assert listener.all("gave_up") == []
 
@@ -251,11 +251,11 @@ async def test_a_cancelled_open_leaves_no_session_behind():
     async with WireServer(sessions=deque([deaf])) as server:
         gateway = gateway_to(server)
         opening = asyncio.create_task(gateway.open(Listener()))
-        await asyncio.wait_for(dialled.wait(), 5)
+        await asyncio.wait_for(dialled.wait(), 60)
         opening.cancel()
         with pytest.raises(asyncio.CancelledError):
             await opening
-        await asyncio.wait_for(gone.wait(), 5)
+        await asyncio.wait_for(gone.wait(), 60)
         await gateway.close()
 
 
@@ -270,7 +270,7 @@ async def test_closing_while_opening_leaves_no_session_behind():
     async with WireServer(sessions=deque([slow])) as server:
         gateway, listener = gateway_to(server), Listener()
         opening = asyncio.create_task(gateway.open(listener))
-        await asyncio.wait_for(dialled.wait(), 5)
+        await asyncio.wait_for(dialled.wait(), 60)
         await gateway.close()
         server.peers[0].cut()
         with pytest.raises(GatewayError, match="closed meanwhile"):
@@ -287,7 +287,7 @@ async def test_closing_during_a_token_request_is_told_to_who_waits():
     async with WireServer(token_answers=deque([never])) as server:
         gateway = gateway_to(server)
         waiting = asyncio.create_task(gateway.look_up("i-1"))
-        await asyncio.wait_for(asked.wait(), 5)
+        await asyncio.wait_for(asked.wait(), 60)
         await gateway.close()
         with pytest.raises(GatewayError, match="closed meanwhile"):
             await waiting

@@ -142,7 +142,7 @@ async def test_a_connection_that_hangs_is_given_up_for_certain_before_the_first_
     async with VendorServer() as server, rest_to(server, clock, Hanging(writes=writes)) as rest:
         posting = asyncio.create_task(commanded(rest, clock))
         with pytest.raises(outcome):
-            await asyncio.wait_for(posting, 15)
+            await asyncio.wait_for(posting, 60)
 
 
 async def test_without_a_token_nothing_was_sent():

@@ -60,7 +60,7 @@ async def test_sources_are_subscribed_to_as_look_ups_meet_them_once_and_together
         for conversation_id in ("c-1", "c-2", "c-1"):
             await stage.gateway.look_up(conversation_id)
         assert len(stage.subscribed()) == 1
-        await stage.clock.through(stage.server.until(lambda: len(stage.subscribed()) == 2))
+        await stage.clock.until(lambda: len(stage.subscribed()) == 2)
         topics = [f"v2.routing.queues.{each}.conversations" for each in (SOURCE, other)]
         assert stage.subscribed()[1] == topics
         await stage.gateway.look_up("c-1")
@@ -137,7 +137,7 @@ async def test_a_socket_about_to_close_is_replaced_before_it_is_dropped():
         reply = await stage.clock.through(stage.listener.until("replied"), step_s=0.1)
         assert reply.status == "transfer_initiated"
         assert closed_by_then == [None]
-        await stage.clock.through(stage.server.until(lambda: first.close_frame is not None))
+        await stage.clock.until(lambda: first.close_frame is not None)
         assert stage.gateway.generation == 1
         assert TOPIC in stage.subscribed()[-1]
         assert stage.listener.all("lost") == []
@@ -148,7 +148,7 @@ async def test_a_channel_that_is_taken_away_gets_a_successor_of_the_same_topics(
     async with staged() as stage:
         await stage.say(f"v2.system.{kind}.ch-1")
         stage.server.peers[0].cut()
-        await stage.clock.through(stage.server.until(lambda: len(stage.server.peers) == 2))
+        await stage.clock.until(lambda: len(stage.server.peers) == 2)
         await stage.submit()
         await stage.tell(MOVED)
         reply = await stage.clock.through(stage.listener.until("replied"), step_s=0.1)

@@ -265,7 +265,7 @@ async def test_submit_writes_before_its_first_suspension():
         step = it.gateway.submit("exactly this")
         with pytest.raises(StopIteration):  # it never suspended at all
             step.send(None)
-        assert await asyncio.wait_for(read, 5) == "exactly this"
+        assert await asyncio.wait_for(read, 60) == "exactly this"
 
 
 async def test_a_socket_that_is_being_closed_takes_no_frame():

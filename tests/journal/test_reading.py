@@ -94,10 +94,11 @@ def test_outcomes_add_up_to_the_manifests_rows(store: Store):
         "k10": "unattempted",
         "k11": "unattempted",
     }
-    reasons = Counter(t.reason for t in source(store).transfers() if t.outcome == "unattempted")
-    assert reasons["not selected"] == 3
-    assert reasons["the run ended before its turn; before that: limited"] == 1
-    assert reasons["the run ended before its turn"] == 1
+    told = [t for t in source(store).transfers() if t.outcome == "unattempted"]
+    reasons = Counter((t.reason, t.reason_code, t.before) for t in told)
+    assert reasons["not selected", "not_selected", None] == 3
+    assert reasons["the run ended before its turn", "no_turn", "limited"] == 1
+    assert reasons["the run ended before its turn", "no_turn", None] == 1
 
 
 def test_a_transfer_tells_its_deliveries(store: Store):
@@ -133,7 +134,7 @@ def test_a_doubt_that_an_earlier_run_left_is_told_with_its_run(store: Store):
     begun(store, manifest_rows(1, destination_uri=THERE), batch="other")
     record = told(store)
     assert record.outcome == "in_doubt"
-    assert record.reason == f"in doubt since run {life.run} (batch night, key k0): lost"
+    assert (record.reason, record.earlier) == ("lost", (life.run, "night", "k0"))
     assert record.message_id == life.message_id
 
 

@@ -176,17 +176,28 @@ def empty() -> ReportSource:
     )
 
 
-_FORESEEN: tuple[tuple[Outcome, str, str | None], ...] = (
-    (Outcome.UNATTEMPTED, "planned: would be sent", None),
-    (Outcome.UNATTEMPTED, "planned: would be sent", None),
-    (Outcome.UNCHANGED, "transferred by run 20261130T210000Z-11aa", None),
+_FORESEEN: tuple[tuple[Outcome, str, str, str | None], ...] = (
+    (Outcome.UNATTEMPTED, "planned: would be sent", "planned", None),
+    (Outcome.UNATTEMPTED, "planned: would be sent", "planned", None),
+    (
+        Outcome.UNCHANGED,
+        "transferred by run 20261130T210000Z-11aa",
+        "transferred_before",
+        None,
+    ),
     (
         Outcome.UNATTEMPTED,
         "planned: would be sent (changed: carried to another destination before)",
+        "planned_changed",
         "genesys://queue/billing-old",
     ),
-    (Outcome.UNATTEMPTED, "not selected", None),
-    (Outcome.UNATTEMPTED, "would be rejected: interaction not found", None),
+    (Outcome.UNATTEMPTED, "not selected", "not_selected", None),
+    (
+        Outcome.UNATTEMPTED,
+        "would be rejected: interaction not found",
+        "interaction_missing",
+        None,
+    ),
 )
 
 
@@ -194,11 +205,12 @@ def planned(count: int = 12) -> ReportSource:
     """Return a dry run."""
 
     def foreseen(number: int) -> TransferRecord:
-        outcome, reason, origin = _FORESEEN[number % len(_FORESEEN)]
+        outcome, reason, code, origin = _FORESEEN[number % len(_FORESEEN)]
         return replace(
             transfer(number),
             outcome=outcome,
             reason=reason,
+            reason_code=code,
             attempts=(),
             callbacks=(),
             message_id=None,

@@ -78,6 +78,7 @@ def test_a_transfer_is_told_field_by_field(rendered: Rendered):
         "wave",
         "outcome",
         "reason",
+        "reason_code",
         "message_id",
         "media_requested",
         "media_negotiated",

@@ -48,5 +48,5 @@ async def look_up(server: SimulatorServer, http: httpx.AsyncClient, token: str) 
 
 
 async def receive(session: ClientConnection) -> dict[str, Any]:
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         return dict(json.loads(await session.recv()))

@@ -65,7 +65,7 @@ async def test_an_effect_outlives_the_session_that_asked_for_it(
         await (await session.ping())
         session.transport.abort()
     before = server.ledger.moves()
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         while "last_transfer_id" not in (await look_up(server, http, token)).json():
             pass
 

@@ -72,7 +72,7 @@ function detail(row, id) {
   inside.setAttribute("role", "cell");
   inside.colSpan = columns();
   inside.append(facts([["Interaction", row[ID], "id"], ["Is at", word(row[FROM]), "id"],
-    ["Destination", words[row[TO]], "id"], ["Reason", word(row[WHY])],
+    ["Destination", words[row[TO]], "id"], ["Reason", word(row[WHY])], ["Earlier", word(row[HISTORY])],
     ["Media asked for", word(row[ASKED])], ["Media negotiated", word(row[AGREED])],
     ["Wave", row[WAVE] ? String(row[WAVE]) : null], ["Source", sourceLink(row)]]), copyLink(row));
   if (!isPlan) inside.append(deliveries(row));

@@ -49,7 +49,7 @@ function select() {
   view = [];
   rows.forEach((row, index) => {
     if (chosen.size && !chosen.has(row[KIND])) return;
-    if (reason !== undefined && word(row[WHY]) !== reason) return;
+    if (reason !== undefined && word(row[CAUSE]) !== reason.cause) return;
     if (wanted && !haystack(index).includes(wanted)) return;
     view.push(index);
   });
@@ -111,7 +111,7 @@ function show() {
   document.getElementById("next").disabled = page >= pages - 1;
   document.getElementById("copy").disabled = !view.length;
   byReason.hidden = reason === undefined;
-  byReason.textContent = `Reason: ${reason === null ? "none given" : reason}. Show all reasons`;
+  byReason.textContent = reason === undefined ? "" : `Reason: ${reason.words ?? "none given"}. Show all reasons`;
   for (const th of section.querySelectorAll("th[data-sort]")) {
     if (th.dataset.sort !== sorting) th.removeAttribute("aria-sort");
     else th.setAttribute("aria-sort", rising ? "ascending" : "descending");

@@ -87,7 +87,7 @@ function listen() {
   for (const button of document.querySelectorAll("#reasons button")) {
     button.addEventListener("click", () => {
       chooseOnly(Number(button.dataset.kind));
-      reason = button.dataset.reason ?? null;
+      reason = { cause: button.dataset.cause ?? null, words: button.dataset.reason };
       search.value = "";
       select();
       section.scrollIntoView();

@@ -1,6 +1,6 @@
 /* What the page holds of each transfer, unpacked, and how it is worded. */
 const KIND = 0, ID = 1, KEY = 2, TO = 3, WHY = 4, FILE = 5, LINE = 6, LATENCY = 7,
-  ASKED = 8, AGREED = 9, TRIES = 10, CALLBACKS = 11, FROM = 12, WAVE = 13;
+  ASKED = 8, AGREED = 9, TRIES = 10, CALLBACKS = 11, FROM = 12, WAVE = 13, CAUSE = 14, HISTORY = 15;
 const section = document.getElementById("transfers");
 const kinds = JSON.parse(section.dataset.kinds).map(([word, style, urgency]) => ({ word, style, urgency }));
 const links = JSON.parse(section.dataset.links);

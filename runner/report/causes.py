@@ -1,0 +1,21 @@
+"""How the page names the cause of a transfer's outcome, in its rows and in its table of reasons."""
+
+from __future__ import annotations
+
+from runner.core.reasons import Cause
+from runner.core.record import TransferRecord
+
+
+def cause_text(cause: Cause) -> str | None:
+    """Return a text by which the page finds the transfers of a cause; None: no reason was given."""
+    return ": ".join(filter(None, cause)) or None
+
+
+def history_text(transfer: TransferRecord) -> str | None:
+    """Return what is known of a transfer from before its outcome in this run; None: nothing."""
+    told = []
+    if (earlier := transfer.earlier) is not None:
+        told.append(f"run {earlier.run}, batch {earlier.batch}, key {earlier.key}")
+    if transfer.before is not None:
+        told.append(f"before that: {transfer.before}")
+    return "; ".join(told) or None
