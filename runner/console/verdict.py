@@ -258,6 +258,13 @@ def _doubt_steps(result: RunResult) -> Iterator[str]:
 def _plan_steps(result: RunResult) -> Iterator[str]:
     """Yield how the plan is carried out."""
     for step in result.steps:
-        if step.argv[1:2] in {("apply",), ("plan",)}:
-            yield f"  {shorten(step.text, TEXT_WIDTH * 3)}"
+        if (said := _PLAN_STEPS.get("".join(step.argv[1:2]))) is not None:
+            yield f"  {said}:"
             yield f"    {step.command}"
+
+
+_PLAN_STEPS = {
+    "plan": "write it down first, so that what it moves again is moved once",
+    "apply": "carry it out",
+}
+"""What a plan's commands do, by the command."""
