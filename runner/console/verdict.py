@@ -260,8 +260,8 @@ def _doubt_steps(result: RunResult) -> Iterator[str]:
 def _plan_steps(result: RunResult) -> Iterator[str]:
     """Yield how the plan is carried out."""
     for step in result.steps:
-        if step.argv[1:2] in {("apply",), ("plan",)}:
-            yield f"  {shorten(step.text, TEXT_WIDTH * 3)}"
+        if (said := _PLAN_STEPS.get("".join(step.argv[1:2]))) is not None:
+            yield f"  {said}:"
             yield f"    {step.command}"
 
 
@@ -274,3 +274,10 @@ def _advice(outcome: Outcome, groups: Sequence[Group]) -> list[str]:
     }
     by_cause = [said for said in told if said is not None]
     return by_cause if 0 < len(by_cause) <= MAX_ADVICE else [NEXT[outcome]]
+
+
+_PLAN_STEPS = {
+    "plan": "write it down first, so that what it moves again is moved once",
+    "apply": "carry it out",
+}
+"""What a plan's commands do, by the command."""

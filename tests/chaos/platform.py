@@ -17,7 +17,7 @@ import yaml
 
 from tests.chaos.forks import Forked, Zygote
 from tests.chaos.tally import Tally, judge
-from tests.chaos.world import PATIENCE_S, PATIENT, POLL_S
+from tests.chaos.world import PATIENCE_S, PATIENT, POLL_S, newest_run
 from tests.e2e.bench import VOICE, Ended, Report
 from tests.foreign.gateway import CLIENT_ID, CLIENT_SECRET
 
@@ -143,7 +143,7 @@ class Ground:
 
     def report(self) -> Report:
         """Return the newest report."""
-        return Report(self.folder / "reports" / "batch" / "latest")
+        return Report(newest_run(self.folder / "reports" / "batch"))
 
 
 def _manifest(

@@ -228,7 +228,7 @@ class Yard:
 
     def report(self, batch: str = "batch") -> Report:
         """Return the newest report of a batch."""
-        return Report(self.folder / "reports" / batch / "latest")
+        return Report(newest_run(self.folder / "reports" / batch))
 
     def _under(
         self,
@@ -247,6 +247,12 @@ class Yard:
                 stdout=out_file,
                 stderr=err_file,
             )
+
+
+def newest_run(batch: Path) -> Path:
+    """Return the newest run's folder: `latest` stays on the newest that did something."""
+    reports = [each for each in batch.glob("*/report.json") if not each.parent.is_symlink()]
+    return max(reports, key=lambda report: report.stat().st_mtime_ns).parent
 
 
 def names(number: int, batch: str = "i") -> list[str]:

@@ -161,7 +161,8 @@ def spoil_witness(folder: Path) -> str:
 def spoil_absence(folder: Path) -> str:
     (folder / "report.json").unlink()
     return (
-        f"it has no report.json: its run goes on or died; `runner report {folder.name}` writes one"
+        "it has no report.json: its run goes on or died; `report` with its id and its journal"
+        " writes one"
     )
 
 
@@ -286,8 +287,10 @@ def test_json_tells_all(root: Path):
 def test_the_command_prunes_and_the_next_apply_still_trusts_its_journal(
     gateway: Gateway, bench: Bench
 ):
-    content = manifest(gateway, [transfer() for _ in range(3)])
-    folders = [bench.apply(content).report.folder.name for _ in range(3)]
+    folders, content = [], manifest(gateway, [])
+    for _ in range(3):
+        content["transfers"].append(transfer())
+        folders.append(bench.apply(content).report.folder.name)
     asked = ("reports", "prune", "--keep", "1", "--older-than", "0s")
     listed = bench.run(*asked, "--dry-run", "--output", "json")
     told = [each["run"] for each in json.loads(listed.out)["removed"]]
@@ -302,16 +305,19 @@ def test_the_command_prunes_and_the_next_apply_still_trusts_its_journal(
     assert refused.code == 74, "the witness that stays tells that the journal is gone"
 
 
-def test_without_bounds_it_explains_itself_and_removes_nothing(gateway: Gateway, bench: Bench):
-    bench.apply(manifest(gateway, [transfer()]))
+def test_without_bounds_it_keeps_thirty_runs_and_ninety_days(gateway: Gateway, bench: Bench):
+    """As its help says."""
+    report = bench.apply(manifest(gateway, [transfer()])).report.folder
     bare, wrong, shown, elsewhere = bench.run_together(
         ["reports", "prune"],
         ["reports", "prune", "--older-than", "soon"],
         ["reports", "prune", "--dry-run"],
         ["reports", "prune", "--keep", "3", "--report-dir", "none"],
     )
-    assert bare.code == wrong.code == elsewhere.code == 2
-    assert "say how much is to stay: --keep N runs of each batch, --older-than AGE" in bare.err
+    assert wrong.code == elsewhere.code == 2
+    assert bare.code == 0
+    assert "keeping 30 runs of each batch, and what is younger than 90 days" in bare.out
+    assert report.exists()
     assert "'soon' is no age; write a number and a unit: 90d, 12h" in wrong.err
     assert shown.code == 0
     assert "keeping 30 runs of each batch, and what is younger than 90 days" in shown.out

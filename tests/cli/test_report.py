@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import tracemalloc
 from collections.abc import Iterator
@@ -21,9 +22,9 @@ from runner.journal.comparing import Juxtaposed
 from runner.wiring.auditing import verify_file
 from runner.wiring.comparing import as_markdown, compare
 from runner.wiring.reporting import read_forms, render_again, stream_again
-from tests.e2e.bench import Bench, command, environment, manifest, transfer
+from tests.e2e.bench import Bench, command, environment, manifest, run, transfer
 from tests.foreign.gateway import Gateway
-from tests.foreign.script import Step
+from tests.foreign.script import MUTE, Step
 from tests.journal.rig import THERE, begun, manifest_rows, opened
 from tests.report import samples
 from tests.report.test_md import Page
@@ -289,3 +290,68 @@ MODEL = samples.transfer(1, succeed=True)
 def test_memory_does_not_grow_with_what_is_compared():
     peak_of_comparing(2_000)
     assert peak_of_comparing(20_000) - peak_of_comparing(2_000) < 100_000
+
+
+def test_a_report_is_written_where_the_run_left_it_whatever_the_folder(
+    gateway: Gateway, bench: Bench
+):
+    """Not into a `reports/` of the folder in which somebody happens to be."""
+    applied = bench.apply(manifest(gateway, [transfer()]), "--journal", "j.db")
+    folder = applied.report.folder
+    (folder / "report.html").unlink()
+    elsewhere = bench.folder / "elsewhere"
+    elsewhere.mkdir()
+    again = run("report", "latest", "--journal", "../j.db", cwd=elsewhere)
+    assert again.code == 0, again.err
+    assert str(folder / "report.html") in again.out
+    assert (folder / "report.html").exists()
+    verified = run("audit", "verify", "latest", "--journal", "../j.db", cwd=elsewhere)
+    assert (verified.code, "there is no" in verified.out) == (0, False)
+    assert not list(elsewhere.iterdir())
+    shutil.move(bench.folder / "j.db", elsewhere / "j.db")
+    bench.folder.rename(moved := bench.folder.with_name("moved"))
+    lost = run("report", "latest", "--journal", "j.db", cwd=moved / "elsewhere")
+    assert lost.code == 2
+    assert "say where its report goes, with --report-dir" in lost.err
+    assert not [each for each in (moved / "elsewhere").iterdir() if each.is_dir()]
+    moved.rename(bench.folder)
+
+
+def test_out_is_a_file_of_the_format_that_its_name_ends_with(gateway: Gateway, bench: Bench):
+    bench.apply(manifest(gateway, [transfer(key="k0")]))
+    for name, begins in (("o.csv", "key,"), ("o.JSON", "{"), ("o.md", "## "), ("o.xml", "<?xml")):
+        written = bench.run("report", "latest", "--out", name)
+        assert (written.code, written.out) == (0, f"{name}\n"), written.err
+        assert (bench.folder / name).read_text("utf-8").startswith(begins)
+        assert (bench.folder / name).stat().st_mode & 0o777 == 0o600
+    both = bench.run("report", "latest", "--out", "p.csv", "--format", "html")
+    assert both.code == 2
+    assert "--format says html" in both.err
+    (bench.folder / "dir.csv").mkdir()
+    assert bench.run("report", "latest", "--out", "dir.csv").code == 0
+    assert (bench.folder / "dir.csv" / "report.html").exists()
+
+
+def test_latest_stays_on_the_run_that_did_something(gateway: Gateway, bench: Bench):
+    content = manifest(gateway, [transfer()])
+    first = bench.apply(content).report.folder
+    idle = bench.apply(content)
+    assert (idle.code, idle.report.summary["unchanged"]) == (0, 1)
+    assert idle.report.folder != first
+    assert bench.newest_report().folder == first
+    assert bench.run("report", idle.report.run["id"]).code == 0
+    assert bench.newest_report().folder == first
+    doubtful = transfer()
+    gateway.scripts[doubtful["interaction_id"]] = [MUTE]
+    content["transfers"].append(doubtful)
+    gateway.shows_effects = False
+    in_doubt = bench.apply(content)
+    assert in_doubt.code == 6
+    assert bench.newest_report().folder == in_doubt.report.folder
+
+
+def test_a_first_run_with_nothing_to_do_has_a_latest(gateway: Gateway, bench: Bench):
+    """There is no other to look at."""
+    idle = bench.apply(manifest(gateway, []))
+    assert idle.code == 0
+    assert bench.newest_report().folder == idle.report.folder

@@ -12,6 +12,7 @@ import pytest
 from referencing import Registry
 
 from runner.core.codes import CODES
+from runner.core.outcome import Outcome
 from runner.schemas_lookup import schema
 from tests.e2e.bench import Bench, manifest, transfer
 from tests.foreign.gateway import Gateway
@@ -40,13 +41,14 @@ def test_every_result_satisfies_the_schema(gateway: Gateway, bench: Bench):
     gateway.scripts[refused["interaction_id"]] = [Step("transfer_rejected", reason="queue_full")]
     path = bench.write(manifest(gateway, [doubtful, refused, transfer()]))
     as_json = ("--output", "json")
+    none = dict.fromkeys(Outcome, 0)
     pending = bench.run("plan", path, "--detailed-exitcode", *as_json)
     assert (pending.code, checked(pending.out, "plan")["exit_code"]) == (10, 10)
     checked(bench.run("apply", path, "--validate-only", *as_json).out, "plan")
     applied = bench.run("apply", path, *as_json)
     told = checked(applied.out, "apply")
     assert told["exit_code"] == applied.code == 6
-    assert told["counts"] == {"transferred": 1, "rejected": 1, "in_doubt": 1}
+    assert told["counts"] == none | {"transferred": 1, "rejected": 1, "in_doubt": 1}
     run = told["run"]
     wrong = bench.write(manifest(gateway, [transfer(to="nowhere")]), "wrong.yaml")
     told_of = bench.run_together(
@@ -65,6 +67,12 @@ def test_every_result_satisfies_the_schema(gateway: Gateway, bench: Bench):
     kinds += ("explanations", "explanations")
     documents = [checked(ended.out, kind) for ended, kind in zip(told_of, kinds, strict=True)]
     assert "runs" in documents[0]
+    shared = told.keys() - {"version", "kind", "plan", "groups", "next_steps"}
+    assert shared <= documents[1]["run"].keys(), "the same fields for the same things"
+    shared -= {"duration_s"}  # of the command, and of the run
+    assert {name: told[name] for name in shared} == {
+        name: documents[1]["run"][name] for name in shared
+    }
     assert [doubt["key"] for doubt in documents[1]["run"]["doubts"]] == ["doubtful"]
     assert [ended.code for ended in told_of] == [0, 0, 0, 0, 0, 3, 2, 0, 0, 0]
     assert [each["code"] for each in documents[8]["codes"]] == ["R002"]

@@ -75,7 +75,9 @@ def test_one_run_tells_its_doubts_with_their_places(journal: Path, run: Written)
     }
     text = render_status(status, one=True)
     assert "k1  m.yaml:1" in text
-    assert f"runner resolve {run.store.run_id} k1 --as transferred|failed --reason TEXT" in text
+    for word in ("transferred", "failed"):
+        command = f"runner resolve {run.store.run_id} k1 --journal {journal} --as {word} --reason "
+        assert f"\n    {command}" in text
 
 
 def test_runs_come_newest_first_with_their_counts(journal: Path, run: Written):

@@ -190,7 +190,7 @@ class Bench:
         """Write a manifest, apply it, and read what the run left."""
         ended = self.run("apply", self.write(content), *options)
         assert "\nreport: " in ended.out, ended
-        report = self.newest_report(content["name"])
+        report = Report(self.folder / ended.out.rpartition("\nreport: ")[2].strip())
         report.check(ended.code)
         return Applied(ended, report)
 
