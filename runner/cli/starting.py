@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from pathlib import Path
+from shlex import quote
 
 from runner.cli.console import Console, boundary
+from runner.console.text import visible
 from runner.core.errors import UsageError
 from runner.schemas_lookup import schema_text
 from runner.wiring.starting import EDITOR_ADVICE, write_template
@@ -16,10 +18,11 @@ def write_first_manifest(console: Console, folder: Path) -> None:
     """Write a manifest to begin with, and tell what to do with it."""
     with boundary(console):
         path = write_template(folder)
+        typed = visible(quote(str(path)))
         console.out.write(
-            f"wrote {path}\n"
-            f"check it:     runner apply {path} --validate-only\n"
-            f"rehearse it:  runner apply {path}\n"
+            f"wrote {visible(str(path))}\n"
+            f"check it:     runner apply {typed} --validate-only\n"
+            f"rehearse it:  runner apply {typed}\n"
         )
 
 
