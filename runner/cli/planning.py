@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from runner.cli.console import Console, boundary
 from runner.cli.exits import exit_code_of
 from runner.cli.summarizing import summarize_report, summarizing
+from runner.console.text import visible
 from runner.core.errors import UsageError
 from runner.core.manifest import Manifest
 from runner.core.outcome import ExitCode
@@ -79,11 +80,11 @@ def plan_manifest(console: Console, given: Request, planning: Planning) -> None:
             code=partial(_code, planning, preflight),
         )
         if preflight is not None and preflight.error is not None:
-            console.err.write(f"report: {report}\n")
+            console.err.write(f"report: {visible(str(report))}\n")
             raise preflight.error
         if planning.out is not None:
             save_plan(request, manifest, staging, source.run, planning.out, found=found)
-            console.err.write(f"plan: {planning.out}\n")
+            console.err.write(f"plan: {visible(str(planning.out))}\n")
         code = ExitCode(source.run.exit_code or ExitCode.OK)
         result = result_of(
             source,

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from runner.cli.console import Console, boundary
+from runner.console.text import visible
 from runner.core.errors import Interrupted
+from runner.core.urls import is_loopback
 from runner.wiring.signals import Signals
 from runner.wiring.simulating import Served, serve
 
@@ -14,6 +16,12 @@ def serve_gateway(console: Console, served: Served) -> None:
     """Serve until a signal comes; that is how it ends, and no failure."""
     Signals().install()
     with boundary(console, served.manifest):
+        if served.certificate is None and not is_loopback(served.host):
+            console.err.write(
+                f"warning: plain HTTP on {visible(served.host)}: other machines reach it, and the"
+                " client's secret and every token pass in the clear; give --certificate and --key,"
+                " or listen on 127.0.0.1\n"
+            )
         try:
             serve(served, console.out.write)
         except (Interrupted, KeyboardInterrupt):

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
+import re
+import shutil
 import sqlite3
+import stat
 import tempfile
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -14,6 +19,11 @@ from typing import Self
 from runner.core.errors import StorageError
 
 _UNSAFE = "PRAGMA journal_mode=OFF; PRAGMA synchronous=OFF; PRAGMA cache_size=-16000;"
+
+
+_PREFIX, _FILE = "runner-", "scratch.db"
+_OURS = re.compile(r"runner-[a-z0-9_]{8}")
+_AGE_S = 60.0  # in whose course a folder that was made is locked
 
 
 class Scratch:
@@ -27,8 +37,12 @@ class Scratch:
         self.path = Path(os.environ.get("TMPDIR") or "any folder for temporary files")
         with self._working():
             self.path = Path(tempfile.gettempdir())
-            self._folder = tempfile.TemporaryDirectory(prefix="runner-")
-            self.path = Path(self._folder.name) / "scratch.db"
+            _clear_left(self.path)
+            self._folder = tempfile.TemporaryDirectory(prefix=_PREFIX)
+            self._lock = os.open(self._folder.name, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+            with suppress(OSError):  # without locks it is never cleared by others either
+                fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            self.path = Path(self._folder.name) / _FILE
             # As a URI, so that the journal may be attached as one: read-only.
             self._connection = sqlite3.connect(self.path.as_uri(), uri=True, isolation_level=None)
             self._connection.executescript(_UNSAFE + tables)
@@ -43,6 +57,7 @@ class Scratch:
         at: TracebackType | None,
     ) -> None:
         self._connection.close()
+        os.close(self._lock)
         self._folder.cleanup()
 
     @contextmanager
@@ -55,3 +70,27 @@ class Scratch:
                 f"{self._what} in {self.path} ({error}); free space there, or choose another"
                 " folder with TMPDIR"
             ) from error
+
+
+def _clear_left(folder: Path) -> None:
+    """Remove the temporary databases of processes that were killed: nobody holds their lock."""
+    for path in folder.iterdir():
+        if _OURS.fullmatch(path.name):
+            with suppress(OSError):  # what cannot be looked at or removed does no harm
+                _clear(path)
+
+
+def _clear(path: Path) -> None:
+    told = path.lstat()
+    is_old = time.time() - told.st_mtime > _AGE_S
+    if told.st_uid != os.geteuid() or not stat.S_ISDIR(told.st_mode) or not is_old:
+        return
+    names = [each.name for each in path.iterdir()]
+    if not names or any(not name.startswith(_FILE) for name in names):
+        return  # another program's of the same name
+    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        shutil.rmtree(path)
+    finally:
+        os.close(descriptor)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import secrets
 import sqlite3
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
@@ -243,6 +244,7 @@ class Store:
 
 def _open(path: Path, *, environment: str, origin: str) -> sqlite3.Connection:
     with _translated(path):
+        _clear_unfinished(path)
         if not path.exists():
             _create(path, environment=environment, origin=origin)
         connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
@@ -298,6 +300,19 @@ def _create(path: Path, *, environment: str, origin: str) -> None:
         unfinished.unlink(missing_ok=True)
         raise
     _sync_folder(path.parent)
+
+
+def _clear_unfinished(path: Path) -> None:
+    """Remove what a process that was killed while it made this journal left of it.
+
+    Whoever opens a journal to write holds its lock: nobody else makes one at the same time.
+    """
+    unfinished = re.compile(re.escape(path.name) + r"\.[0-9a-f]{8}\.new(-journal)?")
+    if not path.parent.is_dir():
+        return
+    for found in path.parent.iterdir():
+        if unfinished.fullmatch(found.name) and found.is_file() and not found.is_symlink():
+            found.unlink(missing_ok=True)
 
 
 def _sync_folder(folder: Path) -> None:

@@ -6,9 +6,13 @@ planted inside the report folder leads nowhere.
 
 from __future__ import annotations
 
+import fcntl
 import os
 import pwd
+import re
 import secrets
+import stat
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -29,6 +33,15 @@ _SYSTEM = 0  # the account that may do everything anyway
 _FILE_FLAGS = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
+_READ_FLAGS = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+
+UNFINISHED = re.compile(r"\.(.+)\.[0-9a-f]{16}\.tmp")
+"""The names of files that are being written, or whose writer was killed."""
+
+LINK_LIVES_S = 60.0
+"""How old an unfinished link is at least that is nobody's any more; it is renamed at once."""
+
+
 class Folder:
     """An open folder below the report root; made by `open_folder`."""
 
@@ -43,6 +56,7 @@ class Folder:
         Until then the file as it was stays in place; a block that fails leaves nothing behind.
         Raises `StorageError`, naming the file.
         """
+        self.clear(name)
         temporary = _temporary(_checked(name))
         try:
             with self._created(temporary) as stream:
@@ -63,12 +77,9 @@ class Folder:
         """
         temporary = _temporary(_checked(name))
         try:
-            descriptor = os.open(temporary, _FILE_FLAGS, 0o600, dir_fd=self._descriptor)
-            try:
-                _fill(descriptor, size)
-                os.fsync(descriptor)
-            finally:
-                os.close(descriptor)
+            with self._created(temporary) as stream:
+                _fill(stream.fileno(), size)
+                os.fsync(stream.fileno())
         except OSError as error:
             raise _unwritable(self.path, error) from error
         finally:
@@ -89,8 +100,42 @@ class Folder:
                 os.unlink(temporary, dir_fd=self._descriptor)
             raise _unwritable(self.path / name, error) from error
 
+    def clear(self, name: str | None = None) -> None:
+        """Remove unfinished files of processes that are gone: of `name`, or of any name.
+
+        Whoever writes one holds its lock, so that a live run's are left alone; links have none,
+        and are left alone while they are young.
+        """
+        with suppress(OSError):  # what cannot be listed or removed does no harm
+            for entry in os.listdir(self._descriptor):  # noqa: PTH208 - of an open folder
+                unfinished = UNFINISHED.fullmatch(entry)
+                if unfinished is not None and name in {None, unfinished[1]}:
+                    self._clear(entry)
+
+    def _clear(self, entry: str) -> None:
+        told = os.stat(entry, dir_fd=self._descriptor, follow_symlinks=False)
+        if told.st_uid != os.geteuid():
+            return
+        if stat.S_ISLNK(told.st_mode):
+            if time.time() - told.st_mtime > LINK_LIVES_S:
+                os.unlink(entry, dir_fd=self._descriptor)
+        elif stat.S_ISREG(told.st_mode):
+            descriptor = os.open(entry, _READ_FLAGS, dir_fd=self._descriptor)
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                os.unlink(entry, dir_fd=self._descriptor)
+            except BlockingIOError:
+                pass  # its writer lives
+            finally:
+                os.close(descriptor)
+
     def _created(self, name: str) -> TextIO:
         descriptor = os.open(name, _FILE_FLAGS, 0o600, dir_fd=self._descriptor)
+        with suppress(OSError):  # a file system without locks: nobody clears there either
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        if os.fstat(descriptor).st_nlink == 0:  # cleared before it was locked
+            os.close(descriptor)
+            return self._created(name)
         # A lone surrogate has no UTF-8 form: it becomes "?" rather than the end of the report.
         return os.fdopen(descriptor, "w", encoding="utf-8", errors="replace", newline="")
 

@@ -144,14 +144,28 @@ def _templates() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
         bytecode_cache=_Compiled(),
+        finalize=_shown,
     )
+
+
+_CONTROLS = re.compile(
+    r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]"
+)
+
+
+def _shown(value: object) -> object:
+    """Write a text's control characters as escapes: a page is read in terminals too."""
+    if not isinstance(value, str) or isinstance(value, Markup):
+        return value
+    return _CONTROLS.sub(lambda found: found[0].encode("unicode_escape").decode(), value)
 
 
 class _Compiled(FileSystemBytecodeCache):
     """Templates compiled once, beside their source as Python keeps its own, where that can be."""
 
     def __init__(self) -> None:
-        super().__init__(str(TEMPLATES / "__pycache__"))
+        # Numbered: what was compiled with other settings of the environment is not taken.
+        super().__init__(str(TEMPLATES / "__pycache__"), "__jinja2_2_%s.cache")
 
     def dump_bytecode(self, bucket: Bucket) -> None:
         if sys.dont_write_bytecode:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict
 from typing import Any
@@ -19,12 +20,18 @@ VERSION = 1
 
 _DEPTH_LIMIT = 32
 
+CONTROLS = re.compile(r"[\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
+
 _line = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode
 _block = json.JSONEncoder(ensure_ascii=False, allow_nan=False, indent=2).encode
 
 
-def render_json(content: Content, write: Callable[[str], object]) -> None:
+def render_json(content: Content, put: Callable[[str], object]) -> None:
     """Write report.json (schema `report.v1`): one line a transfer, so that `grep` finds it."""
+
+    def write(text: str) -> None:
+        put(in_visible_json(text))
+
     source = content.source
     write(f'{{\n"version": {VERSION},\n"run": {_block(run_json(source.run))},\n')
     write(f'"summary": {_block(content.summary.to_json())},\n')
@@ -39,6 +46,16 @@ def render_json(content: Content, write: Callable[[str], object]) -> None:
     _write_transfers(source.transfers(), write)
     end = {"entries": content.audit.entries, "head": content.audit.head}
     write(f'],\n"audit": {_line(end)}\n}}\n')
+
+
+def in_visible_json(text: str) -> str:
+    """Return a JSON text with control and bidirectional characters beyond ASCII escaped.
+
+    JSON lets them stand in strings; a terminal that shows the text obeys them.
+    """
+    if text.isascii() and "\x7f" not in text:
+        return text
+    return CONTROLS.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
 
 
 def _write_transfers(transfers: Iterable[TransferRecord], write: Callable[[str], object]) -> None:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import os
 import stat
+from contextlib import suppress
 from pathlib import Path
 
 from runner.core.errors import StorageError
 from runner.report.folder import LATEST, open_folder
+from runner.report.shelf import is_run
 
 ROW_BYTES = 4096
 """What a transfer takes in a run's report, all files together; measured: 3 to 3.5 kB."""
@@ -35,6 +37,18 @@ def check_place(root: Path, batch: str, *, rows: int) -> bool:
             )
         folder.probe(PROBE, LEAST_BYTES)
         return not any(_is_open_to_others(path) for path in (root, folder.path))
+
+
+def clear_place(root: Path, batch: str) -> None:
+    """Remove what runs of a batch that were killed left unfinished. Raises `StorageError`."""
+    with open_folder(root, batch) as folder:
+        folder.clear()
+        names = [path.name for path in folder.path.iterdir() if is_run(path.name)]
+    for name in names:
+        path = root / batch / name
+        if path.is_dir() and not path.is_symlink():
+            with suppress(StorageError), open_folder(root, batch, name) as run:
+                run.clear()
 
 
 def free_bytes(folder: Path) -> int:

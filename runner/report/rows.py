@@ -20,7 +20,7 @@ from runner.core.record import AttemptRecord, TransferRecord
 from runner.core.summary import rounded
 from runner.report.causes import cause_text, history_text
 from runner.report.content import Content
-from runner.report.json_form import plain
+from runner.report.json_form import in_visible_json, plain
 from runner.report.kinds import kind_finder
 from runner.report.wording import moment
 
@@ -178,7 +178,7 @@ def _json(value: Any) -> str:
     try:
         text = orjson.dumps(value).decode()
     except TypeError:  # half a character, in what a gateway said
-        return htmlsafe_json_dumps(value, ensure_ascii=False, separators=(",", ":"))
+        return htmlsafe_json_dumps(value, separators=(",", ":"))
     for character, escaped in _UNSAFE:
         text = text.replace(character, escaped)
-    return text
+    return in_visible_json(text)

@@ -19,7 +19,7 @@ from typing import Any
 from runner.core.errors import StorageError, UsageError
 from runner.core.retention import Shelved
 from runner.core.timestamps import seconds
-from runner.report.folder import FOLDER_FLAGS, LATEST, REPORT, WITNESS
+from runner.report.folder import FOLDER_FLAGS, LATEST, REPORT, UNFINISHED, WITNESS
 from runner.report.writing import AUDIT, FILES
 
 HEAD_BYTES = 1 << 20
@@ -27,7 +27,6 @@ HEAD_BYTES = 1 << 20
 
 _RUN = re.compile(r"(plan-)?[0-9]{8}T[0-9]{6}Z-[0-9a-f]{6}")
 _OURS = frozenset({*FILES.values(), AUDIT, WITNESS})
-_UNFINISHED = re.compile(r"\.(.+)\.[0-9a-f]{16}\.tmp")  # of a process that was killed
 _FILE_FLAGS = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 
 
@@ -55,6 +54,11 @@ class Batch:
     reports: tuple[Report, ...]
     latest: str | None
     left: tuple[Left, ...]
+
+
+def is_run(name: str) -> bool:
+    """Tell whether a folder's name is a run's or a plan's."""
+    return _RUN.fullmatch(name) is not None
 
 
 class NotOurs(Exception):
@@ -144,7 +148,7 @@ def _files(folder: int) -> dict[str, int]:
     """Return the sizes of a report's files. Raises `NotOurs` if anything else is there."""
     sizes = {}
     for entry in _entries(folder):
-        unfinished = _UNFINISHED.fullmatch(entry.name)
+        unfinished = UNFINISHED.fullmatch(entry.name)
         name = entry.name if unfinished is None else unfinished[1]
         told = entry.stat(follow_symlinks=False)
         if name not in _OURS or not stat.S_ISREG(told.st_mode):

@@ -31,7 +31,7 @@ from runner.journal.staging import Staging
 from runner.journal.store import Store
 from runner.journal.writer import JournalWriter
 from runner.ports import Observer
-from runner.report.place import check_place
+from runner.report.place import check_place, clear_place
 from runner.report.writing import write_report
 from runner.wiring import records
 from runner.wiring.asking import ask
@@ -220,6 +220,7 @@ class _Run:
     def _check_place(self) -> None:
         """See that the report can be written, while nothing has been sent yet."""
         root = self._request.report_dir
+        clear_place(root, self._manifest.name)
         if not check_place(root, self._manifest.name, rows=self._staging.count):
             self._observer.warned(
                 "every account of this machine may change the reports; take that right away",

@@ -39,6 +39,7 @@ class RawGateway:
         async with self.server:
             self._ready.set()
             await self._stop.wait()
+            self.server.faults.clear()  # noise breaks this end's frames too
 
     def answering(self, react: Callable[[Peer, str], Any]) -> None:
         """Let `react` meet each frame, by the socket and the message's id."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import random
 import shutil
+import signal
 import sqlite3
 import subprocess
 from collections.abc import Callable
@@ -146,3 +147,16 @@ def test_a_damaged_journal(gateway: Gateway, bench: Bench, damage: str):
         ended[0]
     )
     assert len(gateway.frames) == 1
+
+
+@pytest.mark.parametrize(("host", "is_warned"), [("0.0.0.0", True), ("127.0.0.1", False)])
+def test_an_embedded_gateway_that_others_reach_in_the_clear_is_warned_of(
+    bench: Bench, host: str, *, is_warned: bool
+):
+    with bench.started("simulate", "--host", host, "--port", "0") as process:
+        assert process.stdout is not None
+        assert process.stdout.readline().startswith("token_url: http://")
+        process.send_signal(signal.SIGTERM)
+        _, said = process.communicate(timeout=60)
+    assert ("plain HTTP on 0.0.0.0" in said) is is_warned
+    assert ("--certificate" in said) is is_warned
