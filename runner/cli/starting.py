@@ -21,7 +21,7 @@ def write_first_manifest(console: Console, folder: Path) -> None:
         width = max(len(step.text) for step in first_steps(str(path)))
         console.out.write(f"wrote {visible(str(path))}\n")
         for step in first_steps(str(path)):
-            console.out.write(f"{step.text + ':':<{width + 3}}{visible(step.command or "")}\n")
+            console.out.write(f"{step.text + ':':<{width + 3}}{visible(step.command or '')}\n")
 
 
 def print_schema(console: Console, name: str, *, editor: bool) -> None:

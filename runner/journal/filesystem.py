@@ -74,8 +74,14 @@ def journal_beside(manifest: Path, environment: str) -> Path:
 
 
 def real(path: Path) -> Path:
-    """Return the file that a path leads to where it is a symbolic link; else the path."""
-    return path.resolve() if path.is_symlink() else path
+    """Return the file that a path leads to where it is a symbolic link; else the path.
+
+    What leads nowhere stays as it is: `refuse_network` says what is wrong with it.
+    """
+    try:
+        return path.resolve() if path.is_symlink() else path
+    except (OSError, RuntimeError):  # links in a circle, a name that is too long
+        return path
 
 
 def kind_of(path: Path) -> str | None:

@@ -22,6 +22,7 @@ from runner.journal.belonging import WAIVED, claim, read_waived
 from runner.journal.manifests import MANIFESTS, keep_manifest
 from runner.journal.opening import DAMAGE, add_columns, damage, index_claims
 from runner.journal.recording import MOST_AT_ONCE, body_of, prepare, record, row_of
+from runner.journal.states import check_states, seal
 from runner.journal.tables import FORMAT, JOURNAL, LEFT_OUT
 from runner.journal.texts import write_ladder, write_names
 from runner.ports import Entry, Note
@@ -48,6 +49,7 @@ class Store:
         self._connection = _open(path, environment=environment, origin=origin)
         try:
             with _translated(path):
+                check_states(self._connection, path)
                 self.lineage_id = self._meta("lineage")
                 last = self._connection.execute("SELECT seq, hash FROM events ORDER BY seq DESC")
                 row = last.fetchone() or (0, GENESIS)
@@ -167,8 +169,13 @@ class Store:
                 "UPDATE runs SET record = ?, figures = ?, finished_at = ? WHERE no = ?",
                 (canonical(record), canonical(figures), record["finished_at"], self.run_no),
             )
+            seal(self._connection, self.seq)
 
         self._transaction(write)
+
+    def seal(self) -> None:
+        """Store what the transfers are now, so that damage shows when the journal is opened."""
+        self._transaction(lambda: seal(self._connection, self.seq))
 
     def settle_callback(
         self, webhook_id: str, *, state: str, attempts: int, reason: str | None, at: float

@@ -125,6 +125,7 @@ def _record(store: Store, found: Found, word: Word, reason: str, overview: Overv
     fields = {"transfer": found.transfer_id, "key": found.row.key, "of_run": found.run}
     who = {"as": word, "user": user, "host": host, "reason": reason}
     store.record([entry, Note("resolved by a person", at, fields | who)])
+    store.seal()
     by = f"{user}@{host}"
     return Resolved(found, OUTCOMES[state], by, reason, len(owed), overview.doubts())
 

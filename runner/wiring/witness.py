@@ -115,12 +115,16 @@ def check_known(entry: GatewayEntry, journal: Path, history: History | None) -> 
     if history is None or history.lineage_id != known.lineage:
         if _tells_of_nothing(known):
             return
-        there = "" if Path(known.journal).exists() else ", which is not there any more"
+        where = f"the history of the gateway {entry.origin} is in the journal {known.journal}"
+        else_ = "or, if you are sure that its history does not matter, apply with --new-history"
+        if not Path(known.journal).exists():
+            raise StorageError(
+                f"{where} (last run {known.run}), which is not there any more: who was moved before"
+                f" would be moved again. Bring it back, {else_}"
+            )
         raise StorageError(
-            f"the history of the gateway {entry.origin} is in the journal {known.journal}{there}"
-            f" (last run {known.run}), and not in {journal.absolute()}: who was moved before would"
-            f" be moved again. Name it with --journal {known.journal}, or, if you are sure that its"
-            " history does not matter, apply with --new-history"
+            f"{where} (last run {known.run}), and not in {journal.absolute()}: who was moved before"
+            f" would be moved again. Name it with --journal {known.journal}, {else_}"
         )
     if is_copy(history, known.journal):
         _refuse_copy(history, known.journal)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import os
 import shutil
 import signal
 import xml.etree.ElementTree as ET
@@ -49,6 +50,7 @@ def test_a_dry_run_opens_no_socket_and_starts_no_process(gateway: Gateway, bench
     assert "forbidden: socket" in guarded.err + guarded.out, "the hook itself must work"
     for left in (".runner", "reports"):
         shutil.rmtree(bench.folder / left)
+    shutil.rmtree(os.environ["XDG_STATE_HOME"])  # the registry would know of the journal
     script = bench.folder / "ran-the-command"
     secret = bench.folder / "secret.sh"
     secret.write_text(f"#!/bin/sh\ntouch {script}\n")
