@@ -10,7 +10,7 @@ from runner.console.document import document
 from runner.console.progress import outcome_counts
 from runner.console.redaction import redact
 from runner.core.outcome import ExitCode, Outcome
-from runner.core.record import PlanFigures
+from runner.core.record import Figures, PlanFigures
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +45,7 @@ class RunResult:
     report: str | None = None  # path
     duration_s: float = 0.0
     plan: PlanFigures | None = None
+    figures: Figures | None = None  # what a run measured
     connected: bool = False  # a dry run that looked at the gateway, read-only (`--preflight`)
 
     @property

@@ -7,7 +7,7 @@ from textwrap import wrap
 from types import MappingProxyType
 
 from runner.console.formats import github_command, without_commands
-from runner.console.progress import in_words, outcome_counts
+from runner.console.progress import allowed, in_words, outcome_counts
 from runner.console.redaction import harmless, redact
 from runner.console.result import Group, RunResult
 from runner.console.text import Paint, count, duration, folded, shorten, visible
@@ -169,6 +169,9 @@ def _counts(result: RunResult) -> Iterator[str]:
         yield f"  {name:<{name_width}}  {n:>{width},}{note}"
     if plan is not None and plan.send:
         yield from _course(plan)
+    if (told := result.figures) is not None and told.rate_limit_per_s and told.peak_in_any_second:
+        bound = allowed(told.rate_limit_per_s, told.burst)
+        yield f"  at most {told.peak_in_any_second:,} sent in a second, of {bound}"
 
 
 def _course(plan: PlanFigures) -> Iterator[str]:

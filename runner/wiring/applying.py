@@ -145,6 +145,7 @@ class _Run:
             manifest=records.shown(self._manifest),
             rate_per_s=limits.rate_per_s,
             in_flight=limits.in_flight,
+            burst=limits.burst,
         )
         if (recovered := store.recover(at=at)) > 0:
             self._observer.warned("an earlier run died with transfers in flight", count=recovered)

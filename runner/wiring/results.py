@@ -47,5 +47,6 @@ def result_of(
         report=str(report),
         duration_s=duration_s,
         plan=source.plan,
+        figures=source.figures if source.plan is None else None,
         connected=connected,
     )
