@@ -127,7 +127,7 @@ class _Run:
     def _plan(self) -> PlanFigures:
         store, at = self._store, self._clock.wall()
         if store.is_new:
-            self._observer.warned(
+            self._observer.noticed(
                 "new journal; no history: everything will be sent",
                 journal=str(store.path.resolve()),
             )
