@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from runner.console.result import Group, RunResult
 from runner.core.outcome import ExitCode
+from runner.core.plan import Move
 from runner.core.reasons import Code
 from runner.core.record import ReportSource
 from runner.core.summary import Summary
@@ -19,6 +21,7 @@ def result_of(
     duration_s: float,
     *,
     connected: bool = False,
+    moves: Sequence[Move] = (),
 ) -> RunResult:
     """Return what a command that planned or applied has to say at its end."""
     groups = summary.groups
@@ -48,5 +51,6 @@ def result_of(
         duration_s=duration_s,
         plan=source.plan,
         figures=source.figures if source.plan is None else None,
+        moves=moves,
         connected=connected,
     )
