@@ -15,7 +15,8 @@
 VENV ?= .venv
 JUDGE ?= .venv-judge
 WORKERS ?= 4
-COVERAGE ?= --cov --cov-report=term:skip-covered
+# Of chosen tests alone the coverage says nothing: it is measured, and judged, on whole runs.
+COVERAGE ?= $(if $(PYTEST_ARGS),,--cov --cov-report=term:skip-covered)
 TRIALS := tests/chaos tests/hazards tests/simulation $(wildcard tests/report/test_browser*.py)
 PYTEST = $(BIN)/python -m pytest --numprocesses $(WORKERS)
 # The tests start the program hundreds of times: let it be compiled once, whatever the environment says.

@@ -170,6 +170,7 @@ class Progress:
     is_stopping: bool = False  # nothing new is sent, what is in flight settles
     stage: str | None = None  # "wave 2 of 5"
     troubles: Sequence[Trouble] = ()  # the last few, oldest first
+    burst: int | None = None  # frames beyond `limit_per_s` that one second may hold
 
 
 class Observer(Protocol):

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from runner.cli.console import Console, boundary
 from runner.cli.exits import exit_code_of
 from runner.cli.summarizing import summarize_report, summarizing
+from runner.console.result import MOST_MOVES
 from runner.console.text import visible
 from runner.core.errors import UsageError
 from runner.core.manifest import Manifest
@@ -23,7 +24,7 @@ from runner.core.record import PlanFigures
 from runner.journal.staging import Staging
 from runner.wiring.finding import NOTHING_FOUND, Found, is_open
 from runner.wiring.holding import as_planned
-from runner.wiring.planning import plan_offline, read_manifest, report_plan, save_plan
+from runner.wiring.planning import first_moves, plan_offline, read_manifest, report_plan, save_plan
 from runner.wiring.request import Request
 from runner.wiring.results import result_of
 from runner.wiring.signals import Signals
@@ -93,6 +94,7 @@ def plan_manifest(console: Console, given: Request, planning: Planning) -> None:
             report,
             time.monotonic() - began,
             connected=preflight is not None,
+            moves=first_moves(staging, preflight, MOST_MOVES),
         )
         console.show_result(result, warnings)
         summarize_report(console, source, summary, report)

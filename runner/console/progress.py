@@ -60,13 +60,24 @@ def in_words(outcome: str) -> str:
     return outcome.replace("_", " ")
 
 
-def pace_text(progress: Progress, pace: Pace) -> str:
-    """Return `24.8/s of at most 25/s`, `24.8/s`, or nothing."""
-    limit = progress.rate_per_s
-    bound = "" if limit is None else f"at most {figure(limit)}/s"
-    if (now := pace.per_s) is None:
-        return bound
-    return f"{figure(now)}/s of {bound}" if bound else f"{figure(now)}/s"
+def allowed(rate_per_s: float, burst: int | None) -> str:
+    """Return what one second may hold: `25/s + 5 burst`."""
+    return f"{figure(rate_per_s)}/s" + (f" + {burst:,} burst" if burst else "")
+
+
+def rate_text(progress: Progress) -> str:
+    """Return `24/s of 25/s + 5 burst`: what left in the last second, of what may.
+
+    Behind a slow-down the last second's frames may be of the pace before, which stands there too.
+    """
+    now = "" if progress.sent_per_s is None else f"{figure(progress.sent_per_s)}/s"
+    pace, limit = progress.rate_per_s, progress.limit_per_s
+    if pace is None:
+        return now or "rate unlimited"
+    bound = allowed(pace if limit is None else limit, progress.burst)
+    text = f"{now} of {bound}" if now else f"at most {bound}"
+    slowed = limit is not None and pace < limit
+    return f"{text}, slowed down to {figure(pace)}/s" if slowed else text
 
 
 def left_text(progress: Progress, pace: Pace) -> str:
@@ -89,7 +100,7 @@ def progress_line(progress: Progress, pace: Pace) -> str:
         f"{progress.settled:,} of {progress.total:,} settled ({share(progress)}%)",
         ", ".join(f"{in_words(name)} {n:,}" for name, n in counts.items()),
         f"in flight {progress.in_flight:,}",
-        pace_text(progress, pace),
+        rate_text(progress) if progress.rate_per_s or progress.sent_per_s else "",
         left_text(progress, pace),
         f"waiting for {visible(progress.waiting_for)}" if progress.waiting_for else "",
     ]

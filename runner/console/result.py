@@ -10,7 +10,11 @@ from runner.console.document import document
 from runner.console.redaction import redact
 from runner.core.next_steps import Given, Step
 from runner.core.outcome import ExitCode, Outcome
-from runner.core.record import PlanFigures
+from runner.core.plan import Move
+from runner.core.record import Figures, PlanFigures
+
+MOST_MOVES = 10_000
+"""Rows of a plan that a result names; all of them are in the report's `report.json`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +49,8 @@ class RunResult:
     report: str | None = None  # path
     duration_s: float = 0.0
     plan: PlanFigures | None = None
+    figures: Figures | None = None  # what a run measured
+    moves: Sequence[Move] = ()  # the first of what a plan would send
     connected: bool = False  # a dry run that looked at the gateway, read-only (`--preflight`)
     given: Given | None = None  # what the commands that are offered repeat
     doubt_key: str | None = None  # the first transfer in doubt
@@ -84,6 +90,7 @@ def result_to_json(result: RunResult) -> str:
         "not_selected": result.not_selected,
         "groups": [_group(group) for group in result.groups],
         "plan": None if plan is None else _plan(plan),
+        **({} if plan is None else _moves(result.moves, plan)),
         "report": result.report,
         "duration_s": round(result.duration_s, 3),
         "next_steps": [step.to_json() for step in result.steps],
@@ -100,6 +107,20 @@ def _group(group: Group) -> dict[str, Any]:
         "reason_code": group.code,
         "keys": list(group.keys),
     }
+
+
+def _moves(moves: Sequence[Move], plan: PlanFigures) -> dict[str, Any]:
+    """Return what would be sent, row by row, and how many more there are."""
+    rows = [
+        {
+            "key": move.key,
+            "interaction_id": move.interaction_id,
+            "from": move.origin_uri,
+            "to": move.destination_uri,
+        }
+        for move in moves
+    ]
+    return {"moves": rows, "moves_omitted": max(0, plan.send - len(rows))}
 
 
 def _plan(plan: PlanFigures) -> dict[str, Any]:

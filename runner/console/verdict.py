@@ -7,7 +7,7 @@ from textwrap import wrap
 from types import MappingProxyType
 
 from runner.console.formats import github_command, without_commands
-from runner.console.progress import in_words, outcome_counts
+from runner.console.progress import allowed, in_words, outcome_counts
 from runner.console.redaction import harmless, redact
 from runner.console.result import Group, RunResult
 from runner.console.text import Paint, count, duration, folded, shorten, visible
@@ -22,6 +22,7 @@ MAX_GROUPS = 10
 MAX_EXAMPLES = 3
 MAX_WAVES = 8
 MAX_ADVICE = 3
+MAX_MOVES = 20
 REASON_LIMIT = 90
 TEXT_WIDTH = 78
 
@@ -44,7 +45,12 @@ def render_result(result: RunResult, *, color: bool = False, width: int | None =
     paint = Paint(color)
     lines = [_verdict_line(result, paint), f"  {paint.faint(_where(result))}"]
     lines += _explanation(result)
-    for section in (_counts(result), _groups(result.groups, paint), _next(result, paint)):
+    for section in (
+        _counts(result),
+        _moves(result, paint),
+        _groups(result.groups, paint),
+        _next(result, paint),
+    ):
         if texts := list(section):
             lines += ["", *texts]
     if result.report:
@@ -164,6 +170,21 @@ def _counts(result: RunResult) -> Iterator[str]:
         yield f"  {name:<{name_width}}  {n:>{width},}{note}"
     if plan is not None and plan.send:
         yield from _course(plan)
+    if (told := result.figures) is not None and told.rate_limit_per_s and told.peak_in_any_second:
+        bound = allowed(told.rate_limit_per_s, told.burst)
+        yield f"  at most {told.peak_in_any_second:,} sent in a second, of {bound}"
+
+
+def _moves(result: RunResult, paint: Paint) -> Iterator[str]:
+    """Yield what would be sent, what was carried elsewhere before first."""
+    if result.plan is None or not result.moves:
+        return
+    yield paint.bold("would move")
+    for move in result.moves[:MAX_MOVES]:
+        origin = f"{visible(move.origin_uri)} \N{RIGHTWARDS ARROW} " if move.origin_uri else ""
+        yield f"  {visible(move.key)}  {origin}{visible(move.destination_uri)}"
+    if (rest := result.plan.send - len(result.moves[:MAX_MOVES])) > 0:
+        yield f"  … and {rest:,} more: see the report"
 
 
 def _course(plan: PlanFigures) -> Iterator[str]:

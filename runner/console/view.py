@@ -10,9 +10,9 @@ from typing import NamedTuple
 
 from rich.cells import cell_len, set_cell_size
 
-from runner.console.progress import in_words, outcome_counts, share
+from runner.console.progress import in_words, outcome_counts, rate_text, share
 from runner.console.redaction import harmless
-from runner.console.text import count, duration, figure
+from runner.console.text import count, duration
 from runner.core.troubles import Trouble
 from runner.ports import Progress, SessionState
 
@@ -123,7 +123,7 @@ def _bar(progress: Progress, columns: int) -> Line:
 
 
 def _pace(view: View) -> Iterator[Part]:
-    yield Part(_rate(view.progress))
+    yield Part(rate_text(view.progress))
     progress = view.progress
     if view.elapsed_s is not None:
         yield Part(f"{duration(view.elapsed_s)} so far")
@@ -135,17 +135,6 @@ def _pace(view: View) -> Iterator[Part]:
     if progress.latency_ms is not None:
         p50, p99 = progress.latency_ms
         yield Part(f"latency p50 {p50:,.0f} ms, p99 {p99:,.0f} ms")
-
-
-def _rate(progress: Progress) -> str:
-    """Return `24.8/s of 25/s`, and what the pace was lowered from."""
-    now = "" if progress.sent_per_s is None else f"{figure(progress.sent_per_s)}/s"
-    pace, limit = progress.rate_per_s, progress.limit_per_s
-    if pace is None:
-        return now or "rate unlimited"
-    text = f"{now} of {figure(pace)}/s" if now else f"at most {figure(pace)}/s"
-    slowed = limit is not None and pace < limit
-    return f"{text}, slowed down from {figure(limit)}/s" if slowed and limit is not None else text
 
 
 def _state(progress: Progress) -> Iterator[Part]:

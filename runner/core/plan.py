@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import NamedTuple
 
 from runner.core.media import MediaMatrix
 from runner.core.reasons import Code, Earlier
@@ -98,6 +99,15 @@ def _earlier(claim: Claim) -> Earlier:
 def last_carried(claims: Sequence[Claim]) -> Claim | None:
     """Return the last transfer of a history that was carried out: it tells where it led to."""
     return next((c for c in reversed(claims) if c.state is State.TRANSFERRED), None)
+
+
+class Move(NamedTuple):
+    """What a plan means to move, and where to; `origin_uri` is where it was, as far as is known."""
+
+    key: str
+    interaction_id: str
+    destination_uri: str
+    origin_uri: str | None  # where it was carried before, or seen by a look-up
 
 
 @dataclass(frozen=True, slots=True)

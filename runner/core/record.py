@@ -149,6 +149,7 @@ class Figures:
     timeline: tuple[TimelinePoint, ...] = ()
     story: tuple[Happening, ...] = ()
     story_omitted: int = 0  # happenings beyond those kept, from the middle
+    burst: int | None = None  # frames beyond the limit that one second may hold; None: not kept
 
 
 @dataclass(frozen=True, slots=True)

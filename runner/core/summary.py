@@ -126,6 +126,7 @@ class Summary:
                 "achieved_per_s": rounded(figures.rate_achieved_per_s),
                 "peak_in_any_second": figures.peak_in_any_second,
                 "throttled": figures.throttled,
+                "burst": figures.burst,
             },
         }
 

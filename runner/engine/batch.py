@@ -140,6 +140,7 @@ class Batch:
             observer=observer,
             keep=self._listener.keep,
             limit_per_s=assignment.limits.rate_per_s,
+            burst=assignment.limits.burst,
         )
         self._unfinished = 0  # transfers that were seen through to the run's end, not to theirs
         self._closed = False
@@ -162,7 +163,9 @@ class Batch:
             await self._chores.finish()
         self._progress()
         figures = self._meter.figures(
-            limit_per_s=self._todo.limits.rate_per_s, token_renewals=self._gateway.token_renewals
+            limit_per_s=self._todo.limits.rate_per_s,
+            token_renewals=self._gateway.token_renewals,
+            burst=self._todo.limits.burst,
         )
         code = self.halt.code
         if code is ExitCode.STOPPED and self._is_complete():  # nothing came of it

@@ -105,16 +105,22 @@ class Meter:
             self._renewals = renewals
             self.tell(Turn.RENEWED, now, wall, value=renewals)
 
-    def achieved_per_s(self, now: float) -> float:
-        """Return how fast frames left in the last second, or since the first if that is less."""
+    def in_last_second(self, now: float) -> int:
+        """Return how many frames left in the last second: what the limit is promised of."""
         while self._recent and self._recent[0] <= now - WINDOW_S:
             self._recent.popleft()
+        return len(self._recent)
+
+    def achieved_per_s(self, now: float) -> float:
+        """Return how fast frames left in the last second, or since the first if that is less."""
         if self._first_sent is None:
             return 0.0
         span_s = min(WINDOW_S, max(SHORTEST_SPAN_S, now - self._first_sent))
-        return len(self._recent) / span_s
+        return self.in_last_second(now) / span_s
 
-    def figures(self, *, limit_per_s: float | None, token_renewals: int) -> Figures:
+    def figures(
+        self, *, limit_per_s: float | None, token_renewals: int, burst: int | None = None
+    ) -> Figures:
         """Return what was measured."""
         achieved = None
         if self._first_sent is not None and self.sent > 1:
@@ -137,6 +143,7 @@ class Meter:
             ),
             story=story,
             story_omitted=self._told - len(story),
+            burst=burst,
         )
 
     def counts(self) -> Mapping[str, int]:

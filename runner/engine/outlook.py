@@ -32,6 +32,7 @@ class Outlook:
         observer: Observer,
         keep: Keep,
         limit_per_s: float | None,
+        burst: int,
     ) -> None:
         self._gateway = gateway
         self._gate = gate
@@ -41,6 +42,7 @@ class Outlook:
         self._observer = observer
         self._keep = keep
         self._limit_per_s = limit_per_s
+        self._burst = burst
         self.stage: str | None = None
         self._held_by: str | None = None  # as it was told
         self._told_at: dict[str, float] = {}
@@ -58,12 +60,13 @@ class Outlook:
             rate_per_s=meter.rate_per_s,
             waiting_for=None if closed else self._gate.waiting_for,
             limit_per_s=self._limit_per_s,
-            sent_per_s=meter.achieved_per_s(self._clock.now()),
+            sent_per_s=float(meter.in_last_second(self._clock.now())),
             session=self._session(closed=closed),
             latency_ms=latency_of(meter.latencies_ms),
             is_stopping=self._halt.is_set,
             stage=self.stage,
             troubles=tuple(meter.troubles),
+            burst=self._burst,
         )
 
     def tell_holds(self) -> None:

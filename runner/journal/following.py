@@ -105,12 +105,15 @@ class Follower:
             callbacks_owed=owed,
             stage=self._stage,
             troubles=tuple(self._troubles),
+            burst=self._burst,
         )
 
     def _attach(self) -> None:
         ask = self._connection.execute
         first = ask(_FIRST_EVENT, [self._run]).fetchone()
-        self._limit_per_s: float | None = json.loads(first[0]).get("rate_per_s") if first else None
+        told = json.loads(first[0]) if first else {}
+        self._limit_per_s: float | None = told.get("rate_per_s")
+        self._burst: int | None = told.get("burst")
         ask("BEGIN")
         try:
             self._base = (ask(_BASE, [self._run]).fetchone() or (0,))[0]

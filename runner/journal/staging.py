@@ -13,7 +13,7 @@ from typing import NamedTuple
 from runner.core.errors import StorageError
 from runner.core.manifest import QueueSelection, Repeat, TransferRow
 from runner.core.media import MediaMatrix
-from runner.core.plan import SENDS, Action, Claim, PlannedRow, Verdict, judge, last_carried
+from runner.core.plan import SENDS, Action, Claim, Move, PlannedRow, Verdict, judge, last_carried
 from runner.core.spelling import canonical_interaction
 from runner.core.transfer import State
 from runner.journal import questions
@@ -180,6 +180,16 @@ class Staging(Scratch):
                 row,
                 Verdict(Action(action), reason, claim, lineage, code, left_out=bool(left_out)),
             )
+
+    def moves(self) -> Iterator[tuple[int, Move]]:
+        """Yield what would be sent with its row's number, what was carried elsewhere before first."""
+        rows = self._connection.execute(
+            "SELECT n, key, interaction_id, destination_uri, origin"
+            " FROM verdicts JOIN rows USING (n)"
+            " WHERE action IN ('send', 'changed') ORDER BY action, n"
+        )
+        for n, *move in rows:
+            yield n, Move._make(move)
 
     def outlines(self) -> Iterator[Outline]:
         """Yield what a plan's report tells of every row, in the manifest's order."""

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from runner.core.advice import advice
-from runner.core.record import PlanFigures
+from runner.core.record import Figures, PlanFigures
 from runner.core.summary import OTHER_REASONS, Summary
 from runner.core.waves import wave_sizes
 from runner.report.causes import cause_text
@@ -86,10 +86,11 @@ def figures(content: Content) -> Iterator[Figure]:
         return
     yield "Deliveries", f"{summary.attempts:,}", _extra_deliveries(summary)
     yield "Latency, median", milliseconds(summary.latency.p50), _tail(summary)
-    limit = _pace(measured.rate_limit_per_s) if measured.rate_limit_per_s else "none"
-    yield "Rate achieved", _pace(measured.rate_achieved_per_s), f"limit {limit}"
+    limit = promised(measured)
+    yield "Rate achieved", _pace(measured.rate_achieved_per_s), f"limit {limit or 'none'}"
     peak = measured.peak_in_any_second
-    yield "Peak in any second", f"{peak:,}", f"{measured.throttled:,} rate-limit answers"
+    of = "" if limit is None else f"of {limit}; "
+    yield "Peak in any second", f"{peak:,}", f"{of}{measured.throttled:,} rate-limit answers"
     called, failed = summary.callbacks_delivered, summary.callbacks_failed
     if called or failed:
         yield "Callbacks delivered", f"{called:,}", f"{failed:,} failed"
@@ -150,6 +151,15 @@ def session(content: Content) -> str:
 
 def _sentence(text: str | None) -> tuple[str, ...]:
     return () if text is None else tuple(f"{text[0].upper()}{text[1:]}.".split("`"))
+
+
+def promised(measured: Figures) -> str | None:
+    """Return what one second may hold, the burst beyond the rate too; None: no limit."""
+    if not measured.rate_limit_per_s:
+        return None
+    return _pace(measured.rate_limit_per_s) + (
+        f" + {measured.burst:,} burst" if measured.burst else ""
+    )
 
 
 def _pace(rate_per_s: float | None) -> str:

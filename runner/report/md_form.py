@@ -14,6 +14,7 @@ from runner.core.record import PlanFigures
 from runner.core.summary import ReasonGroup
 from runner.core.timestamps import seconds_between
 from runner.report.content import Content
+from runner.report.facts import promised
 from runner.report.markdown import code, prose, table
 from runner.report.verdict import judge
 from runner.report.wording import duration, milliseconds, number
@@ -111,9 +112,11 @@ def _pace(content: Content) -> Iterator[tuple[str, str]]:
         values = (latency.p50, latency.p90, latency.p99, latency.max)
         yield "Latency p50, p90, p99, most", ", ".join(map(milliseconds, values))
     if figures.rate_achieved_per_s is not None:
-        allowed = "" if figures.rate_limit_per_s is None else f" of {figures.rate_limit_per_s:g}/s"
+        limit = promised(figures)
+        allowed = "" if limit is None else f" of {limit}"
+        peak = f", at most {figures.peak_in_any_second:,} in a second"
         throttled = f", slowed down {figures.throttled:,} times" if figures.throttled else ""
-        yield "Rate", f"{number(figures.rate_achieved_per_s)}/s{allowed}{throttled}"
+        yield "Rate", f"{number(figures.rate_achieved_per_s)}/s{allowed}{peak}{throttled}"
     if told.attempts:
         again = f"{told.retries:,} retries, {told.fallbacks:,} fallbacks"
         yield "Deliveries", f"{told.attempts:,}, with {again}"

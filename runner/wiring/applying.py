@@ -180,7 +180,7 @@ class _Run:
     def _plan(self) -> PlanFigures:
         store, at = self._store, self._clock.wall()
         if store.is_new:
-            self._observer.warned(
+            self._observer.noticed(
                 "new journal; no history: everything will be sent",
                 journal=str(store.path.resolve()),
             )
@@ -201,6 +201,7 @@ class _Run:
             manifest=records.shown(self._manifest),
             rate_per_s=limits.rate_per_s,
             in_flight=limits.in_flight,
+            burst=limits.burst,
         )
         if (recovered := store.recover(at=at)) > 0:
             self._observer.warned("an earlier run died with transfers in flight", count=recovered)

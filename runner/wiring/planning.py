@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import replace
 from functools import lru_cache
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +19,7 @@ from runner.core.errors import ManifestInvalid, UsageError
 from runner.core.manifest import Driver, Manifest, Platform
 from runner.core.outcome import ExitCode, Outcome
 from runner.core.pacing import estimate_s
-from runner.core.plan import SENDS, Action
+from runner.core.plan import SENDS, Action, Move
 from runner.core.problem import Problem
 from runner.core.reasons import WORDS, Code, Earlier
 from runner.core.record import (
@@ -42,7 +43,6 @@ from runner.wiring.finding import NOTHING_FOUND, Found, unknown_yet
 from runner.wiring.holding import drawn_up, plan_rows
 from runner.wiring.identity import gateway_entry
 from runner.wiring.plan_file import write_plan
-from runner.wiring.preflight import Foreseen, Preflight
 from runner.wiring.request import Request
 from runner.wiring.witness import check_known, check_witness
 
@@ -231,6 +231,19 @@ def _by_sight(
         estimate_s=_estimate_s(request, manifest, len(fit)),
         **_against_window(request, manifest, len(fit)),
     )
+
+
+def first_moves(staging: Staging, preflight: Preflight | None, most: int) -> list[Move]:
+    """Return the first rows that would be sent: of those that a look-up found fit, if asked."""
+    if preflight is None or preflight.error is not None:
+        return [move for _, move in islice(staging.moves(), most)]
+    seen = preflight.rows
+    fit = (
+        move._replace(origin_uri=seen[n].origin_uri or move.origin_uri)
+        for n, move in staging.moves()
+        if n in seen and seen[n].sent
+    )
+    return list(islice(fit, most))
 
 
 def new_run_id(at: float) -> str:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from runner.console.result import Group, RunResult
 from runner.core.next_steps import Given
 from runner.core.outcome import ExitCode, Outcome
+from runner.core.plan import Move
 from runner.core.reasons import Code
 from runner.core.record import ReportSource
 from runner.core.summary import Summary
@@ -22,6 +24,7 @@ def result_of(
     duration_s: float,
     *,
     connected: bool = False,
+    moves: Sequence[Move] = (),
 ) -> RunResult:
     """Return what a command that planned or applied has to say at its end."""
     groups = summary.groups
@@ -51,6 +54,8 @@ def result_of(
         report=str(report),
         duration_s=duration_s,
         plan=source.plan,
+        figures=source.figures if source.plan is None else None,
+        moves=moves,
         connected=connected,
         given=Given.of(source.run),
         doubt_key=next(doubts, None),

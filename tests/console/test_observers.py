@@ -85,9 +85,9 @@ def test_a_line_is_said_at_the_start_once_a_minute_and_at_the_end():
     assert text.getvalue() == (
         "progress: 0 of 1,000 settled (0%); in flight 8; at most 25/s\n"
         "progress: 600 of 1,000 settled (60%); transferred 600; in flight 8; "
-        "10/s of at most 25/s; about 40 s left\n"
+        "at most 25/s; about 40 s left\n"
         "progress: 995 of 1,000 settled (99%); transferred 995; in flight 8; "
-        "10/s of at most 25/s; about 0.5 s left\n"
+        "at most 25/s; about 0.5 s left\n"
     )
 
 

@@ -16,8 +16,9 @@ from runner.console.result import Group, RunResult, result_to_json
 from runner.console.verdict import render_result, result_to_github, verdict
 from runner.core.next_steps import Given, Step
 from runner.core.outcome import ExitCode, Outcome
+from runner.core.plan import Move
 from runner.core.problem import Place, Problem, Severity
-from runner.core.record import PlanFigures, WindowRecord
+from runner.core.record import Figures, PlanFigures, WindowRecord
 
 T, R, F, S, D, U, E = Outcome
 
@@ -369,3 +370,21 @@ def test_each_output_has_its_form():
     assert shown(OutputFormat.GITHUB) == ("::warning ", "::notice t")
     assert shown(OutputFormat.JSON) == ('{\n  "versi', '{\n  "versi')
     assert shown(OutputFormat.SARIF) == ('{\n  "$sche', '{\n  "$sche')
+
+
+def test_a_plan_names_what_it_would_move_the_first_twenty():
+    moves = [Move("vip", "i-0", "genesys://queue/b", "genesys://queue/a")]
+    moves += [Move(f"k{n}", f"i-{n}", "genesys://queue/b", None) for n in range(1, 30)]
+    planned = result(ExitCode.OK, plan=PlanFigures(50, 0, 1, 0, 2.0), moves=moves)
+    shown = render_result(planned)
+    assert "would move\n  vip  genesys://queue/a → genesys://queue/b\n  k1  genesys" in shown
+    assert "  k19  genesys://queue/b\n  … and 30 more: see the report\n" in shown
+    told = json.loads(result_to_json(planned))
+    assert (len(told["moves"]), told["moves_omitted"]) == (30, 20)
+    assert told["moves"][0]["from"] == "genesys://queue/a"
+
+
+def test_a_result_names_the_most_that_left_in_a_second_against_rate_and_burst():
+    figures = Figures(rate_limit_per_s=25.0, burst=5, peak_in_any_second=29)
+    shown = render_result(result(ExitCode.OK, {T: 60}, figures=figures))
+    assert "  at most 29 sent in a second, of 25/s + 5 burst\n" in shown

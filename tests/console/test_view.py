@@ -124,7 +124,8 @@ def test_markup_is_text():
 @pytest.mark.parametrize(
     ("progress", "expected"),
     [
-        ({"sent_per_s": 12.0, "rate_per_s": 12.5}, "12/s of 12.5/s, slowed down from 25/s"),
+        ({"sent_per_s": 12.0, "rate_per_s": 12.5}, "12/s of 25/s, slowed down to 12.5/s"),
+        ({"sent_per_s": 30.0, "burst": 5}, "30/s of 25/s + 5 burst"),
         ({"sent_per_s": 312.3, "rate_per_s": None, "limit_per_s": None}, "312.3/s"),
         ({"sent_per_s": None}, "at most 25/s"),
         ({"sent_per_s": None, "rate_per_s": None}, "rate unlimited"),

@@ -69,6 +69,7 @@ def test_nothing_is_counted_as_zeros_and_nulls():
             "achieved_per_s": None,
             "peak_in_any_second": 0,
             "throttled": 0,
+            "burst": None,
         },
     }
 
