@@ -101,8 +101,8 @@ class Gateway(Protocol):
     async def look_up(self, interaction_id: str) -> Interaction:
         """Ask the REST side for an interaction's state, under `http_rate`, with retries.
 
-        Raises `LookUpFailed` when the retries are used up, `GatewayError` when no look-up can
-        succeed (credentials, scopes).
+        Raises `LookUpUnanswered` when an outage outlasts the retries, `LookUpFailed` when this
+        interaction's look-up fails, `GatewayError` when none can succeed (credentials, scopes).
         """
 
     async def close(self) -> None:
@@ -236,6 +236,7 @@ class Note:
     SESSION_CLOSED: ClassVar = "session closed"
     ASKED_TO_WAIT: ClassVar = "waiting: the gateway asked for it"
     CIRCUIT_OPEN: ClassVar = "open circuit: the gateway answers nothing; only probes are sent"
+    LOOK_UPS_HELD: ClassVar = "open circuit: look-ups are not answered; transfers wait"
     GOING_ON: ClassVar = "going on"
     WAVE_BEGUN: ClassVar = "wave begun"
 

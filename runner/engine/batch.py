@@ -265,6 +265,7 @@ class Batch:
             await self._clock.sleep(BEAT_S)
             self._gate.climb()
             self._gate.circuit.watch()
+            self._gate.look_ups.watch()
             self._course.watch_window()
             now = self._clock.now()
             self._meter.tick(now)

@@ -47,6 +47,8 @@ class Live:
     tries: int = 0  # deliveries of the matrix in force
     seen: Interaction | None = None  # by the last look-up
     seen_at: float | None = None
+    unseen: int = 0  # look-ups in a row that met an outage
+    unseen_since: float | None = None  # when the first of them did
     last: Intent | None = None  # the last delivery
     left_at: float | None = None  # when it was handed over, or the process began
     wait_s: float = 0.0  # before the next delivery
