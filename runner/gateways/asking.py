@@ -75,6 +75,18 @@ class Asker:
 
         Raises `question.failure`, or `GatewayError` where no question can succeed.
         """
+        try:
+            return await self._answer_to(question, read)
+        except NoTokenYet as error:  # its own tries are used up
+            if not question.is_look_up:
+                raise
+            token_server, tries = (
+                Place(error.environment, error.url),
+                self._patience.policy.attempts,
+            )
+            raise _unanswered(token_server, error.what, tries, error.check) from error
+
+    async def _answer_to(self, question: Question, read: Read[T]) -> T:
         place = self.place_of(question.path)
         attempts, what = self._patience.policy.attempts, "nothing was asked"
         is_outage = False
@@ -86,11 +98,6 @@ class Asker:
                 if error.final:
                     raise place.error(error.what, error.check) from error
                 what, is_outage = error.what, True
-            except NoTokenYet as error:  # its own tries are used up
-                if question.is_look_up:
-                    token_server = Place(error.environment, error.url)
-                    raise _unanswered(token_server, error.what, attempts, error.check) from error
-                raise
             else:
                 self._refuse_redirect(answer, place)
                 if (found := read(answer, place)) is not None:
