@@ -61,6 +61,14 @@ def most_failures(limit: Amount | None, *, total: int) -> int | None:
     return limit if isinstance(limit, int) else math.floor(limit.of * total + _ROUNDING)
 
 
+def seats(allowed: int, *, failed: int = 0) -> int:
+    """Return how many transfers may be under way at once so that one failure too many is the worst.
+
+    `allowed` failures are accepted, `failed` have happened. At least 1: one has to go on.
+    """
+    return max(1, allowed - failed + 1)
+
+
 def most_failures_of_wave(limit: Amount | None, *, size: int, total: int) -> int:
     """Return how many failures leave a wave of `size` transfers healthy.
 

@@ -15,6 +15,7 @@ from runner.core.outcome import ExitCode
 from runner.core.record import Figures, Turn
 from runner.core.transfer import State
 from runner.core.troubles import stage_of
+from runner.core.waves import most_failures
 from runner.engine.carrier import Carrier
 from runner.engine.chores import Chores
 from runner.engine.course import Course, Wave
@@ -29,6 +30,7 @@ from runner.engine.meter import Meter
 from runner.engine.notices import Notices
 from runner.engine.outlook import Outlook
 from runner.engine.recorder import Recorder
+from runner.engine.seats import Seats
 from runner.engine.workshop import Chance, Rules, Workshop
 from runner.ports import (
     Clock,
@@ -94,7 +96,11 @@ class Batch:
         self._after_commit = after_commit
         self._meter = Meter(clock.now())
         rules = assignment.rules
-        self._course = Course(rules.policy, assignment.total, halt, self._meter, clock)
+        allowed = most_failures(rules.policy.max_failures, total=assignment.total)
+        seats = Seats(allowed, halt)
+        self._course = Course(
+            rules.policy, assignment.total, halt, self._meter, clock=clock, seats=seats
+        )
         self._gate = Gate(
             gateway,
             assignment.limits,
@@ -115,8 +121,14 @@ class Batch:
             meter=self._meter,
             halt=halt,
             recorder=Recorder(
-                journal, clock, self._meter, assignment.notices, self._course.settled
+                journal,
+                clock,
+                self._meter,
+                assignment.notices,
+                settled=self._course.settled,
+                seats=seats,
             ),
+            seats=seats,
             observer=observer,
             rules=rules,
             chance=chance,

@@ -12,6 +12,7 @@ from runner.core.outcome import ExitCode
 from runner.core.plan import PlannedRow
 from runner.core.sight import Interaction, Sight, judge_sight
 from runner.core.transfer import FINAL, Event, State
+from runner.engine.course import FAILURES
 from runner.engine.deliverer import FRESH_S, Deliverer
 from runner.engine.desk import Waiter
 from runner.engine.live import Live, Told
@@ -60,11 +61,13 @@ class Carrier:
     async def carry(self, live: Live) -> None:
         """Bring a transfer to its outcome, into doubt, or to where it has to wait (`wait_s`)."""
         while live.state is State.READY and not (live.wait_s or self._shop.halt.is_set):
+            if not await self._seated(live, State.READY):
+                continue  # stopped, or settled meanwhile
             if live.tries >= self._shop.rules.policy.retry.attempts:
                 told = Told(reason="retries used up; nothing was carried out")
                 await self._shop.recorder.enter(live, Event.EXHAUSTED, told)
-                break
-            await self._attempt(live)
+            else:
+                await self._attempt(live)
         if live.state in FINAL and not live.is_settling and not _may_be_contradicted(live):
             self._forget(live)
 
@@ -78,9 +81,15 @@ class Carrier:
 
     async def repeat(self, live: Live) -> None:
         """Send a doubt's last message again, the same id and bytes, when its turn comes."""
-        waiter = await self._in_turn(live, State.UNKNOWN, repeat=True)
-        if waiter is not None:
-            await self._await_answer(live, waiter)
+        if not await self._seated(live, State.UNKNOWN):
+            return
+        try:
+            waiter = await self._in_turn(live, State.UNKNOWN, repeat=True)
+            if waiter is not None:
+                await self._await_answer(live, waiter)
+        finally:
+            if live.outcome is not None:
+                self._shop.seats.release(live)
 
     def backoff_s(self, live: Live) -> float:
         """Return the wait before a transfer's next delivery."""
@@ -123,6 +132,7 @@ class Carrier:
         )
         live.is_counted = self._first_id is not None and live.transfer_id >= self._first_id
         live.counted = live.outcome
+        live.is_failure = live.is_counted and live.outcome in FAILURES
         settled = self._accept_late(live, reply)
         if settled is None:
             return False
@@ -141,6 +151,15 @@ class Carrier:
         )
 
     # Before a delivery
+
+    async def _seated(self, live: Live, before: State) -> bool:
+        """Wait for a seat; False: the run is stopped, or the transfer is not `before` any more."""
+        seats = self._shop.seats
+        if not await seats.take(live):
+            return False
+        if live.state is not before:  # settled meanwhile, before it had the seat
+            seats.release(live)
+        return live.state is before
 
     async def _attempt(self, live: Live) -> None:
         if self._looks_first or live.message_ids:

@@ -10,6 +10,7 @@ from runner.core.waves import most_failures, most_failures_of_wave, wave_ends
 from runner.engine.halt import Halt
 from runner.engine.live import Live
 from runner.engine.meter import Meter
+from runner.engine.seats import Seats
 from runner.ports import Clock
 
 FAILURES = frozenset({Outcome.REJECTED, Outcome.FAILED})
@@ -35,12 +36,23 @@ class Wave:
 class Course:
     """Counts outcomes as they come, and stops the run where the policy wants it."""
 
-    def __init__(self, policy: Policy, total: int, halt: Halt, meter: Meter, clock: Clock) -> None:
+    def __init__(
+        self,
+        policy: Policy,
+        total: int,
+        halt: Halt,
+        meter: Meter,
+        *,
+        clock: Clock,
+        seats: Seats,
+    ) -> None:
         self._policy = policy
         self._total = total
         self._halt = halt
         self._meter = meter
         self._clock = clock
+        self._seats = seats
+        self._all_failed = 0  # in this run
         self._most_failures = most_failures(policy.max_failures, total=total)
         self._wave = Wave(total, total)
         self._after_n = -1  # the wave's rows have greater numbers
@@ -89,14 +101,17 @@ class Course:
             )
         return not self._halt.is_set
 
-    def settled(self, live: Live, outcome: Outcome | None, before: Outcome | None) -> None:
-        """Learn that a transfer of this run has another outcome than `before`."""
-        change = (outcome in FAILURES) - (before in FAILURES)
+    def settled(self, live: Live, outcome: Outcome | None) -> None:
+        """Learn that a transfer of this run has another outcome than before."""
+        was_failure, live.is_failure = live.is_failure, outcome in FAILURES
+        change = live.is_failure - was_failure
         if live.row.n > self._after_n:
             self._failed += change
+        self._all_failed += change
+        self._seats.failures(self._all_failed)
         if change <= 0:
             return
-        failed, most = sum(self._meter.outcomes[each] for each in FAILURES), self._most_failures
+        failed, most = self._all_failed, self._most_failures
         if most is not None and failed > most:
             self._halt.stop_by_rule(
                 f"{failed:,} of the {self._total:,} transfers to be sent in this run were rejected"

@@ -57,6 +57,8 @@ class Live:
     slot_kbps: float = 0.0  # the bandwidth that its slot was given for
     notified: bool = False  # callbacks have been told that it is in doubt
     is_settling: bool = False  # a late reply has settled it; the journal is about to learn of it
+    has_seat: bool = False  # see `seats`
+    is_failure: bool = False  # among those that count against `max_failures`
     is_counted: bool = True  # among this run's figures; not, if an earlier run took it up
     counted: Outcome | None = None  # the outcome that the figures have of it
 
