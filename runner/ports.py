@@ -226,6 +226,7 @@ class Entry(NamedTuple):
     media: Mapping[str, Any] | None = None  # what was negotiated
     correlation_id: str | None = None  # by which the gateway's owner finds the delivery
     notifications: Sequence[Notification] = ()
+    code: str | None = None  # of the outcome, where no `status` is (`core.reasons`)
 
 
 @dataclass(frozen=True, slots=True)
@@ -257,6 +258,7 @@ class Standing:
     version: int
     state: State
     n: int  # the delivery's number
+    code: str | None = None  # of the outcome
 
 
 @dataclass(frozen=True, slots=True)
@@ -282,8 +284,13 @@ class Journal(Protocol):
     def new_transfer_id(self) -> int:
         """Return an id that no transfer bears yet."""
 
-    async def pending(self, after: int, limit: int) -> Sequence[PlannedRow]:
-        """Return the next rows of the run's plan that are to be sent, behind row `after`."""
+    async def pending(
+        self, after: int, limit: int, *, failed_before: bool = False
+    ) -> Sequence[PlannedRow]:
+        """Return the next rows of the run's plan that are to be sent, behind row `after`.
+
+        Of those that were rejected or failed before, or of the others.
+        """
 
     async def message_ids(self, lineage: int) -> frozenset[str]:
         """Return the ids of every delivery of a lineage's transfers."""

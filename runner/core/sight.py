@@ -7,6 +7,7 @@ from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from enum import Enum, auto
 
+from runner.core.reasons import Reason
 from runner.core.transfer import Event
 
 READY_STATES = frozenset({"active", "queued"})
@@ -60,6 +61,11 @@ class Sight(Enum):
         """The event that a transfer that awaits its delivery goes through; None: none."""
         return _EVENTS.get(self)
 
+    @property
+    def code(self) -> Reason | None:
+        """The code of the outcome that it leads to; None: it leads to none."""
+        return _CODES.get(self)
+
 
 _EVENTS = {
     Sight.OURS: Event.SEEN,
@@ -67,6 +73,12 @@ _EVENTS = {
     Sight.THERE: Event.EXCLUDED,
     Sight.MISSING: Event.DENIED,
     Sight.STRANGE: Event.DENIED,
+}
+_CODES = {
+    Sight.ENDED: Reason.ENDED,
+    Sight.THERE: Reason.ALREADY_THERE,
+    Sight.MISSING: Reason.NOT_FOUND,
+    Sight.STRANGE: Reason.UNKNOWN_STATE,
 }
 
 

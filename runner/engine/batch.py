@@ -60,6 +60,7 @@ class Assignment:
     find_fault: Callable[[str, MediaMatrix], str | None]
     total_kbps: float | None = None  # of all transfers in flight together
     compose: Compose = build_text
+    failed_before: int = 0  # those of `total` that were rejected or failed before: they come last
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +100,13 @@ class Batch:
         allowed = most_failures(rules.policy.max_failures, total=assignment.total)
         seats = Seats(allowed, halt)
         self._course = Course(
-            rules.policy, assignment.total, halt, self._meter, clock=clock, seats=seats
+            rules.policy,
+            assignment.total,
+            assignment.failed_before,
+            halt,
+            self._meter,
+            clock=clock,
+            seats=seats,
         )
         self._gate = Gate(
             gateway,
@@ -220,7 +227,7 @@ class Batch:
 
     async def _carry_wave(self, wave: Wave) -> None:
         """Carry a wave's rows; what has to wait for its next delivery is set aside."""
-        self._course.begin(wave, after_n=self._feed.last_n)
+        self._course.begin(wave, after=self._feed.last_turn)
         if wave.number is not None:
             fields = {"wave": wave.number, "of": wave.of, "transfers": wave.size}
             self._outlook.stage = stage_of(fields)

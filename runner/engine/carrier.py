@@ -10,9 +10,10 @@ from runner.core.errors import GatewayError, LookUpFailed, LookUpUnanswered
 from runner.core.message import Reply
 from runner.core.outcome import ExitCode
 from runner.core.plan import PlannedRow
+from runner.core.reasons import Reason
 from runner.core.sight import Interaction, Sight, judge_sight
 from runner.core.transfer import FINAL, Event, State
-from runner.engine.course import FAILURES
+from runner.engine.course import is_failure
 from runner.engine.deliverer import FRESH_S, Deliverer
 from runner.engine.desk import Waiter
 from runner.engine.live import Live, Told
@@ -64,7 +65,9 @@ class Carrier:
             if not await self._seated(live, State.READY):
                 continue  # stopped, or settled meanwhile
             if live.tries >= self._shop.rules.policy.retry.attempts:
-                told = Told(reason="retries used up; nothing was carried out")
+                told = Told(
+                    reason="retries used up; nothing was carried out", code=Reason.RETRIES_USED_UP
+                )
                 await self._shop.recorder.enter(live, Event.EXHAUSTED, told)
             else:
                 await self._attempt(live)
@@ -132,7 +135,8 @@ class Carrier:
         )
         live.is_counted = self._first_id is not None and live.transfer_id >= self._first_id
         live.counted = live.outcome
-        live.is_failure = live.is_counted and live.outcome in FAILURES
+        live.code = standing.code
+        live.is_failure = live.is_counted and is_failure(live)
         settled = self._accept_late(live, reply)
         if settled is None:
             return False
@@ -162,7 +166,7 @@ class Carrier:
         return live.state is before
 
     async def _attempt(self, live: Live) -> None:
-        if self._looks_first or live.message_ids:
+        if self._must_see(live.row) or live.message_ids:
             async with self._shop.gate.preparing:
                 waiter = None
                 if await self._is_fit(live):
@@ -221,7 +225,7 @@ class Carrier:
         if self._looks_first and not isinstance(error, LookUpFailed):
             self._shop.halt.stop(ExitCode.STOPPED, str(error), error)
         elif live.state is State.READY:
-            told = Told(reason=f"the look-up failed: {error.what}")
+            told = Told(reason=f"the look-up failed: {error.what}", code=Reason.LOOK_UP_FAILED)
             await self._shop.recorder.enter(live, Event.EXHAUSTED, told)
         return False
 
@@ -268,7 +272,7 @@ class Carrier:
             message_id = seen.last_transfer_id if sight is Sight.OURS else None
             if message_id is not None and live.row.lineage is not None:
                 self._say_carried_out(live.row, message_id)
-            told = Told(message_id=message_id, reason=reason)
+            told = Told(message_id=message_id, reason=reason, code=sight.code)
             await self._shop.recorder.enter(live, event, told)
         return event is None
 

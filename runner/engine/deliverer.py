@@ -6,6 +6,7 @@ from runner.core.evidence import Baseline, HandOver
 from runner.core.message import Draft, Reply, Request, Unfit, seconds_text
 from runner.core.outcome import ExitCode
 from runner.core.pacing import LONGEST_OBEYED_S, backoff_s
+from runner.core.reasons import Reason
 from runner.core.timestamps import timestamp
 from runner.core.transfer import Event, State
 from runner.engine.desk import NoReply, Waiter
@@ -33,7 +34,8 @@ class Deliverer:
             intent = self._repeated(live) if repeat else self._fresh(live)
         except Unfit as error:
             self._shop.gate.forgo()
-            await self._shop.recorder.enter(live, Event.DENIED, Told(reason=str(error)))
+            told = Told(reason=str(error), code=Reason.UNFIT_MESSAGE)
+            await self._shop.recorder.enter(live, Event.DENIED, told)
             return None
         waiter = self._shop.desk.expect(intent.message_id, self._shop.gateway.generation)
         live.message_ids.add(intent.message_id)

@@ -25,6 +25,7 @@ class Told(NamedTuple):
     reason: str | None = None
     media: Mapping[str, Any] | None = None
     correlation_id: str | None = None
+    code: str | None = None  # of the outcome, where no status is
 
 
 NOTHING_TOLD = Told()
@@ -57,6 +58,7 @@ class Live:
     slot_kbps: float = 0.0  # the bandwidth that its slot was given for
     notified: bool = False  # callbacks have been told that it is in doubt
     is_settling: bool = False  # a late reply has settled it; the journal is about to learn of it
+    code: str | None = None  # of the outcome, once there is one
     has_seat: bool = False  # see `seats`
     is_failure: bool = False  # among those that count against `max_failures`
     is_counted: bool = True  # among this run's figures; not, if an earlier run took it up
@@ -81,6 +83,7 @@ class Live:
         Raises `ImpossibleEvent`, changing nothing.
         """
         self.state = step(self.state, event)
+        self.code = told.code or told.status
         entry = Entry(
             event,
             self.row,
@@ -99,6 +102,7 @@ class Live:
             media=told.media,
             correlation_id=told.correlation_id,
             notifications=notifications,
+            code=told.code,
         )
         self.version += 1
         return entry

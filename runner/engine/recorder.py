@@ -24,7 +24,7 @@ class Recorder:
         meter: Meter,
         notices: Notices,
         *,
-        settled: Callable[[Live, Outcome | None], None],
+        settled: Callable[[Live], None],
         seats: Seats,
     ) -> None:
         self._journal = journal
@@ -54,7 +54,7 @@ class Recorder:
         after = live.outcome
         if live.is_counted and after is not live.counted:
             self._meter.settled(self._clock.now(), after, live.counted)
-            self._settled(live, after)
+            self._settled(live)
             live.counted = after
         if after is not None:
             self._seats.release(live)

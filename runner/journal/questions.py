@@ -8,7 +8,8 @@ CREATE TABLE rows(
   n INTEGER PRIMARY KEY, key TEXT, interaction_id TEXT, destination_uri TEXT,
   ladder INTEGER, callbacks TEXT, source TEXT);
 CREATE TABLE verdicts(
-  n INTEGER PRIMARY KEY, action TEXT, reason TEXT, claim INTEGER, lineage INTEGER, origin TEXT);
+  n INTEGER PRIMARY KEY, action TEXT, reason TEXT, claim INTEGER, lineage INTEGER, origin TEXT,
+  failed_as TEXT);
 """
 
 REPEATS = """
@@ -31,9 +32,11 @@ FROM (
 JOIN rows USING (n) JOIN ladders ON ladders.id = ladder WHERE nth <= :most ORDER BY n
 """
 
+CODE, NO_CODE = "t.code", "NULL"  # journals may lack the column
+
 CLAIMS = """
 SELECT r.n, r.destination_uri, t.id, t.lineage, runs.id, runs.batch, t.key, t.destination_uri,
-       t.state
+       t.state, {code}
 FROM rows r
 JOIN journal.transfers t ON t.interaction_id = r.interaction_id
 JOIN journal.runs runs ON runs.no = t.run

@@ -26,7 +26,7 @@ _COLUMNS = (
     # NULL in a note, which changes no transfer:
     "version", "lineage", "row", "key", "interaction_id", "destination_uri", "state", "event", "at",
     "n", "message_id", "media_index", "sent_at", "latency_ms", "status", "reason", "media",
-    "correlation_id",
+    "correlation_id", "code",
 )  # fmt: skip
 _OF_A_NOTE = (None,) * (len(_COLUMNS) - 6)
 
@@ -37,15 +37,17 @@ END;
 
 CREATE TEMP TRIGGER begin_transfer INSTEAD OF INSERT ON changes WHEN NEW.version = 0 BEGIN
   INSERT INTO transfers(id, lineage, run, n, key, interaction_id, destination_uri, state, version,
-    reason, message_id, latency_ms, media)
+    reason, message_id, latency_ms, media, code)
   VALUES (NEW.transfer, NEW.lineage, NEW.run, NEW.row, NEW.key, NEW.interaction_id,
-    NEW.destination_uri, NEW.state, 1, NEW.reason, NEW.message_id, NEW.latency_ms, NEW.media);
+    NEW.destination_uri, NEW.state, 1, NEW.reason, NEW.message_id, NEW.latency_ms, NEW.media,
+    coalesce(NEW.code, NEW.status));
 END;
 
 CREATE TEMP TRIGGER change_transfer INSTEAD OF INSERT ON changes WHEN NEW.version > 0 BEGIN
   -- What is told after an effect is about another delivery: it does not reword the transfer.
   UPDATE transfers SET state = NEW.state, version = version + 1,
     reason = CASE WHEN state = 'transferred' THEN reason ELSE NEW.reason END,
+    code = CASE WHEN state = 'transferred' THEN code ELSE coalesce(NEW.code, NEW.status) END,
     message_id = CASE WHEN state = 'transferred' THEN message_id
       ELSE coalesce(NEW.message_id, message_id) END,
     latency_ms = coalesce(NEW.latency_ms, latency_ms), media = coalesce(NEW.media, media)
@@ -134,7 +136,7 @@ def row_of(entry: Entry | Note, run: int, seq: int, body: str, link: str) -> tup
         entry.version, entry.lineage, row.n, row.key, row.interaction_id, row.destination_uri,
         str(entry.state), str(entry.event), entry.at, n, message_id, media_index, entry.sent_at,
         entry.latency_ms, entry.status, entry.reason, media,
-        entry.correlation_id,
+        entry.correlation_id, None if entry.code is None else str(entry.code),
     )  # fmt: skip
 
 
@@ -142,7 +144,7 @@ def _owed(notifications: Sequence[Notification]) -> str:
     return json.dumps([(n.webhook_id, n.callback, n.outcome, n.body) for n in notifications])
 
 
-_TOLD = ("n", "message_id", "status", "reason", "latency_ms", "media", "correlation_id")
+_TOLD = ("n", "message_id", "status", "reason", "latency_ms", "media", "correlation_id", "code")
 """What the chain keeps of an outcome, as far as it is known."""
 
 

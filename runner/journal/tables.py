@@ -4,7 +4,11 @@ from __future__ import annotations
 
 FORMAT = 1
 
-ADDED = (("deliveries", "correlation_id", "TEXT"),)
+ADDED = (
+    ("deliveries", "correlation_id", "TEXT"),
+    ("transfers", "code", "TEXT"),
+    ("rows", "failed_as", "TEXT"),
+)
 """Columns that journals of this format may lack: they were made before them.
 
 Whoever opens a journal to write adds them; whoever only reads does without (`opening`).
@@ -42,6 +46,7 @@ CREATE TABLE rows(                     -- the plan of a run; never changed
   reason TEXT,
   claim INTEGER,                       -- transfers.id whose state is the row's outcome
   lineage INTEGER,
+  failed_as TEXT,                      -- transfers.code of its last failure; NULL: it never failed
   PRIMARY KEY(run, n)
 ) WITHOUT ROWID;
 
@@ -59,6 +64,7 @@ CREATE TABLE transfers(                -- one a row that a run took up
   message_id TEXT,                     -- of the last delivery
   latency_ms REAL,
   media TEXT,                          -- JSON: what was negotiated
+  code TEXT,                           -- of the outcome: the gateway's status, or core.reasons
   UNIQUE(run, n)
 );
 CREATE INDEX transfers_of_interaction ON transfers(interaction_id);

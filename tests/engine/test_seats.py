@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from itertools import pairwise
 
 import pytest
 from hypothesis import given, settings
@@ -11,7 +12,7 @@ from hypothesis import strategies as st
 
 from runner.core.breaker import BreakerPolicy
 from runner.core.evidence import Baseline, Dedupes, Expires, Promise
-from runner.core.manifest import Limits, RetryPolicy
+from runner.core.manifest import Limits, Policy, RetryPolicy
 from runner.core.media import MediaMatrix
 from runner.core.outcome import ExitCode
 from runner.core.quantity import Share
@@ -60,7 +61,7 @@ def test_each_failure_leaves_a_seat_less():
     )
     assert run.ending.halted is None
     last = [frame.at for frame in run.frames][10:]
-    assert min(b - a for a, b in zip(last, last[1:], strict=False)) >= 1.0
+    assert min(b - a for a, b in pairwise(last)) >= 1.0
 
 
 def test_a_transfer_that_waits_for_its_retry_keeps_its_seat():
@@ -104,7 +105,7 @@ def test_a_doubt_of_an_earlier_run_needs_no_seat():
     journal = left_behind(listed=True, baseline=Baseline("active", "genesys://queue/before", None))
     run = carry(
         2,
-        script=lambda frame: [replace(CARRIED_OUT, after_s=9.0)],
+        script=lambda _: [replace(CARRIED_OUT, after_s=9.0)],
         rules=rules,
         journal=journal,
         gateway=DatedGateway(),
@@ -142,16 +143,20 @@ LADDERS: st.SearchStrategy[tuple[MediaMatrix, ...]] = st.sampled_from([(HD,), (H
     st.integers(0, 4),
     PROMISES,
     LADDERS,
-    st.booleans(),
-    st.sampled_from([1, 2, 4]),
+    st.builds(
+        lambda preflight, attempts: replace(
+            NO_PREFLIGHT, preflight=preflight, retry=RetryPolicy(attempts, 0.5, 5)
+        ),
+        st.booleans(),
+        st.sampled_from([1, 2, 4]),
+    ),
 )
 def test_at_most_one_failure_more_than_allowed_exists_at_the_end(
     scripts: list[list[Sequence[Answer]]],
     allowed: int,
     promise: Promise,
     ladder: tuple[MediaMatrix, ...],
-    preflight: bool,  # noqa: FBT001 - drawn
-    attempts: int,
+    drawn: Policy,
 ):
     """For any replies in any order, with retries, fallbacks, doubts and redeliveries."""
 
@@ -160,10 +165,8 @@ def test_at_most_one_failure_more_than_allowed_exists_at_the_end(
         return told[min(frame.nth, len(told)) - 1]
 
     policy = replace(
-        NO_PREFLIGHT,
-        preflight=preflight,
+        drawn,
         max_failures=allowed,
-        retry=RetryPolicy(attempts, 0.5, 5),
         negotiation_timeout_s=2.0,
         circuit_breaker=BreakerPolicy(failures=1000),
     )
