@@ -97,8 +97,7 @@ class Batch:
         self._after_commit = after_commit
         self._meter = Meter(clock.now())
         rules = assignment.rules
-        allowed = most_failures(rules.policy.max_failures, total=assignment.total)
-        seats = Seats(allowed, halt)
+        seats = self._seats()
         self._course = Course(
             rules.policy,
             assignment.total,
@@ -162,6 +161,11 @@ class Batch:
         )
         self._unfinished = 0  # transfers that were seen through to the run's end, not to theirs
         self._closed = False
+
+    def _seats(self) -> Seats:
+        todo = self._todo
+        allowed = most_failures(todo.rules.policy.max_failures, total=todo.total)
+        return Seats(allowed, self.halt)
 
     async def run(self) -> Ending:
         """Carry the plan out; errors of the world are told in the `Ending`, never raised."""

@@ -76,6 +76,7 @@ class Weather:
     unreachable: float = 0.0  # dials that fail
     rest_faults: float = 0.0  # look-ups and token requests that fail
     rest_limits: float = 0.0  # look-ups answered 429
+    outages: float = 0.0  # per second: the whole REST side answers nothing of use for a while
     stops: float = 0.0  # per second: the process is stopped for a while
     stops_at_commit: float = 0.0  # the process is stopped right after an intent was made durable
     stops_at_send: float = 0.0  # the process is stopped inside the write
@@ -140,6 +141,7 @@ class Weather:
             steps=maybe(0.3, 0.2),
             full_buffers=maybe(0.2, 0.2),
             disk_full=maybe(0.1, 0.05),
+            outages=maybe(0.3, 0.1),
         )
 
 
