@@ -278,6 +278,8 @@ def test_json_of_a_dry_run_is_planned():
         "changed": 1,
         "in_doubt": 0,
         "estimate_s": 3.5,
+        "failed_before": 0,
+        "at_once": None,
         "waves": [],
         "max_failures": None,
         "window": None,

@@ -195,8 +195,8 @@ PLANTED: Mapping[str, Parts] = {
     "window not heeded": Parts(policy=lambda policy: replace(policy, window=None)),
     "everything in one wave": Parts(policy=lambda policy: replace(policy, waves=())),
     "failures not counted": Parts(policy=lambda policy: replace(policy, max_failures=None)),
-    "no seats": Parts(batch=UnseatedBatch),
+    "no seats": Parts(batch=UnseatedBatch, weather=Weather.refusing),
     "failed rows in their old place": Parts(plan=_in_the_manifests_order),
-    "known failures counted anew": Parts(plan=_without_codes),
-    "outages fail transfers": Parts(gateway=ImpatientGateway),
+    "known failures counted anew": Parts(plan=_without_codes, weather=Weather.refusing),
+    "outages fail transfers": Parts(gateway=ImpatientGateway, weather=Weather.down_at_times),
 }
