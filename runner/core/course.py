@@ -99,10 +99,12 @@ def check_ending(
     if ends_s <= closes.at_s:
         return
     fits = int(sends * (closes.at_s - (ends_s - takes_s)) / takes_s)
-    at_once = in_flight(limits, max_failures, sends=sends)
-    because = f" (with `max_failures: {max_failures}`, at most {at_once:,} in flight)"
+    because = ""
+    if takes_s > lasts_s(sends=sends, limits=limits, requests_each=requests_each):
+        at_once = in_flight(limits, max_failures, sends=sends)
+        because = f" and `max_failures: {max_failures}` (at most {at_once:,} in flight)"
     message = (
-        f"by the limits{because if at_once < limits.in_flight else ''}, sending {sends:,} takes {in_words(takes_s)}, until {closes.like(ends_s)}"
+        f"by the limits{because}, sending {sends:,} takes {in_words(takes_s)}, until {closes.like(ends_s)}"
         f" at the earliest; the window closes at {closes}"
     )
     mend = (

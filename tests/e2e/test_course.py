@@ -173,7 +173,7 @@ def test_a_plan_tells_waves_and_whether_the_window_suffices(gateway: Gateway, be
     assert ended.code == 0, ended.err
     assert "warning[R011]: by the limits, sending 100 takes 10 min 00 s" in ended.err
     assert "  in 3 waves: 1, then 9, then 90\n" in ended.out
-    assert "  stops when more than 5 of 100 fail\n" in ended.out
+    assert "  stops when more than 5 of 100 fail: at most 6 in flight\n" in ended.out
     assert "after the window has closed: the rest would be left\n" in ended.out
     [folder] = (bench.folder / "reports" / "batch").glob("plan-*")
     report = Report(folder)
