@@ -101,8 +101,8 @@ class Gateway(Protocol):
     async def look_up(self, interaction_id: str) -> Interaction:
         """Ask the REST side for an interaction's state, under `http_rate`, with retries.
 
-        Raises `LookUpFailed` when the retries are used up, `GatewayError` when no look-up can
-        succeed (credentials, scopes).
+        Raises `LookUpUnanswered` when an outage outlasts the retries, `LookUpFailed` when this
+        interaction's look-up fails, `GatewayError` when none can succeed (credentials, scopes).
         """
 
     async def close(self) -> None:
@@ -238,6 +238,7 @@ class Note:
     SESSION_CLOSED: ClassVar = "session closed"
     ASKED_TO_WAIT: ClassVar = "waiting: the gateway asked for it"
     CIRCUIT_OPEN: ClassVar = "open circuit: the gateway answers nothing; only probes are sent"
+    LOOK_UPS_HELD: ClassVar = "open circuit: look-ups are not answered; transfers wait"
     GOING_ON: ClassVar = "going on"
     WAVE_BEGUN: ClassVar = "wave begun"
 
@@ -258,6 +259,7 @@ class Standing:
     version: int
     state: State
     n: int  # the delivery's number
+    code: str | None = None  # of the outcome
 
 
 @dataclass(frozen=True, slots=True)
@@ -283,8 +285,13 @@ class Journal(Protocol):
     def new_transfer_id(self) -> int:
         """Return an id that no transfer bears yet."""
 
-    async def pending(self, after: int, limit: int) -> Sequence[PlannedRow]:
-        """Return the next rows of the run's plan that are to be sent, behind row `after`."""
+    async def pending(
+        self, after: int, limit: int, *, failed_before: bool = False
+    ) -> Sequence[PlannedRow]:
+        """Return the next rows of the run's plan that are to be sent, behind row `after`.
+
+        Of those that were rejected or failed before, or of the others.
+        """
 
     async def message_ids(self, lineage: int) -> frozenset[str]:
         """Return the ids of every delivery of a lineage's transfers."""

@@ -132,6 +132,8 @@ def _plan(plan: PlanFigures) -> dict[str, Any]:
         "estimate_s": plan.estimate_s,
         "waves": list(plan.waves),
         "max_failures": plan.max_failures,
+        "failed_before": plan.failed_before,
+        "at_once": plan.at_once,
         "window": None if plan.window is None else asdict(plan.window),
         "ends_at": plan.ends_at,
         "misses_window": plan.misses_window,

@@ -195,8 +195,12 @@ def _course(plan: PlanFigures) -> Iterator[str]:
         sizes = [f"{size:,}" for size in wave_sizes(plan.waves)]
         shown = [*sizes[:MAX_WAVES], "…"] if len(sizes) > MAX_WAVES else sizes
         yield f"  in {count(len(sizes), 'wave')}: {', then '.join(shown)}"
+    if plan.failed_before:
+        others = "" if plan.failed_before == plan.send else ", after all others"
+        yield f"  {plan.failed_before:,} of them rejected or failed before: tried again{others}"
     if plan.max_failures is not None:
-        yield f"  stops when more than {plan.max_failures:,} of {plan.send:,} fail"
+        at_once = f": at most {plan.at_once:,} in flight" if plan.at_once is not None else ""
+        yield f"  stops when more than {plan.max_failures:,} of {plan.send:,} fail{at_once}"
     if (window := plan.window) is not None:
         begins = f" from {window.not_before}" if window.not_before else ""
         ends = f" until {window.not_after}" if window.not_after else ""

@@ -9,6 +9,7 @@ from runner.core.pacing import estimate_s
 from runner.core.problem import Severity
 from runner.core.quantity import EVERYTHING, Amount, in_words
 from runner.core.rules import Finding
+from runner.core.waves import most_failures, seats
 from runner.core.window import Window
 
 ASSUMED_REPLY_S = 0.1
@@ -18,15 +19,27 @@ Nobody knows it before the run. It is short: a batch that is foreseen to miss it
 """
 
 
-def lasts_s(*, sends: int, limits: Limits, requests_each: int) -> float:
-    """Return how long `sends` transfers take by the limits on rates and on transfers in flight."""
+def lasts_s(
+    *, sends: int, limits: Limits, requests_each: int, max_failures: Amount | None = None
+) -> float:
+    """Return how long `sends` transfers take by the limits on rates and on transfers in flight.
+
+    `max_failures` is one on those in flight too (`waves.seats`).
+    """
     by_rates_s = estimate_s(
         sends=sends,
         rate_per_s=limits.rate_per_s,
         http_rate_per_s=limits.http_rate_per_s,
         requests_each=requests_each,
     )
-    return max(by_rates_s or 0.0, sends * ASSUMED_REPLY_S / limits.in_flight)
+    at_once = in_flight(limits, max_failures, sends=sends)
+    return max(by_rates_s or 0.0, sends * ASSUMED_REPLY_S / at_once)
+
+
+def in_flight(limits: Limits, max_failures: Amount | None, *, sends: int) -> int:
+    """Return how many of `sends` transfers may be under way at once."""
+    allowed = most_failures(max_failures, total=sends)
+    return limits.in_flight if allowed is None else min(limits.in_flight, seats(allowed))
 
 
 def check_waves(waves: Sequence[Amount]) -> Iterator[Finding]:
@@ -67,19 +80,31 @@ def check_window(window: Window, *, now_s: float) -> Iterator[Finding]:
 
 
 def check_ending(
-    window: Window, *, sends: int, limits: Limits, requests_each: int, now_s: float
+    window: Window,
+    *,
+    sends: int,
+    limits: Limits,
+    requests_each: int,
+    now_s: float,
+    max_failures: Amount | None = None,
 ) -> Iterator[Finding]:
     """Yield a warning where a batch of `sends` transfers cannot end inside its window (R011)."""
     closes = window.not_after
     if closes is None or not sends:
         return
-    takes_s = lasts_s(sends=sends, limits=limits, requests_each=requests_each)
+    takes_s = lasts_s(
+        sends=sends, limits=limits, requests_each=requests_each, max_failures=max_failures
+    )
     ends_s = window.ends_at_s(now_s=now_s, lasts_s=takes_s)
     if ends_s <= closes.at_s:
         return
     fits = int(sends * (closes.at_s - (ends_s - takes_s)) / takes_s)
+    because = ""
+    if takes_s > lasts_s(sends=sends, limits=limits, requests_each=requests_each):
+        at_once = in_flight(limits, max_failures, sends=sends)
+        because = f" and `max_failures: {max_failures}` (at most {at_once:,} in flight)"
     message = (
-        f"by the limits, sending {sends:,} takes {in_words(takes_s)}, until {closes.like(ends_s)}"
+        f"by the limits{because}, sending {sends:,} takes {in_words(takes_s)}, until {closes.like(ends_s)}"
         f" at the earliest; the window closes at {closes}"
     )
     mend = (

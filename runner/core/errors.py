@@ -50,6 +50,15 @@ class LookUpFailed(GatewayError):
     """A look-up whose retries are used up; concerns one interaction only."""
 
 
+class LookUpUnanswered(LookUpFailed):
+    """A look-up that met an outage: 5xx, 408, 429, a time-out, a refused connection, no JSON.
+
+    It says nothing about the interaction. `tries` counts the requests.
+    """
+
+    tries = 1
+
+
 class Stopped(RunnerError):
     """A rule of the run ended it early (exit 5, or 4 if nothing was sent)."""
 

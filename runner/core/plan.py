@@ -8,7 +8,7 @@ from enum import StrEnum
 from typing import NamedTuple
 
 from runner.core.media import MediaMatrix
-from runner.core.reasons import Code, Earlier
+from runner.core.reasons import CARRIES_OVER, Code, Earlier
 from runner.core.spelling import same_destination
 from runner.core.transfer import HELD, State
 
@@ -29,6 +29,9 @@ NOT_SELECTED = "not selected"
 SENDS = frozenset({Action.SEND, Action.CHANGED})
 """The actions that lead to a delivery."""
 
+_FAILURES = frozenset({State.REJECTED, State.FAILED})
+_SETTLED = _FAILURES | {State.SKIPPED}
+
 
 @dataclass(frozen=True, slots=True)
 class Claim:
@@ -41,6 +44,7 @@ class Claim:
     key: str
     destination_uri: str
     state: State
+    code: str | None = None  # of its outcome (`reasons`); None: not known
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +58,7 @@ class Verdict:
     code: str | None = None  # of `reason`
     earlier: Earlier | None = None  # whom `claim` is about
     left_out: bool = False  # a doubt that `--only` leaves out: it is looked at, and not sent again
+    failed_as: str | None = None  # see `PlannedRow`
 
 
 def judge(claims: Sequence[Claim], destination_uri: str, *, again: bool) -> Verdict:
@@ -76,15 +81,17 @@ def judge(claims: Sequence[Claim], destination_uri: str, *, again: bool) -> Verd
         reason = f"transferred by run {carried.run_id} (batch {carried.batch}, key {carried.key})"
         return _unchanged(carried, reason, Code.TRANSFERRED_BEFORE)
     since = [c for c in claims if carried is None or c.transfer_id > carried.transfer_id]
-    last = next(
-        (c for c in reversed(since) if same_destination(c.destination_uri, destination_uri)), None
-    )
-    if last and last.state is State.SKIPPED and not again:
+    there = [c for c in since if same_destination(c.destination_uri, destination_uri)]
+    last = there[-1] if there else None
+    if last and last.state is State.SKIPPED and last.code in CARRIES_OVER and not again:
         reason = f"skipped by run {last.run_id}; --again looks anew"
         return _unchanged(last, reason, Code.SKIPPED_BEFORE)
+    settled = next((c for c in reversed(there) if c.state in _SETTLED), None)
     changed = carried is not None and not is_there
     return Verdict(
-        Action.CHANGED if changed else Action.SEND, None, None, last.lineage if last else None
+        Action.CHANGED if changed else Action.SEND,
+        lineage=last.lineage if last else None,
+        failed_as=(settled.code or "") if settled and settled.state in _FAILURES else None,
     )
 
 
@@ -112,7 +119,11 @@ class Move(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class PlannedRow:
-    """One row of a plan, as the engine takes it up."""
+    """One row of a plan, as the engine takes it up.
+
+    `failed_as` is the code with which it was rejected or failed before, for the same destination,
+    empty if that is not known: such a row is sent after all others. None: it was not.
+    """
 
     n: int
     key: str
@@ -123,3 +134,9 @@ class PlannedRow:
     source: str
     lineage: int | None = None
     was_elsewhere: bool = False  # by the history: carried to another destination before
+    failed_as: str | None = None
+
+    @property
+    def turn(self) -> tuple[bool, int]:
+        """The row's place in the order of sending."""
+        return self.failed_as is not None, self.n

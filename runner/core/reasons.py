@@ -7,12 +7,13 @@ as its code, and counts as one cause only where the words are the same too.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from enum import StrEnum
 from types import MappingProxyType
 from typing import NamedTuple
 
-from runner.core.transfer import STATUSES, TOO_MANY_REQUESTS
+from runner.core.transfer import TOO_MANY_REQUESTS
 
 
 class Code(StrEnum):
@@ -28,13 +29,17 @@ class Code(StrEnum):
     MESSAGE_UNFIT = "message_unfit"
     RETRIES_USED_UP = "retries_used_up"
     LATE_REPLY = "late_reply"
-    OTHER_STATUS = "other_status"  # the gateway's, and not one that the protocol lists
+    OTHER_STATUS = "other_status"  # the gateway's, and not a plain word
     # Of a look-up
     LOOK_UP_FAILED = "look_up_failed"
     INTERACTION_MISSING = "interaction_missing"
     INTERACTION_ENDED = "interaction_ended"
     INTERACTION_STATE_UNKNOWN = "interaction_state_unknown"
     ALREADY_THERE = "already_there"
+    NO_LONGER_WAITING = "no_longer_waiting"
+    MOVED_ON = "moved_on"
+    BEING_SERVED = "being_served"
+    DESTINATION_FULL = "destination_full"
     FOUND_CARRIED_OUT = "found_carried_out"
     FOUND_UNTOUCHED = "found_untouched"
     MOVE_UNDER_WAY = "move_under_way"
@@ -67,6 +72,10 @@ WORDS: Mapping[str, str] = MappingProxyType(
         Code.INTERACTION_ENDED: "the interaction has ended",
         Code.INTERACTION_STATE_UNKNOWN: "the interaction is in an unknown state",
         Code.ALREADY_THERE: "already there",
+        Code.NO_LONGER_WAITING: "no longer waiting in the queue it was selected from",
+        Code.MOVED_ON: "moved on: not where it was expected",
+        Code.BEING_SERVED: "being served",
+        Code.DESTINATION_FULL: "destination full",
         Code.FOUND_CARRIED_OUT: "found carried out",
         Code.FOUND_UNTOUCHED: "as it was before the delivery",
         Code.MOVE_UNDER_WAY: "a move is under way",
@@ -91,6 +100,10 @@ _NAMES_EACH = frozenset(
     {Code.HELD, Code.TRANSFERRED_BEFORE, Code.SKIPPED_BEFORE, Code.MOVED_ELSEWHERE_SINCE}
 )
 """Causes whose words name the one transfer: a group is never called by them."""
+
+
+CARRIES_OVER = frozenset({Code.INTERACTION_ENDED})
+"""The skips that hold for every later run; whatever may change again is judged anew."""
 
 
 class Earlier(NamedTuple):
@@ -119,8 +132,11 @@ def common_words(code: str | None, first: str | None, *, differ: bool) -> str | 
     return first if is_shared else WORDS.get(code or "", first)
 
 
+_PLAIN = re.compile(r"[a-z][a-z0-9_.-]{0,63}")
+
+
 def code_of_reply(status: str | None, code: int | None) -> str:
-    """Return the code of what a gateway answered: its status, where the protocol lists it."""
-    if status in STATUSES:
-        return str(status)
+    """Return the code of what a gateway answered: its status, where that is a plain word."""
+    if status is not None and _PLAIN.fullmatch(status):
+        return status
     return "rate_limited" if code == TOO_MANY_REQUESTS else Code.OTHER_STATUS

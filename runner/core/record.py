@@ -175,6 +175,8 @@ class PlanFigures:
     ends_at: str | None = None  # RFC 3339, when sending ends at the earliest; None: no window
     misses_window: bool = False  # `ends_at` is later than `window.not_after`
     selections: int = 0  # whose rows nobody knows before the gateway is asked; not in `send`
+    failed_before: int = 0  # those of `send` that were rejected or failed before: they come last
+    at_once: int | None = None  # how many may be under way, as `max_failures` bounds it; None: more
 
 
 @dataclass(frozen=True, slots=True)

@@ -31,22 +31,38 @@ def wave_ends(waves: Sequence[Amount], total: int) -> tuple[int, ...]:
     return tuple(ends)
 
 
+def batch_ends(waves: Sequence[Amount], total: int, failed_before: int) -> tuple[int, ...]:
+    """Return the same for a batch of which `failed_before` were rejected or failed before.
+
+    These come after all others, in a wave of their own; if nothing else is left, `waves` are theirs.
+    """
+    others = total - failed_before
+    if not others:
+        return wave_ends(waves, total)
+    ends = wave_ends(waves, others)
+    return (*ends, total) if ends and failed_before else ends
+
+
 def wave_of(position: int, ends: Sequence[int]) -> int | None:
     """Return the wave, from 1, of the `position`-th transfer, from 1; None: there are no waves."""
     return bisect_left(ends, position) + 1 if ends else None
 
 
 class WaveCount:
-    """Tells, transfer by transfer in the plan's order, in which wave each is sent."""
+    """Tells, transfer by transfer in the manifest's order, in which wave each is sent.
 
-    def __init__(self, ends: Sequence[int]) -> None:
+    Of the batch `failed_before` are sent after all others.
+    """
+
+    def __init__(self, ends: Sequence[int], failed_before: int = 0) -> None:
         self._ends = ends
-        self._position = 0
+        total = ends[-1] if ends else 0
+        self._positions = [0, total - failed_before]  # of those sent first, and of those after
 
-    def next(self) -> int | None:
+    def next(self, *, failed_before: bool = False) -> int | None:
         """Return the wave of the next transfer that is to be sent; None: there are no waves."""
-        self._position += 1
-        return wave_of(self._position, self._ends)
+        self._positions[failed_before] += 1
+        return wave_of(self._positions[failed_before], self._ends)
 
 
 def wave_sizes(ends: Sequence[int]) -> list[int]:
@@ -59,6 +75,14 @@ def most_failures(limit: Amount | None, *, total: int) -> int | None:
     if limit is None:
         return None
     return limit if isinstance(limit, int) else math.floor(limit.of * total + _ROUNDING)
+
+
+def seats(allowed: int, *, failed: int = 0) -> int:
+    """Return how many transfers may be under way at once so that one failure too many is the worst.
+
+    `allowed` failures are accepted, `failed` have happened. At least 1: one has to go on.
+    """
+    return max(1, allowed - failed + 1)
 
 
 def most_failures_of_wave(limit: Amount | None, *, size: int, total: int) -> int:

@@ -15,6 +15,7 @@ from runner.core.outcome import ExitCode
 from runner.core.record import Figures, Turn
 from runner.core.transfer import State
 from runner.core.troubles import stage_of
+from runner.core.waves import most_failures
 from runner.engine.carrier import Carrier
 from runner.engine.chores import Chores
 from runner.engine.course import Course, Wave
@@ -29,6 +30,7 @@ from runner.engine.meter import Meter
 from runner.engine.notices import Notices
 from runner.engine.outlook import Outlook
 from runner.engine.recorder import Recorder
+from runner.engine.seats import Seats
 from runner.engine.workshop import Chance, Rules, Workshop
 from runner.ports import (
     Clock,
@@ -58,6 +60,7 @@ class Assignment:
     find_fault: Callable[[str, MediaMatrix], str | None]
     total_kbps: float | None = None  # of all transfers in flight together
     compose: Compose = build_text
+    failed_before: int = 0  # those of `total` that were rejected or failed before: they come last
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +97,16 @@ class Batch:
         self._after_commit = after_commit
         self._meter = Meter(clock.now())
         rules = assignment.rules
-        self._course = Course(rules.policy, assignment.total, halt, self._meter, clock)
+        seats = self._seats()
+        self._course = Course(
+            rules.policy,
+            assignment.total,
+            assignment.failed_before,
+            halt,
+            self._meter,
+            clock=clock,
+            seats=seats,
+        )
         self._gate = Gate(
             gateway,
             assignment.limits,
@@ -115,8 +127,14 @@ class Batch:
             meter=self._meter,
             halt=halt,
             recorder=Recorder(
-                journal, clock, self._meter, assignment.notices, self._course.settled
+                journal,
+                clock,
+                self._meter,
+                assignment.notices,
+                settled=self._course.settled,
+                seats=seats,
             ),
+            seats=seats,
             observer=observer,
             rules=rules,
             chance=chance,
@@ -144,6 +162,11 @@ class Batch:
         )
         self._unfinished = 0  # transfers that were seen through to the run's end, not to theirs
         self._closed = False
+
+    def _seats(self) -> Seats:
+        todo = self._todo
+        allowed = most_failures(todo.rules.policy.max_failures, total=todo.total)
+        return Seats(allowed, self.halt)
 
     async def run(self) -> Ending:
         """Carry the plan out; errors of the world are told in the `Ending`, never raised."""
@@ -211,7 +234,7 @@ class Batch:
 
     async def _carry_wave(self, wave: Wave) -> None:
         """Carry a wave's rows; what has to wait for its next delivery is set aside."""
-        self._course.begin(wave, after_n=self._feed.last_n)
+        self._course.begin(wave, after=self._feed.last_turn)
         if wave.number is not None:
             fields = {"wave": wave.number, "of": wave.of, "transfers": wave.size}
             self._outlook.stage = stage_of(fields)
@@ -268,6 +291,7 @@ class Batch:
             await self._clock.sleep(BEAT_S)
             self._gate.climb()
             self._gate.circuit.watch()
+            self._gate.look_ups.watch()
             self._course.watch_window()
             now = self._clock.now()
             self._meter.tick(now)

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Awaitable, Coroutine
 from typing import Any
 
-from runner.core.errors import GatewayError, LookUpFailed
+from runner.core.errors import GatewayError, LookUpFailed, LookUpUnanswered
 from runner.core.message import Reply
 from runner.core.outcome import ExitCode
 from runner.core.plan import PlannedRow
@@ -14,6 +14,7 @@ from runner.core.reasons import WORDS, Code, code_of_reply
 from runner.core.sight import Interaction, Sight, judge_sight
 from runner.core.spelling import same_destination
 from runner.core.transfer import FINAL, Event, State
+from runner.engine.course import is_failure
 from runner.engine.deliverer import FRESH_S, Deliverer
 from runner.engine.desk import Waiter
 from runner.engine.live import Live, Told
@@ -62,12 +63,14 @@ class Carrier:
     async def carry(self, live: Live) -> None:
         """Bring a transfer to its outcome, into doubt, or to where it has to wait (`wait_s`)."""
         while live.state is State.READY and not (live.wait_s or self._shop.halt.is_set):
+            if not await self._seated(live, State.READY):
+                continue  # stopped, or settled meanwhile
             if live.tries >= self._shop.rules.policy.retry.attempts:
                 code = Code.RETRIES_USED_UP
                 told = Told(reason=WORDS[code], reason_code=code)
                 await self._shop.recorder.enter(live, Event.EXHAUSTED, told)
-                break
-            await self._attempt(live)
+            else:
+                await self._attempt(live)
         if live.state in FINAL and not live.is_settling and not _may_be_contradicted(live):
             self._forget(live)
 
@@ -81,9 +84,15 @@ class Carrier:
 
     async def repeat(self, live: Live) -> None:
         """Send a doubt's last message again, the same id and bytes, when its turn comes."""
-        waiter = await self._in_turn(live, State.UNKNOWN, repeat=True)
-        if waiter is not None:
-            await self._await_answer(live, waiter)
+        if not await self._seated(live, State.UNKNOWN):
+            return
+        try:
+            waiter = await self._in_turn(live, State.UNKNOWN, repeat=True)
+            if waiter is not None:
+                await self._await_answer(live, waiter)
+        finally:
+            if live.outcome is not None:
+                self._shop.seats.release(live)
 
     def backoff_s(self, live: Live) -> float:
         """Return the wait before a transfer's next delivery."""
@@ -127,6 +136,8 @@ class Carrier:
         )
         live.is_counted = self._first_id is not None and live.transfer_id >= self._first_id
         live.counted = live.outcome
+        live.code = standing.code
+        live.is_failure = live.is_counted and is_failure(live)
         settled = self._accept_late(live, reply)
         if settled is None:
             return False
@@ -146,8 +157,17 @@ class Carrier:
 
     # Before a delivery
 
+    async def _seated(self, live: Live, before: State) -> bool:
+        """Wait for a seat; False: the run is stopped, or the transfer is not `before` any more."""
+        seats = self._shop.seats
+        if not await seats.take(live):
+            return False
+        if live.state is not before:  # settled meanwhile, before it had the seat
+            seats.release(live)
+        return live.state is before
+
     async def _attempt(self, live: Live) -> None:
-        if self._looks_first or live.message_ids:
+        if self._must_see(live.row) or live.message_ids:
             async with self._shop.gate.preparing:
                 waiter = None
                 if await self._is_fit(live):
@@ -161,20 +181,47 @@ class Carrier:
         """Look the interaction up; True: a delivery may follow."""
         try:
             seen = await self._looked_up(live.row)
+        except LookUpUnanswered as error:
+            return await self._waits_unseen(live, error)
         except GatewayError as error:
             return await self._goes_unseen(live, error)
         if seen is None:
             return False  # the run was stopped meanwhile
         live.seen, live.seen_at = seen, self._shop.clock.now()
+        live.unseen, live.unseen_since = 0, None
         return await self._judge(live, seen)
 
-    async def _goes_unseen(self, live: Live, error: GatewayError) -> bool:
-        """Tell whether a delivery may follow though the look-up came to nothing.
+    async def _waits_unseen(self, live: Live, error: LookUpUnanswered) -> bool:
+        """Let a transfer wait for an outage to end; True: it needs no look-up.
+
+        An outage fails no transfer. Where look-ups of others are answered for as long as
+        `circuit_breaker.give_up`, and this one's never is, it is no outage.
+        """
+        if not self._must_see(live.row):
+            return True
+        now, look_ups = self._shop.clock.now(), self._shop.gate.look_ups
+        look_ups.unanswered(error.tries)
+        live.unseen += 1
+        if live.unseen_since is None:
+            live.unseen_since = now
+        give_up_s = self._shop.rules.policy.circuit_breaker.give_up_s
+        is_alone = look_ups.was_answered_since(live.unseen_since) and not look_ups.is_open
+        if is_alone and now - live.unseen_since >= give_up_s:
+            return await self._goes_unseen(live, error)
+        live.wait_s = self._deliverer.backoff_s(live, failures=live.unseen)
+        return False
+
+    def _must_see(self, row: PlannedRow) -> bool:
+        """Tell whether a delivery needs a look-up before it.
 
         What this run's gateway itself said was not carried out, stands without being looked at.
         What became of an earlier run's delivery may be known from a person alone.
         """
-        if not self._looks_first and live.row.lineage is None:
+        return self._looks_first or row.lineage is not None
+
+    async def _goes_unseen(self, live: Live, error: GatewayError) -> bool:
+        """Tell whether a delivery may follow though the look-up came to nothing."""
+        if not self._must_see(live.row):
             return True
         if self._looks_first and not isinstance(error, LookUpFailed):
             self._shop.halt.stop(ExitCode.STOPPED, str(error), error)
@@ -191,11 +238,28 @@ class Carrier:
         elsewhere is believed at a second look.
         """
         shop = self._shop
-        seen = await shop.halt.unless_set(shop.gateway.look_up(row.interaction_id))
+        seen = await self._looked_up_once(row)
         is_there = seen is not None and same_destination(seen.destination_uri, row.destination_uri)
         if row.was_elsewhere and is_there:
             await shop.halt.rest(shop.rules.visible_s)
-            seen = await shop.halt.unless_set(shop.gateway.look_up(row.interaction_id))
+            seen = await self._looked_up_once(row)
+        return seen
+
+    async def _looked_up_once(self, row: PlannedRow) -> Interaction | None:
+        """Look up, once the circuit lets it, if anything waits for it."""
+        halt, look_ups = self._shop.halt, self._shop.gate.look_ups
+        if self._must_see(row) and not await look_ups.admits():
+            return None
+        with look_ups.looking():
+            try:
+                seen = await halt.unless_set(self._shop.gateway.look_up(row.interaction_id))
+            except LookUpUnanswered:
+                raise
+            except LookUpFailed:
+                look_ups.answered()
+                raise
+        if seen is not None:
+            look_ups.answered()
         return seen
 
     async def _judge(self, live: Live, seen: Interaction) -> bool:
@@ -220,6 +284,9 @@ class Carrier:
         assert live.seen_at is not None  # noqa: S101 - it was looked at
         if self._shop.clock.now() - live.seen_at <= FRESH_S:
             return True
+        if self._shop.gate.look_ups.is_open and self._must_see(live.row):
+            live.wait_s = self.backoff_s(live)  # not here: a turn is not to be held for so long
+            return False
         return await self._is_fit(live)
 
     # The delivery

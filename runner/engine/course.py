@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import accumulate
 
 from runner.core.manifest import Policy
 from runner.core.outcome import Outcome
-from runner.core.waves import most_failures, most_failures_of_wave, wave_ends
+from runner.core.waves import batch_ends, most_failures, most_failures_of_wave
+from runner.engine.feed import FIRST_TURN
 from runner.engine.halt import Halt
 from runner.engine.live import Live
 from runner.engine.meter import Meter
+from runner.engine.seats import Seats
 from runner.ports import Clock
 
 FAILURES = frozenset({Outcome.REJECTED, Outcome.FAILED})
@@ -32,28 +35,53 @@ class Wave:
         return f"wave {self.number} of {self.of}"
 
 
+def is_failure(live: Live) -> bool:
+    """Tell whether a transfer's outcome counts; not, if it failed before with the same code."""
+    return live.outcome in FAILURES and (not live.row.failed_as or live.row.failed_as != live.code)
+
+
 class Course:
     """Counts outcomes as they come, and stops the run where the policy wants it."""
 
-    def __init__(self, policy: Policy, total: int, halt: Halt, meter: Meter, clock: Clock) -> None:
+    def __init__(
+        self,
+        policy: Policy,
+        total: int,
+        failed_before: int,
+        halt: Halt,
+        meter: Meter,
+        *,
+        clock: Clock,
+        seats: Seats,
+    ) -> None:
         self._policy = policy
         self._total = total
+        self._failed_before = failed_before
         self._halt = halt
         self._meter = meter
         self._clock = clock
+        self._seats = seats
+        self._all_failed = 0  # in this run
         self._most_failures = most_failures(policy.max_failures, total=total)
         self._wave = Wave(total, total)
-        self._after_n = -1  # the wave's rows have greater numbers
+        self._after = FIRST_TURN  # the wave's rows come behind it
         self._failed = 0  # in this wave
 
     def waves(self) -> list[Wave]:
-        """Return the waves, in order; without any in the policy, the batch is one."""
-        ends = wave_ends(self._policy.waves, self._total)
+        """Return the waves, in order; without any in the policy, the batch is one.
+
+        What was rejected or failed before waits for all others nevertheless.
+        """
+        ends = batch_ends(self._policy.waves, self._total, self._failed_before)
+        if not ends:
+            others = self._total - self._failed_before
+            sizes = [size for size in (others, self._failed_before) if size]
+            return [Wave(end, size) for end, size in zip(accumulate(sizes), sizes, strict=True)]
         begun = (0, *ends)
         return [
             self._as_wave(number, len(ends), begun[number - 1], end)
             for number, end in enumerate(ends, 1)
-        ] or [Wave(self._total, self._total)]
+        ]
 
     def in_window(self) -> bool:
         """Tell whether frames may leave by the wall clock as it stands; if not, stop the run."""
@@ -72,9 +100,9 @@ class Course:
         if self._total > sum(self._meter.outcomes.values()) + self._meter.in_flight:
             self.in_window()
 
-    def begin(self, wave: Wave, *, after_n: int) -> None:
-        """Count from here on what the rows behind `after_n` come to: they are the wave."""
-        self._wave, self._after_n, self._failed = wave, after_n, 0
+    def begin(self, wave: Wave, *, after: tuple[bool, int]) -> None:
+        """Count from here on what the rows behind the turn `after` come to: they are the wave."""
+        self._wave, self._after, self._failed = wave, after, 0
 
     def goes_on(self) -> bool:
         """Tell, all of a wave being final or in doubt, whether the next one may begin.
@@ -89,14 +117,17 @@ class Course:
             )
         return not self._halt.is_set
 
-    def settled(self, live: Live, outcome: Outcome | None, before: Outcome | None) -> None:
-        """Learn that a transfer of this run has another outcome than `before`."""
-        change = (outcome in FAILURES) - (before in FAILURES)
-        if live.row.n > self._after_n:
+    def settled(self, live: Live) -> None:
+        """Learn that a transfer of this run has another outcome than before."""
+        was_failure, live.is_failure = live.is_failure, is_failure(live)
+        change = live.is_failure - was_failure
+        if live.row.turn > self._after:
             self._failed += change
+        self._all_failed += change
+        self._seats.failures(self._all_failed)
         if change <= 0:
             return
-        failed, most = sum(self._meter.outcomes[each] for each in FAILURES), self._most_failures
+        failed, most = self._all_failed, self._most_failures
         if most is not None and failed > most:
             self._halt.stop_by_rule(
                 f"{failed:,} of the {self._total:,} transfers to be sent in this run were rejected"

@@ -165,10 +165,11 @@ class Deliverer:
             live.wait_s = answer.retry_after_s or self.backoff_s(live)
         return None
 
-    def backoff_s(self, live: Live) -> float:
-        """Return the wait before a transfer's next delivery."""
+    def backoff_s(self, live: Live, failures: int | None = None) -> float:
+        """Return the wait before a transfer's next delivery, or after `failures` look-ups."""
         retry = self._shop.rules.policy.retry
-        return backoff_s(retry, max(1, live.tries), jitter=self._shop.chance.jitter())
+        n = live.tries if failures is None else failures
+        return backoff_s(retry, max(1, n), jitter=self._shop.chance.jitter())
 
 
 def _about(intent: Intent, reason: str, code: Code, *, sent_at: float | None = None) -> Told:

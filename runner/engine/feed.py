@@ -12,22 +12,27 @@ from runner.ports import Journal
 PAGE = 500
 """Rows read from the plan at a time."""
 
+FIRST_TURN = (False, -1)
+"""Before the turn of every row."""
+
 
 class Feed:
     """Reads the journal's plan in pages, and gives rows out as far as it is allowed to.
 
-    A page is read while the rows before it are carried, so that nobody waits for it.
+    What was rejected or failed before comes after all others. A page is read while the rows before
+    it are carried, so that nobody waits for it.
     """
 
     def __init__(self, journal: Journal) -> None:
         self._journal = journal
         self._rows: deque[PlannedRow] = deque()
         self._after = -1
+        self._failed_before = False  # the rows that are read now
         self._ended = False
         self._reading: asyncio.Future[Sequence[PlannedRow]] | None = None
         self._until = 0
         self.given = 0  # rows, so far
-        self.last_n = -1  # of the row given out last
+        self.last_turn = FIRST_TURN  # of the row given out last
 
     def allow(self, until: int) -> None:
         """Let so many rows be given out in all."""
@@ -40,7 +45,7 @@ class Feed:
             if self._rows:
                 self.given += 1
                 row = self._rows.popleft()
-                self.last_n = row.n
+                self.last_turn = row.turn
                 return row
             if self._reading is None:
                 break
@@ -58,10 +63,14 @@ class Feed:
             page, self._reading = self._reading, None
             self._take_in(page.result())
         if self._reading is None and not self._ended and len(self._rows) < PAGE // 2:
-            self._reading = asyncio.ensure_future(self._journal.pending(self._after, PAGE))
+            further = self._journal.pending(self._after, PAGE, failed_before=self._failed_before)
+            self._reading = asyncio.ensure_future(further)
 
     def _take_in(self, page: Sequence[PlannedRow]) -> None:
         self._rows.extend(page)
-        self._ended = len(page) < PAGE
-        if page:
+        if len(page) == PAGE:
             self._after = page[-1].n
+        elif self._failed_before:
+            self._ended = True
+        else:
+            self._after, self._failed_before = -1, True

@@ -21,7 +21,7 @@ from runner.core.pacing import (
     window_wait_s,
 )
 from runner.core.record import Turn
-from runner.engine.circuit import Circuit
+from runner.engine.circuit import Circuit, LookUpCircuit
 from runner.engine.desk import Waiter
 from runner.engine.halt import Halt
 from runner.engine.meter import Meter
@@ -78,6 +78,7 @@ class Gate:
         self._freed = asyncio.Event()  # a slot was, since the head of the line began to wait for it
         self._kbps_taken = 0.0
         self.circuit = Circuit(breaker, clock, meter, halt)
+        self.look_ups = LookUpCircuit(breaker, clock, meter, halt)
         self._budget = RetryBudget()
         self.preparing = asyncio.Semaphore(self.ahead)
         self._pace = Pace.at_limit(limits.rate_per_s)
@@ -103,7 +104,9 @@ class Gate:
             return "the session"
         if (left_s := self.silent_for_s) > 0:
             return f"{left_s:.0f} s more ({self._silence_why})"
-        return "the gateway to answer again (open circuit)" if self.circuit.is_open else None
+        if self.circuit.is_open:
+            return "the gateway to answer again (open circuit)"
+        return "look-ups to be answered again (open circuit)" if self.look_ups.is_open else None
 
     @property
     def silent_for_s(self) -> float:

@@ -48,6 +48,8 @@ class Live:
     tries: int = 0  # deliveries of the matrix in force
     seen: Interaction | None = None  # by the last look-up
     seen_at: float | None = None
+    unseen: int = 0  # look-ups in a row that met an outage
+    unseen_since: float | None = None  # when the first of them did
     last: Intent | None = None  # the last delivery
     left_at: float | None = None  # when it was handed over, or the process began
     wait_s: float = 0.0  # before the next delivery
@@ -56,6 +58,9 @@ class Live:
     slot_kbps: float = 0.0  # the bandwidth that its slot was given for
     notified: bool = False  # callbacks have been told that it is in doubt
     is_settling: bool = False  # a late reply has settled it; the journal is about to learn of it
+    code: str | None = None  # of the outcome, once there is one
+    has_seat: bool = False  # see `seats`
+    is_failure: bool = False  # among those that count against `max_failures`
     is_counted: bool = True  # among this run's figures; not, if an earlier run took it up
     counted: Outcome | None = None  # the outcome that the figures have of it
 
@@ -78,6 +83,7 @@ class Live:
         Raises `ImpossibleEvent`, changing nothing.
         """
         self.state = step(self.state, event)
+        self.code = told.reason_code or told.status
         entry = Entry(
             event,
             self.row,

@@ -87,10 +87,12 @@ class Outlook:
         """Return what holds everything up, as it is told."""
         if self._gate.silent_for_s > 0:
             return Note.ASKED_TO_WAIT
-        return Note.CIRCUIT_OPEN if self._gate.circuit.is_open else None
+        if self._gate.circuit.is_open:
+            return Note.CIRCUIT_OPEN
+        return Note.LOOK_UPS_HELD if self._gate.look_ups.is_open else None
 
     def _fields(self, held_by: str) -> dict[str, Any]:
-        if held_by == Note.CIRCUIT_OPEN:
+        if held_by != Note.ASKED_TO_WAIT:
             return {}
         return {"wait_s": round(self._gate.silent_for_s, 1), "why": self._gate.silence_why}
 

@@ -10,6 +10,7 @@ from runner.core.troubles import TROUBLING, Trouble
 from runner.engine.live import Live, Told
 from runner.engine.meter import Meter
 from runner.engine.notices import Notices
+from runner.engine.seats import Seats
 from runner.ports import Clock, Intent, Journal, Note, Notification
 
 
@@ -22,10 +23,13 @@ class Recorder:
         clock: Clock,
         meter: Meter,
         notices: Notices,
-        settled: Callable[[Live, Outcome | None, Outcome | None], None],
+        *,
+        settled: Callable[[Live], None],
+        seats: Seats,
     ) -> None:
         self._journal = journal
         self._settled = settled
+        self._seats = seats
         self._clock = clock
         self._meter = meter
         self._notices = notices
@@ -50,8 +54,10 @@ class Recorder:
         after = live.outcome
         if live.is_counted and after is not live.counted:
             self._meter.settled(self._clock.now(), after, live.counted)
-            self._settled(live, after, live.counted)
+            self._settled(live)
             live.counted = after
+        if after is not None:
+            self._seats.release(live)
         if told.latency_ms is not None:
             self._meter.latencies_ms.append(told.latency_ms)
         if after in TROUBLING and after is not before:

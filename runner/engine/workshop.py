@@ -15,6 +15,7 @@ from runner.engine.gate import Gate
 from runner.engine.halt import Halt
 from runner.engine.meter import Meter
 from runner.engine.recorder import Recorder
+from runner.engine.seats import Seats
 from runner.ports import Clock, Gateway, Journal, Observer
 
 
@@ -74,6 +75,7 @@ class Workshop:
     meter: Meter
     halt: Halt
     recorder: Recorder
+    seats: Seats
     observer: Observer
     rules: Rules
     chance: Chance

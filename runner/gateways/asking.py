@@ -10,11 +10,11 @@ from typing import TypeVar
 
 import httpx
 
-from runner.core.errors import GatewayError, LookUpFailed
+from runner.core.errors import GatewayError, LookUpFailed, LookUpUnanswered
 from runner.core.retry_after import retry_after_s
 from runner.gateways.exchange import EXCHANGES_AT_ONCE, Answer, exchange
 from runner.gateways.faults import TRY_LATER, Place, WireError, counted, shown
-from runner.gateways.oauth import Token, Tokens
+from runner.gateways.oauth import NoTokenYet, Token, Tokens
 from runner.gateways.pacer import Pacer, Urgency
 from runner.gateways.waiting import Patience
 
@@ -26,7 +26,8 @@ class Question:
     """What is asked; asking it twice does no harm. `content` is a JSON text.
 
     `failure` is raised when the tries are used up, `refused` for a refusal that no try can mend;
-    `thing` names what then is not there ("look-up").
+    `thing` names what then is not there ("look-up"). For a look-up that meets an outage,
+    `LookUpUnanswered` is raised.
     """
 
     path: str  # percent-encoded, with its query
@@ -36,6 +37,11 @@ class Question:
     thing: str = "look-up"
     failure: type[GatewayError] = LookUpFailed
     refused: type[GatewayError] = LookUpFailed
+
+    @property
+    def is_look_up(self) -> bool:
+        """Whether an interaction is asked for: what waits for it can outlast an outage."""
+        return self.failure is LookUpFailed and self.thing == "look-up"
 
 
 Read = Callable[[Answer, Place], T | None]
@@ -69,8 +75,21 @@ class Asker:
 
         Raises `question.failure`, or `GatewayError` where no question can succeed.
         """
+        try:
+            return await self._answer_to(question, read)
+        except NoTokenYet as error:  # its own tries are used up
+            if not question.is_look_up:
+                raise
+            token_server, tries = (
+                Place(error.environment, error.url),
+                self._patience.policy.attempts,
+            )
+            raise _unanswered(token_server, error.what, tries, error.check) from error
+
+    async def _answer_to(self, question: Question, read: Read[T]) -> T:
         place = self.place_of(question.path)
         attempts, what = self._patience.policy.attempts, "nothing was asked"
+        is_outage = False
         for attempt in range(1, attempts + 1):
             answer = None
             try:
@@ -78,21 +97,21 @@ class Asker:
             except WireError as error:
                 if error.final:
                     raise place.error(error.what, error.check) from error
-                what = error.what
+                what, is_outage = error.what, True
             else:
                 self._refuse_redirect(answer, place)
                 if (found := read(answer, place)) is not None:
                     return found
                 what = _complaint(answer, question.thing)
+                is_outage |= answer.status != HTTPStatus.OK or answer.json_object() is None
                 if not is_passing(answer.status):
                     raise place.error_of(question.refused, what, "check the interaction's id")
             if attempt < attempts:
                 await self._pause(attempt, answer, place)
-        raise place.error_of(
-            question.failure,
-            f"no {question.thing} in {counted(attempts, 'attempt')}: {what}",
-            TRY_LATER,
-        )
+        what = f"no {question.thing} in {counted(attempts, 'attempt')}: {what}"
+        if is_outage and question.is_look_up:
+            raise _unanswered(place, what, attempts)
+        raise place.error_of(question.failure, what, TRY_LATER)
 
     async def _asked(self, question: Question, place: Place) -> Answer:
         """Ask once; a refused token is renewed once and the question put again."""
@@ -151,6 +170,12 @@ def is_passing(status: int) -> bool:
     """Tell whether asking again may be answered otherwise; 200: the answer was of no use."""
     passing = (HTTPStatus.OK, HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_MANY_REQUESTS)
     return status in passing or status >= HTTPStatus.INTERNAL_SERVER_ERROR
+
+
+def _unanswered(place: Place, what: str, tries: int, check: str = TRY_LATER) -> LookUpUnanswered:
+    error = place.error_of(LookUpUnanswered, what, check)
+    error.tries = tries
+    return error
 
 
 def _complaint(answer: Answer, thing: str) -> str:

@@ -34,9 +34,11 @@ def damage(error: BaseException) -> str:
     return f"a value in it is not as it was written: {type(error).__name__}"
 
 
-def has_column(connection: sqlite3.Connection, table: str, column: str) -> bool:
+def has_column(
+    connection: sqlite3.Connection, table: str, column: str, *, schema: str = "main"
+) -> bool:
     """Tell whether a table has a column that was added to the format later."""
-    names = connection.execute("SELECT name FROM pragma_table_info(?)", [table])
+    names = connection.execute("SELECT name FROM pragma_table_info(?, ?)", [table, schema])
     return (column,) in names.fetchall()
 
 

@@ -9,7 +9,7 @@ CREATE TABLE rows(
   ladder INTEGER, callbacks TEXT, source TEXT, interaction TEXT);
 CREATE TABLE verdicts(
   n INTEGER PRIMARY KEY, action TEXT, reason TEXT, claim INTEGER, lineage INTEGER, origin TEXT,
-  code TEXT, earlier TEXT, left_out INTEGER);
+  code TEXT, earlier TEXT, left_out INTEGER, failed_as TEXT);
 """
 
 REPEATS = """
@@ -32,9 +32,11 @@ FROM (
 JOIN rows USING (n) JOIN ladders ON ladders.id = ladder WHERE nth <= :most ORDER BY n
 """
 
+CODE, NO_CODE = "t.reason_code", "NULL"  # journals may lack the column
+
 CLAIMS = """
 SELECT r.n, r.destination_uri, t.id, t.lineage, runs.id, runs.batch, t.key, t.destination_uri,
-       t.state
+       t.state, {code}
 FROM rows r
 JOIN journal.transfers t ON {interaction} = r.interaction
 JOIN journal.runs runs ON runs.no = t.run

@@ -29,8 +29,9 @@ _ROW = (
     " FROM {table} JOIN ladders ON ladders.id = ladder"
 )
 _PENDING = (
-    _ROW.format(lineage="lineage, action = 'changed'", table="rows")
-    + " WHERE run = ? AND n > ? AND action IN ('send', 'changed') ORDER BY n LIMIT ?"
+    _ROW.format(lineage="lineage, failed_as, action = 'changed'", table="rows")
+    + " WHERE run = ?1 AND n > ?2 AND action IN ('send', 'changed')"
+    " AND (failed_as IS NOT NULL) = ?4 ORDER BY n LIMIT ?3"
 )
 _DOUBTS = (
     "SELECT t.id, t.lineage, t.version, t.state,"
@@ -72,10 +73,16 @@ class Reader:
         """Close the connection."""
         self._connection.close()
 
-    def pending(self, run: int, after: int, limit: int) -> list[PlannedRow]:
-        """Return up to `limit` rows of a run's plan that are to be sent, behind row `after`."""
+    def pending(
+        self, run: int, after: int, limit: int, *, failed_before: bool = False
+    ) -> list[PlannedRow]:
+        """Return up to `limit` rows of a run's plan that are to be sent, behind row `after`.
+
+        Of those that were rejected or failed before, or of the others.
+        """
+        asked = (run, after, limit, failed_before)
         with self._one_at_a_time, reading(self.path):
-            rows = self._connection.execute(_PENDING, (run, after, limit)).fetchall()
+            rows = self._connection.execute(_PENDING, asked).fetchall()
             return [_planned_row(row) for row in rows]
 
     def message_ids(self, lineage: int) -> frozenset[str]:
@@ -93,7 +100,8 @@ class Reader:
         with self._one_at_a_time, reading(self.path):
             found = self._connection.execute(
                 "SELECT r.n, r.key, r.interaction_id, r.destination_uri, l.media, r.callbacks,"
-                " r.source, r.lineage, t.id, t.lineage, t.version, t.state, d.n"
+                " r.source, r.lineage, r.failed_as, t.id, t.lineage, t.version, t.state, t.reason_code,"
+                " d.n"
                 " FROM deliveries d JOIN transfers t ON t.id = d.transfer"
                 " JOIN rows r ON r.run = t.run AND r.n = t.n JOIN ladders l ON l.id = r.ladder"
                 " WHERE d.message_id = ?",
@@ -101,8 +109,8 @@ class Reader:
             ).fetchone()
             if found is None:
                 return None
-            *row, transfer_id, lineage, version, state, n = found
-            return Standing(_planned_row(row), transfer_id, lineage, version, State(state), n)
+            *row, transfer_id, lineage, version, state, code, n = found
+            return Standing(_planned_row(row), transfer_id, lineage, version, State(state), n, code)
 
     def doubts(self, run: int) -> list[Doubt]:
         """Return every transfer in doubt, with this run's row where it lists and selects it."""
@@ -122,7 +130,7 @@ class Reader:
         transfer_id, lineage, version, state, n, body, row_n, key, *rest = row
         interaction_id, uri, media, callbacks, source, left_out, changed, notified = rest
         planned = _planned_row(
-            (row_n, key, interaction_id, uri, media, callbacks, source, lineage, changed)
+            (row_n, key, interaction_id, uri, media, callbacks, source, lineage, None, changed)
         )
         return Doubt(
             Standing(planned, transfer_id, lineage, version, State(state), n),
@@ -202,8 +210,8 @@ def _intent(body: dict[str, Any]) -> Intent:
 
 
 def _planned_row(row: Sequence[Any]) -> PlannedRow:
-    n, key, interaction_id, uri, media, callbacks, source, lineage, *changed = row
+    n, key, interaction_id, uri, media, callbacks, source, lineage, failed_as, *changed = row
     return PlannedRow(
         n, key, interaction_id, uri, read_ladder(media), read_names(callbacks), source,
-        lineage, was_elsewhere=any(changed),
+        lineage, was_elsewhere=any(changed), failed_as=failed_as,
     )  # fmt: skip

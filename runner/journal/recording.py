@@ -41,14 +41,15 @@ CREATE TEMP TRIGGER begin_transfer INSTEAD OF INSERT ON changes WHEN NEW.version
     reason, message_id, latency_ms, media, interaction, reason_code)
   VALUES (NEW.transfer, NEW.lineage, NEW.run, NEW.row, NEW.key, NEW.interaction_id,
     NEW.destination_uri, NEW.state, 1, NEW.reason, NEW.message_id, NEW.latency_ms, NEW.media,
-    NEW.interaction, NEW.reason_code);
+    NEW.interaction, coalesce(NEW.reason_code, NEW.status));
 END;
 
 CREATE TEMP TRIGGER change_transfer INSTEAD OF INSERT ON changes WHEN NEW.version > 0 BEGIN
   -- What is told after an effect is about another delivery: it does not reword the transfer.
   UPDATE transfers SET state = NEW.state, version = version + 1,
     reason = CASE WHEN state = 'transferred' THEN reason ELSE NEW.reason END,
-    reason_code = CASE WHEN state = 'transferred' THEN reason_code ELSE NEW.reason_code END,
+    reason_code = CASE WHEN state = 'transferred' THEN reason_code
+      ELSE coalesce(NEW.reason_code, NEW.status) END,
     message_id = CASE WHEN state = 'transferred' THEN message_id
       ELSE coalesce(NEW.message_id, message_id) END,
     latency_ms = coalesce(NEW.latency_ms, latency_ms), media = coalesce(NEW.media, media)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sqlite3
 from collections.abc import Iterator, Sequence
 from contextlib import closing
 from itertools import groupby
@@ -29,8 +30,8 @@ from runner.core.waves import WaveCount
 from runner.journal.opening import connect, has_column, reading
 
 _TRANSFERS = (
-    "SELECT r.n, r.key, r.source, r.interaction_id, r.destination_uri, l.media, r.action,"
-    " r.reason, t.id, t.state, t.reason,"
+    "SELECT r.n, :failed_as, r.key, r.source, r.interaction_id, r.destination_uri, l.media,"
+    " r.action, r.reason, t.id, t.state, t.reason,"
     " (SELECT t.message_id WHERE NOT EXISTS (SELECT 1 FROM deliveries d WHERE d.transfer = t.id"
     " AND d.message_id = t.message_id AND d.event = 'withdrawn')),"
     " t.latency_ms, t.media,"
@@ -53,7 +54,8 @@ _OF_RUN = (
     " UNION ALL SELECT r.n, r.claim FROM rows r WHERE r.run = ?1 AND r.action = 'in_doubt') of"
     " JOIN {table} x ON x.transfer = of.id WHERE x.run = ?1 {where} ORDER BY of.n, {order}"
 )
-_CORRELATION = ":correlation"  # in the place of a column that older journals lack
+# In the places of columns that older journals lack:
+_CORRELATION, _FAILED_AS = ":correlation", ":failed_as"
 _DELIVERIES = _OF_RUN.format(
     columns="x.message_id, x.sent_at, x.media_index, x.settled_at, x.latency_ms, x.status,"
     " x.reason, :correlation",
@@ -92,16 +94,28 @@ def transfers(
         deliveries = _DELIVERIES.replace(_CORRELATION, "x.correlation_id" if told else "NULL")
         attempts = _RowsByNumber(connection.execute(deliveries, [run]))
         callbacks = _RowsByNumber(connection.execute(_CALLBACKS, [run]))
-        wave = WaveCount(waves)
         coded = has_column(connection, "transfers", "reason_code")
-        for n, *row in connection.execute(_with_codes(coded=coded), [run]):
+        known = has_column(connection, "rows", "failed_as")
+        wave = WaveCount(waves, _failed_before(connection, run) if known and waves else 0)
+        query = _with_codes(coded=coded).replace(_FAILED_AS, "r.failed_as" if known else "NULL")
+        for n, failed_as, *row in connection.execute(query, [run]):
+            is_sent, failed = row[_ACTION] in SENDS, failed_as is not None
             yield _transfer(
                 row,
                 unattempted,
-                wave.next() if row[_ACTION] in SENDS else None,
+                wave.next(failed_before=failed) if is_sent else None,
                 tuple(_attempt(i, told) for i, told in enumerate(attempts.of(n), 1)),
                 tuple(CallbackRecord(*told) for told in callbacks.of(n)),
             )
+
+
+def _failed_before(connection: sqlite3.Connection, run: int) -> int:
+    """Return how many of the rows that a run was to send had failed before."""
+    (count,) = connection.execute(
+        "SELECT count(*) FROM rows WHERE run = ? AND action IN (?, ?) AND failed_as IS NOT NULL",
+        [run, *sorted(SENDS)],
+    ).fetchone()
+    return int(count)
 
 
 class _RowsByNumber:

@@ -17,8 +17,8 @@ from runner.core.plan import SENDS, Action, Claim, Move, PlannedRow, Verdict, ju
 from runner.core.spelling import canonical_interaction
 from runner.core.transfer import State
 from runner.journal import questions
-from runner.journal.opening import DAMAGE, damage
-from runner.journal.questions import ALIKE, CLAIMS, OWN_KEY, REPEATS, TABLES
+from runner.journal.opening import DAMAGE, damage, has_column
+from runner.journal.questions import ALIKE, CLAIMS, CODE, NO_CODE, OWN_KEY, REPEATS, TABLES
 from runner.journal.scratch import Scratch
 from runner.journal.texts import read_ladder, read_names, write_ladder, write_names
 
@@ -51,6 +51,7 @@ class Outline(NamedTuple):
     origin_uri: str | None = None  # where its history carried it last, if elsewhere
     code: str | None = None  # of `reason`
     earlier: str | None = None  # JSON: `core.reasons.Earlier`
+    failed_as: str | None = None  # with which code it failed before
 
 
 class Staging(Scratch):
@@ -141,7 +142,7 @@ class Staging(Scratch):
                 ) from error
         with self._working():
             self._connection.execute(
-                "INSERT OR IGNORE INTO verdicts SELECT n, ?, NULL, NULL, NULL, NULL, NULL, NULL, NULL FROM rows",
+                "INSERT OR IGNORE INTO verdicts(n, action) SELECT n, ? FROM rows",
                 [Action.SEND],
             )
             self._select(selection)
@@ -152,8 +153,12 @@ class Staging(Scratch):
         """Give some rows, by their numbers, other verdicts than `plan` gave them."""
         with self._working():
             self._connection.executemany(
-                "UPDATE verdicts SET action = ?, reason = ?, claim = ?, lineage = ?, code = ? WHERE n = ?",
-                ((v.action, v.reason, v.claim, v.lineage, v.code, n) for n, v in verdicts),
+                "UPDATE verdicts SET action = ?, reason = ?, claim = ?, lineage = ?, code = ?,"
+                " failed_as = ? WHERE n = ?",
+                (
+                    (v.action, v.reason, v.claim, v.lineage, v.code, v.failed_as, n)
+                    for n, v in verdicts
+                ),
             )
             self._connection.execute("COMMIT")
             self._connection.execute("BEGIN")
@@ -163,22 +168,36 @@ class Staging(Scratch):
         rows = self._connection.execute("SELECT action, count(*) FROM verdicts GROUP BY action")
         return {Action(action): count for action, count in rows}
 
+    def failed_before(self) -> int:
+        """Return how many of the rows to be sent were rejected or failed before."""
+        asked = "SELECT count(*) FROM verdicts WHERE action IN (?, ?) AND failed_as IS NOT NULL"
+        (count,) = self._connection.execute(asked, sorted(SENDS)).fetchone()
+        return int(count)
+
     def planned(self) -> Iterator[tuple[PlannedRow, Verdict]]:
         """Yield every row with its verdict, in the manifest's order."""
         rows = self._connection.execute(
             "SELECT n, key, interaction_id, destination_uri, media, callbacks, source,"
-            " action, reason, claim, lineage, code, coalesce(left_out, 0)"
+            " action, reason, claim, lineage, code, coalesce(left_out, 0), failed_as"
             " FROM rows JOIN verdicts USING (n) JOIN ladders ON ladders.id = ladder ORDER BY n"
         )
         for n, key, interaction_id, uri, media, callbacks, source, *verdict in rows:
-            action, reason, claim, lineage, code, left_out = verdict
+            action, reason, claim, lineage, code, left_out, failed_as = verdict
             row = PlannedRow(
                 n, key, interaction_id, uri, read_ladder(media), read_names(callbacks),
-                source, lineage,
+                source, lineage, failed_as=failed_as,
             )  # fmt: skip
             yield (
                 row,
-                Verdict(Action(action), reason, claim, lineage, code, left_out=bool(left_out)),
+                Verdict(
+                    Action(action),
+                    reason,
+                    claim,
+                    lineage,
+                    code,
+                    left_out=bool(left_out),
+                    failed_as=failed_as,
+                ),
             )
 
     def moves(self) -> Iterator[tuple[int, Move]]:
@@ -195,7 +214,8 @@ class Staging(Scratch):
         """Yield what a plan's report tells of every row, in the manifest's order."""
         rows = self._connection.execute(
             "SELECT n, key, source, interaction_id, destination_uri, media, action, reason, origin,"
-            " code, earlier FROM rows JOIN verdicts USING (n) JOIN ladders ON ladders.id = ladder ORDER BY n"
+            " code, earlier, failed_as"
+            " FROM rows JOIN verdicts USING (n) JOIN ladders ON ladders.id = ladder ORDER BY n"
         )
         return map(Outline._make, rows)
 
@@ -207,7 +227,7 @@ class Staging(Scratch):
         """
         rows = self._connection.execute(ALIKE, {"most": most})
         for *row, nth, alike in rows:
-            yield Outline._make(row), alike - nth + 1 if nth == most else 1
+            yield Outline(*row), alike - nth + 1 if nth == most else 1
 
     def _number_of(self, media: tuple[MediaMatrix, ...]) -> int:
         if (known := self._ladders.get(media)) is not None:
@@ -228,7 +248,9 @@ class Staging(Scratch):
         self._connection.execute("COMMIT")
         self._connection.execute("ATTACH ? AS journal", [f"{journal.absolute().as_uri()}?mode=ro"])
         self._connection.execute("BEGIN")
-        reader = self._connection.execute(CLAIMS.format(interaction=self._found_by()))
+        known = has_column(self._connection, "transfers", "reason_code", schema="journal")
+        asked = CLAIMS.format(interaction=self._found_by(), code=CODE if known else NO_CODE)
+        reader = self._connection.execute(asked)
         verdicts = (
             (
                 n,
@@ -239,12 +261,15 @@ class Staging(Scratch):
                 _origin(v, claims),
                 v.code,
                 json.dumps(v.earlier) if v.earlier else None,
+                v.failed_as,
             )
             for (n, uri), rows in groupby(reader, key=lambda row: (row[0], row[1]))
             for claims in [[_claim(row) for row in rows]]
             for v in [judge(claims, uri, again=again)]
         )
-        self._connection.executemany("INSERT INTO verdicts VALUES (?,?,?,?,?,?,?,?,NULL)", verdicts)
+        self._connection.executemany(
+            "INSERT INTO verdicts VALUES (?,?,?,?,?,?,?,?,NULL,?)", verdicts
+        )
         self._connection.execute("COMMIT")
         self._connection.execute("DETACH journal")
         self._connection.execute("BEGIN")
@@ -286,7 +311,7 @@ class Staging(Scratch):
                 "UPDATE verdicts SET action = 'not_selected', reason = 'not selected',"
                 " code = 'not_selected'"
                 " WHERE n IN (SELECT n FROM verdicts WHERE action IN (?, ?)"
-                " ORDER BY n LIMIT -1 OFFSET ?)",
+                " ORDER BY failed_as IS NOT NULL, n LIMIT -1 OFFSET ?)",
                 (*sorted(SENDS), selection.limit),
             )
 
@@ -302,10 +327,10 @@ def _origin(verdict: Verdict, claims: Sequence[Claim]) -> str | None:
 
 
 def _claim(row: Sequence[object]) -> Claim:
-    _, _, transfer_id, lineage, run_id, batch, key, destination_uri, state = row
+    _, _, transfer_id, lineage, run_id, batch, key, destination_uri, state, code = row
     if not isinstance(transfer_id, int) or not isinstance(lineage, int):
         raise TypeError("an id that is no number")  # of a damaged journal
     return Claim(
         transfer_id, lineage, str(run_id), str(batch), str(key), str(destination_uri),
-        State(str(state)),
+        State(str(state)), None if code is None else str(code),
     )  # fmt: skip

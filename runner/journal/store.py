@@ -34,7 +34,7 @@ _LOSE_TRANSFER = (
 _LOSE_DELIVERY = (
     "UPDATE deliveries SET event = ?, settled_at = NULL, reason = ? WHERE transfer = ? AND n = ?"
 )
-_INSERT_ROW = "INSERT INTO rows VALUES (?,?,?,?,?,?,?,?,?,?,?,?)"
+_INSERT_ROW = "INSERT INTO rows VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?)"
 
 
 class Store:
@@ -220,7 +220,7 @@ class Store:
         return (
             self.run_no, row.n, row.key, row.interaction_id, row.destination_uri, ladder,
             write_names(row.callbacks), row.source, verdict.action, verdict.reason, verdict.claim,
-            verdict.lineage,
+            verdict.lineage, verdict.failed_as,
         )  # fmt: skip
 
     def _append(self, entries: Iterable[Entry | Note]) -> None:

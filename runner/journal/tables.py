@@ -8,6 +8,7 @@ ADDED = (
     ("deliveries", "correlation_id", "TEXT"),
     ("transfers", "interaction", "TEXT"),
     ("transfers", "reason_code", "TEXT"),
+    ("rows", "failed_as", "TEXT"),
 )
 """Columns that journals of this format may lack: they were made before them.
 
@@ -55,6 +56,7 @@ CREATE TABLE rows(                     -- the plan of a run; never changed
   reason TEXT,
   claim INTEGER,                       -- transfers.id whose state is the row's outcome
   lineage INTEGER,
+  failed_as TEXT,                      -- transfers.code of its last failure; NULL: it never failed
   PRIMARY KEY(run, n)
 ) WITHOUT ROWID;
 
@@ -73,7 +75,7 @@ CREATE TABLE transfers(                -- one a row that a run took up
   latency_ms REAL,
   media TEXT,                          -- JSON: what was negotiated
   interaction TEXT,                    -- interaction_id in its canonical spelling (core.spelling)
-  reason_code TEXT,                    -- core.reasons
+  reason_code TEXT,                    -- of the outcome: the gateway's status, or core.reasons
   UNIQUE(run, n)
 );
 CREATE INDEX transfers_of_lineage ON transfers(lineage) WHERE lineage != id;

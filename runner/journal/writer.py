@@ -54,9 +54,13 @@ class JournalWriter:
         self._last_transfer_id += 1
         return self._last_transfer_id
 
-    async def pending(self, after: int, limit: int) -> Sequence[PlannedRow]:
+    async def pending(
+        self, after: int, limit: int, *, failed_before: bool = False
+    ) -> Sequence[PlannedRow]:
         """Return the next rows of this run's plan that are to be sent."""
-        return await asyncio.to_thread(self._reader.pending, self._run_no, after, limit)
+        return await asyncio.to_thread(
+            self._reader.pending, self._run_no, after, limit, failed_before=failed_before
+        )
 
     async def message_ids(self, lineage: int) -> frozenset[str]:
         """Return the ids of every delivery of a lineage's transfers."""

@@ -45,6 +45,7 @@ def check_policy_ends(
         limits=environment.limits,
         requests_each=environment.requests_each(preflight=policy.preflight),
         now_s=now_s,
+        max_failures=policy.max_failures,
     )
     _add(problems, document, document.section("policy"), "window", found)
 

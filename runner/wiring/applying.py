@@ -327,6 +327,7 @@ class _Run:
             find_fault=language.find_fault,
             compose=language.compose,
             total_kbps=gateway_said.total_bandwidth_kbps,
+            failed_before=plan.failed_before,
         )
         destinations = self._staging.destinations()
         async with opened_gateway(

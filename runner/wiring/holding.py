@@ -61,7 +61,10 @@ def plan_rows(request: Request, manifest: Manifest, staging: Staging, journal: P
 
     Raises `ManifestInvalid`, naming what changed since the plan, if it no longer holds.
     """
-    staging.plan(journal, request.selection)
+    selection = request.selection
+    if request.plan is not None:  # its rows say themselves which of them `--limit` left out
+        selection = replace(selection, limit=None)
+    staging.plan(journal, selection)
     if request.plan is not None:
         again = replan(request.plan, request.report_dir)
         _hold(request.plan, manifest, staging, journal, again)
@@ -93,6 +96,11 @@ def drawn_up(
         max_failures=request.max_failures,
         history=_history(request.journal_path(manifest).absolute()),
         rows={row.key: (verdict.action, row_digest(row)) for row, verdict in staging.planned()},
+        failed_as={
+            row.key: verdict.failed_as
+            for row, verdict in staging.planned()
+            if verdict.failed_as is not None and verdict.action in SENDS
+        },
         found=found,
     )
 

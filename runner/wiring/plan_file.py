@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -64,6 +64,7 @@ class PlanFile:
     max_failures: Amount | None
     history: History
     rows: Mapping[str, tuple[Action, str]]  # by key: the action, and the row's digest
+    failed_as: Mapping[str, str] = field(default_factory=dict)  # by key, as `PlannedRow` has it
     found: Found = NOTHING_FOUND  # what the gateway was asked for: names, and what waited in queues
 
 
@@ -162,7 +163,15 @@ def _is_plan(path: Path) -> bool:
 
 
 def _lines(plan: PlanFile, figures: PlanFigures) -> Iterator[str]:
-    rows = [[key, action.value, digest] for key, (action, digest) in plan.rows.items()]
+    rows = [
+        [
+            key,
+            action.value,
+            digest,
+            *([code] if (code := plan.failed_as.get(key)) is not None else []),
+        ]
+        for key, (action, digest) in plan.rows.items()
+    ]
     told = _head(plan, figures)
     head = json.dumps(told | {"digest": _digest(told, rows)}, indent=2)
     yield head.removesuffix("\n}") + ',\n  "rows": ['
@@ -231,7 +240,8 @@ def _plan(path: Path, told: Mapping[str, Any]) -> PlanFile:
             journal["head"],
             journal["last_transfer_id"],
         ),
-        rows={key: (Action(action), digest) for key, action, digest in told["rows"]},
+        rows={key: (Action(action), digest) for key, action, digest, *_ in told["rows"]},
+        failed_as={key: code[0] for key, _, _, *code in told["rows"] if code},
         found=Found.from_json(told["found"]) if "found" in told else NOTHING_FOUND,
     )
 

@@ -14,7 +14,7 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from runner.core.course import lasts_s
+from runner.core.course import in_flight, lasts_s
 from runner.core.errors import ManifestInvalid, UsageError
 from runner.core.manifest import Driver, Manifest, Platform
 from runner.core.outcome import ExitCode, Outcome
@@ -32,7 +32,7 @@ from runner.core.record import (
 )
 from runner.core.summary import MOST_EXAMPLES, Summary, Tally, summarize
 from runner.core.timestamps import timestamp
-from runner.core.waves import WaveCount, most_failures, wave_ends
+from runner.core.waves import WaveCount, batch_ends, most_failures
 from runner.journal.overview import Overview
 from runner.journal.staging import Outline, Staging
 from runner.journal.texts import read_ladder
@@ -81,18 +81,27 @@ def plan_figures(request: Request, manifest: Manifest, staging: Staging) -> Plan
     """Return a plan in numbers, with the time that the limits alone would take."""
     counts = staging.counts()
     sends = sum(counts.get(action, 0) for action in SENDS)
-    policy = manifest.policy
+    policy, failed_before = manifest.policy, staging.failed_before()
     return PlanFigures(
         send=sends,
         unchanged=counts.get(Action.UNCHANGED, 0),
         changed=counts.get(Action.CHANGED, 0),
         in_doubt=counts.get(Action.IN_DOUBT, 0),
         estimate_s=_estimate_s(request, manifest, sends),
-        waves=wave_ends(policy.waves, sends),
+        waves=batch_ends(policy.waves, sends, failed_before),
         max_failures=most_failures(policy.max_failures, total=sends),
         selections=len(staging.selections),
+        failed_before=failed_before,
+        at_once=_at_once(request, manifest, sends),
         **_against_window(request, manifest, sends),
     )
+
+
+def _at_once(request: Request, manifest: Manifest, sends: int) -> int | None:
+    """Return how many transfers `max_failures` lets be under way; None: as many as the limits."""
+    limits = request.limits(manifest.environment)
+    at_once = in_flight(limits, manifest.policy.max_failures, sends=sends)
+    return at_once if at_once < limits.in_flight else None
 
 
 def _against_window(request: Request, manifest: Manifest, sends: int) -> dict[str, Any]:
@@ -102,7 +111,9 @@ def _against_window(request: Request, manifest: Manifest, sends: int) -> dict[st
         return {}
     limits = request.limits(manifest.environment)
     each = manifest.environment.requests_each(preflight=policy.preflight)
-    takes_s = lasts_s(sends=sends, limits=limits, requests_each=each)
+    takes_s = lasts_s(
+        sends=sends, limits=limits, requests_each=each, max_failures=policy.max_failures
+    )
     ends_s = window.ends_at_s(now_s=time.time(), lasts_s=takes_s)
     opens, closes = window.not_before, window.not_after
     return {
@@ -254,10 +265,11 @@ def new_run_id(at: float) -> str:
 def _foreseen(
     staging: Staging, seen: Mapping[int, Foreseen], waves: Sequence[int]
 ) -> Iterator[TransferRecord]:
-    wave = WaveCount(waves)
+    wave = WaveCount(waves, staging.failed_before())
     for row in staging.outlines():
         told = seen.get(row.n)
-        in_wave = wave.next() if row.action in SENDS else None
+        failed = row.failed_as is not None
+        in_wave = wave.next(failed_before=failed) if row.action in SENDS else None
         yield _record(row, told, wave=in_wave)
 
 

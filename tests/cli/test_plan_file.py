@@ -156,6 +156,32 @@ def test_what_a_limit_left_out_stays_left_out(desk: Desk):
     }
 
 
+def test_what_failed_before_is_marked_and_stays_last(desk: Desk):
+    """Also what failed under the plan itself, which is applied again."""
+    rows = manifest_rows(3)
+    desk.run(rows).go("k0", Event.INTENT, Event.DENIED, reason="transfer_rejected")
+    plan = desk.plan(rows)
+    assert plan.failed_as == {"k0": "transfer_rejected"}
+    told = json.loads(desk.out.read_text())
+    jsonschema_rs.validator_for(schema("plan.v1")).validate(told)
+    assert [row[3:] for row in told["rows"]] == [["transfer_rejected"], [], []]
+    desk.run(rows).go("k1", Event.INTENT, Event.DENIED, reason="destination_invalid")
+    assert desk.apply(rows) == dict.fromkeys(("k0", "k1", "k2"), Action.SEND)
+
+
+def test_a_limited_plan_that_is_applied_again_takes_its_failures_up_again(desk: Desk):
+    """By themselves they would now come behind the rows that the limit left out."""
+    rows = manifest_rows(4)
+    desk.plan(rows, limit=2)
+    desk.run(rows[:1]).go("k0", Event.INTENT, Event.DENIED)
+    assert desk.apply(rows) == {
+        "k0": Action.SEND,
+        "k1": Action.SEND,
+        "k2": Action.NOT_SELECTED,
+        "k3": Action.NOT_SELECTED,
+    }
+
+
 def test_it_selects_as_planned(desk: Desk):
     desk.plan(manifest_rows(3), only=("k1",))
     assert desk.apply(manifest_rows(3))["k1"] is Action.SEND

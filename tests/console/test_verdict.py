@@ -309,6 +309,8 @@ def test_json_of_a_dry_run_is_planned():
         "changed": 1,
         "in_doubt": 0,
         "estimate_s": 3.5,
+        "failed_before": 0,
+        "at_once": None,
         "waves": [],
         "max_failures": None,
         "window": None,
@@ -322,7 +324,7 @@ def test_a_plan_tells_its_waves_its_threshold_and_its_window():
     window = WindowRecord("2026-12-01T22:00:00+01:00", "2026-12-02T04:00:00+01:00")
     plan = PlanFigures(
         2000, 0, 0, 0, 80.0, (1, 200, 2000), 100, window, "2026-12-02T04:10:00+01:00",
-        misses_window=True,
+        misses_window=True, failed_before=3, at_once=101,
     )  # fmt: skip
 
     shown = render_result(result(ExitCode.OK, plan=plan))
@@ -330,7 +332,8 @@ def test_a_plan_tells_its_waves_its_threshold_and_its_window():
     assert (
         "  the limits let this end in about 1 min 20 s\n"
         "  in 3 waves: 1, then 199, then 1,800\n"
-        "  stops when more than 100 of 2,000 fail\n"
+        "  3 of them rejected or failed before: tried again, after all others\n"
+        "  stops when more than 100 of 2,000 fail: at most 101 in flight\n"
         "  is sent only from 2026-12-01T22:00:00+01:00 until 2026-12-02T04:00:00+01:00\n"
         "  by the limits this ends at 2026-12-02T04:10:00+01:00, after the window has closed:"
         " the rest would be left\n"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -13,10 +14,14 @@ HERE, THERE, ELSEWHERE = "genesys://queue/here", "genesys://queue/there", "sip:x
 
 
 def claim(
-    transfer_id: int, state: State, destination_uri: str = HERE, lineage: int | None = None
+    transfer_id: int,
+    state: State,
+    destination_uri: str = HERE,
+    lineage: int | None = None,
+    code: str | None = None,
 ) -> Claim:
-    lineage = lineage or transfer_id
-    return Claim(transfer_id, lineage, f"run-{transfer_id}", "night", "k7", destination_uri, state)
+    run_id, lineage = f"run-{transfer_id}", lineage or transfer_id
+    return Claim(transfer_id, lineage, run_id, "night", "k7", destination_uri, state, code)
 
 
 @st.composite
@@ -71,7 +76,27 @@ def test_a_doubt_is_named():
 
 def test_what_failed_is_taken_up_and_its_deliveries_are_remembered():
     past = [claim(3, State.FAILED), claim(5, State.REJECTED, lineage=3)]
-    assert judge(past, HERE, again=False) == Verdict(Action.SEND, None, None, 3)
+    assert judge(past, HERE, again=False) == Verdict(Action.SEND, None, None, 3, "")
+
+
+@pytest.mark.parametrize("state", [State.REJECTED, State.FAILED])
+def test_what_failed_to_the_same_destination_is_known_by_its_code(state: State):
+    past = [claim(3, state, code="destination_unreachable")]
+    assert judge(past, HERE, again=False).failed_as == "destination_unreachable"
+    assert judge(past, THERE, again=False).failed_as is None
+
+
+def test_what_the_run_after_a_failure_had_no_turn_for_has_failed_before_all_the_same():
+    past = [claim(3, State.REJECTED, code="rate_limited"), claim(5, State.READY, lineage=3)]
+    assert judge(past, HERE, again=False).failed_as == "rate_limited"
+
+
+def test_what_was_skipped_or_moved_since_has_not_failed_before():
+    failed = claim(1, State.REJECTED, code="transfer_rejected")
+    skipped = claim(2, State.SKIPPED, lineage=1, code=Code.ALREADY_THERE)
+    assert judge([failed, skipped], HERE, again=False).failed_as is None
+    moved = claim(2, State.TRANSFERRED, THERE)
+    assert judge([failed, moved], HERE, again=False).failed_as is None
 
 
 def test_deliveries_to_another_destination_are_no_part_of_the_lineage():
@@ -84,8 +109,14 @@ def test_deliveries_from_before_a_move_are_no_part_of_the_lineage():
     assert judge(past, HERE, again=False) == Verdict(Action.CHANGED)
 
 
-def test_skipped_stays_skipped_unless_asked_again():
-    past = [claim(6, State.SKIPPED)]
+@pytest.mark.parametrize("code", [None, *(code for code in Code if code != Code.INTERACTION_ENDED)])
+def test_a_skip_that_may_change_again_is_judged_anew(code: str | None):
+    past = [claim(6, State.SKIPPED, code=code)]
+    assert judge(past, HERE, again=False) == Verdict(Action.SEND, None, None, 6)
+
+
+def test_what_had_ended_stays_skipped_unless_asked_again():
+    past = [claim(6, State.SKIPPED, code=Code.INTERACTION_ENDED)]
     assert judge(past, HERE, again=False) == Verdict(
         Action.UNCHANGED,
         "skipped by run run-6; --again looks anew",

@@ -12,8 +12,10 @@ from runner.core.course import check_waves
 from runner.core.quantity import EVERYTHING, Amount, Share, in_words, parse_amount
 from runner.core.waves import (
     WaveCount,
+    batch_ends,
     most_failures,
     most_failures_of_wave,
+    seats,
     wave_ends,
     wave_of,
     wave_sizes,
@@ -160,3 +162,22 @@ def test_what_is_no_amount_is_refused(text: str):
 )
 def test_a_wait_is_told_in_words_and_rounded_up(seconds: float, words: str):
     assert in_words(seconds) == words
+
+
+@given(st.lists(amounts, max_size=4), st.integers(0, 60), st.integers(0, 60))
+def test_what_failed_before_is_a_wave_of_its_own_behind_all_others(
+    waves: list[Amount], others: int, failed: int
+):
+    ends = batch_ends(waves, others + failed, failed)
+    if not others:
+        assert ends == wave_ends(waves, failed)
+    else:
+        expected = wave_ends(waves, others)
+        assert ends == (*expected, *([others + failed] if expected and failed else []))
+
+
+@given(st.integers(0, 30), st.integers(0, 30))
+def test_at_least_one_seat_is_left_and_never_more_than_failures_allow(allowed: int, failed: int):
+    left = seats(allowed, failed=failed)
+    assert left >= 1
+    assert failed > allowed or left + failed == allowed + 1

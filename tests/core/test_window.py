@@ -97,6 +97,16 @@ def test_a_batch_that_cannot_end_inside_its_window_is_told_when_it_would():
     assert warning.help.startswith("about 7,200 fit: ")
 
 
+def test_what_max_failures_costs_is_told_where_the_window_is_too_short_for_it():
+    """One at a time, a tenth of a second each: it would fit by the limits alone."""
+    fits = {"sends": 72_001, "limits": Limits(), "requests_each": 0, "now_s": 0.0}
+    assert list(check_ending(NIGHT, **fits)) == []
+    (warning,) = check_ending(NIGHT, **fits, max_failures=0)
+    assert warning.message.startswith(
+        "by the limits and `max_failures: 0` (at most 1 in flight), sending 72,001 takes 2 h 01 min"
+    )
+
+
 @pytest.mark.parametrize(
     ("sends", "now_s", "warned"),
     [

@@ -68,7 +68,42 @@ def test_a_canary_that_fails_stops_the_run_and_the_next_run_goes_on(gateway: Gat
     again = bench.apply(content)
     assert again.code == 0
     assert len(gateway.effects) == 10
-    assert waves(again.report) == [1] + [2] * 4 + [3] * 5
+    assert waves(again.report) == [4, 1] + [2] * 4 + [3] * 4
+
+
+def test_a_row_that_is_refused_for_good_stops_one_run_and_no_later_one(
+    gateway: Gateway, bench: Bench
+):
+    transfers = [transfer() for _ in range(10)]
+    gateway.scripts[ids(transfers)[0]] = [NO]
+    content = batch(gateway, transfers, waves=[1, "50%", "100%"])
+    codes = [bench.apply(content).code for _ in range(3)]
+    assert codes == [5, 1, 1]
+    assert len(gateway.effects) == 9
+    planned = bench.run("plan", bench.write(content))
+    assert "  in 1 wave: 1\n  1 of them rejected or failed before: tried again\n" in planned.out
+
+
+def test_an_outage_of_look_ups_fails_nobody(gateway: Gateway, bench: Bench):
+    transfers = [transfer() for _ in range(20)]
+    gateway.down_from_look_up = 6
+    content = batch(
+        gateway,
+        transfers,
+        limits={"in_flight": 4},
+        retry={"attempts": 2, "base": "100ms", "cap": "200ms"},
+        circuit_breaker={"failures": 4, "cool_down": "1s", "give_up": "3s"},
+    )
+    content["policy"]["preflight"] = True
+    applied = bench.apply(content)
+    assert applied.code == 5, applied.ended
+    assert "stopped: the gateway's REST side has answered no look-up for 3 s" in applied.ended.out
+    assert applied.report.summary["failed"] == 0
+    assert applied.report.summary["transferred"] == len(gateway.effects)
+    assert applied.report.summary["unattempted"] == 20 - len(gateway.effects)
+    gateway.down_from_look_up = None
+    assert bench.apply(content).code == 0
+    assert len(gateway.effects) == 20
 
 
 def test_a_canary_in_doubt_needs_a_person_and_the_rest_waits(gateway: Gateway, bench: Bench):
@@ -174,7 +209,7 @@ def test_a_plan_tells_waves_and_whether_the_window_suffices(gateway: Gateway, be
     assert ended.code == 0, ended.err
     assert "warning[R011]: by the limits, sending 100 takes 10 min 00 s" in ended.err
     assert "  in 3 waves: 1, then 9, then 90\n" in ended.out
-    assert "  stops when more than 5 of 100 fail\n" in ended.out
+    assert "  stops when more than 5 of 100 fail: at most 6 in flight\n" in ended.out
     assert "after the window has closed: the rest would be left\n" in ended.out
     [folder] = (bench.folder / "reports" / "batch").glob("plan-*")
     report = Report(folder)

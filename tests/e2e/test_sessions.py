@@ -104,7 +104,7 @@ def test_preflight_decides_before_anything_is_sent(gateway: Gateway, bench: Benc
     gateway.missing.add(gone["interaction_id"])
     there_id = there["interaction_id"]
     gateway.interactions[there_id] = Interaction(there_id, destination_uri=HERE)
-    gateway.look_up_answers[broken["interaction_id"]] = [WebResponse(503)] * 3
+    gateway.look_up_answers[broken["interaction_id"]] = [WebResponse(400)]
     gateway.look_up_answers[slow["interaction_id"]] = [
         WebResponse(429, headers={"Retry-After": "0"}),
         WebResponse(500),

@@ -110,6 +110,7 @@ def carry(
         find_fault,
         total_kbps,
         compose,
+        failed_before=sum(row.failed_as is not None for row in plan),
     )
     with asyncio.Runner(loop_factory=VirtualLoop) as runner:
         return runner.run(_carry(assignment, gateway, journal, beside, clock or LoopClock()))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from dataclasses import replace
 
 import pytest
 
@@ -23,13 +24,15 @@ class HeldJournal(FakeJournal):
         self.may_read = asyncio.Event()
         self.fault: StorageError | None = None
 
-    async def pending(self, after: int, limit: int) -> Sequence[PlannedRow]:
+    async def pending(
+        self, after: int, limit: int, *, failed_before: bool = False
+    ) -> Sequence[PlannedRow]:
         """Return the rows behind `after`, or fail."""
         self.reads.append(after)
         await self.may_read.wait()
         if self.fault is not None:
             raise self.fault
-        return await super().pending(after, limit)
+        return await super().pending(after, limit, failed_before=failed_before)
 
 
 async def taken(feed: Feed, number: int) -> list[int]:
@@ -54,8 +57,19 @@ async def test_a_page_is_read_while_the_rows_before_it_are_carried():
     assert not last.done()
     journal.may_read.set()
     assert await last == list(range(PAGE, 3 * PAGE // 2))
-    assert journal.reads == [-1, PAGE - 1]
-    assert feed.last_n == 3 * PAGE // 2 - 1
+    assert journal.reads == [-1, PAGE - 1, -1]  # the last: of those that failed before
+    assert feed.last_turn == (False, 3 * PAGE // 2 - 1)
+
+
+@pytest.mark.parametrize("fresh", [0, 1, PAGE - 1, PAGE, PAGE + 1])
+@pytest.mark.parametrize("failed", [0, 1, PAGE, PAGE + 1])
+async def test_what_failed_before_is_given_out_after_all_others(fresh: int, failed: int):
+    """Whatever its place in the manifest: here it stands in front."""
+    total = fresh + failed
+    plan = [replace(row, failed_as="" if row.n < failed else None) for row in rows(total)]
+    feed = Feed(FakeJournal(plan))
+    feed.allow(total + 9)
+    assert await taken(feed, total + 9) == [*range(failed, total), *range(failed)]
 
 
 async def test_a_plan_of_whole_pages_ends_too():

@@ -74,10 +74,13 @@ class FakeJournal:
         self._last_id += 1
         return self._last_id
 
-    async def pending(self, after: int, limit: int) -> Sequence[PlannedRow]:
+    async def pending(
+        self, after: int, limit: int, *, failed_before: bool = False
+    ) -> Sequence[PlannedRow]:
         """Return the rows behind `after`."""
         await asyncio.sleep(0)
-        return [row for row in self.rows if row.n > after][:limit]
+        rows = [row for row in self.rows if (row.failed_as is not None) == failed_before]
+        return [row for row in rows if row.n > after][:limit]
 
     async def message_ids(self, lineage: int) -> frozenset[str]:
         """Return the ids of a lineage's deliveries in earlier runs."""
@@ -90,7 +93,10 @@ class FakeJournal:
         if message_id in self._deliveries:
             transfer_id, n = self._deliveries[message_id]
             last = self._standing[transfer_id]
-            return Standing(last.row, transfer_id, last.lineage, last.version + 1, last.state, n)
+            code = last.reason_code or last.status
+            return Standing(
+                last.row, transfer_id, last.lineage, last.version + 1, last.state, n, code
+            )
         return self.past.get(message_id)
 
     async def doubts(self) -> Sequence[Doubt]:

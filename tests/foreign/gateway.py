@@ -59,6 +59,7 @@ class Gateway:
         self.effects: list[Effect] = []
         self.token_requests: list[WebRequest] = []
         self.look_ups: list[WebRequest] = []
+        self.down_from_look_up: int | None = None  # from this one on none is answered
         self.handshakes: list[dict[str, str]] = []
         self.closes: list[tuple[int | None, str | None]] = []
         self._tokens: set[str] = set()
@@ -174,6 +175,8 @@ class Gateway:
 
     def _look_up(self, request: WebRequest, name: str) -> WebResponse:
         self.look_ups.append(request)
+        if self.down_from_look_up is not None and len(self.look_ups) >= self.down_from_look_up:
+            return WebResponse(status=503)
         if not self._is_authorized(request.headers.get("authorization")):
             return WebResponse(401, {"message": "no valid token"})
         interaction_id = urllib.parse.unquote(name)

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from runner.core.errors import GatewayError, LookUpFailed
+from runner.core.errors import GatewayError, LookUpFailed, LookUpUnanswered
 from runner.core.manifest import Policy, RetryPolicy
 from runner.core.transfer import Event
 from runner.engine.workshop import Rules
@@ -176,7 +176,7 @@ async def test_look_ups_are_put_again_and_in_the_end_fail_for_one_interaction(dr
         assert bench.clock.now() - before >= 3
         for _ in range(4):
             bench.answer_look_up(answer(500))
-        with pytest.raises(LookUpFailed, match="no look-up in 4 attempts"):
+        with pytest.raises(LookUpUnanswered, match="no look-up in 4 attempts"):
             await bench.look()
 
 

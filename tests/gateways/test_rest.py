@@ -9,7 +9,7 @@ from typing import Any
 import httpx
 import pytest
 
-from runner.core.errors import GatewayError, LookUpFailed
+from runner.core.errors import GatewayError, LookUpFailed, LookUpUnanswered
 from runner.core.manifest import Limits
 from runner.ports import Interaction
 from tests.fakes.wire_server import Reaction, WireServer, answer
@@ -90,9 +90,36 @@ async def test_foreign_text_is_made_harmless():
 
 
 @pytest.mark.parametrize("status", [408, 429, 500, 503])
-async def test_passing_trouble_is_retried_then_fails_for_this_interaction_alone(status: int):
-    with pytest.raises(LookUpFailed, match=f"no look-up in 4 attempts: .* answers {status}"):
+async def test_passing_trouble_is_retried_and_then_an_outage(status: int):
+    told = f"no look-up in 4 attempts: .* answers {status}"
+    with pytest.raises(LookUpUnanswered, match=told) as caught:
         await looked_up(*[answer(status)] * 4)
+    assert caught.value.tries == 4
+
+
+@pytest.mark.parametrize(
+    "last",
+    [b"", answer(200, b"<html>down for maintenance</html>"), answer(200, {"id": "other"})],
+    ids=["hung up", "no JSON", "about another"],
+)
+async def test_one_try_that_meets_an_outage_makes_the_look_up_an_outage(last: bytes):
+    """What the others met may be the row's own; nobody knows before the outage is over."""
+    with pytest.raises(LookUpUnanswered, match="no look-up in 4 attempts"):
+        await looked_up(answer(503), b"", answer(502), last)
+
+
+async def test_a_row_that_is_described_wrongly_is_no_outage():
+    with pytest.raises(LookUpFailed) as caught:
+        await looked_up(*[answer(200, {"id": "other"})] * 4)
+    assert not isinstance(caught.value, LookUpUnanswered)
+
+
+async def test_a_look_up_that_has_no_token_for_now_is_an_outage():
+    async with WireServer(token_answers=deque([answer(503)] * 4)) as server:
+        gateway = gateway_to(server)
+        with pytest.raises(LookUpUnanswered, match="no token after 4 attempts"):
+            await gateway.look_up("i-1")
+        await gateway.close()
 
 
 async def test_a_cut_connection_is_retried():

@@ -15,6 +15,7 @@ from runner.core.evidence import Baseline, HandOver
 from runner.core.manifest import TransferRow
 from runner.core.media import Audio, MediaMatrix
 from runner.core.plan import PlannedRow
+from runner.core.reasons import Code
 from runner.core.record import Figures, RunRecord
 from runner.core.transfer import Event, State, step
 from runner.journal.reading import Reader
@@ -111,6 +112,8 @@ class Life:
 
     def answer(self, event: Event, reason: str = "", **told: Any) -> Entry:
         """Return what came of the last delivery, or of none."""
+        if event is Event.EXCLUDED:
+            told = {"reason_code": Code.INTERACTION_ENDED} | told
         if self.n == 0:
             return self.entry(event, reason=reason or event.value, **told)
         return self.entry(

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import sqlite3
 from collections import Counter
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,7 +16,7 @@ from runner.core.errors import StorageError, UsageError
 from runner.core.record import ReportSource, TransferRecord
 from runner.core.transfer import Event
 from runner.journal.reading import Reader
-from runner.journal.staging import Selection
+from runner.journal.staging import Selection, Staging
 from runner.journal.store import Store
 from tests.journal.rig import (
     AT,
@@ -58,6 +60,35 @@ def test_the_wave_of_a_transfer_is_told_by_its_place_among_those_sent(store: Sto
     assert [t.wave for t in source(store).transfers()] == [None, 1, 2, 2, None]
     begun(store, manifest_rows(5))
     assert {t.wave for t in source(store).transfers()} == {None}
+
+
+def test_what_failed_before_is_sent_last_and_in_the_last_wave(store: Store):
+    first = begun(store, manifest_rows(5))
+    first.go("k0", INTENT, Event.DENIED, reason="destination_unreachable")
+    first.go("k3", Event.EXHAUSTED)
+    begun(store, manifest_rows(5), waves=[1, 3, 5])
+    reader = reader_of(store.path)
+    fresh = [row.key for row in reader.pending(store.run_no, -1, 9)]
+    again = [(row.key, row.failed_as) for row in reader.pending(
+        store.run_no, -1, 9, failed_before=True)]  # fmt: skip
+    reader.close()
+    assert (fresh, again) == (["k1", "k2", "k4"], [("k0", "destination_unreachable"), ("k3", "")])
+    assert [t.wave for t in source(store).transfers()] == [3, 1, 2, 3, 2]
+
+
+def test_a_journal_that_keeps_no_codes_is_told_as_before(store: Store):
+    """It was made by an older program, and is read before anything writes to it."""
+    begun(store, manifest_rows(2)).go("k0", INTENT, Event.DENIED)
+    with closing(sqlite3.connect(store.path)) as connection:
+        connection.execute("ALTER TABLE rows DROP COLUMN failed_as")
+        connection.execute("ALTER TABLE transfers DROP COLUMN code")
+    assert [t.outcome for t in source(store).transfers()] == ["rejected", "unattempted"]
+    with Staging() as staging:
+        for row in manifest_rows(2):
+            staging.add(row)
+        staging.plan(store.path, Selection())
+        assert [v.failed_as for _, v in staging.planned()] == ["", None]
+        assert staging.failed_before() == 1
 
 
 def test_what_had_no_turn_is_told_why_the_run_ended(store: Store):
@@ -246,7 +277,7 @@ def test_a_lineage_knows_every_id_of_its_transfers(store: Store):
     ids = [run.go("k0", INTENT, Event.DENIED).message_id for run in runs]
     begun(store, manifest_rows(1))
     reader = reader_of(store.path)
-    (row,) = reader.pending(store.run_no, -1, 9)
+    (row,) = reader.pending(store.run_no, -1, 9, failed_before=True)
     assert row.lineage is not None
     assert reader.message_ids(row.lineage) == set(ids)
     reader.close()

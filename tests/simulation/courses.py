@@ -9,8 +9,10 @@ from contextlib import closing
 from dataclasses import dataclass, field
 from typing import Any
 
-from runner.core.waves import most_failures, most_failures_of_wave, wave_ends, wave_of, wave_sizes
-from tests.simulation.evidence import Course, Evidence
+from runner.core.outcome import Outcome
+from runner.core.waves import batch_ends, most_failures, most_failures_of_wave, wave_of, wave_sizes
+from tests.simulation.evidence import Evidence
+from tests.simulation.process import Course
 
 FINAL = frozenset({"transferred", "rejected", "skipped", "failed"})
 FAILED = frozenset({"rejected", "failed"})
@@ -29,6 +31,39 @@ def begun_too_early(evidence: Evidence) -> Iterator[str]:
     """Find waves that began, or were sent of, before the last one was final and healthy."""
     for told in _retold(evidence):
         yield from told.too_early
+
+
+def more_failed_than_promised(evidence: Evidence) -> Iterator[str]:
+    """Find runs in which more than one failure too many ever existed at a time."""
+    for told in _retold(evidence):
+        if told.most is not None and told.most_failed > told.most + 1:
+            yield f"run {told.run}: {told.most_failed} failed, {told.most} were allowed"
+
+
+def stopped_by_known_failures(evidence: Evidence) -> Iterator[str]:
+    """Find runs that their failures stopped though all of them were known from earlier runs."""
+    told = {retold.run: retold for retold in _retold(evidence)}
+    for run in evidence.runs:
+        by_failures = "rejected or failed" in (run.explanation or "")
+        if by_failures and run.run in told and not told[run.run].most_failed:
+            yield f"run {run.run}: {run.explanation}"
+
+
+def failed_by_an_outage(evidence: Evidence) -> Iterator[str]:
+    """Find transfers that failed by look-ups though only the whole REST side ever failed."""
+    if evidence.rest_faults:
+        return
+    for run in evidence.runs:
+        for row in run.rows:
+            if row.outcome is Outcome.FAILED and "look-up failed" in (row.reason or ""):
+                yield f"run {run.run}: {row.key} ({row.reason})"
+
+
+def sent_before_others(evidence: Evidence) -> Iterator[str]:
+    """Find what failed before and was sent while something else had not had its turn."""
+    for told in _retold(evidence):
+        for row in told.before_others:
+            yield f"run {told.run}: row {row}"
 
 
 def sent_after_too_many_failures(evidence: Evidence) -> Iterator[str]:
@@ -50,13 +85,22 @@ class Retold:
     states: dict[int, str] = field(default_factory=dict)  # by row
     begun: int = 0  # the last wave that began
     too_early: list[str] = field(default_factory=list)
-    is_over: bool = False  # failures exceed what is borne
+    is_over: bool = False  # failures exceed what is allowed
+    counted: set[int] = field(default_factory=set)  # rows whose failures count
+    most_failed: int = 0  # at a time
+    before_others: list[int] = field(default_factory=list)
     behind_the_limit: list[str] = field(default_factory=list)  # ids of messages
 
     @property
     def ends(self) -> tuple[int, ...]:
         """How many transfers are begun by the end of each wave."""
-        return wave_ends(self.course.policy.waves, len(self.course.sends))
+        course = self.course
+        return batch_ends(course.policy.waves, len(course.sends), course.failed_before)
+
+    @property
+    def most(self) -> int | None:
+        """How many may fail; None: any number."""
+        return most_failures(self.course.policy.max_failures, total=len(self.course.sends))
 
     def take(self, event: Mapping[str, Any]) -> None:
         """Go on by one event."""
@@ -72,9 +116,17 @@ class Retold:
             wave = wave_of(self.course.sends.index(row) + 1, self.ends)
             if wave is not None and wave > self.begun:
                 self.too_early.append(f"run {self.run}: row {row} of wave {wave} in {self.begun}")
+        if event["event"] == "intent" and row in self.course.failed_as:
+            others = [n for n in self.course.sends if n not in self.course.failed_as]
+            if any(self.states.get(n, "ready") == "ready" for n in others):
+                self.before_others.append(row)
         self.states[row] = event["state"]
-        most = most_failures(self.course.policy.max_failures, total=len(self.course.sends))
-        if most is not None and self._failed(self.course.sends) > most:
+        self.counted.discard(row)
+        code = event.get("code", event.get("status"))
+        if event["state"] in FAILED and (code or "") != (self.course.failed_as.get(row) or None):
+            self.counted.add(row)
+        self.most_failed = max(self.most_failed, len(self.counted))
+        if self.most is not None and len(self.counted) > self.most:
             self.is_over = True
 
     def _begin(self, wave: int) -> None:
@@ -88,13 +140,10 @@ class Retold:
 
     def _judge_health(self, wave: int) -> None:
         size, begin = wave_sizes(self.ends)[wave - 1], (0, *self.ends)[wave - 1]
-        failed = self._failed(self.course.sends[begin : begin + size])
+        failed = len(self.counted.intersection(self.course.sends[begin : begin + size]))
         limit, total = self.course.policy.max_failures, len(self.course.sends)
         if failed > most_failures_of_wave(limit, size=size, total=total):
             self.too_early.append(f"run {self.run}: wave {wave} was not healthy")
-
-    def _failed(self, rows: Any) -> int:
-        return sum(self.states.get(row) in FAILED for row in rows)
 
 
 def _retold(evidence: Evidence) -> Iterator[Retold]:

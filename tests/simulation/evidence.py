@@ -6,10 +6,9 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from runner.core.manifest import Policy
 from runner.core.outcome import ExitCode
 from tests.simulation.ledger import Answer, Frame, Ledger
-from tests.simulation.process import Ended, Orders
+from tests.simulation.process import Course, Ended, Orders
 from tests.simulation.realm import Promised
 
 NEGATIVE = frozenset({"transfer_rejected", "codec_unsupported"})
@@ -29,14 +28,6 @@ class Finding:
 
 
 @dataclass(frozen=True, slots=True)
-class Course:
-    """The policy of one run, and the numbers of the rows that it was to send, in order."""
-
-    policy: Policy
-    sends: Sequence[int]
-
-
-@dataclass(frozen=True, slots=True)
 class Evidence:
     """Everything that is judged. Times are the world's seconds."""
 
@@ -51,6 +42,7 @@ class Evidence:
     boots: int  # how often the machine was started
     wall: float  # the gateway's clock when the world began
     stalled_s: float  # for how long processes were stopped
+    rest_faults: bool  # single look-ups failed, besides the REST side as a whole
 
     @property
     def last(self) -> Ended:

@@ -64,6 +64,11 @@ class Gateway:
         """How bad the day is."""
         return self._mishaps.weather
 
+    @property
+    def is_down(self) -> bool:
+        """Tell whether the REST side answers nothing of use."""
+        return self.world.now < self._mishaps.down_until
+
     def heal(self) -> None:
         """Let the weather be fine from here on."""
         self._mishaps.heal()

@@ -46,10 +46,12 @@ class SimulatedJournal:
         self._last_transfer_id += 1
         return self._last_transfer_id
 
-    async def pending(self, after: int, limit: int) -> Sequence[PlannedRow]:
+    async def pending(
+        self, after: int, limit: int, *, failed_before: bool = False
+    ) -> Sequence[PlannedRow]:
         """Return the next rows of the plan."""
         await self._look()
-        return self.reader.pending(self.store.run_no, after, limit)
+        return self.reader.pending(self.store.run_no, after, limit, failed_before=failed_before)
 
     async def message_ids(self, lineage: int) -> frozenset[str]:
         """Return the ids of every delivery of a lineage."""

@@ -13,8 +13,12 @@ from runner.core.plan import NOT_SELECTED
 from runner.core.record import TransferRecord
 from tests.simulation.courses import (
     begun_too_early,
+    failed_by_an_outage,
     left_outside_the_window,
+    more_failed_than_promised,
     sent_after_too_many_failures,
+    sent_before_others,
+    stopped_by_known_failures,
 )
 from tests.simulation.doubts import may_stay_in_doubt, was_answered
 from tests.simulation.evidence import (
@@ -261,4 +265,8 @@ FINDERS = {
     "outside the window": left_outside_the_window,
     "wave too early": begun_too_early,
     "after too many failures": sent_after_too_many_failures,
+    "more failed than promised": more_failed_than_promised,
+    "sent before others": sent_before_others,
+    "stopped by known failures": stopped_by_known_failures,
+    "failed by an outage": failed_by_an_outage,
 }

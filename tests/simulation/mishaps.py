@@ -40,6 +40,7 @@ class Mishaps:
         self.weather = weather
         self.stalled_until = 0.0
         self.storm_until = 0.0
+        self.down_until = 0.0  # the REST side
         self.lines: list[Line] = []
         self._world = world
         self._realm = realm
@@ -49,6 +50,7 @@ class Mishaps:
             (weather.storms, self._storm),
             (weather.closes, self._end_sessions),
             (weather.revocations, self._revoke),
+            (weather.outages, self._go_down),
         ):
             if share:
                 self._repeat(share, befall)
@@ -56,7 +58,7 @@ class Mishaps:
     def heal(self) -> None:
         """Let the weather be fine from here on."""
         self.weather = FINE
-        self.stalled_until = self.storm_until = 0.0
+        self.stalled_until = self.storm_until = self.down_until = 0.0
 
     def close(self, line: Line) -> None:
         """Close a session with one code or another."""
@@ -88,6 +90,11 @@ class Mishaps:
     def _storm(self) -> None:
         self.storm_until = self._world.now + self._chance.uniform(0.5, 20)
         self._world.note("storm")
+
+    def _go_down(self) -> None:
+        if self._world.now >= self.down_until:
+            self.down_until = self._world.now + self._chance.choice((2.0, 20.0, 90.0, 300.0))
+            self._world.note("outage")
 
     def _end_sessions(self) -> None:
         for line in self._open_lines():

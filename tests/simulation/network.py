@@ -238,9 +238,22 @@ class RestSide(httpx.AsyncBaseTransport):
             if chance.random() < 0.2:
                 await asyncio.sleep(60)
             return httpx.Response(chance.choice((500, 502, 503, 503, 200)), text="{}")
+        if self._gateway.is_down:
+            return await self._nothing_of_use(request)
         if request.method == "POST":
             return httpx.Response(200, json=self._gateway.realm.give_token())
         return self._look_up(request, weather)
+
+    async def _nothing_of_use(self, request: httpx.Request) -> httpx.Response:
+        """Answer as a REST side does that is down: refuse, keep silent, or apologise."""
+        drawn = self._life.chance.random()
+        if drawn < 0.2:
+            raise httpx.ConnectError("refused", request=request)
+        if drawn < 0.3:
+            await asyncio.sleep(60)
+        if drawn < 0.4:
+            return httpx.Response(200, text="<html>down for maintenance</html>")
+        return httpx.Response(self._life.chance.choice((500, 502, 503, 504)))
 
     def _look_up(self, request: httpx.Request, weather: Weather) -> httpx.Response:
         gateway, life = self._gateway, self._life

@@ -9,15 +9,19 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from runner.core.errors import LookUpFailed, LookUpUnanswered
 from runner.core.evidence import Dedupes, Expires, Promise
 from runner.core.message import Reply
+from runner.core.sight import Interaction
 from runner.core.transfer import Event
+from runner.engine.batch import Batch
+from runner.engine.seats import Seats
 from runner.gateways.wire import Dial, Wire
 from runner.journal.store import Store
 from runner.ports import Entry, Gateway, GatewayListener, Note
 from tests.simulation.journal import SimulatedJournal
 from tests.simulation.life import Life
-from tests.simulation.process import Parts
+from tests.simulation.process import Parts, Plan
 from tests.simulation.weather import Weather
 from tests.simulation.world import WorldClock
 
@@ -138,6 +142,47 @@ def _second_reader(dial: Dial) -> Dial:
     return dial_twice
 
 
+class UnseatedBatch(Batch):
+    """Counts failures, and lets everything be under way nevertheless."""
+
+    def _seats(self) -> Seats:
+        return Seats(None, self.halt)
+
+
+def _in_the_manifests_order(plan: Plan) -> Plan:
+    return [
+        (replace(row, failed_as=None), replace(verdict, failed_as=None)) for row, verdict in plan
+    ]
+
+
+def _without_codes(plan: Plan) -> Plan:
+    return [
+        (row, verdict)
+        if verdict.failed_as is None
+        else (replace(row, failed_as=""), replace(verdict, failed_as=""))
+        for row, verdict in plan
+    ]
+
+
+@dataclass
+class ImpatientGateway:
+    """Takes an outage for the interaction's own failure."""
+
+    inner: Gateway
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.inner, name)
+
+    async def look_up(self, interaction_id: str) -> Interaction:
+        """Look up, and blame the interaction."""
+        try:
+            return await self.inner.look_up(interaction_id)
+        except LookUpUnanswered as error:
+            raise LookUpFailed(
+                environment=error.environment, url=error.url, what=error.what, check=error.check
+            ) from error
+
+
 PLANTED: Mapping[str, Parts] = {
     "blind resend": Parts(promise=_dedupes_in_hope),
     "blind resend by the next run": Parts(store=ForgetfulStore),
@@ -150,4 +195,8 @@ PLANTED: Mapping[str, Parts] = {
     "window not heeded": Parts(policy=lambda policy: replace(policy, window=None)),
     "everything in one wave": Parts(policy=lambda policy: replace(policy, waves=())),
     "failures not counted": Parts(policy=lambda policy: replace(policy, max_failures=None)),
+    "no seats": Parts(batch=UnseatedBatch, weather=Weather.refusing),
+    "failed rows in their old place": Parts(plan=_in_the_manifests_order),
+    "known failures counted anew": Parts(plan=_without_codes, weather=Weather.refusing),
+    "outages fail transfers": Parts(gateway=ImpatientGateway, weather=Weather.down_at_times),
 }

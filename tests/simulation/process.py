@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 import random
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -48,6 +48,9 @@ LONGEST_RUN_S = 2 * 3600.0
 ORIGIN = "wss://gateway.example"
 
 
+Plan = list[tuple[PlannedRow, Verdict]]
+
+
 @dataclass(frozen=True, slots=True)
 class Orders:
     """What every run of a seed is to do, and by which rules."""
@@ -56,6 +59,20 @@ class Orders:
     policy: Policy
     promise: Promise
     journal: Path
+
+
+@dataclass(frozen=True, slots=True)
+class Course:
+    """The policy of one run, and the numbers of the rows that it was to send, in order."""
+
+    policy: Policy
+    sends: Sequence[int]
+    failed_as: Mapping[int, str] = field(default_factory=dict)  # the codes of earlier failures
+
+    @property
+    def failed_before(self) -> int:
+        """How many of them were rejected or failed before."""
+        return len(self.failed_as)
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +89,8 @@ class Parts:
     dial: Callable[[Dial], Dial] = lambda dial: dial
     weather: Callable[[random.Random], Weather] = Weather.drawn
     policy: Callable[[Policy], Policy] = lambda policy: policy
+    plan: Callable[[Plan], Plan] = lambda plan: plan
+    batch: type[Batch] = Batch
     plans_early: bool = False  # before the run that holds the lock has ended
 
 
@@ -95,9 +114,6 @@ class Crashed(Exception):
     """A run that hung, or ended by an exception, which no fault of the world is a reason for."""
 
 
-Plan = list[tuple[PlannedRow, Verdict]]
-
-
 class Process:
     """One process that applies a batch; `live` returns None if it was killed."""
 
@@ -118,7 +134,7 @@ class Process:
         self._parts = parts
         self._world = life.world
         self._harbour = harbour
-        self.sends: list[int] = []  # the numbers of the rows that are to be sent, once planned
+        self.course = Course(orders.policy, ())  # how it was to be carried out, once planned
 
     async def live(
         self, batch: str, staging: Staging, selection: Selection, plan: Plan | None = None
@@ -171,8 +187,9 @@ class Process:
             await self._may_die()
             if plan is None:
                 plan = planned(staging, self._orders.journal, selection)
+            self.course = _course(self._orders.policy, plan)
+            plan = self._parts.plan(plan)
             store.store_plan(plan)
-            self.sends = [row.n for row, verdict in plan if verdict.action in SENDS]
             await self._may_die()
             ending = await self._carry(store, reader, batch, plan)
             return self._finish(store, reader, record, ending, began_at)
@@ -204,18 +221,19 @@ class Process:
         )  # fmt: skip
 
     async def _carry(self, store: Store, reader: Reader, batch: str, plan: Plan) -> Ending:
-        sends = sum(verdict.action in SENDS for _, verdict in plan)
+        sends = len(self.course.sends)
         if not sends and not reader.doubts(store.run_no):
             return Ending(None, None, None, Figures())
         orders, life = self._orders, self.life
         journal = self._parts.journal(store, reader, life)
-        engine = Batch(
+        engine = self._parts.batch(
             Assignment(
                 total=sends,
                 limits=orders.environment.limits,
                 rules=Rules(self._parts.policy(orders.policy), self._parts.promise(orders.promise)),
                 notices=self._notices(batch),
                 find_fault=VERIFIER.find_fault,
+                failed_before=_course(orders.policy, plan).failed_before,
             ),
             gateway=self._parts.gateway(self._adapter(reader)),
             journal=journal,
@@ -276,6 +294,16 @@ class Process:
             self.life.number, record.batch, began_at, self._world.now, code, ending.halted,
             ending.explanation, rows, elsewhere,
         )  # fmt: skip
+
+
+def _course(policy: Policy, plan: Plan) -> Course:
+    """Return what a plan is to send, in order."""
+    sends = sorted(
+        (row for row, verdict in plan if verdict.action in SENDS),
+        key=lambda row: (row.failed_as is not None, row.n),
+    )
+    failed_as = {row.n: row.failed_as for row in sends if row.failed_as is not None}
+    return Course(policy, [row.n for row in sends], failed_as)
 
 
 def planned(staging: Staging, journal: Path, selection: Selection) -> Plan:

@@ -51,6 +51,7 @@ class Realm:
         self._skew_s = skew_s
         self._chance: random.Random = world.chance("realm")
         self._interactions: dict[str, Interaction] = {}
+        self._refused: set[str] = set()
         self._tokens: dict[str, float] = {}
         self._tokens_given = 0
 
@@ -95,10 +96,16 @@ class Realm:
         self.ledger.touched.add(interaction_id)
         self._world.note("somebody else", interaction_id, *after)
 
+    def refuse(self, interaction_id: str) -> None:
+        """Let every transfer of an interaction be rejected, for good."""
+        self._refused.add(interaction_id)
+        self.ledger.touched.add(interaction_id)
+
     def is_movable(self, interaction_id: str) -> bool:
         """Tell whether an interaction may be transferred now."""
         found = self._interactions.get(interaction_id)
-        return found is not None and found.now()[0] in MOVABLE
+        is_refused = interaction_id in self._refused
+        return found is not None and not is_refused and found.now()[0] in MOVABLE
 
     def move(self, frame: Frame) -> None:
         """Carry a frame out, and write it into the ledger."""

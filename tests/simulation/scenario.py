@@ -14,11 +14,11 @@ from pathlib import Path
 from runner.core.outcome import ExitCode
 from runner.journal.staging import Selection, Staging
 from tests.simulation.disturbance import LARGEST_STEP_S, Disturbance
-from tests.simulation.evidence import Course, Evidence, Finding
+from tests.simulation.evidence import Evidence, Finding
 from tests.simulation.gateway import Gateway
 from tests.simulation.judge import judge
 from tests.simulation.life import NEVER, Doom, Life
-from tests.simulation.process import Crashed, Ended, Parts, Plan, Process, planned
+from tests.simulation.process import Course, Crashed, Ended, Parts, Plan, Process, planned
 from tests.simulation.setting import (
     EVERYTHING,
     HERE,
@@ -50,6 +50,7 @@ STOPS = {
     "more than max_failures": "stopped by failures",
     "the window (policy.window) opens": "too early for its window",
     "the window (policy.window) closed": "stopped by its window",
+    "answered no look-up for": "stopped by an outage",
 }
 """What ends a run by its own rules, by the words of its explanation."""
 
@@ -79,6 +80,7 @@ class Scenario:
         if self._promised.dedupes_s is not None and self._promised.dedupes_s < STALL_LIMIT_S / 0.1:
             # Ids are kept for so short a time that a frame must not be held up on its way.
             weather = replace(weather, gateway_stalls=0.0, stops_at_send=0.0)
+        self._rest_faults = weather.rest_faults > 0
         skew_s = self._chance.choice((0, 0, -3, 3))
         self._gateway = Gateway(world, weather, self._promised, skew_s=skew_s)
         journal = folder / "journal.db"
@@ -152,7 +154,7 @@ class Scenario:
             Disturbance(life, clock).begin()
         self._world.note("run", self._runs, batch, doom, selection)
         ended = await process.live(batch, staging, selection, self._planned_early(staging))
-        self._courses[self._runs] = Course(orders.policy, process.sends)
+        self._courses[self._runs] = process.course
         if ended is not None:
             self._world.note("ended", ended.run, ended.code.name, *(r.outcome for r in ended.rows))
             self._note_why(ended)
@@ -192,6 +194,7 @@ class Scenario:
             boots=self._boots,
             wall=self._gateway.realm.wall() - self._world.now,
             stalled_s=self._world.stalled_s,
+            rest_faults=self._rest_faults,
         )
 
     def _tell_what_is_given(self, weather: object) -> None:

@@ -145,6 +145,8 @@ def draw_people(chance: random.Random, world: World, realm: Realm) -> list[str]:
             realm.add(name, uri=HERE)
         else:
             realm.add(name, state=chance.choice(("active", "queued")))
+            if drawn > 0.96:
+                realm.refuse(name)
     others = chance.random() < 0.2
     for name in names:
         if others and name not in realm.ledger.touched and chance.random() < 0.2:

@@ -22,6 +22,10 @@ TELLTALES = {
     "window not heeded": {"outside the window"},
     "everything in one wave": {"wave too early"},
     "failures not counted": {"after too many failures"},
+    "no seats": {"more failed than promised"},
+    "failed rows in their old place": {"sent before others"},
+    "known failures counted anew": {"stopped by known failures"},
+    "outages fail transfers": {"failed by an outage"},
 }
 """What each does to people and reports, apart from the rules of sending that it breaks."""
 

@@ -32,6 +32,8 @@ OCCURRENCES = {f"fate: {name}" for name in FATES} | {
     "somebody else",
     "late for its session",
     "fate: expired",
+    "outage",
+    "stopped by an outage",
     "stopped by a wave",
     "stopped by failures",
     "stopped by its window",

@@ -76,6 +76,7 @@ class Weather:
     unreachable: float = 0.0  # dials that fail
     rest_faults: float = 0.0  # look-ups and token requests that fail
     rest_limits: float = 0.0  # look-ups answered 429
+    outages: float = 0.0  # per second: the whole REST side answers nothing of use for a while
     stops: float = 0.0  # per second: the process is stopped for a while
     stops_at_commit: float = 0.0  # the process is stopped right after an intent was made durable
     stops_at_send: float = 0.0  # the process is stopped inside the write
@@ -89,6 +90,8 @@ class Weather:
         drawn = chance.random()
         if drawn < 0.1:
             return cls.contradictory(chance)
+        if drawn > 0.9:
+            return cls.refusing(chance) if drawn > 0.95 else cls.down_at_times(chance)
         return cls.stuttering(chance) if drawn < 0.2 else cls.mixed(chance)
 
     @classmethod
@@ -112,6 +115,19 @@ class Weather:
             doubled=chance.uniform(0.3, 1.0),
             storms=chance.choice((0.0, 0.1)),
         )
+
+    @classmethod
+    def refusing(cls, chance: random.Random) -> Weather:
+        """Draw a weather in which much is refused, some of it late."""
+        return cls(
+            fates={REJECTED: chance.uniform(0.5, 1.5), LIMITED: chance.uniform(0, 0.3)},
+            slow=chance.uniform(0, 0.8),
+        )
+
+    @classmethod
+    def down_at_times(cls, chance: random.Random) -> Weather:
+        """Draw a weather in which the REST side is down now and then, and all else is well."""
+        return cls(slow=chance.uniform(0, 0.3), outages=chance.uniform(0.05, 0.5))
 
     @classmethod
     def mixed(cls, chance: random.Random) -> Weather:
@@ -140,6 +156,7 @@ class Weather:
             steps=maybe(0.3, 0.2),
             full_buffers=maybe(0.2, 0.2),
             disk_full=maybe(0.1, 0.05),
+            outages=maybe(0.3, 0.1),
         )
 
 

@@ -1,0 +1,72 @@
+"""Seats: how many transfers may still fail at once, so that `max_failures` is a promise.
+
+A transfer takes a seat before its look-up and keeps it through its deliveries, waits and retries
+until it is final or in doubt. Of `allowed` failures with `failed` of them spent, `allowed - failed
++ 1` seats exist. Every failure gives up a seat and takes one away, so that failures and seats taken
+never add up to more than `allowed + 1`: at most one failure too many exists when the run stops,
+whatever comes of the transfers under way.
+"""
+
+from __future__ import annotations
+
+import asyncio
+
+from runner.core.waves import seats
+from runner.engine.halt import Halt
+from runner.engine.live import Live
+
+
+class Seats:
+    """One per run. `allowed` None: any number of transfers may fail, and none needs a seat."""
+
+    def __init__(self, allowed: int | None, halt: Halt) -> None:
+        self._allowed = allowed
+        self._halt = halt
+        self._failed = 0
+        self._taken = 0
+        self._line = asyncio.Lock()
+        self._freed = asyncio.Event()  # since the head of the line began to wait
+
+    @property
+    def taken(self) -> int:
+        """How many transfers have a seat."""
+        return self._taken
+
+    async def take(self, live: Live) -> bool:
+        """Wait until a transfer has a seat; False: the run is stopped.
+
+        What an earlier run left in doubt needs none: its failure is not among this run's.
+        """
+        if self._allowed is None or live.has_seat or not live.is_counted:
+            return not self._halt.is_set
+        if not self._line.locked() and self._is_free():
+            return self._give(live)
+        async with self._line:
+            while not self._halt.is_set:
+                if self._is_free():
+                    return self._give(live)
+                self._freed.clear()
+                await self._halt.unless_set(self._freed.wait())
+        return False
+
+    def release(self, live: Live) -> None:
+        """Take a transfer's seat back, if it has one: it is final, or in doubt."""
+        if live.has_seat:
+            live.has_seat = False
+            self._taken -= 1
+            self._freed.set()
+
+    def failures(self, failed: int) -> None:
+        """Learn how many transfers have failed by now; a late yes takes a failure back."""
+        self._failed = failed
+        self._freed.set()
+
+    def _is_free(self) -> bool:
+        if self._halt.is_set or self._allowed is None:
+            return not self._halt.is_set
+        return self._taken < seats(self._allowed, failed=self._failed)
+
+    def _give(self, live: Live) -> bool:
+        live.has_seat = True
+        self._taken += 1
+        return True

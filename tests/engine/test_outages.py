@@ -1,0 +1,144 @@
+"""An outage of the REST side fails no transfer: they wait, and the run ends if it lasts too long."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from dataclasses import dataclass, replace
+from typing import ClassVar
+
+import pytest
+
+from runner.core.breaker import BreakerPolicy
+from runner.core.errors import LookUpFailed, LookUpUnanswered
+from runner.core.manifest import Limits, Policy
+from runner.core.outcome import ExitCode
+from runner.core.sight import Interaction
+from runner.core.transfer import State
+from runner.ports import Note
+from tests.engine.rig import NO_PREFLIGHT, Run, carry, rows
+from tests.engine.test_carrying import past
+from tests.fakes.gateway import CARRIED_OUT, Answer, FakeGateway
+from tests.fakes.journal import FakeJournal
+
+BREAKER = BreakerPolicy(failures=8, cool_down_s=10, give_up_s=60)
+PREFLIGHT = replace(NO_PREFLIGHT, preflight=True, circuit_breaker=BREAKER)
+NOTHING_ELSE = Policy(preflight=False, retry=NO_PREFLIGHT.retry, circuit_breaker=BREAKER)
+
+
+@dataclass
+class RestOutage(FakeGateway):
+    """Answers no look-up from one second to another: of anyone, or of one interaction."""
+
+    begins_s: float = 0.0
+    ends_s: float = math.inf
+    only: str | None = None
+    TRIES: ClassVar = 4  # as an adapter makes them, over the better part of a second
+
+    async def look_up(self, interaction_id: str) -> Interaction:
+        now = asyncio.get_running_loop().time()
+        if self.begins_s <= now < self.ends_s and self.only in {None, interaction_id}:
+            await asyncio.sleep(0.8)
+            self.look_ups.append((asyncio.get_running_loop().time(), interaction_id))
+            error = LookUpUnanswered(environment="t", url="https://x", what="503", check="wait")
+            error.tries = self.TRIES
+            raise error
+        return await super().look_up(interaction_id)
+
+
+def states(run: Run) -> set[str]:
+    return set(run.states().values())
+
+
+@pytest.mark.parametrize("transfers", [1, 40])
+def test_an_outage_of_twenty_seconds_fails_nobody(transfers: int):
+    run = carry(
+        transfers,
+        gateway=RestOutage(begins_s=0.5, ends_s=20.5),
+        policy=PREFLIGHT,
+        limits=Limits(rate_per_s=20),
+    )
+    assert run.ending.halted is None
+    assert states(run) == {"transferred"}
+    assert len(run.frames) == transfers
+
+
+def test_an_outage_that_lasts_ends_the_run_and_fails_nobody():
+    """Half of them were sent before; what waits is left for the next run."""
+    run = carry(
+        40,
+        gateway=RestOutage(begins_s=1.0),
+        policy=PREFLIGHT,
+        limits=Limits(rate_per_s=20, in_flight=8),
+    )
+    assert states(run) == {"transferred", "ready"}
+    assert run.ending.halted is ExitCode.STOPPED
+    assert run.ending.explanation == (
+        "the gateway's REST side has answered no look-up for 60 s"
+        " (policy.circuit_breaker.give_up); see to the gateway, then run apply again"
+    )
+    assert 60 < run.took_s < 70
+
+
+def test_a_rest_side_that_never_answered_is_unreachable_and_nothing_was_sent():
+    run = carry(5, gateway=RestOutage(), policy=PREFLIGHT)
+    assert run.frames == []
+    assert states(run) == {"ready"}
+    assert run.ending.halted is ExitCode.UNREACHABLE
+
+
+def test_while_the_circuit_is_open_a_single_look_up_probes():
+    gateway = RestOutage(begins_s=0.5, ends_s=45.0)
+    run = carry(200, gateway=gateway, policy=PREFLIGHT, limits=Limits(rate_per_s=50))
+    assert states(run) == {"transferred"}
+    probes = [at for at, _ in gateway.look_ups if 10 < at < 45]
+    assert 2 <= len(probes) <= 5
+    assert Note.LOOK_UPS_HELD in [event for event, _ in run.observer.warnings]
+    assert any(
+        told.waiting_for == "look-ups to be answered again (open circuit)"
+        for told in run.observer.progress
+    )
+
+
+def test_a_refusal_about_one_row_remains_that_rows():
+    refused = LookUpFailed(environment="t", url="https://x", what="400", check="check the id")
+    run = carry(3, gateway=FakeGateway(sights={"i1": refused}), policy=PREFLIGHT)
+    assert run.states() == {"k0": "transferred", "k1": "failed", "k2": "transferred"}
+    assert run.ending.halted is None
+
+
+def test_a_row_whose_look_ups_alone_go_unanswered_is_that_rows_failure_in_the_end():
+    """The others are answered all the while, for longer than an outage would be waited out."""
+    run = carry(
+        200,
+        gateway=RestOutage(only="i3"),
+        policy=replace(PREFLIGHT, circuit_breaker=replace(BREAKER, failures=100)),
+        limits=Limits(rate_per_s=2),
+    )
+    assert run.ending.halted is None
+    assert run.states().pop("k3") == "failed"
+    assert sorted(run.states().values()).count("transferred") == 199
+
+
+def test_without_preflight_an_outage_of_look_ups_holds_nothing_up():
+    run = carry(
+        20,
+        Answer("rate_limited", retry_after_s=1),
+        CARRIED_OUT,
+        gateway=RestOutage(),
+        policy=NOTHING_ELSE,
+    )
+    assert states(run) == {"transferred"}
+    assert run.ending.halted is None
+
+
+def test_what_an_earlier_run_sent_waits_for_its_look_up_also_without_preflight():
+    (row,) = rows(1, lineage=40)
+    run = carry(
+        [row],
+        gateway=RestOutage(ends_s=15.0),
+        journal=FakeJournal(past=past("old", State.FAILED, row)),
+        policy=NOTHING_ELSE,
+    )
+    assert run.states() == {"k0": "transferred"}
+    assert run.times[0] > 15
