@@ -183,20 +183,25 @@ def test_a_channel_tells_of_a_move(vendor: Vendor):
     ]
 
 
+def shown(vendor: Vendor, conversation_id: str) -> sdk.Conversation | None:
+    """Return a conversation as a look-up shows it; None if it lies in another division."""
+    try:
+        conversation = vendor.conversations.get_conversation(conversation_id)
+    except ApiException as refused:
+        body = json.loads(refused.body)
+        assert find_faults(body, "ErrorBody") == []
+        assert body["code"] == "not.authorized"
+        return None
+    assert find_faults(vendor.answer, "Conversation") == []
+    return conversation
+
+
 def test_what_people_did_is_told_as_the_models_have_it(busy: Vendor):
     rows = busy.waiting(busy.queue("Billing Old"))
     assert find_faults(busy.answer, "ConversationActivityResponse") == []
     assert (busy.answer["results"][0]["truncated"], len(rows)) == (True, 40)
-    seen, codes = [], set()
-    for row in rows:
-        try:
-            seen.append(busy.conversations.get_conversation(row.conversation_id))
-            assert find_faults(busy.answer, "Conversation") == []
-        except ApiException as refused:
-            assert find_faults(json.loads(refused.body), "ErrorBody") == []
-            codes.add(json.loads(refused.body)["code"])
-
-    assert codes == {"not.authorized"}
+    seen = list(filter(None, (shown(busy, row.conversation_id) for row in rows)))
+    assert len(seen) < len(rows)
     participants = [one for conversation in seen for one in conversation.participants]
     assert {one.purpose for one in participants if one.consult_participant_id} == {
         "agent",
