@@ -16,6 +16,7 @@ from runner.core.evidence import Promise
 from runner.core.excerpt import Excerpt
 from runner.core.media import MediaMatrix
 from runner.core.quantity import Amount
+from runner.core.sight import FoundAt
 from runner.core.window import Window
 
 
@@ -89,8 +90,8 @@ class Limits:
 class SimulatorOptions:
     """How the embedded gateway behaves: `faults` are shares (0 to 1) by fault name.
 
-    `waiting` (how many wait, by the queue's name), `queues`, `users` (further names) and
-    `http_rate_per_s` (requests a token may make; None: as the platform has it) are of the platform
+    `waiting` (how many wait, by the queue's name), `served` (how many agents are serving), `queues`,
+    `users` (further names), `former_users` (deleted or inactive ones) and `http_rate_per_s` (requests a token may make; None: as the platform has it) are of the platform
     `genesys-cloud` alone.
     """
 
@@ -102,6 +103,8 @@ class SimulatorOptions:
     waiting: Mapping[str, int] = field(default_factory=dict)
     queues: tuple[str, ...] = ()
     users: tuple[str, ...] = ()
+    served: Mapping[str, int] = field(default_factory=dict)
+    former_users: tuple[str, ...] = ()
     http_rate_per_s: float | None = None
 
 
@@ -176,6 +179,7 @@ class Policy:
 
     preflight: bool = True
     negotiation_timeout_s: float = 10.0
+    outcome_timeout_s: float = 60.0  # `genesys-cloud`: while the destination is being rung
     retry: RetryPolicy = field(default_factory=RetryPolicy)
     circuit_breaker: BreakerPolicy = field(default_factory=BreakerPolicy)
     waves: tuple[Amount, ...] = ()  # cumulative; none: all at once
@@ -209,13 +213,15 @@ class TransferRow:
     media: tuple[MediaMatrix, ...]  # the requested matrix, then the fallbacks in order
     callbacks: tuple[str, ...]  # names in `Manifest.callbacks`
     source: str  # "file:line", the file relative to the manifest's folder
+    found_at: FoundAt | None = None  # where a selection found it
 
 
 @dataclass(frozen=True, slots=True)
 class QueueSelection:
     """What waits in a queue when the gateway is asked (genesys-cloud.md, "Selecting …").
 
-    `queue` is an id or a name. The other fields are those of the rows that it leads to.
+    `queue` is an id or a name. `is_connected`: not what waits, but what its agents are serving. The
+    other fields are those of the rows that it leads to.
     """
 
     queue: str
@@ -226,6 +232,7 @@ class QueueSelection:
     media: tuple[MediaMatrix, ...]
     callbacks: tuple[str, ...]
     source: str  # "file:line"
+    is_connected: bool = False
 
 
 @dataclass(frozen=True, slots=True)

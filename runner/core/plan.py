@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 from runner.core.media import MediaMatrix
 from runner.core.reasons import CARRIES_OVER, Code, Earlier
+from runner.core.sight import FoundAt
 from runner.core.spelling import same_destination
 from runner.core.transfer import HELD, State
 
@@ -135,6 +136,7 @@ class PlannedRow:
     lineage: int | None = None
     was_elsewhere: bool = False  # by the history: carried to another destination before
     failed_as: str | None = None
+    found_at: FoundAt | None = None  # where a selection found it
 
     @property
     def turn(self) -> tuple[bool, int]:

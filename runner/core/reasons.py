@@ -33,6 +33,7 @@ class Code(StrEnum):
     # Of a look-up
     LOOK_UP_FAILED = "look_up_failed"
     INTERACTION_MISSING = "interaction_missing"
+    INTERACTION_HIDDEN = "interaction_hidden"
     INTERACTION_ENDED = "interaction_ended"
     INTERACTION_STATE_UNKNOWN = "interaction_state_unknown"
     ALREADY_THERE = "already_there"
@@ -69,6 +70,7 @@ WORDS: Mapping[str, str] = MappingProxyType(
         Code.LATE_REPLY: "carried out: a late reply to an earlier run",
         Code.LOOK_UP_FAILED: "the look-up failed",
         Code.INTERACTION_MISSING: "interaction not found",
+        Code.INTERACTION_HIDDEN: "the interaction may not be seen by this client",
         Code.INTERACTION_ENDED: "the interaction has ended",
         Code.INTERACTION_STATE_UNKNOWN: "the interaction is in an unknown state",
         Code.ALREADY_THERE: "already there",

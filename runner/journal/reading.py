@@ -19,18 +19,15 @@ from runner.core.record import (
 )
 from runner.core.transfer import State
 from runner.journal.manifests import read_manifest
-from runner.journal.opening import connect, has_table, reading
+from runner.journal.opening import connect, has_column, has_table, reading
 from runner.journal.retelling import audit, read_figures, transfers
-from runner.journal.texts import read_ladder, read_names
+from runner.journal.texts import read_found_at, read_ladder, read_names
 from runner.ports import Doubt, Intent, Standing
 
-_ROW = (
-    "SELECT n, key, interaction_id, destination_uri, media, callbacks, source, {lineage}"
-    " FROM {table} JOIN ladders ON ladders.id = ladder"
-)
 _PENDING = (
-    _ROW.format(lineage="lineage, failed_as, action = 'changed'", table="rows")
-    + " WHERE run = ?1 AND n > ?2 AND action IN ('send', 'changed')"
+    "SELECT n, key, interaction_id, destination_uri, media, callbacks, source, {found_at}, lineage,"
+    " failed_as, action = 'changed' FROM rows JOIN ladders ON ladders.id = ladder"
+    " WHERE run = ?1 AND n > ?2 AND action IN ('send', 'changed')"
     " AND (failed_as IS NOT NULL) = ?4 ORDER BY n LIMIT ?3"
 )
 _DOUBTS = (
@@ -38,7 +35,7 @@ _DOUBTS = (
     " (SELECT max(n) FROM deliveries WHERE transfer = t.id), e.body, coalesce(r.n, -1),"
     " coalesce(r.key, t.key), t.interaction_id, t.destination_uri,"
     " coalesce(l.media, ol.media), coalesce(r.callbacks, o.callbacks),"
-    " coalesce(r.source, o.source), :left_out, o.action = 'changed',"
+    " coalesce(r.source, o.source), {found_at}, {left_out}, o.action = 'changed',"
     " EXISTS (SELECT 1 FROM outbox WHERE transfer = t.id AND outcome = 'in_doubt')"
     " FROM transfers t"
     " JOIN deliveries d ON d.transfer = t.id AND d.n ="
@@ -67,6 +64,9 @@ class Reader:
         self.path = path
         with reading(path):
             self._connection = connect(path)
+            # A journal that is only read may have been made before the column.
+            keeps_places = has_column(self._connection, "rows", "found_at")
+        self._found_at = "found_at" if keeps_places else "NULL"
         self._one_at_a_time = threading.Lock()
 
     def close(self) -> None:
@@ -82,7 +82,8 @@ class Reader:
         """
         asked = (run, after, limit, failed_before)
         with self._one_at_a_time, reading(self.path):
-            rows = self._connection.execute(_PENDING, asked).fetchall()
+            query = _PENDING.format(found_at=self._found_at)
+            rows = self._connection.execute(query, asked).fetchall()
             return [_planned_row(row) for row in rows]
 
     def message_ids(self, lineage: int) -> frozenset[str]:
@@ -100,8 +101,8 @@ class Reader:
         with self._one_at_a_time, reading(self.path):
             found = self._connection.execute(
                 "SELECT r.n, r.key, r.interaction_id, r.destination_uri, l.media, r.callbacks,"
-                " r.source, r.lineage, r.failed_as, t.id, t.lineage, t.version, t.state, t.reason_code,"
-                " d.n"
+                " r.source, NULL, r.lineage, r.failed_as, t.id, t.lineage, t.version, t.state,"
+                " t.reason_code, d.n"
                 " FROM deliveries d JOIN transfers t ON t.id = d.transfer"
                 " JOIN rows r ON r.run = t.run AND r.n = t.n JOIN ladders l ON l.id = r.ladder"
                 " WHERE d.message_id = ?",
@@ -115,9 +116,12 @@ class Reader:
     def doubts(self, run: int) -> list[Doubt]:
         """Return every transfer in doubt, with this run's row where it lists and selects it."""
         with self._one_at_a_time, reading(self.path):
-            is_left_out = _LEFT_OUT if has_table(self._connection, "left_out") else "0"
-            doubts = _DOUBTS.replace(":left_out", is_left_out)
-            rows = self._connection.execute(doubts, [run]).fetchall()
+            is_kept = self._found_at != "NULL"
+            query = _DOUBTS.format(
+                found_at="coalesce(r.found_at, o.found_at)" if is_kept else "NULL",
+                left_out=_LEFT_OUT if has_table(self._connection, "left_out") else "0",
+            )
+            rows = self._connection.execute(query, [run]).fetchall()
         with reading(self.path):
             return [self._doubt(row) for row in rows]
 
@@ -128,9 +132,9 @@ class Reader:
 
     def _doubt(self, row: Sequence[Any]) -> Doubt:
         transfer_id, lineage, version, state, n, body, row_n, key, *rest = row
-        interaction_id, uri, media, callbacks, source, left_out, changed, notified = rest
+        uri, media, callbacks, source, found_at, left_out, changed, notified = rest[1:]
         planned = _planned_row(
-            (row_n, key, interaction_id, uri, media, callbacks, source, lineage, None, changed)
+            (row_n, key, rest[0], uri, media, callbacks, source, found_at, lineage, None, changed)
         )
         return Doubt(
             Standing(planned, transfer_id, lineage, version, State(state), n),
@@ -210,8 +214,9 @@ def _intent(body: dict[str, Any]) -> Intent:
 
 
 def _planned_row(row: Sequence[Any]) -> PlannedRow:
-    n, key, interaction_id, uri, media, callbacks, source, lineage, failed_as, *changed = row
+    n, key, interaction_id, uri, media, callbacks, source, found_at, lineage, *rest = row
+    failed_as, *changed = rest
     return PlannedRow(
-        n, key, interaction_id, uri, read_ladder(media), read_names(callbacks), source,
-        lineage, was_elsewhere=any(changed), failed_as=failed_as,
+        n, key, interaction_id, uri, read_ladder(media), read_names(callbacks), source, lineage,
+        was_elsewhere=any(changed), failed_as=failed_as, found_at=read_found_at(found_at),
     )  # fmt: skip

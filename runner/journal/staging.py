@@ -20,7 +20,14 @@ from runner.journal import questions
 from runner.journal.opening import DAMAGE, damage, has_column
 from runner.journal.questions import ALIKE, CLAIMS, CODE, NO_CODE, OWN_KEY, REPEATS, TABLES
 from runner.journal.scratch import Scratch
-from runner.journal.texts import read_ladder, read_names, write_ladder, write_names
+from runner.journal.texts import (
+    read_found_at,
+    read_ladder,
+    read_names,
+    write_found_at,
+    write_ladder,
+    write_names,
+)
 
 CHUNK = 1000
 
@@ -77,6 +84,7 @@ class Staging(Scratch):
         self._chunk.append((
             self.count, row.key, row.interaction_id, row.destination_uri, self._ladder,
             write_names(row.callbacks), row.source, canonical_interaction(row.interaction_id),
+            write_found_at(row.found_at),
         ))  # fmt: skip
         self.count += 1
         if len(self._chunk) >= CHUNK:
@@ -178,14 +186,14 @@ class Staging(Scratch):
         """Yield every row with its verdict, in the manifest's order."""
         rows = self._connection.execute(
             "SELECT n, key, interaction_id, destination_uri, media, callbacks, source,"
-            " action, reason, claim, lineage, code, coalesce(left_out, 0), failed_as"
+            " found_at, action, reason, claim, lineage, code, coalesce(left_out, 0), failed_as"
             " FROM rows JOIN verdicts USING (n) JOIN ladders ON ladders.id = ladder ORDER BY n"
         )
-        for n, key, interaction_id, uri, media, callbacks, source, *verdict in rows:
+        for n, key, interaction_id, uri, media, callbacks, source, found_at, *verdict in rows:
             action, reason, claim, lineage, code, left_out, failed_as = verdict
             row = PlannedRow(
                 n, key, interaction_id, uri, read_ladder(media), read_names(callbacks),
-                source, lineage, failed_as=failed_as,
+                source, lineage, failed_as=failed_as, found_at=read_found_at(found_at),
             )  # fmt: skip
             yield (
                 row,

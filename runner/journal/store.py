@@ -24,7 +24,7 @@ from runner.journal.opening import DAMAGE, add_columns, damage, index_claims
 from runner.journal.recording import MOST_AT_ONCE, body_of, prepare, record, row_of
 from runner.journal.states import check_states, seal
 from runner.journal.tables import FORMAT, JOURNAL, LEFT_OUT
-from runner.journal.texts import write_ladder, write_names
+from runner.journal.texts import write_found_at, write_ladder, write_names
 from runner.ports import Entry, Note
 
 _LOSE_TRANSFER = (
@@ -34,7 +34,10 @@ _LOSE_TRANSFER = (
 _LOSE_DELIVERY = (
     "UPDATE deliveries SET event = ?, settled_at = NULL, reason = ? WHERE transfer = ? AND n = ?"
 )
-_INSERT_ROW = "INSERT INTO rows VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?)"
+_INSERT_ROW = (
+    "INSERT INTO rows(run, n, key, interaction_id, destination_uri, ladder, callbacks, source,"
+    " action, reason, claim, lineage, failed_as, found_at) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?)"
+)
 
 
 class Store:
@@ -220,7 +223,7 @@ class Store:
         return (
             self.run_no, row.n, row.key, row.interaction_id, row.destination_uri, ladder,
             write_names(row.callbacks), row.source, verdict.action, verdict.reason, verdict.claim,
-            verdict.lineage, verdict.failed_as,
+            verdict.lineage, verdict.failed_as, write_found_at(row.found_at),
         )  # fmt: skip
 
     def _append(self, entries: Iterable[Entry | Note]) -> None:

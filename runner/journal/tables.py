@@ -9,6 +9,7 @@ ADDED = (
     ("transfers", "interaction", "TEXT"),
     ("transfers", "reason_code", "TEXT"),
     ("rows", "failed_as", "TEXT"),
+    ("rows", "found_at", "TEXT"),
 )
 """Columns that journals of this format may lack: they were made before them.
 
@@ -56,7 +57,8 @@ CREATE TABLE rows(                     -- the plan of a run; never changed
   reason TEXT,
   claim INTEGER,                       -- transfers.id whose state is the row's outcome
   lineage INTEGER,
-  failed_as TEXT,                      -- transfers.code of its last failure; NULL: it never failed
+  failed_as TEXT,                      -- transfers.reason_code of its last failure; NULL: it never failed
+  found_at TEXT,                       -- JSON: where a selection found it (core.sight.FoundAt)
   PRIMARY KEY(run, n)
 ) WITHOUT ROWID;
 
