@@ -207,16 +207,10 @@ class Process:
         sends = sum(verdict.action in SENDS for _, verdict in plan)
         if not sends and not reader.doubts(store.run_no):
             return Ending(None, None, None, Figures())
-        orders, life = self._orders, self.life
+        life = self.life
         journal = self._parts.journal(store, reader, life)
         engine = Batch(
-            Assignment(
-                total=sends,
-                limits=orders.environment.limits,
-                rules=Rules(self._parts.policy(orders.policy), self._parts.promise(orders.promise)),
-                notices=self._notices(batch),
-                find_fault=VERIFIER.find_fault,
-            ),
+            self._assignment(batch, sends),
             gateway=self._parts.gateway(self._adapter(reader)),
             journal=journal,
             clock=self.clock,
@@ -229,6 +223,16 @@ class Process:
             return await engine.run()
         finally:
             await journal.close()
+
+    def _assignment(self, batch: str, sends: int) -> Assignment:
+        orders = self._orders
+        return Assignment(
+            total=sends,
+            limits=orders.environment.limits,
+            rules=Rules(self._parts.policy(orders.policy), self._parts.promise(orders.promise)),
+            notices=self._notices(batch),
+            find_fault=VERIFIER.find_fault,
+        )
 
     def _notices(self, batch: str) -> Notices:
         numbers = count(1)
