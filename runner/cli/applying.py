@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 import logging
-import sys
 import time
 from functools import partial
 
-import typer
-
+from runner.cli.asking import ask_on_terminal, in_words
 from runner.cli.console import Console, boundary
 from runner.cli.summarizing import summarize_report, summarizing
 from runner.console.observers import Observers
-from runner.core.manifest import Driver, Manifest
+from runner.core.manifest import Driver
 from runner.core.outcome import ExitCode
-from runner.core.record import PlanFigures
 from runner.journal.staging import Staging
-from runner.wiring.applying import Applied, Attendance, apply
+from runner.wiring.applying import Applied, Attendance, Question, apply
 from runner.wiring.holding import as_planned
 from runner.wiring.planning import read_manifest
 from runner.wiring.request import Request
@@ -43,9 +40,7 @@ def apply_manifest(console: Console, given: Request, *, yes: bool) -> None:
         console.show_problems(warnings, request.manifest.parent, result=False)
         with console.watching() as observer:
             signals.last_word = partial(_last_word, console, observer)
-            attendance = Attendance(
-                observer, signals, lambda m, p: yes or _confirmed(console, m, p)
-            )
+            attendance = Attendance(observer, signals, lambda q: yes or _confirmed(console, q))
             applied = apply(request, manifest, staging, attendance)
             _trace(applied)
         result = result_of(
@@ -66,19 +61,13 @@ def _last_word(console: Console, observer: Observers) -> None:
     console.err.flush()
 
 
-def _confirmed(console: Console, manifest: Manifest, plan: PlanFigures) -> bool:
+def _confirmed(console: Console, question: Question) -> bool:
     """Ask on a terminal, and only where live interactions would move; elsewhere never hang."""
-    if manifest.environment.driver is Driver.SIMULATOR:
+    if question.driver is Driver.SIMULATOR:
         return True
-    ends = (sys.stdin, sys.stderr)  # None where the descriptor was closed from the start
-    if any(end is None or not end.isatty() for end in ends):
-        return True
-    question = (
-        f"Move {plan.send} live interactions by environment {manifest.environment.name}"
-        f" ({plan.unchanged} unchanged, {plan.in_doubt} in doubt)?"
-    )
     console.err.flush()
-    return typer.confirm(question, err=True)
+    answer = ask_on_terminal(in_words(question))
+    return True if answer is None else answer
 
 
 def _trace(applied: Applied) -> None:

@@ -11,7 +11,7 @@ from runner.wiring.auditing import names_file, verify_file, verify_run
 from runner.wiring.journals import Whereabouts, find_journal
 
 
-def verify(console: Console, where: Whereabouts, target: str, report_dir: Path) -> None:
+def verify(console: Console, where: Whereabouts, target: str, report_dir: Path | None) -> None:
     """Verify a file's audit chain or a run's; exit 1 where it is broken."""
     with boundary(console, where.manifest):
         if names_file(target):

@@ -7,6 +7,7 @@ from runner.core.errors import (
     Interrupted,
     Locked,
     ManifestInvalid,
+    NotInDoubt,
     Stopped,
     StorageError,
     UsageError,
@@ -14,6 +15,7 @@ from runner.core.errors import (
 from runner.core.outcome import ExitCode
 
 _CODES: tuple[tuple[type[BaseException], ExitCode], ...] = (
+    (NotInDoubt, ExitCode.FAILURES),
     (UsageError, ExitCode.USAGE),
     (ManifestInvalid, ExitCode.INVALID),
     (GatewayError, ExitCode.UNREACHABLE),

@@ -72,14 +72,14 @@ def report(
     journal: options.Journal = None,
     manifest: options.OfManifest = None,
     env: options.Env = None,
-    report_dir: options.ReportDir = Path("reports"),
+    report_dir: options.OfReportDir = None,
     formats: Annotated[
         str | None,
         typer.Option(
             "--format",
             envvar="RUNNER_FORMAT",
             help="Of html, json, junit, csv, md; several with commas.",
-            show_default="html,json",
+            show_default="html,json, or as --out ends",
         ),
     ] = None,
     out: Annotated[
@@ -87,7 +87,8 @@ def report(
         typer.Option(
             "--out",
             envvar="RUNNER_REPORT_OUT",
-            help="Write into this folder; - writes a single format to stdout.",
+            help="Write into this folder, or this file, such as o.csv, of the format that its name"
+            " ends with; - writes a single format to stdout.",
             show_default="the run's report folder",
         ),
     ] = None,
@@ -154,7 +155,7 @@ def verify(
     journal: options.Journal = None,
     manifest: options.OfManifest = None,
     env: options.Env = None,
-    report_dir: options.ReportDir = Path("reports"),
+    report_dir: options.OfReportDir = None,
     output: options.Output = OutputFormat.PRETTY,
     log_format: options.LogFormat = options.LogFormatChoice.AUTO,
     log_file: options.LogFile = None,

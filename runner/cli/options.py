@@ -96,6 +96,16 @@ ReportDir = Annotated[
         "--report-dir", envvar="RUNNER_REPORT_DIR", metavar="FOLDER", help="Where reports go."
     ),
 ]
+OfReportDir = Annotated[
+    Path | None,
+    typer.Option(
+        "--report-dir",
+        envvar="RUNNER_REPORT_DIR",
+        metavar="FOLDER",
+        help="Where the run's report lies.",
+        show_default="where the run left it",
+    ),
+]
 Journal = Annotated[
     Path | None,
     typer.Option(

@@ -68,6 +68,7 @@ def plan_manifest(console: Console, given: Request, planning: Planning) -> None:
         source, summary, report = report_plan(
             *(request, manifest, staging, preflight),
             found=found,
+            out=planning.out,
             code=partial(_code, planning, preflight),
         )
         if preflight is not None and preflight.error is not None:

@@ -8,21 +8,12 @@ from pathlib import Path
 
 from runner.cli.console import Console, boundary
 from runner.console.pruned import pruned_to_json, render_pruned
-from runner.core.errors import UsageError
 from runner.core.outcome import ExitCode
 from runner.core.retention import Retention
 from runner.wiring.pruning import prune
 
 KEEP = 30
 OLDER_THAN_S = 90 * 86_400.0
-
-EXPLANATION = (
-    "say how much is to stay: --keep N runs of each batch, --older-than AGE such as 90d; a report"
-    " is removed only if it is neither among the newest nor younger, and what is not said is"
-    " --keep 30, --older-than 90d. The newest run, what `latest` points to, what has transfers in"
-    " doubt and what the next apply checks the journal by stay always. --dry-run shows what would"
-    " go: runner reports prune --dry-run"
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,8 +30,6 @@ class Pruning:
 def prune_reports(console: Console, asked: Pruning) -> None:
     """Remove old reports, or tell which would go; exit 74 if one could not be removed."""
     with boundary(console):
-        if asked.keep is None and asked.older_than_s is None and not asked.dry_run:
-            raise UsageError(EXPLANATION)
         retention = Retention(
             KEEP if asked.keep is None else asked.keep,
             OLDER_THAN_S if asked.older_than_s is None else asked.older_than_s,

@@ -11,7 +11,14 @@ from runner.console.rendered import RenderedFiles, render_rendered, rendered_to_
 from runner.core.errors import StorageError, UsageError
 from runner.wiring.comparing import as_markdown, compare
 from runner.wiring.journals import Whereabouts, find_journal
-from runner.wiring.reporting import read_forms, render_again, stream_again
+from runner.wiring.reporting import (
+    Rendered,
+    form_of,
+    read_forms,
+    render_again,
+    render_file,
+    stream_again,
+)
 
 STDOUT = Path("-")
 
@@ -25,8 +32,8 @@ class Reporting:
     run: str | None
     compare: tuple[str, str] | None
     forms: str | None  # with commas; None: what is usual
-    report_dir: Path
-    out: Path | None  # a folder, or `-` for stdout; None: the run's report folder
+    report_dir: Path | None  # None: where the run left its report
+    out: Path | None  # a folder, a file or `-` for stdout; None: the run's report folder
 
 
 def report_run(console: Console, where: Whereabouts, asked: Reporting) -> None:
@@ -34,8 +41,7 @@ def report_run(console: Console, where: Whereabouts, asked: Reporting) -> None:
     with boundary(console, where.manifest):
         if (asked.run is None) == (asked.compare is None):
             raise UsageError(
-                "name a RUN, or two with --compare A B; `runner status` lists them, `latest` is"
-                " the newest"
+                "name a RUN, or two with --compare A B; `status` lists them, `latest` is the newest"
             )
         if asked.compare is not None:
             _compare(console, where, asked, *asked.compare)
@@ -44,13 +50,19 @@ def report_run(console: Console, where: Whereabouts, asked: Reporting) -> None:
 
 
 def _render(console: Console, where: Whereabouts, asked: Reporting, run: str) -> None:
-    forms = read_forms(asked.forms or USUAL_FORMS)
+    named = None if asked.out in {None, STDOUT} else form_of(asked.out or STDOUT)
+    forms = read_forms(asked.forms or named or USUAL_FORMS)
     journal = find_journal(where)
+    if asked.out is not None and asked.out != STDOUT and named is not None:
+        if forms != (named,):
+            raise UsageError(
+                f"{asked.out} is named as a file of the format {named}, and --format says"
+                f" {','.join(forms)}: leave --format out, or name a folder"
+            )
+        _show(console, render_file(run, journal, named, asked.out))
+        return
     if asked.out != STDOUT:
-        told = render_again(run, journal, asked.report_dir, forms, out=asked.out)
-        files = [(form, str(path)) for form, path in told.files]
-        rendered = RenderedFiles(told.run, told.batch, files)
-        console.show(render_rendered, rendered_to_json, rendered)
+        _show(console, render_again(run, journal, asked.report_dir, forms, out=asked.out))
         return
     if len(forms) > 1:
         raise UsageError(
@@ -60,6 +72,11 @@ def _render(console: Console, where: Whereabouts, asked: Reporting, run: str) ->
     lost = console.out.lost
     if lost is not None and not isinstance(lost, BrokenPipeError):  # a reader may have enough
         raise StorageError(f"the report cannot be written to stdout ({lost}): free space there")
+
+
+def _show(console: Console, told: Rendered) -> None:
+    files = [(form, str(path)) for form, path in told.files]
+    console.show(render_rendered, rendered_to_json, RenderedFiles(told.run, told.batch, files))
 
 
 def _compare(

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from runner.cli.console import Console, boundary
 from runner.console.resolved import Settled, render_settled, settled_to_json
+from runner.core import next_steps
+from runner.core.next_steps import Step
 from runner.wiring.journals import Whereabouts, find_journal
 from runner.wiring.resolving import Word, resolve
 from runner.wiring.signals import Signals
@@ -35,5 +37,10 @@ def resolve_transfer(
             reason=resolved.reason,
             callbacks=resolved.callbacks,
             doubts_left=resolved.doubts_left,
+            steps=_steps(str(journal)) if resolved.doubts_left else (),
         )
         console.show(render_settled, settled_to_json, settled)
+
+
+def _steps(journal: str) -> tuple[Step, ...]:
+    return (Step("see what else is in doubt", next_steps.status(journal)),)

@@ -5,7 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from runner.cli.console import Console, boundary
+from runner.console.text import visible
 from runner.core.errors import UsageError
+from runner.core.next_steps import first_steps
 from runner.schemas_lookup import schema_text
 from runner.wiring.starting import EDITOR_ADVICE, write_template
 
@@ -16,11 +18,10 @@ def write_first_manifest(console: Console, folder: Path) -> None:
     """Write a manifest to begin with, and tell what to do with it."""
     with boundary(console):
         path = write_template(folder)
-        console.out.write(
-            f"wrote {path}\n"
-            f"check it:     runner apply {path} --validate-only\n"
-            f"rehearse it:  runner apply {path}\n"
-        )
+        width = max(len(step.text) for step in first_steps(str(path)))
+        console.out.write(f"wrote {visible(str(path))}\n")
+        for step in first_steps(str(path)):
+            console.out.write(f"{step.text + ':':<{width + 3}}{step.command}\n")
 
 
 def print_schema(console: Console, name: str, *, editor: bool) -> None:

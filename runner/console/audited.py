@@ -11,7 +11,7 @@ from runner.console.text import Paint, count, visible
 
 TAMPERED = (
     "somebody or something changed it after it was written: keep it as it is, and compare it with"
-    " a copy, or with the journal (runner audit verify RUN)"
+    " a copy, or with the journal, by the run's id in place of the file"
 )
 
 

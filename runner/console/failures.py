@@ -15,6 +15,7 @@ from runner.core.errors import (
     Locked,
     LookUpFailed,
     ManifestInvalid,
+    NotInDoubt,
     RunnerError,
     Stopped,
     StorageError,
@@ -34,6 +35,7 @@ class Failure:
 
 
 _KINDS: tuple[tuple[type[RunnerError], str, str], ...] = (
+    (NotInDoubt, "there is nothing to settle, and nothing was changed", ""),
     (UsageError, "the command cannot be carried out as it was given", ""),  # it has its own mend
     (Interrupted, "interrupted", "apply again to go on"),
     (ManifestInvalid, "the manifest is invalid", "mend each place shown; nothing was sent"),

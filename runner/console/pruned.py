@@ -58,8 +58,8 @@ KEPT = MappingProxyType(
         Kept.NEWEST: "among the newest of their batch",
         Kept.LATEST: "`latest` points to them",
         Kept.YOUNG: "not old enough",
-        Kept.IN_DOUBT: "with transfers in doubt; once these are settled, `runner report RUN` tells"
-        " it in the report",
+        Kept.IN_DOUBT: "with transfers in doubt; once these are settled, the report that is"
+        " rendered again says so",
         Kept.WITNESS: "by which the next apply checks the journal",
     }
 )

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 
 from runner.console.document import document
 from runner.console.redaction import redact
 from runner.console.text import Paint, count, visible
+from runner.core.next_steps import Step
 from runner.core.outcome import Outcome
 
 
@@ -23,11 +25,15 @@ class Settled:
     reason: str
     callbacks: int  # that are owed because of it
     doubts_left: int  # in the whole journal
+    steps: Sequence[Step] = ()  # what to do next
 
 
 def settled_to_json(settled: Settled) -> str:
     """Return one JSON document, in ASCII."""
+    steps = [step.to_json() for step in settled.steps]
     told = asdict(settled) | {"reason": redact(settled.reason)}
+    told = {name: value for name, value in told.items() if name != "steps"}
+    told["next_steps"] = steps
     return document("resolution", told)
 
 
@@ -51,7 +57,9 @@ def render_settled(settled: Settled, *, color: bool = False) -> str:
         )
     if settled.doubts_left:
         left = count(settled.doubts_left, "more transfer")
-        lines.append(f"  {left} in doubt in this journal: runner status latest")
+        lines.append(f"  {left} in doubt in this journal")
+    for step in settled.steps:
+        lines += [f"  {step.text}:", f"    {step.command}"]
     return "\n".join(lines) + "\n"
 
 

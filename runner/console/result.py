@@ -7,8 +7,8 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from runner.console.document import document
-from runner.console.progress import outcome_counts
 from runner.console.redaction import redact
+from runner.core.next_steps import Given, Step
 from runner.core.outcome import ExitCode, Outcome
 from runner.core.record import PlanFigures
 
@@ -42,6 +42,11 @@ class RunResult:
     duration_s: float = 0.0
     plan: PlanFigures | None = None
     connected: bool = False  # a dry run that looked at the gateway, read-only (`--preflight`)
+    given: Given | None = None  # what the commands that are offered repeat
+    doubt_key: str | None = None  # the first transfer in doubt
+    steps: Sequence[Step] = ()  # what to do next, for programs
+    started_at: str | None = None  # RFC 3339
+    finished_at: str | None = None
 
     @property
     def total(self) -> int:
@@ -59,19 +64,25 @@ def result_to_json(result: RunResult) -> str:
     """Return the result as one JSON document, in ASCII."""
     plan = result.plan
     told: dict[str, Any] = {
-        "batch": result.batch,
+        "id": result.run_id,
         "run": result.run_id,
+        "batch": result.batch,
         "environment": result.environment,
+        "started_at": result.started_at,
+        "finished_at": result.finished_at,
+        "state": "finished",
         "outcome": result.exit_code.outcome if plan is None else "planned",
         "exit_code": int(result.exit_code),
         "explanation": redact(result.explanation or "") or None,
         "total": result.total,
-        "counts": outcome_counts(result.counts),
+        "counts": {outcome.value: result.counts.get(outcome, 0) for outcome in Outcome},
+        "in_flight": 0,
         "not_selected": result.not_selected,
         "groups": [_group(group) for group in result.groups],
         "plan": None if plan is None else _plan(plan),
         "report": result.report,
         "duration_s": round(result.duration_s, 3),
+        "next_steps": [step.to_json() for step in result.steps],
     }
     return document("apply" if plan is None else "plan", told)
 

@@ -11,7 +11,9 @@ from runner.console.document import document
 from runner.console.progress import in_words, outcome_counts
 from runner.console.redaction import redact
 from runner.console.text import Paint, count, shorten, visible
+from runner.core.next_steps import Step
 from runner.core.outcome import ExitCode, Outcome
+from runner.core.timestamps import seconds_between
 
 MOST_DOUBTS = 20
 """Doubts that are told to a person; JSON has them all."""
@@ -56,6 +58,8 @@ class RunLine:
     not_selected: int
     holder: str | None = None  # who carries it out
     explanation: str | None = None
+    environment: str = ""
+    report: str | None = None  # its folder, relative to the folder that it was started in
     doubts: Sequence[DoubtLine] = ()
     more_doubts: int = 0  # that were not read
 
@@ -69,6 +73,7 @@ class JournalStatus:
     origin: str
     doubts: int  # in the whole journal, what is under way included
     runs: Sequence[RunLine]
+    steps: Sequence[Step] = ()  # what to do next
 
 
 def status_to_json(status: JournalStatus, *, one: bool) -> str:
@@ -85,6 +90,7 @@ def status_to_json(status: JournalStatus, *, one: bool) -> str:
         told["run"] = _run(run) | {"doubts": doubts, "more_doubts": run.more_doubts}
     else:
         told["runs"] = [_run(run) for run in status.runs]
+    told["next_steps"] = [step.to_json() for step in status.steps]
     return document("status", told)
 
 
@@ -96,13 +102,15 @@ def render_status(status: JournalStatus, *, one: bool, color: bool = False) -> s
     for run in status.runs:
         lines += ["", *_told(run, paint)]
         lines += _doubts(run, paint) if one else ()
+        lines += _steps(status.steps) if one else ()
     if not status.runs:
         lines += ["", "no runs yet"]
     if status.doubts and not one:
         lines += [
             "",
-            f"{count(status.doubts, 'transfer')} in doubt or under way: runner status RUN",
+            f"{count(status.doubts, 'transfer')} in doubt or under way",
         ]
+        lines += _steps(status.steps)
     return "\n".join(lines) + "\n"
 
 
@@ -146,15 +154,21 @@ def _doubts(run: RunLine, paint: Paint) -> Iterator[str]:
     if (rest := len(run.doubts) + run.more_doubts - MOST_DOUBTS) > 0:
         yield f"  and {rest:,} more: --output json tells them all"
     if run.standing is not Standing.RUNNING:
-        example = visible(run.doubts[0].key)
-        yield "look each one up at the gateway; apply again looks too. Once you know:"
-        yield f"  runner resolve {visible(run.id)} {example} --as transferred|failed --reason TEXT"
+        yield "look each one up at the gateway, and say what you saw there of each one"
+
+
+def _steps(steps: Sequence[Step]) -> Iterator[str]:
+    for step in steps:
+        yield f"  {visible(step.text)}:"
+        yield f"    {step.command}"
 
 
 def _run(run: RunLine) -> dict[str, Any]:
     return {
         "id": run.id,
+        "run": run.id,
         "batch": run.batch,
+        "environment": run.environment,
         "started_at": run.started_at,
         "finished_at": run.finished_at,
         "state": run.standing.value,
@@ -166,7 +180,15 @@ def _run(run: RunLine) -> dict[str, Any]:
         "counts": {outcome.value: run.counts.get(outcome, 0) for outcome in Outcome},
         "in_flight": run.in_flight,
         "not_selected": run.not_selected,
+        "report": run.report,
+        "duration_s": _duration_s(run),
     }
+
+
+def _duration_s(run: RunLine) -> float | None:
+    """Return how many seconds a run took; None: it goes on, or it died."""
+    took_s = seconds_between(run.started_at, run.finished_at)
+    return None if took_s is None else round(took_s, 3)
 
 
 def _doubt(doubt: DoubtLine) -> dict[str, Any]:

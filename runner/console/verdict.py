@@ -11,6 +11,7 @@ from runner.console.progress import in_words, outcome_counts
 from runner.console.redaction import harmless, redact
 from runner.console.result import Group, RunResult
 from runner.console.text import Paint, count, duration, folded, shorten, visible
+from runner.core import next_steps
 from runner.core.advice import NEXT
 from runner.core.outcome import ExitCode, Outcome
 from runner.core.record import PlanFigures
@@ -23,12 +24,6 @@ REASON_LIMIT = 90
 TEXT_WIDTH = 78
 
 DOUBT = "each may have been carried out or not; none is sent again blindly"
-DOUBT_STEPS = (
-    "1. apply again: it looks each one up, and settles those that show evidence",
-    "2. look at the gateway for the rest, by the ids that the report tells",
-    "3. say what you saw there:",
-)
-
 URGENCY = (
     Outcome.IN_DOUBT,
     Outcome.REJECTED,
@@ -212,7 +207,7 @@ def _groups(groups: Sequence[Group], paint: Paint) -> Iterator[str]:
 
 
 def _next(result: RunResult, paint: Paint) -> Iterator[str]:
-    """Yield what to do about each outcome that leaves something to do."""
+    """Yield what to do about each outcome that leaves something to do, and the commands for it."""
     counts = dict(result.counts)
     counts[Outcome.UNATTEMPTED] = counts.get(Outcome.UNATTEMPTED, 0) - result.not_selected
     if result.plan is not None:
@@ -220,11 +215,8 @@ def _next(result: RunResult, paint: Paint) -> Iterator[str]:
     if result.exit_code is ExitCode.IN_DOUBT:
         counts[Outcome.IN_DOUBT] = max(1, counts.get(Outcome.IN_DOUBT, 0))
     todo = [outcome for outcome in NEXT if counts.get(outcome, 0) > 0]
-    if todo:
+    if todo or (result.plan is not None and any(step.argv for step in result.steps)):
         yield paint.bold("what to do next")
-    # What a plan names, and what the manifest does not list, is of another run: its reason says which.
-    own = result.plan is None and result.counts.get(Outcome.IN_DOUBT, 0) > 0
-    run = visible(result.run_id or "RUN") if own else "RUN"
     for outcome in todo:
         said = DOUBT if outcome is Outcome.IN_DOUBT else NEXT[outcome]
         yield from wrap(
@@ -234,7 +226,38 @@ def _next(result: RunResult, paint: Paint) -> Iterator[str]:
             subsequent_indent="    ",
         )
         if outcome is Outcome.IN_DOUBT:
-            yield from (f"    {step}" for step in DOUBT_STEPS)
-            yield f"       runner resolve {run} KEY --as transferred|failed --reason TEXT"
-            if not own:
-                yield "       (RUN and KEY as they are named where it is told to be in doubt)"
+            yield from _doubt_steps(result)
+    if result.plan is not None:
+        yield from _plan_steps(result)
+    elif todo and todo != [Outcome.IN_DOUBT] and result.given is not None:
+        yield f"    {next_steps.spelt(next_steps.apply(result.given))}"
+
+
+def _doubt_steps(result: RunResult) -> Iterator[str]:
+    """Yield how doubts are settled: of this run by its keys; others are listed first."""
+    given = result.given
+    if given is None:
+        return
+    journal = given.journal_path
+    # What a plan names, and what the manifest does not list, is of another run: it is listed.
+    run = result.run_id if result.plan is None and result.doubt_key is not None else None
+    if result.plan is None:
+        yield "    1. apply again: it looks each one up, and settles those that show evidence"
+        yield f"       {next_steps.spelt(next_steps.apply(given))}"
+    yield "    2. look at the gateway for the rest, by the ids that this lists"
+    yield f"       {next_steps.spelt(next_steps.status(journal, run))}"
+    if run is None or result.doubt_key is None:
+        yield "    3. say what you saw there, with the command that it shows"
+        return
+    yield "    3. say what you saw there, of each one"
+    for step in next_steps.settle(journal, run, result.doubt_key):
+        yield f"       {step.text}:"
+        yield f"         {step.command}"
+
+
+def _plan_steps(result: RunResult) -> Iterator[str]:
+    """Yield how the plan is carried out."""
+    for step in result.steps:
+        if step.argv[1:2] in {("apply",), ("plan",)}:
+            yield f"  {shorten(step.text, TEXT_WIDTH * 3)}"
+            yield f"    {step.command}"

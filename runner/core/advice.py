@@ -16,7 +16,7 @@ NEXT: Mapping[Outcome, str] = MappingProxyType(
             "each may or may not have been carried out, and none is sent again blindly: look each "
             "one up at the gateway, by its interaction id and message id in the report; applying "
             "again looks them up too, and settles those that show evidence; what you know yourself "
-            "you settle by `runner resolve RUN KEY --as transferred|failed --reason TEXT`"
+            "you settle with `resolve`, one at a time, by run and key"
         ),
         Outcome.REJECTED: (
             "the gateway refused these and moved nothing: mend what the reasons name, "

@@ -16,6 +16,10 @@ class UsageError(RunnerError):
     """Options or names that cannot be meant (exit 2)."""
 
 
+class NotInDoubt(UsageError):
+    """A transfer that a person would settle is settled already (exit 1); nothing was changed."""
+
+
 class ManifestInvalid(RunnerError):
     """The manifest has problems (exit 3); `problems` are shown, not this text."""
 

@@ -12,6 +12,7 @@ from itertools import pairwise
 from typing import Any
 
 from runner.core.outcome import Outcome
+from runner.core.plan import NOT_SELECTED
 from runner.core.record import AttemptRecord, Figures, TransferRecord
 
 DONE = frozenset({Outcome.TRANSFERRED, Outcome.UNCHANGED})
@@ -88,6 +89,14 @@ class Summary:
     def total(self) -> int:
         """Every transfer of the manifest."""
         return sum(self.counts.values())
+
+    @property
+    def found_nothing(self) -> bool:
+        """Tell whether nothing was delivered, settled or left over: no report to look at first."""
+        left = sum(g.count for g in self.groups if g.reason == NOT_SELECTED)
+        told = (Outcome.TRANSFERRED, Outcome.REJECTED, Outcome.FAILED, Outcome.IN_DOUBT)
+        is_idle = not self.attempts and not any(self.counts[outcome] for outcome in told)
+        return is_idle and self.counts[Outcome.UNATTEMPTED] == left
 
     def to_json(self) -> dict[str, Any]:
         """Return `summary` as report.json spells it."""

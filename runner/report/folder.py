@@ -130,5 +130,5 @@ def _unwritable(path: Path, error: OSError) -> StorageError:
         why = "it is, or lies in, a file and no folder"
     return StorageError(
         f"cannot write {path}: {why}; free space or mend the permissions there, or choose another "
-        "folder with --report-dir; `runner report RUN` then renders the report again"
+        "folder with --report-dir; the report can then be rendered again from the journal"
     )

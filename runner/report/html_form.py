@@ -17,6 +17,7 @@ from jinja2 import Environment, FileSystemBytecodeCache, FileSystemLoader, Stric
 from jinja2.bccache import Bucket
 from markupsafe import Markup
 
+from runner.core import next_steps
 from runner.core.breakdown import Breakdown, Part
 from runner.report import facts
 from runner.report.content import Content, coarsened
@@ -68,6 +69,8 @@ def _everything(content: Content) -> dict[str, Any]:
         "summary": summary,
         "verdict": verdict,
         "headline": _A_COUNT.sub("\\1\N{NO-BREAK SPACE}", verdict.headline),
+        "folder": next_steps.Given.of(source.run).folder,
+        "checks": _checks(content),
         "started": clock_time(source.run.started_at),
         "kinds": kinds(content),
         "kinds_json": [kind.to_json() for kind in kinds(content)],
@@ -90,6 +93,15 @@ def _everything(content: Content) -> dict[str, Any]:
         "script": Markup(script),  # noqa: S704 - files of this package
         "policy": _policy(style, script),
     }
+
+
+def _checks(content: Content) -> tuple[str, str]:
+    """Return the commands that check the audit log: beside this page, and in the journal."""
+    run = content.source.run
+    given = next_steps.Given.of(run)
+    file = f"{given.report_dir}/{run.batch}/{run.id}/audit.jsonl"
+    in_journal = next_steps.verify_run(given, run.id)
+    return next_steps.spelt(next_steps.verify_file(file)), next_steps.spelt(in_journal)
 
 
 def _breakdowns(content: Content, divided: Divided) -> Iterator[tuple[Breakdown, tuple[Row, ...]]]:

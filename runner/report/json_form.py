@@ -13,6 +13,7 @@ import orjson
 from runner.core.record import AttemptRecord, CallbackRecord, Figures, RunRecord, TransferRecord
 from runner.core.summary import rounded
 from runner.report.content import Content, coarsened
+from runner.report.verdict import judge
 
 VERSION = 1
 
@@ -32,6 +33,8 @@ def render_json(content: Content, write: Callable[[str], object]) -> None:
     if (plan := source.plan) is not None:
         figures = {**asdict(plan), "estimate_s": rounded(plan.estimate_s)}
         write(f'"plan": {_block(figures)},\n')
+    steps = [step.to_json() for step in judge(content).steps]
+    write(f'"next_steps": {_block(steps)},\n')
     write('"transfers": [')
     _write_transfers(source.transfers(), write)
     end = {"entries": content.audit.entries, "head": content.audit.head}

@@ -8,20 +8,21 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 
+from runner.core.next_steps import Given, Step
 from runner.core.outcome import ExitCode, Outcome
 from runner.core.record import PlanFigures
 from runner.core.summary import ReasonGroup
 from runner.core.timestamps import seconds_between
 from runner.report.content import Content
 from runner.report.markdown import code, prose, table
-from runner.report.verdict import Step, judge
+from runner.report.verdict import judge
 from runner.report.wording import duration, milliseconds, number
 
 MOST_GROUPS = 20
 """Reasons that are told; the rest is counted."""
 
 NAME_LIMIT = 100
-COMMAND_LIMIT = 400
+STEP_LIMIT = 400
 EXPLANATION_LIMIT = 1_000
 
 Clean = Callable[[str], str]
@@ -47,6 +48,9 @@ def summary(content: Content, whereabouts: str, clean: Clean = str) -> Iterator[
     yield table(("", ""), [(f"**{name}**", text) for name, text in _figures(content)])
     yield "\n### What to do next\n\n"
     yield from (f"{n}. {_step(step)}\n" for n, step in enumerate(verdict.steps, start=1))
+    folder = Given.of(content.source.run).folder
+    if folder is not None and any(step.argv for step in verdict.steps):
+        yield f"\nThe commands are for the folder {code(folder, len(folder))}.\n"
     if groups := _groups(content):
         yield "\n### Why\n\n"
         yield from _reasons(groups, clean)
@@ -141,8 +145,9 @@ def _reason(group: ReasonGroup, clean: Clean) -> Sequence[str]:
 
 
 def _step(step: Step) -> str:
-    command = "" if step.command is None else f"<br>{code(step.command, COMMAND_LIMIT)}"
-    return f"{prose(step.text, COMMAND_LIMIT)}{command}"
+    # A command that is cut is another command: without its journal it would begin a new one.
+    command = "" if step.command is None else f"<br>{code(step.command, len(step.command))}"
+    return f"{prose(step.text, STEP_LIMIT)}{command}"
 
 
 def _in_words(outcome: Outcome) -> str:

@@ -132,7 +132,7 @@ def _report(parent: int, entry: os.DirEntry[str], batch: str) -> Report:
             if REPORT not in sizes:
                 raise NotOurs(
                     f"it has no {REPORT}: its run goes on or died;"
-                    f" `runner report {entry.name}` writes one"
+                    " `report` with its id and its journal writes one"
                 )
             shelved = _shelved(folder, sizes, entry.name, batch)
     except OSError as error:

@@ -2,21 +2,14 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from runner.core import next_steps
+from runner.core.next_steps import Given, Step
 from runner.core.outcome import ExitCode, Outcome
 from runner.report.content import Content
 from runner.report.wording import counted, duration, moment
-
-
-@dataclass(frozen=True, slots=True)
-class Step:
-    """One thing to do next, and the command that does it, if one does."""
-
-    text: str
-    command: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,12 +137,15 @@ def _doubt_steps(content: Content) -> Iterator[Step]:
         _apply(content),
     )
     key = next(g.first_key for g in content.summary.groups if g.outcome is Outcome.IN_DOUBT)
-    run_id = shlex.quote(content.source.run.id)
+    run, journal = content.source.run.id, _given(content).journal_path
+    yield Step("See what is still in doubt then.", next_steps.status(journal, run))
+    was, was_not = next_steps.settle(journal, run, key)
     yield Step(
-        "For each one that is still in doubt, find the interaction at the gateway by its id and "
-        "say what you found: transferred or failed. A key in doubt is sent nowhere until then.",
-        f"runner resolve {run_id} {shlex.quote(key)} --as transferred --reason 'seen at the queue'",
+        "Find each of these at the gateway by its interaction id; until you say what you found, "
+        "it is sent nowhere. If it was carried out:",
+        was.argv,
     )
+    yield Step("If it was not carried out, so that the next apply takes it up:", was_not.argv)
 
 
 def _nothing(_content: Content) -> Iterator[Step]:
@@ -161,8 +157,8 @@ def _mend(content: Content) -> Iterator[Step]:
     if not counts[Outcome.IN_DOUBT]:
         yield Step(
             "Find the runs that left them, look each interaction up at the gateway by its id, and "
-            "say what you found with `runner resolve RUN KEY`.",
-            "runner status",
+            "say what you found.",
+            next_steps.status(_given(content).journal_path),
         )
     if counts[Outcome.REJECTED] or counts[Outcome.FAILED]:
         yield Step(
@@ -188,8 +184,7 @@ def _resume(content: Content) -> Iterator[Step]:
 
 
 def _diagnose(content: Content) -> Iterator[Step]:
-    manifest = shlex.quote(content.source.run.manifest_path)
-    yield Step("Find out what is in the way.", f"runner doctor {manifest}")
+    yield Step("Find out what is in the way.", next_steps.doctor(_given(content)))
     yield from _resume(content)
 
 
@@ -214,18 +209,38 @@ _NEXT: dict[str, Callable[[Content], Iterator[Step]]] = {
 }
 
 
-def _apply(content: Content) -> str:
-    return f"runner apply {shlex.quote(content.source.run.manifest_path)}"
+def _given(content: Content) -> Given:
+    return Given.of(content.source.run)
+
+
+def _apply(content: Content) -> tuple[str, ...]:
+    return next_steps.apply(_given(content))
+
+
+def _plan_steps(content: Content, send: int) -> Iterator[Step]:
+    """Yield how a plan is carried out; with `--again` only by a file, which moves nobody twice."""
+    given, plan = _given(content), content.source.plan
+    selections = plan.selections if plan is not None else 0
+    if not send and not selections:
+        yield Step("Nothing is left to do.")
+    elif given.again and given.plan is None:
+        written = f"{content.source.run.id}.json"
+        yield Step(
+            "Read the plan below, then write it down: what it moves again is moved once, however "
+            "often the file is applied.",
+            next_steps.plan(given, out=written, preflight=bool(selections)),
+        )
+        yield Step("Carry it out.", next_steps.apply(replace(given, plan=written)))
+    else:
+        yield Step("Read the plan below, then carry it out.", _apply(content))
+    if plan is not None and plan.in_doubt:
+        yield Step("See what is in doubt.", next_steps.status(given.journal_path))
 
 
 def _planned(content: Content) -> Verdict:
     plan = content.source.plan
     send = plan.send if plan is not None else content.summary.counts[Outcome.UNATTEMPTED]
-    steps = (
-        (Step("Read the plan below, then carry it out.", _apply(content)),)
-        if send or (plan is not None and plan.selections)
-        else (Step("Nothing is left to do."),)
-    )
+    steps = tuple(_plan_steps(content, send))
     parts = [f"Applying this would send {counted(send)}"]
     if plan is None:
         return Verdict("calm", f"Nothing was sent. {parts[0]}.", "", steps)

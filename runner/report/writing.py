@@ -56,10 +56,17 @@ def renderer(form: str) -> Callable[[Content, Write], None]:
     raise UsageError(f"there is no report format {form!r}; choose of {', '.join(FILES)}")
 
 
-def write_report(source: ReportSource, root: Path, summary: Summary | None = None) -> Path:
+def write_report(
+    source: ReportSource,
+    root: Path,
+    summary: Summary | None = None,
+    *,
+    moves_latest: bool = True,
+) -> Path:
     """Write a run's report folder and return its path; pass `summary` where it is known already.
 
-    A run's is `root`/BATCH/RUN and `latest` beside it points there; a dry run's is
+    A run's is `root`/BATCH/RUN and `latest` beside it points there, unless it found nothing to do
+    (`moves_latest` False) and there is a `latest` already; a dry run's is
     `root`/BATCH/plan-ID, without audit.jsonl and without `latest`. Files that are there already
     are replaced, each at once. Raises `StorageError`, naming the file.
     """
@@ -70,10 +77,15 @@ def write_report(source: ReportSource, root: Path, summary: Summary | None = Non
         for form in ("json", "html"):
             with folder.writing(FILES[form]) as stream:
                 renderer(form)(content, stream.write)
-    if not content.dry_run:
+    if not content.dry_run and (moves_latest or not has_latest(root, run.batch)):
         with open_folder(root, run.batch) as batch:
             batch.link(LATEST, name)
     return folder.path
+
+
+def has_latest(root: Path, batch: str) -> bool:
+    """Tell whether the link to a batch's newest report leads to one."""
+    return (root / batch / LATEST / REPORT).exists()
 
 
 def folder_name(source: ReportSource) -> str:

@@ -22,6 +22,7 @@ from runner.engine.notices import Notices
 from runner.engine.workshop import Chance, Rules
 from runner.journal.filesystem import refuse_network
 from runner.journal.lock import JournalLock
+from runner.journal.overview import Overview
 from runner.journal.reading import Reader
 from runner.journal.staging import Staging
 from runner.journal.store import Store
@@ -58,12 +59,26 @@ class Applied:
 
 
 @dataclass(frozen=True, slots=True)
+class Question:
+    """What a person is asked before a run sends."""
+
+    environment: str
+    driver: Driver
+    gateway: str
+    origin: str  # the gateway's address
+    send: int
+    unchanged: int
+    in_doubt: int
+    new_journal: str | None  # the path of a journal that tells of no transfer
+
+
+@dataclass(frozen=True, slots=True)
 class Attendance:
     """Who attends a run: watches it, may stop it, is asked before it sends."""
 
     observer: Observer
     signals: Signals
-    confirm: Callable[[Manifest, PlanFigures], bool]
+    confirm: Callable[[Question], bool]
 
 
 def apply(
@@ -118,9 +133,10 @@ class _Run:
         plan = self._plan()
         reader = Reader(self._store.path)
         try:
+            had_work = bool(plan.send or plan.in_doubt or self._doubts(reader))
             ending = self._send(plan, reader)
             with self._attendance.signals.deferring(self._observer):
-                return self._finish(ending, reader)
+                return self._finish(ending, reader, had_work=had_work)
         finally:
             reader.close()
 
@@ -173,11 +189,26 @@ class _Run:
             return Ending(ExitCode.UNREACHABLE, str(error), error, Figures())
         window = self._manifest.policy.window
         is_open = window is None or window.is_open(self._clock.wall())
-        if plan.send and is_open and not self._attendance.confirm(self._manifest, plan):
+        if plan.send and is_open and not self._attendance.confirm(self._question(plan)):
             return Ending(ExitCode.INTERRUPTED, "declined at the prompt", None, Figures())
         if not plan.send and not reader.outbox(0, 1) and not self._doubts(reader):
             return Ending(None, None, None, Figures())
         return asyncio.run(self._carry(plan, reader))
+
+    def _question(self, plan: PlanFigures) -> Question:
+        manifest, store = self._manifest, self._store
+        with Overview(store.path) as overview:  # an earlier run may have been declined
+            has_history = overview.last_transfer_id() > 0
+        return Question(
+            environment=manifest.environment.name,
+            driver=manifest.environment.driver,
+            gateway=manifest.gateway.name,
+            origin=origin_of(manifest),
+            send=plan.send,
+            unchanged=plan.unchanged,
+            in_doubt=plan.in_doubt,
+            new_journal=None if has_history else str(store.path.resolve()),
+        )
 
     async def _carry(self, plan: PlanFigures, reader: Reader) -> Ending:
         writer = JournalWriter(self._store, reader)
@@ -263,7 +294,7 @@ class _Run:
             observer=self._observer,
         )
 
-    def _finish(self, ending: Ending, reader: Reader) -> Applied:
+    def _finish(self, ending: Ending, reader: Reader, *, had_work: bool) -> Applied:
         run_no = self._store.run_no
         elsewhere = reader.doubts_elsewhere(run_no)
         told = [self._found.explanation, ending.explanation, records.elsewhere_in_words(elsewhere)]
@@ -281,5 +312,6 @@ class _Run:
             source = reader.report_source(run_no)
             # A copy that was made while the run went on lacks what came after it.
             leave_witness(self._store, self._request.report_dir, self._manifest, at=at)
-        report = write_report(source, self._request.report_dir, summary)
+        moves = had_work or code is not ExitCode.OK
+        report = write_report(source, self._request.report_dir, summary, moves_latest=moves)
         return Applied(code, source, summary, report, ending.error)

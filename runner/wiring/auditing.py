@@ -15,6 +15,7 @@ from runner.journal.overview import Overview
 from runner.journal.reading import Reader
 from runner.report.audit import audit_lines
 from runner.report.verification import AuditVerdict, verify_audit
+from runner.wiring.records import left_root
 
 AUDIT_NAME = "audit.jsonl"
 REPORT_NAME = "report.json"
@@ -47,7 +48,7 @@ def verify_file(path: Path) -> Audited:
     return _audited(str(path), verdict, note, end.fault)
 
 
-def verify_run(journal: Path, run_id: str, report_dir: Path) -> list[Audited]:
+def verify_run(journal: Path, run_id: str, report_dir: Path | None) -> list[Audited]:
     """Verify a run's segment in the journal, and then the journal's whole chain.
 
     The segment's end is checked against the run's report, where there is one. Raises `UsageError`
@@ -60,7 +61,8 @@ def verify_run(journal: Path, run_id: str, report_dir: Path) -> list[Audited]:
             source = reader.report_source(seen.no)
         finally:
             reader.close()
-        report = report_dir / seen.record.batch / seen.record.id / REPORT_NAME
+        root = report_dir or left_root(seen.record)
+        report = root / seen.record.batch / seen.record.id / REPORT_NAME
         end, note = _end_told(report)
         verdict = verify_audit(audit_lines(source), head=end.head, entries=end.entries)
         segment = _audited(f"run {seen.record.id} in {journal}", verdict, note, end.fault)

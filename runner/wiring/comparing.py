@@ -23,7 +23,7 @@ def compare(before: str, after: str, journal: Path) -> Comparison:
     """
     with told_again(before, journal) as first, told_again(after, journal) as second:
         if first.run.id == second.run.id:
-            raise UsageError(f"both are run {first.run.id}: name two runs; `runner status` lists")
+            raise UsageError(f"both are run {first.run.id}: name two runs; `status` lists them")
         with Juxtaposed() as juxtaposed:
             tallies = Tally(), Tally()
             juxtaposed.add_before(_counted(first, tallies[0]))

@@ -16,7 +16,7 @@ from runner.core.record import RunRecord
 from runner.journal.overview import Overview
 from runner.journal.staging import Staging
 from runner.wiring.finding import NOTHING_FOUND, Found
-from runner.wiring.plan_file import REPLAN, History, PlanFile, invalid, read_plan, row_digest
+from runner.wiring.plan_file import History, PlanFile, invalid, read_plan, replan, row_digest
 from runner.wiring.request import Request
 
 MOST_NAMED = 50
@@ -60,7 +60,8 @@ def plan_rows(request: Request, manifest: Manifest, staging: Staging, journal: P
     """
     staging.plan(journal, request.selection)
     if request.plan is not None:
-        _hold(request.plan, manifest, staging, journal)
+        again = replan(request.plan, request.report_dir)
+        _hold(request.plan, manifest, staging, journal, again)
 
 
 def drawn_up(
@@ -117,7 +118,8 @@ def _other_options(request: Request, plan: PlanFile) -> Iterator[Problem]:
                 f"{_typed(option, wanted)} is not what the plan was made with"
                 f" ({_typed(option, planned)})"
             )
-            mend = f"leave {option} (and its variable) out, or {REPLAN}"
+            again = replan(plan, request.report_dir)
+            mend = f"leave {option} (and its variable) out, or {again}"
             yield invalid(plan.path, message, mend)
 
 
@@ -134,12 +136,14 @@ def _typed(option: str, value: _Option) -> str:
             return f"{option} {quote(str(value))}"
 
 
-def _hold(plan: PlanFile, manifest: Manifest, staging: Staging, journal: Path | None) -> None:
+def _hold(
+    plan: PlanFile, manifest: Manifest, staging: Staging, journal: Path | None, again: str
+) -> None:
     problems = []
     if manifest.sha256 != plan.manifest_sha256:
         message = f"the manifest has changed since the plan of {plan.created_at}"
-        problems.append(Problem("P002", message, Place(manifest.path, 1, 1), REPLAN))
-    lost, moved = _history_since(plan, journal)
+        problems.append(Problem("P002", message, Place(manifest.path, 1, 1), again))
+    lost, moved = _history_since(plan, journal, again)
     problems += lost
     amended: list[tuple[int, Verdict]] = []
     differing, found = 0, 0
@@ -150,12 +154,14 @@ def _hold(plan: PlanFile, manifest: Manifest, staging: Staging, journal: Path | 
         if why is not None:
             differing += 1
             if differing <= MOST_NAMED:
-                problems.append(_of_row(row, why))
+                problems.append(_of_row(row, why, again))
         elif held is not verdict:
             amended.append((row.n, held))
-    problems += _gone(plan, staging, found)
+    problems += _gone(plan, staging, found, again)
     if differing > MOST_NAMED:
-        problems.append(invalid(plan.path, f"{differing - MOST_NAMED:,} more rows have changed"))
+        problems.append(
+            invalid(plan.path, f"{differing - MOST_NAMED:,} more rows have changed", again)
+        )
     if problems:
         raise ManifestInvalid(problems)
     staging.amend(amended)
@@ -198,13 +204,13 @@ def _sent(
     return verdict, None
 
 
-def _of_row(row: PlannedRow, why: str) -> Problem:
+def _of_row(row: PlannedRow, why: str, again: str) -> Problem:
     file, _, line = row.source.rpartition(":")
     message = f"`{row.key}` has changed since the plan: {why}"
-    return Problem("P002", message, Place(file, int(line), 1), REPLAN)
+    return Problem("P002", message, Place(file, int(line), 1), again)
 
 
-def _gone(plan: PlanFile, staging: Staging, found: int) -> Iterator[Problem]:
+def _gone(plan: PlanFile, staging: Staging, found: int, again: str) -> Iterator[Problem]:
     """Yield a problem for rows of the plan that the manifest no longer has."""
     if found == len(plan.rows):
         return
@@ -213,25 +219,27 @@ def _gone(plan: PlanFile, staging: Staging, found: int) -> Iterator[Problem]:
     named = ", ".join(f"`{key}`" for key in gone[:5])
     more = f" and {len(gone) - 5:,} more" if len(gone) > 5 else ""  # noqa: PLR2004 - as above
     yield Problem(
-        "P002", f"the manifest no longer has {named}{more}", Place(str(plan.path), 1, 1), REPLAN
+        "P002", f"the manifest no longer has {named}{more}", Place(str(plan.path), 1, 1), again
     )
 
 
-def _history_since(plan: PlanFile, journal: Path | None) -> tuple[list[Problem], _Moves]:
+def _history_since(
+    plan: PlanFile, journal: Path | None, again: str
+) -> tuple[list[Problem], _Moves]:
     """Return what is wrong with the journal, and what was moved since the plan."""
     seen = plan.history
     if journal is None:
         if seen.lineage is None:
             return [], {}
-        return [_other_journal(plan, seen.path, "is gone")], {}
+        return [_other_journal(plan, seen.path, "is gone", again)], {}
     with Overview(journal) as overview:
         if seen.lineage is not None and overview.meta["lineage"] != seen.lineage:
-            return [_other_journal(plan, journal, "is another one than the plan's")], {}
+            return [_other_journal(plan, journal, "is another one than the plan's", again)], {}
         if seen.head is not None and not overview.has_event(seen.seq, seen.head):
-            return [_other_journal(plan, journal, "is older than the plan: a copy?")], {}
+            return [_other_journal(plan, journal, "is older than the plan: a copy?", again)], {}
         return [], overview.moved_since(seen.last_transfer_id)
 
 
-def _other_journal(plan: PlanFile, journal: Path, what: str) -> Problem:
-    mend = f"bring the right one back, or name it with --journal; or {REPLAN}"
+def _other_journal(plan: PlanFile, journal: Path, what: str, again: str) -> Problem:
+    mend = f"bring the right one back, or name it with --journal; or {again}"
     return Problem("P002", f"the journal {journal} {what}", Place(str(plan.path), 1, 1), mend)

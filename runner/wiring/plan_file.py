@@ -13,8 +13,10 @@ from typing import Any
 import jsonschema_rs
 
 from runner import __version__
+from runner.core import next_steps
 from runner.core.errors import ManifestInvalid, StorageError, UsageError
 from runner.core.media import MediaMatrix
+from runner.core.next_steps import Given
 from runner.core.plan import Action, PlannedRow
 from runner.core.problem import Place, Problem
 from runner.core.quantity import Amount, Share, parse_amount
@@ -28,7 +30,8 @@ VERSION = 1
 LARGEST_BYTES = 1 << 30
 DIGEST_LENGTH = 16  # of a row's, in hexadecimal digits
 
-REPLAN = "plan anew: runner plan MANIFEST --out FILE"
+REPLAN = "plan anew, with `plan --out`"
+"""What to do about a plan file that does not say what it was made of."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,6 +116,25 @@ def read_plan(path: Path) -> PlanFile | None:
 def invalid(path: Path, message: str, mend: str = REPLAN) -> Problem:
     """Return a problem of the plan as a whole."""
     return Problem("P001", message, Place(str(path), 1, 1), mend)
+
+
+def replan(plan: PlanFile, report_dir: Path) -> str:
+    """Return what to do about a plan that no longer holds: the command that makes it again."""
+    given = Given(
+        manifest=str(plan.manifest),
+        environment=plan.environment,
+        env=plan.environment,
+        journal=str(plan.history.path),
+        report_dir=str(report_dir),
+        only=plan.only,
+        limit=plan.limit,
+        rate_per_s=plan.rate_per_s,
+        in_flight=plan.in_flight,
+        max_failures=None if plan.max_failures is None else str(plan.max_failures),
+        again=plan.again,
+    )
+    argv = next_steps.plan(given, out=str(plan.path), preflight=plan.found != NOTHING_FOUND)
+    return f"plan anew:\n{next_steps.spelt(argv)}"
 
 
 def _damaged(path: Path, what: str) -> ManifestInvalid:

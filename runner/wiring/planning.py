@@ -141,14 +141,17 @@ def report_plan(
     preflight: Preflight | None = None,
     *,
     found: Found = NOTHING_FOUND,
+    out: Path | None = None,
     code: Callable[[PlanFigures], ExitCode] = lambda _: ExitCode.OK,
 ) -> tuple[ReportSource, Summary, Path]:
     """Write the report of rows that were planned, with what the gateway said of them, if asked.
 
-    `code` tells how the command will exit, by the figures.
+    `code` tells how the command will exit, by the figures; `out`, where the plan is written to.
     """
     at = time.time()
     record = records.begun(request, manifest, f"plan-{new_run_id(at)}", at=at, outcome="planned")
+    if out is not None:
+        record = replace(record, options={**record.options, "out": str(out)})
     asked = None if preflight is None else preflight.explanation
     note = NO_CODEC if manifest.environment.platform is Platform.GENESYS_CLOUD else None
     told = [unknown_yet(manifest, staging), found.explanation, asked, note]

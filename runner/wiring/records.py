@@ -6,12 +6,14 @@ import getpass
 import socket
 from collections.abc import Sequence
 from dataclasses import asdict, replace
+from pathlib import Path
 from typing import Any
 
 from runner import __version__
 from runner.console.redaction import Redactor
 from runner.core.excerpt import Excerpt
 from runner.core.manifest import Manifest
+from runner.core.next_steps import Given
 from runner.core.outcome import ExitCode
 from runner.core.record import PlanFigures, RunRecord
 from runner.core.timestamps import timestamp
@@ -38,7 +40,7 @@ def begun(
         labels=dict(manifest.labels),
         manifest_path=manifest.path,
         manifest_sha256=manifest.sha256,
-        options=request.told(),
+        options=request.told() | {"folder": str(Path.cwd())},
     )
 
 
@@ -51,6 +53,13 @@ def ended(record: RunRecord, code: ExitCode, explanation: str | None, *, at: flo
         exit_code=int(code),
         explanation=explanation,
     )
+
+
+def left_root(run: RunRecord) -> Path:
+    """Return the folder below which a run left its report, as seen from the current folder."""
+    given = Given.of(run)
+    here = given.folder in {None, str(Path.cwd())}
+    return Path(given.report_dir) if here else Path(given.folder or "", given.report_dir)
 
 
 def shown(manifest: Manifest) -> Excerpt | None:

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from runner.core.errors import UsageError
-from runner.core.record import ReportSource
+from runner.core.next_steps import Given
+from runner.core.record import ReportSource, RunRecord
 from runner.journal.overview import Overview
 from runner.journal.reading import Reader
 from runner.report.audit import write_audit
@@ -16,7 +17,11 @@ from runner.report.content import AuditEnd, Content, survey
 from runner.report.folder import LATEST, Folder, open_folder
 from runner.report.markdown import code
 from runner.report.md_form import summary as summary_md
-from runner.report.writing import AUDIT, FILES, Write, folder_name, renderer
+from runner.report.writing import AUDIT, FILES, Write, folder_name, has_latest, renderer
+from runner.wiring import records
+
+SUFFIXES = {".html": "html", ".json": "json", ".xml": "junit", ".csv": "csv", ".md": "md"}
+"""The form that a file is written in, by how its name ends."""
 
 PIECES = 1024
 """Pieces of a text that go to a stream in one: a report is rendered in many small ones."""
@@ -40,10 +45,22 @@ def read_forms(told: str) -> tuple[str, ...]:
     return forms
 
 
+def form_of(out: Path) -> str | None:
+    """Return the form that a file's name ends with; None: a folder is meant."""
+    return None if out.is_dir() else SUFFIXES.get(out.suffix.lower())
+
+
 def render_again(
-    run: str, journal: Path, report_dir: Path, forms: Sequence[str], *, out: Path | None = None
+    run: str,
+    journal: Path,
+    report_dir: Path | None,
+    forms: Sequence[str],
+    *,
+    out: Path | None = None,
 ) -> Rendered:
-    """Write a report's forms into the run's report folder, or into `out`.
+    """Write a report's forms into the run's report folder, or into the folder `out`.
+
+    `report_dir` None: where the run left its report, whatever the current folder is.
 
     With `json` the report folder becomes what the run left there: report.json tells where
     audit.jsonl ends, so both are written, and `latest` points to the newest run's. Raises
@@ -53,7 +70,8 @@ def render_again(
         names = () if out is not None else (source.run.batch, folder_name(source))
         whole = out is None and "json" in forms
         files = []
-        with open_folder(out or report_dir, *names) as folder:
+        root = _root(source.run, report_dir) if out is None else records.left_root(source.run)
+        with open_folder(out or root, *names) as folder:
             end = _audit_again(source, folder) if whole else None
             content = survey(source, end)
             for form in forms:
@@ -61,11 +79,38 @@ def render_again(
                     if out is None:
                         renderer(form)(content, stream.write)
                     else:
-                        _render_elsewhere(content, form, report_dir, stream.write)
+                        _render_elsewhere(content, form, report_dir or root, stream.write)
                 files.append((form, folder.path / FILES[form]))
         if whole:
-            _link_again(source, journal, report_dir)
+            _link_again(content, journal, root)
         return Rendered(source.run.id, source.run.batch, tuple(files))
+
+
+def _root(run: RunRecord, report_dir: Path | None) -> Path:
+    """Return the root of a run's report folder. Raises `UsageError` if its place is not here."""
+    if report_dir is not None:
+        return report_dir
+    root, folder = records.left_root(run), Given.of(run).folder
+    is_here = (root / run.batch).is_dir() if folder is None else Path(folder).is_dir()
+    if not is_here:
+        where = f"{folder}, which is not on this machine" if folder else "another folder"
+        raise UsageError(
+            f"run {run.id} was started in {where}; say where its report goes, with"
+            " --report-dir FOLDER, or --out FOLDER for a copy"
+        )
+    return root
+
+
+def render_file(run: str, journal: Path, form: str, out: Path) -> Rendered:
+    """Write one form of a run's report to the file `out`: whole or not at all, mode 0600.
+
+    Raises `UsageError` for an unknown run or journal, `StorageError` where the file fails.
+    """
+    with told_again(run, journal) as source, open_folder(out.parent) as folder:
+        with folder.writing(out.name) as stream:
+            root = records.left_root(source.run)
+            _render_elsewhere(survey(source), form, root, stream.write)
+        return Rendered(source.run.id, source.run.batch, ((form, out),))
 
 
 def _audit_again(source: ReportSource, folder: Folder) -> AuditEnd:
@@ -73,9 +118,14 @@ def _audit_again(source: ReportSource, folder: Folder) -> AuditEnd:
         return write_audit(source, stream.write)
 
 
-def _link_again(source: ReportSource, journal: Path, report_dir: Path) -> None:
-    """Let `latest` point to the run, unless a newer one of its batch is known here or there."""
-    run = source.run
+def _link_again(content: Content, journal: Path, report_dir: Path) -> None:
+    """Let `latest` point to the run, unless a newer one of its batch is known here or there.
+
+    A run that found nothing to do moves no link that is there.
+    """
+    source, run = content.source, content.source.run
+    if run.exit_code == 0 and content.summary.found_nothing and has_latest(report_dir, run.batch):
+        return
     try:
         linked = str((report_dir / run.batch / LATEST).readlink())
     except OSError:  # there is none, or it is no link
@@ -87,7 +137,7 @@ def _link_again(source: ReportSource, journal: Path, report_dir: Path) -> None:
         batch.link(LATEST, folder_name(source))
 
 
-def stream_again(run: str, journal: Path, report_dir: Path, form: str, write: Write) -> None:
+def stream_again(run: str, journal: Path, report_dir: Path | None, form: str, write: Write) -> None:
     """Write one form of a run's report to a stream. Raises `UsageError`, `StorageError`."""
     with told_again(run, journal) as source:
         pieces: list[str] = []
@@ -98,7 +148,8 @@ def stream_again(run: str, journal: Path, report_dir: Path, form: str, write: Wr
                 write("".join(pieces))
                 pieces.clear()
 
-        _render_elsewhere(survey(source), form, report_dir, gather)
+        root = report_dir or records.left_root(source.run)
+        _render_elsewhere(survey(source), form, root, gather)
         write("".join(pieces))
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from runner.core.manifest import Environment, Limits, Manifest, Policy
+from runner.core.next_steps import journal_beside
 from runner.core.quantity import Amount, Share
 from runner.journal.staging import Selection
 from runner.wiring.plan_file import PlanFile
@@ -41,7 +42,7 @@ class Request:
         """Return where the history lies: beside the manifest unless told otherwise."""
         if self.journal is not None:
             return self.journal
-        return Path(manifest.path).parent / ".runner" / f"{manifest.environment.name}.db"
+        return Path(journal_beside(manifest.path, manifest.environment.name))
 
     def limits(self, environment: Environment) -> Limits:
         """Return the limits in force: options only ever lower what the manifest allows."""

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
-from runner.core.errors import UsageError
+from runner.core.errors import NotInDoubt, UsageError
 from runner.core.manifest import Callback
 from runner.core.outcome import Outcome
 from runner.core.transfer import OUTCOMES, Event, ImpossibleEvent, State, step
@@ -83,7 +83,7 @@ def _in_doubt(overview: Overview, run: str, key: str, word: Word) -> Found:
         step(state, word.event)
     except ImpossibleEvent as error:
         why = f" ({found.reason})" if found.reason else ""
-        raise UsageError(
+        raise NotInDoubt(
             f"{key} of run {found.run} is not in doubt: it is {found.state}{why};"
             " only a transfer in doubt can be resolved"
         ) from error

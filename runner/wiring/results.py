@@ -5,10 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 
 from runner.console.result import Group, RunResult
-from runner.core.outcome import ExitCode
+from runner.core.next_steps import Given
+from runner.core.outcome import ExitCode, Outcome
 from runner.core.plan import NOT_SELECTED
 from runner.core.record import ReportSource
 from runner.core.summary import Summary
+from runner.report.content import AuditEnd, Content
+from runner.report.verdict import judge
 
 
 def result_of(
@@ -22,6 +25,7 @@ def result_of(
 ) -> RunResult:
     """Return what a command that planned or applied has to say at its end."""
     groups = summary.groups
+    doubts = (group.first_key for group in groups if group.outcome is Outcome.IN_DOUBT)
     return RunResult(
         batch=source.run.batch,
         environment=source.run.environment,
@@ -39,4 +43,9 @@ def result_of(
         duration_s=duration_s,
         plan=source.plan,
         connected=connected,
+        given=Given.of(source.run),
+        doubt_key=next(doubts, None),
+        steps=judge(Content(source, summary, AuditEnd(0, None))).steps,
+        started_at=source.run.started_at,
+        finished_at=source.run.finished_at,
     )

@@ -41,7 +41,7 @@ def write_template(folder: Path) -> Path:
             stream.write(template)
         (folder / SCHEMA_NAME).write_text(schema_text("manifest.v1"), encoding="utf-8")
     except FileExistsError as error:
-        raise UsageError(f"{path} exists already; give another folder: runner init DIR") from error
+        raise UsageError(f"{path} exists already; give another folder") from error
     except OSError as error:
         raise _unusable(folder, error) from error
     return path
@@ -51,4 +51,4 @@ def _unusable(folder: Path, error: OSError) -> UsageError:
     why = (error.strerror or type(error).__name__).lower()
     if isinstance(error, FileExistsError | NotADirectoryError):
         why = "it is, or lies in, a file and no folder"
-    return UsageError(f"cannot write to {folder}: {why}; give another folder: runner init DIR")
+    return UsageError(f"cannot write to {folder}: {why}; give another folder")

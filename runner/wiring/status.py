@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from runner.console.status import DoubtLine, JournalStatus, RunLine, Standing
+from runner.core import next_steps
+from runner.core.next_steps import Given, Step
 from runner.core.outcome import Outcome
 from runner.core.record import RunRecord
 from runner.journal.lock import Holder, holder_of
@@ -34,7 +37,31 @@ def status_of(journal: Path, run_id: str | None = None) -> JournalStatus:
             lines = [_with_doubts(overview, seen[0], lines[0])]
         meta = overview.meta
         path = str(journal.absolute())
-        return JournalStatus(path, meta["environment"], meta["origin"], overview.doubts(), lines)
+        steps = _steps(seen, lines, str(journal), one=run_id is not None)
+        return JournalStatus(
+            path, meta["environment"], meta["origin"], overview.doubts(), lines, tuple(steps)
+        )
+
+
+def _steps(
+    seen: Sequence[RunSeen], lines: Sequence[RunLine], journal: str, *, one: bool
+) -> Iterator[Step]:
+    """Yield what to do about doubts, and about a run that died."""
+    if not one:
+        found = next((line for line in lines if line.counts.get(Outcome.IN_DOUBT)), None)
+        if found is not None:
+            yield Step("see what is in doubt", next_steps.status(journal, found.id))
+        return
+    line, record = lines[0], seen[0].record
+    if line.standing is Standing.RUNNING:
+        return
+    if line.doubts or line.standing is Standing.DIED:
+        given = Given.of(record)
+        here = str(Path.cwd())
+        where = "" if given.folder in {None, here} else f", in the folder {given.folder}"
+        yield Step(f"apply again, which looks at the gateway{where}", next_steps.apply(given))
+    if line.doubts:
+        yield from next_steps.settle(journal, record.id, line.doubts[0].key)
 
 
 def carries(holder: Holder | None, newest: RunRecord) -> bool:
@@ -64,6 +91,8 @@ def _line(run: RunSeen, holder: Holder | None) -> RunLine:
         not_selected=run.not_selected,
         holder=None if holder is None else str(holder),
         explanation=record.explanation,
+        environment=record.environment,
+        report=f"{Given.of(record).report_dir}/{record.batch}/{record.id}",
     )
 
 

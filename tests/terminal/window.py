@@ -80,6 +80,7 @@ class Window:
         columns: int = 80,
         rows: int = 24,
         stdout: int | None = None,
+        stderr: int | None = None,
     ) -> None:
         self.screen = Screen(columns, rows)
         self.written = b""
@@ -92,7 +93,7 @@ class Window:
             env={"TERM": "xterm-256color", **env},
             stdin=slave,
             stdout=slave if stdout is None else stdout,
-            stderr=slave,
+            stderr=slave if stderr is None else stderr,
             start_new_session=True,
         )
         os.close(slave)

@@ -1,0 +1,226 @@
+"""Every command that is offered is pasted: none is wrong, begins a journal or moves anybody again."""
+
+from __future__ import annotations
+
+import html
+import json
+import re
+import shlex
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.e2e.bench import Bench, Ended, manifest, transfer
+from tests.foreign.gateway import Gateway
+from tests.foreign.script import MUTE, MUTE_BUT_MOVED, Step
+
+COMMANDS = "apply|plan|status|report|reports|resolve|audit|doctor|init|explain|simulate|schema"
+OFFERED = re.compile(rf"\brunner (?:{COMMANDS})\b")
+DEFAULTS = ["--yes"]
+
+
+def test_what_is_offered_after_odd_options_is_safe_to_paste(gateway: Gateway, bench: Bench):
+    """The options are given, and each command repeats them."""
+    path, told = batch(gateway, bench), options()
+    given = [word for pair in told.items() for word in pair]
+    commands = gathered(bench, gateway, path, given)
+    assert any(" apply " in command for command in commands)
+    assert any(" resolve " in command for command in commands)
+    paste(bench, gateway, commands)
+
+
+def test_what_variables_gave_is_repeated_as_options(gateway: Gateway, bench: Bench):
+    """A pasted command may run in another shell."""
+    path = batch(gateway, bench)
+    variables = {f"RUNNER_{name[2:].upper().replace('-', '_')}": v for name, v in options().items()}
+    bench.env |= variables
+    commands = gathered(bench, gateway, path, [])
+    for name in variables:
+        del bench.env[name]
+    paste(bench, gateway, commands)
+
+
+def test_a_plan_offers_the_environment_that_it_was_made_for(gateway: Gateway, bench: Bench):
+    path = batch(gateway, bench)
+    planned = bench.run("plan", path.relative_to(bench.folder), "--env", "foreign")
+    [command] = [each for each in in_text(planned.out) if " apply " in each]
+    assert command == "runner apply 'the batches/batch.yaml' --env foreign"
+    written = bench.run("plan", path, "--env", "foreign", "--out", "p.json")
+    [command] = [each for each in in_text(written.out) if " apply " in each]
+    assert command.startswith("runner apply p.json --env foreign")
+
+
+def test_a_plan_of_moving_again_is_carried_out_by_a_file_and_only_once(
+    gateway: Gateway, bench: Bench
+):
+    path = bench.write(manifest(gateway, [transfer(key="k0")]))
+    assert bench.run("apply", path).code == 0
+    planned = bench.run("plan", path, "--again")
+    plan, apply = [each for each in in_text(planned.out) if re.match("runner (plan|apply)", each)]
+    assert "--again" not in apply
+    for command in (plan, apply, apply):
+        ended = bench.run(*shlex.split(command)[1:])
+        assert ended.code == 0, ended.err
+    assert len(gateway.effects) == 2
+    assert all("--again" not in each for each in in_report(bench.newest_report().folder))
+
+
+def test_a_plan_that_no_longer_holds_names_the_command_that_makes_it_again(
+    gateway: Gateway, bench: Bench
+):
+    content = manifest(gateway, [transfer(key="k0"), transfer(key="k1")])
+    path = bench.write(content)
+    made = ("--only", "k*", "--journal", "the journal.db", "--out", "p.json")
+    assert bench.run("plan", path, *made).code == 0
+    content["transfers"].pop()
+    bench.write(content)
+    refused = bench.run("apply", "p.json")
+    assert refused.code == 3
+    [command] = set(in_text(refused.err))
+    assert bench.run(*shlex.split(command)[1:]).code == 0
+    assert bench.run("apply", "p.json").code == 0
+    assert (bench.folder / "the journal.db").exists()
+    assert not (bench.folder / ".runner").exists()
+
+
+@pytest.mark.parametrize("word", ["transferred", "failed"])
+def test_what_is_settled_already_is_not_wrong_usage(gateway: Gateway, bench: Bench, word: str):
+    doubtful = transfer(key="k0")
+    gateway.scripts[doubtful["interaction_id"]] = [MUTE]
+    path = bench.write(manifest(gateway, [doubtful]))
+    assert bench.run("apply", path).code == 6
+    said = ("latest", "k0", "--reason", "seen")
+    assert bench.run("resolve", *said, "--as", "failed").code == 0
+    again = bench.run("resolve", *said, "--as", word)
+    assert again.code == 1
+    assert "nothing was changed" in again.err
+
+
+def options() -> dict[str, str]:
+    return {
+        "--env": "foreign",
+        "--journal": "a journal.db",
+        "--report-dir": "my reports",
+        "--only": "k*",
+        "--limit": "6",
+        "--in-flight": "2",
+        "--rate": "90/s",
+        "--max-failures": "80%",
+    }
+
+
+def batch(gateway: Gateway, bench: Bench) -> Path:
+    """Write a batch that leaves doubts, a rejection and rows that were not selected."""
+    keys = ("k-'quoted'", "k-plain", "k-refused", "k-moved", "k-good", "x-good")
+    rows = [transfer(key=key) for key in keys]
+    for row, steps in zip(
+        rows, ([MUTE], [MUTE], [Step("transfer_rejected")], [MUTE_BUT_MOVED]), strict=False
+    ):
+        gateway.scripts[row["interaction_id"]] = steps
+    content = manifest(gateway, rows)
+    dead = json.loads(json.dumps(content["environments"]["foreign"]))
+    dead["endpoints"] = {name: "https://127.0.0.1:9/" for name in dead["endpoints"]}
+    dead["endpoints"]["websocket_url"] = "wss://127.0.0.1:9/"
+    content["environments"]["production"] = dead
+    content["environment"] = "production"
+    (bench.folder / "the batches").mkdir()
+    return bench.write(content, "the batches/batch.yaml")
+
+
+def gathered(bench: Bench, gateway: Gateway, path: Path, given: list[str]) -> list[str]:
+    """Return every command that a batch's life offers, in all forms of its output."""
+    where = [word for name in ("--env", "--journal") for word in _pair(name, given)]
+    relative = path.relative_to(bench.folder)
+    found: list[str] = []
+
+    def take(ended: Ended) -> Ended:
+        assert ended.code != 2, ended.err
+        found.extend([*in_text(ended.out), *in_text(ended.err)])
+        if ended.out.startswith("{"):
+            found.extend(in_json(json.loads(ended.out)))
+        return ended
+
+    take(bench.run("plan", relative, *given))
+    take(bench.run("apply", relative, *given, "--validate-only", "--output", "json"))
+    applied = take(bench.run("apply", relative, *given))
+    assert applied.code == 6, applied
+    take(bench.run("status", *where))
+    take(bench.run("status", *where, "--output", "json"))
+    take(bench.run("status", "latest", *where))
+    told = json.loads(bench.run("status", "latest", *where, "--output", "json").out)
+    found.extend(in_json(told))
+    run = told["run"]["id"]
+    take(bench.run("report", run, *where, "--format", "html,json,junit,csv,md"))
+    key = told["run"]["doubts"][0]["key"]
+    take(bench.run("resolve", run, key, "--as", "failed", "--reason", "seen", *where))
+    for folder in (bench.folder / "my reports" / "batch").iterdir():
+        found.extend(in_report(folder))
+    assert not (bench.folder / "the batches" / ".runner").exists()
+    del gateway
+    return list(dict.fromkeys(found))
+
+
+def _pair(name: str, given: list[str]) -> list[str]:
+    return given[given.index(name) :][:2] if name in given else []
+
+
+def paste(bench: Bench, gateway: Gateway, commands: list[str]) -> None:
+    """Carry every command out, in the folder where the run was started, and once more."""
+    for command in [*commands, *commands]:
+        words = shlex.split(command)
+        assert words[0] == "runner"
+        ended = bench.run(*words[1:])
+        assert ended.code != 2, (command, ended.err)
+        assert ended.code != 4, (command, "it asked the other environment")
+    journals = [each.name for each in bench.folder.rglob("*.db")]
+    assert journals == ["a journal.db"]
+    moved = [effect.interaction_id for effect in gateway.effects]
+    assert len(moved) == len(set(moved)), "somebody was moved twice"
+    assert {each.name for each in bench.folder.iterdir() if each.is_dir()} == {
+        *("the batches", "my reports")
+    }
+
+
+def in_text(text: str) -> list[str]:
+    """Return the commands of a terminal's text: each stands on a line of its own, whole."""
+    lines = [line.strip() for line in text.splitlines()]
+    whole = [line for line in lines if OFFERED.match(line)]
+    within = [line for line in lines if OFFERED.search(line) and not line.startswith(("{", '"'))]
+    assert whole == within, "a command stands within other words"
+    return whole
+
+
+def in_json(told: Any) -> Iterator[str]:
+    """Yield the commands of a document."""
+    match told:
+        case {"command": str(command), "argv": argv}:
+            assert shlex.split(command) == argv
+            yield command
+        case dict():
+            for value in told.values():
+                yield from in_json(value)
+        case list():
+            for value in told:
+                yield from in_json(value)
+        case str():
+            assert not OFFERED.search(told), told
+
+
+def in_report(folder: Path) -> list[str]:
+    """Return the commands of a report in all its forms."""
+    found: list[str] = []
+    for path in folder.iterdir():
+        text = path.read_text("utf-8")
+        if path.suffix == ".json":
+            found.extend(in_json(json.loads(text)))
+        elif path.suffix in {".html", ".md"}:
+            codes = [html.unescape(each) for each in re.findall(r"<code[^>]*>([^<]*)</code>", text)]
+            offered = [each for each in codes if OFFERED.search(each)]
+            assert all(OFFERED.match(each) for each in offered), offered
+            assert len(offered) == len(OFFERED.findall(html.unescape(text))), path
+            found.extend(offered)
+        else:
+            assert not OFFERED.search(text), path
+    return found

@@ -1,0 +1,88 @@
+"""`apply` asks at the terminal before it sends, wherever its output goes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.e2e.bench import Bench, command, environment, manifest, transfer
+from tests.foreign.gateway import Gateway
+from tests.terminal.window import Window
+
+
+@contextmanager
+def asked(bench: Bench, path: Path, *options: str, **changes: Any) -> Iterator[Window]:
+    """Apply at a terminal, with standard output and error in files, as `>out 2>err` does."""
+    with (bench.folder / "out").open("wb") as out, (bench.folder / "err").open("wb") as err:
+        streams = {"stdout": out.fileno(), "stderr": err.fileno()} | changes
+        arguments = command("apply", path, *options)
+        with Window(arguments, cwd=bench.folder, env=environment(), **streams) as shown:
+            yield shown
+
+
+@pytest.mark.parametrize("stream", ["both", "stderr", "none"])
+def test_it_asks_though_output_is_redirected(gateway: Gateway, bench: Bench, stream: str):
+    """The question names environment, gateway, number and that there is no history."""
+    path = bench.write(manifest(gateway, [transfer(), transfer()]))
+    changes = {"both": {}, "stderr": {"stdout": None}, "none": {"stdout": None, "stderr": None}}
+    with asked(bench, path, **changes[stream]) as shown:
+        shown.wait_for("[y/N]")
+        told = " ".join(shown.screen.text.split())
+        assert not gateway.effects
+        for part in ("Move 2 live", "environment foreign", "gateway edge, ", "NO HISTORY"):
+            assert part in told
+        assert "foreign.db is new" in "".join(shown.screen.text.split("\n")).replace("  ", " ")
+        shown.type(b"n\n")
+        assert shown.ended() == 130
+    assert not gateway.effects
+    with asked(bench, path, **changes[stream]) as shown:  # the journal is there by now
+        shown.wait_for("[y/N]")
+        assert "NO HISTORY" in shown.screen.text
+        shown.type(b"perhaps\n")
+        shown.wait_for(lambda screen: screen.text.count("[y/N]") == 2)
+        shown.type(b"yes\n")
+        assert shown.ended() == 0
+    assert len(gateway.effects) == 2
+
+
+def test_a_journal_with_history_is_not_called_new(gateway: Gateway, bench: Bench):
+    content = manifest(gateway, [transfer()])
+    assert bench.run("apply", bench.write(content)).code == 0, "without a terminal it never asks"
+    content["transfers"].append(transfer())
+    with asked(bench, bench.write(content)) as shown:
+        shown.wait_for("[y/N]")
+        assert "NO HISTORY" not in shown.screen.text
+        assert "1 unchanged" in shown.screen.text
+        shown.type(b"\n")
+        assert shown.ended() == 130
+    assert len(gateway.effects) == 1
+
+
+def test_yes_and_the_simulator_are_not_asked(gateway: Gateway, bench: Bench):
+    content = manifest(gateway, [transfer()])
+    with asked(bench, bench.write(content), "--yes") as shown:
+        assert shown.ended() == 0
+    assert len(gateway.effects) == 1
+    content["environments"]["demo"] = {"driver": "simulator", "gateway": "edge"}
+    with asked(bench, bench.write(content), "--env", "demo") as shown:
+        assert shown.ended() == 0
+
+
+def test_an_end_of_input_is_a_no(gateway: Gateway, bench: Bench):
+    with asked(bench, bench.write(manifest(gateway, [transfer()]))) as shown:
+        shown.wait_for("[y/N]")
+        shown.type(b"\x04")
+        assert shown.ended() == 130
+    assert not gateway.effects
+
+
+def test_ctrl_c_at_the_question_sends_nothing(gateway: Gateway, bench: Bench):
+    with asked(bench, bench.write(manifest(gateway, [transfer()]))) as shown:
+        shown.wait_for("[y/N]")
+        shown.type(b"\x03")
+        assert shown.ended() == 130
+    assert not gateway.effects
