@@ -121,6 +121,16 @@ class Directory(Protocol):
     async def waiting(self, queue_id: str) -> Sequence[Waiting]:
         """Return what waits in a queue now; an interaction may come twice. Raises `GatewayError`."""
 
+    async def connected(self, queue_id: str) -> Sequence[Waiting]:
+        """Return likewise what came by a queue and is being served now, each with its user."""
+
+    async def served_by(self, interaction_id: str, user_id: str) -> str | None:
+        """Return the participant by whom a user serves an interaction; None: not any more.
+
+        Empty: the gateway does not show it to this client. Raises `GatewayError` if it cannot be
+        asked.
+        """
+
 
 class Clock(Protocol):
     """Time as the engine sees it."""

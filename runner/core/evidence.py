@@ -73,7 +73,11 @@ class Baseline:
 
     def to_json(self) -> dict[str, Any]:
         """Return the form that the journal keeps."""
-        arrivals = [[each.id, each.destination_uri, each.is_done] for each in self.arrivals]
+        arrivals = [
+            [each.id, each.destination_uri, each.is_done]
+            + ([] if each.by_user is None else [each.by_user])
+            for each in self.arrivals
+        ]
         return {
             "state": self.state,
             "destination_uri": self.destination_uri,
@@ -104,8 +108,8 @@ def weigh(
         return Evidence.CARRIED_OUT, "seen by its id"
     if baseline is not None and has_arrived(seen, baseline, destination_uri):
         return Evidence.CARRIED_OUT, "seen by its arrival"
-    if not seen.found:
-        return Evidence.INCONCLUSIVE, "the interaction is not found any more"
+    if not seen.found or seen.refusal is not None:
+        return Evidence.INCONCLUSIVE, seen.refusal or "the interaction is not found any more"
     if seen.state in ENDED_STATES:
         return Evidence.INCONCLUSIVE, f"ended; by whom is not known ({seen.state})"
     if baseline is None:
@@ -114,19 +118,40 @@ def weigh(
 
 
 def has_arrived(seen: Interaction, baseline: Baseline, destination_uri: str) -> bool:
-    """Tell whether something that came after the baseline shows the interaction at a destination."""
+    """Tell whether something that came after the baseline shows that we brought it to a destination.
+
+    Where a person's command led there, or may have, and no command of a client did, it was the
+    person's.
+    """
     before = {each.id for each in baseline.arrivals if each.is_done}
-    return any(
-        each.is_done and each.destination_uri == destination_uri and each.id not in before
-        for each in seen.arrivals
-    )
+    new = [each for each in seen.arrivals if each.is_done and each.id not in before]
+    commands = [
+        each.by_user
+        for each in new
+        if each.by_user is not None and each.destination_uri in {destination_uri, None}
+    ]
+    if True in commands and False not in commands:
+        return False
+    return any(each.destination_uri == destination_uri and not each.by_user for each in new)
+
+
+MOVED_BY_OTHERS = "moved by somebody else"
+"""What a look-up says where a person's command was carried out since the baseline."""
+
+
+def was_moved_by_others(seen: Interaction, baseline: Baseline) -> bool:
+    """Tell whether a command that a person gave was carried out since the baseline."""
+    before = {each.id for each in baseline.arrivals if each.is_done}
+    return any(each.is_done and each.by_user and each.id not in before for each in seen.arrivals)
 
 
 def _compare(seen: Interaction, baseline: Baseline, destination_uri: str) -> tuple[Evidence, str]:
     if new := set(seen.arrivals) - set(baseline.arrivals):
         if not any(arrival.is_done for arrival in new):
             return Evidence.UNDER_WAY, "a move is under way"
-        return Evidence.INCONCLUSIVE, "it changed since, and not to where we sent it"
+        others = was_moved_by_others(seen, baseline)
+        told = MOVED_BY_OTHERS if others else "it changed since, and not to where we sent it"
+        return Evidence.INCONCLUSIVE, told
     same_id = seen.last_transfer_id == baseline.last_transfer_id
     if seen.destination_uri == destination_uri != baseline.destination_uri and (
         same_id or seen.last_transfer_id is None

@@ -14,9 +14,7 @@ import orjson
 from runner.core.media import MediaMatrix
 from runner.core.message import Draft, Unfit
 from runner.core.selecting import is_id
-
-PARTICIPANT = "participant_id"
-"""The handle that names the participant who is to be replaced."""
+from runner.core.sight import PARTICIPANT
 
 CALLBACK = "callback"
 """The handle that is there if the conversation is a callback."""

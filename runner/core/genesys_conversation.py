@@ -10,8 +10,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from runner.core.genesys_command import CALLBACK, PARTICIPANT, queue_uri, user_uri
-from runner.core.sight import Arrival, Interaction
+from runner.core.genesys_command import CALLBACK, queue_uri, user_uri
+from runner.core.selecting import is_id
+from runner.core.sight import PARTICIPANT, Arrival, Interaction
 
 MEDIA = (
     "calls",
@@ -39,6 +40,11 @@ FAILED = frozenset({"failed", "canceled", "timeout"})
 
 _AGENTS = frozenset({"agent", "user"})
 _OUTSIDE = frozenset({"external", "customer"})
+_HELD = frozenset({"connected", "parked"})
+"""States of an agent's communication that is his; an e-mail that he parked waits with him."""
+
+_WATCHING = ("monitoredParticipantId", "screenMonitoredParticipantId", "coachedParticipantId")
+"""What names whom a supervisor only listens to; one that barged in talks, and may hold it later."""
 
 ID_LIMIT = 256
 """Characters that an id may have; a longer one is none."""
@@ -70,7 +76,8 @@ class Reading:
 
     interaction: Interaction
     setbacks: tuple[Setback, ...] = ()
-    transfer_ids: frozenset[str] = frozenset()  # of the recent transfers, whatever came of them
+    # Of the recent transfers that no user began, whatever came of them.
+    transfer_ids: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +90,9 @@ class _Participant:
     media: Mapping[str, tuple[str, ...]]  # the states of its communications, by medium
     is_gone: bool  # it has an end
     was_connected: bool
+    is_consulted: bool  # a leg of a consultation: it does not hold the customer while another does
+    is_watching: bool  # a supervisor's, who listens or coaches
+    is_barging: bool
 
     @property
     def is_live(self) -> bool:
@@ -93,7 +103,7 @@ class _Participant:
 
     @property
     def is_connected(self) -> bool:
-        return self.is_live and any("connected" in states for states in self.media.values())
+        return self.is_live and any(not _HELD.isdisjoint(each) for each in self.media.values())
 
     @property
     def uri(self) -> str | None:
@@ -126,21 +136,35 @@ def read_conversation(
         state=state,
         destination_uri=at.uri if at is not None else _outside(participants),
         date_s=date_s,
-        arrivals=(*_arrived(participants), *arrivals),
+        arrivals=(*_arrived(participants, at), *arrivals),
         handles=None if at is None else _handles(at, participants),
     )
-    ids = {each.id for each in arrivals} | {each.id for each in setbacks}
-    return Reading(seen, tuple(setbacks), frozenset(ids))
+    ids = {each.id for each in arrivals if not each.by_user}
+    ids |= {each.id for each in setbacks if not each.is_foreign}
+    return respelled(Reading(seen, tuple(setbacks), frozenset(ids)), _places(participants))
+
+
+def find_served_by(body: object, conversation_id: str, user_id: str) -> str | None:
+    """Return the participant by whom a user holds a conversation; None: he does not, or unreadable."""
+    reading = read_conversation(body, conversation_id)
+    if reading is None or reading.interaction.destination_uri != user_uri(user_id):
+        return None
+    return (reading.interaction.handles or {}).get(PARTICIPANT)
 
 
 def respelled(reading: Reading, spelled: Mapping[str, str]) -> Reading:
     """Return a reading whose places are written as the manifest writes them.
 
     `spelled` has the manifest's spellings by themselves in small letters: ids differ in case alone.
+    An address of a transfer may be a queue's or a user's mere id, or a number without its scheme.
     """
 
     def as_written(uri: str | None) -> str | None:
-        return None if uri is None else spelled.get(uri.casefold(), uri)
+        if uri is None:
+            return None
+        starts = (*_STARTS, "") if is_id(uri) else ("", *_SCHEMES)
+        places = (spelled.get(f"{start}{uri}".casefold()) for start in starts)
+        return next((place for place in places if place is not None), uri)
 
     seen = reading.interaction
     arrivals = (
@@ -154,14 +178,42 @@ def respelled(reading: Reading, spelled: Mapping[str, str]) -> Reading:
     return replace(reading, interaction=interaction, setbacks=tuple(setbacks))
 
 
+_STARTS = (queue_uri(""), user_uri(""))
+_SCHEMES = ("tel:", "sip:", "sips:")
+
+
+def _places(participants: list[_Participant]) -> dict[str, str]:
+    """Return the places of participants by themselves in small letters, as `respelled` wants them."""
+    return {each.uri.casefold(): each.uri for each in participants if each.uri is not None}
+
+
 def _holder(participants: list[_Participant]) -> _Participant | None:
-    """Return who is to be replaced: the queue it waits in, else whom it is talked to by."""
-    waiting = [p for p in participants if p.purpose == "acd" and p.is_live]
-    talking = [p for p in participants if p.purpose in _AGENTS and p.is_connected]
-    for candidates in (waiting, talking):
-        if candidates:
-            return candidates[-1]
+    """Return who is to be replaced: the agent who holds the customer, else the queue it waits in.
+
+    Never who is only consulted, and of several agents the first, who called the others in; a leg of
+    a consultation holds the customer once all others have left.
+    """
+    parties = [p for p in participants if not p.is_watching and p is not _caller(participants)]
+    for told in (
+        [p for p in parties if not p.is_consulted and not p.is_barging],
+        [p for p in parties if not p.is_consulted],
+        parties,
+    ):
+        talking = [p for p in told if p.purpose in _AGENTS and p.is_connected]
+        if talking:
+            return talking[0]
+        waiting = [p for p in told if p.purpose == "acd" and p.is_live]
+        if waiting:
+            return waiting[-1]
     return None
+
+
+def _caller(participants: list[_Participant]) -> _Participant | None:
+    """Return the user who called from inside; None: somebody outside takes part."""
+    if any(p.purpose in _OUTSIDE for p in participants):
+        return None
+    first = next(iter(participants), None)
+    return first if first is not None and first.purpose in _AGENTS else None
 
 
 def _state(
@@ -179,7 +231,7 @@ def _customer_left(participants: list[_Participant]) -> bool:
     media = {medium for p in inside for medium, states in p.media.items() if states}
     if not media or not media <= set(_HERE):
         return False
-    outside = [p for p in participants if p.purpose in _OUTSIDE]
+    outside = [p for p in participants if p.purpose in _OUTSIDE and not p.is_consulted]
     return bool(outside) and not any(p.is_live for p in outside)
 
 
@@ -187,7 +239,8 @@ def _outside(participants: list[_Participant]) -> str | None:
     """Return the outside address where a conversation is that is with nobody inside."""
     if not any(p.purpose == "customer" for p in participants):
         return None  # then the outside one is the customer
-    live = [p.address for p in participants if p.purpose == "external" and p.is_live]
+    outside = [p for p in participants if p.purpose == "external" and not p.is_consulted]
+    live = [p.address for p in outside if p.is_live]
     return live[-1] if live else None
 
 
@@ -196,11 +249,20 @@ def _handles(holder: _Participant, participants: list[_Participant]) -> dict[str
     return {PARTICIPANT: holder.id, **({CALLBACK: "yes"} if is_callback else {})}
 
 
-def _arrived(participants: list[_Participant]) -> Iterator[Arrival]:
-    """Yield every participant as a trace of a move: at a queue at once, else once connected."""
+def _arrived(participants: list[_Participant], holder: _Participant | None) -> Iterator[Arrival]:
+    """Yield participants as traces of moves: at a queue at once, else once connected.
+
+    Who is consulted or watches was not moved to; a consultation whose leg holds the customer by now
+    was a move that an agent made.
+    """
     for each in participants:
-        if each.uri is not None:
-            yield Arrival(each.id, each.uri, each.purpose == "acd" or each.was_connected)
+        if each.uri is None or each.is_watching or each.is_barging:
+            continue
+        is_done = each.purpose == "acd" or each.was_connected
+        if not each.is_consulted:
+            yield Arrival(each.id, each.uri, is_done)
+        elif each is holder:
+            yield Arrival(each.id, each.uri, is_done, by_user=True)
 
 
 def _transfers(told: Mapping[str, Any]) -> tuple[list[Arrival], list[Setback]]:
@@ -213,7 +275,9 @@ def _transfers(told: Mapping[str, Any]) -> tuple[list[Arrival], list[Setback]]:
         if state in FAILED:
             setbacks.append(Setback(transfer_id, state, destination_uri, _by_a_user(each)))
         else:  # Pending, Active, Unknown and what is not known here yet: it may yet fail
-            arrivals.append(Arrival(transfer_id, destination_uri, state == _DONE))
+            arrivals.append(
+                Arrival(transfer_id, destination_uri, state == _DONE, by_user=_by_a_user(each))
+            )
     return arrivals, setbacks
 
 
@@ -254,6 +318,9 @@ def _participant(body: object) -> _Participant:
         media,
         told.get("endTime") is not None,
         was_connected,
+        bool(_id(told, "consultParticipantId")),
+        any(_id(told, name) for name in _WATCHING),
+        bool(_id(told, "bargedParticipantId")),
     )
 
 

@@ -96,6 +96,11 @@ class VendorFault:
             return f"the client's roles lack {joint.join(self.permissions)}: {_NEEDS_ROLE}"
         return HELP.get(self.code, "")
 
+    @property
+    def is_about_one(self) -> bool:
+        """Whether a refusal (403) is of this one thing, not of the client as a whole."""
+        return self.code not in _ABOUT_PERMISSIONS and not self.code.startswith("http ")
+
 
 _ABOUT_PERMISSIONS = frozenset({"missing.permissions", "missing.any.permissions"})
 

@@ -15,6 +15,7 @@ from runner.core.evidence import Promise
 from runner.core.excerpt import Excerpt
 from runner.core.media import MediaMatrix
 from runner.core.quantity import Amount
+from runner.core.sight import FoundAt
 from runner.core.window import Window
 
 
@@ -171,6 +172,7 @@ class Policy:
 
     preflight: bool = True
     negotiation_timeout_s: float = 10.0
+    outcome_timeout_s: float = 60.0  # `genesys-cloud`: while the destination is being rung
     retry: RetryPolicy = field(default_factory=RetryPolicy)
     circuit_breaker: BreakerPolicy = field(default_factory=BreakerPolicy)
     waves: tuple[Amount, ...] = ()  # cumulative; none: all at once
@@ -204,13 +206,15 @@ class TransferRow:
     media: tuple[MediaMatrix, ...]  # the requested matrix, then the fallbacks in order
     callbacks: tuple[str, ...]  # names in `Manifest.callbacks`
     source: str  # "file:line", the file relative to the manifest's folder
+    found_at: FoundAt | None = None  # where a selection found it
 
 
 @dataclass(frozen=True, slots=True)
 class QueueSelection:
     """What waits in a queue when the gateway is asked (genesys-cloud.md, "Selecting …").
 
-    `queue` is an id or a name. The other fields are those of the rows that it leads to.
+    `queue` is an id or a name. `is_connected`: not what waits, but what its agents are serving. The
+    other fields are those of the rows that it leads to.
     """
 
     queue: str
@@ -221,6 +225,7 @@ class QueueSelection:
     media: tuple[MediaMatrix, ...]
     callbacks: tuple[str, ...]
     source: str  # "file:line"
+    is_connected: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from runner.core.media import MediaMatrix
+from runner.core.sight import FoundAt
 from runner.core.transfer import HELD, State
 
 
@@ -95,3 +96,4 @@ class PlannedRow:
     source: str
     lineage: int | None = None
     was_elsewhere: bool = False  # by the history: carried to another destination before
+    found_at: FoundAt | None = None  # where a selection found it

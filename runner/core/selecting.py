@@ -15,15 +15,20 @@ OTHER_MEDIA = "of another media type"
 TOO_YOUNG = "not waiting long enough"
 OF_UNKNOWN_AGE = "of unknown age"
 BEYOND_LIMIT = "beyond the limit"
+SERVED_NO_MORE = "not with its agent any more"
 
 
 @dataclass(frozen=True, slots=True)
 class Waiting:
-    """An interaction that waits in a queue; `since_s` is seconds since the epoch, if it is known."""
+    """An interaction that waits in a queue; `since_s` is seconds since the epoch, if it is known.
+
+    `user_id`: it does not wait any more, but is being served by that user.
+    """
 
     interaction_id: str
     media_type: str
     since_s: float | None = None
+    user_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

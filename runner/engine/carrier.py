@@ -199,6 +199,7 @@ class Carrier:
             message_ids=live.message_ids,
             preflight=self._shop.rules.policy.preflight,
             sent_before=live.row.lineage is not None,
+            found_at=live.row.found_at,
         )
         event = sight.event
         if event is not None and live.state is State.READY:

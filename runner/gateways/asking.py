@@ -12,7 +12,7 @@ import httpx
 
 from runner.core.errors import GatewayError, LookUpFailed
 from runner.core.retry_after import retry_after_s
-from runner.gateways.exchange import EXCHANGES_AT_ONCE, Answer, exchange
+from runner.gateways.exchange import BODY_LIMIT, EXCHANGES_AT_ONCE, Answer, exchange
 from runner.gateways.faults import TRY_LATER, Place, WireError, counted, shown
 from runner.gateways.oauth import Token, Tokens
 from runner.gateways.pacer import Pacer, Urgency
@@ -52,12 +52,15 @@ class Asker:
         tokens: Tokens,
         patience: Patience,
         pacer: Pacer,
+        *,
+        body_limit: int = BODY_LIMIT,
     ) -> None:
         self._place = place
         self._client = client
         self._tokens = tokens
         self._patience = patience
         self._pacer = pacer
+        self._body_limit = body_limit  # in bytes
         self._places = asyncio.Semaphore(EXCHANGES_AT_ONCE)
 
     def place_of(self, path: str) -> Place:
@@ -111,7 +114,12 @@ class Asker:
         try:
             async with self._places:
                 answer = await exchange(
-                    self._client, question.method, place.url, headers, content=question.content
+                    self._client,
+                    question.method,
+                    place.url,
+                    headers,
+                    content=question.content,
+                    body_limit=self._body_limit,
                 )
         finally:
             self._pacer.answered(None if answer is None else answer.headers)

@@ -23,7 +23,7 @@ EXCHANGES_AT_ONCE = 64
 """Connections that are kept; whoever asks more at a time queues before the exchange's time runs."""
 
 BODY_LIMIT = 1_000_000
-"""Bytes of an answer's body that are read."""
+"""Bytes of an answer's body that are read, unless the caller expects longer ones."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,8 +113,9 @@ async def exchange(
     *,
     content: str | None = None,
     trace: Trace | None = None,
+    body_limit: int = BODY_LIMIT,
 ) -> Answer:
-    """Ask once and read the answer; `content` is a JSON text.
+    """Ask once and read the answer; `content` is a JSON text, `body_limit` is in bytes.
 
     Raises `WireError` if there is none in time.
     """
@@ -132,7 +133,7 @@ async def exchange(
             )
             response = await client.send(request, stream=True)
             try:
-                return await _read(response)
+                return await _read(response, body_limit)
             finally:
                 await response.aclose()
     except httpx.TimeoutException as error:
@@ -146,7 +147,7 @@ def _typed(headers: Mapping[str, str], content: str | None) -> dict[str, str]:
     return {**headers, **json_type}
 
 
-async def _read(response: httpx.Response) -> Answer:
+async def _read(response: httpx.Response, limit: int) -> Answer:
     encoding = response.headers.get("Content-Encoding", "identity").strip().lower()
     if encoding not in ("", "identity"):
         return Answer(response.status_code, response.headers, flaw="a compressed body")
@@ -155,6 +156,7 @@ async def _read(response: httpx.Response) -> Answer:
     body = bytearray()
     async for chunk in response.aiter_raw():
         body += chunk
-        if len(body) > BODY_LIMIT:
-            return Answer(response.status_code, response.headers, flaw="a body over 1 MB")
+        if len(body) > limit:
+            flaw = f"a body over {limit // 1_000_000} MB"
+            return Answer(response.status_code, response.headers, flaw=flaw)
     return Answer(response.status_code, response.headers, bytes(body))

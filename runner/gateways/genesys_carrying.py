@@ -8,9 +8,11 @@ from http import HTTPStatus
 import httpx
 
 from runner.core.errors import GatewayError
+from runner.core.evidence import MOVED_BY_OTHERS
 from runner.core.message import Reply, harmless
 from runner.core.pacing import LONGEST_OBEYED_S
 from runner.core.retry_after import retry_after_s
+from runner.core.sight import ENDED_STATES
 from runner.gateways.asking import refused_again
 from runner.gateways.exchange import Answer
 from runner.gateways.faults import shown
@@ -18,9 +20,13 @@ from runner.gateways.genesys_moves import Move, Moves
 from runner.gateways.genesys_rest import GenesysRest, NoAnswer, NotSent
 from runner.gateways.genesys_watch import Watch
 from runner.gateways.oauth import NoTokenYet, Token
+from runner.gateways.pacer import Urgency
 
 FIRST_READ_S = 2.0
 """How long after its command an event is waited for, before the conversation is read."""
+
+READ_EVERY_S = 5.0
+"""How often a conversation is read while its transfer is under way."""
 
 LAST_READ_S = 2.0
 """How long before its time-out a transfer's conversation is read once more."""
@@ -30,11 +36,32 @@ LAST_WORD_S = 0.5
 
 _CORRELATION_LIMIT = 128
 
+_ABOUT_STATE = (
+    HTTPStatus.BAD_REQUEST,
+    HTTPStatus.NOT_FOUND,
+    HTTPStatus.CONFLICT,
+    HTTPStatus.GONE,
+)
+"""Refusals that may come of a conversation which has changed since it was looked up."""
+
+_ABOUT_COMMAND = frozenset(
+    {
+        "conversations.error.transfer.destination.required",
+        "conversations.error.transfer.acd.call.unattended",
+        "conversations.error.transfer.chat.external",
+        "conversations.error.transfer.chat.voicemail",
+        "conversations.error.queue.not.found",
+        "postino.error.transfer.replace.external",
+    }
+)
+"""Codes of refusals that do not."""
+
 
 class Carrying:
     """Carries commands to the platform; `give_up` is told what forbids to go on.
 
-    `timeout_s` is how long the engine waits for each.
+    `timeout_s` is how long one may show nothing, `outcome_s` how long it may be under way: so long
+    the engine waits.
     """
 
     def __init__(
@@ -44,6 +71,7 @@ class Carrying:
         watch: Watch,
         *,
         timeout_s: float,
+        outcome_s: float,
         give_up: Callable[[Exception], None],
     ) -> None:
         self._rest = rest
@@ -51,6 +79,7 @@ class Carrying:
         self._watch = watch
         self._clock = rest.patience.clock
         self._timeout_s = timeout_s
+        self._outcome_s = max(timeout_s, outcome_s)
         self._give_up = give_up
         self._refused_token = 0  # the number of the last that a command was refused with
 
@@ -74,10 +103,12 @@ class Carrying:
             await self._confirm(move)
             return
         reply = self._refusal(move, answer, correlation_id)
+        if reply.status == "transfer_rejected" and await self._has_moved_on(move, answer):
+            reply = reply._replace(status="moved_on", unsent=True)
         if answer.status == HTTPStatus.UNAUTHORIZED:
             self._moves.refused(move, reply)
             await self._renew(token)
-        elif reply.status in {"rate_limited", "transfer_rejected"}:
+        elif reply.status in {"rate_limited", "transfer_rejected", "moved_on"}:
             self._moves.refused(move, reply)
         else:
             self._moves.answered(move, is_accepted=False, correlation_id=correlation_id)
@@ -113,21 +144,55 @@ class Carrying:
         except GatewayError as error:
             self._give_up(error)
 
+    async def _has_moved_on(self, move: Move, answer: Answer) -> bool:
+        """Tell whether a conversation whose command was refused is not as it was looked up any more.
+
+        The customer hung up, or somebody else moved it, just before; a look-up then says what that
+        means for the transfer.
+        """
+        if answer.status not in _ABOUT_STATE or self._rest.fault_of(answer).code in _ABOUT_COMMAND:
+            return False
+        if move.before is None:
+            return False
+        try:
+            now = await self._watch.read(move.command.conversation_id, Urgency.RECONCILIATION)
+        except GatewayError:
+            return False  # it stays refused
+        then, seen = move.before.interaction, now.interaction
+        return (
+            not seen.found
+            or seen.state in ENDED_STATES
+            or seen.destination_uri != then.destination_uri
+            or seen.handles != then.handles
+        )
+
     async def _confirm(self, move: Move) -> None:
         """Read the conversation of a command that was taken, where no event tells of it.
 
-        If that tells nothing either, it is in doubt a moment before its time-out.
+        It is read for as long as it is under way. If nothing tells how it ended, it is in doubt a
+        moment before its time-out.
         """
         time_out = move.handed_at + self._timeout_s
         for at in (self._clock.now() + FIRST_READ_S, time_out - LAST_READ_S):
-            await self._until(at)
-            if move.is_told:
-                return
-            await self._watch.observe(move.command.conversation_id)
+            await self._read_at(at, move)
+        last = move.handed_at + self._outcome_s - LAST_READ_S
+        while move.is_under_way and (now := self._clock.now()) < last:
+            await self._read_at(min(now + READ_EVERY_S, last), move)
+        if move.is_under_way:
+            time_out = move.handed_at + self._outcome_s
         await self._until(time_out - LAST_WORD_S)
         reason = "the platform took it, and nothing showed its effect"
+        if move.is_under_way:
+            reason = f"the platform took it, and it was still under way after {self._outcome_s:g} s"
+        elif move.is_overtaken:
+            reason = f"the platform took it, and it was {MOVED_BY_OTHERS}"
         unsure = Reply(move.command.message_id, "unconfirmed", reason=reason)
         self._moves.doubted(move, unsure._replace(correlation_id=move.correlation_id))
+
+    async def _read_at(self, moment: float, move: Move) -> None:
+        await self._until(moment)
+        if not move.is_told:
+            await self._watch.observe(move.command.conversation_id)
 
     async def _until(self, moment: float) -> None:
         await self._clock.sleep(max(0.0, moment - self._clock.now()))

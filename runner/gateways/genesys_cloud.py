@@ -16,7 +16,7 @@ from runner.gateways.exchange import trusted_context
 from runner.gateways.faults import Place
 from runner.gateways.genesys_carrying import Carrying
 from runner.gateways.genesys_moves import Moves
-from runner.gateways.genesys_rest import GenesysRest
+from runner.gateways.genesys_rest import BODY_LIMIT, GenesysRest
 from runner.gateways.genesys_session import GenesysOpener, GenesysSession
 from runner.gateways.genesys_watch import Watch
 from runner.gateways.line import Line
@@ -79,13 +79,17 @@ class GenesysCloud:
             note=self._note,
             give_up=self._give_up,
         )
-        timeout_s = policy.negotiation_timeout_s
         self._carrying = Carrying(
-            self._rest, self._moves, self._watch, timeout_s=timeout_s, give_up=self._give_up
+            self._rest,
+            self._moves,
+            self._watch,
+            timeout_s=policy.negotiation_timeout_s,
+            outcome_s=policy.outcome_timeout_s,
+            give_up=self._give_up,
         )
         opener = GenesysOpener(
             self._rest,
-            dial or dialler(context, clock.wall, self._rest.tokens.hide),
+            dial or dialler(context, clock.wall, self._rest.tokens.hide, frame_limit=BODY_LIMIT),
             clock,
             self._first_topics,
             self._watch.changed,

@@ -6,7 +6,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from runner.core.evidence import Baseline, has_arrived
+from runner.core.evidence import Baseline, has_arrived, was_moved_by_others
 from runner.core.genesys_command import QUEUE, Command
 from runner.core.genesys_conversation import Reading, Setback
 from runner.core.message import Reply
@@ -26,8 +26,29 @@ class Move:
     is_accepted: bool = False  # the platform took it: 202
     correlation_id: str | None = None
     seen: Reply | None = None  # what was seen of it before the answer came
-    unjudged: Reading | None = None  # what came before the answer, and said nothing without it
+    latest: Reading | None = None  # what was seen last
     is_told: bool = False
+
+    @property
+    def is_under_way(self) -> bool:
+        """Whether something seen last is on its way to the destination: a leg that rings, a command."""
+        if self.before is None or self.latest is None or self.is_told:
+            return False
+        places = {self.command.destination_uri, None}
+        known = {each.id for each in self.before.interaction.arrivals}
+        return any(
+            not each.is_done and not each.by_user and each.id not in known
+            and each.destination_uri in places
+            for each in self.latest.interaction.arrivals
+        )  # fmt: skip
+
+    @property
+    def is_overtaken(self) -> bool:
+        """Whether somebody else's command was seen to be carried out since the look-up."""
+        if self.before is None or self.latest is None:
+            return False
+        before = Baseline.of(self.before.interaction)
+        return was_moved_by_others(self.latest.interaction, before)
 
 
 class Moves:
@@ -62,8 +83,8 @@ class Moves:
         """Note that a command's exchange is over; what was seen meanwhile is told now."""
         move.is_answered, move.is_accepted = True, is_accepted
         move.correlation_id = correlation_id
-        if move.seen is None and move.unjudged is not None:
-            move.seen = _judge(move, move.unjudged)
+        if move.seen is None and move.latest is not None:
+            move.seen = _judge(move, move.latest)
         self.release(move)
 
     def release(self, move: Move) -> None:
@@ -83,12 +104,12 @@ class Moves:
     def observed(self, conversation_id: str, reading: Reading) -> Iterator[Move]:
         """Settle what a reading settles; yield what was seen before its answer came."""
         for move in list(self._of.get(conversation_id, ())):
+            move.latest = reading
             reply = _judge(move, reading)
+            if reply is None:
+                continue
             if move.is_answered:
-                if reply is not None:
-                    self._settle(move, reply)
-            elif reply is None:
-                move.unjudged = reading
+                self._settle(move, reply)
             elif move.seen is None:
                 move.seen = reply
                 yield move
@@ -133,5 +154,6 @@ def _setback(move: Move, reading: Reading) -> Setback | None:
     if setback is None or setback.is_foreign or not move.is_accepted:
         return None
     uri = move.command.destination_uri
-    told = None if uri.startswith(QUEUE) else uri  # of a queue the platform tells nothing here
-    return setback if setback.destination_uri == told else None
+    if setback.destination_uri is None:  # of a queue the platform may say nothing here
+        return setback if uri.startswith(QUEUE) else None
+    return setback if setback.destination_uri == uri else None

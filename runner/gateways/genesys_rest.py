@@ -26,6 +26,9 @@ from runner.ports import Clock
 HTTP_RATE_PER_S = 5.0
 """The pace where the manifest names none: 300 a minute (genesys-cloud.md, "Limits")."""
 
+BODY_LIMIT = 16_000_000
+"""Bytes of an answer that are read: a conversation of many messages is longer than a megabyte."""
+
 SLACK_S = 0.1
 """How much lateness of ours is made up: the platform counts by the minute."""
 
@@ -79,7 +82,14 @@ class GenesysRest:
             self.client,
             self.patience,
         )
-        self.asker = Asker(self.place, self.client, self.tokens, self.patience, self.pacer)
+        self.asker = Asker(
+            self.place,
+            self.client,
+            self.tokens,
+            self.patience,
+            self.pacer,
+            body_limit=BODY_LIMIT,
+        )
         self._clock = clock
 
     async def close(self) -> None:

@@ -86,6 +86,14 @@ class Watch:
             date_s = http_date_s(answer.headers.get("Date", ""))
             if answer.status == HTTPStatus.NOT_FOUND:
                 return Reading(Interaction(conversation_id, found=False, date_s=date_s))
+            if answer.status == HTTPStatus.FORBIDDEN:
+                fault = self._rest.fault_of(answer)
+                if fault.is_about_one:
+                    return Reading(
+                        Interaction(
+                            conversation_id, found=True, date_s=date_s, refusal=fault.sentence
+                        )
+                    )
             if answer.status != HTTPStatus.OK:
                 self._rest.refuse(answer, place, question)
                 return None

@@ -90,14 +90,18 @@ Hide = Callable[[str], str]
 
 
 def dialler(
-    context: ssl.SSLContext | None, wall_s: Callable[[], float], hide: Hide = lambda text: text
+    context: ssl.SSLContext | None,
+    wall_s: Callable[[], float],
+    hide: Hide = lambda text: text,
+    *,
+    frame_limit: int = FRAME_LIMIT,
 ) -> Dial:
     """Return the real dial function; `hide` takes our secrets out of what a server quotes."""
 
     async def dial(url: str, headers: Mapping[str, str]) -> Wire:
         secure = {"ssl": context} if urlsplit(url).scheme == "wss" else {}
         try:
-            return WebSocketWire(await _Connect(without_user(url), headers, **secure))
+            return WebSocketWire(await _Connect(without_user(url), headers, frame_limit, **secure))
         except InvalidStatus as error:
             raise _refusal(error, wall_s(), hide) from error
         except TimeoutError as error:
@@ -113,7 +117,9 @@ def dialler(
 class _Connect(connect):
     """The library's client, set up for one dial: it never follows a redirect."""
 
-    def __init__(self, url: str, headers: Mapping[str, str], **secure: Any) -> None:
+    def __init__(
+        self, url: str, headers: Mapping[str, str], frame_limit: int, **secure: Any
+    ) -> None:
         super().__init__(
             url,
             additional_headers=headers,
@@ -123,7 +129,7 @@ class _Connect(connect):
             ping_interval=5,  # with the two below: half-open is noticed after 12 s
             ping_timeout=5,
             close_timeout=CLOSE_S,
-            max_size=FRAME_LIMIT,
+            max_size=frame_limit,
             logger=_SILENT,
             **secure,
         )

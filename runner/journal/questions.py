@@ -6,7 +6,7 @@ TABLES = """
 CREATE TABLE ladders(id INTEGER PRIMARY KEY, media TEXT NOT NULL);
 CREATE TABLE rows(
   n INTEGER PRIMARY KEY, key TEXT, interaction_id TEXT, destination_uri TEXT,
-  ladder INTEGER, callbacks TEXT, source TEXT);
+  ladder INTEGER, callbacks TEXT, source TEXT, found_at TEXT);
 CREATE TABLE verdicts(
   n INTEGER PRIMARY KEY, action TEXT, reason TEXT, claim INTEGER, lineage INTEGER, origin TEXT);
 """

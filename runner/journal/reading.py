@@ -19,25 +19,23 @@ from runner.core.record import (
 )
 from runner.core.transfer import State
 from runner.journal.manifests import read_manifest
-from runner.journal.opening import connect, reading
+from runner.journal.opening import connect, has_column, reading
 from runner.journal.retelling import audit, read_figures, transfers
-from runner.journal.texts import read_ladder, read_names
+from runner.journal.texts import read_found_at, read_ladder, read_names
 from runner.ports import Doubt, Intent, Standing
 
-_ROW = (
-    "SELECT n, key, interaction_id, destination_uri, media, callbacks, source, {lineage}"
-    " FROM {table} JOIN ladders ON ladders.id = ladder"
-)
 _PENDING = (
-    _ROW.format(lineage="lineage, action = 'changed'", table="rows")
-    + " WHERE run = ? AND n > ? AND action IN ('send', 'changed') ORDER BY n LIMIT ?"
+    "SELECT n, key, interaction_id, destination_uri, media, callbacks, source, {found_at}, lineage,"
+    " action = 'changed' FROM rows JOIN ladders ON ladders.id = ladder"
+    " WHERE run = ? AND n > ? AND action IN ('send', 'changed') ORDER BY n LIMIT ?"
 )
 _DOUBTS = (
     "SELECT t.id, t.lineage, t.version, t.state,"
     " (SELECT max(n) FROM deliveries WHERE transfer = t.id), e.body, coalesce(r.n, -1),"
     " coalesce(r.key, t.key), t.interaction_id, t.destination_uri,"
     " coalesce(l.media, ol.media), coalesce(r.callbacks, o.callbacks),"
-    " coalesce(r.source, o.source), coalesce(r.reason, ''), o.action = 'changed',"
+    " coalesce(r.source, o.source), {found_at},"
+    " coalesce(r.reason, ''), o.action = 'changed',"
     " EXISTS (SELECT 1 FROM outbox WHERE transfer = t.id AND outcome = 'in_doubt')"
     " FROM transfers t"
     " JOIN deliveries d ON d.transfer = t.id AND d.n ="
@@ -64,6 +62,9 @@ class Reader:
         self.path = path
         with reading(path):
             self._connection = connect(path)
+            # A journal that is only read may have been made before the column.
+            keeps_places = has_column(self._connection, "rows", "found_at")
+        self._found_at = "found_at" if keeps_places else "NULL"
         self._one_at_a_time = threading.Lock()
 
     def close(self) -> None:
@@ -73,7 +74,8 @@ class Reader:
     def pending(self, run: int, after: int, limit: int) -> list[PlannedRow]:
         """Return up to `limit` rows of a run's plan that are to be sent, behind row `after`."""
         with self._one_at_a_time, reading(self.path):
-            rows = self._connection.execute(_PENDING, (run, after, limit)).fetchall()
+            query = _PENDING.format(found_at=self._found_at)
+            rows = self._connection.execute(query, (run, after, limit)).fetchall()
         return [_planned_row(row) for row in rows]
 
     def message_ids(self, lineage: int) -> frozenset[str]:
@@ -91,7 +93,7 @@ class Reader:
         with self._one_at_a_time, reading(self.path):
             found = self._connection.execute(
                 "SELECT r.n, r.key, r.interaction_id, r.destination_uri, l.media, r.callbacks,"
-                " r.source, r.lineage, t.id, t.lineage, t.version, t.state, d.n"
+                " r.source, NULL, r.lineage, t.id, t.lineage, t.version, t.state, d.n"
                 " FROM deliveries d JOIN transfers t ON t.id = d.transfer"
                 " JOIN rows r ON r.run = t.run AND r.n = t.n JOIN ladders l ON l.id = r.ladder"
                 " WHERE d.message_id = ?",
@@ -105,7 +107,10 @@ class Reader:
     def doubts(self, run: int) -> list[Doubt]:
         """Return every transfer in doubt, with this run's row where it lists and selects it."""
         with self._one_at_a_time, reading(self.path):
-            rows = self._connection.execute(_DOUBTS, [run]).fetchall()
+            is_kept = self._found_at != "NULL"
+            found_at = "coalesce(r.found_at, o.found_at)" if is_kept else self._found_at
+            query = _DOUBTS.format(found_at=found_at)
+            rows = self._connection.execute(query, [run]).fetchall()
         return [self._doubt(row) for row in rows]
 
     def doubts_elsewhere(self, run: int) -> list[tuple[str, str, str]]:
@@ -115,9 +120,9 @@ class Reader:
 
     def _doubt(self, row: Sequence[Any]) -> Doubt:
         transfer_id, lineage, version, state, n, body, row_n, key, *rest = row
-        interaction_id, uri, media, callbacks, source, reason, changed, notified = rest
+        interaction_id, uri, media, callbacks, source, found_at, reason, changed, notified = rest
         planned = _planned_row(
-            (row_n, key, interaction_id, uri, media, callbacks, source, lineage, changed)
+            (row_n, key, interaction_id, uri, media, callbacks, source, found_at, lineage, changed)
         )
         return Doubt(
             Standing(planned, transfer_id, lineage, version, State(state), n),
@@ -193,8 +198,8 @@ def _intent(body: dict[str, Any]) -> Intent:
 
 
 def _planned_row(row: Sequence[Any]) -> PlannedRow:
-    n, key, interaction_id, uri, media, callbacks, source, lineage, *changed = row
+    n, key, interaction_id, uri, media, callbacks, source, found_at, lineage, *changed = row
     return PlannedRow(
         n, key, interaction_id, uri, read_ladder(media), read_names(callbacks), source,
-        lineage, was_elsewhere=any(changed),
+        lineage, was_elsewhere=any(changed), found_at=read_found_at(found_at),
     )  # fmt: skip

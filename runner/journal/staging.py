@@ -17,7 +17,14 @@ from runner.core.plan import SENDS, Action, Claim, PlannedRow, Verdict, judge, l
 from runner.core.transfer import State
 from runner.journal.questions import ALIKE, CLAIMS, OWN_KEY, REPEATS, TABLES
 from runner.journal.scratch import Scratch
-from runner.journal.texts import read_ladder, read_names, write_ladder, write_names
+from runner.journal.texts import (
+    read_found_at,
+    read_ladder,
+    read_names,
+    write_found_at,
+    write_ladder,
+    write_names,
+)
 
 CHUNK = 1000
 
@@ -70,7 +77,7 @@ class Staging(Scratch):
             self._media, self._ladder = row.media, self._number_of(row.media)
         self._chunk.append((
             self.count, row.key, row.interaction_id, row.destination_uri, self._ladder,
-            write_names(row.callbacks), row.source,
+            write_names(row.callbacks), row.source, write_found_at(row.found_at),
         ))  # fmt: skip
         self.count += 1
         if len(self._chunk) >= CHUNK:
@@ -161,14 +168,14 @@ class Staging(Scratch):
         """Yield every row with its verdict, in the manifest's order."""
         rows = self._connection.execute(
             "SELECT n, key, interaction_id, destination_uri, media, callbacks, source,"
-            " action, reason, claim, lineage"
+            " found_at, action, reason, claim, lineage"
             " FROM rows JOIN verdicts USING (n) JOIN ladders ON ladders.id = ladder ORDER BY n"
         )
-        for n, key, interaction_id, uri, media, callbacks, source, *verdict in rows:
+        for n, key, interaction_id, uri, media, callbacks, source, found_at, *verdict in rows:
             action, reason, claim, lineage = verdict
             row = PlannedRow(
                 n, key, interaction_id, uri, read_ladder(media), read_names(callbacks),
-                source, lineage,
+                source, lineage, found_at=read_found_at(found_at),
             )  # fmt: skip
             yield row, Verdict(Action(action), reason, claim, lineage)
 
@@ -202,7 +209,7 @@ class Staging(Scratch):
 
     def _flush(self) -> None:
         with self._working():
-            self._connection.executemany("INSERT INTO rows VALUES (?,?,?,?,?,?,?)", self._chunk)
+            self._connection.executemany("INSERT INTO rows VALUES (?,?,?,?,?,?,?,?)", self._chunk)
         self._chunk.clear()
 
     def _judge_history(self, journal: Path, again: bool) -> None:  # noqa: FBT001 - passed on

@@ -20,7 +20,7 @@ from runner.journal.manifests import MANIFESTS, keep_manifest
 from runner.journal.opening import add_columns
 from runner.journal.recording import MOST_AT_ONCE, body_of, prepare, record, row_of
 from runner.journal.tables import FORMAT, JOURNAL
-from runner.journal.texts import write_ladder, write_names
+from runner.journal.texts import write_found_at, write_ladder, write_names
 from runner.ports import Entry, Note
 
 _LOSE_TRANSFER = (
@@ -29,7 +29,10 @@ _LOSE_TRANSFER = (
 _LOSE_DELIVERY = (
     "UPDATE deliveries SET event = ?, settled_at = NULL, reason = ? WHERE transfer = ? AND n = ?"
 )
-_INSERT_ROW = "INSERT INTO rows VALUES (?,?,?,?,?,?,?,?,?,?,?,?)"
+_INSERT_ROW = (
+    "INSERT INTO rows(run, n, key, interaction_id, destination_uri, ladder, callbacks, source,"
+    " action, reason, claim, lineage, found_at) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?)"
+)
 
 
 class Store:
@@ -180,7 +183,7 @@ class Store:
         return (
             self.run_no, row.n, row.key, row.interaction_id, row.destination_uri, ladder,
             write_names(row.callbacks), row.source, verdict.action, verdict.reason, verdict.claim,
-            verdict.lineage,
+            verdict.lineage, write_found_at(row.found_at),
         )  # fmt: skip
 
     def _append(self, entries: Iterable[Entry | Note]) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 FORMAT = 1
 
-ADDED = (("deliveries", "correlation_id", "TEXT"),)
+ADDED = (("deliveries", "correlation_id", "TEXT"), ("rows", "found_at", "TEXT"))
 """Columns that journals of this format may lack: they were made before them.
 
 Whoever opens a journal to write adds them; whoever only reads does without (`opening`).
@@ -42,6 +42,7 @@ CREATE TABLE rows(                     -- the plan of a run; never changed
   reason TEXT,
   claim INTEGER,                       -- transfers.id whose state is the row's outcome
   lineage INTEGER,
+  found_at TEXT,                       -- JSON: where a selection found it (core.sight.FoundAt)
   PRIMARY KEY(run, n)
 ) WITHOUT ROWID;
 

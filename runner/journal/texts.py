@@ -1,4 +1,4 @@
-"""How media and callbacks' names are spelt in the journal's tables and in a staged manifest's."""
+"""How media, callbacks' names and places are spelt in the journal's tables and in a staged manifest's."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from functools import lru_cache
 
 from runner.core.media import MediaMatrix
+from runner.core.sight import FoundAt
 
 
 def write_ladder(media: Sequence[MediaMatrix]) -> str:
@@ -30,3 +31,13 @@ def write_names(callbacks: tuple[str, ...]) -> str:
 def read_names(text: str) -> tuple[str, ...]:
     """Read what `write_names` wrote."""
     return tuple(json.loads(text))
+
+
+def write_found_at(found_at: FoundAt | None) -> str | None:
+    """Return the JSON text of where a selection found an interaction; None: none did."""
+    return None if found_at is None else json.dumps(found_at.to_json())
+
+
+def read_found_at(text: str | None) -> FoundAt | None:
+    """Read what `write_found_at` wrote."""
+    return None if text is None else FoundAt.from_json(json.loads(text))

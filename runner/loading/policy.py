@@ -105,6 +105,7 @@ def build_policy(document: Document) -> Policy:
     return Policy(
         preflight=policy.get("preflight", absent.preflight),
         negotiation_timeout_s=_seconds(policy, "negotiation_timeout", absent.negotiation_timeout_s),
+        outcome_timeout_s=_seconds(policy, "outcome_timeout", absent.outcome_timeout_s),
         retry=_retry(policy.get("retry", {})),
         circuit_breaker=_breaker(policy.get("circuit_breaker", {})),
         waves=tuple(map(_amount, policy.get("waves", ()))),

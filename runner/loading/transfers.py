@@ -179,6 +179,7 @@ def _selection(asked: Mapping[str, Any], row: TransferRow) -> QueueSelection:
         row.media,
         row.callbacks,
         row.source,
+        is_connected=asked.get("state") == "connected",
     )
 
 

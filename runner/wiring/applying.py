@@ -33,7 +33,13 @@ from runner.wiring import records
 from runner.wiring.asking import ask
 from runner.wiring.clock import SystemClock
 from runner.wiring.finding import NOTHING_FOUND
-from runner.wiring.gateway import forget_earlier_gateway, language_of, opened_gateway, origin_of
+from runner.wiring.gateway import (
+    forget_earlier_gateway,
+    language_of,
+    opened_gateway,
+    origin_of,
+    policy_of,
+)
 from runner.wiring.holding import plan_rows
 from runner.wiring.message_ids import MessageIds
 from runner.wiring.outbox import JournalOutbox
@@ -253,7 +259,7 @@ class _Run:
             total=plan.send,
             limits=self._request.limits(manifest.environment),
             rules=Rules(
-                manifest.policy,
+                policy_of(manifest),
                 gateway_said.promise,
                 gateway_said.carried_out,
                 gateway_said.not_carried_out,

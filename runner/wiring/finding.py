@@ -3,14 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from runner.core.errors import ManifestInvalid
 from runner.core.manifest import Manifest, Platform, QueueSelection, TransferRow
 from runner.core.media import MediaMatrix
 from runner.core.problem import Place, Problem
-from runner.core.selecting import Chosen, address, choose, is_id, named_in
+from runner.core.selecting import (
+    SERVED_NO_MORE,
+    Chosen,
+    Waiting,
+    address,
+    choose,
+    is_id,
+    named_in,
+)
+from runner.core.sight import FoundAt
 from runner.journal.staging import Staging
 from runner.ports import Directory
 
@@ -47,6 +56,7 @@ class Found:
                 "media": [matrix.to_json() for matrix in row.media],
                 "callbacks": list(row.callbacks),
                 "source": row.source,
+                **({} if row.found_at is None else {"found_at": row.found_at.to_json()}),
             }
             for row in self.rows
         ]
@@ -70,6 +80,7 @@ def _kept_row(row: Mapping[str, Any]) -> TransferRow:
         tuple(MediaMatrix.from_json(matrix) for matrix in row["media"]),
         tuple(row["callbacks"]),
         row["source"],
+        FoundAt.from_json(row["found_at"]) if "found_at" in row else None,
     )
 
 
@@ -119,12 +130,20 @@ async def find(staging: Staging, directory: Directory, *, now: float) -> Found:
         return interaction_id in rows or staging.has_interaction(interaction_id)
 
     for selection, queue_id in zip(staging.selections, queues, strict=True):
-        waiting = await directory.waiting(queue_id)
-        took = choose(selection, waiting, now=now, is_listed=is_listed)
+        ask = directory.connected if selection.is_connected else directory.waiting
+        took = choose(selection, await ask(queue_id), now=now, is_listed=is_listed)
+        kept = [
+            (one, at)
+            for one in took.taken
+            if (at := await _found_at(directory, selection, queue_id, one)) is not None
+        ]
+        if gone := len(took.taken) - len(kept):
+            left_out = {**took.left_out, SERVED_NO_MORE: gone}
+            took = Chosen(tuple(one for one, _ in kept), left_out)
         chosen.append((selection, took))
         uri = addresses[selection.destination_uri]
-        for one in took.taken:
-            rows[one.interaction_id] = _row(selection, one.interaction_id, uri)
+        for one, at in kept:
+            rows[one.interaction_id] = _row(selection, one.interaction_id, uri, at)
     found = {uri: by_id for uri, by_id in addresses.items() if by_id != uri}
     return Found(found, tuple(rows.values()), chosen)
 
@@ -175,9 +194,28 @@ def _few(ids: Sequence[str], most: int = 5) -> str:
     return ", ".join(ids[:most]) + more
 
 
-def _row(selection: QueueSelection, interaction_id: str, uri: str) -> TransferRow:
+async def _found_at(
+    directory: Directory, selection: QueueSelection, queue_id: str, one: Waiting
+) -> FoundAt | None:
+    """Return where an interaction was found; None: its agent has left it since."""
+    found_at = FoundAt(address("queue", queue_id), selection.queue)
+    if one.user_id is None:
+        return found_at
+    served_by = await directory.served_by(one.interaction_id, one.user_id)
+    return None if served_by is None else replace(found_at, participant_id=served_by)
+
+
+def _row(
+    selection: QueueSelection, interaction_id: str, uri: str, found_at: FoundAt
+) -> TransferRow:
     return TransferRow(
-        interaction_id, interaction_id, uri, selection.media, selection.callbacks, selection.source
+        interaction_id,
+        interaction_id,
+        uri,
+        selection.media,
+        selection.callbacks,
+        selection.source,
+        found_at,
     )
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from runner.core.errors import StorageError
 from runner.core.genesys_command import build_command, find_command_fault
-from runner.core.manifest import Driver, Environment, Manifest, Platform
+from runner.core.manifest import Driver, Environment, Manifest, Platform, Policy
 from runner.core.media import MediaMatrix
 from runner.core.message import Compose, build_text
 from runner.core.urls import origin
@@ -58,6 +58,15 @@ def forget_earlier_gateway(journal: Path) -> None:
             path.unlink(missing_ok=True)
     except OSError as error:
         raise StorageError(f"{path} cannot be removed ({error.strerror}); remove it") from error
+
+
+def policy_of(manifest: Manifest) -> Policy:
+    """Return the policy that the engine is to follow: it waits as long as the driver may need."""
+    policy = manifest.policy
+    if manifest.environment.platform is not Platform.GENESYS_CLOUD:
+        return policy
+    waits_s = max(policy.negotiation_timeout_s, policy.outcome_timeout_s)
+    return replace(policy, negotiation_timeout_s=waits_s)
 
 
 @asynccontextmanager

@@ -69,7 +69,11 @@ class PlanFile:
 
 def row_digest(row: PlannedRow) -> str:
     """Return a short digest of what a row says, its key and its place apart."""
-    said = [row.interaction_id, row.destination_uri, _media_text(row.media), row.callbacks]
+    said: list[Any] = [
+        row.interaction_id, row.destination_uri, _media_text(row.media), row.callbacks,
+    ]  # fmt: skip
+    if row.found_at is not None:
+        said.append(row.found_at.to_json())
     return hashlib.sha256(json.dumps(said).encode()).hexdigest()[:DIGEST_LENGTH]
 
 

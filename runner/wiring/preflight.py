@@ -32,7 +32,9 @@ _WORDS = {
     Sight.OURS: "would be found transferred",
     Sight.ENDED: "would be skipped",
     Sight.THERE: "would be skipped",
+    Sight.ELSEWHERE: "would be skipped",
     Sight.MISSING: "would be rejected",
+    Sight.HIDDEN: "would be rejected",
     Sight.STRANGE: "would be rejected",
 }
 UNKNOWN = "the look-up failed"
@@ -154,7 +156,11 @@ class _LookAhead:
         if self._reader is not None and row.lineage is not None:
             ours = self._reader.message_ids(row.lineage)
         sight, reason = judge_sight(
-            seen, destination_uri=row.destination_uri, message_ids=ours, preflight=True
+            seen,
+            destination_uri=row.destination_uri,
+            message_ids=ours,
+            preflight=True,
+            found_at=row.found_at,
         )
         if sight is Sight.FIT:
             changed = ", carried to another destination before"
@@ -163,7 +169,8 @@ class _LookAhead:
                 sent=True,
                 origin_uri=seen.destination_uri,
             )
-        if sight is not Sight.OURS and not self._manifest.policy.preflight:
+        stays = {Sight.OURS, Sight.ELSEWHERE, Sight.HIDDEN}
+        if sight not in stays and not self._manifest.policy.preflight:
             told = f"would be sent: {reason}, and policy.preflight is off"
             return Foreseen(told, sent=True, origin_uri=seen.destination_uri)
         told = f"{_WORDS[sight]}: {reason}"

@@ -27,6 +27,7 @@ JSON = st.recursive(
     max_leaves=6,
 )
 STATES = st.sampled_from(["connected", "alerting", "disconnected", "terminated", "parked", "new"])
+UNKNOWN = st.text(min_size=20).filter(lambda name: not name.endswith("ParticipantId"))
 PURPOSES = st.sampled_from(["acd", "agent", "user", "customer", "external", "ivr", "botflow", ""])
 
 
@@ -153,7 +154,7 @@ def test_recent_transfers_leave_traces_unless_they_came_to_nothing():
         Setback("t-5", "failed", None, is_foreign=True),
         Setback("t-6", "canceled", "genesys://user/u-9", is_foreign=False),
     )
-    assert reading.transfer_ids == {f"t-{n}" for n in range(1, 7)}
+    assert reading.transfer_ids == {"t-1", "t-2", "t-3", "t-4", "t-6"}  # a user began the fifth
 
 
 def test_an_event_may_tell_queue_and_user_as_objects():
@@ -196,7 +197,7 @@ def test_no_body_raises(body: object):
     read_conversation({"id": "c-1", "participants": [body]}, "c-1")
 
 
-@given(st.lists(participants(), max_size=6), st.dictionaries(st.text(min_size=20), JSON))
+@given(st.lists(participants(), max_size=6), st.dictionaries(UNKNOWN, JSON))
 def test_unknown_fields_change_nothing(told: list[dict[str, Any]], extra: dict[str, Any]):
     plain = {"id": "c-1", "participants": told}
     more = {**extra, "id": "c-1", "participants": [{**extra, **each} for each in told]}
@@ -231,3 +232,101 @@ def test_places_are_respelled_everywhere():
     assert told.interaction.arrivals[0].destination_uri == "genesys://user/AB"
     assert told.setbacks[0].destination_uri == "genesys://user/AB"
     assert respelled(reading, {}) == reading
+
+
+WITH_ONE = (CUSTOMER, one("acd", "p-q", "disconnected", queueId="q-1"), AGENT)
+
+
+@pytest.mark.parametrize(
+    "consulted",
+    [
+        one("agent", "p-b", userId="u-2", consultParticipantId="p-a"),
+        one("agent", "p-b", "alerting", userId="u-2", consultParticipantId="p-c"),
+        one("acd", "p-b", queueId="q-2", consultParticipantId="p-a"),
+        one("external", "p-b", address="tel:+31205550100", consultParticipantId="p-a"),
+    ],
+    ids=["agent", "rung", "queue", "external"],
+)
+@pytest.mark.parametrize("is_first", [True, False])
+def test_who_is_consulted_is_never_replaced_and_nobody_was_moved_there(
+    consulted: dict[str, Any], *, is_first: bool
+):
+    told = (consulted, *WITH_ONE) if is_first else (*WITH_ONE, consulted)
+    seen = read(*told)
+    assert seen == read(*WITH_ONE)
+    assert seen.handles == {"participant_id": "p-a"}
+    assert seen.destination_uri == "genesys://user/u-1"
+
+
+def test_where_both_legs_of_a_consultation_are_marked_the_first_holds_the_customer():
+    seen = read(
+        CUSTOMER,
+        one("agent", "p-a", userId="u-1", consultParticipantId="p-c"),
+        one("agent", "p-b", userId="u-2", consultParticipantId="p-c"),
+    )
+    assert seen.handles == {"participant_id": "p-a"}
+
+
+def test_who_was_consulted_holds_the_customer_once_the_others_have_left():
+    gone = one("agent", "p-a", "disconnected", userId="u-1")
+    consulted = one("agent", "p-b", userId="u-2", consultParticipantId="p-a")
+    seen = read(CUSTOMER, gone, consulted)
+    assert (seen.handles, seen.destination_uri) == ({"participant_id": "p-b"}, "genesys://user/u-2")
+    (moved,) = (each for each in seen.arrivals if each.id == "p-b")
+    assert moved.by_user  # an agent made that move
+
+
+def test_a_customer_who_left_a_consultation_with_an_outside_number_has_left():
+    left = one("customer", "p-c", "disconnected")
+    consulted = one("external", "p-x", address="tel:+31205550100", consultParticipantId="p-a")
+    assert read(left, AGENT, consulted).state == "completed"
+
+
+@pytest.mark.parametrize(
+    "mark", ["monitoredParticipantId", "coachedParticipantId", "bargedParticipantId"]
+)
+def test_a_supervisor_is_not_replaced_while_the_agent_is_there(mark: str):
+    supervisor = one("agent", "p-s", userId="u-9", **{mark: "p-a"})
+    for told in ((supervisor, *WITH_ONE), (*WITH_ONE, supervisor)):
+        assert read(*told) == read(*WITH_ONE)
+
+
+def test_an_agent_who_talks_is_replaced_rather_than_the_queue_that_he_hands_on_to():
+    attended = read(CUSTOMER, AGENT, one("acd", "p-2", queueId="q-2"))
+    assert attended.handles == {"participant_id": "p-a"}
+
+
+def test_a_user_who_called_from_inside_is_not_replaced():
+    caller = one("user", "p-a", userId="u-1")
+    assert read(caller, QUEUED).handles == {"participant_id": "p-q"}
+    answered = read(caller, one("acd", "p-q", "disconnected"), one("agent", "p-b", userId="u-2"))
+    assert answered.handles == {"participant_id": "p-b"}
+
+
+def test_a_parked_email_waits_with_whom_it_was_parked_by():
+    parked = one("agent", "p-a", "parked", userId="u-1", medium="emails")
+    seen = read(one("customer", "p-c", "disconnected", medium="emails"), parked)
+    assert (seen.state, seen.handles) == ("active", {"participant_id": "p-a"})
+
+
+@pytest.mark.parametrize(
+    ("address", "expected"),
+    [
+        ("11111111-1111-4111-8111-111111111111", "genesys://queue/11111111-1111-4111-8111-111111111111"),
+        ("22222222-2222-4222-8222-222222222222", "genesys://user/22222222-2222-4222-8222-222222222222"),
+        ("33333333-3333-4333-8333-333333333333", "33333333-3333-4333-8333-333333333333"),
+        ("+31205550100", "tel:+31205550100"),
+    ],
+)  # fmt: skip
+def test_a_transfers_address_may_be_a_mere_id_or_a_number(address: str, expected: str):
+    failed = {"id": "t-1", "state": "Failed", "destination": {"address": address}}
+    body = {"id": "c-1", "participants": [CUSTOMER, QUEUED], "recentTransfers": [failed]}
+    reading = read_conversation(body, "c-1")
+    assert reading is not None
+    known = (
+        "genesys://queue/11111111-1111-4111-8111-111111111111",
+        "genesys://user/22222222-2222-4222-8222-222222222222",
+        "tel:+31205550100",
+    )
+    (setback,) = respelled(reading, {uri.casefold(): uri for uri in known}).setbacks
+    assert setback.destination_uri == expected

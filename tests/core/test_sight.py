@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runner.core.sight import Interaction, Sight, judge_sight
+from runner.core.sight import FoundAt, Interaction, Sight, judge_sight
 from runner.core.transfer import Event, State, step
 
 HERE, OTHER = "genesys://queue/here", "genesys://queue/other"
@@ -69,7 +69,9 @@ def test_what_each_sight_leads_to():
         Sight.OURS: Event.SEEN,
         Sight.ENDED: Event.EXCLUDED,
         Sight.THERE: Event.EXCLUDED,
+        Sight.ELSEWHERE: Event.EXCLUDED,
         Sight.MISSING: Event.DENIED,
+        Sight.HIDDEN: Event.DENIED,
         Sight.STRANGE: Event.DENIED,
     }
 
@@ -80,6 +82,8 @@ def test_a_transfer_that_awaits_its_delivery_can_go_wherever_a_sight_leads():
         State.TRANSFERRED,
         State.SKIPPED,
         State.SKIPPED,
+        State.SKIPPED,
+        State.REJECTED,
         State.REJECTED,
         State.REJECTED,
     ]
@@ -103,3 +107,71 @@ def test_without_preflight_what_an_earlier_run_sent_is_not_sent_to_where_it_is(
     )
     assert told is sight
     assert judged(interaction, preflight=False)[0] in {Sight.FIT, Sight.OURS}
+
+
+WAITED = FoundAt(OTHER, "Billing EU")
+SERVED = FoundAt(OTHER, "Billing EU", "p-1")
+
+
+@pytest.mark.parametrize("preflight", [True, False])
+@pytest.mark.parametrize(
+    ("interaction", "found_at", "sight", "reason"),
+    [
+        (seen("queued", OTHER), WAITED, Sight.FIT, None),
+        (seen("queued", OTHER.upper()), WAITED, Sight.FIT, None),
+        (seen("active", "genesys://user/u"), WAITED, Sight.ELSEWHERE, "no longer waiting in Billing EU"),
+        (seen("queued", "genesys://queue/third"), WAITED, Sight.ELSEWHERE, "no longer waiting in Billing EU"),
+        (seen("active", None), WAITED, Sight.ELSEWHERE, "no longer waiting in Billing EU"),
+        (
+            Interaction("i", found=True, state="active", handles={"participant_id": "p-1"}),
+            SERVED,
+            Sight.FIT,
+            None,
+        ),
+        (
+            Interaction("i", found=True, state="active", handles={"participant_id": "p-2"}),
+            SERVED,
+            Sight.ELSEWHERE,
+            "no longer with the agent who served it in Billing EU",
+        ),
+        (
+            seen("queued", OTHER),
+            SERVED,
+            Sight.ELSEWHERE,
+            "no longer with the agent who served it in Billing EU",
+        ),
+    ],
+)  # fmt: skip
+def test_what_a_selection_found_is_fit_only_where_it_was_found(
+    interaction: Interaction,
+    found_at: FoundAt,
+    sight: Sight,
+    reason: str | None,
+    *,
+    preflight: bool,
+):
+    told = judge_sight(
+        interaction,
+        destination_uri=HERE,
+        message_ids=OURS,
+        preflight=preflight,
+        found_at=found_at,
+    )
+    assert told == (sight, reason)
+
+
+def test_what_has_ended_or_is_there_already_is_said_to_be_so_though_it_left_where_it_was_found():
+    for interaction, sight in (
+        (seen("completed"), Sight.ENDED),
+        (seen("active", HERE), Sight.THERE),
+    ):
+        told, _ = judge_sight(
+            interaction, destination_uri=HERE, message_ids=OURS, preflight=True, found_at=WAITED
+        )
+        assert told is sight
+
+
+@pytest.mark.parametrize("preflight", [True, False])
+def test_what_this_client_is_not_shown_is_rejected_with_the_gateways_words(*, preflight: bool):
+    hidden = Interaction("i", found=True, refusal="not.authorized (403)")
+    assert judged(hidden, preflight=preflight) == (Sight.HIDDEN, "not.authorized (403)")

@@ -77,3 +77,55 @@ def test_a_baseline_is_kept_with_what_had_arrived():
     assert Baseline.from_json(baseline.to_json()) == baseline
     plain = Baseline("active", BEFORE, None, 7.0)
     assert Baseline.from_json(plain.to_json()) == plain
+
+
+def command(destination_uri: str | None = HERE, *, by_user: bool, is_done: bool = True) -> Arrival:
+    return Arrival("t1", destination_uri, is_done, by_user=by_user)
+
+
+THERE = Arrival("p2", HERE, is_done=True)
+
+
+@pytest.mark.parametrize(
+    ("evidence", "expected"),
+    [
+        (arrived(THERE, command(by_user=True)), Evidence.INCONCLUSIVE),
+        (arrived(THERE, command(None, by_user=True)), Evidence.INCONCLUSIVE),
+        (arrived(command(by_user=True)), Evidence.INCONCLUSIVE),
+        (arrived(THERE, command(by_user=False)), Evidence.CARRIED_OUT),
+        (arrived(THERE, command(None, by_user=False), command(by_user=True)), Evidence.CARRIED_OUT),
+        (arrived(THERE, command("genesys://user/u", by_user=True)), Evidence.CARRIED_OUT),
+        (
+            arrived(THERE, command(by_user=True), before=(command(by_user=True),)),
+            Evidence.CARRIED_OUT,
+        ),
+        (arrived(THERE, command(by_user=True, is_done=False)), Evidence.CARRIED_OUT),
+    ],
+)
+def test_who_gave_the_command_that_led_there_counts(evidence: Evidence, expected: Evidence):
+    assert evidence is expected
+
+
+def test_what_a_person_moved_is_said_to_have_been_moved_by_somebody_else():
+    seen = Interaction("i1", found=True, state="active", destination_uri=HERE,
+                       arrivals=(THERE, command(by_user=True)))  # fmt: skip
+    told = weigh(
+        seen, baseline=Baseline("active", BEFORE, None), destination_uri=HERE, message_ids={"m1"}
+    )
+    assert told == (Evidence.INCONCLUSIVE, "moved by somebody else")
+
+
+def test_what_this_client_is_not_shown_settles_no_doubt():
+    seen = Interaction("i1", found=True, refusal="not.authorized (403)")
+    told = weigh(
+        seen, baseline=Baseline("active", BEFORE, None), destination_uri=HERE, message_ids={"m1"}
+    )
+    assert told == (Evidence.INCONCLUSIVE, "not.authorized (403)")
+
+
+def test_a_baseline_keeps_who_gave_a_command_and_reads_those_that_do_not():
+    baseline = Baseline("active", BEFORE, None, arrivals=(THERE, command(by_user=True)))
+    kept = baseline.to_json()
+    assert kept["arrivals"] == [["p2", HERE, True], ["t1", HERE, True, True]]
+    read = Baseline.from_json(kept).arrivals
+    assert [each.by_user for each in read] == [None, True]

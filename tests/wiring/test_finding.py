@@ -18,8 +18,10 @@ from runner.core.manifest import (
     TransferRow,
 )
 from runner.core.selecting import Waiting
+from runner.core.sight import FoundAt
 from runner.journal.staging import Selection, Staging
 from runner.wiring.finding import NOTHING_FOUND, Found, find, is_open, unknown_yet
+from runner.wiring.plan_file import row_digest
 from tests.core.test_selecting import NOW, VOICE, selection
 
 MANIFEST = Manifest(
@@ -37,6 +39,8 @@ class FakeDirectory:
 
     ids: dict[tuple[str, str], list[str]] = field(default_factory=dict)
     queues: dict[str, list[Waiting]] = field(default_factory=dict)
+    served: dict[str, list[Waiting]] = field(default_factory=dict)
+    serving: dict[tuple[str, str], str] = field(default_factory=dict)
     asked: list[tuple[str, str]] = field(default_factory=list)
 
     async def ids_of(self, kind: str, name: str) -> Sequence[str]:
@@ -48,6 +52,15 @@ class FakeDirectory:
         """Return what was told."""
         self.asked.append(("waiting", queue_id))
         return self.queues.get(queue_id, [])
+
+    async def connected(self, queue_id: str) -> Sequence[Waiting]:
+        """Return what was told."""
+        self.asked.append(("connected", queue_id))
+        return self.served.get(queue_id, [])
+
+    async def served_by(self, interaction_id: str, user_id: str) -> str | None:
+        """Return what was told."""
+        return self.serving.get((interaction_id, user_id))
 
 
 @pytest.fixture
@@ -145,6 +158,7 @@ def test_what_was_found_is_kept_by_a_plan_and_taken_from_it(staging: Staging):
     found = asyncio.run(find(staging, directory, now=NOW))
     again = Found.from_json(found.to_json())
     assert (again.addresses, again.rows) == (found.addresses, found.rows)
+    assert again.rows[0].found_at == FoundAt(f"genesys://queue/{OLD}", OLD)
     again.put_into(staging)
     assert planned(staging) == [("i7", f"genesys://queue/{NEW}", "m.yaml:7")]
 
@@ -163,3 +177,46 @@ def test_where_a_gateway_knows_no_names_every_destination_is_an_id(staging: Stag
     listed(staging, "i1", "genesys://queue/billing-new")
     assert not is_open(OTHER, staging)
     assert unknown_yet(OTHER, staging) is None
+
+
+def places(staging: Staging) -> dict[str, FoundAt | None]:
+    staging.plan(None, Selection())
+    return {row.key: row.found_at for row, _ in staging.planned()}
+
+
+def test_a_selected_row_carries_its_queue_and_a_listed_one_carries_none(staging: Staging):
+    listed(staging, "i1", f"genesys://queue/{NEW}")
+    staging.select(selection(queue="Billing Old", destination_uri=f"genesys://queue/{NEW}"))
+    directory = FakeDirectory({("queue", "Billing Old"): [OLD]}, {OLD: [Waiting("i2", "call")]})
+    found_in(staging, directory)
+    assert places(staging) == {
+        "i1": None,
+        "i2": FoundAt(f"genesys://queue/{OLD}", "Billing Old"),
+    }
+
+
+def test_what_agents_serve_carries_the_agents_participant(staging: Staging):
+    connected = replace(
+        selection(queue=OLD), destination_uri=f"genesys://queue/{NEW}", is_connected=True
+    )
+    staging.select(connected)
+    directory = FakeDirectory(
+        served={OLD: [Waiting(f"i{n}", "call", NOW, user_id=ADA) for n in (1, 2)]},
+        serving={("i1", ADA): "p-1"},
+    )
+    found = found_in(staging, directory)
+    assert directory.asked == [("connected", OLD)]
+    assert places(staging) == {"i1": FoundAt(f"genesys://queue/{OLD}", OLD, "p-1")}
+    told = f"queue {OLD}: 1 selected, left out: 1 not with its agent any more"
+    assert found.explanation == told
+    again = Found.from_json(found.to_json())
+    assert again.rows == found.rows
+
+
+def test_where_a_row_was_found_is_part_of_what_a_plan_holds(staging: Staging):
+    staging.select(selection(queue=OLD, destination_uri=f"genesys://queue/{NEW}"))
+    found_in(staging, FakeDirectory(queues={OLD: [Waiting("i1", "call")]}))
+    staging.plan(None, Selection())
+    ((row, _),) = staging.planned()
+    elsewhere = replace(row, found_at=FoundAt(f"genesys://queue/{NEW}", OLD))
+    assert len({row_digest(each) for each in (row, elsewhere, replace(row, found_at=None))}) == 3

@@ -1,0 +1,50 @@
+"""Where a selection found an interaction is kept with its row, by staging and by the journal."""
+
+from __future__ import annotations
+
+import sqlite3
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from runner.core.sight import FoundAt
+from runner.core.transfer import Event
+from tests.journal.rig import begun, manifest_rows, opened, reader_of
+
+WAITED = FoundAt("genesys://queue/old", "Billing EU")
+SERVED = FoundAt("genesys://queue/old", "Billing EU", "p-1")
+
+
+@pytest.mark.parametrize("found_at", [WAITED, SERVED, None])
+def test_a_row_keeps_where_it_was_found_until_its_turn(tmp_path: Path, found_at: FoundAt | None):
+    store = opened(tmp_path / "journal.db")
+    begun(store, [replace(row, found_at=found_at) for row in manifest_rows(2)])
+    rows = reader_of(store.path).pending(store.run_no, -1, 9)
+    assert [row.found_at for row in rows] == [found_at, found_at]
+
+
+def test_a_doubt_keeps_it_too_so_that_it_is_sent_again_from_there_alone(tmp_path: Path):
+    store = opened(tmp_path / "journal.db")
+    rows = [replace(row, found_at=WAITED) for row in manifest_rows(1)]
+    begun(store, rows).go("k0", Event.INTENT, Event.LOST)
+    begun(store, [])
+    (doubt,) = reader_of(store.path).doubts(store.run_no)
+    assert doubt.standing.row.found_at == WAITED
+
+
+def test_a_journal_that_was_made_before_it_is_read_without_and_gets_it_when_written(tmp_path: Path):
+    path = tmp_path / "journal.db"
+    store = opened(path)
+    begun(store, manifest_rows(1)).go("k0", Event.INTENT, Event.LOST)
+    store.close()
+    with sqlite3.connect(path) as connection:
+        connection.execute("ALTER TABLE rows DROP COLUMN found_at")
+    connection.close()
+    reader = reader_of(path)
+    assert [doubt.standing.row.found_at for doubt in reader.doubts(1)] == [None]
+    assert [row.found_at for row in reader.pending(1, -1, 9)] == [None]
+    reader.close()
+    again = opened(path)
+    begun(again, [replace(row, found_at=WAITED) for row in manifest_rows(2)])
+    assert [row.found_at for row in reader_of(path).pending(again.run_no, -1, 9)] == [WAITED]
