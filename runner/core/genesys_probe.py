@@ -7,7 +7,7 @@ free text is left out (genesys-cloud.md, "What an independent platform showed").
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
@@ -127,7 +127,7 @@ def _fields(told: object, masks: Masks) -> dict[str, str | None]:
     }
 
 
-def _objects(told: object) -> list[Mapping[str, Any]]:
+def _objects(told: object) -> Sequence[Mapping[str, Any]]:
     found = told if isinstance(told, list) else []
     return [one for one in found if isinstance(one, dict)][:MOST]
 

@@ -12,7 +12,6 @@ import httpx
 from runner.core.errors import GatewayError
 from runner.core.evidence import Baseline, has_arrived
 from runner.core.genesys_command import (
-    PARTICIPANT,
     build_command,
     find_command_fault,
     read_command,
@@ -23,7 +22,7 @@ from runner.core.genesys_events import Changed
 from runner.core.genesys_probe import Attempt, End, Findings, Masks, sketch, sketch_subject
 from runner.core.media import MediaMatrix
 from runner.core.message import Draft, Stray, Unfit, harmless
-from runner.core.sight import judge_sight
+from runner.core.sight import PARTICIPANT, judge_sight
 from runner.core.timestamps import timestamp
 from runner.gateways.asking import Question
 from runner.gateways.exchange import Answer
@@ -176,10 +175,8 @@ class Probe:
     def _begun(self, body: Mapping[str, Any], seen: Reading, destination_uri: str) -> Attempt:
         command = read_command(build_command(self._draft(seen, destination_uri)))
         replaced = self._masks.of("participant", (seen.interaction.handles or {})[PARTICIPANT])
-        shown = self._findings.before or {}
-        legs = [
-            each for each in shown.get("participants", ()) if each.get("participant") == replaced
-        ]
+        shown = sketch(body, self._masks)
+        legs = [each for each in shown["participants"] if each.get("participant") == replaced]
         kind, _, place = destination_uri.removeprefix("genesys://").partition("/")
         masked = (
             self._masks.of(kind, place)

@@ -93,9 +93,12 @@ class PlatformProcess(Process):
 
     def _assignment(self, batch: str, sends: int) -> Assignment:
         assignment = super()._assignment(batch, sends)
+        policy = assignment.rules.policy  # the engine waits as long as the driver may need
+        waits_s = max(policy.negotiation_timeout_s, policy.outcome_timeout_s)
+        policy = replace(policy, negotiation_timeout_s=waits_s)
         return replace(
             assignment,
-            rules=replace(assignment.rules, needs_sight=True),
+            rules=replace(assignment.rules, needs_sight=True, policy=policy),
             find_fault=find_command_fault,
             compose=self._parts.compose,
         )
@@ -104,7 +107,7 @@ class PlatformProcess(Process):
         spot = self._spot(lambda message_id: reader.find(message_id) is not None)
         gateway = NotedGateway(
             self._orders.environment,
-            self._orders.policy,
+            self._parts.policy(self._orders.policy),
             self.clock,
             self.life.chance.random,
             destinations=self._orders.destinations,  # type: ignore[attr-defined]

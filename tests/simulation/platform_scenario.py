@@ -208,7 +208,7 @@ class PlatformScenario:
         )
         policy = Policy(
             preflight=chance.random() < 0.7,
-            negotiation_timeout_s=60.0,
+            negotiation_timeout_s=chance.choice((2.0, 10.0)),
             retry=RetryPolicy(
                 chance.choice((1, 2, 4)), base_s=chance.choice((0.1, 1.0)), cap_s=10.0
             ),
