@@ -259,6 +259,8 @@ def _arrived(participants: list[_Participant], holder: _Participant | None) -> I
         if each.uri is None or each.is_watching or each.is_barging:
             continue
         is_done = each.purpose == "acd" or each.was_connected
+        if not (is_done or each.is_live):
+            continue  # it was rung, and never took it
         if not each.is_consulted:
             yield Arrival(each.id, each.uri, is_done)
         elif each is holder:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from http import HTTPStatus
+from typing import Any
 from urllib.parse import quote
 
 from runner.core.errors import GatewayError, LookUpFailed
@@ -30,6 +32,12 @@ SILENT_S = 35.0
 """A socket that has said nothing for so long is dead."""
 
 CHANNELS = "/api/v2/notifications/channels"
+
+RELEASE_S = 2.0
+"""How long a channel is tried to be released, at most."""
+
+MOST_LOOKED_AT = 5
+"""Channels of others that are asked what they follow, before another is made."""
 
 _REFUSALS = (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN)
 
@@ -95,11 +103,21 @@ class Channel:
 
 
 class Channels:
-    """Makes channels, and subscribes them; what a topic is refused for goes to `note`."""
+    """Makes channels, and subscribes them; what a topic is refused for goes to `note`.
+
+    `ours` are the ids of channels that this process made, or took over, whatever became of them.
+    """
 
     def __init__(
-        self, rest: GenesysRest, dial: Dial, now: Callable[[], float], note: Callable[[Stray], None]
+        self,
+        rest: GenesysRest,
+        dial: Dial,
+        now: Callable[[], float],
+        note: Callable[[Stray], None],
+        ours: set[str],
     ) -> None:
+        self._ours = ours
+        self._in_use: set[str] = set()
         self._rest = rest
         self._dial = dial
         self._now = now
@@ -108,9 +126,9 @@ class Channels:
     async def open(
         self, topics: Sequence[str], hear: Callable[[Channel, str | bytes], None]
     ) -> Channel:
-        """Make a channel, subscribe it and dial it; at most `MOST_TOPICS` topics.
+        """Take a channel that is free, else make one; subscribe and dial it.
 
-        Raises `WireError`, `GatewayError`.
+        At most `MOST_TOPICS` topics. Raises `WireError`, `GatewayError`.
         """
         try:
             return await self._opened(topics, hear)
@@ -121,8 +139,12 @@ class Channels:
         self, topics: Sequence[str], hear: Callable[[Channel, str | bytes], None]
     ) -> Channel:
         token = await self._rest.tokens.current()
-        making = Question(CHANNELS, "POST", None, Urgency.UPKEEP, "channel", refused=GatewayError)
-        made = await self._rest.ask(making)
+        made = await self._free()
+        if made is None:
+            making = Question(
+                CHANNELS, "POST", None, Urgency.UPKEEP, "channel", refused=GatewayError
+            )
+            made = await self._rest.ask(making)
         channel_id, uri = made.get("id"), made.get("connectUri")
         if not (isinstance(channel_id, str) and channel_id and isinstance(uri, str)):
             raise WireError("the platform's channel has no id or no address", TRY_LATER)
@@ -132,6 +154,8 @@ class Channels:
                 "check `region` or `endpoints.api_url`",
                 final=True,
             )
+        self._ours.add(channel_id)
+        self._in_use.add(channel_id)
         held = await self._subscribed(channel_id, list(topics))
         secure = uri.startswith("wss:")
         wire = await self._dialled(uri)
@@ -147,6 +171,57 @@ class Channels:
             if not is_sound:  # whoever waited for it may be gone as well
                 await channel.close(NORMAL_CLOSURE, FAREWELL)
         return channel
+
+    async def release(self, channel: Channel) -> None:
+        """Have a channel whose socket is closed follow nothing: it is then seen to be free.
+
+        The platform lets nobody delete one, and evicts the oldest of twenty. Bounded in time; a
+        failure is passed over, as the channel lapses by itself.
+        """
+        with suppress(GatewayError, TimeoutError):
+            async with asyncio.timeout(RELEASE_S):
+                await self._cleared(channel.id)
+        self._in_use.discard(channel.id)
+
+    async def _cleared(self, channel_id: str) -> bool:
+        """Drop all that a channel follows; False: there is no such channel. Raises `GatewayError`."""
+
+        def read(answer: Answer, place: Place) -> bool | None:
+            if answer.status == HTTPStatus.NOT_FOUND:
+                return False
+            if 200 <= answer.status < 300:  # noqa: PLR2004 - the class of success
+                return True
+            self._rest.refuse(answer, place, question)
+            return None
+
+        question = Question(_subscriptions(channel_id), "DELETE", None, Urgency.UPKEEP, "channel")
+        return await self._rest.asker.ask(question, read)
+
+    async def _free(self) -> Mapping[str, Any] | None:
+        """Return a channel that may be used again: ours, or one that follows nothing; None: none.
+
+        (The platform lists those of this token; whoever made one that follows nothing has left it.)
+        """
+        try:
+            listed = await self._rest.ask(_listing(CHANNELS))
+            candidates = [
+                one
+                for one in _objects(listed)
+                if isinstance(one.get("id"), str)
+                and is_safe_socket(one.get("connectUri") or "")
+                and one["id"] not in self._in_use
+            ]
+            ours = [one for one in candidates if one["id"] in self._ours]
+            for one in ours:
+                if await self._cleared(one["id"]):
+                    return one
+            others = [one for one in candidates if one not in ours]
+            for one in others[:MOST_LOOKED_AT]:
+                if not _objects(await self._rest.ask(_listing(_subscriptions(one["id"])))):
+                    return one
+        except GatewayError:
+            pass  # then another is made; what forbids that too is told then
+        return None
 
     async def add(self, channel: Channel, topics: Iterable[str]) -> None:
         """Subscribe a channel to further topics, as far as it has room. Raises `GatewayError`."""
@@ -182,7 +257,7 @@ class Channels:
             self._rest.refuse(answer, place, question)
             return None
 
-        path = f"{CHANNELS}/{quote(channel_id, safe='')}/subscriptions"
+        path = _subscriptions(channel_id)
         body = "[" + ",".join(f'{{"id":"{topic}"}}' for topic in topics) + "]"
         question = Question(path, "POST", body, Urgency.UPKEEP, "subscription")
         return await self._rest.asker.ask(question, read)
@@ -202,3 +277,16 @@ class Channels:
         except WireError as error:
             check = error.check if error.final else f"{TRY_LATER}; WebSocket must pass proxies"
             raise WireError(harmless(error.what), check, final=error.final) from error
+
+
+def _subscriptions(channel_id: str) -> str:
+    return f"{CHANNELS}/{quote(channel_id, safe='')}/subscriptions"
+
+
+def _listing(path: str) -> Question:
+    return Question(path, urgency=Urgency.UPKEEP, thing="list of channels")
+
+
+def _objects(listing: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    entities = listing.get("entities")
+    return [one for one in entities if isinstance(one, dict)] if isinstance(entities, list) else []

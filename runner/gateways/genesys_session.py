@@ -51,6 +51,7 @@ class GenesysSession:
         self._listener = listener
         self._changed = changed
         self._carried_event = False
+        self._is_given_up = False  # closed by ourselves
         self._open: list[Channel] = []
         self._wanted: dict[str, None] = {}
         self._end: asyncio.Future[WireClosed] = asyncio.get_running_loop().create_future()
@@ -88,7 +89,8 @@ class GenesysSession:
         return WireClosed(closed.code, harmless(self._rest.tokens.hide(closed.reason)))
 
     async def close(self, code: int, reason: str) -> None:
-        """Close every channel; bounded in time."""
+        """Close every channel, and leave it free for the next; bounded in time."""
+        self._is_given_up = True
         self._finish(WireClosed(code, reason))
         assert self._clearing is not None  # noqa: S101 - begun with the end
         await self._clearing
@@ -137,6 +139,8 @@ class GenesysSession:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await asyncio.gather(*(each.close(NORMAL_CLOSURE, FAREWELL) for each in self._open))
+        if self._is_given_up:
+            await asyncio.gather(*(self._channels.release(each) for each in self._open))
 
     # What comes
 
@@ -176,6 +180,7 @@ class GenesysSession:
         self._take(new)
         self._open.remove(old)
         await old.close(NORMAL_CLOSURE, FAREWELL)
+        await self._channels.release(old)
 
     # What is done beside
 
@@ -224,10 +229,11 @@ class GenesysOpener:
         self._clock = clock
         self._topics = topics
         self._changed = changed
+        self._ours: set[str] = set()  # the channels of earlier sessions as well
 
     async def open(self, listener: GatewayListener) -> GenesysSession:
         """Open a session. Raises `WireError`, `NoTokenYet`, `GatewayError`."""
-        channels = Channels(self._rest, self._dial, self._clock.now, listener.strayed)
+        channels = Channels(self._rest, self._dial, self._clock.now, listener.strayed, self._ours)
         session = GenesysSession(channels, self._rest, self._clock, listener, self._changed)
         try:
             await session.begin(self._topics())

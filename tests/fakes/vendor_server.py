@@ -68,6 +68,8 @@ class VendorServer(WireServer):
     conversations: dict[str, Any] = field(default_factory=dict)
     posted: Callable[[Request], None] | None = None
     standing: dict[str, Reaction] = field(default_factory=dict)  # answers that are not used up
+    channels: list[Any] = field(default_factory=list)  # that are listed
+    followed: dict[str, list[Any]] = field(default_factory=dict)  # topics by channel
     _channels: itertools.count[int] = field(default_factory=lambda: itertools.count(1))
 
     def of(self, method: str, path_start: str = "/api/") -> list[Request]:
@@ -98,9 +100,10 @@ class VendorServer(WireServer):
         if path.startswith("/oauth/token"):
             return self._token()
         if path == "/api/v2/notifications/channels":
-            return self._channel()
+            listed = {"entities": self.channels}
+            return answer(200, listed) if request.method == "GET" else self._channel()
         if path.endswith("/subscriptions"):
-            return answer(200, {"entities": json.loads(request.body)})
+            return self._subscriptions(request)
         if request.method == "GET" and path.startswith("/api/v2/conversations/"):
             body = self.conversations.get(path.rsplit("/", 1)[1])
             if body is not None:
@@ -110,6 +113,15 @@ class VendorServer(WireServer):
                 self.posted(request)
             return answer(202, ININ_Correlation_Id="corr-1")
         return answer(404, {"code": "not.found", "status": 404})
+
+    def _subscriptions(self, request: Request) -> Reaction:
+        topics = self.followed.setdefault(request.path.split("/")[-2], [])
+        if request.method == "DELETE":
+            topics.clear()
+            return answer(204)
+        if request.method == "POST":
+            topics += json.loads(request.body)
+        return answer(200, {"entities": topics})
 
     def _channel(self) -> bytes:
         number = next(self._channels)

@@ -59,7 +59,12 @@ class Stage:
 
     async def submit(self, to: str = TO_QUEUE, message_id: str = "m-1") -> None:
         """Look the conversation up and hand a command over."""
-        seen = await self.gateway.look_up("c-1")
+        await self.hand_over(await self.gateway.look_up("c-1"), to, message_id)
+
+    async def hand_over(
+        self, seen: Interaction, to: str = TO_QUEUE, message_id: str = "m-1"
+    ) -> None:
+        """Hand a command over that rests on an earlier look-up."""
         await self.gateway.submit(command(seen, to, message_id))
 
     async def tell(self, body: Any, peer: int = -1) -> None:
@@ -77,7 +82,8 @@ class Stage:
 
     def subscribed(self) -> list[list[str]]:
         """Return the topics of each request to subscribe."""
-        asked = [r for r in self.server.requests if r.path.endswith("/subscriptions")]
+        posted = self.server.of("POST")
+        asked = [r for r in posted if r.path.endswith("/subscriptions")]
         return [[topic["id"] for topic in json.loads(request.body)] for request in asked]
 
 

@@ -10,7 +10,7 @@ import pytest
 from runner.core.errors import GatewayError
 from tests.fakes.stepped import SteppedClock
 from tests.fakes.vendor_server import VendorServer, event, metadata, silent
-from tests.fakes.wire_server import Peer, answer
+from tests.fakes.wire_server import Peer, Reaction, answer
 from tests.gateways.genesys_rig import (
     MOVED,
     SOURCE,
@@ -37,7 +37,7 @@ async def test_a_channel_is_made_subscribed_to_the_destinations_and_dialled_with
         assert stage.gateway.generation == 1
         assert stage.gateway.writable()
         made = [r for r in stage.server.asked(CHANNELS) if r.path == CHANNELS]
-        assert [(r.method, r.body) for r in made] == [("POST", b"")]
+        assert [(r.method, r.body) for r in made] == [("GET", b""), ("POST", b"")]
         assert stage.subscribed() == [[TOPIC, f"v2.users.{USER}.conversations"]]
         (dialled,) = dials(stage.server)
         assert "authorization" not in dialled
@@ -220,3 +220,62 @@ async def test_closing_ends_the_session_as_ours():
         lost = await stage.listener.until("lost")
         assert (lost.code, lost.reason, lost.ours) == (1000, "session terminated", True)
         assert stage.server.peers[0].close_frame == (1000, "session terminated")
+
+
+# Channels that are used again
+
+
+async def opened_and_closed(server: VendorServer) -> None:
+    clock = SteppedClock()
+    gateway = gateway_to(server, clock)
+    await clock.through(gateway.open(Listener()))
+    await clock.through(gateway.close())
+
+
+def made(server: VendorServer) -> int:
+    return len([r for r in server.of("POST", CHANNELS) if r.path == CHANNELS])
+
+
+def listed(server: VendorServer, name: str) -> dict[str, str]:
+    uri = server.url("ws", f"/channels/{name}?secret=canary-query")
+    return {"id": name, "connectUri": uri, "expires": "2026-12-02T21:00:00.000Z"}
+
+
+async def test_a_command_leaves_its_channel_free_and_the_next_takes_it():
+    async with VendorServer() as server:
+        server.channels = [listed(server, "ch-1")]
+        for _ in range(3):
+            await opened_and_closed(server)
+            assert server.followed["ch-1"] == []
+        assert made(server) == 0
+        assert len(dials(server)) == 3
+
+
+async def test_a_channel_that_follows_something_is_somebody_elses():
+    async with VendorServer() as server:
+        server.channels = [listed(server, "theirs")]
+        server.followed["theirs"] = [{"id": "v2.users.x.conversations"}]
+        await opened_and_closed(server)
+        assert made(server) == 1
+        assert server.followed["theirs"] == [{"id": "v2.users.x.conversations"}]
+
+
+@pytest.mark.parametrize("listing", [answer(403), answer(404), answer(200, {"entities": 7})])
+async def test_where_channels_cannot_be_listed_one_is_made(listing: Reaction):
+    async with VendorServer() as server:
+        server.standing[f"GET {CHANNELS}"] = listing
+        clock = SteppedClock()
+        gateway = gateway_to(server, clock)
+        await clock.through(gateway.open(Listener()))
+        assert made(server) == 1
+        await clock.through(gateway.close())
+
+
+async def test_after_a_lost_session_its_own_channel_is_used_again_though_it_follows_something():
+    async with staged() as stage:
+        stage.server.channels = [listed(stage.server, "ch-1")]
+        stage.server.peers[0].cut()
+        await stage.clock.through(stage.listener.until("opened", 2))
+        assert made(stage.server) == 1
+        assert [topic["id"] for topic in stage.server.followed["ch-1"]] == [TOPIC]
+        assert stage.gateway.generation == 2
