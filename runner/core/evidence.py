@@ -120,19 +120,19 @@ def weigh(
 def has_arrived(seen: Interaction, baseline: Baseline, destination_uri: str) -> bool:
     """Tell whether something that came after the baseline shows that we brought it to a destination.
 
-    Where a person's command led there, or may have, and no command of a client did, it was the
+    Where a person's command led there, or may yet, and no command of a client did, it was the
     person's.
     """
     before = {each.id for each in baseline.arrivals if each.is_done}
-    new = [each for each in seen.arrivals if each.is_done and each.id not in before]
-    commands = [
-        each.by_user
+    new = [each for each in seen.arrivals if each.id not in before]
+    told = [each for each in new if each.destination_uri in {destination_uri, None}]
+    by_a_client = any(each.by_user is False and each.is_done for each in told)
+    if any(each.by_user for each in told) and not by_a_client:
+        return False  # that one may not be done yet: the platform shows a leg before it says so
+    return any(
+        each.is_done and each.destination_uri == destination_uri and not each.by_user
         for each in new
-        if each.by_user is not None and each.destination_uri in {destination_uri, None}
-    ]
-    if True in commands and False not in commands:
-        return False
-    return any(each.destination_uri == destination_uri and not each.by_user for each in new)
+    )
 
 
 MOVED_BY_OTHERS = "moved by somebody else"
@@ -147,11 +147,11 @@ def was_moved_by_others(seen: Interaction, baseline: Baseline) -> bool:
 
 def _compare(seen: Interaction, baseline: Baseline, destination_uri: str) -> tuple[Evidence, str]:
     if new := set(seen.arrivals) - set(baseline.arrivals):
-        if not any(arrival.is_done for arrival in new):
+        if was_moved_by_others(seen, baseline):
+            return Evidence.INCONCLUSIVE, MOVED_BY_OTHERS
+        if not all(arrival.is_done for arrival in new):
             return Evidence.UNDER_WAY, "a move is under way"
-        others = was_moved_by_others(seen, baseline)
-        told = MOVED_BY_OTHERS if others else "it changed since, and not to where we sent it"
-        return Evidence.INCONCLUSIVE, told
+        return Evidence.INCONCLUSIVE, "it changed since, and not to where we sent it"
     same_id = seen.last_transfer_id == baseline.last_transfer_id
     if seen.destination_uri == destination_uri != baseline.destination_uri and (
         same_id or seen.last_transfer_id is None

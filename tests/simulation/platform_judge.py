@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -9,7 +10,7 @@ from itertools import pairwise
 from runner.core.outcome import ExitCode, Outcome
 from runner.core.plan import NOT_SELECTED
 from runner.core.record import TransferRecord
-from tests.simulation.evidence import Course, Finding
+from tests.simulation.evidence import NOTICED_S, Course, Finding
 from tests.simulation.judge import FINDERS as GENERAL
 from tests.simulation.judge import MOVED
 from tests.simulation.platform_ledger import Post, PostBook
@@ -44,6 +45,7 @@ class PlatformEvidence:
     source: str | None  # the queue that was selected from
     orders: Orders
     courses: Mapping[int, Course]
+    deaths: Mapping[int, float]  # when runs were killed
     fence_s: (
         float | None
     )  # how long after a command left nothing comes of it, where that is promised
@@ -167,7 +169,14 @@ def _may_stay_in_doubt(evidence: PlatformEvidence, one: Conversation, reason: st
     if evidence.fence_s is not None:
         # Only what changed since, without an outcome, may stay.
         return any(post.move is not None for post in posts)
-    return "session ended" in reason or any(not post.was_refused for post in posts) or not posts
+    if not posts or "session ended" in reason:
+        return True
+    return any(not post.was_refused or _died_with(evidence, post) for post in posts)
+
+
+def _died_with(evidence: PlatformEvidence, post: Post) -> bool:
+    """Tell whether a process was killed before it could write down what was answered."""
+    return evidence.deaths.get(post.run, math.inf) - (post.read_at or 0.0) < NOTICED_S
 
 
 def _left_waiting(evidence: PlatformEvidence) -> Iterator[str]:

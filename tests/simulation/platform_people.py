@@ -76,7 +76,7 @@ def populate(
 def let_people_act(chance: random.Random, world: World, mind: PlatformMind, uri: str) -> None:
     """Let people move, answer, consult and leave, at random times or just after a look-up."""
     organisation = mind.organisation
-    share = chance.choice((0.0, 0.2, 0.2, 0.6))
+    share = chance.choice((0.0, 0.2, 0.5, 0.9))
     for one in organisation.conversations.values():
         if chance.random() >= share:
             continue

@@ -77,6 +77,7 @@ class PlatformScenario:
         self._ended: list[Ended] = []
         self._listed: dict[int, int] = {}
         self._courses: dict[int, Course] = {}
+        self._deaths: dict[int, float] = {}
         self._runs = 0
         self._boots = 0
         self._booted_at = 0.0
@@ -141,6 +142,8 @@ class PlatformScenario:
         self._courses[self._runs] = Course(orders.policy, process.sends)
         if ended is not None:
             self._note_end(ended)
+        elif life.killed_at is not None:
+            self._deaths[self._runs] = life.killed_at
         return ended
 
     async def _select(self, process: PlatformProcess, staging: Staging) -> bool:
@@ -232,6 +235,7 @@ class PlatformScenario:
             source=WAITING_ROOM if self._selects and not self._freezes else None,
             orders=self._orders,
             courses=self._courses,
+            deaths=self._deaths,
             fence_s=EXPIRES_S + VISIBLE_S if promised else None,
         )
 
