@@ -147,11 +147,7 @@ def was_moved_by_others(seen: Interaction, baseline: Baseline) -> bool:
 
 def _compare(seen: Interaction, baseline: Baseline, destination_uri: str) -> tuple[Evidence, str]:
     if new := set(seen.arrivals) - set(baseline.arrivals):
-        if was_moved_by_others(seen, baseline):
-            return Evidence.INCONCLUSIVE, MOVED_BY_OTHERS
-        if not all(arrival.is_done for arrival in new):
-            return Evidence.UNDER_WAY, "a move is under way"
-        return Evidence.INCONCLUSIVE, "it changed since, and not to where we sent it"
+        return _changed(new, is_by_others=was_moved_by_others(seen, baseline))
     same_id = seen.last_transfer_id == baseline.last_transfer_id
     if seen.destination_uri == destination_uri != baseline.destination_uri and (
         same_id or seen.last_transfer_id is None
@@ -166,6 +162,14 @@ def _compare(seen: Interaction, baseline: Baseline, destination_uri: str) -> tup
             return Evidence.INCONCLUSIVE, told
         return Evidence.UNTOUCHED, "as it was before the delivery"
     return Evidence.INCONCLUSIVE, "it changed since, and not by us: somebody else acted"
+
+
+def _changed(new: AbstractSet[Arrival], *, is_by_others: bool) -> tuple[Evidence, str]:
+    if is_by_others:
+        return Evidence.INCONCLUSIVE, MOVED_BY_OTHERS
+    if not all(arrival.is_done for arrival in new):
+        return Evidence.UNDER_WAY, "a move is under way"
+    return Evidence.INCONCLUSIVE, "it changed since, and not to where we sent it"
 
 
 class HandOver(NamedTuple):
