@@ -10,6 +10,7 @@ from itertools import pairwise
 from runner.core.outcome import ExitCode, Outcome
 from runner.core.plan import NOT_SELECTED
 from runner.core.record import TransferRecord
+from tests.simulation.doubts import SINCE
 from tests.simulation.evidence import NOTICED_S, Course, Finding
 from tests.simulation.judge import FINDERS as GENERAL
 from tests.simulation.judge import MOVED
@@ -166,6 +167,8 @@ def _may_stay_in_doubt(evidence: PlatformEvidence, one: Conversation, reason: st
     posts = evidence.ledger.of(one.id)
     if any(post.effect_at is not None for post in posts):
         return False
+    if since := SINCE.search(reason):
+        posts = [post for post in posts if post.run >= int(since[1])]
     if evidence.fence_s is not None:
         # Only what changed since, without an outcome, may stay.
         return any(post.move is not None for post in posts)
