@@ -85,8 +85,8 @@ class Limits:
 class SimulatorOptions:
     """How the embedded gateway behaves: `faults` are shares (0 to 1) by fault name.
 
-    `waiting` (how many wait, by the queue's name), `queues`, `users` (further names) and
-    `http_rate_per_s` (requests a token may make; None: as the platform has it) are of the platform
+    `waiting` (how many wait, by the queue's name), `served` (how many agents are serving), `queues`,
+    `users` (further names), `former_users` (deleted or inactive ones) and `http_rate_per_s` (requests a token may make; None: as the platform has it) are of the platform
     `genesys-cloud` alone.
     """
 
@@ -98,6 +98,8 @@ class SimulatorOptions:
     waiting: Mapping[str, int] = field(default_factory=dict)
     queues: tuple[str, ...] = ()
     users: tuple[str, ...] = ()
+    served: Mapping[str, int] = field(default_factory=dict)
+    former_users: tuple[str, ...] = ()
     http_rate_per_s: float | None = None
 
 

@@ -18,11 +18,15 @@ FAULTS: Mapping[Platform, frozenset[str]] = {
             *("rate_limited", "rejected", "slow", "muted", "cut", "token_expiry", "cut_before"),
             *("server_error", "server_error_after", "transfer_failed"),
             *("event_lost", "event_late", "event_doubled"),
-            *("channel_evicted", "socket_closing", "pages_shift"),
+            *("channel_evicted", "socket_closing", "pages_shift", "truncated"),
+            *("hidden", "long", "answered", "moved", "consulting"),
+            *("hung_up", "outrun", "answer_late"),
         }
     ),
 }
 """The names of faults by platform."""
 
-GENESYS_CLOUD_OPTIONS = frozenset({"waiting", "queues", "users", "http_rate"})
+GENESYS_CLOUD_OPTIONS = frozenset(
+    {"waiting", "served", "queues", "users", "former_users", "http_rate"}
+)
 """Options of the simulator that the other platform does nothing with."""

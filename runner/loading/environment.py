@@ -202,6 +202,8 @@ def _simulator(options: Mapping[str, Any]) -> SimulatorOptions:
         waiting={name: int(count) for name, count in options.get("waiting", {}).items()},
         queues=tuple(options.get("queues", ())),
         users=tuple(options.get("users", ())),
+        served={name: int(count) for name, count in options.get("served", {}).items()},
+        former_users=tuple(options.get("former_users", ())),
         http_rate_per_s=parse_rate(options["http_rate"]) if "http_rate" in options else None,
     )
 

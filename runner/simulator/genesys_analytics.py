@@ -18,6 +18,7 @@ from runner.simulator.genesys_world import Outcome, World
 
 _OK = 200
 _LARGEST_PAGE = 100
+_TRUNCATED = 40  # entities that a list which is cut off still has
 _DAY_S = 86_400
 _MEDIA = {"call": "voice", "message": "message", "email": "email", "callback": "callback"}
 
@@ -54,6 +55,7 @@ def query_activity(world: World, call: Call) -> Outcome:
     backwards = call.body.get("order") == "desc"
     rows.sort(key=lambda row: (row.at, row.fields["conversationId"]), reverse=backwards)
     number, size = read_page(call, most=_LARGEST_PAGE)
+    is_cut = world.chance.strikes("truncated", call.subject)
     start = _shift(world, call, number, (number - 1) * size)
     dimensions = call.body.get("groupBy") or []
     for dimension in dimensions:
@@ -66,8 +68,14 @@ def query_activity(world: World, call: Call) -> Outcome:
             for metric in wanted
         ]
         detailed = [row for row in members if wanted[row.metric]]
+        truncated = is_cut and len(detailed) > _TRUNCATED
+        if truncated:  # the oldest and the newest are told, as the platform does
+            half = _TRUNCATED // 2
+            detailed = detailed[:half] + detailed[-half:]
         entities = [_view_row(row) for row in detailed[start : start + size]]
-        results.append({"group": group, "data": counted, "truncated": False, "entities": entities})
+        results.append(
+            {"group": group, "data": counted, "truncated": truncated, "entities": entities}
+        )
     return Outcome(_OK, {"results": results})
 
 

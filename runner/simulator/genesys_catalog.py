@@ -20,6 +20,7 @@ ORIGIN = "origin"
 
 _UUID = re.compile(r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 _NOT_FOUND = "00000404-"
+_FORMER = ("deleted", "inactive")
 _FOREIGN = "00000403-"
 
 
@@ -59,10 +60,11 @@ def require(entity_id: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Named:
-    """A queue or a user."""
+    """A queue or a user; a `former` one is known still, and of no use."""
 
     id: str
     name: str
+    state: str = "active"
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,13 +79,17 @@ class Names:
         object.__setattr__(self, "_by_id", {entry.id: entry for entry in self.entries})
 
     @classmethod
-    def of(cls, kind: str, names: Iterable[str]) -> Names:
-        """Give every one of `names` its id."""
+    def of(cls, kind: str, names: Iterable[str], former: Iterable[str] = ()) -> Names:
+        """Give every one of `names` its id, and those of `former`, who have left, theirs."""
         counts: dict[str, int] = {}
         entries = []
         for name in names:
             count = counts[name] = counts.get(name, 0) + 1
             entries.append(Named(make_id(kind, name, *([count] if count > 1 else [])), name))
+        entries += [
+            Named(make_id(kind, "former", name, number), name, _FORMER[number % 2])
+            for number, name in enumerate(former)
+        ]
         return cls(kind, tuple(sorted(entries, key=lambda entry: (entry.name.lower(), entry.id))))
 
     def find(self, entity_id: str) -> Named:

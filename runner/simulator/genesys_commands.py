@@ -15,6 +15,7 @@ from runner.simulator.genesys_conversations import (
 )
 from runner.simulator.genesys_errors import Refused
 from runner.simulator.genesys_faults import draw_end, draw_rejection
+from runner.simulator.genesys_people import check_division, forestall
 from runner.simulator.genesys_routes import Call
 from runner.simulator.genesys_world import Outcome, World, topics_of
 
@@ -26,9 +27,15 @@ _SAME_PARTY = "conversations.error.transfer.same.party"
 
 def accept(world: World, call: Call) -> Outcome:
     """Accept a command, or raise `Refused`."""
+    check_division(world, call.params["conversationId"])
     conversation = world.population.get(call.params["conversationId"])
-    participant = _replaceable(conversation, call.params["participantId"])
     destination = _read_destination(world, call)
+    forestalled = forestall(world, conversation, destination, call.subject, call.now)
+    try:
+        participant = _replaceable(conversation, call.params["participantId"])
+    except Refused as refused:
+        refused.decisions = forestalled
+        raise
     if destination.address is not None and conversation.media == "callback":
         raise Refused("bad.request", entity_id=conversation.id, field="address")
     if _holds(participant, destination):
@@ -37,7 +44,9 @@ def accept(world: World, call: Call) -> Outcome:
         raise draw_rejection(world.chance, call.subject)
     transfer_type = call.body.get("transferType") or "Unattended"
     end = draw_end(world.chance, call.subject)
-    command = Command(world.new_id(), destination, call.now, transfer_type, end=end)
+    command = Command(
+        world.new_id(), destination, call.now, transfer_type, end=end, replaced=participant.id
+    )
     world.touch(conversation, call.now)
     conversation.commands.append(command)
     decisions: Decisions = (
@@ -61,11 +70,12 @@ def settle(world: World, step: Settle, now: float) -> Decisions:
     command.state = command.end
     if command.end != "Complete":
         return world.tell(conversation, before)
-    joined = conversation.move(command.destination, now)
+    joined = conversation.move(command.destination, now, command.replaced)
     told = world.tell(conversation, before | topics_of(conversation))
     if joined.state != "alerting":
         return told
-    return (*told, (world.latency_s(joined.id), Pick(conversation.id, joined.id)))
+    late_s = world.slow_s if world.chance.strikes("answer_late", joined.id) else 0.0
+    return (*told, (late_s + world.latency_s(joined.id), Pick(conversation.id, joined.id)))
 
 
 def pick(world: World, step: Pick, now: float) -> Decisions:
@@ -143,7 +153,8 @@ def _read_text(call: Call, field: str) -> str:
 
 
 def _holds(participant: Participant, destination: Destination) -> bool:
-    return (participant.queue_id, participant.user_id, participant.address) == (
+    queue_id = participant.queue_id if participant.purpose == "acd" else None
+    return (queue_id, participant.user_id, participant.address) == (
         destination.queue_id,
         destination.user_id,
         destination.address,

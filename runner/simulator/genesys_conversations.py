@@ -57,6 +57,7 @@ class Participant:
     address: str | None = None
     connected_at: float | None = None
     ended_at: float | None = None
+    consults_for: str | None = None  # the participant who asked it for advice
 
     @property
     def is_active(self) -> bool:
@@ -82,6 +83,8 @@ class Command:
     transfer_type: str = "Unattended"
     state: str = "Pending"
     end: str = "Complete"
+    user_id: str | None = None  # who gave it, if it was no client
+    replaced: str | None = None  # the participant whose place is taken
 
 
 @dataclass(slots=True)
@@ -116,10 +119,23 @@ class Conversation:
         self.participants.append(participant)
         return participant
 
-    def move(self, destination: Destination, at: float) -> Participant:
-        """Put the destination in the place of whoever holds the conversation."""
+    def end(self, at: float) -> None:
+        """Let everybody leave, the customer first."""
+        self.ended_at = at
+        for participant in self.participants:
+            if participant.is_active:
+                participant.leave(at)
+
+    def move(self, destination: Destination, at: float, replaced: str | None = None) -> Participant:
+        """Put the destination in the place of whoever holds the conversation.
+
+        Of one who is only consulted it takes the place alone: the customer stays where he is.
+        """
+        named = None if replaced is None else self.find(replaced)
+        consulted = named is not None and named.consults_for is not None
         for holder in self.holders():
-            holder.leave(at)
+            if not consulted or holder is named:
+                holder.leave(at)
         if destination.queue_id is not None:
             return self.add("acd", at, queue_id=destination.queue_id, connected_at=at)
         if destination.user_id is not None:

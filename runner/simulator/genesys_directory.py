@@ -7,6 +7,7 @@ from typing import Any
 
 from runner.simulator.genesys_catalog import Named, Names, make_id
 from runner.simulator.genesys_errors import Refused
+from runner.simulator.genesys_people import LONG_TEXT, check_division, meddle
 from runner.simulator.genesys_routes import Call
 from runner.simulator.genesys_views import HOME_DIVISION, spell_time
 from runner.simulator.genesys_world import Outcome, World
@@ -37,8 +38,15 @@ def whole(given: str | int | None, default: int, field: str, most: int = 1 << 31
 
 def get_conversation(world: World, call: Call) -> Outcome:
     """Return a conversation as it stands."""
+    check_division(world, call.params["conversationId"])
     conversation = world.population.get(call.params["conversationId"])
-    return Outcome(_OK, world.view(conversation, call.now))
+    told = meddle(world, conversation, call.now)
+    shown = world.view(conversation, call.now)
+    if world.chance.strikes("long", conversation.id):
+        customer, *others = shown["participants"]
+        customer = customer | {"attributes": {"transcript": LONG_TEXT}}
+        shown = shown | {"participants": [customer, *others]}
+    return Outcome(_OK, shown, told)
 
 
 def list_queues(world: World, call: Call) -> Outcome:
@@ -181,7 +189,7 @@ def _view_user(user: Named) -> dict[str, Any]:
         "division": HOME_DIVISION,
         "email": _email(user),
         "username": _email(user),
-        "state": "active",
+        "state": user.state,
         "version": 1,
         "selfUri": f"/api/v2/users/{user.id}",
     }

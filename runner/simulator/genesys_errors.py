@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from runner.simulator.genesys_actions import Decisions
+
 _MALFORMED = "The request could not be understood by the server due to malformed syntax."
 
 ERRORS: Mapping[str, tuple[int, str]] = {
@@ -113,6 +115,7 @@ class Refused(Exception):
         self.status = ERRORS[code][0]
         self.retry_after_s = retry_after_s
         self.headers = headers or {}
+        self.decisions: Decisions = ()  # what is to be done before the answer goes out
         self._entity_id = entity_id
         self._field = field
         self._params = params

@@ -26,6 +26,15 @@ FAULTS = (
     "channel_evicted",
     "socket_closing",
     "pages_shift",
+    "truncated",
+    "hidden",
+    "long",
+    "answered",
+    "moved",
+    "consulting",
+    "hung_up",
+    "outrun",
+    "answer_late",
 )
 """Every fault's name, as manifests spell it."""
 

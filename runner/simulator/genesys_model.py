@@ -159,7 +159,7 @@ class GenesysModel:
             outcome = self._carry_out(work, token, now)
         except Refused as refused:
             reply = self._refuse(refused, token, now)
-            return (*revoked, *self._deliver(work, reply, token, now))
+            return (*revoked, *refused.decisions, *self._deliver(work, reply, token, now))
         headers = self._headers(token, now)
         reply = Reply(outcome.status, outcome.body, headers)
         answers = self._deliver(work, reply, token, now)

@@ -30,17 +30,24 @@ class Population:
     queues: Names = field(init=False)
     users: Names = field(init=False)
     _kept: dict[str, Conversation] = field(default_factory=dict)
-    _queue_ids: dict[str, str] = field(default_factory=dict)  # where those of `waiting` wait
+    # The queues of those who wait in one, or came by one and are being served.
+    _queue_ids: dict[str, str] = field(default_factory=dict)
+    _served: set[str] = field(default_factory=set)
 
     def __post_init__(self) -> None:
         waiting = dict(self.options.waiting)
         listed = [*self.options.queues]
-        named = [name for name in (ORIGIN, *waiting) if name not in listed]
+        served = dict(self.options.served)
+        named = [name for name in (ORIGIN, *waiting, *served) if name not in listed]
         self.queues = Names.of("queue", [*listed, *dict.fromkeys(named)])
-        self.users = Names.of("user", self.options.users)
+        self.users = Names.of("user", self.options.users, self.options.former_users)
         for name, count in waiting.items():
             queue_id = make_id("queue", name)
             self._queue_ids |= {waiting_id(name, number): queue_id for number in range(count)}
+        for name, count in served.items():
+            ids = [make_id("conversation", name, "served", number) for number in range(count)]
+            self._served |= set(ids)
+            self._queue_ids |= dict.fromkeys(ids, make_id("queue", name))
 
     def get(self, conversation_id: str) -> Conversation:
         """Return the conversation of that id as it stands.
@@ -89,8 +96,12 @@ class Population:
             menu.leave(queued_at)
         queue_id = self._queue_ids.get(conversation_id) or make_id("queue", ORIGIN)
         conversation.add("acd", queued_at, queue_id=queue_id, connected_at=queued_at)
+        if conversation_id in self._served:
+            conversation.participants[-1].leave(queued_at)
+            agent = {"user_id": make_id("user", "an agent"), "queue_id": queue_id}
+            conversation.add("agent", queued_at, connected_at=queued_at, **agent)
         if self._is_ended(conversation_id):
-            _end(conversation, self.started_at)
+            conversation.end(self.started_at)
         return conversation
 
     def _is_ended(self, conversation_id: str) -> bool:
@@ -101,10 +112,3 @@ class Population:
 def waiting_id(queue_name: str, number: int) -> str:
     """Return the id of the conversation that is `number` (from 0) of those `waiting` in a queue."""
     return make_id("conversation", queue_name, number)
-
-
-def _end(conversation: Conversation, at: float) -> None:
-    conversation.ended_at = at
-    for participant in conversation.participants:
-        if participant.is_active:
-            participant.leave(at)

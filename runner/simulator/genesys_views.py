@@ -126,6 +126,7 @@ def _common_participant(participant: Participant, users: Names) -> dict[str, Any
             "queueId": participant.queue_id,
             "userId": participant.user_id,
             "address": participant.address or (_CUSTOMER_NUMBER if customer else None),
+            "consultParticipantId": participant.consults_for,
             "mediaRoles": ["full"],
             "attributes": {},
         }
@@ -181,7 +182,7 @@ def _view_command(command: Command) -> dict[str, Any]:
         "id": command.id,
         "state": command.state,
         "dateIssued": spell_time(command.issued_at),
-        "initiator": {},
+        "initiator": {} if command.user_id is None else {"userId": command.user_id},
         "destination": _view_destination(command.destination),
         "transferType": command.transfer_type,
     }

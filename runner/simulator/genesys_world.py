@@ -42,6 +42,7 @@ class World:
     visible_s: float = 0.0  # how long look-ups lag behind
     closing_s: float = 60.0  # how long a closing socket is still there
     channels: Channels = field(default_factory=Channels)
+    met: set[str] = field(default_factory=set)  # conversations that were looked up
     told: dict[str, int] = field(default_factory=dict)  # conversation -> events so far
 
     @property

@@ -7,6 +7,8 @@ import socket
 from collections import Counter
 from typing import Any
 
+import pytest
+
 from tests.e2e.bench import REPORT_SCHEMA, VOICE, Bench
 
 SIMULATED = {
@@ -139,3 +141,74 @@ def test_a_platform_that_cannot_be_asked_is_4_with_a_report(bench: Bench):
     assert applied.code == 4
     assert applied.outcomes() == {listed: "unattempted"}
     assert "the connection was refused" in applied.report.run["explanation"]
+
+
+def situated(*transfers: dict[str, Any], **simulator: Any) -> dict[str, Any]:
+    """Return an evacuation in which people do something meanwhile."""
+    document = evacuation(*transfers)
+    demo = {**SIMULATED, "simulator": {**SIMULATED["simulator"], **simulator}}
+    return {**document, "environments": {"demo": demo}}
+
+
+@pytest.mark.parametrize("fault", ["answered", "moved", "consulting"])
+def test_what_no_longer_waits_when_its_turn_comes_is_skipped(bench: Bench, fault: str):
+    applied = bench.apply(situated(selected(), faults={fault: "40%"}))
+    assert applied.code == 0, applied.ended.err
+    outcomes = applied.outcomes()
+    assert Counter(outcomes.values()).keys() == {"transferred", "skipped"}
+    skipped = {key for key, outcome in outcomes.items() if outcome == "skipped"}
+    reasons = {applied.report.by_id[key]["reason"] for key in skipped}
+    assert reasons == {"no longer waiting in Billing EU"}
+    assert moves(bench).keys() == outcomes.keys() - skipped
+
+
+def test_a_frozen_plan_is_held_to_where_it_found_each(bench: Bench):
+    """The plan's look-ups are the first, so that people act between query and look-up."""
+    path = bench.write(situated(selected(limit=20), faults={"answered": "30%"}))
+    assert bench.run("plan", path, "--preflight", "--out", "plan.json").code == 0
+    frozen = json.loads((bench.folder / "plan.json").read_text("utf-8"))["found"]["rows"]
+    assert {row["found_at"]["name"] for row in frozen} == {"Billing EU"}
+    assert bench.run("apply", "plan.json").code == 0
+    assert 0 < len(moves(bench)) < 20
+
+
+def test_what_agents_serve_is_moved_from_those_agents_alone(bench: Bench):
+    applied = bench.apply(situated(selected(state="connected"), served={"Billing EU": 6}))
+    assert applied.code == 0, applied.ended.err
+    assert Counter(applied.outcomes().values()) == {"transferred": 6}
+    assert moves(bench) == dict.fromkeys(applied.outcomes(), 1)
+
+
+def test_conversations_of_other_divisions_are_rejected_one_by_one(bench: Bench):
+    applied = bench.apply(situated(selected(), faults={"hidden": "20%"}))
+    assert applied.code == 1, applied.ended.err
+    outcomes = Counter(applied.outcomes().values())
+    assert outcomes["transferred"] + outcomes["rejected"] == 40
+    assert outcomes["rejected"] > 0
+    rejected = [r for r in applied.report.by_id.values() if r["outcome"] == "rejected"]
+    assert all(r["reason"].startswith("not.authorized (403)") for r in rejected)
+
+
+def test_a_list_that_is_cut_off_leaves_nobody_behind(bench: Bench):
+    applied = bench.apply(
+        situated(selected(), waiting={"Billing EU": 200}, faults={"truncated": "100%"})
+    )
+    assert applied.code == 0, applied.ended.err
+    assert Counter(applied.outcomes().values()) == {"transferred": 200}
+
+
+def test_hang_ups_just_before_the_command_are_skipped(bench: Bench):
+    applied = bench.apply(situated(selected(limit=10), faults={"hung_up": "40%"}))
+    assert applied.code == 0, applied.ended.err
+    assert Counter(applied.outcomes().values()).keys() == {"transferred", "skipped"}
+
+
+def test_who_is_slow_to_answer_and_whom_a_colleague_moved_are_told_apart(bench: Bench):
+    to_ada = selected(to="genesys://user/Ada Lovelace", limit=6)
+    people = {"users": ["Ada Lovelace"], "former_users": ["Ada Lovelace"]}
+    late = situated(
+        to_ada, faults={"answer_late": "100%", "long": "30%"}, latency="100ms", **people
+    )
+    applied = bench.apply(late)  # 2 s, and a reply may take 1 s
+    assert applied.code == 0, applied.ended.err
+    assert Counter(applied.outcomes().values()) == {"transferred": 6}

@@ -113,3 +113,46 @@ async def test_without_any_right_the_error_names_what_is_missing():
     async with directory(waiting={"Q": 1}, hosting=Hosting(permissions=frozenset())) as asked:
         with pytest.raises(GatewayError, match="routing:queue:view"):
             await asked.ids_of("queue", "Q")
+
+
+async def test_a_list_that_is_cut_off_is_asked_for_in_parts_until_nobody_is_missing():
+    async with directory(waiting={"Billing Old": 260}, faults={"truncated": 1.0}) as asked:
+        found = await listed(asked, "Billing Old")
+    assert len({one.interaction_id for one in found}) == 260
+
+
+async def test_where_no_part_is_whole_and_the_records_are_forbidden_the_numbers_are_told():
+    rights = PERMISSIONS - {
+        "analytics:conversationDetail:view",
+        "analytics:agentConversationDetail:view",
+    }
+    cut = {"truncated": 1.0}
+    hosting = Hosting(permissions=rights)
+    async with directory(waiting={"Q": 260}, faults=cut, hosting=hosting) as asked:
+        with pytest.raises(GatewayError, match=r"shows 160 of 260 conversations in queue"):
+            await listed(asked, "Q")
+
+
+async def test_deleted_and_inactive_users_make_no_name_ambiguous():
+    async with directory(users=("Ada",), former_users=("Ada", "Ada", "Bob")) as asked:
+        assert len(await asked.ids_of("user", "Ada")) == 1
+        assert await asked.ids_of("user", "Bob") == ()
+
+
+async def test_what_agents_serve_is_found_with_the_participant_who_serves_it():
+    async with directory(served={"Q": 3}, waiting={"Q": 2}) as asked:
+        (queue_id,) = await asked.ids_of("queue", "Q")
+        assert len(await asked.waiting(queue_id)) == 2
+        served = await asked.connected(queue_id)
+        assert len(served) == 3
+        for one in served:
+            assert one.user_id is not None
+            assert await asked.served_by(one.interaction_id, one.user_id)
+        someone_else = "3f2504e0-4f89-41d3-9a0c-0305e82c3301"
+        assert await asked.served_by(served[0].interaction_id, someone_else) is None
+
+
+async def test_what_is_not_shown_is_served_by_an_empty_name():
+    async with directory(waiting={"Q": 1}, faults={"hidden": 1.0}) as asked:
+        (one,) = await listed(asked, "Q")
+        assert await asked.served_by(one.interaction_id, one.interaction_id) == ""
