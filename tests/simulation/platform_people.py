@@ -23,6 +23,9 @@ QUEUE = f"genesys://queue/{HERE}"
 USER = f"genesys://user/{AGENTS[5]}"
 NUMBER = "tel:+31205550177"
 
+KINDS = ("colleague", "queue", "number")
+"""Whom an agent consults."""
+
 Act = Callable[[], None]
 
 
@@ -93,11 +96,12 @@ def _drawn(chance: random.Random, organisation: Organisation, one: Conversation,
     hand = [f"genesys://queue/{ELSEWHERE}", f"genesys://user/{COLLEAGUE}"]
     if organisation.customs.lists_queue_moves or not uri.startswith("genesys://queue/"):
         hand += [uri, uri]  # who moved it there is told
+    if not one.live("acd") and chance.random() < 0.5:
+        return partial(organisation.consult, one, chance.choice(KINDS))
     acts: list[Act] = [
         partial(organisation.answer, one),
         partial(organisation.move_by_hand, one, chance.choice(hand)),
         partial(organisation.hang_up, one),
-        partial(organisation.consult, one, chance.choice(("colleague", "queue", "number"))),
-        partial(organisation.consult, one, chance.choice(("colleague", "queue", "number"))),
+        partial(organisation.consult, one, chance.choice(KINDS)),
     ]
     return chance.choice(acts)

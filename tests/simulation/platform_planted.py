@@ -100,8 +100,11 @@ def _retold(change: Change) -> PlatformParts:
     return PlatformParts(transport=lambda inner: Retold(inner, change), dial=dial)
 
 
-def _forget_consultations(body: Any) -> None:
-    for participant in body.get("participants", ()):
+def _mistake_consultations(body: Any) -> None:
+    """Let who is consulted look like who holds the customer: nothing marks them, and they come first."""
+    told = body.get("participants", [])
+    told.sort(key=lambda each: "consultParticipantId" not in each)
+    for participant in told:
         participant.pop("consultParticipantId", None)
 
 
@@ -176,7 +179,7 @@ PLATFORM_PLANTED: Mapping[str, PlatformParts] = {
     },
     "command put again": PlatformParts(transport=Insistent),
     "taken for carried out": PlatformParts(gateway=Credulous),  # type: ignore[arg-type]
-    "blind to consultations": _retold(_forget_consultations),
+    "blind to consultations": _retold(_mistake_consultations),
     "blind to who moved it": _retold(_forget_initiators),
     "blind to truncation": PlatformParts(
         transport=lambda inner: Retold(inner, _call_it_whole, "/api/v2/analytics/")
