@@ -8,7 +8,7 @@ import sys
 from tests.simulation.platform_scenario import run_platform_seed
 from tests.simulation.test_simulation import ROOT, environment
 
-SEEDS = 400
+SEEDS = 300
 """`make chaos DRIVER=genesys-cloud` plays many more."""
 
 OCCURRENCES = {
