@@ -9,6 +9,7 @@ import os
 import signal
 import subprocess
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import PureCloudPlatformClientV2 as sdk
@@ -26,12 +27,12 @@ def ledger(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("judge") / "ledger.jsonl"
 
 
-@pytest.fixture(scope="session")
-def simulator(ledger: Path) -> Iterator[Simulator]:
+@contextmanager
+def started(manifest: str, ledger: Path) -> Iterator[Simulator]:
     """Start the gateway; give what it says of itself."""
     command = [
         *(RUNNER_PYTHON, "-m", "runner", "simulate", "--platform", "genesys-cloud"),
-        *("--manifest", str(HERE / "organisation.yaml"), "--port", "0"),
+        *("--manifest", str(HERE / manifest), "--port", "0"),
         *("--ledger", str(ledger)),
     ]
     process = subprocess.Popen(
@@ -55,9 +56,24 @@ def simulator(ledger: Path) -> Iterator[Simulator]:
 
 
 @pytest.fixture(scope="session")
+def simulator(ledger: Path) -> Iterator[Simulator]:
+    with started("organisation.yaml", ledger) as told:
+        yield told
+
+
+@pytest.fixture(scope="session")
 def vendor(simulator: Simulator) -> Vendor:
     """Log in as the SDK does."""
-    client = sdk.ApiClient(host=simulator["api_url"])
-    return Vendor(
-        client.get_client_credentials_token(simulator["client_id"], simulator["client_secret"])
-    )
+    return logged_in(simulator)
+
+
+@pytest.fixture(scope="session")
+def busy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Vendor]:
+    """Log in to an organisation where people do things of their own."""
+    with started("busy.yaml", tmp_path_factory.mktemp("busy") / "ledger.jsonl") as told:
+        yield logged_in(told)
+
+
+def logged_in(told: Simulator) -> Vendor:
+    client = sdk.ApiClient(host=told["api_url"])
+    return Vendor(client.get_client_credentials_token(told["client_id"], told["client_secret"]))

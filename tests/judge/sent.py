@@ -41,6 +41,7 @@ media:
 defaults: {{media: voice}}
 transfers:
   - {{select: {{queue: Billing Old}}, destination_uri: genesys://queue/Billing New}}
+  - {{select: {{queue: Billing Old, state: connected}}, destination_uri: genesys://queue/Billing New}}
   - {{interaction_id: {to_user}, destination_uri: genesys://user/Ada Lovelace}}
   - {{interaction_id: {to_address}, destination_uri: "tel:+441234567890"}}
 """
@@ -48,7 +49,9 @@ COMMANDS = (("doctor",), ("apply",))
 OPTIONS = SimulatorOptions(
     latency_s=0.0,
     platform=Platform.GENESYS_CLOUD,
-    waiting={"Billing Old": 5},
+    waiting={"Billing Old": 90},
+    served={"Billing Old": 2},
+    faults={"truncated": 1.0},
     queues=("Billing New",),
     users=("Ada Lovelace",),
 )

@@ -183,6 +183,46 @@ def test_a_channel_tells_of_a_move(vendor: Vendor):
     ]
 
 
+def shown(vendor: Vendor, conversation_id: str) -> sdk.Conversation | None:
+    """Return a conversation as a look-up shows it; None if it lies in another division."""
+    try:
+        conversation = vendor.conversations.get_conversation(conversation_id)
+    except ApiException as refused:
+        body = json.loads(refused.body)
+        assert find_faults(body, "ErrorBody") == []
+        assert body["code"] == "not.authorized"
+        return None
+    assert find_faults(vendor.answer, "Conversation") == []
+    return conversation
+
+
+def test_what_people_did_is_told_as_the_models_have_it(busy: Vendor):
+    rows = busy.waiting(busy.queue("Billing Old"))
+    assert find_faults(busy.answer, "ConversationActivityResponse") == []
+    assert (busy.answer["results"][0]["truncated"], len(rows)) == (True, 40)
+    seen = list(filter(None, (shown(busy, row.conversation_id) for row in rows)))
+    assert len(seen) < len(rows)
+    participants = [one for conversation in seen for one in conversation.participants]
+    assert {one.purpose for one in participants if one.consult_participant_id} == {
+        "agent",
+        "acd",
+        "external",
+    }
+    transfers = [one for conversation in seen for one in conversation.recent_transfers]
+    assert transfers
+    assert all(one.initiator.user_id for one in transfers)
+
+
+def test_former_users_are_told_with_their_state(busy: Vendor):
+    search = sdk.UserSearchRequest()
+    criterion = sdk.UserSearchCriteria()
+    criterion.type, criterion.fields, criterion.value = "EXACT", ["name"], "Ada Lovelace"
+    search.query = [criterion]
+    found = busy.users.post_users_search(search).results
+    assert find_faults(busy.answer, "UsersSearchResponse") == []
+    assert sorted(one.state for one in found) == ["active", "deleted"]
+
+
 def test_queues_are_found_by_name(vendor: Vendor):
     twins = vendor.routing.get_routing_queues(name="twins")
     assert find_faults(vendor.answer, "QueueEntityListing") == []
