@@ -121,7 +121,7 @@ def batch(gateway: Gateway, bench: Bench) -> Path:
         gateway.scripts[row["interaction_id"]] = steps
     content = manifest(gateway, rows)
     dead = json.loads(json.dumps(content["environments"]["foreign"]))
-    dead["endpoints"] = {name: "https://127.0.0.1:9/" for name in dead["endpoints"]}
+    dead["endpoints"] = dict.fromkeys(dead["endpoints"], "https://127.0.0.1:9/")
     dead["endpoints"]["websocket_url"] = "wss://127.0.0.1:9/"
     content["environments"]["production"] = dead
     content["environment"] = "production"
