@@ -81,6 +81,8 @@ def test_a_lost_answer_is_looked_for_and_never_put_again(bench: Bench, fault: st
         assert told[way]["end"] == "arrived"
         answer = told[way]["answer"]
         assert answer is None or answer["status"] >= 500
+    for way, commands in (("there", 1), ("back", 2)):
+        assert len(told[way]["seen"][-1]["recent_transfers"]) == commands, "each was given once"
 
 
 def test_what_has_ended_is_left_alone(bench: Bench):
