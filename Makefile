@@ -8,7 +8,7 @@
 # make diagram draws ARCHITECTURE.md's diagram anew from the transition table
 # make rules   writes docs/rules.md anew from the explanations that the program carries
 # make images  takes the pictures of docs/report.md anew, in Chromium
-# make chaos   plays SEEDS (100000) of the simulation: what the tests play a few thousand of
+# make chaos   plays SEEDS (100000) of the simulation with DRIVER: what the tests play a few of
 # make fuzz    looks for a manifest that the loader cannot bear, for FUZZ_SECONDS (60)
 # Variables: PYTHON (3.11 or newer), VENV, JUDGE, WORKERS (tests at a time), COVERAGE, PYTEST_ARGS.
 
@@ -32,6 +32,7 @@ PIN = CUSTOM_COMPILE_COMMAND='make requirements' $(BIN)/pip-compile --quiet --up
 FUZZ_SECONDS ?= 60
 SEEDS ?= 100000
 FIRST_SEED ?= 0
+DRIVER ?= interaction-websocket
 
 .PHONY: help demo test check unit trials judge bench diagram rules images fuzz chaos install requirements wheel clean
 .DELETE_ON_ERROR:
@@ -82,7 +83,7 @@ images: $(VENV)/dev.stamp
 	$(BIN)/python tools/screenshots.py
 
 chaos: $(VENV)/dev.stamp
-	$(BIN)/python -m tests.simulation.chaos --seeds $(SEEDS) --first $(FIRST_SEED)
+	$(BIN)/python -m tests.simulation.chaos --driver $(DRIVER) --seeds $(SEEDS) --first $(FIRST_SEED)
 
 fuzz: $(VENV)/dev.stamp
 	FUZZ_SECONDS=$(FUZZ_SECONDS) $(BIN)/python tools/fuzz.py

@@ -58,18 +58,52 @@ def doctor(
     manifest: options.Manifest,
     *,
     env: options.Env = None,
+    probe: Annotated[
+        str | None,
+        typer.Option(
+            "--probe",
+            metavar="CONVERSATION",
+            help="Move this one conversation to --probe-to and back, and note what is seen.",
+        ),
+    ] = None,
+    probe_to: Annotated[
+        str | None,
+        typer.Option("--probe-to", metavar="DESTINATION", help="Such as genesys://queue/ID."),
+    ] = None,
+    probe_out: Annotated[
+        Path | None,
+        typer.Option("--probe-out", metavar="FILE", help="By default probe-TIME.json, here."),
+    ] = None,
+    journal: options.Journal = None,
+    lock_timeout: options.LockTimeout = None,
+    yes: options.Yes = False,
     output: options.Output = OutputFormat.PRETTY,
     log_format: options.LogFormat = options.LogFormatChoice.AUTO,
     log_file: options.LogFile = None,
     verbose: options.Verbose = 0,
     quiet: options.Quiet = 0,
 ) -> None:
-    """Connect as a run would, read-only, and explain: DNS, TLS, token, rights, session, clock."""
-    from runner.cli.doctor import examine_gateway
+    """Connect as a run would, read-only, and explain: DNS, TLS, token, rights, session, clock.
+
+    Only with --probe is anything moved: the one conversation that you name.
+    """
     from runner.wiring.request import Request
 
+    if (probe is None) != (probe_to is None):
+        raise typer.BadParameter("--probe CONVERSATION and --probe-to DESTINATION go together")
     console = options.console(output, log_format, log_file, verbose - quiet)
-    examine_gateway(console, Request(manifest=manifest, environment=env))
+    request = Request(
+        manifest=manifest, environment=env, journal=journal, lock_timeout_s=lock_timeout or 0.0
+    )
+    if probe is None or probe_to is None:
+        from runner.cli.doctor import examine_gateway
+
+        examine_gateway(console, request)
+        return
+    from runner.cli.doctor import probe_gateway
+    from runner.wiring.probing import ProbeOrder
+
+    probe_gateway(console, request, ProbeOrder(probe, probe_to, probe_out), yes=yes)
 
 
 def init(

@@ -136,24 +136,17 @@ def weigh(
 def has_arrived(seen: Interaction, baseline: Baseline, destination_uri: str) -> bool:
     """Tell whether something that came after the baseline shows that we brought it to a destination.
 
-    Where a person's command led there, or may have, and no command of a client did, it was the
+    Where a person's command led there, or may yet, and no command of a client did, it was the
     person's.
     """
     before = {each.id for each in baseline.arrivals if each.is_done}
-    new = [each for each in seen.arrivals if each.is_done and each.id not in before]
-    commands = [
-        each.by_user
-        for each in new
-        if each.by_user is not None
-        and (
-            each.destination_uri is None or same_destination(each.destination_uri, destination_uri)
-        )
-    ]
-    if True in commands and False not in commands:
-        return False
-    return any(
-        same_destination(each.destination_uri, destination_uri) and not each.by_user for each in new
-    )
+    new = [each for each in seen.arrivals if each.id not in before]
+    there = [each for each in new if same_destination(each.destination_uri, destination_uri)]
+    commands = [*there, *(each for each in new if each.destination_uri is None)]
+    by_a_client = any(each.by_user is False and each.is_done for each in commands)
+    if any(each.by_user for each in commands) and not by_a_client:
+        return False  # that one may not be done yet: the platform shows a leg before it says so
+    return any(each.is_done and not each.by_user for each in there)
 
 
 MOVED_BY_OTHERS = "moved by somebody else"
@@ -168,11 +161,7 @@ def was_moved_by_others(seen: Interaction, baseline: Baseline) -> bool:
 
 def _compare(seen: Interaction, baseline: Baseline, destination_uri: str) -> tuple[Evidence, str]:
     if new := set(seen.arrivals) - set(baseline.arrivals):
-        if not any(arrival.is_done for arrival in new):
-            return Evidence.UNDER_WAY, "a move is under way"
-        others = was_moved_by_others(seen, baseline)
-        told = MOVED_BY_OTHERS if others else "it changed since, and not to where we sent it"
-        return Evidence.INCONCLUSIVE, told
+        return _changed(new, is_by_others=was_moved_by_others(seen, baseline))
     same_id = seen.last_transfer_id == baseline.last_transfer_id
     is_ours = same_destination(seen.destination_uri, destination_uri)
     same_place = same_destination(seen.destination_uri, baseline.destination_uri)
@@ -186,6 +175,14 @@ def _compare(seen: Interaction, baseline: Baseline, destination_uri: str) -> tup
             return Evidence.INCONCLUSIVE, told
         return Evidence.UNTOUCHED, "as it was before the delivery"
     return Evidence.INCONCLUSIVE, "it changed since, and not by us: somebody else acted"
+
+
+def _changed(new: AbstractSet[Arrival], *, is_by_others: bool) -> tuple[Evidence, str]:
+    if is_by_others:
+        return Evidence.INCONCLUSIVE, MOVED_BY_OTHERS
+    if not all(arrival.is_done for arrival in new):
+        return Evidence.UNDER_WAY, "a move is under way"
+    return Evidence.INCONCLUSIVE, "it changed since, and not to where we sent it"
 
 
 class HandOver(NamedTuple):

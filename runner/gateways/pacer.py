@@ -69,13 +69,15 @@ class Pacer:
     def due_in(self, ahead: int) -> float:
         """Return the seconds until a command behind `ahead` others may leave; 0.0: now.
 
-        Whoever asks is about to send one: for a moment the next token is left to it.
+        Whoever asks with none ahead is about to send one: for a moment the next token is left to it.
+        With others ahead it is not, since they may wait for a question's answer first.
         """
         now = self._clock.now()
         first_s = self._until_token(now)
         if (rate_per_s := self._rate_per_s) is None:
             return first_s
-        self._wanted_until = now + first_s + YIELD_SHARE / rate_per_s
+        if not ahead:
+            self._wanted_until = now + first_s + YIELD_SHARE / rate_per_s
         return first_s + ahead / rate_per_s
 
     def take(self) -> None:

@@ -99,7 +99,12 @@ THERE = Arrival("p2", HERE, is_done=True)
             arrived(THERE, command(by_user=True), before=(command(by_user=True),)),
             Evidence.CARRIED_OUT,
         ),
-        (arrived(THERE, command(by_user=True, is_done=False)), Evidence.CARRIED_OUT),
+        (arrived(THERE, command(by_user=True, is_done=False)), Evidence.UNDER_WAY),
+        (arrived(THERE, command(None, by_user=True, is_done=False)), Evidence.UNDER_WAY),
+        (
+            arrived(THERE, command(by_user=True, is_done=False), command(by_user=False)),
+            Evidence.CARRIED_OUT,
+        ),
     ],
 )
 def test_who_gave_the_command_that_led_there_counts(evidence: Evidence, expected: Evidence):

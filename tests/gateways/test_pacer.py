@@ -175,3 +175,20 @@ async def test_a_minute_at_the_limit_is_used_to_the_full_by_commands_and_questio
     assert len(sent) > 0.99 * 6000
     assert commands > 0.49 * 6000
     assert max(sum(at <= t < at + 60 for t in sent) for at in sent[:100]) <= 6001
+
+
+@on_virtual_time
+async def test_a_command_that_has_others_before_it_keeps_no_question_waiting():
+    """The one before it may need that very question: at a low pace both waited for ever."""
+    pacer = Pacer(0.5, LoopClock())
+    log: list[tuple[str, float]] = []
+
+    async def wait_behind_another() -> None:
+        while not log:
+            pacer.due_in(1)
+            await asyncio.sleep(0.1)
+
+    async with asyncio.timeout(60), asyncio.TaskGroup() as group:
+        group.create_task(wait_behind_another())
+        group.create_task(ask(pacer, Urgency.PREFLIGHT, log, "question"))
+    assert [name for name, _ in log] == ["question"]

@@ -1,4 +1,7 @@
-"""Play many seeds: `python -m tests.simulation.chaos --seeds 100000`; one: `… --seed 17 --story`."""
+"""Play many seeds: `python -m tests.simulation.chaos --seeds 100000`; one: `… --seed 17 --story`.
+
+`--driver genesys-cloud` plays them against the platform.
+"""
 
 # ruff: noqa: T201 - a script that tells what it found
 
@@ -13,19 +16,27 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
+from tests.simulation.platform_scenario import run_platform_seed
 from tests.simulation.scenario import Verdict, run_seed
+
+FIRST_DRIVER = "interaction-websocket"
+
+DRIVERS: Mapping[str, Callable[..., Verdict]] = {
+    FIRST_DRIVER: run_seed,
+    "genesys-cloud": run_platform_seed,
+}
 
 SHARED_MEMORY = Path("/dev/shm")
 
 
-def play(seeds: Sequence[int], workers: int) -> Iterator[Verdict]:
+def play(seeds: Sequence[int], workers: int, driver: str = FIRST_DRIVER) -> Iterator[Verdict]:
     """Play seeds in processes of their own, and yield their verdicts as they come."""
     context = multiprocessing.get_context("spawn")
     with context.Pool(workers, initializer=prepare) as pool:
-        yield from pool.imap_unordered(run_seed, seeds, chunksize=8)
+        yield from pool.imap_unordered(DRIVERS[driver], seeds, chunksize=8)
 
 
 def prepare() -> None:
@@ -36,12 +47,13 @@ def prepare() -> None:
         tempfile.tempdir = str(SHARED_MEMORY)
 
 
-def complaint(verdict: Verdict) -> str:
+def complaint(verdict: Verdict, driver: str = FIRST_DRIVER) -> str:
     """Say what a seed found, and how to see it again."""
     found = "\n".join(f"  {finding.kind}: {finding.what}" for finding in verdict.findings)
+    option = "" if driver == FIRST_DRIVER else f" --driver {driver}"
     return (
         f"seed {verdict.seed}:\n{found}\n"
-        f"  replay: python -m tests.simulation.chaos --seed {verdict.seed} --story"
+        f"  replay: python -m tests.simulation.chaos{option} --seed {verdict.seed} --story"
     )
 
 
@@ -53,25 +65,30 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--seeds", type=int, default=100_000, help="how many to play")
     parser.add_argument("--first", type=int, default=0, help="the first of them")
     parser.add_argument("--workers", type=int, default=os.cpu_count() or 1)
+    parser.add_argument("--driver", choices=DRIVERS, default=FIRST_DRIVER)
     options = parser.parse_args(arguments)
     prepare()
     if options.seed is not None:
-        verdict = run_seed(options.seed, tells=options.story)
+        verdict = DRIVERS[options.driver](options.seed, tells=options.story)
         print("\n".join(verdict.story))
-        print(complaint(verdict) if verdict.findings else f"nothing found; trace {verdict.trace}")
+        found = bool(verdict.findings)
+        print(
+            complaint(verdict, options.driver) if found else f"nothing found; trace {verdict.trace}"
+        )
         return int(bool(verdict.findings))
-    return _play_all(range(options.first, options.first + options.seeds), options.workers)
+    seeds = range(options.first, options.first + options.seeds)
+    return _play_all(seeds, options.workers, options.driver)
 
 
-def _play_all(seeds: range, workers: int) -> int:
+def _play_all(seeds: range, workers: int, driver: str) -> int:
     began, virtual_s, found = time.monotonic(), 0.0, 0
     happened: Counter[str] = Counter()
-    for verdict in play(seeds, workers):
+    for verdict in play(seeds, workers, driver):
         virtual_s += verdict.virtual_s
         happened += verdict.happened
         if verdict.findings:
             found += 1
-            print(complaint(verdict), flush=True)
+            print(complaint(verdict, driver), flush=True)
     took_s = time.monotonic() - began
     print(
         f"{len(seeds)} seeds, {found} with findings, in {took_s:.0f} s"

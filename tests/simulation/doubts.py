@@ -11,12 +11,12 @@ from tests.simulation.evidence import NEGATIVE, POSITIVE, Evidence
 from tests.simulation.ledger import Frame
 from tests.simulation.process import Ended
 
-_SINCE = re.compile(r"since run run-(\d+)")
+SINCE = re.compile(r"since run run-(\d+)")
 
 
 def _in_question(evidence: Evidence, row: TransferRecord) -> list[Frame]:
     """Return the frames that a doubt may be about: those since the run that it names."""
-    since = _SINCE.search(row.reason or "")
+    since = SINCE.search(row.reason or "")
     first = int(since[1]) if since else 0
     return [frame for frame in evidence.ledger.of(row.interaction_id) if frame.run >= first]
 

@@ -224,17 +224,10 @@ class Process:
         sends = len(self.course.sends)
         if not sends and not reader.doubts(store.run_no):
             return Ending(None, None, None, Figures())
-        orders, life = self._orders, self.life
+        life = self.life
         journal = self._parts.journal(store, reader, life)
         engine = self._parts.batch(
-            Assignment(
-                total=sends,
-                limits=orders.environment.limits,
-                rules=Rules(self._parts.policy(orders.policy), self._parts.promise(orders.promise)),
-                notices=self._notices(batch),
-                find_fault=VERIFIER.find_fault,
-                failed_before=_course(orders.policy, plan).failed_before,
-            ),
+            self._assignment(batch, sends),
             gateway=self._parts.gateway(self._adapter(reader)),
             journal=journal,
             clock=self.clock,
@@ -247,6 +240,17 @@ class Process:
             return await engine.run()
         finally:
             await journal.close()
+
+    def _assignment(self, batch: str, sends: int) -> Assignment:
+        orders = self._orders
+        return Assignment(
+            total=sends,
+            limits=orders.environment.limits,
+            rules=Rules(self._parts.policy(orders.policy), self._parts.promise(orders.promise)),
+            notices=self._notices(batch),
+            find_fault=VERIFIER.find_fault,
+            failed_before=self.course.failed_before,
+        )
 
     def _notices(self, batch: str) -> Notices:
         numbers = count(1)

@@ -7,9 +7,11 @@ import gc
 import tempfile
 import warnings
 from collections import Counter
+from collections.abc import Callable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Protocol
 
 from runner.core.outcome import ExitCode
 from runner.journal.staging import Selection, Staging
@@ -203,21 +205,30 @@ class Scenario:
             self._world.note("given", what)
 
 
+class Playable(Protocol):
+    """What one seed leads to."""
+
+    async def play(self) -> list[Finding]:
+        """Run until done, then judge."""
+
+
 def run_seed(seed: int, parts: Parts = REAL_PARTS, *, tells: bool = False) -> Verdict:
     """Play one seed and judge it; the same seed gives the same verdict and trace."""
+    with tempfile.TemporaryDirectory(prefix="simulation-") as folder:
+        return played(seed, lambda world: Scenario(world, Path(folder), parts), tells=tells)
+
+
+def played(seed: int, begin: Callable[[World], Playable], *, tells: bool) -> Verdict:
+    """Play what a seed leads to in a world of its own."""
     loop = WorldLoop()
     world = World(loop, seed)
     if tells:
         world.story = []
     loop.set_exception_handler(lambda _loop, context: world.complain(context))
-    with (
-        warnings.catch_warnings(),
-        tempfile.TemporaryDirectory(prefix="simulation-") as folder,
-        asyncio.Runner(loop_factory=lambda: loop) as runner,
-    ):
+    with warnings.catch_warnings(), asyncio.Runner(loop_factory=lambda: loop) as runner:
         # What a killed process had not begun is never awaited.
         warnings.filterwarnings("ignore", ".*was never awaited", RuntimeWarning)
-        scenario = Scenario(world, Path(folder), parts)
+        scenario = begin(world)
         try:
             findings = runner.run(scenario.play())
         except Crashed as crashed:

@@ -1,0 +1,143 @@
+"""`doctor --probe` moves one conversation there and back, once each, and keeps no customer's data."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.e2e.bench import Bench, Ended
+from tests.e2e.test_platform import NUMBER, QUEUE, USER, conversation, document
+
+ONE = conversation(1)
+
+
+def probed(
+    bench: Bench, *options: str, to: str = QUEUE, **simulator: Any
+) -> tuple[Ended, dict[str, Any]]:
+    path = bench.write(document({"interaction_id": conversation(2)}, **simulator))
+    given = ("--probe", ONE, "--probe-to", to, "--probe-out", "probe.json", "--yes", *options)
+    ended = bench.run("doctor", path, *given)
+    file = bench.folder / "probe.json"
+    return ended, json.loads(file.read_text("utf-8")) if file.exists() else {}
+
+
+def test_it_goes_there_and_back_and_the_file_answers_what_was_open(bench: Bench):
+    ended, told = probed(bench)
+    assert ended.code == 0, ended.out + ended.err
+    assert (told["there"]["end"], told["back"]["end"]) == ("arrived", "arrived")
+    assert told["there"]["answer"]["status"] == 202
+    assert {each["how"] for each in told["there"]["seen"]} == {"event", "look-up"}
+    answers = list(told["answers"].values())
+    assert answers[0].startswith("replace/queue of acd")
+    assert "202, arrived" in answers[0]
+    assert "yes: " in answers[1]
+    assert answers[2].startswith("200, fields grants")
+    assert all(answer in ended.out for answer in answers)
+
+
+def test_the_file_is_for_its_owner_and_names_nobody(bench: Bench):
+    probed(bench, to=NUMBER)
+    file = bench.folder / "probe.json"
+    assert file.stat().st_mode & 0o777 == 0o600
+    text = file.read_text("utf-8")
+    ids = (ONE, QUEUE.rpartition("/")[2], NUMBER.removeprefix("tel:"), "31205550123")
+    assert not [secret for secret in ids if secret in text]
+    assert not list(bench.folder.glob(".probe*")), "nothing is left beside it"
+
+
+def test_an_address_is_answered_about_its_prefix(bench: Bench):
+    ended, told = probed(bench, to=NUMBER)
+    asked = told["answers"]["is a prefix of an address accepted"]
+    assert asked.startswith(("tel:+11 digits: ", "not asked"))
+    assert told["not_sent_because"] is not None or told["there"]["operation"] == "transfer"
+    assert ended.code in {0, 1}
+
+
+def test_a_user_is_rung_and_it_comes_back_from_there(bench: Bench):
+    ended, told = probed(bench, to=USER)
+    assert ended.code == 0, ended.err
+    assert told["there"]["operation"] == "replace/agent"
+    assert told["back"]["leg"] == "agent"
+
+
+def test_a_refusal_is_told_and_nothing_is_moved_back(bench: Bench):
+    ended, told = probed(bench, faults={"rejected": "100%"})
+    assert ended.code == 1, ended.out
+    assert (told["there"]["end"], told["back"]) == ("refused", None)
+    assert told["there"]["answer"]["code"]
+    assert "not moved  back" in ended.out
+
+
+@pytest.mark.parametrize("fault", ["cut", "server_error_after"])
+def test_a_lost_answer_is_looked_for_and_never_put_again(bench: Bench, fault: str):
+    ended, told = probed(bench, faults={fault: "100%"})
+    assert ended.code == 0, ended.out + ended.err
+    for way in ("there", "back"):
+        assert told[way]["end"] == "arrived"
+        answer = told[way]["answer"]
+        assert answer is None or answer["status"] >= 500
+    for way, commands in (("there", 1), ("back", 2)):
+        assert len(told[way]["seen"][-1]["recent_transfers"]) == commands, "each was given once"
+
+
+def test_what_has_ended_is_left_alone(bench: Bench):
+    ended, told = probed(bench, ended="100%")
+    assert ended.code == 1
+    assert told["there"] is None
+    assert told["not_sent_because"] == "interaction is completed"
+
+
+def test_an_existing_file_is_kept_and_nothing_is_moved(bench: Bench):
+    (bench.folder / "probe.json").write_text('{"kept": true}')
+    ended, told = probed(bench)
+    assert ended.code == 2
+    assert told == {"kept": True}
+    assert "--probe-out" in ended.err
+
+
+def test_without_a_terminal_it_wants_yes(bench: Bench):
+    path = bench.write(document({"interaction_id": ONE}))
+    ended = bench.run("doctor", path, "--probe", ONE, "--probe-to", QUEUE)
+    assert ended.code == 2
+    assert "--yes" in ended.err
+    assert not list(bench.folder.glob("probe-*"))
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (("--probe", ONE), "go together"),
+        (("--probe-to", QUEUE), "go together"),
+        (("--probe", "c-1", "--probe-to", QUEUE), "the id of a conversation"),
+        (("--probe", ONE, "--probe-to", "genesys://queue/Billing EU"), "genesys://queue/ID"),
+        (("--probe", ONE, "--probe-to", "mailto:x"), "genesys://queue/ID"),
+    ],
+)
+def test_what_cannot_be_probed_is_a_usage_error(bench: Bench, options: tuple[str, ...], said: str):
+    path = bench.write(document({"interaction_id": ONE}))
+    ended = bench.run("doctor", path, *options, "--yes")
+    assert ended.code == 2
+    assert said in " ".join(ended.err.split())
+
+
+def test_what_the_journal_holds_in_doubt_is_not_probed(bench: Bench):
+    simulator = {"faults": {"muted": "100%", "event_lost": "100%", "transfer_failed": "100%"}}
+    content = document({"interaction_id": ONE}, **simulator)
+    content["policy"] = {"negotiation_timeout": "1s", "outcome_timeout": "1s"}
+    path = bench.write(content)
+    assert bench.run("apply", path).code == 6
+    assert _states(bench.folder) == {"unknown"}
+    ended = bench.run("doctor", path, "--probe", ONE, "--probe-to", USER, "--yes")
+    assert ended.code == 1
+    assert "settle that first" in ended.err
+    assert not list(bench.folder.glob("probe-*"))
+
+
+def _states(folder: Path) -> set[str]:
+    with closing(sqlite3.connect(folder / ".runner" / "demo.db")) as connection:
+        return {state for (state,) in connection.execute("SELECT state FROM transfers")}

@@ -1,0 +1,277 @@
+"""The network between the driver and the platform: HTTP exchanges and channels' sockets."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections import deque
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import partial
+from urllib.parse import parse_qsl
+
+import httpx
+
+from runner.gateways.faults import WireRefused
+from runner.gateways.wire import Wire, WireClosed
+from tests.simulation.life import Life
+from tests.simulation.network import ABNORMAL, dial_failure
+from tests.simulation.platform_ledger import Post
+from tests.simulation.platform_rest import Answered, Asked, Channel, PlatformMind
+from tests.simulation.platform_weather import FINE_DAY, PlatformWeather
+
+HEARTBEAT_S = 30.0
+_BEAT = json.dumps(
+    {"topicName": "channel.metadata", "eventBody": {"message": "WebSocket Heartbeat"}}
+)
+_PONG = json.dumps({"topicName": "channel.metadata", "eventBody": {"message": "pong"}})
+_CLOSING = json.dumps({"topicName": "v2.system.socket_closing", "eventBody": {}})
+
+
+@dataclass(slots=True)
+class Spot:
+    """Where one process stands: what it submitted last for each conversation, and its clock."""
+
+    mind: PlatformMind
+    life: Life
+    weather: PlatformWeather
+    is_journalled: Callable[[str], bool]
+    wall: Callable[[], float]
+    submitted: dict[str, str] = field(default_factory=dict)  # message ids by conversation
+
+    def strikes(self, share: float) -> bool:
+        """Draw whether something of the weather strikes this process."""
+        return self.weather is not FINE_DAY and self.life.strikes(share)
+
+    def leave(self, path: str, content: str) -> Post:
+        """Write a command into the book, as it leaves."""
+        parts = path.split("/")
+        body = json.loads(content)
+        if "queueId" in body:
+            uri = f"genesys://queue/{body['queueId']}"
+        elif "userId" in body:
+            uri = f"genesys://user/{body['userId']}"
+        else:
+            uri = body["address"]
+        message_id = self.submitted.get(parts[4], "none")
+        book = self.mind.book
+        post = Post(
+            number=len(book.frames),
+            left_at=self.mind.world.now,
+            run=self.life.number,
+            wall_s=self.wall(),
+            message_id=message_id,
+            interaction_id=parts[4],
+            leg=parts[6],
+            destination_uri=uri,
+            journalled=self.is_journalled(message_id),
+        )
+        book.frames.append(post)
+        self.mind.world.note("post", post.interaction_id, post.message_id, uri[-12:])
+        return post
+
+
+class HttpSide(httpx.AsyncBaseTransport):
+    """Every HTTP exchange of one process."""
+
+    def __init__(self, spot: Spot) -> None:
+        self._spot = spot
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        """Carry a request there and its answer back, as far as the weather lets it."""
+        spot, chance = self._spot, self._spot.life.chance
+        trace = request.extensions.get("trace", _untraced)
+        await trace("connection.connect_tcp.started", {})
+        await asyncio.sleep(chance.uniform(0.001, 0.03))
+        if spot.strikes(spot.weather.slow_connects):
+            await asyncio.sleep(chance.choice((0.5, 1.5, 3.0)))
+        if spot.life.is_over:
+            await spot.life.silence()
+        if spot.strikes(spot.weather.refused_connects):
+            raise httpx.ConnectError("refused")
+        is_command = request.method == "POST" and "/participants/" in request.url.path
+        doom = spot.life.reaches("send") if is_command else None
+        if doom is not None and doom.before:
+            spot.life.die()
+            await spot.life.silence()
+        await trace("http11.send_request_headers.started", {})
+        answer = self._send(request, is_command=is_command)
+        if is_command and spot.strikes(spot.weather.stops_at_send):
+            spot.mind.world.stall(chance.choice((0.5, 4, 40)))
+        if doom is not None:
+            spot.life.die()
+            await spot.life.silence()
+        return await answer
+
+    def _send(self, request: httpx.Request, *, is_command: bool) -> asyncio.Future[httpx.Response]:
+        """Let a request leave; nothing takes it back."""
+        spot, chance, world = self._spot, self._spot.life.chance, self._spot.mind.world
+        content = request.content.decode()
+        post = spot.leave(request.url.path, content) if is_command else None
+        asked = Asked(
+            request.method,
+            request.url.path,
+            dict(parse_qsl(request.url.query.decode())),
+            request.headers.get("Authorization", "").removeprefix("Bearer "),
+            content,
+            post,
+        )
+        answer: asyncio.Future[httpx.Response] = world.loop.create_future()
+        if spot.strikes(spot.weather.lost_requests):
+            if post is not None:
+                world.note("request lost")
+            world.after(chance.choice((0.05, 3.0)), partial(_lose, answer))
+            return answer
+        world.after(
+            chance.uniform(0.002, 0.04),
+            partial(spot.mind.arrive, asked, partial(self._answered, answer, post)),
+        )
+        return answer
+
+    def _answered(
+        self, answer: asyncio.Future[httpx.Response], post: Post | None, answered: Answered
+    ) -> None:
+        spot, chance, world = self._spot, self._spot.life.chance, self._spot.mind.world
+        way_s = chance.uniform(0.002, 0.04)
+        if spot.strikes(spot.weather.mute):
+            if post is not None:
+                world.note("answer muted")
+            return
+        if spot.strikes(spot.weather.lost_answers):
+            if post is not None:
+                world.note("answer lost")
+            world.after(way_s, partial(_lose, answer))
+            return
+        world.after(way_s, partial(self._read, answer, post, answered))
+
+    def _read(
+        self, answer: asyncio.Future[httpx.Response], post: Post | None, answered: Answered
+    ) -> None:
+        if answer.done() or self._spot.life.is_over:
+            return
+        if post is not None:
+            post.read_at = self._spot.mind.world.now
+        body = {} if answered.body is None else {"json": answered.body}
+        answer.set_result(httpx.Response(answered.status, headers=dict(answered.headers), **body))
+
+
+async def _untraced(_step: str, _info: Mapping[str, object]) -> None:
+    return
+
+
+def _lose(answer: asyncio.Future[httpx.Response]) -> None:
+    if not answer.done():
+        answer.set_exception(httpx.ReadError("the connection was cut"))
+        answer.exception()  # taken: whoever asked may have been killed
+
+
+class ChannelSocket:
+    """The process's `Wire`, and the platform's end of it."""
+
+    tls = "TLSv1.3"
+
+    def __init__(self, spot: Spot, channel: Channel) -> None:
+        self.is_open = True
+        self.is_deaf = False  # nothing comes through any more, and none notices
+        self._spot = spot
+        self._world = spot.mind.world
+        self._channel = channel
+        self._inbox: deque[str | WireClosed] = deque()
+        self._reader: asyncio.Future[None] | None = None
+        if channel.socket is not None:
+            channel.socket.end(1000, "another connection took its place")
+        channel.socket = self
+        spot.life.mourners.append(lambda: self.end(ABNORMAL, "the process is gone"))
+        self._world.after(HEARTBEAT_S, self._beat)
+
+    # The process's end
+
+    def writable(self) -> bool:
+        """Tell whether the socket is open."""
+        return self.is_open
+
+    async def send(self, text: str) -> None:
+        """Ask for a sign of life."""
+        if self._spot.life.is_over:
+            await self._spot.life.silence()
+        if not self.is_open:
+            raise WireClosed(ABNORMAL, "closed")
+        if json.loads(text).get("message") == "ping":
+            self._world.after(0.05, partial(self.push, _PONG))
+
+    async def receive(self) -> str:
+        """Return the next frame."""
+        while not self._inbox or self._spot.life.is_over:
+            self._reader = self._world.loop.create_future()
+            await self._reader
+        first = self._inbox[0]
+        if isinstance(first, WireClosed):
+            raise first
+        self._inbox.popleft()
+        return first
+
+    async def ping(self) -> None:
+        """Return once a ping is answered."""
+        await asyncio.sleep(0.02)
+        if not self.is_open:
+            raise WireClosed(ABNORMAL, "closed")
+
+    async def close(self, code: int, reason: str) -> None:
+        """Close from the process's side."""
+        if not self._spot.life.is_over:
+            self.end(code, reason)
+
+    # The platform's end
+
+    def push(self, text: str) -> None:
+        """Send a frame."""
+        if self.is_open and not self.is_deaf:
+            self._deliver(text)
+
+    def end(self, code: int, reason: str) -> None:
+        """End the socket."""
+        if self.is_open:
+            self.is_open = False
+            if self._channel.socket is self:
+                self._channel.socket = None
+            self._world.note("channel closed", code)
+            self._deliver(WireClosed(code, reason))
+
+    def announce_close(self) -> None:
+        """Say that the socket will be closed, and close it in about a minute."""
+        self._world.note("socket closing")
+        self.push(_CLOSING)
+        self._world.after(60.0, partial(self.end, 1001, "socket closing"))
+
+    def _beat(self) -> None:
+        if self.is_open:
+            self.push(_BEAT)
+            self._world.after(HEARTBEAT_S, self._beat)
+
+    def _deliver(self, item: str | WireClosed) -> None:
+        self._inbox.append(item)
+        if self._reader is not None and not self._reader.done() and not self._spot.life.is_over:
+            self._reader.set_result(None)
+
+
+class ChannelDialling:
+    """The driver's `dial`: a channel's own address, without a header."""
+
+    def __init__(self, spot: Spot) -> None:
+        self._spot = spot
+
+    async def __call__(self, url: str, headers: Mapping[str, str]) -> Wire:
+        """Open a socket, or say why there is none."""
+        spot, life = self._spot, self._spot.life
+        await asyncio.sleep(life.chance.uniform(0.001, 0.1))
+        if life.is_over:
+            await life.silence()
+        if headers:
+            raise WireRefused(400, "a channel is dialled without headers", "leave them out")
+        if spot.strikes(spot.weather.unreachable):
+            raise dial_failure(life.chance)
+        channel = spot.mind.channels.get(url.rpartition("/")[2])
+        if channel is None:
+            raise WireRefused(404, "there is no such channel", "make one")
+        spot.mind.world.note("channel", life.number)
+        return ChannelSocket(spot, channel)
