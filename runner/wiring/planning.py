@@ -35,7 +35,7 @@ from runner.loading.load import Loaded, Lowered, load
 from runner.report.writing import write_report
 from runner.wiring import records
 from runner.wiring.finding import NOTHING_FOUND, Found, unknown_yet
-from runner.wiring.holding import drawn_up, plan_rows
+from runner.wiring.holding import check_only, drawn_up, plan_rows
 from runner.wiring.plan_file import write_plan
 from runner.wiring.request import Request
 from runner.wiring.witness import check_witness
@@ -47,7 +47,7 @@ if TYPE_CHECKING:  # it brings the gateway's libraries, which a plan made offlin
 def read_manifest(request: Request, staging: Staging) -> tuple[Manifest, tuple[Problem, ...]]:
     """Load a manifest, its rows into `staging`; return it and its warnings.
 
-    Raises `ManifestInvalid`.
+    Raises `ManifestInvalid`, or `UsageError` for an `--only` that matches nothing.
     """
     loaded: Loaded = load(
         request.manifest,
@@ -58,6 +58,7 @@ def read_manifest(request: Request, staging: Staging) -> tuple[Manifest, tuple[P
     )
     if loaded.manifest is None:
         raise ManifestInvalid(loaded.problems, loaded.omitted)
+    check_only(request, staging)
     policy = request.policy(loaded.manifest.policy)
     return replace(loaded.manifest, policy=policy), loaded.problems
 
