@@ -11,9 +11,10 @@ from operator import itemgetter
 from runner.core.problem import Place, Problem
 from runner.loading.choices import Given
 from runner.loading.collector import Collector
-from runner.loading.files import BadRow, RowFile
+from runner.loading.files import BadRow, RowFile, is_undecoded
 from runner.loading.names import listed, nearest
 from runner.loading.near_misses import mapped, warn_of_near_misses
+from runner.loading.quoting import cut
 from runner.loading.rows import FIELDS, Values
 
 
@@ -46,9 +47,11 @@ class CsvRows:
             records = self._records()
             header = next(records, None)
             if not header:
-                self._refuse("the file begins without a header", f"begin it with {_HEADER}")
-            elif self._understand(header):
-                yield from self._values(records, len(header))
+                if any(records):  # a file of blank lines has no rows, which is another matter
+                    self._line = 1
+                    self._refuse("the file begins without a header", f"begin it with {_HEADER}")
+            elif not self._has_line_break(header, header) and self._understand(header):
+                yield from self._values(records, header)
         except BadRow as bad:
             self._problems.add(bad.problem)
 
@@ -63,6 +66,7 @@ class CsvRows:
     def find(self, wanted: Mapping[int, str]) -> Mapping[int, Place]:
         """See `RowSource`; reads the file once more."""
         places: dict[int, Place] = {}
+        self._problems = Collector()  # what is wrong with the file has been said
         for cells in self._records():
             if cells and (at := wanted.get(self._line)) is not None:
                 index = self._indexes.get(at)
@@ -73,11 +77,14 @@ class CsvRows:
         return places
 
     def _values(
-        self, records: Iterable[list[str]], width: int
+        self, records: Iterable[list[str]], header: list[str]
     ) -> Iterator[tuple[int, int, Values]]:
+        width = len(header)
         # A field without a column reads the empty cell that is appended to every row.
         pick = itemgetter(*(self._indexes.get(at, width) for at in FIELDS))
         for cells in records:
+            if self._has_line_break(cells, header) or any(map(is_undecoded, self._record)):
+                continue
             if len(cells) == width:
                 cells.append("")
                 yield self._line, self._line, pick(cells)
@@ -86,11 +93,24 @@ class CsvRows:
                 mend = "add or remove commas; put double quotes around a cell that holds a comma"
                 self._problems.add(Problem("R009", message, self._cell(None), mend))
 
+    def _has_line_break(self, cells: list[str], header: list[str]) -> bool:
+        """Refuse a cell of several lines, read or not: two stray quotes swallow the rows between."""
+        if len(self._record) <= 1:
+            return False
+        index = next((n for n, cell in enumerate(cells) if _LINE_BREAK.search(cell)), None)
+        if index is None:
+            return False
+        named = f" of the column `{cut(header[index])}`" if index < len(header) else ""
+        last = self._line + len(self._record) - 1
+        message = f"this cell{named} has a line break: it goes on to line {last}"
+        self._refuse(message, _NO_LINE_BREAK, index)
+        return True
+
     def _records(self) -> Iterator[list[str]]:
         record = self._record
 
         def kept() -> Iterator[str]:
-            for line in self._file.lines():
+            for line in self._file.lines(self._problems):
                 record.append(line)
                 yield line
 
@@ -153,6 +173,11 @@ class CsvRows:
 
 _HEADER = "a line that names its columns, such as `interaction_id,destination_uri`"
 _CLOSE = 'close every quote that opens a cell, and write "" for a quote inside one'
+_NO_LINE_BREAK = (
+    "write the cell on one line; if a stray quote opens it, remove that quote, or write the cell "
+    'in quotes with "" for each quote inside'
+)
+_LINE_BREAK = re.compile("[\r\n]")
 _OTHER_SEPARATORS = {";": "`;`", "\t": "tabs", "|": "`|`"}
 
 

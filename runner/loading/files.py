@@ -7,12 +7,24 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from runner.core.problem import Place, Problem
+from runner.core.problem import Place, Problem, Severity
+from runner.loading.collector import Collector
 
 MAX_LINE = 1_048_576
 """Characters of the longest line; a row that is longer is none."""
 
 _NOT_UTF8 = re.compile("[\udc80-\udcff]")
+_SHOWN = 60
+"""Characters of a line that are shown of its end."""
+
+
+def _undecoded(line: str) -> re.Match[str] | None:
+    return None if line.isascii() else _NOT_UTF8.search(line)
+
+
+def is_undecoded(line: str) -> bool:
+    """Tell whether a line has a byte that is not UTF-8."""
+    return _undecoded(line) is not None
 
 
 class BadRow(Exception):
@@ -31,20 +43,37 @@ class RowFile:
     path: Path  # links resolved
     shown: str
 
-    def lines(self) -> Iterator[str]:
-        """Yield the lines with their ends; raises `BadRow` for what is not UTF-8, or endless."""
+    def lines(self, problems: Collector) -> Iterator[str]:
+        """Yield the lines with their ends; a line that `is_undecoded` is not to be used.
+
+        Adds the first byte that is not UTF-8, and a warning of a last line without an end: the
+        file may be cut off in it. Raises `BadRow` for a line that is too long.
+        """
         with self.path.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as file:
-            number = 0
-            while line := file.readline(MAX_LINE):
-                number += 1
-                if not line.isascii() and (found := _NOT_UTF8.search(line)):
-                    byte = ord(found[0]) - 0xDC00
-                    message = f"the byte 0x{byte:02x} is not UTF-8"
-                    raise self.bad(message, "save the file as UTF-8", number, found.start() + 1)
+            number, line, sound = 0, "", True
+            while text := file.readline(MAX_LINE):
+                number, line = number + 1, text
                 if len(line) == MAX_LINE:
                     message = "the line is longer than 1,048,576 characters"
                     raise self.bad(message, "check the line ends and the quotes", number)
+                if sound and (found := _undecoded(line)):
+                    sound = False  # the encoding is wrong for the whole file: said once
+                    problems.add(self._not_utf8(found, number))
                 yield line
+        if line.strip() and not line.endswith(("\n", "\r")):
+            problems.add(self._without_end(line, number))
+
+    def _not_utf8(self, found: re.Match[str], line: int) -> Problem:
+        message = f"the byte 0x{ord(found[0]) - 0xDC00:02x} is not UTF-8"
+        place = Place(self.shown, line, found.start() + 1)
+        return Problem("R009", message, place, "save the file as UTF-8")
+
+    def _without_end(self, line: str, number: int) -> Problem:
+        end = line if len(line) <= _SHOWN else "…" + line[1 - _SHOWN :]
+        message = f"the last line has no line end, so the file may be cut off: `{end}`"
+        mend = "compare the last row with its source; if it is complete, end the file with a line break"
+        place = Place(self.shown, number, 1, len(line) + 1)
+        return Problem("R009", message, place, mend, Severity.WARNING)
 
     def bad(self, message: str, mend: str, line: int, column: int = 1) -> BadRow:
         """Return the fault that ends the reading of this file."""

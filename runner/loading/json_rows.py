@@ -16,7 +16,7 @@ from runner.loading.builder import MAX_DEPTH
 from runner.loading.choices import Given
 from runner.loading.collector import Collector
 from runner.loading.explain import described, explain
-from runner.loading.files import BadRow, RowFile
+from runner.loading.files import BadRow, RowFile, is_undecoded
 from runner.loading.json_tree import build_json, too_deep
 from runner.loading.names import listed, nearest
 from runner.loading.near_misses import mapped, warn_of_near_misses
@@ -130,9 +130,11 @@ class JsonRows:
         return places
 
     def _objects(self) -> Iterator[dict[str, Any]]:
-        for number, text in enumerate(self._file.lines(), start=1):
+        for number, text in enumerate(self._file.lines(self._problems), start=1):
             self._line, self._text = number, text
-            if not text.isspace() and (row := self._object(text)) is not None:
+            if is_undecoded(text):
+                self._excuse()
+            elif not text.isspace() and (row := self._object(text)) is not None:
                 yield row
 
     def _object(self, text: str) -> dict[str, Any] | None:
@@ -158,8 +160,12 @@ class JsonRows:
             self._refuse_depth(too_deep(text, MAX_DEPTH) or 0)
         except ValueError:
             self._refuse("the row has too long a number", mend="put quotes around an id")
-        self._unseen = {at: name for at, name in self._unseen.items() if not self._mentions(name)}
+        self._excuse()
         return None
+
+    def _excuse(self) -> None:
+        """Take the renamed fields that a row which cannot be read may have for seen."""
+        self._unseen = {at: name for at, name in self._unseen.items() if not self._mentions(name)}
 
     def _refuse_depth(self, at: int) -> None:
         mend = "no transfer needs that; check the brackets"

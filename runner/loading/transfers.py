@@ -59,6 +59,9 @@ class Transfers:
         self._sink = sink
         self._problems = problems
         self._sources: list[tuple[int, RowSource]] = []  # with the number of its first row
+        self._filled: dict[
+            int, Place
+        ] = {}  # by source that must have rows, where its file is named
         self._positions = array("Q")  # of each row in its source: eight bytes a row
 
     def read(self) -> None:
@@ -66,13 +69,24 @@ class Transfers:
         for source in self._find_sources():
             self._sources.append((self.rows, source))
             stretch = self._stretch(source)
+            before, faults = self.rows, self._problems.found
             for position, line, values in source.rows():
                 row = stretch.row(line, values)
                 if row is not None:
                     self._sink.add(row)
                     self._positions.append(position)
                     self.rows += 1
+            if self.rows == before and self._problems.found == faults:
+                self._report_empty(source)
         self._report_repeats()
+
+    def _report_empty(self, source: RowSource) -> None:
+        """Add that a file has no rows, unless its entry allows that."""
+        place = self._filled.get(id(source))
+        if place is not None:
+            message = f"`{source.name}` has no rows"
+            mend = "check how the file was made; if it may be empty, add `allow_empty: true` here"
+            self._problems.add(Problem("R009", message, place, mend))
 
     def _stretch(self, source: RowSource) -> Stretch:
         names = self._platform is Platform.GENESYS_CLOUD
@@ -109,7 +123,10 @@ class Transfers:
             return None
         reader = CsvRows if written.casefold().endswith(".csv") else JsonRows
         shared = shared_fields(self._document, item, defaults)
-        return reader(written, file, item.get("columns", {}), shared, self._problems)
+        source = reader(written, file, item.get("columns", {}), shared, self._problems)
+        if not item.get("allow_empty", False):
+            self._filled[id(source)] = place
+        return source
 
     def _select(self, source: RowSource, item: Mapping[str, Any]) -> None:
         """Add what an item selects, to be found later."""
