@@ -24,6 +24,7 @@ from runner.loading.addresses import check_address
 from runner.loading.collector import Collector
 from runner.loading.names import listed, offer
 from runner.loading.references import Unresolvable, resolve_secret
+from runner.loading.regular_file import open_regular
 from runner.loading.schema import Document
 
 _ADDRESSES = {
@@ -266,12 +267,12 @@ _MOST_PEM_BYTES = 10_000_000
 def _no_certificates(path: Path) -> tuple[str, str] | None:
     """Return why a file cannot be trusted by, and the mend; how sound it is TLS finds out."""
     try:
-        if not path.is_file():
-            return "does not exist", "relative paths start at the manifest's folder; check the path"
-        with path.open("rb") as file:
+        with open_regular(path) as file:
             if _PEM not in file.read(_MOST_PEM_BYTES):
                 return "holds no PEM certificate", f"name one that has a line {_PEM.decode()}"
+    except FileNotFoundError:
+        return "does not exist", "relative paths start at the manifest's folder; check the path"
     except OSError as error:
         why = (error.strerror or "unknown").lower()
-        return f"cannot be read: {why}", "check who may read it"
+        return f"cannot be read: {why}", "name a file with certificates that this account may read"
     return None

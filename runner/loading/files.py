@@ -5,10 +5,12 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from io import TextIOWrapper
 from pathlib import Path
 
 from runner.core.problem import Place, Problem, Severity
 from runner.loading.collector import Collector
+from runner.loading.regular_file import open_regular
 
 MAX_LINE = 1_048_576
 """Characters of the longest line; a row that is longer is none."""
@@ -49,7 +51,9 @@ class RowFile:
         Adds the first byte that is not UTF-8, and a warning of a last line without an end: the
         file may be cut off in it. Raises `BadRow` for a line that is too long.
         """
-        with self.path.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as file:
+        with TextIOWrapper(
+            open_regular(self.path), encoding="utf-8-sig", errors="surrogateescape", newline=""
+        ) as file:
             number, line, sound = 0, "", True
             while text := file.readline(MAX_LINE):
                 number, line = number + 1, text
@@ -92,7 +96,7 @@ def open_row_file(written: str, manifest: str, place: Place) -> RowFile | Proble
             return Problem("R009", f"`{written}` leads out of the manifest's folder", place, mend)
         path = (folder / written).resolve(strict=True)
         if path.is_file():
-            path.open("rb").close()
+            open_regular(path).close()
             return RowFile(path, str(folder / written))
     except (OSError, RuntimeError, ValueError) as error:
         why = (getattr(error, "strerror", None) or "a link that leads in circles").lower()

@@ -11,6 +11,7 @@ from pathlib import Path
 from runner.core.problem import Place, Problem
 from runner.loading.collector import Collector
 from runner.loading.names import nearest
+from runner.loading.regular_file import open_regular
 from runner.loading.tree import Source
 
 MAX_BYTES = 64_000_000
@@ -31,7 +32,7 @@ def read_source(path: Path, problems: Collector) -> Source | None:
         if fault := _no_file(path):
             problems.add(Problem("Y001", fault[0], start, fault[1]))
             return None
-        with path.open("rb") as file:
+        with open_regular(path) as file:
             raw = file.read(MAX_BYTES + 1)
     except OSError as error:
         why = (error.strerror or type(error).__name__).lower()

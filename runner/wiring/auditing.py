@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from io import TextIOWrapper
 from pathlib import Path
 
 from runner.console.audited import Audited
@@ -13,12 +14,19 @@ from runner.core.errors import UsageError
 from runner.core.record import AuditEntry, ReportSource
 from runner.journal.overview import Overview
 from runner.journal.reading import Reader
+from runner.loading.regular_file import open_regular
 from runner.report.audit import audit_lines
 from runner.report.verification import AuditVerdict, verify_audit
 
 AUDIT_NAME = "audit.jsonl"
 REPORT_NAME = "report.json"
 JOURNAL = "the whole journal"
+
+LONGEST_LINE = 1 << 26
+"""Characters; no entry is longer than the manifest that it may quote."""
+
+LARGEST_REPORT = 1 << 30
+"""Bytes; what is cut off there is no JSON."""
 
 
 def names_file(target: str) -> bool:
@@ -35,8 +43,10 @@ def verify_file(path: Path) -> Audited:
     end, note = _end_told(path.with_name(REPORT_NAME))
     try:
         # Bytes that are no UTF-8 become characters that no entry hashes to.
-        with path.open(encoding="utf-8", errors="replace", newline="\n") as lines:
-            verdict = verify_audit(lines, head=end.head, entries=end.entries)
+        with TextIOWrapper(
+            open_regular(path), encoding="utf-8", errors="replace", newline="\n"
+        ) as file:
+            verdict = verify_audit(_lines(file), head=end.head, entries=end.entries)
     except OSError as error:
         raise UsageError(
             f"{path} cannot be read ({error.strerror}); name an {AUDIT_NAME}, or a run"
@@ -45,6 +55,14 @@ def verify_file(path: Path) -> Audited:
         fault = f"it is of run {verdict.run}, and the report beside it of run {end.run}"
         return Audited(str(path), verdict.entries, verdict.head, fault)
     return _audited(str(path), verdict, note, end.fault)
+
+
+def _lines(file: TextIOWrapper) -> Iterator[str]:
+    """Yield the lines, up to one that is too long for an entry: it is cut, and so breaks the chain."""
+    while line := file.readline(LONGEST_LINE):
+        yield line
+        if len(line) == LONGEST_LINE:
+            return
 
 
 def verify_run(journal: Path, run_id: str, report_dir: Path) -> list[Audited]:
@@ -82,7 +100,8 @@ class _End:
 def _end_told(report: Path) -> tuple[_End, str | None]:
     """Read where the chain should end; and say what cannot be checked without it."""
     try:
-        told = json.loads(report.read_bytes())
+        with open_regular(report) as file:
+            told = json.loads(file.read(LARGEST_REPORT))
         audit = told["audit"]
         return _End(str(told["run"]["id"]), int(audit["entries"]), str(audit["head"])), None
     except FileNotFoundError:
