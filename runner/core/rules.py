@@ -31,7 +31,10 @@ class Finding:
 
 
 def check_constraints(matrix: MediaMatrix, gateway: GatewayConstraints) -> Iterator[Finding]:
-    """Yield where a matrix asks for more than the gateway carries (R002, R003, R004)."""
+    """Yield where a matrix asks for more than the gateway carries (R002, R003, R004).
+
+    A gateway without codecs is one whose list is faulty: it refuses none.
+    """
     if matrix.bandwidth_kbps > gateway.max_bandwidth_kbps:
         yield Finding(
             "R002",
@@ -53,7 +56,7 @@ def check_constraints(matrix: MediaMatrix, gateway: GatewayConstraints) -> Itera
         )
     supported = {codec.casefold() for codec in gateway.supported_codecs}
     for half, codec in _codecs(matrix):
-        if codec.casefold() not in supported:
+        if supported and codec.casefold() not in supported:
             yield Finding(
                 "R003",
                 f"gateway `{gateway.name}` does not support the codec `{codec}`",

@@ -52,9 +52,11 @@ class Choices:
         for name, written in document.section("media").items():
             self._define(name, written)
 
-    def matrices(self, media: Given, fallback: Given | None) -> tuple[MediaMatrix, ...] | None:
+    def matrices(
+        self, media: Given | None, fallback: Given | None
+    ) -> tuple[MediaMatrix, ...] | None:
         """Return the matrix to ask for and its fallbacks; None after adding what is wrong."""
-        found = [self._matrix(media.value, media.where)]
+        found = [] if media is None else [self._matrix(media.value, media.where)]
         if fallback is not None:
             for index, choice in enumerate(_names(fallback.value)):
                 found.append(self._matrix(choice, _item(fallback.where, index)))

@@ -12,8 +12,8 @@ from runner.core.problem import Place, Problem
 from runner.loading.choices import Given
 from runner.loading.collector import Collector
 from runner.loading.files import BadRow, RowFile, is_undecoded
-from runner.loading.names import listed, nearest
-from runner.loading.near_misses import mapped, warn_of_near_misses
+from runner.loading.names import listed
+from runner.loading.near_misses import likely, mapped, warn_of_near_misses
 from runner.loading.quoting import cut
 from runner.loading.rows import FIELDS, Values
 
@@ -188,7 +188,7 @@ def _missing(at: str, column: str, header: list[str]) -> tuple[str, str, str | N
         if len(header) == 1 and separator in header[0]:
             message = f"the columns are separated by {spoken}, not by commas"
             return message, "save the file with commas between the columns", header[0]
-    if (near := nearest(column, header)) is not None:
+    if (near := likely(at, column, header)) is not None:
         return message, f"did you mean `{near}`? then write {mapped(at, near)}", near
     is_header = any(name.strip().casefold() in FIELDS for name in header)
     mend = "add it" if is_header or column != at else f"begin the file with {_HEADER}"

@@ -87,13 +87,11 @@ def _check(document: Document, name: str, environment: dict[str, Any]) -> Iterat
         if found := check_address(url, field, document.where(endpoints, field)):
             yield found
     driver = environment.get("driver")
-    if driver == Driver.SIMULATOR and not document.doubts("environments", name):
+    if driver == Driver.SIMULATOR and not document.doubts("environments", name, "simulator"):
         yield from _check_rehearsal(document, environment.get("simulator", {}))
     if driver in REGIONS:
         yield from _check_driver(document, environment, Driver(driver))
-        known = not any(document.doubts("environments", name, f) for f in ("region", "endpoints"))
-        if known and not document.doubts("environments", name):
-            yield from _check_reach(document, environment, Driver(driver))
+        yield from _check_reach(document, name, environment, Driver(driver))
 
 
 def _check_driver(
@@ -130,12 +128,13 @@ def _check_rehearsal(document: Document, options: dict[str, Any]) -> Iterator[Pr
 
 
 def _check_reach(
-    document: Document, environment: dict[str, Any], driver: Driver
+    document: Document, name: str, environment: dict[str, Any], driver: Driver
 ) -> Iterator[Problem]:
     region, endpoints = environment.get("region"), environment.get("endpoints", {})
     wanted, regions = _ADDRESSES[driver], REGIONS[driver]
     missing = [field for field in wanted if field not in endpoints]
-    if region is None and missing:
+    doubted = any(document.doubts("environments", name, at) for at in ("region", "endpoints"))
+    if region is None and missing and not doubted:
         place = document.where(environment, "driver")
         count = "all three" if len(wanted) > 2 else "both"  # noqa: PLR2004 - as said
         message = f"the environment has neither `region` nor {count} `endpoints`"

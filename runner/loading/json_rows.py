@@ -18,11 +18,12 @@ from runner.loading.collector import Collector
 from runner.loading.explain import described, explain
 from runner.loading.files import BadRow, RowFile, is_undecoded
 from runner.loading.json_tree import build_json, too_deep
-from runner.loading.names import listed, nearest
-from runner.loading.near_misses import mapped, warn_of_near_misses
+from runner.loading.lacking import Lacking
+from runner.loading.names import listed
+from runner.loading.near_misses import likely, mapped, warn_of_near_misses
 from runner.loading.parts import part_of_schema
 from runner.loading.quoting import JSON
-from runner.loading.rows import FIELDS, SPOILT, Values
+from runner.loading.rows import FIELDS, Values, without
 from runner.loading.schema import validator
 from runner.loading.tree import Source, Tree
 
@@ -79,6 +80,8 @@ class JsonRows:
         self._met = set(self._names.values())  # names of fields that need no further look
         self._renamed = {at: name for at, name in self._names.items() if at not in self._met}
         self._unseen = {at: name for at, name in columns.items() if at in FIELDS}
+        self._unseen.setdefault("interaction_id", self._names["interaction_id"])
+        self._lacking_ids = Lacking(problems)
         self._first: tuple[int, list[str]] | None = None  # the first row's line and its fields
 
     def rows(self) -> Iterator[tuple[int, int, Values]]:
@@ -93,9 +96,10 @@ class JsonRows:
                     self._notice_unread(row)
                 if check.is_valid(known):
                     yield self._line, self._line, tuple(map(known.get, FIELDS))  # type: ignore[misc] # six of them
-                elif self._explain(check, known).isdisjoint(("key", "interaction_id")):
-                    called = known.get("key"), known["interaction_id"]
-                    yield self._line, self._line, (*called, SPOILT, None, None, None)
+                else:
+                    faulty = self._explain(check, known)
+                    values: Values = tuple(map(known.get, FIELDS))  # type: ignore[assignment] # six
+                    yield self._line, self._line, without(values, faulty)
             self._report_unseen()
         except BadRow as bad:
             self._problems.add(bad.problem)
@@ -189,16 +193,22 @@ class JsonRows:
         if self._first is None:
             self._first = self._line, list(row)
         if not row.keys().isdisjoint(self._unseen.values()):
+            if self._names["interaction_id"] in row:
+                self._lacking_ids.see()
             self._unseen = {at: name for at, name in self._unseen.items() if name not in row}
 
     def _report_unseen(self) -> None:
-        """Add the renamed fields that no row had: what they were to say is lost in every row."""
+        """Add the ids and the renamed fields that no row has: they are missing in every row."""
+        if "interaction_id" not in self._unseen:
+            self._lacking_ids.end()
         if self._first is None:
             return
         line, names = self._first
         for at, name in self._unseen.items():
-            near = nearest(name, names) or (at if at in names else None)
-            mend = f"write a field that the rows have: {mapped(at, 'FIELD')}; "
+            near = likely(at, name, names) or (at if at in names else None)
+            mend = f"add it, or say which field holds it: {mapped(at, 'FIELD')}; "
+            if name != at:
+                mend = f"write a field that the rows have: {mapped(at, 'FIELD')}; "
             mend += listed(names, "the first row has")
             if near == at:
                 mend = f"delete `{at}` from `columns`: the rows call it so themselves"
@@ -237,7 +247,9 @@ class JsonRows:
             if not path:
                 faulty.add(kind["property"])  # nothing else can be wrong with a whole row
                 name = self._names[kind["property"]]
-                self._refuse(f"the row lacks `{name}`", mend=f'add "{name}": "…" to the row')
+                place = Place(self._file.shown, self._line, 1)
+                message, mend = f"the row lacks `{name}`", f'add "{name}": "…" to the row'
+                self._lacking_ids.add(Problem("R009", message, place, mend))
                 continue
             faulty.add(str(path[0]))
             path = (self._names[str(path[0])], *path[1:])

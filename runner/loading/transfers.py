@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from array import array
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any, Protocol
 
@@ -62,13 +62,14 @@ class Transfers:
         self._filled: dict[
             int, Place
         ] = {}  # by source that must have rows, where its file is named
+        self._doubted: dict[int, frozenset[str]] = {}  # by source, its entry's faulty fields
         self._positions = array("Q")  # of each row in its source: eight bytes a row
 
     def read(self) -> None:
         """Add every row that is called something to the sink, every problem to the collector."""
         for source in self._find_sources():
             self._sources.append((self.rows, source))
-            stretch = self._stretch(source)
+            stretch = self._stretch(source, self._doubted.get(id(source), frozenset()))
             before, faults = self.rows, self._problems.found
             for position, line, values in source.rows():
                 row = stretch.row(line, values)
@@ -76,6 +77,7 @@ class Transfers:
                     self._sink.add(row)
                     self._positions.append(position)
                     self.rows += 1
+            stretch.end()
             if self.rows == before and self._problems.found == faults:
                 self._report_empty(source)
         self._report_repeats()
@@ -88,9 +90,11 @@ class Transfers:
             mend = "check how the file was made; if it may be empty, add `allow_empty: true` here"
             self._problems.add(Problem("R009", message, place, mend))
 
-    def _stretch(self, source: RowSource) -> Stretch:
+    def _stretch(self, source: RowSource, doubted: Collection[str] = ()) -> Stretch:
         names = self._platform is Platform.GENESYS_CLOUD
-        return Stretch(source, self._choices, self._document, self._problems, names=names)
+        return Stretch(
+            source, self._choices, self._document, self._problems, names=names, doubted=doubted
+        )
 
     def _find_sources(self) -> Iterator[RowSource]:
         items: list[dict[str, Any]] = self._document.tree.root.get("transfers", [])
@@ -124,7 +128,9 @@ class Transfers:
         reader = CsvRows if written.casefold().endswith(".csv") else JsonRows
         shared = shared_fields(self._document, item, defaults)
         source = reader(written, file, item.get("columns", {}), shared, self._problems)
-        if not item.get("allow_empty", False):
+        doubted = self._document.spoilt.get(id(item), frozenset())
+        self._doubted[id(source)] = doubted
+        if not item.get("allow_empty", False) and "allow_empty" not in doubted:
             self._filled[id(source)] = place
         return source
 
