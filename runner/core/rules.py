@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 
 from runner.core.manifest import GatewayConstraints
@@ -106,7 +106,10 @@ def _mend_bandwidth(
 ) -> str:
     left_kbps = most_kbps - (matrix.audio.bandwidth_kbps if matrix.video else 0)
     lower = f"write `bandwidth_kbps: {_number(left_kbps)}` or less"
-    if left_kbps <= 0:
+    facts = _AUDIO_CODECS.get(matrix.audio.codec.casefold())
+    if matrix.video is None and facts is not None and left_kbps < facts.lowest_kbps:
+        lower = f"use another codec than {matrix.audio.codec}, which needs {_number(facts.lowest_kbps)} kbit/s"
+    elif left_kbps <= 0:
         lower = "lower the bandwidth of the sound"
     return f"{lower}, or raise `{field}` if `{gateway.name}` can carry more"
 
@@ -147,6 +150,19 @@ _AUDIO_CODECS = {
     "opus": _CodecFacts(6, 510),
 }
 _VIDEO_CODECS = {"h263", "h264", "h265", "vp8", "vp9", "av1"}
+
+
+def fixed_figures(codec: str) -> Mapping[str, float]:
+    """Return the `bandwidth_kbps` and `bit_depth` that are the only possible ones for a codec."""
+    facts = _AUDIO_CODECS.get(codec.casefold())
+    if facts is None:
+        return {}
+    figures: dict[str, float] = {}
+    if facts.lowest_kbps == facts.highest_kbps:
+        figures["bandwidth_kbps"] = facts.lowest_kbps
+    if facts.bit_depth is not None:
+        figures["bit_depth"] = facts.bit_depth
+    return figures
 
 
 def check_plausible(matrix: MediaMatrix) -> Iterator[Finding]:
@@ -233,13 +249,14 @@ def check_destination(uri: str, *, names: bool = False) -> Finding | None:
     """
     if _DESTINATION.fullmatch(uri):
         return None
-    named = names and _NAMED.fullmatch(uri) and check_text(uri, "destination_uri") is None
-    if named and uri == uri.strip():
-        return None
-    if not uri:
+    if not uri.strip():
         return Finding("R006", "`destination_uri` is empty", _FORMS)
     if (unsafe := check_text(uri, "destination_uri")) is not None:
         return unsafe
+    if (edge := _check_edges(uri, "destination_uri")) is not None:
+        return edge
+    if names and _NAMED.fullmatch(uri):
+        return None
     known = (mend for start, mend in _STARTS.items() if uri.startswith(start))
     return Finding("R006", f"`{_cut(uri)}` is not a destination", next(known, _FORMS))
 
@@ -257,11 +274,16 @@ def check_id(text: str, field: str) -> Finding | None:
         return Finding("R006", f"`{field}` is `{text}`", mend)
     if not text.isprintable() and (unsafe := check_text(text, field)) is not None:
         return unsafe
-    space = next((edge for edge in (text[0], text[-1]) if edge.isspace()), None)
-    if space is None:
+    return _check_edges(text, field)
+
+
+def _check_edges(text: str, field: str) -> Finding | None:
+    """Return that a text begins or ends with a space, which is easily overlooked (R006)."""
+    if not (text[0].isspace() or text[-1].isspace()):
         return None
+    space, verb = (text[0], "begins") if text[0].isspace() else (text[-1], "ends")
     name = "a space" if space == " " else _named(space)
-    return Finding("R006", f"`{field}` begins or ends with {name}", "delete the space")
+    return Finding("R006", f"`{field}` {verb} with {name}", f"delete it: `{_cut(text.strip())}`")
 
 
 def check_text(text: str, field: str) -> Finding | None:

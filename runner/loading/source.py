@@ -6,6 +6,7 @@ import hashlib
 import re
 import stat
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
 from runner.core.problem import Place, Problem
@@ -19,6 +20,10 @@ MAX_BYTES = 64_000_000
 
 _SUFFIXES = {".yaml", ".yml"}
 _UTF16_MARKS = (b"\xff\xfe", b"\xfe\xff")
+_UNDECODED = re.compile("[\udc80-\udcff]")
+_PRIVATE = 0xF700
+"""A character of nobody's, for each byte that is not UTF-8: two ids that differ still differ."""
+_STANDS_IN = re.compile(f"[{chr(_PRIVATE + 0x80)}-{chr(_PRIVATE + 0xFF)}]")
 _REFUSED = re.compile(
     "[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff\ufeff\ufffe\uffff]"
 )
@@ -95,7 +100,19 @@ def _decode(raw: bytes, name: str, problems: Collector) -> str | None:
         before = raw[: error.start].decode("utf-8-sig")
         message = f"the byte 0x{raw[error.start]:02x} is not UTF-8"
         problems.add(Problem("Y003", message, _place_after(before, name), mend))
+    if b"\0" in raw:  # no text in another encoding, but another kind of file
         return None
+    # The rest is read all the same, for what else is wrong in it.
+    text = raw.decode("utf-8-sig", "surrogateescape")
+    return _UNDECODED.sub(lambda byte: chr(_PRIVATE + ord(byte[0]) - 0xDC00), text)
+
+
+def readable(problem: Problem) -> Problem:
+    """Return a problem without the characters that stand for bytes which are not UTF-8."""
+    texts = [_STANDS_IN.sub("\ufffd", text) for text in (problem.message, problem.help)]
+    if texts == [problem.message, problem.help]:
+        return problem
+    return replace(problem, message=texts[0], help=texts[1])
 
 
 def _is_clean(text: str, name: str, problems: Collector) -> bool:

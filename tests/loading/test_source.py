@@ -87,3 +87,23 @@ def test_a_manifest_beyond_64_mb_is_told_to_use_a_file_of_rows(tmp_path: Path):
         f"{path}:1:1: error[Y002] the manifest is larger than 64 MB"
         " | help: put the transfers into a .csv or .jsonl file and name it with `- from: FILE`\n"
     )
+
+
+def test_what_else_is_wrong_is_shown_beside_a_byte_that_is_not_utf_8(tmp_path: Path):
+    text = """version: 1
+name: m
+description: Köln
+environments: {demo: {driver: simulator, gateway: edge}}
+gateways: {edge: {max_bandwidth_kbps: 1024, supported_codecs: [opus], max_fps: 30}}
+media: {voice: {audio: {codec: opus, bandwidth_kbps: 64, bit_depth: 16}}}
+defaults: {media: voise}
+transfers:
+  - {interaction_id: Köln, destination_uri: "tel:+44"}
+  - {interaction_id: Käln, destination_uri: "tel:+44"}
+"""
+    path = tmp_path / "m.yaml"
+    path.write_text(text, encoding="latin-1")
+    assert told(path) == (
+        f"{path}:3:15: error[Y003] the byte 0xf6 is not UTF-8 | help: save the file as UTF-8\n"
+        f"{path}:7:19: error[R001] `voise` names no media matrix | help: did you mean `voice`?\n"
+    )
