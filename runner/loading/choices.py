@@ -81,7 +81,8 @@ class Choices:
             self._problems.count("R001")
         else:
             mend = offer(name, known, kind=kind, written=name)
-            self._problems.add(Problem("R001", f"`{name}` names no {kind}", where(), mend))
+            message = f"unknown {kind} `{name}`" if name else f"the name of a {kind} is empty"
+            self._problems.add(Problem("R001", message, where(), mend))
 
     def _define(self, name: str, written: Mapping[str, Any]) -> None:
         self._named[name] = matrix = build_matrix(written)

@@ -49,7 +49,9 @@ class CsvRows:
             if not header:
                 if any(records):  # a file of blank lines has no rows, which is another matter
                     self._line = 1
-                    self._refuse("the file begins without a header", f"begin it with {_HEADER}")
+                    self._refuse(
+                        "the file does not begin with a header", f"begin it with {_HEADER}"
+                    )
             elif not self._has_line_break(header, header) and self._understand(header):
                 yield from self._values(records, header)
         except BadRow as bad:
@@ -90,7 +92,7 @@ class CsvRows:
                 yield self._line, self._line, pick(cells)
             elif cells:  # an empty line is no row
                 message = f"the row has {len(cells)} cells, the header {width}"
-                mend = "add or remove commas; put double quotes around a cell that holds a comma"
+                mend = "add or remove commas; put double quotes around a cell that contains a comma"
                 self._problems.add(Problem("R009", message, self._cell(None), mend))
 
     def _has_line_break(self, cells: list[str], header: list[str]) -> bool:
@@ -131,7 +133,7 @@ class CsvRows:
             message = f"a cell of this row is longer than {csv.field_size_limit():,} characters"
             return self._file.bad(message, f"shorten it, or {_CLOSE}", self._line)
         line, column, is_open = broken_quote("".join(self._record))
-        message = "something follows the quote that closes a cell"
+        message = "there is more text after the quote that closes a cell"
         if is_open:
             message = "the quote that opens this cell is never closed"
         return self._file.bad(f"not CSV: {message}", _CLOSE, self._line + line, column + 1)
@@ -145,7 +147,7 @@ class CsvRows:
                 if header.count(column) > 1:
                     index = header.index(column, self._indexes[at] + 1)
                     mend = "rename or delete one of them"
-                    self._refuse(f"the column `{column}` stands twice", mend, index)
+                    self._refuse(f"the column `{column}` appears twice", mend, index)
             elif at in self._columns or at == "interaction_id":
                 message, mend, near = _missing(at, column, header)
                 refused.update([at] if near is None else [at, near])
@@ -192,8 +194,8 @@ def _missing(at: str, column: str, header: list[str]) -> tuple[str, str, str | N
         return message, f"did you mean `{near}`? then write {mapped(at, near)}", near
     is_header = any(name.strip().casefold() in FIELDS for name in header)
     mend = "add it" if is_header or column != at else f"begin the file with {_HEADER}"
-    there = listed(filter(None, header), "there are")
-    return message, f"{mend}, or tell which it is: {mapped(at, 'COLUMN')}; {there}", None
+    there = listed(filter(None, header), "the file has")
+    return message, f"{mend}, or say which column holds it: {mapped(at, 'COLUMN')}; {there}", None
 
 
 def broken_quote(record: str) -> tuple[int, int, bool]:

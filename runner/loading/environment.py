@@ -55,10 +55,10 @@ def choose(document: Document, wanted: str | None, problems: Collector) -> str |
         return str(name)
     if not defined:
         return None  # said already, by the schema
-    said = f"--env {name}" if wanted is not None else f"`{name}`"
+    said = f"unknown environment `{name}`" + (" (--env)" if wanted is not None else "")
     place = _section(document) if wanted is not None else document.where(root, "environment")
     mend = offer(str(name), defined, kind="environment")
-    problems.add(Problem("R001", f"{said} names no environment", place, mend))
+    problems.add(Problem("R001", said, place, mend))
     return None
 
 
@@ -81,7 +81,7 @@ def _check(document: Document, name: str, environment: dict[str, Any]) -> Iterat
     if gateway is not None and gateways and gateway not in gateways:
         mend = offer(gateway, gateways, kind="gateway")
         place = document.where(environment, "gateway")
-        yield Problem("R001", f"`{gateway}` names no gateway", place, mend)
+        yield Problem("R001", f"unknown gateway `{gateway}`", place, mend)
     endpoints = environment.get("endpoints", {})
     for field, url in endpoints.items():
         if found := check_address(url, field, document.where(endpoints, field)):
@@ -101,12 +101,14 @@ def _check_driver(
     if driver is not Driver.GENESYS_CLOUD:
         return
     if "scopes" in environment:
-        message = "`scopes` do nothing for `genesys-cloud`: a client's roles say what it may do"
+        message = (
+            "`scopes` have no effect with `genesys-cloud`: an OAuth client's roles grant its rights"
+        )
         mend = "delete `scopes`; give the OAuth client the roles that docs/genesys-cloud.md lists"
         yield Problem("S012", message, document.tree.key(environment, "scopes"), mend)
     endpoints = environment.get("endpoints", {})
     if "websocket_url" in endpoints:
-        message = "`websocket_url` does nothing for `genesys-cloud`: the platform tells it itself"
+        message = "`websocket_url` has no effect with `genesys-cloud`: the platform supplies it"
         place = document.tree.key(endpoints, "websocket_url")
         yield Problem("S012", message, place, "delete `websocket_url`")
 
@@ -117,12 +119,12 @@ def _check_rehearsal(document: Document, options: dict[str, Any]) -> Iterator[Pr
     faults = options.get("faults", {})
     for name in faults:
         if name not in FAULTS[platform]:
-            message = f"`{name}` names no fault of `{platform}`"
+            message = f"unknown fault `{name}` of `{platform}`"
             mend = offer(name, FAULTS[platform], kind="fault")
             yield Problem("R001", message, document.tree.key(faults, name), mend)
     if platform is Platform.INTERACTION_TRANSFER:
         for name in GENESYS_CLOUD_OPTIONS.intersection(options):
-            message = f"`{name}` does nothing for `{platform}`"
+            message = f"`{name}` has no effect with `{platform}`"
             mend = f"add `platform: {Platform.GENESYS_CLOUD}`, or delete `{name}`"
             yield Problem("S012", message, document.tree.key(options, name), mend)
 
@@ -138,12 +140,14 @@ def _check_reach(
         place = document.where(environment, "driver")
         count = "all three" if len(wanted) > 2 else "both"  # noqa: PLR2004 - as said
         message = f"the environment has neither `region` nor {count} `endpoints`"
-        mend = f"add `region: {_EXAMPLE_REGIONS[driver]}`, or to `endpoints`: {', '.join(missing)}"
+        mend = (
+            f"add `region: {_EXAMPLE_REGIONS[driver]}`, or these `endpoints`: {', '.join(missing)}"
+        )
         yield Problem("S002", message, place, mend)
     elif region is not None and region not in regions:
         place = document.where(environment, "region")
         mend = offer(region, regions, kind="region")
-        yield Problem("R001", f"`{region}` names no region", place, mend)
+        yield Problem("R001", f"unknown region `{region}`", place, mend)
 
 
 def platform_of(document: Document, name: str | None) -> Platform:

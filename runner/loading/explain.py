@@ -144,12 +144,12 @@ def _secret(tree: Tree, path: Path, place: Place, kind: Mapping[str, Any]) -> It
     elif kind["name"] == "additionalProperties":
         mapping, _ = tree.reach(path)
         if name == "`credentials`":
-            mend = "`credentials` has the fields `client_id` and `client_secret` alone"
+            mend = "`credentials` has only the fields `client_id` and `client_secret`"
         for field in kind["unexpected"]:
             message = f"{name} has no field `{field}`"
             yield Problem("S001", message, tree.key(mapping, field), mend, hide=True)
     elif kind["name"] in ("minProperties", "maxProperties"):
-        message = f"{name} names {len(tree.reach(path)[0])} places to find it, and wants one"
+        message = f"{name} has {len(tree.reach(path)[0])} sources, and must have exactly one"
         yield Problem("S007", message, place, mend, hide=True)
     else:
         yield Problem("R007", f"{name} is not a secret reference", place, mend, hide=True)
@@ -160,7 +160,7 @@ def _no_single_promise(place: Place) -> Problem:
         "write `{dedupes: 24h}` or `{expires: 30s, visible: 2s}`, as the gateway promises; "
         "delete `delivery` if it promises neither"
     )
-    return Problem("S007", "`delivery` wants exactly one promise", place, mend)
+    return Problem("S007", "`delivery` must have exactly one promise", place, mend)
 
 
 def _wrong_names(tree: Tree, path: Path, part: Mapping[str, Any]) -> Iterator[Problem]:
@@ -185,7 +185,9 @@ def _wrong_value(  # noqa: PLR0917 - each is a part of what is told
     said = f"{_subject(path)} is {shown}"
     unwanted = f"{_subject(path, transfer='this entry')} is {shown}, not {_wanted(part)}"
     if shown is None:
-        unwanted = f"{_subject(path)} is not {_wanted(part)}; it is not shown, it may be a secret"
+        unwanted = (
+            f"{_subject(path)} is not {_wanted(part)}; it is not shown because it may be a secret"
+        )
         shown = "…"
     if name == "type" or _CODES.get(name) == "S005":
         unwanted = unwanted if value or name == "type" else f"{_subject(path)} is empty"
@@ -198,13 +200,13 @@ def _wrong_value(  # noqa: PLR0917 - each is a part of what is told
         return said, f"write `{path[-1]}: {flow(part['const'])}`"
     if name == "enum":
         mend = offer(str(value), [str(option) for option in part["enum"]], kind="value")
-        return f"{said}, which is not one of its values", mend
+        return f"{said}, which is not one of the allowed values", mend
     if "fitting" in part and name in _BOUNDS:
         return said, f"write `{writing.key(path[-1])}{part['fitting']}`"
     if name in _BOUNDS or name in _MOST:
         return _beyond(path, value, said, part[name], name)
     mend = f"write for example `{writing.key(path[-1])}{_example(part, writing)}`"
-    return f"{_subject(path)} holds nothing", mend
+    return f"{_subject(path)} is empty", mend
 
 
 def _is_mistyped(value: Any, part: Mapping[str, Any]) -> bool:
@@ -235,21 +237,23 @@ def _repeated(tree: Tree, path: Path, items: Sequence[Any]) -> Problem:
     for index, text in enumerate(map(flow, items)):
         if text in seen:
             first = Related(tree.value(items, seen[text]), "first here")
-            message = f"{_subject(path)} names `{cut(text)}` twice"
+            message = f"{_subject(path)} contains `{cut(text)}` twice"
             place = tree.value(items, index)
             return Problem("S008", message, place, "keep one of the two", related=(first,))
         seen[text] = index
     place = tree.reach(path)[1]
-    return Problem("S008", f"{_subject(path)} names something twice", place, "keep one of the two")
+    return Problem(
+        "S008", f"{_subject(path)} contains something twice", place, "keep one of the two"
+    )
 
 
 def _mend_field(name: str, value: Mapping[str, Any], part: Mapping[str, Any]) -> str:
     unused = [field for field in part.get("properties", {}) if field not in value]
     if (inner := inside(name, part, unused)) is not None:
-        return f"it belongs into `{inner}`: write `{inner}: {{{name}: …}}`"
+        return f"it belongs in `{inner}`: write `{inner}: {{{name}: …}}`"
     elsewhere = home(name) if nearest(name, unused) is None else None
     if elsewhere is not None:
-        return f"{elsewhere}; {listed(sorted(unused), 'here may stand') if unused else 'delete it'}"
+        return f"{elsewhere}; {listed(sorted(unused), 'allowed here') if unused else 'delete it'}"
     return offer(name, unused, kind="field", before="it may also have") if unused else "delete it"
 
 

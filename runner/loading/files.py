@@ -88,18 +88,18 @@ class RowFile:
 def open_row_file(written: str, manifest: str, place: Place) -> RowFile | Problem:
     """Return the file that `from: written` names, or the problem with it at `place`."""
     folder = Path(manifest).parent
-    mend = "put the file beside the manifest, or into a folder beside it"
+    mend = "move the file beside the manifest, or to a folder there"
     if Path(written).is_absolute():
-        return Problem("R009", "`from` is an absolute path", place, mend)
+        return Problem("R009", "`from` must be a relative path", place, mend)
     try:
         if not (folder / written).resolve().is_relative_to(folder.resolve()):
-            return Problem("R009", f"`{written}` leads out of the manifest's folder", place, mend)
+            return Problem("R009", f"`{written}` is outside the manifest's folder", place, mend)
         path = (folder / written).resolve(strict=True)
         if path.is_file():
             open_regular(path).close()
             return RowFile(path, str(folder / written))
     except (OSError, RuntimeError, ValueError) as error:
-        why = (getattr(error, "strerror", None) or "a link that leads in circles").lower()
-        mend = "the path starts at the manifest's folder; check it"
+        why = (getattr(error, "strerror", None) or "a circular link").lower()
+        mend = "check the path, which starts at the manifest's folder"
         return Problem("R009", f"the file `{written}` cannot be read: {why}", place, mend)
     return Problem("R009", f"`{written}` is not a file", place, "name a .csv or .jsonl file")

@@ -26,7 +26,7 @@ def check_gateways(document: Document, problems: Collector) -> None:
             related: tuple[Related, ...] = ()
             if finding.other is not None:
                 other = document.where(gateway, "statuses", *finding.other)
-                related = (Related(other, "listed here as carried out"),)
+                related = (Related(other, "first here"),)
             problems.add(
                 Problem(finding.code, finding.message, place, finding.help, related=related)
             )
@@ -45,8 +45,8 @@ def check_promise(document: Document, environment: str | None, problems: Collect
         return
     if "dedupes" in delivery:
         place = document.tree.key(delivery, "dedupes")
-        message = "`genesys-cloud` knows no repeated requests: each one transfers anew"
-        mend = "delete it, or write `{expires: 90s}` if nothing comes so late in your organisation"
+        message = "`genesys-cloud` does not recognise repeated requests: each one transfers again"
+        mend = "delete it, or write `{expires: 90s}` if no request takes effect later in your organisation"
         problems.add(Problem("S012", message, place, mend))
     elif parse_duration(delivery["expires"]) <= PLATFORM_TIMEOUT_S:
         place = document.where(delivery, "expires")

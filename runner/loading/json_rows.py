@@ -42,11 +42,11 @@ _WORDS = {
     "Expecting ',' delimiter": "a `,` or `}` is missing here",
     "Expecting ':' delimiter": "a `:` is missing here",
     "Expecting value": "a value is missing here",
-    "Expecting property name enclosed in double quotes": "a field's name in double quotes belongs here",
-    "Extra data": "something follows the row's object",
+    "Expecting property name enclosed in double quotes": "a field name in double quotes is missing here",
+    "Extra data": "there is more text after the object",
     "Unterminated string starting at": "this quote is never closed",
-    "Invalid control character at": "a control character stands in a text",
-    "Invalid \\escape": "JSON does not know this escape",
+    "Invalid control character at": "a text contains a control character",
+    "Invalid \\escape": "unknown escape",
 }
 
 
@@ -157,13 +157,18 @@ class JsonRows:
                 raise self._file.bad("the file is JSON, not JSON Lines", _NO_LIST, 1) from None
             self._refuse(*_worded(error, text))
         except UnicodeEncodeError:
-            self._refuse("the row holds half a character, a lone surrogate", self._half())
+            self._refuse(
+                "the row contains a lone surrogate, which is half a character", self._half()
+            )
         except _Unusable as error:
             self._refuse(str(error), self._mention(error.name).column, error.mend)
         except RecursionError:
             self._refuse_depth(too_deep(text, MAX_DEPTH) or 0)
         except ValueError:
-            self._refuse("the row has too long a number", mend="put quotes around an id")
+            self._refuse(
+                "the row contains a number with too many digits",
+                mend="put quotes around it if it is an id",
+            )
         self._excuse()
         return None
 
@@ -172,7 +177,7 @@ class JsonRows:
         self._unseen = {at: name for at, name in self._unseen.items() if not self._mentions(name)}
 
     def _refuse_depth(self, at: int) -> None:
-        mend = "no transfer needs that; check the brackets"
+        mend = "check the brackets; no transfer needs so many levels"
         self._refuse(f"the row is nested deeper than {MAX_DEPTH} levels", at + 1, mend)
 
     def _mentions(self, name: str) -> bool:
@@ -211,7 +216,7 @@ class JsonRows:
                 mend = f"write a field that the rows have: {mapped(at, 'FIELD')}; "
             mend += listed(names, "the first row has")
             if near == at:
-                mend = f"delete `{at}` from `columns`: the rows call it so themselves"
+                mend = f"delete `{at}` from `columns`: the rows use that name"
             elif near is not None:
                 mend = f"did you mean `{near}`? then write {mapped(at, near)}"
             place = Place(self._file.shown, line, 1)
@@ -231,7 +236,7 @@ class JsonRows:
 
     def _warn_of_renamed(self, at: str) -> None:
         """Add a warning of a field whose value is lost, for it is read from another."""
-        message = f"`{at}` is not read: `columns` has it read from `{self._names[at]}`"
+        message = f"`{at}` is ignored: `columns` reads it from `{self._names[at]}`"
         mend = f"rename it to `{self._names[at]}` in this row, or delete `{at}` from `columns`"
         self._problems.add(Problem("R009", message, self._mention(at), mend, Severity.WARNING))
 
@@ -261,7 +266,7 @@ class JsonRows:
 
 
 def _no_constant(text: str) -> Never:
-    raise _Unusable(f"{text} is not a number of JSON", text, "write a number, or a text in quotes")
+    raise _Unusable(f"{text} is not a JSON number", text, "write a number, or a text in quotes")
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -269,7 +274,7 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if len(found) < len(pairs):
         names = [name for name, _ in pairs]
         twice = next(name for name in names if names.count(name) > 1)
-        raise _Unusable(f"the field `{twice}` stands twice", twice, "keep one of the two")
+        raise _Unusable(f"the field `{twice}` appears twice", twice, "keep one of the two")
     return found
 
 

@@ -22,7 +22,7 @@ def warn_of_near_misses(
     folded = name.strip().casefold().replace(" ", "_")
     near = get_close_matches(folded[:100], unfilled, n=1, cutoff=0.8)
     if near:
-        message = f"`{name}` is not read"
+        message = f"`{name}` is ignored"
         mend = f"if it holds `{near[0]}`, rename it, or write {mapped(unfilled[near[0]], name)}"
         problems.add(Problem("R009", message, where(), mend, Severity.WARNING))
 

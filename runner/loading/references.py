@@ -75,11 +75,11 @@ def _from_command(command: list[str], folder: Path) -> Secret:
     try:
         code, printed = output_of(command, folder, most_bytes=_MAX_BYTES)
     except TooSlow:
-        said = f"{name} did not end within {COMMAND_TIMEOUT_S:.0f} s, and was ended"
+        said = f"{name} did not end within {COMMAND_TIMEOUT_S:.0f} s, and was killed"
         raise Unresolvable(said, mend) from None
     except TooMuchOutput:
-        said = f"{name} printed more than 64 KiB, and was ended"
-        raise Unresolvable(said, "it has to print the secret alone") from None
+        said = f"{name} printed more than 64 KiB, and was killed"
+        raise Unresolvable(said, "it must print only the secret") from None
     except OSError as error:
         why = (error.strerror or "unknown").lower()
         raise Unresolvable(f"{name} could not be run: {why}", mend) from None
@@ -90,7 +90,7 @@ def _from_command(command: list[str], folder: Path) -> Secret:
 
 def _decoded(raw: bytes, name: str) -> Secret:
     if len(raw) > _MAX_BYTES:
-        raise Unresolvable(f"{name} is larger than 64 KiB", "a secret is a line of text")
+        raise Unresolvable(f"{name} is larger than 64 KiB", "a secret is one line of text")
     try:
         text = raw.decode()
     except UnicodeDecodeError:

@@ -46,7 +46,7 @@ def read_source(path: Path, problems: Collector) -> Source | None:
         return None
     if len(raw) > MAX_BYTES:
         message = "the manifest is larger than 64 MB"
-        mend = "put the transfers into a .csv or .jsonl file and name it with `- from: FILE`"
+        mend = "move the transfers to a .csv or .jsonl file and refer to it with `- from: FILE`"
         problems.add(Problem("Y002", message, start, mend))
         return None
     text = _decode(raw, name, problems)
@@ -62,7 +62,7 @@ def _no_file(path: Path) -> tuple[str, str] | None:
         return None
     if stat.S_ISDIR(mode):
         return "the manifest is a folder", f"name a file in it{_such_as(path)}"
-    mend = "write it to a file first: the journal and the row files lie beside it"
+    mend = "write it to a file first: the journal and the row files are kept beside it"
     return "the manifest is a pipe or a device, not a file", mend
 
 
@@ -74,11 +74,11 @@ def _such_as(folder: Path) -> str:
 def _mend_path(path: Path, error: OSError) -> str:
     if str(path) == "-":
         return (
-            "standard input is not read: write the manifest to a file, "
-            "for the journal and the row files lie beside it"
+            "a manifest is not read from standard input: write it to a file, "
+            "because the journal and the row files are kept beside it"
         )
     if not isinstance(error, FileNotFoundError):
-        return "check the path, and who may read it"
+        return "check the path and its permissions"
     with suppress(OSError):
         names = [file.name for file in path.parent.iterdir() if file.suffix in _SUFFIXES]
         if near := nearest(path.name, names):
@@ -86,7 +86,7 @@ def _mend_path(path: Path, error: OSError) -> str:
     started = ""
     with suppress(OSError):  # the folder may be gone
         started = "" if path.is_absolute() else f", which starts at {Path.cwd()}"
-    return f"check the path{started}; `runner init` writes a manifest to begin with"
+    return f"check the path{started}; `runner init` writes a first manifest"
 
 
 def _decode(raw: bytes, name: str, problems: Collector) -> str | None:

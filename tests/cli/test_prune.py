@@ -312,6 +312,6 @@ def test_without_bounds_it_explains_itself_and_removes_nothing(gateway: Gateway,
     )
     assert bare.code == wrong.code == elsewhere.code == 2
     assert "say how much is to stay: --keep N runs of each batch, --older-than AGE" in bare.err
-    assert "'soon' is no age; write a number and a unit: 90d, 12h" in wrong.err
+    assert "'soon' is not an age; write a number and a unit: 90d, 12h" in wrong.err
     assert shown.code == 0
     assert "keeping 30 runs of each batch, and what is younger than 90 days" in shown.out

@@ -68,7 +68,7 @@ def test_a_command_that_does_not_end_in_time_is_ended(tmp_path: Path, *, closed:
 def test_a_command_that_prints_too_much_is_named(tmp_path: Path):
     head = (LIVE % sys.executable).replace("print('yranac'[::-1])", "print('y' * 70_000)")
     path = write(tmp_path, " []", head=head, id__txt="me", ca__pem=PEM)
-    assert "printed more than 64 KiB, and was ended" in rendered(
+    assert "printed more than 64 KiB, and was killed" in rendered(
         load_rows(path, offline=False)[0].problems
     )
 
