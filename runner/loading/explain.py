@@ -48,6 +48,12 @@ _BOUNDS = {
     "exclusiveMinimum": "a number above {}",
     "exclusiveMaximum": "a number below {}",
 }
+_BEYOND = {
+    "minimum": "less than {}",
+    "maximum": "more than {}",
+    "exclusiveMinimum": "not above {}",
+    "exclusiveMaximum": "not below {}",
+}
 
 
 def explain(
@@ -197,12 +203,17 @@ def _wrong_value(  # noqa: PLR0917 - each is a part of what is told
         if name not in _MOST:
             return unwanted, mend or _mend_form(part)
     if name in ("constant", "const"):
-        return said, f"write `{path[-1]}: {flow(part['const'])}`"
+        return f"{said}, not {flow(part['const'])}", f"write `{path[-1]}: {flow(part['const'])}`"
     if name == "enum":
-        mend = offer(str(value), [str(option) for option in part["enum"]], kind="value")
+        mend = offer(
+            str(value), [str(option) for option in part["enum"]], kind="value", before="allowed"
+        )
         return f"{said}, which is not one of the allowed values", mend
     if "fitting" in part and name in _BOUNDS:
-        return said, f"write `{writing.key(path[-1])}{part['fitting']}`"
+        return (
+            f"{said}, {_BEYOND[name].format(part[name])}",
+            f"write `{writing.key(path[-1])}{part['fitting']}`",
+        )
     if name in _BOUNDS or name in _MOST:
         return _beyond(path, value, said, part[name], name)
     mend = f"write for example `{writing.key(path[-1])}{_example(part, writing)}`"
@@ -226,9 +237,12 @@ def _fitting(holder: Any, name: str, part: Mapping[str, Any]) -> Mapping[str, An
 
 def _beyond(path: Path, value: Any, said: str, bound: int, keyword: str) -> tuple[str, str]:
     if keyword in _BOUNDS:
-        return said, f"write {_BOUNDS[keyword].format(bound)}"
+        return (
+            f"{said}, {_BEYOND[keyword].format(bound)}",
+            f"write {_BOUNDS[keyword].format(bound)}",
+        )
     noun = _MOST[keyword]
-    return f"{_subject(path)} has {len(value):,} {noun}", f"keep {bound:,} {noun} at most"
+    return f"{_subject(path)} has {len(value):,} {noun}", f"use at most {bound:,} {noun}"
 
 
 def _repeated(tree: Tree, path: Path, items: Sequence[Any]) -> Problem:
@@ -266,9 +280,10 @@ def _mend_type(
     wanted, mend = part.get("type"), f"write for example `{name}{_example(part, writing)}`"
     if isinstance(value, str | int | float):
         if wanted == "string" and part.get("title") in _UNITS and not isinstance(value, bool):
-            units = " or ".join(f"`{name}{shown}{unit}`" for unit in _UNITS[part["title"]])
-            mend = f"add a unit: {units}"
-        elif wanted == "string":
+            written = [f"{shown}{unit}" for unit in _UNITS[part["title"]]]
+            if all(re.search(part["pattern"], text) for text in written):
+                mend = "add a unit: " + " or ".join(f"`{name}{text}`" for text in written)
+        elif wanted == "string" and re.search(part.get("pattern", ""), shown):
             mend = f'put quotes around it: `{name}"{shown}"`'
         elif wanted == "array":
             mend = f"write a list: `{name}[{cut(writing.value(value))}]`"

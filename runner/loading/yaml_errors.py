@@ -25,14 +25,19 @@ _COLUMN = "indent all entries of a {} by the same number of spaces"
 _TAB = _Words("", "the indentation contains a tab", "indent with spaces only")
 _AFTER = _Words(
     "",
-    "this cannot stand after the value",
+    "there is more text after the end of the value",
     "put quotes around the whole text; within single quotes a `'` is written twice",
 )
 _WORDS = (
     _Words(
         "mapping values are not allowed",
-        "a `: ` cannot stand here",
+        "`: ` is not allowed here",
         "put quotes around a text that contains `: `, or fix the indentation",
+    ),
+    _Words(
+        "found unexpected ':'",
+        "`:` is not allowed here",
+        "put quotes around a text that contains `:`, or check the brackets",
     ),
     _Words(
         "could not find expected ':'",
@@ -83,7 +88,7 @@ _WORDS = (
     ),
     _Words(
         "sequence entries are not allowed",
-        "a list's `- ` cannot stand here",
+        "a list item, `- `, is not allowed here",
         "begin the list on the next line, or write it as `[a, b]`",
     ),
     _Words(
