@@ -16,6 +16,11 @@ MAX_LINE = 1_048_576
 """Characters of the longest line; a row that is longer is none."""
 
 _NOT_UTF8 = re.compile("[\udc80-\udcff]")
+_CODECS = {"utf-8": "utf-8-sig", "windows-1252": "cp1252", "iso-8859-1": "iso-8859-1"}
+_RECODE = (
+    "save the file as UTF-8, or name its `encoding` at the `from` entry, such as "
+    "`encoding: windows-1252`"
+)
 _SHOWN = 60
 """Characters of a line that are shown of its end."""
 
@@ -44,6 +49,7 @@ class RowFile:
 
     path: Path  # links resolved
     shown: str
+    encoding: str = "utf-8"  # as the manifest names it
 
     def lines(self, problems: Collector) -> Iterator[str]:
         """Yield the lines with their ends; a line that `is_undecoded` is not to be used.
@@ -52,7 +58,10 @@ class RowFile:
         file may be cut off in it. Raises `BadRow` for a line that is too long.
         """
         with TextIOWrapper(
-            open_regular(self.path), encoding="utf-8-sig", errors="surrogateescape", newline=""
+            open_regular(self.path),
+            encoding=_CODECS[self.encoding],
+            errors="surrogateescape",
+            newline="",
         ) as file:
             number, line, sound = 0, "", True
             while text := file.readline(MAX_LINE):
@@ -68,9 +77,9 @@ class RowFile:
             problems.add(self._without_end(line, number))
 
     def _not_utf8(self, found: re.Match[str], line: int) -> Problem:
-        message = f"the byte 0x{ord(found[0]) - 0xDC00:02x} is not UTF-8"
+        message = f"the byte 0x{ord(found[0]) - 0xDC00:02x} is not {self.encoding.upper()}"
         place = Place(self.shown, line, found.start() + 1)
-        return Problem("R009", message, place, "save the file as UTF-8")
+        return Problem("R009", message, place, _RECODE)
 
     def _without_end(self, line: str, number: int) -> Problem:
         end = line if len(line) <= _SHOWN else "…" + line[1 - _SHOWN :]
@@ -85,7 +94,9 @@ class RowFile:
         return BadRow(problem, final=True)
 
 
-def open_row_file(written: str, manifest: str, place: Place) -> RowFile | Problem:
+def open_row_file(
+    written: str, manifest: str, place: Place, encoding: str = "utf-8"
+) -> RowFile | Problem:
     """Return the file that `from: written` names, or the problem with it at `place`."""
     folder = Path(manifest).parent
     mend = "move the file beside the manifest, or to a folder there"
@@ -97,7 +108,7 @@ def open_row_file(written: str, manifest: str, place: Place) -> RowFile | Proble
         path = (folder / written).resolve(strict=True)
         if path.is_file():
             open_regular(path).close()
-            return RowFile(path, str(folder / written))
+            return RowFile(path, str(folder / written), encoding)
     except (OSError, RuntimeError, ValueError) as error:
         why = (getattr(error, "strerror", None) or "a circular link").lower()
         mend = "check the path, which starts at the manifest's folder"

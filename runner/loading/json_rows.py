@@ -15,6 +15,7 @@ from runner.core.problem import Place, Problem, Severity
 from runner.loading.builder import MAX_DEPTH
 from runner.loading.choices import Given
 from runner.loading.collector import Collector
+from runner.loading.columns import Columns
 from runner.loading.explain import described, explain
 from runner.loading.files import BadRow, RowFile, is_undecoded
 from runner.loading.json_tree import build_json, too_deep
@@ -64,7 +65,7 @@ class JsonRows:
         self,
         name: str,
         file: RowFile,
-        columns: Mapping[str, str],
+        columns: Columns,
         shared: Mapping[str, Given],
         problems: Collector,
     ) -> None:
@@ -73,13 +74,14 @@ class JsonRows:
         self.is_file = True
         self.shared = shared
         self._file = file
-        self._names = {at: columns.get(at, at) for at in FIELDS}
+        self._columns = columns
+        self._names = {at: columns.names.get(at, at) for at in FIELDS}
         self._problems = problems
         self._line = 0
         self._text = ""
         self._met = set(self._names.values())  # names of fields that need no further look
         self._renamed = {at: name for at, name in self._names.items() if at not in self._met}
-        self._unseen = {at: name for at, name in columns.items() if at in FIELDS}
+        self._unseen = {at: name for at, name in columns.names.items() if at in FIELDS}
         self._unseen.setdefault("interaction_id", self._names["interaction_id"])
         self._lacking_ids = Lacking(problems)
         self._first: tuple[int, list[str]] | None = None  # the first row's line and its fields
@@ -95,11 +97,14 @@ class JsonRows:
                 if len(known) < len(row):
                     self._notice_unread(row)
                 if check.is_valid(known):
-                    yield self._line, self._line, tuple(map(known.get, FIELDS))  # type: ignore[misc] # six of them
+                    values: Values = tuple(map(known.get, FIELDS))  # type: ignore[assignment] # six
+                    if self._columns.prefixes:
+                        values = self._columns.complete(values)
+                    yield self._line, self._line, values
                 else:
                     faulty = self._explain(check, known)
-                    values: Values = tuple(map(known.get, FIELDS))  # type: ignore[assignment] # six
-                    yield self._line, self._line, without(values, faulty)
+                    values = tuple(map(known.get, FIELDS))  # type: ignore[assignment] # six
+                    yield self._line, self._line, without(self._columns.complete(values), faulty)
             self._report_unseen()
         except BadRow as bad:
             self._problems.add(bad.problem)

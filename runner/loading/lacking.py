@@ -32,8 +32,8 @@ class Lacking:
             self._more += 1
 
     def end(self, instead: Callable[[Problem], Problem] | None = None) -> None:
-        """Add what is still held, or the one problem that `instead` makes of the first."""
-        if self._held and instead is not None:
+        """Add what is still held; of several rows only what `instead` makes of the first, if given."""
+        if len(self._held) > 1 and instead is not None:
             self._problems.add(instead(self._held[0]))
         else:
             self._release()

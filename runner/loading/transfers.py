@@ -14,6 +14,7 @@ from runner.core.quantity import parse_duration
 from runner.core.rules import check_id
 from runner.loading.choices import Choices
 from runner.loading.collector import KEPT, Collector
+from runner.loading.columns import Columns
 from runner.loading.csv_rows import CsvRows
 from runner.loading.files import open_row_file
 from runner.loading.json_rows import JsonRows
@@ -121,18 +122,31 @@ class Transfers:
     def _open(self, item: Mapping[str, Any], defaults: Mapping[str, Any]) -> RowSource | None:
         written = item["from"]
         place = self._document.where(item, "from")
-        file = open_row_file(written, self._document.tree.source.name, place)
+        encoding = item.get("encoding", "utf-8")
+        file = open_row_file(written, self._document.tree.source.name, place, encoding)
         if isinstance(file, Problem):
             self._problems.add(file)
             return None
-        reader = CsvRows if written.casefold().endswith(".csv") else JsonRows
+        columns = Columns.written(item.get("columns", {}))
         shared = shared_fields(self._document, item, defaults)
-        source = reader(written, file, item.get("columns", {}), shared, self._problems)
+        source: RowSource
+        if written.casefold().endswith(".csv"):
+            delimiter = item.get("delimiter", ",")
+            source = CsvRows(written, file, columns, shared, self._problems, delimiter)
+        else:
+            self._refuse_delimiter(item)
+            source = JsonRows(written, file, columns, shared, self._problems)
         doubted = self._document.spoilt.get(id(item), frozenset())
         self._doubted[id(source)] = doubted
         if not item.get("allow_empty", False) and "allow_empty" not in doubted:
             self._filled[id(source)] = place
         return source
+
+    def _refuse_delimiter(self, item: Mapping[str, Any]) -> None:
+        if "delimiter" in item:
+            place = self._document.tree.key(item, "delimiter")
+            message = "`delimiter` has no effect with a .jsonl file"
+            self._problems.add(Problem("S012", message, place, "delete `delimiter`"))
 
     def _select(self, source: RowSource, item: Mapping[str, Any]) -> None:
         """Add what an item selects, to be found later."""
