@@ -39,7 +39,7 @@ class SourceFiles:
     folder: Path | None = None
 
     def lines(self, file: str, numbers: AbstractSet[int]) -> Mapping[int, str]:
-        """Read as far as the last wanted line and keep only those wanted."""
+        """Read as far as the last wanted line or one that is too long; keep only those wanted."""
         for path in (Path(file), *([self.folder / file] if self.folder else [])):
             try:
                 if stat.S_ISREG(path.stat().st_mode):  # a pipe would wait or be used up
@@ -54,12 +54,9 @@ def _read(path: Path, numbers: AbstractSet[int]) -> dict[int, str]:
     last = max(numbers, default=0)
     with path.open(encoding="utf-8-sig", errors="replace") as lines:
         number = 1
-        while number <= last and (line := lines.readline(LONGEST)):
-            ends = line.endswith("\n")
-            if number in numbers and (ends or len(line) < LONGEST):
+        while number <= last and (line := lines.readline(LONGEST)) and len(line) < LONGEST:
+            if number in numbers:
                 found[number] = line.removesuffix("\n")
-            while not ends and (rest := lines.readline(LONGEST)):
-                ends = rest.endswith("\n")
             number += 1
     return found
 

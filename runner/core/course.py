@@ -52,12 +52,12 @@ def check_waves(waves: Sequence[Amount]) -> Iterator[Finding]:
     for index, wave in enumerate(waves):
         before = largest.get(type(wave))
         if before is not None and _number(wave) <= _number(before):
-            message = f"wave {index + 1} is {wave}, not more than {before} before it"
+            message = f"wave {index + 1} ({wave}) is not larger than {before} before it"
             mend = "waves are cumulative; write them ascending: `waves: [1, 10%, 100%]`"
             yield Finding("S011", message, mend, (index,))
         elif EVERYTHING in waves[:index]:
-            message = f"wave {index + 1} comes after 100%, which leaves nothing for it"
-            yield Finding("S011", message, "delete what stands behind `100%`", (index,))
+            message = f"wave {index + 1} comes after 100% and has nothing to send"
+            yield Finding("S011", message, "delete what follows `100%`", (index,))
         largest[type(wave)] = wave
 
 
@@ -71,7 +71,7 @@ def check_window(window: Window, *, now_s: float) -> Iterator[Finding]:
     if closes is None:
         return
     if opens is not None and opens.at_s >= closes.at_s:
-        message = f"the window would open at {opens}, not before it closes at {closes}"
+        message = f"the window opens at {opens}, which is not before it closes at {closes}"
         yield Finding("R008", message, "write a `not_before` that is earlier than `not_after`")
     elif closes.at_s <= now_s:
         message = f"the window closed at {closes}"

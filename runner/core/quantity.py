@@ -27,7 +27,9 @@ def parse_duration(text: str) -> float:
     """
     found = _DURATION.fullmatch(text)
     if found is None:
-        raise ValueError(f"{text!r} is no duration; write a number and a unit: 250ms, 10s, 5m, 2h")
+        raise ValueError(
+            f"{text!r} is not a duration; write a number and a unit: 250ms, 10s, 5m, 2h"
+        )
     number, unit = found.groups()
     return float(number) / 1000 if unit == "ms" else float(number) * _SECONDS_OF[unit]
 
@@ -42,7 +44,7 @@ def parse_age(text: str) -> float:
     try:
         return parse_duration(text)
     except ValueError:
-        raise ValueError(f"{text!r} is no age; write a number and a unit: 90d, 12h") from None
+        raise ValueError(f"{text!r} is not an age; write a number and a unit: 90d, 12h") from None
 
 
 def parse_rate(text: str) -> float:
@@ -53,7 +55,9 @@ def parse_rate(text: str) -> float:
     found = _RATE.fullmatch(text)
     per_s = float(found[1]) / _SECONDS_OF[found[2]] if found else 0.0
     if not per_s > 0:
-        raise ValueError(f"{text!r} is no rate; write a number above 0 and a unit: 25/s, 300/min")
+        raise ValueError(
+            f"{text!r} is not a rate; write a number above 0 and a unit: 25/s, 300/min"
+        )
     return per_s
 
 
@@ -64,7 +68,7 @@ def parse_share(text: str) -> float:
     """
     found = _SHARE.fullmatch(text)
     if found is None or float(found[1]) > 100:  # noqa: PLR2004 - percent
-        raise ValueError(f"{text!r} is no share; write a percentage from 0% to 100%: 5%")
+        raise ValueError(f"{text!r} is not a share; write a percentage from 0% to 100%: 5%")
     return float(found[1]) / 100
 
 

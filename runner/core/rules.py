@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 
 from runner.core.manifest import GatewayConstraints
@@ -31,12 +31,15 @@ class Finding:
 
 
 def check_constraints(matrix: MediaMatrix, gateway: GatewayConstraints) -> Iterator[Finding]:
-    """Yield where a matrix asks for more than the gateway carries (R002, R003, R004)."""
+    """Yield where a matrix asks for more than the gateway carries (R002, R003, R004).
+
+    A gateway without codecs is one whose list is faulty: it refuses none.
+    """
     if matrix.bandwidth_kbps > gateway.max_bandwidth_kbps:
         yield Finding(
             "R002",
-            f"{_bandwidth(matrix)} is more than gateway `{gateway.name}`'s "
-            f"{_number(gateway.max_bandwidth_kbps)} kbit/s",
+            f"{_bandwidth(matrix)} exceeds the {_number(gateway.max_bandwidth_kbps)} kbit/s "
+            f"of gateway `{gateway.name}`",
             _mend_bandwidth(matrix, gateway.max_bandwidth_kbps, "max_bandwidth_kbps", gateway),
             ("video" if matrix.video else "audio", "bandwidth_kbps"),
             limit="max_bandwidth_kbps",
@@ -45,15 +48,15 @@ def check_constraints(matrix: MediaMatrix, gateway: GatewayConstraints) -> Itera
     if total_kbps is not None and matrix.bandwidth_kbps > total_kbps:
         yield Finding(
             "R002",
-            f"{_bandwidth(matrix)} is more than the {_number(total_kbps)} kbit/s that gateway "
-            f"`{gateway.name}` carries in all, so that it could never be sent",
+            f"{_bandwidth(matrix)} exceeds the {_number(total_kbps)} kbit/s that gateway "
+            f"`{gateway.name}` carries in total, so it could never be sent",
             _mend_bandwidth(matrix, total_kbps, "total_bandwidth_kbps", gateway),
             ("video" if matrix.video else "audio", "bandwidth_kbps"),
             limit="total_bandwidth_kbps",
         )
     supported = {codec.casefold() for codec in gateway.supported_codecs}
     for half, codec in _codecs(matrix):
-        if codec.casefold() not in supported:
+        if supported and codec.casefold() not in supported:
             yield Finding(
                 "R003",
                 f"gateway `{gateway.name}` does not support the codec `{codec}`",
@@ -69,8 +72,8 @@ def _check_picture(video: Video, gateway: GatewayConstraints) -> Iterator[Findin
     if video.fps > gateway.max_fps:
         yield Finding(
             "R004",
-            f"{_number(video.fps)} frames per second are more than gateway `{gateway.name}`'s "
-            f"{_number(gateway.max_fps)}",
+            f"{_number(video.fps)} frames per second exceed the {_number(gateway.max_fps)} of gateway "
+            f"`{gateway.name}`",
             f"write `fps: {_number(gateway.max_fps)}` or less",
             ("video", "fps"),
             limit="max_fps",
@@ -79,7 +82,7 @@ def _check_picture(video: Video, gateway: GatewayConstraints) -> Iterator[Findin
     if largest is not None and _exceeds(video.resolution, largest):
         yield Finding(
             "R004",
-            f"{video.resolution} is larger than gateway `{gateway.name}`'s {largest}",
+            f"{video.resolution} exceeds the {largest} of gateway `{gateway.name}`",
             f"write `resolution: {largest}` or smaller",
             ("video", "resolution"),
             limit="max_resolution",
@@ -103,8 +106,11 @@ def _mend_bandwidth(
 ) -> str:
     left_kbps = most_kbps - (matrix.audio.bandwidth_kbps if matrix.video else 0)
     lower = f"write `bandwidth_kbps: {_number(left_kbps)}` or less"
-    if left_kbps <= 0:
-        lower = "lower the bandwidth of the sound"
+    facts = _AUDIO_CODECS.get(matrix.audio.codec.casefold())
+    if matrix.video is None and facts is not None and left_kbps < facts.lowest_kbps:
+        lower = f"use another codec than {matrix.audio.codec}, which needs {_number(facts.lowest_kbps)} kbit/s"
+    elif left_kbps <= 0:
+        lower = "lower the audio bandwidth"
     return f"{lower}, or raise `{field}` if `{gateway.name}` can carry more"
 
 
@@ -121,7 +127,7 @@ def _bandwidth(matrix: MediaMatrix) -> str:
     if matrix.video is None:
         return f"{_number(matrix.bandwidth_kbps)} kbit/s"
     audio, video = _number(matrix.audio.bandwidth_kbps), _number(matrix.video.bandwidth_kbps)
-    return f"sound {audio} + picture {video} = {_number(matrix.bandwidth_kbps)} kbit/s"
+    return f"audio {audio} + video {video} = {_number(matrix.bandwidth_kbps)} kbit/s"
 
 
 def _number(number: float) -> str:
@@ -146,6 +152,19 @@ _AUDIO_CODECS = {
 _VIDEO_CODECS = {"h263", "h264", "h265", "vp8", "vp9", "av1"}
 
 
+def fixed_figures(codec: str) -> Mapping[str, float]:
+    """Return the `bandwidth_kbps` and `bit_depth` that are the only possible ones for a codec."""
+    facts = _AUDIO_CODECS.get(codec.casefold())
+    if facts is None:
+        return {}
+    figures: dict[str, float] = {}
+    if facts.lowest_kbps == facts.highest_kbps:
+        figures["bandwidth_kbps"] = facts.lowest_kbps
+    if facts.bit_depth is not None:
+        figures["bit_depth"] = facts.bit_depth
+    return figures
+
+
 def check_plausible(matrix: MediaMatrix) -> Iterator[Finding]:
     """Yield warnings where the sound's figures are impossible for its codec (R010)."""
     audio = matrix.audio
@@ -154,18 +173,20 @@ def check_plausible(matrix: MediaMatrix) -> Iterator[Finding]:
         return
     low, high = facts.lowest_kbps, facts.highest_kbps
     if not low <= audio.bandwidth_kbps <= high:
-        possible = _number(low) if low == high else f"{_number(low)} to {_number(high)}"
+        possible = f"write a `bandwidth_kbps` from {_number(low)} to {_number(high)}"
+        if low == high:
+            possible = f"write `bandwidth_kbps: {_number(low)}`"
         yield Finding(
             "R010",
-            f"{audio.codec} does not run at {_number(audio.bandwidth_kbps)} kbit/s",
-            f"{audio.codec} takes {possible} kbit/s",
+            f"{audio.codec} cannot use {_number(audio.bandwidth_kbps)} kbit/s",
+            possible,
             ("audio", "bandwidth_kbps"),
             Severity.WARNING,
         )
     if facts.bit_depth is not None and audio.bit_depth != facts.bit_depth:
         yield Finding(
             "R010",
-            f"{audio.codec} does not have {audio.bit_depth} bits per sample",
+            f"{audio.codec} cannot use {audio.bit_depth} bits per sample",
             f"write `bit_depth: {facts.bit_depth}`",
             ("audio", "bit_depth"),
             Severity.WARNING,
@@ -181,11 +202,11 @@ def check_statuses(
             fixed = STATUSES.get(status)
             meaning = "carried_out" if fixed is Event.ACCEPTED else "not_carried_out"
             if fixed is not None and meaning != name:
-                message = f"`{status}` means {_spoken(meaning)} with every gateway"
-                yield Finding("S010", message, "take it out of this list", (name, index))
+                message = f'`{status}` always means "{_spoken(meaning)}"'
+                yield Finding("S010", message, "remove it from this list", (name, index))
             elif fixed is None and name == "not_carried_out" and status in carried_out:
-                message = f"`{status}` is listed as carried out too"
-                mend = "leave it in the one list that is true"
+                message = f"`{status}` is in both lists"
+                mend = "keep it in one of them"
                 other = ("carried_out", [*carried_out].index(status))
                 yield Finding("S010", message, mend, (name, index), other=other)
 
@@ -214,7 +235,7 @@ _DESTINATION = re.compile(
 )
 _FORMS = "write genesys://queue/ID, genesys://user/ID, sip:USER@HOST or tel:+NUMBER"
 _STARTS = {
-    "genesys://": "write genesys://queue/ID or genesys://user/ID; in the ID a space is %20 and a slash %2F",
+    "genesys://": "write genesys://queue/ID or genesys://user/ID; in the ID write %20 for a space and %2F for a slash",
     "sip:": "write sip:USER@HOST or sip:USER@HOST:PORT, without spaces",
     "tel:": "write tel:+, the country's code and the number, such as tel:+441234567890",
 }
@@ -230,15 +251,16 @@ def check_destination(uri: str, *, names: bool = False) -> Finding | None:
     """
     if _DESTINATION.fullmatch(uri):
         return None
-    named = names and _NAMED.fullmatch(uri) and check_text(uri, "destination_uri") is None
-    if named and uri == uri.strip():
-        return None
-    if not uri:
+    if not uri.strip():
         return Finding("R006", "`destination_uri` is empty", _FORMS)
     if (unsafe := check_text(uri, "destination_uri")) is not None:
         return unsafe
+    if (edge := _check_edges(uri, "destination_uri")) is not None:
+        return edge
+    if names and _NAMED.fullmatch(uri):
+        return None
     known = (mend for start, mend in _STARTS.items() if uri.startswith(start))
-    return Finding("R006", f"`{_cut(uri)}` is not a destination", next(known, _FORMS))
+    return Finding("R006", f"`{_cut(uri)}` is not a valid destination", next(known, _FORMS))
 
 
 _COMMON = {"\t": "a tab", "\n": "a line break", "\r": "a line break"}
@@ -250,15 +272,20 @@ def check_id(text: str, field: str) -> Finding | None:
     if not text.strip():
         return Finding("R006", f"`{field}` is empty", f"write the {field.replace('_', ' ')}")
     if text in (".", ".."):
-        mend = "write the id itself: a look-up of this one would go astray"
-        return Finding("R006", f"`{field}` is `{text}`", mend)
+        message = f"`{field}` is `{text}`, which cannot be part of an address"
+        return Finding("R006", message, "write the id itself")
     if not text.isprintable() and (unsafe := check_text(text, field)) is not None:
         return unsafe
-    space = next((edge for edge in (text[0], text[-1]) if edge.isspace()), None)
-    if space is None:
+    return _check_edges(text, field)
+
+
+def _check_edges(text: str, field: str) -> Finding | None:
+    """Return that a text begins or ends with a space, which is easily overlooked (R006)."""
+    if not (text[0].isspace() or text[-1].isspace()):
         return None
+    space, verb = (text[0], "begins") if text[0].isspace() else (text[-1], "ends")
     name = "a space" if space == " " else _named(space)
-    return Finding("R006", f"`{field}` begins or ends with {name}", "delete the space")
+    return Finding("R006", f"`{field}` {verb} with {name}", f"write `{_cut(text.strip())}`")
 
 
 def check_text(text: str, field: str) -> Finding | None:
@@ -266,7 +293,7 @@ def check_text(text: str, field: str) -> Finding | None:
     unsafe = next((c for c in text if unicodedata.category(c) in _UNSAFE), None)
     if unsafe is None:
         return None
-    return Finding("R006", f"`{field}` holds {_named(unsafe)}", "delete the character")
+    return Finding("R006", f"`{field}` contains {_named(unsafe)}", "delete the character")
 
 
 def _named(character: str) -> str:

@@ -76,6 +76,7 @@ class Staging(Scratch):
         self._chunk: list[tuple[object, ...]] = []
         self.count = 0
         self.selections: list[QueueSelection] = []  # whose rows are not known yet
+        self.has_selected = False  # some rows, or none, come from selections
 
     def add(self, row: TransferRow) -> None:
         """Take the next row."""
@@ -93,6 +94,7 @@ class Staging(Scratch):
     def select(self, selection: QueueSelection) -> None:
         """Take a selection; whoever asks the gateway adds its rows."""
         self.selections.append(selection)
+        self.has_selected = True
 
     def has_interaction(self, interaction_id: str) -> bool:
         """Tell whether a row names an interaction."""
@@ -100,6 +102,22 @@ class Staging(Scratch):
         asked = "SELECT 1 FROM rows WHERE interaction = ?"
         known = [canonical_interaction(interaction_id)]
         return self._connection.execute(asked, known).fetchone() is not None
+
+    def unmatched(self, patterns: Iterable[str]) -> list[str]:
+        """Return the patterns that no row's key matches."""
+        self._flush()
+        asked = "SELECT 1 FROM rows WHERE key GLOB ? LIMIT 1"
+        return [
+            pattern
+            for pattern in patterns
+            if self._connection.execute(asked, [_as_glob(pattern)]).fetchone() is None
+        ]
+
+    def keys(self, most: int) -> list[str]:
+        """Return the first `most` keys, in the manifest's order."""
+        self._flush()
+        rows = self._connection.execute("SELECT key FROM rows ORDER BY n LIMIT ?", [most])
+        return [key for (key,) in rows]
 
     def destinations(self) -> dict[str, str]:
         """Return every destination that a row names, each with the source of the first that does."""

@@ -17,8 +17,10 @@ def check_address(url: str, field: str, place: Place) -> Problem | None:
     parts, fault = _read(url)
     hide = public_part(url) != url
     if parts.username is not None or parts.password is not None:
-        message = f"`{field}` carries a user name or password"
-        return Problem("S009", message, place, "leave out everything up to the `@`", hide=True)
+        message = f"`{field}` contains a user name or password"
+        return Problem(
+            "S009", message, place, "remove the part before the `@`, and the `@`", hide=True
+        )
     host = parts.hostname
     if fault is not None or not host:
         message = f"`{field}` has {fault or 'no host'}"
@@ -26,8 +28,8 @@ def check_address(url: str, field: str, place: Place) -> Problem | None:
         return Problem("S005", message, place, mend, hide=hide)
     if parts.scheme in _PLAIN and not is_loopback(host):
         message = f"`{field}` is not encrypted, and {host} is not a loopback address"
-        mend = f"write {_PLAIN[parts.scheme]}:// for {parts.scheme}://"
-        mend += "; this machine itself is 127.0.0.1"
+        mend = f"write {_PLAIN[parts.scheme]}:// instead of {parts.scheme}://"
+        mend += "; without encryption only this machine may be called, such as 127.0.0.1"
         return Problem("S009", message, place, mend, hide=hide)
     return None
 
@@ -37,14 +39,14 @@ def _read(url: str) -> tuple[SplitResult, str | None]:
     try:
         parts = urlsplit(url)
     except ValueError:
-        return SplitResult("", "", "", "", ""), "a host that is none"
+        return SplitResult("", "", "", "", ""), "an invalid host"
     try:
         parts.port  # noqa: B018 - raises for a port that is none
     except ValueError:
-        return parts, "a port that is no number up to 65535"
+        return parts, "a port that is not a number up to 65535"
     if not _is_visible(url):
         return parts, "a space, or another character that must be written as %HH"
-    return parts, "a `#` and what follows it" if parts.fragment else None
+    return parts, "a fragment, the part from `#` on" if parts.fragment else None
 
 
 def _is_visible(url: str) -> bool:

@@ -51,10 +51,10 @@ _SCALAR_TAGS: dict[str, tuple[type, ...]] = {
     _TAG + "float": (float, int),
 }
 _SURROGATE = re.compile("[\ud800-\udfff]")  # libyaml refuses them itself
-_BEGIN = "begin with `version: 1`; `runner init` writes a manifest to begin with"
-_ONE_DOCUMENT = "delete this line, or move what follows it into a manifest of its own"
+_BEGIN = "begin with `version: 1`; `runner init` writes a first manifest"
+_ONE_DOCUMENT = "delete this line, or move what follows it to a manifest of its own"
 _OF_SCALARS = ("Y008", "Y011", "Y012")  # problems that one would mend by writing a plain text
-_QUOTES = "a text that is no secret needs quotes"
+_QUOTES = "a text that is not a secret needs quotes"
 _MERGE = object()
 
 
@@ -131,7 +131,9 @@ class _Builder:
         else:
             value = event.value
         if not event.value.isascii() and _SURROGATE.search(event.value):
-            self._problem("Y004", "half a character, a lone surrogate", mark, "write the whole one")
+            self._problem(
+                "Y004", "a lone surrogate, which is half a character", mark, "write the whole one"
+            )
             value = ""
         if event.anchor is not None:
             self._anchors[event.anchor] = (value, 1, 0)
@@ -156,12 +158,14 @@ class _Builder:
         value = self._plain(event.value, mark)
         if not isinstance(value, _SCALAR_TAGS[tag]):
             shown = "!!" + tag.removeprefix(_TAG)
-            self._problem("Y008", f"this value is no `{shown}`", mark, f"delete `{shown}`")
+            self._problem(
+                "Y008", f"this value is not of the type `{shown}`", mark, f"delete `{shown}`"
+            )
         return value
 
     def _unknown_tag(self, tag: str, mark: int) -> None:
         shown = "!!" + tag.removeprefix(_TAG) if tag.startswith(_TAG) else self._shown(tag)
-        message = f"the tag `{shown}` is not known here"
+        message = f"unknown tag `{shown}`"
         self._problem("Y008", message, mark, "delete the tag and write the plain value")
 
     def _open(self, event: MappingStartEvent | SequenceStartEvent) -> None:
@@ -201,9 +205,9 @@ class _Builder:
             inside = any(frame.anchor == event.anchor for frame in (*self._stack, self._frame))
             why = "is inside its own anchor" if inside else "has no anchor before it"
             name = self._shown(event.anchor or "")
-            mend = f"write `&{name}` before the value meant; a text with `*` needs quotes"
+            mend = f"write `&{name}` before the value it repeats; a text that begins with `*` needs quotes"
             if inside:
-                mend = "write the value out: nothing can hold itself"
+                mend = "write the value itself: it cannot contain itself"
             self._halt("Y011", f"the alias `*{name}` {why}", mark, mend)
         value, nodes, height = self._anchors[event.anchor]
         self._expanded += nodes
@@ -270,7 +274,7 @@ class _Builder:
         self._problems.add(
             Problem(
                 "Y007",
-                f"the key `{key}` stands twice, on {_lines(first.line, place.line)}",
+                f"the key `{key}` appears twice, on {_lines(first.line, place.line)}",
                 place,
                 "keep one of the two",
                 related=(Related(first, "first here"),),
@@ -279,7 +283,7 @@ class _Builder:
 
     def _check_depth(self, depth: int, mark: int) -> None:
         if depth > MAX_DEPTH:
-            mend = "no manifest needs that; check brackets and indentation"
+            mend = "check brackets and indentation; no manifest needs so many levels"
             self._halt("Y009", f"nested deeper than {MAX_DEPTH} levels", mark, mend)
 
     def _problem(self, code: str, message: str, mark: int, mend: str) -> None:

@@ -52,9 +52,11 @@ class Choices:
         for name, written in document.section("media").items():
             self._define(name, written)
 
-    def matrices(self, media: Given, fallback: Given | None) -> tuple[MediaMatrix, ...] | None:
+    def matrices(
+        self, media: Given | None, fallback: Given | None
+    ) -> tuple[MediaMatrix, ...] | None:
         """Return the matrix to ask for and its fallbacks; None after adding what is wrong."""
-        found = [self._matrix(media.value, media.where)]
+        found = [] if media is None else [self._matrix(media.value, media.where)]
         if fallback is not None:
             for index, choice in enumerate(_names(fallback.value)):
                 found.append(self._matrix(choice, _item(fallback.where, index)))
@@ -79,7 +81,8 @@ class Choices:
             self._problems.count("R001")
         else:
             mend = offer(name, known, kind=kind, written=name)
-            self._problems.add(Problem("R001", f"`{name}` names no {kind}", where(), mend))
+            message = f"unknown {kind} `{name}`" if name else f"the name of a {kind} is empty"
+            self._problems.add(Problem("R001", message, where(), mend))
 
     def _define(self, name: str, written: Mapping[str, Any]) -> None:
         self._named[name] = matrix = build_matrix(written)

@@ -24,6 +24,7 @@ from runner.loading.addresses import check_address
 from runner.loading.collector import Collector
 from runner.loading.names import listed, offer
 from runner.loading.references import Secrets, Unresolvable, resolve_secret
+from runner.loading.regular_file import open_regular
 from runner.loading.schema import Document
 
 _ADDRESSES = {
@@ -54,10 +55,10 @@ def choose(document: Document, wanted: str | None, problems: Collector) -> str |
         return str(name)
     if not defined:
         return None  # said already, by the schema
-    said = f"--env {name}" if wanted is not None else f"`{name}`"
+    said = f"unknown environment `{name}`" + (" (--env)" if wanted is not None else "")
     place = _section(document) if wanted is not None else document.where(root, "environment")
     mend = offer(str(name), defined, kind="environment")
-    problems.add(Problem("R001", f"{said} names no environment", place, mend))
+    problems.add(Problem("R001", said, place, mend))
     return None
 
 
@@ -80,19 +81,17 @@ def _check(document: Document, name: str, environment: dict[str, Any]) -> Iterat
     if gateway is not None and gateways and gateway not in gateways:
         mend = offer(gateway, gateways, kind="gateway")
         place = document.where(environment, "gateway")
-        yield Problem("R001", f"`{gateway}` names no gateway", place, mend)
+        yield Problem("R001", f"unknown gateway `{gateway}`", place, mend)
     endpoints = environment.get("endpoints", {})
     for field, url in endpoints.items():
         if found := check_address(url, field, document.where(endpoints, field)):
             yield found
     driver = environment.get("driver")
-    if driver == Driver.SIMULATOR and not document.doubts("environments", name):
+    if driver == Driver.SIMULATOR and not document.doubts("environments", name, "simulator"):
         yield from _check_rehearsal(document, environment.get("simulator", {}))
     if driver in REGIONS:
         yield from _check_driver(document, environment, Driver(driver))
-        known = not any(document.doubts("environments", name, f) for f in ("region", "endpoints"))
-        if known and not document.doubts("environments", name):
-            yield from _check_reach(document, environment, Driver(driver))
+        yield from _check_reach(document, name, environment, Driver(driver))
 
 
 def _check_driver(
@@ -102,12 +101,14 @@ def _check_driver(
     if driver is not Driver.GENESYS_CLOUD:
         return
     if "scopes" in environment:
-        message = "`scopes` do nothing for `genesys-cloud`: a client's roles say what it may do"
+        message = (
+            "`scopes` have no effect with `genesys-cloud`: an OAuth client's roles grant its rights"
+        )
         mend = "delete `scopes`; give the OAuth client the roles that docs/genesys-cloud.md lists"
         yield Problem("S012", message, document.tree.key(environment, "scopes"), mend)
     endpoints = environment.get("endpoints", {})
     if "websocket_url" in endpoints:
-        message = "`websocket_url` does nothing for `genesys-cloud`: the platform tells it itself"
+        message = "`websocket_url` has no effect with `genesys-cloud`: the platform supplies it"
         place = document.tree.key(endpoints, "websocket_url")
         yield Problem("S012", message, place, "delete `websocket_url`")
 
@@ -118,32 +119,35 @@ def _check_rehearsal(document: Document, options: dict[str, Any]) -> Iterator[Pr
     faults = options.get("faults", {})
     for name in faults:
         if name not in FAULTS[platform]:
-            message = f"`{name}` names no fault of `{platform}`"
+            message = f"unknown fault `{name}` of `{platform}`"
             mend = offer(name, FAULTS[platform], kind="fault")
             yield Problem("R001", message, document.tree.key(faults, name), mend)
     if platform is Platform.INTERACTION_TRANSFER:
         for name in GENESYS_CLOUD_OPTIONS.intersection(options):
-            message = f"`{name}` does nothing for `{platform}`"
+            message = f"`{name}` has no effect with `{platform}`"
             mend = f"add `platform: {Platform.GENESYS_CLOUD}`, or delete `{name}`"
             yield Problem("S012", message, document.tree.key(options, name), mend)
 
 
 def _check_reach(
-    document: Document, environment: dict[str, Any], driver: Driver
+    document: Document, name: str, environment: dict[str, Any], driver: Driver
 ) -> Iterator[Problem]:
     region, endpoints = environment.get("region"), environment.get("endpoints", {})
     wanted, regions = _ADDRESSES[driver], REGIONS[driver]
     missing = [field for field in wanted if field not in endpoints]
-    if region is None and missing:
+    doubted = any(document.doubts("environments", name, at) for at in ("region", "endpoints"))
+    if region is None and missing and not doubted:
         place = document.where(environment, "driver")
         count = "all three" if len(wanted) > 2 else "both"  # noqa: PLR2004 - as said
         message = f"the environment has neither `region` nor {count} `endpoints`"
-        mend = f"add `region: {_EXAMPLE_REGIONS[driver]}`, or to `endpoints`: {', '.join(missing)}"
+        mend = (
+            f"add `region: {_EXAMPLE_REGIONS[driver]}`, or these `endpoints`: {', '.join(missing)}"
+        )
         yield Problem("S002", message, place, mend)
     elif region is not None and region not in regions:
         place = document.where(environment, "region")
         mend = offer(region, regions, kind="region")
-        yield Problem("R001", f"`{region}` names no region", place, mend)
+        yield Problem("R001", f"unknown region `{region}`", place, mend)
 
 
 def platform_of(document: Document, name: str | None) -> Platform:
@@ -275,12 +279,12 @@ _MOST_PEM_BYTES = 10_000_000
 def _no_certificates(path: Path) -> tuple[str, str] | None:
     """Return why a file cannot be trusted by, and the mend; how sound it is TLS finds out."""
     try:
-        if not path.is_file():
-            return "does not exist", "relative paths start at the manifest's folder; check the path"
-        with path.open("rb") as file:
+        with open_regular(path) as file:
             if _PEM not in file.read(_MOST_PEM_BYTES):
                 return "holds no PEM certificate", f"name one that has a line {_PEM.decode()}"
+    except FileNotFoundError:
+        return "does not exist", "relative paths start at the manifest's folder; check the path"
     except OSError as error:
         why = (error.strerror or "unknown").lower()
-        return f"cannot be read: {why}", "check who may read it"
+        return f"cannot be read: {why}", "name a file with certificates that this account may read"
     return None

@@ -9,6 +9,8 @@ from typing import Any
 import jsonschema_rs
 
 from runner.core.problem import Place, Problem, Related
+from runner.core.rules import fixed_figures
+from runner.loading.amounts import mend_amount
 from runner.loading.hiding import REFERENCE, public_part
 from runner.loading.names import listed, nearest, offer
 from runner.loading.parts import dereferenced, home, inside
@@ -46,6 +48,12 @@ _BOUNDS = {
     "exclusiveMinimum": "a number above {}",
     "exclusiveMaximum": "a number below {}",
 }
+_BEYOND = {
+    "minimum": "less than {}",
+    "maximum": "more than {}",
+    "exclusiveMinimum": "not above {}",
+    "exclusiveMaximum": "not below {}",
+}
 
 
 def explain(
@@ -66,29 +74,49 @@ def explain(
     elif path[2:] == ("delivery",) and kind["name"] in ("required", "maxProperties"):
         yield _no_single_promise(_head(tree, path))
     elif kind["name"] == "additionalProperties":
-        kind_of = next((word for word in ("from", "select") if word in value), None)
-        holder = _subject(path) if kind_of is None else f"a `{kind_of}` entry"
-        for name in kind["unexpected"]:
-            message, place = f"{holder} has no field `{name}`", tree.key(value, name)
-            yield Problem("S001", message, place, _mend_field(name, value, part))
+        yield from _unknown_fields(tree, path, part, kind)
     elif kind["name"] == "required":
-        name = kind["property"]
-        mend = (
-            f"add {_entry(tree, name, part['properties'][name]) if 'properties' in part else name}"
-        )
-        yield Problem("S002", f"{_subject(path)} lacks `{name}`", _head(tree, path), mend)
+        yield _missing_field(tree, path, part, kind["property"])
     elif kind["name"] == "propertyNames":
         yield from _wrong_names(tree, path, part)
     elif kind["name"] == "uniqueItems":
         yield _repeated(tree, path, value)
-    else:
-        public = value if "headers" not in path else None
-        if isinstance(public, str) and ("://" in public or "url" in str(path[-1:])):
-            public = public_part(public)
-        hide = public != value
-        shown = _shown(tree, value, place) if not hide else public and f"`{cut(public)}…`"
-        message, mend = _wrong_value(path, value, shown, part, kind, writing)
-        yield Problem(code_of(kind["name"]), message, place, mend, hide=hide)
+    elif not (kind["name"] in _BOUNDS and _is_mistyped(value, part)):
+        yield _refused_value(tree, path, part, kind, writing)
+
+
+def _unknown_fields(
+    tree: Tree, path: Path, part: Mapping[str, Any], kind: Mapping[str, Any]
+) -> Iterator[Problem]:
+    value, _ = tree.reach(path)
+    kind_of = next((word for word in ("from", "select") if word in value), None)
+    holder = _subject(path) if kind_of is None else f"a `{kind_of}` entry"
+    for name in kind["unexpected"]:
+        message, place = f"{holder} has no field `{name}`", tree.key(value, name)
+        yield Problem("S001", message, place, _mend_field(name, value, part))
+
+
+def _missing_field(tree: Tree, path: Path, part: Mapping[str, Any], name: str) -> Problem:
+    mend = f"add `{name}`"
+    if "properties" in part:
+        example = _fitting(tree.reach(path)[0], name, part["properties"][name])
+        mend = f"add {_entry(tree, name, example)}"
+    return Problem("S002", f"{_subject(path)} lacks `{name}`", _head(tree, path), mend)
+
+
+def _refused_value(
+    tree: Tree, path: Path, part: Mapping[str, Any], kind: Mapping[str, Any], writing: Writing
+) -> Problem:
+    value, place = tree.reach(path)
+    if path and isinstance(path[-1], str):
+        part = _fitting(tree.reach(path[:-1])[0], path[-1], part)
+    public = value if "headers" not in path else None
+    if isinstance(public, str) and ("://" in public or "url" in str(path[-1:])):
+        public = public_part(public)
+    hide = public != value
+    shown = _shown(tree, value, place) if not hide else public and f"`{cut(public)}…`"
+    message, mend = _wrong_value(path, value, shown, part, kind, writing)
+    return Problem(code_of(kind["name"]), message, place, mend, hide=hide)
 
 
 def described(error: jsonschema_rs.ValidationError) -> Mapping[str, Any]:
@@ -122,12 +150,12 @@ def _secret(tree: Tree, path: Path, place: Place, kind: Mapping[str, Any]) -> It
     elif kind["name"] == "additionalProperties":
         mapping, _ = tree.reach(path)
         if name == "`credentials`":
-            mend = "`credentials` has the fields `client_id` and `client_secret` alone"
+            mend = "`credentials` has only the fields `client_id` and `client_secret`"
         for field in kind["unexpected"]:
             message = f"{name} has no field `{field}`"
             yield Problem("S001", message, tree.key(mapping, field), mend, hide=True)
     elif kind["name"] in ("minProperties", "maxProperties"):
-        message = f"{name} names {len(tree.reach(path)[0])} places to find it, and wants one"
+        message = f"{name} has {len(tree.reach(path)[0])} sources, and must have exactly one"
         yield Problem("S007", message, place, mend, hide=True)
     else:
         yield Problem("R007", f"{name} is not a secret reference", place, mend, hide=True)
@@ -138,7 +166,7 @@ def _no_single_promise(place: Place) -> Problem:
         "write `{dedupes: 24h}` or `{expires: 30s, visible: 2s}`, as the gateway promises; "
         "delete `delivery` if it promises neither"
     )
-    return Problem("S007", "`delivery` wants exactly one promise", place, mend)
+    return Problem("S007", "`delivery` must have exactly one promise", place, mend)
 
 
 def _wrong_names(tree: Tree, path: Path, part: Mapping[str, Any]) -> Iterator[Problem]:
@@ -163,29 +191,58 @@ def _wrong_value(  # noqa: PLR0917 - each is a part of what is told
     said = f"{_subject(path)} is {shown}"
     unwanted = f"{_subject(path, transfer='this entry')} is {shown}, not {_wanted(part)}"
     if shown is None:
-        unwanted = f"{_subject(path)} is not {_wanted(part)}; it is not shown, it may be a secret"
+        unwanted = (
+            f"{_subject(path)} is not {_wanted(part)}; it is not shown because it may be a secret"
+        )
         shown = "…"
-    if name == "type":
-        return unwanted, _mend_type(path, value, shown, part, writing)
+    if name == "type" or _CODES.get(name) == "S005":
+        unwanted = unwanted if value or name == "type" else f"{_subject(path)} is empty"
+        mend = mend_amount(value, part, shown)
+        if mend is None and name == "type":
+            mend = _mend_type(path, value, shown, part, writing)
+        if name not in _MOST:
+            return unwanted, mend or _mend_form(part)
     if name in ("constant", "const"):
-        return said, f"write `{path[-1]}: {flow(part['const'])}`"
+        return f"{said}, not {flow(part['const'])}", f"write `{path[-1]}: {flow(part['const'])}`"
     if name == "enum":
-        mend = offer(str(value), [str(option) for option in part["enum"]], kind="value")
-        return f"{said}, which is not one of its values", mend
+        mend = offer(
+            str(value), [str(option) for option in part["enum"]], kind="value", before="allowed"
+        )
+        return f"{said}, which is not one of the allowed values", mend
+    if "fitting" in part and name in _BOUNDS:
+        return (
+            f"{said}, {_BEYOND[name].format(part[name])}",
+            f"write `{writing.key(path[-1])}{part['fitting']}`",
+        )
     if name in _BOUNDS or name in _MOST:
         return _beyond(path, value, said, part[name], name)
-    if _CODES.get(name) == "S005":
-        unwanted = unwanted if value else f"{_subject(path)} is empty"
-        return unwanted, _mend_form(part)
     mend = f"write for example `{writing.key(path[-1])}{_example(part, writing)}`"
-    return f"{_subject(path)} holds nothing", mend
+    return f"{_subject(path)} is empty", mend
+
+
+def _is_mistyped(value: Any, part: Mapping[str, Any]) -> bool:
+    """Tell whether a number is none of the types that are wanted, which is a problem of its own."""
+    wanted = part.get("type", ())
+    return "integer" in wanted and isinstance(value, float) and not value.is_integer()
+
+
+def _fitting(holder: Any, name: str, part: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return the part with the example that fits its neighbours: a codec may allow one value."""
+    codec = holder.get("codec") if isinstance(holder, Mapping) else None
+    figure = fixed_figures(codec).get(name) if isinstance(codec, str) else None
+    if figure is None:
+        return part
+    return {**part, "examples": [int(figure)], "fitting": int(figure)}
 
 
 def _beyond(path: Path, value: Any, said: str, bound: int, keyword: str) -> tuple[str, str]:
     if keyword in _BOUNDS:
-        return said, f"write {_BOUNDS[keyword].format(bound)}"
+        return (
+            f"{said}, {_BEYOND[keyword].format(bound)}",
+            f"write {_BOUNDS[keyword].format(bound)}",
+        )
     noun = _MOST[keyword]
-    return f"{_subject(path)} has {len(value):,} {noun}", f"keep {bound:,} {noun} at most"
+    return f"{_subject(path)} has {len(value):,} {noun}", f"use at most {bound:,} {noun}"
 
 
 def _repeated(tree: Tree, path: Path, items: Sequence[Any]) -> Problem:
@@ -194,21 +251,23 @@ def _repeated(tree: Tree, path: Path, items: Sequence[Any]) -> Problem:
     for index, text in enumerate(map(flow, items)):
         if text in seen:
             first = Related(tree.value(items, seen[text]), "first here")
-            message = f"{_subject(path)} names `{cut(text)}` twice"
+            message = f"{_subject(path)} contains `{cut(text)}` twice"
             place = tree.value(items, index)
             return Problem("S008", message, place, "keep one of the two", related=(first,))
         seen[text] = index
     place = tree.reach(path)[1]
-    return Problem("S008", f"{_subject(path)} names something twice", place, "keep one of the two")
+    return Problem(
+        "S008", f"{_subject(path)} contains something twice", place, "keep one of the two"
+    )
 
 
 def _mend_field(name: str, value: Mapping[str, Any], part: Mapping[str, Any]) -> str:
     unused = [field for field in part.get("properties", {}) if field not in value]
     if (inner := inside(name, part, unused)) is not None:
-        return f"it belongs into `{inner}`: write `{inner}: {{{name}: …}}`"
+        return f"it belongs in `{inner}`: write `{inner}: {{{name}: …}}`"
     elsewhere = home(name) if nearest(name, unused) is None else None
     if elsewhere is not None:
-        return f"{elsewhere}; {listed(sorted(unused), 'here may stand') if unused else 'delete it'}"
+        return f"{elsewhere}; {listed(sorted(unused), 'allowed here') if unused else 'delete it'}"
     return offer(name, unused, kind="field", before="it may also have") if unused else "delete it"
 
 
@@ -221,20 +280,16 @@ def _mend_type(
     wanted, mend = part.get("type"), f"write for example `{name}{_example(part, writing)}`"
     if isinstance(value, str | int | float):
         if wanted == "string" and part.get("title") in _UNITS and not isinstance(value, bool):
-            mend = f"add a unit: {_with_unit(name, value, shown, part['title'])}"
-        elif wanted == "string":
+            written = [f"{shown}{unit}" for unit in _UNITS[part["title"]]]
+            if all(re.search(part["pattern"], text) for text in written):
+                mend = "add a unit: " + " or ".join(f"`{name}{text}`" for text in written)
+        elif wanted == "string" and re.search(part.get("pattern", ""), shown):
             mend = f'put quotes around it: `{name}"{shown}"`'
         elif wanted == "array":
             mend = f"write a list: `{name}[{cut(writing.value(value))}]`"
         elif wanted in ("integer", "number") and isinstance(value, str) and is_number(value):
             mend = f"drop the quotes: `{name}{value}`"
     return f"write `{name}true` or `{name}false`" if wanted == "boolean" else mend
-
-
-def _with_unit(name: str, value: Any, shown: str, quantity: str) -> str:
-    if quantity == "share" and isinstance(value, float) and 0 < value < 1:
-        shown = f"{value * 100:g}"
-    return " or ".join(f"`{name}{shown}{unit}`" for unit in _UNITS[quantity])
 
 
 def _mend_form(part: Mapping[str, Any]) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -25,7 +26,7 @@ def check_gateways(document: Document, problems: Collector) -> None:
             related: tuple[Related, ...] = ()
             if finding.other is not None:
                 other = document.where(gateway, "statuses", *finding.other)
-                related = (Related(other, "listed here as carried out"),)
+                related = (Related(other, "first here"),)
             problems.add(
                 Problem(finding.code, finding.message, place, finding.help, related=related)
             )
@@ -44,8 +45,8 @@ def check_promise(document: Document, environment: str | None, problems: Collect
         return
     if "dedupes" in delivery:
         place = document.tree.key(delivery, "dedupes")
-        message = "`genesys-cloud` knows no repeated requests: each one transfers anew"
-        mend = "delete it, or write `{expires: 90s}` if nothing comes so late in your organisation"
+        message = "`genesys-cloud` does not recognise repeated requests: each one transfers again"
+        mend = "delete it, or write `{expires: 90s}` if no request takes effect later in your organisation"
         problems.add(Problem("S012", message, place, mend))
     elif parse_duration(delivery["expires"]) <= PLATFORM_TIMEOUT_S:
         place = document.where(delivery, "expires")
@@ -54,7 +55,10 @@ def check_promise(document: Document, environment: str | None, problems: Collect
 
 
 def build_gateway(document: Document, environment: str | None) -> GatewayConstraints | None:
-    """Return the gateway of the environment called `environment`; None if there is none sound."""
+    """Return the gateway of the environment called `environment`; None if there is none.
+
+    What a faulty one lacks is no limit, so that the rest of it can be judged.
+    """
     found = document.section("environments").get(environment or "", {})
     name = found.get("gateway")
     gateway = document.section("gateways").get(name) if name is not None else None
@@ -63,9 +67,9 @@ def build_gateway(document: Document, environment: str | None) -> GatewayConstra
     statuses = gateway.get("statuses", {})
     return GatewayConstraints(
         name=name,
-        max_bandwidth_kbps=gateway["max_bandwidth_kbps"],
-        supported_codecs=tuple(gateway["supported_codecs"]),
-        max_fps=gateway["max_fps"],
+        max_bandwidth_kbps=gateway.get("max_bandwidth_kbps", math.inf),
+        supported_codecs=tuple(gateway.get("supported_codecs", ())),
+        max_fps=gateway.get("max_fps", math.inf),
         max_resolution=gateway.get("max_resolution"),
         total_bandwidth_kbps=gateway.get("total_bandwidth_kbps"),
         promise=_promise(gateway.get("delivery", {})),

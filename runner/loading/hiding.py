@@ -9,7 +9,7 @@ from dataclasses import replace
 from runner.core.problem import Place, Problem
 from runner.loading.tree import Source
 
-REFERENCE = "write where it is found: {env: NAME}, {file: PATH} or {command: [PROGRAM, ARGUMENT]}"
+REFERENCE = "write a reference to it: {env: NAME}, {file: PATH} or {command: [PROGRAM, ARGUMENT]}"
 """What to write instead of a secret."""
 
 # Each is linear in the line's length: nothing repeats what something beside it could match too.

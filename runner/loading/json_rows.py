@@ -15,14 +15,16 @@ from runner.core.problem import Place, Problem, Severity
 from runner.loading.builder import MAX_DEPTH
 from runner.loading.choices import Given
 from runner.loading.collector import Collector
+from runner.loading.columns import Columns
 from runner.loading.explain import described, explain
-from runner.loading.files import BadRow, RowFile
+from runner.loading.files import BadRow, RowFile, is_undecoded
 from runner.loading.json_tree import build_json, too_deep
-from runner.loading.names import listed, nearest
-from runner.loading.near_misses import mapped, warn_of_near_misses
+from runner.loading.lacking import Lacking
+from runner.loading.names import listed
+from runner.loading.near_misses import likely, mapped, warn_of_near_misses
 from runner.loading.parts import part_of_schema
 from runner.loading.quoting import JSON
-from runner.loading.rows import FIELDS, SPOILT, Values
+from runner.loading.rows import FIELDS, Values, without
 from runner.loading.schema import validator
 from runner.loading.tree import Source, Tree
 
@@ -41,11 +43,11 @@ _WORDS = {
     "Expecting ',' delimiter": "a `,` or `}` is missing here",
     "Expecting ':' delimiter": "a `:` is missing here",
     "Expecting value": "a value is missing here",
-    "Expecting property name enclosed in double quotes": "a field's name in double quotes belongs here",
-    "Extra data": "something follows the row's object",
+    "Expecting property name enclosed in double quotes": "a field name in double quotes is missing here",
+    "Extra data": "there is more text after the object",
     "Unterminated string starting at": "this quote is never closed",
-    "Invalid control character at": "a control character stands in a text",
-    "Invalid \\escape": "JSON does not know this escape",
+    "Invalid control character at": "a text contains a control character",
+    "Invalid \\escape": "unknown escape",
 }
 
 
@@ -63,7 +65,7 @@ class JsonRows:
         self,
         name: str,
         file: RowFile,
-        columns: Mapping[str, str],
+        columns: Columns,
         shared: Mapping[str, Given],
         problems: Collector,
     ) -> None:
@@ -72,13 +74,16 @@ class JsonRows:
         self.is_file = True
         self.shared = shared
         self._file = file
-        self._names = {at: columns.get(at, at) for at in FIELDS}
+        self._columns = columns
+        self._names = {at: columns.names.get(at, at) for at in FIELDS}
         self._problems = problems
         self._line = 0
         self._text = ""
         self._met = set(self._names.values())  # names of fields that need no further look
         self._renamed = {at: name for at, name in self._names.items() if at not in self._met}
-        self._unseen = {at: name for at, name in columns.items() if at in FIELDS}
+        self._unseen = {at: name for at, name in columns.names.items() if at in FIELDS}
+        self._unseen.setdefault("interaction_id", self._names["interaction_id"])
+        self._lacking_ids = Lacking(problems)
         self._first: tuple[int, list[str]] | None = None  # the first row's line and its fields
 
     def rows(self) -> Iterator[tuple[int, int, Values]]:
@@ -92,10 +97,14 @@ class JsonRows:
                 if len(known) < len(row):
                     self._notice_unread(row)
                 if check.is_valid(known):
-                    yield self._line, self._line, tuple(map(known.get, FIELDS))  # type: ignore[misc] # six of them
-                elif self._explain(check, known).isdisjoint(("key", "interaction_id")):
-                    called = known.get("key"), known["interaction_id"]
-                    yield self._line, self._line, (*called, SPOILT, None, None, None)
+                    values: Values = tuple(map(known.get, FIELDS))  # type: ignore[assignment] # six
+                    if self._columns.prefixes:
+                        values = self._columns.complete(values)
+                    yield self._line, self._line, values
+                else:
+                    faulty = self._explain(check, known)
+                    values = tuple(map(known.get, FIELDS))  # type: ignore[assignment] # six
+                    yield self._line, self._line, without(self._columns.complete(values), faulty)
             self._report_unseen()
         except BadRow as bad:
             self._problems.add(bad.problem)
@@ -130,9 +139,11 @@ class JsonRows:
         return places
 
     def _objects(self) -> Iterator[dict[str, Any]]:
-        for number, text in enumerate(self._file.lines(), start=1):
+        for number, text in enumerate(self._file.lines(self._problems), start=1):
             self._line, self._text = number, text
-            if not text.isspace() and (row := self._object(text)) is not None:
+            if is_undecoded(text):
+                self._excuse()
+            elif not text.isspace() and (row := self._object(text)) is not None:
                 yield row
 
     def _object(self, text: str) -> dict[str, Any] | None:
@@ -151,18 +162,27 @@ class JsonRows:
                 raise self._file.bad("the file is JSON, not JSON Lines", _NO_LIST, 1) from None
             self._refuse(*_worded(error, text))
         except UnicodeEncodeError:
-            self._refuse("the row holds half a character, a lone surrogate", self._half())
+            self._refuse(
+                "the row contains a lone surrogate, which is half a character", self._half()
+            )
         except _Unusable as error:
             self._refuse(str(error), self._mention(error.name).column, error.mend)
         except RecursionError:
             self._refuse_depth(too_deep(text, MAX_DEPTH) or 0)
         except ValueError:
-            self._refuse("the row has too long a number", mend="put quotes around an id")
-        self._unseen = {at: name for at, name in self._unseen.items() if not self._mentions(name)}
+            self._refuse(
+                "the row contains a number with too many digits",
+                mend="put quotes around it if it is an id",
+            )
+        self._excuse()
         return None
 
+    def _excuse(self) -> None:
+        """Take the renamed fields that a row which cannot be read may have for seen."""
+        self._unseen = {at: name for at, name in self._unseen.items() if not self._mentions(name)}
+
     def _refuse_depth(self, at: int) -> None:
-        mend = "no transfer needs that; check the brackets"
+        mend = "check the brackets; no transfer needs so many levels"
         self._refuse(f"the row is nested deeper than {MAX_DEPTH} levels", at + 1, mend)
 
     def _mentions(self, name: str) -> bool:
@@ -183,19 +203,25 @@ class JsonRows:
         if self._first is None:
             self._first = self._line, list(row)
         if not row.keys().isdisjoint(self._unseen.values()):
+            if self._names["interaction_id"] in row:
+                self._lacking_ids.see()
             self._unseen = {at: name for at, name in self._unseen.items() if name not in row}
 
     def _report_unseen(self) -> None:
-        """Add the renamed fields that no row had: what they were to say is lost in every row."""
+        """Add the ids and the renamed fields that no row has: they are missing in every row."""
+        if "interaction_id" not in self._unseen:
+            self._lacking_ids.end()
         if self._first is None:
             return
         line, names = self._first
         for at, name in self._unseen.items():
-            near = nearest(name, names) or (at if at in names else None)
-            mend = f"write a field that the rows have: {mapped(at, 'FIELD')}; "
+            near = likely(at, name, names) or (at if at in names else None)
+            mend = f"add it, or say which field holds it: {mapped(at, 'FIELD')}; "
+            if name != at:
+                mend = f"write a field that the rows have: {mapped(at, 'FIELD')}; "
             mend += listed(names, "the first row has")
             if near == at:
-                mend = f"delete `{at}` from `columns`: the rows call it so themselves"
+                mend = f"delete `{at}` from `columns`: the rows use that name"
             elif near is not None:
                 mend = f"did you mean `{near}`? then write {mapped(at, near)}"
             place = Place(self._file.shown, line, 1)
@@ -215,7 +241,7 @@ class JsonRows:
 
     def _warn_of_renamed(self, at: str) -> None:
         """Add a warning of a field whose value is lost, for it is read from another."""
-        message = f"`{at}` is not read: `columns` has it read from `{self._names[at]}`"
+        message = f"`{at}` is ignored: `columns` reads it from `{self._names[at]}`"
         mend = f"rename it to `{self._names[at]}` in this row, or delete `{at}` from `columns`"
         self._problems.add(Problem("R009", message, self._mention(at), mend, Severity.WARNING))
 
@@ -231,7 +257,9 @@ class JsonRows:
             if not path:
                 faulty.add(kind["property"])  # nothing else can be wrong with a whole row
                 name = self._names[kind["property"]]
-                self._refuse(f"the row lacks `{name}`", mend=f'add "{name}": "…" to the row')
+                place = Place(self._file.shown, self._line, 1)
+                message, mend = f"the row lacks `{name}`", f'add "{name}": "…" to the row'
+                self._lacking_ids.add(Problem("R009", message, place, mend))
                 continue
             faulty.add(str(path[0]))
             path = (self._names[str(path[0])], *path[1:])
@@ -243,7 +271,7 @@ class JsonRows:
 
 
 def _no_constant(text: str) -> Never:
-    raise _Unusable(f"{text} is not a number of JSON", text, "write a number, or a text in quotes")
+    raise _Unusable(f"{text} is not a JSON number", text, "write a number, or a text in quotes")
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -251,7 +279,7 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if len(found) < len(pairs):
         names = [name for name, _ in pairs]
         twice = next(name for name in names if names.count(name) > 1)
-        raise _Unusable(f"the field `{twice}` stands twice", twice, "keep one of the two")
+        raise _Unusable(f"the field `{twice}` appears twice", twice, "keep one of the two")
     return found
 
 

@@ -32,7 +32,7 @@ from runner.loading.hiding import hide_secrets
 from runner.loading.policy import build_policy, check_policy, check_policy_ends
 from runner.loading.references import Secrets
 from runner.loading.schema import Document, check_schema
-from runner.loading.source import read_source
+from runner.loading.source import read_source, readable
 from runner.loading.transfers import RowSink, Transfers
 from runner.loading.tree import Source
 
@@ -80,7 +80,7 @@ def load(
     manifest, rows = None, 0
     if source is not None:
         manifest, rows = _load(source, environment, sink, problems, lowered, offline=offline)
-    found = problems.sorted(str(path))
+    found = tuple(map(readable, problems.sorted(str(path))))
     return Loaded(
         None if problems.failed else manifest,
         tuple(hide_secrets(found, source)) if source is not None else found,

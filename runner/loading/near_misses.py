@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from difflib import get_close_matches
 
 from runner.core.problem import Place, Problem, Severity
 from runner.loading.collector import Collector
+from runner.loading.names import nearest
 from runner.loading.quoting import flow
 
 
@@ -21,9 +22,22 @@ def warn_of_near_misses(
     folded = name.strip().casefold().replace(" ", "_")
     near = get_close_matches(folded[:100], unfilled, n=1, cutoff=0.8)
     if near:
-        message = f"`{name}` is not read"
+        message = f"`{name}` is ignored"
         mend = f"if it holds `{near[0]}`, rename it, or write {mapped(unfilled[near[0]], name)}"
         problems.add(Problem("R009", message, where(), mend, Severity.WARNING))
+
+
+_IDS = {"id", "conversation_id", "conversationid", "interactionid"}
+"""What other programs call an interaction's id, in lower case."""
+
+
+def likely(at: str, name: str, names: Sequence[str]) -> str | None:
+    """Return which of a file's `names` is probably `name`, that the field `at` is read from."""
+    near = nearest(name, names)
+    if near is None and at == name == "interaction_id":
+        ids = [each for each in names if each.strip().casefold().replace(" ", "_") in _IDS]
+        near = ids[0] if len(ids) == 1 else None
+    return near
 
 
 def mapped(at: str, column: str) -> str:

@@ -67,11 +67,11 @@ def home(name: str) -> str | None:
     ways = _homes()[field] if field is not None else ()
     if not 0 < len(ways) <= _MOST_HOMES:
         return None
-    return f"a field `{field}` stands {' or '.join(map(_told, ways))}"
+    return f"the field `{field}` belongs {' or '.join(map(_told, ways))}"
 
 
 def _told(home: tuple[str, ...]) -> str:
-    return f"under `{': '.join(home)}:`" if home else "in the manifest's first column"
+    return f"under `{': '.join(home)}:`" if home else "at the top level of the manifest"
 
 
 @cache

@@ -93,8 +93,8 @@ def _is_moment(text: str, place: Place, problems: Collector) -> bool:
     try:
         parse_moment(text)
     except ValueError:
-        message = f"`{text}` is no moment of the calendar"
-        mend = "check day, hour and offset; write one such as 2026-12-01T22:00:00+01:00"
+        message = f"`{text}` is not a valid date and time"
+        mend = "check day, hour and offset; write for example 2026-12-01T22:00:00+01:00"
         problems.add(Problem("S005", message, place, mend))
         return False
     return True

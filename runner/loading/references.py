@@ -5,15 +5,21 @@ from __future__ import annotations
 import os
 import re
 import shutil
-import subprocess
 from collections.abc import Mapping
 from enum import Enum
 from pathlib import Path
 from typing import Any, Self
 
 from runner.core.manifest import Secret
+from runner.loading.regular_file import open_regular
+from runner.loading.secret_command import (
+    COMMAND_TIMEOUT_S,
+    TooMuchOutput,
+    TooSlow,
+    output_of,
+    program_of,
+)
 
-COMMAND_TIMEOUT_S = 60.0
 _MAX_BYTES = 65_536
 _UNDECODED = re.compile("[\ud800-\udfff]")
 
@@ -50,10 +56,12 @@ def resolve_secret(reference: Mapping[str, Any], folder: Path, *, offline: bool)
     if "file" in reference:
         return _from_file(folder / reference["file"], reference["file"])
     command: list[str] = reference["command"]
-    if shutil.which(command[0]) is None:
+    if shutil.which(program_of(command, folder)) is None:
         mend = "install it, or write its full path"
+        if "/" in command[0]:
+            mend = "relative paths start at the manifest's folder; check the path, and `chmod +x`"
         raise Unresolvable(f"the program `{command[0]}` is not found or not executable", mend)
-    return None if offline else _from_command(command)
+    return None if offline else _from_command(command, folder)
 
 
 def _from_environment(variable: str) -> Secret:
@@ -66,9 +74,7 @@ def _from_environment(variable: str) -> Secret:
 def _from_file(path: Path, written: str) -> Secret:
     name = f"the file `{written}`"
     try:
-        if not path.stat() or not path.is_file():
-            raise Unresolvable(f"{name} is not a regular file", "name a file that holds the secret")
-        with path.open("rb") as file:
+        with open_regular(path) as file:
             raw = file.read(_MAX_BYTES + 1)
     except OSError as error:
         why = (error.strerror or "cannot be read").lower()
@@ -77,30 +83,28 @@ def _from_file(path: Path, written: str) -> Secret:
     return _decoded(raw, name)
 
 
-def _from_command(command: list[str]) -> Secret:
+def _from_command(command: list[str], folder: Path) -> Secret:
     name = f"the program `{command[0]}`"
     mend = "run it by hand to see why"
     try:
-        ended = subprocess.run(
-            command,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            timeout=COMMAND_TIMEOUT_S,
-            check=False,
-        )
-    except subprocess.TimeoutExpired:
-        raise Unresolvable(f"{name} ran for {COMMAND_TIMEOUT_S:.0f} s without end", mend) from None
+        code, printed = output_of(command, folder, most_bytes=_MAX_BYTES)
+    except TooSlow:
+        said = f"{name} did not end within {COMMAND_TIMEOUT_S:.0f} s, and was killed"
+        raise Unresolvable(said, mend) from None
+    except TooMuchOutput:
+        said = f"{name} printed more than 64 KiB, and was killed"
+        raise Unresolvable(said, "it must print only the secret") from None
     except OSError as error:
         why = (error.strerror or "unknown").lower()
         raise Unresolvable(f"{name} could not be run: {why}", mend) from None
-    if ended.returncode != 0:
-        raise Unresolvable(f"{name} ended with exit code {ended.returncode}", mend)
-    return _decoded(ended.stdout, f"what {name} printed")
+    if code != 0:
+        raise Unresolvable(f"{name} ended with exit code {code}", mend)
+    return _decoded(printed, f"what {name} printed")
 
 
 def _decoded(raw: bytes, name: str) -> Secret:
     if len(raw) > _MAX_BYTES:
-        raise Unresolvable(f"{name} is larger than 64 KiB", "a secret is a line of text")
+        raise Unresolvable(f"{name} is larger than 64 KiB", "a secret is one line of text")
     try:
         text = raw.decode()
     except UnicodeDecodeError:

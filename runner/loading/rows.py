@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Protocol
@@ -19,7 +19,13 @@ Values = tuple[Any, Any, Any, Any, Any, Any]
 
 
 SPOILT = object()
-"""Stands for the destination of a row whose faults are told already, ids and key apart."""
+"""Stands for a value that is faulty, which is said already: it is not to be judged, nor missed."""
+
+
+def without(values: Values, spoilt: Collection[str]) -> Values:
+    """Return a row's values with `SPOILT` in the place of the fields named in `spoilt`."""
+    left = [SPOILT if at in spoilt else value for at, value in zip(FIELDS, values, strict=True)]
+    return tuple(left)  # type: ignore[return-value] # as many
 
 
 class RowSource(Protocol):
@@ -63,18 +69,17 @@ class InlineRows:
         for index in range(self.start, self.stop):
             self._item = item = items[index]
             get = item.get
-            yield (
-                index,
-                tree.line(items, index),
-                (
-                    get("key"),
-                    get("interaction_id"),
-                    SPOILT if id(item) in spoilt else get("destination_uri"),
-                    get("media"),
-                    get("fallback"),
-                    get("callbacks"),
-                ),
+            values = (
+                get("key"),
+                get("interaction_id"),
+                get("destination_uri"),
+                get("media"),
+                get("fallback"),
+                get("callbacks"),
             )
+            if id(item) in spoilt:
+                values = without(values, spoilt[id(item)])
+            yield index, tree.line(items, index), values
 
     def where(self, at: str, *part: str | int) -> Place:
         """See `RowSource`; a field that is absent stands where the transfer begins."""

@@ -7,10 +7,10 @@ document, so that the rules find the problems in the rest within the same run.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
-from typing import Any, Never
+from typing import Any, NamedTuple, Never
 
 import jsonschema_rs
 
@@ -27,12 +27,11 @@ TRANSFER = "transferItem"
 """The part of the schema that an item of `transfers` obeys."""
 
 _UNIT_DEPTH = {
-    "environments": 3,
-    **dict.fromkeys((*SECTIONS[1:], "defaults", "policy", "transfers"), 2),
+    **dict.fromkeys(("environments", "gateways"), 3),
+    **dict.fromkeys(("media", "callbacks", "defaults", "policy", "transfers"), 2),
 }
-
-_NAMES = (("key",), ("interaction_id",))
-_NO_TRANSFER = {"from", "select"}  # fields of an item that stands for many
+_PARTIAL = ("environments", "gateways")  # sections whose entries are judged without what they lack
+_READING = ("from", "columns")  # fields of a `from` entry without which its file cannot be read
 
 Path = tuple[str | int, ...]
 """The way to a value: keys and indexes."""
@@ -44,13 +43,14 @@ class Document:
 
     `defined` has the names of each section as they were written, the faulty ones included, and
     `doubtful` the ways to what was taken out: neither is a reason for further problems.
-    `spoilt` has the identities of transfers that were left in, but for their names alone.
+    `spoilt` has, by the identities of faulty transfers and `from` entries that were left in, the
+    fields that are not to be judged. A gateway or an environment may lack required fields.
     """
 
     tree: Tree
     defined: Mapping[str, frozenset[str]]
     doubtful: frozenset[Path]
-    spoilt: frozenset[int]
+    spoilt: Mapping[int, frozenset[str]]
     _on_the_way: frozenset[Path]  # to what was taken out: its wholes
 
     def where(self, container: Any, at: str | int, *part: str | int) -> Place:
@@ -71,31 +71,54 @@ class Document:
         return found if isinstance(found, Mapping) else {}
 
 
+class _Fault(NamedTuple):
+    """Where the schema refuses something: for which keyword, and the field names it is about."""
+
+    path: Path
+    keyword: str
+    unexpected: tuple[str, ...]
+    missing: str | None
+
+    @property
+    def fields(self) -> tuple[str, ...]:
+        """The fields of a transfer that the fault leaves unknown."""
+        if len(self.path) > _ITEM:
+            return (str(self.path[_ITEM]),)
+        if self.missing is not None:
+            return (self.missing,)
+        return tuple(nearest(name, _transfer_fields()) or name for name in self.unexpected[:KEPT])
+
+
+_ITEM = 2
+"""Steps that lead to an item of `transfers`."""
+
+
 def check_schema(tree: Tree, problems: Collector) -> Document | None:
     """Add what the schema refuses; return what is left, or None if that is nothing."""
     defined = {name: _names(tree.root, name) for name in SECTIONS}
     if validator().is_valid(tree.root):
-        return _document(tree, defined, frozenset(), frozenset())
-    faults: list[tuple[Path, tuple[str, ...]]] = []
+        return _document(tree, defined, frozenset(), {})
+    faults: list[_Fault] = []
     for path, error, start in _errors(tree.root):
         kind = described(error)
-        faults.append((path, tuple(kind.get("unexpected", ()))))
+        unexpected = tuple(kind.get("unexpected", ()))
+        faults.append(_Fault(path, kind["name"], unexpected, kind.get("property")))
         if problems.full:
             problems.count(code_of(kind["name"]))
             continue
         part = part_of_schema(list(error.evaluation_path)[:-1], start)
-        _tell(explain(tree, path, part, kind), len(faults[-1][1]), problems)
+        _tell(explain(tree, path, part, kind), len(unexpected), problems)
     if not isinstance(tree.root, dict) or not problems.failed:
         return None
-    nameable = _nameable(tree.root.get("transfers"), [path for path, _ in faults])
-    return _document(tree, defined, _take_out(tree, faults, nameable), frozenset(nameable.values()))
+    spoilt = _spoilt(tree.root.get("transfers"), faults)
+    return _document(tree, defined, _take_out(tree, faults, spoilt), spoilt)
 
 
 def _document(
     tree: Tree,
     defined: Mapping[str, frozenset[str]],
     doubtful: frozenset[Path],
-    spoilt: frozenset[int],
+    spoilt: Mapping[int, frozenset[str]],
 ) -> Document:
     on_the_way = {way[:length] for way in doubtful for length in range(1, len(way) + 1)}
     return Document(tree, defined, doubtful, spoilt, frozenset(on_the_way))
@@ -151,47 +174,65 @@ def _refuse(address: str) -> Never:
     raise ValueError(f"a schema refers to {address}; schemas refer to nothing outside themselves")
 
 
-def _nameable(transfers: Any, faults: Iterable[Path]) -> Mapping[Path, int]:
-    """Return the ways to faulty transfers that have sound names, and their identities."""
-    found: dict[Path, int] = {}
-    unnamed: set[Path] = set()
-    for path in faults:
-        if path[:1] == ("transfers",) and len(path) > 1:
-            item, way = transfers[path[1]], path[:2]
-            found[way] = id(item)
-            if path[2:3] in _NAMES or not _is_named(item):
-                unnamed.add(way)
-    return {way: item for way, item in found.items() if way not in unnamed}
+def _spoilt(transfers: Any, faults: Iterable[_Fault]) -> Mapping[int, frozenset[str]]:
+    """Return the faulty transfers and `from` entries that can be judged in part.
 
-
-def _is_named(item: Any) -> bool:
-    return isinstance(item, dict) and "interaction_id" in item and not item.keys() & _NO_TRANSFER
+    They are told by their identities; with each go the fields that are not to be judged.
+    """
+    found: dict[int, set[str]] = defaultdict(set)
+    hopeless: set[int] = set()
+    for fault in faults:
+        if fault.path[:1] != ("transfers",) or len(fault.path) < _ITEM:
+            continue
+        item = transfers[fault.path[1]]
+        if (
+            not isinstance(item, dict)
+            or "select" in item
+            or ("from" in item and not set(_READING).isdisjoint(fault.fields))
+        ):
+            hopeless.add(id(item))
+        else:
+            found[id(item)].update(fault.fields)
+    return {item: frozenset(fields) for item, fields in found.items() if item not in hopeless}
 
 
 def _take_out(
-    tree: Tree, faults: Iterable[tuple[Path, tuple[str, ...]]], spared: Collection[Path]
+    tree: Tree, faults: Iterable[_Fault], spoilt: Mapping[int, frozenset[str]]
 ) -> frozenset[Path]:
     """Remove unknown fields, and otherwise the smallest part that rules judge as a whole.
 
-    Of the transfers those at the ways in `spared` are left as they are.
-    Returns the ways to what was removed, and to what the unknown fields probably meant.
+    What `spoilt` has stays, but for the faulty fields of `from` entries. Returns the ways to what
+    was removed, and to what the unknown fields probably meant.
     """
     doomed: dict[Path, set[str | int]] = defaultdict(set)
     doubtful: set[Path] = set()
-    for path, unexpected in faults:
-        if unexpected and path[:1] != ("transfers",) and not is_secret(path):
+    for path, keyword, unexpected, missing in faults:
+        unit = path[: _UNIT_DEPTH.get(str(path[0]), 1)] if path else ()
+        if path[:1] == ("transfers",) and len(path) >= _ITEM:
+            item, _ = tree.reach(path[:_ITEM])
+            if id(item) not in spoilt:
+                doomed[unit[:-1]].add(unit[-1])
+            elif "from" in item and len(path) > _ITEM:
+                doomed[path[:_ITEM]].add(path[_ITEM])
+        elif unexpected and not is_secret(path):
             doomed[path].update(unexpected)
             meant = (nearest(name, _field_names()) or name for name in unexpected[:KEPT])
             doubtful.update((*path, name) for name in meant)
+        elif keyword == "required" and len(path) == _ITEM and path[0] in _PARTIAL:
+            doubtful.add((*path, str(missing)))
         elif path:
-            unit = path[: _UNIT_DEPTH.get(str(path[0]), 1)]
-            if unit not in spared:
-                doomed[unit[:-1]].add(unit[-1])
-                doubtful.add(unit)
+            doomed[unit[:-1]].add(unit[-1])
+            doubtful.add(unit)
     for path in sorted(doomed, key=len, reverse=True):
         container, _ = tree.reach(path)
         tree.marks.remove(container, doomed[path])
     return frozenset(doubtful)
+
+
+@cache
+def _transfer_fields() -> frozenset[str]:
+    whole = schema("manifest.v1")["$defs"]
+    return frozenset({*whole["transfer"]["properties"], *whole["rowFile"]["properties"]})
 
 
 @cache

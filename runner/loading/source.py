@@ -6,11 +6,13 @@ import hashlib
 import re
 import stat
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
 from runner.core.problem import Place, Problem
 from runner.loading.collector import Collector
 from runner.loading.names import nearest
+from runner.loading.regular_file import open_regular
 from runner.loading.tree import Source
 
 MAX_BYTES = 64_000_000
@@ -18,6 +20,10 @@ MAX_BYTES = 64_000_000
 
 _SUFFIXES = {".yaml", ".yml"}
 _UTF16_MARKS = (b"\xff\xfe", b"\xfe\xff")
+_UNDECODED = re.compile("[\udc80-\udcff]")
+_PRIVATE = 0xF700
+"""A character of nobody's, for each byte that is not UTF-8: two ids that differ still differ."""
+_STANDS_IN = re.compile(f"[{chr(_PRIVATE + 0x80)}-{chr(_PRIVATE + 0xFF)}]")
 _REFUSED = re.compile(
     "[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff\ufeff\ufffe\uffff]"
 )
@@ -31,7 +37,7 @@ def read_source(path: Path, problems: Collector) -> Source | None:
         if fault := _no_file(path):
             problems.add(Problem("Y001", fault[0], start, fault[1]))
             return None
-        with path.open("rb") as file:
+        with open_regular(path) as file:
             raw = file.read(MAX_BYTES + 1)
     except OSError as error:
         why = (error.strerror or type(error).__name__).lower()
@@ -40,7 +46,7 @@ def read_source(path: Path, problems: Collector) -> Source | None:
         return None
     if len(raw) > MAX_BYTES:
         message = "the manifest is larger than 64 MB"
-        mend = "put the transfers into a .csv or .jsonl file and name it with `- from: FILE`"
+        mend = "move the transfers to a .csv or .jsonl file and refer to it with `- from: FILE`"
         problems.add(Problem("Y002", message, start, mend))
         return None
     text = _decode(raw, name, problems)
@@ -56,7 +62,7 @@ def _no_file(path: Path) -> tuple[str, str] | None:
         return None
     if stat.S_ISDIR(mode):
         return "the manifest is a folder", f"name a file in it{_such_as(path)}"
-    mend = "write it to a file first: the journal and the row files lie beside it"
+    mend = "write it to a file first: the journal and the row files are kept beside it"
     return "the manifest is a pipe or a device, not a file", mend
 
 
@@ -68,11 +74,11 @@ def _such_as(folder: Path) -> str:
 def _mend_path(path: Path, error: OSError) -> str:
     if str(path) == "-":
         return (
-            "standard input is not read: write the manifest to a file, "
-            "for the journal and the row files lie beside it"
+            "a manifest is not read from standard input: write it to a file, "
+            "because the journal and the row files are kept beside it"
         )
     if not isinstance(error, FileNotFoundError):
-        return "check the path, and who may read it"
+        return "check the path and its permissions"
     with suppress(OSError):
         names = [file.name for file in path.parent.iterdir() if file.suffix in _SUFFIXES]
         if near := nearest(path.name, names):
@@ -80,7 +86,7 @@ def _mend_path(path: Path, error: OSError) -> str:
     started = ""
     with suppress(OSError):  # the folder may be gone
         started = "" if path.is_absolute() else f", which starts at {Path.cwd()}"
-    return f"check the path{started}; `runner init` writes a manifest to begin with"
+    return f"check the path{started}; `runner init` writes a first manifest"
 
 
 def _decode(raw: bytes, name: str, problems: Collector) -> str | None:
@@ -94,7 +100,19 @@ def _decode(raw: bytes, name: str, problems: Collector) -> str | None:
         before = raw[: error.start].decode("utf-8-sig")
         message = f"the byte 0x{raw[error.start]:02x} is not UTF-8"
         problems.add(Problem("Y003", message, _place_after(before, name), mend))
+    if b"\0" in raw:  # no text in another encoding, but another kind of file
         return None
+    # The rest is read all the same, for what else is wrong in it.
+    text = raw.decode("utf-8-sig", "surrogateescape")
+    return _UNDECODED.sub(lambda byte: chr(_PRIVATE + ord(byte[0]) - 0xDC00), text)
+
+
+def readable(problem: Problem) -> Problem:
+    """Return a problem without the characters that stand for bytes which are not UTF-8."""
+    texts = [_STANDS_IN.sub("\ufffd", text) for text in (problem.message, problem.help)]
+    if texts == [problem.message, problem.help]:
+        return problem
+    return replace(problem, message=texts[0], help=texts[1])
 
 
 def _is_clean(text: str, name: str, problems: Collector) -> bool:

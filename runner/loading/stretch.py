@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -11,6 +13,7 @@ from runner.core.problem import Problem
 from runner.core.rules import Finding, check_destination, check_id
 from runner.loading.choices import Choices, Given
 from runner.loading.collector import Collector
+from runner.loading.lacking import Lacking
 from runner.loading.rows import SPOILT, RowSource, Values
 from runner.loading.schema import Document
 
@@ -26,8 +29,10 @@ class Stretch:
         problems: Collector,
         *,
         names: bool,
+        doubted: Collection[str] = (),
     ) -> None:
         self._source = source
+        self._doubted = doubted  # fields that every row may have, had its entry been sound
         self._names = names  # queues and users may be named instead of their ids
         self._choices = choices
         self._document = document
@@ -36,6 +41,7 @@ class Stretch:
         self._callbacks: dict[Any, tuple[str, ...] | None] = {}
         self._destination = self._shared_destination()
         self._said: set[str] = set()  # fields whose absence is told for the whole file
+        self._lacking = Lacking(problems)  # destinations, in a file without columns
 
     def row(self, line: int, values: Values) -> TransferRow | None:
         """Return the row; of a faulty one, what it is called; None if even that is wrong.
@@ -44,14 +50,21 @@ class Stretch:
         """
         key, interaction_id = values[:2]
         faults = self._problems.found
-        self._check(check_id(interaction_id or "", "interaction_id"), "interaction_id")
-        if key or (key is not None and self._is_given(key)):
+        if interaction_id is not SPOILT:
+            self._check(check_id(interaction_id or "", "interaction_id"), "interaction_id")
+        if key is not SPOILT and (key or (key is not None and self._is_given(key))):
             self._check(check_id(key, "key"), "key")
         is_called = self._problems.found == faults
-        row = None if values[2] is SPOILT else self._checked(line, values, faults)
+        row = self._checked(line, values, faults)
+        if key is SPOILT or interaction_id is SPOILT:
+            return None
         if row is None and is_called:  # another row may be called the same, which is told besides
             return TransferRow(key or interaction_id, interaction_id, "", (), (), "")
         return row
+
+    def end(self) -> None:
+        """Add what was held back until the last row."""
+        self._lacking.end(None if self._lacking.seen else _in_every_row)
 
     def selected(self, line: int, values: Values) -> TransferRow | None:
         """Return what the rows of a selection have in common, likewise."""
@@ -60,13 +73,17 @@ class Stretch:
     def _checked(self, line: int, values: Values, faults: int) -> TransferRow | None:
         key, interaction_id, destination, media, fallback, callbacks = values
         source = self._source
-        if destination or self._is_given(destination):
+        if destination is not SPOILT and (destination or self._is_given(destination)):
+            if not self._lacking.seen:
+                self._lacking.see()
             self._check(check_destination(destination, names=self._names), "destination_uri")
         matrices = self._cached(self._matrices, self._find_matrices, (media, fallback))
         names = self._cached(self._callbacks, self._find_callbacks, (callbacks,))
         uri = destination or self._destination
         if not uri:
             self._no_destination(destination)
+        if destination is SPOILT:
+            return None
         if self._problems.found != faults or matrices is None or names is None or not uri:
             return None
         return TransferRow(
@@ -97,7 +114,8 @@ class Stretch:
             self._missing("destination_uri", "genesys://queue/ID")
 
     def _missing(self, at: str, such_as: str) -> None:
-        if self._document.doubts("defaults", at) or at in self._said:
+        doubted = at in self._doubted or self._document.doubts("defaults", at)
+        if doubted or at in self._said:
             return
         code, message = "S002", f"the transfer has no `{at}`, and `defaults` has none either"
         mend = f"add `{at}: {such_as}`, here or under `defaults`"
@@ -109,8 +127,15 @@ class Stretch:
         if header is not None:  # said once: every row of the file would say the same
             self._said.add(at)
             message = f"no column gives `{at}`, nor does the `from` entry or `defaults`"
-            mend = f"add the column, or `{at}: {such_as}` to the `from` entry"
-        self._problems.add(Problem(code, message, header or place, mend))
+            mend = (
+                f"add the column, name the one that holds it (`columns: {{{at}: COLUMN}}`), or add "
+            )
+            mend += f"`{at}: {such_as}` to the `from` entry"
+        problem = Problem(code, message, header or place, mend)
+        if self._source.is_file and header is None and at == "destination_uri":
+            self._lacking.add(problem)
+        else:
+            self._problems.add(problem)
 
     def _cached(self, known: dict[Any, Any], find: Any, written: tuple[Any, ...]) -> Any:
         cache_key = tuple([tuple(value) if value.__class__ is list else value for value in written])
@@ -126,16 +151,29 @@ class Stretch:
         return found
 
     def _find_matrices(self, media: Any, fallback: Any) -> tuple[MediaMatrix, ...] | None:
-        chosen = self._given("media", media)
-        if chosen is None:
+        chosen = self._given("media", media) if media is not SPOILT else None
+        if chosen is None and media is not SPOILT:
             self._missing("media", next(iter(self._document.section("media")), "NAME"))
-            return None
-        return self._choices.matrices(chosen, self._given("fallback", fallback))
+        others = self._given("fallback", fallback) if fallback is not SPOILT else None
+        found = self._choices.matrices(chosen, others)
+        return None if chosen is None or fallback is SPOILT else found
 
     def _find_callbacks(self, callbacks: Any) -> tuple[str, ...] | None:
+        if callbacks is SPOILT:
+            return None
         return self._choices.callbacks(self._given("callbacks", callbacks))
 
     def _given(self, at: str, value: Any) -> Given | None:
         if value or self._is_given(value):
             return Given(value, partial(self._source.where, at))
         return self._source.shared.get(at)
+
+
+def _in_every_row(first: Problem) -> Problem:
+    """Return what is said once, where no row of a file without columns has a destination."""
+    mend = (
+        "add `destination_uri: genesys://queue/ID` to the `from` entry, or say which field holds it:"
+        " `columns: {destination_uri: FIELD}`"
+    )
+    message = "no row has `destination_uri`, nor has the `from` entry or `defaults`"
+    return replace(first, message=message, help=mend)

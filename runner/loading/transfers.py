@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from array import array
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any, Protocol
 
@@ -14,6 +14,7 @@ from runner.core.quantity import parse_duration
 from runner.core.rules import check_id
 from runner.loading.choices import Choices
 from runner.loading.collector import KEPT, Collector
+from runner.loading.columns import Columns
 from runner.loading.csv_rows import CsvRows
 from runner.loading.files import open_row_file
 from runner.loading.json_rows import JsonRows
@@ -59,24 +60,42 @@ class Transfers:
         self._sink = sink
         self._problems = problems
         self._sources: list[tuple[int, RowSource]] = []  # with the number of its first row
+        self._filled: dict[
+            int, Place
+        ] = {}  # by source that must have rows, where its file is named
+        self._doubted: dict[int, frozenset[str]] = {}  # by source, its entry's faulty fields
         self._positions = array("Q")  # of each row in its source: eight bytes a row
 
     def read(self) -> None:
         """Add every row that is called something to the sink, every problem to the collector."""
         for source in self._find_sources():
             self._sources.append((self.rows, source))
-            stretch = self._stretch(source)
+            stretch = self._stretch(source, self._doubted.get(id(source), frozenset()))
+            before, faults = self.rows, self._problems.found
             for position, line, values in source.rows():
                 row = stretch.row(line, values)
                 if row is not None:
                     self._sink.add(row)
                     self._positions.append(position)
                     self.rows += 1
+            stretch.end()
+            if self.rows == before and self._problems.found == faults:
+                self._report_empty(source)
         self._report_repeats()
 
-    def _stretch(self, source: RowSource) -> Stretch:
+    def _report_empty(self, source: RowSource) -> None:
+        """Add that a file has no rows, unless its entry allows that."""
+        place = self._filled.get(id(source))
+        if place is not None:
+            message = f"`{source.name}` has no rows"
+            mend = "check how the file was made; if it may be empty, add `allow_empty: true` here"
+            self._problems.add(Problem("R009", message, place, mend))
+
+    def _stretch(self, source: RowSource, doubted: Collection[str] = ()) -> Stretch:
         names = self._platform is Platform.GENESYS_CLOUD
-        return Stretch(source, self._choices, self._document, self._problems, names=names)
+        return Stretch(
+            source, self._choices, self._document, self._problems, names=names, doubted=doubted
+        )
 
     def _find_sources(self) -> Iterator[RowSource]:
         items: list[dict[str, Any]] = self._document.tree.root.get("transfers", [])
@@ -103,13 +122,31 @@ class Transfers:
     def _open(self, item: Mapping[str, Any], defaults: Mapping[str, Any]) -> RowSource | None:
         written = item["from"]
         place = self._document.where(item, "from")
-        file = open_row_file(written, self._document.tree.source.name, place)
+        encoding = item.get("encoding", "utf-8")
+        file = open_row_file(written, self._document.tree.source.name, place, encoding)
         if isinstance(file, Problem):
             self._problems.add(file)
             return None
-        reader = CsvRows if written.casefold().endswith(".csv") else JsonRows
+        columns = Columns.written(item.get("columns", {}))
         shared = shared_fields(self._document, item, defaults)
-        return reader(written, file, item.get("columns", {}), shared, self._problems)
+        source: RowSource
+        if written.casefold().endswith(".csv"):
+            delimiter = item.get("delimiter", ",")
+            source = CsvRows(written, file, columns, shared, self._problems, delimiter)
+        else:
+            self._refuse_delimiter(item)
+            source = JsonRows(written, file, columns, shared, self._problems)
+        doubted = self._document.spoilt.get(id(item), frozenset())
+        self._doubted[id(source)] = doubted
+        if not item.get("allow_empty", False) and "allow_empty" not in doubted:
+            self._filled[id(source)] = place
+        return source
+
+    def _refuse_delimiter(self, item: Mapping[str, Any]) -> None:
+        if "delimiter" in item:
+            place = self._document.tree.key(item, "delimiter")
+            message = "`delimiter` has no effect with a .jsonl file"
+            self._problems.add(Problem("S012", message, place, "delete `delimiter`"))
 
     def _select(self, source: RowSource, item: Mapping[str, Any]) -> None:
         """Add what an item selects, to be found later."""

@@ -21,22 +21,27 @@ class _Words(NamedTuple):
     begins: bool = False
 
 
-_COLUMN = "begin the entries of one {} in one column, with spaces before them"
-_TAB = _Words("", "a tab stands where the indentation should be", "indent with spaces alone")
+_COLUMN = "indent all entries of a {} by the same number of spaces"
+_TAB = _Words("", "the indentation contains a tab", "indent with spaces only")
 _AFTER = _Words(
     "",
-    "this cannot stand after the value",
+    "there is more text after the end of the value",
     "put quotes around the whole text; within single quotes a `'` is written twice",
 )
 _WORDS = (
     _Words(
         "mapping values are not allowed",
-        "a `: ` cannot stand here",
-        "put quotes around a text that contains `: `, or mend the indentation",
+        "`: ` is not allowed here",
+        "put quotes around a text that contains `: `, or fix the indentation",
+    ),
+    _Words(
+        "found unexpected ':'",
+        "`:` is not allowed here",
+        "put quotes around a text that contains `:`, or check the brackets",
     ),
     _Words(
         "could not find expected ':'",
-        "this is a key without its `: `",
+        "this key has no `: ` after it",
         "write `key: value`, or put quotes around a text of several lines",
         begins=True,
     ),
@@ -83,17 +88,17 @@ _WORDS = (
     ),
     _Words(
         "sequence entries are not allowed",
-        "a list's `- ` cannot stand here",
+        "a list item, `- `, is not allowed here",
         "begin the list on the next line, or write it as `[a, b]`",
     ),
     _Words(
         "unknown escape character",
-        "YAML does not know this escape",
+        "unknown escape",
         "write a backslash twice, or put single quotes around the text",
     ),
     _Words(
         "invalid Unicode character escape",
-        "this escape stands for no character: half of one, as in a surrogate pair, or beyond U+10FFFF",
+        "this escape is not a character: it is half of a surrogate pair, or beyond U+10FFFF",
         r"write the character itself, or \U and its number in eight digits: \U0001F600",
     ),
     _Words(
@@ -103,12 +108,12 @@ _WORDS = (
     ),
     _Words(
         "incompatible YAML document",
-        "this version of YAML is not known",
+        "unknown YAML version",
         "delete the line that begins with `%YAML`",
     ),
     _Words(
         "undefined tag handle",
-        "this tag is not known",
+        "unknown tag",
         "put quotes around a text that begins with `!`",
     ),
 )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
+from io import TextIOWrapper
 from pathlib import Path
 
 from runner.console.audited import FILE_ALONE_PROVES, FILE_PROVES, JOURNAL_PROVES, Audited
@@ -13,6 +14,7 @@ from runner.core.errors import UsageError
 from runner.core.record import AuditEntry, ReportSource
 from runner.journal.overview import Overview
 from runner.journal.reading import Reader
+from runner.loading.regular_file import open_regular
 from runner.report.audit import audit_lines
 from runner.report.verification import AuditVerdict, verify_audit
 from runner.wiring.records import left_root
@@ -20,6 +22,12 @@ from runner.wiring.records import left_root
 AUDIT_NAME = "audit.jsonl"
 REPORT_NAME = "report.json"
 JOURNAL = "the whole journal"
+
+LONGEST_LINE = 1 << 26
+"""Characters; no entry is longer than the manifest that it may quote."""
+
+LARGEST_REPORT = 1 << 30
+"""Bytes; what is cut off there is no JSON."""
 
 
 def names_file(target: str) -> bool:
@@ -36,8 +44,10 @@ def verify_file(path: Path) -> Audited:
     end, note = _end_told(path.with_name(REPORT_NAME))
     try:
         # Bytes that are no UTF-8 become characters that no entry hashes to.
-        with path.open(encoding="utf-8", errors="replace", newline="\n") as lines:
-            verdict = verify_audit(lines, head=end.head, entries=end.entries)
+        with TextIOWrapper(
+            open_regular(path), encoding="utf-8", errors="replace", newline="\n"
+        ) as file:
+            verdict = verify_audit(_lines(file), head=end.head, entries=end.entries)
     except OSError as error:
         raise UsageError(
             f"{path} cannot be read ({error.strerror}); name an {AUDIT_NAME}, or a run"
@@ -47,6 +57,14 @@ def verify_file(path: Path) -> Audited:
         return Audited(str(path), verdict.entries, verdict.head, fault)
     proves = FILE_PROVES if end.head is not None else FILE_ALONE_PROVES
     return replace(_audited(str(path), verdict, note, end.fault), proves=proves)
+
+
+def _lines(file: TextIOWrapper) -> Iterator[str]:
+    """Yield the lines, up to one that is too long for an entry: it is cut, and so breaks the chain."""
+    while line := file.readline(LONGEST_LINE):
+        yield line
+        if len(line) == LONGEST_LINE:
+            return
 
 
 def verify_run(journal: Path, run_id: str, report_dir: Path | None) -> list[Audited]:
@@ -86,7 +104,8 @@ class _End:
 def _end_told(report: Path) -> tuple[_End, str | None]:
     """Read where the chain should end; and say what cannot be checked without it."""
     try:
-        told = json.loads(report.read_bytes())
+        with open_regular(report) as file:
+            told = json.loads(file.read(LARGEST_REPORT))
         audit = told["audit"]
         return _End(str(told["run"]["id"]), int(audit["entries"]), str(audit["head"])), None
     except FileNotFoundError:

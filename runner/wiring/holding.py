@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from shlex import quote
 
-from runner.core.errors import ManifestInvalid
+from runner.core.errors import ManifestInvalid, UsageError
 from runner.core.manifest import Manifest
 from runner.core.plan import NOT_SELECTED, SENDS, Action, PlannedRow, Verdict
 from runner.core.problem import Place, Problem
@@ -17,12 +17,19 @@ from runner.core.record import RunRecord
 from runner.core.spelling import canonical_interaction, same_destination
 from runner.journal.overview import Overview
 from runner.journal.staging import Staging
+from runner.loading.names import nearest
 from runner.wiring.finding import NOTHING_FOUND, Found
 from runner.wiring.plan_file import History, PlanFile, invalid, read_plan, replan, row_digest
 from runner.wiring.request import Request
 
 MOST_NAMED = 50
 """Rows that a refusal names; the rest are counted."""
+
+MOST_COMPARED = 500
+"""Keys that a pattern which matches nothing is compared with."""
+
+MOST_SHOWN = 3
+"""Keys that are shown of them."""
 
 _Option = tuple[str, ...] | str | Amount | None
 """An option's value; None, False or nothing: it was not given."""
@@ -56,11 +63,37 @@ def as_planned(request: Request) -> Request:
     )
 
 
+def check_only(request: Request, staging: Staging) -> None:
+    """Refuse an `--only` that matches no key: a run that sends nothing must not look well.
+
+    Nothing is refused before the rows of selections are known, or where they are none, nor with
+    a plan, whose rows are compared with the manifest's. Raises `UsageError`.
+    """
+    is_unknown = bool(staging.selections) or (staging.has_selected and not staging.count)
+    if request.plan is not None or is_unknown:
+        return
+    if unmatched := staging.unmatched(request.only):
+        wrong = " and ".join(f"--only {quote(pattern)}" for pattern in unmatched)
+        verb = "matches" if len(unmatched) == 1 else "match"
+        raise UsageError(f"{wrong} {verb} no transfer; {_only_help(unmatched[0], staging)}")
+
+
+def _only_help(pattern: str, staging: Staging) -> str:
+    keys = staging.keys(MOST_COMPARED)
+    if not keys:
+        return "the manifest has no transfers"
+    if (near := nearest(pattern, keys)) is not None:
+        return f"did you mean `{near}`?"
+    some = ", ".join(f"`{key}`" for key in keys[:MOST_SHOWN])
+    return f"it is compared with whole keys, such as {some}; `*` stands for any characters"
+
+
 def plan_rows(request: Request, manifest: Manifest, staging: Staging, journal: Path | None) -> None:
     """Give every row its verdict, by the history in `journal`; hold them to the plan, if any.
 
     Raises `ManifestInvalid`, naming what changed since the plan, if it no longer holds.
     """
+    check_only(request, staging)
     selection = request.selection
     if request.plan is not None:  # its rows say themselves which of them `--limit` left out
         selection = replace(selection, limit=None)

@@ -21,6 +21,7 @@ from runner.core.plan import Action, PlannedRow
 from runner.core.problem import Place, Problem
 from runner.core.quantity import Amount, Share, parse_amount
 from runner.core.record import PlanFigures
+from runner.loading.regular_file import open_regular
 from runner.report.folder import open_folder
 from runner.schemas_lookup import schema
 from runner.wiring.finding import NOTHING_FOUND, Found
@@ -104,7 +105,11 @@ def read_plan(path: Path) -> PlanFile | None:
     if not _is_plan(path):
         return None
     try:
-        told = json.loads(path.read_text(encoding="utf-8"))
+        with open_regular(path) as stream:
+            text = stream.read(LARGEST_BYTES + 1)
+        if len(text) > LARGEST_BYTES:
+            raise _damaged(path, "it is larger than 1 GiB")
+        told = json.loads(text.decode())
     except (OSError, ValueError, RecursionError) as error:
         raise _damaged(path, f"it cannot be read ({error})") from error
     if told.get("version") != VERSION:
@@ -152,7 +157,7 @@ def _is_plan(path: Path) -> bool:
     try:
         if not path.is_file():  # a pipe would be waited for, or used up
             return False
-        with path.open("rb") as stream:
+        with open_regular(path) as stream:
             begin = stream.read(200)
             if not begin.lstrip().startswith(b"{"):
                 return False

@@ -40,7 +40,7 @@ from runner.loading.load import Loaded, Lowered, load
 from runner.report.writing import write_report
 from runner.wiring import records
 from runner.wiring.finding import NOTHING_FOUND, Found, unknown_yet
-from runner.wiring.holding import drawn_up, plan_rows
+from runner.wiring.holding import check_only, drawn_up, plan_rows
 from runner.wiring.identity import gateway_entry
 from runner.wiring.plan_file import write_plan
 from runner.wiring.request import Request
@@ -53,7 +53,8 @@ if TYPE_CHECKING:  # it brings the gateway's libraries, which a plan made offlin
 def read_manifest(request: Request, staging: Staging) -> tuple[Manifest, tuple[Problem, ...]]:
     """Load a manifest, its rows into `staging`; return it and its warnings.
 
-    Raises `ManifestInvalid`, or `UsageError` for an option that is for rehearsals only.
+    Raises `ManifestInvalid`, or `UsageError` for an `--only` that matches nothing and for an option
+    that is for rehearsals only.
     """
     loaded: Loaded = load(
         request.manifest,
@@ -73,6 +74,7 @@ def read_manifest(request: Request, staging: Staging) -> tuple[Manifest, tuple[P
             f" interactions (driver {environment.driver}): leave it out, or choose an environment"
             " with `driver: simulator` by --env"
         )
+    check_only(request, staging)
     policy = request.policy(loaded.manifest.policy)
     return replace(loaded.manifest, policy=policy), loaded.problems
 

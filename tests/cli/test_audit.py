@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sqlite3
 from collections.abc import Callable
 from contextlib import closing
@@ -153,3 +154,19 @@ def test_the_command_exits_1_on_a_broken_chain(report: Path, bench: Bench):
     assert broken.code == 1
     assert f"broken: {path}" in broken.out
     assert "breaks at line 3" in broken.out
+
+
+def test_a_device_and_a_pipe_are_not_read(tmp_path: Path):
+    os.mkfifo(tmp_path / "pipe")
+    for path in (Path("/dev/zero"), tmp_path / "pipe"):
+        with pytest.raises(UsageError, match="not a regular file"):
+            verify_file(path)
+
+
+def test_a_line_without_end_breaks_the_chain(tmp_path: Path, report: Path):
+    path = tmp_path / "audit.jsonl"
+    first = (report / "audit.jsonl").read_bytes().splitlines(keepends=True)[0]
+    with path.open("wb") as stream:
+        stream.write(first)
+        stream.truncate(20 << 30)
+    assert (verify_file(path).fault or "").startswith("line 2")

@@ -318,6 +318,6 @@ def test_without_bounds_it_keeps_thirty_runs_and_ninety_days(gateway: Gateway, b
     assert bare.code == 0
     assert "keeping 30 runs of each batch, and what is younger than 90 days" in bare.out
     assert report.exists()
-    assert "'soon' is no age; write a number and a unit: 90d, 12h" in wrong.err
+    assert "'soon' is not an age; write a number and a unit: 90d, 12h" in wrong.err
     assert shown.code == 0
     assert "keeping 30 runs of each batch, and what is younger than 90 days" in shown.out

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from rich.cells import cell_len
 
 from runner.console.diagnostics import render_problems
-from runner.console.excerpt import LONGEST, SourceFiles, excerpt
+from runner.console.excerpt import SourceFiles, excerpt
 from runner.core.problem import Place, Problem, Related, Severity
 from tests.loading.cost import cpu_s
 
@@ -250,11 +250,9 @@ def test_a_line_that_is_longer_than_any_manifest_is_not_read_into_memory(tmp_pat
     path = tmp_path / "rows.csv"
     with path.open("wb") as stream:
         stream.write(b"id\n")
-        stream.truncate(LONGEST + 100)
-        stream.seek(0, 2)
-        stream.write(b"\nlast\n")
+        stream.truncate(20 << 30)  # reading all of it would take more than a minute
 
-    assert SourceFiles().lines(str(path), {1, 2, 3}) == {1: "id", 3: "last"}
+    assert SourceFiles().lines(str(path), {1, 2, 3}) == {1: "id"}
 
 
 def test_a_span_past_the_cut_is_marked_as_far_as_it_is_shown():

@@ -146,6 +146,10 @@ def test_what_is_not_selected_waits_without_changing_the_exit(gateway: Gateway, 
         *["unattempted"] * 3,
     ]
     assert only.report.json["transfers"][-1]["reason"] == "not selected"
+    misspelt = bench.run("apply", bench.write(content), "--only", "bulk-*", "--only", "vip_*")
+    assert misspelt.code == 2
+    assert "--only 'vip_*' matches no transfer; " in misspelt.err
+    assert len(gateway.frames) == 3
     limited = bench.apply(content, "--limit", "2")
     assert limited.code == 0
     assert limited.report.summary["transferred"] == 2

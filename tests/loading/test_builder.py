@@ -124,5 +124,5 @@ def test_an_escape_that_is_no_character_is_told_in_plain_words(written: str):
     assert build(Source("m.yaml", f'a: "{written}"\n', ""), problems) is None
     (problem,) = problems.sorted("m.yaml")
     assert (problem.code, problem.place.line) == ("Y005", 1)
-    assert "stands for no character" in problem.message
+    assert "this escape is not a character" in problem.message
     assert "\\U0001F600" in problem.help

@@ -237,7 +237,9 @@ def test_a_value_of_the_row_wins_over_the_entry_and_that_over_the_defaults(tmp_p
 
 
 def test_problems_are_bounded_and_the_rest_are_counted(tmp_path: Path):
-    loaded, rows = load_rows(write(tmp_path, "  - {interaction_id: 5}\n" * 1200))
+    loaded, rows = load_rows(
+        write(tmp_path, "  - {interaction_id: 5, destination_uri: 'tel:+44'}\n" * 1200)
+    )
     assert rows == []
     assert len(loaded.problems) == 1000
     assert loaded.omitted == {"S003": 200}

@@ -29,7 +29,7 @@ def test_a_relative_path_is_told_with_its_start(tmp_path: Path, monkeypatch: pyt
     assert told(Path("batch.yaml")) == (
         "batch.yaml:1:1: error[Y001] the manifest cannot be read: no such file or directory"
         f" | help: check the path, which starts at {tmp_path}; "
-        "`runner init` writes a manifest to begin with\n"
+        "`runner init` writes a first manifest\n"
     )
 
 
@@ -46,8 +46,8 @@ def test_a_path_that_starts_in_a_folder_that_is_gone_is_told_all_the_same(
 def test_standard_input_is_no_manifest():
     assert told(Path("-")) == (
         "-:1:1: error[Y001] the manifest cannot be read: no such file or directory"
-        " | help: standard input is not read: write the manifest to a file, "
-        "for the journal and the row files lie beside it\n"
+        " | help: a manifest is not read from standard input: write it to a file, "
+        "because the journal and the row files are kept beside it\n"
     )
 
 
@@ -66,7 +66,7 @@ def test_a_pipe_or_a_device_is_not_waited_for(name: str, tmp_path: Path):
         os.mkfifo(path)
     assert told(path) == (
         f"{path}:1:1: error[Y001] the manifest is a pipe or a device, not a file"
-        " | help: write it to a file first: the journal and the row files lie beside it\n"
+        " | help: write it to a file first: the journal and the row files are kept beside it\n"
     )
 
 
@@ -75,7 +75,7 @@ def test_links_in_a_circle_are_told(tmp_path: Path):
     path.symlink_to(path)
     assert told(path) == (
         f"{path}:1:1: error[Y001] the manifest cannot be read: too many levels of symbolic links"
-        " | help: check the path, and who may read it\n"
+        " | help: check the path and its permissions\n"
     )
 
 
@@ -85,5 +85,25 @@ def test_a_manifest_beyond_64_mb_is_told_to_use_a_file_of_rows(tmp_path: Path):
         stream.truncate(MAX_BYTES + 1)
     assert told(path) == (
         f"{path}:1:1: error[Y002] the manifest is larger than 64 MB"
-        " | help: put the transfers into a .csv or .jsonl file and name it with `- from: FILE`\n"
+        " | help: move the transfers to a .csv or .jsonl file and refer to it with `- from: FILE`\n"
+    )
+
+
+def test_what_else_is_wrong_is_shown_beside_a_byte_that_is_not_utf_8(tmp_path: Path):
+    text = """version: 1
+name: m
+description: Köln
+environments: {demo: {driver: simulator, gateway: edge}}
+gateways: {edge: {max_bandwidth_kbps: 1024, supported_codecs: [opus], max_fps: 30}}
+media: {voice: {audio: {codec: opus, bandwidth_kbps: 64, bit_depth: 16}}}
+defaults: {media: voise}
+transfers:
+  - {interaction_id: Köln, destination_uri: "tel:+44"}
+  - {interaction_id: Käln, destination_uri: "tel:+44"}
+"""
+    path = tmp_path / "m.yaml"
+    path.write_text(text, encoding="latin-1")
+    assert told(path) == (
+        f"{path}:3:15: error[Y003] the byte 0xf6 is not UTF-8 | help: save the file as UTF-8\n"
+        f"{path}:7:19: error[R001] unknown media matrix `voise` | help: did you mean `voice`?\n"
     )

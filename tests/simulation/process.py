@@ -191,7 +191,7 @@ class Process:
             plan = self._parts.plan(plan)
             store.store_plan(plan)
             await self._may_die()
-            ending = await self._carry(store, reader, batch, plan)
+            ending = await self._carry(store, reader, batch)
             return self._finish(store, reader, record, ending, began_at)
 
     async def _may_die(self) -> None:
@@ -220,7 +220,7 @@ class Process:
             manifest_path="manifest.yaml", manifest_sha256="0" * 64, options={},
         )  # fmt: skip
 
-    async def _carry(self, store: Store, reader: Reader, batch: str, plan: Plan) -> Ending:
+    async def _carry(self, store: Store, reader: Reader, batch: str) -> Ending:
         sends = len(self.course.sends)
         if not sends and not reader.doubts(store.run_no):
             return Ending(None, None, None, Figures())

@@ -1,0 +1,65 @@
+"""Runs the command of a secret reference, bounded in time and output."""
+
+from __future__ import annotations
+
+import os
+import selectors
+import subprocess
+import time
+from pathlib import Path
+
+COMMAND_TIMEOUT_S = 60.0
+
+
+class TooMuchOutput(Exception):
+    """The command printed more than it may."""
+
+
+class TooSlow(Exception):
+    """The command did not end in time."""
+
+
+def program_of(command: list[str], folder: Path) -> str:
+    """Return the program as it is run: with a slash in it, it starts at `folder`, as files do."""
+    return str((folder / command[0]).absolute()) if "/" in command[0] else command[0]
+
+
+def output_of(
+    command: list[str], folder: Path, *, most_bytes: int, timeout_s: float = COMMAND_TIMEOUT_S
+) -> tuple[int, bytes]:
+    """Return the command's exit code, and what it printed to standard output.
+
+    It is killed as soon as it prints more than `most_bytes` (`TooMuchOutput`) or takes longer
+    than `timeout_s` (`TooSlow`). Raises `OSError` if it cannot be started.
+    """
+    deadline = time.monotonic() + timeout_s
+    with subprocess.Popen(
+        [program_of(command, folder), *command[1:]],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+    ) as process:
+        try:
+            printed = _read(process, most_bytes, deadline)
+            return process.wait(max(0.0, deadline - time.monotonic())), printed
+        except subprocess.TimeoutExpired:
+            raise TooSlow from None
+        finally:
+            process.kill()  # no more than a look at one that has ended
+
+
+def _read(process: subprocess.Popen[bytes], most_bytes: int, deadline: float) -> bytes:
+    """Return all that the process prints; a program that it left behind may hold the pipe open."""
+    assert process.stdout is not None  # noqa: S101 - it was asked for
+    found = bytearray()
+    with selectors.DefaultSelector() as selector:
+        selector.register(process.stdout, selectors.EVENT_READ)
+        while True:
+            if not selector.select(max(0.0, deadline - time.monotonic())):
+                raise TooSlow
+            part = os.read(process.stdout.fileno(), 65_536)
+            if not part:
+                return bytes(found)
+            found += part
+            if len(found) > most_bytes:
+                raise TooMuchOutput
