@@ -27,7 +27,12 @@ DEFINITE = {
     "limited": ([LIMITED, Step()], "transferred", "codec_negotiated", 2),
     "limited, no wait": ([Step("rate_limited"), Step()], "transferred", "codec_negotiated", 2),
     "bare 429": ([Step(None, code=429), Step()], "transferred", "codec_negotiated", 2),
-    "429 of any status": ([Step("slow", code=429), Step()], "transferred", "codec_negotiated", 2),
+    "429 of a refusal": (
+        [Step("transfer_rejected", code=429), Step()],
+        "transferred",
+        "codec_negotiated",
+        2,
+    ),
     "negative wait": (
         [Step("rate_limited", retry_after=-5), Step()],
         "transferred",
