@@ -267,7 +267,7 @@ class Staging(Scratch):
 
     def _flush(self) -> None:
         with self._working():
-            self._connection.executemany("INSERT INTO rows VALUES (?,?,?,?,?,?,?,?)", self._chunk)
+            self._connection.executemany("INSERT INTO rows VALUES (?,?,?,?,?,?,?,?,?)", self._chunk)
         self._chunk.clear()
 
     def _judge_history(self, journal: Path, again: bool) -> None:  # noqa: FBT001 - passed on
