@@ -18,12 +18,12 @@ TAMPERED = (
 FILE_PROVES = (
     "this proves that no entry was changed, added or removed since the file was written; not who"
     " wrote it: whoever can write the file and report.json beside it can make both anew. Compare the"
-    " head with one that is kept elsewhere, or with the journal (runner audit verify RUN)"
+    " head with one that is kept elsewhere, or verify the run in the journal"
 )
 FILE_ALONE_PROVES = (
     "this proves that the entries which are there were not changed, moved or removed among them; not"
     " that none is missing at the end, nor who wrote the file. Verify it beside its report.json, or"
-    " with the journal (runner audit verify RUN)"
+    " by the run's id in the journal"
 )
 JOURNAL_PROVES = (
     "this proves that the journal's events are as they were chained, from the first on; not that"

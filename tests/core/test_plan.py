@@ -76,7 +76,7 @@ def test_a_doubt_is_named():
 
 def test_what_failed_is_taken_up_and_its_deliveries_are_remembered():
     past = [claim(3, State.FAILED), claim(5, State.REJECTED, lineage=3)]
-    assert judge(past, HERE, again=False) == Verdict(Action.SEND, None, None, 3, "")
+    assert judge(past, HERE, again=False) == Verdict(Action.SEND, lineage=3, failed_as="")
 
 
 @pytest.mark.parametrize("state", [State.REJECTED, State.FAILED])

@@ -37,11 +37,13 @@ def test_a_group_is_called_by_what_holds_for_all_of_it():
     [
         ("codec_unsupported", 415, "codec_unsupported"),
         (None, 429, "rate_limited"),
-        ("pending", 200, "other_status"),
+        ("pending", 200, "pending"),
+        ("<b>", 200, "other_status"),
+        ("x" * 65, 200, "other_status"),
         (None, None, "other_status"),
     ],
 )
-def test_a_replys_code_is_its_status_where_the_protocol_lists_it(
+def test_a_replys_code_is_its_status_where_that_is_a_plain_word(
     status: str | None, code: int | None, named: str
 ):
     assert code_of_reply(status, code) == named

@@ -75,7 +75,7 @@ def test_a_wave_of_others_that_fails_stops_before_them():
 def test_a_code_of_our_own_is_the_same_reason_too():
     gone = {"i0": Interaction("i0", found=False)}
     run = carry(
-        plan(3, 0, code="interaction_not_found"),
+        plan(3, 0, code="interaction_missing"),
         gateway=FakeGateway(sights=gone),
         policy=replace(course(fails=0), preflight=True),
     )
@@ -111,4 +111,4 @@ def test_what_was_skipped_before_is_looked_up_also_without_preflight():
     (row,) = rows(1, lineage=7)
     run = carry([row], gateway=FakeGateway(sights={"i0": there}), policy=NO_PREFLIGHT)
     assert (run.frames, run.states()) == ([], {"k0": "skipped"})
-    assert run.journal.entries[-1].code == "already_there"
+    assert run.journal.entries[-1].reason_code == "already_there"

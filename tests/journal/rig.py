@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import sqlite3
 from collections.abc import Iterable, Sequence
 from contextlib import closing
@@ -215,4 +216,4 @@ def note(event: str = "note", **fields: Any) -> Note:
 
 def owed(webhook_id: str, outcome: str = "transferred") -> Notification:
     """Return a callback that is owed."""
-    return Notification(webhook_id, "crm", outcome, "{}")
+    return Notification(webhook_id, "crm", outcome, json.dumps({"outcome": outcome}))

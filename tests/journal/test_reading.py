@@ -81,7 +81,7 @@ def test_a_journal_that_keeps_no_codes_is_told_as_before(store: Store):
     begun(store, manifest_rows(2)).go("k0", INTENT, Event.DENIED)
     with closing(sqlite3.connect(store.path)) as connection:
         connection.execute("ALTER TABLE rows DROP COLUMN failed_as")
-        connection.execute("ALTER TABLE transfers DROP COLUMN code")
+        connection.execute("ALTER TABLE transfers DROP COLUMN reason_code")
     assert [t.outcome for t in source(store).transfers()] == ["rejected", "unattempted"]
     with Staging() as staging:
         for row in manifest_rows(2):
