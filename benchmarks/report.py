@@ -22,8 +22,7 @@ from random import Random
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from runner.core.outcome import Outcome
-from runner.core.record import (
+from runner.core.records.run_record import (
     AttemptRecord,
     CallbackRecord,
     Figures,
@@ -32,7 +31,8 @@ from runner.core.record import (
     TransferRecord,
 )
 from runner.core.timestamps import timestamp
-from runner.report.writing import render
+from runner.core.transfer.outcome import Outcome
+from runner.report.writer import render
 
 CHROMIUM = Path(os.environ.get("RUNNER_CHROMIUM", "/usr/bin/chromium"))
 START_S = 1_796_158_800.0

@@ -19,7 +19,7 @@ def main() -> None:
     # Most of what is made lives to the end; looking for garbage in it as often as Python does by
     # itself takes a tenth of a short command's time.
     gc.set_threshold(20_000, 20, 50)
-    from runner.cli.main import run  # noqa: PLC0415 - loaded when it is needed
+    from runner.cli.app import run  # noqa: PLC0415 - loaded when it is needed
 
     try:
         os.getcwd()  # noqa: PTH109 - pathlib asks the same

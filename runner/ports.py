@@ -7,14 +7,14 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, ClassVar, NamedTuple, Protocol
 
-from runner.core.evidence import Baseline, HandOver
-from runner.core.latency import Latency
-from runner.core.message import Reply, Stray
-from runner.core.plan import PlannedRow
-from runner.core.selecting import Waiting
-from runner.core.sight import Interaction
-from runner.core.transfer import Event, State
-from runner.core.troubles import Trouble
+from runner.core.manifest.queue_selection import Waiting
+from runner.core.pacing.latency import Latency
+from runner.core.records.recent_failures import Trouble
+from runner.core.transfer.evidence import Baseline, HandOver
+from runner.core.transfer.lookup_verdict import Interaction
+from runner.core.transfer.message import Reply, Stray
+from runner.core.transfer.plan import PlannedRow
+from runner.core.transfer.states import Event, State
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from runner.core.transfer import TABLE
+from runner.core.transfer.states import TABLE
 from tools.diagram import DOCUMENT, diagram, drawn
 
 ROOT = Path(__file__).parents[1]

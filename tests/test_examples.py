@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from runner.core.manifest import Driver, QueueSelection, TransferRow
-from runner.loading.load import Loaded, Repeat, load
+from runner.core.manifest.model import Driver, QueueSelection, TransferRow
+from runner.manifest.load import Loaded, Repeat, load
 
 ROOT = Path(__file__).parents[1]
 MANIFESTS = sorted((ROOT / "manifests").glob("*.yaml"))

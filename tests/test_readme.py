@@ -19,8 +19,8 @@ from typing import Any
 import pytest
 from typer.main import get_command
 
-from runner.cli.main import app
-from runner.core.outcome import ExitCode
+from runner.cli.app import app
+from runner.core.transfer.outcome import ExitCode
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")

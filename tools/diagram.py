@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from itertools import groupby
 from pathlib import Path
 
-from runner.core.transfer import FINAL, TABLE, State
+from runner.core.transfer.states import FINAL, TABLE, State
 
 DOCUMENT = Path(__file__).parents[1] / "ARCHITECTURE.md"
 BEGIN = "<!-- made from core.transfer.TABLE by `make diagram` -->\n"

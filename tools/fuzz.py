@@ -17,8 +17,8 @@ from pathlib import Path
 from types import CodeType, FrameType
 from typing import Any
 
-from runner.core.manifest import QueueSelection, Repeat, TransferRow
-from runner.loading import load as loading
+from runner.core.manifest.model import QueueSelection, Repeat, TransferRow
+from runner.manifest import load as loading
 
 ROOT = Path(__file__).parents[1]
 SEEDS = sorted((ROOT / "tests" / "manifests").glob("*/*.yaml"))

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from runner.console.explanations import rules_document
+from runner.console.diagnostics.explanations import rules_document
 
 DOCUMENT = Path(__file__).parents[1] / "docs" / "rules.md"
 

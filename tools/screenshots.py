@@ -20,15 +20,15 @@ sys.path.insert(0, str(ROOT))
 
 from playwright.sync_api import sync_playwright  # noqa: E402 - as below
 
-from runner.core.outcome import Outcome  # noqa: E402 - found by the path above
-from runner.core.record import (  # noqa: E402
+from runner.core.records.run_record import (  # noqa: E402
     Figures,
     ReportSource,
     TimelinePoint,
     TransferRecord,
     Turn,
 )
-from runner.report.writing import render  # noqa: E402
+from runner.core.transfer.outcome import Outcome  # noqa: E402 - found by the path above
+from runner.report.writer import render  # noqa: E402
 from tests.report import samples  # noqa: E402
 from tests.report.measured import happened  # noqa: E402
 

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from runner.cli import values
-from runner.console.diagnostics import MAX_PROBLEMS
-from runner.console.formats import OutputFormat
+from runner.cli import option_values
+from runner.console.diagnostics.formats import OutputFormat
+from runner.console.diagnostics.problem_text import MAX_PROBLEMS
 
 if TYPE_CHECKING:
-    from runner.cli.console import Console
+    from runner.cli.output import Console
 
 MOST_ROWS = 10**9
 """What `--limit` may say at most: more rows than any manifest has, and a number a journal holds."""
@@ -64,7 +64,7 @@ Rate = Annotated[
     typer.Option(
         "--rate",
         envvar="RUNNER_RATE",
-        parser=values.rate,
+        parser=option_values.rate,
         metavar="RATE",
         help="Lower the rate, such as 10/s; it never rises above the manifest's.",
     ),
@@ -84,7 +84,7 @@ MaxFailures = Annotated[
     typer.Option(
         "--max-failures",
         envvar="RUNNER_MAX_FAILURES",
-        parser=values.amount,
+        parser=option_values.amount,
         metavar="COUNT|SHARE",
         help="Stop when more than so many fail, such as 20 or 5%, instead of the manifest's.",
         show_default=False,
@@ -132,7 +132,7 @@ LockTimeout = Annotated[
     typer.Option(
         "--lock-timeout",
         envvar="RUNNER_LOCK_TIMEOUT",
-        parser=values.duration,
+        parser=option_values.duration,
         metavar="DURATION",
         help="How long to wait for another run to end, such as 10m.",
     ),
@@ -192,7 +192,7 @@ OlderThan = Annotated[
     typer.Option(
         "--older-than",
         envvar="RUNNER_OLDER_THAN",
-        parser=values.age,
+        parser=option_values.age,
         metavar="AGE",
         help="Remove only what is older, such as 90d.",
         show_default="90d",
@@ -254,7 +254,7 @@ Verbose = Annotated[
         "-v",
         envvar="RUNNER_VERBOSE",
         count=True,
-        parser=values.times,
+        parser=option_values.times,
         metavar="",
         show_default=False,
         help="Log more; as a variable, a number of times.",
@@ -267,7 +267,7 @@ Quiet = Annotated[
         "-q",
         envvar="RUNNER_QUIET",
         count=True,
-        parser=values.times,
+        parser=option_values.times,
         metavar="",
         show_default=False,
         help="Log less; as a variable, a number of times.",
@@ -291,7 +291,7 @@ def console(
     max_problems: int = MAX_PROBLEMS,
 ) -> Console:
     """Return the console that a command's options ask for, over the standard streams."""
-    from runner.cli.console import Console  # noqa: PLC0415 - `--help` does without
+    from runner.cli.output import Console  # noqa: PLC0415 - `--help` does without
     from runner.console.streams import standard_streams  # noqa: PLC0415
 
     out, err = standard_streams()

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from runner.core.outcome import ExitCode
-from runner.core.problem import Problem
+from runner.core.diagnostics.problem import Problem
+from runner.core.transfer.outcome import ExitCode
 
 
 class RunnerError(Exception):

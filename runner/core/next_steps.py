@@ -15,7 +15,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Self
 
-from runner.core.record import RunRecord
+from runner.core.records.run_record import RunRecord
 
 PROGRAM = "runner"
 REPORT_DIR = "reports"

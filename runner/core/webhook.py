@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from runner.core.manifest import RetryPolicy
-from runner.core.pacing import LONGEST_OBEYED_S, backoff_s
+from runner.core.manifest.model import RetryPolicy
+from runner.core.pacing.rate import LONGEST_OBEYED_S, backoff_s
 
 SECRET_PREFIX = "whsec_"  # noqa: S105 - the public prefix, not a secret
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 
-from runner.core.outcome import Outcome
-from runner.core.transfer import Event
-from runner.core.troubles import TROUBLING, Trouble
-from runner.engine.live import Live, Told
-from runner.engine.meter import Meter
-from runner.engine.notices import Notices
+from runner.core.records.recent_failures import TROUBLING, Trouble
+from runner.core.transfer.outcome import Outcome
+from runner.core.transfer.states import Event
+from runner.engine.active_transfer import Live, Told
+from runner.engine.callback_factory import Notices
+from runner.engine.metrics import Meter
 from runner.engine.seats import Seats
 from runner.ports import Clock, Intent, Journal, Note, Notification
 

@@ -11,9 +11,9 @@ from __future__ import annotations
 
 import asyncio
 
-from runner.core.waves import seats
-from runner.engine.halt import Halt
-from runner.engine.live import Live
+from runner.core.pacing.waves import seats
+from runner.engine.active_transfer import Live
+from runner.engine.stop import Halt
 
 
 class Seats:

@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
-from runner.core.message import harmless
-from runner.gateways.faults import WireError, explained
-from runner.gateways.wire import DIAL_S
+from runner.core.transfer.message import harmless
+from runner.gateways.http.errors import WireError, explained
+from runner.gateways.websocket.transport import DIAL_S
 
 _DAY_S = 86_400.0
 _DEFAULT_PORTS = {"https": 443, "wss": 443, "http": 80, "ws": 80}

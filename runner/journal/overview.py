@@ -11,16 +11,16 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Self
 
-from runner.core.chain import GENESIS
 from runner.core.errors import StorageError, UsageError
-from runner.core.outcome import Outcome
-from runner.core.plan import Action, PlannedRow
-from runner.core.record import AuditEntry, RunRecord
-from runner.core.spelling import canonical_interaction
-from runner.core.transfer import OUTCOMES, State
-from runner.journal.belonging import read_waived
-from runner.journal.opening import reading
-from runner.journal.texts import read_ladder, read_names
+from runner.core.records.audit_chain import GENESIS
+from runner.core.records.run_record import AuditEntry, RunRecord
+from runner.core.transfer.canonical_form import canonical_interaction
+from runner.core.transfer.outcome import Outcome
+from runner.core.transfer.plan import Action, PlannedRow
+from runner.core.transfer.states import OUTCOMES, State
+from runner.journal.connection import reading
+from runner.journal.format_check import read_waived
+from runner.journal.media_options import read_ladder, read_names
 
 LATEST = "latest"
 

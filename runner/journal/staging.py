@@ -11,16 +11,23 @@ from pathlib import Path
 from typing import NamedTuple
 
 from runner.core.errors import StorageError
-from runner.core.manifest import QueueSelection, Repeat, TransferRow
-from runner.core.media import MediaMatrix
-from runner.core.plan import SENDS, Action, Claim, Move, PlannedRow, Verdict, judge, last_carried
-from runner.core.spelling import canonical_interaction
-from runner.core.transfer import State
-from runner.journal import questions
-from runner.journal.opening import DAMAGE, damage, has_column
-from runner.journal.questions import ALIKE, CLAIMS, CODE, NO_CODE, OWN_KEY, REPEATS, TABLES
-from runner.journal.scratch import Scratch
-from runner.journal.texts import (
+from runner.core.manifest.media import MediaMatrix
+from runner.core.manifest.model import QueueSelection, Repeat, TransferRow
+from runner.core.transfer.canonical_form import canonical_interaction
+from runner.core.transfer.plan import (
+    SENDS,
+    Action,
+    Claim,
+    Move,
+    PlannedRow,
+    Verdict,
+    judge,
+    last_carried,
+)
+from runner.core.transfer.states import State
+from runner.journal import staging_sql
+from runner.journal.connection import DAMAGE, damage, has_column
+from runner.journal.media_options import (
     read_found_at,
     read_ladder,
     read_names,
@@ -28,6 +35,8 @@ from runner.journal.texts import (
     write_ladder,
     write_names,
 )
+from runner.journal.staging_sql import ALIKE, CLAIMS, CODE, NO_CODE, OWN_KEY, REPEATS, TABLES
+from runner.journal.temporary_database import Scratch
 
 CHUNK = 1000
 
@@ -306,13 +315,13 @@ class Staging(Scratch):
         A journal that an earlier version wrote lacks their canonical spelling until a run opens it
         to write: its transfers are then all read.
         """
-        for asked in (questions.IS_INDEXED, questions.IS_COMPLETE):
+        for asked in (staging_sql.IS_INDEXED, staging_sql.IS_COMPLETE):
             if self._connection.execute(asked).fetchone() != (1,):
                 self._connection.create_function(
                     "canonical_interaction", 1, canonical_interaction, deterministic=True
                 )
-                return questions.BY_FUNCTION
-        return questions.BY_INDEX
+                return staging_sql.BY_FUNCTION
+        return staging_sql.BY_INDEX
 
     def _select(self, selection: Selection) -> None:
         """Mark what `--only` and `--limit` leave out; a doubt stays one whoever leaves it out."""

@@ -12,19 +12,19 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from runner.core.chain import GENESIS, canonical, link
 from runner.core.errors import StorageError
-from runner.core.excerpt import Excerpt
-from runner.core.plan import PlannedRow, Verdict
-from runner.core.reasons import WORDS, Code
-from runner.core.transfer import Event, State, step
-from runner.journal.belonging import WAIVED, claim, read_waived
-from runner.journal.manifests import MANIFESTS, keep_manifest
-from runner.journal.opening import DAMAGE, add_columns, damage, index_claims
-from runner.journal.recording import MOST_AT_ONCE, body_of, prepare, record, row_of
-from runner.journal.states import check_states, seal
-from runner.journal.tables import FORMAT, JOURNAL, LEFT_OUT
-from runner.journal.texts import write_found_at, write_ladder, write_names
+from runner.core.manifest.source_excerpt import Excerpt
+from runner.core.records.audit_chain import GENESIS, canonical, link
+from runner.core.transfer.plan import PlannedRow, Verdict
+from runner.core.transfer.reasons import WORDS, Code
+from runner.core.transfer.states import Event, State, step
+from runner.journal.connection import DAMAGE, add_columns, damage, index_claims
+from runner.journal.entry_rows import MOST_AT_ONCE, body_of, prepare, record, row_of
+from runner.journal.format_check import WAIVED, claim, read_waived
+from runner.journal.manifest_store import MANIFESTS, keep_manifest
+from runner.journal.media_options import write_found_at, write_ladder, write_names
+from runner.journal.schema import FORMAT, JOURNAL, LEFT_OUT
+from runner.journal.state_check import check_states, seal
 from runner.ports import Entry, Note
 
 _LOSE_TRANSFER = (

@@ -10,9 +10,9 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import TypeVar
 
 from runner.core.errors import StorageError
-from runner.core.plan import PlannedRow
-from runner.journal.reading import Reader
-from runner.journal.recording import MOST_AT_ONCE
+from runner.core.transfer.plan import PlannedRow
+from runner.journal.entry_rows import MOST_AT_ONCE
+from runner.journal.reader import Reader
 from runner.journal.store import Store
 from runner.ports import Doubt, Entry, Note, Standing
 

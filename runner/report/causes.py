@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from runner.core.reasons import Cause
-from runner.core.record import TransferRecord
+from runner.core.records.run_record import TransferRecord
+from runner.core.transfer.reasons import Cause
 
 
 def cause_text(cause: Cause) -> str | None:

@@ -25,7 +25,7 @@ LATEST = "latest"
 REPORT = "report.json"
 
 WITNESS = "journal.json"
-"""What a run saw of its journal, in its report folder (`runner.wiring.witness`)."""
+"""What a run saw of its journal, in its report folder (`runner.app.journal_checkpoint`)."""
 
 FOLDER_FLAGS = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _SYSTEM = 0  # the account that may do everything anyway

@@ -15,9 +15,9 @@ from typing import Any, Protocol
 from aiohttp import web
 
 from runner.core.errors import StorageError, UsageError
-from runner.core.manifest import Endpoints, Secret
+from runner.core.manifest.model import Endpoints, Secret
+from runner.simulator.client_session import GOODBYE_S
 from runner.simulator.ledger import Carried, Ledger
-from runner.simulator.session import GOODBYE_S
 from runner.simulator.tokens import SCOPES
 
 LARGEST_MESSAGE = 1 << 20  # bytes (protocol, "Session")

@@ -12,7 +12,7 @@ import random
 import sys
 from pathlib import Path
 
-from runner.core.transfer import Event
+from runner.core.transfer.states import Event
 from runner.journal.store import Store
 from tests.journal.rig import Written, begun, manifest_rows, opened
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from runner.core.evidence import Dedupes, Expires, HandOver, fence_is_over, may_repeat
+from runner.core.transfer.evidence import Dedupes, Expires, HandOver, fence_is_over, may_repeat
 from tests.chaos.conftest import LARGE, Crew
 from tests.chaos.forks import Zygote
 from tests.chaos.kills import finish

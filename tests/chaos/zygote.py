@@ -13,8 +13,8 @@ import select
 import sys
 from typing import Any
 
-import runner.cli.applying
-import runner.cli.main  # noqa: F401 - imported for the children, as the one above
+import runner.cli.app
+import runner.cli.commands.apply_command  # noqa: F401 - imported for the children
 import tests.chaos.gateway
 from runner.__main__ import main
 

@@ -12,13 +12,13 @@ from pathlib import Path
 
 import pytest
 
-from runner.console.audited import render_audited
+from runner.app.audit import names_file, verify_file, verify_run
+from runner.console.results.audit_result import render_audited
 from runner.core.errors import UsageError
-from runner.core.record import Figures
-from runner.core.transfer import Event
-from runner.journal.reading import Reader
-from runner.report.writing import write_report
-from runner.wiring.auditing import names_file, verify_file, verify_run
+from runner.core.records.run_record import Figures
+from runner.core.transfer.states import Event
+from runner.journal.reader import Reader
+from runner.report.writer import write_report
 from tests.e2e.bench import Bench
 from tests.journal.rig import AT, RUN, begun, manifest_rows, opened
 

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from runner.app.journal_location import Whereabouts, find_journal
 from runner.core.errors import ManifestInvalid, UsageError
-from runner.wiring.journals import Whereabouts, find_journal
 
 EXAMPLE = Path(__file__).parents[2] / "manifests" / "migration.yaml"
 

@@ -11,7 +11,7 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
-from runner.cli.main import app
+from runner.cli.app import app
 from tests.e2e.bench import ROOT, environment, run
 
 COMMANDS = typer.main.get_command(app).commands  # type: ignore[attr-defined]  # a group has them

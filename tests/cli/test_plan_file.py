@@ -13,8 +13,11 @@ from typing import Any
 import jsonschema_rs
 import pytest
 
+from runner.app.plan_check import as_planned, drawn_up, plan_rows
+from runner.app.plan_file import PlanFile, read_plan, rows_digest, write_plan
+from runner.app.request import Request
 from runner.core.errors import ManifestInvalid, UsageError
-from runner.core.manifest import (
+from runner.core.manifest.model import (
     Driver,
     Environment,
     GatewayConstraints,
@@ -22,16 +25,13 @@ from runner.core.manifest import (
     Policy,
     TransferRow,
 )
-from runner.core.plan import Action
-from runner.core.quantity import Amount, Share
-from runner.core.record import PlanFigures
-from runner.core.transfer import Event
+from runner.core.manifest.quantity import Amount, Share
+from runner.core.records.run_record import PlanFigures
+from runner.core.transfer.plan import Action
+from runner.core.transfer.states import Event
 from runner.journal.staging import Staging
 from runner.journal.store import Store
 from runner.schemas_lookup import schema
-from runner.wiring.holding import as_planned, drawn_up, plan_rows
-from runner.wiring.plan_file import PlanFile, read_plan, rows_digest, write_plan
-from runner.wiring.request import Request
 from tests.e2e.bench import Bench, manifest, transfer
 from tests.foreign.gateway import Gateway
 from tests.foreign.script import Step

@@ -9,15 +9,15 @@ from typing import Any
 
 import pytest
 
-from runner.console.pruned import pruned_to_json, render_pruned
+from runner.app.journal_checkpoint import Witness
+from runner.app.prune import prune
+from runner.console.results.prune_result import pruned_to_json, render_pruned
 from runner.core.errors import StorageError, UsageError
-from runner.core.record import ReportSource
-from runner.core.retention import Kept, Retention
+from runner.core.records.retention import Kept, Retention
+from runner.core.records.run_record import ReportSource
 from runner.core.timestamps import timestamp
 from runner.report.folder import open_folder
-from runner.report.writing import write_report
-from runner.wiring.pruning import prune
-from runner.wiring.witness import Witness
+from runner.report.writer import write_report
 from tests.e2e.bench import Bench, manifest, transfer
 from tests.foreign.gateway import Gateway
 from tests.report import samples
@@ -239,7 +239,7 @@ def test_what_cannot_be_removed_is_told_and_the_rest_goes_on(root: Path):
 
 def test_what_changes_between_the_look_and_the_removal_is_seen(root: Path):
     """A file put in meanwhile saves its folder; a folder that went by itself is no failure."""
-    from runner.report.shelf import remove  # noqa: PLC0415 - only here
+    from runner.report.report_store import remove  # noqa: PLC0415 - only here
 
     spoilt, gone = left(root, 200), left(root, 100)
     left(root, 1)

@@ -12,16 +12,16 @@ from pathlib import Path
 
 import pytest
 
-from runner.console.compared import compared_to_json, render_compared
-from runner.core.comparison import Comparison, Kind, changes_of
+from runner.app.audit import verify_file
+from runner.app.compare import as_markdown, compare
+from runner.app.report import read_forms, render_again, stream_again
+from runner.console.results.comparison import compared_to_json, render_compared
 from runner.core.errors import StorageError, UsageError
-from runner.core.outcome import Outcome
-from runner.core.record import TransferRecord
-from runner.core.transfer import Event
-from runner.journal.comparing import Juxtaposed
-from runner.wiring.auditing import verify_file
-from runner.wiring.comparing import as_markdown, compare
-from runner.wiring.reporting import read_forms, render_again, stream_again
+from runner.core.records.comparison import Comparison, Kind, changes_of
+from runner.core.records.run_record import TransferRecord
+from runner.core.transfer.outcome import Outcome
+from runner.core.transfer.states import Event
+from runner.journal.run_join import Juxtaposed
 from tests.e2e.bench import Bench, command, environment, manifest, run, transfer
 from tests.foreign.gateway import Gateway
 from tests.foreign.script import MUTE, Step

@@ -10,12 +10,12 @@ from pathlib import Path
 
 import pytest
 
+from runner.app.resolve import Word, resolve
 from runner.core.errors import Locked, UsageError
-from runner.core.outcome import Outcome
-from runner.core.transfer import Event, State
+from runner.core.transfer.outcome import Outcome
+from runner.core.transfer.states import Event, State
 from runner.journal.lock import JournalLock
 from runner.journal.overview import Overview
-from runner.wiring.resolving import Word, resolve
 from tests.e2e.bench import Bench, manifest, transfer
 from tests.foreign.gateway import Gateway
 from tests.foreign.script import MUTE, MUTE_BUT_MOVED, Step

@@ -11,8 +11,8 @@ import jsonschema_rs
 import pytest
 from referencing import Registry
 
-from runner.core.codes import CODES
-from runner.core.outcome import Outcome
+from runner.core.diagnostics.codes import CODES
+from runner.core.transfer.outcome import Outcome
 from runner.schemas_lookup import schema
 from tests.e2e.bench import Bench, manifest, transfer
 from tests.foreign.gateway import Gateway

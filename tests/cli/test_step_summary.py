@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
+from runner.app.step_summary import LARGEST_BYTES, tell_error, tell_report
+from runner.core.diagnostics.problem import Place, Problem, Severity
 from runner.core.errors import ManifestInvalid, StorageError
-from runner.core.outcome import ExitCode
-from runner.core.problem import Place, Problem, Severity
-from runner.core.summary import summarize
-from runner.wiring.step_summary import LARGEST_BYTES, tell_error, tell_report
+from runner.core.records.summary import summarize
+from runner.core.transfer.outcome import ExitCode
 from tests.e2e.bench import Bench, manifest, transfer
 from tests.foreign.gateway import Gateway
 from tests.foreign.script import Step

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from typer.testing import CliRunner
 
-from runner.cli.main import app
+from runner.cli.app import app
 
 MANIFEST = "tests/manifests/invalid/r006-destinations.yaml"
 

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from runner.core import next_steps
+from runner.core.manifest.quantity import parse_rate
 from runner.core.next_steps import Given, spelt
-from runner.core.quantity import parse_rate
 from tests.report import samples
 
 GIVEN = Given(

@@ -18,7 +18,7 @@ from hypothesis.stateful import (
     rule,
 )
 
-from runner.core.evidence import (
+from runner.core.transfer.evidence import (
     Baseline,
     Dedupes,
     Evidence,
@@ -29,9 +29,9 @@ from runner.core.evidence import (
     may_repeat,
     weigh,
 )
-from runner.core.plan import SENDS, Action, Claim, judge
-from runner.core.sight import Interaction
-from runner.core.transfer import FINAL, HELD, Event, State, classify, step
+from runner.core.transfer.lookup_verdict import Interaction
+from runner.core.transfer.plan import SENDS, Action, Claim, judge
+from runner.core.transfer.states import FINAL, HELD, Event, State, classify, step
 
 HERE, BEFORE = "genesys://queue/here", "genesys://queue/before"
 EXPIRES_S, VISIBLE_S, KEPT_S = 30.0, 2.0, 600.0

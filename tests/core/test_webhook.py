@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runner.core.manifest import RetryPolicy
-from runner.core.retry_after import retry_after_s
+from runner.core.manifest.model import RetryPolicy
+from runner.core.pacing.retry_after import retry_after_s
 from runner.core.webhook import (
     Again,
     Answer,

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from runner.core.evidence import Baseline, Evidence, weigh
-from runner.core.sight import Arrival, Interaction
+from runner.core.transfer.evidence import Baseline, Evidence, weigh
+from runner.core.transfer.lookup_verdict import Arrival, Interaction
 
 HERE, BEFORE = "genesys://queue/here", "genesys://queue/before"
 

@@ -19,7 +19,7 @@ from uuid import uuid4
 import jsonschema_rs
 import yaml
 
-from runner.report.verification import verify_audit
+from runner.report.audit_verification import verify_audit
 from tests.foreign.gateway import CLIENT_ID, CLIENT_SECRET, Gateway
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -23,7 +23,7 @@ NAMES = sorted(path.stem for path in INVALID.glob("*.yaml"))
 # Runs the command for each name in one process: the start would cost more than the work.
 EACH = """
 import os, sys
-from runner.cli.main import run
+from runner.cli.app import run
 
 folder, *names = sys.argv[1:]
 told = os.fdopen(os.dup(1), "w")

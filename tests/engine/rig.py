@@ -8,15 +8,15 @@ from dataclasses import dataclass, field, replace
 from itertools import count
 from typing import Any
 
-from runner.core.manifest import Callback, Limits, Policy, RetryPolicy
-from runner.core.media import Audio, MediaMatrix
-from runner.core.message import Compose, build_text
-from runner.core.plan import PlannedRow
-from runner.core.record import Figures
-from runner.engine.batch import Assignment, Batch, Ending
-from runner.engine.halt import Halt
-from runner.engine.notices import Notices
-from runner.engine.workshop import Chance, Rules
+from runner.core.manifest.media import Audio, MediaMatrix
+from runner.core.manifest.model import Callback, Limits, Policy, RetryPolicy
+from runner.core.records.run_record import Figures
+from runner.core.transfer.message import Compose, build_text
+from runner.core.transfer.plan import PlannedRow
+from runner.engine.callback_factory import Notices
+from runner.engine.run import Assignment, Batch, Ending
+from runner.engine.run_context import Chance, Rules
+from runner.engine.stop import Halt
 from tests.fakes.clock import LoopClock
 from tests.fakes.gateway import FakeGateway, Frame, Script, in_turn
 from tests.fakes.journal import FakeJournal

@@ -10,12 +10,12 @@ from dataclasses import replace
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from runner.core.evidence import Dedupes, Expires, Promise
-from runner.core.manifest import Limits, Policy, RetryPolicy
-from runner.core.sight import Interaction
-from runner.core.transfer import FINAL, State
-from runner.engine.workshop import Rules
-from tests.core.test_pacing import most_in_a_second
+from runner.core.manifest.model import Limits, Policy, RetryPolicy
+from runner.core.transfer.evidence import Dedupes, Expires, Promise
+from runner.core.transfer.lookup_verdict import Interaction
+from runner.core.transfer.states import FINAL, State
+from runner.engine.run_context import Rules
+from tests.core.pacing.test_rate import most_in_a_second
 from tests.engine.rig import HD, NARROW, Run, carry, rows
 from tests.fakes.clock import WALL_S
 from tests.fakes.gateway import Answer, FakeGateway, Frame

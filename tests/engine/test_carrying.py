@@ -9,14 +9,14 @@ from dataclasses import replace
 import pytest
 
 from runner.core.errors import GatewayError, LookUpFailed
-from runner.core.evidence import VISIBLE_S
-from runner.core.manifest import Callback, Limits, Policy, RetryPolicy
-from runner.core.message import NOTE_LIMIT
-from runner.core.outcome import ExitCode
-from runner.core.plan import PlannedRow
-from runner.core.sight import Interaction
-from runner.core.transfer import State
-from runner.engine.workshop import Rules
+from runner.core.manifest.model import Callback, Limits, Policy, RetryPolicy
+from runner.core.transfer.evidence import VISIBLE_S
+from runner.core.transfer.lookup_verdict import Interaction
+from runner.core.transfer.message import NOTE_LIMIT
+from runner.core.transfer.outcome import ExitCode
+from runner.core.transfer.plan import PlannedRow
+from runner.core.transfer.states import State
+from runner.engine.run_context import Rules
 from runner.ports import Standing
 from tests.engine.rig import HD, HERE, NARROW, NO_PREFLIGHT, Run, after, carry, rows
 from tests.fakes.clock import WALL_S

@@ -6,14 +6,14 @@ import asyncio
 from dataclasses import replace
 from typing import Any
 
-from runner.core.evidence import Dedupes
-from runner.core.manifest import Limits, Policy
-from runner.core.sight import Interaction
-from runner.core.transfer import State
-from runner.engine.workshop import Rules
+from runner.core.manifest.model import Limits, Policy
+from runner.core.transfer.evidence import Dedupes
+from runner.core.transfer.lookup_verdict import Interaction
+from runner.core.transfer.states import State
+from runner.engine.run_context import Rules
 from runner.ports import Doubt, Standing
 from tests.engine.rig import HERE, NO_PREFLIGHT, Run, carry, rows
-from tests.engine.test_doubts import left_behind
+from tests.engine.test_reconciler import left_behind
 from tests.fakes.gateway import Answer, FakeGateway
 from tests.fakes.journal import FakeJournal
 

@@ -6,16 +6,16 @@ from itertools import pairwise
 
 import pytest
 
-from runner.core.breaker import BreakerPolicy
 from runner.core.errors import GatewayError, StorageError
-from runner.core.manifest import Limits, Policy, RetryPolicy
-from runner.core.message import Draft, Stray, Unfit, build_text
-from runner.core.outcome import ExitCode
-from runner.core.transfer import Event, State
-from runner.engine.halt import Halt
-from runner.engine.workshop import Rules
+from runner.core.manifest.model import Limits, Policy, RetryPolicy
+from runner.core.pacing.circuit_breaker import BreakerPolicy
+from runner.core.transfer.message import Draft, Stray, Unfit, build_text
+from runner.core.transfer.outcome import ExitCode
+from runner.core.transfer.states import Event, State
+from runner.engine.run_context import Rules
+from runner.engine.stop import Halt
 from runner.ports import Entry, Note
-from tests.core.test_pacing import most_in_a_second
+from tests.core.pacing.test_rate import most_in_a_second
 from tests.engine.rig import HD, NARROW, NO_PREFLIGHT, Run, after, carry, rows
 from tests.fakes.gateway import BEFORE, CARRIED_OUT, SILENCE, Answer, FakeGateway, Frame
 from tests.fakes.journal import FakeJournal

@@ -7,13 +7,13 @@ from dataclasses import replace
 
 import pytest
 
-from runner.core.manifest import Limits
-from runner.core.outcome import ExitCode
-from runner.core.plan import PlannedRow
-from runner.core.quantity import EVERYTHING
-from runner.core.sight import Interaction
+from runner.core.manifest.model import Limits
+from runner.core.manifest.quantity import EVERYTHING
+from runner.core.transfer.lookup_verdict import Interaction
+from runner.core.transfer.outcome import ExitCode
+from runner.core.transfer.plan import PlannedRow
 from tests.engine.rig import NO_PREFLIGHT, carry, rows
-from tests.engine.test_course import CANARY, NO, course, ids, refusing
+from tests.engine.test_rollout import CANARY, NO, course, ids, refusing
 from tests.fakes.gateway import CARRIED_OUT, Answer, FakeGateway, Frame
 
 AGAIN = "transfer_rejected"

@@ -9,12 +9,12 @@ from typing import ClassVar
 
 import pytest
 
-from runner.core.breaker import BreakerPolicy
 from runner.core.errors import LookUpFailed, LookUpUnanswered
-from runner.core.manifest import Limits, Policy
-from runner.core.outcome import ExitCode
-from runner.core.sight import Interaction
-from runner.core.transfer import State
+from runner.core.manifest.model import Limits, Policy
+from runner.core.pacing.circuit_breaker import BreakerPolicy
+from runner.core.transfer.lookup_verdict import Interaction
+from runner.core.transfer.outcome import ExitCode
+from runner.core.transfer.states import State
 from runner.ports import Note
 from tests.engine.rig import NO_PREFLIGHT, Run, carry, rows
 from tests.engine.test_carrying import past

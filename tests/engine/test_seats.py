@@ -10,16 +10,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from runner.core.breaker import BreakerPolicy
-from runner.core.evidence import Baseline, Dedupes, Expires, Promise
-from runner.core.manifest import Limits, Policy, RetryPolicy
-from runner.core.media import MediaMatrix
-from runner.core.outcome import ExitCode
-from runner.core.quantity import Share
-from runner.core.sight import Interaction
-from runner.engine.workshop import Rules
+from runner.core.manifest.media import MediaMatrix
+from runner.core.manifest.model import Limits, Policy, RetryPolicy
+from runner.core.manifest.quantity import Share
+from runner.core.pacing.circuit_breaker import BreakerPolicy
+from runner.core.transfer.evidence import Baseline, Dedupes, Expires, Promise
+from runner.core.transfer.lookup_verdict import Interaction
+from runner.core.transfer.outcome import ExitCode
+from runner.engine.run_context import Rules
 from tests.engine.rig import HD, NARROW, NO_PREFLIGHT, Run, carry, rows
-from tests.engine.test_doubts import DatedGateway, left_behind
+from tests.engine.test_reconciler import DatedGateway, left_behind
 from tests.fakes.gateway import CARRIED_OUT, SILENCE, Answer, FakeGateway, Frame
 
 NO = Answer("transfer_rejected", reason="agent gone")

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from runner.core.breaker import BreakerPolicy
-from runner.core.manifest import Limits, Policy, RetryPolicy
-from runner.core.quantity import Share
-from runner.core.record import Happening, Turn
-from runner.engine.meter import MOST_TOLD, Meter
+from runner.core.manifest.model import Limits, Policy, RetryPolicy
+from runner.core.manifest.quantity import Share
+from runner.core.pacing.circuit_breaker import BreakerPolicy
+from runner.core.records.run_record import Happening, Turn
+from runner.engine.metrics import MOST_TOLD, Meter
 from tests.engine.rig import NO_PREFLIGHT, Run, after, carry
 from tests.fakes.gateway import CARRIED_OUT, SILENCE, Answer, FakeGateway
 

@@ -6,12 +6,12 @@ import asyncio
 
 import pytest
 
-from runner.core.breaker import BreakerPolicy
-from runner.core.manifest import Limits
-from runner.core.outcome import ExitCode
-from runner.engine.gate import Gate
-from runner.engine.halt import Halt
-from runner.engine.meter import Meter
+from runner.core.manifest.model import Limits
+from runner.core.pacing.circuit_breaker import BreakerPolicy
+from runner.core.transfer.outcome import ExitCode
+from runner.engine.admission import Gate
+from runner.engine.metrics import Meter
+from runner.engine.stop import Halt
 from tests.fakes.clock import LoopClock
 from tests.fakes.gateway import FakeGateway
 from tests.fakes.virtual import VirtualLoop

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from runner.core.manifest import Limits
+from runner.core.manifest.model import Limits
 from tests.engine.rig import carry
 from tests.fakes.gateway import CARRIED_OUT, Answer
 

@@ -9,9 +9,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from runner.core.message import Reply
-from runner.core.sight import Interaction
-from runner.core.transfer import Event, classify
+from runner.core.transfer.lookup_verdict import Interaction
+from runner.core.transfer.message import Reply
+from runner.core.transfer.states import Event, classify
 from runner.ports import GatewayListener, SessionLost, SessionOpened
 from tests.fakes.clock import WALL_S
 

@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from runner.core.errors import StorageError
-from runner.core.plan import PlannedRow
-from runner.core.transfer import HELD, Event, State, step
+from runner.core.transfer.plan import PlannedRow
+from runner.core.transfer.states import HELD, Event, State, step
 from runner.ports import Doubt, Entry, Note, Standing
 
 

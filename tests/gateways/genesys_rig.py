@@ -7,13 +7,13 @@ from collections.abc import AsyncIterator, Collection
 from contextlib import asynccontextmanager
 from typing import Any
 
-from runner.core.breaker import BreakerPolicy
-from runner.core.genesys_command import build_command
-from runner.core.manifest import Limits, Policy, RetryPolicy
-from runner.core.media import Audio, MediaMatrix
-from runner.core.message import Draft
-from runner.core.sight import Interaction
+from runner.core.manifest.media import Audio, MediaMatrix
+from runner.core.manifest.model import Limits, Policy, RetryPolicy
+from runner.core.pacing.circuit_breaker import BreakerPolicy
+from runner.core.transfer.lookup_verdict import Interaction
+from runner.core.transfer.message import Draft
 from runner.gateways import GenesysCloud
+from runner.gateways.genesys_cloud.protocol.command import build_command
 from tests.fakes.stepped import SteppedClock
 from tests.fakes.vendor_server import VendorServer, conversation, event, participant
 from tests.gateways.rig import Listener, environment_of

@@ -9,7 +9,7 @@ from typing import Any
 
 import httpx
 
-from runner.core.manifest import (
+from runner.core.manifest.model import (
     Driver,
     Endpoints,
     Environment,
@@ -17,7 +17,7 @@ from runner.core.manifest import (
     RetryPolicy,
     Secret,
 )
-from runner.core.message import Reply, Stray
+from runner.core.transfer.message import Reply, Stray
 from runner.gateways import InteractionWebSocket
 from runner.ports import SessionLost, SessionOpened
 from tests.fakes.wire_server import WireServer

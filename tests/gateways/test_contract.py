@@ -13,9 +13,9 @@ from typing import Any
 import pytest
 
 from runner.core.errors import GatewayError, LookUpFailed, LookUpUnanswered
-from runner.core.manifest import Policy, RetryPolicy
-from runner.core.transfer import Event
-from runner.engine.workshop import Rules
+from runner.core.manifest.model import Policy, RetryPolicy
+from runner.core.transfer.states import Event
+from runner.engine.run_context import Rules
 from runner.gateways import GenesysCloud, InteractionWebSocket
 from runner.ports import Gateway
 from tests.fakes.stepped import SteppedClock

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from runner.core.genesys_command import PARTICIPANT
+from runner.gateways.genesys_cloud.protocol.command import PARTICIPANT
 from tests.fakes.vendor_server import conversation, participant
 from tests.fakes.wire_server import answer
 from tests.gateways.genesys_rig import (

@@ -9,9 +9,9 @@ import httpx
 import pytest
 
 from runner.core.errors import GatewayError
-from runner.core.manifest import Endpoints, RetryPolicy
+from runner.core.manifest.model import Endpoints, RetryPolicy
 from runner.gateways import InteractionWebSocket
-from runner.gateways.wire import Wire, WireClosed
+from runner.gateways.websocket.transport import Wire, WireClosed
 from tests.fakes.wire_server import WireServer
 from tests.gateways.rig import Listener, QuickClock, environment_of
 

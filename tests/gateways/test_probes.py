@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from runner.gateways.exchange import tls_context
-from runner.gateways.faults import WireError
+from runner.gateways.http.client import tls_context
+from runner.gateways.http.errors import WireError
 from runner.gateways.probes import addresses_of, connect, host_and_port, is_secure, reach
 from tests.gateways.test_tls import Authority
 

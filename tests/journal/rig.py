@@ -12,14 +12,14 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
-from runner.core.evidence import Baseline, HandOver
-from runner.core.manifest import TransferRow
-from runner.core.media import Audio, MediaMatrix
-from runner.core.plan import PlannedRow
-from runner.core.reasons import Code
-from runner.core.record import Figures, RunRecord
-from runner.core.transfer import Event, State, step
-from runner.journal.reading import Reader
+from runner.core.manifest.media import Audio, MediaMatrix
+from runner.core.manifest.model import TransferRow
+from runner.core.records.run_record import Figures, RunRecord
+from runner.core.transfer.evidence import Baseline, HandOver
+from runner.core.transfer.plan import PlannedRow
+from runner.core.transfer.reasons import Code
+from runner.core.transfer.states import Event, State, step
+from runner.journal.reader import Reader
 from runner.journal.staging import Selection, Staging
 from runner.journal.store import Store
 from runner.ports import Entry, Intent, Note, Notification

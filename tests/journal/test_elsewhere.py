@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from runner.core.transfer import Event
-from runner.journal.reading import Reader
+from runner.core.transfer.states import Event
+from runner.journal.reader import Reader
 from tests.journal.rig import HERE, THERE, begun, manifest_rows, opened
 
 

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from runner.core.sight import FoundAt
-from runner.core.transfer import Event
+from runner.core.transfer.lookup_verdict import FoundAt
+from runner.core.transfer.states import Event
 from tests.journal.rig import begun, manifest_rows, opened, reader_of
 
 WAITED = FoundAt("genesys://queue/old", "Billing EU")

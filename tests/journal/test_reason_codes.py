@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from runner.core.reasons import Code
-from runner.core.transfer import Event
+from runner.core.transfer.reasons import Code
+from runner.core.transfer.states import Event
 from runner.journal.staging import Selection
 from tests.journal.rig import asked, begun, chain_is_whole, manifest_rows, opened, reader_of
 

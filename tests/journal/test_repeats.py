@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from runner.core.transfer import Event
+from runner.core.transfer.states import Event
 from tests.journal.rig import begun, manifest_rows, opened, reader_of
 
 

@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 from runner.core.errors import StorageError
-from runner.core.manifest import TransferRow
-from runner.core.plan import Action
-from runner.core.transfer import Event
+from runner.core.manifest.model import TransferRow
+from runner.core.transfer.plan import Action
+from runner.core.transfer.states import Event
 from runner.journal.staging import Selection, Staging
 from tests.journal.rig import VOICE, begun, opened, outcomes, reader_of
 

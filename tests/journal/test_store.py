@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from runner.core.chain import GENESIS
 from runner.core.errors import StorageError
-from runner.core.transfer import Event
+from runner.core.records.audit_chain import GENESIS
+from runner.core.transfer.states import Event
 from tests.journal.rig import (
     AT,
     HERE,

@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 
 from runner.core.errors import StorageError
-from runner.core.transfer import Event
-from runner.journal.reading import Reader
-from runner.journal.recording import MOST_AT_ONCE
+from runner.core.transfer.states import Event
+from runner.journal.entry_rows import MOST_AT_ONCE
+from runner.journal.reader import Reader
 from runner.journal.store import Store
 from runner.journal.writer import JournalWriter
 from runner.ports import Entry, Note

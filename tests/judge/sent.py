@@ -15,14 +15,14 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from runner.core.manifest import GatewayConstraints, Platform, Secret, SimulatorOptions
-from runner.simulator.genesys_actions import Decisions, Request
-from runner.simulator.genesys_catalog import make_id
-from runner.simulator.genesys_model import GenesysModel
-from runner.simulator.genesys_routes import ROUTES, find_route
-from runner.simulator.genesys_server import GenesysServer
+from runner.core.manifest.model import GatewayConstraints, Platform, Secret, SimulatorOptions
+from runner.simulator.genesys_cloud.actions import Decisions, Request
+from runner.simulator.genesys_cloud.catalog import make_id
+from runner.simulator.genesys_cloud.model import GenesysModel
+from runner.simulator.genesys_cloud.routes import ROUTES, find_route
+from runner.simulator.genesys_cloud.server import GenesysServer
 from runner.simulator.hosting import Hosting
-from runner.simulator.model import Conduct
+from runner.simulator.interaction_transfer.model import Conduct
 
 MANIFEST = """
 version: 1

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from runner.core.record import ReportSource
-from runner.report.writing import render
+from runner.core.records.run_record import ReportSource
+from runner.report.writer import render
 from tests.report.browser import chromium, opened
 
 __all__ = ["chromium", "opened"]

@@ -8,8 +8,15 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from runner.core.excerpt import Excerpt
-from runner.core.record import AuditEntry, Figures, Happening, SessionClose, TimelinePoint, Turn
+from runner.core.manifest.source_excerpt import Excerpt
+from runner.core.records.run_record import (
+    AuditEntry,
+    Figures,
+    Happening,
+    SessionClose,
+    TimelinePoint,
+    Turn,
+)
 
 START = datetime(2026, 12, 1, 21, 0, 0, tzinfo=UTC)
 

@@ -8,8 +8,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
-from runner.core.outcome import Outcome
-from runner.core.record import (
+from runner.core.records.run_record import (
     AttemptRecord,
     CallbackRecord,
     PlanFigures,
@@ -18,6 +17,7 @@ from runner.core.record import (
     SessionClose,
     TransferRecord,
 )
+from runner.core.transfer.outcome import Outcome
 from tests.report.measured import MANIFEST, audit, figures, stamp
 
 OPUS = {"audio": {"codec": "opus", "bandwidth_kbps": 64, "bit_depth": 16}}

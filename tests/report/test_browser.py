@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from runner.core.record import ReportSource, TransferRecord
-from runner.report.csv_form import COLUMNS
+from runner.core.records.run_record import ReportSource, TransferRecord
+from runner.report.formats.csv_table import COLUMNS
 from tests.report import samples
 from tests.report.browser import Open, found, headline, keys
 

@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
-from runner.core.outcome import Outcome
-from runner.core.record import ReportSource, TransferRecord
-from runner.report.rows import ROW_LIMIT
+from runner.core.records.run_record import ReportSource, TransferRecord
+from runner.core.transfer.outcome import Outcome
+from runner.report.html.page_rows import ROW_LIMIT
 from tests.report import samples
 from tests.report.browser import Open, found, headline
 

@@ -7,7 +7,7 @@ import io
 
 import pytest
 
-from runner.report.csv_form import COLUMNS, harmless_cell
+from runner.report.formats.csv_table import COLUMNS, harmless_cell
 from tests.report import samples
 from tests.report.conftest import Rendered
 

@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 
 from runner.core.errors import StorageError
-from runner.core.record import ReportSource, TransferRecord
-from runner.report.verification import verify_audit
-from runner.report.writing import write_report
+from runner.core.records.run_record import ReportSource, TransferRecord
+from runner.report.audit_verification import verify_audit
+from runner.report.writer import write_report
 from tests.report import samples
 
 RUN_FILES = {"audit.jsonl", "report.html", "report.json"}

@@ -12,12 +12,12 @@ from typing import Any
 
 import pytest
 
-from runner.core.outcome import ExitCode, Outcome
-from runner.core.record import ReportSource
-from runner.report.content import survey
-from runner.report.plots import duration, milliseconds
-from runner.report.rows import ROWS_A_PIECE, media_text, packed_rows
-from runner.report.verdict import judge
+from runner.core.records.run_record import ReportSource
+from runner.core.transfer.outcome import ExitCode, Outcome
+from runner.report.html.page_rows import ROWS_A_PIECE, media_text, packed_rows
+from runner.report.html.plots import duration, milliseconds
+from runner.report.html.verdict import judge
+from runner.report.model import survey
 from tests.report import samples
 from tests.report.conftest import Rendered
 

@@ -13,9 +13,9 @@ import pytest
 from referencing import Registry
 
 from runner.core.errors import UsageError
-from runner.core.record import Figures, TimelinePoint, TransferRecord
-from runner.report.content import TIMELINE_LIMIT, coarsened
-from runner.report.writing import render
+from runner.core.records.run_record import Figures, TimelinePoint, TransferRecord
+from runner.report.model import TIMELINE_LIMIT, coarsened
+from runner.report.writer import render
 from tests.report import samples
 from tests.report.conftest import Rendered
 

@@ -13,8 +13,8 @@ import pytest
 from junitparser import Error, Failure, JUnitXml, Skipped
 from lxml import etree
 
-from runner.core.record import ReportSource
-from runner.report.junit_form import legal
+from runner.core.records.run_record import ReportSource
+from runner.report.formats.junit import legal
 from tests.report import samples
 from tests.report.conftest import Rendered
 

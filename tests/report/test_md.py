@@ -9,11 +9,11 @@ from html.parser import HTMLParser
 import pytest
 from markdown_it import MarkdownIt
 
-from runner.core.outcome import Outcome
-from runner.core.record import PlanFigures, ReportSource
-from runner.report.content import survey
-from runner.report.markdown import code, prose
-from runner.report.md_form import MOST_GROUPS, summary
+from runner.core.records.run_record import PlanFigures, ReportSource
+from runner.core.transfer.outcome import Outcome
+from runner.report.formats.markdown_summary import MOST_GROUPS, summary
+from runner.report.formats.markdown_text import code, prose
+from runner.report.model import survey
 from tests.report import samples
 from tests.report.conftest import Rendered
 

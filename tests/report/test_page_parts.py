@@ -10,9 +10,8 @@ from dataclasses import replace
 import pytest
 from markupsafe import Markup
 
-from runner.core.excerpt import Excerpt
-from runner.core.outcome import Outcome
-from runner.core.record import (
+from runner.core.manifest.source_excerpt import Excerpt
+from runner.core.records.run_record import (
     Figures,
     Happening,
     PlanFigures,
@@ -20,15 +19,16 @@ from runner.core.record import (
     Turn,
     WindowRecord,
 )
-from runner.report import facts
-from runner.report.content import survey
-from runner.report.embedding import PLAIN_LIMIT, embedded
-from runner.report.kinds import OF_PLANS, divide
-from runner.report.manifest_lines import links, shown_lines
-from runner.report.plots import plot_timeline
-from runner.report.rows import packed_rows
-from runner.report.story import tell_story
-from runner.report.verdict import judge
+from runner.core.transfer.outcome import Outcome
+from runner.report.html import page_figures
+from runner.report.html.categories import OF_PLANS, divide
+from runner.report.html.embedded_rows import PLAIN_LIMIT, embedded
+from runner.report.html.manifest_lines import links, shown_lines
+from runner.report.html.page_rows import packed_rows
+from runner.report.html.plots import plot_timeline
+from runner.report.html.story import tell_story
+from runner.report.html.verdict import judge
+from runner.report.model import survey
 from tests.report import samples
 from tests.report.conftest import Rendered
 from tests.report.measured import STORY, happened, stamp
@@ -152,7 +152,7 @@ def test_a_plans_rows_are_told_by_what_would_become_of_them():
 
 def test_a_plan_tells_how_long_it_takes_and_when_it_would_end():
     content = survey(samples.planned(60))
-    assert list(facts.figures(content)) == [
+    assert list(page_figures.figures(content)) == [
         ("Would take", "1.2 s", "at the limits of the manifest"),
         ("Would end", "21:00:01", "2026-12-01, UTC, if it began as it was planned"),
     ]
@@ -172,7 +172,7 @@ def test_a_plan_tells_its_waves_and_whether_it_ends_within_its_window():
         misses_window=True,
     )
     content = survey(replace(samples.planned(60), plan=plan))
-    assert list(facts.figures(content))[1:] == [
+    assert list(page_figures.figures(content))[1:] == [
         ("Waves", "3", "of 1, 9, 20 transfers"),
         ("Failures borne", "2", "beyond these the run stops"),
         (
@@ -186,7 +186,7 @@ def test_a_plan_tells_its_waves_and_whether_it_ends_within_its_window():
     assert "would not end inside its window" in verdict.detail
     within = replace(plan, misses_window=False, waves=tuple(range(1, 9)), ends_at=None)
     content = survey(replace(samples.planned(60), plan=within))
-    assert list(facts.figures(content))[1:] == [
+    assert list(page_figures.figures(content))[1:] == [
         ("Waves", "8", "of 1, 1, 1, 1, 1, 1, … transfers"),
         ("Failures borne", "2", "beyond these the run stops"),
         ("Window", "set", "until 2026-12-02T04:00:00+01:00"),
@@ -210,7 +210,7 @@ def test_waves_are_told_in_their_order_with_what_became_of_them():
 
 
 def test_each_reason_comes_with_what_to_do_and_its_first_places():
-    reasons = facts.reasons(survey(samples.mixed(60)))
+    reasons = page_figures.reasons(survey(samples.mixed(60)))
     limited = next(reason for reason in reasons if reason.reason == "rate_limited")
     assert limited.advice[:3] == (
         "The gateway was asked too fast for as long as retries lasted: lower ",

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import pytest
 
-from runner.report.writing import render
+from runner.report.writer import render
 from tests.report import samples
 
 FEW, MANY = 2_000, 12_000

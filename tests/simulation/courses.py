@@ -9,8 +9,14 @@ from contextlib import closing
 from dataclasses import dataclass, field
 from typing import Any
 
-from runner.core.outcome import Outcome
-from runner.core.waves import batch_ends, most_failures, most_failures_of_wave, wave_of, wave_sizes
+from runner.core.pacing.waves import (
+    batch_ends,
+    most_failures,
+    most_failures_of_wave,
+    wave_of,
+    wave_sizes,
+)
+from runner.core.transfer.outcome import Outcome
 from tests.simulation.evidence import Evidence
 from tests.simulation.process import Course
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 import re
 
-from runner.core.record import TransferRecord
-from runner.engine.deliverer import FRESH_S
+from runner.core.records.run_record import TransferRecord
+from runner.engine.delivery import FRESH_S
 from tests.simulation.evidence import NEGATIVE, POSITIVE, Evidence
 from tests.simulation.ledger import Frame
 from tests.simulation.process import Ended

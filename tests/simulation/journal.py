@@ -6,8 +6,8 @@ import asyncio
 from collections.abc import Awaitable, Sequence
 
 from runner.core.errors import StorageError
-from runner.core.plan import PlannedRow
-from runner.journal.reading import Reader
+from runner.core.transfer.plan import PlannedRow
+from runner.journal.reader import Reader
 from runner.journal.store import Store
 from runner.ports import Doubt, Entry, Note, Standing
 from tests.simulation.life import Life

@@ -7,10 +7,10 @@ from collections.abc import Iterator, Sequence
 from contextlib import closing
 from itertools import pairwise
 
-from runner.core.chain import GENESIS, link
-from runner.core.outcome import ExitCode, Outcome
-from runner.core.plan import NOT_SELECTED
-from runner.core.record import TransferRecord
+from runner.core.records.audit_chain import GENESIS, link
+from runner.core.records.run_record import TransferRecord
+from runner.core.transfer.outcome import ExitCode, Outcome
+from runner.core.transfer.plan import NOT_SELECTED
 from tests.simulation.courses import (
     begun_too_early,
     failed_by_an_outage,

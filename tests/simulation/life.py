@@ -7,7 +7,7 @@ import random
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from runner.engine.halt import Halt
+from runner.engine.stop import Halt
 from tests.simulation.weather import FINE, Weather
 from tests.simulation.world import World
 

@@ -10,8 +10,8 @@ from dataclasses import dataclass, field
 
 import httpx
 
-from runner.gateways.faults import WireError, WireRefused
-from runner.gateways.wire import Wire, WireClosed
+from runner.gateways.http.errors import WireError, WireRefused
+from runner.gateways.websocket.transport import Wire, WireClosed
 from tests.simulation.gateway import Gateway, read_frame
 from tests.simulation.ledger import Frame
 from tests.simulation.life import Life

@@ -10,13 +10,13 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from runner.core.errors import LookUpFailed, LookUpUnanswered
-from runner.core.evidence import Dedupes, Expires, Promise
-from runner.core.message import Reply
-from runner.core.sight import Interaction
-from runner.core.transfer import Event
-from runner.engine.batch import Batch
+from runner.core.transfer.evidence import Dedupes, Expires, Promise
+from runner.core.transfer.lookup_verdict import Interaction
+from runner.core.transfer.message import Reply
+from runner.core.transfer.states import Event
+from runner.engine.run import Batch
 from runner.engine.seats import Seats
-from runner.gateways.wire import Dial, Wire
+from runner.gateways.websocket.transport import Dial, Wire
 from runner.journal.store import Store
 from runner.ports import Entry, Gateway, GatewayListener, Note
 from tests.simulation.journal import SimulatedJournal

@@ -7,9 +7,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
-from runner.core.outcome import ExitCode, Outcome
-from runner.core.plan import NOT_SELECTED
-from runner.core.record import TransferRecord
+from runner.core.records.run_record import TransferRecord
+from runner.core.transfer.outcome import ExitCode, Outcome
+from runner.core.transfer.plan import NOT_SELECTED
 from tests.simulation.doubts import SINCE
 from tests.simulation.evidence import NOTICED_S, Course, Finding
 from tests.simulation.judge import FINDERS as GENERAL

@@ -12,8 +12,8 @@ from urllib.parse import parse_qsl
 
 import httpx
 
-from runner.gateways.faults import WireRefused
-from runner.gateways.wire import Wire, WireClosed
+from runner.gateways.http.errors import WireRefused
+from runner.gateways.websocket.transport import Wire, WireClosed
 from tests.simulation.life import Life
 from tests.simulation.network import ABNORMAL, dial_failure
 from tests.simulation.platform_ledger import Post

@@ -9,10 +9,10 @@ from typing import Any
 
 import httpx
 
-from runner.core.message import Reply
-from runner.gateways.wire import Dial, Wire
+from runner.app.name_resolution import Found
+from runner.core.transfer.message import Reply
+from runner.gateways.websocket.transport import Dial, Wire
 from runner.ports import Gateway, GatewayListener
-from runner.wiring.finding import Found
 from tests.simulation.planted import PLANTED as ELSEWHERE
 from tests.simulation.platform_process import PlatformParts
 

@@ -9,15 +9,15 @@ from typing import Any
 
 import httpx
 
-from runner.core.genesys_command import build_command, find_command_fault
-from runner.core.message import Compose
-from runner.engine.batch import Assignment
+from runner.app.name_resolution import Found, find
+from runner.core.transfer.message import Compose
+from runner.engine.run import Assignment
 from runner.gateways import GenesysCloud
-from runner.gateways.genesys_directory import GenesysDirectory
-from runner.gateways.genesys_rest import GenesysRest
-from runner.journal.reading import Reader
+from runner.gateways.genesys_cloud.directory import GenesysDirectory
+from runner.gateways.genesys_cloud.protocol.command import build_command, find_command_fault
+from runner.gateways.genesys_cloud.rest import GenesysRest
+from runner.journal.reader import Reader
 from runner.journal.staging import Staging
-from runner.wiring.finding import Found, find
 from tests.simulation.life import Life
 from tests.simulation.platform_network import ChannelDialling, HttpSide, Spot
 from tests.simulation.platform_rest import PlatformMind

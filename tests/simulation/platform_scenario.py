@@ -9,10 +9,9 @@ from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 
-from runner.core.breaker import BreakerPolicy
+from runner.app.name_resolution import Found
 from runner.core.errors import GatewayError
-from runner.core.evidence import Expires, Promise
-from runner.core.manifest import (
+from runner.core.manifest.model import (
     Driver,
     Endpoints,
     Environment,
@@ -22,9 +21,10 @@ from runner.core.manifest import (
     RetryPolicy,
     Secret,
 )
-from runner.core.outcome import ExitCode
+from runner.core.pacing.circuit_breaker import BreakerPolicy
+from runner.core.transfer.evidence import Expires, Promise
+from runner.core.transfer.outcome import ExitCode
 from runner.journal.staging import Staging
-from runner.wiring.finding import Found
 from tests.simulation.disturbance import LARGEST_STEP_S, Disturbance
 from tests.simulation.evidence import Course, Finding
 from tests.simulation.life import NEVER, Doom, Life

@@ -12,24 +12,24 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
-from runner.core.evidence import Promise
-from runner.core.manifest import Callback, Environment, Policy
-from runner.core.outcome import ExitCode, Outcome, exit_code
-from runner.core.plan import SENDS, PlannedRow, Verdict
-from runner.core.record import Figures, RunRecord, TransferRecord
-from runner.core.summary import summarize
+from runner.core.manifest.model import Callback, Environment, Policy
+from runner.core.records.run_record import Figures, RunRecord, TransferRecord
+from runner.core.records.summary import summarize
 from runner.core.timestamps import timestamp
-from runner.engine.batch import Assignment, Batch, Ending
-from runner.engine.notices import Notices
-from runner.engine.workshop import Chance, Rules
+from runner.core.transfer.evidence import Promise
+from runner.core.transfer.outcome import ExitCode, Outcome, exit_code
+from runner.core.transfer.plan import SENDS, PlannedRow, Verdict
+from runner.engine.callback_factory import Notices
+from runner.engine.run import Assignment, Batch, Ending
+from runner.engine.run_context import Chance, Rules
 from runner.gateways import InteractionWebSocket
-from runner.gateways.wire import Dial
-from runner.journal.reading import Reader
+from runner.gateways.interaction_transfer.format_verification import FormatVerifier
+from runner.gateways.websocket.transport import Dial
+from runner.journal.reader import Reader
 from runner.journal.staging import Selection, Staging
 from runner.journal.store import Store
 from runner.ports import Gateway as GatewayPort
 from runner.ports import Progress
-from runner.wiring.format import FormatVerifier
 from tests.simulation.gateway import Gateway
 from tests.simulation.journal import SimulatedJournal
 from tests.simulation.life import Life

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
 
-from runner.core.outcome import ExitCode
+from runner.core.transfer.outcome import ExitCode
 from runner.journal.staging import Selection, Staging
 from tests.simulation.disturbance import LARGEST_STEP_S, Disturbance
 from tests.simulation.evidence import Evidence, Finding

@@ -7,9 +7,8 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
-from runner.core.breaker import BreakerPolicy
-from runner.core.evidence import Dedupes, Expires, Promise
-from runner.core.manifest import (
+from runner.core.manifest.media import Audio, MediaMatrix
+from runner.core.manifest.model import (
     Driver,
     Endpoints,
     Environment,
@@ -19,10 +18,11 @@ from runner.core.manifest import (
     Secret,
     TransferRow,
 )
-from runner.core.media import Audio, MediaMatrix
-from runner.core.quantity import EVERYTHING as EVERYONE
-from runner.core.quantity import Amount, Share
-from runner.core.window import Moment, Window
+from runner.core.manifest.quantity import EVERYTHING as EVERYONE
+from runner.core.manifest.quantity import Amount, Share
+from runner.core.manifest.window import Moment, Window
+from runner.core.pacing.circuit_breaker import BreakerPolicy
+from runner.core.transfer.evidence import Dedupes, Expires, Promise
 from runner.journal.staging import Selection
 from tests.simulation.process import Orders
 from tests.simulation.realm import Promised, Realm

@@ -14,7 +14,7 @@ from websockets.exceptions import ConnectionClosed
 from websockets.http11 import Request, Response
 from websockets.protocol import State
 
-from runner.gateways.wire import Wire, dialler
+from runner.gateways.websocket.transport import Wire, dialler
 from tests.simulation.gateway import Gateway
 from tests.simulation.ledger import Frame
 from tests.simulation.network import Place, dial_failure

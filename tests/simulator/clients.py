@@ -8,8 +8,8 @@ from typing import Any
 import httpx
 from websockets.asyncio.client import ClientConnection, connect
 
-from runner.core.manifest import Secret, SimulatorOptions
-from runner.simulator.server import Hosting, SimulatorServer
+from runner.core.manifest.model import Secret, SimulatorOptions
+from runner.simulator.interaction_transfer.server import Hosting, SimulatorServer
 
 INTERACTION = "3f2504e0-4f89-41d3-9a0c-0305e82c3301"
 MESSAGE = "0e0f3a52-5b0c-4f5e-9d3a-2f6f1c1f7a10"

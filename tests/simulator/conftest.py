@@ -11,8 +11,8 @@ from typing import Any
 import httpx
 import pytest
 
-from runner.core.manifest import GatewayConstraints, SimulatorOptions
-from runner.simulator.server import SimulatorServer
+from runner.core.manifest.model import GatewayConstraints, SimulatorOptions
+from runner.simulator.interaction_transfer.server import SimulatorServer
 from tests.simulator.clients import KNOWN, PLAIN, Start
 
 FRAME = """{"type": "interaction.transfer",

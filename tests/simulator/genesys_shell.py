@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 from random import Random
 from typing import Any
 
-from runner.core.manifest import Platform, SimulatorOptions
+from runner.core.manifest.model import Platform, SimulatorOptions
 from runner.simulator.faults import Cut
-from runner.simulator.genesys_actions import (
+from runner.simulator.genesys_cloud.actions import (
     Action,
     Decisions,
     Hangup,
@@ -18,9 +18,9 @@ from runner.simulator.genesys_actions import (
     Request,
     Send,
 )
-from runner.simulator.genesys_model import GenesysModel
-from runner.simulator.genesys_routes import PERMISSIONS
-from runner.simulator.model import Conduct
+from runner.simulator.genesys_cloud.model import GenesysModel
+from runner.simulator.genesys_cloud.routes import PERMISSIONS
+from runner.simulator.interaction_transfer.model import Conduct
 from runner.simulator.tokens import Tokens
 
 NOW = 1796158800.25  # 2026-12-01T21:00:00.250Z

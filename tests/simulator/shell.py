@@ -6,9 +6,9 @@ from dataclasses import dataclass, field
 from random import Random
 from typing import Any
 
-from runner.core.manifest import GatewayConstraints, SimulatorOptions
+from runner.core.manifest.model import GatewayConstraints, SimulatorOptions
 from runner.simulator.faults import Answer, Decisions, Effect, Seen
-from runner.simulator.model import Conduct, GatewayModel
+from runner.simulator.interaction_transfer.model import Conduct, GatewayModel
 from runner.simulator.tokens import Tokens
 
 NOW = 1796158800.2

@@ -5,7 +5,7 @@ import pytest
 from runner.core.errors import UsageError
 from runner.schemas_lookup import schema
 from runner.simulator.faults import FAULTS, Close, Cut, Decisions, Effect
-from runner.simulator.genesys_faults import FAULTS as GENESYS_FAULTS
+from runner.simulator.genesys_cloud.faults import FAULTS as GENESYS_FAULTS
 from tests.simulator.shell import NOW, PCMU, shell, transfer
 
 

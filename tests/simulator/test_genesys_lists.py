@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from runner.simulator.genesys_catalog import make_id
-from runner.simulator.genesys_population import waiting_id
+from runner.simulator.genesys_cloud.catalog import make_id
+from runner.simulator.genesys_cloud.population import waiting_id
 from tests.simulator.genesys_shell import (
     CONVERSATION,
     QUEUE,

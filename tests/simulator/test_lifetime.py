@@ -14,9 +14,9 @@ import pytest
 from websockets.exceptions import ConnectionClosedError
 
 from runner.core.errors import StorageError, UsageError
-from runner.core.manifest import Endpoints, GatewayConstraints, Secret, SimulatorOptions
+from runner.core.manifest.model import Endpoints, GatewayConstraints, Secret, SimulatorOptions
+from runner.simulator.interaction_transfer.server import Hosting, SimulatorServer, serve
 from runner.simulator.ledger import Ledger
-from runner.simulator.server import Hosting, SimulatorServer, serve
 from tests.simulator.clients import (
     INTERACTION,
     KNOWN,

@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runner.core.evidence import Dedupes, Expires, Promise
+from runner.core.transfer.evidence import Dedupes, Expires, Promise
 from runner.simulator.faults import FAULTS, Decisions
-from runner.simulator.model import Conduct
+from runner.simulator.interaction_transfer.model import Conduct
 from tests.simulator.shell import NOW, shell, transfer
 
 

@@ -8,8 +8,8 @@ import httpx
 import pytest
 from websockets.exceptions import ConnectionClosedError
 
-from runner.core.manifest import SimulatorOptions
-from runner.simulator.model import Conduct
+from runner.core.manifest.model import SimulatorOptions
+from runner.simulator.interaction_transfer.model import Conduct
 from tests.simulator.clients import (
     INTERACTION,
     PLAIN,

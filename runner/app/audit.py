@@ -1,0 +1,146 @@
+"""`audit verify`: whether the audit chain is as it was written, of a file or of the journal."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+from io import TextIOWrapper
+from pathlib import Path
+
+from runner.app.run_record import left_root
+from runner.console.results.audit_result import (
+    FILE_ALONE_PROVES,
+    FILE_PROVES,
+    JOURNAL_PROVES,
+    Audited,
+)
+from runner.core.errors import UsageError
+from runner.core.records.audit_chain import GENESIS
+from runner.core.records.run_record import AuditEntry, ReportSource
+from runner.journal.overview import Overview
+from runner.journal.reader import Reader
+from runner.manifest.regular_file import open_regular
+from runner.report.audit_log import audit_lines
+from runner.report.audit_verification import AuditVerdict, verify_audit
+
+AUDIT_NAME = "audit.jsonl"
+REPORT_NAME = "report.json"
+JOURNAL = "the whole journal"
+
+LONGEST_LINE = 1 << 26
+"""Characters; no entry is longer than the manifest that it may quote."""
+
+LARGEST_REPORT = 1 << 30
+"""Bytes; what is cut off there is no JSON."""
+
+
+def names_file(target: str) -> bool:
+    """Tell whether FILE is meant rather than RUN: it is there, or looks like a path."""
+    return "/" in target or target.endswith((".jsonl", ".json")) or Path(target).exists()
+
+
+def verify_file(path: Path) -> Audited:
+    """Verify an audit.jsonl, or the one in a report's folder, against the report beside it.
+
+    Raises `UsageError` if there is no such file.
+    """
+    path = path / AUDIT_NAME if path.is_dir() else path
+    end, note = _end_told(path.with_name(REPORT_NAME))
+    try:
+        # Bytes that are no UTF-8 become characters that no entry hashes to.
+        with TextIOWrapper(
+            open_regular(path), encoding="utf-8", errors="replace", newline="\n"
+        ) as file:
+            verdict = verify_audit(_lines(file), head=end.head, entries=end.entries)
+    except OSError as error:
+        raise UsageError(
+            f"{path} cannot be read ({error.strerror}); name an {AUDIT_NAME}, or a run"
+        ) from error
+    if None not in {end.run, verdict.run} and verdict.run != end.run:
+        fault = f"it is of run {verdict.run}, and the report beside it of run {end.run}"
+        return Audited(str(path), verdict.entries, verdict.head, fault)
+    proves = FILE_PROVES if end.head is not None else FILE_ALONE_PROVES
+    return replace(_audited(str(path), verdict, note, end.fault), proves=proves)
+
+
+def _lines(file: TextIOWrapper) -> Iterator[str]:
+    """Yield the lines, up to one that is too long for an entry: it is cut, and so breaks the chain."""
+    while line := file.readline(LONGEST_LINE):
+        yield line
+        if len(line) == LONGEST_LINE:
+            return
+
+
+def verify_run(journal: Path, run_id: str, report_dir: Path | None) -> list[Audited]:
+    """Verify a run's segment in the journal, and then the journal's whole chain.
+
+    The segment's end is checked against the run's report, where there is one. Raises `UsageError`
+    for an unknown run, `StorageError` if the journal cannot be read.
+    """
+    with Overview(journal) as overview:
+        seen = overview.run(run_id)
+        reader = Reader(journal)
+        try:
+            source = reader.report_source(seen.no)
+        finally:
+            reader.close()
+        root = report_dir or left_root(seen.record)
+        report = root / seen.record.batch / seen.record.id / REPORT_NAME
+        end, note = _end_told(report)
+        verdict = verify_audit(audit_lines(source), head=end.head, entries=end.entries)
+        segment = _audited(f"run {seen.record.id} in {journal}", verdict, note, end.fault)
+        whole = verify_audit(_whole_chain(overview, source))
+        fault = None if not whole.ok else _misplaced(overview.heads_before_runs())
+        of_journal = _audited(f"{JOURNAL} {journal}", whole, None, fault)
+        return [segment, replace(of_journal, proves=JOURNAL_PROVES)]
+
+
+@dataclass(frozen=True, slots=True)
+class _End:
+    """Where a segment ends, as the report tells it; None where it does not."""
+
+    run: str | None = None
+    entries: int | None = None
+    head: str | None = None
+    fault: str | None = None
+
+
+def _end_told(report: Path) -> tuple[_End, str | None]:
+    """Read where the chain should end; and say what cannot be checked without it."""
+    try:
+        with open_regular(report) as file:
+            told = json.loads(file.read(LARGEST_REPORT))
+        audit = told["audit"]
+        return _End(str(told["run"]["id"]), int(audit["entries"]), str(audit["head"])), None
+    except FileNotFoundError:
+        note = f"there is no {report} to tell where it should end: a missing end would not show"
+        return _End(), note
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+        fault = f"{report} does not tell where the chain should end ({type(error).__name__})"
+        return _End(fault=fault), None
+
+
+def _whole_chain(overview: Overview, source: ReportSource) -> Iterator[str]:
+    def entries() -> Iterator[AuditEntry]:
+        return overview.chain()
+
+    return audit_lines(
+        ReportSource(source.run, source.transfers, audit=entries, audit_previous=GENESIS)
+    )
+
+
+def _misplaced(runs: Iterable[tuple[str, str, str | None]]) -> str | None:
+    """Find the first run that was not begun where its segment stands."""
+    for run, told, there in runs:
+        if told != there:
+            return f"run {run} began after {told[:12]}…, and {(there or 'nothing')[:12]}… is there"
+    return None
+
+
+def _audited(
+    what: str, verdict: AuditVerdict, note: str | None, fault: str | None = None
+) -> Audited:
+    if verdict.fault is not None:
+        fault = str(verdict.fault)
+    return Audited(what, verdict.entries, verdict.head, fault, note)

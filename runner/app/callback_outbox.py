@@ -1,0 +1,82 @@
+"""The courier's outbox, kept in the journal."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Mapping, Sequence
+from functools import partial
+
+from runner.core.manifest.model import Callback
+from runner.journal.reader import Reader
+from runner.journal.store import Store
+from runner.journal.writer import JournalWriter
+from runner.ports import Clock
+from runner.webhooks import OutboxRow
+
+
+class JournalOutbox:
+    """Implements `callbacks.Outbox`; rows that earlier runs left come first."""
+
+    def __init__(
+        self,
+        callbacks: Mapping[str, Callback],
+        store: Store,
+        writer: JournalWriter,
+        reader: Reader,
+        clock: Clock,
+    ) -> None:
+        self._callbacks = callbacks
+        self._store = store
+        self._writer = writer
+        self._reader = reader
+        self._clock = clock
+        self._given_out = 0
+
+    async def due(self, limit: int) -> Sequence[OutboxRow]:
+        """Return pending rows that were not given out yet."""
+        wanted: list[OutboxRow] = []
+        while (asked := limit - len(wanted)) > 0:
+            rows = await asyncio.to_thread(self._reader.outbox, self._given_out, asked)
+            for row in rows:
+                self._given_out = row[0]
+                if await self._is_wanted(owed := OutboxRow(*row[1:])):
+                    wanted.append(owed)
+            if len(rows) < asked:
+                break
+        return wanted
+
+    async def _is_wanted(self, row: OutboxRow) -> bool:
+        """Suppress what the manifest's `on` does not list.
+
+        Whoever owed it may not have known the manifest: `resolve` does not read it.
+        """
+        callback = self._callbacks.get(row.callback)
+        if callback is None or (outcome := json.loads(row.body)["outcome"]) in callback.on:
+            return True
+        await self.suppressed(row, f"`on` does not list {outcome}")
+        return False
+
+    async def delivered(self, row: OutboxRow, attempts: int) -> None:
+        """Settle a row whose address took it."""
+        await self._settle(row, "delivered", attempts, None)
+
+    async def failed(self, row: OutboxRow, attempts: int, reason: str, *, final: bool) -> None:
+        """Settle a row for good, or leave it to the next run."""
+        await self._settle(row, "failed" if final else "pending", attempts, reason)
+
+    async def suppressed(self, row: OutboxRow, reason: str) -> None:
+        """Settle a row that is not to be delivered."""
+        await self._settle(row, "suppressed", row.attempts, reason)
+
+    async def _settle(self, row: OutboxRow, state: str, attempts: int, reason: str | None) -> None:
+        await self._writer.perform(
+            partial(
+                self._store.settle_callback,
+                row.webhook_id,
+                state=state,
+                attempts=attempts,
+                reason=reason,
+                at=self._clock.wall(),
+            )
+        )

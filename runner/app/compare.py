@@ -1,0 +1,46 @@
+"""`report --compare`: two runs of a journal, transfer by transfer."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from runner.app.report import told_again
+from runner.console.log.redaction import redact
+from runner.console.results.comparison import change_in_words, figure_rows
+from runner.core.errors import UsageError
+from runner.core.records.comparison import Comparison, Side, changes_of
+from runner.core.records.run_record import ReportSource, TransferRecord
+from runner.core.records.summary import Tally
+from runner.journal.run_join import Juxtaposed
+from runner.report.formats.markdown_comparison import compared_md
+
+
+def compare(before: str, after: str, journal: Path) -> Comparison:
+    """Compare two runs as the journal tells them now.
+
+    Raises `UsageError` for a run that is not there, or the same one twice; `StorageError`.
+    """
+    with told_again(before, journal) as first, told_again(after, journal) as second:
+        if first.run.id == second.run.id:
+            raise UsageError(f"both are run {first.run.id}: name two runs; `status` lists them")
+        with Juxtaposed() as juxtaposed:
+            tallies = Tally(), Tally()
+            juxtaposed.add_before(_counted(first, tallies[0]))
+            juxtaposed.add_after(_counted(second, tallies[1]))
+            sides = [
+                Side(source.run, tally.summary(source.figures))
+                for source, tally in zip((first, second), tallies, strict=True)
+            ]
+            return Comparison(sides[0], sides[1], changes_of(juxtaposed.differences()))
+
+
+def as_markdown(compared: Comparison) -> str:
+    """Return a comparison as Markdown."""
+    return "".join(compared_md(compared, figure_rows(compared), change_in_words, redact))
+
+
+def _counted(source: ReportSource, tally: Tally) -> Iterator[TransferRecord]:
+    for transfer in source.transfers():
+        tally.add(transfer)
+        yield transfer

@@ -1,0 +1,28 @@
+"""Which gateway a manifest's environment speaks to: what its history is kept by."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from runner.core.manifest.model import Manifest
+from runner.core.urls import origin
+from runner.journal.registry import GatewayEntry, state_folder
+
+
+def origin_of(manifest: Manifest) -> str:
+    """Return what a journal remembers its gateway by: its address, or that it is embedded."""
+    endpoints = manifest.environment.endpoints
+    if endpoints is None:
+        return "simulator"
+    return origin(endpoints.websocket_url or endpoints.api_url)
+
+
+def gateway_entry(manifest: Manifest, variables: Mapping[str, str]) -> GatewayEntry | None:
+    """Return the registry's entry for a manifest's gateway and account.
+
+    None for the embedded gateway, without a state folder, and where the account is not known.
+    """
+    folder, client_id = state_folder(variables), manifest.environment.client_id
+    if folder is None or client_id is None or manifest.environment.endpoints is None:
+        return None
+    return GatewayEntry(folder, origin_of(manifest), client_id.digest())

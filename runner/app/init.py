@@ -1,0 +1,54 @@
+"""What a new user begins with: a manifest that runs, its schema, a word on editors."""
+
+from __future__ import annotations
+
+from importlib.resources import files
+from pathlib import Path
+
+from runner.core.errors import UsageError
+from runner.schemas_lookup import schema_text
+
+MANIFEST_NAME = "manifest.yaml"
+SCHEMA_NAME = "manifest.v1.schema.json"
+
+EDITOR_ADVICE = """\
+The schema completes names, explains them on hover and marks mistakes while you type.
+Save it beside the manifest:    runner schema manifest > manifest.v1.schema.json
+and begin the manifest with:    # yaml-language-server: $schema=manifest.v1.schema.json
+
+VS Code     the extension "YAML" (redhat.vscode-yaml) reads that line; or, for a whole folder,
+            settings.json: "yaml.schemas": {"manifest.v1.schema.json": "manifests/*.yaml"}
+Neovim      yamlls (yaml-language-server) reads that line too; with lspconfig:
+            settings = { yaml = { schemas = { ["manifest.v1.schema.json"] = "manifests/*.yaml" } } }
+JetBrains   Settings > Languages & Frameworks > Schemas and DTDs > JSON Schema Mappings:
+            add the file, version "JSON Schema 2020-12", pattern manifests/*.yaml
+"""
+
+
+def write_template(folder: Path) -> Path:
+    """Write the first manifest and its schema; an existing manifest is never overwritten.
+
+    Raises `UsageError` if there is one, or if the folder cannot be written to.
+    """
+    path = folder / MANIFEST_NAME
+    template = files("runner.app").joinpath("first_manifest.yaml").read_text(encoding="utf-8")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise _unusable(folder, error) from error
+    try:
+        with path.open("x", encoding="utf-8") as stream:
+            stream.write(template)
+        (folder / SCHEMA_NAME).write_text(schema_text("manifest.v1"), encoding="utf-8")
+    except FileExistsError as error:
+        raise UsageError(f"{path} exists already; give another folder") from error
+    except OSError as error:
+        raise _unusable(folder, error) from error
+    return path
+
+
+def _unusable(folder: Path, error: OSError) -> UsageError:
+    why = (error.strerror or type(error).__name__).lower()
+    if isinstance(error, FileExistsError | NotADirectoryError):
+        why = "it is, or lies in, a file and no folder"
+    return UsageError(f"cannot write to {folder}: {why}; give another folder")

@@ -1,0 +1,320 @@
+"""A manifest loaded, checked and planned: what `apply`, `plan` and `--validate-only` share."""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import nullcontext
+from dataclasses import replace
+from functools import lru_cache
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from runner.app import run_record
+from runner.app.gateway_identity import gateway_entry
+from runner.app.journal_checkpoint import check_known, check_witness
+from runner.app.name_resolution import NOTHING_FOUND, Found, unknown_yet
+from runner.app.plan_check import check_only, drawn_up, plan_rows
+from runner.app.plan_file import write_plan
+from runner.app.request import Request
+from runner.core.diagnostics.problem import Problem
+from runner.core.errors import ManifestInvalid, UsageError
+from runner.core.manifest.model import Driver, Manifest, Platform
+from runner.core.manifest.policy_rules import in_flight, lasts_s
+from runner.core.pacing.rate import estimate_s
+from runner.core.pacing.waves import WaveCount, batch_ends, most_failures
+from runner.core.records.run_record import (
+    Figures,
+    PlanFigures,
+    ReportSource,
+    RunRecord,
+    TransferRecord,
+    WindowRecord,
+)
+from runner.core.records.summary import MOST_EXAMPLES, Summary, Tally, summarize
+from runner.core.timestamps import timestamp
+from runner.core.transfer.outcome import ExitCode, Outcome
+from runner.core.transfer.plan import SENDS, Action, Move
+from runner.core.transfer.reasons import WORDS, Code, Earlier
+from runner.journal.media_options import read_ladder
+from runner.journal.overview import Overview
+from runner.journal.staging import Outline, Staging
+from runner.manifest.load import Loaded, Lowered, load
+from runner.report.writer import write_report
+
+if TYPE_CHECKING:  # it brings the gateway's libraries, which a plan made offline does without
+    from runner.app.preflight import Foreseen, Preflight
+
+
+def read_manifest(request: Request, staging: Staging) -> tuple[Manifest, tuple[Problem, ...]]:
+    """Load a manifest, its rows into `staging`; return it and its warnings.
+
+    Raises `ManifestInvalid`, or `UsageError` for an `--only` that matches nothing and for an option
+    that is for rehearsals only.
+    """
+    loaded: Loaded = load(
+        request.manifest,
+        environment=request.environment,
+        sink=staging,
+        offline=request.validate_only,
+        lowered=Lowered(
+            request.limits, request.limit, request.ignore_window, request.without_secrets
+        ),
+    )
+    if loaded.manifest is None:
+        raise ManifestInvalid(loaded.problems, loaded.omitted)
+    environment = loaded.manifest.environment
+    if request.ignore_window and environment.driver is not Driver.SIMULATOR:
+        raise UsageError(
+            f"--ignore-window is for rehearsals, and environment {environment.name} moves live"
+            f" interactions (driver {environment.driver}): leave it out, or choose an environment"
+            " with `driver: simulator` by --env"
+        )
+    check_only(request, staging)
+    policy = request.policy(loaded.manifest.policy)
+    return replace(loaded.manifest, policy=policy), loaded.problems
+
+
+def plan_figures(request: Request, manifest: Manifest, staging: Staging) -> PlanFigures:
+    """Return a plan in numbers, with the time that the limits alone would take."""
+    counts = staging.counts()
+    sends = sum(counts.get(action, 0) for action in SENDS)
+    policy, failed_before = manifest.policy, staging.failed_before()
+    return PlanFigures(
+        send=sends,
+        unchanged=counts.get(Action.UNCHANGED, 0),
+        changed=counts.get(Action.CHANGED, 0),
+        in_doubt=counts.get(Action.IN_DOUBT, 0),
+        estimate_s=_estimate_s(request, manifest, sends),
+        waves=batch_ends(policy.waves, sends, failed_before),
+        max_failures=most_failures(policy.max_failures, total=sends),
+        selections=len(staging.selections),
+        failed_before=failed_before,
+        at_once=_at_once(request, manifest, sends),
+        **_against_window(request, manifest, sends),
+    )
+
+
+def _at_once(request: Request, manifest: Manifest, sends: int) -> int | None:
+    """Return how many transfers `max_failures` lets be under way; None: as many as the limits."""
+    limits = request.limits(manifest.environment)
+    at_once = in_flight(limits, manifest.policy.max_failures, sends=sends)
+    return at_once if at_once < limits.in_flight else None
+
+
+def _against_window(request: Request, manifest: Manifest, sends: int) -> dict[str, Any]:
+    """Return what a plan's figures tell of the window: it, and when `sends` would have ended."""
+    policy, window = manifest.policy, manifest.policy.window
+    if window is None:
+        return {}
+    limits = request.limits(manifest.environment)
+    each = manifest.environment.requests_each(preflight=policy.preflight)
+    takes_s = lasts_s(
+        sends=sends, limits=limits, requests_each=each, max_failures=policy.max_failures
+    )
+    ends_s = window.ends_at_s(now_s=time.time(), lasts_s=takes_s)
+    opens, closes = window.not_before, window.not_after
+    return {
+        "window": WindowRecord(*(None if end is None else end.text for end in (opens, closes))),
+        "ends_at": window.spelt(ends_s) if sends else None,
+        "misses_window": bool(sends) and closes is not None and ends_s > closes.at_s,
+    }
+
+
+NO_CODEC = (
+    "genesys-cloud takes no codec with a transfer: media is checked against the gateway's"
+    " constraints and recorded, and the platform chooses"
+)
+"""What a plan says of the media matrix where the platform has no use for it."""
+
+
+def _estimate_s(request: Request, manifest: Manifest, sends: int) -> float | None:
+    limits = request.limits(manifest.environment)
+    return estimate_s(
+        sends=sends,
+        rate_per_s=limits.rate_per_s,
+        http_rate_per_s=limits.http_rate_per_s,
+        requests_each=manifest.environment.requests_each(preflight=manifest.policy.preflight),
+    )
+
+
+def plan_offline(request: Request, manifest: Manifest, staging: Staging) -> None:
+    """Plan by the history as it is now, touching neither journal nor network.
+
+    Raises `ManifestInvalid` if the request's plan file no longer holds, `StorageError` if the
+    journal does not have the history that the batch's report folder tells of.
+    """
+    journal = request.journal_path(manifest)
+    if not request.new_history:
+        _check_history(request, manifest, journal)
+    plan_rows(request, manifest, staging, journal if journal.exists() else None)
+
+
+def _check_history(request: Request, manifest: Manifest, journal: Path) -> None:
+    with Overview(journal) if journal.exists() else nullcontext() as history:
+        if (entry := gateway_entry(manifest, os.environ)) is not None:
+            check_known(entry, journal, history)
+        check_witness(journal, history, request.report_dir, manifest)
+
+
+def report_plan(
+    request: Request,
+    manifest: Manifest,
+    staging: Staging,
+    preflight: Preflight | None = None,
+    *,
+    found: Found = NOTHING_FOUND,
+    out: Path | None = None,
+    code: Callable[[PlanFigures], ExitCode] = lambda _: ExitCode.OK,
+) -> tuple[ReportSource, Summary, Path]:
+    """Write the report of rows that were planned, with what the gateway said of them, if asked.
+
+    `code` tells how the command will exit, by the figures; `out`, where the plan is written to.
+    """
+    at = time.time()
+    record = run_record.begun(request, manifest, f"plan-{new_run_id(at)}", at=at, outcome="planned")
+    if out is not None:
+        record = replace(record, options={**record.options, "out": str(out)})
+    asked = None if preflight is None else preflight.explanation
+    note = NO_CODEC if manifest.environment.platform is Platform.GENESYS_CLOUD else None
+    told = [unknown_yet(manifest, staging), found.explanation, asked, note]
+    record = replace(record, explanation="; ".join(filter(None, told)) or None)
+    figures = plan_figures(request, manifest, staging)
+    if preflight is not None and preflight.error is None:
+        figures = _by_sight(figures, request, manifest, staging, preflight)
+    record = run_record.finished_plan(replace(record, waves=figures.waves), at=at)
+    source = ReportSource(
+        replace(record, exit_code=int(code(figures))),
+        lambda: _foreseen(staging, {} if preflight is None else preflight.rows, figures.waves),
+        plan=figures,
+        manifest=run_record.shown(manifest),
+    )
+    if preflight is not None:
+        summary = summarize(source.transfers(), source.figures)
+    else:
+        summary = _summarized(staging, source.figures)
+    return source, summary, write_report(source, request.report_dir, summary)
+
+
+def _summarized(staging: Staging, figures: Figures) -> Summary:
+    """Count the rows by what they have in common: a million of them need not be looked at."""
+    tally = Tally()
+    for row, alike in staging.outlines_alike(MOST_EXAMPLES):
+        tally.add(_record(row), alike)
+    return tally.summary(figures)
+
+
+def save_plan(
+    request: Request,
+    manifest: Manifest,
+    staging: Staging,
+    record: RunRecord,
+    out: Path,
+    *,
+    found: Found = NOTHING_FOUND,
+) -> None:
+    """Write rows that were planned as a plan file, for `apply` to carry out exactly.
+
+    Raises `UsageError` if something else lies at `out`, `StorageError`.
+    """
+    figures = plan_figures(request, manifest, staging)
+    write_plan(drawn_up(request, manifest, staging, record, out, found=found), figures)
+
+
+def _by_sight(
+    figures: PlanFigures,
+    request: Request,
+    manifest: Manifest,
+    staging: Staging,
+    preflight: Preflight,
+) -> PlanFigures:
+    """Return a plan's numbers where only what a look-up found fit counts as sent."""
+    fit = {n for n, foreseen in preflight.rows.items() if foreseen.sent}
+    changed = sum(
+        verdict.action is Action.CHANGED and row.n in fit for row, verdict in staging.planned()
+    )
+    return replace(
+        figures,
+        send=len(fit),
+        changed=changed,
+        estimate_s=_estimate_s(request, manifest, len(fit)),
+        **_against_window(request, manifest, len(fit)),
+    )
+
+
+def first_moves(staging: Staging, preflight: Preflight | None, most: int) -> list[Move]:
+    """Return the first rows that would be sent: of those that a look-up found fit, if asked."""
+    if preflight is None or preflight.error is not None:
+        return [move for _, move in islice(staging.moves(), most)]
+    seen = preflight.rows
+    fit = (
+        move._replace(origin_uri=seen[n].origin_uri or move.origin_uri)
+        for n, move in staging.moves()
+        if n in seen and seen[n].sent
+    )
+    return list(islice(fit, most))
+
+
+def new_run_id(at: float) -> str:
+    """Return a run's id: when it began, and six random digits."""
+    return f"{timestamp(at)[:19].replace('-', '').replace(':', '')}Z-{secrets.token_hex(3)}"
+
+
+def _foreseen(
+    staging: Staging, seen: Mapping[int, Foreseen], waves: Sequence[int]
+) -> Iterator[TransferRecord]:
+    wave = WaveCount(waves, staging.failed_before())
+    for row in staging.outlines():
+        told = seen.get(row.n)
+        failed = row.failed_as is not None
+        in_wave = wave.next(failed_before=failed) if row.action in SENDS else None
+        yield _record(row, told, wave=in_wave)
+
+
+def _record(
+    row: Outline,
+    seen: Foreseen | None = None,
+    *,
+    wave: int | None = None,
+) -> TransferRecord:
+    outcome, common = _FORESEEN[row.action]
+    reason, code = row.reason, row.code
+    if common is not None:
+        reason, code = WORDS[common], common
+    if seen is not None:
+        reason, code = seen.reason, seen.code
+    return TransferRecord(
+        row.key,
+        row.source,
+        row.interaction_id,
+        row.destination_uri,
+        outcome,
+        reason,
+        None,
+        _requested(row.media),
+        None,
+        None,
+        wave=wave,
+        origin_uri=(None if seen is None else seen.origin_uri) or row.origin_uri,
+        reason_code=code,
+        earlier=None if row.earlier is None else Earlier(*json.loads(row.earlier)),
+    )
+
+
+@lru_cache(maxsize=1024)
+def _requested(ladder: str) -> Mapping[str, Any]:
+    return read_ladder(ladder)[0].to_json()
+
+
+_FORESEEN: Mapping[str, tuple[Outcome, Code | None]] = {
+    Action.SEND: (Outcome.UNATTEMPTED, Code.PLANNED),
+    Action.CHANGED: (Outcome.UNATTEMPTED, Code.PLANNED_CHANGED),
+    Action.UNCHANGED: (Outcome.UNCHANGED, None),
+    Action.IN_DOUBT: (Outcome.IN_DOUBT, None),
+    Action.NOT_SELECTED: (Outcome.UNATTEMPTED, Code.NOT_SELECTED),
+}
+"""What a plan says of a row by its action; None: the history says why."""

@@ -1,0 +1,293 @@
+"""Holds a run to the plan that it was given: what the plan did not send is not sent."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from shlex import quote
+
+from runner.app.name_resolution import NOTHING_FOUND, Found
+from runner.app.plan_file import History, PlanFile, invalid, read_plan, replan, row_digest
+from runner.app.request import Request
+from runner.core.diagnostics.problem import Place, Problem
+from runner.core.errors import ManifestInvalid, UsageError
+from runner.core.manifest.model import Manifest
+from runner.core.manifest.quantity import Amount
+from runner.core.records.run_record import RunRecord
+from runner.core.transfer.canonical_form import canonical_interaction, same_destination
+from runner.core.transfer.plan import NOT_SELECTED, SENDS, Action, PlannedRow, Verdict
+from runner.core.transfer.reasons import Code
+from runner.journal.overview import Overview
+from runner.journal.staging import Staging
+from runner.manifest.suggestions import nearest
+
+MOST_NAMED = 50
+"""Rows that a refusal names; the rest are counted."""
+
+MOST_COMPARED = 500
+"""Keys that a pattern which matches nothing is compared with."""
+
+MOST_SHOWN = 3
+"""Keys that are shown of them."""
+
+_Option = tuple[str, ...] | str | Amount | None
+"""An option's value; None, False or nothing: it was not given."""
+
+_Moves = dict[str, tuple[str, int, str]]
+"""By interaction, in its canonical spelling."""
+
+
+def as_planned(request: Request) -> Request:
+    """Return the request that a plan file stands for, where one was given instead of a manifest.
+
+    Raises `ManifestInvalid` if the plan cannot be used, or options ask for something else.
+    """
+    plan = read_plan(request.manifest)
+    if plan is None:
+        return request
+    if problems := list(_other_options(request, plan)):
+        raise ManifestInvalid(problems)
+    return replace(
+        request,
+        plan=plan,
+        manifest=plan.manifest,
+        environment=plan.environment,
+        only=plan.only,
+        limit=plan.limit,
+        again=plan.again,
+        rate_per_s=request.rate_per_s if request.rate_per_s is not None else plan.rate_per_s,
+        in_flight=request.in_flight if request.in_flight is not None else plan.in_flight,
+        max_failures=plan.max_failures,
+        journal=request.journal or plan.history.path,
+    )
+
+
+def check_only(request: Request, staging: Staging) -> None:
+    """Refuse an `--only` that matches no key: a run that sends nothing must not look well.
+
+    Nothing is refused before the rows of selections are known, or where they are none, nor with
+    a plan, whose rows are compared with the manifest's. Raises `UsageError`.
+    """
+    is_unknown = bool(staging.selections) or (staging.has_selected and not staging.count)
+    if request.plan is not None or is_unknown:
+        return
+    if unmatched := staging.unmatched(request.only):
+        wrong = " and ".join(f"--only {quote(pattern)}" for pattern in unmatched)
+        verb = "matches" if len(unmatched) == 1 else "match"
+        raise UsageError(f"{wrong} {verb} no transfer; {_only_help(unmatched[0], staging)}")
+
+
+def _only_help(pattern: str, staging: Staging) -> str:
+    keys = staging.keys(MOST_COMPARED)
+    if not keys:
+        return "the manifest has no transfers"
+    if (near := nearest(pattern, keys)) is not None:
+        return f"did you mean `{near}`?"
+    some = ", ".join(f"`{key}`" for key in keys[:MOST_SHOWN])
+    return f"it is compared with whole keys, such as {some}; `*` stands for any characters"
+
+
+def plan_rows(request: Request, manifest: Manifest, staging: Staging, journal: Path | None) -> None:
+    """Give every row its verdict, by the history in `journal`; hold them to the plan, if any.
+
+    Raises `ManifestInvalid`, naming what changed since the plan, if it no longer holds.
+    """
+    check_only(request, staging)
+    selection = request.selection
+    if request.plan is not None:  # its rows say themselves which of them `--limit` left out
+        selection = replace(selection, limit=None)
+    staging.plan(journal, selection)
+    if request.plan is not None:
+        again = replan(request.plan, request.report_dir)
+        _hold(request.plan, manifest, staging, journal, again)
+
+
+def drawn_up(
+    request: Request,
+    manifest: Manifest,
+    staging: Staging,
+    record: RunRecord,
+    out: Path,
+    *,
+    found: Found = NOTHING_FOUND,
+) -> PlanFile:
+    """Return the plan of rows that have their verdicts, ready to be written to `out`."""
+    return PlanFile(
+        path=out,
+        id=record.id,
+        created_at=record.started_at,
+        batch=manifest.name,
+        manifest=request.manifest.absolute(),
+        manifest_sha256=manifest.sha256,
+        environment=manifest.environment.name,
+        only=request.only,
+        limit=request.limit,
+        again=request.again,
+        rate_per_s=request.rate_per_s,
+        in_flight=request.in_flight,
+        max_failures=request.max_failures,
+        history=_history(request.journal_path(manifest).absolute()),
+        rows={row.key: (verdict.action, row_digest(row)) for row, verdict in staging.planned()},
+        failed_as={
+            row.key: verdict.failed_as
+            for row, verdict in staging.planned()
+            if verdict.failed_as is not None and verdict.action in SENDS
+        },
+        found=found,
+    )
+
+
+def _history(journal: Path) -> History:
+    if not journal.exists():
+        return History(journal)
+    with Overview(journal) as overview:
+        seq, head = overview.last_event()
+        return History(journal, overview.meta["lineage"], seq, head, overview.last_transfer_id())
+
+
+def _other_options(request: Request, plan: PlanFile) -> Iterator[Problem]:
+    """Yield what options ask for against the plan: it was made with its own."""
+    asked: dict[str, tuple[_Option, _Option]] = {
+        "--env": (request.environment, plan.environment),
+        "--only": (request.only, plan.only),
+        "--limit": (request.limit, plan.limit),
+        "--again": (request.again, plan.again),
+        "--max-failures": (request.max_failures, plan.max_failures),
+    }
+    for option, (wanted, planned) in asked.items():
+        is_given = wanted is not None and wanted is not False and wanted != ()  # 0 is given
+        if is_given and wanted != planned:
+            message = (
+                f"{_typed(option, wanted)} is not what the plan was made with"
+                f" ({_typed(option, planned)})"
+            )
+            again = replan(plan, request.report_dir)
+            mend = f"leave {option} (and its variable) out, or {again}"
+            yield invalid(plan.path, message, mend)
+
+
+def _typed(option: str, value: _Option) -> str:
+    """Return an option with its value as a person types it."""
+    match value:
+        case None | False | ():
+            return f"without {option}"
+        case True:
+            return option
+        case tuple():
+            return " ".join(f"{option} {quote(each)}" for each in value)
+        case _:
+            return f"{option} {quote(str(value))}"
+
+
+def _hold(
+    plan: PlanFile, manifest: Manifest, staging: Staging, journal: Path | None, again: str
+) -> None:
+    problems = []
+    if manifest.sha256 != plan.manifest_sha256:
+        message = f"the manifest has changed since the plan of {plan.created_at}"
+        problems.append(Problem("P002", message, Place(manifest.path, 1, 1), again))
+    lost, moved = _history_since(plan, journal, again)
+    problems += lost
+    amended: list[tuple[int, Verdict]] = []
+    differing, found = 0, 0
+    for row, verdict in staging.planned():
+        planned = plan.rows.get(row.key)
+        found += planned is not None
+        held, why = _held(
+            row, verdict, planned, moved.get(canonical_interaction(row.interaction_id))
+        )
+        if why is not None:
+            differing += 1
+            if differing <= MOST_NAMED:
+                problems.append(_of_row(row, why, again))
+        elif held is not verdict:
+            amended.append((row.n, held))
+    problems += _gone(plan, staging, found, again)
+    if differing > MOST_NAMED:
+        problems.append(
+            invalid(plan.path, f"{differing - MOST_NAMED:,} more rows have changed", again)
+        )
+    if problems:
+        raise ManifestInvalid(problems)
+    staging.amend(amended)
+
+
+def _held(
+    row: PlannedRow,
+    verdict: Verdict,
+    planned: tuple[Action, str] | None,
+    moved: tuple[str, int, str] | None,
+) -> tuple[Verdict, str | None]:
+    """Return a row's verdict under the plan, or why the plan no longer holds for it.
+
+    What the plan sends and is not to be sent any more, since it was carried out or is in doubt,
+    is no difference: the plan's own run may have ended halfway.
+    """
+    if planned is None:
+        return verdict, "it is not in the plan"
+    action, digest = planned
+    if digest != row_digest(row):
+        return verdict, "its interaction, destination, media or callbacks are not the plan's"
+    if verdict.action not in SENDS:
+        return verdict, None
+    if action is Action.NOT_SELECTED:
+        return Verdict(Action.NOT_SELECTED, NOT_SELECTED, code=Code.NOT_SELECTED), None
+    return _sent(row, verdict, action, moved)
+
+
+def _sent(
+    row: PlannedRow, verdict: Verdict, action: Action, moved: tuple[str, int, str] | None
+) -> tuple[Verdict, str | None]:
+    """Do the same for a row that would be sent."""
+    if moved is not None and same_destination(
+        moved[0], row.destination_uri
+    ):  # with --again, once is enough
+        reason = f"transferred since the plan, by run {moved[2]}"
+        return Verdict(Action.UNCHANGED, reason, moved[1], code=Code.TRANSFERRED_BEFORE), None
+    if moved is not None:
+        return verdict, f"run {moved[2]} moved its interaction to {moved[0]} since"
+    if verdict.action is not action:
+        return verdict, f"the plan says `{action}`, and by its history now it is `{verdict.action}`"
+    return verdict, None
+
+
+def _of_row(row: PlannedRow, why: str, again: str) -> Problem:
+    file, _, line = row.source.rpartition(":")
+    message = f"`{row.key}` has changed since the plan: {why}"
+    return Problem("P002", message, Place(file, int(line), 1), again)
+
+
+def _gone(plan: PlanFile, staging: Staging, found: int, again: str) -> Iterator[Problem]:
+    """Yield a problem for rows of the plan that the manifest no longer has."""
+    if found == len(plan.rows):
+        return
+    there = {row.key for row, _ in staging.planned()}
+    gone = [key for key in plan.rows if key not in there]
+    named = ", ".join(f"`{key}`" for key in gone[:5])
+    more = f" and {len(gone) - 5:,} more" if len(gone) > 5 else ""  # noqa: PLR2004 - as above
+    yield Problem(
+        "P002", f"the manifest no longer has {named}{more}", Place(str(plan.path), 1, 1), again
+    )
+
+
+def _history_since(
+    plan: PlanFile, journal: Path | None, again: str
+) -> tuple[list[Problem], _Moves]:
+    """Return what is wrong with the journal, and what was moved since the plan."""
+    seen = plan.history
+    if journal is None:
+        if seen.lineage is None:
+            return [], {}
+        return [_other_journal(plan, seen.path, "is gone", again)], {}
+    with Overview(journal) as overview:
+        if seen.lineage is not None and overview.meta["lineage"] != seen.lineage:
+            return [_other_journal(plan, journal, "is another one than the plan's", again)], {}
+        if seen.head is not None and not overview.has_event(seen.seq, seen.head):
+            return [_other_journal(plan, journal, "is older than the plan: a copy?", again)], {}
+        return [], overview.moved_since(seen.last_transfer_id)
+
+
+def _other_journal(plan: PlanFile, journal: Path, what: str, again: str) -> Problem:
+    mend = f"bring the right one back, or name it with --journal; or {again}"
+    return Problem("P002", f"the journal {journal} {what}", Place(str(plan.path), 1, 1), mend)

@@ -1,0 +1,293 @@
+"""plan.json: what `plan --out` decided, so that `apply plan.json` does exactly that or refuses."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import jsonschema_rs
+
+from runner import __version__
+from runner.app.name_resolution import NOTHING_FOUND, Found
+from runner.core import next_steps
+from runner.core.diagnostics.problem import Place, Problem
+from runner.core.errors import ManifestInvalid, StorageError, UsageError
+from runner.core.manifest.media import MediaMatrix
+from runner.core.manifest.quantity import Amount, Share, parse_amount
+from runner.core.next_steps import Given
+from runner.core.records.run_record import PlanFigures
+from runner.core.transfer.plan import Action, PlannedRow
+from runner.manifest.regular_file import open_regular
+from runner.report.folder import open_folder
+from runner.schemas_lookup import schema
+
+KIND = "runner-plan"
+VERSION = 1
+LARGEST_BYTES = 1 << 30
+DIGEST_LENGTH = 16  # of a row's, in hexadecimal digits
+
+REPLAN = "plan anew, with `plan --out`"
+"""What to do about a plan file that does not say what it was made of."""
+
+
+@dataclass(frozen=True, slots=True)
+class History:
+    """The journal as the plan saw it; `lineage` None: there was none."""
+
+    path: Path
+    lineage: str | None = None
+    seq: int = 0  # the chain's last event, and its hash
+    head: str | None = None
+    last_transfer_id: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class PlanFile:
+    """A plan as it was written down."""
+
+    path: Path
+    id: str
+    created_at: str
+    batch: str
+    manifest: Path  # absolute
+    manifest_sha256: str
+    environment: str
+    only: tuple[str, ...]
+    limit: int | None
+    again: bool
+    rate_per_s: float | None
+    in_flight: int | None
+    max_failures: Amount | None
+    history: History
+    rows: Mapping[str, tuple[Action, str]]  # by key: the action, and the row's digest
+    failed_as: Mapping[str, str] = field(default_factory=dict)  # by key, as `PlannedRow` has it
+    found: Found = NOTHING_FOUND  # what the gateway was asked for: names, and what waited in queues
+
+
+def row_digest(row: PlannedRow) -> str:
+    """Return a short digest of what a row says, its key and its place apart."""
+    said: list[Any] = [
+        row.interaction_id, row.destination_uri, _media_text(row.media), row.callbacks,
+    ]  # fmt: skip
+    if row.found_at is not None:
+        said.append(row.found_at.to_json())
+    return hashlib.sha256(json.dumps(said).encode()).hexdigest()[:DIGEST_LENGTH]
+
+
+def write_plan(plan: PlanFile, figures: PlanFigures) -> None:
+    """Write a plan to its path: whole or not at all, mode 0600, one row a line.
+
+    Raises `UsageError` if something else lies there, `StorageError` if it cannot be written.
+    """
+    path = plan.path
+    if path.exists() and not _is_plan(path):
+        raise UsageError(f"{path} exists and is no plan; give --out another name")
+    try:
+        with open_folder(path.parent) as folder, folder.writing(path.name) as stream:
+            stream.writelines(_lines(plan, figures))
+    except StorageError as error:
+        why = error.__cause__ or error
+        raise StorageError(
+            f"the plan {path} cannot be written ({why}); give --out another"
+        ) from error
+
+
+def read_plan(path: Path) -> PlanFile | None:
+    """Read a plan; None if the file is something else, or cannot be read.
+
+    Raises `ManifestInvalid` if it is a plan that is damaged, edited or of another version.
+    """
+    if not _is_plan(path):
+        return None
+    try:
+        with open_regular(path) as stream:
+            text = stream.read(LARGEST_BYTES + 1)
+        if len(text) > LARGEST_BYTES:
+            raise _damaged(path, "it is larger than 1 GiB")
+        told = json.loads(text.decode())
+    except (OSError, ValueError, RecursionError) as error:
+        raise _damaged(path, f"it cannot be read ({error})") from error
+    if told.get("version") != VERSION:
+        raise _damaged(path, f"it is of version {told.get('version')}, not {VERSION}")
+    fault = next(iter(_validator().iter_errors(told)), None)
+    if fault is not None:
+        where = "/".join(map(str, fault.instance_path)) or "the whole"
+        raise _damaged(path, f"at {where}: {fault.message[:200]}")
+    head = {name: value for name, value in told.items() if name not in _UNDIGESTED}
+    if told["digest"] not in {_digest(head, told["rows"]), rows_digest(told["rows"])}:
+        raise _damaged(path, "its digest is of other content: it was edited")
+    return _plan(path, told)
+
+
+def invalid(path: Path, message: str, mend: str = REPLAN) -> Problem:
+    """Return a problem of the plan as a whole."""
+    return Problem("P001", message, Place(str(path), 1, 1), mend)
+
+
+def replan(plan: PlanFile, report_dir: Path) -> str:
+    """Return what to do about a plan that no longer holds: the command that makes it again."""
+    given = Given(
+        manifest=str(plan.manifest),
+        environment=plan.environment,
+        env=plan.environment,
+        journal=str(plan.history.path),
+        report_dir=str(report_dir),
+        only=plan.only,
+        limit=plan.limit,
+        rate_per_s=plan.rate_per_s,
+        in_flight=plan.in_flight,
+        max_failures=None if plan.max_failures is None else str(plan.max_failures),
+        again=plan.again,
+    )
+    argv = next_steps.plan(given, out=str(plan.path), preflight=plan.found != NOTHING_FOUND)
+    return f"plan anew:\n{next_steps.spelt(argv)}"
+
+
+def _damaged(path: Path, what: str) -> ManifestInvalid:
+    return ManifestInvalid([invalid(path, f"the plan cannot be used: {what}")])
+
+
+def _is_plan(path: Path) -> bool:
+    """Tell by its beginning; a plan that was formatted anew is told by all of it."""
+    try:
+        if not path.is_file():  # a pipe would be waited for, or used up
+            return False
+        with open_regular(path) as stream:
+            begin = stream.read(200)
+            if not begin.lstrip().startswith(b"{"):
+                return False
+            if f'"{KIND}"'.encode() in begin:
+                return True
+        if path.stat().st_size > LARGEST_BYTES:
+            return False
+        told = json.loads(path.read_bytes())
+    except (OSError, ValueError, RecursionError):
+        return False
+    return isinstance(told, dict) and told.get("kind") == KIND
+
+
+def _lines(plan: PlanFile, figures: PlanFigures) -> Iterator[str]:
+    rows = [
+        [
+            key,
+            action.value,
+            digest,
+            *([code] if (code := plan.failed_as.get(key)) is not None else []),
+        ]
+        for key, (action, digest) in plan.rows.items()
+    ]
+    told = _head(plan, figures)
+    head = json.dumps(told | {"digest": _digest(told, rows)}, indent=2)
+    yield head.removesuffix("\n}") + ',\n  "rows": ['
+    for n, row in enumerate(rows):
+        yield ("," if n else "") + "\n    " + json.dumps(row)
+    yield "\n  ]\n}\n"
+
+
+def _head(plan: PlanFile, figures: PlanFigures) -> dict[str, Any]:
+    history = plan.history
+    return {
+        "kind": KIND,
+        "version": VERSION,
+        "id": plan.id,
+        "created_at": plan.created_at,
+        "runner_version": __version__,
+        "batch": plan.batch,
+        "environment": plan.environment,
+        "manifest": {"path": str(plan.manifest), "sha256": plan.manifest_sha256},
+        "options": {
+            "only": list(plan.only),
+            "limit": plan.limit,
+            "again": plan.again,
+            "rate_per_s": plan.rate_per_s,
+            "in_flight": plan.in_flight,
+            "max_failures": _amount_json(plan.max_failures),
+        },
+        "journal": {
+            "path": str(history.path),
+            "lineage": history.lineage,
+            "seq": history.seq,
+            "head": history.head,
+            "last_transfer_id": history.last_transfer_id,
+        },
+        "summary": {
+            "send": figures.send,
+            "changed": figures.changed,
+            "unchanged": figures.unchanged,
+            "in_doubt": figures.in_doubt,
+            "total": len(plan.rows),
+        },
+        **({"found": plan.found.to_json()} if plan.found != NOTHING_FOUND else {}),
+    }
+
+
+def _plan(path: Path, told: Mapping[str, Any]) -> PlanFile:
+    options, journal = told["options"], told["journal"]
+    return PlanFile(
+        path=path,
+        id=told["id"],
+        created_at=told["created_at"],
+        batch=told["batch"],
+        manifest=Path(told["manifest"]["path"]),
+        manifest_sha256=told["manifest"]["sha256"],
+        environment=told["environment"],
+        only=tuple(options["only"]),
+        limit=options["limit"],
+        again=options["again"],
+        rate_per_s=options["rate_per_s"],
+        in_flight=options["in_flight"],
+        max_failures=_amount(options.get("max_failures")),
+        history=History(
+            Path(journal["path"]),
+            journal["lineage"],
+            journal["seq"],
+            journal["head"],
+            journal["last_transfer_id"],
+        ),
+        rows={key: (Action(action), digest) for key, action, digest, *_ in told["rows"]},
+        failed_as={key: code[0] for key, _, _, *code in told["rows"] if code},
+        found=Found.from_json(told["found"]) if "found" in told else NOTHING_FOUND,
+    )
+
+
+def _amount_json(amount: Amount | None) -> int | str | None:
+    return str(amount) if isinstance(amount, Share) else amount
+
+
+def _amount(told: int | str | None) -> Amount | None:
+    return None if told is None else parse_amount(str(told))
+
+
+@lru_cache(maxsize=64)
+def _media_text(media: tuple[MediaMatrix, ...]) -> str:
+    return json.dumps([matrix.to_json() for matrix in media], sort_keys=True)
+
+
+_UNDIGESTED = ("digest", "rows")
+
+
+def _digest(head: Mapping[str, Any], rows: Iterable[Iterable[str]]) -> str:
+    """Return the digest of a plan's head and all its rows, in order.
+
+    It shows mistakes: a file that was edited, cut or mixed up. It is no signature: whoever means
+    to change a plan can compute it anew.
+    """
+    of_rows = rows_digest(rows)
+    return hashlib.sha256(json.dumps([head, of_rows], sort_keys=True).encode()).hexdigest()
+
+
+def rows_digest(rows: Iterable[Iterable[str]]) -> str:
+    """Return the digest of all rows, in order: all that plans of earlier versions have."""
+    whole = hashlib.sha256()
+    for row in rows:
+        whole.update(json.dumps(row).encode())
+    return whole.hexdigest()
+
+
+def _validator() -> jsonschema_rs.Validator:
+    return jsonschema_rs.validator_for(schema("plan.v1"))

@@ -1,0 +1,258 @@
+"""`plan --preflight`: what the gateway says before anything is sent; it is asked, never told."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from runner.app.request import Request
+from runner.app.system_clock import SystemClock
+from runner.composition import opened_gateway
+from runner.core.errors import GatewayError, LookUpFailed
+from runner.core.manifest.model import Manifest
+from runner.core.transfer.evidence import Evidence, weigh
+from runner.core.transfer.lookup_verdict import Interaction, Sight, judge_sight
+from runner.core.transfer.message import Reply, Stray
+from runner.core.transfer.plan import SENDS, Action, PlannedRow, Verdict
+from runner.core.transfer.reasons import Code
+from runner.journal.reader import Reader
+from runner.journal.staging import Staging
+from runner.ports import Clock, Doubt, Gateway, Observer, Progress, SessionLost, SessionOpened
+
+LOOKS_AT_ONCE = 64
+"""Look-ups under way; the gateway's `http_rate` holds all the same."""
+
+PROGRESS_S = 1.0
+
+_WORDS = {
+    Sight.FIT: "would be sent",
+    Sight.OURS: "would be found transferred",
+    Sight.ENDED: "would be skipped",
+    Sight.THERE: "would be skipped",
+    Sight.ELSEWHERE: "would be skipped",
+    Sight.MISSING: "would be rejected",
+    Sight.HIDDEN: "would be rejected",
+    Sight.STRANGE: "would be rejected",
+}
+UNKNOWN = "the look-up failed"
+
+
+@dataclass(frozen=True, slots=True)
+class Foreseen:
+    """What a look-up says will become of a row."""
+
+    verdict: str  # in words, what would become of it
+    why: str
+    code: Code
+    sent: bool  # a delivery would follow
+    origin_uri: str | None = None  # where it is now
+
+    @property
+    def reason(self) -> str:
+        """The whole."""
+        return f"{self.verdict}: {self.why}"
+
+
+@dataclass(slots=True)
+class Preflight:
+    """What the gateway said. `error`: why it could not be asked, or not to the end."""
+
+    rows: dict[int, Foreseen] = field(default_factory=dict)  # by number
+    elsewhere: list[str] = field(default_factory=list)  # doubts that the manifest does not list
+    error: GatewayError | None = None
+
+    @property
+    def explanation(self) -> str:
+        """The whole in a line."""
+        if self.error is not None:
+            return f"preflight ended early: {self.error}"
+        counts = Counter(each.verdict for each in self.rows.values())
+        told = [f"{n:,} {words}" for words, n in counts.most_common()]
+        return "; ".join(["preflight: token and session are good", *told, *self.elsewhere])
+
+
+def look_ahead(
+    request: Request, manifest: Manifest, staging: Staging, observer: Observer
+) -> Preflight:
+    """Check token and session, and look up what would be sent and what is in doubt; no more.
+
+    Rows must have their verdicts. Raises `StorageError` if the journal cannot be read.
+    """
+    path = request.journal_path(manifest)
+    reader = Reader(path) if path.exists() else None
+    try:
+        return asyncio.run(_LookAhead(manifest, staging, reader, observer).run())
+    finally:
+        if reader is not None:
+            reader.close()
+
+
+class _LookAhead:
+    """One preflight. Implements `GatewayListener`."""
+
+    def __init__(
+        self,
+        manifest: Manifest,
+        staging: Staging,
+        reader: Reader | None,
+        observer: Observer,
+    ) -> None:
+        self._manifest = manifest
+        self._staging = staging
+        self._reader = reader
+        self._observer = observer
+        self._clock: Clock = SystemClock()
+        self._found = Preflight()
+        self._given_up: asyncio.Future[Any]
+        self._doubts: Mapping[int, Doubt] = {}
+        if reader is not None:
+            self._doubts = {doubt.standing.transfer_id: doubt for doubt in reader.doubts(0)}
+        counts = staging.counts()
+        self._total = sum(counts.get(action, 0) for action in (*SENDS, Action.IN_DOUBT))
+
+    async def run(self) -> Preflight:
+        self._given_up = asyncio.get_running_loop().create_future()
+        path = None if self._reader is None else self._reader.path
+        try:
+            async with opened_gateway(self._manifest, path, self._clock, random.random) as gateway:
+                try:
+                    await gateway.open(self)
+                    await self._look(gateway)
+                finally:
+                    await gateway.close()
+        except GatewayError as error:
+            self._found.error = error
+        return self._found
+
+    async def _look(self, gateway: Gateway) -> None:
+        rows = self._staging.planned()
+        looks = [asyncio.create_task(self._look_at(gateway, rows)) for _ in range(LOOKS_AT_ONCE)]
+        progress = asyncio.create_task(self._tell())
+        everything: asyncio.Future[Any] = asyncio.gather(*looks)
+        try:
+            await asyncio.wait({everything, self._given_up}, return_when=asyncio.FIRST_COMPLETED)
+            if self._given_up.done():
+                self._given_up.result()  # raises
+            everything.result()
+            await self._look_elsewhere(gateway)
+        finally:
+            for task in (*looks, progress):
+                task.cancel()
+            await asyncio.gather(*looks, progress, everything, return_exceptions=True)
+
+    async def _look_at(self, gateway: Gateway, rows: Iterator[tuple[PlannedRow, Verdict]]) -> None:
+        """Look up rows until there are none; the others who do take from the same."""
+        for row, verdict in rows:
+            if verdict.action in SENDS:
+                self._found.rows[row.n] = await self._foresee(gateway, row, verdict)
+            elif verdict.action is Action.IN_DOUBT:
+                why, code = await self._weigh(gateway, self._doubts.get(verdict.claim or 0))
+                self._found.rows[row.n] = Foreseen("in doubt", why, code, sent=False)
+
+    async def _foresee(self, gateway: Gateway, row: PlannedRow, verdict: Verdict) -> Foreseen:
+        try:
+            seen = await gateway.look_up(row.interaction_id)
+        except LookUpFailed as error:
+            why = f"{UNKNOWN}: {error.what}"
+            return Foreseen("would fail", why, Code.LOOK_UP_FAILED, sent=False)
+        ours = frozenset[str]()
+        if self._reader is not None and row.lineage is not None:
+            ours = self._reader.message_ids(row.lineage)
+        sight, reason = judge_sight(
+            seen,
+            destination_uri=row.destination_uri,
+            message_ids=ours,
+            preflight=True,
+            found_at=row.found_at,
+        )
+        if sight is Sight.FIT:
+            changed = ", carried to another destination before"
+            why = f"{seen.state}{changed * (verdict.action is Action.CHANGED)}"
+            return _sent(why, verdict, seen)
+        stays = {Sight.OURS, Sight.ELSEWHERE, Sight.HIDDEN}
+        if sight not in stays and not self._manifest.policy.preflight:
+            return _sent(f"{reason}, and policy.preflight is off", verdict, seen)
+        assert sight.code is not None  # noqa: S101 - all but FIT have one
+        return Foreseen(
+            _WORDS[sight], reason or "", sight.code, sent=False, origin_uri=seen.destination_uri
+        )
+
+    async def _weigh(self, gateway: Gateway, doubt: Doubt | None) -> tuple[str, Code]:
+        """Return what a look-up says of a doubt, and its cause; it stays as it is."""
+        if doubt is None:
+            return "under way, or left by a run that died", Code.RUN_DIED
+        try:
+            seen = await gateway.look_up(doubt.standing.row.interaction_id)
+        except LookUpFailed as error:
+            return f"{UNKNOWN}: {error.what}", Code.LOOK_UP_FAILED
+        evidence, reason = weigh(
+            seen,
+            baseline=doubt.intent.baseline,
+            destination_uri=doubt.standing.row.destination_uri,
+            message_ids=doubt.message_ids,
+        )
+        if evidence is Evidence.CARRIED_OUT:
+            return f"{reason}, apply would settle it as transferred", evidence.code
+        return reason, evidence.code
+
+    async def _look_elsewhere(self, gateway: Gateway) -> None:
+        """Look at the doubts of the journal that the manifest does not list."""
+        listed = {verdict.claim for _, verdict in self._staging.planned()}
+        for transfer_id, doubt in self._doubts.items():
+            if transfer_id not in listed:
+                reason, _ = await self._weigh(gateway, doubt)
+                key = doubt.standing.row.key
+                self._found.elsewhere.append(f"in doubt and not in the manifest: {key} ({reason})")
+
+    async def _tell(self) -> None:
+        while True:
+            await self._clock.sleep(PROGRESS_S)
+            self._observer.progressed(
+                Progress(
+                    total=self._total,
+                    settled=len(self._found.rows),
+                    outcomes={},
+                    in_flight=0,
+                    sent=0,
+                    rate_per_s=None,
+                    waiting_for="look-ups, read-only",
+                )
+            )
+
+    # GatewayListener
+
+    def replied(self, reply: Reply) -> None:
+        """Ignore it: nothing was asked on the session."""
+
+    def strayed(self, stray: Stray) -> None:
+        """Ignore it: nothing was asked on the session."""
+
+    def session_opened(self, opened: SessionOpened) -> None:
+        """Note that token and session are good."""
+        self._observer.noticed("session opened", tls=opened.tls or "plain loopback")
+
+    def session_lost(self, lost: SessionLost) -> None:
+        """Note it; look-ups need no session."""
+        self._observer.noticed("session closed", code=lost.code, reason=lost.reason)
+
+    def gave_up(self, error: Exception) -> None:
+        """End the preflight: no session can be kept."""
+        if not self._given_up.done():
+            self._given_up.set_exception(error)
+
+    def slowed(self, why: str) -> None:
+        """Note that the gateway asked for it; nothing is sent anyway."""
+        self._observer.warned("the gateway asks to slow down", why=why)
+
+    def paused(self, wait_s: float, why: str) -> None:
+        """Note that look-ups wait."""
+        self._observer.warned("waiting", seconds=round(wait_s, 1), why=why)
+
+
+def _sent(why: str, verdict: Verdict, seen: Interaction) -> Foreseen:
+    code = Code.PLANNED_CHANGED if verdict.action is Action.CHANGED else Code.PLANNED
+    return Foreseen("would be sent", why, code, sent=True, origin_uri=seen.destination_uri)

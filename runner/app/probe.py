@@ -1,0 +1,213 @@
+"""`doctor --probe`: one conversation is moved on purpose, under the journal's lock, and it is noted."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import random
+import re
+import uuid
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from ssl import SSLContext
+from urllib.parse import urlsplit
+
+from runner import __version__
+from runner.app.request import Request
+from runner.app.system_clock import SystemClock
+from runner.composition import opened_environment
+from runner.core.errors import NotInDoubt, StorageError, UsageError
+from runner.core.manifest.media import Audio, MediaMatrix
+from runner.core.manifest.model import Environment, Manifest, Platform, TransferRow
+from runner.core.manifest.queue_selection import is_id
+from runner.core.timestamps import timestamp
+from runner.core.transfer.plan import Action
+from runner.gateways.genesys_cloud.probe import Probe
+from runner.gateways.genesys_cloud.protocol.probe import Findings
+from runner.gateways.genesys_cloud.rest import GenesysRest
+from runner.gateways.http.client import trusted_context
+from runner.gateways.http.errors import Place
+from runner.gateways.websocket.transport import dialler
+from runner.journal.lock import JournalLock
+from runner.journal.staging import Selection, Staging
+
+_DESTINATION = re.compile(r"genesys://(queue|user)/(.+)|(tel|sips?):[^\s/]+", re.DOTALL)
+_MEDIA = MediaMatrix(Audio("opus", 64, 16))  # a draft bears one; the platform takes none
+
+
+@dataclass(frozen=True, slots=True)
+class ProbeOrder:
+    """What a probe is to do, and where it writes what it learns; `out` must not exist yet."""
+
+    conversation_id: str
+    destination_uri: str
+    out: Path | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Probed:
+    """What a probe found, and the file that tells it."""
+
+    findings: Findings
+    file: Path
+
+
+def check_order(manifest: Manifest, order: ProbeOrder) -> None:
+    """Raise `UsageError` for what cannot be probed; nothing is asked yet."""
+    if manifest.environment.platform is not Platform.GENESYS_CLOUD:
+        raise UsageError(
+            f"--probe is for the driver genesys-cloud; environment {manifest.environment.name}"
+            f" uses {manifest.environment.driver}"
+        )
+    if not is_id(order.conversation_id):
+        raise UsageError("--probe takes the id of a conversation, as the platform shows it")
+    found = _DESTINATION.fullmatch(order.destination_uri)
+    if found is None or (found[2] is not None and not is_id(found[2])):
+        raise UsageError(
+            "--probe-to takes genesys://queue/ID, genesys://user/ID, tel:NUMBER or sip:ADDRESS"
+        )
+
+
+def probe(
+    request: Request, manifest: Manifest, order: ProbeOrder, say: Callable[[str], None]
+) -> Probed:
+    """Move one conversation, watch, move it back where that can be done, and write the findings.
+
+    Raises `UsageError`, `Locked`, `StorageError`, `GatewayError`; the file is there from the moment
+    at which anything may have left.
+    """
+    check_order(manifest, order)
+    path = request.journal_path(manifest)
+    history = path if path.exists() else None
+    with ExitStack() as stack:
+        if history is not None:
+            lock = stack.enter_context(JournalLock(history))
+            lock.acquire(request.lock_timeout_s)
+            _refuse_doubt(history, order)
+        findings = Findings(_about(manifest))
+        file = _File.made(order.out or Path(f"probe-{timestamp(SystemClock().wall())[:19]}Z.json"))
+        keep = _Keeper(file, findings)
+        keep()
+        try:
+            asyncio.run(_probed(manifest, history, order, keep, say))
+        finally:
+            keep()
+    return Probed(findings, file.path)
+
+
+def _refuse_doubt(journal: Path, order: ProbeOrder) -> None:
+    """Refuse what the journal holds: it may be moved already, or be about to be."""
+    with Staging() as staging:
+        staging.add(
+            TransferRow(
+                order.conversation_id,
+                order.conversation_id,
+                order.destination_uri,
+                (_MEDIA,),
+                (),
+                "--probe:1",
+            )
+        )
+        staging.plan(journal, Selection())
+        for _, verdict in staging.planned():
+            if verdict.action is Action.IN_DOUBT:
+                raise NotInDoubt(f"it is not probed: {verdict.reason}; settle that first")
+
+
+def _about(manifest: Manifest) -> dict[str, str | None]:
+    endpoints = manifest.environment.endpoints
+    return {
+        "kind": "probe",
+        "runner_version": __version__,
+        "at": timestamp(SystemClock().wall()),
+        "driver": str(manifest.environment.driver),
+        "api": None if endpoints is None else urlsplit(endpoints.api_url).hostname,
+    }
+
+
+async def _probed(
+    manifest: Manifest,
+    history: Path | None,
+    order: ProbeOrder,
+    keep: _Keeper,
+    say: Callable[[str], None],
+) -> None:
+    async with opened_environment(manifest, history) as environment:
+        rest, clock, context = _rest(manifest, environment, say)
+        try:
+            visit = Probe(
+                rest,
+                dialler(context, clock.wall, rest.tokens.hide),
+                keep.findings,
+                media=_MEDIA,
+                new_id=lambda: str(uuid.uuid4()),
+                keep=keep,
+                say=say,
+            )
+            await visit.run(order.conversation_id, order.destination_uri)
+        finally:
+            await rest.close()
+
+
+def _rest(
+    manifest: Manifest, environment: Environment, say: Callable[[str], None]
+) -> tuple[GenesysRest, SystemClock, SSLContext]:
+    api_url = environment.endpoints.api_url if environment.endpoints else ""
+    context = trusted_context(Place(environment.name, api_url), environment.ca_file)
+    clock = SystemClock()
+    rest = GenesysRest(
+        environment,
+        manifest.policy.retry,
+        clock,
+        random.random,
+        lambda wait_s, why: say(f"waiting {wait_s:.0f} s: {why}"),
+        context=context,
+    )
+    return rest, clock, context
+
+
+@dataclass(frozen=True, slots=True)
+class _File:
+    """The file of a probe: for its owner's eyes, replaced as a whole."""
+
+    path: Path
+
+    @classmethod
+    def made(cls, path: Path) -> _File:
+        """Make it; an existing one is never written over."""
+        try:
+            os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
+        except FileExistsError as error:
+            raise UsageError(f"{path} exists; name another file with --probe-out") from error
+        except OSError as error:
+            raise StorageError(f"{path} cannot be written ({error.strerror})") from error
+        return cls(path)
+
+    def write(self, text: str) -> None:
+        """Replace what it says, durably. Raises `StorageError`."""
+        beside = self.path.with_name(f".{self.path.name}.tmp")
+        try:
+            descriptor = os.open(
+                beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600
+            )
+            with os.fdopen(descriptor, "w", encoding="utf-8") as stream:
+                stream.write(text)
+                stream.flush()
+                os.fsync(stream.fileno())
+            beside.replace(self.path)
+        except OSError as error:
+            raise StorageError(f"{self.path} cannot be written ({error.strerror})") from error
+
+
+@dataclass(frozen=True, slots=True)
+class _Keeper:
+    """Writes the findings as they are by now."""
+
+    file: _File
+    findings: Findings
+
+    def __call__(self) -> None:
+        self.file.write(json.dumps(self.findings.to_json(), indent=2) + "\n")

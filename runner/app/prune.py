@@ -1,0 +1,78 @@
+"""`reports prune`: removes the reports that nobody needs any more."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+
+from runner.console.results.prune_result import Pruned, Remark, RemovedReport
+from runner.core.records.retention import Kept, Retention, reasons_to_keep
+from runner.report.report_store import Batch, NotOurs, Report, batches, remove
+
+Remove = Callable[[Path, str, str], int]
+"""Removes BATCH's report folder under a root, and returns the bytes that this frees."""
+
+
+def prune(
+    root: Path,
+    retention: Retention,
+    *,
+    now: float,
+    batch: str | None = None,
+    dry_run: bool = False,
+    removing: Remove = remove,
+) -> Pruned:
+    """Remove what `retention` lets go, of all batches under `root` or of one; `now` is wall time.
+
+    Raises `UsageError` if there is no such folder or batch, `StorageError` if it cannot be read.
+    """
+    pruning = _Pruning(root, None if dry_run else removing)
+    for each in batches(root, batch):
+        pruning.take(each, retention, now)
+    return Pruned(
+        str(root),
+        retention.keep,
+        retention.older_than_s,
+        dry_run,
+        pruning.removed,
+        {reason: pruning.kept[reason] for reason in Kept if pruning.kept[reason]},
+        pruning.left,
+        pruning.failed,
+    )
+
+
+class _Pruning:
+    """Goes from batch to batch, and notes what it did."""
+
+    def __init__(self, root: Path, removing: Remove | None) -> None:
+        self._root = root
+        self._removing = removing
+        self.removed: list[RemovedReport] = []
+        self.kept: Counter[Kept] = Counter()
+        self.left: list[Remark] = []
+        self.failed: list[Remark] = []
+
+    def take(self, batch: Batch, retention: Retention, now: float) -> None:
+        self.left += [Remark(str(left.path), left.why) for left in batch.left]
+        folders = [report.shelved for report in batch.reports]
+        reasons = reasons_to_keep(folders, retention, latest=batch.latest, now=now)
+        for report in batch.reports:
+            reason = reasons[report.shelved.name]
+            if reason is None:
+                self._remove(batch.name, report)
+            else:
+                self.kept[reason] += 1
+
+    def _remove(self, batch: str, report: Report) -> None:
+        name = report.shelved.name
+        path, size = str(self._root / batch / name), report.size_bytes
+        try:
+            if self._removing is not None:
+                size = self._removing(self._root, batch, name)
+        except NotOurs as error:
+            self.left.append(Remark(path, str(error)))
+        except OSError as error:
+            self.failed.append(Remark(path, (error.strerror or str(error)).lower()))
+        else:
+            self.removed.append(RemovedReport(batch, name, path, size))

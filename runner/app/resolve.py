@@ -1,0 +1,144 @@
+"""`resolve`: a person's word settles a transfer in doubt (recovery.md, "In doubt")."""
+
+from __future__ import annotations
+
+import socket
+import time
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+
+from runner.app import run_record
+from runner.core.errors import NotInDoubt, UsageError
+from runner.core.manifest.model import Callback
+from runner.core.transfer.outcome import Outcome
+from runner.core.transfer.reasons import Code
+from runner.core.transfer.states import OUTCOMES, Event, ImpossibleEvent, State, step
+from runner.engine.callback_factory import Notices
+from runner.journal.filesystem import refuse_shared
+from runner.journal.lock import JournalLock
+from runner.journal.overview import Found, Overview
+from runner.journal.store import Store
+from runner.ports import Entry, Note
+
+
+class Word(StrEnum):
+    """What a person may say of a transfer in doubt."""
+
+    TRANSFERRED = "transferred"
+    FAILED = "failed"
+
+    @property
+    def code(self) -> Code:
+        """The cause that it is for the transfer's outcome."""
+        return Code.RESOLVED_TRANSFERRED if self is Word.TRANSFERRED else Code.RESOLVED_FAILED
+
+    @property
+    def event(self) -> Event:
+        """The event that the word is, in the table of transitions."""
+        return Event.VOUCHED if self is Word.TRANSFERRED else Event.DISOWNED
+
+
+@dataclass(frozen=True, slots=True)
+class Resolved:
+    """What came of a person's word."""
+
+    found: Found  # as it was before
+    outcome: Outcome
+    by: str  # user@host
+    reason: str
+    callbacks: int  # that are owed because of it
+    doubts_left: int  # in the whole journal
+
+
+def resolve(
+    journal: Path, run: str, key: str, word: Word, reason: str, *, lock_timeout_s: float = 0.0
+) -> Resolved:
+    """Settle the transfer in doubt that `key` names in `run`, durably, with who, when and why.
+
+    Raises `UsageError` if there is none (it tells the state), `Locked`, `StorageError`.
+    """
+    for text, what in ((run, "RUN"), (key, "KEY"), (reason, "--reason")):
+        _check_text(text, what)
+    refuse_shared(journal)
+    with Overview(journal) as overview, JournalLock(journal) as lock:
+        lock.acquire(lock_timeout_s)
+        lock.hold_file()
+        found = _in_doubt(overview, run, key, word)
+        meta = overview.meta
+        store = Store(journal, environment=meta["environment"], origin=meta["origin"])
+        try:
+            # What a dead run left under way is first put in doubt.
+            if store.recover(at=time.time()):
+                found = _in_doubt(overview, run, key, word)
+            return _record(store, found, word, reason, overview)
+        finally:
+            store.close()
+
+
+def _in_doubt(overview: Overview, run: str, key: str, word: Word) -> Found:
+    """Return the transfer, or raise `UsageError` that tells why it cannot be settled."""
+    seen = overview.run(run)
+    found = overview.find(seen, key)
+    if found is None:
+        raise UsageError(
+            f"{key} of run {seen.record.id} is not in doubt: it was never delivered;"
+            " the next apply takes it up"
+        )
+    state = State.UNKNOWN if OUTCOMES[found.state] is Outcome.IN_DOUBT else found.state
+    try:
+        step(state, word.event)
+    except ImpossibleEvent as error:
+        why = f" ({found.reason})" if found.reason else ""
+        raise NotInDoubt(
+            f"{key} of run {found.run} is not in doubt: it is {found.state}{why};"
+            " only a transfer in doubt can be resolved"
+        ) from error
+    return found
+
+
+def _record(store: Store, found: Found, word: Word, reason: str, overview: Overview) -> Resolved:
+    at, user, host = time.time(), run_record.user(), socket.gethostname()
+    state = step(found.state, word.event)
+    told = f"resolved as {word} by {user}@{host}: {reason}"
+    notices = Notices(
+        _any_callbacks(found.row.callbacks),
+        run=found.run,
+        batch=found.batch,
+        new_id=lambda: f"msg_{uuid.uuid4().hex}",
+    )
+    owed = notices.about(found.row, OUTCOMES[state], told, None)
+    entry = Entry(
+        word.event,
+        found.row,
+        found.transfer_id,
+        found.lineage,
+        found.version,
+        state,
+        at,
+        reason=told,
+        reason_code=word.code,
+        notifications=owed,
+    )
+    fields = {"transfer": found.transfer_id, "key": found.row.key, "of_run": found.run}
+    who = {"as": word, "user": user, "host": host, "reason": reason}
+    store.record([entry, Note("resolved by a person", at, fields | who)])
+    store.seal()
+    by = f"{user}@{host}"
+    return Resolved(found, OUTCOMES[state], by, reason, len(owed), overview.doubts())
+
+
+def _any_callbacks(names: tuple[str, ...]) -> Mapping[str, Callback]:
+    """Return stand-ins that want everything: whoever delivers knows the manifest's `on`."""
+    return {name: Callback(name, "") for name in names}
+
+
+def _check_text(text: str, what: str) -> None:
+    if not text.strip():
+        raise UsageError(f"{what} is empty; say what you saw, in a few words")
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        raise UsageError(f"{what} is not UTF-8; type it anew") from error

@@ -1,0 +1,104 @@
+"""The run's record: who, where, what, when, and how it ended."""
+
+from __future__ import annotations
+
+import getpass
+import socket
+from collections.abc import Sequence
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+from runner import __version__
+from runner.app.request import Request
+from runner.console.log.redaction import Redactor
+from runner.core.manifest.model import Manifest
+from runner.core.manifest.source_excerpt import Excerpt
+from runner.core.next_steps import Given
+from runner.core.records.run_record import PlanFigures, RunRecord
+from runner.core.timestamps import timestamp
+from runner.core.transfer.outcome import ExitCode
+
+
+def begun(
+    request: Request, manifest: Manifest, run_id: str, *, at: float, outcome: str
+) -> RunRecord:
+    """Return the record of a run that begins, with the outcome that holds if it dies."""
+    return RunRecord(
+        id=run_id,
+        batch=manifest.name,
+        environment=manifest.environment.name,
+        driver=manifest.environment.driver,
+        gateway=manifest.gateway.name,
+        started_at=timestamp(at),
+        finished_at=None,
+        outcome=outcome,
+        exit_code=None,
+        runner_version=__version__,
+        host=socket.gethostname(),
+        user=user(),
+        labels=dict(manifest.labels),
+        manifest_path=manifest.path,
+        manifest_sha256=manifest.sha256,
+        options=request.told() | {"folder": str(Path.cwd())},
+    )
+
+
+def ended(record: RunRecord, code: ExitCode, explanation: str | None, *, at: float) -> RunRecord:
+    """Return the record of a run that has ended."""
+    return replace(
+        record,
+        finished_at=timestamp(at),
+        outcome=code.outcome,
+        exit_code=int(code),
+        explanation=explanation,
+    )
+
+
+def left_root(run: RunRecord) -> Path:
+    """Return the folder below which a run left its report, as seen from the current folder."""
+    given = Given.of(run)
+    here = given.folder in {None, str(Path.cwd())}
+    return Path(given.report_dir) if here else Path(given.folder or "", given.report_dir)
+
+
+def shown(manifest: Manifest) -> Excerpt | None:
+    """Return what a report shows of a manifest, without the secrets that it leads to."""
+    if manifest.excerpt is None:
+        return None
+    callbacks = (callback.secret for callback in manifest.callbacks.values())
+    redactor = Redactor.knowing((manifest.environment.client_secret, *callbacks))
+    return Excerpt(tuple(map(redactor.text, manifest.excerpt.lines)), manifest.excerpt.total)
+
+
+def user() -> str:
+    """Return who runs this program."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # no such user in this container, no variable that tells
+        return "unknown"
+
+
+def finished_plan(record: RunRecord, *, at: float) -> RunRecord:
+    """Return the record of a dry run that has ended."""
+    return replace(record, finished_at=timestamp(at), exit_code=int(ExitCode.OK))
+
+
+MOST_NAMED = 5
+"""Doubts outside the manifest that an explanation names."""
+
+
+def elsewhere_in_words(doubts: Sequence[tuple[str, str, str]]) -> str | None:
+    """Return what is in doubt outside the manifest, as (run, key, …), in words; None: nothing."""
+    if not doubts:
+        return None
+    named = ", ".join(f"key {key} of run {run}" for run, key, _ in doubts[:MOST_NAMED])
+    more = f" and {len(doubts) - MOST_NAMED} more" if len(doubts) > MOST_NAMED else ""
+    return f"{len(doubts)} in doubt that this manifest does not list: {named}{more}"
+
+
+def plan_in_short(plan: PlanFigures) -> dict[str, Any]:
+    """Return a plan's figures for a log line: those that say something."""
+    told = asdict(plan) | {"estimate_s": plan.estimate_s and round(plan.estimate_s, 1)}
+    always = {"send", "unchanged", "in_doubt"}
+    return {name: value for name, value in told.items() if value or name in always}

@@ -1,0 +1,65 @@
+"""A run's result, as the console shows it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from runner.console.results.run_result import Group, RunResult
+from runner.core.next_steps import Given
+from runner.core.records.run_record import ReportSource
+from runner.core.records.summary import Summary
+from runner.core.transfer.outcome import ExitCode, Outcome
+from runner.core.transfer.plan import Move
+from runner.core.transfer.reasons import Code
+from runner.report.html.verdict import judge
+from runner.report.model import AuditEnd, Content
+
+
+def result_of(
+    source: ReportSource,
+    summary: Summary,
+    code: ExitCode,
+    report: Path,
+    duration_s: float,
+    *,
+    connected: bool = False,
+    moves: Sequence[Move] = (),
+) -> RunResult:
+    """Return what a command that planned or applied has to say at its end."""
+    groups = summary.groups
+    doubts = (group.first_key for group in groups if group.outcome is Outcome.IN_DOUBT)
+    return RunResult(
+        batch=source.run.batch,
+        environment=source.run.environment,
+        exit_code=code,
+        run_id=source.run.id,
+        explanation=source.run.explanation,
+        counts={outcome: count for outcome, count in summary.counts.items() if count},
+        not_selected=sum(group.count for group in groups if group.code == Code.NOT_SELECTED),
+        groups=[
+            Group(
+                group.outcome,
+                group.reason,
+                group.count,
+                group.examples,
+                group.code,
+                group.status,
+                group.keys,
+                group.names,
+            )
+            for group in groups
+            if source.plan is None
+        ],
+        report=str(report),
+        duration_s=duration_s,
+        plan=source.plan,
+        figures=source.figures if source.plan is None else None,
+        moves=moves,
+        connected=connected,
+        given=Given.of(source.run),
+        doubt_key=next(doubts, None),
+        steps=judge(Content(source, summary, AuditEnd(0, None))).steps,
+        started_at=source.run.started_at,
+        finished_at=source.run.finished_at,
+    )

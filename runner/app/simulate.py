@@ -1,0 +1,112 @@
+"""The embedded gateway, served alone for other programs."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from runner.app.plan import read_manifest
+from runner.app.request import Request
+from runner.app.signals import Signals
+from runner.core.manifest.model import (
+    Endpoints,
+    GatewayConstraints,
+    Platform,
+    Secret,
+    SimulatorOptions,
+)
+from runner.journal.staging import Staging
+from runner.simulator.genesys_cloud.server import GenesysServer
+from runner.simulator.hosting import Hosting
+from runner.simulator.hosting import serve as serve_until_cancelled
+from runner.simulator.interaction_transfer.model import Conduct
+from runner.simulator.interaction_transfer.server import SimulatorServer
+
+ANY_GATEWAY = GatewayConstraints(
+    name="simulated",
+    max_bandwidth_kbps=10_000,
+    supported_codecs=("opus", "g722", "g729", "pcmu", "pcma", "vp8", "vp9", "h264"),
+    max_fps=60,
+)
+"""What the gateway can carry where no manifest says."""
+
+
+@dataclass(frozen=True, slots=True)
+class Served:
+    """How the gateway is served; None where nothing was said."""
+
+    host: str
+    port: int
+    manifest: Path | None
+    environment: str | None
+    ledger: Path | None
+    rate_per_s: float | None
+    client_id: str | None
+    certificate: Path | None
+    key: Path | None
+    platform: Platform | None = None
+
+
+SECRET_VARIABLE = "RUNNER_SIMULATE_CLIENT_SECRET"  # noqa: S105 - the name of a variable
+"""Gives the client's secret; no option does, since process arguments are seen by everyone."""
+
+
+def serve(served: Served, write: Callable[[str], object]) -> None:
+    """Serve until a signal raises `Interrupted`; `write` is told how to reach the gateway."""
+    constraints, options = _behaviour(served)
+    options = options or SimulatorOptions()
+    if served.platform is not None:
+        options = replace(options, platform=served.platform)
+    asyncio.run(_serve(served, constraints, options, write))
+
+
+def _behaviour(served: Served) -> tuple[GatewayConstraints, SimulatorOptions | None]:
+    if served.manifest is None:
+        return ANY_GATEWAY, None
+    request = Request(served.manifest, environment=served.environment, validate_only=True)
+    with Staging() as staging:
+        manifest, _ = read_manifest(request, staging)
+    return manifest.gateway, manifest.environment.simulator
+
+
+async def _serve(
+    served: Served,
+    constraints: GatewayConstraints,
+    options: SimulatorOptions,
+    write: Callable[[str], object],
+) -> None:
+    secret = _secret(os.environ.get(SECRET_VARIABLE))
+    genesys = options.platform is Platform.GENESYS_CLOUD
+    server = (GenesysServer if genesys else SimulatorServer)(
+        constraints,
+        options,
+        conduct=Conduct.keeping(constraints.promise, rate_per_s=served.rate_per_s),
+        hosting=Hosting(
+            client_id=_secret(served.client_id),
+            client_secret=secret,
+            ledger=served.ledger,
+            certificate=served.certificate,
+            key=served.key,
+        ),
+    )
+
+    def ready(endpoints: Endpoints, client_id: Secret, client_secret: Secret) -> None:
+        socket = endpoints.websocket_url  # None where the gateway tells it itself
+        write(
+            f"token_url: {endpoints.token_url}\n"
+            f"api_url: {endpoints.api_url}\n"
+            f"{f'websocket_url: {socket}{chr(10)}' if socket else ''}"
+            f"client_id: {client_id.reveal()}\n"
+            # Made for this process alone and worth nothing elsewhere; one that was given is not.
+            f"client_secret: {'as given' if secret else client_secret.reveal()}\n"
+        )
+
+    with Signals().cancelling():
+        await serve_until_cancelled(server, host=served.host, port=served.port, on_ready=ready)
+
+
+def _secret(text: str | None) -> Secret | None:
+    return None if text is None else Secret(text)

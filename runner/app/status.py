@@ -1,0 +1,114 @@
+"""`status`: what the journal holds, read-only, while a run goes on or after it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from runner.console.results.status import DoubtLine, JournalStatus, RunLine, Standing
+from runner.core import next_steps
+from runner.core.next_steps import Given, Step
+from runner.core.records.run_record import RunRecord
+from runner.core.transfer.outcome import Outcome
+from runner.journal.lock import Holder, holder_of
+from runner.journal.overview import Overview, RunSeen
+
+MOST_RUNS = 20
+"""Runs that are listed."""
+
+MOST_DOUBTS = 10_000
+"""Doubts of one run that are read."""
+
+
+def status_of(journal: Path, run_id: str | None = None) -> JournalStatus:
+    """Return the journal's newest runs, or one run with its doubts.
+
+    Raises `UsageError` for an unknown run, `StorageError` if the journal cannot be read.
+    """
+    with Overview(journal) as overview:
+        newest = overview.runs(1)
+        # Read before the lock is looked at: a run that ends meanwhile is still told as running.
+        seen = overview.runs(MOST_RUNS) if run_id is None else [overview.run(run_id)]
+        holder = holder_of(journal) if newest and not newest[0].finished else None
+        live = newest[0].no if newest and carries(holder, newest[0].record) else None
+        lines = [_line(run, holder if run.no == live else None) for run in seen]
+        if run_id is not None:
+            lines = [_with_doubts(overview, seen[0], lines[0])]
+        meta = overview.meta
+        path = str(journal.absolute())
+        steps = _steps(seen, lines, str(journal), one=run_id is not None)
+        return JournalStatus(
+            path, meta["environment"], meta["origin"], overview.doubts(), lines, tuple(steps)
+        )
+
+
+def _steps(
+    seen: Sequence[RunSeen], lines: Sequence[RunLine], journal: str, *, one: bool
+) -> Iterator[Step]:
+    """Yield what to do about doubts, and about a run that died."""
+    if not one:
+        found = next((line for line in lines if line.counts.get(Outcome.IN_DOUBT)), None)
+        if found is not None:
+            yield Step("see what is in doubt", next_steps.status(journal, found.id))
+        return
+    line, record = lines[0], seen[0].record
+    if line.standing is Standing.RUNNING:
+        return
+    if line.doubts or line.standing is Standing.DIED:
+        given = Given.of(record)
+        here = str(Path.cwd())
+        where = "" if given.folder in {None, here} else f", in the folder {given.folder}"
+        yield Step(f"apply again, which looks at the gateway{where}", next_steps.apply(given))
+    if line.doubts:
+        yield from next_steps.settle(journal, record.id, line.doubts[0].key)
+
+
+def carries(holder: Holder | None, newest: RunRecord) -> bool:
+    """Tell whether the lock's holder carries the newest run: it took the lock before that began.
+
+    (A person who resolves a dead run's doubt holds it too.)
+    """
+    return holder is not None and holder.since[:19] <= newest.started_at[:19]
+
+
+def _line(run: RunSeen, holder: Holder | None) -> RunLine:
+    record, counts = run.record, dict(run.counts)
+    standing = Standing.FINISHED if run.finished else Standing.DIED
+    if holder is not None:
+        standing = Standing.RUNNING
+        counts[Outcome.IN_DOUBT] = counts.get(Outcome.IN_DOUBT, 0) - run.under_way
+    return RunLine(
+        id=record.id,
+        batch=record.batch,
+        started_at=record.started_at,
+        finished_at=record.finished_at,
+        standing=standing,
+        outcome=record.outcome if run.finished else standing.value,
+        exit_code=record.exit_code if run.finished else None,
+        counts=counts,
+        in_flight=run.under_way if holder is not None else 0,
+        not_selected=run.not_selected,
+        holder=None if holder is None else str(holder),
+        explanation=record.explanation,
+        environment=record.environment,
+        report=f"{Given.of(record).report_dir}/{record.batch}/{record.id}",
+    )
+
+
+def _with_doubts(overview: Overview, run: RunSeen, line: RunLine) -> RunLine:
+    doubts = overview.doubts_of(run.no, MOST_DOUBTS)
+    told = [
+        DoubtLine(
+            doubt.key,
+            doubt.source,
+            doubt.interaction_id,
+            doubt.destination_uri,
+            doubt.run,
+            doubt.message_id,
+            doubt.reason,
+        )
+        for doubt in doubts
+    ]
+    expected = line.counts.get(Outcome.IN_DOUBT, 0) + line.in_flight
+    return replace(line, doubts=told, more_doubts=max(0, expected - len(told)))

@@ -1,0 +1,64 @@
+"""`status --watch`: a run that another process carries out, looked at until it ends."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Self
+
+from runner.app.status import carries
+from runner.console.results.status import Standing
+from runner.core.records.run_record import RunRecord
+from runner.journal.follower import Follower
+from runner.journal.lock import holder_of
+from runner.journal.overview import LATEST, Overview
+from runner.ports import Progress, SessionState
+
+
+@dataclass(frozen=True, slots=True)
+class Sight:
+    """A run as it stands at one moment."""
+
+    at: float  # seconds since the epoch
+    record: RunRecord
+    standing: Standing
+    progress: Progress
+
+
+class Following:
+    """One run of a journal. No lock is taken and nothing written; use it as a context.
+
+    Raises `UsageError` for an unknown run, `StorageError` if the journal cannot be read.
+    """
+
+    def __init__(self, journal: Path, run_id: str | None, wall: Callable[[], float]) -> None:
+        self._journal = journal
+        self._wall = wall
+        with Overview(journal) as overview:
+            self._follower = Follower(journal, overview.number(run_id or LATEST))
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self._follower.__exit__(*exception)
+
+    def look(self) -> Sight:
+        """Return where the run stands now."""
+        at = self._wall()
+        progress = self._follower.look(at)
+        record, finished, newest = self._follower.run()
+        standing = Standing.FINISHED if finished else Standing.RUNNING
+        # While events come, somebody writes them: the lock is looked at only where none do.
+        if not finished and not self._follower.has_news and not (newest and self._is_held(record)):
+            # It may have ended, and given its lock up, between the two looks.
+            record, finished, _ = self._follower.run()
+            progress = self._follower.look(at)
+            standing = Standing.FINISHED if finished else Standing.DIED
+        if standing is not Standing.RUNNING:
+            progress = replace(progress, session=SessionState.CLOSED, waiting_for=None)
+        return Sight(at, record, standing, progress)
+
+    def _is_held(self, record: RunRecord) -> bool:
+        return carries(holder_of(self._journal), record)

@@ -1,0 +1,33 @@
+"""Which error ends a command with which code (cli.md, "Exit codes")."""
+
+from __future__ import annotations
+
+from runner.core.errors import (
+    GatewayError,
+    Interrupted,
+    Locked,
+    ManifestInvalid,
+    NotInDoubt,
+    Stopped,
+    StorageError,
+    UsageError,
+)
+from runner.core.transfer.outcome import ExitCode
+
+_CODES: tuple[tuple[type[BaseException], ExitCode], ...] = (
+    (NotInDoubt, ExitCode.FAILURES),
+    (UsageError, ExitCode.USAGE),
+    (ManifestInvalid, ExitCode.INVALID),
+    (GatewayError, ExitCode.UNREACHABLE),
+    (Stopped, ExitCode.STOPPED),
+    (StorageError, ExitCode.STORAGE),
+    (Locked, ExitCode.LOCKED),
+    (KeyboardInterrupt, ExitCode.INTERRUPTED),
+)
+
+
+def exit_code_of(error: BaseException) -> ExitCode:
+    """Return the code for an error that ends a command; what nobody foresaw is a bug."""
+    if isinstance(error, Interrupted):
+        return error.code
+    return next((code for kind, code in _CODES if isinstance(error, kind)), ExitCode.BUG)

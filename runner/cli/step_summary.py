@@ -1,0 +1,50 @@
+"""How `apply` and `plan` tell their end in the summary of a build's step, where there is one."""
+
+# What tells it is loaded where it is wanted: a dry run's start is short.
+# ruff: noqa: PLC0415
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from runner.cli.exit_codes import exit_code_of
+from runner.cli.output import Console
+from runner.console.log.redaction import harmless
+from runner.core.records.run_record import ReportSource
+from runner.core.records.summary import Summary
+
+VARIABLE = "GITHUB_STEP_SUMMARY"
+"""Names the file, in a step of GitHub Actions."""
+
+
+def summarize_report(
+    console: Console, source: ReportSource, summary: Summary, report: Path
+) -> None:
+    """Tell a run or a plan that has a report; a summary that fails only warns."""
+    if name := os.environ.get(VARIABLE):
+        from runner.app.step_summary import tell_report
+
+        _warn(console, tell_report(source, summary, report, name))
+
+
+@contextmanager
+def summarizing(console: Console, manifest: Path) -> Iterator[None]:
+    """Tell what ends the block early, and let it go on: the boundary makes it an exit code."""
+    try:
+        yield
+    except SystemExit:
+        raise
+    except BaseException as error:
+        if name := os.environ.get(VARIABLE):
+            from runner.app.step_summary import tell_error
+
+            _warn(console, tell_error(error, exit_code_of(error), manifest, name))
+        raise
+
+
+def _warn(console: Console, why: str | None) -> None:
+    if why is not None:
+        console.err.write(f"warning: no summary of this step: {harmless(why)}; mend ${VARIABLE}\n")

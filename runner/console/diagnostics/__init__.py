@@ -1,0 +1,1 @@
+"""A manifest's problems as text and for programs."""

@@ -1,0 +1,124 @@
+"""What each code means, why its rule is there, and how it is written right.
+
+`explanations.toml` is the one source; the terminal and docs/rules.md both tell it.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from functools import cache
+from importlib.resources import files
+from textwrap import wrap
+
+from runner.console.results.document import document
+from runner.console.text import Paint, visible
+from runner.core.diagnostics.codes import CODES
+
+WIDTH = 100
+
+FAMILIES: Mapping[str, str] = {
+    "R": "Rules: what a gateway carries, and what one transfer must not do to another",
+    "S": "Schema: fields, types, forms and bounds",
+    "Y": "YAML: what a file must be before its meaning is looked at",
+    "P": "Plan files",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """A code's rule with its reason; `files` lie beside both examples, by name.
+
+    The wrong example is saved in `encoding`; `padded` fills it beyond the largest manifest.
+    `whole`: the examples are manifests, not sections of one.
+    """
+
+    code: str
+    rule: str
+    why: str
+    wrong: str
+    right: str
+    files: Mapping[str, str] = field(default_factory=dict)
+    encoding: str = "utf-8"
+    padded: bool = False
+    whole: bool = False
+
+
+@cache
+def explanations() -> Mapping[str, Explanation]:
+    """Return the explanation of every code, in the order of `FAMILIES` and of the codes."""
+    text = files("runner.console").joinpath("explanations.toml").read_text(encoding="utf-8")
+    found = tomllib.loads(text)
+    order = list(FAMILIES)
+    return {
+        code: Explanation(code, CODES[code], **found[code])
+        for code in sorted(found, key=lambda code: (order.index(code[0]), code))
+    }
+
+
+def render_explanation(explanation: Explanation, *, color: bool = False) -> str:
+    """Return a code's rule, its reason and its examples as a person reads them."""
+    paint = Paint(color)
+    lines = [f"{paint.bold(explanation.code)}: {explanation.rule}", ""]
+    lines += wrap(explanation.why, WIDTH)
+    for title, text in (("wrong", explanation.wrong), ("right", explanation.right)):
+        lines += ["", paint.bold(f"{title}:"), *(f"    {line}" for line in _example(text))]
+    for name, text in explanation.files.items():
+        lines += ["", paint.bold(f"{name}:"), *(f"    {line}" for line in _example(text))]
+    return "\n".join(lines) + "\n"
+
+
+def render_codes(*, color: bool = False) -> str:
+    """Return every code with its rule, by family."""
+    paint, parts = Paint(color), []
+    for family, title in FAMILIES.items():
+        lines = [paint.bold(title)]
+        for code, told in explanations().items():
+            if code.startswith(family):
+                first, *others = wrap(told.rule, WIDTH - len(code) - 4)
+                lines += [f"  {paint.bold(code)}  {first}", *(f"        {line}" for line in others)]
+        parts.append("\n".join(lines))
+    parts.append("runner explain CODE tells the reason, with a wrong and a right example")
+    return "\n\n".join(parts) + "\n"
+
+
+def explanations_to_json(told: Sequence[Explanation]) -> str:
+    """Return one JSON document, in ASCII."""
+    return document("explanations", {"codes": [asdict(each) for each in told]})
+
+
+def rules_document() -> str:
+    """Return docs/rules.md."""
+    return "\n".join(_document())
+
+
+def _document() -> Iterator[str]:
+    yield "# Every code of a diagnostic"
+    yield ""
+    yield "<!-- made from runner/console/diagnostics/explanations.toml by `make rules` -->"
+    yield ""
+    yield "`runner explain CODE` tells the same on the terminal. An example stands for the sections"
+    yield "of a manifest that it names."
+    for family, title in FAMILIES.items():
+        yield from ("", f"## {title}")
+        for code, told in explanations().items():
+            if code.startswith(family):
+                yield from ("", f"### {code}", "", f"{_sentence(told.rule)}", "", told.why)
+                for name, text in (("Wrong", told.wrong), ("Right", told.right)):
+                    yield from _fenced(name, text, "console" if text[0] == "$" else "yaml")
+                for name, text in told.files.items():
+                    yield from _fenced(f"With `{name}`", text, "csv")
+    yield ""
+
+
+def _fenced(title: str, text: str, language: str) -> Iterator[str]:
+    yield from ("", f"{title}:", "", f"```{language}", *_example(text), "```")
+
+
+def _example(text: str) -> list[str]:
+    return [visible(line) for line in text.strip("\n").split("\n")]
+
+
+def _sentence(text: str) -> str:
+    return f"{text[0].upper()}{text[1:]}."

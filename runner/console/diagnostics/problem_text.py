@@ -1,0 +1,176 @@
+"""Problems of a manifest as text for people: what, where, the line itself, and the mend."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from runner.console.diagnostics.marked_lines import Sources, excerpt
+from runner.console.text import Paint, count, listed, visible
+from runner.core.diagnostics.codes import CODES
+from runner.core.diagnostics.problem import Place, Problem, Severity
+
+MAX_PROBLEMS = 20
+WIDTH = 120
+MOST_CODES = 5
+"""Codes that the advice to learn more names."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Mark:
+    """A span to be marked: the problem's own (`^`) or a related one (`-`, with its note)."""
+
+    place: Place
+    sign: str
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class _Block:
+    """What the rendering of one problem needs beside the problem."""
+
+    lines: Mapping[tuple[str, int], str]
+    hidden: Mapping[tuple[str, int], int]  # the first column to mask, by line
+    paint: Paint
+    width: int
+
+
+def render_problems(
+    problems: Iterable[Problem],
+    sources: Sources,
+    *,
+    color: bool = False,
+    max_problems: int = MAX_PROBLEMS,
+    omitted: Mapping[str, int] | None = None,
+    width: int = WIDTH,
+) -> str:
+    """Return all problems as a person reads them, errors first; empty where there are none.
+
+    At most `max_problems` are shown in full; the rest, and the errors that were
+    `omitted` when they were found, is counted by code. The last lines sum up and
+    name the command that explains the codes shown.
+    """
+    ordered = errors_first(problems)
+    if not ordered:
+        return ""
+    paint, shown = Paint(color), ordered[:max_problems]
+    block = _Block(_lines_of(shown, sources), _hidden(ordered), paint, width)
+    parts = ["\n".join(_problem(problem, block)) for problem in shown]
+    if rest := more(ordered[max_problems:], omitted):
+        parts.append(f"… and {rest}")
+    advice = f"\nlearn more: runner explain {learn}" if (learn := _codes(shown)) else ""
+    parts.append(paint.bold(summary(ordered, omitted)) + advice)
+    return "\n\n".join(parts) + "\n"
+
+
+def errors_first(problems: Iterable[Problem]) -> list[Problem]:
+    """Return the problems with errors before warnings, else in their order."""
+    return sorted(problems, key=lambda problem: problem.severity is not Severity.ERROR)
+
+
+def more(rest: Sequence[Problem], omitted: Mapping[str, int] | None = None) -> str:
+    """Return `25 more: 20 R002, 5 R006`; empty where nothing is left to count."""
+    codes = Counter(problem.code for problem in rest) + Counter(omitted or {})
+    counts = ", ".join(f"{n:,} {visible(code)}" for code, n in codes.most_common())
+    return f"{codes.total():,} more: {counts}" if codes else ""
+
+
+def count_by_severity(
+    problems: Sequence[Problem], omitted: Mapping[str, int] | None = None
+) -> tuple[int, int]:
+    """Return how many errors, those `omitted` included, and how many warnings there are."""
+    errors = sum(problem.severity is Severity.ERROR for problem in problems)
+    return errors + sum((omitted or {}).values()), len(problems) - errors
+
+
+def summary(problems: Sequence[Problem], omitted: Mapping[str, int] | None = None) -> str:
+    """Return `3 errors, 1 warning in manifests/a.yaml`."""
+    errors, warnings = count_by_severity(problems, omitted)
+    counts = [count(errors, "error")] if errors else []
+    counts += [count(warnings, "warning")] if warnings else []
+    files = list(dict.fromkeys(visible(problem.place.file) for problem in problems))
+    return f"{', '.join(counts) or 'no problems'}{' in ' if files else ''}{listed(files)}"
+
+
+def _codes(problems: Iterable[Problem]) -> str:
+    codes = dict.fromkeys(problem.code for problem in problems if problem.code in CODES)
+    return " ".join(list(codes)[:MOST_CODES])
+
+
+def _lines_of(problems: Iterable[Problem], sources: Sources) -> dict[tuple[str, int], str]:
+    wanted: dict[str, set[int]] = {}
+    for problem in problems:
+        for place in (problem.place, *(related.place for related in problem.related)):
+            wanted.setdefault(place.file, set()).add(place.line)
+    return {
+        (file, number): line
+        for file, numbers in wanted.items()
+        for number, line in sources.lines(file, numbers).items()
+    }
+
+
+def _hidden(problems: Iterable[Problem]) -> dict[tuple[str, int], int]:
+    """Return where to mask: a span that one problem hides, no other may show."""
+    hidden: dict[tuple[str, int], int] = {}
+    for problem in problems:
+        if problem.hide:
+            line = (problem.place.file, problem.place.line)
+            hidden[line] = min(problem.place.column, hidden.get(line, problem.place.column))
+    return hidden
+
+
+def _problem(problem: Problem, block: _Block) -> Iterator[str]:
+    paint = block.paint
+    strong = paint.red if problem.severity is Severity.ERROR else paint.yellow
+    title = strong(f"{problem.severity.value}[{visible(problem.code)}]")
+    yield title + paint.bold(f": {visible(problem.message)}")
+    marks = [_Mark(problem.place, "^"), *(_Mark(r.place, "-", r.note) for r in problem.related)]
+    gutter = max(len(str(mark.place.line)) for mark in marks)
+    for nth, file in enumerate(dict.fromkeys(mark.place.file for mark in marks)):
+        there = [mark for mark in marks if mark.place.file == file]
+        arrow = paint.blue(":::" if nth else "-->")
+        yield f"{' ' * gutter}{arrow} {visible(str(there[0].place))}"
+        yield from _source(there, gutter, block)
+    first, *others = (visible(line) for line in problem.help.splitlines() or [""])
+    if first:
+        yield f"{' ' * gutter} {paint.blue('=')} {paint.bold('help')}: {first}"
+    yield from (f"{' ' * gutter}         {line}".rstrip() for line in others)
+
+
+def _source(marks: Sequence[_Mark], gutter: int, block: _Block) -> Iterator[str]:
+    """Yield one file's lines with their marks; of lines that cannot be read only the notes."""
+    paint, before = block.paint, None
+    bare = f"{' ' * gutter} {paint.blue('|')}"
+    for number in sorted({mark.place.line for mark in marks}):
+        here = [mark for mark in marks if mark.place.line == number]
+        line = block.lines.get((here[0].place.file, number))
+        if line is None:
+            notes = (f"{mark.place}: {mark.note}" for mark in here if mark.note)
+            yield from (f"{' ' * gutter} {paint.blue('=')} note: {visible(n)}" for n in notes)
+            continue
+        if before is None:
+            yield bare
+        elif number > before + 1:
+            yield paint.blue("...")
+        before = number
+        lead = f"{paint.blue(f'{number:>{gutter}} |')} "
+        yield from _line(line, here, lead, f"{bare} ", block)
+    if before is not None:
+        yield bare
+
+
+def _line(line: str, marks: Sequence[_Mark], lead: str, bare: str, block: _Block) -> Iterator[str]:
+    """Yield one source line, and a row beneath it for each of its marks."""
+    place = marks[0].place
+    shown = excerpt(
+        line,
+        width=block.width - len(str(place.line)) - len(" | "),
+        focus=min(mark.place.column for mark in marks),
+        hide_from=block.hidden.get((place.file, place.line)),
+    )
+    yield f"{lead}{shown.text}".rstrip()
+    for mark in marks:
+        paint = block.paint.red if mark.sign == "^" else block.paint.blue
+        indent, sign = shown.marker(mark.place.column, mark.place.end_column, mark.sign)
+        yield f"{bare}{indent}{paint(sign)} {visible(mark.note)}".rstrip()

@@ -1,0 +1,78 @@
+"""A run of another process, refresh by refresh: drawn, a line a minute, or a JSON line each."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+
+from runner.console.live.observer import LiveObserver
+from runner.console.live.progress_text import Pace, progress_fields
+from runner.console.live.terminal_writer import Outlet
+from runner.console.log.observers import LineObserver, Watcher, say_to
+from runner.console.log.redaction import redact
+from runner.console.results.document import VERSION
+from runner.console.results.status import Standing
+from runner.console.streams import LossyStream
+from runner.core.records.run_record import RunRecord
+from runner.core.timestamps import seconds, timestamp
+from runner.ports import Progress
+
+Refresh = Callable[[float, RunRecord, Standing, Progress], None]
+"""Takes the time (seconds since the epoch) and how the run stands then."""
+
+
+def json_lines(stream: LossyStream, now: Callable[[], float]) -> Refresh:
+    """Return what writes a JSON document a line for each refresh, in ASCII."""
+    pace = Pace()
+
+    def refresh(at: float, record: RunRecord, standing: Standing, progress: Progress) -> None:
+        pace.add(now(), progress.settled)
+        finished = standing is Standing.FINISHED
+        troubles = [
+            trouble._asdict()
+            | {"at": timestamp(trouble.at), "reason": redact(trouble.reason or "")}
+            for trouble in progress.troubles
+        ]
+        told = {
+            "version": VERSION,
+            "kind": "progress",
+            "at": timestamp(at),
+            "run": record.id,
+            "batch": record.batch,
+            "state": standing.value,
+            "outcome": record.outcome if finished else standing.value,
+            "exit_code": record.exit_code if finished else None,
+            **progress_fields(progress, pace),
+            "troubles": troubles,
+        }
+        stream.write(json.dumps(told) + "\n")
+
+    return refresh
+
+
+def on_terminal(
+    outlet: Outlet, record: RunRecord, *, now: Callable[[], float], wall: Callable[[], float]
+) -> Watcher:
+    """Return what draws the view, headed by the run's name."""
+    return LiveObserver(
+        outlet,
+        now=now,
+        wall=wall,
+        title=f"batch {record.batch}, environment {record.environment}, run {record.id}",
+        since_s=max(0.0, wall() - seconds(record.started_at)),
+    )
+
+
+def in_lines(stream: LossyStream, now: Callable[[], float]) -> Watcher:
+    """Return what writes a line a minute, and one at once where something holds the run up."""
+    return LineObserver(say_to(stream), now, tells_holds=True)
+
+
+def told_to(watcher: Watcher) -> Refresh:
+    """Return what tells an observer where the run stands."""
+
+    def refresh(at: float, record: RunRecord, standing: Standing, progress: Progress) -> None:
+        del at, record, standing
+        watcher.progressed(progress)
+
+    return refresh

@@ -1,0 +1,43 @@
+"""Who watches a run on this terminal, or where there is none (command line, shared options)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from runner.console.live.observer import LiveObserver
+from runner.console.live.terminal_writer import Outlet
+from runner.console.log.observers import (
+    LineObserver,
+    Log,
+    LogObserver,
+    Observers,
+    Watcher,
+    say_in_log,
+    say_to,
+)
+from runner.console.streams import LossyStream, can_redraw
+
+
+def watch(
+    stream: LossyStream,
+    log: Log,
+    outlet: Outlet,
+    *,
+    now: Callable[[], float],
+    wall: Callable[[], float],
+    environ: Mapping[str, str],
+    pretty_log: bool,
+    progress: bool = True,
+    verbosity: int = 0,
+) -> Observers:
+    """Return the log and, unless quiet, a view on a terminal or a line a minute elsewhere.
+
+    Where the log is JSON the line is a log line, so that the stream stays JSON lines.
+    """
+    watchers: list[Watcher] = [LogObserver(log)]
+    if verbosity >= 0:
+        if progress and can_redraw(stream, environ):
+            watchers.append(LiveObserver(outlet, now=now, wall=wall))
+        else:
+            watchers.append(LineObserver(say_to(stream) if pretty_log else say_in_log(log), now))
+    return Observers(watchers)

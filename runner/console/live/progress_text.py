@@ -1,0 +1,128 @@
+"""Where a run stands, in words: its pace, what is left, what it waits for."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from runner.console.text import duration, figure, visible
+from runner.core.transfer.outcome import Outcome
+
+if TYPE_CHECKING:  # a dry run, which has no progress, shares these words
+    from runner.ports import Progress
+
+WINDOW_S = 30.0
+SAMPLE_S = 0.5
+
+
+class Pace:
+    """Transfers settled per second, over the last half minute."""
+
+    def __init__(self) -> None:
+        self._samples: deque[tuple[float, int]] = deque()
+        self._latest: tuple[float, int] | None = None
+
+    def add(self, now: float, settled: int) -> None:
+        """Take note that `settled` transfers are final at `now` (monotonic seconds)."""
+        samples = self._samples
+        self._latest = (now, settled)
+        if not samples or now - samples[-1][0] >= SAMPLE_S:
+            samples.append(self._latest)
+        while len(samples) > 1 and samples[1][0] <= now - WINDOW_S:
+            samples.popleft()
+
+    @property
+    def per_s(self) -> float | None:
+        """The pace; None until two samples tell."""
+        if self._latest is None:
+            return None
+        (then, before), (now, settled) = self._samples[0], self._latest
+        return (settled - before) / (now - then) if now - then >= SAMPLE_S else None
+
+    def left_s(self, total: int) -> float | None:
+        """Return the seconds until `total` are settled at this pace; None where it can't tell."""
+        pace = self.per_s
+        if self._latest is None or not pace or pace <= 0:
+            return None
+        return max(0, total - self._latest[1]) / pace
+
+
+def outcome_counts(outcomes: Mapping[str, int] | Mapping[Outcome, int]) -> dict[str, int]:
+    """Return the counts that are not zero, in the order that reports use."""
+    named = {str(name): n for name, n in outcomes.items() if n}
+    order = [outcome.value for outcome in Outcome if outcome.value in named]
+    return {visible(name): named[name] for name in (*order, *(sorted(named.keys() - set(order))))}
+
+
+def in_words(outcome: str) -> str:
+    """Return an outcome as prose spells it: `in doubt`."""
+    return outcome.replace("_", " ")
+
+
+def allowed(rate_per_s: float, burst: int | None) -> str:
+    """Return what one second may hold: `25/s + 5 burst`."""
+    return f"{figure(rate_per_s)}/s" + (f" + {burst:,} burst" if burst else "")
+
+
+def rate_text(progress: Progress) -> str:
+    """Return `24/s of 25/s + 5 burst`: what left in the last second, of what may.
+
+    Behind a slow-down the last second's frames may be of the pace before, which stands there too.
+    """
+    now = "" if progress.sent_per_s is None else f"{figure(progress.sent_per_s)}/s"
+    pace, limit = progress.rate_per_s, progress.limit_per_s
+    if pace is None:
+        return now or "rate unlimited"
+    bound = allowed(pace if limit is None else limit, progress.burst)
+    text = f"{now} of {bound}" if now else f"at most {bound}"
+    slowed = limit is not None and pace < limit
+    return f"{text}, slowed down to {figure(pace)}/s" if slowed else text
+
+
+def left_text(progress: Progress, pace: Pace) -> str:
+    """Return `about 2 min 33 s left`, or nothing where that can't be told."""
+    left = pace.left_s(progress.total)
+    return (
+        "" if left is None or progress.settled >= progress.total else f"about {duration(left)} left"
+    )
+
+
+def share(progress: Progress) -> int:
+    """Return the per cent that is settled, 100 only when all is."""
+    return 100 * progress.settled // progress.total if progress.total else 100
+
+
+def progress_line(progress: Progress, pace: Pace) -> str:
+    """Return where the run stands as one plain line."""
+    counts = outcome_counts(progress.outcomes)
+    parts = [
+        f"{progress.settled:,} of {progress.total:,} settled ({share(progress)}%)",
+        ", ".join(f"{in_words(name)} {n:,}" for name, n in counts.items()),
+        f"in flight {progress.in_flight:,}",
+        rate_text(progress) if progress.rate_per_s or progress.sent_per_s else "",
+        left_text(progress, pace),
+        f"waiting for {visible(progress.waiting_for)}" if progress.waiting_for else "",
+    ]
+    return "; ".join(part for part in parts if part)
+
+
+def progress_fields(progress: Progress, pace: Pace) -> dict[str, Any]:
+    """Return where the run stands as fields of a log line."""
+    left_s = pace.left_s(progress.total)
+    return {
+        "total": progress.total,
+        "settled": progress.settled,
+        "in_flight": progress.in_flight,
+        "sent": progress.sent,
+        "outcomes": outcome_counts(progress.outcomes),
+        "pace_per_s": None if pace.per_s is None else round(pace.per_s, 1),
+        "rate_per_s": progress.rate_per_s,
+        "limit_per_s": progress.limit_per_s,
+        "sent_per_s": None if progress.sent_per_s is None else round(progress.sent_per_s, 1),
+        "session": None if progress.session is None else progress.session.value,
+        "latency_ms": None if progress.latency_ms is None else progress.latency_ms._asdict(),
+        "callbacks_owed": progress.callbacks_owed,
+        "left_s": None if left_s is None else round(left_s),
+        "waiting_for": progress.waiting_for,
+    }

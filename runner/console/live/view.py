@@ -1,0 +1,205 @@
+"""The live view as a pure function: where a run stands, laid out for so many columns and rows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from enum import Enum
+from typing import NamedTuple
+
+from rich.cells import cell_len, set_cell_size
+
+from runner.console.live.progress_text import in_words, outcome_counts, rate_text, share
+from runner.console.log.redaction import harmless
+from runner.console.text import count, duration
+from runner.core.records.recent_failures import Trouble
+from runner.ports import Progress, SessionState
+
+PROBLEMS_SHOWN = 5
+KEYS_NAMED = 3
+NARROWEST_BAR = 10
+WORTH_A_CLOCK_S = 60.0
+"""From which time left on the view tells when the run would end."""
+
+
+class Tone(Enum):
+    """How loud a text is."""
+
+    PLAIN = "plain"
+    FAINT = "faint"
+    GOOD = "good"
+    WARN = "warn"
+    BAD = "bad"
+
+
+class Part(NamedTuple):
+    """A piece of a line; it is never broken, only cut."""
+
+    text: str
+    tone: Tone = Tone.PLAIN
+
+
+Line = tuple[Part, ...]
+
+TONES = {
+    "transferred": Tone.GOOD,
+    "unchanged": Tone.GOOD,
+    "skipped": Tone.GOOD,
+    "rejected": Tone.BAD,
+    "failed": Tone.BAD,
+    "in_doubt": Tone.WARN,
+}
+SESSIONS = {
+    SessionState.DIALLING: Part("session: dialling", Tone.WARN),
+    SessionState.OPEN: Part("session open"),
+    SessionState.LOST: Part("session lost, dialling again", Tone.BAD),
+    SessionState.CLOSED: Part("session closed", Tone.FAINT),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Warned:
+    """A warning of the log, as one text."""
+
+    at: float  # seconds since the epoch
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """What is shown of a run at one moment."""
+
+    progress: Progress
+    at: float  # seconds since the epoch
+    title: str = ""
+    elapsed_s: float | None = None
+    left_s: float | None = None
+    warnings: Sequence[Warned] = ()  # oldest first
+
+
+class _Section(NamedTuple):
+    """Lines that belong together; what matters less (a higher `rank`) goes first in a low window."""
+
+    rank: int
+    lines: list[Line]
+
+
+def lines(view: View, columns: int, rows: int) -> list[Line]:
+    """Return at most `rows` lines, none wider than `columns` cells."""
+    columns, rows = max(1, columns), max(1, rows)
+    sections = [
+        _Section(5, _flow([Part(harmless(view.title), Tone.FAINT)] if view.title else [], columns)),
+        _Section(0, [_bar(view.progress, columns)]),
+        _Section(3, _flow(list(_pace(view)), columns)),
+        _Section(1, _flow(list(_state(view.progress)), columns)),
+        _Section(2, _flow(list(_outcomes(view.progress)), columns)),
+        _Section(4, [_cut((part,), columns) for part in _problems(view)]),
+    ]
+    return _fitting(sections, rows)
+
+
+def _fitting(sections: Sequence[_Section], rows: int) -> list[Line]:
+    """Leave out what matters least until the rest fits; of problems the newest stay."""
+    kept: dict[int, list[Line]] = {}
+    for section in sorted(sections):
+        room = rows - sum(map(len, kept.values()))
+        kept[section.rank] = section.lines[:room]
+    return [line for section in sections for line in kept[section.rank]]
+
+
+def _bar(progress: Progress, columns: int) -> Line:
+    figures = f"{progress.settled:,}/{progress.total:,} {share(progress)}%"
+    width = columns - cell_len(figures) - 1
+    if width < NARROWEST_BAR:
+        return _cut((Part(figures),), columns)
+    done = width * progress.settled // progress.total if progress.total else width
+    done = min(done, width)
+    return (
+        Part("━" * done, Tone.GOOD),
+        Part("─" * (width - done), Tone.FAINT),
+        Part(f" {figures}"),
+    )
+
+
+def _pace(view: View) -> Iterator[Part]:
+    yield Part(rate_text(view.progress))
+    progress = view.progress
+    if view.elapsed_s is not None:
+        yield Part(f"{duration(view.elapsed_s)} so far")
+    if view.left_s is not None and progress.settled < progress.total:
+        left = f"about {duration(view.left_s)} left"
+        if view.left_s >= WORTH_A_CLOCK_S:
+            left += f", till {_clock(view.at + view.left_s)[:5]}Z"
+        yield Part(left)
+    if progress.latency_ms is not None:
+        p50, p99 = progress.latency_ms
+        yield Part(f"latency p50 {p50:,.0f} ms, p99 {p99:,.0f} ms")
+
+
+def _state(progress: Progress) -> Iterator[Part]:
+    if progress.stage:
+        yield Part(harmless(progress.stage))
+    if progress.is_stopping:
+        yield Part("stopping: what is in flight settles", Tone.WARN)
+    lost = progress.session in {SessionState.LOST, SessionState.DIALLING}
+    if progress.session is not None:
+        yield SESSIONS[progress.session]
+    if progress.waiting_for and not lost:  # else it waits for the session, as is said
+        yield Part(f"waiting for {harmless(progress.waiting_for)}", Tone.WARN)
+    yield Part(f"in flight {progress.in_flight:,}")
+    if progress.callbacks_owed:
+        yield Part(f"{count(progress.callbacks_owed, 'callback')} owed")
+
+
+def _outcomes(progress: Progress) -> Iterator[Part]:
+    for name, number in outcome_counts(progress.outcomes).items():
+        yield Part(f"{in_words(name)} {number:,}", TONES.get(name, Tone.PLAIN))
+
+
+def _problems(view: View) -> list[Part]:
+    """Return the newest problems, the newest first: transfers that ended alike share a line."""
+    alike: dict[tuple[str, str | None], list[Trouble]] = {}
+    for trouble in view.progress.troubles:
+        alike.setdefault((trouble.outcome, trouble.reason), []).append(trouble)
+    told = [(group[-1].at, _told(group)) for group in alike.values()]
+    told += [(warned.at, Part(harmless(warned.text), Tone.WARN)) for warned in view.warnings]
+    told.sort(key=lambda each: each[0], reverse=True)
+    return [part._replace(text=f"{_clock(at)}Z {part.text}") for at, part in told[:PROBLEMS_SHOWN]]
+
+
+def _told(group: Sequence[Trouble]) -> Part:
+    last = group[-1]
+    keys = ", ".join(harmless(trouble.key) for trouble in group[: -KEYS_NAMED - 1 : -1])
+    more = ", …" if len(group) > KEYS_NAMED else ""
+    reason = harmless(last.reason or "no reason given")
+    text = f"{in_words(last.outcome)} {keys}{more}: {reason}"
+    return Part(text, TONES.get(last.outcome, Tone.PLAIN))
+
+
+def _flow(parts: Sequence[Part], columns: int) -> list[Line]:
+    """Set parts into lines, two spaces between them, each whole on its line."""
+    rows: list[list[Part]] = []
+    used = 0
+    for part in parts:
+        width = cell_len(part.text)
+        if rows and used + 2 + width <= columns:
+            rows[-1] += [Part("  "), part]
+            used += 2 + width
+        else:
+            rows.append([part])
+            used = width
+    return [_cut(tuple(row), columns) for row in rows]
+
+
+def _cut(line: Line, columns: int) -> Line:
+    """Return the line, its last part cut where it is too wide."""
+    *before, last = line
+    room = columns - sum(cell_len(part.text) for part in before)
+    if cell_len(last.text) <= room:
+        return line
+    return (*before, last._replace(text=set_cell_size(last.text, room - 1) + "…"))
+
+
+def _clock(at: float) -> str:
+    return datetime.fromtimestamp(at, UTC).strftime("%H:%M:%S")

@@ -1,0 +1,147 @@
+"""Secrets taken out of whatever is logged or shown, by type, by name, by shape and by content."""
+
+from __future__ import annotations
+
+import base64
+import json
+import re
+import threading
+from collections.abc import Iterable, Mapping
+from typing import Any, Self
+from urllib.parse import quote, quote_plus
+
+from runner.console.text import visible
+from runner.core.manifest.model import Secret
+
+REDACTED = "[redacted]"
+SHORTEST = 4
+"""Registered texts shorter than this are not searched for: they stand in any text by chance."""
+LONGEST_WORD = 7
+"""A secret no longer than this, as rehearsals have them, may well be a word of its manifest."""
+MAX_DEPTH = 8
+LARGEST = 2.0**63
+
+_SECRET_KEY = re.compile(
+    r"authorization|token|secret|password|passwd|credential|cookie|api[_-]?key", re.IGNORECASE
+)
+_HARMLESS_KEY = re.compile(r"_(url|uri|s|ms|count|type|renewals)$", re.IGNORECASE)
+
+_URL = re.compile(
+    r"""\b(?P<scheme>[a-z][a-z0-9+.-]*://)(?:[^\s/?\#"'<>]*@)?(?P<path>[^\s?\#"'<>]*)"""
+    r"""(?P<query>[?\#][^\s"'<>]*)?""",
+    re.IGNORECASE,
+)
+_SCHEME_TOKEN = re.compile(r"\b(bearer|basic)(\s+|%20)[\w.~+/=-]{6,}", re.IGNORECASE)
+_ASSIGNED = re.compile(
+    r"""(?P<name>[\w-]*(?:authorization|token|secret|password|passwd|api[_-]?key)["']?)"""
+    r"""(?P<sign>\s*=\s*["']?|["']\s*:\s*["'])(?P<text>[^\s"'&,;]+)""",
+    re.IGNORECASE,
+)
+_HEADER = re.compile(r"\b(authorization|cookie|set-cookie)(\s*:\s*)[^\r\n\"']+", re.IGNORECASE)
+
+
+class Redactor:
+    """Knows secret texts and takes them, and what looks like a secret, out of texts and values."""
+
+    def __init__(self) -> None:
+        self._known: set[str] = set()
+        self._pattern: re.Pattern[str] | None = None
+        self._lock = threading.Lock()
+
+    @classmethod
+    def knowing(cls, secrets: Iterable[Secret | None]) -> Self:
+        """Return one that knows these secrets, those apart that are but a common word."""
+        redactor = cls()
+        for secret in secrets:
+            if secret is not None and len(secret.reveal()) > LONGEST_WORD:
+                redactor.register(secret.reveal())
+        return redactor
+
+    def register(self, text: str) -> None:
+        """Search for `text` from now on, also as URLs, JSON, `repr` and base64 spell it."""
+        if len(text.strip()) < SHORTEST:
+            return
+        with self._lock:
+            self._known |= _spellings(text)
+            longest_first = sorted(self._known, key=len, reverse=True)
+            self._pattern = re.compile("|".join(map(re.escape, longest_first)))
+
+    def text(self, text: str) -> str:
+        """Return `text` without registered secrets, tokens, and URLs' user info and queries."""
+        if self._pattern is not None:
+            text = self._pattern.sub(REDACTED, text)
+        text = _URL.sub(_bare_url, text)
+        text = _HEADER.sub(rf"\1\2{REDACTED}", text)
+        text = _SCHEME_TOKEN.sub(rf"\1\2{REDACTED}", text)
+        return _ASSIGNED.sub(rf"\g<name>\g<sign>{REDACTED}", text)
+
+    def value(self, value: Any, *, key: str = "", depth: int = 0) -> Any:
+        """Return `value` as JSON can hold it, redacted; never raises."""
+        if value is None or isinstance(value, bool) or _is_plain_number(value):
+            return value
+        if isinstance(value, Secret) or _names_secret(key):
+            return REDACTED
+        if isinstance(value, Mapping | list | tuple | set | frozenset):
+            return self._container(value, depth + 1)
+        return self.text(_shown(value))
+
+    def _container(self, value: Any, depth: int) -> Any:
+        if depth > MAX_DEPTH:  # a circle, perhaps
+            return "…"
+        if isinstance(value, Mapping):
+            named = ((_shown(key), item) for key, item in value.items())
+            return {self.text(k): self.value(item, key=k, depth=depth) for k, item in named}
+        return [self.value(item, depth=depth) for item in value]
+
+
+def _is_plain_number(value: Any) -> bool:
+    """Tell what JSON can hold as a number: no NaN, no infinity, nothing of absurd length."""
+    return type(value) in (int, float) and abs(value) < LARGEST
+
+
+def _names_secret(key: str) -> bool:
+    return bool(_SECRET_KEY.search(key)) and not _HARMLESS_KEY.search(key)
+
+
+def _spellings(text: str) -> set[str]:
+    quoted = {quote(text, safe=""), quote(text), quote_plus(text)}
+    in_code = {json.dumps(text)[1:-1], repr(text)[1:-1], repr(text.encode(errors="replace"))[2:-1]}
+    encoded = base64.b64encode(text.encode(errors="replace")).decode()
+    return {text, text.strip(), encoded, *quoted, *in_code}
+
+
+def _bare_url(url: re.Match[str]) -> str:
+    return f"{url['scheme']}{url['path']}{'?…' if url['query'] else ''}"
+
+
+def _shown(value: Any) -> str:
+    """Return a value's text; a value that can't show itself must not end the run."""
+    try:
+        if isinstance(value, BaseException):
+            return f"{type(value).__name__}: {value}"
+        return value if type(value) is str else str(value)
+    except Exception:  # noqa: BLE001 -- whatever a foreign `__str__` raises
+        return f"<{type(value).__name__} that cannot be shown>"
+
+
+_everywhere = Redactor()
+
+
+def register_secret(secret: Secret | str) -> None:
+    """Take this text out of everything that is logged or shown from now on, in this process."""
+    _everywhere.register(secret.reveal() if isinstance(secret, Secret) else secret)
+
+
+def redact(text: str) -> str:
+    """Return `text` without secrets, as `Redactor.text` describes."""
+    return _everywhere.text(text)
+
+
+def harmless(text: str) -> str:
+    """Return `text` without secrets and on one line, fit for a terminal."""
+    return visible(redact(text))
+
+
+def redact_value(value: Any) -> Any:
+    """Return `value` as JSON can hold it, without secrets."""
+    return _everywhere.value(value)

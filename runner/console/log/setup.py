@@ -1,0 +1,223 @@
+"""The log: one line an event, pretty or JSON, redacted, and never a reason for a run to end."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import stat
+import sys
+import threading
+import time
+import traceback
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Literal, NoReturn, Self
+
+import structlog
+
+from runner.console.log.redaction import redact_value
+from runner.console.streams import LossyStream, wants_color
+from runner.console.text import Paint, visible
+from runner.core.errors import UsageError
+
+LogFormat = Literal["auto", "pretty", "json"]
+
+LIBRARIES = ("httpx", "httpcore", "websockets", "aiohttp", "asyncio")
+"""Loggers of libraries, heard from `WARNING` on whatever the verbosity: below, they log URLs."""
+
+Event = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class _Output:
+    """One place that log lines go to: its stream, its threshold and its form."""
+
+    stream: LossyStream
+    level: int
+    render: Callable[[Event], str]
+
+
+class Logs:
+    """The configured log; use it as a context, or `close` it, to end it.
+
+    It takes what structlog's loggers and the standard library's are told.
+    """
+
+    def __init__(
+        self,
+        outputs: Sequence[_Output],
+        *,
+        pretty: bool,
+        wall: Callable[[], float],
+        close_file: Callable[[], None],
+    ) -> None:
+        self.pretty = pretty  # whether the stream's lines are for people
+        self._outputs = outputs
+        self._wall = wall
+        self._close_file = close_file
+        self._lock = threading.Lock()
+        self._bridge = _Bridge(self)
+        loggers = [logging.getLogger(name) for name in (None, *LIBRARIES)]
+        self._before = [(logger, logger.level) for logger in loggers]
+        for logger in loggers:
+            logger.setLevel(logging.WARNING)
+        logging.getLogger().addHandler(self._bridge)
+        structlog.configure(
+            processors=[structlog.contextvars.merge_contextvars, self._take],
+            wrapper_class=structlog.make_filtering_bound_logger(min(o.level for o in outputs)),
+            logger_factory=structlog.ReturnLoggerFactory(),
+            cache_logger_on_first_use=False,
+        )
+
+    def write(self, level: int, event: str, fields: Mapping[str, Any]) -> None:
+        """Write one event to every output that wants its level; never raises."""
+        at = datetime.fromtimestamp(self._wall(), UTC).isoformat(timespec="milliseconds")
+        head = {
+            "timestamp": at.replace("+00:00", "Z"),
+            "level": logging.getLevelName(level).lower(),
+            "event": event,
+        }
+        trace = _trace(fields.get("exc_info"))
+        rest = {name: value for name, value in fields.items() if name != "exc_info"}
+        line = redact_value({**head, **rest, **({"exception": trace} if trace else {}), **head})
+        with self._lock:
+            for output in self._outputs:
+                if level >= output.level:
+                    output.stream.write(output.render(line) + "\n")
+
+    def close(self) -> None:
+        """Give structlog and the standard library's loggers back as they were."""
+        logging.getLogger().removeHandler(self._bridge)
+        for logger, level in self._before:
+            logger.setLevel(level)
+        structlog.reset_defaults()
+        self._close_file()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _take(self, _: Any, method: str, event: structlog.typing.EventDict) -> NoReturn:
+        """End structlog's chain: the event is written here, and nothing is left to pass on."""
+        fields = dict(event)
+        text = str(fields.pop("event", ""))
+        level = logging.getLevelNamesMapping().get(method.upper(), logging.INFO)
+        self.write(level, text, fields)
+        raise structlog.DropEvent
+
+
+class _Bridge(logging.Handler):
+    """Brings what libraries log through the standard library into the same log."""
+
+    def __init__(self, logs: Logs) -> None:
+        super().__init__()
+        self._logs = logs
+
+    def emit(self, record: logging.LogRecord) -> None:
+        try:
+            text = record.getMessage()
+        except Exception:  # noqa: BLE001 -- arguments that don't fit the message
+            text = str(record.msg)
+        fields = {"logger": record.name, "exc_info": record.exc_info}
+        self._logs.write(record.levelno, text, fields)
+
+
+def configure_logs(
+    log_format: LogFormat = "auto",
+    *,
+    stream: LossyStream,
+    verbosity: int = 0,
+    file: Path | None = None,
+    environ: Mapping[str, str] = os.environ,
+    wall: Callable[[], float] = time.time,
+) -> Logs:
+    """Send the log to `stream`, and to `file` (mode 0600, appended to) if there is one.
+
+    `auto` is pretty on a terminal and the same as plain lines, with dates, elsewhere; the file,
+    which keeps a bug's whole trace, is JSON unless `pretty` is asked.
+    `verbosity` 0 shows info, 1 debug, -1 warnings, -2 errors; the file keeps info at least.
+    `wall` gives seconds since the epoch. Raises `UsageError` when the file can't be opened.
+    """
+    level = {0: logging.INFO, -1: logging.WARNING}.get(
+        verbosity, logging.DEBUG if verbosity > 0 else logging.ERROR
+    )
+    pretty = log_format != "json"
+    render: Callable[[Event], str] = _json
+    if pretty:
+        is_plain = log_format == "auto" and not stream.isatty()
+        render = _pretty(Paint(wants_color(stream, environ)), plain=is_plain)
+    outputs = [_Output(stream, level, render)]
+    close_file: Callable[[], None] = _nothing
+    if file is not None:
+        opened = _open(file)
+        form = _pretty(Paint()) if log_format == "pretty" else _json
+        outputs.append(_Output(opened, min(level, logging.INFO), form))
+        close_file = opened.close
+    return Logs(outputs, pretty=pretty, wall=wall, close_file=close_file)
+
+
+def _nothing() -> None:
+    """Close no file."""
+
+
+def _open(path: Path) -> LossyStream:
+    try:
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+        if stat.S_ISREG(os.fstat(descriptor).st_mode):
+            os.fchmod(descriptor, 0o600)  # it may have been there before
+        return LossyStream(os.fdopen(descriptor, "a", encoding="utf-8", errors="backslashreplace"))
+    except (OSError, ValueError) as error:
+        why = error.strerror if isinstance(error, OSError) else str(error)
+        raise UsageError(
+            f"the log file {path} cannot be opened: {why}; name a file that can be written"
+        ) from error
+
+
+def _trace(exc_info: object) -> str:
+    """Return the traceback that structlog's or logging's `exc_info` means, or nothing."""
+    if exc_info is True:
+        exc_info = sys.exc_info()
+    error = exc_info[1] if isinstance(exc_info, tuple) else exc_info
+    if not isinstance(error, BaseException):
+        return ""
+    return "".join(traceback.format_exception(error)).rstrip()
+
+
+def _json(line: Event) -> str:
+    return json.dumps(line)
+
+
+def _pretty(paint: Paint, *, plain: bool = False) -> Callable[[Event], str]:
+    """Return what writes `21:00:00Z warning  event  key=value` on one line, harmless.
+
+    `plain` lines are kept, and read later: they have the date, and a trace's every line.
+    """
+    strong = {"warning": paint.yellow, "error": paint.red, "critical": paint.red}
+
+    def render(line: Event) -> str:
+        level = line["level"]
+        parts = [
+            paint.faint(f"{line['timestamp'][0 if plain else 11 : 19]}Z"),
+            strong.get(level, paint.blue)(f"{level:<7}"),
+            paint.bold(visible(line["event"])),
+        ]
+        fields = {
+            name: v for name, v in line.items() if name not in ("timestamp", "level", "event")
+        }
+        if "exception" in fields and not plain:  # the whole of it is in JSON logs; here one line
+            fields["exception"] = str(fields["exception"]).rsplit("\n", 1)[-1]
+        parts += [f"{paint.faint(visible(name) + '=')}{_bare(v)}" for name, v in fields.items()]
+        return " ".join(parts)
+
+    return render
+
+
+def _bare(value: Any) -> str:
+    if isinstance(value, str) and value and not any(c in value for c in ' "=\\'):
+        return visible(value)
+    return visible(json.dumps(value, ensure_ascii=False))

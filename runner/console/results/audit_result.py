@@ -1,0 +1,73 @@
+"""Whether the audit chain is as it was written, in words and as JSON."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+
+from runner.console.log.redaction import redact
+from runner.console.results.document import document
+from runner.console.text import Paint, count, visible
+
+TAMPERED = (
+    "somebody or something changed it after it was written: keep it as it is, and compare it with"
+    " a copy, or with the journal, by the run's id in place of the file"
+)
+
+
+FILE_PROVES = (
+    "this proves that no entry was changed, added or removed since the file was written; not who"
+    " wrote it: whoever can write the file and report.json beside it can make both anew. Compare the"
+    " head with one that is kept elsewhere, or verify the run in the journal"
+)
+FILE_ALONE_PROVES = (
+    "this proves that the entries which are there were not changed, moved or removed among them; not"
+    " that none is missing at the end, nor who wrote the file. Verify it beside its report.json, or"
+    " by the run's id in the journal"
+)
+JOURNAL_PROVES = (
+    "this proves that the journal's events are as they were chained, from the first on; not that"
+    " none is missing at the end, nor that this is the journal that every run wrote: compare the"
+    " head with those in the reports' journal.json"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Audited:
+    """What was verified, and what came of it."""
+
+    what: str
+    entries: int  # good ones
+    head: str | None  # the hash of the last of them
+    fault: str | None = None  # the first bad entry, and why
+    note: str | None = None  # what could not be checked, and why
+    proves: str | None = None  # what a good chain shows, and what it does not
+
+
+def audited_to_json(audited: Sequence[Audited]) -> str:
+    """Return one JSON document, in ASCII."""
+    told = {
+        "ok": not any(each.fault for each in audited),
+        "verified": [asdict(each) | {"ok": each.fault is None} for each in audited],
+    }
+    return document("audit", told)
+
+
+def render_audited(audited: Sequence[Audited], *, color: bool = False) -> str:
+    """Return it as a person reads it."""
+    paint, lines = Paint(color), []
+    for each in audited:
+        word = paint.red("broken") if each.fault else paint.green("ok")
+        lines.append(f"{word}: {visible(each.what)}")
+        lines.append(
+            f"  {count(each.entries, 'entry', 'entries')} good, head {each.head or 'none'}"
+        )
+        if each.fault:
+            lines.append(f"  {paint.bold('breaks at')} {visible(redact(each.fault))}")
+        if each.note:
+            lines.append(f"  {visible(each.note)}")
+        if each.proves and not each.fault:
+            lines.append(f"  {each.proves}")
+    if any(each.fault for each in audited):
+        lines += ["", TAMPERED]
+    return "\n".join(lines) + "\n"

@@ -1,0 +1,50 @@
+"""What `doctor` found, in words and as JSON."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict
+
+from runner.console.log.redaction import redact
+from runner.console.results.document import document
+from runner.console.text import Paint, visible
+from runner.core.diagnostics.diagnosis import Check, Health, is_well
+
+_WIDTH = 7  # of "warning", "skipped"
+
+
+def checks_to_json(checks: Sequence[Check]) -> str:
+    """Return one JSON document, in ASCII."""
+    told = {"ok": is_well(checks), "checks": [asdict(each) for each in checks]}
+    return redact(document("checkup", told))
+
+
+def render_checks(checks: Sequence[Check], *, color: bool = False) -> str:
+    """Return it as a person reads it: a line a check, and the mend under it where one is needed."""
+    paint = Paint(color)
+    painted = {
+        Health.OK: paint.green,
+        Health.WARNING: paint.yellow,
+        Health.FAILED: paint.red,
+        Health.SKIPPED: paint.blue,
+    }
+    name_width = max((len(visible(check.name)) for check in checks), default=0)
+    lines = []
+    for check in checks:
+        word = painted[check.health](check.health.ljust(_WIDTH))
+        name = visible(check.name).ljust(name_width)
+        lines.append(f"{word}  {name}  {visible(redact(check.seen))}")
+        if check.mend is not None:
+            lines.append(f"{' ' * _WIDTH}  {' ' * name_width}  -> {visible(check.mend)}")
+    failed = sum(check.health is Health.FAILED for check in checks)
+    warned = sum(check.health is Health.WARNING for check in checks)
+    lines += ["", _verdict(paint, failed, warned)]
+    return "\n".join(lines) + "\n"
+
+
+def _verdict(paint: Paint, failed: int, warned: int) -> str:
+    beside = f", {warned} to look at" if warned else ""
+    if failed:
+        said = paint.red(f"{failed} of these would stop a run")
+        return f"{said}{beside}; nothing was moved"
+    return f"{paint.green('a run could begin')}{beside}; nothing was moved"

@@ -1,0 +1,119 @@
+"""The error boundary's texts: what ended a command, where, and what to do next."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from runner.console.diagnostics.formats import OutputFormat, github_command
+from runner.console.log.redaction import harmless
+from runner.console.results.document import document
+from runner.console.text import Paint, folded
+from runner.core.errors import (
+    GatewayError,
+    Interrupted,
+    Locked,
+    LookUpFailed,
+    ManifestInvalid,
+    NotInDoubt,
+    RunnerError,
+    Stopped,
+    StorageError,
+    UsageError,
+)
+from runner.core.transfer.outcome import ExitCode
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """What ended a command: a headline, the thing itself, where, and the mend."""
+
+    headline: str
+    what: str
+    mend: str
+    where: str | None = None
+
+
+_KINDS: tuple[tuple[type[RunnerError], str, str], ...] = (
+    (NotInDoubt, "there is nothing to settle, and nothing was changed", ""),
+    (UsageError, "the command cannot be carried out as it was given", ""),  # it has its own mend
+    (Interrupted, "interrupted", "apply again to go on"),
+    (ManifestInvalid, "the manifest is invalid", "mend each place shown; nothing was sent"),
+    (
+        Stopped,
+        "the run was ended early",
+        "mend the cause and apply again: only what is not done is sent",
+    ),
+    (
+        StorageError,
+        "the journal or the report cannot be written, or is not to be trusted",
+        "nothing more is sent; do what the message says, keep the journal's file, apply again",
+    ),
+    (
+        Locked,
+        "another run holds the journal's lock",
+        "wait for that run to end, or let this one wait for it with `--lock-timeout`",
+    ),
+    (RunnerError, "the command cannot go on", "mend what the message names and try again"),
+)
+_BUG_MEND = (
+    "this is a fault of runner, not of the manifest: the journal is whole; report it with the "
+    "trace in the log file (`--log-file`), then apply again"
+)
+
+
+def describe(error: BaseException) -> Failure:
+    """Return what to tell about `error`; all of it redacted and on one line each."""
+    if isinstance(error, GatewayError):
+        looked = isinstance(error, LookUpFailed)
+        headline = "an interaction cannot be looked up" if looked else "the gateway cannot be used"
+        where = f"environment {error.environment}, {error.url}"
+        return Failure(headline, harmless(error.what), harmless(error.check), harmless(where))
+    if isinstance(error, KeyboardInterrupt):
+        return Failure("interrupted", "a signal ended the command", "apply again to go on")
+    for kind, headline, mend in _KINDS:
+        if isinstance(error, kind):
+            return Failure(headline, harmless(str(error)), mend)
+    return Failure("an internal error", harmless(f"{type(error).__name__}: {error}"), _BUG_MEND)
+
+
+def render_error(
+    error: BaseException,
+    *,
+    output: OutputFormat = OutputFormat.PRETTY,
+    exit_code: ExitCode | None = None,
+    color: bool = False,
+    width: int | None = None,
+) -> str:
+    """Return the text of `error` for a person, or for a program where `output` says so.
+
+    The problems of a `ManifestInvalid` are rendered by `diagnostics`; here it has its sum only.
+    """
+    failure = describe(error)
+    match output:
+        case OutputFormat.JSON:
+            return document("error", {"error": _to_json(error, failure, exit_code)})
+        case OutputFormat.GITHUB:
+            where = [failure.where] if failure.where else []
+            text = "\n".join(filter(None, [failure.what, *where, failure.mend]))
+            return github_command("error", text, title=failure.headline) + "\n"
+    return _pretty(failure, Paint(color), width)
+
+
+def _pretty(failure: Failure, paint: Paint, width: int | None) -> str:
+    rows = [("", failure.what), ("where: ", failure.where), ("next: ", failure.mend)]
+    lines = [f"  {paint.bold(label)}{text}" for label, text in rows if text]
+    lines = [paint.red("error") + paint.bold(f": {failure.headline}"), *lines]
+    return "".join(f"{row}\n" for line in lines for row in folded(line, width))
+
+
+def _to_json(error: BaseException, failure: Failure, code: ExitCode | None) -> dict[str, Any]:
+    return {
+        "kind": type(error).__name__,
+        "exit_code": None if code is None else int(code),
+        "outcome": None if code is None else code.outcome,
+        "headline": failure.headline,
+        "what": failure.what,
+        "where": failure.where,
+        "next": failure.mend,
+    }

@@ -1,0 +1,128 @@
+"""Which reports were removed, which were kept and why, in words and as JSON."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from types import MappingProxyType
+
+from runner.console.results.document import document
+from runner.console.text import Paint, count, figure, visible
+from runner.core.records.retention import Kept
+
+DAY_S = 86_400.0
+HOUR_S = 3_600.0
+MOST_TOLD = 50
+"""Folders of a kind that are told to a person; JSON has them all."""
+
+
+@dataclass(frozen=True, slots=True)
+class RemovedReport:
+    """A report folder that was removed, or that would be."""
+
+    batch: str
+    run: str
+    path: str
+    size_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Remark:
+    """A folder that was left alone, or could not be removed."""
+
+    path: str
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Pruned:
+    """What came of pruning; `dry_run`: nothing was removed, `removed` are what would be."""
+
+    root: str
+    keep: int
+    older_than_s: float
+    dry_run: bool
+    removed: Sequence[RemovedReport]
+    kept: Mapping[Kept, int]
+    left: Sequence[Remark]
+    failed: Sequence[Remark]
+
+    @property
+    def freed_bytes(self) -> int:
+        """What is free now, or would be."""
+        return sum(each.size_bytes for each in self.removed)
+
+
+KEPT = MappingProxyType(
+    {
+        Kept.NEWEST: "among the newest of their batch",
+        Kept.LATEST: "`latest` points to them",
+        Kept.YOUNG: "not old enough",
+        Kept.IN_DOUBT: "with transfers in doubt; once these are settled, the report that is"
+        " rendered again says so",
+        Kept.WITNESS: "by which the next apply checks the journal",
+    }
+)
+"""Why folders stay, in words."""
+
+
+def pruned_to_json(pruned: Pruned) -> str:
+    """Return one JSON document, in ASCII."""
+    told = {
+        "reports": pruned.root,
+        "keep": pruned.keep,
+        "older_than_s": pruned.older_than_s,
+        "dry_run": pruned.dry_run,
+        "removed": [asdict(each) for each in pruned.removed],
+        "freed_bytes": pruned.freed_bytes,
+        "kept": {reason.value: pruned.kept.get(reason, 0) for reason in Kept},
+        "left": [asdict(each) for each in pruned.left],
+        "failed": [asdict(each) for each in pruned.failed],
+    }
+    return document("prune", told)
+
+
+def render_pruned(pruned: Pruned, *, color: bool = False) -> str:
+    """Return it as a person reads it."""
+    paint = Paint(color)
+    reports = count(len(pruned.removed), "report")
+    if pruned.dry_run:
+        verdict = f"{paint.green('dry run')}: would remove {reports} and free {_size(pruned)}"
+    elif pruned.failed:
+        verdict = f"{paint.red('storage')}: removed {reports}, freed {_size(pruned)}; not all"
+    else:
+        verdict = f"{paint.green('ok')}: removed {reports}, freed {_size(pruned)}"
+    bounds = f"{count(pruned.keep, 'run')} of each batch, and what is younger than {_age(pruned)}"
+    lines = [verdict, f"  {paint.faint(f'in {visible(pruned.root)}, keeping {bounds}')}"]
+    lines += [f"  {each.path}" for each in pruned.removed[:MOST_TOLD]]
+    lines += _more(len(pruned.removed))
+    lines += [f"  kept {n:,} {KEPT[reason]}" for reason, n in pruned.kept.items()]
+    for title, remarks in (("left alone", pruned.left), ("could not be removed", pruned.failed)):
+        lines += _remarks(title, remarks, paint)
+    return "\n".join(lines) + "\n"
+
+
+def _remarks(title: str, remarks: Sequence[Remark], paint: Paint) -> Iterator[str]:
+    if remarks:
+        yield paint.bold(title)
+    for remark in remarks[:MOST_TOLD]:
+        yield f"  {visible(remark.path)}: {visible(remark.why)}"
+    yield from _more(len(remarks))
+
+
+def _more(number: int) -> Iterator[str]:
+    if number > MOST_TOLD:
+        yield f"  and {number - MOST_TOLD:,} more: --output json tells them all"
+
+
+def _age(pruned: Pruned) -> str:
+    if pruned.older_than_s >= DAY_S:
+        return count(round(pruned.older_than_s / DAY_S), "day")
+    return f"{figure(pruned.older_than_s / HOUR_S)} h"
+
+
+def _size(pruned: Pruned) -> str:
+    size, units = float(pruned.freed_bytes), ["bytes", "kB", "MB", "GB"]
+    while size >= 1000 and len(units) > 1:  # noqa: PLR2004 - a unit's step
+        size, units = size / 1000, units[1:]
+    return f"{figure(size)} {units[0]}"

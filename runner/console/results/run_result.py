@@ -1,0 +1,141 @@
+"""How a run ended, as values for its result on stdout (command line, "Exit codes")."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from runner.console.log.redaction import redact
+from runner.console.results.document import document
+from runner.core.next_steps import Given, Step
+from runner.core.records.run_record import Figures, PlanFigures
+from runner.core.transfer.outcome import ExitCode, Outcome
+from runner.core.transfer.plan import Move
+
+MOST_MOVES = 10_000
+"""Rows of a plan that a result names; all of them are in the report's `report.json`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """Transfers that share an outcome and a cause; `examples` are places in the manifest."""
+
+    outcome: Outcome
+    reason: str | None
+    count: int
+    examples: Sequence[str] = ()  # "file:line" of the first few
+    code: str | None = None  # of the cause
+    status: str | None = None  # the first one's last reply, where it had any
+    keys: Sequence[str] = ()  # of the same few
+    names: Sequence[str] = ()  # what to call them; none: by their places
+
+
+@dataclass(frozen=True, slots=True)
+class RunResult:
+    """What a command that planned or applied has to say at its end.
+
+    `plan` is set for a dry run; then nothing was sent, and `counts` and `groups` may be empty.
+    """
+
+    batch: str
+    environment: str
+    exit_code: ExitCode
+    run_id: str | None = None
+    explanation: str | None = None  # why it ended as it did
+    counts: Mapping[Outcome, int] = field(default_factory=dict)
+    not_selected: int = 0  # those of `unattempted` that `--only` or `--limit` left out
+    groups: Sequence[Group] = ()
+    report: str | None = None  # path
+    duration_s: float = 0.0
+    plan: PlanFigures | None = None
+    figures: Figures | None = None  # what a run measured
+    moves: Sequence[Move] = ()  # the first of what a plan would send
+    connected: bool = False  # a dry run that looked at the gateway, read-only (`--preflight`)
+    given: Given | None = None  # what the commands that are offered repeat
+    doubt_key: str | None = None  # the first transfer in doubt
+    steps: Sequence[Step] = ()  # what to do next, for programs
+    started_at: str | None = None  # RFC 3339
+    finished_at: str | None = None
+
+    @property
+    def total(self) -> int:
+        """The transfers of the manifest."""
+        return sum(self.counts.values())
+
+    @property
+    def done(self) -> int:
+        """The transfers that need nothing more."""
+        done = (Outcome.TRANSFERRED, Outcome.SKIPPED, Outcome.UNCHANGED)
+        return sum(self.counts.get(outcome, 0) for outcome in done)
+
+
+def result_to_json(result: RunResult) -> str:
+    """Return the result as one JSON document, in ASCII."""
+    plan = result.plan
+    told: dict[str, Any] = {
+        "id": result.run_id,
+        "run": result.run_id,
+        "batch": result.batch,
+        "environment": result.environment,
+        "started_at": result.started_at,
+        "finished_at": result.finished_at,
+        "state": "finished",
+        "outcome": result.exit_code.outcome if plan is None else "planned",
+        "exit_code": int(result.exit_code),
+        "explanation": redact(result.explanation or "") or None,
+        "total": result.total,
+        "counts": {outcome.value: result.counts.get(outcome, 0) for outcome in Outcome},
+        "in_flight": 0,
+        "not_selected": result.not_selected,
+        "groups": [_group(group) for group in result.groups],
+        "plan": None if plan is None else _plan(plan),
+        **({} if plan is None else _moves(result.moves, plan)),
+        "report": result.report,
+        "duration_s": round(result.duration_s, 3),
+        "next_steps": [step.to_json() for step in result.steps],
+    }
+    return document("apply" if plan is None else "plan", told)
+
+
+def _group(group: Group) -> dict[str, Any]:
+    return {
+        "outcome": group.outcome.value,
+        "reason": redact(group.reason or "") or None,
+        "count": group.count,
+        "examples": list(group.examples),
+        "reason_code": group.code,
+        "keys": list(group.keys),
+    }
+
+
+def _moves(moves: Sequence[Move], plan: PlanFigures) -> dict[str, Any]:
+    """Return what would be sent, row by row, and how many more there are."""
+    rows = [
+        {
+            "key": move.key,
+            "interaction_id": move.interaction_id,
+            "from": move.origin_uri,
+            "to": move.destination_uri,
+        }
+        for move in moves
+    ]
+    return {"moves": rows, "moves_omitted": max(0, plan.send - len(rows))}
+
+
+def _plan(plan: PlanFigures) -> dict[str, Any]:
+    return {
+        "send": plan.send,
+        "unchanged": plan.unchanged,
+        "changed": plan.changed,
+        "in_doubt": plan.in_doubt,
+        "estimate_s": plan.estimate_s,
+        "waves": list(plan.waves),
+        "max_failures": plan.max_failures,
+        "failed_before": plan.failed_before,
+        "at_once": plan.at_once,
+        "window": None if plan.window is None else asdict(plan.window),
+        "ends_at": plan.ends_at,
+        "misses_window": plan.misses_window,
+        "selections": plan.selections,
+    }

@@ -1,0 +1,203 @@
+"""What a journal holds, in words and as JSON: its runs, and one run's figures."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+from runner.console.live.progress_text import in_words, outcome_counts
+from runner.console.log.redaction import redact
+from runner.console.results.document import document
+from runner.console.text import Paint, count, shorten, visible
+from runner.core.next_steps import Step
+from runner.core.timestamps import seconds_between
+from runner.core.transfer.outcome import ExitCode, Outcome
+
+MOST_DOUBTS = 20
+"""Doubts that are told to a person; JSON has them all."""
+
+REASON_LIMIT = 120
+
+
+class Standing(StrEnum):
+    """Whether a run goes on."""
+
+    RUNNING = "running"
+    FINISHED = "finished"
+    DIED = "died"  # it has no end, and nobody holds the journal's lock
+
+
+@dataclass(frozen=True, slots=True)
+class DoubtLine:
+    """A transfer in doubt."""
+
+    key: str
+    source: str  # "file:line"
+    interaction_id: str
+    destination_uri: str
+    run: str  # which delivered it
+    message_id: str | None
+    reason: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class RunLine:
+    """A run; `in_flight` and `waiting` are of a run that goes on."""
+
+    id: str
+    batch: str
+    started_at: str
+    finished_at: str | None
+    standing: Standing
+    outcome: str  # the exit code's name; of a run without an end, its standing
+    exit_code: int | None
+    counts: Mapping[Outcome, int]
+    in_flight: int
+    not_selected: int
+    holder: str | None = None  # who carries it out
+    explanation: str | None = None
+    environment: str = ""
+    report: str | None = None  # its folder, relative to the folder that it was started in
+    doubts: Sequence[DoubtLine] = ()
+    more_doubts: int = 0  # that were not read
+
+
+@dataclass(frozen=True, slots=True)
+class JournalStatus:
+    """A journal and the runs that were asked for, newest first."""
+
+    path: str
+    environment: str
+    origin: str
+    doubts: int  # in the whole journal, what is under way included
+    runs: Sequence[RunLine]
+    steps: Sequence[Step] = ()  # what to do next
+
+
+def status_to_json(status: JournalStatus, *, one: bool) -> str:
+    """Return one JSON document, in ASCII; of `one` run with its doubts."""
+    told: dict[str, Any] = {
+        "journal": status.path,
+        "environment": status.environment,
+        "gateway": status.origin,
+        "in_doubt": status.doubts,
+    }
+    if one:
+        run = status.runs[0]
+        doubts = [_doubt(doubt) for doubt in run.doubts]
+        told["run"] = _run(run) | {"doubts": doubts, "more_doubts": run.more_doubts}
+    else:
+        told["runs"] = [_run(run) for run in status.runs]
+    told["next_steps"] = [step.to_json() for step in status.steps]
+    return document("status", told)
+
+
+def render_status(status: JournalStatus, *, one: bool, color: bool = False) -> str:
+    """Return the status as a person reads it."""
+    paint = Paint(color)
+    where = f"environment {visible(status.environment)}, gateway {visible(status.origin)}"
+    lines = [f"journal {visible(status.path)}", f"  {paint.faint(where)}"]
+    for run in status.runs:
+        lines += ["", *_told(run, paint)]
+        lines += _doubts(run, paint) if one else ()
+        lines += _steps(status.steps) if one else ()
+    if not status.runs:
+        lines += ["", "no runs yet"]
+    if status.doubts and not one:
+        lines += [
+            "",
+            f"{count(status.doubts, 'transfer')} in doubt or under way",
+        ]
+        lines += _steps(status.steps)
+    return "\n".join(lines) + "\n"
+
+
+def _told(run: RunLine, paint: Paint) -> Iterator[str]:
+    strong = {ExitCode.OK.outcome: paint.green, Standing.RUNNING: paint.yellow}
+    word = strong.get(run.outcome, paint.red)(run.outcome)
+    yield f"{paint.bold(visible(run.id))}  {word}  batch {visible(run.batch)}"
+    ended = f", finished {run.finished_at}" if run.finished_at else ""
+    holder = f", by {visible(run.holder)}" if run.holder else ""
+    yield f"  {paint.faint(f'started {run.started_at}{ended}{holder}')}"
+    yield f"  {', '.join(_figures(run)) or 'no transfers'}"
+    if run.explanation:
+        yield f"  {shorten(redact(run.explanation), REASON_LIMIT)}"
+    if run.standing is Standing.DIED:
+        yield "  it died; what was in flight is in doubt: apply again looks it up"
+
+
+def _figures(run: RunLine) -> Iterator[str]:
+    for name, number in outcome_counts(run.counts).items():
+        word = in_words(name)
+        if name == Outcome.UNATTEMPTED and run.standing is Standing.RUNNING:
+            word = "waiting"
+        yield f"{number:,} {word}"
+    if run.in_flight:
+        yield f"{run.in_flight:,} in flight"
+    if run.not_selected:
+        yield f"{run.not_selected:,} of them not selected"
+
+
+def _doubts(run: RunLine, paint: Paint) -> Iterator[str]:
+    if not run.doubts:
+        return
+    yield ""
+    yield paint.bold("in flight" if run.standing is Standing.RUNNING else "in doubt")
+    for doubt in run.doubts[:MOST_DOUBTS]:
+        yield f"  {visible(doubt.key)}  {paint.faint(visible(doubt.source))}"
+        yield f"    interaction {visible(doubt.interaction_id)} to {visible(doubt.destination_uri)}"
+        reason = redact(doubt.reason or "no reply yet")
+        message = f"message {doubt.message_id} of run {doubt.run}: "
+        yield f"    {message}{shorten(reason, REASON_LIMIT)}"
+    if (rest := len(run.doubts) + run.more_doubts - MOST_DOUBTS) > 0:
+        yield f"  and {rest:,} more: --output json tells them all"
+    if run.standing is not Standing.RUNNING:
+        yield "look each one up at the gateway, and say what you saw there of each one"
+
+
+def _steps(steps: Sequence[Step]) -> Iterator[str]:
+    for step in steps:
+        yield f"  {visible(step.text)}:"
+        yield f"    {step.command}"
+
+
+def _run(run: RunLine) -> dict[str, Any]:
+    return {
+        "id": run.id,
+        "run": run.id,
+        "batch": run.batch,
+        "environment": run.environment,
+        "started_at": run.started_at,
+        "finished_at": run.finished_at,
+        "state": run.standing.value,
+        "outcome": run.outcome,
+        "exit_code": run.exit_code,
+        "holder": run.holder,
+        "explanation": redact(run.explanation or "") or None,
+        "total": sum(run.counts.values()) + run.in_flight,
+        "counts": {outcome.value: run.counts.get(outcome, 0) for outcome in Outcome},
+        "in_flight": run.in_flight,
+        "not_selected": run.not_selected,
+        "report": run.report,
+        "duration_s": _duration_s(run),
+    }
+
+
+def _duration_s(run: RunLine) -> float | None:
+    """Return how many seconds a run took; None: it goes on, or it died."""
+    took_s = seconds_between(run.started_at, run.finished_at)
+    return None if took_s is None else round(took_s, 3)
+
+
+def _doubt(doubt: DoubtLine) -> dict[str, Any]:
+    return {
+        "key": doubt.key,
+        "source": doubt.source,
+        "interaction_id": doubt.interaction_id,
+        "destination_uri": doubt.destination_uri,
+        "run": doubt.run,
+        "message_id": doubt.message_id,
+        "reason": redact(doubt.reason or "") or None,
+    }

@@ -1,0 +1,308 @@
+"""The result of a run for people: verdict first, then figures, reasons, and what to do next."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from textwrap import wrap
+from types import MappingProxyType
+
+from runner.console.diagnostics.formats import github_command, without_commands
+from runner.console.live.progress_text import allowed, in_words, outcome_counts
+from runner.console.log.redaction import harmless, redact
+from runner.console.results.run_result import Group, RunResult
+from runner.console.text import Paint, count, duration, folded, shorten, visible
+from runner.core import next_steps
+from runner.core.diagnostics.advice import NEXT, advice
+from runner.core.pacing.waves import wave_sizes
+from runner.core.records.run_record import PlanFigures
+from runner.core.transfer.outcome import ExitCode, Outcome
+from runner.core.transfer.reasons import Code
+
+MAX_GROUPS = 10
+MAX_EXAMPLES = 3
+MAX_WAVES = 8
+MAX_ADVICE = 3
+MAX_MOVES = 20
+REASON_LIMIT = 90
+TEXT_WIDTH = 78
+
+DOUBT = "each may have been carried out or not; none is sent again blindly"
+URGENCY = (
+    Outcome.IN_DOUBT,
+    Outcome.REJECTED,
+    Outcome.FAILED,
+    Outcome.UNATTEMPTED,
+    Outcome.SKIPPED,
+)
+WELL = (ExitCode.OK, ExitCode.PENDING)
+
+
+def render_result(result: RunResult, *, color: bool = False, width: int | None = None) -> str:
+    """Return the result as a person reads it, ready for stdout.
+
+    `width` breaks what is wider between words; None leaves it to whoever reads on.
+    """
+    paint = Paint(color)
+    lines = [_verdict_line(result, paint), f"  {paint.faint(_where(result))}"]
+    lines += _explanation(result)
+    for section in (
+        _counts(result),
+        _moves(result, paint),
+        _groups(result.groups, paint),
+        _next(result, paint),
+    ):
+        if texts := list(section):
+            lines += ["", *texts]
+    if result.report:
+        lines += ["", f"report: {visible(result.report)}"]
+    return "".join(f"{row}\n" for line in lines for row in folded(line, width))
+
+
+def result_to_github(result: RunResult) -> str:
+    """Return the verdict as a GitHub workflow command, and the rest as harmless lines."""
+    command = "notice" if result.exit_code in WELL else "error"
+    body = without_commands(render_result(result))
+    return f"{github_command(command, verdict(result), title=result.batch)}\n{body}"
+
+
+def verdict(result: RunResult) -> str:
+    """Return how it ended in one plain line: the exit code's word, a colon, and what it means."""
+    if result.plan is not None:
+        return _plan_verdict(result, result.plan)
+    words, total = _WORDS.get(result.exit_code), count(result.total, "transfer")
+    lost = sum(result.counts.get(o, 0) for o in (Outcome.REJECTED, Outcome.FAILED))
+    match result.exit_code:
+        case ExitCode.OK:
+            return _well(result)
+        case ExitCode.FAILURES:
+            return f"failures: {lost:,} of {total} {_were(lost)} not carried out"
+        case ExitCode.IN_DOUBT:
+            return f"in doubt: {_doubts(result.counts.get(Outcome.IN_DOUBT, 0), total)}"
+    why = harmless(result.explanation or "") or (words or "the run ended early")
+    nothing = "; nothing was sent" if result.exit_code is ExitCode.UNREACHABLE else ""
+    return f"{result.exit_code.outcome}: {why}{nothing if 'nothing was sent' not in why else ''}"
+
+
+_WORDS: Mapping[ExitCode, str] = MappingProxyType(
+    {
+        ExitCode.UNREACHABLE: "could not authenticate or connect",
+        ExitCode.STORAGE: "journal or report could not be written",
+        ExitCode.LOCKED: "another run holds the journal's lock",
+        ExitCode.BUG: "an internal error of runner",
+        ExitCode.INTERRUPTED: "SIGINT ended the run; what was in flight had its time to settle",
+        ExitCode.TERMINATED: "SIGTERM ended the run; what was in flight had its time to settle",
+        ExitCode.HANGUP: "SIGHUP ended the run; what was in flight had its time to settle",
+    }
+)
+_SAID = (ExitCode.OK, ExitCode.FAILURES, ExitCode.IN_DOUBT)
+"""Codes whose verdict leaves the explanation to a line of its own."""
+
+
+def _well(result: RunResult) -> str:
+    total = count(result.total, "transfer")
+    if not result.total:
+        return "ok: the manifest has no transfers"
+    if result.done < result.total:
+        return f"ok: {result.done:,} of {total} done; {result.not_selected:,} not selected"
+    if result.counts.get(Outcome.UNCHANGED, 0) == result.total:
+        return f"ok: nothing to send, all {total} were carried out by earlier runs"
+    return f"ok: all {total} done" if result.total != 1 else "ok: the one transfer is done"
+
+
+def _plan_verdict(result: RunResult, plan: PlanFigures) -> str:
+    # With a preflight, what would be skipped or rejected is in none of the plan's numbers.
+    planned = plan.send + plan.unchanged + plan.in_doubt
+    total = count(max(planned, result.total - result.not_selected), "transfer")
+    if result.exit_code is ExitCode.IN_DOUBT:
+        return f"in doubt: {_doubts(plan.in_doubt, total)}; {plan.send:,} would be sent"
+    if plan.selections:
+        found = f"what {count(plan.selections, 'selection')} will find"
+        return f"valid: {plan.send:,} of {total} would be sent, and {found}"
+    if not plan.send:
+        return f"valid: nothing to send, {plan.unchanged:,} of {total} unchanged"
+    return f"valid: {plan.send:,} of {total} would be sent"
+
+
+def _doubts(doubts: int, total: str) -> str:
+    if not doubts:
+        return "a transfer outside this selection needs a person"
+    return f"{doubts:,} of {total} {'needs' if doubts == 1 else 'need'} a person"
+
+
+def _were(number: int) -> str:
+    return "was" if number == 1 else "were"
+
+
+def _verdict_line(result: RunResult, paint: Paint) -> str:
+    word, colon, rest = verdict(result).partition(":")
+    strong = paint.green if result.exit_code in WELL else paint.red
+    return strong(word) + colon + rest
+
+
+def _where(result: RunResult) -> str:
+    parts = [f"batch {visible(result.batch)}", f"environment {visible(result.environment)}"]
+    if result.run_id:
+        parts.append(f"run {visible(result.run_id)}")
+    parts.append(duration(result.duration_s))
+    return ", ".join(parts)
+
+
+def _explanation(result: RunResult) -> Iterator[str]:
+    if result.explanation and (result.plan is not None or result.exit_code in _SAID):
+        yield f"  {harmless(result.explanation)}"
+    if result.plan is not None:
+        asked = "the gateway was only asked" if result.connected else "no connection was made"
+        yield f"  nothing was sent; {asked}"
+
+
+def _counts(result: RunResult) -> Iterator[str]:
+    """Yield one line for each count that is not zero, the numbers aligned."""
+    plan = result.plan
+    rows = {in_words(name): n for name, n in outcome_counts(result.counts).items()}
+    if plan is not None:
+        rows = {"would be sent": plan.send, "unchanged": plan.unchanged}
+        rows |= {"in doubt": plan.in_doubt} if plan.in_doubt else {}
+    name_width = max(map(len, rows), default=0)
+    width = max((len(f"{n:,}") for n in rows.values()), default=0)
+    for name, n in rows.items():
+        changed = plan.changed if plan is not None and name == "would be sent" else 0
+        note = f"  {changed:,} of them carried to another destination before" if changed else ""
+        yield f"  {name:<{name_width}}  {n:>{width},}{note}"
+    if plan is not None and plan.send:
+        yield from _course(plan)
+    if (told := result.figures) is not None and told.rate_limit_per_s and told.peak_in_any_second:
+        bound = allowed(told.rate_limit_per_s, told.burst)
+        yield f"  at most {told.peak_in_any_second:,} sent in a second, of {bound}"
+
+
+def _moves(result: RunResult, paint: Paint) -> Iterator[str]:
+    """Yield what would be sent, what was carried elsewhere before first."""
+    if result.plan is None or not result.moves:
+        return
+    yield paint.bold("would move")
+    for move in result.moves[:MAX_MOVES]:
+        origin = f"{visible(move.origin_uri)} \N{RIGHTWARDS ARROW} " if move.origin_uri else ""
+        yield f"  {visible(move.key)}  {origin}{visible(move.destination_uri)}"
+    if (rest := result.plan.send - len(result.moves[:MAX_MOVES])) > 0:
+        yield f"  … and {rest:,} more: see the report"
+
+
+def _course(plan: PlanFigures) -> Iterator[str]:
+    """Yield how what is planned would be sent: in what time and waves, until how many failures."""
+    if plan.estimate_s is not None:
+        yield f"  the limits let this end in about {duration(plan.estimate_s)}"
+    if plan.waves:
+        sizes = [f"{size:,}" for size in wave_sizes(plan.waves)]
+        shown = [*sizes[:MAX_WAVES], "…"] if len(sizes) > MAX_WAVES else sizes
+        yield f"  in {count(len(sizes), 'wave')}: {', then '.join(shown)}"
+    if plan.failed_before:
+        others = "" if plan.failed_before == plan.send else ", after all others"
+        yield f"  {plan.failed_before:,} of them rejected or failed before: tried again{others}"
+    if plan.max_failures is not None:
+        at_once = f": at most {plan.at_once:,} in flight" if plan.at_once is not None else ""
+        yield f"  stops when more than {plan.max_failures:,} of {plan.send:,} fail{at_once}"
+    if (window := plan.window) is not None:
+        begins = f" from {window.not_before}" if window.not_before else ""
+        ends = f" until {window.not_after}" if window.not_after else ""
+        yield f"  is sent only{begins}{ends}"
+        late = ", after the window has closed: the rest would be left" if plan.misses_window else ""
+        if plan.ends_at is not None:
+            yield f"  by the limits this ends at {plan.ends_at}{late}"
+
+
+def _groups(groups: Sequence[Group], paint: Paint) -> Iterator[str]:
+    """Yield the reasons of what did not succeed, the most urgent outcome first."""
+    ordered = sorted(
+        (group for group in groups if group.outcome in URGENCY),
+        key=lambda group: (URGENCY.index(group.outcome), -group.count),
+    )
+    if not ordered:
+        return
+    yield paint.bold("reasons")
+    width = max(len(f"{group.count:,}") for group in ordered[:MAX_GROUPS])
+    for group in ordered[:MAX_GROUPS]:
+        reason = shorten(redact(group.reason or "no reason given"), REASON_LIMIT)
+        yield f"  {group.count:>{width},} {in_words(group.outcome)}: {reason}"
+        if names := group.names or group.examples:
+            places = [visible(name) for name in names]
+            rest = max(0, group.count - len(places[:MAX_EXAMPLES]))
+            more = f" and {rest:,} more" if rest else ""
+            yield paint.faint(f"  {'':>{width}}   {', '.join(places[:MAX_EXAMPLES])}{more}")
+    if rest_groups := ordered[MAX_GROUPS:]:
+        transfers = count(sum(group.count for group in rest_groups), "transfer")
+        yield f"  … and {count(len(rest_groups), 'more reason')} for {transfers}: see the report"
+
+
+def _next(result: RunResult, paint: Paint) -> Iterator[str]:
+    """Yield what to do about each outcome that leaves something to do, and the commands for it."""
+    counts = dict(result.counts)
+    counts[Outcome.UNATTEMPTED] = counts.get(Outcome.UNATTEMPTED, 0) - result.not_selected
+    if result.plan is not None:
+        counts = {Outcome.IN_DOUBT: result.plan.in_doubt}
+    if result.exit_code is ExitCode.IN_DOUBT:
+        counts[Outcome.IN_DOUBT] = max(1, counts.get(Outcome.IN_DOUBT, 0))
+    todo = [outcome for outcome in NEXT if counts.get(outcome, 0) > 0]
+    if todo or (result.plan is not None and any(step.argv for step in result.steps)):
+        yield paint.bold("what to do next")
+    for outcome in todo:
+        for said in [DOUBT] if outcome is Outcome.IN_DOUBT else _advice(outcome, result.groups):
+            yield from wrap(
+                f"{in_words(outcome)}: {said}",
+                width=TEXT_WIDTH,
+                initial_indent="  ",
+                subsequent_indent="    ",
+            )
+        if outcome is Outcome.IN_DOUBT:
+            yield from _doubt_steps(result)
+    if result.plan is not None:
+        yield from _plan_steps(result)
+    elif todo and Outcome.IN_DOUBT not in todo and result.given is not None:
+        yield f"    {next_steps.spelt(next_steps.apply(result.given))}"
+
+
+def _doubt_steps(result: RunResult) -> Iterator[str]:
+    """Yield how doubts are settled: of this run by its keys; others are listed first."""
+    given = result.given
+    if given is None:
+        return
+    journal = given.journal_path
+    # What a plan names, and what the manifest does not list, is of another run: it is listed.
+    run = result.run_id if result.plan is None and result.doubt_key is not None else None
+    if result.plan is None:
+        yield "    1. apply again: it looks each one up, and settles those that show evidence"
+        yield f"       {next_steps.spelt(next_steps.apply(given))}"
+    yield "    2. look at the gateway for the rest, by the ids that this lists"
+    yield f"       {next_steps.spelt(next_steps.status(journal, run))}"
+    if run is None or result.doubt_key is None:
+        yield "    3. say what you saw there, with the command that it shows"
+        return
+    yield "    3. say what you saw there, of each one"
+    for step in next_steps.settle(journal, run, result.doubt_key):
+        yield f"       {step.text}:"
+        yield f"         {step.command}"
+
+
+def _plan_steps(result: RunResult) -> Iterator[str]:
+    """Yield how the plan is carried out."""
+    for step in result.steps:
+        if (said := _PLAN_STEPS.get("".join(step.argv[1:2]))) is not None:
+            yield f"  {said}:"
+            yield f"    {step.command}"
+
+
+def _advice(outcome: Outcome, groups: Sequence[Group]) -> list[str]:
+    """Return what to do about an outcome, by its causes; in general where these are many."""
+    told = {
+        advice(group.outcome, group.code, group.status): None
+        for group in sorted(groups, key=lambda group: -group.count)
+        if group.outcome is outcome and group.code != Code.NOT_SELECTED
+    }
+    by_cause = [said for said in told if said is not None]
+    return by_cause if 0 < len(by_cause) <= MAX_ADVICE else [NEXT[outcome]]
+
+
+_PLAN_STEPS = {
+    "plan": "write it down first, so that what it moves again is moved once",
+    "apply": "carry it out",
+}
+"""What a plan's commands do, by the command."""

@@ -1,0 +1,1 @@
+"""Problems, checks and advice as values."""

@@ -1,0 +1,138 @@
+"""What to do about a transfer that did not succeed: by its outcome, and by what was said of it.
+
+The console and every form of the report take their words from here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+
+from runner.core.transfer.outcome import Outcome
+from runner.core.transfer.reasons import Code
+
+NEXT: Mapping[Outcome, str] = MappingProxyType(
+    {
+        Outcome.IN_DOUBT: (
+            "each may or may not have been carried out, and none is sent again blindly: look each "
+            "one up at the gateway, by its interaction id and message id in the report; applying "
+            "again looks them up too, and settles those that show evidence; what you know yourself "
+            "you settle with `resolve`, one at a time, by run and key"
+        ),
+        Outcome.REJECTED: (
+            "the gateway refused these and moved nothing: mend what the reasons name, "
+            "then apply again; only what is not done is sent"
+        ),
+        Outcome.FAILED: (
+            "all retries were used up and nothing was moved: see that the gateway is well, "
+            "then apply again"
+        ),
+        Outcome.UNATTEMPTED: "the run ended before their turn: apply again to take them up",
+    }
+)
+"""What an operator does about an outcome, the most urgent first."""
+
+_BY_STATUS: Mapping[str, str] = MappingProxyType(
+    {
+        "codec_unsupported": (
+            "the gateway takes none of the media asked for: add a `fallback` that it supports, "
+            "and its codec to `supported_codecs`, then apply again"
+        ),
+        "rate_limited": (
+            "the gateway was asked too fast for as long as retries lasted: lower `limits.rate`, or "
+            "ask for a higher allowance; then apply again"
+        ),
+        "interaction_not_found": (
+            "the gateway knows no such interaction: check its id, and that the environment is the "
+            "one it lives in"
+        ),
+        "interaction_terminated": (
+            "the interaction ended before its turn: nothing is left to move; take it out of the "
+            "manifest"
+        ),
+        "destination_unreachable": (
+            "the destination exists and takes nothing in: see that the queue is open or the user "
+            "logged in, then apply again"
+        ),
+        "destination_invalid": "the gateway knows no such destination: mend its URI, then apply again",
+        "format_invalid": (
+            "the gateway does not accept the message's form: compare its version with what this "
+            "program speaks, and report it with the audit log's entry"
+        ),
+        "bandwidth_exceeded": (
+            "the media need more than the gateway grants: choose a narrower matrix, or a "
+            "`fallback`, then apply again"
+        ),
+        "not_authorized": (
+            "the credentials lack a right: give the client the scopes that the manifest names, and "
+            "a role that may move this interaction; then apply again"
+        ),
+        "transfer_rejected": (
+            "the gateway refused it without a reason of its kind: look the interaction up there, "
+            "then apply again"
+        ),
+        "429": (
+            "the gateway was asked too fast for as long as retries lasted: lower `limits.rate`, or "
+            "ask for a higher allowance; then apply again"
+        ),
+    }
+)
+"""By the reply's status (core.transfer.STATUSES)."""
+
+_BY_CODE: Mapping[str, str] = MappingProxyType(
+    {
+        **_BY_STATUS,
+        Code.NOT_SELECTED: (
+            "`--only` or `--limit` left these out; apply without them to send these too"
+        ),
+        Code.INTERACTION_MISSING: _BY_STATUS["interaction_not_found"],
+        Code.INTERACTION_ENDED: "it had ended: nothing is left to move, and this counts as done",
+        Code.INTERACTION_STATE_UNKNOWN: "look it up at the gateway, then apply again",
+        Code.ALREADY_THERE: "it was at its destination already: this counts as done",
+        Code.LOOK_UP_FAILED: (
+            "the REST side could not be asked: see that it is reachable, then apply again"
+        ),
+        Code.RETRIES_USED_UP: NEXT[Outcome.FAILED],
+        Code.NOT_SENT: NEXT[Outcome.FAILED],
+        Code.MESSAGE_UNFIT: _BY_STATUS["format_invalid"],
+        Code.RESOLVED_FAILED: (
+            "a person said that these were not carried out: apply again to send them"
+        ),
+    }
+)
+"""By the cause, where no reply decided."""
+
+_UNSENT: Mapping[str, str] = MappingProxyType(
+    {
+        Code.PLANNED: "apply sends these",
+        Code.PLANNED_CHANGED: "apply sends these",
+        Code.NOT_SELECTED: _BY_CODE[Code.NOT_SELECTED],
+        Code.INTERACTION_ENDED: "these have ended: apply skips them, which counts as done",
+        Code.ALREADY_THERE: "these are there already: apply skips them, which counts as done",
+        Code.FOUND_CARRIED_OUT: "an earlier delivery was carried out: apply settles them",
+        Code.INTERACTION_MISSING: (
+            "mend what the reason names before you apply: these would be refused"
+        ),
+        Code.INTERACTION_STATE_UNKNOWN: (
+            "look these up at the gateway before you apply: they would be refused"
+        ),
+        Code.LOOK_UP_FAILED: "see that the gateway's REST side is reachable before you apply",
+    }
+)
+"""By the cause, of what was not attempted: mostly what a plan foresees."""
+
+
+def advice(outcome: Outcome, code: str | None, status: str | None = None) -> str | None:
+    """Return what to do about transfers of an outcome, in a sentence; None: nothing.
+
+    `code` is the cause (core.reasons). `status` is the last reply's. It explains how a transfer was
+    ended; of doubts, and of what was not ended, it says nothing.
+    """
+    if outcome is Outcome.UNATTEMPTED:
+        return _UNSENT.get(code or "", NEXT[outcome])
+    if outcome is Outcome.IN_DOUBT:
+        return NEXT[outcome]
+    by_code = _BY_CODE.get(code or "")
+    if by_code is not None or outcome not in {Outcome.REJECTED, Outcome.FAILED}:
+        return by_code
+    return _BY_STATUS.get(status or "", NEXT[outcome])

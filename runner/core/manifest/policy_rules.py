@@ -1,0 +1,114 @@
+"""What is wrong with a policy's waves and window, as findings (S011, R008, R011)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from runner.core.diagnostics.problem import Severity
+from runner.core.manifest.model import Limits
+from runner.core.manifest.quantity import EVERYTHING, Amount, in_words
+from runner.core.manifest.rules import Finding
+from runner.core.manifest.window import Window
+from runner.core.pacing.rate import estimate_s
+from runner.core.pacing.waves import most_failures, seats
+
+ASSUMED_REPLY_S = 0.1
+"""How long a reply is taken to need where the in-flight limit bounds the pace.
+
+Nobody knows it before the run. It is short: a batch that is foreseen to miss its window does.
+"""
+
+
+def lasts_s(
+    *, sends: int, limits: Limits, requests_each: int, max_failures: Amount | None = None
+) -> float:
+    """Return how long `sends` transfers take by the limits on rates and on transfers in flight.
+
+    `max_failures` is one on those in flight too (`waves.seats`).
+    """
+    by_rates_s = estimate_s(
+        sends=sends,
+        rate_per_s=limits.rate_per_s,
+        http_rate_per_s=limits.http_rate_per_s,
+        requests_each=requests_each,
+    )
+    at_once = in_flight(limits, max_failures, sends=sends)
+    return max(by_rates_s or 0.0, sends * ASSUMED_REPLY_S / at_once)
+
+
+def in_flight(limits: Limits, max_failures: Amount | None, *, sends: int) -> int:
+    """Return how many of `sends` transfers may be under way at once."""
+    allowed = most_failures(max_failures, total=sends)
+    return limits.in_flight if allowed is None else min(limits.in_flight, seats(allowed))
+
+
+def check_waves(waves: Sequence[Amount]) -> Iterator[Finding]:
+    """Yield where waves do not ascend (S011). What the last one leaves is a wave of its own.
+
+    Counts are compared with counts and shares with shares: how the two compare depends on the
+    batch.
+    """
+    largest: dict[type[Amount], Amount] = {}
+    for index, wave in enumerate(waves):
+        before = largest.get(type(wave))
+        if before is not None and _number(wave) <= _number(before):
+            message = f"wave {index + 1} ({wave}) is not larger than {before} before it"
+            mend = "waves are cumulative; write them ascending: `waves: [1, 10%, 100%]`"
+            yield Finding("S011", message, mend, (index,))
+        elif EVERYTHING in waves[:index]:
+            message = f"wave {index + 1} comes after 100% and has nothing to send"
+            yield Finding("S011", message, "delete what follows `100%`", (index,))
+        largest[type(wave)] = wave
+
+
+def _number(amount: Amount) -> float:
+    return amount if isinstance(amount, int) else amount.of
+
+
+def check_window(window: Window, *, now_s: float) -> Iterator[Finding]:
+    """Yield why nothing could ever be sent in a window (R008)."""
+    opens, closes = window.not_before, window.not_after
+    if closes is None:
+        return
+    if opens is not None and opens.at_s >= closes.at_s:
+        message = f"the window opens at {opens}, which is not before it closes at {closes}"
+        yield Finding("R008", message, "write a `not_before` that is earlier than `not_after`")
+    elif closes.at_s <= now_s:
+        message = f"the window closed at {closes}"
+        mend = "write the next window's times, or delete `window` to send at once"
+        yield Finding("R008", message, mend, ("not_after",))
+
+
+def check_ending(
+    window: Window,
+    *,
+    sends: int,
+    limits: Limits,
+    requests_each: int,
+    now_s: float,
+    max_failures: Amount | None = None,
+) -> Iterator[Finding]:
+    """Yield a warning where a batch of `sends` transfers cannot end inside its window (R011)."""
+    closes = window.not_after
+    if closes is None or not sends:
+        return
+    takes_s = lasts_s(
+        sends=sends, limits=limits, requests_each=requests_each, max_failures=max_failures
+    )
+    ends_s = window.ends_at_s(now_s=now_s, lasts_s=takes_s)
+    if ends_s <= closes.at_s:
+        return
+    fits = int(sends * (closes.at_s - (ends_s - takes_s)) / takes_s)
+    because = ""
+    if takes_s > lasts_s(sends=sends, limits=limits, requests_each=requests_each):
+        at_once = in_flight(limits, max_failures, sends=sends)
+        because = f" and `max_failures: {max_failures}` (at most {at_once:,} in flight)"
+    message = (
+        f"by the limits{because}, sending {sends:,} takes {in_words(takes_s)}, until {closes.like(ends_s)}"
+        f" at the earliest; the window closes at {closes}"
+    )
+    mend = (
+        f"about {fits:,} fit: raise `limits` if the gateway allows it, widen the window, or let a"
+        " later window take up the rest"
+    )
+    yield Finding("R011", message, mend, ("not_after",), Severity.WARNING)

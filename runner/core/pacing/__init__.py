@@ -1,0 +1,1 @@
+"""Rates, waits, waves and the circuit breaker."""

@@ -1,0 +1,158 @@
+"""Two runs side by side: what became of each transfer in the one and in the other."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from runner.core.records.run_record import RunRecord
+from runner.core.records.summary import Summary
+from runner.core.timestamps import seconds_between
+from runner.core.transfer.outcome import Outcome
+
+MOST_EXAMPLES = 5
+"""Transfers that are named of each kind of change."""
+
+_URGENCY = (
+    Outcome.IN_DOUBT,
+    Outcome.FAILED,
+    Outcome.REJECTED,
+    Outcome.UNATTEMPTED,
+    Outcome.SKIPPED,
+    Outcome.TRANSFERRED,
+    Outcome.UNCHANGED,
+)
+
+
+class Kind(StrEnum):
+    """How a key differs between two runs."""
+
+    OUTCOME = "outcome"  # it ended otherwise
+    TARGET = "target"  # it ended alike, of another interaction or to another destination
+    LISTED = "listed"  # only the second run has it
+    UNLISTED = "unlisted"  # only the first run has it
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """A transfer as one run tells it."""
+
+    outcome: Outcome
+    reason: str | None
+    interaction_id: str
+    destination_uri: str
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """One key that is not the same in both runs; None: the run does not list it."""
+
+    key: str
+    before: Told | None
+    after: Told | None
+
+    @property
+    def kind(self) -> Kind:
+        """How they differ."""
+        if self.before is None:
+            return Kind.LISTED
+        if self.after is None:
+            return Kind.UNLISTED
+        return Kind.OUTCOME if self.before.outcome is not self.after.outcome else Kind.TARGET
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """All differences of a kind between the same two outcomes, the first of them by name."""
+
+    kind: Kind
+    before: Outcome | None
+    after: Outcome | None
+    count: int
+    examples: tuple[Difference, ...]
+
+    @property
+    def expected(self) -> bool:
+        """Tell whether this is what applying again is for: what was carried out stays so."""
+        return self.before is Outcome.TRANSFERRED and self.after is Outcome.UNCHANGED
+
+
+@dataclass(frozen=True, slots=True)
+class Side:
+    """One of the runs, counted."""
+
+    run: RunRecord
+    summary: Summary
+
+    @property
+    def duration_s(self) -> float | None:
+        """How long it took, in seconds; None: it has no end."""
+        return seconds_between(self.run.started_at, self.run.finished_at)
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """Two runs and their differences, the most urgent first."""
+
+    before: Side
+    after: Side
+    changes: tuple[Change, ...]
+
+    @property
+    def alike(self) -> int:
+        """How many keys are the same in both."""
+        differing = sum(change.count for change in self.changes if change.kind is not Kind.LISTED)
+        return self.before.summary.total - differing
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What makes the comparison lame."""
+        told = []
+        first, second = self.before.run, self.after.run
+        if first.batch != second.batch:
+            told.append(
+                f"the runs are of different batches, {first.batch} and {second.batch}:"
+                " keys that are the same may mean different transfers"
+            )
+        told += [
+            f"run {run.id} has no end: it goes on, or it died"
+            for run in (first, second)
+            if run.finished_at is None
+        ]
+        if first.started_at > second.started_at:
+            told.append(f"run {first.id} began after run {second.id}: name the earlier one first")
+        return tuple(told)
+
+
+@dataclass(slots=True)
+class _Counted:
+    """A change that is still counted."""
+
+    count: int = 0
+    examples: list[Difference] = field(default_factory=list)
+
+
+def changes_of(
+    differences: Iterable[Difference], most_examples: int = MOST_EXAMPLES
+) -> tuple[Change, ...]:
+    """Count differences by kind and outcomes, in one pass; keep the first few of each."""
+    counted: dict[tuple[Kind, Outcome | None, Outcome | None], _Counted] = {}
+    for difference in differences:
+        name = (difference.kind, _outcome(difference.before), _outcome(difference.after))
+        change = counted.setdefault(name, _Counted())
+        change.count += 1
+        if len(change.examples) < most_examples:
+            change.examples.append(difference)
+    changes = [Change(*name, each.count, tuple(each.examples)) for name, each in counted.items()]
+    return tuple(sorted(changes, key=_urgency))
+
+
+def _outcome(told: Told | None) -> Outcome | None:
+    return None if told is None else told.outcome
+
+
+def _urgency(change: Change) -> tuple[bool, int, int]:
+    ended = change.after or change.before
+    place = len(_URGENCY) if ended is None else _URGENCY.index(ended)
+    return change.expected, place, -change.count

@@ -1,0 +1,31 @@
+"""Transfers that an operator hears of while a run goes on."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+from runner.core.transfer.outcome import Outcome
+
+TROUBLING = frozenset({Outcome.REJECTED, Outcome.FAILED, Outcome.IN_DOUBT})
+"""Outcomes that an operator hears of at once."""
+
+TROUBLES_KEPT = 8
+"""How many of them are kept at hand, the newest."""
+
+
+class Trouble(NamedTuple):
+    """A transfer that did not succeed, or may not have."""
+
+    at: float  # seconds since the epoch
+    outcome: str  # rejected | failed | in_doubt
+    key: str
+    reason: str | None
+
+
+def stage_of(fields: Mapping[str, object]) -> str | None:
+    """Return `wave 2 of 5`, by what is told of a wave that begins; None where it tells nothing."""
+    number, of = fields.get("wave"), fields.get("of")
+    if number is None:
+        return None
+    return f"wave {number}" if of is None else f"wave {number} of {of}"

@@ -1,0 +1,201 @@
+"""What a run leaves, as values: the report's content before it is rendered (cli.md, "A run leaves")."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+from runner.core.manifest.source_excerpt import Excerpt
+from runner.core.transfer.outcome import Outcome
+from runner.core.transfer.reasons import Earlier
+
+
+@dataclass(frozen=True, slots=True)
+class AttemptRecord:
+    """One delivery of a transfer in this run. Times are RFC 3339 UTC texts."""
+
+    n: int  # counts the transfer's deliveries in this run from 1
+    message_id: str
+    sent_at: str
+    media_index: int  # 0: the requested matrix; i: the i-th fallback
+    settled_at: str | None = None
+    latency_ms: float | None = None
+    status: str | None = None
+    reason: str | None = None
+    correlation_id: str | None = None  # by which the gateway's owner finds it
+
+
+@dataclass(frozen=True, slots=True)
+class CallbackRecord:
+    """What became of one callback of a transfer."""
+
+    name: str
+    webhook_id: str
+    outcome: str  # the transfer's outcome that was told
+    state: str  # pending | delivered | failed | suppressed
+    attempts: int
+    reason: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class TransferRecord:
+    """One transfer of the manifest and what this run did with it."""
+
+    key: str
+    source: str
+    interaction_id: str
+    destination_uri: str
+    outcome: Outcome
+    reason: str | None
+    message_id: str | None
+    media_requested: Mapping[str, Any]
+    media_negotiated: Mapping[str, Any] | None
+    latency_ms: float | None
+    attempts: tuple[AttemptRecord, ...] = ()
+    callbacks: tuple[CallbackRecord, ...] = ()
+    wave: int | None = None  # in which it is sent, from 1; None: not to be sent, or no waves
+    origin_uri: str | None = None  # where it was before, as far as a plan knows
+    reason_code: str | None = None  # the cause; None: an older journal, or nothing to say
+    earlier: Earlier | None = None  # the earlier run's transfer that its outcome is
+    before: str | None = None  # why it was not carried out yet when the run ended
+
+
+@dataclass(frozen=True, slots=True)
+class RunRecord:
+    """The report's `run`."""
+
+    id: str
+    batch: str
+    environment: str
+    driver: str
+    gateway: str
+    started_at: str
+    finished_at: str | None
+    outcome: str  # the exit code's name, "planned", or "unfinished"
+    exit_code: int | None  # None: the run goes on, or died
+    runner_version: str
+    host: str
+    user: str
+    labels: Mapping[str, str]
+    manifest_path: str
+    manifest_sha256: str
+    options: Mapping[str, Any]
+    explanation: str | None = None  # why the run ended as it did, for people
+    waves: Sequence[int] = ()  # how many transfers are begun by each wave's end; none: no waves
+
+
+@dataclass(frozen=True, slots=True)
+class TimelinePoint:
+    """One bin of the timeline; `t_s` is the bin's start, seconds after the run's."""
+
+    t_s: float
+    sent: int
+    settled: int
+    in_flight: int
+    rate_per_s: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class SessionClose:
+    """One end of a session."""
+
+    at: str
+    code: int | None
+    reason: str
+
+
+class Turn(StrEnum):
+    """A turn in the session's story, and what `Happening.value` is of it."""
+
+    OPENED = "opened"  # the session's number
+    LOST = "lost"
+    CLOSED = "closed"  # by us
+    SLOWED = "slowed"  # the pace, a second
+    RECOVERED = "recovered"  # the pace; None: unlimited
+    PAUSED = "paused"  # seconds of silence
+    RENEWED = "renewed"  # tokens, all in all
+    SHUT = "shut"  # failures in a row that opened the circuit
+    ANSWERED = "answered"
+    WAVE = "wave"  # its number; `reason` goes on: "of 3 began: 50 transfers"
+
+
+@dataclass(frozen=True, slots=True)
+class Happening:
+    """One line of the session's story: when, and what happened."""
+
+    t_s: float  # seconds after the timeline's beginning
+    at: str
+    turn: str  # of `Turn`
+    value: float | None = None
+    code: int | None = None  # a close code
+    reason: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Figures:
+    """What the engine measured and the transfers don't tell."""
+
+    rate_limit_per_s: float | None = None
+    rate_achieved_per_s: float | None = None
+    peak_in_any_second: int = 0
+    throttled: int = 0  # rate-limit answers
+    sessions_opened: int = 0
+    session_closes: tuple[SessionClose, ...] = ()
+    tls: str | None = None
+    token_renewals: int = 0
+    timeline_bin_s: float = 1.0
+    timeline: tuple[TimelinePoint, ...] = ()
+    story: tuple[Happening, ...] = ()
+    story_omitted: int = 0  # happenings beyond those kept, from the middle
+    burst: int | None = None  # frames beyond the limit that one second may hold; None: not kept
+
+
+@dataclass(frozen=True, slots=True)
+class WindowRecord:
+    """When frames may leave, RFC 3339 as the manifest has it; None: no such end."""
+
+    not_before: str | None
+    not_after: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class PlanFigures:
+    """A plan in numbers; `estimate_s` is None where no limit gives one."""
+
+    send: int
+    unchanged: int
+    changed: int  # those of `send` whose interaction was carried elsewhere before
+    in_doubt: int
+    estimate_s: float | None
+    waves: tuple[int, ...] = ()  # how many are begun by each wave's end, before any look-up
+    max_failures: int | None = None  # how many of `send` may fail; None: any number
+    window: WindowRecord | None = None  # None: at any time
+    ends_at: str | None = None  # RFC 3339, when sending ends at the earliest; None: no window
+    misses_window: bool = False  # `ends_at` is later than `window.not_after`
+    selections: int = 0  # whose rows nobody knows before the gateway is asked; not in `send`
+    failed_before: int = 0  # those of `send` that were rejected or failed before: they come last
+    at_once: int | None = None  # how many may be under way, as `max_failures` bounds it; None: more
+
+
+@dataclass(frozen=True, slots=True)
+class AuditEntry:
+    """One link of the chain: `hash` = SHA-256 hex of (previous hash + `body`), both as text."""
+
+    seq: int
+    body: str  # canonical JSON
+    hash: str
+
+
+@dataclass(frozen=True, slots=True)
+class ReportSource:
+    """Everything a report is rendered from. The callables stream, and may be called again."""
+
+    run: RunRecord
+    transfers: Callable[[], Iterator[TransferRecord]]
+    figures: Figures = field(default_factory=Figures)
+    plan: PlanFigures | None = None  # set for a dry run's report
+    audit: Callable[[], Iterator[AuditEntry]] | None = None  # None: a dry run
+    audit_previous: str = "0" * 64  # the hash before the first entry
+    manifest: Excerpt | None = None  # None: the journal was written before it was kept

@@ -1,0 +1,1 @@
+"""A transfer's states, evidence, messages and outcomes."""

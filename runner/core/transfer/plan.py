@@ -1,0 +1,144 @@
+"""What a run means to do with each transfer, decided from the history of its interaction."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import NamedTuple
+
+from runner.core.manifest.media import MediaMatrix
+from runner.core.transfer.canonical_form import same_destination
+from runner.core.transfer.lookup_verdict import FoundAt
+from runner.core.transfer.reasons import CARRIES_OVER, Code, Earlier
+from runner.core.transfer.states import HELD, State
+
+
+class Action(StrEnum):
+    """What the plan says of one row (recovery.md, "Claims")."""
+
+    SEND = "send"
+    CHANGED = "changed"  # sent: carried to another destination before
+    UNCHANGED = "unchanged"  # carried to this destination before, or ended
+    IN_DOUBT = "in_doubt"  # held under some batch; not sent
+    NOT_SELECTED = "not_selected"
+
+
+NOT_SELECTED = "not selected"
+"""The reason of what `--only` or `--limit` leaves out."""
+
+SENDS = frozenset({Action.SEND, Action.CHANGED})
+"""The actions that lead to a delivery."""
+
+_FAILURES = frozenset({State.REJECTED, State.FAILED})
+_SETTLED = _FAILURES | {State.SKIPPED}
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """One transfer of the interaction's history, of whatever batch, oldest first in a sequence."""
+
+    transfer_id: int
+    lineage: int  # the first transfer that this one continues
+    run_id: str
+    batch: str
+    key: str
+    destination_uri: str
+    state: State
+    code: str | None = None  # of its outcome (`reasons`); None: not known
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """The action for a row, why, and the history that it goes on from."""
+
+    action: Action
+    reason: str | None = None
+    claim: int | None = None  # the transfer whose state the row's outcome is, if nothing is sent
+    lineage: int | None = None  # the lineage that a delivery continues
+    code: str | None = None  # of `reason`
+    earlier: Earlier | None = None  # whom `claim` is about
+    left_out: bool = False  # a doubt that `--only` leaves out: it is looked at, and not sent again
+    failed_as: str | None = None  # see `PlannedRow`
+
+
+def judge(claims: Sequence[Claim], destination_uri: str, *, again: bool) -> Verdict:
+    """Decide what to do with a row that would move the interaction to `destination_uri`.
+
+    `again` moves even what has been carried to the same destination; it never overrides a doubt.
+    """
+    held = next((claim for claim in claims if claim.state in HELD), None)
+    if held is not None:
+        return Verdict(
+            Action.IN_DOUBT,
+            f"in doubt since run {held.run_id} (batch {held.batch}, key {held.key})",
+            held.transfer_id,
+            code=Code.HELD,
+            earlier=_earlier(held),
+        )
+    carried = last_carried(claims)
+    is_there = carried is not None and same_destination(carried.destination_uri, destination_uri)
+    if carried and is_there and not again:
+        reason = f"transferred by run {carried.run_id} (batch {carried.batch}, key {carried.key})"
+        return _unchanged(carried, reason, Code.TRANSFERRED_BEFORE)
+    since = [c for c in claims if carried is None or c.transfer_id > carried.transfer_id]
+    there = [c for c in since if same_destination(c.destination_uri, destination_uri)]
+    last = there[-1] if there else None
+    if last and last.state is State.SKIPPED and last.code in CARRIES_OVER and not again:
+        reason = f"skipped by run {last.run_id}; --again looks anew"
+        return _unchanged(last, reason, Code.SKIPPED_BEFORE)
+    settled = next((c for c in reversed(there) if c.state in _SETTLED), None)
+    changed = carried is not None and not is_there
+    return Verdict(
+        Action.CHANGED if changed else Action.SEND,
+        lineage=last.lineage if last else None,
+        failed_as=(settled.code or "") if settled and settled.state in _FAILURES else None,
+    )
+
+
+def _unchanged(claim: Claim, reason: str, code: Code) -> Verdict:
+    return Verdict(Action.UNCHANGED, reason, claim.transfer_id, code=code, earlier=_earlier(claim))
+
+
+def _earlier(claim: Claim) -> Earlier:
+    return Earlier(claim.run_id, claim.batch, claim.key)
+
+
+def last_carried(claims: Sequence[Claim]) -> Claim | None:
+    """Return the last transfer of a history that was carried out: it tells where it led to."""
+    return next((c for c in reversed(claims) if c.state is State.TRANSFERRED), None)
+
+
+class Move(NamedTuple):
+    """What a plan means to move, and where to; `origin_uri` is where it was, as far as is known."""
+
+    key: str
+    interaction_id: str
+    destination_uri: str
+    origin_uri: str | None  # where it was carried before, or seen by a look-up
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedRow:
+    """One row of a plan, as the engine takes it up.
+
+    `failed_as` is the code with which it was rejected or failed before, for the same destination,
+    empty if that is not known: such a row is sent after all others. None: it was not.
+    """
+
+    n: int
+    key: str
+    interaction_id: str
+    destination_uri: str
+    media: tuple[MediaMatrix, ...]
+    callbacks: tuple[str, ...]
+    source: str
+    lineage: int | None = None
+    was_elsewhere: bool = False  # by the history: carried to another destination before
+    failed_as: str | None = None
+    found_at: FoundAt | None = None  # where a selection found it
+
+    @property
+    def turn(self) -> tuple[bool, int]:
+        """The row's place in the order of sending."""
+        return self.failed_as is not None, self.n

@@ -1,0 +1,144 @@
+"""Why a transfer ended as it did, as stable codes: what groups, counts and advises goes by them.
+
+A reason is a code and words. The words may name what differs from transfer to transfer (a time,
+an error's text); the code says the cause. What a gateway said of a transfer has the reply's status
+as its code, and counts as one cause only where the words are the same too.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from enum import StrEnum
+from types import MappingProxyType
+from typing import NamedTuple
+
+from runner.core.transfer.states import TOO_MANY_REQUESTS
+
+
+class Code(StrEnum):
+    """A cause that this program found by itself; report.json spells it so."""
+
+    __hash__ = str.__hash__
+
+    # Of a delivery
+    NO_REPLY = "no_reply"
+    SESSION_LOST = "session_lost"
+    RUN_DIED = "run_died"
+    NOT_SENT = "not_sent"
+    MESSAGE_UNFIT = "message_unfit"
+    RETRIES_USED_UP = "retries_used_up"
+    LATE_REPLY = "late_reply"
+    OTHER_STATUS = "other_status"  # the gateway's, and not a plain word
+    # Of a look-up
+    LOOK_UP_FAILED = "look_up_failed"
+    INTERACTION_MISSING = "interaction_missing"
+    INTERACTION_HIDDEN = "interaction_hidden"
+    INTERACTION_ENDED = "interaction_ended"
+    INTERACTION_STATE_UNKNOWN = "interaction_state_unknown"
+    ALREADY_THERE = "already_there"
+    NO_LONGER_WAITING = "no_longer_waiting"
+    MOVED_ON = "moved_on"
+    BEING_SERVED = "being_served"
+    DESTINATION_FULL = "destination_full"
+    FOUND_CARRIED_OUT = "found_carried_out"
+    FOUND_UNTOUCHED = "found_untouched"
+    MOVE_UNDER_WAY = "move_under_way"
+    INCONCLUSIVE = "inconclusive"
+    # Of the run and its plan
+    PLANNED = "planned"
+    PLANNED_CHANGED = "planned_changed"
+    NO_TURN = "no_turn"
+    NOT_SELECTED = "not_selected"
+    HELD = "held"
+    TRANSFERRED_BEFORE = "transferred_before"
+    SKIPPED_BEFORE = "skipped_before"
+    MOVED_ELSEWHERE_SINCE = "moved_elsewhere_since"
+    # Of a person
+    RESOLVED_TRANSFERRED = "resolved_transferred"
+    RESOLVED_FAILED = "resolved_failed"
+
+
+WORDS: Mapping[str, str] = MappingProxyType(
+    {
+        Code.NO_REPLY: "no reply came in time",
+        Code.SESSION_LOST: "the session ended before a reply came",
+        Code.RUN_DIED: "the run ended before a reply came",
+        Code.NOT_SENT: "not sent",
+        Code.MESSAGE_UNFIT: "the message fails format verification",
+        Code.RETRIES_USED_UP: "retries used up; nothing was carried out",
+        Code.LATE_REPLY: "carried out: a late reply to an earlier run",
+        Code.LOOK_UP_FAILED: "the look-up failed",
+        Code.INTERACTION_MISSING: "interaction not found",
+        Code.INTERACTION_HIDDEN: "the interaction may not be seen by this client",
+        Code.INTERACTION_ENDED: "the interaction has ended",
+        Code.INTERACTION_STATE_UNKNOWN: "the interaction is in an unknown state",
+        Code.ALREADY_THERE: "already there",
+        Code.NO_LONGER_WAITING: "no longer waiting in the queue it was selected from",
+        Code.MOVED_ON: "moved on: not where it was expected",
+        Code.BEING_SERVED: "being served",
+        Code.DESTINATION_FULL: "destination full",
+        Code.FOUND_CARRIED_OUT: "found carried out",
+        Code.FOUND_UNTOUCHED: "as it was before the delivery",
+        Code.MOVE_UNDER_WAY: "a move is under way",
+        Code.INCONCLUSIVE: "a look-up shows neither that it was carried out nor that it was not",
+        Code.PLANNED: "planned: would be sent",
+        Code.PLANNED_CHANGED: (
+            "planned: would be sent (changed: carried to another destination before)"
+        ),
+        Code.NO_TURN: "the run ended before its turn",
+        Code.NOT_SELECTED: "not selected",
+        Code.HELD: "in doubt since an earlier run",
+        Code.TRANSFERRED_BEFORE: "transferred by an earlier run",
+        Code.SKIPPED_BEFORE: "skipped by an earlier run; --again looks anew",
+        Code.MOVED_ELSEWHERE_SINCE: "moved elsewhere since the plan: apply again",
+        Code.RESOLVED_TRANSFERRED: "resolved as transferred by a person",
+        Code.RESOLVED_FAILED: "resolved as failed by a person",
+    }
+)
+"""What a cause is called where its transfers' own words differ."""
+
+_NAMES_EACH = frozenset(
+    {Code.HELD, Code.TRANSFERRED_BEFORE, Code.SKIPPED_BEFORE, Code.MOVED_ELSEWHERE_SINCE}
+)
+"""Causes whose words name the one transfer: a group is never called by them."""
+
+
+CARRIES_OVER = frozenset({Code.INTERACTION_ENDED})
+"""The skips that hold for every later run; whatever may change again is judged anew."""
+
+
+class Earlier(NamedTuple):
+    """The transfer of an earlier run that one stands or falls with."""
+
+    run: str  # its id
+    batch: str
+    key: str
+
+
+class Cause(NamedTuple):
+    """What transfers have in common that are there for the same reason."""
+
+    code: str | None
+    words: str | None  # None: the code says all of it
+
+
+def cause_of(code: str | None, words: str | None) -> Cause:
+    """Return the cause of a reason; without a code (an older journal's) the words are all of it."""
+    return Cause(code, None) if code in WORDS else Cause(code, words)
+
+
+def common_words(code: str | None, first: str | None, *, differ: bool) -> str | None:
+    """Return what a group is called: the first one's words, unless those are not everyone's."""
+    is_shared = not differ and code not in _NAMES_EACH
+    return first if is_shared else WORDS.get(code or "", first)
+
+
+_PLAIN = re.compile(r"[a-z][a-z0-9_.-]{0,63}")
+
+
+def code_of_reply(status: str | None, code: int | None) -> str:
+    """Return the code of what a gateway answered: its status, where that is a plain word."""
+    if status is not None and _PLAIN.fullmatch(status):
+        return status
+    return "rate_limited" if code == TOO_MANY_REQUESTS else Code.OTHER_STATUS

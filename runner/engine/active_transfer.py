@@ -1,0 +1,108 @@
+"""A transfer while a run carries it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+from runner.core.transfer.lookup_verdict import Interaction
+from runner.core.transfer.outcome import Outcome
+from runner.core.transfer.plan import PlannedRow
+from runner.core.transfer.states import OUTCOMES, Event, State, step
+from runner.ports import Entry, Intent, Notification
+
+
+class Told(NamedTuple):
+    """What is known about a delivery, or a transfer, when an event is recorded."""
+
+    n: int | None = None
+    message_id: str | None = None
+    sent_at: float | None = None  # seconds since the epoch
+    latency_ms: float | None = None
+    status: str | None = None
+    reason: str | None = None
+    media: Mapping[str, Any] | None = None
+    correlation_id: str | None = None
+    reason_code: str | None = None
+
+
+NOTHING_TOLD = Told()
+
+UNDER_WAY = frozenset({State.READY, State.SENDING, State.RESENDING})
+
+
+@dataclass(slots=True)
+class Live:
+    """Where one transfer stands. Its state changes through `enter` alone."""
+
+    row: PlannedRow
+    transfer_id: int
+    lineage: int
+    state: State = State.READY
+    version: int = 0
+    message_ids: set[str] = field(default_factory=set)  # of every delivery of its lineage
+    deliveries: int = 0
+    media_index: int = 0
+    tries: int = 0  # deliveries of the matrix in force
+    seen: Interaction | None = None  # by the last look-up
+    seen_at: float | None = None
+    unseen: int = 0  # look-ups in a row that met an outage
+    unseen_since: float | None = None  # when the first of them did
+    last: Intent | None = None  # the last delivery
+    left_at: float | None = None  # when it was handed over, or the process began
+    wait_s: float = 0.0  # before the next delivery
+    repeats: int = 0  # of the last delivery under its id, in this run
+    repeatable_until: float = -math.inf  # of the clock's uptime: when its id may be forgotten
+    slot_kbps: float = 0.0  # the bandwidth that its slot was given for
+    notified: bool = False  # callbacks have been told that it is in doubt
+    is_settling: bool = False  # a late reply has settled it; the journal is about to learn of it
+    code: str | None = None  # of the outcome, once there is one
+    has_seat: bool = False  # see `seats`
+    is_failure: bool = False  # among those that count against `max_failures`
+    is_counted: bool = True  # among this run's figures; not, if an earlier run took it up
+    counted: Outcome | None = None  # the outcome that the figures have of it
+
+    @property
+    def outcome(self) -> Outcome | None:
+        """The outcome that the state stands for; None while the transfer is under way."""
+        return None if self.state in UNDER_WAY else OUTCOMES[self.state]
+
+    def enter(
+        self,
+        event: Event,
+        at: float,
+        told: Told = NOTHING_TOLD,
+        *,
+        intent: Intent | None = None,
+        notifications: Sequence[Notification] = (),
+    ) -> Entry:
+        """Take the step that `event` leads to, and return it for the journal.
+
+        Raises `ImpossibleEvent`, changing nothing.
+        """
+        self.state = step(self.state, event)
+        self.code = told.reason_code or told.status
+        entry = Entry(
+            event,
+            self.row,
+            self.transfer_id,
+            self.lineage,
+            self.version,
+            self.state,
+            at,
+            intent=intent,
+            n=told.n,
+            message_id=told.message_id,
+            sent_at=told.sent_at,
+            latency_ms=told.latency_ms,
+            status=told.status,
+            reason=told.reason,
+            media=told.media,
+            correlation_id=told.correlation_id,
+            notifications=notifications,
+            reason_code=told.reason_code,
+        )
+        self.version += 1
+        return entry

@@ -1,0 +1,303 @@
+"""Where transfers wait their turn, and where each frame leaves (recovery.md, "Journal", rule 2)."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from collections import deque
+from collections.abc import Callable
+
+from runner.core.manifest.model import Limits
+from runner.core.pacing.circuit_breaker import BreakerPolicy, RetryBudget
+from runner.core.pacing.rate import (
+    Bucket,
+    Pace,
+    climbed,
+    due_in,
+    slowed,
+    spent,
+    take,
+    window_wait_s,
+)
+from runner.core.records.run_record import Turn
+from runner.core.transfer.message import Request
+from runner.engine.circuit_breaker import Circuit, LookUpCircuit
+from runner.engine.metrics import Meter
+from runner.engine.pending_replies import Waiter
+from runner.engine.stop import Halt
+from runner.ports import Clock, Gateway
+
+STALE_S = 1.0
+"""How old an intent may grow before it is withdrawn."""
+
+POLL_S = 0.05
+"""How often a shut gate is looked at."""
+
+BUFFER_POLL_S = 0.001
+"""How often a transport that still holds bytes is looked at."""
+
+SHORTEST_WAIT_S = 0.001
+"""The shortest wait for a turn: at 25/s rounding leaves one of 1e-18 s, which would be spun through."""
+
+ONCE_FREED_S = math.inf
+"""The wait for a turn while every slot is taken: until one is freed."""
+
+SHORTEST_LEAD_S = 0.02
+"""How long before its frame is due an intent is made, at the least."""
+
+READY_S = 2.0
+"""How many seconds' worth of transfers are looked up ahead of their turn."""
+
+
+class Gate:
+    """One per run: slots, pace, pauses. Frames leave in the order in which turns were given."""
+
+    def __init__(
+        self,
+        gateway: Gateway,
+        limits: Limits,
+        clock: Clock,
+        meter: Meter,
+        halt: Halt,
+        *,
+        breaker: BreakerPolicy,
+        total_kbps: float | None = None,
+        in_window: Callable[[], bool] = lambda: True,
+    ) -> None:
+        self._in_window = in_window
+        self._total_kbps = total_kbps
+        self._gateway = gateway
+        self._limits = limits
+        self._clock = clock
+        self._meter = meter
+        self._halt = halt
+        self._line = asyncio.Lock()
+        self._door = asyncio.Lock()
+        self._in_line = 0  # transfers that could not have their turn at once
+        self._slots_taken = 0
+        self._freed = asyncio.Event()  # a slot was, since the head of the line began to wait for it
+        self._kbps_taken = 0.0
+        self.circuit = Circuit(breaker, clock, meter, halt)
+        self.look_ups = LookUpCircuit(breaker, clock, meter, halt)
+        self._budget = RetryBudget()
+        self.preparing = asyncio.Semaphore(self.ahead)
+        self._pace = Pace.at_limit(limits.rate_per_s)
+        self._bucket = self._fresh_bucket(limits.rate_per_s)
+        self._written = _log_of(limits)
+        self._between = 0  # transfers that have their turn and not yet left
+        self._commit_s = 0.0
+        self._silent_until = 0.0
+        self._silence_why = ""
+        meter.rate_per_s = limits.rate_per_s
+
+    @property
+    def ahead(self) -> int:
+        """How many transfers may be between their look-up and their frame (`preparing`)."""
+        paces = (self._limits.rate_per_s, self._gateway.most_per_s)
+        slowest = min((pace for pace in paces if pace is not None), default=math.inf)
+        return round(min(self._limits.in_flight, max(2, slowest * READY_S)))
+
+    @property
+    def waiting_for(self) -> str | None:
+        """What everyone waits for now, in words, if it is more than their turn."""
+        if self._gateway.generation is None:
+            return "the session"
+        if (left_s := self.silent_for_s) > 0:
+            return f"{left_s:.0f} s more ({self._silence_why})"
+        if self.circuit.is_open:
+            return "the gateway to answer again (open circuit)"
+        return "look-ups to be answered again (open circuit)" if self.look_ups.is_open else None
+
+    @property
+    def silent_for_s(self) -> float:
+        """How long the gateway still wants silence; at most 0.0: it does not."""
+        return self._silent_until - self._clock.now()
+
+    @property
+    def silence_why(self) -> str:
+        """Who asked for the last silence."""
+        return self._silence_why
+
+    async def turn(self, kbps: float) -> bool:
+        """Wait for a slot and for one's place in the pace; False: the run is stopped.
+
+        `kbps` is what the transfer adds to the bandwidth in flight. After True, exactly one
+        `write` or `forgo`, and then `leave`, must follow.
+        """
+        if not self._in_line and self._goes_on() and self._until_turn(kbps) <= 0:
+            return self._give_turn(kbps)
+        self._in_line += 1
+        try:
+            async with self._line:
+                while self._goes_on():
+                    wait_s = self._until_turn(kbps)
+                    if wait_s <= 0:
+                        return self._give_turn(kbps)
+                    if wait_s < ONCE_FREED_S:
+                        await self._halt.rest(min(max(wait_s, SHORTEST_WAIT_S), POLL_S))
+                    else:
+                        self._freed.clear()
+                        await self._freed.wait()
+                return False
+        finally:
+            self._in_line -= 1
+
+    def forgo(self) -> None:
+        """Give a turn up without having written."""
+        self._between -= 1
+
+    def leave(self, kbps: float) -> None:
+        """Free the slot: the outcome is durable, or nothing was sent."""
+        self._slots_taken -= 1
+        self._kbps_taken -= kbps
+        self._freed.set()
+
+    def retry_delay_s(self) -> float:
+        """Charge a retry to the run's budget; return how long to hold it back."""
+        delay_s = self._budget.delay_s()
+        self._budget = self._budget.retried()
+        return delay_s
+
+    def committed_in(self, seconds: float) -> None:
+        """Learn how long an intent took to become durable; turns are given that much earlier."""
+        self._commit_s += (seconds - self._commit_s) / 8
+
+    async def write(self, request: Request, waiter: Waiter, wanted: Callable[[], bool]) -> bool:
+        """Write the frame when its token is granted; False: certainly not written.
+
+        Between the last checks (stop flag, session, age, `wanted`, token, window) and the write
+        there is no suspension. Once the write is entered the answer is True, whatever becomes of it.
+        """
+        generation = waiter.generation
+        try:
+            async with self._door:
+                while True:
+                    now = self._clock.now()
+                    left_s = request.built_at + STALE_S - now
+                    gone = self._gateway.generation != generation
+                    if self._halt.is_set or gone or left_s <= 0 or not wanted():
+                        return False
+                    wait_s = self._until_frame(now)
+                    if wait_s <= 0:
+                        break
+                    await self._halt.rest(min(wait_s, left_s))
+                if not self._in_window():
+                    return False
+                waiter.hand_over(now)
+                self._meter.frame_left(now)
+                self._budget = self._budget.delivered()
+                await self._gateway.submit(request.text)
+                if self._written is not None:
+                    self._written.append(self._clock.now())
+                return True
+        finally:
+            self._between -= 1
+
+    def slow(self, sent_at: float, why: str = "rate_limited") -> None:
+        """Halve the pace: a frame that left at `sent_at` was answered "too fast"."""
+        now = self._clock.now()
+        before = self._pace
+        self._pace = slowed(
+            before, now=now, sent_at=sent_at, achieved_per_s=self._meter.achieved_per_s(now)
+        )
+        self._repace(before)
+        if self._pace.rate_per_s != before.rate_per_s:
+            self._tell(Turn.SLOWED, self._pace.rate_per_s, why)
+
+    def climb(self) -> None:
+        """Give back a step of the pace, if it is time."""
+        before = self._pace
+        self._pace = climbed(before, now=self._clock.now())
+        self._repace(before)
+        rate, limit = self._pace.rate_per_s, self._pace.limit_per_s
+        if rate != before.rate_per_s and rate == limit:
+            self._tell(Turn.RECOVERED, rate)
+
+    def silence(self, wait_s: float, why: str) -> None:
+        """Let nothing leave for `wait_s` seconds: the gateway asked for it."""
+        until = self._clock.now() + wait_s
+        if until > self._silent_until:
+            self._silent_until, self._silence_why = until, why
+            self._tell(Turn.PAUSED, wait_s, why)
+
+    def _tell(self, turn: Turn, value: float | None = None, reason: str | None = None) -> None:
+        clock = self._clock
+        self._meter.tell(turn, clock.now(), clock.wall(), value=value, reason=reason)
+
+    def _repace(self, before: Pace) -> None:
+        rate = self._pace.rate_per_s
+        if rate != before.rate_per_s:
+            self._meter.rate_per_s = rate
+            if before.rate_per_s is None:
+                self._bucket = self._fresh_bucket(rate)
+
+    def _fresh_bucket(self, rate_per_s: float | None) -> Bucket:
+        if rate_per_s is None:
+            return Bucket(0.0)
+        return spent(now=self._clock.now(), rate_per_s=rate_per_s, burst=self._limits.burst)
+
+    def _goes_on(self) -> bool:
+        return not self._halt.is_set and self._in_window()
+
+    def _give_turn(self, kbps: float) -> bool:
+        self._between += 1
+        self._slots_taken += 1
+        self._kbps_taken += kbps
+        return True
+
+    def _until_turn(self, kbps: float) -> float:
+        """Return the seconds until the head of the line may have its turn."""
+        if self._slots_taken >= self._limits.in_flight:
+            return ONCE_FREED_S
+        if not self._gateway.writable():  # no session, or one that takes nothing in
+            return POLL_S if self._gateway.generation is None else BUFFER_POLL_S
+        total = self._total_kbps
+        if total is not None and self._slots_taken and self._kbps_taken + kbps > total:
+            return POLL_S
+        now = self._clock.now()
+        shut_s = self.circuit.shut_for_s(now, in_flight=self._slots_taken)
+        if shut_s > 0 or now < self._silent_until:
+            return max(shut_s, self._silent_until - now)
+        rate, due_s = self._pace.rate_per_s, self._gateway.due_in(self._between)
+        if rate is not None:
+            paced_s = due_in(
+                self._bucket,
+                now=now,
+                rate_per_s=rate,
+                burst=self._limits.burst,
+                limit_per_s=self._pace.limit_per_s,
+                ahead=self._between,
+            )
+            due_s = max(due_s, paced_s)
+        return due_s - max(SHORTEST_LEAD_S, 2 * self._commit_s)
+
+    def _until_frame(self, now: float) -> float:
+        """Return the seconds until the head of the line may write; 0.0: the token is taken."""
+        if now < self._silent_until:
+            return self._silent_until - now
+        if not self._gateway.writable():
+            return BUFFER_POLL_S
+        if (due_s := self._gateway.due_in(0)) > 0:
+            return due_s
+        rate, written = self._pace.rate_per_s, self._written
+        if rate is None:
+            return 0.0
+        if written is not None and written.maxlen:
+            wait_s = window_wait_s(written, now=now, most=written.maxlen)
+            if wait_s > 0:
+                return wait_s
+        self._bucket, wait_s = take(
+            self._bucket,
+            now=now,
+            rate_per_s=rate,
+            burst=self._limits.burst,
+            limit_per_s=self._pace.limit_per_s,
+        )
+        return wait_s
+
+
+def _log_of(limits: Limits) -> deque[float] | None:
+    """Return the log of as many writes as a window may hold; None: there is no limit."""
+    if limits.rate_per_s is None:
+        return None
+    return deque(maxlen=math.floor(limits.rate_per_s + limits.burst))

@@ -1,0 +1,128 @@
+"""The run's circuits: shut to everyone but a probe while the gateway answers nothing.
+
+One is for deliveries, one for the look-ups before them: a session that answers says nothing about
+the REST side, and the other way round.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from runner.core.pacing.circuit_breaker import (
+    Breaker,
+    BreakerPolicy,
+    answered,
+    failed,
+    is_given_up,
+    shut_for_s,
+)
+from runner.core.records.run_record import Turn
+from runner.core.transfer.outcome import ExitCode
+from runner.engine.metrics import Meter
+from runner.engine.stop import Halt
+from runner.ports import Clock
+
+POLL_S = 1.0
+"""How often a circuit that is open is looked at by those who wait for it."""
+
+
+class Circuit:
+    """Learns of answers and failures, and says for how long nothing may leave."""
+
+    unanswered_in_words = "the gateway has answered nothing"
+    about: str | None = None  # what the story adds about its opening
+
+    def __init__(self, policy: BreakerPolicy, clock: Clock, meter: Meter, halt: Halt) -> None:
+        self._policy = policy
+        self._clock = clock
+        self._meter = meter
+        self._halt = halt
+        self._breaker = Breaker()
+
+    @property
+    def is_open(self) -> bool:
+        """Whether the gateway answers nothing any more."""
+        return not self._breaker.is_closed
+
+    def shut_for_s(self, now: float, *, in_flight: int) -> float:
+        """Return for how long no further transfer may have its turn; 0.0: it may, now."""
+        return shut_for_s(self._breaker, now=now, in_flight=in_flight)
+
+    def answered(self) -> None:
+        """Learn that the gateway answered, whatever it said."""
+        if self._breaker.in_a_row:
+            if self.is_open:
+                self._tell(Turn.ANSWERED)
+            self._breaker = answered()
+
+    def unanswered(self, times: int = 1) -> None:
+        """Learn of failures: deliveries that timed out, a session that was lost, look-ups."""
+        now, was_open = self._clock.now(), self.is_open
+        for _ in range(times):
+            self._breaker = failed(self._breaker, self._policy, now=now)
+        if self.is_open and not was_open:
+            self._tell(Turn.SHUT, self._breaker.in_a_row)
+
+    def watch(self) -> None:
+        """Stop the run if the circuit has been open for too long."""
+        if is_given_up(self._breaker, self._policy, now=self._clock.now()):
+            self._halt.stop(
+                ExitCode.STOPPED,
+                f"{self.unanswered_in_words} for {self._policy.give_up_s:g} s"
+                " (policy.circuit_breaker.give_up); see to the gateway, then run apply again",
+            )
+
+    def _tell(self, turn: Turn, value: int | None = None) -> None:
+        clock = self._clock
+        self._meter.tell(turn, clock.now(), clock.wall(), value=value, reason=self.about)
+
+
+class LookUpCircuit(Circuit):
+    """Holds back the look-ups that transfers wait for while the REST side answers none."""
+
+    unanswered_in_words = "the gateway's REST side has answered no look-up"
+    about = "look-ups"
+
+    def __init__(self, policy: BreakerPolicy, clock: Clock, meter: Meter, halt: Halt) -> None:
+        super().__init__(policy, clock, meter, halt)
+        self._waiting = 0
+        self._probes = 0
+        self._answered_at: float | None = None  # when a look-up was last answered
+
+    async def admits(self) -> bool:
+        """Wait until a look-up may be made; False: the run is stopped."""
+        self._waiting += 1
+        try:
+            while not self._halt.is_set:
+                wait_s = self.shut_for_s(self._clock.now(), in_flight=self._probes)
+                if wait_s <= 0:
+                    return True
+                await self._halt.rest(min(wait_s, POLL_S))
+            return False
+        finally:
+            self._waiting -= 1
+
+    @contextmanager
+    def looking(self) -> Iterator[None]:
+        """Count a look-up that was admitted: while the circuit is open, it is the only probe."""
+        is_probe = self.is_open
+        self._probes += is_probe
+        try:
+            yield
+        finally:
+            self._probes -= is_probe
+
+    def answered(self) -> None:
+        """Learn that a look-up was answered, whatever it said."""
+        self._answered_at = self._clock.now()
+        super().answered()
+
+    def was_answered_since(self, at: float) -> bool:
+        """Tell whether a look-up was answered after `at`, monotonic seconds."""
+        return self._answered_at is not None and self._answered_at > at
+
+    def watch(self) -> None:
+        """Stop the run if transfers have waited for look-ups for too long."""
+        if self._waiting or self._probes:
+            super().watch()

@@ -1,0 +1,110 @@
+"""Where replies are matched to whoever waits for them, and time-outs and lost sessions are told."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from runner.core.transfer.message import Reply
+from runner.core.transfer.reasons import Code
+from runner.ports import Clock, SessionLost
+
+
+@dataclass(frozen=True, slots=True)
+class NoReply:
+    """Nothing definite came: why, in words."""
+
+    reason: str
+    timed_out: bool = False  # the session lives, and said nothing
+
+    @property
+    def code(self) -> Code:
+        """The cause."""
+        return Code.NO_REPLY if self.timed_out else Code.SESSION_LOST
+
+
+class Waiter:
+    """One delivery's place at the desk. `sent_at` is None until its frame is handed over."""
+
+    __slots__ = ("answer", "answered_at", "generation", "message_id", "sent_at")
+
+    def __init__(
+        self, message_id: str, generation: int | None, answer: asyncio.Future[Reply | NoReply]
+    ) -> None:
+        self.message_id = message_id
+        self.generation = generation
+        self.answer = answer
+        self.sent_at: float | None = None
+        self.answered_at: float | None = None
+
+    def hand_over(self, now: float) -> None:
+        """Note that the frame is being written, now."""
+        self.sent_at = now
+
+
+class Desk:
+    """Knows every delivery under way. Replies that nobody waits for go to `unclaimed`."""
+
+    def __init__(self, clock: Clock, timeout_s: float, unclaimed: Callable[[Reply], None]) -> None:
+        self._clock = clock
+        self._timeout_s = timeout_s
+        self._unclaimed = unclaimed
+        self._waiting: dict[str, Waiter] = {}
+        self._deadlines: deque[tuple[float, Waiter]] = deque()
+
+    def expect(self, message_id: str, generation: int | None) -> Waiter:
+        """Open a place for a delivery that is about to leave."""
+        answer: asyncio.Future[Reply | NoReply] = asyncio.get_running_loop().create_future()
+        waiter = self._waiting[message_id] = Waiter(message_id, generation, answer)
+        return waiter
+
+    def forget(self, waiter: Waiter) -> None:
+        """Close the place of a delivery that did not leave."""
+        self._waiting.pop(waiter.message_id, None)
+
+    async def answer(self, waiter: Waiter) -> Reply | NoReply:
+        """Wait for a handed-over delivery's reply, its time-out or its session's end."""
+        assert waiter.sent_at is not None  # noqa: S101 - only what left is answered
+        if not waiter.answer.done():
+            while self._deadlines and self._deadlines[0][1].answer.done():
+                self._deadlines.popleft()  # else ten seconds' worth of answered ones are kept
+            self._deadlines.append((waiter.sent_at + self._timeout_s, waiter))
+        return await waiter.answer
+
+    def replied(self, reply: Reply) -> None:
+        """Hand a reply to whoever waits for it."""
+        waiter = self._waiting.get(reply.message_id)
+        if waiter is None or waiter.sent_at is None:
+            # Whoever was answered a moment ago settles first, so that a repeat is seen as one.
+            asyncio.get_running_loop().call_soon(self._unclaimed, reply)
+        else:
+            self._settle(waiter, reply)
+
+    def session_lost(self, lost: SessionLost) -> None:
+        """Tell everyone whose frame went out on that session that no reply will come."""
+        code = "" if lost.code is None else f" {lost.code}"
+        told = f": {lost.reason}" if lost.reason else ""
+        answer = NoReply(f"the session ended (close{code}{told}) before a reply came")
+        for waiter in list(self._waiting.values()):
+            if waiter.sent_at is not None and waiter.generation == lost.generation:
+                self._settle(waiter, answer)
+
+    async def keep_time(self) -> None:
+        """Expire what has waited too long; runs for as long as the desk is open."""
+        while True:
+            now = self._clock.now()
+            while self._deadlines and self._deadlines[0][0] <= now:
+                _, waiter = self._deadlines.popleft()
+                if not waiter.answer.done():
+                    self._settle(
+                        waiter, NoReply(f"no reply within {self._timeout_s:g} s", timed_out=True)
+                    )
+            due = self._deadlines[0][0] if self._deadlines else now + self._timeout_s
+            await self._clock.sleep(max(0.001, due - now))
+
+    def _settle(self, waiter: Waiter, answer: Reply | NoReply) -> None:
+        del self._waiting[waiter.message_id]
+        waiter.answered_at = self._clock.now()
+        waiter.answer.set_result(answer)

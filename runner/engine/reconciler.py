@@ -1,0 +1,259 @@
+"""Clears doubts up as far as the gateway's promise allows, and no further (recovery.md, "In doubt")."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from runner.core.errors import GatewayError, LookUpFailed
+from runner.core.pacing.rate import LONGEST_OBEYED_S
+from runner.core.transfer.evidence import (
+    Dedupes,
+    Evidence,
+    Expires,
+    HandOver,
+    fence_is_over,
+    repeatable_for_s,
+    weigh,
+)
+from runner.core.transfer.lookup_verdict import Interaction
+from runner.core.transfer.outcome import ExitCode
+from runner.core.transfer.reasons import Code
+from runner.core.transfer.states import Event, State
+from runner.engine.active_transfer import Live, Told
+from runner.engine.run_context import Workshop
+from runner.engine.transfer_worker import Carrier
+from runner.ports import Doubt
+
+LOOKS_AT_ONCE = 16
+"""Doubts that are looked up at a time."""
+
+SECOND_LOOK_S = 2.0
+"""After which a doubt that nothing is promised about is looked at once more."""
+
+SESSION_POLL_S = 0.1
+
+MOST_REPEATS = 20
+"""Deliveries of one id in one run, to a gateway that dedupes."""
+
+
+_UNDECIDED = frozenset({Evidence.UNTOUCHED, Evidence.UNDER_WAY})
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """What a look-up said of a doubt; `seen` None: it could not be had."""
+
+    evidence: Evidence
+    reason: str
+    seen: Interaction | None = None
+
+
+class Doubts:
+    """Every doubt of a run, its own and those that earlier runs left."""
+
+    def __init__(self, shop: Workshop, carrier: Carrier, began: float) -> None:
+        self._shop = shop
+        self._carrier = carrier
+        self._began = began
+        self._looking = asyncio.Semaphore(LOOKS_AT_ONCE)
+        self._left: list[tuple[Live, bool]] = []  # by earlier runs; whether this one lists it
+
+    def take_back(self, doubts: Sequence[Doubt]) -> None:
+        """Take up what earlier runs left in doubt: from here on a late reply settles it."""
+        for doubt in doubts:
+            self._left.append((self._carrier.take_back(doubt, self._began), doubt.listed))
+
+    async def look_at_all(self) -> list[Live]:
+        """Look up what earlier runs left in doubt, before anything is sent.
+
+        Returns the transfers that are still in doubt and may be sent again by this run.
+        """
+        looked = await asyncio.gather(
+            *(self._look_at_left(live, listed=listed) for live, listed in self._left)
+        )
+        return [live for live in looked if live is not None]
+
+    async def clear_up(self, live: Live) -> None:
+        """Do what the promise allows until the doubt is settled, or stays one for a person."""
+        while live.state is State.UNKNOWN and not self._shop.halt.is_set:
+            await self._session_is_back()
+            match self._shop.rules.promise:
+                case Dedupes() as promise:
+                    reason = await self._by_repeating(live, promise)
+                case Expires() as promise:
+                    reason = await self._by_waiting(live, promise)
+                case None:
+                    reason = await self._by_looking(live)
+            if reason is not None:
+                await self._leave(live, reason)
+                return
+            if _is_cleared(live):
+                await self._shop.halt.rest(self._shop.gate.retry_delay_s())
+                await self._carrier.carry_on(live)
+        await self._leave(live, "the run was stopped before it could be cleared up")
+
+    async def _leave(self, live: Live, reason: str) -> None:
+        if live.state is State.UNKNOWN:
+            await self._shop.recorder.leave_in_doubt(live, reason)
+
+    async def _look_at_left(self, live: Live, *, listed: bool) -> Live | None:
+        look = await self._look(live)
+        promise = self._shop.rules.promise
+        if promise is None and look.evidence is Evidence.UNDER_WAY:
+            await self._shop.halt.rest(SECOND_LOOK_S)
+            look = await self._look(live)
+        if live.state is not State.UNKNOWN:
+            return None
+        changed = look.evidence is Evidence.INCONCLUSIVE and look.seen is not None
+        hopeless = promise is None or (isinstance(promise, Expires) and changed)
+        if hopeless or not listed:
+            await self._shop.recorder.leave_in_doubt(live, look.reason)
+            return None
+        return live
+
+    # Each way returns why the doubt stays one, or None where it is settled or to be gone on with.
+
+    async def _by_looking(self, live: Live) -> str | None:
+        look = await self._look(live)
+        if live.state is State.UNKNOWN and look.evidence in _UNDECIDED:
+            await self._shop.halt.rest(SECOND_LOOK_S)
+            look = await self._look(live)
+        return look.reason
+
+    async def _by_repeating(self, live: Live, promise: Dedupes) -> str | None:
+        look = await self._look(live)
+        if live.state is not State.UNKNOWN:
+            return None
+        assert live.last is not None  # noqa: S101 - a doubt has a delivery
+        clock = self._shop.clock
+        left_s = repeatable_for_s(
+            promise,
+            live.last.hand_over,
+            boot=clock.boot,
+            uptime_s=clock.uptime(),
+            gateway_date_s=look.seen.date_s if look.seen is not None else None,
+        )
+        live.repeatable_until = clock.uptime() + left_s
+        if look.seen is None and self._may_look_again(live):
+            await self._shop.halt.rest(self._carrier.backoff_s(live))
+            return None
+        if look.seen is not None and look.seen.date_s is None:
+            return f"the gateway's look-ups tell no Date, so the age of its id is unknown; {look.reason}"
+        if left_s < 0:
+            return f"too late to send it again under its id; {look.reason}"
+        if live.repeats >= MOST_REPEATS:
+            return f"sent {live.repeats} times again under its id without an answer"
+        if live.repeats:
+            await self._shop.halt.rest(self._carrier.backoff_s(live))
+        live.repeats += 1
+        await self._shop.halt.rest(self._shop.gate.retry_delay_s())
+        if live.state is State.UNKNOWN:
+            await self._carrier.repeat(live)
+        return None
+
+    async def _by_waiting(self, live: Live, promise: Expires) -> str | None:
+        look = await self._look(live)
+        if live.state is not State.UNKNOWN:
+            return None
+        assert live.last is not None  # noqa: S101 - a doubt has a delivery
+        assert live.left_at is not None  # noqa: S101 - set with the delivery
+        passed_s = self._shop.clock.now() - live.left_at
+        if look.seen is None and self._may_look_again(live):
+            await self._shop.halt.rest(max(1.0, promise.fence_s - passed_s))
+            return None
+        if look.seen is None or look.evidence is Evidence.INCONCLUSIVE:
+            return look.reason
+        date_s, hand_over = look.seen.date_s, live.last.hand_over
+        if fence_is_over(promise, hand_over, gateway_date_s=date_s, passed_s=passed_s):
+            if look.evidence is Evidence.UNDER_WAY:
+                return look.reason
+            reason = f"not carried out: {look.reason}, and its time is over"
+            told = Told(reason=reason, reason_code=Code.FOUND_UNTOUCHED)
+            await self._shop.recorder.enter(live, Event.CLEARED, told)
+            return None
+        return await self._until_fence(promise, hand_over, date_s, passed_s)
+
+    def _may_look_again(self, live: Live) -> bool:
+        """Tell whether a look-up that failed may be made again: the run has not given up yet."""
+        assert live.left_at is not None  # noqa: S101 - set with the delivery
+        passed_s = self._shop.clock.now() - live.left_at
+        return passed_s < self._shop.rules.policy.circuit_breaker.give_up_s
+
+    async def _until_fence(
+        self, promise: Expires, hand_over: HandOver, date_s: float | None, passed_s: float
+    ) -> str | None:
+        wait_s = _until_fence_s(promise, hand_over, gateway_date_s=date_s, passed_s=passed_s)
+        if isinstance(wait_s, str):
+            return wait_s
+        await self._shop.halt.rest(max(1.0, wait_s))
+        return None
+
+    async def _look(self, live: Live) -> Look:
+        """Look a doubt up; positive evidence settles it at once.
+
+        Look-ups lag behind: that an interaction is where it was before this history moved it
+        elsewhere is believed at a second look.
+        """
+        look = await self._look_once(live)
+        carried_out, by_id = look.evidence is Evidence.CARRIED_OUT, _ours(live, look.seen)
+        if carried_out and by_id is None and live.row.was_elsewhere:
+            await self._shop.halt.rest(self._shop.rules.visible_s)
+            look = await self._look_once(live)
+        if look.evidence is Evidence.CARRIED_OUT and live.state is State.UNKNOWN:
+            told = Told(
+                message_id=_ours(live, look.seen),
+                reason=f"carried out: {look.reason}",
+                reason_code=Code.FOUND_CARRIED_OUT,
+            )
+            await self._shop.recorder.enter(live, Event.SEEN, told)
+        return look
+
+    async def _look_once(self, live: Live) -> Look:
+        async with self._looking:
+            try:
+                look_up = self._shop.gateway.look_up(live.row.interaction_id)
+                seen = await self._shop.halt.unless_set(look_up)
+            except LookUpFailed as error:
+                return Look(Evidence.INCONCLUSIVE, f"the look-up failed: {error.what}")
+            except GatewayError as error:
+                self._shop.halt.stop(ExitCode.STOPPED, str(error), error)
+                return Look(Evidence.INCONCLUSIVE, f"the look-up failed: {error.what}")
+        if seen is None:
+            return Look(Evidence.INCONCLUSIVE, "the run was stopped before it was looked up")
+        evidence, reason = weigh(
+            seen,
+            baseline=live.last.baseline if live.last is not None else None,
+            destination_uri=live.row.destination_uri,
+            message_ids=live.message_ids,
+        )
+        return Look(evidence, reason, seen)
+
+    async def _session_is_back(self) -> None:
+        while self._shop.gateway.generation is None and not self._shop.halt.is_set:
+            await self._shop.halt.rest(SESSION_POLL_S)
+
+
+def _until_fence_s(
+    promise: Expires, hand_over: HandOver, *, gateway_date_s: float | None, passed_s: float
+) -> float | str:
+    """Return the seconds until a fence may be over, or in words why this run cannot wait for it."""
+    if gateway_date_s is None:
+        return "the gateway's look-ups tell no Date, so its fence cannot be judged"
+    by_gateway_s = hand_over.timestamp_s + promise.fence_s - gateway_date_s
+    if by_gateway_s > promise.fence_s + LONGEST_OBEYED_S:
+        return (
+            f"its fence is over in {by_gateway_s:.0f} s, because it was stamped by a clock that"
+            " ran ahead of the gateway's; run apply again after that"
+        )
+    return max(promise.fence_s - passed_s, by_gateway_s)
+
+
+def _is_cleared(live: Live) -> bool:
+    return live.state is State.READY
+
+
+def _ours(live: Live, seen: Interaction | None) -> str | None:
+    found = seen.last_transfer_id if seen is not None else None
+    return found if found in live.message_ids else None

@@ -1,0 +1,153 @@
+"""How far a run goes: wave by wave, as long as failures are borne, inside its window."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import accumulate
+
+from runner.core.manifest.model import Policy
+from runner.core.pacing.waves import batch_ends, most_failures, most_failures_of_wave
+from runner.core.transfer.outcome import Outcome
+from runner.engine.active_transfer import Live
+from runner.engine.metrics import Meter
+from runner.engine.plan_reader import FIRST_TURN
+from runner.engine.seats import Seats
+from runner.engine.stop import Halt
+from runner.ports import Clock
+
+FAILURES = frozenset({Outcome.REJECTED, Outcome.FAILED})
+"""The outcomes that count against `max_failures`."""
+
+NEXT = "read the reasons in the report, mend what they name, then run apply again"
+
+
+@dataclass(frozen=True, slots=True)
+class Wave:
+    """One wave of a run; a batch without waves is one that has no number."""
+
+    end: int  # transfers begun by its end, those of earlier waves included
+    size: int
+    number: int | None = None  # from 1
+    of: int = 1
+    most_failures: int | None = None  # None: its failures do not matter but to the whole
+
+    def __str__(self) -> str:
+        return f"wave {self.number} of {self.of}"
+
+
+def is_failure(live: Live) -> bool:
+    """Tell whether a transfer's outcome counts; not, if it failed before with the same code."""
+    return live.outcome in FAILURES and (not live.row.failed_as or live.row.failed_as != live.code)
+
+
+class Course:
+    """Counts outcomes as they come, and stops the run where the policy wants it."""
+
+    def __init__(
+        self,
+        policy: Policy,
+        total: int,
+        failed_before: int,
+        halt: Halt,
+        meter: Meter,
+        *,
+        clock: Clock,
+        seats: Seats,
+    ) -> None:
+        self._policy = policy
+        self._total = total
+        self._failed_before = failed_before
+        self._halt = halt
+        self._meter = meter
+        self._clock = clock
+        self._seats = seats
+        self._all_failed = 0  # in this run
+        self._most_failures = most_failures(policy.max_failures, total=total)
+        self._wave = Wave(total, total)
+        self._after = FIRST_TURN  # the wave's rows come behind it
+        self._failed = 0  # in this wave
+
+    def waves(self) -> list[Wave]:
+        """Return the waves, in order; without any in the policy, the batch is one.
+
+        What was rejected or failed before waits for all others nevertheless.
+        """
+        ends = batch_ends(self._policy.waves, self._total, self._failed_before)
+        if not ends:
+            others = self._total - self._failed_before
+            sizes = [size for size in (others, self._failed_before) if size]
+            return [Wave(end, size) for end, size in zip(accumulate(sizes), sizes, strict=True)]
+        begun = (0, *ends)
+        return [
+            self._as_wave(number, len(ends), begun[number - 1], end)
+            for number, end in enumerate(ends, 1)
+        ]
+
+    def in_window(self) -> bool:
+        """Tell whether frames may leave by the wall clock as it stands; if not, stop the run."""
+        window = self._policy.window
+        why = None if window is None else window.why_shut(self._clock.wall())
+        if why is not None:
+            self._halt.stop_by_rule(why)
+        return why is None
+
+    def may_begin(self) -> bool:
+        """Tell whether anything can be sent now; a run that only looks at doubts always can."""
+        return not self._total or self.in_window()
+
+    def watch_window(self) -> None:
+        """Stop the run if the window is shut, and transfers wait for their turn, perhaps for long."""
+        if self._total > sum(self._meter.outcomes.values()) + self._meter.in_flight:
+            self.in_window()
+
+    def begin(self, wave: Wave, *, after: tuple[bool, int]) -> None:
+        """Count from here on what the rows behind the turn `after` come to: they are the wave."""
+        self._wave, self._after, self._failed = wave, after, 0
+
+    def goes_on(self) -> bool:
+        """Tell, all of a wave being final or in doubt, whether the next one may begin.
+
+        If not, the run is stopped. Failures have stopped it before: they are not waited for.
+        """
+        doubts = self._meter.outcomes[Outcome.IN_DOUBT]
+        if doubts and not self._halt.is_set and self._wave.most_failures is not None:
+            self._halt.stop_by_rule(
+                f"{self._wave} was not healthy: {doubts:,} of its {self._wave.size:,} in doubt;"
+                " the rest was not begun: settle what is in doubt, then run apply again"
+            )
+        return not self._halt.is_set
+
+    def settled(self, live: Live) -> None:
+        """Learn that a transfer of this run has another outcome than before."""
+        was_failure, live.is_failure = live.is_failure, is_failure(live)
+        change = live.is_failure - was_failure
+        if live.row.turn > self._after:
+            self._failed += change
+        self._all_failed += change
+        self._seats.failures(self._all_failed)
+        if change <= 0:
+            return
+        failed, most = self._all_failed, self._most_failures
+        if most is not None and failed > most:
+            self._halt.stop_by_rule(
+                f"{failed:,} of the {self._total:,} transfers to be sent in this run were rejected"
+                f" or failed, more than max_failures ({self._policy.max_failures}) bears, which is"
+                f" {most:,}; nothing new was sent after that: {NEXT}"
+            )
+        elif self._wave.most_failures is not None and self._failed > self._wave.most_failures:
+            self._halt.stop_by_rule(self._unhealthy())
+
+    def _as_wave(self, number: int, of: int, begun: int, end: int) -> Wave:
+        size = end - begun
+        most = most_failures_of_wave(self._policy.max_failures, size=size, total=self._total)
+        return Wave(end, size, number, of, most if number < of else None)
+
+    def _unhealthy(self) -> str:
+        wave, limit = self._wave, self._policy.max_failures
+        by = (
+            "no max_failures is given" if limit is None else f"max_failures is {limit} of the batch"
+        )
+        return (
+            f"{wave} was not healthy: {self._failed:,} of its {wave.size:,} rejected or failed,"
+            f" at most {wave.most_failures:,} may ({by}); the rest was not begun: {NEXT}"
+        )

@@ -1,0 +1,71 @@
+"""The run's stop flag: set once, with the reason, and whoever sleeps is woken."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Coroutine
+from contextlib import suppress
+from typing import Any, TypeVar
+
+from runner.core.transfer.outcome import OVERRIDING, ExitCode
+
+T = TypeVar("T")
+
+
+class Halt:
+    """Why the run ends before its plan does. The first reason stays, unless a graver one comes."""
+
+    def __init__(self) -> None:
+        self.code: ExitCode | None = None
+        self.reason: str | None = None
+        self.error: Exception | None = None
+        self.is_own = False  # the run's own rules ended it: threshold, wave or window
+        self._event = asyncio.Event()
+
+    @property
+    def is_set(self) -> bool:
+        """Tell whether nothing further may be sent."""
+        return self.code is not None
+
+    def stop(self, code: ExitCode, reason: str, error: Exception | None = None) -> None:
+        """End the run: nothing further is sent, what is in flight gets its time to settle."""
+        if self.code is None or _gravity(code) > _gravity(self.code):
+            self.code, self.reason, self.error = code, reason, error
+            self.is_own = False
+        self._event.set()
+
+    def stop_by_rule(self, reason: str) -> None:
+        """End the run because the manifest's policy says so, the gateway being well."""
+        before = self.code
+        self.stop(ExitCode.STOPPED, reason)
+        self.is_own = self.is_own or before is None
+
+    async def rest(self, seconds: float) -> None:
+        """Sleep for `seconds`, or until the run is stopped."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(max(0.0, seconds)):
+                await self._event.wait()
+
+    async def unless_set(self, work: Coroutine[Any, Any, T]) -> T | None:
+        """Await `work`; or cancel it and return None as soon as the run is stopped."""
+        task, stop = asyncio.ensure_future(work), asyncio.ensure_future(self._event.wait())
+        try:
+            await asyncio.wait({task, stop}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            stop.cancel()
+            if not task.done():
+                task.cancel()
+        if not task.done():
+            await asyncio.wait({task})
+        return None if task.cancelled() else task.result()
+
+    async def wait(self) -> None:
+        """Sleep until the run is stopped."""
+        await self._event.wait()
+
+
+def _gravity(code: ExitCode) -> int:
+    """Rank the ends as the exit codes do: storage over signals (and bugs) over every other stop."""
+    if code is ExitCode.STORAGE:
+        return 2
+    return 1 if code in OVERRIDING else 0

@@ -1,0 +1,214 @@
+"""A command's way: posted once, and what comes of it told, now or when it is seen."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from http import HTTPStatus
+
+import httpx
+
+from runner.core.errors import GatewayError
+from runner.core.pacing.rate import LONGEST_OBEYED_S
+from runner.core.pacing.retry_after import retry_after_s
+from runner.core.transfer.evidence import MOVED_BY_OTHERS
+from runner.core.transfer.lookup_verdict import ENDED_STATES
+from runner.core.transfer.message import Reply, harmless
+from runner.gateways.genesys_cloud.conversation_observer import Watch
+from runner.gateways.genesys_cloud.move_tracker import Move, Moves
+from runner.gateways.genesys_cloud.rest import GenesysRest, NoAnswer, NotSent
+from runner.gateways.http.client import Answer
+from runner.gateways.http.errors import shown
+from runner.gateways.http.oauth import NoTokenYet, Token
+from runner.gateways.http.rate_limiter import Urgency
+from runner.gateways.http.retrying_client import refused_again
+
+FIRST_READ_S = 2.0
+"""How long after its command an event is waited for, before the conversation is read."""
+
+READ_EVERY_S = 5.0
+"""How often a conversation is read while its transfer is under way."""
+
+LAST_READ_S = 2.0
+"""How long before its time-out a transfer's conversation is read once more."""
+
+LAST_WORD_S = 0.5
+"""How long before its time-out a transfer that nothing was seen of is given up."""
+
+_CORRELATION_LIMIT = 128
+
+_ABOUT_STATE = (
+    HTTPStatus.BAD_REQUEST,
+    HTTPStatus.NOT_FOUND,
+    HTTPStatus.CONFLICT,
+    HTTPStatus.GONE,
+)
+"""Refusals that may come of a conversation which has changed since it was looked up."""
+
+_ABOUT_COMMAND = frozenset(
+    {
+        "conversations.error.transfer.destination.required",
+        "conversations.error.transfer.acd.call.unattended",
+        "conversations.error.transfer.chat.external",
+        "conversations.error.transfer.chat.voicemail",
+        "conversations.error.queue.not.found",
+        "postino.error.transfer.replace.external",
+    }
+)
+"""Codes of refusals that do not."""
+
+
+class Carrying:
+    """Carries commands to the platform; `give_up` is told what forbids to go on.
+
+    `timeout_s` is how long one may show nothing, `outcome_s` how long it may be under way: so long
+    the engine waits.
+    """
+
+    def __init__(
+        self,
+        rest: GenesysRest,
+        moves: Moves,
+        watch: Watch,
+        *,
+        timeout_s: float,
+        outcome_s: float,
+        give_up: Callable[[Exception], None],
+    ) -> None:
+        self._rest = rest
+        self._moves = moves
+        self._watch = watch
+        self._clock = rest.patience.clock
+        self._timeout_s = timeout_s
+        self._outcome_s = max(timeout_s, outcome_s)
+        self._give_up = give_up
+        self._refused_token = 0  # the number of the last that a command was refused with
+
+    async def carry(self, move: Move) -> None:
+        """Post a command once, and tell or wait for what comes of it."""
+        command = move.command
+        try:
+            token, answer = await self._rest.command(command.path, command.content, move.handed_at)
+        except NotSent as unsent:
+            self._moves.refused(move, Reply(command.message_id, reason=str(unsent), unsent=True))
+            if unsent.error is not None and not isinstance(unsent.error, NoTokenYet):
+                self._give_up(unsent.error)
+            return
+        except NoAnswer as lost:
+            self._moves.answered(move, is_accepted=False, correlation_id=None)
+            self._moves.doubted(move, Reply(command.message_id, "no_answer", reason=str(lost)))
+            return
+        correlation_id = _correlation_id(answer)
+        if httpx.codes.is_success(answer.status):
+            self._moves.answered(move, is_accepted=True, correlation_id=correlation_id)
+            await self._confirm(move)
+            return
+        reply = self._refusal(move, answer, correlation_id)
+        if reply.status == "transfer_rejected" and await self._has_moved_on(move, answer):
+            reply = reply._replace(status="moved_on", unsent=True)
+        if answer.status == HTTPStatus.UNAUTHORIZED:
+            self._moves.refused(move, reply)
+            await self._renew(token)
+        elif reply.status in {"rate_limited", "transfer_rejected", "moved_on"}:
+            self._moves.refused(move, reply)
+        else:
+            self._moves.answered(move, is_accepted=False, correlation_id=correlation_id)
+            self._moves.doubted(move, reply)
+
+    def _refusal(self, move: Move, answer: Answer, correlation_id: str | None) -> Reply:
+        """Say what an answer means that is none of success."""
+        message_id, status = move.command.message_id, answer.status
+        if answer.redirect is not None:
+            what = f"the gateway redirects to {shown(answer.redirect)}, which is not followed"
+            self._give_up(
+                self._rest.place.error(what, "set `endpoints.api_url` to the address that answers")
+            )
+            return Reply(message_id, "redirected", reason=what, correlation_id=correlation_id)
+        sentence = self._rest.fault_of(answer).sentence
+        wait_s = retry_after_s(answer.headers, self._clock.wall())
+        told = Reply(message_id, reason=sentence, correlation_id=correlation_id)
+        if wait_s is not None and wait_s <= LONGEST_OBEYED_S:
+            self._rest.pacer.shut(wait_s)
+        return _with_meaning(told, status, wait_s)
+
+    async def _renew(self, refused: Token) -> None:
+        """Have a new token after a command was refused for its own; twice in a row is the end."""
+        again = refused.number > self._refused_token >= max(1, self._rest.tokens.taken)
+        self._refused_token = max(self._refused_token, refused.number)
+        if again:
+            self._give_up(refused_again(self._rest.place))
+            return
+        try:
+            await self._rest.tokens.after(refused)
+        except NoTokenYet:
+            return  # the next command asks again
+        except GatewayError as error:
+            self._give_up(error)
+
+    async def _has_moved_on(self, move: Move, answer: Answer) -> bool:
+        """Tell whether a conversation whose command was refused is not as it was looked up any more.
+
+        The customer hung up, or somebody else moved it, just before; a look-up then says what that
+        means for the transfer.
+        """
+        if answer.status not in _ABOUT_STATE or self._rest.fault_of(answer).code in _ABOUT_COMMAND:
+            return False
+        if move.before is None:
+            return False
+        try:
+            now = await self._watch.read(move.command.conversation_id, Urgency.RECONCILIATION)
+        except GatewayError:
+            return False  # it stays refused
+        then, seen = move.before.interaction, now.interaction
+        return (
+            not seen.found
+            or seen.state in ENDED_STATES
+            or seen.destination_uri != then.destination_uri
+            or seen.handles != then.handles
+        )
+
+    async def _confirm(self, move: Move) -> None:
+        """Read the conversation of a command that was taken, where no event tells of it.
+
+        It is read for as long as it is under way. If nothing tells how it ended, it is in doubt a
+        moment before its time-out.
+        """
+        time_out = move.handed_at + self._timeout_s
+        for at in (self._clock.now() + FIRST_READ_S, time_out - LAST_READ_S):
+            await self._read_at(at, move)
+        last = move.handed_at + self._outcome_s - LAST_READ_S
+        while move.is_under_way and (now := self._clock.now()) < last:
+            await self._read_at(min(now + READ_EVERY_S, last), move)
+        if move.is_under_way:
+            time_out = move.handed_at + self._outcome_s
+        await self._until(time_out - LAST_WORD_S)
+        reason = "the platform took it, and nothing showed its effect"
+        if move.is_under_way:
+            reason = f"the platform took it, and it was still under way after {self._outcome_s:g} s"
+        elif move.is_overtaken:
+            reason = f"the platform took it, and it was {MOVED_BY_OTHERS}"
+        unsure = Reply(move.command.message_id, "unconfirmed", reason=reason)
+        self._moves.doubted(move, unsure._replace(correlation_id=move.correlation_id))
+
+    async def _read_at(self, moment: float, move: Move) -> None:
+        await self._until(moment)
+        if not move.is_told:
+            await self._watch.observe(move.command.conversation_id)
+
+    async def _until(self, moment: float) -> None:
+        await self._clock.sleep(max(0.0, moment - self._clock.now()))
+
+
+def _with_meaning(told: Reply, status: int, wait_s: float | None) -> Reply:
+    """Return the answer to a command with what its HTTP status says of it."""
+    if status == HTTPStatus.UNAUTHORIZED:
+        return told._replace(status="token_refused", unsent=True)
+    if status == HTTPStatus.TOO_MANY_REQUESTS:
+        return told._replace(status="rate_limited", code=status, retry_after_s=wait_s)
+    if status == HTTPStatus.REQUEST_TIMEOUT or not 400 <= status < 500:  # noqa: PLR2004 - "client error"
+        return told._replace(status="server_error")
+    return told._replace(status="transfer_rejected")
+
+
+def _correlation_id(answer: Answer) -> str | None:
+    told = answer.headers.get("ININ-Correlation-Id")
+    return harmless(told, _CORRELATION_LIMIT) if told else None

@@ -1,0 +1,106 @@
+"""What is seen of conversations: events as they come, and readings where none came."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Coroutine, Mapping
+from http import HTTPStatus
+from typing import Any
+from urllib.parse import quote
+
+from runner.core.errors import GatewayError, LookUpFailed
+from runner.core.pacing.retry_after import http_date_s
+from runner.core.transfer.lookup_verdict import Interaction
+from runner.core.transfer.message import Stray
+from runner.gateways.genesys_cloud.move_tracker import Move, Moves
+from runner.gateways.genesys_cloud.protocol.conversation import (
+    Reading,
+    read_conversation,
+    respelled,
+)
+from runner.gateways.genesys_cloud.protocol.events import Changed
+from runner.gateways.genesys_cloud.rest import GenesysRest
+from runner.gateways.http.client import Answer
+from runner.gateways.http.errors import Place
+from runner.gateways.http.rate_limiter import Urgency
+from runner.gateways.http.retrying_client import Question
+from runner.ports import Clock
+
+ANSWER_GRACE_S = 1.0
+"""How long an effect that was seen waits for the command's answer, which names the correlation."""
+
+
+class Watch:
+    """Tells `moves` what is seen. `spelled`: the manifest's places by themselves in small letters."""
+
+    def __init__(
+        self,
+        rest: GenesysRest,
+        moves: Moves,
+        clock: Clock,
+        spelled: Mapping[str, str],
+        *,
+        do: Callable[[Coroutine[Any, Any, None]], None],
+        note: Callable[[Stray], None],
+        give_up: Callable[[Exception], None],
+    ) -> None:
+        self._rest = rest
+        self._moves = moves
+        self._clock = clock
+        self._spelled = spelled
+        self._do = do
+        self._note = note
+        self._give_up = give_up
+
+    async def observe(self, conversation_id: str) -> None:
+        """Read a conversation and settle what that settles."""
+        try:
+            reading = await self.read(conversation_id, Urgency.RECONCILIATION)
+        except LookUpFailed:
+            return  # then nothing is told, and in time it is in doubt
+        except GatewayError as error:
+            self._give_up(error)
+            return
+        self._seen(conversation_id, reading)
+
+    def changed(self, change: Changed) -> None:
+        """Take an event; most are of conversations that are not ours to move."""
+        if not self._moves.knows(change.conversation_id):
+            return
+        reading = read_conversation(change.body, change.conversation_id)
+        if reading is None:
+            self._note(Stray("an unreadable event", change.conversation_id))
+            return
+        self._seen(change.conversation_id, respelled(reading, self._spelled))
+
+    def _seen(self, conversation_id: str, reading: Reading) -> None:
+        for move in self._moves.observed(conversation_id, reading):
+            self._do(self._released(move))
+
+    async def _released(self, move: Move) -> None:
+        await self._clock.sleep(ANSWER_GRACE_S)
+        self._moves.release(move)
+
+    async def read(self, conversation_id: str, urgency: Urgency) -> Reading:
+        """Ask for a conversation. Raises as the port's `look_up` says."""
+        question = Question(
+            f"/api/v2/conversations/{quote(conversation_id, safe='')}", urgency=urgency
+        )
+
+        def read(answer: Answer, place: Place) -> Reading | None:
+            date_s = http_date_s(answer.headers.get("Date", ""))
+            if answer.status == HTTPStatus.NOT_FOUND:
+                return Reading(Interaction(conversation_id, found=False, date_s=date_s))
+            if answer.status == HTTPStatus.FORBIDDEN:
+                fault = self._rest.fault_of(answer)
+                if fault.is_about_one:
+                    return Reading(
+                        Interaction(
+                            conversation_id, found=True, date_s=date_s, refusal=fault.sentence
+                        )
+                    )
+            if answer.status != HTTPStatus.OK:
+                self._rest.refuse(answer, place, question)
+                return None
+            return read_conversation(answer.json_object(), conversation_id, date_s)
+
+        return respelled(await self._rest.asker.ask(question, read), self._spelled)

@@ -1,0 +1,384 @@
+"""Queues and users by name, and what waits in a queue (genesys-cloud.md, "Selecting …")."""
+
+from __future__ import annotations
+
+from collections.abc import (
+    AsyncGenerator,
+    AsyncIterator,
+    Callable,
+    Iterator,
+    Mapping,
+    Sequence,
+)
+from contextlib import aclosing
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from http import HTTPStatus
+from typing import Any
+from urllib.parse import quote, urlencode
+
+from runner.core.errors import GatewayError
+from runner.core.manifest.queue_selection import Waiting
+from runner.core.transfer.message import SERVER_TEXT_LIMIT, harmless
+from runner.gateways.genesys_cloud.protocol.conversation import find_served_by
+from runner.gateways.genesys_cloud.rest import GenesysRest
+from runner.gateways.http.client import Answer
+from runner.gateways.http.errors import Place
+from runner.gateways.http.retrying_client import Question
+
+PAGE_SIZE = 100
+MOST_PAGES = 10_000
+"""A million interactions: beyond that the pages have no end."""
+
+MOST_HITS = 100_000
+"""Conversations of one interval that the details query pages through."""
+
+MOST_READINGS = 4
+"""How often all pages are read, where each time somebody new turns up."""
+
+DAYS_BACK = 31
+"""How far the details query may look back, the longest interval that the platform takes."""
+
+_MEDIA_TYPES = {"voice": "call"}
+"""Analytics names calls by their medium; the other media types are called as in a manifest."""
+
+
+class GenesysDirectory:
+    """Implements `ports.Directory` over the platform's REST side."""
+
+    def __init__(self, rest: GenesysRest) -> None:
+        self._rest = rest
+        self._now = rest.patience.clock.wall
+
+    async def ids_of(self, kind: str, name: str) -> Sequence[str]:
+        """Return the ids of every queue or user (`kind`) of that very name, whatever its case.
+
+        What was deleted, or is inactive, bears its name no more.
+        """
+        found = self._queues(name) if kind == "queue" else self._users(name)
+        ids: dict[str, None] = {}
+        async with aclosing(found) as entities:
+            async for entity in entities:
+                is_called = _text(entity, "name").casefold() == name.casefold()
+                if is_called and _text(entity, "id") and _is_in_use(entity):
+                    ids[_text(entity, "id")] = None
+        return tuple(ids)
+
+    async def waiting(self, queue_id: str) -> Sequence[Waiting]:
+        """Return what waits in a queue now, as the observations have it, else as the records have."""
+        found = await self._all_of(_Asked(queue_id, "oWaiting", "acd"))
+        return [replace(one, user_id=None) for one in found]
+
+    async def connected(self, queue_id: str) -> Sequence[Waiting]:
+        """Return likewise what came by a queue and is being served, each with its user."""
+        found = await self._all_of(_Asked(queue_id, "oInteracting", "agent"))
+        return [one for one in found if one.user_id is not None]
+
+    async def served_by(self, interaction_id: str, user_id: str) -> str | None:
+        """Return the participant by whom a user serves a conversation; None: not any more.
+
+        Empty: it is not shown to this client.
+        """
+        path = f"/api/v2/conversations/{quote(interaction_id, safe='')}"
+        question = Question(path, thing="conversation", failure=GatewayError)
+
+        def read(answer: Answer, place: Place) -> tuple[str | None] | None:
+            if answer.status == HTTPStatus.NOT_FOUND:
+                return (None,)
+            if answer.status == HTTPStatus.FORBIDDEN and self._rest.fault_of(answer).is_about_one:
+                return ("",)
+            if answer.status != HTTPStatus.OK:
+                self._rest.refuse(answer, place, question)
+                return None
+            body = answer.json_object()
+            return None if body is None else (find_served_by(body, interaction_id, user_id),)
+
+        (participant_id,) = await self._rest.asker.ask(question, read)
+        return participant_id
+
+    async def _all_of(self, asked: _Asked) -> Sequence[Waiting]:
+        """Return all that a question is of, by observations, by records where these do not suffice.
+
+        Raises `GatewayError`, with the numbers, where neither shows all.
+        """
+        try:
+            observed, expected = await self._observed_all(asked)
+        except GatewayError as refused:
+            try:
+                return await _read_well(lambda: self._recorded(asked))
+            except GatewayError:
+                raise refused from None
+        if expected is None:
+            return observed
+        try:
+            recorded = await _read_well(lambda: self._recorded(asked))
+        except GatewayError as refused:
+            raise self._incomplete(asked, len(observed), expected, refused.what) from refused
+        found = {one.interaction_id: one for one in (*recorded, *observed)}
+        if len(found) < expected:
+            _, expected = await self._observed_all(asked)  # some may have left meanwhile
+            if expected is not None and len(found) < expected:
+                raise self._incomplete(asked, len(found), expected, "the records lack some too")
+        return list(found.values())
+
+    async def _observed_all(self, asked: _Asked) -> tuple[list[Waiting], int | None]:
+        """Return what the observations show; and if no narrowing shows all, how many there are.
+
+        A list that was cut off is asked for anew in parts: by media type, and these by direction.
+        """
+        found: dict[str, Waiting] = {}
+        missing: int | None = None
+        parts: list[_Predicates] = [()]
+        while parts:
+            predicates, truncation = parts.pop(), _Truncation()
+            rows = await _read_well(partial(self._observed, asked, predicates, truncation))
+            found |= {one.interaction_id: one for one in rows}
+            if not truncation.is_truncated:
+                continue
+            narrower = _narrowed(predicates)
+            parts += narrower
+            if not narrower:
+                missing = (missing or 0) + max(0, truncation.count - len(rows))
+        return list(found.values()), None if missing is None else len(found) + missing
+
+    def _incomplete(self, asked: _Asked, shown: int, expected: int, why: str) -> GatewayError:
+        return self._rest.place.error(
+            f"the platform shows {shown:,} of {expected:,} conversations in queue"
+            f" {asked.queue_id} and cuts the rest off ({why})",
+            "give the client the permission analytics:conversationDetail:view, or list the"
+            " interactions",
+        )
+
+    async def _queues(self, name: str) -> AsyncGenerator[Mapping[str, Any]]:
+        for number in range(1, MOST_PAGES):
+            query = urlencode({"name": name, "pageSize": PAGE_SIZE, "pageNumber": number})
+            page = await self._rest.get(f"/api/v2/routing/queues?{query}", "list of queues")
+            entities = _objects(page, "entities")
+            for entity in entities:
+                yield entity
+            if len(entities) < PAGE_SIZE:
+                return
+
+    async def _users(self, name: str) -> AsyncGenerator[Mapping[str, Any]]:
+        criterion = {"type": "EXACT", "fields": ["name"], "value": name}
+        for number in range(1, MOST_PAGES):
+            body = {"pageSize": PAGE_SIZE, "pageNumber": number, "query": [criterion]}
+            page = await self._rest.query("/api/v2/users/search", body, "list of users")
+            results = _objects(page, "results")
+            for result in results:
+                yield result
+            if len(results) < PAGE_SIZE:
+                return
+
+    async def _observed(
+        self, asked: _Asked, predicates: _Predicates, truncation: _Truncation
+    ) -> AsyncIterator[Waiting]:
+        """Yield what the activity query shows; pages shift while they are read."""
+        told = [("queueId", asked.queue_id), *predicates]
+        body = {
+            "metrics": [{"metric": asked.metric, "details": True}],
+            "filter": {
+                "type": "and",
+                "predicates": [
+                    {"dimension": dimension, "operator": "matches", "value": value}
+                    for dimension, value in told
+                ],
+            },
+            "order": "asc",
+        }
+        path = "/api/v2/analytics/conversations/activity/query"
+        for number in range(1, MOST_PAGES):
+            query = urlencode({"pageSize": PAGE_SIZE, "pageNumber": number})
+            page = await self._rest.query(f"{path}?{query}", body, "list of what waits")
+            results = _objects(page, "results")
+            truncation.note(results, asked.metric)
+            rows = [row for one in results for row in _objects(one, "entities")]
+            for row in rows:
+                if row.get("metric") == asked.metric:
+                    yield _waiting(
+                        row, row.get("mediaType"), row.get("activityDate"), row.get("userId")
+                    )
+            if len(rows) < PAGE_SIZE:
+                return
+
+    async def _recorded(self, asked: _Asked) -> AsyncIterator[Waiting]:
+        """Yield what the details query shows: conversations with an open segment in the queue.
+
+        An interval with more than the platform pages through is halved, down to a day.
+        """
+        now = datetime.fromtimestamp(self._now(), UTC)
+        intervals = [(now - timedelta(days=DAYS_BACK), now)]
+        while intervals:
+            begin, end = intervals.pop()
+            first = await self._details(asked, begin, end, 1)
+            hits = first.get("totalHits")
+            too_many = isinstance(hits, int) and hits > MOST_HITS
+            if (too_many or _is_truncated(first)) and (end - begin) > timedelta(days=1):
+                middle = begin + (end - begin) / 2
+                intervals += [(middle, end), (begin, middle)]
+                continue
+            if too_many or _is_truncated(first):
+                raise self._rest.place.error(
+                    f"queue {asked.queue_id} has {hits:,} conversations of one day"
+                    if isinstance(hits, int)
+                    else f"the records of queue {asked.queue_id} are cut off",
+                    f"the platform pages through {MOST_HITS:,}; list the interactions instead",
+                )
+            page, number = first, 1
+            while True:
+                conversations = _objects(page, "conversations")
+                for conversation in conversations:
+                    for found in _open_segments(conversation, asked):
+                        yield _waiting(conversation, *found)
+                number += 1
+                if len(conversations) < PAGE_SIZE or number > MOST_PAGES:
+                    break
+                page = await self._details(asked, begin, end, number)
+
+    async def _details(
+        self, asked: _Asked, begin: datetime, end: datetime, number: int
+    ) -> Mapping[str, Any]:
+        """Return a page of the conversations that began between two moments."""
+        body = {
+            "interval": f"{_spelt(begin)}/{_spelt(end)}",
+            "order": "asc",
+            "orderBy": "conversationStart",
+            "conversationFilters": [
+                _all({"dimension": "conversationEnd", "operator": "notExists"})
+            ],
+            "segmentFilters": [
+                _all(
+                    {"dimension": "queueId", "operator": "matches", "value": asked.queue_id},
+                    {"dimension": "purpose", "operator": "matches", "value": asked.purpose},
+                    {"dimension": "segmentEnd", "operator": "notExists"},
+                )
+            ],
+            "paging": {"pageSize": PAGE_SIZE, "pageNumber": number},
+        }
+        path = "/api/v2/analytics/conversations/details/query"
+        return await self._rest.query(path, body, "list of what waits")
+
+
+_Predicates = tuple[tuple[str, str], ...]
+"""Dimensions with the value that each is to match, beside the queue."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """What is wanted of a queue: the observations' metric, and the purpose of the participant."""
+
+    queue_id: str
+    metric: str
+    purpose: str
+
+
+@dataclass(slots=True)
+class _Truncation:
+    """Whether a list was cut off, and how many the platform counted."""
+
+    is_truncated: bool = False
+    count: int = 0
+
+    def note(self, results: Sequence[Mapping[str, Any]], metric: str) -> None:
+        """Note what one page says of the whole."""
+        self.is_truncated |= any(_is_truncated(one) for one in results)
+        counted = [
+            value["count"]
+            for one in results
+            for value in _objects(one, "data")
+            if value.get("metric") == metric and isinstance(value.get("count"), int)
+        ]
+        self.count = max(self.count, sum(counted))
+
+
+_MEDIA_DIMENSION = "mediaType"
+_NARROWER = (
+    (
+        _MEDIA_DIMENSION,
+        ("voice", "callback", "email", "message", "chat", "internalmessage", "video"),
+    ),
+    ("direction", ("inbound", "outbound")),
+)
+"""By what a list that was cut off is asked for in parts, in this order."""
+
+
+def _narrowed(predicates: _Predicates) -> list[_Predicates]:
+    """Return the parts of what was asked for; none: it cannot be narrowed further."""
+    if len(predicates) == len(_NARROWER):
+        return []
+    dimension, values = _NARROWER[len(predicates)]
+    return [(*predicates, (dimension, value)) for value in values]
+
+
+def _is_truncated(told: Mapping[str, Any]) -> bool:
+    return told.get("truncated") is True
+
+
+def _is_in_use(entity: Mapping[str, Any]) -> bool:
+    return _text(entity, "state").casefold() not in _OUT_OF_USE
+
+
+_OUT_OF_USE = frozenset({"inactive", "deleted"})
+
+
+async def _read_well(pages: Callable[[], AsyncIterator[Waiting]]) -> list[Waiting]:
+    """Read pages until a reading brings nobody new: as they shift, one reading may miss somebody."""
+    found: dict[str, Waiting] = {}
+    for _ in range(MOST_READINGS):
+        before = len(found)
+        async for one in pages():
+            found[one.interaction_id] = one
+        if len(found) == before or len(found) < PAGE_SIZE:  # of a single page none are missed
+            break
+    return list(found.values())
+
+
+def _open_segments(
+    conversation: Mapping[str, Any], asked: _Asked
+) -> Iterator[tuple[object, object, object]]:
+    """Yield media type, start and user of each stay in the queue that has not ended."""
+    for participant in _objects(conversation, "participants"):
+        for session in _objects(participant, "sessions"):
+            for segment in _objects(session, "segments"):
+                is_here = segment.get("queueId") == asked.queue_id
+                is_open = is_here and segment.get("segmentEnd") is None
+                if is_open and participant.get("purpose") == asked.purpose:
+                    user_id = participant.get("userId")
+                    yield session.get("mediaType"), segment.get("segmentStart"), user_id
+
+
+def _all(*predicates: Mapping[str, str]) -> Mapping[str, Any]:
+    return {"type": "and", "predicates": [{"type": "dimension", **each} for each in predicates]}
+
+
+def _waiting(row: Mapping[str, Any], media_type: object, since: object, user_id: object) -> Waiting:
+    named = media_type if isinstance(media_type, str) else "unknown"
+    return Waiting(
+        _text(row, "conversationId"),
+        _MEDIA_TYPES.get(named, named),
+        _moment(since),
+        user_id if isinstance(user_id, str) and user_id else None,
+    )
+
+
+def _moment(spelt: object) -> float | None:
+    try:
+        return datetime.fromisoformat(spelt).timestamp() if isinstance(spelt, str) else None
+    except ValueError:
+        return None
+
+
+def _spelt(at: datetime) -> str:
+    return f"{at:%Y-%m-%dT%H:%M:%S}.000Z"
+
+
+def _objects(body: Mapping[str, Any], name: str) -> list[Mapping[str, Any]]:
+    """Return the objects of a list, whatever else it holds; an absent list is an empty one."""
+    found = body.get(name)
+    return [one for one in found if isinstance(one, dict)] if isinstance(found, list) else []
+
+
+def _text(entity: Mapping[str, Any], name: str) -> str:
+    found = entity.get(name)
+    return harmless(found, SERVER_TEXT_LIMIT) if isinstance(found, str) else ""

@@ -1,0 +1,160 @@
+"""Which transfers are under way, and what tells of each how it ended (genesys-cloud.md, 5 and 6)."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from runner.core.transfer.canonical_form import same_destination
+from runner.core.transfer.evidence import Baseline, has_arrived, was_moved_by_others
+from runner.core.transfer.message import Reply
+from runner.gateways.genesys_cloud.protocol.command import QUEUE, Command
+from runner.gateways.genesys_cloud.protocol.conversation import Reading, Setback
+
+MOST_KEPT = 20_000
+"""Transfers without an outcome that are kept in mind, and conversations that were looked up."""
+
+
+@dataclass(slots=True)
+class Move:
+    """One command that was handed over. `before` is what was seen of the conversation before."""
+
+    command: Command
+    before: Reading | None
+    handed_at: float
+    is_answered: bool = False  # its exchange is over, with or without an answer
+    is_accepted: bool = False  # the platform took it: 202
+    correlation_id: str | None = None
+    seen: Reply | None = None  # what was seen of it before the answer came
+    latest: Reading | None = None  # what was seen last
+    is_told: bool = False
+
+    @property
+    def is_under_way(self) -> bool:
+        """Whether something seen last is on its way to the destination: a leg that rings, a command."""
+        if self.before is None or self.latest is None or self.is_told:
+            return False
+        places = {self.command.destination_uri, None}
+        known = {each.id for each in self.before.interaction.arrivals}
+        return any(
+            not each.is_done and not each.by_user and each.id not in known
+            and each.destination_uri in places
+            for each in self.latest.interaction.arrivals
+        )  # fmt: skip
+
+    @property
+    def is_overtaken(self) -> bool:
+        """Whether somebody else's command was seen to be carried out since the look-up."""
+        if self.before is None or self.latest is None:
+            return False
+        before = Baseline.of(self.before.interaction)
+        return was_moved_by_others(self.latest.interaction, before)
+
+
+class Moves:
+    """Matches what is seen of conversations to the commands that were given.
+
+    A move stays in mind until it is known how it ended, beyond its time-out too.
+    """
+
+    def __init__(self, tell: Callable[[Reply], None]) -> None:
+        self._tell = tell
+        self._of: OrderedDict[str, list[Move]] = OrderedDict()  # by conversation
+        self._looked: OrderedDict[str, Reading] = OrderedDict()
+
+    def looked_up(self, reading: Reading) -> None:
+        """Keep what a look-up saw: what comes after it came by a command."""
+        conversation_id = reading.interaction.interaction_id
+        self._looked[conversation_id] = reading
+        self._looked.move_to_end(conversation_id)
+        if len(self._looked) > MOST_KEPT:
+            self._looked.popitem(last=False)
+
+    def begin(self, command: Command, now: float) -> Move:
+        """Note a command that leaves."""
+        move = Move(command, self._looked.pop(command.conversation_id, None), now)
+        self._of.setdefault(command.conversation_id, []).append(move)
+        self._of.move_to_end(command.conversation_id)
+        if len(self._of) > MOST_KEPT:
+            self._of.popitem(last=False)
+        return move
+
+    def answered(self, move: Move, *, is_accepted: bool, correlation_id: str | None) -> None:
+        """Note that a command's exchange is over; what was seen meanwhile is told now."""
+        move.is_answered, move.is_accepted = True, is_accepted
+        move.correlation_id = correlation_id
+        if move.seen is None and move.latest is not None:
+            move.seen = _judge(move, move.latest)
+        self.release(move)
+
+    def release(self, move: Move) -> None:
+        """Tell what was seen of a move, if anything was."""
+        if move.seen is not None:
+            self._settle(move, move.seen)
+
+    def refused(self, move: Move, reply: Reply) -> None:
+        """Tell a definite answer to a command, or that it did not leave."""
+        self._settle(move, reply)
+
+    def doubted(self, move: Move, reply: Reply) -> None:
+        """Tell that nobody knows what became of a command; it stays in mind."""
+        if not move.is_told:
+            self._tell(reply)
+
+    def observed(self, conversation_id: str, reading: Reading) -> Iterator[Move]:
+        """Settle what a reading settles; yield what was seen before its answer came."""
+        for move in list(self._of.get(conversation_id, ())):
+            move.latest = reading
+            reply = _judge(move, reading)
+            if reply is None:
+                continue
+            if move.is_answered:
+                self._settle(move, reply)
+            elif move.seen is None:
+                move.seen = reply
+                yield move
+
+    def knows(self, conversation_id: str) -> bool:
+        """Tell whether a conversation has moves whose end is not known."""
+        return conversation_id in self._of
+
+    def _settle(self, move: Move, reply: Reply) -> None:
+        if move.is_told:
+            return
+        move.is_told = True
+        conversation_id = move.command.conversation_id
+        moves = self._of.get(conversation_id, [])
+        if move in moves:
+            moves.remove(move)
+        if not moves:
+            self._of.pop(conversation_id, None)
+        correlation_id = reply.correlation_id or move.correlation_id
+        self._tell(reply._replace(correlation_id=correlation_id))
+
+
+def _judge(move: Move, reading: Reading) -> Reply | None:
+    """Return what a reading says of a move, if it says anything."""
+    command, seen = move.command, reading.interaction
+    if move.before is None:
+        return None  # nothing to compare with
+    if has_arrived(seen, Baseline.of(move.before.interaction), command.destination_uri):
+        return Reply(command.message_id, "transfer_initiated", reason="seen to have arrived")
+    setback = _setback(move, reading)
+    if setback is None:
+        return None
+    reason = f"the platform took it, and it ended as {setback.state}"
+    return Reply(command.message_id, "transfer_rejected", reason=reason)
+
+
+def _setback(move: Move, reading: Reading) -> Setback | None:
+    """Return how a command that the platform took failed: by the one transfer that came since."""
+    assert move.before is not None  # noqa: S101 - the caller looked
+    came = reading.transfer_ids - move.before.transfer_ids
+    setback = next((each for each in reading.setbacks if {each.id} == came), None)
+    if setback is None or setback.is_foreign or not move.is_accepted:
+        return None
+    uri = move.command.destination_uri
+    if setback.destination_uri is None:  # of a queue the platform may say nothing here
+        return setback if uri.startswith(QUEUE) else None
+    return setback if same_destination(setback.destination_uri, uri) else None

@@ -1,0 +1,1 @@
+"""The vendor's wire, read and written: pure."""

@@ -1,0 +1,128 @@
+"""What is said to the vendor's platform to move a conversation (genesys-cloud.md, "Order of work")."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import quote, unquote
+
+import orjson
+
+from runner.core.manifest.media import MediaMatrix
+from runner.core.manifest.queue_selection import is_id
+from runner.core.transfer.lookup_verdict import PARTICIPANT
+from runner.core.transfer.message import Draft, Unfit
+
+CALLBACK = "callback"
+"""The handle that is there if the conversation is a callback."""
+
+QUEUE = "genesys://queue/"
+_USER = "genesys://user/"
+_ADDRESSES = ("tel:", "sip:", "sips:")
+_UNATTENDED = {"transferType": "Unattended"}
+
+_PATH = re.compile(
+    r"/api/v2/conversations/[^/?#]+/participants/[^/?#]+/(replace/queue|replace/agent|transfer)"
+)
+_TARGETS = {"replace/queue": "queueId", "replace/agent": "userId", "transfer": "address"}
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """A delivery's text, read again: `content` is what is posted to `path`."""
+
+    message_id: str
+    conversation_id: str
+    destination_uri: str
+    path: str
+    content: str
+
+
+def build_command(draft: Draft) -> str:
+    """Return a delivery's exact text: what is posted where, and what it is about.
+
+    Raises `Unfit` where the platform knows no such transfer.
+    """
+    path, body = _request(draft)
+    message = {
+        "id": draft.message_id,
+        "interaction_id": draft.interaction_id,
+        "destination_uri": draft.destination_uri,
+        "method": "POST",
+        "path": path,
+        "body": body,
+        "timestamp": draft.timestamp,
+        "media_matrix": draft.media.to_json(),  # a record: the platform takes none
+    }
+    return orjson.dumps(message).decode()
+
+
+def read_command(text: str) -> Command:
+    """Return what `build_command` wrote."""
+    message = json.loads(text)
+    return Command(
+        message["id"],
+        message["interaction_id"],
+        message["destination_uri"],
+        message["path"],
+        json.dumps(message["body"]),
+    )
+
+
+def find_command_fault(text: str, media: MediaMatrix) -> str | None:  # noqa: ARG001 - as the engine asks
+    """Return what is wrong with a delivery's text, or None; it is read before it may leave."""
+    message = json.loads(text)
+    found = _PATH.fullmatch(message["path"])
+    if found is None:
+        return f"{message['path']} is no path of a transfer"
+    expected = {_TARGETS[found[1]], "transferType"}
+    if message["body"].keys() != expected or not all(message["body"].values()):
+        return f"a transfer of this kind takes {' and '.join(sorted(expected))}"
+    return None
+
+
+def queue_uri(queue_id: str) -> str:
+    """Return a queue as a destination."""
+    return QUEUE + quote(queue_id, safe="")
+
+
+def user_uri(user_id: str) -> str:
+    """Return a user as a destination."""
+    return _USER + quote(user_id, safe="")
+
+
+def topic_of(destination_uri: str) -> str | None:
+    """Return the topic on which a destination's conversations are told; None: there is none."""
+    for start, kind in ((QUEUE, "routing.queues"), (_USER, "users")):
+        entity_id = unquote(destination_uri.removeprefix(start))
+        if destination_uri.startswith(start) and is_id(entity_id):
+            return f"v2.{kind}.{entity_id}.conversations"
+    return None
+
+
+def _request(draft: Draft) -> tuple[str, Mapping[str, Any]]:
+    handles = draft.seen.handles if draft.seen is not None else None
+    if not handles or PARTICIPANT not in handles:
+        raise Unfit(
+            "it is with no queue and no agent, so that nobody can be replaced: "
+            "it may be in a flow, or at an outside number"
+        )
+    conversation, participant = (
+        quote(text, safe="") for text in (draft.interaction_id, handles[PARTICIPANT])
+    )
+    start = f"/api/v2/conversations/{conversation}/participants/{participant}"
+    uri = draft.destination_uri
+    if uri.startswith(QUEUE):
+        queue_id = unquote(uri.removeprefix(QUEUE))
+        return f"{start}/replace/queue", {"queueId": queue_id, **_UNATTENDED}
+    if uri.startswith(_USER):
+        user_id = unquote(uri.removeprefix(_USER))
+        return f"{start}/replace/agent", {"userId": user_id, **_UNATTENDED}
+    if not uri.startswith(_ADDRESSES):
+        raise Unfit(f"the platform moves nobody to {uri}; write a queue, a user, tel: or sip:")
+    if CALLBACK in handles:
+        raise Unfit("a callback cannot go to an outside number; write a queue or a user")
+    return f"{start}/transfer", {"address": uri, **_UNATTENDED}

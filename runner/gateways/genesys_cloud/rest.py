@@ -1,0 +1,226 @@
+"""The vendor's HTTP side: one client, one token, one pace; questions, and commands sent once."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from http import HTTPStatus
+from ssl import SSLContext
+from typing import Any
+
+import httpx
+
+from runner.core.errors import GatewayError
+from runner.core.manifest.model import Environment, RetryPolicy
+from runner.gateways.genesys_cloud.protocol.errors import VendorFault, read_fault
+from runner.gateways.http.client import Answer, exchange, http_client
+from runner.gateways.http.errors import Place, WireError
+from runner.gateways.http.oauth import Token, Tokens
+from runner.gateways.http.rate_limiter import Pacer, Urgency
+from runner.gateways.http.retry_waiter import Patience
+from runner.gateways.http.retrying_client import Asker, Question, is_passing
+from runner.ports import Clock
+
+HTTP_RATE_PER_S = 5.0
+"""The pace where the manifest names none: 300 a minute (genesys-cloud.md, "Limits")."""
+
+BODY_LIMIT = 16_000_000
+"""Bytes of an answer that are read: a conversation of many messages is longer than a megabyte."""
+
+SLACK_S = 0.1
+"""How much lateness of ours is made up: the platform counts by the minute."""
+
+STALE_S = 1.0
+"""How long after it was handed over a command may still leave."""
+
+
+class NotSent(Exception):
+    """A command that certainly did not leave; the text says why.
+
+    `error`: what forbids to go on at all, if anything does.
+    """
+
+    def __init__(self, why: str, error: GatewayError | None = None) -> None:
+        super().__init__(why)
+        self.error = error
+
+
+class NoAnswer(Exception):
+    """A command that may have left and was not answered; the text says why."""
+
+
+class GenesysRest:
+    """Everything that is said to the platform over HTTP.
+
+    `paused` is told of every wait that the platform asks for. `transport` replaces the network,
+    for tests. `environment` must bear endpoints and credentials.
+    """
+
+    def __init__(
+        self,
+        environment: Environment,
+        policy: RetryPolicy,
+        clock: Clock,
+        jitter: Callable[[], float],
+        paused: Callable[[float, str], None],
+        *,
+        context: SSLContext | None = None,
+        transport: httpx.AsyncBaseTransport | None = None,
+    ) -> None:
+        if (endpoints := environment.endpoints) is None:
+            raise ValueError(f"environment {environment.name} has no endpoints")
+        self.place = Place(environment.name, endpoints.api_url)
+        self.patience = Patience(policy, clock, jitter, paused)
+        rate_per_s = environment.limits.http_rate_per_s or HTTP_RATE_PER_S
+        self.pacer = Pacer(rate_per_s, clock, slack_s=SLACK_S)
+        self.client = http_client(context, transport)
+        self.tokens = Tokens(
+            Place(environment.name, endpoints.token_url),
+            replace(environment, scopes=()),  # this grant knows roles and divisions, no scopes
+            self.client,
+            self.patience,
+        )
+        self.asker = Asker(
+            self.place,
+            self.client,
+            self.tokens,
+            self.patience,
+            self.pacer,
+            body_limit=BODY_LIMIT,
+        )
+        self._clock = clock
+
+    async def close(self) -> None:
+        """End a renewal that is under way, and every connection."""
+        await self.tokens.close()
+        await self.client.aclose()
+
+    async def get(
+        self, path: str, thing: str, urgency: Urgency = Urgency.PREFLIGHT
+    ) -> dict[str, Any]:
+        """Ask for a JSON object; `thing` names it in errors. Raises `GatewayError`."""
+        return await self.ask(
+            Question(path, urgency=urgency, thing=thing, failure=GatewayError, refused=GatewayError)
+        )
+
+    async def query(
+        self,
+        path: str,
+        body: object,
+        thing: str,
+        *,
+        method: str = "POST",
+        urgency: Urgency = Urgency.PREFLIGHT,
+    ) -> dict[str, Any]:
+        """Put a question that has a body, or make what may be made twice. Raises `GatewayError`."""
+        question = Question(
+            path, method, json.dumps(body), urgency, thing, GatewayError, GatewayError
+        )
+        return await self.ask(question)
+
+    async def ask(self, question: Question) -> dict[str, Any]:
+        """Ask until there is a JSON object. Raises `question.failure`, `question.refused` or `GatewayError`.
+
+        A refusal is told by the vendor's code, with a sentence of help.
+        """
+
+        def read(answer: Answer, place: Place) -> dict[str, Any] | None:
+            if httpx.codes.is_success(answer.status):
+                return answer.json_object()
+            self.refuse(answer, place, question)
+            return None
+
+        return await self.asker.ask(question, read)
+
+    def refuse(self, answer: Answer, place: Place, question: Question) -> None:
+        """Raise what an answer that refuses for good means; return where asking again may help."""
+        if is_passing(answer.status):
+            return
+        fault = self.fault_of(answer)
+        kind = GatewayError if answer.status == HTTPStatus.FORBIDDEN else question.refused
+        what = f"no {question.thing}: {fault.said}"
+        check = fault.help or "check the ids, the region and the client's role"
+        raise place.error_of(kind, what, check)
+
+    def fault_of(self, answer: Answer) -> VendorFault:
+        """Read an error answer; should it quote our secrets, they are taken out."""
+        text = answer.body.decode("utf-8", "replace")
+        read = replace(answer, body=text.encode(), hide=self.tokens.hide)
+        return read_fault(answer.status, read.json_object())
+
+    async def command(self, path: str, content: str, handed_at: float) -> tuple[Token, Answer]:
+        """Post once and return the answer, whatever it says, with the token that it was sent with.
+
+        The caller has taken the pacer's token, at `handed_at` of the clock. Raises `NotSent` or
+        `NoAnswer`; never posts again.
+        """
+        departure = _Departure(self._clock, handed_at)
+        answer = None
+        try:
+            token = await self._token()
+            answer = await self._posted(path, content, token, departure)
+        except (WireError, _TooLate) as error:
+            if departure.is_certain:
+                raise NotSent(f"not sent: {error}") from error
+            raise NoAnswer(str(error)) from error
+        finally:
+            self.pacer.answered(None if answer is None else answer.headers)
+        if answer.status != HTTPStatus.UNAUTHORIZED:
+            self.tokens.took(token)
+        return token, answer.without_secrets(self.tokens.hide)
+
+    async def _token(self) -> Token:
+        try:
+            async with asyncio.timeout(STALE_S):  # the renewal itself goes on
+                return await self.tokens.current()
+        except TimeoutError as error:
+            raise NotSent("not sent: there was no token in time") from error
+        except GatewayError as error:
+            raise NotSent(f"not sent: {error.what}", error) from error
+
+    async def _posted(self, path: str, content: str, token: Token, departure: _Departure) -> Answer:
+        if self.client.is_closed:
+            raise NotSent("not sent: the gateway was closed meanwhile")
+        headers, url = {"Authorization": token.authorization}, self.asker.place_of(path).url
+        posting = asyncio.create_task(
+            exchange(self.client, "POST", url, headers, content=content, trace=departure.trace)
+        )
+        try:
+            await asyncio.wait({posting}, timeout=STALE_S)
+            if not posting.done() and departure.is_certain:  # still on its way to a connection
+                posting.cancel()
+                await asyncio.wait({posting})
+                raise _TooLate
+            return await posting
+        finally:
+            posting.cancel()
+
+
+class _TooLate(Exception):
+    def __init__(self) -> None:
+        super().__init__(f"its turn was more than {STALE_S:.0f} s ago")
+
+
+class _Departure:
+    """Watches whether a request's first byte has been written, and stops one that comes too late."""
+
+    def __init__(self, clock: Clock, handed_at: float) -> None:
+        self._clock = clock
+        self._handed_at = handed_at
+        self._is_traced = False
+        self._has_left = False
+
+    @property
+    def is_certain(self) -> bool:
+        """Whether the request certainly did not leave; a transport that tells nothing may have."""
+        return self._is_traced and not self._has_left
+
+    async def trace(self, step: str, _: Mapping[str, Any]) -> None:
+        """Be told of a step; between the last one before the write and the write nothing waits."""
+        self._is_traced = True
+        if step.endswith(".send_request_headers.started"):
+            if self._clock.now() - self._handed_at > STALE_S:
+                raise _TooLate
+            self._has_left = True

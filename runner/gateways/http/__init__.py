@@ -1,0 +1,1 @@
+"""Bounded HTTP: client, token, rate, retries."""

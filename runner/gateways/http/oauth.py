@@ -1,0 +1,263 @@
+"""The bearer token: fetched, cached, renewed one at a time (protocol.md, "OAuth"; RFC 6749, 4.4)."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import math
+import re
+from dataclasses import dataclass, replace
+
+import httpx
+
+from runner.core.errors import GatewayError
+from runner.core.manifest.model import Environment, Secret
+from runner.core.pacing.retry_after import retry_after_s
+from runner.core.transfer.message import harmless
+from runner.gateways.http.client import Answer, exchange
+from runner.gateways.http.errors import Place, WireError, counted, shown
+from runner.gateways.http.retry_waiter import Patience
+from runner.gateways.http.secret_scrubber import Hiding
+
+SHORTEST_LIFE_S = 30.0
+LONGEST_LIFE_S = 24 * 3600.0
+RENEW_BEFORE_S = 300.0
+HOLD_OFF_S = 15.0
+"""How long a failed renewal is left alone while the old token still serves."""
+
+_SERVER_ERROR = 500
+_NO_TOKENS_HERE = {404, 405, 410}
+_ERROR_CODE = re.compile(r"[A-Za-z0-9_.-]{1,64}", re.ASCII)
+_BEARER = re.compile(r"[\x21-\x7e]{1,16384}", re.ASCII)
+
+
+class NoTokenYet(GatewayError):
+    """No token could be had now, though the credentials may be right; later may be different."""
+
+
+@dataclass(frozen=True, slots=True)
+class Token:
+    """A bearer token; the times are the clock's monotonic seconds, `number` counts from 1."""
+
+    number: int
+    bearer: Secret
+    renew_at: float
+    expires_at: float
+
+    @property
+    def authorization(self) -> str:
+        """The header's value; for the wire alone."""
+        return f"Bearer {self.bearer.reveal()}"
+
+
+class Tokens:
+    """The one token of a run."""
+
+    def __init__(
+        self, place: Place, environment: Environment, client: httpx.AsyncClient, patience: Patience
+    ) -> None:
+        if environment.client_id is None or environment.client_secret is None:
+            raise ValueError(f"environment {environment.name} has no credentials")
+        self._place = place
+        self._client_id = environment.client_id
+        self._client_secret = environment.client_secret
+        self._scopes = environment.scopes
+        self._client = client
+        self._patience = patience
+        self._hiding = Hiding()
+        self._hiding.add(self._client_secret.reveal())
+        self._hiding.add(self._basic())
+        self._token: Token | None = None
+        self._renewal: asyncio.Task[Token] | None = None
+        self.taken = 0  # the number of the newest that a server took
+
+    def took(self, token: Token) -> None:
+        """Learn that a server took a token."""
+        self.taken = max(self.taken, token.number)
+
+    @property
+    def renewals(self) -> int:
+        """How many tokens were fetched after the first."""
+        return self._token.number - 1 if self._token else 0
+
+    @property
+    def serves(self) -> bool:
+        """Tell whether there is a token with life left, be it due for renewal."""
+        return self._token is not None and self._patience.clock.now() < self._token.expires_at
+
+    @property
+    def scopes(self) -> str:
+        """The scopes that are asked for, as one text."""
+        return " ".join(self._scopes)
+
+    async def current(self) -> Token:
+        """Return a token with life left, fetching one if need be.
+
+        Raises `GatewayError` when none can be had.
+        """
+        token, now = self._token, self._patience.clock.now()
+        if token is not None and now < token.renew_at:
+            return token
+        try:
+            return await self._renewed()
+        except NoTokenYet:
+            if token is None or self._patience.clock.now() >= token.expires_at:
+                raise
+            held_off = self._patience.clock.now() + HOLD_OFF_S
+            self._token = replace(token, renew_at=min(held_off, token.expires_at))
+            return self._token
+
+    async def after(self, refused: Token) -> Token:
+        """Return a token newer than the one that was refused. Raises `GatewayError`."""
+        token = self._token
+        if token is not None and token.number > refused.number:
+            return await self.current()
+        if token is not None:  # nobody is to use it any more
+            self._token = replace(token, renew_at=-math.inf, expires_at=-math.inf)
+        return await self._renewed()
+
+    def hide(self, text: str) -> str:
+        """Return foreign text without our secrets, should a server quote them."""
+        return self._hiding.hide(text)
+
+    async def close(self) -> None:
+        """Stop a renewal that is under way."""
+        if self._renewal is not None:
+            self._renewal.cancel()
+            await asyncio.wait([self._renewal])
+
+    async def _renewed(self) -> Token:
+        """Join the renewal that is under way, or begin one; a caller's end does not end it."""
+        if self._renewal is None:
+            self._renewal = asyncio.create_task(self._fetch())
+            self._renewal.add_done_callback(self._renewal_ended)
+        renewal, caller = self._renewal, asyncio.current_task()
+        try:
+            return await asyncio.shield(renewal)
+        except asyncio.CancelledError:
+            if renewal.cancelled() and caller is not None and not caller.cancelling():
+                raise self._place.error("the gateway was closed meanwhile", "run again") from None
+            raise
+
+    def _renewal_ended(self, renewal: asyncio.Task[Token]) -> None:
+        self._renewal = None
+        if not renewal.cancelled() and renewal.exception() is None:
+            self._token = renewal.result()
+
+    async def _fetch(self) -> Token:
+        """Ask for a token until there is one or the attempts are used up."""
+        place, attempts = self._place, self._patience.policy.attempts
+        for attempt in range(1, attempts + 1):
+            asked_s = None
+            try:
+                answer = await self._asked()
+            except WireError as error:
+                what, check = error.what, error.check
+                if error.final:
+                    raise place.error(what, check) from error
+            else:
+                if not _temporary(answer):
+                    return self._token_of(answer)
+                what = f"the token server answers {answer.status}"
+                check = "check its health, then run again"
+                asked_s = retry_after_s(answer.headers, self._patience.clock.wall())
+            if attempt < attempts:
+                wait_s = self._patience.wait_s(attempt, asked_s, place, "the token server")
+                await self._patience.clock.sleep(wait_s)
+        raise place.error_of(
+            NoTokenYet, f"no token after {counted(attempts, 'attempt')}: {what}", check
+        )
+
+    async def _asked(self) -> Answer:
+        headers = {"Authorization": f"Basic {self._basic()}"}
+        form = {"grant_type": "client_credentials"}
+        if self._scopes:
+            form["scope"] = self.scopes
+        return await exchange(self._client, "POST", self._place.url, headers, form)
+
+    def _basic(self) -> str:
+        """Return the client's id and secret as the token server is told them (RFC 7617)."""
+        pair = f"{self._client_id.reveal()}:{self._client_secret.reveal()}".encode()
+        return base64.b64encode(pair).decode()
+
+    def _token_of(self, answer: Answer) -> Token:
+        """Read the token, or raise the `GatewayError` that says what the answer was instead."""
+        place = self._place
+        if answer.redirect is not None:
+            raise place.error(
+                f"the token server redirects to {shown(self.hide(answer.redirect))}, which is not followed",
+                "set `endpoints.token_url` to the address that issues tokens",
+            )
+        if not httpx.codes.is_success(answer.status):
+            raise self._refusal(answer)
+        body = answer.json_object()
+        if body is None:
+            media_type = self.hide(answer.headers.get("Content-Type", "no type"))
+            flaw = answer.flaw or harmless(media_type, 80)
+            raise place.error(
+                f"the token server answers something else than a JSON object ({flaw})",
+                "check `endpoints.token_url`: a login page or a proxy may answer there",
+            )
+        life_s = _life_s(body.get("expires_in"))
+        bearer = body.get("access_token")
+        if life_s is None:
+            raise self._malformed("a missing, negative or impossible expires_in")
+        if not isinstance(bearer, str) or not _BEARER.fullmatch(bearer):
+            raise self._malformed("no usable access_token")
+        if str(body.get("token_type", "bearer")).lower() != "bearer":
+            raise self._malformed("a token_type other than Bearer")
+        self._check_scopes(body.get("scope"))
+        self._hiding.add(bearer)
+        now = self._patience.clock.now()
+        return Token(
+            number=self._token.number + 1 if self._token else 1,
+            bearer=Secret(bearer),
+            renew_at=now + life_s - min(RENEW_BEFORE_S, life_s / 5),
+            expires_at=now + life_s,
+        )
+
+    def _malformed(self, what: str) -> GatewayError:
+        return self._place.error(
+            f"the token server's answer has {what}",
+            "check `endpoints.token_url` and ask the gateway's owner (RFC 6749, 5.1)",
+        )
+
+    def _refusal(self, answer: Answer) -> GatewayError:
+        code = (answer.json_object() or {}).get("error")
+        named = isinstance(code, str) and _ERROR_CODE.fullmatch(code) and self.hide(code) == code
+        check = (
+            "check the credentials' references (client_id, client_secret), that the client may "
+            "use client credentials, and the region"
+        )
+        if not named and answer.status in _NO_TOKENS_HERE:
+            check = "check `endpoints.token_url`, its path included, and the region"
+        return self._place.error(
+            f"the token server refuses: {answer.status} {code if named else 'without error code'}",
+            check,
+        )
+
+    def _check_scopes(self, granted: object) -> None:
+        if granted is None:
+            return  # RFC 6749, 5.1: left out where it is what was asked for
+        had = granted.split() if isinstance(granted, str) else []
+        missing = [scope for scope in self._scopes if scope not in had]
+        if missing:
+            raise self._place.error(
+                f"the granted token lacks the scope {', '.join(missing)}",
+                "have it added to the client's role, or take it out of `scopes`",
+            )
+
+
+def _temporary(answer: Answer) -> bool:
+    return answer.status == httpx.codes.TOO_MANY_REQUESTS or answer.status >= _SERVER_ERROR
+
+
+def _life_s(expires_in: object) -> float | None:
+    """Return the token's life, clamped; None unless it is a finite number that is not negative."""
+    if isinstance(expires_in, bool) or not isinstance(expires_in, int | float):
+        return None
+    if isinstance(expires_in, float) and not math.isfinite(expires_in):
+        return None
+    if expires_in < 0:
+        return None
+    return float(min(max(expires_in, SHORTEST_LIFE_S), LONGEST_LIFE_S))

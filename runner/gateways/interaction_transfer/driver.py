@@ -1,0 +1,136 @@
+"""The driver `interaction-websocket`: one OAuth token, one REST origin, one WebSocket per run."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import httpx
+
+from runner.core.manifest.model import Environment, RetryPolicy
+from runner.core.transfer.lookup_verdict import Interaction
+from runner.gateways.http.client import http_client, trusted_context
+from runner.gateways.http.errors import Place
+from runner.gateways.http.oauth import Tokens
+from runner.gateways.http.rate_limiter import Pacer
+from runner.gateways.http.retry_waiter import Patience
+from runner.gateways.http.retrying_client import Asker
+from runner.gateways.interaction_transfer.lookups import LookUps
+from runner.gateways.interaction_transfer.session_opener import SessionOpener
+from runner.gateways.websocket.supervisor import Line
+from runner.gateways.websocket.transport import Dial, WireClosed, dialler
+from runner.ports import Clock, GatewayListener
+
+
+class InteractionWebSocket:
+    """The `Gateway` port over httpx and websockets.
+
+    `environment` must bear endpoints and credentials. `jitter` returns a uniform number in
+    [0, 1); `give_up_s` is how long a session lost mid-run is dialled for. `dial` and `transport`
+    replace the network, for simulations. Raises `GatewayError` if `ca_file` cannot be used.
+    """
+
+    def __init__(
+        self,
+        environment: Environment,
+        policy: RetryPolicy,
+        clock: Clock,
+        jitter: Callable[[], float],
+        give_up_s: float = 300.0,
+        *,
+        dial: Dial | None = None,
+        transport: httpx.AsyncBaseTransport | None = None,
+    ) -> None:
+        endpoints = environment.endpoints
+        if endpoints is None or endpoints.websocket_url is None:
+            raise ValueError(f"environment {environment.name} has no endpoints")
+        token_place, rest_place, self._place = (
+            Place(environment.name, url)
+            for url in (endpoints.token_url, endpoints.api_url, endpoints.websocket_url)
+        )
+        context = None if dial and transport else trusted_context(self._place, environment.ca_file)
+        patience = Patience(policy, clock, jitter, self._paused)
+        self._listener: GatewayListener | None = None
+        self._closing = False
+        self._client = http_client(context, transport)
+        for_tokens = replace(patience, paused=self._paused_for_token)
+        self._tokens = Tokens(token_place, environment, self._client, for_tokens)
+        pacer = Pacer(environment.limits.http_rate_per_s, clock)
+        asker = Asker(rest_place, self._client, self._tokens, patience, pacer)
+        self._look_ups = LookUps(asker)
+        dial = dial or dialler(context, clock.wall, self._tokens.hide)
+        opener = SessionOpener(self._place, self._tokens, dial)
+        self._line = Line(self._place, self._tokens, opener, patience, give_up_s)
+
+    @property
+    def generation(self) -> int | None:
+        """The open session's generation; None while there is none."""
+        session = self._line.session
+        return session.generation if session is not None and session.wire.is_open else None
+
+    @property
+    def token_renewals(self) -> int:
+        """How many tokens were fetched after the first."""
+        return self._tokens.renewals
+
+    def writable(self) -> bool:
+        """Tell whether a session is open and its transport's buffer empty."""
+        session = self._line.session
+        return session is not None and session.wire.writable()
+
+    def due_in(self, ahead: int) -> float:  # noqa: ARG002 - as the port has it
+        """Return 0.0: frames have no pace but the run's."""
+        return 0.0
+
+    @property
+    def most_per_s(self) -> None:
+        """Return None, for the same reason."""
+
+    async def open(self, listener: GatewayListener) -> None:
+        """Authenticate, dial and check the session, and keep one open until `close`.
+
+        Raises `GatewayError` if there is none after `policy.attempts` dials.
+        """
+        self._listener = listener
+        await self._line.open(listener)
+
+    async def submit(self, text: str) -> None:
+        """Write one text frame before the first suspension.
+
+        A session that dies meanwhile is told by `session_lost`, not here. Raises `GatewayError`
+        if there is no session: then certainly nothing was written.
+        """
+        session = self._line.session
+        if session is None:
+            raise self._place.error("no session is open to write to", "wait for the next session")
+        try:
+            await session.wire.send(text)
+        except WireClosed:
+            return  # the reader's end tells; whether the frame arrived nobody knows
+
+    async def look_up(self, interaction_id: str) -> Interaction:
+        """Ask the REST side for an interaction's state.
+
+        Raises `LookUpFailed` when the retries are used up, `GatewayError` when none can succeed.
+        """
+        return await self._look_ups.look_up(interaction_id)
+
+    async def close(self) -> None:
+        """End the session (1000) and every connection. Idempotent, bounded in time."""
+        if self._closing:
+            return
+        self._closing = True
+        try:
+            await self._line.close()
+        finally:
+            await self._tokens.close()
+            await self._client.aclose()
+
+    def _paused(self, wait_s: float, why: str) -> None:
+        if self._listener is not None:
+            self._listener.paused(wait_s, why)
+
+    def _paused_for_token(self, wait_s: float, why: str) -> None:
+        """Tell of the token server's wait, unless the run can do without a new token meanwhile."""
+        if self.generation is None or not self._tokens.serves:
+            self._paused(wait_s, why)

@@ -1,0 +1,78 @@
+"""Look-ups: an interaction's state by REST (protocol.md, "REST")."""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+from urllib.parse import quote
+
+from runner.core.errors import GatewayError
+from runner.core.pacing.retry_after import http_date_s
+from runner.core.transfer.lookup_verdict import Interaction
+from runner.core.transfer.message import SERVER_TEXT_LIMIT, harmless
+from runner.gateways.http.client import Answer
+from runner.gateways.http.errors import Place, wanted_scope
+from runner.gateways.http.retrying_client import Asker, Question
+
+URI_LIMIT = 2048
+"""Characters kept of a destination or an id that a look-up brings."""
+
+
+class LookUps:
+    """Asks for interactions, many at a time."""
+
+    def __init__(self, asker: Asker) -> None:
+        self._asker = asker
+
+    async def look_up(self, interaction_id: str) -> Interaction:
+        """Ask until there is an answer. Raises as the port's `look_up` says."""
+
+        def read(answer: Answer, place: Place) -> Interaction | None:
+            return _seen(interaction_id, answer, place)
+
+        path = f"/api/v2/interactions/{quote(interaction_id, safe='')}"
+        return await self._asker.ask(Question(path), read)
+
+
+def _seen(interaction_id: str, answer: Answer, place: Place) -> Interaction | None:
+    """Read a final answer; None if it is none."""
+    date_s = http_date_s(answer.headers.get("Date", ""))
+    match answer.status:
+        case HTTPStatus.FORBIDDEN:
+            raise _forbidden(answer, place)
+        case HTTPStatus.NOT_FOUND:
+            return Interaction(interaction_id, found=False, date_s=date_s)
+        case HTTPStatus.OK:
+            return _interaction(interaction_id, answer, date_s)
+        case _:
+            return None
+
+
+def _forbidden(answer: Answer, place: Place) -> GatewayError:
+    scope = wanted_scope(answer.headers.get("WWW-Authenticate", "")) or "interaction:view"
+    return place.error(
+        f"look-ups are forbidden (403): the token lacks the scope {scope}",
+        f"have {scope} added to the client's role and to `scopes`",
+    )
+
+
+def _interaction(interaction_id: str, answer: Answer, date_s: float | None) -> Interaction | None:
+    """Read the body; None unless it is an object about the very interaction that was asked for."""
+    body = answer.json_object()
+    if body is None or body.get("id") != interaction_id or not isinstance(body.get("state"), str):
+        return None
+    destination_uri, last_transfer_id = body.get("destination_uri"), body.get("last_transfer_id")
+    if not isinstance(destination_uri, str | None) or not isinstance(last_transfer_id, str | None):
+        return None
+    return Interaction(
+        interaction_id,
+        found=True,
+        state=harmless(body["state"], SERVER_TEXT_LIMIT),
+        destination_uri=_kept(destination_uri),
+        last_transfer_id=_kept(last_transfer_id),
+        date_s=date_s,
+        shows_effects=not body.keys().isdisjoint(("destination_uri", "last_transfer_id")),
+    )
+
+
+def _kept(text: str | None) -> str | None:
+    return None if text is None else harmless(text, URI_LIMIT)

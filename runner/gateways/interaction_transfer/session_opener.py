@@ -1,0 +1,52 @@
+"""Dials the interaction protocol's session: one address, with a token that is renewed once."""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+
+from runner.gateways.http.errors import Place, WireError, WireRefused
+from runner.gateways.http.oauth import Token, Tokens
+from runner.gateways.websocket.session import Session
+from runner.gateways.websocket.transport import Dial, Wire
+from runner.ports import GatewayListener
+
+
+class SessionOpener:
+    """Opens sessions at `place`; keeps the last one in `session`."""
+
+    def __init__(self, place: Place, tokens: Tokens, dial: Dial) -> None:
+        self._place = place
+        self._tokens = tokens
+        self._dial = dial
+
+    async def open(self, listener: GatewayListener) -> Session:
+        """Dial once. Raises `WireError`, `NoTokenYet`, `GatewayError`."""
+        token, wire = await self._dialled()
+        secure = self._place.url.startswith("wss:")
+        return Session(wire, token, listener, self._tokens.hide, secure=secure)
+
+    async def _dialled(self) -> tuple[Token, Wire]:
+        """Dial with a fresh token; one that is refused (401) is renewed once."""
+        token = await self._tokens.current()
+        wire = await self._dial_with(token)
+        if wire is None:
+            token = await self._tokens.after(token)
+            wire = await self._dial_with(token)
+        if wire is None:
+            raise WireError(
+                "the gateway refuses the session with a new token too (401)",
+                "three things to check: the token (client_id, client_secret), the scopes "
+                f"({self._tokens.scopes}) and the region of the endpoints",
+                final=True,
+            )
+        return token, wire
+
+    async def _dial_with(self, token: Token) -> Wire | None:
+        """Dial once; None if the token was refused."""
+        headers = {"Authorization": token.authorization, "Accept": "application/json"}
+        try:
+            return await self._dial(self._place.url, headers)
+        except WireRefused as refused:
+            if refused.status == HTTPStatus.UNAUTHORIZED:
+                return None
+            raise

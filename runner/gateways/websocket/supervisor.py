@@ -1,0 +1,242 @@
+"""The line to the gateway: one session after another, each dialled with a fresh token."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from typing import Generic, Protocol, TypeVar
+
+from runner.core.errors import GatewayError
+from runner.core.transfer.message import seconds_text
+from runner.gateways.http.errors import Place, WireError, WireRefused, counted
+from runner.gateways.http.oauth import NoTokenYet, Token, Tokens
+from runner.gateways.http.retry_waiter import Patience
+from runner.gateways.websocket.close_codes import INTERNAL_ERROR, Outage, Remedy, remedy
+from runner.gateways.websocket.transport import WireClosed
+from runner.ports import GatewayListener, SessionLost, SessionOpened
+
+NORMAL_CLOSURE = 1000
+FAREWELL = "session terminated"
+
+
+class Sitting(Protocol):
+    """A session as a line keeps it: one socket, or several that come and go together."""
+
+    generation: int  # until the check is passed: 0
+    opened_at: float
+    fault: Exception | None  # what ended it, if it was no close
+
+    @property
+    def token(self) -> Token:
+        """The token that it was opened with."""
+
+    @property
+    def tls(self) -> str | None:
+        """The TLS version, as in "TLSv1.3"; None on a plain socket."""
+
+    async def check(self) -> None:
+        """See that it is usable. Raises `WireError` or `WireClosed`."""
+
+    async def ended(self) -> WireClosed:
+        """Return how it ended, once it has."""
+
+    async def close(self, code: int, reason: str) -> None:
+        """End it; bounded in time."""
+
+    def was_steady(self, now: float) -> bool:
+        """Tell whether it was of use."""
+
+
+SittingT = TypeVar("SittingT", bound=Sitting)
+OpenedT_co = TypeVar("OpenedT_co", bound=Sitting, covariant=True)
+
+
+class Opener(Protocol[OpenedT_co]):
+    """Opens sessions of one kind."""
+
+    async def open(self, listener: GatewayListener) -> OpenedT_co:
+        """Dial once. Raises `WireError`, `NoTokenYet`, or `GatewayError` where no dial can help."""
+
+
+class NoSession(Exception):
+    """One dial failed, and another may succeed; `error` is what to say if none does."""
+
+    def __init__(
+        self, error: GatewayError, *, asked_s: float | None = None, at_once: bool = False
+    ) -> None:
+        super().__init__(str(error))
+        self.error = error
+        self.asked_s = asked_s  # the gateway's own wish
+        self.at_once = at_once
+
+
+class Line(Generic[SittingT]):
+    """Keeps one session open from `open` to `close`, and tells the listener of each."""
+
+    def __init__(
+        self,
+        place: Place,
+        tokens: Tokens,
+        opener: Opener[SittingT],
+        patience: Patience,
+        give_up_s: float,
+    ) -> None:
+        self.session: SittingT | None = None
+        self._place = place
+        self._tokens = tokens
+        self._opener = opener
+        self._patience = patience
+        self._clock = patience.clock
+        self._give_up_s = give_up_s
+        self._outage = Outage(-math.inf)
+        self._sessions = 0
+        self._keeper: asyncio.Task[None] | None = None
+        self._closing = False
+
+    async def open(self, listener: GatewayListener) -> None:
+        """Return once a first session is open. Raises `GatewayError`."""
+        self._outage = Outage(self._clock.now())
+        session = await self._next_session(listener)
+        self._outage = Outage(self._clock.now())  # from here on outages have an end
+        self._keeper = asyncio.create_task(self._keep_open(session, listener))
+
+    async def close(self) -> None:
+        """End the session, and dial no more; bounded in time."""
+        self._closing = True
+        if self.session is not None:
+            await self.session.close(NORMAL_CLOSURE, FAREWELL)
+        if self._keeper is not None:
+            if self.session is None:
+                self._keeper.cancel()
+            await asyncio.wait([self._keeper])
+
+    async def _keep_open(self, session: SittingT, listener: GatewayListener) -> None:
+        """See sessions come and go until `close`, or until none can be had any more."""
+        try:
+            while True:
+                closed = await session.ended()
+                self.session = None
+                listener.session_lost(
+                    SessionLost(session.generation, closed.code, closed.reason, self._closing)
+                )
+                if self._closing:
+                    return
+                now = self._clock.now()
+                if session.was_steady(now):
+                    self._outage = Outage(now)
+                failure = await self._after(session, closed, listener)
+                session = await self._next_session(listener, failure)
+        except Exception as error:  # noqa: BLE001 - a silent end here would hang the run
+            listener.gave_up(error)
+
+    async def _next_session(
+        self, listener: GatewayListener, failure: NoSession | None = None
+    ) -> SittingT:
+        """Wait and dial until a session is open and checked. Raises `GatewayError`."""
+        while True:
+            if failure is not None:
+                await self._wait_after(failure)
+            try:
+                return await self._opened(listener)
+            except NoSession as error:
+                failure = error
+
+    async def _wait_after(self, failure: NoSession) -> None:
+        """Wait before dialling again. Raises `GatewayError` if enough was tried."""
+        outage = self._outage = self._outage.failed()
+        left_s = self._left_s(failure.error)
+        if not failure.at_once:
+            who = "the gateway"
+            wait_s = self._patience.wait_s(outage.failures, failure.asked_s, self._place, who)
+            if failure.asked_s is not None and failure.asked_s > left_s:
+                asked = seconds_text(failure.asked_s)
+                what = f"{who} asks to wait {asked}, longer than is waited for a session"
+                raise self._given_up(failure.error, what) from failure.error
+            await self._clock.sleep(min(wait_s, left_s))
+
+    def _left_s(self, last: GatewayError) -> float:
+        """Return for how long dials may go on. Raises `GatewayError` when that is over."""
+        if self._sessions == 0:
+            if self._outage.failures < self._patience.policy.attempts:
+                return math.inf
+            place = Place(self._place.environment, last.url)
+            dials = counted(self._outage.failures, "dial")
+            raise place.error(f"no session after {dials}: {last.what}", last.check) from last
+        left_s = self._outage.since + self._give_up_s - self._clock.now()
+        if left_s <= 0:
+            raise self._given_up(last, f"no session for {self._give_up_s:.0f} s") from last
+        return left_s
+
+    def _given_up(self, last: GatewayError, why: str) -> GatewayError:
+        place = Place(self._place.environment, last.url)
+        return place.error(f"{why}, given up: {last.what}", last.check)
+
+    async def _opened(self, listener: GatewayListener) -> SittingT:
+        """Dial once and check. Raises `NoSession` or, where no dial can help, `GatewayError`."""
+        self._check_wanted()
+        try:
+            session = await self._opener.open(listener)
+        except NoTokenYet as error:
+            if self._sessions == 0:
+                raise  # the attempts were made there
+            raise NoSession(error) from error
+        except WireError as error:
+            raise self._no_session(error) from error
+        try:
+            await session.check()
+            self._begin(session, listener)
+        except WireError as error:
+            raise self._no_session(error) from error
+        except WireClosed:
+            raise await self._after(session, await session.ended(), listener) from None
+        finally:
+            if session is not self.session:
+                await session.close(NORMAL_CLOSURE, FAREWELL)
+        return session
+
+    def _check_wanted(self) -> None:
+        if self._closing:
+            raise self._place.error("the gateway was closed meanwhile", "run again")
+
+    def _begin(self, session: SittingT, listener: GatewayListener) -> None:
+        self._check_wanted()
+        self._sessions += 1
+        session.generation, session.opened_at = self._sessions, self._clock.now()
+        self.session = session
+        listener.session_opened(SessionOpened(session.generation, session.tls))
+
+    async def _after(
+        self, session: SittingT, closed: WireClosed, listener: GatewayListener
+    ) -> NoSession:
+        """Do what the close code calls for. Raises whatever forbids to go on."""
+        if session.fault is not None:
+            await session.close(INTERNAL_ERROR, "internal error")
+            raise session.fault
+        said = f"{closed.code} {closed.reason}".strip()
+        what = f"the session was closed ({said})"
+        match remedy(closed.code, closed.reason):
+            case Remedy.END:
+                check = "the client may not use this session: check its role and the scopes"
+                raise self._place.error(what, check)
+            case Remedy.SLOW:
+                listener.slowed(f"session closed with {said}")
+            case Remedy.RENEW:
+                return await self._renewed_after(session, what)
+            case Remedy.DIAL:
+                pass
+        return NoSession(self._place.error(what, "check the gateway's health and log"))
+
+    async def _renewed_after(self, session: SittingT, what: str) -> NoSession:
+        """Renew the token; the first such close in an outage is dialled without a pause."""
+        try:
+            await self._tokens.after(session.token)
+        except NoTokenYet as unavailable:
+            return NoSession(unavailable)
+        error = self._place.error(what, "check the token's life and the clocks of both sides")
+        return NoSession(error, at_once=self._outage.failures == 0)
+
+    def _no_session(self, error: WireError) -> NoSession:
+        if error.final:
+            raise self._place.error(error.what, error.check) from error
+        asked_s = error.retry_after_s if isinstance(error, WireRefused) else None
+        return NoSession(self._place.error(error.what, error.check), asked_s=asked_s)

@@ -1,0 +1,94 @@
+"""Opening the journal to read it: never to write, and damage told as such."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from runner.core.errors import StorageError
+from runner.core.transfer.canonical_form import canonical_destination, canonical_interaction
+from runner.journal.schema import ADDED, CLAIMS
+
+DAMAGE = (sqlite3.Error, ValueError, TypeError, LookupError, AttributeError)
+"""What reading a damaged journal raises: SQLite's errors, and those that odd values in it lead to."""
+
+
+@contextmanager
+def reading(path: Path) -> Iterator[None]:
+    """Raise `StorageError` for what is wrong with a journal's file, or with a value in it."""
+    try:
+        yield
+    except DAMAGE as error:
+        raise StorageError(
+            f"the journal {path} cannot be read ({damage(error)}); it may be damaged, or no journal."
+            " Restore it from a copy, or name another with --journal"
+        ) from error
+
+
+def damage(error: BaseException) -> str:
+    """Say in a few words what reading a journal failed at."""
+    if isinstance(error, sqlite3.Error | OSError):
+        return str(error)
+    return f"a value in it is not as it was written: {type(error).__name__}"
+
+
+def has_column(
+    connection: sqlite3.Connection, table: str, column: str, *, schema: str = "main"
+) -> bool:
+    """Tell whether a table has a column that was added to the format later."""
+    names = connection.execute("SELECT name FROM pragma_table_info(?, ?)", [table, schema])
+    return (column,) in names.fetchall()
+
+
+def has_table(connection: sqlite3.Connection, table: str) -> bool:
+    """Tell whether there is a table that was added to the format later."""
+    found = connection.execute(
+        "SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = ?", [table]
+    )
+    return found.fetchone() is not None
+
+
+def add_columns(connection: sqlite3.Connection) -> None:
+    """Give a journal that was made before them the columns that it lacks."""
+    for table, column, kind in ADDED:
+        if not has_column(connection, table, column):
+            connection.execute(f"ALTER TABLE {table} ADD COLUMN {column} {kind}")
+
+
+def index_claims(connection: sqlite3.Connection) -> None:
+    """Have transfers found, and held, by their interactions in canonical spelling.
+
+    Earlier versions of the program knew interactions as the manifest wrote them.
+    """
+    connection.create_function("canonical_interaction", 1, canonical_interaction)
+    connection.execute("BEGIN IMMEDIATE")
+    for (index,) in connection.execute(
+        "SELECT name FROM sqlite_schema WHERE name IN ('transfers_of_interaction', 'held')"
+        " AND sql LIKE '%interaction_id%'"
+    ).fetchall():
+        connection.execute(f"DROP INDEX {index}")
+    connection.execute(
+        "UPDATE transfers SET interaction = canonical_interaction(interaction_id)"
+        " WHERE interaction IS NULL"
+    )
+    held_twice = connection.execute(
+        "SELECT 1 FROM transfers WHERE state IN ('sending', 'unknown', 'resending')"
+        " GROUP BY interaction HAVING count(*) > 1"
+    ).fetchone()
+    # An earlier version may have left one interaction in doubt twice, in two spellings. Until
+    # these are settled, the plan alone keeps it from being sent.
+    for statement in CLAIMS[: 1 if held_twice else None]:
+        connection.execute(statement)
+    connection.execute("COMMIT")
+
+
+def connect(path: Path) -> sqlite3.Connection:
+    """Return a connection that cannot write, for threads that take turns."""
+    connection = sqlite3.connect(
+        f"{path.absolute().as_uri()}?mode=ro", uri=True, isolation_level=None,
+        check_same_thread=False,
+    )  # fmt: skip
+    connection.create_function("canonical_destination", 1, canonical_destination)
+    return connection

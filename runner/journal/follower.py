@@ -1,0 +1,198 @@
+"""Follows a run that another process carries out: read-only, by what its audit log grows by."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter, deque
+from pathlib import Path
+from typing import Any, Self
+
+from runner.core.pacing.latency import LATENCIES_KEPT, latency_of
+from runner.core.records.recent_failures import TROUBLES_KEPT, TROUBLING, Trouble, stage_of
+from runner.core.records.run_record import RunRecord
+from runner.core.timestamps import seconds
+from runner.core.transfer.outcome import Outcome
+from runner.core.transfer.states import FINAL, OUTCOMES, Event, State
+from runner.journal.connection import connect, reading
+from runner.ports import Note, Progress, SessionState
+
+LOOKED_BACK = 2000
+"""Events before the first look from which latency, session and last troubles are told."""
+
+AT_ONCE = 20_000
+"""Events that one look reads: of a run so fast, the figures lag behind for a look or two."""
+
+PACE_WINDOW_S = 5.0
+SHORTEST_SPAN_S = 1.0
+
+_STATES = tuple(State)
+_NUMBERS = {state: number for number, state in enumerate(_STATES, 1)}
+_UNDER_WAY = (State.SENDING, State.RESENDING)
+
+_BASE = "SELECT id FROM transfers WHERE run < ? ORDER BY id DESC LIMIT 1"
+_TRANSFERS = "SELECT id, state FROM transfers WHERE id > ? AND run = ?"
+_EVENTS = "SELECT seq, body FROM events WHERE seq > ? AND run = ? ORDER BY seq LIMIT ?"
+_TO_SEND = "SELECT count(*) FROM rows WHERE run = ? AND action IN ('send', 'changed')"
+_OWED = "SELECT count(*) FROM outbox WHERE state = 'pending'"
+_RUN = (
+    "SELECT record, finished_at IS NOT NULL, no = (SELECT max(no) FROM runs) FROM runs WHERE no = ?"
+)
+_FIRST_EVENT = "SELECT body FROM events WHERE run = ? ORDER BY seq LIMIT 1"
+
+
+class Follower:
+    """One run of a journal, looked at again and again.
+
+    The first look reads the run's transfers, a byte of memory each; every further one only the
+    events that came since. No transaction outlives a call. Raises `StorageError`.
+    """
+
+    def __init__(self, path: Path, run: int) -> None:
+        self._path = path
+        self._run = run
+        self._connection = connect(path)
+        self._seq = 0
+        self._base = 0  # transfers up to here are of earlier runs
+        self._states = bytearray()
+        self._counts: Counter[State] = Counter()
+        self._total = 0
+        self._sent = 0
+        self._sent_at: deque[float] = deque()
+        self._first_sent: float | None = None  # that was read
+        self._latencies_ms: deque[float] = deque(maxlen=LATENCIES_KEPT)
+        self._troubles: deque[Trouble] = deque(maxlen=TROUBLES_KEPT)
+        self._session = SessionState.DIALLING
+        self._stage: str | None = None
+        self._hold: tuple[float, str] | None = None  # until when, and why
+        self.has_news = False  # whether the last look found that something had happened
+        with reading(path):
+            self._attach()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._connection.close()
+
+    def run(self) -> tuple[RunRecord, bool, bool]:
+        """Return the run's record, whether it has ended, and whether it is the newest."""
+        with reading(self._path):
+            record, finished, newest = self._connection.execute(_RUN, [self._run]).fetchone()
+            return RunRecord(**json.loads(record)), bool(finished), bool(newest)
+
+    def look(self, at: float) -> Progress:
+        """Return where the run stands at `at`, seconds since the epoch."""
+        with reading(self._path):
+            self._read_events()
+            if not self._total:  # the plan was not stored yet; once it is, it stays as it is
+                (self._total,) = self._connection.execute(_TO_SEND, [self._run]).fetchone()
+            (owed,) = self._connection.execute(_OWED).fetchone()
+        outcomes: Counter[Outcome] = Counter()
+        for state in (*FINAL, State.UNKNOWN):
+            outcomes[OUTCOMES[state]] += self._counts[state]
+        return Progress(
+            total=self._total,
+            settled=outcomes.total(),
+            outcomes={outcome.value: number for outcome, number in outcomes.items() if number},
+            in_flight=sum(self._counts[state] for state in _UNDER_WAY),
+            sent=self._sent,
+            rate_per_s=self._limit_per_s,
+            waiting_for=self._waiting_for(at),
+            limit_per_s=self._limit_per_s,
+            sent_per_s=self._pace_at(at),
+            session=self._session,
+            latency_ms=latency_of(self._latencies_ms),
+            callbacks_owed=owed,
+            stage=self._stage,
+            troubles=tuple(self._troubles),
+            burst=self._burst,
+        )
+
+    def _attach(self) -> None:
+        ask = self._connection.execute
+        first = ask(_FIRST_EVENT, [self._run]).fetchone()
+        told = json.loads(first[0]) if first else {}
+        self._limit_per_s: float | None = told.get("rate_per_s")
+        self._burst: int | None = told.get("burst")
+        ask("BEGIN")
+        try:
+            self._base = (ask(_BASE, [self._run]).fetchone() or (0,))[0]
+            (last,) = ask("SELECT coalesce(max(seq), 0) FROM events").fetchone()
+            self._seq = max(0, last - LOOKED_BACK)
+            self._read_events()
+            self._states, self._seq = bytearray(), last
+            self._counts.clear()
+            for transfer, state in ask(_TRANSFERS, [self._base, self._run]):
+                self._put(transfer, State(state))
+            self._sent = self._counts.total() - self._counts[State.READY]
+        finally:
+            ask("COMMIT")
+
+    def _read_events(self) -> None:
+        found = self._connection.execute(_EVENTS, [self._seq, self._run, AT_ONCE]).fetchall()
+        self.has_news = bool(found)
+        for seq, body in found:
+            self._seq = seq
+            self._take(json.loads(body))
+
+    def _take(self, body: dict[str, Any]) -> None:
+        event = body["event"]
+        if "state" in body:
+            self._step(event, State(body["state"]), body)
+        elif event == Note.SESSION_OPENED:
+            self._session = SessionState.OPEN
+        elif event == Note.SESSION_CLOSED:
+            self._session = SessionState.LOST
+        elif event == Note.WAVE_BEGUN:
+            self._stage = stage_of(body)
+        elif event == Note.ASKED_TO_WAIT:
+            self._hold = (seconds(body["at"]) + body["wait_s"], body["why"])
+        elif event == Note.CIRCUIT_OPEN:
+            self._hold = (float("inf"), event)
+        elif event == Note.GOING_ON:
+            self._hold = None
+
+    def _step(self, event: str, state: State, body: dict[str, Any]) -> None:
+        self._put(body["transfer"], state)
+        at = seconds(body["at"])
+        if event in {Event.INTENT, Event.REPEATED}:
+            self._sent += 1
+            self._sent_at.append(at)
+            if self._first_sent is None:
+                self._first_sent = at
+            self._session = SessionState.OPEN  # told when it opened, maybe longer ago than read
+        if (latency_ms := body.get("latency_ms")) is not None:
+            self._latencies_ms.append(latency_ms)
+        if event != Event.WITHDRAWN and (outcome := OUTCOMES[state]) in TROUBLING - _still(state):
+            self._troubles.append(Trouble(at, outcome.value, body["key"], body.get("reason")))
+
+    def _put(self, transfer: int, state: State) -> None:
+        """Count a transfer's state in the place of the one it had."""
+        index = transfer - self._base - 1
+        if index < 0:  # a doubt that an earlier run left
+            return
+        if index >= len(self._states):
+            self._states.extend(bytes(index + 1 - len(self._states)))
+        if before := self._states[index]:
+            self._counts[_STATES[before - 1]] -= 1
+        self._states[index] = _NUMBERS[state]
+        self._counts[state] += 1
+
+    def _pace_at(self, at: float) -> float:
+        while self._sent_at and self._sent_at[0] < at - PACE_WINDOW_S:
+            self._sent_at.popleft()
+        seen_s = PACE_WINDOW_S if self._first_sent is None else at - self._first_sent
+        return len(self._sent_at) / min(PACE_WINDOW_S, max(SHORTEST_SPAN_S, seen_s))
+
+    def _waiting_for(self, at: float) -> str | None:
+        if self._session is not SessionState.OPEN:
+            return "the session"
+        if self._hold is None or self._hold[0] <= at:
+            return None
+        until, why = self._hold
+        return why if why == Note.CIRCUIT_OPEN else f"{until - at:.0f} s more ({why})"
+
+
+def _still(state: State) -> frozenset[Outcome]:
+    """Return the outcomes that are none yet: what is under way would be in doubt if it ended."""
+    return frozenset({Outcome.IN_DOUBT}) if state in _UNDER_WAY else frozenset()

@@ -1,0 +1,40 @@
+"""Whose journal a file is: of which format, and of which gateway's interactions it tells."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Mapping
+from pathlib import Path
+
+from runner.core.errors import StorageError
+from runner.journal.schema import FORMAT
+
+WAIVED = "waived"
+
+
+def read_waived(meta: Mapping[str, str]) -> frozenset[str]:
+    """Return the heads of other histories that a run with --new-history did without."""
+    return frozenset(json.loads(meta.get(WAIVED, "[]")))
+
+
+def claim(connection: sqlite3.Connection, path: Path, origin: str) -> None:
+    """Refuse a journal of another format or another gateway.
+
+    While it tells of no transfer it is no gateway's yet: an address that was mistyped at the first
+    run can be mended. Raises `StorageError`, and what SQLite does.
+    """
+    meta = dict(connection.execute("SELECT name, value FROM meta").fetchall())
+    if meta.get("format") != str(FORMAT):
+        raise StorageError(
+            f"the journal {path} is of format {meta.get('format')}, this program writes {FORMAT};"
+            " use the version of the program that wrote it"
+        )
+    if meta.get("origin") == origin:
+        return
+    if connection.execute("SELECT 1 FROM transfers LIMIT 1").fetchone() is not None:
+        raise StorageError(
+            f"the journal {path} belongs to the gateway {meta.get('origin')},"
+            f" not to {origin}; name another journal with --journal"
+        )
+    connection.execute("UPDATE meta SET value = ? WHERE name = 'origin'", [origin])

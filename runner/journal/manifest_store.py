@@ -1,0 +1,40 @@
+"""What is kept of the manifests that runs were given: once for each text, however many runs."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+
+from runner.core.manifest.source_excerpt import Excerpt
+from runner.core.records.audit_chain import canonical
+
+MANIFESTS = """
+CREATE TABLE IF NOT EXISTS manifests(
+  sha256 TEXT PRIMARY KEY,
+  excerpt TEXT NOT NULL                -- JSON: core.excerpt.Excerpt
+) WITHOUT ROWID;
+"""
+"""Made in an older journal when a run begins there: programs that do not know it pass over it."""
+
+_IS_THERE = "SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = 'manifests'"
+
+
+def keep_manifest(connection: sqlite3.Connection, sha256: str, excerpt: Excerpt | None) -> None:
+    """Keep an excerpt, if there is one, under the manifest's hash; the last one told stays."""
+    if excerpt is None:
+        return
+    connection.execute(MANIFESTS)
+    text = canonical({"lines": excerpt.lines, "total": excerpt.total})
+    connection.execute("INSERT OR REPLACE INTO manifests VALUES (?, ?)", (sha256, text))
+
+
+def read_manifest(connection: sqlite3.Connection, sha256: str) -> Excerpt | None:
+    """Return what was kept; None: the run's journal was written before anything was."""
+    if not connection.execute(_IS_THERE).fetchone():
+        return None
+    found = connection.execute("SELECT excerpt FROM manifests WHERE sha256 = ?", [sha256])
+    row = found.fetchone()
+    if row is None:
+        return None
+    told = json.loads(row[0])
+    return Excerpt(tuple(told["lines"]), told["total"])

@@ -1,0 +1,156 @@
+"""Loads a manifest: file to checked values, transfers streamed to a sink (manifest.md).
+
+Nothing is raised for a wrong manifest; what is wrong comes back as problems, all in one go.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from operator import attrgetter
+from pathlib import Path
+
+from runner.core.diagnostics.problem import Problem
+from runner.core.manifest.model import (
+    Callback,
+    Environment,
+    GatewayConstraints,
+    Limits,
+    Manifest,
+    Repeat,
+)
+from runner.core.manifest.source_excerpt import excerpt
+from runner.manifest.problem_collector import Collector
+from runner.manifest.reference_resolver import Choices
+from runner.manifest.rows.transfer_stream import RowSink, Transfers
+from runner.manifest.schema.check import Document, check_schema
+from runner.manifest.secret_lines import hide_secrets
+from runner.manifest.secret_references import Secrets
+from runner.manifest.sections.callbacks import build_callbacks, check_callbacks
+from runner.manifest.sections.environment import (
+    build_environment,
+    check_environments,
+    choose,
+    platform_of,
+)
+from runner.manifest.sections.gateways import build_gateway, check_gateways, check_promise
+from runner.manifest.sections.policy import build_policy, check_policy, check_policy_ends
+from runner.manifest.yaml.source import read_source, readable
+from runner.manifest.yaml.tree import Source
+from runner.manifest.yaml.tree_builder import build
+
+__all__ = ["Loaded", "Lowered", "Repeat", "RowSink", "load"]
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """What came of loading. `manifest` is None if an error, not a mere warning, was found."""
+
+    manifest: Manifest | None
+    problems: tuple[Problem, ...]  # sorted by place, at most 1,000 errors and as many warnings
+    omitted: Mapping[str, int]  # counts by code of the errors beyond those
+    rows: int  # rows added to the sink
+
+
+@dataclass(frozen=True, slots=True)
+class Lowered:
+    """What the command line makes of the manifest's limits and number of transfers."""
+
+    limits: Callable[[Environment], Limits] = attrgetter("limits")
+    most: int | None = None  # transfers to be sent
+    ignore_window: bool = False  # of a rehearsal
+    without_secrets: bool = False  # references are checked for their form alone
+
+
+AS_WRITTEN = Lowered()
+
+
+def load(
+    path: Path,
+    *,
+    environment: str | None,
+    sink: RowSink,
+    offline: bool,
+    lowered: Lowered = AS_WRITTEN,
+) -> Loaded:
+    """Load the manifest at `path` for `environment`, or for the one that it names itself.
+
+    Its transfers go to `sink` as they are read. With `offline` no command of a secret reference
+    is run, and such secrets are None. Whether the window suffices is judged by what is `lowered`.
+    """
+    problems = Collector()
+    source = read_source(path, problems)
+    manifest, rows = None, 0
+    if source is not None:
+        manifest, rows = _load(source, environment, sink, problems, lowered, offline=offline)
+    found = tuple(map(readable, problems.sorted(str(path))))
+    return Loaded(
+        None if problems.failed else manifest,
+        tuple(hide_secrets(found, source)) if source is not None else found,
+        dict(problems.omitted),
+        rows,
+    )
+
+
+def _load(
+    source: Source,
+    wanted: str | None,
+    sink: RowSink,
+    problems: Collector,
+    lowered: Lowered,
+    *,
+    offline: bool,
+) -> tuple[Manifest | None, int]:
+    tree = build(source, problems)
+    document = check_schema(tree, problems) if tree is not None else None
+    if document is None:
+        return None, 0
+    check_environments(document, problems)
+    check_gateways(document, problems)
+    check_callbacks(document, problems)
+    now_s = time.time()  # a window that has closed is told while the manifest is read
+    is_held = not lowered.ignore_window
+    check_policy(document, problems, now_s=now_s if is_held else -math.inf)
+    name = choose(document, wanted, problems)
+    check_promise(document, name, problems)
+    gateway = build_gateway(document, name)
+    choices = Choices(document, gateway, problems)
+    transfers = Transfers(document, choices, sink, problems, platform_of(document, name))
+    transfers.read()
+    secrets = Secrets.asked(offline=offline, without=lowered.without_secrets)
+    chosen = name and build_environment(document, name, problems, secrets=secrets)
+    if not chosen or gateway is None:
+        return None, transfers.rows
+    if not problems.failed and is_held:
+        rows = transfers.rows if lowered.most is None else min(transfers.rows, lowered.most)
+        as_lowered = replace(chosen, limits=lowered.limits(chosen))
+        check_policy_ends(document, as_lowered, problems, rows=rows, now_s=now_s)
+    callbacks = build_callbacks(document, chosen, choices.used_callbacks, problems, secrets=secrets)
+    if problems.failed:  # such as a moment that no calendar has: it cannot be built
+        return None, transfers.rows
+    return _build_manifest(document, chosen, gateway, callbacks), transfers.rows
+
+
+def _build_manifest(
+    document: Document,
+    environment: Environment,
+    gateway: GatewayConstraints,
+    callbacks: Mapping[str, Callback],
+) -> Manifest | None:
+    root, source = document.tree.root, document.tree.source
+    if "name" not in root:
+        return None
+    return Manifest(
+        path=source.name,
+        sha256=source.sha256,
+        name=root["name"],
+        environment=environment,
+        gateway=gateway,
+        callbacks=callbacks,
+        policy=build_policy(document),
+        labels=dict(root.get("labels", {})),
+        description=root.get("description"),
+        excerpt=excerpt(source.text),
+    )

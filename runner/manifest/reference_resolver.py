@@ -1,0 +1,152 @@
+"""Resolves what a transfer names: media, fallbacks and callbacks; each matrix is judged once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+from runner.core.diagnostics.problem import Place, Problem, Related, Severity
+from runner.core.manifest.media import Audio, MediaMatrix, Video
+from runner.core.manifest.model import GatewayConstraints
+from runner.core.manifest.rules import Finding, check_constraints, check_plausible
+from runner.manifest.problem_collector import Collector
+from runner.manifest.schema.check import Document
+from runner.manifest.suggestions import offer
+
+Where = Callable[..., Place]
+"""Gives the place of a value, or of the part that its arguments lead to."""
+
+
+@dataclass(frozen=True, slots=True)
+class Given:
+    """A value together with the knowledge of where it stands."""
+
+    value: Any
+    where: Where
+
+
+def build_matrix(written: Mapping[str, Any]) -> MediaMatrix:
+    """Return the matrix that the schema has let through."""
+    audio, video = written["audio"], written.get("video")
+    return MediaMatrix(
+        Audio(audio["codec"], audio["bandwidth_kbps"], int(audio["bit_depth"])),
+        Video(**video) if video is not None else None,
+    )
+
+
+class Choices:
+    """Knows the manifest's media and callbacks, and which callbacks transfers use."""
+
+    def __init__(
+        self, document: Document, gateway: GatewayConstraints | None, problems: Collector
+    ) -> None:
+        self.used_callbacks: set[str] = set()
+        self._document = document
+        self._gateway = gateway
+        self._problems = problems
+        self._findings: dict[MediaMatrix, tuple[Finding, ...]] = {}
+        self._named: dict[str, MediaMatrix] = {}
+        self._judged: dict[str, bool] = {}
+        for name, written in document.section("media").items():
+            self._define(name, written)
+
+    def matrices(
+        self, media: Given | None, fallback: Given | None
+    ) -> tuple[MediaMatrix, ...] | None:
+        """Return the matrix to ask for and its fallbacks; None after adding what is wrong."""
+        found = [] if media is None else [self._matrix(media.value, media.where)]
+        if fallback is not None:
+            for index, choice in enumerate(_names(fallback.value)):
+                found.append(self._matrix(choice, _item(fallback.where, index)))
+        whole = tuple(matrix for matrix in found if matrix is not None)
+        return whole if len(whole) == len(found) else None
+
+    def callbacks(self, given: Given | None) -> tuple[str, ...] | None:
+        """Return the callbacks' names; None after adding what is wrong."""
+        if given is None:
+            return ()
+        names, known = _names(given.value), self._document.defined["callbacks"]
+        for index, name in enumerate(names):
+            if name not in known:
+                self._unknown(name, known, "callback", partial(given.where, index))
+        if not known.issuperset(names):
+            return None
+        self.used_callbacks.update(names)
+        return tuple(dict.fromkeys(names))
+
+    def _unknown(self, name: str, known: frozenset[str], kind: str, where: Where) -> None:
+        if self._problems.full:
+            self._problems.count("R001")
+        else:
+            mend = offer(name, known, kind=kind, written=name)
+            message = f"unknown {kind} `{name}`" if name else f"the name of a {kind} is empty"
+            self._problems.add(Problem("R001", message, where(), mend))
+
+    def _define(self, name: str, written: Mapping[str, Any]) -> None:
+        self._named[name] = matrix = build_matrix(written)
+        section = self._document.section("media")
+        for finding in check_plausible(matrix):
+            place = self._document.where(section, name, *finding.part)
+            self._problems.add(_problem(finding, place))
+
+    def _matrix(self, choice: Any, where: Where) -> MediaMatrix | None:
+        if isinstance(choice, str):
+            return self._by_name(choice, where)
+        matrix = build_matrix(choice)
+        found = (*self._judge(matrix), *check_plausible(matrix))
+        for finding in found:
+            self._problems.add(_problem(finding, where(*finding.part), *self._limit(finding)))
+        failed = any(finding.severity is Severity.ERROR for finding in found)
+        return None if failed else matrix
+
+    def _by_name(self, name: str, where: Where) -> MediaMatrix | None:
+        known = self._document.defined["media"]
+        if name not in known:
+            self._unknown(name, known, "media matrix", where)
+            return None
+        if name not in self._named:
+            return None  # what is wrong with it is said already
+        if name not in self._judged:
+            self._judged[name] = self._judge_named(name, where())
+        return self._named[name] if self._judged[name] else None
+
+    def _judge_named(self, name: str, use: Place) -> bool:
+        section = self._document.section("media")
+        findings = self._judge(self._named[name])
+        for finding in findings:
+            place = self._document.where(section, name, *finding.part)
+            used = Related(use, f"`{name}` is used here")
+            self._problems.add(_problem(finding, place, *self._limit(finding), used))
+        return not findings
+
+    def _limit(self, finding: Finding) -> Iterator[Related]:
+        """Yield where the gateway says what the finding is about."""
+        if finding.limit is not None and self._gateway is not None:
+            gateways = self._document.section("gateways")
+            place = self._document.where(gateways, self._gateway.name, finding.limit)
+            what = "codecs" if finding.limit == "supported_codecs" else "limit"
+            yield Related(place, f"the gateway's {what}")
+
+    def _judge(self, matrix: MediaMatrix) -> tuple[Finding, ...]:
+        if self._gateway is None:
+            return ()
+        if matrix not in self._findings:
+            self._findings[matrix] = tuple(check_constraints(matrix, self._gateway))
+        return self._findings[matrix]
+
+
+def _names(written: Any) -> Sequence[Any]:
+    """Return a list as it is, and split a cell's text at semicolons and spaces."""
+    return written.replace(";", " ").split() if isinstance(written, str) else written
+
+
+def _item(where: Where, index: int) -> Where:
+    return lambda *part: where(index, *part)
+
+
+def _problem(finding: Finding, place: Place, *related: Related) -> Problem:
+    return Problem(
+        finding.code, finding.message, place, finding.help, finding.severity, related=related
+    )

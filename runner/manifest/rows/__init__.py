@@ -1,0 +1,1 @@
+"""Transfers as rows: inline, CSV and JSON Lines."""

@@ -1,0 +1,258 @@
+"""Rows from CSV as RFC 4180 has it: a delimiter, double quotes, a header; nothing is guessed."""
+
+from __future__ import annotations
+
+import csv
+import json
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from functools import partial
+from operator import itemgetter
+
+from runner.core.diagnostics.problem import Place, Problem
+from runner.manifest.flow_style import cut
+from runner.manifest.near_misses import likely, mapped, warn_of_near_misses
+from runner.manifest.problem_collector import Collector
+from runner.manifest.reference_resolver import Given
+from runner.manifest.rows.columns import Columns
+from runner.manifest.rows.row_file import BadRow, RowFile, is_undecoded
+from runner.manifest.rows.row_sources import FIELDS, Values
+from runner.manifest.suggestions import listed
+
+
+class CsvRows:
+    """The rows of a CSV file; `columns` renames, see `RowSource` for the rest."""
+
+    def __init__(  # noqa: PLR0917 - what a reader is made of
+        self,
+        name: str,
+        file: RowFile,
+        columns: Columns,
+        shared: Mapping[str, Given],
+        problems: Collector,
+        delimiter: str = ",",
+    ) -> None:
+        self.name = name
+        self.blank_is_absent = True
+        self.is_file = True
+        self.shared = shared
+        self._file = file
+        self._columns = columns
+        self._delimiter = delimiter
+        self._problems = problems
+        self._indexes: dict[str, int] = {}
+        self._record: list[str] = []  # the lines of the record read last
+        self._line = 1
+        self._header: Place | None = None
+
+    def rows(self) -> Iterator[tuple[int, int, Values]]:
+        """Yield each row's line twice, as its position too, and its values."""
+        try:
+            records = self._records()
+            header = next(records, None)
+            if not header:
+                if any(records):  # a file of blank lines has no rows, which is another matter
+                    self._line = 1
+                    self._refuse(
+                        "the file does not begin with a header", f"begin it with {_HEADER}"
+                    )
+            elif not self._has_line_break(header, header) and self._understand(header):
+                yield from self._values(records, header)
+        except BadRow as bad:
+            self._problems.add(bad.problem)
+
+    def where(self, at: str, *_part: str | int) -> Place:
+        """Return the cell of the row yielded last; the row's begin if it has no such cell."""
+        return self._cell(self._indexes.get(at))
+
+    def header(self, at: str) -> Place | None:
+        """See `RowSource`."""
+        return None if at in self._indexes else self._header
+
+    def find(self, wanted: Mapping[int, str]) -> Mapping[int, Place]:
+        """See `RowSource`; reads the file once more."""
+        places: dict[int, Place] = {}
+        self._problems = Collector()  # what is wrong with the file has been said
+        for cells in self._records():
+            if cells and (at := wanted.get(self._line)) is not None:
+                index = self._indexes.get(at)
+                filled = index is not None and cells[index]
+                places[self._line] = self.where(at if filled else "interaction_id")
+                if len(places) == len(wanted):
+                    break  # the file may end in what cannot be read
+        return places
+
+    def _values(
+        self, records: Iterable[list[str]], header: list[str]
+    ) -> Iterator[tuple[int, int, Values]]:
+        width = len(header)
+        # A field without a column reads the empty cell that is appended to every row.
+        pick = itemgetter(*(self._indexes.get(at, width) for at in FIELDS))
+        for cells in records:
+            if self._has_line_break(cells, header) or any(map(is_undecoded, self._record)):
+                continue
+            if len(cells) == width:
+                cells.append("")
+                values: Values = pick(cells)
+                if self._columns.prefixes:
+                    values = self._columns.complete(values)
+                yield self._line, self._line, values
+            elif cells:  # an empty line is no row
+                message = f"the row has {len(cells)} cells, the header {width}"
+                mend = "add or remove commas; put double quotes around a cell that contains a comma"
+                self._problems.add(Problem("R009", message, self._cell(None), mend))
+
+    def _has_line_break(self, cells: list[str], header: list[str]) -> bool:
+        """Refuse a cell of several lines, read or not: two stray quotes swallow the rows between."""
+        if len(self._record) <= 1:
+            return False
+        index = next((n for n, cell in enumerate(cells) if _LINE_BREAK.search(cell)), None)
+        if index is None:
+            return False
+        named = f" of the column `{cut(header[index])}`" if index < len(header) else ""
+        last = self._line + len(self._record) - 1
+        message = f"this cell{named} has a line break: it goes on to line {last}"
+        self._refuse(message, _NO_LINE_BREAK, index)
+        return True
+
+    def _records(self) -> Iterator[list[str]]:
+        record = self._record
+
+        def kept() -> Iterator[str]:
+            for line in self._file.lines(self._problems):
+                record.append(line)
+                yield line
+
+        reader = csv.reader(kept(), strict=True, delimiter=self._delimiter)
+        while True:
+            record.clear()
+            self._line = reader.line_num + 1
+            try:
+                cells = next(reader, None)
+            except csv.Error as error:
+                raise self._not_csv(str(error)) from None
+            if cells is None:
+                return
+            yield cells
+
+    def _not_csv(self, said: str) -> BadRow:
+        if "field limit" in said:
+            message = f"a cell of this row is longer than {csv.field_size_limit():,} characters"
+            return self._file.bad(message, f"shorten it, or {_CLOSE}", self._line)
+        line, column, is_open = broken_quote("".join(self._record), self._delimiter)
+        message = "there is more text after the quote that closes a cell"
+        if is_open:
+            message = "the quote that opens this cell is never closed"
+        return self._file.bad(f"not CSV: {message}", _CLOSE, self._line + line, column + 1)
+
+    def _understand(self, header: list[str]) -> bool:
+        refused: set[str] = set()
+        for at in FIELDS:
+            column = self._columns.names.get(at, at)
+            if column in header:
+                self._indexes[at] = header.index(column)
+                if header.count(column) > 1:
+                    index = header.index(column, self._indexes[at] + 1)
+                    mend = "rename or delete one of them"
+                    self._refuse(f"the column `{column}` appears twice", mend, index)
+            elif at in self._columns.names or at == "interaction_id":
+                message, mend, near = _missing(at, column, header, self._delimiter)
+                refused.update([at] if near is None else [at, near])
+                self._refuse(message, mend, None if near is None else header.index(near))
+        unread = set(header) - {header[index] for index in self._indexes.values()} - refused
+        unfilled = {at: at for at in FIELDS if at not in self._indexes and at not in refused}
+        for name in sorted(unread):
+            where = partial(self._cell_called, name, header)
+            warn_of_near_misses(name, unfilled, where, self._problems)
+        self._header = self._cell(None)
+        return "interaction_id" in self._indexes
+
+    def _refuse(self, message: str, mend: str, index: int | None = None) -> None:
+        self._problems.add(Problem("R009", message, self._cell(index), mend))
+
+    def _cell_called(self, name: str, header: list[str]) -> Place:
+        return self._cell(header.index(name))
+
+    def _cell(self, index: int | None) -> Place:
+        line, column, end = cell_span("".join(self._record), index or 0, self._delimiter)
+        if index is None:
+            return Place(self._file.shown, self._line, 1)
+        return Place(self._file.shown, self._line + line, column + 1, end and end + 1)
+
+
+_HEADER = "a line that names its columns, such as `interaction_id,destination_uri`"
+_CLOSE = 'close every quote that opens a cell, and write "" for a quote inside one'
+_NO_LINE_BREAK = (
+    "write the cell on one line; if a stray quote opens it, remove that quote, or write the cell "
+    'in quotes with "" for each quote inside'
+)
+_LINE_BREAK = re.compile("[\r\n]")
+_SEPARATORS = {",": "commas", ";": "`;`", "\t": "tabs", "|": "`|`"}
+
+
+def _missing(
+    at: str, column: str, header: list[str], delimiter: str
+) -> tuple[str, str, str | None]:
+    """Return what to say of a column that is not there, the mend, and the one that may be it."""
+    message = f"the file has no column `{column}`"
+    for separator, spoken in _SEPARATORS.items():
+        if len(header) == 1 and separator in header[0]:
+            message = f"the columns are separated by {spoken}, not by {_SEPARATORS[delimiter]}"
+            return (
+                message,
+                f"add `delimiter: {json.dumps(separator)}` to the `from` entry",
+                header[0],
+            )
+    if (near := likely(at, column, header)) is not None:
+        return message, f"did you mean `{near}`? then write {mapped(at, near)}", near
+    is_header = any(name.strip().casefold() in FIELDS for name in header)
+    mend = "add it" if is_header or column != at else f"begin the file with {_HEADER}"
+    there = listed(filter(None, header), "the file has")
+    return message, f"{mend}, or say which column holds it: {mapped(at, 'COLUMN')}; {there}", None
+
+
+def broken_quote(record: str, delimiter: str = ",") -> tuple[int, int, bool]:
+    """Return line and column, from 0, where a record's quotes break, and if one is left open."""
+    begin, at, is_open = 0, 0, False
+    around = (
+        "",
+        delimiter,
+        "\r",
+        "\n",
+    )  # what may be before an opening quote and after a closing one
+    while at < len(record):
+        before, after = record[at - 1 : at], record[at + 1 : at + 2]
+        if record[at] == '"' and not is_open and before in around:
+            begin, is_open = at, True
+        elif record[at] == '"' and is_open and after == '"':
+            at += 1
+        elif record[at] == '"' and is_open:
+            if after not in around:
+                return *_line_and_column(record, at + 1), False
+            is_open = False
+        at += 1
+    return *_line_and_column(record, begin), is_open
+
+
+def _line_and_column(record: str, at: int) -> tuple[int, int]:
+    lines = re.split(r"\r\n|\r|\n", record[:at])
+    return len(lines) - 1, len(lines[-1])
+
+
+def cell_span(record: str, index: int, delimiter: str = ",") -> tuple[int, int, int | None]:
+    """Return a cell's line and column, from 0, in its record, and its end on that line if any."""
+    cell, quoted, line, column = 0, False, 0, 0
+    start = (0, 0)
+    for at, character in enumerate(record):
+        ends = character in (delimiter, "\r", "\n") and not quoted
+        if ends and cell == index:
+            return *start, column if line == start[0] and column > start[1] else None
+        if character == '"':
+            quoted = not quoted
+        if character == "\n" or (character == "\r" and record[at + 1 : at + 2] != "\n"):
+            line, column = line + 1, 0
+        else:
+            column += 1
+        if ends:
+            cell, start = cell + 1, (line, column)
+    return *start, column if line == start[0] and column > start[1] else None

@@ -1,0 +1,288 @@
+"""Rows from JSON Lines: one object a line, with any field of a transfer."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from functools import partial
+from typing import Any, Never
+
+import jsonschema_rs
+
+from runner.core.diagnostics.problem import Place, Problem, Severity
+from runner.manifest.flow_style import JSON
+from runner.manifest.near_misses import likely, mapped, warn_of_near_misses
+from runner.manifest.problem_collector import Collector
+from runner.manifest.reference_resolver import Given
+from runner.manifest.rows.columns import Columns
+from runner.manifest.rows.json_tree import build_json, too_deep
+from runner.manifest.rows.missing_fields import Lacking
+from runner.manifest.rows.row_file import BadRow, RowFile, is_undecoded
+from runner.manifest.rows.row_sources import FIELDS, Values, without
+from runner.manifest.schema.check import validator
+from runner.manifest.schema.messages import described, explain
+from runner.manifest.schema.schema_paths import part_of_schema
+from runner.manifest.suggestions import listed
+from runner.manifest.yaml.tree import Source, Tree
+from runner.manifest.yaml.tree_builder import MAX_DEPTH
+
+
+class _Unusable(ValueError):
+    """JSON that another reader would read differently; `name` stands where it does."""
+
+    def __init__(self, message: str, name: str, mend: str) -> None:
+        super().__init__(message)
+        self.name = name
+        self.mend = mend
+
+
+_NO_LIST = "write one object a line, without brackets around them and commas between them"
+_WORDS = {
+    "Expecting ',' delimiter": "a `,` or `}` is missing here",
+    "Expecting ':' delimiter": "a `:` is missing here",
+    "Expecting value": "a value is missing here",
+    "Expecting property name enclosed in double quotes": "a field name in double quotes is missing here",
+    "Extra data": "there is more text after the object",
+    "Unterminated string starting at": "this quote is never closed",
+    "Invalid control character at": "a text contains a control character",
+    "Invalid \\escape": "unknown escape",
+}
+
+
+def _worded(error: json.JSONDecodeError, text: str) -> tuple[str, int]:
+    """Return in plain words what is no JSON, and its column."""
+    known = (ours for theirs, ours in _WORDS.items() if error.msg.startswith(theirs))
+    column = min(error.pos, len(text.rstrip())) + 1
+    return f"not JSON: {next(known, error.msg.lower())}", column
+
+
+class JsonRows:
+    """The rows of a JSONL file; `columns` renames, see `RowSource` for the rest."""
+
+    def __init__(
+        self,
+        name: str,
+        file: RowFile,
+        columns: Columns,
+        shared: Mapping[str, Given],
+        problems: Collector,
+    ) -> None:
+        self.name = name
+        self.blank_is_absent = False
+        self.is_file = True
+        self.shared = shared
+        self._file = file
+        self._columns = columns
+        self._names = {at: columns.names.get(at, at) for at in FIELDS}
+        self._problems = problems
+        self._line = 0
+        self._text = ""
+        self._met = set(self._names.values())  # names of fields that need no further look
+        self._renamed = {at: name for at, name in self._names.items() if at not in self._met}
+        self._unseen = {at: name for at, name in columns.names.items() if at in FIELDS}
+        self._unseen.setdefault("interaction_id", self._names["interaction_id"])
+        self._lacking_ids = Lacking(problems)
+        self._first: tuple[int, list[str]] | None = None  # the first row's line and its fields
+
+    def rows(self) -> Iterator[tuple[int, int, Values]]:
+        """Yield each row's line twice, as its position too, and its values."""
+        check = validator("transfer")
+        try:
+            for row in self._objects():
+                if self._unseen:
+                    self._notice_seen(row)
+                known = {at: row[name] for at, name in self._names.items() if name in row}
+                if len(known) < len(row):
+                    self._notice_unread(row)
+                if check.is_valid(known):
+                    values: Values = tuple(map(known.get, FIELDS))  # type: ignore[assignment] # six
+                    if self._columns.prefixes:
+                        values = self._columns.complete(values)
+                    yield self._line, self._line, values
+                else:
+                    faulty = self._explain(check, known)
+                    values = tuple(map(known.get, FIELDS))  # type: ignore[assignment] # six
+                    yield self._line, self._line, without(self._columns.complete(values), faulty)
+            self._report_unseen()
+        except BadRow as bad:
+            self._problems.add(bad.problem)
+
+    def where(self, at: str, *part: str | int) -> Place:
+        """Return the place of a field, or of a part of it, in the row yielded last."""
+        tree = self._tree()
+        if self._names[at] not in tree.root:
+            return self._mention(self._names[at])
+        return replace(tree.reach((self._names[at], *part))[1], line=self._line)
+
+    def _mention(self, name: str) -> Place:
+        """Return the place of the last mention of a name in the line; the line's begin if none."""
+        at = self._text.rfind(quoted := name if name in _CONSTANTS else json.dumps(name))
+        if at < 0:
+            return Place(self._file.shown, self._line, 1)
+        return Place(self._file.shown, self._line, at + 1, at + 1 + len(quoted))
+
+    def header(self, _at: str) -> Place | None:
+        """See `RowSource`."""
+        return None
+
+    def find(self, wanted: Mapping[int, str]) -> Mapping[int, Place]:
+        """See `RowSource`; reads the file once more."""
+        places: dict[int, Place] = {}
+        self._problems = Collector()  # what cannot be read has been told
+        for row in self._objects():
+            if (at := wanted.get(self._line)) is not None:
+                places[self._line] = self.where(at if self._names[at] in row else "interaction_id")
+                if len(places) == len(wanted):
+                    break  # the file may end in what cannot be read
+        return places
+
+    def _objects(self) -> Iterator[dict[str, Any]]:
+        for number, text in enumerate(self._file.lines(self._problems), start=1):
+            self._line, self._text = number, text
+            if is_undecoded(text):
+                self._excuse()
+            elif not text.isspace() and (row := self._object(text)) is not None:
+                yield row
+
+    def _object(self, text: str) -> dict[str, Any] | None:
+        try:
+            row = _DECODER.decode(text)
+            if _HALF_ESCAPE.search(text):
+                json.dumps(row, ensure_ascii=False).encode()
+            if not isinstance(row, dict):
+                self._refuse("the row is not an object")
+            elif (deep := too_deep(text, MAX_DEPTH)) is not None:
+                self._refuse_depth(deep)
+            else:
+                return row
+        except json.JSONDecodeError as error:
+            if self._line == 1 and text.lstrip().startswith("["):
+                raise self._file.bad("the file is JSON, not JSON Lines", _NO_LIST, 1) from None
+            self._refuse(*_worded(error, text))
+        except UnicodeEncodeError:
+            self._refuse(
+                "the row contains a lone surrogate, which is half a character", self._half()
+            )
+        except _Unusable as error:
+            self._refuse(str(error), self._mention(error.name).column, error.mend)
+        except RecursionError:
+            self._refuse_depth(too_deep(text, MAX_DEPTH) or 0)
+        except ValueError:
+            self._refuse(
+                "the row contains a number with too many digits",
+                mend="put quotes around it if it is an id",
+            )
+        self._excuse()
+        return None
+
+    def _excuse(self) -> None:
+        """Take the renamed fields that a row which cannot be read may have for seen."""
+        self._unseen = {at: name for at, name in self._unseen.items() if not self._mentions(name)}
+
+    def _refuse_depth(self, at: int) -> None:
+        mend = "check the brackets; no transfer needs so many levels"
+        self._refuse(f"the row is nested deeper than {MAX_DEPTH} levels", at + 1, mend)
+
+    def _mentions(self, name: str) -> bool:
+        """Tell whether a row that could not be read may have a field of this name."""
+        return json.dumps(name) in self._text
+
+    def _half(self) -> int:
+        found = _HALF_ESCAPE.search(self._text)
+        return found.start() + 1 if found else 1
+
+    def _refuse(self, message: str, column: int = 1, mend: str = "") -> None:
+        mend = mend or 'write one object a line: {"interaction_id": "…", "destination_uri": "…"}'
+        place = Place(self._file.shown, self._line, column)
+        self._problems.add(Problem("R009", message, place, mend))
+
+    def _notice_seen(self, row: Mapping[str, Any]) -> None:
+        """Remember which renamed fields the rows have, and the first row's for comparison."""
+        if self._first is None:
+            self._first = self._line, list(row)
+        if not row.keys().isdisjoint(self._unseen.values()):
+            if self._names["interaction_id"] in row:
+                self._lacking_ids.see()
+            self._unseen = {at: name for at, name in self._unseen.items() if name not in row}
+
+    def _report_unseen(self) -> None:
+        """Add the ids and the renamed fields that no row has: they are missing in every row."""
+        if "interaction_id" not in self._unseen:
+            self._lacking_ids.end()
+        if self._first is None:
+            return
+        line, names = self._first
+        for at, name in self._unseen.items():
+            near = likely(at, name, names) or (at if at in names else None)
+            mend = f"add it, or say which field holds it: {mapped(at, 'FIELD')}; "
+            if name != at:
+                mend = f"write a field that the rows have: {mapped(at, 'FIELD')}; "
+            mend += listed(names, "the first row has")
+            if near == at:
+                mend = f"delete `{at}` from `columns`: the rows use that name"
+            elif near is not None:
+                mend = f"did you mean `{near}`? then write {mapped(at, near)}"
+            place = Place(self._file.shown, line, 1)
+            self._problems.add(Problem("R009", f"no row has the field `{name}`", place, mend))
+
+    def _notice_unread(self, row: Mapping[str, Any]) -> None:
+        for at, name in tuple(self._renamed.items()):
+            if at in row and name not in row:
+                del self._renamed[at]  # said once
+                self._warn_of_renamed(at)
+        if new := row.keys() - self._met:
+            self._met |= new
+            unfilled = {name: at for at, name in self._names.items() if name not in row}
+            for name in sorted(new.difference(FIELDS)):
+                where = partial(self._mention, name)
+                warn_of_near_misses(name, unfilled, where, self._problems)
+
+    def _warn_of_renamed(self, at: str) -> None:
+        """Add a warning of a field whose value is lost, for it is read from another."""
+        message = f"`{at}` is ignored: `columns` reads it from `{self._names[at]}`"
+        mend = f"rename it to `{self._names[at]}` in this row, or delete `{at}` from `columns`"
+        self._problems.add(Problem("R009", message, self._mention(at), mend, Severity.WARNING))
+
+    def _tree(self) -> Tree:
+        """Return the row, which must be sound JSON, as a document with places."""
+        return build_json(Source(self._file.shown, self._text.rstrip("\r\n"), ""))
+
+    def _explain(self, check: jsonschema_rs.Validator, known: Mapping[str, Any]) -> set[str]:
+        """Add what the schema refuses in a row; return the fields that it refuses."""
+        tree, faulty = self._tree(), set()
+        for error in check.iter_errors(known):
+            path, kind = tuple(error.instance_path), described(error)
+            if not path:
+                faulty.add(kind["property"])  # nothing else can be wrong with a whole row
+                name = self._names[kind["property"]]
+                place = Place(self._file.shown, self._line, 1)
+                message, mend = f"the row lacks `{name}`", f'add "{name}": "…" to the row'
+                self._lacking_ids.add(Problem("R009", message, place, mend))
+                continue
+            faulty.add(str(path[0]))
+            path = (self._names[str(path[0])], *path[1:])
+            part = part_of_schema(list(error.evaluation_path)[:-1], "transfer")
+            for found in explain(tree, path, part, kind, JSON):
+                place = replace(found.place, line=self._line)
+                self._problems.add(replace(found, code="R009", place=place))
+        return faulty
+
+
+def _no_constant(text: str) -> Never:
+    raise _Unusable(f"{text} is not a JSON number", text, "write a number, or a text in quotes")
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        names = [name for name, _ in pairs]
+        twice = next(name for name in names if names.count(name) > 1)
+        raise _Unusable(f"the field `{twice}` appears twice", twice, "keep one of the two")
+    return found
+
+
+_CONSTANTS = ("NaN", "Infinity", "-Infinity")
+_HALF_ESCAPE = re.compile(r"\\u[dD][89a-fA-F]")
+_DECODER = json.JSONDecoder(object_pairs_hook=_unique, parse_constant=_no_constant)

@@ -1,0 +1,179 @@
+"""Makes rows of what one source says: defaults applied, names resolved, ids checked."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import replace
+from functools import partial
+from typing import Any
+
+from runner.core.diagnostics.problem import Problem
+from runner.core.manifest.media import MediaMatrix
+from runner.core.manifest.model import TransferRow
+from runner.core.manifest.rules import Finding, check_destination, check_id
+from runner.manifest.problem_collector import Collector
+from runner.manifest.reference_resolver import Choices, Given
+from runner.manifest.rows.missing_fields import Lacking
+from runner.manifest.rows.row_sources import SPOILT, RowSource, Values
+from runner.manifest.schema.check import Document
+
+
+class Stretch:
+    """Makes rows of one source's values; what every row shares is resolved once."""
+
+    def __init__(
+        self,
+        source: RowSource,
+        choices: Choices,
+        document: Document,
+        problems: Collector,
+        *,
+        names: bool,
+        doubted: Collection[str] = (),
+    ) -> None:
+        self._source = source
+        self._doubted = doubted  # fields that every row may have, had its entry been sound
+        self._names = names  # queues and users may be named instead of their ids
+        self._choices = choices
+        self._document = document
+        self._problems = problems
+        self._matrices: dict[Any, tuple[MediaMatrix, ...] | None] = {}
+        self._callbacks: dict[Any, tuple[str, ...] | None] = {}
+        self._destination = self._shared_destination()
+        self._said: set[str] = set()  # fields whose absence is told for the whole file
+        self._lacking = Lacking(problems)  # destinations, in a file without columns
+
+    def row(self, line: int, values: Values) -> TransferRow | None:
+        """Return the row; of a faulty one, what it is called; None if even that is wrong.
+
+        What is wrong is added to the problems.
+        """
+        key, interaction_id = values[:2]
+        faults = self._problems.found
+        if interaction_id is not SPOILT:
+            self._check(check_id(interaction_id or "", "interaction_id"), "interaction_id")
+        if key is not SPOILT and (key or (key is not None and self._is_given(key))):
+            self._check(check_id(key, "key"), "key")
+        is_called = self._problems.found == faults
+        row = self._checked(line, values, faults)
+        if key is SPOILT or interaction_id is SPOILT:
+            return None
+        if row is None and is_called:  # another row may be called the same, which is told besides
+            return TransferRow(key or interaction_id, interaction_id, "", (), (), "")
+        return row
+
+    def end(self) -> None:
+        """Add what was held back until the last row."""
+        self._lacking.end(None if self._lacking.seen else _in_every_row)
+
+    def selected(self, line: int, values: Values) -> TransferRow | None:
+        """Return what the rows of a selection have in common, likewise."""
+        return self._checked(line, values, self._problems.found)
+
+    def _checked(self, line: int, values: Values, faults: int) -> TransferRow | None:
+        key, interaction_id, destination, media, fallback, callbacks = values
+        source = self._source
+        if destination is not SPOILT and (destination or self._is_given(destination)):
+            if not self._lacking.seen:
+                self._lacking.see()
+            self._check(check_destination(destination, names=self._names), "destination_uri")
+        matrices = self._cached(self._matrices, self._find_matrices, (media, fallback))
+        names = self._cached(self._callbacks, self._find_callbacks, (callbacks,))
+        uri = destination or self._destination
+        if not uri:
+            self._no_destination(destination)
+        if destination is SPOILT:
+            return None
+        if self._problems.found != faults or matrices is None or names is None or not uri:
+            return None
+        return TransferRow(
+            key or interaction_id, interaction_id, uri, matrices, names, f"{source.name}:{line}"
+        )
+
+    def _is_given(self, value: Any) -> bool:
+        """Tell whether a value is written: an empty list is one, an empty cell is none."""
+        return value is not None and (value != "" or not self._source.blank_is_absent)
+
+    def _check(self, finding: Finding | None, at: str) -> None:
+        if finding is not None:
+            place = self._source.where(at)
+            self._problems.add(Problem(finding.code, finding.message, place, finding.help))
+
+    def _shared_destination(self) -> str | None:
+        given = self._source.shared.get("destination_uri")
+        if given is None:
+            return None
+        finding = check_destination(given.value, names=self._names)
+        if finding is None:
+            return str(given.value)
+        self._problems.add(Problem(finding.code, finding.message, given.where(), finding.help))
+        return None
+
+    def _no_destination(self, written: str | None) -> None:
+        if not self._is_given(written) and "destination_uri" not in self._source.shared:
+            self._missing("destination_uri", "genesys://queue/ID")
+
+    def _missing(self, at: str, such_as: str) -> None:
+        doubted = at in self._doubted or self._document.doubts("defaults", at)
+        if doubted or at in self._said:
+            return
+        code, message = "S002", f"the transfer has no `{at}`, and `defaults` has none either"
+        mend = f"add `{at}: {such_as}`, here or under `defaults`"
+        place, header = self._source.where(at), self._source.header(at)
+        if self._source.is_file:
+            code = "R009"
+            message = f"the row has no `{at}`, nor has the `from` entry or `defaults`"
+            mend = f"give the row one, or all rows: `{at}: {such_as}` at the `from` entry"
+        if header is not None:  # said once: every row of the file would say the same
+            self._said.add(at)
+            message = f"no column gives `{at}`, nor does the `from` entry or `defaults`"
+            mend = (
+                f"add the column, name the one that holds it (`columns: {{{at}: COLUMN}}`), or add "
+            )
+            mend += f"`{at}: {such_as}` to the `from` entry"
+        problem = Problem(code, message, header or place, mend)
+        if self._source.is_file and header is None and at == "destination_uri":
+            self._lacking.add(problem)
+        else:
+            self._problems.add(problem)
+
+    def _cached(self, known: dict[Any, Any], find: Any, written: tuple[Any, ...]) -> Any:
+        cache_key = tuple([tuple(value) if value.__class__ is list else value for value in written])
+        try:
+            if cache_key in known:
+                return known[cache_key]
+        except TypeError:  # not names alone: a matrix is written in the row itself
+            return find(*written)
+        found = find(*written)
+        # What fails because of the row itself is said again for the next row.
+        if found is not None or not any(map(self._is_given, written)):
+            known[cache_key] = found
+        return found
+
+    def _find_matrices(self, media: Any, fallback: Any) -> tuple[MediaMatrix, ...] | None:
+        chosen = self._given("media", media) if media is not SPOILT else None
+        if chosen is None and media is not SPOILT:
+            self._missing("media", next(iter(self._document.section("media")), "NAME"))
+        others = self._given("fallback", fallback) if fallback is not SPOILT else None
+        found = self._choices.matrices(chosen, others)
+        return None if chosen is None or fallback is SPOILT else found
+
+    def _find_callbacks(self, callbacks: Any) -> tuple[str, ...] | None:
+        if callbacks is SPOILT:
+            return None
+        return self._choices.callbacks(self._given("callbacks", callbacks))
+
+    def _given(self, at: str, value: Any) -> Given | None:
+        if value or self._is_given(value):
+            return Given(value, partial(self._source.where, at))
+        return self._source.shared.get(at)
+
+
+def _in_every_row(first: Problem) -> Problem:
+    """Return what is said once, where no row of a file without columns has a destination."""
+    mend = (
+        "add `destination_uri: genesys://queue/ID` to the `from` entry, or say which field holds it:"
+        " `columns: {destination_uri: FIELD}`"
+    )
+    message = "no row has `destination_uri`, nor has the `from` entry or `defaults`"
+    return replace(first, message=message, help=mend)

@@ -1,0 +1,110 @@
+"""Where transfers come from: the manifest's own list, CSV and JSONL files, all as one shape."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any, Protocol
+
+from runner.core.diagnostics.problem import Place
+from runner.manifest.reference_resolver import Given
+from runner.manifest.schema.check import Document
+
+FIELDS = ("key", "interaction_id", "destination_uri", "media", "fallback", "callbacks")
+"""A transfer's fields, in the order of `Row.values`."""
+
+Values = tuple[Any, Any, Any, Any, Any, Any]
+"""A row's values in the order of `FIELDS`; None or an empty text where it has none."""
+
+
+SPOILT = object()
+"""Stands for a value that is faulty, which is said already: it is not to be judged, nor missed."""
+
+
+def without(values: Values, spoilt: Collection[str]) -> Values:
+    """Return a row's values with `SPOILT` in the place of the fields named in `spoilt`."""
+    left = [SPOILT if at in spoilt else value for at, value in zip(FIELDS, values, strict=True)]
+    return tuple(left)  # type: ignore[return-value] # as many
+
+
+class RowSource(Protocol):
+    """A stretch of the transfers. `name` is how a row's `source` calls the file."""
+
+    name: str
+    blank_is_absent: bool  # an empty text says nothing, as in CSV
+    is_file: bool  # beside the manifest, and by that under rule R009
+    shared: Mapping[str, Given]  # what holds for every row that does not say otherwise
+
+    def rows(self) -> Iterator[tuple[int, int, Values]]:
+        """Yield each row's position in this source, its line, and its values."""
+
+    def where(self, at: str, *part: str | int) -> Place:
+        """Return the place of a field of the row yielded last, or of a part of it."""
+
+    def header(self, at: str) -> Place | None:
+        """Return where the columns are named, if no row of the file can have the field `at`."""
+
+    def find(self, wanted: Mapping[int, str]) -> Mapping[int, Place]:
+        """Return the places of a field each of some rows, by the rows' positions."""
+
+
+@dataclass(slots=True)
+class InlineRows:
+    """The transfers that stand in the manifest itself, from one index to another."""
+
+    name: str
+    document: Document
+    start: int
+    stop: int
+    shared: Mapping[str, Given]
+    blank_is_absent: bool = False
+    is_file: bool = False
+    _item: Mapping[str, Any] = field(default_factory=dict)
+
+    def rows(self) -> Iterator[tuple[int, int, Values]]:
+        """See `RowSource`; positions are indexes into `transfers`."""
+        tree, items = self.document.tree, self.document.tree.root["transfers"]
+        spoilt = self.document.spoilt
+        for index in range(self.start, self.stop):
+            self._item = item = items[index]
+            get = item.get
+            values = (
+                get("key"),
+                get("interaction_id"),
+                get("destination_uri"),
+                get("media"),
+                get("fallback"),
+                get("callbacks"),
+            )
+            if id(item) in spoilt:
+                values = without(values, spoilt[id(item)])
+            yield index, tree.line(items, index), values
+
+    def where(self, at: str, *part: str | int) -> Place:
+        """See `RowSource`; a field that is absent stands where the transfer begins."""
+        if at in self._item:
+            return self.document.where(self._item, at, *part)
+        return self.document.tree.key(self._item, next(iter(self._item)))
+
+    def header(self, _at: str) -> Place | None:
+        """See `RowSource`."""
+        return None
+
+    def find(self, wanted: Mapping[int, str]) -> Mapping[int, Place]:
+        """See `RowSource`."""
+        items, where = self.document.tree.root["transfers"], self.document.where
+        return {
+            index: where(items[index], at if at in items[index] else "interaction_id")
+            for index, at in wanted.items()
+        }
+
+
+def shared_fields(document: Document, *levels: Mapping[str, Any]) -> Mapping[str, Given]:
+    """Return each field's value from the first of the mappings `levels` that has it."""
+    given: dict[str, Given] = {}
+    for level in levels:
+        for at in FIELDS[2:]:
+            if at in level and at not in given:
+                given[at] = Given(level[at], partial(document.where, level, at))
+    return given

@@ -1,0 +1,224 @@
+"""Streams the transfers to the sink, and finds those that are called the same."""
+
+from __future__ import annotations
+
+from array import array
+from collections import defaultdict
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from functools import partial
+from typing import Any, Protocol
+
+from runner.core.diagnostics.problem import Place, Problem, Related
+from runner.core.manifest.model import Platform, QueueSelection, Repeat, TransferRow
+from runner.core.manifest.quantity import parse_duration
+from runner.core.manifest.rules import check_id
+from runner.manifest.problem_collector import KEPT, Collector
+from runner.manifest.reference_resolver import Choices
+from runner.manifest.rows.columns import Columns
+from runner.manifest.rows.csv_rows import CsvRows
+from runner.manifest.rows.jsonl_rows import JsonRows
+from runner.manifest.rows.row_builder import Stretch
+from runner.manifest.rows.row_file import open_row_file
+from runner.manifest.rows.row_sources import InlineRows, RowSource, shared_fields
+from runner.manifest.schema.check import Document
+
+MEDIA_TYPES = ("call", "callback", "email", "message")
+"""What a selection takes unless it says otherwise."""
+
+
+class RowSink(Protocol):
+    """Who takes the rows as they stream by."""
+
+    def add(self, row: TransferRow) -> None:
+        """Take one row; a faulty one has no media, and is taken for its key and interaction.
+
+        A manifest with a faulty row is refused: none of its rows is ever carried.
+        """
+
+    def select(self, selection: QueueSelection) -> None:
+        """Take one selection, whose rows are found when the gateway is asked."""
+
+    def repeats(self, limit: int) -> Sequence[Repeat]:
+        """Return at most `limit` repeats, ordered by `second`; called once, after the last row."""
+
+
+class Transfers:
+    """Reads a document's transfers once, and remembers where each row came from."""
+
+    def __init__(
+        self,
+        document: Document,
+        choices: Choices,
+        sink: RowSink,
+        problems: Collector,
+        platform: Platform,
+    ) -> None:
+        self.rows = 0
+        self._platform = platform
+        self._document = document
+        self._choices = choices
+        self._sink = sink
+        self._problems = problems
+        self._sources: list[tuple[int, RowSource]] = []  # with the number of its first row
+        self._filled: dict[
+            int, Place
+        ] = {}  # by source that must have rows, where its file is named
+        self._doubted: dict[int, frozenset[str]] = {}  # by source, its entry's faulty fields
+        self._positions = array("Q")  # of each row in its source: eight bytes a row
+
+    def read(self) -> None:
+        """Add every row that is called something to the sink, every problem to the collector."""
+        for source in self._find_sources():
+            self._sources.append((self.rows, source))
+            stretch = self._stretch(source, self._doubted.get(id(source), frozenset()))
+            before, faults = self.rows, self._problems.found
+            for position, line, values in source.rows():
+                row = stretch.row(line, values)
+                if row is not None:
+                    self._sink.add(row)
+                    self._positions.append(position)
+                    self.rows += 1
+            stretch.end()
+            if self.rows == before and self._problems.found == faults:
+                self._report_empty(source)
+        self._report_repeats()
+
+    def _report_empty(self, source: RowSource) -> None:
+        """Add that a file has no rows, unless its entry allows that."""
+        place = self._filled.get(id(source))
+        if place is not None:
+            message = f"`{source.name}` has no rows"
+            mend = "check how the file was made; if it may be empty, add `allow_empty: true` here"
+            self._problems.add(Problem("R009", message, place, mend))
+
+    def _stretch(self, source: RowSource, doubted: Collection[str] = ()) -> Stretch:
+        names = self._platform is Platform.GENESYS_CLOUD
+        return Stretch(
+            source, self._choices, self._document, self._problems, names=names, doubted=doubted
+        )
+
+    def _find_sources(self) -> Iterator[RowSource]:
+        items: list[dict[str, Any]] = self._document.tree.root.get("transfers", [])
+        defaults = self._document.section("defaults")
+        inline = partial(
+            InlineRows,
+            self._document.tree.source.path_name,
+            self._document,
+            shared=shared_fields(self._document, defaults),
+        )
+        start = 0
+        for index, item in enumerate(items):
+            if "from" in item or "select" in item:
+                if start < index:
+                    yield inline(start=start, stop=index)
+                start = index + 1
+                if "select" in item:
+                    self._select(inline(start=index, stop=start), item)
+                elif (source := self._open(item, defaults)) is not None:
+                    yield source
+        if start < len(items):
+            yield inline(start=start, stop=len(items))
+
+    def _open(self, item: Mapping[str, Any], defaults: Mapping[str, Any]) -> RowSource | None:
+        written = item["from"]
+        place = self._document.where(item, "from")
+        encoding = item.get("encoding", "utf-8")
+        file = open_row_file(written, self._document.tree.source.name, place, encoding)
+        if isinstance(file, Problem):
+            self._problems.add(file)
+            return None
+        columns = Columns.written(item.get("columns", {}))
+        shared = shared_fields(self._document, item, defaults)
+        source: RowSource
+        if written.casefold().endswith(".csv"):
+            delimiter = item.get("delimiter", ",")
+            source = CsvRows(written, file, columns, shared, self._problems, delimiter)
+        else:
+            self._refuse_delimiter(item)
+            source = JsonRows(written, file, columns, shared, self._problems)
+        doubted = self._document.spoilt.get(id(item), frozenset())
+        self._doubted[id(source)] = doubted
+        if not item.get("allow_empty", False) and "allow_empty" not in doubted:
+            self._filled[id(source)] = place
+        return source
+
+    def _refuse_delimiter(self, item: Mapping[str, Any]) -> None:
+        if "delimiter" in item:
+            place = self._document.tree.key(item, "delimiter")
+            message = "`delimiter` has no effect with a .jsonl file"
+            self._problems.add(Problem("S012", message, place, "delete `delimiter`"))
+
+    def _select(self, source: RowSource, item: Mapping[str, Any]) -> None:
+        """Add what an item selects, to be found later."""
+        if self._platform is not Platform.GENESYS_CLOUD:
+            message = "`select` needs a gateway that can be asked what waits in its queues"
+            mend = "choose an environment with `driver: genesys-cloud`, or list the interactions"
+            place = self._document.tree.key(item, "select")
+            self._problems.add(Problem("S012", message, place, mend))
+            return
+        asked = item["select"]
+        finding = check_id(asked["queue"], "queue")
+        if finding is not None:
+            place = self._document.where(item, "select", "queue")
+            self._problems.add(Problem(finding.code, finding.message, place, finding.help))
+            return
+        for _, line, values in source.rows():
+            row = self._stretch(source).selected(line, values)
+            if row is not None:
+                self._sink.select(_selection(asked, row))
+
+    def _report_repeats(self) -> None:
+        repeats = self._sink.repeats(max(KEPT, 2 * self.rows))  # what is not shown is counted
+        interactions = {(r.second, r.value) for r in repeats if r.kind == "interaction"}
+        told = [
+            repeat
+            for repeat in repeats
+            # A key that is but the interaction's id says nothing new.
+            if repeat.kind == "interaction" or (repeat.second, repeat.value) not in interactions
+        ]
+        for _ in told[KEPT:]:
+            self._problems.count("R005")
+        told = told[:KEPT]
+        places = self._find_places(told)
+        for repeat in told:
+            at = _field(repeat)
+            first, second = places[repeat.first, at], places[repeat.second, at]
+            what = "key" if repeat.kind == "key" else "interaction"
+            message = f"another transfer has the same {what}, `{repeat.value}`, at {first}"
+            mend = "give one of them another key" if what == "key" else "keep one of the two"
+            related = (Related(first, "first here"),)
+            self._problems.add(Problem("R005", message, second, mend, related=related))
+
+    def _find_places(self, repeats: Sequence[Repeat]) -> Mapping[tuple[int, str], Place]:
+        wanted: dict[tuple[int, str], dict[int, int]] = defaultdict(dict)
+        for repeat in repeats:
+            for number in (repeat.first, repeat.second):
+                wanted[self._source_of(number), _field(repeat)][self._positions[number]] = number
+        return {
+            (numbers[position], at): place
+            for (source, at), numbers in wanted.items()
+            for position, place in self._sources[source][1].find(dict.fromkeys(numbers, at)).items()
+        }
+
+    def _source_of(self, number: int) -> int:
+        starts = [first for first, _ in self._sources]
+        return max(i for i, first in enumerate(starts) if first <= number)
+
+
+def _selection(asked: Mapping[str, Any], row: TransferRow) -> QueueSelection:
+    older_than = asked.get("older_than")
+    return QueueSelection(
+        asked["queue"],
+        frozenset(asked.get("media_types", MEDIA_TYPES)),
+        None if older_than is None else parse_duration(older_than),
+        asked.get("limit"),
+        row.destination_uri,
+        row.media,
+        row.callbacks,
+        row.source,
+        is_connected=asked.get("state") == "connected",
+    )
+
+
+def _field(repeat: Repeat) -> str:
+    return "key" if repeat.kind == "key" else "interaction_id"

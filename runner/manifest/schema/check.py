@@ -1,0 +1,243 @@
+"""Checks a document against the manifest's schema, and leaves what the rules can still judge.
+
+`jsonschema-rs` decides; `explain` words its findings. What failed is then taken out of the
+document, so that the rules find the problems in the rest within the same run.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import cache
+from typing import Any, NamedTuple, Never
+
+import jsonschema_rs
+
+from runner.core.diagnostics.problem import Place, Problem
+from runner.manifest.problem_collector import KEPT, Collector
+from runner.manifest.schema.messages import code_of, described, explain, is_secret
+from runner.manifest.schema.schema_paths import part_of_schema
+from runner.manifest.suggestions import nearest
+from runner.manifest.yaml.tree import Tree
+from runner.schemas_lookup import schema
+
+SECTIONS = ("environments", "gateways", "media", "callbacks")
+TRANSFER = "transferItem"
+"""The part of the schema that an item of `transfers` obeys."""
+
+_UNIT_DEPTH = {
+    **dict.fromkeys(("environments", "gateways"), 3),
+    **dict.fromkeys(("media", "callbacks", "defaults", "policy", "transfers"), 2),
+}
+_PARTIAL = ("environments", "gateways")  # sections whose entries are judged without what they lack
+_READING = ("from", "columns")  # fields of a `from` entry without which its file cannot be read
+
+Path = tuple[str | int, ...]
+"""The way to a value: keys and indexes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """What the rules read: the schema holds for all that is left in `tree`.
+
+    `defined` has the names of each section as they were written, the faulty ones included, and
+    `doubtful` the ways to what was taken out: neither is a reason for further problems.
+    `spoilt` has, by the identities of faulty transfers and `from` entries that were left in, the
+    fields that are not to be judged. A gateway or an environment may lack required fields.
+    """
+
+    tree: Tree
+    defined: Mapping[str, frozenset[str]]
+    doubtful: frozenset[Path]
+    spoilt: Mapping[int, frozenset[str]]
+    _on_the_way: frozenset[Path]  # to what was taken out: its wholes
+
+    def where(self, container: Any, at: str | int, *part: str | int) -> Place:
+        """Return the place of a container's member, or of a part of it."""
+        for step in part:
+            container, at = container[at], step
+        return self.tree.value(container, at)
+
+    def doubts(self, *path: str) -> bool:
+        """Tell whether what `path` leads to, a part or a whole of it, was taken out."""
+        return path in self._on_the_way or any(
+            path[:length] in self.doubtful for length in range(1, len(path) + 1)
+        )
+
+    def section(self, name: str) -> Mapping[str, Any]:
+        """Return a top-level mapping; empty where it is absent or was faulty."""
+        found = self.tree.root.get(name)
+        return found if isinstance(found, Mapping) else {}
+
+
+class _Fault(NamedTuple):
+    """Where the schema refuses something: for which keyword, and the field names it is about."""
+
+    path: Path
+    keyword: str
+    unexpected: tuple[str, ...]
+    missing: str | None
+
+    @property
+    def fields(self) -> tuple[str, ...]:
+        """The fields of a transfer that the fault leaves unknown."""
+        if len(self.path) > _ITEM:
+            return (str(self.path[_ITEM]),)
+        if self.missing is not None:
+            return (self.missing,)
+        return tuple(nearest(name, _transfer_fields()) or name for name in self.unexpected[:KEPT])
+
+
+_ITEM = 2
+"""Steps that lead to an item of `transfers`."""
+
+
+def check_schema(tree: Tree, problems: Collector) -> Document | None:
+    """Add what the schema refuses; return what is left, or None if that is nothing."""
+    defined = {name: _names(tree.root, name) for name in SECTIONS}
+    if validator().is_valid(tree.root):
+        return _document(tree, defined, frozenset(), {})
+    faults: list[_Fault] = []
+    for path, error, start in _errors(tree.root):
+        kind = described(error)
+        unexpected = tuple(kind.get("unexpected", ()))
+        faults.append(_Fault(path, kind["name"], unexpected, kind.get("property")))
+        if problems.full:
+            problems.count(code_of(kind["name"]))
+            continue
+        part = part_of_schema(list(error.evaluation_path)[:-1], start)
+        _tell(explain(tree, path, part, kind), len(unexpected), problems)
+    if not isinstance(tree.root, dict) or not problems.failed:
+        return None
+    spoilt = _spoilt(tree.root.get("transfers"), faults)
+    return _document(tree, defined, _take_out(tree, faults, spoilt), spoilt)
+
+
+def _document(
+    tree: Tree,
+    defined: Mapping[str, frozenset[str]],
+    doubtful: frozenset[Path],
+    spoilt: Mapping[int, frozenset[str]],
+) -> Document:
+    on_the_way = {way[:length] for way in doubtful for length in range(1, len(way) + 1)}
+    return Document(tree, defined, doubtful, spoilt, frozenset(on_the_way))
+
+
+def _tell(found: Iterable[Problem], unexpected: int, problems: Collector) -> None:
+    """Add one finding's problems; where they are too many, count the unexpected fields left."""
+    for told, problem in enumerate(found):
+        if problems.full and told < unexpected:
+            for _ in range(unexpected - told):
+                problems.count(problem.code)
+            return
+        if not problems.unread(problem.place):
+            problems.add(problem)
+
+
+def _names(root: Any, section: str) -> frozenset[str]:
+    found = root.get(section) if isinstance(root, dict) else None
+    return frozenset(found) if isinstance(found, dict) else frozenset()
+
+
+def _errors(root: Any) -> Iterator[tuple[Path, jsonschema_rs.ValidationError, str | None]]:
+    """Yield findings with their paths, and the part of the schema that they were found by.
+
+    The transfers are checked one at a time, for there may be millions.
+    """
+    transfers = root.get("transfers") if isinstance(root, dict) else None
+    if not isinstance(transfers, list):
+        transfers = []
+    elif transfers:
+        root = {**root, "transfers": []}
+    for error in validator().iter_errors(root):
+        yield tuple(error.instance_path), error, None
+    check = validator(TRANSFER)
+    for index, item in enumerate(transfers):
+        if not check.is_valid(item):
+            for error in check.iter_errors(item):
+                yield ("transfers", index, *error.instance_path), error, TRANSFER
+
+
+@cache
+def validator(part: str | None = None) -> jsonschema_rs.Validator:
+    """Return the validator of a manifest, or of a part that the schema defines."""
+    whole = schema("manifest.v1")
+    return jsonschema_rs.validator_for(
+        whole if part is None else {"$ref": f"#/$defs/{part}", "$defs": whole["$defs"]},
+        retriever=_refuse,  # no reference of the schema leads to the network
+        pattern_options=jsonschema_rs.RegexOptions(),  # linear in the text's length
+    )
+
+
+def _refuse(address: str) -> Never:
+    raise ValueError(f"a schema refers to {address}; schemas refer to nothing outside themselves")
+
+
+def _spoilt(transfers: Any, faults: Iterable[_Fault]) -> Mapping[int, frozenset[str]]:
+    """Return the faulty transfers and `from` entries that can be judged in part.
+
+    They are told by their identities; with each go the fields that are not to be judged.
+    """
+    found: dict[int, set[str]] = defaultdict(set)
+    hopeless: set[int] = set()
+    for fault in faults:
+        if fault.path[:1] != ("transfers",) or len(fault.path) < _ITEM:
+            continue
+        item = transfers[fault.path[1]]
+        if (
+            not isinstance(item, dict)
+            or "select" in item
+            or ("from" in item and not set(_READING).isdisjoint(fault.fields))
+        ):
+            hopeless.add(id(item))
+        else:
+            found[id(item)].update(fault.fields)
+    return {item: frozenset(fields) for item, fields in found.items() if item not in hopeless}
+
+
+def _take_out(
+    tree: Tree, faults: Iterable[_Fault], spoilt: Mapping[int, frozenset[str]]
+) -> frozenset[Path]:
+    """Remove unknown fields, and otherwise the smallest part that rules judge as a whole.
+
+    What `spoilt` has stays, but for the faulty fields of `from` entries. Returns the ways to what
+    was removed, and to what the unknown fields probably meant.
+    """
+    doomed: dict[Path, set[str | int]] = defaultdict(set)
+    doubtful: set[Path] = set()
+    for path, keyword, unexpected, missing in faults:
+        unit = path[: _UNIT_DEPTH.get(str(path[0]), 1)] if path else ()
+        if path[:1] == ("transfers",) and len(path) >= _ITEM:
+            item, _ = tree.reach(path[:_ITEM])
+            if id(item) not in spoilt:
+                doomed[unit[:-1]].add(unit[-1])
+            elif "from" in item and len(path) > _ITEM:
+                doomed[path[:_ITEM]].add(path[_ITEM])
+        elif unexpected and not is_secret(path):
+            doomed[path].update(unexpected)
+            meant = (nearest(name, _field_names()) or name for name in unexpected[:KEPT])
+            doubtful.update((*path, name) for name in meant)
+        elif keyword == "required" and len(path) == _ITEM and path[0] in _PARTIAL:
+            doubtful.add((*path, str(missing)))
+        elif path:
+            doomed[unit[:-1]].add(unit[-1])
+            doubtful.add(unit)
+    for path in sorted(doomed, key=len, reverse=True):
+        container, _ = tree.reach(path)
+        tree.marks.remove(container, doomed[path])
+    return frozenset(doubtful)
+
+
+@cache
+def _transfer_fields() -> frozenset[str]:
+    whole = schema("manifest.v1")["$defs"]
+    return frozenset({*whole["transfer"]["properties"], *whole["rowFile"]["properties"]})
+
+
+@cache
+def _field_names() -> frozenset[str]:
+    """Return the fields whose absence the rules would report."""
+    whole = schema("manifest.v1")
+    parts = (whole, *(whole["$defs"][part] for part in ("defaults", "endpoints", "environment")))
+    return frozenset(name for part in parts for name in part["properties"])

@@ -1,0 +1,121 @@
+"""Resolves secret references: environment variables, files and commands (manifest.md, R007)."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+from collections.abc import Mapping
+from enum import Enum
+from pathlib import Path
+from typing import Any, Self
+
+from runner.core.manifest.model import Secret
+from runner.manifest.regular_file import open_regular
+from runner.manifest.secret_command import (
+    COMMAND_TIMEOUT_S,
+    TooMuchOutput,
+    TooSlow,
+    output_of,
+    program_of,
+)
+
+_MAX_BYTES = 65_536
+_UNDECODED = re.compile("[\ud800-\udfff]")
+
+
+class Secrets(Enum):
+    """How far a secret's reference is followed; the schema has checked its form."""
+
+    ALL = "all"
+    OFFLINE = "offline"  # no command is run
+    NONE = "none"  # as where production's secrets are not to be had
+
+    @classmethod
+    def asked(cls, *, offline: bool, without: bool) -> Self:
+        """Return what a command asks for."""
+        return cls("none" if without else "offline" if offline else "all")
+
+
+class Unresolvable(Exception):
+    """A reference that leads to no secret; never bears the secret itself."""
+
+    def __init__(self, why: str, mend: str) -> None:
+        super().__init__(why)
+        self.mend = mend
+
+
+def resolve_secret(reference: Mapping[str, Any], folder: Path, *, offline: bool) -> Secret | None:
+    """Return the secret that `reference` leads to, one trailing newline stripped.
+
+    Relative files start at `folder`. With `offline` a command is checked to be executable and
+    never run, and None is returned. Raises `Unresolvable`.
+    """
+    if "env" in reference:
+        return _from_environment(reference["env"])
+    if "file" in reference:
+        return _from_file(folder / reference["file"], reference["file"])
+    command: list[str] = reference["command"]
+    if shutil.which(program_of(command, folder)) is None:
+        mend = "install it, or write its full path"
+        if "/" in command[0]:
+            mend = "relative paths start at the manifest's folder; check the path, and `chmod +x`"
+        raise Unresolvable(f"the program `{command[0]}` is not found or not executable", mend)
+    return None if offline else _from_command(command, folder)
+
+
+def _from_environment(variable: str) -> Secret:
+    if variable not in os.environ:
+        mend = f"export {variable} before the run"
+        raise Unresolvable(f"the environment variable `{variable}` is not set", mend)
+    return _secret(os.environ[variable], f"the environment variable `{variable}`")
+
+
+def _from_file(path: Path, written: str) -> Secret:
+    name = f"the file `{written}`"
+    try:
+        with open_regular(path) as file:
+            raw = file.read(_MAX_BYTES + 1)
+    except OSError as error:
+        why = (error.strerror or "cannot be read").lower()
+        mend = "relative paths start at the manifest's folder; check path and permissions"
+        raise Unresolvable(f"{name} cannot be read: {why}", mend) from None
+    return _decoded(raw, name)
+
+
+def _from_command(command: list[str], folder: Path) -> Secret:
+    name = f"the program `{command[0]}`"
+    mend = "run it by hand to see why"
+    try:
+        code, printed = output_of(command, folder, most_bytes=_MAX_BYTES)
+    except TooSlow:
+        said = f"{name} did not end within {COMMAND_TIMEOUT_S:.0f} s, and was killed"
+        raise Unresolvable(said, mend) from None
+    except TooMuchOutput:
+        said = f"{name} printed more than 64 KiB, and was killed"
+        raise Unresolvable(said, "it must print only the secret") from None
+    except OSError as error:
+        why = (error.strerror or "unknown").lower()
+        raise Unresolvable(f"{name} could not be run: {why}", mend) from None
+    if code != 0:
+        raise Unresolvable(f"{name} ended with exit code {code}", mend)
+    return _decoded(printed, f"what {name} printed")
+
+
+def _decoded(raw: bytes, name: str) -> Secret:
+    if len(raw) > _MAX_BYTES:
+        raise Unresolvable(f"{name} is larger than 64 KiB", "a secret is one line of text")
+    try:
+        text = raw.decode()
+    except UnicodeDecodeError:
+        raise Unresolvable(f"{name} is not UTF-8", "store the secret as text") from None
+    return _secret(text, name)
+
+
+def _secret(text: str, name: str) -> Secret:
+    text = text.removesuffix("\n").removesuffix("\r")
+    if not text.isascii() and _UNDECODED.search(text):
+        raise Unresolvable(f"{name} is not UTF-8", "store the secret as text")
+    if not text:
+        raise Unresolvable(f"{name} is empty", "store the secret there")
+    return Secret(text)

@@ -1,0 +1,1 @@
+"""The manifest's sections as frozen values."""

@@ -1,0 +1,91 @@
+"""Turns gateways into frozen values; what replies mean is checked for each, chosen or not."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+from runner.core.diagnostics.problem import Problem, Related
+from runner.core.manifest.model import GatewayConstraints, Platform
+from runner.core.manifest.quantity import parse_duration
+from runner.core.manifest.rules import check_statuses
+from runner.core.transfer.evidence import CLOCK_MARGIN_S, VISIBLE_S, Dedupes, Expires, Promise
+from runner.manifest.problem_collector import Collector
+from runner.manifest.schema.check import Document
+from runner.manifest.sections.environment import platform_of
+
+
+def check_gateways(document: Document, problems: Collector) -> None:
+    """Add what is wrong with the gateways' further statuses."""
+    for gateway in document.section("gateways").values():
+        statuses = gateway.get("statuses", {})
+        found = check_statuses(statuses.get("carried_out", ()), statuses.get("not_carried_out", ()))
+        for finding in found:
+            place = document.where(gateway, "statuses", *finding.part)
+            related: tuple[Related, ...] = ()
+            if finding.other is not None:
+                other = document.where(gateway, "statuses", *finding.other)
+                related = (Related(other, "first here"),)
+            problems.add(
+                Problem(finding.code, finding.message, place, finding.help, related=related)
+            )
+
+
+PLATFORM_TIMEOUT_S = 60.0
+"""How long a request to the platform may take (genesys-cloud.md, "Order of work", 6)."""
+
+
+def check_promise(document: Document, environment: str | None, problems: Collector) -> None:
+    """Add what the platform of the environment called `environment` cannot have promised."""
+    found = document.section("environments").get(environment or "", {})
+    gateway = document.section("gateways").get(found.get("gateway", ""), {})
+    delivery = gateway.get("delivery", {})
+    if not delivery or platform_of(document, environment) is not Platform.GENESYS_CLOUD:
+        return
+    if "dedupes" in delivery:
+        place = document.tree.key(delivery, "dedupes")
+        message = "`genesys-cloud` does not recognise repeated requests: each one transfers again"
+        mend = "delete it, or write `{expires: 90s}` if no request takes effect later in your organisation"
+        problems.add(Problem("S012", message, place, mend))
+    elif parse_duration(delivery["expires"]) <= PLATFORM_TIMEOUT_S:
+        place = document.where(delivery, "expires")
+        message = f"`expires` is {delivery['expires']}; a request to `genesys-cloud` may take 60s"
+        problems.add(Problem("S012", message, place, "write more than 60s, such as `expires: 90s`"))
+
+
+def build_gateway(document: Document, environment: str | None) -> GatewayConstraints | None:
+    """Return the gateway of the environment called `environment`; None if there is none.
+
+    What a faulty one lacks is no limit, so that the rest of it can be judged.
+    """
+    found = document.section("environments").get(environment or "", {})
+    name = found.get("gateway")
+    gateway = document.section("gateways").get(name) if name is not None else None
+    if gateway is None:
+        return None
+    statuses = gateway.get("statuses", {})
+    return GatewayConstraints(
+        name=name,
+        max_bandwidth_kbps=gateway.get("max_bandwidth_kbps", math.inf),
+        supported_codecs=tuple(gateway.get("supported_codecs", ())),
+        max_fps=gateway.get("max_fps", math.inf),
+        max_resolution=gateway.get("max_resolution"),
+        total_bandwidth_kbps=gateway.get("total_bandwidth_kbps"),
+        promise=_promise(gateway.get("delivery", {})),
+        carried_out=frozenset(statuses.get("carried_out", ())),
+        not_carried_out=frozenset(statuses.get("not_carried_out", ())),
+    )
+
+
+def _promise(delivery: Mapping[str, Any]) -> Promise:
+    if "dedupes" in delivery:
+        return Dedupes(parse_duration(delivery["dedupes"]))
+    if "expires" not in delivery:
+        return None
+    visible, skew = delivery.get("visible"), delivery.get("skew")
+    return Expires(
+        parse_duration(delivery["expires"]),
+        VISIBLE_S if visible is None else parse_duration(visible),
+        CLOCK_MARGIN_S if skew is None else parse_duration(skew),
+    )

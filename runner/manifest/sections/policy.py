@@ -1,0 +1,150 @@
+"""Turns the policy into frozen values; what is not written is as `Policy` has it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from runner.core.diagnostics.problem import Place, Problem
+from runner.core.manifest.model import Environment, Policy, RetryPolicy
+from runner.core.manifest.policy_rules import check_ending, check_waves, check_window
+from runner.core.manifest.quantity import Amount, parse_amount, parse_duration
+from runner.core.manifest.rules import Finding
+from runner.core.manifest.window import Moment, Window, parse_moment
+from runner.core.pacing.circuit_breaker import BreakerPolicy
+from runner.manifest.problem_collector import Collector
+from runner.manifest.schema.check import Document
+
+
+def check_policy(document: Document, problems: Collector, *, now_s: float) -> None:
+    """Add what is wrong with waits, waves and window that the schema sees one by one."""
+    policy = document.section("policy")
+    _check_retry(document, policy.get("retry", {}), problems)
+    waves = tuple(map(_amount, policy.get("waves", ())))
+    _add(problems, document, policy, "waves", check_waves(waves))
+    window = _checked_window(document, policy, problems)
+    if window is not None:
+        _add(problems, document, policy, "window", check_window(window, now_s=now_s))
+
+
+def check_policy_ends(
+    document: Document,
+    environment: Environment,
+    problems: Collector,
+    *,
+    rows: int,
+    now_s: float,
+) -> None:
+    """Add a warning where `rows` transfers cannot be sent within the window (R011)."""
+    policy = build_policy(document)
+    if policy.window is None or any(check_window(policy.window, now_s=now_s)):
+        return
+    found = check_ending(
+        policy.window,
+        sends=rows,
+        limits=environment.limits,
+        requests_each=environment.requests_each(preflight=policy.preflight),
+        now_s=now_s,
+        max_failures=policy.max_failures,
+    )
+    _add(problems, document, document.section("policy"), "window", found)
+
+
+def _add(
+    problems: Collector,
+    document: Document,
+    policy: Mapping[str, Any],
+    field: str,
+    findings: Iterable[Finding],
+) -> None:
+    for found in findings:
+        place = document.where(policy, field, *found.part)
+        problems.add(Problem(found.code, found.message, place, found.help, found.severity))
+
+
+def _check_retry(document: Document, written: Mapping[str, Any], problems: Collector) -> None:
+    """Add a base that is longer than the cap.
+
+    A `cap` below the base that nobody wrote is no mistake: every wait is then as long as `cap`.
+    """
+    retry = _retry(written)
+    if "base" not in written or retry.base_s <= retry.cap_s:
+        return
+    by_default = "" if "cap" in written else " by default"
+    message = f"`cap` is {retry.cap_s:g} s{by_default}, shorter than `base`, {retry.base_s:g} s"
+    mend = "write a shorter `base` or a longer `cap`"
+    place = document.where(written, "cap" if "cap" in written else "base")
+    problems.add(Problem("S006", message, place, mend))
+
+
+def _checked_window(
+    document: Document, policy: Mapping[str, Any], problems: Collector
+) -> Window | None:
+    """Return the window, or None after adding times that no calendar has."""
+    written = policy.get("window")
+    if written is None:
+        return None
+    places = {field: document.where(written, field) for field in written}
+    faulty = [field for field in written if not _is_moment(written[field], places[field], problems)]
+    return None if faulty else _window(written)
+
+
+def _is_moment(text: str, place: Place, problems: Collector) -> bool:
+    try:
+        parse_moment(text)
+    except ValueError:
+        message = f"`{text}` is not a valid date and time"
+        mend = "check day, hour and offset; write for example 2026-12-01T22:00:00+01:00"
+        problems.add(Problem("S005", message, place, mend))
+        return False
+    return True
+
+
+def build_policy(document: Document) -> Policy:
+    """Return the policy that the schema has let through."""
+    absent, policy = Policy(), document.section("policy")
+    return Policy(
+        preflight=policy.get("preflight", absent.preflight),
+        negotiation_timeout_s=_seconds(policy, "negotiation_timeout", absent.negotiation_timeout_s),
+        outcome_timeout_s=_seconds(policy, "outcome_timeout", absent.outcome_timeout_s),
+        retry=_retry(policy.get("retry", {})),
+        circuit_breaker=_breaker(policy.get("circuit_breaker", {})),
+        waves=tuple(map(_amount, policy.get("waves", ()))),
+        max_failures=_amount(policy["max_failures"]) if "max_failures" in policy else None,
+        window=_window(policy["window"]) if "window" in policy else None,
+    )
+
+
+def _amount(written: float | str) -> Amount:
+    """Return a count or a share; to the schema `5.0` is a whole number too."""
+    return parse_amount(written) if isinstance(written, str) else int(written)
+
+
+def _window(written: Mapping[str, str]) -> Window:
+    return Window(_moment(written.get("not_before")), _moment(written.get("not_after")))
+
+
+def _moment(text: str | None) -> Moment | None:
+    return None if text is None else parse_moment(text)
+
+
+def _retry(written: Mapping[str, Any]) -> RetryPolicy:
+    absent = RetryPolicy()
+    return RetryPolicy(
+        attempts=int(written.get("attempts", absent.attempts)),
+        base_s=_seconds(written, "base", absent.base_s),
+        cap_s=_seconds(written, "cap", absent.cap_s),
+    )
+
+
+def _breaker(written: Mapping[str, Any]) -> BreakerPolicy:
+    absent = BreakerPolicy()
+    return BreakerPolicy(
+        failures=int(written.get("failures", absent.failures)),
+        cool_down_s=_seconds(written, "cool_down", absent.cool_down_s),
+        give_up_s=_seconds(written, "give_up", absent.give_up_s),
+    )
+
+
+def _seconds(written: Mapping[str, Any], field: str, absent_s: float) -> float:
+    return parse_duration(written[field]) if field in written else absent_s

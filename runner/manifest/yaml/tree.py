@@ -1,0 +1,148 @@
+"""The document as plain containers, with the place of every key and value beside it."""
+
+from __future__ import annotations
+
+import re
+from array import array
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import PurePath
+from typing import Any
+
+from runner.core.diagnostics.problem import Place
+
+# A mark is a span of one line, packed into 64 bits: line, column (both from 0) and width.
+_LINE_SHIFT, _COLUMN_SHIFT = 38, 12
+_COLUMN_MASK, _WIDTH_MASK = (1 << 26) - 1, (1 << 12) - 1
+
+_LARGE = 100
+"""Keys of a mapping up to which a search is as fast as remembering."""
+
+_LINE_BREAK = re.compile(r"\r\n|\r|\n")
+
+
+def pack(line: int, column: int, width: int) -> int:
+    """Return a mark; a `width` of 0 or beyond 4,095 characters is unknown."""
+    return (
+        line << _LINE_SHIFT | column << _COLUMN_SHIFT | (width if 0 < width <= _WIDTH_MASK else 0)
+    )
+
+
+@dataclass(frozen=True)
+class Source:
+    """A manifest's text. `name` is its path as the user gave it."""
+
+    name: str
+    text: str
+    sha256: str
+
+    @property
+    def path_name(self) -> str:
+        """The file's own name, without the folders that lead to it."""
+        return PurePath(self.name).name
+
+    @cached_property
+    def lines(self) -> list[str]:
+        """The lines, without their ends."""
+        return _LINE_BREAK.split(self.text)
+
+    def place(self, mark: int) -> Place:
+        """Return the place that a mark stands for."""
+        column = (mark >> _COLUMN_SHIFT & _COLUMN_MASK) + 1
+        width = mark & _WIDTH_MASK
+        return Place(
+            self.name, (mark >> _LINE_SHIFT) + 1, column, column + width if width else None
+        )
+
+    def shown(self, place: Place) -> str:
+        """Return the text at a place; empty where its end is unknown."""
+        if place.end_column is None:
+            return ""
+        return self.lines[place.line - 1][place.column - 1 : place.end_column - 1]
+
+
+@dataclass(slots=True)
+class Marks:
+    """Every container's marks in one flat array, found by the container's identity.
+
+    A mapping has two marks for each key, in the order of its keys: the key's and the value's; a
+    sequence has one for each item. Millions of them cost eight bytes each.
+    """
+
+    flat: array[int] = field(default_factory=lambda: array("Q"))
+    start_of: dict[int, int] = field(default_factory=dict)
+    _positions: dict[int, dict[str, int]] = field(default_factory=dict)  # of large mappings' keys
+
+    def add(self, container: object, marks: list[int]) -> None:
+        """Remember a container's marks; the container must stay alive."""
+        self.start_of[id(container)] = len(self.flat)
+        self.flat.extend(marks)
+
+    def of(self, container: Sequence[Any] | Mapping[str, Any]) -> Sequence[int]:
+        """Return a container's marks."""
+        start = self.start_of[id(container)]
+        each = 2 if isinstance(container, Mapping) else 1
+        return self.flat[start : start + each * len(container)]
+
+    def position(self, mapping: Mapping[str, Any], key: str) -> int:
+        """Return the number of a key in its mapping, from 0; at once, however large it is."""
+        if len(mapping) <= _LARGE:
+            return list(mapping).index(key)
+        known = self._positions.get(id(mapping))
+        if known is None:
+            known = {each: number for number, each in enumerate(mapping)}
+            self._positions[id(mapping)] = known
+        return known[key]
+
+    def remove(self, container: Any, members: Collection[str | int]) -> None:
+        """Take keys or indexes out of a container, together with their marks."""
+        marks = self.of(container)
+        if isinstance(container, dict):
+            kept = [i for i, key in enumerate(container) if key not in members]
+            left = [mark for i in kept for mark in marks[2 * i : 2 * i + 2]]
+            for key in members:
+                container.pop(key, None)
+        else:
+            kept = [i for i in range(len(container)) if i not in members]
+            left = [marks[i] for i in kept]
+            container[:] = [container[i] for i in kept]
+        self.add(container, left)
+        self._positions.pop(id(container), None)
+
+
+@dataclass(frozen=True, slots=True)
+class Tree:
+    """A document: its root value, and where everything stands."""
+
+    root: Any
+    root_mark: int
+    marks: Marks
+    source: Source
+
+    def key(self, mapping: Mapping[str, Any], key: str) -> Place:
+        """Return the place of a key."""
+        return self.source.place(self._mark(mapping, key, 0))
+
+    def value(self, container: Any, at: str | int) -> Place:
+        """Return the place of a key's value, or of a sequence's item."""
+        if isinstance(container, Mapping):
+            return self.source.place(self._mark(container, str(at), 1))
+        return self.source.place(self.marks.flat[self.marks.start_of[id(container)] + int(at)])
+
+    def line(self, items: Sequence[Any], index: int) -> int:
+        """Return the line, from 1, on which a sequence's item begins."""
+        mark = self.marks.flat[self.marks.start_of[id(items)] + index]
+        return (mark >> _LINE_SHIFT) + 1
+
+    def reach(self, path: Sequence[str | int]) -> tuple[Any, Place]:
+        """Return the value at a path of keys and indexes, and its place."""
+        container, value, place = None, self.root, self.source.place(self.root_mark)
+        for step in path:
+            container, value = value, value[step]
+            place = self.value(container, step)
+        return value, place
+
+    def _mark(self, mapping: Mapping[str, Any], key: str, which: int) -> int:
+        start = self.marks.start_of[id(mapping)]
+        return self.marks.flat[start + 2 * self.marks.position(mapping, key) + which]

@@ -1,0 +1,304 @@
+"""Builds the document from libyaml's events, and stops at its hazards before anything grows.
+
+PyYAML's own loader crashes the process on deep nesting, keeps the last of duplicate keys and
+expands aliases without bound (hazards.md); on events each of these is seen in time.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from contextlib import suppress
+from importlib import import_module
+from typing import Any, Never
+
+import yaml
+from yaml.events import (
+    AliasEvent,
+    DocumentStartEvent,
+    Event,
+    MappingEndEvent,
+    MappingStartEvent,
+    ScalarEvent,
+    SequenceEndEvent,
+    SequenceStartEvent,
+    StreamEndEvent,
+)
+
+from runner.core.diagnostics.problem import Problem, Related
+from runner.manifest.problem_collector import Collector
+from runner.manifest.secret_lines import REFERENCE, holds_secret
+from runner.manifest.yaml.gc_pause import collection_paused
+from runner.manifest.yaml.open_container import NO_KEY, Frame
+from runner.manifest.yaml.pure_parser import PureParser
+from runner.manifest.yaml.scalars import NumberOutOfRange, resolve
+from runner.manifest.yaml.syntax_errors import syntax_problem
+from runner.manifest.yaml.tree import Marks, Source, Tree, pack
+
+_parser: Callable[[str], Any] = PureParser  # slower than libyaml's, and the same events
+with suppress(ImportError):  # PyYAML may have been built without libyaml
+    _parser = import_module("yaml.cyaml").CParser
+
+MAX_DEPTH = 32
+MAX_EXPANDED = 10_000
+"""Nodes that aliases, those of merge keys included, may bring into a document."""
+
+_TAG = "tag:yaml.org,2002:"
+_SCALAR_TAGS: dict[str, tuple[type, ...]] = {
+    _TAG + "null": (type(None),),
+    _TAG + "bool": (bool,),
+    _TAG + "int": (int,),
+    _TAG + "float": (float, int),
+}
+_SURROGATE = re.compile("[\ud800-\udfff]")  # libyaml refuses them itself
+_BEGIN = "begin with `version: 1`; `runner init` writes a first manifest"
+_ONE_DOCUMENT = "delete this line, or move what follows it to a manifest of its own"
+_OF_SCALARS = ("Y008", "Y011", "Y012")  # problems that one would mend by writing a plain text
+_QUOTES = "a text that is not a secret needs quotes"
+_MERGE = object()
+
+
+class _Halted(Exception):
+    """The document cannot be read further."""
+
+
+def build(
+    source: Source, problems: Collector, parser: Callable[[str], Any] | None = None
+) -> Tree | None:
+    """Return the document, or None when its problems leave none to speak of."""
+    with collection_paused():
+        try:
+            return _Builder(source, problems).run((parser or _parser)(source.text).get_event)
+        except _Halted:
+            return None
+        except yaml.YAMLError as error:
+            problems.add(syntax_problem(error, source))
+            return None
+
+
+def _mark(event: Any) -> int:
+    start, end = event.start_mark, event.end_mark
+    return pack(
+        start.line, start.column, end.column - start.column if end.line == start.line else 0
+    )
+
+
+def _lines(first: int, second: int) -> str:
+    return f"line {first}" if first == second else f"lines {first} and {second}"
+
+
+class _Builder:
+    def __init__(self, source: Source, problems: Collector) -> None:
+        self._source = source
+        self._problems = problems
+        self._marks = Marks()
+        self._frame = Frame([], 0, None)  # holds the document's root
+        self._stack: list[Frame] = []
+        self._anchors: dict[str, tuple[Any, int, int]] = {}  # value, nodes, height
+        self._expanded = 0
+
+    def run(self, get_event: Callable[[], Event]) -> Tree | None:
+        steps: dict[type[Event], Callable[[Any], None]] = {
+            ScalarEvent: self._scalar,
+            MappingStartEvent: self._open,
+            SequenceStartEvent: self._open,
+            MappingEndEvent: self._close,
+            SequenceEndEvent: self._close,
+            AliasEvent: self._alias,
+            DocumentStartEvent: self._document,
+        }
+        while (event := get_event()).__class__ is not StreamEndEvent:
+            step = steps.get(event.__class__)
+            if step is not None:
+                step(event)
+        if not self._frame.value or self._frame.value[0] is None:
+            self._halt("Y014", "the manifest is empty", 0, _BEGIN)
+        return Tree(self._frame.value[0], self._frame.marks[0], self._marks, self._source)
+
+    def _document(self, event: DocumentStartEvent) -> None:
+        if self._frame.value:
+            self._halt("Y006", "a second document begins here", _mark(event), _ONE_DOCUMENT)
+
+    def _scalar(self, event: ScalarEvent) -> None:
+        mark = _mark(event)
+        value: Any
+        if event.tag is not None:
+            value = self._tagged(event, mark)
+        elif event.implicit[0]:
+            value = self._plain(event.value, mark)
+            if event.value == "<<" and self._wants_key():
+                value = _MERGE
+        else:
+            value = event.value
+        if not event.value.isascii() and _SURROGATE.search(event.value):
+            self._problem(
+                "Y004", "a lone surrogate, which is half a character", mark, "write the whole one"
+            )
+            value = ""
+        if event.anchor is not None:
+            self._anchors[event.anchor] = (value, 1, 0)
+        self._put(value, mark, 1, 0)
+
+    def _plain(self, text: str, mark: int) -> Any:
+        try:
+            return resolve(text)
+        except NumberOutOfRange as error:
+            shown = self._shown(text if len(text) <= 40 else text[:37] + "…")  # noqa: PLR2004 - a line's part
+            mend = f'write a number up to 2^53; a text, such as an id, needs quotes: "{shown}"'
+            self._problem("Y012", f"{shown} is {error}", mark, mend)
+            return 0
+
+    def _tagged(self, event: ScalarEvent, mark: int) -> Any:
+        tag = event.tag or "!"
+        if tag in ("!", _TAG + "str"):
+            return event.value
+        if tag not in _SCALAR_TAGS:
+            self._unknown_tag(tag, mark)
+            return event.value
+        value = self._plain(event.value, mark)
+        if not isinstance(value, _SCALAR_TAGS[tag]):
+            shown = "!!" + tag.removeprefix(_TAG)
+            self._problem(
+                "Y008", f"this value is not of the type `{shown}`", mark, f"delete `{shown}`"
+            )
+        return value
+
+    def _unknown_tag(self, tag: str, mark: int) -> None:
+        shown = "!!" + tag.removeprefix(_TAG) if tag.startswith(_TAG) else self._shown(tag)
+        message = f"unknown tag `{shown}`"
+        self._problem("Y008", message, mark, "delete the tag and write the plain value")
+
+    def _open(self, event: MappingStartEvent | SequenceStartEvent) -> None:
+        mark = _mark(event)
+        is_mapping = event.__class__ is MappingStartEvent
+        tag = event.tag or "!"
+        if tag not in ("!", _TAG + ("map" if is_mapping else "seq")):
+            self._unknown_tag(tag, mark)
+        if self._wants_key():
+            self._halt("Y013", "a key must be text, not a list or mapping", mark, "write one word")
+        self._stack.append(self._frame)
+        self._check_depth(len(self._stack), mark)
+        self._frame = Frame({} if is_mapping else [], mark, event.anchor)
+        if event.anchor is not None:
+            self._anchors.pop(event.anchor, None)
+
+    def _close(self, _event: MappingEndEvent | SequenceEndEvent) -> None:
+        frame = self._frame
+        for mapping in frame.merged:
+            self._merge(mapping, frame)
+        self._marks.add(frame.value, frame.marks)
+        self._frame = self._stack.pop()
+        if frame.anchor is not None:
+            self._anchors[frame.anchor] = (frame.value, frame.nodes, frame.height)
+        self._put(frame.value, frame.mark, frame.nodes, frame.height)
+
+    def _merge(self, mapping: dict[str, Any], frame: Frame) -> None:
+        marks = self._marks.of(mapping)
+        for index, (key, value) in enumerate(mapping.items()):
+            if key not in frame.value:
+                frame.value[key] = value
+                frame.marks += marks[2 * index : 2 * index + 2]
+
+    def _alias(self, event: AliasEvent) -> None:
+        mark = _mark(event)
+        if event.anchor not in self._anchors:
+            inside = any(frame.anchor == event.anchor for frame in (*self._stack, self._frame))
+            why = "is inside its own anchor" if inside else "has no anchor before it"
+            name = self._shown(event.anchor or "")
+            mend = f"write `&{name}` before the value it repeats; a text that begins with `*` needs quotes"
+            if inside:
+                mend = "write the value itself: it cannot contain itself"
+            self._halt("Y011", f"the alias `*{name}` {why}", mark, mend)
+        value, nodes, height = self._anchors[event.anchor]
+        self._expanded += nodes
+        if self._expanded > MAX_EXPANDED:
+            message = f"aliases bring in more than {MAX_EXPANDED:,} values"
+            mend = "use `defaults:` for what transfers share, or `from:` for long lists"
+            self._halt("Y010", message, mark, mend)
+        self._check_depth(len(self._stack) + height, mark)
+        self._put(value, mark, nodes, height)
+
+    def _wants_key(self) -> bool:
+        frame = self._frame
+        return frame.key is NO_KEY and frame.value.__class__ is dict
+
+    def _put(self, value: Any, mark: int, nodes: int, height: int) -> None:
+        frame = self._frame
+        frame.nodes += nodes
+        if height >= frame.height:
+            frame.height = height + 1
+        if frame.value.__class__ is list:
+            frame.value.append(value)
+            frame.marks.append(mark)
+        elif frame.key is NO_KEY:
+            frame.key, frame.key_mark = self._checked_key(value, mark), mark
+        elif frame.key is _MERGE:
+            if frame.merge_mark is None:
+                frame.merge_mark = frame.key_mark
+                self._note_merge(value, mark)
+            else:
+                self._duplicate(frame, "<<", frame.merge_mark)
+            frame.key = NO_KEY
+        else:
+            if frame.key in frame.value:
+                self._duplicate(frame, frame.key)
+            else:
+                frame.value[frame.key] = value
+                frame.marks += (frame.key_mark, mark)
+            frame.key = NO_KEY
+
+    def _checked_key(self, key: Any, mark: int) -> Any:
+        if key.__class__ is str or key is _MERGE:
+            return key
+        shown = self._shown(self._source.shown(self._source.place(mark)) or "…")
+        self._problem(
+            "Y013", f"the key {shown} is not text", mark, f'put quotes around it: "{shown}"'
+        )
+        return shown
+
+    def _note_merge(self, value: Any, mark: int) -> None:
+        mappings = value if isinstance(value, list) else [value]
+        if all(isinstance(mapping, dict) for mapping in mappings):
+            self._frame.merged += mappings
+        else:
+            message = "`<<` merges mappings only"
+            self._problem("Y011", message, mark, "name an anchor of a mapping: `<<: *name`")
+
+    def _duplicate(self, frame: Frame, key: str, first_mark: int | None = None) -> None:
+        if self._problems.full:
+            self._problems.count("Y007")
+            return
+        if first_mark is None:
+            first_mark = frame.marks[2 * list(frame.value).index(key)]
+        place, first = self._source.place(frame.key_mark), self._source.place(first_mark)
+        self._problems.add(
+            Problem(
+                "Y007",
+                f"the key `{key}` appears twice, on {_lines(first.line, place.line)}",
+                place,
+                "keep one of the two",
+                related=(Related(first, "first here"),),
+            )
+        )
+
+    def _check_depth(self, depth: int, mark: int) -> None:
+        if depth > MAX_DEPTH:
+            mend = "check brackets and indentation; no manifest needs so many levels"
+            self._halt("Y009", f"nested deeper than {MAX_DEPTH} levels", mark, mend)
+
+    def _problem(self, code: str, message: str, mark: int, mend: str) -> None:
+        hide = self._may_be_secret()
+        mend = f"{REFERENCE}; {_QUOTES}" if hide and code in _OF_SCALARS else mend
+        self._problems.add(Problem(code, message, self._source.place(mark), mend, hide=hide))
+
+    def _shown(self, text: str) -> str:
+        """Return a text of the manifest as a message may show it."""
+        return "…" if self._may_be_secret() else text
+
+    def _may_be_secret(self) -> bool:
+        """Tell whether what is read stands for a secret, or within one."""
+        return any(holds_secret(frame.key) for frame in (*self._stack, self._frame))
+
+    def _halt(self, code: str, message: str, mark: int, mend: str) -> Never:
+        self._problem(code, message, mark, mend)
+        raise _Halted

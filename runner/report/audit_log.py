@@ -1,0 +1,48 @@
+"""audit.jsonl: a run's segment of the journal's hash chain, written and verified."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Iterator
+
+from runner.core.records.run_record import AuditEntry, ReportSource
+from runner.report.model import AuditEnd
+
+CHAIN = "runner-audit-1"
+
+
+def write_audit(source: ReportSource, write: Callable[[str], object]) -> AuditEnd:
+    """Write the segment's lines (`audit_lines`). A dry run has no segment."""
+    if source.audit is None:
+        return AuditEnd(0, None)
+    entries, head = 0, source.audit_previous
+    write(_first_line(source))
+    for entry in source.audit():
+        write(_line(entry))
+        entries, head = entries + 1, entry.hash
+    return AuditEnd(entries, head)
+
+
+def audit_lines(source: ReportSource) -> Iterator[str]:
+    """Yield a first line that names chain, run and hash before, then a line for each entry.
+
+    Bodies go in verbatim, for their hash is over their text.
+    """
+    yield _first_line(source)
+    if source.audit is not None:
+        yield from map(_line, source.audit())
+
+
+def _first_line(source: ReportSource) -> str:
+    first = {"chain": CHAIN, "run": source.run.id, "previous": source.audit_previous}
+    return json.dumps(first, ensure_ascii=False, separators=(",", ":")) + "\n"
+
+
+def _line(entry: AuditEntry) -> str:
+    return f'{{"seq":{entry.seq},"hash":"{entry.hash}","entry":{entry.body}}}\n'
+
+
+def chained(previous: str, body: str) -> str:
+    """Return the hash of an entry: SHA-256, in hex, of the hash before it and its own text."""
+    return hashlib.sha256((previous + body).encode()).hexdigest()

@@ -1,0 +1,157 @@
+"""The summary of a run as Markdown: for a change ticket, a chat, the summary of a build's step.
+
+A few kilobytes whatever the batch's size: it tells how it ended, why, and what comes next; the
+transfers are in the other forms.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+
+from runner.core.next_steps import Given, Step
+from runner.core.records.run_record import PlanFigures
+from runner.core.records.summary import ReasonGroup
+from runner.core.timestamps import seconds_between
+from runner.core.transfer.outcome import ExitCode, Outcome
+from runner.report.formats.markdown_text import code, prose, table
+from runner.report.html.formatting import duration, milliseconds, number
+from runner.report.html.page_figures import promised
+from runner.report.html.verdict import judge
+from runner.report.model import Content
+
+MOST_GROUPS = 20
+"""Reasons that are told; the rest is counted."""
+
+NAME_LIMIT = 100
+STEP_LIMIT = 400
+EXPLANATION_LIMIT = 1_000
+
+Clean = Callable[[str], str]
+"""Takes out of a foreign text what must not be shown."""
+
+
+def render_md(content: Content, write: Callable[[str], object]) -> None:
+    """Write the summary that lies beside the run's other forms, with links to them."""
+    beside = ["[the page](report.html)", "[all transfers as JSON](report.json)"]
+    if content.audit.head is not None:
+        beside.append("[the audit log](audit.jsonl)")
+    for part in summary(content, f"Beside this file: {', '.join(beside)}."):
+        write(part)
+
+
+def summary(content: Content, whereabouts: str, clean: Clean = str) -> Iterator[str]:
+    """Yield the summary's parts; `whereabouts` is Markdown that tells where the report is."""
+    verdict = judge(content)
+    yield f"## {_mark(content)} {code(content.source.run.batch, NAME_LIMIT)}\n\n"
+    yield f"**{prose(verdict.headline)}** {prose(verdict.detail)}\n\n"
+    if explanation := clean(content.source.run.explanation or ""):
+        yield f"{code(explanation, EXPLANATION_LIMIT)}\n\n"
+    yield table(("", ""), [(f"**{name}**", text) for name, text in _figures(content)])
+    yield "\n### What to do next\n\n"
+    yield from (f"{n}. {_step(step)}\n" for n, step in enumerate(verdict.steps, start=1))
+    folder = Given.of(content.source.run).folder
+    if folder is not None and any(step.argv for step in verdict.steps):
+        yield f"\nThe commands are for the folder {code(folder, len(folder))}.\n"
+    if groups := _groups(content):
+        yield "\n### Why\n\n"
+        yield from _reasons(groups, clean)
+    yield f"\n{whereabouts}\n"
+
+
+def _mark(content: Content) -> str:
+    outcome = content.source.run.outcome
+    if content.dry_run:
+        return "\N{MEMO} planned:"
+    if outcome == ExitCode.OK.outcome:
+        return "\N{WHITE HEAVY CHECK MARK} ok:"
+    doubt = outcome == ExitCode.IN_DOUBT.outcome or content.summary.counts[Outcome.IN_DOUBT]
+    sign = "\N{BLACK QUESTION MARK ORNAMENT}" if doubt else "\N{CROSS MARK}"
+    return f"{sign} {prose(outcome, NAME_LIMIT)}:"
+
+
+def _figures(content: Content) -> Iterator[tuple[str, str]]:
+    run, plan = content.source.run, content.source.plan
+    yield "Run", code(run.id, NAME_LIMIT)
+    where = f"{code(run.environment, NAME_LIMIT)}, gateway {code(run.gateway, NAME_LIMIT)}"
+    yield "Environment", f"{where}, by {code(run.driver, NAME_LIMIT)}"
+    yield "Manifest", f"{code(run.manifest_path)}, SHA-256 {code(run.manifest_sha256[:16])}…"
+    took_s = seconds_between(run.started_at, run.finished_at)
+    took = "" if took_s is None or plan is not None else f", for {duration(took_s)}"
+    yield "Started", f"{code(run.started_at)}{took}, by {code(f'{run.user} on {run.host}')}"
+    if plan is None:
+        yield from _outcomes(content)
+        yield from _pace(content)
+        return
+    yield from _planned(plan)
+
+
+def _planned(plan: PlanFigures) -> Iterator[tuple[str, str]]:
+    yield "Would be sent", f"{plan.send:,}, of them {plan.changed:,} to a new destination"
+    yield "Unchanged", f"{plan.unchanged:,}"
+    yield "In doubt", f"{plan.in_doubt:,}"
+    if plan.waves:
+        yield "Waves", f"{len(plan.waves):,}, the first of {plan.waves[0]:,}"
+    if plan.estimate_s is not None:
+        yield "Takes", f"about {duration(plan.estimate_s)} at the limits"
+    if plan.ends_at is not None:
+        late = ", **after its window's end**" if plan.misses_window else ""
+        yield "Ends at the earliest", f"{code(plan.ends_at)}{late}"
+
+
+def _outcomes(content: Content) -> Iterator[tuple[str, str]]:
+    yield "Transfers", f"{content.summary.total:,}"
+    for outcome, count in content.summary.counts.items():
+        if count:
+            yield _in_words(outcome).capitalize(), f"{count:,}"
+
+
+def _pace(content: Content) -> Iterator[tuple[str, str]]:
+    told, figures = content.summary, content.source.figures
+    if told.latency.p50 is not None:
+        latency = told.latency
+        values = (latency.p50, latency.p90, latency.p99, latency.max)
+        yield "Latency p50, p90, p99, most", ", ".join(map(milliseconds, values))
+    if figures.rate_achieved_per_s is not None:
+        limit = promised(figures)
+        allowed = "" if limit is None else f" of {limit}"
+        peak = f", at most {figures.peak_in_any_second:,} in a second"
+        throttled = f", slowed down {figures.throttled:,} times" if figures.throttled else ""
+        yield "Rate", f"{number(figures.rate_achieved_per_s)}/s{allowed}{peak}{throttled}"
+    if told.attempts:
+        again = f"{told.retries:,} retries, {told.fallbacks:,} fallbacks"
+        yield "Deliveries", f"{told.attempts:,}, with {again}"
+    if told.callbacks_delivered or told.callbacks_failed:
+        delivered, failed = told.callbacks_delivered, told.callbacks_failed
+        yield "Callbacks", f"{delivered:,} delivered, {failed:,} failed"
+
+
+def _groups(content: Content) -> Sequence[ReasonGroup]:
+    """Return what needs a reason; of a plan, what it sends needs none."""
+    planned = content.dry_run
+    return [g for g in content.summary.groups if not planned or g.outcome != Outcome.UNATTEMPTED]
+
+
+def _reasons(groups: Sequence[ReasonGroup], clean: Clean) -> Iterator[str]:
+    rows = [_reason(group, clean) for group in groups[:MOST_GROUPS]]
+    yield table(("Count", "Outcome", "Reason", "First keys", "In the manifest"), rows)
+    if rest := groups[MOST_GROUPS:]:
+        transfers = sum(group.count for group in rest)
+        yield f"\nand {len(rest):,} more reasons for {transfers:,} transfers: see the report.\n"
+
+
+def _reason(group: ReasonGroup, clean: Clean) -> Sequence[str]:
+    more = f" and {group.count - len(group.keys):,} more" if group.count > len(group.keys) else ""
+    keys = ", ".join(code(key, NAME_LIMIT) for key in group.keys) + more
+    places = ", ".join(code(place, NAME_LIMIT) for place in group.examples)
+    reason = code(clean(group.reason)) if group.reason else "no reason given"
+    return f"{group.count:,}", _in_words(group.outcome), reason, keys, places
+
+
+def _step(step: Step) -> str:
+    # A command that is cut is another command: without its journal it would begin a new one.
+    command = "" if step.command is None else f"<br>{code(step.command, len(step.command))}"
+    return f"{prose(step.text, STEP_LIMIT)}{command}"
+
+
+def _in_words(outcome: Outcome) -> str:
+    return outcome.replace("_", " ")

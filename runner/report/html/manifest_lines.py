@@ -1,0 +1,42 @@
+"""The manifest's lines in the page, and where in it the transfers' sources are named."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import PurePath
+from typing import Any
+
+from runner.core.records.run_record import ReportSource
+
+_FROM = re.compile(r"""\bfrom\s*:\s*(?:"([^"]+)"|'([^']+)'|([^\s,}#]+))""")
+
+
+@dataclass(frozen=True, slots=True)
+class ManifestLines:
+    """What the page shows of the manifest; `files` are the lines that name a file of rows."""
+
+    name: str  # as a transfer's source calls the file
+    lines: tuple[str, ...]
+    total: int
+    files: dict[str, int]
+
+
+def shown_lines(source: ReportSource) -> ManifestLines | None:
+    """Return the manifest's lines; None where the journal kept none."""
+    if source.manifest is None:
+        return None
+    lines = source.manifest.lines
+    files: dict[str, int] = {}
+    for number, line in enumerate(lines, 1):
+        if (found := _FROM.search(line)) is not None:
+            files.setdefault(next(filter(None, found.groups())), number)
+    name = PurePath(source.run.manifest_path).name
+    return ManifestLines(name, lines, source.manifest.total, files)
+
+
+def links(shown: ManifestLines | None) -> dict[str, Any] | None:
+    """Return what page.js needs to link transfers to lines."""
+    if shown is None:
+        return None
+    return {"name": shown.name, "lines": len(shown.lines), "files": shown.files}

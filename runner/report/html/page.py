@@ -1,0 +1,181 @@
+"""report.html: one page that opens offline and asks nobody for anything."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import re
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, FileSystemBytecodeCache, FileSystemLoader, StrictUndefined
+from jinja2.bccache import Bucket
+from markupsafe import Markup
+
+from runner.core import next_steps
+from runner.core.records.breakdown import Breakdown, Part
+from runner.report.html import page_figures
+from runner.report.html.categories import Divided, divide, kinds
+from runner.report.html.embedded_rows import embedded
+from runner.report.html.formatting import clock_time
+from runner.report.html.manifest_lines import links, shown_lines
+from runner.report.html.page_rows import packed_rows
+from runner.report.html.plots import plot_histogram, plot_timeline
+from runner.report.html.story import happenings, tell_story
+from runner.report.html.verdict import judge
+from runner.report.model import Content, coarsened
+
+TEMPLATES = Path(__file__).parent / "templates"
+
+STYLES = ("page.css", "charts.css", "transfers.css", "narrow.css", "print.css")
+SCRIPTS = ("rows.js", "detail.js", "list.js", "page.js")
+
+
+_A_COUNT = re.compile(r"(\d) (?=[a-z])")
+"""A number and what it counts, which are read together."""
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A row of a breakdown: a part of the batch, drawn as long as it is large."""
+
+    name: str
+    names: int
+    total: int
+    shares: tuple[page_figures.Share, ...]
+
+
+def render_html(content: Content, write: Callable[[str], object]) -> None:
+    """Write the page, its rows as they are read."""
+    template = _templates().get_template("report.html.j2")
+    for part in template.generate(_everything(content)):
+        write(part)
+
+
+def _everything(content: Content) -> dict[str, Any]:
+    source, summary = content.source, content.summary
+    bin_s, points = coarsened(source.figures.timeline, source.figures.timeline_bin_s)
+    style, script = _style(), _script()
+    verdict = judge(content)
+    divided, manifest = divide(content), shown_lines(source)
+    return {
+        "content": content,
+        "run": source.run,
+        "summary": summary,
+        "verdict": verdict,
+        "headline": _A_COUNT.sub("\\1\N{NO-BREAK SPACE}", verdict.headline),
+        "folder": next_steps.Given.of(source.run).folder,
+        "checks": _checks(content),
+        "started": clock_time(source.run.started_at),
+        "kinds": kinds(content),
+        "kinds_json": [kind.to_json() for kind in kinds(content)],
+        "counts": divided.counts,
+        "shares": page_figures.shares(content, divided.counts, summary.total),
+        "percents": page_figures.percents(content, divided.counts),
+        "figures": tuple(page_figures.figures(content)),
+        "timeline": plot_timeline(points, bin_s, happenings(content)),
+        "histogram": plot_histogram(summary.histogram, summary.latency),
+        "breakdowns": tuple(_breakdowns(content, divided)),
+        "reasons": page_figures.reasons(content),
+        "grouped": sum(group.count for group in summary.groups),
+        "session": page_figures.session(content),
+        "story": tell_story(content),
+        "manifest": manifest,
+        "links": links(manifest),
+        "about": tuple(page_figures.about(content)),
+        "rows": embedded(packed_rows(content)),
+        "style": Markup(style),  # noqa: S704 - files of this package
+        "script": Markup(script),  # noqa: S704 - files of this package
+        "policy": _policy(style, script),
+    }
+
+
+def _checks(content: Content) -> tuple[str, str]:
+    """Return the commands that check the audit log: beside this page, and in the journal."""
+    run = content.source.run
+    given = next_steps.Given.of(run)
+    file = f"{given.report_dir}/{run.batch}/{run.id}/audit.jsonl"
+    in_journal = next_steps.verify_run(given, run.id)
+    return next_steps.spelt(next_steps.verify_file(file)), next_steps.spelt(in_journal)
+
+
+def _breakdowns(content: Content, divided: Divided) -> Iterator[tuple[Breakdown, tuple[Row, ...]]]:
+    for breakdown in divided.breakdowns:
+        parts = breakdown.parts if breakdown.rest is None else (*breakdown.parts, breakdown.rest)
+        yield breakdown, tuple(_row(content, part, breakdown.largest) for part in parts)
+
+
+def _row(content: Content, part: Part, largest: int) -> Row:
+    return Row(
+        part.name, part.names, part.total, page_figures.shares(content, part.counts, largest)
+    )
+
+
+def _style() -> str:
+    return "".join(map(_packaged, STYLES))
+
+
+def _script() -> str:
+    """Return the page's script: its files share one scope that nothing else sees."""
+    return '"use strict";\n(() => {\n' + "".join(map(_packaged, SCRIPTS)) + "})();\n"
+
+
+def _policy(style: str, script: str) -> str:
+    """Return a policy that lets this page's own style and script in, and nothing else."""
+    return (
+        f"default-src 'none'; style-src '{_digest(style)}'; script-src '{_digest(script)}'; "
+        "base-uri 'none'; form-action 'none'"
+    )
+
+
+def _digest(text: str) -> str:
+    return "sha256-" + base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
+
+
+@cache
+def _templates() -> Environment:
+    return Environment(
+        loader=FileSystemLoader(TEMPLATES),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        bytecode_cache=_Compiled(),
+        finalize=_shown,
+    )
+
+
+_CONTROLS = re.compile(
+    r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]"
+)
+
+
+def _shown(value: object) -> object:
+    """Write a text's control characters as escapes: a page is read in terminals too."""
+    if not isinstance(value, str) or isinstance(value, Markup):
+        return value
+    return _CONTROLS.sub(lambda found: found[0].encode("unicode_escape").decode(), value)
+
+
+class _Compiled(FileSystemBytecodeCache):
+    """Templates compiled once, beside their source as Python keeps its own, where that can be."""
+
+    def __init__(self) -> None:
+        # Numbered: what was compiled with other settings of the environment is not taken.
+        super().__init__(str(TEMPLATES / "__pycache__"), "__jinja2_2_%s.cache")
+
+    def dump_bytecode(self, bucket: Bucket) -> None:
+        if sys.dont_write_bytecode:
+            return
+        with suppress(OSError):  # an installed program may be read-only; it compiles each time
+            Path(self.directory).mkdir(exist_ok=True)
+            super().dump_bytecode(bucket)
+
+
+def _packaged(name: str) -> str:
+    return (TEMPLATES / name).read_text(encoding="utf-8")

@@ -1,0 +1,226 @@
+"""The page's figures and what it says about the run, in words."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from runner.core.diagnostics.advice import advice
+from runner.core.pacing.waves import wave_sizes
+from runner.core.records.run_record import Figures, PlanFigures
+from runner.core.records.summary import OTHER_REASONS, Summary
+from runner.report.causes import cause_text
+from runner.report.formats.json_document import plain
+from runner.report.html.categories import kind_of_group, kinds
+from runner.report.html.formatting import duration, milliseconds, moment, number, times
+from runner.report.html.verdict import took_s
+from runner.report.model import Content
+
+GROUPS_SHOWN = 100
+"""Rows of the table of reasons."""
+
+WAVES_NAMED = 6
+"""Waves whose sizes a plan's figure names."""
+
+Figure = tuple[str, str, str | None]
+"""A figure's name, its value and a note."""
+
+
+@dataclass(frozen=True, slots=True)
+class Share:
+    """A kind's part of a whole, in percents of the width."""
+
+    word: str
+    style: str
+    count: int
+    x: float
+    width: float
+
+
+@dataclass(frozen=True, slots=True)
+class Reason:
+    """A row of the table of reasons, with what to do about it."""
+
+    word: str
+    style: str
+    reason: str | None
+    cause: str | None  # as the rows name it
+    places: str
+    advice: tuple[str, ...]  # every second piece is a command or a name of the manifest
+    count: int
+    kind: int
+    is_one: bool  # False: many reasons, which no filter finds
+
+
+def shares(content: Content, counts: Mapping[int, int], whole: int) -> tuple[Share, ...]:
+    """Return the parts of a bar that is `whole` transfers long."""
+    found: list[Share] = []
+    x = 0.0
+    for number_, kind in sorted(enumerate(kinds(content)), key=lambda each: -each[1].urgency):
+        count = counts.get(number_, 0)
+        if count and whole:
+            width = count / whole * 100
+            found.append(Share(kind.word, kind.style, count, x, width))
+            x += width
+    return tuple(found)
+
+
+def percents(content: Content, counts: Mapping[int, int]) -> tuple[tuple[str, str, int, str], ...]:
+    """Return each kind's word, style, count and share, the good ones first."""
+    told = shares(content, counts, content.summary.total)
+    return tuple(
+        (part.word, part.style, part.count, _percent(part.count, content.summary)) for part in told
+    )
+
+
+def figures(content: Content) -> Iterator[Figure]:
+    """Yield what was measured, or what a plan foresees."""
+    summary, measured = content.summary, content.source.figures
+    if content.dry_run:
+        yield from _plan_figures(content)
+        if content.source.plan is not None:
+            yield from _plan_course(content.source.plan)
+        return
+    yield "Deliveries", f"{summary.attempts:,}", _extra_deliveries(summary)
+    yield "Latency, median", milliseconds(summary.latency.p50), _tail(summary)
+    limit = promised(measured)
+    yield "Rate achieved", _pace(measured.rate_achieved_per_s), f"limit {limit or 'none'}"
+    peak = measured.peak_in_any_second
+    of = "" if limit is None else f"of {limit}; "
+    yield "Peak in any second", f"{peak:,}", f"{of}{measured.throttled:,} rate-limit answers"
+    called, failed = summary.callbacks_delivered, summary.callbacks_failed
+    if called or failed:
+        yield "Callbacks delivered", f"{called:,}", f"{failed:,} failed"
+
+
+def reasons(content: Content) -> tuple[Reason, ...]:
+    """Return the most urgent groups of what did not succeed, each with what to do about it."""
+    found = []
+    for group in content.summary.groups[:GROUPS_SHOWN]:
+        number_ = kind_of_group(content, group.outcome, group.code)
+        kind = kinds(content)[number_]
+        more = group.count - len(group.names)
+        places = ", ".join(group.names) + (f" and {more:,} more" if more > 0 else "")
+        found.append(
+            Reason(
+                kind.word,
+                kind.style,
+                group.reason,
+                cause_text(group.cause),
+                places,
+                _sentence(advice(group.outcome, group.code, group.status)),
+                group.count,
+                number_,
+                group.reason != OTHER_REASONS,
+            )
+        )
+    return tuple(found)
+
+
+def about(content: Content) -> Iterator[tuple[str, str]]:
+    """Yield names and values of what else is worth knowing of the run."""
+    run = content.source.run
+    yield "Manifest", run.manifest_path
+    yield "Its SHA-256", run.manifest_sha256
+    yield "Environment", f"{run.environment}: driver {run.driver}, gateway {run.gateway}"
+    yield "Planned" if content.dry_run else "Started", run.started_at
+    if not content.dry_run:
+        yield "Finished", run.finished_at or "not yet"
+        if (took := took_s(content)) is not None:
+            yield "Took", duration(took)
+    yield "By", f"{run.user} on {run.host}"
+    code = "no exit code" if run.exit_code is None else f"exit code {int(run.exit_code)}"
+    yield "Ended as", f"{run.outcome}, {code}"
+    yield from ((f"Label {name}", str(value)) for name, value in run.labels.items())
+    yield from ((f"Option {name}", _option(value)) for name, value in run.options.items())
+
+
+def session(content: Content) -> str:
+    """Return how often a session was opened, and how it was secured."""
+    measured = content.source.figures
+    if not measured.sessions_opened:
+        return "No session was opened."
+    opened, renewals = measured.sessions_opened, measured.token_renewals
+    tls = measured.tls or "no TLS (a loopback address)"
+    renewed = "not renewed" if not renewals else f"renewed {times(renewals)}"
+    return f"Opened {times(opened)}, with {tls}; the token was {renewed}. Times are UTC."
+
+
+def _sentence(text: str | None) -> tuple[str, ...]:
+    return () if text is None else tuple(f"{text[0].upper()}{text[1:]}.".split("`"))
+
+
+def promised(measured: Figures) -> str | None:
+    """Return what one second may hold, the burst beyond the rate too; None: no limit."""
+    if not measured.rate_limit_per_s:
+        return None
+    return _pace(measured.rate_limit_per_s) + (
+        f" + {measured.burst:,} burst" if measured.burst else ""
+    )
+
+
+def _pace(rate_per_s: float | None) -> str:
+    return number(rate_per_s) if rate_per_s is None else f"{number(rate_per_s)}/s"
+
+
+def _percent(count: int, summary: Summary) -> str:
+    """Return a share that never rounds to all or nothing while it is neither."""
+    per_mille = round(count / summary.total * 1000)
+    if count < summary.total:
+        per_mille = min(max(per_mille, 1), 999)
+    return f"{per_mille / 10:.1f}".removesuffix(".0") + " %"
+
+
+def _extra_deliveries(summary: Summary) -> str:
+    retries = "1 retry" if summary.retries == 1 else f"{summary.retries:,} retries"
+    fallbacks = "1 fallback" if summary.fallbacks == 1 else f"{summary.fallbacks:,} fallbacks"
+    return f"{retries}, {fallbacks}"
+
+
+def _tail(summary: Summary) -> str:
+    latency = summary.latency
+    return f"p99 {milliseconds(latency.p99)}, max {milliseconds(latency.max)}"
+
+
+def _plan_figures(content: Content) -> Iterator[Figure]:
+    """Yield a plan's time: how long it takes, and when it ends if it begins now."""
+    if (plan := content.source.plan) is None or not plan.send:
+        return
+    if plan.estimate_s is None:
+        yield "Would take", "unknown", "no limit gives a time"
+        return
+    yield "Would take", duration(plan.estimate_s), "at the limits of the manifest"
+    planned_at = moment(content.source.run.started_at)
+    if planned_at is not None and plan.window is None:
+        end = datetime.fromtimestamp(planned_at + plan.estimate_s, UTC)
+        yield "Would end", f"{end:%H:%M:%S}", f"{end:%Y-%m-%d}, UTC, if it began as it was planned"
+
+
+def _plan_course(plan: PlanFigures) -> Iterator[Figure]:
+    """Yield in which waves and until how many failures a plan is sent, and its window."""
+    if plan.waves:
+        sizes = [f"{size:,}" for size in wave_sizes(plan.waves)]
+        more = ["…"] if len(sizes) > WAVES_NAMED else []
+        told = ", ".join(sizes[:WAVES_NAMED] + more)
+        yield "Waves", f"{len(sizes):,}", f"of {told} transfers"
+    if plan.max_failures is not None:
+        at_once = f"; at most {plan.at_once:,} in flight" if plan.at_once is not None else ""
+        yield "Failures borne", f"{plan.max_failures:,}", f"beyond these the run stops{at_once}"
+    if plan.window is None:
+        return
+    begins, ends = plan.window.not_before, plan.window.not_after
+    span = " ".join(filter(None, (begins and f"from {begins}", ends and f"until {ends}")))
+    if plan.ends_at is None:
+        yield "Window", "set", span
+        return
+    told = "after the window has closed" if plan.misses_window else "within the window"
+    day, _, clock = plan.ends_at.partition("T")
+    yield "Would end", clock, f"{day}, {told} ({span})"
+
+
+def _option(value: Any) -> str:
+    value = plain(value)
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)

@@ -1,0 +1,272 @@
+"""Where lines and bars go: the page's plots as numbers and paths, drawn by the templates.
+
+Coordinates are percents of the width and of the height (0 is the top), so that shapes stretch
+with the page while letters keep their size.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+from runner.core.records.run_record import Happening, TimelinePoint, Turn
+from runner.core.records.summary import Latency, LatencyBin
+from runner.report.html.formatting import duration, milliseconds, number, times
+
+_TICKS = 5
+_APART = 0.8  # percents of the width that two marks of a kind lie apart at least
+_DECADE = (1, 2, 5)
+_TIME_STEPS_S = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14400, 28800)
+_DAY_S = 86_400
+
+
+@dataclass(frozen=True, slots=True)
+class Tick:
+    """A labelled place on an axis, in percent."""
+
+    at: float
+    label: str
+
+
+@dataclass(frozen=True, slots=True)
+class Curve:
+    """One panel of the timeline: an area, lines over it, and the axis to read them by."""
+
+    area: str  # an SVG path in percents
+    line: str  # the same, without its floor
+    second_line: str
+    limit_line: str
+    y_ticks: tuple[Tick, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """A stretch of the timeline on which something happened, in percents of its width."""
+
+    kind: str  # lost | slowed | renewed
+    x: float
+    width: float
+    told: str
+
+
+@dataclass(frozen=True, slots=True)
+class TimelinePlot:
+    """Frames sent and transfers settled a second above, frames in flight below."""
+
+    pace: Curve
+    in_flight: Curve
+    x_ticks: tuple[Tick, ...]
+    marks: tuple[Mark, ...]
+    told: str  # the plot in words
+
+    @property
+    def marked(self) -> frozenset[str]:
+        """Return which kinds of marks there are, for the legend."""
+        return frozenset(mark.kind for mark in self.marks)
+
+
+@dataclass(frozen=True, slots=True)
+class Bar:
+    """One bar of the histogram, in percents, and what it says."""
+
+    x: float
+    width: float
+    y: float
+    height: float
+    told: str
+
+
+@dataclass(frozen=True, slots=True)
+class HistogramPlot:
+    """The spread of latencies on a logarithmic axis."""
+
+    bars: tuple[Bar, ...]
+    x_ticks: tuple[Tick, ...]
+    y_ticks: tuple[Tick, ...]
+    marks: tuple[Tick, ...]  # p50, p90, p99
+    told: str
+
+
+def plot_timeline(
+    points: Sequence[TimelinePoint], bin_s: float, story: Sequence[Happening] = ()
+) -> TimelinePlot | None:
+    """Draw the timeline, and mark on it what the session's story tells; None where there is none."""
+    if not points:
+        return None
+    sent = [point.sent / bin_s for point in points]
+    settled = [point.settled / bin_s for point in points]
+    paces = [point.rate_per_s for point in points]
+    in_flight = [float(point.in_flight) for point in points]
+    start_s = points[0].t_s
+    span_s = points[-1].t_s + bin_s - start_s
+    edges = [((p.t_s - start_s) / span_s * 100, bin_s / span_s * 100) for p in points]
+    top = _ceiling(max(*sent, *settled, *(pace or 0 for pace in paces)))
+    flight_top = _ceiling(max(in_flight))
+    pace = Curve(
+        _area(edges, sent, top),
+        _steps(edges, sent, top),
+        _steps(edges, settled, top),
+        _steps(edges, paces, top),
+        _y_ticks(top),
+    )
+    flight = Curve(
+        _area(edges, in_flight, flight_top),
+        _steps(edges, in_flight, flight_top),
+        "",
+        "",
+        _y_ticks(flight_top),
+    )
+    told = (
+        f"Over {duration(span_s)}, at most {number(max(sent))} frames were sent a second, "
+        f"with at most {number(max(in_flight))} in flight. {_told(story)}"
+    )
+    marks = _marks(story, start_s, span_s)
+    return TimelinePlot(pace, flight, _time_ticks(start_s, span_s), marks, told)
+
+
+def plot_histogram(bins: Sequence[LatencyBin], latency: Latency) -> HistogramPlot | None:
+    """Draw the spread of latencies; None where nothing was measured."""
+    if not bins or latency.p50 is None or latency.p99 is None:
+        return None
+    low, high = bins[0].low_ms, bins[-1].high_ms
+    place = _logarithmic(low, high)
+    top = _ceiling(max(bin_.count for bin_ in bins))
+    bars = tuple(_bar(bin_, place, top) for bin_ in bins if bin_.count)
+    values = (("p50", latency.p50), ("p90", latency.p90), ("p99", latency.p99))
+    marks = tuple(
+        Tick(place(value), f"{name} {milliseconds(value)}")
+        for name, value in values
+        if value is not None
+    )
+    told = (
+        f"Half of the replies came within {milliseconds(latency.p50)}, 90 % within "
+        f"{milliseconds(latency.p90)}, 99 % within {milliseconds(latency.p99)}; "
+        f"the slowest took {milliseconds(latency.max)}."
+    )
+    return HistogramPlot(bars, _latency_ticks(low, high, place), _y_ticks(top), marks, told)
+
+
+def _told(story: Sequence[Happening]) -> str:
+    turns = [happening.turn for happening in story]
+    slowed, lost = turns.count(Turn.SLOWED), turns.count(Turn.LOST)
+    parts = [f"it was slowed down {times(slowed)}"] if slowed else []
+    parts += [f"its session was lost {times(lost)}"] if lost else []
+    text = " and ".join(parts) or "nothing slowed or interrupted it"
+    return f"{text[0].upper()}{text[1:]}."
+
+
+def _marks(story: Sequence[Happening], start_s: float, span_s: float) -> tuple[Mark, ...]:
+    """Return what to mark: how long there was no session, where it was slowed, token renewals."""
+
+    def place(at_s: float) -> float:
+        return min(max((at_s - start_s) / span_s * 100, 0.0), 100.0)
+
+    marks: list[Mark] = []
+    last: dict[str, float] = {}  # where the last mark of each kind ends
+    for kind, begin_s, end_s, told in _stretches(story, start_s + span_s):
+        x, end = place(begin_s), place(end_s)
+        if x - last.get(kind, -math.inf) >= _APART:
+            marks.append(Mark(kind, x, end - x, told))
+            last[kind] = end
+    return tuple(marks)
+
+
+def _stretches(story: Sequence[Happening], end_s: float) -> Iterator[tuple[str, float, float, str]]:
+    """Yield (kind, begin, end, words) of what is marked."""
+    lost: Happening | None = None
+    for happening in story:
+        at = happening.t_s
+        if happening.turn == Turn.LOST:
+            lost = happening
+        elif happening.turn == Turn.OPENED and lost is not None:
+            told = f"no session for {duration(max(at - lost.t_s, 0.0))}"
+            yield "lost", lost.t_s, at, told
+            lost = None
+        elif happening.turn == Turn.SLOWED:
+            yield "slowed", at, at, f"slowed to {number(happening.value)}/s"
+        elif happening.turn == Turn.RENEWED:
+            yield "renewed", at, at, "token renewed"
+    if lost is not None:
+        yield "lost", lost.t_s, end_s, "no session from here on"
+
+
+def _area(edges: Sequence[tuple[float, float]], values: Sequence[float], top: float) -> str:
+    return "".join(
+        f"M{x:.3f},100V{_y(value, top):.2f}h{width:.3f}V100Z"
+        for (x, width), value in zip(edges, values, strict=True)
+        if value
+    )
+
+
+def _steps(edges: Sequence[tuple[float, float]], values: Sequence[float | None], top: float) -> str:
+    """Return one level for each bin, joined where bins touch and both have a value."""
+    path, end = "", math.nan
+    for (x, width), value in zip(edges, values, strict=True):
+        if value is None:
+            end = math.nan
+            continue
+        joined = math.isclose(x, end, abs_tol=1e-6)
+        path += f"{'L' if joined else 'M'}{x:.3f},{_y(value, top):.2f}h{width:.3f}"
+        end = x + width
+    return path
+
+
+def _y(value: float, top: float) -> float:
+    return 100 - value / top * 100
+
+
+def _ceiling(highest: float) -> float:
+    """Return the next round number that is not below `highest`."""
+    if highest <= 1:
+        return 1
+    decade = 10.0 ** math.floor(math.log10(highest))
+    return next(
+        step * decade
+        for step in (1, 1.2, 1.5, 2, 2.5, 3, 4, 5, 6, 8, 10)
+        if step * decade >= highest
+    )
+
+
+def _y_ticks(top: float) -> tuple[Tick, ...]:
+    shares = (0.5, 1.0) if top > 1 else (1.0,)
+    return tuple(Tick(100 - share * 100, number(top * share)) for share in shares)
+
+
+def _time_ticks(start_s: float, span_s: float) -> tuple[Tick, ...]:
+    rough = span_s / _TICKS
+    step = next((s for s in _TIME_STEPS_S if s >= rough), math.ceil(rough / _DAY_S) * _DAY_S)
+    first = math.ceil(start_s / step) * step
+    count = math.floor((start_s + span_s - first) / step) + 1
+    times = [first + i * step for i in range(count)]
+    return tuple(Tick((at - start_s) / span_s * 100, duration(at)) for at in times)
+
+
+def _logarithmic(low: float, high: float) -> Callable[[float], float]:
+    low = max(low, 0.001)
+    if high <= low:
+        return lambda _value: 50.0
+    span = math.log(high / low)
+    return lambda value: math.log(max(value, low) / low) / span * 100
+
+
+def _latency_ticks(low: float, high: float, place: Callable[[float], float]) -> tuple[Tick, ...]:
+    values = [
+        step * 10.0**power
+        for power in range(math.floor(math.log10(max(low, 0.001))), 8)
+        for step in _DECADE
+        if low <= step * 10.0**power <= high
+    ]
+    if len(values) < 2:  # noqa: PLR2004 - an axis is read between two places
+        values = sorted({low, math.sqrt(low * high), high}) if low > 0 else [high]
+    thinned = values[:: math.ceil(len(values) / _TICKS)]
+    return tuple(Tick(place(value), milliseconds(value)) for value in thinned)
+
+
+def _bar(bin_: LatencyBin, place: Callable[[float], float], top: float) -> Bar:
+    start, end = place(bin_.low_ms), place(bin_.high_ms)
+    if end <= start:  # every latency is the same
+        start, end = 48.0, 52.0
+    height = bin_.count / top * 100
+    told = f"{milliseconds(bin_.low_ms)} to {milliseconds(bin_.high_ms)}: {bin_.count:,}"
+    return Bar(start, (end - start) * 0.92, 100 - height, height, told)

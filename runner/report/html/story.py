@@ -1,0 +1,156 @@
+"""The session's story in words: opened, lost, dialled again, slowed, renewed, each with its time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from runner.core.records.run_record import Happening, Turn
+from runner.report.html.formatting import clock_time, duration, moment, number
+from runner.report.model import Content
+
+LINES_SHOWN = 200
+"""Lines of the story in the page: half of them the first ones, half the last."""
+
+TENTHS_BELOW_S = 60
+"""Up to here a story's times tell tenths: much may happen within a second."""
+
+_CODES = {
+    1000: "normal closure",
+    1001: "going away",
+    1002: "protocol error",
+    1003: "unsupported frame",
+    1006: "connection cut",
+    1007: "invalid text",
+    1008: "policy violation",
+    1009: "message too large",
+    1011: "internal error",
+    1012: "service restart",
+    1013: "try again later",
+}
+_WHY = {
+    "rate_limited": "an answer said that frames come too fast",
+    "retry_after": "the gateway asked for it (Retry-After)",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One line of the story; `turn` is its style."""
+
+    at: str
+    since: str
+    turn: str
+    text: str
+    said: str | None = None  # the gateway's own words
+
+
+@dataclass(frozen=True, slots=True)
+class Story:
+    """The story's first lines, and its last where some between were left out."""
+
+    first: tuple[Line, ...]
+    omitted: int
+    last: tuple[Line, ...]
+
+    @property
+    def lines(self) -> tuple[Line, ...]:
+        """Return all lines shown."""
+        return self.first + self.last
+
+
+def tell_story(content: Content, shown: int = LINES_SHOWN) -> Story:
+    """Tell how the session went, from the run's beginning to its end."""
+    lines = list(_lines(content))
+    omitted, half = content.source.figures.story_omitted, shown // 2
+    if len(lines) <= shown and not omitted:
+        return Story(tuple(lines), 0, ())
+    middle = min(half, len(lines) // 2)
+    first, last = lines[:middle], lines[max(middle, len(lines) - half) :]
+    return Story(tuple(first), omitted + len(lines) - len(first) - len(last), tuple(last))
+
+
+def happenings(content: Content) -> tuple[Happening, ...]:
+    """Return the story; of runs that kept none, the ends of their sessions."""
+    figures = content.source.figures
+    if figures.story:
+        return figures.story
+    start = moment(content.source.run.started_at)
+    return tuple(
+        Happening(
+            (moment(close.at) or 0.0) - start if start is not None else 0.0,
+            close.at,
+            Turn.CLOSED if close.code == 1000 else Turn.LOST,  # noqa: PLR2004 - how we close
+            code=close.code,
+            reason=close.reason,
+        )
+        for close in figures.session_closes
+    )
+
+
+def _lines(content: Content) -> Iterator[Line]:
+    run, tls = content.source.run, content.source.figures.tls
+    start = moment(run.started_at)
+    yield Line(clock_time(run.started_at), "", "began", "The run began.")
+    lost_s: float | None = None
+    for told in happenings(content):
+        at_s = moment(told.at)
+        if told.turn in {Turn.LOST, Turn.CLOSED}:
+            lost_s = at_s
+        gap_s = None if at_s is None or lost_s is None else at_s - lost_s
+        text, said = _words(told, tls, gap_s)
+        yield Line(clock_time(told.at), _since(start, at_s), told.turn, text, said)
+    if run.finished_at is not None:
+        end = moment(run.finished_at)
+        told_end = f"The run ended: {run.outcome}."
+        yield Line(clock_time(run.finished_at), _since(start, end), "ended", told_end)
+
+
+def _since(start: float | None, at_s: float | None) -> str:
+    if start is None or at_s is None:
+        return ""
+    since_s = max(at_s - start, 0.0)
+    return f"+{since_s:.1f} s" if since_s < TENTHS_BELOW_S else f"+{duration(since_s)}"
+
+
+def _words(told: Happening, tls: str | None, gap_s: float | None) -> tuple[str, str | None]:
+    """Return a happening's sentence, and what the gateway itself said."""
+    value, known = told.value, _WHY.get(told.reason or "")
+    why, said = (f": {known}", None) if known else ("", told.reason)
+    text = "Something happened that this version of the page has no words for."
+    match told.turn:
+        case Turn.OPENED:
+            text = _opened(value, tls, gap_s)
+        case Turn.LOST | Turn.CLOSED:
+            text = f"The session was {told.turn}{_code(told.code)}."
+        case Turn.SLOWED:
+            text = f"Slowed to {number(value)}/s{why}."
+        case Turn.RECOVERED:
+            back = "without a limit" if value is None else f"at {number(value)}/s"
+            text = f"Back {back}, as the manifest allows."
+        case Turn.PAUSED:
+            text = f"Silent for {duration(value or 0.0)}{why}."
+        case Turn.RENEWED:
+            text = "The token was renewed."
+        case Turn.SHUT:
+            text = f"{number(value)} failures in a row: the circuit opened, probes alone leave."
+        case Turn.WAVE:
+            text, said = f"Wave {number(value)} {told.reason or 'began'}.", None
+        case Turn.ANSWERED:
+            text = "The gateway answered again: the circuit closed."
+    return text, said
+
+
+def _opened(value: float | None, tls: str | None, gap_s: float | None) -> str:
+    how = tls or "no TLS (a loopback address)"
+    if value is None or value <= 1:
+        return f"The session opened, with {how}."
+    after = "" if gap_s is None else f", {duration(gap_s)} after the last one ended"
+    return f"Dialled again: session {number(value)} opened{after}."
+
+
+def _code(code: int | None) -> str:
+    if code is None:
+        return " without a close code"
+    name = _CODES.get(code)
+    return f", code {code} ({name})" if name else f", code {code}"

@@ -1,0 +1,263 @@
+"""The report's first sentence: what happened, and what to do next."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+
+from runner.core import next_steps
+from runner.core.next_steps import Given, Step
+from runner.core.transfer.outcome import ExitCode, Outcome
+from runner.report.html.formatting import counted, duration, moment
+from runner.report.model import Content
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What an operator reads first. `tone`: good, doubt, bad or calm."""
+
+    tone: str
+    headline: str
+    detail: str
+    steps: tuple[Step, ...]
+
+
+_COUNTED = (
+    (Outcome.IN_DOUBT, "in doubt"),
+    (Outcome.REJECTED, "rejected"),
+    (Outcome.FAILED, "failed"),
+    (Outcome.UNATTEMPTED, "not attempted"),
+    (Outcome.SKIPPED, "skipped"),
+    (Outcome.UNCHANGED, "unchanged since an earlier run"),
+)
+
+_IN_DOUBT = ExitCode.IN_DOUBT.outcome
+
+_ENDS = {
+    "stopped": "The run stopped early",
+    "interrupted": "The run was interrupted",
+    "unreachable": "The gateway could not be reached",
+    "storage": "The run ended because it could not store what it did",
+    "bug": "The run ended on an error of its own",
+}
+
+
+def judge(content: Content) -> Verdict:
+    """Return the verdict; doubt leads, whatever else went wrong."""
+    if content.dry_run:
+        return _planned(content)
+    counts = content.summary.counts
+    return Verdict(
+        _tone(content),
+        _headline(content),
+        _meaning(content),
+        tuple(_steps(content, counts[Outcome.IN_DOUBT])),
+    )
+
+
+def took_s(content: Content) -> float | None:
+    """Return how long the run took, in seconds; None while it goes on, or if it died."""
+    run = content.source.run
+    start, end = moment(run.started_at), moment(run.finished_at or "")
+    return None if start is None or end is None else max(end - start, 0.0)
+
+
+def _tone(content: Content) -> str:
+    outcome = content.source.run.outcome
+    if content.summary.counts[Outcome.IN_DOUBT] or outcome == _IN_DOUBT:
+        return "doubt"
+    return "good" if outcome == "ok" else "bad"
+
+
+def _headline(content: Content) -> str:
+    """Return the run in one sentence: what was carried out, what was not, and in what time."""
+    total, counts = content.summary.total, content.summary.counts
+    if not total:
+        return "There was nothing to do: the manifest lists no transfers."
+    parts = [f"{counts[Outcome.TRANSFERRED]:,} of {total:,} transferred"]
+    parts += [f"{counts[outcome]:,} {words}" for outcome, words in _COUNTED if counts[outcome]]
+    if not counts[Outcome.IN_DOUBT]:
+        parts.append("none in doubt")
+    took = took_s(content)
+    if took is not None:
+        parts.append(f"in {duration(took)}")
+    return ", ".join(parts) + "."
+
+
+def _meaning(content: Content) -> str:
+    """Return what the headline's figures amount to."""
+    counts, outcome = content.summary.counts, content.source.run.outcome
+    end = _ENDS.get(outcome)
+    if doubts := counts[Outcome.IN_DOUBT]:
+        doubt = f"{counted(doubts)} may or may not have been carried out"
+        return (
+            f"{doubt}: {'it needs' if doubts == 1 else 'they need'} a person."
+            if end is None
+            else f"{end}, and {doubt}."
+        )
+    if end is not None:
+        return f"{end}; {_left(counts[Outcome.UNATTEMPTED])}."
+    if outcome == "ok":
+        return _done(content)
+    if outcome == _IN_DOUBT:
+        return "Transfers that are not of this batch are in doubt: they need a person."
+    if outcome == "unfinished":
+        return "The run goes on, or it died: these are the figures as the journal has them now."
+    lost = counts[Outcome.REJECTED] + counts[Outcome.FAILED]
+    return f"{lost:,} of {counted(content.summary.total)} {'was' if lost == 1 else 'were'} not carried out."
+
+
+def _left(unattempted: int) -> str:
+    if not unattempted:
+        return "no transfer was left waiting"
+    return f"{counted(unattempted)} {'was' if unattempted == 1 else 'were'} not attempted"
+
+
+def _done(content: Content) -> str:
+    total, counts = content.summary.total, content.summary.counts
+    if not total:
+        return ""
+    if left := counts[Outcome.UNATTEMPTED]:
+        return f"Everything selected is done; {counted(left)} {'was' if left == 1 else 'were'} left out."
+    if counts[Outcome.UNCHANGED] == total:
+        return f"Nothing to do: an earlier run carried out {'the transfer' if total == 1 else f'all {total:,} transfers'}."
+    return "The transfer is done." if total == 1 else f"All {total:,} transfers are done."
+
+
+def _steps(content: Content, doubts: int) -> Iterator[Step]:
+    if doubts:
+        yield from _doubt_steps(content)
+    yield from _NEXT.get(content.source.run.outcome, _nothing)(content)
+
+
+def _doubt_steps(content: Content) -> Iterator[Step]:
+    yield Step(
+        "Apply the batch again. What is in doubt is looked up first, and is sent again only where "
+        "the gateway's promises make a second move impossible.",
+        _apply(content),
+    )
+    key = next(g.first_key for g in content.summary.groups if g.outcome is Outcome.IN_DOUBT)
+    run, journal = content.source.run.id, _given(content).journal_path
+    yield Step("See what is still in doubt then.", next_steps.status(journal, run))
+    was, was_not = next_steps.settle(journal, run, key)
+    yield Step(
+        "Find each of these at the gateway by its interaction id; until you say what you found, "
+        "it is sent nowhere. If it was carried out:",
+        was.argv,
+    )
+    yield Step("If it was not carried out, so that the next apply takes it up:", was_not.argv)
+
+
+def _nothing(_content: Content) -> Iterator[Step]:
+    yield Step("Nothing is left to do.")
+
+
+def _mend(content: Content) -> Iterator[Step]:
+    counts = content.summary.counts
+    if not counts[Outcome.IN_DOUBT]:
+        yield Step(
+            "Find the runs that left them, look each interaction up at the gateway by its id, and "
+            "say what you found.",
+            next_steps.status(_given(content).journal_path),
+        )
+    if counts[Outcome.REJECTED] or counts[Outcome.FAILED]:
+        yield Step(
+            "Read why others were rejected or failed, below, and mend what the reasons name: the "
+            "next apply takes them up too."
+        )
+
+
+def _mend_and_apply(content: Content) -> Iterator[Step]:
+    yield Step(
+        "Read the reasons below, mend what they name, and apply again: only what has not been "
+        "carried out is sent.",
+        _apply(content),
+    )
+
+
+def _resume(content: Content) -> Iterator[Step]:
+    yield Step(
+        "When the cause is gone, apply again: it goes on with what has not been carried out, and "
+        "sends nothing twice.",
+        _apply(content),
+    )
+
+
+def _diagnose(content: Content) -> Iterator[Step]:
+    yield Step("Find out what is in the way.", next_steps.doctor(_given(content)))
+    yield from _resume(content)
+
+
+def _store(content: Content) -> Iterator[Step]:
+    yield Step("Free space or mend permissions where journal and report lie.")
+    yield from _resume(content)
+
+
+def _report_bug(content: Content) -> Iterator[Step]:
+    yield Step("The log file holds the trace: attach it to a bug report.")
+    yield from _resume(content)
+
+
+_NEXT: dict[str, Callable[[Content], Iterator[Step]]] = {
+    _IN_DOUBT: _mend,
+    "failures": _mend_and_apply,
+    "stopped": _resume,
+    "interrupted": _resume,
+    "unreachable": _diagnose,
+    "storage": _store,
+    "bug": _report_bug,
+}
+
+
+def _given(content: Content) -> Given:
+    return Given.of(content.source.run)
+
+
+def _apply(content: Content) -> tuple[str, ...]:
+    return next_steps.apply(_given(content))
+
+
+def _plan_steps(content: Content, send: int) -> Iterator[Step]:
+    """Yield how a plan is carried out; with `--again` only by a file, which moves nobody twice."""
+    given, plan = _given(content), content.source.plan
+    selections = plan.selections if plan is not None else 0
+    if not send and not selections:
+        yield Step("Nothing is left to do.")
+    elif given.again and given.plan is None:
+        written = f"{content.source.run.id}.json"
+        yield Step(
+            "Read the plan below, then write it down: what it moves again is moved once, however "
+            "often the file is applied.",
+            next_steps.plan(given, out=written, preflight=bool(selections)),
+        )
+        yield Step("Carry it out.", next_steps.apply(replace(given, plan=written)))
+    else:
+        yield Step("Read the plan below, then carry it out.", _apply(content))
+    if plan is not None and plan.in_doubt:
+        yield Step("See what is in doubt.", next_steps.status(given.journal_path))
+
+
+def _planned(content: Content) -> Verdict:
+    plan = content.source.plan
+    send = plan.send if plan is not None else content.summary.counts[Outcome.UNATTEMPTED]
+    steps = tuple(_plan_steps(content, send))
+    parts = [f"Applying this would send {counted(send)}"]
+    if plan is None:
+        return Verdict("calm", f"Nothing was sent. {parts[0]}.", "", steps)
+    doubts = f"{plan.in_doubt:,} in doubt" if plan.in_doubt else "none in doubt"
+    if plan.selections:
+        selections = "selection" if plan.selections == 1 else "selections"
+        parts.append(f"and what {plan.selections:,} {selections} will find")
+    parts += [f"{plan.unchanged:,} unchanged", doubts]
+    if send and plan.estimate_s is not None:
+        parts.append(f"in about {duration(plan.estimate_s)}")
+    detail = "Nothing was sent: this is the plan."
+    if plan.changed:
+        detail += f" {plan.changed:,} of them would go elsewhere than an earlier run carried them."
+    if plan.misses_window and plan.window is not None:
+        detail += (
+            f" By the limits it would not end inside its window, which closes at"
+            f" {plan.window.not_after}: the rest would be left."
+        )
+    tone = "doubt" if plan.in_doubt or plan.misses_window else "calm"
+    return Verdict(tone, ", ".join(parts) + ".", detail, steps)

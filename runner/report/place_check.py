@@ -1,0 +1,79 @@
+"""Whether a run's report can be written: checked before anything is sent."""
+
+from __future__ import annotations
+
+import os
+import stat
+from contextlib import suppress
+from pathlib import Path
+
+from runner.core.errors import StorageError
+from runner.report.folder import LATEST, open_folder
+from runner.report.report_store import is_run
+
+ROW_BYTES = 4096
+"""What a transfer takes in a run's report, all files together; measured: 3 to 3.5 kB."""
+
+LEAST_BYTES = 1 << 20
+"""What a report takes without its transfers; so much is written as a trial."""
+
+PROBE = "probe"
+
+
+def check_place(root: Path, batch: str, *, rows: int) -> bool:
+    """See that a report of `rows` transfers can be left in `root`/`batch`, and `latest` beside it.
+
+    Return False if other accounts may write there. Raises `StorageError`: the folder is another
+    account's or cannot be written, the disk has no room, or `latest` is taken.
+    """
+    with open_folder(root, batch) as folder:
+        _check_latest(folder.path / LATEST)
+        needed = LEAST_BYTES + rows * ROW_BYTES
+        if (free := free_bytes(folder.path)) < needed:
+            raise StorageError(
+                f"{folder.path}: the report of {rows:,} transfers needs about {_megabytes(needed)},"
+                f" and {_megabytes(free)} are free; free space there, or choose another folder with"
+                " --report-dir; nothing was sent"
+            )
+        folder.probe(PROBE, LEAST_BYTES)
+        return not any(_is_open_to_others(path) for path in (root, folder.path))
+
+
+def clear_place(root: Path, batch: str) -> None:
+    """Remove what runs of a batch that were killed left unfinished. Raises `StorageError`."""
+    with open_folder(root, batch) as folder:
+        folder.clear()
+        names = [path.name for path in folder.path.iterdir() if is_run(path.name)]
+    for name in names:
+        path = root / batch / name
+        if path.is_dir() and not path.is_symlink():
+            with suppress(StorageError), open_folder(root, batch, name) as run:
+                run.clear()
+
+
+def free_bytes(folder: Path) -> int:
+    """Return how much this account may write to a folder's file system."""
+    told = os.statvfs(folder)
+    return told.f_bavail * told.f_frsize
+
+
+def _check_latest(path: Path) -> None:
+    try:
+        told = path.lstat()
+    except FileNotFoundError:
+        return
+    if not stat.S_ISLNK(told.st_mode):
+        kind = "folder" if stat.S_ISDIR(told.st_mode) else "file"
+        raise StorageError(
+            f"{path} is a {kind}, where the link to the newest run belongs; move it away, or choose"
+            " another folder with --report-dir; nothing was sent"
+        )
+
+
+def _is_open_to_others(path: Path) -> bool:
+    mode = path.stat().st_mode
+    return bool(mode & stat.S_IWOTH) and not mode & stat.S_ISVTX
+
+
+def _megabytes(count: int) -> str:
+    return f"{count / 1e6:,.1f} MB"

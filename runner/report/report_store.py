@@ -1,0 +1,250 @@
+"""The report folders that lie under a root: what each is, by what stands in it, and its removal.
+
+A name alone makes no report: a folder counts as a run's if its report says so and nothing else lies
+in it. Every step is taken from an open folder and without following links.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from runner.core.errors import StorageError, UsageError
+from runner.core.records.retention import Shelved
+from runner.core.timestamps import seconds
+from runner.report.folder import FOLDER_FLAGS, LATEST, REPORT, UNFINISHED, WITNESS
+from runner.report.writer import AUDIT, FILES
+
+HEAD_BYTES = 1 << 20
+"""Of report.json: what is asked for stands before the transfers."""
+
+_RUN = re.compile(r"(plan-)?[0-9]{8}T[0-9]{6}Z-[0-9a-f]{6}")
+_OURS = frozenset({*FILES.values(), AUDIT, WITNESS})
+_FILE_FLAGS = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """A run's report folder, and what it takes on disk."""
+
+    shelved: Shelved
+    size_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Left:
+    """What lies among reports and is left alone, with the reason."""
+
+    path: Path
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """A batch's reports; `latest` is the name that the link beside them tells."""
+
+    name: str
+    reports: tuple[Report, ...]
+    latest: str | None
+    left: tuple[Left, ...]
+
+
+def is_run(name: str) -> bool:
+    """Tell whether a folder's name is a run's or a plan's."""
+    return _RUN.fullmatch(name) is not None
+
+
+class NotOurs(Exception):
+    """A folder is no report, or not only one; the text says why."""
+
+
+def batches(root: Path, only: str | None = None) -> Iterator[Batch]:
+    """Yield the batches under `root` that have reports, by name.
+
+    Raises `UsageError` if there is no such folder, or no batch `only` in it; `StorageError` if the
+    root cannot be read.
+    """
+    with _opened(root) as descriptor:
+        names = [entry.name for entry in _entries(descriptor) if _is_folder(entry)]
+        if only is not None and only not in names:
+            there = ", ".join(names[:10]) or "none"
+            raise UsageError(f"there is no batch {only!r} in {root}; there are: {there}")
+        for name in names:
+            if only in {None, name}:
+                batch = _look(descriptor, root / name)
+                told = [left.path for left in batch.left]
+                if (
+                    batch.reports
+                    or root / name in told
+                    or any(_RUN.fullmatch(p.name) for p in told)
+                ):
+                    yield batch
+
+
+def remove(root: Path, batch: str, name: str) -> int:
+    """Remove a report folder and return the bytes that this frees; 0: it is gone already.
+
+    report.json goes last: what is removed by half is known for a report the next time. Raises
+    `NotOurs` if something else lies in it by now, `OSError`.
+    """
+    with _opened(root) as descriptor, _child(descriptor, batch) as parent:
+        try:
+            with _child(parent, name) as folder:
+                sizes = _files(folder)
+                for file in sorted(sizes, key=lambda file: (file == REPORT, file)):
+                    os.unlink(file, dir_fd=folder)
+            os.rmdir(name, dir_fd=parent)
+        except FileNotFoundError:
+            return 0
+        return sum(sizes.values())
+
+
+def _look(root: int, path: Path) -> Batch:
+    reports, left, latest = [], [], None
+    try:
+        with _child(root, path.name) as descriptor:
+            with suppress(OSError):  # there is none, or it is no link
+                latest = os.readlink(LATEST, dir_fd=descriptor)
+            for entry in _entries(descriptor):
+                if entry.name == LATEST:
+                    continue
+                try:
+                    reports.append(_report(descriptor, entry, path.name))
+                except NotOurs as error:
+                    left.append(Left(path / entry.name, str(error)))
+    except OSError as error:
+        left.append(Left(path, f"it cannot be read ({error.strerror})"))
+    return Batch(path.name, tuple(reports), latest, tuple(left))
+
+
+def _report(parent: int, entry: os.DirEntry[str], batch: str) -> Report:
+    """Return what a report folder is. Raises `NotOurs`."""
+    if not _is_folder(entry):
+        raise NotOurs("it is no folder")
+    if not _RUN.fullmatch(entry.name):
+        raise NotOurs("its name is no run's")
+    try:
+        with _child(parent, entry.name) as folder:
+            sizes = _files(folder)
+            if REPORT not in sizes:
+                raise NotOurs(
+                    f"it has no {REPORT}: its run goes on or died;"
+                    " `report` with its id and its journal writes one"
+                )
+            shelved = _shelved(folder, sizes, entry.name, batch)
+    except OSError as error:
+        raise NotOurs(f"it cannot be read ({error.strerror})") from error
+    return Report(shelved, sum(sizes.values()))
+
+
+def _files(folder: int) -> dict[str, int]:
+    """Return the sizes of a report's files. Raises `NotOurs` if anything else is there."""
+    sizes = {}
+    for entry in _entries(folder):
+        unfinished = UNFINISHED.fullmatch(entry.name)
+        name = entry.name if unfinished is None else unfinished[1]
+        told = entry.stat(follow_symlinks=False)
+        if name not in _OURS or not stat.S_ISREG(told.st_mode):
+            raise NotOurs(f"it holds {entry.name!r}, which is no part of a report")
+        sizes[entry.name] = told.st_size
+    return sizes
+
+
+def _shelved(folder: int, files: dict[str, int], name: str, batch: str) -> Shelved:
+    try:
+        told = _head(_read(folder, REPORT, HEAD_BYTES))
+        run, summary = told["run"], told["summary"]
+        planned = run["outcome"] == "planned"
+        if (run["id"], run["batch"], planned) != (name, batch, name.startswith("plan-")):
+            raise NotOurs(f"its {REPORT} is another run's")
+        started_at = seconds(run["started_at"])
+        ended_at = seconds(run["finished_at"] or run["started_at"])
+        in_doubt = int(summary["in_doubt"])
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
+        raise NotOurs(f"its {REPORT} cannot be read ({type(error).__name__})") from error
+    shelved = Shelved(name, started_at, ended_at, in_doubt, planned)
+    return shelved if WITNESS not in files else _witnessed(folder, shelved)
+
+
+def _witnessed(folder: int, shelved: Shelved) -> Shelved:
+    try:
+        told = json.loads(_read(folder, WITNESS, HEAD_BYTES))
+        environment, at = str(told["environment"]), float(told["at"])
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
+        raise NotOurs(f"its {WITNESS} cannot be read ({type(error).__name__})") from error
+    return Shelved(
+        shelved.name,
+        shelved.started_at,
+        shelved.ended_at,
+        shelved.in_doubt,
+        shelved.planned,
+        environment,
+        at,
+    )
+
+
+def _head(text: str) -> dict[str, Any]:
+    """Return `run` and `summary` of a report whose end may be missing. Raises `ValueError`."""
+    decode = json.JSONDecoder().raw_decode
+    told: dict[str, Any] = {}
+    at = _past(text, 0, "{")
+    while not {"run", "summary"} <= told.keys():
+        name, at = decode(text, at)
+        value, at = decode(text, _past(text, at, ":"))
+        told[name] = value
+        if not {"run", "summary"} <= told.keys():
+            at = _past(text, at, ",")
+    return told
+
+
+def _past(text: str, at: int, sign: str) -> int:
+    """Return the place of what follows `sign`, which is next but for blanks."""
+    found = re.compile(rf"\s*{re.escape(sign)}\s*").match(text, at)
+    if found is None:
+        raise ValueError(f"{sign} is missing")
+    return found.end()
+
+
+def _read(folder: int, name: str, limit: int) -> str:
+    with os.fdopen(os.open(name, _FILE_FLAGS, dir_fd=folder), "rb") as stream:
+        return stream.read(limit).decode("utf-8", "replace")
+
+
+def _entries(folder: int) -> list[os.DirEntry[str]]:
+    with os.scandir(folder) as entries:
+        return sorted(entries, key=lambda entry: entry.name)
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    return entry.is_dir(follow_symlinks=False)
+
+
+@contextmanager
+def _opened(root: Path) -> Iterator[int]:
+    """Open the root, which alone may be reached through links."""
+    try:
+        descriptor = os.open(root, FOLDER_FLAGS & ~os.O_NOFOLLOW)
+    except (FileNotFoundError, NotADirectoryError) as error:
+        raise UsageError(f"there is no report folder {root}; name it with --report-dir") from error
+    except OSError as error:
+        raise StorageError(f"{root} cannot be read ({error.strerror})") from error
+    try:
+        yield descriptor
+    finally:
+        os.close(descriptor)
+
+
+@contextmanager
+def _child(parent: int, name: str) -> Iterator[int]:
+    descriptor = os.open(name, FOLDER_FLAGS, dir_fd=parent)
+    try:
+        yield descriptor
+    finally:
+        os.close(descriptor)

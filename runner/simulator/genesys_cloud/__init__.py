@@ -1,0 +1,1 @@
+"""The embedded gateway with the vendor platform's interface."""

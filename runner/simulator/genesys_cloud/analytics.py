@@ -1,0 +1,233 @@
+"""The operations that tell who waits where (design, "Selecting what waits in a queue")."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from itertools import groupby
+from typing import Any
+
+from runner.simulator.genesys_cloud.catalog import make_id
+from runner.simulator.genesys_cloud.conversations import Conversation, Participant
+from runner.simulator.genesys_cloud.directory import read_page, whole
+from runner.simulator.genesys_cloud.errors import Refused
+from runner.simulator.genesys_cloud.routes import Call
+from runner.simulator.genesys_cloud.views import spell_time
+from runner.simulator.genesys_cloud.world import Outcome, World
+
+_OK = 200
+_LARGEST_PAGE = 100
+_TRUNCATED = 40  # entities that a list which is cut off still has
+_DAY_S = 86_400
+_MEDIA = {"call": "voice", "message": "message", "email": "email", "callback": "callback"}
+
+_OBSERVED = ("conversationId", "sessionId", "mediaType", "direction", "queueId", "userId")
+_SEGMENTS = (*_OBSERVED, "purpose", "segmentEnd")
+_CONVERSATIONS = ("conversationId", "conversationStart", "conversationEnd", "originatingDirection")
+"""The dimensions that can be asked for, of the platform's many."""
+
+Fields = Mapping[str, str | None]
+"""What a predicate can ask of, by dimension; None where there is nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Row:
+    """A conversation with the participant that is observed, as the activity query shows it."""
+
+    metric: str
+    at: float
+    fields: Fields
+
+
+def query_activity(world: World, call: Call) -> Outcome:
+    """Return who waits, is alerting or is spoken to: counts, and where asked for each of them."""
+    metrics = call.body.get("metrics")
+    if not metrics:
+        raise Refused("bad.request", field="metrics")
+    asked = call.body.get("filter")
+    filters = [asked] if asked else []
+    _check_dimensions(filters, _OBSERVED)
+    wanted = {metric["metric"]: bool(metric.get("details")) for metric in metrics if metric}
+    rows = [
+        row for row in _observe(world) if row.metric in wanted and _all_pass(row.fields, filters)
+    ]
+    backwards = call.body.get("order") == "desc"
+    rows.sort(key=lambda row: (row.at, row.fields["conversationId"]), reverse=backwards)
+    number, size = read_page(call, most=_LARGEST_PAGE)
+    is_cut = world.chance.strikes("truncated", call.subject)
+    start = _shift(world, call, number, (number - 1) * size)
+    dimensions = call.body.get("groupBy") or []
+    for dimension in dimensions:
+        if dimension not in _OBSERVED:
+            raise Refused("bad.request", field="groupBy")
+    results = []
+    for group, members in _grouped(rows, dimensions):
+        counted = [
+            {"metric": metric, "count": sum(row.metric == metric for row in members)}
+            for metric in wanted
+        ]
+        detailed = [row for row in members if wanted[row.metric]]
+        truncated = is_cut and len(detailed) > _TRUNCATED
+        if truncated:  # the oldest and the newest are told, as the platform does
+            half = _TRUNCATED // 2
+            detailed = detailed[:half] + detailed[-half:]
+        entities = [_view_row(row) for row in detailed[start : start + size]]
+        results.append(
+            {"group": group, "data": counted, "truncated": truncated, "entities": entities}
+        )
+    return Outcome(_OK, {"results": results})
+
+
+def query_details(world: World, call: Call) -> Outcome:
+    """Return conversations whose segments pass the filters, a page at a time."""
+    first_day, last_day = _read_interval(call)
+    segment_filters = call.body.get("segmentFilters") or ()
+    conversation_filters = call.body.get("conversationFilters") or ()
+    _check_dimensions(segment_filters, _SEGMENTS)
+    _check_dimensions(conversation_filters, _CONVERSATIONS)
+    found = [
+        conversation
+        for conversation in world.population.known()
+        if first_day <= conversation.started_at // _DAY_S <= last_day
+        and _all_pass(_conversation_fields(conversation), conversation_filters)
+        and any(
+            _all_pass(_segment_fields(conversation, one), segment_filters)
+            for one in conversation.participants
+        )
+    ]
+    backwards = call.body.get("order") == "desc"
+    found.sort(key=lambda one: (one.started_at, one.id), reverse=backwards)
+    paging = call.body.get("paging") or {}
+    number = whole(paging.get("pageNumber"), 1, "pageNumber")
+    size = whole(paging.get("pageSize"), 25, "pageSize", most=_LARGEST_PAGE)
+    start = _shift(world, call, number, (number - 1) * size)
+    shown = found[start : start + size]
+    body: dict[str, Any] = {"totalHits": len(found)}
+    if shown:
+        body["conversations"] = [_view_details(one) for one in shown]
+    return Outcome(_OK, body)
+
+
+def _shift(world: World, call: Call, number: int, start: int) -> int:
+    """Let a page begin earlier, as when somebody has come in before it since the page before."""
+    if number == 1 or not world.chance.strikes("pages_shift", f"{call.subject} {number}"):
+        return start
+    return start - 1 - int(world.chance.draw("shift", call.subject) * min(3, start))
+
+
+def _observe(world: World) -> Iterable[_Row]:
+    """Yield whom the platform believes to be there: that somebody has left it notices later."""
+    for conversation in world.population.known():
+        for one in conversation.holders() or world.population.last_seen(conversation):
+            if one.purpose in {"acd", "agent"}:
+                metric = "oAlerting" if one.state == "alerting" else "oInteracting"
+                yield _Row(
+                    "oWaiting" if one.purpose == "acd" else metric,
+                    one.started_at,
+                    _segment_fields(conversation, one),
+                )
+
+
+def _segment_fields(conversation: Conversation, one: Participant) -> dict[str, str | None]:
+    return {
+        "conversationId": conversation.id,
+        "sessionId": make_id(one.id, "session"),
+        "mediaType": _MEDIA[conversation.media],
+        "direction": "inbound",
+        "queueId": one.queue_id,
+        "userId": one.user_id,
+        "purpose": one.purpose,
+        "segmentEnd": None if one.ended_at is None else spell_time(one.ended_at),
+    }
+
+
+def _conversation_fields(conversation: Conversation) -> Fields:
+    ended_at = conversation.ended_at
+    return {
+        "conversationId": conversation.id,
+        "conversationStart": spell_time(conversation.started_at),
+        "conversationEnd": None if ended_at is None else spell_time(ended_at),
+        "originatingDirection": "inbound",
+    }
+
+
+def _check_dimensions(filters: Iterable[Mapping[str, Any]], known: Sequence[str]) -> None:
+    for asked in filters:
+        for predicate in asked.get("predicates") or ():
+            if predicate.get("dimension") not in known:
+                raise Refused("bad.request", field=predicate.get("dimension") or "dimension")
+        _check_dimensions(asked.get("clauses") or (), known)
+
+
+def _all_pass(fields: Fields, filters: Iterable[Mapping[str, Any]]) -> bool:
+    return all(_meets(fields, one) for one in filters)
+
+
+def _meets(fields: Fields, asked: Mapping[str, Any]) -> bool:
+    join: Callable[[Iterable[bool]], bool] = any if asked.get("type") == "or" else all
+    predicates = [_holds(fields, one) for one in asked.get("predicates") or ()]
+    clauses = [_meets(fields, one) for one in asked.get("clauses") or ()]
+    return join([*predicates, *clauses])
+
+
+def _holds(fields: Fields, predicate: Mapping[str, Any]) -> bool:
+    value = fields[predicate["dimension"]]
+    match predicate.get("operator") or "matches":
+        case "exists":
+            return value is not None
+        case "notExists":
+            return value is None
+        case _:
+            return value == predicate.get("value")
+
+
+def _grouped(
+    rows: list[_Row], dimensions: Sequence[str]
+) -> Iterable[tuple[dict[str, str], list[_Row]]]:
+    def key(row: _Row) -> tuple[str, ...]:
+        return tuple(row.fields.get(dimension) or "" for dimension in dimensions)
+
+    if not dimensions:
+        yield {}, rows
+        return
+    for values, members in groupby(sorted(rows, key=key), key=key):
+        yield dict(zip(dimensions, values, strict=True)), list(members)
+
+
+def _view_row(row: _Row) -> dict[str, Any]:
+    fields = {name: row.fields[name] for name in _OBSERVED if row.fields[name] is not None}
+    return {"activityDate": spell_time(row.at), "metric": row.metric} | fields
+
+
+def _read_interval(call: Call) -> tuple[float, float]:
+    """Return the first and the last day of the interval, in days since the epoch."""
+    begin, _, end = (call.body.get("interval") or "").partition("/")
+    try:
+        days = [
+            datetime.fromisoformat(text).astimezone(UTC).timestamp() // _DAY_S
+            for text in (begin, end)
+        ]
+    except ValueError as error:
+        raise Refused("invalid.date", field="interval") from error
+    if days[0] > days[1]:
+        raise Refused("bad.request", field="interval")
+    return days[0], days[1]
+
+
+def _view_details(conversation: Conversation) -> dict[str, Any]:
+    shown = _conversation_fields(conversation)
+    fields = {name: value for name, value in shown.items() if value is not None}
+    return fields | {
+        "participants": [_view_participant(conversation, one) for one in conversation.participants]
+    }
+
+
+def _view_participant(conversation: Conversation, one: Participant) -> dict[str, Any]:
+    fields = _segment_fields(conversation, one)
+    segment = {"segmentStart": spell_time(one.started_at), "segmentType": "interact"}
+    segment |= {name: value for name in ("queueId", "segmentEnd") if (value := fields[name])}
+    shown = {"participantId": one.id, "purpose": one.purpose}
+    shown |= {"userId": one.user_id} if one.user_id else {}
+    session = {name: fields[name] for name in ("sessionId", "mediaType", "direction")}
+    return shown | {"sessions": [session | {"segments": [segment]}]}

@@ -1,0 +1,216 @@
+"""The operations that look things up: conversations, queues, users, and what the token permits."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from runner.simulator.genesys_cloud.catalog import Named, Names, make_id
+from runner.simulator.genesys_cloud.errors import Refused
+from runner.simulator.genesys_cloud.people import LONG_TEXT, check_division, meddle
+from runner.simulator.genesys_cloud.routes import Call
+from runner.simulator.genesys_cloud.views import HOME_DIVISION, spell_time
+from runner.simulator.genesys_cloud.world import Outcome, World
+
+_OK = 200
+_PAGE_SIZE = 25
+_LARGEST_PAGE = 500
+_ORGANISATION = {"id": make_id("organisation"), "name": "Simulated"}
+
+
+def read_page(call: Call, *, most: int = _LARGEST_PAGE) -> tuple[int, int]:
+    """Return page number (from 1) and page size; raises `Refused` if they are none."""
+    return (
+        whole(call.first("pageNumber"), 1, "pageNumber"),
+        whole(call.first("pageSize"), _PAGE_SIZE, "pageSize", most=most),
+    )
+
+
+def whole(given: str | int | None, default: int, field: str, most: int = 1 << 31) -> int:
+    """Return `given` as a whole number from 1 to `most`; raises `Refused` if it is none."""
+    if given is None:
+        return default
+    text = str(given)
+    if not text.isdecimal() or not 1 <= int(text) <= most:
+        raise Refused("bad.request", field=field)
+    return int(text)
+
+
+def get_conversation(world: World, call: Call) -> Outcome:
+    """Return a conversation as it stands."""
+    check_division(world, call.params["conversationId"])
+    conversation = world.population.get(call.params["conversationId"])
+    told = meddle(world, conversation, call.now)
+    shown = world.view(conversation, call.now)
+    if world.chance.strikes("long", conversation.id):
+        customer, *others = shown["participants"]
+        customer = customer | {"attributes": {"transcript": LONG_TEXT}}
+        shown = shown | {"participants": [customer, *others]}
+    return Outcome(_OK, shown, told)
+
+
+def list_queues(world: World, call: Call) -> Outcome:
+    """Return the named queues, or those of the ids asked for."""
+    queues = world.population.queues
+    found = _by_ids(queues, call) or list(queues.matching(call.first("name")))
+    return Outcome(_OK, _listing(found, call, "/api/v2/routing/queues", _view_queue))
+
+
+def get_queue(world: World, call: Call) -> Outcome:
+    """Return one queue."""
+    return Outcome(_OK, _view_queue(world.population.queues.find(call.params["queueId"])))
+
+
+def list_users(world: World, call: Call) -> Outcome:
+    """Return the named users, or those of the ids asked for."""
+    users = world.population.users
+    found = _by_ids(users, call) or list(users.matching(None))
+    return Outcome(_OK, _listing(found, call, "/api/v2/users", _view_user))
+
+
+def get_user(world: World, call: Call) -> Outcome:
+    """Return one user."""
+    return Outcome(_OK, _view_user(world.population.users.find(call.params["userId"])))
+
+
+def search_users(world: World, call: Call) -> Outcome:
+    """Return the users that meet every criterion; names and e-mail addresses can be asked for."""
+    found = list(world.population.users.entries)
+    for criterion in call.body.get("query") or ():
+        found = [user for user in found if _meets(user, criterion)]
+    number = whole(call.body.get("pageNumber"), 1, "pageNumber")
+    size = whole(call.body.get("pageSize"), _PAGE_SIZE, "pageSize", most=_LARGEST_PAGE)
+    return Outcome(
+        _OK,
+        {
+            "total": len(found),
+            "pageCount": -(-len(found) // size),
+            "pageSize": size,
+            "pageNumber": number,
+            "types": ["users"],
+            "results": [_view_user(user) for user in _cut_out(found, number, size)],
+        },
+    )
+
+
+def get_subject(world: World, call: Call) -> Outcome:
+    """Return what the client may do; its policies only where full roles are asked for."""
+    full = call.first("includeFullRoles") == "true"
+    role: dict[str, Any] = {"id": make_id("role"), "name": "Simulated role"}
+    if full:
+        role["policies"] = [_policy(permission) for permission in sorted(world.permissions)]
+    subject = make_id("client", world.tokens.client_id)
+    home = HOME_DIVISION | {"homeDivision": True}
+    return Outcome(
+        _OK,
+        {
+            "id": subject,
+            "name": "Simulated client",
+            "grants": [{"subjectId": subject, "division": home, "role": role}],
+            "version": 1,
+        },
+    )
+
+
+def get_token(world: World, call: Call) -> Outcome:
+    """Return whose token it is, and until when."""
+    grant = world.tokens.find(call.token, call.now)
+    if grant is None:
+        raise Refused("bad.credentials")
+    return Outcome(
+        _OK,
+        {
+            "organization": _ORGANISATION,
+            "homeOrganization": _ORGANISATION,
+            "authorizedScope": [],
+            "dateTokenIdles": spell_time(grant.expires_at),
+            "OAuthClient": {
+                "id": make_id("client", world.tokens.client_id),
+                "name": "Simulated client",
+                "organization": _ORGANISATION,
+            },
+        },
+    )
+
+
+def verify_token(_world: World, _call: Call) -> Outcome:
+    """Tell by the status that the token is valid."""
+    return Outcome(_OK)
+
+
+def _by_ids(names: Names, call: Call) -> list[Named]:
+    ids = [one for value in call.query.get("id", ()) for one in value.split(",")]
+    return [names.find(entity_id) for entity_id in ids]
+
+
+def _cut_out(found: Sequence[Named], number: int, size: int) -> Sequence[Named]:
+    return found[(number - 1) * size : number * size]
+
+
+def _listing(found: Sequence[Named], call: Call, path: str, view: Any) -> dict[str, Any]:
+    number, size = read_page(call)
+    count = -(-len(found) // size)
+    page = f"{path}?pageSize={size}&pageNumber="
+    listing = {
+        "entities": [view(entry) for entry in _cut_out(found, number, size)],
+        "pageSize": size,
+        "pageNumber": number,
+        "total": len(found),
+        "firstUri": f"{page}1",
+        "selfUri": f"{page}{number}",
+        "lastUri": f"{page}{max(count, 1)}",
+        "pageCount": count,
+    }
+    if number < count:
+        listing["nextUri"] = f"{page}{number + 1}"
+    if number > 1:
+        listing["previousUri"] = f"{page}{number - 1}"
+    return listing
+
+
+def _view_queue(queue: Named) -> dict[str, Any]:
+    return {
+        "id": queue.id,
+        "name": queue.name,
+        "division": HOME_DIVISION,
+        "memberCount": 1,
+        "selfUri": f"/api/v2/routing/queues/{queue.id}",
+    }
+
+
+def _email(user: Named) -> str:
+    return f"{user.name.lower().replace(' ', '.')}@example.net"
+
+
+def _view_user(user: Named) -> dict[str, Any]:
+    return {
+        "id": user.id,
+        "name": user.name,
+        "division": HOME_DIVISION,
+        "email": _email(user),
+        "username": _email(user),
+        "state": user.state,
+        "version": 1,
+        "selfUri": f"/api/v2/users/{user.id}",
+    }
+
+
+def _meets(user: Named, criterion: dict[str, Any]) -> bool:
+    value = criterion.get("value")
+    wanted = [*(criterion.get("values") or ()), *([value] if value is not None else [])]
+    fields = {"name": user.name, "email": _email(user)}
+    given = [fields[name].lower() for name in criterion.get("fields") or () if name in fields]
+    test = _TESTS[criterion.get("type") or "EXACT"]
+    return any(test(one, text.lower()) for one in given for text in wanted)
+
+
+_TESTS: dict[str, Callable[[str, str], bool]] = {
+    "EXACT": str.__eq__,
+    "STARTS_WITH": str.startswith,
+    "CONTAINS": str.__contains__,
+}
+
+
+def _policy(permission: str) -> dict[str, Any]:
+    domain, entity, action = permission.split(":")
+    return {"domain": domain, "entityName": entity, "actions": [action]}

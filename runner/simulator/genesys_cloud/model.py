@@ -1,0 +1,238 @@
+"""The platform's mind: what it does with each request, as decisions that a shell performs.
+
+Pure: no I/O and no clock; `now` is seconds since the epoch, chance is seeded. One shell is the
+server on loopback; another may be a simulation on a virtual clock.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from email.utils import formatdate
+from typing import Any
+
+from runner.core.manifest.model import SimulatorOptions
+from runner.simulator.faults import Chance, Cut
+from runner.simulator.genesys_cloud import analytics, commands, directory, notices
+from runner.simulator.genesys_cloud.actions import (
+    Decisions,
+    Pick,
+    Record,
+    Reply,
+    Request,
+    Settle,
+    Step,
+    Work,
+)
+from runner.simulator.genesys_cloud.channels import PONG
+from runner.simulator.genesys_cloud.errors import Refused, missing_permissions
+from runner.simulator.genesys_cloud.faults import FAULTS, draw_limit, draw_server_error
+from runner.simulator.genesys_cloud.limits import WINDOW_S, RateLimits
+from runner.simulator.genesys_cloud.oauth import TOKEN_PATH, answer_token
+from runner.simulator.genesys_cloud.population import Population
+from runner.simulator.genesys_cloud.routes import PERMISSIONS, Call, find_route, read_body
+from runner.simulator.genesys_cloud.world import Outcome, World
+from runner.simulator.interaction_transfer.model import Conduct
+from runner.simulator.tokens import Tokens
+
+ALLOWED = 300
+"""How many requests a token may make a minute, where nothing else is said."""
+
+_NOTHING: Decisions = ()
+_TIMEOUT_S = 60.0  # the platform's own: what was not acted upon by then never will be
+_SEALED = {"Cache-Control": "no-cache, no-store, must-revalidate", "Pragma": "no-cache"}
+
+_OPERATIONS: Mapping[str, Callable[[World, Call], Outcome]] = {
+    "conversation": directory.get_conversation,
+    "replace_queue": commands.accept,
+    "replace_agent": commands.accept,
+    "transfer": commands.accept,
+    "create_channel": notices.create_channel,
+    "channels": notices.list_channels,
+    "verify_channel": notices.verify_channel,
+    "subscriptions": notices.list_subscriptions,
+    "replace_subscriptions": notices.subscribe,
+    "add_subscriptions": notices.subscribe,
+    "drop_subscriptions": notices.drop_subscriptions,
+    "queues": directory.list_queues,
+    "queue": directory.get_queue,
+    "users": directory.list_users,
+    "search_users": directory.search_users,
+    "user": directory.get_user,
+    "activity": analytics.query_activity,
+    "details": analytics.query_details,
+    "subject": directory.get_subject,
+    "token": directory.get_token,
+    "verify_token": directory.verify_token,
+}
+"""What each route of the table does, by its name."""
+
+
+@dataclass(slots=True)
+class GenesysModel:
+    """One organisation on the platform. `started_at` is what ages count back from.
+
+    Raises `UsageError` on faults that this face does not have.
+    """
+
+    options: SimulatorOptions
+    tokens: Tokens
+    started_at: float
+    conduct: Conduct = field(default_factory=Conduct)
+    permissions: frozenset[str] = PERMISSIONS
+    closing_s: float = 60.0
+    world: World = field(init=False)
+    _limits: RateLimits = field(init=False)
+    _counts: dict[str, int] = field(default_factory=dict)  # requests by method and path
+    _stalled_until: float = 0.0
+
+    def __post_init__(self) -> None:
+        chance = Chance(self.options.seed, self.options.faults, FAULTS)
+        population = Population(self.options, chance, self.started_at)
+        visible_s = self.conduct.visible_s
+        self.world = World(
+            *(self.options, self.tokens, chance, population, self.permissions),
+            visible_s=visible_s,
+            closing_s=self.closing_s,
+        )
+        rate_per_s = self.conduct.rate_per_s or self.options.http_rate_per_s
+        self._limits = RateLimits(round(rate_per_s * WINDOW_S) if rate_per_s else ALLOWED)
+
+    def receive(self, request: Request, now: float) -> Decisions:
+        """Decide what a request leads to; more follows from `step`."""
+        if request.path == TOKEN_PATH:
+            status, body = answer_token(self.tokens, request, now)
+            return ((0.0, Reply(status, body, self._headers("", now))),)
+        subject = self._subject(request)
+        if self.world.chance.strikes("cut_before", subject):
+            return ((0.0, Cut()),)
+        delay_s = max(0.0, self._stalled_until - now) + self.world.latency_s(subject)
+        return ((delay_s, Work(request, subject, now)),)
+
+    def step(self, step: Step, now: float) -> Decisions:
+        """Go on with what has become due."""
+        match step:
+            case Work():
+                return self._work(step, now)
+            case Settle():
+                return commands.settle(self.world, step, now)
+            case Pick():
+                return commands.pick(self.world, step, now)
+
+    @staticmethod
+    def hear(text: str) -> str | None:
+        """Return the answer to a frame that came over a channel; only a ping has one."""
+        try:
+            message = json.loads(text)
+        except (ValueError, RecursionError):
+            return None
+        asked = message.get("message") if isinstance(message, dict) else None
+        return PONG if asked == "ping" else None
+
+    def restore(self, record: Record, at: float) -> None:
+        """Take a move as done at `at`, as a ledger tells it."""
+        commands.restore(self.world, record, at)
+
+    def stall(self, until: float) -> None:
+        """Act upon no request before `until`; those that come meanwhile wait."""
+        self._stalled_until = until
+
+    def _subject(self, request: Request) -> str:
+        """Name this request for the dice, so that what is asked again is not doomed for ever."""
+        name = f"{request.method} {request.path}"
+        count = self._counts[name] = self._counts.get(name, 0) + 1
+        return f"{name} #{count}"
+
+    def _work(self, work: Work, now: float) -> Decisions:
+        token = _bearer(work.request.authorization)
+        revoked: Decisions = ()
+        if self._is_command(work) and self.world.chance.strikes("token_expiry", work.subject):
+            self.tokens.revoke(token)
+            revoked = self.world.channels.revoke(token)
+        try:
+            outcome = self._carry_out(work, token, now)
+        except Refused as refused:
+            reply = self._refuse(refused, token, now)
+            return (*revoked, *refused.decisions, *self._deliver(work, reply, token, now))
+        headers = self._headers(token, now)
+        reply = Reply(outcome.status, outcome.body, headers)
+        answers = self._deliver(work, reply, token, now)
+        return (*revoked, *outcome.decisions, *self._upset(work, token), *answers)
+
+    def _carry_out(self, work: Work, token: str, now: float) -> Outcome:
+        request, subject = work.request, work.subject
+        if not token:
+            raise Refused("authentication.required")
+        if self.tokens.find(token, now) is None:
+            raise Refused("bad.credentials")
+        self._limits.count(token, now)
+        if self.world.chance.strikes("rate_limited", subject):
+            raise draw_limit(self.world.chance, subject)
+        if self.world.chance.strikes("server_error", subject):
+            raise draw_server_error(self.world.chance, subject)
+        if now - work.received_at > (self.conduct.expires_s or _TIMEOUT_S):
+            raise Refused("request.timeout")
+        route, params = find_route(request.method, request.path)
+        body = read_body(route, request)
+        if route.permissions and not self.permissions.intersection(route.permissions):
+            raise missing_permissions(route.permissions)
+        call = Call(route, params, request.query, body, token, subject, now)
+        return _OPERATIONS[route.name](self.world, call)
+
+    def _upset(self, work: Work, token: str) -> Decisions:
+        """Disturb the channels of the token when its command was carried out."""
+        if not self._is_command(work):
+            return ()
+        world, decisions = self.world, _NOTHING
+        if world.chance.strikes("socket_closing", work.subject):
+            decisions = world.channels.announce_closing(token, world.closing_s)
+        if world.chance.strikes("channel_evicted", work.subject):
+            return (*decisions, *world.channels.evict_all(token))
+        return decisions
+
+    def _deliver(self, work: Work, reply: Reply, token: str, now: float) -> Decisions:
+        """Return the answer, or what becomes of it on its way."""
+        strikes = self.world.chance.strikes
+        late_s = self.world.slow_s if strikes("slow", work.subject) else 0.0
+        if self._is_command(work):
+            if strikes("muted", work.subject):
+                return ()
+            if strikes("cut", work.subject):
+                return ((late_s, Cut()),)
+            if strikes("server_error_after", work.subject):
+                refused = draw_server_error(self.world.chance, work.subject)
+                return ((late_s, self._refuse(refused, token, now)),)
+        return ((late_s, reply),)
+
+    @staticmethod
+    def _is_command(work: Work) -> bool:
+        try:
+            route, _ = find_route(work.request.method, work.request.path)
+        except Refused:
+            return False
+        return route.changes
+
+    def _refuse(self, refused: Refused, token: str, now: float) -> Reply:
+        headers = self._headers(token, now) | dict(refused.headers)
+        if refused.retry_after_s is not None:
+            headers["Retry-After"] = str(refused.retry_after_s)
+        body: Any = refused.to_body(
+            headers["ININ-Correlation-Id"],
+            allowed=str(self._limits.allowed),
+            seconds=f"{WINDOW_S:g}",
+        )
+        return Reply(refused.status, body, headers)
+
+    def _headers(self, token: str, now: float) -> dict[str, str]:
+        return {
+            **self._limits.headers(token, now),
+            "ININ-Correlation-Id": self.world.new_id(),
+            "Date": formatdate(now, usegmt=True),
+            **_SEALED,
+        }
+
+
+def _bearer(authorization: str) -> str:
+    scheme, _, token = authorization.partition(" ")
+    return token.strip() if scheme.lower() == "bearer" else ""

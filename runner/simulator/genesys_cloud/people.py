@@ -1,0 +1,99 @@
+"""What people do while a batch runs: agents answer and consult, colleagues move, customers hang up.
+
+None of it is in the ledger, which has what commands of clients did. A fault strikes a conversation at
+its first look-up, so that whoever listed it as waiting finds it otherwise when its turn comes.
+"""
+
+from __future__ import annotations
+
+from runner.simulator.genesys_cloud.actions import Decisions
+from runner.simulator.genesys_cloud.catalog import is_foreign, make_id
+from runner.simulator.genesys_cloud.conversations import (
+    Command,
+    Conversation,
+    Destination,
+    Participant,
+)
+from runner.simulator.genesys_cloud.errors import Refused
+from runner.simulator.genesys_cloud.world import World, topics_of
+
+AGENT = make_id("user", "an agent")
+COLLEAGUE = make_id("user", "a colleague")
+THIRD_QUEUE = make_id("queue", "a third queue")
+CONSULTED_NUMBER = "tel:+31205550199"
+LONG_TEXT = "x" * 1_500_000
+"""Makes a conversation longer than the megabyte that most answers keep below."""
+
+
+def check_division(world: World, conversation_id: str) -> None:
+    """Raise `Refused` (`not.authorized`) for a conversation that this client may not see."""
+    if is_foreign(conversation_id) or world.chance.strikes("hidden", conversation_id):
+        raise Refused("not.authorized", entity_id=conversation_id)
+
+
+def meddle(world: World, conversation: Conversation, now: float) -> Decisions:
+    """Let people do, once, what they do before the first look-up of what waits."""
+    if conversation.id in world.met:
+        return ()
+    world.met.add(conversation.id)
+    acd = next((one for one in conversation.holders() if one.purpose == "acd"), None)
+    strikes = world.chance.strikes
+    if acd is None or not any(strikes(name, conversation.id) for name in _MEDDLING):
+        return ()
+    before = topics_of(conversation)
+    world.touch(conversation, now)
+    if strikes("consulting", conversation.id):
+        _consult(world, conversation, _answer(conversation, acd, now), now)
+    elif strikes("answered", conversation.id):
+        _answer(conversation, acd, now)
+    else:
+        _move(world, conversation, Destination(queue_id=THIRD_QUEUE), now)
+    return world.tell(conversation, before | topics_of(conversation))
+
+
+_MEDDLING = ("consulting", "answered", "moved")
+
+
+def forestall(
+    world: World, conversation: Conversation, destination: Destination, subject: str, now: float
+) -> Decisions:
+    """Let somebody hang up, or a colleague move it to where a command would, just before it."""
+    hangs_up = world.chance.strikes("hung_up", subject)
+    if not hangs_up and not world.chance.strikes("outrun", subject):
+        return ()
+    before = topics_of(conversation)
+    world.touch(conversation, now)
+    if hangs_up:
+        conversation.end(now)
+    else:
+        joined = _move(world, conversation, destination, now)
+        if joined.state == "alerting":
+            joined.join(now)
+    return world.tell(conversation, before | topics_of(conversation))
+
+
+def _answer(conversation: Conversation, acd: Participant, now: float) -> Participant:
+    """Let an agent of the queue take the conversation."""
+    acd.leave(now)
+    return conversation.add("agent", now, user_id=AGENT, queue_id=acd.queue_id, connected_at=now)
+
+
+def _consult(world: World, conversation: Conversation, agent: Participant, now: float) -> None:
+    """Let an agent ask a colleague, a queue or an outside number."""
+    kind = int(world.chance.draw("consultation", conversation.id) * 3)
+    asked = (
+        ("agent", {"user_id": COLLEAGUE}),
+        ("acd", {"queue_id": THIRD_QUEUE}),
+        ("external", {"address": CONSULTED_NUMBER}),
+    )
+    purpose, who = asked[kind]
+    conversation.add(purpose, now, connected_at=now, consults_for=agent.id, **who)
+
+
+def _move(
+    world: World, conversation: Conversation, destination: Destination, now: float
+) -> Participant:
+    """Let a colleague move the conversation by a command of his own."""
+    command = Command(world.new_id(), destination, now, state="Complete", user_id=COLLEAGUE)
+    conversation.commands.append(command)
+    return conversation.move(destination, now)

@@ -1,0 +1,114 @@
+"""Who talks to the organisation before anybody is moved; the same for the same seed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from runner.core.manifest.model import SimulatorOptions
+from runner.simulator.faults import Chance
+from runner.simulator.genesys_cloud.catalog import ORIGIN, Names, is_foreign, make_id, require
+from runner.simulator.genesys_cloud.conversations import MEDIA, Conversation, Participant
+from runner.simulator.genesys_cloud.errors import Refused
+
+_LONGEST_WAIT_S = 6 * 3600.0
+_IVR_S = 20.0  # how long a call was in the menu before it waited
+
+
+@dataclass(slots=True)
+class Population:
+    """Every conversation: those that were touched or listed are kept, others made when asked for.
+
+    Any UUID is a conversation that waits in the queue `origin`; `options.waiting` puts so many
+    more into queues by name, and those of them that have ended are listed still. Ages count back
+    from `started_at`, seconds since the epoch.
+    """
+
+    options: SimulatorOptions
+    chance: Chance
+    started_at: float
+    queues: Names = field(init=False)
+    users: Names = field(init=False)
+    _kept: dict[str, Conversation] = field(default_factory=dict)
+    # The queues of those who wait in one, or came by one and are being served.
+    _queue_ids: dict[str, str] = field(default_factory=dict)
+    _served: set[str] = field(default_factory=set)
+
+    def __post_init__(self) -> None:
+        waiting = dict(self.options.waiting)
+        listed = [*self.options.queues]
+        served = dict(self.options.served)
+        named = [name for name in (ORIGIN, *waiting, *served) if name not in listed]
+        self.queues = Names.of("queue", [*listed, *dict.fromkeys(named)])
+        self.users = Names.of("user", self.options.users, self.options.former_users)
+        for name, count in waiting.items():
+            queue_id = make_id("queue", name)
+            self._queue_ids |= {waiting_id(name, number): queue_id for number in range(count)}
+        for name, count in served.items():
+            ids = [make_id("conversation", name, "served", number) for number in range(count)]
+            self._served |= set(ids)
+            self._queue_ids |= dict.fromkeys(ids, make_id("queue", name))
+
+    def get(self, conversation_id: str) -> Conversation:
+        """Return the conversation of that id as it stands.
+
+        Raises `Refused`: `not.found`, `not.authorized`, `bad.request`.
+        """
+        conversation_id = require(conversation_id)
+        found = self._kept.get(conversation_id)
+        return found or self._make(conversation_id)
+
+    def keep(self, conversation: Conversation) -> None:
+        """Remember what is about to be changed."""
+        self._kept[conversation.id] = conversation
+
+    def known(self) -> Iterator[Conversation]:
+        """Yield whoever a list can show: those of `waiting`, and those that were touched."""
+        for conversation_id in self._queue_ids:
+            if conversation_id not in self._kept:
+                self.keep(self._make(conversation_id))
+        yield from self._kept.values()
+
+    def last_seen(self, conversation: Conversation) -> list[Participant]:
+        """Return who stood for the queue when a conversation of `waiting` ended."""
+        listed = conversation.id in self._queue_ids and conversation.ended_at is not None
+        return [one for one in conversation.participants if listed and one.purpose == "acd"]
+
+    def require_queue(self, queue_id: str) -> str:
+        """Return the id of a queue that a command may name; raises `Refused`."""
+        try:
+            return self.queues.find(queue_id).id
+        except Refused as error:
+            if is_foreign(queue_id):
+                raise
+            raise Refused("conversations.error.queue.not.found", entity_id=queue_id) from error
+
+    def _make(self, conversation_id: str) -> Conversation:
+        waited_s = _LONGEST_WAIT_S * self.chance.draw("age", conversation_id)
+        began = self.started_at - waited_s - _IVR_S
+        media = MEDIA[int(self.chance.draw("media", conversation_id) * len(MEDIA))]
+        conversation = Conversation(conversation_id, media, began)
+        conversation.add("customer", began, connected_at=began)
+        queued_at = began
+        if media == "call":
+            menu = conversation.add("ivr", began, connected_at=began)
+            queued_at = began + _IVR_S
+            menu.leave(queued_at)
+        queue_id = self._queue_ids.get(conversation_id) or make_id("queue", ORIGIN)
+        conversation.add("acd", queued_at, queue_id=queue_id, connected_at=queued_at)
+        if conversation_id in self._served:
+            conversation.participants[-1].leave(queued_at)
+            agent = {"user_id": make_id("user", "an agent"), "queue_id": queue_id}
+            conversation.add("agent", queued_at, connected_at=queued_at, **agent)
+        if self._is_ended(conversation_id):
+            conversation.end(self.started_at)
+        return conversation
+
+    def _is_ended(self, conversation_id: str) -> bool:
+        share = self.options.ended_share
+        return share > 0 and self.chance.draw("ended", conversation_id) < share
+
+
+def waiting_id(queue_name: str, number: int) -> str:
+    """Return the id of the conversation that is `number` (from 0) of those `waiting` in a queue."""
+    return make_id("conversation", queue_name, number)

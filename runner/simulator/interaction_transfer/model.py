@@ -1,0 +1,285 @@
+"""The gateway's mind: what it does with each frame, as decisions that a shell performs.
+
+Pure: no I/O and no clock; `now` is seconds since the epoch, chance is seeded. One shell is the
+server on loopback; another may be a simulation on a virtual clock.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections import deque
+from dataclasses import dataclass, field
+from typing import Any
+
+from runner.core.manifest.model import GatewayConstraints, SimulatorOptions
+from runner.core.transfer.evidence import Dedupes, Expires, Promise
+from runner.simulator.faults import (
+    DELIVERIES,
+    REFUSALS,
+    Answer,
+    Chance,
+    Close,
+    Cut,
+    Decisions,
+    Effect,
+    Seen,
+    Verdict,
+    rate_limited,
+)
+from runner.simulator.interaction_transfer.frames import (
+    Malformed,
+    Transfer,
+    find_unsuitable,
+    is_destination,
+    read_transfer,
+)
+from runner.simulator.tokens import Grant, Tokens
+
+ORIGIN_URI = "genesys://queue/origin"
+"""Where every interaction is before it is first moved."""
+
+_UNTOUCHED: tuple[str, str | None] = (ORIGIN_URI, None)
+_REMEMBERED = 100_000  # ids whose repeats are told from first deliveries, without `dedupes`
+_EXPIRED = Verdict("transfer_rejected", "the message has expired")
+
+
+@dataclass(frozen=True, slots=True)
+class Conduct:
+    """What the gateway limits and promises, beyond the manifest's options.
+
+    `rate_per_s` and `burst`: more frames than their sum in any second are answered
+    `rate_limited`. `dedupes` and `expires_s` are the promises of recovery, "In doubt";
+    `visible_s` is how long look-ups lag behind effects.
+    """
+
+    rate_per_s: float | None = None
+    burst: int = 1
+    dedupes: bool = False
+    expires_s: float | None = None
+    visible_s: float = 0.0
+
+    @classmethod
+    def keeping(cls, promise: Promise, *, rate_per_s: float | None = None) -> Conduct:
+        """Return the conduct of a gateway that keeps `promise`, and no other."""
+        match promise:
+            case Dedupes():
+                return cls(rate_per_s, dedupes=True)
+            case Expires(expires_s, visible_s, _):
+                return cls(rate_per_s, expires_s=expires_s, visible_s=visible_s)
+            case None:
+                return cls(rate_per_s)
+
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """Where an interaction was moved, by which message, and what look-ups show until `since`."""
+
+    destination_uri: str
+    message_id: str
+    since: float
+    before: tuple[str, str | None]
+
+
+@dataclass(slots=True)
+class GatewayModel:
+    """One gateway: its tokens, its interactions, the ids it has seen."""
+
+    constraints: GatewayConstraints
+    options: SimulatorOptions
+    tokens: Tokens
+    conduct: Conduct = field(default_factory=Conduct)
+    chance: Chance = field(init=False)
+    _places: dict[str, _Place] = field(default_factory=dict)
+    _deliveries: dict[str, int] = field(default_factory=dict)  # message id -> how many came
+    _verdicts: dict[str, Verdict] = field(default_factory=dict)  # by message id, under `dedupes`
+    _carried: set[str] = field(default_factory=set)  # message ids, under `dedupes`
+    _first_codecs: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    _recent: deque[float] = field(default_factory=deque)  # frames let through in the last second
+    _stalled_until: float = 0.0
+
+    def __post_init__(self) -> None:
+        self.chance = Chance(self.options.seed, self.options.faults)
+
+    def receive(self, frame: str, *, token: str, now: float) -> Decisions:
+        """Decide what a text frame leads to, on a session that was opened with `token`."""
+        message = read_transfer(frame)
+        if isinstance(message, Malformed):
+            text = Verdict("format_invalid", message.reason).to_text(message.message_id)
+            return ((self._delay_s(text, now), Answer(text)),)
+        seen = (0.0, Seen(message.message_id, message.interaction_id))
+        return (seen, *self._decide(message, token, now))
+
+    def carry_out(self, effect: Effect, now: float) -> tuple[bool, Decisions]:
+        """Carry `effect` out; tell whether it happened just now, and what follows.
+
+        Not carried out again: a repeat under `dedupes`. Not at all: what came too late.
+        """
+        if effect.message_id in self._carried:
+            return False, effect.then
+        if effect.expires_at is not None and now > effect.expires_at:
+            if self.conduct.dedupes:
+                self._verdicts[effect.message_id] = _EXPIRED
+            return False, effect.otherwise
+        self.restore(effect.message_id, effect.interaction_id, effect.destination_uri, now)
+        return True, effect.then
+
+    def restore(
+        self, message_id: str, interaction_id: str, destination_uri: str, now: float
+    ) -> None:
+        """Take a move as done at `now`, as a ledger tells it."""
+        before = self._shown(interaction_id, now)
+        since = now + self.conduct.visible_s
+        destination_uri = sys.intern(destination_uri)  # few destinations, many interactions
+        self._places[interaction_id] = _Place(destination_uri, message_id, since, before)
+        if self.conduct.dedupes:
+            self._carried.add(message_id)
+            self._verdicts.setdefault(message_id, Verdict("transfer_initiated", carried_out=True))
+
+    def view(self, interaction_id: str, now: float) -> dict[str, Any] | None:
+        """Return what a look-up shows (protocol, "REST"); None: there is no such interaction."""
+        if self._is_missing(interaction_id):
+            return None
+        destination_uri, last_transfer_id = self._shown(interaction_id, now)
+        shown: dict[str, Any] = {
+            "id": interaction_id,
+            "state": "completed" if self._is_ended(interaction_id) else "queued",
+            "destination_uri": destination_uri,
+        }
+        return shown | ({"last_transfer_id": last_transfer_id} if last_transfer_id else {})
+
+    def stall(self, until: float) -> None:
+        """Act upon no frame before `until`; those that come meanwhile wait."""
+        self._stalled_until = until
+
+    def _decide(self, message: Transfer, token: str, now: float) -> Decisions:
+        subject = self._subject(message.message_id)
+        if self.chance.strikes("token_expiry", subject):
+            self.tokens.revoke(token)
+        grant = self.tokens.find(token, now)
+        if grant is None:
+            return ((0.0, Close(4401, "token expired or revoked")),)
+        if self.chance.strikes("cut_before", subject):
+            return ((0.0, Cut()),)
+        verdict = self._judge(message, subject, grant, now)
+        return self._plan(message, subject, verdict, now)
+
+    def _subject(self, message_id: str) -> str:
+        """Name this delivery for the dice, so that a repeated id is not doomed for ever."""
+        count = self._deliveries.pop(message_id, 0)
+        self._deliveries[message_id] = count + 1
+        if not self.conduct.dedupes and len(self._deliveries) > _REMEMBERED:
+            del self._deliveries[next(iter(self._deliveries))]
+        return f"{message_id}#{count}" if count else message_id
+
+    def _judge(self, message: Transfer, subject: str, grant: Grant, now: float) -> Verdict:
+        if (limited := self._limit(subject, now)) is not None:
+            return limited
+        if not self.conduct.dedupes:
+            return self._judge_first(message, subject, grant)
+        verdict = self._verdicts.get(message.message_id)
+        if verdict is None:
+            verdict = self._judge_first(message, subject, grant)
+            self._verdicts[message.message_id] = verdict
+        return verdict
+
+    def _limit(self, subject: str, now: float) -> Verdict | None:
+        if self.chance.strikes("rate_limited", subject):
+            return rate_limited(self.chance, subject)
+        if self.conduct.rate_per_s is None:
+            return None
+        recent = self._recent
+        while recent and not now - 1 < recent[0] <= now:  # also after a clock stepped back
+            recent.popleft()
+        if len(recent) >= self.conduct.rate_per_s + self.conduct.burst:
+            wait_s = round(recent[0] + 1 - now, 3)
+            return Verdict("rate_limited", "too many transfers", retry_after_s=wait_s)
+        recent.append(now)
+        return None
+
+    def _judge_first(self, message: Transfer, subject: str, grant: Grant) -> Verdict:
+        return (
+            self._refuse_interaction(message.interaction_id, grant)
+            or self._refuse_wishes(message)
+            or self._refuse_by_chance(subject)
+            or _accept(message)
+        )
+
+    def _refuse_interaction(self, interaction_id: str, grant: Grant) -> Verdict | None:
+        if "interaction:transfer" not in grant.scopes:
+            return Verdict("not_authorized", "the token lacks the scope interaction:transfer")
+        if self._is_missing(interaction_id):
+            return Verdict("interaction_not_found", "there is no such interaction")
+        if self._is_ended(interaction_id):
+            return Verdict("interaction_terminated", "the interaction has ended")
+        return None
+
+    def _refuse_wishes(self, message: Transfer) -> Verdict | None:
+        if not is_destination(message.destination_uri):
+            return Verdict("destination_invalid", "the destination is no address of this gateway")
+        if unsuitable := find_unsuitable(message.media, self.constraints):
+            return Verdict(*unsuitable)
+        if not self.chance.strikes("codec_unsupported", message.interaction_id):
+            return None
+        # What a struck interaction asked for first stays refused, so that a fallback succeeds.
+        if message.codecs != self._first_codecs.setdefault(message.interaction_id, message.codecs):
+            return None
+        return Verdict("codec_unsupported", f"{message.codecs[0]} has no free transcoder")
+
+    def _refuse_by_chance(self, subject: str) -> Verdict | None:
+        for fault, refuse in REFUSALS.items():
+            if self.chance.strikes(fault, subject):
+                return refuse(self.chance, subject)
+        return None
+
+    def _plan(self, message: Transfer, subject: str, verdict: Verdict, now: float) -> Decisions:
+        delay_s = self._delay_s(subject, now)
+        answers = self._deliver(verdict.to_text(message.message_id), subject)
+        if not verdict.carried_out:
+            return tuple((delay_s + more_s, action) for more_s, action in answers)
+        expires_s = self.conduct.expires_s
+        effect = Effect(
+            message.message_id,
+            message.interaction_id,
+            message.destination_uri,
+            None if expires_s is None else message.built_at + expires_s,
+            then=answers,
+            otherwise=self._deliver(_EXPIRED.to_text(message.message_id), subject)
+            if expires_s is not None
+            else (),
+        )
+        return ((delay_s, effect),)
+
+    def _deliver(self, text: str, subject: str) -> Decisions:
+        decisions: Decisions = ((0.0, Answer(text)),)
+        for fault, befall in DELIVERIES.items():
+            if self.chance.strikes(fault, subject):
+                drawn = self.chance.draw(f"{fault} how", subject)
+                decisions = befall(decisions, self.options.latency_s, drawn)
+        return decisions
+
+    def _delay_s(self, subject: str, now: float) -> float:
+        """Return the latency, jittered by a tenth both ways, after any stall has ended."""
+        latency_s = self.options.latency_s
+        if latency_s:
+            latency_s *= 0.9 + 0.2 * self.chance.draw("latency", subject)
+        return max(0.0, self._stalled_until - now) + latency_s
+
+    def _shown(self, interaction_id: str, now: float) -> tuple[str, str | None]:
+        place = self._places.get(interaction_id)
+        if place is None:
+            return _UNTOUCHED
+        return (place.destination_uri, place.message_id) if now >= place.since else place.before
+
+    def _is_ended(self, interaction_id: str) -> bool:
+        share = self.options.ended_share
+        return share > 0 and self.chance.draw("ended", interaction_id) < share
+
+    @staticmethod
+    def _is_missing(interaction_id: str) -> bool:
+        return interaction_id.startswith("missing-")
+
+
+def _accept(message: Transfer) -> Verdict:
+    if message.negotiates:
+        return Verdict("codec_negotiated", media=message.media, carried_out=True)
+    return Verdict("transfer_initiated", carried_out=True)

@@ -1,0 +1,122 @@
+"""`runner status`: what the journal holds, while a run goes on and after it."""
+
+from __future__ import annotations
+
+import json
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from runner.app.status import status_of
+from runner.console.results.status import Standing, render_status, status_to_json
+from runner.core.errors import StorageError, UsageError
+from runner.core.transfer.outcome import Outcome
+from runner.core.transfer.states import Event
+from runner.journal.lock import JournalLock
+from tests.e2e.bench import Bench, manifest, started, transfer
+from tests.foreign.gateway import Gateway
+from tests.foreign.script import Step
+from tests.journal.rig import Written, begun, manifest_rows, opened
+
+
+@pytest.fixture
+def journal(tmp_path: Path) -> Path:
+    return tmp_path / "production.db"
+
+
+@pytest.fixture
+def run(journal: Path) -> Iterator[Written]:
+    """Write a run without an end: one carried out, one in doubt, one under way, two that wait."""
+    store = opened(journal)
+    written = begun(store, manifest_rows(5))
+    written.go("k0", Event.INTENT, Event.ACCEPTED)
+    written.go("k1", Event.INTENT, Event.LOST, reason="no reply within 10 s")
+    written.go("k2", Event.INTENT)
+    yield written
+    store.close()
+
+
+@pytest.mark.usefixtures("run")
+def test_a_run_without_an_end_and_without_a_holder_died(journal: Path):
+    [line] = status_of(journal).runs
+    assert line.standing is Standing.DIED
+    assert line.in_flight == 0
+    assert line.counts[Outcome.IN_DOUBT] == 2
+    assert line.counts[Outcome.UNATTEMPTED] == 2
+
+
+@pytest.mark.usefixtures("run")
+def test_whoever_took_the_lock_after_it_began_does_not_carry_it(journal: Path):
+    """The rig's runs began in 2027; a lock note from before that is the run's own."""
+    with JournalLock(journal) as lock:
+        lock.acquire(0)
+        [line] = status_of(journal).runs
+        assert line.standing is Standing.RUNNING
+        note = lock.path.read_text().replace('"since": "20', '"since": "21')
+        lock.path.write_text(note)
+        [line] = status_of(journal).runs
+        assert line.standing is Standing.DIED
+
+
+def test_one_run_tells_its_doubts_with_their_places(journal: Path, run: Written):
+    status = status_of(journal, run.store.run_id)
+    told = json.loads(status_to_json(status, one=True))
+    assert [doubt["key"] for doubt in told["run"]["doubts"]] == ["k1", "k2"]
+    assert told["run"]["doubts"][0] == {
+        "key": "k1",
+        "source": "m.yaml:1",
+        "interaction_id": "i1",
+        "destination_uri": "genesys://queue/here",
+        "run": run.store.run_id,
+        "message_id": told["run"]["doubts"][0]["message_id"],
+        "reason": "no reply within 10 s",
+    }
+    text = render_status(status, one=True)
+    assert "k1  m.yaml:1" in text
+    for word in ("transferred", "failed"):
+        command = f"runner resolve {run.store.run_id} k1 --journal {journal} --as {word} --reason "
+        assert f"\n    {command}" in text
+
+
+def test_runs_come_newest_first_with_their_counts(journal: Path, run: Written):
+    run.finish("in-doubt")
+    begun(run.store, manifest_rows(1)).finish("ok")
+    status = status_of(journal)
+    assert [line.outcome for line in status.runs] == ["ok", "in-doubt"]
+    assert status.runs[0].counts == {Outcome.UNCHANGED: 1}
+    assert status.doubts == 2
+    assert "2 transfers in doubt" in render_status(status, one=False)
+
+
+def test_what_is_no_journal_is_told_as_such(journal: Path):
+    journal.write_text("something else entirely")
+    with pytest.raises(StorageError, match=r"cannot be read .*; it may be damaged, or no journal"):
+        status_of(journal)
+
+
+@pytest.mark.usefixtures("run")
+def test_an_unknown_run_is_a_usage_error(journal: Path):
+    with pytest.raises(UsageError, match="did you mean run-"):
+        status_of(journal, "run")
+
+
+def test_it_tells_a_run_while_that_goes_on_and_once_it_died(gateway: Gateway, bench: Bench):
+    """Neither hinders the other; then the process is killed, and the same run has died."""
+    gateway.default = Step(until="looked at")
+    content = manifest(gateway, [transfer() for _ in range(6)], limits={"in_flight": 2})
+    content["policy"]["negotiation_timeout"] = "60s"
+    with started("apply", bench.write(content), cwd=bench.folder) as process:
+        gateway.wait_until(lambda: len(gateway.frames) == 2)
+        live = json.loads(bench.run("status", "latest", "--output", "json").out)["run"]
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+    assert live["state"] == live["outcome"] == "running"
+    assert live["in_flight"] == 2
+    assert live["counts"]["unattempted"] == 4
+    assert f"process {process.pid} on " in live["holder"]
+    listed = bench.run("status", "--manifest", "batch.yaml")
+    assert listed.code == 0
+    assert "died" in listed.out
+    assert "2 in doubt, 4 unattempted" in listed.out

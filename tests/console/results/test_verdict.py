@@ -1,0 +1,393 @@
+"""A run's result, to the letter: the verdict first, then why, then what to do."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from textwrap import dedent
+from typing import Any
+
+import pytest
+
+from runner.console.diagnostics.formats import OutputFormat
+from runner.console.diagnostics.marked_lines import SourceFiles
+from runner.console.diagnostics.render import problems_text, result_text
+from runner.console.results.run_result import Group, RunResult, result_to_json
+from runner.console.results.verdict import render_result, result_to_github, verdict
+from runner.core.diagnostics.problem import Place, Problem, Severity
+from runner.core.next_steps import Given, Step
+from runner.core.records.run_record import Figures, PlanFigures, WindowRecord
+from runner.core.transfer.outcome import ExitCode, Outcome
+from runner.core.transfer.plan import Move
+
+T, R, F, S, D, U, E = Outcome
+
+
+def result(
+    exit_code: ExitCode, counts: Mapping[Outcome, int] | None = None, **changes: Any
+) -> RunResult:
+    given = Given("billing.yaml", "production", env="production", journal="the journal.db")
+    fields = {"run_id": "20261201T210000Z-1", "duration_s": 62.0, "given": given, **changes}
+    return RunResult("billing", "production", exit_code, counts=counts or {}, **fields)
+
+
+def text(source: str) -> str:
+    return dedent(source).removeprefix("\n")
+
+
+def test_a_run_with_doubts_says_who_must_look_and_how():
+    ended = result(
+        ExitCode.IN_DOUBT,
+        {T: 1180, R: 18, F: 1, D: 3, U: 4},
+        groups=[
+            Group(R, "destination_unreachable\x1b", 18, ["a.yaml:41", "a.yaml:42", "a.yaml:43"]),
+            Group(F, None, 1, ["a.yaml:9"]),
+            Group(D, "session lost", 3, ["a.yaml:4"]),
+            Group(T, "codec_negotiated", 1180),
+        ],
+        not_selected=4,
+        doubt_key="k 4",
+        report="reports/billing/20261201T210000Z-1/report.html",
+    )
+
+    assert render_result(ended) == text("""
+        in doubt: 3 of 1,206 transfers need a person
+          batch billing, environment production, run 20261201T210000Z-1, 1 min 02 s
+
+          transferred  1,180
+          rejected        18
+          failed           1
+          in doubt         3
+          unattempted      4
+
+        reasons
+           3 in doubt: session lost
+               a.yaml:4 and 2 more
+          18 rejected: destination_unreachable\\x1b
+               a.yaml:41, a.yaml:42, a.yaml:43 and 15 more
+           1 failed: no reason given
+               a.yaml:9
+
+        what to do next
+          in doubt: each may have been carried out or not; none is sent again blindly
+            1. apply again: it looks each one up, and settles those that show evidence
+               runner apply billing.yaml --env production --journal 'the journal.db'
+            2. look at the gateway for the rest, by the ids that this lists
+               runner status 20261201T210000Z-1 --journal 'the journal.db'
+            3. say what you saw there, of each one
+               it was carried out:
+                 runner resolve 20261201T210000Z-1 'k 4' --journal 'the journal.db' --as transferred --reason 'looked up at the gateway: it was carried out'
+               it was not carried out:
+                 runner resolve 20261201T210000Z-1 'k 4' --journal 'the journal.db' --as failed --reason 'looked up at the gateway: it was not carried out'
+          rejected: the gateway refused these and moved nothing: mend what the reasons
+            name, then apply again; only what is not done is sent
+          failed: all retries were used up and nothing was moved: see that the gateway
+            is well, then apply again
+
+        report: reports/billing/20261201T210000Z-1/report.html
+        """)
+
+
+def test_a_stopped_run_says_why_and_what_is_left():
+    ended = result(ExitCode.STOPPED, {T: 1, U: 3}, explanation="the circuit stayed open for 5 min")
+
+    assert render_result(ended) == text("""
+        stopped: the circuit stayed open for 5 min
+          batch billing, environment production, run 20261201T210000Z-1, 1 min 02 s
+
+          transferred  1
+          unattempted  3
+
+        what to do next
+          unattempted: the run ended before their turn: apply again to take them up
+            runner apply billing.yaml --env production --journal 'the journal.db'
+        """)
+
+
+def test_a_dry_run_says_that_nothing_was_sent():
+    planned = result(
+        ExitCode.OK,
+        plan=PlanFigures(send=12, unchanged=8, changed=2, in_doubt=0, estimate_s=153.0),
+        run_id=None,
+        duration_s=0.4,
+        report="reports/billing/plan-1/report.html",
+    )
+
+    assert render_result(planned) == text("""
+        valid: 12 of 20 transfers would be sent
+          batch billing, environment production, 0.4 s
+          nothing was sent; no connection was made
+
+          would be sent  12  2 of them carried to another destination before
+          unchanged       8
+          the limits let this end in about 2 min 33 s
+
+        report: reports/billing/plan-1/report.html
+        """)
+
+
+def test_a_dry_run_with_doubts_and_preflight_says_both():
+    planned = result(
+        ExitCode.IN_DOUBT,
+        plan=PlanFigures(send=1, unchanged=0, changed=0, in_doubt=2, estimate_s=None),
+        connected=True,
+    )
+
+    shown = render_result(planned)
+
+    assert shown.startswith("in doubt: 2 of 3 transfers need a person; 1 would be sent\n")
+    assert "\n  nothing was sent; the gateway was only asked\n" in shown
+    assert "  in doubt       2\n" in shown
+    assert "  in doubt: each may have been" in shown
+
+
+@pytest.mark.parametrize(
+    ("ended", "expected"),
+    [
+        (result(ExitCode.OK, {T: 3, S: 1}), "ok: all 4 transfers done"),
+        (result(ExitCode.OK, {T: 1}), "ok: the one transfer is done"),
+        (
+            result(ExitCode.OK, {E: 9}),
+            "ok: nothing to send, all 9 transfers were carried out by earlier runs",
+        ),
+        (
+            result(ExitCode.OK, {T: 1, U: 2}, not_selected=2),
+            "ok: 1 of 3 transfers done; 2 not selected",
+        ),
+        (result(ExitCode.OK), "ok: the manifest has no transfers"),
+        (
+            result(ExitCode.FAILURES, {T: 2, R: 1, F: 1}),
+            "failures: 2 of 4 transfers were not carried out",
+        ),
+        (result(ExitCode.FAILURES, {R: 1}), "failures: 1 of 1 transfer was not carried out"),
+        (
+            result(ExitCode.IN_DOUBT, {U: 5}),
+            "in doubt: a transfer outside this selection needs a person",
+        ),
+        (
+            result(ExitCode.UNREACHABLE, {U: 5}, explanation="the token was refused"),
+            "unreachable: the token was refused; nothing was sent",
+        ),
+        (
+            result(ExitCode.UNREACHABLE),
+            "unreachable: could not authenticate or connect; nothing was sent",
+        ),
+        (
+            result(ExitCode.TERMINATED, {U: 5}),
+            "interrupted: SIGTERM ended the run; what was in flight had its time to settle",
+        ),
+        (result(ExitCode.STOPPED), "stopped: the run ended early"),
+        (
+            result(ExitCode.PENDING, plan=PlanFigures(1, 0, 0, 0, None)),
+            "valid: 1 of 1 transfer would be sent",
+        ),
+        (
+            result(ExitCode.OK, plan=PlanFigures(0, 7, 0, 0, None)),
+            "valid: nothing to send, 7 of 7 transfers unchanged",
+        ),
+    ],
+)
+def test_every_ending_has_a_verdict(ended: RunResult, expected: str):
+    assert verdict(ended) == expected
+
+
+def test_of_many_reasons_ten_are_shown():
+    groups = [Group(R, f"reason {n}", 20 - n) for n in range(12)]
+
+    shown = render_result(result(ExitCode.FAILURES, {R: 174}, groups=groups))
+
+    assert (
+        "\n  11 rejected: reason 9\n  … and 2 more reasons for 19 transfers: see the report\n"
+        in shown
+    )
+
+
+@pytest.mark.parametrize(
+    "ended",
+    [
+        result(ExitCode.OK, plan=PlanFigures(1, 0, 0, 2, None)),
+        result(ExitCode.IN_DOUBT, {T: 3}, explanation="in doubt elsewhere: run r-1, key k1"),
+    ],
+    ids=["of a plan", "elsewhere"],
+)
+def test_a_doubt_of_another_run_is_not_told_to_be_settled_in_this_one(ended: RunResult):
+    shown = render_result(ended)
+    assert "\n       runner status --journal 'the journal.db'\n" in shown
+    assert "say what you saw there, with the command that it shows" in shown
+    assert "runner resolve" not in shown
+
+
+def test_a_terminal_gets_lines_that_break_between_words_and_whole_commands():
+    ended = result(
+        ExitCode.STOPPED,
+        {T: 1, D: 1},
+        doubt_key="k4",
+        explanation="the gateway has answered nothing for 300 s; see to it, then run apply again",
+        report="reports/a-batch-with-a-rather-long-name/20261201T210000Z-1",
+    )
+
+    shown = render_result(ended, width=40, color=True)
+
+    assert shown.startswith(
+        "\x1b[1;31mstopped\x1b[0m: the gateway has\n  answered nothing for 300 s; see to it,\n"
+        "  then run apply again\n"
+    )
+    assert (
+        "\n         runner resolve 20261201T210000Z-1 k4 --journal 'the journal.db' --as failed"
+        " --reason 'looked up at the gateway: it was not carried out'\n"
+    ) in shown
+    assert "\n  reports/a-batch-with-a-rather-long-name/20261201T210000Z-1\n" in shown
+
+
+def test_a_terminal_gets_the_verdict_in_colour():
+    assert render_result(result(ExitCode.OK, {T: 2}), color=True).startswith(
+        "\x1b[1;32mok\x1b[0m: all 2 transfers done\n"
+    )
+    assert render_result(result(ExitCode.FAILURES, {R: 2}), color=True).startswith("\x1b[1;31m")
+
+
+def test_json_tells_the_same():
+    ended = result(
+        ExitCode.FAILURES,
+        {T: 1, R: 1, F: 0},
+        explanation="saw Bearer abcdef.123",
+        groups=[Group(R, "https://u:p@h/x?y", 1, ("a.yaml:4",), "other_status", keys=("vip",))],
+        report="r/report.html",
+        started_at="2026-12-01T21:00:00.000000Z",
+        finished_at="2026-12-01T21:01:02.000000Z",
+        steps=[Step("apply again", ("runner", "apply", "a b.yaml"))],
+    )
+
+    assert json.loads(result_to_json(ended)) == {
+        "version": 1,
+        "kind": "apply",
+        "id": "20261201T210000Z-1",
+        "run": "20261201T210000Z-1",
+        "batch": "billing",
+        "environment": "production",
+        "started_at": "2026-12-01T21:00:00.000000Z",
+        "finished_at": "2026-12-01T21:01:02.000000Z",
+        "state": "finished",
+        "outcome": "failures",
+        "exit_code": 1,
+        "explanation": "saw Bearer [redacted]",
+        "total": 2,
+        "counts": dict.fromkeys(Outcome, 0) | {"transferred": 1, "rejected": 1},
+        "in_flight": 0,
+        "not_selected": 0,
+        "groups": [
+            {
+                "outcome": "rejected",
+                "reason": "https://h/x?…",
+                "count": 1,
+                "examples": ["a.yaml:4"],
+                "reason_code": "other_status",
+                "keys": ["vip"],
+            }
+        ],
+        "plan": None,
+        "report": "r/report.html",
+        "duration_s": 62.0,
+        "next_steps": [
+            {
+                "text": "apply again",
+                "command": "runner apply 'a b.yaml'",
+                "argv": ["runner", "apply", "a b.yaml"],
+            }
+        ],
+    }
+
+
+def test_json_of_a_dry_run_is_planned():
+    planned = json.loads(result_to_json(result(ExitCode.OK, plan=PlanFigures(1, 2, 1, 0, 3.5))))
+
+    assert (planned["version"], planned["kind"]) == (1, "plan")
+    assert planned["outcome"] == "planned"
+    assert planned["plan"] == {
+        "send": 1,
+        "unchanged": 2,
+        "changed": 1,
+        "in_doubt": 0,
+        "estimate_s": 3.5,
+        "failed_before": 0,
+        "at_once": None,
+        "waves": [],
+        "max_failures": None,
+        "window": None,
+        "ends_at": None,
+        "misses_window": False,
+        "selections": 0,
+    }
+
+
+def test_a_plan_tells_its_waves_its_threshold_and_its_window():
+    window = WindowRecord("2026-12-01T22:00:00+01:00", "2026-12-02T04:00:00+01:00")
+    plan = PlanFigures(
+        2000, 0, 0, 0, 80.0, (1, 200, 2000), 100, window, "2026-12-02T04:10:00+01:00",
+        misses_window=True, failed_before=3, at_once=101,
+    )  # fmt: skip
+
+    shown = render_result(result(ExitCode.OK, plan=plan))
+
+    assert (
+        "  the limits let this end in about 1 min 20 s\n"
+        "  in 3 waves: 1, then 199, then 1,800\n"
+        "  3 of them rejected or failed before: tried again, after all others\n"
+        "  stops when more than 100 of 2,000 fail: at most 101 in flight\n"
+        "  is sent only from 2026-12-01T22:00:00+01:00 until 2026-12-02T04:00:00+01:00\n"
+        "  by the limits this ends at 2026-12-02T04:10:00+01:00, after the window has closed:"
+        " the rest would be left\n"
+    ) in shown
+
+
+def test_many_waves_are_told_in_one_line():
+    shown = render_result(
+        result(ExitCode.OK, plan=PlanFigures(9, 0, 0, 0, None, tuple(range(1, 10))))
+    )
+
+    assert (
+        "\n  in 9 waves: 1, then 1, then 1, then 1, then 1, then 1, then 1, then 1, then …\n"
+        in shown
+    )
+
+
+def test_github_gets_the_verdict_as_a_command_and_no_other_command():
+    evil = "::stop-commands::x\n##[add-mask]y"
+
+    lines = result_to_github(result(ExitCode.STOPPED, {U: 1}, explanation=evil)).splitlines()
+
+    assert lines[0] == ("::error title=billing::stopped: ::stop-commands::x\\n##[add-mask]y")
+    assert not any("##[" in line or line.lstrip().startswith("::") for line in lines[1:])
+    assert result_to_github(result(ExitCode.OK, {T: 2})).startswith("::notice title=billing::ok: ")
+
+
+def test_each_output_has_its_form():
+    warning = Problem("R010", "odd", Place("none", 1, 1), "", Severity.WARNING)
+    ended, sources = result(ExitCode.OK, {T: 2}), SourceFiles()
+
+    def shown(output: OutputFormat) -> tuple[str, str]:
+        problems = problems_text([warning], output, sources)
+        return problems[:10], result_text(ended, output, warnings=[warning])[:10]
+
+    assert shown(OutputFormat.PRETTY) == ("warning[R0", "ok: all 2 ")
+    assert shown(OutputFormat.GITHUB) == ("::warning ", "::notice t")
+    assert shown(OutputFormat.JSON) == ('{\n  "versi', '{\n  "versi')
+    assert shown(OutputFormat.SARIF) == ('{\n  "$sche', '{\n  "$sche')
+
+
+def test_a_plan_names_what_it_would_move_the_first_twenty():
+    moves = [Move("vip", "i-0", "genesys://queue/b", "genesys://queue/a")]
+    moves += [Move(f"k{n}", f"i-{n}", "genesys://queue/b", None) for n in range(1, 30)]
+    planned = result(ExitCode.OK, plan=PlanFigures(50, 0, 1, 0, 2.0), moves=moves)
+    shown = render_result(planned)
+    assert "would move\n  vip  genesys://queue/a → genesys://queue/b\n  k1  genesys" in shown
+    assert "  k19  genesys://queue/b\n  … and 30 more: see the report\n" in shown
+    told = json.loads(result_to_json(planned))
+    assert (len(told["moves"]), told["moves_omitted"]) == (30, 20)
+    assert told["moves"][0]["from"] == "genesys://queue/a"
+
+
+def test_a_result_names_the_most_that_left_in_a_second_against_rate_and_burst():
+    figures = Figures(rate_limit_per_s=25.0, burst=5, peak_in_any_second=29)
+    shown = render_result(result(ExitCode.OK, {T: 60}, figures=figures))
+    assert "  at most 29 sent in a second, of 25/s + 5 burst\n" in shown

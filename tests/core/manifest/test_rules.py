@@ -1,0 +1,134 @@
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from runner.core.diagnostics.codes import CODES
+from runner.core.manifest.media import Audio, MediaMatrix, Video
+from runner.core.manifest.model import GatewayConstraints
+from runner.core.manifest.rules import (
+    check_constraints,
+    check_destination,
+    check_id,
+    check_plausible,
+)
+
+GATEWAY = GatewayConstraints("edge", 1264, ("Opus", "vp8"), 30, "1280x720")
+SOUND = Audio("opus", 64, 16)
+
+
+def codes(matrix: MediaMatrix) -> list[str]:
+    return [finding.code for finding in check_constraints(matrix, GATEWAY)]
+
+
+def test_what_lies_exactly_on_every_limit_passes():
+    assert codes(MediaMatrix(SOUND, Video("VP8", 1200, "1280x720", 30))) == []
+
+
+@pytest.mark.parametrize(
+    ("video", "code"),
+    [
+        (Video("vp8", 1200.5, "1280x720", 30), "R002"),
+        (Video("h264", 1200, "1280x720", 30), "R003"),
+        (Video("vp8", 1200, "1280x720", 30.5), "R004"),
+        (Video("vp8", 1200, "1281x720", 30), "R004"),
+        (Video("vp8", 1200, "720x721", 30), "R004"),
+    ],
+)
+def test_what_lies_beyond_a_limit_is_found(video: Video, code: str):
+    assert codes(MediaMatrix(SOUND, video)) == [code]
+
+
+def test_everything_wrong_is_found_at_once():
+    assert codes(MediaMatrix(Audio("g729", 8, 8), Video("av1", 9000, "1920x1080", 60))) == [
+        "R002",
+        "R003",
+        "R003",
+        "R004",
+        "R004",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("audio", "parts"),
+    [
+        (Audio("pcmu", 64, 8), []),
+        (Audio("PCMA", 63, 16), ["bandwidth_kbps", "bit_depth"]),
+        (Audio("g722", 64, 14), []),
+        (Audio("g729", 8.1, 8), ["bandwidth_kbps"]),
+        (Audio("opus", 6, 16), []),
+        (Audio("opus", 510, 24), []),
+        (Audio("opus", 5.9, 16), ["bandwidth_kbps"]),
+        (Audio("speex", 1, 1), []),
+    ],
+)
+def test_figures_that_a_codec_cannot_have_are_warned_of(audio: Audio, parts: list[str]):
+    assert [f.part[-1] for f in check_plausible(MediaMatrix(audio))] == parts
+
+
+@pytest.mark.parametrize(
+    "uri",
+    [
+        "genesys://queue/billing-new",
+        "genesys://user/agent-id-98765",
+        "genesys://queue/3f2504e0-4f89-41d3-9a0c-0305e82c3301",
+        "genesys://queue/a%20b",
+        "sip:desk@example.net",
+        "sip:example.net",
+        "sip:desk@a-b.example.net:65535",
+        "sip:desk@192.0.2.7:05060",
+        "genesys://queue/...",
+        "sip:+15551000@[2001:db8::1]:5060;transport=tls?subject=x",
+        "tel:+441234567890",
+        "tel:+44(0)123-456.78;ext=12",
+    ],
+)
+def test_a_well_formed_destination_passes(uri: str):
+    assert check_destination(uri) is None
+
+
+@pytest.mark.parametrize(
+    "uri",
+    [
+        *(f"sip:alice@h:{port}" for port in ("0", "00000", "65536", "99999", "100000")),
+        *(f"sip:{host}" for host in ("a@b..c", "a@.b", "b.", "a@b-.c", "a@-b", "a" * 64)),
+        "sip:a@" + ".".join(["label"] * 50),
+        *(f"genesys://queue/{name}" for name in (".", "..", "%2e", "%2E.")),
+        *(f"tel:{number}" for number in ("+0", "+(0)44", "+1234567890123456")),
+    ],
+)
+@pytest.mark.parametrize("names", [False, True])
+def test_a_destination_that_leads_nowhere_is_refused(uri: str, *, names: bool):
+    finding = check_destination(uri, names=names)
+    assert finding is not None
+    assert finding.code == "R006"
+
+
+@given(st.text(max_size=30))
+def test_no_destination_holds_anything_but_visible_ascii(text: str):
+    for uri in (text, f"genesys://queue/{text}", f"sip:{text}@example.net", f"tel:+1{text}"):
+        if check_destination(uri) is None:
+            assert uri.isascii()
+            assert uri.isprintable()
+            assert " " not in uri
+
+
+@given(st.text(alphabet=st.characters(categories=["Cc", "Cf", "Cs", "Zl", "Zp"]), min_size=1))
+def test_no_id_holds_control_bidirectional_or_surrogate_characters(text: str):
+    assert check_id(f"a{text}b", "key") is not None
+
+
+@pytest.mark.parametrize("text", ["a", "call 1", "Zürich-7", "電話", "a/b", "😀"])
+def test_an_id_may_hold_whatever_can_be_seen(text: str):
+    assert check_id(text, "interaction_id") is None
+
+
+def test_a_hostile_destination_is_refused_in_no_time():
+    assert check_destination("sip:" + "a" * 100_000 + "@") is not None
+    assert check_destination("sip:a@" + "a." * 100_000) is not None
+    assert check_destination("tel:+" + "(" * 100_000) is not None
+
+
+def test_every_code_has_one_line_of_meaning():
+    assert all(meaning and "\n" not in meaning for meaning in CODES.values())

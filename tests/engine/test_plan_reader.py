@@ -1,0 +1,118 @@
+"""The plan's rows come in pages, the next one read while the last one is carried."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import replace
+
+import pytest
+
+from runner.core.errors import StorageError
+from runner.core.transfer.plan import PlannedRow
+from runner.engine.plan_reader import PAGE, Feed
+from tests.engine.rig import rows
+from tests.fakes.journal import FakeJournal
+
+
+class HeldJournal(FakeJournal):
+    """Reads a page when it is let to, and notes behind which row each begins."""
+
+    def __init__(self, plan: Sequence[PlannedRow]) -> None:
+        super().__init__(plan)
+        self.reads: list[int] = []
+        self.may_read = asyncio.Event()
+        self.fault: StorageError | None = None
+
+    async def pending(
+        self, after: int, limit: int, *, failed_before: bool = False
+    ) -> Sequence[PlannedRow]:
+        """Return the rows behind `after`, or fail."""
+        self.reads.append(after)
+        await self.may_read.wait()
+        if self.fault is not None:
+            raise self.fault
+        return await super().pending(after, limit, failed_before=failed_before)
+
+
+async def taken(feed: Feed, number: int) -> list[int]:
+    """Return the places of the next rows."""
+    return [row.n for _ in range(number) if (row := await feed.next()) is not None]
+
+
+async def test_a_page_is_read_while_the_rows_before_it_are_carried():
+    journal = HeldJournal(rows(3 * PAGE // 2))
+    feed = Feed(journal)
+    feed.allow(3 * PAGE // 2)
+    journal.may_read.set()
+    assert await taken(feed, PAGE // 2) == list(range(PAGE // 2))
+    await asyncio.sleep(0)
+    assert journal.reads == [-1]
+    journal.may_read.clear()
+    assert await taken(feed, PAGE // 2) == list(range(PAGE // 2, PAGE))
+    await asyncio.sleep(0)
+    assert journal.reads == [-1, PAGE - 1]
+    last = asyncio.ensure_future(taken(feed, PAGE))
+    await asyncio.sleep(0)
+    assert not last.done()
+    journal.may_read.set()
+    assert await last == list(range(PAGE, 3 * PAGE // 2))
+    assert journal.reads == [-1, PAGE - 1, -1]  # the last: of those that failed before
+    assert feed.last_turn == (False, 3 * PAGE // 2 - 1)
+
+
+@pytest.mark.parametrize("fresh", [0, 1, PAGE - 1, PAGE, PAGE + 1])
+@pytest.mark.parametrize("failed", [0, 1, PAGE, PAGE + 1])
+async def test_what_failed_before_is_given_out_after_all_others(fresh: int, failed: int):
+    """Whatever its place in the manifest: here it stands in front."""
+    total = fresh + failed
+    plan = [replace(row, failed_as="" if row.n < failed else None) for row in rows(total)]
+    feed = Feed(FakeJournal(plan))
+    feed.allow(total + 9)
+    assert await taken(feed, total + 9) == [*range(failed, total), *range(failed)]
+
+
+async def test_a_plan_of_whole_pages_ends_too():
+    feed = Feed(FakeJournal(rows(PAGE)))
+    feed.allow(2 * PAGE)
+    assert len(await taken(feed, 2 * PAGE)) == PAGE
+
+
+async def test_no_more_is_given_out_than_is_allowed_and_the_rest_later():
+    journal = HeldJournal(rows(10))
+    feed = Feed(journal)
+    journal.may_read.set()
+    assert await feed.next() is None
+    assert journal.reads == []
+    feed.allow(3)
+    assert await taken(feed, 9) == [0, 1, 2]
+    feed.allow(10)
+    assert await taken(feed, 9) == [3, 4, 5, 6, 7, 8, 9]
+
+
+async def test_who_waits_for_a_page_that_cannot_be_read_is_told():
+    journal = HeldJournal(rows(2))
+    journal.fault = StorageError("damaged")
+    feed = Feed(journal)
+    feed.allow(2)
+    waiting = asyncio.ensure_future(feed.next())
+    await asyncio.sleep(0)
+    journal.may_read.set()
+    with pytest.raises(StorageError, match="damaged"):
+        await waiting
+
+
+async def test_closing_waits_for_what_is_being_read_and_minds_no_fault():
+    journal = HeldJournal(rows(2))
+    journal.fault = StorageError("damaged")
+    feed = Feed(journal)
+    await feed.close()
+    feed.allow(2)
+    asking = asyncio.ensure_future(feed.next())
+    await asyncio.sleep(0)
+    asking.cancel()  # the run is stopped
+    closing = asyncio.ensure_future(feed.close())
+    await asyncio.sleep(0)
+    assert not closing.done()
+    journal.may_read.set()
+    await closing

@@ -1,0 +1,158 @@
+"""Names and queues, asked of the embedded gateway that shows the platform's face."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from runner.app.system_clock import SystemClock
+from runner.core.errors import GatewayError
+from runner.core.manifest.model import (
+    Driver,
+    Environment,
+    GatewayConstraints,
+    Limits,
+    Platform,
+    RetryPolicy,
+    SimulatorOptions,
+)
+from runner.core.manifest.queue_selection import Waiting
+from runner.gateways.genesys_cloud.directory import GenesysDirectory
+from runner.gateways.genesys_cloud.rest import GenesysRest
+from runner.simulator.genesys_cloud.routes import PERMISSIONS
+from runner.simulator.genesys_cloud.server import GenesysServer
+from runner.simulator.hosting import Hosting
+
+EDGE = GatewayConstraints("edge", 2048, ("opus",), 30)
+ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+
+
+@asynccontextmanager
+async def directory(
+    *, hosting: Hosting | None = None, **options: Any
+) -> AsyncIterator[GenesysDirectory]:
+    plain = SimulatorOptions(latency_s=0.0, platform=Platform.GENESYS_CLOUD, http_rate_per_s=10_000)
+    server = GenesysServer(EDGE, replace(plain, **options), hosting=hosting)
+    await server.start()
+    environment = Environment(
+        "test",
+        Driver.GENESYS_CLOUD,
+        "edge",
+        Limits(http_rate_per_s=10_000),
+        endpoints=server.endpoints,
+        client_id=server.client_id,
+        client_secret=server.client_secret,
+    )
+    rest = GenesysRest(
+        environment,
+        RetryPolicy(2, 0.01, 0.02),
+        SystemClock(),
+        lambda: 0.5,
+        lambda _wait_s, _why: None,
+    )
+    try:
+        yield GenesysDirectory(rest)
+    finally:
+        await rest.close()
+        await server.stop()
+
+
+async def test_names_are_found_whatever_their_case_and_nothing_that_only_begins_so():
+    async with directory(queues=("Billing EU", "Billing EU 2"), users=("Ada Lovelace",)) as asked:
+        found = await asked.ids_of("queue", "billing eu")
+        assert len(found) == 1
+        assert ID.fullmatch(found[0])
+        assert await asked.ids_of("queue", "Billing") == ()
+        assert len(await asked.ids_of("user", "Ada Lovelace")) == 1
+        assert await asked.ids_of("user", "Ada") == ()
+
+
+async def test_a_name_of_several_has_all_their_ids():
+    async with directory(queues=("Twice", "Twice")) as asked:
+        assert len(set(await asked.ids_of("queue", "Twice"))) == 2
+
+
+async def listed(asked: GenesysDirectory, name: str) -> list[Waiting]:
+    (queue_id,) = await asked.ids_of("queue", name)
+    return list(await asked.waiting(queue_id))
+
+
+async def test_everybody_who_waits_is_found_over_many_pages_with_age_and_media_type():
+    async with directory(waiting={"Billing Old": 250, "Other": 3}) as asked:
+        found = await listed(asked, "Billing Old")
+    assert len({one.interaction_id for one in found}) == 250
+    assert {one.media_type for one in found} == {"call", "callback", "email", "message"}
+    assert all(one.since_s is not None and one.since_s <= time.time() for one in found)
+
+
+async def test_nobody_is_missed_where_pages_shift_while_they_are_read():
+    async with directory(waiting={"Billing Old": 450}, faults={"pages_shift": 1.0}) as asked:
+        found = await listed(asked, "Billing Old")
+    assert len({one.interaction_id for one in found}) == 450
+
+
+async def test_without_the_right_to_observe_queues_the_records_tell():
+    rights = PERMISSIONS - {"analytics:queueObservation:view"}
+    by_records, by_sight = Hosting(permissions=rights), Hosting()
+    seen = []
+    for hosting in (by_records, by_sight):
+        async with directory(waiting={"Billing Old": 120}, hosting=hosting) as asked:
+            found = await listed(asked, "Billing Old")
+            seen.append(sorted((one.interaction_id, one.media_type) for one in found))
+    assert len(seen[0]) == 120
+    assert seen[0] == seen[1]
+
+
+async def test_without_any_right_the_error_names_what_is_missing():
+    async with directory(waiting={"Q": 1}, hosting=Hosting(permissions=frozenset())) as asked:
+        with pytest.raises(GatewayError, match="routing:queue:view"):
+            await asked.ids_of("queue", "Q")
+
+
+async def test_a_list_that_is_cut_off_is_asked_for_in_parts_until_nobody_is_missing():
+    async with directory(waiting={"Billing Old": 260}, faults={"truncated": 1.0}) as asked:
+        found = await listed(asked, "Billing Old")
+    assert len({one.interaction_id for one in found}) == 260
+
+
+async def test_where_no_part_is_whole_and_the_records_are_forbidden_the_numbers_are_told():
+    rights = PERMISSIONS - {
+        "analytics:conversationDetail:view",
+        "analytics:agentConversationDetail:view",
+    }
+    cut = {"truncated": 1.0}
+    hosting = Hosting(permissions=rights)
+    async with directory(waiting={"Q": 260}, faults=cut, hosting=hosting) as asked:
+        with pytest.raises(GatewayError, match=r"shows 160 of 260 conversations in queue"):
+            await listed(asked, "Q")
+
+
+async def test_deleted_and_inactive_users_make_no_name_ambiguous():
+    async with directory(users=("Ada",), former_users=("Ada", "Ada", "Bob")) as asked:
+        assert len(await asked.ids_of("user", "Ada")) == 1
+        assert await asked.ids_of("user", "Bob") == ()
+
+
+async def test_what_agents_serve_is_found_with_the_participant_who_serves_it():
+    async with directory(served={"Q": 3}, waiting={"Q": 2}) as asked:
+        (queue_id,) = await asked.ids_of("queue", "Q")
+        assert len(await asked.waiting(queue_id)) == 2
+        served = await asked.connected(queue_id)
+        assert len(served) == 3
+        for one in served:
+            assert one.user_id is not None
+            assert await asked.served_by(one.interaction_id, one.user_id)
+        someone_else = "3f2504e0-4f89-41d3-9a0c-0305e82c3301"
+        assert await asked.served_by(served[0].interaction_id, someone_else) is None
+
+
+async def test_what_is_not_shown_is_served_by_an_empty_name():
+    async with directory(waiting={"Q": 1}, faults={"hidden": 1.0}) as asked:
+        (one,) = await listed(asked, "Q")
+        assert await asked.served_by(one.interaction_id, one.interaction_id) == ""

@@ -1,0 +1,49 @@
+"""Problems as plain lines, and the sink that tests load into."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from runner.core.diagnostics.problem import Problem
+from runner.core.manifest.model import QueueSelection, TransferRow
+from runner.manifest.load import Loaded, Repeat, load
+
+
+class ListSink:
+    """Keeps rows in memory and finds repeats by looking at all of them."""
+
+    def __init__(self) -> None:
+        self.rows: list[TransferRow] = []
+        self.selections: list[QueueSelection] = []
+
+    def add(self, row: TransferRow) -> None:
+        self.rows.append(row)
+
+    def select(self, selection: QueueSelection) -> None:
+        self.selections.append(selection)
+
+    def repeats(self, limit: int) -> Sequence[Repeat]:
+        found: list[Repeat] = []
+        seen: dict[tuple[str, str], int] = {}
+        for number, row in enumerate(self.rows):
+            for kind, value in (("key", row.key), ("interaction", row.interaction_id)):
+                first = seen.setdefault((kind, value), number)
+                if first != number:
+                    found.append(Repeat(kind, value, first, number))
+        return found[:limit]
+
+
+def load_rows(
+    path: Path, environment: str | None = None, *, offline: bool = True
+) -> tuple[Loaded, list[TransferRow]]:
+    """Load a manifest into memory."""
+    sink = ListSink()
+    return load(path, environment=environment, sink=sink, offline=offline), sink.rows
+
+
+def rendered(problems: Sequence[Problem]) -> str:
+    """Return one line for each problem."""
+    return "".join(
+        f"{p.place}: {p.severity}[{p.code}] {p.message} | help: {p.help}\n" for p in problems
+    )
