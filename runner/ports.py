@@ -9,8 +9,8 @@ from typing import Any, ClassVar, NamedTuple, Protocol
 
 from runner.core.manifest.queue_selection import Waiting
 from runner.core.pacing.latency import Latency
-from runner.core.records.recent_failures import Trouble
-from runner.core.transfer.evidence import Baseline, HandOver
+from runner.core.records.recent_failures import RecentFailure
+from runner.core.transfer.evidence import Baseline, SendClocks
 from runner.core.transfer.lookup_verdict import Interaction
 from runner.core.transfer.message import Reply, Stray
 from runner.core.transfer.plan import PlannedRow
@@ -179,7 +179,7 @@ class Progress:
     callbacks_owed: int | None = None
     is_stopping: bool = False  # nothing new is sent, what is in flight settles
     stage: str | None = None  # "wave 2 of 5"
-    troubles: Sequence[Trouble] = ()  # the last few, oldest first
+    troubles: Sequence[RecentFailure] = ()  # the last few, oldest first
     burst: int | None = None  # frames beyond `limit_per_s` that one second may hold
 
 
@@ -203,7 +203,7 @@ class Intent(NamedTuple):
     message_id: str
     media_index: int
     text: str
-    hand_over: HandOver  # of the id's first delivery
+    hand_over: SendClocks  # of the id's first delivery
     baseline: Baseline | None = None  # what a look-up saw shortly before
 
 
@@ -260,7 +260,7 @@ class Note:
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class JournalledTransfer:
     """A transfer as the journal holds it, found by one of its deliveries' ids."""
 
     row: PlannedRow
@@ -276,7 +276,7 @@ class Standing:
 class Doubt:
     """A transfer in doubt, of whatever run, with the last delivery that may have left."""
 
-    standing: Standing  # `row` is this run's where the manifest lists it
+    standing: JournalledTransfer  # `row` is this run's where the manifest lists it
     listed: bool  # this run may send it again: listed, selected, the destination unchanged
     message_ids: frozenset[str]  # of every delivery of its lineage
     intent: Intent
@@ -306,7 +306,7 @@ class Journal(Protocol):
     async def message_ids(self, lineage: int) -> frozenset[str]:
         """Return the ids of every delivery of a lineage's transfers."""
 
-    async def find(self, message_id: str) -> Standing | None:
+    async def find(self, message_id: str) -> JournalledTransfer | None:
         """Return the transfer that a delivery belongs to, of whatever run."""
 
     async def doubts(self) -> Sequence[Doubt]:

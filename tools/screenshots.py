@@ -23,9 +23,9 @@ from playwright.sync_api import sync_playwright  # noqa: E402 - as below
 from runner.core.records.run_record import (  # noqa: E402
     Figures,
     ReportSource,
+    TimelineEventKind,
     TimelinePoint,
     TransferRecord,
-    Turn,
 )
 from runner.core.transfer.outcome import Outcome  # noqa: E402 - found by the path above
 from runner.report.writer import render  # noqa: E402
@@ -96,14 +96,14 @@ def figures() -> Figures:
         token_renewals=1,
         timeline=tuple(map(point, range(SECONDS))),
         story=(
-            happened(0.3, Turn.OPENED, value=1),
-            happened(5.1, Turn.SLOWED, value=12.5, reason="rate_limited"),
-            happened(5.1, Turn.PAUSED, value=0.5, reason="retry_after"),
-            happened(12.9, Turn.RECOVERED, value=25.0),
-            happened(15.0, Turn.LOST, code=1012, reason="restarting, be back soon"),
-            happened(15.6, Turn.RENEWED, value=1),
-            happened(17.0, Turn.OPENED, value=2),
-            happened(24.8, Turn.CLOSED, code=1000, reason="session terminated"),
+            happened(0.3, TimelineEventKind.OPENED, value=1),
+            happened(5.1, TimelineEventKind.SLOWED, value=12.5, reason="rate_limited"),
+            happened(5.1, TimelineEventKind.PAUSED, value=0.5, reason="retry_after"),
+            happened(12.9, TimelineEventKind.RECOVERED, value=25.0),
+            happened(15.0, TimelineEventKind.LOST, code=1012, reason="restarting, be back soon"),
+            happened(15.6, TimelineEventKind.RENEWED, value=1),
+            happened(17.0, TimelineEventKind.OPENED, value=2),
+            happened(24.8, TimelineEventKind.CLOSED, code=1000, reason="session terminated"),
         ),
     )
 

@@ -13,16 +13,16 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from runner.app import run_record
-from runner.app.callback_backlog import Owing
+from runner.app.callback_backlog import CallbackBacklog
 from runner.app.callback_outbox import JournalOutbox
 from runner.app.directory_queries import ask
 from runner.app.gateway_identity import gateway_entry, origin_of
 from runner.app.journal_checkpoint import (
+    check_checkpoint,
     check_known,
-    check_witness,
-    leave_witness,
     lost_heads,
     remember,
+    write_checkpoint,
 )
 from runner.app.message_ids import MessageIds
 from runner.app.name_resolution import NOTHING_FOUND
@@ -37,10 +37,10 @@ from runner.core.manifest.model import Driver, Manifest
 from runner.core.records.run_record import Figures, PlanFigures, ReportSource
 from runner.core.records.summary import Summary, summarize
 from runner.core.transfer.outcome import ExitCode, Outcome, exit_code
-from runner.engine.callback_factory import Notices
-from runner.engine.run import Assignment, Batch, Ending
-from runner.engine.run_context import Chance, Rules
-from runner.engine.stop import Halt
+from runner.engine.callback_factory import CallbackFactory
+from runner.engine.run import BatchRun, RunEnd, RunSpec
+from runner.engine.run_context import Randomness, Rules
+from runner.engine.stop import StopSignal
 from runner.gateways.http.trust_check import check_trust
 from runner.journal.filesystem import refuse_network, refuse_shared
 from runner.journal.lock import JournalLock
@@ -53,7 +53,7 @@ from runner.journal.writer import JournalWriter
 from runner.ports import Observer
 from runner.report.place_check import check_place, clear_place
 from runner.report.writer import write_report
-from runner.webhooks import Courier
+from runner.webhooks import WebhookDispatcher
 
 CALLBACK_GRACE_S = 30.0
 """How long callbacks that are still owed are tried for, once the transfers are done."""
@@ -85,7 +85,7 @@ class Question:
 
 
 @dataclass(frozen=True, slots=True)
-class Attendance:
+class RunHooks:
     """Who attends a run: watches it, may stop it, is asked before it sends."""
 
     observer: Observer
@@ -93,9 +93,7 @@ class Attendance:
     confirm: Callable[[Question], bool]
 
 
-def apply(
-    request: Request, manifest: Manifest, staging: Staging, attendance: Attendance
-) -> Applied:
+def apply(request: Request, manifest: Manifest, staging: Staging, attendance: RunHooks) -> Applied:
     """Carry a loaded manifest out and leave its report.
 
     Raises `Locked`, `StorageError`, or `ManifestInvalid` for a plan that no longer holds, before
@@ -116,7 +114,7 @@ def apply(
         if not path.exists() and not request.new_history:
             if entry is not None:
                 check_known(entry, path, None)
-            check_witness(path, None, request.report_dir, manifest)
+            check_checkpoint(path, None, request.report_dir, manifest)
         forget_earlier_gateway(path)
         store = Store(path, environment=manifest.environment.name, origin=origin_of(manifest))
         try:
@@ -148,7 +146,7 @@ class _Run:
         request: Request,
         manifest: Manifest,
         staging: Staging,
-        attendance: Attendance,
+        attendance: RunHooks,
         store: Store,
         *,
         entry: GatewayEntry | None,
@@ -189,7 +187,7 @@ class _Run:
         if not self._request.new_history:
             if self._entry is not None:
                 check_known(self._entry, store.path, store)
-            check_witness(store.path, store, self._request.report_dir, self._manifest)
+            check_checkpoint(store.path, store, self._request.report_dir, self._manifest)
         self._ask()
         plan_rows(self._request, self._manifest, self._staging, store.path)
         self._check_place()
@@ -237,7 +235,7 @@ class _Run:
             self._store.waive(lost, at=at)
 
     def _leave_head(self, at: float) -> None:
-        leave_witness(self._store, self._request.report_dir, self._manifest, at=at)
+        write_checkpoint(self._store, self._request.report_dir, self._manifest, at=at)
         if self._entry is not None:
             remember(self._entry, self._store)
 
@@ -250,15 +248,15 @@ class _Run:
         except GatewayError as error:  # nothing is sent, and the report says why
             self._unreachable = error
 
-    def _send(self, plan: PlanFigures, reader: Reader) -> Ending:
+    def _send(self, plan: PlanFigures, reader: Reader) -> RunEnd:
         if (error := self._unreachable) is not None:
-            return Ending(ExitCode.UNREACHABLE, str(error), error, Figures())
+            return RunEnd(ExitCode.UNREACHABLE, str(error), error, Figures())
         window = self._manifest.policy.window
         is_open = window is None or window.is_open(self._clock.wall())
         if plan.send and is_open and not self._attendance.confirm(self._question(plan)):
-            return Ending(ExitCode.INTERRUPTED, "declined at the prompt", None, Figures())
+            return RunEnd(ExitCode.INTERRUPTED, "declined at the prompt", None, Figures())
         if not plan.send and not reader.outbox(0, 1) and not self._doubts(reader):
-            return Ending(None, None, None, Figures())
+            return RunEnd(None, None, None, Figures())
         return asyncio.run(self._carry(plan, reader))
 
     def _question(self, plan: PlanFigures) -> Question:
@@ -276,20 +274,20 @@ class _Run:
             new_journal=None if has_history else str(store.path.resolve()),
         )
 
-    async def _carry(self, plan: PlanFigures, reader: Reader) -> Ending:
+    async def _carry(self, plan: PlanFigures, reader: Reader) -> RunEnd:
         writer = JournalWriter(self._store, reader)
-        self._observer = owing = Owing(self._observer, reader.callbacks_owed, self._clock)
+        self._observer = owing = CallbackBacklog(self._observer, reader.callbacks_owed, self._clock)
         courier = self._courier(writer, reader)
         courier_run = asyncio.create_task(courier.run())
         counting = asyncio.create_task(owing.keep_count())
-        halt = Halt()
+        halt = StopSignal()
         try:
             with self._attendance.signals.stopping(halt, self._observer):
                 ending = await self._batch(plan, writer, reader, courier, halt)
                 await courier.finish(0.0 if ending.halted else CALLBACK_GRACE_S)
                 await courier_run
         except StorageError as error:
-            return Ending(ExitCode.STORAGE, str(error), error, Figures())
+            return RunEnd(ExitCode.STORAGE, str(error), error, Figures())
         finally:
             courier_run.cancel()
             counting.cancel()
@@ -301,21 +299,21 @@ class _Run:
         plan: PlanFigures,
         writer: JournalWriter,
         reader: Reader,
-        courier: Courier,
-        halt: Halt,
-    ) -> Ending:
+        courier: WebhookDispatcher,
+        halt: StopSignal,
+    ) -> RunEnd:
         courier.poke()
         if not plan.send and not self._doubts(reader):
-            return Ending(None, None, None, Figures())
+            return RunEnd(None, None, None, Figures())
         manifest, gateway_said = self._manifest, self._manifest.gateway
         language = language_of(manifest.environment)
-        notices = Notices(
+        notices = CallbackFactory(
             manifest.callbacks,
             run=self._record.id,
             batch=manifest.name,
             new_id=lambda: f"msg_{uuid.uuid4().hex}",
         )
-        assignment = Assignment(
+        assignment = RunSpec(
             total=plan.send,
             limits=self._request.limits(manifest.environment),
             rules=Rules(
@@ -335,13 +333,13 @@ class _Run:
         async with opened_gateway(
             manifest, self._store.path, self._clock, random.random, destinations
         ) as gateway:
-            batch = Batch(
+            batch = BatchRun(
                 assignment,
                 gateway=gateway,
                 journal=writer,
                 clock=self._clock,
                 observer=self._observer,
-                chance=Chance(random.random, MessageIds().new),
+                chance=Randomness(random.random, MessageIds().new),
                 after_commit=courier.poke,
                 halt=halt,
             )
@@ -350,8 +348,8 @@ class _Run:
     def _doubts(self, reader: Reader) -> bool:
         return bool(reader.doubts(self._store.run_no))
 
-    def _courier(self, writer: JournalWriter, reader: Reader) -> Courier:
-        return Courier(
+    def _courier(self, writer: JournalWriter, reader: Reader) -> WebhookDispatcher:
+        return WebhookDispatcher(
             self._manifest.callbacks,
             JournalOutbox(self._manifest.callbacks, self._store, writer, reader, self._clock),
             self._clock,
@@ -361,7 +359,7 @@ class _Run:
             observer=self._observer,
         )
 
-    def _finish(self, ending: Ending, reader: Reader, *, had_work: bool) -> Applied:
+    def _finish(self, ending: RunEnd, reader: Reader, *, had_work: bool) -> Applied:
         run_no = self._store.run_no
         elsewhere = reader.doubts_elsewhere(run_no)
         told = [

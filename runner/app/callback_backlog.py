@@ -13,7 +13,7 @@ from runner.ports import Clock, Observer, Progress
 COUNT_EVERY_S = 1.0
 
 
-class Owing:
+class CallbackBacklog:
     """An observer in front of another; what is owed is counted aside, by `count` in a thread."""
 
     def __init__(self, observer: Observer, count: Callable[[], int], clock: Clock) -> None:

@@ -25,9 +25,9 @@ from runner.core.manifest.queue_selection import named_in
 from runner.core.pacing.retry_after import http_date_s
 from runner.core.transfer.message import Reply, Stray
 from runner.gateways.http.client import Answer, exchange, http_client, trusted_context
-from runner.gateways.http.errors import Place, WireError, shown, wanted_scope
+from runner.gateways.http.errors import ConnectionFailed, Place, shown, wanted_scope
 from runner.gateways.http.oauth import Token, Tokens
-from runner.gateways.http.retry_waiter import Patience
+from runner.gateways.http.retry_waiter import RetryWaiter
 from runner.gateways.probes import addresses_of, connect, host_and_port, is_secure, reach
 from runner.journal.staging import Staging
 from runner.ports import SessionLost, SessionOpened
@@ -95,7 +95,7 @@ class _Examination:
         self._endpoints = environment.endpoints
         self._needed = needed
         self._clock = SystemClock()
-        self._patience = Patience(
+        self._patience = RetryWaiter(
             manifest.policy.retry, self._clock, random.random, lambda _wait_s, _why: None
         )
         self._place = Place(environment.name, self._endpoints.token_url)
@@ -150,7 +150,7 @@ class _Examination:
             else:
                 await connect(url)
                 self._add(f"TLS {name}", Health.OK, "none: a loopback address")
-        except WireError as error:
+        except ConnectionFailed as error:
             self._add(name, Health.FAILED, error.what, error.check)
             return False
         return True
@@ -173,7 +173,7 @@ class _Examination:
         headers = {"Authorization": token.authorization}
         try:
             answer = await exchange(client, "GET", url, headers)
-        except WireError as error:
+        except ConnectionFailed as error:
             self._add("look-up", Health.FAILED, error.what, error.check)
             return
         date_s = http_date_s(answer.headers.get("Date", ""))

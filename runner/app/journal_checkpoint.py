@@ -22,7 +22,7 @@ from runner.report.folder import WITNESS, open_folder
 
 
 @dataclass(frozen=True, slots=True)
-class Witness:
+class Checkpoint:
     """What one run saw of its journal. `seq` and `head` are the last event's."""
 
     run: str
@@ -34,9 +34,9 @@ class Witness:
     head: str
 
 
-def leave_witness(store: Store, root: Path, manifest: Manifest, *, at: float) -> None:
+def write_checkpoint(store: Store, root: Path, manifest: Manifest, *, at: float) -> None:
     """Write the journal's head into the run's report folder. Raises `StorageError`."""
-    witness = Witness(
+    witness = Checkpoint(
         store.run_id,
         manifest.environment.name,
         at,
@@ -73,7 +73,9 @@ class History(Protocol):
         """Return the heads that a run with --new-history did without."""
 
 
-def check_witness(journal: Path, history: History | None, root: Path, manifest: Manifest) -> None:
+def check_checkpoint(
+    journal: Path, history: History | None, root: Path, manifest: Manifest
+) -> None:
     """Compare a journal (`history` None: there is none yet) with what the batch's runs saw of it.
 
     Raises `StorageError` if the journal lacks what any of them saw, or is a copy.
@@ -137,7 +139,7 @@ def check_known(entry: GatewayEntry, journal: Path, history: History | None) -> 
         )
 
 
-def _seen(root: Path, manifest: Manifest, history: History | None) -> list[Witness]:
+def _seen(root: Path, manifest: Manifest, history: History | None) -> list[Checkpoint]:
     """Return what the batch's runs saw of this environment's journal, or of this one; newest first.
 
     Newest by the chain's numbers: clocks are set, and witnesses are copied.
@@ -151,7 +153,7 @@ def _seen(root: Path, manifest: Manifest, history: History | None) -> list[Witne
     return sorted(seen, key=lambda witness: witness.seq, reverse=True)
 
 
-def _contradiction(witness: Witness, history: History | None) -> str | None:
+def _contradiction(witness: Checkpoint, history: History | None) -> str | None:
     """Return how a journal is not the one that a run saw; None: it is."""
     if history is None:
         return "does not exist"
@@ -192,12 +194,12 @@ def _tells_of_nothing(known: KnownHistory) -> bool:
         return overview.lineage_id == known.lineage and not overview.last_transfer_id()
 
 
-def _witnesses(folder: Path) -> Iterator[Witness]:
+def _witnesses(folder: Path) -> Iterator[Checkpoint]:
     for path in folder.glob(f"*/{WITNESS}"):
         if path.parent.is_symlink():
             continue  # `latest`
         try:
-            yield Witness(**json.loads(path.read_text(encoding="utf-8")))
+            yield Checkpoint(**json.loads(path.read_text(encoding="utf-8")))
         except (OSError, ValueError, TypeError) as error:
             raise StorageError(
                 f"{path} cannot be read ({error}), so nobody can tell whether the journal is whole;"

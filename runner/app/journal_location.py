@@ -17,7 +17,7 @@ FOLDER = ".runner"
 
 
 @dataclass(frozen=True, slots=True)
-class Whereabouts:
+class JournalLocation:
     """What a command was told about the journal; None where nothing was said."""
 
     journal: Path | None = None
@@ -25,7 +25,7 @@ class Whereabouts:
     environment: str | None = None
 
 
-def find_journal(told: Whereabouts) -> Path:
+def find_journal(told: JournalLocation) -> Path:
     """Return the path of the journal: named itself, or beside the manifest, or in this folder.
 
     Raises `UsageError` where that leaves a choice or nothing, `ManifestInvalid` if the manifest

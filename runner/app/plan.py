@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from runner.app import run_record
 from runner.app.gateway_identity import gateway_entry
-from runner.app.journal_checkpoint import check_known, check_witness
+from runner.app.journal_checkpoint import check_checkpoint, check_known
 from runner.app.name_resolution import NOTHING_FOUND, Found, unknown_yet
 from runner.app.plan_check import check_only, drawn_up, plan_rows
 from runner.app.plan_file import write_plan
@@ -158,7 +158,7 @@ def _check_history(request: Request, manifest: Manifest, journal: Path) -> None:
     with Overview(journal) if journal.exists() else nullcontext() as history:
         if (entry := gateway_entry(manifest, os.environ)) is not None:
             check_known(entry, journal, history)
-        check_witness(journal, history, request.report_dir, manifest)
+        check_checkpoint(journal, history, request.report_dir, manifest)
 
 
 def report_plan(

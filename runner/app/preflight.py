@@ -15,7 +15,7 @@ from runner.composition import opened_gateway
 from runner.core.errors import GatewayError, LookUpFailed
 from runner.core.manifest.model import Manifest
 from runner.core.transfer.evidence import Evidence, weigh
-from runner.core.transfer.lookup_verdict import Interaction, Sight, judge_sight
+from runner.core.transfer.lookup_verdict import Interaction, LookupVerdict, judge_lookup
 from runner.core.transfer.message import Reply, Stray
 from runner.core.transfer.plan import SENDS, Action, PlannedRow, Verdict
 from runner.core.transfer.reasons import Code
@@ -29,14 +29,14 @@ LOOKS_AT_ONCE = 64
 PROGRESS_S = 1.0
 
 _WORDS = {
-    Sight.FIT: "would be sent",
-    Sight.OURS: "would be found transferred",
-    Sight.ENDED: "would be skipped",
-    Sight.THERE: "would be skipped",
-    Sight.ELSEWHERE: "would be skipped",
-    Sight.MISSING: "would be rejected",
-    Sight.HIDDEN: "would be rejected",
-    Sight.STRANGE: "would be rejected",
+    LookupVerdict.FIT: "would be sent",
+    LookupVerdict.OURS: "would be found transferred",
+    LookupVerdict.ENDED: "would be skipped",
+    LookupVerdict.THERE: "would be skipped",
+    LookupVerdict.ELSEWHERE: "would be skipped",
+    LookupVerdict.MISSING: "would be rejected",
+    LookupVerdict.HIDDEN: "would be rejected",
+    LookupVerdict.STRANGE: "would be rejected",
 }
 UNKNOWN = "the look-up failed"
 
@@ -162,18 +162,18 @@ class _LookAhead:
         ours = frozenset[str]()
         if self._reader is not None and row.lineage is not None:
             ours = self._reader.message_ids(row.lineage)
-        sight, reason = judge_sight(
+        sight, reason = judge_lookup(
             seen,
             destination_uri=row.destination_uri,
             message_ids=ours,
             preflight=True,
             found_at=row.found_at,
         )
-        if sight is Sight.FIT:
+        if sight is LookupVerdict.FIT:
             changed = ", carried to another destination before"
             why = f"{seen.state}{changed * (verdict.action is Action.CHANGED)}"
             return _sent(why, verdict, seen)
-        stays = {Sight.OURS, Sight.ELSEWHERE, Sight.HIDDEN}
+        stays = {LookupVerdict.OURS, LookupVerdict.ELSEWHERE, LookupVerdict.HIDDEN}
         if sight not in stays and not self._manifest.policy.preflight:
             return _sent(f"{reason}, and policy.preflight is off", verdict, seen)
         assert sight.code is not None  # noqa: S101 - all but FIT have one

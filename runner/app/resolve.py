@@ -16,7 +16,7 @@ from runner.core.manifest.model import Callback
 from runner.core.transfer.outcome import Outcome
 from runner.core.transfer.reasons import Code
 from runner.core.transfer.states import OUTCOMES, Event, ImpossibleEvent, State, step
-from runner.engine.callback_factory import Notices
+from runner.engine.callback_factory import CallbackFactory
 from runner.journal.filesystem import refuse_shared
 from runner.journal.lock import JournalLock
 from runner.journal.overview import Found, Overview
@@ -24,7 +24,7 @@ from runner.journal.store import Store
 from runner.ports import Entry, Note
 
 
-class Word(StrEnum):
+class Resolution(StrEnum):
     """What a person may say of a transfer in doubt."""
 
     TRANSFERRED = "transferred"
@@ -33,12 +33,12 @@ class Word(StrEnum):
     @property
     def code(self) -> Code:
         """The cause that it is for the transfer's outcome."""
-        return Code.RESOLVED_TRANSFERRED if self is Word.TRANSFERRED else Code.RESOLVED_FAILED
+        return Code.RESOLVED_TRANSFERRED if self is Resolution.TRANSFERRED else Code.RESOLVED_FAILED
 
     @property
     def event(self) -> Event:
         """The event that the word is, in the table of transitions."""
-        return Event.VOUCHED if self is Word.TRANSFERRED else Event.DISOWNED
+        return Event.VOUCHED if self is Resolution.TRANSFERRED else Event.DISOWNED
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +54,7 @@ class Resolved:
 
 
 def resolve(
-    journal: Path, run: str, key: str, word: Word, reason: str, *, lock_timeout_s: float = 0.0
+    journal: Path, run: str, key: str, word: Resolution, reason: str, *, lock_timeout_s: float = 0.0
 ) -> Resolved:
     """Settle the transfer in doubt that `key` names in `run`, durably, with who, when and why.
 
@@ -78,7 +78,7 @@ def resolve(
             store.close()
 
 
-def _in_doubt(overview: Overview, run: str, key: str, word: Word) -> Found:
+def _in_doubt(overview: Overview, run: str, key: str, word: Resolution) -> Found:
     """Return the transfer, or raise `UsageError` that tells why it cannot be settled."""
     seen = overview.run(run)
     found = overview.find(seen, key)
@@ -99,11 +99,13 @@ def _in_doubt(overview: Overview, run: str, key: str, word: Word) -> Found:
     return found
 
 
-def _record(store: Store, found: Found, word: Word, reason: str, overview: Overview) -> Resolved:
+def _record(
+    store: Store, found: Found, word: Resolution, reason: str, overview: Overview
+) -> Resolved:
     at, user, host = time.time(), run_record.user(), socket.gethostname()
     state = step(found.state, word.event)
     told = f"resolved as {word} by {user}@{host}: {reason}"
-    notices = Notices(
+    notices = CallbackFactory(
         _any_callbacks(found.row.callbacks),
         run=found.run,
         batch=found.batch,

@@ -13,7 +13,7 @@ from runner.core.errors import Interrupted
 from runner.core.transfer.outcome import ExitCode
 
 if TYPE_CHECKING:  # they bring asyncio, which a dry run does without
-    from runner.engine.stop import Halt
+    from runner.engine.stop import StopSignal
     from runner.ports import Observer
 
 SIGNALS = {
@@ -35,7 +35,7 @@ class Signals:
             signal.signal(number, _interrupt)
 
     @contextmanager
-    def stopping(self, halt: Halt, observer: Observer) -> Iterator[None]:
+    def stopping(self, halt: StopSignal, observer: Observer) -> Iterator[None]:
         """While a batch runs on the event loop, let signals stop it in order."""
         from asyncio import get_running_loop  # noqa: PLC0415 - only a run has a loop
 
@@ -103,7 +103,7 @@ class Signals:
 
     def _stop(
         self,
-        halt: Halt,
+        halt: StopSignal,
         observer: Observer,
         number: signal.Signals,
         received: list[signal.Signals],

@@ -200,7 +200,7 @@ OlderThan = Annotated[
 ]
 
 
-class Word(StrEnum):
+class ResolveAs(StrEnum):
     """The choices of `--as`."""
 
     TRANSFERRED = "transferred"

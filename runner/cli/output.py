@@ -28,7 +28,7 @@ from runner.core.errors import ManifestInvalid, StorageError, UsageError
 from runner.core.transfer.outcome import ExitCode
 
 if TYPE_CHECKING:
-    from runner.console.live.terminal_writer import Outlet
+    from runner.console.live.terminal_writer import TerminalWriter
     from runner.console.log.observers import Observers
     from runner.console.log.setup import LogFormat, Logs
 
@@ -80,18 +80,18 @@ class Console:
                 observers.close()
 
     @contextmanager
-    def outlet(self, warn: Callable[..., object] | None = None) -> Iterator[Outlet]:
+    def outlet(self, warn: Callable[..., object] | None = None) -> Iterator[TerminalWriter]:
         """Let a thread write what goes to stderr, so that nothing waits for a stuck terminal.
 
         `warn` is told of what was dropped because nobody took it. At the end it is waited for, where the result goes to a terminal too and would wait anyway.
         """
-        from runner.console.live.terminal_writer import Outlet  # noqa: PLC0415 - a dry run does without
+        from runner.console.live.terminal_writer import TerminalWriter  # noqa: PLC0415 - a dry run does without
 
         def missed(texts: int) -> None:
             if warn is not None:
                 warn("output was dropped: nobody took it in time", lines=texts)
 
-        outlet = Outlet(self.err, missed, color=wants_color(self.err, os.environ))
+        outlet = TerminalWriter(self.err, missed, color=wants_color(self.err, os.environ))
         self.err.divert(outlet.write, partial(outlet.flush, FLUSH_S))
         try:
             yield outlet

@@ -14,7 +14,7 @@ from runner.core.transfer.states import OUTCOMES, Event, State, step
 from runner.ports import Entry, Intent, Notification
 
 
-class Told(NamedTuple):
+class EventDetails(NamedTuple):
     """What is known about a delivery, or a transfer, when an event is recorded."""
 
     n: int | None = None
@@ -28,13 +28,13 @@ class Told(NamedTuple):
     reason_code: str | None = None
 
 
-NOTHING_TOLD = Told()
+NOTHING_TOLD = EventDetails()
 
 UNDER_WAY = frozenset({State.READY, State.SENDING, State.RESENDING})
 
 
 @dataclass(slots=True)
-class Live:
+class ActiveTransfer:
     """Where one transfer stands. Its state changes through `enter` alone."""
 
     row: PlannedRow
@@ -73,7 +73,7 @@ class Live:
         self,
         event: Event,
         at: float,
-        told: Told = NOTHING_TOLD,
+        told: EventDetails = NOTHING_TOLD,
         *,
         intent: Intent | None = None,
         notifications: Sequence[Notification] = (),

@@ -19,12 +19,12 @@ from runner.core.pacing.rate import (
     take,
     window_wait_s,
 )
-from runner.core.records.run_record import Turn
+from runner.core.records.run_record import TimelineEventKind
 from runner.core.transfer.message import Request
-from runner.engine.circuit_breaker import Circuit, LookUpCircuit
-from runner.engine.metrics import Meter
-from runner.engine.pending_replies import Waiter
-from runner.engine.stop import Halt
+from runner.engine.circuit_breaker import CircuitBreaker, LookUpCircuit
+from runner.engine.metrics import RunMetrics
+from runner.engine.pending_replies import PendingReply
+from runner.engine.stop import StopSignal
 from runner.ports import Clock, Gateway
 
 STALE_S = 1.0
@@ -49,7 +49,7 @@ READY_S = 2.0
 """How many seconds' worth of transfers are looked up ahead of their turn."""
 
 
-class Gate:
+class Admission:
     """One per run: slots, pace, pauses. Frames leave in the order in which turns were given."""
 
     def __init__(
@@ -57,8 +57,8 @@ class Gate:
         gateway: Gateway,
         limits: Limits,
         clock: Clock,
-        meter: Meter,
-        halt: Halt,
+        meter: RunMetrics,
+        halt: StopSignal,
         *,
         breaker: BreakerPolicy,
         total_kbps: float | None = None,
@@ -77,7 +77,7 @@ class Gate:
         self._slots_taken = 0
         self._freed = asyncio.Event()  # a slot was, since the head of the line began to wait for it
         self._kbps_taken = 0.0
-        self.circuit = Circuit(breaker, clock, meter, halt)
+        self.circuit = CircuitBreaker(breaker, clock, meter, halt)
         self.look_ups = LookUpCircuit(breaker, clock, meter, halt)
         self._budget = RetryBudget()
         self.preparing = asyncio.Semaphore(self.ahead)
@@ -162,7 +162,9 @@ class Gate:
         """Learn how long an intent took to become durable; turns are given that much earlier."""
         self._commit_s += (seconds - self._commit_s) / 8
 
-    async def write(self, request: Request, waiter: Waiter, wanted: Callable[[], bool]) -> bool:
+    async def write(
+        self, request: Request, waiter: PendingReply, wanted: Callable[[], bool]
+    ) -> bool:
         """Write the frame when its token is granted; False: certainly not written.
 
         Between the last checks (stop flag, session, age, `wanted`, token, window) and the write
@@ -202,7 +204,7 @@ class Gate:
         )
         self._repace(before)
         if self._pace.rate_per_s != before.rate_per_s:
-            self._tell(Turn.SLOWED, self._pace.rate_per_s, why)
+            self._tell(TimelineEventKind.SLOWED, self._pace.rate_per_s, why)
 
     def climb(self) -> None:
         """Give back a step of the pace, if it is time."""
@@ -211,16 +213,18 @@ class Gate:
         self._repace(before)
         rate, limit = self._pace.rate_per_s, self._pace.limit_per_s
         if rate != before.rate_per_s and rate == limit:
-            self._tell(Turn.RECOVERED, rate)
+            self._tell(TimelineEventKind.RECOVERED, rate)
 
     def silence(self, wait_s: float, why: str) -> None:
         """Let nothing leave for `wait_s` seconds: the gateway asked for it."""
         until = self._clock.now() + wait_s
         if until > self._silent_until:
             self._silent_until, self._silence_why = until, why
-            self._tell(Turn.PAUSED, wait_s, why)
+            self._tell(TimelineEventKind.PAUSED, wait_s, why)
 
-    def _tell(self, turn: Turn, value: float | None = None, reason: str | None = None) -> None:
+    def _tell(
+        self, turn: TimelineEventKind, value: float | None = None, reason: str | None = None
+    ) -> None:
         clock = self._clock
         self._meter.tell(turn, clock.now(), clock.wall(), value=value, reason=reason)
 

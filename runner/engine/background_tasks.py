@@ -8,15 +8,15 @@ from typing import Any, TypeVar
 
 from runner.core.errors import StorageError
 from runner.core.transfer.outcome import ExitCode
-from runner.engine.stop import Halt
+from runner.engine.stop import StopSignal
 
 T = TypeVar("T")
 
 
-class Chores:
+class BackgroundTasks:
     """Tasks that nobody waits for until the run ends."""
 
-    def __init__(self, halt: Halt) -> None:
+    def __init__(self, halt: StopSignal) -> None:
         self._halt = halt
         self._tasks: set[asyncio.Task[None]] = set()
 

@@ -11,7 +11,7 @@ from runner.core.transfer.plan import PlannedRow
 from runner.ports import Notification
 
 
-class Notices:
+class CallbackFactory:
     """Makes the notifications of one run."""
 
     def __init__(

@@ -17,23 +17,25 @@ from runner.core.pacing.circuit_breaker import (
     is_given_up,
     shut_for_s,
 )
-from runner.core.records.run_record import Turn
+from runner.core.records.run_record import TimelineEventKind
 from runner.core.transfer.outcome import ExitCode
-from runner.engine.metrics import Meter
-from runner.engine.stop import Halt
+from runner.engine.metrics import RunMetrics
+from runner.engine.stop import StopSignal
 from runner.ports import Clock
 
 POLL_S = 1.0
 """How often a circuit that is open is looked at by those who wait for it."""
 
 
-class Circuit:
+class CircuitBreaker:
     """Learns of answers and failures, and says for how long nothing may leave."""
 
     unanswered_in_words = "the gateway has answered nothing"
     about: str | None = None  # what the story adds about its opening
 
-    def __init__(self, policy: BreakerPolicy, clock: Clock, meter: Meter, halt: Halt) -> None:
+    def __init__(
+        self, policy: BreakerPolicy, clock: Clock, meter: RunMetrics, halt: StopSignal
+    ) -> None:
         self._policy = policy
         self._clock = clock
         self._meter = meter
@@ -53,7 +55,7 @@ class Circuit:
         """Learn that the gateway answered, whatever it said."""
         if self._breaker.in_a_row:
             if self.is_open:
-                self._tell(Turn.ANSWERED)
+                self._tell(TimelineEventKind.ANSWERED)
             self._breaker = answered()
 
     def unanswered(self, times: int = 1) -> None:
@@ -62,7 +64,7 @@ class Circuit:
         for _ in range(times):
             self._breaker = failed(self._breaker, self._policy, now=now)
         if self.is_open and not was_open:
-            self._tell(Turn.SHUT, self._breaker.in_a_row)
+            self._tell(TimelineEventKind.SHUT, self._breaker.in_a_row)
 
     def watch(self) -> None:
         """Stop the run if the circuit has been open for too long."""
@@ -73,18 +75,20 @@ class Circuit:
                 " (policy.circuit_breaker.give_up); see to the gateway, then run apply again",
             )
 
-    def _tell(self, turn: Turn, value: int | None = None) -> None:
+    def _tell(self, turn: TimelineEventKind, value: int | None = None) -> None:
         clock = self._clock
         self._meter.tell(turn, clock.now(), clock.wall(), value=value, reason=self.about)
 
 
-class LookUpCircuit(Circuit):
+class LookUpCircuit(CircuitBreaker):
     """Holds back the look-ups that transfers wait for while the REST side answers none."""
 
     unanswered_in_words = "the gateway's REST side has answered no look-up"
     about = "look-ups"
 
-    def __init__(self, policy: BreakerPolicy, clock: Clock, meter: Meter, halt: Halt) -> None:
+    def __init__(
+        self, policy: BreakerPolicy, clock: Clock, meter: RunMetrics, halt: StopSignal
+    ) -> None:
         super().__init__(policy, clock, meter, halt)
         self._waiting = 0
         self._probes = 0

@@ -4,27 +4,27 @@ from __future__ import annotations
 
 from runner.core.pacing.rate import LONGEST_OBEYED_S, backoff_s
 from runner.core.timestamps import timestamp
-from runner.core.transfer.evidence import Baseline, HandOver
+from runner.core.transfer.evidence import Baseline, SendClocks
 from runner.core.transfer.message import Draft, Reply, Request, Unfit, seconds_text
 from runner.core.transfer.outcome import ExitCode
 from runner.core.transfer.reasons import WORDS, Code, code_of_reply
 from runner.core.transfer.states import Event, State
-from runner.engine.active_transfer import Live, Told
-from runner.engine.pending_replies import NoReply, Waiter
-from runner.engine.run_context import Workshop
+from runner.engine.active_transfer import ActiveTransfer, EventDetails
+from runner.engine.pending_replies import NoReply, PendingReply
+from runner.engine.run_context import RunContext
 from runner.ports import Intent
 
 FRESH_S = 5.0
 """How old a look-up may be when an intent relies on it."""
 
 
-class Deliverer:
+class MessageSender:
     """Delivers a transfer once: anew, or (`repeat`) under the id and the bytes of the last time."""
 
-    def __init__(self, shop: Workshop) -> None:
+    def __init__(self, shop: RunContext) -> None:
         self._shop = shop
 
-    async def send(self, live: Live, *, repeat: bool = False) -> Waiter | None:
+    async def send(self, live: ActiveTransfer, *, repeat: bool = False) -> PendingReply | None:
         """Make an intent durable and write its frame; None: certainly not written.
 
         The transfer has its turn; the caller gives the slot back.
@@ -34,7 +34,7 @@ class Deliverer:
             intent = self._repeated(live) if repeat else self._fresh(live)
         except Unfit as error:
             self._shop.gate.forgo()
-            told = Told(reason=str(error), reason_code=Code.MESSAGE_UNFIT)
+            told = EventDetails(reason=str(error), reason_code=Code.MESSAGE_UNFIT)
             await self._shop.recorder.enter(live, Event.DENIED, told)
             return None
         waiter = self._shop.desk.expect(intent.message_id, self._shop.gateway.generation)
@@ -54,12 +54,12 @@ class Deliverer:
         await self._shop.recorder.enter(live, Event.WITHDRAWN, told)
         return None
 
-    def _is_wanted(self, live: Live, during: State) -> bool:
+    def _is_wanted(self, live: ActiveTransfer, during: State) -> bool:
         """Tell whether a frame whose token is granted is still to leave."""
         known = during is State.SENDING or self._shop.clock.uptime() <= live.repeatable_until
         return live.state is during and known
 
-    async def await_answer(self, live: Live, waiter: Waiter) -> None:
+    async def await_answer(self, live: ActiveTransfer, waiter: PendingReply) -> None:
         """Wait for what comes of a frame that was written, and record it."""
         assert live.last is not None  # noqa: S101 - it was sent
         intent = live.last
@@ -79,12 +79,12 @@ class Deliverer:
         further = self._after(live, event, answer)
         await self._shop.recorder.enter(live, event, told, further)
 
-    def _fresh(self, live: Live) -> Intent:
+    def _fresh(self, live: ActiveTransfer) -> Intent:
         shop = self._shop
         wall, message_id = shop.clock.wall(), shop.chance.new_id()
         text = self._composed(live, message_id, timestamp(wall))
         baseline = self._baseline(live)
-        hand_over = HandOver(
+        hand_over = SendClocks(
             wall,
             shop.clock.boot,
             shop.clock.uptime(),
@@ -92,7 +92,7 @@ class Deliverer:
         )
         return Intent(live.deliveries + 1, message_id, live.media_index, text, hand_over, baseline)
 
-    def _composed(self, live: Live, message_id: str, at: str) -> str:
+    def _composed(self, live: ActiveTransfer, message_id: str, at: str) -> str:
         row, media = live.row, live.row.media[live.media_index]
         draft = Draft(message_id, row.interaction_id, row.destination_uri, media, at, live.seen)
         text = self._shop.compose(draft)
@@ -100,24 +100,24 @@ class Deliverer:
             raise Unfit(f"the message fails format verification: {fault}")
         return text
 
-    def _repeated(self, live: Live) -> Intent:
+    def _repeated(self, live: ActiveTransfer) -> Intent:
         assert live.last is not None  # noqa: S101 - a doubt has a delivery
         return live.last._replace(n=live.deliveries + 1)
 
-    def _baseline(self, live: Live) -> Baseline | None:
+    def _baseline(self, live: ActiveTransfer) -> Baseline | None:
         if live.seen is None or live.seen_at is None:
             return None
         fresh = self._shop.clock.now() - live.seen_at <= FRESH_S
         return Baseline.of(live.seen) if fresh else None
 
-    def _told(self, intent: Intent, waiter: Waiter, answer: Reply | NoReply) -> Told:
+    def _told(self, intent: Intent, waiter: PendingReply, answer: Reply | NoReply) -> EventDetails:
         assert waiter.sent_at is not None  # noqa: S101 - only what left is answered
         assert waiter.answered_at is not None  # noqa: S101 - set with the answer
         since_s = self._shop.clock.now() - waiter.sent_at
         sent_at = self._shop.clock.wall() - since_s
         if isinstance(answer, NoReply):
             return _about(intent, answer.reason, answer.code, sent_at=sent_at)
-        return Told(
+        return EventDetails(
             intent.n,
             intent.message_id,
             sent_at,
@@ -131,7 +131,7 @@ class Deliverer:
             ),
         )
 
-    def _slow_down(self, waiter: Waiter, answer: Reply) -> None:
+    def _slow_down(self, waiter: PendingReply, answer: Reply) -> None:
         assert waiter.sent_at is not None  # noqa: S101 - only what left is answered
         self._shop.meter.throttled += 1
         self._shop.gate.slow(waiter.sent_at)
@@ -147,7 +147,7 @@ class Deliverer:
         else:
             self._shop.gate.silence(wait_s, "retry_after")
 
-    def _after(self, live: Live, event: Event, answer: Reply) -> Event | None:
+    def _after(self, live: ActiveTransfer, event: Event, answer: Reply) -> Event | None:
         """Prepare the next delivery, or return the event that ends the transfer without one."""
         if event is Event.ACCEPTED:
             return None
@@ -165,12 +165,14 @@ class Deliverer:
             live.wait_s = answer.retry_after_s or self.backoff_s(live)
         return None
 
-    def backoff_s(self, live: Live, failures: int | None = None) -> float:
+    def backoff_s(self, live: ActiveTransfer, failures: int | None = None) -> float:
         """Return the wait before a transfer's next delivery, or after `failures` look-ups."""
         retry = self._shop.rules.policy.retry
         n = live.tries if failures is None else failures
         return backoff_s(retry, max(1, n), jitter=self._shop.chance.jitter())
 
 
-def _about(intent: Intent, reason: str, code: Code, *, sent_at: float | None = None) -> Told:
-    return Told(intent.n, intent.message_id, sent_at, reason=reason, reason_code=code)
+def _about(
+    intent: Intent, reason: str, code: Code, *, sent_at: float | None = None
+) -> EventDetails:
+    return EventDetails(intent.n, intent.message_id, sent_at, reason=reason, reason_code=code)

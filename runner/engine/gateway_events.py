@@ -7,14 +7,14 @@ from typing import Any
 
 from runner.core.errors import GatewayError
 from runner.core.pacing.rate import LONGEST_OBEYED_S
-from runner.core.records.run_record import SessionClose, Turn
+from runner.core.records.run_record import SessionClose, TimelineEventKind
 from runner.core.timestamps import timestamp
 from runner.core.transfer.message import Reply, Stray, harmless, seconds_text
 from runner.core.transfer.outcome import ExitCode
 from runner.core.transfer.states import Event
-from runner.engine.background_tasks import Chores
-from runner.engine.run_context import Workshop
-from runner.engine.transfer_worker import Carrier
+from runner.engine.background_tasks import BackgroundTasks
+from runner.engine.run_context import RunContext
+from runner.engine.transfer_worker import TransferWorker
 from runner.ports import Note, Observer, SessionLost, SessionOpened
 
 MOST_NOTES = 1000
@@ -23,11 +23,11 @@ MOST_NOTES = 1000
 _PLURAL = {"stray frame": "stray frames", "unclaimed reply": "unclaimed replies"}
 
 
-class Listener:
+class GatewayEvents:
     """Implements `ports.GatewayListener` for one run."""
 
     def __init__(
-        self, shop: Workshop, carrier: Carrier, chores: Chores, observer: Observer
+        self, shop: RunContext, carrier: TransferWorker, chores: BackgroundTasks, observer: Observer
     ) -> None:
         self._shop = shop
         self._carrier = carrier
@@ -50,7 +50,7 @@ class Listener:
         meter.sessions_opened += 1
         meter.tls = opened.tls
         clock = self._shop.clock
-        meter.tell(Turn.OPENED, clock.now(), clock.wall(), value=opened.generation)
+        meter.tell(TimelineEventKind.OPENED, clock.now(), clock.wall(), value=opened.generation)
         self.keep(Note.SESSION_OPENED, generation=opened.generation, tls=opened.tls)
         self._observer.noticed(
             "session opened", generation=opened.generation, tls=opened.tls or "plain loopback"
@@ -60,7 +60,7 @@ class Listener:
         """Put in doubt what was in flight on the session."""
         meter, clock = self._shop.meter, self._shop.clock
         meter.closes.append(SessionClose(timestamp(clock.wall()), lost.code, lost.reason))
-        turn = Turn.CLOSED if lost.ours else Turn.LOST
+        turn = TimelineEventKind.CLOSED if lost.ours else TimelineEventKind.LOST
         meter.tell(turn, clock.now(), clock.wall(), code=lost.code, reason=lost.reason)
         self._shop.desk.session_lost(lost)
         told = {"generation": lost.generation, "code": lost.code, "reason": lost.reason}

@@ -7,8 +7,14 @@ from collections.abc import Mapping
 
 from runner.core.pacing.latency import LATENCIES_KEPT
 from runner.core.pacing.rate import WINDOW_S
-from runner.core.records.recent_failures import TROUBLES_KEPT, Trouble
-from runner.core.records.run_record import Figures, Happening, SessionClose, TimelinePoint, Turn
+from runner.core.records.recent_failures import TROUBLES_KEPT, RecentFailure
+from runner.core.records.run_record import (
+    Figures,
+    SessionClose,
+    TimelineEvent,
+    TimelineEventKind,
+    TimelinePoint,
+)
 from runner.core.timestamps import timestamp
 from runner.core.transfer.outcome import Outcome
 
@@ -22,7 +28,7 @@ SHORTEST_SPAN_S = 0.1
 """The shortest time that a pace is measured over: five frames in a millisecond are no 5,000/s."""
 
 
-class Meter:
+class RunMetrics:
     """Figures of one run; times are the clock's monotonic seconds."""
 
     def __init__(self, started_at: float) -> None:
@@ -45,9 +51,9 @@ class Meter:
         self._pace = 0  # thousandths of it
         self._renewals = 0
         self._told = 0
-        self._first_told: list[Happening] = []
-        self._last_told: deque[Happening] = deque(maxlen=MOST_TOLD // 2)
-        self.troubles: deque[Trouble] = deque(maxlen=TROUBLES_KEPT)
+        self._first_told: list[TimelineEvent] = []
+        self._last_told: deque[TimelineEvent] = deque(maxlen=MOST_TOLD // 2)
+        self.troubles: deque[RecentFailure] = deque(maxlen=TROUBLES_KEPT)
         self.latencies_ms: deque[float] = deque(maxlen=LATENCIES_KEPT)
 
     def frame_left(self, now: float) -> None:
@@ -82,7 +88,7 @@ class Meter:
 
     def tell(
         self,
-        turn: Turn,
+        turn: TimelineEventKind,
         now: float,
         wall: float,
         *,
@@ -92,7 +98,7 @@ class Meter:
     ) -> None:
         """Add a line to the session's story; `wall` is in seconds since the epoch."""
         t_s = round(now - self._started_at, 3)
-        told = Happening(t_s, timestamp(wall), turn.value, value, code, reason)
+        told = TimelineEvent(t_s, timestamp(wall), turn.value, value, code, reason)
         self._told += 1
         if len(self._first_told) < MOST_TOLD // 2:
             self._first_told.append(told)
@@ -103,7 +109,7 @@ class Meter:
         """Learn how many tokens were renewed by now."""
         if renewals > self._renewals:
             self._renewals = renewals
-            self.tell(Turn.RENEWED, now, wall, value=renewals)
+            self.tell(TimelineEventKind.RENEWED, now, wall, value=renewals)
 
     def in_last_second(self, now: float) -> int:
         """Return how many frames left in the last second: what the limit is promised of."""

@@ -25,7 +25,7 @@ class NoReply:
         return Code.NO_REPLY if self.timed_out else Code.SESSION_LOST
 
 
-class Waiter:
+class PendingReply:
     """One delivery's place at the desk. `sent_at` is None until its frame is handed over."""
 
     __slots__ = ("answer", "answered_at", "generation", "message_id", "sent_at")
@@ -44,27 +44,27 @@ class Waiter:
         self.sent_at = now
 
 
-class Desk:
+class PendingReplies:
     """Knows every delivery under way. Replies that nobody waits for go to `unclaimed`."""
 
     def __init__(self, clock: Clock, timeout_s: float, unclaimed: Callable[[Reply], None]) -> None:
         self._clock = clock
         self._timeout_s = timeout_s
         self._unclaimed = unclaimed
-        self._waiting: dict[str, Waiter] = {}
-        self._deadlines: deque[tuple[float, Waiter]] = deque()
+        self._waiting: dict[str, PendingReply] = {}
+        self._deadlines: deque[tuple[float, PendingReply]] = deque()
 
-    def expect(self, message_id: str, generation: int | None) -> Waiter:
+    def expect(self, message_id: str, generation: int | None) -> PendingReply:
         """Open a place for a delivery that is about to leave."""
         answer: asyncio.Future[Reply | NoReply] = asyncio.get_running_loop().create_future()
-        waiter = self._waiting[message_id] = Waiter(message_id, generation, answer)
+        waiter = self._waiting[message_id] = PendingReply(message_id, generation, answer)
         return waiter
 
-    def forget(self, waiter: Waiter) -> None:
+    def forget(self, waiter: PendingReply) -> None:
         """Close the place of a delivery that did not leave."""
         self._waiting.pop(waiter.message_id, None)
 
-    async def answer(self, waiter: Waiter) -> Reply | NoReply:
+    async def answer(self, waiter: PendingReply) -> Reply | NoReply:
         """Wait for a handed-over delivery's reply, its time-out or its session's end."""
         assert waiter.sent_at is not None  # noqa: S101 - only what left is answered
         if not waiter.answer.done():
@@ -104,7 +104,7 @@ class Desk:
             due = self._deadlines[0][0] if self._deadlines else now + self._timeout_s
             await self._clock.sleep(max(0.001, due - now))
 
-    def _settle(self, waiter: Waiter, answer: Reply | NoReply) -> None:
+    def _settle(self, waiter: PendingReply, answer: Reply | NoReply) -> None:
         del self._waiting[waiter.message_id]
         waiter.answered_at = self._clock.now()
         waiter.answer.set_result(answer)

@@ -16,7 +16,7 @@ FIRST_TURN = (False, -1)
 """Before the turn of every row."""
 
 
-class Feed:
+class PlanReader:
     """Reads the journal's plan in pages, and gives rows out as far as it is allowed to.
 
     What was rejected or failed before comes after all others. A page is read while the rows before

@@ -7,9 +7,9 @@ from collections.abc import Callable
 from typing import Any
 
 from runner.core.pacing.latency import latency_of
-from runner.engine.admission import Gate
-from runner.engine.metrics import Meter
-from runner.engine.stop import Halt
+from runner.engine.admission import Admission
+from runner.engine.metrics import RunMetrics
+from runner.engine.stop import StopSignal
 from runner.ports import Clock, Gateway, Note, Observer, Progress, SessionState
 
 TOLD_AGAIN_S = 60.0
@@ -18,16 +18,16 @@ TOLD_AGAIN_S = 60.0
 Keep = Callable[..., None]
 
 
-class Outlook:
+class ProgressReporter:
     """One per run. `keep` puts an event and its fields into the audit log."""
 
     def __init__(
         self,
         *,
         gateway: Gateway,
-        gate: Gate,
-        meter: Meter,
-        halt: Halt,
+        gate: Admission,
+        meter: RunMetrics,
+        halt: StopSignal,
         clock: Clock,
         observer: Observer,
         keep: Keep,

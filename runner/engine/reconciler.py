@@ -12,7 +12,7 @@ from runner.core.transfer.evidence import (
     Dedupes,
     Evidence,
     Expires,
-    HandOver,
+    SendClocks,
     fence_is_over,
     repeatable_for_s,
     weigh,
@@ -21,9 +21,9 @@ from runner.core.transfer.lookup_verdict import Interaction
 from runner.core.transfer.outcome import ExitCode
 from runner.core.transfer.reasons import Code
 from runner.core.transfer.states import Event, State
-from runner.engine.active_transfer import Live, Told
-from runner.engine.run_context import Workshop
-from runner.engine.transfer_worker import Carrier
+from runner.engine.active_transfer import ActiveTransfer, EventDetails
+from runner.engine.run_context import RunContext
+from runner.engine.transfer_worker import TransferWorker
 from runner.ports import Doubt
 
 LOOKS_AT_ONCE = 16
@@ -50,22 +50,24 @@ class Look:
     seen: Interaction | None = None
 
 
-class Doubts:
+class Reconciler:
     """Every doubt of a run, its own and those that earlier runs left."""
 
-    def __init__(self, shop: Workshop, carrier: Carrier, began: float) -> None:
+    def __init__(self, shop: RunContext, carrier: TransferWorker, began: float) -> None:
         self._shop = shop
         self._carrier = carrier
         self._began = began
         self._looking = asyncio.Semaphore(LOOKS_AT_ONCE)
-        self._left: list[tuple[Live, bool]] = []  # by earlier runs; whether this one lists it
+        self._left: list[
+            tuple[ActiveTransfer, bool]
+        ] = []  # by earlier runs; whether this one lists it
 
     def take_back(self, doubts: Sequence[Doubt]) -> None:
         """Take up what earlier runs left in doubt: from here on a late reply settles it."""
         for doubt in doubts:
             self._left.append((self._carrier.take_back(doubt, self._began), doubt.listed))
 
-    async def look_at_all(self) -> list[Live]:
+    async def look_at_all(self) -> list[ActiveTransfer]:
         """Look up what earlier runs left in doubt, before anything is sent.
 
         Returns the transfers that are still in doubt and may be sent again by this run.
@@ -75,7 +77,7 @@ class Doubts:
         )
         return [live for live in looked if live is not None]
 
-    async def clear_up(self, live: Live) -> None:
+    async def clear_up(self, live: ActiveTransfer) -> None:
         """Do what the promise allows until the doubt is settled, or stays one for a person."""
         while live.state is State.UNKNOWN and not self._shop.halt.is_set:
             await self._session_is_back()
@@ -94,11 +96,11 @@ class Doubts:
                 await self._carrier.carry_on(live)
         await self._leave(live, "the run was stopped before it could be cleared up")
 
-    async def _leave(self, live: Live, reason: str) -> None:
+    async def _leave(self, live: ActiveTransfer, reason: str) -> None:
         if live.state is State.UNKNOWN:
             await self._shop.recorder.leave_in_doubt(live, reason)
 
-    async def _look_at_left(self, live: Live, *, listed: bool) -> Live | None:
+    async def _look_at_left(self, live: ActiveTransfer, *, listed: bool) -> ActiveTransfer | None:
         look = await self._look(live)
         promise = self._shop.rules.promise
         if promise is None and look.evidence is Evidence.UNDER_WAY:
@@ -115,14 +117,14 @@ class Doubts:
 
     # Each way returns why the doubt stays one, or None where it is settled or to be gone on with.
 
-    async def _by_looking(self, live: Live) -> str | None:
+    async def _by_looking(self, live: ActiveTransfer) -> str | None:
         look = await self._look(live)
         if live.state is State.UNKNOWN and look.evidence in _UNDECIDED:
             await self._shop.halt.rest(SECOND_LOOK_S)
             look = await self._look(live)
         return look.reason
 
-    async def _by_repeating(self, live: Live, promise: Dedupes) -> str | None:
+    async def _by_repeating(self, live: ActiveTransfer, promise: Dedupes) -> str | None:
         look = await self._look(live)
         if live.state is not State.UNKNOWN:
             return None
@@ -153,7 +155,7 @@ class Doubts:
             await self._carrier.repeat(live)
         return None
 
-    async def _by_waiting(self, live: Live, promise: Expires) -> str | None:
+    async def _by_waiting(self, live: ActiveTransfer, promise: Expires) -> str | None:
         look = await self._look(live)
         if live.state is not State.UNKNOWN:
             return None
@@ -170,19 +172,19 @@ class Doubts:
             if look.evidence is Evidence.UNDER_WAY:
                 return look.reason
             reason = f"not carried out: {look.reason}, and its time is over"
-            told = Told(reason=reason, reason_code=Code.FOUND_UNTOUCHED)
+            told = EventDetails(reason=reason, reason_code=Code.FOUND_UNTOUCHED)
             await self._shop.recorder.enter(live, Event.CLEARED, told)
             return None
         return await self._until_fence(promise, hand_over, date_s, passed_s)
 
-    def _may_look_again(self, live: Live) -> bool:
+    def _may_look_again(self, live: ActiveTransfer) -> bool:
         """Tell whether a look-up that failed may be made again: the run has not given up yet."""
         assert live.left_at is not None  # noqa: S101 - set with the delivery
         passed_s = self._shop.clock.now() - live.left_at
         return passed_s < self._shop.rules.policy.circuit_breaker.give_up_s
 
     async def _until_fence(
-        self, promise: Expires, hand_over: HandOver, date_s: float | None, passed_s: float
+        self, promise: Expires, hand_over: SendClocks, date_s: float | None, passed_s: float
     ) -> str | None:
         wait_s = _until_fence_s(promise, hand_over, gateway_date_s=date_s, passed_s=passed_s)
         if isinstance(wait_s, str):
@@ -190,7 +192,7 @@ class Doubts:
         await self._shop.halt.rest(max(1.0, wait_s))
         return None
 
-    async def _look(self, live: Live) -> Look:
+    async def _look(self, live: ActiveTransfer) -> Look:
         """Look a doubt up; positive evidence settles it at once.
 
         Look-ups lag behind: that an interaction is where it was before this history moved it
@@ -202,7 +204,7 @@ class Doubts:
             await self._shop.halt.rest(self._shop.rules.visible_s)
             look = await self._look_once(live)
         if look.evidence is Evidence.CARRIED_OUT and live.state is State.UNKNOWN:
-            told = Told(
+            told = EventDetails(
                 message_id=_ours(live, look.seen),
                 reason=f"carried out: {look.reason}",
                 reason_code=Code.FOUND_CARRIED_OUT,
@@ -210,7 +212,7 @@ class Doubts:
             await self._shop.recorder.enter(live, Event.SEEN, told)
         return look
 
-    async def _look_once(self, live: Live) -> Look:
+    async def _look_once(self, live: ActiveTransfer) -> Look:
         async with self._looking:
             try:
                 look_up = self._shop.gateway.look_up(live.row.interaction_id)
@@ -236,7 +238,7 @@ class Doubts:
 
 
 def _until_fence_s(
-    promise: Expires, hand_over: HandOver, *, gateway_date_s: float | None, passed_s: float
+    promise: Expires, hand_over: SendClocks, *, gateway_date_s: float | None, passed_s: float
 ) -> float | str:
     """Return the seconds until a fence may be over, or in words why this run cannot wait for it."""
     if gateway_date_s is None:
@@ -250,10 +252,10 @@ def _until_fence_s(
     return max(promise.fence_s - passed_s, by_gateway_s)
 
 
-def _is_cleared(live: Live) -> bool:
+def _is_cleared(live: ActiveTransfer) -> bool:
     return live.state is State.READY
 
 
-def _ours(live: Live, seen: Interaction | None) -> str | None:
+def _ours(live: ActiveTransfer, seen: Interaction | None) -> str | None:
     found = seen.last_transfer_id if seen is not None else None
     return found if found in live.message_ids else None

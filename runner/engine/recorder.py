@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 
-from runner.core.records.recent_failures import TROUBLING, Trouble
+from runner.core.records.recent_failures import TROUBLING, RecentFailure
 from runner.core.transfer.outcome import Outcome
 from runner.core.transfer.states import Event
-from runner.engine.active_transfer import Live, Told
-from runner.engine.callback_factory import Notices
-from runner.engine.metrics import Meter
+from runner.engine.active_transfer import ActiveTransfer, EventDetails
+from runner.engine.callback_factory import CallbackFactory
+from runner.engine.metrics import RunMetrics
 from runner.engine.seats import Seats
 from runner.ports import Clock, Intent, Journal, Note, Notification
 
@@ -21,10 +21,10 @@ class Recorder:
         self,
         journal: Journal,
         clock: Clock,
-        meter: Meter,
-        notices: Notices,
+        meter: RunMetrics,
+        notices: CallbackFactory,
         *,
-        settled: Callable[[Live], None],
+        settled: Callable[[ActiveTransfer], None],
         seats: Seats,
     ) -> None:
         self._journal = journal
@@ -34,13 +34,13 @@ class Recorder:
         self._meter = meter
         self._notices = notices
 
-    def intend(self, live: Live, event: Event, intent: Intent) -> Awaitable[None]:
+    def intend(self, live: ActiveTransfer, event: Event, intent: Intent) -> Awaitable[None]:
         """Take the step that begins a delivery; await it before the frame leaves."""
         live.last = intent
         return self._journal.record(live.enter(event, self._clock.wall(), intent=intent))
 
     def enter(
-        self, live: Live, event: Event, told: Told, further: Event | None = None
+        self, live: ActiveTransfer, event: Event, told: EventDetails, further: Event | None = None
     ) -> Awaitable[None]:
         """Take a step, and one that follows from it at once, in one transaction.
 
@@ -61,7 +61,7 @@ class Recorder:
         if told.latency_ms is not None:
             self._meter.latencies_ms.append(told.latency_ms)
         if after in TROUBLING and after is not before:
-            self._meter.troubles.append(Trouble(wall, str(after), live.row.key, told.reason))
+            self._meter.troubles.append(RecentFailure(wall, str(after), live.row.key, told.reason))
         if after is not before and after not in {None, Outcome.IN_DOUBT}:
             assert after is not None  # noqa: S101 - told to the type checker
             owed = self._notices.about(live.row, after, told.reason, told.latency_ms)
@@ -69,7 +69,7 @@ class Recorder:
                 entries[-1] = entries[-1]._replace(notifications=owed)
         return self._journal.record(*entries)
 
-    def leave_in_doubt(self, live: Live, reason: str) -> Awaitable[None]:
+    def leave_in_doubt(self, live: ActiveTransfer, reason: str) -> Awaitable[None]:
         """Note that a doubt stays one, and why; its callbacks are told of it once."""
         owed: tuple[Notification, ...] = ()
         if not live.notified:

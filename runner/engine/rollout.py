@@ -8,11 +8,11 @@ from itertools import accumulate
 from runner.core.manifest.model import Policy
 from runner.core.pacing.waves import batch_ends, most_failures, most_failures_of_wave
 from runner.core.transfer.outcome import Outcome
-from runner.engine.active_transfer import Live
-from runner.engine.metrics import Meter
+from runner.engine.active_transfer import ActiveTransfer
+from runner.engine.metrics import RunMetrics
 from runner.engine.plan_reader import FIRST_TURN
 from runner.engine.seats import Seats
-from runner.engine.stop import Halt
+from runner.engine.stop import StopSignal
 from runner.ports import Clock
 
 FAILURES = frozenset({Outcome.REJECTED, Outcome.FAILED})
@@ -35,12 +35,12 @@ class Wave:
         return f"wave {self.number} of {self.of}"
 
 
-def is_failure(live: Live) -> bool:
+def is_failure(live: ActiveTransfer) -> bool:
     """Tell whether a transfer's outcome counts; not, if it failed before with the same code."""
     return live.outcome in FAILURES and (not live.row.failed_as or live.row.failed_as != live.code)
 
 
-class Course:
+class Rollout:
     """Counts outcomes as they come, and stops the run where the policy wants it."""
 
     def __init__(
@@ -48,8 +48,8 @@ class Course:
         policy: Policy,
         total: int,
         failed_before: int,
-        halt: Halt,
-        meter: Meter,
+        halt: StopSignal,
+        meter: RunMetrics,
         *,
         clock: Clock,
         seats: Seats,
@@ -117,7 +117,7 @@ class Course:
             )
         return not self._halt.is_set
 
-    def settled(self, live: Live) -> None:
+    def settled(self, live: ActiveTransfer) -> None:
         """Learn that a transfer of this run has another outcome than before."""
         was_failure, live.is_failure = live.is_failure, is_failure(live)
         change = live.is_failure - was_failure

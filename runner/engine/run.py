@@ -12,26 +12,26 @@ from runner.core.manifest.media import MediaMatrix
 from runner.core.manifest.model import Limits
 from runner.core.pacing.waves import most_failures
 from runner.core.records.recent_failures import stage_of
-from runner.core.records.run_record import Figures, Turn
+from runner.core.records.run_record import Figures, TimelineEventKind
 from runner.core.transfer.message import Compose, Reply, build_text
 from runner.core.transfer.outcome import ExitCode
 from runner.core.transfer.states import State
-from runner.engine.active_transfer import Live
-from runner.engine.admission import Gate
-from runner.engine.background_tasks import Chores
-from runner.engine.callback_factory import Notices
-from runner.engine.gateway_events import Listener
-from runner.engine.metrics import Meter
-from runner.engine.pending_replies import Desk
-from runner.engine.plan_reader import Feed
-from runner.engine.progress import Outlook
-from runner.engine.reconciler import Doubts
+from runner.engine.active_transfer import ActiveTransfer
+from runner.engine.admission import Admission
+from runner.engine.background_tasks import BackgroundTasks
+from runner.engine.callback_factory import CallbackFactory
+from runner.engine.gateway_events import GatewayEvents
+from runner.engine.metrics import RunMetrics
+from runner.engine.pending_replies import PendingReplies
+from runner.engine.plan_reader import PlanReader
+from runner.engine.progress import ProgressReporter
+from runner.engine.reconciler import Reconciler
 from runner.engine.recorder import Recorder
-from runner.engine.rollout import Course, Wave
-from runner.engine.run_context import Chance, Rules, Workshop
+from runner.engine.rollout import Rollout, Wave
+from runner.engine.run_context import Randomness, Rules, RunContext
 from runner.engine.seats import Seats
-from runner.engine.stop import Halt
-from runner.engine.transfer_worker import Carrier
+from runner.engine.stop import StopSignal
+from runner.engine.transfer_worker import TransferWorker
 from runner.ports import (
     Clock,
     Gateway,
@@ -50,13 +50,13 @@ WAITING_PER_SLOT = 4
 
 
 @dataclass(frozen=True, slots=True)
-class Assignment:
+class RunSpec:
     """What a run is to do, and by which rules."""
 
     total: int  # transfers of the plan that are to be sent
     limits: Limits
     rules: Rules
-    notices: Notices
+    notices: CallbackFactory
     find_fault: Callable[[str, MediaMatrix], str | None]
     total_kbps: float | None = None  # of all transfers in flight together
     compose: Compose = build_text
@@ -64,7 +64,7 @@ class Assignment:
 
 
 @dataclass(frozen=True, slots=True)
-class Ending:
+class RunEnd:
     """How a run ended. `halted` None: it came to the plan's end."""
 
     halted: ExitCode | None
@@ -73,20 +73,20 @@ class Ending:
     figures: Figures
 
 
-class Batch:
+class BatchRun:
     """One run's engine; `run` is called once."""
 
     def __init__(
         self,
-        assignment: Assignment,
+        assignment: RunSpec,
         *,
         gateway: Gateway,
         journal: Journal,
         clock: Clock,
         observer: Observer,
-        chance: Chance,
+        chance: Randomness,
         after_commit: Callable[[], None],
-        halt: Halt,
+        halt: StopSignal,
     ) -> None:
         self.halt = halt
         self._todo = assignment
@@ -95,10 +95,10 @@ class Batch:
         self._clock = clock
         self._observer = observer
         self._after_commit = after_commit
-        self._meter = Meter(clock.now())
+        self._meter = RunMetrics(clock.now())
         rules = assignment.rules
         seats = self._seats()
-        self._course = Course(
+        self._course = Rollout(
             rules.policy,
             assignment.total,
             assignment.failed_before,
@@ -107,7 +107,7 @@ class Batch:
             clock=clock,
             seats=seats,
         )
-        self._gate = Gate(
+        self._gate = Admission(
             gateway,
             assignment.limits,
             clock,
@@ -117,8 +117,8 @@ class Batch:
             total_kbps=assignment.total_kbps,
             in_window=self._course.in_window,
         )
-        self._desk = Desk(clock, rules.policy.negotiation_timeout_s, self._unclaimed)
-        shop = Workshop(
+        self._desk = PendingReplies(clock, rules.policy.negotiation_timeout_s, self._unclaimed)
+        shop = RunContext(
             gateway=gateway,
             journal=journal,
             clock=clock,
@@ -141,15 +141,15 @@ class Batch:
             find_fault=assignment.find_fault,
             compose=assignment.compose,
         )
-        self._carrier = Carrier(shop)
-        self._doubts = Doubts(shop, self._carrier, clock.now())
-        self._feed = Feed(journal)
+        self._carrier = TransferWorker(shop)
+        self._doubts = Reconciler(shop, self._carrier, clock.now())
+        self._feed = PlanReader(journal)
         self._aside: set[asyncio.Task[None]] = set()
         self._left: set[asyncio.Task[None]] = set()  # likewise, of what earlier runs left in doubt
         self._most_aside = WAITING_PER_SLOT * assignment.limits.in_flight
-        self._chores = Chores(halt)
-        self._listener = Listener(shop, self._carrier, self._chores, observer)
-        self._outlook = Outlook(
+        self._chores = BackgroundTasks(halt)
+        self._listener = GatewayEvents(shop, self._carrier, self._chores, observer)
+        self._outlook = ProgressReporter(
             gateway=gateway,
             gate=self._gate,
             meter=self._meter,
@@ -168,8 +168,8 @@ class Batch:
         allowed = most_failures(todo.rules.policy.max_failures, total=todo.total)
         return Seats(allowed, self.halt)
 
-    async def run(self) -> Ending:
-        """Carry the plan out; errors of the world are told in the `Ending`, never raised."""
+    async def run(self) -> RunEnd:
+        """Carry the plan out; errors of the world are told in the `RunEnd`, never raised."""
         beat = asyncio.create_task(self._beat())
         timekeeper = asyncio.create_task(self._desk.keep_time())
         try:
@@ -192,10 +192,10 @@ class Batch:
         )
         code = self.halt.code
         if code is ExitCode.STOPPED and self._is_complete():  # nothing came of it
-            return Ending(None, None, None, figures)
+            return RunEnd(None, None, None, figures)
         if code is ExitCode.STOPPED and self._meter.sent == 0 and not self.halt.is_own:
             code = ExitCode.UNREACHABLE
-        return Ending(code, self.halt.reason, self.halt.error, figures)
+        return RunEnd(code, self.halt.reason, self.halt.error, figures)
 
     def _is_complete(self) -> bool:
         """Tell whether all that was to be sent is final though the gateway then went away."""
@@ -242,7 +242,7 @@ class Batch:
             now, wall = self._clock.now(), self._clock.wall()
             size = "1 transfer" if wave.size == 1 else f"{wave.size:,} transfers"
             told = f"of {wave.of} began: {size}"
-            self._meter.tell(Turn.WAVE, now, wall, value=wave.number, reason=told)
+            self._meter.tell(TimelineEventKind.WAVE, now, wall, value=wave.number, reason=told)
             await self._journal.record(Note(Note.WAVE_BEGUN, wall, fields))
         self._feed.allow(wave.end)
         workers = self._todo.limits.in_flight
@@ -267,21 +267,21 @@ class Batch:
                 await self._set_aside(live)
             self._after_commit()
 
-    async def _set_aside(self, live: Live) -> None:
+    async def _set_aside(self, live: ActiveTransfer) -> None:
         """Let a transfer that has to wait do so beside the others, unless too many do."""
         if live.state is State.READY and len(self._aside) >= self._most_aside:
             await self._carrier.carry_on(live)
         if live.state is State.READY or live.state is State.UNKNOWN:
             self._clear_up(live, self._aside)
 
-    def _clear_up(self, live: Live, beside: set[asyncio.Task[None]]) -> None:
+    def _clear_up(self, live: ActiveTransfer, beside: set[asyncio.Task[None]]) -> None:
         """See a transfer to its end beside the others: waiting for it holds nobody else back."""
         task = asyncio.create_task(self._chores.guarded(self._see_through(live)))
         beside.add(task)
         task.add_done_callback(beside.discard)
         task.add_done_callback(lambda _: self._after_commit())
 
-    async def _see_through(self, live: Live) -> None:
+    async def _see_through(self, live: ActiveTransfer) -> None:
         await self._carrier.carry_on(live)
         await self._doubts.clear_up(live)
         self._unfinished += live.state is State.READY or live.state is State.UNKNOWN

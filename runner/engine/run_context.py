@@ -10,12 +10,12 @@ from runner.core.manifest.model import Policy
 from runner.core.transfer.evidence import VISIBLE_S, Expires, Promise
 from runner.core.transfer.message import Compose, Reply
 from runner.core.transfer.states import Event, classify, classify_repeat
-from runner.engine.admission import Gate
-from runner.engine.metrics import Meter
-from runner.engine.pending_replies import Desk
+from runner.engine.admission import Admission
+from runner.engine.metrics import RunMetrics
+from runner.engine.pending_replies import PendingReplies
 from runner.engine.recorder import Recorder
 from runner.engine.seats import Seats
-from runner.engine.stop import Halt
+from runner.engine.stop import StopSignal
 from runner.ports import Clock, Gateway, Journal, Observer
 
 
@@ -56,7 +56,7 @@ class Rules:
 
 
 @dataclass(frozen=True, slots=True)
-class Chance:
+class Randomness:
     """Where a run's randomness comes from."""
 
     jitter: Callable[[], float]  # uniform in [0, 1)
@@ -64,20 +64,20 @@ class Chance:
 
 
 @dataclass(frozen=True, slots=True)
-class Workshop:
+class RunContext:
     """The adapters and the tools that transfers share."""
 
     gateway: Gateway
     journal: Journal
     clock: Clock
-    gate: Gate
-    desk: Desk
-    meter: Meter
-    halt: Halt
+    gate: Admission
+    desk: PendingReplies
+    meter: RunMetrics
+    halt: StopSignal
     recorder: Recorder
     seats: Seats
     observer: Observer
     rules: Rules
-    chance: Chance
+    chance: Randomness
     find_fault: Callable[[str, MediaMatrix], str | None]  # format verification of a message
     compose: Compose

@@ -12,14 +12,14 @@ from __future__ import annotations
 import asyncio
 
 from runner.core.pacing.waves import seats
-from runner.engine.active_transfer import Live
-from runner.engine.stop import Halt
+from runner.engine.active_transfer import ActiveTransfer
+from runner.engine.stop import StopSignal
 
 
 class Seats:
     """One per run. `allowed` None: any number of transfers may fail, and none needs a seat."""
 
-    def __init__(self, allowed: int | None, halt: Halt) -> None:
+    def __init__(self, allowed: int | None, halt: StopSignal) -> None:
         self._allowed = allowed
         self._halt = halt
         self._failed = 0
@@ -32,7 +32,7 @@ class Seats:
         """How many transfers have a seat."""
         return self._taken
 
-    async def take(self, live: Live) -> bool:
+    async def take(self, live: ActiveTransfer) -> bool:
         """Wait until a transfer has a seat; False: the run is stopped.
 
         What an earlier run left in doubt needs none: its failure is not among this run's.
@@ -49,7 +49,7 @@ class Seats:
                 await self._halt.unless_set(self._freed.wait())
         return False
 
-    def release(self, live: Live) -> None:
+    def release(self, live: ActiveTransfer) -> None:
         """Take a transfer's seat back, if it has one: it is final, or in doubt."""
         if live.has_seat:
             live.has_seat = False
@@ -66,7 +66,7 @@ class Seats:
             return not self._halt.is_set
         return self._taken < seats(self._allowed, failed=self._failed)
 
-    def _give(self, live: Live) -> bool:
+    def _give(self, live: ActiveTransfer) -> bool:
         live.has_seat = True
         self._taken += 1
         return True

@@ -12,7 +12,7 @@ from runner.core.transfer.outcome import OVERRIDING, ExitCode
 T = TypeVar("T")
 
 
-class Halt:
+class StopSignal:
     """Why the run ends before its plan does. The first reason stays, unless a graver one comes."""
 
     def __init__(self) -> None:

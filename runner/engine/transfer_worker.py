@@ -8,37 +8,37 @@ from typing import Any
 
 from runner.core.errors import GatewayError, LookUpFailed, LookUpUnanswered
 from runner.core.transfer.canonical_form import same_destination
-from runner.core.transfer.lookup_verdict import Interaction, Sight, judge_sight
+from runner.core.transfer.lookup_verdict import Interaction, LookupVerdict, judge_lookup
 from runner.core.transfer.message import Reply
 from runner.core.transfer.outcome import ExitCode
 from runner.core.transfer.plan import PlannedRow
 from runner.core.transfer.reasons import WORDS, Code, code_of_reply
 from runner.core.transfer.states import FINAL, Event, State
-from runner.engine.active_transfer import Live, Told
-from runner.engine.delivery import FRESH_S, Deliverer
-from runner.engine.pending_replies import Waiter
+from runner.engine.active_transfer import ActiveTransfer, EventDetails
+from runner.engine.delivery import FRESH_S, MessageSender
+from runner.engine.pending_replies import PendingReply
 from runner.engine.rollout import is_failure
-from runner.engine.run_context import Workshop
+from runner.engine.run_context import RunContext
 from runner.ports import Doubt
 
 
-class Carrier:
+class TransferWorker:
     """Carries transfers, many at a time, each along the same way."""
 
-    def __init__(self, shop: Workshop) -> None:
+    def __init__(self, shop: RunContext) -> None:
         self._shop = shop
-        self._deliverer = Deliverer(shop)
+        self._deliverer = MessageSender(shop)
         self._looks_first = shop.rules.looks_first
         # By the ids of their deliveries, transfers that are under way or in doubt.
-        self._by_message: dict[str, Live] = {}
+        self._by_message: dict[str, ActiveTransfer] = {}
         self._looking_back = asyncio.Lock()
         self._first_id: int | None = None  # of the transfers that this run took up
         self._said_yes: dict[int, str] = {}  # by lineage: what came late for an earlier run's id
 
-    async def take_up(self, row: PlannedRow) -> Live:
+    async def take_up(self, row: PlannedRow) -> ActiveTransfer:
         """Return a planned row as a transfer that is carried from here on."""
         transfer_id = self._shop.journal.new_transfer_id()
-        live = Live(row, transfer_id, row.lineage or transfer_id)
+        live = ActiveTransfer(row, transfer_id, row.lineage or transfer_id)
         if row.lineage is not None:
             live.message_ids |= await self._shop.journal.message_ids(row.lineage)
             self._remember(live)  # a late yes to an earlier run's delivery stops the next one
@@ -46,10 +46,10 @@ class Carrier:
         self._first_id = self._first_id or transfer_id
         return live
 
-    def take_back(self, doubt: Doubt, began: float) -> Live:
+    def take_back(self, doubt: Doubt, began: float) -> ActiveTransfer:
         """Return a doubt of the journal as a transfer; `began` is when this process did."""
         standing = doubt.standing
-        live = Live(
+        live = ActiveTransfer(
             standing.row, standing.transfer_id, standing.lineage, standing.state, standing.version
         )
         live.message_ids |= doubt.message_ids
@@ -60,21 +60,21 @@ class Carrier:
         self._remember(live)
         return live
 
-    async def carry(self, live: Live) -> None:
+    async def carry(self, live: ActiveTransfer) -> None:
         """Bring a transfer to its outcome, into doubt, or to where it has to wait (`wait_s`)."""
         while live.state is State.READY and not (live.wait_s or self._shop.halt.is_set):
             if not await self._seated(live, State.READY):
                 continue  # stopped, or settled meanwhile
             if live.tries >= self._shop.rules.policy.retry.attempts:
                 code = Code.RETRIES_USED_UP
-                told = Told(reason=WORDS[code], reason_code=code)
+                told = EventDetails(reason=WORDS[code], reason_code=code)
                 await self._shop.recorder.enter(live, Event.EXHAUSTED, told)
             else:
                 await self._attempt(live)
         if live.state in FINAL and not live.is_settling and not _may_be_contradicted(live):
             self._forget(live)
 
-    async def carry_on(self, live: Live) -> None:
+    async def carry_on(self, live: ActiveTransfer) -> None:
         """Wait as long as is due and carry, until the outcome, a doubt, or the run's end."""
         while live.state is State.READY and not self._shop.halt.is_set:
             wait_s, live.wait_s = live.wait_s, 0.0
@@ -82,7 +82,7 @@ class Carrier:
                 await self._shop.halt.rest(wait_s)
             await self.carry(live)
 
-    async def repeat(self, live: Live) -> None:
+    async def repeat(self, live: ActiveTransfer) -> None:
         """Send a doubt's last message again, the same id and bytes, when its turn comes."""
         if not await self._seated(live, State.UNKNOWN):
             return
@@ -94,7 +94,7 @@ class Carrier:
             if live.outcome is not None:
                 self._shop.seats.release(live)
 
-    def backoff_s(self, live: Live) -> float:
+    def backoff_s(self, live: ActiveTransfer) -> float:
         """Return the wait before a transfer's next delivery."""
         return self._deliverer.backoff_s(live)
 
@@ -116,12 +116,12 @@ class Carrier:
         async with self._looking_back:  # a doubled reply finds what the first one has settled
             return await self._settle_standing(reply)
 
-    async def _heed_earlier_yes(self, live: Live) -> None:
+    async def _heed_earlier_yes(self, live: ActiveTransfer) -> None:
         """Settle a transfer whose lineage was said to be carried out before it was taken up."""
         message_id = self._said_yes.get(live.lineage)
         if message_id is not None and live.state is State.READY:
             code = Code.LATE_REPLY
-            told = Told(message_id=message_id, reason=WORDS[code], reason_code=code)
+            told = EventDetails(message_id=message_id, reason=WORDS[code], reason_code=code)
             await self._shop.recorder.enter(live, Event.SEEN, told)
 
     async def _settle_standing(self, reply: Reply) -> bool:
@@ -131,7 +131,7 @@ class Carrier:
         if (taken_up := self.settle_late(reply)) is not None:  # meanwhile
             await taken_up
             return True
-        live = Live(
+        live = ActiveTransfer(
             standing.row, standing.transfer_id, standing.lineage, standing.state, standing.version
         )
         live.is_counted = self._first_id is not None and live.transfer_id >= self._first_id
@@ -157,7 +157,7 @@ class Carrier:
 
     # Before a delivery
 
-    async def _seated(self, live: Live, before: State) -> bool:
+    async def _seated(self, live: ActiveTransfer, before: State) -> bool:
         """Wait for a seat; False: the run is stopped, or the transfer is not `before` any more."""
         seats = self._shop.seats
         if not await seats.take(live):
@@ -166,7 +166,7 @@ class Carrier:
             seats.release(live)
         return live.state is before
 
-    async def _attempt(self, live: Live) -> None:
+    async def _attempt(self, live: ActiveTransfer) -> None:
         if self._must_see(live.row) or live.message_ids:
             async with self._shop.gate.preparing:
                 waiter = None
@@ -177,7 +177,7 @@ class Carrier:
         if waiter is not None:
             await self._await_answer(live, waiter)
 
-    async def _is_fit(self, live: Live) -> bool:
+    async def _is_fit(self, live: ActiveTransfer) -> bool:
         """Look the interaction up; True: a delivery may follow."""
         try:
             seen = await self._looked_up(live.row)
@@ -191,7 +191,7 @@ class Carrier:
         live.unseen, live.unseen_since = 0, None
         return await self._judge(live, seen)
 
-    async def _waits_unseen(self, live: Live, error: LookUpUnanswered) -> bool:
+    async def _waits_unseen(self, live: ActiveTransfer, error: LookUpUnanswered) -> bool:
         """Let a transfer wait for an outage to end; True: it needs no look-up.
 
         An outage fails no transfer. Where look-ups of others are answered for as long as
@@ -219,7 +219,7 @@ class Carrier:
         """
         return self._looks_first or row.lineage is not None
 
-    async def _goes_unseen(self, live: Live, error: GatewayError) -> bool:
+    async def _goes_unseen(self, live: ActiveTransfer, error: GatewayError) -> bool:
         """Tell whether a delivery may follow though the look-up came to nothing."""
         if not self._must_see(live.row):
             return True
@@ -227,7 +227,7 @@ class Carrier:
             self._shop.halt.stop(ExitCode.STOPPED, str(error), error)
         elif live.state is State.READY:
             reason = f"the look-up failed: {error.what}"
-            told = Told(reason=reason, reason_code=Code.LOOK_UP_FAILED)
+            told = EventDetails(reason=reason, reason_code=Code.LOOK_UP_FAILED)
             await self._shop.recorder.enter(live, Event.EXHAUSTED, told)
         return False
 
@@ -262,8 +262,8 @@ class Carrier:
             look_ups.answered()
         return seen
 
-    async def _judge(self, live: Live, seen: Interaction) -> bool:
-        sight, reason = judge_sight(
+    async def _judge(self, live: ActiveTransfer, seen: Interaction) -> bool:
+        sight, reason = judge_lookup(
             seen,
             destination_uri=live.row.destination_uri,
             message_ids=live.message_ids,
@@ -273,14 +273,14 @@ class Carrier:
         )
         event = sight.event
         if event is not None and live.state is State.READY:
-            message_id = seen.last_transfer_id if sight is Sight.OURS else None
+            message_id = seen.last_transfer_id if sight is LookupVerdict.OURS else None
             if message_id is not None and live.row.lineage is not None:
                 self._say_carried_out(live.row, message_id)
-            told = Told(message_id=message_id, reason=reason, reason_code=sight.code)
+            told = EventDetails(message_id=message_id, reason=reason, reason_code=sight.code)
             await self._shop.recorder.enter(live, event, told)
         return event is None
 
-    async def _is_still_fit(self, live: Live) -> bool:
+    async def _is_still_fit(self, live: ActiveTransfer) -> bool:
         """Look again if the transfer's turn came late."""
         assert live.seen_at is not None  # noqa: S101 - it was looked at
         if self._shop.clock.now() - live.seen_at <= FRESH_S:
@@ -292,7 +292,9 @@ class Carrier:
 
     # The delivery
 
-    async def _in_turn(self, live: Live, before: State, *, repeat: bool = False) -> Waiter | None:
+    async def _in_turn(
+        self, live: ActiveTransfer, before: State, *, repeat: bool = False
+    ) -> PendingReply | None:
         """Wait for the transfer's turn and send it if it is still `before`; None: not sent."""
         gate, kbps = self._shop.gate, live.row.media[live.media_index].bandwidth_kbps
         if not await gate.turn(kbps):
@@ -311,29 +313,29 @@ class Carrier:
                 gate.leave(kbps)
         return waiter
 
-    async def _await_answer(self, live: Live, waiter: Waiter) -> None:
+    async def _await_answer(self, live: ActiveTransfer, waiter: PendingReply) -> None:
         try:
             await self._deliverer.await_answer(live, waiter)
         finally:
             self._shop.gate.leave(live.slot_kbps)
 
-    def _remember(self, live: Live) -> None:
+    def _remember(self, live: ActiveTransfer) -> None:
         for message_id in live.message_ids:
             self._by_message[message_id] = live
 
-    def _forget(self, live: Live) -> None:
+    def _forget(self, live: ActiveTransfer) -> None:
         for message_id in live.message_ids:
             self._by_message.pop(message_id, None)
 
-    async def _forget_after(self, settled: Awaitable[None], live: Live) -> None:
+    async def _forget_after(self, settled: Awaitable[None], live: ActiveTransfer) -> None:
         """Keep a transfer in mind until the journal has it: a doubled reply must not settle twice."""
         await settled
         self._forget(live)
 
-    def _accept_late(self, live: Live, reply: Reply) -> Awaitable[None] | None:
+    def _accept_late(self, live: ActiveTransfer, reply: Reply) -> Awaitable[None] | None:
         if live.state is State.TRANSFERRED:
             return None
-        told = Told(
+        told = EventDetails(
             message_id=reply.message_id,
             status=reply.status,
             reason=reply.reason or reply.status,
@@ -344,7 +346,7 @@ class Carrier:
         )
         return self._shop.recorder.enter(live, Event.ACCEPTED, told)
 
-    def _latency_ms(self, live: Live, reply: Reply) -> float | None:
+    def _latency_ms(self, live: ActiveTransfer, reply: Reply) -> float | None:
         """Return how long a late reply took; None: it answers no last delivery of this run."""
         last = live.last
         if last is None or last.message_id != reply.message_id or not live.tries:
@@ -353,7 +355,7 @@ class Carrier:
         return round((self._shop.clock.now() - live.left_at) * 1000, 3)
 
 
-def _may_be_contradicted(live: Live) -> bool:
+def _may_be_contradicted(live: ActiveTransfer) -> bool:
     """Tell whether a late yes to an earlier run's delivery would have to settle this transfer too.
 
     (Its own deliveries' ids lead to it by the journal; the earlier ones lead to their own transfer.)

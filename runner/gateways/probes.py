@@ -11,7 +11,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from runner.core.transfer.message import harmless
-from runner.gateways.http.errors import WireError, explained
+from runner.gateways.http.errors import ConnectionFailed, explained
 from runner.gateways.websocket.transport import DIAL_S
 
 _DAY_S = 86_400.0
@@ -39,7 +39,7 @@ def is_secure(url: str) -> bool:
 
 
 async def addresses_of(url: str) -> list[str]:
-    """Return the addresses that an URL's host has. Raises `WireError`."""
+    """Return the addresses that an URL's host has. Raises `ConnectionFailed`."""
     host, port = host_and_port(url)
     loop = asyncio.get_running_loop()
     try:
@@ -51,7 +51,7 @@ async def addresses_of(url: str) -> list[str]:
 
 
 async def reach(url: str, context: ssl.SSLContext) -> Reached:
-    """Connect to an URL's host by TLS and hang up. Raises `WireError`."""
+    """Connect to an URL's host by TLS and hang up. Raises `ConnectionFailed`."""
     host, port = host_and_port(url)
     try:
         async with asyncio.timeout(DIAL_S):
@@ -66,7 +66,7 @@ async def reach(url: str, context: ssl.SSLContext) -> Reached:
 
 
 async def connect(url: str) -> None:
-    """Connect to a plain URL's host and hang up. Raises `WireError`."""
+    """Connect to a plain URL's host and hang up. Raises `ConnectionFailed`."""
     host, port = host_and_port(url)
     try:
         async with asyncio.timeout(DIAL_S):
@@ -83,5 +83,5 @@ def _reached(version: str | None, certificate: Mapping[str, Any]) -> Reached:
     try:
         ends_at = ssl.cert_time_to_seconds(certificate["notAfter"])
     except (KeyError, ValueError) as error:
-        raise WireError("the certificate does not say when it ends") from error
+        raise ConnectionFailed("the certificate does not say when it ends") from error
     return Reached(version or "TLS", harmless(subject), (ends_at - time.time()) / _DAY_S)

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from runner.core.pacing.latency import LATENCIES_KEPT, latency_of
-from runner.core.records.recent_failures import TROUBLES_KEPT, TROUBLING, Trouble, stage_of
+from runner.core.records.recent_failures import TROUBLES_KEPT, TROUBLING, RecentFailure, stage_of
 from runner.core.records.run_record import RunRecord
 from runner.core.timestamps import seconds
 from runner.core.transfer.outcome import Outcome
@@ -60,7 +60,7 @@ class Follower:
         self._sent_at: deque[float] = deque()
         self._first_sent: float | None = None  # that was read
         self._latencies_ms: deque[float] = deque(maxlen=LATENCIES_KEPT)
-        self._troubles: deque[Trouble] = deque(maxlen=TROUBLES_KEPT)
+        self._troubles: deque[RecentFailure] = deque(maxlen=TROUBLES_KEPT)
         self._session = SessionState.DIALLING
         self._stage: str | None = None
         self._hold: tuple[float, str] | None = None  # until when, and why
@@ -164,7 +164,7 @@ class Follower:
         if (latency_ms := body.get("latency_ms")) is not None:
             self._latencies_ms.append(latency_ms)
         if event != Event.WITHDRAWN and (outcome := OUTCOMES[state]) in TROUBLING - _still(state):
-            self._troubles.append(Trouble(at, outcome.value, body["key"], body.get("reason")))
+            self._troubles.append(RecentFailure(at, outcome.value, body["key"], body.get("reason")))
 
     def _put(self, transfer: int, state: State) -> None:
         """Count a transfer's state in the place of the one it had."""

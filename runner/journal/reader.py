@@ -15,14 +15,14 @@ from runner.core.records.run_record import (
     ReportSource,
     RunRecord,
 )
-from runner.core.transfer.evidence import Baseline, HandOver
+from runner.core.transfer.evidence import Baseline, SendClocks
 from runner.core.transfer.plan import PlannedRow
 from runner.core.transfer.states import State
 from runner.journal.connection import connect, has_column, has_table, reading
 from runner.journal.manifest_store import read_manifest
 from runner.journal.media_options import read_found_at, read_ladder, read_names
 from runner.journal.report_query import audit, read_figures, transfers
-from runner.ports import Doubt, Intent, Standing
+from runner.ports import Doubt, Intent, JournalledTransfer
 
 _PENDING = (
     "SELECT n, key, interaction_id, destination_uri, media, callbacks, source, {found_at}, lineage,"
@@ -96,7 +96,7 @@ class Reader:
             ).fetchall()
         return frozenset(message_id for (message_id,) in rows)
 
-    def find(self, message_id: str) -> Standing | None:
+    def find(self, message_id: str) -> JournalledTransfer | None:
         """Return the transfer that a delivery belongs to, of whatever run."""
         with self._one_at_a_time, reading(self.path):
             found = self._connection.execute(
@@ -111,7 +111,9 @@ class Reader:
             if found is None:
                 return None
             *row, transfer_id, lineage, version, state, code, n = found
-            return Standing(_planned_row(row), transfer_id, lineage, version, State(state), n, code)
+            return JournalledTransfer(
+                _planned_row(row), transfer_id, lineage, version, State(state), n, code
+            )
 
     def doubts(self, run: int) -> list[Doubt]:
         """Return every transfer in doubt, with this run's row where it lists and selects it."""
@@ -137,7 +139,7 @@ class Reader:
             (row_n, key, rest[0], uri, media, callbacks, source, found_at, lineage, None, changed)
         )
         return Doubt(
-            Standing(planned, transfer_id, lineage, version, State(state), n),
+            JournalledTransfer(planned, transfer_id, lineage, version, State(state), n),
             row_n >= 0 and not left_out,
             self.message_ids(lineage),
             _intent(json.loads(body)),
@@ -208,7 +210,7 @@ def _intent(body: dict[str, Any]) -> Intent:
         body["message_id"],
         body["media_index"],
         body["message"],
-        HandOver(**body["hand_over"]),
+        SendClocks(**body["hand_over"]),
         None if baseline is None else Baseline.from_json(baseline),
     )
 

@@ -16,8 +16,8 @@ from runner.core.records.run_record import (
     AuditEntry,
     CallbackRecord,
     Figures,
-    Happening,
     SessionClose,
+    TimelineEvent,
     TimelinePoint,
     TransferRecord,
 )
@@ -75,7 +75,7 @@ def read_figures(told: dict[str, Any]) -> Figures:
     """Read figures back from their JSON form."""
     told["session_closes"] = tuple(SessionClose(**close) for close in told["session_closes"])
     told["timeline"] = tuple(TimelinePoint(**point) for point in told["timeline"])
-    told["story"] = tuple(Happening(**happening) for happening in told.get("story", ()))
+    told["story"] = tuple(TimelineEvent(**happening) for happening in told.get("story", ()))
     return Figures(**told)
 
 

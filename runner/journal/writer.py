@@ -14,7 +14,7 @@ from runner.core.transfer.plan import PlannedRow
 from runner.journal.entry_rows import MOST_AT_ONCE
 from runner.journal.reader import Reader
 from runner.journal.store import Store
-from runner.ports import Doubt, Entry, Note, Standing
+from runner.ports import Doubt, Entry, JournalledTransfer, Note
 
 T = TypeVar("T")
 
@@ -66,7 +66,7 @@ class JournalWriter:
         """Return the ids of every delivery of a lineage's transfers."""
         return await asyncio.to_thread(self._reader.message_ids, lineage)
 
-    async def find(self, message_id: str) -> Standing | None:
+    async def find(self, message_id: str) -> JournalledTransfer | None:
         """Return the transfer that a delivery belongs to, of whatever run."""
         return await asyncio.to_thread(self._reader.find, message_id)
 

@@ -23,7 +23,7 @@ from runner.core.manifest.model import (
 )
 from runner.core.manifest.source_excerpt import excerpt
 from runner.manifest.problem_collector import Collector
-from runner.manifest.reference_resolver import Choices
+from runner.manifest.reference_resolver import ReferenceResolver
 from runner.manifest.rows.transfer_stream import RowSink, Transfers
 from runner.manifest.schema.check import Document, check_schema
 from runner.manifest.secret_lines import hide_secrets
@@ -116,7 +116,7 @@ def _load(
     name = choose(document, wanted, problems)
     check_promise(document, name, problems)
     gateway = build_gateway(document, name)
-    choices = Choices(document, gateway, problems)
+    choices = ReferenceResolver(document, gateway, problems)
     transfers = Transfers(document, choices, sink, problems, platform_of(document, name))
     transfers.read()
     secrets = Secrets.asked(offline=offline, without=lowered.without_secrets)

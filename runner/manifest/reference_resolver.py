@@ -20,7 +20,7 @@ Where = Callable[..., Place]
 
 
 @dataclass(frozen=True, slots=True)
-class Given:
+class LocatedValue:
     """A value together with the knowledge of where it stands."""
 
     value: Any
@@ -36,7 +36,7 @@ def build_matrix(written: Mapping[str, Any]) -> MediaMatrix:
     )
 
 
-class Choices:
+class ReferenceResolver:
     """Knows the manifest's media and callbacks, and which callbacks transfers use."""
 
     def __init__(
@@ -53,7 +53,7 @@ class Choices:
             self._define(name, written)
 
     def matrices(
-        self, media: Given | None, fallback: Given | None
+        self, media: LocatedValue | None, fallback: LocatedValue | None
     ) -> tuple[MediaMatrix, ...] | None:
         """Return the matrix to ask for and its fallbacks; None after adding what is wrong."""
         found = [] if media is None else [self._matrix(media.value, media.where)]
@@ -63,7 +63,7 @@ class Choices:
         whole = tuple(matrix for matrix in found if matrix is not None)
         return whole if len(whole) == len(found) else None
 
-    def callbacks(self, given: Given | None) -> tuple[str, ...] | None:
+    def callbacks(self, given: LocatedValue | None) -> tuple[str, ...] | None:
         """Return the callbacks' names; None after adding what is wrong."""
         if given is None:
             return ()

@@ -1,5 +1,5 @@
 """Callbacks: signed webhooks that tell other systems of final outcomes."""
 
-from runner.webhooks.dispatcher import Courier, Outbox, OutboxRow
+from runner.webhooks.dispatcher import Outbox, OutboxRow, WebhookDispatcher
 
-__all__ = ["Courier", "Outbox", "OutboxRow"]
+__all__ = ["Outbox", "OutboxRow", "WebhookDispatcher"]

@@ -32,7 +32,7 @@ _REASON_LIMIT = 200
 _OURS = frozenset({"host", "content-length", "transfer-encoding", "connection"})
 
 
-class Line:
+class WebhookClient:
     """One per callback, because a kept connection is only good for the host it was checked for."""
 
     def __init__(

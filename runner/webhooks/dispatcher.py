@@ -14,7 +14,7 @@ from runner.core.manifest.model import Callback, RetryPolicy
 from runner.core.webhook import Again, Delivered, Failed, Suppressed, Verdict, judge
 from runner.ports import Clock, Observer
 from runner.webhooks.addresses import Resolve, resolve_anywhere, resolve_at_home
-from runner.webhooks.client import Line
+from runner.webhooks.client import WebhookClient
 
 CONCURRENCY = 16
 """Deliveries under way at once, over all callbacks."""
@@ -56,7 +56,7 @@ class Outbox(Protocol):
 class _Lane:
     """One callback's queue. Each has workers of its own, so that a dead one starves no other."""
 
-    line: Line
+    line: WebhookClient
     rows: asyncio.Queue[OutboxRow] = field(default_factory=asyncio.Queue)
     busy: int = 0
 
@@ -65,7 +65,7 @@ class _Lane:
         return not self.busy and self.rows.empty()
 
 
-class Courier:
+class WebhookDispatcher:
     """Takes rows from the outbox and delivers them, at least once each (Standard Webhooks).
 
     `jitter` returns a number in [0, 1). `simulated`: nothing but loopback addresses is called.
@@ -89,7 +89,7 @@ class Courier:
         resolve = resolve or (resolve_at_home if simulated else resolve_anywhere)
         tls = tls or (httpx.create_ssl_context() if callbacks else ssl.create_default_context())
         self._lanes = {
-            name: _Lane(Line(callback, resolve=resolve, tls=tls, simulated=simulated))
+            name: _Lane(WebhookClient(callback, resolve=resolve, tls=tls, simulated=simulated))
             for name, callback in callbacks.items()
         }
         self._outbox = outbox
@@ -199,7 +199,7 @@ class Courier:
                 lane.busy -= 1
                 self._woken.set()
 
-    async def _deliver(self, line: Line, row: OutboxRow) -> None:
+    async def _deliver(self, line: WebhookClient, row: OutboxRow) -> None:
         attempts, reason = row.attempts, "not tried"
         try:
             while True:
@@ -219,7 +219,7 @@ class Courier:
             raise
         await self._settle(row, attempts, verdict)
 
-    async def _try(self, line: Line, row: OutboxRow, attempts: int) -> Verdict:
+    async def _try(self, line: WebhookClient, row: OutboxRow, attempts: int) -> Verdict:
         answer = await line.post(
             row.webhook_id, row.body, wall_s=self._clock.wall(), within_s=self._attempt_s
         )

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from runner.core.transfer.evidence import Dedupes, Expires, HandOver, fence_is_over, may_repeat
+from runner.core.transfer.evidence import Dedupes, Expires, SendClocks, fence_is_over, may_repeat
 from tests.chaos.conftest import LARGE, Crew
 from tests.chaos.forks import Zygote
 from tests.chaos.kills import finish
@@ -137,7 +137,7 @@ def test_a_fence_is_over_by_the_gateways_clock_and_by_time_that_passed(step_s: f
     """Whatever the time of day was when a message was stamped, both must have gone by."""
     promise = Expires(30.0, 2.0)
     true_s = 1_800_000_000.0
-    stamped = HandOver(true_s + step_s, "boot", 100.0, true_s)
+    stamped = SendClocks(true_s + step_s, "boot", 100.0, true_s)
     over_s = true_s + step_s + promise.fence_s
     assert not fence_is_over(promise, stamped, gateway_date_s=over_s + 1, passed_s=33.9)
     assert not fence_is_over(promise, stamped, gateway_date_s=over_s, passed_s=1e6)
@@ -149,7 +149,7 @@ def test_a_fence_is_over_by_the_gateways_clock_and_by_time_that_passed(step_s: f
 def test_an_ids_age_does_not_depend_on_the_time_of_day(step_s: float):
     """By the gateway's Date, and within a boot by the clock that runs through suspend too."""
     promise = Dedupes(1000.0)
-    stamped = HandOver(1_800_000_000.0 + step_s, "boot", 100.0, 1_800_000_000.0)
+    stamped = SendClocks(1_800_000_000.0 + step_s, "boot", 100.0, 1_800_000_000.0)
 
     def may(boot: str, uptime_s: float, date_s: float | None) -> bool:
         return may_repeat(promise, stamped, boot=boot, uptime_s=uptime_s, gateway_date_s=date_s)

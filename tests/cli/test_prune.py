@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from runner.app.journal_checkpoint import Witness
+from runner.app.journal_checkpoint import Checkpoint
 from runner.app.prune import prune
 from runner.console.results.prune_result import pruned_to_json, render_pruned
 from runner.core.errors import StorageError, UsageError
@@ -54,7 +54,7 @@ def planned(root: Path, days: int) -> Path:
 
 
 def witnessed(folder: Path, environment: str, at: float) -> Path:
-    seen = Witness(folder.name, environment, at, "/j.db", "lineage", 7, "0" * 64)
+    seen = Checkpoint(folder.name, environment, at, "/j.db", "lineage", 7, "0" * 64)
     (folder / "journal.json").write_text(json.dumps(asdict(seen)))
     return folder
 

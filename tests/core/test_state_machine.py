@@ -23,8 +23,8 @@ from runner.core.transfer.evidence import (
     Dedupes,
     Evidence,
     Expires,
-    HandOver,
     Promise,
+    SendClocks,
     fence_is_over,
     may_repeat,
     weigh,
@@ -68,7 +68,7 @@ class OneInteraction(RuleBasedStateMachine):
         self.left = False
         self.repeating = False
         self.message_ids: set[str] = set()
-        self.hand_over = HandOver(0.0, None, None, None)
+        self.hand_over = SendClocks(0.0, None, None, None)
         self.baseline: Baseline | None = None
 
     # What the gateway does by itself.
@@ -93,7 +93,7 @@ class OneInteraction(RuleBasedStateMachine):
         self._enter(Event.INTENT)
         self.intent = f"id-{len(self.message_ids)}"
         self.message_ids.add(self.intent)
-        self.hand_over = HandOver(self.now, "boot", self.now, self.now)
+        self.hand_over = SendClocks(self.now, "boot", self.now, self.now)
         self.left, self.repeating = fate != "not written", False
         if self.left:
             late_s = {"at once": 0.0, "late": EXPIRES_S - 1.0, "never": None}[fate]

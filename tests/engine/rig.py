@@ -13,10 +13,10 @@ from runner.core.manifest.model import Callback, Limits, Policy, RetryPolicy
 from runner.core.records.run_record import Figures
 from runner.core.transfer.message import Compose, build_text
 from runner.core.transfer.plan import PlannedRow
-from runner.engine.callback_factory import Notices
-from runner.engine.run import Assignment, Batch, Ending
-from runner.engine.run_context import Chance, Rules
-from runner.engine.stop import Halt
+from runner.engine.callback_factory import CallbackFactory
+from runner.engine.run import BatchRun, RunEnd, RunSpec
+from runner.engine.run_context import Randomness, Rules
+from runner.engine.stop import StopSignal
 from tests.fakes.clock import LoopClock
 from tests.fakes.gateway import FakeGateway, Frame, Script, in_turn
 from tests.fakes.journal import FakeJournal
@@ -44,9 +44,9 @@ class Run:
 
     gateway: FakeGateway
     journal: FakeJournal
-    halt: Halt
+    halt: StopSignal
     observer: RememberingObserver = field(default_factory=RememberingObserver)
-    ending: Ending = field(default_factory=lambda: Ending(None, None, None, Figures()))
+    ending: RunEnd = field(default_factory=lambda: RunEnd(None, None, None, Figures()))
     commits: int = 0  # how often the engine said that something became final
     took_s: float = 0.0
 
@@ -101,8 +101,8 @@ def carry(
     journal = journal or FakeJournal()
     journal.rows, journal.log = plan, gateway.log
     beside = meanwhile or _nothing
-    notices = Notices(callbacks or {}, run="run-1", batch="night", new_id=_numbered("msg_"))
-    assignment = Assignment(
+    notices = CallbackFactory(callbacks or {}, run="run-1", batch="night", new_id=_numbered("msg_"))
+    assignment = RunSpec(
         len(plan),
         limits or Limits(),
         rules or Rules(policy),
@@ -117,24 +117,24 @@ def carry(
 
 
 async def _carry(
-    assignment: Assignment,
+    assignment: RunSpec,
     gateway: FakeGateway,
     journal: FakeJournal,
     meanwhile: Meanwhile,
     clock: LoopClock,
 ) -> Run:
-    run = Run(gateway, journal, Halt())
+    run = Run(gateway, journal, StopSignal())
 
     def committed() -> None:
         run.commits += 1
 
-    batch = Batch(
+    batch = BatchRun(
         assignment,
         gateway=gateway,
         journal=journal,
         clock=clock,
         observer=run.observer,
-        chance=Chance(lambda: 0.5, _numbered("m")),
+        chance=Randomness(lambda: 0.5, _numbered("m")),
         after_commit=committed,
         halt=run.halt,
     )

@@ -17,7 +17,7 @@ from runner.core.transfer.outcome import ExitCode
 from runner.core.transfer.plan import PlannedRow
 from runner.core.transfer.states import State
 from runner.engine.run_context import Rules
-from runner.ports import Standing
+from runner.ports import JournalledTransfer
 from tests.engine.rig import HD, HERE, NARROW, NO_PREFLIGHT, Run, after, carry, rows
 from tests.fakes.clock import WALL_S
 from tests.fakes.gateway import CARRIED_OUT, SILENCE, Answer, FakeGateway, Frame
@@ -335,8 +335,10 @@ def test_a_no_that_is_contradicted_by_a_doubled_yes_is_transferred_once():
     assert run.observer.progress[-1].outcomes == {"transferred": 2}
 
 
-def past(message_id: str, state: State, row: PlannedRow, version: int = 3) -> dict[str, Standing]:
-    return {message_id: Standing(row, 40, 40, version, state, 1)}
+def past(
+    message_id: str, state: State, row: PlannedRow, version: int = 3
+) -> dict[str, JournalledTransfer]:
+    return {message_id: JournalledTransfer(row, 40, 40, version, state, 1)}
 
 
 def test_a_positive_reply_for_an_earlier_run_settles_its_transfer():

@@ -11,7 +11,7 @@ from runner.core.transfer.evidence import Dedupes
 from runner.core.transfer.lookup_verdict import Interaction
 from runner.core.transfer.states import State
 from runner.engine.run_context import Rules
-from runner.ports import Doubt, Standing
+from runner.ports import Doubt, JournalledTransfer
 from tests.engine.rig import HERE, NO_PREFLIGHT, Run, carry, rows
 from tests.engine.test_reconciler import left_behind
 from tests.fakes.gateway import Answer, FakeGateway
@@ -35,7 +35,7 @@ def test_a_late_yes_is_settled_once_though_its_double_comes_before_the_journal_h
 def test_a_late_yes_to_an_earlier_run_stops_what_this_one_has_not_taken_up_yet():
     """The gateway had said no before; its yes comes while another transfer has the only slot."""
     plan = [*rows(1), replace(rows(2)[1], lineage=40)]
-    old = Standing(replace(plan[1], n=8), 40, 40, 2, State.REJECTED, 1)
+    old = JournalledTransfer(replace(plan[1], n=8), 40, 40, 2, State.REJECTED, 1)
 
     async def answered(run: Run) -> None:
         await asyncio.sleep(1)
@@ -55,7 +55,7 @@ def test_a_late_yes_to_an_earlier_run_stops_what_this_one_has_not_taken_up_yet()
 
 def test_a_late_yes_to_an_earlier_run_settles_also_what_has_failed_in_this_one():
     row = replace(rows(1)[0], lineage=40)
-    old = Standing(replace(row, n=8, key="k8"), 40, 40, 2, State.REJECTED, 1)
+    old = JournalledTransfer(replace(row, n=8, key="k8"), 40, 40, 2, State.REJECTED, 1)
 
     async def answered(run: Run) -> None:
         await asyncio.sleep(1)

@@ -13,7 +13,7 @@ from runner.core.transfer.message import Draft, Stray, Unfit, build_text
 from runner.core.transfer.outcome import ExitCode
 from runner.core.transfer.states import Event, State
 from runner.engine.run_context import Rules
-from runner.engine.stop import Halt
+from runner.engine.stop import StopSignal
 from runner.ports import Entry, Note
 from tests.core.pacing.test_rate import most_in_a_second
 from tests.engine.rig import HD, NARROW, NO_PREFLIGHT, Run, after, carry, rows
@@ -279,7 +279,7 @@ def test_a_stop_does_not_wait_for_look_ups():
 
 def test_the_first_reason_stays_but_a_signal_outranks_a_stop_and_storage_all():
     def told(*codes: ExitCode) -> ExitCode | None:
-        halt = Halt()
+        halt = StopSignal()
         for code in codes:
             halt.stop(code, code.name)
         assert halt.reason == (halt.code.name if halt.code else None)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from runner.engine.metrics import Meter
+from runner.engine.metrics import RunMetrics
 
 
 @pytest.mark.parametrize(
@@ -21,14 +21,14 @@ from runner.engine.metrics import Meter
 def test_the_pace_is_measured_from_the_first_frame_on(
     left_at: list[float], now: float, expected_per_s: float
 ):
-    meter = Meter(0.0)
+    meter = RunMetrics(0.0)
     for at in left_at:
         meter.frame_left(at)
     assert meter.achieved_per_s(now) == pytest.approx(expected_per_s)
 
 
 def test_the_timeline_tells_the_most_that_was_in_flight_at_once():
-    meter = Meter(0.0)
+    meter = RunMetrics(0.0)
     for at in (0.1, 0.2, 0.3):
         meter.frame_left(at)
     for _ in range(3):
@@ -48,7 +48,7 @@ def test_what_was_achieved_is_measured_over_a_second_at_least(
     left_at: list[float], achieved_per_s: float | None
 ):
     """As the limit is: two frames in a moment are no rate that could break it."""
-    meter = Meter(0.0)
+    meter = RunMetrics(0.0)
     for at in left_at:
         meter.frame_left(at)
     achieved = meter.figures(limit_per_s=50.0, token_renewals=0).rate_achieved_per_s

@@ -10,7 +10,7 @@ import pytest
 
 from runner.core.errors import StorageError
 from runner.core.transfer.plan import PlannedRow
-from runner.engine.plan_reader import PAGE, Feed
+from runner.engine.plan_reader import PAGE, PlanReader
 from tests.engine.rig import rows
 from tests.fakes.journal import FakeJournal
 
@@ -35,14 +35,14 @@ class HeldJournal(FakeJournal):
         return await super().pending(after, limit, failed_before=failed_before)
 
 
-async def taken(feed: Feed, number: int) -> list[int]:
+async def taken(feed: PlanReader, number: int) -> list[int]:
     """Return the places of the next rows."""
     return [row.n for _ in range(number) if (row := await feed.next()) is not None]
 
 
 async def test_a_page_is_read_while_the_rows_before_it_are_carried():
     journal = HeldJournal(rows(3 * PAGE // 2))
-    feed = Feed(journal)
+    feed = PlanReader(journal)
     feed.allow(3 * PAGE // 2)
     journal.may_read.set()
     assert await taken(feed, PAGE // 2) == list(range(PAGE // 2))
@@ -67,20 +67,20 @@ async def test_what_failed_before_is_given_out_after_all_others(fresh: int, fail
     """Whatever its place in the manifest: here it stands in front."""
     total = fresh + failed
     plan = [replace(row, failed_as="" if row.n < failed else None) for row in rows(total)]
-    feed = Feed(FakeJournal(plan))
+    feed = PlanReader(FakeJournal(plan))
     feed.allow(total + 9)
     assert await taken(feed, total + 9) == [*range(failed, total), *range(failed)]
 
 
 async def test_a_plan_of_whole_pages_ends_too():
-    feed = Feed(FakeJournal(rows(PAGE)))
+    feed = PlanReader(FakeJournal(rows(PAGE)))
     feed.allow(2 * PAGE)
     assert len(await taken(feed, 2 * PAGE)) == PAGE
 
 
 async def test_no_more_is_given_out_than_is_allowed_and_the_rest_later():
     journal = HeldJournal(rows(10))
-    feed = Feed(journal)
+    feed = PlanReader(journal)
     journal.may_read.set()
     assert await feed.next() is None
     assert journal.reads == []
@@ -93,7 +93,7 @@ async def test_no_more_is_given_out_than_is_allowed_and_the_rest_later():
 async def test_who_waits_for_a_page_that_cannot_be_read_is_told():
     journal = HeldJournal(rows(2))
     journal.fault = StorageError("damaged")
-    feed = Feed(journal)
+    feed = PlanReader(journal)
     feed.allow(2)
     waiting = asyncio.ensure_future(feed.next())
     await asyncio.sleep(0)
@@ -105,7 +105,7 @@ async def test_who_waits_for_a_page_that_cannot_be_read_is_told():
 async def test_closing_waits_for_what_is_being_read_and_minds_no_fault():
     journal = HeldJournal(rows(2))
     journal.fault = StorageError("damaged")
-    feed = Feed(journal)
+    feed = PlanReader(journal)
     await feed.close()
     feed.allow(2)
     asking = asyncio.ensure_future(feed.next())

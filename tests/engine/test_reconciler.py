@@ -10,11 +10,11 @@ import pytest
 
 from runner.core.errors import GatewayError, LookUpFailed
 from runner.core.manifest.model import Limits, Policy, RetryPolicy
-from runner.core.transfer.evidence import Baseline, Dedupes, Expires, HandOver, Promise
+from runner.core.transfer.evidence import Baseline, Dedupes, Expires, Promise, SendClocks
 from runner.core.transfer.lookup_verdict import Arrival, Interaction
 from runner.core.transfer.states import State
 from runner.engine.run_context import Rules
-from runner.ports import Doubt, Intent, Standing
+from runner.ports import Doubt, Intent, JournalledTransfer
 from tests.engine.rig import HERE, NO_PREFLIGHT, Run, carry, rows
 from tests.fakes.clock import UPTIME_S, WALL_S
 from tests.fakes.gateway import BEFORE, CARRIED_OUT, SILENCE, Answer, FakeGateway, Frame
@@ -37,10 +37,10 @@ def left_behind(
 ) -> FakeJournal:
     """Return a journal in which an earlier run left `i8` in doubt."""
     row = replace(rows(9)[8], n=0 if listed else -1)
-    hand_over = HandOver(WALL_S - age_s, boot, UPTIME_S - age_s, None)
+    hand_over = SendClocks(WALL_S - age_s, boot, UPTIME_S - age_s, None)
     intent = Intent(1, "old", 0, '{"id":"old","interaction_id":"i8","destination_uri":"d"}',
                     hand_over, baseline)  # fmt: skip
-    standing = Standing(row, 40, 40, 2, State.UNKNOWN, 1)
+    standing = JournalledTransfer(row, 40, 40, 2, State.UNKNOWN, 1)
     return FakeJournal(left=[Doubt(standing, listed, frozenset({"old"}), intent, notified=False)])
 
 

@@ -7,8 +7,8 @@ from dataclasses import replace
 from runner.core.manifest.model import Limits, Policy, RetryPolicy
 from runner.core.manifest.quantity import Share
 from runner.core.pacing.circuit_breaker import BreakerPolicy
-from runner.core.records.run_record import Happening, Turn
-from runner.engine.metrics import MOST_TOLD, Meter
+from runner.core.records.run_record import TimelineEvent, TimelineEventKind
+from runner.engine.metrics import MOST_TOLD, RunMetrics
 from tests.engine.rig import NO_PREFLIGHT, Run, after, carry
 from tests.fakes.gateway import CARRIED_OUT, SILENCE, Answer, FakeGateway
 
@@ -17,7 +17,7 @@ def turns(run: Run) -> list[str]:
     return [happening.turn for happening in run.ending.figures.story]
 
 
-def told(run: Run, turn: Turn) -> Happening:
+def told(run: Run, turn: TimelineEventKind) -> TimelineEvent:
     return next(each for each in run.ending.figures.story if each.turn == turn)
 
 
@@ -38,11 +38,11 @@ def test_a_session_that_is_lost_is_dialled_again_and_closed():
 def test_too_fast_slows_down_waits_and_recovers():
     answers = [Answer("rate_limited", retry_after_s=1.0), CARRIED_OUT]
     run = carry(1, *answers, limits=Limits(rate_per_s=10))
-    slowed, paused = told(run, Turn.SLOWED), told(run, Turn.PAUSED)
+    slowed, paused = told(run, TimelineEventKind.SLOWED), told(run, TimelineEventKind.PAUSED)
     assert (slowed.value, slowed.reason) == (5.0, "rate_limited")
     assert (paused.value, paused.reason) == (1.0, "retry_after")
     longer = carry(200, *answers, limits=Limits(rate_per_s=10))
-    assert told(longer, Turn.RECOVERED).value == 10.0
+    assert told(longer, TimelineEventKind.RECOVERED).value == 10.0
 
 
 def test_a_close_code_that_asks_for_it_is_named():
@@ -51,7 +51,7 @@ def test_a_close_code_that_asks_for_it_is_named():
         limits=Limits(rate_per_s=10),
         meanwhile=lambda r: after(1, lambda: r.gateway.listener.slowed("close code 1013")),
     )
-    assert told(run, Turn.SLOWED).reason == "close code 1013"
+    assert told(run, TimelineEventKind.SLOWED).reason == "close code 1013"
 
 
 def test_a_renewed_token_is_told_once():
@@ -64,7 +64,7 @@ def test_a_renewed_token_is_told_once():
         60, gateway=gateway, limits=Limits(rate_per_s=10), meanwhile=lambda _: after(1, renew)
     )
     assert turns(run).count("renewed") == 1
-    assert told(run, Turn.RENEWED).value == 1
+    assert told(run, TimelineEventKind.RENEWED).value == 1
 
 
 def test_a_circuit_that_opens_and_closes_is_told():
@@ -80,14 +80,14 @@ def test_a_circuit_that_opens_and_closes_is_told():
         limits=Limits(rate_per_s=2),
         script=lambda frame: [SILENCE if frame.at < 10 else CARRIED_OUT],
     )
-    assert told(run, Turn.SHUT).value == 3
+    assert told(run, TimelineEventKind.SHUT).value == 3
     assert turns(run).index("answered") > turns(run).index("shut")
 
 
 def test_waves_are_told_as_they_begin():
     policy = replace(NO_PREFLIGHT, waves=(Share(0.1), Share(1.0)))
     run = carry(10, policy=policy)
-    waves = [each for each in run.ending.figures.story if each.turn == Turn.WAVE]
+    waves = [each for each in run.ending.figures.story if each.turn == TimelineEventKind.WAVE]
     assert [(wave.value, wave.reason) for wave in waves] == [
         (1, "of 2 began: 1 transfer"),
         (2, "of 2 began: 9 transfers"),
@@ -95,9 +95,9 @@ def test_waves_are_told_as_they_begin():
 
 
 def test_a_long_story_keeps_its_beginning_and_its_end():
-    meter = Meter(0.0)
+    meter = RunMetrics(0.0)
     for n in range(MOST_TOLD + 300):
-        meter.tell(Turn.PAUSED, float(n), float(n), value=float(n))
+        meter.tell(TimelineEventKind.PAUSED, float(n), float(n), value=float(n))
     figures = meter.figures(limit_per_s=None, token_renewals=0)
     assert (len(figures.story), figures.story_omitted) == (MOST_TOLD, 300)
     assert (figures.story[0].value, figures.story[-1].value) == (0.0, MOST_TOLD + 299.0)

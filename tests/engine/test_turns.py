@@ -9,9 +9,9 @@ import pytest
 from runner.core.manifest.model import Limits
 from runner.core.pacing.circuit_breaker import BreakerPolicy
 from runner.core.transfer.outcome import ExitCode
-from runner.engine.admission import Gate
-from runner.engine.metrics import Meter
-from runner.engine.stop import Halt
+from runner.engine.admission import Admission
+from runner.engine.metrics import RunMetrics
+from runner.engine.stop import StopSignal
 from tests.fakes.clock import LoopClock
 from tests.fakes.gateway import FakeGateway
 from tests.fakes.virtual import VirtualLoop
@@ -46,7 +46,9 @@ def test_as_many_are_looked_up_ahead_as_the_narrower_pace_can_use(
         gateway = FakeGateway(own_interval_s=None if own_per_s is None else 1 / own_per_s)
         limits = Limits(rate_per_s=rate_per_s, in_flight=in_flight)
         clock = CountingClock()
-        return Gate(gateway, limits, clock, Meter(0.0), Halt(), breaker=BreakerPolicy()).ahead
+        return Admission(
+            gateway, limits, clock, RunMetrics(0.0), StopSignal(), breaker=BreakerPolicy()
+        ).ahead
 
     with asyncio.Runner(loop_factory=VirtualLoop) as runner:
         assert runner.run(scenario()) == ahead
@@ -57,9 +59,9 @@ def test_a_wait_of_a_rounding_remainder_is_not_spun_through():
 
     async def scenario() -> int:
         clock = CountingClock()
-        gateway, halt = FakeGateway(generation=1), Halt()
-        gate = Gate(
-            gateway, Limits(rate_per_s=25.0), clock, Meter(0.0), halt, breaker=BreakerPolicy()
+        gateway, halt = FakeGateway(generation=1), StopSignal()
+        gate = Admission(
+            gateway, Limits(rate_per_s=25.0), clock, RunMetrics(0.0), halt, breaker=BreakerPolicy()
         )
         assert await gate.turn(64)
         await asyncio.sleep(1)  # the first one's intent is slow to become durable

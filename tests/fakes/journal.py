@@ -11,7 +11,7 @@ from typing import Any
 from runner.core.errors import StorageError
 from runner.core.transfer.plan import PlannedRow
 from runner.core.transfer.states import HELD, Event, State, step
-from runner.ports import Doubt, Entry, Note, Standing
+from runner.ports import Doubt, Entry, JournalledTransfer, Note
 
 
 @dataclass
@@ -25,7 +25,7 @@ class FakeJournal:
     commit_s: float = 0.001
     fails: Callable[[Entry | Note], bool] = lambda _entry: False
     log: list[tuple[str, Any]] = field(default_factory=list)
-    past: dict[str, Standing] = field(default_factory=dict)  # earlier runs, by message id
+    past: dict[str, JournalledTransfer] = field(default_factory=dict)  # earlier runs, by message id
     left: Sequence[Doubt] = ()  # what earlier runs left in doubt
     broken: bool = False
     _standing: dict[int, Entry] = field(default_factory=dict)
@@ -87,14 +87,14 @@ class FakeJournal:
         await asyncio.sleep(0)
         return frozenset(i for i, standing in self.past.items() if standing.lineage == lineage)
 
-    async def find(self, message_id: str) -> Standing | None:
+    async def find(self, message_id: str) -> JournalledTransfer | None:
         """Return the transfer that a delivery belongs to."""
         await asyncio.sleep(0.002)
         if message_id in self._deliveries:
             transfer_id, n = self._deliveries[message_id]
             last = self._standing[transfer_id]
             code = last.reason_code or last.status
-            return Standing(
+            return JournalledTransfer(
                 last.row, transfer_id, last.lineage, last.version + 1, last.state, n, code
             )
         return self.past.get(message_id)

@@ -11,7 +11,7 @@ import pytest
 from runner.core.errors import GatewayError
 from runner.core.manifest.model import Endpoints, RetryPolicy
 from runner.gateways import InteractionWebSocket
-from runner.gateways.websocket.transport import Wire, WireClosed
+from runner.gateways.websocket.transport import Transport, TransportClosed
 from tests.fakes.wire_server import WireServer
 from tests.gateways.rig import Listener, QuickClock, environment_of
 
@@ -23,7 +23,7 @@ class FakeWire:
 
     def __init__(self, tls: str | None) -> None:
         self.tls = tls
-        self.inbox: asyncio.Queue[str | WireClosed] = asyncio.Queue()
+        self.inbox: asyncio.Queue[str | TransportClosed] = asyncio.Queue()
         self.sent: list[str] = []
 
     def writable(self) -> bool:
@@ -37,7 +37,7 @@ class FakeWire:
     async def receive(self) -> str | bytes:
         """Return what lies in the inbox."""
         frame = await self.inbox.get()
-        if isinstance(frame, WireClosed):
+        if isinstance(frame, TransportClosed):
             self.is_open = False
             raise frame
         return frame
@@ -47,13 +47,13 @@ class FakeWire:
 
     async def close(self, code: int, reason: str) -> None:
         """End it."""
-        self.inbox.put_nowait(WireClosed(code, reason))
+        self.inbox.put_nowait(TransportClosed(code, reason))
 
 
 def simulated(wires: list[FakeWire], clock: QuickClock) -> InteractionWebSocket:
     """Return a gateway whose dials yield the wires in turn."""
 
-    async def dial(url: str, headers: Mapping[str, str]) -> Wire:
+    async def dial(url: str, headers: Mapping[str, str]) -> Transport:
         assert url.startswith("wss://")
         assert headers["Authorization"] == "Bearer abc"
         return wires.pop(0)
@@ -108,7 +108,7 @@ async def test_a_token_that_cannot_be_renewed_keeps_the_dials_going_until_give_u
     gateway = simulated([wire], clock)
     await gateway.open(listener)
     clock.time_s += 3600
-    wire.inbox.put_nowait(WireClosed(4401, "token expired"))
+    wire.inbox.put_nowait(TransportClosed(4401, "token expired"))
     error = await listener.until("gave_up")
     assert "no session for 20 s, given up: no token after 2 attempts" in str(error)
     assert "/token" in error.url
@@ -119,7 +119,7 @@ async def test_the_reconnection_is_a_new_generation():
     first, second, listener = FakeWire("TLSv1.3"), FakeWire("TLSv1.2"), Listener()
     gateway = simulated([first, second], QuickClock())
     await gateway.open(listener)
-    first.inbox.put_nowait(WireClosed(1012, "restart"))
+    first.inbox.put_nowait(TransportClosed(1012, "restart"))
     assert await listener.until("opened", 2)
     assert [(o.generation, o.tls) for o in listener.all("opened")] == [
         (1, "TLSv1.3"),

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from runner.gateways.http.client import tls_context
-from runner.gateways.http.errors import WireError
+from runner.gateways.http.errors import ConnectionFailed
 from runner.gateways.probes import addresses_of, connect, host_and_port, is_secure, reach
 from tests.gateways.test_tls import Authority
 
@@ -37,7 +37,7 @@ async def test_a_verified_certificate_is_told_by_name_version_and_end(tmp_path: 
 async def test_an_authority_that_is_not_trusted_is_an_error_with_the_mend(tmp_path: Path):
     authority = Authority(tmp_path)
     async with listening(authority.server_context("IP:127.0.0.1")) as port:
-        with pytest.raises(WireError, match="the TLS certificate is not valid") as refused:
+        with pytest.raises(ConnectionFailed, match="the TLS certificate is not valid") as refused:
             await reach(f"wss://127.0.0.1:{port}", tls_context(None))
     assert "tls.ca_file" in refused.value.check
 
@@ -45,13 +45,13 @@ async def test_an_authority_that_is_not_trusted_is_an_error_with_the_mend(tmp_pa
 async def test_a_plain_socket_is_reached_or_not():
     async with listening(None) as port:
         await connect(f"ws://127.0.0.1:{port}/socket")
-    with pytest.raises(WireError, match="refused"):
+    with pytest.raises(ConnectionFailed, match="refused"):
         await connect(f"ws://127.0.0.1:{port}/socket")
 
 
 async def test_a_name_has_addresses_or_is_told_as_unknown():
     assert await addresses_of("http://127.0.0.1:80") == ["127.0.0.1"]
-    with pytest.raises(WireError, match="cannot be resolved"):
+    with pytest.raises(ConnectionFailed, match="cannot be resolved"):
         await addresses_of("https://gateway.invalid")
 
 

@@ -15,7 +15,7 @@ from typing import Any
 from runner.core.manifest.media import Audio, MediaMatrix
 from runner.core.manifest.model import TransferRow
 from runner.core.records.run_record import Figures, RunRecord
-from runner.core.transfer.evidence import Baseline, HandOver
+from runner.core.transfer.evidence import Baseline, SendClocks
 from runner.core.transfer.plan import PlannedRow
 from runner.core.transfer.reasons import Code
 from runner.core.transfer.states import Event, State, step
@@ -107,7 +107,7 @@ class Life:
         if event is Event.INTENT:
             self.message_id = f"{self.run}-{self.transfer_id}-{self.n}"
         assert self.message_id is not None
-        hand_over = HandOver(AT, "boot", 5.0, None)
+        hand_over = SendClocks(AT, "boot", 5.0, None)
         intent = Intent(self.n, self.message_id, 0, f'{{"n":{self.n}}}', hand_over, baseline)
         return self.entry(event, intent=intent)
 

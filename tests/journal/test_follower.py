@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from runner.core.pacing.latency import Latency
-from runner.core.records.recent_failures import Trouble
+from runner.core.records.recent_failures import RecentFailure
 from runner.core.transfer.states import Event
 from runner.journal.follower import Follower
 from runner.journal.store import Store
@@ -85,8 +85,8 @@ def test_problems_latency_rate_and_limit_are_told(journal: Path, store: Store):
         run.go("k3", Event.INTENT)
         told = follower.look(AT + 2)
         assert told.troubles == (
-            Trouble(AT, "rejected", "k1", "not_authorized"),
-            Trouble(AT, "in_doubt", "k2", "no reply"),
+            RecentFailure(AT, "rejected", "k1", "not_authorized"),
+            RecentFailure(AT, "in_doubt", "k2", "no reply"),
         )
         assert told.latency_ms == Latency(20.0, 20.0)
         assert told.sent_per_s == 2.0

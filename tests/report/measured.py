@@ -12,10 +12,10 @@ from runner.core.manifest.source_excerpt import Excerpt
 from runner.core.records.run_record import (
     AuditEntry,
     Figures,
-    Happening,
     SessionClose,
+    TimelineEvent,
+    TimelineEventKind,
     TimelinePoint,
-    Turn,
 )
 
 START = datetime(2026, 12, 1, 21, 0, 0, tzinfo=UTC)
@@ -32,19 +32,19 @@ def audit(count: int = 5, previous: str = "0" * 64, first: int = 1) -> Iterator[
         yield AuditEntry(seq, body, previous)
 
 
-def happened(t_s: float, turn: Turn, **told: Any) -> Happening:
-    return Happening(t_s, stamp(t_s), turn.value, **told)
+def happened(t_s: float, turn: TimelineEventKind, **told: Any) -> TimelineEvent:
+    return TimelineEvent(t_s, stamp(t_s), turn.value, **told)
 
 
 STORY = (
-    happened(0.4, Turn.OPENED, value=1),
-    happened(6.0, Turn.RENEWED, value=1),
-    happened(17.0, Turn.LOST, code=1012, reason="service restart"),
-    happened(20.1, Turn.OPENED, value=2),
-    happened(20.4, Turn.SLOWED, value=12.5, reason="rate_limited"),
-    happened(20.4, Turn.PAUSED, value=2.0, reason="retry_after"),
-    happened(30.0, Turn.RECOVERED, value=25.0),
-    happened(41.0, Turn.CLOSED, code=1000, reason="session terminated"),
+    happened(0.4, TimelineEventKind.OPENED, value=1),
+    happened(6.0, TimelineEventKind.RENEWED, value=1),
+    happened(17.0, TimelineEventKind.LOST, code=1012, reason="service restart"),
+    happened(20.1, TimelineEventKind.OPENED, value=2),
+    happened(20.4, TimelineEventKind.SLOWED, value=12.5, reason="rate_limited"),
+    happened(20.4, TimelineEventKind.PAUSED, value=2.0, reason="retry_after"),
+    happened(30.0, TimelineEventKind.RECOVERED, value=25.0),
+    happened(41.0, TimelineEventKind.CLOSED, code=1000, reason="session terminated"),
 )
 
 MANIFEST = Excerpt(

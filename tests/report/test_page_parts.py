@@ -13,10 +13,10 @@ from markupsafe import Markup
 from runner.core.manifest.source_excerpt import Excerpt
 from runner.core.records.run_record import (
     Figures,
-    Happening,
     PlanFigures,
     SessionClose,
-    Turn,
+    TimelineEvent,
+    TimelineEventKind,
     WindowRecord,
 )
 from runner.core.transfer.outcome import Outcome
@@ -54,21 +54,37 @@ def test_the_story_is_a_readable_sequence():
 @pytest.mark.parametrize(
     ("happening", "text", "said"),
     [
-        (happened(1, Turn.SHUT, value=8), "8 failures in a row: the circuit opened,", None),
         (
-            happened(1, Turn.WAVE, value=2, reason="of 3 began: 50 transfers"),
+            happened(1, TimelineEventKind.SHUT, value=8),
+            "8 failures in a row: the circuit opened,",
+            None,
+        ),
+        (
+            happened(1, TimelineEventKind.WAVE, value=2, reason="of 3 began: 50 transfers"),
             "Wave 2 of 3 began: 50 transfers.",
             None,
         ),
-        (happened(1, Turn.ANSWERED), "The gateway answered again: the circuit closed.", None),
-        (happened(1, Turn.RECOVERED), "Back without a limit, as the manifest allows.", None),
-        (happened(1, Turn.LOST), "The session was lost without a close code.", None),
-        (happened(1, Turn.LOST, code=4001), "The session was lost, code 4001.", None),
-        (happened(1, Turn.SLOWED, value=5, reason="1013: busy"), "Slowed to 5/s.", "1013: busy"),
-        (Happening(1, "when", "sung"), "Something happened that this version", None),
+        (
+            happened(1, TimelineEventKind.ANSWERED),
+            "The gateway answered again: the circuit closed.",
+            None,
+        ),
+        (
+            happened(1, TimelineEventKind.RECOVERED),
+            "Back without a limit, as the manifest allows.",
+            None,
+        ),
+        (happened(1, TimelineEventKind.LOST), "The session was lost without a close code.", None),
+        (happened(1, TimelineEventKind.LOST, code=4001), "The session was lost, code 4001.", None),
+        (
+            happened(1, TimelineEventKind.SLOWED, value=5, reason="1013: busy"),
+            "Slowed to 5/s.",
+            "1013: busy",
+        ),
+        (TimelineEvent(1, "when", "sung"), "Something happened that this version", None),
     ],
 )
-def test_every_turn_has_its_words(happening: Happening, text: str, said: str | None):
+def test_every_turn_has_its_words(happening: TimelineEvent, text: str, said: str | None):
     source = replace(samples.mixed(1), figures=Figures(story=(happening,)))
     line = tell_story(survey(source)).lines[1]
     assert line.text.startswith(text)
@@ -76,7 +92,7 @@ def test_every_turn_has_its_words(happening: Happening, text: str, said: str | N
 
 
 def test_a_long_story_shows_its_beginning_and_its_end_and_counts_what_lies_between():
-    many = tuple(happened(float(n), Turn.PAUSED, value=float(n)) for n in range(1000))
+    many = tuple(happened(float(n), TimelineEventKind.PAUSED, value=float(n)) for n in range(1000))
     source = replace(samples.mixed(1), figures=Figures(story=many, story_omitted=50))
     story = tell_story(survey(source), shown=20)
     assert (len(story.first), len(story.last)) == (10, 10)
@@ -108,8 +124,8 @@ def test_the_timeline_marks_losses_slowing_and_renewals():
 
 
 def test_a_session_lost_for_good_is_marked_to_the_end_and_marks_do_not_pile_up():
-    story = [happened(n / 100, Turn.SLOWED, value=5) for n in range(100)]
-    story.append(happened(20.5, Turn.LOST))
+    story = [happened(n / 100, TimelineEventKind.SLOWED, value=5) for n in range(100)]
+    story.append(happened(20.5, TimelineEventKind.LOST))
     plot = plot_timeline(samples.figures().timeline, 1.0, story)
     assert plot is not None
     assert plot.marks[-1].told == "no session from here on"

@@ -9,7 +9,7 @@ from runner.core.errors import StorageError
 from runner.core.transfer.plan import PlannedRow
 from runner.journal.reader import Reader
 from runner.journal.store import Store
-from runner.ports import Doubt, Entry, Note, Standing
+from runner.ports import Doubt, Entry, JournalledTransfer, Note
 from tests.simulation.life import Life
 
 Waiting = tuple[Sequence[Entry | Note], "asyncio.Future[None]"]
@@ -58,7 +58,7 @@ class SimulatedJournal:
         await self._look()
         return self.reader.message_ids(lineage)
 
-    async def find(self, message_id: str) -> Standing | None:
+    async def find(self, message_id: str) -> JournalledTransfer | None:
         """Return the transfer that a delivery belongs to."""
         await self._look()
         return self.reader.find(message_id)

@@ -7,7 +7,7 @@ import random
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from runner.engine.stop import Halt
+from runner.engine.stop import StopSignal
 from tests.simulation.weather import FINE, Weather
 from tests.simulation.world import World
 
@@ -45,7 +45,7 @@ class Life:
         self.number = number  # of the run, from 1
         self.weather = weather
         self.chance = world.chance(f"process {number}")
-        self.halt = Halt()
+        self.halt = StopSignal()
         self.killed_at: float | None = None
         self.ended: asyncio.Future[None] = world.loop.create_future()
         self.mourners: list[Callable[[], None]] = []  # who learns of the process's death

@@ -10,8 +10,8 @@ from dataclasses import dataclass, field
 
 import httpx
 
-from runner.gateways.http.errors import WireError, WireRefused
-from runner.gateways.websocket.transport import Wire, WireClosed
+from runner.gateways.http.errors import ConnectionFailed, HandshakeRefused
+from runner.gateways.websocket.transport import Transport, TransportClosed
 from tests.simulation.gateway import Gateway, read_frame
 from tests.simulation.ledger import Frame
 from tests.simulation.life import Life
@@ -53,7 +53,7 @@ class Place:
 
 
 class Pipe:
-    """Both ends of a session: the process's `Wire`, and the gateway's `Line`."""
+    """Both ends of a session: the process's `Transport`, and the gateway's `Line`."""
 
     tls = "TLSv1.3"
 
@@ -70,7 +70,7 @@ class Pipe:
         self._latency_s = self._chance.uniform(0.001, 0.05)
         self._on_the_way: deque[Frame] = deque()
         self._arrival = 0.0
-        self._inbox: deque[tuple[str, Callable[[int], None]] | WireClosed] = deque()
+        self._inbox: deque[tuple[str, Callable[[int], None]] | TransportClosed] = deque()
         self._reader: asyncio.Future[None] | None = None
         self._full_until = 0.0
         self.far_end = FarEnd(self)
@@ -91,7 +91,7 @@ class Pipe:
         if life.is_over:
             await life.silence()
         if not self.is_open:
-            raise WireClosed(ABNORMAL, "closed")
+            raise TransportClosed(ABNORMAL, "closed")
         frame = self._place.leave(self.number, text)
         if life.strikes(life.weather.stops_at_send):
             self._world.stall(self._chance.choice((0.5, 4, 40)))
@@ -110,7 +110,7 @@ class Pipe:
             self._reader = self._world.loop.create_future()
             await self._reader
         first = self._inbox[0]
-        if isinstance(first, WireClosed):
+        if isinstance(first, TransportClosed):
             raise first
         self._inbox.popleft()
         text, read = first
@@ -121,12 +121,12 @@ class Pipe:
         """Return once a ping is answered."""
         await asyncio.sleep(2 * self._latency_s)
         if not self.is_open:
-            raise WireClosed(ABNORMAL, "closed")
+            raise TransportClosed(ABNORMAL, "closed")
 
     async def close(self, code: int, reason: str) -> None:
         """Close from the process's side."""
         if not self._life.is_over:
-            self._end(WireClosed(code, reason))
+            self._end(TransportClosed(code, reason))
 
     # The gateway's end
 
@@ -136,7 +136,7 @@ class Pipe:
 
     def close_from_afar(self, code: int, reason: str) -> None:
         """Close from the gateway's side."""
-        self._end(WireClosed(code, reason))
+        self._end(TransportClosed(code, reason))
 
     def cut(self) -> None:
         """Abort: what the process still has on the way may be lost."""
@@ -144,19 +144,19 @@ class Pipe:
             for _ in range(self._chance.randint(0, len(self._on_the_way))):
                 lost = self._on_the_way.pop()
                 self._world.note("fate: lost on the way", lost.interaction_id, lost.message_id)
-        self._end(WireClosed(ABNORMAL, "the connection was lost without a close frame"))
+        self._end(TransportClosed(ABNORMAL, "the connection was lost without a close frame"))
 
     def _arrive(self) -> None:
         if self._on_the_way:
             self._gateway.arrive(self.far_end, self._on_the_way.popleft())
 
-    def _end(self, closed: WireClosed) -> None:
+    def _end(self, closed: TransportClosed) -> None:
         if self.is_open:
             self.is_open = False
             self._world.note("closed", self.number, closed.code)
             self._deliver(closed)
 
-    def _deliver(self, item: tuple[str, Callable[[int], None]] | WireClosed) -> None:
+    def _deliver(self, item: tuple[str, Callable[[int], None]] | TransportClosed) -> None:
         self._inbox.append(item)
         if self._reader is not None and not self._reader.done() and not self._life.is_over:
             self._reader.set_result(None)
@@ -194,7 +194,7 @@ class Dialling:
     def __init__(self, place: Place) -> None:
         self._place = place
 
-    async def __call__(self, url: str, headers: Mapping[str, str]) -> Wire:
+    async def __call__(self, url: str, headers: Mapping[str, str]) -> Transport:
         """Open a session, or say why there is none."""
         life, gateway = self._place.life, self._place.gateway
         await asyncio.sleep(life.chance.uniform(0.001, 0.1))
@@ -204,21 +204,21 @@ class Dialling:
             raise dial_failure(life.chance)
         token = headers["Authorization"].removeprefix("Bearer ")
         if not gateway.realm.knows(token):
-            raise WireRefused(401, "the token is refused", "renew it")
+            raise HandshakeRefused(401, "the token is refused", "renew it")
         pipe = Pipe(self._place, token)
         gateway.open(pipe.far_end)
         gateway.world.note("session", life.number, pipe.number, url)
         return pipe
 
 
-def dial_failure(chance: random.Random) -> WireError:
+def dial_failure(chance: random.Random) -> ConnectionFailed:
     """Draw why a dial fails."""
     refused = {
-        401: WireRefused(401, "the token is refused", "renew it"),
-        429: WireRefused(429, "too many sessions", "wait", retry_after_s=2.0),
-        503: WireRefused(503, "the handshake is answered with 503", "look at the gateway"),
+        401: HandshakeRefused(401, "the token is refused", "renew it"),
+        429: HandshakeRefused(429, "too many sessions", "wait", retry_after_s=2.0),
+        503: HandshakeRefused(503, "the handshake is answered with 503", "look at the gateway"),
     }
-    return refused.get(chance.choice((0, *refused)), WireError("the connection was refused"))
+    return refused.get(chance.choice((0, *refused)), ConnectionFailed("the connection was refused"))
 
 
 class RestSide(httpx.AsyncBaseTransport):

@@ -14,9 +14,9 @@ from runner.core.transfer.evidence import Dedupes, Expires, Promise
 from runner.core.transfer.lookup_verdict import Interaction
 from runner.core.transfer.message import Reply
 from runner.core.transfer.states import Event
-from runner.engine.run import Batch
+from runner.engine.run import BatchRun
 from runner.engine.seats import Seats
-from runner.gateways.websocket.transport import Dial, Wire
+from runner.gateways.websocket.transport import Dial, Transport
 from runner.journal.store import Store
 from runner.ports import Entry, Gateway, GatewayListener, Note
 from tests.simulation.journal import SimulatedJournal
@@ -120,7 +120,7 @@ class Renaming:
 class SharedWire:
     """A socket that a second task reads too: every other frame is its, and not its own."""
 
-    inner: Wire
+    inner: Transport
     frames: int = 0
 
     def __getattr__(self, name: str) -> Any:
@@ -136,13 +136,13 @@ class SharedWire:
 
 
 def _second_reader(dial: Dial) -> Dial:
-    async def dial_twice(url: str, headers: Mapping[str, str]) -> Wire:
+    async def dial_twice(url: str, headers: Mapping[str, str]) -> Transport:
         return SharedWire(await dial(url, headers))
 
     return dial_twice
 
 
-class UnseatedBatch(Batch):
+class UnseatedBatch(BatchRun):
     """Counts failures, and lets everything be under way nevertheless."""
 
     def _seats(self) -> Seats:

@@ -12,8 +12,8 @@ from urllib.parse import parse_qsl
 
 import httpx
 
-from runner.gateways.http.errors import WireRefused
-from runner.gateways.websocket.transport import Wire, WireClosed
+from runner.gateways.http.errors import HandshakeRefused
+from runner.gateways.websocket.transport import Transport, TransportClosed
 from tests.simulation.life import Life
 from tests.simulation.network import ABNORMAL, dial_failure
 from tests.simulation.platform_ledger import Post
@@ -166,7 +166,7 @@ def _lose(answer: asyncio.Future[httpx.Response]) -> None:
 
 
 class ChannelSocket:
-    """The process's `Wire`, and the platform's end of it."""
+    """The process's `Transport`, and the platform's end of it."""
 
     tls = "TLSv1.3"
 
@@ -176,7 +176,7 @@ class ChannelSocket:
         self._spot = spot
         self._world = spot.mind.world
         self._channel = channel
-        self._inbox: deque[str | WireClosed] = deque()
+        self._inbox: deque[str | TransportClosed] = deque()
         self._reader: asyncio.Future[None] | None = None
         if channel.socket is not None:
             channel.socket.end(1000, "another connection took its place")
@@ -195,7 +195,7 @@ class ChannelSocket:
         if self._spot.life.is_over:
             await self._spot.life.silence()
         if not self.is_open:
-            raise WireClosed(ABNORMAL, "closed")
+            raise TransportClosed(ABNORMAL, "closed")
         if json.loads(text).get("message") == "ping":
             self._world.after(0.05, partial(self.push, _PONG))
 
@@ -205,7 +205,7 @@ class ChannelSocket:
             self._reader = self._world.loop.create_future()
             await self._reader
         first = self._inbox[0]
-        if isinstance(first, WireClosed):
+        if isinstance(first, TransportClosed):
             raise first
         self._inbox.popleft()
         return first
@@ -214,7 +214,7 @@ class ChannelSocket:
         """Return once a ping is answered."""
         await asyncio.sleep(0.02)
         if not self.is_open:
-            raise WireClosed(ABNORMAL, "closed")
+            raise TransportClosed(ABNORMAL, "closed")
 
     async def close(self, code: int, reason: str) -> None:
         """Close from the process's side."""
@@ -235,7 +235,7 @@ class ChannelSocket:
             if self._channel.socket is self:
                 self._channel.socket = None
             self._world.note("channel closed", code)
-            self._deliver(WireClosed(code, reason))
+            self._deliver(TransportClosed(code, reason))
 
     def announce_close(self) -> None:
         """Say that the socket will be closed, and close it in about a minute."""
@@ -248,7 +248,7 @@ class ChannelSocket:
             self.push(_BEAT)
             self._world.after(HEARTBEAT_S, self._beat)
 
-    def _deliver(self, item: str | WireClosed) -> None:
+    def _deliver(self, item: str | TransportClosed) -> None:
         self._inbox.append(item)
         if self._reader is not None and not self._reader.done() and not self._spot.life.is_over:
             self._reader.set_result(None)
@@ -260,18 +260,18 @@ class ChannelDialling:
     def __init__(self, spot: Spot) -> None:
         self._spot = spot
 
-    async def __call__(self, url: str, headers: Mapping[str, str]) -> Wire:
+    async def __call__(self, url: str, headers: Mapping[str, str]) -> Transport:
         """Open a socket, or say why there is none."""
         spot, life = self._spot, self._spot.life
         await asyncio.sleep(life.chance.uniform(0.001, 0.1))
         if life.is_over:
             await life.silence()
         if headers:
-            raise WireRefused(400, "a channel is dialled without headers", "leave them out")
+            raise HandshakeRefused(400, "a channel is dialled without headers", "leave them out")
         if spot.strikes(spot.weather.unreachable):
             raise dial_failure(life.chance)
         channel = spot.mind.channels.get(url.rpartition("/")[2])
         if channel is None:
-            raise WireRefused(404, "there is no such channel", "make one")
+            raise HandshakeRefused(404, "there is no such channel", "make one")
         spot.mind.world.note("channel", life.number)
         return ChannelSocket(spot, channel)

@@ -11,7 +11,7 @@ import httpx
 
 from runner.app.name_resolution import Found
 from runner.core.transfer.message import Reply
-from runner.gateways.websocket.transport import Dial, Wire
+from runner.gateways.websocket.transport import Dial, Transport
 from runner.ports import Gateway, GatewayListener
 from tests.simulation.planted import PLANTED as ELSEWHERE
 from tests.simulation.platform_process import PlatformParts
@@ -77,7 +77,7 @@ def _kept(response: httpx.Response) -> dict[str, str]:
 class RetoldWire:
     """Changes what every notification says."""
 
-    inner: Wire
+    inner: Transport
     change: Change
 
     def __getattr__(self, name: str) -> Any:
@@ -92,7 +92,7 @@ class RetoldWire:
 
 def _retold(change: Change) -> PlatformParts:
     def dial(inner: Dial) -> Dial:
-        async def dialled(url: str, headers: Mapping[str, str]) -> Wire:
+        async def dialled(url: str, headers: Mapping[str, str]) -> Transport:
             return RetoldWire(await inner(url, headers), change)  # type: ignore[return-value]
 
         return dialled

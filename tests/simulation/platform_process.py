@@ -11,7 +11,7 @@ import httpx
 
 from runner.app.name_resolution import Found, find
 from runner.core.transfer.message import Compose
-from runner.engine.run import Assignment
+from runner.engine.run import RunSpec
 from runner.gateways import GenesysCloud
 from runner.gateways.genesys_cloud.directory import GenesysDirectory
 from runner.gateways.genesys_cloud.protocol.command import build_command, find_command_fault
@@ -91,7 +91,7 @@ class PlatformProcess(Process):
     def _transport(self, spot: Spot) -> httpx.AsyncBaseTransport:
         return self._parts.transport(HttpSide(spot))
 
-    def _assignment(self, batch: str, sends: int) -> Assignment:
+    def _assignment(self, batch: str, sends: int) -> RunSpec:
         assignment = super()._assignment(batch, sends)
         policy = assignment.rules.policy  # the engine waits as long as the driver may need
         waits_s = max(policy.negotiation_timeout_s, policy.outcome_timeout_s)

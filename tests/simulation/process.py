@@ -19,9 +19,9 @@ from runner.core.timestamps import timestamp
 from runner.core.transfer.evidence import Promise
 from runner.core.transfer.outcome import ExitCode, Outcome, exit_code
 from runner.core.transfer.plan import SENDS, PlannedRow, Verdict
-from runner.engine.callback_factory import Notices
-from runner.engine.run import Assignment, Batch, Ending
-from runner.engine.run_context import Chance, Rules
+from runner.engine.callback_factory import CallbackFactory
+from runner.engine.run import BatchRun, RunEnd, RunSpec
+from runner.engine.run_context import Randomness, Rules
 from runner.gateways import InteractionWebSocket
 from runner.gateways.interaction_transfer.format_verification import FormatVerifier
 from runner.gateways.websocket.transport import Dial
@@ -90,7 +90,7 @@ class Parts:
     weather: Callable[[random.Random], Weather] = Weather.drawn
     policy: Callable[[Policy], Policy] = lambda policy: policy
     plan: Callable[[Plan], Plan] = lambda plan: plan
-    batch: type[Batch] = Batch
+    batch: type[BatchRun] = BatchRun
     plans_early: bool = False  # before the run that holds the lock has ended
 
 
@@ -220,10 +220,10 @@ class Process:
             manifest_path="manifest.yaml", manifest_sha256="0" * 64, options={},
         )  # fmt: skip
 
-    async def _carry(self, store: Store, reader: Reader, batch: str) -> Ending:
+    async def _carry(self, store: Store, reader: Reader, batch: str) -> RunEnd:
         sends = len(self.course.sends)
         if not sends and not reader.doubts(store.run_no):
-            return Ending(None, None, None, Figures())
+            return RunEnd(None, None, None, Figures())
         life = self.life
         journal = self._parts.journal(store, reader, life)
         engine = self._parts.batch(
@@ -232,7 +232,7 @@ class Process:
             journal=journal,
             clock=self.clock,
             observer=Silent(),
-            chance=Chance(life.chance.random, self._parts.new_id(life, self.clock)),
+            chance=Randomness(life.chance.random, self._parts.new_id(life, self.clock)),
             after_commit=lambda: None,
             halt=life.halt,
         )
@@ -241,9 +241,9 @@ class Process:
         finally:
             await journal.close()
 
-    def _assignment(self, batch: str, sends: int) -> Assignment:
+    def _assignment(self, batch: str, sends: int) -> RunSpec:
         orders = self._orders
-        return Assignment(
+        return RunSpec(
             total=sends,
             limits=orders.environment.limits,
             rules=Rules(self._parts.policy(orders.policy), self._parts.promise(orders.promise)),
@@ -252,10 +252,12 @@ class Process:
             failed_before=self.course.failed_before,
         )
 
-    def _notices(self, batch: str) -> Notices:
+    def _notices(self, batch: str) -> CallbackFactory:
         numbers = count(1)
         run = f"run-{self.life.number}"
-        return Notices(CALLBACKS, run=run, batch=batch, new_id=lambda: f"{run}-{next(numbers)}")
+        return CallbackFactory(
+            CALLBACKS, run=run, batch=batch, new_id=lambda: f"{run}-{next(numbers)}"
+        )
 
     def _adapter(self, reader: Reader) -> InteractionWebSocket:
         place = Place(
@@ -280,7 +282,7 @@ class Process:
         return SocketDialling(place, self._harbour, self.clock.wall)
 
     def _finish(
-        self, store: Store, reader: Reader, record: RunRecord, ending: Ending, began_at: float
+        self, store: Store, reader: Reader, record: RunRecord, ending: RunEnd, began_at: float
     ) -> Ended:
         rows = tuple(reader.report_source(store.run_no).transfers())
         summary = summarize(rows, ending.figures)

@@ -14,7 +14,7 @@ from websockets.exceptions import ConnectionClosed
 from websockets.http11 import Request, Response
 from websockets.protocol import State
 
-from runner.gateways.websocket.transport import Wire, dialler
+from runner.gateways.websocket.transport import Transport, dialler
 from tests.simulation.gateway import Gateway
 from tests.simulation.ledger import Frame
 from tests.simulation.network import Place, dial_failure
@@ -125,7 +125,7 @@ class SocketDialling:
         self._harbour = harbour
         self._dial = dialler(None, wall)
 
-    async def __call__(self, url: str, headers: Mapping[str, str]) -> Wire:
+    async def __call__(self, url: str, headers: Mapping[str, str]) -> Transport:
         """Open a session, or say why there is none."""
         life = self._place.life
         await asyncio.sleep(life.chance.uniform(0.001, 0.1))

@@ -17,7 +17,7 @@ from standardwebhooks import Webhook
 
 from runner.core.errors import StorageError
 from runner.core.manifest.model import Callback, RetryPolicy, Secret
-from runner.webhooks import Courier, OutboxRow
+from runner.webhooks import OutboxRow, WebhookDispatcher
 from tests.webhooks.fakes import (
     OK,
     LeapingClock,
@@ -47,7 +47,7 @@ def crm(receiver: Receiver, **but: Any) -> Callback:
     return Callback(**(options | but))
 
 
-def courier(*callbacks: Callback, outbox: MemoryOutbox, **but: Any) -> Courier:
+def courier(*callbacks: Callback, outbox: MemoryOutbox, **but: Any) -> WebhookDispatcher:
     options: dict[str, Any] = {
         "clock": LeapingClock(),
         "jitter": lambda: 0.0,
@@ -56,11 +56,11 @@ def courier(*callbacks: Callback, outbox: MemoryOutbox, **but: Any) -> Courier:
         "observer": Watch(),
     }
     named = {callback.name: callback for callback in callbacks}
-    return Courier(named, outbox, **(options | but))
+    return WebhookDispatcher(named, outbox, **(options | but))
 
 
 @asynccontextmanager
-async def running(courier: Courier) -> AsyncIterator[asyncio.Task[None]]:
+async def running(courier: WebhookDispatcher) -> AsyncIterator[asyncio.Task[None]]:
     task = asyncio.create_task(courier.run())
     await asyncio.sleep(0)
     yield task

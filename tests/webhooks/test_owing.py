@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterator
 
-from runner.app.callback_backlog import Owing
+from runner.app.callback_backlog import CallbackBacklog
 from runner.core.errors import StorageError
 from runner.ports import Progress
 from tests.fakes.clock import LoopClock
@@ -26,7 +26,7 @@ def watched(counts: Iterator[int]) -> RememberingObserver:
             raise StorageError("the journal is gone") from None
 
     async def run() -> None:
-        owing = Owing(observer, count, LoopClock())
+        owing = CallbackBacklog(observer, count, LoopClock())
         owing.noticed("a")
         owing.warned("b", why="c")
         owing.progressed(DONE)

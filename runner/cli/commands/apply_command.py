@@ -6,7 +6,7 @@ import logging
 import time
 from functools import partial
 
-from runner.app.apply import Applied, Attendance, Question, apply
+from runner.app.apply import Applied, Question, RunHooks, apply
 from runner.app.plan import read_manifest
 from runner.app.plan_check import as_planned
 from runner.app.request import Request
@@ -40,7 +40,7 @@ def apply_manifest(console: Console, given: Request, *, yes: bool) -> None:
         console.show_problems(warnings, request.manifest.parent, result=False)
         with console.watching() as observer:
             signals.last_word = partial(_last_word, console, observer)
-            attendance = Attendance(observer, signals, lambda q: yes or _confirmed(console, q))
+            attendance = RunHooks(observer, signals, lambda q: yes or _confirmed(console, q))
             applied = apply(request, manifest, staging, attendance)
             _trace(applied)
         result = result_of(

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from runner.app.journal_location import Whereabouts, find_journal
-from runner.app.resolve import Word, resolve
+from runner.app.journal_location import JournalLocation, find_journal
+from runner.app.resolve import Resolution, resolve
 from runner.app.signals import Signals
 from runner.cli.output import Console, boundary
 from runner.console.results.resolution import Settled, render_settled, settled_to_json
@@ -13,7 +13,7 @@ from runner.core.next_steps import Step
 
 def resolve_transfer(
     console: Console,
-    where: Whereabouts,
+    where: JournalLocation,
     *,
     run: str,
     key: str,
@@ -25,7 +25,9 @@ def resolve_transfer(
     Signals().install()
     with boundary(console, where.manifest):
         journal = find_journal(where)
-        resolved = resolve(journal, run, key, Word(word), reason, lock_timeout_s=lock_timeout_s)
+        resolved = resolve(
+            journal, run, key, Resolution(word), reason, lock_timeout_s=lock_timeout_s
+        )
         found = resolved.found
         settled = Settled(
             run=found.run,

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from runner.console.live.observer import LiveObserver
 from runner.console.live.progress_text import Pace, progress_fields
-from runner.console.live.terminal_writer import Outlet
+from runner.console.live.terminal_writer import TerminalWriter
 from runner.console.log.observers import LineObserver, Watcher, say_to
 from runner.console.log.redaction import redact
 from runner.console.results.document import VERSION
@@ -51,7 +51,11 @@ def json_lines(stream: LossyStream, now: Callable[[], float]) -> Refresh:
 
 
 def on_terminal(
-    outlet: Outlet, record: RunRecord, *, now: Callable[[], float], wall: Callable[[], float]
+    outlet: TerminalWriter,
+    record: RunRecord,
+    *,
+    now: Callable[[], float],
+    wall: Callable[[], float],
 ) -> Watcher:
     """Return what draws the view, headed by the run's name."""
     return LiveObserver(

@@ -8,7 +8,7 @@ from functools import partial
 from typing import Any
 
 from runner.console.live.progress_text import Pace
-from runner.console.live.terminal_writer import Outlet
+from runner.console.live.terminal_writer import TerminalWriter
 from runner.console.live.view import PROBLEMS_SHOWN, View, Warned, lines
 from runner.console.log.redaction import redact_value
 from runner.ports import Progress
@@ -23,7 +23,7 @@ class LiveObserver:
 
     def __init__(
         self,
-        outlet: Outlet,
+        outlet: TerminalWriter,
         *,
         now: Callable[[], float],
         wall: Callable[[], float],

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from runner.console.live.observer import LiveObserver
-from runner.console.live.terminal_writer import Outlet
+from runner.console.live.terminal_writer import TerminalWriter
 from runner.console.log.observers import (
     LineObserver,
     Log,
@@ -21,7 +21,7 @@ from runner.console.streams import LossyStream, can_redraw
 def watch(
     stream: LossyStream,
     log: Log,
-    outlet: Outlet,
+    outlet: TerminalWriter,
     *,
     now: Callable[[], float],
     wall: Callable[[], float],

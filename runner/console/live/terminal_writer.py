@@ -21,7 +21,7 @@ MOST_WAITING = 1 << 20
 POLL_MS = 200
 
 
-class Outlet:
+class TerminalWriter:
     """Takes texts and pictures at once and writes them when the stream takes them.
 
     `missed` is told how many texts were dropped, once there is room again. Texts appear above the

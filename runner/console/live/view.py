@@ -13,7 +13,7 @@ from rich.cells import cell_len, set_cell_size
 from runner.console.live.progress_text import in_words, outcome_counts, rate_text, share
 from runner.console.log.redaction import harmless
 from runner.console.text import count, duration
-from runner.core.records.recent_failures import Trouble
+from runner.core.records.recent_failures import RecentFailure
 from runner.ports import Progress, SessionState
 
 PROBLEMS_SHOWN = 5
@@ -159,7 +159,7 @@ def _outcomes(progress: Progress) -> Iterator[Part]:
 
 def _problems(view: View) -> list[Part]:
     """Return the newest problems, the newest first: transfers that ended alike share a line."""
-    alike: dict[tuple[str, str | None], list[Trouble]] = {}
+    alike: dict[tuple[str, str | None], list[RecentFailure]] = {}
     for trouble in view.progress.troubles:
         alike.setdefault((trouble.outcome, trouble.reason), []).append(trouble)
     told = [(group[-1].at, _told(group)) for group in alike.values()]
@@ -168,7 +168,7 @@ def _problems(view: View) -> list[Part]:
     return [part._replace(text=f"{_clock(at)}Z {part.text}") for at, part in told[:PROBLEMS_SHOWN]]
 
 
-def _told(group: Sequence[Trouble]) -> Part:
+def _told(group: Sequence[RecentFailure]) -> Part:
     last = group[-1]
     keys = ", ".join(harmless(trouble.key) for trouble in group[: -KEYS_NAMED - 1 : -1])
     more = ", …" if len(group) > KEYS_NAMED else ""

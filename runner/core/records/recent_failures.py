@@ -14,7 +14,7 @@ TROUBLES_KEPT = 8
 """How many of them are kept at hand, the newest."""
 
 
-class Trouble(NamedTuple):
+class RecentFailure(NamedTuple):
     """A transfer that did not succeed, or may not have."""
 
     at: float  # seconds since the epoch

@@ -106,8 +106,8 @@ class SessionClose:
     reason: str
 
 
-class Turn(StrEnum):
-    """A turn in the session's story, and what `Happening.value` is of it."""
+class TimelineEventKind(StrEnum):
+    """A turn in the session's story, and what `TimelineEvent.value` is of it."""
 
     OPENED = "opened"  # the session's number
     LOST = "lost"
@@ -122,12 +122,12 @@ class Turn(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Happening:
+class TimelineEvent:
     """One line of the session's story: when, and what happened."""
 
     t_s: float  # seconds after the timeline's beginning
     at: str
-    turn: str  # of `Turn`
+    turn: str  # of `TimelineEventKind`
     value: float | None = None
     code: int | None = None  # a close code
     reason: str | None = None
@@ -147,7 +147,7 @@ class Figures:
     token_renewals: int = 0
     timeline_bin_s: float = 1.0
     timeline: tuple[TimelinePoint, ...] = ()
-    story: tuple[Happening, ...] = ()
+    story: tuple[TimelineEvent, ...] = ()
     story_omitted: int = 0  # happenings beyond those kept, from the middle
     burst: int | None = None  # frames beyond the limit that one second may hold; None: not kept
 

@@ -185,7 +185,7 @@ def _changed(new: AbstractSet[Arrival], *, is_by_others: bool) -> tuple[Evidence
     return Evidence.INCONCLUSIVE, "it changed since, and not to where we sent it"
 
 
-class HandOver(NamedTuple):
+class SendClocks(NamedTuple):
     """When a delivery was handed over, by every clock that may be asked later.
 
     `uptime_s` runs through suspend and is comparable only under the same `boot`.
@@ -207,7 +207,7 @@ class HandOver(NamedTuple):
 
 
 def fence_is_over(
-    promise: Expires, hand_over: HandOver, *, gateway_date_s: float | None, passed_s: float
+    promise: Expires, hand_over: SendClocks, *, gateway_date_s: float | None, passed_s: float
 ) -> bool:
     """Tell whether a look-up answered at `gateway_date_s` is the last word on a delivery.
 
@@ -220,7 +220,7 @@ def fence_is_over(
 
 def may_repeat(
     promise: Dedupes,
-    hand_over: HandOver,
+    hand_over: SendClocks,
     *,
     boot: str | None,
     uptime_s: float,
@@ -235,7 +235,7 @@ def may_repeat(
 
 def repeatable_for_s(
     promise: Dedupes,
-    hand_over: HandOver,
+    hand_over: SendClocks,
     *,
     boot: str | None,
     uptime_s: float,

@@ -94,7 +94,7 @@ class Interaction:
     refusal: str | None = None
 
 
-class Sight(Enum):
+class LookupVerdict(Enum):
     """What follows for the transfer."""
 
     FIT = auto()  # a delivery may follow
@@ -118,26 +118,26 @@ class Sight(Enum):
 
 
 _EVENTS = {
-    Sight.OURS: Event.SEEN,
-    Sight.ENDED: Event.EXCLUDED,
-    Sight.THERE: Event.EXCLUDED,
-    Sight.ELSEWHERE: Event.EXCLUDED,
-    Sight.MISSING: Event.DENIED,
-    Sight.HIDDEN: Event.DENIED,
-    Sight.STRANGE: Event.DENIED,
+    LookupVerdict.OURS: Event.SEEN,
+    LookupVerdict.ENDED: Event.EXCLUDED,
+    LookupVerdict.THERE: Event.EXCLUDED,
+    LookupVerdict.ELSEWHERE: Event.EXCLUDED,
+    LookupVerdict.MISSING: Event.DENIED,
+    LookupVerdict.HIDDEN: Event.DENIED,
+    LookupVerdict.STRANGE: Event.DENIED,
 }
 _CODES = {
-    Sight.OURS: Code.FOUND_CARRIED_OUT,
-    Sight.ENDED: Code.INTERACTION_ENDED,
-    Sight.THERE: Code.ALREADY_THERE,
-    Sight.ELSEWHERE: Code.NO_LONGER_WAITING,
-    Sight.MISSING: Code.INTERACTION_MISSING,
-    Sight.HIDDEN: Code.INTERACTION_HIDDEN,
-    Sight.STRANGE: Code.INTERACTION_STATE_UNKNOWN,
+    LookupVerdict.OURS: Code.FOUND_CARRIED_OUT,
+    LookupVerdict.ENDED: Code.INTERACTION_ENDED,
+    LookupVerdict.THERE: Code.ALREADY_THERE,
+    LookupVerdict.ELSEWHERE: Code.NO_LONGER_WAITING,
+    LookupVerdict.MISSING: Code.INTERACTION_MISSING,
+    LookupVerdict.HIDDEN: Code.INTERACTION_HIDDEN,
+    LookupVerdict.STRANGE: Code.INTERACTION_STATE_UNKNOWN,
 }
 
 
-def judge_sight(
+def judge_lookup(
     seen: Interaction,
     *,
     destination_uri: str,
@@ -145,7 +145,7 @@ def judge_sight(
     preflight: bool,
     sent_before: bool = False,
     found_at: FoundAt | None = None,
-) -> tuple[Sight, str | None]:
+) -> tuple[LookupVerdict, str | None]:
     """Return what a look-up says of a transfer whose deliveries bore `message_ids`, and why.
 
     Without `preflight` only the effect of a delivery of ours counts; that may show by the place
@@ -153,27 +153,27 @@ def judge_sight(
     fit only where it was found, with `preflight` or without.
     """
     if seen.last_transfer_id is not None and seen.last_transfer_id in message_ids:
-        return Sight.OURS, "an earlier delivery was carried out, by its id"
+        return LookupVerdict.OURS, "an earlier delivery was carried out, by its id"
     if seen.refusal is not None:
-        return Sight.HIDDEN, seen.refusal
-    sight: tuple[Sight, str | None] = Sight.FIT, None
+        return LookupVerdict.HIDDEN, seen.refusal
+    sight: tuple[LookupVerdict, str | None] = LookupVerdict.FIT, None
     if preflight:
         sight = _preflight(seen, destination_uri)
     elif sent_before and seen.found and same_destination(seen.destination_uri, destination_uri):
-        sight = Sight.THERE, "already there, where an earlier run sent it"
-    if sight[0] is Sight.FIT and found_at is not None and seen.found:
+        sight = LookupVerdict.THERE, "already there, where an earlier run sent it"
+    if sight[0] is LookupVerdict.FIT and found_at is not None and seen.found:
         departed = found_at.departed(seen)
-        return sight if departed is None else (Sight.ELSEWHERE, departed)
+        return sight if departed is None else (LookupVerdict.ELSEWHERE, departed)
     return sight
 
 
-def _preflight(seen: Interaction, destination_uri: str) -> tuple[Sight, str | None]:
+def _preflight(seen: Interaction, destination_uri: str) -> tuple[LookupVerdict, str | None]:
     if not seen.found:
-        return Sight.MISSING, "interaction not found"
+        return LookupVerdict.MISSING, "interaction not found"
     if seen.state in ENDED_STATES:
-        return Sight.ENDED, f"interaction is {seen.state}"
+        return LookupVerdict.ENDED, f"interaction is {seen.state}"
     if seen.state not in READY_STATES:
-        return Sight.STRANGE, f"interaction is in the unknown state {seen.state}"
+        return LookupVerdict.STRANGE, f"interaction is in the unknown state {seen.state}"
     if same_destination(seen.destination_uri, destination_uri):
-        return Sight.THERE, "already there"
-    return Sight.FIT, None
+        return LookupVerdict.THERE, "already there"
+    return LookupVerdict.FIT, None

@@ -15,14 +15,14 @@ from runner.core.urls import is_safe_socket
 from runner.gateways.genesys_cloud.protocol.events import PING
 from runner.gateways.genesys_cloud.rest import GenesysRest
 from runner.gateways.http.client import Answer
-from runner.gateways.http.errors import TRY_LATER, Place, WireError, WireRefused
+from runner.gateways.http.errors import TRY_LATER, ConnectionFailed, HandshakeRefused, Place
 from runner.gateways.http.oauth import Token
-from runner.gateways.http.rate_limiter import Urgency
-from runner.gateways.http.retrying_client import Question
+from runner.gateways.http.rate_limiter import Priority
+from runner.gateways.http.retrying_client import IdempotentRequest
 from runner.gateways.websocket.close_codes import INTERNAL_ERROR
 from runner.gateways.websocket.session import check_wire
 from runner.gateways.websocket.supervisor import FAREWELL, NORMAL_CLOSURE
-from runner.gateways.websocket.transport import Dial, Wire, WireClosed
+from runner.gateways.websocket.transport import Dial, Transport, TransportClosed
 
 MOST_TOPICS = 1000
 """Topics that one channel holds."""
@@ -49,7 +49,7 @@ class Channel:
         self,
         channel_id: str,
         token: Token,
-        wire: Wire,
+        wire: Transport,
         *,
         secure: bool,
         now: Callable[[], float],
@@ -89,17 +89,17 @@ class Channel:
         await asyncio.wait([self.reader], timeout=1)
         self.reader.cancel()
 
-    async def _read(self) -> WireClosed:
+    async def _read(self) -> TransportClosed:
         try:
             while True:
                 frame = await self.wire.receive()
                 self._heard_at = self._now()
                 self._hear(self, frame)
-        except WireClosed as closed:
+        except TransportClosed as closed:
             return closed
         except Exception as error:  # noqa: BLE001 - kept; a reader that dies unseen hangs the run
             self.fault = error
-            return WireClosed(INTERNAL_ERROR, f"the reader failed ({type(error).__name__})")
+            return TransportClosed(INTERNAL_ERROR, f"the reader failed ({type(error).__name__})")
 
 
 class Channels:
@@ -128,12 +128,12 @@ class Channels:
     ) -> Channel:
         """Take a channel that is free, else make one; subscribe and dial it.
 
-        At most `MOST_TOPICS` topics. Raises `WireError`, `GatewayError`.
+        At most `MOST_TOPICS` topics. Raises `ConnectionFailed`, `GatewayError`.
         """
         try:
             return await self._opened(topics, hear)
         except LookUpFailed as error:  # it may be otherwise in a while
-            raise WireError(error.what, error.check) from error
+            raise ConnectionFailed(error.what, error.check) from error
 
     async def _opened(
         self, topics: Sequence[str], hear: Callable[[Channel, str | bytes], None]
@@ -141,15 +141,15 @@ class Channels:
         token = await self._rest.tokens.current()
         made = await self._free()
         if made is None:
-            making = Question(
-                CHANNELS, "POST", None, Urgency.UPKEEP, "channel", refused=GatewayError
+            making = IdempotentRequest(
+                CHANNELS, "POST", None, Priority.UPKEEP, "channel", refused=GatewayError
             )
             made = await self._rest.ask(making)
         channel_id, uri = made.get("id"), made.get("connectUri")
         if not (isinstance(channel_id, str) and channel_id and isinstance(uri, str)):
-            raise WireError("the platform's channel has no id or no address", TRY_LATER)
+            raise ConnectionFailed("the platform's channel has no id or no address", TRY_LATER)
         if not is_safe_socket(uri):
-            raise WireError(
+            raise ConnectionFailed(
                 "the platform's channel has an address that is not encrypted",
                 "check `region` or `endpoints.api_url`",
                 final=True,
@@ -165,8 +165,10 @@ class Channels:
         try:
             await channel.check()
             is_sound = True
-        except WireClosed as closed:
-            raise WireError(f"the channel was closed at once ({closed})", TRY_LATER) from closed
+        except TransportClosed as closed:
+            raise ConnectionFailed(
+                f"the channel was closed at once ({closed})", TRY_LATER
+            ) from closed
         finally:
             if not is_sound:  # whoever waited for it may be gone as well
                 await channel.close(NORMAL_CLOSURE, FAREWELL)
@@ -194,7 +196,9 @@ class Channels:
             self._rest.refuse(answer, place, question)
             return None
 
-        question = Question(_subscriptions(channel_id), "DELETE", None, Urgency.UPKEEP, "channel")
+        question = IdempotentRequest(
+            _subscriptions(channel_id), "DELETE", None, Priority.UPKEEP, "channel"
+        )
         return await self._rest.asker.ask(question, read)
 
     async def _free(self) -> Mapping[str, Any] | None:
@@ -259,32 +263,32 @@ class Channels:
 
         path = _subscriptions(channel_id)
         body = "[" + ",".join(f'{{"id":"{topic}"}}' for topic in topics) + "]"
-        question = Question(path, "POST", body, Urgency.UPKEEP, "subscription")
+        question = IdempotentRequest(path, "POST", body, Priority.UPKEEP, "subscription")
         return await self._rest.asker.ask(question, read)
 
-    async def _dialled(self, uri: str) -> Wire:
+    async def _dialled(self, uri: str) -> Transport:
         """Dial a channel's own address; it bears its secret itself, and no header does."""
         try:
             return await self._dial(uri, {})
-        except WireRefused as refused:
-            raise WireRefused(
+        except HandshakeRefused as refused:
+            raise HandshakeRefused(
                 refused.status,
                 f"the platform refuses the channel's socket ({refused.status})",
                 "check the platform's status page, and proxies on the way",
                 final=refused.status in _REFUSALS,
                 retry_after_s=refused.retry_after_s,
             ) from refused
-        except WireError as error:
+        except ConnectionFailed as error:
             check = error.check if error.final else f"{TRY_LATER}; WebSocket must pass proxies"
-            raise WireError(harmless(error.what), check, final=error.final) from error
+            raise ConnectionFailed(harmless(error.what), check, final=error.final) from error
 
 
 def _subscriptions(channel_id: str) -> str:
     return f"{CHANNELS}/{quote(channel_id, safe='')}/subscriptions"
 
 
-def _listing(path: str) -> Question:
-    return Question(path, urgency=Urgency.UPKEEP, thing="list of channels")
+def _listing(path: str) -> IdempotentRequest:
+    return IdempotentRequest(path, urgency=Priority.UPKEEP, thing="list of channels")
 
 
 def _objects(listing: Mapping[str, Any]) -> list[Mapping[str, Any]]:

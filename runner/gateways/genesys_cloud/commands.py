@@ -13,13 +13,13 @@ from runner.core.pacing.retry_after import retry_after_s
 from runner.core.transfer.evidence import MOVED_BY_OTHERS
 from runner.core.transfer.lookup_verdict import ENDED_STATES
 from runner.core.transfer.message import Reply, harmless
-from runner.gateways.genesys_cloud.conversation_observer import Watch
-from runner.gateways.genesys_cloud.move_tracker import Move, Moves
+from runner.gateways.genesys_cloud.conversation_observer import ConversationObserver
+from runner.gateways.genesys_cloud.move_tracker import Move, MoveTracker
 from runner.gateways.genesys_cloud.rest import GenesysRest, NoAnswer, NotSent
 from runner.gateways.http.client import Answer
 from runner.gateways.http.errors import shown
 from runner.gateways.http.oauth import NoTokenYet, Token
-from runner.gateways.http.rate_limiter import Urgency
+from runner.gateways.http.rate_limiter import Priority
 from runner.gateways.http.retrying_client import refused_again
 
 FIRST_READ_S = 2.0
@@ -57,7 +57,7 @@ _ABOUT_COMMAND = frozenset(
 """Codes of refusals that do not."""
 
 
-class Carrying:
+class Commands:
     """Carries commands to the platform; `give_up` is told what forbids to go on.
 
     `timeout_s` is how long one may show nothing, `outcome_s` how long it may be under way: so long
@@ -67,8 +67,8 @@ class Carrying:
     def __init__(
         self,
         rest: GenesysRest,
-        moves: Moves,
-        watch: Watch,
+        moves: MoveTracker,
+        watch: ConversationObserver,
         *,
         timeout_s: float,
         outcome_s: float,
@@ -155,7 +155,7 @@ class Carrying:
         if move.before is None:
             return False
         try:
-            now = await self._watch.read(move.command.conversation_id, Urgency.RECONCILIATION)
+            now = await self._watch.read(move.command.conversation_id, Priority.RECONCILIATION)
         except GatewayError:
             return False  # it stays refused
         then, seen = move.before.interaction, now.interaction

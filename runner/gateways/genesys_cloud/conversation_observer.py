@@ -11,7 +11,7 @@ from runner.core.errors import GatewayError, LookUpFailed
 from runner.core.pacing.retry_after import http_date_s
 from runner.core.transfer.lookup_verdict import Interaction
 from runner.core.transfer.message import Stray
-from runner.gateways.genesys_cloud.move_tracker import Move, Moves
+from runner.gateways.genesys_cloud.move_tracker import Move, MoveTracker
 from runner.gateways.genesys_cloud.protocol.conversation import (
     Reading,
     read_conversation,
@@ -21,21 +21,21 @@ from runner.gateways.genesys_cloud.protocol.events import Changed
 from runner.gateways.genesys_cloud.rest import GenesysRest
 from runner.gateways.http.client import Answer
 from runner.gateways.http.errors import Place
-from runner.gateways.http.rate_limiter import Urgency
-from runner.gateways.http.retrying_client import Question
+from runner.gateways.http.rate_limiter import Priority
+from runner.gateways.http.retrying_client import IdempotentRequest
 from runner.ports import Clock
 
 ANSWER_GRACE_S = 1.0
 """How long an effect that was seen waits for the command's answer, which names the correlation."""
 
 
-class Watch:
+class ConversationObserver:
     """Tells `moves` what is seen. `spelled`: the manifest's places by themselves in small letters."""
 
     def __init__(
         self,
         rest: GenesysRest,
-        moves: Moves,
+        moves: MoveTracker,
         clock: Clock,
         spelled: Mapping[str, str],
         *,
@@ -54,7 +54,7 @@ class Watch:
     async def observe(self, conversation_id: str) -> None:
         """Read a conversation and settle what that settles."""
         try:
-            reading = await self.read(conversation_id, Urgency.RECONCILIATION)
+            reading = await self.read(conversation_id, Priority.RECONCILIATION)
         except LookUpFailed:
             return  # then nothing is told, and in time it is in doubt
         except GatewayError as error:
@@ -80,9 +80,9 @@ class Watch:
         await self._clock.sleep(ANSWER_GRACE_S)
         self._moves.release(move)
 
-    async def read(self, conversation_id: str, urgency: Urgency) -> Reading:
+    async def read(self, conversation_id: str, urgency: Priority) -> Reading:
         """Ask for a conversation. Raises as the port's `look_up` says."""
-        question = Question(
+        question = IdempotentRequest(
             f"/api/v2/conversations/{quote(conversation_id, safe='')}", urgency=urgency
         )
 

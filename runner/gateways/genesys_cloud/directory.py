@@ -25,7 +25,7 @@ from runner.gateways.genesys_cloud.protocol.conversation import find_served_by
 from runner.gateways.genesys_cloud.rest import GenesysRest
 from runner.gateways.http.client import Answer
 from runner.gateways.http.errors import Place
-from runner.gateways.http.retrying_client import Question
+from runner.gateways.http.retrying_client import IdempotentRequest
 
 PAGE_SIZE = 100
 MOST_PAGES = 10_000
@@ -81,7 +81,7 @@ class GenesysDirectory:
         Empty: it is not shown to this client.
         """
         path = f"/api/v2/conversations/{quote(interaction_id, safe='')}"
-        question = Question(path, thing="conversation", failure=GatewayError)
+        question = IdempotentRequest(path, thing="conversation", failure=GatewayError)
 
         def read(answer: Answer, place: Place) -> tuple[str | None] | None:
             if answer.status == HTTPStatus.NOT_FOUND:

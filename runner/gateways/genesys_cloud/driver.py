@@ -11,17 +11,17 @@ import httpx
 from runner.core.manifest.model import Environment, Policy, RetryPolicy
 from runner.core.transfer.lookup_verdict import Interaction
 from runner.core.transfer.message import Reply, Stray
-from runner.gateways.genesys_cloud.commands import Carrying
-from runner.gateways.genesys_cloud.conversation_observer import Watch
-from runner.gateways.genesys_cloud.move_tracker import Moves
+from runner.gateways.genesys_cloud.commands import Commands
+from runner.gateways.genesys_cloud.conversation_observer import ConversationObserver
+from runner.gateways.genesys_cloud.move_tracker import MoveTracker
 from runner.gateways.genesys_cloud.protocol.command import read_command, topic_of
 from runner.gateways.genesys_cloud.rest import BODY_LIMIT, GenesysRest
 from runner.gateways.genesys_cloud.session import GenesysOpener, GenesysSession
 from runner.gateways.http.client import trusted_context
 from runner.gateways.http.errors import Place
-from runner.gateways.http.rate_limiter import Urgency
-from runner.gateways.http.retry_waiter import Patience
-from runner.gateways.websocket.supervisor import Line
+from runner.gateways.http.rate_limiter import Priority
+from runner.gateways.http.retry_waiter import RetryWaiter
+from runner.gateways.websocket.supervisor import SessionSupervisor
 from runner.gateways.websocket.transport import Dial, dialler
 from runner.ports import Clock, GatewayListener
 
@@ -59,7 +59,7 @@ class GenesysCloud:
         self._listener: GatewayListener | None = None
         self._closing = False
         self._topics = dict.fromkeys(filter(None, map(topic_of, destinations)))
-        self._moves = Moves(self._tell)
+        self._moves = MoveTracker(self._tell)
         self._tasks: set[asyncio.Task[None]] = set()
         self._rest = GenesysRest(
             environment,
@@ -70,7 +70,7 @@ class GenesysCloud:
             context=context,
             transport=transport,
         )
-        self._watch = Watch(
+        self._watch = ConversationObserver(
             self._rest,
             self._moves,
             clock,
@@ -79,7 +79,7 @@ class GenesysCloud:
             note=self._note,
             give_up=self._give_up,
         )
-        self._carrying = Carrying(
+        self._carrying = Commands(
             self._rest,
             self._moves,
             self._watch,
@@ -95,11 +95,11 @@ class GenesysCloud:
             self._watch.changed,
         )
         dials = RetryPolicy(policy.retry.attempts, RECONNECT_BASE_S, RECONNECT_CAP_S)
-        self._line: Line[GenesysSession] = Line(
+        self._line: SessionSupervisor[GenesysSession] = SessionSupervisor(
             self._place,
             self._rest.tokens,
             opener,
-            Patience(dials, clock, jitter, self._paused),
+            RetryWaiter(dials, clock, jitter, self._paused),
             policy.circuit_breaker.give_up_s,
         )
 
@@ -154,7 +154,7 @@ class GenesysCloud:
         `GatewayError` when no look-up can succeed.
         """
         in_doubt = self._moves.knows(interaction_id)
-        urgency = Urgency.RECONCILIATION if in_doubt else Urgency.PREFLIGHT
+        urgency = Priority.RECONCILIATION if in_doubt else Priority.PREFLIGHT
         reading = await self._watch.read(interaction_id, urgency)
         self._moves.looked_up(reading)
         session, uri = self._line.session, reading.interaction.destination_uri

@@ -52,7 +52,7 @@ class Move:
         return was_moved_by_others(self.latest.interaction, before)
 
 
-class Moves:
+class MoveTracker:
     """Matches what is seen of conversations to the commands that were given.
 
     A move stays in mind until it is known how it ended, beyond its time-out too.

@@ -13,7 +13,7 @@ from runner.core.errors import GatewayError
 from runner.core.manifest.media import MediaMatrix
 from runner.core.timestamps import timestamp
 from runner.core.transfer.evidence import Baseline, has_arrived
-from runner.core.transfer.lookup_verdict import PARTICIPANT, judge_sight
+from runner.core.transfer.lookup_verdict import PARTICIPANT, judge_lookup
 from runner.core.transfer.message import Draft, Stray, Unfit, harmless
 from runner.gateways.genesys_cloud.protocol.command import (
     build_command,
@@ -38,9 +38,9 @@ from runner.gateways.genesys_cloud.protocol.probe import (
 from runner.gateways.genesys_cloud.rest import GenesysRest, NoAnswer, NotSent
 from runner.gateways.genesys_cloud.session import GenesysOpener
 from runner.gateways.http.client import Answer
-from runner.gateways.http.errors import Place, WireError
-from runner.gateways.http.rate_limiter import Urgency
-from runner.gateways.http.retrying_client import Question
+from runner.gateways.http.errors import ConnectionFailed, Place
+from runner.gateways.http.rate_limiter import Priority
+from runner.gateways.http.retrying_client import IdempotentRequest
 from runner.gateways.websocket.supervisor import FAREWELL, NORMAL_CLOSURE
 from runner.gateways.websocket.transport import Dial
 from runner.ports import GatewayListener, SessionLost, SessionOpened
@@ -108,7 +108,7 @@ class Probe:
         opener = GenesysOpener(self._rest, self._dial, self._clock, lambda: topics, self._changed)
         try:
             session = await opener.open(_Deaf())
-        except WireError as error:
+        except ConnectionFailed as error:
             raise self._rest.place.error(error.what, error.check) from error
         try:
             self._findings.there = attempt = self._begun(body, before, destination_uri)
@@ -137,12 +137,12 @@ class Probe:
         def read(answer: Answer, _place: Place) -> dict[str, Any] | None:
             return sketch_subject(answer.status, answer.json_object())
 
-        question = Question(SUBJECT, thing="subject")
+        question = IdempotentRequest(SUBJECT, thing="subject")
         self._findings.subject = await self._rest.asker.ask(question, read)
 
     async def _read(self) -> tuple[dict[str, Any], Reading]:
         path = f"/api/v2/conversations/{quote(self._conversation_id, safe='')}"
-        body = await self._rest.get(path, "conversation", Urgency.RECONCILIATION)
+        body = await self._rest.get(path, "conversation", Priority.RECONCILIATION)
         reading = read_conversation(body, self._conversation_id)
         if reading is None:
             raise self._rest.place.error(
@@ -152,7 +152,7 @@ class Probe:
 
     def _unfit(self, seen: Reading, destination_uri: str) -> str | None:
         """Return why it must not be moved there, or cannot be; None: it may."""
-        event, reason = judge_sight(
+        event, reason = judge_lookup(
             seen.interaction,
             destination_uri=destination_uri,
             message_ids=frozenset(),

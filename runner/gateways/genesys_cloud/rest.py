@@ -16,11 +16,11 @@ from runner.core.errors import GatewayError
 from runner.core.manifest.model import Environment, RetryPolicy
 from runner.gateways.genesys_cloud.protocol.errors import VendorFault, read_fault
 from runner.gateways.http.client import Answer, exchange, http_client
-from runner.gateways.http.errors import Place, WireError
+from runner.gateways.http.errors import ConnectionFailed, Place
 from runner.gateways.http.oauth import Token, Tokens
-from runner.gateways.http.rate_limiter import Pacer, Urgency
-from runner.gateways.http.retry_waiter import Patience
-from runner.gateways.http.retrying_client import Asker, Question, is_passing
+from runner.gateways.http.rate_limiter import Priority, PriorityRateLimiter
+from runner.gateways.http.retry_waiter import RetryWaiter
+from runner.gateways.http.retrying_client import IdempotentRequest, RetryingClient, is_passing
 from runner.ports import Clock
 
 HTTP_RATE_PER_S = 5.0
@@ -72,9 +72,9 @@ class GenesysRest:
         if (endpoints := environment.endpoints) is None:
             raise ValueError(f"environment {environment.name} has no endpoints")
         self.place = Place(environment.name, endpoints.api_url)
-        self.patience = Patience(policy, clock, jitter, paused)
+        self.patience = RetryWaiter(policy, clock, jitter, paused)
         rate_per_s = environment.limits.http_rate_per_s or HTTP_RATE_PER_S
-        self.pacer = Pacer(rate_per_s, clock, slack_s=SLACK_S)
+        self.pacer = PriorityRateLimiter(rate_per_s, clock, slack_s=SLACK_S)
         self.client = http_client(context, transport)
         self.tokens = Tokens(
             Place(environment.name, endpoints.token_url),
@@ -82,7 +82,7 @@ class GenesysRest:
             self.client,
             self.patience,
         )
-        self.asker = Asker(
+        self.asker = RetryingClient(
             self.place,
             self.client,
             self.tokens,
@@ -98,11 +98,13 @@ class GenesysRest:
         await self.client.aclose()
 
     async def get(
-        self, path: str, thing: str, urgency: Urgency = Urgency.PREFLIGHT
+        self, path: str, thing: str, urgency: Priority = Priority.PREFLIGHT
     ) -> dict[str, Any]:
         """Ask for a JSON object; `thing` names it in errors. Raises `GatewayError`."""
         return await self.ask(
-            Question(path, urgency=urgency, thing=thing, failure=GatewayError, refused=GatewayError)
+            IdempotentRequest(
+                path, urgency=urgency, thing=thing, failure=GatewayError, refused=GatewayError
+            )
         )
 
     async def query(
@@ -112,15 +114,15 @@ class GenesysRest:
         thing: str,
         *,
         method: str = "POST",
-        urgency: Urgency = Urgency.PREFLIGHT,
+        urgency: Priority = Priority.PREFLIGHT,
     ) -> dict[str, Any]:
         """Put a question that has a body, or make what may be made twice. Raises `GatewayError`."""
-        question = Question(
+        question = IdempotentRequest(
             path, method, json.dumps(body), urgency, thing, GatewayError, GatewayError
         )
         return await self.ask(question)
 
-    async def ask(self, question: Question) -> dict[str, Any]:
+    async def ask(self, question: IdempotentRequest) -> dict[str, Any]:
         """Ask until there is a JSON object. Raises `question.failure`, `question.refused` or `GatewayError`.
 
         A refusal is told by the vendor's code, with a sentence of help.
@@ -134,7 +136,7 @@ class GenesysRest:
 
         return await self.asker.ask(question, read)
 
-    def refuse(self, answer: Answer, place: Place, question: Question) -> None:
+    def refuse(self, answer: Answer, place: Place, question: IdempotentRequest) -> None:
         """Raise what an answer that refuses for good means; return where asking again may help."""
         if is_passing(answer.status):
             return
@@ -161,7 +163,7 @@ class GenesysRest:
         try:
             token = await self._token()
             answer = await self._posted(path, content, token, departure)
-        except (WireError, _TooLate) as error:
+        except (ConnectionFailed, _TooLate) as error:
             if departure.is_certain:
                 raise NotSent(f"not sent: {error}") from error
             raise NoAnswer(str(error)) from error

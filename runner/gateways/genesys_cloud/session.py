@@ -12,11 +12,11 @@ from runner.core.transfer.message import Stray, harmless
 from runner.gateways.genesys_cloud.channel import MOST_TOPICS, Channel, Channels
 from runner.gateways.genesys_cloud.protocol.events import Changed, Signal, read_frame
 from runner.gateways.genesys_cloud.rest import GenesysRest
-from runner.gateways.http.errors import WireError
+from runner.gateways.http.errors import ConnectionFailed
 from runner.gateways.http.oauth import NoTokenYet, Token
 from runner.gateways.websocket.close_codes import INTERNAL_ERROR, STEADY_S
 from runner.gateways.websocket.supervisor import FAREWELL, NORMAL_CLOSURE
-from runner.gateways.websocket.transport import Dial, WireClosed
+from runner.gateways.websocket.transport import Dial, TransportClosed
 from runner.ports import Clock, GatewayListener
 
 MOST_CHANNELS = 15
@@ -54,7 +54,7 @@ class GenesysSession:
         self._is_given_up = False  # closed by ourselves
         self._open: list[Channel] = []
         self._wanted: dict[str, None] = {}
-        self._end: asyncio.Future[WireClosed] = asyncio.get_running_loop().create_future()
+        self._end: asyncio.Future[TransportClosed] = asyncio.get_running_loop().create_future()
         self._tasks: set[asyncio.Task[None]] = set()
         self._clearing: asyncio.Task[None] | None = None
 
@@ -83,15 +83,15 @@ class GenesysSession:
     async def check(self) -> None:
         """Do nothing: each channel is checked before it counts."""
 
-    async def ended(self) -> WireClosed:
+    async def ended(self) -> TransportClosed:
         """Return how the session ended; the reason is made harmless."""
         closed = await asyncio.shield(self._end)
-        return WireClosed(closed.code, harmless(self._rest.tokens.hide(closed.reason)))
+        return TransportClosed(closed.code, harmless(self._rest.tokens.hide(closed.reason)))
 
     async def close(self, code: int, reason: str) -> None:
         """Close every channel, and leave it free for the next; bounded in time."""
         self._is_given_up = True
-        self._finish(WireClosed(code, reason))
+        self._finish(TransportClosed(code, reason))
         assert self._clearing is not None  # noqa: S101 - begun with the end
         await self._clearing
 
@@ -112,11 +112,11 @@ class GenesysSession:
     async def _guarded(self, work: Coroutine[Any, Any, None]) -> None:
         try:
             await work
-        except (WireClosed, WireError, GatewayError) as error:
-            self._finish(WireClosed(LOST, str(error)))
+        except (TransportClosed, ConnectionFailed, GatewayError) as error:
+            self._finish(TransportClosed(LOST, str(error)))
         except Exception as error:  # noqa: BLE001 - kept; told when the session has ended
             self.fault = error
-            self._finish(WireClosed(INTERNAL_ERROR, f"a failure ({type(error).__name__})"))
+            self._finish(TransportClosed(INTERNAL_ERROR, f"a failure ({type(error).__name__})"))
 
     def _take(self, channel: Channel) -> None:
         self._open.append(channel)
@@ -128,7 +128,7 @@ class GenesysSession:
         self.fault = self.fault or channel.fault
         self._finish(channel.reader.result())
 
-    def _finish(self, closed: WireClosed) -> None:
+    def _finish(self, closed: TransportClosed) -> None:
         if not self._end.done():
             self._end.set_result(closed)
             self._clearing = asyncio.create_task(self._clear_away())
@@ -189,7 +189,7 @@ class GenesysSession:
             await self._clock.sleep(LOOK_AFTER_S)
             for channel in list(self._open):
                 if not channel.is_leaving and not await channel.keep_alive():
-                    self._finish(WireClosed(LOST, "the channel was silent for 35 s"))
+                    self._finish(TransportClosed(LOST, "the channel was silent for 35 s"))
 
     async def _subscribe(self) -> None:
         while True:
@@ -232,7 +232,7 @@ class GenesysOpener:
         self._ours: set[str] = set()  # the channels of earlier sessions as well
 
     async def open(self, listener: GatewayListener) -> GenesysSession:
-        """Open a session. Raises `WireError`, `NoTokenYet`, `GatewayError`."""
+        """Open a session. Raises `ConnectionFailed`, `NoTokenYet`, `GatewayError`."""
         channels = Channels(self._rest, self._dial, self._clock.now, listener.strayed, self._ours)
         session = GenesysSession(channels, self._rest, self._clock, listener, self._changed)
         try:

@@ -13,8 +13,8 @@ import httpx
 
 from runner.core.foreign_json import read_foreign
 from runner.core.transfer.message import hidden
-from runner.gateways.http.errors import Place, WireError, explained, without_user
-from runner.gateways.http.unpooled_transport import Lanes
+from runner.gateways.http.errors import ConnectionFailed, Place, explained, without_user
+from runner.gateways.http.unpooled_transport import UnpooledTransport
 
 EXCHANGE_S = 10.0
 """An HTTP exchange in whole takes no longer, however slowly its bytes drip in."""
@@ -87,7 +87,7 @@ def http_client(
     """Return the client for OAuth and REST: redirects and the environment's proxies ignored."""
     quiet_libraries()
     return httpx.AsyncClient(
-        transport=transport or Lanes(context),
+        transport=transport or UnpooledTransport(context),
         trust_env=False,
         follow_redirects=False,
         timeout=EXCHANGE_S,
@@ -118,10 +118,10 @@ async def exchange(
 ) -> Answer:
     """Ask once and read the answer; `content` is a JSON text, `body_limit` is in bytes.
 
-    Raises `WireError` if there is none in time.
+    Raises `ConnectionFailed` if there is none in time.
     """
     if client.is_closed:
-        raise WireError("the gateway was closed meanwhile", "run again", final=True)
+        raise ConnectionFailed("the gateway was closed meanwhile", "run again", final=True)
     try:
         async with asyncio.timeout(EXCHANGE_S):
             request = client.build_request(

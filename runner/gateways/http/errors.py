@@ -1,6 +1,6 @@
 """What can go wrong between us and a server, in words for the operator.
 
-Foreign errors end here: whatever httpx, websockets, ssl or the sockets raise becomes a `WireError`
+Foreign errors end here: whatever httpx, websockets, ssl or the sockets raise becomes a `ConnectionFailed`
 that says what was seen, what to check, and whether trying again can mend it.
 """
 
@@ -33,7 +33,7 @@ _WANTED_SCOPE = re.compile(r'\bscope="([^"]{1,200})"')
 ErrorT = TypeVar("ErrorT", bound=GatewayError)
 
 
-class WireError(Exception):
+class ConnectionFailed(Exception):
     """An exchange or a dial that failed below the protocol; `final`: trying again is no use."""
 
     def __init__(self, what: str, check: str = TRY_LATER, *, final: bool = False) -> None:
@@ -43,7 +43,7 @@ class WireError(Exception):
         self.final = final
 
 
-class WireRefused(WireError):
+class HandshakeRefused(ConnectionFailed):
     """The server answered the handshake with an HTTP status other than 101."""
 
     def __init__(
@@ -103,7 +103,7 @@ def without_user(url: str) -> str:
     return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
 
 
-def explained(error: BaseException) -> WireError:
+def explained(error: BaseException) -> ConnectionFailed:
     """Translate a network error; its own text is never shown, since it may quote addresses."""
     causes = list(_causes(error))
     for cause in causes:
@@ -113,26 +113,30 @@ def explained(error: BaseException) -> WireError:
         if (wire_error := _known(cause)) is not None:
             return wire_error
     if any(isinstance(cause, httpx.RemoteProtocolError) for cause in causes):
-        return WireError(
+        return ConnectionFailed(
             "the server hung up, or speaks no HTTP there",
             "check scheme and port: a server that wants TLS is reached by https:// and wss://",
         )
     if any(isinstance(cause, OSError) and cause.errno in _NO_FILES for cause in causes):
-        return WireError(
+        return ConnectionFailed(
             "this process may have no more files open",
             "raise the limit, for instance with `ulimit -n 1024`, or lower `limits.in_flight`",
         )
     numbers = (cause.strerror for cause in causes if isinstance(cause, OSError) and cause.errno)
-    return WireError(f"the connection failed ({next(numbers, None) or type(error).__name__})")
+    return ConnectionFailed(
+        f"the connection failed ({next(numbers, None) or type(error).__name__})"
+    )
 
 
-def _known(cause: BaseException) -> WireError | None:
-    if isinstance(cause, WireError):
+def _known(cause: BaseException) -> ConnectionFailed | None:
+    if isinstance(cause, ConnectionFailed):
         return cause
     for kind, what, check in _KNOWN:
         if isinstance(cause, kind):
             reason = getattr(cause, "reason", None) or getattr(cause, "strerror", None) or ""
-            return WireError(what.format(harmless(str(reason).replace("_", " ").lower())), check)
+            return ConnectionFailed(
+                what.format(harmless(str(reason).replace("_", " ").lower())), check
+            )
     return None
 
 
@@ -169,7 +173,7 @@ _KNOWN: tuple[tuple[type[BaseException], str, str], ...] = (
 """Kinds of error, more special ones first; `{}` takes the operating system's word for it."""
 
 
-def _certificate(error: ssl.SSLCertVerificationError) -> WireError:
+def _certificate(error: ssl.SSLCertVerificationError) -> ConnectionFailed:
     checks = {
         _EXPIRED: "check this machine's clock, then have the server's certificate renewed",
         _HOST_MISMATCH: "check the host name in `endpoints`; the certificate is for another",
@@ -180,7 +184,7 @@ def _certificate(error: ssl.SSLCertVerificationError) -> WireError:
         "set `tls.ca_file` to the authority that issued it; verification cannot be switched off",
     )
     reason = harmless(error.verify_message or "verification failed")
-    return WireError(f"the TLS certificate is not valid: {reason}", check, final=True)
+    return ConnectionFailed(f"the TLS certificate is not valid: {reason}", check, final=True)
 
 
 def _causes(error: BaseException) -> Iterator[BaseException]:

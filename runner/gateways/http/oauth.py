@@ -15,9 +15,9 @@ from runner.core.manifest.model import Environment, Secret
 from runner.core.pacing.retry_after import retry_after_s
 from runner.core.transfer.message import harmless
 from runner.gateways.http.client import Answer, exchange
-from runner.gateways.http.errors import Place, WireError, counted, shown
-from runner.gateways.http.retry_waiter import Patience
-from runner.gateways.http.secret_scrubber import Hiding
+from runner.gateways.http.errors import ConnectionFailed, Place, counted, shown
+from runner.gateways.http.retry_waiter import RetryWaiter
+from runner.gateways.http.secret_scrubber import SecretScrubber
 
 SHORTEST_LIFE_S = 30.0
 LONGEST_LIFE_S = 24 * 3600.0
@@ -54,7 +54,11 @@ class Tokens:
     """The one token of a run."""
 
     def __init__(
-        self, place: Place, environment: Environment, client: httpx.AsyncClient, patience: Patience
+        self,
+        place: Place,
+        environment: Environment,
+        client: httpx.AsyncClient,
+        patience: RetryWaiter,
     ) -> None:
         if environment.client_id is None or environment.client_secret is None:
             raise ValueError(f"environment {environment.name} has no credentials")
@@ -64,7 +68,7 @@ class Tokens:
         self._scopes = environment.scopes
         self._client = client
         self._patience = patience
-        self._hiding = Hiding()
+        self._hiding = SecretScrubber()
         self._hiding.add(self._client_secret.reveal())
         self._hiding.add(self._basic())
         self._token: Token | None = None
@@ -151,7 +155,7 @@ class Tokens:
             asked_s = None
             try:
                 answer = await self._asked()
-            except WireError as error:
+            except ConnectionFailed as error:
                 what, check = error.what, error.check
                 if error.final:
                     raise place.error(what, check) from error

@@ -23,7 +23,7 @@ SHORTEST_PAUSE_S = 0.25
 """The pause where nothing is left and the window is said to end at once."""
 
 
-class Urgency(IntEnum):
+class Priority(IntEnum):
     """Who goes first; commands go before all of these, by `due_in` and `take`."""
 
     RECONCILIATION = 0
@@ -31,7 +31,7 @@ class Urgency(IntEnum):
     PREFLIGHT = 2
 
 
-class Pacer:
+class PriorityRateLimiter:
     """Lets requests through one by one: at most `limit_per_s`, and none while shut.
 
     A server that tells its allowance (`inin-ratelimit-*`) lowers the pace, never raises it above
@@ -90,7 +90,7 @@ class Pacer:
             taken, wait_s = self._taken(bucket, now, rate_per_s)
             self._bucket = taken if wait_s <= 0 else Bucket(bucket.tat + 1 / rate_per_s)
 
-    async def passed(self, urgency: Urgency = Urgency.PREFLIGHT) -> None:
+    async def passed(self, urgency: Priority = Priority.PREFLIGHT) -> None:
         """Wait for one's turn; the more urgent first, then whoever came first."""
         place = (int(urgency), next(self._numbers))
         heapq.heappush(self._line, place)

@@ -13,7 +13,7 @@ from runner.ports import Clock
 
 
 @dataclass(frozen=True, slots=True)
-class Patience:
+class RetryWaiter:
     """Waits: the gateway's `Retry-After` in full, else a backoff of our own."""
 
     policy: RetryPolicy

@@ -13,16 +13,16 @@ import httpx
 from runner.core.errors import GatewayError, LookUpFailed, LookUpUnanswered
 from runner.core.pacing.retry_after import retry_after_s
 from runner.gateways.http.client import BODY_LIMIT, EXCHANGES_AT_ONCE, Answer, exchange
-from runner.gateways.http.errors import TRY_LATER, Place, WireError, counted, shown
+from runner.gateways.http.errors import TRY_LATER, ConnectionFailed, Place, counted, shown
 from runner.gateways.http.oauth import NoTokenYet, Token, Tokens
-from runner.gateways.http.rate_limiter import Pacer, Urgency
-from runner.gateways.http.retry_waiter import Patience
+from runner.gateways.http.rate_limiter import Priority, PriorityRateLimiter
+from runner.gateways.http.retry_waiter import RetryWaiter
 
 T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
-class Question:
+class IdempotentRequest:
     """What is asked; asking it twice does no harm. `content` is a JSON text.
 
     `failure` is raised when the tries are used up, `refused` for a refusal that no try can mend;
@@ -33,7 +33,7 @@ class Question:
     path: str  # percent-encoded, with its query
     method: str = "GET"
     content: str | None = None
-    urgency: Urgency = Urgency.PREFLIGHT
+    urgency: Priority = Priority.PREFLIGHT
     thing: str = "look-up"
     failure: type[GatewayError] = LookUpFailed
     refused: type[GatewayError] = LookUpFailed
@@ -48,7 +48,7 @@ Read = Callable[[Answer, Place], T | None]
 """Reads a final answer; None: the question must be put again, or is refused. May raise."""
 
 
-class Asker:
+class RetryingClient:
     """Asks one REST origin, many questions at a time."""
 
     def __init__(
@@ -56,8 +56,8 @@ class Asker:
         place: Place,
         client: httpx.AsyncClient,
         tokens: Tokens,
-        patience: Patience,
-        pacer: Pacer,
+        patience: RetryWaiter,
+        pacer: PriorityRateLimiter,
         *,
         body_limit: int = BODY_LIMIT,
     ) -> None:
@@ -73,7 +73,7 @@ class Asker:
         """Return where a path of this origin is."""
         return Place(self._place.environment, f"{self._place.url.rstrip('/')}{path}")
 
-    async def ask(self, question: Question, read: Read[T]) -> T:
+    async def ask(self, question: IdempotentRequest, read: Read[T]) -> T:
         """Ask until `read` makes something of an answer.
 
         Raises `question.failure`, or `GatewayError` where no question can succeed.
@@ -89,7 +89,7 @@ class Asker:
             )
             raise _unanswered(token_server, error.what, tries, error.check) from error
 
-    async def _answer_to(self, question: Question, read: Read[T]) -> T:
+    async def _answer_to(self, question: IdempotentRequest, read: Read[T]) -> T:
         place = self.place_of(question.path)
         attempts, what = self._patience.policy.attempts, "nothing was asked"
         is_outage = False
@@ -97,7 +97,7 @@ class Asker:
             answer = None
             try:
                 answer = await self._asked(question, place)
-            except WireError as error:
+            except ConnectionFailed as error:
                 if error.final:
                     raise place.error(error.what, error.check) from error
                 what, is_outage = error.what, True
@@ -116,7 +116,7 @@ class Asker:
             raise _unanswered(place, what, attempts)
         raise place.error_of(question.failure, what, TRY_LATER)
 
-    async def _asked(self, question: Question, place: Place) -> Answer:
+    async def _asked(self, question: IdempotentRequest, place: Place) -> Answer:
         """Ask once; a refused token is renewed once and the question put again."""
         token = await self._tokens.current()
         answer = await self._exchange(question, place, token)
@@ -126,7 +126,7 @@ class Asker:
             raise refused_again(place)
         return answer
 
-    async def _exchange(self, question: Question, place: Place, token: Token) -> Answer:
+    async def _exchange(self, question: IdempotentRequest, place: Place, token: Token) -> Answer:
         await self._pacer.passed(question.urgency)
         headers = {"Authorization": token.authorization, "Cache-Control": "no-cache"}
         answer = None

@@ -11,7 +11,7 @@ SHORTEST = 12
 INSTEAD = "[secret]"
 
 
-class Hiding:
+class SecretScrubber:
     """Knows every secret that left in this run: a server may quote one long after its use."""
 
     def __init__(self) -> None:

@@ -12,7 +12,7 @@ from typing import Self
 import httpx
 
 
-class Lanes(httpx.AsyncBaseTransport):
+class UnpooledTransport(httpx.AsyncBaseTransport):
     """Gives each request the connection that was used last, or a new one.
 
     A connection is given back when its answer's body has been read or dropped.

@@ -12,13 +12,13 @@ from runner.core.transfer.lookup_verdict import Interaction
 from runner.gateways.http.client import http_client, trusted_context
 from runner.gateways.http.errors import Place
 from runner.gateways.http.oauth import Tokens
-from runner.gateways.http.rate_limiter import Pacer
-from runner.gateways.http.retry_waiter import Patience
-from runner.gateways.http.retrying_client import Asker
+from runner.gateways.http.rate_limiter import PriorityRateLimiter
+from runner.gateways.http.retry_waiter import RetryWaiter
+from runner.gateways.http.retrying_client import RetryingClient
 from runner.gateways.interaction_transfer.lookups import LookUps
-from runner.gateways.interaction_transfer.session_opener import SessionOpener
-from runner.gateways.websocket.supervisor import Line
-from runner.gateways.websocket.transport import Dial, WireClosed, dialler
+from runner.gateways.interaction_transfer.session_opener import WebSocketSessionOpener
+from runner.gateways.websocket.supervisor import SessionSupervisor
+from runner.gateways.websocket.transport import Dial, TransportClosed, dialler
 from runner.ports import Clock, GatewayListener
 
 
@@ -49,18 +49,18 @@ class InteractionWebSocket:
             for url in (endpoints.token_url, endpoints.api_url, endpoints.websocket_url)
         )
         context = None if dial and transport else trusted_context(self._place, environment.ca_file)
-        patience = Patience(policy, clock, jitter, self._paused)
+        patience = RetryWaiter(policy, clock, jitter, self._paused)
         self._listener: GatewayListener | None = None
         self._closing = False
         self._client = http_client(context, transport)
         for_tokens = replace(patience, paused=self._paused_for_token)
         self._tokens = Tokens(token_place, environment, self._client, for_tokens)
-        pacer = Pacer(environment.limits.http_rate_per_s, clock)
-        asker = Asker(rest_place, self._client, self._tokens, patience, pacer)
+        pacer = PriorityRateLimiter(environment.limits.http_rate_per_s, clock)
+        asker = RetryingClient(rest_place, self._client, self._tokens, patience, pacer)
         self._look_ups = LookUps(asker)
         dial = dial or dialler(context, clock.wall, self._tokens.hide)
-        opener = SessionOpener(self._place, self._tokens, dial)
-        self._line = Line(self._place, self._tokens, opener, patience, give_up_s)
+        opener = WebSocketSessionOpener(self._place, self._tokens, dial)
+        self._line = SessionSupervisor(self._place, self._tokens, opener, patience, give_up_s)
 
     @property
     def generation(self) -> int | None:
@@ -105,7 +105,7 @@ class InteractionWebSocket:
             raise self._place.error("no session is open to write to", "wait for the next session")
         try:
             await session.wire.send(text)
-        except WireClosed:
+        except TransportClosed:
             return  # the reader's end tells; whether the frame arrived nobody knows
 
     async def look_up(self, interaction_id: str) -> Interaction:

@@ -11,7 +11,7 @@ from runner.core.transfer.lookup_verdict import Interaction
 from runner.core.transfer.message import SERVER_TEXT_LIMIT, harmless
 from runner.gateways.http.client import Answer
 from runner.gateways.http.errors import Place, wanted_scope
-from runner.gateways.http.retrying_client import Asker, Question
+from runner.gateways.http.retrying_client import IdempotentRequest, RetryingClient
 
 URI_LIMIT = 2048
 """Characters kept of a destination or an id that a look-up brings."""
@@ -20,7 +20,7 @@ URI_LIMIT = 2048
 class LookUps:
     """Asks for interactions, many at a time."""
 
-    def __init__(self, asker: Asker) -> None:
+    def __init__(self, asker: RetryingClient) -> None:
         self._asker = asker
 
     async def look_up(self, interaction_id: str) -> Interaction:
@@ -30,7 +30,7 @@ class LookUps:
             return _seen(interaction_id, answer, place)
 
         path = f"/api/v2/interactions/{quote(interaction_id, safe='')}"
-        return await self._asker.ask(Question(path), read)
+        return await self._asker.ask(IdempotentRequest(path), read)
 
 
 def _seen(interaction_id: str, answer: Answer, place: Place) -> Interaction | None:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from http import HTTPStatus
 
-from runner.gateways.http.errors import Place, WireError, WireRefused
+from runner.gateways.http.errors import ConnectionFailed, HandshakeRefused, Place
 from runner.gateways.http.oauth import Token, Tokens
 from runner.gateways.websocket.session import Session
-from runner.gateways.websocket.transport import Dial, Wire
+from runner.gateways.websocket.transport import Dial, Transport
 from runner.ports import GatewayListener
 
 
-class SessionOpener:
+class WebSocketSessionOpener:
     """Opens sessions at `place`; keeps the last one in `session`."""
 
     def __init__(self, place: Place, tokens: Tokens, dial: Dial) -> None:
@@ -20,12 +20,12 @@ class SessionOpener:
         self._dial = dial
 
     async def open(self, listener: GatewayListener) -> Session:
-        """Dial once. Raises `WireError`, `NoTokenYet`, `GatewayError`."""
+        """Dial once. Raises `ConnectionFailed`, `NoTokenYet`, `GatewayError`."""
         token, wire = await self._dialled()
         secure = self._place.url.startswith("wss:")
         return Session(wire, token, listener, self._tokens.hide, secure=secure)
 
-    async def _dialled(self) -> tuple[Token, Wire]:
+    async def _dialled(self) -> tuple[Token, Transport]:
         """Dial with a fresh token; one that is refused (401) is renewed once."""
         token = await self._tokens.current()
         wire = await self._dial_with(token)
@@ -33,7 +33,7 @@ class SessionOpener:
             token = await self._tokens.after(token)
             wire = await self._dial_with(token)
         if wire is None:
-            raise WireError(
+            raise ConnectionFailed(
                 "the gateway refuses the session with a new token too (401)",
                 "three things to check: the token (client_id, client_secret), the scopes "
                 f"({self._tokens.scopes}) and the region of the endpoints",
@@ -41,12 +41,12 @@ class SessionOpener:
             )
         return token, wire
 
-    async def _dial_with(self, token: Token) -> Wire | None:
+    async def _dial_with(self, token: Token) -> Transport | None:
         """Dial once; None if the token was refused."""
         headers = {"Authorization": token.authorization, "Accept": "application/json"}
         try:
             return await self._dial(self._place.url, headers)
-        except WireRefused as refused:
+        except HandshakeRefused as refused:
             if refused.status == HTTPStatus.UNAUTHORIZED:
                 return None
             raise

@@ -13,7 +13,7 @@ INTERNAL_ERROR = 1011
 """The code under which a session is ended whose reader failed."""
 
 
-class Remedy(StrEnum):
+class CloseAction(StrEnum):
     """What to do after a close."""
 
     DIAL = "dial with backoff"
@@ -22,15 +22,15 @@ class Remedy(StrEnum):
     END = "an error"
 
 
-_BY_CODE = {4401: Remedy.RENEW, 4403: Remedy.END, 1013: Remedy.SLOW}
+_BY_CODE = {4401: CloseAction.RENEW, 4403: CloseAction.END, 1013: CloseAction.SLOW}
 _POLICY_VIOLATION = 1008
 
 
-def remedy(code: int, reason: str) -> Remedy:
+def action_for(code: int, reason: str) -> CloseAction:
     """Return what a close calls for; any code that the table does not know is dialled again."""
     if code == _POLICY_VIOLATION:
-        return Remedy.RENEW if _speaks_of_the_token(reason) else Remedy.SLOW
-    return _BY_CODE.get(code, Remedy.DIAL)
+        return CloseAction.RENEW if _speaks_of_the_token(reason) else CloseAction.SLOW
+    return _BY_CODE.get(code, CloseAction.DIAL)
 
 
 def _speaks_of_the_token(reason: str) -> bool:

@@ -6,10 +6,10 @@ import asyncio
 from collections.abc import Callable
 
 from runner.core.transfer.message import Reply, Stray, harmless, read_reply
-from runner.gateways.http.errors import WireError
+from runner.gateways.http.errors import ConnectionFailed
 from runner.gateways.http.oauth import Token
 from runner.gateways.websocket.close_codes import INTERNAL_ERROR, STEADY_S
-from runner.gateways.websocket.transport import Wire, WireClosed
+from runner.gateways.websocket.transport import Transport, TransportClosed
 from runner.ports import GatewayListener
 
 PONG_S = 3.0
@@ -18,14 +18,14 @@ PONG_S = 3.0
 SAFE_TLS = frozenset({"TLSv1.2", "TLSv1.3"})
 
 
-async def check_wire(wire: Wire, *, secure: bool) -> None:
+async def check_wire(wire: Transport, *, secure: bool) -> None:
     """See that a socket is usable.
 
-    Raises `WireError` (unsafe TLS where it is to be `secure`, no pong) or `WireClosed` (closed
+    Raises `ConnectionFailed` (unsafe TLS where it is to be `secure`, no pong) or `TransportClosed` (closed
     meanwhile).
     """
     if secure and wire.tls not in SAFE_TLS:
-        raise WireError(
+        raise ConnectionFailed(
             f"the session runs over {wire.tls or 'no TLS'}",
             "have the gateway offer TLS 1.2 or newer",
             final=True,
@@ -34,7 +34,7 @@ async def check_wire(wire: Wire, *, secure: bool) -> None:
         async with asyncio.timeout(PONG_S):
             await wire.ping()
     except TimeoutError as error:
-        raise WireError(
+        raise ConnectionFailed(
             f"the session opened, but a ping was not answered within {PONG_S:.0f} s",
             "check proxies on the way (WebSocket must pass through), and the gateway's load",
         ) from error
@@ -48,7 +48,7 @@ class Session:
 
     def __init__(
         self,
-        wire: Wire,
+        wire: Transport,
         token: Token,
         listener: GatewayListener,
         hide: Callable[[str], str],
@@ -75,10 +75,10 @@ class Session:
         """See that the session is usable. Raises as `check_wire` does."""
         await check_wire(self.wire, secure=self._secure)
 
-    async def ended(self) -> WireClosed:
+    async def ended(self) -> TransportClosed:
         """Return how the session ended, once its reader has; the reason is made harmless."""
         closed = await asyncio.shield(self._reader)
-        return WireClosed(closed.code, harmless(self._hide(closed.reason)))
+        return TransportClosed(closed.code, harmless(self._hide(closed.reason)))
 
     async def close(self, code: int, reason: str) -> None:
         """Close the socket and wait for the reader's end; bounded in time."""
@@ -90,15 +90,15 @@ class Session:
         """Tell whether the session was of use: it carried a reply, or lived for a while."""
         return self._carried_reply or now - self.opened_at >= STEADY_S
 
-    async def _read(self) -> WireClosed:
+    async def _read(self) -> TransportClosed:
         try:
             while True:
                 self._tell(await self.wire.receive())
-        except WireClosed as closed:
+        except TransportClosed as closed:
             return closed
         except Exception as error:  # noqa: BLE001 - kept; a reader that dies unseen hangs the run
             self.fault = error
-            return WireClosed(INTERNAL_ERROR, f"the reader failed ({type(error).__name__})")
+            return TransportClosed(INTERNAL_ERROR, f"the reader failed ({type(error).__name__})")
 
     def _read_frame(self, frame: str | bytes) -> Reply | Stray:
         if isinstance(frame, bytes):  # no reply, but its text is kept

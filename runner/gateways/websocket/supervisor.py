@@ -8,18 +8,18 @@ from typing import Generic, Protocol, TypeVar
 
 from runner.core.errors import GatewayError
 from runner.core.transfer.message import seconds_text
-from runner.gateways.http.errors import Place, WireError, WireRefused, counted
+from runner.gateways.http.errors import ConnectionFailed, HandshakeRefused, Place, counted
 from runner.gateways.http.oauth import NoTokenYet, Token, Tokens
-from runner.gateways.http.retry_waiter import Patience
-from runner.gateways.websocket.close_codes import INTERNAL_ERROR, Outage, Remedy, remedy
-from runner.gateways.websocket.transport import WireClosed
+from runner.gateways.http.retry_waiter import RetryWaiter
+from runner.gateways.websocket.close_codes import INTERNAL_ERROR, CloseAction, Outage, action_for
+from runner.gateways.websocket.transport import TransportClosed
 from runner.ports import GatewayListener, SessionLost, SessionOpened
 
 NORMAL_CLOSURE = 1000
 FAREWELL = "session terminated"
 
 
-class Sitting(Protocol):
+class ManagedSession(Protocol):
     """A session as a line keeps it: one socket, or several that come and go together."""
 
     generation: int  # until the check is passed: 0
@@ -35,9 +35,9 @@ class Sitting(Protocol):
         """The TLS version, as in "TLSv1.3"; None on a plain socket."""
 
     async def check(self) -> None:
-        """See that it is usable. Raises `WireError` or `WireClosed`."""
+        """See that it is usable. Raises `ConnectionFailed` or `TransportClosed`."""
 
-    async def ended(self) -> WireClosed:
+    async def ended(self) -> TransportClosed:
         """Return how it ended, once it has."""
 
     async def close(self, code: int, reason: str) -> None:
@@ -47,15 +47,15 @@ class Sitting(Protocol):
         """Tell whether it was of use."""
 
 
-SittingT = TypeVar("SittingT", bound=Sitting)
-OpenedT_co = TypeVar("OpenedT_co", bound=Sitting, covariant=True)
+SittingT = TypeVar("SittingT", bound=ManagedSession)
+OpenedT_co = TypeVar("OpenedT_co", bound=ManagedSession, covariant=True)
 
 
-class Opener(Protocol[OpenedT_co]):
+class SessionOpener(Protocol[OpenedT_co]):
     """Opens sessions of one kind."""
 
     async def open(self, listener: GatewayListener) -> OpenedT_co:
-        """Dial once. Raises `WireError`, `NoTokenYet`, or `GatewayError` where no dial can help."""
+        """Dial once. Raises `ConnectionFailed`, `NoTokenYet`, or `GatewayError` where no dial can help."""
 
 
 class NoSession(Exception):
@@ -70,15 +70,15 @@ class NoSession(Exception):
         self.at_once = at_once
 
 
-class Line(Generic[SittingT]):
+class SessionSupervisor(Generic[SittingT]):
     """Keeps one session open from `open` to `close`, and tells the listener of each."""
 
     def __init__(
         self,
         place: Place,
         tokens: Tokens,
-        opener: Opener[SittingT],
-        patience: Patience,
+        opener: SessionOpener[SittingT],
+        patience: RetryWaiter,
         give_up_s: float,
     ) -> None:
         self.session: SittingT | None = None
@@ -180,14 +180,14 @@ class Line(Generic[SittingT]):
             if self._sessions == 0:
                 raise  # the attempts were made there
             raise NoSession(error) from error
-        except WireError as error:
+        except ConnectionFailed as error:
             raise self._no_session(error) from error
         try:
             await session.check()
             self._begin(session, listener)
-        except WireError as error:
+        except ConnectionFailed as error:
             raise self._no_session(error) from error
-        except WireClosed:
+        except TransportClosed:
             raise await self._after(session, await session.ended(), listener) from None
         finally:
             if session is not self.session:
@@ -206,7 +206,7 @@ class Line(Generic[SittingT]):
         listener.session_opened(SessionOpened(session.generation, session.tls))
 
     async def _after(
-        self, session: SittingT, closed: WireClosed, listener: GatewayListener
+        self, session: SittingT, closed: TransportClosed, listener: GatewayListener
     ) -> NoSession:
         """Do what the close code calls for. Raises whatever forbids to go on."""
         if session.fault is not None:
@@ -214,15 +214,15 @@ class Line(Generic[SittingT]):
             raise session.fault
         said = f"{closed.code} {closed.reason}".strip()
         what = f"the session was closed ({said})"
-        match remedy(closed.code, closed.reason):
-            case Remedy.END:
+        match action_for(closed.code, closed.reason):
+            case CloseAction.END:
                 check = "the client may not use this session: check its role and the scopes"
                 raise self._place.error(what, check)
-            case Remedy.SLOW:
+            case CloseAction.SLOW:
                 listener.slowed(f"session closed with {said}")
-            case Remedy.RENEW:
+            case CloseAction.RENEW:
                 return await self._renewed_after(session, what)
-            case Remedy.DIAL:
+            case CloseAction.DIAL:
                 pass
         return NoSession(self._place.error(what, "check the gateway's health and log"))
 
@@ -235,8 +235,8 @@ class Line(Generic[SittingT]):
         error = self._place.error(what, "check the token's life and the clocks of both sides")
         return NoSession(error, at_once=self._outage.failures == 0)
 
-    def _no_session(self, error: WireError) -> NoSession:
+    def _no_session(self, error: ConnectionFailed) -> NoSession:
         if error.final:
             raise self._place.error(error.what, error.check) from error
-        asked_s = error.retry_after_s if isinstance(error, WireRefused) else None
+        asked_s = error.retry_after_s if isinstance(error, HandshakeRefused) else None
         return NoSession(self._place.error(error.what, error.check), asked_s=asked_s)

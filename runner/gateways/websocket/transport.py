@@ -23,8 +23,8 @@ from websockets.protocol import State
 
 from runner.core.pacing.retry_after import retry_after_s
 from runner.gateways.http.errors import (
-    WireError,
-    WireRefused,
+    ConnectionFailed,
+    HandshakeRefused,
     explained,
     shown,
     wanted_scope,
@@ -46,7 +46,7 @@ _SILENT = logging.getLogger("runner.gateways.websocket.transport.silent")
 _SILENT.disabled = True  # at DEBUG websockets would log the handshake's headers, token included
 
 
-class WireClosed(Exception):
+class TransportClosed(Exception):
     """The socket is closed: the code and reason of whoever closed it first."""
 
     def __init__(self, code: int, reason: str) -> None:
@@ -55,7 +55,7 @@ class WireClosed(Exception):
         self.reason = reason
 
 
-class Wire(Protocol):
+class Transport(Protocol):
     """An open socket."""
 
     @property
@@ -70,20 +70,20 @@ class Wire(Protocol):
         """Tell whether the socket is open and nothing waits in its buffer."""
 
     async def send(self, text: str) -> None:
-        """Write a text frame before the first suspension. Raises `WireClosed`."""
+        """Write a text frame before the first suspension. Raises `TransportClosed`."""
 
     async def receive(self) -> str | bytes:
-        """Return the next message. Raises `WireClosed`, after the normal close too."""
+        """Return the next message. Raises `TransportClosed`, after the normal close too."""
 
     async def ping(self) -> None:
-        """Return once a ping is answered. Raises `WireClosed`."""
+        """Return once a ping is answered. Raises `TransportClosed`."""
 
     async def close(self, code: int, reason: str) -> None:
         """Close; bounded in time, idempotent."""
 
 
-Dial = Callable[[str, Mapping[str, str]], Awaitable[Wire]]
-"""Opens a socket to an address with headers. Raises `WireError` or `WireRefused`."""
+Dial = Callable[[str, Mapping[str, str]], Awaitable[Transport]]
+"""Opens a socket to an address with headers. Raises `ConnectionFailed` or `HandshakeRefused`."""
 
 
 Hide = Callable[[str], str]
@@ -98,14 +98,16 @@ def dialler(
 ) -> Dial:
     """Return the real dial function; `hide` takes our secrets out of what a server quotes."""
 
-    async def dial(url: str, headers: Mapping[str, str]) -> Wire:
+    async def dial(url: str, headers: Mapping[str, str]) -> Transport:
         secure = {"ssl": context} if urlsplit(url).scheme == "wss" else {}
         try:
-            return WebSocketWire(await _Connect(without_user(url), headers, frame_limit, **secure))
+            return WebSocketTransport(
+                await _Connect(without_user(url), headers, frame_limit, **secure)
+            )
         except InvalidStatus as error:
             raise _refusal(error, wall_s(), hide) from error
         except TimeoutError as error:
-            raise WireError(f"no WebSocket within {DIAL_S:.0f} s") from error
+            raise ConnectionFailed(f"no WebSocket within {DIAL_S:.0f} s") from error
         except (InvalidHandshake, InvalidURI) as error:
             raise _no_websocket(error) from error
         except (OSError, EOFError, UnicodeError) as error:
@@ -139,8 +141,8 @@ class _Connect(connect):
         return exc
 
 
-class WebSocketWire:
-    """A `Wire` over the library's connection."""
+class WebSocketTransport:
+    """A `Transport` over the library's connection."""
 
     def __init__(self, connection: ClientConnection) -> None:
         self._connection = connection
@@ -170,7 +172,7 @@ class WebSocketWire:
         try:
             protocol.send_text(text.encode())
         except InvalidState as error:
-            raise WireClosed(CloseCode.ABNORMAL_CLOSURE, str(error)) from error
+            raise TransportClosed(CloseCode.ABNORMAL_CLOSURE, str(error)) from error
         for data in protocol.data_to_send():
             transport.write(data)
 
@@ -199,27 +201,29 @@ class WebSocketWire:
             self._connection.transport.abort()
 
 
-def _closed(error: ConnectionClosed) -> WireClosed:
+def _closed(error: ConnectionClosed) -> TransportClosed:
     """Tell who closed first, and with what."""
     received, sent = error.rcvd, error.sent
     if received is not None and (sent is None or error.rcvd_then_sent):
-        return WireClosed(int(received.code), received.reason)
+        return TransportClosed(int(received.code), received.reason)
     if sent is None:
-        return WireClosed(
+        return TransportClosed(
             CloseCode.ABNORMAL_CLOSURE, "the connection was lost without a close frame"
         )
     if sent.reason == _OUR_KEEPALIVE:
-        return WireClosed(CloseCode.ABNORMAL_CLOSURE, "no answer to a keep-alive ping within 5 s")
+        return TransportClosed(
+            CloseCode.ABNORMAL_CLOSURE, "no answer to a keep-alive ping within 5 s"
+        )
     ours = "" if sent.code == CloseCode.NORMAL_CLOSURE else "closed by the runner: "
-    return WireClosed(int(sent.code), ours + sent.reason)
+    return TransportClosed(int(sent.code), ours + sent.reason)
 
 
-def _refusal(error: InvalidStatus, wall_s: float, hide: Hide) -> WireRefused:
+def _refusal(error: InvalidStatus, wall_s: float, hide: Hide) -> HandshakeRefused:
     response = error.response
     status, headers = response.status_code, response.headers
     if 300 <= status < 400:  # noqa: PLR2004 - the class of redirects
         target = shown(hide(_first(headers.get_all("Location")) or "nowhere"))
-        return WireRefused(
+        return HandshakeRefused(
             status,
             f"the WebSocket address redirects to {target} ({status}), which is not followed",
             "set `endpoints.websocket_url` to the address that speaks WebSocket",
@@ -227,7 +231,7 @@ def _refusal(error: InvalidStatus, wall_s: float, hide: Hide) -> WireRefused:
         )
     if status == HTTPStatus.FORBIDDEN:
         scope = wanted_scope(hide(_first(headers.get_all("WWW-Authenticate")) or ""))
-        return WireRefused(
+        return HandshakeRefused(
             status,
             "the session is forbidden (403): the token lacks the scope "
             f"{scope or 'websocket:use or interaction:transfer'}",
@@ -236,23 +240,23 @@ def _refusal(error: InvalidStatus, wall_s: float, hide: Hide) -> WireRefused:
         )
     if status == HTTPStatus.TOO_MANY_REQUESTS or status >= HTTPStatus.INTERNAL_SERVER_ERROR:
         first = {name: _first(headers.get_all(name)) or "" for name in ("Retry-After", "Date")}
-        return WireRefused(
+        return HandshakeRefused(
             status,
             f"the gateway answers the handshake with {status}",
             "check the gateway's health, then run again",
             retry_after_s=retry_after_s(first, wall_s),
         )
-    return WireRefused(
+    return HandshakeRefused(
         status,
         f"no WebSocket endpoint: the handshake is answered with {status}",
         "check `endpoints.websocket_url`, its path included",
     )
 
 
-def _no_websocket(error: Exception) -> WireError:
+def _no_websocket(error: Exception) -> ConnectionFailed:
     if isinstance(error.__cause__, OSError | EOFError):
         return explained(error.__cause__)
-    return WireError(
+    return ConnectionFailed(
         f"no WebSocket endpoint: the handshake's answer is not one ({type(error).__name__})",
         "check `endpoints.websocket_url`, port and path included, and proxies on the way",
     )

@@ -13,7 +13,7 @@ from runner.core.diagnostics.problem import Place, Problem
 from runner.manifest.flow_style import cut
 from runner.manifest.near_misses import likely, mapped, warn_of_near_misses
 from runner.manifest.problem_collector import Collector
-from runner.manifest.reference_resolver import Given
+from runner.manifest.reference_resolver import LocatedValue
 from runner.manifest.rows.columns import Columns
 from runner.manifest.rows.row_file import BadRow, RowFile, is_undecoded
 from runner.manifest.rows.row_sources import FIELDS, Values
@@ -28,7 +28,7 @@ class CsvRows:
         name: str,
         file: RowFile,
         columns: Columns,
-        shared: Mapping[str, Given],
+        shared: Mapping[str, LocatedValue],
         problems: Collector,
         delimiter: str = ",",
     ) -> None:

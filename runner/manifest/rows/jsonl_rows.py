@@ -15,7 +15,7 @@ from runner.core.diagnostics.problem import Place, Problem, Severity
 from runner.manifest.flow_style import JSON
 from runner.manifest.near_misses import likely, mapped, warn_of_near_misses
 from runner.manifest.problem_collector import Collector
-from runner.manifest.reference_resolver import Given
+from runner.manifest.reference_resolver import LocatedValue
 from runner.manifest.rows.columns import Columns
 from runner.manifest.rows.json_tree import build_json, too_deep
 from runner.manifest.rows.missing_fields import Lacking
@@ -66,7 +66,7 @@ class JsonRows:
         name: str,
         file: RowFile,
         columns: Columns,
-        shared: Mapping[str, Given],
+        shared: Mapping[str, LocatedValue],
         problems: Collector,
     ) -> None:
         self.name = name

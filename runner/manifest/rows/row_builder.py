@@ -12,19 +12,19 @@ from runner.core.manifest.media import MediaMatrix
 from runner.core.manifest.model import TransferRow
 from runner.core.manifest.rules import Finding, check_destination, check_id
 from runner.manifest.problem_collector import Collector
-from runner.manifest.reference_resolver import Choices, Given
+from runner.manifest.reference_resolver import LocatedValue, ReferenceResolver
 from runner.manifest.rows.missing_fields import Lacking
 from runner.manifest.rows.row_sources import SPOILT, RowSource, Values
 from runner.manifest.schema.check import Document
 
 
-class Stretch:
+class RowBuilder:
     """Makes rows of one source's values; what every row shares is resolved once."""
 
     def __init__(
         self,
         source: RowSource,
-        choices: Choices,
+        choices: ReferenceResolver,
         document: Document,
         problems: Collector,
         *,
@@ -163,9 +163,9 @@ class Stretch:
             return None
         return self._choices.callbacks(self._given("callbacks", callbacks))
 
-    def _given(self, at: str, value: Any) -> Given | None:
+    def _given(self, at: str, value: Any) -> LocatedValue | None:
         if value or self._is_given(value):
-            return Given(value, partial(self._source.where, at))
+            return LocatedValue(value, partial(self._source.where, at))
         return self._source.shared.get(at)
 
 

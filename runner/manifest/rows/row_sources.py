@@ -8,7 +8,7 @@ from functools import partial
 from typing import Any, Protocol
 
 from runner.core.diagnostics.problem import Place
-from runner.manifest.reference_resolver import Given
+from runner.manifest.reference_resolver import LocatedValue
 from runner.manifest.schema.check import Document
 
 FIELDS = ("key", "interaction_id", "destination_uri", "media", "fallback", "callbacks")
@@ -34,7 +34,7 @@ class RowSource(Protocol):
     name: str
     blank_is_absent: bool  # an empty text says nothing, as in CSV
     is_file: bool  # beside the manifest, and by that under rule R009
-    shared: Mapping[str, Given]  # what holds for every row that does not say otherwise
+    shared: Mapping[str, LocatedValue]  # what holds for every row that does not say otherwise
 
     def rows(self) -> Iterator[tuple[int, int, Values]]:
         """Yield each row's position in this source, its line, and its values."""
@@ -57,7 +57,7 @@ class InlineRows:
     document: Document
     start: int
     stop: int
-    shared: Mapping[str, Given]
+    shared: Mapping[str, LocatedValue]
     blank_is_absent: bool = False
     is_file: bool = False
     _item: Mapping[str, Any] = field(default_factory=dict)
@@ -100,11 +100,11 @@ class InlineRows:
         }
 
 
-def shared_fields(document: Document, *levels: Mapping[str, Any]) -> Mapping[str, Given]:
+def shared_fields(document: Document, *levels: Mapping[str, Any]) -> Mapping[str, LocatedValue]:
     """Return each field's value from the first of the mappings `levels` that has it."""
-    given: dict[str, Given] = {}
+    given: dict[str, LocatedValue] = {}
     for level in levels:
         for at in FIELDS[2:]:
             if at in level and at not in given:
-                given[at] = Given(level[at], partial(document.where, level, at))
+                given[at] = LocatedValue(level[at], partial(document.where, level, at))
     return given

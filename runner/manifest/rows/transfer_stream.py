@@ -13,11 +13,11 @@ from runner.core.manifest.model import Platform, QueueSelection, Repeat, Transfe
 from runner.core.manifest.quantity import parse_duration
 from runner.core.manifest.rules import check_id
 from runner.manifest.problem_collector import KEPT, Collector
-from runner.manifest.reference_resolver import Choices
+from runner.manifest.reference_resolver import ReferenceResolver
 from runner.manifest.rows.columns import Columns
 from runner.manifest.rows.csv_rows import CsvRows
 from runner.manifest.rows.jsonl_rows import JsonRows
-from runner.manifest.rows.row_builder import Stretch
+from runner.manifest.rows.row_builder import RowBuilder
 from runner.manifest.rows.row_file import open_row_file
 from runner.manifest.rows.row_sources import InlineRows, RowSource, shared_fields
 from runner.manifest.schema.check import Document
@@ -48,7 +48,7 @@ class Transfers:
     def __init__(
         self,
         document: Document,
-        choices: Choices,
+        choices: ReferenceResolver,
         sink: RowSink,
         problems: Collector,
         platform: Platform,
@@ -91,9 +91,9 @@ class Transfers:
             mend = "check how the file was made; if it may be empty, add `allow_empty: true` here"
             self._problems.add(Problem("R009", message, place, mend))
 
-    def _stretch(self, source: RowSource, doubted: Collection[str] = ()) -> Stretch:
+    def _stretch(self, source: RowSource, doubted: Collection[str] = ()) -> RowBuilder:
         names = self._platform is Platform.GENESYS_CLOUD
-        return Stretch(
+        return RowBuilder(
             source, self._choices, self._document, self._problems, names=names, doubted=doubted
         )
 

@@ -8,7 +8,7 @@ NO_KEY = object()
 """Stands for the key while none is waiting for its value."""
 
 
-class Frame:
+class OpenContainer:
     """A container that is being built."""
 
     __slots__ = (

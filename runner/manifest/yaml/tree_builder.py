@@ -29,7 +29,7 @@ from runner.core.diagnostics.problem import Problem, Related
 from runner.manifest.problem_collector import Collector
 from runner.manifest.secret_lines import REFERENCE, holds_secret
 from runner.manifest.yaml.gc_pause import collection_paused
-from runner.manifest.yaml.open_container import NO_KEY, Frame
+from runner.manifest.yaml.open_container import NO_KEY, OpenContainer
 from runner.manifest.yaml.pure_parser import PureParser
 from runner.manifest.yaml.scalars import NumberOutOfRange, resolve
 from runner.manifest.yaml.syntax_errors import syntax_problem
@@ -92,8 +92,8 @@ class _Builder:
         self._source = source
         self._problems = problems
         self._marks = Marks()
-        self._frame = Frame([], 0, None)  # holds the document's root
-        self._stack: list[Frame] = []
+        self._frame = OpenContainer([], 0, None)  # holds the document's root
+        self._stack: list[OpenContainer] = []
         self._anchors: dict[str, tuple[Any, int, int]] = {}  # value, nodes, height
         self._expanded = 0
 
@@ -178,7 +178,7 @@ class _Builder:
             self._halt("Y013", "a key must be text, not a list or mapping", mark, "write one word")
         self._stack.append(self._frame)
         self._check_depth(len(self._stack), mark)
-        self._frame = Frame({} if is_mapping else [], mark, event.anchor)
+        self._frame = OpenContainer({} if is_mapping else [], mark, event.anchor)
         if event.anchor is not None:
             self._anchors.pop(event.anchor, None)
 
@@ -192,7 +192,7 @@ class _Builder:
             self._anchors[frame.anchor] = (frame.value, frame.nodes, frame.height)
         self._put(frame.value, frame.mark, frame.nodes, frame.height)
 
-    def _merge(self, mapping: dict[str, Any], frame: Frame) -> None:
+    def _merge(self, mapping: dict[str, Any], frame: OpenContainer) -> None:
         marks = self._marks.of(mapping)
         for index, (key, value) in enumerate(mapping.items()):
             if key not in frame.value:
@@ -264,7 +264,7 @@ class _Builder:
             message = "`<<` merges mappings only"
             self._problem("Y011", message, mark, "name an anchor of a mapping: `<<: *name`")
 
-    def _duplicate(self, frame: Frame, key: str, first_mark: int | None = None) -> None:
+    def _duplicate(self, frame: OpenContainer, key: str, first_mark: int | None = None) -> None:
         if self._problems.full:
             self._problems.count("Y007")
             return

@@ -10,7 +10,7 @@ import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
-from runner.core.records.run_record import Happening, TimelinePoint, Turn
+from runner.core.records.run_record import TimelineEvent, TimelineEventKind, TimelinePoint
 from runner.core.records.summary import Latency, LatencyBin
 from runner.report.html.formatting import duration, milliseconds, number, times
 
@@ -89,7 +89,7 @@ class HistogramPlot:
 
 
 def plot_timeline(
-    points: Sequence[TimelinePoint], bin_s: float, story: Sequence[Happening] = ()
+    points: Sequence[TimelinePoint], bin_s: float, story: Sequence[TimelineEvent] = ()
 ) -> TimelinePlot | None:
     """Draw the timeline, and mark on it what the session's story tells; None where there is none."""
     if not points:
@@ -147,16 +147,16 @@ def plot_histogram(bins: Sequence[LatencyBin], latency: Latency) -> HistogramPlo
     return HistogramPlot(bars, _latency_ticks(low, high, place), _y_ticks(top), marks, told)
 
 
-def _told(story: Sequence[Happening]) -> str:
+def _told(story: Sequence[TimelineEvent]) -> str:
     turns = [happening.turn for happening in story]
-    slowed, lost = turns.count(Turn.SLOWED), turns.count(Turn.LOST)
+    slowed, lost = turns.count(TimelineEventKind.SLOWED), turns.count(TimelineEventKind.LOST)
     parts = [f"it was slowed down {times(slowed)}"] if slowed else []
     parts += [f"its session was lost {times(lost)}"] if lost else []
     text = " and ".join(parts) or "nothing slowed or interrupted it"
     return f"{text[0].upper()}{text[1:]}."
 
 
-def _marks(story: Sequence[Happening], start_s: float, span_s: float) -> tuple[Mark, ...]:
+def _marks(story: Sequence[TimelineEvent], start_s: float, span_s: float) -> tuple[Mark, ...]:
     """Return what to mark: how long there was no session, where it was slowed, token renewals."""
 
     def place(at_s: float) -> float:
@@ -172,20 +172,22 @@ def _marks(story: Sequence[Happening], start_s: float, span_s: float) -> tuple[M
     return tuple(marks)
 
 
-def _stretches(story: Sequence[Happening], end_s: float) -> Iterator[tuple[str, float, float, str]]:
+def _stretches(
+    story: Sequence[TimelineEvent], end_s: float
+) -> Iterator[tuple[str, float, float, str]]:
     """Yield (kind, begin, end, words) of what is marked."""
-    lost: Happening | None = None
+    lost: TimelineEvent | None = None
     for happening in story:
         at = happening.t_s
-        if happening.turn == Turn.LOST:
+        if happening.turn == TimelineEventKind.LOST:
             lost = happening
-        elif happening.turn == Turn.OPENED and lost is not None:
+        elif happening.turn == TimelineEventKind.OPENED and lost is not None:
             told = f"no session for {duration(max(at - lost.t_s, 0.0))}"
             yield "lost", lost.t_s, at, told
             lost = None
-        elif happening.turn == Turn.SLOWED:
+        elif happening.turn == TimelineEventKind.SLOWED:
             yield "slowed", at, at, f"slowed to {number(happening.value)}/s"
-        elif happening.turn == Turn.RENEWED:
+        elif happening.turn == TimelineEventKind.RENEWED:
             yield "renewed", at, at, "token renewed"
     if lost is not None:
         yield "lost", lost.t_s, end_s, "no session from here on"

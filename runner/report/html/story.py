@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from runner.core.records.run_record import Happening, Turn
+from runner.core.records.run_record import TimelineEvent, TimelineEventKind
 from runner.report.html.formatting import clock_time, duration, moment, number
 from runner.report.model import Content
 
@@ -70,17 +70,17 @@ def tell_story(content: Content, shown: int = LINES_SHOWN) -> Story:
     return Story(tuple(first), omitted + len(lines) - len(first) - len(last), tuple(last))
 
 
-def happenings(content: Content) -> tuple[Happening, ...]:
+def happenings(content: Content) -> tuple[TimelineEvent, ...]:
     """Return the story; of runs that kept none, the ends of their sessions."""
     figures = content.source.figures
     if figures.story:
         return figures.story
     start = moment(content.source.run.started_at)
     return tuple(
-        Happening(
+        TimelineEvent(
             (moment(close.at) or 0.0) - start if start is not None else 0.0,
             close.at,
-            Turn.CLOSED if close.code == 1000 else Turn.LOST,  # noqa: PLR2004 - how we close
+            TimelineEventKind.CLOSED if close.code == 1000 else TimelineEventKind.LOST,  # noqa: PLR2004 - how we close
             code=close.code,
             reason=close.reason,
         )
@@ -95,7 +95,7 @@ def _lines(content: Content) -> Iterator[Line]:
     lost_s: float | None = None
     for told in happenings(content):
         at_s = moment(told.at)
-        if told.turn in {Turn.LOST, Turn.CLOSED}:
+        if told.turn in {TimelineEventKind.LOST, TimelineEventKind.CLOSED}:
             lost_s = at_s
         gap_s = None if at_s is None or lost_s is None else at_s - lost_s
         text, said = _words(told, tls, gap_s)
@@ -113,30 +113,30 @@ def _since(start: float | None, at_s: float | None) -> str:
     return f"+{since_s:.1f} s" if since_s < TENTHS_BELOW_S else f"+{duration(since_s)}"
 
 
-def _words(told: Happening, tls: str | None, gap_s: float | None) -> tuple[str, str | None]:
+def _words(told: TimelineEvent, tls: str | None, gap_s: float | None) -> tuple[str, str | None]:
     """Return a happening's sentence, and what the gateway itself said."""
     value, known = told.value, _WHY.get(told.reason or "")
     why, said = (f": {known}", None) if known else ("", told.reason)
     text = "Something happened that this version of the page has no words for."
     match told.turn:
-        case Turn.OPENED:
+        case TimelineEventKind.OPENED:
             text = _opened(value, tls, gap_s)
-        case Turn.LOST | Turn.CLOSED:
+        case TimelineEventKind.LOST | TimelineEventKind.CLOSED:
             text = f"The session was {told.turn}{_code(told.code)}."
-        case Turn.SLOWED:
+        case TimelineEventKind.SLOWED:
             text = f"Slowed to {number(value)}/s{why}."
-        case Turn.RECOVERED:
+        case TimelineEventKind.RECOVERED:
             back = "without a limit" if value is None else f"at {number(value)}/s"
             text = f"Back {back}, as the manifest allows."
-        case Turn.PAUSED:
+        case TimelineEventKind.PAUSED:
             text = f"Silent for {duration(value or 0.0)}{why}."
-        case Turn.RENEWED:
+        case TimelineEventKind.RENEWED:
             text = "The token was renewed."
-        case Turn.SHUT:
+        case TimelineEventKind.SHUT:
             text = f"{number(value)} failures in a row: the circuit opened, probes alone leave."
-        case Turn.WAVE:
+        case TimelineEventKind.WAVE:
             text, said = f"Wave {number(value)} {told.reason or 'began'}.", None
-        case Turn.ANSWERED:
+        case TimelineEventKind.ANSWERED:
             text = "The gateway answered again: the circuit closed."
     return text, said
 

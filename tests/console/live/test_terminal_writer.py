@@ -18,7 +18,7 @@ from typing import TextIO
 import pytest
 
 from runner.console.live.live_renderer import fitted, painted, terminal_size
-from runner.console.live.terminal_writer import MOST_WAITING, Outlet
+from runner.console.live.terminal_writer import MOST_WAITING, TerminalWriter
 from runner.console.live.view import Line, Part, Tone
 from runner.console.streams import LossyStream
 from runner.console.text import Paint
@@ -72,7 +72,7 @@ def picture(*texts: str) -> object:
 
 
 def test_texts_appear_above_the_picture_which_goes_at_the_end(pty: Pty):
-    outlet = Outlet(LossyStream(pty.stream), never)
+    outlet = TerminalWriter(LossyStream(pty.stream), never)
     outlet.write("one\n")
     outlet.show(picture("bar 1", "figures 1"))
     pty.read_until("figures 1")
@@ -88,7 +88,7 @@ def test_texts_appear_above_the_picture_which_goes_at_the_end(pty: Pty):
 
 
 def test_what_was_written_before_a_prompt_is_there(pty: Pty):
-    outlet = Outlet(LossyStream(pty.stream), never)
+    outlet = TerminalWriter(LossyStream(pty.stream), never)
     outlet.write("before\n")
     outlet.flush(PATIENCE_S)
     ready, _, _ = select.select([pty.master], [], [], 0)
@@ -99,7 +99,7 @@ def test_what_was_written_before_a_prompt_is_there(pty: Pty):
 
 def test_a_terminal_that_takes_nothing_holds_nobody_up_and_what_is_lost_is_counted(pty: Pty):
     lost: list[int] = []
-    outlet = Outlet(LossyStream(pty.stream), lost.append)
+    outlet = TerminalWriter(LossyStream(pty.stream), lost.append)
     line = "x" * 1023 + "\n"
     given = 3 * MOST_WAITING // len(line)
     for _ in range(given):  # returns at once, each time
@@ -121,7 +121,7 @@ def test_pictures_that_nobody_could_see_are_left_out():
     """Of a thousand while the terminal takes nothing, the last one is drawn, and one at most before."""
     reading, writing = os.pipe()
     with os.fdopen(reading, "rb") as end, os.fdopen(writing, "w") as stream:
-        outlet = Outlet(LossyStream(stream), never)
+        outlet = TerminalWriter(LossyStream(stream), never)
         outlet.write("x" * MOST_WAITING)  # more than the pipe holds: the thread is stuck in it
         for n in range(1000):
             outlet.show(picture(f"picture {n}."))
@@ -138,7 +138,7 @@ def test_pictures_that_nobody_could_see_are_left_out():
 
 def test_a_terminal_that_is_gone_loses_output_only(pty: Pty):
     stream = LossyStream(pty.stream)
-    outlet = Outlet(stream, never)
+    outlet = TerminalWriter(stream, never)
     os.close(pty.master)
     outlet.write("to nobody\n")
     outlet.flush(PATIENCE_S)
@@ -151,7 +151,7 @@ def test_a_descriptor_that_never_waits_is_waited_for_beside_it():
     reading, writing = os.pipe()
     os.set_blocking(writing, False)
     with os.fdopen(reading, "rb") as end, os.fdopen(writing, "w") as stream:
-        outlet = Outlet(LossyStream(stream), never)
+        outlet = TerminalWriter(LossyStream(stream), never)
         outlet.write("y" * 500_000)
         got = threading.Thread(target=partial(end.read, 500_000), daemon=True)
         got.start()
@@ -162,7 +162,7 @@ def test_a_descriptor_that_never_waits_is_waited_for_beside_it():
 
 def test_a_stream_without_a_descriptor_is_written_to():
     text = io.StringIO()
-    outlet = Outlet(LossyStream(text), never, color=True)
+    outlet = TerminalWriter(LossyStream(text), never, color=True)
     outlet.write("a\n")
     outlet.flush(PATIENCE_S)
     outlet.close(PATIENCE_S)

@@ -11,7 +11,7 @@ from rich.cells import cell_len
 
 from runner.console.live.view import Line, Tone, View, Warned, lines
 from runner.core.pacing.latency import Latency
-from runner.core.records.recent_failures import Trouble
+from runner.core.records.recent_failures import RecentFailure
 from runner.ports import Progress, SessionState
 
 AT = 1_800_000_000.0  # 08:00:00 UTC
@@ -42,8 +42,8 @@ def texts(shown: Sequence[Line]) -> list[str]:
 
 def test_eighty_columns_show_it_all():
     troubles = [
-        Trouble(AT - 9, "rejected", f"k{n}", "destination_unreachable") for n in range(5)
-    ] + [Trouble(AT - 3, "in_doubt", "k9", "session lost")]
+        RecentFailure(AT - 9, "rejected", f"k{n}", "destination_unreachable") for n in range(5)
+    ] + [RecentFailure(AT - 3, "in_doubt", "k9", "session lost")]
     shown = view({"troubles": troubles}, warnings=[Warned(AT - 5, "session lost code=1006")])
 
     assert texts(lines(shown, 79, 22)) == [
@@ -97,13 +97,13 @@ def test_in_a_low_window_what_matters_most_stays(rows: int, expected: list[str])
 @pytest.mark.parametrize("columns", [*range(1, 20), 39, 79, 200])
 @pytest.mark.parametrize("rows", [1, 4, 8, 50])
 def test_no_line_is_wider_and_no_view_higher_than_the_window(columns: int, rows: int):
-    wide = Trouble(AT, "failed", "座席番号" * 20, "見つかりません" * 20)
+    wide = RecentFailure(AT, "failed", "座席番号" * 20, "見つかりません" * 20)
     hostile = "\x1b[2J\r\n\x9b31m\u202e[bold]x[/bold]\x07" * 9
     shown = view(
         {
             "outcomes": {hostile: 3, "rejected": 10**9},
             "waiting_for": hostile,
-            "troubles": [wide, Trouble(AT, "rejected", hostile, hostile)],
+            "troubles": [wide, RecentFailure(AT, "rejected", hostile, hostile)],
         },
         title=hostile,
         warnings=[Warned(AT, hostile)],
@@ -116,7 +116,7 @@ def test_no_line_is_wider_and_no_view_higher_than_the_window(columns: int, rows:
 
 
 def test_markup_is_text():
-    shown = view({"troubles": [Trouble(AT, "failed", "k", "[red]no[/red] :smile:")]})
+    shown = view({"troubles": [RecentFailure(AT, "failed", "k", "[red]no[/red] :smile:")]})
 
     assert "08:00:00Z failed k: [red]no[/red] :smile:" in texts(lines(shown, 79, 22))
 

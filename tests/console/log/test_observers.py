@@ -13,7 +13,7 @@ import structlog
 from runner.console.live.observer import LiveObserver
 from runner.console.live.observer_choice import watch
 from runner.console.live.progress_text import Pace, progress_line
-from runner.console.live.terminal_writer import Outlet
+from runner.console.live.terminal_writer import TerminalWriter
 from runner.console.log.observers import LineObserver, LogObserver, Observers, say_in_log, say_to
 from runner.console.log.setup import configure_logs
 from runner.console.streams import LossyStream
@@ -197,7 +197,7 @@ def test_the_view_shows_progress_and_logs_appear_above_it():
     now = Time()
     with os.fdopen(slave, "w") as terminal, os.fdopen(master, "rb", buffering=0) as seen:
         stream = LossyStream(terminal)
-        outlet = Outlet(stream, lambda _: None)
+        outlet = TerminalWriter(stream, lambda _: None)
         stream.divert(outlet.write)
         observer = LiveObserver(outlet, now=now, wall=lambda: 0.0)
         with configure_logs("pretty", stream=stream, environ={}, wall=lambda: 0.0):
@@ -220,7 +220,7 @@ def test_the_view_shows_progress_and_logs_appear_above_it():
 
 def test_a_view_that_was_never_drawn_closes():
     text = io.StringIO()
-    outlet = Outlet(LossyStream(text), lambda _: None)
+    outlet = TerminalWriter(LossyStream(text), lambda _: None)
     LiveObserver(outlet, now=Time(), wall=lambda: 0.0).close()
     outlet.close(None)
 
@@ -242,7 +242,7 @@ def test_a_line_is_said_at_once_where_something_begins_or_ceases_to_hold_all_up(
 def watched(stream: io.StringIO, environ: dict[str, str], **options: Any) -> tuple[str, Lines]:
     log = Lines()
     lossy = LossyStream(stream)
-    outlet = Outlet(lossy, lambda _: None)
+    outlet = TerminalWriter(lossy, lambda _: None)
     observers = watch(lossy, log, outlet, now=Time(), wall=lambda: 0.0, environ=environ, **options)
     observers.progressed(at(1))
     outlet.flush(20.0)

@@ -13,7 +13,7 @@ import pytest
 from runner.core.errors import GatewayError, LookUpFailed
 from runner.core.manifest.model import Limits, RetryPolicy
 from runner.gateways.genesys_cloud.rest import GenesysRest, NoAnswer, NotSent
-from runner.gateways.http.retrying_client import Question
+from runner.gateways.http.retrying_client import IdempotentRequest
 from tests.fakes.vendor_server import VendorServer
 from tests.fakes.wire_server import Reaction, answer
 from tests.gateways.rig import SECRET, QuickClock, environment_of
@@ -197,7 +197,7 @@ async def test_a_refusal_that_concerns_one_thing_is_of_its_own_kind():
     async with VendorServer() as server, rest_to(server) as rest:
         server.script("GET /api/v2/x", answer(400, {"code": "bad.request"}))
         with pytest.raises(LookUpFailed, match="no look-up: bad"):
-            await rest.ask(Question("/api/v2/x"))
+            await rest.ask(IdempotentRequest("/api/v2/x"))
     assert len(server.of("GET")) == 1
 
 

@@ -10,7 +10,14 @@ import httpx
 import pytest
 
 from runner.core.errors import LookUpFailed
-from runner.gateways.http.errors import Place, WireError, counted, explained, shown, without_user
+from runner.gateways.http.errors import (
+    ConnectionFailed,
+    Place,
+    counted,
+    explained,
+    shown,
+    without_user,
+)
 
 URL = "https://user:pw@host.example:8443/a/b?token=x#y"
 
@@ -34,7 +41,7 @@ def caused(outer: Exception, inner: BaseException) -> Exception:
         (OSError("Multiple exceptions"), "the connection failed (OSError)"),
         (ssl.SSLError(1, "[SSL: WRONG_VERSION_NUMBER] x"), "the TLS handshake failed"),
         (httpx.RemoteProtocolError("x"), "the server hung up, or speaks no HTTP there"),
-        (WireError("as it is"), "as it is"),
+        (ConnectionFailed("as it is"), "as it is"),
         (ValueError(URL), "the connection failed (ValueError)"),
     ],
 )

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from runner.gateways.http.rate_limiter import Pacer, Urgency
+from runner.gateways.http.rate_limiter import Priority, PriorityRateLimiter
 from tests.fakes.clock import LoopClock
 from tests.fakes.virtual import VirtualLoop
 
@@ -29,12 +29,14 @@ def now() -> float:
     return asyncio.get_running_loop().time()
 
 
-async def ask(pacer: Pacer, urgency: Urgency, log: list[tuple[str, float]], name: str) -> None:
+async def ask(
+    pacer: PriorityRateLimiter, urgency: Priority, log: list[tuple[str, float]], name: str
+) -> None:
     await pacer.passed(urgency)
     log.append((name, round(now(), 3)))
 
 
-async def command(pacer: Pacer, log: list[tuple[str, float]], name: str) -> None:
+async def command(pacer: PriorityRateLimiter, log: list[tuple[str, float]], name: str) -> None:
     while (wait_s := pacer.due_in(0)) > 0:  # noqa: ASYNC110 - as the gate does
         await asyncio.sleep(wait_s)
     pacer.take()
@@ -51,22 +53,22 @@ def headers(allowed: int, count: int, reset: int) -> dict[str, str]:
 
 @on_virtual_time
 async def test_without_a_limit_nobody_waits():
-    pacer, log = Pacer(None, LoopClock()), []
-    await asyncio.gather(*(ask(pacer, Urgency.PREFLIGHT, log, str(n)) for n in range(100)))
+    pacer, log = PriorityRateLimiter(None, LoopClock()), []
+    await asyncio.gather(*(ask(pacer, Priority.PREFLIGHT, log, str(n)) for n in range(100)))
     assert now() < 0.01
     assert pacer.due_in(5) == 0.0
 
 
 @on_virtual_time
 async def test_the_more_urgent_go_first_then_those_who_came_first():
-    pacer, log = Pacer(5.0, LoopClock()), []
+    pacer, log = PriorityRateLimiter(5.0, LoopClock()), []
     asked = [
         asyncio.create_task(ask(pacer, urgency, log, name))
         for urgency, name in [
-            (Urgency.PREFLIGHT, "a"),
-            (Urgency.PREFLIGHT, "b"),
-            (Urgency.UPKEEP, "c"),
-            (Urgency.RECONCILIATION, "d"),
+            (Priority.PREFLIGHT, "a"),
+            (Priority.PREFLIGHT, "b"),
+            (Priority.UPKEEP, "c"),
+            (Priority.RECONCILIATION, "d"),
         ]
     ]
     await asyncio.gather(*asked)
@@ -76,9 +78,9 @@ async def test_the_more_urgent_go_first_then_those_who_came_first():
 
 @on_virtual_time
 async def test_a_command_takes_the_next_token_before_every_question():
-    pacer, log = Pacer(5.0, LoopClock()), []
+    pacer, log = PriorityRateLimiter(5.0, LoopClock()), []
     questions = [
-        asyncio.create_task(ask(pacer, Urgency.RECONCILIATION, log, name)) for name in "abc"
+        asyncio.create_task(ask(pacer, Priority.RECONCILIATION, log, name)) for name in "abc"
     ]
     await asyncio.sleep(0.25)  # "a" has gone
     await command(pacer, log, "command")
@@ -89,18 +91,18 @@ async def test_a_command_takes_the_next_token_before_every_question():
 
 @on_virtual_time
 async def test_a_command_that_does_not_come_costs_no_token():
-    pacer, log = Pacer(5.0, LoopClock()), []
+    pacer, log = PriorityRateLimiter(5.0, LoopClock()), []
     pacer.due_in(0)
-    await asyncio.gather(*(ask(pacer, Urgency.PREFLIGHT, log, name) for name in "abcd"))
+    await asyncio.gather(*(ask(pacer, Priority.PREFLIGHT, log, name) for name in "abcd"))
     assert log[0][1] == pytest.approx(0.28, abs=0.01)  # it was waited for
     assert log[-1][1] == pytest.approx(0.8, abs=0.01)  # and that was made up
 
 
 @on_virtual_time
 async def test_one_left_waiting_does_not_hold_up_the_others():
-    pacer, log = Pacer(5.0, LoopClock()), []
-    first = asyncio.create_task(ask(pacer, Urgency.PREFLIGHT, log, "a"))
-    second = asyncio.create_task(ask(pacer, Urgency.PREFLIGHT, log, "b"))
+    pacer, log = PriorityRateLimiter(5.0, LoopClock()), []
+    first = asyncio.create_task(ask(pacer, Priority.PREFLIGHT, log, "a"))
+    second = asyncio.create_task(ask(pacer, Priority.PREFLIGHT, log, "b"))
     await asyncio.sleep(0.05)
     first.cancel()
     await second
@@ -109,16 +111,16 @@ async def test_one_left_waiting_does_not_hold_up_the_others():
 
 @on_virtual_time
 async def test_shut_holds_for_commands_and_questions():
-    pacer, log = Pacer(5.0, LoopClock()), []
+    pacer, log = PriorityRateLimiter(5.0, LoopClock()), []
     pacer.shut(30)
     assert pacer.due_in(0) == pytest.approx(30, abs=0.01)
-    await ask(pacer, Urgency.RECONCILIATION, log, "a")
+    await ask(pacer, Priority.RECONCILIATION, log, "a")
     assert log == [("a", pytest.approx(30.08, abs=0.1))]
 
 
 @on_virtual_time
 async def test_the_pace_is_lowered_to_what_is_allowed_and_never_raised_above_the_limit():
-    pacer = Pacer(5.0, LoopClock())
+    pacer = PriorityRateLimiter(5.0, LoopClock())
     pacer.take()
     pacer.answered(headers(180, 1, 60))
     assert pacer.rate_per_s == pytest.approx(179 / 60)
@@ -129,7 +131,7 @@ async def test_the_pace_is_lowered_to_what_is_allowed_and_never_raised_above_the
 
 @on_virtual_time
 async def test_when_nothing_is_left_nobody_goes_before_the_reset():
-    pacer = Pacer(5.0, LoopClock())
+    pacer = PriorityRateLimiter(5.0, LoopClock())
     pacer.take()
     pacer.answered(headers(300, 300, 17))
     assert pacer.due_in(0) == pytest.approx(17)
@@ -137,7 +139,7 @@ async def test_when_nothing_is_left_nobody_goes_before_the_reset():
 
 @on_virtual_time
 async def test_a_request_without_an_answer_is_no_longer_under_way():
-    pacer = Pacer(5.0, LoopClock())
+    pacer = PriorityRateLimiter(5.0, LoopClock())
     for _ in range(10):
         pacer.take()
         pacer.answered(None)
@@ -148,13 +150,13 @@ async def test_a_request_without_an_answer_is_no_longer_under_way():
 
 @on_virtual_time
 async def test_a_minute_at_the_limit_is_used_to_the_full_by_commands_and_questions_alike():
-    pacer, commands = Pacer(100.0, LoopClock()), 0
+    pacer, commands = PriorityRateLimiter(100.0, LoopClock()), 0
     ready: asyncio.Queue[None] = asyncio.Queue()
     sent: list[float] = []
 
     async def looked_up() -> None:
         while now() < 60:
-            await pacer.passed(Urgency.PREFLIGHT)
+            await pacer.passed(Priority.PREFLIGHT)
             sent.append(now())
             await asyncio.sleep(0.08)
             pacer.answered(None)
@@ -180,7 +182,7 @@ async def test_a_minute_at_the_limit_is_used_to_the_full_by_commands_and_questio
 @on_virtual_time
 async def test_a_command_that_has_others_before_it_keeps_no_question_waiting():
     """The one before it may need that very question: at a low pace both waited for ever."""
-    pacer = Pacer(0.5, LoopClock())
+    pacer = PriorityRateLimiter(0.5, LoopClock())
     log: list[tuple[str, float]] = []
 
     async def wait_behind_another() -> None:
@@ -190,5 +192,5 @@ async def test_a_command_that_has_others_before_it_keeps_no_question_waiting():
 
     async with asyncio.timeout(60), asyncio.TaskGroup() as group:
         group.create_task(wait_behind_another())
-        group.create_task(ask(pacer, Urgency.PREFLIGHT, log, "question"))
+        group.create_task(ask(pacer, Priority.PREFLIGHT, log, "question"))
     assert [name for name, _ in log] == ["question"]

@@ -12,7 +12,7 @@ import pytest
 
 from runner.core.errors import GatewayError
 from runner.core.manifest.model import Secret
-from runner.gateways.http.secret_scrubber import Hiding
+from runner.gateways.http.secret_scrubber import SecretScrubber
 from tests.fakes.wire_server import BINARY, TEXT, Peer, WireServer, answer, frame, obliging
 from tests.gateways.rig import SECRET, Listener, QuickClock, gateway_to
 
@@ -21,8 +21,8 @@ ODD = 'canary/"secret"-ïd'
 QUOTED = [SECRET, BASIC, "token-number-1"]
 
 
-def hiding(*secrets: str) -> Hiding:
-    known = Hiding()
+def hiding(*secrets: str) -> SecretScrubber:
+    known = SecretScrubber()
     for secret in secrets:
         known.add(secret)
     return known

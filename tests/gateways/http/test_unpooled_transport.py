@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 import pytest
 
 from runner.gateways.http.client import exchange, http_client
-from runner.gateways.http.errors import WireError
+from runner.gateways.http.errors import ConnectionFailed
 from tests.fakes.turns import until
 
 KEPT = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
@@ -64,7 +64,7 @@ async def test_requests_at_a_time_have_one_each_and_are_kept_for_the_next():
 
 async def test_a_connection_that_was_cut_is_replaced():
     async with serving() as (url, opened), http_client(None, None) as client:
-        with pytest.raises(WireError):
+        with pytest.raises(ConnectionFailed):
             await exchange(client, "GET", f"{url}/cut", {})
         assert (await exchange(client, "GET", url, {})).status == 200
         assert opened() == 2

@@ -19,7 +19,7 @@ from runner.core.errors import GatewayError
 from runner.core.transfer.lookup_verdict import Interaction
 from runner.core.transfer.message import Reply
 from runner.gateways import InteractionWebSocket
-from runner.gateways.websocket.transport import WireClosed, dialler
+from runner.gateways.websocket.transport import TransportClosed, dialler
 from runner.ports import SessionLost, SessionOpened
 from tests.fakes.wire_server import (
     BINARY,
@@ -272,7 +272,7 @@ async def test_a_socket_that_is_being_closed_takes_no_frame():
     async with WireServer() as server:
         wire = await dialler(None, time.time)(server.url("ws"), {})
         await wire.close(1000, "enough")
-        with pytest.raises(WireClosed, match="1006 connection is closed"):
+        with pytest.raises(TransportClosed, match="1006 connection is closed"):
             await wire.send("late")
 
 
