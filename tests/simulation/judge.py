@@ -7,8 +7,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import closing
 from itertools import pairwise
 
-from runner.core.chain import GENESIS, link
-
+from runner.core.records.audit_chain import GENESIS, link
 from runner.core.records.run_record import TransferRecord
 from runner.core.transfer.outcome import ExitCode, Outcome
 from runner.core.transfer.reasons import Code
