@@ -9,7 +9,7 @@ from typing import Any
 from runner.core.diagnostics.problem import Place, Problem
 from runner.core.errors import ManifestInvalid
 from runner.core.manifest.media import MediaMatrix
-from runner.core.manifest.model import Manifest, Platform, QueueSelection, TransferRow
+from runner.core.manifest.model import Manifest, QueueSelection, TransferRow
 from runner.core.manifest.queue_selection import (
     SERVED_NO_MORE,
     Chosen,
@@ -106,7 +106,7 @@ def unknown_yet(manifest: Manifest, staging: Staging) -> str | None:
 
 def _names(manifest: Manifest, staging: Staging) -> list[str]:
     """Return the destinations by name; only where a gateway knows names, all else is an id."""
-    if manifest.environment.platform is not Platform.GENESYS_CLOUD:
+    if not manifest.environment.driver.can_select:
         return []
     return [uri for uri in staging.destinations() if named_in(uri)]
 

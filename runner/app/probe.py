@@ -21,18 +21,21 @@ from runner.app.system_clock import SystemClock
 from runner.composition import opened_environment
 from runner.core.errors import NotInDoubt, StorageError, UsageError
 from runner.core.manifest.media import Audio, MediaMatrix
-from runner.core.manifest.model import Environment, Manifest, Platform, TransferRow
+from runner.core.manifest.model import Environment, Manifest, TransferRow
 from runner.core.manifest.queue_selection import is_id
 from runner.core.timestamps import timestamp
 from runner.core.transfer.plan import Action
 from runner.gateways.genesys_cloud.probe import Probe
 from runner.gateways.genesys_cloud.protocol.probe import Findings
 from runner.gateways.genesys_cloud.rest import GenesysRest
+from runner.gateways.genesys_cloud.spec import SPEC
 from runner.gateways.http.client import trusted_context
 from runner.gateways.http.errors import Place
 from runner.gateways.websocket.transport import dialler
 from runner.journal.lock import JournalLock
 from runner.journal.staging import Selection, Staging
+
+DRIVER = SPEC.name
 
 _DESTINATION = re.compile(r"genesys://(queue|user)/(.+)|(tel|sips?):[^\s/]+", re.DOTALL)
 _MEDIA = MediaMatrix(Audio("opus", 64, 16))  # a draft bears one; the platform takes none
@@ -57,10 +60,10 @@ class Probed:
 
 def check_order(manifest: Manifest, order: ProbeOrder) -> None:
     """Raise `UsageError` for what cannot be probed; nothing is asked yet."""
-    if manifest.environment.platform is not Platform.GENESYS_CLOUD:
+    if manifest.environment.driver.name != DRIVER:
         raise UsageError(
-            f"--probe is for the driver genesys-cloud; environment {manifest.environment.name}"
-            f" uses {manifest.environment.driver}"
+            f"--probe is for the driver {DRIVER}; environment {manifest.environment.name}"
+            f" uses {manifest.environment.driver_name}"
         )
     if not is_id(order.conversation_id):
         raise UsageError("--probe takes the id of a conversation, as the platform shows it")
@@ -123,7 +126,7 @@ def _about(manifest: Manifest) -> dict[str, str | None]:
         "kind": "probe",
         "runner_version": __version__,
         "at": timestamp(SystemClock().wall()),
-        "driver": str(manifest.environment.driver),
+        "driver": manifest.environment.driver_name,
         "api": None if endpoints is None else urlsplit(endpoints.api_url).hostname,
     }
 

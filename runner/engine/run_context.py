@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from runner.core.manifest.media import MediaMatrix
 from runner.core.manifest.model import Policy
 from runner.core.transfer.evidence import VISIBLE_S, Expires, Promise
-from runner.core.transfer.message import Compose, Reply
+from runner.core.transfer.message import Compose, Message, Reply
 from runner.core.transfer.states import Event, classify, classify_repeat
 from runner.engine.admission import Admission
 from runner.engine.metrics import RunMetrics
@@ -36,7 +36,7 @@ class Rules:
         """
         if reply.unsent:
             return Event.WITHDRAWN
-        event = classify(
+        event = reply.event or classify(
             reply.status,
             reply.code,
             carried_out=self.carried_out,
@@ -79,5 +79,5 @@ class RunContext:
     observer: Observer
     rules: Rules
     chance: Randomness
-    find_fault: Callable[[str, MediaMatrix], str | None]  # format verification of a message
+    find_fault: Callable[[Message, MediaMatrix], str | None]  # format verification of a message
     compose: Compose

@@ -11,7 +11,7 @@ from typing import Any
 from runner.core.manifest.media import Audio, MediaMatrix
 from runner.core.manifest.model import Callback, Limits, Policy, RetryPolicy
 from runner.core.records.run_record import Figures
-from runner.core.transfer.message import Compose, build_text
+from runner.core.transfer.message import Compose, Message, build_message
 from runner.core.transfer.plan import PlannedRow
 from runner.engine.callback_factory import CallbackFactory
 from runner.engine.run import BatchRun, RunEnd, RunSpec
@@ -87,10 +87,10 @@ def carry(
     rules: Rules | None = None,
     callbacks: dict[str, Callback] | None = None,
     meanwhile: Meanwhile | None = None,
-    find_fault: Callable[[str, MediaMatrix], str | None] = lambda _text, _media: None,
+    find_fault: Callable[[Message, MediaMatrix], str | None] = lambda _text, _media: None,
     total_kbps: float | None = None,
     clock: LoopClock | None = None,
-    compose: Compose = build_text,
+    compose: Compose = build_message,
 ) -> Run:
     """Carry a plan out to its end; `answers` are given to each interaction's deliveries in turn."""
     plan = rows(plan) if isinstance(plan, int) else plan

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from runner.core.transfer.lookup_verdict import Interaction
-from runner.core.transfer.message import Reply
+from runner.core.transfer.message import Reply, Request
 from runner.core.transfer.states import Event, classify
 from runner.ports import GatewayListener, SessionLost, SessionOpened
 from tests.fakes.clock import WALL_S
@@ -150,10 +150,10 @@ class FakeGateway:
         self._listener = listener
         self._begin()
 
-    async def submit(self, text: str) -> None:
+    async def submit(self, request: Request) -> None:
         """Take a frame, and answer as the script says."""
         assert self.generation is not None, "a frame was written without a session"
-        body = json.loads(text)
+        body, text = json.loads(request.text), request.text
         self._seen[body["interaction_id"]] += 1
         now = asyncio.get_running_loop().time()
         frame = Frame(now, self.generation, body, self._seen[body["interaction_id"]], text)

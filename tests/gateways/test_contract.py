@@ -16,14 +16,15 @@ from runner.core.errors import GatewayError, LookUpFailed, LookUpUnanswered
 from runner.core.manifest.model import Policy, RetryPolicy
 from runner.core.transfer.states import Event
 from runner.engine.run_context import Rules
-from runner.gateways import GenesysCloud, InteractionWebSocket
+from runner.gateways.genesys_cloud.driver import GenesysCloud
+from runner.gateways.interaction_transfer.driver import InteractionWebSocket
 from runner.ports import Gateway
 from tests.fakes.stepped import SteppedClock
 from tests.fakes.vendor_server import VendorServer, event
 from tests.fakes.wire_server import Peer, WireServer, answer
 from tests.gateways import genesys_rig
 from tests.gateways.genesys_rig import MOVED, TARGET, TO_QUEUE, WAITING
-from tests.gateways.rig import SECRET, Listener, environment_of
+from tests.gateways.rig import SECRET, Listener, environment_of, request
 
 SESSION_SECRET = "canary-query"
 
@@ -70,7 +71,7 @@ class Interaction(Bench):
         return json.dumps({"id": message_id, "interaction_id": "c-1"})
 
     async def submit(self, message_id: str = "m-1") -> None:
-        await self.gateway.submit(self._frame(message_id))
+        await self.gateway.submit(request(self._frame(message_id)))
 
     async def carry_out(self) -> None:
         pass  # the polite server answers by itself

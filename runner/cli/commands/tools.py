@@ -8,11 +8,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated
 
+import click
 import typer
 
 from runner.cli import options
 from runner.console.diagnostics.formats import OutputFormat
-from runner.core.manifest.model import Platform
+from runner.core.manifest.simulator_faults import FAULTS
 
 
 def simulate(
@@ -25,8 +26,12 @@ def simulate(
     ] = None,
     env: options.Env = None,
     platform: Annotated[
-        Platform | None,
-        typer.Option("--platform", help="Which gateway to be; else as the manifest says."),
+        str | None,
+        typer.Option(
+            "--platform",
+            click_type=click.Choice(sorted(FAULTS, reverse=True)),
+            help="Which gateway to be; else as the manifest says.",
+        ),
     ] = None,
     ledger: Annotated[
         Path | None,

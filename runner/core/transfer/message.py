@@ -15,6 +15,7 @@ from runner.core.foreign_json import read_frame
 from runner.core.manifest.media import MediaMatrix
 from runner.core.records.audit_chain import canonical, is_finite_json
 from runner.core.transfer.lookup_verdict import Interaction
+from runner.core.transfer.states import Event
 
 NOTE_LIMIT = 500
 """Characters of foreign text that a note keeps (protocol.md, "Session")."""
@@ -32,19 +33,36 @@ DEEPEST = 64
 """Levels of a JSON value that are looked at; messages of the protocol have three."""
 
 
+class Message(NamedTuple):
+    """A delivery as a driver words it.
+
+    `text` is what the journal keeps, and what a repeat is sent from. `command` is the driver's own
+    typed form of it, for a driver whose deliveries are more than a text.
+    """
+
+    text: str
+    command: object | None = None
+
+
 class Request(NamedTuple):
-    """One delivery: the message's id and its exact text, and what was asked for."""
+    """One delivery that a gateway is asked for: its id and its message."""
 
     message_id: str
-    text: str
-    built_at: float  # the clock's monotonic seconds
+    message: Message
+    built_at: float = 0.0  # the clock's monotonic seconds
+
+    @property
+    def text(self) -> str:
+        """The message's exact text."""
+        return self.message.text
 
 
 class Reply(NamedTuple):
     """What the gateway answered to the delivery that bears `message_id`.
 
     `correlation_id` is by what the gateway's owner finds it again. `unsent`: the adapter says so
-    itself, it certainly did not leave.
+    itself, it certainly did not leave. `event` is what the answer means for the transfer; None:
+    what the interaction-transfer protocol says of `status` and `code` (protocol.md, "Reply").
     """
 
     message_id: str
@@ -55,6 +73,7 @@ class Reply(NamedTuple):
     media: Mapping[str, Any] | None = None
     correlation_id: str | None = None
     unsent: bool = False
+    event: Event | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,8 +106,13 @@ class Unfit(Exception):
     """A draft that no message of this gateway can say: certainly not to be delivered."""
 
 
-Compose = Callable[[Draft], str]
-"""Makes a delivery's exact text, in a gateway's own language. Raises `Unfit`."""
+Compose = Callable[[Draft], Message]
+"""Words a delivery as a driver's gateway takes it. Raises `Unfit`."""
+
+
+def build_message(draft: Draft) -> Message:
+    """Return the request as a message of the interaction-transfer protocol."""
+    return Message(build_text(draft))
 
 
 def build_text(draft: Draft) -> str:

@@ -10,11 +10,11 @@ import httpx
 
 from runner.core.manifest.model import Environment, Policy, RetryPolicy
 from runner.core.transfer.lookup_verdict import Interaction
-from runner.core.transfer.message import Reply, Stray
+from runner.core.transfer.message import Reply, Request, Stray
 from runner.gateways.genesys_cloud.commands import Commands
 from runner.gateways.genesys_cloud.conversation_observer import ConversationObserver
 from runner.gateways.genesys_cloud.move_tracker import MoveTracker
-from runner.gateways.genesys_cloud.protocol.command import read_command, topic_of
+from runner.gateways.genesys_cloud.protocol.command import command_of, topic_of
 from runner.gateways.genesys_cloud.rest import BODY_LIMIT, GenesysRest
 from runner.gateways.genesys_cloud.session import GenesysOpener, GenesysSession
 from runner.gateways.http.client import trusted_context
@@ -135,7 +135,7 @@ class GenesysCloud:
         self._listener = listener
         await self._line.open(listener)
 
-    async def submit(self, text: str) -> None:
+    async def submit(self, request: Request) -> None:
         """Hand a command over, before the first suspension; what becomes of it is told later.
 
         Raises `GatewayError` if there is no session: then certainly nothing was sent.
@@ -143,7 +143,7 @@ class GenesysCloud:
         if self._line.session is None:
             raise self._place.error("no session is open to see by", "wait for the next session")
         now = self._clock.now()
-        move = self._moves.begin(read_command(text), now)
+        move = self._moves.begin(command_of(request.message), now)
         self._rest.pacer.take()
         self._do(self._carrying.carry(move))
 

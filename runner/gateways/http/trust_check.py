@@ -7,7 +7,7 @@ import ssl
 from collections.abc import Mapping
 
 from runner.core.errors import StorageError
-from runner.core.manifest.model import Driver, Manifest
+from runner.core.manifest.model import Manifest
 
 FILE, FOLDER = "SSL_CERT_FILE", "SSL_CERT_DIR"
 
@@ -19,7 +19,7 @@ def check_trust(manifest: Manifest, environ: Mapping[str, str]) -> None:
     the variable.
     """
     environment = manifest.environment
-    is_own = environment.driver is Driver.SIMULATOR or environment.ca_file is not None
+    is_own = environment.is_simulated or environment.ca_file is not None
     if is_own and not manifest.callbacks:
         return
     if path := environ.get(FILE):

@@ -9,6 +9,7 @@ import httpx
 
 from runner.core.manifest.model import Environment, RetryPolicy
 from runner.core.transfer.lookup_verdict import Interaction
+from runner.core.transfer.message import Request
 from runner.gateways.http.client import http_client, trusted_context
 from runner.gateways.http.errors import Place
 from runner.gateways.http.oauth import Tokens
@@ -94,8 +95,8 @@ class InteractionWebSocket:
         self._listener = listener
         await self._line.open(listener)
 
-    async def submit(self, text: str) -> None:
-        """Write one text frame before the first suspension.
+    async def submit(self, request: Request) -> None:
+        """Write the message's text as one frame before the first suspension.
 
         A session that dies meanwhile is told by `session_lost`, not here. Raises `GatewayError`
         if there is no session: then certainly nothing was written.
@@ -104,7 +105,7 @@ class InteractionWebSocket:
         if session is None:
             raise self._place.error("no session is open to write to", "wait for the next session")
         try:
-            await session.wire.send(text)
+            await session.wire.send(request.text)
         except TransportClosed:
             return  # the reader's end tells; whether the frame arrived nobody knows
 
