@@ -17,10 +17,10 @@ from runner.engine.callback_factory import CallbackFactory
 from runner.engine.run import BatchRun, RunEnd, RunSpec
 from runner.engine.run_context import Randomness, Rules
 from runner.engine.stop import StopSignal
-from tests.fakes.clock import LoopClock
-from tests.fakes.gateway import FakeGateway, Frame, Script, in_turn
-from tests.fakes.journal import FakeJournal
-from tests.fakes.observer import RememberingObserver
+from runner.testing.gateway import FakeGateway, Frame, Script, in_turn
+from runner.testing.journal import FakeJournal
+from runner.testing.loop_clock import LoopClock
+from runner.testing.observer import RecordingObserver
 from tests.fakes.virtual import VirtualLoop
 
 HD = MediaMatrix(Audio("opus", 64, 16))
@@ -45,7 +45,7 @@ class Run:
     gateway: FakeGateway
     journal: FakeJournal
     halt: StopSignal
-    observer: RememberingObserver = field(default_factory=RememberingObserver)
+    observer: RecordingObserver = field(default_factory=RecordingObserver)
     ending: RunEnd = field(default_factory=lambda: RunEnd(None, None, None, Figures()))
     commits: int = 0  # how often the engine said that something became final
     took_s: float = 0.0

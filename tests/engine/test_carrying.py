@@ -18,10 +18,10 @@ from runner.core.transfer.plan import PlannedRow
 from runner.core.transfer.states import State
 from runner.engine.run_context import Rules
 from runner.ports import JournalledTransfer
+from runner.testing.gateway import CARRIED_OUT, SILENCE, Answer, FakeGateway, Frame
+from runner.testing.journal import FakeJournal
+from runner.testing.loop_clock import WALL_S
 from tests.engine.rig import HD, HERE, NARROW, NO_PREFLIGHT, Run, after, carry, rows
-from tests.fakes.clock import WALL_S
-from tests.fakes.gateway import CARRIED_OUT, SILENCE, Answer, FakeGateway, Frame
-from tests.fakes.journal import FakeJournal
 
 PREFLIGHT = Policy(preflight=True, retry=RetryPolicy(4, 1, 30))
 

@@ -14,7 +14,7 @@ from runner.core.transfer.lookup_verdict import Interaction
 from runner.core.transfer.message import Draft, Request
 from runner.gateways.genesys_cloud.driver import GenesysCloud
 from runner.gateways.genesys_cloud.protocol.command import build_command
-from tests.fakes.stepped import SteppedClock
+from runner.testing.stepped_clock import SteppedClock
 from tests.fakes.vendor_server import VendorServer, conversation, event, participant
 from tests.gateways.rig import Listener, environment_of
 

@@ -19,7 +19,7 @@ from runner.engine.run_context import Rules
 from runner.gateways.genesys_cloud.driver import GenesysCloud
 from runner.gateways.interaction_transfer.driver import InteractionWebSocket
 from runner.ports import Gateway
-from tests.fakes.stepped import SteppedClock
+from runner.testing.stepped_clock import SteppedClock
 from tests.fakes.vendor_server import VendorServer, event
 from tests.fakes.wire_server import Peer, WireServer, answer
 from tests.gateways import genesys_rig

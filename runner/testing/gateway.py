@@ -13,7 +13,7 @@ from runner.core.transfer.lookup_verdict import Interaction
 from runner.core.transfer.message import Reply, Request
 from runner.core.transfer.states import Event, classify
 from runner.ports import GatewayListener, SessionLost, SessionOpened
-from tests.fakes.clock import WALL_S
+from runner.testing.loop_clock import WALL_S
 
 
 @dataclass(frozen=True)
