@@ -321,8 +321,6 @@ class _Run:
             rules=Rules(
                 policy_of(manifest),
                 gateway_said.promise,
-                gateway_said.carried_out,
-                gateway_said.not_carried_out,
                 needs_sight=driver.needs_lookup,
             ),
             notices=notices,

@@ -15,7 +15,7 @@ from runner.core.foreign_json import read_frame
 from runner.core.manifest.media import MediaMatrix
 from runner.core.records.audit_chain import canonical, is_finite_json
 from runner.core.transfer.lookup_verdict import Interaction
-from runner.core.transfer.states import Event
+from runner.core.transfer.states import Event, classify
 
 NOTE_LIMIT = 500
 """Characters of foreign text that a note keeps (protocol.md, "Session")."""
@@ -60,9 +60,10 @@ class Request(NamedTuple):
 class Reply(NamedTuple):
     """What the gateway answered to the delivery that bears `message_id`.
 
-    `correlation_id` is by what the gateway's owner finds it again. `unsent`: the adapter says so
-    itself, it certainly did not leave. `event` is what the answer means for the transfer; None:
-    what the interaction-transfer protocol says of `status` and `code` (protocol.md, "Reply").
+    `correlation_id` is by what the gateway's owner finds it again. `event` is what the driver says
+    that the answer means for the transfer: ACCEPTED, LIMITED, UNSUITED, DENIED, WITHDRAWN (it
+    certainly did not leave) or LOST (the answer says nothing definite); `status` and `code` are
+    the gateway's own words for it, for the record.
     """
 
     message_id: str
@@ -72,8 +73,12 @@ class Reply(NamedTuple):
     retry_after_s: float | None = None
     media: Mapping[str, Any] | None = None
     correlation_id: str | None = None
-    unsent: bool = False
-    event: Event | None = None
+    event: Event = Event.LOST
+
+    @property
+    def unsent(self) -> bool:
+        """Whether the delivery certainly did not leave."""
+        return self.event is Event.WITHDRAWN
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,10 +134,19 @@ def build_text(draft: Draft) -> str:
     return orjson.dumps(message).decode()
 
 
-def read_reply(frame: str | bytes, hide: Callable[[str], str] | None = None) -> Reply | Stray:
-    """Read one frame of the gateway; whatever is no reply becomes a `Stray`, never an error.
+Classify = Callable[[str | None, int | None], Event]
+"""Returns what a reply's status and code mean."""
 
-    `hide` takes out of its texts, once they are unescaped, what is not to be kept.
+
+def read_reply(
+    frame: str | bytes,
+    hide: Callable[[str], str] | None = None,
+    meaning: Classify = classify,
+) -> Reply | Stray:
+    """Read one frame of the gateway; a frame that is not a reply becomes a `Stray`, never an error.
+
+    `hide` takes out of its texts, once they are unescaped, what is not to be kept. `meaning` knows
+    the gateway's own statuses beside those of the protocol.
     """
     if isinstance(frame, bytes):
         return Stray("a binary frame", harmless(repr(frame[:NOTE_LIMIT])))
@@ -160,6 +174,7 @@ def read_reply(frame: str | bytes, hide: Callable[[str], str] | None = None) -> 
         harmless(reason, SERVER_TEXT_LIMIT) if isinstance(reason, str) else None,
         _retry_after(body.get("retry_after")),
         _storable(body.get("media_matrix")),
+        event=meaning(status, code),
     )
 
 

@@ -92,7 +92,7 @@ class Commands:
         except NotSent as unsent:
             self._moves.refused(
                 move,
-                Reply(command.message_id, reason=str(unsent), unsent=True, event=Event.WITHDRAWN),
+                Reply(command.message_id, reason=str(unsent), event=Event.WITHDRAWN),
             )
             if unsent.error is not None and not isinstance(unsent.error, NoTokenYet):
                 self._give_up(unsent.error)
@@ -110,7 +110,7 @@ class Commands:
             return
         reply = self._refusal(move, answer, correlation_id)
         if reply.event is Event.DENIED and await self._has_moved_on(move, answer):
-            reply = reply._replace(status="moved_on", unsent=True, event=Event.WITHDRAWN)
+            reply = reply._replace(status="moved_on", event=Event.WITHDRAWN)
         if answer.status == HTTPStatus.UNAUTHORIZED:
             self._moves.refused(move, reply)
             await self._renew(token)
@@ -213,7 +213,7 @@ class Commands:
 def _with_meaning(told: Reply, status: int, wait_s: float | None) -> Reply:
     """Return the answer to a command with what its HTTP status says of it."""
     if status == HTTPStatus.UNAUTHORIZED:
-        return told._replace(status="token_refused", unsent=True, event=Event.WITHDRAWN)
+        return told._replace(status="token_refused", event=Event.WITHDRAWN)
     if status == HTTPStatus.TOO_MANY_REQUESTS:
         return told._replace(
             status="rate_limited", code=status, retry_after_s=wait_s, event=Event.LIMITED

@@ -9,7 +9,8 @@ import httpx
 
 from runner.core.manifest.model import Environment, RetryPolicy
 from runner.core.transfer.lookup_verdict import Interaction
-from runner.core.transfer.message import Request
+from runner.core.transfer.message import Classify, Request
+from runner.core.transfer.states import classify
 from runner.gateways.http.client import http_client, trusted_context
 from runner.gateways.http.errors import Place
 from runner.gateways.http.oauth import Tokens
@@ -27,7 +28,8 @@ class InteractionWebSocket:
     """The `Gateway` port over httpx and websockets.
 
     `environment` must bear endpoints and credentials. `jitter` returns a uniform number in
-    [0, 1); `give_up_s` is how long a session lost mid-run is dialled for. `dial` and `transport`
+    [0, 1); `give_up_s` is how long a session lost mid-run is dialled for; `meaning` says what a
+    reply's status and code mean. `dial` and `transport`
     replace the network, for simulations. Raises `GatewayError` if `ca_file` cannot be used.
     """
 
@@ -39,6 +41,7 @@ class InteractionWebSocket:
         jitter: Callable[[], float],
         give_up_s: float = 300.0,
         *,
+        meaning: Classify = classify,
         dial: Dial | None = None,
         transport: httpx.AsyncBaseTransport | None = None,
     ) -> None:
@@ -60,7 +63,7 @@ class InteractionWebSocket:
         asker = RetryingClient(rest_place, self._client, self._tokens, patience, pacer)
         self._look_ups = LookUps(asker)
         dial = dial or dialler(context, clock.wall, self._tokens.hide)
-        opener = WebSocketSessionOpener(self._place, self._tokens, dial)
+        opener = WebSocketSessionOpener(self._place, self._tokens, dial, meaning)
         self._line = SessionSupervisor(self._place, self._tokens, opener, patience, give_up_s)
 
     @property

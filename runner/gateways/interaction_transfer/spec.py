@@ -4,7 +4,10 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from runner.core.manifest.model import Endpoints
+from runner.core.transfer.states import classify
 from runner.drivers import Codec, Connection, DriverSpec, Examined, PlannedUse
 from runner.ports import Gateway
 
@@ -12,13 +15,18 @@ from runner.ports import Gateway
 def _gateway(connection: Connection) -> Gateway:
     from runner.gateways.interaction_transfer.driver import InteractionWebSocket
 
-    policy = connection.policy
+    policy, constraints = connection.policy, connection.constraints
     return InteractionWebSocket(
         connection.environment,
         policy.retry,
         connection.clock,
         connection.jitter,
         policy.circuit_breaker.give_up_s,
+        meaning=partial(
+            classify,
+            carried_out=constraints.carried_out,
+            not_carried_out=constraints.not_carried_out,
+        ),
     )
 
 
