@@ -7,15 +7,13 @@ is asked for, and it imports its adapters when they are made: a command pays for
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Collection, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from functools import cache
 from importlib import import_module
-from importlib.metadata import EntryPoint, entry_points
-from typing import NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeVar
 
-from runner.core.diagnostics.diagnosis import Check
 from runner.core.errors import UsageError
 from runner.core.manifest.media import MediaMatrix
 from runner.core.manifest.model import (
@@ -27,7 +25,13 @@ from runner.core.manifest.model import (
     QueueSelection,
 )
 from runner.core.transfer.message import Compose, Message
+from runner.core.transfer.outcome import ExitCode
 from runner.ports import Clock, Directory, Gateway
+
+if TYPE_CHECKING:  # a command that uses built-in drivers alone does without them
+    from importlib.metadata import EntryPoint
+
+    from runner.core.diagnostics.diagnosis import Check
 
 GROUP = "runner.drivers"
 """The entry point group of drivers from other distributions."""
@@ -80,6 +84,65 @@ class PlannedUse(NamedTuple):
     selections: Sequence[QueueSelection]
 
 
+class ProbedMove(NamedTuple):
+    """One move of a probe, as a person reads it."""
+
+    name: str  # "there" or "back"
+    text: str  # what was moved, or why nothing was
+    end: str | None = None  # None: nothing was moved
+    has_arrived: bool = False
+
+
+class ProbeFindings(Protocol):
+    """What a probe learnt; complete at any moment."""
+
+    @property
+    def code(self) -> ExitCode:
+        """How the command exits."""
+
+    @property
+    def is_in_doubt(self) -> bool:
+        """Whether it is not known that the interaction was moved."""
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the content of the probe's file: no names, no addresses, no ids."""
+
+    def moves(self) -> Sequence[ProbedMove]:
+        """Return the moves in words."""
+
+    def answers(self) -> Mapping[str, str]:
+        """Return what was learnt, by question."""
+
+
+Findings = TypeVar("Findings", bound=ProbeFindings)
+
+
+class Prober(Protocol[Findings]):
+    """Moves one interaction on purpose, there and back (`doctor --probe`)."""
+
+    def find_fault(self, interaction_id: str, destination_uri: str, /) -> str | None:
+        """Return why something cannot be probed, or None; nothing is asked."""
+
+    def begin(self, about: Mapping[str, Any]) -> Findings:
+        """Return findings that hold nothing yet but what they are about."""
+
+    async def run(
+        self,
+        connection: Connection,
+        findings: Findings,
+        interaction_id: str,
+        destination_uri: str,
+        /,
+        *,
+        keep: Callable[[], None],
+        say: Callable[[str], None],
+    ) -> None:
+        """Move, watch, and move back where that can be done; `keep` makes the findings durable.
+
+        `keep` is called before anything may leave; `say` shows a sentence. Raises `GatewayError`.
+        """
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DriverSpec(DriverTraits):
     """A driver: its traits, and the factories of its adapters."""
@@ -94,6 +157,9 @@ class DriverSpec(DriverTraits):
 
     examine: Callable[[Connection, PlannedUse], Awaitable[Examined]] | None = None
     """Check the way to the gateway, read-only; None: `doctor` opens a session and no more."""
+
+    prober: Callable[[], Prober[Any]] | None = None
+    """What `doctor --probe` moves an interaction with; None: the driver has no probe."""
 
 
 def is_built_in(name: str) -> bool:
@@ -128,6 +194,11 @@ def drivers_that_select() -> Iterator[str]:
     return (name for name in _BUILT_IN if _load_built_in(name).can_select)
 
 
+def drivers_that_probe() -> Iterator[str]:
+    """Yield the names of the built-in drivers that `doctor --probe` can use."""
+    return (name for name in _BUILT_IN if _load_built_in(name).prober is not None)
+
+
 def spec_of(environment: Environment) -> DriverSpec:
     """Return the driver of an environment, as the manifest's loader found it."""
     if not isinstance(environment.driver, DriverSpec):
@@ -144,6 +215,8 @@ def _load_built_in(name: str) -> DriverSpec:
 
 @cache
 def _entries() -> tuple[EntryPoint, ...]:
+    from importlib.metadata import entry_points  # noqa: PLC0415 - slow to import, rarely needed
+
     return tuple(entry for entry in entry_points(group=GROUP) if entry.name not in _BUILT_IN)
 
 

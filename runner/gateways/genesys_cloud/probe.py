@@ -15,6 +15,7 @@ from runner.core.timestamps import timestamp
 from runner.core.transfer.evidence import Baseline, has_arrived
 from runner.core.transfer.lookup_verdict import PARTICIPANT, judge_lookup
 from runner.core.transfer.message import Draft, Stray, Unfit, harmless
+from runner.gateways.genesys_cloud.permissions import SUBJECT_PATH
 from runner.gateways.genesys_cloud.protocol.command import (
     build_command,
     command_of,
@@ -44,8 +45,6 @@ from runner.gateways.http.retrying_client import IdempotentRequest
 from runner.gateways.websocket.supervisor import FAREWELL, NORMAL_CLOSURE
 from runner.gateways.websocket.transport import Dial
 from runner.ports import GatewayListener, SessionLost, SessionOpened
-
-SUBJECT = "/api/v2/authorization/subjects/me?includeFullRoles=true"
 
 LOOK_EVERY_S = 2.0
 
@@ -137,7 +136,7 @@ class Probe:
         def read(answer: Answer, _place: Place) -> dict[str, Any] | None:
             return sketch_subject(answer.status, answer.json_object())
 
-        question = IdempotentRequest(SUBJECT, thing="subject")
+        question = IdempotentRequest(SUBJECT_PATH, thing="subject")
         self._findings.subject = await self._rest.asker.ask(question, read)
 
     async def _read(self) -> tuple[dict[str, Any], Reading]:

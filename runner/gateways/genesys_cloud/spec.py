@@ -6,9 +6,10 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import Any
 
 from runner.core.manifest.model import NoEffect
-from runner.drivers import Codec, Connection, DriverSpec, Examined, PlannedUse
+from runner.drivers import Codec, Connection, DriverSpec, Examined, PlannedUse, Prober
 from runner.gateways.genesys_cloud.regions import REGIONS
 from runner.ports import Directory, Gateway
 
@@ -53,6 +54,12 @@ async def _examine(connection: Connection, use: PlannedUse) -> Examined:
     return await Examination(connection, SUBJECT_PATH, permissions_check(use)).run()
 
 
+def _prober() -> Prober[Any]:
+    from runner.gateways.genesys_cloud.prober import GenesysProber
+
+    return GenesysProber()
+
+
 SPEC = DriverSpec(
     name="genesys-cloud",
     endpoints=("token_url", "api_url"),
@@ -84,4 +91,5 @@ SPEC = DriverSpec(
     codec=_codec,
     directory=_directory,
     examine=_examine,
+    prober=_prober,
 )
