@@ -1,4 +1,4 @@
-"""Which gateway a manifest's environment speaks to."""
+"""Opens the gateway of a manifest's environment: the only place that makes adapters of a driver."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ def ledger_path(journal: Path) -> Path:
 
 
 def forget_earlier_gateway(journal: Path) -> None:
-    """Let a journal that is yet to be born begin with a gateway that has done nothing.
+    """Remove the embedded gateway's ledger where the journal beside it does not exist yet.
 
-    To be called under the journal's lock, before the journal is made. Raises `StorageError`.
+    A new journal then begins with a gateway that has done nothing. To be called under the journal's lock, before the journal is made. Raises `StorageError`.
     """
     path = ledger_path(journal)
     try:
@@ -34,7 +34,7 @@ def forget_earlier_gateway(journal: Path) -> None:
 
 
 def policy_of(manifest: Manifest) -> Policy:
-    """Return the policy that the engine is to follow: it waits as long as the driver may need."""
+    """Return the policy for the engine, whose time-out is as long as the driver may need."""
     policy = manifest.policy
     if not manifest.environment.driver.waits_for_outcome:
         return policy
@@ -50,9 +50,9 @@ async def opened_gateway(
     jitter: Callable[[], float],
     destinations: Collection[str] = (),
 ) -> AsyncIterator[Gateway]:
-    """Give the gateway of the chosen environment; the embedded one is started and stopped here.
+    """Yield the gateway of the chosen environment; the embedded one is started and stopped here.
 
-    `destinations` are the plan's, for a gateway that tells of each by itself.
+    `destinations` are the plan's, for a gateway that observes each.
     """
     async with opened_environment(manifest, journal) as environment:
         yield client_of(manifest, environment, clock, jitter, destinations)
@@ -62,16 +62,16 @@ async def opened_gateway(
 async def opened_environment(
     manifest: Manifest, journal: Path | None
 ) -> AsyncIterator[Environment]:
-    """Give the chosen environment with its endpoints; the embedded gateway is started for it.
+    """Yield the chosen environment with its endpoints; the embedded gateway is started for it.
 
-    The embedded one keeps the promise that the manifest declares, and remembers beside `journal`
-    (None: nowhere).
+    The embedded gateway keeps the promise that the manifest declares; its ledger lies beside
+    `journal` (None: it has none).
     """
     if manifest.environment.simulator is None:
         check_trust(manifest, os.environ)
         yield manifest.environment
         return
-    # They bring a web server, which takes a fifth of the start of a run that has no use for it.
+    # These import a web server, which takes a fifth of the start of a run that has no use for it.
     from runner.simulator.conduct import Conduct  # noqa: PLC0415
     from runner.simulator.hosting import Hosting  # noqa: PLC0415
     from runner.simulator.platforms import server_of  # noqa: PLC0415

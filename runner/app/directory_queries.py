@@ -19,8 +19,8 @@ from runner.ports import Observer
 def ask(request: Request, manifest: Manifest, staging: Staging, observer: Observer) -> Found:
     """Ask for every name and selection and make `staging` ready to be planned; read-only.
 
-    What a plan has found already is taken from it. Raises `ManifestInvalid` for names that are
-    nobody's or several's, `GatewayError` if the gateway cannot be asked.
+    What a plan has found already is taken from it. Raises `ManifestInvalid` for names that
+    no queue or user has, or several have, `GatewayError` if the gateway cannot be asked.
     """
     if request.plan is not None:
         found = request.plan.found

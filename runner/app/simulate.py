@@ -53,7 +53,7 @@ SECRET_VARIABLE = "RUNNER_SIMULATE_CLIENT_SECRET"  # noqa: S105 - the name of a 
 
 
 def serve(served: Served, write: Callable[[str], object]) -> None:
-    """Serve until a signal raises `Interrupted`; `write` is told how to reach the gateway."""
+    """Serve until a signal raises `Interrupted`; `write` gets the text that says how to reach the gateway."""
     constraints, options = _behaviour(served)
     options = options or SimulatorOptions()
     if served.platform is not None:
@@ -91,7 +91,7 @@ async def _serve(
     )
 
     def ready(endpoints: Endpoints, client_id: Secret, client_secret: Secret) -> None:
-        socket = endpoints.websocket_url  # None where the gateway tells it itself
+        socket = endpoints.websocket_url  # None where clients ask the gateway for it
         write(
             f"token_url: {endpoints.token_url}\n"
             f"api_url: {endpoints.api_url}\n"

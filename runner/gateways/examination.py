@@ -78,7 +78,7 @@ class Examination:
         return Examined(self._checks, obstacle)
 
     async def _reach(self, url: str, context: SSLContext) -> bool:
-        """Check name and TLS of one host; tell whether it can be spoken to."""
+        """Check name and TLS of one host; return whether it answers."""
         host, port = host_and_port(url)
         name = f"{host}:{port}"
         try:
@@ -110,7 +110,7 @@ class Examination:
         return token
 
     async def _ask(self, client: Any, token: Token, tokens: Tokens) -> None:
-        """Put one harmless question to the REST side: its answer's headers tell the most."""
+        """Put one harmless question to the REST side: its answer's headers show clock and pace."""
         url = f"{self._endpoints.api_url}{self._path}"
         headers = {"Authorization": token.authorization}
         try:

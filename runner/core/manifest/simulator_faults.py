@@ -1,4 +1,4 @@
-"""What each face of the embedded gateway can be told to do wrong (manifest.md, "Simulator")."""
+"""Faults and options of each platform of the embedded gateway (manifest.md, "Simulator")."""
 
 from __future__ import annotations
 

@@ -35,7 +35,7 @@ RECONNECT_CAP_S = 90.0
 class GenesysCloud:
     """The `Gateway` port over the vendor's public API.
 
-    `environment` must bear endpoints and credentials; `destinations` are those of the batch,
+    `environment` must have endpoints and credentials; `destinations` are those of the batch,
     which are subscribed to from the start. `dial` and `transport` replace the network, for
     simulations. Raises `GatewayError` if `ca_file` cannot be used.
     """
@@ -136,7 +136,7 @@ class GenesysCloud:
         await self._line.open(listener)
 
     async def submit(self, request: Request) -> None:
-        """Hand a command over, before the first suspension; what becomes of it is told later.
+        """Hand a command over, before the first suspension; what becomes of it is reported later.
 
         Raises `GatewayError` if there is no session: then certainly nothing was sent.
         """

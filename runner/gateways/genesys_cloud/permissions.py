@@ -37,8 +37,8 @@ def permissions_check(use: PlannedUse) -> Judge:
     def judge(answer: Answer, _url: str) -> Check:
         body = answer.json_object()
         if answer.status != 200 or body is None:  # noqa: PLR2004 - OK
-            seen = f"the platform does not tell them ({answer.status})"
-            fix = "compare the client's roles with docs/genesys-cloud.md; the first transfer will tell"
+            seen = f"the platform does not list them ({answer.status})"
+            fix = "compare the client's roles with docs/genesys-cloud.md; the first transfer will show"
             return Check("permissions", Health.WARNING, seen, fix)
         return check_permissions(needed, frozenset(_granted(body)))
 

@@ -27,7 +27,7 @@ from runner.ports import Clock, GatewayListener
 class InteractionWebSocket:
     """The `Gateway` port over httpx and websockets.
 
-    `environment` must bear endpoints and credentials. `jitter` returns a uniform number in
+    `environment` must have endpoints and credentials. `jitter` returns a uniform number in
     [0, 1); `give_up_s` is how long a session lost mid-run is dialled for; `meaning` says what a
     reply's status and code mean. `dial` and `transport`
     replace the network, for simulations. Raises `GatewayError` if `ca_file` cannot be used.
@@ -101,7 +101,7 @@ class InteractionWebSocket:
     async def submit(self, request: Request) -> None:
         """Write the message's text as one frame before the first suspension.
 
-        A session that dies meanwhile is told by `session_lost`, not here. Raises `GatewayError`
+        A session that ends meanwhile is reported by `session_lost`, not here. Raises `GatewayError`
         if there is no session: then certainly nothing was written.
         """
         session = self._line.session
@@ -110,7 +110,7 @@ class InteractionWebSocket:
         try:
             await session.wire.send(request.text)
         except TransportClosed:
-            return  # the reader's end tells; whether the frame arrived nobody knows
+            return  # `session_lost` follows; whether the frame arrived is not known
 
     async def look_up(self, interaction_id: str) -> Interaction:
         """Ask the REST side for an interaction's state.

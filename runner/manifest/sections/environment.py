@@ -42,8 +42,8 @@ def choose(document: Document, wanted: str | None, problems: Collector) -> str |
             return next(iter(defined))
         if defined and not document.doubts("environment"):
             names = sorted(defined)
-            mend = f"add `environment: {names[0]}`, or give --env {names[0]}; {listed(names, 'defined')}"
-            problems.add(Problem("S002", "no environment is chosen", _section(document), mend))
+            fix = f"add `environment: {names[0]}`, or give --env {names[0]}; {listed(names, 'defined')}"
+            problems.add(Problem("S002", "no environment is chosen", _section(document), fix))
         return None
     if name in defined:
         return str(name)
@@ -51,8 +51,8 @@ def choose(document: Document, wanted: str | None, problems: Collector) -> str |
         return None  # said already, by the schema
     said = f"unknown environment `{name}`" + (" (--env)" if wanted is not None else "")
     place = _section(document) if wanted is not None else document.where(root, "environment")
-    mend = offer(str(name), defined, kind="environment")
-    problems.add(Problem("R001", said, place, mend))
+    fix = offer(str(name), defined, kind="environment")
+    problems.add(Problem("R001", said, place, fix))
     return None
 
 
@@ -73,9 +73,9 @@ def _check(document: Document, name: str, environment: dict[str, Any]) -> Iterat
     gateways = document.defined["gateways"]
     gateway = environment.get("gateway")
     if gateway is not None and gateways and gateway not in gateways:
-        mend = offer(gateway, gateways, kind="gateway")
+        fix = offer(gateway, gateways, kind="gateway")
         place = document.where(environment, "gateway")
-        yield Problem("R001", f"unknown gateway `{gateway}`", place, mend)
+        yield Problem("R001", f"unknown gateway `{gateway}`", place, fix)
     endpoints = environment.get("endpoints", {})
     for field, url in endpoints.items():
         if found := check_address(url, field, document.where(endpoints, field)):
@@ -313,10 +313,10 @@ def _ca_file(document: Document, environment: Mapping[str, Any], problems: Colle
         return None
     path = (Path(document.tree.source.name).parent / tls["ca_file"]).absolute()
     if fault := _no_certificates(path):
-        message, mend = fault
+        message, fix = fault
         place = document.where(tls, "ca_file")
         problems.add(
-            Problem("R007", f"`ca_file`: the file `{tls['ca_file']}` {message}", place, mend)
+            Problem("R007", f"`ca_file`: the file `{tls['ca_file']}` {message}", place, fix)
         )
     return str(path)
 
@@ -326,7 +326,7 @@ _MOST_PEM_BYTES = 10_000_000
 
 
 def _no_certificates(path: Path) -> tuple[str, str] | None:
-    """Return why a file cannot be trusted by, and the mend; how sound it is TLS finds out."""
+    """Return why a CA file is unusable and how to fix it; TLS checks its content."""
     try:
         with open_regular(path) as file:
             if _PEM not in file.read(_MOST_PEM_BYTES):
