@@ -8,12 +8,19 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated
 
-import click
 import typer
 
 from runner.cli import options
 from runner.console.diagnostics.formats import OutputFormat
 from runner.core.manifest.simulator_faults import FAULTS
+
+
+def _known_platform(name: str | None) -> str | None:
+    """Return a platform of the embedded gateway. Raises `typer.BadParameter` for an unknown one."""
+    if name is not None and name not in FAULTS:
+        choices = ", ".join(f"'{each}'" for each in FAULTS)
+        raise typer.BadParameter(f"'{name}' is not one of {choices}.")
+    return name
 
 
 def simulate(
@@ -29,7 +36,8 @@ def simulate(
         str | None,
         typer.Option(
             "--platform",
-            click_type=click.Choice(sorted(FAULTS, reverse=True)),
+            metavar=f"[{'|'.join(FAULTS)}]",
+            callback=_known_platform,
             help="Which gateway to be; else as the manifest says.",
         ),
     ] = None,
