@@ -1,38 +1,18 @@
-"""Which gateway a manifest's environment speaks to."""
+"""Opens the gateway of a manifest's environment: the only place that makes adapters of a driver."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import AsyncIterator, Callable, Collection
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 from runner.core.errors import StorageError
-from runner.core.manifest.media import MediaMatrix
-from runner.core.manifest.model import Driver, Environment, Manifest, Platform, Policy
-from runner.core.transfer.message import Compose, build_text
-from runner.gateways import GenesysCloud, InteractionWebSocket
-from runner.gateways.genesys_cloud.protocol.command import build_command, find_command_fault
+from runner.core.manifest.model import Environment, Manifest, Policy
+from runner.drivers import Connection, spec_of
 from runner.gateways.http.trust_check import check_trust
-from runner.gateways.interaction_transfer.format_verification import FormatVerifier
 from runner.ports import Clock, Gateway
-
-
-@dataclass(frozen=True, slots=True)
-class Language:
-    """How deliveries are worded for a gateway, and what they rest on."""
-
-    compose: Compose
-    find_fault: Callable[[str, MediaMatrix], str | None]
-    needs_sight: bool  # a delivery names what a look-up saw
-
-
-def language_of(environment: Environment) -> Language:
-    """Return the language that is spoken with an environment's gateway."""
-    if environment.platform is Platform.GENESYS_CLOUD:
-        return Language(build_command, find_command_fault, needs_sight=True)
-    return Language(build_text, FormatVerifier().find_fault, needs_sight=False)
 
 
 def ledger_path(journal: Path) -> Path:
@@ -41,9 +21,9 @@ def ledger_path(journal: Path) -> Path:
 
 
 def forget_earlier_gateway(journal: Path) -> None:
-    """Let a journal that is yet to be born begin with a gateway that has done nothing.
+    """Remove the embedded gateway's ledger where the journal beside it does not exist yet.
 
-    To be called under the journal's lock, before the journal is made. Raises `StorageError`.
+    A new journal then begins with a gateway that has done nothing. To be called under the journal's lock, before the journal is made. Raises `StorageError`.
     """
     path = ledger_path(journal)
     try:
@@ -54,9 +34,9 @@ def forget_earlier_gateway(journal: Path) -> None:
 
 
 def policy_of(manifest: Manifest) -> Policy:
-    """Return the policy that the engine is to follow: it waits as long as the driver may need."""
+    """Return the policy for the engine, whose time-out is as long as the driver may need."""
     policy = manifest.policy
-    if manifest.environment.platform is not Platform.GENESYS_CLOUD:
+    if not manifest.environment.driver.waits_for_outcome:
         return policy
     waits_s = max(policy.negotiation_timeout_s, policy.outcome_timeout_s)
     return replace(policy, negotiation_timeout_s=waits_s)
@@ -70,9 +50,9 @@ async def opened_gateway(
     jitter: Callable[[], float],
     destinations: Collection[str] = (),
 ) -> AsyncIterator[Gateway]:
-    """Give the gateway of the chosen environment; the embedded one is started and stopped here.
+    """Yield the gateway of the chosen environment; the embedded one is started and stopped here.
 
-    `destinations` are the plan's, for a gateway that tells of each by itself.
+    `destinations` are the plan's, for a gateway that observes each.
     """
     async with opened_environment(manifest, journal) as environment:
         yield client_of(manifest, environment, clock, jitter, destinations)
@@ -82,23 +62,21 @@ async def opened_gateway(
 async def opened_environment(
     manifest: Manifest, journal: Path | None
 ) -> AsyncIterator[Environment]:
-    """Give the chosen environment with its endpoints; the embedded gateway is started for it.
+    """Yield the chosen environment with its endpoints; the embedded gateway is started for it.
 
-    The embedded one keeps the promise that the manifest declares, and remembers beside `journal`
-    (None: nowhere).
+    The embedded gateway keeps the promise that the manifest declares; its ledger lies beside
+    `journal` (None: it has none).
     """
-    if manifest.environment.driver is not Driver.SIMULATOR:
+    if manifest.environment.simulator is None:
         check_trust(manifest, os.environ)
         yield manifest.environment
         return
-    # They bring a web server, which takes a fifth of the start of a run that has no use for it.
-    from runner.simulator.genesys_cloud.server import GenesysServer  # noqa: PLC0415
+    # These import a web server, which takes a fifth of the start of a run that has no use for it.
+    from runner.simulator.conduct import Conduct  # noqa: PLC0415
     from runner.simulator.hosting import Hosting  # noqa: PLC0415
-    from runner.simulator.interaction_transfer.model import Conduct  # noqa: PLC0415
-    from runner.simulator.interaction_transfer.server import SimulatorServer  # noqa: PLC0415
+    from runner.simulator.platforms import server_of  # noqa: PLC0415
 
-    genesys = manifest.environment.platform is Platform.GENESYS_CLOUD
-    server = (GenesysServer if genesys else SimulatorServer)(
+    server = server_of(manifest.environment.simulator.platform)(
         manifest.gateway,
         manifest.environment.simulator,
         conduct=Conduct.keeping(manifest.gateway.promise),
@@ -124,9 +102,23 @@ def client_of(
     destinations: Collection[str] = (),
 ) -> Gateway:
     """Return the gateway of an opened environment, not yet open itself."""
-    policy = manifest.policy
-    if environment.platform is Platform.GENESYS_CLOUD:
-        return GenesysCloud(environment, policy, clock, jitter, destinations=destinations)
-    return InteractionWebSocket(
-        environment, policy.retry, clock, jitter, give_up_s=policy.circuit_breaker.give_up_s
+    connection = connection_of(manifest, environment, clock, jitter, destinations)
+    return spec_of(environment).gateway(connection)
+
+
+def connection_of(
+    manifest: Manifest,
+    environment: Environment,
+    clock: Clock,
+    jitter: Callable[[], float],
+    destinations: Collection[str] = (),
+) -> Connection:
+    """Return what the adapters of an opened environment's driver are made from."""
+    return Connection(
+        environment=environment,
+        policy=manifest.policy,
+        clock=clock,
+        jitter=jitter,
+        constraints=manifest.gateway,
+        destinations=destinations,
     )

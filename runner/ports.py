@@ -12,7 +12,7 @@ from runner.core.pacing.latency import Latency
 from runner.core.records.recent_failures import RecentFailure
 from runner.core.transfer.evidence import Baseline, SendClocks
 from runner.core.transfer.lookup_verdict import Interaction
-from runner.core.transfer.message import Reply, Stray
+from runner.core.transfer.message import Reply, Request, Stray
 from runner.core.transfer.plan import PlannedRow
 from runner.core.transfer.states import Event, State
 
@@ -95,8 +95,8 @@ class Gateway(Protocol):
         one open (dialling again as needed) until `close`.
         """
 
-    async def submit(self, text: str) -> None:
-        """Write one text frame before the first suspension. Returning proves nothing."""
+    async def submit(self, request: Request) -> None:
+        """Hand one delivery over, before the first suspension. Returning proves nothing."""
 
     async def look_up(self, interaction_id: str) -> Interaction:
         """Ask the REST side for an interaction's state, under `http_rate`, with retries.

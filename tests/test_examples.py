@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from runner.core.manifest.model import Driver, QueueSelection, TransferRow
+from runner.core.manifest.model import QueueSelection, TransferRow
 from runner.manifest.load import Loaded, Repeat, load
 
 ROOT = Path(__file__).parents[1]
@@ -47,7 +47,7 @@ def test_each_can_be_rehearsed_without_an_account(path: Path) -> None:
 
     assert result.problems == ()
     assert result.manifest is not None
-    assert result.manifest.environment.driver is Driver.SIMULATOR
+    assert result.manifest.environment.is_simulated
     assert result.rows == len(rows.rows)
     assert rows.rows or rows.selections
 

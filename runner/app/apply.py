@@ -31,12 +31,13 @@ from runner.app.plan_check import plan_rows
 from runner.app.request import Request
 from runner.app.signals import Signals
 from runner.app.system_clock import SystemClock
-from runner.composition import forget_earlier_gateway, language_of, opened_gateway, policy_of
+from runner.composition import forget_earlier_gateway, opened_gateway, policy_of
 from runner.core.errors import GatewayError, StorageError
-from runner.core.manifest.model import Driver, Manifest
+from runner.core.manifest.model import Manifest
 from runner.core.records.run_record import Figures, PlanFigures, ReportSource
 from runner.core.records.summary import Summary, summarize
 from runner.core.transfer.outcome import ExitCode, Outcome, exit_code
+from runner.drivers import spec_of
 from runner.engine.callback_factory import CallbackFactory
 from runner.engine.run import BatchRun, RunEnd, RunSpec
 from runner.engine.run_context import Randomness, Rules
@@ -75,7 +76,7 @@ class Question:
     """What a person is asked before a run sends."""
 
     environment: str
-    driver: Driver
+    is_simulated: bool
     gateway: str
     origin: str  # the gateway's address
     send: int
@@ -265,7 +266,7 @@ class _Run:
             has_history = overview.last_transfer_id() > 0
         return Question(
             environment=manifest.environment.name,
-            driver=manifest.environment.driver,
+            is_simulated=manifest.environment.is_simulated,
             gateway=manifest.gateway.name,
             origin=origin_of(manifest),
             send=plan.send,
@@ -306,7 +307,8 @@ class _Run:
         if not plan.send and not self._doubts(reader):
             return RunEnd(None, None, None, Figures())
         manifest, gateway_said = self._manifest, self._manifest.gateway
-        language = language_of(manifest.environment)
+        driver = spec_of(manifest.environment)
+        codec = driver.codec()
         notices = CallbackFactory(
             manifest.callbacks,
             run=self._record.id,
@@ -319,13 +321,11 @@ class _Run:
             rules=Rules(
                 policy_of(manifest),
                 gateway_said.promise,
-                gateway_said.carried_out,
-                gateway_said.not_carried_out,
-                needs_sight=language.needs_sight,
+                needs_sight=driver.needs_lookup,
             ),
             notices=notices,
-            find_fault=language.find_fault,
-            compose=language.compose,
+            find_fault=codec.find_fault,
+            compose=codec.compose,
             total_kbps=gateway_said.total_bandwidth_kbps,
             failed_before=plan.failed_before,
         )
@@ -355,7 +355,7 @@ class _Run:
             self._clock,
             random.random,
             self._manifest.policy.retry,
-            simulated=self._manifest.environment.driver is Driver.SIMULATOR,
+            simulated=self._manifest.environment.is_simulated,
             observer=self._observer,
         )
 

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import random
+from dataclasses import replace
 
 from runner.app.name_resolution import NOTHING_FOUND, Found, find, is_open
 from runner.app.request import Request
 from runner.app.system_clock import SystemClock
-from runner.composition import opened_environment
+from runner.composition import connection_of, opened_environment
 from runner.core.manifest.model import Manifest
-from runner.gateways.genesys_cloud.directory import GenesysDirectory
-from runner.gateways.genesys_cloud.rest import GenesysRest
-from runner.gateways.http.client import trusted_context
-from runner.gateways.http.errors import Place
+from runner.drivers import spec_of
 from runner.journal.staging import Staging
 from runner.ports import Observer
 
@@ -21,8 +19,8 @@ from runner.ports import Observer
 def ask(request: Request, manifest: Manifest, staging: Staging, observer: Observer) -> Found:
     """Ask for every name and selection and make `staging` ready to be planned; read-only.
 
-    What a plan has found already is taken from it. Raises `ManifestInvalid` for names that are
-    nobody's or several's, `GatewayError` if the gateway cannot be asked.
+    What a plan has found already is taken from it. Raises `ManifestInvalid` for names that
+    no queue or user has, or several have, `GatewayError` if the gateway cannot be asked.
     """
     if request.plan is not None:
         found = request.plan.found
@@ -40,18 +38,13 @@ async def _asked(
 ) -> Found:
     clock, path = SystemClock(), request.journal_path(manifest)
     async with opened_environment(manifest, path if path.exists() else None) as environment:
-        place = Place(
-            environment.name, environment.endpoints.api_url if environment.endpoints else ""
+        connection = replace(
+            connection_of(manifest, environment, clock, random.random),
+            paused=lambda wait_s, why: observer.warned(
+                "waiting", seconds=round(wait_s, 1), why=why
+            ),
         )
-        rest = GenesysRest(
-            environment,
-            manifest.policy.retry,
-            clock,
-            random.random,
-            lambda wait_s, why: observer.warned("waiting", seconds=round(wait_s, 1), why=why),
-            context=trusted_context(place, environment.ca_file),
-        )
-        try:
-            return await find(staging, GenesysDirectory(rest), now=clock.wall())
-        finally:
-            await rest.close()
+        open_directory = spec_of(environment).directory
+        assert open_directory is not None  # noqa: S101 - `is_open` has asked whether it can select
+        async with open_directory(connection) as directory:
+            return await find(staging, directory, now=clock.wall())

@@ -9,7 +9,7 @@ from typing import Any
 from runner.core.diagnostics.problem import Place, Problem
 from runner.core.errors import ManifestInvalid
 from runner.core.manifest.media import MediaMatrix
-from runner.core.manifest.model import Manifest, Platform, QueueSelection, TransferRow
+from runner.core.manifest.model import Manifest, QueueSelection, TransferRow
 from runner.core.manifest.queue_selection import (
     SERVED_NO_MORE,
     Chosen,
@@ -34,11 +34,11 @@ class Found:
 
     @property
     def explanation(self) -> str:
-        """The whole in a line; empty where nothing had to be found."""
-        told = [_told(selection, chosen) for selection, chosen in self.chosen]
+        """What was found, in a line; empty where nothing had to be found."""
+        parts = [_counts(selection, chosen) for selection, chosen in self.chosen]
         if self.addresses:
-            told.insert(0, f"{_counted(len(self.addresses), 'name')} looked up")
-        return "; ".join(told)
+            parts.insert(0, f"{_counted(len(self.addresses), 'name')} looked up")
+        return "; ".join(parts)
 
     def put_into(self, staging: Staging) -> None:
         """Make the rows what was found, so that they can be planned."""
@@ -64,7 +64,7 @@ class Found:
 
     @classmethod
     def from_json(cls, kept: Mapping[str, Any]) -> Found:
-        """Return what `to_json` told."""
+        """Return what `to_json` wrote."""
         return cls(dict(kept["addresses"]), tuple(_kept_row(row) for row in kept["rows"]))
 
 
@@ -92,21 +92,21 @@ def is_open(manifest: Manifest, staging: Staging) -> bool:
 def unknown_yet(manifest: Manifest, staging: Staging) -> str | None:
     """Return in words what a plan made offline cannot know; None: it knows all."""
     names = _names(manifest, staging)
-    told = []
+    parts = []
     if staging.selections:
-        told.append(
+        parts.append(
             f"what {_counted(len(staging.selections), 'selection')} will find is not known yet"
         )
     if names:
-        told.append(f"{_counted(len(names), 'destination')} by name, whose id is not known yet")
-    if not told:
+        parts.append(f"{_counted(len(names), 'destination')} by name, whose id is not known yet")
+    if not parts:
         return None
-    return f"{'; '.join(told)}: `plan --preflight` and `apply` ask the gateway"
+    return f"{'; '.join(parts)}: `plan --preflight` and `apply` ask the gateway"
 
 
 def _names(manifest: Manifest, staging: Staging) -> list[str]:
     """Return the destinations by name; only where a gateway knows names, all else is an id."""
-    if manifest.environment.platform is not Platform.GENESYS_CLOUD:
+    if not manifest.environment.driver.can_select:
         return []
     return [uri for uri in staging.destinations() if named_in(uri)]
 
@@ -114,7 +114,7 @@ def _names(manifest: Manifest, staging: Staging) -> list[str]:
 async def find(staging: Staging, directory: Directory, *, now: float) -> Found:
     """Ask for every name and selection of `staging`.
 
-    Raises `ManifestInvalid` for names that are nobody's or several's, `GatewayError`.
+    Raises `ManifestInvalid` for names that no queue or user has, or several have, `GatewayError`.
     """
     finder = _Finder(directory)
     named = [(uri, source) for uri, source in staging.destinations().items() if named_in(uri)]
@@ -180,11 +180,11 @@ def _no_single(kind: str, name: str, ids: Sequence[str], source: str) -> Problem
     file, _, line = source.rpartition(":")
     place = Place(file, int(line), 1)
     if not ids:
-        mend = (
+        fix = (
             f"check its spelling in the organisation, and that the client may see the {kind} (its "
             f"division); or write the {kind}'s id"
         )
-        return Problem("R001", f"no {kind} is named `{name}`", place, mend)
+        return Problem("R001", f"no {kind} is named `{name}`", place, fix)
     several = f"{len(ids)} {kind}s are named `{name}`"
     return Problem("R001", several, place, f"write the id of the one that is meant: {_few(ids)}")
 
@@ -219,7 +219,7 @@ def _row(
     )
 
 
-def _told(selection: QueueSelection, chosen: Chosen) -> str:
+def _counts(selection: QueueSelection, chosen: Chosen) -> str:
     left = [f"{count:,} {reason}" for reason, count in sorted(chosen.left_out.items())]
     without = f", left out: {', '.join(left)}" if left else ""
     return f"queue {selection.queue}: {len(chosen.taken):,} selected{without}"

@@ -23,7 +23,7 @@ from runner.app.plan_file import write_plan
 from runner.app.request import Request
 from runner.core.diagnostics.problem import Problem
 from runner.core.errors import ManifestInvalid, UsageError
-from runner.core.manifest.model import Driver, Manifest, Platform
+from runner.core.manifest.model import Manifest
 from runner.core.manifest.policy_rules import in_flight, lasts_s
 from runner.core.pacing.rate import estimate_s
 from runner.core.pacing.waves import WaveCount, batch_ends, most_failures
@@ -68,10 +68,10 @@ def read_manifest(request: Request, staging: Staging) -> tuple[Manifest, tuple[P
     if loaded.manifest is None:
         raise ManifestInvalid(loaded.problems, loaded.omitted)
     environment = loaded.manifest.environment
-    if request.ignore_window and environment.driver is not Driver.SIMULATOR:
+    if request.ignore_window and not environment.is_simulated:
         raise UsageError(
             f"--ignore-window is for rehearsals, and environment {environment.name} moves live"
-            f" interactions (driver {environment.driver}): leave it out, or choose an environment"
+            f" interactions (driver {environment.driver_name}): leave it out, or choose an environment"
             " with `driver: simulator` by --env"
         )
     check_only(request, staging)
@@ -125,13 +125,6 @@ def _against_window(request: Request, manifest: Manifest, sends: int) -> dict[st
     }
 
 
-NO_CODEC = (
-    "genesys-cloud takes no codec with a transfer: media is checked against the gateway's"
-    " constraints and recorded, and the platform chooses"
-)
-"""What a plan says of the media matrix where the platform has no use for it."""
-
-
 def _estimate_s(request: Request, manifest: Manifest, sends: int) -> float | None:
     limits = request.limits(manifest.environment)
     return estimate_s(
@@ -180,7 +173,7 @@ def report_plan(
     if out is not None:
         record = replace(record, options={**record.options, "out": str(out)})
     asked = None if preflight is None else preflight.explanation
-    note = NO_CODEC if manifest.environment.platform is Platform.GENESYS_CLOUD else None
+    note = manifest.environment.driver.plan_note
     told = [unknown_yet(manifest, staging), found.explanation, asked, note]
     record = replace(record, explanation="; ".join(filter(None, told)) or None)
     figures = plan_figures(request, manifest, staging)

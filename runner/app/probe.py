@@ -6,35 +6,26 @@ import asyncio
 import json
 import os
 import random
-import re
-import uuid
 from collections.abc import Callable
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from ssl import SSLContext
+from typing import Any
 from urllib.parse import urlsplit
 
 from runner import __version__
 from runner.app.request import Request
 from runner.app.system_clock import SystemClock
-from runner.composition import opened_environment
+from runner.composition import connection_of, opened_environment
 from runner.core.errors import NotInDoubt, StorageError, UsageError
 from runner.core.manifest.media import Audio, MediaMatrix
-from runner.core.manifest.model import Environment, Manifest, Platform, TransferRow
-from runner.core.manifest.queue_selection import is_id
+from runner.core.manifest.model import Environment, Manifest, TransferRow
 from runner.core.timestamps import timestamp
 from runner.core.transfer.plan import Action
-from runner.gateways.genesys_cloud.probe import Probe
-from runner.gateways.genesys_cloud.protocol.probe import Findings
-from runner.gateways.genesys_cloud.rest import GenesysRest
-from runner.gateways.http.client import trusted_context
-from runner.gateways.http.errors import Place
-from runner.gateways.websocket.transport import dialler
+from runner.drivers import ProbeFindings, Prober, drivers_that_probe, spec_of
 from runner.journal.lock import JournalLock
 from runner.journal.staging import Selection, Staging
 
-_DESTINATION = re.compile(r"genesys://(queue|user)/(.+)|(tel|sips?):[^\s/]+", re.DOTALL)
 _MEDIA = MediaMatrix(Audio("opus", 64, 16))  # a draft bears one; the platform takes none
 
 
@@ -51,24 +42,25 @@ class ProbeOrder:
 class Probed:
     """What a probe found, and the file that tells it."""
 
-    findings: Findings
+    findings: ProbeFindings
     file: Path
 
 
 def check_order(manifest: Manifest, order: ProbeOrder) -> None:
     """Raise `UsageError` for what cannot be probed; nothing is asked yet."""
-    if manifest.environment.platform is not Platform.GENESYS_CLOUD:
+    fault = _prober(manifest.environment).find_fault(order.conversation_id, order.destination_uri)
+    if fault is not None:
+        raise UsageError(fault)
+
+
+def _prober(environment: Environment) -> Prober[Any]:
+    prober = spec_of(environment).prober
+    if prober is None:
         raise UsageError(
-            f"--probe is for the driver genesys-cloud; environment {manifest.environment.name}"
-            f" uses {manifest.environment.driver}"
+            f"--probe is for the driver {' or '.join(drivers_that_probe())}; environment"
+            f" {environment.name} uses {environment.driver_name}"
         )
-    if not is_id(order.conversation_id):
-        raise UsageError("--probe takes the id of a conversation, as the platform shows it")
-    found = _DESTINATION.fullmatch(order.destination_uri)
-    if found is None or (found[2] is not None and not is_id(found[2])):
-        raise UsageError(
-            "--probe-to takes genesys://queue/ID, genesys://user/ID, tel:NUMBER or sip:ADDRESS"
-        )
+    return prober()
 
 
 def probe(
@@ -87,7 +79,7 @@ def probe(
             lock = stack.enter_context(JournalLock(history))
             lock.acquire(request.lock_timeout_s)
             _refuse_doubt(history, order)
-        findings = Findings(_about(manifest))
+        findings = _prober(manifest.environment).begin(_about(manifest))
         file = _File.made(order.out or Path(f"probe-{timestamp(SystemClock().wall())[:19]}Z.json"))
         keep = _Keeper(file, findings)
         keep()
@@ -123,7 +115,7 @@ def _about(manifest: Manifest) -> dict[str, str | None]:
         "kind": "probe",
         "runner_version": __version__,
         "at": timestamp(SystemClock().wall()),
-        "driver": str(manifest.environment.driver),
+        "driver": manifest.environment.driver_name,
         "api": None if endpoints is None else urlsplit(endpoints.api_url).hostname,
     }
 
@@ -136,37 +128,18 @@ async def _probed(
     say: Callable[[str], None],
 ) -> None:
     async with opened_environment(manifest, history) as environment:
-        rest, clock, context = _rest(manifest, environment, say)
-        try:
-            visit = Probe(
-                rest,
-                dialler(context, clock.wall, rest.tokens.hide),
-                keep.findings,
-                media=_MEDIA,
-                new_id=lambda: str(uuid.uuid4()),
-                keep=keep,
-                say=say,
-            )
-            await visit.run(order.conversation_id, order.destination_uri)
-        finally:
-            await rest.close()
-
-
-def _rest(
-    manifest: Manifest, environment: Environment, say: Callable[[str], None]
-) -> tuple[GenesysRest, SystemClock, SSLContext]:
-    api_url = environment.endpoints.api_url if environment.endpoints else ""
-    context = trusted_context(Place(environment.name, api_url), environment.ca_file)
-    clock = SystemClock()
-    rest = GenesysRest(
-        environment,
-        manifest.policy.retry,
-        clock,
-        random.random,
-        lambda wait_s, why: say(f"waiting {wait_s:.0f} s: {why}"),
-        context=context,
-    )
-    return rest, clock, context
+        connection = replace(
+            connection_of(manifest, environment, SystemClock(), random.random),
+            paused=lambda wait_s, why: say(f"waiting {wait_s:.0f} s: {why}"),
+        )
+        await _prober(environment).run(
+            connection,
+            keep.findings,
+            order.conversation_id,
+            order.destination_uri,
+            keep=keep,
+            say=say,
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,7 +180,7 @@ class _Keeper:
     """Writes the findings as they are by now."""
 
     file: _File
-    findings: Findings
+    findings: ProbeFindings
 
     def __call__(self) -> None:
         self.file.write(json.dumps(self.findings.to_json(), indent=2) + "\n")

@@ -28,7 +28,7 @@ def begun(
         id=run_id,
         batch=manifest.name,
         environment=manifest.environment.name,
-        driver=manifest.environment.driver,
+        driver=manifest.environment.driver_name,
         gateway=manifest.gateway.name,
         started_at=timestamp(at),
         finished_at=None,

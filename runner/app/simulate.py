@@ -14,16 +14,14 @@ from runner.app.signals import Signals
 from runner.core.manifest.model import (
     Endpoints,
     GatewayConstraints,
-    Platform,
     Secret,
     SimulatorOptions,
 )
 from runner.journal.staging import Staging
-from runner.simulator.genesys_cloud.server import GenesysServer
+from runner.simulator.conduct import Conduct
 from runner.simulator.hosting import Hosting
 from runner.simulator.hosting import serve as serve_until_cancelled
-from runner.simulator.interaction_transfer.model import Conduct
-from runner.simulator.interaction_transfer.server import SimulatorServer
+from runner.simulator.platforms import server_of
 
 ANY_GATEWAY = GatewayConstraints(
     name="simulated",
@@ -47,7 +45,7 @@ class Served:
     client_id: str | None
     certificate: Path | None
     key: Path | None
-    platform: Platform | None = None
+    platform: str | None = None
 
 
 SECRET_VARIABLE = "RUNNER_SIMULATE_CLIENT_SECRET"  # noqa: S105 - the name of a variable
@@ -55,7 +53,7 @@ SECRET_VARIABLE = "RUNNER_SIMULATE_CLIENT_SECRET"  # noqa: S105 - the name of a 
 
 
 def serve(served: Served, write: Callable[[str], object]) -> None:
-    """Serve until a signal raises `Interrupted`; `write` is told how to reach the gateway."""
+    """Serve until a signal raises `Interrupted`; `write` gets the text that says how to reach the gateway."""
     constraints, options = _behaviour(served)
     options = options or SimulatorOptions()
     if served.platform is not None:
@@ -79,8 +77,7 @@ async def _serve(
     write: Callable[[str], object],
 ) -> None:
     secret = _secret(os.environ.get(SECRET_VARIABLE))
-    genesys = options.platform is Platform.GENESYS_CLOUD
-    server = (GenesysServer if genesys else SimulatorServer)(
+    server = server_of(options.platform)(
         constraints,
         options,
         conduct=Conduct.keeping(constraints.promise, rate_per_s=served.rate_per_s),
@@ -94,7 +91,7 @@ async def _serve(
     )
 
     def ready(endpoints: Endpoints, client_id: Secret, client_secret: Secret) -> None:
-        socket = endpoints.websocket_url  # None where the gateway tells it itself
+        socket = endpoints.websocket_url  # None where clients ask the gateway for it
         write(
             f"token_url: {endpoints.token_url}\n"
             f"api_url: {endpoints.api_url}\n"

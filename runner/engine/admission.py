@@ -188,7 +188,7 @@ class Admission:
                 waiter.hand_over(now)
                 self._meter.frame_left(now)
                 self._budget = self._budget.delivered()
-                await self._gateway.submit(request.text)
+                await self._gateway.submit(request)
                 if self._written is not None:
                     self._written.append(self._clock.now())
                 return True

@@ -5,7 +5,7 @@ from __future__ import annotations
 from runner.core.pacing.rate import LONGEST_OBEYED_S, backoff_s
 from runner.core.timestamps import timestamp
 from runner.core.transfer.evidence import Baseline, SendClocks
-from runner.core.transfer.message import Draft, Reply, Request, Unfit, seconds_text
+from runner.core.transfer.message import Draft, Message, Reply, Request, Unfit, seconds_text
 from runner.core.transfer.outcome import ExitCode
 from runner.core.transfer.reasons import WORDS, Code, code_of_reply
 from runner.core.transfer.states import Event, State
@@ -31,7 +31,7 @@ class MessageSender:
         """
         built_at = self._shop.clock.now()
         try:
-            intent = self._repeated(live) if repeat else self._fresh(live)
+            intent, message = self._repeated(live) if repeat else self._fresh(live)
         except Unfit as error:
             self._shop.gate.forgo()
             told = EventDetails(reason=str(error), reason_code=Code.MESSAGE_UNFIT)
@@ -44,7 +44,7 @@ class MessageSender:
         event = Event.REPEATED if repeat else Event.INTENT
         await self._shop.recorder.intend(live, event, intent)
         self._shop.gate.committed_in(self._shop.clock.now() - built_at)
-        request = Request(intent.message_id, intent.text, built_at)
+        request = Request(intent.message_id, message, built_at)
         if await self._shop.gate.write(request, waiter, lambda: self._is_wanted(live, during)):
             live.tries += 1
             live.left_at = waiter.sent_at
@@ -79,10 +79,10 @@ class MessageSender:
         further = self._after(live, event, answer)
         await self._shop.recorder.enter(live, event, told, further)
 
-    def _fresh(self, live: ActiveTransfer) -> Intent:
+    def _fresh(self, live: ActiveTransfer) -> tuple[Intent, Message]:
         shop = self._shop
         wall, message_id = shop.clock.wall(), shop.chance.new_id()
-        text = self._composed(live, message_id, timestamp(wall))
+        message = self._composed(live, message_id, timestamp(wall))
         baseline = self._baseline(live)
         hand_over = SendClocks(
             wall,
@@ -90,19 +90,20 @@ class MessageSender:
             shop.clock.uptime(),
             baseline.date_s if baseline is not None else None,
         )
-        return Intent(live.deliveries + 1, message_id, live.media_index, text, hand_over, baseline)
+        n, text = live.deliveries + 1, message.text
+        return Intent(n, message_id, live.media_index, text, hand_over, baseline), message
 
-    def _composed(self, live: ActiveTransfer, message_id: str, at: str) -> str:
+    def _composed(self, live: ActiveTransfer, message_id: str, at: str) -> Message:
         row, media = live.row, live.row.media[live.media_index]
         draft = Draft(message_id, row.interaction_id, row.destination_uri, media, at, live.seen)
-        text = self._shop.compose(draft)
-        if (fault := self._shop.find_fault(text, media)) is not None:
+        message = self._shop.compose(draft)
+        if (fault := self._shop.find_fault(message, media)) is not None:
             raise Unfit(f"the message fails format verification: {fault}")
-        return text
+        return message
 
-    def _repeated(self, live: ActiveTransfer) -> Intent:
+    def _repeated(self, live: ActiveTransfer) -> tuple[Intent, Message]:
         assert live.last is not None  # noqa: S101 - a doubt has a delivery
-        return live.last._replace(n=live.deliveries + 1)
+        return live.last._replace(n=live.deliveries + 1), Message(live.last.text)
 
     def _baseline(self, live: ActiveTransfer) -> Baseline | None:
         if live.seen is None or live.seen_at is None:

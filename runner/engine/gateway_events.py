@@ -139,5 +139,5 @@ class GatewayEvents:
 def _text_of(reply: Reply) -> str:
     """Return what was read of a reply, cut to what a note keeps."""
     fields = reply._asdict().items()
-    said = {name: value for name, value in fields if value is not None and value is not False}
+    said = {name: value for name, value in fields if value is not None and name != "event"}
     return harmless(json.dumps(said, ensure_ascii=False))

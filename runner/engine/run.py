@@ -13,7 +13,7 @@ from runner.core.manifest.model import Limits
 from runner.core.pacing.waves import most_failures
 from runner.core.records.recent_failures import stage_of
 from runner.core.records.run_record import Figures, TimelineEventKind
-from runner.core.transfer.message import Compose, Reply, build_text
+from runner.core.transfer.message import Compose, Message, Reply, build_message
 from runner.core.transfer.outcome import ExitCode
 from runner.core.transfer.states import State
 from runner.engine.active_transfer import ActiveTransfer
@@ -57,9 +57,9 @@ class RunSpec:
     limits: Limits
     rules: Rules
     notices: CallbackFactory
-    find_fault: Callable[[str, MediaMatrix], str | None]
+    find_fault: Callable[[Message, MediaMatrix], str | None]
     total_kbps: float | None = None  # of all transfers in flight together
-    compose: Compose = build_text
+    compose: Compose = build_message
     failed_before: int = 0  # those of `total` that were rejected or failed before: they come last
 
 

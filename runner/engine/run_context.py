@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from runner.core.manifest.media import MediaMatrix
 from runner.core.manifest.model import Policy
 from runner.core.transfer.evidence import VISIBLE_S, Expires, Promise
-from runner.core.transfer.message import Compose, Reply
-from runner.core.transfer.states import Event, classify, classify_repeat
+from runner.core.transfer.message import Compose, Message, Reply
+from runner.core.transfer.states import Event, classify_repeat
 from runner.engine.admission import Admission
 from runner.engine.metrics import RunMetrics
 from runner.engine.pending_replies import PendingReplies
@@ -25,24 +25,14 @@ class Rules:
 
     policy: Policy
     promise: Promise = None
-    carried_out: frozenset[str] = frozenset()
-    not_carried_out: frozenset[str] = frozenset()
     needs_sight: bool = False  # a delivery names what a look-up saw of the interaction
 
     def classify(self, reply: Reply, *, repeat: bool = False) -> Event:
-        """Return what a reply means, the gateway's own statuses included.
+        """Return what a reply means for its transfer.
 
         `repeat`: it answers a message that was sent again under its id.
         """
-        if reply.unsent:
-            return Event.WITHDRAWN
-        event = classify(
-            reply.status,
-            reply.code,
-            carried_out=self.carried_out,
-            not_carried_out=self.not_carried_out,
-        )
-        return classify_repeat(event, reply.status, reply.code) if repeat else event
+        return classify_repeat(reply.event, reply.status, reply.code) if repeat else reply.event
 
     @property
     def visible_s(self) -> float:
@@ -79,5 +69,5 @@ class RunContext:
     observer: Observer
     rules: Rules
     chance: Randomness
-    find_fault: Callable[[str, MediaMatrix], str | None]  # format verification of a message
+    find_fault: Callable[[Message, MediaMatrix], str | None]  # format verification of a message
     compose: Compose

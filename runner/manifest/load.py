@@ -33,7 +33,7 @@ from runner.manifest.sections.environment import (
     build_environment,
     check_environments,
     choose,
-    platform_of,
+    driver_of,
 )
 from runner.manifest.sections.gateways import build_gateway, check_gateways, check_promise
 from runner.manifest.sections.policy import build_policy, check_policy, check_policy_ends
@@ -117,7 +117,7 @@ def _load(
     check_promise(document, name, problems)
     gateway = build_gateway(document, name)
     choices = ReferenceResolver(document, gateway, problems)
-    transfers = Transfers(document, choices, sink, problems, platform_of(document, name))
+    transfers = Transfers(document, choices, sink, problems, driver_of(document, name))
     transfers.read()
     secrets = Secrets.asked(offline=offline, without=lowered.without_secrets)
     chosen = name and build_environment(document, name, problems, secrets=secrets)

@@ -74,7 +74,7 @@ Decisions = tuple[tuple[float, Action], ...]
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What the gateway makes of a request; `carried_out` tells that it will act."""
+    """What the gateway makes of a request; `carried_out`: it will act."""
 
     status: str
     reason: str | None = None

@@ -1,4 +1,4 @@
-"""A face of the embedded gateway on a port of this machine: what its servers have in common."""
+"""Serves the embedded gateway on a port of this machine: the base of every platform's server."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ LARGEST_MESSAGE = 1 << 20  # bytes (protocol, "Session")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Hosting:
-    """What a gateway on a socket has that its model does not know of.
+    """Options of a served gateway that its model does not know.
 
     Without client id and secret each start makes its own. `certificate` and `key` (PEM files)
     turn TLS on. Of the platform `genesys-cloud` alone: `permissions` (None: all that are needed),
@@ -45,7 +45,7 @@ class Hosting:
 
 
 class Party(Protocol):
-    """Whoever decisions are performed for."""
+    """The client that decisions are performed for."""
 
     def cut(self) -> None:
         """Abort the connection."""
@@ -71,7 +71,7 @@ class LoopbackServer(ABC):
 
     @abstractmethod
     def _restore(self, effect: Carried) -> None:
-        """Take a move as done, as the ledger tells it."""
+        """Take a move of the ledger as done."""
 
     @abstractmethod
     def _perform_now(self, party: Any, action: Any) -> None:
@@ -93,7 +93,7 @@ class LoopbackServer(ABC):
         return self._endpoints
 
     async def start(self, host: str = "127.0.0.1", port: int = 0) -> None:
-        """Listen; port 0 takes a free one. What a ledger file tells is taken as done.
+        """Listen; port 0 takes a free one. Moves in the ledger are taken as done.
 
         Raises `StorageError` for an unusable ledger, `UsageError` for an unusable address or
         certificate.
@@ -164,7 +164,7 @@ async def serve(
     port: int = 0,
     on_ready: Callable[[Endpoints, Secret, Secret], None],
 ) -> None:
-    """Serve until cancelled; `on_ready` is told endpoints, client id and client secret.
+    """Serve until cancelled; `on_ready` gets endpoints, client id and client secret.
 
     Raises what `LoopbackServer.start` raises, and `StorageError` when the ledger fails later.
     """

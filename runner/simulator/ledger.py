@@ -140,7 +140,7 @@ def read_ledger(path: Path) -> Iterator[Carried | Received]:
                 fields: dict[str, Any] = json.loads(line)
                 yield Carried(**fields) if "effect" in fields else Received(**fields)
             except (ValueError, TypeError) as error:
-                advice = "name a new file or mend the line"
+                advice = "name a new file or fix the line"
                 raise StorageError(f"{path}:{number}: no entry of a ledger; {advice}") from error
 
 

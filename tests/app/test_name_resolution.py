@@ -12,7 +12,6 @@ from runner.app.name_resolution import NOTHING_FOUND, Found, find, is_open, unkn
 from runner.app.plan_file import row_digest
 from runner.core.errors import ManifestInvalid
 from runner.core.manifest.model import (
-    Driver,
     Environment,
     GatewayConstraints,
     Manifest,
@@ -21,15 +20,17 @@ from runner.core.manifest.model import (
 )
 from runner.core.manifest.queue_selection import Waiting
 from runner.core.transfer.lookup_verdict import FoundAt
+from runner.gateways.genesys_cloud.spec import SPEC as GENESYS_CLOUD
+from runner.gateways.interaction_transfer.spec import SPEC as INTERACTION_WEBSOCKET
 from runner.journal.staging import Selection, Staging
 from tests.core.manifest.test_queue_selection import NOW, VOICE, selection
 
 MANIFEST = Manifest(
     "m.yaml", "0" * 64, "evacuate",
-    Environment("production", Driver.GENESYS_CLOUD, "edge"),
+    Environment("production", GENESYS_CLOUD, "edge"),
     GatewayConstraints("edge", 1024, ("opus",), 30), {}, Policy(),
 )  # fmt: skip
-OTHER = replace(MANIFEST, environment=Environment("e", Driver.INTERACTION_WEBSOCKET, "edge"))
+OTHER = replace(MANIFEST, environment=Environment("e", INTERACTION_WEBSOCKET, "edge"))
 NEW, OLD, ADA = (f"3f2504e0-4f89-41d3-9a0c-0305e82c330{n}" for n in (1, 2, 3))
 
 

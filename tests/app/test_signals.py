@@ -10,7 +10,7 @@ import pytest
 
 from runner.app.signals import SIGNALS, Signals
 from runner.core.errors import Interrupted
-from tests.fakes.observer import RememberingObserver
+from runner.testing.observer import RecordingObserver
 
 
 @pytest.fixture(autouse=True)
@@ -23,7 +23,7 @@ def _as_before() -> Iterator[None]:
 
 @pytest.mark.parametrize("number", list(SIGNALS))
 def test_a_signal_while_the_report_is_written_takes_nothing_from_it(number: signal.Signals):
-    observer, written = RememberingObserver(), []
+    observer, written = RecordingObserver(), []
     signals = Signals()
     with signals.deferring(observer):
         os.kill(os.getpid(), number)

@@ -18,7 +18,6 @@ from runner.app.plan_file import PlanFile, read_plan, rows_digest, write_plan
 from runner.app.request import Request
 from runner.core.errors import ManifestInvalid, UsageError
 from runner.core.manifest.model import (
-    Driver,
     Environment,
     GatewayConstraints,
     Manifest,
@@ -29,6 +28,7 @@ from runner.core.manifest.quantity import Amount, Share
 from runner.core.records.run_record import PlanFigures
 from runner.core.transfer.plan import Action
 from runner.core.transfer.states import Event
+from runner.gateways.interaction_transfer.spec import SPEC as INTERACTION_WEBSOCKET
 from runner.journal.staging import Staging
 from runner.journal.store import Store
 from runner.schemas_lookup import schema
@@ -41,7 +41,7 @@ MANIFEST = Manifest(
     path="m.yaml",
     sha256="a" * 64,
     name="night",
-    environment=Environment("production", Driver.INTERACTION_WEBSOCKET, "edge"),
+    environment=Environment("production", INTERACTION_WEBSOCKET, "edge"),
     gateway=GatewayConstraints("edge", 1000, ("opus",), 30),
     callbacks={},
     policy=Policy(),

@@ -11,16 +11,16 @@ from typing import Any
 from runner.core.manifest.media import Audio, MediaMatrix
 from runner.core.manifest.model import Callback, Limits, Policy, RetryPolicy
 from runner.core.records.run_record import Figures
-from runner.core.transfer.message import Compose, build_text
+from runner.core.transfer.message import Compose, Message, build_message
 from runner.core.transfer.plan import PlannedRow
 from runner.engine.callback_factory import CallbackFactory
 from runner.engine.run import BatchRun, RunEnd, RunSpec
 from runner.engine.run_context import Randomness, Rules
 from runner.engine.stop import StopSignal
-from tests.fakes.clock import LoopClock
-from tests.fakes.gateway import FakeGateway, Frame, Script, in_turn
-from tests.fakes.journal import FakeJournal
-from tests.fakes.observer import RememberingObserver
+from runner.testing.gateway import FakeGateway, Frame, Script, in_turn
+from runner.testing.journal import FakeJournal
+from runner.testing.loop_clock import LoopClock
+from runner.testing.observer import RecordingObserver
 from tests.fakes.virtual import VirtualLoop
 
 HD = MediaMatrix(Audio("opus", 64, 16))
@@ -45,7 +45,7 @@ class Run:
     gateway: FakeGateway
     journal: FakeJournal
     halt: StopSignal
-    observer: RememberingObserver = field(default_factory=RememberingObserver)
+    observer: RecordingObserver = field(default_factory=RecordingObserver)
     ending: RunEnd = field(default_factory=lambda: RunEnd(None, None, None, Figures()))
     commits: int = 0  # how often the engine said that something became final
     took_s: float = 0.0
@@ -87,10 +87,10 @@ def carry(
     rules: Rules | None = None,
     callbacks: dict[str, Callback] | None = None,
     meanwhile: Meanwhile | None = None,
-    find_fault: Callable[[str, MediaMatrix], str | None] = lambda _text, _media: None,
+    find_fault: Callable[[Message, MediaMatrix], str | None] = lambda _text, _media: None,
     total_kbps: float | None = None,
     clock: LoopClock | None = None,
-    compose: Compose = build_text,
+    compose: Compose = build_message,
 ) -> Run:
     """Carry a plan out to its end; `answers` are given to each interaction's deliveries in turn."""
     plan = rows(plan) if isinstance(plan, int) else plan

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from dataclasses import replace
+from functools import partial
 
 import pytest
 
@@ -15,13 +16,12 @@ from runner.core.transfer.lookup_verdict import Interaction
 from runner.core.transfer.message import NOTE_LIMIT
 from runner.core.transfer.outcome import ExitCode
 from runner.core.transfer.plan import PlannedRow
-from runner.core.transfer.states import State
-from runner.engine.run_context import Rules
+from runner.core.transfer.states import State, classify
 from runner.ports import JournalledTransfer
-from tests.engine.rig import HD, HERE, NARROW, NO_PREFLIGHT, Run, after, carry, rows
-from tests.fakes.clock import WALL_S
-from tests.fakes.gateway import CARRIED_OUT, SILENCE, Answer, FakeGateway, Frame
-from tests.fakes.journal import FakeJournal
+from runner.testing.gateway import CARRIED_OUT, SILENCE, Answer, FakeGateway, Frame
+from runner.testing.journal import FakeJournal
+from runner.testing.loop_clock import WALL_S
+from tests.engine.rig import HD, HERE, NARROW, Run, after, carry, rows
 
 PREFLIGHT = Policy(preflight=True, retry=RetryPolicy(4, 1, 30))
 
@@ -251,19 +251,19 @@ def test_a_late_positive_reply_settles_the_doubt():
 
 
 def test_a_late_reply_in_the_gateways_own_words_settles_too():
-    rules = Rules(NO_PREFLIGHT, carried_out=frozenset({"accepted"}))
-    run = carry(2, script=lambda f: late(f, "accepted"), gateway=silent_about("i0"), rules=rules)
+    gateway = silent_about("i0")
+    gateway.meaning = partial(classify, carried_out=frozenset({"accepted"}))
+    run = carry(2, script=lambda f: late(f, "accepted"), gateway=gateway)
     assert run.states() == {"k0": "transferred", "k1": "transferred"}
 
 
 def test_a_gateways_own_statuses_are_obeyed():
-    rules = Rules(
-        NO_PREFLIGHT, carried_out=frozenset({"accepted"}), not_carried_out=frozenset({"busy"})
+    own = {"carried_out": frozenset({"accepted"}), "not_carried_out": frozenset({"busy"})}
+    gateway = FakeGateway(
+        lambda f: [Answer("busy" if f.interaction_id == "i0" else "accepted")],
+        meaning=partial(classify, **own),
     )
-    run = carry(
-        2, script=lambda f: [Answer("busy" if f.interaction_id == "i0" else "accepted")],
-        rules=rules,
-    )  # fmt: skip
+    run = carry(2, gateway=gateway)
     assert run.states() == {"k0": "rejected", "k1": "transferred"}
 
 

@@ -12,10 +12,10 @@ from runner.core.transfer.lookup_verdict import Interaction
 from runner.core.transfer.states import State
 from runner.engine.run_context import Rules
 from runner.ports import Doubt, JournalledTransfer
+from runner.testing.gateway import Answer, FakeGateway
+from runner.testing.journal import FakeJournal
 from tests.engine.rig import HERE, NO_PREFLIGHT, Run, carry, rows
 from tests.engine.test_reconciler import left_behind
-from tests.fakes.gateway import Answer, FakeGateway
-from tests.fakes.journal import FakeJournal
 
 YES = "transfer_initiated"
 

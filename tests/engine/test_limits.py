@@ -9,16 +9,16 @@ import pytest
 from runner.core.errors import GatewayError, StorageError
 from runner.core.manifest.model import Limits, Policy, RetryPolicy
 from runner.core.pacing.circuit_breaker import BreakerPolicy
-from runner.core.transfer.message import Draft, Stray, Unfit, build_text
+from runner.core.transfer.message import Draft, Message, Stray, Unfit, build_message
 from runner.core.transfer.outcome import ExitCode
 from runner.core.transfer.states import Event, State
 from runner.engine.run_context import Rules
 from runner.engine.stop import StopSignal
 from runner.ports import Entry, Note
+from runner.testing.gateway import BEFORE, CARRIED_OUT, SILENCE, Answer, FakeGateway, Frame
+from runner.testing.journal import FakeJournal
 from tests.core.pacing.test_rate import most_in_a_second
 from tests.engine.rig import HD, NARROW, NO_PREFLIGHT, Run, after, carry, rows
-from tests.fakes.gateway import BEFORE, CARRIED_OUT, SILENCE, Answer, FakeGateway, Frame
-from tests.fakes.journal import FakeJournal
 
 GONE = GatewayError(environment="t", url="wss://x", what="no session", check="wait")
 
@@ -363,16 +363,18 @@ def test_strays_are_kept_up_to_a_bound():
 
 
 def test_a_message_that_fails_format_verification_is_never_sent():
-    run = carry(2, find_fault=lambda text, _media: "id: not a UUID" if '"i0"' in text else None)
+    run = carry(
+        2, find_fault=lambda message, _media: "id: not a UUID" if '"i0"' in message.text else None
+    )
     assert run.states() == {"k0": "rejected", "k1": "transferred"}
     assert run.reason("k0") == "the message fails format verification: id: not a UUID"
 
 
 def test_what_the_gateway_has_no_words_for_is_rejected_and_never_sent():
-    def compose(draft: Draft) -> str:
+    def compose(draft: Draft) -> Message:
         if draft.interaction_id == "i0":
             raise Unfit("a callback cannot be moved to an address")
-        return build_text(draft)
+        return build_message(draft)
 
     run = carry(2, compose=compose)
     assert run.states() == {"k0": "rejected", "k1": "transferred"}
@@ -383,9 +385,9 @@ def test_what_the_gateway_has_no_words_for_is_rejected_and_never_sent():
 def test_a_delivery_that_needs_a_sight_has_it_also_without_preflight():
     seen: list[str | None] = []
 
-    def compose(draft: Draft) -> str:
+    def compose(draft: Draft) -> Message:
         seen.append(draft.seen and draft.seen.destination_uri)
-        return build_text(draft)
+        return build_message(draft)
 
     carry(1, rules=Rules(NO_PREFLIGHT, needs_sight=True), compose=compose)
     assert seen == [BEFORE]

@@ -12,9 +12,9 @@ from runner.core.manifest.quantity import EVERYTHING
 from runner.core.transfer.lookup_verdict import Interaction
 from runner.core.transfer.outcome import ExitCode
 from runner.core.transfer.plan import PlannedRow
+from runner.testing.gateway import CARRIED_OUT, Answer, FakeGateway, Frame
 from tests.engine.rig import NO_PREFLIGHT, carry, rows
 from tests.engine.test_rollout import CANARY, NO, course, ids, refusing
-from tests.fakes.gateway import CARRIED_OUT, Answer, FakeGateway, Frame
 
 AGAIN = "transfer_rejected"
 

@@ -16,10 +16,10 @@ from runner.core.transfer.lookup_verdict import Interaction
 from runner.core.transfer.outcome import ExitCode
 from runner.core.transfer.states import State
 from runner.ports import Note
+from runner.testing.gateway import CARRIED_OUT, Answer, FakeGateway
+from runner.testing.journal import FakeJournal
 from tests.engine.rig import NO_PREFLIGHT, Run, carry, rows
 from tests.engine.test_carrying import past
-from tests.fakes.gateway import CARRIED_OUT, Answer, FakeGateway
-from tests.fakes.journal import FakeJournal
 
 BREAKER = BreakerPolicy(failures=8, cool_down_s=10, give_up_s=60)
 PREFLIGHT = replace(NO_PREFLIGHT, preflight=True, circuit_breaker=BREAKER)

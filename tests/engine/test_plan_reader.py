@@ -11,8 +11,8 @@ import pytest
 from runner.core.errors import StorageError
 from runner.core.transfer.plan import PlannedRow
 from runner.engine.plan_reader import PAGE, PlanReader
+from runner.testing.journal import FakeJournal
 from tests.engine.rig import rows
-from tests.fakes.journal import FakeJournal
 
 
 class HeldJournal(FakeJournal):

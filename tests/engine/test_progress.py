@@ -9,8 +9,8 @@ from runner.core.pacing.circuit_breaker import BreakerPolicy
 from runner.core.pacing.latency import Latency, latency_of
 from runner.core.transfer.outcome import ExitCode
 from runner.ports import Note, SessionState
+from runner.testing.gateway import SILENCE, Answer
 from tests.engine.rig import Run, after, carry
-from tests.fakes.gateway import SILENCE, Answer
 
 
 def test_the_first_and_the_last_word_tell_the_session_and_the_limit():

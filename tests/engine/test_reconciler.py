@@ -15,10 +15,10 @@ from runner.core.transfer.lookup_verdict import Arrival, Interaction
 from runner.core.transfer.states import State
 from runner.engine.run_context import Rules
 from runner.ports import Doubt, Intent, JournalledTransfer
+from runner.testing.gateway import BEFORE, CARRIED_OUT, SILENCE, Answer, FakeGateway, Frame
+from runner.testing.journal import FakeJournal
+from runner.testing.loop_clock import UPTIME_S, WALL_S
 from tests.engine.rig import HERE, NO_PREFLIGHT, Run, carry, rows
-from tests.fakes.clock import UPTIME_S, WALL_S
-from tests.fakes.gateway import BEFORE, CARRIED_OUT, SILENCE, Answer, FakeGateway, Frame
-from tests.fakes.journal import FakeJournal
 
 EXPIRES = Expires(30.0, 2.0)
 DEDUPES = Dedupes(3600.0)

@@ -14,11 +14,11 @@ from runner.core.transfer.evidence import Baseline, Dedupes, Expires
 from runner.core.transfer.lookup_verdict import Interaction
 from runner.core.transfer.outcome import ExitCode
 from runner.engine.run_context import Rules
+from runner.testing.gateway import CARRIED_OUT, SILENCE, Answer, FakeGateway, Frame, Script
+from runner.testing.journal import FakeJournal
+from runner.testing.loop_clock import WALL_S, SettableClock
 from tests.engine.rig import NO_PREFLIGHT, Run, after, carry
 from tests.engine.test_reconciler import DatedGateway, left_behind
-from tests.fakes.clock import WALL_S, SteppedClock
-from tests.fakes.gateway import CARRIED_OUT, SILENCE, Answer, FakeGateway, Frame, Script
-from tests.fakes.journal import FakeJournal
 
 NO = Answer("transfer_rejected", reason="agent gone")
 CANARY = (1, Share(0.1), EVERYTHING)
@@ -275,7 +275,7 @@ def test_an_intent_that_the_window_overtakes_is_withdrawn():
 
 @pytest.mark.parametrize(("step_s", "word"), [(3600.0, "closed at"), (-3600.0, "opens at")])
 def test_a_clock_that_is_set_lets_nothing_leave_outside_the_window(step_s: float, word: str):
-    clock = SteppedClock()
+    clock = SettableClock()
 
     def step() -> None:
         clock.step_s = step_s

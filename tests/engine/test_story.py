@@ -9,8 +9,8 @@ from runner.core.manifest.quantity import Share
 from runner.core.pacing.circuit_breaker import BreakerPolicy
 from runner.core.records.run_record import TimelineEvent, TimelineEventKind
 from runner.engine.metrics import MOST_TOLD, RunMetrics
+from runner.testing.gateway import CARRIED_OUT, SILENCE, Answer, FakeGateway
 from tests.engine.rig import NO_PREFLIGHT, Run, after, carry
-from tests.fakes.gateway import CARRIED_OUT, SILENCE, Answer, FakeGateway
 
 
 def turns(run: Run) -> list[str]:

@@ -12,8 +12,8 @@ from runner.core.transfer.outcome import ExitCode
 from runner.engine.admission import Admission
 from runner.engine.metrics import RunMetrics
 from runner.engine.stop import StopSignal
-from tests.fakes.clock import LoopClock
-from tests.fakes.gateway import FakeGateway
+from runner.testing.gateway import FakeGateway
+from runner.testing.loop_clock import LoopClock
 from tests.fakes.virtual import VirtualLoop
 
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from runner.core.manifest.model import Limits
+from runner.testing.gateway import CARRIED_OUT, Answer
 from tests.engine.rig import carry
-from tests.fakes.gateway import CARRIED_OUT, Answer
 
 NOT_SENT = Answer(unsent=True, reason="not sent: its turn was more than 1 s ago")
 REFUSED = Answer("token_refused", unsent=True, correlation_id="corr-1")

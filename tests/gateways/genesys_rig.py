@@ -11,10 +11,10 @@ from runner.core.manifest.media import Audio, MediaMatrix
 from runner.core.manifest.model import Limits, Policy, RetryPolicy
 from runner.core.pacing.circuit_breaker import BreakerPolicy
 from runner.core.transfer.lookup_verdict import Interaction
-from runner.core.transfer.message import Draft
-from runner.gateways import GenesysCloud
+from runner.core.transfer.message import Draft, Request
+from runner.gateways.genesys_cloud.driver import GenesysCloud
 from runner.gateways.genesys_cloud.protocol.command import build_command
-from tests.fakes.stepped import SteppedClock
+from runner.testing.stepped_clock import SteppedClock
 from tests.fakes.vendor_server import VendorServer, conversation, event, participant
 from tests.gateways.rig import Listener, environment_of
 
@@ -41,9 +41,9 @@ def failed(state: str = "Failed", **fields: Any) -> Any:
     return {**WAITING, "recentTransfers": [transfer]}
 
 
-def command(seen: Interaction, to: str = TO_QUEUE, message_id: str = "m-1") -> str:
-    """Return a command's text as the engine would have it."""
-    return build_command(Draft(message_id, "c-1", to, MEDIA, AT, seen))
+def command(seen: Interaction, to: str = TO_QUEUE, message_id: str = "m-1") -> Request:
+    """Return a command as the engine would have it."""
+    return Request(message_id, build_command(Draft(message_id, "c-1", to, MEDIA, AT, seen)))
 
 
 class Stage:

@@ -10,15 +10,15 @@ from typing import Any
 import httpx
 
 from runner.core.manifest.model import (
-    Driver,
     Endpoints,
     Environment,
     Limits,
     RetryPolicy,
     Secret,
 )
-from runner.core.transfer.message import Reply, Stray
-from runner.gateways import InteractionWebSocket
+from runner.core.transfer.message import Message, Reply, Request, Stray
+from runner.gateways.interaction_transfer.driver import InteractionWebSocket
+from runner.gateways.interaction_transfer.spec import SPEC as INTERACTION_WEBSOCKET
 from runner.ports import SessionLost, SessionOpened
 from tests.fakes.wire_server import WireServer
 
@@ -104,7 +104,7 @@ def environment_of(server: WireServer, **changes: Any) -> Environment:
     host = changes.pop("host", "127.0.0.1")
     fields: dict[str, Any] = {
         "name": "production",
-        "driver": Driver.INTERACTION_WEBSOCKET,
+        "driver": INTERACTION_WEBSOCKET,
         "gateway": "edge-ams",
         "limits": Limits(),
         "endpoints": Endpoints(
@@ -133,3 +133,8 @@ def gateway_to(
     return InteractionWebSocket(
         environment, policy, clock or QuickClock(), jitter, give_up_s, transport=transport
     )
+
+
+def request(text: str, message_id: str = "") -> Request:
+    """Return what the engine hands over to have a text written."""
+    return Request(message_id, Message(text))

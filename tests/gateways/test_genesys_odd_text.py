@@ -6,7 +6,7 @@ import pytest
 
 from runner.core.errors import GatewayError
 from runner.gateways.genesys_cloud.protocol.command import PARTICIPANT
-from tests.fakes.stepped import SteppedClock
+from runner.testing.stepped_clock import SteppedClock
 from tests.fakes.vendor_server import VendorServer, conversation, participant
 from tests.fakes.wire_server import answer
 from tests.gateways.genesys_rig import WAITING, gateway_to, staged

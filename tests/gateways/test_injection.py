@@ -10,10 +10,10 @@ import pytest
 
 from runner.core.errors import GatewayError
 from runner.core.manifest.model import Endpoints, RetryPolicy
-from runner.gateways import InteractionWebSocket
+from runner.gateways.interaction_transfer.driver import InteractionWebSocket
 from runner.gateways.websocket.transport import Transport, TransportClosed
 from tests.fakes.wire_server import WireServer
-from tests.gateways.rig import Listener, QuickClock, environment_of
+from tests.gateways.rig import Listener, QuickClock, environment_of, request
 
 
 class FakeWire:
@@ -85,7 +85,7 @@ async def test_frames_and_look_ups_pass_through_the_seams():
     wire, listener = FakeWire("TLSv1.3"), Listener()
     gateway = simulated([wire], QuickClock())
     await gateway.open(listener)
-    await gateway.submit("a")
+    await gateway.submit(request("a"))
     wire.inbox.put_nowait('{"id": "a", "status": "s"}')
     assert (await listener.until("replied")).message_id == "a"
     assert wire.sent == ["a"]

@@ -13,7 +13,7 @@ import pytest
 
 from runner.core.errors import GatewayError
 from tests.fakes.wire_server import Peer, WireServer
-from tests.gateways.rig import Listener, gateway_to
+from tests.gateways.rig import Listener, gateway_to, request
 
 PORT = 8443  # simulated: nothing is bound on this machine
 
@@ -85,7 +85,7 @@ def test_a_half_open_session_is_noticed_within_15_s():
             gateway, listener = gateway_to(server), Listener()
             await gateway.open(listener)
             began = asyncio.get_running_loop().time()
-            await gateway.submit("go silent")
+            await gateway.submit(request("go silent"))
             lost = await listener.until("lost", within_s=15)
             assert lost.code == 1006
             assert lost.reason == "no answer to a keep-alive ping within 5 s"
@@ -107,7 +107,7 @@ def test_close_is_bounded_when_the_server_does_not_answer():
         async with WireServer(port=PORT, sessions=deque([mute])) as server:
             gateway, listener = gateway_to(server), Listener()
             await gateway.open(listener)
-            await gateway.submit("go mute")
+            await gateway.submit(request("go mute"))
             began = asyncio.get_running_loop().time()
             await gateway.close()
             assert asyncio.get_running_loop().time() - began <= 3
@@ -121,9 +121,9 @@ def test_a_full_buffer_is_not_writable_and_close_is_bounded_all_the_same():
         async with WireServer(port=PORT, sessions=deque([mute])) as server:
             gateway, listener, sends = gateway_to(server), Listener(), []
             await gateway.open(listener)
-            await gateway.submit("go mute")
+            await gateway.submit(request("go mute"))
             while gateway.writable():
-                sends.append(asyncio.create_task(gateway.submit("x" * 500_000)))
+                sends.append(asyncio.create_task(gateway.submit(request("x" * 500_000))))
                 await asyncio.sleep(0)
             assert gateway.generation == 1
             began = asyncio.get_running_loop().time()

@@ -15,14 +15,14 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from runner.core.manifest.model import GatewayConstraints, Platform, Secret, SimulatorOptions
+from runner.core.manifest.model import GatewayConstraints, Secret, SimulatorOptions
+from runner.simulator.conduct import Conduct
 from runner.simulator.genesys_cloud.actions import Decisions, Request
 from runner.simulator.genesys_cloud.catalog import make_id
 from runner.simulator.genesys_cloud.model import GenesysModel
 from runner.simulator.genesys_cloud.routes import ROUTES, find_route
 from runner.simulator.genesys_cloud.server import GenesysServer
 from runner.simulator.hosting import Hosting
-from runner.simulator.interaction_transfer.model import Conduct
 
 MANIFEST = """
 version: 1
@@ -48,7 +48,7 @@ transfers:
 COMMANDS = (("doctor",), ("apply",))
 OPTIONS = SimulatorOptions(
     latency_s=0.0,
-    platform=Platform.GENESYS_CLOUD,
+    platform="genesys-cloud",
     waiting={"Billing Old": 90},
     served={"Billing Old": 2},
     faults={"truncated": 1.0},

@@ -24,7 +24,7 @@ MANIFESTS = {
         + "".join(f"  e{n}: {{driver: simulatr, gateway: g{n}}}\n" for n in LINES)
         + EDGE
         + "transfers: []\n",
-        "S004",
+        "R001",
     ),
     "unknown names among many": (
         HEAD

@@ -15,7 +15,6 @@ import pytest
 from runner.core.manifest.media import Audio, MediaMatrix, Video
 from runner.core.manifest.model import (
     Callback,
-    Driver,
     Environment,
     Limits,
     Policy,
@@ -26,6 +25,7 @@ from runner.core.manifest.quantity import parse_duration, parse_share
 from runner.core.pacing.circuit_breaker import BreakerPolicy
 from runner.core.transfer.evidence import Expires
 from runner.core.transfer.message import Draft, build_text
+from runner.gateways.interaction_transfer.spec import SPEC as INTERACTION_WEBSOCKET
 from runner.schemas_lookup import schema, schema_names
 from tests.manifest.rendering import load_rows
 
@@ -68,7 +68,7 @@ def test_examples_and_defaults_obey_their_own_schema(name: str):
 
 DEFAULTS = {
     "limits": {"burst": Limits().burst, "in_flight": Limits().in_flight},
-    "environment": {"scopes": list(Environment("", Driver.SIMULATOR, "").scopes)},
+    "environment": {"scopes": list(Environment("", INTERACTION_WEBSOCKET, "").scopes)},
     "simulator": {
         "latency": SimulatorOptions().latency_s,
         "seed": SimulatorOptions().seed,

@@ -12,7 +12,7 @@ from typing import Any
 from runner.core.errors import LookUpFailed, LookUpUnanswered
 from runner.core.transfer.evidence import Dedupes, Expires, Promise
 from runner.core.transfer.lookup_verdict import Interaction
-from runner.core.transfer.message import Reply
+from runner.core.transfer.message import Message, Reply, Request
 from runner.core.transfer.states import Event
 from runner.engine.run import BatchRun
 from runner.engine.seats import Seats
@@ -88,14 +88,15 @@ class ReusingGateway:
         """Open, and read replies before the engine does."""
         await self.inner.open(Renaming(listener, self))
 
-    async def submit(self, text: str) -> None:
+    async def submit(self, request: Request) -> None:
         """Send under the old id what was too fast before."""
-        message = json.loads(text)
+        message = json.loads(request.text)
         before = self.sent_as.get(message["interaction_id"])
         sent = before if before in self.too_fast and before is not None else message["id"]
         self.sent_as[message["interaction_id"]] = sent
         self.ours[sent] = message["id"]
-        await self.inner.submit(text.replace(message["id"], sent))
+        text = request.text.replace(message["id"], sent)
+        await self.inner.submit(request._replace(message_id=sent, message=Message(text)))
 
 
 @dataclass

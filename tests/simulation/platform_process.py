@@ -10,10 +10,10 @@ from typing import Any
 import httpx
 
 from runner.app.name_resolution import Found, find
-from runner.core.transfer.message import Compose
+from runner.core.transfer.message import Compose, Request
 from runner.engine.run import RunSpec
-from runner.gateways import GenesysCloud
 from runner.gateways.genesys_cloud.directory import GenesysDirectory
+from runner.gateways.genesys_cloud.driver import GenesysCloud
 from runner.gateways.genesys_cloud.protocol.command import build_command, find_command_fault
 from runner.gateways.genesys_cloud.rest import GenesysRest
 from runner.journal.reader import Reader
@@ -43,11 +43,11 @@ class NotedGateway(GenesysCloud):
 
     spot: Spot
 
-    async def submit(self, text: str) -> None:
+    async def submit(self, request: Request) -> None:
         """Note, and hand over."""
-        message = json.loads(text)
+        message = json.loads(request.text)
         self.spot.submitted[message["interaction_id"]] = message["id"]
-        await super().submit(text)
+        await super().submit(request)
 
 
 class PlatformProcess(Process):

@@ -12,7 +12,6 @@ from pathlib import Path
 from runner.app.name_resolution import Found
 from runner.core.errors import GatewayError
 from runner.core.manifest.model import (
-    Driver,
     Endpoints,
     Environment,
     Limits,
@@ -24,6 +23,7 @@ from runner.core.manifest.model import (
 from runner.core.pacing.circuit_breaker import BreakerPolicy
 from runner.core.transfer.evidence import Expires, Promise
 from runner.core.transfer.outcome import ExitCode
+from runner.gateways.genesys_cloud.spec import SPEC as GENESYS_CLOUD
 from runner.journal.staging import Staging
 from tests.simulation.disturbance import LARGEST_STEP_S, Disturbance
 from tests.simulation.evidence import Finding
@@ -200,7 +200,7 @@ class PlatformScenario:
         chance: random.Random = self._chance
         environment = Environment(
             name="simulated",
-            driver=Driver.GENESYS_CLOUD,
+            driver=GENESYS_CLOUD,
             gateway="gateway",
             limits=Limits(
                 rate_per_s=chance.choice((None, 2.0)), in_flight=chance.choice((1, 4, 64))

@@ -22,7 +22,7 @@ from runner.core.transfer.plan import SENDS, PlannedRow, Verdict
 from runner.engine.callback_factory import CallbackFactory
 from runner.engine.run import BatchRun, RunEnd, RunSpec
 from runner.engine.run_context import Randomness, Rules
-from runner.gateways import InteractionWebSocket
+from runner.gateways.interaction_transfer.driver import InteractionWebSocket
 from runner.gateways.interaction_transfer.format_verification import FormatVerifier
 from runner.gateways.websocket.transport import Dial
 from runner.journal.reader import Reader

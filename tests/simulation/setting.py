@@ -9,7 +9,6 @@ from pathlib import Path
 
 from runner.core.manifest.media import Audio, MediaMatrix
 from runner.core.manifest.model import (
-    Driver,
     Endpoints,
     Environment,
     Limits,
@@ -23,6 +22,7 @@ from runner.core.manifest.quantity import Amount, Share
 from runner.core.manifest.window import Moment, Window
 from runner.core.pacing.circuit_breaker import BreakerPolicy
 from runner.core.transfer.evidence import Dedupes, Expires, Promise
+from runner.gateways.interaction_transfer.spec import SPEC as INTERACTION_WEBSOCKET
 from runner.journal.staging import Selection
 from tests.simulation.process import Orders
 from tests.simulation.realm import Promised, Realm
@@ -77,7 +77,7 @@ def draw_orders(
     )
     environment = Environment(
         name="simulated",
-        driver=Driver.INTERACTION_WEBSOCKET,
+        driver=INTERACTION_WEBSOCKET,
         gateway="gateway",
         limits=limits,
         endpoints=endpoints,

@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 from random import Random
 from typing import Any
 
-from runner.core.manifest.model import Platform, SimulatorOptions
+from runner.core.manifest.model import SimulatorOptions
+from runner.simulator.conduct import Conduct
 from runner.simulator.faults import Cut
 from runner.simulator.genesys_cloud.actions import (
     Action,
@@ -20,7 +21,6 @@ from runner.simulator.genesys_cloud.actions import (
 )
 from runner.simulator.genesys_cloud.model import GenesysModel
 from runner.simulator.genesys_cloud.routes import PERMISSIONS
-from runner.simulator.interaction_transfer.model import Conduct
 from runner.simulator.tokens import Tokens
 
 NOW = 1796158800.25  # 2026-12-01T21:00:00.250Z
@@ -172,7 +172,7 @@ def genesys_shell(
     permissions: frozenset[str] = PERMISSIONS,
     **options: Any,
 ) -> GenesysShell:
-    defaults = {"latency_s": 0.0, "seed": 7, "platform": Platform.GENESYS_CLOUD}
+    defaults = {"latency_s": 0.0, "seed": 7, "platform": "genesys-cloud"}
     settings = SimulatorOptions(**(defaults | {"http_rate_per_s": 10_000.0} | options))
     tokens = Tokens("ada", "lovelace", Random(1))
     model = GenesysModel(settings, tokens, NOW, conduct or Conduct(), permissions)

@@ -7,8 +7,9 @@ from random import Random
 from typing import Any
 
 from runner.core.manifest.model import GatewayConstraints, SimulatorOptions
+from runner.simulator.conduct import Conduct
 from runner.simulator.faults import Answer, Decisions, Effect, Seen
-from runner.simulator.interaction_transfer.model import Conduct, GatewayModel
+from runner.simulator.interaction_transfer.model import GatewayModel
 from runner.simulator.tokens import Tokens
 
 NOW = 1796158800.2

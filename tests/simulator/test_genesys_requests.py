@@ -2,9 +2,9 @@
 
 import pytest
 
+from runner.simulator.conduct import Conduct
 from runner.simulator.genesys_cloud.model import _OPERATIONS
 from runner.simulator.genesys_cloud.routes import PERMISSIONS, ROUTES
-from runner.simulator.interaction_transfer.model import Conduct
 from tests.simulator.genesys_shell import (
     BASIC,
     CONVERSATION,

@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from runner.core.transfer.evidence import Dedupes, Expires, Promise
+from runner.simulator.conduct import Conduct
 from runner.simulator.faults import FAULTS, Decisions
-from runner.simulator.interaction_transfer.model import Conduct
 from tests.simulator.shell import NOW, shell, transfer
 
 

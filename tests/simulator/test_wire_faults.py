@@ -9,7 +9,7 @@ import pytest
 from websockets.exceptions import ConnectionClosedError
 
 from runner.core.manifest.model import SimulatorOptions
-from runner.simulator.interaction_transfer.model import Conduct
+from runner.simulator.conduct import Conduct
 from tests.simulator.clients import (
     INTERACTION,
     PLAIN,

@@ -8,16 +8,16 @@ from collections.abc import Iterator
 from runner.app.callback_backlog import CallbackBacklog
 from runner.core.errors import StorageError
 from runner.ports import Progress
-from tests.fakes.clock import LoopClock
-from tests.fakes.observer import RememberingObserver
+from runner.testing.loop_clock import LoopClock
+from runner.testing.observer import RecordingObserver
 from tests.fakes.virtual import VirtualLoop
 
 DONE = Progress(total=1, settled=1, outcomes={}, in_flight=0, sent=1, rate_per_s=None)
 
 
-def watched(counts: Iterator[int]) -> RememberingObserver:
+def watched(counts: Iterator[int]) -> RecordingObserver:
     """Return what was told of a run that is done while its callbacks are counted."""
-    observer = RememberingObserver()
+    observer = RecordingObserver()
 
     def count() -> int:
         try:

@@ -16,7 +16,6 @@ from runner.cli.confirmation import ask_on_terminal, in_words
 from runner.cli.output import Console, boundary
 from runner.cli.step_summary import summarize_report, summarizing
 from runner.console.log.observers import Observers
-from runner.core.manifest.model import Driver
 from runner.core.transfer.outcome import ExitCode
 from runner.journal.staging import Staging
 
@@ -63,7 +62,7 @@ def _last_word(console: Console, observer: Observers) -> None:
 
 def _confirmed(console: Console, question: Question) -> bool:
     """Ask on a terminal, and only where live interactions would move; elsewhere never hang."""
-    if question.driver is Driver.SIMULATOR:
+    if question.is_simulated:
         return True
     console.err.flush()
     answer = ask_on_terminal(in_words(question))

@@ -12,7 +12,15 @@ import typer
 
 from runner.cli import options
 from runner.console.diagnostics.formats import OutputFormat
-from runner.core.manifest.model import Platform
+from runner.core.manifest.simulator_faults import FAULTS
+
+
+def _known_platform(name: str | None) -> str | None:
+    """Return a platform of the embedded gateway. Raises `typer.BadParameter` for an unknown one."""
+    if name is not None and name not in FAULTS:
+        choices = ", ".join(f"'{each}'" for each in FAULTS)
+        raise typer.BadParameter(f"'{name}' is not one of {choices}.")
+    return name
 
 
 def simulate(
@@ -25,8 +33,13 @@ def simulate(
     ] = None,
     env: options.Env = None,
     platform: Annotated[
-        Platform | None,
-        typer.Option("--platform", help="Which gateway to be; else as the manifest says."),
+        str | None,
+        typer.Option(
+            "--platform",
+            metavar=f"[{'|'.join(FAULTS)}]",
+            callback=_known_platform,
+            help="Which gateway to be; else as the manifest says.",
+        ),
     ] = None,
     ledger: Annotated[
         Path | None,

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from enum import StrEnum
+from typing import Any, NamedTuple
 
 from runner.core.manifest.media import MediaMatrix
 from runner.core.manifest.quantity import Amount
@@ -49,31 +49,90 @@ class Secret:
         raise TypeError("a secret is not serialised")
 
 
-class Driver(StrEnum):
-    """Which gateway adapter carries the transfers out."""
-
-    INTERACTION_WEBSOCKET = "interaction-websocket"
-    GENESYS_CLOUD = "genesys-cloud"
-    SIMULATOR = "simulator"
-
-
-class Platform(StrEnum):
-    """Which language a gateway speaks, the embedded one included."""
-
-    INTERACTION_TRANSFER = "interaction-transfer"
-    GENESYS_CLOUD = "genesys-cloud"
-
-
 @dataclass(frozen=True, slots=True)
 class Endpoints:
     """Where the gateway is reached; all absolute URLs.
 
-    `websocket_url` is None where the gateway tells it itself (`genesys-cloud`).
+    `token_url` is empty where the driver fetches no token, `websocket_url` None where it dials no
+    address of the manifest's.
     """
 
     token_url: str
     api_url: str
     websocket_url: str | None = None
+
+
+class NoEffect(NamedTuple):
+    """Why something that a manifest may say has no effect with a driver, and the help."""
+
+    why: str
+    help: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DriverTraits:
+    """Facts about a driver that manifests are checked and plans are made by.
+
+    `drivers.DriverSpec` adds the factories of its adapters.
+    """
+
+    name: str
+    """What `driver` in a manifest says."""
+
+    endpoints: tuple[str, ...] = ("api_url",)
+    """Fields of `Endpoints` that `region` or `endpoints` must give; `api_url` always."""
+
+    regions: Mapping[str, Endpoints] = field(default_factory=dict)
+    """What `region` may say."""
+
+    example_region: str | None = None
+    """What a help text offers where there is neither region nor endpoints."""
+
+    needs_credentials: bool = True
+    """Whether `credentials` are required."""
+
+    http_rate: str | None = None
+    """What `limits.http_rate` is where the manifest gives none."""
+
+    scopes: tuple[str, ...] = ()
+    """What `scopes` are where the manifest gives none."""
+
+    options_schema: Mapping[str, Any] | None = None
+    """The JSON schema of `options`; None: the driver takes none."""
+
+    no_effect: Mapping[str, NoEffect] = field(default_factory=dict)
+    """Fields of an environment that have no effect with it, such as `endpoints.websocket_url`."""
+
+    promises: frozenset[str] = frozenset({"dedupes", "expires"})
+    """What `delivery` of its gateway may promise."""
+
+    no_dedupes: NoEffect | None = None
+    """Why `dedupes` is not among them."""
+
+    longest_request_s: float = 0.0
+    """How long a request may be under way: `expires` must be longer."""
+
+    requests_per_delivery: int = 0
+    """HTTP requests that a delivery takes, its look-up not counted."""
+
+    needs_lookup: bool = False
+    """Whether a delivery names what a look-up saw, so that every transfer is looked up first."""
+
+    waits_for_outcome: bool = False
+    """Whether an answer may take `policy.outcome_timeout`, not only `negotiation_timeout`."""
+
+    can_select: bool = False
+    """Whether it can be asked for ids by names, and for what waits in a queue (`Directory`)."""
+
+    can_observe_capacity: bool = False
+    """Whether it can be asked how much a destination can take."""
+
+    plan_note: str | None = None
+    """What every plan says of it."""
+
+    def requests_each(self, *, preflight: bool) -> int:
+        """Return how many HTTP requests a transfer takes, its look-up included."""
+        return int(preflight or self.needs_lookup) + self.requests_per_delivery
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,20 +145,25 @@ class Limits:
     http_rate_per_s: float | None = None
 
 
+SIMULATOR = "simulator"
+"""What `driver` says for the embedded gateway."""
+
+
 @dataclass(frozen=True, slots=True)
 class SimulatorOptions:
     """How the embedded gateway behaves: `faults` are shares (0 to 1) by fault name.
 
     `waiting` (how many wait, by the queue's name), `served` (how many agents are serving), `queues`,
-    `users` (further names), `former_users` (deleted or inactive ones) and `http_rate_per_s` (requests a token may make; None: as the platform has it) are of the platform
-    `genesys-cloud` alone.
+    `users` (further names), `former_users` (deleted or inactive ones) and `http_rate_per_s` (requests
+    a token may make; None: as the platform has it) have an effect with some platforms alone
+    (`simulator_faults.OPTIONS`).
     """
 
     latency_s: float = 0.02
     seed: int = 0
     faults: Mapping[str, float] = field(default_factory=dict)
     ended_share: float = 0.0
-    platform: Platform = Platform.INTERACTION_TRANSFER
+    platform: str = "interaction-transfer"
     waiting: Mapping[str, int] = field(default_factory=dict)
     queues: tuple[str, ...] = ()
     users: tuple[str, ...] = ()
@@ -110,10 +174,13 @@ class SimulatorOptions:
 
 @dataclass(frozen=True, slots=True)
 class Environment:
-    """The chosen environment. `endpoints` and credentials are None under the simulator."""
+    """The chosen environment. `endpoints` and credentials are None under the simulator.
+
+    `driver` is the one that speaks with the gateway, the embedded one included.
+    """
 
     name: str
-    driver: Driver
+    driver: DriverTraits
     gateway: str
     limits: Limits = field(default_factory=Limits)
     scopes: tuple[str, ...] = ("interaction:transfer", "websocket:use", "interaction:view")
@@ -121,19 +188,22 @@ class Environment:
     client_id: Secret | None = None
     client_secret: Secret | None = None
     ca_file: str | None = None  # absolute path
-    simulator: SimulatorOptions | None = None
+    simulator: SimulatorOptions | None = None  # None: a real gateway
+    options: Mapping[str, Any] = field(default_factory=dict)  # the driver's own
 
     @property
-    def platform(self) -> Platform:
-        """The language that is spoken with the gateway."""
-        if self.simulator is not None:
-            return self.simulator.platform
-        genesys = self.driver is Driver.GENESYS_CLOUD
-        return Platform.GENESYS_CLOUD if genesys else Platform.INTERACTION_TRANSFER
+    def is_simulated(self) -> bool:
+        """Whether the gateway is the embedded one, so that nobody is moved."""
+        return self.simulator is not None
+
+    @property
+    def driver_name(self) -> str:
+        """What the manifest says for `driver`."""
+        return self.driver.name if self.simulator is None else SIMULATOR
 
     def requests_each(self, *, preflight: bool) -> int:
-        """Return how many HTTP requests a transfer takes: its look-up, and where that is one, itself."""
-        return 2 if self.platform is Platform.GENESYS_CLOUD else int(preflight)
+        """Return how many HTTP requests a transfer takes, its look-up included."""
+        return self.driver.requests_each(preflight=preflight)
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,7 +249,7 @@ class Policy:
 
     preflight: bool = True
     negotiation_timeout_s: float = 10.0
-    outcome_timeout_s: float = 60.0  # `genesys-cloud`: while the destination is being rung
+    outcome_timeout_s: float = 60.0  # while the destination is being rung (`waits_for_outcome`)
     retry: RetryPolicy = field(default_factory=RetryPolicy)
     circuit_breaker: BreakerPolicy = field(default_factory=BreakerPolicy)
     waves: tuple[Amount, ...] = ()  # cumulative; none: all at once

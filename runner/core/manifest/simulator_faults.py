@@ -1,19 +1,17 @@
-"""What each face of the embedded gateway can be told to do wrong (manifest.md, "Simulator")."""
+"""Faults and options of each platform of the embedded gateway (manifest.md, "Simulator")."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 
-from runner.core.manifest.model import Platform
-
-FAULTS: Mapping[Platform, frozenset[str]] = {
-    Platform.INTERACTION_TRANSFER: frozenset(
+FAULTS: Mapping[str, frozenset[str]] = {
+    "interaction-transfer": frozenset(
         {
             *("rate_limited", "codec_unsupported", "rejected", "unlisted"),
             *("doubled", "slow", "muted", "cut", "token_expiry", "cut_before"),
         }
     ),
-    Platform.GENESYS_CLOUD: frozenset(
+    "genesys-cloud": frozenset(
         {
             *("rate_limited", "rejected", "slow", "muted", "cut", "token_expiry", "cut_before"),
             *("server_error", "server_error_after", "transfer_failed"),
@@ -26,7 +24,9 @@ FAULTS: Mapping[Platform, frozenset[str]] = {
 }
 """The names of faults by platform."""
 
-GENESYS_CLOUD_OPTIONS = frozenset(
-    {"waiting", "served", "queues", "users", "former_users", "http_rate"}
-)
-"""Options of the simulator that the other platform does nothing with."""
+OPTIONS: Mapping[str, frozenset[str]] = {
+    "genesys-cloud": frozenset(
+        {"waiting", "served", "queues", "users", "former_users", "http_rate"}
+    ),
+}
+"""Options of the simulator that have an effect with one platform alone."""

@@ -15,6 +15,7 @@ from runner.core.foreign_json import read_frame
 from runner.core.manifest.media import MediaMatrix
 from runner.core.records.audit_chain import canonical, is_finite_json
 from runner.core.transfer.lookup_verdict import Interaction
+from runner.core.transfer.states import Event, classify
 
 NOTE_LIMIT = 500
 """Characters of foreign text that a note keeps (protocol.md, "Session")."""
@@ -32,19 +33,37 @@ DEEPEST = 64
 """Levels of a JSON value that are looked at; messages of the protocol have three."""
 
 
+class Message(NamedTuple):
+    """A delivery as a driver words it.
+
+    `text` is what the journal keeps, and what a repeat is sent from. `command` is the driver's own
+    typed form of it, for a driver whose deliveries are more than a text.
+    """
+
+    text: str
+    command: object | None = None
+
+
 class Request(NamedTuple):
-    """One delivery: the message's id and its exact text, and what was asked for."""
+    """One delivery that a gateway is asked for: its id and its message."""
 
     message_id: str
-    text: str
-    built_at: float  # the clock's monotonic seconds
+    message: Message
+    built_at: float = 0.0  # the clock's monotonic seconds
+
+    @property
+    def text(self) -> str:
+        """The message's exact text."""
+        return self.message.text
 
 
 class Reply(NamedTuple):
     """What the gateway answered to the delivery that bears `message_id`.
 
-    `correlation_id` is by what the gateway's owner finds it again. `unsent`: the adapter says so
-    itself, it certainly did not leave.
+    `correlation_id` is by what the gateway's owner finds it again. `event` is what the driver says
+    that the answer means for the transfer: ACCEPTED, LIMITED, UNSUITED, DENIED, WITHDRAWN (it
+    certainly did not leave) or LOST (the answer says nothing definite); `status` and `code` are
+    the gateway's own words for it, for the record.
     """
 
     message_id: str
@@ -54,7 +73,12 @@ class Reply(NamedTuple):
     retry_after_s: float | None = None
     media: Mapping[str, Any] | None = None
     correlation_id: str | None = None
-    unsent: bool = False
+    event: Event = Event.LOST
+
+    @property
+    def unsent(self) -> bool:
+        """Whether the delivery certainly did not leave."""
+        return self.event is Event.WITHDRAWN
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,8 +111,13 @@ class Unfit(Exception):
     """A draft that no message of this gateway can say: certainly not to be delivered."""
 
 
-Compose = Callable[[Draft], str]
-"""Makes a delivery's exact text, in a gateway's own language. Raises `Unfit`."""
+Compose = Callable[[Draft], Message]
+"""Words a delivery as a driver's gateway takes it. Raises `Unfit`."""
+
+
+def build_message(draft: Draft) -> Message:
+    """Return the request as a message of the interaction-transfer protocol."""
+    return Message(build_text(draft))
 
 
 def build_text(draft: Draft) -> str:
@@ -105,10 +134,19 @@ def build_text(draft: Draft) -> str:
     return orjson.dumps(message).decode()
 
 
-def read_reply(frame: str | bytes, hide: Callable[[str], str] | None = None) -> Reply | Stray:
-    """Read one frame of the gateway; whatever is no reply becomes a `Stray`, never an error.
+Classify = Callable[[str | None, int | None], Event]
+"""Returns what a reply's status and code mean."""
 
-    `hide` takes out of its texts, once they are unescaped, what is not to be kept.
+
+def read_reply(
+    frame: str | bytes,
+    hide: Callable[[str], str] | None = None,
+    meaning: Classify = classify,
+) -> Reply | Stray:
+    """Read one frame of the gateway; a frame that is not a reply becomes a `Stray`, never an error.
+
+    `hide` takes out of its texts, once they are unescaped, what is not to be kept. `meaning` knows
+    the gateway's own statuses beside those of the protocol.
     """
     if isinstance(frame, bytes):
         return Stray("a binary frame", harmless(repr(frame[:NOTE_LIMIT])))
@@ -136,6 +174,7 @@ def read_reply(frame: str | bytes, hide: Callable[[str], str] | None = None) -> 
         harmless(reason, SERVER_TEXT_LIMIT) if isinstance(reason, str) else None,
         _retry_after(body.get("retry_after")),
         _storable(body.get("media_matrix")),
+        event=meaning(status, code),
     )
 
 

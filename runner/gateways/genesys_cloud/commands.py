@@ -13,6 +13,7 @@ from runner.core.pacing.retry_after import retry_after_s
 from runner.core.transfer.evidence import MOVED_BY_OTHERS
 from runner.core.transfer.lookup_verdict import ENDED_STATES
 from runner.core.transfer.message import Reply, harmless
+from runner.core.transfer.states import Event
 from runner.gateways.genesys_cloud.conversation_observer import ConversationObserver
 from runner.gateways.genesys_cloud.move_tracker import Move, MoveTracker
 from runner.gateways.genesys_cloud.rest import GenesysRest, NoAnswer, NotSent
@@ -89,13 +90,18 @@ class Commands:
         try:
             token, answer = await self._rest.command(command.path, command.content, move.handed_at)
         except NotSent as unsent:
-            self._moves.refused(move, Reply(command.message_id, reason=str(unsent), unsent=True))
+            self._moves.refused(
+                move,
+                Reply(command.message_id, reason=str(unsent), event=Event.WITHDRAWN),
+            )
             if unsent.error is not None and not isinstance(unsent.error, NoTokenYet):
                 self._give_up(unsent.error)
             return
         except NoAnswer as lost:
             self._moves.answered(move, is_accepted=False, correlation_id=None)
-            self._moves.doubted(move, Reply(command.message_id, "no_answer", reason=str(lost)))
+            self._moves.doubted(
+                move, Reply(command.message_id, "no_answer", reason=str(lost), event=Event.LOST)
+            )
             return
         correlation_id = _correlation_id(answer)
         if httpx.codes.is_success(answer.status):
@@ -103,12 +109,12 @@ class Commands:
             await self._confirm(move)
             return
         reply = self._refusal(move, answer, correlation_id)
-        if reply.status == "transfer_rejected" and await self._has_moved_on(move, answer):
-            reply = reply._replace(status="moved_on", unsent=True)
+        if reply.event is Event.DENIED and await self._has_moved_on(move, answer):
+            reply = reply._replace(status="moved_on", event=Event.WITHDRAWN)
         if answer.status == HTTPStatus.UNAUTHORIZED:
             self._moves.refused(move, reply)
             await self._renew(token)
-        elif reply.status in {"rate_limited", "transfer_rejected", "moved_on"}:
+        elif reply.event is not Event.LOST:
             self._moves.refused(move, reply)
         else:
             self._moves.answered(move, is_accepted=False, correlation_id=correlation_id)
@@ -122,7 +128,13 @@ class Commands:
             self._give_up(
                 self._rest.place.error(what, "set `endpoints.api_url` to the address that answers")
             )
-            return Reply(message_id, "redirected", reason=what, correlation_id=correlation_id)
+            return Reply(
+                message_id,
+                "redirected",
+                reason=what,
+                correlation_id=correlation_id,
+                event=Event.LOST,
+            )
         sentence = self._rest.fault_of(answer).sentence
         wait_s = retry_after_s(answer.headers, self._clock.wall())
         told = Reply(message_id, reason=sentence, correlation_id=correlation_id)
@@ -186,7 +198,7 @@ class Commands:
             reason = f"the platform took it, and it was still under way after {self._outcome_s:g} s"
         elif move.is_overtaken:
             reason = f"the platform took it, and it was {MOVED_BY_OTHERS}"
-        unsure = Reply(move.command.message_id, "unconfirmed", reason=reason)
+        unsure = Reply(move.command.message_id, "unconfirmed", reason=reason, event=Event.LOST)
         self._moves.doubted(move, unsure._replace(correlation_id=move.correlation_id))
 
     async def _read_at(self, moment: float, move: Move) -> None:
@@ -201,12 +213,14 @@ class Commands:
 def _with_meaning(told: Reply, status: int, wait_s: float | None) -> Reply:
     """Return the answer to a command with what its HTTP status says of it."""
     if status == HTTPStatus.UNAUTHORIZED:
-        return told._replace(status="token_refused", unsent=True)
+        return told._replace(status="token_refused", event=Event.WITHDRAWN)
     if status == HTTPStatus.TOO_MANY_REQUESTS:
-        return told._replace(status="rate_limited", code=status, retry_after_s=wait_s)
+        return told._replace(
+            status="rate_limited", code=status, retry_after_s=wait_s, event=Event.LIMITED
+        )
     if status == HTTPStatus.REQUEST_TIMEOUT or not 400 <= status < 500:  # noqa: PLR2004 - "client error"
-        return told._replace(status="server_error")
-    return told._replace(status="transfer_rejected")
+        return told._replace(status="server_error", event=Event.LOST)
+    return told._replace(status="transfer_rejected", event=Event.DENIED)
 
 
 def _correlation_id(answer: Answer) -> str | None:

@@ -10,11 +10,11 @@ import httpx
 
 from runner.core.manifest.model import Environment, Policy, RetryPolicy
 from runner.core.transfer.lookup_verdict import Interaction
-from runner.core.transfer.message import Reply, Stray
+from runner.core.transfer.message import Reply, Request, Stray
 from runner.gateways.genesys_cloud.commands import Commands
 from runner.gateways.genesys_cloud.conversation_observer import ConversationObserver
 from runner.gateways.genesys_cloud.move_tracker import MoveTracker
-from runner.gateways.genesys_cloud.protocol.command import read_command, topic_of
+from runner.gateways.genesys_cloud.protocol.command import command_of, topic_of
 from runner.gateways.genesys_cloud.rest import BODY_LIMIT, GenesysRest
 from runner.gateways.genesys_cloud.session import GenesysOpener, GenesysSession
 from runner.gateways.http.client import trusted_context
@@ -35,7 +35,7 @@ RECONNECT_CAP_S = 90.0
 class GenesysCloud:
     """The `Gateway` port over the vendor's public API.
 
-    `environment` must bear endpoints and credentials; `destinations` are those of the batch,
+    `environment` must have endpoints and credentials; `destinations` are those of the batch,
     which are subscribed to from the start. `dial` and `transport` replace the network, for
     simulations. Raises `GatewayError` if `ca_file` cannot be used.
     """
@@ -135,15 +135,15 @@ class GenesysCloud:
         self._listener = listener
         await self._line.open(listener)
 
-    async def submit(self, text: str) -> None:
-        """Hand a command over, before the first suspension; what becomes of it is told later.
+    async def submit(self, request: Request) -> None:
+        """Hand a command over, before the first suspension; what becomes of it is reported later.
 
         Raises `GatewayError` if there is no session: then certainly nothing was sent.
         """
         if self._line.session is None:
             raise self._place.error("no session is open to see by", "wait for the next session")
         now = self._clock.now()
-        move = self._moves.begin(read_command(text), now)
+        move = self._moves.begin(command_of(request.message), now)
         self._rest.pacer.take()
         self._do(self._carrying.carry(move))
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from runner.core.transfer.canonical_form import same_destination
 from runner.core.transfer.evidence import Baseline, has_arrived, was_moved_by_others
 from runner.core.transfer.message import Reply
+from runner.core.transfer.states import Event
 from runner.gateways.genesys_cloud.protocol.command import QUEUE, Command
 from runner.gateways.genesys_cloud.protocol.conversation import Reading, Setback
 
@@ -139,12 +140,17 @@ def _judge(move: Move, reading: Reading) -> Reply | None:
     if move.before is None:
         return None  # nothing to compare with
     if has_arrived(seen, Baseline.of(move.before.interaction), command.destination_uri):
-        return Reply(command.message_id, "transfer_initiated", reason="seen to have arrived")
+        return Reply(
+            command.message_id,
+            "transfer_initiated",
+            reason="seen to have arrived",
+            event=Event.ACCEPTED,
+        )
     setback = _setback(move, reading)
     if setback is None:
         return None
     reason = f"the platform took it, and it ended as {setback.state}"
-    return Reply(command.message_id, "transfer_rejected", reason=reason)
+    return Reply(command.message_id, "transfer_rejected", reason=reason, event=Event.DENIED)
 
 
 def _setback(move: Move, reading: Reading) -> Setback | None:

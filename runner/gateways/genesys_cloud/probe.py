@@ -15,10 +15,11 @@ from runner.core.timestamps import timestamp
 from runner.core.transfer.evidence import Baseline, has_arrived
 from runner.core.transfer.lookup_verdict import PARTICIPANT, judge_lookup
 from runner.core.transfer.message import Draft, Stray, Unfit, harmless
+from runner.gateways.genesys_cloud.permissions import SUBJECT_PATH
 from runner.gateways.genesys_cloud.protocol.command import (
     build_command,
+    command_of,
     find_command_fault,
-    read_command,
     topic_of,
 )
 from runner.gateways.genesys_cloud.protocol.conversation import (
@@ -44,8 +45,6 @@ from runner.gateways.http.retrying_client import IdempotentRequest
 from runner.gateways.websocket.supervisor import FAREWELL, NORMAL_CLOSURE
 from runner.gateways.websocket.transport import Dial
 from runner.ports import GatewayListener, SessionLost, SessionOpened
-
-SUBJECT = "/api/v2/authorization/subjects/me?includeFullRoles=true"
 
 LOOK_EVERY_S = 2.0
 
@@ -137,7 +136,7 @@ class Probe:
         def read(answer: Answer, _place: Place) -> dict[str, Any] | None:
             return sketch_subject(answer.status, answer.json_object())
 
-        question = IdempotentRequest(SUBJECT, thing="subject")
+        question = IdempotentRequest(SUBJECT_PATH, thing="subject")
         self._findings.subject = await self._rest.asker.ask(question, read)
 
     async def _read(self) -> tuple[dict[str, Any], Reading]:
@@ -167,10 +166,10 @@ class Probe:
         ):
             return "a move of it is under way; wait for its end"
         try:
-            text = build_command(self._draft(seen, destination_uri))
+            message = build_command(self._draft(seen, destination_uri))
         except Unfit as unfit:
             return str(unfit)
-        return find_command_fault(text, self._media)
+        return find_command_fault(message, self._media)
 
     def _draft(self, seen: Reading, destination_uri: str) -> Draft:
         at = timestamp(self._clock.wall())
@@ -184,7 +183,7 @@ class Probe:
         )
 
     def _begun(self, body: Mapping[str, Any], seen: Reading, destination_uri: str) -> Attempt:
-        command = read_command(build_command(self._draft(seen, destination_uri)))
+        command = command_of(build_command(self._draft(seen, destination_uri)))
         replaced = self._masks.of("participant", (seen.interaction.handles or {})[PARTICIPANT])
         shown = sketch(body, self._masks)
         legs = [each for each in shown["participants"] if each.get("participant") == replaced]
@@ -206,7 +205,7 @@ class Probe:
 
     async def _move(self, attempt: Attempt, before: Reading, destination_uri: str) -> None:
         """Post once, and watch until it is known what came of it, or its time is over."""
-        command = read_command(build_command(self._draft(before, destination_uri)))
+        command = command_of(build_command(self._draft(before, destination_uri)))
         self._attempt, self._latest, self._last = attempt, None, None
         self._keep()  # what may be on its way is known, whatever becomes of this process
         while (wait_s := self._rest.pacer.due_in(0)) > 0:

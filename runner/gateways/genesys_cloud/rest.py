@@ -14,8 +14,9 @@ import httpx
 
 from runner.core.errors import GatewayError
 from runner.core.manifest.model import Environment, RetryPolicy
+from runner.drivers import Connection
 from runner.gateways.genesys_cloud.protocol.errors import VendorFault, read_fault
-from runner.gateways.http.client import Answer, exchange, http_client
+from runner.gateways.http.client import Answer, exchange, http_client, trusted_context
 from runner.gateways.http.errors import ConnectionFailed, Place
 from runner.gateways.http.oauth import Token, Tokens
 from runner.gateways.http.rate_limiter import Priority, PriorityRateLimiter
@@ -91,6 +92,20 @@ class GenesysRest:
             body_limit=BODY_LIMIT,
         )
         self._clock = clock
+
+    @classmethod
+    def connected(cls, connection: Connection) -> GenesysRest:
+        """Return the HTTP side of a connection. Raises `GatewayError` if `ca_file` is unusable."""
+        environment = connection.environment
+        api_url = environment.endpoints.api_url if environment.endpoints else ""
+        return cls(
+            environment,
+            connection.policy.retry,
+            connection.clock,
+            connection.jitter,
+            connection.paused,
+            context=trusted_context(Place(environment.name, api_url), environment.ca_file),
+        )
 
     async def close(self) -> None:
         """End a renewal that is under way, and every connection."""

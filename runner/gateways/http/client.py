@@ -20,7 +20,7 @@ EXCHANGE_S = 10.0
 """An HTTP exchange in whole takes no longer, however slowly its bytes drip in."""
 
 EXCHANGES_AT_ONCE = 64
-"""Connections that are kept; whoever asks more at a time queues before the exchange's time runs."""
+"""Connections that are kept; further exchanges wait in a queue before their time runs."""
 
 BODY_LIMIT = 1_000_000
 """Bytes of an answer's body that are read, unless the caller expects longer ones."""
@@ -102,7 +102,7 @@ def quiet_libraries() -> None:
 
 
 Trace = Callable[[str, dict[str, Any]], Awaitable[None]]
-"""Is told of each step of an exchange, and may end it by raising (httpcore's `trace`)."""
+"""Called with each step of an exchange; may end it by raising (httpcore's `trace`)."""
 
 
 async def exchange(

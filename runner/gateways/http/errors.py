@@ -1,7 +1,7 @@
 """What can go wrong between us and a server, in words for the operator.
 
 Foreign errors end here: whatever httpx, websockets, ssl or the sockets raise becomes a `ConnectionFailed`
-that says what was seen, what to check, and whether trying again can mend it.
+that says what was seen, what to check, and whether trying again can help.
 """
 
 from __future__ import annotations

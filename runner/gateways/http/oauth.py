@@ -116,7 +116,7 @@ class Tokens:
         token = self._token
         if token is not None and token.number > refused.number:
             return await self.current()
-        if token is not None:  # nobody is to use it any more
+        if token is not None:  # not to be used any more
             self._token = replace(token, renew_at=-math.inf, expires_at=-math.inf)
         return await self._renewed()
 
@@ -180,7 +180,7 @@ class Tokens:
         return await exchange(self._client, "POST", self._place.url, headers, form)
 
     def _basic(self) -> str:
-        """Return the client's id and secret as the token server is told them (RFC 7617)."""
+        """Return the client's id and secret as the token server expects them (RFC 7617)."""
         pair = f"{self._client_id.reveal()}:{self._client_secret.reveal()}".encode()
         return base64.b64encode(pair).decode()
 

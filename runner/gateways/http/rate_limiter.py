@@ -14,7 +14,7 @@ from runner.core.pacing.rate import Bucket, due_in, spent, take
 from runner.ports import Clock
 
 LONGEST_NAP_S = 1.0
-"""After which whoever heads the line looks again: the server may have raised the pace."""
+"""After how many seconds the first waiter looks again: the server may have raised the pace."""
 
 YIELD_SHARE = 0.4
 """The share of an interval for which a question leaves a due token to a command that waits."""
@@ -34,7 +34,7 @@ class Priority(IntEnum):
 class PriorityRateLimiter:
     """Lets requests through one by one: at most `limit_per_s`, and none while shut.
 
-    A server that tells its allowance (`inin-ratelimit-*`) lowers the pace, never raises it above
+    A server that sends its allowance (`inin-ratelimit-*`) lowers the pace, never raises it above
     the limit. A command takes its token itself, in the moment in which it leaves. `slack_s` is the
     lateness that is made up, of a server that counts by the minute.
     """
@@ -63,7 +63,7 @@ class PriorityRateLimiter:
         return self._rate_per_s
 
     def shut(self, wait_s: float) -> None:
-        """Let nobody through for that long."""
+        """Admit no request for that long."""
         self._shut_until = max(self._shut_until, self._clock.now() + wait_s)
 
     def due_in(self, ahead: int) -> float:
@@ -91,7 +91,7 @@ class PriorityRateLimiter:
             self._bucket = taken if wait_s <= 0 else Bucket(bucket.tat + 1 / rate_per_s)
 
     async def passed(self, urgency: Priority = Priority.PREFLIGHT) -> None:
-        """Wait for one's turn; the more urgent first, then whoever came first."""
+        """Wait for a turn: by urgency, then by arrival."""
         place = (int(urgency), next(self._numbers))
         heapq.heappush(self._line, place)
         try:

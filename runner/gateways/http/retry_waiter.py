@@ -19,14 +19,14 @@ class RetryWaiter:
     policy: RetryPolicy
     clock: Clock
     jitter: Callable[[], float]
-    paused: Callable[[float, str], None]  # told of every wait that the gateway asked for
+    paused: Callable[[float, str], None]  # called with every wait that the gateway asked for
 
     def backoff_s(self, failures: int) -> float:
         """Return the wait after the n-th failure in a row, counted from 1."""
         return backoff_s(self.policy, failures, jitter=self.jitter())
 
     def obeyed_s(self, asked_s: float, place: Place, who: str) -> float:
-        """Accept the gateway's wait and tell of it; `who` asked, for instance "the token server".
+        """Accept the gateway's wait and report it; `who` asked, for instance "the token server".
 
         Raises `GatewayError` that names the time if it is longer than is ever waited.
         """

@@ -25,7 +25,7 @@ T = TypeVar("T")
 class IdempotentRequest:
     """What is asked; asking it twice does no harm. `content` is a JSON text.
 
-    `failure` is raised when the tries are used up, `refused` for a refusal that no try can mend;
+    `failure` is raised when the tries are used up, `refused` for a refusal that no further try can change;
     `thing` names what then is not there ("look-up"). For a look-up that meets an outage,
     `LookUpUnanswered` is raised.
     """

@@ -7,7 +7,7 @@ import ssl
 from collections.abc import Mapping
 
 from runner.core.errors import StorageError
-from runner.core.manifest.model import Driver, Manifest
+from runner.core.manifest.model import Manifest
 
 FILE, FOLDER = "SSL_CERT_FILE", "SSL_CERT_DIR"
 
@@ -15,18 +15,18 @@ FILE, FOLDER = "SSL_CERT_FILE", "SSL_CERT_DIR"
 def check_trust(manifest: Manifest, environ: Mapping[str, str]) -> None:
     """See that trusted certificates can be read from where variables say they are, if a run needs any.
 
-    OpenSSL passes over what it cannot read, and then trusts nobody. Raises `StorageError`, naming
+    OpenSSL ignores what it cannot read, and then trusts no certificate. Raises `StorageError`, naming
     the variable.
     """
     environment = manifest.environment
-    is_own = environment.driver is Driver.SIMULATOR or environment.ca_file is not None
+    is_own = environment.is_simulated or environment.ca_file is not None
     if is_own and not manifest.callbacks:
         return
     if path := environ.get(FILE):
         try:
             ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(cafile=path)
         except OSError as error:  # ssl.SSLError is one
-            why = error.strerror if type(error) is not ssl.SSLError else "it is no PEM file"
+            why = error.strerror if type(error) is not ssl.SSLError else "it is not a PEM file"
             raise _unusable(FILE, path, why or "it cannot be read", "a PEM file") from error
     if path := environ.get(FOLDER):
         try:

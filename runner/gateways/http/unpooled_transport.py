@@ -25,7 +25,7 @@ class UnpooledTransport(httpx.AsyncBaseTransport):
         _forget_sniffio()
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        """Send a request on a connection that nobody else uses."""
+        """Send a request on a connection of its own."""
         lane = self._idle.pop() if self._idle else self._new()
         try:
             response = await lane.handle_async_request(request)

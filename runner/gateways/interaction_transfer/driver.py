@@ -9,6 +9,8 @@ import httpx
 
 from runner.core.manifest.model import Environment, RetryPolicy
 from runner.core.transfer.lookup_verdict import Interaction
+from runner.core.transfer.message import Classify, Request
+from runner.core.transfer.states import classify
 from runner.gateways.http.client import http_client, trusted_context
 from runner.gateways.http.errors import Place
 from runner.gateways.http.oauth import Tokens
@@ -25,8 +27,9 @@ from runner.ports import Clock, GatewayListener
 class InteractionWebSocket:
     """The `Gateway` port over httpx and websockets.
 
-    `environment` must bear endpoints and credentials. `jitter` returns a uniform number in
-    [0, 1); `give_up_s` is how long a session lost mid-run is dialled for. `dial` and `transport`
+    `environment` must have endpoints and credentials. `jitter` returns a uniform number in
+    [0, 1); `give_up_s` is how long a session lost mid-run is dialled for; `meaning` says what a
+    reply's status and code mean. `dial` and `transport`
     replace the network, for simulations. Raises `GatewayError` if `ca_file` cannot be used.
     """
 
@@ -38,6 +41,7 @@ class InteractionWebSocket:
         jitter: Callable[[], float],
         give_up_s: float = 300.0,
         *,
+        meaning: Classify = classify,
         dial: Dial | None = None,
         transport: httpx.AsyncBaseTransport | None = None,
     ) -> None:
@@ -59,7 +63,7 @@ class InteractionWebSocket:
         asker = RetryingClient(rest_place, self._client, self._tokens, patience, pacer)
         self._look_ups = LookUps(asker)
         dial = dial or dialler(context, clock.wall, self._tokens.hide)
-        opener = WebSocketSessionOpener(self._place, self._tokens, dial)
+        opener = WebSocketSessionOpener(self._place, self._tokens, dial, meaning)
         self._line = SessionSupervisor(self._place, self._tokens, opener, patience, give_up_s)
 
     @property
@@ -94,19 +98,19 @@ class InteractionWebSocket:
         self._listener = listener
         await self._line.open(listener)
 
-    async def submit(self, text: str) -> None:
-        """Write one text frame before the first suspension.
+    async def submit(self, request: Request) -> None:
+        """Write the message's text as one frame before the first suspension.
 
-        A session that dies meanwhile is told by `session_lost`, not here. Raises `GatewayError`
+        A session that ends meanwhile is reported by `session_lost`, not here. Raises `GatewayError`
         if there is no session: then certainly nothing was written.
         """
         session = self._line.session
         if session is None:
             raise self._place.error("no session is open to write to", "wait for the next session")
         try:
-            await session.wire.send(text)
+            await session.wire.send(request.text)
         except TransportClosed:
-            return  # the reader's end tells; whether the frame arrived nobody knows
+            return  # `session_lost` follows; whether the frame arrived is not known
 
     async def look_up(self, interaction_id: str) -> Interaction:
         """Ask the REST side for an interaction's state.

@@ -7,6 +7,7 @@ import json
 import jsonschema_rs
 
 from runner.core.manifest.media import MediaMatrix
+from runner.core.transfer.message import Message
 from runner.schemas_lookup import schema
 
 
@@ -21,11 +22,11 @@ class FormatVerifier:
         # By identity: equal matrices are few objects, and hashing them costs more than checking.
         self._faults: dict[int, tuple[MediaMatrix, str | None]] = {}
 
-    def find_fault(self, text: str, media: MediaMatrix) -> str | None:
+    def find_fault(self, message: Message, media: MediaMatrix) -> str | None:
         """Return what is wrong with a message, or None."""
         found = self._faults.get(id(media))
         if found is None:
-            found = self._faults[id(media)] = media, self._find(text)
+            found = self._faults[id(media)] = media, self._find(message.text)
         return found[1]
 
     def _find(self, text: str) -> str | None:

@@ -5,13 +5,17 @@ from __future__ import annotations
 from http import HTTPStatus
 from urllib.parse import quote
 
+from runner.core.diagnostics.diagnosis import Check, Health
 from runner.core.errors import GatewayError
 from runner.core.pacing.retry_after import http_date_s
 from runner.core.transfer.lookup_verdict import Interaction
 from runner.core.transfer.message import SERVER_TEXT_LIMIT, harmless
 from runner.gateways.http.client import Answer
-from runner.gateways.http.errors import Place, wanted_scope
+from runner.gateways.http.errors import Place, shown, wanted_scope
 from runner.gateways.http.retrying_client import IdempotentRequest, RetryingClient
+
+DOCTOR_PATH = "/api/v2/interactions/runner-doctor"
+"""A look-up that `doctor` makes: no interaction has this id."""
 
 URI_LIMIT = 2048
 """Characters kept of a destination or an id that a look-up brings."""
@@ -76,3 +80,17 @@ def _interaction(interaction_id: str, answer: Answer, date_s: float | None) -> I
 
 def _kept(text: str | None) -> str | None:
     return None if text is None else harmless(text, URI_LIMIT)
+
+
+def check_lookup(answer: Answer, url: str) -> Check:
+    """Return what the answer to a look-up of no interaction says of the client's rights."""
+    if answer.status in {200, 404}:
+        return Check("look-up", Health.OK, f"interactions may be looked up ({answer.status})")
+    if answer.status == 403:  # noqa: PLR2004 - forbidden
+        scope = wanted_scope(answer.headers.get("WWW-Authenticate", "")) or "interaction:view"
+        seen = f"look-ups are forbidden (403): the token lacks the scope {scope}"
+        fix = f"have {scope} added to the client's role and to `scopes`"
+        return Check("look-up", Health.FAILED, seen, fix)
+    seen = f"the gateway answers {answer.status} to a look-up"
+    fix = f"check `region` and `endpoints`: does {shown(url)} belong to this gateway?"
+    return Check("look-up", Health.FAILED, seen, fix)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from http import HTTPStatus
 
+from runner.core.transfer.message import Classify
+from runner.core.transfer.states import classify
 from runner.gateways.http.errors import ConnectionFailed, HandshakeRefused, Place
 from runner.gateways.http.oauth import Token, Tokens
 from runner.gateways.websocket.session import Session
@@ -12,18 +14,22 @@ from runner.ports import GatewayListener
 
 
 class WebSocketSessionOpener:
-    """Opens sessions at `place`; keeps the last one in `session`."""
+    """Opens sessions at `place`; `meaning` says what a reply's status and code mean."""
 
-    def __init__(self, place: Place, tokens: Tokens, dial: Dial) -> None:
+    def __init__(
+        self, place: Place, tokens: Tokens, dial: Dial, meaning: Classify = classify
+    ) -> None:
         self._place = place
         self._tokens = tokens
         self._dial = dial
+        self._meaning = meaning
 
     async def open(self, listener: GatewayListener) -> Session:
         """Dial once. Raises `ConnectionFailed`, `NoTokenYet`, `GatewayError`."""
         token, wire = await self._dialled()
         secure = self._place.url.startswith("wss:")
-        return Session(wire, token, listener, self._tokens.hide, secure=secure)
+        hide = self._tokens.hide
+        return Session(wire, token, listener, hide, secure=secure, meaning=self._meaning)
 
     async def _dialled(self) -> tuple[Token, Transport]:
         """Dial with a fresh token; one that is refused (401) is renewed once."""

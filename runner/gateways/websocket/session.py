@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 
-from runner.core.transfer.message import Reply, Stray, harmless, read_reply
+from runner.core.transfer.message import Classify, Reply, Stray, harmless, read_reply
+from runner.core.transfer.states import classify
 from runner.gateways.http.errors import ConnectionFailed
 from runner.gateways.http.oauth import Token
 from runner.gateways.websocket.close_codes import INTERNAL_ERROR, STEADY_S
@@ -43,7 +44,8 @@ async def check_wire(wire: Transport, *, secure: bool) -> None:
 class Session:
     """An open socket whose frames go to the listener, read by one task alone.
 
-    `hide` takes our secrets out of foreign text, should a server quote them.
+    `hide` takes our secrets out of foreign text, should a server quote them. `meaning` says what a
+    reply's status and code mean.
     """
 
     def __init__(
@@ -54,6 +56,7 @@ class Session:
         hide: Callable[[str], str],
         *,
         secure: bool,
+        meaning: Classify = classify,
     ) -> None:
         self.wire = wire
         self._secure = secure
@@ -63,6 +66,7 @@ class Session:
         self.fault: Exception | None = None  # what ended the reader, if it was no close
         self._listener = listener
         self._hide = hide
+        self._meaning = meaning
         self._carried_reply = False
         self._reader = asyncio.create_task(self._read())
 
@@ -105,7 +109,7 @@ class Session:
             return read_reply(self._hide(frame.decode("latin-1")).encode("latin-1"))
         text = self._hide(frame)
         # only an escape can spell a secret that this has not found
-        return read_reply(text, self._hide if "\\" in text else None)
+        return read_reply(text, self._hide if "\\" in text else None, self._meaning)
 
     def _tell(self, frame: str | bytes) -> None:
         read = self._read_frame(frame)

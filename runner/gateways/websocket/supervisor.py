@@ -71,7 +71,7 @@ class NoSession(Exception):
 
 
 class SessionSupervisor(Generic[SittingT]):
-    """Keeps one session open from `open` to `close`, and tells the listener of each."""
+    """Keeps one session open from `open` to `close`, and reports each to the listener."""
 
     def __init__(
         self,

@@ -47,7 +47,7 @@ _SILENT.disabled = True  # at DEBUG websockets would log the handshake's headers
 
 
 class TransportClosed(Exception):
-    """The socket is closed: the code and reason of whoever closed it first."""
+    """The socket is closed: the code and reason of the first side that closed it."""
 
     def __init__(self, code: int, reason: str) -> None:
         super().__init__(f"{code} {reason}")

@@ -9,9 +9,10 @@ from functools import partial
 from typing import Any, Protocol
 
 from runner.core.diagnostics.problem import Place, Problem, Related
-from runner.core.manifest.model import Platform, QueueSelection, Repeat, TransferRow
+from runner.core.manifest.model import DriverTraits, QueueSelection, Repeat, TransferRow
 from runner.core.manifest.quantity import parse_duration
 from runner.core.manifest.rules import check_id
+from runner.drivers import drivers_that_select
 from runner.manifest.problem_collector import KEPT, Collector
 from runner.manifest.reference_resolver import ReferenceResolver
 from runner.manifest.rows.columns import Columns
@@ -51,10 +52,10 @@ class Transfers:
         choices: ReferenceResolver,
         sink: RowSink,
         problems: Collector,
-        platform: Platform,
+        driver: DriverTraits,
     ) -> None:
         self.rows = 0
-        self._platform = platform
+        self._driver = driver
         self._document = document
         self._choices = choices
         self._sink = sink
@@ -92,7 +93,7 @@ class Transfers:
             self._problems.add(Problem("R009", message, place, mend))
 
     def _stretch(self, source: RowSource, doubted: Collection[str] = ()) -> RowBuilder:
-        names = self._platform is Platform.GENESYS_CLOUD
+        names = self._driver.can_select
         return RowBuilder(
             source, self._choices, self._document, self._problems, names=names, doubted=doubted
         )
@@ -150,9 +151,10 @@ class Transfers:
 
     def _select(self, source: RowSource, item: Mapping[str, Any]) -> None:
         """Add what an item selects, to be found later."""
-        if self._platform is not Platform.GENESYS_CLOUD:
+        if not self._driver.can_select:
             message = "`select` needs a gateway that can be asked what waits in its queues"
-            mend = "choose an environment with `driver: genesys-cloud`, or list the interactions"
+            able = " or ".join(f"`driver: {name}`" for name in drivers_that_select())
+            mend = f"choose an environment with {able}, or list the interactions"
             place = self._document.tree.key(item, "select")
             self._problems.add(Problem("S012", message, place, mend))
             return

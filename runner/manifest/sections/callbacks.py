@@ -7,7 +7,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from runner.core.diagnostics.problem import Problem
-from runner.core.manifest.model import Callback, Driver, Environment, Secret
+from runner.core.manifest.model import Callback, Environment, Secret
 from runner.core.urls import is_loopback
 from runner.core.webhook import check_webhook_secret
 from runner.manifest.problem_collector import Collector
@@ -51,7 +51,7 @@ def build_callbacks(
 
 
 def _is_suppressed(written: Mapping[str, Any], environment: Environment) -> bool:
-    if environment.driver is not Driver.SIMULATOR:
+    if not environment.is_simulated:
         return False
     try:
         return not is_loopback(urlsplit(written["url"]).hostname or "")

@@ -2,41 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+import jsonschema_rs
+
 from runner.core.diagnostics.problem import Place, Problem
 from runner.core.manifest.model import (
-    Driver,
+    SIMULATOR,
+    DriverTraits,
     Endpoints,
     Environment,
     Limits,
-    Platform,
     Secret,
     SimulatorOptions,
 )
 from runner.core.manifest.quantity import parse_duration, parse_rate, parse_share
-from runner.core.manifest.regions import REGIONS
-from runner.core.manifest.simulator_faults import FAULTS, GENESYS_CLOUD_OPTIONS
+from runner.core.manifest.simulator_faults import FAULTS, OPTIONS
+from runner.drivers import driver_names, driver_of_platform, find_driver
 from runner.manifest.problem_collector import Collector
 from runner.manifest.regular_file import open_regular
 from runner.manifest.schema.check import Document
 from runner.manifest.secret_references import Secrets, Unresolvable, resolve_secret
-from runner.manifest.suggestions import listed, offer
+from runner.manifest.suggestions import listed, nearest, offer
 from runner.manifest.url_check import check_address
 
-_ADDRESSES = {
-    Driver.INTERACTION_WEBSOCKET: ("token_url", "api_url", "websocket_url"),
-    Driver.GENESYS_CLOUD: ("token_url", "api_url"),
-}
-"""What `region` or `endpoints` must give, by driver."""
-
-_EXAMPLE_REGIONS = {Driver.INTERACTION_WEBSOCKET: "us", Driver.GENESYS_CLOUD: "eu-central-1"}
-
-GENESYS_CLOUD_HTTP_RATE = "300/min"
-"""Of the token, where the manifest gives none (protocol.md, "The shared rate")."""
+PLATFORM = SimulatorOptions().platform
+"""What the embedded gateway is where the manifest does not say."""
 
 
 def choose(document: Document, wanted: str | None, problems: Collector) -> str | None:
@@ -48,8 +42,8 @@ def choose(document: Document, wanted: str | None, problems: Collector) -> str |
             return next(iter(defined))
         if defined and not document.doubts("environment"):
             names = sorted(defined)
-            mend = f"add `environment: {names[0]}`, or give --env {names[0]}; {listed(names, 'defined')}"
-            problems.add(Problem("S002", "no environment is chosen", _section(document), mend))
+            fix = f"add `environment: {names[0]}`, or give --env {names[0]}; {listed(names, 'defined')}"
+            problems.add(Problem("S002", "no environment is chosen", _section(document), fix))
         return None
     if name in defined:
         return str(name)
@@ -57,8 +51,8 @@ def choose(document: Document, wanted: str | None, problems: Collector) -> str |
         return None  # said already, by the schema
     said = f"unknown environment `{name}`" + (" (--env)" if wanted is not None else "")
     place = _section(document) if wanted is not None else document.where(root, "environment")
-    mend = offer(str(name), defined, kind="environment")
-    problems.add(Problem("R001", said, place, mend))
+    fix = offer(str(name), defined, kind="environment")
+    problems.add(Problem("R001", said, place, fix))
     return None
 
 
@@ -79,85 +73,136 @@ def _check(document: Document, name: str, environment: dict[str, Any]) -> Iterat
     gateways = document.defined["gateways"]
     gateway = environment.get("gateway")
     if gateway is not None and gateways and gateway not in gateways:
-        mend = offer(gateway, gateways, kind="gateway")
+        fix = offer(gateway, gateways, kind="gateway")
         place = document.where(environment, "gateway")
-        yield Problem("R001", f"unknown gateway `{gateway}`", place, mend)
+        yield Problem("R001", f"unknown gateway `{gateway}`", place, fix)
     endpoints = environment.get("endpoints", {})
     for field, url in endpoints.items():
         if found := check_address(url, field, document.where(endpoints, field)):
             yield found
-    driver = environment.get("driver")
-    if driver == Driver.SIMULATOR and not document.doubts("environments", name, "simulator"):
-        yield from _check_rehearsal(document, environment.get("simulator", {}))
-    if driver in REGIONS:
-        yield from _check_driver(document, environment, Driver(driver))
-        yield from _check_reach(document, name, environment, Driver(driver))
+    if "driver" in environment:
+        yield from _check_driver(document, name, environment)
 
 
-def _check_driver(
-    document: Document, environment: dict[str, Any], driver: Driver
-) -> Iterator[Problem]:
-    """Yield what a driver cannot do anything with (genesys-cloud.md, "Order of work")."""
-    if driver is not Driver.GENESYS_CLOUD:
+def _check_driver(document: Document, name: str, environment: dict[str, Any]) -> Iterator[Problem]:
+    """Yield what is wrong with an environment for the driver that it names."""
+    if environment["driver"] == SIMULATOR:
+        if not document.doubts("environments", name, "simulator"):
+            yield from _check_simulator(document, environment.get("simulator", {}))
+        yield from _check_options(document, environment, None, SIMULATOR)
         return
-    if "scopes" in environment:
-        message = (
-            "`scopes` have no effect with `genesys-cloud`: an OAuth client's roles grant its rights"
-        )
-        mend = "delete `scopes`; give the OAuth client the roles that docs/genesys-cloud.md lists"
-        yield Problem("S012", message, document.tree.key(environment, "scopes"), mend)
-    endpoints = environment.get("endpoints", {})
-    if "websocket_url" in endpoints:
-        message = "`websocket_url` has no effect with `genesys-cloud`: the platform supplies it"
-        place = document.tree.key(endpoints, "websocket_url")
-        yield Problem("S012", message, place, "delete `websocket_url`")
+    driver = find_driver(environment["driver"])
+    if driver is None:
+        yield _unknown_driver(document, environment)
+        return
+    yield from _check_no_effect(document, environment, driver)
+    yield from _check_options(document, environment, driver.options_schema, driver.name)
+    yield from _check_reach(document, name, environment, driver)
+    doubted = document.doubts("environments", name, "credentials")
+    if driver.needs_credentials and "credentials" not in environment and not doubted:
+        place = document.where(environment, "driver")
+        message = f"the driver `{driver.name}` needs `credentials`"
+        fix = "add `credentials: {client_id: {env: NAME}, client_secret: {env: NAME}}`"
+        yield Problem("S002", message, place, fix)
 
 
-def _check_rehearsal(document: Document, options: dict[str, Any]) -> Iterator[Problem]:
-    """Yield what the chosen face of the embedded gateway does not have."""
-    platform = Platform(options.get("platform", Platform.INTERACTION_TRANSFER))
+def _unknown_driver(document: Document, environment: dict[str, Any]) -> Problem:
+    name, names = environment["driver"], driver_names()
+    fix = offer(name, names, kind="driver")
+    if nearest(name, names) is None:
+        fix += "; or install the distribution that has it"
+    return Problem("R001", f"unknown driver `{name}`", document.where(environment, "driver"), fix)
+
+
+def _check_no_effect(
+    document: Document, environment: dict[str, Any], driver: DriverTraits
+) -> Iterator[Problem]:
+    """Yield what has no effect with a driver (genesys-cloud.md, "Order of work")."""
+    for path, found in driver.no_effect.items():
+        holder: dict[str, Any] = environment
+        *wholes, field = path.split(".")
+        for whole in wholes:
+            holder = holder.get(whole, {})
+        if field in holder:
+            verb = "have" if field.endswith("s") else "has"
+            message = f"`{field}` {verb} no effect with `{driver.name}`: {found.why}"
+            yield Problem("S012", message, document.tree.key(holder, field), found.help)
+
+
+def _check_options(
+    document: Document,
+    environment: dict[str, Any],
+    schema: Mapping[str, Any] | None,
+    driver: str,
+) -> Iterator[Problem]:
+    """Yield what a driver's own schema refuses in `options`."""
+    if "options" not in environment:
+        return
+    if schema is None:
+        place = document.tree.key(environment, "options")
+        message = f"`options` have no effect with `{driver}`"
+        yield Problem("S012", message, place, "delete `options`")
+        return
+    for error in jsonschema_rs.validator_for(dict(schema)).iter_errors(environment["options"]):
+        place = document.where(environment, "options", *error.instance_path)
+        message = f"the driver `{driver}` refuses these `options`: {error.message}"
+        fix = "write what the driver's documentation lists"
+        yield Problem("S003", message, place, fix)
+
+
+def _check_simulator(document: Document, options: dict[str, Any]) -> Iterator[Problem]:
+    """Yield what the chosen platform of the embedded gateway does not have."""
+    platform = options.get("platform", PLATFORM)
     faults = options.get("faults", {})
     for name in faults:
         if name not in FAULTS[platform]:
             message = f"unknown fault `{name}` of `{platform}`"
-            mend = offer(name, FAULTS[platform], kind="fault")
-            yield Problem("R001", message, document.tree.key(faults, name), mend)
-    if platform is Platform.INTERACTION_TRANSFER:
-        for name in GENESYS_CLOUD_OPTIONS.intersection(options):
+            fix = offer(name, FAULTS[platform], kind="fault")
+            yield Problem("R001", message, document.tree.key(faults, name), fix)
+    for other, names in OPTIONS.items():
+        for name in names.intersection(options) if other != platform else ():
             message = f"`{name}` has no effect with `{platform}`"
-            mend = f"add `platform: {Platform.GENESYS_CLOUD}`, or delete `{name}`"
-            yield Problem("S012", message, document.tree.key(options, name), mend)
+            fix = f"add `platform: {other}`, or delete `{name}`"
+            yield Problem("S012", message, document.tree.key(options, name), fix)
 
 
 def _check_reach(
-    document: Document, name: str, environment: dict[str, Any], driver: Driver
+    document: Document, name: str, environment: dict[str, Any], driver: DriverTraits
 ) -> Iterator[Problem]:
     region, endpoints = environment.get("region"), environment.get("endpoints", {})
-    wanted, regions = _ADDRESSES[driver], REGIONS[driver]
+    wanted, regions = driver.endpoints, driver.regions
     missing = [field for field in wanted if field not in endpoints]
     doubted = any(document.doubts("environments", name, at) for at in ("region", "endpoints"))
     if region is None and missing and not doubted:
         place = document.where(environment, "driver")
-        count = "all three" if len(wanted) > 2 else "both"  # noqa: PLR2004 - as said
-        message = f"the environment has neither `region` nor {count} `endpoints`"
-        mend = (
-            f"add `region: {_EXAMPLE_REGIONS[driver]}`, or these `endpoints`: {', '.join(missing)}"
-        )
-        yield Problem("S002", message, place, mend)
+        yield Problem("S002", _no_reach(driver), place, _reach(driver, missing))
     elif region is not None and region not in regions:
         place = document.where(environment, "region")
-        mend = offer(region, regions, kind="region")
-        yield Problem("R001", f"unknown region `{region}`", place, mend)
+        fix = offer(region, regions, kind="region")
+        yield Problem("R001", f"unknown region `{region}`", place, fix)
 
 
-def platform_of(document: Document, name: str | None) -> Platform:
-    """Return the language that is spoken with the environment called `name`, sound or not."""
+def _no_reach(driver: DriverTraits) -> str:
+    count = {1: f"`{driver.endpoints[0]}` among its", 2: "both", 3: "all three"}
+    without_region = f"the environment has not {count[len(driver.endpoints)]} `endpoints`"
+    if not driver.regions:
+        return without_region
+    return f"the environment has neither `region` nor {count[len(driver.endpoints)]} `endpoints`"
+
+
+def _reach(driver: DriverTraits, missing: Sequence[str]) -> str:
+    region = f"`region: {driver.example_region}`, or " if driver.example_region else ""
+    return f"add {region}these `endpoints`: {', '.join(missing)}"
+
+
+def driver_of(document: Document, name: str | None) -> DriverTraits:
+    """Return the driver that speaks with the environment called `name`, sound or not."""
     found = document.section("environments").get(name or "", {})
-    if found.get("driver") == Driver.SIMULATOR:
-        told = found.get("simulator", {}).get("platform", Platform.INTERACTION_TRANSFER)
-        return Platform(told)
-    genesys = found.get("driver") == Driver.GENESYS_CLOUD
-    return Platform.GENESYS_CLOUD if genesys else Platform.INTERACTION_TRANSFER
+    driver = found.get("driver")
+    if driver == SIMULATOR:
+        return driver_of_platform(found.get("simulator", {}).get("platform", PLATFORM))
+    known = None if driver is None else find_driver(driver)
+    return known or driver_of_platform(PLATFORM)
 
 
 def build_environment(
@@ -167,14 +212,17 @@ def build_environment(
     found = document.section("environments").get(name)
     if not isinstance(found, dict) or not {"driver", "gateway"} <= found.keys():
         return None
-    driver = Driver(found["driver"])
-    common = {"name": name, "driver": driver, "gateway": found["gateway"]}
-    genesys = platform_of(document, name) is Platform.GENESYS_CLOUD
-    http_rate = {"http_rate": GENESYS_CLOUD_HTTP_RATE} if genesys else {}
-    common["limits"] = _limits({**http_rate, **found.get("limits", {})})
-    if "scopes" in found or genesys:
-        common["scopes"] = () if genesys else tuple(found["scopes"])
-    if driver is Driver.SIMULATOR:
+    driver = driver_of(document, name)
+    http_rate = {} if driver.http_rate is None else {"http_rate": driver.http_rate}
+    takes_scopes = "scopes" not in driver.no_effect
+    common = {
+        "name": name,
+        "driver": driver,
+        "gateway": found["gateway"],
+        "limits": _limits({**http_rate, **found.get("limits", {})}),
+        "scopes": tuple(found.get("scopes", driver.scopes)) if takes_scopes else (),
+    }
+    if found["driver"] == SIMULATOR:
         return Environment(**common, simulator=_simulator(found.get("simulator", {})))
     return Environment(
         **common,
@@ -182,6 +230,7 @@ def build_environment(
         client_id=_credential(document, found, "client_id", problems, secrets=secrets),
         client_secret=_credential(document, found, "client_secret", problems, secrets=secrets),
         ca_file=_ca_file(document, found, problems),
+        options=found.get("options", {}),
     )
 
 
@@ -202,7 +251,7 @@ def _simulator(options: Mapping[str, Any]) -> SimulatorOptions:
         seed=int(options.get("seed", absent.seed)),
         faults={name: parse_share(share) for name, share in options.get("faults", {}).items()},
         ended_share=parse_share(options["ended"]) if "ended" in options else absent.ended_share,
-        platform=Platform(options.get("platform", absent.platform)),
+        platform=options.get("platform", absent.platform),
         waiting={name: int(count) for name, count in options.get("waiting", {}).items()},
         queues=tuple(options.get("queues", ())),
         users=tuple(options.get("users", ())),
@@ -212,15 +261,15 @@ def _simulator(options: Mapping[str, Any]) -> SimulatorOptions:
     )
 
 
-def _endpoints(environment: Mapping[str, Any], driver: Driver) -> Endpoints | None:
-    region = REGIONS[driver].get(environment.get("region", ""))
+def _endpoints(environment: Mapping[str, Any], driver: DriverTraits) -> Endpoints | None:
+    region = driver.regions.get(environment.get("region", ""))
     urls: dict[str, str] = {
         **(asdict(region) if region else {}),
         **environment.get("endpoints", {}),
     }
-    if not urls.keys() >= set(_ADDRESSES[driver]):
-        return None  # said already
-    return Endpoints(**{**urls, "api_url": urls["api_url"].rstrip("/")})
+    if not urls.keys() >= set(driver.endpoints):
+        return None  # reported already
+    return Endpoints(**{"token_url": "", **urls, "api_url": urls["api_url"].rstrip("/")})
 
 
 def _credential(
@@ -264,10 +313,10 @@ def _ca_file(document: Document, environment: Mapping[str, Any], problems: Colle
         return None
     path = (Path(document.tree.source.name).parent / tls["ca_file"]).absolute()
     if fault := _no_certificates(path):
-        message, mend = fault
+        message, fix = fault
         place = document.where(tls, "ca_file")
         problems.add(
-            Problem("R007", f"`ca_file`: the file `{tls['ca_file']}` {message}", place, mend)
+            Problem("R007", f"`ca_file`: the file `{tls['ca_file']}` {message}", place, fix)
         )
     return str(path)
 
@@ -277,7 +326,7 @@ _MOST_PEM_BYTES = 10_000_000
 
 
 def _no_certificates(path: Path) -> tuple[str, str] | None:
-    """Return why a file cannot be trusted by, and the mend; how sound it is TLS finds out."""
+    """Return why a CA file is unusable and how to fix it; TLS checks its content."""
     try:
         with open_regular(path) as file:
             if _PEM not in file.read(_MOST_PEM_BYTES):

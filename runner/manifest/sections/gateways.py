@@ -6,14 +6,14 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from runner.core.diagnostics.problem import Problem, Related
-from runner.core.manifest.model import GatewayConstraints, Platform
+from runner.core.diagnostics.problem import Place, Problem, Related
+from runner.core.manifest.model import DriverTraits, GatewayConstraints
 from runner.core.manifest.quantity import parse_duration
 from runner.core.manifest.rules import check_statuses
 from runner.core.transfer.evidence import CLOCK_MARGIN_S, VISIBLE_S, Dedupes, Expires, Promise
 from runner.manifest.problem_collector import Collector
 from runner.manifest.schema.check import Document
-from runner.manifest.sections.environment import platform_of
+from runner.manifest.sections.environment import driver_of
 
 
 def check_gateways(document: Document, problems: Collector) -> None:
@@ -32,26 +32,34 @@ def check_gateways(document: Document, problems: Collector) -> None:
             )
 
 
-PLATFORM_TIMEOUT_S = 60.0
-"""How long a request to the platform may take (genesys-cloud.md, "Order of work", 6)."""
-
-
 def check_promise(document: Document, environment: str | None, problems: Collector) -> None:
-    """Add what the platform of the environment called `environment` cannot have promised."""
+    """Add what the driver of the environment called `environment` does not let a gateway promise."""
     found = document.section("environments").get(environment or "", {})
     gateway = document.section("gateways").get(found.get("gateway", ""), {})
-    delivery = gateway.get("delivery", {})
-    if not delivery or platform_of(document, environment) is not Platform.GENESYS_CLOUD:
-        return
-    if "dedupes" in delivery:
-        place = document.tree.key(delivery, "dedupes")
-        message = "`genesys-cloud` does not recognise repeated requests: each one transfers again"
-        mend = "delete it, or write `{expires: 90s}` if no request takes effect later in your organisation"
-        problems.add(Problem("S012", message, place, mend))
-    elif parse_duration(delivery["expires"]) <= PLATFORM_TIMEOUT_S:
-        place = document.where(delivery, "expires")
-        message = f"`expires` is {delivery['expires']}; a request to `genesys-cloud` may take 60s"
-        problems.add(Problem("S012", message, place, "write more than 60s, such as `expires: 90s`"))
+    delivery, driver = gateway.get("delivery", {}), driver_of(document, environment)
+    refused = next((each for each in delivery if each in _PROMISES - driver.promises), None)
+    if refused is not None:
+        place = document.tree.key(delivery, refused)
+        problems.add(_refused(driver, refused, place))
+    elif "expires" in delivery and parse_duration(delivery["expires"]) <= driver.longest_request_s:
+        place, longest = document.where(delivery, "expires"), f"{driver.longest_request_s:g}s"
+        message = (
+            f"`expires` is {delivery['expires']}; a request to `{driver.name}` may take {longest}"
+        )
+        fix = f"write more than {longest}, such as `expires: {driver.longest_request_s * 1.5:g}s`"
+        problems.add(Problem("S012", message, place, fix))
+
+
+_PROMISES = frozenset({"dedupes", "expires"})
+
+
+def _refused(driver: DriverTraits, promise: str, place: Place) -> Problem:
+    if promise == "dedupes" and driver.no_dedupes is not None:
+        why, fix = driver.no_dedupes
+        message = f"`{driver.name}` does not recognise repeated requests: {why}"
+        return Problem("S012", message, place, fix)
+    message = f"gateways of `{driver.name}` cannot promise `{promise}`"
+    return Problem("S012", message, place, f"delete `{promise}`")
 
 
 def build_gateway(document: Document, environment: str | None) -> GatewayConstraints | None:

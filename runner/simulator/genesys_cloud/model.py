@@ -13,6 +13,7 @@ from email.utils import formatdate
 from typing import Any
 
 from runner.core.manifest.model import SimulatorOptions
+from runner.simulator.conduct import Conduct
 from runner.simulator.faults import Chance, Cut
 from runner.simulator.genesys_cloud import analytics, commands, directory, notices
 from runner.simulator.genesys_cloud.actions import (
@@ -33,7 +34,6 @@ from runner.simulator.genesys_cloud.oauth import TOKEN_PATH, answer_token
 from runner.simulator.genesys_cloud.population import Population
 from runner.simulator.genesys_cloud.routes import PERMISSIONS, Call, find_route, read_body
 from runner.simulator.genesys_cloud.world import Outcome, World
-from runner.simulator.interaction_transfer.model import Conduct
 from runner.simulator.tokens import Tokens
 
 ALLOWED = 300

@@ -11,6 +11,7 @@ from aiohttp import WSCloseCode, WSMsgType, web
 
 from runner.core.manifest.model import Endpoints, GatewayConstraints, SimulatorOptions
 from runner.simulator.client_session import GOODBYE_S, Session
+from runner.simulator.conduct import Conduct
 from runner.simulator.faults import Answer, Close, Cut
 from runner.simulator.genesys_cloud.actions import Action, Hangup, Record, Reply, Request, Send
 from runner.simulator.genesys_cloud.model import GenesysModel
@@ -18,7 +19,6 @@ from runner.simulator.genesys_cloud.oauth import TOKEN_PATH
 from runner.simulator.genesys_cloud.routes import PERMISSIONS
 from runner.simulator.genesys_cloud.views import encode
 from runner.simulator.hosting import LARGEST_MESSAGE, Hosting, LoopbackServer
-from runner.simulator.interaction_transfer.model import Conduct
 from runner.simulator.ledger import Carried
 from runner.simulator.tokens import Tokens
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from runner.core.manifest.model import GatewayConstraints, SimulatorOptions
-from runner.core.transfer.evidence import Dedupes, Expires, Promise
+from runner.simulator.conduct import Conduct
 from runner.simulator.faults import (
     DELIVERIES,
     REFUSALS,
@@ -41,33 +41,6 @@ ORIGIN_URI = "genesys://queue/origin"
 _UNTOUCHED: tuple[str, str | None] = (ORIGIN_URI, None)
 _REMEMBERED = 100_000  # ids whose repeats are told from first deliveries, without `dedupes`
 _EXPIRED = Verdict("transfer_rejected", "the message has expired")
-
-
-@dataclass(frozen=True, slots=True)
-class Conduct:
-    """What the gateway limits and promises, beyond the manifest's options.
-
-    `rate_per_s` and `burst`: more frames than their sum in any second are answered
-    `rate_limited`. `dedupes` and `expires_s` are the promises of recovery, "In doubt";
-    `visible_s` is how long look-ups lag behind effects.
-    """
-
-    rate_per_s: float | None = None
-    burst: int = 1
-    dedupes: bool = False
-    expires_s: float | None = None
-    visible_s: float = 0.0
-
-    @classmethod
-    def keeping(cls, promise: Promise, *, rate_per_s: float | None = None) -> Conduct:
-        """Return the conduct of a gateway that keeps `promise`, and no other."""
-        match promise:
-            case Dedupes():
-                return cls(rate_per_s, dedupes=True)
-            case Expires(expires_s, visible_s, _):
-                return cls(rate_per_s, expires_s=expires_s, visible_s=visible_s)
-            case None:
-                return cls(rate_per_s)
 
 
 @dataclass(frozen=True, slots=True)

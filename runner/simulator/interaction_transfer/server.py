@@ -10,9 +10,10 @@ from aiohttp import WSCloseCode, WSMsgType, web
 
 from runner.core.manifest.model import Endpoints, GatewayConstraints, SimulatorOptions
 from runner.simulator.client_session import GOODBYE_S, Session
+from runner.simulator.conduct import Conduct
 from runner.simulator.faults import Action, Cut, Effect, Seen
 from runner.simulator.hosting import LARGEST_MESSAGE, Hosting, LoopbackServer, serve
-from runner.simulator.interaction_transfer.model import Conduct, GatewayModel
+from runner.simulator.interaction_transfer.model import GatewayModel
 from runner.simulator.ledger import Carried
 from runner.simulator.tokens import Grant, Tokens
 

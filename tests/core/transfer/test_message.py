@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from functools import partial
 from typing import Any
 
 import pytest
@@ -23,6 +24,7 @@ from runner.core.transfer.message import (
     read_reply,
     seconds_text,
 )
+from runner.core.transfer.states import Event, classify
 
 VOICE = MediaMatrix(Audio("opus", 64, 16))
 PICTURE = MediaMatrix(Audio("opus", 64, 16), Video("vp8", 1200, "1280x720", 30))
@@ -52,7 +54,16 @@ def test_a_whole_reply_is_read():
         '{"id":"a","status":"codec_negotiated","code":200,"reason":"fine","retry_after":1.5,'
         '"media_matrix":{"audio":{"codec":"pcmu"}},"more":[1]}'
     )
-    assert reply == Reply("a", "codec_negotiated", 200, "fine", 1.5, {"audio": {"codec": "pcmu"}})
+    media = {"audio": {"codec": "pcmu"}}
+    event = Event.ACCEPTED
+    assert reply == Reply("a", "codec_negotiated", 200, "fine", 1.5, media, event=event)
+
+
+def test_a_reply_means_what_the_gateways_own_statuses_say():
+    own = partial(classify, carried_out=frozenset({"done"}), not_carried_out=frozenset({"busy"}))
+    for status, event in (("done", Event.ACCEPTED), ("busy", Event.DENIED), ("?", Event.LOST)):
+        reply = read_reply(json.dumps({"id": "a", "status": status}), None, own)
+        assert reply == Reply("a", status, event=event)
 
 
 @pytest.mark.parametrize("odd", ["NaN", "1e999", '"\\ud800"'])
@@ -118,7 +129,7 @@ def test_what_is_no_reply_is_a_stray_that_says_why(frame: str | bytes, why: str)
 @pytest.mark.parametrize("code", ["429", "429.0", "4.29e2"])
 def test_a_code_may_be_written_as_any_whole_number(code: str):
     """JSON knows one kind of number."""
-    assert read_reply(f'{{"id":"a","code":{code}}}') == Reply("a", None, 429)
+    assert read_reply(f'{{"id":"a","code":{code}}}') == Reply("a", None, 429, event=Event.LIMITED)
 
 
 @pytest.mark.parametrize(
@@ -155,7 +166,7 @@ def test_a_retry_after_too_large_for_a_float_is_still_a_number():
 @pytest.mark.parametrize("media", ['"opus"', "[]", "null", '{"fps":1e999}', '{"a":{"b":NaN}}'])
 def test_media_that_no_journal_could_hold_are_left_out_and_the_reply_counts(media: str):
     reply = read_reply(f'{{"id":"a","status":"transfer_initiated","media_matrix":{media}}}')
-    assert reply == Reply("a", "transfer_initiated")
+    assert reply == Reply("a", "transfer_initiated", event=Event.ACCEPTED)
 
 
 def test_foreign_text_is_cut_and_made_harmless():

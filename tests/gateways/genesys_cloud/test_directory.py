@@ -14,17 +14,16 @@ import pytest
 from runner.app.system_clock import SystemClock
 from runner.core.errors import GatewayError
 from runner.core.manifest.model import (
-    Driver,
     Environment,
     GatewayConstraints,
     Limits,
-    Platform,
     RetryPolicy,
     SimulatorOptions,
 )
 from runner.core.manifest.queue_selection import Waiting
 from runner.gateways.genesys_cloud.directory import GenesysDirectory
 from runner.gateways.genesys_cloud.rest import GenesysRest
+from runner.gateways.genesys_cloud.spec import SPEC as GENESYS_CLOUD
 from runner.simulator.genesys_cloud.routes import PERMISSIONS
 from runner.simulator.genesys_cloud.server import GenesysServer
 from runner.simulator.hosting import Hosting
@@ -37,12 +36,12 @@ ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 async def directory(
     *, hosting: Hosting | None = None, **options: Any
 ) -> AsyncIterator[GenesysDirectory]:
-    plain = SimulatorOptions(latency_s=0.0, platform=Platform.GENESYS_CLOUD, http_rate_per_s=10_000)
+    plain = SimulatorOptions(latency_s=0.0, platform="genesys-cloud", http_rate_per_s=10_000)
     server = GenesysServer(EDGE, replace(plain, **options), hosting=hosting)
     await server.start()
     environment = Environment(
         "test",
-        Driver.GENESYS_CLOUD,
+        GENESYS_CLOUD,
         "edge",
         Limits(http_rate_per_s=10_000),
         endpoints=server.endpoints,

@@ -10,6 +10,7 @@ import pytest
 from runner.core.errors import GatewayError, LookUpFailed
 from runner.core.transfer.lookup_verdict import Arrival, Interaction
 from runner.core.transfer.message import Reply
+from runner.core.transfer.states import Event
 from tests.fakes.turns import until
 from tests.fakes.vendor_server import DATE_S
 from tests.fakes.wire_server import Reaction, answer
@@ -73,7 +74,11 @@ async def test_an_event_confirms_a_command_and_no_further_request_is_made():
         await stage.tell(MOVED)
         reply = await stage.clock.through(stage.listener.until("replied"), step_s=0.1)
         assert reply == Reply(
-            "m-1", "transfer_initiated", reason="seen to have arrived", correlation_id="corr-1"
+            "m-1",
+            "transfer_initiated",
+            reason="seen to have arrived",
+            correlation_id="corr-1",
+            event=Event.ACCEPTED,
         )
         await stage.clock.advance(9)
         assert len(stage.server.of("GET", "/api/v2/conversations/")) == 1

@@ -8,7 +8,7 @@ from uuid import NAMESPACE_URL, uuid5
 import pytest
 
 from runner.core.errors import GatewayError
-from tests.fakes.stepped import SteppedClock
+from runner.testing.stepped_clock import SteppedClock
 from tests.fakes.vendor_server import VendorServer, event, metadata, silent
 from tests.fakes.wire_server import Peer, Reaction, answer
 from tests.gateways.genesys_rig import (

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from runner.gateways.http.rate_limiter import Priority, PriorityRateLimiter
-from tests.fakes.clock import LoopClock
+from runner.testing.loop_clock import LoopClock
 from tests.fakes.virtual import VirtualLoop
 
 

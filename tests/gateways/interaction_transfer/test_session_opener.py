@@ -10,7 +10,7 @@ import pytest
 from runner.core.errors import GatewayError
 from runner.core.manifest.model import Endpoints
 from tests.fakes.wire_server import Peer, WireServer, answer
-from tests.gateways.rig import Listener, QuickClock, gateway_to
+from tests.gateways.rig import Listener, QuickClock, gateway_to, request
 
 
 async def failing(server: WireServer, clock: QuickClock | None = None, **options: object) -> str:
@@ -149,7 +149,7 @@ async def test_mid_run_dials_go_on_until_give_up():
         gateway = gateway_to(server, clock, give_up_s=100.0)
         await gateway.open(listener)
         server.handshake_answers.extend([answer(502)] * 50)
-        await gateway.submit("a")
+        await gateway.submit(request("a"))
         error = await listener.until("gave_up")
         assert "no session for 100 s, given up: the gateway answers" in str(error)
         assert sum(clock.slept) == pytest.approx(100.0)
@@ -165,7 +165,7 @@ async def test_a_wait_that_is_asked_for_mid_run_is_never_cut_short():
         gateway = gateway_to(server, clock, give_up_s=100.0)
         await gateway.open(listener)
         server.handshake_answers.extend([answer(503, Retry_After="60")] * 50)
-        await gateway.submit("a")
+        await gateway.submit(request("a"))
         error = await listener.until("gave_up")
         assert "the gateway asks to wait 60 s, longer than is waited for a session" in str(error)
         assert clock.slept == [1.5, 60.0]
@@ -179,7 +179,7 @@ async def test_every_dial_bears_a_token_with_life_left():
         gateway = gateway_to(server, clock)
         await gateway.open(listener)
         clock.time_s += 801  # under a fifth of the life remains
-        await gateway.submit("a")
+        await gateway.submit(request("a"))
         await listener.until("opened", 2)
         second = server.asked("/api/v2/websocket")[1]
         assert second.headers["authorization"] == "Bearer token-number-2"
@@ -194,7 +194,7 @@ async def test_a_token_server_that_is_away_mid_run_is_an_outage_not_the_end():
         await gateway.open(listener)
         clock.time_s += 1001
         server.token_answers.extend([answer(502)] * 5)
-        await gateway.submit("a")
+        await gateway.submit(request("a"))
         await listener.until("opened", 2)
         assert gateway.token_renewals == 1
         assert listener.all("gave_up") == []
@@ -234,7 +234,7 @@ async def test_close_during_an_outage_ends_the_dialling():
         listener = Listener()
         gateway = gateway_to(server, StuckClock())
         await gateway.open(listener)
-        await gateway.submit("a")
+        await gateway.submit(request("a"))
         await asyncio.wait_for(entered.wait(), 60)
         await gateway.close()
         assert listener.all("gave_up") == []

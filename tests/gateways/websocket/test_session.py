@@ -18,7 +18,7 @@ import pytest
 from runner.core.errors import GatewayError
 from runner.core.transfer.lookup_verdict import Interaction
 from runner.core.transfer.message import Reply
-from runner.gateways import InteractionWebSocket
+from runner.gateways.interaction_transfer.driver import InteractionWebSocket
 from runner.gateways.websocket.transport import TransportClosed, dialler
 from runner.ports import SessionLost, SessionOpened
 from tests.fakes.wire_server import (
@@ -31,7 +31,7 @@ from tests.fakes.wire_server import (
     frame,
     obliging,
 )
-from tests.gateways.rig import SECRET, Listener, QuickClock, gateway_to
+from tests.gateways.rig import SECRET, Listener, QuickClock, gateway_to, request
 
 
 async def test_happy_path_from_token_to_farewell():
@@ -46,7 +46,7 @@ async def test_happy_path_from_token_to_farewell():
 
         bare = Interaction("i 1/2", found=True, state="active", shows_effects=False)
         assert await gateway.look_up("i 1/2") == bare
-        await gateway.submit(json.dumps({"id": "m-1"}))
+        await gateway.submit(request(json.dumps({"id": "m-1"})))
         reply = await listener.until("replied")
         assert (reply.message_id, reply.status) == ("m-1", "transfer_initiated")
 
@@ -139,9 +139,9 @@ async def cutting(peer: Peer) -> None:
 )
 async def test_frames_that_answer_nothing_are_strays_and_the_session_lives_on(raw: bytes, why: str):
     async with opened(saying(raw)) as it:
-        await it.gateway.submit("first")
+        await it.gateway.submit(request("first"))
         assert (await it.listener.until("strayed")).why == why
-        await it.gateway.submit('{"id": "m-2"}')
+        await it.gateway.submit(request('{"id": "m-2"}'))
         assert (await it.listener.until("replied")).message_id == "m-2"
         assert it.listener.all("lost") == []
 
@@ -150,7 +150,7 @@ async def test_replies_pass_in_the_order_they_come_unknown_and_doubled_ones_too(
     spelled = [b'{"id": "b", "status": "s"}', b'{"id": "a", "code": 429, "retry_after": 2}']
     frames = [frame(TEXT, text) for text in (*spelled, spelled[0])]
     async with opened(saying(*frames)) as it:
-        await it.gateway.submit("a")
+        await it.gateway.submit(request("a"))
         await it.listener.until("replied", 3)
         assert [reply.message_id for reply in it.listener.all("replied")] == ["b", "a", "b"]
         assert it.listener.all("replied")[1].retry_after_s == 2.0
@@ -159,13 +159,13 @@ async def test_replies_pass_in_the_order_they_come_unknown_and_doubled_ones_too(
 async def test_a_message_in_fragments_is_one_reply():
     parts = frame(TEXT, b'{"id": "m-1", ', fin=False) + frame(0, b'"status": "x"}')
     async with opened(saying(parts)) as it:
-        await it.gateway.submit("a")
+        await it.gateway.submit(request("a"))
         assert (await it.listener.until("replied")).message_id == "m-1"
 
 
 async def test_a_frame_over_one_mebibyte_closes_the_session():
     async with opened(saying(frame(TEXT, b"x" * (2**20 + 1)))) as it:
-        await it.gateway.submit("a")
+        await it.gateway.submit(request("a"))
         lost = await it.listener.until("lost")
         assert (lost.generation, lost.code, lost.ours) == (1, 1009, False)
         assert (await it.listener.until("opened", 2)).generation == 2
@@ -182,14 +182,14 @@ async def test_a_frame_over_one_mebibyte_closes_the_session():
 )
 async def test_broken_frames_close_the_session(raw: bytes, code: int):
     async with opened(saying(raw)) as it:
-        await it.gateway.submit("a")
+        await it.gateway.submit(request("a"))
         assert (await it.listener.until("lost")).code == code
         await it.listener.until("opened", 2)
 
 
 async def test_a_cut_in_the_middle_of_a_frame_loses_the_session():
     async with opened(cutting) as it:
-        await it.gateway.submit("a")
+        await it.gateway.submit(request("a"))
         lost = await it.listener.until("lost")
         assert (lost.code, lost.reason) == (1006, "the connection was lost without a close frame")
         assert it.gateway.generation is None
@@ -202,7 +202,7 @@ async def test_a_cut_in_the_middle_of_a_frame_loses_the_session():
 async def test_every_other_close_the_normal_one_too_is_told_and_dialled_with_backoff(code: int):
     script = closing(code, "bye") if code != 1005 else saying(frame(CLOSE, b""))
     async with opened(script) as it:
-        await it.gateway.submit("a")
+        await it.gateway.submit(request("a"))
         assert (await it.listener.until("lost")).code == code
         await it.listener.until("opened", 2)
         assert it.clock.slept == [1.5]  # base 1 s, full jitter to 2 s, at 0.5
@@ -213,7 +213,7 @@ async def test_every_other_close_the_normal_one_too_is_told_and_dialled_with_bac
 @pytest.mark.parametrize(("code", "reason"), [(4401, ""), (1008, "Token expired")])
 async def test_a_close_that_speaks_of_the_token_renews_it_and_dials_at_once(code: int, reason: str):
     async with opened(closing(code, reason)) as it:
-        await it.gateway.submit("a")
+        await it.gateway.submit(request("a"))
         await it.listener.until("opened", 2)
         handshakes = it.server.asked("/api/v2/websocket")
         assert handshakes[1].headers["authorization"] == "Bearer token-number-2"
@@ -226,7 +226,7 @@ async def test_a_close_that_speaks_of_the_token_renews_it_and_dials_at_once(code
 )
 async def test_a_close_for_pace_slows_down_and_backs_off(code: int, reason: str):
     async with opened(closing(code, reason)) as it:
-        await it.gateway.submit("a")
+        await it.gateway.submit(request("a"))
         await it.listener.until("opened", 2)
         assert it.listener.all("slowed") == [f"session closed with {code} {reason}".strip()]
         assert it.clock.slept == [1.5]
@@ -235,19 +235,19 @@ async def test_a_close_for_pace_slows_down_and_backs_off(code: int, reason: str)
 
 async def test_close_4403_is_an_error_for_good():
     async with opened(closing(4403, "no")) as it:
-        await it.gateway.submit("a")
+        await it.gateway.submit(request("a"))
         error = await it.listener.until("gave_up")
         assert isinstance(error, GatewayError)
         assert "4403 no" in str(error)
         assert "role" in error.check
         with pytest.raises(GatewayError, match="no session is open"):
-            await it.gateway.submit("b")
+            await it.gateway.submit(request("b"))
 
 
 async def test_a_close_reason_is_made_harmless_and_never_quotes_our_secrets():
     reason = f"\x1b[31m{SECRET} token-number-1"
     async with opened(closing(1011, reason)) as it:
-        await it.gateway.submit("a")
+        await it.gateway.submit(request("a"))
         lost = await it.listener.until("lost")
         assert lost.reason == "\\x1b[31m[secret] [secret]"
 
@@ -262,7 +262,7 @@ async def test_submit_writes_before_its_first_suspension():
 
     async with opened(script) as it:
         assert it.gateway.writable()
-        step = it.gateway.submit("exactly this")
+        step = it.gateway.submit(request("exactly this"))
         with pytest.raises(StopIteration):  # it never suspended at all
             step.send(None)
         assert await asyncio.wait_for(read, 60) == "exactly this"
@@ -286,11 +286,11 @@ async def test_an_outage_of_sessions_that_die_at_once_is_no_hot_loop():
     async with opened(dying, dying, dying, saying(frame(TEXT, b'{"id":"m","code":1}'))) as it:
         for generation in (1, 2, 3):
             await it.listener.until("opened", generation)
-            await it.gateway.submit("a")
+            await it.gateway.submit(request("a"))
             await it.listener.until("lost", generation)
         await it.listener.until("opened", 4)
         assert it.clock.slept == [1.5, 2.5, 4.5]
-        await it.gateway.submit("a")
+        await it.gateway.submit(request("a"))
         await it.listener.until("replied")
         it.server.peers[-1].cut()
         await it.listener.until("opened", 5)
@@ -306,7 +306,7 @@ async def test_a_fault_of_the_listener_ends_the_session_loudly():
     async with WireServer() as server:
         listener, gateway = Faulty(), gateway_to(server)
         await gateway.open(listener)
-        await gateway.submit('{"id": "m-1"}')
+        await gateway.submit(request('{"id": "m-1"}'))
         assert isinstance(await listener.until("gave_up"), LookupError)
         assert listener.all("lost")[0].generation == 1
         assert not gateway.writable()

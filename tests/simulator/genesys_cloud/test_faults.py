@@ -3,7 +3,6 @@
 import pytest
 
 from runner.core.errors import UsageError
-from runner.core.manifest.model import Platform
 from runner.core.manifest.simulator_faults import FAULTS as BY_PLATFORM
 from runner.simulator.faults import FAULTS as OTHER_FAULTS
 from runner.simulator.genesys_cloud.faults import FAULTS
@@ -35,8 +34,8 @@ def state(shell: GenesysShell) -> str | None:
 
 
 def test_the_core_names_the_faults_of_both_faces():
-    assert set(FAULTS) == BY_PLATFORM[Platform.GENESYS_CLOUD]
-    assert set(OTHER_FAULTS) == BY_PLATFORM[Platform.INTERACTION_TRANSFER]
+    assert set(FAULTS) == BY_PLATFORM["genesys-cloud"]
+    assert set(OTHER_FAULTS) == BY_PLATFORM["interaction-transfer"]
 
 
 def test_a_fault_of_the_other_face_is_an_error_with_the_names_that_exist():

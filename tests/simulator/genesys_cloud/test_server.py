@@ -15,12 +15,12 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import InvalidStatus
 
 from runner.core.errors import StorageError, UsageError
-from runner.core.manifest.model import GatewayConstraints, Platform, Secret, SimulatorOptions
+from runner.core.manifest.model import GatewayConstraints, Secret, SimulatorOptions
+from runner.simulator.conduct import Conduct
 from runner.simulator.genesys_cloud.catalog import make_id
 from runner.simulator.genesys_cloud.population import waiting_id
 from runner.simulator.genesys_cloud.server import GenesysServer
 from runner.simulator.hosting import Hosting
-from runner.simulator.interaction_transfer.model import Conduct
 from runner.simulator.ledger import read_ledger
 from tests.fakes.turns import until
 
@@ -78,7 +78,7 @@ async def opened() -> AsyncIterator[Open]:
         async def begin(
             conduct: Conduct | None = None, *, hosting: dict[str, Any] | None = None, **options: Any
         ) -> Client:
-            settings = {"latency_s": 0.0, "platform": Platform.GENESYS_CLOUD} | options
+            settings = {"latency_s": 0.0, "platform": "genesys-cloud"} | options
             server = GenesysServer(
                 CONSTRAINTS,
                 SimulatorOptions(**settings),

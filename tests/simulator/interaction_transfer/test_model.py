@@ -9,8 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from runner.core.manifest.model import SimulatorOptions
+from runner.simulator.conduct import Conduct
 from runner.simulator.faults import Answer, Close, Effect, Seen
-from runner.simulator.interaction_transfer.model import ORIGIN_URI, Conduct, GatewayModel
+from runner.simulator.interaction_transfer.model import ORIGIN_URI, GatewayModel
 from runner.simulator.tokens import SCOPES, Tokens
 from tests.simulator.shell import CONSTRAINTS, NOW, OPUS, Shell, shell, transfer
 

@@ -14,7 +14,7 @@ import orjson
 from runner.core.manifest.media import MediaMatrix
 from runner.core.manifest.queue_selection import is_id
 from runner.core.transfer.lookup_verdict import PARTICIPANT
-from runner.core.transfer.message import Draft, Unfit
+from runner.core.transfer.message import Draft, Message, Unfit
 
 CALLBACK = "callback"
 """The handle that is there if the conversation is a callback."""
@@ -32,22 +32,27 @@ _TARGETS = {"replace/queue": "queueId", "replace/agent": "userId", "transfer": "
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """A delivery's text, read again: `content` is what is posted to `path`."""
+    """One delivery: `body` is posted to `path`."""
 
     message_id: str
     conversation_id: str
     destination_uri: str
     path: str
-    content: str
+    body: Mapping[str, Any]
+
+    @property
+    def content(self) -> str:
+        """The body's JSON text, as it is posted."""
+        return json.dumps(self.body)
 
 
-def build_command(draft: Draft) -> str:
-    """Return a delivery's exact text: what is posted where, and what it is about.
+def build_command(draft: Draft) -> Message:
+    """Return a delivery: what is posted where, and its text for the journal.
 
     Raises `Unfit` where the platform knows no such transfer.
     """
     path, body = _request(draft)
-    message = {
+    record = {
         "id": draft.message_id,
         "interaction_id": draft.interaction_id,
         "destination_uri": draft.destination_uri,
@@ -57,31 +62,31 @@ def build_command(draft: Draft) -> str:
         "timestamp": draft.timestamp,
         "media_matrix": draft.media.to_json(),  # a record: the platform takes none
     }
-    return orjson.dumps(message).decode()
+    command = Command(draft.message_id, draft.interaction_id, draft.destination_uri, path, body)
+    return Message(orjson.dumps(record).decode(), command)
 
 
-def read_command(text: str) -> Command:
-    """Return what `build_command` wrote."""
-    message = json.loads(text)
-    return Command(
-        message["id"],
-        message["interaction_id"],
-        message["destination_uri"],
-        message["path"],
-        json.dumps(message["body"]),
-    )
-
-
-def find_command_fault(text: str, media: MediaMatrix) -> str | None:  # noqa: ARG001 - as the engine asks
-    """Return what is wrong with a delivery's text, or None; it is read before it may leave."""
-    message = json.loads(text)
-    found = _PATH.fullmatch(message["path"])
+def find_command_fault(message: Message, media: MediaMatrix) -> str | None:  # noqa: ARG001 - as the engine asks
+    """Return what is wrong with a delivery, or None; it is asked before the delivery may leave."""
+    command = command_of(message)
+    found = _PATH.fullmatch(command.path)
     if found is None:
-        return f"{message['path']} is no path of a transfer"
+        return f"{command.path} is not the path of a transfer"
     expected = {_TARGETS[found[1]], "transferType"}
-    if message["body"].keys() != expected or not all(message["body"].values()):
+    if command.body.keys() != expected or not all(command.body.values()):
         return f"a transfer of this kind takes {' and '.join(sorted(expected))}"
     return None
+
+
+def command_of(message: Message) -> Command:
+    """Return what `build_command` made.
+
+    Raises `TypeError` for a message of another driver, or one that was read from a journal: the
+    platform does not recognise repeats, so nothing is sent twice.
+    """
+    if not isinstance(message.command, Command):
+        raise TypeError("the message holds no command of this platform")
+    return message.command
 
 
 def queue_uri(queue_id: str) -> str:

@@ -13,6 +13,7 @@ from enum import StrEnum
 from typing import Any
 
 from runner.core.transfer.outcome import ExitCode
+from runner.drivers import ProbedMove
 from runner.gateways.genesys_cloud.protocol.conversation import MEDIA, MOST
 
 _WORD = re.compile(r"[A-Za-z][A-Za-z0-9_.\-]{0,63}", re.ASCII)
@@ -173,6 +174,23 @@ class Findings:
     back: Attempt | None = None
     not_back: str | None = None  # why it was not moved back
 
+    def moves(self) -> list[ProbedMove]:
+        """Return the move there, and the move back if there was one before it, in words."""
+        moves = [_move("there", self.there, self.unfit)]
+        if self.there is not None:
+            moves.append(_move("back", self.back, self.not_back))
+        return moves
+
+    def answers(self) -> dict[str, str]:
+        """Return what was learnt, by question."""
+        return answers(self)
+
+    @property
+    def is_in_doubt(self) -> bool:
+        """Whether it is not known that the conversation was moved."""
+        attempts = (each for each in (self.there, self.back) if each is not None)
+        return any(each.end in {End.IN_DOUBT, None} for each in attempts)
+
     @property
     def code(self) -> ExitCode:
         """How the command is to end: a move in doubt is 6, one that was not carried out is 1."""
@@ -194,6 +212,15 @@ class Findings:
             "back": None if self.back is None else self.back.to_json(),
             "not_moved_back_because": self.not_back,
         }
+
+
+def _move(name: str, attempt: Attempt | None, why_not: str | None) -> ProbedMove:
+    if attempt is None:
+        return ProbedMove(name, why_not or "nothing was sent")
+    took = "" if attempt.took_s is None else f", watched for {attempt.took_s:g} s"
+    why = f": {attempt.lost}" if attempt.lost else ""
+    text = f"{attempt.operation} of {attempt.leg}{took}{why}"
+    return ProbedMove(name, text, str(attempt.end or End.IN_DOUBT), attempt.end is End.ARRIVED)
 
 
 def answers(findings: Findings) -> dict[str, str]:

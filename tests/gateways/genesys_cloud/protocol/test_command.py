@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -10,12 +12,12 @@ from hypothesis import strategies as st
 
 from runner.core.manifest.media import Audio, MediaMatrix
 from runner.core.transfer.lookup_verdict import Interaction
-from runner.core.transfer.message import Draft, Unfit
+from runner.core.transfer.message import Draft, Message, Unfit
 from runner.gateways.genesys_cloud.protocol.command import (
     build_command,
+    command_of,
     find_command_fault,
     queue_uri,
-    read_command,
     topic_of,
     user_uri,
 )
@@ -40,8 +42,8 @@ def draft(to: str, handles: dict[str, str] | None, interaction_id: str = "c-1") 
     ],
 )
 def test_each_kind_of_destination_has_its_command(to: str, end: str, body: dict[str, str]):
-    text = build_command(draft(to, {"participant_id": "p 1/2"}))
-    assert json.loads(text) == {
+    message = build_command(draft(to, {"participant_id": "p 1/2"}))
+    assert json.loads(message.text) == {
         "id": "m-1",
         "interaction_id": "c-1",
         "destination_uri": to,
@@ -51,7 +53,16 @@ def test_each_kind_of_destination_has_its_command(to: str, end: str, body: dict[
         "timestamp": AT,
         "media_matrix": {"audio": {"codec": "opus", "bandwidth_kbps": 64, "bit_depth": 16}},
     }
-    assert find_command_fault(text, MEDIA) is None
+    command = command_of(message)
+    assert command.path == json.loads(message.text)["path"]
+    assert json.loads(command.content) == json.loads(message.text)["body"]
+    assert find_command_fault(message, MEDIA) is None
+
+
+def test_a_message_of_a_journal_holds_no_command_that_could_be_posted_again():
+    message = build_command(draft("genesys://queue/q-1", {"participant_id": "p-1"}))
+    with pytest.raises(TypeError):
+        command_of(Message(message.text))
 
 
 def test_a_callback_goes_to_queues_and_users_and_to_no_outside_number():
@@ -74,15 +85,19 @@ def test_where_nobody_can_be_replaced_there_is_no_command(handles: dict[str, str
 @pytest.mark.parametrize(
     ("change", "fault"),
     [
-        ({"path": "/api/v2/conversations/c/disconnect"}, "no path of a transfer"),
-        ({"path": "/api/v2/conversations/c/participants/p/replace"}, "no path of a transfer"),
+        ({"path": "/api/v2/conversations/c/disconnect"}, "is not the path of a transfer"),
+        (
+            {"path": "/api/v2/conversations/c/participants/p/replace"},
+            "is not the path of a transfer",
+        ),
         ({"body": {"userId": "u", "transferType": "Unattended"}}, "takes queueId and transferType"),
         ({"body": {"queueId": "", "transferType": "Unattended"}}, "takes queueId and transferType"),
     ],
 )
-def test_a_text_that_would_say_something_else_is_found_out(change: dict[str, object], fault: str):
-    text = build_command(draft("genesys://queue/q-1", {"participant_id": "p-1"}))
-    assert fault in str(find_command_fault(json.dumps({**json.loads(text), **change}), MEDIA))
+def test_a_command_that_would_say_something_else_is_found_out(change: dict[str, Any], fault: str):
+    message = build_command(draft("genesys://queue/q-1", {"participant_id": "p-1"}))
+    changed = message._replace(command=replace(command_of(message), **change))
+    assert fault in str(find_command_fault(changed, MEDIA))
 
 
 @given(st.text(min_size=1), st.text(min_size=1), st.text(min_size=1))
@@ -93,7 +108,7 @@ def test_whatever_the_ids_a_command_is_read_as_it_was_built(
     if any(0xD800 <= ord(c) < 0xE000 for c in encodable):
         return
     uri = queue_uri(entity)
-    command = read_command(build_command(draft(uri, {"participant_id": participant}, conversation)))
+    command = command_of(build_command(draft(uri, {"participant_id": participant}, conversation)))
     assert (command.message_id, command.conversation_id) == ("m-1", conversation)
     assert command.destination_uri == uri
     assert command.path.count("/") == 8

@@ -10,10 +10,10 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from runner.core.transfer.lookup_verdict import Interaction
-from runner.core.transfer.message import Reply
+from runner.core.transfer.message import Classify, Reply, Request
 from runner.core.transfer.states import Event, classify
 from runner.ports import GatewayListener, SessionLost, SessionOpened
-from tests.fakes.clock import WALL_S
+from runner.testing.loop_clock import WALL_S
 
 
 @dataclass(frozen=True)
@@ -60,8 +60,8 @@ class Answer:
         said = classify(self.status, self.code) is Event.ACCEPTED
         return said if self.effect is None else self.effect
 
-    def reply_to(self, message_id: str) -> Reply:
-        """Return the reply as the gateway's port tells it."""
+    def reply_to(self, message_id: str, meaning: Classify = classify) -> Reply:
+        """Return the reply as a driver reports it."""
         return Reply(
             message_id,
             self.status,
@@ -70,7 +70,7 @@ class Answer:
             self.retry_after_s,
             self.media,
             self.correlation_id,
-            self.unsent,
+            Event.WITHDRAWN if self.unsent else meaning(self.status, self.code),
         )
 
 
@@ -95,6 +95,7 @@ class FakeGateway:
 
     script: Script = field(default_factory=lambda: in_turn(CARRIED_OUT))
     sights: dict[str, Interaction | Exception] = field(default_factory=dict)
+    meaning: Classify = classify  # of statuses and codes
     opening: Exception | None = None
     opens_after_s: float = 0.01
     look_up_s: float = 0.005
@@ -150,10 +151,10 @@ class FakeGateway:
         self._listener = listener
         self._begin()
 
-    async def submit(self, text: str) -> None:
+    async def submit(self, request: Request) -> None:
         """Take a frame, and answer as the script says."""
         assert self.generation is not None, "a frame was written without a session"
-        body = json.loads(text)
+        body, text = json.loads(request.text), request.text
         self._seen[body["interaction_id"]] += 1
         now = asyncio.get_running_loop().time()
         frame = Frame(now, self.generation, body, self._seen[body["interaction_id"]], text)
@@ -229,4 +230,4 @@ class FakeGateway:
         if self.generation is None:
             return
         self._open = max(0, self._open - 1)
-        self.listener.replied(answer.reply_to(frame.message_id))
+        self.listener.replied(answer.reply_to(frame.message_id, self.meaning))

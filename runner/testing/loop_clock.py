@@ -1,4 +1,4 @@
-"""Time as an event loop tells it: virtual on a virtual loop."""
+"""Time as the event loop counts it: virtual on a virtual loop."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class LoopClock:
         await asyncio.sleep(seconds)
 
 
-class SteppedClock(LoopClock):
+class SettableClock(LoopClock):
     """A clock whose wall time is set while a run goes on."""
 
     def __init__(self) -> None:

@@ -9,7 +9,7 @@ from runner.ports import Progress
 
 
 @dataclass
-class RememberingObserver:
+class RecordingObserver:
     """Implements `ports.Observer`; keeps everything it is told, in order."""
 
     notices: list[tuple[str, dict[str, Any]]] = field(default_factory=list)

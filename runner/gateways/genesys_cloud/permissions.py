@@ -1,0 +1,77 @@
+"""Which permissions a batch needs, and which the platform says that the client has."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from runner.core.diagnostics.diagnosis import Check, Health, Permission, check_permissions
+from runner.core.manifest.queue_selection import named_in
+from runner.drivers import PlannedUse
+from runner.gateways.examination import Judge
+from runner.gateways.http.client import Answer
+
+SUBJECT_PATH = "/api/v2/authorization/subjects/me?includeFullRoles=true"
+"""Where the platform lists the client's own roles."""
+
+_MOVES = "conversation:communication:blindTransfer"
+_DESTINATIONS = {
+    "genesys://queue/": f"{_MOVES}Queue",
+    "genesys://user/": f"{_MOVES}Agent",
+    "tel:": _MOVES,
+    "sip:": _MOVES,
+}
+"""By what a destination begins with, what may move something there, beside `_MOVES`."""
+
+_OBSERVING = (
+    "analytics:queueObservation:view",
+    "analytics:conversationDetail:view",
+    "analytics:agentConversationDetail:view",
+)
+
+
+def permissions_check(use: PlannedUse) -> Judge:
+    """Return what compares the platform's answer with what a batch needs."""
+    needed = tuple(_needed(use))
+
+    def judge(answer: Answer, _url: str) -> Check:
+        body = answer.json_object()
+        if answer.status != 200 or body is None:  # noqa: PLR2004 - OK
+            seen = f"the platform does not list them ({answer.status})"
+            fix = "compare the client's roles with docs/genesys-cloud.md; the first transfer will show"
+            return Check("permissions", Health.WARNING, seen, fix)
+        return check_permissions(needed, frozenset(_granted(body)))
+
+    return judge
+
+
+def _needed(use: PlannedUse) -> Iterator[Permission]:
+    """Yield what a client needs for this manifest (facts of the platform's operations)."""
+    destinations = use.destinations
+    yield Permission("looking interactions up", ("conversation:communication:view",))
+    for start, name in _DESTINATIONS.items():
+        if any(uri.startswith(start) for uri in destinations):
+            yield Permission(f"moving them to {start}…", tuple(dict.fromkeys((_MOVES, name))))
+    named = {kind for kind, _ in filter(None, map(named_in, destinations))}
+    if "queue" in named or any(named_in(f"genesys://queue/{s.queue}") for s in use.selections):
+        yield Permission("finding queues by name", ("routing:queue:view",))
+    if "user" in named:
+        yield Permission("finding users by name", ("directory:user:view",))
+    if use.selections:
+        yield Permission("selecting what waits in a queue", _OBSERVING)
+
+
+def _granted(subject: Mapping[str, Any]) -> Iterator[str]:
+    """Yield the permissions of every role that a client was granted."""
+    for grant in _objects(subject, "grants"):
+        role = grant.get("role")
+        for policy in _objects(role, "policies") if isinstance(role, dict) else ():
+            domain, entity = policy.get("domain"), policy.get("entityName")
+            actions = policy.get("actions")
+            for action in actions if isinstance(actions, list) else ():
+                yield f"{domain}:{entity}:{action}"
+
+
+def _objects(body: Mapping[str, Any], name: str) -> list[Mapping[str, Any]]:
+    found = body.get(name)
+    return [one for one in found if isinstance(one, dict)] if isinstance(found, list) else []

@@ -1,0 +1,95 @@
+"""The driver `genesys-cloud` as the registry knows it; its adapters are imported when made."""
+
+# ruff: noqa: PLC0415
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+from runner.core.manifest.model import NoEffect
+from runner.drivers import Codec, Connection, DriverSpec, Examined, PlannedUse, Prober
+from runner.gateways.genesys_cloud.regions import REGIONS
+from runner.ports import Directory, Gateway
+
+REQUEST_TIMEOUT_S = 60.0
+"""How long a request to the platform may take (genesys-cloud.md, "Order of work", 6)."""
+
+
+def _gateway(connection: Connection) -> Gateway:
+    from runner.gateways.genesys_cloud.driver import GenesysCloud
+
+    return GenesysCloud(
+        connection.environment,
+        connection.policy,
+        connection.clock,
+        connection.jitter,
+        destinations=connection.destinations,
+    )
+
+
+def _codec() -> Codec:
+    from runner.gateways.genesys_cloud.protocol.command import build_command, find_command_fault
+
+    return Codec(build_command, find_command_fault)
+
+
+@asynccontextmanager
+async def _directory(connection: Connection) -> AsyncIterator[Directory]:
+    from runner.gateways.genesys_cloud.directory import GenesysDirectory
+    from runner.gateways.genesys_cloud.rest import GenesysRest
+
+    rest = GenesysRest.connected(connection)
+    try:
+        yield GenesysDirectory(rest)
+    finally:
+        await rest.close()
+
+
+async def _examine(connection: Connection, use: PlannedUse) -> Examined:
+    from runner.gateways.examination import Examination
+    from runner.gateways.genesys_cloud.permissions import SUBJECT_PATH, permissions_check
+
+    return await Examination(connection, SUBJECT_PATH, permissions_check(use)).run()
+
+
+def _prober() -> Prober[Any]:
+    from runner.gateways.genesys_cloud.prober import GenesysProber
+
+    return GenesysProber()
+
+
+SPEC = DriverSpec(
+    name="genesys-cloud",
+    endpoints=("token_url", "api_url"),
+    regions=REGIONS,
+    example_region="eu-central-1",
+    http_rate="300/min",
+    no_effect={
+        "scopes": NoEffect(
+            "an OAuth client's roles grant its rights",
+            "delete `scopes`; give the OAuth client the roles that docs/genesys-cloud.md lists",
+        ),
+        "endpoints.websocket_url": NoEffect("the platform supplies it", "delete `websocket_url`"),
+    },
+    promises=frozenset({"expires"}),
+    no_dedupes=NoEffect(
+        "each one transfers again",
+        "delete it, or write `{expires: 90s}` if no request takes effect later in your organisation",
+    ),
+    longest_request_s=REQUEST_TIMEOUT_S,
+    requests_per_delivery=1,
+    needs_lookup=True,
+    waits_for_outcome=True,
+    can_select=True,
+    plan_note=(
+        "genesys-cloud takes no codec with a transfer: media is checked against the gateway's"
+        " constraints and recorded, and the platform chooses"
+    ),
+    gateway=_gateway,
+    codec=_codec,
+    directory=_directory,
+    examine=_examine,
+    prober=_prober,
+)

@@ -1,0 +1,34 @@
+"""What an embedded gateway limits and promises, whichever platform it is."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from runner.core.transfer.evidence import Dedupes, Expires, Promise
+
+
+@dataclass(frozen=True, slots=True)
+class Conduct:
+    """What the gateway limits and promises, beyond the manifest's options.
+
+    `rate_per_s` and `burst`: more frames than their sum in any second are answered
+    `rate_limited`. `dedupes` and `expires_s` are the promises of recovery, "In doubt";
+    `visible_s` is how long look-ups lag behind effects.
+    """
+
+    rate_per_s: float | None = None
+    burst: int = 1
+    dedupes: bool = False
+    expires_s: float | None = None
+    visible_s: float = 0.0
+
+    @classmethod
+    def keeping(cls, promise: Promise, *, rate_per_s: float | None = None) -> Conduct:
+        """Return the conduct of a gateway that keeps `promise`, and no other."""
+        match promise:
+            case Dedupes():
+                return cls(rate_per_s, dedupes=True)
+            case Expires(expires_s, visible_s, _):
+                return cls(rate_per_s, expires_s=expires_s, visible_s=visible_s)
+            case None:
+                return cls(rate_per_s)
