@@ -47,12 +47,12 @@ from runner.journal.lock import JournalLock
 from runner.journal.overview import Overview
 from runner.journal.reader import Reader
 from runner.journal.registry import GatewayEntry
-from runner.journal.staging import Staging
 from runner.journal.store import Store
 from runner.journal.writer import JournalWriter
 from runner.ports import Observer
 from runner.report.place_check import check_place, clear_place
 from runner.report.writer import write_report
+from runner.staging.rows import Staging
 from runner.webhooks import WebhookDispatcher
 
 CALLBACK_GRACE_S = 30.0

@@ -12,8 +12,8 @@ from runner.core.errors import UsageError
 from runner.core.records.comparison import Comparison, Side, changes_of
 from runner.core.records.run_record import ReportSource, TransferRecord
 from runner.core.records.summary import Tally
-from runner.journal.run_join import Juxtaposed
 from runner.report.formats.markdown_comparison import compared_md
+from runner.staging.run_join import Juxtaposed
 
 
 def compare(before: str, after: str, journal: Path) -> Comparison:

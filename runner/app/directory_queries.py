@@ -14,8 +14,8 @@ from runner.gateways.genesys_cloud.directory import GenesysDirectory
 from runner.gateways.genesys_cloud.rest import GenesysRest
 from runner.gateways.http.client import trusted_context
 from runner.gateways.http.errors import Place
-from runner.journal.staging import Staging
 from runner.ports import Observer
+from runner.staging.rows import Staging
 
 
 def ask(request: Request, manifest: Manifest, staging: Staging, observer: Observer) -> Found:

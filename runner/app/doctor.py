@@ -29,8 +29,8 @@ from runner.gateways.http.errors import ConnectionFailed, Place, shown, wanted_s
 from runner.gateways.http.oauth import Token, Tokens
 from runner.gateways.http.retry_waiter import RetryWaiter
 from runner.gateways.probes import addresses_of, connect, host_and_port, is_secure, reach
-from runner.journal.staging import Staging
 from runner.ports import SessionLost, SessionOpened
+from runner.staging.rows import Staging
 
 LOOK_UP = "/api/v2/interactions/runner-doctor"
 SUBJECT = "/api/v2/authorization/subjects/me?includeFullRoles=true"

@@ -27,6 +27,7 @@ from runner.core.manifest.model import Driver, Manifest, Platform
 from runner.core.manifest.policy_rules import in_flight, lasts_s
 from runner.core.pacing.rate import estimate_s
 from runner.core.pacing.waves import WaveCount, batch_ends, most_failures
+from runner.core.records.row_text import read_ladder
 from runner.core.records.run_record import (
     Figures,
     PlanFigures,
@@ -40,11 +41,10 @@ from runner.core.timestamps import timestamp
 from runner.core.transfer.outcome import ExitCode, Outcome
 from runner.core.transfer.plan import SENDS, Action, Move
 from runner.core.transfer.reasons import WORDS, Code, Earlier
-from runner.journal.media_options import read_ladder
 from runner.journal.overview import Overview
-from runner.journal.staging import Outline, Staging
 from runner.manifest.load import Loaded, Lowered, load
 from runner.report.writer import write_report
+from runner.staging.rows import Outline, Staging
 
 if TYPE_CHECKING:  # it brings the gateway's libraries, which a plan made offline does without
     from runner.app.preflight import Foreseen, Preflight

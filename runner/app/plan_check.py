@@ -19,8 +19,8 @@ from runner.core.transfer.canonical_form import canonical_interaction, same_dest
 from runner.core.transfer.plan import NOT_SELECTED, SENDS, Action, PlannedRow, Verdict
 from runner.core.transfer.reasons import Code
 from runner.journal.overview import Overview
-from runner.journal.staging import Staging
 from runner.manifest.suggestions import nearest
+from runner.staging.rows import Staging
 
 MOST_NAMED = 50
 """Rows that a refusal names; the rest are counted."""

@@ -20,8 +20,8 @@ from runner.core.transfer.message import Reply, Stray
 from runner.core.transfer.plan import SENDS, Action, PlannedRow, Verdict
 from runner.core.transfer.reasons import Code
 from runner.journal.reader import Reader
-from runner.journal.staging import Staging
 from runner.ports import Clock, Doubt, Gateway, Observer, Progress, SessionLost, SessionOpened
+from runner.staging.rows import Staging
 
 LOOKS_AT_ONCE = 64
 """Look-ups under way; the gateway's `http_rate` holds all the same."""

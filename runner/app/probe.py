@@ -32,7 +32,7 @@ from runner.gateways.http.client import trusted_context
 from runner.gateways.http.errors import Place
 from runner.gateways.websocket.transport import dialler
 from runner.journal.lock import JournalLock
-from runner.journal.staging import Selection, Staging
+from runner.staging.rows import Selection, Staging
 
 _DESTINATION = re.compile(r"genesys://(queue|user)/(.+)|(tel|sips?):[^\s/]+", re.DOTALL)
 _MEDIA = MediaMatrix(Audio("opus", 64, 16))  # a draft bears one; the platform takes none

@@ -10,7 +10,7 @@ from runner.app.plan_file import PlanFile
 from runner.core.manifest.model import Environment, Limits, Manifest, Policy
 from runner.core.manifest.quantity import Amount, Share
 from runner.journal.filesystem import journal_beside, real
-from runner.journal.staging import Selection
+from runner.staging.rows import Selection
 
 
 @dataclass(frozen=True, slots=True)

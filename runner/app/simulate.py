@@ -18,12 +18,12 @@ from runner.core.manifest.model import (
     Secret,
     SimulatorOptions,
 )
-from runner.journal.staging import Staging
 from runner.simulator.genesys_cloud.server import GenesysServer
 from runner.simulator.hosting import Hosting
 from runner.simulator.hosting import serve as serve_until_cancelled
 from runner.simulator.interaction_transfer.model import Conduct
 from runner.simulator.interaction_transfer.server import SimulatorServer
+from runner.staging.rows import Staging
 
 ANY_GATEWAY = GatewayConstraints(
     name="simulated",

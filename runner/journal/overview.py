@@ -13,6 +13,7 @@ from typing import Any, Self
 
 from runner.core.errors import StorageError, UsageError
 from runner.core.records.audit_chain import GENESIS
+from runner.core.records.row_text import read_ladder, read_names
 from runner.core.records.run_record import AuditEntry, RunRecord
 from runner.core.transfer.canonical_form import canonical_interaction
 from runner.core.transfer.outcome import Outcome
@@ -20,7 +21,6 @@ from runner.core.transfer.plan import Action, PlannedRow
 from runner.core.transfer.states import OUTCOMES, State
 from runner.journal.connection import reading
 from runner.journal.format_check import read_waived
-from runner.journal.media_options import read_ladder, read_names
 
 LATEST = "latest"
 

@@ -10,6 +10,7 @@ from typing import Any
 
 from runner.core.errors import UsageError
 from runner.core.records.audit_chain import GENESIS
+from runner.core.records.row_text import read_found_at, read_ladder, read_names
 from runner.core.records.run_record import (
     Figures,
     ReportSource,
@@ -20,7 +21,6 @@ from runner.core.transfer.plan import PlannedRow
 from runner.core.transfer.states import State
 from runner.journal.connection import connect, has_column, has_table, reading
 from runner.journal.manifest_store import read_manifest
-from runner.journal.media_options import read_found_at, read_ladder, read_names
 from runner.journal.report_query import audit, read_figures, transfers
 from runner.ports import Doubt, Intent, JournalledTransfer
 

@@ -15,6 +15,7 @@ from typing import Any
 from runner.core.errors import StorageError
 from runner.core.manifest.source_excerpt import Excerpt
 from runner.core.records.audit_chain import GENESIS, canonical, link
+from runner.core.records.row_text import write_found_at, write_ladder, write_names
 from runner.core.transfer.plan import PlannedRow, Verdict
 from runner.core.transfer.reasons import WORDS, Code
 from runner.core.transfer.states import Event, State, step
@@ -22,7 +23,6 @@ from runner.journal.connection import DAMAGE, add_columns, damage, index_claims
 from runner.journal.entry_rows import MOST_AT_ONCE, body_of, prepare, record, row_of
 from runner.journal.format_check import WAIVED, claim, read_waived
 from runner.journal.manifest_store import MANIFESTS, keep_manifest
-from runner.journal.media_options import write_found_at, write_ladder, write_names
 from runner.journal.schema import FORMAT, JOURNAL, LEFT_OUT
 from runner.journal.state_check import check_states, seal
 from runner.ports import Entry, Note

@@ -29,9 +29,9 @@ from runner.core.manifest.quantity import Amount, Share
 from runner.core.records.run_record import PlanFigures
 from runner.core.transfer.plan import Action
 from runner.core.transfer.states import Event
-from runner.journal.staging import Staging
 from runner.journal.store import Store
 from runner.schemas_lookup import schema
+from runner.staging.rows import Staging
 from tests.e2e.bench import Bench, manifest, transfer
 from tests.foreign.gateway import Gateway
 from tests.foreign.script import Step

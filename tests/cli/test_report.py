@@ -21,7 +21,7 @@ from runner.core.records.comparison import Comparison, Kind, changes_of
 from runner.core.records.run_record import TransferRecord
 from runner.core.transfer.outcome import Outcome
 from runner.core.transfer.states import Event
-from runner.journal.run_join import Juxtaposed
+from runner.staging.run_join import Juxtaposed
 from tests.e2e.bench import Bench, command, environment, manifest, run, transfer
 from tests.foreign.gateway import Gateway
 from tests.foreign.script import MUTE, Step

@@ -20,9 +20,9 @@ from runner.core.transfer.plan import PlannedRow
 from runner.core.transfer.reasons import Code
 from runner.core.transfer.states import Event, State, step
 from runner.journal.reader import Reader
-from runner.journal.staging import Selection, Staging
 from runner.journal.store import Store
 from runner.ports import Entry, Intent, Note, Notification
+from runner.staging.rows import Selection, Staging
 
 ORIGIN = "wss://gw.example.net:443"
 AT = 1_800_000_000.0

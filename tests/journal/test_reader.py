@@ -16,8 +16,8 @@ from runner.core.records.audit_chain import link
 from runner.core.records.run_record import ReportSource, TransferRecord
 from runner.core.transfer.states import Event
 from runner.journal.reader import Reader
-from runner.journal.staging import Selection, Staging
 from runner.journal.store import Store
+from runner.staging.rows import Selection, Staging
 from tests.journal.rig import (
     AT,
     HERE,

@@ -26,10 +26,10 @@ from runner.gateways import InteractionWebSocket
 from runner.gateways.interaction_transfer.format_verification import FormatVerifier
 from runner.gateways.websocket.transport import Dial
 from runner.journal.reader import Reader
-from runner.journal.staging import Selection, Staging
 from runner.journal.store import Store
 from runner.ports import Gateway as GatewayPort
 from runner.ports import Progress
+from runner.staging.rows import Selection, Staging
 from tests.simulation.gateway import Gateway
 from tests.simulation.journal import SimulatedJournal
 from tests.simulation.life import Life

@@ -18,7 +18,7 @@ from runner.cli.step_summary import summarize_report, summarizing
 from runner.console.log.observers import Observers
 from runner.core.manifest.model import Driver
 from runner.core.transfer.outcome import ExitCode
-from runner.journal.staging import Staging
+from runner.staging.rows import Staging
 
 _log = logging.getLogger("runner")
 

@@ -8,7 +8,7 @@ from itertools import islice
 from runner.core.records.comparison import Difference, Told
 from runner.core.records.run_record import TransferRecord
 from runner.core.transfer.outcome import Outcome
-from runner.journal.temporary_database import Scratch
+from runner.staging.temporary_database import Scratch
 
 CHUNK = 1000
 

@@ -13,11 +13,11 @@ from hypothesis import strategies as st
 
 from runner.core.errors import StorageError
 from runner.core.manifest.model import Repeat, TransferRow
+from runner.core.records.row_text import read_ladder, write_ladder
 from runner.core.transfer.plan import Action
 from runner.core.transfer.states import Event
-from runner.journal.media_options import read_ladder, write_ladder
-from runner.journal.staging import Selection, Staging
 from runner.journal.store import Store
+from runner.staging.rows import Selection, Staging
 from tests.journal.rig import HERE, NARROW, THERE, VOICE, begun, manifest_rows, opened
 
 

@@ -13,6 +13,14 @@ from typing import NamedTuple
 from runner.core.errors import StorageError
 from runner.core.manifest.media import MediaMatrix
 from runner.core.manifest.model import QueueSelection, Repeat, TransferRow
+from runner.core.records.row_text import (
+    read_found_at,
+    read_ladder,
+    read_names,
+    write_found_at,
+    write_ladder,
+    write_names,
+)
 from runner.core.transfer.canonical_form import canonical_interaction
 from runner.core.transfer.plan import (
     SENDS,
@@ -25,18 +33,10 @@ from runner.core.transfer.plan import (
     last_carried,
 )
 from runner.core.transfer.states import State
-from runner.journal import staging_sql
 from runner.journal.connection import DAMAGE, damage, has_column
-from runner.journal.media_options import (
-    read_found_at,
-    read_ladder,
-    read_names,
-    write_found_at,
-    write_ladder,
-    write_names,
-)
-from runner.journal.staging_sql import ALIKE, CLAIMS, CODE, NO_CODE, OWN_KEY, REPEATS, TABLES
-from runner.journal.temporary_database import Scratch
+from runner.staging import sql as staging_sql
+from runner.staging.sql import ALIKE, CLAIMS, CODE, NO_CODE, OWN_KEY, REPEATS, TABLES
+from runner.staging.temporary_database import Scratch
 
 CHUNK = 1000
 
