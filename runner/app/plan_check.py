@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import closing, nullcontext
 from dataclasses import replace
 from pathlib import Path
 from shlex import quote
@@ -19,6 +20,7 @@ from runner.core.transfer.canonical_form import canonical_interaction, same_dest
 from runner.core.transfer.plan import NOT_SELECTED, SENDS, Action, PlannedRow, Verdict
 from runner.core.transfer.reasons import Code
 from runner.journal.overview import Overview
+from runner.journal.reader import Reader
 from runner.manifest.suggestions import nearest
 from runner.staging.rows import Staging
 
@@ -97,7 +99,8 @@ def plan_rows(request: Request, manifest: Manifest, staging: Staging, journal: P
     selection = request.selection
     if request.plan is not None:  # its rows say themselves which of them `--limit` left out
         selection = replace(selection, limit=None)
-    staging.plan(journal, selection)
+    with nullcontext() if journal is None else closing(Reader(journal)) as history:
+        staging.plan(history, selection)
     if request.plan is not None:
         again = replan(request.plan, request.report_dir)
         _hold(request.plan, manifest, staging, journal, again)

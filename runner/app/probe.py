@@ -9,7 +9,7 @@ import random
 import re
 import uuid
 from collections.abc import Callable
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from pathlib import Path
 from ssl import SSLContext
@@ -32,6 +32,7 @@ from runner.gateways.http.client import trusted_context
 from runner.gateways.http.errors import Place
 from runner.gateways.websocket.transport import dialler
 from runner.journal.lock import JournalLock
+from runner.journal.reader import Reader
 from runner.staging.rows import Selection, Staging
 
 _DESTINATION = re.compile(r"genesys://(queue|user)/(.+)|(tel|sips?):[^\s/]+", re.DOTALL)
@@ -111,7 +112,8 @@ def _refuse_doubt(journal: Path, order: ProbeOrder) -> None:
                 "--probe:1",
             )
         )
-        staging.plan(journal, Selection())
+        with closing(Reader(journal)) as history:
+            staging.plan(history, Selection())
         for _, verdict in staging.planned():
             if verdict.action is Action.IN_DOUBT:
                 raise NotInDoubt(f"it is not probed: {verdict.reason}; settle that first")

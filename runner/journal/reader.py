@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from runner.core.errors import UsageError
 from runner.core.records.audit_chain import GENESIS
@@ -17,12 +17,15 @@ from runner.core.records.run_record import (
     RunRecord,
 )
 from runner.core.transfer.evidence import Baseline, SendClocks
-from runner.core.transfer.plan import PlannedRow
+from runner.core.transfer.plan import Claim, PlannedRow
 from runner.core.transfer.states import State
+from runner.journal.claims import claims
 from runner.journal.connection import connect, has_column, has_table, reading
 from runner.journal.manifest_store import read_manifest
 from runner.journal.report_query import audit, read_figures, transfers
 from runner.ports import Doubt, Intent, JournalledTransfer
+
+T = TypeVar("T")
 
 _PENDING = (
     "SELECT n, key, interaction_id, destination_uri, media, callbacks, source, {found_at}, lineage,"
@@ -145,6 +148,10 @@ class Reader:
             _intent(json.loads(body)),
             bool(notified),
         )
+
+    def claims(self, wanted: Iterable[tuple[T, str]]) -> Iterator[tuple[T, Sequence[Claim]]]:
+        """Yield the transfers of each interaction that has any, oldest first."""
+        return claims(self.path, wanted)
 
     def outbox(self, after: int, limit: int) -> list[tuple[int, str, str, str, int]]:
         """Return pending callbacks behind number `after`: (number, id, callback, body, attempts)."""

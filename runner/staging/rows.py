@@ -6,11 +6,8 @@ import json
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from itertools import groupby
-from pathlib import Path
 from typing import NamedTuple
 
-from runner.core.errors import StorageError
 from runner.core.manifest.media import MediaMatrix
 from runner.core.manifest.model import QueueSelection, Repeat, TransferRow
 from runner.core.records.row_text import (
@@ -32,10 +29,8 @@ from runner.core.transfer.plan import (
     judge,
     last_carried,
 )
-from runner.core.transfer.states import State
-from runner.journal.connection import DAMAGE, damage, has_column
-from runner.staging import sql as staging_sql
-from runner.staging.sql import ALIKE, CLAIMS, CODE, NO_CODE, OWN_KEY, REPEATS, TABLES
+from runner.ports.history import ClaimSource
+from runner.staging.sql import ALIKE, OWN_KEY, REPEATS, TABLES
 from runner.staging.temporary_database import Scratch
 
 CHUNK = 1000
@@ -159,22 +154,16 @@ class Staging(Scratch):
         )
         return [Repeat(*row) for row in rows]
 
-    def plan(self, journal: Path | None, selection: Selection) -> None:
-        """Give every row its verdict, by the history in `journal` (None: there is none).
+    def plan(self, history: ClaimSource | None, selection: Selection) -> None:
+        """Give every row its verdict, by what earlier runs did (`history` None: nothing).
 
         Raises `StorageError` if that cannot be read.
         """
         self._flush()
         with self._working():
             self._connection.execute("DELETE FROM verdicts")
-        if journal is not None:
-            try:
-                self._judge_history(journal, selection.again)
-            except DAMAGE as error:
-                raise StorageError(
-                    f"the history in the journal {journal} cannot be read ({damage(error)});"
-                    " it may be damaged. Restore it from a copy, or name another with --journal"
-                ) from error
+        if history is not None:
+            self._judge(history, again=selection.again)
         with self._working():
             self._connection.execute(
                 "INSERT OR IGNORE INTO verdicts(n, action) SELECT n, ? FROM rows",
@@ -279,49 +268,18 @@ class Staging(Scratch):
             self._connection.executemany("INSERT INTO rows VALUES (?,?,?,?,?,?,?,?,?)", self._chunk)
         self._chunk.clear()
 
-    def _judge_history(self, journal: Path, again: bool) -> None:  # noqa: FBT001 - passed on
-        self._connection.execute("COMMIT")
-        self._connection.execute("ATTACH ? AS journal", [f"{journal.absolute().as_uri()}?mode=ro"])
-        self._connection.execute("BEGIN")
-        known = has_column(self._connection, "transfers", "reason_code", schema="journal")
-        asked = CLAIMS.format(interaction=self._found_by(), code=CODE if known else NO_CODE)
-        reader = self._connection.execute(asked)
+    def _judge(self, history: ClaimSource, *, again: bool) -> None:
+        rows = self._connection.execute(
+            "SELECT n, destination_uri, interaction FROM rows ORDER BY n"
+        )
+        found = history.claims(((n, uri), interaction) for n, uri, interaction in rows)
         verdicts = (
-            (
-                n,
-                v.action,
-                v.reason,
-                v.claim,
-                v.lineage,
-                _origin(v, claims),
-                v.code,
-                json.dumps(v.earlier) if v.earlier else None,
-                v.failed_as,
+            _verdict_row(n, judge(claims, uri, again=again), claims) for (n, uri), claims in found
+        )
+        with self._working():
+            self._connection.executemany(
+                "INSERT INTO verdicts VALUES (?,?,?,?,?,?,?,?,NULL,?)", verdicts
             )
-            for (n, uri), rows in groupby(reader, key=lambda row: (row[0], row[1]))
-            for claims in [[_claim(row) for row in rows]]
-            for v in [judge(claims, uri, again=again)]
-        )
-        self._connection.executemany(
-            "INSERT INTO verdicts VALUES (?,?,?,?,?,?,?,?,NULL,?)", verdicts
-        )
-        self._connection.execute("COMMIT")
-        self._connection.execute("DETACH journal")
-        self._connection.execute("BEGIN")
-
-    def _found_by(self) -> str:
-        """Return how the attached journal's transfers are found by their interactions.
-
-        A journal that an earlier version wrote lacks their canonical spelling until a run opens it
-        to write: its transfers are then all read.
-        """
-        for asked in (staging_sql.IS_INDEXED, staging_sql.IS_COMPLETE):
-            if self._connection.execute(asked).fetchone() != (1,):
-                self._connection.create_function(
-                    "canonical_interaction", 1, canonical_interaction, deterministic=True
-                )
-                return staging_sql.BY_FUNCTION
-        return staging_sql.BY_INDEX
 
     def _select(self, selection: Selection) -> None:
         """Mark what `--only` and `--limit` leave out; a doubt stays one whoever leaves it out."""
@@ -356,16 +314,14 @@ def _as_glob(pattern: str) -> str:
     return _SET.sub(lambda found: f"[^{found[1]}" if found[1] else found[0], pattern)
 
 
+def _verdict_row(n: int, verdict: Verdict, claims: Sequence[Claim]) -> tuple[object, ...]:
+    earlier = None if verdict.earlier is None else json.dumps(verdict.earlier)
+    return (
+        n, verdict.action, verdict.reason, verdict.claim, verdict.lineage,
+        _origin(verdict, claims), verdict.code, earlier, verdict.failed_as,
+    )  # fmt: skip
+
+
 def _origin(verdict: Verdict, claims: Sequence[Claim]) -> str | None:
     carried = last_carried(claims) if verdict.action is Action.CHANGED else None
     return None if carried is None else carried.destination_uri
-
-
-def _claim(row: Sequence[object]) -> Claim:
-    _, _, transfer_id, lineage, run_id, batch, key, destination_uri, state, code = row
-    if not isinstance(transfer_id, int) or not isinstance(lineage, int):
-        raise TypeError("an id that is no number")  # of a damaged journal
-    return Claim(
-        transfer_id, lineage, str(run_id), str(batch), str(key), str(destination_uri),
-        State(str(state)), None if code is None else str(code),
-    )  # fmt: skip

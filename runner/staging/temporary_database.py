@@ -43,8 +43,7 @@ class Scratch:
             with suppress(OSError):  # without locks it is never cleared by others either
                 fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             self.path = Path(self._folder.name) / _FILE
-            # As a URI, so that the journal may be attached as one: read-only.
-            self._connection = sqlite3.connect(self.path.as_uri(), uri=True, isolation_level=None)
+            self._connection = sqlite3.connect(self.path, isolation_level=None)
             self._connection.executescript(_UNSAFE + tables)
 
     def __enter__(self) -> Self:

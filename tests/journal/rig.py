@@ -178,7 +178,8 @@ def begun(
     with Staging() as staging:
         for row in rows:
             staging.add(row)
-        staging.plan(store.path, selection or Selection())
+        with closing(Reader(store.path)) as history:
+            staging.plan(history, selection or Selection())
         store.store_plan(staging.planned())
         return Written(store, [row for row, _ in staging.planned()], batch)
 

@@ -86,7 +86,7 @@ def test_a_journal_that_keeps_no_codes_is_told_as_before(store: Store):
     with Staging() as staging:
         for row in manifest_rows(2):
             staging.add(row)
-        staging.plan(store.path, Selection())
+        staging.plan(reader_of(store.path), Selection())
         assert [v.failed_as for _, v in staging.planned()] == ["", None]
         assert staging.failed_before() == 1
 

@@ -29,7 +29,7 @@ def staged(journal: Path | None, *rows: TransferRow) -> list[Action]:
     with Staging() as staging:
         for each in rows:
             staging.add(each)
-        staging.plan(journal, Selection())
+        staging.plan(None if journal is None else reader_of(journal), Selection())
         return [verdict.action for _, verdict in staging.planned()]
 
 

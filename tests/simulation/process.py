@@ -6,7 +6,7 @@ import asyncio
 import random
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from itertools import count
 from pathlib import Path
@@ -314,7 +314,8 @@ def _course(policy: Policy, plan: Plan) -> Course:
 
 def planned(staging: Staging, journal: Path, selection: Selection) -> Plan:
     """Plan every row by the journal as it is now."""
-    staging.plan(journal, selection)
+    with closing(Reader(journal)) as history:
+        staging.plan(history, selection)
     return list(staging.planned())
 
 
