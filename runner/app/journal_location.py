@@ -17,7 +17,7 @@ FOLDER = ".runner"
 
 
 @dataclass(frozen=True, slots=True)
-class JournalLocation:
+class JournalOptions:
     """What a command was told about the journal; None where nothing was said."""
 
     journal: Path | None = None
@@ -25,7 +25,7 @@ class JournalLocation:
     environment: str | None = None
 
 
-def find_journal(told: JournalLocation) -> Path:
+def find_journal(told: JournalOptions) -> Path:
     """Return the path of the journal: named itself, or beside the manifest, or in this folder.
 
     Raises `UsageError` where that leaves a choice or nothing, `ManifestInvalid` if the manifest

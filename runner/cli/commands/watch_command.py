@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
 
-from runner.app.journal_location import JournalLocation, find_journal
+from runner.app.journal_location import JournalOptions, find_journal
 from runner.app.signals import Signals
 from runner.app.status import status_of
 from runner.app.watch import Following
@@ -22,7 +22,7 @@ from runner.core.records.run_record import RunRecord
 REFRESH_S = 1.0
 
 
-def watch_run(console: Console, where: JournalLocation, run: str | None) -> None:
+def watch_run(console: Console, where: JournalOptions, run: str | None) -> None:
     """Show a run while it goes on in another process, then how it ended."""
     Signals().install()
     with boundary(console, where.manifest):
