@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from runner.core.errors import StorageError
+from runner.core.journal_location import JournalLocation
 from runner.core.manifest.media import MediaMatrix
 from runner.core.manifest.model import Driver, Environment, Manifest, Platform, Policy
 from runner.core.transfer.message import Compose, build_text
@@ -35,19 +36,20 @@ def language_of(environment: Environment) -> Language:
     return Language(build_text, FormatVerifier().find_fault, needs_sight=False)
 
 
-def ledger_path(journal: Path) -> Path:
+def ledger_path(journal: JournalLocation) -> Path:
     """Return where the embedded gateway remembers what it has carried out: beside the journal."""
-    return journal.with_name(f"{journal.name}.gateway.jsonl")
+    path = Path(journal.text)
+    return path.with_name(f"{path.name}.gateway.jsonl")
 
 
-def forget_earlier_gateway(journal: Path) -> None:
+def forget_earlier_gateway(journal: JournalLocation) -> None:
     """Let a journal that is yet to be born begin with a gateway that has done nothing.
 
     To be called under the journal's lock, before the journal is made. Raises `StorageError`.
     """
     path = ledger_path(journal)
     try:
-        if not journal.exists():
+        if not Path(journal.text).exists():
             path.unlink(missing_ok=True)
     except OSError as error:
         raise StorageError(f"{path} cannot be removed ({error.strerror}); remove it") from error
@@ -65,7 +67,7 @@ def policy_of(manifest: Manifest) -> Policy:
 @asynccontextmanager
 async def opened_gateway(
     manifest: Manifest,
-    journal: Path | None,
+    journal: JournalLocation | None,
     clock: Clock,
     jitter: Callable[[], float],
     destinations: Collection[str] = (),
@@ -80,7 +82,7 @@ async def opened_gateway(
 
 @asynccontextmanager
 async def opened_environment(
-    manifest: Manifest, journal: Path | None
+    manifest: Manifest, journal: JournalLocation | None
 ) -> AsyncIterator[Environment]:
     """Give the chosen environment with its endpoints; the embedded gateway is started for it.
 

@@ -42,14 +42,10 @@ from runner.engine.run import BatchRun, RunEnd, RunSpec
 from runner.engine.run_context import Randomness, Rules
 from runner.engine.stop import StopSignal
 from runner.gateways.http.trust_check import check_trust
-from runner.journal.filesystem import refuse_network, refuse_shared
-from runner.journal.lock import JournalLock
-from runner.journal.overview import Overview
-from runner.journal.reader import Reader
-from runner.journal.registry import GatewayEntry
-from runner.journal.store import Store
-from runner.journal.writer import JournalWriter
 from runner.ports import Observer
+from runner.ports.history import History
+from runner.ports.journal import RunJournal
+from runner.ports.journal_access import GatewayEntry, JournalAccess, JournalStore
 from runner.report.place_check import check_place, clear_place
 from runner.report.writer import write_report
 from runner.staging.rows import Staging
@@ -99,27 +95,27 @@ def apply(request: Request, manifest: Manifest, staging: Staging, attendance: Ru
     Raises `Locked`, `StorageError`, or `ManifestInvalid` for a plan that no longer holds, before
     the run begins; later errors are told in `Applied`.
     """
-    path = request.journal_path(manifest)
-    refuse_network(path)
+    journal = request.journal_access(manifest)
+    journal.check_place()
     check_trust(manifest, os.environ)
-    refuse_shared(path)
     if request.plan is not None:  # refused before a journal is made or anybody is waited for
         ask(request, manifest, staging, attendance.observer)
-        plan_rows(request, manifest, staging, path if path.exists() else None)
+        plan_rows(request, manifest, staging, journal)
     entry = _entry(manifest, attendance.observer)
-    with nullcontext() if entry is None else entry.lock as gateway, JournalLock(path) as lock:
+    with nullcontext() if entry is None else entry.lock as gateway, journal.lock() as lock:
         waited_s = 0.0 if gateway is None else gateway.acquire(request.lock_timeout_s)
         lock.acquire(max(0.0, request.lock_timeout_s - waited_s))
-        lock.hold_file()
-        if not path.exists() and not request.new_history:
+        if not journal.exists() and not request.new_history:
             if entry is not None:
-                check_known(entry, path, None)
-            check_checkpoint(path, None, request.report_dir, manifest)
-        forget_earlier_gateway(path)
-        store = Store(path, environment=manifest.environment.name, origin=origin_of(manifest))
+                check_known(entry, journal, None)
+            check_checkpoint(journal, None, request.report_dir, manifest)
+        forget_earlier_gateway(journal.location)
+        store = lock.open_store(environment=manifest.environment.name, origin=origin_of(manifest))
         try:
-            lock.hold_file()  # which was made just now
-            return _Run(request, manifest, staging, attendance, store, entry=entry).carry_out()
+            run = _Run(
+                request, manifest, staging, attendance, journal=journal, store=store, entry=entry
+            )
+            return run.carry_out()
         finally:
             store.close()
 
@@ -147,8 +143,9 @@ class _Run:
         manifest: Manifest,
         staging: Staging,
         attendance: RunHooks,
-        store: Store,
         *,
+        journal: JournalAccess,
+        store: JournalStore,
         entry: GatewayEntry | None,
     ) -> None:
         self._entry = entry
@@ -157,6 +154,7 @@ class _Run:
         self._staging = staging
         self._attendance = attendance
         self._observer = attendance.observer
+        self._journal = journal
         self._store = store
         self._clock = SystemClock()
         self._found = NOTHING_FOUND
@@ -168,28 +166,25 @@ class _Run:
 
     def carry_out(self) -> Applied:
         plan = self._plan()
-        reader = Reader(self._store.path)
-        try:
-            had_work = bool(plan.send or plan.in_doubt or self._doubts(reader))
-            ending = self._send(plan, reader)
+        with self._journal.open_history() as history:
+            had_work = bool(plan.send or plan.in_doubt or self._doubts(history))
+            ending = self._send(plan, history)
             with self._attendance.signals.deferring(self._observer):
-                return self._finish(ending, reader, had_work=had_work)
-        finally:
-            reader.close()
+                return self._finish(ending, history, had_work=had_work)
 
     def _plan(self) -> PlanFigures:
         store, at = self._store, self._clock.wall()
         if store.is_new:
             self._observer.noticed(
                 "new journal; no history: everything will be sent",
-                journal=str(store.path.resolve()),
+                journal=self._journal.real_address,
             )
         if not self._request.new_history:
             if self._entry is not None:
-                check_known(self._entry, store.path, store)
-            check_checkpoint(store.path, store, self._request.report_dir, self._manifest)
+                check_known(self._entry, self._journal, store)
+            check_checkpoint(self._journal, store, self._request.report_dir, self._manifest)
         self._ask()
-        plan_rows(self._request, self._manifest, self._staging, store.path)
+        plan_rows(self._request, self._manifest, self._staging, self._journal)
         self._check_place()
         plan = plan_figures(self._request, self._manifest, self._staging)
         self._record = replace(self._record, waves=plan.waves)
@@ -235,9 +230,10 @@ class _Run:
             self._store.waive(lost, at=at)
 
     def _leave_head(self, at: float) -> None:
-        write_checkpoint(self._store, self._request.report_dir, self._manifest, at=at)
+        root = self._request.report_dir
+        write_checkpoint(self._journal, self._store, root, self._manifest, at=at)
         if self._entry is not None:
-            remember(self._entry, self._store)
+            remember(self._entry, self._journal, self._store)
 
     def _ask(self) -> None:
         """Have the gateway tell what the manifest leaves open, unless the plan has told it."""
@@ -248,21 +244,20 @@ class _Run:
         except GatewayError as error:  # nothing is sent, and the report says why
             self._unreachable = error
 
-    def _send(self, plan: PlanFigures, reader: Reader) -> RunEnd:
+    def _send(self, plan: PlanFigures, history: History) -> RunEnd:
         if (error := self._unreachable) is not None:
             return RunEnd(ExitCode.UNREACHABLE, str(error), error, Figures())
         window = self._manifest.policy.window
         is_open = window is None or window.is_open(self._clock.wall())
         if plan.send and is_open and not self._attendance.confirm(self._question(plan)):
             return RunEnd(ExitCode.INTERRUPTED, "declined at the prompt", None, Figures())
-        if not plan.send and not reader.outbox(0, 1) and not self._doubts(reader):
+        if not plan.send and not history.outbox(0, 1) and not self._doubts(history):
             return RunEnd(None, None, None, Figures())
-        return asyncio.run(self._carry(plan, reader))
+        return asyncio.run(self._carry(plan, history))
 
     def _question(self, plan: PlanFigures) -> Question:
-        manifest, store = self._manifest, self._store
-        with Overview(store.path) as overview:  # an earlier run may have been declined
-            has_history = overview.last_transfer_id() > 0
+        manifest = self._manifest
+        has_history = self._store.last_transfer_id > 0  # an earlier run may have been declined
         return Question(
             environment=manifest.environment.name,
             driver=manifest.environment.driver,
@@ -271,19 +266,21 @@ class _Run:
             send=plan.send,
             unchanged=plan.unchanged,
             in_doubt=plan.in_doubt,
-            new_journal=None if has_history else str(store.path.resolve()),
+            new_journal=None if has_history else self._journal.real_address,
         )
 
-    async def _carry(self, plan: PlanFigures, reader: Reader) -> RunEnd:
-        writer = JournalWriter(self._store, reader)
-        self._observer = owing = CallbackBacklog(self._observer, reader.callbacks_owed, self._clock)
-        courier = self._courier(writer, reader)
+    async def _carry(self, plan: PlanFigures, history: History) -> RunEnd:
+        writer = self._store.start_writer(history)
+        self._observer = owing = CallbackBacklog(
+            self._observer, history.callbacks_owed, self._clock
+        )
+        courier = self._courier(writer, history)
         courier_run = asyncio.create_task(courier.run())
         counting = asyncio.create_task(owing.keep_count())
         halt = StopSignal()
         try:
             with self._attendance.signals.stopping(halt, self._observer):
-                ending = await self._batch(plan, writer, reader, courier, halt)
+                ending = await self._batch(plan, writer, history, courier, halt)
                 await courier.finish(0.0 if ending.halted else CALLBACK_GRACE_S)
                 await courier_run
         except StorageError as error:
@@ -297,13 +294,13 @@ class _Run:
     async def _batch(
         self,
         plan: PlanFigures,
-        writer: JournalWriter,
-        reader: Reader,
+        writer: RunJournal,
+        history: History,
         courier: WebhookDispatcher,
         halt: StopSignal,
     ) -> RunEnd:
         courier.poke()
-        if not plan.send and not self._doubts(reader):
+        if not plan.send and not self._doubts(history):
             return RunEnd(None, None, None, Figures())
         manifest, gateway_said = self._manifest, self._manifest.gateway
         language = language_of(manifest.environment)
@@ -331,7 +328,7 @@ class _Run:
         )
         destinations = self._staging.destinations()
         async with opened_gateway(
-            manifest, self._store.path, self._clock, random.random, destinations
+            manifest, self._journal.location, self._clock, random.random, destinations
         ) as gateway:
             batch = BatchRun(
                 assignment,
@@ -345,13 +342,13 @@ class _Run:
             )
             return await batch.run()
 
-    def _doubts(self, reader: Reader) -> bool:
-        return bool(reader.doubts(self._store.run_no))
+    def _doubts(self, history: History) -> bool:
+        return bool(history.doubts(self._store.run_no))
 
-    def _courier(self, writer: JournalWriter, reader: Reader) -> WebhookDispatcher:
+    def _courier(self, writer: RunJournal, history: History) -> WebhookDispatcher:
         return WebhookDispatcher(
             self._manifest.callbacks,
-            JournalOutbox(self._manifest.callbacks, self._store, writer, reader, self._clock),
+            JournalOutbox(self._manifest.callbacks, writer, history, self._clock),
             self._clock,
             random.random,
             self._manifest.policy.retry,
@@ -359,16 +356,16 @@ class _Run:
             observer=self._observer,
         )
 
-    def _finish(self, ending: RunEnd, reader: Reader, *, had_work: bool) -> Applied:
+    def _finish(self, ending: RunEnd, history: History, *, had_work: bool) -> Applied:
         run_no = self._store.run_no
-        elsewhere = reader.doubts_elsewhere(run_no)
+        elsewhere = history.doubts_elsewhere(run_no)
         told = [
             self._found.explanation,
             ending.explanation,
             run_record.elsewhere_in_words(elsewhere),
         ]
         explanation = "; ".join(filter(None, told))
-        source = reader.report_source(run_no, explanation)
+        source = history.report_source(run_no, explanation)
         summary = summarize(source.transfers(), ending.figures)
         doubts = summary.counts[Outcome.IN_DOUBT] + len(elsewhere)
         code = exit_code(dict(summary.counts) | {Outcome.IN_DOUBT: doubts}, ending.halted)
@@ -378,7 +375,7 @@ class _Run:
             source = replace(source, run=record, figures=ending.figures)
         else:
             self._store.finish_run(asdict(record), asdict(ending.figures), at)
-            source = reader.report_source(run_no)
+            source = history.report_source(run_no)
             # A copy that was made while the run went on lacks what came after it.
             self._leave_head(at)
         moves = had_work or code is not ExitCode.OK

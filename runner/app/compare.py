@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 
 from runner.app.report import told_again
 from runner.console.log.redaction import redact
 from runner.console.results.comparison import change_in_words, figure_rows
 from runner.core.errors import UsageError
+from runner.core.journal_location import JournalLocation
 from runner.core.records.comparison import Comparison, Side, changes_of
 from runner.core.records.run_record import ReportSource, TransferRecord
 from runner.core.records.summary import Tally
@@ -16,7 +16,7 @@ from runner.report.formats.markdown_comparison import compared_md
 from runner.staging.run_join import Juxtaposed
 
 
-def compare(before: str, after: str, journal: Path) -> Comparison:
+def compare(before: str, after: str, journal: JournalLocation) -> Comparison:
     """Compare two runs as the journal tells them now.
 
     Raises `UsageError` for a run that is not there, or the same one twice; `StorageError`.

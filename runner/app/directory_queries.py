@@ -38,8 +38,9 @@ def ask(request: Request, manifest: Manifest, staging: Staging, observer: Observ
 async def _asked(
     request: Request, manifest: Manifest, staging: Staging, observer: Observer
 ) -> Found:
-    clock, path = SystemClock(), request.journal_path(manifest)
-    async with opened_environment(manifest, path if path.exists() else None) as environment:
+    clock, journal = SystemClock(), request.journal_access(manifest)
+    ledger = journal.location if journal.exists() else None
+    async with opened_environment(manifest, ledger) as environment:
         place = Place(
             environment.name, environment.endpoints.api_url if environment.endpoints else ""
         )

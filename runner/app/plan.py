@@ -41,8 +41,8 @@ from runner.core.timestamps import timestamp
 from runner.core.transfer.outcome import ExitCode, Outcome
 from runner.core.transfer.plan import SENDS, Action, Move
 from runner.core.transfer.reasons import WORDS, Code, Earlier
-from runner.journal.overview import Overview
 from runner.manifest.load import Loaded, Lowered, load
+from runner.ports.journal_access import JournalAccess
 from runner.report.writer import write_report
 from runner.staging.rows import Outline, Staging
 
@@ -148,14 +148,14 @@ def plan_offline(request: Request, manifest: Manifest, staging: Staging) -> None
     Raises `ManifestInvalid` if the request's plan file no longer holds, `StorageError` if the
     journal does not have the history that the batch's report folder tells of.
     """
-    journal = request.journal_path(manifest)
+    journal = request.journal_access(manifest)
     if not request.new_history:
         _check_history(request, manifest, journal)
-    plan_rows(request, manifest, staging, journal if journal.exists() else None)
+    plan_rows(request, manifest, staging, journal)
 
 
-def _check_history(request: Request, manifest: Manifest, journal: Path) -> None:
-    with Overview(journal) if journal.exists() else nullcontext() as history:
+def _check_history(request: Request, manifest: Manifest, journal: JournalAccess) -> None:
+    with journal.open_history() if journal.exists() else nullcontext() as history:
         if (entry := gateway_entry(manifest, os.environ)) is not None:
             check_known(entry, journal, history)
         check_checkpoint(journal, history, request.report_dir, manifest)

@@ -17,6 +17,7 @@ from runner.app.name_resolution import NOTHING_FOUND, Found
 from runner.core import next_steps
 from runner.core.diagnostics.problem import Place, Problem
 from runner.core.errors import ManifestInvalid, StorageError, UsageError
+from runner.core.journal_location import JournalLocation
 from runner.core.manifest.media import MediaMatrix
 from runner.core.manifest.quantity import Amount, Share, parse_amount
 from runner.core.next_steps import Given
@@ -36,10 +37,10 @@ REPLAN = "plan anew, with `plan --out`"
 
 
 @dataclass(frozen=True, slots=True)
-class History:
+class SeenHistory:
     """The journal as the plan saw it; `lineage` None: there was none."""
 
-    path: Path
+    location: JournalLocation  # absolute
     lineage: str | None = None
     seq: int = 0  # the chain's last event, and its hash
     head: str | None = None
@@ -63,7 +64,7 @@ class PlanFile:
     rate_per_s: float | None
     in_flight: int | None
     max_failures: Amount | None
-    history: History
+    history: SeenHistory
     rows: Mapping[str, tuple[Action, str]]  # by key: the action, and the row's digest
     failed_as: Mapping[str, str] = field(default_factory=dict)  # by key, as `PlannedRow` has it
     found: Found = NOTHING_FOUND  # what the gateway was asked for: names, and what waited in queues
@@ -135,7 +136,7 @@ def replan(plan: PlanFile, report_dir: Path) -> str:
         manifest=str(plan.manifest),
         environment=plan.environment,
         env=plan.environment,
-        journal=str(plan.history.path),
+        journal=str(plan.history.location),
         report_dir=str(report_dir),
         only=plan.only,
         limit=plan.limit,
@@ -209,7 +210,7 @@ def _head(plan: PlanFile, figures: PlanFigures) -> dict[str, Any]:
             "max_failures": _amount_json(plan.max_failures),
         },
         "journal": {
-            "path": str(history.path),
+            "path": str(history.location),
             "lineage": history.lineage,
             "seq": history.seq,
             "head": history.head,
@@ -242,8 +243,8 @@ def _plan(path: Path, told: Mapping[str, Any]) -> PlanFile:
         rate_per_s=options["rate_per_s"],
         in_flight=options["in_flight"],
         max_failures=_amount(options.get("max_failures")),
-        history=History(
-            Path(journal["path"]),
+        history=SeenHistory(
+            JournalLocation(journal["path"]),
             journal["lineage"],
             journal["seq"],
             journal["head"],

@@ -9,7 +9,7 @@ import random
 import re
 import uuid
 from collections.abc import Callable
-from contextlib import ExitStack, closing
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from ssl import SSLContext
@@ -20,6 +20,7 @@ from runner.app.request import Request
 from runner.app.system_clock import SystemClock
 from runner.composition import opened_environment
 from runner.core.errors import NotInDoubt, StorageError, UsageError
+from runner.core.journal_location import JournalLocation
 from runner.core.manifest.media import Audio, MediaMatrix
 from runner.core.manifest.model import Environment, Manifest, Platform, TransferRow
 from runner.core.manifest.queue_selection import is_id
@@ -31,8 +32,7 @@ from runner.gateways.genesys_cloud.rest import GenesysRest
 from runner.gateways.http.client import trusted_context
 from runner.gateways.http.errors import Place
 from runner.gateways.websocket.transport import dialler
-from runner.journal.lock import JournalLock
-from runner.journal.reader import Reader
+from runner.ports.history import History
 from runner.staging.rows import Selection, Staging
 
 _DESTINATION = re.compile(r"genesys://(queue|user)/(.+)|(tel|sips?):[^\s/]+", re.DOTALL)
@@ -81,25 +81,24 @@ def probe(
     at which anything may have left.
     """
     check_order(manifest, order)
-    path = request.journal_path(manifest)
-    history = path if path.exists() else None
+    journal = request.journal_access(manifest)
+    location = journal.location if journal.exists() else None
     with ExitStack() as stack:
-        if history is not None:
-            lock = stack.enter_context(JournalLock(history))
-            lock.acquire(request.lock_timeout_s)
-            _refuse_doubt(history, order)
+        if location is not None:
+            stack.enter_context(journal.lock()).acquire(request.lock_timeout_s)
+            _refuse_doubt(stack.enter_context(journal.open_history()), order)
         findings = Findings(_about(manifest))
         file = _File.made(order.out or Path(f"probe-{timestamp(SystemClock().wall())[:19]}Z.json"))
         keep = _Keeper(file, findings)
         keep()
         try:
-            asyncio.run(_probed(manifest, history, order, keep, say))
+            asyncio.run(_probed(manifest, location, order, keep, say))
         finally:
             keep()
     return Probed(findings, file.path)
 
 
-def _refuse_doubt(journal: Path, order: ProbeOrder) -> None:
+def _refuse_doubt(history: History, order: ProbeOrder) -> None:
     """Refuse what the journal holds: it may be moved already, or be about to be."""
     with Staging() as staging:
         staging.add(
@@ -112,8 +111,7 @@ def _refuse_doubt(journal: Path, order: ProbeOrder) -> None:
                 "--probe:1",
             )
         )
-        with closing(Reader(journal)) as history:
-            staging.plan(history, Selection())
+        staging.plan(history, Selection())
         for _, verdict in staging.planned():
             if verdict.action is Action.IN_DOUBT:
                 raise NotInDoubt(f"it is not probed: {verdict.reason}; settle that first")
@@ -132,12 +130,12 @@ def _about(manifest: Manifest) -> dict[str, str | None]:
 
 async def _probed(
     manifest: Manifest,
-    history: Path | None,
+    journal: JournalLocation | None,
     order: ProbeOrder,
     keep: _Keeper,
     say: Callable[[str], None],
 ) -> None:
-    async with opened_environment(manifest, history) as environment:
+    async with opened_environment(manifest, journal) as environment:
         rest, clock, context = _rest(manifest, environment, say)
         try:
             visit = Probe(

@@ -8,20 +8,19 @@ import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from pathlib import Path
 
 from runner.app import run_record
 from runner.core.errors import NotInDoubt, UsageError
+from runner.core.journal_location import JournalLocation
 from runner.core.manifest.model import Callback
 from runner.core.transfer.outcome import Outcome
 from runner.core.transfer.reasons import Code
 from runner.core.transfer.states import OUTCOMES, Event, ImpossibleEvent, State, step
 from runner.engine.callback_factory import CallbackFactory
-from runner.journal.filesystem import refuse_shared
-from runner.journal.lock import JournalLock
-from runner.journal.overview import Found, Overview
-from runner.journal.store import Store
+from runner.journals import journal_at
 from runner.ports import Entry, Note
+from runner.ports.history import History, KeyedTransfer
+from runner.ports.journal_access import JournalStore
 
 
 class Resolution(StrEnum):
@@ -45,7 +44,7 @@ class Resolution(StrEnum):
 class Resolved:
     """What came of a person's word."""
 
-    found: Found  # as it was before
+    found: KeyedTransfer  # as it was before
     outcome: Outcome
     by: str  # user@host
     reason: str
@@ -54,7 +53,13 @@ class Resolved:
 
 
 def resolve(
-    journal: Path, run: str, key: str, word: Resolution, reason: str, *, lock_timeout_s: float = 0.0
+    location: JournalLocation,
+    run: str,
+    key: str,
+    word: Resolution,
+    reason: str,
+    *,
+    lock_timeout_s: float = 0.0,
 ) -> Resolved:
     """Settle the transfer in doubt that `key` names in `run`, durably, with who, when and why.
 
@@ -62,26 +67,25 @@ def resolve(
     """
     for text, what in ((run, "RUN"), (key, "KEY"), (reason, "--reason")):
         _check_text(text, what)
-    refuse_shared(journal)
-    with Overview(journal) as overview, JournalLock(journal) as lock:
+    journal = journal_at(location)
+    journal.check_place()
+    with journal.open_history() as history, journal.lock() as lock:
         lock.acquire(lock_timeout_s)
-        lock.hold_file()
-        found = _in_doubt(overview, run, key, word)
-        meta = overview.meta
-        store = Store(journal, environment=meta["environment"], origin=meta["origin"])
+        found = _in_doubt(history, run, key, word)
+        store = lock.open_store(environment=history.environment, origin=history.origin)
         try:
             # What a dead run left under way is first put in doubt.
             if store.recover(at=time.time()):
-                found = _in_doubt(overview, run, key, word)
-            return _record(store, found, word, reason, overview)
+                found = _in_doubt(history, run, key, word)
+            return _record(store, found, word, reason, history)
         finally:
             store.close()
 
 
-def _in_doubt(overview: Overview, run: str, key: str, word: Resolution) -> Found:
+def _in_doubt(history: History, run: str, key: str, word: Resolution) -> KeyedTransfer:
     """Return the transfer, or raise `UsageError` that tells why it cannot be settled."""
-    seen = overview.run(run)
-    found = overview.find(seen, key)
+    seen = history.run(run)
+    found = history.find_by_key(seen, key)
     if found is None:
         raise UsageError(
             f"{key} of run {seen.record.id} is not in doubt: it was never delivered;"
@@ -100,7 +104,7 @@ def _in_doubt(overview: Overview, run: str, key: str, word: Resolution) -> Found
 
 
 def _record(
-    store: Store, found: Found, word: Resolution, reason: str, overview: Overview
+    store: JournalStore, found: KeyedTransfer, word: Resolution, reason: str, history: History
 ) -> Resolved:
     at, user, host = time.time(), run_record.user(), socket.gethostname()
     state = step(found.state, word.event)
@@ -129,7 +133,7 @@ def _record(
     store.record([entry, Note("resolved by a person", at, fields | who)])
     store.seal()
     by = f"{user}@{host}"
-    return Resolved(found, OUTCOMES[state], by, reason, len(owed), overview.doubts())
+    return Resolved(found, OUTCOMES[state], by, reason, len(owed), history.count_held())
 
 
 def _any_callbacks(names: tuple[str, ...]) -> Mapping[str, Callback]:

@@ -68,9 +68,9 @@ def _mount_points() -> frozenset[Path]:
     return frozenset(point for point, _ in read_mountinfo(text))
 
 
-def journal_beside(manifest: Path, environment: str) -> Path:
-    """Return where an environment's journal lies by default: beside the manifest's real file."""
-    return real(manifest).parent / ".runner" / f"{environment}.db"
+def default_folder(manifest: Path | None) -> Path:
+    """Return where journals lie by default: beside the manifest's real file, or in this folder."""
+    return (Path() if manifest is None else real(manifest).parent) / ".runner"
 
 
 def real(path: Path) -> Path:

@@ -10,26 +10,14 @@ import sys
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
 from runner.core.errors import Locked, StorageError
+from runner.ports.journal_access import Holder
 
 POLL_S = 0.2
-
-
-@dataclass(frozen=True, slots=True)
-class Holder:
-    """Who holds a lock, by the note in its file."""
-
-    pid: int
-    host: str
-    since: str  # RFC 3339, UTC, whole seconds
-
-    def __str__(self) -> str:
-        return f"process {self.pid} on {self.host}, since {self.since}"
 
 
 class FileLock:
@@ -104,7 +92,7 @@ class JournalLock(FileLock):
 
     def __init__(self, journal: Path) -> None:
         super().__init__(journal.with_name(journal.name + ".lock"), "the journal")
-        self._journal = journal
+        self.journal = journal
         self._file: int | None = None
 
     def hold_file(self) -> None:
@@ -117,17 +105,17 @@ class JournalLock(FileLock):
         if sys.platform != "linux" or self._file is not None:
             return
         try:
-            descriptor = os.open(self._journal, os.O_RDONLY | os.O_CLOEXEC)
+            descriptor = os.open(self.journal, os.O_RDONLY | os.O_CLOEXEC)
         except FileNotFoundError:
             return
         except OSError as error:
             raise StorageError(
-                f"the journal {self._journal} cannot be opened ({error.strerror})"
+                f"the journal {self.journal} cannot be opened ({error.strerror})"
             ) from error
-        if not _try_lock(descriptor, self._journal):
+        if not _try_lock(descriptor, self.journal):
             os.close(descriptor)
             raise Locked(
-                f"another run holds the file of the journal {self._journal} under another name;"
+                f"another run holds the file of the journal {self.journal} under another name;"
                 " wait for it to end"
             )
         self._file = descriptor

@@ -209,12 +209,12 @@ def _claimed(action: Action, plan_reason: str | None, claim: _Why) -> _Why:
     return _Why(Outcome.UNCHANGED, plan_reason, Code.TRANSFERRED_BEFORE)
 
 
-def audit(path: Path, run: int) -> Iterator[AuditEntry]:
-    """Yield a run's segment of the audit chain. Raises `StorageError`."""
+def audit(path: Path, run: int | None = None) -> Iterator[AuditEntry]:
+    """Yield a run's segment of the audit chain, or the whole chain. Raises `StorageError`."""
+    where, values = ("", ()) if run is None else ("WHERE run = ?", (run,))
+    query = f"SELECT seq, body, hash FROM events {where} ORDER BY seq"  # noqa: S608 - bound
     with reading(path), closing(connect(path)) as connection:
-        for entry in connection.execute(
-            "SELECT seq, body, hash FROM events WHERE run = ? ORDER BY seq", [run]
-        ):
+        for entry in connection.execute(query, values):
             if not isinstance(entry[1], str):
                 raise TypeError("bytes in the place of a text")
             yield AuditEntry(*entry)

@@ -25,7 +25,9 @@ from runner.journal.format_check import WAIVED, claim, read_waived
 from runner.journal.manifest_store import MANIFESTS, keep_manifest
 from runner.journal.schema import FORMAT, JOURNAL, LEFT_OUT
 from runner.journal.state_check import check_states, seal
+from runner.journal.writer import JournalWriter
 from runner.ports import Entry, Note
+from runner.ports.history import History
 
 _LOSE_TRANSFER = (
     "UPDATE transfers SET state = ?, version = version + 1, reason = ?, reason_code = ?"
@@ -162,6 +164,10 @@ class Store:
         """Append events and bring the tables to what they say, in one transaction."""
         alone = len(entries) <= MOST_AT_ONCE  # one statement is a transaction by itself
         self._transaction(lambda: self._append(entries), alone=alone)
+
+    def start_writer(self, history: History) -> JournalWriter:
+        """Return the run's journal, which writes in a thread of its own from now on."""
+        return JournalWriter(self, history)
 
     def finish_run(self, record: Mapping[str, Any], figures: Mapping[str, Any], at: float) -> None:
         """Store how the run ended."""

@@ -126,3 +126,18 @@ class Journal(Protocol):
 
     async def doubts(self) -> Sequence[Doubt]:
         """Return every transfer in doubt that the journal knew when the run began."""
+
+
+class RunJournal(Journal, Protocol):
+    """A run's journal with its callbacks, while the run goes on."""
+
+    def settle_callback(
+        self, webhook_id: str, *, state: str, attempts: int, reason: str | None, at: float
+    ) -> Awaitable[None]:
+        """Store what became of a callback; `state` `pending` leaves it to the next run.
+
+        The awaitable raises `StorageError`.
+        """
+
+    async def close(self) -> None:
+        """Write what waits; nothing is recorded after that."""

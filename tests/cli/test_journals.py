@@ -8,12 +8,15 @@ import pytest
 
 from runner.app.journal_location import JournalOptions, find_journal
 from runner.core.errors import ManifestInvalid, UsageError
+from tests.journal.rig import located
 
 EXAMPLE = Path(__file__).parents[2] / "manifests" / "migration.yaml"
 
 
 def test_a_named_journal_is_taken_as_it_is():
-    assert find_journal(JournalOptions(Path("x.db"), EXAMPLE, "demo")) == Path("x.db")
+    assert find_journal(JournalOptions(located(Path("x.db")), EXAMPLE, "demo")) == located(
+        Path("x.db")
+    )
 
 
 def test_a_manifest_tells_folder_and_environment(tmp_path: Path):
@@ -21,9 +24,9 @@ def test_a_manifest_tells_folder_and_environment(tmp_path: Path):
     manifest = tmp_path / "migration.yaml"
     manifest.write_text(EXAMPLE.read_text())
     folder = tmp_path / ".runner"
-    assert find_journal(JournalOptions(manifest=manifest)) == folder / "production.db"
+    assert find_journal(JournalOptions(manifest=manifest)) == located(folder / "production.db")
     demo = JournalOptions(manifest=manifest, environment="demo")
-    assert find_journal(demo) == folder / "demo.db"
+    assert find_journal(demo) == located(folder / "demo.db")
 
 
 @pytest.mark.parametrize(
@@ -48,8 +51,8 @@ def test_without_a_word_the_only_journal_of_the_folder_is_meant(
         find_journal(JournalOptions())
     Path(".runner").mkdir()
     Path(".runner/demo.db").touch()
-    assert find_journal(JournalOptions()) == Path(".runner/demo.db")
+    assert find_journal(JournalOptions()) == located(Path(".runner/demo.db"))
     Path(".runner/production.db").touch()
     with pytest.raises(UsageError, match="choose with --env, of: demo, production"):
         find_journal(JournalOptions())
-    assert find_journal(JournalOptions(environment="demo")) == Path(".runner/demo.db")
+    assert find_journal(JournalOptions(environment="demo")) == located(Path(".runner/demo.db"))

@@ -12,6 +12,7 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
+from runner.core.journal_location import JournalLocation
 from runner.core.manifest.media import Audio, MediaMatrix
 from runner.core.manifest.model import TransferRow
 from runner.core.records.run_record import Figures, RunRecord
@@ -59,6 +60,11 @@ def opened(path: Path, *, origin: str = ORIGIN) -> Store:
     store = Store(path, environment="production", origin=origin)
     OPEN.append(store)
     return store
+
+
+def located(path: Path) -> JournalLocation:
+    """Return the location that names a journal's file."""
+    return JournalLocation(str(path))
 
 
 def reader_of(path: Path) -> Reader:

@@ -265,7 +265,7 @@ def test_a_run_that_does_not_exist_is_told_with_the_newest_that_do(store: Store)
 
 
 def test_an_empty_journal_has_no_runs(store: Store):
-    with pytest.raises(UsageError, match="the newest are: none"):
+    with pytest.raises(UsageError, match="it has no runs yet"):
         source(store)
 
 

@@ -13,26 +13,15 @@ import os
 import secrets
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 
 from runner.core.errors import StorageError
 from runner.journal.lock import FileLock
+from runner.ports.journal_access import KnownHistory
 
 _FOLDER = "gateways"
 _NAME_LENGTH = 32  # hexadecimal digits of a file's name
-
-
-@dataclass(frozen=True, slots=True)
-class KnownHistory:
-    """What the last run of a gateway left. `seq` and `head` are the last event's that it saw."""
-
-    origin: str
-    journal: str  # its real path
-    lineage: str
-    run: str
-    seq: int
-    head: str
 
 
 def state_folder(variables: Mapping[str, str]) -> Path | None:
@@ -46,7 +35,7 @@ def state_folder(variables: Mapping[str, str]) -> Path | None:
     return Path(home) / ".local" / "state" / "runner" if Path(home).is_absolute() else None
 
 
-class GatewayEntry:
+class FileGatewayEntry:
     """The registry's entry for one gateway and account, and its lock."""
 
     def __init__(self, folder: Path, origin: str, account: str) -> None:
