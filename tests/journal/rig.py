@@ -22,7 +22,9 @@ from runner.core.transfer.reasons import Code
 from runner.core.transfer.states import Event, State, step
 from runner.journal.reader import Reader
 from runner.journal.store import Store
+from runner.journals import journal_at
 from runner.ports import Entry, Intent, Note, Notification
+from runner.ports.journal_access import JournalAccess
 from runner.staging.rows import Selection, Staging
 
 ORIGIN = "wss://gw.example.net:443"
@@ -175,7 +177,9 @@ def begun(
     rows: Iterable[TransferRow],
     selection: Selection | None = None,
     batch: str = "night",
+    *,
     waves: Sequence[int] = (),
+    history: JournalAccess | None = None,
 ) -> Written:
     """Begin a run that plans these rows by the journal's history."""
     run_id = f"run-{next(_runs)}"
@@ -184,8 +188,8 @@ def begun(
     with Staging() as staging:
         for row in rows:
             staging.add(row)
-        with closing(Reader(store.path)) as history:
-            staging.plan(history, selection or Selection())
+        with (history or journal_at(located(store.path))).open_history() as earlier:
+            staging.plan(earlier, selection or Selection())
         store.store_plan(staging.planned())
         return Written(store, [row for row, _ in staging.planned()], batch)
 
