@@ -8,6 +8,7 @@ import pytest
 
 from runner.app.journal_location import JournalOptions, find_journal
 from runner.core.errors import ManifestInvalid, UsageError
+from runner.core.journal_location import JournalLocation
 from tests.journal.rig import located
 
 EXAMPLE = Path(__file__).parents[2] / "manifests" / "migration.yaml"
@@ -56,3 +57,9 @@ def test_without_a_word_the_only_journal_of_the_folder_is_meant(
     with pytest.raises(UsageError, match="choose with --env, of: demo, production"):
         find_journal(JournalOptions())
     assert find_journal(JournalOptions(environment="demo")) == located(Path(".runner/demo.db"))
+
+
+def test_a_url_of_an_unknown_database_is_no_file():
+    """Taken for a file, it would be a new journal, by which everybody is moved again."""
+    with pytest.raises(UsageError, match=r"postgresql://h/db is a URL of an unknown database"):
+        find_journal(JournalOptions(JournalLocation("postgresql://h/db")))
