@@ -13,7 +13,7 @@ from runner.core.records.comparison import Comparison, Side, changes_of
 from runner.core.records.run_record import ReportSource, TransferRecord
 from runner.core.records.summary import Tally
 from runner.report.formats.markdown_comparison import compared_md
-from runner.staging.run_join import Juxtaposed
+from runner.staging.run_join import RunJoin
 
 
 def compare(before: str, after: str, journal: JournalLocation) -> Comparison:
@@ -24,15 +24,15 @@ def compare(before: str, after: str, journal: JournalLocation) -> Comparison:
     with told_again(before, journal) as first, told_again(after, journal) as second:
         if first.run.id == second.run.id:
             raise UsageError(f"both are run {first.run.id}: name two runs; `status` lists them")
-        with Juxtaposed() as juxtaposed:
+        with RunJoin() as join:
             tallies = Tally(), Tally()
-            juxtaposed.add_before(_counted(first, tallies[0]))
-            juxtaposed.add_after(_counted(second, tallies[1]))
+            join.add_before(_counted(first, tallies[0]))
+            join.add_after(_counted(second, tallies[1]))
             sides = [
                 Side(source.run, tally.summary(source.figures))
                 for source, tally in zip((first, second), tallies, strict=True)
             ]
-            return Comparison(sides[0], sides[1], changes_of(juxtaposed.differences()))
+            return Comparison(sides[0], sides[1], changes_of(join.differences()))
 
 
 def as_markdown(compared: Comparison) -> str:

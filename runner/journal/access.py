@@ -39,18 +39,18 @@ class SqliteJournal:
         return str(self.path.resolve())
 
     def exists(self) -> bool:
-        """Tell whether the file exists."""
+        """Return whether the file exists."""
         return self.path.exists()
 
     def is_reachable(self) -> bool:
-        """Tell whether it is a file in folders that may be entered."""
+        """Return whether it is a file in folders that may be entered."""
         try:
             return self.path.is_file()
         except OSError:
             return False
 
     def is_same(self, other: JournalLocation) -> bool:
-        """Tell whether a path leads to this very file; False if it cannot be reached."""
+        """Return whether a path leads to this very file; False if it cannot be reached."""
         try:
             return Path(other.text).samefile(self.path)
         except OSError:

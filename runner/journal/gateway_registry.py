@@ -1,6 +1,6 @@
 """Remembers on this host which journal holds a gateway's history: one for each gateway and account.
 
-Two journals of one gateway are two histories, and would move everybody twice. Entries lie in the
+Two journals of one gateway are two histories, and would move every interaction twice. Entries lie in the
 user's state folder (XDG Base Directory Specification), so that they do not depend on where a
 manifest lies, how an environment is called, or which path leads to either.
 """
@@ -29,9 +29,9 @@ def state_folder(variables: Mapping[str, str]) -> Path | None:
 
     A relative `XDG_STATE_HOME` counts as absent, as its specification wants.
     """
-    told, home = variables.get("XDG_STATE_HOME", ""), variables.get("HOME", "")
-    if Path(told).is_absolute():
-        return Path(told) / "runner"
+    named, home = variables.get("XDG_STATE_HOME", ""), variables.get("HOME", "")
+    if Path(named).is_absolute():
+        return Path(named) / "runner"
     return Path(home) / ".local" / "state" / "runner" if Path(home).is_absolute() else None
 
 

@@ -60,7 +60,7 @@ class FileLock:
             "host": socket.gethostname(),
             "since": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
         }
-        with suppress(OSError):  # a full disk: the note is a courtesy, the lock is the truth
+        with suppress(OSError):  # a full disk: the note only helps readers, the lock is what counts
             os.ftruncate(descriptor, 0)
             os.pwrite(descriptor, json.dumps(holder_note).encode(), 0)
         return waited_s
@@ -84,10 +84,10 @@ class FileLock:
 
 
 class JournalLock(FileLock):
-    """Exclusive for whoever writes the journal, by the name beside it and by its file itself.
+    """Lets one process at a time write a journal: a lock file beside it, and the journal's file.
 
-    The name alone would not do: a file that is renamed while a run goes on has another lock beside
-    its new name.
+    The lock file alone is not enough: a journal that is renamed while a run goes on has another
+    lock file beside its new name.
     """
 
     def __init__(self, journal: Path) -> None:
@@ -129,7 +129,7 @@ class JournalLock(FileLock):
 
 
 def holder_of(journal: Path) -> Holder | None:
-    """Return who holds a journal's lock now, without taking it; None: nobody does.
+    """Return the process that holds a journal's lock, without taking it; None: it is free.
 
     Raises `StorageError` if the lock cannot be looked at.
     """
@@ -165,7 +165,7 @@ def _try_lock(descriptor: int, path: Path, kind: int = fcntl.LOCK_EX) -> bool:
 
 
 def _read_holder(descriptor: int) -> str:
-    """Tell who wrote the note in the lock file; the note is a courtesy, the lock is the truth."""
+    """Return who wrote the note in the lock file, in words; the lock itself is what counts."""
     return str(_note(descriptor) or "a process that has not said who it is")
 
 
@@ -178,7 +178,7 @@ def _note(descriptor: int) -> Holder | None:
 
 
 def _is_gone(holder: Holder) -> bool:
-    """Tell whether a process of this host has surely ended."""
+    """Return whether a process of this host has certainly ended."""
     if holder.host != socket.gethostname():
         return False
     try:

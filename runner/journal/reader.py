@@ -157,9 +157,9 @@ class Reader:
         return int(found[0][0])
 
     def is_newest(self, run: int, other: str) -> bool:
-        """Tell whether none of a run's batch began after it, nor did run `other` elsewhere.
+        """Return whether no run of its batch began after it, in this journal or as run `other`.
 
-        What another journal holds is known by its id alone, which begins with when it began.
+        A run of another journal is known by its id alone, which begins with the time it began.
         """
         query = "SELECT max(b.no) = a.no, a.id FROM runs a JOIN runs b USING (batch) WHERE a.no = ?"
         [(newest, run_id)] = self._rows(query, run)
@@ -210,7 +210,7 @@ class Reader:
         return rows[0] if rows else (0, GENESIS)
 
     def has_event(self, seq: int, head: str) -> bool:
-        """Tell whether the chain's event `seq` has the hash `head`."""
+        """Return whether the chain's event `seq` has the hash `head`."""
         if seq == 0:
             return True
         return bool(self._rows("SELECT 1 FROM events WHERE seq = ? AND hash = ?", seq, head))
@@ -348,19 +348,19 @@ class Reader:
     def report_source(self, run: int, explanation: str | None = None) -> ReportSource:
         """Return everything that a run's report is rendered from, streaming.
 
-        `explanation` is why a run that has not been finished ended: what had no turn is told it.
+        `explanation` is why an unfinished run ended: the reason of transfers that were not begun.
         """
         with self._one_at_a_time, reading(self.path):
             record, figures, previous = self._connection.execute(
                 "SELECT record, figures, previous FROM runs WHERE no = ?", [run]
             ).fetchone()
-            told = RunRecord(**json.loads(record))
-            manifest = read_manifest(self._connection, told.manifest_sha256)
+            run_record = RunRecord(**json.loads(record))
+            manifest = read_manifest(self._connection, run_record.manifest_sha256)
             ended = read_figures(json.loads(figures)) if figures else Figures()
-        reason = told.explanation or explanation or "the run ended before its turn"
+        reason = run_record.explanation or explanation or "the run ended before its turn"
         return ReportSource(
-            told,
-            lambda: transfers(self.path, run, reason, told.waves),
+            run_record,
+            lambda: transfers(self.path, run, reason, run_record.waves),
             ended,
             audit=lambda: audit(self.path, run),
             audit_previous=previous or GENESIS,
@@ -437,7 +437,7 @@ def _planned_row(row: Sequence[Any]) -> PlannedRow:
 
 
 def _outcome(action: Action, own: str | None, claimed: str | None) -> Outcome:
-    """Return the outcome of a row, as its report tells it."""
+    """Return the outcome of a row, as its report shows it."""
     if own is not None:
         return OUTCOMES[State(own)]
     if claimed is None:

@@ -1,4 +1,4 @@
-"""Group commit: one thread owns the store; whatever waits shares the next transaction."""
+"""Commits in groups: one thread owns the store; entries that wait share its next transaction."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ class JournalWriter:
         )
 
     def new_transfer_id(self) -> int:
-        """Return an id that no transfer bears yet."""
+        """Return an id that no transfer has yet."""
         self._last_transfer_id += 1
         return self._last_transfer_id
 
@@ -129,15 +129,15 @@ class JournalWriter:
         if callable(task):
             self._attempt(task, [done])
             return
-        entries, told = [*task], [done]
+        entries, waiters = [*task], [done]
         while waiting and len(entries) < MOST_AT_ONCE:
             task, done = waiting[0]
             if callable(task):
                 break
             entries += task
-            told.append(done)
+            waiters.append(done)
             waiting.popleft()
-        self._attempt(lambda: self._store.record(entries), told)
+        self._attempt(lambda: self._store.record(entries), waiters)
 
     def _attempt(self, write: Callable[[], None], done: Sequence[asyncio.Future[None]]) -> None:
         if self._failure is None:
@@ -145,7 +145,7 @@ class JournalWriter:
                 write()
             except StorageError as failure:
                 self._failure = failure
-            except Exception as bug:  # noqa: BLE001 - handed to whoever waits, as a storage failure
+            except Exception as bug:  # noqa: BLE001 - passed to the waiters as a storage failure
                 self._failure = StorageError(f"the journal could not be written: {bug!r}")
                 self._failure.__cause__ = bug
         self._loop.call_soon_threadsafe(_resolve, done, self._failure)

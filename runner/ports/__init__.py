@@ -1,4 +1,4 @@
-"""What the engine and the use cases need of the world. Adapters implement these; tests implement them as fakes."""
+"""What the engine and the use cases need of the world: adapters implement it, tests fake it."""
 
 from runner.ports.clock import Clock
 from runner.ports.gateway import (

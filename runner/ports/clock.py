@@ -19,7 +19,7 @@ class Clock(Protocol):
 
     @property
     def boot(self) -> str | None:
-        """What tells this boot of the machine from every other; None: not known."""
+        """Boot id of the machine, or None if unknown."""
 
     async def sleep(self, seconds: float) -> None:
         """Suspend for at least `seconds`."""

@@ -23,7 +23,7 @@ class SessionOpened:
 class SessionLost:
     """A session's reader ended, for whatever reason, the normal close included.
 
-    `ours` tells that we closed it ourselves. What was in flight is in doubt all the same.
+    `ours`: this process closed it. What was in flight is in doubt all the same.
     """
 
     generation: int
@@ -33,10 +33,10 @@ class SessionLost:
 
 
 class GatewayListener(Protocol):
-    """Who is told what the gateway does; called on the event loop, must not block."""
+    """Receives what the gateway does; called on the event loop, must not block."""
 
     def replied(self, reply: Reply) -> None:
-        """Take a reply, for whatever id it bears."""
+        """Take a reply to any id."""
 
     def strayed(self, stray: Stray) -> None:
         """Take a frame that answers nothing."""
@@ -48,7 +48,7 @@ class GatewayListener(Protocol):
         """Learn that the session is gone; the gateway dials again by itself."""
 
     def gave_up(self, error: Exception) -> None:
-        """Learn that no session can be had any more; `error` says why."""
+        """Learn that no session can be opened any more; `error` says why."""
 
     def slowed(self, why: str) -> None:
         """Slow down: the gateway asked for it by a close code (1008, 1013)."""
@@ -69,7 +69,7 @@ class Gateway(Protocol):
         """How many tokens were fetched after the first."""
 
     def writable(self) -> bool:
-        """Tell whether a session is open and its transport's buffer empty."""
+        """Return whether a session is open and its transport's buffer empty."""
 
     def due_in(self, ahead: int) -> float:
         """Return the seconds until a frame that has `ahead` others before it may leave.
@@ -104,7 +104,7 @@ class Gateway(Protocol):
 
 
 class Directory(Protocol):
-    """Who knows a gateway's queues and users by name, and what waits in a queue."""
+    """Finds a gateway's queues and users by name, and what waits in a queue."""
 
     async def ids_of(self, kind: str, name: str) -> Sequence[str]:
         """Return the ids of every queue or user (`kind`) of that very name.

@@ -1,4 +1,4 @@
-"""What was done before, read from a journal: runs, transfers, claims, doubts, callbacks."""
+"""The history port: reads runs, transfers, claims, doubts and callbacks of a journal."""
 
 from __future__ import annotations
 
@@ -105,7 +105,7 @@ class EventSource(Protocol):
         """The journal's own id, which its copies share."""
 
     def has_event(self, seq: int, head: str) -> bool:
-        """Tell whether the chain's event `seq` has the hash `head`."""
+        """Return whether the chain's event `seq` has the hash `head`."""
 
     def waived(self) -> frozenset[str]:
         """Return the heads that a run with --new-history did without."""
@@ -137,7 +137,7 @@ class History(ClaimSource, EventSource, Protocol):
         """Return a run's number; `latest` is the newest. Raises `UsageError` as `run` does."""
 
     def is_newest(self, run: int, other: str) -> bool:
-        """Tell whether no run of its batch began after `run`, in this journal or as run `other`."""
+        """Return whether no run of its batch began after `run`, in this journal or as run `other`."""
 
     def report_source(self, run: int, explanation: str | None = None) -> ReportSource:
         """Return what a run's report is rendered from, streaming.

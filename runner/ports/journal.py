@@ -95,7 +95,7 @@ class Doubt:
     listed: bool  # this run may send it again: listed, selected, the destination unchanged
     message_ids: frozenset[str]  # of every delivery of its lineage
     intent: Intent
-    notified: bool  # callbacks have been told that it is in doubt
+    notified: bool  # a callback about the doubt was made or is owed
 
 
 class Journal(Protocol):
@@ -108,7 +108,7 @@ class Journal(Protocol):
         """
 
     def new_transfer_id(self) -> int:
-        """Return an id that no transfer bears yet."""
+        """Return an id that no transfer has yet."""
 
     async def pending(
         self, after: int, limit: int, *, failed_before: bool = False

@@ -141,13 +141,13 @@ class JournalAccess(Protocol):
         """One address for one journal, whatever names lead to it."""
 
     def exists(self) -> bool:
-        """Tell whether the journal has been made."""
+        """Return whether the journal has been made."""
 
     def is_reachable(self) -> bool:
-        """Tell whether the journal exists where this process can open it."""
+        """Return whether the journal exists where this process can open it."""
 
     def is_same(self, other: JournalLocation) -> bool:
-        """Tell whether a location leads to this very journal, and not to a copy."""
+        """Return whether a location leads to this very journal, and not to a copy."""
 
     def check_place(self) -> None:
         """Raise `StorageError` if its place cannot be relied on for locks and durability."""

@@ -1,4 +1,4 @@
-"""What watches a run: the terminal, the log."""
+"""The observer port: watches a run, as the terminal and the log do."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class Progress:
 
 
 class Observer(Protocol):
-    """Who watches a run: the terminal, the log. Never raises into the engine."""
+    """Watches a run. Never raises into the engine."""
 
     def noticed(self, event: str, **fields: Any) -> None:
         """Note what is worth a log line; `event` is a short lower-case phrase."""

@@ -1,4 +1,4 @@
-"""Where a manifest's rows wait, on disk, until they are planned: memory stays flat."""
+"""Keeps a manifest's rows on disk until they are planned, so that memory stays flat."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ class Selection:
 
 
 class Outline(NamedTuple):
-    """A planned row as its report tells it; a plain tuple, for there may be a million."""
+    """A planned row as its report shows it; a plain tuple, since there may be a million."""
 
     n: int
     key: str
@@ -96,12 +96,12 @@ class Staging(Scratch):
             self._flush()
 
     def select(self, selection: QueueSelection) -> None:
-        """Take a selection; whoever asks the gateway adds its rows."""
+        """Take a selection; its rows are added once the gateway was asked."""
         self.selections.append(selection)
         self.has_selected = True
 
     def has_interaction(self, interaction_id: str) -> bool:
-        """Tell whether a row names an interaction."""
+        """Return whether a row names an interaction."""
         self._flush()
         asked = "SELECT 1 FROM rows WHERE interaction = ?"
         known = [canonical_interaction(interaction_id)]
@@ -139,7 +139,7 @@ class Staging(Scratch):
             )
 
     def repeats(self, limit: int) -> Sequence[Repeat]:
-        """Return rows whose key or interaction an earlier row bears, `limit` of each at most."""
+        """Return rows whose key or interaction an earlier row has, `limit` of each at most."""
         self._flush()
         found = self._repeats_of("interaction", "interaction", "interaction_id", limit)
         if self._connection.execute(OWN_KEY).fetchone() is None:
@@ -235,7 +235,7 @@ class Staging(Scratch):
             yield n, Move._make(move)
 
     def outlines(self) -> Iterator[Outline]:
-        """Yield what a plan's report tells of every row, in the manifest's order."""
+        """Yield what a plan's report shows of every row, in the manifest's order."""
         rows = self._connection.execute(
             "SELECT n, key, source, interaction_id, destination_uri, media, action, reason, origin,"
             " code, earlier, failed_as"
@@ -282,7 +282,7 @@ class Staging(Scratch):
             )
 
     def _select(self, selection: Selection) -> None:
-        """Mark what `--only` and `--limit` leave out; a doubt stays one whoever leaves it out."""
+        """Mark what `--only` and `--limit` leave out; a row in doubt stays in doubt."""
         only = [_as_glob(pattern) for pattern in selection.only]
         if only:
             matches = " OR ".join("key GLOB ?" for _ in selection.only)

@@ -1,4 +1,4 @@
-"""What `Staging` keeps, and what it asks of it, in SQL."""
+"""Tables and queries of `Staging`."""
 
 from __future__ import annotations
 

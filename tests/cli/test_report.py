@@ -21,7 +21,7 @@ from runner.core.records.comparison import Comparison, Kind, changes_of
 from runner.core.records.run_record import TransferRecord
 from runner.core.transfer.outcome import Outcome
 from runner.core.transfer.states import Event
-from runner.staging.run_join import Juxtaposed
+from runner.staging.run_join import RunJoin
 from tests.e2e.bench import Bench, command, environment, manifest, run, transfer
 from tests.foreign.gateway import Gateway
 from tests.foreign.script import MUTE, Step
@@ -138,7 +138,7 @@ def test_runs_of_different_batches_are_compared_with_a_warning(journal: Path):
 
 
 def test_what_fails_on_the_way_is_a_storage_error():
-    with Juxtaposed() as juxtaposed:
+    with RunJoin() as juxtaposed:
         juxtaposed._connection.execute("DROP TABLE before")
         with pytest.raises(StorageError, match=r"cannot be compared in .*; free space there"):
             juxtaposed.add_before([samples.transfer(1)])
@@ -274,7 +274,7 @@ def peak_of_comparing(count: int) -> int:
 
     tracemalloc.start()
     try:
-        with Juxtaposed() as juxtaposed:
+        with RunJoin() as juxtaposed:
             juxtaposed.add_before(told("seen"))
             juxtaposed.add_after(turned())
             [change] = changes_of(juxtaposed.differences())
