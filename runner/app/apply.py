@@ -57,7 +57,7 @@ CALLBACK_GRACE_S = 30.0
 
 @dataclass(frozen=True, slots=True)
 class Applied:
-    """What a run left."""
+    """The result of a run."""
 
     code: ExitCode
     source: ReportSource
@@ -68,7 +68,7 @@ class Applied:
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """What a person is asked before a run sends."""
+    """The question to a person before a run sends."""
 
     environment: str
     driver: Driver
@@ -77,31 +77,31 @@ class Question:
     send: int
     unchanged: int
     in_doubt: int
-    new_journal: str | None  # the path of a journal that tells of no transfer
+    new_journal: str | None  # the path of a journal without transfers
 
 
 @dataclass(frozen=True, slots=True)
 class RunHooks:
-    """Who attends a run: watches it, may stop it, is asked before it sends."""
+    """Watches a run, may stop it, and is asked before it sends."""
 
     observer: Observer
     signals: Signals
     confirm: Callable[[Question], bool]
 
 
-def apply(request: Request, manifest: Manifest, staging: Staging, attendance: RunHooks) -> Applied:
+def apply(request: Request, manifest: Manifest, staging: Staging, hooks: RunHooks) -> Applied:
     """Carry a loaded manifest out and leave its report.
 
     Raises `Locked`, `StorageError`, or `ManifestInvalid` for a plan that no longer holds, before
-    the run begins; later errors are told in `Applied`.
+    the run begins; later errors are in `Applied`.
     """
     journal = request.journal_access(manifest)
     journal.check_place()
     check_trust(manifest, os.environ)
-    if request.plan is not None:  # refused before a journal is made or anybody is waited for
-        ask(request, manifest, staging, attendance.observer)
+    if request.plan is not None:  # refused before a journal is made or a lock is waited for
+        ask(request, manifest, staging, hooks.observer)
         plan_rows(request, manifest, staging, journal)
-    entry = _entry(manifest, attendance.observer)
+    entry = _entry(manifest, hooks.observer)
     with nullcontext() if entry is None else entry.lock as gateway, journal.lock() as lock:
         waited_s = 0.0 if gateway is None else gateway.acquire(request.lock_timeout_s)
         lock.acquire(max(0.0, request.lock_timeout_s - waited_s))
@@ -112,9 +112,7 @@ def apply(request: Request, manifest: Manifest, staging: Staging, attendance: Ru
         forget_earlier_gateway(journal.location)
         store = lock.open_store(environment=manifest.environment.name, origin=origin_of(manifest))
         try:
-            run = _Run(
-                request, manifest, staging, attendance, journal=journal, store=store, entry=entry
-            )
+            run = _Run(request, manifest, staging, hooks, journal=journal, store=store, entry=entry)
             return run.carry_out()
         finally:
             store.close()
@@ -142,7 +140,7 @@ class _Run:
         request: Request,
         manifest: Manifest,
         staging: Staging,
-        attendance: RunHooks,
+        hooks: RunHooks,
         *,
         journal: JournalAccess,
         store: JournalStore,
@@ -152,8 +150,8 @@ class _Run:
         self._request = request
         self._manifest = manifest
         self._staging = staging
-        self._attendance = attendance
-        self._observer = attendance.observer
+        self._hooks = hooks
+        self._observer = hooks.observer
         self._journal = journal
         self._store = store
         self._clock = SystemClock()
@@ -168,9 +166,9 @@ class _Run:
         plan = self._plan()
         with self._journal.open_history() as history:
             had_work = bool(plan.send or plan.in_doubt or self._doubts(history))
-            ending = self._send(plan, history)
-            with self._attendance.signals.deferring(self._observer):
-                return self._finish(ending, history, had_work=had_work)
+            end = self._send(plan, history)
+            with self._hooks.signals.deferring(self._observer):
+                return self._finish(end, history, had_work=had_work)
 
     def _plan(self) -> PlanFigures:
         store, at = self._store, self._clock.wall()
@@ -214,7 +212,7 @@ class _Run:
         return plan
 
     def _check_place(self) -> None:
-        """See that the report can be written, while nothing has been sent yet."""
+        """Check that the report can be written before anything is sent."""
         root = self._request.report_dir
         clear_place(root, self._manifest.name)
         if not check_place(root, self._manifest.name, rows=self._staging.count):
@@ -224,7 +222,7 @@ class _Run:
             )
 
     def _waive(self, at: float) -> None:
-        """Keep in the journal which histories it does without: the next run need not be asked."""
+        """Store which histories the run does without, so that the next run does not refuse."""
         lost = lost_heads(self._store, self._request.report_dir, self._manifest)
         if lost:
             self._store.waive(lost, at=at)
@@ -236,7 +234,7 @@ class _Run:
             remember(self._entry, self._journal, self._store)
 
     def _ask(self) -> None:
-        """Have the gateway tell what the manifest leaves open, unless the plan has told it."""
+        """Ask the gateway for what the manifest leaves open, unless the plan holds it."""
         if self._request.plan is not None:
             return
         try:
@@ -249,7 +247,7 @@ class _Run:
             return RunEnd(ExitCode.UNREACHABLE, str(error), error, Figures())
         window = self._manifest.policy.window
         is_open = window is None or window.is_open(self._clock.wall())
-        if plan.send and is_open and not self._attendance.confirm(self._question(plan)):
+        if plan.send and is_open and not self._hooks.confirm(self._question(plan)):
             return RunEnd(ExitCode.INTERRUPTED, "declined at the prompt", None, Figures())
         if not plan.send and not history.outbox(0, 1) and not self._doubts(history):
             return RunEnd(None, None, None, Figures())
@@ -271,40 +269,40 @@ class _Run:
 
     async def _carry(self, plan: PlanFigures, history: History) -> RunEnd:
         writer = self._store.start_writer(history)
-        self._observer = owing = CallbackBacklog(
+        self._observer = backlog = CallbackBacklog(
             self._observer, history.callbacks_owed, self._clock
         )
-        courier = self._courier(writer, history)
-        courier_run = asyncio.create_task(courier.run())
-        counting = asyncio.create_task(owing.keep_count())
-        halt = StopSignal()
+        dispatcher = self._dispatcher(writer, history)
+        dispatching = asyncio.create_task(dispatcher.run())
+        counting = asyncio.create_task(backlog.keep_count())
+        stop = StopSignal()
         try:
-            with self._attendance.signals.stopping(halt, self._observer):
-                ending = await self._batch(plan, writer, history, courier, halt)
-                await courier.finish(0.0 if ending.halted else CALLBACK_GRACE_S)
-                await courier_run
+            with self._hooks.signals.stopping(stop, self._observer):
+                end = await self._batch(plan, writer, history, dispatcher, stop)
+                await dispatcher.finish(0.0 if end.halted else CALLBACK_GRACE_S)
+                await dispatching
         except StorageError as error:
             return RunEnd(ExitCode.STORAGE, str(error), error, Figures())
         finally:
-            courier_run.cancel()
+            dispatching.cancel()
             counting.cancel()
             await writer.close()
-        return ending
+        return end
 
     async def _batch(
         self,
         plan: PlanFigures,
         writer: RunJournal,
         history: History,
-        courier: WebhookDispatcher,
-        halt: StopSignal,
+        dispatcher: WebhookDispatcher,
+        stop: StopSignal,
     ) -> RunEnd:
-        courier.poke()
+        dispatcher.poke()
         if not plan.send and not self._doubts(history):
             return RunEnd(None, None, None, Figures())
         manifest, gateway_said = self._manifest, self._manifest.gateway
         language = language_of(manifest.environment)
-        notices = CallbackFactory(
+        callbacks = CallbackFactory(
             manifest.callbacks,
             run=self._record.id,
             batch=manifest.name,
@@ -320,7 +318,7 @@ class _Run:
                 gateway_said.not_carried_out,
                 needs_sight=language.needs_sight,
             ),
-            notices=notices,
+            notices=callbacks,
             find_fault=language.find_fault,
             compose=language.compose,
             total_kbps=gateway_said.total_bandwidth_kbps,
@@ -337,15 +335,15 @@ class _Run:
                 clock=self._clock,
                 observer=self._observer,
                 chance=Randomness(random.random, MessageIds().new),
-                after_commit=courier.poke,
-                halt=halt,
+                after_commit=dispatcher.poke,
+                halt=stop,
             )
             return await batch.run()
 
     def _doubts(self, history: History) -> bool:
         return bool(history.doubts(self._store.run_no))
 
-    def _courier(self, writer: RunJournal, history: History) -> WebhookDispatcher:
+    def _dispatcher(self, writer: RunJournal, history: History) -> WebhookDispatcher:
         return WebhookDispatcher(
             self._manifest.callbacks,
             JournalOutbox(self._manifest.callbacks, writer, history, self._clock),
@@ -356,28 +354,28 @@ class _Run:
             observer=self._observer,
         )
 
-    def _finish(self, ending: RunEnd, history: History, *, had_work: bool) -> Applied:
+    def _finish(self, end: RunEnd, history: History, *, had_work: bool) -> Applied:
         run_no = self._store.run_no
         elsewhere = history.doubts_elsewhere(run_no)
-        told = [
+        parts = [
             self._found.explanation,
-            ending.explanation,
+            end.explanation,
             run_record.elsewhere_in_words(elsewhere),
         ]
-        explanation = "; ".join(filter(None, told))
+        explanation = "; ".join(filter(None, parts))
         source = history.report_source(run_no, explanation)
-        summary = summarize(source.transfers(), ending.figures)
+        summary = summarize(source.transfers(), end.figures)
         doubts = summary.counts[Outcome.IN_DOUBT] + len(elsewhere)
-        code = exit_code(dict(summary.counts) | {Outcome.IN_DOUBT: doubts}, ending.halted)
+        code = exit_code(dict(summary.counts) | {Outcome.IN_DOUBT: doubts}, end.halted)
         at = self._clock.wall()
         record = run_record.ended(self._record, code, explanation or None, at=at)
-        if ending.halted is ExitCode.STORAGE:  # the journal takes no more: the report alone tells
-            source = replace(source, run=record, figures=ending.figures)
+        if end.halted is ExitCode.STORAGE:  # the journal takes no more: only the report shows it
+            source = replace(source, run=record, figures=end.figures)
         else:
-            self._store.finish_run(asdict(record), asdict(ending.figures), at)
+            self._store.finish_run(asdict(record), asdict(end.figures), at)
             source = history.report_source(run_no)
             # A copy that was made while the run went on lacks what came after it.
             self._leave_head(at)
         moves = had_work or code is not ExitCode.OK
         report = write_report(source, self._request.report_dir, summary, moves_latest=moves)
-        return Applied(code, source, summary, report, ending.error)
+        return Applied(code, source, summary, report, end.error)

@@ -33,11 +33,11 @@ LONGEST_LINE = 1 << 26
 """Characters; no entry is longer than the manifest that it may quote."""
 
 LARGEST_REPORT = 1 << 30
-"""Bytes; what is cut off there is no JSON."""
+"""Bytes; a report that is cut off there is not JSON."""
 
 
 def names_file(target: str) -> bool:
-    """Tell whether FILE is meant rather than RUN: it is there, or looks like a path."""
+    """Return whether FILE is meant rather than RUN: it exists, or looks like a path."""
     return "/" in target or target.endswith((".jsonl", ".json")) or Path(target).exists()
 
 
@@ -47,7 +47,7 @@ def verify_file(path: Path) -> Audited:
     Raises `UsageError` if there is no such file.
     """
     path = path / AUDIT_NAME if path.is_dir() else path
-    end, note = _end_told(path.with_name(REPORT_NAME))
+    end, note = _read_end(path.with_name(REPORT_NAME))
     try:
         # Bytes that are no UTF-8 become characters that no entry hashes to.
         with TextIOWrapper(
@@ -84,7 +84,7 @@ def verify_run(journal: JournalLocation, run_id: str, report_dir: Path | None) -
         source = history.report_source(seen.no)
         root = report_dir or left_root(seen.record)
         report = root / seen.record.batch / seen.record.id / REPORT_NAME
-        end, note = _end_told(report)
+        end, note = _read_end(report)
         verdict = verify_audit(audit_lines(source), head=end.head, entries=end.entries)
         segment = _audited(f"run {seen.record.id} in {journal}", verdict, note, end.fault)
         whole = verify_audit(_whole_chain(history, source))
@@ -95,7 +95,7 @@ def verify_run(journal: JournalLocation, run_id: str, report_dir: Path | None) -
 
 @dataclass(frozen=True, slots=True)
 class _End:
-    """Where a segment ends, as the report tells it; None where it does not."""
+    """Where a segment ends, by the report; None where it does not say."""
 
     run: str | None = None
     entries: int | None = None
@@ -103,13 +103,13 @@ class _End:
     fault: str | None = None
 
 
-def _end_told(report: Path) -> tuple[_End, str | None]:
+def _read_end(report: Path) -> tuple[_End, str | None]:
     """Read where the chain should end; and say what cannot be checked without it."""
     try:
         with open_regular(report) as file:
-            told = json.loads(file.read(LARGEST_REPORT))
-        audit = told["audit"]
-        return _End(str(told["run"]["id"]), int(audit["entries"]), str(audit["head"])), None
+            document = json.loads(file.read(LARGEST_REPORT))
+        audit = document["audit"]
+        return _End(str(document["run"]["id"]), int(audit["entries"]), str(audit["head"])), None
     except FileNotFoundError:
         note = f"there is no {report} to tell where it should end: a missing end would not show"
         return _End(), note
@@ -129,9 +129,9 @@ def _whole_chain(history: History, source: ReportSource) -> Iterator[str]:
 
 def _misplaced(runs: Iterable[ChainPosition]) -> str | None:
     """Find the first run that was not begun where its segment stands."""
-    for run, told, there in runs:
-        if told != there:
-            return f"run {run} began after {told[:12]}…, and {(there or 'nothing')[:12]}… is there"
+    for run, recorded, actual in runs:
+        if recorded != actual:
+            return f"run {run} began after {recorded[:12]}…, and {(actual or 'nothing')[:12]}… is there"
     return None
 
 

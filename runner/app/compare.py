@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from runner.app.report import told_again
+from runner.app.report import report_source
 from runner.console.log.redaction import redact
 from runner.console.results.comparison import change_in_words, figure_rows
 from runner.core.errors import UsageError
@@ -17,11 +17,11 @@ from runner.staging.run_join import RunJoin
 
 
 def compare(before: str, after: str, journal: JournalLocation) -> Comparison:
-    """Compare two runs as the journal tells them now.
+    """Compare two runs as they are in the journal now.
 
     Raises `UsageError` for a run that is not there, or the same one twice; `StorageError`.
     """
-    with told_again(before, journal) as first, told_again(after, journal) as second:
+    with report_source(before, journal) as first, report_source(after, journal) as second:
         if first.run.id == second.run.id:
             raise UsageError(f"both are run {first.run.id}: name two runs; `status` lists them")
         with RunJoin() as join:

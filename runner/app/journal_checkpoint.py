@@ -1,7 +1,7 @@
-"""What a report folder knows of the journal: it tells when one was deleted or restored.
+"""Compares a journal with what earlier runs saw of it: shows one that was deleted or restored.
 
 Each run leaves the journal's lineage and head in its report folder before its first frame
-(recovery.md, "Runs"). A journal that lacks a head that a run of the same batch and environment saw
+(docs/design/recovery.md, "One gateway, one history"). A journal that lacks a head that a run of the same batch and environment saw
 is not the history it pretends to be. The registry of gateways says the same of all batches.
 """
 
@@ -39,7 +39,7 @@ def write_checkpoint(
     journal: JournalAccess, store: JournalStore, root: Path, manifest: Manifest, *, at: float
 ) -> None:
     """Write the journal's head into the run's report folder. Raises `StorageError`."""
-    witness = Checkpoint(
+    checkpoint = Checkpoint(
         store.run_id,
         manifest.environment.name,
         at,
@@ -52,7 +52,7 @@ def write_checkpoint(
         open_folder(root, manifest.name, store.run_id) as folder,
         folder.writing(WITNESS) as stream,
     ):
-        json.dump(asdict(witness), stream, indent=2)
+        json.dump(asdict(checkpoint), stream, indent=2)
 
 
 def remember(entry: GatewayEntry, journal: JournalAccess, store: JournalStore) -> None:
@@ -77,15 +77,15 @@ def check_checkpoint(
     Raises `StorageError` if the journal lacks what any of them saw, or is a copy.
     """
     waived = history.waived() if history is not None else frozenset()
-    for witness in _seen(root, manifest, history):
-        if witness.head in waived:
+    for checkpoint in _seen(root, manifest, history):
+        if checkpoint.head in waived:
             continue
-        if (what := _contradiction(witness, history)) is None:
-            if history is not None and is_copy(journal, history, witness.journal):
-                _refuse_copy(journal, witness.journal)
+        if (what := _contradiction(checkpoint, history)) is None:
+            if history is not None and is_copy(journal, history, checkpoint.journal):
+                _refuse_copy(journal, checkpoint.journal)
             continue
         raise StorageError(
-            f"run {witness.run} of this batch was journalled in {witness.journal}, but the journal"
+            f"run {checkpoint.run} of this batch was journalled in {checkpoint.journal}, but the journal"
             f" {journal.address} {what}: it was deleted, restored from a copy, or another was"
             " named. What was moved since is not in it, and would be moved twice. Bring the right"
             " journal back (--journal), or, if you are sure that its history does not matter, apply"
@@ -96,9 +96,9 @@ def check_checkpoint(
 def lost_heads(history: EventSource, root: Path, manifest: Manifest) -> list[str]:
     """Return the heads that the batch's runs saw and the journal lacks."""
     return [
-        witness.head
-        for witness in _seen(root, manifest, history)
-        if _contradiction(witness, history) is not None
+        checkpoint.head
+        for checkpoint in _seen(root, manifest, history)
+        if _contradiction(checkpoint, history) is not None
     ]
 
 
@@ -111,7 +111,7 @@ def check_known(entry: GatewayEntry, journal: JournalAccess, history: EventSourc
     if known is None:
         return
     if history is None or history.lineage_id != known.lineage:
-        if _tells_of_nothing(known):
+        if _is_without_transfers(known):
             return
         where = f"the history of the gateway {entry.origin} is in the journal {known.journal}"
         else_ = "or, if you are sure that its history does not matter, apply with --new-history"
@@ -138,28 +138,28 @@ def check_known(entry: GatewayEntry, journal: JournalAccess, history: EventSourc
 def _seen(root: Path, manifest: Manifest, history: EventSource | None) -> list[Checkpoint]:
     """Return what the batch's runs saw of this environment's journal, or of this one; newest first.
 
-    Newest by the chain's numbers: clocks are set, and witnesses are copied.
+    Newest by the chain's numbers: clocks are set, and checkpoints are copied.
     """
     environment, lineage = manifest.environment.name, history and history.lineage_id
     seen = [
-        witness
-        for witness in _witnesses(root / manifest.name)
-        if environment == witness.environment or lineage == witness.lineage
+        checkpoint
+        for checkpoint in _checkpoints(root / manifest.name)
+        if environment == checkpoint.environment or lineage == checkpoint.lineage
     ]
-    return sorted(seen, key=lambda witness: witness.seq, reverse=True)
+    return sorted(seen, key=lambda checkpoint: checkpoint.seq, reverse=True)
 
 
-def _contradiction(witness: Checkpoint, history: EventSource | None) -> str | None:
+def _contradiction(checkpoint: Checkpoint, history: EventSource | None) -> str | None:
     """Return how a journal is not the one that a run saw; None: it is."""
     if history is None:
         return "does not exist"
-    if witness.lineage != history.lineage_id:
+    if checkpoint.lineage != history.lineage_id:
         return "is another one"
-    return None if history.has_event(witness.seq, witness.head) else "is older than that"
+    return None if history.has_event(checkpoint.seq, checkpoint.head) else "is older than that"
 
 
 def is_copy(journal: JournalAccess, history: EventSource, named: str) -> bool:
-    """Tell whether a journal is a copy: where a run saw it, `named`, it still lies.
+    """Return whether a journal is a copy: where a run saw it, `named`, it still lies.
 
     A journal that was moved, and lies there no more, is none.
     """
@@ -182,8 +182,8 @@ def _refuse_copy(journal: JournalAccess, named: str) -> NoReturn:
     )
 
 
-def _tells_of_nothing(known: KnownHistory) -> bool:
-    """Tell whether a known journal has never delivered anything: it is no history yet."""
+def _is_without_transfers(known: KnownHistory) -> bool:
+    """Return whether a known journal has never delivered anything."""
     journal = _at(known.journal)
     if not journal.is_reachable():
         return False
@@ -191,7 +191,7 @@ def _tells_of_nothing(known: KnownHistory) -> bool:
         return history.lineage_id == known.lineage and not history.last_transfer_id()
 
 
-def _witnesses(folder: Path) -> Iterator[Checkpoint]:
+def _checkpoints(folder: Path) -> Iterator[Checkpoint]:
     for path in folder.glob(f"*/{WITNESS}"):
         if path.parent.is_symlink():
             continue  # `latest`
@@ -199,6 +199,6 @@ def _witnesses(folder: Path) -> Iterator[Checkpoint]:
             yield Checkpoint(**json.loads(path.read_text(encoding="utf-8")))
         except (OSError, ValueError, TypeError) as error:
             raise StorageError(
-                f"{path} cannot be read ({error}), so nobody can tell whether the journal is whole;"
+                f"{path} cannot be read ({error}), so it is unknown whether the journal is whole;"
                 " remove the file if its run does not matter, or apply with --new-history"
             ) from error

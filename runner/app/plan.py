@@ -107,7 +107,7 @@ def _at_once(request: Request, manifest: Manifest, sends: int) -> int | None:
 
 
 def _against_window(request: Request, manifest: Manifest, sends: int) -> dict[str, Any]:
-    """Return what a plan's figures tell of the window: it, and when `sends` would have ended."""
+    """Return the figures about the window: its ends, and when `sends` would be done."""
     policy, window = manifest.policy, manifest.policy.window
     if window is None:
         return {}
@@ -129,7 +129,7 @@ NO_CODEC = (
     "genesys-cloud takes no codec with a transfer: media is checked against the gateway's"
     " constraints and recorded, and the platform chooses"
 )
-"""What a plan says of the media matrix where the platform has no use for it."""
+"""The note of a plan for a platform that takes no media matrix."""
 
 
 def _estimate_s(request: Request, manifest: Manifest, sends: int) -> float | None:
@@ -146,7 +146,7 @@ def plan_offline(request: Request, manifest: Manifest, staging: Staging) -> None
     """Plan by the history as it is now, touching neither journal nor network.
 
     Raises `ManifestInvalid` if the request's plan file no longer holds, `StorageError` if the
-    journal does not have the history that the batch's report folder tells of.
+    journal does not have the history that the batch's report folder shows.
     """
     journal = request.journal_access(manifest)
     if not request.new_history:
@@ -173,7 +173,7 @@ def report_plan(
 ) -> tuple[ReportSource, Summary, Path]:
     """Write the report of rows that were planned, with what the gateway said of them, if asked.
 
-    `code` tells how the command will exit, by the figures; `out`, where the plan is written to.
+    `code` returns the exit code by the figures; `out` is where the plan is written to.
     """
     at = time.time()
     record = run_record.begun(request, manifest, f"plan-{new_run_id(at)}", at=at, outcome="planned")
@@ -181,11 +181,11 @@ def report_plan(
         record = replace(record, options={**record.options, "out": str(out)})
     asked = None if preflight is None else preflight.explanation
     note = NO_CODEC if manifest.environment.platform is Platform.GENESYS_CLOUD else None
-    told = [unknown_yet(manifest, staging), found.explanation, asked, note]
-    record = replace(record, explanation="; ".join(filter(None, told)) or None)
+    notes = [unknown_yet(manifest, staging), found.explanation, asked, note]
+    record = replace(record, explanation="; ".join(filter(None, notes)) or None)
     figures = plan_figures(request, manifest, staging)
     if preflight is not None and preflight.error is None:
-        figures = _by_sight(figures, request, manifest, staging, preflight)
+        figures = _by_look_ups(figures, request, manifest, staging, preflight)
     record = run_record.finished_plan(replace(record, waves=figures.waves), at=at)
     source = ReportSource(
         replace(record, exit_code=int(code(figures))),
@@ -225,7 +225,7 @@ def save_plan(
     write_plan(drawn_up(request, manifest, staging, record, out, found=found), figures)
 
 
-def _by_sight(
+def _by_look_ups(
     figures: PlanFigures,
     request: Request,
     manifest: Manifest,
@@ -269,10 +269,10 @@ def _foreseen(
 ) -> Iterator[TransferRecord]:
     wave = WaveCount(waves, staging.failed_before())
     for row in staging.outlines():
-        told = seen.get(row.n)
+        foreseen = seen.get(row.n)
         failed = row.failed_as is not None
         in_wave = wave.next(failed_before=failed) if row.action in SENDS else None
-        yield _record(row, told, wave=in_wave)
+        yield _record(row, foreseen, wave=in_wave)
 
 
 def _record(
@@ -317,4 +317,4 @@ _FORESEEN: Mapping[str, tuple[Outcome, Code | None]] = {
     Action.IN_DOUBT: (Outcome.IN_DOUBT, None),
     Action.NOT_SELECTED: (Outcome.UNATTEMPTED, Code.NOT_SELECTED),
 }
-"""What a plan says of a row by its action; None: the history says why."""
+"""Outcome and cause of a row by its action; None: the history holds the cause."""

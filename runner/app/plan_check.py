@@ -1,4 +1,4 @@
-"""Holds a run to the plan that it was given: what the plan did not send is not sent."""
+"""Holds a run to its plan file: what the plan does not send is not sent."""
 
 from __future__ import annotations
 
@@ -170,12 +170,12 @@ def _other_options(request: Request, plan: PlanFile) -> Iterator[Problem]:
                 f" ({_typed(option, planned)})"
             )
             again = replan(plan, request.report_dir)
-            mend = f"leave {option} (and its variable) out, or {again}"
-            yield invalid(plan.path, message, mend)
+            help_text = f"leave {option} (and its variable) out, or {again}"
+            yield invalid(plan.path, message, help_text)
 
 
 def _typed(option: str, value: _Option) -> str:
-    """Return an option with its value as a person types it."""
+    """Return an option with its value as it is typed."""
     match value:
         case None | False | ():
             return f"without {option}"
@@ -299,5 +299,5 @@ def _history_since(
 
 
 def _other_journal(plan: PlanFile, journal: JournalLocation, what: str, again: str) -> Problem:
-    mend = f"bring the right one back, or name it with --journal; or {again}"
-    return Problem("P002", f"the journal {journal} {what}", Place(str(plan.path), 1, 1), mend)
+    help_text = f"bring the right one back, or name it with --journal; or {again}"
+    return Problem("P002", f"the journal {journal} {what}", Place(str(plan.path), 1, 1), help_text)

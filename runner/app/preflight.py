@@ -1,4 +1,4 @@
-"""`plan --preflight`: what the gateway says before anything is sent; it is asked, never told."""
+"""`plan --preflight`: looks up what would be sent, read-only."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ UNKNOWN = "the look-up failed"
 
 @dataclass(frozen=True, slots=True)
 class Foreseen:
-    """What a look-up says will become of a row."""
+    """What a look-up foresees for a row."""
 
     verdict: str  # in words, what would become of it
     why: str
@@ -61,7 +61,7 @@ class Foreseen:
 
 @dataclass(slots=True)
 class Preflight:
-    """What the gateway said. `error`: why it could not be asked, or not to the end."""
+    """The result of the look-ups. `error`: why they ended early."""
 
     rows: dict[int, Foreseen] = field(default_factory=dict)  # by number
     elsewhere: list[str] = field(default_factory=list)  # doubts that the manifest does not list
@@ -73,8 +73,8 @@ class Preflight:
         if self.error is not None:
             return f"preflight ended early: {self.error}"
         counts = Counter(each.verdict for each in self.rows.values())
-        told = [f"{n:,} {words}" for words, n in counts.most_common()]
-        return "; ".join(["preflight: token and session are good", *told, *self.elsewhere])
+        parts = [f"{n:,} {words}" for words, n in counts.most_common()]
+        return "; ".join(["preflight: token and session are good", *parts, *self.elsewhere])
 
 
 def look_ahead(
@@ -133,7 +133,7 @@ class _LookAhead:
     async def _look(self, gateway: Gateway) -> None:
         rows = self._staging.planned()
         looks = [asyncio.create_task(self._look_at(gateway, rows)) for _ in range(LOOKS_AT_ONCE)]
-        progress = asyncio.create_task(self._tell())
+        progress = asyncio.create_task(self._report_progress())
         everything: asyncio.Future[Any] = asyncio.gather(*looks)
         try:
             await asyncio.wait({everything, self._given_up}, return_when=asyncio.FIRST_COMPLETED)
@@ -210,7 +210,7 @@ class _LookAhead:
                 key = doubt.standing.row.key
                 self._found.elsewhere.append(f"in doubt and not in the manifest: {key} ({reason})")
 
-    async def _tell(self) -> None:
+    async def _report_progress(self) -> None:
         while True:
             await self._clock.sleep(PROGRESS_S)
             self._observer.progressed(
@@ -228,10 +228,10 @@ class _LookAhead:
     # GatewayListener
 
     def replied(self, reply: Reply) -> None:
-        """Ignore it: nothing was asked on the session."""
+        """Ignore it: nothing was sent on the session."""
 
     def strayed(self, stray: Stray) -> None:
-        """Ignore it: nothing was asked on the session."""
+        """Ignore it: nothing was sent on the session."""
 
     def session_opened(self, opened: SessionOpened) -> None:
         """Note that token and session are good."""

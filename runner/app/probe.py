@@ -36,12 +36,12 @@ from runner.ports.history import History
 from runner.staging.rows import Selection, Staging
 
 _DESTINATION = re.compile(r"genesys://(queue|user)/(.+)|(tel|sips?):[^\s/]+", re.DOTALL)
-_MEDIA = MediaMatrix(Audio("opus", 64, 16))  # a draft bears one; the platform takes none
+_MEDIA = MediaMatrix(Audio("opus", 64, 16))  # a draft needs one; the platform takes none
 
 
 @dataclass(frozen=True, slots=True)
 class ProbeOrder:
-    """What a probe is to do, and where it writes what it learns; `out` must not exist yet."""
+    """What a probe moves, and the file for its findings, which must not exist yet."""
 
     conversation_id: str
     destination_uri: str
@@ -50,7 +50,7 @@ class ProbeOrder:
 
 @dataclass(frozen=True, slots=True)
 class Probed:
-    """What a probe found, and the file that tells it."""
+    """The findings of a probe, and their file."""
 
     findings: Findings
     file: Path

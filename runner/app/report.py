@@ -36,9 +36,9 @@ class Rendered:
     files: tuple[tuple[str, Path], ...]
 
 
-def read_forms(told: str) -> tuple[str, ...]:
+def read_forms(text: str) -> tuple[str, ...]:
     """Return the forms of a list such as `html, json`, each once. Raises `UsageError`."""
-    forms = tuple(dict.fromkeys(name.strip() for name in told.split(",")))
+    forms = tuple(dict.fromkeys(name.strip() for name in text.split(",")))
     for form in forms:
         if form not in FILES:
             raise UsageError(f"there is no report format {form!r}; choose of {', '.join(FILES)}")
@@ -62,11 +62,11 @@ def render_again(
 
     `report_dir` None: where the run left its report, whatever the current folder is.
 
-    With `json` the report folder becomes what the run left there: report.json tells where
+    With `json` the report folder becomes what the run left there: report.json holds where
     audit.jsonl ends, so both are written, and `latest` points to the newest run's. Raises
     `UsageError` for an unknown run or journal, `StorageError` where files fail.
     """
-    with told_again(run, journal) as source:
+    with report_source(run, journal) as source:
         names = () if out is not None else (source.run.batch, folder_name(source))
         whole = out is None and "json" in forms
         files = []
@@ -106,7 +106,7 @@ def render_file(run: str, journal: JournalLocation, form: str, out: Path) -> Ren
 
     Raises `UsageError` for an unknown run or journal, `StorageError` where the file fails.
     """
-    with told_again(run, journal) as source, open_folder(out.parent) as folder:
+    with report_source(run, journal) as source, open_folder(out.parent) as folder:
         with folder.writing(out.name) as stream:
             root = run_record.left_root(source.run)
             _render_elsewhere(survey(source), form, root, stream.write)
@@ -141,7 +141,7 @@ def stream_again(
     run: str, journal: JournalLocation, report_dir: Path | None, form: str, write: Write
 ) -> None:
     """Write one form of a run's report to a stream. Raises `UsageError`, `StorageError`."""
-    with told_again(run, journal) as source:
+    with report_source(run, journal) as source:
         pieces: list[str] = []
 
         def gather(piece: str) -> None:
@@ -166,7 +166,7 @@ def _render_elsewhere(content: Content, form: str, report_dir: Path, write: Writ
 
 
 @contextmanager
-def told_again(run: str, journal: JournalLocation) -> Iterator[ReportSource]:
-    """Give a run's report as the journal tells it now. Raises `UsageError`, `StorageError`."""
+def report_source(run: str, journal: JournalLocation) -> Iterator[ReportSource]:
+    """Give a run's report as it is in the journal now. Raises `UsageError`, `StorageError`."""
     with journal_at(journal).open_history() as history:
         yield history.report_source(history.run_number(run))

@@ -1,4 +1,4 @@
-"""What the command line asks for, as a value."""
+"""The options of `apply` and `plan`, as a value."""
 
 from __future__ import annotations
 
@@ -62,8 +62,8 @@ class Request:
             return replace(policy, window=window)
         return replace(policy, window=window, max_failures=self.max_failures)
 
-    def told(self) -> dict[str, Any]:
-        """Return the options as the report tells them: those that were given."""
+    def given_options(self) -> dict[str, Any]:
+        """Return the options that were given, as the report shows them."""
         given = {each.name: getattr(self, each.name) for each in fields(self)}
         given |= {"manifest": None, "plan": None if self.plan is None else self.plan.path}
         return {

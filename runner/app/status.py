@@ -31,7 +31,7 @@ def status_of(location: JournalLocation, run_id: str | None = None) -> JournalSt
     journal = journal_at(location)
     with journal.open_history() as history:
         newest = history.runs(1)
-        # Read before the lock is looked at: a run that ends meanwhile is still told as running.
+        # Read before the lock is looked at: a run that ends meanwhile is still shown as running.
         seen = history.runs(MOST_RUNS) if run_id is None else [history.run(run_id)]
         holder = journal.holder() if newest and not newest[0].finished else None
         live = newest[0].no if newest and carries(holder, newest[0].record) else None
@@ -104,7 +104,7 @@ def _line(run: JournalledRun, holder: Holder | None) -> RunLine:
 
 def _with_doubts(history: History, run: JournalledRun, line: RunLine) -> RunLine:
     doubts = history.held_by_run(run.no, MOST_DOUBTS)
-    told = [
+    lines = [
         DoubtLine(
             doubt.key,
             doubt.source,
@@ -117,4 +117,4 @@ def _with_doubts(history: History, run: JournalledRun, line: RunLine) -> RunLine
         for doubt in doubts
     ]
     expected = line.counts.get(Outcome.IN_DOUBT, 0) + line.in_flight
-    return replace(line, doubts=told, more_doubts=max(0, expected - len(told)))
+    return replace(line, doubts=lines, more_doubts=max(0, expected - len(lines)))

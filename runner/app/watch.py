@@ -26,7 +26,7 @@ class Sight:
     progress: Progress
 
 
-class Following:
+class RunWatch:
     """One run of a journal. No lock is taken and nothing written; use it as a context.
 
     Raises `UsageError` for an unknown run, `StorageError` if the journal cannot be read.
