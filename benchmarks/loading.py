@@ -54,8 +54,8 @@ class Cost:
 
 def ours(path: Path) -> None:
     """Load as `--validate-only` does, and tell the first problem's place."""
-    from runner.journal.staging import Staging  # noqa: PLC0415 - the baseline does without
     from runner.manifest.load import load  # noqa: PLC0415
+    from runner.staging.rows import Staging  # noqa: PLC0415 - the baseline does without
 
     with Staging() as staging:
         loaded = load(path, environment=None, sink=staging, offline=True)

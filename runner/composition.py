@@ -9,25 +9,27 @@ from dataclasses import replace
 from pathlib import Path
 
 from runner.core.errors import StorageError
+from runner.core.journal_location import JournalLocation
 from runner.core.manifest.model import Environment, Manifest, Policy
 from runner.drivers import Connection, spec_of
 from runner.gateways.http.trust_check import check_trust
 from runner.ports import Clock, Gateway
 
 
-def ledger_path(journal: Path) -> Path:
+def ledger_path(journal: JournalLocation) -> Path:
     """Return where the embedded gateway remembers what it has carried out: beside the journal."""
-    return journal.with_name(f"{journal.name}.gateway.jsonl")
+    path = Path(journal.text)
+    return path.with_name(f"{path.name}.gateway.jsonl")
 
 
-def forget_earlier_gateway(journal: Path) -> None:
+def forget_earlier_gateway(journal: JournalLocation) -> None:
     """Remove the embedded gateway's ledger where the journal beside it does not exist yet.
 
     A new journal then begins with a gateway that has done nothing. To be called under the journal's lock, before the journal is made. Raises `StorageError`.
     """
     path = ledger_path(journal)
     try:
-        if not journal.exists():
+        if not Path(journal.text).exists():
             path.unlink(missing_ok=True)
     except OSError as error:
         raise StorageError(f"{path} cannot be removed ({error.strerror}); remove it") from error
@@ -45,7 +47,7 @@ def policy_of(manifest: Manifest) -> Policy:
 @asynccontextmanager
 async def opened_gateway(
     manifest: Manifest,
-    journal: Path | None,
+    journal: JournalLocation | None,
     clock: Clock,
     jitter: Callable[[], float],
     destinations: Collection[str] = (),
@@ -60,7 +62,7 @@ async def opened_gateway(
 
 @asynccontextmanager
 async def opened_environment(
-    manifest: Manifest, journal: Path | None
+    manifest: Manifest, journal: JournalLocation | None
 ) -> AsyncIterator[Environment]:
     """Yield the chosen environment with its endpoints; the embedded gateway is started for it.
 

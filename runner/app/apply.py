@@ -43,17 +43,13 @@ from runner.engine.run import BatchRun, RunEnd, RunSpec
 from runner.engine.run_context import Randomness, Rules
 from runner.engine.stop import StopSignal
 from runner.gateways.http.trust_check import check_trust
-from runner.journal.filesystem import refuse_network, refuse_shared
-from runner.journal.lock import JournalLock
-from runner.journal.overview import Overview
-from runner.journal.reader import Reader
-from runner.journal.registry import GatewayEntry
-from runner.journal.staging import Staging
-from runner.journal.store import Store
-from runner.journal.writer import JournalWriter
 from runner.ports import Observer
+from runner.ports.history import History
+from runner.ports.journal import RunJournal
+from runner.ports.journal_access import GatewayEntry, JournalAccess, JournalStore
 from runner.report.place_check import check_place, clear_place
 from runner.report.writer import write_report
+from runner.staging.rows import Staging
 from runner.webhooks import WebhookDispatcher
 
 CALLBACK_GRACE_S = 30.0
@@ -62,7 +58,7 @@ CALLBACK_GRACE_S = 30.0
 
 @dataclass(frozen=True, slots=True)
 class Applied:
-    """What a run left."""
+    """The result of a run."""
 
     code: ExitCode
     source: ReportSource
@@ -73,7 +69,7 @@ class Applied:
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """What a person is asked before a run sends."""
+    """The question to a person before a run sends."""
 
     environment: str
     is_simulated: bool
@@ -82,45 +78,43 @@ class Question:
     send: int
     unchanged: int
     in_doubt: int
-    new_journal: str | None  # the path of a journal that tells of no transfer
+    new_journal: str | None  # the path of a journal without transfers
 
 
 @dataclass(frozen=True, slots=True)
 class RunHooks:
-    """Who attends a run: watches it, may stop it, is asked before it sends."""
+    """Watches a run, may stop it, and is asked before it sends."""
 
     observer: Observer
     signals: Signals
     confirm: Callable[[Question], bool]
 
 
-def apply(request: Request, manifest: Manifest, staging: Staging, attendance: RunHooks) -> Applied:
+def apply(request: Request, manifest: Manifest, staging: Staging, hooks: RunHooks) -> Applied:
     """Carry a loaded manifest out and leave its report.
 
     Raises `Locked`, `StorageError`, or `ManifestInvalid` for a plan that no longer holds, before
-    the run begins; later errors are told in `Applied`.
+    the run begins; later errors are in `Applied`.
     """
-    path = request.journal_path(manifest)
-    refuse_network(path)
+    journal = request.journal_access(manifest)
+    journal.check_place()
     check_trust(manifest, os.environ)
-    refuse_shared(path)
-    if request.plan is not None:  # refused before a journal is made or anybody is waited for
-        ask(request, manifest, staging, attendance.observer)
-        plan_rows(request, manifest, staging, path if path.exists() else None)
-    entry = _entry(manifest, attendance.observer)
-    with nullcontext() if entry is None else entry.lock as gateway, JournalLock(path) as lock:
+    if request.plan is not None:  # refused before a journal is made or a lock is waited for
+        ask(request, manifest, staging, hooks.observer)
+        plan_rows(request, manifest, staging, journal)
+    entry = _entry(manifest, hooks.observer)
+    with nullcontext() if entry is None else entry.lock as gateway, journal.lock() as lock:
         waited_s = 0.0 if gateway is None else gateway.acquire(request.lock_timeout_s)
         lock.acquire(max(0.0, request.lock_timeout_s - waited_s))
-        lock.hold_file()
-        if not path.exists() and not request.new_history:
+        if not journal.exists() and not request.new_history:
             if entry is not None:
-                check_known(entry, path, None)
-            check_checkpoint(path, None, request.report_dir, manifest)
-        forget_earlier_gateway(path)
-        store = Store(path, environment=manifest.environment.name, origin=origin_of(manifest))
+                check_known(entry, journal, None)
+            check_checkpoint(journal, None, request.report_dir, manifest)
+        forget_earlier_gateway(journal.location)
+        store = lock.open_store(environment=manifest.environment.name, origin=origin_of(manifest))
         try:
-            lock.hold_file()  # which was made just now
-            return _Run(request, manifest, staging, attendance, store, entry=entry).carry_out()
+            run = _Run(request, manifest, staging, hooks, journal=journal, store=store, entry=entry)
+            return run.carry_out()
         finally:
             store.close()
 
@@ -147,17 +141,19 @@ class _Run:
         request: Request,
         manifest: Manifest,
         staging: Staging,
-        attendance: RunHooks,
-        store: Store,
+        hooks: RunHooks,
         *,
+        journal: JournalAccess,
+        store: JournalStore,
         entry: GatewayEntry | None,
     ) -> None:
         self._entry = entry
         self._request = request
         self._manifest = manifest
         self._staging = staging
-        self._attendance = attendance
-        self._observer = attendance.observer
+        self._hooks = hooks
+        self._observer = hooks.observer
+        self._journal = journal
         self._store = store
         self._clock = SystemClock()
         self._found = NOTHING_FOUND
@@ -169,28 +165,25 @@ class _Run:
 
     def carry_out(self) -> Applied:
         plan = self._plan()
-        reader = Reader(self._store.path)
-        try:
-            had_work = bool(plan.send or plan.in_doubt or self._doubts(reader))
-            ending = self._send(plan, reader)
-            with self._attendance.signals.deferring(self._observer):
-                return self._finish(ending, reader, had_work=had_work)
-        finally:
-            reader.close()
+        with self._journal.open_history() as history:
+            had_work = bool(plan.send or plan.in_doubt or self._doubts(history))
+            end = self._send(plan, history)
+            with self._hooks.signals.deferring(self._observer):
+                return self._finish(end, history, had_work=had_work)
 
     def _plan(self) -> PlanFigures:
         store, at = self._store, self._clock.wall()
         if store.is_new:
             self._observer.noticed(
                 "new journal; no history: everything will be sent",
-                journal=str(store.path.resolve()),
+                journal=self._journal.real_address,
             )
         if not self._request.new_history:
             if self._entry is not None:
-                check_known(self._entry, store.path, store)
-            check_checkpoint(store.path, store, self._request.report_dir, self._manifest)
+                check_known(self._entry, self._journal, store)
+            check_checkpoint(self._journal, store, self._request.report_dir, self._manifest)
         self._ask()
-        plan_rows(self._request, self._manifest, self._staging, store.path)
+        plan_rows(self._request, self._manifest, self._staging, self._journal)
         self._check_place()
         plan = plan_figures(self._request, self._manifest, self._staging)
         self._record = replace(self._record, waves=plan.waves)
@@ -220,7 +213,7 @@ class _Run:
         return plan
 
     def _check_place(self) -> None:
-        """See that the report can be written, while nothing has been sent yet."""
+        """Check that the report can be written before anything is sent."""
         root = self._request.report_dir
         clear_place(root, self._manifest.name)
         if not check_place(root, self._manifest.name, rows=self._staging.count):
@@ -230,18 +223,19 @@ class _Run:
             )
 
     def _waive(self, at: float) -> None:
-        """Keep in the journal which histories it does without: the next run need not be asked."""
+        """Store which histories the run does without, so that the next run does not refuse."""
         lost = lost_heads(self._store, self._request.report_dir, self._manifest)
         if lost:
             self._store.waive(lost, at=at)
 
     def _leave_head(self, at: float) -> None:
-        write_checkpoint(self._store, self._request.report_dir, self._manifest, at=at)
+        root = self._request.report_dir
+        write_checkpoint(self._journal, self._store, root, self._manifest, at=at)
         if self._entry is not None:
-            remember(self._entry, self._store)
+            remember(self._entry, self._journal, self._store)
 
     def _ask(self) -> None:
-        """Have the gateway tell what the manifest leaves open, unless the plan has told it."""
+        """Ask the gateway for what the manifest leaves open, unless the plan holds it."""
         if self._request.plan is not None:
             return
         try:
@@ -249,21 +243,20 @@ class _Run:
         except GatewayError as error:  # nothing is sent, and the report says why
             self._unreachable = error
 
-    def _send(self, plan: PlanFigures, reader: Reader) -> RunEnd:
+    def _send(self, plan: PlanFigures, history: History) -> RunEnd:
         if (error := self._unreachable) is not None:
             return RunEnd(ExitCode.UNREACHABLE, str(error), error, Figures())
         window = self._manifest.policy.window
         is_open = window is None or window.is_open(self._clock.wall())
-        if plan.send and is_open and not self._attendance.confirm(self._question(plan)):
+        if plan.send and is_open and not self._hooks.confirm(self._question(plan)):
             return RunEnd(ExitCode.INTERRUPTED, "declined at the prompt", None, Figures())
-        if not plan.send and not reader.outbox(0, 1) and not self._doubts(reader):
+        if not plan.send and not history.outbox(0, 1) and not self._doubts(history):
             return RunEnd(None, None, None, Figures())
-        return asyncio.run(self._carry(plan, reader))
+        return asyncio.run(self._carry(plan, history))
 
     def _question(self, plan: PlanFigures) -> Question:
-        manifest, store = self._manifest, self._store
-        with Overview(store.path) as overview:  # an earlier run may have been declined
-            has_history = overview.last_transfer_id() > 0
+        manifest = self._manifest
+        has_history = self._store.last_transfer_id > 0  # an earlier run may have been declined
         return Question(
             environment=manifest.environment.name,
             is_simulated=manifest.environment.is_simulated,
@@ -272,44 +265,46 @@ class _Run:
             send=plan.send,
             unchanged=plan.unchanged,
             in_doubt=plan.in_doubt,
-            new_journal=None if has_history else str(store.path.resolve()),
+            new_journal=None if has_history else self._journal.real_address,
         )
 
-    async def _carry(self, plan: PlanFigures, reader: Reader) -> RunEnd:
-        writer = JournalWriter(self._store, reader)
-        self._observer = owing = CallbackBacklog(self._observer, reader.callbacks_owed, self._clock)
-        courier = self._courier(writer, reader)
-        courier_run = asyncio.create_task(courier.run())
-        counting = asyncio.create_task(owing.keep_count())
-        halt = StopSignal()
+    async def _carry(self, plan: PlanFigures, history: History) -> RunEnd:
+        writer = self._store.start_writer(history)
+        self._observer = backlog = CallbackBacklog(
+            self._observer, history.callbacks_owed, self._clock
+        )
+        dispatcher = self._dispatcher(writer, history)
+        dispatching = asyncio.create_task(dispatcher.run())
+        counting = asyncio.create_task(backlog.keep_count())
+        stop = StopSignal()
         try:
-            with self._attendance.signals.stopping(halt, self._observer):
-                ending = await self._batch(plan, writer, reader, courier, halt)
-                await courier.finish(0.0 if ending.halted else CALLBACK_GRACE_S)
-                await courier_run
+            with self._hooks.signals.stopping(stop, self._observer):
+                end = await self._batch(plan, writer, history, dispatcher, stop)
+                await dispatcher.finish(0.0 if end.halted else CALLBACK_GRACE_S)
+                await dispatching
         except StorageError as error:
             return RunEnd(ExitCode.STORAGE, str(error), error, Figures())
         finally:
-            courier_run.cancel()
+            dispatching.cancel()
             counting.cancel()
             await writer.close()
-        return ending
+        return end
 
     async def _batch(
         self,
         plan: PlanFigures,
-        writer: JournalWriter,
-        reader: Reader,
-        courier: WebhookDispatcher,
-        halt: StopSignal,
+        writer: RunJournal,
+        history: History,
+        dispatcher: WebhookDispatcher,
+        stop: StopSignal,
     ) -> RunEnd:
-        courier.poke()
-        if not plan.send and not self._doubts(reader):
+        dispatcher.poke()
+        if not plan.send and not self._doubts(history):
             return RunEnd(None, None, None, Figures())
         manifest, gateway_said = self._manifest, self._manifest.gateway
         driver = spec_of(manifest.environment)
         codec = driver.codec()
-        notices = CallbackFactory(
+        callbacks = CallbackFactory(
             manifest.callbacks,
             run=self._record.id,
             batch=manifest.name,
@@ -323,7 +318,7 @@ class _Run:
                 gateway_said.promise,
                 needs_sight=driver.needs_lookup,
             ),
-            notices=notices,
+            notices=callbacks,
             find_fault=codec.find_fault,
             compose=codec.compose,
             total_kbps=gateway_said.total_bandwidth_kbps,
@@ -331,7 +326,7 @@ class _Run:
         )
         destinations = self._staging.destinations()
         async with opened_gateway(
-            manifest, self._store.path, self._clock, random.random, destinations
+            manifest, self._journal.location, self._clock, random.random, destinations
         ) as gateway:
             batch = BatchRun(
                 assignment,
@@ -340,18 +335,18 @@ class _Run:
                 clock=self._clock,
                 observer=self._observer,
                 chance=Randomness(random.random, MessageIds().new),
-                after_commit=courier.poke,
-                halt=halt,
+                after_commit=dispatcher.poke,
+                halt=stop,
             )
             return await batch.run()
 
-    def _doubts(self, reader: Reader) -> bool:
-        return bool(reader.doubts(self._store.run_no))
+    def _doubts(self, history: History) -> bool:
+        return bool(history.doubts(self._store.run_no))
 
-    def _courier(self, writer: JournalWriter, reader: Reader) -> WebhookDispatcher:
+    def _dispatcher(self, writer: RunJournal, history: History) -> WebhookDispatcher:
         return WebhookDispatcher(
             self._manifest.callbacks,
-            JournalOutbox(self._manifest.callbacks, self._store, writer, reader, self._clock),
+            JournalOutbox(self._manifest.callbacks, writer, history, self._clock),
             self._clock,
             random.random,
             self._manifest.policy.retry,
@@ -359,28 +354,28 @@ class _Run:
             observer=self._observer,
         )
 
-    def _finish(self, ending: RunEnd, reader: Reader, *, had_work: bool) -> Applied:
+    def _finish(self, end: RunEnd, history: History, *, had_work: bool) -> Applied:
         run_no = self._store.run_no
-        elsewhere = reader.doubts_elsewhere(run_no)
-        told = [
+        elsewhere = history.doubts_elsewhere(run_no)
+        parts = [
             self._found.explanation,
-            ending.explanation,
+            end.explanation,
             run_record.elsewhere_in_words(elsewhere),
         ]
-        explanation = "; ".join(filter(None, told))
-        source = reader.report_source(run_no, explanation)
-        summary = summarize(source.transfers(), ending.figures)
+        explanation = "; ".join(filter(None, parts))
+        source = history.report_source(run_no, explanation)
+        summary = summarize(source.transfers(), end.figures)
         doubts = summary.counts[Outcome.IN_DOUBT] + len(elsewhere)
-        code = exit_code(dict(summary.counts) | {Outcome.IN_DOUBT: doubts}, ending.halted)
+        code = exit_code(dict(summary.counts) | {Outcome.IN_DOUBT: doubts}, end.halted)
         at = self._clock.wall()
         record = run_record.ended(self._record, code, explanation or None, at=at)
-        if ending.halted is ExitCode.STORAGE:  # the journal takes no more: the report alone tells
-            source = replace(source, run=record, figures=ending.figures)
+        if end.halted is ExitCode.STORAGE:  # the journal takes no more: only the report shows it
+            source = replace(source, run=record, figures=end.figures)
         else:
-            self._store.finish_run(asdict(record), asdict(ending.figures), at)
-            source = reader.report_source(run_no)
+            self._store.finish_run(asdict(record), asdict(end.figures), at)
+            source = history.report_source(run_no)
             # A copy that was made while the run went on lacks what came after it.
             self._leave_head(at)
         moves = had_work or code is not ExitCode.OK
         report = write_report(source, self._request.report_dir, summary, moves_latest=moves)
-        return Applied(code, source, summary, report, ending.error)
+        return Applied(code, source, summary, report, end.error)

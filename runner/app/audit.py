@@ -16,11 +16,12 @@ from runner.console.results.audit_result import (
     Audited,
 )
 from runner.core.errors import UsageError
+from runner.core.journal_location import JournalLocation
 from runner.core.records.audit_chain import GENESIS
 from runner.core.records.run_record import AuditEntry, ReportSource
-from runner.journal.overview import Overview
-from runner.journal.reader import Reader
+from runner.journals import journal_at
 from runner.manifest.regular_file import open_regular
+from runner.ports.history import ChainPosition, History
 from runner.report.audit_log import audit_lines
 from runner.report.audit_verification import AuditVerdict, verify_audit
 
@@ -32,11 +33,11 @@ LONGEST_LINE = 1 << 26
 """Characters; no entry is longer than the manifest that it may quote."""
 
 LARGEST_REPORT = 1 << 30
-"""Bytes; what is cut off there is no JSON."""
+"""Bytes; a report that is cut off there is not JSON."""
 
 
 def names_file(target: str) -> bool:
-    """Tell whether FILE is meant rather than RUN: it is there, or looks like a path."""
+    """Return whether FILE is meant rather than RUN: it exists, or looks like a path."""
     return "/" in target or target.endswith((".jsonl", ".json")) or Path(target).exists()
 
 
@@ -46,7 +47,7 @@ def verify_file(path: Path) -> Audited:
     Raises `UsageError` if there is no such file.
     """
     path = path / AUDIT_NAME if path.is_dir() else path
-    end, note = _end_told(path.with_name(REPORT_NAME))
+    end, note = _read_end(path.with_name(REPORT_NAME))
     try:
         # Bytes that are no UTF-8 become characters that no entry hashes to.
         with TextIOWrapper(
@@ -72,33 +73,29 @@ def _lines(file: TextIOWrapper) -> Iterator[str]:
             return
 
 
-def verify_run(journal: Path, run_id: str, report_dir: Path | None) -> list[Audited]:
+def verify_run(journal: JournalLocation, run_id: str, report_dir: Path | None) -> list[Audited]:
     """Verify a run's segment in the journal, and then the journal's whole chain.
 
     The segment's end is checked against the run's report, where there is one. Raises `UsageError`
     for an unknown run, `StorageError` if the journal cannot be read.
     """
-    with Overview(journal) as overview:
-        seen = overview.run(run_id)
-        reader = Reader(journal)
-        try:
-            source = reader.report_source(seen.no)
-        finally:
-            reader.close()
+    with journal_at(journal).open_history() as history:
+        seen = history.run(run_id)
+        source = history.report_source(seen.no)
         root = report_dir or left_root(seen.record)
         report = root / seen.record.batch / seen.record.id / REPORT_NAME
-        end, note = _end_told(report)
+        end, note = _read_end(report)
         verdict = verify_audit(audit_lines(source), head=end.head, entries=end.entries)
         segment = _audited(f"run {seen.record.id} in {journal}", verdict, note, end.fault)
-        whole = verify_audit(_whole_chain(overview, source))
-        fault = None if not whole.ok else _misplaced(overview.heads_before_runs())
+        whole = verify_audit(_whole_chain(history, source))
+        fault = None if not whole.ok else _misplaced(history.heads_before_runs())
         of_journal = _audited(f"{JOURNAL} {journal}", whole, None, fault)
         return [segment, replace(of_journal, proves=JOURNAL_PROVES)]
 
 
 @dataclass(frozen=True, slots=True)
 class _End:
-    """Where a segment ends, as the report tells it; None where it does not."""
+    """Where a segment ends, by the report; None where it does not say."""
 
     run: str | None = None
     entries: int | None = None
@@ -106,13 +103,13 @@ class _End:
     fault: str | None = None
 
 
-def _end_told(report: Path) -> tuple[_End, str | None]:
+def _read_end(report: Path) -> tuple[_End, str | None]:
     """Read where the chain should end; and say what cannot be checked without it."""
     try:
         with open_regular(report) as file:
-            told = json.loads(file.read(LARGEST_REPORT))
-        audit = told["audit"]
-        return _End(str(told["run"]["id"]), int(audit["entries"]), str(audit["head"])), None
+            document = json.loads(file.read(LARGEST_REPORT))
+        audit = document["audit"]
+        return _End(str(document["run"]["id"]), int(audit["entries"]), str(audit["head"])), None
     except FileNotFoundError:
         note = f"there is no {report} to tell where it should end: a missing end would not show"
         return _End(), note
@@ -121,20 +118,20 @@ def _end_told(report: Path) -> tuple[_End, str | None]:
         return _End(fault=fault), None
 
 
-def _whole_chain(overview: Overview, source: ReportSource) -> Iterator[str]:
+def _whole_chain(history: History, source: ReportSource) -> Iterator[str]:
     def entries() -> Iterator[AuditEntry]:
-        return overview.chain()
+        return history.chain()
 
     return audit_lines(
         ReportSource(source.run, source.transfers, audit=entries, audit_previous=GENESIS)
     )
 
 
-def _misplaced(runs: Iterable[tuple[str, str, str | None]]) -> str | None:
+def _misplaced(runs: Iterable[ChainPosition]) -> str | None:
     """Find the first run that was not begun where its segment stands."""
-    for run, told, there in runs:
-        if told != there:
-            return f"run {run} began after {told[:12]}…, and {(there or 'nothing')[:12]}… is there"
+    for run, recorded, actual in runs:
+        if recorded != actual:
+            return f"run {run} began after {recorded[:12]}…, and {(actual or 'nothing')[:12]}… is there"
     return None
 
 

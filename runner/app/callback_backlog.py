@@ -1,4 +1,4 @@
-"""How many callbacks are owed, told along with where the run stands."""
+"""Adds the number of callbacks that are owed to a run's progress."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class CallbackBacklog:
             try:
                 owed = await asyncio.to_thread(self._count)
             except StorageError:
-                return  # the run meets it too, and tells it
+                return  # the run meets the same error and reports it
             if owed != self._owed:
                 self._owed = owed
                 if self._last is not None:

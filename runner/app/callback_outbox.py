@@ -1,35 +1,31 @@
-"""The courier's outbox, kept in the journal."""
+"""The outbox of the webhook dispatcher, kept in the journal."""
 
 from __future__ import annotations
 
 import asyncio
 import json
 from collections.abc import Mapping, Sequence
-from functools import partial
 
 from runner.core.manifest.model import Callback
-from runner.journal.reader import Reader
-from runner.journal.store import Store
-from runner.journal.writer import JournalWriter
 from runner.ports import Clock
+from runner.ports.history import History
+from runner.ports.journal import RunJournal
 from runner.webhooks import OutboxRow
 
 
 class JournalOutbox:
-    """Implements `callbacks.Outbox`; rows that earlier runs left come first."""
+    """Implements `webhooks.Outbox`; rows that earlier runs left come first."""
 
     def __init__(
         self,
         callbacks: Mapping[str, Callback],
-        store: Store,
-        writer: JournalWriter,
-        reader: Reader,
+        journal: RunJournal,
+        history: History,
         clock: Clock,
     ) -> None:
         self._callbacks = callbacks
-        self._store = store
-        self._writer = writer
-        self._reader = reader
+        self._journal = journal
+        self._history = history
         self._clock = clock
         self._given_out = 0
 
@@ -37,9 +33,9 @@ class JournalOutbox:
         """Return pending rows that were not given out yet."""
         wanted: list[OutboxRow] = []
         while (asked := limit - len(wanted)) > 0:
-            rows = await asyncio.to_thread(self._reader.outbox, self._given_out, asked)
+            rows = await asyncio.to_thread(self._history.outbox, self._given_out, asked)
             for row in rows:
-                self._given_out = row[0]
+                self._given_out = row.no
                 if await self._is_wanted(owed := OutboxRow(*row[1:])):
                     wanted.append(owed)
             if len(rows) < asked:
@@ -70,13 +66,7 @@ class JournalOutbox:
         await self._settle(row, "suppressed", row.attempts, reason)
 
     async def _settle(self, row: OutboxRow, state: str, attempts: int, reason: str | None) -> None:
-        await self._writer.perform(
-            partial(
-                self._store.settle_callback,
-                row.webhook_id,
-                state=state,
-                attempts=attempts,
-                reason=reason,
-                at=self._clock.wall(),
-            )
+        at = self._clock.wall()
+        await self._journal.settle_callback(
+            row.webhook_id, state=state, attempts=attempts, reason=reason, at=at
         )

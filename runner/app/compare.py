@@ -3,36 +3,36 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 
-from runner.app.report import told_again
+from runner.app.report import report_source
 from runner.console.log.redaction import redact
 from runner.console.results.comparison import change_in_words, figure_rows
 from runner.core.errors import UsageError
+from runner.core.journal_location import JournalLocation
 from runner.core.records.comparison import Comparison, Side, changes_of
 from runner.core.records.run_record import ReportSource, TransferRecord
 from runner.core.records.summary import Tally
-from runner.journal.run_join import Juxtaposed
 from runner.report.formats.markdown_comparison import compared_md
+from runner.staging.run_join import RunJoin
 
 
-def compare(before: str, after: str, journal: Path) -> Comparison:
-    """Compare two runs as the journal tells them now.
+def compare(before: str, after: str, journal: JournalLocation) -> Comparison:
+    """Compare two runs as they are in the journal now.
 
     Raises `UsageError` for a run that is not there, or the same one twice; `StorageError`.
     """
-    with told_again(before, journal) as first, told_again(after, journal) as second:
+    with report_source(before, journal) as first, report_source(after, journal) as second:
         if first.run.id == second.run.id:
             raise UsageError(f"both are run {first.run.id}: name two runs; `status` lists them")
-        with Juxtaposed() as juxtaposed:
+        with RunJoin() as join:
             tallies = Tally(), Tally()
-            juxtaposed.add_before(_counted(first, tallies[0]))
-            juxtaposed.add_after(_counted(second, tallies[1]))
+            join.add_before(_counted(first, tallies[0]))
+            join.add_after(_counted(second, tallies[1]))
             sides = [
                 Side(source.run, tally.summary(source.figures))
                 for source, tally in zip((first, second), tallies, strict=True)
             ]
-            return Comparison(sides[0], sides[1], changes_of(juxtaposed.differences()))
+            return Comparison(sides[0], sides[1], changes_of(join.differences()))
 
 
 def as_markdown(compared: Comparison) -> str:

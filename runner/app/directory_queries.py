@@ -12,8 +12,8 @@ from runner.app.system_clock import SystemClock
 from runner.composition import connection_of, opened_environment
 from runner.core.manifest.model import Manifest
 from runner.drivers import spec_of
-from runner.journal.staging import Staging
 from runner.ports import Observer
+from runner.staging.rows import Staging
 
 
 def ask(request: Request, manifest: Manifest, staging: Staging, observer: Observer) -> Found:
@@ -36,8 +36,9 @@ def ask(request: Request, manifest: Manifest, staging: Staging, observer: Observ
 async def _asked(
     request: Request, manifest: Manifest, staging: Staging, observer: Observer
 ) -> Found:
-    clock, path = SystemClock(), request.journal_path(manifest)
-    async with opened_environment(manifest, path if path.exists() else None) as environment:
+    clock, journal = SystemClock(), request.journal_access(manifest)
+    ledger = journal.location if journal.exists() else None
+    async with opened_environment(manifest, ledger) as environment:
         connection = replace(
             connection_of(manifest, environment, clock, random.random),
             paused=lambda wait_s, why: observer.warned(

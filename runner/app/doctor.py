@@ -12,8 +12,8 @@ from runner.core.errors import GatewayError
 from runner.core.manifest.model import Manifest
 from runner.core.transfer.message import Reply, Stray
 from runner.drivers import Connection, Examined, PlannedUse, spec_of
-from runner.journal.staging import Staging
 from runner.ports import SessionLost, SessionOpened
+from runner.staging.rows import Staging
 
 
 def examine(manifest: Manifest, staging: Staging) -> list[Check]:

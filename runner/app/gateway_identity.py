@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from runner import journals
 from runner.core.manifest.model import Manifest
 from runner.core.urls import origin
-from runner.journal.registry import GatewayEntry, state_folder
+from runner.ports.journal_access import GatewayEntry
 
 
 def origin_of(manifest: Manifest) -> str:
@@ -18,11 +19,11 @@ def origin_of(manifest: Manifest) -> str:
 
 
 def gateway_entry(manifest: Manifest, variables: Mapping[str, str]) -> GatewayEntry | None:
-    """Return the registry's entry for a manifest's gateway and account.
+    """Return this host's entry for a manifest's gateway and account.
 
     None for the embedded gateway, without a state folder, and where the account is not known.
     """
-    folder, client_id = state_folder(variables), manifest.environment.client_id
-    if folder is None or client_id is None or manifest.environment.endpoints is None:
+    client_id = manifest.environment.client_id
+    if client_id is None or manifest.environment.endpoints is None:
         return None
-    return GatewayEntry(folder, origin_of(manifest), client_id.digest())
+    return journals.gateway_entry(variables, origin=origin_of(manifest), account=client_id.digest())

@@ -1,4 +1,4 @@
-"""What a new user begins with: a manifest that runs, its schema, a word on editors."""
+"""Writes a first manifest that runs, its schema, and a note on editors."""
 
 from __future__ import annotations
 

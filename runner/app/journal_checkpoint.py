@@ -1,7 +1,7 @@
-"""What a report folder knows of the journal: it tells when one was deleted or restored.
+"""Compares a journal with what earlier runs saw of it: shows one that was deleted or restored.
 
 Each run leaves the journal's lineage and head in its report folder before its first frame
-(recovery.md, "Runs"). A journal that lacks a head that a run of the same batch and environment saw
+(docs/design/recovery.md, "One gateway, one history"). A journal that lacks a head that a run of the same batch and environment saw
 is not the history it pretends to be. The registry of gateways says the same of all batches.
 """
 
@@ -11,13 +11,14 @@ import json
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import NoReturn, Protocol
+from typing import NoReturn
 
 from runner.core.errors import StorageError
+from runner.core.journal_location import JournalLocation
 from runner.core.manifest.model import Manifest
-from runner.journal.overview import Overview
-from runner.journal.registry import GatewayEntry, KnownHistory
-from runner.journal.store import Store
+from runner.journals import journal_at
+from runner.ports.history import EventSource
+from runner.ports.journal_access import GatewayEntry, JournalAccess, JournalStore, KnownHistory
 from runner.report.folder import WITNESS, open_folder
 
 
@@ -34,13 +35,15 @@ class Checkpoint:
     head: str
 
 
-def write_checkpoint(store: Store, root: Path, manifest: Manifest, *, at: float) -> None:
+def write_checkpoint(
+    journal: JournalAccess, store: JournalStore, root: Path, manifest: Manifest, *, at: float
+) -> None:
     """Write the journal's head into the run's report folder. Raises `StorageError`."""
-    witness = Checkpoint(
+    checkpoint = Checkpoint(
         store.run_id,
         manifest.environment.name,
         at,
-        str(store.path.absolute()),
+        journal.address,
         store.lineage_id,
         store.seq,
         store.head,
@@ -49,64 +52,57 @@ def write_checkpoint(store: Store, root: Path, manifest: Manifest, *, at: float)
         open_folder(root, manifest.name, store.run_id) as folder,
         folder.writing(WITNESS) as stream,
     ):
-        json.dump(asdict(witness), stream, indent=2)
+        json.dump(asdict(checkpoint), stream, indent=2)
 
 
-def remember(entry: GatewayEntry, store: Store) -> None:
+def remember(entry: GatewayEntry, journal: JournalAccess, store: JournalStore) -> None:
     """Write the journal, and its head, into the registry of gateways. Raises `StorageError`."""
-    path = str(store.path.resolve())
     entry.write(
-        KnownHistory(entry.origin, path, store.lineage_id, store.run_id, store.seq, store.head)
+        KnownHistory(
+            entry.origin,
+            journal.real_address,
+            store.lineage_id,
+            store.run_id,
+            store.seq,
+            store.head,
+        )
     )
 
 
-class History(Protocol):
-    """What a journal, opened to write or to read, can be asked."""
-
-    path: Path
-    lineage_id: str
-
-    def has_event(self, seq: int, head: str) -> bool:
-        """Tell whether the chain's event `seq` has the hash `head`."""
-
-    def waived(self) -> frozenset[str]:
-        """Return the heads that a run with --new-history did without."""
-
-
 def check_checkpoint(
-    journal: Path, history: History | None, root: Path, manifest: Manifest
+    journal: JournalAccess, history: EventSource | None, root: Path, manifest: Manifest
 ) -> None:
     """Compare a journal (`history` None: there is none yet) with what the batch's runs saw of it.
 
     Raises `StorageError` if the journal lacks what any of them saw, or is a copy.
     """
     waived = history.waived() if history is not None else frozenset()
-    for witness in _seen(root, manifest, history):
-        if witness.head in waived:
+    for checkpoint in _seen(root, manifest, history):
+        if checkpoint.head in waived:
             continue
-        if (what := _contradiction(witness, history)) is None:
-            if history is not None and is_copy(history, witness.journal):
-                _refuse_copy(history, witness.journal)
+        if (what := _contradiction(checkpoint, history)) is None:
+            if history is not None and is_copy(journal, history, checkpoint.journal):
+                _refuse_copy(journal, checkpoint.journal)
             continue
         raise StorageError(
-            f"run {witness.run} of this batch was journalled in {witness.journal}, but the journal"
-            f" {journal.absolute()} {what}: it was deleted, restored from a copy, or another was"
+            f"run {checkpoint.run} of this batch was journalled in {checkpoint.journal}, but the journal"
+            f" {journal.address} {what}: it was deleted, restored from a copy, or another was"
             " named. What was moved since is not in it, and would be moved twice. Bring the right"
             " journal back (--journal), or, if you are sure that its history does not matter, apply"
             " with --new-history"
         )
 
 
-def lost_heads(history: History, root: Path, manifest: Manifest) -> list[str]:
+def lost_heads(history: EventSource, root: Path, manifest: Manifest) -> list[str]:
     """Return the heads that the batch's runs saw and the journal lacks."""
     return [
-        witness.head
-        for witness in _seen(root, manifest, history)
-        if _contradiction(witness, history) is not None
+        checkpoint.head
+        for checkpoint in _seen(root, manifest, history)
+        if _contradiction(checkpoint, history) is not None
     ]
 
 
-def check_known(entry: GatewayEntry, journal: Path, history: History | None) -> None:
+def check_known(entry: GatewayEntry, journal: JournalAccess, history: EventSource | None) -> None:
     """Compare a journal (`history` None: there is none yet) with the one the registry knows.
 
     Raises `StorageError` if the gateway's history is in another, or in more of this one.
@@ -115,86 +111,87 @@ def check_known(entry: GatewayEntry, journal: Path, history: History | None) -> 
     if known is None:
         return
     if history is None or history.lineage_id != known.lineage:
-        if _tells_of_nothing(known):
+        if _is_without_transfers(known):
             return
         where = f"the history of the gateway {entry.origin} is in the journal {known.journal}"
         else_ = "or, if you are sure that its history does not matter, apply with --new-history"
-        if not Path(known.journal).exists():
+        if not _at(known.journal).exists():
             raise StorageError(
                 f"{where} (last run {known.run}), which is not there any more: who was moved before"
                 f" would be moved again. Bring it back, {else_}"
             )
         raise StorageError(
-            f"{where} (last run {known.run}), and not in {journal.absolute()}: who was moved before"
+            f"{where} (last run {known.run}), and not in {journal.address}: who was moved before"
             f" would be moved again. Name it with --journal {known.journal}, {else_}"
         )
-    if is_copy(history, known.journal):
-        _refuse_copy(history, known.journal)
+    if is_copy(journal, history, known.journal):
+        _refuse_copy(journal, known.journal)
     if not history.has_event(known.seq, known.head):
         raise StorageError(
-            f"the journal {journal.absolute()} is older than what run {known.run} saw of it: it was"
+            f"the journal {journal.address} is older than what run {known.run} saw of it: it was"
             " restored from a copy. What was moved since is not in it, and would be moved twice."
             f" Bring the right journal back (it was {known.journal}), or, if you are sure that its"
             " history does not matter, apply with --new-history"
         )
 
 
-def _seen(root: Path, manifest: Manifest, history: History | None) -> list[Checkpoint]:
+def _seen(root: Path, manifest: Manifest, history: EventSource | None) -> list[Checkpoint]:
     """Return what the batch's runs saw of this environment's journal, or of this one; newest first.
 
-    Newest by the chain's numbers: clocks are set, and witnesses are copied.
+    Newest by the chain's numbers: clocks are set, and checkpoints are copied.
     """
     environment, lineage = manifest.environment.name, history and history.lineage_id
     seen = [
-        witness
-        for witness in _witnesses(root / manifest.name)
-        if environment == witness.environment or lineage == witness.lineage
+        checkpoint
+        for checkpoint in _checkpoints(root / manifest.name)
+        if environment == checkpoint.environment or lineage == checkpoint.lineage
     ]
-    return sorted(seen, key=lambda witness: witness.seq, reverse=True)
+    return sorted(seen, key=lambda checkpoint: checkpoint.seq, reverse=True)
 
 
-def _contradiction(witness: Checkpoint, history: History | None) -> str | None:
+def _contradiction(checkpoint: Checkpoint, history: EventSource | None) -> str | None:
     """Return how a journal is not the one that a run saw; None: it is."""
     if history is None:
         return "does not exist"
-    if witness.lineage != history.lineage_id:
+    if checkpoint.lineage != history.lineage_id:
         return "is another one"
-    return None if history.has_event(witness.seq, witness.head) else "is older than that"
+    return None if history.has_event(checkpoint.seq, checkpoint.head) else "is older than that"
 
 
-def is_copy(history: History, named: str) -> bool:
-    """Tell whether a journal is a copy: where a run saw it, `named`, it still lies.
+def is_copy(journal: JournalAccess, history: EventSource, named: str) -> bool:
+    """Return whether a journal is a copy: where a run saw it, `named`, it still lies.
 
     A journal that was moved, and lies there no more, is none.
     """
-    original = Path(named)
-    try:
-        if not original.is_file() or original.samefile(history.path):
-            return False
-    except OSError:  # it lies in a folder that may not be entered: no other run can use it either
+    original = _at(named)
+    if not original.is_reachable() or journal.is_same(original.location):
         return False
-    with Overview(original) as overview:
-        return bool(overview.lineage_id == history.lineage_id)
+    with original.open_history() as other:
+        return other.lineage_id == history.lineage_id
 
 
-def _refuse_copy(history: History, named: str) -> NoReturn:
+def _at(address: str) -> JournalAccess:
+    return journal_at(JournalLocation(address))
+
+
+def _refuse_copy(journal: JournalAccess, named: str) -> NoReturn:
     raise StorageError(
-        f"the journal {history.path.absolute()} is a copy of {named}, which is still there: what"
+        f"the journal {journal.address} is a copy of {named}, which is still there: what"
         " either writes from now on is missing in the other, and would be moved twice. Name the"
         f" original with --journal {named}, or delete it if it is out of date"
     )
 
 
-def _tells_of_nothing(known: KnownHistory) -> bool:
-    """Tell whether a known journal has never delivered anything: it is no history yet."""
-    path = Path(known.journal)
-    if not path.is_file():
+def _is_without_transfers(known: KnownHistory) -> bool:
+    """Return whether a known journal has never delivered anything."""
+    journal = _at(known.journal)
+    if not journal.is_reachable():
         return False
-    with Overview(path) as overview:
-        return overview.lineage_id == known.lineage and not overview.last_transfer_id()
+    with journal.open_history() as history:
+        return history.lineage_id == known.lineage and not history.last_transfer_id()
 
 
-def _witnesses(folder: Path) -> Iterator[Checkpoint]:
+def _checkpoints(folder: Path) -> Iterator[Checkpoint]:
     for path in folder.glob(f"*/{WITNESS}"):
         if path.parent.is_symlink():
             continue  # `latest`
@@ -202,6 +199,6 @@ def _witnesses(folder: Path) -> Iterator[Checkpoint]:
             yield Checkpoint(**json.loads(path.read_text(encoding="utf-8")))
         except (OSError, ValueError, TypeError) as error:
             raise StorageError(
-                f"{path} cannot be read ({error}), so nobody can tell whether the journal is whole;"
+                f"{path} cannot be read ({error}), so it is unknown whether the journal is whole;"
                 " remove the file if its run does not matter, or apply with --new-history"
             ) from error

@@ -1,45 +1,43 @@
-"""Where the history lies that a command is to look at."""
+"""Finds the journal that a command reads."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
 
-from runner.core.errors import ManifestInvalid, UsageError
-from runner.journal.filesystem import real
+from runner.core.errors import ManifestInvalid
+from runner.core.journal_location import JournalLocation
+from runner.journals import default_journal, followed, only_journal
 from runner.manifest.problem_collector import Collector
 from runner.manifest.schema.check import check_schema
 from runner.manifest.sections.environment import choose
 from runner.manifest.yaml.source import read_source
 from runner.manifest.yaml.tree_builder import build
 
-FOLDER = ".runner"
-
 
 @dataclass(frozen=True, slots=True)
-class JournalLocation:
-    """What a command was told about the journal; None where nothing was said."""
+class JournalOptions:
+    """The options of a command that name its journal; None where one was not given."""
 
-    journal: Path | None = None
+    journal: JournalLocation | None = None
     manifest: Path | None = None
     environment: str | None = None
 
 
-def find_journal(told: JournalLocation) -> Path:
-    """Return the path of the journal: named itself, or beside the manifest, or in this folder.
+def find_journal(options: JournalOptions) -> JournalLocation:
+    """Return the journal's location: named itself, or beside the manifest, or in this folder.
 
     Raises `UsageError` where that leaves a choice or nothing, `ManifestInvalid` if the manifest
-    does not tell its environment.
+    does not name its environment.
     """
-    if told.journal is not None:
-        return real(told.journal)
-    folder = real(told.manifest).parent if told.manifest is not None else Path()
-    environment = told.environment
-    if told.manifest is not None:
-        environment = _environment(told.manifest, told.environment)
+    if options.journal is not None:
+        return followed(options.journal)
+    environment = options.environment
+    if options.manifest is not None:
+        environment = _environment(options.manifest, options.environment)
     if environment is not None:
-        return real(folder / FOLDER / f"{environment}.db")
-    return _only_one(folder / FOLDER)
+        return default_journal(options.manifest, environment)
+    return only_journal()
 
 
 def _environment(manifest: Path, wanted: str | None) -> str:
@@ -52,16 +50,3 @@ def _environment(manifest: Path, wanted: str | None) -> str:
     if chosen is None:
         raise ManifestInvalid(problems.sorted(str(manifest)), dict(problems.omitted))
     return chosen
-
-
-def _only_one(folder: Path) -> Path:
-    found = sorted(folder.glob("*.db"))
-    if len(found) == 1:
-        return real(found[0])
-    if not found:
-        raise UsageError(
-            f"there is no journal in {folder.absolute()}; name it with --journal FILE,"
-            " or the manifest that it belongs to with --manifest FILE"
-        )
-    names = ", ".join(path.stem for path in found)
-    raise UsageError(f"{folder} holds several journals; choose with --env, of: {names}")

@@ -20,8 +20,8 @@ from runner.core.manifest.queue_selection import (
     named_in,
 )
 from runner.core.transfer.lookup_verdict import FoundAt
-from runner.journal.staging import Staging
 from runner.ports import Directory
+from runner.staging.rows import Staging
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,6 +27,7 @@ from runner.core.manifest.model import Manifest
 from runner.core.manifest.policy_rules import in_flight, lasts_s
 from runner.core.pacing.rate import estimate_s
 from runner.core.pacing.waves import WaveCount, batch_ends, most_failures
+from runner.core.records.row_text import read_ladder
 from runner.core.records.run_record import (
     Figures,
     PlanFigures,
@@ -40,11 +41,10 @@ from runner.core.timestamps import timestamp
 from runner.core.transfer.outcome import ExitCode, Outcome
 from runner.core.transfer.plan import SENDS, Action, Move
 from runner.core.transfer.reasons import WORDS, Code, Earlier
-from runner.journal.media_options import read_ladder
-from runner.journal.overview import Overview
-from runner.journal.staging import Outline, Staging
 from runner.manifest.load import Loaded, Lowered, load
+from runner.ports.journal_access import JournalAccess
 from runner.report.writer import write_report
+from runner.staging.rows import Outline, Staging
 
 if TYPE_CHECKING:  # it brings the gateway's libraries, which a plan made offline does without
     from runner.app.preflight import Foreseen, Preflight
@@ -107,7 +107,7 @@ def _at_once(request: Request, manifest: Manifest, sends: int) -> int | None:
 
 
 def _against_window(request: Request, manifest: Manifest, sends: int) -> dict[str, Any]:
-    """Return what a plan's figures tell of the window: it, and when `sends` would have ended."""
+    """Return the figures about the window: its ends, and when `sends` would be done."""
     policy, window = manifest.policy, manifest.policy.window
     if window is None:
         return {}
@@ -139,16 +139,16 @@ def plan_offline(request: Request, manifest: Manifest, staging: Staging) -> None
     """Plan by the history as it is now, touching neither journal nor network.
 
     Raises `ManifestInvalid` if the request's plan file no longer holds, `StorageError` if the
-    journal does not have the history that the batch's report folder tells of.
+    journal does not have the history that the batch's report folder shows.
     """
-    journal = request.journal_path(manifest)
+    journal = request.journal_access(manifest)
     if not request.new_history:
         _check_history(request, manifest, journal)
-    plan_rows(request, manifest, staging, journal if journal.exists() else None)
+    plan_rows(request, manifest, staging, journal)
 
 
-def _check_history(request: Request, manifest: Manifest, journal: Path) -> None:
-    with Overview(journal) if journal.exists() else nullcontext() as history:
+def _check_history(request: Request, manifest: Manifest, journal: JournalAccess) -> None:
+    with journal.open_history() if journal.exists() else nullcontext() as history:
         if (entry := gateway_entry(manifest, os.environ)) is not None:
             check_known(entry, journal, history)
         check_checkpoint(journal, history, request.report_dir, manifest)
@@ -166,7 +166,7 @@ def report_plan(
 ) -> tuple[ReportSource, Summary, Path]:
     """Write the report of rows that were planned, with what the gateway said of them, if asked.
 
-    `code` tells how the command will exit, by the figures; `out`, where the plan is written to.
+    `code` returns the exit code by the figures; `out` is where the plan is written to.
     """
     at = time.time()
     record = run_record.begun(request, manifest, f"plan-{new_run_id(at)}", at=at, outcome="planned")
@@ -174,11 +174,11 @@ def report_plan(
         record = replace(record, options={**record.options, "out": str(out)})
     asked = None if preflight is None else preflight.explanation
     note = manifest.environment.driver.plan_note
-    told = [unknown_yet(manifest, staging), found.explanation, asked, note]
-    record = replace(record, explanation="; ".join(filter(None, told)) or None)
+    notes = [unknown_yet(manifest, staging), found.explanation, asked, note]
+    record = replace(record, explanation="; ".join(filter(None, notes)) or None)
     figures = plan_figures(request, manifest, staging)
     if preflight is not None and preflight.error is None:
-        figures = _by_sight(figures, request, manifest, staging, preflight)
+        figures = _by_look_ups(figures, request, manifest, staging, preflight)
     record = run_record.finished_plan(replace(record, waves=figures.waves), at=at)
     source = ReportSource(
         replace(record, exit_code=int(code(figures))),
@@ -218,7 +218,7 @@ def save_plan(
     write_plan(drawn_up(request, manifest, staging, record, out, found=found), figures)
 
 
-def _by_sight(
+def _by_look_ups(
     figures: PlanFigures,
     request: Request,
     manifest: Manifest,
@@ -262,10 +262,10 @@ def _foreseen(
 ) -> Iterator[TransferRecord]:
     wave = WaveCount(waves, staging.failed_before())
     for row in staging.outlines():
-        told = seen.get(row.n)
+        foreseen = seen.get(row.n)
         failed = row.failed_as is not None
         in_wave = wave.next(failed_before=failed) if row.action in SENDS else None
-        yield _record(row, told, wave=in_wave)
+        yield _record(row, foreseen, wave=in_wave)
 
 
 def _record(
@@ -310,4 +310,4 @@ _FORESEEN: Mapping[str, tuple[Outcome, Code | None]] = {
     Action.IN_DOUBT: (Outcome.IN_DOUBT, None),
     Action.NOT_SELECTED: (Outcome.UNATTEMPTED, Code.NOT_SELECTED),
 }
-"""What a plan says of a row by its action; None: the history says why."""
+"""Outcome and cause of a row by its action; None: the history holds the cause."""

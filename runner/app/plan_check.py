@@ -1,26 +1,29 @@
-"""Holds a run to the plan that it was given: what the plan did not send is not sent."""
+"""Holds a run to its plan file: what the plan does not send is not sent."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 from shlex import quote
 
 from runner.app.name_resolution import NOTHING_FOUND, Found
-from runner.app.plan_file import History, PlanFile, invalid, read_plan, replan, row_digest
+from runner.app.plan_file import PlanFile, SeenHistory, invalid, read_plan, replan, row_digest
 from runner.app.request import Request
 from runner.core.diagnostics.problem import Place, Problem
 from runner.core.errors import ManifestInvalid, UsageError
+from runner.core.journal_location import JournalLocation
 from runner.core.manifest.model import Manifest
 from runner.core.manifest.quantity import Amount
 from runner.core.records.run_record import RunRecord
 from runner.core.transfer.canonical_form import canonical_interaction, same_destination
 from runner.core.transfer.plan import NOT_SELECTED, SENDS, Action, PlannedRow, Verdict
 from runner.core.transfer.reasons import Code
-from runner.journal.overview import Overview
-from runner.journal.staging import Staging
 from runner.manifest.suggestions import nearest
+from runner.ports.history import RunMoves
+from runner.ports.journal_access import JournalAccess
+from runner.staging.rows import Staging
 
 MOST_NAMED = 50
 """Rows that a refusal names; the rest are counted."""
@@ -34,8 +37,8 @@ MOST_SHOWN = 3
 _Option = tuple[str, ...] | str | Amount | None
 """An option's value; None, False or nothing: it was not given."""
 
-_Moves = dict[str, tuple[str, int, str]]
-"""By interaction, in its canonical spelling."""
+_Moves = Mapping[str, RunMoves]
+"""By interaction, in its canonical form."""
 
 
 def as_planned(request: Request) -> Request:
@@ -59,7 +62,7 @@ def as_planned(request: Request) -> Request:
         rate_per_s=request.rate_per_s if request.rate_per_s is not None else plan.rate_per_s,
         in_flight=request.in_flight if request.in_flight is not None else plan.in_flight,
         max_failures=plan.max_failures,
-        journal=request.journal or plan.history.path,
+        journal=request.journal or plan.history.location,
     )
 
 
@@ -88,8 +91,10 @@ def _only_help(pattern: str, staging: Staging) -> str:
     return f"it is compared with whole keys, such as {some}; `*` stands for any characters"
 
 
-def plan_rows(request: Request, manifest: Manifest, staging: Staging, journal: Path | None) -> None:
-    """Give every row its verdict, by the history in `journal`; hold them to the plan, if any.
+def plan_rows(
+    request: Request, manifest: Manifest, staging: Staging, journal: JournalAccess
+) -> None:
+    """Give every row its verdict, by the journal's history; hold them to the plan, if any.
 
     Raises `ManifestInvalid`, naming what changed since the plan, if it no longer holds.
     """
@@ -97,7 +102,8 @@ def plan_rows(request: Request, manifest: Manifest, staging: Staging, journal: P
     selection = request.selection
     if request.plan is not None:  # its rows say themselves which of them `--limit` left out
         selection = replace(selection, limit=None)
-    staging.plan(journal, selection)
+    with journal.open_history() if journal.exists() else nullcontext() as history:
+        staging.plan(history, selection)
     if request.plan is not None:
         again = replan(request.plan, request.report_dir)
         _hold(request.plan, manifest, staging, journal, again)
@@ -127,7 +133,7 @@ def drawn_up(
         rate_per_s=request.rate_per_s,
         in_flight=request.in_flight,
         max_failures=request.max_failures,
-        history=_history(request.journal_path(manifest).absolute()),
+        history=_history(request.journal_access(manifest)),
         rows={row.key: (verdict.action, row_digest(row)) for row, verdict in staging.planned()},
         failed_as={
             row.key: verdict.failed_as
@@ -138,12 +144,13 @@ def drawn_up(
     )
 
 
-def _history(journal: Path) -> History:
+def _history(journal: JournalAccess) -> SeenHistory:
+    location = JournalLocation(journal.address)
     if not journal.exists():
-        return History(journal)
-    with Overview(journal) as overview:
-        seq, head = overview.last_event()
-        return History(journal, overview.meta["lineage"], seq, head, overview.last_transfer_id())
+        return SeenHistory(location)
+    with journal.open_history() as history:
+        seq, head = history.last_event()
+        return SeenHistory(location, history.lineage_id, seq, head, history.last_transfer_id())
 
 
 def _other_options(request: Request, plan: PlanFile) -> Iterator[Problem]:
@@ -163,12 +170,12 @@ def _other_options(request: Request, plan: PlanFile) -> Iterator[Problem]:
                 f" ({_typed(option, planned)})"
             )
             again = replan(plan, request.report_dir)
-            mend = f"leave {option} (and its variable) out, or {again}"
-            yield invalid(plan.path, message, mend)
+            help_text = f"leave {option} (and its variable) out, or {again}"
+            yield invalid(plan.path, message, help_text)
 
 
 def _typed(option: str, value: _Option) -> str:
-    """Return an option with its value as a person types it."""
+    """Return an option with its value as it is typed."""
     match value:
         case None | False | ():
             return f"without {option}"
@@ -181,7 +188,7 @@ def _typed(option: str, value: _Option) -> str:
 
 
 def _hold(
-    plan: PlanFile, manifest: Manifest, staging: Staging, journal: Path | None, again: str
+    plan: PlanFile, manifest: Manifest, staging: Staging, journal: JournalAccess, again: str
 ) -> None:
     problems = []
     if manifest.sha256 != plan.manifest_sha256:
@@ -217,7 +224,7 @@ def _held(
     row: PlannedRow,
     verdict: Verdict,
     planned: tuple[Action, str] | None,
-    moved: tuple[str, int, str] | None,
+    moved: RunMoves | None,
 ) -> tuple[Verdict, str | None]:
     """Return a row's verdict under the plan, or why the plan no longer holds for it.
 
@@ -237,16 +244,18 @@ def _held(
 
 
 def _sent(
-    row: PlannedRow, verdict: Verdict, action: Action, moved: tuple[str, int, str] | None
+    row: PlannedRow, verdict: Verdict, action: Action, moved: RunMoves | None
 ) -> tuple[Verdict, str | None]:
     """Do the same for a row that would be sent."""
     if moved is not None and same_destination(
-        moved[0], row.destination_uri
+        moved.destination_uri, row.destination_uri
     ):  # with --again, once is enough
-        reason = f"transferred since the plan, by run {moved[2]}"
-        return Verdict(Action.UNCHANGED, reason, moved[1], code=Code.TRANSFERRED_BEFORE), None
+        reason = f"transferred since the plan, by run {moved.run}"
+        return Verdict(
+            Action.UNCHANGED, reason, moved.transfer_id, code=Code.TRANSFERRED_BEFORE
+        ), None
     if moved is not None:
-        return verdict, f"run {moved[2]} moved its interaction to {moved[0]} since"
+        return verdict, f"run {moved.run} moved its interaction to {moved.destination_uri} since"
     if verdict.action is not action:
         return verdict, f"the plan says `{action}`, and by its history now it is `{verdict.action}`"
     return verdict, None
@@ -272,22 +281,23 @@ def _gone(plan: PlanFile, staging: Staging, found: int, again: str) -> Iterator[
 
 
 def _history_since(
-    plan: PlanFile, journal: Path | None, again: str
+    plan: PlanFile, journal: JournalAccess, again: str
 ) -> tuple[list[Problem], _Moves]:
     """Return what is wrong with the journal, and what was moved since the plan."""
     seen = plan.history
-    if journal is None:
+    if not journal.exists():
         if seen.lineage is None:
             return [], {}
-        return [_other_journal(plan, seen.path, "is gone", again)], {}
-    with Overview(journal) as overview:
-        if seen.lineage is not None and overview.meta["lineage"] != seen.lineage:
-            return [_other_journal(plan, journal, "is another one than the plan's", again)], {}
-        if seen.head is not None and not overview.has_event(seen.seq, seen.head):
-            return [_other_journal(plan, journal, "is older than the plan: a copy?", again)], {}
-        return [], overview.moved_since(seen.last_transfer_id)
+        return [_other_journal(plan, seen.location, "is gone", again)], {}
+    here = journal.location
+    with journal.open_history() as history:
+        if seen.lineage is not None and history.lineage_id != seen.lineage:
+            return [_other_journal(plan, here, "is another one than the plan's", again)], {}
+        if seen.head is not None and not history.has_event(seen.seq, seen.head):
+            return [_other_journal(plan, here, "is older than the plan: a copy?", again)], {}
+        return [], history.moved_since(seen.last_transfer_id)
 
 
-def _other_journal(plan: PlanFile, journal: Path, what: str, again: str) -> Problem:
-    mend = f"bring the right one back, or name it with --journal; or {again}"
-    return Problem("P002", f"the journal {journal} {what}", Place(str(plan.path), 1, 1), mend)
+def _other_journal(plan: PlanFile, journal: JournalLocation, what: str, again: str) -> Problem:
+    help_text = f"bring the right one back, or name it with --journal; or {again}"
+    return Problem("P002", f"the journal {journal} {what}", Place(str(plan.path), 1, 1), help_text)

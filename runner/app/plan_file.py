@@ -17,6 +17,7 @@ from runner.app.name_resolution import NOTHING_FOUND, Found
 from runner.core import next_steps
 from runner.core.diagnostics.problem import Place, Problem
 from runner.core.errors import ManifestInvalid, StorageError, UsageError
+from runner.core.journal_location import JournalLocation
 from runner.core.manifest.media import MediaMatrix
 from runner.core.manifest.quantity import Amount, Share, parse_amount
 from runner.core.next_steps import Given
@@ -32,14 +33,14 @@ LARGEST_BYTES = 1 << 30
 DIGEST_LENGTH = 16  # of a row's, in hexadecimal digits
 
 REPLAN = "plan anew, with `plan --out`"
-"""What to do about a plan file that does not say what it was made of."""
+"""The help for a plan file that does not say what it was made of."""
 
 
 @dataclass(frozen=True, slots=True)
-class History:
+class SeenHistory:
     """The journal as the plan saw it; `lineage` None: there was none."""
 
-    path: Path
+    location: JournalLocation  # absolute
     lineage: str | None = None
     seq: int = 0  # the chain's last event, and its hash
     head: str | None = None
@@ -63,7 +64,7 @@ class PlanFile:
     rate_per_s: float | None
     in_flight: int | None
     max_failures: Amount | None
-    history: History
+    history: SeenHistory
     rows: Mapping[str, tuple[Action, str]]  # by key: the action, and the row's digest
     failed_as: Mapping[str, str] = field(default_factory=dict)  # by key, as `PlannedRow` has it
     found: Found = NOTHING_FOUND  # what the gateway was asked for: names, and what waited in queues
@@ -109,24 +110,24 @@ def read_plan(path: Path) -> PlanFile | None:
             text = stream.read(LARGEST_BYTES + 1)
         if len(text) > LARGEST_BYTES:
             raise _damaged(path, "it is larger than 1 GiB")
-        told = json.loads(text.decode())
+        document = json.loads(text.decode())
     except (OSError, ValueError, RecursionError) as error:
         raise _damaged(path, f"it cannot be read ({error})") from error
-    if told.get("version") != VERSION:
-        raise _damaged(path, f"it is of version {told.get('version')}, not {VERSION}")
-    fault = next(iter(_validator().iter_errors(told)), None)
+    if document.get("version") != VERSION:
+        raise _damaged(path, f"it is of version {document.get('version')}, not {VERSION}")
+    fault = next(iter(_validator().iter_errors(document)), None)
     if fault is not None:
         where = "/".join(map(str, fault.instance_path)) or "the whole"
         raise _damaged(path, f"at {where}: {fault.message[:200]}")
-    head = {name: value for name, value in told.items() if name not in _UNDIGESTED}
-    if told["digest"] not in {_digest(head, told["rows"]), rows_digest(told["rows"])}:
+    head = {name: value for name, value in document.items() if name not in _UNDIGESTED}
+    if document["digest"] not in {_digest(head, document["rows"]), rows_digest(document["rows"])}:
         raise _damaged(path, "its digest is of other content: it was edited")
-    return _plan(path, told)
+    return _plan(path, document)
 
 
-def invalid(path: Path, message: str, mend: str = REPLAN) -> Problem:
+def invalid(path: Path, message: str, help_text: str = REPLAN) -> Problem:
     """Return a problem of the plan as a whole."""
-    return Problem("P001", message, Place(str(path), 1, 1), mend)
+    return Problem("P001", message, Place(str(path), 1, 1), help_text)
 
 
 def replan(plan: PlanFile, report_dir: Path) -> str:
@@ -135,7 +136,7 @@ def replan(plan: PlanFile, report_dir: Path) -> str:
         manifest=str(plan.manifest),
         environment=plan.environment,
         env=plan.environment,
-        journal=str(plan.history.path),
+        journal=str(plan.history.location),
         report_dir=str(report_dir),
         only=plan.only,
         limit=plan.limit,
@@ -153,7 +154,7 @@ def _damaged(path: Path, what: str) -> ManifestInvalid:
 
 
 def _is_plan(path: Path) -> bool:
-    """Tell by its beginning; a plan that was formatted anew is told by all of it."""
+    """Return whether a file is a plan: by its beginning, or, if it was reformatted, by all of it."""
     try:
         if not path.is_file():  # a pipe would be waited for, or used up
             return False
@@ -165,10 +166,10 @@ def _is_plan(path: Path) -> bool:
                 return True
         if path.stat().st_size > LARGEST_BYTES:
             return False
-        told = json.loads(path.read_bytes())
+        document = json.loads(path.read_bytes())
     except (OSError, ValueError, RecursionError):
         return False
-    return isinstance(told, dict) and told.get("kind") == KIND
+    return isinstance(document, dict) and document.get("kind") == KIND
 
 
 def _lines(plan: PlanFile, figures: PlanFigures) -> Iterator[str]:
@@ -181,8 +182,8 @@ def _lines(plan: PlanFile, figures: PlanFigures) -> Iterator[str]:
         ]
         for key, (action, digest) in plan.rows.items()
     ]
-    told = _head(plan, figures)
-    head = json.dumps(told | {"digest": _digest(told, rows)}, indent=2)
+    fields = _head(plan, figures)
+    head = json.dumps(fields | {"digest": _digest(fields, rows)}, indent=2)
     yield head.removesuffix("\n}") + ',\n  "rows": ['
     for n, row in enumerate(rows):
         yield ("," if n else "") + "\n    " + json.dumps(row)
@@ -209,7 +210,7 @@ def _head(plan: PlanFile, figures: PlanFigures) -> dict[str, Any]:
             "max_failures": _amount_json(plan.max_failures),
         },
         "journal": {
-            "path": str(history.path),
+            "path": str(history.location),
             "lineage": history.lineage,
             "seq": history.seq,
             "head": history.head,
@@ -226,32 +227,32 @@ def _head(plan: PlanFile, figures: PlanFigures) -> dict[str, Any]:
     }
 
 
-def _plan(path: Path, told: Mapping[str, Any]) -> PlanFile:
-    options, journal = told["options"], told["journal"]
+def _plan(path: Path, document: Mapping[str, Any]) -> PlanFile:
+    options, journal = document["options"], document["journal"]
     return PlanFile(
         path=path,
-        id=told["id"],
-        created_at=told["created_at"],
-        batch=told["batch"],
-        manifest=Path(told["manifest"]["path"]),
-        manifest_sha256=told["manifest"]["sha256"],
-        environment=told["environment"],
+        id=document["id"],
+        created_at=document["created_at"],
+        batch=document["batch"],
+        manifest=Path(document["manifest"]["path"]),
+        manifest_sha256=document["manifest"]["sha256"],
+        environment=document["environment"],
         only=tuple(options["only"]),
         limit=options["limit"],
         again=options["again"],
         rate_per_s=options["rate_per_s"],
         in_flight=options["in_flight"],
         max_failures=_amount(options.get("max_failures")),
-        history=History(
-            Path(journal["path"]),
+        history=SeenHistory(
+            JournalLocation(journal["path"]),
             journal["lineage"],
             journal["seq"],
             journal["head"],
             journal["last_transfer_id"],
         ),
-        rows={key: (Action(action), digest) for key, action, digest, *_ in told["rows"]},
-        failed_as={key: code[0] for key, _, _, *code in told["rows"] if code},
-        found=Found.from_json(told["found"]) if "found" in told else NOTHING_FOUND,
+        rows={key: (Action(action), digest) for key, action, digest, *_ in document["rows"]},
+        failed_as={key: code[0] for key, _, _, *code in document["rows"] if code},
+        found=Found.from_json(document["found"]) if "found" in document else NOTHING_FOUND,
     )
 
 
@@ -259,8 +260,8 @@ def _amount_json(amount: Amount | None) -> int | str | None:
     return str(amount) if isinstance(amount, Share) else amount
 
 
-def _amount(told: int | str | None) -> Amount | None:
-    return None if told is None else parse_amount(str(told))
+def _amount(value: int | str | None) -> Amount | None:
+    return None if value is None else parse_amount(str(value))
 
 
 @lru_cache(maxsize=64)
@@ -274,8 +275,8 @@ _UNDIGESTED = ("digest", "rows")
 def _digest(head: Mapping[str, Any], rows: Iterable[Iterable[str]]) -> str:
     """Return the digest of a plan's head and all its rows, in order.
 
-    It shows mistakes: a file that was edited, cut or mixed up. It is no signature: whoever means
-    to change a plan can compute it anew.
+    It shows mistakes: a file that was edited, cut or mixed up. It is not a signature:
+    it can be computed anew for a plan that was changed on purpose.
     """
     of_rows = rows_digest(rows)
     return hashlib.sha256(json.dumps([head, of_rows], sort_keys=True).encode()).hexdigest()

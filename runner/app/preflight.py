@@ -1,4 +1,4 @@
-"""`plan --preflight`: what the gateway says before anything is sent; it is asked, never told."""
+"""`plan --preflight`: looks up what would be sent, read-only."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import asyncio
 import random
 from collections import Counter
 from collections.abc import Iterator, Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -13,15 +14,16 @@ from runner.app.request import Request
 from runner.app.system_clock import SystemClock
 from runner.composition import opened_gateway
 from runner.core.errors import GatewayError, LookUpFailed
+from runner.core.journal_location import JournalLocation
 from runner.core.manifest.model import Manifest
 from runner.core.transfer.evidence import Evidence, weigh
 from runner.core.transfer.lookup_verdict import Interaction, LookupVerdict, judge_lookup
 from runner.core.transfer.message import Reply, Stray
 from runner.core.transfer.plan import SENDS, Action, PlannedRow, Verdict
 from runner.core.transfer.reasons import Code
-from runner.journal.reader import Reader
-from runner.journal.staging import Staging
 from runner.ports import Clock, Doubt, Gateway, Observer, Progress, SessionLost, SessionOpened
+from runner.ports.history import History
+from runner.staging.rows import Staging
 
 LOOKS_AT_ONCE = 64
 """Look-ups under way; the gateway's `http_rate` holds all the same."""
@@ -43,7 +45,7 @@ UNKNOWN = "the look-up failed"
 
 @dataclass(frozen=True, slots=True)
 class Foreseen:
-    """What a look-up says will become of a row."""
+    """What a look-up foresees for a row."""
 
     verdict: str  # in words, what would become of it
     why: str
@@ -59,7 +61,7 @@ class Foreseen:
 
 @dataclass(slots=True)
 class Preflight:
-    """What the gateway said. `error`: why it could not be asked, or not to the end."""
+    """The result of the look-ups. `error`: why they ended early."""
 
     rows: dict[int, Foreseen] = field(default_factory=dict)  # by number
     elsewhere: list[str] = field(default_factory=list)  # doubts that the manifest does not list
@@ -71,8 +73,8 @@ class Preflight:
         if self.error is not None:
             return f"preflight ended early: {self.error}"
         counts = Counter(each.verdict for each in self.rows.values())
-        told = [f"{n:,} {words}" for words, n in counts.most_common()]
-        return "; ".join(["preflight: token and session are good", *told, *self.elsewhere])
+        parts = [f"{n:,} {words}" for words, n in counts.most_common()]
+        return "; ".join(["preflight: token and session are good", *parts, *self.elsewhere])
 
 
 def look_ahead(
@@ -82,13 +84,10 @@ def look_ahead(
 
     Rows must have their verdicts. Raises `StorageError` if the journal cannot be read.
     """
-    path = request.journal_path(manifest)
-    reader = Reader(path) if path.exists() else None
-    try:
-        return asyncio.run(_LookAhead(manifest, staging, reader, observer).run())
-    finally:
-        if reader is not None:
-            reader.close()
+    journal = request.journal_access(manifest)
+    with journal.open_history() if journal.exists() else nullcontext() as history:
+        location = None if history is None else journal.location
+        return asyncio.run(_LookAhead(manifest, staging, location, history, observer).run())
 
 
 class _LookAhead:
@@ -98,27 +97,30 @@ class _LookAhead:
         self,
         manifest: Manifest,
         staging: Staging,
-        reader: Reader | None,
+        journal: JournalLocation | None,
+        history: History | None,
         observer: Observer,
     ) -> None:
         self._manifest = manifest
         self._staging = staging
-        self._reader = reader
+        self._journal = journal
+        self._history = history
         self._observer = observer
         self._clock: Clock = SystemClock()
         self._found = Preflight()
         self._given_up: asyncio.Future[Any]
         self._doubts: Mapping[int, Doubt] = {}
-        if reader is not None:
-            self._doubts = {doubt.standing.transfer_id: doubt for doubt in reader.doubts(0)}
+        if history is not None:
+            self._doubts = {doubt.standing.transfer_id: doubt for doubt in history.doubts(0)}
         counts = staging.counts()
         self._total = sum(counts.get(action, 0) for action in (*SENDS, Action.IN_DOUBT))
 
     async def run(self) -> Preflight:
         self._given_up = asyncio.get_running_loop().create_future()
-        path = None if self._reader is None else self._reader.path
         try:
-            async with opened_gateway(self._manifest, path, self._clock, random.random) as gateway:
+            async with opened_gateway(
+                self._manifest, self._journal, self._clock, random.random
+            ) as gateway:
                 try:
                     await gateway.open(self)
                     await self._look(gateway)
@@ -131,7 +133,7 @@ class _LookAhead:
     async def _look(self, gateway: Gateway) -> None:
         rows = self._staging.planned()
         looks = [asyncio.create_task(self._look_at(gateway, rows)) for _ in range(LOOKS_AT_ONCE)]
-        progress = asyncio.create_task(self._tell())
+        progress = asyncio.create_task(self._report_progress())
         everything: asyncio.Future[Any] = asyncio.gather(*looks)
         try:
             await asyncio.wait({everything, self._given_up}, return_when=asyncio.FIRST_COMPLETED)
@@ -160,8 +162,8 @@ class _LookAhead:
             why = f"{UNKNOWN}: {error.what}"
             return Foreseen("would fail", why, Code.LOOK_UP_FAILED, sent=False)
         ours = frozenset[str]()
-        if self._reader is not None and row.lineage is not None:
-            ours = self._reader.message_ids(row.lineage)
+        if self._history is not None and row.lineage is not None:
+            ours = self._history.message_ids(row.lineage)
         sight, reason = judge_lookup(
             seen,
             destination_uri=row.destination_uri,
@@ -208,7 +210,7 @@ class _LookAhead:
                 key = doubt.standing.row.key
                 self._found.elsewhere.append(f"in doubt and not in the manifest: {key} ({reason})")
 
-    async def _tell(self) -> None:
+    async def _report_progress(self) -> None:
         while True:
             await self._clock.sleep(PROGRESS_S)
             self._observer.progressed(
@@ -226,10 +228,10 @@ class _LookAhead:
     # GatewayListener
 
     def replied(self, reply: Reply) -> None:
-        """Ignore it: nothing was asked on the session."""
+        """Ignore it: nothing was sent on the session."""
 
     def strayed(self, stray: Stray) -> None:
-        """Ignore it: nothing was asked on the session."""
+        """Ignore it: nothing was sent on the session."""
 
     def session_opened(self, opened: SessionOpened) -> None:
         """Note that token and session are good."""

@@ -18,20 +18,21 @@ from runner.app.request import Request
 from runner.app.system_clock import SystemClock
 from runner.composition import connection_of, opened_environment
 from runner.core.errors import NotInDoubt, StorageError, UsageError
+from runner.core.journal_location import JournalLocation
 from runner.core.manifest.media import Audio, MediaMatrix
 from runner.core.manifest.model import Environment, Manifest, TransferRow
 from runner.core.timestamps import timestamp
 from runner.core.transfer.plan import Action
 from runner.drivers import ProbeFindings, Prober, drivers_that_probe, spec_of
-from runner.journal.lock import JournalLock
-from runner.journal.staging import Selection, Staging
+from runner.ports.history import History
+from runner.staging.rows import Selection, Staging
 
-_MEDIA = MediaMatrix(Audio("opus", 64, 16))  # a draft bears one; the platform takes none
+_MEDIA = MediaMatrix(Audio("opus", 64, 16))  # a draft needs one; the platform takes none
 
 
 @dataclass(frozen=True, slots=True)
 class ProbeOrder:
-    """What a probe is to do, and where it writes what it learns; `out` must not exist yet."""
+    """What a probe moves, and the file for its findings, which must not exist yet."""
 
     conversation_id: str
     destination_uri: str
@@ -40,7 +41,7 @@ class ProbeOrder:
 
 @dataclass(frozen=True, slots=True)
 class Probed:
-    """What a probe found, and the file that tells it."""
+    """The findings of a probe, and their file."""
 
     findings: ProbeFindings
     file: Path
@@ -72,25 +73,24 @@ def probe(
     at which anything may have left.
     """
     check_order(manifest, order)
-    path = request.journal_path(manifest)
-    history = path if path.exists() else None
+    journal = request.journal_access(manifest)
+    location = journal.location if journal.exists() else None
     with ExitStack() as stack:
-        if history is not None:
-            lock = stack.enter_context(JournalLock(history))
-            lock.acquire(request.lock_timeout_s)
-            _refuse_doubt(history, order)
+        if location is not None:
+            stack.enter_context(journal.lock()).acquire(request.lock_timeout_s)
+            _refuse_doubt(stack.enter_context(journal.open_history()), order)
         findings = _prober(manifest.environment).begin(_about(manifest))
         file = _File.made(order.out or Path(f"probe-{timestamp(SystemClock().wall())[:19]}Z.json"))
         keep = _Keeper(file, findings)
         keep()
         try:
-            asyncio.run(_probed(manifest, history, order, keep, say))
+            asyncio.run(_probed(manifest, location, order, keep, say))
         finally:
             keep()
     return Probed(findings, file.path)
 
 
-def _refuse_doubt(journal: Path, order: ProbeOrder) -> None:
+def _refuse_doubt(history: History, order: ProbeOrder) -> None:
     """Refuse what the journal holds: it may be moved already, or be about to be."""
     with Staging() as staging:
         staging.add(
@@ -103,7 +103,7 @@ def _refuse_doubt(journal: Path, order: ProbeOrder) -> None:
                 "--probe:1",
             )
         )
-        staging.plan(journal, Selection())
+        staging.plan(history, Selection())
         for _, verdict in staging.planned():
             if verdict.action is Action.IN_DOUBT:
                 raise NotInDoubt(f"it is not probed: {verdict.reason}; settle that first")
@@ -122,12 +122,12 @@ def _about(manifest: Manifest) -> dict[str, str | None]:
 
 async def _probed(
     manifest: Manifest,
-    history: Path | None,
+    journal: JournalLocation | None,
     order: ProbeOrder,
     keep: _Keeper,
     say: Callable[[str], None],
 ) -> None:
-    async with opened_environment(manifest, history) as environment:
+    async with opened_environment(manifest, journal) as environment:
         connection = replace(
             connection_of(manifest, environment, SystemClock(), random.random),
             paused=lambda wait_s, why: say(f"waiting {wait_s:.0f} s: {why}"),

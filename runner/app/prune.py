@@ -1,4 +1,4 @@
-"""`reports prune`: removes the reports that nobody needs any more."""
+"""`reports prune`: removes reports by age and number."""
 
 from __future__ import annotations
 

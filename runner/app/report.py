@@ -9,10 +9,10 @@ from pathlib import Path
 
 from runner.app import run_record
 from runner.core.errors import UsageError
+from runner.core.journal_location import JournalLocation
 from runner.core.next_steps import Given
 from runner.core.records.run_record import ReportSource, RunRecord
-from runner.journal.overview import Overview
-from runner.journal.reader import Reader
+from runner.journals import journal_at
 from runner.report.audit_log import write_audit
 from runner.report.folder import LATEST, Folder, open_folder
 from runner.report.formats.markdown_summary import summary as summary_md
@@ -36,9 +36,9 @@ class Rendered:
     files: tuple[tuple[str, Path], ...]
 
 
-def read_forms(told: str) -> tuple[str, ...]:
+def read_forms(text: str) -> tuple[str, ...]:
     """Return the forms of a list such as `html, json`, each once. Raises `UsageError`."""
-    forms = tuple(dict.fromkeys(name.strip() for name in told.split(",")))
+    forms = tuple(dict.fromkeys(name.strip() for name in text.split(",")))
     for form in forms:
         if form not in FILES:
             raise UsageError(f"there is no report format {form!r}; choose of {', '.join(FILES)}")
@@ -52,7 +52,7 @@ def form_of(out: Path) -> str | None:
 
 def render_again(
     run: str,
-    journal: Path,
+    journal: JournalLocation,
     report_dir: Path | None,
     forms: Sequence[str],
     *,
@@ -62,11 +62,11 @@ def render_again(
 
     `report_dir` None: where the run left its report, whatever the current folder is.
 
-    With `json` the report folder becomes what the run left there: report.json tells where
+    With `json` the report folder becomes what the run left there: report.json holds where
     audit.jsonl ends, so both are written, and `latest` points to the newest run's. Raises
     `UsageError` for an unknown run or journal, `StorageError` where files fail.
     """
-    with told_again(run, journal) as source:
+    with report_source(run, journal) as source:
         names = () if out is not None else (source.run.batch, folder_name(source))
         whole = out is None and "json" in forms
         files = []
@@ -101,12 +101,12 @@ def _root(run: RunRecord, report_dir: Path | None) -> Path:
     return root
 
 
-def render_file(run: str, journal: Path, form: str, out: Path) -> Rendered:
+def render_file(run: str, journal: JournalLocation, form: str, out: Path) -> Rendered:
     """Write one form of a run's report to the file `out`: whole or not at all, mode 0600.
 
     Raises `UsageError` for an unknown run or journal, `StorageError` where the file fails.
     """
-    with told_again(run, journal) as source, open_folder(out.parent) as folder:
+    with report_source(run, journal) as source, open_folder(out.parent) as folder:
         with folder.writing(out.name) as stream:
             root = run_record.left_root(source.run)
             _render_elsewhere(survey(source), form, root, stream.write)
@@ -118,7 +118,7 @@ def _audit_again(source: ReportSource, folder: Folder) -> AuditEnd:
         return write_audit(source, stream.write)
 
 
-def _link_again(content: Content, journal: Path, report_dir: Path) -> None:
+def _link_again(content: Content, journal: JournalLocation, report_dir: Path) -> None:
     """Let `latest` point to the run, unless a newer one of its batch is known here or there.
 
     A run that found nothing to do moves no link that is there.
@@ -130,16 +130,18 @@ def _link_again(content: Content, journal: Path, report_dir: Path) -> None:
         linked = str((report_dir / run.batch / LATEST).readlink())
     except OSError:  # there is none, or it is no link
         linked = run.id
-    with Overview(journal) as overview:
-        if not overview.is_newest(overview.number(run.id), linked):
+    with journal_at(journal).open_history() as history:
+        if not history.is_newest(history.run_number(run.id), linked):
             return
     with open_folder(report_dir, run.batch) as batch:
         batch.link(LATEST, folder_name(source))
 
 
-def stream_again(run: str, journal: Path, report_dir: Path | None, form: str, write: Write) -> None:
+def stream_again(
+    run: str, journal: JournalLocation, report_dir: Path | None, form: str, write: Write
+) -> None:
     """Write one form of a run's report to a stream. Raises `UsageError`, `StorageError`."""
-    with told_again(run, journal) as source:
+    with report_source(run, journal) as source:
         pieces: list[str] = []
 
         def gather(piece: str) -> None:
@@ -164,12 +166,7 @@ def _render_elsewhere(content: Content, form: str, report_dir: Path, write: Writ
 
 
 @contextmanager
-def told_again(run: str, journal: Path) -> Iterator[ReportSource]:
-    """Give a run's report as the journal tells it now. Raises `UsageError`, `StorageError`."""
-    with Overview(journal) as overview:
-        number = overview.run(run).no
-    reader = Reader(journal)
-    try:
-        yield reader.report_source(number)
-    finally:
-        reader.close()
+def report_source(run: str, journal: JournalLocation) -> Iterator[ReportSource]:
+    """Give a run's report as it is in the journal now. Raises `UsageError`, `StorageError`."""
+    with journal_at(journal).open_history() as history:
+        yield history.report_source(history.run_number(run))

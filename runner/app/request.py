@@ -1,4 +1,4 @@
-"""What the command line asks for, as a value."""
+"""The options of `apply` and `plan`, as a value."""
 
 from __future__ import annotations
 
@@ -7,10 +7,12 @@ from pathlib import Path
 from typing import Any
 
 from runner.app.plan_file import PlanFile
+from runner.core.journal_location import JournalLocation
 from runner.core.manifest.model import Environment, Limits, Manifest, Policy
 from runner.core.manifest.quantity import Amount, Share
-from runner.journal.filesystem import journal_beside, real
-from runner.journal.staging import Selection
+from runner.journals import default_journal, journal_at
+from runner.ports.journal_access import JournalAccess
+from runner.staging.rows import Selection
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +27,7 @@ class Request:
     in_flight: int | None = None
     max_failures: Amount | None = None
     report_dir: Path = Path("reports")
-    journal: Path | None = None
+    journal: JournalLocation | None = None
     lock_timeout_s: float = 0.0
     again: bool = False
     new_history: bool = False
@@ -40,11 +42,11 @@ class Request:
         limit = self.limit if self.plan is None else None
         return Selection(self.only, limit, self.again)
 
-    def journal_path(self, manifest: Manifest) -> Path:
-        """Return where the history lies: beside the manifest unless told otherwise."""
+    def journal_access(self, manifest: Manifest) -> JournalAccess:
+        """Return the journal: the one that is named, or the environment's beside the manifest."""
         if self.journal is not None:
-            return real(self.journal)
-        return real(journal_beside(Path(manifest.path), manifest.environment.name))
+            return journal_at(self.journal)
+        return journal_at(default_journal(Path(manifest.path), manifest.environment.name))
 
     def limits(self, environment: Environment) -> Limits:
         """Return the limits in force: options only ever lower what the manifest allows."""
@@ -60,12 +62,12 @@ class Request:
             return replace(policy, window=window)
         return replace(policy, window=window, max_failures=self.max_failures)
 
-    def told(self) -> dict[str, Any]:
-        """Return the options as the report tells them: those that were given."""
+    def given_options(self) -> dict[str, Any]:
+        """Return the options that were given, as the report shows them."""
         given = {each.name: getattr(self, each.name) for each in fields(self)}
         given |= {"manifest": None, "plan": None if self.plan is None else self.plan.path}
         return {
-            name: str(value) if isinstance(value, Path | Share) else value
+            name: str(value) if isinstance(value, Path | Share | JournalLocation) else value
             for name, value in given.items()
             if value not in (None, ())
         }

@@ -1,4 +1,4 @@
-"""`resolve`: a person's word settles a transfer in doubt (recovery.md, "In doubt")."""
+"""`resolve`: a person settles a transfer in doubt (docs/design/recovery.md, "In doubt")."""
 
 from __future__ import annotations
 
@@ -8,44 +8,43 @@ import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from pathlib import Path
 
 from runner.app import run_record
 from runner.core.errors import NotInDoubt, UsageError
+from runner.core.journal_location import JournalLocation
 from runner.core.manifest.model import Callback
 from runner.core.transfer.outcome import Outcome
 from runner.core.transfer.reasons import Code
 from runner.core.transfer.states import OUTCOMES, Event, ImpossibleEvent, State, step
 from runner.engine.callback_factory import CallbackFactory
-from runner.journal.filesystem import refuse_shared
-from runner.journal.lock import JournalLock
-from runner.journal.overview import Found, Overview
-from runner.journal.store import Store
+from runner.journals import journal_at
 from runner.ports import Entry, Note
+from runner.ports.history import History, KeyedTransfer
+from runner.ports.journal_access import JournalStore
 
 
 class Resolution(StrEnum):
-    """What a person may say of a transfer in doubt."""
+    """What a person may say became of a transfer in doubt."""
 
     TRANSFERRED = "transferred"
     FAILED = "failed"
 
     @property
     def code(self) -> Code:
-        """The cause that it is for the transfer's outcome."""
+        """The cause of the transfer's outcome."""
         return Code.RESOLVED_TRANSFERRED if self is Resolution.TRANSFERRED else Code.RESOLVED_FAILED
 
     @property
     def event(self) -> Event:
-        """The event that the word is, in the table of transitions."""
+        """The event of the table of transitions."""
         return Event.VOUCHED if self is Resolution.TRANSFERRED else Event.DISOWNED
 
 
 @dataclass(frozen=True, slots=True)
 class Resolved:
-    """What came of a person's word."""
+    """The result of a resolution."""
 
-    found: Found  # as it was before
+    found: KeyedTransfer  # as it was before
     outcome: Outcome
     by: str  # user@host
     reason: str
@@ -54,34 +53,39 @@ class Resolved:
 
 
 def resolve(
-    journal: Path, run: str, key: str, word: Resolution, reason: str, *, lock_timeout_s: float = 0.0
+    location: JournalLocation,
+    run: str,
+    key: str,
+    resolution: Resolution,
+    reason: str,
+    *,
+    lock_timeout_s: float = 0.0,
 ) -> Resolved:
     """Settle the transfer in doubt that `key` names in `run`, durably, with who, when and why.
 
-    Raises `UsageError` if there is none (it tells the state), `Locked`, `StorageError`.
+    Raises `UsageError` if there is none, naming the state, `Locked`, `StorageError`.
     """
     for text, what in ((run, "RUN"), (key, "KEY"), (reason, "--reason")):
         _check_text(text, what)
-    refuse_shared(journal)
-    with Overview(journal) as overview, JournalLock(journal) as lock:
+    journal = journal_at(location)
+    journal.check_place()
+    with journal.open_history() as history, journal.lock() as lock:
         lock.acquire(lock_timeout_s)
-        lock.hold_file()
-        found = _in_doubt(overview, run, key, word)
-        meta = overview.meta
-        store = Store(journal, environment=meta["environment"], origin=meta["origin"])
+        found = _in_doubt(history, run, key, resolution)
+        store = lock.open_store(environment=history.environment, origin=history.origin)
         try:
             # What a dead run left under way is first put in doubt.
             if store.recover(at=time.time()):
-                found = _in_doubt(overview, run, key, word)
-            return _record(store, found, word, reason, overview)
+                found = _in_doubt(history, run, key, resolution)
+            return _record(store, found, resolution, reason, history)
         finally:
             store.close()
 
 
-def _in_doubt(overview: Overview, run: str, key: str, word: Resolution) -> Found:
-    """Return the transfer, or raise `UsageError` that tells why it cannot be settled."""
-    seen = overview.run(run)
-    found = overview.find(seen, key)
+def _in_doubt(history: History, run: str, key: str, resolution: Resolution) -> KeyedTransfer:
+    """Return the transfer, or raise `UsageError` that says why it cannot be settled."""
+    seen = history.run(run)
+    found = history.find_by_key(seen, key)
     if found is None:
         raise UsageError(
             f"{key} of run {seen.record.id} is not in doubt: it was never delivered;"
@@ -89,7 +93,7 @@ def _in_doubt(overview: Overview, run: str, key: str, word: Resolution) -> Found
         )
     state = State.UNKNOWN if OUTCOMES[found.state] is Outcome.IN_DOUBT else found.state
     try:
-        step(state, word.event)
+        step(state, resolution.event)
     except ImpossibleEvent as error:
         why = f" ({found.reason})" if found.reason else ""
         raise NotInDoubt(
@@ -100,40 +104,40 @@ def _in_doubt(overview: Overview, run: str, key: str, word: Resolution) -> Found
 
 
 def _record(
-    store: Store, found: Found, word: Resolution, reason: str, overview: Overview
+    store: JournalStore, found: KeyedTransfer, resolution: Resolution, reason: str, history: History
 ) -> Resolved:
     at, user, host = time.time(), run_record.user(), socket.gethostname()
-    state = step(found.state, word.event)
-    told = f"resolved as {word} by {user}@{host}: {reason}"
-    notices = CallbackFactory(
+    state = step(found.state, resolution.event)
+    reason_text = f"resolved as {resolution} by {user}@{host}: {reason}"
+    callbacks = CallbackFactory(
         _any_callbacks(found.row.callbacks),
         run=found.run,
         batch=found.batch,
         new_id=lambda: f"msg_{uuid.uuid4().hex}",
     )
-    owed = notices.about(found.row, OUTCOMES[state], told, None)
+    owed = callbacks.about(found.row, OUTCOMES[state], reason_text, None)
     entry = Entry(
-        word.event,
+        resolution.event,
         found.row,
         found.transfer_id,
         found.lineage,
         found.version,
         state,
         at,
-        reason=told,
-        reason_code=word.code,
+        reason=reason_text,
+        reason_code=resolution.code,
         notifications=owed,
     )
     fields = {"transfer": found.transfer_id, "key": found.row.key, "of_run": found.run}
-    who = {"as": word, "user": user, "host": host, "reason": reason}
+    who = {"as": resolution, "user": user, "host": host, "reason": reason}
     store.record([entry, Note("resolved by a person", at, fields | who)])
     store.seal()
     by = f"{user}@{host}"
-    return Resolved(found, OUTCOMES[state], by, reason, len(owed), overview.doubts())
+    return Resolved(found, OUTCOMES[state], by, reason, len(owed), history.count_held())
 
 
 def _any_callbacks(names: tuple[str, ...]) -> Mapping[str, Callback]:
-    """Return stand-ins that want everything: whoever delivers knows the manifest's `on`."""
+    """Return callbacks for every outcome; the run that delivers them knows the manifest's `on`."""
     return {name: Callback(name, "") for name in names}
 
 

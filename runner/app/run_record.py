@@ -40,7 +40,7 @@ def begun(
         labels=dict(manifest.labels),
         manifest_path=manifest.path,
         manifest_sha256=manifest.sha256,
-        options=request.told() | {"folder": str(Path.cwd())},
+        options=request.given_options() | {"folder": str(Path.cwd())},
     )
 
 
@@ -75,7 +75,7 @@ def user() -> str:
     """Return who runs this program."""
     try:
         return getpass.getuser()
-    except (KeyError, OSError):  # no such user in this container, no variable that tells
+    except (KeyError, OSError):  # no such user in this container, no variable that names one
         return "unknown"
 
 
@@ -99,6 +99,6 @@ def elsewhere_in_words(doubts: Sequence[tuple[str, str, str]]) -> str | None:
 
 def plan_in_short(plan: PlanFigures) -> dict[str, Any]:
     """Return a plan's figures for a log line: those that say something."""
-    told = asdict(plan) | {"estimate_s": plan.estimate_s and round(plan.estimate_s, 1)}
+    figures = asdict(plan) | {"estimate_s": plan.estimate_s and round(plan.estimate_s, 1)}
     always = {"send", "unchanged", "in_doubt"}
-    return {name: value for name, value in told.items() if value or name in always}
+    return {name: value for name, value in figures.items() if value or name in always}

@@ -1,4 +1,4 @@
-"""SIGINT, SIGTERM and SIGHUP: drain at the first, end at the second (recovery.md, "Runs")."""
+"""SIGINT, SIGTERM and SIGHUP: drain at the first, end at the second (docs/design/recovery.md, "Runs")."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ SIGNALS = {
 
 
 class Signals:
-    """What the process's signals mean: outside a run they raise `Interrupted`, inside they drain."""
+    """Raises `Interrupted` for a signal outside a run; inside a run drains it."""
 
     def __init__(self) -> None:
         self.last_word: Callable[[], None] = _nothing  # said before the process ends at once
@@ -35,14 +35,14 @@ class Signals:
             signal.signal(number, _interrupt)
 
     @contextmanager
-    def stopping(self, halt: StopSignal, observer: Observer) -> Iterator[None]:
+    def stopping(self, stop: StopSignal, observer: Observer) -> Iterator[None]:
         """While a batch runs on the event loop, let signals stop it in order."""
         from asyncio import get_running_loop  # noqa: PLC0415 - only a run has a loop
 
         loop = get_running_loop()
         received: list[signal.Signals] = []
         for number in SIGNALS:
-            loop.add_signal_handler(number, self._stop, halt, observer, number, received)
+            loop.add_signal_handler(number, self._stop, stop, observer, number, received)
         try:
             yield
         finally:
@@ -61,8 +61,8 @@ class Signals:
             if len(received) > 1:
                 self.last_word()
                 os._exit(SIGNALS[signal.Signals(number)])
-            told = "the report is being written; a second signal ends the run without one"
-            observer.warned(told, signal=name)
+            message = "the report is being written; a second signal ends the run without one"
+            observer.warned(message, signal=name)
 
         for number in SIGNALS:
             signal.signal(number, defer)
@@ -103,7 +103,7 @@ class Signals:
 
     def _stop(
         self,
-        halt: StopSignal,
+        stop: StopSignal,
         observer: Observer,
         number: signal.Signals,
         received: list[signal.Signals],
@@ -117,7 +117,7 @@ class Signals:
             )
             self.last_word()
             os._exit(code)
-        halt.stop(code, f"stopped by {number.name}; what was in flight got its time to settle")
+        stop.stop(code, f"stopped by {number.name}; what was in flight got its time to settle")
         observer.warned(
             "stopping: nothing new is sent, what is in flight gets its time to settle;"
             " a second signal ends the run at once",

@@ -17,11 +17,11 @@ from runner.core.manifest.model import (
     Secret,
     SimulatorOptions,
 )
-from runner.journal.staging import Staging
 from runner.simulator.conduct import Conduct
 from runner.simulator.hosting import Hosting
 from runner.simulator.hosting import serve as serve_until_cancelled
 from runner.simulator.platforms import server_of
+from runner.staging.rows import Staging
 
 ANY_GATEWAY = GatewayConstraints(
     name="simulated",

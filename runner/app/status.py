@@ -8,11 +8,13 @@ from pathlib import Path
 
 from runner.console.results.status import DoubtLine, JournalStatus, RunLine, Standing
 from runner.core import next_steps
+from runner.core.journal_location import JournalLocation
 from runner.core.next_steps import Given, Step
 from runner.core.records.run_record import RunRecord
 from runner.core.transfer.outcome import Outcome
-from runner.journal.lock import Holder, holder_of
-from runner.journal.overview import Overview, RunSeen
+from runner.journals import journal_at
+from runner.ports.history import History, JournalledRun
+from runner.ports.journal_access import Holder
 
 MOST_RUNS = 20
 """Runs that are listed."""
@@ -21,30 +23,34 @@ MOST_DOUBTS = 10_000
 """Doubts of one run that are read."""
 
 
-def status_of(journal: Path, run_id: str | None = None) -> JournalStatus:
+def status_of(location: JournalLocation, run_id: str | None = None) -> JournalStatus:
     """Return the journal's newest runs, or one run with its doubts.
 
     Raises `UsageError` for an unknown run, `StorageError` if the journal cannot be read.
     """
-    with Overview(journal) as overview:
-        newest = overview.runs(1)
-        # Read before the lock is looked at: a run that ends meanwhile is still told as running.
-        seen = overview.runs(MOST_RUNS) if run_id is None else [overview.run(run_id)]
-        holder = holder_of(journal) if newest and not newest[0].finished else None
+    journal = journal_at(location)
+    with journal.open_history() as history:
+        newest = history.runs(1)
+        # Read before the lock is looked at: a run that ends meanwhile is still shown as running.
+        seen = history.runs(MOST_RUNS) if run_id is None else [history.run(run_id)]
+        holder = journal.holder() if newest and not newest[0].finished else None
         live = newest[0].no if newest and carries(holder, newest[0].record) else None
         lines = [_line(run, holder if run.no == live else None) for run in seen]
         if run_id is not None:
-            lines = [_with_doubts(overview, seen[0], lines[0])]
-        meta = overview.meta
-        path = str(journal.absolute())
-        steps = _steps(seen, lines, str(journal), one=run_id is not None)
+            lines = [_with_doubts(history, seen[0], lines[0])]
+        steps = _steps(seen, lines, str(journal.location), one=run_id is not None)
         return JournalStatus(
-            path, meta["environment"], meta["origin"], overview.doubts(), lines, tuple(steps)
+            journal.address,
+            history.environment,
+            history.origin,
+            history.count_held(),
+            lines,
+            tuple(steps),
         )
 
 
 def _steps(
-    seen: Sequence[RunSeen], lines: Sequence[RunLine], journal: str, *, one: bool
+    seen: Sequence[JournalledRun], lines: Sequence[RunLine], journal: str, *, one: bool
 ) -> Iterator[Step]:
     """Yield what to do about doubts, and about a run that died."""
     if not one:
@@ -72,7 +78,7 @@ def carries(holder: Holder | None, newest: RunRecord) -> bool:
     return holder is not None and holder.since[:19] <= newest.started_at[:19]
 
 
-def _line(run: RunSeen, holder: Holder | None) -> RunLine:
+def _line(run: JournalledRun, holder: Holder | None) -> RunLine:
     record, counts = run.record, dict(run.counts)
     standing = Standing.FINISHED if run.finished else Standing.DIED
     if holder is not None:
@@ -96,9 +102,9 @@ def _line(run: RunSeen, holder: Holder | None) -> RunLine:
     )
 
 
-def _with_doubts(overview: Overview, run: RunSeen, line: RunLine) -> RunLine:
-    doubts = overview.doubts_of(run.no, MOST_DOUBTS)
-    told = [
+def _with_doubts(history: History, run: JournalledRun, line: RunLine) -> RunLine:
+    doubts = history.held_by_run(run.no, MOST_DOUBTS)
+    lines = [
         DoubtLine(
             doubt.key,
             doubt.source,
@@ -111,4 +117,4 @@ def _with_doubts(overview: Overview, run: RunSeen, line: RunLine) -> RunLine:
         for doubt in doubts
     ]
     expected = line.counts.get(Outcome.IN_DOUBT, 0) + line.in_flight
-    return replace(line, doubts=told, more_doubts=max(0, expected - len(told)))
+    return replace(line, doubts=lines, more_doubts=max(0, expected - len(lines)))

@@ -36,23 +36,23 @@ def tell_error(error: BaseException, code: ExitCode, manifest: Path, name: str) 
     if isinstance(error, ManifestInvalid):
         parts = problems_md(error.problems, error.omitted, str(manifest), redact)
     else:
-        told = describe(error)
-        lines = {"What": told.what, "Where": told.where, "Next": told.mend}
-        parts = error_md(code.outcome, told.headline, lines)
+        description = describe(error)
+        lines = {"What": description.what, "Where": description.where, "Next": description.mend}
+        parts = error_md(code.outcome, description.headline, lines)
     return _append(parts, name)
 
 
 def _append(parts: Iterable[str], name: str) -> str | None:
     text = "".join(parts).encode("utf-8", "replace")
     try:
-        # Non-blocking: a pipe that nobody reads must not hold a run's end up.
+        # Non-blocking: a pipe without a reader must not hold a run's end up.
         with os.fdopen(os.open(name, _FLAGS, 0o600), "wb") as stream:
-            told = os.fstat(stream.fileno())
-            if not stat.S_ISREG(told.st_mode):
-                return f"{name} is no file"
-            if told.st_size + len(text) >= LARGEST_BYTES:
+            status = os.fstat(stream.fileno())
+            if not stat.S_ISREG(status.st_mode):
+                return f"{name} is not a file"
+            if status.st_size + len(text) >= LARGEST_BYTES:
                 return f"{name} would become larger than GitHub shows (1 MiB)"
-            stream.write(b"\n" + text if told.st_size else text)
+            stream.write(b"\n" + text if status.st_size else text)
     except (OSError, ValueError) as error:  # ValueError: a null character in the name
         why = error.strerror if isinstance(error, OSError) else str(error)
         return f"{name} cannot be written ({why})"

@@ -1,4 +1,4 @@
-"""Time as this machine tells it."""
+"""The clocks of this machine."""
 
 from __future__ import annotations
 
@@ -33,13 +33,13 @@ class SystemClock:
 
     @cached_property
     def boot(self) -> str | None:
-        """What tells this boot of the machine from every other; None: not known."""
+        """Boot id of the machine, or None if unknown."""
         if _BOOT_ID.exists():
             return _BOOT_ID.read_text(encoding="ascii").strip()
         if sys.platform == "darwin":
             command = ["/usr/sbin/sysctl", "-n", "kern.bootsessionuuid"]
-            told = subprocess.run(command, capture_output=True, text=True, check=False)
-            return told.stdout.strip() or None
+            result = subprocess.run(command, capture_output=True, text=True, check=False)
+            return result.stdout.strip() or None
         return None
 
     async def sleep(self, seconds: float) -> None:

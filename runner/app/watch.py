@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Self
 
 from runner.app.status import carries
 from runner.console.results.status import Standing
+from runner.core.journal_location import JournalLocation
 from runner.core.records.run_record import RunRecord
-from runner.journal.follower import Follower
-from runner.journal.lock import holder_of
-from runner.journal.overview import LATEST, Overview
+from runner.journals import journal_at
 from runner.ports import Progress, SessionState
+from runner.ports.history import LATEST
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,23 +26,27 @@ class Sight:
     progress: Progress
 
 
-class Following:
+class RunWatch:
     """One run of a journal. No lock is taken and nothing written; use it as a context.
 
     Raises `UsageError` for an unknown run, `StorageError` if the journal cannot be read.
     """
 
-    def __init__(self, journal: Path, run_id: str | None, wall: Callable[[], float]) -> None:
-        self._journal = journal
+    def __init__(
+        self, location: JournalLocation, run_id: str | None, wall: Callable[[], float]
+    ) -> None:
+        self._journal = journal_at(location)
         self._wall = wall
-        with Overview(journal) as overview:
-            self._follower = Follower(journal, overview.number(run_id or LATEST))
+        with self._journal.open_history() as history:
+            number = history.run_number(run_id or LATEST)
+        self._open = ExitStack()
+        self._follower = self._open.enter_context(self._journal.follow(number))
 
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, *exception: object) -> None:
-        self._follower.__exit__(*exception)
+    def __exit__(self, *_: object) -> None:
+        self._open.close()
 
     def look(self) -> Sight:
         """Return where the run stands now."""
@@ -61,4 +65,4 @@ class Following:
         return Sight(at, record, standing, progress)
 
     def _is_held(self, record: RunRecord) -> bool:
-        return carries(holder_of(self._journal), record)
+        return carries(self._journal.holder(), record)

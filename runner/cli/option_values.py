@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import TypeVar
 
 import typer
 
+from runner.core.journal_location import JournalLocation
 from runner.core.manifest.quantity import (
     Amount,
     parse_age,
@@ -36,6 +38,11 @@ def amount(text: str) -> Amount:
 def age(text: str) -> float:
     """Read `90d`, in seconds."""
     return _read(parse_age, text)
+
+
+def journal(text: str) -> JournalLocation:
+    """Read where a journal is: a file's path, or a database's URL."""
+    return JournalLocation(text if "://" in text else str(Path(text)))
 
 
 def times(told: str | int) -> int:

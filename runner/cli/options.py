@@ -11,6 +11,7 @@ import typer
 from runner.cli import option_values
 from runner.console.diagnostics.formats import OutputFormat
 from runner.console.diagnostics.problem_text import MAX_PROBLEMS
+from runner.core.journal_location import JournalLocation
 
 if TYPE_CHECKING:
     from runner.cli.output import Console
@@ -107,9 +108,10 @@ OfReportDir = Annotated[
     ),
 ]
 Journal = Annotated[
-    Path | None,
+    JournalLocation | None,
     typer.Option(
         "--journal",
+        parser=option_values.journal,
         envvar="RUNNER_JOURNAL",
         metavar="FILE",
         help="The journal's file; by default .runner/ENVIRONMENT.db beside the manifest.",

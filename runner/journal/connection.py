@@ -1,4 +1,4 @@
-"""Opening the journal to read it: never to write, and damage told as such."""
+"""Connects to the journal's file to read it, and reports damage as `StorageError`."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from runner.core.transfer.canonical_form import canonical_destination, canonical
 from runner.journal.schema import ADDED, CLAIMS
 
 DAMAGE = (sqlite3.Error, ValueError, TypeError, LookupError, AttributeError)
-"""What reading a damaged journal raises: SQLite's errors, and those that odd values in it lead to."""
+"""Errors of reading a damaged journal: SQLite's, and those that unexpected values lead to."""
 
 
 @contextmanager
@@ -28,7 +28,7 @@ def reading(path: Path) -> Iterator[None]:
 
 
 def damage(error: BaseException) -> str:
-    """Say in a few words what reading a journal failed at."""
+    """Return in a few words why reading a journal failed."""
     if isinstance(error, sqlite3.Error | OSError):
         return str(error)
     return f"a value in it is not as it was written: {type(error).__name__}"
@@ -37,13 +37,13 @@ def damage(error: BaseException) -> str:
 def has_column(
     connection: sqlite3.Connection, table: str, column: str, *, schema: str = "main"
 ) -> bool:
-    """Tell whether a table has a column that was added to the format later."""
+    """Return whether a table has a column that was added to the format later."""
     names = connection.execute("SELECT name FROM pragma_table_info(?, ?)", [table, schema])
     return (column,) in names.fetchall()
 
 
 def has_table(connection: sqlite3.Connection, table: str) -> bool:
-    """Tell whether there is a table that was added to the format later."""
+    """Return whether there is a table that was added to the format later."""
     found = connection.execute(
         "SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = ?", [table]
     )
@@ -58,7 +58,7 @@ def add_columns(connection: sqlite3.Connection) -> None:
 
 
 def index_claims(connection: sqlite3.Connection) -> None:
-    """Have transfers found, and held, by their interactions in canonical spelling.
+    """Index transfers by their interactions' canonical form.
 
     Earlier versions of the program knew interactions as the manifest wrote them.
     """

@@ -1,7 +1,7 @@
-"""How entries become rows: a batch is one statement, which triggers take apart within SQLite.
+"""Writes entries as rows: a batch is one statement, which triggers take apart within SQLite.
 
 Python's lock is let go while SQLite works and has to be won back after each statement, from an
-event loop that lets go of it only to take it again. A batch that is one statement, and by that a
+event loop that lets go of it only to take it again. A batch that is one statement, and so a
 transaction of its own, is written while the loop goes on.
 """
 
@@ -45,7 +45,7 @@ CREATE TEMP TRIGGER begin_transfer INSTEAD OF INSERT ON changes WHEN NEW.version
 END;
 
 CREATE TEMP TRIGGER change_transfer INSTEAD OF INSERT ON changes WHEN NEW.version > 0 BEGIN
-  -- What is told after an effect is about another delivery: it does not reword the transfer.
+  -- An event after the effect is about another delivery: the transfer keeps its reason.
   UPDATE transfers SET state = NEW.state, version = version + 1,
     reason = CASE WHEN state = 'transferred' THEN reason ELSE NEW.reason END,
     reason_code = CASE WHEN state = 'transferred' THEN reason_code
@@ -91,7 +91,7 @@ END;
 
 
 def prepare(connection: sqlite3.Connection) -> None:
-    """Give a connection what `record` needs; the file learns nothing of it."""
+    """Give a connection what `record` needs; the file does not change."""
     connection.execute("PRAGMA temp_store=MEMORY")
     columns = ", ".join(f"NULL AS {name}" for name in _COLUMNS)
     connection.executescript(f"CREATE TEMP VIEW changes AS SELECT {columns};{_TRIGGERS}")
@@ -147,7 +147,7 @@ def _owed(notifications: Sequence[Notification]) -> str:
     return json.dumps([(n.webhook_id, n.callback, n.outcome, n.body) for n in notifications])
 
 
-_TOLD = (
+_OUTCOME_FIELDS = (
     "n",
     "message_id",
     "status",
@@ -157,7 +157,7 @@ _TOLD = (
     "correlation_id",
     "reason_code",
 )
-"""What the chain keeps of an outcome, as far as it is known."""
+"""The fields of an outcome that the chain keeps, as far as they are known."""
 
 
 def body_of(entry: Entry | Note, run_id: str) -> dict[str, Any]:
@@ -178,7 +178,7 @@ def body_of(entry: Entry | Note, run_id: str) -> dict[str, Any]:
         body["hand_over"] = intent.hand_over.to_json()
         body["baseline"] = None if intent.baseline is None else intent.baseline.to_json()
         return body
-    for name in _TOLD:
+    for name in _OUTCOME_FIELDS:
         if (value := getattr(entry, name)) is not None:
             body[name] = value
     return body

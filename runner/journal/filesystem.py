@@ -1,4 +1,4 @@
-"""Which file system a journal lies on: locks and syncs of network file systems can't be relied on."""
+"""Refuses places whose locks and syncs cannot be relied on, such as network file systems."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _MOUNTS = Path("/proc/self/mountinfo")
 
 
 def refuse_network(path: Path) -> None:
-    """Raise `StorageError` if `path` is no file, out of reach, or (its folder) on the network."""
+    """Raise `StorageError` for a folder, a path out of reach, or a network file system."""
     try:
         if not path.name or stat.S_ISDIR(path.stat().st_mode):
             raise StorageError(f"the journal {path} is a folder; name a file with --journal")
@@ -41,8 +41,8 @@ def refuse_network(path: Path) -> None:
 def refuse_shared(path: Path) -> None:
     """Raise `StorageError` if a journal's file is reached by several names, or mounted alone.
 
-    SQLite keeps what is not merged yet in files beside the name: another name has its own, and
-    the journal is damaged, or history is missed, by whoever opens it there.
+    SQLite keeps what is not merged yet in files beside the name. Another name has its own:
+    opening it there damages the journal or misses history.
     """
     try:
         links = path.stat().st_nlink
@@ -68,15 +68,15 @@ def _mount_points() -> frozenset[Path]:
     return frozenset(point for point, _ in read_mountinfo(text))
 
 
-def journal_beside(manifest: Path, environment: str) -> Path:
-    """Return where an environment's journal lies by default: beside the manifest's real file."""
-    return real(manifest).parent / ".runner" / f"{environment}.db"
+def default_folder(manifest: Path | None) -> Path:
+    """Return where journals lie by default: beside the manifest's real file, or in this folder."""
+    return (Path() if manifest is None else real(manifest).parent) / ".runner"
 
 
 def real(path: Path) -> Path:
     """Return the file that a path leads to where it is a symbolic link; else the path.
 
-    What leads nowhere stays as it is: `refuse_network` says what is wrong with it.
+    A link that leads nowhere is returned as it is; `refuse_network` reports it.
     """
     try:
         return path.resolve() if path.is_symlink() else path
@@ -85,12 +85,12 @@ def real(path: Path) -> Path:
 
 
 def kind_of(path: Path) -> str | None:
-    """Return the type of the file system that holds `path`; None where the system doesn't tell."""
+    """Return the type of the file system that holds `path`; None if it is not known."""
     if _MOUNTS.exists():
         mounts = read_mountinfo(_MOUNTS.read_text(encoding="utf-8", errors="surrogateescape"))
     elif sys.platform == "darwin":
-        told = subprocess.run(["/sbin/mount"], capture_output=True, text=True, check=False)
-        mounts = read_mount(told.stdout)
+        mounted = subprocess.run(["/sbin/mount"], capture_output=True, text=True, check=False)
+        mounts = read_mount(mounted.stdout)
     else:
         return None
     return holder(mounts, path.resolve())

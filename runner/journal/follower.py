@@ -1,4 +1,4 @@
-"""Follows a run that another process carries out: read-only, by what its audit log grows by."""
+"""Follows a run of another process, read-only, by the events that it adds."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from runner.journal.connection import connect, reading
 from runner.ports import Note, Progress, SessionState
 
 LOOKED_BACK = 2000
-"""Events before the first look from which latency, session and last troubles are told."""
+"""Events before the first look from which latency, session and recent failures are read."""
 
 AT_ONCE = 20_000
 """Events that one look reads: of a run so fast, the figures lag behind for a look or two."""
@@ -111,9 +111,9 @@ class Follower:
     def _attach(self) -> None:
         ask = self._connection.execute
         first = ask(_FIRST_EVENT, [self._run]).fetchone()
-        told = json.loads(first[0]) if first else {}
-        self._limit_per_s: float | None = told.get("rate_per_s")
-        self._burst: int | None = told.get("burst")
+        fields = json.loads(first[0]) if first else {}
+        self._limit_per_s: float | None = fields.get("rate_per_s")
+        self._burst: int | None = fields.get("burst")
         ask("BEGIN")
         try:
             self._base = (ask(_BASE, [self._run]).fetchone() or (0,))[0]
@@ -160,7 +160,7 @@ class Follower:
             self._sent_at.append(at)
             if self._first_sent is None:
                 self._first_sent = at
-            self._session = SessionState.OPEN  # told when it opened, maybe longer ago than read
+            self._session = SessionState.OPEN  # it opened before the first event read
         if (latency_ms := body.get("latency_ms")) is not None:
             self._latencies_ms.append(latency_ms)
         if event != Event.WITHDRAWN and (outcome := OUTCOMES[state]) in TROUBLING - _still(state):
@@ -194,5 +194,5 @@ class Follower:
 
 
 def _still(state: State) -> frozenset[Outcome]:
-    """Return the outcomes that are none yet: what is under way would be in doubt if it ended."""
+    """Return the outcomes that are not final: what is under way would be in doubt if it ended."""
     return frozenset({Outcome.IN_DOUBT}) if state in _UNDER_WAY else frozenset()

@@ -1,4 +1,4 @@
-"""Whose journal a file is: of which format, and of which gateway's interactions it tells."""
+"""Checks a journal's format, and which gateway it belongs to."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ def read_waived(meta: Mapping[str, str]) -> frozenset[str]:
 def claim(connection: sqlite3.Connection, path: Path, origin: str) -> None:
     """Refuse a journal of another format or another gateway.
 
-    While it tells of no transfer it is no gateway's yet: an address that was mistyped at the first
-    run can be mended. Raises `StorageError`, and what SQLite does.
+    A journal without transfers belongs to no gateway yet, so that an address that was mistyped at
+    the first run can be corrected. Raises `StorageError` and SQLite's errors.
     """
     meta = dict(connection.execute("SELECT name, value FROM meta").fetchall())
     if meta.get("format") != str(FORMAT):

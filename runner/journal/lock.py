@@ -10,26 +10,14 @@ import sys
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
 from runner.core.errors import Locked, StorageError
+from runner.ports.journal_access import Holder
 
 POLL_S = 0.2
-
-
-@dataclass(frozen=True, slots=True)
-class Holder:
-    """Who holds a lock, by the note in its file."""
-
-    pid: int
-    host: str
-    since: str  # RFC 3339, UTC, whole seconds
-
-    def __str__(self) -> str:
-        return f"process {self.pid} on {self.host}, since {self.since}"
 
 
 class FileLock:
@@ -72,7 +60,7 @@ class FileLock:
             "host": socket.gethostname(),
             "since": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
         }
-        with suppress(OSError):  # a full disk: the note is a courtesy, the lock is the truth
+        with suppress(OSError):  # a full disk: the note only helps readers, the lock is what counts
             os.ftruncate(descriptor, 0)
             os.pwrite(descriptor, json.dumps(holder_note).encode(), 0)
         return waited_s
@@ -96,15 +84,15 @@ class FileLock:
 
 
 class JournalLock(FileLock):
-    """Exclusive for whoever writes the journal, by the name beside it and by its file itself.
+    """Lets one process at a time write a journal: a lock file beside it, and the journal's file.
 
-    The name alone would not do: a file that is renamed while a run goes on has another lock beside
-    its new name.
+    The lock file alone is not enough: a journal that is renamed while a run goes on has another
+    lock file beside its new name.
     """
 
     def __init__(self, journal: Path) -> None:
         super().__init__(journal.with_name(journal.name + ".lock"), "the journal")
-        self._journal = journal
+        self.journal = journal
         self._file: int | None = None
 
     def hold_file(self) -> None:
@@ -117,17 +105,17 @@ class JournalLock(FileLock):
         if sys.platform != "linux" or self._file is not None:
             return
         try:
-            descriptor = os.open(self._journal, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+            descriptor = os.open(self.journal, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
         except FileNotFoundError:
             return
         except OSError as error:
             raise StorageError(
-                f"the journal {self._journal} cannot be opened ({error.strerror})"
+                f"the journal {self.journal} cannot be opened ({error.strerror})"
             ) from error
-        if not _try_lock(descriptor, self._journal):
+        if not _try_lock(descriptor, self.journal):
             os.close(descriptor)
             raise Locked(
-                f"another run holds the file of the journal {self._journal} under another name;"
+                f"another run holds the file of the journal {self.journal} under another name;"
                 " wait for it to end"
             )
         self._file = descriptor
@@ -141,7 +129,7 @@ class JournalLock(FileLock):
 
 
 def holder_of(journal: Path) -> Holder | None:
-    """Return who holds a journal's lock now, without taking it; None: nobody does.
+    """Return the process that holds a journal's lock, without taking it; None: it is free.
 
     Raises `StorageError` if the lock cannot be looked at.
     """
@@ -177,7 +165,7 @@ def _try_lock(descriptor: int, path: Path, kind: int = fcntl.LOCK_EX) -> bool:
 
 
 def _read_holder(descriptor: int) -> str:
-    """Tell who wrote the note in the lock file; the note is a courtesy, the lock is the truth."""
+    """Return who wrote the note in the lock file, in words; the lock itself is what counts."""
     return str(_note(descriptor) or "a process that has not said who it is")
 
 
@@ -190,7 +178,7 @@ def _note(descriptor: int) -> Holder | None:
 
 
 def _is_gone(holder: Holder) -> bool:
-    """Tell whether a process of this host has surely ended."""
+    """Return whether a process of this host has certainly ended."""
     if holder.host != socket.gethostname():
         return False
     try:

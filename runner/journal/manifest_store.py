@@ -1,4 +1,4 @@
-"""What is kept of the manifests that runs were given: once for each text, however many runs."""
+"""Stores excerpts of manifests, once for each text however many runs had it."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _IS_THERE = "SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = 'manife
 
 
 def keep_manifest(connection: sqlite3.Connection, sha256: str, excerpt: Excerpt | None) -> None:
-    """Keep an excerpt, if there is one, under the manifest's hash; the last one told stays."""
+    """Keep an excerpt, if there is one, under the manifest's hash; the last one stays."""
     if excerpt is None:
         return
     connection.execute(MANIFESTS)
@@ -36,5 +36,5 @@ def read_manifest(connection: sqlite3.Connection, sha256: str) -> Excerpt | None
     row = found.fetchone()
     if row is None:
         return None
-    told = json.loads(row[0])
-    return Excerpt(tuple(told["lines"]), told["total"])
+    kept = json.loads(row[0])
+    return Excerpt(tuple(kept["lines"]), kept["total"])

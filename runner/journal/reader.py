@@ -1,29 +1,72 @@
-"""Reading the journal: always read-only, while a run goes on or after it."""
+"""Reads the journal's file: always read-only, while a run goes on or after it."""
 
 from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from difflib import get_close_matches
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from runner.core.errors import UsageError
 from runner.core.records.audit_chain import GENESIS
-from runner.core.records.run_record import (
-    Figures,
-    ReportSource,
-    RunRecord,
-)
+from runner.core.records.row_text import read_found_at, read_ladder, read_names
+from runner.core.records.run_record import AuditEntry, Figures, ReportSource, RunRecord
+from runner.core.transfer.canonical_form import canonical_interaction
 from runner.core.transfer.evidence import Baseline, SendClocks
-from runner.core.transfer.plan import PlannedRow
-from runner.core.transfer.states import State
+from runner.core.transfer.outcome import Outcome
+from runner.core.transfer.plan import Action, Claim, PlannedRow
+from runner.core.transfer.states import OUTCOMES, State
+from runner.journal.claims import claims
 from runner.journal.connection import connect, has_column, has_table, reading
+from runner.journal.format_check import read_waived
 from runner.journal.manifest_store import read_manifest
-from runner.journal.media_options import read_found_at, read_ladder, read_names
 from runner.journal.report_query import audit, read_figures, transfers
 from runner.ports import Doubt, Intent, JournalledTransfer
+from runner.ports.history import (
+    LATEST,
+    ChainPosition,
+    HeldTransfer,
+    JournalledRun,
+    KeyedTransfer,
+    PendingCallback,
+    RunMoves,
+)
 
+T = TypeVar("T")
+
+KEYS_COMPARED = 20_000
+"""Keys that an unknown one is compared with."""
+
+_RUNS = "SELECT no, record, finished_at IS NOT NULL FROM runs {where} ORDER BY no DESC LIMIT ?"
+_COUNTS = (
+    "SELECT r.action, t.state, c.state, count(*) FROM rows r"
+    " LEFT JOIN transfers t ON t.run = r.run AND t.n = r.n"
+    " LEFT JOIN transfers c ON c.id = r.claim"
+    " WHERE r.run = ? GROUP BY r.action, t.state, c.state"
+)
+# Transfers that a run's rows stand for: its own, and those of earlier runs that they claim.
+_OF_RUN = (
+    "(SELECT r.n AS n, t.id AS id FROM rows r JOIN transfers t ON t.run = r.run AND t.n = r.n"
+    " WHERE r.run = ?1 UNION ALL SELECT r.n, r.claim FROM rows r"
+    " WHERE r.run = ?1 AND r.claim IS NOT NULL) of"
+    " JOIN rows r ON r.run = ?1 AND r.n = of.n JOIN transfers x ON x.id = of.id"
+    " JOIN runs o ON o.no = x.run"
+)
+_HELD = "x.state IN ('sending', 'unknown', 'resending')"
+_HELD_BY_RUN = (
+    "SELECT o.id, r.key, r.source, x.interaction_id, x.destination_uri, x.state, x.message_id,"  # noqa: S608 - of constants
+    f" x.reason FROM {_OF_RUN} WHERE {_HELD} ORDER BY of.n LIMIT ?2"
+)
+_COUNT_HELD = f"SELECT count(*) FROM transfers x WHERE {_HELD}"  # noqa: S608 - of constants
+_BY_KEY = (
+    "SELECT r.n, r.key, x.interaction_id, x.destination_uri, l.media, r.callbacks, r.source,"  # noqa: S608 - of constants
+    f" x.lineage, x.id, x.version, x.state, x.reason, o.id, o.batch FROM {_OF_RUN}"
+    " JOIN ladders l ON l.id = r.ladder WHERE r.key = ?2 OR x.key = ?2"
+    f" ORDER BY {_HELD} DESC, x.id DESC LIMIT 1"
+)
 _PENDING = (
     "SELECT n, key, interaction_id, destination_uri, media, callbacks, source, {found_at}, lineage,"
     " failed_as, action = 'changed' FROM rows JOIN ladders ON ladders.id = ladder"
@@ -72,6 +115,138 @@ class Reader:
     def close(self) -> None:
         """Close the connection."""
         self._connection.close()
+
+    @property
+    def lineage_id(self) -> str:
+        """The journal's own id, which its copies share."""
+        return self._meta()["lineage"]
+
+    @property
+    def environment(self) -> str:
+        """The environment that the journal was made for."""
+        return self._meta()["environment"]
+
+    @property
+    def origin(self) -> str:
+        """The gateway whose transfers it holds."""
+        return self._meta()["origin"]
+
+    def check(self) -> None:
+        """Raise `StorageError` if the file is not a journal."""
+        with reading(self.path):
+            if missing := {"lineage", "environment", "origin"} - self._meta().keys():
+                raise KeyError(*missing)
+
+    def runs(self, limit: int) -> list[JournalledRun]:
+        """Return the newest runs, newest first."""
+        return self._runs("", limit)
+
+    def run(self, run_id: str) -> JournalledRun:
+        """Return one run; `latest` is the newest. Raises `UsageError` naming the nearest."""
+        found = self._runs("", 1) if run_id == LATEST else self._runs("WHERE id = ?", run_id, 1)
+        if not found:
+            raise self._unknown(run_id)
+        return found[0]
+
+    def run_number(self, run_id: str) -> int:
+        """Return a run's number, without its counts; `latest` is the newest. Raises `UsageError`."""
+        where, known = ("", ()) if run_id == LATEST else ("WHERE id = ?", (run_id,))
+        found = self._rows(_RUNS.format(where=where), *known, 1)
+        if not found:
+            raise self._unknown(run_id)
+        return int(found[0][0])
+
+    def is_newest(self, run: int, other: str) -> bool:
+        """Return whether no run of its batch began after it, in this journal or as run `other`.
+
+        A run of another journal is known by its id alone, which begins with the time it began.
+        """
+        query = "SELECT max(b.no) = a.no, a.id FROM runs a JOIN runs b USING (batch) WHERE a.no = ?"
+        [(newest, run_id)] = self._rows(query, run)
+        here = bool(self._rows("SELECT 1 FROM runs WHERE id = ?", other))
+        return bool(newest) and (here or other <= run_id)
+
+    def count_held(self) -> int:
+        """Return how many transfers of the whole journal are in doubt or under way."""
+        return int(self._rows(_COUNT_HELD)[0][0])
+
+    def held_by_run(self, run: int, limit: int) -> list[HeldTransfer]:
+        """Return what is in doubt or under way of a run's rows, in the manifest's order."""
+        rows = self._rows(_HELD_BY_RUN, run, limit)
+        with reading(self.path):
+            return [
+                HeldTransfer(
+                    run_id, key, source, interaction_id, uri, State(state), message_id, reason
+                )
+                for run_id, key, source, interaction_id, uri, state, message_id, reason in rows
+            ]
+
+    def find_by_key(self, run: JournalledRun, key: str) -> KeyedTransfer | None:
+        """Return the transfer that a run's row `key` stands for; None: it never had any.
+
+        Raises `UsageError`, naming the nearest, if the run has no such key.
+        """
+        found = self._rows(_BY_KEY, run.no, key)
+        if not found:
+            if not self._rows("SELECT 1 FROM rows WHERE run = ? AND key = ?", run.no, key):
+                raise UsageError(
+                    f"run {run.record.id} has no key {key}; {self._nearest_key(run.no, key)}"
+                )
+            return None
+        n, key, interaction_id, uri, media, callbacks, source, lineage, *transfer = found[0]
+        transfer_id, version, state, reason, run_id, batch = transfer
+        with reading(self.path):
+            row = PlannedRow(
+                n, key, interaction_id, uri, read_ladder(media), read_names(callbacks), source,
+                lineage,
+            )  # fmt: skip
+            return KeyedTransfer(
+                row, transfer_id, lineage, version, State(state), reason, run_id, batch
+            )
+
+    def last_event(self) -> tuple[int, str]:
+        """Return number and hash of the chain's last event; (0, genesis): there is none."""
+        rows = self._rows("SELECT seq, hash FROM events ORDER BY seq DESC LIMIT 1")
+        return rows[0] if rows else (0, GENESIS)
+
+    def has_event(self, seq: int, head: str) -> bool:
+        """Return whether the chain's event `seq` has the hash `head`."""
+        if seq == 0:
+            return True
+        return bool(self._rows("SELECT 1 FROM events WHERE seq = ? AND hash = ?", seq, head))
+
+    def waived(self) -> frozenset[str]:
+        """Return the heads that a run with --new-history did without."""
+        return read_waived(self._meta())
+
+    def last_transfer_id(self) -> int:
+        """Return the newest transfer's id; 0: there is none."""
+        return int(self._rows("SELECT coalesce(max(id), 0) FROM transfers")[0][0])
+
+    def moved_since(self, transfer_id: int) -> dict[str, RunMoves]:
+        """Return what newer transfers carried out, by interaction in its canonical form."""
+        rows = self._rows(
+            "SELECT x.interaction_id, x.destination_uri, x.id, o.id FROM transfers x"
+            " JOIN runs o ON o.no = x.run WHERE x.id > ? AND x.state = 'transferred' ORDER BY x.id",
+            transfer_id,
+        )
+        return {
+            canonical_interaction(moved): RunMoves(uri, by, run) for moved, uri, by, run in rows
+        }
+
+    def heads_before_runs(self) -> list[ChainPosition]:
+        """Return where each run begins in the chain, oldest first."""
+        rows = self._rows(
+            "SELECT runs.id, runs.previous, coalesce((SELECT hash FROM events"
+            " WHERE seq = (SELECT min(seq) FROM events WHERE run = runs.no) - 1), ?)"
+            " FROM runs ORDER BY no",
+            GENESIS,
+        )
+        return [ChainPosition(*row) for row in rows]
+
+    def chain(self) -> Iterator[AuditEntry]:
+        """Yield every event of the journal, oldest first."""
+        return audit(self.path)
 
     def pending(
         self, run: int, after: int, limit: int, *, failed_before: bool = False
@@ -146,17 +321,21 @@ class Reader:
             bool(notified),
         )
 
-    def outbox(self, after: int, limit: int) -> list[tuple[int, str, str, str, int]]:
-        """Return pending callbacks behind number `after`: (number, id, callback, body, attempts)."""
-        with self._one_at_a_time, reading(self.path):
-            rows = self._connection.execute(
-                "SELECT no, webhook_id, callback, body, attempts FROM outbox"
-                " WHERE state = 'pending' AND no > ? ORDER BY no LIMIT ?",
-                (after, limit),
-            ).fetchall()
+    def claims(self, wanted: Iterable[tuple[T, str]]) -> Iterator[tuple[T, Sequence[Claim]]]:
+        """Yield the transfers of each interaction that has any, oldest first."""
+        return claims(self.path, wanted)
+
+    def outbox(self, after: int, limit: int) -> list[PendingCallback]:
+        """Return callbacks that are owed, behind number `after`."""
+        rows = self._rows(
+            "SELECT no, webhook_id, callback, body, attempts FROM outbox"
+            " WHERE state = 'pending' AND no > ? ORDER BY no LIMIT ?",
+            *(after, limit),
+        )
+        with reading(self.path):
             for *_, body, _attempts in rows:
-                json.loads(body)["outcome"]  # of a damaged journal perhaps none
-            return rows
+                json.loads(body)["outcome"]  # a damaged journal may lack it
+        return [PendingCallback(*row) for row in rows]
 
     def callbacks_owed(self) -> int:
         """Return how many callbacks are pending, of whatever run."""
@@ -166,41 +345,74 @@ class Reader:
             ).fetchone()
         return int(owed)
 
-    def run_number(self, run_id: str) -> int:
-        """Return a run's number; `latest` is the newest. Raises `UsageError` for no such run."""
-        where = ("", ()) if run_id == "latest" else (" WHERE id = ?", (run_id,))
-        with self._one_at_a_time, reading(self.path):
-            found = self._connection.execute(
-                f"SELECT no FROM runs{where[0]} ORDER BY no DESC LIMIT 1",  # noqa: S608 - bound
-                where[1],
-            ).fetchone()
-            known = self._connection.execute("SELECT id FROM runs ORDER BY no DESC LIMIT 5")
-            if found is None:
-                names = ", ".join(run for (run,) in known) or "none"
-                raise UsageError(f"no run {run_id} in {self.path}; the newest are: {names}")
-        return int(found[0])
-
     def report_source(self, run: int, explanation: str | None = None) -> ReportSource:
         """Return everything that a run's report is rendered from, streaming.
 
-        `explanation` is why a run that has not been finished ended: what had no turn is told it.
+        `explanation` is why an unfinished run ended: the reason of transfers that were not begun.
         """
         with self._one_at_a_time, reading(self.path):
             record, figures, previous = self._connection.execute(
                 "SELECT record, figures, previous FROM runs WHERE no = ?", [run]
             ).fetchone()
-            told = RunRecord(**json.loads(record))
-            manifest = read_manifest(self._connection, told.manifest_sha256)
+            run_record = RunRecord(**json.loads(record))
+            manifest = read_manifest(self._connection, run_record.manifest_sha256)
             ended = read_figures(json.loads(figures)) if figures else Figures()
-        reason = told.explanation or explanation or "the run ended before its turn"
+        reason = run_record.explanation or explanation or "the run ended before its turn"
         return ReportSource(
-            told,
-            lambda: transfers(self.path, run, reason, told.waves),
+            run_record,
+            lambda: transfers(self.path, run, reason, run_record.waves),
             ended,
             audit=lambda: audit(self.path, run),
             audit_previous=previous or GENESIS,
             manifest=manifest,
         )
+
+    def _meta(self) -> Mapping[str, str]:
+        return dict(self._rows("SELECT name, value FROM meta"))
+
+    def _runs(self, where: str, *parameters: object) -> list[JournalledRun]:
+        with reading(self.path):
+            return [
+                self._seen(no, RunRecord(**json.loads(record)), finished=bool(finished))
+                for no, record, finished in self._rows(_RUNS.format(where=where), *parameters)
+            ]
+
+    def _seen(self, no: int, record: RunRecord, *, finished: bool) -> JournalledRun:
+        counts: Counter[Outcome] = Counter()
+        under_way = not_selected = 0
+        for action, own, claimed, number in self._rows(_COUNTS, no):
+            counts[_outcome(Action(action), own, claimed)] += number
+            under_way += number if _is_under_way(own or claimed) else 0
+            not_selected += number if action == Action.NOT_SELECTED else 0
+        return JournalledRun(no, record, finished, counts, under_way, not_selected)
+
+    def _unknown(self, run_id: str) -> UsageError:
+        return UsageError(f"no run {run_id} in {self.path}; {self._nearest_run(run_id)}")
+
+    def _nearest_run(self, run_id: str) -> str:
+        known = [name for (name,) in self._rows("SELECT id FROM runs ORDER BY no DESC LIMIT 1000")]
+        if not known:
+            return "it has no runs yet"
+        if near := get_close_matches(run_id, known, n=1, cutoff=0.6):
+            return f"did you mean {near[0]}?"
+        return f"the newest are: {', '.join(known[:5])}"
+
+    def _nearest_key(self, run: int, key: str) -> str:
+        doubts = [seen.key for seen in self.held_by_run(run, KEYS_COMPARED)]
+        keys = self._rows("SELECT key FROM rows WHERE run = ? LIMIT ?", run, KEYS_COMPARED)
+        for known in (doubts, [known for (known,) in keys]):
+            if near := get_close_matches(key, known, n=1, cutoff=0.6):
+                return f"did you mean {near[0]}?"
+        if doubts:
+            return f"in doubt there: {', '.join(doubts[:5])}"
+        return "nothing of that run is in doubt"
+
+    def _rows(self, query: str, *parameters: object) -> list[tuple[Any, ...]]:
+        with self._one_at_a_time, reading(self.path):
+            rows = self._connection.execute(query, parameters).fetchall()
+            if any(isinstance(value, bytes) for row in rows for value in row):
+                raise TypeError("bytes in the place of a text")
+            return rows
 
 
 def _intent(body: dict[str, Any]) -> Intent:
@@ -222,3 +434,19 @@ def _planned_row(row: Sequence[Any]) -> PlannedRow:
         n, key, interaction_id, uri, read_ladder(media), read_names(callbacks), source, lineage,
         was_elsewhere=any(changed), failed_as=failed_as, found_at=read_found_at(found_at),
     )  # fmt: skip
+
+
+def _outcome(action: Action, own: str | None, claimed: str | None) -> Outcome:
+    """Return the outcome of a row, as its report shows it."""
+    if own is not None:
+        return OUTCOMES[State(own)]
+    if claimed is None:
+        return Outcome.UNATTEMPTED
+    outcome = OUTCOMES[State(claimed)]
+    if action is Action.IN_DOUBT or outcome is Outcome.SKIPPED:
+        return outcome
+    return Outcome.UNCHANGED
+
+
+def _is_under_way(state: str | None) -> bool:
+    return state in {State.SENDING, State.RESENDING}

@@ -1,4 +1,4 @@
-"""A run told again from the journal: its transfers as the report has them, its audit entries."""
+"""Reads what a run's report shows: its transfers, its figures, its audit entries."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ _TRANSFERS = (
     " c.state, c.reason, c.destination_uri, c.message_id, c.latency_ms, c.media"
     " FROM rows r JOIN ladders l ON l.id = r.ladder"
     " LEFT JOIN transfers t ON t.run = r.run AND t.n = r.n"
-    # What had no turn may have been said to be carried out, late, by an earlier run's delivery.
+    # A row that was not begun may have been carried out, late, by an earlier run's delivery.
     " LEFT JOIN transfers c ON c.id = coalesce(r.claim, (SELECT y.id FROM transfers y"
     "  WHERE (y.id = r.lineage OR (y.lineage = r.lineage AND y.lineage != y.id))"
     "  AND y.run < r.run AND y.state = 'transferred' AND r.action IN ('send', 'changed')))"
@@ -71,18 +71,18 @@ _CALLBACKS = _OF_RUN.format(
 )
 
 
-def read_figures(told: dict[str, Any]) -> Figures:
+def read_figures(fields: dict[str, Any]) -> Figures:
     """Read figures back from their JSON form."""
-    told["session_closes"] = tuple(SessionClose(**close) for close in told["session_closes"])
-    told["timeline"] = tuple(TimelinePoint(**point) for point in told["timeline"])
-    told["story"] = tuple(TimelineEvent(**happening) for happening in told.get("story", ()))
-    return Figures(**told)
+    fields["session_closes"] = tuple(SessionClose(**close) for close in fields["session_closes"])
+    fields["timeline"] = tuple(TimelinePoint(**point) for point in fields["timeline"])
+    fields["story"] = tuple(TimelineEvent(**event) for event in fields.get("story", ()))
+    return Figures(**fields)
 
 
 def transfers(
     path: Path, run: int, unattempted: str, waves: Sequence[int]
 ) -> Iterator[TransferRecord]:
-    """Yield each row of a run's plan and what became of it; `unattempted` is why some had no turn.
+    """Yield each row of a run's plan and what became of it; `unattempted` is the reason of those that were not begun.
 
     `waves` are the run's: how many transfers were to be begun by the end of each.
 
@@ -90,8 +90,10 @@ def transfers(
     """
     with reading(path), closing(connect(path)) as connection:
         connection.execute("BEGIN")  # one snapshot for the three readers
-        told = has_column(connection, "deliveries", "correlation_id")
-        deliveries = _DELIVERIES.replace(_CORRELATION, "x.correlation_id" if told else "NULL")
+        has_correlation = has_column(connection, "deliveries", "correlation_id")
+        deliveries = _DELIVERIES.replace(
+            _CORRELATION, "x.correlation_id" if has_correlation else "NULL"
+        )
         attempts = _RowsByNumber(connection.execute(deliveries, [run]))
         callbacks = _RowsByNumber(connection.execute(_CALLBACKS, [run]))
         coded = has_column(connection, "transfers", "reason_code")
@@ -104,8 +106,8 @@ def transfers(
                 row,
                 unattempted,
                 wave.next(failed_before=failed) if is_sent else None,
-                tuple(_attempt(i, told) for i, told in enumerate(attempts.of(n), 1)),
-                tuple(CallbackRecord(*told) for told in callbacks.of(n)),
+                tuple(_attempt(i, attempt) for i, attempt in enumerate(attempts.of(n), 1)),
+                tuple(CallbackRecord(*callback) for callback in callbacks.of(n)),
             )
 
 
@@ -134,9 +136,11 @@ class _RowsByNumber:
 
 
 def _attempt(n: int, row: Sequence[Any]) -> AttemptRecord:
-    message_id, sent_at, media_index, settled_at, latency_ms, *told = row
+    message_id, sent_at, media_index, settled_at, latency_ms, *answer = row
     settled = timestamp(settled_at) if settled_at is not None else None
-    return AttemptRecord(n, message_id, timestamp(sent_at), media_index, settled, latency_ms, *told)
+    return AttemptRecord(
+        n, message_id, timestamp(sent_at), media_index, settled, latency_ms, *answer
+    )
 
 
 def _with_codes(*, coded: bool) -> str:
@@ -156,8 +160,8 @@ def _transfer(
 ) -> TransferRecord:
     key, source, interaction_id, uri, ladder, action, plan_reason, *transfer = row
     transfer_id, state, reason, message_id, latency_ms, media, *claim = transfer
-    code, claim_code, run_id, batch, claim_key, claim_state, claim_reason, *claim_told = claim
-    claim_uri, *claim_told = claim_told
+    code, claim_code, run_id, batch, claim_key, claim_state, claim_reason, *claim_rest = claim
+    claim_uri, *claim_rest = claim_rest
     earlier = None
     if transfer_id is not None:
         why = _Why(OUTCOMES[State(state)], reason, code)
@@ -172,7 +176,7 @@ def _transfer(
             moved = f"{why.outcome} to {claim_uri} since the plan: apply again"
             why = _Why(Outcome.IN_DOUBT, moved, Code.MOVED_ELSEWHERE_SINCE)
         if plan is not Action.UNCHANGED:
-            message_id, latency_ms, media = claim_told
+            message_id, latency_ms, media = claim_rest
     elif action == Action.NOT_SELECTED:
         why = _Why(Outcome.UNATTEMPTED, plan_reason, Code.NOT_SELECTED)
     else:
@@ -201,7 +205,7 @@ class _Why(NamedTuple):
 
 
 def _claimed(action: Action, plan_reason: str | None, claim: _Why) -> _Why:
-    """Return outcome and reason of a row that stands or falls with an earlier run's transfer."""
+    """Return outcome and reason of a row whose outcome is that of an earlier run's transfer."""
     if claim.outcome is Outcome.IN_DOUBT and claim.words is None:
         return _Why(claim.outcome, plan_reason, Code.HELD)
     if action is not Action.UNCHANGED or claim.outcome is Outcome.SKIPPED:
@@ -209,12 +213,12 @@ def _claimed(action: Action, plan_reason: str | None, claim: _Why) -> _Why:
     return _Why(Outcome.UNCHANGED, plan_reason, Code.TRANSFERRED_BEFORE)
 
 
-def audit(path: Path, run: int) -> Iterator[AuditEntry]:
-    """Yield a run's segment of the audit chain. Raises `StorageError`."""
+def audit(path: Path, run: int | None = None) -> Iterator[AuditEntry]:
+    """Yield a run's segment of the audit chain, or the whole chain. Raises `StorageError`."""
+    where, values = ("", ()) if run is None else ("WHERE run = ?", (run,))
+    query = f"SELECT seq, body, hash FROM events {where} ORDER BY seq"  # noqa: S608 - bound
     with reading(path), closing(connect(path)) as connection:
-        for entry in connection.execute(
-            "SELECT seq, body, hash FROM events WHERE run = ? ORDER BY seq", [run]
-        ):
+        for entry in connection.execute(query, values):
             if not isinstance(entry[1], str):
                 raise TypeError("bytes in the place of a text")
             yield AuditEntry(*entry)

@@ -13,7 +13,7 @@ ADDED = (
 )
 """Columns that journals of this format may lack: they were made before them.
 
-Whoever opens a journal to write adds them; whoever only reads does without (`opening`).
+Opening a journal to write adds them; a reader does without (`connection`).
 """
 
 LEFT_OUT = """
@@ -38,8 +38,8 @@ CREATE TABLE runs(
   id TEXT NOT NULL UNIQUE,
   batch TEXT NOT NULL,
   started_at TEXT NOT NULL,
-  record TEXT NOT NULL,                -- JSON: core.record.RunRecord; complete when finished
-  figures TEXT,                        -- JSON: core.record.Figures, once finished
+  record TEXT NOT NULL,                -- JSON: core.records.run_record; complete when finished
+  figures TEXT,                        -- JSON: core.records.run_record, once finished
   previous TEXT NOT NULL,              -- the chain's hash before the run
   finished_at TEXT
 );
@@ -58,7 +58,7 @@ CREATE TABLE rows(                     -- the plan of a run; never changed
   claim INTEGER,                       -- transfers.id whose state is the row's outcome
   lineage INTEGER,
   failed_as TEXT,                      -- transfers.reason_code of its last failure; NULL: it never failed
-  found_at TEXT,                       -- JSON: where a selection found it (core.sight.FoundAt)
+  found_at TEXT,                       -- JSON: where a selection found it (core.transfer.lookup_verdict.FoundAt)
   PRIMARY KEY(run, n)
 ) WITHOUT ROWID;
 
@@ -76,8 +76,8 @@ CREATE TABLE transfers(                -- one a row that a run took up
   message_id TEXT,                     -- of the last delivery
   latency_ms REAL,
   media TEXT,                          -- JSON: what was negotiated
-  interaction TEXT,                    -- interaction_id in its canonical spelling (core.spelling)
-  reason_code TEXT,                    -- of the outcome: the gateway's status, or core.reasons
+  interaction TEXT,                    -- interaction_id in its canonical spelling (core.transfer.canonical_form)
+  reason_code TEXT,                    -- of the outcome: the gateway's status, or core.transfer.reasons
   UNIQUE(run, n)
 );
 CREATE INDEX transfers_of_lineage ON transfers(lineage) WHERE lineage != id;

@@ -76,7 +76,7 @@ def _differing(connection: sqlite3.Connection, path: Path) -> str | None:
     states, interactions = bytearray(most + 1), array("q", bytes(8 * (most + 1)))
     for transfer_id, state, interaction_id in _told(connection, path):
         if not 0 < transfer_id <= most:
-            return f"transfer {transfer_id} is missing, which its events tell of"
+            return f"transfer {transfer_id} is missing, which its events name"
         states[transfer_id] = _CODES.get(state, 0)
         if interaction_id is not None:
             interactions[transfer_id] = hash(interaction_id)
@@ -89,7 +89,7 @@ def _differing(connection: sqlite3.Connection, path: Path) -> str | None:
             return f"the interaction of transfer {transfer_id} (key {key}) is not its events'"
         states[transfer_id] = 0
     missing = next((n for n, code in enumerate(states) if code), None)
-    return None if missing is None else f"transfer {missing} is missing, which its events tell of"
+    return None if missing is None else f"transfer {missing} is missing, which its events name"
 
 
 def _told(connection: sqlite3.Connection, path: Path) -> Iterator[tuple[int, str, str | None]]:

@@ -15,6 +15,7 @@ from typing import Any
 from runner.core.errors import StorageError
 from runner.core.manifest.source_excerpt import Excerpt
 from runner.core.records.audit_chain import GENESIS, canonical, link
+from runner.core.records.row_text import write_found_at, write_ladder, write_names
 from runner.core.transfer.plan import PlannedRow, Verdict
 from runner.core.transfer.reasons import WORDS, Code
 from runner.core.transfer.states import Event, State, step
@@ -22,10 +23,11 @@ from runner.journal.connection import DAMAGE, add_columns, damage, index_claims
 from runner.journal.entry_rows import MOST_AT_ONCE, body_of, prepare, record, row_of
 from runner.journal.format_check import WAIVED, claim, read_waived
 from runner.journal.manifest_store import MANIFESTS, keep_manifest
-from runner.journal.media_options import write_found_at, write_ladder, write_names
 from runner.journal.schema import FORMAT, JOURNAL, LEFT_OUT
 from runner.journal.state_check import check_states, seal
+from runner.journal.writer import JournalWriter
 from runner.ports import Entry, Note
+from runner.ports.history import History
 
 _LOSE_TRANSFER = (
     "UPDATE transfers SET state = ?, version = version + 1, reason = ?, reason_code = ?"
@@ -73,9 +75,9 @@ class Store:
         *,
         at: float,
         manifest: Excerpt | None = None,
-        **told: Any,
+        **fields: Any,
     ) -> None:
-        """Store that a run begins, what is `told` of it, and its manifest's excerpt.
+        """Store that a run begins, its manifest's excerpt, and `fields` in its first event.
 
         Its events follow in the chain.
         """
@@ -88,13 +90,13 @@ class Store:
             )
             assert cursor.lastrowid is not None  # noqa: S101 - an INSERT has one
             self.run_no, self.run_id = cursor.lastrowid, run_id
-            self._append([Note("run begun", at, {"batch": record["batch"], **told})])
+            self._append([Note("run begun", at, {"batch": record["batch"], **fields})])
 
         self._transaction(write)
         _sync_folder(self.path.parent)  # the -wal file's name must survive a power cut too
 
     def has_event(self, seq: int, head: str) -> bool:
-        """Tell whether the chain's event `seq` has the hash `head`."""
+        """Return whether the chain's event `seq` has the hash `head`."""
         found = self._connection.execute("SELECT hash FROM events WHERE seq = ?", [seq]).fetchone()
         return found is not None and found[0] == head
 
@@ -105,7 +107,7 @@ class Store:
         return read_waived(dict(meta))
 
     def waive(self, heads: Collection[str], *, at: float) -> None:
-        """Store that the run does without what runs saw that left these heads; and that it did."""
+        """Store that the run does without the histories that have these heads."""
         known = json.dumps(sorted(self.waived() | set(heads)))
 
         def write() -> None:
@@ -159,9 +161,13 @@ class Store:
         return len(left)
 
     def record(self, entries: Sequence[Entry | Note]) -> None:
-        """Append events and bring the tables to what they say, in one transaction."""
+        """Append events and change the tables accordingly, in one transaction."""
         alone = len(entries) <= MOST_AT_ONCE  # one statement is a transaction by itself
         self._transaction(lambda: self._append(entries), alone=alone)
+
+    def start_writer(self, history: History) -> JournalWriter:
+        """Return the run's journal, which writes in a thread of its own from now on."""
+        return JournalWriter(self, history)
 
     def finish_run(self, record: Mapping[str, Any], figures: Mapping[str, Any], at: float) -> None:
         """Store how the run ended."""
@@ -235,7 +241,7 @@ class Store:
         record(self._connection, rows)
 
     def _transaction(self, write: Callable[[], None], *, alone: bool = False) -> None:
-        """Call `write` in a transaction; `alone`, if it is but one statement."""
+        """Call `write` in a transaction; `alone`: it is a single statement."""
         seq, head = self.seq, self.head
         try:
             if alone:
@@ -248,7 +254,7 @@ class Store:
             self.seq, self.head = seq, head
             raise StorageError(
                 f"the journal {self.path} could not be written ({error}); nothing more was sent."
-                " Mend the cause (disk full? read-only? damaged?), then run apply again"
+                " Fix the cause (disk full? read-only? damaged?), then run apply again"
             ) from error
 
 
@@ -315,7 +321,7 @@ def _create(path: Path, *, environment: str, origin: str) -> None:
 def _clear_unfinished(path: Path) -> None:
     """Remove what a process that was killed while it made this journal left of it.
 
-    Whoever opens a journal to write holds its lock: nobody else makes one at the same time.
+    A process that opens a journal to write holds its lock: no other makes one at the same time.
     """
     unfinished = re.compile(re.escape(path.name) + r"\.[0-9a-f]{8}\.new(-journal)?")
     if not path.parent.is_dir():

@@ -1,4 +1,4 @@
-"""Group commit: one thread owns the store; whatever waits shares the next transaction."""
+"""Commits in groups: one thread owns the store; entries that wait share its next transaction."""
 
 from __future__ import annotations
 
@@ -7,31 +7,31 @@ import queue
 import threading
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
-from typing import TypeVar
+from typing import TYPE_CHECKING
 
 from runner.core.errors import StorageError
 from runner.core.transfer.plan import PlannedRow
 from runner.journal.entry_rows import MOST_AT_ONCE
-from runner.journal.reader import Reader
-from runner.journal.store import Store
 from runner.ports import Doubt, Entry, JournalledTransfer, Note
+from runner.ports.history import History
 
-T = TypeVar("T")
+if TYPE_CHECKING:
+    from runner.journal.store import Store
 
 _Task = Sequence[Entry | Note] | Callable[[], None]
 _Waiting = tuple[_Task, "asyncio.Future[None]"]
 
 
 class JournalWriter:
-    """Implements `ports.Journal` over a store and a read-only reader of the same file.
+    """Implements `ports.RunJournal` over a store and a history of the same journal.
 
     After a failed transaction every later call raises the same `StorageError`, and the store is
     not touched again.
     """
 
-    def __init__(self, store: Store, reader: Reader) -> None:
+    def __init__(self, store: Store, history: History) -> None:
         self._store = store
-        self._reader = reader
+        self._history = history
         self._run_no = store.run_no
         self._last_transfer_id = store.last_transfer_id
         self._loop = asyncio.get_running_loop()
@@ -49,8 +49,18 @@ class JournalWriter:
         """Call a method of the store in the writer's thread, behind what waits already."""
         return self._gather(write)
 
+    def settle_callback(
+        self, webhook_id: str, *, state: str, attempts: int, reason: str | None, at: float
+    ) -> Awaitable[None]:
+        """Store what became of a callback."""
+        return self.perform(
+            lambda: self._store.settle_callback(
+                webhook_id, state=state, attempts=attempts, reason=reason, at=at
+            )
+        )
+
     def new_transfer_id(self) -> int:
-        """Return an id that no transfer bears yet."""
+        """Return an id that no transfer has yet."""
         self._last_transfer_id += 1
         return self._last_transfer_id
 
@@ -59,20 +69,20 @@ class JournalWriter:
     ) -> Sequence[PlannedRow]:
         """Return the next rows of this run's plan that are to be sent."""
         return await asyncio.to_thread(
-            self._reader.pending, self._run_no, after, limit, failed_before=failed_before
+            self._history.pending, self._run_no, after, limit, failed_before=failed_before
         )
 
     async def message_ids(self, lineage: int) -> frozenset[str]:
         """Return the ids of every delivery of a lineage's transfers."""
-        return await asyncio.to_thread(self._reader.message_ids, lineage)
+        return await asyncio.to_thread(self._history.message_ids, lineage)
 
     async def find(self, message_id: str) -> JournalledTransfer | None:
         """Return the transfer that a delivery belongs to, of whatever run."""
-        return await asyncio.to_thread(self._reader.find, message_id)
+        return await asyncio.to_thread(self._history.find, message_id)
 
     async def doubts(self) -> Sequence[Doubt]:
         """Return every transfer in doubt."""
-        return await asyncio.to_thread(self._reader.doubts, self._run_no)
+        return await asyncio.to_thread(self._history.doubts, self._run_no)
 
     async def close(self) -> None:
         """Write what waits, then end the thread."""
@@ -119,15 +129,15 @@ class JournalWriter:
         if callable(task):
             self._attempt(task, [done])
             return
-        entries, told = [*task], [done]
+        entries, waiters = [*task], [done]
         while waiting and len(entries) < MOST_AT_ONCE:
             task, done = waiting[0]
             if callable(task):
                 break
             entries += task
-            told.append(done)
+            waiters.append(done)
             waiting.popleft()
-        self._attempt(lambda: self._store.record(entries), told)
+        self._attempt(lambda: self._store.record(entries), waiters)
 
     def _attempt(self, write: Callable[[], None], done: Sequence[asyncio.Future[None]]) -> None:
         if self._failure is None:
@@ -135,7 +145,7 @@ class JournalWriter:
                 write()
             except StorageError as failure:
                 self._failure = failure
-            except Exception as bug:  # noqa: BLE001 - handed to whoever waits, as a storage failure
+            except Exception as bug:  # noqa: BLE001 - passed to the waiters as a storage failure
                 self._failure = StorageError(f"the journal could not be written: {bug!r}")
                 self._failure.__cause__ = bug
         self._loop.call_soon_threadsafe(_resolve, done, self._failure)

@@ -83,9 +83,11 @@ class FakeJournal:
         return [row for row in rows if row.n > after][:limit]
 
     async def message_ids(self, lineage: int) -> frozenset[str]:
-        """Return the ids of a lineage's deliveries in earlier runs."""
+        """Return the ids of a lineage's deliveries, of this run and of earlier ones."""
         await asyncio.sleep(0)
-        return frozenset(i for i, standing in self.past.items() if standing.lineage == lineage)
+        earlier = {i for i, standing in self.past.items() if standing.lineage == lineage}
+        own = {i for i, (t, _) in self._deliveries.items() if self._standing[t].lineage == lineage}
+        return frozenset(earlier | own)
 
     async def find(self, message_id: str) -> JournalledTransfer | None:
         """Return the transfer that a delivery belongs to."""

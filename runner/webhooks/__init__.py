@@ -1,4 +1,4 @@
-"""Callbacks: signed webhooks that tell other systems of final outcomes."""
+"""Callbacks: signed webhooks that report final outcomes to other systems."""
 
 from runner.webhooks.dispatcher import Outbox, OutboxRow, WebhookDispatcher
 

@@ -30,7 +30,7 @@ _BACKLOG = 20_000  # rows that may wait for one slow callback; about 15 MB
 class OutboxRow:
     """One callback that is owed. `body` is the exact JSON text that is signed and posted."""
 
-    webhook_id: str  # stable over retries and runs, so that the receiver can tell repeats
+    webhook_id: str  # stable over retries and runs, so that the receiver recognises repeats
     callback: str  # its name in the manifest
     body: str
     attempts: int  # made so far, by earlier runs
@@ -156,7 +156,7 @@ class WebhookDispatcher:
         ended.cancel()
 
     async def _pump(self) -> None:
-        """Move rows from the outbox to the lanes, until told to finish and all is done."""
+        """Move rows from the outbox to the lanes, until asked to finish and all is done."""
         while True:
             self._woken.clear()
             await self._pull()

@@ -22,7 +22,7 @@ from runner.core.manifest.queue_selection import Waiting
 from runner.core.transfer.lookup_verdict import FoundAt
 from runner.gateways.genesys_cloud.spec import SPEC as GENESYS_CLOUD
 from runner.gateways.interaction_transfer.spec import SPEC as INTERACTION_WEBSOCKET
-from runner.journal.staging import Selection, Staging
+from runner.staging.rows import Selection, Staging
 from tests.core.manifest.test_queue_selection import NOW, VOICE, selection
 
 MANIFEST = Manifest(

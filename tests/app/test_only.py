@@ -12,7 +12,7 @@ from runner.app.plan_check import check_only
 from runner.app.request import Request
 from runner.core.errors import UsageError
 from runner.core.manifest.model import TransferRow
-from runner.journal.staging import Staging
+from runner.staging.rows import Staging
 from tests.core.manifest.test_queue_selection import VOICE, selection
 
 

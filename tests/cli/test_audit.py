@@ -20,7 +20,7 @@ from runner.core.transfer.states import Event
 from runner.journal.reader import Reader
 from runner.report.writer import write_report
 from tests.e2e.bench import Bench
-from tests.journal.rig import AT, RUN, begun, manifest_rows, opened
+from tests.journal.rig import AT, RUN, begun, located, manifest_rows, opened
 
 
 @pytest.fixture
@@ -51,7 +51,7 @@ def test_a_whole_chain_tells_its_entries_and_head(journal: Path, report: Path):
         audited = verify_file(target)
         assert audited.fault is None
         assert {"entries": audited.entries, "head": audited.head} == expected
-    segment, whole = verify_run(journal, report.name, journal.parent / "reports")
+    segment, whole = verify_run(located(journal), report.name, journal.parent / "reports")
     assert segment.fault is whole.fault is None
     assert {"entries": segment.entries, "head": segment.head} == expected
     assert whole.entries > segment.entries
@@ -66,7 +66,7 @@ def test_a_good_chain_says_what_it_proves_and_what_not(journal: Path, report: Pa
         assert audited.proves is not None
         assert told in audited.proves
         assert audited.proves in render_audited([audited])
-    *_, whole = verify_run(journal, report.name, journal.parent / "reports")
+    *_, whole = verify_run(located(journal), report.name, journal.parent / "reports")
     assert "not that none is missing at the end" in str(whole.proves)
 
 
@@ -129,7 +129,7 @@ def test_a_tampered_journal_is_told(
     """What was done to another run's events shows in the whole chain alone."""
     with closing(sqlite3.connect(journal)) as connection, connection:
         connection.execute(statement)
-    segment, whole = verify_run(journal, report.name, journal.parent / "reports")
+    segment, whole = verify_run(located(journal), report.name, journal.parent / "reports")
     assert (segment.fault is not None) is segment_breaks
     assert segment.fault or whole.fault
 

@@ -6,14 +6,18 @@ from pathlib import Path
 
 import pytest
 
-from runner.app.journal_location import JournalLocation, find_journal
+from runner.app.journal_location import JournalOptions, find_journal
 from runner.core.errors import ManifestInvalid, UsageError
+from runner.core.journal_location import JournalLocation
+from tests.journal.rig import located
 
 EXAMPLE = Path(__file__).parents[2] / "manifests" / "migration.yaml"
 
 
 def test_a_named_journal_is_taken_as_it_is():
-    assert find_journal(JournalLocation(Path("x.db"), EXAMPLE, "demo")) == Path("x.db")
+    assert find_journal(JournalOptions(located(Path("x.db")), EXAMPLE, "demo")) == located(
+        Path("x.db")
+    )
 
 
 def test_a_manifest_tells_folder_and_environment(tmp_path: Path):
@@ -21,9 +25,9 @@ def test_a_manifest_tells_folder_and_environment(tmp_path: Path):
     manifest = tmp_path / "migration.yaml"
     manifest.write_text(EXAMPLE.read_text())
     folder = tmp_path / ".runner"
-    assert find_journal(JournalLocation(manifest=manifest)) == folder / "production.db"
-    demo = JournalLocation(manifest=manifest, environment="demo")
-    assert find_journal(demo) == folder / "demo.db"
+    assert find_journal(JournalOptions(manifest=manifest)) == located(folder / "production.db")
+    demo = JournalOptions(manifest=manifest, environment="demo")
+    assert find_journal(demo) == located(folder / "demo.db")
 
 
 @pytest.mark.parametrize(
@@ -34,7 +38,7 @@ def test_a_manifest_that_does_not_tell_is_invalid(
     manifest: Path, environment: str | None, told: str
 ):
     with pytest.raises(ManifestInvalid) as caught:
-        find_journal(JournalLocation(manifest=manifest, environment=environment))
+        find_journal(JournalOptions(manifest=manifest, environment=environment))
     assert told in caught.value.problems[0].help
 
 
@@ -45,11 +49,17 @@ def test_without_a_word_the_only_journal_of_the_folder_is_meant(
     with pytest.raises(
         UsageError, match=r"there is no journal in .*--journal FILE.*--manifest FILE"
     ):
-        find_journal(JournalLocation())
+        find_journal(JournalOptions())
     Path(".runner").mkdir()
     Path(".runner/demo.db").touch()
-    assert find_journal(JournalLocation()) == Path(".runner/demo.db")
+    assert find_journal(JournalOptions()) == located(Path(".runner/demo.db"))
     Path(".runner/production.db").touch()
     with pytest.raises(UsageError, match="choose with --env, of: demo, production"):
-        find_journal(JournalLocation())
-    assert find_journal(JournalLocation(environment="demo")) == Path(".runner/demo.db")
+        find_journal(JournalOptions())
+    assert find_journal(JournalOptions(environment="demo")) == located(Path(".runner/demo.db"))
+
+
+def test_a_url_of_an_unknown_database_is_no_file():
+    """Taken for a file, it would be a new journal, by which everybody is moved again."""
+    with pytest.raises(UsageError, match=r"postgresql://h/db is a URL of an unknown database"):
+        find_journal(JournalOptions(JournalLocation("postgresql://h/db")))

@@ -29,13 +29,14 @@ from runner.core.records.run_record import PlanFigures
 from runner.core.transfer.plan import Action
 from runner.core.transfer.states import Event
 from runner.gateways.interaction_transfer.spec import SPEC as INTERACTION_WEBSOCKET
-from runner.journal.staging import Staging
 from runner.journal.store import Store
+from runner.journals import journal_at
 from runner.schemas_lookup import schema
+from runner.staging.rows import Staging
 from tests.e2e.bench import Bench, manifest, transfer
 from tests.foreign.gateway import Gateway
 from tests.foreign.script import Step
-from tests.journal.rig import RUN, THERE, Written, begun, manifest_rows, opened
+from tests.journal.rig import RUN, THERE, Written, begun, located, manifest_rows, opened
 
 MANIFEST = Manifest(
     path="m.yaml",
@@ -64,7 +65,7 @@ class Desk:
 
     def plan(self, rows: Sequence[TransferRow], **options: Any) -> PlanFile:
         """Plan rows by the history as it is, write the plan and read it back."""
-        request = Request(Path("m.yaml"), journal=self.journal, **options)
+        request = Request(Path("m.yaml"), journal=located(self.journal), **options)
         with Staging() as staging:
             self._plan(request, MANIFEST, staging, rows)
             drawn = drawn_up(request, MANIFEST, staging, RUN, self.out)
@@ -93,7 +94,7 @@ class Desk:
     ) -> None:
         for row in rows:
             staging.add(row)
-        plan_rows(request, manifest, staging, self.journal if self.journal.exists() else None)
+        plan_rows(request, manifest, staging, journal_at(located(self.journal)))
 
 
 @pytest.fixture

@@ -21,11 +21,11 @@ from runner.core.records.comparison import Comparison, Kind, changes_of
 from runner.core.records.run_record import TransferRecord
 from runner.core.transfer.outcome import Outcome
 from runner.core.transfer.states import Event
-from runner.journal.run_join import Juxtaposed
+from runner.staging.run_join import RunJoin
 from tests.e2e.bench import Bench, command, environment, manifest, run, transfer
 from tests.foreign.gateway import Gateway
 from tests.foreign.script import MUTE, Step
-from tests.journal.rig import THERE, begun, manifest_rows, opened
+from tests.journal.rig import THERE, begun, located, manifest_rows, opened
 from tests.report import samples
 from tests.report.test_md import Page
 
@@ -67,7 +67,7 @@ def changes(compared: Comparison) -> list[tuple[Kind, str | None, str | None, li
 
 
 def test_two_runs_differ_transfer_by_transfer(journal: Path, runs: tuple[str, str]):
-    compared = compare(*runs, journal)
+    compared = compare(*runs, located(journal))
     assert changes(compared) == [
         (Kind.OUTCOME, Outcome.UNATTEMPTED, Outcome.IN_DOUBT, ["k3"]),
         (Kind.TARGET, Outcome.REJECTED, Outcome.REJECTED, ["k1"]),
@@ -83,7 +83,7 @@ def test_two_runs_differ_transfer_by_transfer(journal: Path, runs: tuple[str, st
 
 
 def test_a_person_reads_figures_and_changes(journal: Path, runs: tuple[str, str]):
-    text = render_compared(compare(*runs, journal))
+    text = render_compared(compare(*runs, located(journal)))
     assert "  total             5      6    +1\n" in text
     assert "  rejected          2      2\n" in text
     assert "  latency p50   20 ms  20 ms  +0 %\n" in text
@@ -96,7 +96,7 @@ def test_a_person_reads_figures_and_changes(journal: Path, runs: tuple[str, str]
 
 
 def test_markdown_tells_the_same_and_no_text_breaks_it(journal: Path, runs: tuple[str, str]):
-    page = Page(as_markdown(compare(*runs, journal)))
+    page = Page(as_markdown(compare(*runs, located(journal))))
     assert ["total", "5", "6", "+1"] in page.rows
     assert ["1", "unattempted, now in doubt", r"k3: no reply\x1b[31m"] in page.rows
     assert ["1", "newly listed: rejected", "k6: <b>|</b>"] in page.rows
@@ -108,9 +108,9 @@ def test_one_run_is_not_compared_with_itself_nor_with_what_is_not_there(
     journal: Path, runs: tuple[str, str]
 ):
     with pytest.raises(UsageError, match=r"both are run run-\d+: name two runs"):
-        compare("latest", runs[1], journal)
+        compare("latest", runs[1], located(journal))
     with pytest.raises(UsageError, match="did you mean run-"):
-        compare(runs[0], "run", journal)
+        compare(runs[0], "run", located(journal))
 
 
 def test_examples_are_few_and_the_rest_is_counted(journal: Path):
@@ -118,7 +118,7 @@ def test_examples_are_few_and_the_rest_is_counted(journal: Path):
     begun(store, manifest_rows(0)).finish()
     first = store.run_id
     begun(store, manifest_rows(30)).finish()
-    compared = compare(first, "latest", journal)
+    compared = compare(first, "latest", located(journal))
     store.close()
     assert [(c.count, len(c.examples)) for c in compared.changes] == [(30, 5)]
     assert "      and 25 more\n" in render_compared(compared)
@@ -131,14 +131,14 @@ def test_runs_of_different_batches_are_compared_with_a_warning(journal: Path):
     begun(store, manifest_rows(1)).finish()
     first = store.run_id
     begun(store, manifest_rows(1), batch="day")
-    compared = compare(first, "latest", journal)
+    compared = compare(first, "latest", located(journal))
     store.close()
     assert "warning: the runs are of different batches, night and day" in render_compared(compared)
     assert "of different batches, night and day" in Page(as_markdown(compared)).text
 
 
 def test_what_fails_on_the_way_is_a_storage_error():
-    with Juxtaposed() as juxtaposed:
+    with RunJoin() as juxtaposed:
         juxtaposed._connection.execute("DROP TABLE before")
         with pytest.raises(StorageError, match=r"cannot be compared in .*; free space there"):
             juxtaposed.add_before([samples.transfer(1)])
@@ -150,10 +150,10 @@ def test_every_form_is_rendered_where_it_is_wanted(
     reports, out = tmp_path / "reports", tmp_path / "out"
     forms = read_forms("html, json,junit,csv,md,json")
     assert forms == ("html", "json", "junit", "csv", "md")
-    there = render_again("latest", journal, reports, forms)
+    there = render_again("latest", located(journal), reports, forms)
     names = ["report.html", "report.json", "report.junit.xml", "report.csv", "report.md"]
     assert [path for _, path in there.files] == [reports / "night" / runs[1] / n for n in names]
-    elsewhere = render_again(runs[1], journal, reports, forms, out=out)
+    elsewhere = render_again(runs[1], located(journal), reports, forms, out=out)
     assert sorted(path.name for path in out.iterdir()) == sorted(names)
     for (form, path), (_, other) in zip(there.files, elsewhere.files, strict=True):
         assert (path.read_bytes() == other.read_bytes()) is (form != "md"), form
@@ -167,14 +167,14 @@ def test_a_removed_report_is_brought_back_with_its_audit_log(
     journal: Path, runs: tuple[str, str], tmp_path: Path
 ):
     reports = tmp_path / "reports"
-    render_again(runs[1], journal, reports, ("html", "json"))
+    render_again(runs[1], located(journal), reports, ("html", "json"))
     night = reports / "night"
     audited = verify_file(night / runs[1])
     assert audited.fault is None
     assert audited.entries > 0
     assert audited.note is None  # the report tells the same end
     assert (night / "latest").readlink() == Path(runs[1])
-    render_again(runs[0], journal, reports, ("json",))
+    render_again(runs[0], located(journal), reports, ("json",))
     assert verify_file(night / runs[0]).fault is None
     assert (night / "latest").readlink() == Path(runs[1])  # never back to an older run
 
@@ -187,12 +187,12 @@ def test_latest_stays_where_a_newer_run_of_another_journal_has_put_it(
     for before, after in (("run-x", "run-x"), ("a-run", runs[1]), (runs[0], runs[1])):
         (night / "latest").unlink(missing_ok=True)
         (night / "latest").symlink_to(before)
-        render_again("latest", journal, tmp_path, ("json",))
+        render_again("latest", located(journal), tmp_path, ("json",))
         assert (night / "latest").readlink() == Path(after)
 
 
 def test_a_report_elsewhere_brings_neither(journal: Path, runs: tuple[str, str], tmp_path: Path):
-    render_again(runs[1], journal, tmp_path / "reports", ("json",), out=tmp_path / "out")
+    render_again(runs[1], located(journal), tmp_path / "reports", ("json",), out=tmp_path / "out")
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["report.json"]
     assert not (tmp_path / "reports").exists()
 
@@ -202,7 +202,7 @@ def test_a_single_form_goes_to_a_stream_in_few_pieces(journal: Path, tmp_path: P
     begun(store, manifest_rows(3000)).finish()
     store.close()
     pieces: list[str] = []
-    stream_again("latest", journal, tmp_path, "csv", pieces.append)
+    stream_again("latest", located(journal), tmp_path, "csv", pieces.append)
     assert "".join(pieces).count("\r\n") == 3001
     assert len(pieces) == 3
 
@@ -274,7 +274,7 @@ def peak_of_comparing(count: int) -> int:
 
     tracemalloc.start()
     try:
-        with Juxtaposed() as juxtaposed:
+        with RunJoin() as juxtaposed:
             juxtaposed.add_before(told("seen"))
             juxtaposed.add_after(turned())
             [change] = changes_of(juxtaposed.differences())

@@ -15,11 +15,11 @@ from runner.core.errors import Locked, UsageError
 from runner.core.transfer.outcome import Outcome
 from runner.core.transfer.states import Event, State
 from runner.journal.lock import JournalLock
-from runner.journal.overview import Overview
+from runner.journals import journal_at
 from tests.e2e.bench import Bench, manifest, transfer
 from tests.foreign.gateway import Gateway
 from tests.foreign.script import MUTE, MUTE_BUT_MOVED, Step
-from tests.journal.rig import Written, asked, begun, chain_is_whole, manifest_rows, opened
+from tests.journal.rig import Written, asked, begun, chain_is_whole, located, manifest_rows, opened
 
 SEEN = "seen in the console"
 
@@ -42,8 +42,8 @@ def run(journal: Path) -> Iterator[Written]:
 
 
 def state_of(journal: Path, run: str, key: str) -> State:
-    with Overview(journal) as overview:
-        found = overview.find(overview.run(run), key)
+    with journal_at(located(journal)).open_history() as history:
+        found = history.find_by_key(history.run(run), key)
         assert found is not None
         return found.state
 
@@ -56,7 +56,7 @@ def test_a_word_settles_it_and_is_journalled(
     journal: Path, run: Written, word: Resolution, state: State
 ):
     """Who, when and why, in one transaction with the callback; outside a run, as run 0."""
-    resolved = resolve(journal, run.store.run_id, "k0", word, SEEN)
+    resolved = resolve(located(journal), run.store.run_id, "k0", word, SEEN)
     assert state_of(journal, "latest", "k0") is state
     assert resolved.outcome == Outcome(word.value)
     assert resolved.doubts_left == 1  # k3, which was found under way and is in doubt now
@@ -81,7 +81,7 @@ def test_a_word_settles_it_and_is_journalled(
 
 
 def test_what_a_dead_run_left_under_way_can_be_settled(journal: Path, run: Written):
-    resolve(journal, run.store.run_id, "k3", Resolution.FAILED, SEEN)
+    resolve(located(journal), run.store.run_id, "k3", Resolution.FAILED, SEEN)
     assert state_of(journal, "latest", "k3") is State.FAILED
     assert state_of(journal, "latest", "k0") is State.UNKNOWN
 
@@ -89,7 +89,7 @@ def test_what_a_dead_run_left_under_way_can_be_settled(journal: Path, run: Writt
 def test_any_run_whose_row_claims_it_may_be_named(journal: Path, run: Written):
     first = run.store.run_id
     later = begun(run.store, manifest_rows(1))
-    resolved = resolve(journal, later.store.run_id, "k0", Resolution.TRANSFERRED, SEEN)
+    resolved = resolve(located(journal), later.store.run_id, "k0", Resolution.TRANSFERRED, SEEN)
     assert resolved.found.run == first
 
 
@@ -110,20 +110,20 @@ def test_what_cannot_be_meant_teaches_and_changes_nothing(
 ):
     before, (run_id, key, reason) = run.store.head, words
     with pytest.raises(UsageError, match=told):
-        resolve(journal, run_id, key, Resolution.FAILED, reason)
+        resolve(located(journal), run_id, key, Resolution.FAILED, reason)
     assert asked(journal, "SELECT hash FROM events ORDER BY seq DESC LIMIT 1") == [(before,)]
 
 
 def test_a_mistyped_run_is_offered_the_nearest(journal: Path, run: Written):
     with pytest.raises(UsageError, match=f"did you mean {run.store.run_id}[?]"):
-        resolve(journal, run.store.run_id + "x", "k0", Resolution.FAILED, SEEN)
+        resolve(located(journal), run.store.run_id + "x", "k0", Resolution.FAILED, SEEN)
 
 
 @pytest.mark.usefixtures("run")
 def test_what_is_settled_is_not_settled_again(journal: Path):
-    resolve(journal, "latest", "k0", Resolution.FAILED, SEEN)
+    resolve(located(journal), "latest", "k0", Resolution.FAILED, SEEN)
     with pytest.raises(UsageError, match=f"it is failed .resolved as failed by .*: {SEEN}"):
-        resolve(journal, "latest", "k0", Resolution.TRANSFERRED, SEEN)
+        resolve(located(journal), "latest", "k0", Resolution.TRANSFERRED, SEEN)
 
 
 @pytest.mark.usefixtures("run")
@@ -131,13 +131,13 @@ def test_while_a_run_holds_the_journal_it_is_refused(journal: Path):
     with JournalLock(journal) as lock:
         lock.acquire(0)
         with pytest.raises(Locked):
-            resolve(journal, "latest", "k0", Resolution.FAILED, SEEN)
+            resolve(located(journal), "latest", "k0", Resolution.FAILED, SEEN)
     assert state_of(journal, "latest", "k0") is State.UNKNOWN
 
 
 def test_a_journal_that_is_not_there_is_not_made(tmp_path: Path):
     with pytest.raises(UsageError, match=r"there is no journal .*nowhere.db: nothing was applied"):
-        resolve(tmp_path / "nowhere.db", "latest", "k0", Resolution.FAILED, SEEN)
+        resolve(located(tmp_path / "nowhere.db"), "latest", "k0", Resolution.FAILED, SEEN)
     assert list(tmp_path.iterdir()) == []
 
 

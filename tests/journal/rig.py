@@ -12,6 +12,7 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
+from runner.core.journal_location import JournalLocation
 from runner.core.manifest.media import Audio, MediaMatrix
 from runner.core.manifest.model import TransferRow
 from runner.core.records.run_record import Figures, RunRecord
@@ -20,9 +21,11 @@ from runner.core.transfer.plan import PlannedRow
 from runner.core.transfer.reasons import Code
 from runner.core.transfer.states import Event, State, step
 from runner.journal.reader import Reader
-from runner.journal.staging import Selection, Staging
 from runner.journal.store import Store
+from runner.journals import journal_at
 from runner.ports import Entry, Intent, Note, Notification
+from runner.ports.journal_access import JournalAccess
+from runner.staging.rows import Selection, Staging
 
 ORIGIN = "wss://gw.example.net:443"
 AT = 1_800_000_000.0
@@ -59,6 +62,11 @@ def opened(path: Path, *, origin: str = ORIGIN) -> Store:
     store = Store(path, environment="production", origin=origin)
     OPEN.append(store)
     return store
+
+
+def located(path: Path) -> JournalLocation:
+    """Return the location that names a journal's file."""
+    return JournalLocation(str(path))
 
 
 def reader_of(path: Path) -> Reader:
@@ -169,7 +177,9 @@ def begun(
     rows: Iterable[TransferRow],
     selection: Selection | None = None,
     batch: str = "night",
+    *,
     waves: Sequence[int] = (),
+    history: JournalAccess | None = None,
 ) -> Written:
     """Begin a run that plans these rows by the journal's history."""
     run_id = f"run-{next(_runs)}"
@@ -178,7 +188,8 @@ def begun(
     with Staging() as staging:
         for row in rows:
             staging.add(row)
-        staging.plan(store.path, selection or Selection())
+        with (history or journal_at(located(store.path))).open_history() as earlier:
+            staging.plan(earlier, selection or Selection())
         store.store_plan(staging.planned())
         return Written(store, [row for row, _ in staging.planned()], batch)
 

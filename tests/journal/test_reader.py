@@ -16,8 +16,8 @@ from runner.core.records.audit_chain import link
 from runner.core.records.run_record import ReportSource, TransferRecord
 from runner.core.transfer.states import Event
 from runner.journal.reader import Reader
-from runner.journal.staging import Selection, Staging
 from runner.journal.store import Store
+from runner.staging.rows import Selection, Staging
 from tests.journal.rig import (
     AT,
     HERE,
@@ -86,7 +86,7 @@ def test_a_journal_that_keeps_no_codes_is_told_as_before(store: Store):
     with Staging() as staging:
         for row in manifest_rows(2):
             staging.add(row)
-        staging.plan(store.path, Selection())
+        staging.plan(reader_of(store.path), Selection())
         assert [v.failed_as for _, v in staging.planned()] == ["", None]
         assert staging.failed_before() == 1
 
@@ -265,7 +265,7 @@ def test_a_run_that_does_not_exist_is_told_with_the_newest_that_do(store: Store)
 
 
 def test_an_empty_journal_has_no_runs(store: Store):
-    with pytest.raises(UsageError, match="the newest are: none"):
+    with pytest.raises(UsageError, match="it has no runs yet"):
         source(store)
 
 

@@ -13,7 +13,7 @@ from runner.core.errors import StorageError
 from runner.core.manifest.model import TransferRow
 from runner.core.transfer.plan import Action
 from runner.core.transfer.states import Event
-from runner.journal.staging import Selection, Staging
+from runner.staging.rows import Selection, Staging
 from tests.journal.rig import VOICE, begun, opened, outcomes, reader_of
 
 UUID = "3f2504e0-4f89-41d3-9a0c-0305e82c3301"
@@ -29,7 +29,7 @@ def staged(journal: Path | None, *rows: TransferRow) -> list[Action]:
     with Staging() as staging:
         for each in rows:
             staging.add(each)
-        staging.plan(journal, Selection())
+        staging.plan(None if journal is None else reader_of(journal), Selection())
         return [verdict.action for _, verdict in staging.planned()]
 
 

@@ -24,7 +24,7 @@ from runner.core.pacing.circuit_breaker import BreakerPolicy
 from runner.core.transfer.evidence import Expires, Promise
 from runner.core.transfer.outcome import ExitCode
 from runner.gateways.genesys_cloud.spec import SPEC as GENESYS_CLOUD
-from runner.journal.staging import Staging
+from runner.staging.rows import Staging
 from tests.simulation.disturbance import LARGEST_STEP_S, Disturbance
 from tests.simulation.evidence import Finding
 from tests.simulation.life import NEVER, Doom, Life

@@ -6,7 +6,7 @@ import asyncio
 import random
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from itertools import count
 from pathlib import Path
@@ -26,10 +26,10 @@ from runner.gateways.interaction_transfer.driver import InteractionWebSocket
 from runner.gateways.interaction_transfer.format_verification import FormatVerifier
 from runner.gateways.websocket.transport import Dial
 from runner.journal.reader import Reader
-from runner.journal.staging import Selection, Staging
 from runner.journal.store import Store
 from runner.ports import Gateway as GatewayPort
 from runner.ports import Progress
+from runner.staging.rows import Selection, Staging
 from tests.simulation.gateway import Gateway
 from tests.simulation.journal import SimulatedJournal
 from tests.simulation.life import Life
@@ -314,7 +314,8 @@ def _course(policy: Policy, plan: Plan) -> Course:
 
 def planned(staging: Staging, journal: Path, selection: Selection) -> Plan:
     """Plan every row by the journal as it is now."""
-    staging.plan(journal, selection)
+    with closing(Reader(journal)) as history:
+        staging.plan(history, selection)
     return list(staging.planned())
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Protocol
 
 from runner.core.transfer.outcome import ExitCode
-from runner.journal.staging import Selection, Staging
+from runner.staging.rows import Selection, Staging
 from tests.simulation.disturbance import LARGEST_STEP_S, Disturbance
 from tests.simulation.evidence import Evidence, Finding
 from tests.simulation.gateway import Gateway

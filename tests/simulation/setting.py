@@ -23,7 +23,7 @@ from runner.core.manifest.window import Moment, Window
 from runner.core.pacing.circuit_breaker import BreakerPolicy
 from runner.core.transfer.evidence import Dedupes, Expires, Promise
 from runner.gateways.interaction_transfer.spec import SPEC as INTERACTION_WEBSOCKET
-from runner.journal.staging import Selection
+from runner.staging.rows import Selection
 from tests.simulation.process import Orders
 from tests.simulation.realm import Promised, Realm
 from tests.simulation.sockets import URL

@@ -17,7 +17,7 @@ from runner.cli.output import Console, boundary
 from runner.cli.step_summary import summarize_report, summarizing
 from runner.console.log.observers import Observers
 from runner.core.transfer.outcome import ExitCode
-from runner.journal.staging import Staging
+from runner.staging.rows import Staging
 
 _log = logging.getLogger("runner")
 

@@ -18,7 +18,7 @@ from runner.core.diagnostics.diagnosis import Check, Health, is_well
 from runner.core.errors import UsageError
 from runner.core.manifest.model import Manifest
 from runner.core.transfer.outcome import ExitCode
-from runner.journal.staging import Staging
+from runner.staging.rows import Staging
 
 
 def examine_gateway(console: Console, request: Request) -> None:

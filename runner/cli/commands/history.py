@@ -39,12 +39,12 @@ def status(
     no_progress: options.NoProgress = False,
 ) -> None:
     """Show the runs of the journal, or one run's figures; works while it runs."""
-    from runner.app.journal_location import JournalLocation
+    from runner.app.journal_location import JournalOptions
 
     console = options.console(
         output, log_format, log_file, verbose - quiet, no_progress=no_progress
     )
-    where = JournalLocation(journal, manifest, env)
+    where = JournalOptions(journal, manifest, env)
     if watch:
         from runner.cli.commands.watch_command import watch_run
 
@@ -99,10 +99,10 @@ def report(
     quiet: options.Quiet = 0,
 ) -> None:
     """Render a run's report again, from the journal; or compare two runs."""
-    from runner.app.journal_location import JournalLocation
+    from runner.app.journal_location import JournalOptions
     from runner.cli.commands.report_command import Reporting, report_run
 
-    where = JournalLocation(journal, manifest, env)
+    where = JournalOptions(journal, manifest, env)
     asked = Reporting(run, compare, formats, report_dir, out)
     report_run(options.console(output, log_format, log_file, verbose - quiet), where, asked)
 
@@ -129,10 +129,10 @@ def resolve(
     quiet: options.Quiet = 0,
 ) -> None:
     """Settle a transfer in doubt by a person's word, journalled with who and when."""
-    from runner.app.journal_location import JournalLocation
+    from runner.app.journal_location import JournalOptions
     from runner.cli.commands.resolve_command import resolve_transfer
 
-    where = JournalLocation(journal, manifest, env)
+    where = JournalOptions(journal, manifest, env)
     resolve_transfer(
         options.console(output, log_format, log_file, verbose - quiet),
         where,
@@ -163,10 +163,10 @@ def verify(
     quiet: options.Quiet = 0,
 ) -> None:
     """Check the hash chain, and say at which entry it breaks."""
-    from runner.app.journal_location import JournalLocation
+    from runner.app.journal_location import JournalOptions
     from runner.cli.commands.audit_command import verify as verify_chain
 
-    where = JournalLocation(journal, manifest, env)
+    where = JournalOptions(journal, manifest, env)
     verify_chain(
         options.console(output, log_format, log_file, verbose - quiet), where, target, report_dir
     )

@@ -27,7 +27,7 @@ from runner.core.errors import UsageError
 from runner.core.manifest.model import Manifest
 from runner.core.records.run_record import PlanFigures
 from runner.core.transfer.outcome import ExitCode
-from runner.journal.staging import Staging
+from runner.staging.rows import Staging
 
 if TYPE_CHECKING:
     from runner.app.preflight import Preflight

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from runner.app.compare import as_markdown, compare
-from runner.app.journal_location import JournalLocation, find_journal
+from runner.app.journal_location import JournalOptions, find_journal
 from runner.app.report import (
     Rendered,
     form_of,
@@ -36,7 +36,7 @@ class Reporting:
     out: Path | None  # a folder, a file or `-` for stdout; None: the run's report folder
 
 
-def report_run(console: Console, where: JournalLocation, asked: Reporting) -> None:
+def report_run(console: Console, where: JournalOptions, asked: Reporting) -> None:
     """Render a run's report again, or compare two runs."""
     with boundary(console, where.manifest):
         if (asked.run is None) == (asked.compare is None):
@@ -49,7 +49,7 @@ def report_run(console: Console, where: JournalLocation, asked: Reporting) -> No
             _render(console, where, asked, asked.run)
 
 
-def _render(console: Console, where: JournalLocation, asked: Reporting, run: str) -> None:
+def _render(console: Console, where: JournalOptions, asked: Reporting, run: str) -> None:
     named = None if asked.out in {None, STDOUT} else form_of(asked.out or STDOUT)
     forms = read_forms(asked.forms or named or USUAL_FORMS)
     journal = find_journal(where)
@@ -80,7 +80,7 @@ def _show(console: Console, told: Rendered) -> None:
 
 
 def _compare(
-    console: Console, where: JournalLocation, asked: Reporting, before: str, after: str
+    console: Console, where: JournalOptions, asked: Reporting, before: str, after: str
 ) -> None:
     if asked.forms not in {None, "md"} or asked.out not in {None, STDOUT}:
         raise UsageError(

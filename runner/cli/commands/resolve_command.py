@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from runner.app.journal_location import JournalLocation, find_journal
+from runner.app.journal_location import JournalOptions, find_journal
 from runner.app.resolve import Resolution, resolve
 from runner.app.signals import Signals
 from runner.cli.output import Console, boundary
@@ -13,7 +13,7 @@ from runner.core.next_steps import Step
 
 def resolve_transfer(
     console: Console,
-    where: JournalLocation,
+    where: JournalOptions,
     *,
     run: str,
     key: str,

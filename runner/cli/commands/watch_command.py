@@ -8,10 +8,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
 
-from runner.app.journal_location import JournalLocation, find_journal
+from runner.app.journal_location import JournalOptions, find_journal
 from runner.app.signals import Signals
 from runner.app.status import status_of
-from runner.app.watch import Following
+from runner.app.watch import RunWatch
 from runner.cli.output import Console, boundary
 from runner.console.diagnostics.formats import OutputFormat
 from runner.console.live.follow_output import Refresh, in_lines, json_lines, on_terminal, told_to
@@ -22,19 +22,19 @@ from runner.core.records.run_record import RunRecord
 REFRESH_S = 1.0
 
 
-def watch_run(console: Console, where: JournalLocation, run: str | None) -> None:
+def watch_run(console: Console, where: JournalOptions, run: str | None) -> None:
     """Show a run while it goes on in another process, then how it ended."""
     Signals().install()
     with boundary(console, where.manifest):
         journal = find_journal(where)
-        with Following(journal, run, time.time) as following:
-            sight = following.look()
+        with RunWatch(journal, run, time.time) as watch:
+            sight = watch.look()
             run_id = sight.record.id
             with _shown(console, sight.record) as refresh:
                 refresh(sight.at, sight.record, sight.standing, sight.progress)
                 while sight.standing is Standing.RUNNING and console.out.lost is None:
                     time.sleep(REFRESH_S)
-                    sight = following.look()
+                    sight = watch.look()
                     refresh(sight.at, sight.record, sight.standing, sight.progress)
         if console.output is not OutputFormat.JSON:
             tell = partial(render_status, one=True)

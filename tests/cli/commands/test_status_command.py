@@ -18,7 +18,7 @@ from runner.journal.lock import JournalLock
 from tests.e2e.bench import Bench, manifest, started, transfer
 from tests.foreign.gateway import Gateway
 from tests.foreign.script import Step
-from tests.journal.rig import Written, begun, manifest_rows, opened
+from tests.journal.rig import Written, begun, located, manifest_rows, opened
 
 
 @pytest.fixture
@@ -40,7 +40,7 @@ def run(journal: Path) -> Iterator[Written]:
 
 @pytest.mark.usefixtures("run")
 def test_a_run_without_an_end_and_without_a_holder_died(journal: Path):
-    [line] = status_of(journal).runs
+    [line] = status_of(located(journal)).runs
     assert line.standing is Standing.DIED
     assert line.in_flight == 0
     assert line.counts[Outcome.IN_DOUBT] == 2
@@ -52,16 +52,16 @@ def test_whoever_took_the_lock_after_it_began_does_not_carry_it(journal: Path):
     """The rig's runs began in 2027; a lock note from before that is the run's own."""
     with JournalLock(journal) as lock:
         lock.acquire(0)
-        [line] = status_of(journal).runs
+        [line] = status_of(located(journal)).runs
         assert line.standing is Standing.RUNNING
         note = lock.path.read_text().replace('"since": "20', '"since": "21')
         lock.path.write_text(note)
-        [line] = status_of(journal).runs
+        [line] = status_of(located(journal)).runs
         assert line.standing is Standing.DIED
 
 
 def test_one_run_tells_its_doubts_with_their_places(journal: Path, run: Written):
-    status = status_of(journal, run.store.run_id)
+    status = status_of(located(journal), run.store.run_id)
     told = json.loads(status_to_json(status, one=True))
     assert [doubt["key"] for doubt in told["run"]["doubts"]] == ["k1", "k2"]
     assert told["run"]["doubts"][0] == {
@@ -83,7 +83,7 @@ def test_one_run_tells_its_doubts_with_their_places(journal: Path, run: Written)
 def test_runs_come_newest_first_with_their_counts(journal: Path, run: Written):
     run.finish("in-doubt")
     begun(run.store, manifest_rows(1)).finish("ok")
-    status = status_of(journal)
+    status = status_of(located(journal))
     assert [line.outcome for line in status.runs] == ["ok", "in-doubt"]
     assert status.runs[0].counts == {Outcome.UNCHANGED: 1}
     assert status.doubts == 2
@@ -93,13 +93,13 @@ def test_runs_come_newest_first_with_their_counts(journal: Path, run: Written):
 def test_what_is_no_journal_is_told_as_such(journal: Path):
     journal.write_text("something else entirely")
     with pytest.raises(StorageError, match=r"cannot be read .*; it may be damaged, or no journal"):
-        status_of(journal)
+        status_of(located(journal))
 
 
 @pytest.mark.usefixtures("run")
 def test_an_unknown_run_is_a_usage_error(journal: Path):
     with pytest.raises(UsageError, match="did you mean run-"):
-        status_of(journal, "run")
+        status_of(located(journal), "run")
 
 
 def test_it_tells_a_run_while_that_goes_on_and_once_it_died(gateway: Gateway, bench: Bench):

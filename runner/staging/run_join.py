@@ -8,7 +8,7 @@ from itertools import islice
 from runner.core.records.comparison import Difference, Told
 from runner.core.records.run_record import TransferRecord
 from runner.core.transfer.outcome import Outcome
-from runner.journal.temporary_database import Scratch
+from runner.staging.temporary_database import Scratch
 
 CHUNK = 1000
 
@@ -29,7 +29,7 @@ _LISTED = (
 )
 
 
-class Juxtaposed(Scratch):
+class RunJoin(Scratch):
     """A temporary file of two runs' transfers; gone when closed. Raises `StorageError`."""
 
     def __init__(self) -> None:
@@ -50,7 +50,7 @@ class Juxtaposed(Scratch):
             for query in (_DIFFERING, _LISTED):
                 for row in self._connection.execute(query):
                     before, after = row[:5], row[5:]
-                    yield Difference(before[0] or after[0], _told(before), _told(after))
+                    yield Difference(before[0] or after[0], _side(before), _side(after))
 
     def _add(self, statement: str, transfers: Iterable[TransferRecord]) -> None:
         rows = (
@@ -64,7 +64,7 @@ class Juxtaposed(Scratch):
             self._connection.execute("COMMIT")
 
 
-def _told(row: tuple[str | None, ...]) -> Told | None:
+def _side(row: tuple[str | None, ...]) -> Told | None:
     key, outcome, reason, interaction, destination = row
     if key is None:
         return None

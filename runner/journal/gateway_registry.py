@@ -1,6 +1,6 @@
 """Remembers on this host which journal holds a gateway's history: one for each gateway and account.
 
-Two journals of one gateway are two histories, and would move everybody twice. Entries lie in the
+Two journals of one gateway are two histories, and would move every interaction twice. Entries lie in the
 user's state folder (XDG Base Directory Specification), so that they do not depend on where a
 manifest lies, how an environment is called, or which path leads to either.
 """
@@ -13,26 +13,15 @@ import os
 import secrets
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 
 from runner.core.errors import StorageError
 from runner.journal.lock import FileLock
+from runner.ports.journal_access import KnownHistory
 
 _FOLDER = "gateways"
 _NAME_LENGTH = 32  # hexadecimal digits of a file's name
-
-
-@dataclass(frozen=True, slots=True)
-class KnownHistory:
-    """What the last run of a gateway left. `seq` and `head` are the last event's that it saw."""
-
-    origin: str
-    journal: str  # its real path
-    lineage: str
-    run: str
-    seq: int
-    head: str
 
 
 def state_folder(variables: Mapping[str, str]) -> Path | None:
@@ -40,13 +29,13 @@ def state_folder(variables: Mapping[str, str]) -> Path | None:
 
     A relative `XDG_STATE_HOME` counts as absent, as its specification wants.
     """
-    told, home = variables.get("XDG_STATE_HOME", ""), variables.get("HOME", "")
-    if Path(told).is_absolute():
-        return Path(told) / "runner"
+    named, home = variables.get("XDG_STATE_HOME", ""), variables.get("HOME", "")
+    if Path(named).is_absolute():
+        return Path(named) / "runner"
     return Path(home) / ".local" / "state" / "runner" if Path(home).is_absolute() else None
 
 
-class GatewayEntry:
+class FileGatewayEntry:
     """The registry's entry for one gateway and account, and its lock."""
 
     def __init__(self, folder: Path, origin: str, account: str) -> None:

@@ -1,4 +1,4 @@
-"""Where a manifest's rows wait, on disk, until they are planned: memory stays flat."""
+"""Keeps a manifest's rows on disk until they are planned, so that memory stays flat."""
 
 from __future__ import annotations
 
@@ -6,13 +6,18 @@ import json
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from itertools import groupby
-from pathlib import Path
 from typing import NamedTuple
 
-from runner.core.errors import StorageError
 from runner.core.manifest.media import MediaMatrix
 from runner.core.manifest.model import QueueSelection, Repeat, TransferRow
+from runner.core.records.row_text import (
+    read_found_at,
+    read_ladder,
+    read_names,
+    write_found_at,
+    write_ladder,
+    write_names,
+)
 from runner.core.transfer.canonical_form import canonical_interaction
 from runner.core.transfer.plan import (
     SENDS,
@@ -24,19 +29,9 @@ from runner.core.transfer.plan import (
     judge,
     last_carried,
 )
-from runner.core.transfer.states import State
-from runner.journal import staging_sql
-from runner.journal.connection import DAMAGE, damage, has_column
-from runner.journal.media_options import (
-    read_found_at,
-    read_ladder,
-    read_names,
-    write_found_at,
-    write_ladder,
-    write_names,
-)
-from runner.journal.staging_sql import ALIKE, CLAIMS, CODE, NO_CODE, OWN_KEY, REPEATS, TABLES
-from runner.journal.temporary_database import Scratch
+from runner.ports.history import ClaimSource
+from runner.staging.sql import ALIKE, OWN_KEY, REPEATS, TABLES
+from runner.staging.temporary_database import Scratch
 
 CHUNK = 1000
 
@@ -54,7 +49,7 @@ class Selection:
 
 
 class Outline(NamedTuple):
-    """A planned row as its report tells it; a plain tuple, for there may be a million."""
+    """A planned row as its report shows it; a plain tuple, since there may be a million."""
 
     n: int
     key: str
@@ -101,12 +96,12 @@ class Staging(Scratch):
             self._flush()
 
     def select(self, selection: QueueSelection) -> None:
-        """Take a selection; whoever asks the gateway adds its rows."""
+        """Take a selection; its rows are added once the gateway was asked."""
         self.selections.append(selection)
         self.has_selected = True
 
     def has_interaction(self, interaction_id: str) -> bool:
-        """Tell whether a row names an interaction."""
+        """Return whether a row names an interaction."""
         self._flush()
         asked = "SELECT 1 FROM rows WHERE interaction = ?"
         known = [canonical_interaction(interaction_id)]
@@ -144,7 +139,7 @@ class Staging(Scratch):
             )
 
     def repeats(self, limit: int) -> Sequence[Repeat]:
-        """Return rows whose key or interaction an earlier row bears, `limit` of each at most."""
+        """Return rows whose key or interaction an earlier row has, `limit` of each at most."""
         self._flush()
         found = self._repeats_of("interaction", "interaction", "interaction_id", limit)
         if self._connection.execute(OWN_KEY).fetchone() is None:
@@ -159,22 +154,16 @@ class Staging(Scratch):
         )
         return [Repeat(*row) for row in rows]
 
-    def plan(self, journal: Path | None, selection: Selection) -> None:
-        """Give every row its verdict, by the history in `journal` (None: there is none).
+    def plan(self, history: ClaimSource | None, selection: Selection) -> None:
+        """Give every row its verdict, by what earlier runs did (`history` None: nothing).
 
         Raises `StorageError` if that cannot be read.
         """
         self._flush()
         with self._working():
             self._connection.execute("DELETE FROM verdicts")
-        if journal is not None:
-            try:
-                self._judge_history(journal, selection.again)
-            except DAMAGE as error:
-                raise StorageError(
-                    f"the history in the journal {journal} cannot be read ({damage(error)});"
-                    " it may be damaged. Restore it from a copy, or name another with --journal"
-                ) from error
+        if history is not None:
+            self._judge(history, again=selection.again)
         with self._working():
             self._connection.execute(
                 "INSERT OR IGNORE INTO verdicts(n, action) SELECT n, ? FROM rows",
@@ -246,7 +235,7 @@ class Staging(Scratch):
             yield n, Move._make(move)
 
     def outlines(self) -> Iterator[Outline]:
-        """Yield what a plan's report tells of every row, in the manifest's order."""
+        """Yield what a plan's report shows of every row, in the manifest's order."""
         rows = self._connection.execute(
             "SELECT n, key, source, interaction_id, destination_uri, media, action, reason, origin,"
             " code, earlier, failed_as"
@@ -279,52 +268,21 @@ class Staging(Scratch):
             self._connection.executemany("INSERT INTO rows VALUES (?,?,?,?,?,?,?,?,?)", self._chunk)
         self._chunk.clear()
 
-    def _judge_history(self, journal: Path, again: bool) -> None:  # noqa: FBT001 - passed on
-        self._connection.execute("COMMIT")
-        self._connection.execute("ATTACH ? AS journal", [f"{journal.absolute().as_uri()}?mode=ro"])
-        self._connection.execute("BEGIN")
-        known = has_column(self._connection, "transfers", "reason_code", schema="journal")
-        asked = CLAIMS.format(interaction=self._found_by(), code=CODE if known else NO_CODE)
-        reader = self._connection.execute(asked)
+    def _judge(self, history: ClaimSource, *, again: bool) -> None:
+        rows = self._connection.execute(
+            "SELECT n, destination_uri, interaction FROM rows ORDER BY n"
+        )
+        found = history.claims(((n, uri), interaction) for n, uri, interaction in rows)
         verdicts = (
-            (
-                n,
-                v.action,
-                v.reason,
-                v.claim,
-                v.lineage,
-                _origin(v, claims),
-                v.code,
-                json.dumps(v.earlier) if v.earlier else None,
-                v.failed_as,
+            _verdict_row(n, judge(claims, uri, again=again), claims) for (n, uri), claims in found
+        )
+        with self._working():
+            self._connection.executemany(
+                "INSERT INTO verdicts VALUES (?,?,?,?,?,?,?,?,NULL,?)", verdicts
             )
-            for (n, uri), rows in groupby(reader, key=lambda row: (row[0], row[1]))
-            for claims in [[_claim(row) for row in rows]]
-            for v in [judge(claims, uri, again=again)]
-        )
-        self._connection.executemany(
-            "INSERT INTO verdicts VALUES (?,?,?,?,?,?,?,?,NULL,?)", verdicts
-        )
-        self._connection.execute("COMMIT")
-        self._connection.execute("DETACH journal")
-        self._connection.execute("BEGIN")
-
-    def _found_by(self) -> str:
-        """Return how the attached journal's transfers are found by their interactions.
-
-        A journal that an earlier version wrote lacks their canonical spelling until a run opens it
-        to write: its transfers are then all read.
-        """
-        for asked in (staging_sql.IS_INDEXED, staging_sql.IS_COMPLETE):
-            if self._connection.execute(asked).fetchone() != (1,):
-                self._connection.create_function(
-                    "canonical_interaction", 1, canonical_interaction, deterministic=True
-                )
-                return staging_sql.BY_FUNCTION
-        return staging_sql.BY_INDEX
 
     def _select(self, selection: Selection) -> None:
-        """Mark what `--only` and `--limit` leave out; a doubt stays one whoever leaves it out."""
+        """Mark what `--only` and `--limit` leave out; a row in doubt stays in doubt."""
         only = [_as_glob(pattern) for pattern in selection.only]
         if only:
             matches = " OR ".join("key GLOB ?" for _ in selection.only)
@@ -356,16 +314,14 @@ def _as_glob(pattern: str) -> str:
     return _SET.sub(lambda found: f"[^{found[1]}" if found[1] else found[0], pattern)
 
 
+def _verdict_row(n: int, verdict: Verdict, claims: Sequence[Claim]) -> tuple[object, ...]:
+    earlier = None if verdict.earlier is None else json.dumps(verdict.earlier)
+    return (
+        n, verdict.action, verdict.reason, verdict.claim, verdict.lineage,
+        _origin(verdict, claims), verdict.code, earlier, verdict.failed_as,
+    )  # fmt: skip
+
+
 def _origin(verdict: Verdict, claims: Sequence[Claim]) -> str | None:
     carried = last_carried(claims) if verdict.action is Action.CHANGED else None
     return None if carried is None else carried.destination_uri
-
-
-def _claim(row: Sequence[object]) -> Claim:
-    _, _, transfer_id, lineage, run_id, batch, key, destination_uri, state, code = row
-    if not isinstance(transfer_id, int) or not isinstance(lineage, int):
-        raise TypeError("an id that is no number")  # of a damaged journal
-    return Claim(
-        transfer_id, lineage, str(run_id), str(batch), str(key), str(destination_uri),
-        State(str(state)), None if code is None else str(code),
-    )  # fmt: skip

@@ -1,4 +1,4 @@
-"""What `Staging` keeps, and what it asks of it, in SQL."""
+"""Tables and queries of `Staging`."""
 
 from __future__ import annotations
 
@@ -31,24 +31,3 @@ FROM (
   WINDOW alikes AS (PARTITION BY action, code))
 JOIN rows USING (n) JOIN ladders ON ladders.id = ladder WHERE nth <= :most ORDER BY n
 """
-
-CODE, NO_CODE = "t.reason_code", "NULL"  # journals may lack the column
-
-CLAIMS = """
-SELECT r.n, r.destination_uri, t.id, t.lineage, runs.id, runs.batch, t.key, t.destination_uri,
-       t.state, {code}
-FROM rows r
-JOIN journal.transfers t ON {interaction} = r.interaction
-JOIN journal.runs runs ON runs.no = t.run
-ORDER BY r.n, t.id
-"""
-
-BY_INDEX = "t.interaction"
-BY_FUNCTION = "canonical_interaction(t.interaction_id)"
-"""How `CLAIMS` finds an interaction's history; the second one reads every transfer."""
-
-IS_INDEXED = """
-SELECT EXISTS (SELECT 1 FROM pragma_table_info('transfers', 'journal') WHERE name = 'interaction')
-"""
-IS_COMPLETE = "SELECT NOT EXISTS (SELECT 1 FROM journal.transfers WHERE interaction IS NULL)"
-"""A version that knows no canonical spelling leaves it out of the transfers that it adds."""

@@ -13,12 +13,12 @@ from hypothesis import strategies as st
 
 from runner.core.errors import StorageError
 from runner.core.manifest.model import Repeat, TransferRow
+from runner.core.records.row_text import read_ladder, write_ladder
 from runner.core.transfer.plan import Action
 from runner.core.transfer.states import Event
-from runner.journal.media_options import read_ladder, write_ladder
-from runner.journal.staging import Selection, Staging
 from runner.journal.store import Store
-from tests.journal.rig import HERE, NARROW, THERE, VOICE, begun, manifest_rows, opened
+from runner.staging.rows import Selection, Staging
+from tests.journal.rig import HERE, NARROW, THERE, VOICE, begun, manifest_rows, opened, reader_of
 
 
 @pytest.fixture
@@ -40,7 +40,7 @@ def fill(staging: Staging, rows: Iterable[TransferRow]) -> None:
 def planned(
     staging: Staging, journal: Path | None = None, selection: Selection | None = None
 ) -> dict[str, str]:
-    staging.plan(journal, selection or Selection())
+    staging.plan(None if journal is None else reader_of(journal), selection or Selection())
     return {row.key: verdict.action.value for row, verdict in staging.planned()}
 
 
@@ -133,7 +133,7 @@ def test_other_media_callbacks_and_sources_change_nothing(staging: Staging, stor
 def test_a_lineage_goes_on(staging: Staging, store: Store):
     life = begun(store, manifest_rows(1)).go("k0", Event.INTENT, Event.DENIED)
     fill(staging, manifest_rows(1))
-    staging.plan(store.path, Selection())
+    staging.plan(reader_of(store.path), Selection())
     ((row, _),) = staging.planned()
     assert row.lineage == life.transfer_id
 
@@ -176,7 +176,7 @@ def test_a_history_that_cannot_be_read_is_a_storage_error(staging: Staging, tmp_
     (tmp_path / "other.db").write_bytes(b"not a database, but as long as a header is" * 9)
     fill(staging, manifest_rows(1))
     with pytest.raises(StorageError, match=r"other\.db"):
-        staging.plan(tmp_path / "other.db", Selection())
+        staging.plan(reader_of(tmp_path / "other.db"), Selection())
 
 
 # Selection

@@ -1,4 +1,4 @@
-"""Temporary databases: what is too much for memory waits there, and is gone when it is closed."""
+"""Temporary databases for what is too large for memory; removed when closed."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ _UNSAFE = "PRAGMA journal_mode=OFF; PRAGMA synchronous=OFF; PRAGMA cache_size=-1
 
 _PREFIX, _FILE = "runner-", "scratch.db"
 _OURS = re.compile(r"runner-[a-z0-9_]{8}")
-_AGE_S = 60.0  # in whose course a folder that was made is locked
+_AGE_S = 60.0  # a folder is locked sooner than this after it was made
 
 
 class Scratch:
     """A database in a temporary folder, with some `tables`.
 
-    Raises `StorageError` when the folder cannot be written: that `what` was not possible there.
+    Raises `StorageError` when the folder cannot be written: `what` was not possible there.
     """
 
     def __init__(self, tables: str, what: str) -> None:
@@ -43,8 +43,7 @@ class Scratch:
             with suppress(OSError):  # without locks it is never cleared by others either
                 fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             self.path = Path(self._folder.name) / _FILE
-            # As a URI, so that the journal may be attached as one: read-only.
-            self._connection = sqlite3.connect(self.path.as_uri(), uri=True, isolation_level=None)
+            self._connection = sqlite3.connect(self.path, isolation_level=None)
             self._connection.executescript(_UNSAFE + tables)
 
     def __enter__(self) -> Self:
@@ -62,7 +61,7 @@ class Scratch:
 
     @contextmanager
     def _working(self) -> Iterator[None]:
-        """Tell what goes wrong as `StorageError`."""
+        """Raise `StorageError` for what goes wrong."""
         try:
             yield
         except (sqlite3.Error, OSError) as error:
@@ -73,7 +72,7 @@ class Scratch:
 
 
 def _clear_left(folder: Path) -> None:
-    """Remove the temporary databases of processes that were killed: nobody holds their lock."""
+    """Remove the temporary databases of processes that were killed: their lock is free."""
     for path in folder.iterdir():
         if _OURS.fullmatch(path.name):
             with suppress(OSError):  # what cannot be looked at or removed does no harm
@@ -81,9 +80,9 @@ def _clear_left(folder: Path) -> None:
 
 
 def _clear(path: Path) -> None:
-    told = path.lstat()
-    is_old = time.time() - told.st_mtime > _AGE_S
-    if told.st_uid != os.geteuid() or not stat.S_ISDIR(told.st_mode) or not is_old:
+    status = path.lstat()
+    is_old = time.time() - status.st_mtime > _AGE_S
+    if status.st_uid != os.geteuid() or not stat.S_ISDIR(status.st_mode) or not is_old:
         return
     names = [each.name for each in path.iterdir()]
     if not names or any(not name.startswith(_FILE) for name in names):

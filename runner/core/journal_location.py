@@ -1,0 +1,15 @@
+"""The name of a journal."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class JournalLocation:
+    """Names a journal as it was typed: the path of a file, or the URL of a database."""
+
+    text: str
+
+    def __str__(self) -> str:
+        return self.text

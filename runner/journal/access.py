@@ -1,0 +1,119 @@
+"""A journal in an SQLite file: implements `ports.JournalAccess`."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from runner.core.errors import StorageError, UsageError
+from runner.core.journal_location import JournalLocation
+from runner.journal.filesystem import real, refuse_network, refuse_shared
+from runner.journal.follower import Follower
+from runner.journal.lock import JournalLock, holder_of
+from runner.journal.reader import Reader
+from runner.journal.store import Store
+from runner.ports.journal_access import Holder
+
+
+class SqliteJournal:
+    """A journal by the path of its file; a path that is a symbolic link is followed."""
+
+    def __init__(self, location: JournalLocation) -> None:
+        self.path = real(Path(location.text))
+
+    @property
+    def location(self) -> JournalLocation:
+        """The file's path."""
+        return JournalLocation(str(self.path))
+
+    @property
+    def address(self) -> str:
+        """The absolute path."""
+        return str(self.path.absolute())
+
+    @property
+    def real_address(self) -> str:
+        """The absolute path without symbolic links."""
+        return str(self.path.resolve())
+
+    def exists(self) -> bool:
+        """Return whether the file exists."""
+        return self.path.exists()
+
+    def is_reachable(self) -> bool:
+        """Return whether it is a file in folders that may be entered."""
+        try:
+            return self.path.is_file()
+        except OSError:
+            return False
+
+    def is_same(self, other: JournalLocation) -> bool:
+        """Return whether a path leads to this very file; False if it cannot be reached."""
+        try:
+            return Path(other.text).samefile(self.path)
+        except OSError:
+            return False
+
+    def check_place(self) -> None:
+        """Raise `StorageError` for a folder, a network file system, or a file with two names."""
+        refuse_network(self.path)
+        refuse_shared(self.path)
+
+    @contextmanager
+    def open_history(self) -> Iterator[Reader]:
+        """Open the file to read.
+
+        Raises `UsageError` if there is none, `StorageError` if it is not a journal.
+        """
+        if not self.path.is_file():
+            raise self._missing()
+        reader = Reader(self.path)
+        try:
+            reader.check()
+            yield reader
+        finally:
+            reader.close()
+
+    def _missing(self) -> StorageError | UsageError:
+        if self.path.exists():
+            return StorageError(
+                f"the journal {self.path} is not a file; name another with --journal"
+            )
+        return UsageError(
+            f"there is no journal {self.path}: nothing was applied with it yet;"
+            " name another with --journal, or the manifest with --manifest"
+        )
+
+    def follow(self, run: int) -> Follower:
+        """Open one run of the file to be looked at again and again."""
+        return Follower(self.path, run)
+
+    def lock(self) -> SqliteLock:
+        """Return the lock of the file, not acquired yet."""
+        return SqliteLock(self.path)
+
+    def holder(self) -> Holder | None:
+        """Return the process that holds the lock; None: it is free."""
+        return holder_of(self.path)
+
+
+class SqliteLock(JournalLock):
+    """The lock beside the file and on the file itself, and the way to write it."""
+
+    def acquire(self, timeout_s: float, sleep: Callable[[float], None] = time.sleep) -> float:
+        """Take both locks; return the seconds waited. Raises `Locked`, `StorageError`."""
+        waited_s = super().acquire(timeout_s, sleep)
+        self.hold_file()
+        return waited_s
+
+    def open_store(self, *, environment: str, origin: str) -> Store:
+        """Open the file to write, or make it. Raises `StorageError`."""
+        store = Store(self.journal, environment=environment, origin=origin)
+        try:
+            self.hold_file()  # which may have been made just now
+        except BaseException:
+            store.close()
+            raise
+        return store

@@ -1,0 +1,110 @@
+"""The history of interactions, read page by page in one snapshot."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import closing
+from itertools import islice
+from pathlib import Path
+from typing import TypeVar
+
+from runner.core.errors import StorageError
+from runner.core.transfer.canonical_form import canonical_interaction
+from runner.core.transfer.plan import Claim
+from runner.core.transfer.states import State
+from runner.journal.connection import DAMAGE, connect, damage, has_column
+
+T = TypeVar("T")
+
+PAGE = 1000
+"""Interactions of one query."""
+
+_CLAIMS = (
+    "SELECT {interaction}, t.id, t.lineage, runs.id, runs.batch, t.key, t.destination_uri, t.state,"
+    " {code} FROM {transfers} JOIN runs ON runs.no = t.run WHERE {interaction} IN ({page})"
+)
+_PAGE = ",".join("?" * PAGE)
+_BY_INDEX = {"interaction": "t.interaction", "transfers": "transfers t"}
+_BY_SPELLING = {
+    "interaction": "s.interaction",
+    "transfers": "temp.spellings s JOIN transfers t ON t.id = s.transfer",
+}
+_SPELLINGS = """
+CREATE TEMP TABLE spellings AS
+  SELECT canonical_interaction(interaction_id) AS interaction, id AS transfer FROM transfers;
+CREATE INDEX temp.by_interaction ON spellings(interaction);
+"""
+
+
+def claims(path: Path, wanted: Iterable[tuple[T, str]]) -> Iterator[tuple[T, Sequence[Claim]]]:
+    """Yield each mark whose interaction has a history, with its transfers, oldest first.
+
+    Nothing is taken from `wanted` if the journal has no transfers. Raises `StorageError`.
+    """
+    try:
+        with closing(connect(path)) as connection:
+            connection.execute("BEGIN")  # one snapshot for all pages
+            if connection.execute("SELECT 1 FROM transfers LIMIT 1").fetchone() is None:
+                return
+            query = _query(connection)
+            pairs = iter(wanted)
+            while page := list(islice(pairs, PAGE)):
+                found = _page(connection, query, [interaction for _, interaction in page])
+                for mark, interaction in page:
+                    if interaction in found:
+                        yield mark, found[interaction]
+    except DAMAGE as error:
+        raise StorageError(
+            f"the history in the journal {path} cannot be read ({damage(error)});"
+            " it may be damaged. Restore it from a copy, or name another with --journal"
+        ) from error
+
+
+def _query(connection: sqlite3.Connection) -> str:
+    """Return the query of a page.
+
+    A journal that an earlier version wrote lacks the canonical form of interactions until a run
+    opens it to write: a temporary table then holds it.
+    """
+    code = "t.reason_code" if has_column(connection, "transfers", "reason_code") else "NULL"
+    found_by = _BY_INDEX
+    if not _is_indexed(connection):
+        connection.create_function(
+            "canonical_interaction", 1, canonical_interaction, deterministic=True
+        )
+        connection.executescript(_SPELLINGS)
+        connection.execute("BEGIN")  # `executescript` has committed
+        found_by = _BY_SPELLING
+    return _CLAIMS.format(code=code, page=_PAGE, **found_by)
+
+
+def _is_indexed(connection: sqlite3.Connection) -> bool:
+    """Tell whether every transfer has its interaction's canonical form."""
+    if not has_column(connection, "transfers", "interaction"):
+        return False
+    lacking = connection.execute("SELECT 1 FROM transfers WHERE interaction IS NULL LIMIT 1")
+    return lacking.fetchone() is None
+
+
+def _page(
+    connection: sqlite3.Connection, query: str, interactions: Sequence[str]
+) -> dict[str, list[Claim]]:
+    padding = [None] * (PAGE - len(interactions))
+    found: dict[str, list[Claim]] = {}
+    for interaction, *row in connection.execute(query, [*interactions, *padding]):
+        found.setdefault(interaction, []).append(_claim(row))
+    for history in found.values():
+        if len(history) > 1:
+            history.sort(key=lambda claim: claim.transfer_id)
+    return found
+
+
+def _claim(row: Sequence[object]) -> Claim:
+    transfer_id, lineage, run_id, batch, key, destination_uri, state, code = row
+    if not isinstance(transfer_id, int) or not isinstance(lineage, int):
+        raise TypeError("an id that is no number")  # of a damaged journal
+    return Claim(
+        transfer_id, lineage, str(run_id), str(batch), str(key), str(destination_uri),
+        State(str(state)), None if code is None else str(code),
+    )  # fmt: skip

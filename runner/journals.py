@@ -1,0 +1,77 @@
+"""Opens journals and this host's registry of them: the only place that chooses a database.
+
+Apart from `composition`, so that what reads a journal alone does not load the gateways' libraries.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from runner.core.errors import UsageError
+from runner.core.journal_location import JournalLocation
+from runner.journal.access import SqliteJournal
+from runner.journal.filesystem import default_folder, real
+from runner.journal.gateway_registry import FileGatewayEntry, state_folder
+from runner.ports.journal_access import GatewayEntry, JournalAccess
+
+DATABASES: Mapping[str, Callable[[JournalLocation], JournalAccess]] = {"": SqliteJournal}
+"""How a journal is opened, by the scheme of its URL; empty: a file's path."""
+
+_SCHEME = re.compile(r"([a-z][a-z0-9+.-]*)://")
+
+
+def journal_at(location: JournalLocation) -> JournalAccess:
+    """Return the journal at a location; nothing is opened or made yet.
+
+    Raises `UsageError` for a URL of an unknown database: taken for a file's path it would be a new
+    journal, without the history that is meant.
+    """
+    found = _SCHEME.match(location.text)
+    scheme = found[1] if found else ""
+    if scheme not in DATABASES:
+        raise UsageError(
+            f"the journal {location} is a URL of an unknown database ({scheme});"
+            " name a file with --journal"
+        )
+    return DATABASES[scheme](location)
+
+
+def followed(location: JournalLocation) -> JournalLocation:
+    """Return a location with its symbolic link followed, if it is one."""
+    return journal_at(location).location
+
+
+def default_journal(manifest: Path | None, environment: str) -> JournalLocation:
+    """Return where an environment's journal lies unless named: beside the manifest's real file.
+
+    Without a manifest: in the current folder.
+    """
+    return JournalLocation(str(real(default_folder(manifest) / f"{environment}.db")))
+
+
+def only_journal() -> JournalLocation:
+    """Return the one journal that lies in the current folder.
+
+    Raises `UsageError` if there is none, or several.
+    """
+    folder = default_folder(None)
+    found = sorted(folder.glob("*.db"))
+    if len(found) == 1:
+        return JournalLocation(str(real(found[0])))
+    if not found:
+        raise UsageError(
+            f"there is no journal in {folder.absolute()}; name it with --journal FILE,"
+            " or the manifest that it belongs to with --manifest FILE"
+        )
+    names = ", ".join(path.stem for path in found)
+    raise UsageError(f"{folder} holds several journals; choose with --env, of: {names}")
+
+
+def gateway_entry(
+    variables: Mapping[str, str], *, origin: str, account: str
+) -> GatewayEntry | None:
+    """Return this host's entry for a gateway and account (a digest); None: no state folder."""
+    folder = state_folder(variables)
+    return None if folder is None else FileGatewayEntry(folder, origin, account)

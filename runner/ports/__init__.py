@@ -1,0 +1,43 @@
+"""What the engine and the use cases need of the world: adapters implement it, tests fake it."""
+
+from runner.ports.clock import Clock
+from runner.ports.gateway import (
+    Directory,
+    Gateway,
+    GatewayListener,
+    SessionLost,
+    SessionOpened,
+)
+from runner.ports.journal import (
+    Doubt,
+    Entry,
+    Intent,
+    Journal,
+    JournalledTransfer,
+    Note,
+    Notification,
+)
+from runner.ports.observer import (
+    Observer,
+    Progress,
+    SessionState,
+)
+
+__all__ = [
+    "Clock",
+    "Directory",
+    "Doubt",
+    "Entry",
+    "Gateway",
+    "GatewayListener",
+    "Intent",
+    "Journal",
+    "JournalledTransfer",
+    "Note",
+    "Notification",
+    "Observer",
+    "Progress",
+    "SessionLost",
+    "SessionOpened",
+    "SessionState",
+]

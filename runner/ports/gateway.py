@@ -1,0 +1,126 @@
+"""What the engine and the use cases need of a gateway: a session, look-ups, names, queues."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from runner.core.manifest.queue_selection import Waiting
+from runner.core.transfer.lookup_verdict import Interaction
+from runner.core.transfer.message import Reply, Request, Stray
+
+
+@dataclass(frozen=True, slots=True)
+class SessionOpened:
+    """A session passed its check. `generation` counts from 1 in a run."""
+
+    generation: int
+    tls: str | None  # "TLSv1.3", or None on a plain loopback socket
+
+
+@dataclass(frozen=True, slots=True)
+class SessionLost:
+    """A session's reader ended, for whatever reason, the normal close included.
+
+    `ours`: this process closed it. What was in flight is in doubt all the same.
+    """
+
+    generation: int
+    code: int | None
+    reason: str
+    ours: bool = False
+
+
+class GatewayListener(Protocol):
+    """Receives what the gateway does; called on the event loop, must not block."""
+
+    def replied(self, reply: Reply) -> None:
+        """Take a reply to any id."""
+
+    def strayed(self, stray: Stray) -> None:
+        """Take a frame that answers nothing."""
+
+    def session_opened(self, opened: SessionOpened) -> None:
+        """Learn that a session is open and checked: frames may be submitted."""
+
+    def session_lost(self, lost: SessionLost) -> None:
+        """Learn that the session is gone; the gateway dials again by itself."""
+
+    def gave_up(self, error: Exception) -> None:
+        """Learn that no session can be opened any more; `error` says why."""
+
+    def slowed(self, why: str) -> None:
+        """Slow down: the gateway asked for it by a close code (1008, 1013)."""
+
+    def paused(self, wait_s: float, why: str) -> None:
+        """Be silent for `wait_s` seconds: the gateway asked everyone for it (`Retry-After`)."""
+
+
+class Gateway(Protocol):
+    """One session to a gateway, many transfers on it."""
+
+    @property
+    def generation(self) -> int | None:
+        """The open session's generation; None while there is none."""
+
+    @property
+    def token_renewals(self) -> int:
+        """How many tokens were fetched after the first."""
+
+    def writable(self) -> bool:
+        """Return whether a session is open and its transport's buffer empty."""
+
+    def due_in(self, ahead: int) -> float:
+        """Return the seconds until a frame that has `ahead` others before it may leave.
+
+        For what the gateway itself paces, beyond the run's own rate; 0.0: now. `submit` counts the
+        frame.
+        """
+
+    @property
+    def most_per_s(self) -> float | None:
+        """How many transfers a second it can carry at most by its own pace; None: any number."""
+
+    async def open(self, listener: GatewayListener) -> None:
+        """Authenticate, dial and check the session.
+
+        Raises `GatewayError` when that is impossible; returns once a session is open, and keeps
+        one open (dialling again as needed) until `close`.
+        """
+
+    async def submit(self, request: Request) -> None:
+        """Hand one delivery over, before the first suspension. Returning proves nothing."""
+
+    async def look_up(self, interaction_id: str) -> Interaction:
+        """Ask the REST side for an interaction's state, under `http_rate`, with retries.
+
+        Raises `LookUpUnanswered` when an outage outlasts the retries, `LookUpFailed` when this
+        interaction's look-up fails, `GatewayError` when none can succeed (credentials, scopes).
+        """
+
+    async def close(self) -> None:
+        """End the session (1000, `session terminated`) and every connection. Idempotent."""
+
+
+class Directory(Protocol):
+    """Finds a gateway's queues and users by name, and what waits in a queue."""
+
+    async def ids_of(self, kind: str, name: str) -> Sequence[str]:
+        """Return the ids of every queue or user (`kind`) of that very name.
+
+        Raises `GatewayError` if it cannot be asked.
+        """
+
+    async def waiting(self, queue_id: str) -> Sequence[Waiting]:
+        """Return what waits in a queue now; an interaction may come twice. Raises `GatewayError`."""
+
+    async def connected(self, queue_id: str) -> Sequence[Waiting]:
+        """Return likewise what came by a queue and is being served now, each with its user."""
+
+    async def served_by(self, interaction_id: str, user_id: str) -> str | None:
+        """Return the participant by whom a user serves an interaction; None: not any more.
+
+        Empty: the gateway does not show it to this client. Raises `GatewayError` if it cannot be
+        asked.
+        """

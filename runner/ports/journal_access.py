@@ -1,0 +1,204 @@
+"""A journal by its location: opened to read, or locked and opened to write."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Any, Protocol, Self
+
+from runner.core.journal_location import JournalLocation
+from runner.core.manifest.source_excerpt import Excerpt
+from runner.core.transfer.plan import PlannedRow, Verdict
+from runner.ports.history import EventSource, History, RunFollower
+from runner.ports.journal import Entry, Note, RunJournal
+
+
+@dataclass(frozen=True, slots=True)
+class Holder:
+    """The process that holds a lock."""
+
+    pid: int
+    host: str
+    since: str  # RFC 3339, UTC, whole seconds
+
+    def __str__(self) -> str:
+        return f"process {self.pid} on {self.host}, since {self.since}"
+
+
+class JournalStore(EventSource, Protocol):
+    """A journal opened to write. Every method is one transaction, durable when it returns.
+
+    Raises `StorageError`, after which the store must not be used again.
+    """
+
+    @property
+    def is_new(self) -> bool:
+        """Whether the journal was made just now."""
+
+    @property
+    def seq(self) -> int:
+        """The number of the chain's last event."""
+
+    @property
+    def head(self) -> str:
+        """The hash of the chain's last event."""
+
+    @property
+    def last_transfer_id(self) -> int:
+        """The newest transfer's id when the store was opened; 0: there was none."""
+
+    @property
+    def run_no(self) -> int:
+        """The number of the run that was begun; 0: none was."""
+
+    @property
+    def run_id(self) -> str:
+        """The id of the run that was begun; empty: none was."""
+
+    def begin_run(
+        self,
+        run_id: str,
+        record: Mapping[str, Any],
+        *,
+        at: float,
+        manifest: Excerpt | None = None,
+        **fields: Any,
+    ) -> None:
+        """Store that a run begins, its manifest's excerpt, and `fields` in its first event."""
+
+    def recover(self, *, at: float) -> int:
+        """Put in doubt what a run that died left under way; return how many there were."""
+
+    def store_plan(self, plan: Iterable[tuple[PlannedRow, Verdict]]) -> None:
+        """Store the run's plan; its rows do not change any more."""
+
+    def waive(self, heads: Collection[str], *, at: float) -> None:
+        """Store that the run does without the histories that have these heads."""
+
+    def record(self, entries: Sequence[Entry | Note]) -> None:
+        """Append events and change transfers accordingly, in one transaction."""
+
+    def start_writer(self, history: History) -> RunJournal:
+        """Return the begun run's journal for the engine, on the running event loop.
+
+        From then until it is closed it alone writes.
+        """
+
+    def finish_run(self, record: Mapping[str, Any], figures: Mapping[str, Any], at: float) -> None:
+        """Store how the run ended."""
+
+    def seal(self) -> None:
+        """Store what the transfers are now, so that damage shows when the journal is opened."""
+
+    def close(self) -> None:
+        """Close the journal; what was recorded is durable already."""
+
+
+class AcquirableLock(Protocol):
+    """A lock that may be waited for; the context gives it up."""
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        at: TracebackType | None,
+    ) -> None: ...
+
+    def acquire(self, timeout_s: float) -> float:
+        """Take the lock, waiting `timeout_s` at most; return how long that took, in seconds.
+
+        Raises `Locked`, naming the holder, and `StorageError`.
+        """
+
+
+class JournalLock(AcquirableLock, Protocol):
+    """The right to write a journal."""
+
+    def open_store(self, *, environment: str, origin: str) -> JournalStore:
+        """Open the journal to write, after `acquire`; make it where there is none.
+
+        Raises `StorageError` if it belongs to another gateway, or is damaged.
+        """
+
+
+class JournalAccess(Protocol):
+    """A journal at its location; nothing is open yet."""
+
+    @property
+    def location(self) -> JournalLocation:
+        """The location as it was named."""
+
+    @property
+    def address(self) -> str:
+        """The location from whatever folder: an absolute path, or the URL."""
+
+    @property
+    def real_address(self) -> str:
+        """One address for one journal, whatever names lead to it."""
+
+    def exists(self) -> bool:
+        """Return whether the journal has been made."""
+
+    def is_reachable(self) -> bool:
+        """Return whether the journal exists where this process can open it."""
+
+    def is_same(self, other: JournalLocation) -> bool:
+        """Return whether a location leads to this very journal, and not to a copy."""
+
+    def check_place(self) -> None:
+        """Raise `StorageError` if its place cannot be relied on for locks and durability."""
+
+    def open_history(self) -> AbstractContextManager[History]:
+        """Open it to read; closed with the context.
+
+        Raises `UsageError` if there is no journal, `StorageError` if it cannot be read.
+        """
+
+    def follow(self, run: int) -> AbstractContextManager[RunFollower]:
+        """Open one run to be looked at again and again. Raises `StorageError`."""
+
+    def lock(self) -> JournalLock:
+        """Return the journal's lock, not acquired yet."""
+
+    def holder(self) -> Holder | None:
+        """Return the process that holds the lock, without taking it; None: it is free.
+
+        Raises `StorageError` if that cannot be found out.
+        """
+
+
+@dataclass(frozen=True, slots=True)
+class KnownHistory:
+    """What the last run of a gateway left. `seq` and `head` are of the last event that it saw."""
+
+    origin: str
+    journal: str  # its real address
+    lineage: str
+    run: str
+    seq: int
+    head: str
+
+
+class GatewayEntry(Protocol):
+    """What this host knows of one gateway and account: which journal holds its history."""
+
+    @property
+    def origin(self) -> str:
+        """The gateway's address."""
+
+    @property
+    def lock(self) -> AcquirableLock:
+        """The lock of the gateway on this host."""
+
+    def make_folder(self) -> bool:
+        """Make the folder that entries lie in; False: it cannot be made."""
+
+    def read(self) -> KnownHistory | None:
+        """Return what is known of the gateway; None: nothing. Raises `StorageError`."""
+
+    def write(self, known: KnownHistory) -> None:
+        """Remember a history, whole or not at all. Raises `StorageError`."""

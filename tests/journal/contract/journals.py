@@ -1,0 +1,73 @@
+"""The journals that the contract is held against: a database is one entry more in each table."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from pathlib import Path
+
+from tests.fakes.journal import FakeJournal
+
+from runner.core.journal_location import JournalLocation
+from runner.core.manifest.model import TransferRow
+from runner.core.transfer.plan import PlannedRow
+from runner.journals import journal_at
+from runner.ports import Journal
+from runner.ports.journal_access import JournalAccess, JournalStore
+from runner.staging.rows import Selection, Staging
+from tests.journal.rig import ORIGIN, Written, begun
+
+Opened = tuple[Journal, Sequence[PlannedRow]]
+OpenRun = Callable[[Path, Sequence[TransferRow]], AbstractAsyncContextManager[Opened]]
+
+
+def sqlite(folder: Path) -> JournalAccess:
+    """Return a journal in a file that does not exist yet."""
+    return journal_at(JournalLocation(str(folder / "production.db")))
+
+
+DATABASES: Mapping[str, Callable[[Path], JournalAccess]] = {"sqlite": sqlite}
+"""By name, how a journal that was not made yet is named in a folder."""
+
+
+def started(store: JournalStore, journal: JournalAccess, rows: Sequence[TransferRow]) -> Written:
+    """Begin a run of these rows, planned by the history."""
+    return begun(store, rows, history=journal)
+
+
+def run_of(database: str) -> OpenRun:
+    """Return how a run is opened in a database."""
+
+    @asynccontextmanager
+    async def opened(folder: Path, rows: Sequence[TransferRow]) -> AsyncIterator[Opened]:
+        journal = DATABASES[database](folder)
+        with journal.lock() as lock:
+            lock.acquire(0)
+            store = lock.open_store(environment="production", origin=ORIGIN)
+            try:
+                run = started(store, journal, rows)
+                with journal.open_history() as history:
+                    writer = store.start_writer(history)
+                    try:
+                        yield writer, run.plan
+                    finally:
+                        await writer.close()
+            finally:
+                store.close()
+
+    return opened
+
+
+@asynccontextmanager
+async def in_memory(_folder: Path, rows: Sequence[TransferRow]) -> AsyncIterator[Opened]:
+    """Open a run in the fake that the engine's tests use."""
+    with Staging() as staging:
+        for row in rows:
+            staging.add(row)
+        staging.plan(None, Selection())
+        plan = [row for row, _ in staging.planned()]
+    yield FakeJournal(plan), plan
+
+
+RUNS: Mapping[str, OpenRun] = {name: run_of(name) for name in DATABASES} | {"memory": in_memory}
+"""By name, how a run's journal is opened for the engine."""

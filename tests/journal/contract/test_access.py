@@ -1,0 +1,189 @@
+"""What commands rely on, of every database: see `ports.JournalAccess` and `ports.History`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from runner.core.errors import Locked, StorageError, UsageError
+from runner.core.journal_location import JournalLocation
+from runner.core.transfer.outcome import Outcome
+from runner.core.transfer.states import Event, State
+from runner.ports.journal_access import JournalAccess, JournalStore
+from tests.journal.contract.journals import DATABASES, started
+from tests.journal.rig import AT, HERE, ORIGIN, Written, manifest_rows, owed
+
+
+@pytest.fixture(params=DATABASES)
+def journal(request: pytest.FixtureRequest, tmp_path: Path) -> JournalAccess:
+    return DATABASES[request.param](tmp_path)
+
+
+@pytest.fixture
+def store(journal: JournalAccess) -> Iterator[JournalStore]:
+    with journal.lock() as lock:
+        lock.acquire(0)
+        made = lock.open_store(environment="production", origin=ORIGIN)
+        yield made
+        made.close()
+
+
+@pytest.fixture
+def run(journal: JournalAccess, store: JournalStore) -> Written:
+    """Begin a run: `k0` is carried out, `k1` in doubt, `k2` under way, `k3` not begun."""
+    written = started(store, journal, manifest_rows(4))
+    written.go("k0", Event.INTENT, Event.ACCEPTED)
+    written.go("k1", Event.INTENT, Event.LOST)
+    written.go("k2", Event.INTENT)
+    return written
+
+
+def test_a_journal_that_was_not_made_has_no_history(journal: JournalAccess):
+    assert not journal.exists()
+    assert not journal.is_reachable()
+    assert journal.holder() is None
+    with pytest.raises(UsageError, match="there is no journal"), journal.open_history():
+        pass
+
+
+def test_opening_the_store_makes_the_journal(journal: JournalAccess, store: JournalStore):
+    assert store.is_new
+    assert journal.exists()
+    assert journal.is_reachable()
+    assert journal.is_same(JournalLocation(journal.address))
+    assert journal.is_same(JournalLocation(journal.real_address))
+    with journal.open_history() as history:
+        assert (history.environment, history.origin) == ("production", ORIGIN)
+        assert history.lineage_id == store.lineage_id
+        assert (history.last_transfer_id(), history.runs(9)) == (0, [])
+
+
+@pytest.mark.usefixtures("store")
+def test_one_process_at_a_time_may_write(journal: JournalAccess):
+    assert journal.holder() is not None
+    with journal.lock() as lock, pytest.raises(Locked, match="another run holds"):
+        lock.acquire(0)
+
+
+def test_another_gateway_is_refused_once_there_are_transfers(
+    journal: JournalAccess, store: JournalStore, run: Written
+):
+    del run
+    store.close()
+    with pytest.raises(StorageError, match="belongs to the gateway"):
+        journal.lock().open_store(environment="production", origin="wss://other:443")
+
+
+def test_a_run_is_seen_while_it_goes_on(journal: JournalAccess, run: Written):
+    with journal.open_history() as history:
+        seen = history.run("latest")
+        assert (seen.record.id, seen.finished, seen.under_way) == (run.store.run_id, False, 1)
+        assert seen.counts == {
+            Outcome.TRANSFERRED: 1, Outcome.IN_DOUBT: 2, Outcome.UNATTEMPTED: 1,
+        }  # fmt: skip
+        assert history.run_number(run.store.run_id) == seen.no
+        assert [held.key for held in history.held_by_run(seen.no, 9)] == ["k1", "k2"]
+        assert history.count_held() == 2
+        with pytest.raises(UsageError, match="no run x"):
+            history.run("x")
+
+
+def test_a_transfer_is_found_by_its_key(journal: JournalAccess, run: Written):
+    with journal.open_history() as history:
+        seen = history.run("latest")
+        found = history.find_by_key(seen, "k1")
+        assert found is not None
+        assert (found.state, found.run) == (State.UNKNOWN, run.store.run_id)
+        assert history.find_by_key(seen, "k3") is None
+        with pytest.raises(UsageError, match="has no key k9"):
+            history.find_by_key(seen, "k9")
+
+
+def test_claims_are_what_earlier_runs_did(journal: JournalAccess, run: Written):
+    with journal.open_history() as history:
+        found = dict(history.claims([("a", "i0"), ("b", "i1"), ("c", "i3")]))
+        assert {mark: [claim.state for claim in of] for mark, of in found.items()} == {
+            "a": [State.TRANSFERRED], "b": [State.UNKNOWN],
+        }  # fmt: skip
+        moved = history.moved_since(0)
+        transfer_id = run.life("k0").transfer_id
+        assert moved == {"i0": (HERE, transfer_id, run.store.run_id)}
+        assert history.moved_since(transfer_id) == {}
+
+
+def test_what_a_dead_run_left_is_put_in_doubt_for_the_next(
+    journal: JournalAccess, store: JournalStore, run: Written
+):
+    del run
+    assert store.recover(at=AT) == 1
+    assert store.recover(at=AT) == 0
+    later = started(store, journal, manifest_rows(3)[1:])
+    with journal.open_history() as history:
+        doubts = history.doubts(later.store.run_no)
+        assert [(doubt.standing.row.key, doubt.listed) for doubt in doubts] == [
+            ("k1", True), ("k2", True),
+        ]  # fmt: skip
+        last = started(store, journal, [])
+        assert [key for _, key, _ in history.doubts_elsewhere(last.store.run_no)] == ["k1", "k2"]
+
+
+def test_the_stale_version_of_a_transfer_is_refused(run: Written):
+    life = run.life("k1")
+    life.version -= 1
+    with pytest.raises(StorageError):
+        run.store.record([life.answer(Event.VOUCHED)])
+
+
+def test_callbacks_are_owed_until_they_are_settled(journal: JournalAccess, store: JournalStore):
+    run = started(store, journal, manifest_rows(1, callbacks=("crm",)))
+    life = run.life("k0")
+    store.record([life.intent()])
+    store.record([life.answer(Event.ACCEPTED, notifications=[owed("w1"), owed("w2")])])
+    with journal.open_history() as history:
+        first, second = history.outbox(0, 9)
+        assert (first.webhook_id, first.callback, first.attempts) == ("w1", "crm", 0)
+        assert history.outbox(first.no, 9) == [second]
+        run.store.settle_callback("w1", state="delivered", attempts=1, reason=None, at=AT)
+        assert [each.webhook_id for each in history.outbox(0, 9)] == ["w2"]
+        assert history.callbacks_owed() == 1
+
+
+def test_the_chain_goes_on_from_run_to_run(
+    journal: JournalAccess, store: JournalStore, run: Written
+):
+    first = store.seq, store.head
+    first_run = store.run_id
+    run.finish()
+    started(store, journal, [])
+    with journal.open_history() as history:
+        assert history.last_event() == (store.seq, store.head)
+        assert history.has_event(*first)
+        assert store.has_event(*first)
+        assert not history.has_event(first[0], "0" * 64)
+        assert [entry.seq for entry in history.chain()] == list(range(1, store.seq + 1))
+        assert all(each.recorded == each.actual for each in history.heads_before_runs())
+        assert history.run(first_run).finished
+        report = history.report_source(history.run_number(first_run))
+        assert [transfer.outcome for transfer in report.transfers()] == [
+            "transferred", "in_doubt", "in_doubt", "unattempted",
+        ]  # fmt: skip
+
+
+def test_histories_that_were_waived_stay_so(journal: JournalAccess, store: JournalStore):
+    started(store, journal, [])
+    store.waive(["h1"], at=AT)
+    store.waive(["h2"], at=AT)
+    with journal.open_history() as history:
+        assert history.waived() == store.waived() == {"h1", "h2"}
+
+
+def test_a_run_is_followed_from_another_process(journal: JournalAccess, run: Written):
+    with journal.follow(run.store.run_no) as follower:
+        assert follower.look(AT).in_flight == 1
+        run.store.record([run.life("k2").answer(Event.ACCEPTED)])
+        progress = follower.look(AT)
+        assert follower.has_news
+        assert (progress.in_flight, progress.settled, progress.total) == (0, 3, 4)
+        assert follower.run()[1:] == (False, True)

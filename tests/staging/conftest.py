@@ -1,0 +1,16 @@
+"""Closes the journals that a test opened."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.journal import rig
+
+
+@pytest.fixture(autouse=True)
+def _nothing_stays_open() -> Iterator[None]:
+    yield
+    while rig.OPEN:
+        rig.OPEN.pop().close()
