@@ -38,8 +38,8 @@ from runner.core.records.run_record import Figures, PlanFigures, ReportSource
 from runner.core.records.summary import Summary, summarize
 from runner.core.transfer.outcome import ExitCode, Outcome, exit_code
 from runner.engine.callback_factory import CallbackFactory
+from runner.engine.rules import Randomness, Rules
 from runner.engine.run import BatchRun, RunEnd, RunSpec
-from runner.engine.run_context import Randomness, Rules
 from runner.engine.stop import StopSignal
 from runner.gateways.http.trust_check import check_trust
 from runner.journal.filesystem import refuse_network, refuse_shared

@@ -11,7 +11,7 @@ from runner.core.transfer.reasons import WORDS, Code, code_of_reply
 from runner.core.transfer.states import Event, State
 from runner.engine.active_transfer import ActiveTransfer, EventDetails
 from runner.engine.pending_replies import NoReply, PendingReply
-from runner.engine.run_context import RunContext
+from runner.engine.rules import RunContext
 from runner.ports import Intent
 
 FRESH_S = 5.0

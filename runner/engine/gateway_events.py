@@ -13,7 +13,7 @@ from runner.core.transfer.message import Reply, Stray, harmless, seconds_text
 from runner.core.transfer.outcome import ExitCode
 from runner.core.transfer.states import Event
 from runner.engine.background_tasks import BackgroundTasks
-from runner.engine.run_context import RunContext
+from runner.engine.rules import RunContext
 from runner.engine.transfer_worker import TransferWorker
 from runner.ports import Note, Observer, SessionLost, SessionOpened
 

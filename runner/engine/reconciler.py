@@ -22,7 +22,7 @@ from runner.core.transfer.outcome import ExitCode
 from runner.core.transfer.reasons import Code
 from runner.core.transfer.states import Event, State
 from runner.engine.active_transfer import ActiveTransfer, EventDetails
-from runner.engine.run_context import RunContext
+from runner.engine.rules import RunContext
 from runner.engine.transfer_worker import TransferWorker
 from runner.ports import Doubt
 

@@ -28,7 +28,7 @@ from runner.engine.progress import ProgressReporter
 from runner.engine.reconciler import Reconciler
 from runner.engine.recorder import Recorder
 from runner.engine.rollout import Rollout, Wave
-from runner.engine.run_context import Randomness, Rules, RunContext
+from runner.engine.rules import Randomness, Rules, RunContext
 from runner.engine.seats import Seats
 from runner.engine.stop import StopSignal
 from runner.engine.transfer_worker import TransferWorker

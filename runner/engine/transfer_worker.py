@@ -18,7 +18,7 @@ from runner.engine.active_transfer import ActiveTransfer, EventDetails
 from runner.engine.delivery import FRESH_S, MessageSender
 from runner.engine.pending_replies import PendingReply
 from runner.engine.rollout import is_failure
-from runner.engine.run_context import RunContext
+from runner.engine.rules import RunContext
 from runner.ports import Doubt
 
 

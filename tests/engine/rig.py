@@ -14,8 +14,8 @@ from runner.core.records.run_record import Figures
 from runner.core.transfer.message import Compose, build_text
 from runner.core.transfer.plan import PlannedRow
 from runner.engine.callback_factory import CallbackFactory
+from runner.engine.rules import Randomness, Rules
 from runner.engine.run import BatchRun, RunEnd, RunSpec
-from runner.engine.run_context import Randomness, Rules
 from runner.engine.stop import StopSignal
 from tests.fakes.clock import LoopClock
 from tests.fakes.gateway import FakeGateway, Frame, Script, in_turn

@@ -16,7 +16,7 @@ from runner.core.transfer.message import NOTE_LIMIT
 from runner.core.transfer.outcome import ExitCode
 from runner.core.transfer.plan import PlannedRow
 from runner.core.transfer.states import State
-from runner.engine.run_context import Rules
+from runner.engine.rules import Rules
 from runner.ports import JournalledTransfer
 from tests.engine.rig import HD, HERE, NARROW, NO_PREFLIGHT, Run, after, carry, rows
 from tests.fakes.clock import WALL_S

@@ -10,7 +10,7 @@ from runner.core.manifest.model import Limits, Policy
 from runner.core.transfer.evidence import Dedupes
 from runner.core.transfer.lookup_verdict import Interaction
 from runner.core.transfer.states import State
-from runner.engine.run_context import Rules
+from runner.engine.rules import Rules
 from runner.ports import Doubt, JournalledTransfer
 from tests.engine.rig import HERE, NO_PREFLIGHT, Run, carry, rows
 from tests.engine.test_reconciler import left_behind

@@ -12,7 +12,7 @@ from runner.core.pacing.circuit_breaker import BreakerPolicy
 from runner.core.transfer.message import Draft, Stray, Unfit, build_text
 from runner.core.transfer.outcome import ExitCode
 from runner.core.transfer.states import Event, State
-from runner.engine.run_context import Rules
+from runner.engine.rules import Rules
 from runner.engine.stop import StopSignal
 from runner.ports import Entry, Note
 from tests.core.pacing.test_rate import most_in_a_second

@@ -13,7 +13,7 @@ from runner.core.manifest.model import Limits, Policy, RetryPolicy
 from runner.core.transfer.evidence import Baseline, Dedupes, Expires, Promise, SendClocks
 from runner.core.transfer.lookup_verdict import Arrival, Interaction
 from runner.core.transfer.states import State
-from runner.engine.run_context import Rules
+from runner.engine.rules import Rules
 from runner.ports import Doubt, Intent, JournalledTransfer
 from tests.engine.rig import HERE, NO_PREFLIGHT, Run, carry, rows
 from tests.fakes.clock import UPTIME_S, WALL_S

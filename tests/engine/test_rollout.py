@@ -13,7 +13,7 @@ from runner.core.manifest.window import Moment, Window
 from runner.core.transfer.evidence import Baseline, Dedupes, Expires
 from runner.core.transfer.lookup_verdict import Interaction
 from runner.core.transfer.outcome import ExitCode
-from runner.engine.run_context import Rules
+from runner.engine.rules import Rules
 from tests.engine.rig import NO_PREFLIGHT, Run, after, carry
 from tests.engine.test_reconciler import DatedGateway, left_behind
 from tests.fakes.clock import WALL_S, SteppedClock

@@ -17,7 +17,7 @@ from runner.core.pacing.circuit_breaker import BreakerPolicy
 from runner.core.transfer.evidence import Baseline, Dedupes, Expires, Promise
 from runner.core.transfer.lookup_verdict import Interaction
 from runner.core.transfer.outcome import ExitCode
-from runner.engine.run_context import Rules
+from runner.engine.rules import Rules
 from tests.engine.rig import HD, NARROW, NO_PREFLIGHT, Run, carry, rows
 from tests.engine.test_reconciler import DatedGateway, left_behind
 from tests.fakes.gateway import CARRIED_OUT, SILENCE, Answer, FakeGateway, Frame

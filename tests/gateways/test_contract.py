@@ -15,7 +15,7 @@ import pytest
 from runner.core.errors import GatewayError, LookUpFailed, LookUpUnanswered
 from runner.core.manifest.model import Policy, RetryPolicy
 from runner.core.transfer.states import Event
-from runner.engine.run_context import Rules
+from runner.engine.rules import Rules
 from runner.gateways import GenesysCloud, InteractionWebSocket
 from runner.ports import Gateway
 from tests.fakes.stepped import SteppedClock

@@ -20,8 +20,8 @@ from runner.core.transfer.evidence import Promise
 from runner.core.transfer.outcome import ExitCode, Outcome, exit_code
 from runner.core.transfer.plan import SENDS, PlannedRow, Verdict
 from runner.engine.callback_factory import CallbackFactory
+from runner.engine.rules import Randomness, Rules
 from runner.engine.run import BatchRun, RunEnd, RunSpec
-from runner.engine.run_context import Randomness, Rules
 from runner.gateways import InteractionWebSocket
 from runner.gateways.interaction_transfer.format_verification import FormatVerifier
 from runner.gateways.websocket.transport import Dial
