@@ -321,9 +321,9 @@ class _Run:
                 gateway_said.promise,
                 gateway_said.carried_out,
                 gateway_said.not_carried_out,
-                needs_sight=language.needs_sight,
+                needs_look_up=language.needs_sight,
             ),
-            notices=notices,
+            callbacks=notices,
             find_fault=language.find_fault,
             compose=language.compose,
             total_kbps=gateway_said.total_bandwidth_kbps,
@@ -339,9 +339,9 @@ class _Run:
                 journal=writer,
                 clock=self._clock,
                 observer=self._observer,
-                chance=Randomness(random.random, MessageIds().new),
+                randomness=Randomness(random.random, MessageIds().new),
                 after_commit=courier.poke,
-                halt=halt,
+                stop_signal=halt,
             )
             return await batch.run()
 

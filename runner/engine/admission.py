@@ -57,8 +57,8 @@ class Admission:
         gateway: Gateway,
         limits: Limits,
         clock: Clock,
-        meter: RunMetrics,
-        halt: StopSignal,
+        metrics: RunMetrics,
+        stop_signal: StopSignal,
         *,
         breaker: BreakerPolicy,
         total_kbps: float | None = None,
@@ -69,16 +69,16 @@ class Admission:
         self._gateway = gateway
         self._limits = limits
         self._clock = clock
-        self._meter = meter
-        self._halt = halt
+        self._metrics = metrics
+        self._stop_signal = stop_signal
         self._line = asyncio.Lock()
         self._door = asyncio.Lock()
         self._in_line = 0  # transfers that could not have their turn at once
         self._slots_taken = 0
         self._freed = asyncio.Event()  # a slot was, since the head of the line began to wait for it
         self._kbps_taken = 0.0
-        self.circuit = CircuitBreaker(breaker, clock, meter, halt)
-        self.look_ups = LookUpCircuit(breaker, clock, meter, halt)
+        self.circuit = CircuitBreaker(breaker, clock, metrics, stop_signal)
+        self.look_ups = LookUpCircuit(breaker, clock, metrics, stop_signal)
         self._budget = RetryBudget()
         self.preparing = asyncio.Semaphore(self.ahead)
         self._pace = Pace.at_limit(limits.rate_per_s)
@@ -88,7 +88,7 @@ class Admission:
         self._commit_s = 0.0
         self._silent_until = 0.0
         self._silence_why = ""
-        meter.rate_per_s = limits.rate_per_s
+        metrics.rate_per_s = limits.rate_per_s
 
     @property
     def ahead(self) -> int:
@@ -134,7 +134,7 @@ class Admission:
                     if wait_s <= 0:
                         return self._give_turn(kbps)
                     if wait_s < ONCE_FREED_S:
-                        await self._halt.rest(min(max(wait_s, SHORTEST_WAIT_S), POLL_S))
+                        await self._stop_signal.sleep(min(max(wait_s, SHORTEST_WAIT_S), POLL_S))
                     else:
                         self._freed.clear()
                         await self._freed.wait()
@@ -163,30 +163,30 @@ class Admission:
         self._commit_s += (seconds - self._commit_s) / 8
 
     async def write(
-        self, request: Request, waiter: PendingReply, wanted: Callable[[], bool]
+        self, request: Request, pending_reply: PendingReply, wanted: Callable[[], bool]
     ) -> bool:
         """Write the frame when its token is granted; False: certainly not written.
 
         Between the last checks (stop flag, session, age, `wanted`, token, window) and the write
         there is no suspension. Once the write is entered the answer is True, whatever becomes of it.
         """
-        generation = waiter.generation
+        generation = pending_reply.generation
         try:
             async with self._door:
                 while True:
                     now = self._clock.now()
                     left_s = request.built_at + STALE_S - now
                     gone = self._gateway.generation != generation
-                    if self._halt.is_set or gone or left_s <= 0 or not wanted():
+                    if self._stop_signal.is_set or gone or left_s <= 0 or not wanted():
                         return False
                     wait_s = self._until_frame(now)
                     if wait_s <= 0:
                         break
-                    await self._halt.rest(min(wait_s, left_s))
+                    await self._stop_signal.sleep(min(wait_s, left_s))
                 if not self._in_window():
                     return False
-                waiter.hand_over(now)
-                self._meter.frame_left(now)
+                pending_reply.hand_over(now)
+                self._metrics.frame_left(now)
                 self._budget = self._budget.delivered()
                 await self._gateway.submit(request.text)
                 if self._written is not None:
@@ -200,7 +200,7 @@ class Admission:
         now = self._clock.now()
         before = self._pace
         self._pace = slowed(
-            before, now=now, sent_at=sent_at, achieved_per_s=self._meter.achieved_per_s(now)
+            before, now=now, sent_at=sent_at, achieved_per_s=self._metrics.achieved_per_s(now)
         )
         self._repace(before)
         if self._pace.rate_per_s != before.rate_per_s:
@@ -226,12 +226,12 @@ class Admission:
         self, turn: TimelineEventKind, value: float | None = None, reason: str | None = None
     ) -> None:
         clock = self._clock
-        self._meter.tell(turn, clock.now(), clock.wall(), value=value, reason=reason)
+        self._metrics.add_event(turn, clock.now(), clock.wall(), value=value, reason=reason)
 
     def _repace(self, before: Pace) -> None:
         rate = self._pace.rate_per_s
         if rate != before.rate_per_s:
-            self._meter.rate_per_s = rate
+            self._metrics.rate_per_s = rate
             if before.rate_per_s is None:
                 self._bucket = self._fresh_bucket(rate)
 
@@ -241,7 +241,7 @@ class Admission:
         return spent(now=self._clock.now(), rate_per_s=rate_per_s, burst=self._limits.burst)
 
     def _goes_on(self) -> bool:
-        return not self._halt.is_set and self._in_window()
+        return not self._stop_signal.is_set and self._in_window()
 
     def _give_turn(self, kbps: float) -> bool:
         self._between += 1

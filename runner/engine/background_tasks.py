@@ -16,8 +16,8 @@ T = TypeVar("T")
 class BackgroundTasks:
     """Tasks that nobody waits for until the run ends."""
 
-    def __init__(self, halt: StopSignal) -> None:
-        self._halt = halt
+    def __init__(self, stop_signal: StopSignal) -> None:
+        self._stop_signal = stop_signal
         self._tasks: set[asyncio.Task[None]] = set()
 
     def begin(self, work: Coroutine[Any, Any, None]) -> None:
@@ -31,14 +31,14 @@ class BackgroundTasks:
         try:
             return await work
         except StorageError as error:
-            self._halt.stop(ExitCode.STORAGE, str(error), error)
+            self._stop_signal.set(ExitCode.STORAGE, str(error), error)
         except Exception as bug:  # noqa: BLE001 - told as a bug at the end, with its trace
             self.stop_for(bug)
         return None
 
     def stop_for(self, bug: Exception) -> None:
         """Stop the run for what nobody foresaw."""
-        self._halt.stop(ExitCode.BUG, f"an internal error: {bug!r}", bug)
+        self._stop_signal.set(ExitCode.BUG, f"an internal error: {bug!r}", bug)
 
     async def finish(self) -> None:
         """Wait for what was begun."""

@@ -27,10 +27,10 @@ class GatewayEvents:
     """Implements `ports.GatewayListener` for one run."""
 
     def __init__(
-        self, shop: RunContext, carrier: TransferWorker, chores: BackgroundTasks, observer: Observer
+        self, shop: RunContext, worker: TransferWorker, chores: BackgroundTasks, observer: Observer
     ) -> None:
         self._shop = shop
-        self._carrier = carrier
+        self._worker = worker
         self._chores = chores
         self._observer = observer
         self._noted = dict.fromkeys(_PLURAL, 0)
@@ -38,7 +38,7 @@ class GatewayEvents:
 
     def replied(self, reply: Reply) -> None:
         """Hand a reply to whoever waits for it."""
-        self._shop.desk.replied(reply)
+        self._shop.pending_replies.replied(reply)
 
     def strayed(self, stray: Stray) -> None:
         """Keep a note of a frame that answers nothing."""
@@ -46,11 +46,13 @@ class GatewayEvents:
 
     def session_opened(self, opened: SessionOpened) -> None:
         """Note that frames may leave."""
-        meter = self._shop.meter
-        meter.sessions_opened += 1
-        meter.tls = opened.tls
+        metrics = self._shop.metrics
+        metrics.sessions_opened += 1
+        metrics.tls = opened.tls
         clock = self._shop.clock
-        meter.tell(TimelineEventKind.OPENED, clock.now(), clock.wall(), value=opened.generation)
+        metrics.add_event(
+            TimelineEventKind.OPENED, clock.now(), clock.wall(), value=opened.generation
+        )
         self.keep(Note.SESSION_OPENED, generation=opened.generation, tls=opened.tls)
         self._observer.noticed(
             "session opened", generation=opened.generation, tls=opened.tls or "plain loopback"
@@ -58,44 +60,44 @@ class GatewayEvents:
 
     def session_lost(self, lost: SessionLost) -> None:
         """Put in doubt what was in flight on the session."""
-        meter, clock = self._shop.meter, self._shop.clock
-        meter.closes.append(SessionClose(timestamp(clock.wall()), lost.code, lost.reason))
+        metrics, clock = self._shop.metrics, self._shop.clock
+        metrics.closes.append(SessionClose(timestamp(clock.wall()), lost.code, lost.reason))
         turn = TimelineEventKind.CLOSED if lost.ours else TimelineEventKind.LOST
-        meter.tell(turn, clock.now(), clock.wall(), code=lost.code, reason=lost.reason)
-        self._shop.desk.session_lost(lost)
-        told = {"generation": lost.generation, "code": lost.code, "reason": lost.reason}
+        metrics.add_event(turn, clock.now(), clock.wall(), code=lost.code, reason=lost.reason)
+        self._shop.pending_replies.session_lost(lost)
+        details = {"generation": lost.generation, "code": lost.code, "reason": lost.reason}
         self._total()
-        self.keep(Note.SESSION_CLOSED, **told)
+        self.keep(Note.SESSION_CLOSED, **details)
         if lost.ours:
-            self._observer.noticed("session closed", **told)
+            self._observer.noticed("session closed", **details)
         else:
-            self._shop.gate.circuit.unanswered()
-            self._observer.warned("session lost; dialling again", **told)
+            self._shop.admission.circuit.unanswered()
+            self._observer.warned("session lost; dialling again", **details)
 
     def gave_up(self, error: Exception) -> None:
         """End the run: there will be no further session."""
         code = ExitCode.STOPPED if isinstance(error, GatewayError) else ExitCode.BUG
-        self._shop.halt.stop(code, str(error), error)
+        self._shop.stop_signal.set(code, str(error), error)
 
     def slowed(self, why: str) -> None:
         """Halve the pace."""
-        self._shop.gate.slow(self._shop.clock.now(), why)
+        self._shop.admission.slow(self._shop.clock.now(), why)
         self._observer.warned("slowing down", why=why)
 
     def paused(self, wait_s: float, why: str) -> None:
         """Let nothing leave for a while, or end the run if that is too long."""
         if wait_s > LONGEST_OBEYED_S:
-            self._shop.halt.stop(
+            self._shop.stop_signal.set(
                 ExitCode.STOPPED,
                 f"the gateway asks to wait {seconds_text(wait_s)} ({why}); try after that",
             )
         else:
-            self._shop.gate.silence(wait_s, why)
+            self._shop.admission.silence(wait_s, why)
 
     def unclaimed(self, reply: Reply) -> None:
         """Take a reply that nobody waits for: a positive one settles its transfer, ever so late."""
         positive = self._shop.rules.classify(reply) is Event.ACCEPTED
-        settled = self._carrier.settle_late(reply) if positive else None
+        settled = self._worker.settle_late(reply) if positive else None
         if settled is not None:
             self._chores.begin(settled)
             self._observer.warned("a late reply settles a transfer", message_id=reply.message_id)
@@ -110,7 +112,7 @@ class GatewayEvents:
             self._chores.begin(self._settle_history(reply))
 
     async def _settle_history(self, reply: Reply) -> None:
-        if await self._carrier.settle_history(reply):
+        if await self._worker.settle_history(reply):
             self._observer.warned(
                 "a late reply settles an earlier transfer", message_id=reply.message_id
             )

@@ -25,9 +25,9 @@ class ProgressReporter:
         self,
         *,
         gateway: Gateway,
-        gate: Admission,
-        meter: RunMetrics,
-        halt: StopSignal,
+        admission: Admission,
+        metrics: RunMetrics,
+        stop_signal: StopSignal,
         clock: Clock,
         observer: Observer,
         keep: Keep,
@@ -35,9 +35,9 @@ class ProgressReporter:
         burst: int,
     ) -> None:
         self._gateway = gateway
-        self._gate = gate
-        self._meter = meter
-        self._halt = halt
+        self._admission = admission
+        self._metrics = metrics
+        self._stop_signal = stop_signal
         self._clock = clock
         self._observer = observer
         self._keep = keep
@@ -49,23 +49,23 @@ class ProgressReporter:
 
     def progress(self, total: int, *, closed: bool) -> Progress:
         """Return where the run stands; `closed`: it is done with the gateway."""
-        meter = self._meter
-        counts = meter.counts()
+        metrics = self._metrics
+        counts = metrics.counts()
         return Progress(
             total=total,
             settled=sum(counts.values()),
             outcomes=counts,
-            in_flight=meter.in_flight,
-            sent=meter.sent,
-            rate_per_s=meter.rate_per_s,
-            waiting_for=None if closed else self._gate.waiting_for,
+            in_flight=metrics.in_flight,
+            sent=metrics.sent,
+            rate_per_s=metrics.rate_per_s,
+            waiting_for=None if closed else self._admission.waiting_for,
             limit_per_s=self._limit_per_s,
-            sent_per_s=float(meter.in_last_second(self._clock.now())),
+            sent_per_s=float(metrics.in_last_second(self._clock.now())),
             session=self._session(closed=closed),
-            latency_ms=latency_of(meter.latencies_ms),
-            is_stopping=self._halt.is_set,
+            latency_ms=latency_of(metrics.latencies_ms),
+            is_stopping=self._stop_signal.is_set,
             stage=self.stage,
-            troubles=tuple(meter.troubles),
+            troubles=tuple(metrics.troubles),
             burst=self._burst,
         )
 
@@ -85,16 +85,19 @@ class ProgressReporter:
 
     def _hold(self) -> str | None:
         """Return what holds everything up, as it is told."""
-        if self._gate.silent_for_s > 0:
+        if self._admission.silent_for_s > 0:
             return Note.ASKED_TO_WAIT
-        if self._gate.circuit.is_open:
+        if self._admission.circuit.is_open:
             return Note.CIRCUIT_OPEN
-        return Note.LOOK_UPS_HELD if self._gate.look_ups.is_open else None
+        return Note.LOOK_UPS_HELD if self._admission.look_ups.is_open else None
 
     def _fields(self, held_by: str) -> dict[str, Any]:
         if held_by != Note.ASKED_TO_WAIT:
             return {}
-        return {"wait_s": round(self._gate.silent_for_s, 1), "why": self._gate.silence_why}
+        return {
+            "wait_s": round(self._admission.silent_for_s, 1),
+            "why": self._admission.silence_why,
+        }
 
     def _note(self, say: Callable[..., None], event: str, **fields: Any) -> None:
         say(event, **fields)
@@ -105,4 +108,4 @@ class ProgressReporter:
             return SessionState.CLOSED
         if self._gateway.generation is not None:
             return SessionState.OPEN
-        return SessionState.LOST if self._meter.sessions_opened else SessionState.DIALLING
+        return SessionState.LOST if self._metrics.sessions_opened else SessionState.DIALLING

@@ -27,7 +27,7 @@ class Rules:
     promise: Promise = None
     carried_out: frozenset[str] = frozenset()
     not_carried_out: frozenset[str] = frozenset()
-    needs_sight: bool = False  # a delivery names what a look-up saw of the interaction
+    needs_look_up: bool = False  # a delivery names what a look-up saw of the interaction
 
     def classify(self, reply: Reply, *, repeat: bool = False) -> Event:
         """Return what a reply means, the gateway's own statuses included.
@@ -52,7 +52,7 @@ class Rules:
     @property
     def looks_first(self) -> bool:
         """Whether every interaction is looked up before its first delivery."""
-        return self.needs_sight or self.policy.preflight or isinstance(self.promise, Expires)
+        return self.needs_look_up or self.policy.preflight or isinstance(self.promise, Expires)
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,14 +70,14 @@ class RunContext:
     gateway: Gateway
     journal: Journal
     clock: Clock
-    gate: Admission
-    desk: PendingReplies
-    meter: RunMetrics
-    halt: StopSignal
+    admission: Admission
+    pending_replies: PendingReplies
+    metrics: RunMetrics
+    stop_signal: StopSignal
     recorder: Recorder
     seats: Seats
     observer: Observer
     rules: Rules
-    chance: Randomness
+    randomness: Randomness
     find_fault: Callable[[str, MediaMatrix], str | None]  # format verification of a message
     compose: Compose

@@ -56,7 +56,7 @@ class RunSpec:
     total: int  # transfers of the plan that are to be sent
     limits: Limits
     rules: Rules
-    notices: CallbackFactory
+    callbacks: CallbackFactory
     find_fault: Callable[[str, MediaMatrix], str | None]
     total_kbps: float | None = None  # of all transfers in flight together
     compose: Compose = build_text
@@ -78,176 +78,184 @@ class BatchRun:
 
     def __init__(
         self,
-        assignment: RunSpec,
+        spec: RunSpec,
         *,
         gateway: Gateway,
         journal: Journal,
         clock: Clock,
         observer: Observer,
-        chance: Randomness,
+        randomness: Randomness,
         after_commit: Callable[[], None],
-        halt: StopSignal,
+        stop_signal: StopSignal,
     ) -> None:
-        self.halt = halt
-        self._todo = assignment
+        self.stop_signal = stop_signal
+        self._spec = spec
         self._gateway = gateway
         self._journal = journal
         self._clock = clock
         self._observer = observer
         self._after_commit = after_commit
-        self._meter = RunMetrics(clock.now())
-        rules = assignment.rules
+        self._metrics = RunMetrics(clock.now())
+        rules = spec.rules
         seats = self._seats()
-        self._course = Rollout(
+        self._rollout = Rollout(
             rules.policy,
-            assignment.total,
-            assignment.failed_before,
-            halt,
-            self._meter,
+            spec.total,
+            spec.failed_before,
+            stop_signal,
+            self._metrics,
             clock=clock,
             seats=seats,
         )
-        self._gate = Admission(
+        self._admission = Admission(
             gateway,
-            assignment.limits,
+            spec.limits,
             clock,
-            self._meter,
-            halt,
+            self._metrics,
+            stop_signal,
             breaker=rules.policy.circuit_breaker,
-            total_kbps=assignment.total_kbps,
-            in_window=self._course.in_window,
+            total_kbps=spec.total_kbps,
+            in_window=self._rollout.in_window,
         )
-        self._desk = PendingReplies(clock, rules.policy.negotiation_timeout_s, self._unclaimed)
+        self._pending_replies = PendingReplies(
+            clock, rules.policy.negotiation_timeout_s, self._unclaimed
+        )
         shop = RunContext(
             gateway=gateway,
             journal=journal,
             clock=clock,
-            gate=self._gate,
-            desk=self._desk,
-            meter=self._meter,
-            halt=halt,
+            admission=self._admission,
+            pending_replies=self._pending_replies,
+            metrics=self._metrics,
+            stop_signal=stop_signal,
             recorder=Recorder(
                 journal,
                 clock,
-                self._meter,
-                assignment.notices,
-                settled=self._course.settled,
+                self._metrics,
+                spec.callbacks,
+                settled=self._rollout.settled,
                 seats=seats,
             ),
             seats=seats,
             observer=observer,
             rules=rules,
-            chance=chance,
-            find_fault=assignment.find_fault,
-            compose=assignment.compose,
+            randomness=randomness,
+            find_fault=spec.find_fault,
+            compose=spec.compose,
         )
-        self._carrier = TransferWorker(shop)
-        self._doubts = Reconciler(shop, self._carrier, clock.now())
-        self._feed = PlanReader(journal)
+        self._worker = TransferWorker(shop)
+        self._reconciler = Reconciler(shop, self._worker, clock.now())
+        self._plan_reader = PlanReader(journal)
         self._aside: set[asyncio.Task[None]] = set()
         self._left: set[asyncio.Task[None]] = set()  # likewise, of what earlier runs left in doubt
-        self._most_aside = WAITING_PER_SLOT * assignment.limits.in_flight
-        self._chores = BackgroundTasks(halt)
-        self._listener = GatewayEvents(shop, self._carrier, self._chores, observer)
-        self._outlook = ProgressReporter(
+        self._most_aside = WAITING_PER_SLOT * spec.limits.in_flight
+        self._chores = BackgroundTasks(stop_signal)
+        self._events = GatewayEvents(shop, self._worker, self._chores, observer)
+        self._progress_reporter = ProgressReporter(
             gateway=gateway,
-            gate=self._gate,
-            meter=self._meter,
-            halt=halt,
+            admission=self._admission,
+            metrics=self._metrics,
+            stop_signal=stop_signal,
             clock=clock,
             observer=observer,
-            keep=self._listener.keep,
-            limit_per_s=assignment.limits.rate_per_s,
-            burst=assignment.limits.burst,
+            keep=self._events.keep,
+            limit_per_s=spec.limits.rate_per_s,
+            burst=spec.limits.burst,
         )
         self._unfinished = 0  # transfers that were seen through to the run's end, not to theirs
         self._closed = False
 
     def _seats(self) -> Seats:
-        todo = self._todo
+        todo = self._spec
         allowed = most_failures(todo.rules.policy.max_failures, total=todo.total)
-        return Seats(allowed, self.halt)
+        return Seats(allowed, self.stop_signal)
 
     async def run(self) -> RunEnd:
         """Carry the plan out; errors of the world are told in the `RunEnd`, never raised."""
         beat = asyncio.create_task(self._beat())
-        timekeeper = asyncio.create_task(self._desk.keep_time())
+        timekeeper = asyncio.create_task(self._pending_replies.keep_time())
         try:
             await self._chores.guarded(self._take_back())
-            if self._course.may_begin() and await self._open():
+            if self._rollout.may_begin() and await self._open():
                 await self._carry_all()
         finally:
             self._closed = True
             await self._gateway.close()
-            await self._feed.close()
+            await self._plan_reader.close()
             for task in (beat, timekeeper):
                 task.cancel()
             await asyncio.gather(beat, timekeeper, return_exceptions=True)
             await self._chores.finish()
         self._progress()
-        figures = self._meter.figures(
-            limit_per_s=self._todo.limits.rate_per_s,
+        figures = self._metrics.figures(
+            limit_per_s=self._spec.limits.rate_per_s,
             token_renewals=self._gateway.token_renewals,
-            burst=self._todo.limits.burst,
+            burst=self._spec.limits.burst,
         )
-        code = self.halt.code
+        code = self.stop_signal.code
         if code is ExitCode.STOPPED and self._is_complete():  # nothing came of it
             return RunEnd(None, None, None, figures)
-        if code is ExitCode.STOPPED and self._meter.sent == 0 and not self.halt.is_own:
+        if code is ExitCode.STOPPED and self._metrics.sent == 0 and not self.stop_signal.is_own:
             code = ExitCode.UNREACHABLE
-        return RunEnd(code, self.halt.reason, self.halt.error, figures)
+        return RunEnd(code, self.stop_signal.reason, self.stop_signal.error, figures)
 
     def _is_complete(self) -> bool:
         """Tell whether all that was to be sent is final though the gateway then went away."""
-        is_done = self._feed.given >= self._todo.total > 0 and not self._unfinished
-        return is_done and not self.halt.is_own and isinstance(self.halt.error, GatewayError)
+        is_done = self._plan_reader.given >= self._spec.total > 0 and not self._unfinished
+        return (
+            is_done
+            and not self.stop_signal.is_own
+            and isinstance(self.stop_signal.error, GatewayError)
+        )
 
     # The run
 
     async def _open(self) -> bool:
         """Open the gateway, unless the run is stopped first; False: nothing can be sent."""
-        opening = asyncio.create_task(self._gateway.open(self._listener))
-        stopping = asyncio.create_task(self.halt.wait())
+        opening = asyncio.create_task(self._gateway.open(self._events))
+        stopping = asyncio.create_task(self.stop_signal.wait())
         await asyncio.wait([opening, stopping], return_when=asyncio.FIRST_COMPLETED)
         for task in (opening, stopping):
             task.cancel()
         opened, _ = await asyncio.gather(opening, stopping, return_exceptions=True)
         if isinstance(opened, GatewayError):
-            self.halt.stop(ExitCode.UNREACHABLE, str(opened), opened)
+            self.stop_signal.set(ExitCode.UNREACHABLE, str(opened), opened)
         elif isinstance(opened, Exception):
             self._chores.stop_for(opened)
-        return not self.halt.is_set
+        return not self.stop_signal.is_set
 
     async def _carry_all(self) -> None:
         """First look at what earlier runs left in doubt; then carry the plan, and clear up."""
-        left = await self._chores.guarded(self._doubts.look_at_all())
-        for live in left or ():  # no wave waits for their fences
-            self._clear_up(live, self._left)
-        for wave in self._course.waves():
+        left = await self._chores.guarded(self._reconciler.look_at_all())
+        for transfer in left or ():  # no wave waits for their fences
+            self._clear_up(transfer, self._left)
+        for wave in self._rollout.waves():
             await self._chores.guarded(self._carry_wave(wave))
             while self._aside:
                 await asyncio.wait(self._aside)
-            if not self._course.goes_on():
+            if not self._rollout.goes_on():
                 break
         while self._left:
             await asyncio.wait(self._left)
 
     async def _carry_wave(self, wave: Wave) -> None:
         """Carry a wave's rows; what has to wait for its next delivery is set aside."""
-        self._course.begin(wave, after=self._feed.last_turn)
+        self._rollout.begin(wave, after=self._plan_reader.last_turn)
         if wave.number is not None:
             fields = {"wave": wave.number, "of": wave.of, "transfers": wave.size}
-            self._outlook.stage = stage_of(fields)
+            self._progress_reporter.stage = stage_of(fields)
             self._observer.noticed("wave begins", **fields)
             now, wall = self._clock.now(), self._clock.wall()
             size = "1 transfer" if wave.size == 1 else f"{wave.size:,} transfers"
             told = f"of {wave.of} began: {size}"
-            self._meter.tell(TimelineEventKind.WAVE, now, wall, value=wave.number, reason=told)
+            self._metrics.add_event(
+                TimelineEventKind.WAVE, now, wall, value=wave.number, reason=told
+            )
             await self._journal.record(Note(Note.WAVE_BEGUN, wall, fields))
-        self._feed.allow(wave.end)
-        workers = self._todo.limits.in_flight
-        if self._todo.rules.looks_first:
-            workers += self._gate.ahead
+        self._plan_reader.allow(wave.end)
+        workers = self._spec.limits.in_flight
+        if self._spec.rules.looks_first:
+            workers += self._admission.ahead
         carrying = (self._chores.guarded(self._work()) for _ in range(min(workers, wave.size)))
         await asyncio.gather(*carrying)
 
@@ -256,51 +264,53 @@ class BatchRun:
         doubts = await self._journal.doubts()
         if doubts:
             self._observer.warned("looking at what is in doubt", transfers=len(doubts))
-        self._doubts.take_back(doubts)
+        self._reconciler.take_back(doubts)
 
     async def _work(self) -> None:
         """Carry rows until there are no more or the run is stopped."""
-        while not self.halt.is_set and (row := await self._feed.next()) is not None:
-            live = await self._carrier.take_up(row)
-            await self._carrier.carry(live)
-            if live.state is State.READY or live.state is State.UNKNOWN:
-                await self._set_aside(live)
+        while not self.stop_signal.is_set and (row := await self._plan_reader.next()) is not None:
+            transfer = await self._worker.take_up(row)
+            await self._worker.carry(transfer)
+            if transfer.state is State.READY or transfer.state is State.UNKNOWN:
+                await self._set_aside(transfer)
             self._after_commit()
 
-    async def _set_aside(self, live: ActiveTransfer) -> None:
+    async def _set_aside(self, transfer: ActiveTransfer) -> None:
         """Let a transfer that has to wait do so beside the others, unless too many do."""
-        if live.state is State.READY and len(self._aside) >= self._most_aside:
-            await self._carrier.carry_on(live)
-        if live.state is State.READY or live.state is State.UNKNOWN:
-            self._clear_up(live, self._aside)
+        if transfer.state is State.READY and len(self._aside) >= self._most_aside:
+            await self._worker.carry_on(transfer)
+        if transfer.state is State.READY or transfer.state is State.UNKNOWN:
+            self._clear_up(transfer, self._aside)
 
-    def _clear_up(self, live: ActiveTransfer, beside: set[asyncio.Task[None]]) -> None:
+    def _clear_up(self, transfer: ActiveTransfer, beside: set[asyncio.Task[None]]) -> None:
         """See a transfer to its end beside the others: waiting for it holds nobody else back."""
-        task = asyncio.create_task(self._chores.guarded(self._see_through(live)))
+        task = asyncio.create_task(self._chores.guarded(self._see_through(transfer)))
         beside.add(task)
         task.add_done_callback(beside.discard)
         task.add_done_callback(lambda _: self._after_commit())
 
-    async def _see_through(self, live: ActiveTransfer) -> None:
-        await self._carrier.carry_on(live)
-        await self._doubts.clear_up(live)
-        self._unfinished += live.state is State.READY or live.state is State.UNKNOWN
+    async def _see_through(self, transfer: ActiveTransfer) -> None:
+        await self._worker.carry_on(transfer)
+        await self._reconciler.clear_up(transfer)
+        self._unfinished += transfer.state is State.READY or transfer.state is State.UNKNOWN
 
     async def _beat(self) -> None:
         while True:
             await self._clock.sleep(BEAT_S)
-            self._gate.climb()
-            self._gate.circuit.watch()
-            self._gate.look_ups.watch()
-            self._course.watch_window()
+            self._admission.climb()
+            self._admission.circuit.watch()
+            self._admission.look_ups.watch()
+            self._rollout.watch_window()
             now = self._clock.now()
-            self._meter.tick(now)
-            self._meter.saw_renewals(self._gateway.token_renewals, now, self._clock.wall())
-            self._outlook.tell_holds()
+            self._metrics.tick(now)
+            self._metrics.saw_renewals(self._gateway.token_renewals, now, self._clock.wall())
+            self._progress_reporter.tell_holds()
             self._progress()
 
     def _progress(self) -> None:
-        self._observer.progressed(self._outlook.progress(self._todo.total, closed=self._closed))
+        self._observer.progressed(
+            self._progress_reporter.progress(self._spec.total, closed=self._closed)
+        )
 
     def _unclaimed(self, reply: Reply) -> None:
-        self._listener.unclaimed(reply)  # made after the desk, whose waiters it settles first
+        self._events.unclaimed(reply)  # made after the desk, whose waiters it settles first

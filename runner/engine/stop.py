@@ -27,20 +27,20 @@ class StopSignal:
         """Tell whether nothing further may be sent."""
         return self.code is not None
 
-    def stop(self, code: ExitCode, reason: str, error: Exception | None = None) -> None:
+    def set(self, code: ExitCode, reason: str, error: Exception | None = None) -> None:
         """End the run: nothing further is sent, what is in flight gets its time to settle."""
         if self.code is None or _gravity(code) > _gravity(self.code):
             self.code, self.reason, self.error = code, reason, error
             self.is_own = False
         self._event.set()
 
-    def stop_by_rule(self, reason: str) -> None:
+    def set_by_rule(self, reason: str) -> None:
         """End the run because the manifest's policy says so, the gateway being well."""
         before = self.code
-        self.stop(ExitCode.STOPPED, reason)
+        self.set(ExitCode.STOPPED, reason)
         self.is_own = self.is_own or before is None
 
-    async def rest(self, seconds: float) -> None:
+    async def sleep(self, seconds: float) -> None:
         """Sleep for `seconds`, or until the run is stopped."""
         with suppress(TimeoutError):
             async with asyncio.timeout(max(0.0, seconds)):

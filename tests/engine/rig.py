@@ -44,7 +44,7 @@ class Run:
 
     gateway: FakeGateway
     journal: FakeJournal
-    halt: StopSignal
+    stop_signal: StopSignal
     observer: RememberingObserver = field(default_factory=RememberingObserver)
     ending: RunEnd = field(default_factory=lambda: RunEnd(None, None, None, Figures()))
     commits: int = 0  # how often the engine said that something became final
@@ -134,9 +134,9 @@ async def _carry(
         journal=journal,
         clock=clock,
         observer=run.observer,
-        chance=Randomness(lambda: 0.5, _numbered("m")),
+        randomness=Randomness(lambda: 0.5, _numbered("m")),
         after_commit=committed,
-        halt=run.halt,
+        stop_signal=run.stop_signal,
     )
     beside = asyncio.ensure_future(meanwhile(run))
     run.ending = await asyncio.wait_for(batch.run(), 3600)

@@ -240,7 +240,7 @@ def test_a_gateway_that_answers_nothing_is_left_alone_and_then_given_up():
 def test_a_stop_sends_nothing_new_and_lets_what_is_in_flight_settle():
     run = carry(
         100, Answer("transfer_initiated", 2), limits=Limits(rate_per_s=10),
-        meanwhile=lambda r: after(3, lambda: r.halt.stop(ExitCode.INTERRUPTED, "by SIGINT")),
+        meanwhile=lambda r: after(3, lambda: r.stop_signal.set(ExitCode.INTERRUPTED, "by SIGINT")),
     )  # fmt: skip
     assert run.ending.halted is ExitCode.INTERRUPTED
     assert run.times[-1] <= 3.001
@@ -253,7 +253,7 @@ def test_a_stop_sends_nothing_new_and_lets_what_is_in_flight_settle():
 def test_a_stop_ends_a_long_wait_at_once():
     run = carry(
         1, Answer("rate_limited", retry_after_s=170),
-        meanwhile=lambda r: after(2, lambda: r.halt.stop(ExitCode.TERMINATED, "by SIGTERM")),
+        meanwhile=lambda r: after(2, lambda: r.stop_signal.set(ExitCode.TERMINATED, "by SIGTERM")),
     )  # fmt: skip
     assert run.took_s < 2.5
     assert run.states() == {"k0": "ready"}
@@ -262,7 +262,7 @@ def test_a_stop_ends_a_long_wait_at_once():
 def test_a_stop_ends_an_outage_at_once():
     run = carry(
         5, gateway=FakeGateway(opens_after_s=3000),
-        meanwhile=lambda r: after(2, lambda: r.halt.stop(ExitCode.HANGUP, "by SIGHUP")),
+        meanwhile=lambda r: after(2, lambda: r.stop_signal.set(ExitCode.HANGUP, "by SIGHUP")),
     )  # fmt: skip
     assert (run.took_s, run.ending.halted) == (pytest.approx(2, abs=0.001), ExitCode.HANGUP)
     assert run.gateway.closed == 1
@@ -272,18 +272,18 @@ def test_a_stop_does_not_wait_for_look_ups():
     """A REST side in trouble may take minutes, waits and retries included."""
     run = carry(
         5, gateway=FakeGateway(look_up_s=500), policy=Policy(),
-        meanwhile=lambda r: after(2, lambda: r.halt.stop(ExitCode.TERMINATED, "by SIGTERM")),
+        meanwhile=lambda r: after(2, lambda: r.stop_signal.set(ExitCode.TERMINATED, "by SIGTERM")),
     )  # fmt: skip
     assert run.took_s < 3
 
 
 def test_the_first_reason_stays_but_a_signal_outranks_a_stop_and_storage_all():
     def told(*codes: ExitCode) -> ExitCode | None:
-        halt = StopSignal()
+        stop_signal = StopSignal()
         for code in codes:
-            halt.stop(code, code.name)
-        assert halt.reason == (halt.code.name if halt.code else None)
-        return halt.code
+            stop_signal.set(code, code.name)
+        assert stop_signal.reason == (stop_signal.code.name if stop_signal.code else None)
+        return stop_signal.code
 
     stopped, storage = ExitCode.STOPPED, ExitCode.STORAGE
     assert told(ExitCode.INTERRUPTED, ExitCode.TERMINATED) is ExitCode.INTERRUPTED
@@ -387,7 +387,7 @@ def test_a_delivery_that_needs_a_sight_has_it_also_without_preflight():
         seen.append(draft.seen and draft.seen.destination_uri)
         return build_text(draft)
 
-    carry(1, rules=Rules(NO_PREFLIGHT, needs_sight=True), compose=compose)
+    carry(1, rules=Rules(NO_PREFLIGHT, needs_look_up=True), compose=compose)
     assert seen == [BEFORE]
 
 

@@ -73,7 +73,7 @@ def test_a_run_that_is_stopped_says_that_it_stops():
     run = carry(
         40,
         limits=Limits(rate_per_s=10),
-        meanwhile=lambda r: after(1, lambda: r.halt.stop(ExitCode.INTERRUPTED, "enough")),
+        meanwhile=lambda r: after(1, lambda: r.stop_signal.set(ExitCode.INTERRUPTED, "enough")),
     )
     assert not run.observer.progress[0].is_stopping
     assert run.observer.progress[-1].is_stopping

@@ -193,7 +193,7 @@ class PendingGateway(DatedGateway):
         return replace(seen, destination_uri=BEFORE, last_transfer_id=None, arrivals=(arrival,))
 
 
-NEEDS_SIGHT = Rules(NO_PREFLIGHT, needs_sight=True)
+NEEDS_SIGHT = Rules(NO_PREFLIGHT, needs_look_up=True)
 
 
 def test_a_move_under_way_is_looked_at_again():

@@ -8,7 +8,7 @@ from runner.core.manifest.model import Limits, Policy, RetryPolicy
 from runner.core.manifest.quantity import Share
 from runner.core.pacing.circuit_breaker import BreakerPolicy
 from runner.core.records.run_record import TimelineEvent, TimelineEventKind
-from runner.engine.metrics import MOST_TOLD, RunMetrics
+from runner.engine.metrics import MOST_EVENTS, RunMetrics
 from tests.engine.rig import NO_PREFLIGHT, Run, after, carry
 from tests.fakes.gateway import CARRIED_OUT, SILENCE, Answer, FakeGateway
 
@@ -96,11 +96,11 @@ def test_waves_are_told_as_they_begin():
 
 def test_a_long_story_keeps_its_beginning_and_its_end():
     meter = RunMetrics(0.0)
-    for n in range(MOST_TOLD + 300):
-        meter.tell(TimelineEventKind.PAUSED, float(n), float(n), value=float(n))
+    for n in range(MOST_EVENTS + 300):
+        meter.add_event(TimelineEventKind.PAUSED, float(n), float(n), value=float(n))
     figures = meter.figures(limit_per_s=None, token_renewals=0)
-    assert (len(figures.story), figures.story_omitted) == (MOST_TOLD, 300)
-    assert (figures.story[0].value, figures.story[-1].value) == (0.0, MOST_TOLD + 299.0)
+    assert (len(figures.story), figures.story_omitted) == (MOST_EVENTS, 300)
+    assert (figures.story[0].value, figures.story[-1].value) == (0.0, MOST_EVENTS + 299.0)
 
 
 def test_nothing_that_happens_is_nothing_told():

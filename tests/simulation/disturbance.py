@@ -41,7 +41,7 @@ class Disturbance:
     def _terminate(self) -> None:
         if not self._life.is_over:
             self._life.world.note("SIGTERM")
-            self._life.halt.stop(ExitCode.TERMINATED, "stopped by SIGTERM")
+            self._life.stop_signal.set(ExitCode.TERMINATED, "stopped by SIGTERM")
 
     def _stop(self) -> None:
         self._life.world.stall(self._chance.choice((0.3, 2, 12, 60)))

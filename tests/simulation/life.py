@@ -45,7 +45,7 @@ class Life:
         self.number = number  # of the run, from 1
         self.weather = weather
         self.chance = world.chance(f"process {number}")
-        self.halt = StopSignal()
+        self.stop_signal = StopSignal()
         self.killed_at: float | None = None
         self.ended: asyncio.Future[None] = world.loop.create_future()
         self.mourners: list[Callable[[], None]] = []  # who learns of the process's death

@@ -146,7 +146,7 @@ class UnseatedBatch(BatchRun):
     """Counts failures, and lets everything be under way nevertheless."""
 
     def _seats(self) -> Seats:
-        return Seats(None, self.halt)
+        return Seats(None, self.stop_signal)
 
 
 def _in_the_manifests_order(plan: Plan) -> Plan:

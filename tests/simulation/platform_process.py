@@ -98,7 +98,7 @@ class PlatformProcess(Process):
         policy = replace(policy, negotiation_timeout_s=waits_s)
         return replace(
             assignment,
-            rules=replace(assignment.rules, needs_sight=True, policy=policy),
+            rules=replace(assignment.rules, needs_look_up=True, policy=policy),
             find_fault=find_command_fault,
             compose=self._parts.compose,
         )

@@ -232,9 +232,9 @@ class Process:
             journal=journal,
             clock=self.clock,
             observer=Silent(),
-            chance=Randomness(life.chance.random, self._parts.new_id(life, self.clock)),
+            randomness=Randomness(life.chance.random, self._parts.new_id(life, self.clock)),
             after_commit=lambda: None,
-            halt=life.halt,
+            stop_signal=life.stop_signal,
         )
         try:
             return await engine.run()
@@ -247,7 +247,7 @@ class Process:
             total=sends,
             limits=orders.environment.limits,
             rules=Rules(self._parts.policy(orders.policy), self._parts.promise(orders.promise)),
-            notices=self._notices(batch),
+            callbacks=self._notices(batch),
             find_fault=VERIFIER.find_fault,
             failed_before=self.course.failed_before,
         )
