@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+from collections.abc import Coroutine
 from typing import Any
 
 from runner.core.errors import GatewayError
@@ -12,7 +14,6 @@ from runner.core.timestamps import timestamp
 from runner.core.transfer.message import Reply, Stray, harmless, seconds_text
 from runner.core.transfer.outcome import ExitCode
 from runner.core.transfer.states import Event
-from runner.engine.background_tasks import BackgroundTasks
 from runner.engine.rules import RunContext
 from runner.engine.transfer_worker import TransferWorker
 from runner.ports import Note, Observer, SessionLost, SessionOpened
@@ -27,11 +28,15 @@ class GatewayEvents:
     """Implements `ports.GatewayListener` for one run."""
 
     def __init__(
-        self, shop: RunContext, worker: TransferWorker, chores: BackgroundTasks, observer: Observer
+        self,
+        shop: RunContext,
+        worker: TransferWorker,
+        background: asyncio.TaskGroup,
+        observer: Observer,
     ) -> None:
         self._shop = shop
         self._worker = worker
-        self._chores = chores
+        self._background = background
         self._observer = observer
         self._noted = dict.fromkeys(_PLURAL, 0)
         self._totalled = dict.fromkeys(_PLURAL, MOST_NOTES)
@@ -99,7 +104,7 @@ class GatewayEvents:
         positive = self._shop.rules.classify(reply) is Event.ACCEPTED
         settled = self._worker.settle_late(reply) if positive else None
         if settled is not None:
-            self._chores.begin(settled)
+            self._begin(settled)
             self._observer.warned("a late reply settles a transfer", message_id=reply.message_id)
             return
         self._note(
@@ -109,7 +114,7 @@ class GatewayEvents:
             text=_text_of(reply),
         )
         if positive:  # however many strangers came before: it always settles
-            self._chores.begin(self._settle_history(reply))
+            self._begin(self._settle_history(reply))
 
     async def _settle_history(self, reply: Reply) -> None:
         if await self._worker.settle_history(reply):
@@ -132,10 +137,13 @@ class GatewayEvents:
 
     def keep(self, event: str, **fields: Any) -> None:
         """Put an event of the run into the audit log."""
-        self._chores.begin(self._recorded(Note(event, self._shop.clock.wall(), fields)))
+        self._begin(self._recorded(Note(event, self._shop.clock.wall(), fields)))
 
     async def _recorded(self, note: Note) -> None:
         await self._shop.journal.record(note)
+
+    def _begin(self, work: Coroutine[Any, Any, None]) -> None:
+        self._background.create_task(self._shop.stop_signal.guard(work))
 
 
 def _text_of(reply: Reply) -> str:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TypeVar
 
 from runner.core.errors import GatewayError
 from runner.core.manifest.media import MediaMatrix
@@ -18,7 +17,6 @@ from runner.core.transfer.outcome import ExitCode
 from runner.core.transfer.states import State
 from runner.engine.active_transfer import ActiveTransfer
 from runner.engine.admission import Admission
-from runner.engine.background_tasks import BackgroundTasks
 from runner.engine.callback_factory import CallbackFactory
 from runner.engine.gateway_events import GatewayEvents
 from runner.engine.metrics import RunMetrics
@@ -40,10 +38,8 @@ from runner.ports import (
     Observer,
 )
 
-T = TypeVar("T")
-
 BEAT_S = 0.5
-"""How often progress is told and the pace may climb."""
+"""How often progress is reported and the pace may climb."""
 
 WAITING_PER_SLOT = 4
 """Transfers that may wait for their next delivery beside those in flight."""
@@ -146,11 +142,10 @@ class BatchRun:
         self._worker = TransferWorker(shop)
         self._reconciler = Reconciler(shop, self._worker, clock.now())
         self._plan_reader = PlanReader(journal)
-        self._aside: set[asyncio.Task[None]] = set()
-        self._left: set[asyncio.Task[None]] = set()  # likewise, of what earlier runs left in doubt
+        self._aside = 0  # transfers of this wave that wait beside the workers
         self._most_aside = WAITING_PER_SLOT * spec.limits.in_flight
-        self._chores = BackgroundTasks(stop_signal)
-        self._events = GatewayEvents(shop, self._worker, self._chores, observer)
+        self._background = asyncio.TaskGroup()  # notes and late replies
+        self._events = GatewayEvents(shop, self._worker, self._background, observer)
         self._progress_reporter = ProgressReporter(
             gateway=gateway,
             admission=self._admission,
@@ -171,22 +166,24 @@ class BatchRun:
         return Seats(allowed, self.stop_signal)
 
     async def run(self) -> RunEnd:
-        """Carry the plan out; errors of the world are told in the `RunEnd`, never raised."""
-        beat = asyncio.create_task(self._beat())
-        timekeeper = asyncio.create_task(self._pending_replies.keep_time())
-        try:
-            await self._chores.guarded(self._take_back())
-            if self._rollout.may_begin() and await self._open():
-                await self._carry_all()
-        finally:
-            self._closed = True
-            await self._gateway.close()
-            await self._plan_reader.close()
-            for task in (beat, timekeeper):
-                task.cancel()
-            await asyncio.gather(beat, timekeeper, return_exceptions=True)
-            await self._chores.finish()
+        """Send the plan's transfers; failures end the run and are returned, never raised."""
+        async with self._background as background:
+            periodic = (
+                background.create_task(self.stop_signal.guard(self._beat())),
+                background.create_task(self.stop_signal.guard(self._pending_replies.keep_time())),
+            )
+            try:
+                await self._send_all()
+            finally:
+                self._closed = True
+                await self.stop_signal.guard(self._gateway.close())
+                await self._plan_reader.close()
+                for task in periodic:
+                    task.cancel()
         self._progress()
+        return self._end()
+
+    def _end(self) -> RunEnd:
         figures = self._metrics.figures(
             limit_per_s=self._spec.limits.rate_per_s,
             token_renewals=self._gateway.token_renewals,
@@ -221,43 +218,50 @@ class BatchRun:
         if isinstance(opened, GatewayError):
             self.stop_signal.set(ExitCode.UNREACHABLE, str(opened), opened)
         elif isinstance(opened, Exception):
-            self._chores.stop_for(opened)
+            raise opened
         return not self.stop_signal.is_set
 
-    async def _carry_all(self) -> None:
-        """First look at what earlier runs left in doubt; then carry the plan, and clear up."""
-        left = await self._chores.guarded(self._reconciler.look_at_all())
-        for transfer in left or ():  # no wave waits for their fences
-            self._clear_up(transfer, self._left)
-        for wave in self._rollout.waves():
-            await self._chores.guarded(self._carry_wave(wave))
-            while self._aside:
-                await asyncio.wait(self._aside)
-            if not self._rollout.goes_on():
-                break
-        while self._left:
-            await asyncio.wait(self._left)
+    async def _send_all(self) -> None:
+        """First look at what earlier runs left in doubt; then send the plan, wave by wave."""
+        async with asyncio.TaskGroup() as left_in_doubt:  # no wave waits for their fences
+            with self.stop_signal.on_failure():
+                await self._take_back()
+                if not self._rollout.may_begin() or not await self._open():
+                    return
+                for transfer in await self._reconciler.look_at_all():
+                    left_in_doubt.create_task(self._see_through(transfer))
+                for wave in self._rollout.waves():
+                    await self._send_wave(wave)
+                    if not self._rollout.goes_on():
+                        break
 
-    async def _carry_wave(self, wave: Wave) -> None:
-        """Carry a wave's rows; what has to wait for its next delivery is set aside."""
+    async def _send_wave(self, wave: Wave) -> None:
+        """Send a wave's rows and wait until each is final or in doubt."""
         self._rollout.begin(wave, after=self._plan_reader.last_turn)
         if wave.number is not None:
-            fields = {"wave": wave.number, "of": wave.of, "transfers": wave.size}
-            self._progress_reporter.stage = stage_of(fields)
-            self._observer.noticed("wave begins", **fields)
-            now, wall = self._clock.now(), self._clock.wall()
-            size = "1 transfer" if wave.size == 1 else f"{wave.size:,} transfers"
-            told = f"of {wave.of} began: {size}"
-            self._metrics.add_event(
-                TimelineEventKind.WAVE, now, wall, value=wave.number, reason=told
-            )
-            await self._journal.record(Note(Note.WAVE_BEGUN, wall, fields))
+            await self._announce(wave)
         self._plan_reader.allow(wave.end)
         workers = self._spec.limits.in_flight
         if self._spec.rules.looks_first:
             workers += self._admission.ahead
-        carrying = (self._chores.guarded(self._work()) for _ in range(min(workers, wave.size)))
-        await asyncio.gather(*carrying)
+        async with asyncio.TaskGroup() as tasks:
+            for _ in range(min(workers, wave.size)):
+                tasks.create_task(self._work(tasks))
+
+    async def _announce(self, wave: Wave) -> None:
+        fields = {"wave": wave.number, "of": wave.of, "transfers": wave.size}
+        self._progress_reporter.stage = stage_of(fields)
+        self._observer.noticed("wave begins", **fields)
+        now, wall = self._clock.now(), self._clock.wall()
+        size = "1 transfer" if wave.size == 1 else f"{wave.size:,} transfers"
+        self._metrics.add_event(
+            TimelineEventKind.WAVE,
+            now,
+            wall,
+            value=wave.number,
+            reason=f"of {wave.of} began: {size}",
+        )
+        await self._journal.record(Note(Note.WAVE_BEGUN, wall, fields))
 
     async def _take_back(self) -> None:
         """Bring to mind what is in doubt, before a late reply to it can come."""
@@ -266,33 +270,36 @@ class BatchRun:
             self._observer.warned("looking at what is in doubt", transfers=len(doubts))
         self._reconciler.take_back(doubts)
 
-    async def _work(self) -> None:
-        """Carry rows until there are no more or the run is stopped."""
-        while not self.stop_signal.is_set and (row := await self._plan_reader.next()) is not None:
-            transfer = await self._worker.take_up(row)
-            await self._worker.carry(transfer)
-            if transfer.state is State.READY or transfer.state is State.UNKNOWN:
-                await self._set_aside(transfer)
-            self._after_commit()
+    async def _work(self, tasks: asyncio.TaskGroup) -> None:
+        """Send rows until there are no more or the run is stopped."""
+        with self.stop_signal.on_failure():
+            while (
+                not self.stop_signal.is_set and (row := await self._plan_reader.next()) is not None
+            ):
+                transfer = await self._worker.take_up(row)
+                await self._worker.carry(transfer)
+                if transfer.state is State.READY or transfer.state is State.UNKNOWN:
+                    await self._set_aside(transfer, tasks)
+                self._after_commit()
 
-    async def _set_aside(self, transfer: ActiveTransfer) -> None:
-        """Let a transfer that has to wait do so beside the others, unless too many do."""
-        if transfer.state is State.READY and len(self._aside) >= self._most_aside:
+    async def _set_aside(self, transfer: ActiveTransfer, tasks: asyncio.TaskGroup) -> None:
+        """Let a transfer that has to wait do so beside the workers, unless too many do."""
+        if transfer.state is State.READY and self._aside >= self._most_aside:
             await self._worker.carry_on(transfer)
         if transfer.state is State.READY or transfer.state is State.UNKNOWN:
-            self._clear_up(transfer, self._aside)
+            self._aside += 1
+            tasks.create_task(self._see_through(transfer)).add_done_callback(self._no_longer_aside)
 
-    def _clear_up(self, transfer: ActiveTransfer, beside: set[asyncio.Task[None]]) -> None:
-        """See a transfer to its end beside the others: waiting for it holds nobody else back."""
-        task = asyncio.create_task(self._chores.guarded(self._see_through(transfer)))
-        beside.add(task)
-        task.add_done_callback(beside.discard)
-        task.add_done_callback(lambda _: self._after_commit())
+    def _no_longer_aside(self, _task: asyncio.Task[None]) -> None:
+        self._aside -= 1
 
     async def _see_through(self, transfer: ActiveTransfer) -> None:
-        await self._worker.carry_on(transfer)
-        await self._reconciler.clear_up(transfer)
-        self._unfinished += transfer.state is State.READY or transfer.state is State.UNKNOWN
+        """Wait and send until a transfer is final or stays in doubt."""
+        with self.stop_signal.on_failure():
+            await self._worker.carry_on(transfer)
+            await self._reconciler.clear_up(transfer)
+            self._unfinished += transfer.state is State.READY or transfer.state is State.UNKNOWN
+        self._after_commit()
 
     async def _beat(self) -> None:
         while True:

@@ -1,12 +1,13 @@
-"""The run's stop flag: set once, with the reason, and whoever sleeps is woken."""
+"""The run's stop flag: once it is set, with its reason, nothing further is sent."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine
-from contextlib import suppress
+from collections.abc import Awaitable, Coroutine, Iterator
+from contextlib import contextmanager, suppress
 from typing import Any, TypeVar
 
+from runner.core.errors import StorageError
 from runner.core.transfer.outcome import OVERRIDING, ExitCode
 
 T = TypeVar("T")
@@ -39,6 +40,25 @@ class StopSignal:
         before = self.code
         self.set(ExitCode.STOPPED, reason)
         self.is_own = self.is_own or before is None
+
+    @contextmanager
+    def on_failure(self) -> Iterator[None]:
+        """Stop the run for whatever exception ends the block; other tasks go on and drain.
+
+        Every task of a run works inside such a block, so that no task group cancels a transfer
+        in flight because another one failed.
+        """
+        try:
+            yield
+        except StorageError as error:
+            self.set(ExitCode.STORAGE, str(error), error)
+        except Exception as bug:  # noqa: BLE001 - reported as a bug at the end, with its trace
+            self.set(ExitCode.BUG, f"an internal error: {bug!r}", bug)
+
+    async def guard(self, work: Awaitable[None]) -> None:
+        """Await `work`; stop the run if it fails."""
+        with self.on_failure():
+            await work
 
     async def sleep(self, seconds: float) -> None:
         """Sleep for `seconds`, or until the run is stopped."""
