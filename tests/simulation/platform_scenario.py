@@ -139,7 +139,7 @@ class PlatformScenario:
                 Disturbance(life, clock).begin()
             self._listed[self._runs] = staging.count
             ended = await process.live("morning", staging, EVERYTHING, self._planned_early(staging))
-        self._courses[self._runs] = Course(orders.policy, process.sends)
+        self._courses[self._runs] = process.course
         if ended is not None:
             self._note_end(ended)
         elif life.killed_at is not None:
