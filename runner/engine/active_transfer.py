@@ -55,7 +55,6 @@ class ActiveTransfer:
     wait_s: float = 0.0  # before the next delivery
     repeats: int = 0  # of the last delivery under its id, in this run
     repeatable_until: float = -math.inf  # of the clock's uptime: when its id may be forgotten
-    slot_kbps: float = 0.0  # the bandwidth that its slot was given for
     notified: bool = False  # callbacks have reported that it is in doubt
     is_settling: bool = False  # a late reply has settled it; the journal is about to learn of it
     code: str | None = None  # of the outcome, once there is one

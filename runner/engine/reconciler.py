@@ -22,9 +22,12 @@ from runner.core.transfer.outcome import ExitCode
 from runner.core.transfer.reasons import Code
 from runner.core.transfer.states import Event, State
 from runner.engine.active_transfer import ActiveTransfer, EventDetails
-from runner.engine.rules import RunContext
+from runner.engine.admission import Admission
+from runner.engine.recorder import Recorder
+from runner.engine.rules import Randomness, Rules
+from runner.engine.stop import StopSignal
 from runner.engine.transfer_worker import TransferWorker
-from runner.ports import Doubt
+from runner.ports import Clock, Doubt, Gateway
 
 LOOKS_AT_ONCE = 16
 """Doubts that are looked up at a time."""
@@ -53,14 +56,30 @@ class Look:
 class Reconciler:
     """Every doubt of a run, its own and those that earlier runs left."""
 
-    def __init__(self, shop: RunContext, worker: TransferWorker, began: float) -> None:
-        self._shop = shop
+    def __init__(
+        self,
+        *,
+        gateway: Gateway,
+        worker: TransferWorker,
+        admission: Admission,
+        recorder: Recorder,
+        rules: Rules,
+        randomness: Randomness,
+        clock: Clock,
+        stop_signal: StopSignal,
+    ) -> None:
+        self._gateway = gateway
         self._worker = worker
-        self._began = began
+        self._admission = admission
+        self._recorder = recorder
+        self._rules = rules
+        self._randomness = randomness
+        self._clock = clock
+        self._stop_signal = stop_signal
+        self._began = clock.now()
         self._looking = asyncio.Semaphore(LOOKS_AT_ONCE)
-        self._left: list[
-            tuple[ActiveTransfer, bool]
-        ] = []  # by earlier runs; whether this one lists it
+        # Left in doubt by earlier runs, and whether this run's manifest lists them.
+        self._left: list[tuple[ActiveTransfer, bool]] = []
 
     def take_back(self, doubts: Sequence[Doubt]) -> None:
         """Take up what earlier runs left in doubt: from here on a late reply settles it."""
@@ -79,9 +98,9 @@ class Reconciler:
 
     async def clear_up(self, transfer: ActiveTransfer) -> None:
         """Do what the promise allows until the doubt is settled, or stays one for a person."""
-        while transfer.state is State.UNKNOWN and not self._shop.stop_signal.is_set:
+        while transfer.state is State.UNKNOWN and not self._stop_signal.is_set:
             await self._session_is_back()
-            match self._shop.rules.promise:
+            match self._rules.promise:
                 case Dedupes() as promise:
                     reason = await self._by_repeating(transfer, promise)
                 case Expires() as promise:
@@ -92,28 +111,28 @@ class Reconciler:
                 await self._leave(transfer, reason)
                 return
             if _is_cleared(transfer):
-                await self._shop.stop_signal.sleep(self._shop.admission.retry_delay_s())
-                await self._worker.carry_on(transfer)
+                await self._stop_signal.sleep(self._admission.retry_delay_s())
+                await self._worker.process_to_end(transfer)
         await self._leave(transfer, "the run was stopped before it could be cleared up")
 
     async def _leave(self, transfer: ActiveTransfer, reason: str) -> None:
         if transfer.state is State.UNKNOWN:
-            await self._shop.recorder.leave_in_doubt(transfer, reason)
+            await self._recorder.leave_in_doubt(transfer, reason)
 
     async def _look_at_left(
         self, transfer: ActiveTransfer, *, listed: bool
     ) -> ActiveTransfer | None:
         look = await self._look(transfer)
-        promise = self._shop.rules.promise
+        promise = self._rules.promise
         if promise is None and look.evidence is Evidence.UNDER_WAY:
-            await self._shop.stop_signal.sleep(SECOND_LOOK_S)
+            await self._stop_signal.sleep(SECOND_LOOK_S)
             look = await self._look(transfer)
         if transfer.state is not State.UNKNOWN:
             return None
         changed = look.evidence is Evidence.INCONCLUSIVE and look.seen is not None
         hopeless = promise is None or (isinstance(promise, Expires) and changed)
         if hopeless or not listed:
-            await self._shop.recorder.leave_in_doubt(transfer, look.reason)
+            await self._recorder.leave_in_doubt(transfer, look.reason)
             return None
         return transfer
 
@@ -122,7 +141,7 @@ class Reconciler:
     async def _by_looking(self, transfer: ActiveTransfer) -> str | None:
         look = await self._look(transfer)
         if transfer.state is State.UNKNOWN and look.evidence in _UNDECIDED:
-            await self._shop.stop_signal.sleep(SECOND_LOOK_S)
+            await self._stop_signal.sleep(SECOND_LOOK_S)
             look = await self._look(transfer)
         return look.reason
 
@@ -131,17 +150,16 @@ class Reconciler:
         if transfer.state is not State.UNKNOWN:
             return None
         assert transfer.last is not None  # noqa: S101 - a doubt has a delivery
-        clock = self._shop.clock
         left_s = repeatable_for_s(
             promise,
             transfer.last.hand_over,
-            boot=clock.boot,
-            uptime_s=clock.uptime(),
+            boot=self._clock.boot,
+            uptime_s=self._clock.uptime(),
             gateway_date_s=look.seen.date_s if look.seen is not None else None,
         )
-        transfer.repeatable_until = clock.uptime() + left_s
+        transfer.repeatable_until = self._clock.uptime() + left_s
         if look.seen is None and self._may_look_again(transfer):
-            await self._shop.stop_signal.sleep(self._worker.backoff_s(transfer))
+            await self._stop_signal.sleep(self._backoff_s(transfer))
             return None
         if look.seen is not None and look.seen.date_s is None:
             return f"the gateway's look-ups tell no Date, so the age of its id is unknown; {look.reason}"
@@ -150,9 +168,9 @@ class Reconciler:
         if transfer.repeats >= MOST_REPEATS:
             return f"sent {transfer.repeats} times again under its id without an answer"
         if transfer.repeats:
-            await self._shop.stop_signal.sleep(self._worker.backoff_s(transfer))
+            await self._stop_signal.sleep(self._backoff_s(transfer))
         transfer.repeats += 1
-        await self._shop.stop_signal.sleep(self._shop.admission.retry_delay_s())
+        await self._stop_signal.sleep(self._admission.retry_delay_s())
         if transfer.state is State.UNKNOWN:
             await self._worker.repeat(transfer)
         return None
@@ -163,9 +181,9 @@ class Reconciler:
             return None
         assert transfer.last is not None  # noqa: S101 - a doubt has a delivery
         assert transfer.left_at is not None  # noqa: S101 - set with the delivery
-        passed_s = self._shop.clock.now() - transfer.left_at
+        passed_s = self._clock.now() - transfer.left_at
         if look.seen is None and self._may_look_again(transfer):
-            await self._shop.stop_signal.sleep(max(1.0, promise.fence_s - passed_s))
+            await self._stop_signal.sleep(max(1.0, promise.fence_s - passed_s))
             return None
         if look.seen is None or look.evidence is Evidence.INCONCLUSIVE:
             return look.reason
@@ -175,15 +193,18 @@ class Reconciler:
                 return look.reason
             reason = f"not carried out: {look.reason}, and its time is over"
             details = EventDetails(reason=reason, reason_code=Code.FOUND_UNTOUCHED)
-            await self._shop.recorder.enter(transfer, Event.CLEARED, details)
+            await self._recorder.enter(transfer, Event.CLEARED, details)
             return None
         return await self._until_fence(promise, hand_over, date_s, passed_s)
+
+    def _backoff_s(self, transfer: ActiveTransfer) -> float:
+        return self._rules.backoff_s(transfer.tries, self._randomness)
 
     def _may_look_again(self, transfer: ActiveTransfer) -> bool:
         """Tell whether a look-up that failed may be made again: the run has not given up yet."""
         assert transfer.left_at is not None  # noqa: S101 - set with the delivery
-        passed_s = self._shop.clock.now() - transfer.left_at
-        return passed_s < self._shop.rules.policy.circuit_breaker.give_up_s
+        passed_s = self._clock.now() - transfer.left_at
+        return passed_s < self._rules.policy.circuit_breaker.give_up_s
 
     async def _until_fence(
         self, promise: Expires, hand_over: SendClocks, date_s: float | None, passed_s: float
@@ -191,7 +212,7 @@ class Reconciler:
         wait_s = _until_fence_s(promise, hand_over, gateway_date_s=date_s, passed_s=passed_s)
         if isinstance(wait_s, str):
             return wait_s
-        await self._shop.stop_signal.sleep(max(1.0, wait_s))
+        await self._stop_signal.sleep(max(1.0, wait_s))
         return None
 
     async def _look(self, transfer: ActiveTransfer) -> Look:
@@ -203,7 +224,7 @@ class Reconciler:
         look = await self._look_once(transfer)
         carried_out, by_id = look.evidence is Evidence.CARRIED_OUT, _ours(transfer, look.seen)
         if carried_out and by_id is None and transfer.row.was_elsewhere:
-            await self._shop.stop_signal.sleep(self._shop.rules.visible_s)
+            await self._stop_signal.sleep(self._rules.visible_s)
             look = await self._look_once(transfer)
         if look.evidence is Evidence.CARRIED_OUT and transfer.state is State.UNKNOWN:
             details = EventDetails(
@@ -211,18 +232,18 @@ class Reconciler:
                 reason=f"carried out: {look.reason}",
                 reason_code=Code.FOUND_CARRIED_OUT,
             )
-            await self._shop.recorder.enter(transfer, Event.SEEN, details)
+            await self._recorder.enter(transfer, Event.SEEN, details)
         return look
 
     async def _look_once(self, transfer: ActiveTransfer) -> Look:
         async with self._looking:
             try:
-                look_up = self._shop.gateway.look_up(transfer.row.interaction_id)
-                seen = await self._shop.stop_signal.unless_set(look_up)
+                look_up = self._gateway.look_up(transfer.row.interaction_id)
+                seen = await self._stop_signal.unless_set(look_up)
             except LookUpFailed as error:
                 return Look(Evidence.INCONCLUSIVE, f"the look-up failed: {error.what}")
             except GatewayError as error:
-                self._shop.stop_signal.set(ExitCode.STOPPED, str(error), error)
+                self._stop_signal.set(ExitCode.STOPPED, str(error), error)
                 return Look(Evidence.INCONCLUSIVE, f"the look-up failed: {error.what}")
         if seen is None:
             return Look(Evidence.INCONCLUSIVE, "the run was stopped before it was looked up")
@@ -235,8 +256,8 @@ class Reconciler:
         return Look(evidence, reason, seen)
 
     async def _session_is_back(self) -> None:
-        while self._shop.gateway.generation is None and not self._shop.stop_signal.is_set:
-            await self._shop.stop_signal.sleep(SESSION_POLL_S)
+        while self._gateway.generation is None and not self._stop_signal.is_set:
+            await self._stop_signal.sleep(SESSION_POLL_S)
 
 
 def _until_fence_s(

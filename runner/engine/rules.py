@@ -1,33 +1,26 @@
-"""What every transfer of a run is carried with."""
+"""The rules by which a run sends transfers, and its source of randomness."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from runner.core.manifest.media import MediaMatrix
 from runner.core.manifest.model import Policy
+from runner.core.pacing.rate import backoff_s
 from runner.core.transfer.evidence import VISIBLE_S, Expires, Promise
-from runner.core.transfer.message import Compose, Reply
+from runner.core.transfer.message import Reply
 from runner.core.transfer.states import Event, classify, classify_repeat
-from runner.engine.admission import Admission
-from runner.engine.metrics import RunMetrics
-from runner.engine.pending_replies import PendingReplies
-from runner.engine.recorder import Recorder
-from runner.engine.seats import Seats
-from runner.engine.stop import StopSignal
-from runner.ports import Clock, Gateway, Journal, Observer
 
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """How transfers are carried, and what the gateway said of itself in the manifest."""
+    """The policy, and what the manifest declares about the gateway."""
 
     policy: Policy
     promise: Promise = None
     carried_out: frozenset[str] = frozenset()
     not_carried_out: frozenset[str] = frozenset()
-    needs_look_up: bool = False  # a delivery names what a look-up saw of the interaction
+    needs_look_up: bool = False  # a delivery contains what a look-up saw
 
     def classify(self, reply: Reply, *, repeat: bool = False) -> Event:
         """Return what a reply means, the gateway's own statuses included.
@@ -44,6 +37,10 @@ class Rules:
         )
         return classify_repeat(event, reply.status, reply.code) if repeat else event
 
+    def backoff_s(self, failures: int, randomness: Randomness) -> float:
+        """Return the seconds to wait after so many failures in a row."""
+        return backoff_s(self.policy.retry, max(1, failures), jitter=randomness.jitter())
+
     @property
     def visible_s(self) -> float:
         """After how many seconds an effect shows in look-ups at the latest."""
@@ -57,27 +54,7 @@ class Rules:
 
 @dataclass(frozen=True, slots=True)
 class Randomness:
-    """Where a run's randomness comes from."""
+    """The source of a run's random values."""
 
     jitter: Callable[[], float]  # uniform in [0, 1)
     new_id: Callable[[], str]  # random UUIDs, version 4
-
-
-@dataclass(frozen=True, slots=True)
-class RunContext:
-    """The adapters and the tools that transfers share."""
-
-    gateway: Gateway
-    journal: Journal
-    clock: Clock
-    admission: Admission
-    pending_replies: PendingReplies
-    metrics: RunMetrics
-    stop_signal: StopSignal
-    recorder: Recorder
-    seats: Seats
-    observer: Observer
-    rules: Rules
-    randomness: Randomness
-    find_fault: Callable[[str, MediaMatrix], str | None]  # format verification of a message
-    compose: Compose

@@ -1,4 +1,4 @@
-"""Runs a batch: opens the gateway, lets workers carry the plan's rows, and closes in order."""
+"""Runs a batch: opens the gateway, has workers send the plan's rows, and closes in order."""
 
 from __future__ import annotations
 
@@ -12,21 +12,25 @@ from runner.core.manifest.model import Limits
 from runner.core.pacing.waves import most_failures
 from runner.core.records.recent_failures import stage_of
 from runner.core.records.run_record import Figures, TimelineEventKind
-from runner.core.transfer.message import Compose, Reply, build_text
+from runner.core.transfer.message import Compose, build_text
 from runner.core.transfer.outcome import ExitCode
 from runner.core.transfer.states import State
 from runner.engine.active_transfer import ActiveTransfer
 from runner.engine.admission import Admission
+from runner.engine.audit_notes import AuditNotes
 from runner.engine.callback_factory import CallbackFactory
+from runner.engine.delivery import MessageSender
 from runner.engine.gateway_events import GatewayEvents
+from runner.engine.late_replies import LateReplies
 from runner.engine.metrics import RunMetrics
 from runner.engine.pending_replies import PendingReplies
 from runner.engine.plan_reader import PlanReader
+from runner.engine.pre_delivery_check import PreDeliveryCheck
 from runner.engine.progress import ProgressReporter
 from runner.engine.reconciler import Reconciler
 from runner.engine.recorder import Recorder
 from runner.engine.rollout import Rollout, Wave
-from runner.engine.rules import Randomness, Rules, RunContext
+from runner.engine.rules import Randomness, Rules
 from runner.engine.seats import Seats
 from runner.engine.stop import StopSignal
 from runner.engine.transfer_worker import TransferWorker
@@ -113,39 +117,83 @@ class BatchRun:
             total_kbps=spec.total_kbps,
             in_window=self._rollout.in_window,
         )
-        self._pending_replies = PendingReplies(
-            clock, rules.policy.negotiation_timeout_s, self._unclaimed
-        )
-        shop = RunContext(
-            gateway=gateway,
-            journal=journal,
-            clock=clock,
-            admission=self._admission,
-            pending_replies=self._pending_replies,
-            metrics=self._metrics,
-            stop_signal=stop_signal,
-            recorder=Recorder(
-                journal,
-                clock,
-                self._metrics,
-                spec.callbacks,
-                settled=self._rollout.settled,
-                seats=seats,
-            ),
+        self._background = asyncio.TaskGroup()  # notes and late replies
+        notes = AuditNotes(journal, clock, stop_signal, self._background)
+        recorder = Recorder(
+            journal,
+            clock,
+            self._metrics,
+            spec.callbacks,
+            settled=self._rollout.settled,
             seats=seats,
+        )
+        late_replies = LateReplies(
+            journal=journal,
+            recorder=recorder,
+            clock=clock,
             observer=observer,
             rules=rules,
-            randomness=randomness,
-            find_fault=spec.find_fault,
-            compose=spec.compose,
+            notes=notes,
+            stop_signal=stop_signal,
+            background=self._background,
         )
-        self._worker = TransferWorker(shop)
-        self._reconciler = Reconciler(shop, self._worker, clock.now())
+        self._pending_replies = PendingReplies(
+            clock, rules.policy.negotiation_timeout_s, late_replies.receive
+        )
+        self._worker = TransferWorker(
+            journal=journal,
+            late_replies=late_replies,
+            seats=seats,
+            check=PreDeliveryCheck(
+                gateway=gateway,
+                circuit=self._admission.look_ups,
+                recorder=recorder,
+                late_replies=late_replies,
+                rules=rules,
+                randomness=randomness,
+                clock=clock,
+                stop_signal=stop_signal,
+            ),
+            admission=self._admission,
+            sender=MessageSender(
+                gateway=gateway,
+                admission=self._admission,
+                pending_replies=self._pending_replies,
+                recorder=recorder,
+                metrics=self._metrics,
+                rules=rules,
+                randomness=randomness,
+                clock=clock,
+                stop_signal=stop_signal,
+                compose=spec.compose,
+                find_fault=spec.find_fault,
+            ),
+            recorder=recorder,
+            rules=rules,
+            stop_signal=stop_signal,
+        )
+        self._reconciler = Reconciler(
+            gateway=gateway,
+            worker=self._worker,
+            admission=self._admission,
+            recorder=recorder,
+            rules=rules,
+            randomness=randomness,
+            clock=clock,
+            stop_signal=stop_signal,
+        )
         self._plan_reader = PlanReader(journal)
         self._aside = 0  # transfers of this wave that wait beside the workers
         self._most_aside = WAITING_PER_SLOT * spec.limits.in_flight
-        self._background = asyncio.TaskGroup()  # notes and late replies
-        self._events = GatewayEvents(shop, self._worker, self._background, observer)
+        self._events = GatewayEvents(
+            pending_replies=self._pending_replies,
+            admission=self._admission,
+            metrics=self._metrics,
+            stop_signal=stop_signal,
+            clock=clock,
+            notes=notes,
+            observer=observer,
+        )
         self._progress_reporter = ProgressReporter(
             gateway=gateway,
             admission=self._admission,
@@ -153,7 +201,7 @@ class BatchRun:
             stop_signal=stop_signal,
             clock=clock,
             observer=observer,
-            keep=self._events.keep,
+            notes=notes,
             limit_per_s=spec.limits.rate_per_s,
             burst=spec.limits.burst,
         )
@@ -277,7 +325,7 @@ class BatchRun:
                 not self.stop_signal.is_set and (row := await self._plan_reader.next()) is not None
             ):
                 transfer = await self._worker.take_up(row)
-                await self._worker.carry(transfer)
+                await self._worker.process(transfer)
                 if transfer.state is State.READY or transfer.state is State.UNKNOWN:
                     await self._set_aside(transfer, tasks)
                 self._after_commit()
@@ -285,7 +333,7 @@ class BatchRun:
     async def _set_aside(self, transfer: ActiveTransfer, tasks: asyncio.TaskGroup) -> None:
         """Let a transfer that has to wait do so beside the workers, unless too many do."""
         if transfer.state is State.READY and self._aside >= self._most_aside:
-            await self._worker.carry_on(transfer)
+            await self._worker.process_to_end(transfer)
         if transfer.state is State.READY or transfer.state is State.UNKNOWN:
             self._aside += 1
             tasks.create_task(self._see_through(transfer)).add_done_callback(self._no_longer_aside)
@@ -296,7 +344,7 @@ class BatchRun:
     async def _see_through(self, transfer: ActiveTransfer) -> None:
         """Wait and send until a transfer is final or stays in doubt."""
         with self.stop_signal.on_failure():
-            await self._worker.carry_on(transfer)
+            await self._worker.process_to_end(transfer)
             await self._reconciler.clear_up(transfer)
             self._unfinished += transfer.state is State.READY or transfer.state is State.UNKNOWN
         self._after_commit()
@@ -311,13 +359,10 @@ class BatchRun:
             now = self._clock.now()
             self._metrics.tick(now)
             self._metrics.saw_renewals(self._gateway.token_renewals, now, self._clock.wall())
-            self._progress_reporter.tell_holds()
+            self._progress_reporter.report_holds()
             self._progress()
 
     def _progress(self) -> None:
         self._observer.progressed(
             self._progress_reporter.progress(self._spec.total, closed=self._closed)
         )
-
-    def _unclaimed(self, reply: Reply) -> None:
-        self._events.unclaimed(reply)  # made after the desk, whose waiters it settles first

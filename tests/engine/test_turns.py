@@ -68,9 +68,9 @@ def test_a_wait_of_a_rounding_remainder_is_not_spun_through():
             stop_signal,
             breaker=BreakerPolicy(),
         )
-        assert await gate.turn(64)
+        assert await gate.acquire(64)
         await asyncio.sleep(1)  # the first one's intent is slow to become durable
-        second = asyncio.create_task(gate.turn(64))
+        second = asyncio.create_task(gate.acquire(64))
         before = clock.looks
         await asyncio.sleep(0.1)
         stop_signal.set(ExitCode.STOPPED, "enough")
