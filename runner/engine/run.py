@@ -279,12 +279,15 @@ class BatchRun:
                 for transfer in await self._reconciler.look_at_all():
                     left_in_doubt.create_task(self._see_through(transfer))
                 for wave in self._rollout.waves():
-                    await self._send_wave(wave)
+                    workers = await self._begin(wave)
+                    async with asyncio.TaskGroup() as tasks:  # until all are final or in doubt
+                        for _ in range(workers):
+                            tasks.create_task(self._work(tasks))
                     if not self._rollout.goes_on():
                         break
 
-    async def _send_wave(self, wave: Wave) -> None:
-        """Send a wave's rows and wait until each is final or in doubt."""
+    async def _begin(self, wave: Wave) -> int:
+        """Let a wave's rows be read; return how many workers send them."""
         self._rollout.begin(wave, after=self._plan_reader.last_turn)
         if wave.number is not None:
             await self._announce(wave)
@@ -292,9 +295,7 @@ class BatchRun:
         workers = self._spec.limits.in_flight
         if self._spec.rules.looks_first:
             workers += self._admission.ahead
-        async with asyncio.TaskGroup() as tasks:
-            for _ in range(min(workers, wave.size)):
-                tasks.create_task(self._work(tasks))
+        return min(workers, wave.size)
 
     async def _announce(self, wave: Wave) -> None:
         fields = {"wave": wave.number, "of": wave.of, "transfers": wave.size}
