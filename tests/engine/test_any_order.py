@@ -16,7 +16,7 @@ from runner.core.transfer.lookup_verdict import Interaction
 from runner.core.transfer.states import FINAL, State
 from runner.engine.rules import Rules
 from tests.core.pacing.test_rate import most_in_a_second
-from tests.engine.rig import HD, NARROW, Run, carry, rows
+from tests.engine.harness import HD, NARROW, Run, rows, run_batch
 from tests.fakes.clock import WALL_S
 from tests.fakes.gateway import Answer, FakeGateway, Frame
 
@@ -107,7 +107,7 @@ def test_the_gateways_ledger_agrees_with_the_journal(
 ):
     policy = Policy(preflight=preflight, negotiation_timeout_s=4, retry=RetryPolicy(3, 0.5, 2))
     limits = Limits(rate_per_s=40, burst=3, in_flight=8)
-    run = carry(
+    run = run_batch(
         rows(25, media=(HD, NARROW)),
         gateway=UnrulyGateway(seed, promise, trouble),
         limits=limits,

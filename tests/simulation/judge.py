@@ -10,16 +10,7 @@ from itertools import pairwise
 from runner.core.records.audit_chain import GENESIS, link
 from runner.core.records.run_record import TransferRecord
 from runner.core.transfer.outcome import ExitCode, Outcome
-from runner.core.transfer.plan import NOT_SELECTED
-from tests.simulation.courses import (
-    begun_too_early,
-    failed_by_an_outage,
-    left_outside_the_window,
-    more_failed_than_promised,
-    sent_after_too_many_failures,
-    sent_before_others,
-    stopped_by_known_failures,
-)
+from runner.core.transfer.reasons import Code
 from tests.simulation.doubts import may_stay_in_doubt, was_answered
 from tests.simulation.evidence import (
     NEGATIVE,
@@ -30,6 +21,15 @@ from tests.simulation.evidence import (
 )
 from tests.simulation.journal import FULL_DISK
 from tests.simulation.ledger import Frame
+from tests.simulation.policy_rules import (
+    begun_too_early,
+    failed_by_an_outage,
+    left_outside_the_window,
+    more_failed_than_promised,
+    sent_after_too_many_failures,
+    sent_before_others,
+    stopped_by_known_failures,
+)
 from tests.simulation.process import Ended
 
 MOVED = frozenset({Outcome.TRANSFERRED, Outcome.UNCHANGED})
@@ -118,9 +118,9 @@ def _misreport(evidence: Evidence, run: Ended, row: TransferRecord) -> str | Non
         moved = bool(moves) and moves[-1].destination_uri == row.destination_uri
         lied = bool(moves) and evidence.was_lied_about(row.interaction_id)
         return None if moved or lied else "not moved there by us"
-    if outcome is Outcome.IN_DOUBT or row.reason == NOT_SELECTED:
+    if outcome is Outcome.IN_DOUBT or row.reason_code == Code.NOT_SELECTED:
         return None  # see `_lost`; what is left out is not looked at
-    if outcome is Outcome.SKIPPED and "skipped by run" in (row.reason or ""):
+    if outcome is Outcome.SKIPPED and row.earlier is not None:
         return None  # as an earlier run found it; that run was judged
     done = [f for f in frames if f.effect_at is not None and _counts_for(f, row, run, evidence)]
     if not done or any(evidence.was_denied(frame, run.ended_at) for frame in done):
@@ -149,7 +149,7 @@ def _miscounted(evidence: Evidence) -> Iterator[str]:
         left = [
             row.key
             for row in run.rows
-            if row.outcome is Outcome.UNATTEMPTED and row.reason != NOT_SELECTED
+            if row.outcome is Outcome.UNATTEMPTED and row.reason_code != Code.NOT_SELECTED
         ]
         if left and run.halted is None:
             yield f"run {run.run} left {left} unattempted without a reason"
@@ -161,8 +161,8 @@ def _lost(evidence: Evidence) -> Iterator[str]:
         if row.interaction_id in evidence.ledger.touched:
             continue
         if row.outcome is Outcome.IN_DOUBT:
-            elsewhere = evidence.elsewhere and "(batch evening" in (row.reason or "")
-            if not elsewhere and not may_stay_in_doubt(evidence, row):
+            elsewhere = row.earlier is not None and row.earlier.batch == "evening"
+            if not (evidence.elsewhere and elsewhere) and not may_stay_in_doubt(evidence, row):
                 yield f"{row.key} stays in doubt: {row.reason}"
         elif row.outcome not in MOVED and not _is_excused(evidence, row):
             yield f"{row.key} is {row.outcome}: {row.reason}"

@@ -7,8 +7,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+from tests.simulation.delivery_faults import FATES
 from tests.simulation.scenario import run_seed
-from tests.simulation.weather import FATES
 
 ROOT = Path(__file__).parents[2]
 

@@ -76,7 +76,7 @@ class Run:
 Meanwhile = Callable[["Run"], Awaitable[None]]
 
 
-def carry(
+def run_batch(
     plan: Sequence[PlannedRow] | int = 1,
     *answers: Any,
     script: Script | None = None,
@@ -102,7 +102,7 @@ def carry(
     journal.rows, journal.log = plan, gateway.log
     beside = meanwhile or _nothing
     notices = CallbackFactory(callbacks or {}, run="run-1", batch="night", new_id=_numbered("msg_"))
-    assignment = RunSpec(
+    spec = RunSpec(
         len(plan),
         limits or Limits(),
         rules or Rules(policy),
@@ -113,11 +113,11 @@ def carry(
         failed_before=sum(row.failed_as is not None for row in plan),
     )
     with asyncio.Runner(loop_factory=VirtualLoop) as runner:
-        return runner.run(_carry(assignment, gateway, journal, beside, clock or LoopClock()))
+        return runner.run(_run_batch(spec, gateway, journal, beside, clock or LoopClock()))
 
 
-async def _carry(
-    assignment: RunSpec,
+async def _run_batch(
+    spec: RunSpec,
     gateway: FakeGateway,
     journal: FakeJournal,
     meanwhile: Meanwhile,
@@ -129,7 +129,7 @@ async def _carry(
         run.commits += 1
 
     batch = BatchRun(
-        assignment,
+        spec,
         gateway=gateway,
         journal=journal,
         clock=clock,
