@@ -1,4 +1,4 @@
-"""A transfer while a run carries it."""
+"""The state of one transfer during a run."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The run's circuits: shut to everyone but a probe while the gateway answers nothing.
+"""The run's circuit breakers: while the gateway answers nothing, only a probe may leave.
 
 One is for deliveries, one for the look-ups before them: a session that answers says nothing about
 the REST side, and the other way round.

@@ -22,7 +22,7 @@ MOST_POINTS = 600
 """The timeline's longest; beyond it the bins grow."""
 
 MOST_EVENTS = 1000
-"""Happenings that the story keeps: half of them the first ones, half the last."""
+"""Events that the story keeps: the first half, and the last."""
 
 SHORTEST_SPAN_S = 0.1
 """The shortest time that a pace is measured over: five frames in a millisecond are no 5,000/s."""

@@ -1,4 +1,4 @@
-"""Where replies are matched to whoever waits for them, and time-outs and lost sessions are told."""
+"""Matches replies to pending deliveries; fails them on time-out or session loss."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class NoReply:
 
 
 class PendingReply:
-    """One delivery's place at the desk. `sent_at` is None until its frame is handed over."""
+    """One delivery that waits for its reply. `sent_at` is None until its frame is written."""
 
     __slots__ = ("answer", "answered_at", "generation", "message_id", "sent_at")
 
@@ -45,7 +45,7 @@ class PendingReply:
 
 
 class PendingReplies:
-    """Knows every delivery under way. Replies that nobody waits for go to `unclaimed`."""
+    """Every delivery under way, by its id. Replies that match none go to `unclaimed`."""
 
     def __init__(self, clock: Clock, timeout_s: float, unclaimed: Callable[[Reply], None]) -> None:
         self._clock = clock
@@ -55,13 +55,13 @@ class PendingReplies:
         self._deadlines: deque[tuple[float, PendingReply]] = deque()
 
     def expect(self, message_id: str, generation: int | None) -> PendingReply:
-        """Open a place for a delivery that is about to leave."""
+        """Expect the reply to a delivery that is about to be written."""
         answer: asyncio.Future[Reply | NoReply] = asyncio.get_running_loop().create_future()
         pending_reply = self._waiting[message_id] = PendingReply(message_id, generation, answer)
         return pending_reply
 
     def forget(self, pending_reply: PendingReply) -> None:
-        """Close the place of a delivery that did not leave."""
+        """Expect no reply to a delivery that was not written."""
         self._waiting.pop(pending_reply.message_id, None)
 
     async def answer(self, pending_reply: PendingReply) -> Reply | NoReply:
@@ -74,25 +74,25 @@ class PendingReplies:
         return await pending_reply.answer
 
     def replied(self, reply: Reply) -> None:
-        """Hand a reply to whoever waits for it."""
+        """Match a reply to its pending delivery."""
         pending_reply = self._waiting.get(reply.message_id)
         if pending_reply is None or pending_reply.sent_at is None:
-            # Whoever was answered a moment ago settles first, so that a repeat is seen as one.
+            # A delivery answered a moment ago settles first, so that a repeat is seen as one.
             asyncio.get_running_loop().call_soon(self._unclaimed, reply)
         else:
             self._settle(pending_reply, reply)
 
     def session_lost(self, lost: SessionLost) -> None:
-        """Tell everyone whose frame went out on that session that no reply will come."""
+        """Fail every delivery whose frame was written on that session."""
         code = "" if lost.code is None else f" {lost.code}"
-        told = f": {lost.reason}" if lost.reason else ""
-        answer = NoReply(f"the session ended (close{code}{told}) before a reply came")
+        reason = f": {lost.reason}" if lost.reason else ""
+        answer = NoReply(f"the session ended (close{code}{reason}) before a reply came")
         for pending_reply in list(self._waiting.values()):
             if pending_reply.sent_at is not None and pending_reply.generation == lost.generation:
                 self._settle(pending_reply, answer)
 
     async def keep_time(self) -> None:
-        """Expire what has waited too long; runs for as long as the desk is open."""
+        """Expire what has waited too long; runs until it is cancelled."""
         while True:
             now = self._clock.now()
             while self._deadlines and self._deadlines[0][0] <= now:

@@ -46,8 +46,8 @@ class PreDeliveryCheck:
     def must_look(self, row: PlannedRow) -> bool:
         """Tell whether a delivery needs a look-up before it.
 
-        What this run's gateway itself said was not carried out, stands without being looked at.
-        What became of an earlier run's delivery may be known from a person alone.
+        A refusal that this run read from the gateway needs no confirmation. The outcome of an earlier
+        run's delivery may rest on a person's word alone.
         """
         return self._rules.looks_first or row.lineage is not None
 
@@ -79,8 +79,8 @@ class PreDeliveryCheck:
     async def _waits_unseen(self, transfer: ActiveTransfer, error: LookUpUnanswered) -> bool:
         """Let a transfer wait for an outage to end; True: it needs no look-up.
 
-        An outage fails no transfer. Where look-ups of others are answered for as long as
-        `circuit_breaker.give_up`, and this one's never is, it is no outage.
+        An outage fails no transfer. If look-ups of others have been answered for as long as
+        `circuit_breaker.give_up` and this one's never, the fault lies with this transfer.
         """
         if not self.must_look(transfer.row):
             return True

@@ -162,7 +162,7 @@ class Reconciler:
             await self._stop_signal.sleep(self._backoff_s(transfer))
             return None
         if look.seen is not None and look.seen.date_s is None:
-            return f"the gateway's look-ups tell no Date, so the age of its id is unknown; {look.reason}"
+            return f"the gateway's look-ups have no Date, so the age of its id is unknown; {look.reason}"
         if left_s < 0:
             return f"too late to send it again under its id; {look.reason}"
         if transfer.repeats >= MOST_REPEATS:
@@ -265,7 +265,7 @@ def _until_fence_s(
 ) -> float | str:
     """Return the seconds until a fence may be over, or in words why this run cannot wait for it."""
     if gateway_date_s is None:
-        return "the gateway's look-ups tell no Date, so its fence cannot be judged"
+        return "the gateway's look-ups have no Date, so its fence cannot be judged"
     by_gateway_s = hand_over.timestamp_s + promise.fence_s - gateway_date_s
     if by_gateway_s > promise.fence_s + LONGEST_OBEYED_S:
         return (

@@ -1,4 +1,4 @@
-"""Takes transfers from state to state: the journal, the callbacks and the counts go along."""
+"""Changes the state of transfers, and with it the journal, the callbacks and the counts."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How far a run goes: wave by wave, as long as failures are borne, inside its window."""
+"""Decides how far a run goes: wave by wave, up to a number of failures, inside its window."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from runner.ports import Clock
 FAILURES = frozenset({Outcome.REJECTED, Outcome.FAILED})
 """The outcomes that count against `max_failures`."""
 
-NEXT = "read the reasons in the report, mend what they name, then run apply again"
+NEXT = "read the reasons in the report, fix what they name, then run apply again"
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +107,7 @@ class Rollout:
         self._wave, self._after, self._failed = wave, after, 0
 
     def goes_on(self) -> bool:
-        """Tell, all of a wave being final or in doubt, whether the next one may begin.
+        """Return whether the next wave may begin, once this one is final or in doubt.
 
         If not, the run is stopped. Failures have stopped it before: they are not waited for.
         """
@@ -133,11 +133,16 @@ class Rollout:
         if most is not None and failed > most:
             self._stop_signal.set_by_rule(
                 f"{failed:,} of the {self._total:,} transfers to be sent in this run were rejected"
-                f" or failed, more than max_failures ({self._policy.max_failures}) bears, which is"
-                f" {most:,}; nothing new was sent after that: {NEXT}"
+                f" or failed, above max_failures ({self._limit(most)}); nothing further"
+                f" was sent: {NEXT}"
             )
         elif self._wave.most_failures is not None and self._failed > self._wave.most_failures:
             self._stop_signal.set_by_rule(self._unhealthy())
+
+    def _limit(self, most: int) -> str:
+        """Return `max_failures` with the number that a share stands for: `5% = 2`."""
+        given = str(self._policy.max_failures)
+        return given if given == str(most) else f"{given} = {most:,}"
 
     def _as_wave(self, number: int, of: int, begun: int, end: int) -> Wave:
         size = end - begun

@@ -94,7 +94,7 @@ def test_a_canary_that_fails_stops_the_run_after_itself():
     assert run.ending.halted is ExitCode.STOPPED
     assert run.ending.explanation == (
         "wave 1 of 3 was not healthy: 1 of its 1 rejected or failed, at most 0 may (max_failures"
-        " is 5% of the batch); the rest was not begun: read the reasons in the report, mend what"
+        " is 5% of the batch); the rest was not begun: read the reasons in the report, fix what"
         " they name, then run apply again"
     )
 
@@ -177,13 +177,13 @@ def test_a_run_stops_when_failures_exceed_what_is_borne(fails: Amount, sent: int
 def test_a_run_that_fails_too_often_says_of_how_many():
     run = run_batch(40, NO, policy=course(fails=Share(0.05)), limits=Limits(in_flight=1))
     assert run.ending.explanation == (
-        "3 of the 40 transfers to be sent in this run were rejected or failed, more than"
-        " max_failures (5%) bears, which is 2; nothing new was sent after that: read the reasons"
-        " in the report, mend what they name, then run apply again"
+        "3 of the 40 transfers to be sent in this run were rejected or failed, above"
+        " max_failures (5% = 2); nothing further was sent: read the reasons"
+        " in the report, fix what they name, then run apply again"
     )
 
 
-def test_so_many_failures_as_are_borne_stop_nothing():
+def test_failures_up_to_the_limit_stop_nothing():
     run = run_batch(10, script=refusing("i0", "i5"), policy=course(fails=2))
     assert run.ending.halted is None
     assert len(run.frames) == 10

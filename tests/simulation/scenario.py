@@ -49,7 +49,7 @@ REAL_PARTS = Parts()
 
 STOPS = {
     "was not healthy": "stopped by a wave",
-    "more than max_failures": "stopped by failures",
+    "above max_failures": "stopped by failures",
     "the window (policy.window) opens": "too early for its window",
     "the window (policy.window) closed": "stopped by its window",
     "answered no look-up for": "stopped by an outage",

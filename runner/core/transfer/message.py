@@ -41,7 +41,7 @@ class Request(NamedTuple):
 
 
 class Reply(NamedTuple):
-    """What the gateway answered to the delivery that bears `message_id`.
+    """What the gateway answered to the delivery with `message_id`.
 
     `correlation_id` is by what the gateway's owner finds it again. `unsent`: the adapter says so
     itself, it certainly did not leave.
@@ -106,7 +106,7 @@ def build_text(draft: Draft) -> str:
 
 
 def read_reply(frame: str | bytes, hide: Callable[[str], str] | None = None) -> Reply | Stray:
-    """Read one frame of the gateway; whatever is no reply becomes a `Stray`, never an error.
+    """Read one frame of the gateway; anything but a reply becomes a `Stray`, never an error.
 
     `hide` takes out of its texts, once they are unescaped, what is not to be kept.
     """
@@ -182,7 +182,7 @@ def harmless(text: str, limit: int = NOTE_LIMIT) -> str:
 
 
 def seconds_text(seconds: float) -> str:
-    """Return a time that a gateway asks for in full, were it ever so long, with its unit."""
+    """Return a time that a gateway asks for in full, however long, with its unit."""
     if seconds > MOST_SECONDS:
         return f"more than {MOST_SECONDS:,} s"
     return f"{round(seconds, 3):.12g} s"
