@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from itertools import count
 from typing import Any
 
-from runner.core.manifest.media import Audio, MediaMatrix
-from runner.core.manifest.model import Callback, Limits, Policy, RetryPolicy
+from runner.core.manifest.media import MediaMatrix
+from runner.core.manifest.model import Callback, Limits, Policy
 from runner.core.records.run_record import Figures
 from runner.core.transfer.message import Compose, build_text
 from runner.core.transfer.plan import PlannedRow
@@ -17,25 +17,12 @@ from runner.engine.callback_factory import CallbackFactory
 from runner.engine.rules import Randomness, Rules
 from runner.engine.run import BatchRun, RunEnd, RunSpec
 from runner.engine.stop import StopSignal
+from tests.engine.builders import NO_PREFLIGHT, rows
 from tests.fakes.clock import LoopClock
 from tests.fakes.gateway import FakeGateway, Frame, Script, in_turn
 from tests.fakes.journal import FakeJournal
 from tests.fakes.observer import RememberingObserver
 from tests.fakes.virtual import VirtualLoop
-
-HD = MediaMatrix(Audio("opus", 64, 16))
-NARROW = MediaMatrix(Audio("pcmu", 64, 8))
-HERE = "genesys://queue/here"
-
-NO_PREFLIGHT = Policy(preflight=False, retry=RetryPolicy(4, 1, 30))
-
-
-def rows(number: int = 1, **changes: Any) -> list[PlannedRow]:
-    """Return so many rows: `k0` moves `i0`, and so on."""
-    plain = PlannedRow(0, "", "", HERE, (HD,), (), "batch.yaml:1")
-    return [
-        replace(plain, n=n, key=f"k{n}", interaction_id=f"i{n}", **changes) for n in range(number)
-    ]
 
 
 @dataclass
@@ -159,3 +146,7 @@ async def after(seconds: float, act: Callable[[], object]) -> None:
     """Do something so many seconds into the run."""
     await asyncio.sleep(seconds)
     act()
+
+
+def ids(run: Run) -> list[str]:
+    return [frame.interaction_id for frame in run.frames]

@@ -15,8 +15,9 @@ from runner.core.transfer.evidence import Dedupes, Expires, Promise
 from runner.core.transfer.lookup_verdict import Interaction
 from runner.core.transfer.states import FINAL, State
 from runner.engine.rules import Rules
-from tests.core.pacing.test_rate import most_in_a_second
-from tests.engine.harness import HD, NARROW, Run, rows, run_batch
+from tests.core.pacing.peaks import most_in_a_second
+from tests.engine.builders import HD, NARROW, rows
+from tests.engine.harness import Run, run_batch
 from tests.fakes.clock import WALL_S
 from tests.fakes.gateway import Answer, FakeGateway, Frame
 

@@ -14,11 +14,10 @@ from runner.core.transfer.evidence import VISIBLE_S
 from runner.core.transfer.lookup_verdict import Interaction
 from runner.core.transfer.message import NOTE_LIMIT
 from runner.core.transfer.outcome import ExitCode
-from runner.core.transfer.plan import PlannedRow
 from runner.core.transfer.states import State
 from runner.engine.rules import Rules
-from runner.ports import JournalledTransfer
-from tests.engine.harness import HD, HERE, NARROW, NO_PREFLIGHT, Run, after, rows, run_batch
+from tests.engine.builders import HD, HERE, NARROW, NO_PREFLIGHT, past, rows
+from tests.engine.harness import Run, after, run_batch
 from tests.fakes.clock import WALL_S
 from tests.fakes.gateway import CARRIED_OUT, SILENCE, Answer, FakeGateway, Frame
 from tests.fakes.journal import FakeJournal
@@ -335,12 +334,6 @@ def test_a_no_that_is_contradicted_by_a_doubled_yes_is_transferred_once():
     assert run.journal.events("k0") == ["intent", "denied", "accepted"]
     assert run.ending.halted is None
     assert run.observer.progress[-1].outcomes == {"transferred": 2}
-
-
-def past(
-    message_id: str, state: State, row: PlannedRow, version: int = 3
-) -> dict[str, JournalledTransfer]:
-    return {message_id: JournalledTransfer(row, 40, 40, version, state, 1)}
 
 
 def test_a_positive_reply_for_an_earlier_run_settles_its_transfer():

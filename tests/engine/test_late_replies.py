@@ -12,8 +12,8 @@ from runner.core.transfer.lookup_verdict import Interaction
 from runner.core.transfer.states import State
 from runner.engine.rules import Rules
 from runner.ports import Doubt, JournalledTransfer
-from tests.engine.harness import HERE, NO_PREFLIGHT, Run, rows, run_batch
-from tests.engine.test_reconciler import left_behind
+from tests.engine.builders import HERE, NO_PREFLIGHT, left_behind, rows
+from tests.engine.harness import Run, run_batch
 from tests.fakes.gateway import Answer, FakeGateway
 from tests.fakes.journal import FakeJournal
 

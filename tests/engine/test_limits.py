@@ -15,8 +15,9 @@ from runner.core.transfer.states import Event, State
 from runner.engine.rules import Rules
 from runner.engine.stop import StopSignal
 from runner.ports import Entry, Note
-from tests.core.pacing.test_rate import most_in_a_second
-from tests.engine.harness import HD, NARROW, NO_PREFLIGHT, Run, after, rows, run_batch
+from tests.core.pacing.peaks import most_in_a_second
+from tests.engine.builders import HD, NARROW, NO_PREFLIGHT, rows
+from tests.engine.harness import Run, after, run_batch
 from tests.fakes.gateway import BEFORE, CARRIED_OUT, SILENCE, Answer, FakeGateway, Frame
 from tests.fakes.journal import FakeJournal
 

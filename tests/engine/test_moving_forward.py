@@ -12,8 +12,8 @@ from runner.core.manifest.quantity import EVERYTHING
 from runner.core.transfer.lookup_verdict import Interaction
 from runner.core.transfer.outcome import ExitCode
 from runner.core.transfer.plan import PlannedRow
-from tests.engine.harness import NO_PREFLIGHT, rows, run_batch
-from tests.engine.test_rollout import CANARY, NO, course, ids, refusing
+from tests.engine.builders import CANARY, NO, NO_PREFLIGHT, course, refusing, rows
+from tests.engine.harness import ids, run_batch
 from tests.fakes.gateway import CARRIED_OUT, Answer, FakeGateway, Frame
 
 AGAIN = "transfer_rejected"

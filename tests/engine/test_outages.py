@@ -16,8 +16,8 @@ from runner.core.transfer.lookup_verdict import Interaction
 from runner.core.transfer.outcome import ExitCode
 from runner.core.transfer.states import State
 from runner.ports import Note
-from tests.engine.harness import NO_PREFLIGHT, Run, rows, run_batch
-from tests.engine.test_delivery import past
+from tests.engine.builders import NO_PREFLIGHT, past, rows
+from tests.engine.harness import Run, run_batch
 from tests.fakes.gateway import CARRIED_OUT, Answer, FakeGateway
 from tests.fakes.journal import FakeJournal
 

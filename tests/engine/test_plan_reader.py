@@ -11,7 +11,7 @@ import pytest
 from runner.core.errors import StorageError
 from runner.core.transfer.plan import PlannedRow
 from runner.engine.plan_reader import PAGE, PlanReader
-from tests.engine.harness import rows
+from tests.engine.builders import rows
 from tests.fakes.journal import FakeJournal
 
 

@@ -10,15 +10,13 @@ import pytest
 
 from runner.core.errors import GatewayError, LookUpFailed
 from runner.core.manifest.model import Limits, Policy, RetryPolicy
-from runner.core.transfer.evidence import Baseline, Dedupes, Expires, Promise, SendClocks
+from runner.core.transfer.evidence import Baseline, Dedupes, Expires, Promise
 from runner.core.transfer.lookup_verdict import Arrival, Interaction
 from runner.core.transfer.states import State
 from runner.engine.rules import Rules
-from runner.ports import Doubt, Intent, JournalledTransfer
-from tests.engine.harness import HERE, NO_PREFLIGHT, Run, rows, run_batch
-from tests.fakes.clock import UPTIME_S, WALL_S
+from tests.engine.builders import HERE, NO_PREFLIGHT, DatedGateway, left_behind, rows
+from tests.engine.harness import Run, run_batch
 from tests.fakes.gateway import BEFORE, CARRIED_OUT, SILENCE, Answer, FakeGateway, Frame
-from tests.fakes.journal import FakeJournal
 
 EXPIRES = Expires(30.0, 2.0)
 DEDUPES = Dedupes(3600.0)
@@ -28,37 +26,10 @@ def error(kind: type[GatewayError]) -> GatewayError:
     return kind(environment="t", url="https://x", what="503", check="wait")
 
 
-def left_behind(
-    *,
-    listed: bool = True,
-    baseline: Baseline | None = None,
-    age_s: float = 60,
-    boot: str = "this boot",
-) -> FakeJournal:
-    """Return a journal in which an earlier run left `i8` in doubt."""
-    row = replace(rows(9)[8], n=0 if listed else -1)
-    hand_over = SendClocks(WALL_S - age_s, boot, UPTIME_S - age_s, None)
-    intent = Intent(1, "old", 0, '{"id":"old","interaction_id":"i8","destination_uri":"d"}',
-                    hand_over, baseline)  # fmt: skip
-    standing = JournalledTransfer(row, 40, 40, 2, State.UNKNOWN, 1)
-    return FakeJournal(left=[Doubt(standing, listed, frozenset({"old"}), intent, notified=False)])
-
-
 def carried(promise: Promise, *answers: Answer | str, **more: object) -> Run:
     if isinstance(promise, Dedupes):
         more.setdefault("gateway", DatedGateway())
     return run_batch(1, *answers, rules=Rules(NO_PREFLIGHT, promise), **more)  # type: ignore[arg-type]
-
-
-class DatedGateway(FakeGateway):
-    """Its look-ups tell the gateway's time, `ahead_s` before ours."""
-
-    ahead_s = 0.0
-
-    async def look_up(self, interaction_id: str) -> Interaction:
-        """Look up, with a date."""
-        seen = await super().look_up(interaction_id)
-        return replace(seen, date_s=WALL_S + self.look_ups[-1][0] + self.ahead_s)
 
 
 # Nothing promised

@@ -7,39 +7,18 @@ from dataclasses import replace
 import pytest
 
 from runner.core.errors import LookUpFailed
-from runner.core.manifest.model import Limits, Policy, RetryPolicy
+from runner.core.manifest.model import Limits, RetryPolicy
 from runner.core.manifest.quantity import EVERYTHING, Amount, Share
 from runner.core.manifest.window import Moment, Window
 from runner.core.transfer.evidence import Baseline, Dedupes, Expires
 from runner.core.transfer.lookup_verdict import Interaction
 from runner.core.transfer.outcome import ExitCode
 from runner.engine.rules import Rules
-from tests.engine.harness import NO_PREFLIGHT, Run, after, run_batch
-from tests.engine.test_reconciler import DatedGateway, left_behind
+from tests.engine.builders import CANARY, NO, DatedGateway, course, left_behind, refusing
+from tests.engine.harness import after, ids, run_batch
 from tests.fakes.clock import WALL_S, SteppedClock
-from tests.fakes.gateway import CARRIED_OUT, SILENCE, Answer, FakeGateway, Frame, Script
+from tests.fakes.gateway import CARRIED_OUT, SILENCE, Answer, FakeGateway, Frame
 from tests.fakes.journal import FakeJournal
-
-NO = Answer("transfer_rejected", reason="agent gone")
-CANARY = (1, Share(0.1), EVERYTHING)
-
-
-def course(*waves: Amount, fails: Amount | None = None, window: Window | None = None) -> Policy:
-    return replace(NO_PREFLIGHT, waves=waves, max_failures=fails, window=window)
-
-
-def refusing(*interactions: str, after_s: float = 0.02) -> Script:
-    """Return a script that refuses these, and carries every other one out."""
-
-    def script(frame: Frame) -> list[Answer]:
-        answer = NO if frame.interaction_id in interactions else CARRIED_OUT
-        return [replace(answer, after_s=after_s)]
-
-    return script
-
-
-def ids(run: Run) -> list[str]:
-    return [frame.interaction_id for frame in run.frames]
 
 
 def between(begins_s: float | None, ends_s: float | None) -> Window:

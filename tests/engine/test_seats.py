@@ -18,8 +18,8 @@ from runner.core.transfer.evidence import Baseline, Dedupes, Expires, Promise
 from runner.core.transfer.lookup_verdict import Interaction
 from runner.core.transfer.outcome import ExitCode
 from runner.engine.rules import Rules
-from tests.engine.harness import HD, NARROW, NO_PREFLIGHT, Run, rows, run_batch
-from tests.engine.test_reconciler import DatedGateway, left_behind
+from tests.engine.builders import HD, NARROW, NO_PREFLIGHT, DatedGateway, left_behind, rows
+from tests.engine.harness import Run, run_batch
 from tests.fakes.gateway import CARRIED_OUT, SILENCE, Answer, FakeGateway, Frame
 
 NO = Answer("transfer_rejected", reason="agent gone")

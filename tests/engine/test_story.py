@@ -9,7 +9,8 @@ from runner.core.manifest.quantity import Share
 from runner.core.pacing.circuit_breaker import BreakerPolicy
 from runner.core.records.run_record import TimelineEvent, TimelineEventKind
 from runner.engine.metrics import MOST_EVENTS, RunMetrics
-from tests.engine.harness import NO_PREFLIGHT, Run, after, run_batch
+from tests.engine.builders import NO_PREFLIGHT
+from tests.engine.harness import Run, after, run_batch
 from tests.fakes.gateway import CARRIED_OUT, SILENCE, Answer, FakeGateway
 
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 WINDOW_S = 60.0
-"""The window that the allowance is reported for (genesys-cloud.md, "Limits")."""
+"""The window that the allowance is reported for (genesys-cloud.md, "Pace")."""
 
 _WHOLE = re.compile(r"[0-9]{1,9}", re.ASCII)
 
