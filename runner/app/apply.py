@@ -39,8 +39,8 @@ from runner.core.records.summary import Summary, summarize
 from runner.core.transfer.outcome import ExitCode, Outcome, exit_code
 from runner.drivers import spec_of
 from runner.engine.callback_factory import CallbackFactory
+from runner.engine.rules import Randomness, Rules
 from runner.engine.run import BatchRun, RunEnd, RunSpec
-from runner.engine.run_context import Randomness, Rules
 from runner.engine.stop import StopSignal
 from runner.gateways.http.trust_check import check_trust
 from runner.ports import Observer
@@ -316,9 +316,9 @@ class _Run:
             rules=Rules(
                 policy_of(manifest),
                 gateway_said.promise,
-                needs_sight=driver.needs_lookup,
+                needs_look_up=driver.needs_lookup,
             ),
-            notices=callbacks,
+            callbacks=callbacks,
             find_fault=codec.find_fault,
             compose=codec.compose,
             total_kbps=gateway_said.total_bandwidth_kbps,
@@ -334,9 +334,9 @@ class _Run:
                 journal=writer,
                 clock=self._clock,
                 observer=self._observer,
-                chance=Randomness(random.random, MessageIds().new),
+                randomness=Randomness(random.random, MessageIds().new),
                 after_commit=dispatcher.poke,
-                halt=stop,
+                stop_signal=stop,
             )
             return await batch.run()
 

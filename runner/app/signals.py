@@ -117,7 +117,7 @@ class Signals:
             )
             self.last_word()
             os._exit(code)
-        stop.stop(code, f"stopped by {number.name}; what was in flight got its time to settle")
+        stop.set(code, f"stopped by {number.name}; what was in flight got its time to settle")
         observer.warned(
             "stopping: nothing new is sent, what is in flight gets its time to settle;"
             " a second signal ends the run at once",

@@ -1,1 +1,1 @@
-"""Carries a plan out: knows only the core and the ports."""
+"""Sends a plan's transfers; knows only the core and the ports."""

@@ -1,4 +1,4 @@
-"""A transfer while a run carries it."""
+"""The state of one transfer during a run."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class EventDetails(NamedTuple):
     reason_code: str | None = None
 
 
-NOTHING_TOLD = EventDetails()
+NO_DETAILS = EventDetails()
 
 UNDER_WAY = frozenset({State.READY, State.SENDING, State.RESENDING})
 
@@ -55,8 +55,7 @@ class ActiveTransfer:
     wait_s: float = 0.0  # before the next delivery
     repeats: int = 0  # of the last delivery under its id, in this run
     repeatable_until: float = -math.inf  # of the clock's uptime: when its id may be forgotten
-    slot_kbps: float = 0.0  # the bandwidth that its slot was given for
-    notified: bool = False  # callbacks have been told that it is in doubt
+    notified: bool = False  # callbacks have reported that it is in doubt
     is_settling: bool = False  # a late reply has settled it; the journal is about to learn of it
     code: str | None = None  # of the outcome, once there is one
     has_seat: bool = False  # see `seats`
@@ -73,7 +72,7 @@ class ActiveTransfer:
         self,
         event: Event,
         at: float,
-        told: EventDetails = NOTHING_TOLD,
+        details: EventDetails = NO_DETAILS,
         *,
         intent: Intent | None = None,
         notifications: Sequence[Notification] = (),
@@ -83,7 +82,7 @@ class ActiveTransfer:
         Raises `ImpossibleEvent`, changing nothing.
         """
         self.state = step(self.state, event)
-        self.code = told.reason_code or told.status
+        self.code = details.reason_code or details.status
         entry = Entry(
             event,
             self.row,
@@ -93,16 +92,16 @@ class ActiveTransfer:
             self.state,
             at,
             intent=intent,
-            n=told.n,
-            message_id=told.message_id,
-            sent_at=told.sent_at,
-            latency_ms=told.latency_ms,
-            status=told.status,
-            reason=told.reason,
-            media=told.media,
-            correlation_id=told.correlation_id,
+            n=details.n,
+            message_id=details.message_id,
+            sent_at=details.sent_at,
+            latency_ms=details.latency_ms,
+            status=details.status,
+            reason=details.reason,
+            media=details.media,
+            correlation_id=details.correlation_id,
             notifications=notifications,
-            reason_code=told.reason_code,
+            reason_code=details.reason_code,
         )
         self.version += 1
         return entry

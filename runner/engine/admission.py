@@ -1,4 +1,8 @@
-"""Where transfers wait their turn, and where each frame leaves (recovery.md, "Journal", rule 2)."""
+"""Admits transfers: a slot in flight, a place in the pace, and the write of each frame.
+
+The write follows the intent, and its last checks, without a suspension (recovery.md, "Journal",
+rule 2).
+"""
 
 from __future__ import annotations
 
@@ -6,6 +10,8 @@ import asyncio
 import math
 from collections import deque
 from collections.abc import Callable
+from types import TracebackType
+from typing import Self
 
 from runner.core.manifest.model import Limits
 from runner.core.pacing.circuit_breaker import BreakerPolicy, RetryBudget
@@ -49,16 +55,41 @@ READY_S = 2.0
 """How many seconds' worth of transfers are looked up ahead of their turn."""
 
 
+class Slot:
+    """A transfer's place in flight, from its turn until its outcome is durable.
+
+    It is released by leaving its `with` block, whatever has become of its frame.
+    """
+
+    __slots__ = ("_release", "is_unwritten", "kbps")
+
+    def __init__(self, kbps: float, release: Callable[[Slot], None]) -> None:
+        self.kbps = kbps
+        self.is_unwritten = True  # its frame may still leave
+        self._release = release
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._release(self)
+
+
 class Admission:
-    """One per run: slots, pace, pauses. Frames leave in the order in which turns were given."""
+    """One per run: slots, pace, pauses. Frames leave in the order in which slots were acquired."""
 
     def __init__(
         self,
         gateway: Gateway,
         limits: Limits,
         clock: Clock,
-        meter: RunMetrics,
-        halt: StopSignal,
+        metrics: RunMetrics,
+        stop_signal: StopSignal,
         *,
         breaker: BreakerPolicy,
         total_kbps: float | None = None,
@@ -69,26 +100,26 @@ class Admission:
         self._gateway = gateway
         self._limits = limits
         self._clock = clock
-        self._meter = meter
-        self._halt = halt
+        self._metrics = metrics
+        self._stop_signal = stop_signal
         self._line = asyncio.Lock()
         self._door = asyncio.Lock()
         self._in_line = 0  # transfers that could not have their turn at once
         self._slots_taken = 0
         self._freed = asyncio.Event()  # a slot was, since the head of the line began to wait for it
         self._kbps_taken = 0.0
-        self.circuit = CircuitBreaker(breaker, clock, meter, halt)
-        self.look_ups = LookUpCircuit(breaker, clock, meter, halt)
+        self.circuit = CircuitBreaker(breaker, clock, metrics, stop_signal)
+        self.look_ups = LookUpCircuit(breaker, clock, metrics, stop_signal)
         self._budget = RetryBudget()
         self.preparing = asyncio.Semaphore(self.ahead)
         self._pace = Pace.at_limit(limits.rate_per_s)
         self._bucket = self._fresh_bucket(limits.rate_per_s)
         self._written = _log_of(limits)
-        self._between = 0  # transfers that have their turn and not yet left
+        self._unwritten = 0  # slots whose frame has not left yet
         self._commit_s = 0.0
         self._silent_until = 0.0
         self._silence_why = ""
-        meter.rate_per_s = limits.rate_per_s
+        metrics.rate_per_s = limits.rate_per_s
 
     @property
     def ahead(self) -> int:
@@ -118,39 +149,28 @@ class Admission:
         """Who asked for the last silence."""
         return self._silence_why
 
-    async def turn(self, kbps: float) -> bool:
-        """Wait for a slot and for one's place in the pace; False: the run is stopped.
+    async def acquire(self, kbps: float) -> Slot | None:
+        """Wait for a slot and for a place in the pace; None: the run is stopped.
 
-        `kbps` is what the transfer adds to the bandwidth in flight. After True, exactly one
-        `write` or `forgo`, and then `leave`, must follow.
+        `kbps` is what the transfer adds to the bandwidth in flight.
         """
         if not self._in_line and self._goes_on() and self._until_turn(kbps) <= 0:
-            return self._give_turn(kbps)
+            return self._take(kbps)
         self._in_line += 1
         try:
             async with self._line:
                 while self._goes_on():
                     wait_s = self._until_turn(kbps)
                     if wait_s <= 0:
-                        return self._give_turn(kbps)
+                        return self._take(kbps)
                     if wait_s < ONCE_FREED_S:
-                        await self._halt.rest(min(max(wait_s, SHORTEST_WAIT_S), POLL_S))
+                        await self._stop_signal.sleep(min(max(wait_s, SHORTEST_WAIT_S), POLL_S))
                     else:
                         self._freed.clear()
                         await self._freed.wait()
-                return False
+                return None
         finally:
             self._in_line -= 1
-
-    def forgo(self) -> None:
-        """Give a turn up without having written."""
-        self._between -= 1
-
-    def leave(self, kbps: float) -> None:
-        """Free the slot: the outcome is durable, or nothing was sent."""
-        self._slots_taken -= 1
-        self._kbps_taken -= kbps
-        self._freed.set()
 
     def retry_delay_s(self) -> float:
         """Charge a retry to the run's budget; return how long to hold it back."""
@@ -163,44 +183,49 @@ class Admission:
         self._commit_s += (seconds - self._commit_s) / 8
 
     async def write(
-        self, request: Request, waiter: PendingReply, wanted: Callable[[], bool]
+        self,
+        slot: Slot,
+        request: Request,
+        pending_reply: PendingReply,
+        is_wanted: Callable[[], bool],
     ) -> bool:
-        """Write the frame when its token is granted; False: certainly not written.
+        """Write a slot's frame when its token is granted; False: certainly not written.
 
-        Between the last checks (stop flag, session, age, `wanted`, token, window) and the write
-        there is no suspension. Once the write is entered the answer is True, whatever becomes of it.
+        Between the last checks (stop signal, session, age, `is_wanted`, token, window) and the
+        write there is no suspension. Once the write is entered the answer is True, whatever
+        becomes of it.
         """
-        generation = waiter.generation
+        generation = pending_reply.generation
         try:
             async with self._door:
                 while True:
                     now = self._clock.now()
                     left_s = request.built_at + STALE_S - now
                     gone = self._gateway.generation != generation
-                    if self._halt.is_set or gone or left_s <= 0 or not wanted():
+                    if self._stop_signal.is_set or gone or left_s <= 0 or not is_wanted():
                         return False
                     wait_s = self._until_frame(now)
                     if wait_s <= 0:
                         break
-                    await self._halt.rest(min(wait_s, left_s))
+                    await self._stop_signal.sleep(min(wait_s, left_s))
                 if not self._in_window():
                     return False
-                waiter.hand_over(now)
-                self._meter.frame_left(now)
+                pending_reply.hand_over(now)
+                self._metrics.frame_left(now)
                 self._budget = self._budget.delivered()
                 await self._gateway.submit(request)
                 if self._written is not None:
                     self._written.append(self._clock.now())
                 return True
         finally:
-            self._between -= 1
+            self._no_longer_unwritten(slot)
 
     def slow(self, sent_at: float, why: str = "rate_limited") -> None:
         """Halve the pace: a frame that left at `sent_at` was answered "too fast"."""
         now = self._clock.now()
         before = self._pace
         self._pace = slowed(
-            before, now=now, sent_at=sent_at, achieved_per_s=self._meter.achieved_per_s(now)
+            before, now=now, sent_at=sent_at, achieved_per_s=self._metrics.achieved_per_s(now)
         )
         self._repace(before)
         if self._pace.rate_per_s != before.rate_per_s:
@@ -226,12 +251,12 @@ class Admission:
         self, turn: TimelineEventKind, value: float | None = None, reason: str | None = None
     ) -> None:
         clock = self._clock
-        self._meter.tell(turn, clock.now(), clock.wall(), value=value, reason=reason)
+        self._metrics.add_event(turn, clock.now(), clock.wall(), value=value, reason=reason)
 
     def _repace(self, before: Pace) -> None:
         rate = self._pace.rate_per_s
         if rate != before.rate_per_s:
-            self._meter.rate_per_s = rate
+            self._metrics.rate_per_s = rate
             if before.rate_per_s is None:
                 self._bucket = self._fresh_bucket(rate)
 
@@ -241,13 +266,23 @@ class Admission:
         return spent(now=self._clock.now(), rate_per_s=rate_per_s, burst=self._limits.burst)
 
     def _goes_on(self) -> bool:
-        return not self._halt.is_set and self._in_window()
+        return not self._stop_signal.is_set and self._in_window()
 
-    def _give_turn(self, kbps: float) -> bool:
-        self._between += 1
+    def _take(self, kbps: float) -> Slot:
+        self._unwritten += 1
         self._slots_taken += 1
         self._kbps_taken += kbps
-        return True
+        return Slot(kbps, self._release)
+
+    def _release(self, slot: Slot) -> None:
+        self._no_longer_unwritten(slot)
+        self._slots_taken -= 1
+        self._kbps_taken -= slot.kbps
+        self._freed.set()
+
+    def _no_longer_unwritten(self, slot: Slot) -> None:
+        self._unwritten -= slot.is_unwritten
+        slot.is_unwritten = False
 
     def _until_turn(self, kbps: float) -> float:
         """Return the seconds until the head of the line may have its turn."""
@@ -262,7 +297,7 @@ class Admission:
         shut_s = self.circuit.shut_for_s(now, in_flight=self._slots_taken)
         if shut_s > 0 or now < self._silent_until:
             return max(shut_s, self._silent_until - now)
-        rate, due_s = self._pace.rate_per_s, self._gateway.due_in(self._between)
+        rate, due_s = self._pace.rate_per_s, self._gateway.due_in(self._unwritten)
         if rate is not None:
             paced_s = due_in(
                 self._bucket,
@@ -270,7 +305,7 @@ class Admission:
                 rate_per_s=rate,
                 burst=self._limits.burst,
                 limit_per_s=self._pace.limit_per_s,
-                ahead=self._between,
+                ahead=self._unwritten,
             )
             due_s = max(due_s, paced_s)
         return due_s - max(SHORTEST_LEAD_S, 2 * self._commit_s)

@@ -1,4 +1,4 @@
-"""The run's circuits: shut to everyone but a probe while the gateway answers nothing.
+"""The run's circuit breakers: while the gateway answers nothing, only a probe may leave.
 
 One is for deliveries, one for the look-ups before them: a session that answers says nothing about
 the REST side, and the other way round.
@@ -34,12 +34,12 @@ class CircuitBreaker:
     about: str | None = None  # what the story adds about its opening
 
     def __init__(
-        self, policy: BreakerPolicy, clock: Clock, meter: RunMetrics, halt: StopSignal
+        self, policy: BreakerPolicy, clock: Clock, metrics: RunMetrics, stop_signal: StopSignal
     ) -> None:
         self._policy = policy
         self._clock = clock
-        self._meter = meter
-        self._halt = halt
+        self._metrics = metrics
+        self._stop_signal = stop_signal
         self._breaker = Breaker()
 
     @property
@@ -69,7 +69,7 @@ class CircuitBreaker:
     def watch(self) -> None:
         """Stop the run if the circuit has been open for too long."""
         if is_given_up(self._breaker, self._policy, now=self._clock.now()):
-            self._halt.stop(
+            self._stop_signal.set(
                 ExitCode.STOPPED,
                 f"{self.unanswered_in_words} for {self._policy.give_up_s:g} s"
                 " (policy.circuit_breaker.give_up); see to the gateway, then run apply again",
@@ -77,7 +77,7 @@ class CircuitBreaker:
 
     def _tell(self, turn: TimelineEventKind, value: int | None = None) -> None:
         clock = self._clock
-        self._meter.tell(turn, clock.now(), clock.wall(), value=value, reason=self.about)
+        self._metrics.add_event(turn, clock.now(), clock.wall(), value=value, reason=self.about)
 
 
 class LookUpCircuit(CircuitBreaker):
@@ -87,9 +87,9 @@ class LookUpCircuit(CircuitBreaker):
     about = "look-ups"
 
     def __init__(
-        self, policy: BreakerPolicy, clock: Clock, meter: RunMetrics, halt: StopSignal
+        self, policy: BreakerPolicy, clock: Clock, metrics: RunMetrics, stop_signal: StopSignal
     ) -> None:
-        super().__init__(policy, clock, meter, halt)
+        super().__init__(policy, clock, metrics, stop_signal)
         self._waiting = 0
         self._probes = 0
         self._answered_at: float | None = None  # when a look-up was last answered
@@ -98,11 +98,11 @@ class LookUpCircuit(CircuitBreaker):
         """Wait until a look-up may be made; False: the run is stopped."""
         self._waiting += 1
         try:
-            while not self._halt.is_set:
+            while not self._stop_signal.is_set:
                 wait_s = self.shut_for_s(self._clock.now(), in_flight=self._probes)
                 if wait_s <= 0:
                     return True
-                await self._halt.rest(min(wait_s, POLL_S))
+                await self._stop_signal.sleep(min(wait_s, POLL_S))
             return False
         finally:
             self._waiting -= 1

@@ -2,127 +2,171 @@
 
 from __future__ import annotations
 
-from runner.core.pacing.rate import LONGEST_OBEYED_S, backoff_s
+from collections.abc import Callable
+
+from runner.core.manifest.media import MediaMatrix
+from runner.core.pacing.rate import LONGEST_OBEYED_S
 from runner.core.timestamps import timestamp
 from runner.core.transfer.evidence import Baseline, SendClocks
-from runner.core.transfer.message import Draft, Message, Reply, Request, Unfit, seconds_text
+from runner.core.transfer.message import (
+    Compose,
+    Draft,
+    Message,
+    Reply,
+    Request,
+    Unfit,
+    seconds_text,
+)
 from runner.core.transfer.outcome import ExitCode
 from runner.core.transfer.reasons import WORDS, Code, code_of_reply
 from runner.core.transfer.states import Event, State
 from runner.engine.active_transfer import ActiveTransfer, EventDetails
-from runner.engine.pending_replies import NoReply, PendingReply
-from runner.engine.run_context import RunContext
-from runner.ports import Intent
+from runner.engine.admission import Admission, Slot
+from runner.engine.metrics import RunMetrics
+from runner.engine.pending_replies import NoReply, PendingReplies, PendingReply
+from runner.engine.recorder import Recorder
+from runner.engine.rules import Randomness, Rules
+from runner.engine.stop import StopSignal
+from runner.ports import Clock, Gateway, Intent
 
 FRESH_S = 5.0
 """How old a look-up may be when an intent relies on it."""
 
 
 class MessageSender:
-    """Delivers a transfer once: anew, or (`repeat`) under the id and the bytes of the last time."""
+    """Delivers a transfer once: anew, or (`repeat`) under the id and the bytes of the last time.
 
-    def __init__(self, shop: RunContext) -> None:
-        self._shop = shop
+    `find_fault` is the format verification of a message; it returns None for one without fault.
+    """
 
-    async def send(self, live: ActiveTransfer, *, repeat: bool = False) -> PendingReply | None:
-        """Make an intent durable and write its frame; None: certainly not written.
+    def __init__(
+        self,
+        *,
+        gateway: Gateway,
+        admission: Admission,
+        pending_replies: PendingReplies,
+        recorder: Recorder,
+        metrics: RunMetrics,
+        rules: Rules,
+        randomness: Randomness,
+        clock: Clock,
+        stop_signal: StopSignal,
+        compose: Compose,
+        find_fault: Callable[[Message, MediaMatrix], str | None],
+    ) -> None:
+        self._gateway = gateway
+        self._admission = admission
+        self._pending_replies = pending_replies
+        self._recorder = recorder
+        self._metrics = metrics
+        self._rules = rules
+        self._randomness = randomness
+        self._clock = clock
+        self._stop_signal = stop_signal
+        self._compose = compose
+        self._find_fault = find_fault
 
-        The transfer has its turn; the caller gives the slot back.
-        """
-        built_at = self._shop.clock.now()
+    async def send(
+        self, transfer: ActiveTransfer, slot: Slot, *, repeat: bool = False
+    ) -> PendingReply | None:
+        """Make an intent durable and write its frame; None: certainly not written."""
+        built_at = self._clock.now()
         try:
-            intent, message = self._repeated(live) if repeat else self._fresh(live)
+            intent, message = self._repeated(transfer) if repeat else self._fresh(transfer)
         except Unfit as error:
-            self._shop.gate.forgo()
-            told = EventDetails(reason=str(error), reason_code=Code.MESSAGE_UNFIT)
-            await self._shop.recorder.enter(live, Event.DENIED, told)
+            details = EventDetails(reason=str(error), reason_code=Code.MESSAGE_UNFIT)
+            await self._recorder.enter(transfer, Event.DENIED, details)
             return None
-        waiter = self._shop.desk.expect(intent.message_id, self._shop.gateway.generation)
-        live.message_ids.add(intent.message_id)
-        live.deliveries = intent.n
+        pending_reply = self._pending_replies.expect(intent.message_id, self._gateway.generation)
+        transfer.message_ids.add(intent.message_id)
+        transfer.deliveries = intent.n
         during = State.RESENDING if repeat else State.SENDING
         event = Event.REPEATED if repeat else Event.INTENT
-        await self._shop.recorder.intend(live, event, intent)
-        self._shop.gate.committed_in(self._shop.clock.now() - built_at)
+        await self._recorder.intend(transfer, event, intent)
+        self._admission.committed_in(self._clock.now() - built_at)
         request = Request(intent.message_id, message, built_at)
-        if await self._shop.gate.write(request, waiter, lambda: self._is_wanted(live, during)):
-            live.tries += 1
-            live.left_at = waiter.sent_at
-            return waiter
-        self._shop.desk.forget(waiter)
-        told = _about(intent, WORDS[Code.NOT_SENT], Code.NOT_SENT)
-        await self._shop.recorder.enter(live, Event.WITHDRAWN, told)
+        if await self._admission.write(
+            slot, request, pending_reply, lambda: self._is_wanted(transfer, during)
+        ):
+            transfer.tries += 1
+            transfer.left_at = pending_reply.sent_at
+            return pending_reply
+        self._pending_replies.forget(pending_reply)
+        details = _about(intent, WORDS[Code.NOT_SENT], Code.NOT_SENT)
+        await self._recorder.enter(transfer, Event.WITHDRAWN, details)
         return None
 
-    def _is_wanted(self, live: ActiveTransfer, during: State) -> bool:
+    def _is_wanted(self, transfer: ActiveTransfer, during: State) -> bool:
         """Tell whether a frame whose token is granted is still to leave."""
-        known = during is State.SENDING or self._shop.clock.uptime() <= live.repeatable_until
-        return live.state is during and known
+        is_repeatable = self._clock.uptime() <= transfer.repeatable_until
+        return transfer.state is during and (during is State.SENDING or is_repeatable)
 
-    async def await_answer(self, live: ActiveTransfer, waiter: PendingReply) -> None:
+    async def await_answer(self, transfer: ActiveTransfer, pending_reply: PendingReply) -> None:
         """Wait for what comes of a frame that was written, and record it."""
-        assert live.last is not None  # noqa: S101 - it was sent
-        intent = live.last
-        answer = await self._shop.desk.answer(waiter)
-        self._shop.meter.frame_answered()
-        told = self._told(intent, waiter, answer)
+        assert transfer.last is not None  # noqa: S101 - it was sent
+        intent = transfer.last
+        answer = await self._pending_replies.answer(pending_reply)
+        self._metrics.frame_answered()
+        details = self._details(intent, pending_reply, answer)
         if isinstance(answer, NoReply):
             if answer.timed_out:
-                self._shop.gate.circuit.unanswered()
-            await self._shop.recorder.enter(live, Event.LOST, told)
+                self._admission.circuit.unanswered()
+            await self._recorder.enter(transfer, Event.LOST, details)
             return
-        event = self._shop.rules.classify(answer, repeat=live.state is State.RESENDING)
+        event = self._rules.classify(answer, repeat=transfer.state is State.RESENDING)
         if event is not Event.WITHDRAWN:
-            self._shop.gate.circuit.answered()
+            self._admission.circuit.answered()
         if event is Event.LIMITED:
-            self._slow_down(waiter, answer)
-        further = self._after(live, event, answer)
-        await self._shop.recorder.enter(live, event, told, further)
+            self._slow_down(pending_reply, answer)
+        further = self._after(transfer, event, answer)
+        await self._recorder.enter(transfer, event, details, further)
 
-    def _fresh(self, live: ActiveTransfer) -> tuple[Intent, Message]:
-        shop = self._shop
-        wall, message_id = shop.clock.wall(), shop.chance.new_id()
-        message = self._composed(live, message_id, timestamp(wall))
-        baseline = self._baseline(live)
+    def _fresh(self, transfer: ActiveTransfer) -> tuple[Intent, Message]:
+        wall, message_id = self._clock.wall(), self._randomness.new_id()
+        message = self._composed(transfer, message_id, timestamp(wall))
+        baseline = self._baseline(transfer)
         hand_over = SendClocks(
             wall,
-            shop.clock.boot,
-            shop.clock.uptime(),
+            self._clock.boot,
+            self._clock.uptime(),
             baseline.date_s if baseline is not None else None,
         )
-        n, text = live.deliveries + 1, message.text
-        return Intent(n, message_id, live.media_index, text, hand_over, baseline), message
+        n, text = transfer.deliveries + 1, message.text
+        return Intent(n, message_id, transfer.media_index, text, hand_over, baseline), message
 
-    def _composed(self, live: ActiveTransfer, message_id: str, at: str) -> Message:
-        row, media = live.row, live.row.media[live.media_index]
-        draft = Draft(message_id, row.interaction_id, row.destination_uri, media, at, live.seen)
-        message = self._shop.compose(draft)
-        if (fault := self._shop.find_fault(message, media)) is not None:
+    def _composed(self, transfer: ActiveTransfer, message_id: str, at: str) -> Message:
+        row, media = transfer.row, transfer.row.media[transfer.media_index]
+        draft = Draft(message_id, row.interaction_id, row.destination_uri, media, at, transfer.seen)
+        message = self._compose(draft)
+        if (fault := self._find_fault(message, media)) is not None:
             raise Unfit(f"the message fails format verification: {fault}")
         return message
 
-    def _repeated(self, live: ActiveTransfer) -> tuple[Intent, Message]:
-        assert live.last is not None  # noqa: S101 - a doubt has a delivery
-        return live.last._replace(n=live.deliveries + 1), Message(live.last.text)
+    def _repeated(self, transfer: ActiveTransfer) -> tuple[Intent, Message]:
+        assert transfer.last is not None  # noqa: S101 - a doubt has a delivery
+        intent = transfer.last._replace(n=transfer.deliveries + 1)
+        return intent, Message(intent.text)
 
-    def _baseline(self, live: ActiveTransfer) -> Baseline | None:
-        if live.seen is None or live.seen_at is None:
+    def _baseline(self, transfer: ActiveTransfer) -> Baseline | None:
+        if transfer.seen is None or transfer.seen_at is None:
             return None
-        fresh = self._shop.clock.now() - live.seen_at <= FRESH_S
-        return Baseline.of(live.seen) if fresh else None
+        fresh = self._clock.now() - transfer.seen_at <= FRESH_S
+        return Baseline.of(transfer.seen) if fresh else None
 
-    def _told(self, intent: Intent, waiter: PendingReply, answer: Reply | NoReply) -> EventDetails:
-        assert waiter.sent_at is not None  # noqa: S101 - only what left is answered
-        assert waiter.answered_at is not None  # noqa: S101 - set with the answer
-        since_s = self._shop.clock.now() - waiter.sent_at
-        sent_at = self._shop.clock.wall() - since_s
+    def _details(
+        self, intent: Intent, pending_reply: PendingReply, answer: Reply | NoReply
+    ) -> EventDetails:
+        assert pending_reply.sent_at is not None  # noqa: S101 - only what left is answered
+        assert pending_reply.answered_at is not None  # noqa: S101 - set with the answer
+        since_s = self._clock.now() - pending_reply.sent_at
+        sent_at = self._clock.wall() - since_s
         if isinstance(answer, NoReply):
             return _about(intent, answer.reason, answer.code, sent_at=sent_at)
         return EventDetails(
             intent.n,
             intent.message_id,
             sent_at,
-            latency_ms=round((waiter.answered_at - waiter.sent_at) * 1000, 3),
+            latency_ms=round((pending_reply.answered_at - pending_reply.sent_at) * 1000, 3),
             status=answer.status if answer.status is not None else str(answer.code),
             reason=answer.reason or answer.status or f"code {answer.code}",
             media=answer.media,
@@ -132,45 +176,41 @@ class MessageSender:
             ),
         )
 
-    def _slow_down(self, waiter: PendingReply, answer: Reply) -> None:
-        assert waiter.sent_at is not None  # noqa: S101 - only what left is answered
-        self._shop.meter.throttled += 1
-        self._shop.gate.slow(waiter.sent_at)
+    def _slow_down(self, pending_reply: PendingReply, answer: Reply) -> None:
+        assert pending_reply.sent_at is not None  # noqa: S101 - only what left is answered
+        self._metrics.throttled += 1
+        self._admission.slow(pending_reply.sent_at)
         wait_s = answer.retry_after_s
         if wait_s is None:
             return
         if wait_s > LONGEST_OBEYED_S:
-            self._shop.halt.stop(
+            self._stop_signal.set(
                 ExitCode.STOPPED,
                 f"the gateway asks to wait {seconds_text(wait_s)}, longer than the {LONGEST_OBEYED_S:g} s"
                 " that are waited; run apply again after that",
             )
         else:
-            self._shop.gate.silence(wait_s, "retry_after")
+            self._admission.silence(wait_s, "retry_after")
 
-    def _after(self, live: ActiveTransfer, event: Event, answer: Reply) -> Event | None:
+    def _after(self, transfer: ActiveTransfer, event: Event, answer: Reply) -> Event | None:
         """Prepare the next delivery, or return the event that ends the transfer without one."""
         if event is Event.ACCEPTED:
             return None
-        if live.state not in {State.SENDING, State.RESENDING}:
+        if transfer.state not in {State.SENDING, State.RESENDING}:
             return None  # settled meanwhile
         if event is Event.UNSUITED:
-            live.media_index += 1
-            live.tries = 0
-            return None if live.media_index < len(live.row.media) else Event.DENIED
+            transfer.media_index += 1
+            transfer.tries = 0
+            return None if transfer.media_index < len(transfer.row.media) else Event.DENIED
         if event is Event.WITHDRAWN and answer.status is None:
-            live.tries -= 1  # nobody refused it, and nobody heard of it
-        if event in {Event.LIMITED, Event.WITHDRAWN} and live.state is State.SENDING:
-            if live.tries >= self._shop.rules.policy.retry.attempts:
+            transfer.tries -= 1  # the gateway neither refused it nor learnt of it
+        if event in {Event.LIMITED, Event.WITHDRAWN} and transfer.state is State.SENDING:
+            if transfer.tries >= self._rules.policy.retry.attempts:
                 return Event.EXHAUSTED
-            live.wait_s = answer.retry_after_s or self.backoff_s(live)
+            transfer.wait_s = answer.retry_after_s or self._rules.backoff_s(
+                transfer.tries, self._randomness
+            )
         return None
-
-    def backoff_s(self, live: ActiveTransfer, failures: int | None = None) -> float:
-        """Return the wait before a transfer's next delivery, or after `failures` look-ups."""
-        retry = self._shop.rules.policy.retry
-        n = live.tries if failures is None else failures
-        return backoff_s(retry, max(1, n), jitter=self._shop.chance.jitter())
 
 
 def _about(

@@ -21,8 +21,8 @@ from runner.core.transfer.outcome import Outcome
 MOST_POINTS = 600
 """The timeline's longest; beyond it the bins grow."""
 
-MOST_TOLD = 1000
-"""Happenings that the story keeps: half of them the first ones, half the last."""
+MOST_EVENTS = 1000
+"""Events that the story keeps: the first half, and the last."""
 
 SHORTEST_SPAN_S = 0.1
 """The shortest time that a pace is measured over: five frames in a millisecond are no 5,000/s."""
@@ -47,12 +47,12 @@ class RunMetrics:
         self.closes: list[SessionClose] = []
         self.tls: str | None = None
         self.rate_per_s: float | None = None
-        self._rate_told: float | None = None
+        self._rate_in_bins: float | None = None
         self._pace = 0  # thousandths of it
         self._renewals = 0
-        self._told = 0
-        self._first_told: list[TimelineEvent] = []
-        self._last_told: deque[TimelineEvent] = deque(maxlen=MOST_TOLD // 2)
+        self._event_count = 0
+        self._first_events: list[TimelineEvent] = []
+        self._last_events: deque[TimelineEvent] = deque(maxlen=MOST_EVENTS // 2)
         self.troubles: deque[RecentFailure] = deque(maxlen=TROUBLES_KEPT)
         self.latencies_ms: deque[float] = deque(maxlen=LATENCIES_KEPT)
 
@@ -86,9 +86,9 @@ class RunMetrics:
         """Note where the run stands, for the timeline."""
         self._bin(now)
 
-    def tell(
+    def add_event(
         self,
-        turn: TimelineEventKind,
+        kind: TimelineEventKind,
         now: float,
         wall: float,
         *,
@@ -98,18 +98,18 @@ class RunMetrics:
     ) -> None:
         """Add a line to the session's story; `wall` is in seconds since the epoch."""
         t_s = round(now - self._started_at, 3)
-        told = TimelineEvent(t_s, timestamp(wall), turn.value, value, code, reason)
-        self._told += 1
-        if len(self._first_told) < MOST_TOLD // 2:
-            self._first_told.append(told)
+        event = TimelineEvent(t_s, timestamp(wall), kind.value, value, code, reason)
+        self._event_count += 1
+        if len(self._first_events) < MOST_EVENTS // 2:
+            self._first_events.append(event)
         else:
-            self._last_told.append(told)
+            self._last_events.append(event)
 
     def saw_renewals(self, renewals: int, now: float, wall: float) -> None:
         """Learn how many tokens were renewed by now."""
         if renewals > self._renewals:
             self._renewals = renewals
-            self.tell(TimelineEventKind.RENEWED, now, wall, value=renewals)
+            self.add_event(TimelineEventKind.RENEWED, now, wall, value=renewals)
 
     def in_last_second(self, now: float) -> int:
         """Return how many frames left in the last second: what the limit is promised of."""
@@ -132,7 +132,7 @@ class RunMetrics:
         if self._first_sent is not None and self.sent > 1:
             span_s = max(WINDOW_S, self._last_sent - self._first_sent)  # the limit's own measure
             achieved = (self.sent - 1) / span_s
-        story = (*self._first_told, *self._last_told)
+        story = (*self._first_events, *self._last_events)
         return Figures(
             rate_limit_per_s=limit_per_s,
             rate_achieved_per_s=achieved,
@@ -148,7 +148,7 @@ class RunMetrics:
                 for i, (sent, settled, in_flight, pace) in enumerate(self._bins)
             ),
             story=story,
-            story_omitted=self._told - len(story),
+            story_omitted=self._event_count - len(story),
             burst=burst,
         )
 
@@ -162,8 +162,8 @@ class RunMetrics:
             self._bins = [_merged(self._bins[i : i + 2]) for i in range(0, len(self._bins), 2)]
             self._bin_s *= 2
             index = int((now - self._started_at) / self._bin_s)
-        if self.rate_per_s != self._rate_told:
-            self._rate_told = self.rate_per_s
+        if self.rate_per_s != self._rate_in_bins:
+            self._rate_in_bins = self.rate_per_s
             self._pace = round((self.rate_per_s or 0) * 1000)
         pace = self._pace
         while len(self._bins) <= index:

@@ -1,4 +1,4 @@
-"""Where replies are matched to whoever waits for them, and time-outs and lost sessions are told."""
+"""Matches replies to pending deliveries; fails them on time-out or session loss."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class NoReply:
 
 
 class PendingReply:
-    """One delivery's place at the desk. `sent_at` is None until its frame is handed over."""
+    """One delivery that waits for its reply. `sent_at` is None until its frame is written."""
 
     __slots__ = ("answer", "answered_at", "generation", "message_id", "sent_at")
 
@@ -45,7 +45,7 @@ class PendingReply:
 
 
 class PendingReplies:
-    """Knows every delivery under way. Replies that nobody waits for go to `unclaimed`."""
+    """Every delivery under way, by its id. Replies that match none go to `unclaimed`."""
 
     def __init__(self, clock: Clock, timeout_s: float, unclaimed: Callable[[Reply], None]) -> None:
         self._clock = clock
@@ -55,56 +55,57 @@ class PendingReplies:
         self._deadlines: deque[tuple[float, PendingReply]] = deque()
 
     def expect(self, message_id: str, generation: int | None) -> PendingReply:
-        """Open a place for a delivery that is about to leave."""
+        """Expect the reply to a delivery that is about to be written."""
         answer: asyncio.Future[Reply | NoReply] = asyncio.get_running_loop().create_future()
-        waiter = self._waiting[message_id] = PendingReply(message_id, generation, answer)
-        return waiter
+        pending_reply = self._waiting[message_id] = PendingReply(message_id, generation, answer)
+        return pending_reply
 
-    def forget(self, waiter: PendingReply) -> None:
-        """Close the place of a delivery that did not leave."""
-        self._waiting.pop(waiter.message_id, None)
+    def forget(self, pending_reply: PendingReply) -> None:
+        """Expect no reply to a delivery that was not written."""
+        self._waiting.pop(pending_reply.message_id, None)
 
-    async def answer(self, waiter: PendingReply) -> Reply | NoReply:
+    async def answer(self, pending_reply: PendingReply) -> Reply | NoReply:
         """Wait for a handed-over delivery's reply, its time-out or its session's end."""
-        assert waiter.sent_at is not None  # noqa: S101 - only what left is answered
-        if not waiter.answer.done():
+        assert pending_reply.sent_at is not None  # noqa: S101 - only what left is answered
+        if not pending_reply.answer.done():
             while self._deadlines and self._deadlines[0][1].answer.done():
                 self._deadlines.popleft()  # else ten seconds' worth of answered ones are kept
-            self._deadlines.append((waiter.sent_at + self._timeout_s, waiter))
-        return await waiter.answer
+            self._deadlines.append((pending_reply.sent_at + self._timeout_s, pending_reply))
+        return await pending_reply.answer
 
     def replied(self, reply: Reply) -> None:
-        """Hand a reply to whoever waits for it."""
-        waiter = self._waiting.get(reply.message_id)
-        if waiter is None or waiter.sent_at is None:
-            # Whoever was answered a moment ago settles first, so that a repeat is seen as one.
+        """Match a reply to its pending delivery."""
+        pending_reply = self._waiting.get(reply.message_id)
+        if pending_reply is None or pending_reply.sent_at is None:
+            # A delivery answered a moment ago settles first, so that a repeat is seen as one.
             asyncio.get_running_loop().call_soon(self._unclaimed, reply)
         else:
-            self._settle(waiter, reply)
+            self._settle(pending_reply, reply)
 
     def session_lost(self, lost: SessionLost) -> None:
-        """Tell everyone whose frame went out on that session that no reply will come."""
+        """Fail every delivery whose frame was written on that session."""
         code = "" if lost.code is None else f" {lost.code}"
-        told = f": {lost.reason}" if lost.reason else ""
-        answer = NoReply(f"the session ended (close{code}{told}) before a reply came")
-        for waiter in list(self._waiting.values()):
-            if waiter.sent_at is not None and waiter.generation == lost.generation:
-                self._settle(waiter, answer)
+        reason = f": {lost.reason}" if lost.reason else ""
+        answer = NoReply(f"the session ended (close{code}{reason}) before a reply came")
+        for pending_reply in list(self._waiting.values()):
+            if pending_reply.sent_at is not None and pending_reply.generation == lost.generation:
+                self._settle(pending_reply, answer)
 
     async def keep_time(self) -> None:
-        """Expire what has waited too long; runs for as long as the desk is open."""
+        """Expire what has waited too long; runs until it is cancelled."""
         while True:
             now = self._clock.now()
             while self._deadlines and self._deadlines[0][0] <= now:
-                _, waiter = self._deadlines.popleft()
-                if not waiter.answer.done():
+                _, pending_reply = self._deadlines.popleft()
+                if not pending_reply.answer.done():
                     self._settle(
-                        waiter, NoReply(f"no reply within {self._timeout_s:g} s", timed_out=True)
+                        pending_reply,
+                        NoReply(f"no reply within {self._timeout_s:g} s", timed_out=True),
                     )
             due = self._deadlines[0][0] if self._deadlines else now + self._timeout_s
             await self._clock.sleep(max(0.001, due - now))
 
-    def _settle(self, waiter: PendingReply, answer: Reply | NoReply) -> None:
-        del self._waiting[waiter.message_id]
-        waiter.answered_at = self._clock.now()
-        waiter.answer.set_result(answer)
+    def _settle(self, pending_reply: PendingReply, answer: Reply | NoReply) -> None:
+        del self._waiting[pending_reply.message_id]
+        pending_reply.answered_at = self._clock.now()
+        pending_reply.answer.set_result(answer)

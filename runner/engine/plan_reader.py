@@ -1,4 +1,4 @@
-"""Gives out the plan's rows, so that memory does not grow with the batch."""
+"""Reads the plan's rows page by page, so that memory does not grow with the batch."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class PlanReader:
     """Reads the journal's plan in pages, and gives rows out as far as it is allowed to.
 
     What was rejected or failed before comes after all others. A page is read while the rows before
-    it are carried, so that nobody waits for it.
+    it are sent, so that no worker waits for it.
     """
 
     def __init__(self, journal: Journal) -> None:
@@ -35,7 +35,7 @@ class PlanReader:
         self.last_turn = FIRST_TURN  # of the row given out last
 
     def allow(self, until: int) -> None:
-        """Let so many rows be given out in all."""
+        """Let `until` rows be given out in all, those given out before included."""
         self._until = until
 
     async def next(self) -> PlannedRow | None:

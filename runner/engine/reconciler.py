@@ -22,9 +22,12 @@ from runner.core.transfer.outcome import ExitCode
 from runner.core.transfer.reasons import Code
 from runner.core.transfer.states import Event, State
 from runner.engine.active_transfer import ActiveTransfer, EventDetails
-from runner.engine.run_context import RunContext
+from runner.engine.admission import Admission
+from runner.engine.recorder import Recorder
+from runner.engine.rules import Randomness, Rules
+from runner.engine.stop import StopSignal
 from runner.engine.transfer_worker import TransferWorker
-from runner.ports import Doubt
+from runner.ports import Clock, Doubt, Gateway
 
 LOOKS_AT_ONCE = 16
 """Doubts that are looked up at a time."""
@@ -53,19 +56,35 @@ class Look:
 class Reconciler:
     """Every doubt of a run, its own and those that earlier runs left."""
 
-    def __init__(self, shop: RunContext, carrier: TransferWorker, began: float) -> None:
-        self._shop = shop
-        self._carrier = carrier
-        self._began = began
+    def __init__(
+        self,
+        *,
+        gateway: Gateway,
+        worker: TransferWorker,
+        admission: Admission,
+        recorder: Recorder,
+        rules: Rules,
+        randomness: Randomness,
+        clock: Clock,
+        stop_signal: StopSignal,
+    ) -> None:
+        self._gateway = gateway
+        self._worker = worker
+        self._admission = admission
+        self._recorder = recorder
+        self._rules = rules
+        self._randomness = randomness
+        self._clock = clock
+        self._stop_signal = stop_signal
+        self._began = clock.now()
         self._looking = asyncio.Semaphore(LOOKS_AT_ONCE)
-        self._left: list[
-            tuple[ActiveTransfer, bool]
-        ] = []  # by earlier runs; whether this one lists it
+        # Left in doubt by earlier runs, and whether this run's manifest lists them.
+        self._left: list[tuple[ActiveTransfer, bool]] = []
 
     def take_back(self, doubts: Sequence[Doubt]) -> None:
         """Take up what earlier runs left in doubt: from here on a late reply settles it."""
         for doubt in doubts:
-            self._left.append((self._carrier.take_back(doubt, self._began), doubt.listed))
+            self._left.append((self._worker.take_back(doubt, self._began), doubt.listed))
 
     async def look_at_all(self) -> list[ActiveTransfer]:
         """Look up what earlier runs left in doubt, before anything is sent.
@@ -73,115 +92,119 @@ class Reconciler:
         Returns the transfers that are still in doubt and may be sent again by this run.
         """
         looked = await asyncio.gather(
-            *(self._look_at_left(live, listed=listed) for live, listed in self._left)
+            *(self._look_at_left(transfer, listed=listed) for transfer, listed in self._left)
         )
-        return [live for live in looked if live is not None]
+        return [transfer for transfer in looked if transfer is not None]
 
-    async def clear_up(self, live: ActiveTransfer) -> None:
+    async def clear_up(self, transfer: ActiveTransfer) -> None:
         """Do what the promise allows until the doubt is settled, or stays one for a person."""
-        while live.state is State.UNKNOWN and not self._shop.halt.is_set:
+        while transfer.state is State.UNKNOWN and not self._stop_signal.is_set:
             await self._session_is_back()
-            match self._shop.rules.promise:
+            match self._rules.promise:
                 case Dedupes() as promise:
-                    reason = await self._by_repeating(live, promise)
+                    reason = await self._by_repeating(transfer, promise)
                 case Expires() as promise:
-                    reason = await self._by_waiting(live, promise)
+                    reason = await self._by_waiting(transfer, promise)
                 case None:
-                    reason = await self._by_looking(live)
+                    reason = await self._by_looking(transfer)
             if reason is not None:
-                await self._leave(live, reason)
+                await self._leave(transfer, reason)
                 return
-            if _is_cleared(live):
-                await self._shop.halt.rest(self._shop.gate.retry_delay_s())
-                await self._carrier.carry_on(live)
-        await self._leave(live, "the run was stopped before it could be cleared up")
+            if _is_cleared(transfer):
+                await self._stop_signal.sleep(self._admission.retry_delay_s())
+                await self._worker.process_to_end(transfer)
+        await self._leave(transfer, "the run was stopped before it could be cleared up")
 
-    async def _leave(self, live: ActiveTransfer, reason: str) -> None:
-        if live.state is State.UNKNOWN:
-            await self._shop.recorder.leave_in_doubt(live, reason)
+    async def _leave(self, transfer: ActiveTransfer, reason: str) -> None:
+        if transfer.state is State.UNKNOWN:
+            await self._recorder.leave_in_doubt(transfer, reason)
 
-    async def _look_at_left(self, live: ActiveTransfer, *, listed: bool) -> ActiveTransfer | None:
-        look = await self._look(live)
-        promise = self._shop.rules.promise
+    async def _look_at_left(
+        self, transfer: ActiveTransfer, *, listed: bool
+    ) -> ActiveTransfer | None:
+        look = await self._look(transfer)
+        promise = self._rules.promise
         if promise is None and look.evidence is Evidence.UNDER_WAY:
-            await self._shop.halt.rest(SECOND_LOOK_S)
-            look = await self._look(live)
-        if live.state is not State.UNKNOWN:
+            await self._stop_signal.sleep(SECOND_LOOK_S)
+            look = await self._look(transfer)
+        if transfer.state is not State.UNKNOWN:
             return None
         changed = look.evidence is Evidence.INCONCLUSIVE and look.seen is not None
         hopeless = promise is None or (isinstance(promise, Expires) and changed)
         if hopeless or not listed:
-            await self._shop.recorder.leave_in_doubt(live, look.reason)
+            await self._recorder.leave_in_doubt(transfer, look.reason)
             return None
-        return live
+        return transfer
 
     # Each way returns why the doubt stays one, or None where it is settled or to be gone on with.
 
-    async def _by_looking(self, live: ActiveTransfer) -> str | None:
-        look = await self._look(live)
-        if live.state is State.UNKNOWN and look.evidence in _UNDECIDED:
-            await self._shop.halt.rest(SECOND_LOOK_S)
-            look = await self._look(live)
+    async def _by_looking(self, transfer: ActiveTransfer) -> str | None:
+        look = await self._look(transfer)
+        if transfer.state is State.UNKNOWN and look.evidence in _UNDECIDED:
+            await self._stop_signal.sleep(SECOND_LOOK_S)
+            look = await self._look(transfer)
         return look.reason
 
-    async def _by_repeating(self, live: ActiveTransfer, promise: Dedupes) -> str | None:
-        look = await self._look(live)
-        if live.state is not State.UNKNOWN:
+    async def _by_repeating(self, transfer: ActiveTransfer, promise: Dedupes) -> str | None:
+        look = await self._look(transfer)
+        if transfer.state is not State.UNKNOWN:
             return None
-        assert live.last is not None  # noqa: S101 - a doubt has a delivery
-        clock = self._shop.clock
+        assert transfer.last is not None  # noqa: S101 - a doubt has a delivery
         left_s = repeatable_for_s(
             promise,
-            live.last.hand_over,
-            boot=clock.boot,
-            uptime_s=clock.uptime(),
+            transfer.last.hand_over,
+            boot=self._clock.boot,
+            uptime_s=self._clock.uptime(),
             gateway_date_s=look.seen.date_s if look.seen is not None else None,
         )
-        live.repeatable_until = clock.uptime() + left_s
-        if look.seen is None and self._may_look_again(live):
-            await self._shop.halt.rest(self._carrier.backoff_s(live))
+        transfer.repeatable_until = self._clock.uptime() + left_s
+        if look.seen is None and self._may_look_again(transfer):
+            await self._stop_signal.sleep(self._backoff_s(transfer))
             return None
         if look.seen is not None and look.seen.date_s is None:
-            return f"the gateway's look-ups tell no Date, so the age of its id is unknown; {look.reason}"
+            return f"the gateway's look-ups have no Date, so the age of its id is unknown; {look.reason}"
         if left_s < 0:
             return f"too late to send it again under its id; {look.reason}"
-        if live.repeats >= MOST_REPEATS:
-            return f"sent {live.repeats} times again under its id without an answer"
-        if live.repeats:
-            await self._shop.halt.rest(self._carrier.backoff_s(live))
-        live.repeats += 1
-        await self._shop.halt.rest(self._shop.gate.retry_delay_s())
-        if live.state is State.UNKNOWN:
-            await self._carrier.repeat(live)
+        if transfer.repeats >= MOST_REPEATS:
+            return f"sent {transfer.repeats} times again under its id without an answer"
+        if transfer.repeats:
+            await self._stop_signal.sleep(self._backoff_s(transfer))
+        transfer.repeats += 1
+        await self._stop_signal.sleep(self._admission.retry_delay_s())
+        if transfer.state is State.UNKNOWN:
+            await self._worker.repeat(transfer)
         return None
 
-    async def _by_waiting(self, live: ActiveTransfer, promise: Expires) -> str | None:
-        look = await self._look(live)
-        if live.state is not State.UNKNOWN:
+    async def _by_waiting(self, transfer: ActiveTransfer, promise: Expires) -> str | None:
+        look = await self._look(transfer)
+        if transfer.state is not State.UNKNOWN:
             return None
-        assert live.last is not None  # noqa: S101 - a doubt has a delivery
-        assert live.left_at is not None  # noqa: S101 - set with the delivery
-        passed_s = self._shop.clock.now() - live.left_at
-        if look.seen is None and self._may_look_again(live):
-            await self._shop.halt.rest(max(1.0, promise.fence_s - passed_s))
+        assert transfer.last is not None  # noqa: S101 - a doubt has a delivery
+        assert transfer.left_at is not None  # noqa: S101 - set with the delivery
+        passed_s = self._clock.now() - transfer.left_at
+        if look.seen is None and self._may_look_again(transfer):
+            await self._stop_signal.sleep(max(1.0, promise.fence_s - passed_s))
             return None
         if look.seen is None or look.evidence is Evidence.INCONCLUSIVE:
             return look.reason
-        date_s, hand_over = look.seen.date_s, live.last.hand_over
+        date_s, hand_over = look.seen.date_s, transfer.last.hand_over
         if fence_is_over(promise, hand_over, gateway_date_s=date_s, passed_s=passed_s):
             if look.evidence is Evidence.UNDER_WAY:
                 return look.reason
             reason = f"not carried out: {look.reason}, and its time is over"
-            told = EventDetails(reason=reason, reason_code=Code.FOUND_UNTOUCHED)
-            await self._shop.recorder.enter(live, Event.CLEARED, told)
+            details = EventDetails(reason=reason, reason_code=Code.FOUND_UNTOUCHED)
+            await self._recorder.enter(transfer, Event.CLEARED, details)
             return None
         return await self._until_fence(promise, hand_over, date_s, passed_s)
 
-    def _may_look_again(self, live: ActiveTransfer) -> bool:
+    def _backoff_s(self, transfer: ActiveTransfer) -> float:
+        return self._rules.backoff_s(transfer.tries, self._randomness)
+
+    def _may_look_again(self, transfer: ActiveTransfer) -> bool:
         """Tell whether a look-up that failed may be made again: the run has not given up yet."""
-        assert live.left_at is not None  # noqa: S101 - set with the delivery
-        passed_s = self._shop.clock.now() - live.left_at
-        return passed_s < self._shop.rules.policy.circuit_breaker.give_up_s
+        assert transfer.left_at is not None  # noqa: S101 - set with the delivery
+        passed_s = self._clock.now() - transfer.left_at
+        return passed_s < self._rules.policy.circuit_breaker.give_up_s
 
     async def _until_fence(
         self, promise: Expires, hand_over: SendClocks, date_s: float | None, passed_s: float
@@ -189,52 +212,52 @@ class Reconciler:
         wait_s = _until_fence_s(promise, hand_over, gateway_date_s=date_s, passed_s=passed_s)
         if isinstance(wait_s, str):
             return wait_s
-        await self._shop.halt.rest(max(1.0, wait_s))
+        await self._stop_signal.sleep(max(1.0, wait_s))
         return None
 
-    async def _look(self, live: ActiveTransfer) -> Look:
+    async def _look(self, transfer: ActiveTransfer) -> Look:
         """Look a doubt up; positive evidence settles it at once.
 
         Look-ups lag behind: that an interaction is where it was before this history moved it
         elsewhere is believed at a second look.
         """
-        look = await self._look_once(live)
-        carried_out, by_id = look.evidence is Evidence.CARRIED_OUT, _ours(live, look.seen)
-        if carried_out and by_id is None and live.row.was_elsewhere:
-            await self._shop.halt.rest(self._shop.rules.visible_s)
-            look = await self._look_once(live)
-        if look.evidence is Evidence.CARRIED_OUT and live.state is State.UNKNOWN:
-            told = EventDetails(
-                message_id=_ours(live, look.seen),
+        look = await self._look_once(transfer)
+        carried_out, by_id = look.evidence is Evidence.CARRIED_OUT, _ours(transfer, look.seen)
+        if carried_out and by_id is None and transfer.row.was_elsewhere:
+            await self._stop_signal.sleep(self._rules.visible_s)
+            look = await self._look_once(transfer)
+        if look.evidence is Evidence.CARRIED_OUT and transfer.state is State.UNKNOWN:
+            details = EventDetails(
+                message_id=_ours(transfer, look.seen),
                 reason=f"carried out: {look.reason}",
                 reason_code=Code.FOUND_CARRIED_OUT,
             )
-            await self._shop.recorder.enter(live, Event.SEEN, told)
+            await self._recorder.enter(transfer, Event.SEEN, details)
         return look
 
-    async def _look_once(self, live: ActiveTransfer) -> Look:
+    async def _look_once(self, transfer: ActiveTransfer) -> Look:
         async with self._looking:
             try:
-                look_up = self._shop.gateway.look_up(live.row.interaction_id)
-                seen = await self._shop.halt.unless_set(look_up)
+                look_up = self._gateway.look_up(transfer.row.interaction_id)
+                seen = await self._stop_signal.unless_set(look_up)
             except LookUpFailed as error:
                 return Look(Evidence.INCONCLUSIVE, f"the look-up failed: {error.what}")
             except GatewayError as error:
-                self._shop.halt.stop(ExitCode.STOPPED, str(error), error)
+                self._stop_signal.set(ExitCode.STOPPED, str(error), error)
                 return Look(Evidence.INCONCLUSIVE, f"the look-up failed: {error.what}")
         if seen is None:
             return Look(Evidence.INCONCLUSIVE, "the run was stopped before it was looked up")
         evidence, reason = weigh(
             seen,
-            baseline=live.last.baseline if live.last is not None else None,
-            destination_uri=live.row.destination_uri,
-            message_ids=live.message_ids,
+            baseline=transfer.last.baseline if transfer.last is not None else None,
+            destination_uri=transfer.row.destination_uri,
+            message_ids=transfer.message_ids,
         )
         return Look(evidence, reason, seen)
 
     async def _session_is_back(self) -> None:
-        while self._shop.gateway.generation is None and not self._shop.halt.is_set:
-            await self._shop.halt.rest(SESSION_POLL_S)
+        while self._gateway.generation is None and not self._stop_signal.is_set:
+            await self._stop_signal.sleep(SESSION_POLL_S)
 
 
 def _until_fence_s(
@@ -242,7 +265,7 @@ def _until_fence_s(
 ) -> float | str:
     """Return the seconds until a fence may be over, or in words why this run cannot wait for it."""
     if gateway_date_s is None:
-        return "the gateway's look-ups tell no Date, so its fence cannot be judged"
+        return "the gateway's look-ups have no Date, so its fence cannot be judged"
     by_gateway_s = hand_over.timestamp_s + promise.fence_s - gateway_date_s
     if by_gateway_s > promise.fence_s + LONGEST_OBEYED_S:
         return (
@@ -252,10 +275,10 @@ def _until_fence_s(
     return max(promise.fence_s - passed_s, by_gateway_s)
 
 
-def _is_cleared(live: ActiveTransfer) -> bool:
-    return live.state is State.READY
+def _is_cleared(transfer: ActiveTransfer) -> bool:
+    return transfer.state is State.READY
 
 
-def _ours(live: ActiveTransfer, seen: Interaction | None) -> str | None:
+def _ours(transfer: ActiveTransfer, seen: Interaction | None) -> str | None:
     found = seen.last_transfer_id if seen is not None else None
-    return found if found in live.message_ids else None
+    return found if found in transfer.message_ids else None

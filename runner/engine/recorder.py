@@ -1,4 +1,4 @@
-"""Takes transfers from state to state: the journal, the callbacks and the counts go along."""
+"""Changes the state of transfers, and with it the journal, the callbacks and the counts."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ class Recorder:
         self,
         journal: Journal,
         clock: Clock,
-        meter: RunMetrics,
-        notices: CallbackFactory,
+        metrics: RunMetrics,
+        callbacks: CallbackFactory,
         *,
         settled: Callable[[ActiveTransfer], None],
         seats: Seats,
@@ -31,50 +31,60 @@ class Recorder:
         self._settled = settled
         self._seats = seats
         self._clock = clock
-        self._meter = meter
-        self._notices = notices
+        self._metrics = metrics
+        self._callbacks = callbacks
 
-    def intend(self, live: ActiveTransfer, event: Event, intent: Intent) -> Awaitable[None]:
+    def intend(self, transfer: ActiveTransfer, event: Event, intent: Intent) -> Awaitable[None]:
         """Take the step that begins a delivery; await it before the frame leaves."""
-        live.last = intent
-        return self._journal.record(live.enter(event, self._clock.wall(), intent=intent))
+        transfer.last = intent
+        return self._journal.record(transfer.enter(event, self._clock.wall(), intent=intent))
 
     def enter(
-        self, live: ActiveTransfer, event: Event, told: EventDetails, further: Event | None = None
+        self,
+        transfer: ActiveTransfer,
+        event: Event,
+        details: EventDetails,
+        further: Event | None = None,
     ) -> Awaitable[None]:
         """Take a step, and one that follows from it at once, in one transaction.
 
         A new outcome's callbacks are owed from the same transaction on; a doubt's only once
         everything was tried (`leave_in_doubt`).
         """
-        wall, before = self._clock.wall(), live.outcome
-        entries = [live.enter(event, wall, told)]
+        wall, before = self._clock.wall(), transfer.outcome
+        entries = [transfer.enter(event, wall, details)]
         if further is not None:
-            entries.append(live.enter(further, wall, told._replace(n=None)))
-        after = live.outcome
-        if live.is_counted and after is not live.counted:
-            self._meter.settled(self._clock.now(), after, live.counted)
-            self._settled(live)
-            live.counted = after
+            entries.append(transfer.enter(further, wall, details._replace(n=None)))
+        after = transfer.outcome
+        if transfer.is_counted and after is not transfer.counted:
+            self._metrics.settled(self._clock.now(), after, transfer.counted)
+            self._settled(transfer)
+            transfer.counted = after
         if after is not None:
-            self._seats.release(live)
-        if told.latency_ms is not None:
-            self._meter.latencies_ms.append(told.latency_ms)
+            self._seats.release(transfer)
+        if details.latency_ms is not None:
+            self._metrics.latencies_ms.append(details.latency_ms)
         if after in TROUBLING and after is not before:
-            self._meter.troubles.append(RecentFailure(wall, str(after), live.row.key, told.reason))
+            self._metrics.troubles.append(
+                RecentFailure(wall, str(after), transfer.row.key, details.reason)
+            )
         if after is not before and after not in {None, Outcome.IN_DOUBT}:
-            assert after is not None  # noqa: S101 - told to the type checker
-            owed = self._notices.about(live.row, after, told.reason, told.latency_ms)
+            assert after is not None  # noqa: S101 - for the type checker
+            owed = self._callbacks.about(transfer.row, after, details.reason, details.latency_ms)
             if owed:
                 entries[-1] = entries[-1]._replace(notifications=owed)
         return self._journal.record(*entries)
 
-    def leave_in_doubt(self, live: ActiveTransfer, reason: str) -> Awaitable[None]:
-        """Note that a doubt stays one, and why; its callbacks are told of it once."""
+    def leave_in_doubt(self, transfer: ActiveTransfer, reason: str) -> Awaitable[None]:
+        """Note that a doubt stays one, and why; its callbacks report it once."""
         owed: tuple[Notification, ...] = ()
-        if not live.notified:
-            owed = self._notices.about(live.row, Outcome.IN_DOUBT, reason, None)
-            live.notified = True
-        fields = {"key": live.row.key, "interaction_id": live.row.interaction_id, "reason": reason}
-        note = Note("stays in doubt", self._clock.wall(), fields, live.transfer_id, owed)
+        if not transfer.notified:
+            owed = self._callbacks.about(transfer.row, Outcome.IN_DOUBT, reason, None)
+            transfer.notified = True
+        fields = {
+            "key": transfer.row.key,
+            "interaction_id": transfer.row.interaction_id,
+            "reason": reason,
+        }
+        note = Note("stays in doubt", self._clock.wall(), fields, transfer.transfer_id, owed)
         return self._journal.record(note)

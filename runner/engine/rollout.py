@@ -1,4 +1,4 @@
-"""How far a run goes: wave by wave, as long as failures are borne, inside its window."""
+"""Decides how far a run goes: wave by wave, up to a number of failures, inside its window."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from runner.ports import Clock
 FAILURES = frozenset({Outcome.REJECTED, Outcome.FAILED})
 """The outcomes that count against `max_failures`."""
 
-NEXT = "read the reasons in the report, mend what they name, then run apply again"
+NEXT = "read the reasons in the report, fix what they name, then run apply again"
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,9 +35,11 @@ class Wave:
         return f"wave {self.number} of {self.of}"
 
 
-def is_failure(live: ActiveTransfer) -> bool:
+def is_failure(transfer: ActiveTransfer) -> bool:
     """Tell whether a transfer's outcome counts; not, if it failed before with the same code."""
-    return live.outcome in FAILURES and (not live.row.failed_as or live.row.failed_as != live.code)
+    return transfer.outcome in FAILURES and (
+        not transfer.row.failed_as or transfer.row.failed_as != transfer.code
+    )
 
 
 class Rollout:
@@ -48,8 +50,8 @@ class Rollout:
         policy: Policy,
         total: int,
         failed_before: int,
-        halt: StopSignal,
-        meter: RunMetrics,
+        stop_signal: StopSignal,
+        metrics: RunMetrics,
         *,
         clock: Clock,
         seats: Seats,
@@ -57,8 +59,8 @@ class Rollout:
         self._policy = policy
         self._total = total
         self._failed_before = failed_before
-        self._halt = halt
-        self._meter = meter
+        self._stop_signal = stop_signal
+        self._metrics = metrics
         self._clock = clock
         self._seats = seats
         self._all_failed = 0  # in this run
@@ -88,7 +90,7 @@ class Rollout:
         window = self._policy.window
         why = None if window is None else window.why_shut(self._clock.wall())
         if why is not None:
-            self._halt.stop_by_rule(why)
+            self._stop_signal.set_by_rule(why)
         return why is None
 
     def may_begin(self) -> bool:
@@ -97,7 +99,7 @@ class Rollout:
 
     def watch_window(self) -> None:
         """Stop the run if the window is shut, and transfers wait for their turn, perhaps for long."""
-        if self._total > sum(self._meter.outcomes.values()) + self._meter.in_flight:
+        if self._total > sum(self._metrics.outcomes.values()) + self._metrics.in_flight:
             self.in_window()
 
     def begin(self, wave: Wave, *, after: tuple[bool, int]) -> None:
@@ -105,23 +107,23 @@ class Rollout:
         self._wave, self._after, self._failed = wave, after, 0
 
     def goes_on(self) -> bool:
-        """Tell, all of a wave being final or in doubt, whether the next one may begin.
+        """Return whether the next wave may begin, once this one is final or in doubt.
 
         If not, the run is stopped. Failures have stopped it before: they are not waited for.
         """
-        doubts = self._meter.outcomes[Outcome.IN_DOUBT]
-        if doubts and not self._halt.is_set and self._wave.most_failures is not None:
-            self._halt.stop_by_rule(
+        doubts = self._metrics.outcomes[Outcome.IN_DOUBT]
+        if doubts and not self._stop_signal.is_set and self._wave.most_failures is not None:
+            self._stop_signal.set_by_rule(
                 f"{self._wave} was not healthy: {doubts:,} of its {self._wave.size:,} in doubt;"
                 " the rest was not begun: settle what is in doubt, then run apply again"
             )
-        return not self._halt.is_set
+        return not self._stop_signal.is_set
 
-    def settled(self, live: ActiveTransfer) -> None:
+    def settled(self, transfer: ActiveTransfer) -> None:
         """Learn that a transfer of this run has another outcome than before."""
-        was_failure, live.is_failure = live.is_failure, is_failure(live)
-        change = live.is_failure - was_failure
-        if live.row.turn > self._after:
+        was_failure, transfer.is_failure = transfer.is_failure, is_failure(transfer)
+        change = transfer.is_failure - was_failure
+        if transfer.row.turn > self._after:
             self._failed += change
         self._all_failed += change
         self._seats.failures(self._all_failed)
@@ -129,13 +131,18 @@ class Rollout:
             return
         failed, most = self._all_failed, self._most_failures
         if most is not None and failed > most:
-            self._halt.stop_by_rule(
+            self._stop_signal.set_by_rule(
                 f"{failed:,} of the {self._total:,} transfers to be sent in this run were rejected"
-                f" or failed, more than max_failures ({self._policy.max_failures}) bears, which is"
-                f" {most:,}; nothing new was sent after that: {NEXT}"
+                f" or failed, above max_failures ({self._limit(most)}); nothing further"
+                f" was sent: {NEXT}"
             )
         elif self._wave.most_failures is not None and self._failed > self._wave.most_failures:
-            self._halt.stop_by_rule(self._unhealthy())
+            self._stop_signal.set_by_rule(self._unhealthy())
+
+    def _limit(self, most: int) -> str:
+        """Return `max_failures` with the number that a share stands for: `5% = 2`."""
+        given = str(self._policy.max_failures)
+        return given if given == str(most) else f"{given} = {most:,}"
 
     def _as_wave(self, number: int, of: int, begun: int, end: int) -> Wave:
         size = end - begun

@@ -1,11 +1,10 @@
-"""Runs a batch: opens the gateway, lets workers carry the plan's rows, and closes in order."""
+"""Runs a batch: opens the gateway, has workers send the plan's rows, and closes in order."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TypeVar
 
 from runner.core.errors import GatewayError
 from runner.core.manifest.media import MediaMatrix
@@ -13,22 +12,25 @@ from runner.core.manifest.model import Limits
 from runner.core.pacing.waves import most_failures
 from runner.core.records.recent_failures import stage_of
 from runner.core.records.run_record import Figures, TimelineEventKind
-from runner.core.transfer.message import Compose, Message, Reply, build_message
+from runner.core.transfer.message import Compose, Message, build_message
 from runner.core.transfer.outcome import ExitCode
 from runner.core.transfer.states import State
 from runner.engine.active_transfer import ActiveTransfer
 from runner.engine.admission import Admission
-from runner.engine.background_tasks import BackgroundTasks
+from runner.engine.audit_notes import AuditNotes
 from runner.engine.callback_factory import CallbackFactory
+from runner.engine.delivery import MessageSender
 from runner.engine.gateway_events import GatewayEvents
+from runner.engine.late_replies import LateReplies
 from runner.engine.metrics import RunMetrics
 from runner.engine.pending_replies import PendingReplies
 from runner.engine.plan_reader import PlanReader
+from runner.engine.pre_delivery_check import PreDeliveryCheck
 from runner.engine.progress import ProgressReporter
 from runner.engine.reconciler import Reconciler
 from runner.engine.recorder import Recorder
 from runner.engine.rollout import Rollout, Wave
-from runner.engine.run_context import Randomness, Rules, RunContext
+from runner.engine.rules import Randomness, Rules
 from runner.engine.seats import Seats
 from runner.engine.stop import StopSignal
 from runner.engine.transfer_worker import TransferWorker
@@ -40,10 +42,8 @@ from runner.ports import (
     Observer,
 )
 
-T = TypeVar("T")
-
 BEAT_S = 0.5
-"""How often progress is told and the pace may climb."""
+"""How often progress is reported and the pace may climb."""
 
 WAITING_PER_SLOT = 4
 """Transfers that may wait for their next delivery beside those in flight."""
@@ -56,7 +56,7 @@ class RunSpec:
     total: int  # transfers of the plan that are to be sent
     limits: Limits
     rules: Rules
-    notices: CallbackFactory
+    callbacks: CallbackFactory
     find_fault: Callable[[Message, MediaMatrix], str | None]
     total_kbps: float | None = None  # of all transfers in flight together
     compose: Compose = build_message
@@ -78,229 +78,292 @@ class BatchRun:
 
     def __init__(
         self,
-        assignment: RunSpec,
+        spec: RunSpec,
         *,
         gateway: Gateway,
         journal: Journal,
         clock: Clock,
         observer: Observer,
-        chance: Randomness,
+        randomness: Randomness,
         after_commit: Callable[[], None],
-        halt: StopSignal,
+        stop_signal: StopSignal,
     ) -> None:
-        self.halt = halt
-        self._todo = assignment
+        self.stop_signal = stop_signal
+        self._spec = spec
         self._gateway = gateway
         self._journal = journal
         self._clock = clock
         self._observer = observer
         self._after_commit = after_commit
-        self._meter = RunMetrics(clock.now())
-        rules = assignment.rules
+        self._metrics = RunMetrics(clock.now())
+        rules = spec.rules
         seats = self._seats()
-        self._course = Rollout(
+        self._rollout = Rollout(
             rules.policy,
-            assignment.total,
-            assignment.failed_before,
-            halt,
-            self._meter,
+            spec.total,
+            spec.failed_before,
+            stop_signal,
+            self._metrics,
             clock=clock,
             seats=seats,
         )
-        self._gate = Admission(
+        self._admission = Admission(
             gateway,
-            assignment.limits,
+            spec.limits,
             clock,
-            self._meter,
-            halt,
+            self._metrics,
+            stop_signal,
             breaker=rules.policy.circuit_breaker,
-            total_kbps=assignment.total_kbps,
-            in_window=self._course.in_window,
+            total_kbps=spec.total_kbps,
+            in_window=self._rollout.in_window,
         )
-        self._desk = PendingReplies(clock, rules.policy.negotiation_timeout_s, self._unclaimed)
-        shop = RunContext(
-            gateway=gateway,
-            journal=journal,
-            clock=clock,
-            gate=self._gate,
-            desk=self._desk,
-            meter=self._meter,
-            halt=halt,
-            recorder=Recorder(
-                journal,
-                clock,
-                self._meter,
-                assignment.notices,
-                settled=self._course.settled,
-                seats=seats,
-            ),
+        self._background = asyncio.TaskGroup()  # notes and late replies
+        notes = AuditNotes(journal, clock, stop_signal, self._background)
+        recorder = Recorder(
+            journal,
+            clock,
+            self._metrics,
+            spec.callbacks,
+            settled=self._rollout.settled,
             seats=seats,
+        )
+        late_replies = LateReplies(
+            journal=journal,
+            recorder=recorder,
+            clock=clock,
             observer=observer,
             rules=rules,
-            chance=chance,
-            find_fault=assignment.find_fault,
-            compose=assignment.compose,
+            notes=notes,
+            stop_signal=stop_signal,
+            background=self._background,
         )
-        self._carrier = TransferWorker(shop)
-        self._doubts = Reconciler(shop, self._carrier, clock.now())
-        self._feed = PlanReader(journal)
-        self._aside: set[asyncio.Task[None]] = set()
-        self._left: set[asyncio.Task[None]] = set()  # likewise, of what earlier runs left in doubt
-        self._most_aside = WAITING_PER_SLOT * assignment.limits.in_flight
-        self._chores = BackgroundTasks(halt)
-        self._listener = GatewayEvents(shop, self._carrier, self._chores, observer)
-        self._outlook = ProgressReporter(
+        self._pending_replies = PendingReplies(
+            clock, rules.policy.negotiation_timeout_s, late_replies.receive
+        )
+        self._worker = TransferWorker(
+            journal=journal,
+            late_replies=late_replies,
+            seats=seats,
+            check=PreDeliveryCheck(
+                gateway=gateway,
+                circuit=self._admission.look_ups,
+                recorder=recorder,
+                late_replies=late_replies,
+                rules=rules,
+                randomness=randomness,
+                clock=clock,
+                stop_signal=stop_signal,
+            ),
+            admission=self._admission,
+            sender=MessageSender(
+                gateway=gateway,
+                admission=self._admission,
+                pending_replies=self._pending_replies,
+                recorder=recorder,
+                metrics=self._metrics,
+                rules=rules,
+                randomness=randomness,
+                clock=clock,
+                stop_signal=stop_signal,
+                compose=spec.compose,
+                find_fault=spec.find_fault,
+            ),
+            recorder=recorder,
+            rules=rules,
+            stop_signal=stop_signal,
+        )
+        self._reconciler = Reconciler(
             gateway=gateway,
-            gate=self._gate,
-            meter=self._meter,
-            halt=halt,
+            worker=self._worker,
+            admission=self._admission,
+            recorder=recorder,
+            rules=rules,
+            randomness=randomness,
+            clock=clock,
+            stop_signal=stop_signal,
+        )
+        self._plan_reader = PlanReader(journal)
+        self._aside = 0  # transfers of this wave that wait beside the workers
+        self._most_aside = WAITING_PER_SLOT * spec.limits.in_flight
+        self._events = GatewayEvents(
+            pending_replies=self._pending_replies,
+            admission=self._admission,
+            metrics=self._metrics,
+            stop_signal=stop_signal,
+            clock=clock,
+            notes=notes,
+            observer=observer,
+        )
+        self._progress_reporter = ProgressReporter(
+            gateway=gateway,
+            admission=self._admission,
+            metrics=self._metrics,
+            stop_signal=stop_signal,
             clock=clock,
             observer=observer,
-            keep=self._listener.keep,
-            limit_per_s=assignment.limits.rate_per_s,
-            burst=assignment.limits.burst,
+            notes=notes,
+            limit_per_s=spec.limits.rate_per_s,
+            burst=spec.limits.burst,
         )
         self._unfinished = 0  # transfers that were seen through to the run's end, not to theirs
         self._closed = False
 
     def _seats(self) -> Seats:
-        todo = self._todo
+        todo = self._spec
         allowed = most_failures(todo.rules.policy.max_failures, total=todo.total)
-        return Seats(allowed, self.halt)
+        return Seats(allowed, self.stop_signal)
 
     async def run(self) -> RunEnd:
-        """Carry the plan out; errors of the world are told in the `RunEnd`, never raised."""
-        beat = asyncio.create_task(self._beat())
-        timekeeper = asyncio.create_task(self._desk.keep_time())
-        try:
-            await self._chores.guarded(self._take_back())
-            if self._course.may_begin() and await self._open():
-                await self._carry_all()
-        finally:
-            self._closed = True
-            await self._gateway.close()
-            await self._feed.close()
-            for task in (beat, timekeeper):
-                task.cancel()
-            await asyncio.gather(beat, timekeeper, return_exceptions=True)
-            await self._chores.finish()
+        """Send the plan's transfers; failures end the run and are returned, never raised."""
+        async with self._background as background:
+            periodic = (
+                background.create_task(self.stop_signal.guard(self._beat())),
+                background.create_task(self.stop_signal.guard(self._pending_replies.keep_time())),
+            )
+            try:
+                await self._send_all()
+            finally:
+                self._closed = True
+                await self.stop_signal.guard(self._gateway.close())
+                await self._plan_reader.close()
+                for task in periodic:
+                    task.cancel()
         self._progress()
-        figures = self._meter.figures(
-            limit_per_s=self._todo.limits.rate_per_s,
+        return self._end()
+
+    def _end(self) -> RunEnd:
+        figures = self._metrics.figures(
+            limit_per_s=self._spec.limits.rate_per_s,
             token_renewals=self._gateway.token_renewals,
-            burst=self._todo.limits.burst,
+            burst=self._spec.limits.burst,
         )
-        code = self.halt.code
+        code = self.stop_signal.code
         if code is ExitCode.STOPPED and self._is_complete():  # nothing came of it
             return RunEnd(None, None, None, figures)
-        if code is ExitCode.STOPPED and self._meter.sent == 0 and not self.halt.is_own:
+        if code is ExitCode.STOPPED and self._metrics.sent == 0 and not self.stop_signal.is_own:
             code = ExitCode.UNREACHABLE
-        return RunEnd(code, self.halt.reason, self.halt.error, figures)
+        return RunEnd(code, self.stop_signal.reason, self.stop_signal.error, figures)
 
     def _is_complete(self) -> bool:
         """Tell whether all that was to be sent is final though the gateway then went away."""
-        is_done = self._feed.given >= self._todo.total > 0 and not self._unfinished
-        return is_done and not self.halt.is_own and isinstance(self.halt.error, GatewayError)
+        is_done = self._plan_reader.given >= self._spec.total > 0 and not self._unfinished
+        return (
+            is_done
+            and not self.stop_signal.is_own
+            and isinstance(self.stop_signal.error, GatewayError)
+        )
 
     # The run
 
     async def _open(self) -> bool:
         """Open the gateway, unless the run is stopped first; False: nothing can be sent."""
-        opening = asyncio.create_task(self._gateway.open(self._listener))
-        stopping = asyncio.create_task(self.halt.wait())
+        opening = asyncio.create_task(self._gateway.open(self._events))
+        stopping = asyncio.create_task(self.stop_signal.wait())
         await asyncio.wait([opening, stopping], return_when=asyncio.FIRST_COMPLETED)
         for task in (opening, stopping):
             task.cancel()
         opened, _ = await asyncio.gather(opening, stopping, return_exceptions=True)
         if isinstance(opened, GatewayError):
-            self.halt.stop(ExitCode.UNREACHABLE, str(opened), opened)
+            self.stop_signal.set(ExitCode.UNREACHABLE, str(opened), opened)
         elif isinstance(opened, Exception):
-            self._chores.stop_for(opened)
-        return not self.halt.is_set
+            raise opened
+        return not self.stop_signal.is_set
 
-    async def _carry_all(self) -> None:
-        """First look at what earlier runs left in doubt; then carry the plan, and clear up."""
-        left = await self._chores.guarded(self._doubts.look_at_all())
-        for live in left or ():  # no wave waits for their fences
-            self._clear_up(live, self._left)
-        for wave in self._course.waves():
-            await self._chores.guarded(self._carry_wave(wave))
-            while self._aside:
-                await asyncio.wait(self._aside)
-            if not self._course.goes_on():
-                break
-        while self._left:
-            await asyncio.wait(self._left)
+    async def _send_all(self) -> None:
+        """First look at what earlier runs left in doubt; then send the plan, wave by wave."""
+        async with asyncio.TaskGroup() as left_in_doubt:  # no wave waits for their fences
+            with self.stop_signal.on_failure():
+                await self._take_back()
+                if not self._rollout.may_begin() or not await self._open():
+                    return
+                for transfer in await self._reconciler.look_at_all():
+                    left_in_doubt.create_task(self._see_through(transfer))
+                for wave in self._rollout.waves():
+                    workers = await self._begin(wave)
+                    async with asyncio.TaskGroup() as tasks:  # until all are final or in doubt
+                        for _ in range(workers):
+                            tasks.create_task(self._work(tasks))
+                    if not self._rollout.goes_on():
+                        break
 
-    async def _carry_wave(self, wave: Wave) -> None:
-        """Carry a wave's rows; what has to wait for its next delivery is set aside."""
-        self._course.begin(wave, after=self._feed.last_turn)
+    async def _begin(self, wave: Wave) -> int:
+        """Let a wave's rows be read; return how many workers send them."""
+        self._rollout.begin(wave, after=self._plan_reader.last_turn)
         if wave.number is not None:
-            fields = {"wave": wave.number, "of": wave.of, "transfers": wave.size}
-            self._outlook.stage = stage_of(fields)
-            self._observer.noticed("wave begins", **fields)
-            now, wall = self._clock.now(), self._clock.wall()
-            size = "1 transfer" if wave.size == 1 else f"{wave.size:,} transfers"
-            told = f"of {wave.of} began: {size}"
-            self._meter.tell(TimelineEventKind.WAVE, now, wall, value=wave.number, reason=told)
-            await self._journal.record(Note(Note.WAVE_BEGUN, wall, fields))
-        self._feed.allow(wave.end)
-        workers = self._todo.limits.in_flight
-        if self._todo.rules.looks_first:
-            workers += self._gate.ahead
-        carrying = (self._chores.guarded(self._work()) for _ in range(min(workers, wave.size)))
-        await asyncio.gather(*carrying)
+            await self._announce(wave)
+        self._plan_reader.allow(wave.end)
+        workers = self._spec.limits.in_flight
+        if self._spec.rules.looks_first:
+            workers += self._admission.ahead
+        return min(workers, wave.size)
+
+    async def _announce(self, wave: Wave) -> None:
+        fields = {"wave": wave.number, "of": wave.of, "transfers": wave.size}
+        self._progress_reporter.stage = stage_of(fields)
+        self._observer.noticed("wave begins", **fields)
+        now, wall = self._clock.now(), self._clock.wall()
+        size = "1 transfer" if wave.size == 1 else f"{wave.size:,} transfers"
+        self._metrics.add_event(
+            TimelineEventKind.WAVE,
+            now,
+            wall,
+            value=wave.number,
+            reason=f"of {wave.of} began: {size}",
+        )
+        await self._journal.record(Note(Note.WAVE_BEGUN, wall, fields))
 
     async def _take_back(self) -> None:
         """Bring to mind what is in doubt, before a late reply to it can come."""
         doubts = await self._journal.doubts()
         if doubts:
             self._observer.warned("looking at what is in doubt", transfers=len(doubts))
-        self._doubts.take_back(doubts)
+        self._reconciler.take_back(doubts)
 
-    async def _work(self) -> None:
-        """Carry rows until there are no more or the run is stopped."""
-        while not self.halt.is_set and (row := await self._feed.next()) is not None:
-            live = await self._carrier.take_up(row)
-            await self._carrier.carry(live)
-            if live.state is State.READY or live.state is State.UNKNOWN:
-                await self._set_aside(live)
-            self._after_commit()
+    async def _work(self, tasks: asyncio.TaskGroup) -> None:
+        """Send rows until there are no more or the run is stopped."""
+        with self.stop_signal.on_failure():
+            while (
+                not self.stop_signal.is_set and (row := await self._plan_reader.next()) is not None
+            ):
+                transfer = await self._worker.take_up(row)
+                await self._worker.process(transfer)
+                if transfer.state is State.READY or transfer.state is State.UNKNOWN:
+                    await self._set_aside(transfer, tasks)
+                self._after_commit()
 
-    async def _set_aside(self, live: ActiveTransfer) -> None:
-        """Let a transfer that has to wait do so beside the others, unless too many do."""
-        if live.state is State.READY and len(self._aside) >= self._most_aside:
-            await self._carrier.carry_on(live)
-        if live.state is State.READY or live.state is State.UNKNOWN:
-            self._clear_up(live, self._aside)
+    async def _set_aside(self, transfer: ActiveTransfer, tasks: asyncio.TaskGroup) -> None:
+        """Let a transfer that has to wait do so beside the workers, unless too many do."""
+        if transfer.state is State.READY and self._aside >= self._most_aside:
+            await self._worker.process_to_end(transfer)
+        if transfer.state is State.READY or transfer.state is State.UNKNOWN:
+            self._aside += 1
+            tasks.create_task(self._see_through(transfer)).add_done_callback(self._no_longer_aside)
 
-    def _clear_up(self, live: ActiveTransfer, beside: set[asyncio.Task[None]]) -> None:
-        """See a transfer to its end beside the others: waiting for it holds nobody else back."""
-        task = asyncio.create_task(self._chores.guarded(self._see_through(live)))
-        beside.add(task)
-        task.add_done_callback(beside.discard)
-        task.add_done_callback(lambda _: self._after_commit())
+    def _no_longer_aside(self, _task: asyncio.Task[None]) -> None:
+        self._aside -= 1
 
-    async def _see_through(self, live: ActiveTransfer) -> None:
-        await self._carrier.carry_on(live)
-        await self._doubts.clear_up(live)
-        self._unfinished += live.state is State.READY or live.state is State.UNKNOWN
+    async def _see_through(self, transfer: ActiveTransfer) -> None:
+        """Wait and send until a transfer is final or stays in doubt."""
+        with self.stop_signal.on_failure():
+            await self._worker.process_to_end(transfer)
+            await self._reconciler.clear_up(transfer)
+            self._unfinished += transfer.state is State.READY or transfer.state is State.UNKNOWN
+        self._after_commit()
 
     async def _beat(self) -> None:
         while True:
             await self._clock.sleep(BEAT_S)
-            self._gate.climb()
-            self._gate.circuit.watch()
-            self._gate.look_ups.watch()
-            self._course.watch_window()
+            self._admission.climb()
+            self._admission.circuit.watch()
+            self._admission.look_ups.watch()
+            self._rollout.watch_window()
             now = self._clock.now()
-            self._meter.tick(now)
-            self._meter.saw_renewals(self._gateway.token_renewals, now, self._clock.wall())
-            self._outlook.tell_holds()
+            self._metrics.tick(now)
+            self._metrics.saw_renewals(self._gateway.token_renewals, now, self._clock.wall())
+            self._progress_reporter.report_holds()
             self._progress()
 
     def _progress(self) -> None:
-        self._observer.progressed(self._outlook.progress(self._todo.total, closed=self._closed))
-
-    def _unclaimed(self, reply: Reply) -> None:
-        self._listener.unclaimed(reply)  # made after the desk, whose waiters it settles first
+        self._observer.progressed(
+            self._progress_reporter.progress(self._spec.total, closed=self._closed)
+        )

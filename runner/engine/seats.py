@@ -19,9 +19,9 @@ from runner.engine.stop import StopSignal
 class Seats:
     """One per run. `allowed` None: any number of transfers may fail, and none needs a seat."""
 
-    def __init__(self, allowed: int | None, halt: StopSignal) -> None:
+    def __init__(self, allowed: int | None, stop_signal: StopSignal) -> None:
         self._allowed = allowed
-        self._halt = halt
+        self._stop_signal = stop_signal
         self._failed = 0
         self._taken = 0
         self._line = asyncio.Lock()
@@ -32,27 +32,27 @@ class Seats:
         """How many transfers have a seat."""
         return self._taken
 
-    async def take(self, live: ActiveTransfer) -> bool:
+    async def take(self, transfer: ActiveTransfer) -> bool:
         """Wait until a transfer has a seat; False: the run is stopped.
 
         What an earlier run left in doubt needs none: its failure is not among this run's.
         """
-        if self._allowed is None or live.has_seat or not live.is_counted:
-            return not self._halt.is_set
+        if self._allowed is None or transfer.has_seat or not transfer.is_counted:
+            return not self._stop_signal.is_set
         if not self._line.locked() and self._is_free():
-            return self._give(live)
+            return self._give(transfer)
         async with self._line:
-            while not self._halt.is_set:
+            while not self._stop_signal.is_set:
                 if self._is_free():
-                    return self._give(live)
+                    return self._give(transfer)
                 self._freed.clear()
-                await self._halt.unless_set(self._freed.wait())
+                await self._stop_signal.unless_set(self._freed.wait())
         return False
 
-    def release(self, live: ActiveTransfer) -> None:
+    def release(self, transfer: ActiveTransfer) -> None:
         """Take a transfer's seat back, if it has one: it is final, or in doubt."""
-        if live.has_seat:
-            live.has_seat = False
+        if transfer.has_seat:
+            transfer.has_seat = False
             self._taken -= 1
             self._freed.set()
 
@@ -62,11 +62,11 @@ class Seats:
         self._freed.set()
 
     def _is_free(self) -> bool:
-        if self._halt.is_set or self._allowed is None:
-            return not self._halt.is_set
+        if self._stop_signal.is_set or self._allowed is None:
+            return not self._stop_signal.is_set
         return self._taken < seats(self._allowed, failed=self._failed)
 
-    def _give(self, live: ActiveTransfer) -> bool:
-        live.has_seat = True
+    def _give(self, transfer: ActiveTransfer) -> bool:
+        transfer.has_seat = True
         self._taken += 1
         return True

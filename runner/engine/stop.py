@@ -1,12 +1,13 @@
-"""The run's stop flag: set once, with the reason, and whoever sleeps is woken."""
+"""The run's stop flag: once it is set, with its reason, nothing further is sent."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine
-from contextlib import suppress
+from collections.abc import Awaitable, Coroutine, Iterator
+from contextlib import contextmanager, suppress
 from typing import Any, TypeVar
 
+from runner.core.errors import StorageError
 from runner.core.transfer.outcome import OVERRIDING, ExitCode
 
 T = TypeVar("T")
@@ -27,20 +28,39 @@ class StopSignal:
         """Tell whether nothing further may be sent."""
         return self.code is not None
 
-    def stop(self, code: ExitCode, reason: str, error: Exception | None = None) -> None:
+    def set(self, code: ExitCode, reason: str, error: Exception | None = None) -> None:
         """End the run: nothing further is sent, what is in flight gets its time to settle."""
         if self.code is None or _gravity(code) > _gravity(self.code):
             self.code, self.reason, self.error = code, reason, error
             self.is_own = False
         self._event.set()
 
-    def stop_by_rule(self, reason: str) -> None:
+    def set_by_rule(self, reason: str) -> None:
         """End the run because the manifest's policy says so, the gateway being well."""
         before = self.code
-        self.stop(ExitCode.STOPPED, reason)
+        self.set(ExitCode.STOPPED, reason)
         self.is_own = self.is_own or before is None
 
-    async def rest(self, seconds: float) -> None:
+    @contextmanager
+    def on_failure(self) -> Iterator[None]:
+        """Stop the run for whatever exception ends the block; other tasks go on and drain.
+
+        Every task of a run works inside such a block, so that no task group cancels a transfer
+        in flight because another one failed.
+        """
+        try:
+            yield
+        except StorageError as error:
+            self.set(ExitCode.STORAGE, str(error), error)
+        except Exception as bug:  # noqa: BLE001 - reported as a bug at the end, with its trace
+            self.set(ExitCode.BUG, f"an internal error: {bug!r}", bug)
+
+    async def guard(self, work: Awaitable[None]) -> None:
+        """Await `work`; stop the run if it fails."""
+        with self.on_failure():
+            await work
+
+    async def sleep(self, seconds: float) -> None:
         """Sleep for `seconds`, or until the run is stopped."""
         with suppress(TimeoutError):
             async with asyncio.timeout(max(0.0, seconds)):

@@ -14,11 +14,12 @@ from runner.core.manifest.model import Limits, Policy, RetryPolicy
 from runner.core.transfer.evidence import Dedupes, Expires, Promise
 from runner.core.transfer.lookup_verdict import Interaction
 from runner.core.transfer.states import FINAL, State
-from runner.engine.run_context import Rules
+from runner.engine.rules import Rules
 from runner.testing.gateway import Answer, FakeGateway, Frame
 from runner.testing.loop_clock import WALL_S
-from tests.core.pacing.test_rate import most_in_a_second
-from tests.engine.rig import HD, NARROW, Run, carry, rows
+from tests.core.pacing.peaks import most_in_a_second
+from tests.engine.builders import HD, NARROW, rows
+from tests.engine.harness import Run, run_batch
 
 NO = ["transfer_rejected", "destination_invalid", "rate_limited", "codec_unsupported"]
 YES = ["transfer_initiated", "codec_negotiated"]
@@ -107,7 +108,7 @@ def test_the_gateways_ledger_agrees_with_the_journal(
 ):
     policy = Policy(preflight=preflight, negotiation_timeout_s=4, retry=RetryPolicy(3, 0.5, 2))
     limits = Limits(rate_per_s=40, burst=3, in_flight=8)
-    run = carry(
+    run = run_batch(
         rows(25, media=(HD, NARROW)),
         gateway=UnrulyGateway(seed, promise, trouble),
         limits=limits,

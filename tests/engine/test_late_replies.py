@@ -10,19 +10,19 @@ from runner.core.manifest.model import Limits, Policy
 from runner.core.transfer.evidence import Dedupes
 from runner.core.transfer.lookup_verdict import Interaction
 from runner.core.transfer.states import State
-from runner.engine.run_context import Rules
+from runner.engine.rules import Rules
 from runner.ports import Doubt, JournalledTransfer
 from runner.testing.gateway import Answer, FakeGateway
 from runner.testing.journal import FakeJournal
-from tests.engine.rig import HERE, NO_PREFLIGHT, Run, carry, rows
-from tests.engine.test_reconciler import left_behind
+from tests.engine.builders import HERE, NO_PREFLIGHT, left_behind, rows
+from tests.engine.harness import Run, run_batch
 
 YES = "transfer_initiated"
 
 
 def test_a_late_yes_is_settled_once_though_its_double_comes_before_the_journal_has_it():
     """The time-out is durable at 10.6 s, the first yes at 10.9 s: the second must not ask the file."""
-    run = carry(
+    run = run_batch(
         2,
         script=lambda _: [Answer(YES, 10.3), Answer(YES, 10.7)],
         journal=FakeJournal(commit_s=0.6),
@@ -41,7 +41,7 @@ def test_a_late_yes_to_an_earlier_run_stops_what_this_one_has_not_taken_up_yet()
         await asyncio.sleep(1)
         run.gateway.listener.replied(Answer(YES).reply_to("old"))
 
-    run = carry(
+    run = run_batch(
         plan,
         Answer(YES, 5),
         journal=FakeJournal(past={"old": old}),
@@ -61,7 +61,7 @@ def test_a_late_yes_to_an_earlier_run_settles_also_what_has_failed_in_this_one()
         await asyncio.sleep(1)
         run.gateway.listener.replied(Answer(YES).reply_to("old"))
 
-    run = carry(
+    run = run_batch(
         [row, rows(2)[1]],
         script=lambda f: [Answer("transfer_rejected" if f.interaction_id == "i0" else YES, 2)],
         gateway=FakeGateway(sights={"i0": Interaction("i0", found=False)}),
@@ -81,7 +81,7 @@ def test_a_repeat_that_waits_until_its_id_may_be_forgotten_does_not_leave():
         run.gateway.listener.paused(15, "the gateway asked for it")
 
     rules = Rules(NO_PREFLIGHT, Dedupes(20.0))
-    run = carry(1, Answer(), rules=rules, meanwhile=silenced)
+    run = run_batch(1, Answer(), rules=rules, meanwhile=silenced)
     assert len(run.frames) == 1
     assert run.states() == {"k0": "unknown"}
     assert "too late to send it again" in run.noted("stays in doubt")[-1]["reason"]
@@ -102,7 +102,7 @@ def test_a_late_yes_may_come_before_anything_else_of_a_run():
     journal.past, journal.commit_s = {"old": doubt.standing}, 0.5
     seen: Any = Interaction("i8", found=True, state="active", destination_uri=HERE,
                             last_transfer_id="old")  # fmt: skip
-    run = carry(1, gateway=Eager(sights={"i8": seen}), journal=journal)
+    run = run_batch(1, gateway=Eager(sights={"i8": seen}), journal=journal)
     assert run.journal.state("k8") is State.TRANSFERRED
     assert run.journal.events("k8") == ["accepted"]
     assert run.ending.halted is None

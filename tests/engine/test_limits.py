@@ -12,13 +12,14 @@ from runner.core.pacing.circuit_breaker import BreakerPolicy
 from runner.core.transfer.message import Draft, Message, Stray, Unfit, build_message
 from runner.core.transfer.outcome import ExitCode
 from runner.core.transfer.states import Event, State
-from runner.engine.run_context import Rules
+from runner.engine.rules import Rules
 from runner.engine.stop import StopSignal
 from runner.ports import Entry, Note
 from runner.testing.gateway import BEFORE, CARRIED_OUT, SILENCE, Answer, FakeGateway, Frame
 from runner.testing.journal import FakeJournal
-from tests.core.pacing.test_rate import most_in_a_second
-from tests.engine.rig import HD, NARROW, NO_PREFLIGHT, Run, after, carry, rows
+from tests.core.pacing.peaks import most_in_a_second
+from tests.engine.builders import HD, NARROW, NO_PREFLIGHT, rows
+from tests.engine.harness import Run, after, run_batch
 
 GONE = GatewayError(environment="t", url="wss://x", what="no session", check="wait")
 
@@ -37,7 +38,7 @@ GONE = GatewayError(environment="t", url="wss://x", what="no session", check="wa
 )
 def test_no_second_holds_more_than_the_rate_and_the_burst(limits: Limits, most: int):
     assert limits.rate_per_s is not None
-    run = carry(max(4, int(limits.rate_per_s * 2.5)), limits=limits)
+    run = run_batch(max(4, int(limits.rate_per_s * 2.5)), limits=limits)
     assert most_in_a_second(run.times) <= most
     assert run.ending.figures.peak_in_any_second <= most
 
@@ -45,7 +46,7 @@ def test_no_second_holds_more_than_the_rate_and_the_burst(limits: Limits, most: 
 @pytest.mark.parametrize("rate", [1, 25, 200])
 @pytest.mark.parametrize("preflight", [True, False])
 def test_almost_all_of_the_rate_is_used(rate: int, preflight: bool):  # noqa: FBT001 - a case
-    run = carry(
+    run = run_batch(
         max(rate * 3, 10), limits=Limits(rate_per_s=rate), policy=Policy(preflight=preflight)
     )
     used = (len(run.times) - 1) / (run.times[-1] - run.times[0])
@@ -54,7 +55,7 @@ def test_almost_all_of_the_rate_is_used(rate: int, preflight: bool):  # noqa: FB
 
 
 def test_retries_and_fallbacks_keep_the_rate_too():
-    run = carry(
+    run = run_batch(
         rows(30, media=(HD, NARROW)), "rate_limited", "codec_unsupported", CARRIED_OUT,
         limits=Limits(rate_per_s=20),
     )  # fmt: skip
@@ -63,31 +64,31 @@ def test_retries_and_fallbacks_keep_the_rate_too():
 
 
 def test_frames_leave_in_the_plans_order():
-    run = carry(50, limits=Limits(rate_per_s=100))
+    run = run_batch(50, limits=Limits(rate_per_s=100))
     assert [f.interaction_id for f in run.frames] == [f"i{n}" for n in range(50)]
 
 
 @pytest.mark.parametrize("slots", [1, 3, 64])
 def test_no_more_than_so_many_are_in_flight(slots: int):
-    run = carry(100, Answer("transfer_initiated", 0.3), limits=Limits(in_flight=slots))
+    run = run_batch(100, Answer("transfer_initiated", 0.3), limits=Limits(in_flight=slots))
     assert run.gateway.most_open == slots
     assert max(point.in_flight for point in run.ending.figures.timeline) <= slots
 
 
 def test_a_slot_is_free_only_when_the_outcome_is_durable():
-    run = carry(3, limits=Limits(in_flight=1), journal=FakeJournal(commit_s=0.2))
+    run = run_batch(3, limits=Limits(in_flight=1), journal=FakeJournal(commit_s=0.2))
     kinds = [what.event.value if kind == "entry" else kind for kind, what in run.gateway.log
              if kind != "note"]  # fmt: skip
     assert kinds == ["intent", "frame", "accepted"] * 3
 
 
 def test_the_bandwidth_in_flight_is_bounded():
-    run = carry(9, Answer("transfer_initiated", 1), total_kbps=130)
+    run = run_batch(9, Answer("transfer_initiated", 1), total_kbps=130)
     assert run.gateway.most_open == 2
 
 
 def test_a_transfer_wider_than_the_whole_goes_alone():
-    run = carry(3, Answer("transfer_initiated", 1), total_kbps=10)
+    run = run_batch(3, Answer("transfer_initiated", 1), total_kbps=10)
     assert run.gateway.most_open == 1
     assert set(run.states().values()) == {"transferred"}
 
@@ -96,7 +97,7 @@ def test_too_fast_halves_the_pace_and_it_climbs_back():
     def script(frame: Frame) -> list[Answer]:
         return [Answer("rate_limited" if 5 <= frame.at < 5.1 else "transfer_initiated")]
 
-    run = carry(600, script=script, limits=Limits(rate_per_s=40))
+    run = run_batch(600, script=script, limits=Limits(rate_per_s=40))
     rates = [p.rate_per_s for p in run.ending.figures.timeline if p.rate_per_s is not None]
     assert rates[0] == 40
     assert min(rates) <= 25
@@ -105,7 +106,7 @@ def test_too_fast_halves_the_pace_and_it_climbs_back():
 
 
 def test_a_run_that_begins_spends_no_burst():
-    run = carry(10, limits=Limits(rate_per_s=10, burst=5))
+    run = run_batch(10, limits=Limits(rate_per_s=10, burst=5))
     assert run.times[0] >= 0.1 - 0.001
     assert most_in_a_second(run.times[:5]) == 5
 
@@ -120,13 +121,13 @@ def test_retry_after_is_obeyed_by_everyone():
         first = frame.interaction_id == "i3" and frame.nth == 1
         return [Answer("rate_limited", retry_after_s=30) if first else CARRIED_OUT]
 
-    run = carry(50, script=script, limits=Limits(rate_per_s=10))
+    run = run_batch(50, script=script, limits=Limits(rate_per_s=10))
     (gap,) = [b - a for a, b in pairwise(run.times) if b - a > 1]
     assert 29.9 < gap < 31
 
 
 def test_a_pause_that_the_rest_side_asks_for_holds_frames_too():
-    run = carry(
+    run = run_batch(
         40, limits=Limits(rate_per_s=10),
         meanwhile=lambda r: after(1, lambda: r.gateway.listener.paused(20, "the REST side")),
     )  # fmt: skip
@@ -135,7 +136,7 @@ def test_a_pause_that_the_rest_side_asks_for_holds_frames_too():
 
 
 def test_a_pause_beyond_three_minutes_ends_the_run():
-    run = carry(
+    run = run_batch(
         40, limits=Limits(rate_per_s=1),
         meanwhile=lambda r: after(5, lambda: r.gateway.listener.paused(3600, "maintenance")),
     )  # fmt: skip
@@ -148,11 +149,11 @@ def test_a_pause_beyond_three_minutes_ends_the_run():
     ("asked_s", "told"), [(31_536_000.0, "31536000 s"), (1.7e308, "more than 1,000,000,000 s")]
 )
 def test_a_very_long_pause_is_told_in_full(asked_s: float, told: str):
-    by_rest = carry(
+    by_rest = run_batch(
         4, limits=Limits(rate_per_s=1),
         meanwhile=lambda r: after(1, lambda: r.gateway.listener.paused(asked_s, "closed")),
     )  # fmt: skip
-    by_reply = carry(1, Answer("rate_limited", retry_after_s=asked_s))
+    by_reply = run_batch(1, Answer("rate_limited", retry_after_s=asked_s))
     for run in (by_rest, by_reply):
         assert f"asks to wait {told}" in str(run.ending.explanation)
 
@@ -165,7 +166,9 @@ def test_a_shut_gate_withdraws_the_intent_within_a_second_and_delivers_anew():
         await after(0.1, lambda: setattr(gateway, "stalled", True))
         await after(3.4, lambda: setattr(gateway, "stalled", False))
 
-    run = carry(1, gateway=gateway, journal=FakeJournal(commit_s=0.2), meanwhile=stall_for_a_while)
+    run = run_batch(
+        1, gateway=gateway, journal=FakeJournal(commit_s=0.2), meanwhile=stall_for_a_while
+    )
     events = run.journal.events("k0")
     assert events[:2] == ["intent", "withdrawn"]
     assert events[-2:] == ["intent", "accepted"]
@@ -180,7 +183,7 @@ def test_a_shut_gate_withdraws_the_intent_within_a_second_and_delivers_anew():
 
 def test_nobody_is_given_a_turn_while_the_socket_takes_nothing_in():
     gateway = FakeGateway(stalled=True)
-    run = carry(
+    run = run_batch(
         1,
         gateway=gateway,
         meanwhile=lambda _: after(3.5, lambda: setattr(gateway, "stalled", False)),
@@ -189,7 +192,7 @@ def test_nobody_is_given_a_turn_while_the_socket_takes_nothing_in():
 
 
 def test_a_message_is_never_older_than_a_second_when_it_is_written():
-    run = carry(20, journal=FakeJournal(commit_s=0.7), limits=Limits(rate_per_s=5))
+    run = run_batch(20, journal=FakeJournal(commit_s=0.7), limits=Limits(rate_per_s=5))
     intents = {e.intent.message_id: e.at for e in run.journal.entries if e.intent is not None}
     assert run.frames
     for frame in run.frames:
@@ -199,7 +202,7 @@ def test_a_message_is_never_older_than_a_second_when_it_is_written():
 
 def test_a_session_lost_between_intent_and_write_withdraws_it():
     gateway = FakeGateway()
-    run = carry(
+    run = run_batch(
         1, gateway=gateway, journal=FakeJournal(commit_s=0.5),
         meanwhile=lambda _: after(0.2, lambda: gateway.lose(back_after_s=0.1)),
     )  # fmt: skip
@@ -208,7 +211,7 @@ def test_a_session_lost_between_intent_and_write_withdraws_it():
 
 
 def test_a_close_code_that_asks_for_it_slows_the_pace():
-    run = carry(
+    run = run_batch(
         200, limits=Limits(rate_per_s=20),
         meanwhile=lambda r: after(3, lambda: r.gateway.listener.slowed("1013")),
     )  # fmt: skip
@@ -225,7 +228,7 @@ def test_a_gateway_that_answers_nothing_is_left_alone_and_then_given_up():
         negotiation_timeout_s=1,
         circuit_breaker=BreakerPolicy(failures=3, cool_down_s=30, give_up_s=100),
     )
-    run = carry(200, SILENCE, limits=Limits(rate_per_s=10, in_flight=4), policy=policy)
+    run = run_batch(200, SILENCE, limits=Limits(rate_per_s=10, in_flight=4), policy=policy)
     assert run.ending.halted is ExitCode.STOPPED
     assert run.ending.explanation is not None
     assert "give_up" in run.ending.explanation
@@ -238,9 +241,9 @@ def test_a_gateway_that_answers_nothing_is_left_alone_and_then_given_up():
 
 
 def test_a_stop_sends_nothing_new_and_lets_what_is_in_flight_settle():
-    run = carry(
+    run = run_batch(
         100, Answer("transfer_initiated", 2), limits=Limits(rate_per_s=10),
-        meanwhile=lambda r: after(3, lambda: r.halt.stop(ExitCode.INTERRUPTED, "by SIGINT")),
+        meanwhile=lambda r: after(3, lambda: r.stop_signal.set(ExitCode.INTERRUPTED, "by SIGINT")),
     )  # fmt: skip
     assert run.ending.halted is ExitCode.INTERRUPTED
     assert run.times[-1] <= 3.001
@@ -251,18 +254,18 @@ def test_a_stop_sends_nothing_new_and_lets_what_is_in_flight_settle():
 
 
 def test_a_stop_ends_a_long_wait_at_once():
-    run = carry(
+    run = run_batch(
         1, Answer("rate_limited", retry_after_s=170),
-        meanwhile=lambda r: after(2, lambda: r.halt.stop(ExitCode.TERMINATED, "by SIGTERM")),
+        meanwhile=lambda r: after(2, lambda: r.stop_signal.set(ExitCode.TERMINATED, "by SIGTERM")),
     )  # fmt: skip
     assert run.took_s < 2.5
     assert run.states() == {"k0": "ready"}
 
 
 def test_a_stop_ends_an_outage_at_once():
-    run = carry(
+    run = run_batch(
         5, gateway=FakeGateway(opens_after_s=3000),
-        meanwhile=lambda r: after(2, lambda: r.halt.stop(ExitCode.HANGUP, "by SIGHUP")),
+        meanwhile=lambda r: after(2, lambda: r.stop_signal.set(ExitCode.HANGUP, "by SIGHUP")),
     )  # fmt: skip
     assert (run.took_s, run.ending.halted) == (pytest.approx(2, abs=0.001), ExitCode.HANGUP)
     assert run.gateway.closed == 1
@@ -270,20 +273,20 @@ def test_a_stop_ends_an_outage_at_once():
 
 def test_a_stop_does_not_wait_for_look_ups():
     """A REST side in trouble may take minutes, waits and retries included."""
-    run = carry(
+    run = run_batch(
         5, gateway=FakeGateway(look_up_s=500), policy=Policy(),
-        meanwhile=lambda r: after(2, lambda: r.halt.stop(ExitCode.TERMINATED, "by SIGTERM")),
+        meanwhile=lambda r: after(2, lambda: r.stop_signal.set(ExitCode.TERMINATED, "by SIGTERM")),
     )  # fmt: skip
     assert run.took_s < 3
 
 
 def test_the_first_reason_stays_but_a_signal_outranks_a_stop_and_storage_all():
     def told(*codes: ExitCode) -> ExitCode | None:
-        halt = StopSignal()
+        stop_signal = StopSignal()
         for code in codes:
-            halt.stop(code, code.name)
-        assert halt.reason == (halt.code.name if halt.code else None)
-        return halt.code
+            stop_signal.set(code, code.name)
+        assert stop_signal.reason == (stop_signal.code.name if stop_signal.code else None)
+        return stop_signal.code
 
     stopped, storage = ExitCode.STOPPED, ExitCode.STORAGE
     assert told(ExitCode.INTERRUPTED, ExitCode.TERMINATED) is ExitCode.INTERRUPTED
@@ -297,13 +300,13 @@ def test_the_first_reason_stays_but_a_signal_outranks_a_stop_and_storage_all():
 
 
 def test_a_gateway_that_cannot_be_opened_is_unreachable():
-    run = carry(3, gateway=FakeGateway(opening=GONE))
+    run = run_batch(3, gateway=FakeGateway(opening=GONE))
     assert (run.ending.halted, run.ending.error) == (ExitCode.UNREACHABLE, GONE)
     assert (run.frames, run.gateway.closed) == ([], 1)
 
 
 def test_a_gateway_that_gives_up_stops_the_run():
-    run = carry(
+    run = run_batch(
         100, limits=Limits(rate_per_s=10),
         meanwhile=lambda r: after(2, lambda: r.gateway.listener.gave_up(GONE)),
     )  # fmt: skip
@@ -312,14 +315,14 @@ def test_a_gateway_that_gives_up_stops_the_run():
 
 def test_given_up_before_the_first_frame_is_unreachable():
     gateway = FakeGateway(stalled=True)
-    run = carry(
+    run = run_batch(
         1, gateway=gateway, meanwhile=lambda r: after(2, lambda: r.gateway.listener.gave_up(GONE))
     )
     assert run.ending.halted is ExitCode.UNREACHABLE
 
 
 def test_a_fault_of_our_own_in_the_session_is_a_bug():
-    run = carry(
+    run = run_batch(
         100, limits=Limits(rate_per_s=10),
         meanwhile=lambda r: after(2, lambda: r.gateway.listener.gave_up(ValueError("x"))),
     )  # fmt: skip
@@ -331,7 +334,7 @@ def test_a_journal_that_fails_stops_sending_at_once(event: Event):
     def fails(entry: Entry | Note) -> bool:
         return isinstance(entry, Entry) and entry.event is event and entry.row.key == "k5"
 
-    run = carry(100, journal=FakeJournal(fails=fails), limits=Limits(rate_per_s=20))
+    run = run_batch(100, journal=FakeJournal(fails=fails), limits=Limits(rate_per_s=20))
     assert run.ending.halted is ExitCode.STORAGE
     assert isinstance(run.ending.error, StorageError)
     assert 5 <= len(run.frames) <= 7
@@ -340,7 +343,7 @@ def test_a_journal_that_fails_stops_sending_at_once(event: Event):
 
 
 def test_a_note_that_cannot_be_kept_ends_the_run_too():
-    run = carry(
+    run = run_batch(
         50, journal=FakeJournal(fails=lambda entry: entry.event == "stray frame"),
         limits=Limits(rate_per_s=10),
         meanwhile=lambda r: after(1, lambda: r.gateway.listener.strayed(Stray("not JSON", "x"))),
@@ -354,7 +357,7 @@ def test_strays_are_kept_up_to_a_bound():
         for n in range(1200):
             run.gateway.listener.strayed(Stray("not JSON", str(n)))
 
-    run = carry(
+    run = run_batch(
         1, Answer("transfer_initiated", 1), meanwhile=lambda r: after(0.5, lambda: flood(r))
     )
     assert len(run.noted("stray frame")) == 1000
@@ -363,7 +366,7 @@ def test_strays_are_kept_up_to_a_bound():
 
 
 def test_a_message_that_fails_format_verification_is_never_sent():
-    run = carry(
+    run = run_batch(
         2, find_fault=lambda message, _media: "id: not a UUID" if '"i0"' in message.text else None
     )
     assert run.states() == {"k0": "rejected", "k1": "transferred"}
@@ -376,7 +379,7 @@ def test_what_the_gateway_has_no_words_for_is_rejected_and_never_sent():
             raise Unfit("a callback cannot be moved to an address")
         return build_message(draft)
 
-    run = carry(2, compose=compose)
+    run = run_batch(2, compose=compose)
     assert run.states() == {"k0": "rejected", "k1": "transferred"}
     assert run.reason("k0") == "a callback cannot be moved to an address"
     assert [frame.interaction_id for frame in run.frames] == ["i1"]
@@ -389,12 +392,12 @@ def test_a_delivery_that_needs_a_sight_has_it_also_without_preflight():
         seen.append(draft.seen and draft.seen.destination_uri)
         return build_message(draft)
 
-    carry(1, rules=Rules(NO_PREFLIGHT, needs_sight=True), compose=compose)
+    run_batch(1, rules=Rules(NO_PREFLIGHT, needs_look_up=True), compose=compose)
     assert seen == [BEFORE]
 
 
 def test_what_the_gateway_paces_itself_leaves_at_its_pace_and_nothing_is_withdrawn():
-    run = carry(12, gateway=FakeGateway(own_interval_s=0.5))
+    run = run_batch(12, gateway=FakeGateway(own_interval_s=0.5))
     gaps = [later - earlier for earlier, later in pairwise(run.times)]
     assert len(gaps) == 11
     assert min(gaps) >= 0.5
@@ -406,7 +409,7 @@ def test_what_the_gateway_paces_itself_leaves_at_its_pace_and_nothing_is_withdra
 
 
 def test_progress_is_told_twice_a_second_and_at_the_end():
-    run = carry(30, limits=Limits(rate_per_s=10))
+    run = run_batch(30, limits=Limits(rate_per_s=10))
     assert len(run.observer.progress) >= 6
     last = run.observer.progress[-1]
     assert (last.total, last.settled, last.in_flight, last.sent) == (30, 30, 0, 30)
@@ -414,7 +417,7 @@ def test_progress_is_told_twice_a_second_and_at_the_end():
 
 
 def test_a_long_run_has_a_timeline_of_six_hundred_points_at_the_most():
-    run = carry(65, limits=Limits(rate_per_s=0.1))
+    run = run_batch(65, limits=Limits(rate_per_s=0.1))
     timeline = run.ending.figures.timeline
     assert 300 < len(timeline) <= 600
     assert run.ending.figures.timeline_bin_s == 2
@@ -422,12 +425,12 @@ def test_a_long_run_has_a_timeline_of_six_hundred_points_at_the_most():
 
 
 def test_nothing_to_send_opens_and_closes():
-    run = carry(0)
+    run = run_batch(0)
     assert (run.ending.halted, run.frames) == (None, [])
     assert run.journal.state("none") is State.READY
 
 
 def test_attempts_of_one_never_retry():
     policy = Policy(preflight=False, retry=RetryPolicy(1, 1, 2))
-    run = carry(1, "rate_limited", policy=policy)
+    run = run_batch(1, "rate_limited", policy=policy)
     assert (len(run.frames), run.states()) == (1, {"k0": "failed"})

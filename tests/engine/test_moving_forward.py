@@ -13,8 +13,8 @@ from runner.core.transfer.lookup_verdict import Interaction
 from runner.core.transfer.outcome import ExitCode
 from runner.core.transfer.plan import PlannedRow
 from runner.testing.gateway import CARRIED_OUT, Answer, FakeGateway, Frame
-from tests.engine.rig import NO_PREFLIGHT, carry, rows
-from tests.engine.test_rollout import CANARY, NO, course, ids, refusing
+from tests.engine.builders import CANARY, NO, NO_PREFLIGHT, course, refusing, rows
+from tests.engine.harness import ids, run_batch
 
 AGAIN = "transfer_rejected"
 
@@ -25,7 +25,7 @@ def plan(total: int, *failed: int, code: str = AGAIN) -> Sequence[PlannedRow]:
 
 def test_what_is_refused_for_good_at_the_front_stops_no_later_apply():
     """Before, wave 1 was this row, night after night."""
-    run = carry(plan(100, 0), script=refusing("i0"), policy=course(*CANARY))
+    run = run_batch(plan(100, 0), script=refusing("i0"), policy=course(*CANARY))
     assert ids(run)[-1] == "i0"
     assert run.ending.halted is None
     states = run.states()
@@ -36,14 +36,14 @@ def test_what_is_refused_for_good_at_the_front_stops_no_later_apply():
 
 
 def test_it_is_tried_after_everything_else_also_without_waves():
-    run = carry(plan(6, 0, 2), Answer("transfer_initiated", 1.0))
+    run = run_batch(plan(6, 0, 2), Answer("transfer_initiated", 1.0))
     assert ids(run) == ["i1", "i3", "i4", "i5", "i0", "i2"]
     assert run.times[4] - run.times[3] >= 1.0
     assert run.noted("wave begun") == []
 
 
 def test_the_same_reason_as_last_time_counts_neither_for_health_nor_for_the_threshold():
-    run = carry(
+    run = run_batch(
         plan(10, *range(10)),
         NO,
         policy=course(1, EVERYTHING, fails=0),
@@ -55,26 +55,26 @@ def test_the_same_reason_as_last_time_counts_neither_for_health_nor_for_the_thre
 
 @pytest.mark.parametrize("before", ["destination_unreachable", ""])
 def test_another_reason_than_last_time_counts(before: str):
-    run = carry(plan(10, *range(10), code=before), NO, policy=course(1, EVERYTHING))
+    run = run_batch(plan(10, *range(10), code=before), NO, policy=course(1, EVERYTHING))
     assert ids(run) == ["i0"]
     assert run.ending.halted is ExitCode.STOPPED
 
 
 def test_if_nothing_else_is_left_the_waves_are_theirs():
-    run = carry(plan(10, *range(10)), policy=course(1, EVERYTHING))
+    run = run_batch(plan(10, *range(10)), policy=course(1, EVERYTHING))
     waves = [(note["wave"], note["of"], note["transfers"]) for note in run.noted("wave begun")]
     assert waves == [(1, 2, 1), (2, 2, 9)]
 
 
 def test_a_wave_of_others_that_fails_stops_before_them():
-    run = carry(plan(10, 0), script=refusing("i0", "i1"), policy=course(1, EVERYTHING))
+    run = run_batch(plan(10, 0), script=refusing("i0", "i1"), policy=course(1, EVERYTHING))
     assert ids(run) == ["i1"]
     assert run.ending.halted is ExitCode.STOPPED
 
 
 def test_a_code_of_our_own_is_the_same_reason_too():
     gone = {"i0": Interaction("i0", found=False)}
-    run = carry(
+    run = run_batch(
         plan(3, 0, code="interaction_missing"),
         gateway=FakeGateway(sights=gone),
         policy=replace(course(fails=0), preflight=True),
@@ -93,7 +93,7 @@ def test_a_late_yes_to_what_did_not_count_takes_no_failure_back():
         return [CARRIED_OUT if late is None else replace(NO, after_s=late)]
 
     others = plan(8, *range(1, 8), code="other")[1:]
-    run = carry(
+    run = run_batch(
         [replace(rows(1)[0], failed_as=AGAIN), *others],
         script=script,
         policy=course(fails=1),
@@ -109,6 +109,6 @@ def test_what_was_skipped_before_is_looked_up_also_without_preflight():
         "i0", found=True, state="active", destination_uri=rows(1)[0].destination_uri
     )
     (row,) = rows(1, lineage=7)
-    run = carry([row], gateway=FakeGateway(sights={"i0": there}), policy=NO_PREFLIGHT)
+    run = run_batch([row], gateway=FakeGateway(sights={"i0": there}), policy=NO_PREFLIGHT)
     assert (run.frames, run.states()) == ([], {"k0": "skipped"})
     assert run.journal.entries[-1].reason_code == "already_there"

@@ -18,8 +18,8 @@ from runner.core.transfer.states import State
 from runner.ports import Note
 from runner.testing.gateway import CARRIED_OUT, Answer, FakeGateway
 from runner.testing.journal import FakeJournal
-from tests.engine.rig import NO_PREFLIGHT, Run, carry, rows
-from tests.engine.test_carrying import past
+from tests.engine.builders import NO_PREFLIGHT, past, rows
+from tests.engine.harness import Run, run_batch
 
 BREAKER = BreakerPolicy(failures=8, cool_down_s=10, give_up_s=60)
 PREFLIGHT = replace(NO_PREFLIGHT, preflight=True, circuit_breaker=BREAKER)
@@ -52,7 +52,7 @@ def states(run: Run) -> set[str]:
 
 @pytest.mark.parametrize("transfers", [1, 40])
 def test_an_outage_of_twenty_seconds_fails_nobody(transfers: int):
-    run = carry(
+    run = run_batch(
         transfers,
         gateway=RestOutage(begins_s=0.5, ends_s=20.5),
         policy=PREFLIGHT,
@@ -65,7 +65,7 @@ def test_an_outage_of_twenty_seconds_fails_nobody(transfers: int):
 
 def test_an_outage_that_lasts_ends_the_run_and_fails_nobody():
     """Half of them were sent before; what waits is left for the next run."""
-    run = carry(
+    run = run_batch(
         40,
         gateway=RestOutage(begins_s=1.0),
         policy=PREFLIGHT,
@@ -81,7 +81,7 @@ def test_an_outage_that_lasts_ends_the_run_and_fails_nobody():
 
 
 def test_a_rest_side_that_never_answered_is_unreachable_and_nothing_was_sent():
-    run = carry(5, gateway=RestOutage(), policy=PREFLIGHT)
+    run = run_batch(5, gateway=RestOutage(), policy=PREFLIGHT)
     assert run.frames == []
     assert states(run) == {"ready"}
     assert run.ending.halted is ExitCode.UNREACHABLE
@@ -89,7 +89,7 @@ def test_a_rest_side_that_never_answered_is_unreachable_and_nothing_was_sent():
 
 def test_while_the_circuit_is_open_a_single_look_up_probes():
     gateway = RestOutage(begins_s=0.5, ends_s=45.0)
-    run = carry(200, gateway=gateway, policy=PREFLIGHT, limits=Limits(rate_per_s=50))
+    run = run_batch(200, gateway=gateway, policy=PREFLIGHT, limits=Limits(rate_per_s=50))
     assert states(run) == {"transferred"}
     probes = [at for at, _ in gateway.look_ups if 10 < at < 45]
     assert 2 <= len(probes) <= 5
@@ -102,14 +102,14 @@ def test_while_the_circuit_is_open_a_single_look_up_probes():
 
 def test_a_refusal_about_one_row_remains_that_rows():
     refused = LookUpFailed(environment="t", url="https://x", what="400", check="check the id")
-    run = carry(3, gateway=FakeGateway(sights={"i1": refused}), policy=PREFLIGHT)
+    run = run_batch(3, gateway=FakeGateway(sights={"i1": refused}), policy=PREFLIGHT)
     assert run.states() == {"k0": "transferred", "k1": "failed", "k2": "transferred"}
     assert run.ending.halted is None
 
 
 def test_a_row_whose_look_ups_alone_go_unanswered_is_that_rows_failure_in_the_end():
     """The others are answered all the while, for longer than an outage would be waited out."""
-    run = carry(
+    run = run_batch(
         200,
         gateway=RestOutage(only="i3"),
         policy=replace(PREFLIGHT, circuit_breaker=replace(BREAKER, failures=100)),
@@ -121,7 +121,7 @@ def test_a_row_whose_look_ups_alone_go_unanswered_is_that_rows_failure_in_the_en
 
 
 def test_without_preflight_an_outage_of_look_ups_holds_nothing_up():
-    run = carry(
+    run = run_batch(
         20,
         Answer("rate_limited", retry_after_s=1),
         CARRIED_OUT,
@@ -134,7 +134,7 @@ def test_without_preflight_an_outage_of_look_ups_holds_nothing_up():
 
 def test_what_an_earlier_run_sent_waits_for_its_look_up_also_without_preflight():
     (row,) = rows(1, lineage=40)
-    run = carry(
+    run = run_batch(
         [row],
         gateway=RestOutage(ends_s=15.0),
         journal=FakeJournal(past=past("old", State.FAILED, row)),

@@ -12,7 +12,7 @@ from runner.core.errors import StorageError
 from runner.core.transfer.plan import PlannedRow
 from runner.engine.plan_reader import PAGE, PlanReader
 from runner.testing.journal import FakeJournal
-from tests.engine.rig import rows
+from tests.engine.builders import rows
 
 
 class HeldJournal(FakeJournal):

@@ -10,11 +10,11 @@ from runner.core.pacing.latency import Latency, latency_of
 from runner.core.transfer.outcome import ExitCode
 from runner.ports import Note, SessionState
 from runner.testing.gateway import SILENCE, Answer
-from tests.engine.rig import Run, after, carry
+from tests.engine.harness import Run, after, run_batch
 
 
 def test_the_first_and_the_last_word_tell_the_session_and_the_limit():
-    run = carry(3, limits=Limits(rate_per_s=1.0))
+    run = run_batch(3, limits=Limits(rate_per_s=1.0))
     first, last = run.observer.progress[0], run.observer.progress[-1]
     assert (first.limit_per_s, first.session) == (1.0, SessionState.OPEN)
     assert last.session is SessionState.CLOSED
@@ -24,7 +24,7 @@ def test_the_first_and_the_last_word_tell_the_session_and_the_limit():
 
 
 def test_what_did_not_succeed_is_told_with_its_reason_and_only_the_last_few():
-    run = carry(12, Answer("transfer_rejected"), limits=Limits(in_flight=1))
+    run = run_batch(12, Answer("transfer_rejected"), limits=Limits(in_flight=1))
     told = run.observer.progress[-1].troubles
     assert [trouble.key for trouble in told] == [f"k{n}" for n in range(4, 12)]
     assert {(trouble.outcome, trouble.reason) for trouble in told} == {
@@ -33,7 +33,7 @@ def test_what_did_not_succeed_is_told_with_its_reason_and_only_the_last_few():
 
 
 def test_a_silence_that_the_gateway_asks_for_is_told_at_once_and_kept_and_so_is_its_end():
-    run = carry(
+    run = run_batch(
         40,
         limits=Limits(rate_per_s=10),
         # Between two looks at what holds all up, which come twice a second.
@@ -52,7 +52,7 @@ def test_silences_that_come_again_and_again_are_told_once_a_minute():
             await asyncio.sleep(2)
             run.gateway.listener.paused(1, "the REST side")
 
-    run = carry(600, limits=Limits(rate_per_s=10), meanwhile=nag)
+    run = run_batch(600, limits=Limits(rate_per_s=10), meanwhile=nag)
     told = [event for event, _ in run.observer.warnings]
     assert told == [Note.ASKED_TO_WAIT] * 2
     assert len(run.noted(Note.GOING_ON)) == 2
@@ -64,16 +64,16 @@ def test_an_open_circuit_is_told_at_once():
         negotiation_timeout_s=1,
         circuit_breaker=BreakerPolicy(failures=3, cool_down_s=30, give_up_s=100),
     )
-    run = carry(200, SILENCE, limits=Limits(rate_per_s=10, in_flight=4), policy=policy)
+    run = run_batch(200, SILENCE, limits=Limits(rate_per_s=10, in_flight=4), policy=policy)
     assert (Note.CIRCUIT_OPEN, {}) in run.observer.warnings
     assert run.noted(Note.CIRCUIT_OPEN)[0] == {}
 
 
 def test_a_run_that_is_stopped_says_that_it_stops():
-    run = carry(
+    run = run_batch(
         40,
         limits=Limits(rate_per_s=10),
-        meanwhile=lambda r: after(1, lambda: r.halt.stop(ExitCode.INTERRUPTED, "enough")),
+        meanwhile=lambda r: after(1, lambda: r.stop_signal.set(ExitCode.INTERRUPTED, "enough")),
     )
     assert not run.observer.progress[0].is_stopping
     assert run.observer.progress[-1].is_stopping

@@ -10,15 +10,13 @@ import pytest
 
 from runner.core.errors import GatewayError, LookUpFailed
 from runner.core.manifest.model import Limits, Policy, RetryPolicy
-from runner.core.transfer.evidence import Baseline, Dedupes, Expires, Promise, SendClocks
+from runner.core.transfer.evidence import Baseline, Dedupes, Expires, Promise
 from runner.core.transfer.lookup_verdict import Arrival, Interaction
 from runner.core.transfer.states import State
-from runner.engine.run_context import Rules
-from runner.ports import Doubt, Intent, JournalledTransfer
+from runner.engine.rules import Rules
 from runner.testing.gateway import BEFORE, CARRIED_OUT, SILENCE, Answer, FakeGateway, Frame
-from runner.testing.journal import FakeJournal
-from runner.testing.loop_clock import UPTIME_S, WALL_S
-from tests.engine.rig import HERE, NO_PREFLIGHT, Run, carry, rows
+from tests.engine.builders import HERE, NO_PREFLIGHT, DatedGateway, left_behind, rows
+from tests.engine.harness import Run, run_batch
 
 EXPIRES = Expires(30.0, 2.0)
 DEDUPES = Dedupes(3600.0)
@@ -28,37 +26,10 @@ def error(kind: type[GatewayError]) -> GatewayError:
     return kind(environment="t", url="https://x", what="503", check="wait")
 
 
-def left_behind(
-    *,
-    listed: bool = True,
-    baseline: Baseline | None = None,
-    age_s: float = 60,
-    boot: str = "this boot",
-) -> FakeJournal:
-    """Return a journal in which an earlier run left `i8` in doubt."""
-    row = replace(rows(9)[8], n=0 if listed else -1)
-    hand_over = SendClocks(WALL_S - age_s, boot, UPTIME_S - age_s, None)
-    intent = Intent(1, "old", 0, '{"id":"old","interaction_id":"i8","destination_uri":"d"}',
-                    hand_over, baseline)  # fmt: skip
-    standing = JournalledTransfer(row, 40, 40, 2, State.UNKNOWN, 1)
-    return FakeJournal(left=[Doubt(standing, listed, frozenset({"old"}), intent, notified=False)])
-
-
 def carried(promise: Promise, *answers: Answer | str, **more: object) -> Run:
     if isinstance(promise, Dedupes):
         more.setdefault("gateway", DatedGateway())
-    return carry(1, *answers, rules=Rules(NO_PREFLIGHT, promise), **more)  # type: ignore[arg-type]
-
-
-class DatedGateway(FakeGateway):
-    """Its look-ups tell the gateway's time, `ahead_s` before ours."""
-
-    ahead_s = 0.0
-
-    async def look_up(self, interaction_id: str) -> Interaction:
-        """Look up, with a date."""
-        seen = await super().look_up(interaction_id)
-        return replace(seen, date_s=WALL_S + self.look_ups[-1][0] + self.ahead_s)
+    return run_batch(1, *answers, rules=Rules(NO_PREFLIGHT, promise), **more)  # type: ignore[arg-type]
 
 
 # Nothing promised
@@ -77,7 +48,7 @@ class LaggingGateway(DatedGateway):
 def test_an_effect_where_history_has_been_before_is_believed_at_a_second_look():
     (row,) = rows(1, was_elsewhere=True)
     rules = Rules(NO_PREFLIGHT, EXPIRES)
-    run = carry([row], SILENCE, CARRIED_OUT, rules=rules, gateway=LaggingGateway())
+    run = run_batch([row], SILENCE, CARRIED_OUT, rules=rules, gateway=LaggingGateway())
     assert (len(run.frames), run.states()) == (2, {"k0": "transferred"})
     assert len(run.gateway.moves) == 1
 
@@ -105,7 +76,7 @@ def test_an_effect_that_shows_late_is_seen_by_a_second_look():
         await asyncio.sleep(2)
         gateway.moves.append(run.frames[0])
 
-    run = carry(1, gateway=gateway, policy=policy, meanwhile=moved)
+    run = run_batch(1, gateway=gateway, policy=policy, meanwhile=moved)
     assert run.states() == {"k0": "transferred"}
 
 
@@ -163,7 +134,7 @@ def test_somebody_else_acted():
 
 
 def test_waiting_for_a_fence_holds_nobody_else_back():
-    run = carry(
+    run = run_batch(
         100,
         script=lambda f: [] if f.interaction_id == "i0" and f.nth == 1 else [CARRIED_OUT],
         rules=Rules(NO_PREFLIGHT, EXPIRES),
@@ -193,11 +164,11 @@ class PendingGateway(DatedGateway):
         return replace(seen, destination_uri=BEFORE, last_transfer_id=None, arrivals=(arrival,))
 
 
-NEEDS_SIGHT = Rules(NO_PREFLIGHT, needs_sight=True)
+NEEDS_SIGHT = Rules(NO_PREFLIGHT, needs_look_up=True)
 
 
 def test_a_move_under_way_is_looked_at_again():
-    run = carry(1, SILENCE, rules=NEEDS_SIGHT, gateway=PendingGateway())
+    run = run_batch(1, SILENCE, rules=NEEDS_SIGHT, gateway=PendingGateway())
     assert (len(run.frames), run.states()) == (1, {"k0": "transferred"})
 
 
@@ -206,14 +177,14 @@ def test_a_move_that_stays_under_way_stays_in_doubt_whatever_is_promised():
         gateway = PendingGateway()
         gateway.ends = False
         rules = replace(NEEDS_SIGHT, promise=promise)
-        run = carry(1, SILENCE, CARRIED_OUT, rules=rules, gateway=gateway)
+        run = run_batch(1, SILENCE, CARRIED_OUT, rules=rules, gateway=gateway)
         assert (len(run.frames), run.states()) == (1, {"k0": "unknown"})
         assert "under way" in run.noted("stays in doubt")[0]["reason"]
 
 
 def test_a_move_under_way_that_is_done_within_the_fence_is_not_repeated():
     rules = replace(NEEDS_SIGHT, promise=EXPIRES)
-    run = carry(1, SILENCE, CARRIED_OUT, rules=rules, gateway=PendingGateway())
+    run = run_batch(1, SILENCE, CARRIED_OUT, rules=rules, gateway=PendingGateway())
     assert (len(run.frames), run.states()) == (1, {"k0": "transferred"})
 
 
@@ -223,7 +194,7 @@ def test_what_an_earlier_run_left_under_way_is_looked_at_again():
     gateway.looks = 1
     baseline = Baseline("active", BEFORE, None)
     journal = left_behind(baseline=baseline, listed=False)
-    run = carry(0, gateway=gateway, journal=journal, rules=Rules(NO_PREFLIGHT))
+    run = run_batch(0, gateway=gateway, journal=journal, rules=Rules(NO_PREFLIGHT))
     assert [entry.state for entry in run.journal.entries] == [State.TRANSFERRED]
 
 
@@ -252,14 +223,14 @@ def test_a_definite_no_to_a_repeat_is_the_answer_to_the_first():
 def test_the_ladder_goes_on_with_a_new_id_after_a_repeat():
     plan = [replace(rows(1)[0], media=rows(1)[0].media * 2)]
     answers = (SILENCE, "codec_unsupported", CARRIED_OUT)
-    run = carry(plan, *answers, rules=Rules(NO_PREFLIGHT, DEDUPES), gateway=DatedGateway())
+    run = run_batch(plan, *answers, rules=Rules(NO_PREFLIGHT, DEDUPES), gateway=DatedGateway())
     assert [f.message_id for f in run.frames] == ["m1", "m1", "m2"]
     assert run.states() == {"k0": "transferred"}
 
 
 def test_repeats_back_off_and_end():
     policy = Policy(preflight=False, negotiation_timeout_s=1, retry=RetryPolicy(4, 1, 8))
-    run = carry(1, "pending", rules=Rules(policy, DEDUPES), gateway=DatedGateway())
+    run = run_batch(1, "pending", rules=Rules(policy, DEDUPES), gateway=DatedGateway())
     assert 10 < len(run.frames) <= 22
     assert len({f.text for f in run.frames}) == 1
     assert "without an answer" in run.noted("stays in doubt")[0]["reason"]
@@ -275,7 +246,7 @@ def test_progress_counts_a_doubt_that_is_repeated_once():
 
 
 def test_what_earlier_runs_left_is_looked_up_before_anything_is_sent():
-    run = carry(1, journal=left_behind())
+    run = run_batch(1, journal=left_behind())
     assert run.gateway.look_ups[0][1] == "i8"
     assert run.gateway.look_ups[0][0] <= run.times[0]
     assert run.noted("stays in doubt")
@@ -285,7 +256,7 @@ def test_what_the_look_up_shows_settles_it():
     gateway = FakeGateway(
         sights={"i8": Interaction("i8", found=True, state="active", last_transfer_id="old")}
     )
-    run = carry(1, journal=left_behind(), gateway=gateway)
+    run = run_batch(1, journal=left_behind(), gateway=gateway)
     assert run.journal.events("k8") == ["seen"]
     assert run.observer.progress[-1].outcomes == {"transferred": 1}
 
@@ -293,7 +264,7 @@ def test_what_the_look_up_shows_settles_it():
 @pytest.mark.parametrize("listed", [True, False])
 def test_what_is_not_listed_is_looked_up_and_not_resent(listed: bool):  # noqa: FBT001 - a case
     journal, rules = left_behind(listed=listed), Rules(NO_PREFLIGHT, DEDUPES)
-    run = carry(1, journal=journal, rules=rules, gateway=DatedGateway())
+    run = run_batch(1, journal=journal, rules=rules, gateway=DatedGateway())
     assert ["old" in f.text for f in run.frames].count(True) == listed
 
 
@@ -304,7 +275,7 @@ def test_what_is_not_listed_is_looked_up_and_not_resent(listed: bool):  # noqa: 
 )  # fmt: skip
 def test_a_repeat_needs_an_age_that_is_known_and_young(age_s: float, boot: str, repeated: bool):  # noqa: FBT001 - a case
     journal = left_behind(age_s=age_s, boot=boot)
-    run = carry(0, journal=journal, rules=Rules(NO_PREFLIGHT, DEDUPES), gateway=DatedGateway())
+    run = run_batch(0, journal=journal, rules=Rules(NO_PREFLIGHT, DEDUPES), gateway=DatedGateway())
     assert bool(run.frames) == repeated
 
 
@@ -313,7 +284,7 @@ def test_a_repeat_needs_the_gateways_time_too():
     gateway = DatedGateway()
     gateway.ahead_s = 3400.0
     for other in (FakeGateway(tells_date=False), gateway):
-        run = carry(0, journal=left_behind(), rules=Rules(NO_PREFLIGHT, DEDUPES), gateway=other)
+        run = run_batch(0, journal=left_behind(), rules=Rules(NO_PREFLIGHT, DEDUPES), gateway=other)
         assert not run.frames
         assert run.noted("stays in doubt")
 
@@ -340,7 +311,7 @@ def test_a_front_doors_refusal_of_a_repeat_is_no_answer_to_the_first(status: str
 
 def test_after_a_restart_the_fence_starts_with_this_process():
     journal = left_behind(baseline=Baseline("active", BEFORE, None), age_s=300)
-    run = carry(0, journal=journal, gateway=DatedGateway(), rules=Rules(NO_PREFLIGHT, EXPIRES))
+    run = run_batch(0, journal=journal, gateway=DatedGateway(), rules=Rules(NO_PREFLIGHT, EXPIRES))
     (frame,) = run.frames
     assert frame.at > EXPIRES.fence_s
     assert run.journal.events("k8") == ["cleared", "intent", "accepted"]
@@ -348,13 +319,13 @@ def test_after_a_restart_the_fence_starts_with_this_process():
 
 def test_look_ups_that_fail_leave_the_doubt_and_the_others_go_on():
     gateway = FakeGateway(sights={"i8": error(LookUpFailed)})
-    run = carry(3, journal=left_behind(), gateway=gateway)
+    run = run_batch(3, journal=left_behind(), gateway=gateway)
     assert run.noted("stays in doubt")[0]["reason"] == "the look-up failed: 503"
     assert set(run.states().values()) == {"transferred"}
 
 
 def test_look_ups_that_cannot_succeed_end_the_run_before_it_sends():
     gateway = FakeGateway(sights={"i8": error(GatewayError)})
-    run = carry(3, journal=left_behind(), gateway=gateway)
+    run = run_batch(3, journal=left_behind(), gateway=gateway)
     assert run.frames == []
     assert isinstance(run.ending.error, GatewayError)

@@ -17,10 +17,10 @@ from runner.core.pacing.circuit_breaker import BreakerPolicy
 from runner.core.transfer.evidence import Baseline, Dedupes, Expires, Promise
 from runner.core.transfer.lookup_verdict import Interaction
 from runner.core.transfer.outcome import ExitCode
-from runner.engine.run_context import Rules
+from runner.engine.rules import Rules
 from runner.testing.gateway import CARRIED_OUT, SILENCE, Answer, FakeGateway, Frame
-from tests.engine.rig import HD, NARROW, NO_PREFLIGHT, Run, carry, rows
-from tests.engine.test_reconciler import DatedGateway, left_behind
+from tests.engine.builders import HD, NARROW, NO_PREFLIGHT, DatedGateway, left_behind, rows
+from tests.engine.harness import Run, run_batch
 
 NO = Answer("transfer_rejected", reason="agent gone")
 FAILED = {"rejected", "failed"}
@@ -31,7 +31,7 @@ def failures(run: Run) -> int:
 
 
 def test_ten_failures_of_two_hundred_are_eleven_at_the_most_when_the_run_stops():
-    run = carry(
+    run = run_batch(
         200, replace(NO, after_s=2.0), policy=replace(NO_PREFLIGHT, max_failures=Share(0.05))
     )
     assert run.ending.halted is ExitCode.STOPPED
@@ -41,7 +41,7 @@ def test_ten_failures_of_two_hundred_are_eleven_at_the_most_when_the_run_stops()
 
 @pytest.mark.parametrize("allowed", [0, 1, 5])
 def test_no_more_are_under_way_than_may_still_fail_and_one(allowed: int):
-    run = carry(
+    run = run_batch(
         30,
         Answer("transfer_initiated", after_s=1.0),
         policy=replace(NO_PREFLIGHT, max_failures=allowed),
@@ -52,7 +52,7 @@ def test_no_more_are_under_way_than_may_still_fail_and_one(allowed: int):
 
 def test_each_failure_leaves_a_seat_less():
     refused = {"i0", "i1", "i2"}
-    run = carry(
+    run = run_batch(
         40,
         script=lambda frame: [
             replace(NO if frame.interaction_id in refused else CARRIED_OUT, after_s=1.0)
@@ -65,7 +65,7 @@ def test_each_failure_leaves_a_seat_less():
 
 
 def test_a_transfer_that_waits_for_its_retry_keeps_its_seat():
-    run = carry(
+    run = run_batch(
         2,
         script=lambda frame: [
             Answer("rate_limited", retry_after_s=None)
@@ -79,7 +79,7 @@ def test_a_transfer_that_waits_for_its_retry_keeps_its_seat():
 
 
 def test_a_doubt_gives_its_seat_up():
-    run = carry(
+    run = run_batch(
         3,
         script=lambda frame: [SILENCE if frame.interaction_id == "i0" else CARRIED_OUT],
         policy=replace(NO_PREFLIGHT, max_failures=0),
@@ -90,7 +90,7 @@ def test_a_doubt_gives_its_seat_up():
 def test_what_a_look_up_refuses_takes_a_seat_too():
     """Look-ups are made ahead of their turns; sixty-four at once may find nothing."""
     missing = {f"i{n}": Interaction(f"i{n}", found=False) for n in range(200)}
-    run = carry(
+    run = run_batch(
         200,
         gateway=FakeGateway(sights=missing),
         policy=replace(NO_PREFLIGHT, preflight=True, max_failures=10),
@@ -103,7 +103,7 @@ def test_a_doubt_of_an_earlier_run_needs_no_seat():
     """It waits for its fence, and its failure is none of this run's."""
     rules = Rules(replace(NO_PREFLIGHT, max_failures=0), Expires(30, 2))
     journal = left_behind(listed=True, baseline=Baseline("active", "genesys://queue/before", None))
-    run = carry(
+    run = run_batch(
         2,
         script=lambda _: [replace(CARRIED_OUT, after_s=9.0)],
         rules=rules,
@@ -114,7 +114,7 @@ def test_a_doubt_of_an_earlier_run_needs_no_seat():
 
 
 def test_without_a_limit_nobody_waits_for_a_seat():
-    run = carry(100, Answer("transfer_initiated", after_s=1.0), limits=Limits(in_flight=64))
+    run = run_batch(100, Answer("transfer_initiated", after_s=1.0), limits=Limits(in_flight=64))
     assert run.gateway.most_open == 64
 
 
@@ -170,7 +170,7 @@ def test_at_most_one_failure_more_than_allowed_exists_at_the_end(
         negotiation_timeout_s=2.0,
         circuit_breaker=BreakerPolicy(failures=1000),
     )
-    run = carry(
+    run = run_batch(
         [replace(row, media=ladder) for row in rows(len(scripts))],
         script=script,
         gateway=DatedGateway(),

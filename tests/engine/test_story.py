@@ -8,9 +8,10 @@ from runner.core.manifest.model import Limits, Policy, RetryPolicy
 from runner.core.manifest.quantity import Share
 from runner.core.pacing.circuit_breaker import BreakerPolicy
 from runner.core.records.run_record import TimelineEvent, TimelineEventKind
-from runner.engine.metrics import MOST_TOLD, RunMetrics
+from runner.engine.metrics import MOST_EVENTS, RunMetrics
 from runner.testing.gateway import CARRIED_OUT, SILENCE, Answer, FakeGateway
-from tests.engine.rig import NO_PREFLIGHT, Run, after, carry
+from tests.engine.builders import NO_PREFLIGHT
+from tests.engine.harness import Run, after, run_batch
 
 
 def turns(run: Run) -> list[str]:
@@ -23,7 +24,7 @@ def told(run: Run, turn: TimelineEventKind) -> TimelineEvent:
 
 def test_a_session_that_is_lost_is_dialled_again_and_closed():
     gateway = FakeGateway()
-    run = carry(
+    run = run_batch(
         60,
         gateway=gateway,
         limits=Limits(rate_per_s=10),
@@ -37,16 +38,16 @@ def test_a_session_that_is_lost_is_dialled_again_and_closed():
 
 def test_too_fast_slows_down_waits_and_recovers():
     answers = [Answer("rate_limited", retry_after_s=1.0), CARRIED_OUT]
-    run = carry(1, *answers, limits=Limits(rate_per_s=10))
+    run = run_batch(1, *answers, limits=Limits(rate_per_s=10))
     slowed, paused = told(run, TimelineEventKind.SLOWED), told(run, TimelineEventKind.PAUSED)
     assert (slowed.value, slowed.reason) == (5.0, "rate_limited")
     assert (paused.value, paused.reason) == (1.0, "retry_after")
-    longer = carry(200, *answers, limits=Limits(rate_per_s=10))
+    longer = run_batch(200, *answers, limits=Limits(rate_per_s=10))
     assert told(longer, TimelineEventKind.RECOVERED).value == 10.0
 
 
 def test_a_close_code_that_asks_for_it_is_named():
-    run = carry(
+    run = run_batch(
         60,
         limits=Limits(rate_per_s=10),
         meanwhile=lambda r: after(1, lambda: r.gateway.listener.slowed("close code 1013")),
@@ -60,7 +61,7 @@ def test_a_renewed_token_is_told_once():
     def renew() -> None:
         gateway.token_renewals = 1
 
-    run = carry(
+    run = run_batch(
         60, gateway=gateway, limits=Limits(rate_per_s=10), meanwhile=lambda _: after(1, renew)
     )
     assert turns(run).count("renewed") == 1
@@ -74,7 +75,7 @@ def test_a_circuit_that_opens_and_closes_is_told():
         retry=RetryPolicy(1, 1, 1),
         circuit_breaker=BreakerPolicy(failures=3, cool_down_s=5, give_up_s=600),
     )
-    run = carry(
+    run = run_batch(
         40,
         policy=policy,
         limits=Limits(rate_per_s=2),
@@ -86,7 +87,7 @@ def test_a_circuit_that_opens_and_closes_is_told():
 
 def test_waves_are_told_as_they_begin():
     policy = replace(NO_PREFLIGHT, waves=(Share(0.1), Share(1.0)))
-    run = carry(10, policy=policy)
+    run = run_batch(10, policy=policy)
     waves = [each for each in run.ending.figures.story if each.turn == TimelineEventKind.WAVE]
     assert [(wave.value, wave.reason) for wave in waves] == [
         (1, "of 2 began: 1 transfer"),
@@ -96,12 +97,12 @@ def test_waves_are_told_as_they_begin():
 
 def test_a_long_story_keeps_its_beginning_and_its_end():
     meter = RunMetrics(0.0)
-    for n in range(MOST_TOLD + 300):
-        meter.tell(TimelineEventKind.PAUSED, float(n), float(n), value=float(n))
+    for n in range(MOST_EVENTS + 300):
+        meter.add_event(TimelineEventKind.PAUSED, float(n), float(n), value=float(n))
     figures = meter.figures(limit_per_s=None, token_renewals=0)
-    assert (len(figures.story), figures.story_omitted) == (MOST_TOLD, 300)
-    assert (figures.story[0].value, figures.story[-1].value) == (0.0, MOST_TOLD + 299.0)
+    assert (len(figures.story), figures.story_omitted) == (MOST_EVENTS, 300)
+    assert (figures.story[0].value, figures.story[-1].value) == (0.0, MOST_EVENTS + 299.0)
 
 
 def test_nothing_that_happens_is_nothing_told():
-    assert turns(carry(3, policy=NO_PREFLIGHT)) == ["opened", "closed"]
+    assert turns(run_batch(3, policy=NO_PREFLIGHT)) == ["opened", "closed"]

@@ -12,12 +12,12 @@ from tests.simulation.process import Ended
 
 
 def first_run(row: TransferRecord) -> int:
-    """Return the number of the run that a doubt began in; 0: not known."""
-    return int(row.earlier.run.removeprefix("run-")) if row.earlier is not None else 0
+    """Return the number of the run that left a row's doubt; 0: the row's own run did."""
+    return 0 if row.earlier is None else int(row.earlier.run.removeprefix("run-"))
 
 
 def _in_question(evidence: Evidence, row: TransferRecord) -> list[Frame]:
-    """Return the frames that a doubt may be about: those since the run that it names."""
+    """Return the frames that a doubt may be about: those since the run that left it."""
     first = first_run(row)
     return [frame for frame in evidence.ledger.of(row.interaction_id) if frame.run >= first]
 

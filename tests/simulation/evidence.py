@@ -7,9 +7,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from runner.core.transfer.outcome import ExitCode
+from tests.simulation.gateway_state import Promised
 from tests.simulation.ledger import Answer, Frame, Ledger
 from tests.simulation.process import Course, Ended, Orders
-from tests.simulation.realm import Promised
 
 NEGATIVE = frozenset({"transfer_rejected", "codec_unsupported"})
 POSITIVE = frozenset({"transfer_initiated", "codec_negotiated"})

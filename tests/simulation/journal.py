@@ -36,7 +36,7 @@ class SimulatedJournal:
 
     def record(self, *entries: Entry | Note) -> Awaitable[None]:
         """Make entries durable with the next commit."""
-        done: asyncio.Future[None] = self.life.world.loop.create_future()
+        done: asyncio.Future[None] = self.life.simulation.loop.create_future()
         self._queue.append((entries, done))
         self._begin()
         return done
@@ -83,11 +83,11 @@ class SimulatedJournal:
     def _begin(self) -> None:
         if self._queue and not self._busy:
             self._busy = True
-            self.life.world.loop.call_soon(self._collect)
+            self.life.simulation.loop.call_soon(self._collect)
 
     def _collect(self) -> None:
         group, self._queue = self._queue, []
-        self.life.world.loop.call_later(self._commit_s, self._commit, group)
+        self.life.simulation.loop.call_later(self._commit_s, self._commit, group)
 
     def _commit(self, group: Sequence[Waiting]) -> None:
         doom = self.life.reaches("commit")
@@ -99,8 +99,8 @@ class SimulatedJournal:
         if doom is not None:
             self.life.die()
             return
-        if self.life.strikes(self.life.weather.stops_at_commit):
-            self.life.world.stall(self.life.chance.choice((0.5, 2, 15, 50)))
+        if self.life.strikes(self.life.delivery_faults.stops_at_commit):
+            self.life.simulation.stall(self.life.chance.choice((0.5, 2, 15, 50)))
         for _, done in group:
             self._resolve(done)
         self._busy = False
@@ -110,8 +110,8 @@ class SimulatedJournal:
     def _write(self, entries: Sequence[Entry | Note]) -> None:
         if self._failure is not None:
             return
-        if self.life.strikes(self.life.weather.disk_full):
-            self.life.world.note("disk full")
+        if self.life.strikes(self.life.delivery_faults.disk_full):
+            self.life.simulation.note("disk full")
             self._failure = StorageError(FULL_DISK)
             return
         try:

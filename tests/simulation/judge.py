@@ -11,15 +11,6 @@ from runner.core.records.audit_chain import GENESIS, link
 from runner.core.records.run_record import TransferRecord
 from runner.core.transfer.outcome import ExitCode, Outcome
 from runner.core.transfer.reasons import Code
-from tests.simulation.courses import (
-    begun_too_early,
-    failed_by_an_outage,
-    left_outside_the_window,
-    more_failed_than_promised,
-    sent_after_too_many_failures,
-    sent_before_others,
-    stopped_by_known_failures,
-)
 from tests.simulation.doubts import may_stay_in_doubt, was_answered
 from tests.simulation.evidence import (
     NEGATIVE,
@@ -30,6 +21,15 @@ from tests.simulation.evidence import (
 )
 from tests.simulation.journal import FULL_DISK
 from tests.simulation.ledger import Frame
+from tests.simulation.policy_rules import (
+    begun_too_early,
+    failed_by_an_outage,
+    left_outside_the_window,
+    more_failed_than_promised,
+    sent_after_too_many_failures,
+    sent_before_others,
+    stopped_by_known_failures,
+)
 from tests.simulation.process import Ended
 
 MOVED = frozenset({Outcome.TRANSFERRED, Outcome.UNCHANGED})
@@ -161,9 +161,8 @@ def _lost(evidence: Evidence) -> Iterator[str]:
         if row.interaction_id in evidence.ledger.touched:
             continue
         if row.outcome is Outcome.IN_DOUBT:
-            of_evening = row.earlier is not None and row.earlier.batch == "evening"
-            elsewhere = evidence.elsewhere and of_evening
-            if not elsewhere and not may_stay_in_doubt(evidence, row):
+            elsewhere = row.earlier is not None and row.earlier.batch == "evening"
+            if not (evidence.elsewhere and elsewhere) and not may_stay_in_doubt(evidence, row):
                 yield f"{row.key} stays in doubt: {row.reason}"
         elif row.outcome not in MOVED and not _is_excused(evidence, row):
             yield f"{row.key} is {row.outcome}: {row.reason}"

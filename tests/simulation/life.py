@@ -8,8 +8,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from runner.engine.stop import StopSignal
-from tests.simulation.weather import FINE, Weather
-from tests.simulation.world import World
+from tests.simulation.delivery_faults import FINE, DeliveryFaults
+from tests.simulation.simulation import Simulation
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,19 +40,21 @@ NEVER = Doom("never")
 class Life:
     """One process's life, as its adapters see it."""
 
-    def __init__(self, world: World, doom: Doom, number: int, weather: Weather) -> None:
-        self.world = world
+    def __init__(
+        self, simulation: Simulation, doom: Doom, number: int, delivery_faults: DeliveryFaults
+    ) -> None:
+        self.simulation = simulation
         self.number = number  # of the run, from 1
-        self.weather = weather
-        self.chance = world.chance(f"process {number}")
-        self.halt = StopSignal()
+        self.delivery_faults = delivery_faults
+        self.chance = simulation.chance(f"process {number}")
+        self.stop_signal = StopSignal()
         self.killed_at: float | None = None
-        self.ended: asyncio.Future[None] = world.loop.create_future()
+        self.ended: asyncio.Future[None] = simulation.loop.create_future()
         self.mourners: list[Callable[[], None]] = []  # who learns of the process's death
         self._doom = doom
         self._steps = {"start": 0, "commit": 0, "send": 0}
         if doom.place == "time":
-            world.loop.call_later(doom.after_s, self.die)
+            simulation.loop.call_later(doom.after_s, self.die)
 
     @property
     def is_over(self) -> bool:
@@ -62,8 +64,8 @@ class Life:
     def die(self) -> None:
         """End at once, wherever the process is."""
         if not self.is_over:
-            self.world.note("killed", self.number)
-            self.killed_at = self.world.now
+            self.simulation.note("killed", self.number)
+            self.killed_at = self.simulation.now
             self.ended.set_result(None)
             for mourner in self.mourners:
                 mourner()
@@ -81,8 +83,8 @@ class Life:
 
     def strikes(self, share: float) -> bool:
         """Draw whether something of the process's weather strikes."""
-        return self.weather is not FINE and share > 0 and self.chance.random() < share
+        return self.delivery_faults is not FINE and share > 0 and self.chance.random() < share
 
     async def silence(self) -> None:
         """Suspend for ever: what a dead process's call to the world does."""
-        await self.world.loop.create_future()
+        await self.simulation.loop.create_future()

@@ -12,10 +12,10 @@ import httpx
 
 from runner.gateways.http.errors import ConnectionFailed, HandshakeRefused
 from runner.gateways.websocket.transport import Transport, TransportClosed
+from tests.simulation.delivery_faults import DeliveryFaults
 from tests.simulation.gateway import Gateway, read_frame
 from tests.simulation.ledger import Frame
 from tests.simulation.life import Life
-from tests.simulation.weather import Weather
 
 ABNORMAL = 1006
 
@@ -33,9 +33,9 @@ class Place:
     def leave(self, session: int, text: str) -> Frame:
         """Write a frame into the ledger, as it leaves."""
         message, timestamp_s = read_frame(text)
-        world = self.gateway.world
+        simulation = self.gateway.simulation
         frame = Frame(
-            left_at=world.now,
+            left_at=simulation.now,
             run=self.life.number,
             session=session,
             message_id=message["id"],
@@ -48,7 +48,7 @@ class Place:
             wall_s=self.wall(),
         )
         self.gateway.ledger.frames.append(frame)
-        world.note("frame", frame.interaction_id, frame.message_id)
+        simulation.note("frame", frame.interaction_id, frame.message_id)
         return frame
 
 
@@ -65,7 +65,7 @@ class Pipe:
         self._place = place
         self._gateway = place.gateway
         self._life = place.life
-        self._world = place.gateway.world
+        self._simulation = place.gateway.simulation
         self._chance = place.life.chance
         self._latency_s = self._chance.uniform(0.001, 0.05)
         self._on_the_way: deque[Frame] = deque()
@@ -80,7 +80,7 @@ class Pipe:
 
     def writable(self) -> bool:
         """Tell whether the socket is open and its buffer empty."""
-        return self.is_open and self._world.now >= self._full_until
+        return self.is_open and self._simulation.now >= self._full_until
 
     async def send(self, text: str) -> None:
         """Put a frame into the pipe, before the first suspension."""
@@ -93,13 +93,13 @@ class Pipe:
         if not self.is_open:
             raise TransportClosed(ABNORMAL, "closed")
         frame = self._place.leave(self.number, text)
-        if life.strikes(life.weather.stops_at_send):
-            self._world.stall(self._chance.choice((0.5, 4, 40)))
-        if life.strikes(life.weather.full_buffers):
-            self._full_until = self._world.now + self._chance.choice((0.02, 0.2, 1.5))
+        if life.strikes(life.delivery_faults.stops_at_send):
+            self._simulation.stall(self._chance.choice((0.5, 4, 40)))
+        if life.strikes(life.delivery_faults.full_buffers):
+            self._full_until = self._simulation.now + self._chance.choice((0.02, 0.2, 1.5))
         self._on_the_way.append(frame)
-        self._arrival = max(self._arrival, self._world.now + self._latency_s)
-        self._world.after(self._arrival - self._world.now, self._arrive)
+        self._arrival = max(self._arrival, self._simulation.now + self._latency_s)
+        self._simulation.after(self._arrival - self._simulation.now, self._arrive)
         if doom is not None:
             life.die()
             await life.silence()
@@ -107,7 +107,7 @@ class Pipe:
     async def receive(self) -> str:
         """Return the next frame."""
         while not self._inbox or self._life.is_over:
-            self._reader = self._world.loop.create_future()
+            self._reader = self._simulation.loop.create_future()
             await self._reader
         first = self._inbox[0]
         if isinstance(first, TransportClosed):
@@ -143,7 +143,7 @@ class Pipe:
         if self.is_open and self._chance.random() < 0.5:
             for _ in range(self._chance.randint(0, len(self._on_the_way))):
                 lost = self._on_the_way.pop()
-                self._world.note("fate: lost on the way", lost.interaction_id, lost.message_id)
+                self._simulation.note("fate: lost on the way", lost.interaction_id, lost.message_id)
         self._end(TransportClosed(ABNORMAL, "the connection was lost without a close frame"))
 
     def _arrive(self) -> None:
@@ -153,7 +153,7 @@ class Pipe:
     def _end(self, closed: TransportClosed) -> None:
         if self.is_open:
             self.is_open = False
-            self._world.note("closed", self.number, closed.code)
+            self._simulation.note("closed", self.number, closed.code)
             self._deliver(closed)
 
     def _deliver(self, item: tuple[str, Callable[[int], None]] | TransportClosed) -> None:
@@ -200,14 +200,14 @@ class Dialling:
         await asyncio.sleep(life.chance.uniform(0.001, 0.1))
         if life.is_over:
             await life.silence()
-        if life.strikes(life.weather.unreachable):
+        if life.strikes(life.delivery_faults.unreachable):
             raise dial_failure(life.chance)
         token = headers["Authorization"].removeprefix("Bearer ")
-        if not gateway.realm.knows(token):
+        if not gateway.gateway_state.knows(token):
             raise HandshakeRefused(401, "the token is refused", "renew it")
         pipe = Pipe(self._place, token)
         gateway.open(pipe.far_end)
-        gateway.world.note("session", life.number, pipe.number, url)
+        gateway.simulation.note("session", life.number, pipe.number, url)
         return pipe
 
 
@@ -230,19 +230,19 @@ class RestSide(httpx.AsyncBaseTransport):
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         """Answer, late and wrong where the weather wants it."""
-        chance, weather = self._life.chance, self._life.weather
+        chance, delivery_faults = self._life.chance, self._life.delivery_faults
         await asyncio.sleep(chance.uniform(0.001, 0.05))
         if self._life.is_over:
             await self._life.silence()
-        if self._life.strikes(weather.rest_faults):
+        if self._life.strikes(delivery_faults.rest_faults):
             if chance.random() < 0.2:
                 await asyncio.sleep(60)
             return httpx.Response(chance.choice((500, 502, 503, 503, 200)), text="{}")
         if self._gateway.is_down:
             return await self._nothing_of_use(request)
         if request.method == "POST":
-            return httpx.Response(200, json=self._gateway.realm.give_token())
-        return self._look_up(request, weather)
+            return httpx.Response(200, json=self._gateway.gateway_state.give_token())
+        return self._look_up(request, delivery_faults)
 
     async def _nothing_of_use(self, request: httpx.Request) -> httpx.Response:
         """Answer as a REST side does that is down: refuse, keep silent, or apologise."""
@@ -255,14 +255,14 @@ class RestSide(httpx.AsyncBaseTransport):
             return httpx.Response(200, text="<html>down for maintenance</html>")
         return httpx.Response(self._life.chance.choice((500, 502, 503, 504)))
 
-    def _look_up(self, request: httpx.Request, weather: Weather) -> httpx.Response:
+    def _look_up(self, request: httpx.Request, delivery_faults: DeliveryFaults) -> httpx.Response:
         gateway, life = self._gateway, self._life
-        headers = {"Date": gateway.realm.date()}
-        if life.strikes(weather.rest_limits):
+        headers = {"Date": gateway.gateway_state.date()}
+        if life.strikes(delivery_faults.rest_limits):
             wait_s = life.chance.choice((0, 1, 5, 40))
             return httpx.Response(429, headers=headers | {"Retry-After": str(wait_s)})
         token = request.headers["Authorization"].removeprefix("Bearer ")
-        if not gateway.realm.knows(token):
+        if not gateway.gateway_state.knows(token):
             return httpx.Response(401, headers=headers)
         shown = gateway.show(request.url.path.rsplit("/", 1)[1])
         if shown is None:

@@ -124,7 +124,7 @@ def _misreport(evidence: PlatformEvidence, run: Ended, row: TransferRecord) -> s
     later = evidence.ledger.moves(row.interaction_id)
     if not done or later[-1].destination_uri != row.destination_uri:
         return None
-    if row.outcome is Outcome.SKIPPED and "skipped by run" in (row.reason or ""):
+    if row.outcome is Outcome.SKIPPED and row.earlier is not None:
         return None
     return f"moved by {done[0].message_id}"
 

@@ -16,9 +16,9 @@ from runner.gateways.http.errors import HandshakeRefused
 from runner.gateways.websocket.transport import Transport, TransportClosed
 from tests.simulation.life import Life
 from tests.simulation.network import ABNORMAL, dial_failure
+from tests.simulation.platform_delivery_faults import FINE_DAY, PlatformDeliveryFaults
 from tests.simulation.platform_ledger import Post
 from tests.simulation.platform_rest import Answered, Asked, Channel, PlatformMind
-from tests.simulation.platform_weather import FINE_DAY, PlatformWeather
 
 HEARTBEAT_S = 30.0
 _BEAT = json.dumps(
@@ -34,14 +34,14 @@ class Spot:
 
     mind: PlatformMind
     life: Life
-    weather: PlatformWeather
+    delivery_faults: PlatformDeliveryFaults
     is_journalled: Callable[[str], bool]
     wall: Callable[[], float]
     submitted: dict[str, str] = field(default_factory=dict)  # message ids by conversation
 
     def strikes(self, share: float) -> bool:
         """Draw whether something of the weather strikes this process."""
-        return self.weather is not FINE_DAY and self.life.strikes(share)
+        return self.delivery_faults is not FINE_DAY and self.life.strikes(share)
 
     def leave(self, path: str, content: str) -> Post:
         """Write a command into the book, as it leaves."""
@@ -57,7 +57,7 @@ class Spot:
         book = self.mind.book
         post = Post(
             number=len(book.frames),
-            left_at=self.mind.world.now,
+            left_at=self.mind.simulation.now,
             run=self.life.number,
             wall_s=self.wall(),
             message_id=message_id,
@@ -67,7 +67,7 @@ class Spot:
             journalled=self.is_journalled(message_id),
         )
         book.frames.append(post)
-        self.mind.world.note("post", post.interaction_id, post.message_id, uri[-12:])
+        self.mind.simulation.note("post", post.interaction_id, post.message_id, uri[-12:])
         return post
 
 
@@ -83,11 +83,11 @@ class HttpSide(httpx.AsyncBaseTransport):
         trace = request.extensions.get("trace", _untraced)
         await trace("connection.connect_tcp.started", {})
         await asyncio.sleep(chance.uniform(0.001, 0.03))
-        if spot.strikes(spot.weather.slow_connects):
+        if spot.strikes(spot.delivery_faults.slow_connects):
             await asyncio.sleep(chance.choice((0.5, 1.5, 3.0)))
         if spot.life.is_over:
             await spot.life.silence()
-        if spot.strikes(spot.weather.refused_connects):
+        if spot.strikes(spot.delivery_faults.refused_connects):
             raise httpx.ConnectError("refused")
         is_command = request.method == "POST" and "/participants/" in request.url.path
         doom = spot.life.reaches("send") if is_command else None
@@ -96,8 +96,8 @@ class HttpSide(httpx.AsyncBaseTransport):
             await spot.life.silence()
         await trace("http11.send_request_headers.started", {})
         answer = self._send(request, is_command=is_command)
-        if is_command and spot.strikes(spot.weather.stops_at_send):
-            spot.mind.world.stall(chance.choice((0.5, 4, 40)))
+        if is_command and spot.strikes(spot.delivery_faults.stops_at_send):
+            spot.mind.simulation.stall(chance.choice((0.5, 4, 40)))
         if doom is not None:
             spot.life.die()
             await spot.life.silence()
@@ -105,7 +105,7 @@ class HttpSide(httpx.AsyncBaseTransport):
 
     def _send(self, request: httpx.Request, *, is_command: bool) -> asyncio.Future[httpx.Response]:
         """Let a request leave; nothing takes it back."""
-        spot, chance, world = self._spot, self._spot.life.chance, self._spot.mind.world
+        spot, chance, simulation = self._spot, self._spot.life.chance, self._spot.mind.simulation
         content = request.content.decode()
         post = spot.leave(request.url.path, content) if is_command else None
         asked = Asked(
@@ -116,13 +116,13 @@ class HttpSide(httpx.AsyncBaseTransport):
             content,
             post,
         )
-        answer: asyncio.Future[httpx.Response] = world.loop.create_future()
-        if spot.strikes(spot.weather.lost_requests):
+        answer: asyncio.Future[httpx.Response] = simulation.loop.create_future()
+        if spot.strikes(spot.delivery_faults.lost_requests):
             if post is not None:
-                world.note("request lost")
-            world.after(chance.choice((0.05, 3.0)), partial(_lose, answer))
+                simulation.note("request lost")
+            simulation.after(chance.choice((0.05, 3.0)), partial(_lose, answer))
             return answer
-        world.after(
+        simulation.after(
             chance.uniform(0.002, 0.04),
             partial(spot.mind.arrive, asked, partial(self._answered, answer, post)),
         )
@@ -131,18 +131,18 @@ class HttpSide(httpx.AsyncBaseTransport):
     def _answered(
         self, answer: asyncio.Future[httpx.Response], post: Post | None, answered: Answered
     ) -> None:
-        spot, chance, world = self._spot, self._spot.life.chance, self._spot.mind.world
+        spot, chance, simulation = self._spot, self._spot.life.chance, self._spot.mind.simulation
         way_s = chance.uniform(0.002, 0.04)
-        if spot.strikes(spot.weather.mute):
+        if spot.strikes(spot.delivery_faults.mute):
             if post is not None:
-                world.note("answer muted")
+                simulation.note("answer muted")
             return
-        if spot.strikes(spot.weather.lost_answers):
+        if spot.strikes(spot.delivery_faults.lost_answers):
             if post is not None:
-                world.note("answer lost")
-            world.after(way_s, partial(_lose, answer))
+                simulation.note("answer lost")
+            simulation.after(way_s, partial(_lose, answer))
             return
-        world.after(way_s, partial(self._read, answer, post, answered))
+        simulation.after(way_s, partial(self._read, answer, post, answered))
 
     def _read(
         self, answer: asyncio.Future[httpx.Response], post: Post | None, answered: Answered
@@ -150,7 +150,7 @@ class HttpSide(httpx.AsyncBaseTransport):
         if answer.done() or self._spot.life.is_over:
             return
         if post is not None:
-            post.read_at = self._spot.mind.world.now
+            post.read_at = self._spot.mind.simulation.now
         body = {} if answered.body is None else {"json": answered.body}
         answer.set_result(httpx.Response(answered.status, headers=dict(answered.headers), **body))
 
@@ -174,7 +174,7 @@ class ChannelSocket:
         self.is_open = True
         self.is_deaf = False  # nothing comes through any more, and none notices
         self._spot = spot
-        self._world = spot.mind.world
+        self._simulation = spot.mind.simulation
         self._channel = channel
         self._inbox: deque[str | TransportClosed] = deque()
         self._reader: asyncio.Future[None] | None = None
@@ -182,7 +182,7 @@ class ChannelSocket:
             channel.socket.end(1000, "another connection took its place")
         channel.socket = self
         spot.life.mourners.append(lambda: self.end(ABNORMAL, "the process is gone"))
-        self._world.after(HEARTBEAT_S, self._beat)
+        self._simulation.after(HEARTBEAT_S, self._beat)
 
     # The process's end
 
@@ -197,12 +197,12 @@ class ChannelSocket:
         if not self.is_open:
             raise TransportClosed(ABNORMAL, "closed")
         if json.loads(text).get("message") == "ping":
-            self._world.after(0.05, partial(self.push, _PONG))
+            self._simulation.after(0.05, partial(self.push, _PONG))
 
     async def receive(self) -> str:
         """Return the next frame."""
         while not self._inbox or self._spot.life.is_over:
-            self._reader = self._world.loop.create_future()
+            self._reader = self._simulation.loop.create_future()
             await self._reader
         first = self._inbox[0]
         if isinstance(first, TransportClosed):
@@ -234,19 +234,19 @@ class ChannelSocket:
             self.is_open = False
             if self._channel.socket is self:
                 self._channel.socket = None
-            self._world.note("channel closed", code)
+            self._simulation.note("channel closed", code)
             self._deliver(TransportClosed(code, reason))
 
     def announce_close(self) -> None:
         """Say that the socket will be closed, and close it in about a minute."""
-        self._world.note("socket closing")
+        self._simulation.note("socket closing")
         self.push(_CLOSING)
-        self._world.after(60.0, partial(self.end, 1001, "socket closing"))
+        self._simulation.after(60.0, partial(self.end, 1001, "socket closing"))
 
     def _beat(self) -> None:
         if self.is_open:
             self.push(_BEAT)
-            self._world.after(HEARTBEAT_S, self._beat)
+            self._simulation.after(HEARTBEAT_S, self._beat)
 
     def _deliver(self, item: str | TransportClosed) -> None:
         self._inbox.append(item)
@@ -268,10 +268,10 @@ class ChannelDialling:
             await life.silence()
         if headers:
             raise HandshakeRefused(400, "a channel is dialled without headers", "leave them out")
-        if spot.strikes(spot.weather.unreachable):
+        if spot.strikes(spot.delivery_faults.unreachable):
             raise dial_failure(life.chance)
         channel = spot.mind.channels.get(url.rpartition("/")[2])
         if channel is None:
             raise HandshakeRefused(404, "there is no such channel", "make one")
-        spot.mind.world.note("channel", life.number)
+        spot.mind.simulation.note("channel", life.number)
         return ChannelSocket(spot, channel)

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from functools import partial
 
-from tests.simulation.world import EPOCH_S, World
+from tests.simulation.simulation import EPOCH_S, Simulation
 
 ENDED = "disconnected"
 
@@ -130,23 +130,23 @@ class Conversation:
 class Organisation:
     """Every conversation; `changed` is told of each change, with the topics that it concerns."""
 
-    def __init__(self, world: World, customs: Customs) -> None:
-        self.world = world
+    def __init__(self, simulation: Simulation, customs: Customs) -> None:
+        self.simulation = simulation
         self.customs = customs
         self.conversations: dict[str, Conversation] = {}
         self.touched: set[str] = set()  # a person ended or moved them, or they cannot be moved
         self.changed: Callable[[Conversation, frozenset[str]], None] = lambda _one, _topics: None
-        self._chance = world.chance("organisation")
-        self._ids = world.chance("ids")
+        self._chance = simulation.chance("organisation")
+        self._ids = simulation.chance("ids")
 
     @property
     def now(self) -> float:
         """The world's seconds."""
-        return self.world.now
+        return self.simulation.now
 
     def wall(self) -> float:
         """Seconds since the epoch, by the platform's clock."""
-        return EPOCH_S + self.world.now
+        return EPOCH_S + self.simulation.now
 
     def new_id(self) -> str:
         """Return an id that never was."""
@@ -223,7 +223,7 @@ class Organisation:
         if self.customs.marks == "both":
             holder.mark = one.legs[0].id
         self._tell(one)
-        self.world.after(
+        self.simulation.after(
             self._chance.uniform(2, 40), partial(self._end_consultation, one, asked, holder)
         )
 
@@ -257,7 +257,9 @@ class Organisation:
         move = Move(self.new_id(), self.now, destination_uri, leg.id, by, post)
         one.moves.append(move)
         self._tell(one)
-        self.world.after(self._chance.choice((0.02, 0.2, 1.5)), partial(self._carry_out, one, move))
+        self.simulation.after(
+            self._chance.choice((0.02, 0.2, 1.5)), partial(self._carry_out, one, move)
+        )
         return move
 
     def _carry_out(self, one: Conversation, move: Move) -> None:
@@ -285,10 +287,10 @@ class Organisation:
             move.state = "Active"
             self._tell(one, before)
         if self._chance.random() < self.customs.hears_out and not self.customs.completes_early:
-            self.world.after(45.0, partial(self._unanswered, one, move, rung))
+            self.simulation.after(45.0, partial(self._unanswered, one, move, rung))
         else:
             wait_s = self._chance.uniform(*self.customs.rings_s)
-            self.world.after(wait_s, partial(self._picked_up, one, move, rung))
+            self.simulation.after(wait_s, partial(self._picked_up, one, move, rung))
 
     def _picked_up(self, one: Conversation, move: Move, rung: Leg) -> None:
         if one.ended_at is not None or not rung.is_live:
@@ -329,7 +331,7 @@ class Organisation:
             return
         move.state, move.ended_at = state, self.now
         whose = "theirs" if move.by is not None else "ours"
-        self.world.note(f"move {state}", one.id, whose, move.destination_uri[-12:])
+        self.simulation.note(f"move {state}", one.id, whose, move.destination_uri[-12:])
         self._tell(one, before)
 
     # The rest
@@ -349,7 +351,7 @@ class Organisation:
 
     def _note(self, one: Conversation, what: str) -> None:
         self.touched.add(one.id)
-        self.world.note(what.partition(" to genesys")[0].partition(" to tel")[0], one.id)
+        self.simulation.note(what.partition(" to genesys")[0].partition(" to tel")[0], one.id)
 
     def _topics(self, one: Conversation) -> frozenset[str]:
         return frozenset(topics_of(one))

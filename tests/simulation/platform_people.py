@@ -17,7 +17,7 @@ from tests.simulation.platform_org import (
     Organisation,
 )
 from tests.simulation.platform_rest import Analytics, PlatformMind
-from tests.simulation.world import World
+from tests.simulation.simulation import Simulation
 
 QUEUE = f"genesys://queue/{HERE}"
 USER = f"genesys://user/{AGENTS[5]}"
@@ -76,7 +76,9 @@ def populate(
     return names
 
 
-def let_people_act(chance: random.Random, world: World, mind: PlatformMind, uri: str) -> None:
+def let_people_act(
+    chance: random.Random, simulation: Simulation, mind: PlatformMind, uri: str
+) -> None:
     """Let people move, answer, consult and leave, at random times or just after a look-up."""
     organisation = mind.organisation
     share = chance.choice((0.0, 0.2, 0.5, 0.9))
@@ -89,7 +91,7 @@ def let_people_act(chance: random.Random, world: World, mind: PlatformMind, uri:
             if when == "at a look-up":
                 mind.ambushes.setdefault(one.id, []).append(act)
             else:
-                world.after(0.0 if when == "at once" else chance.uniform(0, 40), act)
+                simulation.after(0.0 if when == "at once" else chance.uniform(0, 40), act)
 
 
 def _drawn(chance: random.Random, organisation: Organisation, one: Conversation, uri: str) -> Act:

@@ -19,11 +19,11 @@ from runner.gateways.genesys_cloud.rest import GenesysRest
 from runner.journal.reader import Reader
 from runner.staging.rows import Staging
 from tests.simulation.life import Life
+from tests.simulation.platform_delivery_faults import PlatformDeliveryFaults
 from tests.simulation.platform_network import ChannelDialling, HttpSide, Spot
 from tests.simulation.platform_rest import PlatformMind
-from tests.simulation.platform_weather import PlatformWeather
 from tests.simulation.process import Orders, Parts, Process
-from tests.simulation.world import RUN, WorldClock
+from tests.simulation.simulation import RUN, SimulatedClock
 
 Transport = Callable[[httpx.AsyncBaseTransport], httpx.AsyncBaseTransport]
 
@@ -32,7 +32,7 @@ Transport = Callable[[httpx.AsyncBaseTransport], httpx.AsyncBaseTransport]
 class PlatformParts(Parts):
     """What a run against the platform is put together from; planted faults replace one."""
 
-    weather: Callable[..., PlatformWeather] = PlatformWeather.drawn
+    delivery_faults: Callable[..., PlatformDeliveryFaults] = PlatformDeliveryFaults.drawn
     transport: Transport = lambda transport: transport
     compose: Compose = build_command
     found: Callable[[Found], Found] = lambda found: found  # what a selection brought
@@ -59,7 +59,7 @@ class PlatformProcess(Process):
         mind: PlatformMind,
         orders: Orders,
         parts: PlatformParts,
-        clock: WorldClock,
+        clock: SimulatedClock,
     ) -> None:
         super().__init__(life, mind, orders, parts, clock=clock)  # type: ignore[arg-type]
         self._mind = mind
@@ -85,20 +85,20 @@ class PlatformProcess(Process):
         return self._parts.found(found)
 
     def _spot(self, is_journalled: Callable[[str], bool]) -> Spot:
-        weather: Any = self.life.weather
-        return Spot(self._mind, self.life, weather, is_journalled, self.clock.wall)
+        delivery_faults: Any = self.life.delivery_faults
+        return Spot(self._mind, self.life, delivery_faults, is_journalled, self.clock.wall)
 
     def _transport(self, spot: Spot) -> httpx.AsyncBaseTransport:
         return self._parts.transport(HttpSide(spot))
 
-    def _assignment(self, batch: str, sends: int) -> RunSpec:
-        assignment = super()._assignment(batch, sends)
-        policy = assignment.rules.policy  # the engine waits as long as the driver may need
+    def _spec_of(self, batch: str, sends: int) -> RunSpec:
+        spec = super()._spec_of(batch, sends)
+        policy = spec.rules.policy  # the engine waits as long as the driver may need
         waits_s = max(policy.negotiation_timeout_s, policy.outcome_timeout_s)
         policy = replace(policy, negotiation_timeout_s=waits_s)
         return replace(
-            assignment,
-            rules=replace(assignment.rules, needs_sight=True, policy=policy),
+            spec,
+            rules=replace(spec.rules, needs_look_up=True, policy=policy),
             find_fault=find_command_fault,
             compose=self._parts.compose,
         )

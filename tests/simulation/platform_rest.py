@@ -12,11 +12,11 @@ from email.utils import formatdate
 from functools import partial
 from typing import Any
 
+from tests.simulation.platform_delivery_faults import FINE_DAY, PlatformDeliveryFaults
 from tests.simulation.platform_ledger import Post, PostBook
 from tests.simulation.platform_org import Conversation, Organisation
 from tests.simulation.platform_views import shown, spelt
-from tests.simulation.platform_weather import FINE_DAY, PlatformWeather
-from tests.simulation.world import EPOCH_S
+from tests.simulation.simulation import EPOCH_S
 
 ALLOWED = 300
 MOST_CHANNELS = 20
@@ -84,18 +84,21 @@ class PlatformMind:
     """Acts upon requests. `arrive` is called when a request has reached the platform."""
 
     def __init__(
-        self, organisation: Organisation, weather: PlatformWeather, analytics: Analytics
+        self,
+        organisation: Organisation,
+        delivery_faults: PlatformDeliveryFaults,
+        analytics: Analytics,
     ) -> None:
         self.organisation = organisation
-        self.world = organisation.world
-        self.weather = weather
+        self.simulation = organisation.simulation
+        self.delivery_faults = delivery_faults
         self.analytics = analytics
         self.book = PostBook()
         self.channels: dict[str, Channel] = {}
         self.stalled_until = 0.0
         self.ambushes: dict[str, list[Callable[[], None]]] = {}
         self.requests: list[tuple[float, str]] = []  # when each was acted upon, and its token
-        self._chance: random.Random = self.world.chance("platform")
+        self._chance: random.Random = self.simulation.chance("platform")
         self._tokens: dict[str, float] = {}
         self._given = 0
         self._windows: dict[str, tuple[float, int]] = {}
@@ -104,14 +107,14 @@ class PlatformMind:
 
     def heal(self) -> None:
         """Let the day be fine from here on."""
-        self.weather = FINE_DAY
+        self.delivery_faults = FINE_DAY
         self.stalled_until = 0.0
 
     # Tokens
 
     def revoke(self) -> None:
         """Make every token worthless, and say so on the channels."""
-        self.world.note("revoked")
+        self.simulation.note("revoked")
         gone, self._tokens = set(self._tokens), {}
         for channel in [one for one in self.channels.values() if one.token in gone]:
             self.drop(channel, "token_revoked")
@@ -119,24 +122,26 @@ class PlatformMind:
     def _new_token(self) -> Answered:
         self._given += 1
         token, life_s = f"token-{self._given:06}", self._chance.choice((300, 3600, 86_400))
-        self._tokens[token] = self.world.now + life_s
+        self._tokens[token] = self.simulation.now + life_s
         return Answered(200, {"access_token": token, "token_type": "bearer", "expires_in": life_s})
 
     # Requests
 
     def arrive(self, asked: Asked, answer: Callable[[Answered], None]) -> None:
         """Act upon a request in a while."""
-        wait_s = max(0.0, self.stalled_until - self.world.now) + self._chance.uniform(0.005, 0.06)
-        if self._strikes(self.weather.slow_acts):
+        wait_s = max(0.0, self.stalled_until - self.simulation.now) + self._chance.uniform(
+            0.005, 0.06
+        )
+        if self._strikes(self.delivery_faults.slow_acts):
             wait_s += self._chance.choice((1.0, 4.0, 9.5, 20.0))
-        self.world.after(wait_s, partial(self._act, asked, answer, self.world.now))
+        self.simulation.after(wait_s, partial(self._act, asked, answer, self.simulation.now))
 
     def _act(self, asked: Asked, answer: Callable[[Answered], None], came_at: float) -> None:
         if asked.path == "/oauth/token":
             answer(self._new_token())
             return
         try:
-            answered = self._answer(asked, self.world.now - came_at)
+            answered = self._answer(asked, self.simulation.now - came_at)
         except Refusal as refusal:
             answered = self._refused(refusal)
         if asked.post is not None:
@@ -149,22 +154,22 @@ class PlatformMind:
         answer(Answered(answered.status, answered.body, {**headers, **answered.headers}))
 
     def _answer(self, asked: Asked, waited_s: float) -> Answered:
-        weather = self.weather
+        delivery_faults = self.delivery_faults
         if waited_s > LONGEST_S:
             raise Refusal(504, "request.timeout")
-        if self._tokens.get(asked.token, -1.0) <= self.world.now:
+        if self._tokens.get(asked.token, -1.0) <= self.simulation.now:
             raise Refusal(401, "bad.credentials")
         self._count(asked.token)
-        if self._strikes(weather.limited):
+        if self._strikes(delivery_faults.limited):
             raise Refusal(429, "too.many.requests", self._chance.choice((1, 5, 20)))
-        if self._strikes(weather.errors_before):
+        if self._strikes(delivery_faults.errors_before):
             raise Refusal(self._chance.choice((500, 503, 503, 502)), "service.unavailable")
-        if asked.post is not None and self._strikes(weather.refusals):
+        if asked.post is not None and self._strikes(delivery_faults.refusals):
             raise Refusal(400, "conversations.error.transfer.acd.call.unattended")
         answered = self._done(asked)
-        if self._strikes(weather.errors_after):
+        if self._strikes(delivery_faults.errors_after):
             status = self._chance.choice((500, 503, 504, 408))
-            self.world.note("error after the effect", asked.method, asked.path[-12:])
+            self.simulation.note("error after the effect", asked.method, asked.path[-12:])
             raise Refusal(status, "request.timeout" if status == 504 else "internal.server.error")
         return answered
 
@@ -200,19 +205,19 @@ class PlatformMind:
     def _look_up(self, conversation_id: str) -> Answered:
         one = self._visible(conversation_id)
         for action in self.ambushes.pop(conversation_id, ()):
-            self.world.after(self._chance.choice((0.01, 0.05, 0.2, 0.6)), action)
+            self.simulation.after(self._chance.choice((0.01, 0.05, 0.2, 0.6)), action)
         views = self._views.get(conversation_id)
         if views is None:
             return Answered(200, shown(one, self.organisation.customs))
         lag_s = 0.0
-        if self.weather is not FINE_DAY and self._chance.random() < 0.5:
+        if self.delivery_faults is not FINE_DAY and self._chance.random() < 0.5:
             lag_s = self._chance.uniform(0, self.organisation.customs.visible_s)
-        seen = [body for at, body in views if at <= self.world.now - lag_s]
+        seen = [body for at, body in views if at <= self.simulation.now - lag_s]
         return Answered(200, seen[-1] if seen else views[0][1])
 
     def _changed(self, one: Conversation, topics: frozenset[str]) -> None:
         customs = self.organisation.customs
-        self._views.setdefault(one.id, []).append((self.world.now, shown(one, customs)))
+        self._views.setdefault(one.id, []).append((self.simulation.now, shown(one, customs)))
         body = shown(one, customs, as_event=True)
         for channel in self.channels.values():
             for topic in sorted(topics & channel.topics.keys()):
@@ -224,16 +229,16 @@ class PlatformMind:
             self._views[one.id] = [(-1e9, shown(one, self.organisation.customs))]
 
     def _notify(self, channel: Channel, told: Mapping[str, Any]) -> None:
-        if self._strikes(self.weather.events_lost):
-            self.world.note("event lost")
+        if self._strikes(self.delivery_faults.events_lost):
+            self.simulation.note("event lost")
             return
-        copies = 2 if self._strikes(self.weather.events_doubled) else 1
+        copies = 2 if self._strikes(self.delivery_faults.events_doubled) else 1
         for _ in range(copies):
             wait_s = self._chance.uniform(0.005, 0.1)
-            if self._strikes(self.weather.events_late):
-                self.world.note("event late")
+            if self._strikes(self.delivery_faults.events_late):
+                self.simulation.note("event late")
                 wait_s += self._chance.choice((0.5, 5.0, 30.0))
-            self.world.after(wait_s, partial(self._push, channel, json.dumps(told)))
+            self.simulation.after(wait_s, partial(self._push, channel, json.dumps(told)))
 
     @staticmethod
     def _push(channel: Channel, text: str) -> None:
@@ -243,7 +248,7 @@ class PlatformMind:
     def _command(self, post: Post, conversation_id: str, leg_id: str) -> Answered:
         one = self._visible(conversation_id)
         leg = one.find(leg_id)
-        post.acted_at = self.world.now
+        post.acted_at = self.simulation.now
         if leg is None:
             raise Refusal(404, "not.found")
         if one.ended_at is not None or not leg.is_live:
@@ -307,7 +312,7 @@ class PlatformMind:
         return {
             "id": channel.id,
             "connectUri": f"wss://streaming.example/channels/{channel.id}",
-            "expires": spelt(self.world.now + 86_400),
+            "expires": spelt(self.simulation.now + 86_400),
         }
 
     def drop(self, channel: Channel, kind: str) -> None:
@@ -349,7 +354,7 @@ class PlatformMind:
         found = [
             self._detail(one, queue_id, at)
             for one, queue_id, at in self._waiting(wanted)
-            if one.began_at <= until and self.world.now >= since
+            if one.began_at <= until and self.simulation.now >= since
         ]
         size, number = body["paging"]["pageSize"], body["paging"]["pageNumber"]
         page = found[(number - 1) * size : number * size]
@@ -381,20 +386,20 @@ class PlatformMind:
     # Chance and limits
 
     def _strikes(self, share: float) -> bool:
-        return share > 0 and self.weather is not FINE_DAY and self._chance.random() < share
+        return share > 0 and self.delivery_faults is not FINE_DAY and self._chance.random() < share
 
     def _count(self, token: str) -> None:
-        began, count = self._windows.get(token, (self.world.now, 0))
-        if self.world.now - began >= 60:
-            began, count = self.world.now, 0
+        began, count = self._windows.get(token, (self.simulation.now, 0))
+        if self.simulation.now - began >= 60:
+            began, count = self.simulation.now, 0
         if count >= ALLOWED:
-            raise Refusal(429, "too.many.requests", max(1, int(began + 61 - self.world.now)))
+            raise Refusal(429, "too.many.requests", max(1, int(began + 61 - self.simulation.now)))
         self._windows[token] = (began, count + 1)
-        self.requests.append((self.world.now, token))
+        self.requests.append((self.simulation.now, token))
 
     def _limits(self, token: str) -> dict[str, str]:
-        began, count = self._windows.get(token, (self.world.now, 0))
-        left_s = max(0, int(began + 60 - self.world.now))
+        began, count = self._windows.get(token, (self.simulation.now, 0))
+        left_s = max(0, int(began + 60 - self.simulation.now))
         return {
             "inin-ratelimit-count": str(count),
             "inin-ratelimit-allowed": str(ALLOWED),

@@ -25,11 +25,12 @@ from runner.core.transfer.evidence import Expires, Promise
 from runner.core.transfer.outcome import ExitCode
 from runner.gateways.genesys_cloud.spec import SPEC as GENESYS_CLOUD
 from runner.staging.rows import Staging
-from tests.simulation.disturbance import LARGEST_STEP_S, Disturbance
-from tests.simulation.evidence import Finding
+from tests.simulation.builders import EVERYTHING, HD, draw_course, draw_row
+from tests.simulation.evidence import Course, Finding
 from tests.simulation.life import NEVER, Doom, Life
+from tests.simulation.platform_delivery_faults import FINE_DAY
+from tests.simulation.platform_faults import PlatformFaults
 from tests.simulation.platform_judge import PlatformEvidence, judge_platform
-from tests.simulation.platform_mishaps import PlatformMishaps
 from tests.simulation.platform_org import WAITING_ROOM, Organisation
 from tests.simulation.platform_people import (
     draw_analytics,
@@ -40,11 +41,10 @@ from tests.simulation.platform_people import (
 )
 from tests.simulation.platform_process import PlatformOrders, PlatformParts, PlatformProcess
 from tests.simulation.platform_rest import PlatformMind
-from tests.simulation.platform_weather import FINE_DAY
-from tests.simulation.process import Course, Ended, Plan, planned
+from tests.simulation.process import Ended, Plan, planned
+from tests.simulation.process_faults import LARGEST_STEP_S, ProcessFaults
 from tests.simulation.scenario import FINE_RUNS, STOPS, Verdict, played
-from tests.simulation.setting import EVERYTHING, HD, draw_course, draw_row
-from tests.simulation.world import World, WorldClock
+from tests.simulation.simulation import SimulatedClock, Simulation
 
 REAL_PARTS = PlatformParts()
 
@@ -60,20 +60,20 @@ WAITING_PLACE = f"genesys://queue/{WAITING_ROOM}"
 class PlatformScenario:
     """Everything that a seed decides, and the runs that it leads to."""
 
-    def __init__(self, world: World, folder: Path, parts: PlatformParts) -> None:
-        self._world = world
+    def __init__(self, simulation: Simulation, folder: Path, parts: PlatformParts) -> None:
+        self._simulation = simulation
         self._parts = parts
-        self._chance = world.chance("scenario")
+        self._chance = simulation.chance("scenario")
         chance = self._chance
         self._promise: Promise = chance.choice((None, None, Expires(EXPIRES_S, VISIBLE_S)))
-        organisation = Organisation(world, draw_customs(chance))
-        weather = parts.weather(chance)
-        self._mind = PlatformMind(organisation, weather, draw_analytics(chance))
+        organisation = Organisation(simulation, draw_customs(chance))
+        delivery_faults = parts.delivery_faults(chance)
+        self._mind = PlatformMind(organisation, delivery_faults, draw_analytics(chance))
         self._destination = draw_destination(chance)
         self._selects = chance.random() < 0.4
         self._freezes = self._selects and chance.random() < 0.5
         self._orders = self._drawn_orders(folder / "journal.db")
-        self._course_chance = world.chance("course")
+        self._course_chance = simulation.chance("course")
         self._ended: list[Ended] = []
         self._listed: dict[int, int] = {}
         self._courses: dict[int, Course] = {}
@@ -85,16 +85,16 @@ class PlatformScenario:
         self._early: Plan | None = None
         self._fine_from = 0
         self._refused_to_select = False
-        for what in (self._promise, self._orders.policy, organisation.customs, weather):
-            world.note("given", what)
+        for what in (self._promise, self._orders.policy, organisation.customs, delivery_faults):
+            simulation.note("given", what)
 
     async def play(self) -> list[Finding]:
         """Run until done, then judge."""
         chance, organisation = self._chance, self._mind.organisation
         names = populate(chance, organisation, self._destination, only_waiting=self._selects)
         self._mind.remember()
-        PlatformMishaps(self._mind).begin()
-        let_people_act(chance, self._world, self._mind, self._destination)
+        PlatformFaults(self._mind).begin()
+        let_people_act(chance, self._simulation, self._mind, self._destination)
         with ExitStack() as stack:
             listed = stack.enter_context(Staging())
             for n, name in enumerate(names):
@@ -123,20 +123,20 @@ class PlatformScenario:
     async def _run(self, listed: Staging, doom: Doom) -> Ended | None:
         self._runs += 1
         mind, clock, orders = self._mind, self._clock(), self._orders
-        life = Life(self._world, doom, self._runs, mind.weather)
-        if life.weather is not FINE_DAY:
+        life = Life(self._simulation, doom, self._runs, mind.delivery_faults)
+        if life.delivery_faults is not FINE_DAY:
             policy = draw_course(self._course_chance, orders.policy, clock.wall())
             orders = replace(orders, policy=policy)
         process = PlatformProcess(life, mind, orders, self._parts, clock)
-        self._world.note("run", self._runs, doom)
+        self._simulation.note("run", self._runs, doom)
         with ExitStack() as stack:
             staging = listed
             if self._selects:
                 staging = stack.enter_context(Staging())
                 if not await self._select(process, staging):
                     return None
-            if life.weather is not FINE_DAY:
-                Disturbance(life, clock).begin()
+            if life.delivery_faults is not FINE_DAY:
+                ProcessFaults(life, clock).begin()
             self._listed[self._runs] = staging.count
             ended = await process.live("morning", staging, EVERYTHING, self._planned_early(staging))
         self._courses[self._runs] = process.course
@@ -164,24 +164,24 @@ class PlatformScenario:
             try:
                 self._frozen = await process.select(staging)
             except GatewayError as error:
-                self._world.note("cannot select", error.what)
+                self._simulation.note("cannot select", error.what)
                 process.life.retire()
-                self._refused_to_select = process.life.weather is FINE_DAY
+                self._refused_to_select = process.life.delivery_faults is FINE_DAY
                 return False
             self._refused_to_select = False
         found = self._frozen
         found.put_into(staging)
         self._mind.selected = {row.interaction_id: WAITING_PLACE for row in found.rows}
-        self._world.note("selected", len(found.rows))
+        self._simulation.note("selected", len(found.rows))
         return True
 
     def _note_end(self, ended: Ended) -> None:
-        self._world.note("ended", ended.run, ended.code.name, *(r.outcome for r in ended.rows))
+        self._simulation.note("ended", ended.run, ended.code.name, *(r.outcome for r in ended.rows))
         for words, kind in STOPS.items():
             if words in (ended.explanation or ""):
-                self._world.note(kind, ended.run)
+                self._simulation.note(kind, ended.run)
         for row in ended.rows:
-            self._world.note(f"outcome {row.outcome}", row.key, row.reason)
+            self._simulation.note(f"outcome {row.outcome}", row.key, row.reason)
         self._ended.append(ended)
 
     def _planned_early(self, staging: Staging) -> Plan | None:
@@ -190,11 +190,13 @@ class PlatformScenario:
             self._early = planned(staging, self._orders.journal, EVERYTHING)
         return early
 
-    def _clock(self) -> WorldClock:
+    def _clock(self) -> SimulatedClock:
         if self._boots == 0 or self._chance.random() < 0.1:
             self._boots += 1
-            self._booted_at = self._world.now
-        return WorldClock(self._world, boot=f"boot-{self._boots}", booted_at=self._booted_at)
+            self._booted_at = self._simulation.now
+        return SimulatedClock(
+            self._simulation, boot=f"boot-{self._boots}", booted_at=self._booted_at
+        )
 
     def _drawn_orders(self, journal: Path) -> PlatformOrders:
         chance: random.Random = self._chance
@@ -245,4 +247,6 @@ def run_platform_seed(
 ) -> Verdict:
     """Play one seed against the platform and judge it."""
     with tempfile.TemporaryDirectory(prefix="simulation-") as folder:
-        return played(seed, lambda world: PlatformScenario(world, Path(folder), parts), tells=tells)
+        return played(
+            seed, lambda simulation: PlatformScenario(simulation, Path(folder), parts), tells=tells
+        )

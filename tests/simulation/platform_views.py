@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from tests.simulation.platform_org import Conversation, Customs, Leg, Move
-from tests.simulation.world import EPOCH_S
+from tests.simulation.simulation import EPOCH_S
 
 LISTS = {"call": "calls", "message": "messages", "email": "emails", "callback": "callbacks"}
 

@@ -1,4 +1,4 @@
-"""One run of the runner, put together as `wiring.applying` does, on simulated adapters."""
+"""One run of the runner, put together as `app.apply` does, on simulated adapters."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ from runner.core.transfer.evidence import Promise
 from runner.core.transfer.outcome import ExitCode, Outcome, exit_code
 from runner.core.transfer.plan import SENDS, PlannedRow, Verdict
 from runner.engine.callback_factory import CallbackFactory
+from runner.engine.rules import Randomness, Rules
 from runner.engine.run import BatchRun, RunEnd, RunSpec
-from runner.engine.run_context import Randomness, Rules
 from runner.gateways.interaction_transfer.driver import InteractionWebSocket
 from runner.gateways.interaction_transfer.format_verification import FormatVerifier
 from runner.gateways.websocket.transport import Dial
@@ -30,13 +30,13 @@ from runner.journal.store import Store
 from runner.ports import Gateway as GatewayPort
 from runner.ports import Progress
 from runner.staging.rows import Selection, Staging
+from tests.simulation.delivery_faults import DeliveryFaults
 from tests.simulation.gateway import Gateway
 from tests.simulation.journal import SimulatedJournal
 from tests.simulation.life import Life
 from tests.simulation.network import Dialling, Place, RestSide
-from tests.simulation.sockets import Harbour, SocketDialling
-from tests.simulation.weather import Weather
-from tests.simulation.world import RUN, WorldClock, named
+from tests.simulation.simulation import RUN, SimulatedClock, named
+from tests.simulation.sockets import SocketDialling, SocketServer
 
 CALLBACKS = {"crm": Callback("crm", "https://crm.example/hook")}
 
@@ -82,12 +82,12 @@ class Parts:
     store: type[Store] = Store
     journal: type[SimulatedJournal] = SimulatedJournal
     promise: Callable[[Promise], Promise] = lambda promise: promise
-    new_id: Callable[[Life, WorldClock], Callable[[], str]] = lambda life, _clock: (
+    new_id: Callable[[Life, SimulatedClock], Callable[[], str]] = lambda life, _clock: (
         lambda: str(uuid.UUID(int=life.chance.getrandbits(128), version=4))
     )
     gateway: Callable[[GatewayPort], GatewayPort] = lambda gateway: gateway
     dial: Callable[[Dial], Dial] = lambda dial: dial
-    weather: Callable[[random.Random], Weather] = Weather.drawn
+    delivery_faults: Callable[[random.Random], DeliveryFaults] = DeliveryFaults.drawn
     policy: Callable[[Policy], Policy] = lambda policy: policy
     plan: Callable[[Plan], Plan] = lambda plan: plan
     batch: type[BatchRun] = BatchRun
@@ -124,16 +124,16 @@ class Process:
         orders: Orders,
         parts: Parts,
         *,
-        clock: WorldClock,
-        harbour: Harbour | None = None,
+        clock: SimulatedClock,
+        socket_server: SocketServer | None = None,
     ) -> None:
         self.life = life
         self.clock = clock
         self._gateway = gateway
         self._orders = orders
         self._parts = parts
-        self._world = life.world
-        self._harbour = harbour
+        self._simulation = life.simulation
+        self._socket_server = socket_server
         self.course = Course(orders.policy, ())  # how it was to be carried out, once planned
 
     async def live(
@@ -150,7 +150,7 @@ class Process:
             return self._result(work)
         hung = not self.life.is_over
         self.life.die()
-        self._world.forget_tasks(self.life.number)
+        self._simulation.forget_tasks(self.life.number)
         await self._bury()
         if hung:
             raise Crashed(f"run {self.life.number} did not end within {LONGEST_RUN_S:g} s")
@@ -178,7 +178,7 @@ class Process:
     async def _apply(
         self, batch: str, staging: Staging, selection: Selection, plan: Plan | None
     ) -> Ended:
-        began_at = self._world.now
+        began_at = self._simulation.now
         with self._opened() as (store, reader):
             record = self._record(batch)
             store.begin_run(record.id, asdict(record), at=self.clock.wall())
@@ -227,27 +227,27 @@ class Process:
         life = self.life
         journal = self._parts.journal(store, reader, life)
         engine = self._parts.batch(
-            self._assignment(batch, sends),
+            self._spec_of(batch, sends),
             gateway=self._parts.gateway(self._adapter(reader)),
             journal=journal,
             clock=self.clock,
             observer=Silent(),
-            chance=Randomness(life.chance.random, self._parts.new_id(life, self.clock)),
+            randomness=Randomness(life.chance.random, self._parts.new_id(life, self.clock)),
             after_commit=lambda: None,
-            halt=life.halt,
+            stop_signal=life.stop_signal,
         )
         try:
             return await engine.run()
         finally:
             await journal.close()
 
-    def _assignment(self, batch: str, sends: int) -> RunSpec:
+    def _spec_of(self, batch: str, sends: int) -> RunSpec:
         orders = self._orders
         return RunSpec(
             total=sends,
             limits=orders.environment.limits,
             rules=Rules(self._parts.policy(orders.policy), self._parts.promise(orders.promise)),
-            notices=self._notices(batch),
+            callbacks=self._notices(batch),
             find_fault=VERIFIER.find_fault,
             failed_before=self.course.failed_before,
         )
@@ -277,9 +277,9 @@ class Process:
         )
 
     def _dialling(self, place: Place) -> Dial:
-        if self._harbour is None:
+        if self._socket_server is None:
             return Dialling(place)
-        return SocketDialling(place, self._harbour, self.clock.wall)
+        return SocketDialling(place, self._socket_server, self.clock.wall)
 
     def _finish(
         self, store: Store, reader: Reader, record: RunRecord, ending: RunEnd, began_at: float
@@ -297,7 +297,7 @@ class Process:
             )  # fmt: skip
             store.finish_run(asdict(told), asdict(ending.figures), at)
         return Ended(
-            self.life.number, record.batch, began_at, self._world.now, code, ending.halted,
+            self.life.number, record.batch, began_at, self._simulation.now, code, ending.halted,
             ending.explanation, rows, elsewhere,
         )  # fmt: skip
 

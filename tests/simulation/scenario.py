@@ -15,13 +15,7 @@ from typing import Protocol
 
 from runner.core.transfer.outcome import ExitCode
 from runner.staging.rows import Selection, Staging
-from tests.simulation.disturbance import LARGEST_STEP_S, Disturbance
-from tests.simulation.evidence import Evidence, Finding
-from tests.simulation.gateway import Gateway
-from tests.simulation.judge import judge
-from tests.simulation.life import NEVER, Doom, Life
-from tests.simulation.process import Course, Crashed, Ended, Parts, Plan, Process, planned
-from tests.simulation.setting import (
+from tests.simulation.builders import (
     EVERYTHING,
     HERE,
     THERE,
@@ -32,9 +26,15 @@ from tests.simulation.setting import (
     draw_row,
     draw_selection,
 )
-from tests.simulation.sockets import Harbour
-from tests.simulation.weather import FINE, SLOWEST_S, STALL_LIMIT_S
-from tests.simulation.world import World, WorldClock, WorldLoop
+from tests.simulation.delivery_faults import FINE, SLOWEST_S, STALL_LIMIT_S
+from tests.simulation.evidence import Evidence, Finding
+from tests.simulation.gateway import Gateway
+from tests.simulation.judge import judge
+from tests.simulation.life import NEVER, Doom, Life
+from tests.simulation.process import Course, Crashed, Ended, Parts, Plan, Process, planned
+from tests.simulation.process_faults import LARGEST_STEP_S, ProcessFaults
+from tests.simulation.simulation import SimulatedClock, SimulatedLoop, Simulation
+from tests.simulation.sockets import SocketServer
 
 FINE_RUNS = 4
 """Runs on a fine day after which everything that may be moved has been."""
@@ -49,7 +49,7 @@ REAL_PARTS = Parts()
 
 STOPS = {
     "was not healthy": "stopped by a wave",
-    "more than max_failures": "stopped by failures",
+    "above max_failures": "stopped by failures",
     "the window (policy.window) opens": "too early for its window",
     "the window (policy.window) closed": "stopped by its window",
     "answered no look-up for": "stopped by an outage",
@@ -72,41 +72,41 @@ class Verdict:
 class Scenario:
     """Everything that a seed decides, and the runs that it leads to."""
 
-    def __init__(self, world: World, folder: Path, parts: Parts) -> None:
-        self._world = world
+    def __init__(self, simulation: Simulation, folder: Path, parts: Parts) -> None:
+        self._simulation = simulation
         self._parts = parts
-        self._chance = world.chance("scenario")
-        self._over_sockets = world.seed % SOCKETS_EVERY == 0
+        self._chance = simulation.chance("scenario")
+        self._over_sockets = simulation.seed % SOCKETS_EVERY == 0
         self._promised = draw_promised(self._chance)
-        weather = parts.weather(self._chance)
+        delivery_faults = parts.delivery_faults(self._chance)
         if self._promised.dedupes_s is not None and self._promised.dedupes_s < STALL_LIMIT_S / 0.1:
             # Ids are kept for so short a time that a frame must not be held up on its way.
-            weather = replace(weather, gateway_stalls=0.0, stops_at_send=0.0)
-        self._rest_faults = weather.rest_faults > 0
+            delivery_faults = replace(delivery_faults, gateway_stalls=0.0, stops_at_send=0.0)
+        self._rest_faults = delivery_faults.rest_faults > 0
         skew_s = self._chance.choice((0, 0, -3, 3))
-        self._gateway = Gateway(world, weather, self._promised, skew_s=skew_s)
+        self._gateway = Gateway(simulation, delivery_faults, self._promised, skew_s=skew_s)
         journal = folder / "journal.db"
         self._orders = draw_orders(
             self._chance, self._promised, journal, over_sockets=self._over_sockets
         )
         self._elsewhere = self._chance.choice((HERE, HERE, HERE, HERE, HERE, THERE))
-        self._harbour: Harbour | None = None
+        self._socket_server: SocketServer | None = None
         self._ended: list[Ended] = []
         self._deaths: dict[int, float] = {}
         self._courses: dict[int, Course] = {}
-        self._course_chance = world.chance("course")
+        self._course_chance = simulation.chance("course")
         self._runs = 0
         self._boots = 0
         self._booted_at = 0.0
         self._early: Plan | None = None
-        self._tell_what_is_given(weather)
+        self._tell_what_is_given(delivery_faults)
 
     async def play(self) -> list[Finding]:
         """Run until done, then judge."""
-        people = draw_people(self._chance, self._world, self._gateway.realm)
+        people = draw_people(self._chance, self._simulation, self._gateway.gateway_state)
         async with AsyncExitStack() as stack:
             if self._over_sockets:
-                self._harbour = await stack.enter_async_context(Harbour(self._gateway))
+                self._socket_server = await stack.enter_async_context(SocketServer(self._gateway))
             morning, evening = stack.enter_context(Staging()), stack.enter_context(Staging())
             for n, interaction_id in enumerate(people):
                 morning.add(draw_row(n, f"m{n}", interaction_id, self._chance, HERE))
@@ -144,21 +144,23 @@ class Scenario:
         self, batch: str, staging: Staging, doom: Doom, selection: Selection = EVERYTHING
     ) -> Ended | None:
         self._runs += 1
-        life = Life(self._world, doom, self._runs, self._gateway.weather)
+        life = Life(self._simulation, doom, self._runs, self._gateway.delivery_faults)
         clock, orders = self._clock(), self._orders
-        if life.weather is not FINE:  # on a fine day everybody is to be moved
+        if life.delivery_faults is not FINE:  # on a fine day everybody is to be moved
             policy = draw_course(self._course_chance, orders.policy, clock.wall())
             orders = replace(orders, policy=policy)
         process = Process(
-            life, self._gateway, orders, self._parts, clock=clock, harbour=self._harbour
+            life, self._gateway, orders, self._parts, clock=clock, socket_server=self._socket_server
         )
-        if life.weather is not FINE:
-            Disturbance(life, clock).begin()
-        self._world.note("run", self._runs, batch, doom, selection)
+        if life.delivery_faults is not FINE:
+            ProcessFaults(life, clock).begin()
+        self._simulation.note("run", self._runs, batch, doom, selection)
         ended = await process.live(batch, staging, selection, self._planned_early(staging))
         self._courses[self._runs] = process.course
         if ended is not None:
-            self._world.note("ended", ended.run, ended.code.name, *(r.outcome for r in ended.rows))
+            self._simulation.note(
+                "ended", ended.run, ended.code.name, *(r.outcome for r in ended.rows)
+            )
             self._note_why(ended)
             self._ended.append(ended)
         elif life.killed_at is not None:
@@ -168,13 +170,15 @@ class Scenario:
     def _note_why(self, ended: Ended) -> None:
         for words, kind in STOPS.items():
             if words in (ended.explanation or ""):
-                self._world.note(kind, ended.run)
+                self._simulation.note(kind, ended.run)
 
-    def _clock(self) -> WorldClock:
+    def _clock(self) -> SimulatedClock:
         if self._boots == 0 or self._chance.random() < 0.1:
             self._boots += 1
-            self._booted_at = self._world.now
-        return WorldClock(self._world, boot=f"boot-{self._boots}", booted_at=self._booted_at)
+            self._booted_at = self._simulation.now
+        return SimulatedClock(
+            self._simulation, boot=f"boot-{self._boots}", booted_at=self._booted_at
+        )
 
     def _planned_early(self, staging: Staging) -> Plan | None:
         """Return what was planned while the run before went on: only a planted fault does so."""
@@ -194,15 +198,15 @@ class Scenario:
             courses=self._courses,
             deaths=self._deaths,
             boots=self._boots,
-            wall=self._gateway.realm.wall() - self._world.now,
-            stalled_s=self._world.stalled_s,
+            wall=self._gateway.gateway_state.wall() - self._simulation.now,
+            stalled_s=self._simulation.stalled_s,
             rest_faults=self._rest_faults,
         )
 
-    def _tell_what_is_given(self, weather: object) -> None:
+    def _tell_what_is_given(self, delivery_faults: object) -> None:
         limits = self._orders.environment.limits
-        for what in (self._promised, self._orders.policy, limits, weather):
-            self._world.note("given", what)
+        for what in (self._promised, self._orders.policy, limits, delivery_faults):
+            self._simulation.note("given", what)
 
 
 class Playable(Protocol):
@@ -215,27 +219,34 @@ class Playable(Protocol):
 def run_seed(seed: int, parts: Parts = REAL_PARTS, *, tells: bool = False) -> Verdict:
     """Play one seed and judge it; the same seed gives the same verdict and trace."""
     with tempfile.TemporaryDirectory(prefix="simulation-") as folder:
-        return played(seed, lambda world: Scenario(world, Path(folder), parts), tells=tells)
+        return played(
+            seed, lambda simulation: Scenario(simulation, Path(folder), parts), tells=tells
+        )
 
 
-def played(seed: int, begin: Callable[[World], Playable], *, tells: bool) -> Verdict:
+def played(seed: int, begin: Callable[[Simulation], Playable], *, tells: bool) -> Verdict:
     """Play what a seed leads to in a world of its own."""
-    loop = WorldLoop()
-    world = World(loop, seed)
+    loop = SimulatedLoop()
+    simulation = Simulation(loop, seed)
     if tells:
-        world.story = []
-    loop.set_exception_handler(lambda _loop, context: world.complain(context))
+        simulation.story = []
+    loop.set_exception_handler(lambda _loop, context: simulation.complain(context))
     with warnings.catch_warnings(), asyncio.Runner(loop_factory=lambda: loop) as runner:
         # What a killed process had not begun is never awaited.
         warnings.filterwarnings("ignore", ".*was never awaited", RuntimeWarning)
-        scenario = begin(world)
+        scenario = begin(simulation)
         try:
             findings = runner.run(scenario.play())
         except Crashed as crashed:
             findings = [Finding("crashed", str(crashed))]
     del scenario
     gc.collect(0)
-    findings += [Finding("unhandled", complaint) for complaint in world.complaints]
+    findings += [Finding("unhandled", complaint) for complaint in simulation.complaints]
     return Verdict(
-        seed, tuple(findings), world.trace, loop.time(), world.happened, tuple(world.story or ())
+        seed,
+        tuple(findings),
+        simulation.trace,
+        loop.time(),
+        simulation.happened,
+        tuple(simulation.story or ()),
     )

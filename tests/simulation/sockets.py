@@ -27,10 +27,12 @@ URL = f"ws://{HOST}:{PORT}/ws"
 class SocketLine:
     """The gateway's end of a session: implements `gateway.Line`."""
 
-    def __init__(self, harbour: Harbour, connection: ServerConnection, token: str) -> None:
+    def __init__(
+        self, socket_server: SocketServer, connection: ServerConnection, token: str
+    ) -> None:
         self.number = connection.remote_address[1]
         self.token = token
-        self._harbour = harbour
+        self._socket_server = socket_server
         self._connection = connection
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -41,7 +43,7 @@ class SocketLine:
 
     def push(self, text: str, read: Callable[[int], None]) -> None:
         """Send a text frame."""
-        self._harbour.answers[self.number, text].append(read)
+        self._socket_server.answers[self.number, text].append(read)
         self._begin(self._connection.send(text))
 
     def close(self, code: int, reason: str) -> None:
@@ -65,7 +67,7 @@ class SocketLine:
             return  # the process is gone; the ledger tells who read what
 
 
-class Harbour:
+class SocketServer:
     """The gateway's server. What is on its way is known by the process's port and the text."""
 
     def __init__(self, gateway: Gateway) -> None:
@@ -74,7 +76,7 @@ class Harbour:
             deque
         )
         self._gateway = gateway
-        self._chance = gateway.world.chance("harbour")
+        self._chance = gateway.simulation.chance("harbour")
         self._server: Server | None = None
 
     async def __aenter__(self) -> Self:
@@ -95,7 +97,7 @@ class Harbour:
         await self._server.wait_closed()
 
     def _check(self, connection: ServerConnection, request: Request) -> Response | None:
-        if self._gateway.realm.knows(_token(request.headers)):
+        if self._gateway.gateway_state.knows(_token(request.headers)):
             return None
         return connection.respond(401, "the token is refused")
 
@@ -107,10 +109,12 @@ class Harbour:
         try:
             async for text in connection:
                 frame = self.frames[line.number, str(text)].popleft()
-                self._gateway.world.after(latency_s, partial(self._gateway.arrive, line, frame))
+                self._gateway.simulation.after(
+                    latency_s, partial(self._gateway.arrive, line, frame)
+                )
         except ConnectionClosed:
             pass  # cut; what was read before is acted upon all the same
-        self._gateway.world.note("closed", line.number, connection.close_code)
+        self._gateway.simulation.note("closed", line.number, connection.close_code)
 
 
 def _token(headers: Mapping[str, str]) -> str:
@@ -120,9 +124,11 @@ def _token(headers: Mapping[str, str]) -> str:
 class SocketDialling:
     """The adapter's own dial function, and dials that fail."""
 
-    def __init__(self, place: Place, harbour: Harbour, wall: Callable[[], float]) -> None:
+    def __init__(
+        self, place: Place, socket_server: SocketServer, wall: Callable[[], float]
+    ) -> None:
         self._place = place
-        self._harbour = harbour
+        self._socket_server = socket_server
         self._dial = dialler(None, wall)
 
     async def __call__(self, url: str, headers: Mapping[str, str]) -> Transport:
@@ -131,20 +137,20 @@ class SocketDialling:
         await asyncio.sleep(life.chance.uniform(0.001, 0.1))
         if life.is_over:
             await life.silence()
-        if life.strikes(life.weather.unreachable):
+        if life.strikes(life.delivery_faults.unreachable):
             raise dial_failure(life.chance)
-        wire = TappedWire(await self._dial(url, headers), self._place, self._harbour)
-        self._place.gateway.world.note("session", life.number, wire.session)
+        wire = TappedTransport(await self._dial(url, headers), self._place, self._socket_server)
+        self._place.gateway.simulation.note("session", life.number, wire.session)
         return wire
 
 
-class TappedWire:
+class TappedTransport:
     """The real wire; what leaves and what is read is written into the gateway's ledger."""
 
-    def __init__(self, inner: Any, place: Place, harbour: Harbour) -> None:
+    def __init__(self, inner: Any, place: Place, socket_server: SocketServer) -> None:
         self._inner = inner
         self._place = place
-        self._harbour = harbour
+        self._socket_server = socket_server
         self.session: int = inner._connection.local_address[1]
         place.life.mourners.append(inner._connection.transport.abort)
 
@@ -161,9 +167,9 @@ class TappedWire:
             await life.silence()
         if self._inner.is_open:
             frame = self._place.leave(self.session, text)
-            self._harbour.frames[self.session, text].append(frame)
-        if life.strikes(life.weather.stops_at_send):
-            self._place.gateway.world.stall(life.chance.choice((0.5, 4, 40)))
+            self._socket_server.frames[self.session, text].append(frame)
+        if life.strikes(life.delivery_faults.stops_at_send):
+            self._place.gateway.simulation.stall(life.chance.choice((0.5, 4, 40)))
         if doom is None:
             await self._inner.send(text)
             return
@@ -178,5 +184,5 @@ class TappedWire:
         if self._place.life.is_over:
             await self._place.life.silence()
         if isinstance(frame, str) and "id" in json.loads(frame):
-            self._harbour.answers[self.session, frame].popleft()(self._place.life.number)
+            self._socket_server.answers[self.session, frame].popleft()(self._place.life.number)
         return frame

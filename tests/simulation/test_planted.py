@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.simulation.planted import PLANTED
+from tests.simulation.planted_faults import PLANTED
 from tests.simulation.scenario import run_seed
 
 SEEDS = 100

@@ -5,8 +5,8 @@ from __future__ import annotations
 import subprocess
 import sys
 
+from tests.simulation.child_process import ROOT, environment
 from tests.simulation.platform_scenario import run_platform_seed
-from tests.simulation.test_simulation import ROOT, environment
 
 SEEDS = 300
 """`make chaos DRIVER=genesys-cloud` plays many more."""

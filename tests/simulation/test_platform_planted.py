@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.simulation.platform_planted import PLATFORM_PLANTED
+from tests.simulation.planted_platform_faults import PLATFORM_PLANTED
 from tests.simulation.platform_scenario import run_platform_seed
 
 SEEDS = 150

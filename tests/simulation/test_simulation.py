@@ -2,23 +2,15 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
-from pathlib import Path
 
+from tests.simulation.child_process import ROOT, environment
+from tests.simulation.delivery_faults import FATES
 from tests.simulation.scenario import run_seed
-from tests.simulation.weather import FATES
-
-ROOT = Path(__file__).parents[2]
 
 SEEDS = 2000
 """`make chaos` plays many more."""
-
-
-def environment() -> dict[str, str]:
-    """Return the environment without what would measure the coverage: it takes thrice the time."""
-    return {name: text for name, text in os.environ.items() if not name.startswith("COV")}
 
 
 OCCURRENCES = {f"fate: {name}" for name in FATES} | {

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 WINDOW_S = 60.0
-"""The window that the allowance is told for (genesys-cloud.md, "Limits")."""
+"""The window that the allowance is reported for (genesys-cloud.md, "Pace")."""
 
 _WHOLE = re.compile(r"[0-9]{1,9}", re.ASCII)
 
@@ -16,7 +16,7 @@ _WHOLE = re.compile(r"[0-9]{1,9}", re.ASCII)
 class Allowance:
     """The headers `inin-ratelimit-*`: of `allowed` requests `counted` are spent.
 
-    Whoever else uses the same token is counted too; the count begins anew in `reset_s` seconds.
+    Other users of the same token are counted too; the count begins anew in `reset_s` seconds.
     """
 
     allowed: int

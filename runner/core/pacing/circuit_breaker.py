@@ -32,7 +32,7 @@ class Breaker:
 
 
 def failed(breaker: Breaker, policy: BreakerPolicy, *, now: float) -> Breaker:
-    """Count a failure: a delivery that nobody answered, a session that was lost."""
+    """Count a failure: an unanswered delivery, a lost session."""
     in_a_row = breaker.in_a_row + 1
     if breaker.opened_at is not None:
         return replace(breaker, in_a_row=in_a_row, retry_at=now + policy.cool_down_s)

@@ -1,4 +1,4 @@
-"""How long deliveries take, told from the last few while a run goes on."""
+"""Summarises how long a run's last deliveries took."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 LATENCIES_KEPT = 256
-"""Deliveries that the latency shown while a run goes on is told from."""
+"""How many deliveries the latency shown during a run is computed from."""
 
 
 class Latency(NamedTuple):
@@ -17,7 +17,7 @@ class Latency(NamedTuple):
 
 
 def latency_of(samples: Sequence[float]) -> Latency | None:
-    """Return the latency that samples (milliseconds) tell; None: there are none."""
+    """Return the latency of samples in milliseconds; None: there are none."""
     if not samples:
         return None
     ordered = sorted(samples)

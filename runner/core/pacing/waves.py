@@ -49,7 +49,7 @@ def wave_of(position: int, ends: Sequence[int]) -> int | None:
 
 
 class WaveCount:
-    """Tells, transfer by transfer in the manifest's order, in which wave each is sent.
+    """Assigns transfers, in the manifest's order, to their waves.
 
     Of the batch `failed_before` are sent after all others.
     """
@@ -71,7 +71,7 @@ def wave_sizes(ends: Sequence[int]) -> list[int]:
 
 
 def most_failures(limit: Amount | None, *, total: int) -> int | None:
-    """Return how many failures of a batch are borne; None: any number."""
+    """Return how many failures a batch may have; None: any number."""
     if limit is None:
         return None
     return limit if isinstance(limit, int) else math.floor(limit.of * total + _ROUNDING)
@@ -90,7 +90,7 @@ def most_failures_of_wave(limit: Amount | None, *, size: int, total: int) -> int
 
     The wave is measured by the same share as the batch, a count by the share that it is of the
     batch: a canary of one that fails is not healthy because thousands are to follow. Without a
-    limit a wave bears none.
+    limit a wave may have none.
     """
     if limit is None:
         return 0

@@ -76,8 +76,8 @@ def _sip(rest: str) -> str:
         user = user.translate(_SEPARATORS)
     default = _SIP_TLS_PORT if "transport=tls" in names else _SIP_PORT
     where = ";".join([_host(host_port, default), *names])
-    told = "&".join(sorted(map(_header, headers.split("&"))))
-    return f"sip:{user}{at}{where}{question}{told}"
+    rest = "&".join(sorted(map(_header, headers.split("&"))))
+    return f"sip:{user}{at}{where}{question}{rest}"
 
 
 def _host(host_port: str, default: int) -> str:

@@ -14,7 +14,7 @@ from runner.core.transfer.lookup_verdict import ENDED_STATES, Arrival, Interacti
 from runner.core.transfer.reasons import Code
 
 CLOCK_MARGIN_S = 2.0
-"""What is allowed for clocks that tell whole seconds and differ, unless a promise says otherwise."""
+"""What is allowed for clocks that have whole seconds and differ, unless a promise says otherwise."""
 
 VISIBLE_S = 2.0
 """After how many seconds an effect shows in look-ups, unless a promise says otherwise."""
@@ -70,7 +70,7 @@ class Baseline:
 
     @classmethod
     def from_json(cls, kept: Mapping[str, Any]) -> Baseline:
-        """Return what `to_json` told."""
+        """Return the value that `to_json` encoded."""
         arrivals = tuple(Arrival(*arrival) for arrival in kept.get("arrivals", ()))
         return cls(**{**kept, "arrivals": arrivals})
 
@@ -171,8 +171,8 @@ def _compare(seen: Interaction, baseline: Baseline, destination_uri: str) -> tup
         is_there = is_ours and seen.last_transfer_id is None
         if is_there or not seen.shows_effects:
             before = "there" if is_there else "the same"
-            told = f"{before} before the delivery too; an effect would not show"
-            return Evidence.INCONCLUSIVE, told
+            reason = f"{before} before the delivery too; an effect would not show"
+            return Evidence.INCONCLUSIVE, reason
         return Evidence.UNTOUCHED, "as it was before the delivery"
     return Evidence.INCONCLUSIVE, "it changed since, and not by us: somebody else acted"
 

@@ -26,7 +26,7 @@ class Arrival:
     """
 
     id: str
-    destination_uri: str | None  # None: the platform does not tell where to
+    destination_uri: str | None  # None: the platform does not report it
     is_done: bool
     by_user: bool | None = field(default=None, compare=False)
 
@@ -78,7 +78,7 @@ class Interaction:
 
     A gateway that keeps no `last_transfer_id` may tell `arrivals`, and what else a delivery has to
     name of the interaction as it is now (`handles`: the participant that is to be replaced).
-    `shows_effects` False: it bears no field that a move would change. `refusal`: the gateway does
+    `shows_effects` False: it has no field that a move would change. `refusal`: the gateway does
     not show this one interaction to this client, and says so in these words.
     """
 

@@ -58,7 +58,7 @@ class Request(NamedTuple):
 
 
 class Reply(NamedTuple):
-    """What the gateway answered to the delivery that bears `message_id`.
+    """What the gateway answered to the delivery with `message_id`.
 
     `correlation_id` is by what the gateway's owner finds it again. `event` is what the driver says
     that the answer means for the transfer: ACCEPTED, LIMITED, UNSUITED, DENIED, WITHDRAWN (it
@@ -221,7 +221,7 @@ def harmless(text: str, limit: int = NOTE_LIMIT) -> str:
 
 
 def seconds_text(seconds: float) -> str:
-    """Return a time that a gateway asks for in full, were it ever so long, with its unit."""
+    """Return a time that a gateway asks for in full, however long, with its unit."""
     if seconds > MOST_SECONDS:
         return f"more than {MOST_SECONDS:,} s"
     return f"{round(seconds, 3):.12g} s"

@@ -105,7 +105,7 @@ def _earlier(claim: Claim) -> Earlier:
 
 
 def last_carried(claims: Sequence[Claim]) -> Claim | None:
-    """Return the last transfer of a history that was carried out: it tells where it led to."""
+    """Return the last transfer of a history that was carried out: its destination is where the interaction is."""
     return next((c for c in reversed(claims) if c.state is State.TRANSFERRED), None)
 
 

@@ -4,38 +4,25 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from itertools import count
 from typing import Any
 
-from runner.core.manifest.media import Audio, MediaMatrix
-from runner.core.manifest.model import Callback, Limits, Policy, RetryPolicy
+from runner.core.manifest.media import MediaMatrix
+from runner.core.manifest.model import Callback, Limits, Policy
 from runner.core.records.run_record import Figures
 from runner.core.transfer.message import Compose, Message, build_message
 from runner.core.transfer.plan import PlannedRow
 from runner.engine.callback_factory import CallbackFactory
+from runner.engine.rules import Randomness, Rules
 from runner.engine.run import BatchRun, RunEnd, RunSpec
-from runner.engine.run_context import Randomness, Rules
 from runner.engine.stop import StopSignal
 from runner.testing.gateway import FakeGateway, Frame, Script, in_turn
 from runner.testing.journal import FakeJournal
 from runner.testing.loop_clock import LoopClock
 from runner.testing.observer import RecordingObserver
+from tests.engine.builders import NO_PREFLIGHT, rows
 from tests.fakes.virtual import VirtualLoop
-
-HD = MediaMatrix(Audio("opus", 64, 16))
-NARROW = MediaMatrix(Audio("pcmu", 64, 8))
-HERE = "genesys://queue/here"
-
-NO_PREFLIGHT = Policy(preflight=False, retry=RetryPolicy(4, 1, 30))
-
-
-def rows(number: int = 1, **changes: Any) -> list[PlannedRow]:
-    """Return so many rows: `k0` moves `i0`, and so on."""
-    plain = PlannedRow(0, "", "", HERE, (HD,), (), "batch.yaml:1")
-    return [
-        replace(plain, n=n, key=f"k{n}", interaction_id=f"i{n}", **changes) for n in range(number)
-    ]
 
 
 @dataclass
@@ -44,7 +31,7 @@ class Run:
 
     gateway: FakeGateway
     journal: FakeJournal
-    halt: StopSignal
+    stop_signal: StopSignal
     observer: RecordingObserver = field(default_factory=RecordingObserver)
     ending: RunEnd = field(default_factory=lambda: RunEnd(None, None, None, Figures()))
     commits: int = 0  # how often the engine said that something became final
@@ -76,7 +63,7 @@ class Run:
 Meanwhile = Callable[["Run"], Awaitable[None]]
 
 
-def carry(
+def run_batch(
     plan: Sequence[PlannedRow] | int = 1,
     *answers: Any,
     script: Script | None = None,
@@ -102,7 +89,7 @@ def carry(
     journal.rows, journal.log = plan, gateway.log
     beside = meanwhile or _nothing
     notices = CallbackFactory(callbacks or {}, run="run-1", batch="night", new_id=_numbered("msg_"))
-    assignment = RunSpec(
+    spec = RunSpec(
         len(plan),
         limits or Limits(),
         rules or Rules(policy),
@@ -113,11 +100,11 @@ def carry(
         failed_before=sum(row.failed_as is not None for row in plan),
     )
     with asyncio.Runner(loop_factory=VirtualLoop) as runner:
-        return runner.run(_carry(assignment, gateway, journal, beside, clock or LoopClock()))
+        return runner.run(_run_batch(spec, gateway, journal, beside, clock or LoopClock()))
 
 
-async def _carry(
-    assignment: RunSpec,
+async def _run_batch(
+    spec: RunSpec,
     gateway: FakeGateway,
     journal: FakeJournal,
     meanwhile: Meanwhile,
@@ -129,14 +116,14 @@ async def _carry(
         run.commits += 1
 
     batch = BatchRun(
-        assignment,
+        spec,
         gateway=gateway,
         journal=journal,
         clock=clock,
         observer=run.observer,
-        chance=Randomness(lambda: 0.5, _numbered("m")),
+        randomness=Randomness(lambda: 0.5, _numbered("m")),
         after_commit=committed,
-        halt=run.halt,
+        stop_signal=run.stop_signal,
     )
     beside = asyncio.ensure_future(meanwhile(run))
     run.ending = await asyncio.wait_for(batch.run(), 3600)
@@ -159,3 +146,7 @@ async def after(seconds: float, act: Callable[[], object]) -> None:
     """Do something so many seconds into the run."""
     await asyncio.sleep(seconds)
     act()
+
+
+def ids(run: Run) -> list[str]:
+    return [frame.interaction_id for frame in run.frames]

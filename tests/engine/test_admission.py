@@ -59,16 +59,21 @@ def test_a_wait_of_a_rounding_remainder_is_not_spun_through():
 
     async def scenario() -> int:
         clock = CountingClock()
-        gateway, halt = FakeGateway(generation=1), StopSignal()
+        gateway, stop_signal = FakeGateway(generation=1), StopSignal()
         gate = Admission(
-            gateway, Limits(rate_per_s=25.0), clock, RunMetrics(0.0), halt, breaker=BreakerPolicy()
+            gateway,
+            Limits(rate_per_s=25.0),
+            clock,
+            RunMetrics(0.0),
+            stop_signal,
+            breaker=BreakerPolicy(),
         )
-        assert await gate.turn(64)
+        assert await gate.acquire(64)
         await asyncio.sleep(1)  # the first one's intent is slow to become durable
-        second = asyncio.create_task(gate.turn(64))
+        second = asyncio.create_task(gate.acquire(64))
         before = clock.looks
         await asyncio.sleep(0.1)
-        halt.stop(ExitCode.STOPPED, "enough")
+        stop_signal.set(ExitCode.STOPPED, "enough")
         await second
         return clock.looks - before
 

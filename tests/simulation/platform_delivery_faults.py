@@ -5,11 +5,11 @@ from __future__ import annotations
 import random
 from dataclasses import dataclass
 
-from tests.simulation.weather import Weather
+from tests.simulation.delivery_faults import DeliveryFaults
 
 
 @dataclass(frozen=True, slots=True)
-class PlatformWeather(Weather):
+class PlatformDeliveryFaults(DeliveryFaults):
     """Shares and rates of what goes wrong with HTTP, channels and notifications; zero: nothing.
 
     Of the first driver's faults those of the process itself are kept.
@@ -34,7 +34,7 @@ class PlatformWeather(Weather):
     evictions: float = 0.0  # per second: a channel is dropped
 
     @classmethod
-    def drawn(cls, chance: random.Random) -> PlatformWeather:
+    def drawn(cls, chance: random.Random) -> PlatformDeliveryFaults:
         """Draw few faults at a time, so that each has its clear days."""
 
         def maybe(share: float, most: float) -> float:
@@ -69,4 +69,4 @@ class PlatformWeather(Weather):
         )
 
 
-FINE_DAY = PlatformWeather()
+FINE_DAY = PlatformDeliveryFaults()

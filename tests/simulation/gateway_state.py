@@ -8,7 +8,7 @@ from email.utils import formatdate
 from typing import Any
 
 from tests.simulation.ledger import Effect, Frame, Ledger
-from tests.simulation.world import EPOCH_S, World
+from tests.simulation.simulation import EPOCH_S, Simulation
 
 ORIGIN_URI = "genesys://queue/origin"
 
@@ -41,15 +41,15 @@ class Interaction:
         return next(state[1:] for state in reversed(self.states) if state[0] <= at)
 
 
-class Realm:
+class GatewayState:
     """Everything of a gateway but its sessions."""
 
-    def __init__(self, world: World, promised: Promised, *, skew_s: float) -> None:
+    def __init__(self, simulation: Simulation, promised: Promised, *, skew_s: float) -> None:
         self.promised = promised
         self.ledger = Ledger()
-        self._world = world
+        self._simulation = simulation
         self._skew_s = skew_s
-        self._chance: random.Random = world.chance("realm")
+        self._chance: random.Random = simulation.chance("realm")
         self._interactions: dict[str, Interaction] = {}
         self._refused: set[str] = set()
         self._tokens: dict[str, float] = {}
@@ -57,7 +57,7 @@ class Realm:
 
     def wall(self) -> float:
         """Return seconds since the epoch by the gateway's clock."""
-        return EPOCH_S + self._world.now + self._skew_s
+        return EPOCH_S + self._simulation.now + self._skew_s
 
     def date(self) -> str:
         """Return the `Date` header."""
@@ -69,12 +69,12 @@ class Realm:
         """Answer a token request."""
         self._tokens_given += 1
         token, life_s = f"token-{self._tokens_given:08}", self._chance.choice((60, 600, 3600))
-        self._tokens[token] = self._world.now + life_s
+        self._tokens[token] = self._simulation.now + life_s
         return {"access_token": token, "token_type": "Bearer", "expires_in": life_s}
 
     def knows(self, token: str) -> bool:
         """Tell whether a token is worth something."""
-        return self._tokens.get(token, -1.0) > self._world.now
+        return self._tokens.get(token, -1.0) > self._simulation.now
 
     def revoke(self) -> None:
         """Make every token worthless."""
@@ -92,9 +92,9 @@ class Realm:
         """Let somebody else end or move an interaction."""
         before = self._interactions[interaction_id].now()
         after = (state or before[0], uri or before[1], before[2] if uri is None else "foreign")
-        self._interactions[interaction_id].states.append((self._world.now, *after))
+        self._interactions[interaction_id].states.append((self._simulation.now, *after))
         self.ledger.touched.add(interaction_id)
-        self._world.note("somebody else", interaction_id, *after)
+        self._simulation.note("somebody else", interaction_id, *after)
 
     def refuse(self, interaction_id: str) -> None:
         """Let every transfer of an interaction be rejected, for good."""
@@ -109,12 +109,12 @@ class Realm:
 
     def move(self, frame: Frame) -> None:
         """Carry a frame out, and write it into the ledger."""
-        now, uri = self._world.now, frame.destination_uri
+        now, uri = self._simulation.now, frame.destination_uri
         states = self._interactions[frame.interaction_id].states
         states.append((now, states[-1][1], uri, frame.message_id))
         frame.effect_at = now
         self.ledger.effects.append(Effect(now, frame.interaction_id, frame.message_id, uri))
-        self._world.note("effect", frame.interaction_id, frame.message_id)
+        self._simulation.note("effect", frame.interaction_id, frame.message_id)
 
     def show(self, interaction_id: str, *, stale: bool) -> dict[str, Any] | None:
         """Return what a look-up shows, as stale as is promised at worst; None: no such thing."""
@@ -124,7 +124,7 @@ class Realm:
         lag_s = 0.0
         if stale and self._chance.random() < 0.5:
             lag_s = self._chance.uniform(0, self.promised.visible_s)
-        state, uri, last = found.seen(self._world.now - lag_s)
+        state, uri, last = found.seen(self._simulation.now - lag_s)
         shown = {"id": interaction_id, "state": state, "destination_uri": uri}
         if last is not None and self.promised.tells_ids:
             shown["last_transfer_id"] = last

@@ -19,11 +19,11 @@ from runner.engine.seats import Seats
 from runner.gateways.websocket.transport import Dial, Transport
 from runner.journal.store import Store
 from runner.ports import Entry, Gateway, GatewayListener, Note
+from tests.simulation.delivery_faults import DeliveryFaults
 from tests.simulation.journal import SimulatedJournal
 from tests.simulation.life import Life
 from tests.simulation.process import Parts, Plan
-from tests.simulation.weather import Weather
-from tests.simulation.world import WorldClock
+from tests.simulation.simulation import SimulatedClock
 
 
 class ForgetfulStore(Store):
@@ -63,12 +63,12 @@ class HastyJournal(SimulatedJournal):
         durable = super().record(*entries)
         if not any(isinstance(entry, Entry) and entry.event is Event.INTENT for entry in entries):
             return durable
-        at_once: asyncio.Future[None] = self.life.world.loop.create_future()
+        at_once: asyncio.Future[None] = self.life.simulation.loop.create_future()
         at_once.set_result(None)
         return at_once
 
 
-def _id_from_the_clock(_life: Life, clock: WorldClock) -> Callable[[], str]:
+def _id_from_the_clock(_life: Life, clock: SimulatedClock) -> Callable[[], str]:
     return lambda: str(uuid.UUID(int=int(clock.wall() * 1000), version=4))
 
 
@@ -147,7 +147,7 @@ class UnseatedBatch(BatchRun):
     """Counts failures, and lets everything be under way nevertheless."""
 
     def _seats(self) -> Seats:
-        return Seats(None, self.halt)
+        return Seats(None, self.stop_signal)
 
 
 def _in_the_manifests_order(plan: Plan) -> Plan:
@@ -190,14 +190,20 @@ PLANTED: Mapping[str, Parts] = {
     "query, then resend": Parts(promise=_without_fence),
     "intent after send": Parts(journal=HastyJournal),
     "id from the clock": Parts(new_id=_id_from_the_clock),
-    "id reused after rate_limited": Parts(gateway=ReusingGateway, weather=Weather.stuttering),
+    "id reused after rate_limited": Parts(
+        gateway=ReusingGateway, delivery_faults=DeliveryFaults.stuttering
+    ),
     "plan before lock": Parts(plans_early=True),
     "second reader": Parts(dial=_second_reader),
     "window not heeded": Parts(policy=lambda policy: replace(policy, window=None)),
     "everything in one wave": Parts(policy=lambda policy: replace(policy, waves=())),
     "failures not counted": Parts(policy=lambda policy: replace(policy, max_failures=None)),
-    "no seats": Parts(batch=UnseatedBatch, weather=Weather.refusing),
+    "no seats": Parts(batch=UnseatedBatch, delivery_faults=DeliveryFaults.refusing),
     "failed rows in their old place": Parts(plan=_in_the_manifests_order),
-    "known failures counted anew": Parts(plan=_without_codes, weather=Weather.refusing),
-    "outages fail transfers": Parts(gateway=ImpatientGateway, weather=Weather.down_at_times),
+    "known failures counted anew": Parts(
+        plan=_without_codes, delivery_faults=DeliveryFaults.refusing
+    ),
+    "outages fail transfers": Parts(
+        gateway=ImpatientGateway, delivery_faults=DeliveryFaults.down_at_times
+    ),
 }

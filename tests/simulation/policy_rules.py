@@ -17,6 +17,7 @@ from runner.core.pacing.waves import (
     wave_sizes,
 )
 from runner.core.transfer.outcome import Outcome
+from runner.core.transfer.reasons import Code
 from tests.simulation.evidence import Evidence
 from tests.simulation.process import Course
 
@@ -61,7 +62,7 @@ def failed_by_an_outage(evidence: Evidence) -> Iterator[str]:
         return
     for run in evidence.runs:
         for row in run.rows:
-            if row.outcome is Outcome.FAILED and "look-up failed" in (row.reason or ""):
+            if row.outcome is Outcome.FAILED and row.reason_code == Code.LOOK_UP_FAILED:
                 yield f"run {run.run}: {row.key} ({row.reason})"
 
 

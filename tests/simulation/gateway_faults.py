@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Protocol
 
-from tests.simulation.realm import Realm
-from tests.simulation.weather import CLOSES, FINE, STALL_LIMIT_S, Weather
-from tests.simulation.world import World
+from tests.simulation.delivery_faults import CLOSES, FINE, STALL_LIMIT_S, DeliveryFaults
+from tests.simulation.gateway_state import GatewayState
+from tests.simulation.simulation import Simulation
 
 UNNOTICED_S = 12.0
 """How long a peer that answers no pings goes unnoticed."""
@@ -33,68 +33,70 @@ class Line(Protocol):
         """Abort: no close frame."""
 
 
-class Mishaps:
+class GatewayFaults:
     """Strikes at random times, for as long as the weather is not fine."""
 
-    def __init__(self, world: World, weather: Weather, realm: Realm) -> None:
-        self.weather = weather
+    def __init__(
+        self, simulation: Simulation, delivery_faults: DeliveryFaults, gateway_state: GatewayState
+    ) -> None:
+        self.delivery_faults = delivery_faults
         self.stalled_until = 0.0
         self.storm_until = 0.0
         self.down_until = 0.0  # the REST side
         self.lines: list[Line] = []
-        self._world = world
-        self._realm = realm
-        self._chance = world.chance("mishaps")
+        self._simulation = simulation
+        self._gateway_state = gateway_state
+        self._chance = simulation.chance("mishaps")
         for share, befall in (
-            (weather.gateway_stalls, self._stall),
-            (weather.storms, self._storm),
-            (weather.closes, self._end_sessions),
-            (weather.revocations, self._revoke),
-            (weather.outages, self._go_down),
+            (delivery_faults.gateway_stalls, self._stall),
+            (delivery_faults.storms, self._storm),
+            (delivery_faults.closes, self._end_sessions),
+            (delivery_faults.revocations, self._revoke),
+            (delivery_faults.outages, self._go_down),
         ):
             if share:
                 self._repeat(share, befall)
 
     def heal(self) -> None:
         """Let the weather be fine from here on."""
-        self.weather = FINE
+        self.delivery_faults = FINE
         self.stalled_until = self.storm_until = self.down_until = 0.0
 
     def close(self, line: Line) -> None:
         """Close a session with one code or another."""
         code, reason = self._chance.choice(CLOSES)
-        self._world.note(f"close {code}", reason)
+        self._simulation.note(f"close {code}", reason)
         line.close(code, reason)
 
     def _repeat(self, share: float, befall: Callable[[], None]) -> None:
         def strike() -> None:
-            if self.weather is not FINE:
+            if self.delivery_faults is not FINE:
                 befall()
                 self._repeat(share, befall)
 
-        self._world.after(self._chance.expovariate(share), strike)
+        self._simulation.after(self._chance.expovariate(share), strike)
 
     def _stall(self) -> None:
-        if self._world.now < self.stalled_until:
+        if self._simulation.now < self.stalled_until:
             return
         seconds = self._chance.choice((1.0, 8.0, 20.0, STALL_LIMIT_S - 1))
-        self.stalled_until = self._world.now + seconds
-        self._world.note("gateway stalls", seconds)
+        self.stalled_until = self._simulation.now + seconds
+        self._simulation.note("gateway stalls", seconds)
         if seconds > UNNOTICED_S and self._chance.random() < 0.5:
-            self._world.after(UNNOTICED_S, self._cut_all)
+            self._simulation.after(UNNOTICED_S, self._cut_all)
 
     def _cut_all(self) -> None:
         for line in self._open_lines():
             line.cut()
 
     def _storm(self) -> None:
-        self.storm_until = self._world.now + self._chance.uniform(0.5, 20)
-        self._world.note("storm")
+        self.storm_until = self._simulation.now + self._chance.uniform(0.5, 20)
+        self._simulation.note("storm")
 
     def _go_down(self) -> None:
-        if self._world.now >= self.down_until:
-            self.down_until = self._world.now + self._chance.choice((2.0, 20.0, 90.0, 300.0))
-            self._world.note("outage")
+        if self._simulation.now >= self.down_until:
+            self.down_until = self._simulation.now + self._chance.choice((2.0, 20.0, 90.0, 300.0))
+            self._simulation.note("outage")
 
     def _end_sessions(self) -> None:
         for line in self._open_lines():
@@ -104,8 +106,8 @@ class Mishaps:
                 self.close(line)
 
     def _revoke(self) -> None:
-        self._realm.revoke()
-        self._world.note("revoked")
+        self._gateway_state.revoke()
+        self._simulation.note("revoked")
         for line in self._open_lines():
             if self._chance.random() < 0.5:
                 line.close(4401, "token expired or revoked")

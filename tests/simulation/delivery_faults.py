@@ -61,7 +61,7 @@ SLOWEST_S = 20.0
 
 
 @dataclass(frozen=True, slots=True)
-class Weather:
+class DeliveryFaults:
     """Shares (0 to 1) and rates of what goes wrong; all zero: a fine day."""
 
     fates: Mapping[str, float] = field(default_factory=dict)  # by name, besides ACCEPTED
@@ -85,7 +85,7 @@ class Weather:
     disk_full: float = 0.0  # commits that fail
 
     @classmethod
-    def drawn(cls, chance: random.Random) -> Weather:
+    def drawn(cls, chance: random.Random) -> DeliveryFaults:
         """Draw the weather of one seed."""
         drawn = chance.random()
         if drawn < 0.1:
@@ -95,7 +95,7 @@ class Weather:
         return cls.stuttering(chance) if drawn < 0.2 else cls.mixed(chance)
 
     @classmethod
-    def contradictory(cls, chance: random.Random) -> Weather:
+    def contradictory(cls, chance: random.Random) -> DeliveryFaults:
         """Draw a weather in which a no means little, and answers come on later sessions."""
         fates = ("no, then yes", "too fast, then yes", "yes, then no", "mute, done")
         return cls(
@@ -107,7 +107,7 @@ class Weather:
         )
 
     @classmethod
-    def stuttering(cls, chance: random.Random) -> Weather:
+    def stuttering(cls, chance: random.Random) -> DeliveryFaults:
         """Draw a weather in which much is too fast, answers come twice and effects take a while."""
         return cls(
             fates={LIMITED: chance.uniform(0.3, 1.2), REJECTED: chance.uniform(0, 0.3)},
@@ -117,7 +117,7 @@ class Weather:
         )
 
     @classmethod
-    def refusing(cls, chance: random.Random) -> Weather:
+    def refusing(cls, chance: random.Random) -> DeliveryFaults:
         """Draw a weather in which much is refused, some of it late."""
         return cls(
             fates={REJECTED: chance.uniform(0.5, 1.5), LIMITED: chance.uniform(0, 0.3)},
@@ -125,12 +125,12 @@ class Weather:
         )
 
     @classmethod
-    def down_at_times(cls, chance: random.Random) -> Weather:
+    def down_at_times(cls, chance: random.Random) -> DeliveryFaults:
         """Draw a weather in which the REST side is down now and then, and all else is well."""
         return cls(slow=chance.uniform(0, 0.3), outages=chance.uniform(0.05, 0.5))
 
     @classmethod
-    def mixed(cls, chance: random.Random) -> Weather:
+    def mixed(cls, chance: random.Random) -> DeliveryFaults:
         """Draw few faults at a time, so that each has its clear days."""
 
         def maybe(share: float, most: float) -> float:
@@ -160,4 +160,4 @@ class Weather:
         )
 
 
-FINE = Weather()
+FINE = DeliveryFaults()

@@ -24,10 +24,10 @@ from runner.core.pacing.circuit_breaker import BreakerPolicy
 from runner.core.transfer.evidence import Dedupes, Expires, Promise
 from runner.gateways.interaction_transfer.spec import SPEC as INTERACTION_WEBSOCKET
 from runner.staging.rows import Selection
+from tests.simulation.gateway_state import GatewayState, Promised
 from tests.simulation.process import Orders
-from tests.simulation.realm import Promised, Realm
+from tests.simulation.simulation import Simulation
 from tests.simulation.sockets import URL
-from tests.simulation.world import World
 
 HERE = "genesys://queue/here"
 THERE = "genesys://queue/there"
@@ -132,25 +132,29 @@ def draw_selection(chance: random.Random) -> Selection:
     return Selection(limit=chance.randint(1, 5)) if drawn < 0.16 else EVERYTHING
 
 
-def draw_people(chance: random.Random, world: World, realm: Realm) -> list[str]:
+def draw_people(
+    chance: random.Random, simulation: Simulation, gateway_state: GatewayState
+) -> list[str]:
     """Let there be interactions, a few of which cannot be moved, or are moved by somebody else."""
     names = [f"i{n}" for n in range(chance.choice((1, 3, 6, 10, 16)))]
     for name in names:
         drawn = chance.random()
         if drawn < 0.03:
-            realm.ledger.touched.add(name)  # there is no such interaction
+            gateway_state.ledger.touched.add(name)  # there is no such interaction
         elif drawn < 0.06:
-            realm.add(name, state="completed")
+            gateway_state.add(name, state="completed")
         elif drawn < 0.08:
-            realm.add(name, uri=HERE)
+            gateway_state.add(name, uri=HERE)
         else:
-            realm.add(name, state=chance.choice(("active", "queued")))
+            gateway_state.add(name, state=chance.choice(("active", "queued")))
             if drawn > 0.96:
-                realm.refuse(name)
+                gateway_state.refuse(name)
     others = chance.random() < 0.2
     for name in names:
-        if others and name not in realm.ledger.touched and chance.random() < 0.2:
+        if others and name not in gateway_state.ledger.touched and chance.random() < 0.2:
             ends = chance.random() < 0.5
             state, uri = ("completed", None) if ends else (None, ELSEWHERE)
-            world.after(chance.uniform(0, 30), partial(realm.change, name, state=state, uri=uri))
+            simulation.after(
+                chance.uniform(0, 30), partial(gateway_state.change, name, state=state, uri=uri)
+            )
     return names

@@ -13,7 +13,7 @@ from runner.app.name_resolution import Found
 from runner.core.transfer.message import Reply
 from runner.gateways.websocket.transport import Dial, Transport
 from runner.ports import Gateway, GatewayListener
-from tests.simulation.planted import PLANTED as ELSEWHERE
+from tests.simulation.planted_faults import PLANTED as ELSEWHERE
 from tests.simulation.platform_process import PlatformParts
 
 Change = Callable[[Any], None]

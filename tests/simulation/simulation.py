@@ -32,7 +32,7 @@ def _create(loop: Any, work: Any, **more: Any) -> asyncio.Task[Any]:
     return asyncio.Task(work, loop=loop, **(more | {"name": named(RUN.get())}))
 
 
-class WorldLoop(VirtualLoop):
+class SimulatedLoop(VirtualLoop):
     """An event loop whose time can also jump."""
 
     def skip(self, seconds: float) -> None:
@@ -40,14 +40,14 @@ class WorldLoop(VirtualLoop):
         self._selector.clock.advance(seconds)
 
 
-class World:
+class Simulation:
     """Time that passes only when nothing else is to be done, and a trace of what happened.
 
     Actions given to `at` are the world's own: they happen at their time, in order, also while
     the process is stopped (`stall`), and see their own time as `now`.
     """
 
-    def __init__(self, loop: WorldLoop, seed: int) -> None:
+    def __init__(self, loop: SimulatedLoop, seed: int) -> None:
         self.loop = loop
         self.seed = seed
         self.happened: Counter[str] = Counter()
@@ -125,26 +125,26 @@ class World:
             self._moment = None
 
 
-class WorldClock:
+class SimulatedClock:
     """Implements `ports.Clock` for one process: its wall clock may be stepped, and run apart."""
 
-    def __init__(self, world: World, *, boot: str, booted_at: float) -> None:
-        self._world = world
+    def __init__(self, simulation: Simulation, *, boot: str, booted_at: float) -> None:
+        self._simulation = simulation
         self._booted_at = booted_at
         self.boot: str | None = boot
         self.step_s = 0.0  # how far the wall clock is off
 
     def now(self) -> float:
         """Return monotonic seconds."""
-        return self._world.loop.time()
+        return self._simulation.loop.time()
 
     def wall(self) -> float:
         """Return seconds since the epoch, as this machine believes."""
-        return EPOCH_S + self._world.loop.time() + self.step_s
+        return EPOCH_S + self._simulation.loop.time() + self.step_s
 
     def uptime(self) -> float:
         """Return seconds since this machine was started."""
-        return self._world.loop.time() - self._booted_at
+        return self._simulation.loop.time() - self._booted_at
 
     async def sleep(self, seconds: float) -> None:
         """Suspend for that long."""
