@@ -5,10 +5,6 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from tests.fakes.clock import UPTIME_S, WALL_S
-from tests.fakes.gateway import CARRIED_OUT, Answer, FakeGateway, Frame, Script
-from tests.fakes.journal import FakeJournal
-
 from runner.core.manifest.media import Audio, MediaMatrix
 from runner.core.manifest.model import Policy, RetryPolicy
 from runner.core.manifest.quantity import EVERYTHING, Amount, Share
@@ -18,6 +14,9 @@ from runner.core.transfer.lookup_verdict import Interaction
 from runner.core.transfer.plan import PlannedRow
 from runner.core.transfer.states import State
 from runner.ports import Doubt, Intent, JournalledTransfer
+from runner.testing.gateway import CARRIED_OUT, Answer, FakeGateway, Frame, Script
+from runner.testing.journal import FakeJournal
+from runner.testing.loop_clock import UPTIME_S, WALL_S
 
 HD = MediaMatrix(Audio("opus", 64, 16))
 NARROW = MediaMatrix(Audio("pcmu", 64, 8))

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from tests.fakes.clock import LoopClock
-from tests.fakes.gateway import Answer, FakeGateway
-
 from runner.core.manifest.model import Limits
 from runner.core.transfer.outcome import ExitCode
 from runner.engine.run import BEAT_S
+from runner.testing.gateway import Answer, FakeGateway
+from runner.testing.loop_clock import LoopClock
 from tests.engine.harness import run_batch
 
 

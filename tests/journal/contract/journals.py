@@ -6,8 +6,6 @@ from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 
-from tests.fakes.journal import FakeJournal
-
 from runner.core.journal_location import JournalLocation
 from runner.core.manifest.model import TransferRow
 from runner.core.transfer.plan import PlannedRow
@@ -15,6 +13,7 @@ from runner.journals import journal_at
 from runner.ports import Journal
 from runner.ports.journal_access import JournalAccess, JournalStore
 from runner.staging.rows import Selection, Staging
+from runner.testing.journal import FakeJournal
 from tests.journal.rig import ORIGIN, Written, begun
 
 Opened = tuple[Journal, Sequence[PlannedRow]]
