@@ -19,6 +19,7 @@ from runner.core.manifest.queue_selection import (
     is_id,
     named_in,
 )
+from runner.core.number_text import counted
 from runner.core.transfer.lookup_verdict import FoundAt
 from runner.journal.staging import Staging
 from runner.ports import Directory
@@ -37,7 +38,7 @@ class Found:
         """The whole in a line; empty where nothing had to be found."""
         told = [_told(selection, chosen) for selection, chosen in self.chosen]
         if self.addresses:
-            told.insert(0, f"{_counted(len(self.addresses), 'name')} looked up")
+            told.insert(0, f"{counted(len(self.addresses), 'name')} looked up")
         return "; ".join(told)
 
     def put_into(self, staging: Staging) -> None:
@@ -95,10 +96,10 @@ def unknown_yet(manifest: Manifest, staging: Staging) -> str | None:
     told = []
     if staging.selections:
         told.append(
-            f"what {_counted(len(staging.selections), 'selection')} will find is not known yet"
+            f"what {counted(len(staging.selections), 'selection')} will find is not known yet"
         )
     if names:
-        told.append(f"{_counted(len(names), 'destination')} by name, whose id is not known yet")
+        told.append(f"{counted(len(names), 'destination')} by name, whose id is not known yet")
     if not told:
         return None
     return f"{'; '.join(told)}: `plan --preflight` and `apply` ask the gateway"
@@ -223,7 +224,3 @@ def _told(selection: QueueSelection, chosen: Chosen) -> str:
     left = [f"{count:,} {reason}" for reason, count in sorted(chosen.left_out.items())]
     without = f", left out: {', '.join(left)}" if left else ""
     return f"queue {selection.queue}: {len(chosen.taken):,} selected{without}"
-
-
-def _counted(number: int, noun: str) -> str:
-    return f"{number:,} {noun}{'s' if number != 1 else ''}"

@@ -10,6 +10,7 @@ from typing import TypeVar
 from runner.core.errors import GatewayError
 from runner.core.manifest.media import MediaMatrix
 from runner.core.manifest.model import Limits
+from runner.core.number_text import counted
 from runner.core.pacing.waves import most_failures
 from runner.core.records.recent_failures import stage_of
 from runner.core.records.run_record import Figures, TimelineEventKind
@@ -240,8 +241,7 @@ class BatchRun:
             self._outlook.stage = stage_of(fields)
             self._observer.noticed("wave begins", **fields)
             now, wall = self._clock.now(), self._clock.wall()
-            size = "1 transfer" if wave.size == 1 else f"{wave.size:,} transfers"
-            told = f"of {wave.of} began: {size}"
+            told = f"of {wave.of} began: {counted(wave.size)}"
             self._meter.tell(TimelineEventKind.WAVE, now, wall, value=wave.number, reason=told)
             await self._journal.record(Note(Note.WAVE_BEGUN, wall, fields))
         self._feed.allow(wave.end)

@@ -15,7 +15,6 @@ import pytest
 from runner.core.records.run_record import ReportSource
 from runner.core.transfer.outcome import ExitCode, Outcome
 from runner.report.html.page_rows import ROWS_A_PIECE, media_text, packed_rows
-from runner.report.html.plots import duration, milliseconds
 from runner.report.html.verdict import judge
 from runner.report.model import survey
 from tests.report import samples
@@ -253,22 +252,3 @@ def test_a_hundred_thousand_transfers_stay_under_25_megabytes(rendered: Rendered
 )
 def test_media_in_a_few_words(media: dict[str, Any], text: str):
     assert media_text(media) == text
-
-
-def test_figures_read_as_people_say_them():
-    assert [duration(s) for s in (0.4, 9, 59.4, 200, 7500, 90000)] == [
-        "0.4 s",
-        "9 s",
-        "59 s",
-        "3 min 20 s",
-        "2 h 5 min",
-        "25 h",
-    ]
-    assert [milliseconds(v) for v in (0.4213, 18.34, 999.7, 2412, 250_000, None)] == [
-        "0.421 ms",
-        "18.3 ms",
-        "1 s",
-        "2.41 s",
-        "4 min 10 s",
-        "\N{EN DASH}",
-    ]

@@ -6,7 +6,8 @@ from collections import deque
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from runner.console.text import duration, figure, visible
+from runner.console.text import visible
+from runner.core.number_text import duration, figure
 from runner.core.transfer.outcome import Outcome
 
 if TYPE_CHECKING:  # a dry run, which has no progress, shares these words

@@ -12,7 +12,7 @@ from rich.cells import cell_len, set_cell_size
 
 from runner.console.live.progress_text import in_words, outcome_counts, rate_text, share
 from runner.console.log.redaction import harmless
-from runner.console.text import count, duration
+from runner.core.number_text import counted, duration
 from runner.core.records.recent_failures import RecentFailure
 from runner.ports import Progress, SessionState
 
@@ -149,7 +149,7 @@ def _state(progress: Progress) -> Iterator[Part]:
         yield Part(f"waiting for {harmless(progress.waiting_for)}", Tone.WARN)
     yield Part(f"in flight {progress.in_flight:,}")
     if progress.callbacks_owed:
-        yield Part(f"{count(progress.callbacks_owed, 'callback')} owed")
+        yield Part(f"{counted(progress.callbacks_owed, 'callback')} owed")
 
 
 def _outcomes(progress: Progress) -> Iterator[Part]:

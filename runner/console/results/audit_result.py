@@ -7,7 +7,8 @@ from dataclasses import asdict, dataclass
 
 from runner.console.log.redaction import redact
 from runner.console.results.document import document
-from runner.console.text import Paint, count, visible
+from runner.console.text import Paint, visible
+from runner.core.number_text import counted
 
 TAMPERED = (
     "somebody or something changed it after it was written: keep it as it is, and compare it with"
@@ -60,7 +61,7 @@ def render_audited(audited: Sequence[Audited], *, color: bool = False) -> str:
         word = paint.red("broken") if each.fault else paint.green("ok")
         lines.append(f"{word}: {visible(each.what)}")
         lines.append(
-            f"  {count(each.entries, 'entry', 'entries')} good, head {each.head or 'none'}"
+            f"  {counted(each.entries, 'entry', 'entries')} good, head {each.head or 'none'}"
         )
         if each.fault:
             lines.append(f"  {paint.bold('breaks at')} {visible(redact(each.fault))}")

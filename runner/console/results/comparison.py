@@ -8,7 +8,8 @@ from typing import Any
 from runner.console.live.progress_text import in_words
 from runner.console.log.redaction import redact
 from runner.console.results.document import document
-from runner.console.text import Paint, duration, figure, shorten, visible
+from runner.console.text import Paint, shorten, visible
+from runner.core.number_text import duration, figure
 from runner.core.records.comparison import Change, Comparison, Difference, Kind, Side, Told
 from runner.core.transfer.outcome import Outcome
 

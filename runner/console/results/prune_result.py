@@ -7,7 +7,8 @@ from dataclasses import asdict, dataclass
 from types import MappingProxyType
 
 from runner.console.results.document import document
-from runner.console.text import Paint, count, figure, visible
+from runner.console.text import Paint, visible
+from runner.core.number_text import counted, figure
 from runner.core.records.retention import Kept
 
 DAY_S = 86_400.0
@@ -85,14 +86,14 @@ def pruned_to_json(pruned: Pruned) -> str:
 def render_pruned(pruned: Pruned, *, color: bool = False) -> str:
     """Return it as a person reads it."""
     paint = Paint(color)
-    reports = count(len(pruned.removed), "report")
+    reports = counted(len(pruned.removed), "report")
     if pruned.dry_run:
         verdict = f"{paint.green('dry run')}: would remove {reports} and free {_size(pruned)}"
     elif pruned.failed:
         verdict = f"{paint.red('storage')}: removed {reports}, freed {_size(pruned)}; not all"
     else:
         verdict = f"{paint.green('ok')}: removed {reports}, freed {_size(pruned)}"
-    bounds = f"{count(pruned.keep, 'run')} of each batch, and what is younger than {_age(pruned)}"
+    bounds = f"{counted(pruned.keep, 'run')} of each batch, and what is younger than {_age(pruned)}"
     lines = [verdict, f"  {paint.faint(f'in {visible(pruned.root)}, keeping {bounds}')}"]
     lines += [f"  {each.path}" for each in pruned.removed[:MOST_TOLD]]
     lines += _more(len(pruned.removed))
@@ -117,7 +118,7 @@ def _more(number: int) -> Iterator[str]:
 
 def _age(pruned: Pruned) -> str:
     if pruned.older_than_s >= DAY_S:
-        return count(round(pruned.older_than_s / DAY_S), "day")
+        return counted(round(pruned.older_than_s / DAY_S), "day")
     return f"{figure(pruned.older_than_s / HOUR_S)} h"
 
 

@@ -10,8 +10,9 @@ from typing import Any
 from runner.console.live.progress_text import in_words, outcome_counts
 from runner.console.log.redaction import redact
 from runner.console.results.document import document
-from runner.console.text import Paint, count, shorten, visible
+from runner.console.text import Paint, shorten, visible
 from runner.core.next_steps import Step
+from runner.core.number_text import counted
 from runner.core.timestamps import seconds_between
 from runner.core.transfer.outcome import ExitCode, Outcome
 
@@ -108,7 +109,7 @@ def render_status(status: JournalStatus, *, one: bool, color: bool = False) -> s
     if status.doubts and not one:
         lines += [
             "",
-            f"{count(status.doubts, 'transfer')} in doubt or under way",
+            f"{counted(status.doubts, 'transfer')} in doubt or under way",
         ]
         lines += _steps(status.steps)
     return "\n".join(lines) + "\n"

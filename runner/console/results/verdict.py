@@ -10,9 +10,10 @@ from runner.console.diagnostics.formats import github_command, without_commands
 from runner.console.live.progress_text import allowed, in_words, outcome_counts
 from runner.console.log.redaction import harmless, redact
 from runner.console.results.run_result import Group, RunResult
-from runner.console.text import Paint, count, duration, folded, shorten, visible
+from runner.console.text import Paint, folded, shorten, visible
 from runner.core import next_steps
 from runner.core.diagnostics.advice import NEXT, advice
+from runner.core.number_text import counted, duration, was_or_were
 from runner.core.pacing.waves import wave_sizes
 from runner.core.records.run_record import PlanFigures
 from runner.core.transfer.outcome import ExitCode, Outcome
@@ -69,13 +70,13 @@ def verdict(result: RunResult) -> str:
     """Return how it ended in one plain line: the exit code's word, a colon, and what it means."""
     if result.plan is not None:
         return _plan_verdict(result, result.plan)
-    words, total = _WORDS.get(result.exit_code), count(result.total, "transfer")
+    words, total = _WORDS.get(result.exit_code), counted(result.total, "transfer")
     lost = sum(result.counts.get(o, 0) for o in (Outcome.REJECTED, Outcome.FAILED))
     match result.exit_code:
         case ExitCode.OK:
             return _well(result)
         case ExitCode.FAILURES:
-            return f"failures: {lost:,} of {total} {_were(lost)} not carried out"
+            return f"failures: {lost:,} of {total} {was_or_were(lost)} not carried out"
         case ExitCode.IN_DOUBT:
             return f"in doubt: {_doubts(result.counts.get(Outcome.IN_DOUBT, 0), total)}"
     why = harmless(result.explanation or "") or (words or "the run ended early")
@@ -99,7 +100,7 @@ _SAID = (ExitCode.OK, ExitCode.FAILURES, ExitCode.IN_DOUBT)
 
 
 def _well(result: RunResult) -> str:
-    total = count(result.total, "transfer")
+    total = counted(result.total, "transfer")
     if not result.total:
         return "ok: the manifest has no transfers"
     if result.done < result.total:
@@ -112,11 +113,11 @@ def _well(result: RunResult) -> str:
 def _plan_verdict(result: RunResult, plan: PlanFigures) -> str:
     # With a preflight, what would be skipped or rejected is in none of the plan's numbers.
     planned = plan.send + plan.unchanged + plan.in_doubt
-    total = count(max(planned, result.total - result.not_selected), "transfer")
+    total = counted(max(planned, result.total - result.not_selected), "transfer")
     if result.exit_code is ExitCode.IN_DOUBT:
         return f"in doubt: {_doubts(plan.in_doubt, total)}; {plan.send:,} would be sent"
     if plan.selections:
-        found = f"what {count(plan.selections, 'selection')} will find"
+        found = f"what {counted(plan.selections, 'selection')} will find"
         return f"valid: {plan.send:,} of {total} would be sent, and {found}"
     if not plan.send:
         return f"valid: nothing to send, {plan.unchanged:,} of {total} unchanged"
@@ -127,10 +128,6 @@ def _doubts(doubts: int, total: str) -> str:
     if not doubts:
         return "a transfer outside this selection needs a person"
     return f"{doubts:,} of {total} {'needs' if doubts == 1 else 'need'} a person"
-
-
-def _were(number: int) -> str:
-    return "was" if number == 1 else "were"
 
 
 def _verdict_line(result: RunResult, paint: Paint) -> str:
@@ -194,7 +191,7 @@ def _course(plan: PlanFigures) -> Iterator[str]:
     if plan.waves:
         sizes = [f"{size:,}" for size in wave_sizes(plan.waves)]
         shown = [*sizes[:MAX_WAVES], "…"] if len(sizes) > MAX_WAVES else sizes
-        yield f"  in {count(len(sizes), 'wave')}: {', then '.join(shown)}"
+        yield f"  in {counted(len(sizes), 'wave')}: {', then '.join(shown)}"
     if plan.failed_before:
         others = "" if plan.failed_before == plan.send else ", after all others"
         yield f"  {plan.failed_before:,} of them rejected or failed before: tried again{others}"
@@ -229,8 +226,8 @@ def _groups(groups: Sequence[Group], paint: Paint) -> Iterator[str]:
             more = f" and {rest:,} more" if rest else ""
             yield paint.faint(f"  {'':>{width}}   {', '.join(places[:MAX_EXAMPLES])}{more}")
     if rest_groups := ordered[MAX_GROUPS:]:
-        transfers = count(sum(group.count for group in rest_groups), "transfer")
-        yield f"  … and {count(len(rest_groups), 'more reason')} for {transfers}: see the report"
+        transfers = counted(sum(group.count for group in rest_groups), "transfer")
+        yield f"  … and {counted(len(rest_groups), 'more reason')} for {transfers}: see the report"
 
 
 def _next(result: RunResult, paint: Paint) -> Iterator[str]:

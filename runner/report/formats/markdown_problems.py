@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from runner.core.diagnostics.codes import CODES
 from runner.core.diagnostics.problem import Problem, Severity
+from runner.core.number_text import counted
 from runner.report.formats.markdown_text import code, table
 
 MOST_PROBLEMS = 20
@@ -26,13 +27,13 @@ def problems_md(
     ordered = sorted(problems, key=lambda problem: problem.severity is not Severity.ERROR)
     errors = sum(problem.severity is Severity.ERROR for problem in problems) + sum(omitted.values())
     yield f"## \N{CROSS MARK} invalid: {code(manifest)}\n\n"
-    yield f"**{errors:,} {'error' if errors == 1 else 'errors'}; nothing was sent.**\n\n"
+    yield f"**{counted(errors, 'error')}; nothing was sent.**\n\n"
     rows = [_row(problem, clean) for problem in ordered[:MOST_PROBLEMS]]
     yield table(("Place", "Code", "What is wrong", "What to write instead"), rows)
     rest = Counter(problem.code for problem in ordered[MOST_PROBLEMS:]) + Counter(omitted)
     if rest:
-        counted = ", ".join(f"{n:,} {code(name)}" for name, n in rest.most_common())
-        yield f"\nand {rest.total():,} more: {counted}\n"
+        by_code = ", ".join(f"{n:,} {code(name)}" for name, n in rest.most_common())
+        yield f"\nand {rest.total():,} more: {by_code}\n"
     known = dict.fromkeys(each.code for each in ordered[:MOST_PROBLEMS] if each.code in CODES)
     if known:
         learn = " ".join(["runner explain", *list(known)[:MOST_CODES]])

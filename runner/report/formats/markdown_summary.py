@@ -9,12 +9,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 
 from runner.core.next_steps import Given, Step
+from runner.core.number_text import counted, duration, figure, milliseconds, times
 from runner.core.records.run_record import PlanFigures
 from runner.core.records.summary import ReasonGroup
 from runner.core.timestamps import seconds_between
 from runner.core.transfer.outcome import ExitCode, Outcome
 from runner.report.formats.markdown_text import code, prose, table
-from runner.report.html.formatting import duration, milliseconds, number
 from runner.report.html.page_figures import promised
 from runner.report.html.verdict import judge
 from runner.report.model import Content
@@ -115,10 +115,12 @@ def _pace(content: Content) -> Iterator[tuple[str, str]]:
         limit = promised(figures)
         allowed = "" if limit is None else f" of {limit}"
         peak = f", at most {figures.peak_in_any_second:,} in a second"
-        throttled = f", slowed down {figures.throttled:,} times" if figures.throttled else ""
-        yield "Rate", f"{number(figures.rate_achieved_per_s)}/s{allowed}{peak}{throttled}"
+        throttled = f", slowed down {times(figures.throttled)}" if figures.throttled else ""
+        yield "Rate", f"{figure(figures.rate_achieved_per_s)}/s{allowed}{peak}{throttled}"
     if told.attempts:
-        again = f"{told.retries:,} retries, {told.fallbacks:,} fallbacks"
+        again = (
+            f"{counted(told.retries, 'retry', 'retries')}, {counted(told.fallbacks, 'fallback')}"
+        )
         yield "Deliveries", f"{told.attempts:,}, with {again}"
     if told.callbacks_delivered or told.callbacks_failed:
         delivered, failed = told.callbacks_delivered, told.callbacks_failed
@@ -136,7 +138,7 @@ def _reasons(groups: Sequence[ReasonGroup], clean: Clean) -> Iterator[str]:
     yield table(("Count", "Outcome", "Reason", "First keys", "In the manifest"), rows)
     if rest := groups[MOST_GROUPS:]:
         transfers = sum(group.count for group in rest)
-        yield f"\nand {len(rest):,} more reasons for {transfers:,} transfers: see the report.\n"
+        yield f"\nand {counted(len(rest), 'more reason')} for {counted(transfers)}: see the report.\n"
 
 
 def _reason(group: ReasonGroup, clean: Clean) -> Sequence[str]:

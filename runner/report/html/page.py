@@ -19,10 +19,10 @@ from markupsafe import Markup
 
 from runner.core import next_steps
 from runner.core.records.breakdown import Breakdown, Part
+from runner.core.timestamps import clock_time
 from runner.report.html import page_figures
 from runner.report.html.categories import Divided, divide, kinds
 from runner.report.html.embedded_rows import embedded
-from runner.report.html.formatting import clock_time
 from runner.report.html.manifest_lines import links, shown_lines
 from runner.report.html.page_rows import packed_rows
 from runner.report.html.plots import plot_histogram, plot_timeline

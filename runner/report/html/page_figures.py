@@ -9,13 +9,14 @@ from datetime import UTC, datetime
 from typing import Any
 
 from runner.core.diagnostics.advice import advice
+from runner.core.number_text import counted, duration, figure, milliseconds, times
 from runner.core.pacing.waves import wave_sizes
 from runner.core.records.run_record import Figures, PlanFigures
 from runner.core.records.summary import OTHER_REASONS, Summary
+from runner.core.timestamps import seconds_or_none
 from runner.report.causes import cause_text
 from runner.report.formats.json_document import plain
 from runner.report.html.categories import kind_of_group, kinds
-from runner.report.html.formatting import duration, milliseconds, moment, number, times
 from runner.report.html.verdict import took_s
 from runner.report.model import Content
 
@@ -163,7 +164,7 @@ def promised(measured: Figures) -> str | None:
 
 
 def _pace(rate_per_s: float | None) -> str:
-    return number(rate_per_s) if rate_per_s is None else f"{number(rate_per_s)}/s"
+    return figure(rate_per_s) if rate_per_s is None else f"{figure(rate_per_s)}/s"
 
 
 def _percent(count: int, summary: Summary) -> str:
@@ -175,9 +176,8 @@ def _percent(count: int, summary: Summary) -> str:
 
 
 def _extra_deliveries(summary: Summary) -> str:
-    retries = "1 retry" if summary.retries == 1 else f"{summary.retries:,} retries"
-    fallbacks = "1 fallback" if summary.fallbacks == 1 else f"{summary.fallbacks:,} fallbacks"
-    return f"{retries}, {fallbacks}"
+    retries = counted(summary.retries, "retry", "retries")
+    return f"{retries}, {counted(summary.fallbacks, 'fallback')}"
 
 
 def _tail(summary: Summary) -> str:
@@ -193,7 +193,7 @@ def _plan_figures(content: Content) -> Iterator[Figure]:
         yield "Would take", "unknown", "no limit gives a time"
         return
     yield "Would take", duration(plan.estimate_s), "at the limits of the manifest"
-    planned_at = moment(content.source.run.started_at)
+    planned_at = seconds_or_none(content.source.run.started_at)
     if planned_at is not None and plan.window is None:
         end = datetime.fromtimestamp(planned_at + plan.estimate_s, UTC)
         yield "Would end", f"{end:%H:%M:%S}", f"{end:%Y-%m-%d}, UTC, if it began as it was planned"

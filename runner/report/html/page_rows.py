@@ -16,12 +16,12 @@ from markupsafe import Markup
 
 from runner.core.records.run_record import AttemptRecord, TransferRecord
 from runner.core.records.summary import rounded
+from runner.core.timestamps import seconds_or_none
 from runner.core.transfer.outcome import Outcome
 from runner.core.transfer.reasons import cause_of
 from runner.report.causes import cause_text, history_text
 from runner.report.formats.json_document import in_visible_json, plain
 from runner.report.html.categories import kind_finder
-from runner.report.html.formatting import moment
 from runner.report.model import Content
 
 ROW_LIMIT = 100_000
@@ -124,7 +124,7 @@ class _Packer:
         self._kind = kind_finder(content)
         self._media: Mapping[str, Any] | None = None  # of the transfer packed last
         self._media_word = -1
-        self._start = moment(content.source.run.started_at)
+        self._start = seconds_or_none(content.source.run.started_at)
 
     def row(self, transfer: TransferRecord) -> list[Any]:
         """Return the row of one transfer; `page.js` names the fields in this order."""
@@ -167,7 +167,7 @@ class _Packer:
         ]
 
     def _offset_ms(self, text: str | None) -> int | None:
-        at_s = None if text is None else moment(text)
+        at_s = None if text is None else seconds_or_none(text)
         if at_s is None or self._start is None:
             return None
         return round((at_s - self._start) * 1000)

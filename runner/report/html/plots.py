@@ -10,9 +10,9 @@ import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
+from runner.core.number_text import duration, figure, milliseconds, times
 from runner.core.records.run_record import TimelineEvent, TimelineEventKind, TimelinePoint
 from runner.core.records.summary import Latency, LatencyBin
-from runner.report.html.formatting import duration, milliseconds, number, times
 
 _TICKS = 5
 _APART = 0.8  # percents of the width that two marks of a kind lie apart at least
@@ -118,8 +118,8 @@ def plot_timeline(
         _y_ticks(flight_top),
     )
     told = (
-        f"Over {duration(span_s)}, at most {number(max(sent))} frames were sent a second, "
-        f"with at most {number(max(in_flight))} in flight. {_told(story)}"
+        f"Over {duration(span_s)}, at most {figure(max(sent))} frames were sent a second, "
+        f"with at most {figure(max(in_flight))} in flight. {_told(story)}"
     )
     marks = _marks(story, start_s, span_s)
     return TimelinePlot(pace, flight, _time_ticks(start_s, span_s), marks, told)
@@ -186,7 +186,7 @@ def _stretches(
             yield "lost", lost.t_s, at, told
             lost = None
         elif happening.turn == TimelineEventKind.SLOWED:
-            yield "slowed", at, at, f"slowed to {number(happening.value)}/s"
+            yield "slowed", at, at, f"slowed to {figure(happening.value)}/s"
         elif happening.turn == TimelineEventKind.RENEWED:
             yield "renewed", at, at, "token renewed"
     if lost is not None:
@@ -232,7 +232,7 @@ def _ceiling(highest: float) -> float:
 
 def _y_ticks(top: float) -> tuple[Tick, ...]:
     shares = (0.5, 1.0) if top > 1 else (1.0,)
-    return tuple(Tick(100 - share * 100, number(top * share)) for share in shares)
+    return tuple(Tick(100 - share * 100, figure(top * share)) for share in shares)
 
 
 def _time_ticks(start_s: float, span_s: float) -> tuple[Tick, ...]:

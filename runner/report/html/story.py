@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from runner.core.number_text import duration, figure
 from runner.core.records.run_record import TimelineEvent, TimelineEventKind
-from runner.report.html.formatting import clock_time, duration, moment, number
+from runner.core.timestamps import clock_time, seconds_or_none
 from runner.report.model import Content
 
 LINES_SHOWN = 200
@@ -75,10 +76,10 @@ def happenings(content: Content) -> tuple[TimelineEvent, ...]:
     figures = content.source.figures
     if figures.story:
         return figures.story
-    start = moment(content.source.run.started_at)
+    start = seconds_or_none(content.source.run.started_at)
     return tuple(
         TimelineEvent(
-            (moment(close.at) or 0.0) - start if start is not None else 0.0,
+            (seconds_or_none(close.at) or 0.0) - start if start is not None else 0.0,
             close.at,
             TimelineEventKind.CLOSED if close.code == 1000 else TimelineEventKind.LOST,  # noqa: PLR2004 - how we close
             code=close.code,
@@ -90,18 +91,18 @@ def happenings(content: Content) -> tuple[TimelineEvent, ...]:
 
 def _lines(content: Content) -> Iterator[Line]:
     run, tls = content.source.run, content.source.figures.tls
-    start = moment(run.started_at)
+    start = seconds_or_none(run.started_at)
     yield Line(clock_time(run.started_at), "", "began", "The run began.")
     lost_s: float | None = None
     for told in happenings(content):
-        at_s = moment(told.at)
+        at_s = seconds_or_none(told.at)
         if told.turn in {TimelineEventKind.LOST, TimelineEventKind.CLOSED}:
             lost_s = at_s
         gap_s = None if at_s is None or lost_s is None else at_s - lost_s
         text, said = _words(told, tls, gap_s)
         yield Line(clock_time(told.at), _since(start, at_s), told.turn, text, said)
     if run.finished_at is not None:
-        end = moment(run.finished_at)
+        end = seconds_or_none(run.finished_at)
         told_end = f"The run ended: {run.outcome}."
         yield Line(clock_time(run.finished_at), _since(start, end), "ended", told_end)
 
@@ -124,18 +125,18 @@ def _words(told: TimelineEvent, tls: str | None, gap_s: float | None) -> tuple[s
         case TimelineEventKind.LOST | TimelineEventKind.CLOSED:
             text = f"The session was {told.turn}{_code(told.code)}."
         case TimelineEventKind.SLOWED:
-            text = f"Slowed to {number(value)}/s{why}."
+            text = f"Slowed to {figure(value)}/s{why}."
         case TimelineEventKind.RECOVERED:
-            back = "without a limit" if value is None else f"at {number(value)}/s"
+            back = "without a limit" if value is None else f"at {figure(value)}/s"
             text = f"Back {back}, as the manifest allows."
         case TimelineEventKind.PAUSED:
             text = f"Silent for {duration(value or 0.0)}{why}."
         case TimelineEventKind.RENEWED:
             text = "The token was renewed."
         case TimelineEventKind.SHUT:
-            text = f"{number(value)} failures in a row: the circuit opened, probes alone leave."
+            text = f"{figure(value)} failures in a row: the circuit opened, probes alone leave."
         case TimelineEventKind.WAVE:
-            text, said = f"Wave {number(value)} {told.reason or 'began'}.", None
+            text, said = f"Wave {figure(value)} {told.reason or 'began'}.", None
         case TimelineEventKind.ANSWERED:
             text = "The gateway answered again: the circuit closed."
     return text, said
@@ -146,7 +147,7 @@ def _opened(value: float | None, tls: str | None, gap_s: float | None) -> str:
     if value is None or value <= 1:
         return f"The session opened, with {how}."
     after = "" if gap_s is None else f", {duration(gap_s)} after the last one ended"
-    return f"Dialled again: session {number(value)} opened{after}."
+    return f"Dialled again: session {figure(value)} opened{after}."
 
 
 def _code(code: int | None) -> str:

@@ -7,8 +7,9 @@ from dataclasses import dataclass, replace
 
 from runner.core import next_steps
 from runner.core.next_steps import Given, Step
+from runner.core.number_text import counted, duration, was_or_were
+from runner.core.timestamps import seconds_between
 from runner.core.transfer.outcome import ExitCode, Outcome
-from runner.report.html.formatting import counted, duration, moment
 from runner.report.model import Content
 
 
@@ -58,8 +59,8 @@ def judge(content: Content) -> Verdict:
 def took_s(content: Content) -> float | None:
     """Return how long the run took, in seconds; None while it goes on, or if it died."""
     run = content.source.run
-    start, end = moment(run.started_at), moment(run.finished_at or "")
-    return None if start is None or end is None else max(end - start, 0.0)
+    seconds = seconds_between(run.started_at, run.finished_at)
+    return None if seconds is None else max(seconds, 0.0)
 
 
 def _tone(content: Content) -> str:
@@ -104,13 +105,13 @@ def _meaning(content: Content) -> str:
     if outcome == "unfinished":
         return "The run goes on, or it died: these are the figures as the journal has them now."
     lost = counts[Outcome.REJECTED] + counts[Outcome.FAILED]
-    return f"{lost:,} of {counted(content.summary.total)} {'was' if lost == 1 else 'were'} not carried out."
+    return f"{lost:,} of {counted(content.summary.total)} {was_or_were(lost)} not carried out."
 
 
 def _left(unattempted: int) -> str:
     if not unattempted:
         return "no transfer was left waiting"
-    return f"{counted(unattempted)} {'was' if unattempted == 1 else 'were'} not attempted"
+    return f"{counted(unattempted)} {was_or_were(unattempted)} not attempted"
 
 
 def _done(content: Content) -> str:
@@ -118,7 +119,7 @@ def _done(content: Content) -> str:
     if not total:
         return ""
     if left := counts[Outcome.UNATTEMPTED]:
-        return f"Everything selected is done; {counted(left)} {'was' if left == 1 else 'were'} left out."
+        return f"Everything selected is done; {counted(left)} {was_or_were(left)} left out."
     if counts[Outcome.UNCHANGED] == total:
         return f"Nothing to do: an earlier run carried out {'the transfer' if total == 1 else f'all {total:,} transfers'}."
     return "The transfer is done." if total == 1 else f"All {total:,} transfers are done."
@@ -246,8 +247,7 @@ def _planned(content: Content) -> Verdict:
         return Verdict("calm", f"Nothing was sent. {parts[0]}.", "", steps)
     doubts = f"{plan.in_doubt:,} in doubt" if plan.in_doubt else "none in doubt"
     if plan.selections:
-        selections = "selection" if plan.selections == 1 else "selections"
-        parts.append(f"and what {plan.selections:,} {selections} will find")
+        parts.append(f"and what {counted(plan.selections, 'selection')} will find")
     parts += [f"{plan.unchanged:,} unchanged", doubts]
     if send and plan.estimate_s is not None:
         parts.append(f"in about {duration(plan.estimate_s)}")
