@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable
 from typing import Any
 
-from runner.core.pacing.latency import latency_of
+from runner.core.records.latency import recent_latency
 from runner.engine.admission import Admission
 from runner.engine.metrics import RunMetrics
 from runner.engine.stop import StopSignal
@@ -62,7 +62,7 @@ class ProgressReporter:
             limit_per_s=self._limit_per_s,
             sent_per_s=float(meter.in_last_second(self._clock.now())),
             session=self._session(closed=closed),
-            latency_ms=latency_of(meter.latencies_ms),
+            latency_ms=recent_latency(meter.latencies_ms),
             is_stopping=self._halt.is_set,
             stage=self.stage,
             troubles=tuple(meter.troubles),

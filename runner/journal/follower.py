@@ -7,7 +7,7 @@ from collections import Counter, deque
 from pathlib import Path
 from typing import Any, Self
 
-from runner.core.pacing.latency import LATENCIES_KEPT, latency_of
+from runner.core.records.latency import LATENCIES_KEPT, recent_latency
 from runner.core.records.recent_failures import TROUBLES_KEPT, TROUBLING, RecentFailure, stage_of
 from runner.core.records.run_record import RunRecord
 from runner.core.timestamps import seconds
@@ -101,7 +101,7 @@ class Follower:
             limit_per_s=self._limit_per_s,
             sent_per_s=self._pace_at(at),
             session=self._session,
-            latency_ms=latency_of(self._latencies_ms),
+            latency_ms=recent_latency(self._latencies_ms),
             callbacks_owed=owed,
             stage=self._stage,
             troubles=tuple(self._troubles),

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import math
 from array import array
-from bisect import bisect_left
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Any
 
+from runner.core.records.latency import Latency, LatencyBin, histogram, latency_of
 from runner.core.records.run_record import AttemptRecord, Figures, TransferRecord
 from runner.core.transfer.outcome import Outcome
 from runner.core.transfer.reasons import Cause, Code, cause_of, common_words
@@ -27,8 +26,6 @@ OTHER_REASONS = "other reasons"
 MOST_EXAMPLES = 3
 """Keys, and places in the manifest, that a group of reasons names."""
 
-HISTOGRAM_BINS = 32
-
 _URGENCY = (
     Outcome.IN_DOUBT,
     Outcome.FAILED,
@@ -36,25 +33,6 @@ _URGENCY = (
     Outcome.UNATTEMPTED,
     Outcome.SKIPPED,
 )
-
-
-@dataclass(frozen=True, slots=True)
-class Latency:
-    """Percentiles of the transfers' latencies, in milliseconds; None where nothing was measured."""
-
-    p50: float | None = None
-    p90: float | None = None
-    p99: float | None = None
-    max: float | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class LatencyBin:
-    """How many latencies lie in (`low_ms`, `high_ms`]; the first bin holds its lower edge too."""
-
-    low_ms: float
-    high_ms: float
-    count: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,7 +182,7 @@ class Tally:
             fallbacks=self._fallbacks,
             callbacks_delivered=self._callbacks["delivered"],
             callbacks_failed=self._callbacks["failed"],
-            latency=_percentiles(ordered),
+            latency=latency_of(ordered),
             figures=figures,
             groups=self._ordered_groups(),
             histogram=histogram(ordered),
@@ -239,47 +217,6 @@ def summarize(transfers: Iterable[TransferRecord], figures: Figures) -> Summary:
     return tally.summary(figures)
 
 
-def percentile(ordered: Sequence[float], share: float) -> float | None:
-    """Return the smallest value that at least `share` of the values do not exceed.
-
-    Nearest rank: always a latency that was measured, never one interpolated.
-    """
-    if not ordered:
-        return None
-    return ordered[max(math.ceil(share * len(ordered)), 1) - 1]
-
-
-def histogram(ordered: Sequence[float], bins: int = HISTOGRAM_BINS) -> tuple[LatencyBin, ...]:
-    """Spread ascending latencies over bins whose edges grow by a constant factor.
-
-    Latencies have long tails: equal bins would show one bar and a desert.
-    """
-    if not ordered:
-        return ()
-    low, high = max(ordered[0], 0.001), ordered[-1]
-    if high <= low:
-        return (LatencyBin(ordered[0], max(high, low), len(ordered)),)
-    factor = (high / low) ** (1 / bins)
-    edges = [low * factor**i for i in range(bins)] + [high]
-    ends = [_not_above(ordered, edge) for edge in edges[1:]]
-    return tuple(
-        LatencyBin(edges[i], edges[i + 1], ends[i] - (ends[i - 1] if i else 0)) for i in range(bins)
-    )
-
-
 def rounded(number: float | None) -> float | None:
     """Round to three decimals: microseconds where the unit is a millisecond."""
     return None if number is None else round(number, 3)
-
-
-def _percentiles(ordered: Sequence[float]) -> Latency:
-    return Latency(
-        percentile(ordered, 0.50),
-        percentile(ordered, 0.90),
-        percentile(ordered, 0.99),
-        percentile(ordered, 1.00),
-    )
-
-
-def _not_above(ordered: Sequence[float], edge: float) -> int:
-    return bisect_left(ordered, math.nextafter(edge, math.inf))

@@ -11,8 +11,8 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from runner.core.number_text import duration, figure, milliseconds, times
+from runner.core.records.latency import Latency, LatencyBin
 from runner.core.records.run_record import TimelineEvent, TimelineEventKind, TimelinePoint
-from runner.core.records.summary import Latency, LatencyBin
 
 _TICKS = 5
 _APART = 0.8  # percents of the width that two marks of a kind lie apart at least

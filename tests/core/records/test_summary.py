@@ -12,8 +12,6 @@ from runner.core.records.run_record import AttemptRecord, CallbackRecord, Figure
 from runner.core.records.summary import (
     GROUP_LIMIT,
     OTHER_REASONS,
-    histogram,
-    percentile,
     summarize,
 )
 from runner.core.transfer.outcome import Outcome
@@ -106,20 +104,6 @@ def test_percentiles_are_latencies_that_were_measured():
     latencies = [float(n) for n in range(1, 101)]
     summary = summarize((record(latency_ms=value) for value in reversed(latencies)), Figures())
     assert summary.to_json()["latency_ms"] == {"p50": 50.0, "p90": 90.0, "p99": 99.0, "max": 100.0}
-
-
-@given(st.lists(st.floats(0, 1e6), min_size=1), st.floats(0.01, 1))
-def test_at_least_the_share_does_not_exceed_a_percentile(values: list[float], share: float):
-    value = percentile(sorted(values), share)
-    assert value in values
-    assert sum(other <= value for other in values) >= share * len(values) - 1e-9
-
-
-@given(st.lists(st.floats(0, 1e7)))
-def test_a_histogram_loses_nobody(values: list[float]):
-    bins = histogram(sorted(values))
-    assert sum(bin_.count for bin_ in bins) == len(values)
-    assert all(bin_.count >= 0 for bin_ in bins)
 
 
 def test_latencies_are_rounded_to_microseconds():
