@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 
-from runner.core.records.recent_failures import TROUBLING, RecentFailure
+from runner.core.records.recent_failures import RecentFailure
 from runner.core.transfer.outcome import Outcome
 from runner.core.transfer.states import Event
 from runner.engine.active_transfer import ActiveTransfer, EventDetails
@@ -60,7 +60,7 @@ class Recorder:
             self._seats.release(live)
         if told.latency_ms is not None:
             self._meter.latencies_ms.append(told.latency_ms)
-        if after in TROUBLING and after is not before:
+        if after is not None and after.needs_attention and after is not before:
             self._meter.troubles.append(RecentFailure(wall, str(after), live.row.key, told.reason))
         if after is not before and after not in {None, Outcome.IN_DOUBT}:
             assert after is not None  # noqa: S101 - told to the type checker

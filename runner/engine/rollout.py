@@ -15,7 +15,6 @@ from runner.engine.seats import Seats
 from runner.engine.stop import StopSignal
 from runner.ports import Clock
 
-FAILURES = frozenset({Outcome.REJECTED, Outcome.FAILED})
 """The outcomes that count against `max_failures`."""
 
 NEXT = "read the reasons in the report, mend what they name, then run apply again"
@@ -37,7 +36,9 @@ class Wave:
 
 def is_failure(live: ActiveTransfer) -> bool:
     """Tell whether a transfer's outcome counts; not, if it failed before with the same code."""
-    return live.outcome in FAILURES and (not live.row.failed_as or live.row.failed_as != live.code)
+    if live.outcome is None or not live.outcome.is_failure:
+        return False
+    return not live.row.failed_as or live.row.failed_as != live.code
 
 
 class Rollout:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from runner.core.records.latency import LATENCIES_KEPT, recent_latency
-from runner.core.records.recent_failures import TROUBLES_KEPT, TROUBLING, RecentFailure, stage_of
+from runner.core.records.recent_failures import TROUBLES_KEPT, RecentFailure, stage_of
 from runner.core.records.run_record import RunRecord
 from runner.core.timestamps import seconds
 from runner.core.transfer.outcome import Outcome
@@ -163,7 +163,8 @@ class Follower:
             self._session = SessionState.OPEN  # told when it opened, maybe longer ago than read
         if (latency_ms := body.get("latency_ms")) is not None:
             self._latencies_ms.append(latency_ms)
-        if event != Event.WITHDRAWN and (outcome := OUTCOMES[state]) in TROUBLING - _still(state):
+        outcome = OUTCOMES[state]
+        if event != Event.WITHDRAWN and outcome.needs_attention and state not in _UNDER_WAY:
             self._troubles.append(RecentFailure(at, outcome.value, body["key"], body.get("reason")))
 
     def _put(self, transfer: int, state: State) -> None:
@@ -191,8 +192,3 @@ class Follower:
             return None
         until, why = self._hold
         return why if why == Note.CIRCUIT_OPEN else f"{until - at:.0f} s more ({why})"
-
-
-def _still(state: State) -> frozenset[Outcome]:
-    """Return the outcomes that are none yet: what is under way would be in doubt if it ended."""
-    return frozenset({Outcome.IN_DOUBT}) if state in _UNDER_WAY else frozenset()

@@ -84,13 +84,13 @@ def test_two_runs_differ_transfer_by_transfer(journal: Path, runs: tuple[str, st
 
 def test_a_person_reads_figures_and_changes(journal: Path, runs: tuple[str, str]):
     text = render_compared(compare(*runs, journal))
-    assert "  total             5      6    +1\n" in text
-    assert "  rejected          2      2\n" in text
-    assert "  latency p50   20 ms  20 ms  +0 %\n" in text
-    assert "  1 unattempted, now in doubt\n      k3: no reply\\x1b[31m\n" in text
+    assert "  total               5      6    +1\n" in text
+    assert "  rejected            2      2\n" in text
+    assert "  latency p50     20 ms  20 ms  +0 %\n" in text
+    assert "  1 not attempted, now in doubt\n      k3: no reply\\x1b[31m\n" in text
     assert "      k1: i1 to genesys://queue/here, now i1 to genesys://queue/there\n" in text
     assert "  1 newly listed: transferred\n      k5: accepted\n" in text
-    assert "  1 no longer listed: unattempted\n      k4: " in text
+    assert "  1 no longer listed: not attempted\n      k4: " in text
     assert "  1 transferred, now unchanged, for an earlier run carried them out\n" in text
     assert text.endswith("  0 as before\n")
 
@@ -98,7 +98,7 @@ def test_a_person_reads_figures_and_changes(journal: Path, runs: tuple[str, str]
 def test_markdown_tells_the_same_and_no_text_breaks_it(journal: Path, runs: tuple[str, str]):
     page = Page(as_markdown(compare(*runs, journal)))
     assert ["total", "5", "6", "+1"] in page.rows
-    assert ["1", "unattempted, now in doubt", r"k3: no reply\x1b[31m"] in page.rows
+    assert ["1", "not attempted, now in doubt", r"k3: no reply\x1b[31m"] in page.rows
     assert ["1", "newly listed: rejected", "k6: <b>|</b>"] in page.rows
     assert "b" not in page.elements
     assert {len(row) for row in page.rows} == {3, 4}

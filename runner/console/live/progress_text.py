@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from runner.console.text import visible
 from runner.core.number_text import duration, figure
-from runner.core.transfer.outcome import Outcome
+from runner.core.transfer.outcome import Outcome, outcome_words
 
 if TYPE_CHECKING:  # a dry run, which has no progress, shares these words
     from runner.ports import Progress
@@ -56,11 +56,6 @@ def outcome_counts(outcomes: Mapping[str, int] | Mapping[Outcome, int]) -> dict[
     return {visible(name): named[name] for name in (*order, *(sorted(named.keys() - set(order))))}
 
 
-def in_words(outcome: str) -> str:
-    """Return an outcome as prose spells it: `in doubt`."""
-    return outcome.replace("_", " ")
-
-
 def allowed(rate_per_s: float, burst: int | None) -> str:
     """Return what one second may hold: `25/s + 5 burst`."""
     return f"{figure(rate_per_s)}/s" + (f" + {burst:,} burst" if burst else "")
@@ -99,7 +94,7 @@ def progress_line(progress: Progress, pace: Pace) -> str:
     counts = outcome_counts(progress.outcomes)
     parts = [
         f"{progress.settled:,} of {progress.total:,} settled ({share(progress)}%)",
-        ", ".join(f"{in_words(name)} {n:,}" for name, n in counts.items()),
+        ", ".join(f"{outcome_words(name)} {n:,}" for name, n in counts.items()),
         f"in flight {progress.in_flight:,}",
         rate_text(progress) if progress.rate_per_s or progress.sent_per_s else "",
         left_text(progress, pace),

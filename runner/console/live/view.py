@@ -10,10 +10,11 @@ from typing import NamedTuple
 
 from rich.cells import cell_len, set_cell_size
 
-from runner.console.live.progress_text import in_words, outcome_counts, rate_text, share
+from runner.console.live.progress_text import outcome_counts, rate_text, share
 from runner.console.log.redaction import harmless
 from runner.core.number_text import counted, duration
 from runner.core.records.recent_failures import RecentFailure
+from runner.core.transfer.outcome import outcome_named, outcome_words
 from runner.ports import Progress, SessionState
 
 PROBLEMS_SHOWN = 5
@@ -42,14 +43,6 @@ class Part(NamedTuple):
 
 Line = tuple[Part, ...]
 
-TONES = {
-    "transferred": Tone.GOOD,
-    "unchanged": Tone.GOOD,
-    "skipped": Tone.GOOD,
-    "rejected": Tone.BAD,
-    "failed": Tone.BAD,
-    "in_doubt": Tone.WARN,
-}
 SESSIONS = {
     SessionState.DIALLING: Part("session: dialling", Tone.WARN),
     SessionState.OPEN: Part("session open"),
@@ -154,7 +147,18 @@ def _state(progress: Progress) -> Iterator[Part]:
 
 def _outcomes(progress: Progress) -> Iterator[Part]:
     for name, number in outcome_counts(progress.outcomes).items():
-        yield Part(f"{in_words(name)} {number:,}", TONES.get(name, Tone.PLAIN))
+        yield Part(f"{outcome_words(name)} {number:,}", _tone(name))
+
+
+def _tone(name: str) -> Tone:
+    outcome = outcome_named(name)
+    if outcome is None:
+        return Tone.PLAIN
+    if outcome.is_done:
+        return Tone.GOOD
+    if outcome.needs_attention:
+        return Tone.BAD if outcome.is_failure else Tone.WARN
+    return Tone.PLAIN
 
 
 def _problems(view: View) -> list[Part]:
@@ -173,8 +177,8 @@ def _told(group: Sequence[RecentFailure]) -> Part:
     keys = ", ".join(harmless(trouble.key) for trouble in group[: -KEYS_NAMED - 1 : -1])
     more = ", …" if len(group) > KEYS_NAMED else ""
     reason = harmless(last.reason or "no reason given")
-    text = f"{in_words(last.outcome)} {keys}{more}: {reason}"
-    return Part(text, TONES.get(last.outcome, Tone.PLAIN))
+    text = f"{outcome_words(last.outcome)} {keys}{more}: {reason}"
+    return Part(text, _tone(last.outcome))
 
 
 def _flow(parts: Sequence[Part], columns: int) -> list[Line]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from runner.console.live.progress_text import in_words
 from runner.console.log.redaction import redact
 from runner.console.results.document import document
 from runner.console.text import Paint, shorten, visible
@@ -57,7 +56,7 @@ def figure_rows(compared: Comparison) -> Iterator[Row]:
     for outcome in Outcome:
         counts = before.counts[outcome], after.counts[outcome]
         if any(counts):
-            yield _number(in_words(outcome.value), *counts)
+            yield _number(outcome.words, *counts)
     yield _number("deliveries", before.attempts, after.attempts)
     took_s = compared.before.duration_s, compared.after.duration_s
     yield _measured("duration", *took_s, shown=duration)
@@ -73,9 +72,7 @@ def figure_rows(compared: Comparison) -> Iterator[Row]:
 
 def change_in_words(change: Change) -> str:
     """Return `rejected, now transferred`, `newly listed: skipped`."""
-    before, after = (
-        None if o is None else in_words(o.value) for o in (change.before, change.after)
-    )
+    before, after = (None if o is None else o.words for o in (change.before, change.after))
     match change.kind:
         case Kind.LISTED:
             return f"newly listed: {after}"

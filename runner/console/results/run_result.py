@@ -66,8 +66,7 @@ class RunResult:
     @property
     def done(self) -> int:
         """The transfers that need nothing more."""
-        done = (Outcome.TRANSFERRED, Outcome.SKIPPED, Outcome.UNCHANGED)
-        return sum(self.counts.get(outcome, 0) for outcome in done)
+        return sum(number for outcome, number in self.counts.items() if outcome.is_done)
 
 
 def result_to_json(result: RunResult) -> str:

@@ -7,14 +7,14 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-from runner.console.live.progress_text import in_words, outcome_counts
+from runner.console.live.progress_text import outcome_counts
 from runner.console.log.redaction import redact
 from runner.console.results.document import document
 from runner.console.text import Paint, shorten, visible
 from runner.core.next_steps import Step
 from runner.core.number_text import counted
 from runner.core.timestamps import seconds_between
-from runner.core.transfer.outcome import ExitCode, Outcome
+from runner.core.transfer.outcome import ExitCode, Outcome, outcome_words
 
 MOST_DOUBTS = 20
 """Doubts that are told to a person; JSON has them all."""
@@ -131,7 +131,7 @@ def _told(run: RunLine, paint: Paint) -> Iterator[str]:
 
 def _figures(run: RunLine) -> Iterator[str]:
     for name, number in outcome_counts(run.counts).items():
-        word = in_words(name)
+        word = outcome_words(name)
         if name == Outcome.UNATTEMPTED and run.standing is Standing.RUNNING:
             word = "waiting"
         yield f"{number:,} {word}"

@@ -7,16 +7,16 @@ from textwrap import wrap
 from types import MappingProxyType
 
 from runner.console.diagnostics.formats import github_command, without_commands
-from runner.console.live.progress_text import allowed, in_words, outcome_counts
+from runner.console.live.progress_text import allowed, outcome_counts
 from runner.console.log.redaction import harmless, redact
 from runner.console.results.run_result import Group, RunResult
 from runner.console.text import Paint, folded, shorten, visible
 from runner.core import next_steps
-from runner.core.diagnostics.advice import NEXT, advice
+from runner.core.diagnostics.advice import advice
 from runner.core.number_text import counted, duration, was_or_were
 from runner.core.pacing.waves import wave_sizes
 from runner.core.records.run_record import PlanFigures
-from runner.core.transfer.outcome import ExitCode, Outcome
+from runner.core.transfer.outcome import BY_URGENCY, ExitCode, Outcome, outcome_words
 from runner.core.transfer.reasons import Code
 
 MAX_GROUPS = 10
@@ -28,13 +28,6 @@ REASON_LIMIT = 90
 TEXT_WIDTH = 78
 
 DOUBT = "each may have been carried out or not; none is sent again blindly"
-URGENCY = (
-    Outcome.IN_DOUBT,
-    Outcome.REJECTED,
-    Outcome.FAILED,
-    Outcome.UNATTEMPTED,
-    Outcome.SKIPPED,
-)
 WELL = (ExitCode.OK, ExitCode.PENDING)
 
 
@@ -71,7 +64,7 @@ def verdict(result: RunResult) -> str:
     if result.plan is not None:
         return _plan_verdict(result, result.plan)
     words, total = _WORDS.get(result.exit_code), counted(result.total, "transfer")
-    lost = sum(result.counts.get(o, 0) for o in (Outcome.REJECTED, Outcome.FAILED))
+    lost = sum(number for outcome, number in result.counts.items() if outcome.is_failure)
     match result.exit_code:
         case ExitCode.OK:
             return _well(result)
@@ -155,7 +148,7 @@ def _explanation(result: RunResult) -> Iterator[str]:
 def _counts(result: RunResult) -> Iterator[str]:
     """Yield one line for each count that is not zero, the numbers aligned."""
     plan = result.plan
-    rows = {in_words(name): n for name, n in outcome_counts(result.counts).items()}
+    rows = {outcome_words(name): n for name, n in outcome_counts(result.counts).items()}
     if plan is not None:
         rows = {"would be sent": plan.send, "unchanged": plan.unchanged}
         rows |= {"in doubt": plan.in_doubt} if plan.in_doubt else {}
@@ -210,8 +203,8 @@ def _course(plan: PlanFigures) -> Iterator[str]:
 def _groups(groups: Sequence[Group], paint: Paint) -> Iterator[str]:
     """Yield the reasons of what did not succeed, the most urgent outcome first."""
     ordered = sorted(
-        (group for group in groups if group.outcome in URGENCY),
-        key=lambda group: (URGENCY.index(group.outcome), -group.count),
+        (group for group in groups if group.outcome.needs_reason),
+        key=lambda group: (group.outcome.rank, -group.count),
     )
     if not ordered:
         return
@@ -219,7 +212,7 @@ def _groups(groups: Sequence[Group], paint: Paint) -> Iterator[str]:
     width = max(len(f"{group.count:,}") for group in ordered[:MAX_GROUPS])
     for group in ordered[:MAX_GROUPS]:
         reason = shorten(redact(group.reason or "no reason given"), REASON_LIMIT)
-        yield f"  {group.count:>{width},} {in_words(group.outcome)}: {reason}"
+        yield f"  {group.count:>{width},} {group.outcome.words}: {reason}"
         if names := group.names or group.examples:
             places = [visible(name) for name in names]
             rest = max(0, group.count - len(places[:MAX_EXAMPLES]))
@@ -238,13 +231,13 @@ def _next(result: RunResult, paint: Paint) -> Iterator[str]:
         counts = {Outcome.IN_DOUBT: result.plan.in_doubt}
     if result.exit_code is ExitCode.IN_DOUBT:
         counts[Outcome.IN_DOUBT] = max(1, counts.get(Outcome.IN_DOUBT, 0))
-    todo = [outcome for outcome in NEXT if counts.get(outcome, 0) > 0]
+    todo = [o for o in BY_URGENCY if o.advice is not None and counts.get(o, 0) > 0]
     if todo or (result.plan is not None and any(step.argv for step in result.steps)):
         yield paint.bold("what to do next")
     for outcome in todo:
         for said in [DOUBT] if outcome is Outcome.IN_DOUBT else _advice(outcome, result.groups):
             yield from wrap(
-                f"{in_words(outcome)}: {said}",
+                f"{outcome.words}: {said}",
                 width=TEXT_WIDTH,
                 initial_indent="  ",
                 subsequent_indent="    ",
@@ -295,7 +288,7 @@ def _advice(outcome: Outcome, groups: Sequence[Group]) -> list[str]:
         if group.outcome is outcome and group.code != Code.NOT_SELECTED
     }
     by_cause = [said for said in told if said is not None]
-    return by_cause if 0 < len(by_cause) <= MAX_ADVICE else [NEXT[outcome]]
+    return by_cause if 0 < len(by_cause) <= MAX_ADVICE else [outcome.advice or ""]
 
 
 _PLAN_STEPS = {

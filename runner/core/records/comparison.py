@@ -14,16 +14,6 @@ from runner.core.transfer.outcome import Outcome
 MOST_EXAMPLES = 5
 """Transfers that are named of each kind of change."""
 
-_URGENCY = (
-    Outcome.IN_DOUBT,
-    Outcome.FAILED,
-    Outcome.REJECTED,
-    Outcome.UNATTEMPTED,
-    Outcome.SKIPPED,
-    Outcome.TRANSFERRED,
-    Outcome.UNCHANGED,
-)
-
 
 class Kind(StrEnum):
     """How a key differs between two runs."""
@@ -154,5 +144,5 @@ def _outcome(told: Told | None) -> Outcome | None:
 
 def _urgency(change: Change) -> tuple[bool, int, int]:
     ended = change.after or change.before
-    place = len(_URGENCY) if ended is None else _URGENCY.index(ended)
+    place = len(Outcome) if ended is None else ended.rank
     return change.expected, place, -change.count

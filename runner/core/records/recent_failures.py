@@ -5,11 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from runner.core.transfer.outcome import Outcome
-
-TROUBLING = frozenset({Outcome.REJECTED, Outcome.FAILED, Outcome.IN_DOUBT})
-"""Outcomes that an operator hears of at once."""
-
 TROUBLES_KEPT = 8
 """How many of them are kept at hand, the newest."""
 

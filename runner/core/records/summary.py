@@ -14,9 +14,6 @@ from runner.core.records.run_record import AttemptRecord, Figures, TransferRecor
 from runner.core.transfer.outcome import Outcome
 from runner.core.transfer.reasons import Cause, Code, cause_of, common_words
 
-DONE = frozenset({Outcome.TRANSFERRED, Outcome.UNCHANGED})
-"""The outcomes that nobody needs to explain: every other one is grouped by its reason."""
-
 GROUP_LIMIT = 1_000
 """Distinct reasons kept apart: a gateway that words every refusal anew must not fill the memory."""
 
@@ -25,14 +22,6 @@ OTHER_REASONS = "other reasons"
 
 MOST_EXAMPLES = 3
 """Keys, and places in the manifest, that a group of reasons names."""
-
-_URGENCY = (
-    Outcome.IN_DOUBT,
-    Outcome.FAILED,
-    Outcome.REJECTED,
-    Outcome.UNATTEMPTED,
-    Outcome.SKIPPED,
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,8 +68,11 @@ class Summary:
     def found_nothing(self) -> bool:
         """Tell whether nothing was delivered, settled or left over: no report to look at first."""
         left = sum(g.count for g in self.groups if g.code == Code.NOT_SELECTED)
-        told = (Outcome.TRANSFERRED, Outcome.REJECTED, Outcome.FAILED, Outcome.IN_DOUBT)
-        is_idle = not self.attempts and not any(self.counts[outcome] for outcome in told)
+        is_idle = not self.attempts and not any(
+            self.counts[outcome]
+            for outcome in Outcome
+            if outcome is Outcome.TRANSFERRED or outcome.needs_attention
+        )
         return is_idle and self.counts[Outcome.UNATTEMPTED] == left
 
     def to_json(self) -> dict[str, Any]:
@@ -140,7 +132,7 @@ class Tally:
         if transfer.source == self._last_place:
             self._shared_places.add(transfer.source)
         self._last_place = transfer.source
-        if transfer.outcome not in DONE:
+        if transfer.outcome.needs_reason:
             self._group(transfer, alike)
         if transfer.latency_ms is not None:
             self._latencies.append(transfer.latency_ms)
@@ -206,7 +198,7 @@ class Tally:
             )
             for (outcome, cause), group in self._groups.items()
         ]
-        return tuple(sorted(groups, key=lambda g: (_URGENCY.index(g.outcome), -g.count)))
+        return tuple(sorted(groups, key=lambda g: (g.outcome.rank, -g.count)))
 
 
 def summarize(transfers: Iterable[TransferRecord], figures: Figures) -> Summary:

@@ -102,7 +102,7 @@ def _outcomes(content: Content) -> Iterator[tuple[str, str]]:
     yield "Transfers", f"{content.summary.total:,}"
     for outcome, count in content.summary.counts.items():
         if count:
-            yield _in_words(outcome).capitalize(), f"{count:,}"
+            yield outcome.words.capitalize(), f"{count:,}"
 
 
 def _pace(content: Content) -> Iterator[tuple[str, str]]:
@@ -146,14 +146,10 @@ def _reason(group: ReasonGroup, clean: Clean) -> Sequence[str]:
     keys = ", ".join(code(key, NAME_LIMIT) for key in group.keys) + more
     places = ", ".join(code(place, NAME_LIMIT) for place in group.examples)
     reason = code(clean(group.reason)) if group.reason else "no reason given"
-    return f"{group.count:,}", _in_words(group.outcome), reason, keys, places
+    return f"{group.count:,}", group.outcome.words, reason, keys, places
 
 
 def _step(step: Step) -> str:
     # A command that is cut is another command: without its journal it would begin a new one.
     command = "" if step.command is None else f"<br>{code(step.command, len(step.command))}"
     return f"{prose(step.text, STEP_LIMIT)}{command}"
-
-
-def _in_words(outcome: Outcome) -> str:
-    return outcome.replace("_", " ")

@@ -17,7 +17,7 @@ from runner.core.records.breakdown import (
     wave,
 )
 from runner.core.records.run_record import TransferRecord
-from runner.core.transfer.outcome import Outcome
+from runner.core.transfer.outcome import Outcome, Tone
 from runner.core.transfer.reasons import Code
 from runner.report.model import Content
 
@@ -30,28 +30,17 @@ class Kind:
     """A class of transfers: its name, its colours in the page, how early it is to be read."""
 
     word: str
-    style: str  # a class of page.css, which are the outcomes' names and `planned`
+    style: str  # a class of page.css: a tone, or `planned`
     urgency: int
+    needs_attention: bool = False
 
     def to_json(self) -> list[Any]:
         """Return what page.js reads."""
         return [self.word, self.style, self.urgency]
 
 
-_URGENCY = {
-    Outcome.IN_DOUBT: 0,
-    Outcome.FAILED: 1,
-    Outcome.REJECTED: 2,
-    Outcome.UNATTEMPTED: 3,
-    Outcome.SKIPPED: 4,
-    Outcome.UNCHANGED: 5,
-    Outcome.TRANSFERRED: 6,
-}
-_WORDS = {Outcome.UNATTEMPTED: "not attempted"}
-
 OF_RUNS = tuple(
-    Kind(_WORDS.get(outcome, outcome.value.replace("_", " ")), outcome.value, _URGENCY[outcome])
-    for outcome in Outcome
+    Kind(outcome.words, outcome.tone, outcome.rank, outcome.needs_attention) for outcome in Outcome
 )
 """In the order of `Outcome`."""
 
@@ -59,13 +48,13 @@ SENT, CHANGED, LEFT_OUT = 0, 1, 7
 OF_PLANS = (
     Kind("to send", "planned", 4),
     Kind("to send (changed)", "planned", 3),
-    Kind("unchanged", "unchanged", 7),
-    Kind("in doubt", "in_doubt", 0),
-    Kind("would be refused", "rejected", 1),
-    Kind("look-up failed", "failed", 2),
-    Kind("would be skipped", "skipped", 5),
-    Kind("left out", "unattempted", 6),
-    Kind("found transferred", "unchanged", 8),
+    Kind("unchanged", Tone.CALM, 7),
+    Kind("in doubt", Tone.DOUBT, 0, needs_attention=True),
+    Kind("would be refused", Tone.BAD, 1, needs_attention=True),
+    Kind("look-up failed", Tone.BAD, 2, needs_attention=True),
+    Kind("would be skipped", Tone.QUIET, 5),
+    Kind("left out", Tone.QUIET, 6),
+    Kind("found transferred", Tone.CALM, 8),
 )
 _FORESEEN: Mapping[str, int] = {
     Code.PLANNED_CHANGED: CHANGED,
@@ -81,8 +70,6 @@ _FORESEEN: Mapping[str, int] = {
 
 _OUTCOMES = {outcome: number for number, outcome in enumerate(Outcome)}
 _PLANNED = {Outcome.UNCHANGED: 2, Outcome.IN_DOUBT: 3, Outcome.SKIPPED: 6}
-_TROUBLES = frozenset({Outcome.IN_DOUBT, Outcome.FAILED, Outcome.REJECTED})
-_STYLES_OF_TROUBLE = frozenset(outcome.value for outcome in _TROUBLES)
 
 _DIMENSIONS: Mapping[str, Name] = {"destination": destination}
 _PLAN_DIMENSIONS: Mapping[str, Name] = {"route": route}
@@ -128,7 +115,7 @@ def divide(content: Content) -> Divided:
         named["wave"] = wave
     named["codec"] = Codecs()
     troubles = frozenset(
-        number for number, kind in enumerate(kinds(content)) if kind.style in _STYLES_OF_TROUBLE
+        number for number, kind in enumerate(kinds(content)) if kind.needs_attention
     )
     partition = Partition(named, kind_finder(content), troubles, in_order=_IN_ORDER)
     partition.add_all(content.source.transfers())

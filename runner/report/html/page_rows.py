@@ -37,9 +37,14 @@ _UNSAFE = (("<", "\\u003c"), (">", "\\u003e"), ("&", "\\u0026"), ("'", "\\u0027"
 ROWS_A_PIECE = 256
 """A template takes as long for a row as for some hundreds."""
 
-_URGENT = (Outcome.IN_DOUBT, Outcome.FAILED, Outcome.REJECTED)
-_UNSENT = (Outcome.SKIPPED, Outcome.UNATTEMPTED)
-_DONE = (Outcome.TRANSFERRED, Outcome.UNCHANGED)
+_CLASSES = (
+    frozenset(outcome for outcome in Outcome if outcome.needs_attention),
+    frozenset(
+        outcome for outcome in Outcome if outcome.needs_reason and not outcome.needs_attention
+    ),
+    frozenset(outcome for outcome in Outcome if not outcome.needs_reason),
+)
+"""Outcomes in the order in which the page lists their transfers."""
 
 
 def packed_rows(
@@ -90,7 +95,7 @@ def _most_urgent_first(content: Content, limit: int) -> Iterator[TransferRecord]
     """Yield what the page lists: one pass over the transfers for each class that has any."""
     counts = content.summary.counts
     everything = content.summary.total <= limit
-    for outcomes in (_URGENT, _UNSENT, _DONE) if everything else (_URGENT, _UNSENT):
+    for outcomes in _CLASSES if everything else _CLASSES[:-1]:
         if any(counts[outcome] for outcome in outcomes):
             yield from (t for t in content.source.transfers() if t.outcome in outcomes)
 

@@ -9,7 +9,7 @@ from runner.core import next_steps
 from runner.core.next_steps import Given, Step
 from runner.core.number_text import counted, duration, was_or_were
 from runner.core.timestamps import seconds_between
-from runner.core.transfer.outcome import ExitCode, Outcome
+from runner.core.transfer.outcome import BY_URGENCY, ExitCode, Outcome
 from runner.report.model import Content
 
 
@@ -23,14 +23,7 @@ class Verdict:
     steps: tuple[Step, ...]
 
 
-_COUNTED = (
-    (Outcome.IN_DOUBT, "in doubt"),
-    (Outcome.REJECTED, "rejected"),
-    (Outcome.FAILED, "failed"),
-    (Outcome.UNATTEMPTED, "not attempted"),
-    (Outcome.SKIPPED, "skipped"),
-    (Outcome.UNCHANGED, "unchanged since an earlier run"),
-)
+_CLAUSES = {Outcome.UNCHANGED: "unchanged since an earlier run"}
 
 _IN_DOUBT = ExitCode.IN_DOUBT.outcome
 
@@ -76,7 +69,11 @@ def _headline(content: Content) -> str:
     if not total:
         return "There was nothing to do: the manifest lists no transfers."
     parts = [f"{counts[Outcome.TRANSFERRED]:,} of {total:,} transferred"]
-    parts += [f"{counts[outcome]:,} {words}" for outcome, words in _COUNTED if counts[outcome]]
+    parts += [
+        f"{counts[outcome]:,} {_CLAUSES.get(outcome, outcome.words)}"
+        for outcome in BY_URGENCY
+        if counts[outcome] and outcome is not Outcome.TRANSFERRED
+    ]
     if not counts[Outcome.IN_DOUBT]:
         parts.append("none in doubt")
     took = took_s(content)
@@ -104,8 +101,13 @@ def _meaning(content: Content) -> str:
         return "Transfers that are not of this batch are in doubt: they need a person."
     if outcome == "unfinished":
         return "The run goes on, or it died: these are the figures as the journal has them now."
-    lost = counts[Outcome.REJECTED] + counts[Outcome.FAILED]
+    lost = _failures(content)
     return f"{lost:,} of {counted(content.summary.total)} {was_or_were(lost)} not carried out."
+
+
+def _failures(content: Content) -> int:
+    counts = content.summary.counts
+    return sum(number for outcome, number in counts.items() if outcome.is_failure)
 
 
 def _left(unattempted: int) -> str:
@@ -161,7 +163,7 @@ def _mend(content: Content) -> Iterator[Step]:
             "say what you found.",
             next_steps.status(_given(content).journal_path),
         )
-    if counts[Outcome.REJECTED] or counts[Outcome.FAILED]:
+    if _failures(content):
         yield Step(
             "Read why others were rejected or failed, below, and mend what the reasons name: the "
             "next apply takes them up too."
