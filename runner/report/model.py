@@ -30,6 +30,7 @@ class Content:
     source: ReportSource
     summary: Summary
     audit: AuditEnd
+    folder: str | None = None  # the report folder, where this form does not lie in it
 
     @property
     def dry_run(self) -> bool:

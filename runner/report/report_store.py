@@ -20,13 +20,14 @@ from runner.core.errors import StorageError, UsageError
 from runner.core.records.retention import Shelved
 from runner.core.timestamps import seconds
 from runner.report.folder import FOLDER_FLAGS, LATEST, REPORT, UNFINISHED, WITNESS
-from runner.report.writer import AUDIT, FILES
+from runner.report.formats.registry import FORMATS
+from runner.report.writer import AUDIT
 
 HEAD_BYTES = 1 << 20
 """Of report.json: what is asked for stands before the transfers."""
 
 _RUN = re.compile(r"(plan-)?[0-9]{8}T[0-9]{6}Z-[0-9a-f]{6}")
-_OURS = frozenset({*FILES.values(), AUDIT, WITNESS})
+_OURS = frozenset({*(each.file for each in FORMATS.values()), AUDIT, WITNESS})
 _FILE_FLAGS = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 
 

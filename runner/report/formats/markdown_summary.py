@@ -31,7 +31,11 @@ Clean = Callable[[str], str]
 
 
 def render_md(content: Content, write: Callable[[str], object]) -> None:
-    """Write the summary that lies beside the run's other forms, with links to them."""
+    """Write the summary with links to the files beside it, or with the report folder's path."""
+    if content.folder is not None:
+        for part in summary(content, f"The run's report folder is {code(content.folder)}."):
+            write(part)
+        return
     beside = ["[the page](report.html)", "[all transfers as JSON](report.json)"]
     if content.audit.head is not None:
         beside.append("[the audit log](audit.jsonl)")
