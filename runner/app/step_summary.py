@@ -37,7 +37,7 @@ def tell_error(error: BaseException, code: ExitCode, manifest: Path, name: str) 
         parts = problems_md(error.problems, error.omitted, str(manifest), redact)
     else:
         told = describe(error)
-        lines = {"What": told.what, "Where": told.where, "Next": told.mend}
+        lines = {"What": told.what, "Where": told.where, "Next": told.fix}
         parts = error_md(code.outcome, told.headline, lines)
     return _append(parts, name)
 

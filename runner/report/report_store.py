@@ -63,7 +63,7 @@ def is_run(name: str) -> bool:
 
 
 class NotOurs(Exception):
-    """A folder is no report, or not only one; the text says why."""
+    """A folder is not a report of this program, or holds more; the text says why."""
 
 
 def batches(root: Path, only: str | None = None) -> Iterator[Batch]:
@@ -111,7 +111,7 @@ def _look(root: int, path: Path) -> Batch:
     reports, left, latest = [], [], None
     try:
         with _child(root, path.name) as descriptor:
-            with suppress(OSError):  # there is none, or it is no link
+            with suppress(OSError):  # it does not exist, or is not a link
                 latest = os.readlink(LATEST, dir_fd=descriptor)
             for entry in _entries(descriptor):
                 if entry.name == LATEST:
@@ -128,9 +128,9 @@ def _look(root: int, path: Path) -> Batch:
 def _report(parent: int, entry: os.DirEntry[str], batch: str) -> Report:
     """Return what a report folder is. Raises `NotOurs`."""
     if not _is_folder(entry):
-        raise NotOurs("it is no folder")
+        raise NotOurs("it is not a folder")
     if not _RUN.fullmatch(entry.name):
-        raise NotOurs("its name is no run's")
+        raise NotOurs("its name is not a run's")
     try:
         with _child(parent, entry.name) as folder:
             sizes = _files(folder)
@@ -153,7 +153,7 @@ def _files(folder: int) -> dict[str, int]:
         name = entry.name if unfinished is None else unfinished[1]
         told = entry.stat(follow_symlinks=False)
         if name not in _OURS or not stat.S_ISREG(told.st_mode):
-            raise NotOurs(f"it holds {entry.name!r}, which is no part of a report")
+            raise NotOurs(f"it holds {entry.name!r}, which is not part of a report")
         sizes[entry.name] = told.st_size
     return sizes
 

@@ -56,7 +56,7 @@ def has_latest(root: Path, batch: str) -> bool:
 def folder_name(source: ReportSource) -> str:
     """Return the name of a report's folder below its batch's.
 
-    Raises `StorageError` when the run bears the link's name.
+    Raises `StorageError` when the run has the link's name.
     """
     run_id = source.run.id
     if run_id == LATEST:

@@ -119,17 +119,17 @@ def test_each_batch_keeps_its_own_newest(root: Path):
 
 def spoil_foreign_file(folder: Path) -> str:
     (folder / "notes.txt").write_text("mine")
-    return "it holds 'notes.txt', which is no part of a report"
+    return "it holds 'notes.txt', which is not part of a report"
 
 
 def spoil_folder(folder: Path) -> str:
     (folder / "report.csv").mkdir()
-    return "it holds 'report.csv', which is no part of a report"
+    return "it holds 'report.csv', which is not part of a report"
 
 
 def spoil_link(folder: Path) -> str:
     (folder / "report.md").symlink_to(folder.parent.parent / "precious")
-    return "it holds 'report.md', which is no part of a report"
+    return "it holds 'report.md', which is not part of a report"
 
 
 def spoil_report(folder: Path) -> str:
@@ -195,9 +195,9 @@ def test_foreign_names_and_links_among_reports_are_left(root: Path, tmp_path: Pa
     (root / "notes").mkdir()
     pruned = prune(root, Retention(0, 0.0), now=NOW)
     assert {Path(each.path).name: each.why for each in pruned.left} == {
-        run_id(300): "it is no folder",
-        run_id(301): "it is no folder",
-        "archive": "its name is no run's",
+        run_id(300): "it is not a folder",
+        run_id(301): "it is not a folder",
+        "archive": "its name is not a run's",
     }
     assert (elsewhere / "report.json").exists()
     assert pruned.removed == []

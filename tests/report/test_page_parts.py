@@ -190,7 +190,7 @@ def test_a_plan_tells_its_waves_and_whether_it_ends_within_its_window():
     content = survey(replace(samples.planned(60), plan=plan))
     assert list(page_figures.figures(content))[1:] == [
         ("Waves", "3", "of 1, 9, 20 transfers"),
-        ("Failures borne", "2", "beyond these the run stops"),
+        ("Failures allowed", "2", "the run stops at the next one"),
         (
             "Would end",
             "05:10:00+01:00",
@@ -204,7 +204,7 @@ def test_a_plan_tells_its_waves_and_whether_it_ends_within_its_window():
     content = survey(replace(samples.planned(60), plan=within))
     assert list(page_figures.figures(content))[1:] == [
         ("Waves", "8", "of 1, 1, 1, 1, 1, 1, … transfers"),
-        ("Failures borne", "2", "beyond these the run stops"),
+        ("Failures allowed", "2", "the run stops at the next one"),
         ("Window", "set", "until 2026-12-02T04:00:00+01:00"),
     ]
 

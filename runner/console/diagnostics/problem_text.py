@@ -1,4 +1,4 @@
-"""Problems of a manifest as text for people: what, where, the line itself, and the mend."""
+"""Problems of a manifest as text for people: what, where, the line itself, and the fix."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The live view as a pure function: where a run stands, laid out for so many columns and rows."""
+"""The live view as a pure function of a run's progress and the terminal's size."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ PROBLEMS_SHOWN = 5
 KEYS_NAMED = 3
 NARROWEST_BAR = 10
 WORTH_A_CLOCK_S = 60.0
-"""From which time left on the view tells when the run would end."""
+"""Time left from which the view shows when the run would end."""
 
 
 class Tone(Enum):
-    """How loud a text is."""
+    """How a text is coloured."""
 
     PLAIN = "plain"
     FAINT = "faint"
@@ -61,7 +61,7 @@ class Warned:
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """What is shown of a run at one moment."""
+    """A run at one moment, as it is shown."""
 
     progress: Progress
     at: float  # seconds since the epoch

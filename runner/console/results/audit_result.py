@@ -18,7 +18,7 @@ TAMPERED = (
 
 FILE_PROVES = (
     "this proves that no entry was changed, added or removed since the file was written; not who"
-    " wrote it: whoever can write the file and report.json beside it can make both anew. Compare the"
+    " wrote it: a person who can write the file and report.json beside it can make both anew. Compare the"
     " head with one that is kept elsewhere, or verify the run in the journal"
 )
 FILE_ALONE_PROVES = (

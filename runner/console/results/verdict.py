@@ -34,7 +34,7 @@ WELL = (ExitCode.OK, ExitCode.PENDING)
 def render_result(result: RunResult, *, color: bool = False, width: int | None = None) -> str:
     """Return the result as a person reads it, ready for stdout.
 
-    `width` breaks what is wider between words; None leaves it to whoever reads on.
+    `width` breaks what is wider between words; None: lines are not broken.
     """
     paint = Paint(color)
     lines = [_verdict_line(result, paint), f"  {paint.faint(_where(result))}"]

@@ -33,7 +33,7 @@ _BY_STATUS: Mapping[str, str] = MappingProxyType(
             "the destination exists and takes nothing in: see that the queue is open or the user "
             "logged in, then apply again"
         ),
-        "destination_invalid": "the gateway knows no such destination: mend its URI, then apply again",
+        "destination_invalid": "the gateway knows no such destination: fix its URI, then apply again",
         "format_invalid": (
             "the gateway does not accept the message's form: compare its version with what this "
             "program speaks, and report it with the audit log's entry"
@@ -90,7 +90,7 @@ _UNSENT: Mapping[str, str | None] = MappingProxyType(
         Code.ALREADY_THERE: "these are there already: apply skips them, which counts as done",
         Code.FOUND_CARRIED_OUT: "an earlier delivery was carried out: apply settles them",
         Code.INTERACTION_MISSING: (
-            "mend what the reason names before you apply: these would be refused"
+            "fix what the reason names before you apply: these would be refused"
         ),
         Code.INTERACTION_STATE_UNKNOWN: (
             "look these up at the gateway before you apply: they would be refused"

@@ -32,7 +32,7 @@ class Shelved:
 
 @dataclass(frozen=True, slots=True)
 class Retention:
-    """How much is kept: so many runs of a batch, and whatever is younger than `older_than_s`."""
+    """What is kept: the newest runs of a batch, and all runs younger than `older_than_s`."""
 
     keep: int
     older_than_s: float

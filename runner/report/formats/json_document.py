@@ -192,7 +192,7 @@ def _callback_json(callback: CallbackRecord) -> dict[str, Any]:
 
 
 def plain(value: Any, depth: int = 0) -> Any:
-    """Return `value` as JSON can hold it: NaN and what is no JSON as text, the abyss cut off.
+    """Return `value` as JSON can hold it: NaN and foreign types as text, deep nesting cut off.
 
     A negotiated media matrix is the gateway's text: it may hold anything that a lenient JSON
     reader lets through.

@@ -49,6 +49,6 @@ def error_md(outcome: str, headline: str, told: Mapping[str, str | None]) -> Ite
 
 def _row(problem: Problem, clean: Clean) -> Sequence[str]:
     place = code(str(problem.place))
-    message, mend = (code(clean(text), MESSAGE_LIMIT) for text in (problem.message, problem.help))
+    message, fix = (code(clean(text), MESSAGE_LIMIT) for text in (problem.message, problem.help))
     mark = "" if problem.severity is Severity.ERROR else " (warning)"
-    return place, f"{code(problem.code)}{mark}", message, mend
+    return place, f"{code(problem.code)}{mark}", message, fix

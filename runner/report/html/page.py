@@ -1,4 +1,4 @@
-"""report.html: one page that opens offline and asks nobody for anything."""
+"""Renders report.html: one page that opens offline and loads nothing."""
 
 from __future__ import annotations
 

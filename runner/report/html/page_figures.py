@@ -208,7 +208,11 @@ def _plan_course(plan: PlanFigures) -> Iterator[Figure]:
         yield "Waves", f"{len(sizes):,}", f"of {told} transfers"
     if plan.max_failures is not None:
         at_once = f"; at most {plan.at_once:,} in flight" if plan.at_once is not None else ""
-        yield "Failures borne", f"{plan.max_failures:,}", f"beyond these the run stops{at_once}"
+        yield (
+            "Failures allowed",
+            f"{plan.max_failures:,}",
+            f"the run stops at the next one{at_once}",
+        )
     if plan.window is None:
         return
     begins, ends = plan.window.not_before, plan.window.not_after

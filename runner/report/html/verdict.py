@@ -1,4 +1,4 @@
-"""The report's first sentence: what happened, and what to do next."""
+"""The run's verdict, what it means, and the next steps; read first in every report."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from runner.report.model import Content
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What an operator reads first. `tone`: good, doubt, bad or calm."""
+    """What an operator reads first. `tone` is good, doubt, bad or calm."""
 
     tone: str
     headline: str
@@ -83,7 +83,7 @@ def _headline(content: Content) -> str:
 
 
 def _meaning(content: Content) -> str:
-    """Return what the headline's figures amount to."""
+    """Return what the headline's figures mean."""
     counts, outcome = content.summary.counts, content.source.run.outcome
     end = _ENDS.get(outcome)
     if doubts := counts[Outcome.IN_DOUBT]:
@@ -155,7 +155,7 @@ def _nothing(_content: Content) -> Iterator[Step]:
     yield Step("Nothing is left to do.")
 
 
-def _mend(content: Content) -> Iterator[Step]:
+def _fix(content: Content) -> Iterator[Step]:
     counts = content.summary.counts
     if not counts[Outcome.IN_DOUBT]:
         yield Step(
@@ -165,14 +165,14 @@ def _mend(content: Content) -> Iterator[Step]:
         )
     if _failures(content):
         yield Step(
-            "Read why others were rejected or failed, below, and mend what the reasons name: the "
+            "Read why others were rejected or failed, below, and fix what the reasons name: the "
             "next apply takes them up too."
         )
 
 
-def _mend_and_apply(content: Content) -> Iterator[Step]:
+def _fix_and_apply(content: Content) -> Iterator[Step]:
     yield Step(
-        "Read the reasons below, mend what they name, and apply again: only what has not been "
+        "Read the reasons below, fix what they name, and apply again: only what has not been "
         "carried out is sent.",
         _apply(content),
     )
@@ -192,7 +192,7 @@ def _diagnose(content: Content) -> Iterator[Step]:
 
 
 def _store(content: Content) -> Iterator[Step]:
-    yield Step("Free space or mend permissions where journal and report lie.")
+    yield Step("Free space or fix permissions where journal and report lie.")
     yield from _resume(content)
 
 
@@ -202,8 +202,8 @@ def _report_bug(content: Content) -> Iterator[Step]:
 
 
 _NEXT: dict[str, Callable[[Content], Iterator[Step]]] = {
-    _IN_DOUBT: _mend,
-    "failures": _mend_and_apply,
+    _IN_DOUBT: _fix,
+    "failures": _fix_and_apply,
     "stopped": _resume,
     "interrupted": _resume,
     "unreachable": _diagnose,
@@ -221,7 +221,7 @@ def _apply(content: Content) -> tuple[str, ...]:
 
 
 def _plan_steps(content: Content, send: int) -> Iterator[Step]:
-    """Yield how a plan is carried out; with `--again` only by a file, which moves nobody twice."""
+    """Yield how a plan is carried out; with `--again` by a plan file, so that no one is moved twice."""
     given, plan = _given(content), content.source.plan
     selections = plan.selections if plan is not None else 0
     if not send and not selections:
