@@ -41,23 +41,26 @@ class CallbackRecord:
 
 @dataclass(frozen=True, slots=True)
 class TransferRecord:
-    """One transfer of the manifest and what this run did with it."""
+    """One transfer of the manifest and what this run did with it.
+
+    report.json has these fields, in this order.
+    """
 
     key: str
     source: str
     interaction_id: str
     destination_uri: str
+    wave: int | None = field(default=None, kw_only=True)  # from 1; None: not sent, or no waves
     outcome: Outcome
     reason: str | None
+    reason_code: str | None = field(default=None, kw_only=True)  # None: an older journal, or none
     message_id: str | None
     media_requested: Mapping[str, Any]
     media_negotiated: Mapping[str, Any] | None
     latency_ms: float | None
     attempts: tuple[AttemptRecord, ...] = ()
     callbacks: tuple[CallbackRecord, ...] = ()
-    wave: int | None = None  # in which it is sent, from 1; None: not to be sent, or no waves
     origin_uri: str | None = None  # where it was before, as far as a plan knows
-    reason_code: str | None = None  # the cause; None: an older journal, or nothing to say
     earlier: Earlier | None = None  # the earlier run's transfer that its outcome is
     before: str | None = None  # why it was not carried out yet when the run ended
 
