@@ -16,7 +16,7 @@ from runner.journal.reader import Reader
 from runner.report.audit_log import write_audit
 from runner.report.folder import LATEST, Folder, open_folder
 from runner.report.formats.registry import Write, format_named, format_of
-from runner.report.model import AuditEnd, Content, survey
+from runner.report.model import AuditEnd, Content, build_content
 from runner.report.writer import AUDIT, folder_name, has_latest
 
 PIECES = 1024
@@ -69,7 +69,7 @@ def render_again(
         root = _root(source.run, report_dir) if out is None else run_record.left_root(source.run)
         with open_folder(out or root, *names) as folder:
             end = _audit_again(source, folder) if whole else None
-            content = survey(source, end)
+            content = build_content(source, end)
             if out is not None:
                 content = _elsewhere(content, report_dir or root)
             for each in map(format_named, forms):
@@ -104,7 +104,7 @@ def render_file(run: str, journal: Path, form: str, out: Path) -> Rendered:
     with told_again(run, journal) as source, open_folder(out.parent) as folder:
         with folder.writing(out.name) as stream:
             root = run_record.left_root(source.run)
-            format_named(form).render(_elsewhere(survey(source), root), stream.write)
+            format_named(form).render(_elsewhere(build_content(source), root), stream.write)
         return Rendered(source.run.id, source.run.batch, ((form, out),))
 
 
@@ -144,7 +144,7 @@ def stream_again(run: str, journal: Path, report_dir: Path | None, form: str, wr
                 pieces.clear()
 
         root = report_dir or run_record.left_root(source.run)
-        format_named(form).render(_elsewhere(survey(source), root), gather)
+        format_named(form).render(_elsewhere(build_content(source), root), gather)
         write("".join(pieces))
 
 

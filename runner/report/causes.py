@@ -13,9 +13,9 @@ def cause_text(cause: Cause) -> str | None:
 
 def history_text(transfer: TransferRecord) -> str | None:
     """Return what is known of a transfer from before its outcome in this run; None: nothing."""
-    told = []
+    parts = []
     if (earlier := transfer.earlier) is not None:
-        told.append(f"run {earlier.run}, batch {earlier.batch}, key {earlier.key}")
+        parts.append(f"run {earlier.run}, batch {earlier.batch}, key {earlier.key}")
     if transfer.before is not None:
-        told.append(f"before that: {transfer.before}")
-    return "; ".join(told) or None
+        parts.append(f"before that: {transfer.before}")
+    return "; ".join(parts) or None

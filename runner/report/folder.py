@@ -113,13 +113,13 @@ class Folder:
                     self._clear(entry)
 
     def _clear(self, entry: str) -> None:
-        told = os.stat(entry, dir_fd=self._descriptor, follow_symlinks=False)
-        if told.st_uid != os.geteuid():
+        status = os.stat(entry, dir_fd=self._descriptor, follow_symlinks=False)
+        if status.st_uid != os.geteuid():
             return
-        if stat.S_ISLNK(told.st_mode):
-            if time.time() - told.st_mtime > LINK_LIVES_S:
+        if stat.S_ISLNK(status.st_mode):
+            if time.time() - status.st_mtime > LINK_LIVES_S:
                 os.unlink(entry, dir_fd=self._descriptor)
-        elif stat.S_ISREG(told.st_mode):
+        elif stat.S_ISREG(status.st_mode):
             descriptor = os.open(entry, _READ_FLAGS, dir_fd=self._descriptor)
             try:
                 fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)

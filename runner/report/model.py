@@ -43,7 +43,7 @@ def is_dry_run(source: ReportSource) -> bool:
     return source.plan is not None or source.run.outcome == "planned"
 
 
-def survey(source: ReportSource, audit: AuditEnd | None = None) -> Content:
+def build_content(source: ReportSource, audit: AuditEnd | None = None) -> Content:
     """Count `source`; pass `audit` where the chain has been read already."""
     if audit is None:
         audit = _audit_end(source)

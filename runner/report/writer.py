@@ -10,14 +10,14 @@ from runner.core.records.summary import Summary
 from runner.report.audit_log import write_audit
 from runner.report.folder import LATEST, REPORT, Folder, open_folder
 from runner.report.formats.registry import FORMATS, Write, format_named
-from runner.report.model import AuditEnd, Content, is_dry_run, survey
+from runner.report.model import AuditEnd, Content, build_content, is_dry_run
 
 AUDIT = "audit.jsonl"
 
 
 def render(source: ReportSource, name: str, write: Write) -> None:
     """Write a report in one format, piece by piece. Raises `UsageError` for an unknown format."""
-    format_named(name).render(survey(source), write)
+    format_named(name).render(build_content(source), write)
 
 
 def write_report(
@@ -37,7 +37,9 @@ def write_report(
     run, name = source.run, folder_name(source)
     with open_folder(root, run.batch, name) as folder:
         audit = _write_audit(source, folder)
-        content = survey(source, audit) if summary is None else Content(source, summary, audit)
+        content = (
+            build_content(source, audit) if summary is None else Content(source, summary, audit)
+        )
         for each in FORMATS.values():
             if each.every_run:
                 with folder.writing(each.file) as stream:

@@ -13,7 +13,7 @@ from runner.app.journal_checkpoint import Checkpoint
 from runner.app.prune import prune
 from runner.console.results.prune_result import pruned_to_json, render_pruned
 from runner.core.errors import StorageError, UsageError
-from runner.core.records.retention import Kept, Retention
+from runner.core.records.retention import KeepReason, Retention
 from runner.core.records.run_record import ReportSource
 from runner.core.timestamps import timestamp
 from runner.report.folder import open_folder
@@ -72,7 +72,7 @@ def test_old_runs_and_plans_go_and_what_that_frees_is_told(root: Path):
     assert there(root) == {young.name, newest.name, fresh_plan.name, "latest"}
     assert {each.run for each in pruned.removed} == {old.name, older.name, plan.name}
     assert pruned.freed_bytes == freed
-    assert pruned.kept == {Kept.LATEST: 1, Kept.YOUNG: 2}
+    assert pruned.kept == {KeepReason.LATEST: 1, KeepReason.YOUNG: 2}
     assert (pruned.left, pruned.failed) == ([], [])
 
 
@@ -85,7 +85,7 @@ def test_what_must_stay_stays_however_old_it_is(root: Path):
         folder.link("latest", pointed.name)
     pruned = prune(root, Retention(0, 0.0), now=NOW)
     assert there(root) == {doubtful.name, witness.name, pointed.name, newest.name, "latest"}
-    assert pruned.kept == {kept: 1 for kept in Kept if kept is not Kept.YOUNG}
+    assert pruned.kept == {kept: 1 for kept in KeepReason if kept is not KeepReason.YOUNG}
     assert [each.run for each in pruned.removed] == [run_id(290)]
 
 

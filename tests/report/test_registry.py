@@ -8,7 +8,7 @@ import pytest
 
 from runner.core.errors import UsageError
 from runner.report.formats.registry import FORMATS, Format, format_named, format_of
-from runner.report.model import Content, survey
+from runner.report.model import Content, build_content
 from tests.report import samples
 
 
@@ -21,7 +21,7 @@ def render_count(content: Content, write: object) -> None:
 @pytest.mark.parametrize("name", FORMATS)
 def test_each_format_renders_and_is_chosen_by_its_files_end(name: str):
     pieces: list[str] = []
-    FORMATS[name].render(survey(samples.mixed()), pieces.append)
+    FORMATS[name].render(build_content(samples.mixed()), pieces.append)
     assert "".join(pieces)
     assert format_of(Path(f"out{FORMATS[name].suffix.upper()}")) is FORMATS[name]
 
@@ -29,7 +29,7 @@ def test_each_format_renders_and_is_chosen_by_its_files_end(name: str):
 def test_a_new_format_is_a_renderer_and_a_line():
     added = Format("count", "report.count", f"{__name__}:render_count")
     pieces: list[str] = []
-    added.render(survey(samples.empty()), pieces.append)
+    added.render(build_content(samples.empty()), pieces.append)
     assert pieces == ["0"]
 
 

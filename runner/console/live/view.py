@@ -166,13 +166,15 @@ def _problems(view: View) -> list[Part]:
     alike: dict[tuple[str, str | None], list[RecentFailure]] = {}
     for trouble in view.progress.troubles:
         alike.setdefault((trouble.outcome, trouble.reason), []).append(trouble)
-    told = [(group[-1].at, _told(group)) for group in alike.values()]
-    told += [(warned.at, Part(harmless(warned.text), Tone.WARN)) for warned in view.warnings]
-    told.sort(key=lambda each: each[0], reverse=True)
-    return [part._replace(text=f"{_clock(at)}Z {part.text}") for at, part in told[:PROBLEMS_SHOWN]]
+    problems = [(group[-1].at, _problem(group)) for group in alike.values()]
+    problems += [(warned.at, Part(harmless(warned.text), Tone.WARN)) for warned in view.warnings]
+    problems.sort(key=lambda each: each[0], reverse=True)
+    return [
+        part._replace(text=f"{_clock(at)}Z {part.text}") for at, part in problems[:PROBLEMS_SHOWN]
+    ]
 
 
-def _told(group: Sequence[RecentFailure]) -> Part:
+def _problem(group: Sequence[RecentFailure]) -> Part:
     last = group[-1]
     keys = ", ".join(harmless(trouble.key) for trouble in group[: -KEYS_NAMED - 1 : -1])
     more = ", …" if len(group) > KEYS_NAMED else ""

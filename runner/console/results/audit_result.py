@@ -47,11 +47,11 @@ class Audited:
 
 def audited_to_json(audited: Sequence[Audited]) -> str:
     """Return one JSON document, in ASCII."""
-    told = {
+    fields = {
         "ok": not any(each.fault for each in audited),
         "verified": [asdict(each) | {"ok": each.fault is None} for each in audited],
     }
-    return document("audit", told)
+    return document("audit", fields)
 
 
 def render_audited(audited: Sequence[Audited], *, color: bool = False) -> str:

@@ -14,8 +14,8 @@ _WIDTH = 7  # of "warning", "skipped"
 
 def checks_to_json(checks: Sequence[Check]) -> str:
     """Return one JSON document, in ASCII."""
-    told = {"ok": is_well(checks), "checks": [_check(each) for each in checks]}
-    return redact(document("checkup", told))
+    fields = {"ok": is_well(checks), "checks": [_check(each) for each in checks]}
+    return redact(document("checkup", fields))
 
 
 def render_checks(checks: Sequence[Check], *, color: bool = False) -> str:

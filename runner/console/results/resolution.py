@@ -32,10 +32,10 @@ class Settled:
 def settled_to_json(settled: Settled) -> str:
     """Return one JSON document, in ASCII."""
     steps = [step.to_json() for step in settled.steps]
-    told = asdict(settled) | {"reason": redact(settled.reason)}
-    told = {name: value for name, value in told.items() if name != "steps"}
-    told["next_steps"] = steps
-    return document("resolution", told)
+    fields = asdict(settled) | {"reason": redact(settled.reason)}
+    fields = {name: value for name, value in fields.items() if name != "steps"}
+    fields["next_steps"] = steps
+    return document("resolution", fields)
 
 
 def render_settled(settled: Settled, *, color: bool = False) -> str:

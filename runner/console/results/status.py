@@ -79,7 +79,7 @@ class JournalStatus:
 
 def status_to_json(status: JournalStatus, *, one: bool) -> str:
     """Return one JSON document, in ASCII; of `one` run with its doubts."""
-    told: dict[str, Any] = {
+    fields: dict[str, Any] = {
         "journal": status.path,
         "environment": status.environment,
         "gateway": status.origin,
@@ -88,11 +88,11 @@ def status_to_json(status: JournalStatus, *, one: bool) -> str:
     if one:
         run = status.runs[0]
         doubts = [_doubt(doubt) for doubt in run.doubts]
-        told["run"] = _run(run) | {"doubts": doubts, "more_doubts": run.more_doubts}
+        fields["run"] = _run(run) | {"doubts": doubts, "more_doubts": run.more_doubts}
     else:
-        told["runs"] = [_run(run) for run in status.runs]
-    told["next_steps"] = [step.to_json() for step in status.steps]
-    return document("status", told)
+        fields["runs"] = [_run(run) for run in status.runs]
+    fields["next_steps"] = [step.to_json() for step in status.steps]
+    return document("status", fields)
 
 
 def render_status(status: JournalStatus, *, one: bool, color: bool = False) -> str:
@@ -101,7 +101,7 @@ def render_status(status: JournalStatus, *, one: bool, color: bool = False) -> s
     where = f"environment {visible(status.environment)}, gateway {visible(status.origin)}"
     lines = [f"journal {visible(status.path)}", f"  {paint.faint(where)}"]
     for run in status.runs:
-        lines += ["", *_told(run, paint)]
+        lines += ["", *_run_lines(run, paint)]
         lines += _doubts(run, paint) if one else ()
         lines += _steps(status.steps) if one else ()
     if not status.runs:
@@ -115,7 +115,7 @@ def render_status(status: JournalStatus, *, one: bool, color: bool = False) -> s
     return "\n".join(lines) + "\n"
 
 
-def _told(run: RunLine, paint: Paint) -> Iterator[str]:
+def _run_lines(run: RunLine, paint: Paint) -> Iterator[str]:
     strong = {ExitCode.OK.outcome: paint.green, Standing.RUNNING: paint.yellow}
     word = strong.get(run.outcome, paint.red)(run.outcome)
     yield f"{paint.bold(visible(run.id))}  {word}  batch {visible(run.batch)}"

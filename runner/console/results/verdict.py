@@ -160,9 +160,13 @@ def _counts(result: RunResult) -> Iterator[str]:
         yield f"  {name:<{name_width}}  {n:>{width},}{note}"
     if plan is not None and plan.send:
         yield from _course(plan)
-    if (told := result.figures) is not None and told.rate_limit_per_s and told.peak_in_any_second:
-        bound = allowed(told.rate_limit_per_s, told.burst)
-        yield f"  at most {told.peak_in_any_second:,} sent in a second, of {bound}"
+    if (
+        (figures := result.figures) is not None
+        and figures.rate_limit_per_s
+        and figures.peak_in_any_second
+    ):
+        bound = allowed(figures.rate_limit_per_s, figures.burst)
+        yield f"  at most {figures.peak_in_any_second:,} sent in a second, of {bound}"
 
 
 def _moves(result: RunResult, paint: Paint) -> Iterator[str]:
@@ -282,12 +286,12 @@ def _plan_steps(result: RunResult) -> Iterator[str]:
 
 def _advice(outcome: Outcome, groups: Sequence[Group]) -> list[str]:
     """Return what to do about an outcome, by its causes; in general where these are many."""
-    told = {
+    advised = {
         advice(group.outcome, group.code, group.status): None
         for group in sorted(groups, key=lambda group: -group.count)
         if group.outcome is outcome and group.code != Code.NOT_SELECTED
     }
-    by_cause = [said for said in told if said is not None]
+    by_cause = [said for said in advised if said is not None]
     return by_cause if 0 < len(by_cause) <= MAX_ADVICE else [outcome.advice or ""]
 
 

@@ -104,11 +104,11 @@ def _covers(had: str, needed: str) -> bool:
 def check_allowance(headers: Mapping[str, str], rate_per_s: float | None) -> Check:
     """Tell what the gateway's rate headers say beside the manifest's `http_rate`."""
     ours = "none" if rate_per_s is None else f"{rate_per_s * 60:.0f}/min"
-    told = {name: headers.get(f"inin-ratelimit-{name}") for name in ("count", "allowed", "reset")}
-    allowed = told["allowed"]
+    limits = {name: headers.get(f"inin-ratelimit-{name}") for name in ("count", "allowed", "reset")}
+    allowed = limits["allowed"]
     if allowed is None or not allowed.isdecimal():
         return Check("rate", Health.OK, f"`http_rate` is {ours}; the gateway's answers tell none")
-    seen = f"`http_rate` is {ours}; the gateway allows {allowed} a minute, {told['count']} used"
+    seen = f"`http_rate` is {ours}; the gateway allows {allowed} a minute, {limits['count']} used"
     if rate_per_s is None or rate_per_s * 60 > int(allowed):
         fix = f"nothing to do: the runner keeps to {allowed} by itself; other integrations may use it too"
         return Check("rate", Health.WARNING, seen, fix)

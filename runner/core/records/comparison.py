@@ -15,7 +15,7 @@ MOST_EXAMPLES = 5
 """Transfers that are named of each kind of change."""
 
 
-class Kind(StrEnum):
+class ChangeKind(StrEnum):
     """How a key differs between two runs."""
 
     OUTCOME = "outcome"  # it ended otherwise
@@ -25,7 +25,7 @@ class Kind(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
+class ComparedTransfer:
     """A transfer as one run tells it."""
 
     outcome: Outcome
@@ -39,24 +39,28 @@ class Difference:
     """One key that is not the same in both runs; None: the run does not list it."""
 
     key: str
-    before: Told | None
-    after: Told | None
+    before: ComparedTransfer | None
+    after: ComparedTransfer | None
 
     @property
-    def kind(self) -> Kind:
+    def kind(self) -> ChangeKind:
         """How they differ."""
         if self.before is None:
-            return Kind.LISTED
+            return ChangeKind.LISTED
         if self.after is None:
-            return Kind.UNLISTED
-        return Kind.OUTCOME if self.before.outcome is not self.after.outcome else Kind.TARGET
+            return ChangeKind.UNLISTED
+        return (
+            ChangeKind.OUTCOME
+            if self.before.outcome is not self.after.outcome
+            else ChangeKind.TARGET
+        )
 
 
 @dataclass(frozen=True, slots=True)
 class Change:
     """All differences of a kind between the same two outcomes, the first of them by name."""
 
-    kind: Kind
+    kind: ChangeKind
     before: Outcome | None
     after: Outcome | None
     count: int
@@ -69,7 +73,7 @@ class Change:
 
 
 @dataclass(frozen=True, slots=True)
-class Side:
+class ComparedRun:
     """One of the runs, counted."""
 
     run: RunRecord
@@ -85,34 +89,38 @@ class Side:
 class Comparison:
     """Two runs and their differences, the most urgent first."""
 
-    before: Side
-    after: Side
+    before: ComparedRun
+    after: ComparedRun
     changes: tuple[Change, ...]
 
     @property
     def alike(self) -> int:
         """How many keys are the same in both."""
-        differing = sum(change.count for change in self.changes if change.kind is not Kind.LISTED)
+        differing = sum(
+            change.count for change in self.changes if change.kind is not ChangeKind.LISTED
+        )
         return self.before.summary.total - differing
 
     @property
     def warnings(self) -> tuple[str, ...]:
         """What makes the comparison lame."""
-        told = []
+        warnings = []
         first, second = self.before.run, self.after.run
         if first.batch != second.batch:
-            told.append(
+            warnings.append(
                 f"the runs are of different batches, {first.batch} and {second.batch}:"
                 " keys that are the same may mean different transfers"
             )
-        told += [
+        warnings += [
             f"run {run.id} has no end: it goes on, or it died"
             for run in (first, second)
             if run.finished_at is None
         ]
         if first.started_at > second.started_at:
-            told.append(f"run {first.id} began after run {second.id}: name the earlier one first")
-        return tuple(told)
+            warnings.append(
+                f"run {first.id} began after run {second.id}: name the earlier one first"
+            )
+        return tuple(warnings)
 
 
 @dataclass(slots=True)
@@ -127,7 +135,7 @@ def changes_of(
     differences: Iterable[Difference], most_examples: int = MOST_EXAMPLES
 ) -> tuple[Change, ...]:
     """Count differences by kind and outcomes, in one pass; keep the first few of each."""
-    counted: dict[tuple[Kind, Outcome | None, Outcome | None], _Counted] = {}
+    counted: dict[tuple[ChangeKind, Outcome | None, Outcome | None], _Counted] = {}
     for difference in differences:
         name = (difference.kind, _outcome(difference.before), _outcome(difference.after))
         change = counted.setdefault(name, _Counted())
@@ -138,8 +146,8 @@ def changes_of(
     return tuple(sorted(changes, key=_urgency))
 
 
-def _outcome(told: Told | None) -> Outcome | None:
-    return None if told is None else told.outcome
+def _outcome(side: ComparedTransfer | None) -> Outcome | None:
+    return None if side is None else side.outcome
 
 
 def _urgency(change: Change) -> tuple[bool, int, int]:

@@ -20,7 +20,7 @@ from runner.core.records.run_record import (
     TransferRecord,
 )
 from runner.core.records.summary import rounded
-from runner.report.html.verdict import judge
+from runner.report.html.verdict import verdict_of
 from runner.report.model import Content, coarsened
 
 VERSION = 1
@@ -47,7 +47,7 @@ def render_json(content: Content, put: Callable[[str], object]) -> None:
     if (plan := source.plan) is not None:
         figures = {**asdict(plan), "estimate_s": rounded(plan.estimate_s)}
         write(f'"plan": {_block(figures)},\n')
-    steps = [step.to_json() for step in judge(content).steps]
+    steps = [step.to_json() for step in verdict_of(content).steps]
     write(f'"next_steps": {_block(steps)},\n')
     write('"transfers": [')
     _write_transfers(source.transfers(), write)

@@ -40,10 +40,12 @@ def problems_md(
         yield f"\nLearn more: {code(learn)}\n"
 
 
-def error_md(outcome: str, headline: str, told: Mapping[str, str | None]) -> Iterator[str]:
+def error_md(outcome: str, headline: str, texts: Mapping[str, str | None]) -> Iterator[str]:
     """Yield an error: its exit code's name, a headline, and lines by their title."""
     yield f"## \N{CROSS MARK} {code(outcome)}: {code(headline)}\n\n"
-    rows = [(f"**{title}**", code(text, 2 * MESSAGE_LIMIT)) for title, text in told.items() if text]
+    rows = [
+        (f"**{title}**", code(text, 2 * MESSAGE_LIMIT)) for title, text in texts.items() if text
+    ]
     yield table(("", ""), rows)
 
 

@@ -16,7 +16,7 @@ from runner.core.timestamps import seconds_between
 from runner.core.transfer.outcome import ExitCode, Outcome
 from runner.report.formats.markdown_text import code, prose, table
 from runner.report.html.page_figures import promised
-from runner.report.html.verdict import judge
+from runner.report.html.verdict import verdict_of
 from runner.report.model import Content
 
 MOST_GROUPS = 20
@@ -45,7 +45,7 @@ def render_md(content: Content, write: Callable[[str], object]) -> None:
 
 def summary(content: Content, whereabouts: str, clean: Clean = str) -> Iterator[str]:
     """Yield the summary's parts; `whereabouts` is Markdown that tells where the report is."""
-    verdict = judge(content)
+    verdict = verdict_of(content)
     yield f"## {_mark(content)} {code(content.source.run.batch, NAME_LIMIT)}\n\n"
     yield f"**{prose(verdict.headline)}** {prose(verdict.detail)}\n\n"
     if explanation := clean(content.source.run.explanation or ""):
@@ -110,9 +110,9 @@ def _outcomes(content: Content) -> Iterator[tuple[str, str]]:
 
 
 def _pace(content: Content) -> Iterator[tuple[str, str]]:
-    told, figures = content.summary, content.source.figures
-    if told.latency.p50 is not None:
-        latency = told.latency
+    counts, figures = content.summary, content.source.figures
+    if counts.latency.p50 is not None:
+        latency = counts.latency
         values = (latency.p50, latency.p90, latency.p99, latency.max)
         yield "Latency p50, p90, p99, most", ", ".join(map(milliseconds, values))
     if figures.rate_achieved_per_s is not None:
@@ -121,13 +121,11 @@ def _pace(content: Content) -> Iterator[tuple[str, str]]:
         peak = f", at most {figures.peak_in_any_second:,} in a second"
         throttled = f", slowed down {times(figures.throttled)}" if figures.throttled else ""
         yield "Rate", f"{figure(figures.rate_achieved_per_s)}/s{allowed}{peak}{throttled}"
-    if told.attempts:
-        again = (
-            f"{counted(told.retries, 'retry', 'retries')}, {counted(told.fallbacks, 'fallback')}"
-        )
-        yield "Deliveries", f"{told.attempts:,}, with {again}"
-    if told.callbacks_delivered or told.callbacks_failed:
-        delivered, failed = told.callbacks_delivered, told.callbacks_failed
+    if counts.attempts:
+        again = f"{counted(counts.retries, 'retry', 'retries')}, {counted(counts.fallbacks, 'fallback')}"
+        yield "Deliveries", f"{counts.attempts:,}, with {again}"
+    if counts.callbacks_delivered or counts.callbacks_failed:
+        delivered, failed = counts.callbacks_delivered, counts.callbacks_failed
         yield "Callbacks", f"{delivered:,} delivered, {failed:,} failed"
 
 

@@ -26,7 +26,7 @@ PARTS_SHOWN = 20
 
 
 @dataclass(frozen=True, slots=True)
-class Kind:
+class Category:
     """A class of transfers: its name, its colours in the page, how early it is to be read."""
 
     word: str
@@ -40,21 +40,22 @@ class Kind:
 
 
 OF_RUNS = tuple(
-    Kind(outcome.words, outcome.tone, outcome.rank, outcome.needs_attention) for outcome in Outcome
+    Category(outcome.words, outcome.tone, outcome.rank, outcome.needs_attention)
+    for outcome in Outcome
 )
 """In the order of `Outcome`."""
 
 SENT, CHANGED, LEFT_OUT = 0, 1, 7
 OF_PLANS = (
-    Kind("to send", "planned", 4),
-    Kind("to send (changed)", "planned", 3),
-    Kind("unchanged", Tone.CALM, 7),
-    Kind("in doubt", Tone.DOUBT, 0, needs_attention=True),
-    Kind("would be refused", Tone.BAD, 1, needs_attention=True),
-    Kind("look-up failed", Tone.BAD, 2, needs_attention=True),
-    Kind("would be skipped", Tone.QUIET, 5),
-    Kind("left out", Tone.QUIET, 6),
-    Kind("found transferred", Tone.CALM, 8),
+    Category("to send", "planned", 4),
+    Category("to send (changed)", "planned", 3),
+    Category("unchanged", Tone.CALM, 7),
+    Category("in doubt", Tone.DOUBT, 0, needs_attention=True),
+    Category("would be refused", Tone.BAD, 1, needs_attention=True),
+    Category("look-up failed", Tone.BAD, 2, needs_attention=True),
+    Category("would be skipped", Tone.QUIET, 5),
+    Category("left out", Tone.QUIET, 6),
+    Category("found transferred", Tone.CALM, 8),
 )
 _FORESEEN: Mapping[str, int] = {
     Code.PLANNED_CHANGED: CHANGED,
@@ -76,19 +77,19 @@ _PLAN_DIMENSIONS: Mapping[str, Name] = {"route": route}
 _IN_ORDER = frozenset({"wave"})
 
 
-def kinds(content: Content) -> tuple[Kind, ...]:
+def categories(content: Content) -> tuple[Category, ...]:
     """Return the kinds of a report, in the order by which rows name them."""
     return OF_PLANS if content.dry_run else OF_RUNS
 
 
-def kind_finder(content: Content) -> Callable[[TransferRecord], int]:
+def category_finder(content: Content) -> Callable[[TransferRecord], int]:
     """Return what tells a transfer's kind, as its place in `kinds`."""
     if content.dry_run:
         return lambda transfer: _foreseen(transfer.outcome, transfer.reason_code)
     return lambda transfer: _OUTCOMES[transfer.outcome]
 
 
-def kind_of_group(content: Content, outcome: Outcome, code: str | None) -> int:
+def category_of_group(content: Content, outcome: Outcome, code: str | None) -> int:
     """Return the kind of transfers that share an outcome and a cause."""
     return _foreseen(outcome, code) if content.dry_run else _OUTCOMES[outcome]
 
@@ -101,26 +102,26 @@ def _foreseen(outcome: Outcome, code: str | None) -> int:
 
 
 @dataclass(frozen=True, slots=True)
-class Divided:
+class CategoryCounts:
     """A report's transfers, counted by kind, and by kind in each breakdown."""
 
     counts: Mapping[int, int]
     breakdowns: tuple[Breakdown, ...]
 
 
-def divide(content: Content) -> Divided:
+def count_categories(content: Content) -> CategoryCounts:
     """Count all transfers of a report, in one pass."""
     named: dict[str, Name] = dict(_PLAN_DIMENSIONS if content.dry_run else _DIMENSIONS)
     if content.source.run.waves:
         named["wave"] = wave
     named["codec"] = Codecs()
     troubles = frozenset(
-        number for number, kind in enumerate(kinds(content)) if kind.needs_attention
+        number for number, kind in enumerate(categories(content)) if kind.needs_attention
     )
-    partition = Partition(named, kind_finder(content), troubles, in_order=_IN_ORDER)
+    partition = Partition(named, category_finder(content), troubles, in_order=_IN_ORDER)
     partition.add_all(content.source.transfers())
     found = partition.breakdowns(PARTS_SHOWN)
     if found:
         gateway = Part(content.source.run.gateway, partition.kinds)  # a run has but one
         found += (Breakdown("gateway", (gateway,), None, exact=True),)
-    return Divided(partition.kinds, found)
+    return CategoryCounts(partition.kinds, found)

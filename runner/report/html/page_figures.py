@@ -16,7 +16,7 @@ from runner.core.records.summary import OTHER_REASONS, Summary
 from runner.core.timestamps import seconds_or_none
 from runner.report.causes import cause_text
 from runner.report.formats.json_document import plain
-from runner.report.html.categories import kind_of_group, kinds
+from runner.report.html.categories import categories, category_of_group
 from runner.report.html.verdict import took_s
 from runner.report.model import Content
 
@@ -60,7 +60,7 @@ def shares(content: Content, counts: Mapping[int, int], whole: int) -> tuple[Sha
     """Return the parts of a bar that is `whole` transfers long."""
     found: list[Share] = []
     x = 0.0
-    for number_, kind in sorted(enumerate(kinds(content)), key=lambda each: -each[1].urgency):
+    for number_, kind in sorted(enumerate(categories(content)), key=lambda each: -each[1].urgency):
         count = counts.get(number_, 0)
         if count and whole:
             width = count / whole * 100
@@ -71,9 +71,9 @@ def shares(content: Content, counts: Mapping[int, int], whole: int) -> tuple[Sha
 
 def percents(content: Content, counts: Mapping[int, int]) -> tuple[tuple[str, str, int, str], ...]:
     """Return each kind's word, style, count and share, the good ones first."""
-    told = shares(content, counts, content.summary.total)
+    parts = shares(content, counts, content.summary.total)
     return tuple(
-        (part.word, part.style, part.count, _percent(part.count, content.summary)) for part in told
+        (part.word, part.style, part.count, _percent(part.count, content.summary)) for part in parts
     )
 
 
@@ -101,8 +101,8 @@ def reasons(content: Content) -> tuple[Reason, ...]:
     """Return the most urgent groups of what did not succeed, each with what to do about it."""
     found = []
     for group in content.summary.groups[:GROUPS_SHOWN]:
-        number_ = kind_of_group(content, group.outcome, group.code)
-        kind = kinds(content)[number_]
+        number_ = category_of_group(content, group.outcome, group.code)
+        kind = categories(content)[number_]
         more = group.count - len(group.names)
         places = ", ".join(group.names) + (f" and {more:,} more" if more > 0 else "")
         found.append(
@@ -204,8 +204,8 @@ def _plan_course(plan: PlanFigures) -> Iterator[Figure]:
     if plan.waves:
         sizes = [f"{size:,}" for size in wave_sizes(plan.waves)]
         more = ["…"] if len(sizes) > WAVES_NAMED else []
-        told = ", ".join(sizes[:WAVES_NAMED] + more)
-        yield "Waves", f"{len(sizes):,}", f"of {told} transfers"
+        shown = ", ".join(sizes[:WAVES_NAMED] + more)
+        yield "Waves", f"{len(sizes):,}", f"of {shown} transfers"
     if plan.max_failures is not None:
         at_once = f"; at most {plan.at_once:,} in flight" if plan.at_once is not None else ""
         yield (
@@ -220,9 +220,9 @@ def _plan_course(plan: PlanFigures) -> Iterator[Figure]:
     if plan.ends_at is None:
         yield "Window", "set", span
         return
-    told = "after the window has closed" if plan.misses_window else "within the window"
+    when = "after the window has closed" if plan.misses_window else "within the window"
     day, _, clock = plan.ends_at.partition("T")
-    yield "Would end", clock, f"{day}, {told} ({span})"
+    yield "Would end", clock, f"{day}, {when} ({span})"
 
 
 def _option(value: Any) -> str:

@@ -21,7 +21,7 @@ from runner.core.transfer.outcome import Outcome
 from runner.core.transfer.reasons import cause_of
 from runner.report.causes import cause_text, history_text
 from runner.report.formats.json_document import in_visible_json, plain
-from runner.report.html.categories import kind_finder
+from runner.report.html.categories import category_finder
 from runner.report.model import Content
 
 ROW_LIMIT = 100_000
@@ -126,7 +126,7 @@ class _Packer:
 
     def __init__(self, words: _Words, content: Content) -> None:
         self._word = words.number
-        self._kind = kind_finder(content)
+        self._kind = category_finder(content)
         self._media: Mapping[str, Any] | None = None  # of the transfer packed last
         self._media_word = -1
         self._start = seconds_or_none(content.source.run.started_at)

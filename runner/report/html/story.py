@@ -36,7 +36,7 @@ _WHY = {
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
+class StoryLine:
     """One line of the story; `turn` is its style."""
 
     at: str
@@ -50,12 +50,12 @@ class Line:
 class Story:
     """The story's first lines, and its last where some between were left out."""
 
-    first: tuple[Line, ...]
+    first: tuple[StoryLine, ...]
     omitted: int
-    last: tuple[Line, ...]
+    last: tuple[StoryLine, ...]
 
     @property
-    def lines(self) -> tuple[Line, ...]:
+    def lines(self) -> tuple[StoryLine, ...]:
         """Return all lines shown."""
         return self.first + self.last
 
@@ -71,7 +71,7 @@ def tell_story(content: Content, shown: int = LINES_SHOWN) -> Story:
     return Story(tuple(first), omitted + len(lines) - len(first) - len(last), tuple(last))
 
 
-def happenings(content: Content) -> tuple[TimelineEvent, ...]:
+def timeline_events(content: Content) -> tuple[TimelineEvent, ...]:
     """Return the story; of runs that kept none, the ends of their sessions."""
     figures = content.source.figures
     if figures.story:
@@ -89,22 +89,22 @@ def happenings(content: Content) -> tuple[TimelineEvent, ...]:
     )
 
 
-def _lines(content: Content) -> Iterator[Line]:
+def _lines(content: Content) -> Iterator[StoryLine]:
     run, tls = content.source.run, content.source.figures.tls
     start = seconds_or_none(run.started_at)
-    yield Line(clock_time(run.started_at), "", "began", "The run began.")
+    yield StoryLine(clock_time(run.started_at), "", "began", "The run began.")
     lost_s: float | None = None
-    for told in happenings(content):
-        at_s = seconds_or_none(told.at)
-        if told.turn in {TimelineEventKind.LOST, TimelineEventKind.CLOSED}:
+    for event in timeline_events(content):
+        at_s = seconds_or_none(event.at)
+        if event.turn in {TimelineEventKind.LOST, TimelineEventKind.CLOSED}:
             lost_s = at_s
         gap_s = None if at_s is None or lost_s is None else at_s - lost_s
-        text, said = _words(told, tls, gap_s)
-        yield Line(clock_time(told.at), _since(start, at_s), told.turn, text, said)
+        text, said = _words(event, tls, gap_s)
+        yield StoryLine(clock_time(event.at), _since(start, at_s), event.turn, text, said)
     if run.finished_at is not None:
         end = seconds_or_none(run.finished_at)
         told_end = f"The run ended: {run.outcome}."
-        yield Line(clock_time(run.finished_at), _since(start, end), "ended", told_end)
+        yield StoryLine(clock_time(run.finished_at), _since(start, end), "ended", told_end)
 
 
 def _since(start: float | None, at_s: float | None) -> str:
@@ -114,16 +114,16 @@ def _since(start: float | None, at_s: float | None) -> str:
     return f"+{since_s:.1f} s" if since_s < TENTHS_BELOW_S else f"+{duration(since_s)}"
 
 
-def _words(told: TimelineEvent, tls: str | None, gap_s: float | None) -> tuple[str, str | None]:
-    """Return a happening's sentence, and what the gateway itself said."""
-    value, known = told.value, _WHY.get(told.reason or "")
-    why, said = (f": {known}", None) if known else ("", told.reason)
+def _words(event: TimelineEvent, tls: str | None, gap_s: float | None) -> tuple[str, str | None]:
+    """Return a event's sentence, and what the gateway itself said."""
+    value, known = event.value, _WHY.get(event.reason or "")
+    why, said = (f": {known}", None) if known else ("", event.reason)
     text = "Something happened that this version of the page has no words for."
-    match told.turn:
+    match event.turn:
         case TimelineEventKind.OPENED:
             text = _opened(value, tls, gap_s)
         case TimelineEventKind.LOST | TimelineEventKind.CLOSED:
-            text = f"The session was {told.turn}{_code(told.code)}."
+            text = f"The session was {event.turn}{_code(event.code)}."
         case TimelineEventKind.SLOWED:
             text = f"Slowed to {figure(value)}/s{why}."
         case TimelineEventKind.RECOVERED:
@@ -136,7 +136,7 @@ def _words(told: TimelineEvent, tls: str | None, gap_s: float | None) -> tuple[s
         case TimelineEventKind.SHUT:
             text = f"{figure(value)} failures in a row: the circuit opened, probes alone leave."
         case TimelineEventKind.WAVE:
-            text, said = f"Wave {figure(value)} {told.reason or 'began'}.", None
+            text, said = f"Wave {figure(value)} {event.reason or 'began'}.", None
         case TimelineEventKind.ANSWERED:
             text = "The gateway answered again: the circuit closed."
     return text, said

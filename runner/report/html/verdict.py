@@ -36,7 +36,7 @@ _ENDS = {
 }
 
 
-def judge(content: Content) -> Verdict:
+def verdict_of(content: Content) -> Verdict:
     """Return the verdict; doubt leads, whatever else went wrong."""
     if content.dry_run:
         return _planned(content)
