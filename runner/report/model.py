@@ -9,7 +9,7 @@ from runner.core.records.run_record import ReportSource, TimelinePoint
 from runner.core.records.summary import Summary, summarize
 
 TIMELINE_LIMIT = 600
-"""Points that a report's timeline may have (cli.md, "report.json")."""
+"""Points that a report's timeline may have (cli.md, "A run leaves")."""
 
 
 @dataclass(frozen=True, slots=True)

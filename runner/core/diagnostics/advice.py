@@ -56,7 +56,7 @@ _BY_STATUS: Mapping[str, str] = MappingProxyType(
         ),
     }
 )
-"""By the reply's status (core.transfer.STATUSES)."""
+"""By the reply's status (core.transfer.states.STATUSES)."""
 
 _BY_CODE: Mapping[str, str | None] = MappingProxyType(
     {
@@ -104,7 +104,7 @@ _UNSENT: Mapping[str, str | None] = MappingProxyType(
 def advice(outcome: Outcome, code: str | None, status: str | None = None) -> str | None:
     """Return what to do about transfers of an outcome, in a sentence; None: nothing.
 
-    `code` is the cause (core.reasons). `status` is the last reply's. It explains how a transfer was
+    `code` is the cause (core.transfer.reasons). `status` is the last reply's. It explains how a transfer was
     ended; of doubts, and of what was not ended, it says nothing.
     """
     if outcome is Outcome.UNATTEMPTED:

@@ -12,16 +12,13 @@ from typing import Any
 from runner.core.records.latency import Latency, LatencyBin, histogram, latency_of
 from runner.core.records.run_record import AttemptRecord, Figures, TransferRecord
 from runner.core.transfer.outcome import Outcome
-from runner.core.transfer.reasons import Cause, Code, cause_of, common_words
+from runner.core.transfer.reasons import WORDS, Cause, Code, cause_of, common_words
 
 GROUP_LIMIT = 1_000
-"""Distinct reasons kept apart: a gateway that words every refusal anew must not fill the memory."""
-
-OTHER_REASONS = "other reasons"
-"""Under this the reasons beyond `GROUP_LIMIT` are counted together."""
+"""Distinct reasons counted apart; the rest is one group, so that memory stays bounded."""
 
 MOST_EXAMPLES = 3
-"""Keys, and places in the manifest, that a group of reasons names."""
+"""Keys and places in the manifest that are kept of a group."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +63,7 @@ class Summary:
 
     @property
     def found_nothing(self) -> bool:
-        """Tell whether nothing was delivered, settled or left over: no report to look at first."""
+        """Return whether nothing was delivered, settled or left over."""
         left = sum(g.count for g in self.groups if g.code == Code.NOT_SELECTED)
         is_idle = not self.attempts and not any(
             self.counts[outcome]
@@ -148,7 +145,8 @@ class Tally:
         if group is None:
             reason = transfer.reason
             if len(self._groups) >= GROUP_LIMIT:
-                name, reason = (transfer.outcome, Cause(None, OTHER_REASONS)), OTHER_REASONS
+                name = (transfer.outcome, Cause(Code.OTHER_REASONS, None))
+                reason = WORDS[Code.OTHER_REASONS]
             status = transfer.attempts[-1].status if transfer.attempts else None
             group = self._groups.setdefault(name, _Group(transfer.key, reason, status))
         group.count += alike

@@ -12,8 +12,9 @@ from runner.core.diagnostics.advice import advice
 from runner.core.number_text import counted, duration, figure, milliseconds, times
 from runner.core.pacing.waves import wave_sizes
 from runner.core.records.run_record import Figures, PlanFigures
-from runner.core.records.summary import OTHER_REASONS, Summary
+from runner.core.records.summary import Summary
 from runner.core.timestamps import seconds_or_none
+from runner.core.transfer.reasons import Code
 from runner.report.causes import cause_text
 from runner.report.formats.json_document import plain
 from runner.report.html.categories import categories, category_of_group
@@ -115,7 +116,7 @@ def reasons(content: Content) -> tuple[Reason, ...]:
                 _sentence(advice(group.outcome, group.code, group.status)),
                 group.count,
                 number_,
-                group.reason != OTHER_REASONS,
+                group.code != Code.OTHER_REASONS,
             )
         )
     return tuple(found)

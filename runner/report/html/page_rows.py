@@ -25,7 +25,7 @@ from runner.report.html.categories import category_finder
 from runner.report.model import Content
 
 ROW_LIMIT = 100_000
-"""Rows that the page holds (cli.md, "report.html")."""
+"""Rows that the page holds (cli.md, "A run leaves")."""
 
 SIZE_LIMIT = 22_000_000
 """Bytes that the rows may take, so that the whole page stays under 25 MB."""

@@ -11,7 +11,6 @@ from hypothesis import strategies as st
 from runner.core.records.run_record import AttemptRecord, CallbackRecord, Figures, TransferRecord
 from runner.core.records.summary import (
     GROUP_LIMIT,
-    OTHER_REASONS,
     summarize,
 )
 from runner.core.transfer.outcome import Outcome
@@ -140,7 +139,11 @@ def test_a_gateway_that_words_every_refusal_anew_does_not_fill_the_memory():
     transfers = (record(Outcome.REJECTED, reason=f"refusal {n}") for n in range(count))
     groups = summarize(transfers, Figures()).groups
     assert len(groups) == GROUP_LIMIT + 1
-    assert (groups[0].reason, groups[0].count) == (OTHER_REASONS, 50)
+    assert (groups[0].code, groups[0].reason, groups[0].count) == (
+        Code.OTHER_REASONS,
+        "other reasons",
+        50,
+    )
 
 
 def doubt(n: int, *, source: str | None = None, words: str = "no reply within 10 s"):
