@@ -71,7 +71,7 @@ class LossyStream:
                 self._stream.close()
 
     def isatty(self) -> bool:
-        """Tell whether a person looks at the stream."""
+        """Return whether a person looks at the stream."""
         with suppress(OSError, ValueError):
             return self._stream is not None and self._stream.isatty()
         return False
@@ -131,12 +131,12 @@ def _utf8(stream: TextIO | None) -> LossyStream:
 
 
 def wants_color(stream: LossyStream, environ: Mapping[str, str]) -> bool:
-    """Tell whether to colour: on a terminal that can, unless NO_COLOR is set (no-color.org)."""
+    """Return whether to colour: on a terminal that can, unless NO_COLOR is set (no-color.org)."""
     return stream.isatty() and not environ.get("NO_COLOR") and not _dumb(environ)
 
 
 def can_redraw(stream: LossyStream, environ: Mapping[str, str]) -> bool:
-    """Tell whether a view may be drawn over: on a terminal that can, and not under CI."""
+    """Return whether a view may be drawn over: on a terminal that can, and not under CI."""
     ci = environ.get("CI", "").lower() not in ("", "0", "false")
     return stream.isatty() and not ci and not _dumb(environ)
 

@@ -50,7 +50,7 @@ class AuditVerdict:
 
     @property
     def ok(self) -> bool:
-        """Tell whether the whole segment is as it was written."""
+        """Return whether the whole segment is as it was written."""
         return self.fault is None
 
 

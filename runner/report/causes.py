@@ -1,4 +1,4 @@
-"""How the page names the cause of a transfer's outcome, in its rows and in its table of reasons."""
+"""Causes and history of transfers as the page's text, in its rows and its table of reasons."""
 
 from __future__ import annotations
 

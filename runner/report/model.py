@@ -1,4 +1,4 @@
-"""What every rendering of a report starts from: the source, counted once."""
+"""A report's content before it is rendered: the source, and its figures."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class AuditEnd:
 
 @dataclass(frozen=True, slots=True)
 class Content:
-    """A report before it takes a form."""
+    """A report before it is rendered in a format."""
 
     source: ReportSource
     summary: Summary
@@ -34,12 +34,12 @@ class Content:
 
     @property
     def dry_run(self) -> bool:
-        """Tell whether this is a plan's report: nothing was sent."""
+        """Whether this is a plan's report: nothing was sent."""
         return is_dry_run(self.source)
 
 
 def is_dry_run(source: ReportSource) -> bool:
-    """Tell whether `source` is a plan's: `run.outcome` is `planned`."""
+    """Return whether `source` is a plan's: `run.outcome` is `planned`."""
     return source.plan is not None or source.run.outcome == "planned"
 
 

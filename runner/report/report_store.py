@@ -58,7 +58,7 @@ class Batch:
 
 
 def is_run(name: str) -> bool:
-    """Tell whether a folder's name is a run's or a plan's."""
+    """Return whether a folder's name is a run's or a plan's."""
     return _RUN.fullmatch(name) is not None
 
 

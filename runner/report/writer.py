@@ -51,7 +51,7 @@ def write_report(
 
 
 def has_latest(root: Path, batch: str) -> bool:
-    """Tell whether the link to a batch's newest report leads to one."""
+    """Return whether the link to a batch's newest report leads to one."""
     return (root / batch / LATEST / REPORT).exists()
 
 

@@ -1,4 +1,4 @@
-"""Where a run stands, in words: its pace, what is left, what it waits for."""
+"""A run's progress as text: its pace, the time left, and what it waits for."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class Pace:
 
     @property
     def per_s(self) -> float | None:
-        """The pace; None until two samples tell."""
+        """The pace; None before two samples."""
         if self._latest is None:
             return None
         (then, before), (now, settled) = self._samples[0], self._latest

@@ -26,7 +26,7 @@ from runner.core.transfer.outcome import ExitCode
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """What ended a command: a headline, the thing itself, where, and the fix."""
+    """The error that ended a command: a headline, the cause, the place, and the fix."""
 
     headline: str
     what: str

@@ -1,6 +1,6 @@
-"""What to do about a transfer that did not succeed: by its outcome, and by what was said of it.
+"""Advice on transfers that did not succeed, by outcome, cause and the gateway's status.
 
-The console and every form of the report take their words from here.
+The console and every report format take their advice from here.
 """
 
 from __future__ import annotations

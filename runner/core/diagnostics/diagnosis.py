@@ -33,7 +33,7 @@ SOON_DAYS = 14.0
 
 
 def is_well(checks: Iterable[Check]) -> bool:
-    """Tell whether nothing failed; warnings are no failures."""
+    """Return whether nothing failed; warnings are no failures."""
     return all(check.health is not Health.FAILED for check in checks)
 
 

@@ -1,4 +1,4 @@
-"""What is wrong with a manifest, as values: many, positioned, each with its fix."""
+"""Problems of a manifest as values: many at once, each with its place and its fix."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Two runs side by side: what became of each transfer in the one and in the other."""
+"""Compares two runs: the outcome of each transfer in both."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class ChangeKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class ComparedTransfer:
-    """A transfer as one run tells it."""
+    """A transfer as one run reports it."""
 
     outcome: Outcome
     reason: str | None
@@ -68,7 +68,7 @@ class Change:
 
     @property
     def expected(self) -> bool:
-        """Tell whether this is what applying again is for: what was carried out stays so."""
+        """Whether applying again explains it: what was transferred is left unchanged."""
         return self.before is Outcome.TRANSFERRED and self.after is Outcome.UNCHANGED
 
 
@@ -103,7 +103,7 @@ class Comparison:
 
     @property
     def warnings(self) -> tuple[str, ...]:
-        """What makes the comparison lame."""
+        """Reasons why the comparison may mislead."""
         warnings = []
         first, second = self.before.run, self.after.run
         if first.batch != second.batch:

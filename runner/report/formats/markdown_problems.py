@@ -1,4 +1,4 @@
-"""What ended a command before there was a report, as Markdown: a manifest's problems, an error."""
+"""A command's error or a manifest's problems as Markdown, where no report exists."""
 
 from __future__ import annotations
 

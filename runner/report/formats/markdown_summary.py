@@ -1,6 +1,6 @@
 """The summary of a run as Markdown: for a change ticket, a chat, the summary of a build's step.
 
-A few kilobytes whatever the batch's size: it tells how it ended, why, and what comes next; the
+A few kilobytes whatever the batch's size: it says how the run ended, why, and what to do next; the
 transfers are in the other forms.
 """
 
@@ -20,7 +20,7 @@ from runner.report.html.verdict import verdict_of
 from runner.report.model import Content
 
 MOST_GROUPS = 20
-"""Reasons that are told; the rest is counted."""
+"""Reasons that are listed; the rest is counted."""
 
 NAME_LIMIT = 100
 STEP_LIMIT = 400

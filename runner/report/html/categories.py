@@ -1,4 +1,4 @@
-"""What the page calls transfers: by their outcome in a run, by what is foreseen in a plan."""
+"""Categories of transfers on the page: a run's outcomes, or what a plan foresees."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ PARTS_SHOWN = 20
 
 @dataclass(frozen=True, slots=True)
 class Category:
-    """A class of transfers: its name, its colours in the page, how early it is to be read."""
+    """A category of transfers: its name, its style on the page, and its rank."""
 
     word: str
     style: str  # a class of page.css: a tone, or `planned`
@@ -83,7 +83,7 @@ def categories(content: Content) -> tuple[Category, ...]:
 
 
 def category_finder(content: Content) -> Callable[[TransferRecord], int]:
-    """Return what tells a transfer's kind, as its place in `kinds`."""
+    """Return a function that finds a transfer's category, as its index in `categories`."""
     if content.dry_run:
         return lambda transfer: _foreseen(transfer.outcome, transfer.reason_code)
     return lambda transfer: _OUTCOMES[transfer.outcome]

@@ -1,4 +1,4 @@
-"""The page's figures and what it says about the run, in words."""
+"""The page's figures, reasons and facts about the run, as text."""
 
 from __future__ import annotations
 
