@@ -9,7 +9,7 @@ from runner.console.log.redaction import redact
 from runner.console.results.comparison import change_in_words, figure_rows
 from runner.core.errors import UsageError
 from runner.core.journal_location import JournalLocation
-from runner.core.records.comparison import Comparison, Side, changes_of
+from runner.core.records.comparison import ComparedRun, Comparison, changes_of
 from runner.core.records.run_record import ReportSource, TransferRecord
 from runner.core.records.summary import Tally
 from runner.report.formats.markdown_comparison import compared_md
@@ -29,7 +29,7 @@ def compare(before: str, after: str, journal: JournalLocation) -> Comparison:
             join.add_before(_counted(first, tallies[0]))
             join.add_after(_counted(second, tallies[1]))
             sides = [
-                Side(source.run, tally.summary(source.figures))
+                ComparedRun(source.run, tally.summary(source.figures))
                 for source, tally in zip((first, second), tallies, strict=True)
             ]
             return Comparison(sides[0], sides[1], changes_of(join.differences()))

@@ -19,6 +19,7 @@ from runner.core.manifest.queue_selection import (
     is_id,
     named_in,
 )
+from runner.core.number_text import counted
 from runner.core.transfer.lookup_verdict import FoundAt
 from runner.ports import Directory
 from runner.staging.rows import Staging
@@ -37,7 +38,7 @@ class Found:
         """What was found, in a line; empty where nothing had to be found."""
         parts = [_counts(selection, chosen) for selection, chosen in self.chosen]
         if self.addresses:
-            parts.insert(0, f"{_counted(len(self.addresses), 'name')} looked up")
+            parts.insert(0, f"{counted(len(self.addresses), 'name')} looked up")
         return "; ".join(parts)
 
     def put_into(self, staging: Staging) -> None:
@@ -95,10 +96,10 @@ def unknown_yet(manifest: Manifest, staging: Staging) -> str | None:
     parts = []
     if staging.selections:
         parts.append(
-            f"what {_counted(len(staging.selections), 'selection')} will find is not known yet"
+            f"what {counted(len(staging.selections), 'selection')} will find is not known yet"
         )
     if names:
-        parts.append(f"{_counted(len(names), 'destination')} by name, whose id is not known yet")
+        parts.append(f"{counted(len(names), 'destination')} by name, whose id is not known yet")
     if not parts:
         return None
     return f"{'; '.join(parts)}: `plan --preflight` and `apply` ask the gateway"
@@ -223,7 +224,3 @@ def _counts(selection: QueueSelection, chosen: Chosen) -> str:
     left = [f"{count:,} {reason}" for reason, count in sorted(chosen.left_out.items())]
     without = f", left out: {', '.join(left)}" if left else ""
     return f"queue {selection.queue}: {len(chosen.taken):,} selected{without}"
-
-
-def _counted(number: int, noun: str) -> str:
-    return f"{number:,} {noun}{'s' if number != 1 else ''}"

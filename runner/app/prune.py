@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from runner.console.results.prune_result import Pruned, Remark, RemovedReport
-from runner.core.records.retention import Kept, Retention, reasons_to_keep
+from runner.core.records.retention import KeepReason, Retention, reasons_to_keep
 from runner.report.report_store import Batch, NotOurs, Report, batches, remove
 
 Remove = Callable[[Path, str, str], int]
@@ -36,7 +36,7 @@ def prune(
         retention.older_than_s,
         dry_run,
         pruning.removed,
-        {reason: pruning.kept[reason] for reason in Kept if pruning.kept[reason]},
+        {reason: pruning.kept[reason] for reason in KeepReason if pruning.kept[reason]},
         pruning.left,
         pruning.failed,
     )
@@ -49,7 +49,7 @@ class _Pruning:
         self._root = root
         self._removing = removing
         self.removed: list[RemovedReport] = []
-        self.kept: Counter[Kept] = Counter()
+        self.kept: Counter[KeepReason] = Counter()
         self.left: list[Remark] = []
         self.failed: list[Remark] = []
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from runner.app import run_record
@@ -15,13 +15,9 @@ from runner.core.records.run_record import ReportSource, RunRecord
 from runner.journals import journal_at
 from runner.report.audit_log import write_audit
 from runner.report.folder import LATEST, Folder, open_folder
-from runner.report.formats.markdown_summary import summary as summary_md
-from runner.report.formats.markdown_text import code
-from runner.report.model import AuditEnd, Content, survey
-from runner.report.writer import AUDIT, FILES, Write, folder_name, has_latest, renderer
-
-SUFFIXES = {".html": "html", ".json": "json", ".xml": "junit", ".csv": "csv", ".md": "md"}
-"""The form that a file is written in, by how its name ends."""
+from runner.report.formats.registry import Write, format_named, format_of
+from runner.report.model import AuditEnd, Content, build_content
+from runner.report.writer import AUDIT, folder_name, has_latest
 
 PIECES = 1024
 """Pieces of a text that go to a stream in one: a report is rendered in many small ones."""
@@ -40,14 +36,14 @@ def read_forms(text: str) -> tuple[str, ...]:
     """Return the forms of a list such as `html, json`, each once. Raises `UsageError`."""
     forms = tuple(dict.fromkeys(name.strip() for name in text.split(",")))
     for form in forms:
-        if form not in FILES:
-            raise UsageError(f"there is no report format {form!r}; choose of {', '.join(FILES)}")
+        format_named(form)
     return forms
 
 
 def form_of(out: Path) -> str | None:
     """Return the form that a file's name ends with; None: a folder is meant."""
-    return None if out.is_dir() else SUFFIXES.get(out.suffix.lower())
+    found = None if out.is_dir() else format_of(out)
+    return None if found is None else found.name
 
 
 def render_again(
@@ -73,14 +69,13 @@ def render_again(
         root = _root(source.run, report_dir) if out is None else run_record.left_root(source.run)
         with open_folder(out or root, *names) as folder:
             end = _audit_again(source, folder) if whole else None
-            content = survey(source, end)
-            for form in forms:
-                with folder.writing(FILES[form]) as stream:
-                    if out is None:
-                        renderer(form)(content, stream.write)
-                    else:
-                        _render_elsewhere(content, form, report_dir or root, stream.write)
-                files.append((form, folder.path / FILES[form]))
+            content = build_content(source, end)
+            if out is not None:
+                content = _elsewhere(content, report_dir or root)
+            for each in map(format_named, forms):
+                with folder.writing(each.file) as stream:
+                    each.render(content, stream.write)
+                files.append((each.name, folder.path / each.file))
         if whole:
             _link_again(content, journal, root)
         return Rendered(source.run.id, source.run.batch, tuple(files))
@@ -109,7 +104,7 @@ def render_file(run: str, journal: JournalLocation, form: str, out: Path) -> Ren
     with report_source(run, journal) as source, open_folder(out.parent) as folder:
         with folder.writing(out.name) as stream:
             root = run_record.left_root(source.run)
-            _render_elsewhere(survey(source), form, root, stream.write)
+            format_named(form).render(_elsewhere(build_content(source), root), stream.write)
         return Rendered(source.run.id, source.run.batch, ((form, out),))
 
 
@@ -151,18 +146,14 @@ def stream_again(
                 pieces.clear()
 
         root = report_dir or run_record.left_root(source.run)
-        _render_elsewhere(survey(source), form, root, gather)
+        format_named(form).render(_elsewhere(build_content(source), root), gather)
         write("".join(pieces))
 
 
-def _render_elsewhere(content: Content, form: str, report_dir: Path, write: Write) -> None:
-    """Write a form that does not lie beside the others: a summary's links would lead nowhere."""
-    if form != "md":
-        renderer(form)(content, write)
-        return
+def _elsewhere(content: Content, report_dir: Path) -> Content:
+    """Return what is rendered outside the report folder: links to files beside it lead nowhere."""
     folder = report_dir / content.source.run.batch / folder_name(content.source)
-    for part in summary_md(content, f"The run's report folder is {code(str(folder))}."):
-        write(part)
+    return replace(content, folder=str(folder))
 
 
 @contextmanager

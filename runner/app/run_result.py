@@ -12,7 +12,7 @@ from runner.core.records.summary import Summary
 from runner.core.transfer.outcome import ExitCode, Outcome
 from runner.core.transfer.plan import Move
 from runner.core.transfer.reasons import Code
-from runner.report.html.verdict import judge
+from runner.report.html.verdict import verdict_of
 from runner.report.model import AuditEnd, Content
 
 
@@ -59,7 +59,7 @@ def result_of(
         connected=connected,
         given=Given.of(source.run),
         doubt_key=next(doubts, None),
-        steps=judge(Content(source, summary, AuditEnd(0, None))).steps,
+        steps=verdict_of(Content(source, summary, AuditEnd(0, None))).steps,
         started_at=source.run.started_at,
         finished_at=source.run.finished_at,
     )

@@ -37,7 +37,7 @@ def tell_error(error: BaseException, code: ExitCode, manifest: Path, name: str) 
         parts = problems_md(error.problems, error.omitted, str(manifest), redact)
     else:
         description = describe(error)
-        lines = {"What": description.what, "Where": description.where, "Next": description.mend}
+        lines = {"What": description.what, "Where": description.where, "Next": description.fix}
         parts = error_md(code.outcome, description.headline, lines)
     return _append(parts, name)
 

@@ -18,7 +18,7 @@ class LossyStream:
     """A text stream that never raises: once a write fails, all later output is dropped.
 
     `lost` then holds the error. A run is journalled whether or not anybody reads its output.
-    While a run goes on, `divert` sends whole lines to where nobody waits for the terminal.
+    While a run goes on, `divert` sends whole lines to a thread that may wait for the terminal.
     """
 
     def __init__(self, stream: TextIO | None) -> None:
@@ -71,13 +71,13 @@ class LossyStream:
                 self._stream.close()
 
     def isatty(self) -> bool:
-        """Tell whether a person looks at the stream."""
+        """Return whether a person looks at the stream."""
         with suppress(OSError, ValueError):
             return self._stream is not None and self._stream.isatty()
         return False
 
     def width(self) -> int | None:
-        """Return how wide a person's terminal is, at most 100; None: nobody looks at it."""
+        """Return how wide a person's terminal is, at most 100; None: it is not a terminal."""
         if (descriptor := self.descriptor()) is None or not self.isatty():
             return None
         with suppress(OSError):
@@ -125,18 +125,18 @@ def standard_streams() -> tuple[LossyStream, LossyStream]:
 
 
 def _utf8(stream: TextIO | None) -> LossyStream:
-    with suppress(AttributeError, OSError, ValueError):  # replaced by something that is no file
+    with suppress(AttributeError, OSError, ValueError):  # replaced by an object that is not a file
         stream.reconfigure(encoding="utf-8", errors="backslashreplace")  # type: ignore[union-attr]  # suppressed above
     return LossyStream(stream)
 
 
 def wants_color(stream: LossyStream, environ: Mapping[str, str]) -> bool:
-    """Tell whether to colour: on a terminal that can, unless NO_COLOR is set (no-color.org)."""
+    """Return whether to colour: on a terminal that can, unless NO_COLOR is set (no-color.org)."""
     return stream.isatty() and not environ.get("NO_COLOR") and not _dumb(environ)
 
 
 def can_redraw(stream: LossyStream, environ: Mapping[str, str]) -> bool:
-    """Tell whether a view may be drawn over: on a terminal that can, and not under CI."""
+    """Return whether a view may be drawn over: on a terminal that can, and not under CI."""
     ci = environ.get("CI", "").lower() not in ("", "0", "false")
     return stream.isatty() and not ci and not _dumb(environ)
 

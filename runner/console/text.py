@@ -1,8 +1,7 @@
-"""Foreign text made fit for a terminal, colours, and words for numbers."""
+"""Foreign text made fit for a terminal, and its colours."""
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,8 +11,6 @@ from rich.cells import cell_len
 
 MINIMAL_WIDTH = 20
 _COLOR = re.compile(r"\x1b\[[0-9;]*m")
-
-MINUTE_S, HOUR_S = 60, 3600
 
 
 def visible(text: str) -> str:
@@ -74,11 +71,6 @@ class Paint:
         return f"\x1b[{code}m{text}\x1b[0m" if self.on and text else text
 
 
-def count(number: int, noun: str, plural: str | None = None) -> str:
-    """Return `1 error`, `1,204 errors`."""
-    return f"{number:,} {noun if number == 1 else plural or noun + 's'}"
-
-
 def folded(line: str, width: int | None) -> list[str]:
     """Return a line as lines of at most `width` cells, broken between words and indented.
 
@@ -104,23 +96,3 @@ def listed(texts: Sequence[str], most: int = 3) -> str:
     if rest > 0:
         return f"{', '.join(shown)} and {rest:,} more"
     return " and ".join([", ".join(shown[:-1]), shown[-1]]) if len(shown) > 1 else "".join(shown)
-
-
-def figure(number: float) -> str:
-    """Return a figure with at most one decimal: `25`, `24.8`."""
-    return f"{number:,.1f}".removesuffix(".0")
-
-
-def duration(seconds: float) -> str:
-    """Return `0.4 s`, `42 s`, `2 min 33 s`, `3 h 05 min`; never a false precision."""
-    if not math.isfinite(seconds) or seconds < 0:
-        return "unknown"
-    if round(seconds, 1) < 10:  # noqa: PLR2004 -- tenths matter below ten seconds only
-        return f"{figure(seconds)} s"
-    whole = round(seconds)
-    if whole < MINUTE_S:
-        return f"{whole} s"
-    if whole < HOUR_S:
-        return f"{whole // MINUTE_S} min {whole % MINUTE_S:02d} s"
-    minutes = round(seconds / MINUTE_S)
-    return f"{minutes // 60:,} h {minutes % 60:02d} min"

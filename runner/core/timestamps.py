@@ -14,16 +14,30 @@ def timestamp(wall_s: float) -> str:
 
 
 def seconds(text: str) -> float:
-    """Return the seconds since the epoch that an RFC 3339 text stands for; without a zone, UTC.
+    """Return an RFC 3339 text as seconds since the epoch; a text without a zone is in UTC.
 
-    Raises `ValueError` if it is none.
+    Raises `ValueError` for any other text.
     """
     moment = datetime.fromisoformat(text)
     return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
 
 
+def seconds_or_none(text: str) -> float | None:
+    """Return the same; None for a text that is not an RFC 3339 time."""
+    try:
+        return seconds(text)
+    except ValueError:
+        return None
+
+
+def clock_time(text: str) -> str:
+    """Return an RFC 3339 text as date and time to the second, in UTC; other texts unchanged."""
+    at_s = seconds_or_none(text)
+    return text if at_s is None else f"{datetime.fromtimestamp(at_s, UTC):%Y-%m-%d %H:%M:%S}"
+
+
 def seconds_between(start: str, end: str | None) -> float | None:
-    """Return how long after `start` the time `end` is; None where one of them is no time."""
+    """Return the seconds from `start` to `end`; None if one of them is not a time."""
     try:
         return None if end is None else seconds(end) - seconds(start)
     except ValueError:

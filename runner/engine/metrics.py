@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections import Counter, deque
 from collections.abc import Mapping
 
-from runner.core.pacing.latency import LATENCIES_KEPT
 from runner.core.pacing.rate import WINDOW_S
+from runner.core.records.latency import LATENCIES_KEPT
 from runner.core.records.recent_failures import TROUBLES_KEPT, RecentFailure
 from runner.core.records.run_record import (
     Figures,

@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable
 from typing import Any
 
-from runner.core.pacing.latency import latency_of
+from runner.core.records.latency import recent_latency
 from runner.engine.admission import Admission
 from runner.engine.audit_notes import AuditNotes
 from runner.engine.metrics import RunMetrics
@@ -61,7 +61,7 @@ class ProgressReporter:
             limit_per_s=self._limit_per_s,
             sent_per_s=float(metrics.in_last_second(self._clock.now())),
             session=self._session(closed=closed),
-            latency_ms=latency_of(metrics.latencies_ms),
+            latency_ms=recent_latency(metrics.latencies_ms),
             is_stopping=self._stop_signal.is_set,
             stage=self.stage,
             troubles=tuple(metrics.troubles),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 
-from runner.core.records.recent_failures import TROUBLING, RecentFailure
+from runner.core.records.recent_failures import RecentFailure
 from runner.core.transfer.outcome import Outcome
 from runner.core.transfer.states import Event
 from runner.engine.active_transfer import ActiveTransfer, EventDetails
@@ -64,7 +64,7 @@ class Recorder:
             self._seats.release(transfer)
         if details.latency_ms is not None:
             self._metrics.latencies_ms.append(details.latency_ms)
-        if after in TROUBLING and after is not before:
+        if after is not None and after.needs_attention and after is not before:
             self._metrics.troubles.append(
                 RecentFailure(wall, str(after), transfer.row.key, details.reason)
             )

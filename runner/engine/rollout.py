@@ -15,7 +15,6 @@ from runner.engine.seats import Seats
 from runner.engine.stop import StopSignal
 from runner.ports import Clock
 
-FAILURES = frozenset({Outcome.REJECTED, Outcome.FAILED})
 """The outcomes that count against `max_failures`."""
 
 NEXT = "read the reasons in the report, fix what they name, then run apply again"
@@ -37,9 +36,9 @@ class Wave:
 
 def is_failure(transfer: ActiveTransfer) -> bool:
     """Tell whether a transfer's outcome counts; not, if it failed before with the same code."""
-    return transfer.outcome in FAILURES and (
-        not transfer.row.failed_as or transfer.row.failed_as != transfer.code
-    )
+    if transfer.outcome is None or not transfer.outcome.is_failure:
+        return False
+    return not transfer.row.failed_as or transfer.row.failed_as != transfer.code
 
 
 class Rollout:

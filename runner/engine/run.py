@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from runner.core.errors import GatewayError
 from runner.core.manifest.media import MediaMatrix
 from runner.core.manifest.model import Limits
+from runner.core.number_text import counted
 from runner.core.pacing.waves import most_failures
 from runner.core.records.recent_failures import stage_of
 from runner.core.records.run_record import Figures, TimelineEventKind
@@ -302,13 +303,12 @@ class BatchRun:
         self._progress_reporter.stage = stage_of(fields)
         self._observer.noticed("wave begins", **fields)
         now, wall = self._clock.now(), self._clock.wall()
-        size = "1 transfer" if wave.size == 1 else f"{wave.size:,} transfers"
         self._metrics.add_event(
             TimelineEventKind.WAVE,
             now,
             wall,
             value=wave.number,
-            reason=f"of {wave.of} began: {size}",
+            reason=f"of {wave.of} began: {counted(wave.size)}",
         )
         await self._journal.record(Note(Note.WAVE_BEGUN, wall, fields))
 

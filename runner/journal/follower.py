@@ -7,8 +7,8 @@ from collections import Counter, deque
 from pathlib import Path
 from typing import Any, Self
 
-from runner.core.pacing.latency import LATENCIES_KEPT, latency_of
-from runner.core.records.recent_failures import TROUBLES_KEPT, TROUBLING, RecentFailure, stage_of
+from runner.core.records.latency import LATENCIES_KEPT, recent_latency
+from runner.core.records.recent_failures import TROUBLES_KEPT, RecentFailure, stage_of
 from runner.core.records.run_record import RunRecord
 from runner.core.timestamps import seconds
 from runner.core.transfer.outcome import Outcome
@@ -101,7 +101,7 @@ class Follower:
             limit_per_s=self._limit_per_s,
             sent_per_s=self._pace_at(at),
             session=self._session,
-            latency_ms=latency_of(self._latencies_ms),
+            latency_ms=recent_latency(self._latencies_ms),
             callbacks_owed=owed,
             stage=self._stage,
             troubles=tuple(self._troubles),
@@ -163,7 +163,8 @@ class Follower:
             self._session = SessionState.OPEN  # it opened before the first event read
         if (latency_ms := body.get("latency_ms")) is not None:
             self._latencies_ms.append(latency_ms)
-        if event != Event.WITHDRAWN and (outcome := OUTCOMES[state]) in TROUBLING - _still(state):
+        outcome = OUTCOMES[state]
+        if event != Event.WITHDRAWN and outcome.needs_attention and state not in _UNDER_WAY:
             self._troubles.append(RecentFailure(at, outcome.value, body["key"], body.get("reason")))
 
     def _put(self, transfer: int, state: State) -> None:
@@ -191,8 +192,3 @@ class Follower:
             return None
         until, why = self._hold
         return why if why == Note.CIRCUIT_OPEN else f"{until - at:.0f} s more ({why})"
-
-
-def _still(state: State) -> frozenset[Outcome]:
-    """Return the outcomes that are not final: what is under way would be in doubt if it ended."""
-    return frozenset({Outcome.IN_DOUBT}) if state in _UNDER_WAY else frozenset()

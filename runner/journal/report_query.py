@@ -191,7 +191,7 @@ def _transfer(
     return TransferRecord(
         key, source, interaction_id, uri, why.outcome, why.words, message_id,
         json.loads(ladder)[0],
-        json.loads(media) if media else None, latency_ms, attempts, callbacks, wave,
+        json.loads(media) if media else None, latency_ms, attempts, callbacks, wave=wave,
         reason_code=why.code, earlier=earlier, before=before,
     )  # fmt: skip
 

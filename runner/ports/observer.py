@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Protocol
 
-from runner.core.pacing.latency import Latency
+from runner.core.records.latency import RecentLatency
 from runner.core.records.recent_failures import RecentFailure
 
 
@@ -34,7 +34,7 @@ class Progress:
     limit_per_s: float | None = None  # what the pace may climb to
     sent_per_s: float | None = None  # frames that left in the last second
     session: SessionState | None = None
-    latency_ms: Latency | None = None
+    latency_ms: RecentLatency | None = None
     callbacks_owed: int | None = None
     is_stopping: bool = False  # nothing new is sent, what is in flight settles
     stage: str | None = None  # "wave 2 of 5"

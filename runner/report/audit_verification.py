@@ -50,7 +50,7 @@ class AuditVerdict:
 
     @property
     def ok(self) -> bool:
-        """Tell whether the whole segment is as it was written."""
+        """Return whether the whole segment is as it was written."""
         return self.fault is None
 
 
@@ -147,7 +147,7 @@ class _Walk:
     def _look_ahead(
         self, entry: _Entry, rest: Iterator[_Entry | _Broken]
     ) -> tuple[_Entry | None, bool]:
-        """Find the entry that truly comes next, and whether another bears `entry`'s number."""
+        """Find the entry that truly comes next, and whether another has `entry`'s number."""
         true_next, has_twin = None, False
         for later in rest:
             if isinstance(later, _Broken):
@@ -180,9 +180,9 @@ def _read(line: int, text: str) -> _Entry | _Broken:
 
 def _broken_fault(broken: _Broken, rest: Iterator[_Entry | _Broken]) -> AuditFault:
     if next(rest, None) is None:
-        why = "the last line is no whole audit entry: the file ends in the middle of it"
+        why = "the last line is not a whole audit entry: the file ends within it"
         return AuditFault(broken.line, None, Tampering.TRUNCATE, why)
-    return AuditFault(broken.line, None, Tampering.FLIP, "it is no audit entry: it was changed")
+    return AuditFault(broken.line, None, Tampering.FLIP, "it is not an audit entry: it was changed")
 
 
 def _end_fault(walk: _Walk, head: str | None, entries: int | None) -> AuditFault | None:

@@ -1,4 +1,4 @@
-"""How the page names the cause of a transfer's outcome, in its rows and in its table of reasons."""
+"""Causes and history of transfers as the page's text, in its rows and its table of reasons."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ def cause_text(cause: Cause) -> str | None:
 
 def history_text(transfer: TransferRecord) -> str | None:
     """Return what is known of a transfer from before its outcome in this run; None: nothing."""
-    told = []
+    parts = []
     if (earlier := transfer.earlier) is not None:
-        told.append(f"run {earlier.run}, batch {earlier.batch}, key {earlier.key}")
+        parts.append(f"run {earlier.run}, batch {earlier.batch}, key {earlier.key}")
     if transfer.before is not None:
-        told.append(f"before that: {transfer.before}")
-    return "; ".join(told) or None
+        parts.append(f"before that: {transfer.before}")
+    return "; ".join(parts) or None

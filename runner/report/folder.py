@@ -1,4 +1,4 @@
-"""Where reports lie on disk: folders nobody else reads, files that are whole or not there.
+"""Writes report folders: private to the user, with files that are whole or absent.
 
 Every step is taken relative to an open folder and without following links, so that a link
 planted inside the report folder leads nowhere.
@@ -39,7 +39,7 @@ UNFINISHED = re.compile(r"\.(.+)\.[0-9a-f]{16}\.tmp")
 """The names of files that are being written, or whose writer was killed."""
 
 LINK_LIVES_S = 60.0
-"""How old an unfinished link is at least that is nobody's any more; it is renamed at once."""
+"""Age in seconds from which an unfinished link is left over; a live one is renamed at once."""
 
 
 class Folder:
@@ -113,13 +113,13 @@ class Folder:
                     self._clear(entry)
 
     def _clear(self, entry: str) -> None:
-        told = os.stat(entry, dir_fd=self._descriptor, follow_symlinks=False)
-        if told.st_uid != os.geteuid():
+        status = os.stat(entry, dir_fd=self._descriptor, follow_symlinks=False)
+        if status.st_uid != os.geteuid():
             return
-        if stat.S_ISLNK(told.st_mode):
-            if time.time() - told.st_mtime > LINK_LIVES_S:
+        if stat.S_ISLNK(status.st_mode):
+            if time.time() - status.st_mtime > LINK_LIVES_S:
                 os.unlink(entry, dir_fd=self._descriptor)
-        elif stat.S_ISREG(told.st_mode):
+        elif stat.S_ISREG(status.st_mode):
             descriptor = os.open(entry, _READ_FLAGS, dir_fd=self._descriptor)
             try:
                 fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -131,7 +131,7 @@ class Folder:
 
     def _created(self, name: str) -> TextIO:
         descriptor = os.open(name, _FILE_FLAGS, 0o600, dir_fd=self._descriptor)
-        with suppress(OSError):  # a file system without locks: nobody clears there either
+        with suppress(OSError):  # a file system without locks: nothing is cleared there either
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         if os.fstat(descriptor).st_nlink == 0:  # cleared before it was locked
             os.close(descriptor)
@@ -210,7 +210,7 @@ def _fill(descriptor: int, size: int) -> None:
 def _checked(name: str) -> str:
     if not name or name in {".", ".."} or any(c in name for c in "/\\\0"):
         raise StorageError(
-            f"{name!r} is no name for a report's file or folder; use letters, digits, '.', '_', '-'"
+            f"{name!r} cannot name a report's file or folder; use letters, digits, '.', '_', '-'"
         )
     return name
 
@@ -224,6 +224,6 @@ def _unwritable(path: Path, error: OSError) -> StorageError:
     if isinstance(error, FileExistsError | NotADirectoryError):
         why = "it is, or lies in, a file and no folder"
     return StorageError(
-        f"cannot write {path}: {why}; free space or mend the permissions there, or choose another "
+        f"cannot write {path}: {why}; free space or fix the permissions there, or choose another "
         "folder with --report-dir; the report can then be rendered again from the journal"
     )

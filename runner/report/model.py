@@ -1,4 +1,4 @@
-"""What every rendering of a report starts from: the source, counted once."""
+"""A report's content before it is rendered: the source, and its figures."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from runner.core.records.run_record import ReportSource, TimelinePoint
 from runner.core.records.summary import Summary, summarize
 
 TIMELINE_LIMIT = 600
-"""Points that a report's timeline may have (cli.md, "report.json")."""
+"""Points that a report's timeline may have (cli.md, "A run leaves")."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,24 +25,25 @@ class AuditEnd:
 
 @dataclass(frozen=True, slots=True)
 class Content:
-    """A report before it takes a form."""
+    """A report before it is rendered in a format."""
 
     source: ReportSource
     summary: Summary
     audit: AuditEnd
+    folder: str | None = None  # the report folder, where this form does not lie in it
 
     @property
     def dry_run(self) -> bool:
-        """Tell whether this is a plan's report: nothing was sent."""
+        """Whether this is a plan's report: nothing was sent."""
         return is_dry_run(self.source)
 
 
 def is_dry_run(source: ReportSource) -> bool:
-    """Tell whether `source` is a plan's: `run.outcome` is `planned`."""
+    """Return whether `source` is a plan's: `run.outcome` is `planned`."""
     return source.plan is not None or source.run.outcome == "planned"
 
 
-def survey(source: ReportSource, audit: AuditEnd | None = None) -> Content:
+def build_content(source: ReportSource, audit: AuditEnd | None = None) -> Content:
     """Count `source`; pass `audit` where the chain has been read already."""
     if audit is None:
         audit = _audit_end(source)

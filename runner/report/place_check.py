@@ -53,17 +53,17 @@ def clear_place(root: Path, batch: str) -> None:
 
 def free_bytes(folder: Path) -> int:
     """Return how much this account may write to a folder's file system."""
-    told = os.statvfs(folder)
-    return told.f_bavail * told.f_frsize
+    space = os.statvfs(folder)
+    return space.f_bavail * space.f_frsize
 
 
 def _check_latest(path: Path) -> None:
     try:
-        told = path.lstat()
+        status = path.lstat()
     except FileNotFoundError:
         return
-    if not stat.S_ISLNK(told.st_mode):
-        kind = "folder" if stat.S_ISDIR(told.st_mode) else "file"
+    if not stat.S_ISLNK(status.st_mode):
+        kind = "folder" if stat.S_ISDIR(status.st_mode) else "file"
         raise StorageError(
             f"{path} is a {kind}, where the link to the newest run belongs; move it away, or choose"
             " another folder with --report-dir; nothing was sent"

@@ -17,16 +17,17 @@ from pathlib import Path
 from typing import Any
 
 from runner.core.errors import StorageError, UsageError
-from runner.core.records.retention import Shelved
+from runner.core.records.retention import StoredReport
 from runner.core.timestamps import seconds
 from runner.report.folder import FOLDER_FLAGS, LATEST, REPORT, UNFINISHED, WITNESS
-from runner.report.writer import AUDIT, FILES
+from runner.report.formats.registry import FORMATS
+from runner.report.writer import AUDIT
 
 HEAD_BYTES = 1 << 20
 """Of report.json: what is asked for stands before the transfers."""
 
 _RUN = re.compile(r"(plan-)?[0-9]{8}T[0-9]{6}Z-[0-9a-f]{6}")
-_OURS = frozenset({*FILES.values(), AUDIT, WITNESS})
+_OURS = frozenset({*(each.file for each in FORMATS.values()), AUDIT, WITNESS})
 _FILE_FLAGS = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 
 
@@ -34,7 +35,7 @@ _FILE_FLAGS = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 class Report:
     """A run's report folder, and what it takes on disk."""
 
-    shelved: Shelved
+    shelved: StoredReport
     size_bytes: int
 
 
@@ -57,12 +58,12 @@ class Batch:
 
 
 def is_run(name: str) -> bool:
-    """Tell whether a folder's name is a run's or a plan's."""
+    """Return whether a folder's name is a run's or a plan's."""
     return _RUN.fullmatch(name) is not None
 
 
 class NotOurs(Exception):
-    """A folder is no report, or not only one; the text says why."""
+    """A folder is not a report of this program, or holds more; the text says why."""
 
 
 def batches(root: Path, only: str | None = None) -> Iterator[Batch]:
@@ -79,11 +80,11 @@ def batches(root: Path, only: str | None = None) -> Iterator[Batch]:
         for name in names:
             if only in {None, name}:
                 batch = _look(descriptor, root / name)
-                told = [left.path for left in batch.left]
+                left_paths = [left.path for left in batch.left]
                 if (
                     batch.reports
-                    or root / name in told
-                    or any(_RUN.fullmatch(p.name) for p in told)
+                    or root / name in left_paths
+                    or any(_RUN.fullmatch(p.name) for p in left_paths)
                 ):
                     yield batch
 
@@ -110,7 +111,7 @@ def _look(root: int, path: Path) -> Batch:
     reports, left, latest = [], [], None
     try:
         with _child(root, path.name) as descriptor:
-            with suppress(OSError):  # there is none, or it is no link
+            with suppress(OSError):  # it does not exist, or is not a link
                 latest = os.readlink(LATEST, dir_fd=descriptor)
             for entry in _entries(descriptor):
                 if entry.name == LATEST:
@@ -127,9 +128,9 @@ def _look(root: int, path: Path) -> Batch:
 def _report(parent: int, entry: os.DirEntry[str], batch: str) -> Report:
     """Return what a report folder is. Raises `NotOurs`."""
     if not _is_folder(entry):
-        raise NotOurs("it is no folder")
+        raise NotOurs("it is not a folder")
     if not _RUN.fullmatch(entry.name):
-        raise NotOurs("its name is no run's")
+        raise NotOurs("its name is not a run's")
     try:
         with _child(parent, entry.name) as folder:
             sizes = _files(folder)
@@ -150,17 +151,17 @@ def _files(folder: int) -> dict[str, int]:
     for entry in _entries(folder):
         unfinished = UNFINISHED.fullmatch(entry.name)
         name = entry.name if unfinished is None else unfinished[1]
-        told = entry.stat(follow_symlinks=False)
-        if name not in _OURS or not stat.S_ISREG(told.st_mode):
-            raise NotOurs(f"it holds {entry.name!r}, which is no part of a report")
-        sizes[entry.name] = told.st_size
+        status = entry.stat(follow_symlinks=False)
+        if name not in _OURS or not stat.S_ISREG(status.st_mode):
+            raise NotOurs(f"it holds {entry.name!r}, which is not part of a report")
+        sizes[entry.name] = status.st_size
     return sizes
 
 
-def _shelved(folder: int, files: dict[str, int], name: str, batch: str) -> Shelved:
+def _shelved(folder: int, files: dict[str, int], name: str, batch: str) -> StoredReport:
     try:
-        told = _head(_read(folder, REPORT, HEAD_BYTES))
-        run, summary = told["run"], told["summary"]
+        head = _head(_read(folder, REPORT, HEAD_BYTES))
+        run, summary = head["run"], head["summary"]
         planned = run["outcome"] == "planned"
         if (run["id"], run["batch"], planned) != (name, batch, name.startswith("plan-")):
             raise NotOurs(f"its {REPORT} is another run's")
@@ -169,17 +170,17 @@ def _shelved(folder: int, files: dict[str, int], name: str, batch: str) -> Shelv
         in_doubt = int(summary["in_doubt"])
     except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise NotOurs(f"its {REPORT} cannot be read ({type(error).__name__})") from error
-    shelved = Shelved(name, started_at, ended_at, in_doubt, planned)
+    shelved = StoredReport(name, started_at, ended_at, in_doubt, planned)
     return shelved if WITNESS not in files else _witnessed(folder, shelved)
 
 
-def _witnessed(folder: int, shelved: Shelved) -> Shelved:
+def _witnessed(folder: int, shelved: StoredReport) -> StoredReport:
     try:
-        told = json.loads(_read(folder, WITNESS, HEAD_BYTES))
-        environment, at = str(told["environment"]), float(told["at"])
+        witness = json.loads(_read(folder, WITNESS, HEAD_BYTES))
+        environment, at = str(witness["environment"]), float(witness["at"])
     except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise NotOurs(f"its {WITNESS} cannot be read ({type(error).__name__})") from error
-    return Shelved(
+    return StoredReport(
         shelved.name,
         shelved.started_at,
         shelved.ended_at,
@@ -193,15 +194,15 @@ def _witnessed(folder: int, shelved: Shelved) -> Shelved:
 def _head(text: str) -> dict[str, Any]:
     """Return `run` and `summary` of a report whose end may be missing. Raises `ValueError`."""
     decode = json.JSONDecoder().raw_decode
-    told: dict[str, Any] = {}
+    head: dict[str, Any] = {}
     at = _past(text, 0, "{")
-    while not {"run", "summary"} <= told.keys():
+    while not {"run", "summary"} <= head.keys():
         name, at = decode(text, at)
         value, at = decode(text, _past(text, at, ":"))
-        told[name] = value
-        if not {"run", "summary"} <= told.keys():
+        head[name] = value
+        if not {"run", "summary"} <= head.keys():
             at = _past(text, at, ",")
-    return told
+    return head
 
 
 def _past(text: str, at: int, sign: str) -> int:

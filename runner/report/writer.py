@@ -1,59 +1,23 @@
-"""A report takes its forms, and its place on disk (cli.md, "A run leaves")."""
+"""Writes a run's report folder (cli.md, "A run leaves")."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 
-from runner.core.errors import StorageError, UsageError
+from runner.core.errors import StorageError
 from runner.core.records.run_record import ReportSource
 from runner.core.records.summary import Summary
 from runner.report.audit_log import write_audit
 from runner.report.folder import LATEST, REPORT, Folder, open_folder
-from runner.report.formats.json_document import render_json
-from runner.report.html.page import render_html
-from runner.report.model import AuditEnd, Content, is_dry_run, survey
-
-Write = Callable[[str], object]
-"""Where text goes, piece by piece: a stream's `write`."""
-
-FILES = {
-    "html": "report.html",
-    "json": REPORT,
-    "junit": "report.junit.xml",
-    "csv": "report.csv",
-    "md": "report.md",
-}
-"""The forms that a report takes, and the file that each becomes in its folder."""
+from runner.report.formats.registry import FORMATS, Write, format_named
+from runner.report.model import AuditEnd, Content, build_content, is_dry_run
 
 AUDIT = "audit.jsonl"
 
 
-def render(source: ReportSource, form: str, write: Write) -> None:
-    """Write one form of a report, piece by piece. Raises `UsageError` on an unknown form."""
-    renderer(form)(survey(source), write)
-
-
-def renderer(form: str) -> Callable[[Content, Write], None]:
-    """Return what writes a surveyed report in one form. Raises `UsageError` on an unknown form."""
-    match form:
-        case "html":
-            return render_html
-        case "json":
-            return render_json
-        case "junit":
-            from runner.report.formats.junit import render_junit  # noqa: PLC0415 - no run leaves it
-
-            return render_junit
-        case "csv":
-            from runner.report.formats.csv_table import render_csv  # noqa: PLC0415 - no run leaves it
-
-            return render_csv
-        case "md":
-            from runner.report.formats.markdown_summary import render_md  # noqa: PLC0415 - no run leaves it
-
-            return render_md
-    raise UsageError(f"there is no report format {form!r}; choose of {', '.join(FILES)}")
+def render(source: ReportSource, name: str, write: Write) -> None:
+    """Write a report in one format, piece by piece. Raises `UsageError` for an unknown format."""
+    format_named(name).render(build_content(source), write)
 
 
 def write_report(
@@ -73,10 +37,13 @@ def write_report(
     run, name = source.run, folder_name(source)
     with open_folder(root, run.batch, name) as folder:
         audit = _write_audit(source, folder)
-        content = survey(source, audit) if summary is None else Content(source, summary, audit)
-        for form in ("json", "html"):
-            with folder.writing(FILES[form]) as stream:
-                renderer(form)(content, stream.write)
+        content = (
+            build_content(source, audit) if summary is None else Content(source, summary, audit)
+        )
+        for each in FORMATS.values():
+            if each.every_run:
+                with folder.writing(each.file) as stream:
+                    each.render(content, stream.write)
     if not content.dry_run and (moves_latest or not has_latest(root, run.batch)):
         with open_folder(root, run.batch) as batch:
             batch.link(LATEST, name)
@@ -84,14 +51,14 @@ def write_report(
 
 
 def has_latest(root: Path, batch: str) -> bool:
-    """Tell whether the link to a batch's newest report leads to one."""
+    """Return whether the link to a batch's newest report leads to one."""
     return (root / batch / LATEST / REPORT).exists()
 
 
 def folder_name(source: ReportSource) -> str:
     """Return the name of a report's folder below its batch's.
 
-    Raises `StorageError` when the run bears the link's name.
+    Raises `StorageError` when the run has the link's name.
     """
     run_id = source.run.id
     if run_id == LATEST:

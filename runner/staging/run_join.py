@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from itertools import islice
 
-from runner.core.records.comparison import Difference, Told
+from runner.core.records.comparison import ComparedTransfer, Difference
 from runner.core.records.run_record import TransferRecord
 from runner.core.transfer.outcome import Outcome
 from runner.staging.temporary_database import Scratch
@@ -64,8 +64,8 @@ class RunJoin(Scratch):
             self._connection.execute("COMMIT")
 
 
-def _side(row: tuple[str | None, ...]) -> Told | None:
+def _side(row: tuple[str | None, ...]) -> ComparedTransfer | None:
     key, outcome, reason, interaction, destination = row
     if key is None:
         return None
-    return Told(Outcome(outcome or ""), reason, interaction or "", destination or "")
+    return ComparedTransfer(Outcome(outcome or ""), reason, interaction or "", destination or "")

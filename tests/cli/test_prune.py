@@ -13,7 +13,7 @@ from runner.app.journal_checkpoint import Checkpoint
 from runner.app.prune import prune
 from runner.console.results.prune_result import pruned_to_json, render_pruned
 from runner.core.errors import StorageError, UsageError
-from runner.core.records.retention import Kept, Retention
+from runner.core.records.retention import KeepReason, Retention
 from runner.core.records.run_record import ReportSource
 from runner.core.timestamps import timestamp
 from runner.report.folder import open_folder
@@ -72,7 +72,7 @@ def test_old_runs_and_plans_go_and_what_that_frees_is_told(root: Path):
     assert there(root) == {young.name, newest.name, fresh_plan.name, "latest"}
     assert {each.run for each in pruned.removed} == {old.name, older.name, plan.name}
     assert pruned.freed_bytes == freed
-    assert pruned.kept == {Kept.LATEST: 1, Kept.YOUNG: 2}
+    assert pruned.kept == {KeepReason.LATEST: 1, KeepReason.YOUNG: 2}
     assert (pruned.left, pruned.failed) == ([], [])
 
 
@@ -85,7 +85,7 @@ def test_what_must_stay_stays_however_old_it_is(root: Path):
         folder.link("latest", pointed.name)
     pruned = prune(root, Retention(0, 0.0), now=NOW)
     assert there(root) == {doubtful.name, witness.name, pointed.name, newest.name, "latest"}
-    assert pruned.kept == {kept: 1 for kept in Kept if kept is not Kept.YOUNG}
+    assert pruned.kept == {kept: 1 for kept in KeepReason if kept is not KeepReason.YOUNG}
     assert [each.run for each in pruned.removed] == [run_id(290)]
 
 
@@ -119,17 +119,17 @@ def test_each_batch_keeps_its_own_newest(root: Path):
 
 def spoil_foreign_file(folder: Path) -> str:
     (folder / "notes.txt").write_text("mine")
-    return "it holds 'notes.txt', which is no part of a report"
+    return "it holds 'notes.txt', which is not part of a report"
 
 
 def spoil_folder(folder: Path) -> str:
     (folder / "report.csv").mkdir()
-    return "it holds 'report.csv', which is no part of a report"
+    return "it holds 'report.csv', which is not part of a report"
 
 
 def spoil_link(folder: Path) -> str:
     (folder / "report.md").symlink_to(folder.parent.parent / "precious")
-    return "it holds 'report.md', which is no part of a report"
+    return "it holds 'report.md', which is not part of a report"
 
 
 def spoil_report(folder: Path) -> str:
@@ -195,9 +195,9 @@ def test_foreign_names_and_links_among_reports_are_left(root: Path, tmp_path: Pa
     (root / "notes").mkdir()
     pruned = prune(root, Retention(0, 0.0), now=NOW)
     assert {Path(each.path).name: each.why for each in pruned.left} == {
-        run_id(300): "it is no folder",
-        run_id(301): "it is no folder",
-        "archive": "its name is no run's",
+        run_id(300): "it is not a folder",
+        run_id(301): "it is not a folder",
+        "archive": "its name is not a run's",
     }
     assert (elsewhere / "report.json").exists()
     assert pruned.removed == []

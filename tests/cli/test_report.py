@@ -17,7 +17,7 @@ from runner.app.compare import as_markdown, compare
 from runner.app.report import read_forms, render_again, stream_again
 from runner.console.results.comparison import compared_to_json, render_compared
 from runner.core.errors import StorageError, UsageError
-from runner.core.records.comparison import Comparison, Kind, changes_of
+from runner.core.records.comparison import ChangeKind, Comparison, changes_of
 from runner.core.records.run_record import TransferRecord
 from runner.core.transfer.outcome import Outcome
 from runner.core.transfer.states import Event
@@ -62,20 +62,20 @@ def runs(journal: Path) -> Iterator[tuple[str, str]]:
     store.close()
 
 
-def changes(compared: Comparison) -> list[tuple[Kind, str | None, str | None, list[str]]]:
+def changes(compared: Comparison) -> list[tuple[ChangeKind, str | None, str | None, list[str]]]:
     return [(c.kind, c.before, c.after, [e.key for e in c.examples]) for c in compared.changes]
 
 
 def test_two_runs_differ_transfer_by_transfer(journal: Path, runs: tuple[str, str]):
     compared = compare(*runs, located(journal))
     assert changes(compared) == [
-        (Kind.OUTCOME, Outcome.UNATTEMPTED, Outcome.IN_DOUBT, ["k3"]),
-        (Kind.TARGET, Outcome.REJECTED, Outcome.REJECTED, ["k1"]),
-        (Kind.LISTED, None, Outcome.REJECTED, ["k6"]),
-        (Kind.UNLISTED, Outcome.UNATTEMPTED, None, ["k4"]),
-        (Kind.OUTCOME, Outcome.REJECTED, Outcome.TRANSFERRED, ["k2"]),
-        (Kind.LISTED, None, Outcome.TRANSFERRED, ["k5"]),
-        (Kind.OUTCOME, Outcome.TRANSFERRED, Outcome.UNCHANGED, ["k0"]),
+        (ChangeKind.OUTCOME, Outcome.UNATTEMPTED, Outcome.IN_DOUBT, ["k3"]),
+        (ChangeKind.TARGET, Outcome.REJECTED, Outcome.REJECTED, ["k1"]),
+        (ChangeKind.LISTED, None, Outcome.REJECTED, ["k6"]),
+        (ChangeKind.UNLISTED, Outcome.UNATTEMPTED, None, ["k4"]),
+        (ChangeKind.OUTCOME, Outcome.REJECTED, Outcome.TRANSFERRED, ["k2"]),
+        (ChangeKind.LISTED, None, Outcome.TRANSFERRED, ["k5"]),
+        (ChangeKind.OUTCOME, Outcome.TRANSFERRED, Outcome.UNCHANGED, ["k0"]),
     ]
     assert compared.alike == 0
     assert compared.before.summary.total == 5
@@ -84,13 +84,13 @@ def test_two_runs_differ_transfer_by_transfer(journal: Path, runs: tuple[str, st
 
 def test_a_person_reads_figures_and_changes(journal: Path, runs: tuple[str, str]):
     text = render_compared(compare(*runs, located(journal)))
-    assert "  total             5      6    +1\n" in text
-    assert "  rejected          2      2\n" in text
-    assert "  latency p50   20 ms  20 ms  +0 %\n" in text
-    assert "  1 unattempted, now in doubt\n      k3: no reply\\x1b[31m\n" in text
+    assert "  total               5      6    +1\n" in text
+    assert "  rejected            2      2\n" in text
+    assert "  latency p50     20 ms  20 ms  +0 %\n" in text
+    assert "  1 not attempted, now in doubt\n      k3: no reply\\x1b[31m\n" in text
     assert "      k1: i1 to genesys://queue/here, now i1 to genesys://queue/there\n" in text
     assert "  1 newly listed: transferred\n      k5: accepted\n" in text
-    assert "  1 no longer listed: unattempted\n      k4: " in text
+    assert "  1 no longer listed: not attempted\n      k4: " in text
     assert "  1 transferred, now unchanged, for an earlier run carried them out\n" in text
     assert text.endswith("  0 as before\n")
 
@@ -98,7 +98,7 @@ def test_a_person_reads_figures_and_changes(journal: Path, runs: tuple[str, str]
 def test_markdown_tells_the_same_and_no_text_breaks_it(journal: Path, runs: tuple[str, str]):
     page = Page(as_markdown(compare(*runs, located(journal))))
     assert ["total", "5", "6", "+1"] in page.rows
-    assert ["1", "unattempted, now in doubt", r"k3: no reply\x1b[31m"] in page.rows
+    assert ["1", "not attempted, now in doubt", r"k3: no reply\x1b[31m"] in page.rows
     assert ["1", "newly listed: rejected", "k6: <b>|</b>"] in page.rows
     assert "b" not in page.elements
     assert {len(row) for row in page.rows} == {3, 4}

@@ -114,7 +114,7 @@ def test_a_canary_in_doubt_needs_a_person_and_the_rest_waits(gateway: Gateway, b
     assert applied.code == 6
     assert len(gateway.frames) == 1
     assert "\n  wave 1 of 2 was not healthy: 1 of its 1 in doubt" in applied.ended.out
-    assert "  3 unattempted: wave 1 of 2 was not healthy" in applied.ended.out
+    assert "  3 not attempted: wave 1 of 2 was not healthy" in applied.ended.out
     assert applied.report.summary["unattempted"] == 3
 
 

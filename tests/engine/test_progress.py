@@ -6,7 +6,6 @@ import asyncio
 
 from runner.core.manifest.model import Limits, Policy
 from runner.core.pacing.circuit_breaker import BreakerPolicy
-from runner.core.pacing.latency import Latency, latency_of
 from runner.core.transfer.outcome import ExitCode
 from runner.ports import Note, SessionState
 from runner.testing.gateway import SILENCE, Answer
@@ -77,9 +76,3 @@ def test_a_run_that_is_stopped_says_that_it_stops():
     )
     assert not run.observer.progress[0].is_stopping
     assert run.observer.progress[-1].is_stopping
-
-
-def test_latency_is_told_by_its_middle_and_its_tail():
-    assert latency_of([]) is None
-    assert latency_of([7.0]) == Latency(7.0, 7.0)
-    assert latency_of([float(n) for n in range(100, -1, -1)]) == Latency(50.0, 99.0)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from runner.core.pacing.latency import Latency
+from runner.core.records.latency import RecentLatency
 from runner.core.records.recent_failures import RecentFailure
 from runner.core.transfer.states import Event
 from runner.journal.follower import Follower
@@ -88,7 +88,7 @@ def test_problems_latency_rate_and_limit_are_told(journal: Path, store: Store):
             RecentFailure(AT, "rejected", "k1", "not_authorized"),
             RecentFailure(AT, "in_doubt", "k2", "no reply"),
         )
-        assert told.latency_ms == Latency(20.0, 20.0)
+        assert told.latency_ms == RecentLatency(20.0, 20.0)
         assert told.sent_per_s == 2.0
         assert told.sent == 4
         assert follower.look(AT + 60).sent_per_s == 0.0

@@ -15,9 +15,8 @@ import pytest
 from runner.core.records.run_record import ReportSource
 from runner.core.transfer.outcome import ExitCode, Outcome
 from runner.report.html.page_rows import ROWS_A_PIECE, media_text, packed_rows
-from runner.report.html.plots import duration, milliseconds
-from runner.report.html.verdict import judge
-from runner.report.model import survey
+from runner.report.html.verdict import verdict_of
+from runner.report.model import build_content
 from tests.report import samples
 from tests.report.conftest import Rendered
 
@@ -126,20 +125,20 @@ def rows_of(page: str) -> dict[str, Any]:
 def test_the_verdict_says_what_happened(
     source: ReportSource, tone: str, headline: str, meaning: str
 ):
-    verdict = judge(survey(source))
+    verdict = verdict_of(build_content(source))
     assert (verdict.tone, verdict.headline, verdict.detail) == (tone, headline, meaning)
 
 
 def test_a_run_that_died_is_told_as_the_journal_has_it():
     source = ended("unfinished", Outcome.UNATTEMPTED)
-    verdict = judge(survey(replace(source, run=replace(source.run, finished_at=None))))
+    verdict = verdict_of(build_content(replace(source, run=replace(source.run, finished_at=None))))
     assert verdict.headline == "0 of 1 transferred, 1 not attempted, none in doubt."
     assert verdict.detail.startswith("The run goes on, or it died")
 
 
 @pytest.mark.parametrize("code", ExitCode)
 def test_every_way_to_end_has_a_verdict_and_a_next_step(code: ExitCode):
-    verdict = judge(survey(ended(code.outcome, Outcome.UNATTEMPTED)))
+    verdict = verdict_of(build_content(ended(code.outcome, Outcome.UNATTEMPTED)))
     assert verdict.headline
     assert verdict.steps
 
@@ -147,7 +146,7 @@ def test_every_way_to_end_has_a_verdict_and_a_next_step(code: ExitCode):
 def test_doubt_comes_with_the_command_that_settles_it():
     source = ended("in-doubt", Outcome.IN_DOUBT)
     key = samples.transfer(0).key
-    commands = [step.command for step in judge(survey(source)).steps]
+    commands = [step.command for step in verdict_of(build_content(source)).steps]
     assert commands[0] == "runner apply manifests/billing.yaml"
     journal = "--journal manifests/.runner/production.db"
     assert commands[1] == f"runner status {samples.RUN.id} {journal}"
@@ -160,7 +159,7 @@ def test_doubt_comes_with_the_command_that_settles_it():
 def test_a_command_is_safe_to_paste():
     source = ended("stopped", Outcome.UNATTEMPTED)
     run = replace(source.run, manifest_path="my $(rm -rf) batch.yaml")
-    verdict = judge(survey(replace(source, run=run)))
+    verdict = verdict_of(build_content(replace(source, run=run)))
     assert verdict.steps[0].command == "runner apply 'my $(rm -rf) batch.yaml'"
 
 
@@ -214,7 +213,7 @@ def test_rows_come_most_urgent_first_and_lose_nothing(rendered: Rendered):
 
 
 def test_beyond_the_limit_only_what_did_not_succeed_is_listed():
-    content = survey(samples.mixed(60))
+    content = build_content(samples.mixed(60))
     listed = json.loads("".join(packed_rows(content, limit=59)))["rows"]
     done = {list(Outcome).index(o) for o in (Outcome.TRANSFERRED, Outcome.UNCHANGED)}
     assert len(listed) == 25
@@ -224,12 +223,12 @@ def test_beyond_the_limit_only_what_did_not_succeed_is_listed():
 
 @pytest.mark.parametrize("count", [0, 1, ROWS_A_PIECE, ROWS_A_PIECE + 1, 3 * ROWS_A_PIECE])
 def test_every_number_of_rows_is_whole(count: int):
-    content = survey(samples.succeeded(count))
+    content = build_content(samples.succeeded(count))
     assert len(json.loads("".join(packed_rows(content)))["rows"]) == count
 
 
 def test_rows_keep_to_their_size():
-    content = survey(samples.hostile())
+    content = build_content(samples.hostile())
     text = "".join(packed_rows(content, size_limit=3000))
     assert 0 < len(json.loads(text)["rows"]) < len(samples.HOSTILE)
     assert len(text) < 3100
@@ -253,22 +252,3 @@ def test_a_hundred_thousand_transfers_stay_under_25_megabytes(rendered: Rendered
 )
 def test_media_in_a_few_words(media: dict[str, Any], text: str):
     assert media_text(media) == text
-
-
-def test_figures_read_as_people_say_them():
-    assert [duration(s) for s in (0.4, 9, 59.4, 200, 7500, 90000)] == [
-        "0.4 s",
-        "9 s",
-        "59 s",
-        "3 min 20 s",
-        "2 h 5 min",
-        "25 h",
-    ]
-    assert [milliseconds(v) for v in (0.4213, 18.34, 999.7, 2412, 250_000, None)] == [
-        "0.421 ms",
-        "18.3 ms",
-        "1 s",
-        "2.41 s",
-        "4 min 10 s",
-        "\N{EN DASH}",
-    ]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import fields, replace
 from typing import Any
 
 import jsonschema
@@ -14,6 +14,8 @@ from referencing import Registry
 
 from runner.core.errors import UsageError
 from runner.core.records.run_record import Figures, TimelinePoint, TransferRecord
+from runner.core.transfer.reasons import Earlier
+from runner.report.formats.json_document import transfer_json
 from runner.report.model import TIMELINE_LIMIT, coarsened
 from runner.report.writer import render
 from tests.report import samples
@@ -175,3 +177,9 @@ def _parts(value: Any, place: str) -> Iterator[tuple[str, dict[str, Any]]]:
         yield place, value
         for name, inner in value.items():
             yield from _parts(inner, f"{place}.{name}")
+
+
+def test_each_field_of_a_transfer_is_in_the_report():
+    record = replace(samples.transfer(1), earlier=Earlier("r", "b", "k"), before="no reply")
+    wire = transfer_json(record, {})
+    assert list(wire) == [each.name for each in fields(record) if each.name != "origin_uri"]

@@ -13,7 +13,7 @@ from runner.core.records.run_record import PlanFigures, ReportSource
 from runner.core.transfer.outcome import Outcome
 from runner.report.formats.markdown_summary import MOST_GROUPS, summary
 from runner.report.formats.markdown_text import code, prose
-from runner.report.model import survey
+from runner.report.model import build_content
 from tests.report import samples
 from tests.report.conftest import Rendered
 
@@ -174,6 +174,6 @@ def test_it_is_bounded(rendered: Rendered):
 def test_what_it_is_given_to_clean_is_cleaned(make: Callable[[], ReportSource]):
     source = make()
     source = replace(source, run=replace(source.run, explanation="token=hunter2"))
-    told = "".join(summary(survey(source), "", lambda text: text.replace("hunter2", "…")))
+    told = "".join(summary(build_content(source), "", lambda text: text.replace("hunter2", "…")))
     assert "hunter2" not in told
     assert "token=…" in told

@@ -21,21 +21,21 @@ from runner.core.records.run_record import (
 )
 from runner.core.transfer.outcome import Outcome
 from runner.report.html import page_figures
-from runner.report.html.categories import OF_PLANS, divide
+from runner.report.html.categories import OF_PLANS, count_categories
 from runner.report.html.embedded_rows import PLAIN_LIMIT, embedded
 from runner.report.html.manifest_lines import links, shown_lines
 from runner.report.html.page_rows import packed_rows
 from runner.report.html.plots import plot_timeline
 from runner.report.html.story import tell_story
-from runner.report.html.verdict import judge
-from runner.report.model import survey
+from runner.report.html.verdict import verdict_of
+from runner.report.model import build_content
 from tests.report import samples
 from tests.report.conftest import Rendered
 from tests.report.measured import STORY, happened, stamp
 
 
 def test_the_story_is_a_readable_sequence():
-    story = tell_story(survey(samples.mixed()))
+    story = tell_story(build_content(samples.mixed()))
     assert [(line.since, line.text, line.said) for line in story.lines] == [
         ("", "The run began.", None),
         ("+0.4 s", "The session opened, with TLSv1.3.", None),
@@ -86,7 +86,7 @@ def test_the_story_is_a_readable_sequence():
 )
 def test_every_turn_has_its_words(happening: TimelineEvent, text: str, said: str | None):
     source = replace(samples.mixed(1), figures=Figures(story=(happening,)))
-    line = tell_story(survey(source)).lines[1]
+    line = tell_story(build_content(source)).lines[1]
     assert line.text.startswith(text)
     assert line.said == said
 
@@ -94,7 +94,7 @@ def test_every_turn_has_its_words(happening: TimelineEvent, text: str, said: str
 def test_a_long_story_shows_its_beginning_and_its_end_and_counts_what_lies_between():
     many = tuple(happened(float(n), TimelineEventKind.PAUSED, value=float(n)) for n in range(1000))
     source = replace(samples.mixed(1), figures=Figures(story=many, story_omitted=50))
-    story = tell_story(survey(source), shown=20)
+    story = tell_story(build_content(source), shown=20)
     assert (len(story.first), len(story.last)) == (10, 10)
     assert story.omitted == 50 + 1002 - 20
     assert story.last[-1].text == "The run ended: in-doubt."
@@ -103,7 +103,7 @@ def test_a_long_story_shows_its_beginning_and_its_end_and_counts_what_lies_betwe
 def test_a_run_that_kept_no_story_tells_its_sessions_ends():
     closes = (SessionClose(stamp(5), 1011, "boom"), SessionClose(stamp(9), 1000, "done"))
     source = replace(samples.mixed(1), figures=Figures(session_closes=closes))
-    assert [line.turn for line in tell_story(survey(source)).lines] == [
+    assert [line.turn for line in tell_story(build_content(source)).lines] == [
         "began",
         "lost",
         "closed",
@@ -120,7 +120,7 @@ def test_the_timeline_marks_losses_slowing_and_renewals():
         ("lost", 41.5, 7.6),
         ("slowed", 49.8, 0.0),
     ]
-    assert plot.told.endswith("It was slowed down once and its session was lost once.")
+    assert plot.caption.endswith("It was slowed down once and its session was lost once.")
 
 
 def test_a_session_lost_for_good_is_marked_to_the_end_and_marks_do_not_pile_up():
@@ -128,15 +128,15 @@ def test_a_session_lost_for_good_is_marked_to_the_end_and_marks_do_not_pile_up()
     story.append(happened(20.5, TimelineEventKind.LOST))
     plot = plot_timeline(samples.figures().timeline, 1.0, story)
     assert plot is not None
-    assert plot.marks[-1].told == "no session from here on"
+    assert plot.marks[-1].caption == "no session from here on"
     assert plot.marks[-1].x + plot.marks[-1].width == pytest.approx(100)
     assert len(plot.marks) < 6
 
 
 def test_few_rows_are_plain_and_many_are_packed_to_the_same_text():
-    plain = "".join(embedded(packed_rows(survey(samples.mixed(60)))))
+    plain = "".join(embedded(packed_rows(build_content(samples.mixed(60)))))
     assert plain.startswith('<script type="application/json" id="rows">{"rows":[')
-    content = survey(samples.mixed(5_000))
+    content = build_content(samples.mixed(5_000))
     text = "".join(packed_rows(content))
     assert len(text) > PLAIN_LIMIT
     packed = "".join(embedded(packed_rows(content)))
@@ -155,7 +155,7 @@ def test_half_a_character_does_not_end_the_packing():
 
 
 def test_a_plans_rows_are_told_by_what_would_become_of_them():
-    divided = divide(survey(samples.planned(12)))
+    divided = count_categories(build_content(samples.planned(12)))
     assert {OF_PLANS[kind].word: count for kind, count in divided.counts.items()} == {
         "to send": 4,
         "to send (changed)": 2,
@@ -167,7 +167,7 @@ def test_a_plans_rows_are_told_by_what_would_become_of_them():
 
 
 def test_a_plan_tells_how_long_it_takes_and_when_it_would_end():
-    content = survey(samples.planned(60))
+    content = build_content(samples.planned(60))
     assert list(page_figures.figures(content)) == [
         ("Would take", "1.2 s", "at the limits of the manifest"),
         ("Would end", "21:00:01", "2026-12-01, UTC, if it began as it was planned"),
@@ -187,24 +187,24 @@ def test_a_plan_tells_its_waves_and_whether_it_ends_within_its_window():
         ends_at="2026-12-02T05:10:00+01:00",
         misses_window=True,
     )
-    content = survey(replace(samples.planned(60), plan=plan))
+    content = build_content(replace(samples.planned(60), plan=plan))
     assert list(page_figures.figures(content))[1:] == [
         ("Waves", "3", "of 1, 9, 20 transfers"),
-        ("Failures borne", "2", "beyond these the run stops"),
+        ("Failures allowed", "2", "the run stops at the next one"),
         (
             "Would end",
             "05:10:00+01:00",
             "2026-12-02, after the window has closed (until 2026-12-02T04:00:00+01:00)",
         ),
     ]
-    verdict = judge(content)
+    verdict = verdict_of(content)
     assert verdict.tone == "doubt"
     assert "would not end inside its window" in verdict.detail
     within = replace(plan, misses_window=False, waves=tuple(range(1, 9)), ends_at=None)
-    content = survey(replace(samples.planned(60), plan=within))
+    content = build_content(replace(samples.planned(60), plan=within))
     assert list(page_figures.figures(content))[1:] == [
         ("Waves", "8", "of 1, 1, 1, 1, 1, 1, … transfers"),
-        ("Failures borne", "2", "beyond these the run stops"),
+        ("Failures allowed", "2", "the run stops at the next one"),
         ("Window", "set", "until 2026-12-02T04:00:00+01:00"),
     ]
 
@@ -216,17 +216,21 @@ def test_waves_are_told_in_their_order_with_what_became_of_them():
         run=replace(samples.RUN, waves=(5, 10, 15)),
         transfers=lambda: iter([*rows, samples.transfer(20)]),
     )
-    waves = next(each for each in divide(survey(source)).breakdowns if each.by == "wave")
+    waves = next(
+        each for each in count_categories(build_content(source)).breakdowns if each.by == "wave"
+    )
     assert [(part.name, part.total) for part in waves.parts] == [
         ("wave 1", 5),
         ("wave 2", 5),
         ("wave 3", 5),
     ]
-    assert "wave" not in {each.by for each in divide(survey(samples.mixed())).breakdowns}
+    assert "wave" not in {
+        each.by for each in count_categories(build_content(samples.mixed())).breakdowns
+    }
 
 
 def test_each_reason_comes_with_what_to_do_and_its_first_places():
-    reasons = page_figures.reasons(survey(samples.mixed(60)))
+    reasons = page_figures.reasons(build_content(samples.mixed(60)))
     limited = next(reason for reason in reasons if reason.reason == "rate_limited")
     assert limited.advice[:3] == (
         "The gateway was asked too fast for as long as retries lasted: lower ",
@@ -263,7 +267,7 @@ def test_a_page_says_how_its_record_is_verified(rendered: Rendered):
 
 
 def test_outcomes_are_told_by_destination_codec_and_gateway():
-    breakdowns = divide(survey(samples.mixed(60))).breakdowns
+    breakdowns = count_categories(build_content(samples.mixed(60))).breakdowns
     assert [each.by for each in breakdowns] == ["destination", "codec", "gateway"]
     gateway = breakdowns[2].parts[0]
     assert (gateway.name, gateway.total) == ("edge-ams", 60)

@@ -12,6 +12,7 @@ import typer
 
 from runner.cli import options
 from runner.console.diagnostics.formats import OutputFormat
+from runner.report.formats.registry import FORMATS
 
 
 def status(
@@ -78,7 +79,7 @@ def report(
         typer.Option(
             "--format",
             envvar="RUNNER_FORMAT",
-            help="Of html, json, junit, csv, md; several with commas.",
+            help=f"Of {', '.join(FORMATS)}; several with commas.",
             show_default="html,json, or as --out ends",
         ),
     ] = None,

@@ -48,7 +48,11 @@ class Explanation:
 @cache
 def explanations() -> Mapping[str, Explanation]:
     """Return the explanation of every code, in the order of `FAMILIES` and of the codes."""
-    text = files("runner.console").joinpath("explanations.toml").read_text(encoding="utf-8")
+    text = (
+        files("runner.console.diagnostics")
+        .joinpath("explanations.toml")
+        .read_text(encoding="utf-8")
+    )
     found = tomllib.loads(text)
     order = list(FAMILIES)
     return {
@@ -74,18 +78,18 @@ def render_codes(*, color: bool = False) -> str:
     paint, parts = Paint(color), []
     for family, title in FAMILIES.items():
         lines = [paint.bold(title)]
-        for code, told in explanations().items():
+        for code, explanation in explanations().items():
             if code.startswith(family):
-                first, *others = wrap(told.rule, WIDTH - len(code) - 4)
+                first, *others = wrap(explanation.rule, WIDTH - len(code) - 4)
                 lines += [f"  {paint.bold(code)}  {first}", *(f"        {line}" for line in others)]
         parts.append("\n".join(lines))
     parts.append("runner explain CODE tells the reason, with a wrong and a right example")
     return "\n\n".join(parts) + "\n"
 
 
-def explanations_to_json(told: Sequence[Explanation]) -> str:
+def explanations_to_json(chosen: Sequence[Explanation]) -> str:
     """Return one JSON document, in ASCII."""
-    return document("explanations", {"codes": [asdict(each) for each in told]})
+    return document("explanations", {"codes": [asdict(each) for each in chosen]})
 
 
 def rules_document() -> str:
@@ -102,12 +106,19 @@ def _document() -> Iterator[str]:
     yield "of a manifest that it names."
     for family, title in FAMILIES.items():
         yield from ("", f"## {title}")
-        for code, told in explanations().items():
+        for code, explanation in explanations().items():
             if code.startswith(family):
-                yield from ("", f"### {code}", "", f"{_sentence(told.rule)}", "", told.why)
-                for name, text in (("Wrong", told.wrong), ("Right", told.right)):
+                yield from (
+                    "",
+                    f"### {code}",
+                    "",
+                    f"{_sentence(explanation.rule)}",
+                    "",
+                    explanation.why,
+                )
+                for name, text in (("Wrong", explanation.wrong), ("Right", explanation.right)):
                     yield from _fenced(name, text, "console" if text[0] == "$" else "yaml")
-                for name, text in told.files.items():
+                for name, text in explanation.files.items():
                     yield from _fenced(f"With `{name}`", text, "csv")
     yield ""
 

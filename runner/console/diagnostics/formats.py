@@ -34,13 +34,13 @@ def problems_to_json(
     """
     ordered = errors_first(problems)
     errors, warnings = count_by_severity(ordered, omitted)
-    told = {
+    fields = {
         "errors": errors,
         "warnings": warnings,
         "problems": [_problem(problem) for problem in ordered],
         **({"omitted": dict(omitted)} if omitted else {}),
     }
-    return document("problems", told)
+    return document("problems", fields)
 
 
 def _problem(problem: Problem) -> dict[str, Any]:
@@ -70,9 +70,9 @@ def problems_to_github(
     ordered = errors_first(problems)
     lines = [_annotation(problem) for problem in ordered[:GITHUB_ANNOTATIONS]]
     rest = ordered[GITHUB_ANNOTATIONS:]
-    if told := more(rest, omitted):
+    if text := more(rest, omitted):
         severity = Severity.ERROR if omitted else rest[0].severity
-        lines.append(github_command(severity.value, told, title="more problems"))
+        lines.append(github_command(severity.value, text, title="more problems"))
     return "".join(f"{line}\n" for line in lines)
 
 

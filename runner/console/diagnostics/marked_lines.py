@@ -29,7 +29,7 @@ class Sources(Protocol):
     """Where source lines come from."""
 
     def lines(self, file: str, numbers: AbstractSet[int]) -> Mapping[int, str]:
-        """Return the wanted lines (counted from 1) that can be read; none is no error."""
+        """Return the wanted lines (counted from 1) that can be read; unreadable ones are left out."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""Problems of a manifest as text for people: what, where, the line itself, and the mend."""
+"""Problems of a manifest as text for people: what, where, the line itself, and the fix."""
 
 from __future__ import annotations
 
@@ -7,9 +7,10 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from runner.console.diagnostics.marked_lines import Sources, excerpt
-from runner.console.text import Paint, count, listed, visible
+from runner.console.text import Paint, listed, visible
 from runner.core.diagnostics.codes import CODES
 from runner.core.diagnostics.problem import Place, Problem, Severity
+from runner.core.number_text import counted
 
 MAX_PROBLEMS = 20
 WIDTH = 120
@@ -87,8 +88,8 @@ def count_by_severity(
 def summary(problems: Sequence[Problem], omitted: Mapping[str, int] | None = None) -> str:
     """Return `3 errors, 1 warning in manifests/a.yaml`."""
     errors, warnings = count_by_severity(problems, omitted)
-    counts = [count(errors, "error")] if errors else []
-    counts += [count(warnings, "warning")] if warnings else []
+    counts = [counted(errors, "error")] if errors else []
+    counts += [counted(warnings, "warning")] if warnings else []
     files = list(dict.fromkeys(visible(problem.place.file) for problem in problems))
     return f"{', '.join(counts) or 'no problems'}{' in ' if files else ''}{listed(files)}"
 

@@ -33,7 +33,7 @@ def json_lines(stream: LossyStream, now: Callable[[], float]) -> Refresh:
             | {"at": timestamp(trouble.at), "reason": redact(trouble.reason or "")}
             for trouble in progress.troubles
         ]
-        told = {
+        message = {
             "version": VERSION,
             "kind": "progress",
             "at": timestamp(at),
@@ -45,7 +45,7 @@ def json_lines(stream: LossyStream, now: Callable[[], float]) -> Refresh:
             **progress_fields(progress, pace),
             "troubles": troubles,
         }
-        stream.write(json.dumps(told) + "\n")
+        stream.write(json.dumps(message) + "\n")
 
     return refresh
 

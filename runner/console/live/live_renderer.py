@@ -20,7 +20,7 @@ ERASE = "\r\x1b[J"
 END_OF_LINE = "\x1b[K\r\n"
 
 Picture = Callable[[int, int], Sequence[Line]]
-"""Lays the view out for so many columns and rows."""
+"""Lays the view out for a number of columns and rows."""
 
 
 def terminal_size(descriptor: int | None) -> tuple[int, int]:

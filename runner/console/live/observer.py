@@ -45,8 +45,8 @@ class LiveObserver:
 
     def warned(self, event: str, **fields: Any) -> None:
         """Keep it among the last problems."""
-        told = redact_value(fields)
-        text = " ".join([event, *(f"{name}={value}" for name, value in told.items())])
+        shown_fields = redact_value(fields)
+        text = " ".join([event, *(f"{name}={value}" for name, value in shown_fields.items())])
         self._warnings.append(Warned(self._wall(), text))
 
     def progressed(self, progress: Progress) -> None:

@@ -1,4 +1,4 @@
-"""Where a run stands, in words: its pace, what is left, what it waits for."""
+"""A run's progress as text: its pace, the time left, and what it waits for."""
 
 from __future__ import annotations
 
@@ -6,8 +6,9 @@ from collections import deque
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from runner.console.text import duration, figure, visible
-from runner.core.transfer.outcome import Outcome
+from runner.console.text import visible
+from runner.core.number_text import duration, figure
+from runner.core.transfer.outcome import Outcome, outcome_words
 
 if TYPE_CHECKING:  # a dry run, which has no progress, shares these words
     from runner.ports import Progress
@@ -34,7 +35,7 @@ class Pace:
 
     @property
     def per_s(self) -> float | None:
-        """The pace; None until two samples tell."""
+        """The pace; None before two samples."""
         if self._latest is None:
             return None
         (then, before), (now, settled) = self._samples[0], self._latest
@@ -53,11 +54,6 @@ def outcome_counts(outcomes: Mapping[str, int] | Mapping[Outcome, int]) -> dict[
     named = {str(name): n for name, n in outcomes.items() if n}
     order = [outcome.value for outcome in Outcome if outcome.value in named]
     return {visible(name): named[name] for name in (*order, *(sorted(named.keys() - set(order))))}
-
-
-def in_words(outcome: str) -> str:
-    """Return an outcome as prose spells it: `in doubt`."""
-    return outcome.replace("_", " ")
 
 
 def allowed(rate_per_s: float, burst: int | None) -> str:
@@ -98,7 +94,7 @@ def progress_line(progress: Progress, pace: Pace) -> str:
     counts = outcome_counts(progress.outcomes)
     parts = [
         f"{progress.settled:,} of {progress.total:,} settled ({share(progress)}%)",
-        ", ".join(f"{in_words(name)} {n:,}" for name, n in counts.items()),
+        ", ".join(f"{outcome_words(name)} {n:,}" for name, n in counts.items()),
         f"in flight {progress.in_flight:,}",
         rate_text(progress) if progress.rate_per_s or progress.sent_per_s else "",
         left_text(progress, pace),

@@ -1,4 +1,4 @@
-"""The live view as a pure function: where a run stands, laid out for so many columns and rows."""
+"""The live view as a pure function of a run's progress and the terminal's size."""
 
 from __future__ import annotations
 
@@ -10,21 +10,22 @@ from typing import NamedTuple
 
 from rich.cells import cell_len, set_cell_size
 
-from runner.console.live.progress_text import in_words, outcome_counts, rate_text, share
+from runner.console.live.progress_text import outcome_counts, rate_text, share
 from runner.console.log.redaction import harmless
-from runner.console.text import count, duration
+from runner.core.number_text import counted, duration
 from runner.core.records.recent_failures import RecentFailure
+from runner.core.transfer.outcome import outcome_named, outcome_words
 from runner.ports import Progress, SessionState
 
 PROBLEMS_SHOWN = 5
 KEYS_NAMED = 3
 NARROWEST_BAR = 10
 WORTH_A_CLOCK_S = 60.0
-"""From which time left on the view tells when the run would end."""
+"""Time left from which the view shows when the run would end."""
 
 
 class Tone(Enum):
-    """How loud a text is."""
+    """How a text is coloured."""
 
     PLAIN = "plain"
     FAINT = "faint"
@@ -42,14 +43,6 @@ class Part(NamedTuple):
 
 Line = tuple[Part, ...]
 
-TONES = {
-    "transferred": Tone.GOOD,
-    "unchanged": Tone.GOOD,
-    "skipped": Tone.GOOD,
-    "rejected": Tone.BAD,
-    "failed": Tone.BAD,
-    "in_doubt": Tone.WARN,
-}
 SESSIONS = {
     SessionState.DIALLING: Part("session: dialling", Tone.WARN),
     SessionState.OPEN: Part("session open"),
@@ -68,7 +61,7 @@ class Warned:
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """What is shown of a run at one moment."""
+    """A run at one moment, as it is shown."""
 
     progress: Progress
     at: float  # seconds since the epoch
@@ -149,12 +142,23 @@ def _state(progress: Progress) -> Iterator[Part]:
         yield Part(f"waiting for {harmless(progress.waiting_for)}", Tone.WARN)
     yield Part(f"in flight {progress.in_flight:,}")
     if progress.callbacks_owed:
-        yield Part(f"{count(progress.callbacks_owed, 'callback')} owed")
+        yield Part(f"{counted(progress.callbacks_owed, 'callback')} owed")
 
 
 def _outcomes(progress: Progress) -> Iterator[Part]:
     for name, number in outcome_counts(progress.outcomes).items():
-        yield Part(f"{in_words(name)} {number:,}", TONES.get(name, Tone.PLAIN))
+        yield Part(f"{outcome_words(name)} {number:,}", _tone(name))
+
+
+def _tone(name: str) -> Tone:
+    outcome = outcome_named(name)
+    if outcome is None:
+        return Tone.PLAIN
+    if outcome.is_done:
+        return Tone.GOOD
+    if outcome.needs_attention:
+        return Tone.BAD if outcome.is_failure else Tone.WARN
+    return Tone.PLAIN
 
 
 def _problems(view: View) -> list[Part]:
@@ -162,19 +166,21 @@ def _problems(view: View) -> list[Part]:
     alike: dict[tuple[str, str | None], list[RecentFailure]] = {}
     for trouble in view.progress.troubles:
         alike.setdefault((trouble.outcome, trouble.reason), []).append(trouble)
-    told = [(group[-1].at, _told(group)) for group in alike.values()]
-    told += [(warned.at, Part(harmless(warned.text), Tone.WARN)) for warned in view.warnings]
-    told.sort(key=lambda each: each[0], reverse=True)
-    return [part._replace(text=f"{_clock(at)}Z {part.text}") for at, part in told[:PROBLEMS_SHOWN]]
+    problems = [(group[-1].at, _problem(group)) for group in alike.values()]
+    problems += [(warned.at, Part(harmless(warned.text), Tone.WARN)) for warned in view.warnings]
+    problems.sort(key=lambda each: each[0], reverse=True)
+    return [
+        part._replace(text=f"{_clock(at)}Z {part.text}") for at, part in problems[:PROBLEMS_SHOWN]
+    ]
 
 
-def _told(group: Sequence[RecentFailure]) -> Part:
+def _problem(group: Sequence[RecentFailure]) -> Part:
     last = group[-1]
     keys = ", ".join(harmless(trouble.key) for trouble in group[: -KEYS_NAMED - 1 : -1])
     more = ", …" if len(group) > KEYS_NAMED else ""
     reason = harmless(last.reason or "no reason given")
-    text = f"{in_words(last.outcome)} {keys}{more}: {reason}"
-    return Part(text, TONES.get(last.outcome, Tone.PLAIN))
+    text = f"{outcome_words(last.outcome)} {keys}{more}: {reason}"
+    return Part(text, _tone(last.outcome))
 
 
 def _flow(parts: Sequence[Part], columns: int) -> list[Line]:

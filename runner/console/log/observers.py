@@ -151,7 +151,7 @@ class Observers:
         if observer in self._observers:
             self._observers.remove(observer)
             self.warned(
-                "an observer failed and is no longer told of the run",
+                "an observer failed and gets no further events of the run",
                 observer=type(observer).__name__,
                 error=f"{type(error).__name__}: {error}",
             )

@@ -7,7 +7,8 @@ from dataclasses import asdict, dataclass
 
 from runner.console.log.redaction import redact
 from runner.console.results.document import document
-from runner.console.text import Paint, count, visible
+from runner.console.text import Paint, visible
+from runner.core.number_text import counted
 
 TAMPERED = (
     "somebody or something changed it after it was written: keep it as it is, and compare it with"
@@ -17,7 +18,7 @@ TAMPERED = (
 
 FILE_PROVES = (
     "this proves that no entry was changed, added or removed since the file was written; not who"
-    " wrote it: whoever can write the file and report.json beside it can make both anew. Compare the"
+    " wrote it: a person who can write the file and report.json beside it can make both anew. Compare the"
     " head with one that is kept elsewhere, or verify the run in the journal"
 )
 FILE_ALONE_PROVES = (
@@ -46,11 +47,11 @@ class Audited:
 
 def audited_to_json(audited: Sequence[Audited]) -> str:
     """Return one JSON document, in ASCII."""
-    told = {
+    fields = {
         "ok": not any(each.fault for each in audited),
         "verified": [asdict(each) | {"ok": each.fault is None} for each in audited],
     }
-    return document("audit", told)
+    return document("audit", fields)
 
 
 def render_audited(audited: Sequence[Audited], *, color: bool = False) -> str:
@@ -60,7 +61,7 @@ def render_audited(audited: Sequence[Audited], *, color: bool = False) -> str:
         word = paint.red("broken") if each.fault else paint.green("ok")
         lines.append(f"{word}: {visible(each.what)}")
         lines.append(
-            f"  {count(each.entries, 'entry', 'entries')} good, head {each.head or 'none'}"
+            f"  {counted(each.entries, 'entry', 'entries')} good, head {each.head or 'none'}"
         )
         if each.fault:
             lines.append(f"  {paint.bold('breaks at')} {visible(redact(each.fault))}")

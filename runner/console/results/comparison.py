@@ -5,11 +5,18 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from runner.console.live.progress_text import in_words
 from runner.console.log.redaction import redact
 from runner.console.results.document import document
-from runner.console.text import Paint, duration, figure, shorten, visible
-from runner.core.records.comparison import Change, Comparison, Difference, Kind, Side, Told
+from runner.console.text import Paint, shorten, visible
+from runner.core.number_text import duration, figure
+from runner.core.records.comparison import (
+    Change,
+    ChangeKind,
+    ComparedRun,
+    ComparedTransfer,
+    Comparison,
+    Difference,
+)
 from runner.core.transfer.outcome import Outcome
 
 REASON_LIMIT = 80
@@ -21,14 +28,14 @@ Row = tuple[str, str, str, str]
 
 def compared_to_json(compared: Comparison) -> str:
     """Return one JSON document, in ASCII."""
-    told = {
+    fields = {
         "before": _side(compared.before),
         "after": _side(compared.after),
         "alike": compared.alike,
         "changes": [_change(change) for change in compared.changes],
         "warnings": list(compared.warnings),
     }
-    return document("comparison", told)
+    return document("comparison", fields)
 
 
 def render_compared(compared: Comparison, *, color: bool = False) -> str:
@@ -44,7 +51,7 @@ def render_compared(compared: Comparison, *, color: bool = False) -> str:
         paint.bold("transfer by transfer"),
     ]
     for change in compared.changes:
-        lines += _told(change, paint)
+        lines += _change_lines(change, paint)
     lines.append(f"  {compared.alike:,} as before")
     return "\n".join(lines) + "\n"
 
@@ -56,7 +63,7 @@ def figure_rows(compared: Comparison) -> Iterator[Row]:
     for outcome in Outcome:
         counts = before.counts[outcome], after.counts[outcome]
         if any(counts):
-            yield _number(in_words(outcome.value), *counts)
+            yield _number(outcome.words, *counts)
     yield _number("deliveries", before.attempts, after.attempts)
     took_s = compared.before.duration_s, compared.after.duration_s
     yield _measured("duration", *took_s, shown=duration)
@@ -72,21 +79,19 @@ def figure_rows(compared: Comparison) -> Iterator[Row]:
 
 def change_in_words(change: Change) -> str:
     """Return `rejected, now transferred`, `newly listed: skipped`."""
-    before, after = (
-        None if o is None else in_words(o.value) for o in (change.before, change.after)
-    )
+    before, after = (None if o is None else o.words for o in (change.before, change.after))
     match change.kind:
-        case Kind.LISTED:
+        case ChangeKind.LISTED:
             return f"newly listed: {after}"
-        case Kind.UNLISTED:
+        case ChangeKind.UNLISTED:
             return f"no longer listed: {before}"
-        case Kind.TARGET:
+        case ChangeKind.TARGET:
             return f"{after} as before, of another interaction or to another destination"
     note = ", for an earlier run carried them out" if change.expected else ""
     return f"{before}, now {after}{note}"
 
 
-def _headline(side: Side, paint: Paint) -> str:
+def _headline(side: ComparedRun, paint: Paint) -> str:
     run = side.run
     return f"{paint.bold(visible(run.id))}  {visible(run.outcome)}  batch {visible(run.batch)}"
 
@@ -99,7 +104,7 @@ def _table(rows: list[Row]) -> Iterator[str]:
         yield f"  {name:<{widths[0]}}  {'  '.join(columns)}".rstrip()
 
 
-def _told(change: Change, paint: Paint) -> Iterator[str]:
+def _change_lines(change: Change, paint: Paint) -> Iterator[str]:
     yield f"  {change.count:,} {change_in_words(change)}"
     if change.expected:
         return
@@ -111,11 +116,11 @@ def _told(change: Change, paint: Paint) -> Iterator[str]:
 
 def _why(change: Change, example: Difference) -> str:
     before, after = example.before, example.after
-    if change.kind is Kind.TARGET and before is not None and after is not None:
-        moves = (f"{told.interaction_id} to {told.destination_uri}" for told in (before, after))
+    if change.kind is ChangeKind.TARGET and before is not None and after is not None:
+        moves = (f"{side.interaction_id} to {side.destination_uri}" for side in (before, after))
         return f": {', now '.join(shorten(move, REASON_LIMIT) for move in moves)}"
-    told = after or before
-    reason = None if told is None else told.reason
+    side = after or before
+    reason = None if side is None else side.reason
     return f": {shorten(redact(reason), REASON_LIMIT)}" if reason else ""
 
 
@@ -144,7 +149,7 @@ def _share(before: float | None, after: float | None) -> str:
     return f"{round(100 * (after - before) / before):+d} %"
 
 
-def _side(side: Side) -> dict[str, Any]:
+def _side(side: ComparedRun) -> dict[str, Any]:
     run = side.run
     return {
         "run": run.id,
@@ -171,12 +176,12 @@ def _change(change: Change) -> dict[str, Any]:
     }
 
 
-def _transfer(told: Told | None) -> dict[str, Any] | None:
-    if told is None:
+def _transfer(transfer: ComparedTransfer | None) -> dict[str, Any] | None:
+    if transfer is None:
         return None
     return {
-        "outcome": told.outcome.value,
-        "reason": redact(told.reason or "") or None,
-        "interaction_id": told.interaction_id,
-        "destination_uri": told.destination_uri,
+        "outcome": transfer.outcome.value,
+        "reason": redact(transfer.reason or "") or None,
+        "interaction_id": transfer.interaction_id,
+        "destination_uri": transfer.destination_uri,
     }

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict
 
 from runner.console.log.redaction import redact
 from runner.console.results.document import document
@@ -15,12 +14,12 @@ _WIDTH = 7  # of "warning", "skipped"
 
 def checks_to_json(checks: Sequence[Check]) -> str:
     """Return one JSON document, in ASCII."""
-    told = {"ok": is_well(checks), "checks": [asdict(each) for each in checks]}
-    return redact(document("checkup", told))
+    fields = {"ok": is_well(checks), "checks": [_check(each) for each in checks]}
+    return redact(document("checkup", fields))
 
 
 def render_checks(checks: Sequence[Check], *, color: bool = False) -> str:
-    """Return it as a person reads it: a line a check, and the mend under it where one is needed."""
+    """Return it as a person reads it: a line a check, and the fix under it where one is needed."""
     paint = Paint(color)
     painted = {
         Health.OK: paint.green,
@@ -34,8 +33,8 @@ def render_checks(checks: Sequence[Check], *, color: bool = False) -> str:
         word = painted[check.health](check.health.ljust(_WIDTH))
         name = visible(check.name).ljust(name_width)
         lines.append(f"{word}  {name}  {visible(redact(check.seen))}")
-        if check.mend is not None:
-            lines.append(f"{' ' * _WIDTH}  {' ' * name_width}  -> {visible(check.mend)}")
+        if check.fix is not None:
+            lines.append(f"{' ' * _WIDTH}  {' ' * name_width}  -> {visible(check.fix)}")
     failed = sum(check.health is Health.FAILED for check in checks)
     warned = sum(check.health is Health.WARNING for check in checks)
     lines += ["", _verdict(paint, failed, warned)]
@@ -48,3 +47,13 @@ def _verdict(paint: Paint, failed: int, warned: int) -> str:
         said = paint.red(f"{failed} of these would stop a run")
         return f"{said}{beside}; nothing was moved"
     return f"{paint.green('a run could begin')}{beside}; nothing was moved"
+
+
+def _check(check: Check) -> dict[str, str | None]:
+    """Return a check as JSON; `mend` is the name that the schema fixes for what to do."""
+    return {
+        "name": check.name,
+        "health": check.health.value,
+        "seen": check.seen,
+        "mend": check.fix,
+    }

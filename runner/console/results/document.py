@@ -10,6 +10,6 @@ VERSION = 1
 """Of every kind (schemas/result.v1.schema.json)."""
 
 
-def document(kind: str, told: Mapping[str, Any]) -> str:
+def document(kind: str, fields: Mapping[str, Any]) -> str:
     """Return one JSON document, in ASCII, that says what it is before it tells anything."""
-    return json.dumps({"version": VERSION, "kind": kind, **told}, indent=2) + "\n"
+    return json.dumps({"version": VERSION, "kind": kind, **fields}, indent=2) + "\n"

@@ -26,23 +26,23 @@ from runner.core.transfer.outcome import ExitCode
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """What ended a command: a headline, the thing itself, where, and the mend."""
+    """The error that ended a command: a headline, the cause, the place, and the fix."""
 
     headline: str
     what: str
-    mend: str
+    fix: str
     where: str | None = None
 
 
 _KINDS: tuple[tuple[type[RunnerError], str, str], ...] = (
     (NotInDoubt, "there is nothing to settle, and nothing was changed", ""),
-    (UsageError, "the command cannot be carried out as it was given", ""),  # it has its own mend
+    (UsageError, "the command cannot be carried out as it was given", ""),  # it has its own fix
     (Interrupted, "interrupted", "apply again to go on"),
-    (ManifestInvalid, "the manifest is invalid", "mend each place shown; nothing was sent"),
+    (ManifestInvalid, "the manifest is invalid", "fix each place shown; nothing was sent"),
     (
         Stopped,
         "the run was ended early",
-        "mend the cause and apply again: only what is not done is sent",
+        "fix the cause and apply again: only what is not done is sent",
     ),
     (
         StorageError,
@@ -54,7 +54,7 @@ _KINDS: tuple[tuple[type[RunnerError], str, str], ...] = (
         "another run holds the journal's lock",
         "wait for that run to end, or let this one wait for it with `--lock-timeout`",
     ),
-    (RunnerError, "the command cannot go on", "mend what the message names and try again"),
+    (RunnerError, "the command cannot go on", "fix what the message names and try again"),
 )
 _BUG_MEND = (
     "this is a fault of runner, not of the manifest: the journal is whole; report it with the "
@@ -71,9 +71,9 @@ def describe(error: BaseException) -> Failure:
         return Failure(headline, harmless(error.what), harmless(error.check), harmless(where))
     if isinstance(error, KeyboardInterrupt):
         return Failure("interrupted", "a signal ended the command", "apply again to go on")
-    for kind, headline, mend in _KINDS:
+    for kind, headline, fix in _KINDS:
         if isinstance(error, kind):
-            return Failure(headline, harmless(str(error)), mend)
+            return Failure(headline, harmless(str(error)), fix)
     return Failure("an internal error", harmless(f"{type(error).__name__}: {error}"), _BUG_MEND)
 
 
@@ -95,13 +95,13 @@ def render_error(
             return document("error", {"error": _to_json(error, failure, exit_code)})
         case OutputFormat.GITHUB:
             where = [failure.where] if failure.where else []
-            text = "\n".join(filter(None, [failure.what, *where, failure.mend]))
+            text = "\n".join(filter(None, [failure.what, *where, failure.fix]))
             return github_command("error", text, title=failure.headline) + "\n"
     return _pretty(failure, Paint(color), width)
 
 
 def _pretty(failure: Failure, paint: Paint, width: int | None) -> str:
-    rows = [("", failure.what), ("where: ", failure.where), ("next: ", failure.mend)]
+    rows = [("", failure.what), ("where: ", failure.where), ("next: ", failure.fix)]
     lines = [f"  {paint.bold(label)}{text}" for label, text in rows if text]
     lines = [paint.red("error") + paint.bold(f": {failure.headline}"), *lines]
     return "".join(f"{row}\n" for line in lines for row in folded(line, width))
@@ -115,5 +115,5 @@ def _to_json(error: BaseException, failure: Failure, code: ExitCode | None) -> d
         "headline": failure.headline,
         "what": failure.what,
         "where": failure.where,
-        "next": failure.mend,
+        "next": failure.fix,
     }

@@ -7,8 +7,9 @@ from dataclasses import asdict, dataclass
 from types import MappingProxyType
 
 from runner.console.results.document import document
-from runner.console.text import Paint, count, figure, visible
-from runner.core.records.retention import Kept
+from runner.console.text import Paint, visible
+from runner.core.number_text import counted, figure
+from runner.core.records.retention import KeepReason
 
 DAY_S = 86_400.0
 HOUR_S = 3_600.0
@@ -43,7 +44,7 @@ class Pruned:
     older_than_s: float
     dry_run: bool
     removed: Sequence[RemovedReport]
-    kept: Mapping[Kept, int]
+    kept: Mapping[KeepReason, int]
     left: Sequence[Remark]
     failed: Sequence[Remark]
 
@@ -55,12 +56,12 @@ class Pruned:
 
 KEPT = MappingProxyType(
     {
-        Kept.NEWEST: "among the newest of their batch",
-        Kept.LATEST: "`latest` points to them",
-        Kept.YOUNG: "not old enough",
-        Kept.IN_DOUBT: "with transfers in doubt; once these are settled, the report that is"
+        KeepReason.NEWEST: "among the newest of their batch",
+        KeepReason.LATEST: "`latest` points to them",
+        KeepReason.YOUNG: "not old enough",
+        KeepReason.IN_DOUBT: "with transfers in doubt; once these are settled, the report that is"
         " rendered again says so",
-        Kept.WITNESS: "by which the next apply checks the journal",
+        KeepReason.WITNESS: "by which the next apply checks the journal",
     }
 )
 """Why folders stay, in words."""
@@ -68,31 +69,31 @@ KEPT = MappingProxyType(
 
 def pruned_to_json(pruned: Pruned) -> str:
     """Return one JSON document, in ASCII."""
-    told = {
+    fields = {
         "reports": pruned.root,
         "keep": pruned.keep,
         "older_than_s": pruned.older_than_s,
         "dry_run": pruned.dry_run,
         "removed": [asdict(each) for each in pruned.removed],
         "freed_bytes": pruned.freed_bytes,
-        "kept": {reason.value: pruned.kept.get(reason, 0) for reason in Kept},
+        "kept": {reason.value: pruned.kept.get(reason, 0) for reason in KeepReason},
         "left": [asdict(each) for each in pruned.left],
         "failed": [asdict(each) for each in pruned.failed],
     }
-    return document("prune", told)
+    return document("prune", fields)
 
 
 def render_pruned(pruned: Pruned, *, color: bool = False) -> str:
     """Return it as a person reads it."""
     paint = Paint(color)
-    reports = count(len(pruned.removed), "report")
+    reports = counted(len(pruned.removed), "report")
     if pruned.dry_run:
         verdict = f"{paint.green('dry run')}: would remove {reports} and free {_size(pruned)}"
     elif pruned.failed:
         verdict = f"{paint.red('storage')}: removed {reports}, freed {_size(pruned)}; not all"
     else:
         verdict = f"{paint.green('ok')}: removed {reports}, freed {_size(pruned)}"
-    bounds = f"{count(pruned.keep, 'run')} of each batch, and what is younger than {_age(pruned)}"
+    bounds = f"{counted(pruned.keep, 'run')} of each batch, and what is younger than {_age(pruned)}"
     lines = [verdict, f"  {paint.faint(f'in {visible(pruned.root)}, keeping {bounds}')}"]
     lines += [f"  {each.path}" for each in pruned.removed[:MOST_TOLD]]
     lines += _more(len(pruned.removed))
@@ -117,7 +118,7 @@ def _more(number: int) -> Iterator[str]:
 
 def _age(pruned: Pruned) -> str:
     if pruned.older_than_s >= DAY_S:
-        return count(round(pruned.older_than_s / DAY_S), "day")
+        return counted(round(pruned.older_than_s / DAY_S), "day")
     return f"{figure(pruned.older_than_s / HOUR_S)} h"
 
 

@@ -7,8 +7,9 @@ from dataclasses import asdict, dataclass
 
 from runner.console.log.redaction import redact
 from runner.console.results.document import document
-from runner.console.text import Paint, count, visible
+from runner.console.text import Paint, visible
 from runner.core.next_steps import Step
+from runner.core.number_text import counted
 from runner.core.transfer.outcome import Outcome
 
 
@@ -31,10 +32,10 @@ class Settled:
 def settled_to_json(settled: Settled) -> str:
     """Return one JSON document, in ASCII."""
     steps = [step.to_json() for step in settled.steps]
-    told = asdict(settled) | {"reason": redact(settled.reason)}
-    told = {name: value for name, value in told.items() if name != "steps"}
-    told["next_steps"] = steps
-    return document("resolution", told)
+    fields = asdict(settled) | {"reason": redact(settled.reason)}
+    fields = {name: value for name, value in fields.items() if name != "steps"}
+    fields["next_steps"] = steps
+    return document("resolution", fields)
 
 
 def render_settled(settled: Settled, *, color: bool = False) -> str:
@@ -53,10 +54,10 @@ def render_settled(settled: Settled, *, color: bool = False) -> str:
     ]
     if settled.callbacks:
         lines.append(
-            f"  {count(settled.callbacks, 'callback')} owed: the next apply delivers it all"
+            f"  {counted(settled.callbacks, 'callback')} owed: the next apply delivers it all"
         )
     if settled.doubts_left:
-        left = count(settled.doubts_left, "more transfer")
+        left = counted(settled.doubts_left, "more transfer")
         lines.append(f"  {left} in doubt in this journal")
     for step in settled.steps:
         lines += [f"  {step.text}:", f"    {step.command}"]

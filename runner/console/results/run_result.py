@@ -66,14 +66,13 @@ class RunResult:
     @property
     def done(self) -> int:
         """The transfers that need nothing more."""
-        done = (Outcome.TRANSFERRED, Outcome.SKIPPED, Outcome.UNCHANGED)
-        return sum(self.counts.get(outcome, 0) for outcome in done)
+        return sum(number for outcome, number in self.counts.items() if outcome.is_done)
 
 
 def result_to_json(result: RunResult) -> str:
     """Return the result as one JSON document, in ASCII."""
     plan = result.plan
-    told: dict[str, Any] = {
+    fields: dict[str, Any] = {
         "id": result.run_id,
         "run": result.run_id,
         "batch": result.batch,
@@ -95,7 +94,7 @@ def result_to_json(result: RunResult) -> str:
         "duration_s": round(result.duration_s, 3),
         "next_steps": [step.to_json() for step in result.steps],
     }
-    return document("apply" if plan is None else "plan", told)
+    return document("apply" if plan is None else "plan", fields)
 
 
 def _group(group: Group) -> dict[str, Any]:

@@ -7,13 +7,14 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-from runner.console.live.progress_text import in_words, outcome_counts
+from runner.console.live.progress_text import outcome_counts
 from runner.console.log.redaction import redact
 from runner.console.results.document import document
-from runner.console.text import Paint, count, shorten, visible
+from runner.console.text import Paint, shorten, visible
 from runner.core.next_steps import Step
+from runner.core.number_text import counted
 from runner.core.timestamps import seconds_between
-from runner.core.transfer.outcome import ExitCode, Outcome
+from runner.core.transfer.outcome import ExitCode, Outcome, outcome_words
 
 MOST_DOUBTS = 20
 """Doubts that are told to a person; JSON has them all."""
@@ -78,7 +79,7 @@ class JournalStatus:
 
 def status_to_json(status: JournalStatus, *, one: bool) -> str:
     """Return one JSON document, in ASCII; of `one` run with its doubts."""
-    told: dict[str, Any] = {
+    fields: dict[str, Any] = {
         "journal": status.path,
         "environment": status.environment,
         "gateway": status.origin,
@@ -87,11 +88,11 @@ def status_to_json(status: JournalStatus, *, one: bool) -> str:
     if one:
         run = status.runs[0]
         doubts = [_doubt(doubt) for doubt in run.doubts]
-        told["run"] = _run(run) | {"doubts": doubts, "more_doubts": run.more_doubts}
+        fields["run"] = _run(run) | {"doubts": doubts, "more_doubts": run.more_doubts}
     else:
-        told["runs"] = [_run(run) for run in status.runs]
-    told["next_steps"] = [step.to_json() for step in status.steps]
-    return document("status", told)
+        fields["runs"] = [_run(run) for run in status.runs]
+    fields["next_steps"] = [step.to_json() for step in status.steps]
+    return document("status", fields)
 
 
 def render_status(status: JournalStatus, *, one: bool, color: bool = False) -> str:
@@ -100,7 +101,7 @@ def render_status(status: JournalStatus, *, one: bool, color: bool = False) -> s
     where = f"environment {visible(status.environment)}, gateway {visible(status.origin)}"
     lines = [f"journal {visible(status.path)}", f"  {paint.faint(where)}"]
     for run in status.runs:
-        lines += ["", *_told(run, paint)]
+        lines += ["", *_run_lines(run, paint)]
         lines += _doubts(run, paint) if one else ()
         lines += _steps(status.steps) if one else ()
     if not status.runs:
@@ -108,13 +109,13 @@ def render_status(status: JournalStatus, *, one: bool, color: bool = False) -> s
     if status.doubts and not one:
         lines += [
             "",
-            f"{count(status.doubts, 'transfer')} in doubt or under way",
+            f"{counted(status.doubts, 'transfer')} in doubt or under way",
         ]
         lines += _steps(status.steps)
     return "\n".join(lines) + "\n"
 
 
-def _told(run: RunLine, paint: Paint) -> Iterator[str]:
+def _run_lines(run: RunLine, paint: Paint) -> Iterator[str]:
     strong = {ExitCode.OK.outcome: paint.green, Standing.RUNNING: paint.yellow}
     word = strong.get(run.outcome, paint.red)(run.outcome)
     yield f"{paint.bold(visible(run.id))}  {word}  batch {visible(run.batch)}"
@@ -130,7 +131,7 @@ def _told(run: RunLine, paint: Paint) -> Iterator[str]:
 
 def _figures(run: RunLine) -> Iterator[str]:
     for name, number in outcome_counts(run.counts).items():
-        word = in_words(name)
+        word = outcome_words(name)
         if name == Outcome.UNATTEMPTED and run.standing is Standing.RUNNING:
             word = "waiting"
         yield f"{number:,} {word}"

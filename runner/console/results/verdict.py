@@ -7,15 +7,16 @@ from textwrap import wrap
 from types import MappingProxyType
 
 from runner.console.diagnostics.formats import github_command, without_commands
-from runner.console.live.progress_text import allowed, in_words, outcome_counts
+from runner.console.live.progress_text import allowed, outcome_counts
 from runner.console.log.redaction import harmless, redact
 from runner.console.results.run_result import Group, RunResult
-from runner.console.text import Paint, count, duration, folded, shorten, visible
+from runner.console.text import Paint, folded, shorten, visible
 from runner.core import next_steps
-from runner.core.diagnostics.advice import NEXT, advice
+from runner.core.diagnostics.advice import advice
+from runner.core.number_text import counted, duration, was_or_were
 from runner.core.pacing.waves import wave_sizes
 from runner.core.records.run_record import PlanFigures
-from runner.core.transfer.outcome import ExitCode, Outcome
+from runner.core.transfer.outcome import BY_URGENCY, ExitCode, Outcome, outcome_words
 from runner.core.transfer.reasons import Code
 
 MAX_GROUPS = 10
@@ -27,20 +28,13 @@ REASON_LIMIT = 90
 TEXT_WIDTH = 78
 
 DOUBT = "each may have been carried out or not; none is sent again blindly"
-URGENCY = (
-    Outcome.IN_DOUBT,
-    Outcome.REJECTED,
-    Outcome.FAILED,
-    Outcome.UNATTEMPTED,
-    Outcome.SKIPPED,
-)
 WELL = (ExitCode.OK, ExitCode.PENDING)
 
 
 def render_result(result: RunResult, *, color: bool = False, width: int | None = None) -> str:
     """Return the result as a person reads it, ready for stdout.
 
-    `width` breaks what is wider between words; None leaves it to whoever reads on.
+    `width` breaks what is wider between words; None: lines are not broken.
     """
     paint = Paint(color)
     lines = [_verdict_line(result, paint), f"  {paint.faint(_where(result))}"]
@@ -69,13 +63,13 @@ def verdict(result: RunResult) -> str:
     """Return how it ended in one plain line: the exit code's word, a colon, and what it means."""
     if result.plan is not None:
         return _plan_verdict(result, result.plan)
-    words, total = _WORDS.get(result.exit_code), count(result.total, "transfer")
-    lost = sum(result.counts.get(o, 0) for o in (Outcome.REJECTED, Outcome.FAILED))
+    words, total = _WORDS.get(result.exit_code), counted(result.total, "transfer")
+    lost = sum(number for outcome, number in result.counts.items() if outcome.is_failure)
     match result.exit_code:
         case ExitCode.OK:
             return _well(result)
         case ExitCode.FAILURES:
-            return f"failures: {lost:,} of {total} {_were(lost)} not carried out"
+            return f"failures: {lost:,} of {total} {was_or_were(lost)} not carried out"
         case ExitCode.IN_DOUBT:
             return f"in doubt: {_doubts(result.counts.get(Outcome.IN_DOUBT, 0), total)}"
     why = harmless(result.explanation or "") or (words or "the run ended early")
@@ -99,7 +93,7 @@ _SAID = (ExitCode.OK, ExitCode.FAILURES, ExitCode.IN_DOUBT)
 
 
 def _well(result: RunResult) -> str:
-    total = count(result.total, "transfer")
+    total = counted(result.total, "transfer")
     if not result.total:
         return "ok: the manifest has no transfers"
     if result.done < result.total:
@@ -112,11 +106,11 @@ def _well(result: RunResult) -> str:
 def _plan_verdict(result: RunResult, plan: PlanFigures) -> str:
     # With a preflight, what would be skipped or rejected is in none of the plan's numbers.
     planned = plan.send + plan.unchanged + plan.in_doubt
-    total = count(max(planned, result.total - result.not_selected), "transfer")
+    total = counted(max(planned, result.total - result.not_selected), "transfer")
     if result.exit_code is ExitCode.IN_DOUBT:
         return f"in doubt: {_doubts(plan.in_doubt, total)}; {plan.send:,} would be sent"
     if plan.selections:
-        found = f"what {count(plan.selections, 'selection')} will find"
+        found = f"what {counted(plan.selections, 'selection')} will find"
         return f"valid: {plan.send:,} of {total} would be sent, and {found}"
     if not plan.send:
         return f"valid: nothing to send, {plan.unchanged:,} of {total} unchanged"
@@ -127,10 +121,6 @@ def _doubts(doubts: int, total: str) -> str:
     if not doubts:
         return "a transfer outside this selection needs a person"
     return f"{doubts:,} of {total} {'needs' if doubts == 1 else 'need'} a person"
-
-
-def _were(number: int) -> str:
-    return "was" if number == 1 else "were"
 
 
 def _verdict_line(result: RunResult, paint: Paint) -> str:
@@ -158,7 +148,7 @@ def _explanation(result: RunResult) -> Iterator[str]:
 def _counts(result: RunResult) -> Iterator[str]:
     """Yield one line for each count that is not zero, the numbers aligned."""
     plan = result.plan
-    rows = {in_words(name): n for name, n in outcome_counts(result.counts).items()}
+    rows = {outcome_words(name): n for name, n in outcome_counts(result.counts).items()}
     if plan is not None:
         rows = {"would be sent": plan.send, "unchanged": plan.unchanged}
         rows |= {"in doubt": plan.in_doubt} if plan.in_doubt else {}
@@ -170,9 +160,13 @@ def _counts(result: RunResult) -> Iterator[str]:
         yield f"  {name:<{name_width}}  {n:>{width},}{note}"
     if plan is not None and plan.send:
         yield from _course(plan)
-    if (told := result.figures) is not None and told.rate_limit_per_s and told.peak_in_any_second:
-        bound = allowed(told.rate_limit_per_s, told.burst)
-        yield f"  at most {told.peak_in_any_second:,} sent in a second, of {bound}"
+    if (
+        (figures := result.figures) is not None
+        and figures.rate_limit_per_s
+        and figures.peak_in_any_second
+    ):
+        bound = allowed(figures.rate_limit_per_s, figures.burst)
+        yield f"  at most {figures.peak_in_any_second:,} sent in a second, of {bound}"
 
 
 def _moves(result: RunResult, paint: Paint) -> Iterator[str]:
@@ -194,7 +188,7 @@ def _course(plan: PlanFigures) -> Iterator[str]:
     if plan.waves:
         sizes = [f"{size:,}" for size in wave_sizes(plan.waves)]
         shown = [*sizes[:MAX_WAVES], "…"] if len(sizes) > MAX_WAVES else sizes
-        yield f"  in {count(len(sizes), 'wave')}: {', then '.join(shown)}"
+        yield f"  in {counted(len(sizes), 'wave')}: {', then '.join(shown)}"
     if plan.failed_before:
         others = "" if plan.failed_before == plan.send else ", after all others"
         yield f"  {plan.failed_before:,} of them rejected or failed before: tried again{others}"
@@ -213,8 +207,8 @@ def _course(plan: PlanFigures) -> Iterator[str]:
 def _groups(groups: Sequence[Group], paint: Paint) -> Iterator[str]:
     """Yield the reasons of what did not succeed, the most urgent outcome first."""
     ordered = sorted(
-        (group for group in groups if group.outcome in URGENCY),
-        key=lambda group: (URGENCY.index(group.outcome), -group.count),
+        (group for group in groups if group.outcome.needs_reason),
+        key=lambda group: (group.outcome.rank, -group.count),
     )
     if not ordered:
         return
@@ -222,15 +216,15 @@ def _groups(groups: Sequence[Group], paint: Paint) -> Iterator[str]:
     width = max(len(f"{group.count:,}") for group in ordered[:MAX_GROUPS])
     for group in ordered[:MAX_GROUPS]:
         reason = shorten(redact(group.reason or "no reason given"), REASON_LIMIT)
-        yield f"  {group.count:>{width},} {in_words(group.outcome)}: {reason}"
+        yield f"  {group.count:>{width},} {group.outcome.words}: {reason}"
         if names := group.names or group.examples:
             places = [visible(name) for name in names]
             rest = max(0, group.count - len(places[:MAX_EXAMPLES]))
             more = f" and {rest:,} more" if rest else ""
             yield paint.faint(f"  {'':>{width}}   {', '.join(places[:MAX_EXAMPLES])}{more}")
     if rest_groups := ordered[MAX_GROUPS:]:
-        transfers = count(sum(group.count for group in rest_groups), "transfer")
-        yield f"  … and {count(len(rest_groups), 'more reason')} for {transfers}: see the report"
+        transfers = counted(sum(group.count for group in rest_groups), "transfer")
+        yield f"  … and {counted(len(rest_groups), 'more reason')} for {transfers}: see the report"
 
 
 def _next(result: RunResult, paint: Paint) -> Iterator[str]:
@@ -241,13 +235,13 @@ def _next(result: RunResult, paint: Paint) -> Iterator[str]:
         counts = {Outcome.IN_DOUBT: result.plan.in_doubt}
     if result.exit_code is ExitCode.IN_DOUBT:
         counts[Outcome.IN_DOUBT] = max(1, counts.get(Outcome.IN_DOUBT, 0))
-    todo = [outcome for outcome in NEXT if counts.get(outcome, 0) > 0]
+    todo = [o for o in BY_URGENCY if o.advice is not None and counts.get(o, 0) > 0]
     if todo or (result.plan is not None and any(step.argv for step in result.steps)):
         yield paint.bold("what to do next")
     for outcome in todo:
         for said in [DOUBT] if outcome is Outcome.IN_DOUBT else _advice(outcome, result.groups):
             yield from wrap(
-                f"{in_words(outcome)}: {said}",
+                f"{outcome.words}: {said}",
                 width=TEXT_WIDTH,
                 initial_indent="  ",
                 subsequent_indent="    ",
@@ -292,13 +286,13 @@ def _plan_steps(result: RunResult) -> Iterator[str]:
 
 def _advice(outcome: Outcome, groups: Sequence[Group]) -> list[str]:
     """Return what to do about an outcome, by its causes; in general where these are many."""
-    told = {
+    advised = {
         advice(group.outcome, group.code, group.status): None
         for group in sorted(groups, key=lambda group: -group.count)
         if group.outcome is outcome and group.code != Code.NOT_SELECTED
     }
-    by_cause = [said for said in told if said is not None]
-    return by_cause if 0 < len(by_cause) <= MAX_ADVICE else [NEXT[outcome]]
+    by_cause = [said for said in advised if said is not None]
+    return by_cause if 0 < len(by_cause) <= MAX_ADVICE else [outcome.advice or ""]
 
 
 _PLAN_STEPS = {

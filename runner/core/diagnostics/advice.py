@@ -1,6 +1,6 @@
-"""What to do about a transfer that did not succeed: by its outcome, and by what was said of it.
+"""Advice on transfers that did not succeed, by outcome, cause and the gateway's status.
 
-The console and every form of the report take their words from here.
+The console and every report format take their advice from here.
 """
 
 from __future__ import annotations
@@ -10,27 +10,6 @@ from types import MappingProxyType
 
 from runner.core.transfer.outcome import Outcome
 from runner.core.transfer.reasons import Code
-
-NEXT: Mapping[Outcome, str] = MappingProxyType(
-    {
-        Outcome.IN_DOUBT: (
-            "each may or may not have been carried out, and none is sent again blindly: look each "
-            "one up at the gateway, by its interaction id and message id in the report; applying "
-            "again looks them up too, and settles those that show evidence; what you know yourself "
-            "you settle with `resolve`, one at a time, by run and key"
-        ),
-        Outcome.REJECTED: (
-            "the gateway refused these and moved nothing: mend what the reasons name, "
-            "then apply again; only what is not done is sent"
-        ),
-        Outcome.FAILED: (
-            "all retries were used up and nothing was moved: see that the gateway is well, "
-            "then apply again"
-        ),
-        Outcome.UNATTEMPTED: "the run ended before their turn: apply again to take them up",
-    }
-)
-"""What an operator does about an outcome, the most urgent first."""
 
 _BY_STATUS: Mapping[str, str] = MappingProxyType(
     {
@@ -54,7 +33,7 @@ _BY_STATUS: Mapping[str, str] = MappingProxyType(
             "the destination exists and takes nothing in: see that the queue is open or the user "
             "logged in, then apply again"
         ),
-        "destination_invalid": "the gateway knows no such destination: mend its URI, then apply again",
+        "destination_invalid": "the gateway knows no such destination: fix its URI, then apply again",
         "format_invalid": (
             "the gateway does not accept the message's form: compare its version with what this "
             "program speaks, and report it with the audit log's entry"
@@ -77,9 +56,9 @@ _BY_STATUS: Mapping[str, str] = MappingProxyType(
         ),
     }
 )
-"""By the reply's status (core.transfer.STATUSES)."""
+"""By the reply's status (core.transfer.states.STATUSES)."""
 
-_BY_CODE: Mapping[str, str] = MappingProxyType(
+_BY_CODE: Mapping[str, str | None] = MappingProxyType(
     {
         **_BY_STATUS,
         Code.NOT_SELECTED: (
@@ -92,8 +71,8 @@ _BY_CODE: Mapping[str, str] = MappingProxyType(
         Code.LOOK_UP_FAILED: (
             "the REST side could not be asked: see that it is reachable, then apply again"
         ),
-        Code.RETRIES_USED_UP: NEXT[Outcome.FAILED],
-        Code.NOT_SENT: NEXT[Outcome.FAILED],
+        Code.RETRIES_USED_UP: Outcome.FAILED.advice,
+        Code.NOT_SENT: Outcome.FAILED.advice,
         Code.MESSAGE_UNFIT: _BY_STATUS["format_invalid"],
         Code.RESOLVED_FAILED: (
             "a person said that these were not carried out: apply again to send them"
@@ -102,7 +81,7 @@ _BY_CODE: Mapping[str, str] = MappingProxyType(
 )
 """By the cause, where no reply decided."""
 
-_UNSENT: Mapping[str, str] = MappingProxyType(
+_UNSENT: Mapping[str, str | None] = MappingProxyType(
     {
         Code.PLANNED: "apply sends these",
         Code.PLANNED_CHANGED: "apply sends these",
@@ -111,7 +90,7 @@ _UNSENT: Mapping[str, str] = MappingProxyType(
         Code.ALREADY_THERE: "these are there already: apply skips them, which counts as done",
         Code.FOUND_CARRIED_OUT: "an earlier delivery was carried out: apply settles them",
         Code.INTERACTION_MISSING: (
-            "mend what the reason names before you apply: these would be refused"
+            "fix what the reason names before you apply: these would be refused"
         ),
         Code.INTERACTION_STATE_UNKNOWN: (
             "look these up at the gateway before you apply: they would be refused"
@@ -125,14 +104,14 @@ _UNSENT: Mapping[str, str] = MappingProxyType(
 def advice(outcome: Outcome, code: str | None, status: str | None = None) -> str | None:
     """Return what to do about transfers of an outcome, in a sentence; None: nothing.
 
-    `code` is the cause (core.reasons). `status` is the last reply's. It explains how a transfer was
+    `code` is the cause (core.transfer.reasons). `status` is the last reply's. It explains how a transfer was
     ended; of doubts, and of what was not ended, it says nothing.
     """
     if outcome is Outcome.UNATTEMPTED:
-        return _UNSENT.get(code or "", NEXT[outcome])
+        return _UNSENT.get(code or "", outcome.advice)
     if outcome is Outcome.IN_DOUBT:
-        return NEXT[outcome]
+        return outcome.advice
     by_code = _BY_CODE.get(code or "")
-    if by_code is not None or outcome not in {Outcome.REJECTED, Outcome.FAILED}:
+    if by_code is not None or not outcome.is_failure:
         return by_code
-    return _BY_STATUS.get(status or "", NEXT[outcome])
+    return _BY_STATUS.get(status or "", outcome.advice)

@@ -25,7 +25,7 @@ class Check:
     name: str
     health: Health
     seen: str
-    mend: str | None = None
+    fix: str | None = None
 
 
 SOON_DAYS = 14.0
@@ -33,7 +33,7 @@ SOON_DAYS = 14.0
 
 
 def is_well(checks: Iterable[Check]) -> bool:
-    """Tell whether nothing failed; warnings are no failures."""
+    """Return whether nothing failed; warnings are no failures."""
     return all(check.health is not Health.FAILED for check in checks)
 
 
@@ -48,7 +48,7 @@ def check_certificate(name: str, version: str, subject: str, days_left: float) -
 def check_clock(gateway_s: float | None, local_s: float) -> Check:
     """Judge how far this machine's clock is from the gateway's, both in seconds since the epoch.
 
-    The gateway's `Date` tells whole seconds. Messages bear our time, and fences are waited for by
+    The gateway's `Date` has whole seconds. Messages carry our time, and fences are waited for by
     both clocks (recovery.md, "In doubt").
     """
     if gateway_s is None:
@@ -66,7 +66,7 @@ def check_clock(gateway_s: float | None, local_s: float) -> Check:
         "clock",
         Health.WARNING,
         f"{abs(skew_s):.0f} s {where} the gateway's",
-        "set this machine's clock (NTP): messages bear its time, and `expires` is judged by it",
+        "set this machine's clock (NTP): messages carry its time, and `expires` is judged by it",
     )
 
 
@@ -104,12 +104,12 @@ def _covers(had: str, needed: str) -> bool:
 def check_allowance(headers: Mapping[str, str], rate_per_s: float | None) -> Check:
     """Tell what the gateway's rate headers say beside the manifest's `http_rate`."""
     ours = "none" if rate_per_s is None else f"{rate_per_s * 60:.0f}/min"
-    told = {name: headers.get(f"inin-ratelimit-{name}") for name in ("count", "allowed", "reset")}
-    allowed = told["allowed"]
+    limits = {name: headers.get(f"inin-ratelimit-{name}") for name in ("count", "allowed", "reset")}
+    allowed = limits["allowed"]
     if allowed is None or not allowed.isdecimal():
         return Check("rate", Health.OK, f"`http_rate` is {ours}; the gateway's answers tell none")
-    seen = f"`http_rate` is {ours}; the gateway allows {allowed} a minute, {told['count']} used"
+    seen = f"`http_rate` is {ours}; the gateway allows {allowed} a minute, {limits['count']} used"
     if rate_per_s is None or rate_per_s * 60 > int(allowed):
-        mend = f"nothing to do: the runner keeps to {allowed} by itself; other integrations may use it too"
-        return Check("rate", Health.WARNING, seen, mend)
+        fix = f"nothing to do: the runner keeps to {allowed} by itself; other integrations may use it too"
+        return Check("rate", Health.WARNING, seen, fix)
     return Check("rate", Health.OK, seen)

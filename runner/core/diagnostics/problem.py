@@ -1,4 +1,4 @@
-"""What is wrong with a manifest, as values: many, positioned, each with its mend."""
+"""Problems of a manifest as values: many at once, each with its place and its fix."""
 
 from __future__ import annotations
 
@@ -48,4 +48,4 @@ class Problem:
     help: str
     severity: Severity = Severity.ERROR
     related: tuple[Related, ...] = field(default=())
-    hide: bool = False  # the span may be a secret: whoever shows the source line masks it
+    hide: bool = False  # the span may be a secret: it is masked where the line is shown

@@ -18,6 +18,7 @@ from runner.core.manifest.window import Window
 from runner.core.pacing.circuit_breaker import BreakerPolicy
 from runner.core.transfer.evidence import Promise
 from runner.core.transfer.lookup_verdict import FoundAt
+from runner.core.transfer.outcome import Outcome
 
 
 class Secret:
@@ -230,7 +231,7 @@ class Callback:
     method: str = "POST"
     headers: Mapping[str, str] = field(default_factory=dict)
     secret: Secret | None = None
-    on: frozenset[str] = frozenset({"transferred", "rejected", "failed", "skipped", "in_doubt"})
+    on: frozenset[str] = frozenset(outcome.value for outcome in Outcome if outcome.calls_back)
     allow_private: bool = False
 
 

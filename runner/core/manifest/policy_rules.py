@@ -6,9 +6,10 @@ from collections.abc import Iterator, Sequence
 
 from runner.core.diagnostics.problem import Severity
 from runner.core.manifest.model import Limits
-from runner.core.manifest.quantity import EVERYTHING, Amount, in_words
+from runner.core.manifest.quantity import EVERYTHING, Amount
 from runner.core.manifest.rules import Finding
 from runner.core.manifest.window import Window
+from runner.core.number_text import duration
 from runner.core.pacing.rate import estimate_s
 from runner.core.pacing.waves import most_failures, seats
 
@@ -104,7 +105,7 @@ def check_ending(
         at_once = in_flight(limits, max_failures, sends=sends)
         because = f" and `max_failures: {max_failures}` (at most {at_once:,} in flight)"
     message = (
-        f"by the limits{because}, sending {sends:,} takes {in_words(takes_s)}, until {closes.like(ends_s)}"
+        f"by the limits{because}, sending {sends:,} takes {duration(takes_s, round_up=True)}, until {closes.like(ends_s)}"
         f" at the earliest; the window closes at {closes}"
     )
     mend = (

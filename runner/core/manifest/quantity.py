@@ -6,7 +6,6 @@ a share a float from 0 to 1. Only ASCII digits count: no sign, no exponent, no s
 
 from __future__ import annotations
 
-import math
 import re
 from dataclasses import dataclass
 
@@ -99,20 +98,3 @@ def parse_amount(text: str) -> Amount:
         return Share(parse_share(text))
     except ValueError:
         raise ValueError(f"{text!r} is neither a count nor a share; write 20 or 5%") from None
-
-
-def in_words(seconds: float) -> str:
-    """Return `40 s`, `12 min 05 s`, `3 h 12 min` or `4 d 02 h`, rounded up.
-
-    Who waits so long is not early.
-    """
-    minutes, rest = divmod(math.ceil(seconds), 60)
-    if not minutes:
-        return f"{rest} s"
-    if minutes < 60:  # noqa: PLR2004 - of an hour
-        return f"{minutes} min {rest:02d} s"
-    hours, minutes = divmod(minutes + (rest > 0), 60)
-    if hours < 48:  # noqa: PLR2004 - beyond two days minutes do not matter
-        return f"{hours} h {minutes:02d} min"
-    days, hours = divmod(hours + (minutes > 0), 24)
-    return f"{days:,} d {hours:02d} h"

@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 from datetime import datetime
 
-from runner.core.manifest.quantity import in_words
+from runner.core.number_text import duration
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +56,7 @@ class Window:
         opens, closes = self.not_before, self.not_after
         if opens is not None and wall_s < opens.at_s:
             return (
-                f"the window (policy.window) opens at {opens}, in {in_words(opens.at_s - wall_s)};"
+                f"the window (policy.window) opens at {opens}, in {duration(opens.at_s - wall_s, round_up=True)};"
                 " nothing is sent before: run apply then"
             )
         return (

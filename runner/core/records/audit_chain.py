@@ -29,7 +29,7 @@ def canonical(body: Mapping[str, Any]) -> str:
 
 
 def is_finite_json(value: Any) -> bool:
-    """Tell whether JSON can say `value`: every number finite, nothing nested without end."""
+    """Return whether JSON can say `value`: every number finite, nothing nested without end."""
     try:
         _ENCODER.encode(value)
     except (ValueError, RecursionError):

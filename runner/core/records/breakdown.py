@@ -43,7 +43,7 @@ class Breakdown:
     by: str
     parts: tuple[Part, ...]
     rest: Part | None
-    exact: bool  # False: `rest.names` is at least so many
+    exact: bool  # False: `rest.names` is a lower bound
 
     @property
     def largest(self) -> int:

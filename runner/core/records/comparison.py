@@ -1,4 +1,4 @@
-"""Two runs side by side: what became of each transfer in the one and in the other."""
+"""Compares two runs: the outcome of each transfer in both."""
 
 from __future__ import annotations
 
@@ -14,18 +14,8 @@ from runner.core.transfer.outcome import Outcome
 MOST_EXAMPLES = 5
 """Transfers that are named of each kind of change."""
 
-_URGENCY = (
-    Outcome.IN_DOUBT,
-    Outcome.FAILED,
-    Outcome.REJECTED,
-    Outcome.UNATTEMPTED,
-    Outcome.SKIPPED,
-    Outcome.TRANSFERRED,
-    Outcome.UNCHANGED,
-)
 
-
-class Kind(StrEnum):
+class ChangeKind(StrEnum):
     """How a key differs between two runs."""
 
     OUTCOME = "outcome"  # it ended otherwise
@@ -35,8 +25,8 @@ class Kind(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
-    """A transfer as one run tells it."""
+class ComparedTransfer:
+    """A transfer as one run reports it."""
 
     outcome: Outcome
     reason: str | None
@@ -49,24 +39,28 @@ class Difference:
     """One key that is not the same in both runs; None: the run does not list it."""
 
     key: str
-    before: Told | None
-    after: Told | None
+    before: ComparedTransfer | None
+    after: ComparedTransfer | None
 
     @property
-    def kind(self) -> Kind:
+    def kind(self) -> ChangeKind:
         """How they differ."""
         if self.before is None:
-            return Kind.LISTED
+            return ChangeKind.LISTED
         if self.after is None:
-            return Kind.UNLISTED
-        return Kind.OUTCOME if self.before.outcome is not self.after.outcome else Kind.TARGET
+            return ChangeKind.UNLISTED
+        return (
+            ChangeKind.OUTCOME
+            if self.before.outcome is not self.after.outcome
+            else ChangeKind.TARGET
+        )
 
 
 @dataclass(frozen=True, slots=True)
 class Change:
     """All differences of a kind between the same two outcomes, the first of them by name."""
 
-    kind: Kind
+    kind: ChangeKind
     before: Outcome | None
     after: Outcome | None
     count: int
@@ -74,12 +68,12 @@ class Change:
 
     @property
     def expected(self) -> bool:
-        """Tell whether this is what applying again is for: what was carried out stays so."""
+        """Whether applying again explains it: what was transferred is left unchanged."""
         return self.before is Outcome.TRANSFERRED and self.after is Outcome.UNCHANGED
 
 
 @dataclass(frozen=True, slots=True)
-class Side:
+class ComparedRun:
     """One of the runs, counted."""
 
     run: RunRecord
@@ -95,34 +89,38 @@ class Side:
 class Comparison:
     """Two runs and their differences, the most urgent first."""
 
-    before: Side
-    after: Side
+    before: ComparedRun
+    after: ComparedRun
     changes: tuple[Change, ...]
 
     @property
     def alike(self) -> int:
         """How many keys are the same in both."""
-        differing = sum(change.count for change in self.changes if change.kind is not Kind.LISTED)
+        differing = sum(
+            change.count for change in self.changes if change.kind is not ChangeKind.LISTED
+        )
         return self.before.summary.total - differing
 
     @property
     def warnings(self) -> tuple[str, ...]:
-        """What makes the comparison lame."""
-        told = []
+        """Reasons why the comparison may mislead."""
+        warnings = []
         first, second = self.before.run, self.after.run
         if first.batch != second.batch:
-            told.append(
+            warnings.append(
                 f"the runs are of different batches, {first.batch} and {second.batch}:"
                 " keys that are the same may mean different transfers"
             )
-        told += [
+        warnings += [
             f"run {run.id} has no end: it goes on, or it died"
             for run in (first, second)
             if run.finished_at is None
         ]
         if first.started_at > second.started_at:
-            told.append(f"run {first.id} began after run {second.id}: name the earlier one first")
-        return tuple(told)
+            warnings.append(
+                f"run {first.id} began after run {second.id}: name the earlier one first"
+            )
+        return tuple(warnings)
 
 
 @dataclass(slots=True)
@@ -137,7 +135,7 @@ def changes_of(
     differences: Iterable[Difference], most_examples: int = MOST_EXAMPLES
 ) -> tuple[Change, ...]:
     """Count differences by kind and outcomes, in one pass; keep the first few of each."""
-    counted: dict[tuple[Kind, Outcome | None, Outcome | None], _Counted] = {}
+    counted: dict[tuple[ChangeKind, Outcome | None, Outcome | None], _Counted] = {}
     for difference in differences:
         name = (difference.kind, _outcome(difference.before), _outcome(difference.after))
         change = counted.setdefault(name, _Counted())
@@ -148,11 +146,11 @@ def changes_of(
     return tuple(sorted(changes, key=_urgency))
 
 
-def _outcome(told: Told | None) -> Outcome | None:
-    return None if told is None else told.outcome
+def _outcome(side: ComparedTransfer | None) -> Outcome | None:
+    return None if side is None else side.outcome
 
 
 def _urgency(change: Change) -> tuple[bool, int, int]:
     ended = change.after or change.before
-    place = len(_URGENCY) if ended is None else _URGENCY.index(ended)
+    place = len(Outcome) if ended is None else ended.rank
     return change.expected, place, -change.count

@@ -1,17 +1,12 @@
-"""Transfers that an operator hears of while a run goes on."""
+"""Recent failures and doubts, for the live view and `status --watch`."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from runner.core.transfer.outcome import Outcome
-
-TROUBLING = frozenset({Outcome.REJECTED, Outcome.FAILED, Outcome.IN_DOUBT})
-"""Outcomes that an operator hears of at once."""
-
 TROUBLES_KEPT = 8
-"""How many of them are kept at hand, the newest."""
+"""Recent failures kept for the live view."""
 
 
 class RecentFailure(NamedTuple):
@@ -24,7 +19,7 @@ class RecentFailure(NamedTuple):
 
 
 def stage_of(fields: Mapping[str, object]) -> str | None:
-    """Return `wave 2 of 5`, by what is told of a wave that begins; None where it tells nothing."""
+    """Return `wave 2 of 5` from the fields of a beginning wave; None: they name no wave."""
     number, of = fields.get("wave"), fields.get("of")
     if number is None:
         return None

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 
-class Kept(StrEnum):
+class KeepReason(StrEnum):
     """Why a folder stays."""
 
     NEWEST = "newest"  # among as many as are to be kept
@@ -18,7 +18,7 @@ class Kept(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Shelved:
+class StoredReport:
     """A run's report folder as it lies there; times are seconds since the epoch."""
 
     name: str
@@ -32,15 +32,15 @@ class Shelved:
 
 @dataclass(frozen=True, slots=True)
 class Retention:
-    """How much is kept: so many runs of a batch, and whatever is younger than `older_than_s`."""
+    """What is kept: the newest runs of a batch, and all runs younger than `older_than_s`."""
 
     keep: int
     older_than_s: float
 
 
 def reasons_to_keep(
-    folders: Sequence[Shelved], retention: Retention, *, latest: str | None, now: float
-) -> Mapping[str, Kept | None]:
+    folders: Sequence[StoredReport], retention: Retention, *, latest: str | None, now: float
+) -> Mapping[str, KeepReason | None]:
     """Return why each folder of one batch stays, by name; None: it may go.
 
     Of runs the newest stays whatever `retention` says; plans go by their age alone.
@@ -48,24 +48,24 @@ def reasons_to_keep(
     runs = sorted((f for f in folders if not f.planned), key=_age_order, reverse=True)
     newest = {folder.name for folder in runs[: max(1, retention.keep)]}
     witnesses = _witnesses(folders)
-    told = {}
+    kept = {}
     for folder in folders:
         reasons = (
-            (folder.in_doubt > 0, Kept.IN_DOUBT),
-            (folder.name == latest, Kept.LATEST),
-            (folder.name in witnesses, Kept.WITNESS),
-            (folder.name in newest, Kept.NEWEST),
-            (now - folder.ended_at <= retention.older_than_s, Kept.YOUNG),
+            (folder.in_doubt > 0, KeepReason.IN_DOUBT),
+            (folder.name == latest, KeepReason.LATEST),
+            (folder.name in witnesses, KeepReason.WITNESS),
+            (folder.name in newest, KeepReason.NEWEST),
+            (now - folder.ended_at <= retention.older_than_s, KeepReason.YOUNG),
         )
-        told[folder.name] = next((reason for holds, reason in reasons if holds), None)
-    return told
+        kept[folder.name] = next((reason for holds, reason in reasons if holds), None)
+    return kept
 
 
-def _age_order(folder: Shelved) -> tuple[float, str]:
+def _age_order(folder: StoredReport) -> tuple[float, str]:
     return folder.started_at, folder.name
 
 
-def _witnesses(folders: Iterable[Shelved]) -> set[str]:
+def _witnesses(folders: Iterable[StoredReport]) -> set[str]:
     """Return the folders that saw the journal last, one or more for each environment."""
     last: dict[str, float] = {}
     for folder in folders:

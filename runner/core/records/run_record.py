@@ -1,4 +1,4 @@
-"""What a run leaves, as values: the report's content before it is rendered (cli.md, "A run leaves")."""
+"""The values that reports are rendered from (cli.md, "A run leaves")."""
 
 from __future__ import annotations
 
@@ -29,11 +29,11 @@ class AttemptRecord:
 
 @dataclass(frozen=True, slots=True)
 class CallbackRecord:
-    """What became of one callback of a transfer."""
+    """One callback of a transfer and its delivery."""
 
     name: str
     webhook_id: str
-    outcome: str  # the transfer's outcome that was told
+    outcome: str  # the transfer's outcome that it reports
     state: str  # pending | delivered | failed | suppressed
     attempts: int
     reason: str | None = None
@@ -41,23 +41,26 @@ class CallbackRecord:
 
 @dataclass(frozen=True, slots=True)
 class TransferRecord:
-    """One transfer of the manifest and what this run did with it."""
+    """One transfer of the manifest and what this run did with it.
+
+    report.json has these fields, in this order.
+    """
 
     key: str
     source: str
     interaction_id: str
     destination_uri: str
+    wave: int | None = field(default=None, kw_only=True)  # from 1; None: not sent, or no waves
     outcome: Outcome
     reason: str | None
+    reason_code: str | None = field(default=None, kw_only=True)  # None: an older journal, or none
     message_id: str | None
     media_requested: Mapping[str, Any]
     media_negotiated: Mapping[str, Any] | None
     latency_ms: float | None
     attempts: tuple[AttemptRecord, ...] = ()
     callbacks: tuple[CallbackRecord, ...] = ()
-    wave: int | None = None  # in which it is sent, from 1; None: not to be sent, or no waves
     origin_uri: str | None = None  # where it was before, as far as a plan knows
-    reason_code: str | None = None  # the cause; None: an older journal, or nothing to say
     earlier: Earlier | None = None  # the earlier run's transfer that its outcome is
     before: str | None = None  # why it was not carried out yet when the run ended
 
@@ -107,7 +110,7 @@ class SessionClose:
 
 
 class TimelineEventKind(StrEnum):
-    """A turn in the session's story, and what `TimelineEvent.value` is of it."""
+    """Kinds of timeline events, each with the meaning of `TimelineEvent.value`."""
 
     OPENED = "opened"  # the session's number
     LOST = "lost"
@@ -123,7 +126,7 @@ class TimelineEventKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class TimelineEvent:
-    """One line of the session's story: when, and what happened."""
+    """One event of the session's timeline."""
 
     t_s: float  # seconds after the timeline's beginning
     at: str
@@ -135,7 +138,7 @@ class TimelineEvent:
 
 @dataclass(frozen=True, slots=True)
 class Figures:
-    """What the engine measured and the transfers don't tell."""
+    """What the engine measured beyond the transfers themselves."""
 
     rate_limit_per_s: float | None = None
     rate_achieved_per_s: float | None = None
@@ -148,7 +151,7 @@ class Figures:
     timeline_bin_s: float = 1.0
     timeline: tuple[TimelinePoint, ...] = ()
     story: tuple[TimelineEvent, ...] = ()
-    story_omitted: int = 0  # happenings beyond those kept, from the middle
+    story_omitted: int = 0  # events beyond those kept, from the middle
     burst: int | None = None  # frames beyond the limit that one second may hold; None: not kept
 
 
@@ -174,7 +177,7 @@ class PlanFigures:
     window: WindowRecord | None = None  # None: at any time
     ends_at: str | None = None  # RFC 3339, when sending ends at the earliest; None: no window
     misses_window: bool = False  # `ends_at` is later than `window.not_after`
-    selections: int = 0  # whose rows nobody knows before the gateway is asked; not in `send`
+    selections: int = 0  # rows unknown until the gateway is asked; not in `send`
     failed_before: int = 0  # those of `send` that were rejected or failed before: they come last
     at_once: int | None = None  # how many may be under way, as `max_failures` bounds it; None: more
 

@@ -2,59 +2,23 @@
 
 from __future__ import annotations
 
-import math
 from array import array
-from bisect import bisect_left
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Any
 
+from runner.core.records.latency import Latency, LatencyBin, histogram, latency_of
 from runner.core.records.run_record import AttemptRecord, Figures, TransferRecord
 from runner.core.transfer.outcome import Outcome
-from runner.core.transfer.reasons import Cause, Code, cause_of, common_words
-
-DONE = frozenset({Outcome.TRANSFERRED, Outcome.UNCHANGED})
-"""The outcomes that nobody needs to explain: every other one is grouped by its reason."""
+from runner.core.transfer.reasons import WORDS, Cause, Code, cause_of, common_words
 
 GROUP_LIMIT = 1_000
-"""Distinct reasons kept apart: a gateway that words every refusal anew must not fill the memory."""
-
-OTHER_REASONS = "other reasons"
-"""Under this the reasons beyond `GROUP_LIMIT` are counted together."""
+"""Distinct reasons counted apart; the rest is one group, so that memory stays bounded."""
 
 MOST_EXAMPLES = 3
-"""Keys, and places in the manifest, that a group of reasons names."""
-
-HISTOGRAM_BINS = 32
-
-_URGENCY = (
-    Outcome.IN_DOUBT,
-    Outcome.FAILED,
-    Outcome.REJECTED,
-    Outcome.UNATTEMPTED,
-    Outcome.SKIPPED,
-)
-
-
-@dataclass(frozen=True, slots=True)
-class Latency:
-    """Percentiles of the transfers' latencies, in milliseconds; None where nothing was measured."""
-
-    p50: float | None = None
-    p90: float | None = None
-    p99: float | None = None
-    max: float | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class LatencyBin:
-    """How many latencies lie in (`low_ms`, `high_ms`]; the first bin holds its lower edge too."""
-
-    low_ms: float
-    high_ms: float
-    count: int
+"""Keys and places in the manifest that are kept of a group."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,10 +63,13 @@ class Summary:
 
     @property
     def found_nothing(self) -> bool:
-        """Tell whether nothing was delivered, settled or left over: no report to look at first."""
+        """Return whether nothing was delivered, settled or left over."""
         left = sum(g.count for g in self.groups if g.code == Code.NOT_SELECTED)
-        told = (Outcome.TRANSFERRED, Outcome.REJECTED, Outcome.FAILED, Outcome.IN_DOUBT)
-        is_idle = not self.attempts and not any(self.counts[outcome] for outcome in told)
+        is_idle = not self.attempts and not any(
+            self.counts[outcome]
+            for outcome in Outcome
+            if outcome is Outcome.TRANSFERRED or outcome.needs_attention
+        )
         return is_idle and self.counts[Outcome.UNATTEMPTED] == left
 
     def to_json(self) -> dict[str, Any]:
@@ -162,7 +129,7 @@ class Tally:
         if transfer.source == self._last_place:
             self._shared_places.add(transfer.source)
         self._last_place = transfer.source
-        if transfer.outcome not in DONE:
+        if transfer.outcome.needs_reason:
             self._group(transfer, alike)
         if transfer.latency_ms is not None:
             self._latencies.append(transfer.latency_ms)
@@ -178,7 +145,8 @@ class Tally:
         if group is None:
             reason = transfer.reason
             if len(self._groups) >= GROUP_LIMIT:
-                name, reason = (transfer.outcome, Cause(None, OTHER_REASONS)), OTHER_REASONS
+                name = (transfer.outcome, Cause(Code.OTHER_REASONS, None))
+                reason = WORDS[Code.OTHER_REASONS]
             status = transfer.attempts[-1].status if transfer.attempts else None
             group = self._groups.setdefault(name, _Group(transfer.key, reason, status))
         group.count += alike
@@ -204,7 +172,7 @@ class Tally:
             fallbacks=self._fallbacks,
             callbacks_delivered=self._callbacks["delivered"],
             callbacks_failed=self._callbacks["failed"],
-            latency=_percentiles(ordered),
+            latency=latency_of(ordered),
             figures=figures,
             groups=self._ordered_groups(),
             histogram=histogram(ordered),
@@ -228,7 +196,7 @@ class Tally:
             )
             for (outcome, cause), group in self._groups.items()
         ]
-        return tuple(sorted(groups, key=lambda g: (_URGENCY.index(g.outcome), -g.count)))
+        return tuple(sorted(groups, key=lambda g: (g.outcome.rank, -g.count)))
 
 
 def summarize(transfers: Iterable[TransferRecord], figures: Figures) -> Summary:
@@ -239,47 +207,6 @@ def summarize(transfers: Iterable[TransferRecord], figures: Figures) -> Summary:
     return tally.summary(figures)
 
 
-def percentile(ordered: Sequence[float], share: float) -> float | None:
-    """Return the smallest value that at least `share` of the values do not exceed.
-
-    Nearest rank: always a latency that was measured, never one interpolated.
-    """
-    if not ordered:
-        return None
-    return ordered[max(math.ceil(share * len(ordered)), 1) - 1]
-
-
-def histogram(ordered: Sequence[float], bins: int = HISTOGRAM_BINS) -> tuple[LatencyBin, ...]:
-    """Spread ascending latencies over bins whose edges grow by a constant factor.
-
-    Latencies have long tails: equal bins would show one bar and a desert.
-    """
-    if not ordered:
-        return ()
-    low, high = max(ordered[0], 0.001), ordered[-1]
-    if high <= low:
-        return (LatencyBin(ordered[0], max(high, low), len(ordered)),)
-    factor = (high / low) ** (1 / bins)
-    edges = [low * factor**i for i in range(bins)] + [high]
-    ends = [_not_above(ordered, edge) for edge in edges[1:]]
-    return tuple(
-        LatencyBin(edges[i], edges[i + 1], ends[i] - (ends[i - 1] if i else 0)) for i in range(bins)
-    )
-
-
 def rounded(number: float | None) -> float | None:
     """Round to three decimals: microseconds where the unit is a millisecond."""
     return None if number is None else round(number, 3)
-
-
-def _percentiles(ordered: Sequence[float]) -> Latency:
-    return Latency(
-        percentile(ordered, 0.50),
-        percentile(ordered, 0.90),
-        percentile(ordered, 0.99),
-        percentile(ordered, 1.00),
-    )
-
-
-def _not_above(ordered: Sequence[float], edge: float) -> int:
-    return bisect_left(ordered, math.nextafter(edge, math.inf))

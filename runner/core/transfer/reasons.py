@@ -1,4 +1,4 @@
-"""Why a transfer ended as it did, as stable codes: what groups, counts and advises goes by them.
+"""Reasons of outcomes as stable codes, by which transfers are grouped and advice is given.
 
 A reason is a code and words. The words may name what differs from transfer to transfer (a time,
 an error's text); the code says the cause. What a gateway said of a transfer has the reply's status
@@ -17,7 +17,7 @@ from runner.core.transfer.states import TOO_MANY_REQUESTS
 
 
 class Code(StrEnum):
-    """A cause that this program found by itself; report.json spells it so."""
+    """The causes that this program itself determines, as report.json spells them."""
 
     __hash__ = str.__hash__
 
@@ -57,6 +57,8 @@ class Code(StrEnum):
     # Of a person
     RESOLVED_TRANSFERRED = "resolved_transferred"
     RESOLVED_FAILED = "resolved_failed"
+    # Of a report
+    OTHER_REASONS = "other_reasons"  # of a group: the reasons beyond those counted apart
 
 
 WORDS: Mapping[str, str] = MappingProxyType(
@@ -94,22 +96,23 @@ WORDS: Mapping[str, str] = MappingProxyType(
         Code.MOVED_ELSEWHERE_SINCE: "moved elsewhere since the plan: apply again",
         Code.RESOLVED_TRANSFERRED: "resolved as transferred by a person",
         Code.RESOLVED_FAILED: "resolved as failed by a person",
+        Code.OTHER_REASONS: "other reasons",
     }
 )
-"""What a cause is called where its transfers' own words differ."""
+"""The words for a cause where the words of its transfers differ."""
 
 _NAMES_EACH = frozenset(
     {Code.HELD, Code.TRANSFERRED_BEFORE, Code.SKIPPED_BEFORE, Code.MOVED_ELSEWHERE_SINCE}
 )
-"""Causes whose words name the one transfer: a group is never called by them."""
+"""Causes whose words name one transfer, and are never those of a group."""
 
 
 CARRIES_OVER = frozenset({Code.INTERACTION_ENDED})
-"""The skips that hold for every later run; whatever may change again is judged anew."""
+"""Skips that hold for every later run; causes that may change are judged again."""
 
 
 class Earlier(NamedTuple):
-    """The transfer of an earlier run that one stands or falls with."""
+    """The transfer of an earlier run that decides this one's outcome."""
 
     run: str  # its id
     batch: str
@@ -117,7 +120,7 @@ class Earlier(NamedTuple):
 
 
 class Cause(NamedTuple):
-    """What transfers have in common that are there for the same reason."""
+    """A reason without what differs from transfer to transfer; groups are keyed by it."""
 
     code: str | None
     words: str | None  # None: the code says all of it
@@ -129,7 +132,7 @@ def cause_of(code: str | None, words: str | None) -> Cause:
 
 
 def common_words(code: str | None, first: str | None, *, differ: bool) -> str | None:
-    """Return what a group is called: the first one's words, unless those are not everyone's."""
+    """Return a group's words: those of its first transfer, if all of them have the same."""
     is_shared = not differ and code not in _NAMES_EACH
     return first if is_shared else WORDS.get(code or "", first)
 
@@ -138,7 +141,7 @@ _PLAIN = re.compile(r"[a-z][a-z0-9_.-]{0,63}")
 
 
 def code_of_reply(status: str | None, code: int | None) -> str:
-    """Return the code of what a gateway answered: its status, where that is a plain word."""
+    """Return the code of a gateway's reply: its status, if that is a plain word."""
     if status is not None and _PLAIN.fullmatch(status):
         return status
     return "rate_limited" if code == TOO_MANY_REQUESTS else Code.OTHER_STATUS

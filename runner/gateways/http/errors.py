@@ -92,11 +92,6 @@ def wanted_scope(challenge: str) -> str | None:
     return harmless(named.group(1)) if named else None
 
 
-def counted(count: int, thing: str) -> str:
-    """Return "1 dial", "2 dials"."""
-    return f"{count} {thing}" if count == 1 else f"{count} {thing}s"
-
-
 def without_user(url: str) -> str:
     """Return the address without user info: credentials come from the manifest's references."""
     parts = urlsplit(url)

@@ -12,10 +12,11 @@ import httpx
 
 from runner.core.errors import GatewayError
 from runner.core.manifest.model import Environment, Secret
+from runner.core.number_text import counted
 from runner.core.pacing.retry_after import retry_after_s
 from runner.core.transfer.message import harmless
 from runner.gateways.http.client import Answer, exchange
-from runner.gateways.http.errors import ConnectionFailed, Place, counted, shown
+from runner.gateways.http.errors import ConnectionFailed, Place, shown
 from runner.gateways.http.retry_waiter import RetryWaiter
 from runner.gateways.http.secret_scrubber import SecretScrubber
 

@@ -11,9 +11,10 @@ from typing import TypeVar
 import httpx
 
 from runner.core.errors import GatewayError, LookUpFailed, LookUpUnanswered
+from runner.core.number_text import counted
 from runner.core.pacing.retry_after import retry_after_s
 from runner.gateways.http.client import BODY_LIMIT, EXCHANGES_AT_ONCE, Answer, exchange
-from runner.gateways.http.errors import TRY_LATER, ConnectionFailed, Place, counted, shown
+from runner.gateways.http.errors import TRY_LATER, ConnectionFailed, Place, shown
 from runner.gateways.http.oauth import NoTokenYet, Token, Tokens
 from runner.gateways.http.rate_limiter import Priority, PriorityRateLimiter
 from runner.gateways.http.retry_waiter import RetryWaiter

@@ -7,8 +7,9 @@ import math
 from typing import Generic, Protocol, TypeVar
 
 from runner.core.errors import GatewayError
+from runner.core.number_text import counted
 from runner.core.transfer.message import seconds_text
-from runner.gateways.http.errors import ConnectionFailed, HandshakeRefused, Place, counted
+from runner.gateways.http.errors import ConnectionFailed, HandshakeRefused, Place
 from runner.gateways.http.oauth import NoTokenYet, Token, Tokens
 from runner.gateways.http.retry_waiter import RetryWaiter
 from runner.gateways.websocket.close_codes import INTERNAL_ERROR, CloseAction, Outage, action_for

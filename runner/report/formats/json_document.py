@@ -6,7 +6,8 @@ import json
 import math
 import re
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import asdict
+from dataclasses import asdict, fields
+from operator import attrgetter
 from typing import Any
 
 import orjson
@@ -19,7 +20,7 @@ from runner.core.records.run_record import (
     TransferRecord,
 )
 from runner.core.records.summary import rounded
-from runner.report.html.verdict import judge
+from runner.report.html.verdict import verdict_of
 from runner.report.model import Content, coarsened
 
 VERSION = 1
@@ -46,7 +47,7 @@ def render_json(content: Content, put: Callable[[str], object]) -> None:
     if (plan := source.plan) is not None:
         figures = {**asdict(plan), "estimate_s": rounded(plan.estimate_s)}
         write(f'"plan": {_block(figures)},\n')
-    steps = [step.to_json() for step in judge(content).steps]
+    steps = [step.to_json() for step in verdict_of(content).steps]
     write(f'"next_steps": {_block(steps)},\n')
     write('"transfers": [')
     _write_transfers(source.transfers(), write)
@@ -70,7 +71,7 @@ def _write_transfers(transfers: Iterable[TransferRecord], write: Callable[[str],
         if transfer.media_requested is not media:  # neighbours mostly share one
             media = transfer.media_requested
             requested = plain(media)
-        write(separator + _encoded(_transfer_json(transfer, requested)))
+        write(separator + _encoded(transfer_json(transfer, requested)))
         separator = ",\n"
     write("\n")
 
@@ -137,62 +138,52 @@ def timeline_json(figures: Figures) -> dict[str, Any]:
     }
 
 
-def transfer_json(transfer: TransferRecord) -> dict[str, Any]:
-    """Return one of the report's `transfers`."""
-    return _transfer_json(transfer, plain(transfer.media_requested))
+def transfer_json(transfer: TransferRecord, requested: Any) -> dict[str, Any]:
+    """Return one of the report's `transfers`; `requested` is its requested media as JSON.
 
-
-def _transfer_json(transfer: TransferRecord, requested: Any) -> dict[str, Any]:
-    told = {
-        "key": transfer.key,
-        "source": transfer.source,
-        "interaction_id": transfer.interaction_id,
-        "destination_uri": transfer.destination_uri,
-        "wave": transfer.wave,
-        "outcome": transfer.outcome.value,
-        "reason": transfer.reason,
-        "reason_code": transfer.reason_code,
-        "message_id": transfer.message_id,
-        "media_requested": requested,
-        "media_negotiated": plain(transfer.media_negotiated),
-        "latency_ms": rounded(transfer.latency_ms),
-        "attempts": [_attempt_json(attempt) for attempt in transfer.attempts],
-        "callbacks": [_callback_json(callback) for callback in transfer.callbacks],
-    }
-    if transfer.earlier is not None:
-        told["earlier"] = transfer.earlier._asdict()
-    if transfer.before is not None:
-        told["before"] = transfer.before
-    return told
+    The fields are those of the record: one that is added there is in report.json without a change
+    here, unless it needs a form of its own.
+    """
+    wire = dict(zip(_TRANSFER_FIELDS, _transfer_values(transfer), strict=True))
+    wire["media_requested"] = requested
+    wire["media_negotiated"] = plain(transfer.media_negotiated)
+    wire["latency_ms"] = rounded(transfer.latency_ms)
+    wire["attempts"] = [_attempt_json(attempt) for attempt in transfer.attempts]
+    wire["callbacks"] = [
+        dict(zip(_CALLBACK_FIELDS, _callback_values(callback), strict=True))
+        for callback in transfer.callbacks
+    ]
+    if transfer.earlier is None:
+        del wire["earlier"]
+    else:
+        wire["earlier"] = transfer.earlier._asdict()
+    if transfer.before is None:
+        del wire["before"]
+    return wire
 
 
 def _attempt_json(attempt: AttemptRecord) -> dict[str, Any]:
-    told = {
-        "n": attempt.n,
-        "message_id": attempt.message_id,
-        "sent_at": attempt.sent_at,
-        "settled_at": attempt.settled_at,
-        "latency_ms": rounded(attempt.latency_ms),
-        "status": attempt.status,
-        "reason": attempt.reason,
-    }
-    named = attempt.correlation_id
-    return told if named is None else told | {"correlation_id": named}
+    wire = dict(zip(_ATTEMPT_FIELDS, _attempt_values(attempt), strict=True))
+    wire["latency_ms"] = rounded(attempt.latency_ms)
+    if attempt.correlation_id is None:
+        del wire["correlation_id"]
+    return wire
 
 
-def _callback_json(callback: CallbackRecord) -> dict[str, Any]:
-    return {
-        "name": callback.name,
-        "webhook_id": callback.webhook_id,
-        "outcome": callback.outcome,
-        "state": callback.state,
-        "attempts": callback.attempts,
-        "reason": callback.reason,
-    }
+def _fields_of(record: type[Any], *, without: str | None = None) -> tuple[str, ...]:
+    return tuple(each.name for each in fields(record) if each.name != without)
+
+
+_TRANSFER_FIELDS = _fields_of(TransferRecord, without="origin_uri")  # the plan's page alone has it
+_ATTEMPT_FIELDS = _fields_of(AttemptRecord, without="media_index")
+_CALLBACK_FIELDS = _fields_of(CallbackRecord)
+_transfer_values = attrgetter(*_TRANSFER_FIELDS)
+_attempt_values = attrgetter(*_ATTEMPT_FIELDS)
+_callback_values = attrgetter(*_CALLBACK_FIELDS)
 
 
 def plain(value: Any, depth: int = 0) -> Any:
-    """Return `value` as JSON can hold it: NaN and what is no JSON as text, the abyss cut off.
+    """Return `value` as JSON can hold it: NaN and foreign types as text, deep nesting cut off.
 
     A negotiated media matrix is the gateway's text: it may hold anything that a lenient JSON
     reader lets through.

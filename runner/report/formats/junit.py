@@ -23,15 +23,6 @@ _REPLACEMENT = "\N{REPLACEMENT CHARACTER}"
 _FOLDED = str.maketrans({"\t": "&#9;", "\n": "&#10;", "\r": "&#13;"})
 """What an XML attribute would turn into spaces (section 3.3.3)."""
 
-_ELEMENTS = {
-    Outcome.REJECTED: "failure",
-    Outcome.FAILED: "failure",
-    Outcome.IN_DOUBT: "error",
-    Outcome.SKIPPED: "skipped",
-    Outcome.UNATTEMPTED: "skipped",
-    Outcome.UNCHANGED: "skipped",
-}
-
 
 def render_junit(content: Content, write: Callable[[str], object]) -> None:
     """Write one test suite: the batch; one test case: a transfer."""
@@ -54,8 +45,9 @@ def legal(text: str) -> str:
 
 def _counts(summary: Summary) -> dict[str, str]:
     counts = {"failure": 0, "error": 0, "skipped": 0}
-    for outcome, element in _ELEMENTS.items():
-        counts[element] += summary.counts[outcome]
+    for outcome, number in summary.counts.items():
+        if (element := _element(outcome)) is not None:
+            counts[element] += number
     return {
         "tests": str(summary.total),
         "failures": str(counts["failure"]),
@@ -64,11 +56,20 @@ def _counts(summary: Summary) -> dict[str, str]:
     }
 
 
+def _element(outcome: Outcome) -> str | None:
+    """Return the element of a test case that an outcome makes; None: the test passed."""
+    if outcome is Outcome.TRANSFERRED:
+        return None
+    if outcome is Outcome.IN_DOUBT:
+        return "error"
+    return "failure" if outcome.is_failure else "skipped"
+
+
 def _write_case(transfer: TransferRecord, batch: str, write: Callable[[str], object]) -> None:
     case = {"name": transfer.key, "classname": batch}
     if transfer.latency_ms is not None:
         case["time"] = f"{transfer.latency_ms / 1000:.3f}"
-    element = _ELEMENTS.get(transfer.outcome)
+    element = _element(transfer.outcome)
     if element is None:
         write(f"<testcase{_attributes(case)}/>\n")
         return

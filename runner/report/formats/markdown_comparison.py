@@ -4,7 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
-from runner.core.records.comparison import Change, Comparison, Difference, Side, Told
+from runner.core.records.comparison import (
+    Change,
+    ComparedRun,
+    ComparedTransfer,
+    Comparison,
+    Difference,
+)
 from runner.report.formats.markdown_text import code, prose, table
 
 NAME_LIMIT = 100
@@ -28,11 +34,15 @@ def compared_md(
     rows = ([prose(cell) for cell in row] for row in figures)
     yield table(("", "before", "after", "change"), rows)
     yield "\n### Transfer by transfer\n\n"
-    told = [(f"{c.count:,}", prose(in_words(c)), _examples(c, clean)) for c in compared.changes]
-    yield table(("Count", "Change", "First"), [*told, (f"{compared.alike:,}", "as before", "")])
+    rows_of_changes = [
+        (f"{c.count:,}", prose(in_words(c)), _examples(c, clean)) for c in compared.changes
+    ]
+    yield table(
+        ("Count", "Change", "First"), [*rows_of_changes, (f"{compared.alike:,}", "as before", "")]
+    )
 
 
-def _side(word: str, side: Side) -> str:
+def _side(word: str, side: ComparedRun) -> str:
     run = side.run
     batch, outcome = code(run.batch, NAME_LIMIT), prose(run.outcome, NAME_LIMIT)
     return f"**{word}:** batch {batch}, {outcome}, started {prose(run.started_at)}"
@@ -41,9 +51,9 @@ def _side(word: str, side: Side) -> str:
 def _examples(change: Change, clean: Callable[[str], str]) -> str:
     if change.expected:
         return ""
-    told = [_example(each, clean) for each in change.examples]
-    rest = change.count - len(told)
-    return "<br>".join([*told, *([f"and {rest:,} more"] if rest else [])])
+    shown = [_example(each, clean) for each in change.examples]
+    rest = change.count - len(shown)
+    return "<br>".join([*shown, *([f"and {rest:,} more"] if rest else [])])
 
 
 def _example(difference: Difference, clean: Callable[[str], str]) -> str:
@@ -51,9 +61,9 @@ def _example(difference: Difference, clean: Callable[[str], str]) -> str:
     before, after = difference.before, difference.after
     if before and after and before.outcome is after.outcome:
         return f"{key}: {_target(before)}, now {_target(after)}"
-    told = after or before
-    return f"{key}: {code(clean(told.reason))}" if told and told.reason else key
+    side = after or before
+    return f"{key}: {code(clean(side.reason))}" if side and side.reason else key
 
 
-def _target(told: Told) -> str:
-    return f"{code(told.interaction_id, NAME_LIMIT)} to {code(told.destination_uri, NAME_LIMIT)}"
+def _target(side: ComparedTransfer) -> str:
+    return f"{code(side.interaction_id, NAME_LIMIT)} to {code(side.destination_uri, NAME_LIMIT)}"

@@ -1,6 +1,6 @@
 """The summary of a run as Markdown: for a change ticket, a chat, the summary of a build's step.
 
-A few kilobytes whatever the batch's size: it tells how it ended, why, and what comes next; the
+A few kilobytes whatever the batch's size: it says how the run ended, why, and what to do next; the
 transfers are in the other forms.
 """
 
@@ -9,18 +9,18 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 
 from runner.core.next_steps import Given, Step
+from runner.core.number_text import counted, duration, figure, milliseconds, times
 from runner.core.records.run_record import PlanFigures
 from runner.core.records.summary import ReasonGroup
 from runner.core.timestamps import seconds_between
 from runner.core.transfer.outcome import ExitCode, Outcome
 from runner.report.formats.markdown_text import code, prose, table
-from runner.report.html.formatting import duration, milliseconds, number
 from runner.report.html.page_figures import promised
-from runner.report.html.verdict import judge
+from runner.report.html.verdict import verdict_of
 from runner.report.model import Content
 
 MOST_GROUPS = 20
-"""Reasons that are told; the rest is counted."""
+"""Reasons that are listed; the rest is counted."""
 
 NAME_LIMIT = 100
 STEP_LIMIT = 400
@@ -31,7 +31,11 @@ Clean = Callable[[str], str]
 
 
 def render_md(content: Content, write: Callable[[str], object]) -> None:
-    """Write the summary that lies beside the run's other forms, with links to them."""
+    """Write the summary with links to the files beside it, or with the report folder's path."""
+    if content.folder is not None:
+        for part in summary(content, f"The run's report folder is {code(content.folder)}."):
+            write(part)
+        return
     beside = ["[the page](report.html)", "[all transfers as JSON](report.json)"]
     if content.audit.head is not None:
         beside.append("[the audit log](audit.jsonl)")
@@ -41,7 +45,7 @@ def render_md(content: Content, write: Callable[[str], object]) -> None:
 
 def summary(content: Content, whereabouts: str, clean: Clean = str) -> Iterator[str]:
     """Yield the summary's parts; `whereabouts` is Markdown that tells where the report is."""
-    verdict = judge(content)
+    verdict = verdict_of(content)
     yield f"## {_mark(content)} {code(content.source.run.batch, NAME_LIMIT)}\n\n"
     yield f"**{prose(verdict.headline)}** {prose(verdict.detail)}\n\n"
     if explanation := clean(content.source.run.explanation or ""):
@@ -102,26 +106,26 @@ def _outcomes(content: Content) -> Iterator[tuple[str, str]]:
     yield "Transfers", f"{content.summary.total:,}"
     for outcome, count in content.summary.counts.items():
         if count:
-            yield _in_words(outcome).capitalize(), f"{count:,}"
+            yield outcome.words.capitalize(), f"{count:,}"
 
 
 def _pace(content: Content) -> Iterator[tuple[str, str]]:
-    told, figures = content.summary, content.source.figures
-    if told.latency.p50 is not None:
-        latency = told.latency
+    counts, figures = content.summary, content.source.figures
+    if counts.latency.p50 is not None:
+        latency = counts.latency
         values = (latency.p50, latency.p90, latency.p99, latency.max)
         yield "Latency p50, p90, p99, most", ", ".join(map(milliseconds, values))
     if figures.rate_achieved_per_s is not None:
         limit = promised(figures)
         allowed = "" if limit is None else f" of {limit}"
         peak = f", at most {figures.peak_in_any_second:,} in a second"
-        throttled = f", slowed down {figures.throttled:,} times" if figures.throttled else ""
-        yield "Rate", f"{number(figures.rate_achieved_per_s)}/s{allowed}{peak}{throttled}"
-    if told.attempts:
-        again = f"{told.retries:,} retries, {told.fallbacks:,} fallbacks"
-        yield "Deliveries", f"{told.attempts:,}, with {again}"
-    if told.callbacks_delivered or told.callbacks_failed:
-        delivered, failed = told.callbacks_delivered, told.callbacks_failed
+        throttled = f", slowed down {times(figures.throttled)}" if figures.throttled else ""
+        yield "Rate", f"{figure(figures.rate_achieved_per_s)}/s{allowed}{peak}{throttled}"
+    if counts.attempts:
+        again = f"{counted(counts.retries, 'retry', 'retries')}, {counted(counts.fallbacks, 'fallback')}"
+        yield "Deliveries", f"{counts.attempts:,}, with {again}"
+    if counts.callbacks_delivered or counts.callbacks_failed:
+        delivered, failed = counts.callbacks_delivered, counts.callbacks_failed
         yield "Callbacks", f"{delivered:,} delivered, {failed:,} failed"
 
 
@@ -136,7 +140,7 @@ def _reasons(groups: Sequence[ReasonGroup], clean: Clean) -> Iterator[str]:
     yield table(("Count", "Outcome", "Reason", "First keys", "In the manifest"), rows)
     if rest := groups[MOST_GROUPS:]:
         transfers = sum(group.count for group in rest)
-        yield f"\nand {len(rest):,} more reasons for {transfers:,} transfers: see the report.\n"
+        yield f"\nand {counted(len(rest), 'more reason')} for {counted(transfers)}: see the report.\n"
 
 
 def _reason(group: ReasonGroup, clean: Clean) -> Sequence[str]:
@@ -144,14 +148,10 @@ def _reason(group: ReasonGroup, clean: Clean) -> Sequence[str]:
     keys = ", ".join(code(key, NAME_LIMIT) for key in group.keys) + more
     places = ", ".join(code(place, NAME_LIMIT) for place in group.examples)
     reason = code(clean(group.reason)) if group.reason else "no reason given"
-    return f"{group.count:,}", _in_words(group.outcome), reason, keys, places
+    return f"{group.count:,}", group.outcome.words, reason, keys, places
 
 
 def _step(step: Step) -> str:
     # A command that is cut is another command: without its journal it would begin a new one.
     command = "" if step.command is None else f"<br>{code(step.command, len(step.command))}"
     return f"{prose(step.text, STEP_LIMIT)}{command}"
-
-
-def _in_words(outcome: Outcome) -> str:
-    return outcome.replace("_", " ")

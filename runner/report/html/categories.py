@@ -1,4 +1,4 @@
-"""What the page calls transfers: by their outcome in a run, by what is foreseen in a plan."""
+"""Categories of transfers on the page: a run's outcomes, or what a plan foresees."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from runner.core.records.breakdown import (
     wave,
 )
 from runner.core.records.run_record import TransferRecord
-from runner.core.transfer.outcome import Outcome
+from runner.core.transfer.outcome import Outcome, Tone
 from runner.core.transfer.reasons import Code
 from runner.report.model import Content
 
@@ -26,46 +26,36 @@ PARTS_SHOWN = 20
 
 
 @dataclass(frozen=True, slots=True)
-class Kind:
-    """A class of transfers: its name, its colours in the page, how early it is to be read."""
+class Category:
+    """A category of transfers: its name, its style on the page, and its rank."""
 
     word: str
-    style: str  # a class of page.css, which are the outcomes' names and `planned`
+    style: str  # a class of page.css: a tone, or `planned`
     urgency: int
+    needs_attention: bool = False
 
     def to_json(self) -> list[Any]:
         """Return what page.js reads."""
         return [self.word, self.style, self.urgency]
 
 
-_URGENCY = {
-    Outcome.IN_DOUBT: 0,
-    Outcome.FAILED: 1,
-    Outcome.REJECTED: 2,
-    Outcome.UNATTEMPTED: 3,
-    Outcome.SKIPPED: 4,
-    Outcome.UNCHANGED: 5,
-    Outcome.TRANSFERRED: 6,
-}
-_WORDS = {Outcome.UNATTEMPTED: "not attempted"}
-
 OF_RUNS = tuple(
-    Kind(_WORDS.get(outcome, outcome.value.replace("_", " ")), outcome.value, _URGENCY[outcome])
+    Category(outcome.words, outcome.tone, outcome.rank, outcome.needs_attention)
     for outcome in Outcome
 )
 """In the order of `Outcome`."""
 
 SENT, CHANGED, LEFT_OUT = 0, 1, 7
 OF_PLANS = (
-    Kind("to send", "planned", 4),
-    Kind("to send (changed)", "planned", 3),
-    Kind("unchanged", "unchanged", 7),
-    Kind("in doubt", "in_doubt", 0),
-    Kind("would be refused", "rejected", 1),
-    Kind("look-up failed", "failed", 2),
-    Kind("would be skipped", "skipped", 5),
-    Kind("left out", "unattempted", 6),
-    Kind("found transferred", "unchanged", 8),
+    Category("to send", "planned", 4),
+    Category("to send (changed)", "planned", 3),
+    Category("unchanged", Tone.CALM, 7),
+    Category("in doubt", Tone.DOUBT, 0, needs_attention=True),
+    Category("would be refused", Tone.BAD, 1, needs_attention=True),
+    Category("look-up failed", Tone.BAD, 2, needs_attention=True),
+    Category("would be skipped", Tone.QUIET, 5),
+    Category("left out", Tone.QUIET, 6),
+    Category("found transferred", Tone.CALM, 8),
 )
 _FORESEEN: Mapping[str, int] = {
     Code.PLANNED_CHANGED: CHANGED,
@@ -81,27 +71,25 @@ _FORESEEN: Mapping[str, int] = {
 
 _OUTCOMES = {outcome: number for number, outcome in enumerate(Outcome)}
 _PLANNED = {Outcome.UNCHANGED: 2, Outcome.IN_DOUBT: 3, Outcome.SKIPPED: 6}
-_TROUBLES = frozenset({Outcome.IN_DOUBT, Outcome.FAILED, Outcome.REJECTED})
-_STYLES_OF_TROUBLE = frozenset(outcome.value for outcome in _TROUBLES)
 
 _DIMENSIONS: Mapping[str, Name] = {"destination": destination}
 _PLAN_DIMENSIONS: Mapping[str, Name] = {"route": route}
 _IN_ORDER = frozenset({"wave"})
 
 
-def kinds(content: Content) -> tuple[Kind, ...]:
+def categories(content: Content) -> tuple[Category, ...]:
     """Return the kinds of a report, in the order by which rows name them."""
     return OF_PLANS if content.dry_run else OF_RUNS
 
 
-def kind_finder(content: Content) -> Callable[[TransferRecord], int]:
-    """Return what tells a transfer's kind, as its place in `kinds`."""
+def category_finder(content: Content) -> Callable[[TransferRecord], int]:
+    """Return a function that finds a transfer's category, as its index in `categories`."""
     if content.dry_run:
         return lambda transfer: _foreseen(transfer.outcome, transfer.reason_code)
     return lambda transfer: _OUTCOMES[transfer.outcome]
 
 
-def kind_of_group(content: Content, outcome: Outcome, code: str | None) -> int:
+def category_of_group(content: Content, outcome: Outcome, code: str | None) -> int:
     """Return the kind of transfers that share an outcome and a cause."""
     return _foreseen(outcome, code) if content.dry_run else _OUTCOMES[outcome]
 
@@ -114,26 +102,26 @@ def _foreseen(outcome: Outcome, code: str | None) -> int:
 
 
 @dataclass(frozen=True, slots=True)
-class Divided:
+class CategoryCounts:
     """A report's transfers, counted by kind, and by kind in each breakdown."""
 
     counts: Mapping[int, int]
     breakdowns: tuple[Breakdown, ...]
 
 
-def divide(content: Content) -> Divided:
+def count_categories(content: Content) -> CategoryCounts:
     """Count all transfers of a report, in one pass."""
     named: dict[str, Name] = dict(_PLAN_DIMENSIONS if content.dry_run else _DIMENSIONS)
     if content.source.run.waves:
         named["wave"] = wave
     named["codec"] = Codecs()
     troubles = frozenset(
-        number for number, kind in enumerate(kinds(content)) if kind.style in _STYLES_OF_TROUBLE
+        number for number, kind in enumerate(categories(content)) if kind.needs_attention
     )
-    partition = Partition(named, kind_finder(content), troubles, in_order=_IN_ORDER)
+    partition = Partition(named, category_finder(content), troubles, in_order=_IN_ORDER)
     partition.add_all(content.source.transfers())
     found = partition.breakdowns(PARTS_SHOWN)
     if found:
         gateway = Part(content.source.run.gateway, partition.kinds)  # a run has but one
         found += (Breakdown("gateway", (gateway,), None, exact=True),)
-    return Divided(partition.kinds, found)
+    return CategoryCounts(partition.kinds, found)

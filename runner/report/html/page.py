@@ -1,4 +1,4 @@
-"""report.html: one page that opens offline and asks nobody for anything."""
+"""Renders report.html: one page that opens offline and loads nothing."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ from markupsafe import Markup
 
 from runner.core import next_steps
 from runner.core.records.breakdown import Breakdown, Part
+from runner.core.timestamps import clock_time
 from runner.report.html import page_figures
-from runner.report.html.categories import Divided, divide, kinds
+from runner.report.html.categories import CategoryCounts, categories, count_categories
 from runner.report.html.embedded_rows import embedded
-from runner.report.html.formatting import clock_time
 from runner.report.html.manifest_lines import links, shown_lines
 from runner.report.html.page_rows import packed_rows
 from runner.report.html.plots import plot_histogram, plot_timeline
-from runner.report.html.story import happenings, tell_story
-from runner.report.html.verdict import judge
+from runner.report.html.story import tell_story, timeline_events
+from runner.report.html.verdict import verdict_of
 from runner.report.model import Content, coarsened
 
 TEMPLATES = Path(__file__).parent / "templates"
@@ -61,8 +61,8 @@ def _everything(content: Content) -> dict[str, Any]:
     source, summary = content.source, content.summary
     bin_s, points = coarsened(source.figures.timeline, source.figures.timeline_bin_s)
     style, script = _style(), _script()
-    verdict = judge(content)
-    divided, manifest = divide(content), shown_lines(source)
+    verdict = verdict_of(content)
+    divided, manifest = count_categories(content), shown_lines(source)
     return {
         "content": content,
         "run": source.run,
@@ -72,13 +72,13 @@ def _everything(content: Content) -> dict[str, Any]:
         "folder": next_steps.Given.of(source.run).folder,
         "checks": _checks(content),
         "started": clock_time(source.run.started_at),
-        "kinds": kinds(content),
-        "kinds_json": [kind.to_json() for kind in kinds(content)],
+        "kinds": categories(content),
+        "kinds_json": [kind.to_json() for kind in categories(content)],
         "counts": divided.counts,
         "shares": page_figures.shares(content, divided.counts, summary.total),
         "percents": page_figures.percents(content, divided.counts),
         "figures": tuple(page_figures.figures(content)),
-        "timeline": plot_timeline(points, bin_s, happenings(content)),
+        "timeline": plot_timeline(points, bin_s, timeline_events(content)),
         "histogram": plot_histogram(summary.histogram, summary.latency),
         "breakdowns": tuple(_breakdowns(content, divided)),
         "reasons": page_figures.reasons(content),
@@ -104,7 +104,9 @@ def _checks(content: Content) -> tuple[str, str]:
     return next_steps.spelt(next_steps.verify_file(file)), next_steps.spelt(in_journal)
 
 
-def _breakdowns(content: Content, divided: Divided) -> Iterator[tuple[Breakdown, tuple[Row, ...]]]:
+def _breakdowns(
+    content: Content, divided: CategoryCounts
+) -> Iterator[tuple[Breakdown, tuple[Row, ...]]]:
     for breakdown in divided.breakdowns:
         parts = breakdown.parts if breakdown.rest is None else (*breakdown.parts, breakdown.rest)
         yield breakdown, tuple(_row(content, part, breakdown.largest) for part in parts)

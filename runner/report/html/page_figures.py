@@ -1,4 +1,4 @@
-"""The page's figures and what it says about the run, in words."""
+"""The page's figures, reasons and facts about the run, as text."""
 
 from __future__ import annotations
 
@@ -9,13 +9,15 @@ from datetime import UTC, datetime
 from typing import Any
 
 from runner.core.diagnostics.advice import advice
+from runner.core.number_text import counted, duration, figure, milliseconds, times
 from runner.core.pacing.waves import wave_sizes
 from runner.core.records.run_record import Figures, PlanFigures
-from runner.core.records.summary import OTHER_REASONS, Summary
+from runner.core.records.summary import Summary
+from runner.core.timestamps import seconds_or_none
+from runner.core.transfer.reasons import Code
 from runner.report.causes import cause_text
 from runner.report.formats.json_document import plain
-from runner.report.html.categories import kind_of_group, kinds
-from runner.report.html.formatting import duration, milliseconds, moment, number, times
+from runner.report.html.categories import categories, category_of_group
 from runner.report.html.verdict import took_s
 from runner.report.model import Content
 
@@ -59,7 +61,7 @@ def shares(content: Content, counts: Mapping[int, int], whole: int) -> tuple[Sha
     """Return the parts of a bar that is `whole` transfers long."""
     found: list[Share] = []
     x = 0.0
-    for number_, kind in sorted(enumerate(kinds(content)), key=lambda each: -each[1].urgency):
+    for number_, kind in sorted(enumerate(categories(content)), key=lambda each: -each[1].urgency):
         count = counts.get(number_, 0)
         if count and whole:
             width = count / whole * 100
@@ -70,9 +72,9 @@ def shares(content: Content, counts: Mapping[int, int], whole: int) -> tuple[Sha
 
 def percents(content: Content, counts: Mapping[int, int]) -> tuple[tuple[str, str, int, str], ...]:
     """Return each kind's word, style, count and share, the good ones first."""
-    told = shares(content, counts, content.summary.total)
+    parts = shares(content, counts, content.summary.total)
     return tuple(
-        (part.word, part.style, part.count, _percent(part.count, content.summary)) for part in told
+        (part.word, part.style, part.count, _percent(part.count, content.summary)) for part in parts
     )
 
 
@@ -100,8 +102,8 @@ def reasons(content: Content) -> tuple[Reason, ...]:
     """Return the most urgent groups of what did not succeed, each with what to do about it."""
     found = []
     for group in content.summary.groups[:GROUPS_SHOWN]:
-        number_ = kind_of_group(content, group.outcome, group.code)
-        kind = kinds(content)[number_]
+        number_ = category_of_group(content, group.outcome, group.code)
+        kind = categories(content)[number_]
         more = group.count - len(group.names)
         places = ", ".join(group.names) + (f" and {more:,} more" if more > 0 else "")
         found.append(
@@ -114,7 +116,7 @@ def reasons(content: Content) -> tuple[Reason, ...]:
                 _sentence(advice(group.outcome, group.code, group.status)),
                 group.count,
                 number_,
-                group.reason != OTHER_REASONS,
+                group.code != Code.OTHER_REASONS,
             )
         )
     return tuple(found)
@@ -163,7 +165,7 @@ def promised(measured: Figures) -> str | None:
 
 
 def _pace(rate_per_s: float | None) -> str:
-    return number(rate_per_s) if rate_per_s is None else f"{number(rate_per_s)}/s"
+    return figure(rate_per_s) if rate_per_s is None else f"{figure(rate_per_s)}/s"
 
 
 def _percent(count: int, summary: Summary) -> str:
@@ -175,9 +177,8 @@ def _percent(count: int, summary: Summary) -> str:
 
 
 def _extra_deliveries(summary: Summary) -> str:
-    retries = "1 retry" if summary.retries == 1 else f"{summary.retries:,} retries"
-    fallbacks = "1 fallback" if summary.fallbacks == 1 else f"{summary.fallbacks:,} fallbacks"
-    return f"{retries}, {fallbacks}"
+    retries = counted(summary.retries, "retry", "retries")
+    return f"{retries}, {counted(summary.fallbacks, 'fallback')}"
 
 
 def _tail(summary: Summary) -> str:
@@ -193,7 +194,7 @@ def _plan_figures(content: Content) -> Iterator[Figure]:
         yield "Would take", "unknown", "no limit gives a time"
         return
     yield "Would take", duration(plan.estimate_s), "at the limits of the manifest"
-    planned_at = moment(content.source.run.started_at)
+    planned_at = seconds_or_none(content.source.run.started_at)
     if planned_at is not None and plan.window is None:
         end = datetime.fromtimestamp(planned_at + plan.estimate_s, UTC)
         yield "Would end", f"{end:%H:%M:%S}", f"{end:%Y-%m-%d}, UTC, if it began as it was planned"
@@ -204,11 +205,15 @@ def _plan_course(plan: PlanFigures) -> Iterator[Figure]:
     if plan.waves:
         sizes = [f"{size:,}" for size in wave_sizes(plan.waves)]
         more = ["…"] if len(sizes) > WAVES_NAMED else []
-        told = ", ".join(sizes[:WAVES_NAMED] + more)
-        yield "Waves", f"{len(sizes):,}", f"of {told} transfers"
+        shown = ", ".join(sizes[:WAVES_NAMED] + more)
+        yield "Waves", f"{len(sizes):,}", f"of {shown} transfers"
     if plan.max_failures is not None:
         at_once = f"; at most {plan.at_once:,} in flight" if plan.at_once is not None else ""
-        yield "Failures borne", f"{plan.max_failures:,}", f"beyond these the run stops{at_once}"
+        yield (
+            "Failures allowed",
+            f"{plan.max_failures:,}",
+            f"the run stops at the next one{at_once}",
+        )
     if plan.window is None:
         return
     begins, ends = plan.window.not_before, plan.window.not_after
@@ -216,9 +221,9 @@ def _plan_course(plan: PlanFigures) -> Iterator[Figure]:
     if plan.ends_at is None:
         yield "Window", "set", span
         return
-    told = "after the window has closed" if plan.misses_window else "within the window"
+    when = "after the window has closed" if plan.misses_window else "within the window"
     day, _, clock = plan.ends_at.partition("T")
-    yield "Would end", clock, f"{day}, {told} ({span})"
+    yield "Would end", clock, f"{day}, {when} ({span})"
 
 
 def _option(value: Any) -> str:

@@ -16,16 +16,16 @@ from markupsafe import Markup
 
 from runner.core.records.run_record import AttemptRecord, TransferRecord
 from runner.core.records.summary import rounded
+from runner.core.timestamps import seconds_or_none
 from runner.core.transfer.outcome import Outcome
 from runner.core.transfer.reasons import cause_of
 from runner.report.causes import cause_text, history_text
 from runner.report.formats.json_document import in_visible_json, plain
-from runner.report.html.categories import kind_finder
-from runner.report.html.formatting import moment
+from runner.report.html.categories import category_finder
 from runner.report.model import Content
 
 ROW_LIMIT = 100_000
-"""Rows that the page holds (cli.md, "report.html")."""
+"""Rows that the page holds (cli.md, "A run leaves")."""
 
 SIZE_LIMIT = 22_000_000
 """Bytes that the rows may take, so that the whole page stays under 25 MB."""
@@ -37,9 +37,14 @@ _UNSAFE = (("<", "\\u003c"), (">", "\\u003e"), ("&", "\\u0026"), ("'", "\\u0027"
 ROWS_A_PIECE = 256
 """A template takes as long for a row as for some hundreds."""
 
-_URGENT = (Outcome.IN_DOUBT, Outcome.FAILED, Outcome.REJECTED)
-_UNSENT = (Outcome.SKIPPED, Outcome.UNATTEMPTED)
-_DONE = (Outcome.TRANSFERRED, Outcome.UNCHANGED)
+_CLASSES = (
+    frozenset(outcome for outcome in Outcome if outcome.needs_attention),
+    frozenset(
+        outcome for outcome in Outcome if outcome.needs_reason and not outcome.needs_attention
+    ),
+    frozenset(outcome for outcome in Outcome if not outcome.needs_reason),
+)
+"""Outcomes in the order in which the page lists their transfers."""
 
 
 def packed_rows(
@@ -90,7 +95,7 @@ def _most_urgent_first(content: Content, limit: int) -> Iterator[TransferRecord]
     """Yield what the page lists: one pass over the transfers for each class that has any."""
     counts = content.summary.counts
     everything = content.summary.total <= limit
-    for outcomes in (_URGENT, _UNSENT, _DONE) if everything else (_URGENT, _UNSENT):
+    for outcomes in _CLASSES if everything else _CLASSES[:-1]:
         if any(counts[outcome] for outcome in outcomes):
             yield from (t for t in content.source.transfers() if t.outcome in outcomes)
 
@@ -121,10 +126,10 @@ class _Packer:
 
     def __init__(self, words: _Words, content: Content) -> None:
         self._word = words.number
-        self._kind = kind_finder(content)
+        self._kind = category_finder(content)
         self._media: Mapping[str, Any] | None = None  # of the transfer packed last
         self._media_word = -1
-        self._start = moment(content.source.run.started_at)
+        self._start = seconds_or_none(content.source.run.started_at)
 
     def row(self, transfer: TransferRecord) -> list[Any]:
         """Return the row of one transfer; `page.js` names the fields in this order."""
@@ -167,7 +172,7 @@ class _Packer:
         ]
 
     def _offset_ms(self, text: str | None) -> int | None:
-        at_s = None if text is None else moment(text)
+        at_s = None if text is None else seconds_or_none(text)
         if at_s is None or self._start is None:
             return None
         return round((at_s - self._start) * 1000)

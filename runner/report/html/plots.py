@@ -10,9 +10,9 @@ import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
+from runner.core.number_text import duration, figure, milliseconds, times
+from runner.core.records.latency import Latency, LatencyBin
 from runner.core.records.run_record import TimelineEvent, TimelineEventKind, TimelinePoint
-from runner.core.records.summary import Latency, LatencyBin
-from runner.report.html.formatting import duration, milliseconds, number, times
 
 _TICKS = 5
 _APART = 0.8  # percents of the width that two marks of a kind lie apart at least
@@ -47,7 +47,7 @@ class Mark:
     kind: str  # lost | slowed | renewed
     x: float
     width: float
-    told: str
+    caption: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +58,7 @@ class TimelinePlot:
     in_flight: Curve
     x_ticks: tuple[Tick, ...]
     marks: tuple[Mark, ...]
-    told: str  # the plot in words
+    caption: str  # the plot in words
 
     @property
     def marked(self) -> frozenset[str]:
@@ -74,7 +74,7 @@ class Bar:
     width: float
     y: float
     height: float
-    told: str
+    caption: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +85,7 @@ class HistogramPlot:
     x_ticks: tuple[Tick, ...]
     y_ticks: tuple[Tick, ...]
     marks: tuple[Tick, ...]  # p50, p90, p99
-    told: str
+    caption: str
 
 
 def plot_timeline(
@@ -117,12 +117,12 @@ def plot_timeline(
         "",
         _y_ticks(flight_top),
     )
-    told = (
-        f"Over {duration(span_s)}, at most {number(max(sent))} frames were sent a second, "
-        f"with at most {number(max(in_flight))} in flight. {_told(story)}"
+    caption = (
+        f"Over {duration(span_s)}, at most {figure(max(sent))} frames were sent a second, "
+        f"with at most {figure(max(in_flight))} in flight. {_event_counts(story)}"
     )
     marks = _marks(story, start_s, span_s)
-    return TimelinePlot(pace, flight, _time_ticks(start_s, span_s), marks, told)
+    return TimelinePlot(pace, flight, _time_ticks(start_s, span_s), marks, caption)
 
 
 def plot_histogram(bins: Sequence[LatencyBin], latency: Latency) -> HistogramPlot | None:
@@ -139,16 +139,16 @@ def plot_histogram(bins: Sequence[LatencyBin], latency: Latency) -> HistogramPlo
         for name, value in values
         if value is not None
     )
-    told = (
+    caption = (
         f"Half of the replies came within {milliseconds(latency.p50)}, 90 % within "
         f"{milliseconds(latency.p90)}, 99 % within {milliseconds(latency.p99)}; "
         f"the slowest took {milliseconds(latency.max)}."
     )
-    return HistogramPlot(bars, _latency_ticks(low, high, place), _y_ticks(top), marks, told)
+    return HistogramPlot(bars, _latency_ticks(low, high, place), _y_ticks(top), marks, caption)
 
 
-def _told(story: Sequence[TimelineEvent]) -> str:
-    turns = [happening.turn for happening in story]
+def _event_counts(story: Sequence[TimelineEvent]) -> str:
+    turns = [event.turn for event in story]
     slowed, lost = turns.count(TimelineEventKind.SLOWED), turns.count(TimelineEventKind.LOST)
     parts = [f"it was slowed down {times(slowed)}"] if slowed else []
     parts += [f"its session was lost {times(lost)}"] if lost else []
@@ -164,10 +164,10 @@ def _marks(story: Sequence[TimelineEvent], start_s: float, span_s: float) -> tup
 
     marks: list[Mark] = []
     last: dict[str, float] = {}  # where the last mark of each kind ends
-    for kind, begin_s, end_s, told in _stretches(story, start_s + span_s):
+    for kind, begin_s, end_s, caption in _stretches(story, start_s + span_s):
         x, end = place(begin_s), place(end_s)
         if x - last.get(kind, -math.inf) >= _APART:
-            marks.append(Mark(kind, x, end - x, told))
+            marks.append(Mark(kind, x, end - x, caption))
             last[kind] = end
     return tuple(marks)
 
@@ -177,17 +177,17 @@ def _stretches(
 ) -> Iterator[tuple[str, float, float, str]]:
     """Yield (kind, begin, end, words) of what is marked."""
     lost: TimelineEvent | None = None
-    for happening in story:
-        at = happening.t_s
-        if happening.turn == TimelineEventKind.LOST:
-            lost = happening
-        elif happening.turn == TimelineEventKind.OPENED and lost is not None:
-            told = f"no session for {duration(max(at - lost.t_s, 0.0))}"
-            yield "lost", lost.t_s, at, told
+    for event in story:
+        at = event.t_s
+        if event.turn == TimelineEventKind.LOST:
+            lost = event
+        elif event.turn == TimelineEventKind.OPENED and lost is not None:
+            caption = f"no session for {duration(max(at - lost.t_s, 0.0))}"
+            yield "lost", lost.t_s, at, caption
             lost = None
-        elif happening.turn == TimelineEventKind.SLOWED:
-            yield "slowed", at, at, f"slowed to {number(happening.value)}/s"
-        elif happening.turn == TimelineEventKind.RENEWED:
+        elif event.turn == TimelineEventKind.SLOWED:
+            yield "slowed", at, at, f"slowed to {figure(event.value)}/s"
+        elif event.turn == TimelineEventKind.RENEWED:
             yield "renewed", at, at, "token renewed"
     if lost is not None:
         yield "lost", lost.t_s, end_s, "no session from here on"
@@ -232,7 +232,7 @@ def _ceiling(highest: float) -> float:
 
 def _y_ticks(top: float) -> tuple[Tick, ...]:
     shares = (0.5, 1.0) if top > 1 else (1.0,)
-    return tuple(Tick(100 - share * 100, number(top * share)) for share in shares)
+    return tuple(Tick(100 - share * 100, figure(top * share)) for share in shares)
 
 
 def _time_ticks(start_s: float, span_s: float) -> tuple[Tick, ...]:
@@ -270,5 +270,5 @@ def _bar(bin_: LatencyBin, place: Callable[[float], float], top: float) -> Bar:
     if end <= start:  # every latency is the same
         start, end = 48.0, 52.0
     height = bin_.count / top * 100
-    told = f"{milliseconds(bin_.low_ms)} to {milliseconds(bin_.high_ms)}: {bin_.count:,}"
-    return Bar(start, (end - start) * 0.92, 100 - height, height, told)
+    caption = f"{milliseconds(bin_.low_ms)} to {milliseconds(bin_.high_ms)}: {bin_.count:,}"
+    return Bar(start, (end - start) * 0.92, 100 - height, height, caption)

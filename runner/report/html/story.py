@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from runner.core.number_text import duration, figure
 from runner.core.records.run_record import TimelineEvent, TimelineEventKind
-from runner.report.html.formatting import clock_time, duration, moment, number
+from runner.core.timestamps import clock_time, seconds_or_none
 from runner.report.model import Content
 
 LINES_SHOWN = 200
@@ -35,7 +36,7 @@ _WHY = {
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
+class StoryLine:
     """One line of the story; `turn` is its style."""
 
     at: str
@@ -49,12 +50,12 @@ class Line:
 class Story:
     """The story's first lines, and its last where some between were left out."""
 
-    first: tuple[Line, ...]
+    first: tuple[StoryLine, ...]
     omitted: int
-    last: tuple[Line, ...]
+    last: tuple[StoryLine, ...]
 
     @property
-    def lines(self) -> tuple[Line, ...]:
+    def lines(self) -> tuple[StoryLine, ...]:
         """Return all lines shown."""
         return self.first + self.last
 
@@ -70,15 +71,15 @@ def tell_story(content: Content, shown: int = LINES_SHOWN) -> Story:
     return Story(tuple(first), omitted + len(lines) - len(first) - len(last), tuple(last))
 
 
-def happenings(content: Content) -> tuple[TimelineEvent, ...]:
+def timeline_events(content: Content) -> tuple[TimelineEvent, ...]:
     """Return the story; of runs that kept none, the ends of their sessions."""
     figures = content.source.figures
     if figures.story:
         return figures.story
-    start = moment(content.source.run.started_at)
+    start = seconds_or_none(content.source.run.started_at)
     return tuple(
         TimelineEvent(
-            (moment(close.at) or 0.0) - start if start is not None else 0.0,
+            (seconds_or_none(close.at) or 0.0) - start if start is not None else 0.0,
             close.at,
             TimelineEventKind.CLOSED if close.code == 1000 else TimelineEventKind.LOST,  # noqa: PLR2004 - how we close
             code=close.code,
@@ -88,22 +89,22 @@ def happenings(content: Content) -> tuple[TimelineEvent, ...]:
     )
 
 
-def _lines(content: Content) -> Iterator[Line]:
+def _lines(content: Content) -> Iterator[StoryLine]:
     run, tls = content.source.run, content.source.figures.tls
-    start = moment(run.started_at)
-    yield Line(clock_time(run.started_at), "", "began", "The run began.")
+    start = seconds_or_none(run.started_at)
+    yield StoryLine(clock_time(run.started_at), "", "began", "The run began.")
     lost_s: float | None = None
-    for told in happenings(content):
-        at_s = moment(told.at)
-        if told.turn in {TimelineEventKind.LOST, TimelineEventKind.CLOSED}:
+    for event in timeline_events(content):
+        at_s = seconds_or_none(event.at)
+        if event.turn in {TimelineEventKind.LOST, TimelineEventKind.CLOSED}:
             lost_s = at_s
         gap_s = None if at_s is None or lost_s is None else at_s - lost_s
-        text, said = _words(told, tls, gap_s)
-        yield Line(clock_time(told.at), _since(start, at_s), told.turn, text, said)
+        text, said = _words(event, tls, gap_s)
+        yield StoryLine(clock_time(event.at), _since(start, at_s), event.turn, text, said)
     if run.finished_at is not None:
-        end = moment(run.finished_at)
+        end = seconds_or_none(run.finished_at)
         told_end = f"The run ended: {run.outcome}."
-        yield Line(clock_time(run.finished_at), _since(start, end), "ended", told_end)
+        yield StoryLine(clock_time(run.finished_at), _since(start, end), "ended", told_end)
 
 
 def _since(start: float | None, at_s: float | None) -> str:
@@ -113,29 +114,29 @@ def _since(start: float | None, at_s: float | None) -> str:
     return f"+{since_s:.1f} s" if since_s < TENTHS_BELOW_S else f"+{duration(since_s)}"
 
 
-def _words(told: TimelineEvent, tls: str | None, gap_s: float | None) -> tuple[str, str | None]:
-    """Return a happening's sentence, and what the gateway itself said."""
-    value, known = told.value, _WHY.get(told.reason or "")
-    why, said = (f": {known}", None) if known else ("", told.reason)
+def _words(event: TimelineEvent, tls: str | None, gap_s: float | None) -> tuple[str, str | None]:
+    """Return a event's sentence, and what the gateway itself said."""
+    value, known = event.value, _WHY.get(event.reason or "")
+    why, said = (f": {known}", None) if known else ("", event.reason)
     text = "Something happened that this version of the page has no words for."
-    match told.turn:
+    match event.turn:
         case TimelineEventKind.OPENED:
             text = _opened(value, tls, gap_s)
         case TimelineEventKind.LOST | TimelineEventKind.CLOSED:
-            text = f"The session was {told.turn}{_code(told.code)}."
+            text = f"The session was {event.turn}{_code(event.code)}."
         case TimelineEventKind.SLOWED:
-            text = f"Slowed to {number(value)}/s{why}."
+            text = f"Slowed to {figure(value)}/s{why}."
         case TimelineEventKind.RECOVERED:
-            back = "without a limit" if value is None else f"at {number(value)}/s"
+            back = "without a limit" if value is None else f"at {figure(value)}/s"
             text = f"Back {back}, as the manifest allows."
         case TimelineEventKind.PAUSED:
             text = f"Silent for {duration(value or 0.0)}{why}."
         case TimelineEventKind.RENEWED:
             text = "The token was renewed."
         case TimelineEventKind.SHUT:
-            text = f"{number(value)} failures in a row: the circuit opened, probes alone leave."
+            text = f"{figure(value)} failures in a row: the circuit opened, probes alone leave."
         case TimelineEventKind.WAVE:
-            text, said = f"Wave {number(value)} {told.reason or 'began'}.", None
+            text, said = f"Wave {figure(value)} {event.reason or 'began'}.", None
         case TimelineEventKind.ANSWERED:
             text = "The gateway answered again: the circuit closed."
     return text, said
@@ -146,7 +147,7 @@ def _opened(value: float | None, tls: str | None, gap_s: float | None) -> str:
     if value is None or value <= 1:
         return f"The session opened, with {how}."
     after = "" if gap_s is None else f", {duration(gap_s)} after the last one ended"
-    return f"Dialled again: session {number(value)} opened{after}."
+    return f"Dialled again: session {figure(value)} opened{after}."
 
 
 def _code(code: int | None) -> str:

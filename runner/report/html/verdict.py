@@ -1,4 +1,4 @@
-"""The report's first sentence: what happened, and what to do next."""
+"""The run's verdict, what it means, and the next steps; read first in every report."""
 
 from __future__ import annotations
 
@@ -7,14 +7,15 @@ from dataclasses import dataclass, replace
 
 from runner.core import next_steps
 from runner.core.next_steps import Given, Step
-from runner.core.transfer.outcome import ExitCode, Outcome
-from runner.report.html.formatting import counted, duration, moment
+from runner.core.number_text import counted, duration, was_or_were
+from runner.core.timestamps import seconds_between
+from runner.core.transfer.outcome import BY_URGENCY, ExitCode, Outcome
 from runner.report.model import Content
 
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What an operator reads first. `tone`: good, doubt, bad or calm."""
+    """What an operator reads first. `tone` is good, doubt, bad or calm."""
 
     tone: str
     headline: str
@@ -22,14 +23,7 @@ class Verdict:
     steps: tuple[Step, ...]
 
 
-_COUNTED = (
-    (Outcome.IN_DOUBT, "in doubt"),
-    (Outcome.REJECTED, "rejected"),
-    (Outcome.FAILED, "failed"),
-    (Outcome.UNATTEMPTED, "not attempted"),
-    (Outcome.SKIPPED, "skipped"),
-    (Outcome.UNCHANGED, "unchanged since an earlier run"),
-)
+_CLAUSES = {Outcome.UNCHANGED: "unchanged since an earlier run"}
 
 _IN_DOUBT = ExitCode.IN_DOUBT.outcome
 
@@ -42,7 +36,7 @@ _ENDS = {
 }
 
 
-def judge(content: Content) -> Verdict:
+def verdict_of(content: Content) -> Verdict:
     """Return the verdict; doubt leads, whatever else went wrong."""
     if content.dry_run:
         return _planned(content)
@@ -58,8 +52,8 @@ def judge(content: Content) -> Verdict:
 def took_s(content: Content) -> float | None:
     """Return how long the run took, in seconds; None while it goes on, or if it died."""
     run = content.source.run
-    start, end = moment(run.started_at), moment(run.finished_at or "")
-    return None if start is None or end is None else max(end - start, 0.0)
+    seconds = seconds_between(run.started_at, run.finished_at)
+    return None if seconds is None else max(seconds, 0.0)
 
 
 def _tone(content: Content) -> str:
@@ -75,7 +69,11 @@ def _headline(content: Content) -> str:
     if not total:
         return "There was nothing to do: the manifest lists no transfers."
     parts = [f"{counts[Outcome.TRANSFERRED]:,} of {total:,} transferred"]
-    parts += [f"{counts[outcome]:,} {words}" for outcome, words in _COUNTED if counts[outcome]]
+    parts += [
+        f"{counts[outcome]:,} {_CLAUSES.get(outcome, outcome.words)}"
+        for outcome in BY_URGENCY
+        if counts[outcome] and outcome is not Outcome.TRANSFERRED
+    ]
     if not counts[Outcome.IN_DOUBT]:
         parts.append("none in doubt")
     took = took_s(content)
@@ -85,7 +83,7 @@ def _headline(content: Content) -> str:
 
 
 def _meaning(content: Content) -> str:
-    """Return what the headline's figures amount to."""
+    """Return what the headline's figures mean."""
     counts, outcome = content.summary.counts, content.source.run.outcome
     end = _ENDS.get(outcome)
     if doubts := counts[Outcome.IN_DOUBT]:
@@ -103,14 +101,19 @@ def _meaning(content: Content) -> str:
         return "Transfers that are not of this batch are in doubt: they need a person."
     if outcome == "unfinished":
         return "The run goes on, or it died: these are the figures as the journal has them now."
-    lost = counts[Outcome.REJECTED] + counts[Outcome.FAILED]
-    return f"{lost:,} of {counted(content.summary.total)} {'was' if lost == 1 else 'were'} not carried out."
+    lost = _failures(content)
+    return f"{lost:,} of {counted(content.summary.total)} {was_or_were(lost)} not carried out."
+
+
+def _failures(content: Content) -> int:
+    counts = content.summary.counts
+    return sum(number for outcome, number in counts.items() if outcome.is_failure)
 
 
 def _left(unattempted: int) -> str:
     if not unattempted:
         return "no transfer was left waiting"
-    return f"{counted(unattempted)} {'was' if unattempted == 1 else 'were'} not attempted"
+    return f"{counted(unattempted)} {was_or_were(unattempted)} not attempted"
 
 
 def _done(content: Content) -> str:
@@ -118,7 +121,7 @@ def _done(content: Content) -> str:
     if not total:
         return ""
     if left := counts[Outcome.UNATTEMPTED]:
-        return f"Everything selected is done; {counted(left)} {'was' if left == 1 else 'were'} left out."
+        return f"Everything selected is done; {counted(left)} {was_or_were(left)} left out."
     if counts[Outcome.UNCHANGED] == total:
         return f"Nothing to do: an earlier run carried out {'the transfer' if total == 1 else f'all {total:,} transfers'}."
     return "The transfer is done." if total == 1 else f"All {total:,} transfers are done."
@@ -152,7 +155,7 @@ def _nothing(_content: Content) -> Iterator[Step]:
     yield Step("Nothing is left to do.")
 
 
-def _mend(content: Content) -> Iterator[Step]:
+def _fix(content: Content) -> Iterator[Step]:
     counts = content.summary.counts
     if not counts[Outcome.IN_DOUBT]:
         yield Step(
@@ -160,16 +163,16 @@ def _mend(content: Content) -> Iterator[Step]:
             "say what you found.",
             next_steps.status(_given(content).journal_path),
         )
-    if counts[Outcome.REJECTED] or counts[Outcome.FAILED]:
+    if _failures(content):
         yield Step(
-            "Read why others were rejected or failed, below, and mend what the reasons name: the "
+            "Read why others were rejected or failed, below, and fix what the reasons name: the "
             "next apply takes them up too."
         )
 
 
-def _mend_and_apply(content: Content) -> Iterator[Step]:
+def _fix_and_apply(content: Content) -> Iterator[Step]:
     yield Step(
-        "Read the reasons below, mend what they name, and apply again: only what has not been "
+        "Read the reasons below, fix what they name, and apply again: only what has not been "
         "carried out is sent.",
         _apply(content),
     )
@@ -189,7 +192,7 @@ def _diagnose(content: Content) -> Iterator[Step]:
 
 
 def _store(content: Content) -> Iterator[Step]:
-    yield Step("Free space or mend permissions where journal and report lie.")
+    yield Step("Free space or fix permissions where journal and report lie.")
     yield from _resume(content)
 
 
@@ -199,8 +202,8 @@ def _report_bug(content: Content) -> Iterator[Step]:
 
 
 _NEXT: dict[str, Callable[[Content], Iterator[Step]]] = {
-    _IN_DOUBT: _mend,
-    "failures": _mend_and_apply,
+    _IN_DOUBT: _fix,
+    "failures": _fix_and_apply,
     "stopped": _resume,
     "interrupted": _resume,
     "unreachable": _diagnose,
@@ -218,7 +221,7 @@ def _apply(content: Content) -> tuple[str, ...]:
 
 
 def _plan_steps(content: Content, send: int) -> Iterator[Step]:
-    """Yield how a plan is carried out; with `--again` only by a file, which moves nobody twice."""
+    """Yield how a plan is carried out; with `--again` by a plan file, so that no one is moved twice."""
     given, plan = _given(content), content.source.plan
     selections = plan.selections if plan is not None else 0
     if not send and not selections:
@@ -246,8 +249,7 @@ def _planned(content: Content) -> Verdict:
         return Verdict("calm", f"Nothing was sent. {parts[0]}.", "", steps)
     doubts = f"{plan.in_doubt:,} in doubt" if plan.in_doubt else "none in doubt"
     if plan.selections:
-        selections = "selection" if plan.selections == 1 else "selections"
-        parts.append(f"and what {plan.selections:,} {selections} will find")
+        parts.append(f"and what {counted(plan.selections, 'selection')} will find")
     parts += [f"{plan.unchanged:,} unchanged", doubts]
     if send and plan.estimate_s is not None:
         parts.append(f"in about {duration(plan.estimate_s)}")

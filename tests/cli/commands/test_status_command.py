@@ -119,4 +119,4 @@ def test_it_tells_a_run_while_that_goes_on_and_once_it_died(gateway: Gateway, be
     listed = bench.run("status", "--manifest", "batch.yaml")
     assert listed.code == 0
     assert "died" in listed.out
-    assert "2 in doubt, 4 unattempted" in listed.out
+    assert "2 in doubt, 4 not attempted" in listed.out

@@ -10,7 +10,7 @@ import pytest
 from rich.cells import cell_len
 
 from runner.console.live.view import Line, Tone, View, Warned, lines
-from runner.core.pacing.latency import Latency
+from runner.core.records.latency import RecentLatency
 from runner.core.records.recent_failures import RecentFailure
 from runner.ports import Progress, SessionState
 
@@ -28,7 +28,7 @@ def view(progress: dict[str, Any] | None = None, **changes: Any) -> View:
         "limit_per_s": 25.0,
         "sent_per_s": 24.8,
         "session": SessionState.OPEN,
-        "latency_ms": Latency(41.2, 180.9),
+        "latency_ms": RecentLatency(41.2, 180.9),
         "callbacks_owed": 12,
         **(progress or {}),
     }

@@ -17,7 +17,7 @@ from runner.console.live.terminal_writer import TerminalWriter
 from runner.console.log.observers import LineObserver, LogObserver, Observers, say_in_log, say_to
 from runner.console.log.setup import configure_logs
 from runner.console.streams import LossyStream
-from runner.core.pacing.latency import Latency
+from runner.core.records.latency import RecentLatency
 from runner.ports import Progress, SessionState
 from tests.terminal.window import Screen
 
@@ -146,7 +146,7 @@ def test_the_log_gets_events_and_progress_as_fields():
             limit_per_s=25.0,
             sent_per_s=24.84,
             session=SessionState.OPEN,
-            latency_ms=Latency(20.0, 40.0),
+            latency_ms=RecentLatency(20.0, 40.0),
             callbacks_owed=3,
         )
     )

@@ -96,7 +96,7 @@ def test_auto_is_plain_lines_with_dates_where_there_is_no_terminal():
     first, second = text.getvalue().splitlines()
     assert first == '2026-12-01T12:00:00Z info    hello key="a b"'
     assert "Traceback (most recent call last)" in second
-    assert "test_logs.py" in second
+    assert "test_setup.py" in second
 
 
 def test_a_colourful_terminal_gets_colours():

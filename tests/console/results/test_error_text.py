@@ -1,4 +1,4 @@
-"""What ended a command, to the letter: a headline, the thing, the mend."""
+"""What ended a command, to the letter: a headline, the thing, the fix."""
 
 from __future__ import annotations
 
@@ -39,14 +39,14 @@ def test_a_gateway_error_says_what_where_and_what_to_check():
 
 
 @pytest.mark.parametrize(
-    ("error", "headline", "mend"),
+    ("error", "headline", "fix"),
     [
         (Interrupted(ExitCode.TERMINATED), "interrupted", "apply again to go on"),
-        (ManifestInvalid([]), "the manifest is invalid", "mend each place shown"),
-        (Stopped("x"), "the run was ended early", "mend the cause and apply again"),
+        (ManifestInvalid([]), "the manifest is invalid", "fix each place shown"),
+        (Stopped("x"), "the run was ended early", "fix the cause and apply again"),
         (StorageError("x"), "the journal or the report cannot be written", "nothing more is sent"),
         (Locked("x"), "another run holds the journal's lock", "wait for that run to end"),
-        (RunnerError("x"), "the command cannot go on", "mend what the message names"),
+        (RunnerError("x"), "the command cannot go on", "fix what the message names"),
         (KeyError("x"), "an internal error", "this is a fault of runner"),
         (KeyboardInterrupt(), "interrupted", "apply again to go on"),
         (
@@ -56,11 +56,11 @@ def test_a_gateway_error_says_what_where_and_what_to_check():
         ),
     ],
 )
-def test_every_error_has_a_headline_and_a_mend(error: BaseException, headline: str, mend: str):
+def test_every_error_has_a_headline_and_a_fix(error: BaseException, headline: str, fix: str):
     shown = render_error(error).splitlines()
 
     assert shown[0].startswith(f"error: {headline}")
-    assert shown[-1].startswith(f"  next: {mend}")
+    assert shown[-1].startswith(f"  next: {fix}")
 
 
 def test_a_wrong_use_has_its_mend_in_its_own_words():

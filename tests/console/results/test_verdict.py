@@ -54,19 +54,19 @@ def test_a_run_with_doubts_says_who_must_look_and_how():
         in doubt: 3 of 1,206 transfers need a person
           batch billing, environment production, run 20261201T210000Z-1, 1 min 02 s
 
-          transferred  1,180
-          rejected        18
-          failed           1
-          in doubt         3
-          unattempted      4
+          transferred    1,180
+          rejected          18
+          failed             1
+          in doubt           3
+          not attempted      4
 
         reasons
            3 in doubt: session lost
                a.yaml:4 and 2 more
-          18 rejected: destination_unreachable\\x1b
-               a.yaml:41, a.yaml:42, a.yaml:43 and 15 more
            1 failed: no reason given
                a.yaml:9
+          18 rejected: destination_unreachable\\x1b
+               a.yaml:41, a.yaml:42, a.yaml:43 and 15 more
 
         what to do next
           in doubt: each may have been carried out or not; none is sent again blindly
@@ -79,10 +79,10 @@ def test_a_run_with_doubts_says_who_must_look_and_how():
                  runner resolve 20261201T210000Z-1 'k 4' --journal 'the journal.db' --as transferred --reason 'looked up at the gateway: it was carried out'
                it was not carried out:
                  runner resolve 20261201T210000Z-1 'k 4' --journal 'the journal.db' --as failed --reason 'looked up at the gateway: it was not carried out'
-          rejected: the gateway refused these and moved nothing: mend what the reasons
+          failed: all retries were used up and nothing was moved: check that the
+            gateway works, then apply again
+          rejected: the gateway refused these and moved nothing: fix what the reasons
             name, then apply again; only what is not done is sent
-          failed: all retries were used up and nothing was moved: see that the gateway
-            is well, then apply again
 
         report: reports/billing/20261201T210000Z-1/report.html
         """)
@@ -95,11 +95,11 @@ def test_a_stopped_run_says_why_and_what_is_left():
         stopped: the circuit stayed open for 5 min
           batch billing, environment production, run 20261201T210000Z-1, 1 min 02 s
 
-          transferred  1
-          unattempted  3
+          transferred    1
+          not attempted  3
 
         what to do next
-          unattempted: the run ended before their turn: apply again to take them up
+          not attempted: the run ended before their turn: apply again to take them up
             runner apply billing.yaml --env production --journal 'the journal.db'
         """)
 

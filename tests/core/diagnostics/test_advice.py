@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from runner.core.diagnostics.advice import NEXT, advice
+from runner.core.diagnostics.advice import advice
 from runner.core.transfer.outcome import Outcome
 from runner.core.transfer.reasons import Code
 from runner.core.transfer.states import STATUSES, Event
@@ -16,7 +16,7 @@ from runner.core.transfer.states import STATUSES, Event
 def test_every_status_that_is_no_success_has_an_advice_of_its_own(status: str):
     told = advice(Outcome.REJECTED, status, status)
     assert told is not None
-    assert told != NEXT[Outcome.REJECTED]
+    assert told != Outcome.REJECTED.advice
     assert advice(Outcome.REJECTED, None, status) == told  # an older journal keeps no codes
 
 
@@ -43,7 +43,7 @@ def test_the_cause_decides_and_else_the_outcome(outcome: Outcome, code: str | No
 def test_what_had_no_turn_is_not_advised_by_a_reply_that_did_not_end_it():
     """Its media did not suit and its fallback had no turn: it is not to get one more."""
     told = advice(Outcome.UNATTEMPTED, Code.NO_TURN, "codec_unsupported")
-    assert told == NEXT[Outcome.UNATTEMPTED]
+    assert told == Outcome.UNATTEMPTED.advice
 
 
 def test_a_persons_word_is_not_advised_by_the_reply_before_it():
@@ -52,7 +52,7 @@ def test_a_persons_word_is_not_advised_by_the_reply_before_it():
 
 
 def test_a_doubt_is_looked_up_whatever_its_last_reply_said():
-    assert advice(Outcome.IN_DOUBT, "rate_limited", "rate_limited") == NEXT[Outcome.IN_DOUBT]
+    assert advice(Outcome.IN_DOUBT, "rate_limited", "rate_limited") == Outcome.IN_DOUBT.advice
 
 
 def test_of_what_is_done_there_is_nothing_to_say():

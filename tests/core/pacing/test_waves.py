@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from runner.core.manifest.policy_rules import check_waves
-from runner.core.manifest.quantity import EVERYTHING, Amount, Share, in_words, parse_amount
+from runner.core.manifest.quantity import EVERYTHING, Amount, Share, parse_amount
 from runner.core.pacing.waves import (
     WaveCount,
     batch_ends,
@@ -146,22 +146,6 @@ def test_amounts_are_read(text: str, amount: Amount):
 def test_what_is_no_amount_is_refused(text: str):
     with pytest.raises(ValueError, match="write 20 or 5%"):
         parse_amount(text)
-
-
-@pytest.mark.parametrize(
-    ("seconds", "words"),
-    [
-        (0.2, "1 s"),
-        (59.5, "1 min 00 s"),
-        (725, "12 min 05 s"),
-        (3600, "1 h 00 min"),
-        (11_521, "3 h 13 min"),
-        (48 * 3600, "2 d 00 h"),
-        (98 * 3600 + 1, "4 d 03 h"),
-    ],
-)
-def test_a_wait_is_told_in_words_and_rounded_up(seconds: float, words: str):
-    assert in_words(seconds) == words
 
 
 @given(st.lists(amounts, max_size=4), st.integers(0, 60), st.integers(0, 60))

@@ -6,7 +6,14 @@ from dataclasses import replace
 
 import pytest
 
-from runner.core.records.comparison import Comparison, Difference, Kind, Side, Told, changes_of
+from runner.core.records.comparison import (
+    ChangeKind,
+    ComparedRun,
+    ComparedTransfer,
+    Comparison,
+    Difference,
+    changes_of,
+)
 from runner.core.records.run_record import Figures, RunRecord
 from runner.core.records.summary import summarize
 from runner.core.transfer.outcome import Outcome
@@ -15,8 +22,8 @@ from tests.report import samples
 T, R, F, S, D, U, E = Outcome
 
 
-def told(outcome: Outcome, uri: str = "genesys://queue/a") -> Told:
-    return Told(outcome, None, "i", uri)
+def told(outcome: Outcome, uri: str = "genesys://queue/a") -> ComparedTransfer:
+    return ComparedTransfer(outcome, None, "i", uri)
 
 
 def test_differences_are_counted_by_kind_and_outcomes_the_most_urgent_first():
@@ -31,12 +38,12 @@ def test_differences_are_counted_by_kind_and_outcomes_the_most_urgent_first():
     ]
     changes = changes_of(differences, most_examples=1)
     assert [(c.kind, c.before, c.after, c.count, c.examples[0].key) for c in changes] == [
-        (Kind.OUTCOME, R, D, 1, "b"),
-        (Kind.TARGET, R, R, 1, "e"),
-        (Kind.LISTED, None, U, 1, "c"),
-        (Kind.UNLISTED, S, None, 1, "d"),
-        (Kind.OUTCOME, F, T, 2, "a"),
-        (Kind.OUTCOME, T, E, 9, "t0"),
+        (ChangeKind.OUTCOME, R, D, 1, "b"),
+        (ChangeKind.TARGET, R, R, 1, "e"),
+        (ChangeKind.LISTED, None, U, 1, "c"),
+        (ChangeKind.UNLISTED, S, None, 1, "d"),
+        (ChangeKind.OUTCOME, F, T, 2, "a"),
+        (ChangeKind.OUTCOME, T, E, 9, "t0"),
     ]
     assert [change.expected for change in changes] == [False] * 5 + [True]
     assert {len(change.examples) for change in changes} == {1}
@@ -44,7 +51,7 @@ def test_differences_are_counted_by_kind_and_outcomes_the_most_urgent_first():
 
 def compared(first: RunRecord, second: RunRecord) -> Comparison:
     transfers = list(map(samples.transfer, range(12)))
-    sides = (Side(run, summarize(transfers, Figures())) for run in (first, second))
+    sides = (ComparedRun(run, summarize(transfers, Figures())) for run in (first, second))
     gone = Difference("gone", told(T), None)
     return Comparison(*sides, changes_of([gone, Difference("new", None, told(T))]))
 

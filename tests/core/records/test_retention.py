@@ -7,20 +7,20 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runner.core.records.retention import Kept, Retention, Shelved, reasons_to_keep
+from runner.core.records.retention import KeepReason, Retention, StoredReport, reasons_to_keep
 
 DAY_S = 86_400.0
 NOW = 1_000 * DAY_S
 
 
-def aged(name: str, days: float, **told: Any) -> Shelved:
+def aged(name: str, days: float, **told: Any) -> StoredReport:
     at = NOW - days * DAY_S
-    return Shelved(name, at, at, told.pop("in_doubt", 0), **told)
+    return StoredReport(name, at, at, told.pop("in_doubt", 0), **told)
 
 
 def reasons(
-    *folders: Shelved, keep: int = 1, days: float = 90, latest: str | None = None
-) -> dict[str, Kept | None]:
+    *folders: StoredReport, keep: int = 1, days: float = 90, latest: str | None = None
+) -> dict[str, KeepReason | None]:
     return dict(reasons_to_keep(folders, Retention(keep, days * DAY_S), latest=latest, now=NOW))
 
 
@@ -30,30 +30,33 @@ def test_a_run_goes_only_if_it_is_neither_among_the_newest_nor_young():
         "a": None,
         "b": None,
         "c": None,
-        "d": Kept.NEWEST,
-        "e": Kept.NEWEST,
+        "d": KeepReason.NEWEST,
+        "e": KeepReason.NEWEST,
     }
     assert reasons(*runs, keep=4, days=1)["a"] is None
     assert reasons(*runs, keep=1) == {
         "a": None,
         "b": None,
         "c": None,
-        "d": Kept.YOUNG,
-        "e": Kept.NEWEST,
+        "d": KeepReason.YOUNG,
+        "e": KeepReason.NEWEST,
     }
 
 
 def test_the_newest_stays_whatever_is_asked():
-    assert reasons(aged("a", 900), aged("b", 800), keep=0, days=0) == {"a": None, "b": Kept.NEWEST}
+    assert reasons(aged("a", 900), aged("b", 800), keep=0, days=0) == {
+        "a": None,
+        "b": KeepReason.NEWEST,
+    }
 
 
 def test_the_age_counts_from_the_end():
-    long = Shelved("a", NOW - 100 * DAY_S, NOW - 80 * DAY_S, 0)
-    assert reasons(long, aged("b", 1))["a"] is Kept.YOUNG
+    long = StoredReport("a", NOW - 100 * DAY_S, NOW - 80 * DAY_S, 0)
+    assert reasons(long, aged("b", 1))["a"] is KeepReason.YOUNG
 
 
 def test_exactly_as_old_is_not_older():
-    assert reasons(aged("a", 90), aged("b", 1))["a"] is Kept.YOUNG
+    assert reasons(aged("a", 90), aged("b", 1))["a"] is KeepReason.YOUNG
 
 
 def test_doubts_stay_also_those_of_a_plan():
@@ -61,11 +64,11 @@ def test_doubts_stay_also_those_of_a_plan():
         aged("a", 900, in_doubt=1),
         aged("plan-a", 900, in_doubt=2, planned=True),
         aged("b", 1),
-    ) == {"a": Kept.IN_DOUBT, "plan-a": Kept.IN_DOUBT, "b": Kept.NEWEST}
+    ) == {"a": KeepReason.IN_DOUBT, "plan-a": KeepReason.IN_DOUBT, "b": KeepReason.NEWEST}
 
 
 def test_what_latest_points_to_stays():
-    assert reasons(aged("a", 900), aged("b", 1), latest="a")["a"] is Kept.LATEST
+    assert reasons(aged("a", 900), aged("b", 1), latest="a")["a"] is KeepReason.LATEST
 
 
 def test_the_last_witness_of_each_environment_stays():
@@ -77,11 +80,11 @@ def test_the_last_witness_of_each_environment_stays():
         aged("e", 1),
     ]
     assert reasons(*folders) == {
-        "a": Kept.WITNESS,
+        "a": KeepReason.WITNESS,
         "b": None,
-        "c": Kept.WITNESS,
+        "c": KeepReason.WITNESS,
         "d": None,
-        "e": Kept.NEWEST,
+        "e": KeepReason.NEWEST,
     }
 
 
@@ -89,14 +92,14 @@ def test_plans_go_by_their_age_alone_and_take_no_runs_place():
     plans = [aged("plan-a", 100, planned=True), aged("plan-b", 10, planned=True)]
     assert reasons(*plans, aged("a", 200), aged("b", 150), keep=1) == {
         "plan-a": None,
-        "plan-b": Kept.YOUNG,
+        "plan-b": KeepReason.YOUNG,
         "a": None,
-        "b": Kept.NEWEST,
+        "b": KeepReason.NEWEST,
     }
 
 
 def test_a_time_that_lies_ahead_is_young():
-    assert reasons(aged("a", -5), aged("b", -6))["a"] is Kept.YOUNG
+    assert reasons(aged("a", -5), aged("b", -6))["a"] is KeepReason.YOUNG
 
 
 SHELVED = st.builds(
@@ -112,7 +115,7 @@ SHELVED = st.builds(
 
 @given(st.lists(SHELVED, max_size=12), st.integers(0, 5), st.floats(0, 400), st.integers(0, 11))
 def test_whatever_lies_there_what_must_stay_stays(
-    folders: list[Shelved], keep: int, days: float, pointed: int
+    folders: list[StoredReport], keep: int, days: float, pointed: int
 ):
     latest = folders[pointed].name if pointed < len(folders) else None
     told = reasons(*folders, keep=keep, days=days, latest=latest)

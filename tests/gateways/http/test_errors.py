@@ -10,14 +10,7 @@ import httpx
 import pytest
 
 from runner.core.errors import LookUpFailed
-from runner.gateways.http.errors import (
-    ConnectionFailed,
-    Place,
-    counted,
-    explained,
-    shown,
-    without_user,
-)
+from runner.gateways.http.errors import ConnectionFailed, Place, explained, shown, without_user
 
 URL = "https://user:pw@host.example:8443/a/b?token=x#y"
 
@@ -71,7 +64,3 @@ def test_errors_say_where_what_and_what_to_check():
     assert str(error) == (
         "environment production: it broke (https://host.example:8443/a/b); look at it"
     )
-
-
-def test_counts_are_spelled():
-    assert [counted(1, "dial"), counted(2, "dial")] == ["1 dial", "2 dials"]
