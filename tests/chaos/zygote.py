@@ -14,7 +14,7 @@ import sys
 from typing import Any
 
 import runner.cli.app
-import runner.cli.commands.apply_command  # noqa: F401 - imported for the children
+import runner.cli.commands.apply  # noqa: F401 - imported for the children
 import tests.chaos.gateway
 from runner.__main__ import main
 

@@ -70,11 +70,11 @@ def apply(
         max_problems=max_problems,
     )
     if validate_only or without_secrets:
-        from runner.cli.commands.plan_command import Planning, plan_manifest
+        from runner.cli.commands.plan import Planning, plan_manifest
 
         plan_manifest(console, request, Planning())
     else:
-        from runner.cli.commands.apply_command import apply_manifest
+        from runner.cli.commands.apply import apply_manifest
 
         apply_manifest(console, request, yes=yes)
 
@@ -137,7 +137,7 @@ def plan(
     """
     del yes, no_progress  # nothing is sent that could be confirmed or watched
     from runner.app.request import Request
-    from runner.cli.commands.plan_command import Planning, plan_manifest
+    from runner.cli.commands.plan import Planning, plan_manifest
 
     request = Request(
         manifest=manifest,

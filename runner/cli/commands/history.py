@@ -46,11 +46,11 @@ def status(
     )
     where = JournalLocation(journal, manifest, env)
     if watch:
-        from runner.cli.commands.watch_command import watch_run
+        from runner.cli.commands.watch import watch_run
 
         watch_run(console, where, run)
     else:
-        from runner.cli.commands.status_command import show_status
+        from runner.cli.commands.status import show_status
 
         show_status(console, where, run)
 
@@ -100,7 +100,7 @@ def report(
 ) -> None:
     """Render a run's report again, from the journal; or compare two runs."""
     from runner.app.journal_location import JournalLocation
-    from runner.cli.commands.report_command import Reporting, report_run
+    from runner.cli.commands.report import Reporting, report_run
 
     where = JournalLocation(journal, manifest, env)
     asked = Reporting(run, compare, formats, report_dir, out)
@@ -130,7 +130,7 @@ def resolve(
 ) -> None:
     """Settle a transfer in doubt by a person's word, journalled with who and when."""
     from runner.app.journal_location import JournalLocation
-    from runner.cli.commands.resolve_command import resolve_transfer
+    from runner.cli.commands.resolve import resolve_transfer
 
     where = JournalLocation(journal, manifest, env)
     resolve_transfer(
@@ -164,7 +164,7 @@ def verify(
 ) -> None:
     """Check the hash chain, and say at which entry it breaks."""
     from runner.app.journal_location import JournalLocation
-    from runner.cli.commands.audit_command import verify as verify_chain
+    from runner.cli.commands.audit import verify as verify_chain
 
     where = JournalLocation(journal, manifest, env)
     verify_chain(
@@ -189,7 +189,7 @@ def prune(
     output: options.Output = OutputFormat.PRETTY,
 ) -> None:
     """Remove old report folders: never the newest, never one with transfers in doubt."""
-    from runner.cli.commands.prune_command import Pruning, prune_reports
+    from runner.cli.commands.prune import Pruning, prune_reports
 
     asked = Pruning(report_dir, batch, keep, older_than, dry_run)
     prune_reports(options.console(output), asked)

@@ -46,7 +46,7 @@ def simulate(
 
     The client's secret is made at random and shown, unless RUNNER_SIMULATE_CLIENT_SECRET gives it.
     """
-    from runner.cli.commands.simulate_command import Served, serve_gateway
+    from runner.cli.commands.simulate import Served, serve_gateway
 
     served = Served(
         *(host, port, manifest, env, ledger, rate, client_id, certificate, key, platform)
@@ -96,12 +96,12 @@ def doctor(
         manifest=manifest, environment=env, journal=journal, lock_timeout_s=lock_timeout or 0.0
     )
     if probe is None or probe_to is None:
-        from runner.cli.commands.doctor_command import examine_gateway
+        from runner.cli.commands.doctor import examine_gateway
 
         examine_gateway(console, request)
         return
     from runner.app.probe import ProbeOrder
-    from runner.cli.commands.doctor_command import probe_gateway
+    from runner.cli.commands.doctor import probe_gateway
 
     probe_gateway(console, request, ProbeOrder(probe, probe_to, probe_out), yes=yes)
 
@@ -112,7 +112,7 @@ def init(
     output: options.Output = OutputFormat.PRETTY,
 ) -> None:
     """Write a commented manifest, ready to run against the embedded gateway."""
-    from runner.cli.commands.init_command import write_first_manifest
+    from runner.cli.commands.init import write_first_manifest
 
     write_first_manifest(options.console(output), folder)
 
@@ -131,7 +131,7 @@ def schema(
     output: options.Output = OutputFormat.PRETTY,
 ) -> None:
     """Print a schema."""
-    from runner.cli.commands.init_command import print_schema
+    from runner.cli.commands.init import print_schema
 
     print_schema(options.console(output), name, editor=editor)
 
@@ -145,6 +145,6 @@ def explain(
     output: options.Output = OutputFormat.PRETTY,
 ) -> None:
     """Tell what a diagnostic's code means, why, and how it is written right."""
-    from runner.cli.commands.explain_command import explain_codes
+    from runner.cli.commands.explain import explain_codes
 
     explain_codes(options.console(output), codes or [])
