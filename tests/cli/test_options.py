@@ -5,13 +5,16 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from dataclasses import fields
 from pathlib import Path
 
 import pytest
 import typer
 from typer.testing import CliRunner
 
+from runner.app.request import Request
 from runner.cli.app import app
+from runner.cli.options import BatchOptions
 from tests.e2e.bench import ROOT, environment, run
 
 COMMANDS = typer.main.get_command(app).commands  # type: ignore[attr-defined]  # a group has them
@@ -26,6 +29,17 @@ def test_every_option_of_a_batch_is_a_variable_too(command: str):
     }
     assert variables == {name: f"RUNNER_{name.upper().replace('-', '_')}" for name in variables}
     assert {"env", "only", "limit", "rate", "in-flight", "output", "verbose"} <= variables.keys()
+
+
+def test_each_option_of_a_batch_is_a_field_of_its_request():
+    assert {each.name for each in fields(BatchOptions)} <= {each.name for each in fields(Request)}
+
+
+def test_options_reach_the_request():
+    options = BatchOptions(only=["vip-*"], limit=0, lock_timeout_s=None, again=True)
+    request = options.request(Path("m.yaml"), validate_only=True)
+    expected = Request(Path("m.yaml"), only=("vip-*",), limit=0, again=True, validate_only=True)
+    assert request == expected
 
 
 @pytest.mark.parametrize("name", COMMANDS)
@@ -114,7 +128,7 @@ def test_a_limit_is_no_larger_than_a_journal_holds(limit: int, tmp_path: Path):
 def test_a_variable_tells_how_often(name: str, tmp_path: Path):
     ended = run("plan", "m.yaml", cwd=tmp_path, env={name: "true"})
     assert ended.code == 2
-    assert "'true' is no number of times; write 1" in ended.err
+    assert "'true' is not a number; write 1" in ended.err
     assert run("plan", "m.yaml", "-vvq", cwd=tmp_path, env={name: "2"}).code == 3  # no such file
 
 
@@ -131,4 +145,4 @@ def test_a_folder_that_is_gone_is_told_as_such(arguments: list[str], tmp_path: P
         check=False,
     )
     assert (ended.returncode, ended.stdout) == (2, "")
-    assert ended.stderr == "error: the folder of this command is gone; change to another\n"
+    assert ended.stderr == "error: the current folder no longer exists; change to another\n"

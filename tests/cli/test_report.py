@@ -239,7 +239,7 @@ def test_the_command_renders_compares_and_refuses(gateway: Gateway, bench: Bench
     assert [each.code for each in (told, files, text, md)] == [0, 0, 0, 0]
     for each in (both, csv, two, pdf, neither):
         assert (each.code, each.out) == (2, "")
-    assert "only one format goes to stdout" in two.err
+    assert "only one format can go to stdout" in two.err
     unknown = bench.run("report", first[:-1])
     assert unknown.code == 2
     assert f"did you mean {first}?" in unknown.err

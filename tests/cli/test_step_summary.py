@@ -71,7 +71,7 @@ def test_a_summary_that_cannot_be_written_only_warns(gateway: Gateway, bench: Be
     ended = bench.run("plan", bench.write(manifest(gateway, [transfer()])))
     assert ended.code == 0
     assert "warning: no summary of this step: " in ended.err
-    assert "mend $GITHUB_STEP_SUMMARY" in ended.err
+    assert "check $GITHUB_STEP_SUMMARY" in ended.err
 
 
 def test_what_github_would_not_show_is_not_appended(tmp_path: Path):

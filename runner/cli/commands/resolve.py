@@ -1,34 +1,62 @@
-"""`runner resolve`, once its options are read."""
+"""`runner resolve`: settles a transfer in doubt by a person's decision."""
+
+# Commands import what they need when they run: `--help` and `--version` answer at once.
+# ruff: noqa: PLC0415
 
 from __future__ import annotations
 
-from runner.app.journal_location import JournalLocation, find_journal
-from runner.app.resolve import Resolution, resolve
-from runner.app.signals import Signals
-from runner.cli.output import Console, boundary
-from runner.console.results.resolution import Settled, render_settled, settled_to_json
-from runner.core import next_steps
-from runner.core.next_steps import Step
+from enum import StrEnum
+from typing import Annotated
+
+import typer
+
+from runner.cli import options
+from runner.cli.option_groups import expand_groups
 
 
-def resolve_transfer(
-    console: Console,
-    where: JournalLocation,
+class ResolveAs(StrEnum):
+    """The choices of `--as`."""
+
+    TRANSFERRED = "transferred"
+    FAILED = "failed"
+
+
+@expand_groups
+def resolve(
+    run: Annotated[
+        str, typer.Argument(metavar="RUN", help="A run's id, or `latest`.", show_default=False)
+    ],
+    key: Annotated[
+        str, typer.Argument(metavar="KEY", help="The transfer's key.", show_default=False)
+    ],
     *,
-    run: str,
-    key: str,
-    word: str,
-    reason: str,
-    lock_timeout_s: float,
+    resolution: Annotated[
+        ResolveAs, typer.Option("--as", help="What happened to it, as you saw at the gateway.")
+    ],
+    reason: Annotated[str, typer.Option("--reason", help="How you know; the audit log keeps it.")],
+    journal: options.JournalOptions,
+    lock_timeout: options.LockTimeout = None,
+    output: options.OutputOptions,
 ) -> None:
-    """Settle a transfer in doubt by a person's word; tell what was done and what comes next."""
+    """Settle a transfer in doubt by a person's decision, journalled with who and when."""
+    from runner.app.journal_location import find_journal
+    from runner.app.resolve import Resolution
+    from runner.app.resolve import resolve as settle
+    from runner.app.signals import Signals
+    from runner.cli.output import boundary
+    from runner.console.results.resolution import Settled, render_settled, settled_to_json
+    from runner.core import next_steps
+
+    console, where = output.console(), journal.location()
     Signals().install()
     with boundary(console, where.manifest):
-        journal = find_journal(where)
-        resolved = resolve(
-            journal, run, key, Resolution(word), reason, lock_timeout_s=lock_timeout_s
+        path = find_journal(where)
+        resolved = settle(
+            *(path, run, key, Resolution(resolution.value), reason),
+            lock_timeout_s=lock_timeout or 0.0,
         )
         found = resolved.found
+        see_others = next_steps.Step("see what else is in doubt", next_steps.status(str(path)))
         settled = Settled(
             run=found.run,
             key=found.row.key,
@@ -39,10 +67,6 @@ def resolve_transfer(
             reason=resolved.reason,
             callbacks=resolved.callbacks,
             doubts_left=resolved.doubts_left,
-            steps=_steps(str(journal)) if resolved.doubts_left else (),
+            steps=(see_others,) if resolved.doubts_left else (),
         )
         console.show(render_settled, settled_to_json, settled)
-
-
-def _steps(journal: str) -> tuple[Step, ...]:
-    return (Step("see what else is in doubt", next_steps.status(journal)),)
