@@ -117,7 +117,7 @@ class JournalLock(FileLock):
         if sys.platform != "linux" or self._file is not None:
             return
         try:
-            descriptor = os.open(self._journal, os.O_RDONLY | os.O_CLOEXEC)
+            descriptor = os.open(self._journal, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
         except FileNotFoundError:
             return
         except OSError as error:

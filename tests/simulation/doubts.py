@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import re
 
 from runner.core.records.run_record import TransferRecord
 from runner.engine.delivery import FRESH_S
@@ -11,13 +10,15 @@ from tests.simulation.evidence import NEGATIVE, POSITIVE, Evidence
 from tests.simulation.ledger import Frame
 from tests.simulation.process import Ended
 
-SINCE = re.compile(r"since run run-(\d+)")
+
+def first_run(row: TransferRecord) -> int:
+    """Return the number of the run that a doubt began in; 0: not known."""
+    return int(row.earlier.run.removeprefix("run-")) if row.earlier is not None else 0
 
 
 def _in_question(evidence: Evidence, row: TransferRecord) -> list[Frame]:
     """Return the frames that a doubt may be about: those since the run that it names."""
-    since = SINCE.search(row.reason or "")
-    first = int(since[1]) if since else 0
+    first = first_run(row)
     return [frame for frame in evidence.ledger.of(row.interaction_id) if frame.run >= first]
 
 

@@ -10,7 +10,7 @@ from itertools import pairwise
 from runner.core.records.audit_chain import GENESIS, link
 from runner.core.records.run_record import TransferRecord
 from runner.core.transfer.outcome import ExitCode, Outcome
-from runner.core.transfer.plan import NOT_SELECTED
+from runner.core.transfer.reasons import Code
 from tests.simulation.courses import (
     begun_too_early,
     failed_by_an_outage,
@@ -118,9 +118,9 @@ def _misreport(evidence: Evidence, run: Ended, row: TransferRecord) -> str | Non
         moved = bool(moves) and moves[-1].destination_uri == row.destination_uri
         lied = bool(moves) and evidence.was_lied_about(row.interaction_id)
         return None if moved or lied else "not moved there by us"
-    if outcome is Outcome.IN_DOUBT or row.reason == NOT_SELECTED:
+    if outcome is Outcome.IN_DOUBT or row.reason_code == Code.NOT_SELECTED:
         return None  # see `_lost`; what is left out is not looked at
-    if outcome is Outcome.SKIPPED and "skipped by run" in (row.reason or ""):
+    if outcome is Outcome.SKIPPED and row.reason_code == Code.SKIPPED_BEFORE:
         return None  # as an earlier run found it; that run was judged
     done = [f for f in frames if f.effect_at is not None and _counts_for(f, row, run, evidence)]
     if not done or any(evidence.was_denied(frame, run.ended_at) for frame in done):
@@ -149,7 +149,7 @@ def _miscounted(evidence: Evidence) -> Iterator[str]:
         left = [
             row.key
             for row in run.rows
-            if row.outcome is Outcome.UNATTEMPTED and row.reason != NOT_SELECTED
+            if row.outcome is Outcome.UNATTEMPTED and row.reason_code != Code.NOT_SELECTED
         ]
         if left and run.halted is None:
             yield f"run {run.run} left {left} unattempted without a reason"
@@ -161,7 +161,8 @@ def _lost(evidence: Evidence) -> Iterator[str]:
         if row.interaction_id in evidence.ledger.touched:
             continue
         if row.outcome is Outcome.IN_DOUBT:
-            elsewhere = evidence.elsewhere and "(batch evening" in (row.reason or "")
+            of_evening = row.earlier is not None and row.earlier.batch == "evening"
+            elsewhere = evidence.elsewhere and of_evening
             if not elsewhere and not may_stay_in_doubt(evidence, row):
                 yield f"{row.key} stays in doubt: {row.reason}"
         elif row.outcome not in MOVED and not _is_excused(evidence, row):

@@ -9,8 +9,8 @@ from itertools import pairwise
 
 from runner.core.records.run_record import TransferRecord
 from runner.core.transfer.outcome import ExitCode, Outcome
-from runner.core.transfer.plan import NOT_SELECTED
-from tests.simulation.doubts import SINCE
+from runner.core.transfer.reasons import Code
+from tests.simulation.doubts import first_run
 from tests.simulation.evidence import NOTICED_S, Course, Finding
 from tests.simulation.judge import FINDERS as GENERAL
 from tests.simulation.judge import MOVED
@@ -119,7 +119,7 @@ def _misreport(evidence: PlatformEvidence, run: Ended, row: TransferRecord) -> s
     ]
     if row.outcome in MOVED:
         return None if done else "not moved there by us"
-    if row.outcome is Outcome.IN_DOUBT or row.reason == NOT_SELECTED:
+    if row.outcome is Outcome.IN_DOUBT or row.reason_code == Code.NOT_SELECTED:
         return None
     later = evidence.ledger.moves(row.interaction_id)
     if not done or later[-1].destination_uri != row.destination_uri:
@@ -136,7 +136,7 @@ def _miscounted(evidence: PlatformEvidence) -> Iterator[str]:
         left = [
             row.key
             for row in run.rows
-            if row.outcome is Outcome.UNATTEMPTED and row.reason != NOT_SELECTED
+            if row.outcome is Outcome.UNATTEMPTED and row.reason_code != Code.NOT_SELECTED
         ]
         if left and run.halted is None:
             yield f"run {run.run} left {left} unattempted without a reason"
@@ -155,11 +155,11 @@ def _lost(evidence: PlatformEvidence) -> Iterator[str]:
         elif one.id not in evidence.organisation.touched and row.outcome not in MOVED:
             if row.outcome is not Outcome.IN_DOUBT:
                 yield f"{row.key} is {row.outcome}: {row.reason}"
-            elif not _may_stay_in_doubt(evidence, one, row.reason or ""):
+            elif not _may_stay_in_doubt(evidence, one, row):
                 yield f"{row.key} stays in doubt: {row.reason}"
 
 
-def _may_stay_in_doubt(evidence: PlatformEvidence, one: Conversation, reason: str) -> bool:
+def _may_stay_in_doubt(evidence: PlatformEvidence, one: Conversation, row: TransferRecord) -> bool:
     """Tell whether a doubt may outlive every run: no effect shows, and some answer was lost.
 
     An answer that comes after its session was lost comes too late to say no.
@@ -167,12 +167,11 @@ def _may_stay_in_doubt(evidence: PlatformEvidence, one: Conversation, reason: st
     posts = evidence.ledger.of(one.id)
     if any(post.effect_at is not None for post in posts):
         return False
-    if since := SINCE.search(reason):
-        posts = [post for post in posts if post.run >= int(since[1])]
+    posts = [post for post in posts if post.run >= first_run(row)]
     if evidence.fence_s is not None:
         # Only what changed since, without an outcome, may stay.
         return any(post.move is not None for post in posts)
-    if not posts or "session ended" in reason:
+    if not posts or row.reason_code == Code.SESSION_LOST:
         return True
     return any(not post.was_refused or _died_with(evidence, post) for post in posts)
 

@@ -26,7 +26,7 @@ from runner.core.transfer.evidence import Expires, Promise
 from runner.core.transfer.outcome import ExitCode
 from runner.journal.staging import Staging
 from tests.simulation.disturbance import LARGEST_STEP_S, Disturbance
-from tests.simulation.evidence import Course, Finding
+from tests.simulation.evidence import Finding
 from tests.simulation.life import NEVER, Doom, Life
 from tests.simulation.platform_judge import PlatformEvidence, judge_platform
 from tests.simulation.platform_mishaps import PlatformMishaps
@@ -41,7 +41,7 @@ from tests.simulation.platform_people import (
 from tests.simulation.platform_process import PlatformOrders, PlatformParts, PlatformProcess
 from tests.simulation.platform_rest import PlatformMind
 from tests.simulation.platform_weather import FINE_DAY
-from tests.simulation.process import Ended, Plan, planned
+from tests.simulation.process import Course, Ended, Plan, planned
 from tests.simulation.scenario import FINE_RUNS, STOPS, Verdict, played
 from tests.simulation.setting import EVERYTHING, HD, draw_course, draw_row
 from tests.simulation.world import World, WorldClock
@@ -139,7 +139,7 @@ class PlatformScenario:
                 Disturbance(life, clock).begin()
             self._listed[self._runs] = staging.count
             ended = await process.live("morning", staging, EVERYTHING, self._planned_early(staging))
-        self._courses[self._runs] = Course(orders.policy, process.sends)
+        self._courses[self._runs] = process.course
         if ended is not None:
             self._note_end(ended)
         elif life.killed_at is not None:
