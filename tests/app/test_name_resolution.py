@@ -22,7 +22,7 @@ from runner.core.manifest.model import (
 from runner.core.manifest.queue_selection import Waiting
 from runner.core.transfer.lookup_verdict import FoundAt
 from runner.journal.staging import Selection, Staging
-from tests.core.manifest.test_queue_selection import NOW, VOICE, selection
+from tests.core.manifest.builders import NOW, VOICE, selection
 
 MANIFEST = Manifest(
     "m.yaml", "0" * 64, "evacuate",

@@ -27,7 +27,7 @@ from tests.foreign.gateway import Gateway
 from tests.foreign.script import MUTE, Step
 from tests.journal.rig import THERE, begun, manifest_rows, opened
 from tests.report import samples
-from tests.report.test_md import Page
+from tests.report.markdown_page import Page
 
 
 @pytest.fixture

@@ -16,7 +16,7 @@ from tests.e2e.bench import Bench, manifest, transfer
 from tests.foreign.gateway import Gateway
 from tests.foreign.script import Step
 from tests.report import samples
-from tests.report.test_md import Page
+from tests.report.markdown_page import Page
 
 
 @pytest.fixture

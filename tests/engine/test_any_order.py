@@ -15,7 +15,7 @@ from runner.core.transfer.evidence import Dedupes, Expires, Promise
 from runner.core.transfer.lookup_verdict import Interaction
 from runner.core.transfer.states import FINAL, State
 from runner.engine.run_context import Rules
-from tests.core.pacing.test_rate import most_in_a_second
+from tests.core.pacing.measures import most_in_a_second
 from tests.engine.rig import HD, NARROW, Run, carry, rows
 from tests.fakes.clock import WALL_S
 from tests.fakes.gateway import Answer, FakeGateway, Frame

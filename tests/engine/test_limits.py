@@ -15,7 +15,7 @@ from runner.core.transfer.states import Event, State
 from runner.engine.run_context import Rules
 from runner.engine.stop import StopSignal
 from runner.ports import Entry, Note
-from tests.core.pacing.test_rate import most_in_a_second
+from tests.core.pacing.measures import most_in_a_second
 from tests.engine.rig import HD, NARROW, NO_PREFLIGHT, Run, after, carry, rows
 from tests.fakes.gateway import BEFORE, CARRIED_OUT, SILENCE, Answer, FakeGateway, Frame
 from tests.fakes.journal import FakeJournal

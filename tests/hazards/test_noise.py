@@ -12,8 +12,8 @@ import pytest
 
 from tests.e2e.bench import Bench
 from tests.fakes.wire_server import CLOSE, TEXT, Peer, Reaction, Request, answer, frame
+from tests.hazards.harmless import assert_harmless
 from tests.hazards.raw import RawGateway
-from tests.hazards.test_hostile_text import assert_harmless
 
 ROWS = 6
 DOCUMENTED = {0, 1, 4, 5, 6}

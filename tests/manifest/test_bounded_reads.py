@@ -10,8 +10,8 @@ import pytest
 
 from runner.manifest.regular_file import open_regular
 from runner.manifest.secret_command import TooMuchOutput, TooSlow, output_of
+from tests.manifest.builders import HEAD, LIVE, PEM, write
 from tests.manifest.rendering import load_rows, rendered
-from tests.manifest.test_load import HEAD, LIVE, PEM, write
 
 PRINTS_FOR_EVER = [sys.executable, "-c", "while True: print('y' * 1000)"]
 WAITS_FOR_EVER = [sys.executable, "-c", "import threading; threading.Event().wait()"]

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from runner.core.diagnostics.problem import Severity
+from tests.manifest.builders import write
 from tests.manifest.rendering import load_rows
-from tests.manifest.test_load import write
 
 ITEM = "  - {from: r.%s, destination_uri: 'genesys://queue/a'}\n"
 

@@ -25,6 +25,7 @@ from runner.core.pacing.rate import (
     take,
     window_wait_s,
 )
+from tests.core.pacing.measures import most_in_a_second
 
 WHOLE_RATES = st.integers(1, 2000).map(float)
 PER_MINUTE = st.integers(12, 120_000).map(lambda n: n / 60)
@@ -75,16 +76,6 @@ class Sender:
                 self.now += wait_s + self.lateness[self._wakes % len(self.lateness)]
                 self._wakes += 1
         return bucket
-
-
-def most_in_a_second(times: Sequence[float]) -> int:
-    """Return how many lie in the fullest half-open window of one second."""
-    most = start = 0
-    for end, time in enumerate(times):
-        while time - times[start] >= 1 - 1e-9:
-            start += 1
-        most = max(most, end - start + 1)
-    return most
 
 
 def promised(rate_per_s: float, burst: int) -> int:
