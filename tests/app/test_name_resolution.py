@@ -207,7 +207,7 @@ def test_what_agents_serve_carries_the_agents_participant(staging: Staging):
     found = found_in(staging, directory)
     assert directory.asked == [("connected", OLD)]
     assert places(staging) == {"i1": FoundAt(f"genesys://queue/{OLD}", OLD, "p-1")}
-    told = f"queue {OLD}: 1 selected, left out: 1 not with its agent any more"
+    told = f"queue {OLD}: 1 selected, left out: 1 no longer with its agent"
     assert found.explanation == told
     again = Found.from_json(found.to_json())
     assert again.rows == found.rows

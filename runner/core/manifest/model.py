@@ -21,7 +21,7 @@ from runner.core.transfer.lookup_verdict import FoundAt
 
 
 class Secret:
-    """A text that never shows itself: not in `repr`, `str`, formats, logs or tracebacks."""
+    """A text that is never shown: not in `repr`, `str`, formats, logs or tracebacks."""
 
     __slots__ = ("_text",)
 
@@ -50,7 +50,7 @@ class Secret:
 
 
 class Driver(StrEnum):
-    """Which gateway adapter carries the transfers out."""
+    """The gateway adapter that carries out the transfers."""
 
     INTERACTION_WEBSOCKET = "interaction-websocket"
     GENESYS_CLOUD = "genesys-cloud"
@@ -58,7 +58,7 @@ class Driver(StrEnum):
 
 
 class Platform(StrEnum):
-    """Which language a gateway speaks, the embedded one included."""
+    """The protocol of a gateway, the embedded one included."""
 
     INTERACTION_TRANSFER = "interaction-transfer"
     GENESYS_CLOUD = "genesys-cloud"
@@ -68,7 +68,7 @@ class Platform(StrEnum):
 class Endpoints:
     """Where the gateway is reached; all absolute URLs.
 
-    `websocket_url` is None where the gateway tells it itself (`genesys-cloud`).
+    `websocket_url` is None if the gateway provides it (`genesys-cloud`).
     """
 
     token_url: str
@@ -78,7 +78,7 @@ class Endpoints:
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What the runner keeps to; `None` is unlimited (protocol.md, "The shared rate")."""
+    """Limits that a run keeps; `None` is unlimited (protocol.md, "The shared rate")."""
 
     rate_per_s: float | None = None
     burst: int = 1
@@ -138,7 +138,7 @@ class Environment:
 
 @dataclass(frozen=True, slots=True)
 class GatewayConstraints:
-    """What a gateway can carry (manifest.md, `gateways`)."""
+    """The limits and promises of a gateway (manifest.md, `gateways`)."""
 
     name: str
     max_bandwidth_kbps: float
@@ -153,7 +153,7 @@ class GatewayConstraints:
 
 @dataclass(frozen=True, slots=True)
 class Callback:
-    """An HTTP address that is told of final outcomes."""
+    """An HTTP address that receives final outcomes."""
 
     name: str
     url: str
@@ -218,10 +218,10 @@ class TransferRow:
 
 @dataclass(frozen=True, slots=True)
 class QueueSelection:
-    """What waits in a queue when the gateway is asked (genesys-cloud.md, "Selecting …").
+    """The interactions that wait in a queue at the time of the run (genesys-cloud.md, "Selecting …").
 
-    `queue` is an id or a name. `is_connected`: not what waits, but what its agents are serving. The
-    other fields are those of the rows that it leads to.
+    `queue` is an id or a name. `is_connected`: those that its agents are serving instead. The other
+    fields are those of the resulting rows.
     """
 
     queue: str

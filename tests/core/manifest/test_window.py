@@ -6,7 +6,7 @@ import pytest
 
 from runner.core.diagnostics.problem import Severity
 from runner.core.manifest.model import Limits
-from runner.core.manifest.policy_rules import check_ending, check_window, lasts_s
+from runner.core.manifest.policy_rules import check_ending, check_window, duration_s
 from runner.core.manifest.window import Window, parse_moment
 
 OPENS, CLOSES = parse_moment("2026-12-01T22:00:00+01:00"), parse_moment("2026-12-01T23:00:00Z")
@@ -81,7 +81,7 @@ def test_a_batch_takes_as_long_as_its_narrowest_limit(
     preflight: bool,  # noqa: FBT001 - a case
     seconds: float,
 ):
-    assert lasts_s(sends=1000, limits=limits, requests_each=int(preflight)) == seconds
+    assert duration_s(sends=1000, limits=limits, requests_each=int(preflight)) == seconds
 
 
 def test_a_batch_that_cannot_end_inside_its_window_is_told_when_it_would():
