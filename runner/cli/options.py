@@ -187,7 +187,7 @@ class OutputOptions:
 
 
 @dataclass(frozen=True, slots=True)
-class JournalOptions:
+class JournalSelection:
     """Which journal a command reads."""
 
     journal: Journal = None

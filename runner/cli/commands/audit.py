@@ -23,7 +23,7 @@ def verify(
         ),
     ],
     *,
-    journal: options.JournalOptions,
+    journal: options.JournalSelection,
     report_dir: options.ReportDirOfRun = None,
     output: options.OutputOptions,
 ) -> None:

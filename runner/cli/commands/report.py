@@ -66,7 +66,7 @@ def report(
         str | None, typer.Argument(help="A run's id, or `latest`.", show_default=False)
     ] = None,
     *,
-    journal: options.JournalOptions,
+    journal: options.JournalSelection,
     reporting: ReportOptions,
     output: options.OutputOptions,
 ) -> None:

@@ -34,7 +34,7 @@ def resolve(
         ResolveAs, typer.Option("--as", help="What happened to it, as you saw at the gateway.")
     ],
     reason: Annotated[str, typer.Option("--reason", help="How you know; the audit log keeps it.")],
-    journal: options.JournalOptions,
+    journal: options.JournalSelection,
     lock_timeout: options.LockTimeout = None,
     output: options.OutputOptions,
 ) -> None:

@@ -39,7 +39,7 @@ def status(
             help="Follow a run (by default the latest) until it ends, as its own terminal shows it.",
         ),
     ] = False,
-    journal: options.JournalOptions,
+    journal: options.JournalSelection,
     no_progress: options.NoProgress = False,
     output: options.OutputOptions,
 ) -> None:

@@ -218,7 +218,7 @@ class TransferRow:
 
 @dataclass(frozen=True, slots=True)
 class QueueSelection:
-    """The interactions that wait in a queue at the time of the run (genesys-cloud.md, "Selecting …").
+    """The interactions that wait in a queue at the time of the run (genesys-cloud.md, "Selecting from a queue").
 
     `queue` is an id or a name. `is_connected`: those that its agents are serving instead. The other
     fields are those of the resulting rows.

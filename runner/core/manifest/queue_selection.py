@@ -1,4 +1,4 @@
-"""Chooses the interactions of a queue that a selection takes (genesys-cloud.md, "Selecting …")."""
+"""Chooses the interactions of a queue that a selection takes (genesys-cloud.md, "Selecting from a queue")."""
 
 from __future__ import annotations
 
