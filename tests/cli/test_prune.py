@@ -49,7 +49,7 @@ def left(root: Path, days: int, *, doubts: bool = False, batch: str = BATCH, **r
 def planned(root: Path, days: int) -> Path:
     at = timestamp(NOW - days * DAY_S)
     source: ReportSource = samples.planned()
-    told = {"id": f"plan-{run_id(days)}", "started_at": at, "finished_at": at}
+    told: dict[str, Any] = {"id": f"plan-{run_id(days)}", "started_at": at, "finished_at": at}
     return write_report(replace(source, run=replace(source.run, **told)), root)
 
 

@@ -63,8 +63,8 @@ def test_every_result_satisfies_the_schema(gateway: Gateway, bench: Bench):
         ["explain", "r002", *as_json],
         ["explain", *as_json],
     )
-    kinds = ("status", "status", "report", "audit", "prune", "problems", "error", "checkup")
-    kinds += ("explanations", "explanations")
+    kinds = ["status", "status", "report", "audit", "prune", "problems", "error", "checkup"]
+    kinds += ["explanations", "explanations"]
     documents = [checked(ended.out, kind) for ended, kind in zip(told_of, kinds, strict=True)]
     assert "runs" in documents[0]
     shared = told.keys() - {"version", "kind", "plan", "groups", "next_steps"}

@@ -13,7 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 from uuid import uuid4
 
 import jsonschema_rs
@@ -114,8 +114,19 @@ def ids(transfers: Sequence[Mapping[str, Any]]) -> list[str]:
     return [transfer["interaction_id"] for transfer in transfers]
 
 
+class Addresses(Protocol):
+    """The addresses of a gateway, or of a proxy before one."""
+
+    @property
+    def token_url(self) -> str: ...
+    @property
+    def api_url(self) -> str: ...
+    @property
+    def websocket_url(self) -> str: ...
+
+
 def manifest(
-    gateway: Gateway,
+    gateway: Addresses,
     transfers: Sequence[Mapping[str, Any]],
     *,
     preflight: bool = False,

@@ -205,7 +205,7 @@ def test_files_that_cannot_be_reached_are_storage_to_mend_and_no_fault_of_the_pr
     path = bench.write(manifest(gateway, [transfer()]))
     (bench.folder / "circle").symlink_to("circle")
     long = "n" * 300
-    lines = [
+    lines: list[list[str | Path]] = [
         ["apply", path, "--journal", "."],
         ["apply", path, "--journal", bench.folder],
         ["apply", path, "--journal", "circle"],

@@ -11,7 +11,7 @@ import pytest
 
 from tests.e2e.bench import REPORT_SCHEMA, VOICE, Bench
 
-SIMULATED = {
+SIMULATED: dict[str, Any] = {
     "driver": "simulator",
     "gateway": "edge",
     "limits": {"http_rate": "12000/min"},

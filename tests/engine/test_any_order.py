@@ -58,7 +58,7 @@ class UnrulyGateway(FakeGateway):
 
     def _lose_soon(self) -> None:
         asyncio.get_running_loop().call_later(
-            self._chance.uniform(0, 0.2), lambda: self.generation and self.lose()
+            self._chance.uniform(0, 0.2), lambda: self.lose() if self.generation else None
         )
 
     async def look_up(self, interaction_id: str) -> Interaction:

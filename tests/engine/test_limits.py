@@ -384,7 +384,7 @@ def test_a_delivery_that_needs_a_sight_has_it_also_without_preflight():
     seen: list[str | None] = []
 
     def compose(draft: Draft) -> str:
-        seen.append(draft.seen and draft.seen.destination_uri)
+        seen.append(None if draft.seen is None else draft.seen.destination_uri)
         return build_text(draft)
 
     carry(1, rules=Rules(NO_PREFLIGHT, needs_sight=True), compose=compose)

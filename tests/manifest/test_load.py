@@ -9,7 +9,14 @@ from pathlib import Path
 import pytest
 
 from runner.core.diagnostics.problem import Place, Problem, Severity
-from runner.core.manifest.model import Endpoints, Policy, RetryPolicy, Secret, TransferRow
+from runner.core.manifest.model import (
+    Endpoints,
+    Policy,
+    QueueSelection,
+    RetryPolicy,
+    Secret,
+    TransferRow,
+)
 from runner.core.pacing.circuit_breaker import BreakerPolicy
 from runner.core.transfer.evidence import Dedupes, Expires
 from runner.manifest.load import load
@@ -259,6 +266,9 @@ class Counter:
 
     def add(self, row: TransferRow) -> None:
         self.rows += bool(row.key)
+
+    def select(self, selection: QueueSelection) -> None:
+        raise AssertionError(selection)
 
     def repeats(self, limit: int) -> tuple[()]:
         del limit

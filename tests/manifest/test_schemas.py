@@ -66,7 +66,7 @@ def test_examples_and_defaults_obey_their_own_schema(name: str):
         assert all(check.is_valid(value) for value in given), path
 
 
-DEFAULTS = {
+DEFAULTS: dict[str, dict[str, Any]] = {
     "limits": {"burst": Limits().burst, "in_flight": Limits().in_flight},
     "environment": {"scopes": list(Environment("", Driver.SIMULATOR, "").scopes)},
     "simulator": {

@@ -14,8 +14,8 @@ import pytest
 
 from runner.core.records.run_record import ReportSource
 from runner.core.transfer.outcome import ExitCode, Outcome
+from runner.report.html.formatting import duration, milliseconds
 from runner.report.html.page_rows import ROWS_A_PIECE, media_text, packed_rows
-from runner.report.html.plots import duration, milliseconds
 from runner.report.html.verdict import judge
 from runner.report.model import survey
 from tests.report import samples

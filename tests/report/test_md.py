@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from runner.core.records.run_record import PlanFigures, ReportSource
+from runner.core.records.run_record import PlanFigures, ReportSource, TransferRecord
 from runner.core.transfer.outcome import Outcome
 from runner.report.formats.markdown_summary import MOST_GROUPS, summary
 from runner.report.formats.markdown_text import code, prose
@@ -124,7 +124,7 @@ def _worst() -> ReportSource:
     model = replace(samples.transfer(3), key=long, source=long, attempts=(), callbacks=())
     run = replace(samples.RUN, explanation=long, manifest_path=long, environment=long, batch=long)
 
-    def transfers() -> Iterator:
+    def transfers() -> Iterator[TransferRecord]:
         for n in range(3_000):
             yield replace(model, reason=f"{n % 1_200} {long}", outcome=Outcome.REJECTED)
 

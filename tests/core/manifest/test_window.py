@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from runner.core.diagnostics.problem import Severity
@@ -99,7 +101,7 @@ def test_a_batch_that_cannot_end_inside_its_window_is_told_when_it_would():
 
 def test_what_max_failures_costs_is_told_where_the_window_is_too_short_for_it():
     """One at a time, a tenth of a second each: it would fit by the limits alone."""
-    fits = {"sends": 72_001, "limits": Limits(), "requests_each": 0, "now_s": 0.0}
+    fits: dict[str, Any] = {"sends": 72_001, "limits": Limits(), "requests_each": 0, "now_s": 0.0}
     assert list(check_ending(NIGHT, **fits)) == []
     (warning,) = check_ending(NIGHT, **fits, max_failures=0)
     assert warning.message.startswith(
