@@ -82,7 +82,7 @@ def test_a_plan_takes_what_apply_takes(tmp_path: Path):
 @pytest.mark.parametrize(
     "command", [["status"], ["report"], ["resolve"], ["audit", "verify"], ["doctor"], ["plan"]]
 )
-def test_whoever_may_fail_can_log_it(command: list[str]):
+def test_commands_that_may_fail_can_log_it(command: list[str]):
     assert {"log_format", "log_file", "verbose", "quiet"} <= options_of(*command)
 
 
@@ -100,13 +100,13 @@ def test_the_list_of_commands_breaks_no_line_off():
         (["plan", "m.yaml", "--only", "ü\udcff\x1b"], r"argument 4, ü\xff\x1b, is not UTF-8"),
     ],
 )
-def test_an_argument_that_is_no_text_is_named(arguments: list[str], spelt: str, tmp_path: Path):
+def test_an_argument_that_is_not_text_is_named(arguments: list[str], spelt: str, tmp_path: Path):
     ended = run(*arguments, cwd=tmp_path)
     assert (ended.code, ended.out) == (2, "")
     assert ended.err.startswith(f"error: {spelt}: write it in UTF-8")
 
 
-def test_a_variable_that_is_no_text_is_named_without_its_value(tmp_path: Path):
+def test_a_variable_that_is_not_text_is_named_without_its_value(tmp_path: Path):
     ended = run("status", cwd=tmp_path, env={"RUNNER_ONLY": "secret\udcff", "OTHER": "\udcff"})
     assert (ended.code, ended.out) == (2, "")
     assert "the variable RUNNER_ONLY is not UTF-8" in ended.err
@@ -114,7 +114,7 @@ def test_a_variable_that_is_no_text_is_named_without_its_value(tmp_path: Path):
 
 
 @pytest.mark.parametrize("limit", [2**63, 99999999999999999999])
-def test_a_limit_is_no_larger_than_a_journal_holds(limit: int, tmp_path: Path):
+def test_a_limit_is_not_larger_than_a_journal_holds(limit: int, tmp_path: Path):
     assert run("init", cwd=tmp_path).code == 0
     plan = ("plan", "manifest.yaml", "--limit")
     ended = run(*plan, str(limit), cwd=tmp_path)
@@ -125,7 +125,7 @@ def test_a_limit_is_no_larger_than_a_journal_holds(limit: int, tmp_path: Path):
 
 
 @pytest.mark.parametrize("name", ["RUNNER_VERBOSE", "RUNNER_QUIET"])
-def test_a_variable_tells_how_often(name: str, tmp_path: Path):
+def test_a_variable_takes_a_number(name: str, tmp_path: Path):
     ended = run("plan", "m.yaml", cwd=tmp_path, env={name: "true"})
     assert ended.code == 2
     assert "'true' is not a number; write 1" in ended.err
@@ -133,7 +133,7 @@ def test_a_variable_tells_how_often(name: str, tmp_path: Path):
 
 
 @pytest.mark.parametrize("arguments", [["status"], ["apply", "m.yaml"], ["init"]])
-def test_a_folder_that_is_gone_is_told_as_such(arguments: list[str], tmp_path: Path):
+def test_a_folder_that_is_gone_is_reported_as_such(arguments: list[str], tmp_path: Path):
     gone = tmp_path / "gone"
     gone.mkdir()
     ended = subprocess.run(

@@ -22,7 +22,7 @@ def seen(gateway: Gateway, interaction_id: str, **told: Any) -> None:
     gateway.interactions[interaction_id] = Interaction(interaction_id, **told)
 
 
-def test_it_tells_what_would_become_of_each_row(gateway: Gateway, bench: Bench):
+def test_it_shows_the_expected_outcome_of_each_row(gateway: Gateway, bench: Bench):
     keys = ("fit", "ended", "there", "missing", "strange", "doubtful")
     rows = {key: transfer(key=key) for key in keys}
     ids = {key: row["interaction_id"] for key, row in rows.items()}

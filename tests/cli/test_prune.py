@@ -63,7 +63,7 @@ def there(root: Path, batch: str = BATCH) -> set[str]:
     return {path.name for path in (root / batch).iterdir()}
 
 
-def test_old_runs_and_plans_go_and_what_that_frees_is_told(root: Path):
+def test_old_runs_and_plans_go_and_what_that_frees_is_reported(root: Path):
     old, older = left(root, 100), left(root, 200)
     plan, fresh_plan = planned(root, 100), planned(root, 5)
     young, newest = left(root, 10), left(root, 1)
@@ -170,7 +170,7 @@ SPOILS = [each for name, each in sorted(globals().items()) if name.startswith("s
 
 
 @pytest.mark.parametrize("spoil", SPOILS, ids=lambda each: each.__name__.removeprefix("spoil_"))
-def test_what_is_not_wholly_a_report_is_left_and_told(root: Path, spoil: Any):
+def test_what_is_not_wholly_a_report_is_left_and_reported(root: Path, spoil: Any):
     (root / BATCH).mkdir(parents=True)
     (root / "precious").write_text("precious")
     old = left(root, 100)
@@ -220,7 +220,7 @@ def test_a_report_removed_by_half_is_known_the_next_time(root: Path):
     assert [each.run for each in prune(root, ALL, now=NOW).removed] == [old.name]
 
 
-def test_what_cannot_be_removed_is_told_and_the_rest_goes_on(root: Path):
+def test_what_cannot_be_removed_is_reported_and_the_rest_goes_on(root: Path):
     older, old = left(root, 200), left(root, 100)
     left(root, 1)
 
@@ -275,7 +275,7 @@ def test_no_folder_of_reports_is_a_wrong_option(tmp_path: Path):
         prune(tmp_path / ("x" * 300), ALL, now=NOW)
 
 
-def test_json_tells_all(root: Path):
+def test_json_has_all(root: Path):
     old = left(root, 100)
     left(root, 1)
     told = json.loads(pruned_to_json(prune(root, ALL, now=NOW)))

@@ -95,7 +95,7 @@ def test_a_person_reads_figures_and_changes(journal: Path, runs: tuple[str, str]
     assert text.endswith("  0 as before\n")
 
 
-def test_markdown_tells_the_same_and_no_text_breaks_it(journal: Path, runs: tuple[str, str]):
+def test_markdown_shows_the_same_and_no_text_breaks_it(journal: Path, runs: tuple[str, str]):
     page = Page(as_markdown(compare(*runs, journal)))
     assert ["total", "5", "6", "+1"] in page.rows
     assert ["1", "unattempted, now in doubt", r"k3: no reply\x1b[31m"] in page.rows
@@ -245,7 +245,7 @@ def test_the_command_renders_compares_and_refuses(gateway: Gateway, bench: Bench
     assert f"did you mean {first}?" in unknown.err
 
 
-def test_a_full_disk_under_stdout_is_told(gateway: Gateway, bench: Bench):
+def test_a_full_disk_under_stdout_is_reported(gateway: Gateway, bench: Bench):
     bench.apply(manifest(gateway, [transfer()]))
     with Path("/dev/full").open("w") as full:
         ended = subprocess.run(

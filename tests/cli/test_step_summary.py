@@ -47,7 +47,7 @@ def test_plan_and_apply_append_their_summaries(gateway: Gateway, bench: Bench, f
     )
 
 
-def test_a_manifests_problems_are_told(gateway: Gateway, bench: Bench, file: Path):
+def test_a_manifests_problems_are_reported(gateway: Gateway, bench: Bench, file: Path):
     wrong = [transfer(to=f"genesys://nowhere/{n}") for n in range(25)]
     ended = bench.run("apply", bench.write(manifest(gateway, wrong)), "--output", "json")
     assert ended.code == 3
@@ -59,7 +59,7 @@ def test_a_manifests_problems_are_told(gateway: Gateway, bench: Bench, file: Pat
     assert "runner explain R006" in page.text
 
 
-def test_what_ends_a_plan_early_is_told(bench: Bench, file: Path):
+def test_what_ends_a_plan_early_is_reported(bench: Bench, file: Path):
     assert bench.run("plan", "none.yaml").code == 3
     assert "none.yaml" in Page(file.read_text("utf-8")).text
 

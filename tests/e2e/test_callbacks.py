@@ -31,7 +31,7 @@ def with_callback(content: dict[str, Any], receiver: Receiver, **fields: Any) ->
     return content | {"callbacks": {"crm": callback | fields}}
 
 
-def test_every_outcome_is_told_with_a_signature_that_verifies(
+def test_every_outcome_is_reported_with_a_signature_that_verifies(
     gateway: Gateway, bench: Bench, receiver: Receiver
 ):
     """Each with the fields a receiver needs, once."""
@@ -69,7 +69,7 @@ def test_every_outcome_is_told_with_a_signature_that_verifies(
     assert len({request.headers["webhook-id"] for request in receiver.requests}) == 5
 
 
-def test_a_failing_receiver_fails_no_transfer_and_is_told_later_under_the_same_id(
+def test_a_failing_receiver_fails_no_transfer_and_is_reported_later_under_the_same_id(
     gateway: Gateway, bench: Bench, receiver: Receiver
 ):
     """What is owed stays owed: the next run delivers it, though it has nothing to send."""

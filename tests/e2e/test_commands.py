@@ -198,9 +198,7 @@ def test_what_is_not_there_is_named(gateway: Gateway, bench: Bench):
     assert "Traceback" not in folder.err
 
 
-def test_files_that_cannot_be_reached_are_storage_to_mend_and_no_fault_of_the_program(
-    gateway: Gateway, bench: Bench
-):
+def test_unusable_files_are_storage_errors_not_bugs(gateway: Gateway, bench: Bench):
     """A folder for a journal, links in a circle, a name that no file system takes."""
     path = bench.write(manifest(gateway, [transfer()]))
     (bench.folder / "circle").symlink_to("circle")

@@ -11,7 +11,7 @@ from tests.foreign.gateway import Gateway
 from tests.foreign.script import Step
 
 
-def test_two_hundred_transfers_are_carried_out_once_and_told_so(gateway: Gateway, bench: Bench):
+def test_two_hundred_transfers_are_carried_out_once_and_reported_so(gateway: Gateway, bench: Bench):
     """Each interaction moves once; a second apply sends nothing and does not even connect."""
     content = manifest(gateway, [transfer() for _ in range(200)], preflight=True)
     applied = bench.apply(content)
@@ -52,7 +52,7 @@ def test_a_request_has_exactly_the_protocols_shape(gateway: Gateway, bench: Benc
         assert str(UUID(frame.id)) == frame.id
 
 
-def test_the_handshake_bears_the_token_and_wants_json(gateway: Gateway, bench: Bench):
+def test_the_handshake_carries_the_token_and_wants_json(gateway: Gateway, bench: Bench):
     bench.apply(manifest(gateway, [transfer()]))
     [handshake] = gateway.handshakes
     headers = {name.lower(): value for name, value in handshake.items()}
@@ -72,7 +72,7 @@ def test_the_handshake_bears_the_token_and_wants_json(gateway: Gateway, bench: B
     }
 
 
-def test_every_delivery_bears_a_fresh_id(gateway: Gateway, bench: Bench):
+def test_every_delivery_has_a_fresh_id(gateway: Gateway, bench: Bench):
     """Retries and fallbacks included: no id is ever used twice."""
     tries = [Step("rate_limited"), Step("codec_unsupported"), Step("rate_limited"), Step()]
     transfers = [transfer(fallback=["narrow"]) for _ in range(5)]

@@ -83,7 +83,7 @@ def test_two_environments_of_a_gateway_do_not_run_beside_each_other(gateway: Gat
     assert len(gateway.effects) == 60
 
 
-def test_whoever_holds_the_gateway_is_named(gateway: Gateway, bench: Bench):
+def test_the_run_that_holds_the_gateway_is_named(gateway: Gateway, bench: Bench):
     gateway.default = Step(until="go")
     bench.write(in_two_environments(gateway, [transfer()]) | PATIENT)
     with bench.started("apply", "batch.yaml") as process:
@@ -200,7 +200,7 @@ def test_another_account_of_the_gateway_has_a_history_of_its_own(gateway: Gatewa
     refused(other.run("plan", "batch.yaml"), "foreign.db")
 
 
-def test_a_journal_that_has_moved_nobody_is_no_history(gateway: Gateway, bench: Bench):
+def test_a_journal_without_moves_is_not_a_history(gateway: Gateway, bench: Bench):
     gateway.token_answers = [WebResponse(401, {"error": "invalid_client"})]
     assert bench.apply(manifest(gateway, [transfer()])).code == 4
     other = folder(bench, "other").apply(manifest(gateway, [transfer()]))

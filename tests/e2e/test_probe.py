@@ -40,7 +40,7 @@ def test_it_goes_there_and_back_and_the_file_answers_what_was_open(bench: Bench)
     assert all(answer in ended.out for answer in answers)
 
 
-def test_the_file_is_for_its_owner_and_names_nobody(bench: Bench):
+def test_the_file_is_for_its_owner_and_names_no_person(bench: Bench):
     probed(bench, to=NUMBER)
     file = bench.folder / "probe.json"
     assert file.stat().st_mode & 0o777 == 0o600
@@ -65,7 +65,7 @@ def test_a_user_is_rung_and_it_comes_back_from_there(bench: Bench):
     assert told["back"]["leg"] == "agent"
 
 
-def test_a_refusal_is_told_and_nothing_is_moved_back(bench: Bench):
+def test_a_refusal_is_reported_and_nothing_is_moved_back(bench: Bench):
     ended, told = probed(bench, faults={"rejected": "100%"})
     assert ended.code == 1, ended.out
     assert (told["there"]["end"], told["back"]) == ("refused", None)

@@ -29,7 +29,7 @@ def most_in_any_second(
     return most
 
 
-def test_the_window_is_counted_as_told():
+def test_the_window_is_counted_as_documented():
     exact = [(at, at) for at in (0.0, 0.5, 0.9, 1.1, 1.2)]
     assert most_in_any_second(exact, 1.0) == 4
     assert most_in_any_second([(0.1, 0.1), (0.1, 0.9), (0.9, 0.9), (1.15, 1.15)], 1.0) == 3

@@ -41,7 +41,7 @@ def test_a_missing_scope_is_named(gateway: Gateway, bench: Bench):
     assert not gateway.handshakes
 
 
-def test_a_web_page_is_no_token(gateway: Gateway, bench: Bench):
+def test_a_web_page_is_not_a_token(gateway: Gateway, bench: Bench):
     page = b"<html><body>Sign in, dear user</body></html>"
     gateway.token_answers = [WebResponse(body=page)] * 9
     said = unreachable(bench, gateway)

@@ -24,7 +24,7 @@ def told(path: Path) -> list[tuple[str, int]]:
         ("jsonl", '{"interaction_id": "a"}\n{"interaction_id": "a"}\n"\udcff"\n'),
     ],
 )
-def test_rows_that_stand_twice_are_told_beside_a_file_that_breaks_off(
+def test_rows_that_stand_twice_are_reported_beside_a_file_that_breaks_off(
     tmp_path: Path, form: str, rows: str
 ):
     path = write(tmp_path, ITEM % form)
@@ -49,7 +49,7 @@ def test_every_row_that_stands_twice_is_counted(tmp_path: Path, *, own_key: bool
     assert loaded.omitted == {"R005": 5000 if own_key else 2000}
 
 
-def test_a_faulty_row_is_told_apart_from_a_sound_one(tmp_path: Path):
+def test_a_faulty_row_is_distinguished_from_a_valid_one(tmp_path: Path):
     """A sink takes it for its names alone: it has no media, and the manifest is refused."""
     path = write(tmp_path, "  - {interaction_id: a, destination_uri: nowhere}\n")
     loaded, rows = load_rows(path)

@@ -100,7 +100,7 @@ DEFAULTS: dict[str, dict[str, Any]] = {
 @pytest.mark.parametrize(
     ("part", "name"), [(part, name) for part, names in DEFAULTS.items() for name in names]
 )
-def test_the_defaults_that_the_schema_tells_are_those_in_force(part: str, name: str):
+def test_the_defaults_in_the_schema_are_those_in_force(part: str, name: str):
     told = schema("manifest.v1")["$defs"][part]["properties"][name]["default"]
     if isinstance(told, str) and told.endswith("%"):
         told = parse_share(told)

@@ -187,7 +187,7 @@ def stuff(shown: Window) -> None:
         os.close(slave)
 
 
-def test_the_verdict_waits_for_whoever_stopped_the_terminal(gateway: Gateway, bench: Bench):
+def test_the_verdict_waits_while_the_terminal_is_stopped(gateway: Gateway, bench: Bench):
     """Ctrl-S in the middle: the run ends and is reported; Ctrl-Q shows a clean screen."""
     with window(bench, bench.write(held(gateway))) as shown:
         shown.wait_for("in flight 2")

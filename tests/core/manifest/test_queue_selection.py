@@ -84,7 +84,9 @@ ID = "3f2504e0-4f89-41d3-9a0c-0305e82c3377"
         ("sip:desk@example.net", None),
     ],
 )
-def test_a_destination_by_name_is_told_from_one_by_id(uri: str, named: tuple[str, str] | None):
+def test_a_destination_by_name_is_distinguished_from_one_by_id(
+    uri: str, named: tuple[str, str] | None
+):
     assert named_in(uri) == named
 
 

@@ -86,7 +86,7 @@ def test_a_batch_takes_as_long_as_its_narrowest_limit(
     assert duration_s(sends=1000, limits=limits, requests_each=int(preflight)) == seconds
 
 
-def test_a_batch_that_cannot_end_inside_its_window_is_told_when_it_would():
+def test_a_batch_that_cannot_end_inside_its_window_is_reported_when_it_would():
     (warning,) = check_ending(
         NIGHT, sends=10_800, limits=Limits(rate_per_s=1), requests_each=0, now_s=0.0
     )
@@ -99,7 +99,7 @@ def test_a_batch_that_cannot_end_inside_its_window_is_told_when_it_would():
     assert warning.help.startswith("about 7,200 fit: ")
 
 
-def test_what_max_failures_costs_is_told_where_the_window_is_too_short_for_it():
+def test_what_max_failures_costs_is_reported_where_the_window_is_too_short_for_it():
     """One at a time, a tenth of a second each: it would fit by the limits alone."""
     fits: dict[str, Any] = {"sends": 72_001, "limits": Limits(), "requests_each": 0, "now_s": 0.0}
     assert list(check_ending(NIGHT, **fits)) == []

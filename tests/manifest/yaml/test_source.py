@@ -24,7 +24,9 @@ def test_a_manifest_that_is_not_there_is_looked_for_by_its_nearest_name(tmp_path
     )
 
 
-def test_a_relative_path_is_told_with_its_start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_a_relative_path_is_reported_with_its_start(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
     monkeypatch.chdir(tmp_path)
     assert told(Path("batch.yaml")) == (
         "batch.yaml:1:1: error[Y001] the manifest cannot be read: no such file or directory"
@@ -33,7 +35,7 @@ def test_a_relative_path_is_told_with_its_start(tmp_path: Path, monkeypatch: pyt
     )
 
 
-def test_a_path_that_starts_in_a_folder_that_is_gone_is_told_all_the_same(
+def test_a_path_that_starts_in_a_folder_that_is_gone_is_reported_all_the_same(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     gone = tmp_path / "gone"
@@ -43,7 +45,7 @@ def test_a_path_that_starts_in_a_folder_that_is_gone_is_told_all_the_same(
     assert "| help: check the path; `runner init`" in told(Path("batch.yaml"))
 
 
-def test_standard_input_is_no_manifest():
+def test_standard_input_is_not_a_manifest():
     assert told(Path("-")) == (
         "-:1:1: error[Y001] the manifest cannot be read: no such file or directory"
         " | help: a manifest is not read from standard input: write it to a file, "
@@ -70,7 +72,7 @@ def test_a_pipe_or_a_device_is_not_waited_for(name: str, tmp_path: Path):
     )
 
 
-def test_links_in_a_circle_are_told(tmp_path: Path):
+def test_links_in_a_circle_are_reported(tmp_path: Path):
     path = tmp_path / "a.yaml"
     path.symlink_to(path)
     assert told(path) == (
@@ -79,7 +81,7 @@ def test_links_in_a_circle_are_told(tmp_path: Path):
     )
 
 
-def test_a_manifest_beyond_64_mb_is_told_to_use_a_file_of_rows(tmp_path: Path):
+def test_a_manifest_beyond_64_mb_is_reported_to_use_a_file_of_rows(tmp_path: Path):
     path = tmp_path / "big.yaml"
     with path.open("wb") as stream:
         stream.truncate(MAX_BYTES + 1)
