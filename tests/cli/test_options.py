@@ -53,12 +53,12 @@ def test_what_commands_share_is_the_same_variable_everywhere(name: str):
 
 def test_the_variable_holds_several_globs(tmp_path: Path):
     assert run("init", cwd=tmp_path).code == 0
-    told = run(
+    result = run(
         *("plan", "manifest.yaml", "--output", "json"),
         cwd=tmp_path,
         env={"RUNNER_ONLY": "vip-* *3301"},
     )
-    report = Path(json.loads(told.out)["report"])
+    report = Path(json.loads(result.out)["report"])
     options = json.loads((tmp_path / report / "report.json").read_text())["run"]["options"]
     assert options["only"] == ["vip-*", "*3301"]
 

@@ -237,15 +237,15 @@ class Report:
 
     def agree_with(self, gateway: Gateway) -> None:
         """Assert that the gateway saw what the report tells, transfer by transfer."""
-        for name, told in self.by_id.items():
+        for name, result in self.by_id.items():
             delivered = [frame.id for frame in gateway.deliveries(name)]
-            attempted = [attempt["message_id"] for attempt in told["attempts"]]
+            attempted = [attempt["message_id"] for attempt in result["attempts"]]
             assert attempted == delivered[len(delivered) - len(attempted) :]
             moves = [effect.destination_uri for effect in gateway.moves(name)]
-            if told["outcome"] == "transferred":
-                assert moves.count(told["destination_uri"]) == 1
-            elif told["outcome"] in {"rejected", "failed", "skipped"}:
-                assert told["destination_uri"] not in moves
+            if result["outcome"] == "transferred":
+                assert moves.count(result["destination_uri"]) == 1
+            elif result["outcome"] in {"rejected", "failed", "skipped"}:
+                assert result["destination_uri"] not in moves
 
 
 @dataclass(frozen=True, slots=True)

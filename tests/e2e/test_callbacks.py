@@ -51,20 +51,20 @@ def test_every_outcome_is_reported_with_a_signature_that_verifies(
     content = manifest(gateway, list(transfers.values()), preflight=True, limits={"rate": "400/s"})
     applied = bench.apply(with_callback(content, receiver, headers={"X-Site": "ams"}))
     assert applied.code == 6, applied.ended.err
-    told = {}
+    result = {}
     for request in receiver.requests:
         Webhook(SECRET).verify(request.body, dict(request.headers))
         assert request.method == "POST"
         assert request.headers["x-site"] == "ams"
         assert request.headers["content-type"].startswith("application/json")
         body = json.loads(request.body)
-        told[body["key"]] = body
-    assert len(receiver.requests) == len(told) == 5
+        result[body["key"]] = body
+    assert len(receiver.requests) == len(result) == 5
     for outcome, each in transfers.items():
-        assert told[outcome]["outcome"] == outcome
-        assert told[outcome]["interaction_id"] == each["interaction_id"]
-        assert told[outcome]["run"] == applied.report.run["id"]
-        assert told[outcome]["batch"] == "batch"
+        assert result[outcome]["outcome"] == outcome
+        assert result[outcome]["interaction_id"] == each["interaction_id"]
+        assert result[outcome]["run"] == applied.report.run["id"]
+        assert result[outcome]["batch"] == "batch"
     assert applied.report.summary["callbacks"] == {"delivered": 5, "failed": 0}
     assert len({request.headers["webhook-id"] for request in receiver.requests}) == 5
 

@@ -244,12 +244,12 @@ def test_every_witness_counts_whatever_its_clock_says(gateway: Gateway, bench: B
     shutil.copytree(bench.folder / ".runner", bench.folder / "backup")
     bench.apply(content | {"transfers": [*content["transfers"], transfer()]})
     witness = bench.newest_report().folder / "journal.json"
-    told = json.loads(witness.read_text())
-    witness.write_text(json.dumps(told | {"at": 0.0}))
+    result = json.loads(witness.read_text())
+    witness.write_text(json.dumps(result | {"at": 0.0}))
     shutil.rmtree(bench.folder / ".runner")
     shutil.rmtree(bench.folder / "state")
     (bench.folder / "backup").rename(bench.folder / ".runner")
-    refused(bench.run("apply", "batch.yaml"), told["run"], "is older than that")
+    refused(bench.run("apply", "batch.yaml"), result["run"], "is older than that")
     accepted = bench.run("apply", "batch.yaml", "--new-history")
     assert accepted.code == 0, accepted.err
     again = bench.run("apply", "batch.yaml")  # it was said once, and is not asked again

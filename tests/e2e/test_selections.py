@@ -99,8 +99,8 @@ def test_offline_a_selection_and_a_name_are_reported_as_not_known_yet(bench: Ben
     [page] = bench.folder.glob("reports/batch/plan-*/report.html")
     assert "and what 1\N{NO-BREAK SPACE}selection will find" in page.read_text("utf-8")
     assert "Nothing is left to do" not in page.read_text("utf-8")
-    [told] = bench.folder.glob("reports/batch/plan-*/report.json")
-    REPORT_SCHEMA.validate(json.loads(told.read_text("utf-8")))
+    [result] = bench.folder.glob("reports/batch/plan-*/report.json")
+    REPORT_SCHEMA.validate(json.loads(result.read_text("utf-8")))
     assert bench.run("plan", path, "--detailed-exitcode").code == 10
     assert "what 1 selection will find is not known yet" in checked.out
     assert not (bench.folder / ".runner").exists()

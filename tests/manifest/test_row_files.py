@@ -13,7 +13,7 @@ from tests.manifest.rendering import load_rows
 ITEM = "  - {from: r.%s, destination_uri: 'genesys://queue/a'}\n"
 
 
-def told(path: Path) -> list[tuple[str, int]]:
+def result(path: Path) -> list[tuple[str, int]]:
     return [(problem.code, problem.place.line) for problem in load_rows(path)[0].problems]
 
 
@@ -29,7 +29,10 @@ def test_rows_that_stand_twice_are_reported_beside_a_file_that_breaks_off(
 ):
     path = write(tmp_path, ITEM % form)
     (tmp_path / f"r.{form}").write_bytes(rows.encode("utf-8", "surrogateescape"))
-    assert told(path) == [("R005", 3 if form == "csv" else 2), ("R009", 4 if form == "csv" else 3)]
+    assert result(path) == [
+        ("R005", 3 if form == "csv" else 2),
+        ("R009", 4 if form == "csv" else 3),
+    ]
 
 
 def test_what_cannot_be_read_is_counted_once_where_rows_stand_twice(tmp_path: Path):

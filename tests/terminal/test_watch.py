@@ -114,9 +114,9 @@ def test_json_is_a_line_for_each_refresh_and_the_last_has_the_end(gateway: Gatew
             rest, err = watch.communicate(timeout=PATIENCE_S)
         process.wait(PATIENCE_S)
     last = json.loads(rest.splitlines()[-1])
-    for told in (first, last):
-        jsonschema_rs.validator_for(schema("result.v1")).validate(told)
-        assert (told["version"], told["kind"]) == (1, "progress")
+    for result in (first, last):
+        jsonschema_rs.validator_for(schema("result.v1")).validate(result)
+        assert (result["version"], result["kind"]) == (1, "progress")
     assert (first["state"], first["exit_code"], first["in_flight"]) == ("running", None, 2)
     assert (first["total"], first["settled"], first["limit_per_s"]) == (6, 0, 50.0)
     assert first["session"] == "open"

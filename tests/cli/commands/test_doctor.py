@@ -15,8 +15,8 @@ def examined(bench: Bench, gateway: Gateway, **changes: Any) -> tuple[Ended, dic
     document = manifest(gateway, [transfer()])
     document["environments"]["foreign"] |= changes
     ended = bench.run("doctor", bench.write(document), "--output", "json")
-    told: dict[str, Any] = json.loads(ended.out)
-    return ended, {check["name"]: check for check in told["checks"]}
+    result: dict[str, Any] = json.loads(ended.out)
+    return ended, {check["name"]: check for check in result["checks"]}
 
 
 def test_where_all_is_well_every_step_is_reported_and_nothing_is_moved(
