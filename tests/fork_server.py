@@ -179,11 +179,11 @@ def serve(orders: socket.socket) -> None:
     signal.set_wakeup_fd(wake)
     signal.signal(signal.SIGCHLD, lambda *_: None)
     while True:
-        readable, _, _ = select.select([orders, woken], [], [])
+        readable, _, _ = select.select([orders.fileno(), woken], [], [])
         if woken in readable:
             os.read(woken, LONGEST_ORDER)
             _reap(orders)
-        if orders not in readable:
+        if orders.fileno() not in readable:
             continue
         message, descriptors, _, _ = socket.recv_fds(orders, LONGEST_ORDER, PIPES)
         if not message:

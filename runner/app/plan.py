@@ -24,7 +24,7 @@ from runner.app.request import Request
 from runner.core.diagnostics.problem import Problem
 from runner.core.errors import ManifestInvalid, UsageError
 from runner.core.manifest.model import Manifest
-from runner.core.manifest.policy_rules import in_flight, lasts_s
+from runner.core.manifest.policy_rules import duration_s, in_flight
 from runner.core.pacing.rate import estimate_s
 from runner.core.pacing.waves import WaveCount, batch_ends, most_failures
 from runner.core.records.row_text import read_ladder
@@ -41,7 +41,7 @@ from runner.core.timestamps import timestamp
 from runner.core.transfer.outcome import ExitCode, Outcome
 from runner.core.transfer.plan import SENDS, Action, Move
 from runner.core.transfer.reasons import WORDS, Code, Earlier
-from runner.manifest.load import Loaded, Lowered, load
+from runner.manifest.load import Loaded, Overrides, load
 from runner.ports.journal_access import JournalAccess
 from runner.report.writer import write_report
 from runner.staging.rows import Outline, Staging
@@ -61,7 +61,7 @@ def read_manifest(request: Request, staging: Staging) -> tuple[Manifest, tuple[P
         environment=request.environment,
         sink=staging,
         offline=request.validate_only,
-        lowered=Lowered(
+        overrides=Overrides(
             request.limits, request.limit, request.ignore_window, request.without_secrets
         ),
     )
@@ -113,7 +113,7 @@ def _against_window(request: Request, manifest: Manifest, sends: int) -> dict[st
         return {}
     limits = request.limits(manifest.environment)
     each = manifest.environment.requests_each(preflight=policy.preflight)
-    takes_s = lasts_s(
+    takes_s = duration_s(
         sends=sends, limits=limits, requests_each=each, max_failures=policy.max_failures
     )
     ends_s = window.ends_at_s(now_s=time.time(), lasts_s=takes_s)

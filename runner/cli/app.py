@@ -1,4 +1,4 @@
-"""The command line: every command, in the order in which the help lists them."""
+"""The command line: all commands, in the order in which the help lists them."""
 
 from __future__ import annotations
 
@@ -9,8 +9,21 @@ from typing import Annotated
 import typer
 
 from runner import __version__
-from runner.cli.argument_check import check_words
-from runner.cli.commands import batch, history, tools
+from runner.cli.argument_check import check_arguments
+from runner.cli.commands import (
+    apply,
+    audit,
+    doctor,
+    explain,
+    init,
+    plan,
+    prune,
+    report,
+    resolve,
+    schema,
+    simulate,
+    status,
+)
 from runner.core.errors import UsageError
 from runner.core.transfer.outcome import ExitCode
 
@@ -23,17 +36,17 @@ app = typer.Typer(
     help="Transfers live interactions as a manifest declares, each exactly once.",
 )
 
-audit = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
-app.add_typer(audit, name="audit", help="Look after the audit log.")
+audit_group = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
+app.add_typer(audit_group, name="audit", help="Check the audit log.")
 
-reports = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
-app.add_typer(reports, name="reports", help="Look after the report folders.")
+reports_group = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
+app.add_typer(reports_group, name="reports", help="Remove old report folders.")
 
 
 def run() -> None:
     """Run the command line and exit."""
     try:
-        check_words(sys.argv[1:], os.environ)
+        check_arguments(sys.argv[1:], os.environ)
     except UsageError as error:
         typer.echo(f"error: {error}", err=True)
         sys.exit(ExitCode.USAGE)
@@ -50,24 +63,27 @@ def _version(wanted: bool) -> None:
 def _shared(
     *,
     version: Annotated[
-        bool, typer.Option("--version", callback=_version, is_eager=True, help="Tell the version.")
+        bool,
+        typer.Option(
+            "--version", callback=_version, is_eager=True, help="Print the version and exit."
+        ),
     ] = False,
 ) -> None:
     del version
 
 
-for command, in_short in (  # a line each of the list, which would break off longer ones
-    (batch.apply, "Check, plan, transfer what is not yet transferred, report."),
-    (batch.plan, "Say what `apply` would send; nothing leaves this machine."),
-    (history.status, "Show the journal's runs, or one run's figures."),
-    (history.report, "Render a run's report again."),
-    (history.resolve, "Settle a transfer in doubt by your word."),
-    (tools.doctor, "Connect as a run would, read-only, and explain."),
-    (tools.simulate, "Serve the embedded gateway for other programs."),
-    (tools.init, "Write a commented manifest to begin with."),
-    (tools.schema, "Print a JSON Schema, or how to use it in an editor."),
-    (tools.explain, "Tell what a diagnostic's code means, with examples."),
+for command, short_help in (  # the list of commands cuts off what is longer than a line
+    (apply.apply, "Check, plan, transfer what is not yet transferred, report."),
+    (plan.plan, "Show what `apply` would send; nothing leaves this machine."),
+    (status.status, "Show the journal's runs, or one run's figures."),
+    (report.report, "Render a run's report again."),
+    (resolve.resolve, "Settle a transfer in doubt by your decision."),
+    (doctor.doctor, "Connect as a run would, read-only, and explain."),
+    (simulate.simulate, "Serve the embedded gateway for other programs."),
+    (init.init, "Write a commented manifest to begin with."),
+    (schema.schema, "Print a JSON Schema, or how to use it in an editor."),
+    (explain.explain, "Explain a diagnostic's code, with examples."),
 ):
-    app.command(short_help=in_short)(command)
-audit.command()(history.verify)
-reports.command()(history.prune)
+    app.command(short_help=short_help)(command)
+audit_group.command()(audit.verify)
+reports_group.command()(prune.prune)

@@ -1,4 +1,4 @@
-"""What was typed, before any command reads it: words that are no text lead nowhere."""
+"""Rejects arguments and variables that are not valid UTF-8, before any command reads them."""
 
 from __future__ import annotations
 
@@ -8,36 +8,36 @@ from collections.abc import Mapping, Sequence
 from runner.core.errors import UsageError
 
 
-def check_words(arguments: Sequence[str], environment: Mapping[str, str]) -> None:
+def check_arguments(arguments: Sequence[str], environment: Mapping[str, str]) -> None:
     """Raise `UsageError` if an argument, or the value of a RUNNER_ variable, is not UTF-8.
 
-    Python carries such bytes along as halves of characters, which neither journal nor report,
-    database nor terminal takes: the first that met them would end the command.
+    Python keeps such bytes as lone surrogates, which no journal, report or terminal accepts: the
+    first of them would end the command halfway.
     """
-    for place, word in enumerate(arguments, 1):
-        if not _is_text(word):
+    for position, argument in enumerate(arguments, 1):
+        if not _is_text(argument):
             raise UsageError(
-                f"argument {place}, {_spelt(word)}, is not UTF-8: write it in UTF-8,"
-                " and rename the file if it is the name of one"
+                f"argument {position}, {_escaped(argument)}, is not UTF-8: write it in UTF-8,"
+                " and rename the file if it names one"
             )
     for name, value in environment.items():
-        if name.startswith("RUNNER_") and not _is_text(value):  # which may be a secret: not shown
+        if name.startswith("RUNNER_") and not _is_text(value):  # may be a secret: not shown
             raise UsageError(
-                f"the value of the variable {_spelt(name)} is not UTF-8: set it anew, in UTF-8,"
-                " or unset it, and rename the file if it is the name of one"
+                f"the value of the variable {_escaped(name)} is not UTF-8: set it in UTF-8,"
+                " or unset it, and rename the file if it names one"
             )
 
 
-def _is_text(word: str) -> bool:
+def _is_text(value: str) -> bool:
     try:
-        word.encode()
+        value.encode()
     except UnicodeEncodeError:
         return False
     return True
 
 
-def _spelt(word: str) -> str:
-    r"""Return the word with `\xff` for each byte that is no part of a character."""
+def _escaped(value: str) -> str:
+    r"""Return the value with `\xff` for each byte that does not belong to a character."""
     from runner.console.text import visible  # noqa: PLC0415 - commands start without it
 
-    return visible(os.fsencode(word).decode("utf-8", "backslashreplace"))
+    return visible(os.fsencode(value).decode("utf-8", "backslashreplace"))

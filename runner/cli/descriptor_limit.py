@@ -1,4 +1,4 @@
-"""What the system lets this process have: files open at once."""
+"""Raises the limit of open files for this process."""
 
 from __future__ import annotations
 
@@ -7,16 +7,16 @@ import resource
 from runner.core.errors import StorageError
 
 WANTED = 1024
-"""Files that may be open at once: 64 look-ups and their callbacks, and room for as many again."""
+"""Wanted limit of open files: 64 look-ups and their callbacks, and the same again as reserve."""
 
-LEAST = 64
-"""With fewer not even journal, session and report are open together."""
+MINIMUM = 64
+"""With fewer, journal, session and report cannot be open together."""
 
 
 def ensure_descriptors() -> None:
-    """Raise the soft limit of open files as far as is useful and allowed.
+    """Raise the soft limit of open files to `WANTED`, or as far as is allowed.
 
-    Raises `StorageError` where that leaves too few.
+    Raises `StorageError` if that leaves too few.
     """
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft == resource.RLIM_INFINITY or soft >= WANTED:
@@ -24,17 +24,17 @@ def ensure_descriptors() -> None:
     wanted = WANTED if hard == resource.RLIM_INFINITY else min(WANTED, hard)
     try:
         resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
-    except (OSError, ValueError):  # not allowed here: what there is may do
+    except (OSError, ValueError):  # not allowed here: the present limit may be enough
         wanted = soft
-    if wanted < LEAST:
+    if wanted < MINIMUM:
         raise too_few(wanted)
 
 
 def too_few(limit: int | None = None) -> StorageError:
-    """Return the error for too few open files; `limit` is how many there may be."""
+    """Return the error for too few open files; `limit` is how many are allowed."""
     if limit is None:
         limit = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
     return StorageError(
-        f"this process may have only {limit} files open at once (ulimit -n), and needs more; raise"
-        f" that limit, for instance with `ulimit -n {WANTED}` before the command"
+        f"this process may open only {limit} files at once (ulimit -n) and needs more; raise the"
+        f" limit, for instance with `ulimit -n {WANTED}` before the command"
     )

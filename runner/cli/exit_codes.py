@@ -1,4 +1,4 @@
-"""Which error ends a command with which code (cli.md, "Exit codes")."""
+"""Maps the errors that end a command to exit codes (cli.md, "Exit codes")."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _CODES: tuple[tuple[type[BaseException], ExitCode], ...] = (
 
 
 def exit_code_of(error: BaseException) -> ExitCode:
-    """Return the code for an error that ends a command; what nobody foresaw is a bug."""
+    """Return the exit code for an error that ends a command; an unexpected one is a bug."""
     if isinstance(error, Interrupted):
         return error.code
     return next((code for kind, code in _CODES if isinstance(error, kind)), ExitCode.BUG)

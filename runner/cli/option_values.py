@@ -1,4 +1,4 @@
-"""How the values of options are read; what is none is a wrong argument, and says what to write."""
+"""Parses option values; the error for a wrong value says what to write."""
 
 from __future__ import annotations
 
@@ -21,23 +21,23 @@ T = TypeVar("T")
 
 
 def rate(text: str) -> float:
-    """Read `25/s`, as so many a second."""
-    return _read(parse_rate, text)
+    """Parse a rate such as `25/s`; per second."""
+    return _parse(parse_rate, text)
 
 
 def duration(text: str) -> float:
-    """Read `10m`, in seconds."""
-    return _read(parse_duration, text)
+    """Parse a duration such as `10m`; in seconds."""
+    return _parse(parse_duration, text)
 
 
 def amount(text: str) -> Amount:
-    """Read `20` or `5%`."""
-    return _read(parse_amount, text)
+    """Parse a count such as `20` or a share such as `5%`."""
+    return _parse(parse_amount, text)
 
 
 def age(text: str) -> float:
-    """Read `90d`, in seconds."""
-    return _read(parse_age, text)
+    """Parse an age such as `90d`; in seconds."""
+    return _parse(parse_age, text)
 
 
 def journal(text: str) -> JournalLocation:
@@ -45,17 +45,17 @@ def journal(text: str) -> JournalLocation:
     return JournalLocation(text if "://" in text else str(Path(text)))
 
 
-def times(told: str | int) -> int:
-    """Read how often `-v` or `-q` was given; a variable tells it as a number."""
+def times(value: str | int) -> int:
+    """Parse how often `-v` or `-q` was given; a variable holds the number."""
     try:
-        return max(0, int(told))
+        return max(0, int(value))
     except ValueError as error:
         raise typer.BadParameter(
-            f"{told!r} is no number of times; write 1, or 2 for twice as much, or leave it out"
+            f"{value!r} is not a number; write 1, or 2 for more, or leave it out"
         ) from error
 
 
-def _read(parse: Callable[[str], T], text: str) -> T:
+def _parse(parse: Callable[[str], T], text: str) -> T:
     try:
         return parse(text)
     except ValueError as error:

@@ -1,7 +1,15 @@
-"""The options that commands share; each is also an environment variable `RUNNER_<NAME>`."""
+"""Options that commands share; each is also an environment variable `RUNNER_<NAME>`.
+
+A dataclass here is an option group (`option_groups.py`). A new option of `apply` and `plan` is a
+field of `BatchOptions` and one of `runner.app.request.Request`, by the same name.
+"""
+
+# Commands import what they need when they run: `--help` and `--version` answer at once.
+# ruff: noqa: PLC0415
 
 from __future__ import annotations
 
+from dataclasses import dataclass, fields
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -14,21 +22,15 @@ from runner.console.diagnostics.problem_text import MAX_PROBLEMS
 from runner.core.journal_location import JournalLocation
 
 if TYPE_CHECKING:
+    from runner.app.journal_location import JournalOptions
+    from runner.app.request import Request
     from runner.cli.output import Console
 
 MOST_ROWS = 10**9
-"""What `--limit` may say at most: more rows than any manifest has, and a number a journal holds."""
+"""Largest value of `--limit`: more rows than any manifest has, and a number a journal can hold."""
 
 Manifest = Annotated[
     Path, typer.Argument(metavar="MANIFEST", help="A YAML file.", show_default=False)
-]
-ManifestOrPlan = Annotated[
-    Path,
-    typer.Argument(
-        metavar="MANIFEST",
-        help="A YAML file, or a plan that `plan --out` wrote.",
-        show_default=False,
-    ),
 ]
 Env = Annotated[
     str | None,
@@ -36,28 +38,7 @@ Env = Annotated[
         "--env",
         envvar="RUNNER_ENV",
         metavar="NAME",
-        help="The environment, instead of the manifest's.",
-    ),
-]
-Only = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--only",
-        envvar="RUNNER_ONLY",
-        metavar="GLOB",
-        help="Send only keys that match this glob; repeatable. The variable takes several, with"
-        " blanks between them.",
-    ),
-]
-Limit = Annotated[
-    int | None,
-    typer.Option(
-        "--limit",
-        envvar="RUNNER_LIMIT",
-        min=0,
-        max=MOST_ROWS,
-        metavar="N",
-        help="Send at most so many.",
+        help="Use this environment instead of the manifest's.",
     ),
 ]
 Rate = Annotated[
@@ -67,44 +48,26 @@ Rate = Annotated[
         envvar="RUNNER_RATE",
         parser=option_values.rate,
         metavar="RATE",
-        help="Lower the rate, such as 10/s; it never rises above the manifest's.",
-    ),
-]
-InFlight = Annotated[
-    int | None,
-    typer.Option(
-        "--in-flight",
-        envvar="RUNNER_IN_FLIGHT",
-        min=1,
-        metavar="N",
-        help="Lower the transfers in flight.",
-    ),
-]
-MaxFailures = Annotated[
-    Any,  # an `Amount`; typer knows no unions, and need not: the parser makes it
-    typer.Option(
-        "--max-failures",
-        envvar="RUNNER_MAX_FAILURES",
-        parser=option_values.amount,
-        metavar="COUNT|SHARE",
-        help="Stop when more than so many fail, such as 20 or 5%, instead of the manifest's.",
-        show_default=False,
+        help="Lower the rate, such as 10/s; it never exceeds the manifest's.",
     ),
 ]
 ReportDir = Annotated[
     Path,
     typer.Option(
-        "--report-dir", envvar="RUNNER_REPORT_DIR", metavar="FOLDER", help="Where reports go."
+        "--report-dir",
+        envvar="RUNNER_REPORT_DIR",
+        metavar="FOLDER",
+        help="The folder for reports.",
     ),
 ]
-OfReportDir = Annotated[
+ReportDirOfRun = Annotated[
     Path | None,
     typer.Option(
         "--report-dir",
         envvar="RUNNER_REPORT_DIR",
         metavar="FOLDER",
-        help="Where the run's report lies.",
-        show_default="where the run left it",
+        help="Look for the run's report in this folder.",
+        show_default="where the run wrote it",
     ),
 ]
 Journal = Annotated[
@@ -118,17 +81,6 @@ Journal = Annotated[
         show_default=False,
     ),
 ]
-OfManifest = Annotated[
-    Path | None,
-    typer.Option(
-        "--manifest",
-        envvar="RUNNER_MANIFEST",
-        metavar="FILE",
-        help="Find the journal by this manifest; its environment may be chosen by --env.",
-        show_default=False,
-    ),
-]
-Run = Annotated[str, typer.Argument(metavar="RUN", help="Its id, or `latest`.", show_default=False)]
 LockTimeout = Annotated[
     float | None,
     typer.Option(
@@ -136,77 +88,32 @@ LockTimeout = Annotated[
         envvar="RUNNER_LOCK_TIMEOUT",
         parser=option_values.duration,
         metavar="DURATION",
-        help="How long to wait for another run to end, such as 10m.",
-    ),
-]
-Again = Annotated[
-    bool,
-    typer.Option(
-        "--again", envvar="RUNNER_AGAIN", help="Move even what was moved to the same destination."
-    ),
-]
-NewHistory = Annotated[
-    bool,
-    typer.Option(
-        "--new-history",
-        envvar="RUNNER_NEW_HISTORY",
-        help="Begin anew although an earlier run's journal is missing or newer.",
+        help="Wait this long for another run to end, such as 10m.",
     ),
 ]
 Yes = Annotated[bool, typer.Option("--yes", envvar="RUNNER_YES", help="Do not ask before sending.")]
-ValidateOnly = Annotated[
+NoProgress = Annotated[
     bool,
     typer.Option(
-        "--validate-only",
-        envvar="RUNNER_VALIDATE_ONLY",
-        help="Everything up to the plan; nothing leaves this machine.",
+        "--no-progress",
+        envvar="RUNNER_NO_PROGRESS",
+        help="Write a line a minute instead of the live view.",
     ),
 ]
-WithoutSecrets = Annotated[
-    bool,
+MaxProblems = Annotated[
+    int,
     typer.Option(
-        "--without-secrets",
-        envvar="RUNNER_WITHOUT_SECRETS",
-        help="With --validate-only or plan: check references to secrets for their form alone, as"
-        " where a change is reviewed without production's secrets.",
-    ),
-]
-IgnoreWindow = Annotated[
-    bool,
-    typer.Option(
-        "--ignore-window",
-        envvar="RUNNER_IGNORE_WINDOW",
-        help="Rehearse outside the manifest's window; only with `driver: simulator`.",
-    ),
-]
-Keep = Annotated[
-    int | None,
-    typer.Option(
-        "--keep",
-        envvar="RUNNER_KEEP",
+        "--max-problems",
+        envvar="RUNNER_MAX_PROBLEMS",
         min=0,
-        help="Keep so many of each batch's newest runs, the newest one always.",
-        show_default="30",
+        metavar="N",
+        help="Show at most N of a manifest's problems; the rest are counted by code.",
     ),
 ]
-OlderThan = Annotated[
-    float | None,
-    typer.Option(
-        "--older-than",
-        envvar="RUNNER_OLDER_THAN",
-        parser=option_values.age,
-        metavar="AGE",
-        help="Remove only what is older, such as 90d.",
-        show_default="90d",
-    ),
+Output = Annotated[
+    OutputFormat,
+    typer.Option("--output", envvar="RUNNER_OUTPUT", help="The format of diagnostics and result."),
 ]
-
-
-class ResolveAs(StrEnum):
-    """The choices of `--as`."""
-
-    TRANSFERRED = "transferred"
-    FAILED = "failed"
 
 
 class LogFormatChoice(StrEnum):
@@ -217,93 +124,185 @@ class LogFormatChoice(StrEnum):
     JSON = "json"
 
 
-Output = Annotated[
-    OutputFormat,
-    typer.Option(
-        "--output",
-        envvar="RUNNER_OUTPUT",
-        help="The form of diagnostics and result.",
-    ),
-]
-MaxProblems = Annotated[
-    int,
-    typer.Option(
-        "--max-problems",
-        envvar="RUNNER_MAX_PROBLEMS",
-        min=0,
-        metavar="N",
-        help="Show at most so many of a manifest's problems; the rest is counted by code.",
-    ),
-]
-LogFormat = Annotated[
-    LogFormatChoice,
-    typer.Option(
-        "--log-format",
-        envvar="RUNNER_LOG_FORMAT",
-        help="auto: pretty on a terminal, plain lines elsewhere.",
-    ),
-]
-LogFile = Annotated[
-    Path | None,
-    typer.Option(
-        "--log-file", envvar="RUNNER_LOG_FILE", metavar="FILE", help="Log to this file too."
-    ),
-]
-Verbose = Annotated[
-    int,
-    typer.Option(
-        "--verbose",
-        "-v",
-        envvar="RUNNER_VERBOSE",
-        count=True,
-        parser=option_values.times,
-        metavar="",
-        show_default=False,
-        help="Log more; as a variable, a number of times.",
-    ),
-]
-Quiet = Annotated[
-    int,
-    typer.Option(
-        "--quiet",
-        "-q",
-        envvar="RUNNER_QUIET",
-        count=True,
-        parser=option_values.times,
-        metavar="",
-        show_default=False,
-        help="Log less; as a variable, a number of times.",
-    ),
-]
-NoProgress = Annotated[
-    bool,
-    typer.Option(
-        "--no-progress", envvar="RUNNER_NO_PROGRESS", help="A line a minute, no live view."
-    ),
-]
+@dataclass(frozen=True, slots=True)
+class OutputOptions:
+    """Where and how a command writes what it says."""
+
+    output: Output = OutputFormat.PRETTY
+    log_format: Annotated[
+        LogFormatChoice,
+        typer.Option(
+            "--log-format",
+            envvar="RUNNER_LOG_FORMAT",
+            help="auto: pretty on a terminal, plain lines elsewhere.",
+        ),
+    ] = LogFormatChoice.AUTO
+    log_file: Annotated[
+        Path | None,
+        typer.Option(
+            "--log-file", envvar="RUNNER_LOG_FILE", metavar="FILE", help="Log to this file too."
+        ),
+    ] = None
+    verbose: Annotated[
+        int,
+        typer.Option(
+            "--verbose",
+            "-v",
+            envvar="RUNNER_VERBOSE",
+            count=True,
+            parser=option_values.times,
+            metavar="",
+            show_default=False,
+            help="Log more; the variable takes a number.",
+        ),
+    ] = 0
+    quiet: Annotated[
+        int,
+        typer.Option(
+            "--quiet",
+            "-q",
+            envvar="RUNNER_QUIET",
+            count=True,
+            parser=option_values.times,
+            metavar="",
+            show_default=False,
+            help="Log less; the variable takes a number.",
+        ),
+    ] = 0
+
+    def console(self, *, no_progress: bool = False, max_problems: int = MAX_PROBLEMS) -> Console:
+        """Return a console over the standard streams."""
+        from runner.cli.output import Console
+        from runner.console.streams import standard_streams
+
+        out, err = standard_streams()
+        return Console(
+            out,
+            err,
+            self.output,
+            self.log_format.value,
+            self.log_file,
+            self.verbose - self.quiet,
+            progress=not no_progress,
+            max_problems=max_problems,
+        )
 
 
-def console(
-    output: OutputFormat,
-    log_format: LogFormatChoice = LogFormatChoice.AUTO,
-    log_file: Path | None = None,
-    verbosity: int = 0,
-    *,
-    no_progress: bool = False,
-    max_problems: int = MAX_PROBLEMS,
-) -> Console:
-    """Return the console that a command's options ask for, over the standard streams."""
-    from runner.cli.output import Console  # noqa: PLC0415 - `--help` does without
-    from runner.console.streams import standard_streams  # noqa: PLC0415
+@dataclass(frozen=True, slots=True)
+class JournalSelection:
+    """Which journal a command reads."""
 
-    out, err = standard_streams()
-    return Console(
-        out,
-        err,
-        output,
-        log_format.value,
-        log_file,
-        verbosity,
-        progress=not no_progress,
-        max_problems=max_problems,
-    )
+    journal: Journal = None
+    manifest: Annotated[
+        Path | None,
+        typer.Option(
+            "--manifest",
+            envvar="RUNNER_MANIFEST",
+            metavar="FILE",
+            help="Find the journal by this manifest; --env chooses its environment.",
+            show_default=False,
+        ),
+    ] = None
+    env: Env = None
+
+    def location(self) -> JournalOptions:
+        """Return where the journal is."""
+        from runner.app.journal_location import JournalOptions
+
+        return JournalOptions(self.journal, self.manifest, self.env)
+
+
+@dataclass(frozen=True, slots=True)
+class BatchOptions:
+    """The options that `apply` and `plan` share; each is a field of `Request`, None if not given."""
+
+    without_secrets: Annotated[
+        bool,
+        typer.Option(
+            "--without-secrets",
+            envvar="RUNNER_WITHOUT_SECRETS",
+            help="With --validate-only or plan: check only the form of references to secrets, as"
+            " where a change is reviewed without production's secrets.",
+        ),
+    ] = False
+    environment: Env = None
+    only: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--only",
+            envvar="RUNNER_ONLY",
+            metavar="GLOB",
+            help="Send only keys that match this glob; repeatable. The variable takes several,"
+            " separated by blanks.",
+        ),
+    ] = None
+    limit: Annotated[
+        int | None,
+        typer.Option(
+            "--limit",
+            envvar="RUNNER_LIMIT",
+            min=0,
+            max=MOST_ROWS,
+            metavar="N",
+            help="Send at most N transfers.",
+        ),
+    ] = None
+    rate_per_s: Rate = None
+    in_flight: Annotated[
+        int | None,
+        typer.Option(
+            "--in-flight",
+            envvar="RUNNER_IN_FLIGHT",
+            min=1,
+            metavar="N",
+            help="Lower the number of transfers in flight.",
+        ),
+    ] = None
+    max_failures: Annotated[
+        Any,  # an `Amount`, made by the parser: typer does not support unions
+        typer.Option(
+            "--max-failures",
+            envvar="RUNNER_MAX_FAILURES",
+            parser=option_values.amount,
+            metavar="COUNT|SHARE",
+            help="Stop when more transfers fail than this, such as 20 or 5%; replaces the"
+            " manifest's.",
+            show_default=False,
+        ),
+    ] = None
+    report_dir: ReportDir = Path("reports")
+    journal: Journal = None
+    lock_timeout_s: LockTimeout = None
+    again: Annotated[
+        bool,
+        typer.Option(
+            "--again",
+            envvar="RUNNER_AGAIN",
+            help="Move even what was moved to the same destination.",
+        ),
+    ] = False
+    new_history: Annotated[
+        bool,
+        typer.Option(
+            "--new-history",
+            envvar="RUNNER_NEW_HISTORY",
+            help="Begin a new journal although an earlier run's is missing or newer.",
+        ),
+    ] = False
+    ignore_window: Annotated[
+        bool,
+        typer.Option(
+            "--ignore-window",
+            envvar="RUNNER_IGNORE_WINDOW",
+            help="Rehearse outside the manifest's window; only with `driver: simulator`.",
+        ),
+    ] = False
+
+    def request(self, manifest: Path, *, validate_only: bool) -> Request:
+        """Return the request that these options make."""
+        from runner.app.request import Request
+
+        values = {each.name: getattr(self, each.name) for each in fields(self)}
+        given = {name: value for name, value in values.items() if value is not None}
+        given["only"] = tuple(self.only or ())
+        return Request(manifest=manifest, validate_only=validate_only, **given)

@@ -1,4 +1,4 @@
-"""What every command has at hand: the streams, the log, the form of output, the boundary."""
+"""What every command shares: streams, log, output format, and the error boundary."""
 
 from __future__ import annotations
 
@@ -35,15 +35,15 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 FLUSH_S = 1.0
-"""How long a prompt, or the end of a run at a second signal, waits for what was said before it."""
+"""How long a prompt, or the end of a run at a second signal, waits for earlier output."""
 
-PATIENCE_S = 5.0
-"""How long a command's end waits for a stuck stderr."""
+BLOCKED_S = 5.0
+"""How long the end of a command waits for a blocked stderr."""
 
 
 @dataclass(frozen=True, slots=True)
 class Console:
-    """Results go to `out`, everything else to `err`."""
+    """Writes results to `out`, everything else to `err`."""
 
     out: LossyStream
     err: LossyStream
@@ -56,7 +56,7 @@ class Console:
 
     @contextmanager
     def watching(self) -> Iterator[Observers]:
-        """Give an observer while a command runs, its log going where it should; end both."""
+        """Open the log and an observer while a command runs; close both."""
         import structlog  # noqa: PLC0415 - it takes a third of a dry run's start, which logs nothing
 
         from runner.console.live.observer_choice import watch  # noqa: PLC0415 - as above
@@ -81,22 +81,26 @@ class Console:
 
     @contextmanager
     def outlet(self, warn: Callable[..., object] | None = None) -> Iterator[TerminalWriter]:
-        """Let a thread write what goes to stderr, so that nothing waits for a stuck terminal.
+        """Let a thread write to stderr, so that nothing waits for a blocked terminal.
 
-        `warn` is told of what was dropped because nobody took it. At the end it is waited for, where the result goes to a terminal too and would wait anyway.
+        `warn` is called with the number of lines that were dropped. The end waits for the thread if
+        the result goes to a terminal too, and would wait anyway.
         """
         from runner.console.live.terminal_writer import TerminalWriter  # noqa: PLC0415 - a dry run does without
 
         def missed(texts: int) -> None:
             if warn is not None:
-                warn("output was dropped: nobody took it in time", lines=texts)
+                warn(
+                    "output was dropped: the terminal or pipe did not accept it in time",
+                    lines=texts,
+                )
 
         outlet = TerminalWriter(self.err, missed, color=wants_color(self.err, os.environ))
         self.err.divert(outlet.write, partial(outlet.flush, FLUSH_S))
         try:
             yield outlet
         finally:
-            if not outlet.close(None if self.out.isatty() else PATIENCE_S):
+            if not outlet.close(None if self.out.isatty() else BLOCKED_S):
                 self.err.lose(TimeoutError("the stream took nothing"))
             self.err.divert(None)
 
@@ -108,7 +112,7 @@ class Console:
         result: bool,
         omitted: Mapping[str, int] | None = None,
     ) -> None:
-        """Show problems, if there are any: as the command's result, or beside it."""
+        """Show problems, if there are any, as the command's result or beside it."""
         if not problems:
             return
         stream = self.out if result and self.output is not OutputFormat.PRETTY else self.err
@@ -124,45 +128,45 @@ class Console:
         )
 
     def show_result(self, result: RunResult, warnings: Sequence[Problem]) -> None:
-        """Show how a command ended."""
+        """Show the result of a command."""
         color = wants_color(self.out, os.environ)
         width = self.out.width()
         self.out.write(
             result_text(result, self.output, warnings=warnings, color=color, width=width)
         )
 
-    def trace(self, error: BaseException) -> None:
-        """Log a bug's trace, wherever in the command it came up."""
-        with suppress(UsageError), self.logging():  # a log file that cannot be opened
+    def log_bug(self, error: BaseException) -> None:
+        """Log the traceback of a bug."""
+        with suppress(UsageError), self.logging():  # the log file cannot be opened
             logging.getLogger("runner").error("an internal error", exc_info=error)
 
     def logging(self) -> Logs:
-        """Send the log where the options ask for it, until this is closed. Raises `UsageError`."""
+        """Send the log where the options say, until the result is closed. Raises `UsageError`."""
         from runner.console.log.setup import configure_logs  # noqa: PLC0415 - it brings structlog
 
         return configure_logs(
             self.log_format, stream=self.err, verbosity=self.verbosity, file=self.log_file
         )
 
-    def show(self, render: Callable[..., str], to_json: Callable[[T], str], told: T) -> None:
-        """Show what a command has to tell: for people, or as JSON where that was asked for."""
+    def show(self, render: Callable[..., str], to_json: Callable[[T], str], value: T) -> None:
+        """Show a command's result: for people, or as JSON with `--output json`."""
         if self.output is OutputFormat.JSON:
-            self.out.write(to_json(told))
+            self.out.write(to_json(value))
             return
-        text, width = render(told, color=wants_color(self.out, os.environ)), self.out.width()
+        text, width = render(value, color=wants_color(self.out, os.environ)), self.out.width()
         lines = (row for line in text.splitlines() for row in folded(line, width))
         text = "".join(f"{line}\n" for line in lines)
         self.out.write(without_commands(text) if self.output is OutputFormat.GITHUB else text)
 
     def show_error(self, error: BaseException, code: ExitCode) -> None:
-        """Show what ended a command."""
-        for_program = self.output in {OutputFormat.JSON, OutputFormat.GITHUB}
-        stream = self.out if for_program else self.err
+        """Show the error that ended a command."""
+        is_for_program = self.output in {OutputFormat.JSON, OutputFormat.GITHUB}
+        stream = self.out if is_for_program else self.err
         color = wants_color(stream, os.environ)
         stream.write(
             render_error(
                 error,
-                output=self.output if for_program else OutputFormat.PRETTY,
+                output=self.output if is_for_program else OutputFormat.PRETTY,
                 exit_code=code,
                 color=color,
                 width=stream.width(),
@@ -172,7 +176,7 @@ class Console:
 
 @contextmanager
 def boundary(console: Console, manifest: Path | None = None) -> Iterator[None]:
-    """Turn every way out of a command into its exit code; the one place that does."""
+    """Turn every way out of a command into its exit code; the only place that does."""
     try:
         ensure_descriptors()
         yield
@@ -186,24 +190,24 @@ def boundary(console: Console, manifest: Path | None = None) -> Iterator[None]:
         error = _as_storage(caught) if isinstance(caught, OSError) else caught
         code = exit_code_of(error)
         if code is ExitCode.BUG:
-            console.trace(error)
+            console.log_bug(error)
         console.show_error(error, code)
         raise SystemExit(code) from caught
 
 
 def _as_storage(error: OSError) -> Exception:
-    """Return what a file that cannot be reached is to a person: storage to mend, not a bug."""
+    """Return an `OSError` as a `StorageError` that says what to do; it is not a bug."""
     if error.errno in {errno.EMFILE, errno.ENFILE}:
         return too_few()
     if error.errno in {errno.ENOSPC, errno.EDQUOT, errno.EROFS}:
         where = "" if error.filename is None else f" ({os.fsdecode(error.filename)})"
         return StorageError(
-            f"the disk takes nothing more: {error.strerror}{where}; free space there, or in the"
+            f"the disk cannot be written to: {error.strerror}{where}; free space there, or in the"
             " folder for temporary files (TMPDIR)"
         )
     if error.filename is None:
         return error
     return StorageError(
-        f"{os.fsdecode(error.filename)} cannot be used ({error.strerror}); see that this account"
-        " may reach it and each folder above it, or name another"
+        f"{os.fsdecode(error.filename)} cannot be used ({error.strerror}); check that this account"
+        " may access it and each folder above it, or name another"
     )

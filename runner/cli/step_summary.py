@@ -1,6 +1,6 @@
-"""How `apply` and `plan` tell their end in the summary of a build's step, where there is one."""
+"""Writes how `apply` and `plan` ended into the summary of a GitHub Actions step, if there is one."""
 
-# What tells it is loaded where it is wanted: a dry run's start is short.
+# The writer is loaded only where it is wanted: a dry run starts without it.
 # ruff: noqa: PLC0415
 
 from __future__ import annotations
@@ -17,13 +17,13 @@ from runner.core.records.run_record import ReportSource
 from runner.core.records.summary import Summary
 
 VARIABLE = "GITHUB_STEP_SUMMARY"
-"""Names the file, in a step of GitHub Actions."""
+"""The variable that names the summary's file, in a step of GitHub Actions."""
 
 
 def summarize_report(
     console: Console, source: ReportSource, summary: Summary, report: Path
 ) -> None:
-    """Tell a run or a plan that has a report; a summary that fails only warns."""
+    """Summarise a run or a plan that has a report; a summary that fails only warns."""
     if name := os.environ.get(VARIABLE):
         from runner.app.step_summary import tell_report
 
@@ -32,7 +32,7 @@ def summarize_report(
 
 @contextmanager
 def summarizing(console: Console, manifest: Path) -> Iterator[None]:
-    """Tell what ends the block early, and let it go on: the boundary makes it an exit code."""
+    """Summarise an error that ends the block, and raise it again: the boundary makes it an exit code."""
     try:
         yield
     except SystemExit:
@@ -47,4 +47,4 @@ def summarizing(console: Console, manifest: Path) -> Iterator[None]:
 
 def _warn(console: Console, why: str | None) -> None:
     if why is not None:
-        console.err.write(f"warning: no summary of this step: {harmless(why)}; mend ${VARIABLE}\n")
+        console.err.write(f"warning: no summary of this step: {harmless(why)}; check ${VARIABLE}\n")

@@ -1,1 +1,1 @@
-"""From a manifest file to checked, frozen values; what is wrong comes back as `Problem`s."""
+"""Loads manifest files into checked, frozen values; errors are returned as `Problem`s."""

@@ -1,4 +1,4 @@
-"""Shows a value of the manifest as one would write it there."""
+"""Renders values as they are written in a manifest."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from runner.manifest.yaml.scalars import NumberOutOfRange, resolve
 
-_SHOWN = 60
+_MAX_SHOWN = 60
 _PLAIN = re.compile(r"[A-Za-z0-9][A-Za-z0-9 ._+@%/-]*")
 
 
@@ -26,19 +26,19 @@ def flow(value: Any) -> str:
     return str(value)
 
 
-class Writing(NamedTuple):
-    """How a key or an item's begin, and a value, are written in a kind of file."""
+class Syntax(NamedTuple):
+    """How a file format writes a key (or the start of a list item) and a value."""
 
     key: Callable[[str | int], str]
     value: Callable[[Any], str]
 
 
-YAML = Writing(lambda key: f"{key}: " if isinstance(key, str) else "- ", flow)
-JSON = Writing(lambda key: f'"{key}": ' if isinstance(key, str) else "", json.dumps)
+YAML = Syntax(lambda key: f"{key}: " if isinstance(key, str) else "- ", flow)
+JSON = Syntax(lambda key: f'"{key}": ' if isinstance(key, str) else "", json.dumps)
 
 
 def is_number(text: str) -> bool:
-    """Tell whether unquoted `text` is a number to YAML."""
+    """Return whether YAML reads unquoted `text` as a number."""
     try:
         return isinstance(resolve(text), int | float)
     except NumberOutOfRange:
@@ -46,5 +46,5 @@ def is_number(text: str) -> bool:
 
 
 def cut(text: str) -> str:
-    """Return `text`, or its beginning where it is too long to be shown whole."""
-    return text if len(text) <= _SHOWN else text[: _SHOWN - 1] + "…"
+    """Return `text`, shortened if it is too long to show."""
+    return text if len(text) <= _MAX_SHOWN else text[: _MAX_SHOWN - 1] + "…"

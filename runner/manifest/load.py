@@ -1,6 +1,6 @@
 """Loads a manifest: file to checked values, transfers streamed to a sink (manifest.md).
 
-Nothing is raised for a wrong manifest; what is wrong comes back as problems, all in one go.
+A wrong manifest raises nothing: all its problems are returned together.
 """
 
 from __future__ import annotations
@@ -41,12 +41,12 @@ from runner.manifest.yaml.source import read_source, readable
 from runner.manifest.yaml.tree import Source
 from runner.manifest.yaml.tree_builder import build
 
-__all__ = ["Loaded", "Lowered", "Repeat", "RowSink", "load"]
+__all__ = ["Loaded", "Overrides", "Repeat", "RowSink", "load"]
 
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
-    """What came of loading. `manifest` is None if an error, not a mere warning, was found."""
+    """Result of loading. `manifest` is None if an error was found; warnings do not count."""
 
     manifest: Manifest | None
     problems: tuple[Problem, ...]  # sorted by place, at most 1,000 errors and as many warnings
@@ -55,16 +55,16 @@ class Loaded:
 
 
 @dataclass(frozen=True, slots=True)
-class Lowered:
-    """What the command line makes of the manifest's limits and number of transfers."""
+class Overrides:
+    """How the command line changes the manifest's limits and number of transfers."""
 
     limits: Callable[[Environment], Limits] = attrgetter("limits")
-    most: int | None = None  # transfers to be sent
+    limit: int | None = None  # transfers to send at most
     ignore_window: bool = False  # of a rehearsal
     without_secrets: bool = False  # references are checked for their form alone
 
 
-AS_WRITTEN = Lowered()
+NO_OVERRIDES = Overrides()
 
 
 def load(
@@ -73,18 +73,18 @@ def load(
     environment: str | None,
     sink: RowSink,
     offline: bool,
-    lowered: Lowered = AS_WRITTEN,
+    overrides: Overrides = NO_OVERRIDES,
 ) -> Loaded:
-    """Load the manifest at `path` for `environment`, or for the one that it names itself.
+    """Load the manifest at `path` for `environment`, or for the one that the manifest names.
 
     Its transfers go to `sink` as they are read. With `offline` no command of a secret reference
-    is run, and such secrets are None. Whether the window suffices is judged by what is `lowered`.
+    is run, and such secrets are None. The window is checked with the limits after `overrides`.
     """
     problems = Collector()
     source = read_source(path, problems)
     manifest, rows = None, 0
     if source is not None:
-        manifest, rows = _load(source, environment, sink, problems, lowered, offline=offline)
+        manifest, rows = _load(source, environment, sink, problems, overrides, offline=offline)
     found = tuple(map(readable, problems.sorted(str(path))))
     return Loaded(
         None if problems.failed else manifest,
@@ -99,7 +99,7 @@ def _load(
     wanted: str | None,
     sink: RowSink,
     problems: Collector,
-    lowered: Lowered,
+    overrides: Overrides,
     *,
     offline: bool,
 ) -> tuple[Manifest | None, int]:
@@ -110,25 +110,27 @@ def _load(
     check_environments(document, problems)
     check_gateways(document, problems)
     check_callbacks(document, problems)
-    now_s = time.time()  # a window that has closed is told while the manifest is read
-    is_held = not lowered.ignore_window
-    check_policy(document, problems, now_s=now_s if is_held else -math.inf)
+    now_s = time.time()  # a closed window is reported while the manifest is read
+    is_window_enforced = not overrides.ignore_window
+    check_policy(document, problems, now_s=now_s if is_window_enforced else -math.inf)
     name = choose(document, wanted, problems)
     check_promise(document, name, problems)
     gateway = build_gateway(document, name)
-    choices = ReferenceResolver(document, gateway, problems)
-    transfers = Transfers(document, choices, sink, problems, driver_of(document, name))
+    references = ReferenceResolver(document, gateway, problems)
+    transfers = Transfers(document, references, sink, problems, driver_of(document, name))
     transfers.read()
-    secrets = Secrets.asked(offline=offline, without=lowered.without_secrets)
+    secrets = Secrets.for_options(offline=offline, without=overrides.without_secrets)
     chosen = name and build_environment(document, name, problems, secrets=secrets)
     if not chosen or gateway is None:
         return None, transfers.rows
-    if not problems.failed and is_held:
-        rows = transfers.rows if lowered.most is None else min(transfers.rows, lowered.most)
-        as_lowered = replace(chosen, limits=lowered.limits(chosen))
-        check_policy_ends(document, as_lowered, problems, rows=rows, now_s=now_s)
-    callbacks = build_callbacks(document, chosen, choices.used_callbacks, problems, secrets=secrets)
-    if problems.failed:  # such as a moment that no calendar has: it cannot be built
+    if not problems.failed and is_window_enforced:
+        rows = transfers.rows if overrides.limit is None else min(transfers.rows, overrides.limit)
+        with_limits = replace(chosen, limits=overrides.limits(chosen))
+        check_policy_ends(document, with_limits, problems, rows=rows, now_s=now_s)
+    callbacks = build_callbacks(
+        document, chosen, references.used_callbacks, problems, secrets=secrets
+    )
+    if problems.failed:  # such as an invalid date: the manifest cannot be built
         return None, transfers.rows
     return _build_manifest(document, chosen, gateway, callbacks), transfers.rows
 

@@ -1,4 +1,4 @@
-"""Warns of columns and fields that are not read, but were probably meant to be."""
+"""Warns about ignored columns and fields whose names resemble a transfer's field."""
 
 from __future__ import annotations
 
@@ -16,23 +16,25 @@ def warn_of_near_misses(
 ) -> None:
     """Add a warning if `name` looks like a field that the file does not have (R009).
 
-    `unfilled` has the names that are looked for in vain, and the fields that they stand for.
-    Files come from other programs' exports: what is not a transfer's field is left alone.
+    `unfilled` maps the names that the file lacks to the fields that are read from them. Files come
+    from other programs' exports, so other unknown names are ignored.
     """
     folded = name.strip().casefold().replace(" ", "_")
     near = get_close_matches(folded[:100], unfilled, n=1, cutoff=0.8)
     if near:
         message = f"`{name}` is ignored"
-        mend = f"if it holds `{near[0]}`, rename it, or write {mapped(unfilled[near[0]], name)}"
-        problems.add(Problem("R009", message, where(), mend, Severity.WARNING))
+        fix = (
+            f"if it holds `{near[0]}`, rename it, or write {columns_entry(unfilled[near[0]], name)}"
+        )
+        problems.add(Problem("R009", message, where(), fix, Severity.WARNING))
 
 
 _IDS = {"id", "conversation_id", "conversationid", "interactionid"}
-"""What other programs call an interaction's id, in lower case."""
+"""Names that other programs give to an interaction's id, in lower case."""
 
 
-def likely(at: str, name: str, names: Sequence[str]) -> str | None:
-    """Return which of a file's `names` is probably `name`, that the field `at` is read from."""
+def probable_name(at: str, name: str, names: Sequence[str]) -> str | None:
+    """Return the one of a file's `names` that is probably meant by `name`, the source of field `at`."""
     near = nearest(name, names)
     if near is None and at == name == "interaction_id":
         ids = [each for each in names if each.strip().casefold().replace(" ", "_") in _IDS]
@@ -40,6 +42,6 @@ def likely(at: str, name: str, names: Sequence[str]) -> str | None:
     return near
 
 
-def mapped(at: str, column: str) -> str:
-    """Return the entry of the manifest that has the field `at` read from `column`."""
+def columns_entry(at: str, column: str) -> str:
+    """Return the manifest's entry that reads the field `at` from `column`."""
     return f"`columns: {{{at}: {flow(column)}}}`"

@@ -1,4 +1,4 @@
-"""Collects problems: many, bounded, in the order of their places."""
+"""Collects problems, up to a bound, and sorts them by place."""
 
 from __future__ import annotations
 
@@ -8,28 +8,30 @@ from collections.abc import Iterable
 from runner.core.diagnostics.problem import Place, Problem, Severity
 
 KEPT = 1000
-"""Errors kept, and warnings; further errors are counted by code. Nobody reads more at once."""
+"""Errors kept, and warnings kept; further errors are only counted by code."""
 
 
 class Collector:
-    """Takes problems as they are found."""
+    """Collects problems as they are found."""
 
     def __init__(self) -> None:
-        self.found = 0  # errors, those that were only counted included
+        self.found = 0  # all errors, including those that were only counted
         self.omitted: Counter[str] = Counter()  # errors beyond those kept
         self._kept: list[Problem] = []
         self._errors = self._warnings = 0  # among those kept
-        self._said: set[tuple[Place, str]] = set()
+        self._seen: set[tuple[Place, str]] = set()
         self._unread: set[Place] = set()
 
     def add(self, problem: Problem) -> None:
-        """Keep the problem, or count it once too many like it are kept; say nothing twice."""
+        """Keep the problem, or only count it if too many are kept; drop duplicates."""
         self.found += problem.severity is Severity.ERROR
-        if (problem.place, problem.message) in self._said:
+        if (problem.place, problem.message) in self._seen:
             return
         if problem.severity is Severity.WARNING:
             self._warnings += 1
-            if self._warnings <= KEPT:  # beyond that warnings are dropped: they refuse nothing
+            if (
+                self._warnings <= KEPT
+            ):  # further warnings are dropped: they do not refuse the manifest
                 self._keep(problem)
         elif self.full:
             self.omitted[problem.code] += 1
@@ -39,7 +41,7 @@ class Collector:
 
     def _keep(self, problem: Problem) -> None:
         self._kept.append(problem)
-        self._said.add((problem.place, problem.message))
+        self._seen.add((problem.place, problem.message))
         if problem.code.startswith("Y"):
             self._unread.add(problem.place)
 
@@ -49,26 +51,26 @@ class Collector:
             self.add(problem)
 
     def count(self, code: str) -> None:
-        """Count an error that is not worth composing, because `full` is true."""
+        """Count an error without composing it, because `full` is true."""
         self.found += 1
         self.omitted[code] += 1
 
     @property
     def failed(self) -> bool:
-        """Tell whether an error, not a mere warning, was found."""
+        """Whether an error was found; warnings do not count."""
         return self.found > 0
 
     @property
     def full(self) -> bool:
-        """Tell whether further errors will only be counted."""
+        """Whether further errors are only counted."""
         return self._errors >= KEPT
 
     def unread(self, place: Place) -> bool:
-        """Tell whether the text at this place could not even be read as YAML."""
+        """Return whether the text at this place could not be read as YAML."""
         return place in self._unread
 
     def sorted(self, first_file: str) -> tuple[Problem, ...]:
-        """Return what was kept: the manifest's own first, then by file, line and column."""
+        """Return the kept problems: the manifest's first, then by file, line and column."""
         return tuple(
             sorted(
                 self._kept,

@@ -1,4 +1,4 @@
-"""Resolves what a transfer names: media, fallbacks and callbacks; each matrix is judged once."""
+"""Resolves the media, fallbacks and callbacks that a transfer names; checks each matrix once."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ from runner.manifest.schema.check import Document
 from runner.manifest.suggestions import offer
 
 Where = Callable[..., Place]
-"""Gives the place of a value, or of the part that its arguments lead to."""
+"""Returns the place of a value, or of the part that its arguments lead to."""
 
 
 @dataclass(frozen=True, slots=True)
 class LocatedValue:
-    """A value together with the knowledge of where it stands."""
+    """A value and its place."""
 
     value: Any
     where: Where
 
 
 def build_matrix(written: Mapping[str, Any]) -> MediaMatrix:
-    """Return the matrix that the schema has let through."""
+    """Return the matrix; the schema has accepted it."""
     audio, video = written["audio"], written.get("video")
     return MediaMatrix(
         Audio(audio["codec"], audio["bandwidth_kbps"], int(audio["bit_depth"])),
@@ -37,7 +37,7 @@ def build_matrix(written: Mapping[str, Any]) -> MediaMatrix:
 
 
 class ReferenceResolver:
-    """Knows the manifest's media and callbacks, and which callbacks transfers use."""
+    """Resolves names of media and callbacks; records which callbacks are used."""
 
     def __init__(
         self, document: Document, gateway: GatewayConstraints | None, problems: Collector
@@ -48,14 +48,14 @@ class ReferenceResolver:
         self._problems = problems
         self._findings: dict[MediaMatrix, tuple[Finding, ...]] = {}
         self._named: dict[str, MediaMatrix] = {}
-        self._judged: dict[str, bool] = {}
+        self._is_carried: dict[str, bool] = {}
         for name, written in document.section("media").items():
             self._define(name, written)
 
     def matrices(
         self, media: LocatedValue | None, fallback: LocatedValue | None
     ) -> tuple[MediaMatrix, ...] | None:
-        """Return the matrix to ask for and its fallbacks; None after adding what is wrong."""
+        """Return the requested matrix and its fallbacks; None after adding problems."""
         found = [] if media is None else [self._matrix(media.value, media.where)]
         if fallback is not None:
             for index, choice in enumerate(_names(fallback.value)):
@@ -64,7 +64,7 @@ class ReferenceResolver:
         return whole if len(whole) == len(found) else None
 
     def callbacks(self, given: LocatedValue | None) -> tuple[str, ...] | None:
-        """Return the callbacks' names; None after adding what is wrong."""
+        """Return the callbacks' names; None after adding problems."""
         if given is None:
             return ()
         names, known = _names(given.value), self._document.defined["callbacks"]
@@ -80,9 +80,9 @@ class ReferenceResolver:
         if self._problems.full:
             self._problems.count("R001")
         else:
-            mend = offer(name, known, kind=kind, written=name)
+            fix = offer(name, known, kind=kind, written=name)
             message = f"unknown {kind} `{name}`" if name else f"the name of a {kind} is empty"
-            self._problems.add(Problem("R001", message, where(), mend))
+            self._problems.add(Problem("R001", message, where(), fix))
 
     def _define(self, name: str, written: Mapping[str, Any]) -> None:
         self._named[name] = matrix = build_matrix(written)
@@ -95,7 +95,7 @@ class ReferenceResolver:
         if isinstance(choice, str):
             return self._by_name(choice, where)
         matrix = build_matrix(choice)
-        found = (*self._judge(matrix), *check_plausible(matrix))
+        found = (*self._check(matrix), *check_plausible(matrix))
         for finding in found:
             self._problems.add(_problem(finding, where(*finding.part), *self._limit(finding)))
         failed = any(finding.severity is Severity.ERROR for finding in found)
@@ -107,14 +107,14 @@ class ReferenceResolver:
             self._unknown(name, known, "media matrix", where)
             return None
         if name not in self._named:
-            return None  # what is wrong with it is said already
-        if name not in self._judged:
-            self._judged[name] = self._judge_named(name, where())
-        return self._named[name] if self._judged[name] else None
+            return None  # its problems are reported already
+        if name not in self._is_carried:
+            self._is_carried[name] = self._check_named(name, where())
+        return self._named[name] if self._is_carried[name] else None
 
-    def _judge_named(self, name: str, use: Place) -> bool:
+    def _check_named(self, name: str, use: Place) -> bool:
         section = self._document.section("media")
-        findings = self._judge(self._named[name])
+        findings = self._check(self._named[name])
         for finding in findings:
             place = self._document.where(section, name, *finding.part)
             used = Related(use, f"`{name}` is used here")
@@ -122,14 +122,14 @@ class ReferenceResolver:
         return not findings
 
     def _limit(self, finding: Finding) -> Iterator[Related]:
-        """Yield where the gateway says what the finding is about."""
+        """Yield the place of the gateway's limit that the finding is about."""
         if finding.limit is not None and self._gateway is not None:
             gateways = self._document.section("gateways")
             place = self._document.where(gateways, self._gateway.name, finding.limit)
             what = "codecs" if finding.limit == "supported_codecs" else "limit"
             yield Related(place, f"the gateway's {what}")
 
-    def _judge(self, matrix: MediaMatrix) -> tuple[Finding, ...]:
+    def _check(self, matrix: MediaMatrix) -> tuple[Finding, ...]:
         if self._gateway is None:
             return ()
         if matrix not in self._findings:

@@ -1,4 +1,4 @@
-"""Opens regular files only: a pipe would be waited for, and a device may never end."""
+"""Opens regular files only: a pipe would block, and a device may never end."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def open_regular(path: Path) -> BinaryIO:
 
     Raises `OSError`; for a pipe, a device, a socket or a folder its `strerror` says which it is.
     """
-    _check(path.stat(), path)  # opening a device may do something already
+    _check(path.stat(), path)  # opening a device may have an effect
     descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
     try:
         _check(os.fstat(descriptor), path)

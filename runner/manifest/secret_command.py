@@ -12,7 +12,7 @@ COMMAND_TIMEOUT_S = 60.0
 
 
 class TooMuchOutput(Exception):
-    """The command printed more than it may."""
+    """The command printed more than is allowed."""
 
 
 class TooSlow(Exception):
@@ -20,16 +20,16 @@ class TooSlow(Exception):
 
 
 def program_of(command: list[str], folder: Path) -> str:
-    """Return the program as it is run: with a slash in it, it starts at `folder`, as files do."""
+    """Return the program to run; a name with a slash is relative to `folder`, as files are."""
     return str((folder / command[0]).absolute()) if "/" in command[0] else command[0]
 
 
 def output_of(
-    command: list[str], folder: Path, *, most_bytes: int, timeout_s: float = COMMAND_TIMEOUT_S
+    command: list[str], folder: Path, *, max_bytes: int, timeout_s: float = COMMAND_TIMEOUT_S
 ) -> tuple[int, bytes]:
-    """Return the command's exit code, and what it printed to standard output.
+    """Return the command's exit code and its standard output.
 
-    It is killed as soon as it prints more than `most_bytes` (`TooMuchOutput`) or takes longer
+    It is killed as soon as it prints more than `max_bytes` (`TooMuchOutput`) or takes longer
     than `timeout_s` (`TooSlow`). Raises `OSError` if it cannot be started.
     """
     deadline = time.monotonic() + timeout_s
@@ -40,16 +40,16 @@ def output_of(
         stderr=subprocess.DEVNULL,
     ) as process:
         try:
-            printed = _read(process, most_bytes, deadline)
+            printed = _read(process, max_bytes, deadline)
             return process.wait(max(0.0, deadline - time.monotonic())), printed
         except subprocess.TimeoutExpired:
             raise TooSlow from None
         finally:
-            process.kill()  # no more than a look at one that has ended
+            process.kill()  # has no effect on a process that has ended
 
 
-def _read(process: subprocess.Popen[bytes], most_bytes: int, deadline: float) -> bytes:
-    """Return all that the process prints; a program that it left behind may hold the pipe open."""
+def _read(process: subprocess.Popen[bytes], max_bytes: int, deadline: float) -> bytes:
+    """Return all output of the process; a child that it left behind may hold the pipe open."""
     assert process.stdout is not None  # noqa: S101 - it was asked for
     found = bytearray()
     with selectors.DefaultSelector() as selector:
@@ -61,5 +61,5 @@ def _read(process: subprocess.Popen[bytes], most_bytes: int, deadline: float) ->
             if not part:
                 return bytes(found)
             found += part
-            if len(found) > most_bytes:
+            if len(found) > max_bytes:
                 raise TooMuchOutput

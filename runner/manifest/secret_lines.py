@@ -1,4 +1,4 @@
-"""Keeps source lines with a secret in plain text from being shown beside a problem."""
+"""Hides source lines that contain a secret in plain text."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from runner.core.diagnostics.problem import Place, Problem
 from runner.manifest.yaml.tree import Source
 
 REFERENCE = "write a reference to it: {env: NAME}, {file: PATH} or {command: [PROGRAM, ARGUMENT]}"
-"""What to write instead of a secret."""
+"""The fix for a secret in plain text."""
 
 # Each is linear in the line's length: nothing repeats what something beside it could match too.
 _NAMES = r"(?:secret|client_id|password|api_key|token)"
@@ -21,7 +21,7 @@ _SECRET = re.compile(rf"{_NAMES}\Z|\A(?:credentials|headers)\Z", re.IGNORECASE)
 
 
 def holds_secret(key: object) -> bool:
-    """Tell whether what stands under a key may be a secret, or have one in it."""
+    """Return whether the value of a key may be, or contain, a secret."""
     return isinstance(key, str) and _SECRET.search(key) is not None
 
 
@@ -31,12 +31,12 @@ def public_part(address: str) -> str | None:
 
 
 def hide_secrets(problems: Iterable[Problem], source: Source) -> Iterator[Problem]:
-    """Mark the problems whose source line may show a secret, from where it may begin.
+    """Mark the problems whose source line may show a secret, from the column where it may begin.
 
-    A secret in plain text is a problem of its own (R007); this concerns what else is wrong on its
+    A secret in plain text is a problem of its own (R007); this concerns other problems on its
     line, such as the quote that makes the whole manifest unreadable.
     """
-    known: dict[int, int | None] = {}  # by line: a thousand problems may stand on a long one
+    known: dict[int, int | None] = {}  # by line: a long line may have a thousand problems
 
     def begin_of_secret(place: Place) -> int | None:
         if place.file != source.name or place.line > len(source.lines):
@@ -47,18 +47,18 @@ def hide_secrets(problems: Iterable[Problem], source: Source) -> Iterator[Proble
 
     for problem in problems:
         place, begin = problem.place, None if problem.hide else begin_of_secret(problem.place)
-        # A second place has no mask of its own: the message has to do.
+        # A related place cannot be masked: it is dropped.
         related = tuple(r for r in problem.related if begin_of_secret(r.place) is None)
-        told = (
+        shown = (
             problem if len(related) == len(problem.related) else replace(problem, related=related)
         )
         if begin is None:
-            yield told
+            yield shown
         elif begin < place.column:
             masked = replace(place, column=begin, end_column=None)
-            yield replace(told, place=masked, hide=True)
+            yield replace(shown, place=masked, hide=True)
         else:
-            yield replace(told, hide=True)
+            yield replace(shown, hide=True)
 
 
 def _begin_of_secret(source: Source, line: int) -> int | None:

@@ -25,31 +25,31 @@ _UNDECODED = re.compile("[\ud800-\udfff]")
 
 
 class Secrets(Enum):
-    """How far a secret's reference is followed; the schema has checked its form."""
+    """How far secret references are followed; the schema has checked their form."""
 
     ALL = "all"
     OFFLINE = "offline"  # no command is run
-    NONE = "none"  # as where production's secrets are not to be had
+    NONE = "none"  # for machines without production's secrets
 
     @classmethod
-    def asked(cls, *, offline: bool, without: bool) -> Self:
-        """Return what a command asks for."""
+    def for_options(cls, *, offline: bool, without: bool) -> Self:
+        """Return the policy for a command's options."""
         return cls("none" if without else "offline" if offline else "all")
 
 
 class Unresolvable(Exception):
-    """A reference that leads to no secret; never bears the secret itself."""
+    """A reference that cannot be resolved; never contains the secret."""
 
-    def __init__(self, why: str, mend: str) -> None:
+    def __init__(self, why: str, fix: str) -> None:
         super().__init__(why)
-        self.mend = mend
+        self.fix = fix
 
 
 def resolve_secret(reference: Mapping[str, Any], folder: Path, *, offline: bool) -> Secret | None:
-    """Return the secret that `reference` leads to, one trailing newline stripped.
+    """Return the secret that `reference` names, without one trailing newline.
 
-    Relative files start at `folder`. With `offline` a command is checked to be executable and
-    never run, and None is returned. Raises `Unresolvable`.
+    Relative paths start at `folder`. With `offline` a command is only checked to be executable,
+    and None is returned. Raises `Unresolvable`.
     """
     if "env" in reference:
         return _from_environment(reference["env"])
@@ -57,17 +57,17 @@ def resolve_secret(reference: Mapping[str, Any], folder: Path, *, offline: bool)
         return _from_file(folder / reference["file"], reference["file"])
     command: list[str] = reference["command"]
     if shutil.which(program_of(command, folder)) is None:
-        mend = "install it, or write its full path"
+        fix = "install it, or write its full path"
         if "/" in command[0]:
-            mend = "relative paths start at the manifest's folder; check the path, and `chmod +x`"
-        raise Unresolvable(f"the program `{command[0]}` is not found or not executable", mend)
+            fix = "relative paths start at the manifest's folder; check the path, and `chmod +x`"
+        raise Unresolvable(f"the program `{command[0]}` is not found or not executable", fix)
     return None if offline else _from_command(command, folder)
 
 
 def _from_environment(variable: str) -> Secret:
     if variable not in os.environ:
-        mend = f"export {variable} before the run"
-        raise Unresolvable(f"the environment variable `{variable}` is not set", mend)
+        fix = f"export {variable} before the run"
+        raise Unresolvable(f"the environment variable `{variable}` is not set", fix)
     return _secret(os.environ[variable], f"the environment variable `{variable}`")
 
 
@@ -78,28 +78,28 @@ def _from_file(path: Path, written: str) -> Secret:
             raw = file.read(_MAX_BYTES + 1)
     except OSError as error:
         why = (error.strerror or "cannot be read").lower()
-        mend = "relative paths start at the manifest's folder; check path and permissions"
-        raise Unresolvable(f"{name} cannot be read: {why}", mend) from None
+        fix = "relative paths start at the manifest's folder; check path and permissions"
+        raise Unresolvable(f"{name} cannot be read: {why}", fix) from None
     return _decoded(raw, name)
 
 
 def _from_command(command: list[str], folder: Path) -> Secret:
     name = f"the program `{command[0]}`"
-    mend = "run it by hand to see why"
+    fix = "run it by hand to see why"
     try:
-        code, printed = output_of(command, folder, most_bytes=_MAX_BYTES)
+        code, printed = output_of(command, folder, max_bytes=_MAX_BYTES)
     except TooSlow:
-        said = f"{name} did not end within {COMMAND_TIMEOUT_S:.0f} s, and was killed"
-        raise Unresolvable(said, mend) from None
+        why = f"{name} did not end within {COMMAND_TIMEOUT_S:.0f} s, and was killed"
+        raise Unresolvable(why, fix) from None
     except TooMuchOutput:
-        said = f"{name} printed more than 64 KiB, and was killed"
-        raise Unresolvable(said, "it must print only the secret") from None
+        why = f"{name} printed more than 64 KiB, and was killed"
+        raise Unresolvable(why, "it must print only the secret") from None
     except OSError as error:
         why = (error.strerror or "unknown").lower()
-        raise Unresolvable(f"{name} could not be run: {why}", mend) from None
+        raise Unresolvable(f"{name} could not be run: {why}", fix) from None
     if code != 0:
-        raise Unresolvable(f"{name} ended with exit code {code}", mend)
-    return _decoded(printed, f"what {name} printed")
+        raise Unresolvable(f"{name} ended with exit code {code}", fix)
+    return _decoded(printed, f"the output of {name}")
 
 
 def _decoded(raw: bytes, name: str) -> Secret:

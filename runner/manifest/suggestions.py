@@ -1,4 +1,4 @@
-"""Offers the name that was probably meant."""
+"""Suggests the name that was probably meant."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from functools import lru_cache
 
 _LISTED = 8
 _COMPARED = 500
-"""Names that are compared one by one: more of them would take longer than they are worth."""
+"""Most names that are compared one by one; more would take too long."""
 
 _LETTERS = "abcdefghijklmnopqrstuvwxyz0123456789-_."
 _FORMS = {
@@ -18,11 +18,11 @@ _FORMS = {
 
 
 def nearest(name: str, known: Iterable[str]) -> str | None:
-    """Return the known name that is nearest to `name`, if any is near."""
+    """Return the known name that is most similar to `name`, if one is similar enough."""
     by_folded = _folded(frozenset(known))
     written = name.casefold()[:200]
-    if len(by_folded) > _COMPARED:  # only for slips of one letter: in a time that does not grow
-        near = [slip for slip in _slips(written) if slip in by_folded]
+    if len(by_folded) > _COMPARED:  # only one-letter typos: in constant time
+        near = [typo for typo in _typos(written) if typo in by_folded]
     else:
         begun = [known for known in by_folded if name and known.startswith(written)]
         close = get_close_matches(written, by_folded, n=1, cutoff=0.7)
@@ -35,8 +35,8 @@ def _folded(known: frozenset[str]) -> Mapping[str, str]:
     return {candidate.casefold(): candidate for candidate in sorted(known)}
 
 
-def _slips(word: str) -> Iterator[str]:
-    """Yield the word with a letter left out, exchanged with the next, replaced or put in."""
+def _typos(word: str) -> Iterator[str]:
+    """Yield the word with one letter deleted, swapped with the next, replaced or inserted."""
     for at in range(len(word) + 1):
         begin, end = word[:at], word[at:]
         yield begin + end[1:]
@@ -49,9 +49,9 @@ def _slips(word: str) -> Iterator[str]:
 def offer(
     name: str, known: Iterable[str], *, kind: str, before: str = "known", written: str = "NAME"
 ) -> str:
-    """Return the mend for an unknown name: the nearest one, else all of them after `before`.
+    """Return the fix for an unknown name: the most similar one, else a list after `before`.
 
-    Where there is none at all, it tells how the name is defined as it was `written`.
+    If no name is known, the fix shows how to define the name as it was `written`.
     """
     names = frozenset(known)
     if (near := nearest(name, names)) is not None:
@@ -63,7 +63,7 @@ def offer(
 
 
 def listed(names: Iterable[str], before: str = "known") -> str:
-    """Return the first names after `before`, and how many more there are."""
-    told = list(names)
-    more = f" and {len(told) - _LISTED} more" if len(told) > _LISTED else ""
-    return f"{before}: {', '.join(f'`{name}`' for name in told[:_LISTED])}{more}"
+    """Return the first names after `before`, and the number of further ones."""
+    shown = list(names)
+    more = f" and {len(shown) - _LISTED} more" if len(shown) > _LISTED else ""
+    return f"{before}: {', '.join(f'`{name}`' for name in shown[:_LISTED])}{more}"

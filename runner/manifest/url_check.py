@@ -1,4 +1,4 @@
-"""Checks the addresses that secrets travel to (manifest.md, "Plain `ws://` and `http://`")."""
+"""Checks the addresses that secrets are sent to (manifest.md, "Plain `ws://` and `http://`")."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _LAST_VISIBLE = "~"
 
 
 def check_address(url: str, field: str, place: Place) -> Problem | None:
-    """Return what is wrong with an address that the schema's pattern has let through."""
+    """Return the problem with an address that the schema's pattern has accepted, if any."""
     parts, fault = _read(url)
     hide = public_part(url) != url
     if parts.username is not None or parts.password is not None:
@@ -24,24 +24,24 @@ def check_address(url: str, field: str, place: Place) -> Problem | None:
     host = parts.hostname
     if fault is not None or not host:
         message = f"`{field}` has {fault or 'no host'}"
-        mend = "write a host, an optional port and a path, without spaces and `#`"
-        return Problem("S005", message, place, mend, hide=hide)
+        fix = "write a host, an optional port and a path, without spaces and `#`"
+        return Problem("S005", message, place, fix, hide=hide)
     if parts.scheme in _PLAIN and not is_loopback(host):
         message = f"`{field}` is not encrypted, and {host} is not a loopback address"
-        mend = f"write {_PLAIN[parts.scheme]}:// instead of {parts.scheme}://"
-        mend += "; without encryption only this machine may be called, such as 127.0.0.1"
-        return Problem("S009", message, place, mend, hide=hide)
+        fix = f"write {_PLAIN[parts.scheme]}:// instead of {parts.scheme}://"
+        fix += "; without encryption only this machine may be called, such as 127.0.0.1"
+        return Problem("S009", message, place, fix, hide=hide)
     return None
 
 
 def _read(url: str) -> tuple[SplitResult, str | None]:
-    """Return an address's parts, and what it has that it must not have."""
+    """Return an address's parts, and the fault that they have, if any."""
     try:
         parts = urlsplit(url)
     except ValueError:
         return SplitResult("", "", "", "", ""), "an invalid host"
     try:
-        parts.port  # noqa: B018 - raises for a port that is none
+        parts.port  # noqa: B018 - raises for an invalid port
     except ValueError:
         return parts, "a port that is not a number up to 65535"
     if not _is_visible(url):

@@ -23,7 +23,7 @@ from runner.core.transfer.lookup_verdict import FoundAt
 from runner.gateways.genesys_cloud.spec import SPEC as GENESYS_CLOUD
 from runner.gateways.interaction_transfer.spec import SPEC as INTERACTION_WEBSOCKET
 from runner.staging.rows import Selection, Staging
-from tests.core.manifest.test_queue_selection import NOW, VOICE, selection
+from tests.core.manifest.builders import NOW, VOICE, selection
 
 MANIFEST = Manifest(
     "m.yaml", "0" * 64, "evacuate",
@@ -208,7 +208,7 @@ def test_what_agents_serve_carries_the_agents_participant(staging: Staging):
     found = found_in(staging, directory)
     assert directory.asked == [("connected", OLD)]
     assert places(staging) == {"i1": FoundAt(f"genesys://queue/{OLD}", OLD, "p-1")}
-    told = f"queue {OLD}: 1 selected, left out: 1 not with its agent any more"
+    told = f"queue {OLD}: 1 selected, left out: 1 no longer with its agent"
     assert found.explanation == told
     again = Found.from_json(found.to_json())
     assert again.rows == found.rows

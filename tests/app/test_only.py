@@ -13,7 +13,7 @@ from runner.app.request import Request
 from runner.core.errors import UsageError
 from runner.core.manifest.model import TransferRow
 from runner.staging.rows import Staging
-from tests.core.manifest.test_queue_selection import VOICE, selection
+from tests.core.manifest.builders import VOICE, selection
 
 
 @pytest.fixture

@@ -64,7 +64,7 @@ def step_often(folder: Path, zygote: Zygote, promise: str) -> Tally:
         yard = Yard(folder, gateway, zygote)
         limits = {"in_flight": 8, "rate": "60/s"}
         path = yard.write(
-            expected, promise=promise, limits=limits, policy=PATIENT | {"preflight": False}
+            expected, promise=promise, limits=limits, policy={**PATIENT, "preflight": False}
         )
         with yard.started(path, before=["env"], env=faked(clock)) as running:
             for n, offset in enumerate(STEPS, 1):
@@ -98,7 +98,7 @@ def step_between(folder: Path, zygote: Zygote, offset: str) -> Tally:
             promise="expires",
             delivery=SLOWLY,
             limits={"in_flight": 12},
-            policy=PATIENT | {"negotiation_timeout": "30s"},
+            policy={**PATIENT, "negotiation_timeout": "30s"},
         )
         with yard.started(path) as running:
             assert gateway.wait_for(lambda: gateway.counts["arrived"] >= 12, running=running)
@@ -129,7 +129,7 @@ def test_stepped_clocks_move_nobody_twice(
 ):
     tally = campaigns[campaign].result()
     check(tally)
-    assert tally.moved + tally.in_doubt >= tally.transfers
+    assert (tally.moved or 0) + tally.in_doubt >= tally.transfers
 
 
 @pytest.mark.parametrize("step_s", [-DAY_S, -1.0, 1.0, DAY_S])

@@ -53,6 +53,6 @@ def test_killed_at_each_place_and_applied_again_each_moves_once(
 ):
     tally = campaigns[call, promise].result()
     check(tally)
-    assert tally.faults >= len(PLACES) * 0.8, "most runs ended before they were killed"
+    assert (tally.faults or 0) >= len(PLACES) * 0.8, "most runs ended before they were killed"
     if promise != "nothing":
         assert (tally.moved, tally.in_doubt) == (tally.transfers, 0)

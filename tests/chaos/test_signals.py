@@ -39,12 +39,12 @@ def interrupt(folder: Path, zygote: Zygote, number: signal.Signals) -> Tally:
             sessions = gateway.counts["session"]
             goal = gateway.counts["arrived"] + chance.randint(0, TRANSFERS // POINTS // 2)
             with yard.started(path) as running:
-                assert gateway.wait_for(
-                    lambda s=sessions, g=goal: (
-                        gateway.counts["session"] > s and gateway.counts["arrived"] >= g
-                    ),
-                    running=running,
-                )
+
+                def is_under_way(sessions: int = sessions, goal: int = goal) -> bool:
+                    counts = gateway.counts
+                    return counts["session"] > sessions and counts["arrived"] >= goal
+
+                assert gateway.wait_for(is_under_way, running=running)
                 running.process.send_signal(number)
                 ended = running.ended()
             assert ended.code == CODES[number], ended
@@ -126,4 +126,4 @@ def test_a_second_signal_ends_at_once_and_the_journal_is_whole(
         moved = sorted(gateway.moves())
         tally = judge(f"second signal after {first.name}", 1, gateway, yard, moved)
         check(tally)
-        assert tally.moved >= 8
+        assert (tally.moved or 0) >= 8

@@ -119,7 +119,7 @@ def test_what_a_stalled_gateway_reads_after_its_sender_died_moves_nobody_twice(
     """A message on its way lands long after the next run has asked about it."""
     tally = stalls[promise].result()
     check(tally)
-    assert tally.faults > 0
+    assert (tally.faults or 0) > 0
     assert (tally.moved, tally.in_doubt) == (tally.transfers, 0)
 
 

@@ -13,8 +13,12 @@ import select
 import sys
 from typing import Any
 
+import runner.app.apply  # what `apply` loads when it runs: imported once, for the children
+import runner.app.plan
+import runner.app.run_result
 import runner.cli.app
-import runner.cli.commands.apply_command  # noqa: F401 - imported for the children
+import runner.cli.output
+import runner.cli.step_summary  # noqa: F401 - as above
 import tests.chaos.gateway
 from runner.__main__ import main
 

@@ -45,7 +45,7 @@ def report(journal: Path) -> Path:
     return (journal.parent / "reports" / "night" / "latest").resolve()
 
 
-def test_a_whole_chain_tells_its_entries_and_head(journal: Path, report: Path):
+def test_a_whole_chain_shows_its_entries_and_head(journal: Path, report: Path):
     expected = json.loads((report / "report.json").read_text())["audit"]
     for target in (report, report / "audit.jsonl"):
         audited = verify_file(target)
@@ -109,7 +109,7 @@ def test_another_runs_audit_beside_a_report_is_a_fault(report: Path):
     assert f"it is of run {other.name}" in str(verify_file(report).fault)
 
 
-def test_a_report_that_tells_no_end_is_a_fault(report: Path):
+def test_a_report_without_an_end_is_a_fault(report: Path):
     (report / "report.json").write_text("{}")
     assert "does not tell where the chain should end" in str(verify_file(report).fault)
 
@@ -123,7 +123,7 @@ def test_a_report_that_tells_no_end_is_a_fault(report: Path):
         ("UPDATE runs SET previous = (SELECT hash FROM events WHERE seq = 2) WHERE no = 2", True),
     ],
 )
-def test_a_tampered_journal_is_told(
+def test_a_tampered_journal_is_reported(
     journal: Path, report: Path, statement: str, *, segment_breaks: bool
 ):
     """What was done to another run's events shows in the whole chain alone."""
@@ -134,7 +134,7 @@ def test_a_tampered_journal_is_told(
     assert segment.fault or whole.fault
 
 
-def test_names_and_paths_are_told_apart(tmp_path: Path):
+def test_names_and_paths_are_distinguished(tmp_path: Path):
     assert names_file("reports/x/audit.jsonl")
     assert names_file("audit.jsonl")
     assert names_file(str(tmp_path))

@@ -20,7 +20,7 @@ def test_a_named_journal_is_taken_as_it_is():
     )
 
 
-def test_a_manifest_tells_folder_and_environment(tmp_path: Path):
+def test_a_manifest_gives_folder_and_environment(tmp_path: Path):
     """Its transfers are not read: a list that is missing by now hides no history."""
     manifest = tmp_path / "migration.yaml"
     manifest.write_text(EXAMPLE.read_text())

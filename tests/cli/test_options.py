@@ -5,13 +5,16 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from dataclasses import fields
 from pathlib import Path
 
 import pytest
 import typer
 from typer.testing import CliRunner
 
+from runner.app.request import Request
 from runner.cli.app import app
+from runner.cli.options import BatchOptions
 from tests.e2e.bench import ROOT, environment, run
 
 COMMANDS = typer.main.get_command(app).commands  # type: ignore[attr-defined]  # a group has them
@@ -28,6 +31,17 @@ def test_every_option_of_a_batch_is_a_variable_too(command: str):
     assert {"env", "only", "limit", "rate", "in-flight", "output", "verbose"} <= variables.keys()
 
 
+def test_each_option_of_a_batch_is_a_field_of_its_request():
+    assert {each.name for each in fields(BatchOptions)} <= {each.name for each in fields(Request)}
+
+
+def test_options_reach_the_request():
+    options = BatchOptions(only=["vip-*"], limit=0, lock_timeout_s=None, again=True)
+    request = options.request(Path("m.yaml"), validate_only=True)
+    expected = Request(Path("m.yaml"), only=("vip-*",), limit=0, again=True, validate_only=True)
+    assert request == expected
+
+
 @pytest.mark.parametrize("name", COMMANDS)
 def test_what_commands_share_is_the_same_variable_everywhere(name: str):
     shared = {option.opts[0]: option.envvar for option in COMMANDS["apply"].params}
@@ -39,12 +53,12 @@ def test_what_commands_share_is_the_same_variable_everywhere(name: str):
 
 def test_the_variable_holds_several_globs(tmp_path: Path):
     assert run("init", cwd=tmp_path).code == 0
-    told = run(
+    result = run(
         *("plan", "manifest.yaml", "--output", "json"),
         cwd=tmp_path,
         env={"RUNNER_ONLY": "vip-* *3301"},
     )
-    report = Path(json.loads(told.out)["report"])
+    report = Path(json.loads(result.out)["report"])
     options = json.loads((tmp_path / report / "report.json").read_text())["run"]["options"]
     assert options["only"] == ["vip-*", "*3301"]
 
@@ -68,7 +82,7 @@ def test_a_plan_takes_what_apply_takes(tmp_path: Path):
 @pytest.mark.parametrize(
     "command", [["status"], ["report"], ["resolve"], ["audit", "verify"], ["doctor"], ["plan"]]
 )
-def test_whoever_may_fail_can_log_it(command: list[str]):
+def test_commands_that_may_fail_can_log_it(command: list[str]):
     assert {"log_format", "log_file", "verbose", "quiet"} <= options_of(*command)
 
 
@@ -86,13 +100,13 @@ def test_the_list_of_commands_breaks_no_line_off():
         (["plan", "m.yaml", "--only", "ü\udcff\x1b"], r"argument 4, ü\xff\x1b, is not UTF-8"),
     ],
 )
-def test_an_argument_that_is_no_text_is_named(arguments: list[str], spelt: str, tmp_path: Path):
+def test_an_argument_that_is_not_text_is_named(arguments: list[str], spelt: str, tmp_path: Path):
     ended = run(*arguments, cwd=tmp_path)
     assert (ended.code, ended.out) == (2, "")
     assert ended.err.startswith(f"error: {spelt}: write it in UTF-8")
 
 
-def test_a_variable_that_is_no_text_is_named_without_its_value(tmp_path: Path):
+def test_a_variable_that_is_not_text_is_named_without_its_value(tmp_path: Path):
     ended = run("status", cwd=tmp_path, env={"RUNNER_ONLY": "secret\udcff", "OTHER": "\udcff"})
     assert (ended.code, ended.out) == (2, "")
     assert "the variable RUNNER_ONLY is not UTF-8" in ended.err
@@ -100,7 +114,7 @@ def test_a_variable_that_is_no_text_is_named_without_its_value(tmp_path: Path):
 
 
 @pytest.mark.parametrize("limit", [2**63, 99999999999999999999])
-def test_a_limit_is_no_larger_than_a_journal_holds(limit: int, tmp_path: Path):
+def test_a_limit_is_not_larger_than_a_journal_holds(limit: int, tmp_path: Path):
     assert run("init", cwd=tmp_path).code == 0
     plan = ("plan", "manifest.yaml", "--limit")
     ended = run(*plan, str(limit), cwd=tmp_path)
@@ -111,15 +125,15 @@ def test_a_limit_is_no_larger_than_a_journal_holds(limit: int, tmp_path: Path):
 
 
 @pytest.mark.parametrize("name", ["RUNNER_VERBOSE", "RUNNER_QUIET"])
-def test_a_variable_tells_how_often(name: str, tmp_path: Path):
+def test_a_variable_takes_a_number(name: str, tmp_path: Path):
     ended = run("plan", "m.yaml", cwd=tmp_path, env={name: "true"})
     assert ended.code == 2
-    assert "'true' is no number of times; write 1" in ended.err
+    assert "'true' is not a number; write 1" in ended.err
     assert run("plan", "m.yaml", "-vvq", cwd=tmp_path, env={name: "2"}).code == 3  # no such file
 
 
 @pytest.mark.parametrize("arguments", [["status"], ["apply", "m.yaml"], ["init"]])
-def test_a_folder_that_is_gone_is_told_as_such(arguments: list[str], tmp_path: Path):
+def test_a_folder_that_is_gone_is_reported_as_such(arguments: list[str], tmp_path: Path):
     gone = tmp_path / "gone"
     gone.mkdir()
     ended = subprocess.run(
@@ -131,4 +145,4 @@ def test_a_folder_that_is_gone_is_told_as_such(arguments: list[str], tmp_path: P
         check=False,
     )
     assert (ended.returncode, ended.stdout) == (2, "")
-    assert ended.stderr == "error: the folder of this command is gone; change to another\n"
+    assert ended.stderr == "error: the current folder no longer exists; change to another\n"

@@ -286,7 +286,7 @@ def test_the_pace_may_be_lowered_when_it_is_applied(desk: Desk):
 
 
 @pytest.mark.parametrize("borne", [0, 20, Share(0.05)])
-def test_the_failures_that_are_borne_belong_to_the_plan(desk: Desk, borne: Amount):
+def test_the_allowed_failures_belong_to_the_plan(desk: Desk, borne: Amount):
     desk.plan(manifest_rows(1), max_failures=borne)
     jsonschema_rs.validator_for(schema("plan.v1")).validate(json.loads(desk.out.read_text()))
     assert as_planned(Request(desk.out)).max_failures == borne
@@ -335,14 +335,14 @@ def test_a_plan_that_was_tampered_with_is_refused(
     assert told in problem.message
 
 
-def test_a_plan_that_was_formatted_anew_is_still_one(desk: Desk):
+def test_a_reformatted_plan_is_still_a_plan(desk: Desk):
     desk.plan(manifest_rows(2))
     told = json.loads(desk.out.read_text())
     desk.out.write_text(json.dumps(dict(reversed(told.items())), indent=8))
     assert as_planned(Request(desk.out)).plan is not None
 
 
-def test_a_manifest_is_no_plan_and_is_not_overwritten_by_one(desk: Desk):
+def test_a_manifest_is_not_a_plan_and_is_not_overwritten_by_one(desk: Desk):
     for text in ("version: 1\n", '{"version": 1, "name": "x"}', ""):
         desk.out.write_text(text)
         assert read_plan(desk.out) is None

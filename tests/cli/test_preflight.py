@@ -14,15 +14,15 @@ from tests.foreign.web import WebResponse
 
 def plan_report(bench: Bench) -> dict[str, Any]:
     [folder] = (bench.folder / "reports" / "batch").glob("plan-*")
-    told: dict[str, Any] = json.loads((folder / "report.json").read_text("utf-8"))
-    return told
+    result: dict[str, Any] = json.loads((folder / "report.json").read_text("utf-8"))
+    return result
 
 
-def seen(gateway: Gateway, interaction_id: str, **told: Any) -> None:
-    gateway.interactions[interaction_id] = Interaction(interaction_id, **told)
+def seen(gateway: Gateway, interaction_id: str, **result: Any) -> None:
+    gateway.interactions[interaction_id] = Interaction(interaction_id, **result)
 
 
-def test_it_tells_what_would_become_of_each_row(gateway: Gateway, bench: Bench):
+def test_it_shows_the_expected_outcome_of_each_row(gateway: Gateway, bench: Bench):
     keys = ("fit", "ended", "there", "missing", "strange", "doubtful")
     rows = {key: transfer(key=key) for key in keys}
     ids = {key: row["interaction_id"] for key, row in rows.items()}
@@ -48,8 +48,8 @@ def test_it_tells_what_would_become_of_each_row(gateway: Gateway, bench: Bench):
         "missing": "would be rejected: interaction not found",
         "strange": "would be rejected: interaction is in the unknown state paused",
     }
-    told = {each["key"]: each["reason_code"] for each in report["transfers"]}
-    assert told == {
+    result = {each["key"]: each["reason_code"] for each in report["transfers"]}
+    assert result == {
         "doubtful": "found_carried_out",
         "fit": "planned",
         "ended": "interaction_ended",

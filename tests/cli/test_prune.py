@@ -42,15 +42,15 @@ def left(root: Path, days: int, *, doubts: bool = False, batch: str = BATCH, **r
     """Leave the report of a run that ended so many days ago."""
     at = timestamp(NOW - days * DAY_S)
     make = samples.mixed(12) if doubts else samples.succeeded(3)
-    told = {"id": run_id(days), "batch": batch, "started_at": at, "finished_at": at, **run}
-    return write_report(replace(make, run=replace(make.run, **told)), root)
+    result = {"id": run_id(days), "batch": batch, "started_at": at, "finished_at": at, **run}
+    return write_report(replace(make, run=replace(make.run, **result)), root)
 
 
 def planned(root: Path, days: int) -> Path:
     at = timestamp(NOW - days * DAY_S)
     source: ReportSource = samples.planned()
-    told = {"id": f"plan-{run_id(days)}", "started_at": at, "finished_at": at}
-    return write_report(replace(source, run=replace(source.run, **told)), root)
+    result: dict[str, Any] = {"id": f"plan-{run_id(days)}", "started_at": at, "finished_at": at}
+    return write_report(replace(source, run=replace(source.run, **result)), root)
 
 
 def witnessed(folder: Path, environment: str, at: float) -> Path:
@@ -63,7 +63,7 @@ def there(root: Path, batch: str = BATCH) -> set[str]:
     return {path.name for path in (root / batch).iterdir()}
 
 
-def test_old_runs_and_plans_go_and_what_that_frees_is_told(root: Path):
+def test_old_runs_and_plans_go_and_what_that_frees_is_reported(root: Path):
     old, older = left(root, 100), left(root, 200)
     plan, fresh_plan = planned(root, 100), planned(root, 5)
     young, newest = left(root, 10), left(root, 1)
@@ -170,7 +170,7 @@ SPOILS = [each for name, each in sorted(globals().items()) if name.startswith("s
 
 
 @pytest.mark.parametrize("spoil", SPOILS, ids=lambda each: each.__name__.removeprefix("spoil_"))
-def test_what_is_not_wholly_a_report_is_left_and_told(root: Path, spoil: Any):
+def test_what_is_not_wholly_a_report_is_left_and_reported(root: Path, spoil: Any):
     (root / BATCH).mkdir(parents=True)
     (root / "precious").write_text("precious")
     old = left(root, 100)
@@ -220,7 +220,7 @@ def test_a_report_removed_by_half_is_known_the_next_time(root: Path):
     assert [each.run for each in prune(root, ALL, now=NOW).removed] == [old.name]
 
 
-def test_what_cannot_be_removed_is_told_and_the_rest_goes_on(root: Path):
+def test_what_cannot_be_removed_is_reported_and_the_rest_goes_on(root: Path):
     older, old = left(root, 200), left(root, 100)
     left(root, 1)
 
@@ -275,13 +275,13 @@ def test_no_folder_of_reports_is_a_wrong_option(tmp_path: Path):
         prune(tmp_path / ("x" * 300), ALL, now=NOW)
 
 
-def test_json_tells_all(root: Path):
+def test_json_has_all(root: Path):
     old = left(root, 100)
     left(root, 1)
-    told = json.loads(pruned_to_json(prune(root, ALL, now=NOW)))
-    assert (told["version"], told["kind"], told["dry_run"]) == (1, "prune", False)
-    assert [each["path"] for each in told["removed"]] == [str(old)]
-    assert told["kept"] == {"newest": 0, "latest": 1, "young": 0, "in_doubt": 0, "witness": 0}
+    result = json.loads(pruned_to_json(prune(root, ALL, now=NOW)))
+    assert (result["version"], result["kind"], result["dry_run"]) == (1, "prune", False)
+    assert [each["path"] for each in result["removed"]] == [str(old)]
+    assert result["kept"] == {"newest": 0, "latest": 1, "young": 0, "in_doubt": 0, "witness": 0}
 
 
 def test_the_command_prunes_and_the_next_apply_still_trusts_its_journal(
@@ -293,8 +293,8 @@ def test_the_command_prunes_and_the_next_apply_still_trusts_its_journal(
         folders.append(bench.apply(content).report.folder.name)
     asked = ("reports", "prune", "--keep", "1", "--older-than", "0s")
     listed = bench.run(*asked, "--dry-run", "--output", "json")
-    told = [each["run"] for each in json.loads(listed.out)["removed"]]
-    assert sorted(told) == sorted(folders[:2])  # told by name, which begins with the second
+    result = [each["run"] for each in json.loads(listed.out)["removed"]]
+    assert sorted(result) == sorted(folders[:2])  # told by name, which begins with the second
     pruned = bench.run(*asked, "--batch", "batch")
     assert (pruned.code, pruned.err) == (0, "")
     assert "ok: removed 2 reports, freed " in pruned.out

@@ -14,19 +14,19 @@ CLOSED = {"not_before": "2020-01-01T22:00:00Z", "not_after": "2020-01-02T04:00:0
 
 def content(gateway: Gateway, window: dict[str, str] | None = None) -> dict[str, Any]:
     """Return a manifest that can be rehearsed, with references to secrets that are not here."""
-    told = manifest(gateway, [transfer(), transfer()])
-    told["environments"]["demo"] = {"driver": "simulator", "gateway": "edge"}
-    told["environments"]["foreign"]["credentials"] = {
+    result = manifest(gateway, [transfer(), transfer()])
+    result["environments"]["demo"] = {"driver": "simulator", "gateway": "edge"}
+    result["environments"]["foreign"]["credentials"] = {
         "client_id": {"env": "PRODUCTION_ID"},
         "client_secret": {"command": ["no-such-vault", "read"]},
     }
-    told["callbacks"] = {
+    result["callbacks"] = {
         "crm": {"url": "https://crm.example.net/hook", "secret": {"file": "no/such/file"}}
     }
-    told["defaults"]["callbacks"] = ["crm"]
+    result["defaults"]["callbacks"] = ["crm"]
     if window is not None:
-        told["policy"]["window"] = window
-    return told
+        result["policy"]["window"] = window
+    return result
 
 
 @pytest.mark.parametrize("words", [("apply", "--validate-only"), ("plan",)], ids=" ".join)

@@ -27,7 +27,7 @@ from tests.foreign.gateway import Gateway
 from tests.foreign.script import MUTE, Step
 from tests.journal.rig import THERE, begun, located, manifest_rows, opened
 from tests.report import samples
-from tests.report.test_md import Page
+from tests.report.markdown_page import Page
 
 
 @pytest.fixture
@@ -95,7 +95,7 @@ def test_a_person_reads_figures_and_changes(journal: Path, runs: tuple[str, str]
     assert text.endswith("  0 as before\n")
 
 
-def test_markdown_tells_the_same_and_no_text_breaks_it(journal: Path, runs: tuple[str, str]):
+def test_markdown_shows_the_same_and_no_text_breaks_it(journal: Path, runs: tuple[str, str]):
     page = Page(as_markdown(compare(*runs, located(journal))))
     assert ["total", "5", "6", "+1"] in page.rows
     assert ["1", "not attempted, now in doubt", r"k3: no reply\x1b[31m"] in page.rows
@@ -239,13 +239,13 @@ def test_the_command_renders_compares_and_refuses(gateway: Gateway, bench: Bench
     assert [each.code for each in (told, files, text, md)] == [0, 0, 0, 0]
     for each in (both, csv, two, pdf, neither):
         assert (each.code, each.out) == (2, "")
-    assert "only one format goes to stdout" in two.err
+    assert "only one format can go to stdout" in two.err
     unknown = bench.run("report", first[:-1])
     assert unknown.code == 2
     assert f"did you mean {first}?" in unknown.err
 
 
-def test_a_full_disk_under_stdout_is_told(gateway: Gateway, bench: Bench):
+def test_a_full_disk_under_stdout_is_reported(gateway: Gateway, bench: Bench):
     bench.apply(manifest(gateway, [transfer()]))
     with Path("/dev/full").open("w") as full:
         ended = subprocess.run(

@@ -28,11 +28,11 @@ KINDS = {
 
 def checked(text: str, kind: str) -> dict[str, Any]:
     """Return a command's document, once both validators have accepted it."""
-    told: dict[str, Any] = json.loads(text)
-    jsonschema_rs.validator_for(RESULT).validate(told)
-    jsonschema.Draft202012Validator(RESULT, registry=Registry()).validate(told)
-    assert (told["version"], told["kind"]) == (1, kind)
-    return told
+    result: dict[str, Any] = json.loads(text)
+    jsonschema_rs.validator_for(RESULT).validate(result)
+    jsonschema.Draft202012Validator(RESULT, registry=Registry()).validate(result)
+    assert (result["version"], result["kind"]) == (1, kind)
+    return result
 
 
 def test_every_result_satisfies_the_schema(gateway: Gateway, bench: Bench):
@@ -46,10 +46,10 @@ def test_every_result_satisfies_the_schema(gateway: Gateway, bench: Bench):
     assert (pending.code, checked(pending.out, "plan")["exit_code"]) == (10, 10)
     checked(bench.run("apply", path, "--validate-only", *as_json).out, "plan")
     applied = bench.run("apply", path, *as_json)
-    told = checked(applied.out, "apply")
-    assert told["exit_code"] == applied.code == 6
-    assert told["counts"] == none | {"transferred": 1, "rejected": 1, "in_doubt": 1}
-    run = told["run"]
+    result = checked(applied.out, "apply")
+    assert result["exit_code"] == applied.code == 6
+    assert result["counts"] == none | {"transferred": 1, "rejected": 1, "in_doubt": 1}
+    run = result["run"]
     wrong = bench.write(manifest(gateway, [transfer(to="nowhere")]), "wrong.yaml")
     told_of = bench.run_together(
         ["status", *as_json],
@@ -63,14 +63,14 @@ def test_every_result_satisfies_the_schema(gateway: Gateway, bench: Bench):
         ["explain", "r002", *as_json],
         ["explain", *as_json],
     )
-    kinds = ("status", "status", "report", "audit", "prune", "problems", "error", "checkup")
-    kinds += ("explanations", "explanations")
+    kinds = ["status", "status", "report", "audit", "prune", "problems", "error", "checkup"]
+    kinds += ["explanations", "explanations"]
     documents = [checked(ended.out, kind) for ended, kind in zip(told_of, kinds, strict=True)]
     assert "runs" in documents[0]
-    shared = told.keys() - {"version", "kind", "plan", "groups", "next_steps"}
+    shared = result.keys() - {"version", "kind", "plan", "groups", "next_steps"}
     assert shared <= documents[1]["run"].keys(), "the same fields for the same things"
     shared -= {"duration_s"}  # of the command, and of the run
-    assert {name: told[name] for name in shared} == {
+    assert {name: result[name] for name in shared} == {
         name: documents[1]["run"][name] for name in shared
     }
     assert [doubt["key"] for doubt in documents[1]["run"]["doubts"]] == ["doubtful"]

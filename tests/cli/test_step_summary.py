@@ -16,7 +16,7 @@ from tests.e2e.bench import Bench, manifest, transfer
 from tests.foreign.gateway import Gateway
 from tests.foreign.script import Step
 from tests.report import samples
-from tests.report.test_md import Page
+from tests.report.markdown_page import Page
 
 
 @pytest.fixture
@@ -47,7 +47,7 @@ def test_plan_and_apply_append_their_summaries(gateway: Gateway, bench: Bench, f
     )
 
 
-def test_a_manifests_problems_are_told(gateway: Gateway, bench: Bench, file: Path):
+def test_a_manifests_problems_are_reported(gateway: Gateway, bench: Bench, file: Path):
     wrong = [transfer(to=f"genesys://nowhere/{n}") for n in range(25)]
     ended = bench.run("apply", bench.write(manifest(gateway, wrong)), "--output", "json")
     assert ended.code == 3
@@ -59,7 +59,7 @@ def test_a_manifests_problems_are_told(gateway: Gateway, bench: Bench, file: Pat
     assert "runner explain R006" in page.text
 
 
-def test_what_ends_a_plan_early_is_told(bench: Bench, file: Path):
+def test_what_ends_a_plan_early_is_reported(bench: Bench, file: Path):
     assert bench.run("plan", "none.yaml").code == 3
     assert "none.yaml" in Page(file.read_text("utf-8")).text
 
@@ -71,7 +71,7 @@ def test_a_summary_that_cannot_be_written_only_warns(gateway: Gateway, bench: Be
     ended = bench.run("plan", bench.write(manifest(gateway, [transfer()])))
     assert ended.code == 0
     assert "warning: no summary of this step: " in ended.err
-    assert "mend $GITHUB_STEP_SUMMARY" in ended.err
+    assert "check $GITHUB_STEP_SUMMARY" in ended.err
 
 
 def test_what_github_would_not_show_is_not_appended(tmp_path: Path):

@@ -89,7 +89,8 @@ def test_no_stream_at_all_takes_everything():
 
 
 def test_a_diverted_stream_writes_elsewhere_until_it_is_not():
-    text, above = io.StringIO(), []
+    above: list[str] = []
+    text = io.StringIO()
     stream = LossyStream(text)
 
     stream.divert(above.append)

@@ -116,7 +116,7 @@ class OneInteraction(RuleBasedStateMachine):
             return
         message = next(m for m in self.messages if m.message_id == self.intent)
         if message.acts_at is None:
-            told = NEGATIVE[1:] if self.repeating else NEGATIVE
+            told: tuple[str, ...] = NEGATIVE[1:] if self.repeating else NEGATIVE
         elif message.acted:
             told = POSITIVE
         else:

@@ -13,7 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 from uuid import uuid4
 
 import jsonschema_rs
@@ -114,8 +114,19 @@ def ids(transfers: Sequence[Mapping[str, Any]]) -> list[str]:
     return [transfer["interaction_id"] for transfer in transfers]
 
 
+class Addresses(Protocol):
+    """The addresses of a gateway, or of a proxy before one."""
+
+    @property
+    def token_url(self) -> str: ...
+    @property
+    def api_url(self) -> str: ...
+    @property
+    def websocket_url(self) -> str: ...
+
+
 def manifest(
-    gateway: Gateway,
+    gateway: Addresses,
     transfers: Sequence[Mapping[str, Any]],
     *,
     preflight: bool = False,
@@ -226,15 +237,15 @@ class Report:
 
     def agree_with(self, gateway: Gateway) -> None:
         """Assert that the gateway saw what the report tells, transfer by transfer."""
-        for name, told in self.by_id.items():
+        for name, result in self.by_id.items():
             delivered = [frame.id for frame in gateway.deliveries(name)]
-            attempted = [attempt["message_id"] for attempt in told["attempts"]]
+            attempted = [attempt["message_id"] for attempt in result["attempts"]]
             assert attempted == delivered[len(delivered) - len(attempted) :]
             moves = [effect.destination_uri for effect in gateway.moves(name)]
-            if told["outcome"] == "transferred":
-                assert moves.count(told["destination_uri"]) == 1
-            elif told["outcome"] in {"rejected", "failed", "skipped"}:
-                assert told["destination_uri"] not in moves
+            if result["outcome"] == "transferred":
+                assert moves.count(result["destination_uri"]) == 1
+            elif result["outcome"] in {"rejected", "failed", "skipped"}:
+                assert result["destination_uri"] not in moves
 
 
 @dataclass(frozen=True, slots=True)

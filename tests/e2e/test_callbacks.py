@@ -31,7 +31,7 @@ def with_callback(content: dict[str, Any], receiver: Receiver, **fields: Any) ->
     return content | {"callbacks": {"crm": callback | fields}}
 
 
-def test_every_outcome_is_told_with_a_signature_that_verifies(
+def test_every_outcome_is_reported_with_a_signature_that_verifies(
     gateway: Gateway, bench: Bench, receiver: Receiver
 ):
     """Each with the fields a receiver needs, once."""
@@ -51,25 +51,25 @@ def test_every_outcome_is_told_with_a_signature_that_verifies(
     content = manifest(gateway, list(transfers.values()), preflight=True, limits={"rate": "400/s"})
     applied = bench.apply(with_callback(content, receiver, headers={"X-Site": "ams"}))
     assert applied.code == 6, applied.ended.err
-    told = {}
+    result = {}
     for request in receiver.requests:
         Webhook(SECRET).verify(request.body, dict(request.headers))
         assert request.method == "POST"
         assert request.headers["x-site"] == "ams"
         assert request.headers["content-type"].startswith("application/json")
         body = json.loads(request.body)
-        told[body["key"]] = body
-    assert len(receiver.requests) == len(told) == 5
+        result[body["key"]] = body
+    assert len(receiver.requests) == len(result) == 5
     for outcome, each in transfers.items():
-        assert told[outcome]["outcome"] == outcome
-        assert told[outcome]["interaction_id"] == each["interaction_id"]
-        assert told[outcome]["run"] == applied.report.run["id"]
-        assert told[outcome]["batch"] == "batch"
+        assert result[outcome]["outcome"] == outcome
+        assert result[outcome]["interaction_id"] == each["interaction_id"]
+        assert result[outcome]["run"] == applied.report.run["id"]
+        assert result[outcome]["batch"] == "batch"
     assert applied.report.summary["callbacks"] == {"delivered": 5, "failed": 0}
     assert len({request.headers["webhook-id"] for request in receiver.requests}) == 5
 
 
-def test_a_failing_receiver_fails_no_transfer_and_is_told_later_under_the_same_id(
+def test_a_failing_receiver_fails_no_transfer_and_is_reported_later_under_the_same_id(
     gateway: Gateway, bench: Bench, receiver: Receiver
 ):
     """What is owed stays owed: the next run delivers it, though it has nothing to send."""

@@ -24,7 +24,7 @@ def test_history_is_kept_by_interaction_not_by_name(gateway: Gateway, bench: Ben
     assert len(gateway.frames) == len(gateway.effects) == 10
 
 
-def test_another_spelling_moves_nobody_again(gateway: Gateway, bench: Bench):
+def test_another_spelling_moves_nothing_again(gateway: Gateway, bench: Bench):
     """Of the number, of the address, of the interaction's UUID; the frame says what was written."""
     numbered, addressed = transfer(to="tel:+441234567"), transfer(to="sip:bob@example.com")
     first = bench.apply(manifest(gateway, [numbered, addressed], preflight=True))

@@ -160,11 +160,11 @@ def test_the_platform_s_face_is_served_too_and_ends_at_a_signal(bench: Bench):
     for _ in range(3):
         with bench.started("simulate", "--platform", "genesys-cloud", "--port", "0") as serving:
             assert serving.stdout is not None
-            told = dict(serving.stdout.readline().strip().split(": ") for _ in range(4))
-            assert set(told) == {"token_url", "api_url", "client_id", "client_secret"}
-            client = (told["client_id"], told["client_secret"])
+            result = dict(serving.stdout.readline().strip().split(": ") for _ in range(4))
+            assert set(result) == {"token_url", "api_url", "client_id", "client_secret"}
+            client = (result["client_id"], result["client_secret"])
             form = {"grant_type": "client_credentials"}
-            granted = httpx.post(told["token_url"], data=form, auth=client, trust_env=False)
+            granted = httpx.post(result["token_url"], data=form, auth=client, trust_env=False)
             serving.send_signal(signal.SIGTERM)
             serving.communicate(timeout=PATIENCE_S)
         assert granted.status_code == 200
@@ -198,14 +198,12 @@ def test_what_is_not_there_is_named(gateway: Gateway, bench: Bench):
     assert "Traceback" not in folder.err
 
 
-def test_files_that_cannot_be_reached_are_storage_to_mend_and_no_fault_of_the_program(
-    gateway: Gateway, bench: Bench
-):
+def test_unusable_files_are_storage_errors_not_bugs(gateway: Gateway, bench: Bench):
     """A folder for a journal, links in a circle, a name that no file system takes."""
     path = bench.write(manifest(gateway, [transfer()]))
     (bench.folder / "circle").symlink_to("circle")
     long = "n" * 300
-    lines = [
+    lines: list[list[str | Path]] = [
         ["apply", path, "--journal", "."],
         ["apply", path, "--journal", bench.folder],
         ["apply", path, "--journal", "circle"],

@@ -32,7 +32,7 @@ def waves(report: Report) -> list[int | None]:
     return [each["wave"] for each in report.json["transfers"]]
 
 
-def test_waves_follow_each_other_and_are_told_in_the_report(gateway: Gateway, bench: Bench):
+def test_waves_follow_each_other_and_are_reported_in_the_report(gateway: Gateway, bench: Bench):
     """No frame of a wave leaves before every one of the last wave was answered."""
     transfers = [transfer() for _ in range(20)]
     gateway.default = Step(delay_s=0.05)
@@ -84,7 +84,7 @@ def test_a_row_that_is_refused_for_good_stops_one_run_and_no_later_one(
     assert "  in 1 wave: 1\n  1 of them rejected or failed before: tried again\n" in planned.out
 
 
-def test_an_outage_of_look_ups_fails_nobody(gateway: Gateway, bench: Bench):
+def test_an_outage_of_look_ups_fails_no_transfer(gateway: Gateway, bench: Bench):
     transfers = [transfer() for _ in range(20)]
     gateway.down_from_look_up = 6
     content = batch(
@@ -140,7 +140,7 @@ def test_a_run_stops_when_failures_exceed_the_threshold(
     assert applied.report.summary["unattempted"] == 20 - sent
 
 
-def test_the_threshold_may_come_from_the_environment_and_is_told_with_the_options(
+def test_the_threshold_may_come_from_the_environment_and_is_reported_with_the_options(
     gateway: Gateway, bench: Bench
 ):
     gateway.default = NO
@@ -180,7 +180,7 @@ def test_the_window_closes_mid_run_and_a_new_one_takes_up_the_rest(gateway: Gate
     assert len(gateway.frames) == len(gateway.effects) == 300
 
 
-def test_before_the_window_opens_nothing_is_dialled_and_when_is_told(
+def test_before_the_window_opens_nothing_is_dialled_and_the_time_is_reported(
     gateway: Gateway, bench: Bench
 ):
     content = batch(
@@ -200,7 +200,7 @@ def test_a_window_that_has_closed_is_an_invalid_manifest(gateway: Gateway, bench
         assert "error[R008]: the window closed at " in ended.err
 
 
-def test_a_plan_tells_waves_and_whether_the_window_suffices(gateway: Gateway, bench: Bench):
+def test_a_plan_shows_waves_and_whether_the_window_suffices(gateway: Gateway, bench: Bench):
     content = batch(
         gateway, [transfer() for _ in range(100)], limits={"rate": "10/min"},
         waves=[1, "10%", "100%"], max_failures="5%", window={"not_after": moment(300)},

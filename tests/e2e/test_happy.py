@@ -11,7 +11,7 @@ from tests.foreign.gateway import Gateway
 from tests.foreign.script import Step
 
 
-def test_two_hundred_transfers_are_carried_out_once_and_told_so(gateway: Gateway, bench: Bench):
+def test_two_hundred_transfers_are_carried_out_once_and_reported_so(gateway: Gateway, bench: Bench):
     """Each interaction moves once; a second apply sends nothing and does not even connect."""
     content = manifest(gateway, [transfer() for _ in range(200)], preflight=True)
     applied = bench.apply(content)
@@ -32,14 +32,14 @@ def test_a_request_has_exactly_the_protocols_shape(gateway: Gateway, bench: Benc
     sound, sight = transfer(media="voice"), transfer(media="video", to="genesys://user/agent-7")
     applied = bench.apply(manifest(gateway, [sound, sight]))
     assert applied.code == 0, applied.ended.err
-    for told, media in ((sound, VOICE), (sight, VIDEO)):
-        [frame] = gateway.deliveries(told["interaction_id"])
+    for result, media in ((sound, VOICE), (sight, VIDEO)):
+        [frame] = gateway.deliveries(result["interaction_id"])
         stamp = frame.message["timestamp"]
         assert frame.message == {
             "type": "interaction.transfer",
             "id": frame.id,
-            "interaction_id": told["interaction_id"],
-            "destination_uri": told["destination_uri"],
+            "interaction_id": result["interaction_id"],
+            "destination_uri": result["destination_uri"],
             "media_matrix": media,
             "timestamp": stamp,
             "triggers": {"codec_negotiation": True, "format_verification": True},
@@ -52,7 +52,7 @@ def test_a_request_has_exactly_the_protocols_shape(gateway: Gateway, bench: Benc
         assert str(UUID(frame.id)) == frame.id
 
 
-def test_the_handshake_bears_the_token_and_wants_json(gateway: Gateway, bench: Bench):
+def test_the_handshake_carries_the_token_and_wants_json(gateway: Gateway, bench: Bench):
     bench.apply(manifest(gateway, [transfer()]))
     [handshake] = gateway.handshakes
     headers = {name.lower(): value for name, value in handshake.items()}
@@ -72,7 +72,7 @@ def test_the_handshake_bears_the_token_and_wants_json(gateway: Gateway, bench: B
     }
 
 
-def test_every_delivery_bears_a_fresh_id(gateway: Gateway, bench: Bench):
+def test_every_delivery_has_a_fresh_id(gateway: Gateway, bench: Bench):
     """Retries and fallbacks included: no id is ever used twice."""
     tries = [Step("rate_limited"), Step("codec_unsupported"), Step("rate_limited"), Step()]
     transfers = [transfer(fallback=["narrow"]) for _ in range(5)]
@@ -86,20 +86,20 @@ def test_every_delivery_bears_a_fresh_id(gateway: Gateway, bench: Bench):
         asked = [f.message["media_matrix"] for f in gateway.deliveries(each["interaction_id"])]
         assert asked == [VOICE, VOICE, NARROW, NARROW]
     applied.report.agree_with(gateway)
-    told = applied.report.by_id[transfers[0]["interaction_id"]]
-    assert [a["n"] for a in told["attempts"]] == [1, 2, 3, 4]
-    assert told["message_id"] == told["attempts"][-1]["message_id"]
+    result = applied.report.by_id[transfers[0]["interaction_id"]]
+    assert [a["n"] for a in result["attempts"]] == [1, 2, 3, 4]
+    assert result["message_id"] == result["attempts"][-1]["message_id"]
     assert applied.report.summary["fallbacks"] == 5
     assert applied.report.summary["retries"] == 10
-    assert told["media_requested"]["audio"]["codec"] == "opus"
+    assert result["media_requested"]["audio"]["codec"] == "opus"
 
 
 def test_what_was_negotiated_is_recorded(gateway: Gateway, bench: Bench):
     one = transfer(to=HERE)
     gateway.scripts[one["interaction_id"]] = [Step(media_matrix=NARROW)]
     applied = bench.apply(manifest(gateway, [one]))
-    [told] = applied.report.json["transfers"]
-    assert told["media_negotiated"] == NARROW
-    assert told["media_requested"] == VOICE
-    assert told["latency_ms"] > 0
-    assert re.fullmatch(r"batch\.yaml:\d+", told["source"])
+    [result] = applied.report.json["transfers"]
+    assert result["media_negotiated"] == NARROW
+    assert result["media_requested"] == VOICE
+    assert result["latency_ms"] > 0
+    assert re.fullmatch(r"batch\.yaml:\d+", result["source"])

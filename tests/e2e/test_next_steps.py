@@ -22,8 +22,8 @@ OFFERED = re.compile(rf"\brunner (?:{COMMANDS})\b")
 
 def test_what_is_offered_after_odd_options_is_safe_to_paste(gateway: Gateway, bench: Bench):
     """The options are given, and each command repeats them."""
-    path, told = batch(gateway, bench), options()
-    given = [word for pair in told.items() for word in pair]
+    path, result = batch(gateway, bench), options()
+    given = [word for pair in result.items() for word in pair]
     commands = gathered(bench, path, given)
     assert any(" apply " in command for command in commands)
     assert any(" resolve " in command for command in commands)
@@ -148,11 +148,11 @@ def gathered(bench: Bench, path: Path, given: list[str]) -> list[str]:
     take(bench.run("status", *where))
     take(bench.run("status", *where, "--output", "json"))
     take(bench.run("status", "latest", *where))
-    told = json.loads(bench.run("status", "latest", *where, "--output", "json").out)
-    found.extend(in_json(told))
-    run = told["run"]["id"]
+    result = json.loads(bench.run("status", "latest", *where, "--output", "json").out)
+    found.extend(in_json(result))
+    run = result["run"]["id"]
     take(bench.run("report", run, *where, "--format", "html,json,junit,csv,md"))
-    key = told["run"]["doubts"][0]["key"]
+    key = result["run"]["doubts"][0]["key"]
     take(bench.run("resolve", run, key, "--as", "failed", "--reason", "seen", *where))
     for folder in (bench.folder / "my reports" / "batch").iterdir():
         found.extend(in_report(folder))
@@ -190,20 +190,20 @@ def in_text(text: str) -> list[str]:
     return whole
 
 
-def in_json(told: Any) -> Iterator[str]:
+def in_json(result: Any) -> Iterator[str]:
     """Yield the commands of a document."""
-    match told:
+    match result:
         case {"command": str(command), "argv": argv}:
             assert shlex.split(command) == argv
             yield command
         case dict():
-            for value in told.values():
+            for value in result.values():
                 yield from in_json(value)
         case list():
-            for value in told:
+            for value in result:
                 yield from in_json(value)
         case str():
-            assert not OFFERED.search(told), told
+            assert not OFFERED.search(result), result
 
 
 def in_report(folder: Path) -> list[str]:

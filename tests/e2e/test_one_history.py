@@ -83,7 +83,7 @@ def test_two_environments_of_a_gateway_do_not_run_beside_each_other(gateway: Gat
     assert len(gateway.effects) == 60
 
 
-def test_whoever_holds_the_gateway_is_named(gateway: Gateway, bench: Bench):
+def test_the_run_that_holds_the_gateway_is_named(gateway: Gateway, bench: Bench):
     gateway.default = Step(until="go")
     bench.write(in_two_environments(gateway, [transfer()]) | PATIENT)
     with bench.started("apply", "batch.yaml") as process:
@@ -200,7 +200,7 @@ def test_another_account_of_the_gateway_has_a_history_of_its_own(gateway: Gatewa
     refused(other.run("plan", "batch.yaml"), "foreign.db")
 
 
-def test_a_journal_that_has_moved_nobody_is_no_history(gateway: Gateway, bench: Bench):
+def test_a_journal_without_moves_is_not_a_history(gateway: Gateway, bench: Bench):
     gateway.token_answers = [WebResponse(401, {"error": "invalid_client"})]
     assert bench.apply(manifest(gateway, [transfer()])).code == 4
     other = folder(bench, "other").apply(manifest(gateway, [transfer()]))
@@ -244,12 +244,12 @@ def test_every_witness_counts_whatever_its_clock_says(gateway: Gateway, bench: B
     shutil.copytree(bench.folder / ".runner", bench.folder / "backup")
     bench.apply(content | {"transfers": [*content["transfers"], transfer()]})
     witness = bench.newest_report().folder / "journal.json"
-    told = json.loads(witness.read_text())
-    witness.write_text(json.dumps(told | {"at": 0.0}))
+    result = json.loads(witness.read_text())
+    witness.write_text(json.dumps(result | {"at": 0.0}))
     shutil.rmtree(bench.folder / ".runner")
     shutil.rmtree(bench.folder / "state")
     (bench.folder / "backup").rename(bench.folder / ".runner")
-    refused(bench.run("apply", "batch.yaml"), told["run"], "is older than that")
+    refused(bench.run("apply", "batch.yaml"), result["run"], "is older than that")
     accepted = bench.run("apply", "batch.yaml", "--new-history")
     assert accepted.code == 0, accepted.err
     again = bench.run("apply", "batch.yaml")  # it was said once, and is not asked again

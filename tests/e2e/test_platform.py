@@ -64,17 +64,17 @@ def test_queues_users_and_numbers_are_moved_to_and_each_delivery_can_be_found_ag
         for n, to in enumerate([QUEUE, USER, NUMBER] * 8)
     ]
     applied = bench.apply(document(*rows))
-    told = applied.report.by_id
-    refused = {name for name, each in told.items() if each["outcome"] == "rejected"}
+    result = applied.report.by_id
+    refused = {name for name, each in result.items() if each["outcome"] == "rejected"}
     for name in refused:  # one in four is a callback
-        assert told[name]["destination_uri"] == NUMBER
-        assert told[name]["reason"] == (
+        assert result[name]["destination_uri"] == NUMBER
+        assert result[name]["reason"] == (
             "a callback cannot go to an outside number; write a queue or a user"
         )
-        assert told[name]["attempts"] == []
+        assert result[name]["attempts"] == []
     assert 0 < len(refused) < 8
     assert applied.code == 1
-    moved = [each for name, each in told.items() if name not in refused]
+    moved = [each for name, each in result.items() if name not in refused]
     assert {each["outcome"] for each in moved} == {"transferred"}
     correlations = [attempt["correlation_id"] for each in moved for attempt in each["attempts"]]
     assert len(set(correlations)) == len(moved)
@@ -106,8 +106,8 @@ def test_what_the_platform_refuses_is_rejected(
     applied = bench.apply(
         document({"interaction_id": conversation(1)}, faults={"rejected": "100%"})
     )
-    (told,) = applied.report.by_id.values()
-    assert told["outcome"] == "rejected"
+    (result,) = applied.report.by_id.values()
+    assert result["outcome"] == "rejected"
     assert applied.code == 1
 
 

@@ -27,12 +27,12 @@ def probed(
 
 
 def test_it_goes_there_and_back_and_the_file_answers_what_was_open(bench: Bench):
-    ended, told = probed(bench)
+    ended, result = probed(bench)
     assert ended.code == 0, ended.out + ended.err
-    assert (told["there"]["end"], told["back"]["end"]) == ("arrived", "arrived")
-    assert told["there"]["answer"]["status"] == 202
-    assert {each["how"] for each in told["there"]["seen"]} == {"event", "look-up"}
-    answers = list(told["answers"].values())
+    assert (result["there"]["end"], result["back"]["end"]) == ("arrived", "arrived")
+    assert result["there"]["answer"]["status"] == 202
+    assert {each["how"] for each in result["there"]["seen"]} == {"event", "look-up"}
+    answers = list(result["answers"].values())
     assert answers[0].startswith("replace/queue of acd")
     assert "202, arrived" in answers[0]
     assert "yes: " in answers[1]
@@ -40,7 +40,7 @@ def test_it_goes_there_and_back_and_the_file_answers_what_was_open(bench: Bench)
     assert all(answer in ended.out for answer in answers)
 
 
-def test_the_file_is_for_its_owner_and_names_nobody(bench: Bench):
+def test_the_file_is_for_its_owner_and_names_no_person(bench: Bench):
     probed(bench, to=NUMBER)
     file = bench.folder / "probe.json"
     assert file.stat().st_mode & 0o777 == 0o600
@@ -51,52 +51,52 @@ def test_the_file_is_for_its_owner_and_names_nobody(bench: Bench):
 
 
 def test_an_address_is_answered_about_its_prefix(bench: Bench):
-    ended, told = probed(bench, to=NUMBER)
-    asked = told["answers"]["is a prefix of an address accepted"]
+    ended, result = probed(bench, to=NUMBER)
+    asked = result["answers"]["is a prefix of an address accepted"]
     assert asked.startswith(("tel:+11 digits: ", "not asked"))
-    assert told["not_sent_because"] is not None or told["there"]["operation"] == "transfer"
+    assert result["not_sent_because"] is not None or result["there"]["operation"] == "transfer"
     assert ended.code in {0, 1}
 
 
 def test_a_user_is_rung_and_it_comes_back_from_there(bench: Bench):
-    ended, told = probed(bench, to=USER)
+    ended, result = probed(bench, to=USER)
     assert ended.code == 0, ended.err
-    assert told["there"]["operation"] == "replace/agent"
-    assert told["back"]["leg"] == "agent"
+    assert result["there"]["operation"] == "replace/agent"
+    assert result["back"]["leg"] == "agent"
 
 
-def test_a_refusal_is_told_and_nothing_is_moved_back(bench: Bench):
-    ended, told = probed(bench, faults={"rejected": "100%"})
+def test_a_refusal_is_reported_and_nothing_is_moved_back(bench: Bench):
+    ended, result = probed(bench, faults={"rejected": "100%"})
     assert ended.code == 1, ended.out
-    assert (told["there"]["end"], told["back"]) == ("refused", None)
-    assert told["there"]["answer"]["code"]
+    assert (result["there"]["end"], result["back"]) == ("refused", None)
+    assert result["there"]["answer"]["code"]
     assert "not moved  back" in ended.out
 
 
 @pytest.mark.parametrize("fault", ["cut", "server_error_after"])
 def test_a_lost_answer_is_looked_for_and_never_put_again(bench: Bench, fault: str):
-    ended, told = probed(bench, faults={fault: "100%"})
+    ended, result = probed(bench, faults={fault: "100%"})
     assert ended.code == 0, ended.out + ended.err
     for way in ("there", "back"):
-        assert told[way]["end"] == "arrived"
-        answer = told[way]["answer"]
+        assert result[way]["end"] == "arrived"
+        answer = result[way]["answer"]
         assert answer is None or answer["status"] >= 500
     for way, commands in (("there", 1), ("back", 2)):
-        assert len(told[way]["seen"][-1]["recent_transfers"]) == commands, "each was given once"
+        assert len(result[way]["seen"][-1]["recent_transfers"]) == commands, "each was given once"
 
 
 def test_what_has_ended_is_left_alone(bench: Bench):
-    ended, told = probed(bench, ended="100%")
+    ended, result = probed(bench, ended="100%")
     assert ended.code == 1
-    assert told["there"] is None
-    assert told["not_sent_because"] == "interaction is completed"
+    assert result["there"] is None
+    assert result["not_sent_because"] == "interaction is completed"
 
 
 def test_an_existing_file_is_kept_and_nothing_is_moved(bench: Bench):
     (bench.folder / "probe.json").write_text('{"kept": true}')
-    ended, told = probed(bench)
+    ended, result = probed(bench)
     assert ended.code == 2
-    assert told == {"kept": True}
+    assert result == {"kept": True}
     assert "--probe-out" in ended.err
 
 

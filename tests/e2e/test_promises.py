@@ -26,7 +26,7 @@ def test_a_gateway_that_dedupes_is_asked_again_under_the_same_id_and_bytes(
     assert len(gateway.effects) == len(applied.outcomes()) == 2
 
 
-def test_a_gateway_whose_messages_expire_is_asked_anew_behind_the_fence(
+def test_a_gateway_whose_messages_expire_is_asked_again_after_the_fence(
     gateway: Gateway, bench: Bench
 ):
     """Only where nothing has changed since; what somebody else moved stays in doubt."""

@@ -29,7 +29,7 @@ def most_in_any_second(
     return most
 
 
-def test_the_window_is_counted_as_told():
+def test_the_window_is_counted_as_documented():
     exact = [(at, at) for at in (0.0, 0.5, 0.9, 1.1, 1.2)]
     assert most_in_any_second(exact, 1.0) == 4
     assert most_in_any_second([(0.1, 0.1), (0.1, 0.9), (0.9, 0.9), (1.15, 1.15)], 1.0) == 3
@@ -51,10 +51,10 @@ def test_fifty_a_second_is_a_promise_and_is_used(gateway: Gateway, bench: Bench)
     assert most_in_any_second(tap.arrivals) <= 51
     achieved = 249 / (tap.arrivals[-1][1] - tap.arrivals[0][1])
     assert achieved <= 50.5
-    told = applied.report.summary["rate"]
-    assert told["limit_per_s"] == 50
-    assert told["peak_in_any_second"] <= 51
-    assert told["achieved_per_s"] == pytest.approx(achieved, rel=0.1)
+    result = applied.report.summary["rate"]
+    assert result["limit_per_s"] == 50
+    assert result["peak_in_any_second"] <= 51
+    assert result["achieved_per_s"] == pytest.approx(achieved, rel=0.1)
 
 
 def test_a_rate_limit_answer_slows_everyone(gateway: Gateway, bench: Bench):

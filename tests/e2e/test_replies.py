@@ -73,7 +73,7 @@ def test_every_definite_reply_has_its_outcome_and_reason(gateway: Gateway, bench
     for name, (steps, *_) in DEFINITE.items():
         gateway.scripts[transfers[name]["interaction_id"]] = steps
     applied = bench.apply(manifest(gateway, list(transfers.values()), limits=FAST))
-    told = {
+    result = {
         name: (
             (each := applied.report.by_id[transfers[name]["interaction_id"]])["outcome"],
             each["reason"],
@@ -81,7 +81,7 @@ def test_every_definite_reply_has_its_outcome_and_reason(gateway: Gateway, bench
         )
         for name in DEFINITE
     }
-    assert told == {name: tuple(expected) for name, (_, *expected) in DEFINITE.items()}
+    assert result == {name: tuple(expected) for name, (_, *expected) in DEFINITE.items()}
     assert applied.code == 1, applied.ended.err
     applied.report.agree_with(gateway)
     asked = gateway.deliveries(transfers["fell back"]["interaction_id"])
@@ -112,12 +112,12 @@ def test_what_is_not_known_is_in_doubt_and_never_sent_again(gateway: Gateway, be
     assert again.code == 6
     assert again.report.summary["in_doubt"] == len(transfers)
     gateway.show_effects()
-    told = bench.apply(content)
+    result = bench.apply(content)
     moved = {effect.interaction_id for effect in gateway.effects}
     assert len(moved) == 5
-    settled = {name for name, outcome in told.outcomes().items() if outcome != "in_doubt"}
+    settled = {name for name, outcome in result.outcomes().items() if outcome != "in_doubt"}
     assert settled == moved
-    assert told.code == 6
+    assert result.code == 6
     assert len(gateway.frames) == len(transfers) + 1
 
 
@@ -131,12 +131,12 @@ def test_a_delivery_without_a_reply_has_no_latency_of_an_earlier_one(
     applied = bench.apply(manifest(gateway, [muted, moved]))
     assert applied.code == 6
     for each in (muted, moved):
-        told = applied.report.by_id[each["interaction_id"]]
-        first, last = told["attempts"]
+        result = applied.report.by_id[each["interaction_id"]]
+        first, last = result["attempts"]
         assert first["latency_ms"] > 0
         assert last["latency_ms"] is None
-        assert told["message_id"] == last["message_id"]
-        assert told["latency_ms"] is None
+        assert result["message_id"] == last["message_id"]
+        assert result["latency_ms"] is None
 
 
 def test_a_cut_session_leaves_doubt_and_the_rest_goes_on(gateway: Gateway, bench: Bench):
@@ -175,11 +175,11 @@ def test_closed_sessions_are_dialled_again(gateway: Gateway, bench: Bench):
     assert applied.code == 6, applied.ended.err
     outcomes = [applied.outcomes()[name] for name in ids(transfers)]
     assert outcomes == ["in_doubt", "transferred"] * len(closes)
-    told = applied.report.json["session"]
-    assert [(close["code"], close["reason"]) for close in told["closes"][:-1]] == closes
-    assert told["closes"][-1]["code"] == 1000
-    assert told["opened"] == len(gateway.handshakes) == len(closes) + 1
-    assert told["token_renewals"] == len(gateway.token_requests) - 1 == 2
+    result = applied.report.json["session"]
+    assert [(close["code"], close["reason"]) for close in result["closes"][:-1]] == closes
+    assert result["closes"][-1]["code"] == 1000
+    assert result["opened"] == len(gateway.handshakes) == len(closes) + 1
+    assert result["token_renewals"] == len(gateway.token_requests) - 1 == 2
     applied.report.agree_with(gateway)
 
 
@@ -224,9 +224,9 @@ def test_a_late_positive_reply_settles_the_transfer(gateway: Gateway, bench: Ben
     applied = bench.apply(content)
     assert applied.code == 0, applied.ended.err
     assert applied.outcomes()[late["interaction_id"]] == "transferred"
-    told = applied.report.by_id[late["interaction_id"]]
-    assert told["reason"] == "codec_negotiated"  # the gateway's own words
-    assert told["latency_ms"] >= 1300
+    result = applied.report.by_id[late["interaction_id"]]
+    assert result["reason"] == "codec_negotiated"  # the gateway's own words
+    assert result["latency_ms"] >= 1300
     assert "a late reply settles a transfer" in applied.ended.err
 
 

@@ -11,7 +11,7 @@ import pytest
 
 from tests.e2e.bench import REPORT_SCHEMA, VOICE, Bench
 
-SIMULATED = {
+SIMULATED: dict[str, Any] = {
     "driver": "simulator",
     "gateway": "edge",
     "limits": {"http_rate": "12000/min"},
@@ -53,7 +53,7 @@ def moves(bench: Bench) -> Counter[str]:
     return Counter(line["interaction_id"] for line in lines if "effect" in line)
 
 
-def test_who_waits_is_moved_once_and_a_second_run_finds_nobody(bench: Bench):
+def test_who_waits_is_moved_once_and_a_second_run_finds_none(bench: Bench):
     document = evacuation(selected())
     applied = bench.apply(document)
     assert applied.code == 0, applied.ended.err
@@ -81,7 +81,7 @@ def test_a_plan_freezes_who_was_found_and_apply_moves_exactly_those(bench: Bench
     assert moves(bench) == dict.fromkeys(names, 1)
 
 
-def test_a_plan_that_is_written_down_offline_is_refused_with_the_mend(bench: Bench):
+def test_a_plan_that_is_written_down_offline_is_refused_with_the_fix(bench: Bench):
     path = bench.write(evacuation(selected()))
     refused = bench.run("plan", path, "--out", "plan.json")
     assert refused.code == 2
@@ -89,7 +89,7 @@ def test_a_plan_that_is_written_down_offline_is_refused_with_the_mend(bench: Ben
     assert not (bench.folder / "plan.json").exists()
 
 
-def test_offline_a_selection_and_a_name_are_told_as_not_known_yet(bench: Bench):
+def test_offline_a_selection_and_a_name_are_reported_as_not_known_yet(bench: Bench):
     path = bench.write(evacuation(selected()))
     checked = bench.run("apply", path, "--validate-only")
     assert checked.code == 0
@@ -99,14 +99,14 @@ def test_offline_a_selection_and_a_name_are_told_as_not_known_yet(bench: Bench):
     [page] = bench.folder.glob("reports/batch/plan-*/report.html")
     assert "and what 1\N{NO-BREAK SPACE}selection will find" in page.read_text("utf-8")
     assert "Nothing is left to do" not in page.read_text("utf-8")
-    [told] = bench.folder.glob("reports/batch/plan-*/report.json")
-    REPORT_SCHEMA.validate(json.loads(told.read_text("utf-8")))
+    [result] = bench.folder.glob("reports/batch/plan-*/report.json")
+    REPORT_SCHEMA.validate(json.loads(result.read_text("utf-8")))
     assert bench.run("plan", path, "--detailed-exitcode").code == 10
     assert "what 1 selection will find is not known yet" in checked.out
     assert not (bench.folder / ".runner").exists()
 
 
-def test_names_of_nobody_and_of_several_are_3_with_their_place_and_move_nobody(bench: Bench):
+def test_unknown_and_ambiguous_names_exit_3_with_their_place_and_move_nothing(bench: Bench):
     document = evacuation(
         selected(to="genesys://queue/Overfull"),
         {"interaction_id": "3f2504e0-4f89-41d3-9a0c-0305e82c3301", "destination_uri": OVERFLOW},
@@ -189,7 +189,7 @@ def test_conversations_of_other_divisions_are_rejected_one_by_one(bench: Bench):
     assert all(r["reason"].startswith("not.authorized (403)") for r in rejected)
 
 
-def test_a_list_that_is_cut_off_leaves_nobody_behind(bench: Bench):
+def test_a_list_that_is_cut_off_leaves_no_interaction_behind(bench: Bench):
     applied = bench.apply(
         situated(selected(), waiting={"Billing EU": 200}, faults={"truncated": "100%"})
     )
@@ -203,7 +203,7 @@ def test_hang_ups_just_before_the_command_are_skipped(bench: Bench):
     assert Counter(applied.outcomes().values()).keys() == {"transferred", "skipped"}
 
 
-def test_who_is_slow_to_answer_and_whom_a_colleague_moved_are_told_apart(bench: Bench):
+def test_a_slow_answer_and_a_move_by_a_colleague_are_distinguished(bench: Bench):
     to_ada = selected(to="genesys://user/Ada Lovelace", limit=6)
     people = {"users": ["Ada Lovelace"], "former_users": ["Ada Lovelace"]}
     late = situated(

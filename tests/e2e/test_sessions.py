@@ -41,7 +41,7 @@ def test_a_missing_scope_is_named(gateway: Gateway, bench: Bench):
     assert not gateway.handshakes
 
 
-def test_a_web_page_is_no_token(gateway: Gateway, bench: Bench):
+def test_a_web_page_is_not_a_token(gateway: Gateway, bench: Bench):
     page = b"<html><body>Sign in, dear user</body></html>"
     gateway.token_answers = [WebResponse(body=page)] * 9
     said = unreachable(bench, gateway)
@@ -112,9 +112,9 @@ def test_preflight_decides_before_anything_is_sent(gateway: Gateway, bench: Benc
     all_of_them = [*transfers.values(), gone, there, broken, slow]
     applied = bench.apply(manifest(gateway, all_of_them, preflight=True))
     assert applied.code == 1, applied.ended.err
-    told = applied.report.by_id
+    result = applied.report.by_id
     for state, (outcome, reason) in states.items():
-        found = told[transfers[state]["interaction_id"]]
+        found = result[transfers[state]["interaction_id"]]
         assert (found["outcome"], reason in found["reason"]) == (outcome, True), found
     assert [applied.outcomes()[name] for name in ids([gone, there, broken, slow])] == [
         "rejected",
@@ -122,9 +122,9 @@ def test_preflight_decides_before_anything_is_sent(gateway: Gateway, bench: Benc
         "failed",
         "transferred",
     ]
-    assert told[gone["interaction_id"]]["reason"] == "interaction not found"
-    assert "already there" in told[there_id]["reason"]
-    assert told[there_id]["message_id"] is told[there_id]["latency_ms"] is None
+    assert result[gone["interaction_id"]]["reason"] == "interaction not found"
+    assert "already there" in result[there_id]["reason"]
+    assert result[there_id]["message_id"] is result[there_id]["latency_ms"] is None
     assert len(gateway.frames) == 3
     applied.report.agree_with(gateway)
 

@@ -90,7 +90,7 @@ def test_a_killed_run_is_taken_up_and_no_one_moves_twice(gateway: Gateway, bench
     assert len(gateway.frames) == 12
 
 
-def test_a_second_run_is_told_who_holds_the_journal(gateway: Gateway, bench: Bench):
+def test_a_second_run_is_reported_who_holds_the_journal(gateway: Gateway, bench: Bench):
     """Exit 75 with the process id; with a `--lock-timeout` it waits and then plans anew."""
     gateway.default = Step(until="go")
     content = manifest(gateway, [transfer() for _ in range(3)])

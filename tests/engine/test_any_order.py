@@ -17,7 +17,7 @@ from runner.core.transfer.states import FINAL, State
 from runner.engine.rules import Rules
 from runner.testing.gateway import Answer, FakeGateway, Frame
 from runner.testing.loop_clock import WALL_S
-from tests.core.pacing.peaks import most_in_a_second
+from tests.core.pacing.measures import most_in_a_second
 from tests.engine.builders import HD, NARROW, rows
 from tests.engine.harness import Run, run_batch
 
@@ -59,7 +59,7 @@ class UnrulyGateway(FakeGateway):
 
     def _lose_soon(self) -> None:
         asyncio.get_running_loop().call_later(
-            self._chance.uniform(0, 0.2), lambda: self.generation and self.lose()
+            self._chance.uniform(0, 0.2), lambda: self.lose() if self.generation else None
         )
 
     async def look_up(self, interaction_id: str) -> Interaction:

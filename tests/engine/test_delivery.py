@@ -257,10 +257,11 @@ def test_a_late_reply_in_the_gateways_own_words_settles_too():
 
 
 def test_a_gateways_own_statuses_are_obeyed():
-    own = {"carried_out": frozenset({"accepted"}), "not_carried_out": frozenset({"busy"})}
     gateway = FakeGateway(
         lambda f: [Answer("busy" if f.interaction_id == "i0" else "accepted")],
-        meaning=partial(classify, **own),
+        meaning=partial(
+            classify, carried_out=frozenset({"accepted"}), not_carried_out=frozenset({"busy"})
+        ),
     )
     run = run_batch(2, gateway=gateway)
     assert run.states() == {"k0": "rejected", "k1": "transferred"}

@@ -17,7 +17,7 @@ from runner.engine.stop import StopSignal
 from runner.ports import Entry, Note
 from runner.testing.gateway import BEFORE, CARRIED_OUT, SILENCE, Answer, FakeGateway, Frame
 from runner.testing.journal import FakeJournal
-from tests.core.pacing.peaks import most_in_a_second
+from tests.core.pacing.measures import most_in_a_second
 from tests.engine.builders import HD, NARROW, NO_PREFLIGHT, rows
 from tests.engine.harness import Run, after, run_batch
 
@@ -389,7 +389,7 @@ def test_a_delivery_that_needs_a_sight_has_it_also_without_preflight():
     seen: list[str | None] = []
 
     def compose(draft: Draft) -> Message:
-        seen.append(draft.seen and draft.seen.destination_uri)
+        seen.append(None if draft.seen is None else draft.seen.destination_uri)
         return build_message(draft)
 
     run_batch(1, rules=Rules(NO_PREFLIGHT, needs_look_up=True), compose=compose)

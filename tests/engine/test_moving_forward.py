@@ -73,7 +73,7 @@ def test_a_wave_of_others_that_fails_stops_before_them():
 
 
 def test_a_code_of_our_own_is_the_same_reason_too():
-    gone = {"i0": Interaction("i0", found=False)}
+    gone: dict[str, Interaction | Exception] = {"i0": Interaction("i0", found=False)}
     run = run_batch(
         plan(3, 0, code="interaction_missing"),
         gateway=FakeGateway(sights=gone),

@@ -136,7 +136,9 @@ def test_a_doubt_that_is_cleared_up_leaves_its_wave_healthy():
 
 
 def test_what_is_skipped_is_no_failure():
-    over = {f"i{n}": Interaction(f"i{n}", found=True, state="completed") for n in range(2)}
+    over: dict[str, Interaction | Exception] = {
+        f"i{n}": Interaction(f"i{n}", found=True, state="completed") for n in range(2)
+    }
     run = run_batch(3, gateway=FakeGateway(sights=over), policy=replace(
         course(2, EVERYTHING, fails=0), preflight=True))  # fmt: skip
     assert run.states() == {"k0": "skipped", "k1": "skipped", "k2": "transferred"}
@@ -185,7 +187,7 @@ def test_a_doubt_is_no_failure():
 
 def test_a_threshold_is_no_unreachable_gateway_though_nothing_was_sent():
     broken = LookUpFailed(environment="t", url="https://x", what="500", check="wait")
-    sights = {f"i{n}": broken for n in range(4)}
+    sights: dict[str, Interaction | Exception] = {f"i{n}": broken for n in range(4)}
     run = run_batch(4, gateway=FakeGateway(sights=sights), policy=replace(
         course(fails=0), preflight=True))  # fmt: skip
     assert run.frames == []

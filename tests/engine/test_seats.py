@@ -89,7 +89,9 @@ def test_a_doubt_gives_its_seat_up():
 
 def test_what_a_look_up_refuses_takes_a_seat_too():
     """Look-ups are made ahead of their turns; sixty-four at once may find nothing."""
-    missing = {f"i{n}": Interaction(f"i{n}", found=False) for n in range(200)}
+    missing: dict[str, Interaction | Exception] = {
+        f"i{n}": Interaction(f"i{n}", found=False) for n in range(200)
+    }
     run = run_batch(
         200,
         gateway=FakeGateway(sights=missing),

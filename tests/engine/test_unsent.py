@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from runner.core.manifest.model import Limits
+from runner.core.transfer.states import Event
 from runner.testing.gateway import CARRIED_OUT, Answer
 from tests.engine.harness import run_batch
 
@@ -14,7 +15,7 @@ def test_what_did_not_leave_is_sent_again_under_a_new_id_however_often():
     run = run_batch(1, *[NOT_SENT] * 10, CARRIED_OUT)
     assert run.states() == {"k0": "transferred"}
     assert len({frame.message_id for frame in run.frames}) == 11
-    assert [entry.event for entry in run.journal.entries].count("withdrawn") == 10
+    assert [entry.event for entry in run.journal.entries].count(Event.WITHDRAWN) == 10
 
 
 def test_it_is_waited_before_the_next_and_the_pace_stays():

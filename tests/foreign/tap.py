@@ -64,9 +64,8 @@ class Tap:
             server.sendall(piece)
             rest += piece
             if not upgraded:
-                _, upgraded, rest = (
-                    rest.partition(b"\r\n\r\n") if b"\r\n\r\n" in rest else (0, 0, rest)
-                )
+                head, end, tail = rest.partition(b"\r\n\r\n")
+                upgraded, rest = bool(end), tail if end else head
             if upgraded:
                 frames, rest = _frames(rest)
                 texts = frames.count(TEXT)

@@ -79,7 +79,9 @@ async def _converse(
         }
         head = h11.Response(
             status_code=response.status,
-            headers=[(name, value.encode("latin-1")) for name, value in headers.items()],
+            headers=[
+                (name.encode("latin-1"), value.encode("latin-1")) for name, value in headers.items()
+            ],
             reason=HTTPStatus(response.status).phrase,
         )
         for event in (head, h11.Data(data=body), h11.EndOfMessage()):

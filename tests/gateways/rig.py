@@ -41,6 +41,15 @@ class QuickClock:
         """Return the test's seconds since the epoch."""
         return WALL_S + self.time_s
 
+    def uptime(self) -> float:
+        """Return the test's seconds."""
+        return self.time_s
+
+    @property
+    def boot(self) -> str | None:
+        """The test's one boot."""
+        return "boot"
+
     async def sleep(self, seconds: float) -> None:
         """Let that much time have passed."""
         self.time_s += seconds

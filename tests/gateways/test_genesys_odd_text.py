@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from runner.core.errors import GatewayError
-from runner.gateways.genesys_cloud.protocol.command import PARTICIPANT
+from runner.core.transfer.lookup_verdict import PARTICIPANT
 from runner.testing.stepped_clock import SteppedClock
 from tests.fakes.vendor_server import VendorServer, conversation, participant
 from tests.fakes.wire_server import answer

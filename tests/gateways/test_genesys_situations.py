@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from runner.gateways.genesys_cloud.protocol.command import PARTICIPANT
+from runner.core.transfer.lookup_verdict import PARTICIPANT
 from tests.fakes.vendor_server import conversation, participant
 from tests.fakes.wire_server import answer
 from tests.gateways.genesys_rig import (
@@ -212,7 +212,7 @@ async def test_a_conversation_of_another_division_is_refused_by_itself():
 
 async def test_a_conversation_of_more_than_a_megabyte_is_read_and_followed():
     texts = [{"id": f"m-{n}", "messageText": "x" * 1000} for n in range(3000)]
-    acd = {"id": "p-1", "purpose": "acd", "queueId": SOURCE}
+    acd: dict[str, Any] = {"id": "p-1", "purpose": "acd", "queueId": SOURCE}
     acd["messages"] = [{"id": "c", "state": "connected", "messages": texts}]
     long = conversation("c-1", acd)
     assert len(json.dumps(long)) > 3_000_000

@@ -13,7 +13,7 @@ import pytest
 from runner.gateways.http.client import tls_context
 from runner.gateways.http.errors import ConnectionFailed
 from runner.gateways.probes import addresses_of, connect, host_and_port, is_secure, reach
-from tests.gateways.test_tls import Authority
+from tests.gateways.certificates import Authority
 
 
 @asynccontextmanager

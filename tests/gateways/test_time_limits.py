@@ -98,7 +98,9 @@ def test_a_half_open_session_is_noticed_within_15_s():
 async def mute(peer: Peer) -> None:
     """Read one request and then nothing, not even the farewell."""
     await peer.next_text()
-    peer.writer.transport.pause_reading()
+    transport = peer.writer.transport
+    assert isinstance(transport, asyncio.Transport)
+    transport.pause_reading()
     await asyncio.Event().wait()
 
 

@@ -16,6 +16,7 @@ import pytest
 from tests.e2e.bench import Applied, Bench, command, environment, manifest, transfer
 from tests.foreign.gateway import Gateway
 from tests.foreign.script import Interaction, Step
+from tests.hazards.harmless import assert_harmless
 
 ESCAPES = "\x1b]0;owned\x07\x1b[2J\x9b31m"
 BREAKS = "one\r\ntwo\n::error::three\u2028four"
@@ -25,9 +26,6 @@ SCRIPT_END = "</script><!--<script>"
 FORMULAS = ("=cmd|'/c calc'!A1", " =1+1", "+1", "-1", "@SUM(A1)", "\t=2")
 HOSTILE = (ESCAPES, BREAKS, BIDI, MARKUP, SCRIPT_END, *FORMULAS)
 PAINT = re.compile(r"\x1b\[[0-9;]*[mKhlABG]|\x1b\[\?25[hl]")
-CONTROL = re.compile(
-    r"[\x00-\x09\x0b-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]"
-)
 
 
 def provoked(gateway: Gateway, bench: Bench, *options: str) -> Applied:
@@ -47,11 +45,6 @@ def provoked(gateway: Gateway, bench: Bench, *options: str) -> Applied:
     ]
     content = manifest(gateway, [*transfers, stray, closing], preflight=True)
     return bench.apply(content, "--log-file", "run.log", *options)
-
-
-def assert_harmless(text: str, *, but: str = "") -> None:
-    found = CONTROL.search(text.translate({ord(c): None for c in but}))
-    assert found is None, repr(text[max(0, found.start() - 80) : found.end() + 40])
 
 
 @pytest.mark.parametrize("log_format", ["pretty", "json"])

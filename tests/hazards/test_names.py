@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.e2e.bench import Bench, Ended
-from tests.hazards.test_hostile_text import assert_harmless
+from tests.hazards.harmless import assert_harmless
 
 NAME = "a\x1b[31mred\x07\x9b\u202e"
 SHOWN = r"a\x1b[31mred\x07\x9b\u{202e}"

@@ -12,8 +12,8 @@ from tests.fakes.wire_server import Peer, Request, answer
 from tests.foreign.gateway import Gateway
 from tests.foreign.receiver import Receiver
 from tests.foreign.web import WebResponse
+from tests.hazards.harmless import assert_harmless
 from tests.hazards.raw import RawGateway
-from tests.hazards.test_hostile_text import assert_harmless
 
 ODD_HEADERS = (
     b"Via: 1.1 Z\xfcrich\r\n"  # Latin-1

@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -47,13 +48,14 @@ def test_a_reader_that_left_stops_nothing(gateway: Gateway, bench: Bench, stream
     os.close(reading)
     other = "stderr" if stream == "stdout" else "stdout"
     with os.fdopen(writing, "wb") as pipe:
+        streams: dict[str, Any] = {stream: pipe, other: subprocess.PIPE}
         ended = subprocess.run(
             command("apply", bench.write(mixed(gateway))),
             cwd=bench.folder,
             env=environment(),
             timeout=60,
             check=False,
-            **{stream: pipe, other: subprocess.PIPE},
+            **streams,
         )
     assert ended.returncode == 6
     said = (ended.stdout or b"") + (ended.stderr or b"")

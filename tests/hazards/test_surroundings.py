@@ -113,9 +113,14 @@ DAMAGES: dict[str, Callable[[Path], object]] = {
     "no state": lambda path: altered(path, "UPDATE transfers SET state = 'moved'"),
     "no record": lambda path: altered(path, "UPDATE runs SET record = '{'"),
     "bytes": lambda path: altered(path, "UPDATE transfers SET reason = x'ff', state = x'ff'"),
-    "a folder": lambda path: (path.unlink(), path.mkdir()),
-    "a pipe": lambda path: (path.unlink(), os.mkfifo(path)),
+    "a folder": lambda path: instead(path, path.mkdir),
+    "a pipe": lambda path: instead(path, lambda: os.mkfifo(path)),
 }
+
+
+def instead(path: Path, make: Callable[[], None]) -> None:
+    path.unlink()
+    make()
 
 
 def altered(path: Path, statement: str) -> None:

@@ -10,8 +10,8 @@ import pytest
 
 from runner.manifest.regular_file import open_regular
 from runner.manifest.secret_command import TooMuchOutput, TooSlow, output_of
+from tests.manifest.builders import HEAD, LIVE, PEM, write
 from tests.manifest.rendering import load_rows, rendered
-from tests.manifest.test_load import HEAD, LIVE, PEM, write
 
 PRINTS_FOR_EVER = [sys.executable, "-c", "while True: print('y' * 1000)"]
 WAITS_FOR_EVER = [sys.executable, "-c", "import threading; threading.Event().wait()"]
@@ -53,7 +53,7 @@ def test_twenty_gigabytes_without_a_line_break_are_refused(tmp_path: Path, form:
 
 def test_a_command_that_prints_for_ever_is_ended(tmp_path: Path):
     with pytest.raises(TooMuchOutput):
-        output_of(PRINTS_FOR_EVER, tmp_path, most_bytes=65_536)
+        output_of(PRINTS_FOR_EVER, tmp_path, max_bytes=65_536)
 
 
 @pytest.mark.parametrize("closed", [False, True])
@@ -62,7 +62,7 @@ def test_a_command_that_does_not_end_in_time_is_ended(tmp_path: Path, *, closed:
     if closed:
         command[2] = "import os; os.close(1); " + command[2]
     with pytest.raises(TooSlow):
-        output_of(command, tmp_path, most_bytes=10, timeout_s=0.2 if closed else 0.0)
+        output_of(command, tmp_path, max_bytes=10, timeout_s=0.2 if closed else 0.0)
 
 
 def test_a_command_that_prints_too_much_is_named(tmp_path: Path):

@@ -9,23 +9,22 @@ from pathlib import Path
 import pytest
 
 from runner.core.diagnostics.problem import Place, Problem, Severity
-from runner.core.manifest.model import Endpoints, Policy, RetryPolicy, Secret, TransferRow
+from runner.core.manifest.model import (
+    Endpoints,
+    Policy,
+    QueueSelection,
+    RetryPolicy,
+    Secret,
+    TransferRow,
+)
 from runner.core.pacing.circuit_breaker import BreakerPolicy
 from runner.core.transfer.evidence import Dedupes, Expires
 from runner.manifest.load import load
 from runner.manifest.problem_collector import Collector
+from tests.manifest.builders import HEAD, LIVE, PEM, write
 from tests.manifest.rendering import load_rows, rendered
 
 COMPLETE = Path("tests/manifests/valid/complete.yaml")
-HEAD = Path("tests/manifests/valid/minimal.yaml").read_text(encoding="utf-8").split("transfers:")[0]
-
-
-def write(folder: Path, transfers: str, *, head: str = HEAD, **files: str) -> Path:
-    for name, text in files.items():
-        (folder / name.replace("__", ".")).write_text(text, encoding="utf-8", newline="")
-    path = folder / "m.yaml"
-    path.write_text(f"{head}transfers:\n{transfers}", encoding="utf-8")
-    return path
 
 
 def codes(path: Path) -> list[str]:
@@ -86,27 +85,6 @@ def test_where_nothing_is_written_the_documented_values_hold():
     assert manifest.gateway.carried_out == manifest.gateway.not_carried_out == frozenset()
     assert manifest.policy == complete.policy == Policy()
     assert complete.gateway.promise == Expires(30.0)
-
-
-LIVE = """version: 1
-name: live
-environments:
-  live:
-    driver: interaction-websocket
-    region: us
-    endpoints: {api_url: "http://127.0.0.1:8080/"}
-    credentials:
-      client_id: {file: id.txt}
-      client_secret: {command: [%s, -c, "print('yranac'[::-1])"]}
-    tls: {ca_file: ca.pem}
-    gateway: edge
-gateways: {edge: {max_bandwidth_kbps: 100, supported_codecs: [opus], max_fps: 30}}
-media: {voice: {audio: {codec: opus, bandwidth_kbps: 64, bit_depth: 16}}}
-defaults: {media: voice, destination_uri: "genesys://queue/a"}
-"""
-
-
-PEM = "-----BEGIN CERTIFICATE-----\n"
 
 
 @pytest.mark.parametrize(("mode", "secret"), [("online", Secret("canary")), ("offline", None)])
@@ -288,6 +266,9 @@ class Counter:
 
     def add(self, row: TransferRow) -> None:
         self.rows += bool(row.key)
+
+    def select(self, selection: QueueSelection) -> None:
+        raise AssertionError(selection)
 
     def repeats(self, limit: int) -> tuple[()]:
         del limit

@@ -51,14 +51,14 @@ TOLD_ELSEWHERE = {"Y001", "Y002", "P001", "P002"}
 
 
 def test_every_code_has_its_message_in_a_file():
-    told = {
+    result = {
         code
         for path in INVALID
         for code in re.findall(
             r"(?:error|warning)\[(\w+)\]", path.with_suffix(".expected").read_text("utf-8")
         )
     }
-    assert told == CODES.keys() - TOLD_ELSEWHERE
+    assert result == CODES.keys() - TOLD_ELSEWHERE
 
 
 def keywords(part: Any) -> set[str]:

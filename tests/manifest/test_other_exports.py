@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.manifest.builders import write
 from tests.manifest.rendering import load_rows, rendered
-from tests.manifest.test_load import write
 
 
 def test_the_example_means_what_it_says():

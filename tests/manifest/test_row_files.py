@@ -7,13 +7,13 @@ from pathlib import Path
 import pytest
 
 from runner.core.diagnostics.problem import Severity
+from tests.manifest.builders import write
 from tests.manifest.rendering import load_rows
-from tests.manifest.test_load import write
 
 ITEM = "  - {from: r.%s, destination_uri: 'genesys://queue/a'}\n"
 
 
-def told(path: Path) -> list[tuple[str, int]]:
+def result(path: Path) -> list[tuple[str, int]]:
     return [(problem.code, problem.place.line) for problem in load_rows(path)[0].problems]
 
 
@@ -24,12 +24,15 @@ def told(path: Path) -> list[tuple[str, int]]:
         ("jsonl", '{"interaction_id": "a"}\n{"interaction_id": "a"}\n"\udcff"\n'),
     ],
 )
-def test_rows_that_stand_twice_are_told_beside_a_file_that_breaks_off(
+def test_rows_that_stand_twice_are_reported_beside_a_file_that_breaks_off(
     tmp_path: Path, form: str, rows: str
 ):
     path = write(tmp_path, ITEM % form)
     (tmp_path / f"r.{form}").write_bytes(rows.encode("utf-8", "surrogateescape"))
-    assert told(path) == [("R005", 3 if form == "csv" else 2), ("R009", 4 if form == "csv" else 3)]
+    assert result(path) == [
+        ("R005", 3 if form == "csv" else 2),
+        ("R009", 4 if form == "csv" else 3),
+    ]
 
 
 def test_what_cannot_be_read_is_counted_once_where_rows_stand_twice(tmp_path: Path):
@@ -49,7 +52,7 @@ def test_every_row_that_stands_twice_is_counted(tmp_path: Path, *, own_key: bool
     assert loaded.omitted == {"R005": 5000 if own_key else 2000}
 
 
-def test_a_faulty_row_is_told_apart_from_a_sound_one(tmp_path: Path):
+def test_a_faulty_row_is_distinguished_from_a_valid_one(tmp_path: Path):
     """A sink takes it for its names alone: it has no media, and the manifest is refused."""
     path = write(tmp_path, "  - {interaction_id: a, destination_uri: nowhere}\n")
     loaded, rows = load_rows(path)

@@ -66,7 +66,7 @@ def test_examples_and_defaults_obey_their_own_schema(name: str):
         assert all(check.is_valid(value) for value in given), path
 
 
-DEFAULTS = {
+DEFAULTS: dict[str, dict[str, Any]] = {
     "limits": {"burst": Limits().burst, "in_flight": Limits().in_flight},
     "environment": {"scopes": list(Environment("", INTERACTION_WEBSOCKET, "").scopes)},
     "simulator": {
@@ -100,7 +100,7 @@ DEFAULTS = {
 @pytest.mark.parametrize(
     ("part", "name"), [(part, name) for part, names in DEFAULTS.items() for name in names]
 )
-def test_the_defaults_that_the_schema_tells_are_those_in_force(part: str, name: str):
+def test_the_defaults_in_the_schema_are_those_in_force(part: str, name: str):
     told = schema("manifest.v1")["$defs"][part]["properties"][name]["default"]
     if isinstance(told, str) and told.endswith("%"):
         told = parse_share(told)

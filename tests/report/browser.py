@@ -44,7 +44,7 @@ def opened(chromium: Any, tmp_path: Path) -> Iterator[Open]:
     asked: list[str] = []
     complaints: list[str] = []
     addresses: set[str] = set()
-    contexts = []
+    contexts: list[Any] = []
 
     def opening(source: ReportSource, at: str = "", **context: Any) -> Any:
         page_file = tmp_path / f"report-{len(contexts)}.html"

@@ -69,7 +69,7 @@ def identity(*parts: object) -> str:
 def attempt(number: int, n: int, **changes: Any) -> AttemptRecord:
     latency = 18.0 * (1 + (number * 7919 % 97) / 40) ** 3
     sent_s = number * 0.04 + n
-    known = {
+    known: dict[str, Any] = {
         "n": n,
         "message_id": identity("message", number, n),
         "sent_at": stamp(sent_s),

@@ -8,6 +8,7 @@ import stat
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -20,7 +21,7 @@ from tests.report import samples
 RUN_FILES = {"audit.jsonl", "report.html", "report.json"}
 
 
-def under(source: ReportSource, **run: str) -> ReportSource:
+def under(source: ReportSource, **run: Any) -> ReportSource:
     return replace(source, run=replace(source.run, **run))
 
 

@@ -4,18 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from html.parser import HTMLParser
 
 import pytest
-from markdown_it import MarkdownIt
 
-from runner.core.records.run_record import PlanFigures, ReportSource
+from runner.core.records.run_record import PlanFigures, ReportSource, TransferRecord
 from runner.core.transfer.outcome import Outcome
 from runner.report.formats.markdown_summary import MOST_GROUPS, summary
 from runner.report.formats.markdown_text import code, prose
 from runner.report.model import build_content
 from tests.report import samples
 from tests.report.conftest import Rendered
+from tests.report.markdown_page import Page
 
 OWN = {
     *("h2", "h3", "p", "strong", "code", "a", "br", "ol", "li"),
@@ -23,36 +22,6 @@ OWN = {
 }
 OWN_LINKS = {"report.html", "report.json", "audit.jsonl"}
 GITHUB_ALLOWS = 1_048_576
-
-
-class Page(HTMLParser):
-    """The rendered summary: its elements, its links, its tables' rows, its text."""
-
-    def __init__(self, markdown: str) -> None:
-        super().__init__()
-        self.elements: set[str] = set()
-        self.attributes: list[tuple[str, str | None]] = []
-        self.rows: list[list[str]] = []
-        self.text = ""
-        self.in_cell = False
-        self.feed(MarkdownIt("commonmark").enable("table").render(markdown))
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.elements.add(tag)
-        self.attributes += attrs
-        if tag == "tr":
-            self.rows.append([])
-        elif tag in {"td", "th"}:
-            self.rows[-1].append("")
-            self.in_cell = True
-
-    def handle_endtag(self, tag: str) -> None:
-        self.in_cell = self.in_cell and tag not in {"td", "th"}
-
-    def handle_data(self, data: str) -> None:
-        self.text += data
-        if self.in_cell:
-            self.rows[-1][-1] += data
 
 
 def test_it_tells_verdict_figures_reasons_and_what_comes_next(rendered: Rendered):
@@ -155,7 +124,7 @@ def _worst() -> ReportSource:
     model = replace(samples.transfer(3), key=long, source=long, attempts=(), callbacks=())
     run = replace(samples.RUN, explanation=long, manifest_path=long, environment=long, batch=long)
 
-    def transfers() -> Iterator:
+    def transfers() -> Iterator[TransferRecord]:
         for n in range(3_000):
             yield replace(model, reason=f"{n % 1_200} {long}", outcome=Outcome.REJECTED)
 

@@ -93,7 +93,7 @@ class RetoldWire:
 def _retold(change: Change) -> PlatformParts:
     def dial(inner: Dial) -> Dial:
         async def dialled(url: str, headers: Mapping[str, str]) -> Transport:
-            return RetoldWire(await inner(url, headers), change)  # type: ignore[return-value]
+            return RetoldWire(await inner(url, headers), change)
 
         return dialled
 
@@ -178,7 +178,7 @@ PLATFORM_PLANTED: Mapping[str, PlatformParts] = {
         )
     },
     "command put again": PlatformParts(transport=Insistent),
-    "taken for carried out": PlatformParts(gateway=Credulous),  # type: ignore[arg-type]
+    "taken for carried out": PlatformParts(gateway=Credulous),
     "blind to consultations": _retold(_mistake_consultations),
     "blind to who moved it": _retold(_forget_initiators),
     "blind to truncation": PlatformParts(

@@ -124,7 +124,8 @@ class Conversation:
         """Return the leg that has the customer."""
         held = [leg for leg in self.live() if not self.is_consulted(leg)]
         settled = [leg for leg in held if leg.state == "connected"]
-        return (settled or held or [None])[-1]
+        found = settled or held
+        return found[-1] if found else None
 
 
 class Organisation:

@@ -33,6 +33,7 @@ def bearer(token: str) -> dict[str, str]:
 
 
 def dial(server: SimulatorServer, token: str, **more: Any) -> connect:
+    assert server.endpoints.websocket_url is not None
     return connect(
         server.endpoints.websocket_url,
         additional_headers=bearer(token) | {"Accept": "application/json"},

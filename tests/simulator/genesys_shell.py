@@ -172,7 +172,7 @@ def genesys_shell(
     permissions: frozenset[str] = PERMISSIONS,
     **options: Any,
 ) -> GenesysShell:
-    defaults = {"latency_s": 0.0, "seed": 7, "platform": "genesys-cloud"}
+    defaults: dict[str, Any] = {"latency_s": 0.0, "seed": 7, "platform": "genesys-cloud"}
     settings = SimulatorOptions(**(defaults | {"http_rate_per_s": 10_000.0} | options))
     tokens = Tokens("ada", "lovelace", Random(1))
     model = GenesysModel(settings, tokens, NOW, conduct or Conduct(), permissions)

@@ -1,5 +1,7 @@
 """Every fault of the table, the chance by which it strikes, and that a seed replays it."""
 
+from typing import Any
+
 import pytest
 
 from runner.core.errors import UsageError
@@ -162,7 +164,10 @@ ALL_FAULTS = dict.fromkeys(FAULTS, 0.1)
 
 
 def test_what_strikes_depends_on_seed_and_ids_not_on_order() -> None:
-    options = {"faults": {f: 0.1 for f in FAULTS if f != "token_expiry"}, "latency_s": 0.02}
+    options: dict[str, Any] = {
+        "faults": {f: 0.1 for f in FAULTS if f != "token_expiry"},
+        "latency_s": 0.02,
+    }
     forward, backward, other = shell(**options), shell(**options), shell(**options | {"seed": 8})
 
     there = {n: forward.send(transfer(n)) for n in range(300)}

@@ -11,7 +11,7 @@ from typing import Any
 
 import httpx
 import pytest
-from websockets.exceptions import ConnectionClosedError
+from websockets.exceptions import ConnectionClosed, ConnectionClosedError
 
 from runner.core.errors import StorageError, UsageError
 from runner.core.manifest.model import Endpoints, GatewayConstraints, Secret, SimulatorOptions
@@ -38,6 +38,8 @@ async def test_stopping_says_goodbye_and_frees_the_port(
         with pytest.raises(Exception, match="1001") as closed:
             await receive(session)
 
+    assert isinstance(closed.value, ConnectionClosed)
+    assert closed.value.rcvd is not None
     assert closed.value.rcvd.reason == "the gateway stops"
     with pytest.raises(httpx.ConnectError):
         await http.get(server.endpoints.api_url)
@@ -193,8 +195,8 @@ async def test_serve_tells_where_it_is_and_ends_when_cancelled(
 
     with pytest.raises(asyncio.CancelledError):
         await serving
-    assert endpoints.websocket_url.startswith("ws://127.0.0.1:")
-    assert endpoints.websocket_url.endswith("/api/v2/websocket")
+    assert (endpoints.websocket_url or "").startswith("ws://127.0.0.1:")
+    assert (endpoints.websocket_url or "").endswith("/api/v2/websocket")
     assert (client_id, client_secret) == (server.client_id, server.client_secret)
 
 
@@ -207,5 +209,5 @@ async def test_tls(start: Start, certificate: tuple[Path, Path]) -> None:
         version = session.transport.get_extra_info("ssl_object").version()
 
     assert server.endpoints.token_url.startswith("https://")
-    assert server.endpoints.websocket_url.startswith("wss://")
+    assert (server.endpoints.websocket_url or "").startswith("wss://")
     assert version == "TLSv1.3"

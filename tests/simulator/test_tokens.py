@@ -23,7 +23,9 @@ def test_the_right_client_gets_what_it_asked_for(tokens: Tokens) -> None:
     assert body["expires_in"] == 60
     assert body["token_type"] == "bearer"
     assert body["scope"] == "interaction:view websocket:use"
-    assert tokens.find(body["access_token"], NOW).scopes == {"websocket:use", "interaction:view"}
+    grant = tokens.find(body["access_token"], NOW)
+    assert grant is not None
+    assert grant.scopes == {"websocket:use", "interaction:view"}
 
 
 def test_scopes_the_client_may_not_have_are_left_out(tokens: Tokens) -> None:

@@ -31,10 +31,10 @@ def test_it_asks_though_output_is_redirected(gateway: Gateway, bench: Bench, str
     changes = {"both": {}, "stderr": {"stdout": None}, "none": {"stdout": None, "stderr": None}}
     with asked(bench, path, **changes[stream]) as shown:
         shown.wait_for("[y/N]")
-        told = " ".join(shown.screen.text.split())
+        result = " ".join(shown.screen.text.split())
         assert not gateway.effects
         for part in ("Move 2 live", "environment foreign", "gateway edge, ", "NO HISTORY"):
-            assert part in told
+            assert part in result
         assert "foreign.db is new" in "".join(shown.screen.text.split("\n")).replace("  ", " ")
         shown.type(b"n\n")
         assert shown.ended() == 130

@@ -49,9 +49,9 @@ def test_the_view_shows_the_run_and_leaves_the_verdict_alone(
     refused = content["transfers"][0]["interaction_id"]
     gateway.scripts[refused] = [Step("transfer_rejected", reason="not [red]now[/]\x1b[31m\x07")]
     with window(bench, bench.write(content), columns=columns) as shown:
-        told = ("1/6 16%", "session open", "in flight 2", "rejected 1")
+        result = ("1/6 16%", "session open", "in flight 2", "rejected 1")
         problem = "Z rejected k0: not [red]now[/]"
-        shown.wait_for(lambda s: all(each in s.text for each in (*told, problem)))
+        shown.wait_for(lambda s: all(each in s.text for each in (*result, problem)))
         gateway.release("go")
         assert shown.ended() == 1
     assert no_remains(shown.screen)
@@ -187,7 +187,7 @@ def stuff(shown: Window) -> None:
         os.close(slave)
 
 
-def test_the_verdict_waits_for_whoever_stopped_the_terminal(gateway: Gateway, bench: Bench):
+def test_the_verdict_waits_while_the_terminal_is_stopped(gateway: Gateway, bench: Bench):
     """Ctrl-S in the middle: the run ends and is reported; Ctrl-Q shows a clean screen."""
     with window(bench, bench.write(held(gateway))) as shown:
         shown.wait_for("in flight 2")

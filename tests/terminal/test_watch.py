@@ -34,7 +34,7 @@ def held(gateway: Gateway, bench: Bench, number: int = 6) -> Path:
     return bench.write(content)
 
 
-def test_it_shows_the_run_until_that_ends_and_tells_how(gateway: Gateway, bench: Bench):
+def test_it_shows_the_run_until_it_ends_and_how(gateway: Gateway, bench: Bench):
     with started("apply", held(gateway, bench), cwd=bench.folder) as process:
         gateway.wait_until(lambda: len(gateway.frames) == 2)
         with watching(bench) as shown:
@@ -67,7 +67,7 @@ def test_forty_columns_do(gateway: Gateway, bench: Bench):
     assert "5 transferred, 1 rejected" in shown.screen.text
 
 
-def test_a_run_that_died_is_told_from_one_that_goes_on(gateway: Gateway, bench: Bench):
+def test_a_run_that_died_is_distinguished_from_one_that_goes_on(gateway: Gateway, bench: Bench):
     with started("apply", held(gateway, bench), cwd=bench.folder) as process:
         gateway.wait_until(lambda: len(gateway.frames) == 2)
         with watching(bench) as shown:
@@ -103,7 +103,7 @@ def test_without_a_terminal_there_are_lines_and_then_the_end(gateway: Gateway, b
     assert ended.err == ""
 
 
-def test_json_is_a_line_for_each_refresh_and_the_last_tells_the_end(gateway: Gateway, bench: Bench):
+def test_json_is_a_line_for_each_refresh_and_the_last_has_the_end(gateway: Gateway, bench: Bench):
     with started("apply", held(gateway, bench), cwd=bench.folder) as process:
         gateway.wait_until(lambda: len(gateway.frames) == 2)
         with started(*WATCH, "--output", "json", cwd=bench.folder) as watch:
@@ -114,9 +114,9 @@ def test_json_is_a_line_for_each_refresh_and_the_last_tells_the_end(gateway: Gat
             rest, err = watch.communicate(timeout=PATIENCE_S)
         process.wait(PATIENCE_S)
     last = json.loads(rest.splitlines()[-1])
-    for told in (first, last):
-        jsonschema_rs.validator_for(schema("result.v1")).validate(told)
-        assert (told["version"], told["kind"]) == (1, "progress")
+    for result in (first, last):
+        jsonschema_rs.validator_for(schema("result.v1")).validate(result)
+        assert (result["version"], result["kind"]) == (1, "progress")
     assert (first["state"], first["exit_code"], first["in_flight"]) == ("running", None, 2)
     assert (first["total"], first["settled"], first["limit_per_s"]) == (6, 0, 50.0)
     assert first["session"] == "open"

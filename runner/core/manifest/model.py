@@ -22,7 +22,7 @@ from runner.core.transfer.outcome import Outcome
 
 
 class Secret:
-    """A text that never shows itself: not in `repr`, `str`, formats, logs or tracebacks."""
+    """A text that is never shown: not in `repr`, `str`, formats, logs or tracebacks."""
 
     __slots__ = ("_text",)
 
@@ -138,7 +138,7 @@ class DriverTraits:
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What the runner keeps to; `None` is unlimited (protocol.md, "The shared rate")."""
+    """Limits that a run keeps; `None` is unlimited (protocol.md, "The shared rate")."""
 
     rate_per_s: float | None = None
     burst: int = 1
@@ -209,7 +209,7 @@ class Environment:
 
 @dataclass(frozen=True, slots=True)
 class GatewayConstraints:
-    """What a gateway can carry (manifest.md, `gateways`)."""
+    """The limits and promises of a gateway (manifest.md, `gateways`)."""
 
     name: str
     max_bandwidth_kbps: float
@@ -224,7 +224,7 @@ class GatewayConstraints:
 
 @dataclass(frozen=True, slots=True)
 class Callback:
-    """An HTTP address that is told of final outcomes."""
+    """An HTTP address that receives final outcomes."""
 
     name: str
     url: str
@@ -289,10 +289,10 @@ class TransferRow:
 
 @dataclass(frozen=True, slots=True)
 class QueueSelection:
-    """What waits in a queue when the gateway is asked (genesys-cloud.md, "Selecting …").
+    """The interactions that wait in a queue at the time of the run (genesys-cloud.md, "Selecting from a queue").
 
-    `queue` is an id or a name. `is_connected`: not what waits, but what its agents are serving. The
-    other fields are those of the rows that it leads to.
+    `queue` is an id or a name. `is_connected`: those that its agents are serving instead. The other
+    fields are those of the resulting rows.
     """
 
     queue: str

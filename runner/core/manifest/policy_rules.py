@@ -1,4 +1,4 @@
-"""What is wrong with a policy's waves and window, as findings (S011, R008, R011)."""
+"""Checks a policy's waves and window (S011, R008, R011)."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ from runner.core.pacing.rate import estimate_s
 from runner.core.pacing.waves import most_failures, seats
 
 ASSUMED_REPLY_S = 0.1
-"""How long a reply is taken to need where the in-flight limit bounds the pace.
+"""Assumed time of a reply where the in-flight limit bounds the pace.
 
-Nobody knows it before the run. It is short: a batch that is foreseen to miss its window does.
+It is unknown before the run. It is short, so a batch with a warning does miss its window.
 """
 
 
-def lasts_s(
+def duration_s(
     *, sends: int, limits: Limits, requests_each: int, max_failures: Amount | None = None
 ) -> float:
-    """Return how long `sends` transfers take by the limits on rates and on transfers in flight.
+    """Return how long `sends` transfers take within the limits on rates and on those in flight.
 
-    `max_failures` is one on those in flight too (`waves.seats`).
+    `max_failures` limits those in flight too (`waves.seats`).
     """
     by_rates_s = estimate_s(
         sends=sends,
@@ -44,7 +44,7 @@ def in_flight(limits: Limits, max_failures: Amount | None, *, sends: int) -> int
 
 
 def check_waves(waves: Sequence[Amount]) -> Iterator[Finding]:
-    """Yield where waves do not ascend (S011). What the last one leaves is a wave of its own.
+    """Yield waves that do not ascend (S011). What the last one leaves is sent as one more wave.
 
     Counts are compared with counts and shares with shares: how the two compare depends on the
     batch.
@@ -54,8 +54,8 @@ def check_waves(waves: Sequence[Amount]) -> Iterator[Finding]:
         before = largest.get(type(wave))
         if before is not None and _number(wave) <= _number(before):
             message = f"wave {index + 1} ({wave}) is not larger than {before} before it"
-            mend = "waves are cumulative; write them ascending: `waves: [1, 10%, 100%]`"
-            yield Finding("S011", message, mend, (index,))
+            fix = "waves are cumulative; write them ascending: `waves: [1, 10%, 100%]`"
+            yield Finding("S011", message, fix, (index,))
         elif EVERYTHING in waves[:index]:
             message = f"wave {index + 1} comes after 100% and has nothing to send"
             yield Finding("S011", message, "delete what follows `100%`", (index,))
@@ -67,7 +67,7 @@ def _number(amount: Amount) -> float:
 
 
 def check_window(window: Window, *, now_s: float) -> Iterator[Finding]:
-    """Yield why nothing could ever be sent in a window (R008)."""
+    """Yield why nothing can be sent in a window (R008)."""
     opens, closes = window.not_before, window.not_after
     if closes is None:
         return
@@ -76,8 +76,8 @@ def check_window(window: Window, *, now_s: float) -> Iterator[Finding]:
         yield Finding("R008", message, "write a `not_before` that is earlier than `not_after`")
     elif closes.at_s <= now_s:
         message = f"the window closed at {closes}"
-        mend = "write the next window's times, or delete `window` to send at once"
-        yield Finding("R008", message, mend, ("not_after",))
+        fix = "write the next window's times, or delete `window` to send at once"
+        yield Finding("R008", message, fix, ("not_after",))
 
 
 def check_ending(
@@ -89,11 +89,11 @@ def check_ending(
     now_s: float,
     max_failures: Amount | None = None,
 ) -> Iterator[Finding]:
-    """Yield a warning where a batch of `sends` transfers cannot end inside its window (R011)."""
+    """Yield a warning if a batch of `sends` transfers cannot end within its window (R011)."""
     closes = window.not_after
     if closes is None or not sends:
         return
-    takes_s = lasts_s(
+    takes_s = duration_s(
         sends=sends, limits=limits, requests_each=requests_each, max_failures=max_failures
     )
     ends_s = window.ends_at_s(now_s=now_s, lasts_s=takes_s)
@@ -101,15 +101,15 @@ def check_ending(
         return
     fits = int(sends * (closes.at_s - (ends_s - takes_s)) / takes_s)
     because = ""
-    if takes_s > lasts_s(sends=sends, limits=limits, requests_each=requests_each):
+    if takes_s > duration_s(sends=sends, limits=limits, requests_each=requests_each):
         at_once = in_flight(limits, max_failures, sends=sends)
         because = f" and `max_failures: {max_failures}` (at most {at_once:,} in flight)"
     message = (
-        f"by the limits{because}, sending {sends:,} takes {duration(takes_s, round_up=True)}, until {closes.like(ends_s)}"
-        f" at the earliest; the window closes at {closes}"
+        f"by the limits{because}, sending {sends:,} takes {duration(takes_s, round_up=True)}, until"
+        f" {closes.like(ends_s)} at the earliest; the window closes at {closes}"
     )
-    mend = (
-        f"about {fits:,} fit: raise `limits` if the gateway allows it, widen the window, or let a"
-        " later window take up the rest"
+    fix = (
+        f"about {fits:,} fit: raise `limits` if the gateway allows it, widen the window, or send"
+        " the rest in a later window"
     )
-    yield Finding("R011", message, mend, ("not_after",), Severity.WARNING)
+    yield Finding("R011", message, fix, ("not_after",), Severity.WARNING)

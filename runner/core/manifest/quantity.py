@@ -1,7 +1,7 @@
 """Quantities with units: durations, rates and shares (manifest.md, "Durations").
 
-Parsed once, at the edge; inside, a duration is a float of seconds, a rate a float per second and
-a share a float from 0 to 1. Only ASCII digits count: no sign, no exponent, no spaces.
+Parsed once, at the edge; inside, a duration is a float in seconds, a rate a float per second and
+a share a float from 0 to 1. Only ASCII digits are allowed: no sign, no exponent, no spaces.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ def parse_age(text: str) -> float:
 
 
 def parse_rate(text: str) -> float:
-    """Return how many per second `text`, such as `25/s` or `300/min`, stands for; more than 0.
+    """Return the rate per second that `text`, such as `25/s` or `300/min`, stands for; above 0.
 
     Raises `ValueError` for anything else.
     """
@@ -82,7 +82,7 @@ class Share:
 
 
 Amount = int | Share
-"""So many transfers, or a share of the batch."""
+"""A number of transfers, or a share of the batch."""
 
 EVERYTHING = Share(1.0)
 

@@ -1,4 +1,4 @@
-"""Which of the interactions that wait in a queue a selection takes (genesys-cloud.md, "Selecting …")."""
+"""Chooses the interactions of a queue that a selection takes (genesys-cloud.md, "Selecting from a queue")."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ OTHER_MEDIA = "of another media type"
 TOO_YOUNG = "not waiting long enough"
 OF_UNKNOWN_AGE = "of unknown age"
 BEYOND_LIMIT = "beyond the limit"
-SERVED_NO_MORE = "not with its agent any more"
+SERVED_NO_MORE = "no longer with its agent"
 
 
 @dataclass(frozen=True, slots=True)
 class Waiting:
     """An interaction that waits in a queue; `since_s` is seconds since the epoch, if it is known.
 
-    `user_id`: it does not wait any more, but is being served by that user.
+    `user_id`: it is being served by that user and does not wait.
     """
 
     interaction_id: str
@@ -33,7 +33,7 @@ class Waiting:
 
 @dataclass(frozen=True, slots=True)
 class Chosen:
-    """What a selection took, the longest waiting first, and what it left out, by reason."""
+    """The interactions that a selection takes, longest waiting first; counts of the others by reason."""
 
     taken: tuple[Waiting, ...]
     left_out: Mapping[str, int]
@@ -46,7 +46,7 @@ def choose(
     now: float,
     is_listed: Callable[[str], bool],
 ) -> Chosen:
-    """Return what `selection` takes at `now`; who comes twice, as pages shift, counts once."""
+    """Return what `selection` takes at `now`; a duplicate, from shifting pages, counts once."""
     left_out: Counter[str] = Counter()
     fit: list[Waiting] = []
     for each in {one.interaction_id: one for one in waiting}.values():
@@ -80,7 +80,7 @@ _ADDRESS = re.compile(r"genesys://(queue|user)/(.+)", re.DOTALL)
 
 
 def is_id(text: str) -> bool:
-    """Tell whether a queue or a user is called by an id, not by a name."""
+    """Return whether a queue or user is given by id, not by name."""
     return _ID.fullmatch(text) is not None
 
 

@@ -1,7 +1,6 @@
-"""The rules that JSON Schema cannot say, as pure questions (manifest.md, "Rules").
+"""Checks the rules that JSON Schema cannot express (manifest.md, "Rules").
 
-A finding knows which part of the value it speaks of; where that part stands in a file is the
-loader's knowledge. The codes' meanings are in `codes`.
+A finding names the part of the value that is wrong; the loader finds its place in the file.
 """
 
 from __future__ import annotations
@@ -19,7 +18,7 @@ from runner.core.transfer.states import STATUSES, Event
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """What a rule found: `part` is the way from the value judged to the part at fault."""
+    """Result of a rule: `part` is the path from the checked value to the part at fault."""
 
     code: str
     message: str
@@ -27,20 +26,20 @@ class Finding:
     part: tuple[str | int, ...] = ()
     severity: Severity = Severity.ERROR
     limit: str | None = None  # the gateway's field that is exceeded
-    other: tuple[str | int, ...] | None = None  # the way to what it contradicts
+    other: tuple[str | int, ...] | None = None  # the path to what it contradicts
 
 
 def check_constraints(matrix: MediaMatrix, gateway: GatewayConstraints) -> Iterator[Finding]:
-    """Yield where a matrix asks for more than the gateway carries (R002, R003, R004).
+    """Yield where a matrix exceeds what the gateway supports (R002, R003, R004).
 
-    A gateway without codecs is one whose list is faulty: it refuses none.
+    A gateway without codecs has a faulty list: it refuses none.
     """
     if matrix.bandwidth_kbps > gateway.max_bandwidth_kbps:
         yield Finding(
             "R002",
             f"{_bandwidth(matrix)} exceeds the {_number(gateway.max_bandwidth_kbps)} kbit/s "
             f"of gateway `{gateway.name}`",
-            _mend_bandwidth(matrix, gateway.max_bandwidth_kbps, "max_bandwidth_kbps", gateway),
+            _bandwidth_fix(matrix, gateway.max_bandwidth_kbps, "max_bandwidth_kbps", gateway),
             ("video" if matrix.video else "audio", "bandwidth_kbps"),
             limit="max_bandwidth_kbps",
         )
@@ -50,7 +49,7 @@ def check_constraints(matrix: MediaMatrix, gateway: GatewayConstraints) -> Itera
             "R002",
             f"{_bandwidth(matrix)} exceeds the {_number(total_kbps)} kbit/s that gateway "
             f"`{gateway.name}` carries in total, so it could never be sent",
-            _mend_bandwidth(matrix, total_kbps, "total_bandwidth_kbps", gateway),
+            _bandwidth_fix(matrix, total_kbps, "total_bandwidth_kbps", gateway),
             ("video" if matrix.video else "audio", "bandwidth_kbps"),
             limit="total_bandwidth_kbps",
         )
@@ -60,7 +59,7 @@ def check_constraints(matrix: MediaMatrix, gateway: GatewayConstraints) -> Itera
             yield Finding(
                 "R003",
                 f"gateway `{gateway.name}` does not support the codec `{codec}`",
-                _mend_codec(half, codec, gateway),
+                _codec_fix(half, codec, gateway),
                 (half, "codec"),
                 limit="supported_codecs",
             )
@@ -101,7 +100,7 @@ def _codecs(matrix: MediaMatrix) -> Iterator[tuple[str, str]]:
         yield "video", matrix.video.codec
 
 
-def _mend_bandwidth(
+def _bandwidth_fix(
     matrix: MediaMatrix, most_kbps: float, field: str, gateway: GatewayConstraints
 ) -> str:
     left_kbps = most_kbps - (matrix.audio.bandwidth_kbps if matrix.video else 0)
@@ -114,7 +113,7 @@ def _mend_bandwidth(
     return f"{lower}, or raise `{field}` if `{gateway.name}` can carry more"
 
 
-def _mend_codec(half: str, codec: str, gateway: GatewayConstraints) -> str:
+def _codec_fix(half: str, codec: str, gateway: GatewayConstraints) -> str:
     others = _VIDEO_CODECS if half == "audio" else _AUDIO_CODECS.keys()
     fit = [known for known in gateway.supported_codecs if known.casefold() not in others]
     use = (
@@ -153,7 +152,7 @@ _VIDEO_CODECS = {"h263", "h264", "h265", "vp8", "vp9", "av1"}
 
 
 def fixed_figures(codec: str) -> Mapping[str, float]:
-    """Return the `bandwidth_kbps` and `bit_depth` that are the only possible ones for a codec."""
+    """Return the only possible `bandwidth_kbps` and `bit_depth` of a codec, if fixed."""
     facts = _AUDIO_CODECS.get(codec.casefold())
     if facts is None:
         return {}
@@ -166,7 +165,7 @@ def fixed_figures(codec: str) -> Mapping[str, float]:
 
 
 def check_plausible(matrix: MediaMatrix) -> Iterator[Finding]:
-    """Yield warnings where the sound's figures are impossible for its codec (R010)."""
+    """Yield warnings for audio figures that are impossible for the codec (R010)."""
     audio = matrix.audio
     facts = _AUDIO_CODECS.get(audio.codec.casefold())
     if facts is None:
@@ -196,7 +195,7 @@ def check_plausible(matrix: MediaMatrix) -> Iterator[Finding]:
 def check_statuses(
     carried_out: Collection[str], not_carried_out: Collection[str]
 ) -> Iterator[Finding]:
-    """Yield where a gateway's further statuses contradict the protocol or each other (S010)."""
+    """Yield statuses of a gateway that contradict the protocol or each other (S010)."""
     for name, statuses in (("carried_out", carried_out), ("not_carried_out", not_carried_out)):
         for index, status in enumerate(statuses):
             fixed = STATUSES.get(status)
@@ -206,16 +205,16 @@ def check_statuses(
                 yield Finding("S010", message, "remove it from this list", (name, index))
             elif fixed is None and name == "not_carried_out" and status in carried_out:
                 message = f"`{status}` is in both lists"
-                mend = "keep it in one of them"
+                fix = "keep it in one of them"
                 other = ("carried_out", [*carried_out].index(status))
-                yield Finding("S010", message, mend, (name, index), other=other)
+                yield Finding("S010", message, fix, (name, index), other=other)
 
 
 def _spoken(name: str) -> str:
     return name.replace("_", " ")
 
 
-_DOTS = r"(?!(?:\.|%2[Ee]){1,2}\Z)"  # a path's own signs: addresses would lead elsewhere
+_DOTS = r"(?!(?:\.|%2[Ee]){1,2}\Z)"  # relative path segments: addresses would lead elsewhere
 _SEGMENT = rf"{_DOTS}(?:[A-Za-z0-9._~!$&'()*+,;=:@-]|%[0-9A-Fa-f]{{2}})+"
 _USER = r"(?:[A-Za-z0-9._~!*'()&=+$,;?/-]|%[0-9A-Fa-f]{2})+"
 _LABEL = r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
@@ -247,7 +246,7 @@ _NAMED = re.compile(rf"genesys://(?:queue|user)/{_DOTS}(?:[^/%?#\x00-\x1f]|%[0-9
 def check_destination(uri: str, *, names: bool = False) -> Finding | None:
     """Return what is wrong with a destination, or None (R006; RFC 3261 and 3966 for the forms).
 
-    With `names` queues and users may be called by their names, spaces and all.
+    With `names` queues and users may be given by name, including spaces.
     """
     if _DESTINATION.fullmatch(uri):
         return None
@@ -259,7 +258,7 @@ def check_destination(uri: str, *, names: bool = False) -> Finding | None:
         return edge
     if names and _NAMED.fullmatch(uri):
         return None
-    known = (mend for start, mend in _STARTS.items() if uri.startswith(start))
+    known = (fix for start, fix in _STARTS.items() if uri.startswith(start))
     return Finding("R006", f"`{_cut(uri)}` is not a valid destination", next(known, _FORMS))
 
 
@@ -280,7 +279,7 @@ def check_id(text: str, field: str) -> Finding | None:
 
 
 def _check_edges(text: str, field: str) -> Finding | None:
-    """Return that a text begins or ends with a space, which is easily overlooked (R006)."""
+    """Return a finding for a space at the beginning or end, which is easily overlooked (R006)."""
     if not (text[0].isspace() or text[-1].isspace()):
         return None
     space, verb = (text[0], "begins") if text[0].isspace() else (text[-1], "ends")

@@ -1,4 +1,4 @@
-"""A manifest's first lines, as a report shows them: bounded, and without what may be a secret."""
+"""Cuts a manifest's first lines for the report: bounded, and without possible secrets."""
 
 from __future__ import annotations
 
@@ -7,16 +7,16 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 LINE_LIMIT = 2_000
-"""Lines that are kept."""
+"""Most lines kept."""
 
 WIDTH_LIMIT = 500
-"""Characters kept of a line."""
+"""Most characters kept of a line."""
 
 SIZE_LIMIT = 200_000
-"""Characters kept of all lines."""
+"""Most characters kept of all lines."""
 
 READ_LIMIT = 1_000_000
-"""Characters of the text that are looked at: a manifest may have 64 million."""
+"""Most characters of the text that are read: a manifest may have 64 million."""
 
 HIDDEN = "[hidden]"
 
@@ -46,7 +46,7 @@ class Excerpt:
 
 
 def excerpt(text: str) -> Excerpt:
-    """Return a manifest's first lines, cut to what a report can bear.
+    """Return a manifest's first lines, cut to the size of a report.
 
     A plain text where a secret may stand (a header, a comment) is hidden: the loader refuses it
     only where a reference belongs.

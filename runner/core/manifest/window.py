@@ -11,7 +11,7 @@ from runner.core.number_text import duration
 
 @dataclass(frozen=True, slots=True)
 class Moment:
-    """A moment as it was written, and in seconds since the epoch."""
+    """A point in time: as written, and in seconds since the epoch."""
 
     text: str
     at_s: float
@@ -20,13 +20,13 @@ class Moment:
         return self.text
 
     def like(self, at_s: float) -> str:
-        """Return another moment, to the second, with this one's offset."""
+        """Return another time as text, to the second, with this one's offset."""
         zone = datetime.fromisoformat(self.text.upper()).tzinfo
         return datetime.fromtimestamp(at_s, zone).isoformat(timespec="seconds")
 
 
 def parse_moment(text: str) -> Moment:
-    """Return the moment that an RFC 3339 text with its offset stands for.
+    """Parse an RFC 3339 date and time with offset.
 
     Raises `ValueError` for a date that does not exist, or a text without an offset.
     """
@@ -38,19 +38,19 @@ def parse_moment(text: str) -> Moment:
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """When frames may leave: from `not_before` on, and before `not_after`; None: no such end."""
+    """When frames may be sent: from `not_before`, and before `not_after`; None is unbounded."""
 
     not_before: Moment | None = None
     not_after: Moment | None = None
 
     def is_open(self, wall_s: float) -> bool:
-        """Tell whether a frame may leave at `wall_s`, seconds since the epoch."""
+        """Return whether a frame may be sent at `wall_s`, seconds since the epoch."""
         begins = -math.inf if self.not_before is None else self.not_before.at_s
         ends = math.inf if self.not_after is None else self.not_after.at_s
         return begins <= wall_s < ends
 
     def why_shut(self, wall_s: float) -> str | None:
-        """Return why nothing may leave at `wall_s`, and what to do; None: the window is open."""
+        """Return why nothing may be sent at `wall_s`, and what to do; None if the window is open."""
         if self.is_open(wall_s):
             return None
         opens, closes = self.not_before, self.not_after
@@ -65,11 +65,11 @@ class Window:
         )
 
     def spelt(self, at_s: float) -> str:
-        """Return a moment with the offset that the window is written with."""
+        """Return a time as text, with the offset of the window."""
         written = self.not_after or self.not_before
         return "" if written is None else written.like(at_s)
 
     def ends_at_s(self, *, now_s: float, lasts_s: float) -> float:
-        """Return when what takes `lasts_s` ends, if it begins as soon as it may."""
+        """Return when a batch of `lasts_s` ends if it begins as early as possible."""
         begins = now_s if self.not_before is None else max(now_s, self.not_before.at_s)
         return begins + lasts_s

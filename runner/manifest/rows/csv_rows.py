@@ -1,4 +1,4 @@
-"""Rows from CSV as RFC 4180 has it: a delimiter, double quotes, a header; nothing is guessed."""
+"""Reads rows from CSV (RFC 4180): a delimiter, double quotes, a header; nothing is guessed."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from operator import itemgetter
 
 from runner.core.diagnostics.problem import Place, Problem
 from runner.manifest.flow_style import cut
-from runner.manifest.near_misses import likely, mapped, warn_of_near_misses
+from runner.manifest.near_misses import columns_entry, probable_name, warn_of_near_misses
 from runner.manifest.problem_collector import Collector
 from runner.manifest.reference_resolver import LocatedValue
 from runner.manifest.rows.columns import Columns
@@ -23,7 +23,7 @@ from runner.manifest.suggestions import listed
 class CsvRows:
     """The rows of a CSV file; `columns` renames, see `RowSource` for the rest."""
 
-    def __init__(  # noqa: PLR0917 - what a reader is made of
+    def __init__(  # noqa: PLR0917 - the parts of a reader
         self,
         name: str,
         file: RowFile,
@@ -51,7 +51,7 @@ class CsvRows:
             records = self._records()
             header = next(records, None)
             if not header:
-                if any(records):  # a file of blank lines has no rows, which is another matter
+                if any(records):  # a file of blank lines has no rows, which is reported elsewhere
                     self._line = 1
                     self._refuse(
                         "the file does not begin with a header", f"begin it with {_HEADER}"
@@ -62,7 +62,7 @@ class CsvRows:
             self._problems.add(bad.problem)
 
     def where(self, at: str, *_part: str | int) -> Place:
-        """Return the cell of the row yielded last; the row's begin if it has no such cell."""
+        """Return the place of a cell of the last row; the row's beginning if it has no such cell."""
         return self._cell(self._indexes.get(at))
 
     def header(self, at: str) -> Place | None:
@@ -72,7 +72,7 @@ class CsvRows:
     def find(self, wanted: Mapping[int, str]) -> Mapping[int, Place]:
         """See `RowSource`; reads the file once more."""
         places: dict[int, Place] = {}
-        self._problems = Collector()  # what is wrong with the file has been said
+        self._problems = Collector()  # the file's problems are reported already
         for cells in self._records():
             if cells and (at := wanted.get(self._line)) is not None:
                 index = self._indexes.get(at)
@@ -97,13 +97,13 @@ class CsvRows:
                 if self._columns.prefixes:
                     values = self._columns.complete(values)
                 yield self._line, self._line, values
-            elif cells:  # an empty line is no row
+            elif cells:  # an empty line is not a row
                 message = f"the row has {len(cells)} cells, the header {width}"
-                mend = "add or remove commas; put double quotes around a cell that contains a comma"
-                self._problems.add(Problem("R009", message, self._cell(None), mend))
+                fix = "add or remove commas; put double quotes around a cell that contains a comma"
+                self._problems.add(Problem("R009", message, self._cell(None), fix))
 
     def _has_line_break(self, cells: list[str], header: list[str]) -> bool:
-        """Refuse a cell of several lines, read or not: two stray quotes swallow the rows between."""
+        """Refuse a cell of several lines: two stray quotes would hide the rows between them."""
         if len(self._record) <= 1:
             return False
         index = next((n for n, cell in enumerate(cells) if _LINE_BREAK.search(cell)), None)
@@ -153,12 +153,12 @@ class CsvRows:
                 self._indexes[at] = header.index(column)
                 if header.count(column) > 1:
                     index = header.index(column, self._indexes[at] + 1)
-                    mend = "rename or delete one of them"
-                    self._refuse(f"the column `{column}` appears twice", mend, index)
+                    fix = "rename or delete one of them"
+                    self._refuse(f"the column `{column}` appears twice", fix, index)
             elif at in self._columns.names or at == "interaction_id":
-                message, mend, near = _missing(at, column, header, self._delimiter)
+                message, fix, near = _missing(at, column, header, self._delimiter)
                 refused.update([at] if near is None else [at, near])
-                self._refuse(message, mend, None if near is None else header.index(near))
+                self._refuse(message, fix, None if near is None else header.index(near))
         unread = set(header) - {header[index] for index in self._indexes.values()} - refused
         unfilled = {at: at for at in FIELDS if at not in self._indexes and at not in refused}
         for name in sorted(unread):
@@ -167,8 +167,8 @@ class CsvRows:
         self._header = self._cell(None)
         return "interaction_id" in self._indexes
 
-    def _refuse(self, message: str, mend: str, index: int | None = None) -> None:
-        self._problems.add(Problem("R009", message, self._cell(index), mend))
+    def _refuse(self, message: str, fix: str, index: int | None = None) -> None:
+        self._problems.add(Problem("R009", message, self._cell(index), fix))
 
     def _cell_called(self, name: str, header: list[str]) -> Place:
         return self._cell(header.index(name))
@@ -193,7 +193,7 @@ _SEPARATORS = {",": "commas", ";": "`;`", "\t": "tabs", "|": "`|`"}
 def _missing(
     at: str, column: str, header: list[str], delimiter: str
 ) -> tuple[str, str, str | None]:
-    """Return what to say of a column that is not there, the mend, and the one that may be it."""
+    """Return message and fix for a missing column, and the column that is probably meant."""
     message = f"the file has no column `{column}`"
     for separator, spoken in _SEPARATORS.items():
         if len(header) == 1 and separator in header[0]:
@@ -203,23 +203,27 @@ def _missing(
                 f"add `delimiter: {json.dumps(separator)}` to the `from` entry",
                 header[0],
             )
-    if (near := likely(at, column, header)) is not None:
-        return message, f"did you mean `{near}`? then write {mapped(at, near)}", near
+    if (near := probable_name(at, column, header)) is not None:
+        return message, f"did you mean `{near}`? then write {columns_entry(at, near)}", near
     is_header = any(name.strip().casefold() in FIELDS for name in header)
-    mend = "add it" if is_header or column != at else f"begin the file with {_HEADER}"
+    fix = "add it" if is_header or column != at else f"begin the file with {_HEADER}"
     there = listed(filter(None, header), "the file has")
-    return message, f"{mend}, or say which column holds it: {mapped(at, 'COLUMN')}; {there}", None
+    return (
+        message,
+        f"{fix}, or say which column holds it: {columns_entry(at, 'COLUMN')}; {there}",
+        None,
+    )
 
 
 def broken_quote(record: str, delimiter: str = ",") -> tuple[int, int, bool]:
-    """Return line and column, from 0, where a record's quotes break, and if one is left open."""
+    """Return line and column, from 0, of a record's broken quote, and whether it is left open."""
     begin, at, is_open = 0, 0, False
     around = (
         "",
         delimiter,
         "\r",
         "\n",
-    )  # what may be before an opening quote and after a closing one
+    )  # allowed before an opening and after a closing quote
     while at < len(record):
         before, after = record[at - 1 : at], record[at + 1 : at + 2]
         if record[at] == '"' and not is_open and before in around:

@@ -1,7 +1,7 @@
-"""A row of JSON as a document with places.
+"""Builds a document with places from a JSON row.
 
-JSON is not quite YAML: escapes of surrogate pairs, rare characters and long names are refused or
-read differently there. So a row that JSON has accepted is walked as JSON.
+JSON is not a subset of YAML: surrogate pair escapes, rare characters and long names are refused
+or read differently there. So a row that the JSON parser has accepted is walked as JSON.
 """
 
 from __future__ import annotations
@@ -17,15 +17,15 @@ _TOKEN = re.compile(r'"(?:[^"\\]|\\.)*"|[\[\]{}]|[^\s,:\[\]{}"]+')
 
 
 def build_json(source: Source) -> Tree:
-    """Return the document of a single line of sound JSON that is not nested deeply."""
+    """Return the document of one line of valid JSON that is not deeply nested."""
     marks = Marks()
     root, mark, _ = _Walk(source.text, marks).value(0)
     return Tree(root, mark, marks, source)
 
 
-def too_deep(text: str, most: int) -> int | None:
-    """Return where, from 0, brackets are nested deeper than `most`; None if they are not."""
-    if text.count("[") + text.count("{") <= most:
+def too_deep(text: str, max_depth: int) -> int | None:
+    """Return the index where brackets are nested deeper than `max_depth`, or None."""
+    if text.count("[") + text.count("{") <= max_depth:
         return None
     depth = 0
     for token in _TOKEN.finditer(text):
@@ -33,7 +33,7 @@ def too_deep(text: str, most: int) -> int | None:
             depth += 1
         elif first in "]}":
             depth -= 1
-        if depth > most:
+        if depth > max_depth:
             return token.start()
     return None
 
@@ -55,7 +55,7 @@ class _Walk:
         return whole, pack(0, start, 1), end
 
     def _members(self, at: int, *, named: bool) -> tuple[list[Any], list[int], int]:
-        """Return what stands up to the closing bracket; of a mapping, keys and values by turns."""
+        """Return the members up to the closing bracket; for a mapping, keys and values alternate."""
         found: list[Any] = []
         marks: list[int] = []
         close = "}" if named else "]"
@@ -68,5 +68,5 @@ class _Walk:
     def _token(self, at: int) -> re.Match[str]:
         token = _TOKEN.search(self._text, at)
         if token is None:
-            raise ValueError("the text is no sound JSON")
+            raise ValueError("the text is not valid JSON")
         return token

@@ -1,4 +1,4 @@
-"""Rows from JSON Lines: one object a line, with any field of a transfer."""
+"""Reads rows from JSON Lines: one object a line, with any field of a transfer."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ import jsonschema_rs
 
 from runner.core.diagnostics.problem import Place, Problem, Severity
 from runner.manifest.flow_style import JSON
-from runner.manifest.near_misses import likely, mapped, warn_of_near_misses
+from runner.manifest.near_misses import columns_entry, probable_name, warn_of_near_misses
 from runner.manifest.problem_collector import Collector
 from runner.manifest.reference_resolver import LocatedValue
 from runner.manifest.rows.columns import Columns
 from runner.manifest.rows.json_tree import build_json, too_deep
-from runner.manifest.rows.missing_fields import Lacking
+from runner.manifest.rows.missing_fields import MissingField
 from runner.manifest.rows.row_file import BadRow, RowFile, is_undecoded
 from runner.manifest.rows.row_sources import FIELDS, Values, without
 from runner.manifest.schema.check import validator
@@ -30,12 +30,12 @@ from runner.manifest.yaml.tree_builder import MAX_DEPTH
 
 
 class _Unusable(ValueError):
-    """JSON that another reader would read differently; `name` stands where it does."""
+    """JSON that other readers read differently; `name` is the text at fault."""
 
-    def __init__(self, message: str, name: str, mend: str) -> None:
+    def __init__(self, message: str, name: str, fix: str) -> None:
         super().__init__(message)
         self.name = name
-        self.mend = mend
+        self.fix = fix
 
 
 _NO_LIST = "write one object a line, without brackets around them and commas between them"
@@ -51,8 +51,8 @@ _WORDS = {
 }
 
 
-def _worded(error: json.JSONDecodeError, text: str) -> tuple[str, int]:
-    """Return in plain words what is no JSON, and its column."""
+def _syntax_message(error: json.JSONDecodeError, text: str) -> tuple[str, int]:
+    """Return a plain message for invalid JSON, and its column."""
     known = (ours for theirs, ours in _WORDS.items() if error.msg.startswith(theirs))
     column = min(error.pos, len(text.rstrip())) + 1
     return f"not JSON: {next(known, error.msg.lower())}", column
@@ -79,11 +79,11 @@ class JsonRows:
         self._problems = problems
         self._line = 0
         self._text = ""
-        self._met = set(self._names.values())  # names of fields that need no further look
-        self._renamed = {at: name for at, name in self._names.items() if at not in self._met}
+        self._known = set(self._names.values())  # field names that are handled already
+        self._renamed = {at: name for at, name in self._names.items() if at not in self._known}
         self._unseen = {at: name for at, name in columns.names.items() if at in FIELDS}
         self._unseen.setdefault("interaction_id", self._names["interaction_id"])
-        self._lacking_ids = Lacking(problems)
+        self._missing_ids = MissingField(problems)
         self._first: tuple[int, list[str]] | None = None  # the first row's line and its fields
 
     def rows(self) -> Iterator[tuple[int, int, Values]]:
@@ -113,11 +113,11 @@ class JsonRows:
         """Return the place of a field, or of a part of it, in the row yielded last."""
         tree = self._tree()
         if self._names[at] not in tree.root:
-            return self._mention(self._names[at])
+            return self._last_mention(self._names[at])
         return replace(tree.reach((self._names[at], *part))[1], line=self._line)
 
-    def _mention(self, name: str) -> Place:
-        """Return the place of the last mention of a name in the line; the line's begin if none."""
+    def _last_mention(self, name: str) -> Place:
+        """Return the place of a name's last mention in the line; the line's beginning if none."""
         at = self._text.rfind(quoted := name if name in _CONSTANTS else json.dumps(name))
         if at < 0:
             return Place(self._file.shown, self._line, 1)
@@ -130,7 +130,7 @@ class JsonRows:
     def find(self, wanted: Mapping[int, str]) -> Mapping[int, Place]:
         """See `RowSource`; reads the file once more."""
         places: dict[int, Place] = {}
-        self._problems = Collector()  # what cannot be read has been told
+        self._problems = Collector()  # the file's problems are reported already
         for row in self._objects():
             if (at := wanted.get(self._line)) is not None:
                 places[self._line] = self.where(at if self._names[at] in row else "interaction_id")
@@ -160,43 +160,43 @@ class JsonRows:
         except json.JSONDecodeError as error:
             if self._line == 1 and text.lstrip().startswith("["):
                 raise self._file.bad("the file is JSON, not JSON Lines", _NO_LIST, 1) from None
-            self._refuse(*_worded(error, text))
+            self._refuse(*_syntax_message(error, text))
         except UnicodeEncodeError:
             self._refuse(
                 "the row contains a lone surrogate, which is half a character", self._half()
             )
         except _Unusable as error:
-            self._refuse(str(error), self._mention(error.name).column, error.mend)
+            self._refuse(str(error), self._last_mention(error.name).column, error.fix)
         except RecursionError:
             self._refuse_depth(too_deep(text, MAX_DEPTH) or 0)
         except ValueError:
             self._refuse(
                 "the row contains a number with too many digits",
-                mend="put quotes around it if it is an id",
+                fix="put quotes around it if it is an id",
             )
         self._excuse()
         return None
 
     def _excuse(self) -> None:
-        """Take the renamed fields that a row which cannot be read may have for seen."""
+        """Count the renamed fields that an unreadable row may have as seen."""
         self._unseen = {at: name for at, name in self._unseen.items() if not self._mentions(name)}
 
     def _refuse_depth(self, at: int) -> None:
-        mend = "check the brackets; no transfer needs so many levels"
-        self._refuse(f"the row is nested deeper than {MAX_DEPTH} levels", at + 1, mend)
+        fix = "check the brackets; no transfer needs so many levels"
+        self._refuse(f"the row is nested deeper than {MAX_DEPTH} levels", at + 1, fix)
 
     def _mentions(self, name: str) -> bool:
-        """Tell whether a row that could not be read may have a field of this name."""
+        """Return whether an unreadable row may have a field of this name."""
         return json.dumps(name) in self._text
 
     def _half(self) -> int:
         found = _HALF_ESCAPE.search(self._text)
         return found.start() + 1 if found else 1
 
-    def _refuse(self, message: str, column: int = 1, mend: str = "") -> None:
-        mend = mend or 'write one object a line: {"interaction_id": "…", "destination_uri": "…"}'
+    def _refuse(self, message: str, column: int = 1, fix: str = "") -> None:
+        fix = fix or 'write one object a line: {"interaction_id": "…", "destination_uri": "…"}'
         place = Place(self._file.shown, self._line, column)
-        self._problems.add(Problem("R009", message, place, mend))
+        self._problems.add(Problem("R009", message, place, fix))
 
     def _notice_seen(self, row: Mapping[str, Any]) -> None:
         """Remember which renamed fields the rows have, and the first row's for comparison."""
@@ -204,49 +204,49 @@ class JsonRows:
             self._first = self._line, list(row)
         if not row.keys().isdisjoint(self._unseen.values()):
             if self._names["interaction_id"] in row:
-                self._lacking_ids.see()
+                self._missing_ids.see()
             self._unseen = {at: name for at, name in self._unseen.items() if name not in row}
 
     def _report_unseen(self) -> None:
-        """Add the ids and the renamed fields that no row has: they are missing in every row."""
+        """Report the ids and renamed fields that no row has."""
         if "interaction_id" not in self._unseen:
-            self._lacking_ids.end()
+            self._missing_ids.end()
         if self._first is None:
             return
         line, names = self._first
         for at, name in self._unseen.items():
-            near = likely(at, name, names) or (at if at in names else None)
-            mend = f"add it, or say which field holds it: {mapped(at, 'FIELD')}; "
+            near = probable_name(at, name, names) or (at if at in names else None)
+            fix = f"add it, or say which field holds it: {columns_entry(at, 'FIELD')}; "
             if name != at:
-                mend = f"write a field that the rows have: {mapped(at, 'FIELD')}; "
-            mend += listed(names, "the first row has")
+                fix = f"write a field that the rows have: {columns_entry(at, 'FIELD')}; "
+            fix += listed(names, "the first row has")
             if near == at:
-                mend = f"delete `{at}` from `columns`: the rows use that name"
+                fix = f"delete `{at}` from `columns`: the rows use that name"
             elif near is not None:
-                mend = f"did you mean `{near}`? then write {mapped(at, near)}"
+                fix = f"did you mean `{near}`? then write {columns_entry(at, near)}"
             place = Place(self._file.shown, line, 1)
-            self._problems.add(Problem("R009", f"no row has the field `{name}`", place, mend))
+            self._problems.add(Problem("R009", f"no row has the field `{name}`", place, fix))
 
     def _notice_unread(self, row: Mapping[str, Any]) -> None:
         for at, name in tuple(self._renamed.items()):
             if at in row and name not in row:
-                del self._renamed[at]  # said once
+                del self._renamed[at]  # reported once
                 self._warn_of_renamed(at)
-        if new := row.keys() - self._met:
-            self._met |= new
+        if new := row.keys() - self._known:
+            self._known |= new
             unfilled = {name: at for at, name in self._names.items() if name not in row}
             for name in sorted(new.difference(FIELDS)):
-                where = partial(self._mention, name)
+                where = partial(self._last_mention, name)
                 warn_of_near_misses(name, unfilled, where, self._problems)
 
     def _warn_of_renamed(self, at: str) -> None:
-        """Add a warning of a field whose value is lost, for it is read from another."""
+        """Warn about a field whose value is lost because it is read from another."""
         message = f"`{at}` is ignored: `columns` reads it from `{self._names[at]}`"
-        mend = f"rename it to `{self._names[at]}` in this row, or delete `{at}` from `columns`"
-        self._problems.add(Problem("R009", message, self._mention(at), mend, Severity.WARNING))
+        fix = f"rename it to `{self._names[at]}` in this row, or delete `{at}` from `columns`"
+        self._problems.add(Problem("R009", message, self._last_mention(at), fix, Severity.WARNING))
 
     def _tree(self) -> Tree:
-        """Return the row, which must be sound JSON, as a document with places."""
+        """Return the row, which must be valid JSON, as a document with places."""
         return build_json(Source(self._file.shown, self._text.rstrip("\r\n"), ""))
 
     def _explain(self, check: jsonschema_rs.Validator, known: Mapping[str, Any]) -> set[str]:
@@ -255,11 +255,11 @@ class JsonRows:
         for error in check.iter_errors(known):
             path, kind = tuple(error.instance_path), described(error)
             if not path:
-                faulty.add(kind["property"])  # nothing else can be wrong with a whole row
+                faulty.add(kind["property"])  # the only finding about a whole row
                 name = self._names[kind["property"]]
                 place = Place(self._file.shown, self._line, 1)
-                message, mend = f"the row lacks `{name}`", f'add "{name}": "…" to the row'
-                self._lacking_ids.add(Problem("R009", message, place, mend))
+                message, fix = f"the row lacks `{name}`", f'add "{name}": "…" to the row'
+                self._missing_ids.add(Problem("R009", message, place, fix))
                 continue
             faulty.add(str(path[0]))
             path = (self._names[str(path[0])], *path[1:])

@@ -1,4 +1,4 @@
-"""Rows that lack a field: each is reported, unless every row of the file lacks it."""
+"""Reports rows that lack a field: each of them, or once if every row of the file lacks it."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from runner.core.diagnostics.problem import Problem
 from runner.manifest.problem_collector import KEPT, Collector
 
 
-class Lacking:
-    """Holds what rows lack in one field until one of them has it, or the file ends."""
+class MissingField:
+    """Holds the problems of rows that lack a field until a row has it, or the file ends."""
 
     def __init__(self, problems: Collector) -> None:
         self._problems = problems
@@ -32,7 +32,7 @@ class Lacking:
             self._more += 1
 
     def end(self, instead: Callable[[Problem], Problem] | None = None) -> None:
-        """Add what is still held; of several rows only what `instead` makes of the first, if given."""
+        """Add the held problems; of several only `instead` of the first, if it is given."""
         if len(self._held) > 1 and instead is not None:
             self._problems.add(instead(self._held[0]))
         else:

@@ -1,4 +1,4 @@
-"""Makes rows of what one source says: defaults applied, names resolved, ids checked."""
+"""Builds the rows of one source: applies defaults, resolves names, checks ids."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ from runner.core.manifest.model import TransferRow
 from runner.core.manifest.rules import Finding, check_destination, check_id
 from runner.manifest.problem_collector import Collector
 from runner.manifest.reference_resolver import LocatedValue, ReferenceResolver
-from runner.manifest.rows.missing_fields import Lacking
+from runner.manifest.rows.missing_fields import MissingField
 from runner.manifest.rows.row_sources import SPOILT, RowSource, Values
 from runner.manifest.schema.check import Document
 
 
 class RowBuilder:
-    """Makes rows of one source's values; what every row shares is resolved once."""
+    """Builds rows from one source's values; resolves shared values once."""
 
     def __init__(
         self,
         source: RowSource,
-        choices: ReferenceResolver,
+        references: ReferenceResolver,
         document: Document,
         problems: Collector,
         *,
@@ -32,21 +32,23 @@ class RowBuilder:
         doubted: Collection[str] = (),
     ) -> None:
         self._source = source
-        self._doubted = doubted  # fields that every row may have, had its entry been sound
+        self._doubted = doubted  # fields that rows might have if their entry were valid
         self._names = names  # queues and users may be named instead of their ids
-        self._choices = choices
+        self._references = references
         self._document = document
         self._problems = problems
         self._matrices: dict[Any, tuple[MediaMatrix, ...] | None] = {}
         self._callbacks: dict[Any, tuple[str, ...] | None] = {}
         self._destination = self._shared_destination()
-        self._said: set[str] = set()  # fields whose absence is told for the whole file
-        self._lacking = Lacking(problems)  # destinations, in a file without columns
+        self._reported: set[str] = set()  # fields whose absence is reported for the whole file
+        self._missing_destination = MissingField(
+            problems
+        )  # destinations, in a file without columns
 
     def row(self, line: int, values: Values) -> TransferRow | None:
-        """Return the row; of a faulty one, what it is called; None if even that is wrong.
+        """Return the row; of a faulty one only its key and id; None if these are wrong too.
 
-        What is wrong is added to the problems.
+        Problems are added.
         """
         key, interaction_id = values[:2]
         faults = self._problems.found
@@ -54,28 +56,30 @@ class RowBuilder:
             self._check(check_id(interaction_id or "", "interaction_id"), "interaction_id")
         if key is not SPOILT and (key or (key is not None and self._is_given(key))):
             self._check(check_id(key, "key"), "key")
-        is_called = self._problems.found == faults
+        has_valid_ids = self._problems.found == faults
         row = self._checked(line, values, faults)
         if key is SPOILT or interaction_id is SPOILT:
             return None
-        if row is None and is_called:  # another row may be called the same, which is told besides
+        if (
+            row is None and has_valid_ids
+        ):  # another row may have the same ids, which is reported too
             return TransferRow(key or interaction_id, interaction_id, "", (), (), "")
         return row
 
     def end(self) -> None:
-        """Add what was held back until the last row."""
-        self._lacking.end(None if self._lacking.seen else _in_every_row)
+        """Add the problems that were held back until the last row."""
+        self._missing_destination.end(None if self._missing_destination.seen else _in_every_row)
 
     def selected(self, line: int, values: Values) -> TransferRow | None:
-        """Return what the rows of a selection have in common, likewise."""
+        """Return the common values of a selection's rows as a row, or None after adding problems."""
         return self._checked(line, values, self._problems.found)
 
     def _checked(self, line: int, values: Values, faults: int) -> TransferRow | None:
         key, interaction_id, destination, media, fallback, callbacks = values
         source = self._source
         if destination is not SPOILT and (destination or self._is_given(destination)):
-            if not self._lacking.seen:
-                self._lacking.see()
+            if not self._missing_destination.seen:
+                self._missing_destination.see()
             self._check(check_destination(destination, names=self._names), "destination_uri")
         matrices = self._cached(self._matrices, self._find_matrices, (media, fallback))
         names = self._cached(self._callbacks, self._find_callbacks, (callbacks,))
@@ -91,7 +95,7 @@ class RowBuilder:
         )
 
     def _is_given(self, value: Any) -> bool:
-        """Tell whether a value is written: an empty list is one, an empty cell is none."""
+        """Return whether a value is given: an empty list is, an empty cell is not."""
         return value is not None and (value != "" or not self._source.blank_is_absent)
 
     def _check(self, finding: Finding | None, at: str) -> None:
@@ -115,25 +119,25 @@ class RowBuilder:
 
     def _missing(self, at: str, such_as: str) -> None:
         doubted = at in self._doubted or self._document.doubts("defaults", at)
-        if doubted or at in self._said:
+        if doubted or at in self._reported:
             return
         code, message = "S002", f"the transfer has no `{at}`, and `defaults` has none either"
-        mend = f"add `{at}: {such_as}`, here or under `defaults`"
+        fix = f"add `{at}: {such_as}`, here or under `defaults`"
         place, header = self._source.where(at), self._source.header(at)
         if self._source.is_file:
             code = "R009"
-            message = f"the row has no `{at}`, nor has the `from` entry or `defaults`"
-            mend = f"give the row one, or all rows: `{at}: {such_as}` at the `from` entry"
-        if header is not None:  # said once: every row of the file would say the same
-            self._said.add(at)
-            message = f"no column gives `{at}`, nor does the `from` entry or `defaults`"
-            mend = (
+            message = f"the row has no `{at}`, and neither the `from` entry nor `defaults` has one"
+            fix = f"add it to the row, or for all rows add `{at}: {such_as}` to the `from` entry"
+        if header is not None:  # reported once: it holds for every row of the file
+            self._reported.add(at)
+            message = f"no column has `{at}`, and neither the `from` entry nor `defaults` has one"
+            fix = (
                 f"add the column, name the one that holds it (`columns: {{{at}: COLUMN}}`), or add "
             )
-            mend += f"`{at}: {such_as}` to the `from` entry"
-        problem = Problem(code, message, header or place, mend)
+            fix += f"`{at}: {such_as}` to the `from` entry"
+        problem = Problem(code, message, header or place, fix)
         if self._source.is_file and header is None and at == "destination_uri":
-            self._lacking.add(problem)
+            self._missing_destination.add(problem)
         else:
             self._problems.add(problem)
 
@@ -142,10 +146,10 @@ class RowBuilder:
         try:
             if cache_key in known:
                 return known[cache_key]
-        except TypeError:  # not names alone: a matrix is written in the row itself
+        except TypeError:  # a matrix is written in the row itself
             return find(*written)
         found = find(*written)
-        # What fails because of the row itself is said again for the next row.
+        # A failure because of the row itself is reported for each row.
         if found is not None or not any(map(self._is_given, written)):
             known[cache_key] = found
         return found
@@ -155,13 +159,13 @@ class RowBuilder:
         if chosen is None and media is not SPOILT:
             self._missing("media", next(iter(self._document.section("media")), "NAME"))
         others = self._given("fallback", fallback) if fallback is not SPOILT else None
-        found = self._choices.matrices(chosen, others)
+        found = self._references.matrices(chosen, others)
         return None if chosen is None or fallback is SPOILT else found
 
     def _find_callbacks(self, callbacks: Any) -> tuple[str, ...] | None:
         if callbacks is SPOILT:
             return None
-        return self._choices.callbacks(self._given("callbacks", callbacks))
+        return self._references.callbacks(self._given("callbacks", callbacks))
 
     def _given(self, at: str, value: Any) -> LocatedValue | None:
         if value or self._is_given(value):
@@ -170,10 +174,10 @@ class RowBuilder:
 
 
 def _in_every_row(first: Problem) -> Problem:
-    """Return what is said once, where no row of a file without columns has a destination."""
-    mend = (
+    """Return the one problem of a file without columns in which no row has a destination."""
+    fix = (
         "add `destination_uri: genesys://queue/ID` to the `from` entry, or say which field holds it:"
         " `columns: {destination_uri: FIELD}`"
     )
-    message = "no row has `destination_uri`, nor has the `from` entry or `defaults`"
-    return replace(first, message=message, help=mend)
+    message = "no row has `destination_uri`, and neither the `from` entry nor `defaults` has one"
+    return replace(first, message=message, help=fix)

@@ -1,4 +1,4 @@
-"""Opens `from:` files: inside the manifest's folder, UTF-8, line by line (manifest.md, R009)."""
+"""Reads `from:` files line by line; they lie in the manifest's folder (manifest.md, R009)."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from runner.manifest.problem_collector import Collector
 from runner.manifest.regular_file import open_regular
 
 MAX_LINE = 1_048_576
-"""Characters of the longest line; a row that is longer is none."""
+"""Characters of the longest line."""
 
 _NOT_UTF8 = re.compile("[\udc80-\udcff]")
 _CODECS = {"utf-8": "utf-8-sig", "windows-1252": "cp1252", "iso-8859-1": "iso-8859-1"}
@@ -22,7 +22,7 @@ _RECODE = (
     "`encoding: windows-1252`"
 )
 _SHOWN = 60
-"""Characters of a line that are shown of its end."""
+"""Characters shown of the end of a line."""
 
 
 def _undecoded(line: str) -> re.Match[str] | None:
@@ -30,12 +30,12 @@ def _undecoded(line: str) -> re.Match[str] | None:
 
 
 def is_undecoded(line: str) -> bool:
-    """Tell whether a line has a byte that is not UTF-8."""
+    """Return whether a line has a byte that could not be decoded."""
     return _undecoded(line) is not None
 
 
 class BadRow(Exception):
-    """What is wrong with a row, and where; `final` when nothing after it can be trusted."""
+    """The problem of a row; `final` if the rows after it cannot be trusted."""
 
     def __init__(self, problem: Problem, *, final: bool = False) -> None:
         super().__init__(problem.message)
@@ -52,10 +52,10 @@ class RowFile:
     encoding: str = "utf-8"  # as the manifest names it
 
     def lines(self, problems: Collector) -> Iterator[str]:
-        """Yield the lines with their ends; a line that `is_undecoded` is not to be used.
+        """Yield the lines with their ends; a line that `is_undecoded` must not be used.
 
-        Adds the first byte that is not UTF-8, and a warning of a last line without an end: the
-        file may be cut off in it. Raises `BadRow` for a line that is too long.
+        Adds a problem for the first byte that cannot be decoded, and a warning for a last line
+        without a line end: the file may be cut off. Raises `BadRow` for a line that is too long.
         """
         with TextIOWrapper(
             open_regular(self.path),
@@ -70,7 +70,7 @@ class RowFile:
                     message = "the line is longer than 1,048,576 characters"
                     raise self.bad(message, "check the line ends and the quotes", number)
                 if sound and (found := _undecoded(line)):
-                    sound = False  # the encoding is wrong for the whole file: said once
+                    sound = False  # the encoding is wrong for the whole file: reported once
                     problems.add(self._not_utf8(found, number))
                 yield line
         if line.strip() and not line.endswith(("\n", "\r")):
@@ -84,13 +84,13 @@ class RowFile:
     def _without_end(self, line: str, number: int) -> Problem:
         end = line if len(line) <= _SHOWN else "…" + line[1 - _SHOWN :]
         message = f"the last line has no line end, so the file may be cut off: `{end}`"
-        mend = "compare the last row with its source; if it is complete, end the file with a line break"
+        fix = "compare the last row with its source; if it is complete, end the file with a line break"
         place = Place(self.shown, number, 1, len(line) + 1)
-        return Problem("R009", message, place, mend, Severity.WARNING)
+        return Problem("R009", message, place, fix, Severity.WARNING)
 
-    def bad(self, message: str, mend: str, line: int, column: int = 1) -> BadRow:
-        """Return the fault that ends the reading of this file."""
-        problem = Problem("R009", message, Place(self.shown, line, column), mend)
+    def bad(self, message: str, fix: str, line: int, column: int = 1) -> BadRow:
+        """Return the error that ends the reading of this file."""
+        problem = Problem("R009", message, Place(self.shown, line, column), fix)
         return BadRow(problem, final=True)
 
 
@@ -99,18 +99,18 @@ def open_row_file(
 ) -> RowFile | Problem:
     """Return the file that `from: written` names, or the problem with it at `place`."""
     folder = Path(manifest).parent
-    mend = "move the file beside the manifest, or to a folder there"
+    fix = "move the file beside the manifest, or to a folder there"
     if Path(written).is_absolute():
-        return Problem("R009", "`from` must be a relative path", place, mend)
+        return Problem("R009", "`from` must be a relative path", place, fix)
     try:
         if not (folder / written).resolve().is_relative_to(folder.resolve()):
-            return Problem("R009", f"`{written}` is outside the manifest's folder", place, mend)
+            return Problem("R009", f"`{written}` is outside the manifest's folder", place, fix)
         path = (folder / written).resolve(strict=True)
         if path.is_file():
             open_regular(path).close()
             return RowFile(path, str(folder / written), encoding)
     except (OSError, RuntimeError, ValueError) as error:
         why = (getattr(error, "strerror", None) or "a circular link").lower()
-        mend = "check the path, which starts at the manifest's folder"
-        return Problem("R009", f"the file `{written}` cannot be read: {why}", place, mend)
+        fix = "check the path, which starts at the manifest's folder"
+        return Problem("R009", f"the file `{written}` cannot be read: {why}", place, fix)
     return Problem("R009", f"`{written}` is not a file", place, "name a .csv or .jsonl file")

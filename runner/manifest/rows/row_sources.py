@@ -1,4 +1,4 @@
-"""Where transfers come from: the manifest's own list, CSV and JSONL files, all as one shape."""
+"""Sources of transfers: the manifest's own list, CSV and JSONL files."""
 
 from __future__ import annotations
 
@@ -15,26 +15,26 @@ FIELDS = ("key", "interaction_id", "destination_uri", "media", "fallback", "call
 """A transfer's fields, in the order of `Row.values`."""
 
 Values = tuple[Any, Any, Any, Any, Any, Any]
-"""A row's values in the order of `FIELDS`; None or an empty text where it has none."""
+"""A row's values in the order of `FIELDS`; None or an empty text if absent."""
 
 
 SPOILT = object()
-"""Stands for a value that is faulty, which is said already: it is not to be judged, nor missed."""
+"""Replaces a faulty value whose problem is reported: it is neither checked nor missing."""
 
 
 def without(values: Values, spoilt: Collection[str]) -> Values:
     """Return a row's values with `SPOILT` in the place of the fields named in `spoilt`."""
     left = [SPOILT if at in spoilt else value for at, value in zip(FIELDS, values, strict=True)]
-    return tuple(left)  # type: ignore[return-value] # as many
+    return tuple(left)  # type: ignore[return-value] # same length
 
 
 class RowSource(Protocol):
-    """A stretch of the transfers. `name` is how a row's `source` calls the file."""
+    """A source of transfers. `name` is the file's name in a row's `source`."""
 
     name: str
-    blank_is_absent: bool  # an empty text says nothing, as in CSV
-    is_file: bool  # beside the manifest, and by that under rule R009
-    shared: Mapping[str, LocatedValue]  # what holds for every row that does not say otherwise
+    blank_is_absent: bool  # an empty text means no value, as in CSV
+    is_file: bool  # a file beside the manifest, whose problems have the code R009
+    shared: Mapping[str, LocatedValue]  # values for rows that have none of their own
 
     def rows(self) -> Iterator[tuple[int, int, Values]]:
         """Yield each row's position in this source, its line, and its values."""
@@ -51,7 +51,7 @@ class RowSource(Protocol):
 
 @dataclass(slots=True)
 class InlineRows:
-    """The transfers that stand in the manifest itself, from one index to another."""
+    """The transfers written in the manifest itself, from one index to another."""
 
     name: str
     document: Document

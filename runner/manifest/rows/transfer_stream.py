@@ -1,4 +1,4 @@
-"""Streams the transfers to the sink, and finds those that are called the same."""
+"""Streams the transfers to the sink; reports duplicate keys and interactions."""
 
 from __future__ import annotations
 
@@ -24,32 +24,32 @@ from runner.manifest.rows.row_sources import InlineRows, RowSource, shared_field
 from runner.manifest.schema.check import Document
 
 MEDIA_TYPES = ("call", "callback", "email", "message")
-"""What a selection takes unless it says otherwise."""
+"""Media types of a selection by default."""
 
 
 class RowSink(Protocol):
-    """Who takes the rows as they stream by."""
+    """Receives rows as they are read."""
 
     def add(self, row: TransferRow) -> None:
-        """Take one row; a faulty one has no media, and is taken for its key and interaction.
+        """Add a row; a faulty one has no media, and is added for its key and interaction.
 
-        A manifest with a faulty row is refused: none of its rows is ever carried.
+        A manifest with a faulty row is refused: none of its rows is ever sent.
         """
 
     def select(self, selection: QueueSelection) -> None:
-        """Take one selection, whose rows are found when the gateway is asked."""
+        """Add a selection, whose rows are found when the gateway is asked."""
 
     def repeats(self, limit: int) -> Sequence[Repeat]:
         """Return at most `limit` repeats, ordered by `second`; called once, after the last row."""
 
 
 class Transfers:
-    """Reads a document's transfers once, and remembers where each row came from."""
+    """Reads a document's transfers once; keeps the source of each row."""
 
     def __init__(
         self,
         document: Document,
-        choices: ReferenceResolver,
+        references: ReferenceResolver,
         sink: RowSink,
         problems: Collector,
         driver: DriverTraits,
@@ -57,7 +57,7 @@ class Transfers:
         self.rows = 0
         self._driver = driver
         self._document = document
-        self._choices = choices
+        self._references = references
         self._sink = sink
         self._problems = problems
         self._sources: list[tuple[int, RowSource]] = []  # with the number of its first row
@@ -68,34 +68,34 @@ class Transfers:
         self._positions = array("Q")  # of each row in its source: eight bytes a row
 
     def read(self) -> None:
-        """Add every row that is called something to the sink, every problem to the collector."""
+        """Add every row with valid ids to the sink, and every problem to the collector."""
         for source in self._find_sources():
             self._sources.append((self.rows, source))
-            stretch = self._stretch(source, self._doubted.get(id(source), frozenset()))
+            builder = self._builder(source, self._doubted.get(id(source), frozenset()))
             before, faults = self.rows, self._problems.found
             for position, line, values in source.rows():
-                row = stretch.row(line, values)
+                row = builder.row(line, values)
                 if row is not None:
                     self._sink.add(row)
                     self._positions.append(position)
                     self.rows += 1
-            stretch.end()
+            builder.end()
             if self.rows == before and self._problems.found == faults:
                 self._report_empty(source)
         self._report_repeats()
 
     def _report_empty(self, source: RowSource) -> None:
-        """Add that a file has no rows, unless its entry allows that."""
+        """Report a file without rows, unless its entry allows that."""
         place = self._filled.get(id(source))
         if place is not None:
             message = f"`{source.name}` has no rows"
-            mend = "check how the file was made; if it may be empty, add `allow_empty: true` here"
-            self._problems.add(Problem("R009", message, place, mend))
+            fix = "check how the file was made; if it may be empty, add `allow_empty: true` here"
+            self._problems.add(Problem("R009", message, place, fix))
 
-    def _stretch(self, source: RowSource, doubted: Collection[str] = ()) -> RowBuilder:
+    def _builder(self, source: RowSource, doubted: Collection[str] = ()) -> RowBuilder:
         names = self._driver.can_select
         return RowBuilder(
-            source, self._choices, self._document, self._problems, names=names, doubted=doubted
+            source, self._references, self._document, self._problems, names=names, doubted=doubted
         )
 
     def _find_sources(self) -> Iterator[RowSource]:
@@ -128,7 +128,7 @@ class Transfers:
         if isinstance(file, Problem):
             self._problems.add(file)
             return None
-        columns = Columns.written(item.get("columns", {}))
+        columns = Columns.parse(item.get("columns", {}))
         shared = shared_fields(self._document, item, defaults)
         source: RowSource
         if written.casefold().endswith(".csv"):
@@ -150,13 +150,13 @@ class Transfers:
             self._problems.add(Problem("S012", message, place, "delete `delimiter`"))
 
     def _select(self, source: RowSource, item: Mapping[str, Any]) -> None:
-        """Add what an item selects, to be found later."""
+        """Add an item's selection to the sink."""
         if not self._driver.can_select:
-            message = "`select` needs a gateway that can be asked what waits in its queues"
+            message = "`select` needs a gateway whose queues can be read"
             able = " or ".join(f"`driver: {name}`" for name in drivers_that_select())
-            mend = f"choose an environment with {able}, or list the interactions"
+            fix = f"choose an environment with {able}, or list the interactions"
             place = self._document.tree.key(item, "select")
-            self._problems.add(Problem("S012", message, place, mend))
+            self._problems.add(Problem("S012", message, place, fix))
             return
         asked = item["select"]
         finding = check_id(asked["queue"], "queue")
@@ -165,31 +165,31 @@ class Transfers:
             self._problems.add(Problem(finding.code, finding.message, place, finding.help))
             return
         for _, line, values in source.rows():
-            row = self._stretch(source).selected(line, values)
+            row = self._builder(source).selected(line, values)
             if row is not None:
                 self._sink.select(_selection(asked, row))
 
     def _report_repeats(self) -> None:
-        repeats = self._sink.repeats(max(KEPT, 2 * self.rows))  # what is not shown is counted
+        repeats = self._sink.repeats(max(KEPT, 2 * self.rows))  # those not shown are counted
         interactions = {(r.second, r.value) for r in repeats if r.kind == "interaction"}
-        told = [
+        found = [
             repeat
             for repeat in repeats
-            # A key that is but the interaction's id says nothing new.
+            # A key that equals the interaction's id is the same problem.
             if repeat.kind == "interaction" or (repeat.second, repeat.value) not in interactions
         ]
-        for _ in told[KEPT:]:
+        for _ in found[KEPT:]:
             self._problems.count("R005")
-        told = told[:KEPT]
-        places = self._find_places(told)
-        for repeat in told:
+        found = found[:KEPT]
+        places = self._find_places(found)
+        for repeat in found:
             at = _field(repeat)
             first, second = places[repeat.first, at], places[repeat.second, at]
             what = "key" if repeat.kind == "key" else "interaction"
             message = f"another transfer has the same {what}, `{repeat.value}`, at {first}"
-            mend = "give one of them another key" if what == "key" else "keep one of the two"
+            fix = "give one of them another key" if what == "key" else "keep one of the two"
             related = (Related(first, "first here"),)
-            self._problems.add(Problem("R005", message, second, mend, related=related))
+            self._problems.add(Problem("R005", message, second, fix, related=related))
 
     def _find_places(self, repeats: Sequence[Repeat]) -> Mapping[tuple[int, str], Place]:
         wanted: dict[tuple[int, str], dict[int, int]] = defaultdict(dict)

@@ -1,4 +1,4 @@
-"""Says what to write for a count or a share of the batch, and what bounds it."""
+"""Suggests what to write for a wrong count or share."""
 
 from __future__ import annotations
 
@@ -7,36 +7,36 @@ from collections.abc import Mapping
 from typing import Any
 
 _PERCENTAGE = re.compile(r"(-?[0-9]{1,9}(?:\.[0-9]{1,9})?)\s*%")
-_MOST = 100.0
+_MAX_PERCENT = 100.0
 
 
-def mend_amount(value: Any, part: Mapping[str, Any], shown: str) -> str | None:
-    """Return what to write instead of a wrong count or share.
+def amount_fix(value: Any, part: Mapping[str, Any], shown: str) -> str | None:
+    """Return the fix for a wrong count or share.
 
-    None where `part`, of the schema, wants something else, or where the schema's own bounds say
-    it: those of whole numbers.
+    None if the schema's `part` describes something else, or if the schema's own bounds (those of
+    whole numbers) give the fix.
     """
     kind = part.get("title")
     if kind not in ("share", "count or share") or isinstance(value, bool):
         return None
     has_count, is_positive = kind != "share", part.get("minimum", 0) > 0
     if isinstance(value, str):
-        return _mend_text(value, is_positive=is_positive, has_count=has_count)
+        return _text_fix(value, is_positive=is_positive, has_count=has_count)
     if not isinstance(value, float) or value.is_integer():
         return None
     as_share = f"{value * 100:g}%" if 0 < value < 1 else f"{shown}%"
-    if not 0 < value < _MOST:
+    if not 0 < value < _MAX_PERCENT:
         return _in_general(is_positive=is_positive, has_count=has_count)
     count = ", or a whole number for a count" if has_count else ""
     return f"write `{as_share}` for a share (100% at most){count}"
 
 
-def _mend_text(text: str, *, is_positive: bool, has_count: bool) -> str:
+def _text_fix(text: str, *, is_positive: bool, has_count: bool) -> str:
     found = _PERCENTAGE.fullmatch(text)
     if found is None:
         return _in_general(is_positive=is_positive, has_count=has_count)
     share = float(found[1])
-    if share > _MOST:
+    if share > _MAX_PERCENT:
         return "write `100%` or less"
     if share < 0 or (is_positive and not share):
         return "write a share above 0%" if is_positive else "write `0%` or more"

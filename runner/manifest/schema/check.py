@@ -1,6 +1,6 @@
-"""Checks a document against the manifest's schema, and leaves what the rules can still judge.
+"""Checks a document against the manifest's schema; keeps the parts that the rules can check.
 
-`jsonschema-rs` decides; `explain` words its findings. What failed is then taken out of the
+`jsonschema-rs` decides; `explain` composes the messages. What failed is then removed from the
 document, so that the rules find the problems in the rest within the same run.
 """
 
@@ -24,34 +24,37 @@ from runner.schemas_lookup import schema
 
 SECTIONS = ("environments", "gateways", "media", "callbacks")
 TRANSFER = "transferItem"
-"""The part of the schema that an item of `transfers` obeys."""
+"""The part of the schema for an item of `transfers`."""
 
 _UNIT_DEPTH = {
     **dict.fromkeys(("environments", "gateways"), 3),
     **dict.fromkeys(("media", "callbacks", "defaults", "policy", "transfers"), 2),
 }
-_PARTIAL = ("environments", "gateways")  # sections whose entries are judged without what they lack
-_READING = ("from", "columns")  # fields of a `from` entry without which its file cannot be read
+_PARTIAL = (
+    "environments",
+    "gateways",
+)  # sections whose entries are checked without their missing fields
+_FILE_FIELDS = ("from", "columns")  # fields of a `from` entry without which its file cannot be read
 
 Path = tuple[str | int, ...]
-"""The way to a value: keys and indexes."""
+"""The path to a value: keys and indexes."""
 
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """What the rules read: the schema holds for all that is left in `tree`.
+    """A document whose remaining `tree` satisfies the schema.
 
-    `defined` has the names of each section as they were written, the faulty ones included, and
-    `doubtful` the ways to what was taken out: neither is a reason for further problems.
-    `spoilt` has, by the identities of faulty transfers and `from` entries that were left in, the
-    fields that are not to be judged. A gateway or an environment may lack required fields.
+    `defined` has the names of each section, including faulty entries, and `doubtful` the paths of
+    what was removed: neither causes further problems. `spoilt` has, by the identities of the
+    faulty transfers and `from` entries that were kept, the fields that are not to be checked. A
+    gateway or an environment may lack required fields.
     """
 
     tree: Tree
     defined: Mapping[str, frozenset[str]]
     doubtful: frozenset[Path]
     spoilt: Mapping[int, frozenset[str]]
-    _on_the_way: frozenset[Path]  # to what was taken out: its wholes
+    _affected: frozenset[Path]  # paths of what contains a removed part
 
     def where(self, container: Any, at: str | int, *part: str | int) -> Place:
         """Return the place of a container's member, or of a part of it."""
@@ -60,19 +63,19 @@ class Document:
         return self.tree.value(container, at)
 
     def doubts(self, *path: str) -> bool:
-        """Tell whether what `path` leads to, a part or a whole of it, was taken out."""
-        return path in self._on_the_way or any(
+        """Return whether the value at `path`, a part of it, or what contains it was removed."""
+        return path in self._affected or any(
             path[:length] in self.doubtful for length in range(1, len(path) + 1)
         )
 
     def section(self, name: str) -> Mapping[str, Any]:
-        """Return a top-level mapping; empty where it is absent or was faulty."""
+        """Return a top-level mapping; empty if it is absent or was faulty."""
         found = self.tree.root.get(name)
         return found if isinstance(found, Mapping) else {}
 
 
 class _Fault(NamedTuple):
-    """Where the schema refuses something: for which keyword, and the field names it is about."""
+    """A finding of the schema: its path, the keyword, and the field names concerned."""
 
     path: Path
     keyword: str
@@ -90,11 +93,11 @@ class _Fault(NamedTuple):
 
 
 _ITEM = 2
-"""Steps that lead to an item of `transfers`."""
+"""Length of the path to an item of `transfers`."""
 
 
 def check_schema(tree: Tree, problems: Collector) -> Document | None:
-    """Add what the schema refuses; return what is left, or None if that is nothing."""
+    """Add what the schema refuses; return the rest of the document, or None if nothing is left."""
     defined = {name: _names(tree.root, name) for name in SECTIONS}
     if validator().is_valid(tree.root):
         return _document(tree, defined, frozenset(), {})
@@ -107,11 +110,11 @@ def check_schema(tree: Tree, problems: Collector) -> Document | None:
             problems.count(code_of(kind["name"]))
             continue
         part = part_of_schema(list(error.evaluation_path)[:-1], start)
-        _tell(explain(tree, path, part, kind), len(unexpected), problems)
+        _add(explain(tree, path, part, kind), len(unexpected), problems)
     if not isinstance(tree.root, dict) or not problems.failed:
         return None
     spoilt = _spoilt(tree.root.get("transfers"), faults)
-    return _document(tree, defined, _take_out(tree, faults, spoilt), spoilt)
+    return _document(tree, defined, _remove_faulty(tree, faults, spoilt), spoilt)
 
 
 def _document(
@@ -120,15 +123,15 @@ def _document(
     doubtful: frozenset[Path],
     spoilt: Mapping[int, frozenset[str]],
 ) -> Document:
-    on_the_way = {way[:length] for way in doubtful for length in range(1, len(way) + 1)}
-    return Document(tree, defined, doubtful, spoilt, frozenset(on_the_way))
+    affected = {way[:length] for way in doubtful for length in range(1, len(way) + 1)}
+    return Document(tree, defined, doubtful, spoilt, frozenset(affected))
 
 
-def _tell(found: Iterable[Problem], unexpected: int, problems: Collector) -> None:
-    """Add one finding's problems; where they are too many, count the unexpected fields left."""
-    for told, problem in enumerate(found):
-        if problems.full and told < unexpected:
-            for _ in range(unexpected - told):
+def _add(found: Iterable[Problem], unexpected: int, problems: Collector) -> None:
+    """Add one finding's problems; if they are too many, count the remaining unexpected fields."""
+    for added, problem in enumerate(found):
+        if problems.full and added < unexpected:
+            for _ in range(unexpected - added):
                 problems.count(problem.code)
             return
         if not problems.unread(problem.place):
@@ -141,9 +144,9 @@ def _names(root: Any, section: str) -> frozenset[str]:
 
 
 def _errors(root: Any) -> Iterator[tuple[Path, jsonschema_rs.ValidationError, str | None]]:
-    """Yield findings with their paths, and the part of the schema that they were found by.
+    """Yield findings with their paths, and the part of the schema that found them.
 
-    The transfers are checked one at a time, for there may be millions.
+    Transfers are checked one at a time, because there may be millions.
     """
     transfers = root.get("transfers") if isinstance(root, dict) else None
     if not isinstance(transfers, list):
@@ -171,16 +174,16 @@ def validator(part: str | None = None) -> jsonschema_rs.Validator:
 
 
 def _refuse(address: str) -> Never:
-    raise ValueError(f"a schema refers to {address}; schemas refer to nothing outside themselves")
+    raise ValueError(f"a schema refers to {address}; schemas must not refer to other documents")
 
 
 def _spoilt(transfers: Any, faults: Iterable[_Fault]) -> Mapping[int, frozenset[str]]:
-    """Return the faulty transfers and `from` entries that can be judged in part.
+    """Return the faulty transfers and `from` entries that can be checked in part.
 
-    They are told by their identities; with each go the fields that are not to be judged.
+    They are keyed by identity; the values are the fields that are not to be checked.
     """
     found: dict[int, set[str]] = defaultdict(set)
-    hopeless: set[int] = set()
+    unusable: set[int] = set()
     for fault in faults:
         if fault.path[:1] != ("transfers",) or len(fault.path) < _ITEM:
             continue
@@ -188,44 +191,44 @@ def _spoilt(transfers: Any, faults: Iterable[_Fault]) -> Mapping[int, frozenset[
         if (
             not isinstance(item, dict)
             or "select" in item
-            or ("from" in item and not set(_READING).isdisjoint(fault.fields))
+            or ("from" in item and not set(_FILE_FIELDS).isdisjoint(fault.fields))
         ):
-            hopeless.add(id(item))
+            unusable.add(id(item))
         else:
             found[id(item)].update(fault.fields)
-    return {item: frozenset(fields) for item, fields in found.items() if item not in hopeless}
+    return {item: frozenset(fields) for item, fields in found.items() if item not in unusable}
 
 
-def _take_out(
+def _remove_faulty(
     tree: Tree, faults: Iterable[_Fault], spoilt: Mapping[int, frozenset[str]]
 ) -> frozenset[Path]:
-    """Remove unknown fields, and otherwise the smallest part that rules judge as a whole.
+    """Remove unknown fields, and otherwise the smallest part that rules check as a whole.
 
-    What `spoilt` has stays, but for the faulty fields of `from` entries. Returns the ways to what
-    was removed, and to what the unknown fields probably meant.
+    Items in `spoilt` stay, except for the faulty fields of `from` entries. Returns the paths of
+    what was removed, and of what the unknown fields probably meant.
     """
-    doomed: dict[Path, set[str | int]] = defaultdict(set)
+    removed: dict[Path, set[str | int]] = defaultdict(set)
     doubtful: set[Path] = set()
     for path, keyword, unexpected, missing in faults:
         unit = path[: _UNIT_DEPTH.get(str(path[0]), 1)] if path else ()
         if path[:1] == ("transfers",) and len(path) >= _ITEM:
             item, _ = tree.reach(path[:_ITEM])
             if id(item) not in spoilt:
-                doomed[unit[:-1]].add(unit[-1])
+                removed[unit[:-1]].add(unit[-1])
             elif "from" in item and len(path) > _ITEM:
-                doomed[path[:_ITEM]].add(path[_ITEM])
+                removed[path[:_ITEM]].add(path[_ITEM])
         elif unexpected and not is_secret(path):
-            doomed[path].update(unexpected)
+            removed[path].update(unexpected)
             meant = (nearest(name, _field_names()) or name for name in unexpected[:KEPT])
             doubtful.update((*path, name) for name in meant)
         elif keyword == "required" and len(path) == _ITEM and path[0] in _PARTIAL:
             doubtful.add((*path, str(missing)))
         elif path:
-            doomed[unit[:-1]].add(unit[-1])
+            removed[unit[:-1]].add(unit[-1])
             doubtful.add(unit)
-    for path in sorted(doomed, key=len, reverse=True):
+    for path in sorted(removed, key=len, reverse=True):
         container, _ = tree.reach(path)
-        tree.marks.remove(container, doomed[path])
+        tree.marks.remove(container, removed[path])
     return frozenset(doubtful)
 
 

@@ -1,4 +1,4 @@
-"""Words what the schema refuses: the thing, its value, and what to write instead."""
+"""Composes messages for what the schema refuses: the field, its value, and the fix."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ import jsonschema_rs
 
 from runner.core.diagnostics.problem import Place, Problem, Related
 from runner.core.manifest.rules import fixed_figures
-from runner.manifest.flow_style import YAML, Writing, cut, flow, is_number
-from runner.manifest.schema.amounts import mend_amount
+from runner.manifest.flow_style import YAML, Syntax, cut, flow, is_number
+from runner.manifest.schema.amounts import amount_fix
 from runner.manifest.schema.schema_paths import dereferenced, home, inside
 from runner.manifest.secret_lines import REFERENCE, public_part
 from runner.manifest.suggestions import listed, nearest, offer
@@ -41,7 +41,7 @@ _CODES = {
     "propertyNames": "S005",
     "uniqueItems": "S008",
 }
-_MOST = {"maxLength": "characters", "maxItems": "entries", "maxProperties": "entries"}
+_LENGTHS = {"maxLength": "characters", "maxItems": "entries", "maxProperties": "entries"}
 _BOUNDS = {
     "minimum": "{} or more",
     "maximum": "{} or less",
@@ -61,12 +61,12 @@ def explain(
     path: Path,
     part: Mapping[str, Any],
     kind: Mapping[str, Any],
-    writing: Writing = YAML,
+    syntax: Syntax = YAML,
 ) -> Iterator[Problem]:
     """Yield the problems of one finding of the schema check.
 
     `path` leads to the value in the document, `part` is the part of the schema that refused it,
-    and `kind` is the validator's description of the finding. Mends are written in `writing`.
+    and `kind` is the validator's description of the finding. Fixes are written in `syntax`.
     """
     value, place = tree.reach(path)
     if is_secret(path):
@@ -82,7 +82,7 @@ def explain(
     elif kind["name"] == "uniqueItems":
         yield _repeated(tree, path, value)
     elif not (kind["name"] in _BOUNDS and _is_mistyped(value, part)):
-        yield _refused_value(tree, path, part, kind, writing)
+        yield _refused_value(tree, path, part, kind, syntax)
 
 
 def _unknown_fields(
@@ -93,19 +93,19 @@ def _unknown_fields(
     holder = _subject(path) if kind_of is None else f"a `{kind_of}` entry"
     for name in kind["unexpected"]:
         message, place = f"{holder} has no field `{name}`", tree.key(value, name)
-        yield Problem("S001", message, place, _mend_field(name, value, part))
+        yield Problem("S001", message, place, _field_fix(name, value, part))
 
 
 def _missing_field(tree: Tree, path: Path, part: Mapping[str, Any], name: str) -> Problem:
-    mend = f"add `{name}`"
+    fix = f"add `{name}`"
     if "properties" in part:
         example = _fitting(tree.reach(path)[0], name, part["properties"][name])
-        mend = f"add {_entry(tree, name, example)}"
-    return Problem("S002", f"{_subject(path)} lacks `{name}`", _head(tree, path), mend)
+        fix = f"add {_entry(tree, name, example)}"
+    return Problem("S002", f"{_subject(path)} lacks `{name}`", _head(tree, path), fix)
 
 
 def _refused_value(
-    tree: Tree, path: Path, part: Mapping[str, Any], kind: Mapping[str, Any], writing: Writing
+    tree: Tree, path: Path, part: Mapping[str, Any], kind: Mapping[str, Any], syntax: Syntax
 ) -> Problem:
     value, place = tree.reach(path)
     if path and isinstance(path[-1], str):
@@ -115,17 +115,17 @@ def _refused_value(
         public = public_part(public)
     hide = public != value
     shown = _shown(tree, value, place) if not hide else public and f"`{cut(public)}…`"
-    message, mend = _wrong_value(path, value, shown, part, kind, writing)
-    return Problem(code_of(kind["name"]), message, place, mend, hide=hide)
+    message, fix = _wrong_value(path, value, shown, part, kind, syntax)
+    return Problem(code_of(kind["name"]), message, place, fix, hide=hide)
 
 
 def described(error: jsonschema_rs.ValidationError) -> Mapping[str, Any]:
-    """Return the validator's description of a finding, the refusing keyword's `name` included."""
+    """Return the validator's description of a finding, with the keyword's `name`."""
     return {"name": error.kind.name, **error.kind.as_dict()}
 
 
 def code_of(keyword: str) -> str:
-    """Return the code of what a keyword of the schema refuses."""
+    """Return the code of a schema keyword's findings."""
     return _CODES.get(keyword, "S006" if keyword in _BOUNDS else "S007")
 
 
@@ -133,7 +133,7 @@ _HOLDER = ("environments", "NAME", "credentials")
 
 
 def is_secret(path: Path) -> bool:
-    """Tell whether the value at `path`, or something in it, may be a secret in plain text."""
+    """Return whether the value at `path`, or a part of it, may be a secret in plain text."""
     section, field = path[:1], path[2:3]
     return (section == ("environments",) and field == ("credentials",)) or (
         section == ("callbacks",) and field == ("secret",)
@@ -141,32 +141,32 @@ def is_secret(path: Path) -> bool:
 
 
 def _secret(tree: Tree, path: Path, place: Place, kind: Mapping[str, Any]) -> Iterator[Problem]:
-    mend = REFERENCE
+    fix = REFERENCE
     name = f"`{path[3] if path[0] == 'environments' and len(path) > len(_HOLDER) else path[2]}`"
     if kind["name"] == "required":
         message = f"`credentials` lacks `{kind['property']}`"
-        mend = f"add `{kind['property']}: {{env: NAME}}`"
-        yield Problem("S002", message, _head(tree, path), mend, hide=True)
+        fix = f"add `{kind['property']}: {{env: NAME}}`"
+        yield Problem("S002", message, _head(tree, path), fix, hide=True)
     elif kind["name"] == "additionalProperties":
         mapping, _ = tree.reach(path)
         if name == "`credentials`":
-            mend = "`credentials` has only the fields `client_id` and `client_secret`"
+            fix = "`credentials` has only the fields `client_id` and `client_secret`"
         for field in kind["unexpected"]:
             message = f"{name} has no field `{field}`"
-            yield Problem("S001", message, tree.key(mapping, field), mend, hide=True)
+            yield Problem("S001", message, tree.key(mapping, field), fix, hide=True)
     elif kind["name"] in ("minProperties", "maxProperties"):
         message = f"{name} has {len(tree.reach(path)[0])} sources, and must have exactly one"
-        yield Problem("S007", message, place, mend, hide=True)
+        yield Problem("S007", message, place, fix, hide=True)
     else:
-        yield Problem("R007", f"{name} is not a secret reference", place, mend, hide=True)
+        yield Problem("R007", f"{name} is not a secret reference", place, fix, hide=True)
 
 
 def _no_single_promise(place: Place) -> Problem:
-    mend = (
+    fix = (
         "write `{dedupes: 24h}` or `{expires: 30s, visible: 2s}`, as the gateway promises; "
         "delete `delivery` if it promises neither"
     )
-    return Problem("S007", "`delivery` must have exactly one promise", place, mend)
+    return Problem("S007", "`delivery` must have exactly one promise", place, fix)
 
 
 def _wrong_names(tree: Tree, path: Path, part: Mapping[str, Any]) -> Iterator[Problem]:
@@ -175,59 +175,59 @@ def _wrong_names(tree: Tree, path: Path, part: Mapping[str, Any]) -> Iterator[Pr
     for name in mapping:
         if pattern.fullmatch(name) is None or len(name) > longest:
             message = f"`{cut(name)}` is not a {part['title']}"
-            yield Problem("S005", message, tree.key(mapping, name), _mend_form(part))
+            yield Problem("S005", message, tree.key(mapping, name), _form_fix(part))
 
 
-def _wrong_value(  # noqa: PLR0917 - each is a part of what is told
+def _wrong_value(  # noqa: PLR0917 - each is a part of the message
     path: Path,
     value: Any,
     shown: str | None,
     part: Mapping[str, Any],
     kind: Mapping[str, Any],
-    writing: Writing,
+    syntax: Syntax,
 ) -> tuple[str, str]:
-    """Return what is wrong with a value, and the mend; `shown` is None for what may be a secret."""
+    """Return message and fix for a value; `shown` is None if it may be a secret."""
     name = kind["name"]
     said = f"{_subject(path)} is {shown}"
-    unwanted = f"{_subject(path, transfer='this entry')} is {shown}, not {_wanted(part)}"
+    message = f"{_subject(path, transfer='this entry')} is {shown}, not {_wanted(part)}"
     if shown is None:
-        unwanted = (
+        message = (
             f"{_subject(path)} is not {_wanted(part)}; it is not shown because it may be a secret"
         )
         shown = "…"
     if name == "type" or _CODES.get(name) == "S005":
-        unwanted = unwanted if value or name == "type" else f"{_subject(path)} is empty"
-        mend = mend_amount(value, part, shown)
-        if mend is None and name == "type":
-            mend = _mend_type(path, value, shown, part, writing)
-        if name not in _MOST:
-            return unwanted, mend or _mend_form(part)
+        message = message if value or name == "type" else f"{_subject(path)} is empty"
+        fix = amount_fix(value, part, shown)
+        if fix is None and name == "type":
+            fix = _type_fix(path, value, shown, part, syntax)
+        if name not in _LENGTHS:
+            return message, fix or _form_fix(part)
     if name in ("constant", "const"):
         return f"{said}, not {flow(part['const'])}", f"write `{path[-1]}: {flow(part['const'])}`"
     if name == "enum":
-        mend = offer(
+        fix = offer(
             str(value), [str(option) for option in part["enum"]], kind="value", before="allowed"
         )
-        return f"{said}, which is not one of the allowed values", mend
+        return f"{said}, which is not one of the allowed values", fix
     if "fitting" in part and name in _BOUNDS:
         return (
             f"{said}, {_BEYOND[name].format(part[name])}",
-            f"write `{writing.key(path[-1])}{part['fitting']}`",
+            f"write `{syntax.key(path[-1])}{part['fitting']}`",
         )
-    if name in _BOUNDS or name in _MOST:
+    if name in _BOUNDS or name in _LENGTHS:
         return _beyond(path, value, said, part[name], name)
-    mend = f"write for example `{writing.key(path[-1])}{_example(part, writing)}`"
-    return f"{_subject(path)} is empty", mend
+    fix = f"write for example `{syntax.key(path[-1])}{_example(part, syntax)}`"
+    return f"{_subject(path)} is empty", fix
 
 
 def _is_mistyped(value: Any, part: Mapping[str, Any]) -> bool:
-    """Tell whether a number is none of the types that are wanted, which is a problem of its own."""
+    """Return whether a number has the wrong type, which is a problem of its own."""
     wanted = part.get("type", ())
     return "integer" in wanted and isinstance(value, float) and not value.is_integer()
 
 
 def _fitting(holder: Any, name: str, part: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Return the part with the example that fits its neighbours: a codec may allow one value."""
+    """Return the part with an example that fits the codec beside it, which may allow one value."""
     codec = holder.get("codec") if isinstance(holder, Mapping) else None
     figure = fixed_figures(codec).get(name) if isinstance(codec, str) else None
     if figure is None:
@@ -241,12 +241,12 @@ def _beyond(path: Path, value: Any, said: str, bound: int, keyword: str) -> tupl
             f"{said}, {_BEYOND[keyword].format(bound)}",
             f"write {_BOUNDS[keyword].format(bound)}",
         )
-    noun = _MOST[keyword]
+    noun = _LENGTHS[keyword]
     return f"{_subject(path)} has {len(value):,} {noun}", f"use at most {bound:,} {noun}"
 
 
 def _repeated(tree: Tree, path: Path, items: Sequence[Any]) -> Problem:
-    """Return the problem of an item that stands twice; to the schema `1` and `1.0` are one."""
+    """Return the problem of a duplicate item; the schema takes `1` and `1.0` as equal."""
     seen: dict[str, int] = {}
     for index, text in enumerate(map(flow, items)):
         if text in seen:
@@ -256,12 +256,10 @@ def _repeated(tree: Tree, path: Path, items: Sequence[Any]) -> Problem:
             return Problem("S008", message, place, "keep one of the two", related=(first,))
         seen[text] = index
     place = tree.reach(path)[1]
-    return Problem(
-        "S008", f"{_subject(path)} contains something twice", place, "keep one of the two"
-    )
+    return Problem("S008", f"{_subject(path)} contains an item twice", place, "keep one of the two")
 
 
-def _mend_field(name: str, value: Mapping[str, Any], part: Mapping[str, Any]) -> str:
+def _field_fix(name: str, value: Mapping[str, Any], part: Mapping[str, Any]) -> str:
     unused = [field for field in part.get("properties", {}) if field not in value]
     if (inner := inside(name, part, unused)) is not None:
         return f"it belongs in `{inner}`: write `{inner}: {{{name}: …}}`"
@@ -271,28 +269,26 @@ def _mend_field(name: str, value: Mapping[str, Any], part: Mapping[str, Any]) ->
     return offer(name, unused, kind="field", before="it may also have") if unused else "delete it"
 
 
-def _mend_type(
-    path: Path, value: Any, shown: str, part: Mapping[str, Any], writing: Writing
-) -> str:
+def _type_fix(path: Path, value: Any, shown: str, part: Mapping[str, Any], syntax: Syntax) -> str:
     if not path:
         return "begin with `version: 1`"
-    name = writing.key(path[-1])
-    wanted, mend = part.get("type"), f"write for example `{name}{_example(part, writing)}`"
+    name = syntax.key(path[-1])
+    wanted, fix = part.get("type"), f"write for example `{name}{_example(part, syntax)}`"
     if isinstance(value, str | int | float):
         if wanted == "string" and part.get("title") in _UNITS and not isinstance(value, bool):
             written = [f"{shown}{unit}" for unit in _UNITS[part["title"]]]
             if all(re.search(part["pattern"], text) for text in written):
-                mend = "add a unit: " + " or ".join(f"`{name}{text}`" for text in written)
+                fix = "add a unit: " + " or ".join(f"`{name}{text}`" for text in written)
         elif wanted == "string" and re.search(part.get("pattern", ""), shown):
-            mend = f'put quotes around it: `{name}"{shown}"`'
+            fix = f'put quotes around it: `{name}"{shown}"`'
         elif wanted == "array":
-            mend = f"write a list: `{name}[{cut(writing.value(value))}]`"
+            fix = f"write a list: `{name}[{cut(syntax.value(value))}]`"
         elif wanted in ("integer", "number") and isinstance(value, str) and is_number(value):
-            mend = f"drop the quotes: `{name}{value}`"
-    return f"write `{name}true` or `{name}false`" if wanted == "boolean" else mend
+            fix = f"drop the quotes: `{name}{value}`"
+    return f"write `{name}true` or `{name}false`" if wanted == "boolean" else fix
 
 
-def _mend_form(part: Mapping[str, Any]) -> str:
+def _form_fix(part: Mapping[str, Any]) -> str:
     examples = ", ".join(f"`{flow(example)}`" for example in part.get("examples", ())[:3])
     meaning = part.get("description", "").partition(". ")[0].rstrip(".")
     return f"write for example {examples}" + (
@@ -336,7 +332,7 @@ def _shown(tree: Tree, value: Any, place: Place) -> str:
 
 
 def _head(tree: Tree, path: Path) -> Place:
-    """Return where a mapping is named, or where it begins if it has no name."""
+    """Return the place of a mapping's key, or its beginning if it has no key."""
     if path and isinstance(path[-1], str):
         parent, _ = tree.reach(path[:-1])
         return tree.key(parent, path[-1])
@@ -350,6 +346,6 @@ def _entry(tree: Tree, name: str, part: Mapping[str, Any]) -> str:
     return f"`{name}: {defined or _example(part)}`"
 
 
-def _example(part: Mapping[str, Any], writing: Writing = YAML) -> str:
+def _example(part: Mapping[str, Any], syntax: Syntax = YAML) -> str:
     examples = dereferenced(part).get("examples", ())
-    return writing.value(examples[0]) if examples else "…"
+    return syntax.value(examples[0]) if examples else "…"

@@ -1,4 +1,4 @@
-"""Finds its way in the manifest's schema: what a finding is about, and where a field belongs."""
+"""Finds parts of the manifest's schema: the part of a finding, and where a field belongs."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from typing import Any
 
 from runner.schemas_lookup import schema
 
-_MOST_HOMES = 2
-"""Places that are told for a field; where it may stand in more, none is likelier than another."""
+_MAX_HOMES = 2
+"""Most places that are suggested for a field; with more, none is likelier than another."""
 
 
-_TELLING = 4
-"""Letters of a beginning that tells which field is meant."""
+_MIN_PREFIX = 4
+"""Fewest letters of a prefix that identifies a field."""
 
 
 def part_of_schema(route: Sequence[str | int], start: str | None = None) -> Mapping[str, Any]:
@@ -25,29 +25,29 @@ def part_of_schema(route: Sequence[str | int], start: str | None = None) -> Mapp
     part: Any = schema("manifest.v1") if start is None else {"$ref": f"#/$defs/{start}"}
     for step in route:
         before, part = part, (_referred(part) if step == "$ref" else part[step])
-    # `then` only adds a demand; what the fields are is said beside it.
+    # `then` only adds a requirement; the fields are described beside it.
     if route and route[-1] == "then" and "properties" not in part:
         part = {**before, **part}
     return dereferenced(part)
 
 
 def dereferenced(part: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Return a part with what it refers to filled in."""
+    """Return a part with its reference resolved."""
     return {**_referred(part), **part} if "$ref" in part else part
 
 
 def _referred(part: Mapping[str, Any]) -> Mapping[str, Any]:
     target: Mapping[str, Any] = schema("manifest.v1")["$defs"][part["$ref"].rpartition("/")[2]]
-    # Of a mere text the field knows a better example than the text.
-    return {**target, "examples": part["examples"]} if _is_mere_text(target, part) else target
+    # For plain text the field has a better example than the type.
+    return {**target, "examples": part["examples"]} if _is_plain_text(target, part) else target
 
 
-def _is_mere_text(target: Mapping[str, Any], part: Mapping[str, Any]) -> bool:
+def _is_plain_text(target: Mapping[str, Any], part: Mapping[str, Any]) -> bool:
     return target.get("title") == "text" and "examples" in part
 
 
 def inside(name: str, part: Mapping[str, Any], fields: Sequence[str]) -> str | None:
-    """Return which of the part's `fields` has a field `name` in turn, if one has."""
+    """Return the one of the part's `fields` that contains a field `name`, if any."""
     inner = (field for field in fields if name in _fields_of(part["properties"][field]))
     return next(inner, None)
 
@@ -58,25 +58,25 @@ def _fields_of(part: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 def home(name: str) -> str | None:
-    """Return where in a manifest the field stands that is called so, or begins so.
+    """Return where in a manifest the field belongs that has this name, or begins with it.
 
-    None if there is no such field, or more than one or two places.
+    None if no field matches, or if it may stand in more than two places.
     """
-    begun = [field for field in _homes() if field.startswith(name) and len(name) >= _TELLING]
+    begun = [field for field in _homes() if field.startswith(name) and len(name) >= _MIN_PREFIX]
     field = name if name in _homes() else begun[0] if len(begun) == 1 else None
     ways = _homes()[field] if field is not None else ()
-    if not 0 < len(ways) <= _MOST_HOMES:
+    if not 0 < len(ways) <= _MAX_HOMES:
         return None
-    return f"the field `{field}` belongs {' or '.join(map(_told, ways))}"
+    return f"the field `{field}` belongs {' or '.join(map(_place_text, ways))}"
 
 
-def _told(home: tuple[str, ...]) -> str:
+def _place_text(home: tuple[str, ...]) -> str:
     return f"under `{': '.join(home)}:`" if home else "at the top level of the manifest"
 
 
 @cache
 def _homes() -> Mapping[str, tuple[tuple[str, ...], ...]]:
-    """Return the ways to the mappings that each field may stand in; transfers are left out."""
+    """Return the paths of the mappings that may contain each field, except transfers."""
     found: dict[str, tuple[tuple[str, ...], ...]] = {}
     for way, name in _fields(schema("manifest.v1"), ()):
         found[name] = (*found.get(name, ()), way)

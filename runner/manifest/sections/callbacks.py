@@ -1,4 +1,4 @@
-"""Turns callbacks into frozen values; secrets are fetched only for those that transfers use."""
+"""Builds callbacks as frozen values; fetches secrets only for those that transfers use."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from runner.manifest.url_check import check_address
 
 
 def check_callbacks(document: Document, problems: Collector) -> None:
-    """Add what is wrong with the callbacks' addresses, used or not."""
+    """Add the problems of all callbacks' addresses, used or not."""
     for callback in document.section("callbacks").values():
         if found := check_address(callback["url"], "url", document.where(callback, "url")):
             problems.add(found)
@@ -34,8 +34,8 @@ def build_callbacks(
 ) -> Mapping[str, Callback]:
     """Return the callbacks that may be called: the used ones, and those without a secret.
 
-    A callback that is to be signed and that no transfer uses is left out, so that it can never be
-    called unsigned. A rehearsal suppresses calls that leave the machine (manifest.md, "Simulator"),
+    A callback with a secret that no transfer uses is left out, so that it can never be called
+    unsigned. A rehearsal suppresses calls that leave the machine (manifest.md, "Simulator"),
     so it does not fetch their secrets.
     """
     found: dict[str, Callback] = {}
@@ -56,7 +56,7 @@ def _is_suppressed(written: Mapping[str, Any], environment: Environment) -> bool
     try:
         return not is_loopback(urlsplit(written["url"]).hostname or "")
     except ValueError:
-        return True  # the address is no address, which is said already
+        return True  # the address is invalid, which is reported already
 
 
 def _build(name: str, written: Mapping[str, Any], secret: Secret | None) -> Callback:
@@ -72,5 +72,5 @@ def _check_secret(
 ) -> None:
     objection = check_webhook_secret(secret.reveal()) if secret is not None else None
     if objection is not None:
-        message, _, mend = objection.partition("; ")
-        problems.add(Problem("R007", message, document.where(written, "secret"), mend))
+        message, _, fix = objection.partition("; ")
+        problems.add(Problem("R007", message, document.where(written, "secret"), fix))

@@ -303,7 +303,7 @@ def resolve(
     except Unresolvable as error:
         at = next(iter(holder[field]))
         place = document.where(holder, field, at, *([0] if at == "command" else []))
-        problems.add(Problem("R007", f"`{field}`: {error}", place, error.mend))
+        problems.add(Problem("R007", f"`{field}`: {error}", place, error.fix))
         return None
 
 

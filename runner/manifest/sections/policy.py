@@ -17,7 +17,7 @@ from runner.manifest.schema.check import Document
 
 
 def check_policy(document: Document, problems: Collector, *, now_s: float) -> None:
-    """Add what is wrong with waits, waves and window that the schema sees one by one."""
+    """Add the problems of waits, waves and window that the schema cannot see."""
     policy = document.section("policy")
     _check_retry(document, policy.get("retry", {}), problems)
     waves = tuple(map(_amount, policy.get("waves", ())))
@@ -65,22 +65,22 @@ def _add(
 def _check_retry(document: Document, written: Mapping[str, Any], problems: Collector) -> None:
     """Add a base that is longer than the cap.
 
-    A `cap` below the base that nobody wrote is no mistake: every wait is then as long as `cap`.
+    A `cap` below the default base is allowed: every wait is then as long as `cap`.
     """
     retry = _retry(written)
     if "base" not in written or retry.base_s <= retry.cap_s:
         return
     by_default = "" if "cap" in written else " by default"
     message = f"`cap` is {retry.cap_s:g} s{by_default}, shorter than `base`, {retry.base_s:g} s"
-    mend = "write a shorter `base` or a longer `cap`"
+    fix = "write a shorter `base` or a longer `cap`"
     place = document.where(written, "cap" if "cap" in written else "base")
-    problems.add(Problem("S006", message, place, mend))
+    problems.add(Problem("S006", message, place, fix))
 
 
 def _checked_window(
     document: Document, policy: Mapping[str, Any], problems: Collector
 ) -> Window | None:
-    """Return the window, or None after adding times that no calendar has."""
+    """Return the window, or None after adding invalid times."""
     written = policy.get("window")
     if written is None:
         return None
@@ -94,14 +94,14 @@ def _is_moment(text: str, place: Place, problems: Collector) -> bool:
         parse_moment(text)
     except ValueError:
         message = f"`{text}` is not a valid date and time"
-        mend = "check day, hour and offset; write for example 2026-12-01T22:00:00+01:00"
-        problems.add(Problem("S005", message, place, mend))
+        fix = "check day, hour and offset; write for example 2026-12-01T22:00:00+01:00"
+        problems.add(Problem("S005", message, place, fix))
         return False
     return True
 
 
 def build_policy(document: Document) -> Policy:
-    """Return the policy that the schema has let through."""
+    """Return the policy; the schema has accepted it."""
     absent, policy = Policy(), document.section("policy")
     return Policy(
         preflight=policy.get("preflight", absent.preflight),
@@ -116,7 +116,7 @@ def build_policy(document: Document) -> Policy:
 
 
 def _amount(written: float | str) -> Amount:
-    """Return a count or a share; to the schema `5.0` is a whole number too."""
+    """Return a count or a share; the schema accepts `5.0` as a whole number too."""
     return parse_amount(written) if isinstance(written, str) else int(written)
 
 

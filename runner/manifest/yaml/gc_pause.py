@@ -1,4 +1,4 @@
-"""Keeps the garbage collector out of the way while a document grows."""
+"""Pauses the garbage collector while a document is built."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from contextlib import contextmanager
 
 @contextmanager
 def collection_paused() -> Iterator[None]:
-    """Keep the garbage collector from walking a growing tree that holds no garbage."""
+    """Pause garbage collection: walking a growing tree without garbage takes time."""
     was_enabled = gc.isenabled()
     gc.disable()
     try:

@@ -1,15 +1,15 @@
-"""What the builder has in hand: a mapping or list whose end is not read yet."""
+"""A mapping or list whose end has not been read yet."""
 
 from __future__ import annotations
 
 from typing import Any
 
 NO_KEY = object()
-"""Stands for the key while none is waiting for its value."""
+"""Marks that no key is waiting for its value."""
 
 
 class OpenContainer:
-    """A container that is being built."""
+    """A container under construction."""
 
     __slots__ = (
         "anchor",

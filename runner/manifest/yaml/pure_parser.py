@@ -1,4 +1,4 @@
-"""PyYAML's parser in Python, for where libyaml is missing."""
+"""PyYAML's parser in pure Python, used where libyaml is missing."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from yaml.scanner import Scanner
 
 
 class PureParser(Reader, Scanner, Parser):
-    """Gives the same events as libyaml's parser."""
+    """Produces the same events as libyaml's parser."""
 
     def __init__(self, text: str) -> None:
         Reader.__init__(self, text)

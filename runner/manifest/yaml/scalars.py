@@ -1,6 +1,6 @@
-"""What a plain YAML scalar means: the YAML 1.2 core schema, and stricter where ids would suffer.
+"""Resolves plain YAML scalars by the YAML 1.2 core schema, stricter where ids would change.
 
-A number with a leading zero or a plus sign is text, so that `0441234` and `+441234567890` survive
+A number with a leading zero or a plus sign is text, so that `0441234` and `+441234567890` stay
 (manifest.md, "YAML dialect").
 """
 
@@ -10,7 +10,7 @@ import math
 import re
 
 MAX_INTEGER = 2**53
-"""The largest whole number that every reader of JSON keeps exact."""
+"""Largest integer that every JSON reader keeps exact."""
 
 _WORDS: dict[str, float | None] = {
     "": None,
@@ -34,7 +34,7 @@ class NumberOutOfRange(ValueError):
 
 
 def resolve(text: str) -> str | int | float | bool | None:
-    """Return what the plain scalar `text` means; raises `NumberOutOfRange`."""
+    """Return the value of the plain scalar `text`. Raises `NumberOutOfRange`."""
     if text in _WORDS:
         return _finite(_WORDS[text])
     if text[0] not in _NUMBER_STARTS:
@@ -49,9 +49,9 @@ def resolve(text: str) -> str | int | float | bool | None:
 
 
 def _exact(text: str, base: int) -> int:
-    if base == 0:  # leading zeros of hexadecimal and octal digits say nothing
+    if base == 0:  # leading zeros have no meaning in hexadecimal and octal
         text = text[:2] + (text[2:].lstrip("0") or "0")
-    # The length is looked at first: reading a million digits takes quadratic time.
+    # The length is checked first: parsing a million digits takes quadratic time.
     number = int(text, base) if len(text) <= _LONGEST_EXACT else None
     if number is None or abs(number) > MAX_INTEGER:
         raise NumberOutOfRange("a whole number beyond 2^53")

@@ -1,4 +1,4 @@
-"""Reads a manifest's text, and refuses what no parser should see (manifest.md, "YAML dialect")."""
+"""Reads a manifest's text; refuses what is unsafe to parse (manifest.md, "YAML dialect")."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from runner.manifest.suggestions import nearest
 from runner.manifest.yaml.tree import Source
 
 MAX_BYTES = 64_000_000
-"""The largest manifest; longer lists belong into a `from:` file."""
+"""Size of the largest manifest; longer lists belong in a `from:` file."""
 
 _SUFFIXES = {".yaml", ".yml"}
 _UTF16_MARKS = (b"\xff\xfe", b"\xfe\xff")
 _UNDECODED = re.compile("[\udc80-\udcff]")
 _PRIVATE = 0xF700
-"""A character of nobody's, for each byte that is not UTF-8: two ids that differ still differ."""
+"""Private-use characters replace bytes that are not UTF-8: different ids stay different."""
 _STANDS_IN = re.compile(f"[{chr(_PRIVATE + 0x80)}-{chr(_PRIVATE + 0xFF)}]")
 _REFUSED = re.compile(
     "[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff\ufeff\ufffe\uffff]"
@@ -30,11 +30,11 @@ _REFUSED = re.compile(
 
 
 def read_source(path: Path, problems: Collector) -> Source | None:
-    """Return the manifest's text, or None and a problem that says why not."""
+    """Return the manifest's text, or None after adding a problem."""
     name = str(path)
     start = Place(name, 1, 1)
     try:
-        if fault := _no_file(path):
+        if fault := _file_fault(path):
             problems.add(Problem("Y001", fault[0], start, fault[1]))
             return None
         with open_regular(path) as file:
@@ -42,12 +42,12 @@ def read_source(path: Path, problems: Collector) -> Source | None:
     except OSError as error:
         why = (error.strerror or type(error).__name__).lower()
         message = f"the manifest cannot be read: {why}"
-        problems.add(Problem("Y001", message, start, _mend_path(path, error)))
+        problems.add(Problem("Y001", message, start, _path_fix(path, error)))
         return None
     if len(raw) > MAX_BYTES:
         message = "the manifest is larger than 64 MB"
-        mend = "move the transfers to a .csv or .jsonl file and refer to it with `- from: FILE`"
-        problems.add(Problem("Y002", message, start, mend))
+        fix = "move the transfers to a .csv or .jsonl file and refer to it with `- from: FILE`"
+        problems.add(Problem("Y002", message, start, fix))
         return None
     text = _decode(raw, name, problems)
     if text is None or not _is_clean(text, name, problems):
@@ -55,15 +55,15 @@ def read_source(path: Path, problems: Collector) -> Source | None:
     return Source(name, text, hashlib.sha256(raw).hexdigest())
 
 
-def _no_file(path: Path) -> tuple[str, str] | None:
-    """Return why what lies at `path` is no file, and the mend; a pipe would be waited for."""
+def _file_fault(path: Path) -> tuple[str, str] | None:
+    """Return message and fix if `path` is not a regular file; reading a pipe would block."""
     mode = path.stat().st_mode
     if stat.S_ISREG(mode):
         return None
     if stat.S_ISDIR(mode):
         return "the manifest is a folder", f"name a file in it{_such_as(path)}"
-    mend = "write it to a file first: the journal and the row files are kept beside it"
-    return "the manifest is a pipe or a device, not a file", mend
+    fix = "write it to a file first: the journal and the row files are kept beside it"
+    return "the manifest is a pipe or a device, not a file", fix
 
 
 def _such_as(folder: Path) -> str:
@@ -71,7 +71,7 @@ def _such_as(folder: Path) -> str:
     return f", such as {found[0]}" if found else ""
 
 
-def _mend_path(path: Path, error: OSError) -> str:
+def _path_fix(path: Path, error: OSError) -> str:
     if str(path) == "-":
         return (
             "a manifest is not read from standard input: write it to a file, "
@@ -90,25 +90,25 @@ def _mend_path(path: Path, error: OSError) -> str:
 
 
 def _decode(raw: bytes, name: str, problems: Collector) -> str | None:
-    mend = "save the file as UTF-8"
+    fix = "save the file as UTF-8"
     if raw.startswith(_UTF16_MARKS):
-        problems.add(Problem("Y003", "the manifest is UTF-16", Place(name, 1, 1), mend))
+        problems.add(Problem("Y003", "the manifest is UTF-16", Place(name, 1, 1), fix))
         return None
     try:
         return raw.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         before = raw[: error.start].decode("utf-8-sig")
         message = f"the byte 0x{raw[error.start]:02x} is not UTF-8"
-        problems.add(Problem("Y003", message, _place_after(before, name), mend))
-    if b"\0" in raw:  # no text in another encoding, but another kind of file
+        problems.add(Problem("Y003", message, _place_after(before, name), fix))
+    if b"\0" in raw:  # not text in another encoding, but a binary file
         return None
-    # The rest is read all the same, for what else is wrong in it.
+    # The rest is read too, to find its other problems.
     text = raw.decode("utf-8-sig", "surrogateescape")
     return _UNDECODED.sub(lambda byte: chr(_PRIVATE + ord(byte[0]) - 0xDC00), text)
 
 
 def readable(problem: Problem) -> Problem:
-    """Return a problem without the characters that stand for bytes which are not UTF-8."""
+    """Return a problem with U+FFFD for each byte that is not UTF-8."""
     texts = [_STANDS_IN.sub("\ufffd", text) for text in (problem.message, problem.help)]
     if texts == [problem.message, problem.help]:
         return problem
@@ -122,8 +122,8 @@ def _is_clean(text: str, name: str, problems: Collector) -> bool:
     point = ord(found[0])
     escape = f"\\x{point:02x}" if point < 0x100 else f"\\u{point:04x}"  # noqa: PLR2004 - one byte
     message = f"the character U+{point:04X} is not allowed here"
-    mend = f'delete it; where a text needs it, write "{escape}" between double quotes'
-    problems.add(Problem("Y004", message, _place_after(text[: found.start()], name), mend))
+    fix = f'delete it; where a text needs it, write "{escape}" between double quotes'
+    problems.add(Problem("Y004", message, _place_after(text[: found.start()], name), fix))
     return False
 
 

@@ -1,4 +1,4 @@
-"""Says in plain words what libyaml found wrong."""
+"""Translates libyaml's errors into plain messages."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from runner.manifest.yaml.tree import Source, pack
 
 
 class _Words(NamedTuple):
-    """What to say for a part of the parser's words; `begins` to say it where the part begins."""
+    """Message and fix for a part of the parser's text; `begins`: placed where the construct begins."""
 
     part: str
-    said: str
-    mend: str
+    message: str
+    fix: str
     begins: bool = False
 
 
@@ -128,38 +128,38 @@ _BEGINS = {
 
 
 def syntax_problem(error: yaml.YAMLError, source: Source) -> Problem:
-    """Return the problem that `error` stands for, with the mend that most often helps."""
+    """Return the problem for `error`, with the most likely fix."""
     if not isinstance(error, MarkedYAMLError):
         return Problem("Y005", f"not YAML: {error}", Place(source.name, 1, 1), _OTHERWISE)
     mark, begin = error.problem_mark or error.context_mark, error.context_mark
     words = _words(error.problem or error.context or "the text cannot be read")
     if words.begins and begin is not None:
-        mark = begin  # says more than where the parser gave up
+        mark = begin  # more helpful than where the parser stopped
     place = _place(mark, source) if mark is not None else Place(source.name, 1, 1)
     found = source.lines[place.line - 1][place.column - 1 : place.column]
     before = source.lines[place.line - 1][: place.column - 1].strip()
     if found == "\t":
         words = _TAB
-    elif before and "line up" in words.said:
+    elif before and "line up" in words.message:
         words = _AFTER
     related: tuple[Related, ...] = ()
     note = next((note for part, note in _BEGINS.items() if part in (error.context or "")), None)
     if note is not None and begin is not None and begin.line != place.line - 1:
         related = (Related(_place(begin, source), note),)
-    message, mend = (text.replace("{}", found) for text in (words.said, words.mend))
-    return Problem("Y005", f"not YAML: {message}", place, mend, related=related)
+    message, fix = (text.replace("{}", found) for text in (words.message, words.fix))
+    return Problem("Y005", f"not YAML: {message}", place, fix, related=related)
 
 
-def _words(said: str) -> _Words:
-    found = (words for words in _WORDS if words.part in said)
-    return next(found, _Words(said, said, _OTHERWISE))
+def _words(text: str) -> _Words:
+    found = (words for words in _WORDS if words.part in text)
+    return next(found, _Words(text, text, _OTHERWISE))
 
 
 def _place(mark: Mark, source: Source) -> Place:
     place = source.place(pack(mark.line, mark.column, 0))
     if place.line <= len(source.lines) and source.lines[place.line - 1].strip():
         return place
-    # The end of the text, or a blank line: what is missing is missing at the end of a line before.
+    # The end of the text, or a blank line: point to the end of the last line with text.
     line = min(place.line, len(source.lines))
     while line > 1 and not source.lines[line - 1].strip():
         line -= 1

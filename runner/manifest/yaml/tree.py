@@ -1,4 +1,4 @@
-"""The document as plain containers, with the place of every key and value beside it."""
+"""A document as plain containers, with the place of every key and value."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _LINE_SHIFT, _COLUMN_SHIFT = 38, 12
 _COLUMN_MASK, _WIDTH_MASK = (1 << 26) - 1, (1 << 12) - 1
 
 _LARGE = 100
-"""Keys of a mapping up to which a search is as fast as remembering."""
+"""Number of keys above which a mapping's key positions are cached."""
 
 _LINE_BREAK = re.compile(r"\r\n|\r|\n")
 
@@ -48,7 +48,7 @@ class Source:
         return _LINE_BREAK.split(self.text)
 
     def place(self, mark: int) -> Place:
-        """Return the place that a mark stands for."""
+        """Return the place of a mark."""
         column = (mark >> _COLUMN_SHIFT & _COLUMN_MASK) + 1
         width = mark & _WIDTH_MASK
         return Place(
@@ -56,7 +56,7 @@ class Source:
         )
 
     def shown(self, place: Place) -> str:
-        """Return the text at a place; empty where its end is unknown."""
+        """Return the text at a place; empty if its end is unknown."""
         if place.end_column is None:
             return ""
         return self.lines[place.line - 1][place.column - 1 : place.end_column - 1]
@@ -113,7 +113,7 @@ class Marks:
 
 @dataclass(frozen=True, slots=True)
 class Tree:
-    """A document: its root value, and where everything stands."""
+    """A document: its root value and the places of its parts."""
 
     root: Any
     root_mark: int

@@ -1,7 +1,7 @@
-"""Builds the document from libyaml's events, and stops at its hazards before anything grows.
+"""Builds the document from libyaml's events, and stops at unsafe input before it takes memory.
 
 PyYAML's own loader crashes the process on deep nesting, keeps the last of duplicate keys and
-expands aliases without bound (hazards.md); on events each of these is seen in time.
+expands aliases without bound; in the events each of these is detected early.
 """
 
 from __future__ import annotations
@@ -35,13 +35,13 @@ from runner.manifest.yaml.scalars import NumberOutOfRange, resolve
 from runner.manifest.yaml.syntax_errors import syntax_problem
 from runner.manifest.yaml.tree import Marks, Source, Tree, pack
 
-_parser: Callable[[str], Any] = PureParser  # slower than libyaml's, and the same events
+_parser: Callable[[str], Any] = PureParser  # slower than libyaml's, with the same events
 with suppress(ImportError):  # PyYAML may have been built without libyaml
     _parser = import_module("yaml.cyaml").CParser
 
 MAX_DEPTH = 32
 MAX_EXPANDED = 10_000
-"""Nodes that aliases, those of merge keys included, may bring into a document."""
+"""Most nodes that aliases, including merge keys, may add to a document."""
 
 _TAG = "tag:yaml.org,2002:"
 _SCALAR_TAGS: dict[str, tuple[type, ...]] = {
@@ -53,19 +53,19 @@ _SCALAR_TAGS: dict[str, tuple[type, ...]] = {
 _SURROGATE = re.compile("[\ud800-\udfff]")  # libyaml refuses them itself
 _BEGIN = "begin with `version: 1`; `runner init` writes a first manifest"
 _ONE_DOCUMENT = "delete this line, or move what follows it to a manifest of its own"
-_OF_SCALARS = ("Y008", "Y011", "Y012")  # problems that one would mend by writing a plain text
+_SCALAR_CODES = ("Y008", "Y011", "Y012")  # problems whose fix is to write plain text
 _QUOTES = "a text that is not a secret needs quotes"
 _MERGE = object()
 
 
 class _Halted(Exception):
-    """The document cannot be read further."""
+    """Stops the build: the document cannot be read further."""
 
 
 def build(
     source: Source, problems: Collector, parser: Callable[[str], Any] | None = None
 ) -> Tree | None:
-    """Return the document, or None when its problems leave none to speak of."""
+    """Return the document, or None if its problems make it unusable."""
     with collection_paused():
         try:
             return _Builder(source, problems).run((parser or _parser)(source.text).get_event)
@@ -92,7 +92,7 @@ class _Builder:
         self._source = source
         self._problems = problems
         self._marks = Marks()
-        self._frame = OpenContainer([], 0, None)  # holds the document's root
+        self._open_container = OpenContainer([], 0, None)  # holds the document's root
         self._stack: list[OpenContainer] = []
         self._anchors: dict[str, tuple[Any, int, int]] = {}  # value, nodes, height
         self._expanded = 0
@@ -111,12 +111,14 @@ class _Builder:
             step = steps.get(event.__class__)
             if step is not None:
                 step(event)
-        if not self._frame.value or self._frame.value[0] is None:
+        if not self._open_container.value or self._open_container.value[0] is None:
             self._halt("Y014", "the manifest is empty", 0, _BEGIN)
-        return Tree(self._frame.value[0], self._frame.marks[0], self._marks, self._source)
+        return Tree(
+            self._open_container.value[0], self._open_container.marks[0], self._marks, self._source
+        )
 
     def _document(self, event: DocumentStartEvent) -> None:
-        if self._frame.value:
+        if self._open_container.value:
             self._halt("Y006", "a second document begins here", _mark(event), _ONE_DOCUMENT)
 
     def _scalar(self, event: ScalarEvent) -> None:
@@ -144,8 +146,8 @@ class _Builder:
             return resolve(text)
         except NumberOutOfRange as error:
             shown = self._shown(text if len(text) <= 40 else text[:37] + "…")  # noqa: PLR2004 - a line's part
-            mend = f'write a number up to 2^53; a text, such as an id, needs quotes: "{shown}"'
-            self._problem("Y012", f"{shown} is {error}", mark, mend)
+            fix = f'write a number up to 2^53; a text, such as an id, needs quotes: "{shown}"'
+            self._problem("Y012", f"{shown} is {error}", mark, fix)
             return 0
 
     def _tagged(self, event: ScalarEvent, mark: int) -> Any:
@@ -176,18 +178,18 @@ class _Builder:
             self._unknown_tag(tag, mark)
         if self._wants_key():
             self._halt("Y013", "a key must be text, not a list or mapping", mark, "write one word")
-        self._stack.append(self._frame)
+        self._stack.append(self._open_container)
         self._check_depth(len(self._stack), mark)
-        self._frame = OpenContainer({} if is_mapping else [], mark, event.anchor)
+        self._open_container = OpenContainer({} if is_mapping else [], mark, event.anchor)
         if event.anchor is not None:
             self._anchors.pop(event.anchor, None)
 
     def _close(self, _event: MappingEndEvent | SequenceEndEvent) -> None:
-        frame = self._frame
+        frame = self._open_container
         for mapping in frame.merged:
             self._merge(mapping, frame)
         self._marks.add(frame.value, frame.marks)
-        self._frame = self._stack.pop()
+        self._open_container = self._stack.pop()
         if frame.anchor is not None:
             self._anchors[frame.anchor] = (frame.value, frame.nodes, frame.height)
         self._put(frame.value, frame.mark, frame.nodes, frame.height)
@@ -202,28 +204,30 @@ class _Builder:
     def _alias(self, event: AliasEvent) -> None:
         mark = _mark(event)
         if event.anchor not in self._anchors:
-            inside = any(frame.anchor == event.anchor for frame in (*self._stack, self._frame))
+            inside = any(
+                frame.anchor == event.anchor for frame in (*self._stack, self._open_container)
+            )
             why = "is inside its own anchor" if inside else "has no anchor before it"
             name = self._shown(event.anchor or "")
-            mend = f"write `&{name}` before the value it repeats; a text that begins with `*` needs quotes"
+            fix = f"write `&{name}` before the value it repeats; a text that begins with `*` needs quotes"
             if inside:
-                mend = "write the value itself: it cannot contain itself"
-            self._halt("Y011", f"the alias `*{name}` {why}", mark, mend)
+                fix = "write the value itself: it cannot contain itself"
+            self._halt("Y011", f"the alias `*{name}` {why}", mark, fix)
         value, nodes, height = self._anchors[event.anchor]
         self._expanded += nodes
         if self._expanded > MAX_EXPANDED:
-            message = f"aliases bring in more than {MAX_EXPANDED:,} values"
-            mend = "use `defaults:` for what transfers share, or `from:` for long lists"
-            self._halt("Y010", message, mark, mend)
+            message = f"aliases add more than {MAX_EXPANDED:,} values"
+            fix = "use `defaults:` for values that transfers share, or `from:` for long lists"
+            self._halt("Y010", message, mark, fix)
         self._check_depth(len(self._stack) + height, mark)
         self._put(value, mark, nodes, height)
 
     def _wants_key(self) -> bool:
-        frame = self._frame
+        frame = self._open_container
         return frame.key is NO_KEY and frame.value.__class__ is dict
 
     def _put(self, value: Any, mark: int, nodes: int, height: int) -> None:
-        frame = self._frame
+        frame = self._open_container
         frame.nodes += nodes
         if height >= frame.height:
             frame.height = height + 1
@@ -259,7 +263,7 @@ class _Builder:
     def _note_merge(self, value: Any, mark: int) -> None:
         mappings = value if isinstance(value, list) else [value]
         if all(isinstance(mapping, dict) for mapping in mappings):
-            self._frame.merged += mappings
+            self._open_container.merged += mappings
         else:
             message = "`<<` merges mappings only"
             self._problem("Y011", message, mark, "name an anchor of a mapping: `<<: *name`")
@@ -283,22 +287,22 @@ class _Builder:
 
     def _check_depth(self, depth: int, mark: int) -> None:
         if depth > MAX_DEPTH:
-            mend = "check brackets and indentation; no manifest needs so many levels"
-            self._halt("Y009", f"nested deeper than {MAX_DEPTH} levels", mark, mend)
+            fix = "check brackets and indentation; no manifest needs so many levels"
+            self._halt("Y009", f"nested deeper than {MAX_DEPTH} levels", mark, fix)
 
-    def _problem(self, code: str, message: str, mark: int, mend: str) -> None:
+    def _problem(self, code: str, message: str, mark: int, fix: str) -> None:
         hide = self._may_be_secret()
-        mend = f"{REFERENCE}; {_QUOTES}" if hide and code in _OF_SCALARS else mend
-        self._problems.add(Problem(code, message, self._source.place(mark), mend, hide=hide))
+        fix = f"{REFERENCE}; {_QUOTES}" if hide and code in _SCALAR_CODES else fix
+        self._problems.add(Problem(code, message, self._source.place(mark), fix, hide=hide))
 
     def _shown(self, text: str) -> str:
-        """Return a text of the manifest as a message may show it."""
+        """Return a text of the manifest as messages may show it."""
         return "…" if self._may_be_secret() else text
 
     def _may_be_secret(self) -> bool:
-        """Tell whether what is read stands for a secret, or within one."""
-        return any(holds_secret(frame.key) for frame in (*self._stack, self._frame))
+        """Return whether the present value is, or is part of, a secret."""
+        return any(holds_secret(frame.key) for frame in (*self._stack, self._open_container))
 
-    def _halt(self, code: str, message: str, mark: int, mend: str) -> Never:
-        self._problem(code, message, mark, mend)
+    def _halt(self, code: str, message: str, mark: int, fix: str) -> Never:
+        self._problem(code, message, mark, fix)
         raise _Halted

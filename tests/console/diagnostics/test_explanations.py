@@ -136,7 +136,7 @@ def test_all_codes_are_listed_with_their_rule():
         (["R002", "S001"], 0, "S001: "),
         ([], 0, "Y014"),
         (["R02"], 2, "did you mean R002?"),
-        (["bandwidth"], 2, "there is no code 'bandwidth'"),
+        (["bandwidth"], 2, "unknown code 'bandwidth'"),
     ],
 )
 def test_a_code_is_explained_whatever_its_case_and_an_unknown_one_refused(

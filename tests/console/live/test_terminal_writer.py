@@ -10,7 +10,7 @@ import struct
 import termios
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from functools import partial
 from typing import TextIO
@@ -64,7 +64,7 @@ def never(texts: int) -> None:
     raise AssertionError(f"{texts} texts were dropped")
 
 
-def picture(*texts: str) -> object:
+def picture(*texts: str) -> Callable[[int, int], Sequence[Line]]:
     def drawn(columns: int, rows: int) -> Sequence[Line]:
         return [(Part(text[:columns]),) for text in texts[:rows]]
 

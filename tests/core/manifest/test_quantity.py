@@ -25,7 +25,7 @@ def test_an_age_may_be_in_days(text: str, seconds: float):
 
 
 @pytest.mark.parametrize("text", ["", "90", "d", "-1d", "1.5d", "90 d", "٩d", "1w"])
-def test_what_is_no_age_is_refused_with_what_is(text: str):
+def test_what_is_not_an_age_is_refused_with_an_example(text: str):
     with pytest.raises(ValueError, match="is not an age; write a number and a unit: 90d, 12h"):
         parse_age(text)
 

@@ -2,28 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runner.core.manifest.media import Audio, MediaMatrix
 from runner.core.manifest.model import QueueSelection
 from runner.core.manifest.queue_selection import Waiting, address, choose, is_id, named_in
-
-VOICE = (MediaMatrix(Audio("opus", 64, 16)),)
-NOW = 100_000.0
-EVERY = frozenset({"call", "callback", "email", "message"})
-
-
-def selection(**changes: Any) -> QueueSelection:
-    plain: dict[str, Any] = {
-        "queue": "q", "media_types": EVERY, "older_than_s": None, "limit": None,
-        "destination_uri": "genesys://queue/new", "media": VOICE, "callbacks": (),
-        "source": "m.yaml:7",
-    }  # fmt: skip
-    return QueueSelection(**{**plain, **changes})
+from tests.core.manifest.builders import EVERY, NOW, selection
 
 
 def chosen(
@@ -99,7 +84,9 @@ ID = "3f2504e0-4f89-41d3-9a0c-0305e82c3377"
         ("sip:desk@example.net", None),
     ],
 )
-def test_a_destination_by_name_is_told_from_one_by_id(uri: str, named: tuple[str, str] | None):
+def test_a_destination_by_name_is_distinguished_from_one_by_id(
+    uri: str, named: tuple[str, str] | None
+):
     assert named_in(uri) == named
 
 

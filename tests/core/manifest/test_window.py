@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from runner.core.diagnostics.problem import Severity
 from runner.core.manifest.model import Limits
-from runner.core.manifest.policy_rules import check_ending, check_window, lasts_s
+from runner.core.manifest.policy_rules import check_ending, check_window, duration_s
 from runner.core.manifest.window import Window, parse_moment
 
 OPENS, CLOSES = parse_moment("2026-12-01T22:00:00+01:00"), parse_moment("2026-12-01T23:00:00Z")
@@ -81,10 +83,10 @@ def test_a_batch_takes_as_long_as_its_narrowest_limit(
     preflight: bool,  # noqa: FBT001 - a case
     seconds: float,
 ):
-    assert lasts_s(sends=1000, limits=limits, requests_each=int(preflight)) == seconds
+    assert duration_s(sends=1000, limits=limits, requests_each=int(preflight)) == seconds
 
 
-def test_a_batch_that_cannot_end_inside_its_window_is_told_when_it_would():
+def test_a_batch_that_cannot_end_inside_its_window_is_reported_when_it_would():
     (warning,) = check_ending(
         NIGHT, sends=10_800, limits=Limits(rate_per_s=1), requests_each=0, now_s=0.0
     )
@@ -97,9 +99,9 @@ def test_a_batch_that_cannot_end_inside_its_window_is_told_when_it_would():
     assert warning.help.startswith("about 7,200 fit: ")
 
 
-def test_what_max_failures_costs_is_told_where_the_window_is_too_short_for_it():
+def test_what_max_failures_costs_is_reported_where_the_window_is_too_short_for_it():
     """One at a time, a tenth of a second each: it would fit by the limits alone."""
-    fits = {"sends": 72_001, "limits": Limits(), "requests_each": 0, "now_s": 0.0}
+    fits: dict[str, Any] = {"sends": 72_001, "limits": Limits(), "requests_each": 0, "now_s": 0.0}
     assert list(check_ending(NIGHT, **fits)) == []
     (warning,) = check_ending(NIGHT, **fits, max_failures=0)
     assert warning.message.startswith(

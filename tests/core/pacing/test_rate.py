@@ -25,7 +25,7 @@ from runner.core.pacing.rate import (
     take,
     window_wait_s,
 )
-from tests.core.pacing.peaks import most_in_a_second
+from tests.core.pacing.measures import most_in_a_second
 
 WHOLE_RATES = st.integers(1, 2000).map(float)
 PER_MINUTE = st.integers(12, 120_000).map(lambda n: n / 60)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -51,9 +52,9 @@ def test_differences_are_counted_by_kind_and_outcomes_the_most_urgent_first():
 
 def compared(first: RunRecord, second: RunRecord) -> Comparison:
     transfers = list(map(samples.transfer, range(12)))
-    sides = (ComparedRun(run, summarize(transfers, Figures())) for run in (first, second))
+    before, after = (ComparedRun(run, summarize(transfers, Figures())) for run in (first, second))
     gone = Difference("gone", told(T), None)
-    return Comparison(*sides, changes_of([gone, Difference("new", None, told(T))]))
+    return Comparison(before, after, changes_of([gone, Difference("new", None, told(T))]))
 
 
 def test_what_is_alike_is_what_neither_differs_nor_is_gone():
@@ -69,7 +70,7 @@ def test_what_is_alike_is_what_neither_differs_nor_is_gone():
     ],
 )
 def test_what_makes_a_comparison_lame_is_told(
-    first: dict[str, str], second: dict[str, str], warning: str
+    first: dict[str, Any], second: dict[str, Any], warning: str
 ):
     [told_] = compared(replace(samples.RUN, **first), replace(samples.RUN, **second)).warnings
     assert warning in told_

@@ -242,7 +242,7 @@ async def test_the_headers_of_every_answer_lower_the_pace():
     }
     clock = QuickClock()
     async with VendorServer() as server, rest_to(server, clock) as rest:
-        server.script(f"POST {PATH}", answer(202, **allowance))
+        server.script(f"POST {PATH}", answer(202, b"", **allowance))
         await commanded(rest, clock)
         assert rest.pacer.rate_per_s == 2.0
 

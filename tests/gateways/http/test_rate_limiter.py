@@ -13,6 +13,8 @@ from runner.gateways.http.rate_limiter import Priority, PriorityRateLimiter
 from runner.testing.loop_clock import LoopClock
 from tests.fakes.virtual import VirtualLoop
 
+Log = list[tuple[str, float]]
+
 
 def on_virtual_time(test: Callable[[], Coroutine[Any, Any, None]]) -> Callable[[], None]:
     """Run a test on a loop whose minutes pass in milliseconds."""
@@ -29,14 +31,12 @@ def now() -> float:
     return asyncio.get_running_loop().time()
 
 
-async def ask(
-    pacer: PriorityRateLimiter, urgency: Priority, log: list[tuple[str, float]], name: str
-) -> None:
+async def ask(pacer: PriorityRateLimiter, urgency: Priority, log: Log, name: str) -> None:
     await pacer.passed(urgency)
     log.append((name, round(now(), 3)))
 
 
-async def command(pacer: PriorityRateLimiter, log: list[tuple[str, float]], name: str) -> None:
+async def command(pacer: PriorityRateLimiter, log: Log, name: str) -> None:
     while (wait_s := pacer.due_in(0)) > 0:  # noqa: ASYNC110 - as the gate does
         await asyncio.sleep(wait_s)
     pacer.take()
@@ -53,7 +53,7 @@ def headers(allowed: int, count: int, reset: int) -> dict[str, str]:
 
 @on_virtual_time
 async def test_without_a_limit_nobody_waits():
-    pacer, log = PriorityRateLimiter(None, LoopClock()), []
+    pacer, log = PriorityRateLimiter(None, LoopClock()), Log()
     await asyncio.gather(*(ask(pacer, Priority.PREFLIGHT, log, str(n)) for n in range(100)))
     assert now() < 0.01
     assert pacer.due_in(5) == 0.0
@@ -61,7 +61,7 @@ async def test_without_a_limit_nobody_waits():
 
 @on_virtual_time
 async def test_the_more_urgent_go_first_then_those_who_came_first():
-    pacer, log = PriorityRateLimiter(5.0, LoopClock()), []
+    pacer, log = PriorityRateLimiter(5.0, LoopClock()), Log()
     asked = [
         asyncio.create_task(ask(pacer, urgency, log, name))
         for urgency, name in [
@@ -78,7 +78,7 @@ async def test_the_more_urgent_go_first_then_those_who_came_first():
 
 @on_virtual_time
 async def test_a_command_takes_the_next_token_before_every_question():
-    pacer, log = PriorityRateLimiter(5.0, LoopClock()), []
+    pacer, log = PriorityRateLimiter(5.0, LoopClock()), Log()
     questions = [
         asyncio.create_task(ask(pacer, Priority.RECONCILIATION, log, name)) for name in "abc"
     ]
@@ -91,7 +91,7 @@ async def test_a_command_takes_the_next_token_before_every_question():
 
 @on_virtual_time
 async def test_a_command_that_does_not_come_costs_no_token():
-    pacer, log = PriorityRateLimiter(5.0, LoopClock()), []
+    pacer, log = PriorityRateLimiter(5.0, LoopClock()), Log()
     pacer.due_in(0)
     await asyncio.gather(*(ask(pacer, Priority.PREFLIGHT, log, name) for name in "abcd"))
     assert log[0][1] == pytest.approx(0.28, abs=0.01)  # it was waited for
@@ -100,7 +100,7 @@ async def test_a_command_that_does_not_come_costs_no_token():
 
 @on_virtual_time
 async def test_one_left_waiting_does_not_hold_up_the_others():
-    pacer, log = PriorityRateLimiter(5.0, LoopClock()), []
+    pacer, log = PriorityRateLimiter(5.0, LoopClock()), Log()
     first = asyncio.create_task(ask(pacer, Priority.PREFLIGHT, log, "a"))
     second = asyncio.create_task(ask(pacer, Priority.PREFLIGHT, log, "b"))
     await asyncio.sleep(0.05)
@@ -111,7 +111,7 @@ async def test_one_left_waiting_does_not_hold_up_the_others():
 
 @on_virtual_time
 async def test_shut_holds_for_commands_and_questions():
-    pacer, log = PriorityRateLimiter(5.0, LoopClock()), []
+    pacer, log = PriorityRateLimiter(5.0, LoopClock()), Log()
     pacer.shut(30)
     assert pacer.due_in(0) == pytest.approx(30, abs=0.01)
     await ask(pacer, Priority.RECONCILIATION, log, "a")
@@ -183,7 +183,7 @@ async def test_a_minute_at_the_limit_is_used_to_the_full_by_commands_and_questio
 async def test_a_command_that_has_others_before_it_keeps_no_question_waiting():
     """The one before it may need that very question: at a low pace both waited for ever."""
     pacer = PriorityRateLimiter(0.5, LoopClock())
-    log: list[tuple[str, float]] = []
+    log: Log = []
 
     async def wait_behind_another() -> None:
         while not log:

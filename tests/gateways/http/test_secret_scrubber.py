@@ -80,7 +80,7 @@ async def test_a_look_ups_state_and_addresses(quoted: str):
 )
 async def test_a_refusals_headers(quoted: str, status: int, header: str):
     value = f'Bearer scope="{quoted}"' if status == 403 else f"https://other.example/{quoted}"
-    said = answer(status, **{header: value})
+    said = answer(status, b"", **{header: value})
     with pytest.raises(GatewayError, match=r"\[secret\]") as by_rest:
         await looked_up(said)
     async with WireServer(handshake_answers=deque([said])) as server:

@@ -11,7 +11,7 @@ import pytest
 
 from runner.core.errors import GatewayError, LookUpFailed, LookUpUnanswered
 from runner.core.manifest.model import Limits
-from runner.ports import Interaction
+from runner.core.transfer.lookup_verdict import Interaction
 from tests.fakes.wire_server import Reaction, WireServer, answer
 from tests.gateways.rig import Listener, QuickClock, gateway_to
 

@@ -9,7 +9,7 @@ import pytest
 
 from runner.core.errors import GatewayError
 from runner.core.manifest.model import Endpoints
-from tests.fakes.wire_server import Peer, WireServer, answer
+from tests.fakes.wire_server import Peer, Reaction, WireServer, answer
 from tests.gateways.rig import Listener, QuickClock, gateway_to, request
 
 
@@ -65,7 +65,7 @@ async def test_redirects_are_refused_and_nothing_goes_to_their_target(status: in
 
 @pytest.mark.parametrize("status", [200, 404, 426])
 async def test_what_speaks_no_websocket_is_said_to(status: int):
-    refusals = deque([answer(status, b"<html>hello</html>", "text/html")] * 4)
+    refusals = deque[Reaction | None]([answer(status, b"<html>hello</html>", "text/html")] * 4)
     async with WireServer(handshake_answers=refusals) as server:
         text = await failing(server)
         assert f"no WebSocket endpoint: the handshake is answered with {status}" in text
@@ -74,7 +74,7 @@ async def test_what_speaks_no_websocket_is_said_to(status: int):
 
 
 async def test_bytes_that_are_no_http_are_no_websocket_endpoint():
-    refusals = deque([b"220 mail.example.net ESMTP\r\n\r\n"] * 4)
+    refusals = deque[Reaction | None]([b"220 mail.example.net ESMTP\r\n\r\n"] * 4)
     async with WireServer(handshake_answers=refusals) as server:
         assert "no WebSocket endpoint" in await failing(server)
 

@@ -57,7 +57,7 @@ def test_it_has_a_value_of_its_own(text: str, value: object):
         "0x" + "f" * 10**6,
     ],
 )
-def test_it_is_no_number_that_can_be_kept(text: str):
+def test_it_is_not_a_number_that_can_be_kept(text: str):
     with pytest.raises(NumberOutOfRange):
         resolve(text)
 
@@ -75,7 +75,7 @@ def test_every_finite_float_is_read_as_it_is_written(number: float):
 
 
 @given(st.text(max_size=20))
-def test_what_is_no_core_scalar_is_the_text_itself(text: str):
+def test_what_is_not_a_core_scalar_is_the_text_itself(text: str):
     try:
         value = resolve(text)
     except NumberOutOfRange:

@@ -119,7 +119,7 @@ def test_a_manifest_that_cannot_be_read_is_a_problem(tmp_path: Path, name: str):
 
 
 @pytest.mark.parametrize("written", [r"a\ud800b", r"a\ud83d\ude00", r"\U00110000"])
-def test_an_escape_that_is_no_character_is_told_in_plain_words(written: str):
+def test_an_escape_that_is_not_a_character_is_reported_in_plain_words(written: str):
     problems = Collector()
     assert build(Source("m.yaml", f'a: "{written}"\n', ""), problems) is None
     (problem,) = problems.sorted("m.yaml")

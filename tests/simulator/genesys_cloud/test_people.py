@@ -84,7 +84,8 @@ def test_a_long_conversation_is_longer_than_a_megabyte():
 
 @pytest.mark.parametrize("fault", ["hung_up", "outrun"])
 def test_what_changes_just_before_a_command_makes_it_refused(fault: str):
-    struck = shell(**{fault: 1.0})
+    certain: dict[str, Any] = {fault: 1.0}
+    struck = shell(**certain)
     assert struck.replace(conversation_id=MINE, queueId=QUEUE).code == NOT_CONNECTED
     assert not struck.records
     assert [one.get("queueId") for one in active(struck)] == ([QUEUE] if fault == "outrun" else [])

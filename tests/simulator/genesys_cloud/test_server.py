@@ -78,7 +78,11 @@ async def opened() -> AsyncIterator[Open]:
         async def begin(
             conduct: Conduct | None = None, *, hosting: dict[str, Any] | None = None, **options: Any
         ) -> Client:
-            settings = {"latency_s": 0.0, "platform": "genesys-cloud"} | options
+            settings: dict[str, Any] = {
+                "latency_s": 0.0,
+                "platform": "genesys-cloud",
+                **options,
+            }
             server = GenesysServer(
                 CONSTRAINTS,
                 SimulatorOptions(**settings),

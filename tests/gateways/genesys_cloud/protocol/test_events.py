@@ -33,7 +33,7 @@ def test_signals_are_told_by_their_topics(text: str, signal: Signal):
 
 @pytest.mark.parametrize("kind", ["v2.routing.queues.q.conversations", "v2.users.u.conversations"])
 def test_a_change_names_its_conversation(kind: str):
-    body = {"id": "c-1", "participants": []}
+    body: dict[str, object] = {"id": "c-1", "participants": []}
     assert read_frame(frame(kind, body)) == Changed("c-1", body)
 
 

@@ -15,11 +15,13 @@ def examined(bench: Bench, gateway: Gateway, **changes: Any) -> tuple[Ended, dic
     document = manifest(gateway, [transfer()])
     document["environments"]["foreign"] |= changes
     ended = bench.run("doctor", bench.write(document), "--output", "json")
-    told: dict[str, Any] = json.loads(ended.out)
-    return ended, {check["name"]: check for check in told["checks"]}
+    result: dict[str, Any] = json.loads(ended.out)
+    return ended, {check["name"]: check for check in result["checks"]}
 
 
-def test_where_all_is_well_every_step_is_told_and_nobody_is_moved(gateway: Gateway, bench: Bench):
+def test_where_all_is_well_every_step_is_reported_and_nothing_is_moved(
+    gateway: Gateway, bench: Bench
+):
     ended, checks = examined(bench, gateway)
     assert ended.code == 0, ended.err
     health = {name: check["health"] for name, check in checks.items()}
@@ -30,7 +32,7 @@ def test_where_all_is_well_every_step_is_told_and_nobody_is_moved(gateway: Gatew
     assert CLIENT_SECRET not in ended.out + ended.err
 
 
-def test_a_person_reads_it_in_lines_with_the_mend_below(gateway: Gateway, bench: Bench):
+def test_a_person_reads_it_in_lines_with_the_fix_below(gateway: Gateway, bench: Bench):
     gateway.token_answers = [WebResponse(401, {"error": "invalid_client"})] * 9
     ended = bench.run("doctor", bench.write(manifest(gateway, [transfer()])))
     assert ended.code == 4
@@ -64,7 +66,7 @@ def test_where_nothing_listens_it_says_so_of_that_address(gateway: Gateway, benc
     assert refused["seen"] == "the connection was refused: nothing listens there"
 
 
-def test_a_token_without_the_right_to_look_up_is_told_with_the_scope(
+def test_a_token_without_the_right_to_look_up_is_reported_with_the_scope(
     gateway: Gateway, bench: Bench
 ):
     refusal = WebResponse(403, {"code": "missing.scope"})
@@ -74,7 +76,7 @@ def test_a_token_without_the_right_to_look_up_is_told_with_the_scope(
     assert checks["look-up"]["seen"].endswith("the token lacks the scope interaction:view")
 
 
-def test_a_session_that_is_refused_is_told_as_a_run_would_tell_it(gateway: Gateway, bench: Bench):
+def test_a_refused_session_is_reported_as_by_a_run(gateway: Gateway, bench: Bench):
     gateway.handshake_answers = [403] * 9
     ended, checks = examined(bench, gateway)
     assert ended.code == 4
@@ -87,7 +89,7 @@ def test_a_wrong_manifest_is_3_as_everywhere(gateway: Gateway, bench: Bench):
     assert ended.code == 3
 
 
-def test_a_log_that_cannot_be_kept_is_told_first(gateway: Gateway, bench: Bench):
+def test_a_log_that_cannot_be_kept_is_reported_first(gateway: Gateway, bench: Bench):
     path = bench.write(manifest(gateway, [transfer()]))
     refused = bench.run("doctor", path, "--log-file", "no/such/folder.log")
     assert (refused.code, refused.out) == (2, "")

@@ -48,7 +48,7 @@ def test_a_run_without_an_end_and_without_a_holder_died(journal: Path):
 
 
 @pytest.mark.usefixtures("run")
-def test_whoever_took_the_lock_after_it_began_does_not_carry_it(journal: Path):
+def test_a_process_that_took_the_lock_later_does_not_run_it(journal: Path):
     """The rig's runs began in 2027; a lock note from before that is the run's own."""
     with JournalLock(journal) as lock:
         lock.acquire(0)
@@ -60,7 +60,7 @@ def test_whoever_took_the_lock_after_it_began_does_not_carry_it(journal: Path):
         assert line.standing is Standing.DIED
 
 
-def test_one_run_tells_its_doubts_with_their_places(journal: Path, run: Written):
+def test_one_run_shows_its_doubts_with_their_places(journal: Path, run: Written):
     status = status_of(located(journal), run.store.run_id)
     told = json.loads(status_to_json(status, one=True))
     assert [doubt["key"] for doubt in told["run"]["doubts"]] == ["k1", "k2"]
@@ -90,7 +90,7 @@ def test_runs_come_newest_first_with_their_counts(journal: Path, run: Written):
     assert "2 transfers in doubt" in render_status(status, one=False)
 
 
-def test_what_is_no_journal_is_told_as_such(journal: Path):
+def test_a_file_that_is_not_a_journal_is_reported_as_such(journal: Path):
     journal.write_text("something else entirely")
     with pytest.raises(StorageError, match=r"cannot be read .*; it may be damaged, or no journal"):
         status_of(located(journal))
@@ -102,7 +102,7 @@ def test_an_unknown_run_is_a_usage_error(journal: Path):
         status_of(located(journal), "run")
 
 
-def test_it_tells_a_run_while_that_goes_on_and_once_it_died(gateway: Gateway, bench: Bench):
+def test_it_shows_a_run_while_it_goes_on_and_after_it_died(gateway: Gateway, bench: Bench):
     """Neither hinders the other; then the process is killed, and the same run has died."""
     gateway.default = Step(until="looked at")
     content = manifest(gateway, [transfer() for _ in range(6)], limits={"in_flight": 2})

@@ -1,0 +1,134 @@
+"""`runner doctor`: checks the way to a gateway, and moves one conversation to and fro with --probe."""
+
+# Commands import what they need when they run: `--help` and `--version` answer at once.
+# ruff: noqa: PLC0415
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from runner.cli import options
+from runner.cli.option_groups import expand_groups
+from runner.core.errors import UsageError
+
+if TYPE_CHECKING:
+    from runner.app.probe import ProbeOrder
+    from runner.app.request import Request
+    from runner.cli.output import Console
+    from runner.core.manifest.model import Manifest
+
+
+@expand_groups
+def doctor(
+    manifest: options.Manifest,
+    *,
+    env: options.Env = None,
+    probe: Annotated[
+        str | None,
+        typer.Option(
+            "--probe",
+            metavar="CONVERSATION",
+            help="Move this one conversation to --probe-to and back, and record what is seen.",
+        ),
+    ] = None,
+    probe_to: Annotated[
+        str | None,
+        typer.Option("--probe-to", metavar="DESTINATION", help="Such as genesys://queue/ID."),
+    ] = None,
+    probe_out: Annotated[
+        Path | None,
+        typer.Option("--probe-out", metavar="FILE", help="By default probe-TIME.json, here."),
+    ] = None,
+    journal: options.Journal = None,
+    lock_timeout: options.LockTimeout = None,
+    yes: options.Yes = False,
+    output: options.OutputOptions,
+) -> None:
+    """Connect as a run would, read-only, and explain: DNS, TLS, token, rights, session, clock.
+
+    Only with --probe is anything moved: the one conversation that you name.
+    """
+    from runner.app.request import Request
+
+    if (probe is None) != (probe_to is None):
+        raise typer.BadParameter("--probe CONVERSATION and --probe-to DESTINATION go together")
+    console = output.console()
+    request = Request(
+        manifest=manifest, environment=env, journal=journal, lock_timeout_s=lock_timeout or 0.0
+    )
+    if probe is None or probe_to is None:
+        examine_gateway(console, request)
+        return
+    from runner.app.probe import ProbeOrder
+
+    probe_gateway(console, request, ProbeOrder(probe, probe_to, probe_out), yes=yes)
+
+
+def examine_gateway(console: Console, request: Request) -> None:
+    """Check the way to a manifest's gateway, read-only; exit 4 if a run could not begin."""
+    from runner.app.doctor import examine
+    from runner.app.plan import read_manifest
+    from runner.app.signals import Signals
+    from runner.cli.output import boundary
+    from runner.console.results.diagnosis import checks_to_json, render_checks
+    from runner.core.diagnostics.diagnosis import Check, Health, is_well
+    from runner.core.transfer.outcome import ExitCode
+    from runner.staging.rows import Staging
+
+    Signals().install()
+    with boundary(console, request.manifest), console.logging(), Staging() as staging:
+        manifest, warnings = read_manifest(request, staging)
+        console.show_problems(warnings, request.manifest.parent, result=False)
+        known = f"{manifest.name}: valid, {staging.count:,} transfers listed"
+        checks = [Check("manifest", Health.OK, known), *examine(manifest, staging)]
+        console.show(render_checks, checks_to_json, checks)
+        raise SystemExit(ExitCode.OK if is_well(checks) else ExitCode.UNREACHABLE)
+
+
+def probe_gateway(console: Console, request: Request, order: ProbeOrder, *, yes: bool) -> None:
+    """Ask, move one conversation there and back, and show the platform's behaviour.
+
+    Exit 1 if it was not moved, or not back; 6 if that is not known.
+    """
+    import logging
+
+    from runner.app.plan import read_manifest
+    from runner.app.probe import check_order, probe
+    from runner.app.probe_result import probe_to_json, render_probe
+    from runner.app.signals import Signals
+    from runner.cli.output import boundary
+    from runner.core.transfer.outcome import ExitCode
+    from runner.staging.rows import Staging
+
+    Signals().install()
+    with boundary(console, request.manifest), console.logging(), Staging() as staging:
+        manifest, _ = read_manifest(request, staging)
+        check_order(manifest, order)
+        if not yes and not _agreed(manifest, order):
+            raise SystemExit(ExitCode.INTERRUPTED)
+        log = logging.getLogger("runner")
+        probed = probe(request, manifest, order, log.info)
+        console.show(render_probe, probe_to_json, (probed.findings, probed.file))
+        raise SystemExit(probed.findings.code)
+
+
+def _agreed(manifest: Manifest, order: ProbeOrder) -> bool:
+    """Ask on the terminal. Raises `UsageError` without one: a customer would move unconfirmed."""
+    from runner.cli.confirmation import ask_on_terminal
+    from runner.console.text import visible
+
+    question = (
+        "Move one live conversation, and back?\n"
+        f"  environment   {visible(manifest.environment.name)}\n"
+        f"  conversation  {visible(order.conversation_id)}\n"
+        f"  to            {visible(order.destination_uri)}"
+    )
+    agreed = ask_on_terminal(question)
+    if agreed is None:
+        raise UsageError(
+            "--probe moves a live conversation: run it at a terminal and confirm, or add --yes"
+        )
+    return agreed

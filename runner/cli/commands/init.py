@@ -1,0 +1,36 @@
+"""`runner init`: writes a manifest to begin with."""
+
+# Commands import what they need when they run: `--help` and `--version` answer at once.
+# ruff: noqa: PLC0415
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from runner.cli import options
+from runner.console.diagnostics.formats import OutputFormat
+
+
+def init(
+    folder: Annotated[
+        Path, typer.Argument(metavar="[FOLDER]", help="The folder to write into.")
+    ] = Path(),
+    *,
+    output: options.Output = OutputFormat.PRETTY,
+) -> None:
+    """Write a commented manifest, ready to run against the embedded gateway."""
+    from runner.app.init import write_template
+    from runner.cli.output import boundary
+    from runner.console.text import visible
+    from runner.core.next_steps import first_steps
+
+    console = options.OutputOptions(output).console()
+    with boundary(console):
+        path = write_template(folder)
+        width = max(len(step.text) for step in first_steps(str(path)))
+        console.out.write(f"wrote {visible(str(path))}\n")
+        for step in first_steps(str(path)):
+            console.out.write(f"{step.text + ':':<{width + 3}}{visible(step.command or '')}\n")

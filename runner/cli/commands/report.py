@@ -1,0 +1,145 @@
+"""`runner report`: renders a run's report again, or compares two runs."""
+
+# Commands import what they need when they run: `--help` and `--version` answer at once.
+# ruff: noqa: PLC0415
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from runner.cli import options
+from runner.cli.option_groups import expand_groups
+from runner.core.errors import StorageError, UsageError
+from runner.report.formats.registry import FORMATS
+
+if TYPE_CHECKING:
+    from runner.app.journal_location import JournalOptions
+    from runner.app.report import Rendered
+    from runner.cli.output import Console
+
+STDOUT = Path("-")
+
+DEFAULT_FORMATS = "html,json"
+
+
+@dataclass(frozen=True, slots=True)
+class ReportOptions:
+    """The options of `report` alone."""
+
+    compare: Annotated[
+        tuple[str, str] | None,
+        typer.Option(
+            "--compare",
+            metavar="A B",
+            help="Instead of RUN: compare each transfer's outcome in run A and in run B.",
+            show_default=False,
+        ),
+    ] = None
+    report_dir: options.ReportDirOfRun = None
+    formats: Annotated[
+        str | None,
+        typer.Option(
+            "--format",
+            envvar="RUNNER_FORMAT",
+            help=f"One or several of {', '.join(FORMATS)}, separated by commas.",
+            show_default="html,json, or as --out ends",
+        ),
+    ] = None
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            "--out",
+            envvar="RUNNER_REPORT_OUT",
+            help="Write into this folder, or this file, such as o.csv, of the format that its name"
+            " ends with; - writes a single format to stdout.",
+            show_default="the run's report folder",
+        ),
+    ] = None
+
+
+@expand_groups
+def report(
+    run: Annotated[
+        str | None, typer.Argument(help="A run's id, or `latest`.", show_default=False)
+    ] = None,
+    *,
+    journal: options.JournalSelection,
+    reporting: ReportOptions,
+    output: options.OutputOptions,
+) -> None:
+    """Render a run's report again, from the journal; or compare two runs."""
+    from runner.cli.output import boundary
+
+    console, where = output.console(), journal.location()
+    with boundary(console, where.manifest):
+        if (run is None) == (reporting.compare is None):
+            raise UsageError(
+                "name a RUN, or two with --compare A B; `status` lists them, `latest` is the newest"
+            )
+        if reporting.compare is not None:
+            _compare(console, where, reporting, *reporting.compare)
+        elif run is not None:
+            _render(console, where, reporting, run)
+
+
+def _render(console: Console, where: JournalOptions, asked: ReportOptions, run: str) -> None:
+    from runner.app.journal_location import find_journal
+    from runner.app.report import form_of, read_forms, render_again, render_file, stream_again
+
+    named = None if asked.out in {None, STDOUT} else form_of(asked.out or STDOUT)
+    forms = read_forms(asked.formats or named or DEFAULT_FORMATS)
+    journal = find_journal(where)
+    if asked.out is not None and asked.out != STDOUT and named is not None:
+        if forms != (named,):
+            raise UsageError(
+                f"{asked.out} is named as a file of the format {named}, and --format says"
+                f" {','.join(forms)}: leave --format out, or name a folder"
+            )
+        _show(console, render_file(run, journal, named, asked.out))
+        return
+    if asked.out != STDOUT:
+        _show(console, render_again(run, journal, asked.report_dir, forms, out=asked.out))
+        return
+    if len(forms) > 1:
+        raise UsageError(
+            f"only one format can go to stdout, not {len(forms)}: --format {forms[-1]} --out -"
+        )
+    stream_again(run, journal, asked.report_dir, forms[0], console.out.write)
+    lost = console.out.lost
+    if lost is not None and not isinstance(lost, BrokenPipeError):  # a reader may have enough
+        raise StorageError(f"the report cannot be written to stdout ({lost}): free space there")
+
+
+def _show(console: Console, rendered: Rendered) -> None:
+    from runner.console.results.rendered_files import (
+        RenderedFiles,
+        render_rendered,
+        rendered_to_json,
+    )
+
+    files = [(form, str(path)) for form, path in rendered.files]
+    shown = RenderedFiles(rendered.run, rendered.batch, files)
+    console.show(render_rendered, rendered_to_json, shown)
+
+
+def _compare(
+    console: Console, where: JournalOptions, asked: ReportOptions, before: str, after: str
+) -> None:
+    from runner.app.compare import as_markdown, compare
+    from runner.app.journal_location import find_journal
+    from runner.console.results.comparison import compared_to_json, render_compared
+
+    if asked.formats not in {None, "md"} or asked.out not in {None, STDOUT}:
+        raise UsageError(
+            "a comparison goes to stdout: as text, with --format md as Markdown, with"
+            " --output json as JSON"
+        )
+    compared = compare(before, after, find_journal(where))
+    if asked.formats == "md":
+        console.out.write(as_markdown(compared))
+    else:
+        console.show(render_compared, compared_to_json, compared)

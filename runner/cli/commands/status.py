@@ -1,0 +1,112 @@
+"""`runner status`: the journal's runs, or one run, once or while it goes on."""
+
+# Commands import what they need when they run: `--help` and `--version` answer at once.
+# ruff: noqa: PLC0415
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from runner.cli import options
+from runner.cli.option_groups import expand_groups
+
+if TYPE_CHECKING:
+    from runner.app.journal_location import JournalOptions
+    from runner.cli.output import Console
+    from runner.console.live.follow_output import Refresh
+    from runner.core.records.run_record import RunRecord
+
+REFRESH_S = 1.0
+
+
+@expand_groups
+def status(
+    run: Annotated[
+        str | None,
+        typer.Argument(metavar="[RUN]", help="A run's id, or `latest`; without it, all runs."),
+    ] = None,
+    *,
+    watch: Annotated[
+        bool,
+        typer.Option(
+            "--watch",
+            envvar="RUNNER_WATCH",
+            help="Follow a run (by default the latest) until it ends, as its own terminal shows it.",
+        ),
+    ] = False,
+    journal: options.JournalSelection,
+    no_progress: options.NoProgress = False,
+    output: options.OutputOptions,
+) -> None:
+    """Show the runs of the journal, or one run's figures; works while it runs."""
+    console = output.console(no_progress=no_progress)
+    (watch_run if watch else show_status)(console, journal.location(), run)
+
+
+def show_status(console: Console, where: JournalOptions, run: str | None) -> None:
+    """Show the journal's runs, or one run's figures."""
+    from runner.app.journal_location import find_journal
+    from runner.app.status import status_of
+    from runner.cli.output import boundary
+    from runner.console.results.status import render_status, status_to_json
+
+    with boundary(console, where.manifest):
+        shown = status_of(find_journal(where), run)
+        one = run is not None
+        console.show(partial(render_status, one=one), partial(status_to_json, one=one), shown)
+
+
+def watch_run(console: Console, where: JournalOptions, run: str | None) -> None:
+    """Show a run while it goes on in another process, then how it ended."""
+    import time
+
+    from runner.app.journal_location import find_journal
+    from runner.app.signals import Signals
+    from runner.app.status import status_of
+    from runner.app.watch import RunWatch
+    from runner.cli.output import boundary
+    from runner.console.diagnostics.formats import OutputFormat
+    from runner.console.results.status import Standing, render_status
+
+    Signals().install()
+    with boundary(console, where.manifest):
+        journal = find_journal(where)
+        with RunWatch(journal, run, time.time) as watch:
+            sight = watch.look()
+            run_id = sight.record.id
+            with _view(console, sight.record) as refresh:
+                refresh(sight.at, sight.record, sight.standing, sight.progress)
+                while sight.standing is Standing.RUNNING and console.out.lost is None:
+                    time.sleep(REFRESH_S)
+                    sight = watch.look()
+                    refresh(sight.at, sight.record, sight.standing, sight.progress)
+        if console.output is not OutputFormat.JSON:
+            console.show(partial(render_status, one=True), str, status_of(journal, run_id))
+
+
+@contextmanager
+def _view(console: Console, record: RunRecord) -> Iterator[Refresh]:
+    """Give what shows each refresh: JSON lines, a view on a terminal, or a line a minute."""
+    import os
+    import time
+
+    from runner.console.diagnostics.formats import OutputFormat
+    from runner.console.live.follow_output import in_lines, json_lines, on_terminal, told_to
+    from runner.console.streams import can_redraw
+
+    if console.output is OutputFormat.JSON:
+        yield json_lines(console.out, time.monotonic)
+        return
+    if not console.progress or not can_redraw(console.err, os.environ):
+        watcher = in_lines(console.out, time.monotonic)
+        yield told_to(watcher)
+        watcher.close()
+        return
+    with console.outlet() as outlet:
+        watcher = on_terminal(outlet, record, now=time.monotonic, wall=time.time)
+        yield told_to(watcher)
