@@ -218,7 +218,7 @@ class TransferRow:
 
 @dataclass(frozen=True, slots=True)
 class QueueSelection:
-    """What waits in a queue when the gateway is asked (genesys-cloud.md, "Selecting …").
+    """What waits in a queue when the gateway is asked (genesys-cloud.md, "Selecting from a queue").
 
     `queue` is an id or a name. `is_connected`: not what waits, but what its agents are serving. The
     other fields are those of the rows that it leads to.

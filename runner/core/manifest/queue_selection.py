@@ -1,4 +1,4 @@
-"""Which of the interactions that wait in a queue a selection takes (genesys-cloud.md, "Selecting …")."""
+"""Which of the interactions that wait in a queue a selection takes (genesys-cloud.md, "Selecting from a queue")."""
 
 from __future__ import annotations
 

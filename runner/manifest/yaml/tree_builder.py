@@ -1,7 +1,7 @@
 """Builds the document from libyaml's events, and stops at its hazards before anything grows.
 
 PyYAML's own loader crashes the process on deep nesting, keeps the last of duplicate keys and
-expands aliases without bound (hazards.md); on events each of these is seen in time.
+expands aliases without bound; on events each of these is seen in time.
 """
 
 from __future__ import annotations
