@@ -199,7 +199,6 @@ class Manifest:
     callbacks: Mapping[str, Callback]
     policy: Policy
     labels: Mapping[str, str] = field(default_factory=dict)
-    description: str | None = None
     excerpt: Excerpt | None = None  # its first lines, for the report
 
 

@@ -137,11 +137,6 @@ def timeline_json(figures: Figures) -> dict[str, Any]:
     }
 
 
-def transfer_json(transfer: TransferRecord) -> dict[str, Any]:
-    """Return one of the report's `transfers`."""
-    return _transfer_json(transfer, plain(transfer.media_requested))
-
-
 def _transfer_json(transfer: TransferRecord, requested: Any) -> dict[str, Any]:
     told = {
         "key": transfer.key,
