@@ -6,6 +6,7 @@
 # make judge   lets the vendor's SDK judge the embedded gateway, in its own environment
 # make bench   the benchmarks
 # make diagram draws ARCHITECTURE.md's diagram from the transition table
+# make reach   measures how many files a change touches, and writes it into ARCHITECTURE.md
 # make rules   writes docs/rules.md from the explanations in the program
 # make images  takes the pictures of docs/report.md, in Chromium
 # make chaos   plays SEEDS (100000) of the simulation with DRIVER; the tests play a few
@@ -34,7 +35,7 @@ SEEDS ?= 100000
 FIRST_SEED ?= 0
 DRIVER ?= interaction-websocket
 
-.PHONY: help demo test check unit trials judge bench diagram rules images fuzz chaos install requirements wheel clean
+.PHONY: help demo test check unit trials judge bench diagram reach rules images fuzz chaos install requirements wheel clean
 .DELETE_ON_ERROR:
 
 help:
@@ -75,6 +76,9 @@ bench: $(VENV)/dev.stamp
 
 diagram: $(VENV)/dev.stamp
 	$(BIN)/python tools/diagram.py
+
+reach: $(VENV)/dev.stamp
+	$(BIN)/python tools/reach.py --write
 
 rules: $(VENV)/dev.stamp
 	$(BIN)/python tools/rules.py

@@ -9,6 +9,7 @@ import pytest
 
 from runner.core.transfer.states import TABLE
 from tools.diagram import DOCUMENT, diagram, drawn
+from tools.reach import CHANGES, files_of
 
 ROOT = Path(__file__).parents[1]
 TEXT = DOCUMENT.read_text(encoding="utf-8")
@@ -40,6 +41,14 @@ def test_every_room_is_named() -> None:
 )
 def test_every_file_and_folder_that_is_named_exists(named: str) -> None:
     assert any((folder / named).exists() for folder in (ROOT / "runner", ROOT))
+
+
+def test_no_change_touches_more_files_than_the_table_says() -> None:
+    """`make reach` writes the table; `python tools/reach.py --files` names the files."""
+    for change in CHANGES:
+        row = re.search(rf"^\| {change.title} \| .* \| (\d+) \|$", TEXT, re.MULTILINE)
+        assert row, change.title
+        assert len(files_of(change)) <= int(row[1]), files_of(change)
 
 
 def test_it_is_a_page() -> None:
