@@ -150,14 +150,18 @@ def options_of(command: Any) -> set[str]:
     return options.union(*map(options_of, getattr(command, "commands", {}).values()))
 
 
-def test_every_option_that_is_named_exists() -> None:
+DOCUMENTS = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").rglob("*.md"))]
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+def test_every_option_that_is_named_exists(document: Path) -> None:
     """Each stands behind its command; those that stand alone belong to some command."""
     known = {
         name: options_of(command) | {"--help"}
         for name, command in get_command(app).commands.items()  # type: ignore[attr-defined]
     }
     everywhere = set().union(*known.values())
-    for code in re.findall(r"`([^`\n]+)`", README):
+    for code in re.findall(r"`([^`\n]+)`", document.read_text(encoding="utf-8")):
         options = set(re.findall(r"(?<!\S)--[a-z-]+", code))
         found = re.match(r"runner (\w+)", code)
         assert options <= (known.get(found[1], everywhere) if found else everywhere), code

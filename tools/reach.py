@@ -5,9 +5,9 @@
     python tools/reach.py --write    writes the table into ARCHITECTURE.md (`make reach`)
 
 Each kind of change has an example that exists already, such as the format `junit` for a report
-format. A file counts if its code has one of the example's names: as a variable, an
-attribute, an argument, an imported module or a whole text (a mention in a docstring is none). The file or folder that
-a change adds does not count. A test checks that no figure grows beyond the table's.
+format. A file counts if its code has one of the example's names: as a variable, an attribute, an
+argument, an imported module or a whole text (a mention in a docstring does not count). The file or
+folder that a change adds does not count. A test checks that no figure grows beyond the table's.
 """
 
 from __future__ import annotations
