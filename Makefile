@@ -1,25 +1,26 @@
 # make demo    one batch against the embedded gateway: no account, no network
-# make test    everything that must hold: lint, format, types, floors, tests with their coverage
-# make check   of it: lint, format, types, floors
-# make unit    of it: the tests whose coverage is measured
-# make trials  of it: the tests that kill, cut, flood, and open a browser
-# make judge   lets the vendor's own SDK judge the embedded gateway, from an environment of its own
+# make test    all checks: lint, format, types, layers, tests with coverage
+# make check   only lint, format, types, layers
+# make unit    only the tests whose coverage is measured
+# make trials  only the tests that kill, cut, flood, and open a browser
+# make judge   lets the vendor's SDK judge the embedded gateway, in its own environment
 # make bench   the benchmarks
-# make diagram draws ARCHITECTURE.md's diagram anew from the transition table
-# make rules   writes docs/rules.md anew from the explanations that the program carries
-# make images  takes the pictures of docs/report.md anew, in Chromium
-# make chaos   plays SEEDS (100000) of the simulation with DRIVER: what the tests play a few of
-# make fuzz    looks for a manifest that the loader cannot bear, for FUZZ_SECONDS (60)
+# make diagram draws ARCHITECTURE.md's diagram from the transition table
+# make reach   measures how many files a change touches, and writes it into ARCHITECTURE.md
+# make rules   writes docs/rules.md from the explanations in the program
+# make images  takes the pictures of docs/report.md, in Chromium
+# make chaos   plays SEEDS (100000) of the simulation with DRIVER; the tests play a few
+# make fuzz    looks for a manifest that breaks the loader, for FUZZ_SECONDS (60)
 # Variables: PYTHON (3.11 or newer), VENV, JUDGE, WORKERS (tests at a time), COVERAGE, PYTEST_ARGS.
 
 VENV ?= .venv
 JUDGE ?= .venv-judge
 WORKERS ?= 4
-# Of chosen tests alone the coverage says nothing: it is measured, and judged, on whole runs.
+# The coverage of selected tests means nothing: it is measured on whole runs only.
 COVERAGE ?= $(if $(PYTEST_ARGS),,--cov --cov-report=term:skip-covered)
 TRIALS := tests/chaos tests/hazards tests/simulation $(wildcard tests/report/test_browser*.py)
 PYTEST = $(BIN)/python -m pytest --numprocesses $(WORKERS)
-# The tests start the program hundreds of times: let it be compiled once, whatever the environment says.
+# The tests start the program hundreds of times: compile it once, whatever the environment says.
 unexport PYTHONDONTWRITEBYTECODE
 BIN := $(VENV)/bin
 PYTHON ?= $(shell for python in python3 python3.14 python3.13 python3.12 python3.11 python; do \
@@ -34,14 +35,14 @@ SEEDS ?= 100000
 FIRST_SEED ?= 0
 DRIVER ?= interaction-websocket
 
-.PHONY: help demo test check unit trials judge bench diagram rules images fuzz chaos install requirements wheel clean
+.PHONY: help demo test check unit trials judge bench diagram reach rules images fuzz chaos install requirements wheel clean
 .DELETE_ON_ERROR:
 
 help:
 	@sed -n 's/^# make /make /p' Makefile
 
-# A fresh journal each time, else the second demonstration would find nothing left to do; and its
-# own earlier reports go, because they tell of a history that the fresh journal does not have.
+# A fresh journal each time, otherwise the second demonstration finds nothing left to do. Its earlier
+# reports are removed, because they record a history that the fresh journal does not have.
 demo: $(VENV)/run.stamp
 	@rm -rf reports/demo
 	@folder=$$(mktemp -d) && trap 'rm -rf "$$folder"' EXIT && \
@@ -60,11 +61,11 @@ check: $(VENV)/dev.stamp
 unit: $(VENV)/dev.stamp
 	$(PYTEST) $(TRIALS:%=--ignore=%) $(COVERAGE) $(PYTEST_ARGS)
 
-# A file at a time for a worker: what a file tries runs side by side already, most of it waits.
+# One file for each worker: the trials in a file run concurrently already, and mostly wait.
 trials: $(VENV)/dev.stamp
 	$(PYTEST) --dist loadfile $(TRIALS) $(PYTEST_ARGS)
 
-# The SDK is large and brings what nothing else here needs: it shares no environment with the rest.
+# The SDK is large and brings packages that nothing else needs: it has its own environment.
 judge: $(VENV)/dev.stamp $(JUDGE)/judge.stamp
 	RUNNER_PYTHON="$(abspath $(BIN)/python)" $(JUDGE)/bin/python -m pytest -c tests/judge/pytest.ini \
 		--rootdir tests/judge --confcutdir tests/judge tests/judge $(PYTEST_ARGS)
@@ -75,6 +76,9 @@ bench: $(VENV)/dev.stamp
 
 diagram: $(VENV)/dev.stamp
 	$(BIN)/python tools/diagram.py
+
+reach: $(VENV)/dev.stamp
+	$(BIN)/python tools/reach.py --write
 
 rules: $(VENV)/dev.stamp
 	$(BIN)/python tools/rules.py
@@ -93,7 +97,7 @@ install: $(VENV)/dev.stamp
 wheel: $(VENV)/dev.stamp
 	$(BIN)/python -m build --wheel --no-isolation
 
-# The oldest supported Python makes the pins, so that they hold for the newer ones too.
+# The oldest supported Python makes the pins, so that they are valid for newer ones too.
 requirements: $(VENV)/dev.stamp
 	$(PIN) --output-file requirements/run.txt pyproject.toml
 	$(PIN) --output-file requirements/dev.txt requirements/dev.in
@@ -107,7 +111,7 @@ $(VENV)/run.stamp: requirements/run.txt | $(BIN)/python
 	$(INSTALL) --require-hashes -r requirements/run.txt
 	@touch $@
 
-# Of what `consumers.txt` names, the sources are kept beside the environment: the tests read them.
+# The sources that `consumers.txt` names are kept beside the environment: the tests read them.
 $(VENV)/dev.stamp: requirements/dev.txt requirements/consumers.txt pyproject.toml | $(BIN)/python
 	$(INSTALL) --require-hashes -r requirements/dev.txt
 	$(BIN)/python -m pip download --quiet --disable-pip-version-check --no-deps --no-binary :all: \

@@ -1,10 +1,10 @@
-"""How much of the platform's allowance a run of the driver `genesys-cloud` uses, and what it costs.
+"""Measures how much of the platform's allowance a run of the driver `genesys-cloud` uses.
 
-Run it as `python benchmarks/genesys.py`. The embedded platform, in a process of its own, allows so
-many requests a minute (`PER_MINUTE`, 6,000: twenty times the real 300) and tells so in its headers;
-a run moves `TRANSFERS` (2,000) conversations, two requests each. Exit code 1 if less than 95 % of
-the allowance is used between the first command and the last, or any request is refused for being
-one too many. On a machine that is busy otherwise take a smaller `PER_MINUTE`.
+Run it as `python benchmarks/genesys.py`. The embedded platform, in a process of its own, allows
+`PER_MINUTE` requests a minute (6,000: twenty times the real 300) and says so in its headers; a run
+moves `TRANSFERS` (2,000) conversations with two requests each. Exit code 1 if less than 95 % of the
+allowance is used between the first and the last command, or if a request is refused with 429. On a
+busy machine use a smaller `PER_MINUTE`.
 """
 
 from __future__ import annotations

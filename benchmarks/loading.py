@@ -1,10 +1,10 @@
-"""What loading costs, against what any program would pay: YAML's own loader and jsonschema.
+"""Measures the cost of loading, compared with YAML's own loader and jsonschema.
 
-Run it as `python benchmarks/loading.py`. Every measurement is a process of its own; CPU seconds and
-peak memory are compared, so that other work on the machine matters little. Where a bound is in
-seconds, they are those of a machine that counts to ten million in a quarter of one: a yardstick
-beside each measurement tells how much slower this one is. `ROWS` and `CSV_ROWS` make it smaller.
-Exit code 1 if a bound is passed.
+Run it as `python benchmarks/loading.py`. Every measurement is a process of its own. It compares CPU
+seconds and peak memory, so that other work on the machine matters little. Bounds in seconds are for a
+machine that counts to ten million in a quarter of a second; a reference loop beside each measurement
+measures how much slower this machine is. `ROWS` and `CSV_ROWS` set smaller sizes. Exit code 1 if a
+bound is exceeded.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ class Cost:
 
 
 def ours(path: Path) -> None:
-    """Load as `--validate-only` does, and tell the first problem's place."""
+    """Load as `--validate-only` does, and return the first problem's place."""
     from runner.manifest.load import load  # noqa: PLC0415
     from runner.staging.rows import Staging  # noqa: PLC0415 - the baseline does without
 

@@ -1,8 +1,8 @@
-"""Peak memory of `apply` over few and over many transfers: it does not grow with the batch.
+"""Measures the peak memory of `apply` with few and with many transfers: it must not grow with the batch.
 
     python benchmarks/memory.py [--few 20000] [--many 200000]
 
-The design allows 32 MB between the two.
+The difference may be 32 MB.
 """
 
 from __future__ import annotations

@@ -1,10 +1,10 @@
-"""Rendering a report: size, time and peak memory of each form, and how long the page takes to open.
+"""Measures a report's rendering: size, time and peak memory of each format, and the page's opening.
 
     python benchmarks/report.py [--counts 1000,100000,1000000]
 
-Every measurement is a process of its own; of a batch, one in a hundred transfers is rejected. The
-design allows 300 MB for JSON and CSV of a million transfers, and for the page of 100,000 transfers
-25 MB and 2 s to open in Chromium (RUNNER_CHROMIUM; left out where there is none).
+Every measurement is a process of its own; one in a hundred transfers is rejected. The limits are 300 MB
+for JSON and CSV of a million transfers, and for the page of 100,000 transfers 25 MB and 2 s to open in
+Chromium (RUNNER_CHROMIUM; skipped where there is none).
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""Two gateways that do nothing but answer, in a process of their own: `servers.py websockets|aiohttp`.
+"""Serves a gateway that only answers, in a process of its own: `servers.py websockets|aiohttp`.
 
-Prints the port of token and look-ups, and the port of the session. They accept every transfer at
-once, so that what is measured is the client.
+Prints the port of token and look-ups, and the port of the session. It accepts every transfer at
+once, so that the client is what is measured.
 """
 
 from __future__ import annotations

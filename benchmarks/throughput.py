@@ -1,9 +1,9 @@
-"""Throughput of `apply` against a bare request/reply loop over the same server, as a ratio.
+"""Measures the throughput of `apply` as a ratio to a bare request/reply loop with the same server.
 
     python benchmarks/throughput.py [--rows 20000] [--rounds 3]
 
-The bare loop keeps as many requests in flight and does nothing else: no journal, no look at the
-replies but their id. `apply` is durable: an intent before each frame, an outcome after each reply.
+The bare loop keeps the same number of requests in flight and does nothing else: no journal, and only the
+ids of the replies are read. `apply` is durable: an intent before each frame, an outcome after each reply.
 """
 
 from __future__ import annotations

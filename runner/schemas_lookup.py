@@ -12,12 +12,6 @@ from typing import Any
 SCHEMA_SUFFIX = ".schema.json"
 
 
-def schema_names() -> tuple[str, ...]:
-    """Return the schemas' names, such as `manifest.v1`, sorted."""
-    found = (entry.name for entry in _folder().iterdir())
-    return tuple(sorted(n.removesuffix(SCHEMA_SUFFIX) for n in found if n.endswith(SCHEMA_SUFFIX)))
-
-
 def schema_text(name: str) -> str:
     """Return the exact text of the schema called `name`; raises `FileNotFoundError`."""
     return (_folder() / f"{name}{SCHEMA_SUFFIX}").read_text(encoding="utf-8")

@@ -1,4 +1,4 @@
-"""Every manifest of the repository, and the one in its README, is sound as it stands."""
+"""Every manifest of the repository, and the one in its README, is valid as it is."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ MODELINE = "# yaml-language-server: $schema=../schemas/manifest.v1.schema.json"
 
 
 class Rows:
-    """Keeps the rows; repeats are told by a set."""
+    """Keeps the rows; finds repeats by sets."""
 
     def __init__(self) -> None:
         self.rows: list[TransferRow] = []
@@ -53,12 +53,12 @@ def test_each_can_be_rehearsed_without_an_account(path: Path) -> None:
 
 
 @pytest.mark.parametrize("path", MANIFESTS, ids=lambda path: path.stem)
-def test_each_tells_editors_its_schema(path: Path) -> None:
+def test_each_names_its_schema_for_editors(path: Path) -> None:
     assert path.read_text(encoding="utf-8").startswith(MODELINE)
 
 
 @pytest.mark.parametrize(("name", "transfers"), [("demo", 60), ("migration", 500)])
-def test_the_figures_that_are_told_hold(name: str, transfers: int) -> None:
+def test_the_number_of_transfers_is_the_documented_one(name: str, transfers: int) -> None:
     result, _ = loaded(ROOT / "manifests" / f"{name}.yaml", "demo")
 
     assert result.rows == transfers

@@ -1,4 +1,4 @@
-"""The floors of the house are a test: import-linter's contracts in `.importlinter`."""
+"""The layers are a test: import-linter's contracts in `.importlinter`."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""What README.md and CONTRIBUTING.md tell to type works, and what they list is all there is.
+"""The commands in README.md and CONTRIBUTING.md work, and their lists are complete.
 
 Blocks marked `console` are run, line by line; those marked `sh` and `crontab` are examples for
 production machines.
@@ -36,7 +36,7 @@ def blocks(document: str, language: str) -> list[str]:
 
 
 def commands(block: str) -> list[str]:
-    """Return what a block tells to type, comments left out."""
+    """Return the commands of a block, without comments."""
     typed = [line.removeprefix("$ ") for line in block.splitlines() if line.startswith("$ ")]
     return [re.sub(r"\s+# .*", "", line).strip() for line in typed]
 
@@ -74,7 +74,7 @@ def typed(command: str, folder: Path) -> subprocess.CompletedProcess[str]:
 
 
 @pytest.mark.parametrize("block", blocks(README, "console"))
-def test_what_the_readme_tells_to_type_works(block: str, checkout: Path) -> None:
+def test_the_commands_of_the_readme_work(block: str, checkout: Path) -> None:
     assert commands(block)
     for command in commands(block):
         ended = typed(DRY.get(command, command), checkout)
@@ -95,9 +95,23 @@ def test_a_batch_that_is_applied_again_has_nothing_left_to_do(checkout: Path) ->
 
 
 @pytest.mark.parametrize(
-    "target", ["unit", "check", "bench", "wheel", "requirements", "diagram", "rules", "fuzz"]
+    "target",
+    [
+        "unit",
+        "check",
+        "bench",
+        "wheel",
+        "requirements",
+        "diagram",
+        "reach",
+        "rules",
+        "fuzz",
+        "judge",
+        "images",
+        "chaos",
+    ],
 )
-def test_every_target_that_is_told_exists(target: str, checkout: Path) -> None:
+def test_every_documented_target_exists(target: str, checkout: Path) -> None:
     assert f"make {target}" in CONTRIBUTING + README
     assert typed(f"make -n {target}", checkout).returncode == 0
 
@@ -136,14 +150,18 @@ def options_of(command: Any) -> set[str]:
     return options.union(*map(options_of, getattr(command, "commands", {}).values()))
 
 
-def test_every_option_that_is_named_exists() -> None:
+DOCUMENTS = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").rglob("*.md"))]
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+def test_every_option_that_is_named_exists(document: Path) -> None:
     """Each stands behind its command; those that stand alone belong to some command."""
     known = {
         name: options_of(command) | {"--help"}
         for name, command in get_command(app).commands.items()  # type: ignore[attr-defined]
     }
     everywhere = set().union(*known.values())
-    for code in re.findall(r"`([^`\n]+)`", README):
+    for code in re.findall(r"`([^`\n]+)`", document.read_text(encoding="utf-8")):
         options = set(re.findall(r"(?<!\S)--[a-z-]+", code))
         found = re.match(r"runner (\w+)", code)
         assert options <= (known.get(found[1], everywhere) if found else everywhere), code

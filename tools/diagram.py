@@ -1,6 +1,6 @@
-"""Draws ARCHITECTURE.md's transition diagram from the one table that the program runs by.
+"""Draws ARCHITECTURE.md's transition diagram from the program's transition table.
 
-`make diagram` writes it between the markers; a test asserts that it stands there.
+`make diagram` writes it between the markers; a test checks that it is up to date.
 """
 
 from __future__ import annotations

@@ -1,8 +1,7 @@
-"""Looks for a manifest that the loader cannot bear: it must end in a manifest or in problems.
+"""Looks for a manifest that breaks the loader: loading must end in a manifest or in problems.
 
-`make fuzz` runs it for FUZZ_SECONDS (60): inputs that reach lines of the loader which no earlier
-one reached are kept and changed further. What fails is written to `fuzz-failure.yaml`, and the exit
-code is 1.
+`make fuzz` runs it for FUZZ_SECONDS (60). Inputs that reach new lines of the loader are kept and
+changed further. An input that fails is written to `fuzz-failure.yaml`; the exit code is then 1.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""Writes docs/rules.md from the explanations that the program carries.
+"""Writes docs/rules.md from the explanations in the program.
 
-`make rules` does it; a test asserts that the document is up to date.
+`make rules` runs it; a test checks that the document is up to date.
 """
 
 from __future__ import annotations

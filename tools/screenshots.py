@@ -1,4 +1,4 @@
-"""Takes the pictures of docs/report.md anew, from a batch made by a fixed seed.
+"""Takes the pictures of docs/report.md, from a batch made from a fixed seed.
 
     python tools/screenshots.py [FOLDER]
 

@@ -21,6 +21,7 @@ from runner.app.name_resolution import NOTHING_FOUND, Found, unknown_yet
 from runner.app.plan_check import check_only, drawn_up, plan_rows
 from runner.app.plan_file import write_plan
 from runner.app.request import Request
+from runner.console.log.redaction import register_secrets
 from runner.core.diagnostics.problem import Problem
 from runner.core.errors import ManifestInvalid, UsageError
 from runner.core.manifest.model import Manifest
@@ -67,6 +68,7 @@ def read_manifest(request: Request, staging: Staging) -> tuple[Manifest, tuple[P
     )
     if loaded.manifest is None:
         raise ManifestInvalid(loaded.problems, loaded.omitted)
+    register_secrets(loaded.manifest.secrets)
     environment = loaded.manifest.environment
     if request.ignore_window and not environment.is_simulated:
         raise UsageError(

@@ -66,8 +66,7 @@ def shown(manifest: Manifest) -> Excerpt | None:
     """Return what a report shows of a manifest, without the secrets that it leads to."""
     if manifest.excerpt is None:
         return None
-    callbacks = (callback.secret for callback in manifest.callbacks.values())
-    redactor = Redactor.knowing((manifest.environment.client_secret, *callbacks))
+    redactor = Redactor.knowing(manifest.secrets)
     return Excerpt(tuple(map(redactor.text, manifest.excerpt.lines)), manifest.excerpt.total)
 
 

@@ -8,7 +8,6 @@ from runner.core.errors import (
     Locked,
     ManifestInvalid,
     NotInDoubt,
-    Stopped,
     StorageError,
     UsageError,
 )
@@ -19,7 +18,6 @@ _CODES: tuple[tuple[type[BaseException], ExitCode], ...] = (
     (UsageError, ExitCode.USAGE),
     (ManifestInvalid, ExitCode.INVALID),
     (GatewayError, ExitCode.UNREACHABLE),
-    (Stopped, ExitCode.STOPPED),
     (StorageError, ExitCode.STORAGE),
     (Locked, ExitCode.LOCKED),
     (KeyboardInterrupt, ExitCode.INTERRUPTED),

@@ -59,10 +59,6 @@ class LookUpUnanswered(LookUpFailed):
     tries = 1
 
 
-class Stopped(RunnerError):
-    """A rule of the run ended it early (exit 5, or 4 if nothing was sent)."""
-
-
 class StorageError(RunnerError):
     """Journal or report could not be written or is not to be trusted (exit 74)."""
 

@@ -1,11 +1,11 @@
-"""The commands that this program offers: the one place that writes them (cli.md, "Next steps").
+"""Builds every command that this program offers (cli.md, "Next steps").
 
-A person pastes them at night, perhaps into another terminal. So each is complete: it repeats what
-the command that offers it was given, by an option or by a variable, and is quoted for a shell. It
-works in the folder that the run was started in.
+People paste them at night, perhaps into another terminal. So each command is complete: it repeats
+what the run was given, by option or by variable, and is quoted for a shell. It works in the folder
+in which the run was started.
 
-`--again`, `--new-history` and `--yes` are never repeated: each is a decision for one run alone, and
-a pasted command must neither move anybody a second time nor begin another journal.
+`--again`, `--new-history` and `--yes` are never repeated: each is a decision for one run. A pasted
+command must neither move anybody a second time nor begin another journal.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ SEEN = {
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One thing to do next, and the arguments of the command that does it; none: no command."""
+    """One next step, and the arguments of its command; none: no command."""
 
     text: str
     argv: tuple[str, ...] = ()
@@ -40,13 +40,13 @@ class Step:
         return spelt(self.argv) if self.argv else None
 
     def to_json(self) -> dict[str, Any]:
-        """Return it for a program: what to do, as a shell's line and as arguments."""
+        """Return the JSON form: the text, the command as a shell line and as arguments."""
         return {"text": self.text, "command": self.command, "argv": list(self.argv)}
 
 
 @dataclass(frozen=True, slots=True)
 class Given:
-    """What a run was given, as texts; paths are relative to `folder`. None: nothing was given."""
+    """The options of a run; paths are relative to `folder`. None: not given."""
 
     manifest: str
     environment: str  # the one that was chosen
@@ -55,7 +55,6 @@ class Given:
     journal: str | None = None
     report_dir: str = REPORT_DIR
     only: tuple[str, ...] = ()
-    exclude: tuple[str, ...] = ()
     limit: int | None = None
     rate_per_s: float | None = None
     in_flight: int | None = None
@@ -66,55 +65,54 @@ class Given:
 
     @classmethod
     def of(cls, run: RunRecord) -> Self:
-        """Return what a run's record says that it was given."""
-        told: Mapping[str, Any] = run.options
-        max_failures = told.get("max_failures")
+        """Return the options in a run's record."""
+        options: Mapping[str, Any] = run.options
+        max_failures = options.get("max_failures")
         return cls(
             manifest=run.manifest_path,
             environment=run.environment,
-            env=told.get("environment"),
-            plan=told.get("plan") or told.get("out"),
-            journal=told.get("journal"),
-            report_dir=told.get("report_dir", REPORT_DIR),
-            only=tuple(told.get("only", ())),
-            exclude=tuple(told.get("exclude", ())),
-            limit=told.get("limit"),
-            rate_per_s=told.get("rate_per_s"),
-            in_flight=told.get("in_flight"),
+            env=options.get("environment"),
+            plan=options.get("plan") or options.get("out"),
+            journal=options.get("journal"),
+            report_dir=options.get("report_dir", REPORT_DIR),
+            only=tuple(options.get("only", ())),
+            limit=options.get("limit"),
+            rate_per_s=options.get("rate_per_s"),
+            in_flight=options.get("in_flight"),
             max_failures=None if max_failures is None else str(max_failures),
-            again=bool(told.get("again")),
-            ignore_window=bool(told.get("ignore_window")),
-            folder=told.get("folder"),
+            again=bool(options.get("again")),
+            ignore_window=bool(options.get("ignore_window")),
+            folder=options.get("folder"),
         )
 
     @property
     def journal_path(self) -> str:
-        """Where the run's history lies, whether it was given or not."""
+        """The journal's path, given or by default."""
         return self.journal or journal_beside(self.manifest, self.environment)
 
     def at(self, journal: str) -> Self:
-        """Return the same with the history at `journal`."""
+        """Return a copy with the journal at `journal`."""
         return replace(self, journal=journal)
 
 
 def journal_beside(manifest: str, environment: str) -> str:
-    """Return the path of the journal that a manifest has where none is named."""
+    """Return the default path of a manifest's journal."""
     folder, slash, _ = manifest.rpartition("/")
     return f"{folder}{slash}.runner/{environment}.db"
 
 
 def spelt(argv: Sequence[str]) -> str:
-    """Return a command as it is typed, each word quoted where a shell would read it otherwise."""
+    """Return a command as a shell line, with words quoted where a shell needs it."""
     return " ".join(map(_quoted, argv))
 
 
 def apply(given: Given) -> tuple[str, ...]:
-    """Return the command that carries on with what a run was given."""
+    """Return the command that applies again with the options of a run."""
     return _command(("apply",), (given.plan or given.manifest,), _of_batch(given))
 
 
 def plan(given: Given, *, out: str | None = None, preflight: bool = False) -> tuple[str, ...]:
-    """Return the command that plans; `--again` is safe with `out`, where once is enough."""
+    """Return the command that plans; `--again` is safe here, because a plan moves nobody."""
     flags = [*(["--again"] if given.again else []), *(["--preflight"] if preflight else [])]
     options = (*_of_batch(given), *flags, *_options(("--out", out)))
     return _command(("plan",), (given.manifest,), options)
@@ -176,7 +174,6 @@ def _of_batch(given: Given) -> tuple[str, ...]:
         *_options(
             ("--env", given.env),
             *(("--only", glob) for glob in given.only),
-            *(("--exclude", glob) for glob in given.exclude),
             ("--limit", given.limit),
             ("--rate", rate),
             ("--in-flight", given.in_flight),

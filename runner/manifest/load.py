@@ -153,6 +153,5 @@ def _build_manifest(
         callbacks=callbacks,
         policy=build_policy(document),
         labels=dict(root.get("labels", {})),
-        description=root.get("description"),
         excerpt=excerpt(source.text),
     )

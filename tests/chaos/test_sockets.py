@@ -1,4 +1,4 @@
-"""Sessions cut, sliced, delayed and swallowed by a proxy (recovery.md, "What must be shown")."""
+"""Sessions cut, sliced, delayed and swallowed by a proxy (recovery.md, "How the promise is tested")."""
 
 from __future__ import annotations
 

@@ -22,7 +22,6 @@ GIVEN = Given(
     journal="a journal.db",
     report_dir="my reports",
     only=("k*", "it's"),
-    exclude=("vip-*",),
     limit=0,
     rate_per_s=0.5,
     in_flight=3,
@@ -33,8 +32,8 @@ GIVEN = Given(
 
 def test_apply_repeats_everything_but_what_is_decided_for_one_run_alone():
     assert spelt(next_steps.apply(GIVEN)) == (
-        "runner apply 'the batch.yaml' --env demo --only 'k*' --only 'it'\"'\"'s' --exclude"
-        " 'vip-*' --limit 0 --rate 30/min --in-flight 3 --max-failures 5% --report-dir 'my reports'"
+        "runner apply 'the batch.yaml' --env demo --only 'k*' --only 'it'\"'\"'s'"
+        " --limit 0 --rate 30/min --in-flight 3 --max-failures 5% --report-dir 'my reports'"
         " --journal 'a journal.db'"
     )
 

@@ -17,7 +17,7 @@ REDACTED = "[redacted]"
 SHORTEST = 4
 """Registered texts shorter than this are not searched for: they stand in any text by chance."""
 LONGEST_WORD = 7
-"""A secret no longer than this, as rehearsals have them, may well be a word of its manifest."""
+"""A secret no longer than this, as rehearsals have them, is often a common word: it is not searched for."""
 MAX_DEPTH = 8
 LARGEST = 2.0**63
 
@@ -49,13 +49,17 @@ class Redactor:
         self._lock = threading.Lock()
 
     @classmethod
-    def knowing(cls, secrets: Iterable[Secret | None]) -> Self:
-        """Return one that knows these secrets, those apart that are but a common word."""
+    def knowing(cls, secrets: Iterable[Secret]) -> Self:
+        """Return one that knows these secrets."""
         redactor = cls()
-        for secret in secrets:
-            if secret is not None and len(secret.reveal()) > LONGEST_WORD:
-                redactor.register(secret.reveal())
+        redactor.learn(secrets)
         return redactor
+
+    def learn(self, secrets: Iterable[Secret]) -> None:
+        """Search for these secrets from now on, except for those that may be a common word."""
+        for secret in secrets:
+            if len(secret.reveal()) > LONGEST_WORD:
+                self.register(secret.reveal())
 
     def register(self, text: str) -> None:
         """Search for `text` from now on, also as URLs, JSON, `repr` and base64 spell it."""
@@ -127,9 +131,9 @@ def _shown(value: Any) -> str:
 _everywhere = Redactor()
 
 
-def register_secret(secret: Secret | str) -> None:
-    """Take this text out of everything that is logged or shown from now on, in this process."""
-    _everywhere.register(secret.reveal() if isinstance(secret, Secret) else secret)
+def register_secrets(secrets: Iterable[Secret]) -> None:
+    """Take these out of everything that is logged or shown from now on, in this process."""
+    _everywhere.learn(secrets)
 
 
 def redact(text: str) -> str:

@@ -17,7 +17,6 @@ from runner.core.errors import (
     ManifestInvalid,
     NotInDoubt,
     RunnerError,
-    Stopped,
     StorageError,
     UsageError,
 )
@@ -39,11 +38,6 @@ _KINDS: tuple[tuple[type[RunnerError], str, str], ...] = (
     (UsageError, "the command cannot be carried out as it was given", ""),  # it has its own fix
     (Interrupted, "interrupted", "apply again to go on"),
     (ManifestInvalid, "the manifest is invalid", "fix each place shown; nothing was sent"),
-    (
-        Stopped,
-        "the run was ended early",
-        "fix the cause and apply again: only what is not done is sent",
-    ),
     (
         StorageError,
         "the journal or the report cannot be written, or is not to be trusted",

@@ -270,8 +270,13 @@ class Manifest:
     callbacks: Mapping[str, Callback]
     policy: Policy
     labels: Mapping[str, str] = field(default_factory=dict)
-    description: str | None = None
     excerpt: Excerpt | None = None  # its first lines, for the report
+
+    @property
+    def secrets(self) -> tuple[Secret, ...]:
+        """Every secret that the manifest refers to, resolved; client ids are none."""
+        callbacks = (callback.secret for callback in self.callbacks.values())
+        return tuple(each for each in (self.environment.client_secret, *callbacks) if each)
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,7 +21,7 @@ NOTE_LIMIT = 500
 """Characters of foreign text that a note keeps (protocol.md, "Session")."""
 
 SERVER_TEXT_LIMIT = 512
-"""Characters kept of a status or a reason (hazards.md)."""
+"""Characters kept of a status or a reason."""
 
 MOST_SECONDS = 1_000_000_000
 """The longest wait that is written out."""

@@ -1,4 +1,4 @@
-"""Queues and users by name, and what waits in a queue (genesys-cloud.md, "Selecting …")."""
+"""Queues and users by name, and what waits in a queue (genesys-cloud.md, "Selecting from a queue")."""
 
 from __future__ import annotations
 

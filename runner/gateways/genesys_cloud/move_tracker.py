@@ -1,4 +1,4 @@
-"""Which transfers are under way, and what tells of each how it ended (genesys-cloud.md, 5 and 6)."""
+"""Which transfers are under way, and what tells of each how it ended (genesys-cloud.md, "Order of work")."""
 
 from __future__ import annotations
 

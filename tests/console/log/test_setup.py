@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 import structlog
 
-from runner.console.log.redaction import register_secret
+from runner.console.log.redaction import register_secrets
 from runner.console.log.setup import LogFormat, Logs, configure_logs
 from runner.console.streams import LossyStream
 from runner.core.errors import UsageError
@@ -150,7 +150,7 @@ def test_a_librarys_broken_message_is_logged_as_it_stands():
 
 
 def test_an_exception_is_one_line_with_its_redacted_trace(lines: io.StringIO):
-    register_secret(Secret("canary-5b1e"))
+    register_secrets([Secret("canary-5b1e")])
     try:
         int("canary-5b1e")
     except ValueError:

@@ -15,7 +15,6 @@ from runner.core.errors import (
     LookUpFailed,
     ManifestInvalid,
     RunnerError,
-    Stopped,
     StorageError,
     UsageError,
 )
@@ -43,7 +42,6 @@ def test_a_gateway_error_says_what_where_and_what_to_check():
     [
         (Interrupted(ExitCode.TERMINATED), "interrupted", "apply again to go on"),
         (ManifestInvalid([]), "the manifest is invalid", "fix each place shown"),
-        (Stopped("x"), "the run was ended early", "fix the cause and apply again"),
         (StorageError("x"), "the journal or the report cannot be written", "nothing more is sent"),
         (Locked("x"), "another run holds the journal's lock", "wait for that run to end"),
         (RunnerError("x"), "the command cannot go on", "fix what the message names"),
@@ -71,10 +69,10 @@ def test_a_wrong_use_has_its_mend_in_its_own_words():
 
 
 def test_the_errors_own_words_are_shown_on_one_harmless_line():
-    shown = render_error(Stopped("more than 5% failed\n\x1b]0;x\x07 token=abc"), color=True)
+    shown = render_error(RunnerError("more than 5% failed\n\x1b]0;x\x07 token=abc"), color=True)
 
     assert shown.splitlines()[1] == "  more than 5% failed\\n\\x1b]0;x\\x07 token=[redacted]"
-    assert shown.startswith("\x1b[1;31merror\x1b[0m\x1b[1m: the run was ended early\x1b[0m\n")
+    assert shown.startswith("\x1b[1;31merror\x1b[0m\x1b[1m: the command cannot go on\x1b[0m\n")
 
 
 def test_json_has_the_same_as_one_document():

@@ -1,7 +1,7 @@
 """What a probe of the vendor's platform learns, without secrets and customers' data.
 
 Only what is listed here is kept: ids become numbers ("queue-1"), addresses their form, and every
-free text is left out (genesys-cloud.md, "What an independent platform showed").
+free text is left out (genesys-cloud.md, "What is not documented").
 """
 
 from __future__ import annotations
