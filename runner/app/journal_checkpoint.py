@@ -15,6 +15,7 @@ from typing import NoReturn, Protocol
 
 from runner.core.errors import StorageError
 from runner.core.manifest.model import Manifest
+from runner.core.next_steps import spelt
 from runner.journal.overview import Overview
 from runner.journal.registry import GatewayEntry, KnownHistory
 from runner.journal.store import Store
@@ -126,7 +127,7 @@ def check_known(entry: GatewayEntry, journal: Path, history: History | None) -> 
             )
         raise StorageError(
             f"{where} (last run {known.run}), and not in {journal.absolute()}: who was moved before"
-            f" would be moved again. Name it with --journal {known.journal}, {else_}"
+            f" would be moved again. Name it with {_option(known.journal)}, {else_}"
         )
     if is_copy(history, known.journal):
         _refuse_copy(history, known.journal)
@@ -181,8 +182,13 @@ def _refuse_copy(history: History, named: str) -> NoReturn:
     raise StorageError(
         f"the journal {history.path.absolute()} is a copy of {named}, which is still there: what"
         " either writes from now on is missing in the other, and would be moved twice. Name the"
-        f" original with --journal {named}, or delete it if it is out of date"
+        f" original with {_option(named)}, or, if the original is out of date, delete that"
     )
+
+
+def _option(journal: str) -> str:
+    """Return the option that names a journal, as it is typed in a shell."""
+    return spelt(("--journal", journal))
 
 
 def _tells_of_nothing(known: KnownHistory) -> bool:
