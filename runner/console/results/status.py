@@ -127,7 +127,7 @@ def _told(run: RunLine, paint: Paint) -> Iterator[str]:
     if run.standing is Standing.DIED:
         doubts = run.counts.get(Outcome.IN_DOUBT)
         in_flight = "what was in flight is in doubt: apply again looks it up"
-        settled = "what was in flight has been settled since"
+        settled = "all that it sent has been settled"
         yield f"  it died; {in_flight if doubts else settled}"
 
 

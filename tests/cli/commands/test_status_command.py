@@ -52,7 +52,7 @@ def test_a_run_that_died_and_was_settled_since_is_not_called_in_doubt(journal: P
     run.go("k1", Event.SEEN)
     run.go("k2", Event.LOST, Event.SEEN)
     text = render_status(status_of(journal), one=False)
-    assert "it died; what was in flight has been settled since" in text
+    assert "it died; all that it sent has been settled" in text
     assert "in doubt" not in text
 
 
