@@ -118,8 +118,9 @@ def plot_timeline(
         _y_ticks(flight_top),
     )
     told = (
-        f"Over {duration(span_s)}, at most {number(max(sent))} frames were sent a second, "
-        f"with at most {number(max(in_flight))} in flight. {_told(story)}"
+        f"Over {duration(span_s)} in steps of {duration(bin_s)}, the highest step shows "
+        f"{number(max(sent))} frames sent a second, with at most {number(max(in_flight))} in flight."
+        f" {_told(story)}"
     )
     marks = _marks(story, start_s, span_s)
     return TimelinePlot(pace, flight, _time_ticks(start_s, span_s), marks, told)
