@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 from runner.core import next_steps
 from runner.core.next_steps import Given, Step
+from runner.core.records.run_record import NOT_LISTED
 from runner.core.transfer.outcome import ExitCode, Outcome
 from runner.report.html.formatting import counted, duration, moment
 from runner.report.model import Content
@@ -32,6 +33,9 @@ _COUNTED = (
 )
 
 _IN_DOUBT = ExitCode.IN_DOUBT.outcome
+
+_OTHERS = "Transfers that are not of this batch are in doubt: they need a person."
+_SETTLED = "What was in doubt when the run ended has been settled since."
 
 _ENDS = {
     "stopped": "The run stopped early",
@@ -63,10 +67,11 @@ def took_s(content: Content) -> float | None:
 
 
 def _tone(content: Content) -> str:
-    outcome = content.source.run.outcome
-    if content.summary.counts[Outcome.IN_DOUBT] or outcome == _IN_DOUBT:
+    counts, outcome = content.summary.counts, content.source.run.outcome
+    if counts[Outcome.IN_DOUBT] or (outcome == _IN_DOUBT and _left_by_others(content)):
         return "doubt"
-    return "good" if outcome == "ok" else "bad"
+    lost = counts[Outcome.REJECTED] or counts[Outcome.FAILED]
+    return "good" if outcome == "ok" or (outcome == _IN_DOUBT and not lost) else "bad"
 
 
 def _headline(content: Content) -> str:
@@ -100,11 +105,16 @@ def _meaning(content: Content) -> str:
     if outcome == "ok":
         return _done(content)
     if outcome == _IN_DOUBT:
-        return "Transfers that are not of this batch are in doubt: they need a person."
+        return _OTHERS if _left_by_others(content) else _SETTLED
     if outcome == "unfinished":
         return "The run goes on, or it died: these are the figures as the journal has them now."
     lost = counts[Outcome.REJECTED] + counts[Outcome.FAILED]
     return f"{lost:,} of {counted(content.summary.total)} {'was' if lost == 1 else 'were'} not carried out."
+
+
+def _left_by_others(content: Content) -> bool:
+    """Tell whether a run ended in doubt of transfers that are not its own."""
+    return NOT_LISTED in (content.source.run.explanation or "")
 
 
 def _left(unattempted: int) -> str:
@@ -155,6 +165,10 @@ def _nothing(_content: Content) -> Iterator[Step]:
 def _mend(content: Content) -> Iterator[Step]:
     counts = content.summary.counts
     if not counts[Outcome.IN_DOUBT]:
+        if not _left_by_others(content):
+            lost = counts[Outcome.REJECTED] or counts[Outcome.FAILED]
+            yield from (_mend_and_apply if lost else _nothing)(content)
+            return
         yield Step(
             "Find the runs that left them, look each interaction up at the gateway by its id, and "
             "say what you found.",
