@@ -130,9 +130,10 @@ class Rollout:
         failed, most = self._all_failed, self._most_failures
         if most is not None and failed > most:
             self._halt.stop_by_rule(
-                f"{failed:,} of the {self._total:,} transfers to be sent in this run were rejected"
-                f" or failed, more than max_failures ({self._policy.max_failures}) bears, which is"
-                f" {most:,}; nothing new was sent after that: {NEXT}"
+                f"{failed:,} of the {self._total:,} transfers to be sent in this run"
+                f" {'was' if failed == 1 else 'were'} rejected or failed, more than"
+                f" max_failures ({self._policy.max_failures}) allows, which is {most:,}; nothing new"
+                f" was sent after that: {NEXT}"
             )
         elif self._wave.most_failures is not None and self._failed > self._wave.most_failures:
             self._halt.stop_by_rule(self._unhealthy())

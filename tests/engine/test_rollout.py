@@ -176,7 +176,7 @@ def test_a_run_that_fails_too_often_says_of_how_many():
     run = carry(40, NO, policy=course(fails=Share(0.05)), limits=Limits(in_flight=1))
     assert run.ending.explanation == (
         "3 of the 40 transfers to be sent in this run were rejected or failed, more than"
-        " max_failures (5%) bears, which is 2; nothing new was sent after that: read the reasons"
+        " max_failures (5%) allows, which is 2; nothing new was sent after that: read the reasons"
         " in the report, mend what they name, then run apply again"
     )
 

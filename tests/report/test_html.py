@@ -90,7 +90,13 @@ def rows_of(page: str) -> dict[str, Any]:
             ended("failures", Outcome.REJECTED, Outcome.TRANSFERRED),
             "bad",
             "1 of 2 transferred, 1 rejected, none in doubt, in 41 s.",
-            "1 of 2 transfers was not carried out.",
+            "1 of 2 transfers was rejected or failed.",
+        ),
+        (
+            ended("failures", Outcome.REJECTED, Outcome.TRANSFERRED, Outcome.UNATTEMPTED),
+            "bad",
+            "1 of 3 transferred, 1 rejected, 1 not attempted, none in doubt, in 41 s.",
+            "1 of 3 transfers was rejected or failed; 1 transfer was left out.",
         ),
         (
             ended("in-doubt", Outcome.IN_DOUBT, Outcome.REJECTED),

@@ -109,7 +109,9 @@ def _meaning(content: Content) -> str:
     if outcome == "unfinished":
         return "The run goes on, or it died: these are the figures as the journal has them now."
     lost = counts[Outcome.REJECTED] + counts[Outcome.FAILED]
-    return f"{lost:,} of {counted(content.summary.total)} {'was' if lost == 1 else 'were'} not carried out."
+    were, left = "was" if lost == 1 else "were", counts[Outcome.UNATTEMPTED]
+    others = f"; {counted(left)} {'was' if left == 1 else 'were'} left out" if left else ""
+    return f"{lost:,} of {counted(content.summary.total)} {were} rejected or failed{others}."
 
 
 def _left_by_others(content: Content) -> bool:
