@@ -10,7 +10,7 @@ import orjson
 import pytest
 
 from runner.core.diagnostics.codes import CODES
-from runner.core.manifest.model import Limits, Platform, Policy
+from runner.core.manifest.model import Limits, Policy
 from runner.core.manifest.simulator_faults import FAULTS
 from runner.core.pacing.rate import LONGEST_OBEYED_S
 from runner.core.transfer.outcome import ExitCode, Outcome

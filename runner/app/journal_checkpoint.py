@@ -16,6 +16,7 @@ from typing import NoReturn
 from runner.core.errors import StorageError
 from runner.core.journal_location import JournalLocation
 from runner.core.manifest.model import Manifest
+from runner.core.next_steps import spelt
 from runner.journals import journal_at
 from runner.ports.history import EventSource
 from runner.ports.journal_access import GatewayEntry, JournalAccess, JournalStore, KnownHistory
@@ -122,7 +123,7 @@ def check_known(entry: GatewayEntry, journal: JournalAccess, history: EventSourc
             )
         raise StorageError(
             f"{where} (last run {known.run}), and not in {journal.address}: who was moved before"
-            f" would be moved again. Name it with --journal {known.journal}, {else_}"
+            f" would be moved again. Name it with {_option(known.journal)}, {else_}"
         )
     if is_copy(journal, history, known.journal):
         _refuse_copy(journal, known.journal)
@@ -178,8 +179,13 @@ def _refuse_copy(journal: JournalAccess, named: str) -> NoReturn:
     raise StorageError(
         f"the journal {journal.address} is a copy of {named}, which is still there: what"
         " either writes from now on is missing in the other, and would be moved twice. Name the"
-        f" original with --journal {named}, or delete it if it is out of date"
+        f" original with {_option(named)}, or, if the original is out of date, delete that"
     )
+
+
+def _option(journal: str) -> str:
+    """Return the option that names a journal, as it is typed in a shell."""
+    return spelt(("--journal", journal))
 
 
 def _is_without_transfers(known: KnownHistory) -> bool:

@@ -15,7 +15,7 @@ from runner.console.log.redaction import Redactor
 from runner.core.manifest.model import Manifest
 from runner.core.manifest.source_excerpt import Excerpt
 from runner.core.next_steps import Given
-from runner.core.records.run_record import PlanFigures, RunRecord
+from runner.core.records.run_record import NOT_LISTED, PlanFigures, RunRecord
 from runner.core.timestamps import timestamp
 from runner.core.transfer.outcome import ExitCode
 
@@ -93,7 +93,7 @@ def elsewhere_in_words(doubts: Sequence[tuple[str, str, str]]) -> str | None:
         return None
     named = ", ".join(f"key {key} of run {run}" for run, key, _ in doubts[:MOST_NAMED])
     more = f" and {len(doubts) - MOST_NAMED} more" if len(doubts) > MOST_NAMED else ""
-    return f"{len(doubts)} in doubt that this manifest does not list: {named}{more}"
+    return f"{len(doubts)} {NOT_LISTED}: {named}{more}"
 
 
 def plan_in_short(plan: PlanFigures) -> dict[str, Any]:

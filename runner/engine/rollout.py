@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from itertools import accumulate
 
 from runner.core.manifest.model import Policy
+from runner.core.number_text import was_or_were
 from runner.core.pacing.waves import batch_ends, most_failures, most_failures_of_wave
 from runner.core.transfer.outcome import Outcome
 from runner.engine.active_transfer import ActiveTransfer
@@ -131,8 +132,8 @@ class Rollout:
         failed, most = self._all_failed, self._most_failures
         if most is not None and failed > most:
             self._stop_signal.set_by_rule(
-                f"{failed:,} of the {self._total:,} transfers to be sent in this run were rejected"
-                f" or failed, above max_failures ({self._limit(most)}); nothing further"
+                f"{failed:,} of the {self._total:,} transfers to be sent in this run"
+                f" {was_or_were(failed)} rejected or failed, above max_failures ({self._limit(most)}); nothing further"
                 f" was sent: {NEXT}"
             )
         elif self._wave.most_failures is not None and self._failed > self._wave.most_failures:

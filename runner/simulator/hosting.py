@@ -106,7 +106,10 @@ class LoopbackServer(ABC):
             await web.TCPSite(self._runner, host, port, ssl_context=tls).start()
         except (OSError, OverflowError) as error:  # the latter: a port beyond 65535
             await self.stop()
-            raise UsageError(f"the simulator cannot listen on {host}:{port}: {error}") from error
+            raise UsageError(
+                f"the simulator cannot listen on {host}:{port}: {error}; choose another with"
+                " --port (0: any free one)"
+            ) from error
         self._running = True
         actual = self._runner.addresses[0][1]
         origin = f"[{host}]:{actual}" if ":" in host else f"{host}:{actual}"

@@ -308,12 +308,16 @@ def test_the_command_prunes_and_the_next_apply_still_trusts_its_journal(
 def test_without_bounds_it_keeps_thirty_runs_and_ninety_days(gateway: Gateway, bench: Bench):
     """As its help says."""
     report = bench.apply(manifest(gateway, [transfer()])).report.folder
-    bare, wrong, shown, elsewhere = bench.run_together(
+    bare, wrong, shown, elsewhere, hours, minute = bench.run_together(
         ["reports", "prune"],
         ["reports", "prune", "--older-than", "soon"],
         ["reports", "prune", "--dry-run"],
         ["reports", "prune", "--keep", "3", "--report-dir", "none"],
+        ["reports", "prune", "--dry-run", "--older-than", "36h"],
+        ["reports", "prune", "--dry-run", "--older-than", "1m"],
     )
+    assert "younger than 36 h 00 min" in hours.out
+    assert "younger than 1 min 00 s" in minute.out
     assert wrong.code == elsewhere.code == 2
     assert bare.code == 0
     assert "keeping 30 runs of each batch, and what is younger than 90 days" in bare.out

@@ -61,6 +61,16 @@ def test_a_second_environment_of_a_known_gateway_is_refused(gateway: Gateway, be
     assert len(gateway.effects) == 3
 
 
+def test_the_offered_option_is_one_that_a_shell_reads(gateway: Gateway, bench: Bench):
+    """The folder's name has a blank."""
+    spaced = folder(bench, "night shift")
+    content = manifest(gateway, [transfer()])
+    assert spaced.apply(content).code == 0
+    other = spaced.run("apply", "batch.yaml", "--journal", "other.db")
+    journal = str((spaced.folder / ".runner" / "foreign.db").resolve())
+    refused(other, f"Name it with --journal '{journal}', or")
+
+
 def test_new_history_moves_the_registry_to_the_new_journal(gateway: Gateway, bench: Bench):
     content = in_two_environments(gateway, [transfer()])
     bench.apply(content)

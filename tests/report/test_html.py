@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from runner.app.run_record import elsewhere_in_words
 from runner.core.records.run_record import ReportSource
 from runner.core.transfer.outcome import ExitCode, Outcome
 from runner.report.html.page_rows import ROWS_A_PIECE, media_text, packed_rows
@@ -28,6 +29,12 @@ def ended(outcome: str, *kinds: Outcome) -> ReportSource:
         for number, kind in enumerate(kinds)
     )
     return ReportSource(replace(samples.RUN, outcome=outcome), lambda: iter(rows))
+
+
+def left_by_others(source: ReportSource) -> ReportSource:
+    """Return a run that found a doubt of another batch, as the run itself writes it down."""
+    told = elsewhere_in_words([("run-1", "k9", "no reply within 10 s")])
+    return replace(source, run=replace(source.run, explanation=told))
 
 
 class _Tags(HTMLParser):
@@ -82,7 +89,13 @@ def rows_of(page: str) -> dict[str, Any]:
             ended("failures", Outcome.REJECTED, Outcome.TRANSFERRED),
             "bad",
             "1 of 2 transferred, 1 rejected, none in doubt, in 41 s.",
-            "1 of 2 transfers was not carried out.",
+            "1 of 2 transfers was rejected or failed.",
+        ),
+        (
+            ended("failures", Outcome.REJECTED, Outcome.TRANSFERRED, Outcome.UNATTEMPTED),
+            "bad",
+            "1 of 3 transferred, 1 rejected, 1 not attempted, none in doubt, in 41 s.",
+            "1 of 3 transfers was rejected or failed; 1 transfer was left out.",
         ),
         (
             ended("in-doubt", Outcome.IN_DOUBT, Outcome.REJECTED),
@@ -91,10 +104,16 @@ def rows_of(page: str) -> dict[str, Any]:
             "1 transfer may or may not have been carried out: it needs a person.",
         ),
         (
-            ended("in-doubt", Outcome.TRANSFERRED),
+            left_by_others(ended("in-doubt", Outcome.TRANSFERRED)),
             "doubt",
             "1 of 1 transferred, none in doubt, in 41 s.",
             "Transfers that are not of this batch are in doubt: they need a person.",
+        ),
+        (
+            ended("in-doubt", Outcome.TRANSFERRED, Outcome.FAILED),
+            "bad",
+            "1 of 2 transferred, 1 failed, none in doubt, in 41 s.",
+            "What was in doubt when the run ended has been settled since.",
         ),
         (
             ended("interrupted", Outcome.IN_DOUBT, Outcome.UNATTEMPTED),

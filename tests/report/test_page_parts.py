@@ -123,6 +123,13 @@ def test_the_timeline_marks_losses_slowing_and_renewals():
     assert plot.caption.endswith("It was slowed down once and its session was lost once.")
 
 
+def test_the_timeline_does_not_pass_its_steps_off_as_the_peak_of_any_second():
+    """A second that begins between two steps may hold more: the figure beside it counts that."""
+    plot = plot_timeline(samples.figures().timeline, 1.0, STORY)
+    assert plot is not None
+    assert " in steps of 1 s, the highest step shows " in plot.caption
+
+
 def test_a_session_lost_for_good_is_marked_to_the_end_and_marks_do_not_pile_up():
     story = [happened(n / 100, TimelineEventKind.SLOWED, value=5) for n in range(100)]
     story.append(happened(20.5, TimelineEventKind.LOST))

@@ -75,7 +75,7 @@ async def test_there_is_no_address_before_the_start(constraints: GatewayConstrai
 async def test_a_taken_port_is_a_usage_error(start: Start, constraints: GatewayConstraints) -> None:
     port = httpx.URL((await start()).endpoints.api_url).port
 
-    with pytest.raises(UsageError, match=f"cannot listen on 127.0.0.1:{port}"):
+    with pytest.raises(UsageError, match=f"cannot listen on 127.0.0.1:{port}: .*choose another"):
         await SimulatorServer(constraints).start(port=port or 0)
 
 

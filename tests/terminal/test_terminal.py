@@ -55,7 +55,9 @@ def test_the_view_shows_the_run_and_leaves_the_verdict_alone(
         gateway.release("go")
         assert shown.ended() == 1
     assert no_remains(shown.screen)
-    assert "failures: 1 of 6 transfers was not carried out" in " ".join(shown.screen.text.split())
+    assert "failures: 1 of 6 transfers was rejected or failed" in " ".join(
+        shown.screen.text.split()
+    )
     assert b"\x07" not in shown.written
     assert b"\x1b[?25l" not in shown.written  # the cursor was never hidden
 

@@ -48,11 +48,7 @@ class Explanation:
 @cache
 def explanations() -> Mapping[str, Explanation]:
     """Return the explanation of every code, in the order of `FAMILIES` and of the codes."""
-    text = (
-        files("runner.console.diagnostics")
-        .joinpath("explanations.toml")
-        .read_text(encoding="utf-8")
-    )
+    text = files(__package__).joinpath("explanations.toml").read_text(encoding="utf-8")
     found = tomllib.loads(text)
     order = list(FAMILIES)
     return {

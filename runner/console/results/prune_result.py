@@ -8,11 +8,10 @@ from types import MappingProxyType
 
 from runner.console.results.document import document
 from runner.console.text import Paint, visible
-from runner.core.number_text import counted, figure
+from runner.core.number_text import counted, duration, figure
 from runner.core.records.retention import KeepReason
 
 DAY_S = 86_400.0
-HOUR_S = 3_600.0
 MOST_TOLD = 50
 """Folders of a kind that are told to a person; JSON has them all."""
 
@@ -117,9 +116,8 @@ def _more(number: int) -> Iterator[str]:
 
 
 def _age(pruned: Pruned) -> str:
-    if pruned.older_than_s >= DAY_S:
-        return counted(round(pruned.older_than_s / DAY_S), "day")
-    return f"{figure(pruned.older_than_s / HOUR_S)} h"
+    days, rest = divmod(pruned.older_than_s, DAY_S)
+    return duration(pruned.older_than_s) if rest or not days else counted(int(days), "day")
 
 
 def _size(pruned: Pruned) -> str:

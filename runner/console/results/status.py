@@ -126,7 +126,10 @@ def _run_lines(run: RunLine, paint: Paint) -> Iterator[str]:
     if run.explanation:
         yield f"  {shorten(redact(run.explanation), REASON_LIMIT)}"
     if run.standing is Standing.DIED:
-        yield "  it died; what was in flight is in doubt: apply again looks it up"
+        doubts = run.counts.get(Outcome.IN_DOUBT)
+        in_flight = "what was in flight is in doubt: apply again looks it up"
+        settled = "all that it sent has been settled"
+        yield f"  it died; {in_flight if doubts else settled}"
 
 
 def _figures(run: RunLine) -> Iterator[str]:

@@ -69,7 +69,8 @@ def verdict(result: RunResult) -> str:
         case ExitCode.OK:
             return _well(result)
         case ExitCode.FAILURES:
-            return f"failures: {lost:,} of {total} {was_or_were(lost)} not carried out"
+            others = f"; {result.not_selected:,} not selected" if result.not_selected else ""
+            return f"failures: {lost:,} of {total} {was_or_were(lost)} rejected or failed{others}"
         case ExitCode.IN_DOUBT:
             return f"in doubt: {_doubts(result.counts.get(Outcome.IN_DOUBT, 0), total)}"
     why = harmless(result.explanation or "") or (words or "the run ended early")

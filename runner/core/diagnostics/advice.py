@@ -47,8 +47,8 @@ _BY_STATUS: Mapping[str, str] = MappingProxyType(
             "a role that may move this interaction; then apply again"
         ),
         "transfer_rejected": (
-            "the gateway refused it without a reason of its kind: look the interaction up there, "
-            "then apply again"
+            "the gateway refused it for the reason that is shown, and moved nothing: put that right "
+            "at the gateway, then apply again"
         ),
         "429": (
             "the gateway was asked too fast for as long as retries lasted: lower `limits.rate`, or "

@@ -11,6 +11,9 @@ from runner.core.manifest.source_excerpt import Excerpt
 from runner.core.transfer.outcome import Outcome
 from runner.core.transfer.reasons import Earlier
 
+NOT_LISTED = "in doubt that this manifest does not list"
+"""Stands in a run's explanation where it left doubts of other batches; kept in journals."""
+
 
 @dataclass(frozen=True, slots=True)
 class AttemptRecord:

@@ -118,8 +118,9 @@ def plot_timeline(
         _y_ticks(flight_top),
     )
     caption = (
-        f"Over {duration(span_s)}, at most {figure(max(sent))} frames were sent a second, "
-        f"with at most {figure(max(in_flight))} in flight. {_event_counts(story)}"
+        f"Over {duration(span_s)} in steps of {duration(bin_s)}, the highest step shows"
+        f" {figure(max(sent))} frames sent a second, with at most {figure(max(in_flight))} in"
+        f" flight. {_event_counts(story)}"
     )
     marks = _marks(story, start_s, span_s)
     return TimelinePlot(pace, flight, _time_ticks(start_s, span_s), marks, caption)

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from runner.core import next_steps
 from runner.core.next_steps import Given, Step
 from runner.core.number_text import counted, duration, was_or_were
+from runner.core.records.run_record import NOT_LISTED
 from runner.core.timestamps import seconds_between
 from runner.core.transfer.outcome import BY_URGENCY, ExitCode, Outcome
 from runner.report.model import Content
@@ -26,6 +27,9 @@ class Verdict:
 _CLAUSES = {Outcome.UNCHANGED: "unchanged since an earlier run"}
 
 _IN_DOUBT = ExitCode.IN_DOUBT.outcome
+
+_OTHERS = "Transfers that are not of this batch are in doubt: they need a person."
+_SETTLED = "What was in doubt when the run ended has been settled since."
 
 _ENDS = {
     "stopped": "The run stopped early",
@@ -57,10 +61,11 @@ def took_s(content: Content) -> float | None:
 
 
 def _tone(content: Content) -> str:
-    outcome = content.source.run.outcome
-    if content.summary.counts[Outcome.IN_DOUBT] or outcome == _IN_DOUBT:
+    counts, outcome = content.summary.counts, content.source.run.outcome
+    if counts[Outcome.IN_DOUBT] or (outcome == _IN_DOUBT and _left_by_others(content)):
         return "doubt"
-    return "good" if outcome == "ok" else "bad"
+    lost = counts[Outcome.REJECTED] or counts[Outcome.FAILED]
+    return "good" if outcome == "ok" or (outcome == _IN_DOUBT and not lost) else "bad"
 
 
 def _headline(content: Content) -> str:
@@ -98,16 +103,23 @@ def _meaning(content: Content) -> str:
     if outcome == "ok":
         return _done(content)
     if outcome == _IN_DOUBT:
-        return "Transfers that are not of this batch are in doubt: they need a person."
+        return _OTHERS if _left_by_others(content) else _SETTLED
     if outcome == "unfinished":
         return "The run goes on, or it died: these are the figures as the journal has them now."
-    lost = _failures(content)
-    return f"{lost:,} of {counted(content.summary.total)} {was_or_were(lost)} not carried out."
+    lost, left = _failures(content), content.summary.counts[Outcome.UNATTEMPTED]
+    others = f"; {counted(left)} {was_or_were(left)} left out" if left else ""
+    total = counted(content.summary.total)
+    return f"{lost:,} of {total} {was_or_were(lost)} rejected or failed{others}."
 
 
 def _failures(content: Content) -> int:
     counts = content.summary.counts
     return sum(number for outcome, number in counts.items() if outcome.is_failure)
+
+
+def _left_by_others(content: Content) -> bool:
+    """Return whether a run ended in doubt of transfers that are not its own."""
+    return NOT_LISTED in (content.source.run.explanation or "")
 
 
 def _left(unattempted: int) -> str:
@@ -158,6 +170,9 @@ def _nothing(_content: Content) -> Iterator[Step]:
 def _fix(content: Content) -> Iterator[Step]:
     counts = content.summary.counts
     if not counts[Outcome.IN_DOUBT]:
+        if not _left_by_others(content):
+            yield from (_fix_and_apply if _failures(content) else _nothing)(content)
+            return
         yield Step(
             "Find the runs that left them, look each interaction up at the gateway by its id, and "
             "say what you found.",

@@ -47,6 +47,15 @@ def test_a_run_without_an_end_and_without_a_holder_died(journal: Path):
     assert line.counts[Outcome.UNATTEMPTED] == 2
 
 
+def test_a_run_that_died_and_was_settled_since_is_not_called_in_doubt(journal: Path, run: Written):
+    assert "what was in flight is in doubt" in render_status(status_of(located(journal)), one=False)
+    run.go("k1", Event.SEEN)
+    run.go("k2", Event.LOST, Event.SEEN)
+    text = render_status(status_of(located(journal)), one=False)
+    assert "it died; all that it sent has been settled" in text
+    assert "in doubt" not in text
+
+
 @pytest.mark.usefixtures("run")
 def test_a_process_that_took_the_lock_later_does_not_run_it(journal: Path):
     """The rig's runs began in 2027; a lock note from before that is the run's own."""

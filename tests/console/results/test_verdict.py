@@ -157,9 +157,13 @@ def test_a_dry_run_with_doubts_and_preflight_says_both():
         (result(ExitCode.OK), "ok: the manifest has no transfers"),
         (
             result(ExitCode.FAILURES, {T: 2, R: 1, F: 1}),
-            "failures: 2 of 4 transfers were not carried out",
+            "failures: 2 of 4 transfers were rejected or failed",
         ),
-        (result(ExitCode.FAILURES, {R: 1}), "failures: 1 of 1 transfer was not carried out"),
+        (
+            result(ExitCode.FAILURES, {T: 3, R: 1, U: 4}, not_selected=4),
+            "failures: 1 of 8 transfers was rejected or failed; 4 not selected",
+        ),
+        (result(ExitCode.FAILURES, {R: 1}), "failures: 1 of 1 transfer was rejected or failed"),
         (
             result(ExitCode.IN_DOUBT, {U: 5}),
             "in doubt: a transfer outside this selection needs a person",

@@ -23,6 +23,7 @@ def test_every_status_that_is_no_success_has_an_advice_of_its_own(status: str):
 @pytest.mark.parametrize(
     ("outcome", "code", "begin"),
     [
+        (Outcome.REJECTED, "transfer_rejected", "the gateway refused it for the reason that is"),
         (Outcome.UNATTEMPTED, Code.NOT_SELECTED, "`--only` or `--limit` left these out"),
         (Outcome.REJECTED, Code.INTERACTION_MISSING, "the gateway knows no such interaction"),
         (Outcome.SKIPPED, Code.INTERACTION_ENDED, "it had ended"),
