@@ -34,12 +34,13 @@ JOIN rows USING (n) JOIN ladders ON ladders.id = ladder WHERE nth <= :most ORDER
 
 CODE, NO_CODE = "t.reason_code", "NULL"  # journals may lack the column
 
+# A run whose row is damaged costs its name, never the history of whom it moved.
 CLAIMS = """
-SELECT r.n, r.destination_uri, t.id, t.lineage, runs.id, runs.batch, t.key, t.destination_uri,
+SELECT r.n, r.destination_uri, t.id, t.lineage, coalesce(runs.id, '?'), coalesce(runs.batch, '?'), t.key, t.destination_uri,
        t.state, {code}
 FROM rows r
 JOIN journal.transfers t ON {interaction} = r.interaction
-JOIN journal.runs runs ON runs.no = t.run
+LEFT JOIN journal.runs runs ON runs.no = t.run
 ORDER BY r.n, t.id
 """
 
