@@ -89,26 +89,37 @@ def _differing(connection: sqlite3.Connection, path: Path) -> str | None:
     """Return the first thing in which the transfers differ from the chain; None: they agree."""
     (most,) = connection.execute("SELECT coalesce(max(id), 0) FROM transfers").fetchone()
     states, interactions = bytearray(most + 1), array("q", bytes(8 * (most + 1)))
-    for transfer_id, state, interaction_id in _told(connection, path):
+    destinations = array("q", bytes(8 * (most + 1)))  # 0: no event tells of it
+    for transfer_id, state, interaction_id, destination_uri in _told(connection, path):
         if not 0 < transfer_id <= most:
             return f"transfer {transfer_id} is missing, which its events tell of"
         states[transfer_id] = _CODES.get(state, 0)
         if interaction_id is not None:
             interactions[transfer_id] = hash(interaction_id)
-    rows = "SELECT id, key, state, interaction_id, interaction FROM transfers"
-    for transfer_id, key, state, interaction_id, interaction in connection.execute(rows):
+        if destination_uri is not None:
+            destinations[transfer_id] = hash(destination_uri)
+    rows = "SELECT id, key, state, interaction_id, interaction, destination_uri FROM transfers"
+    for transfer_id, key, state, interaction_id, interaction, uri in connection.execute(rows):
         if states[transfer_id] != _CODES.get(state):
             return f"the state of transfer {transfer_id} (key {key}) is not what its events say"
         is_same = interactions[transfer_id] == hash(interaction_id)
         if not is_same or interaction != canonical_interaction(interaction_id):
             return f"the interaction of transfer {transfer_id} (key {key}) is not its events'"
+        if destinations[transfer_id] not in {0, hash(uri)}:
+            return f"the destination of transfer {transfer_id} (key {key}) is not its events'"
         states[transfer_id] = 0
     missing = next((n for n, code in enumerate(states) if code), None)
     return None if missing is None else f"transfer {missing} is missing, which its events tell of"
 
 
-def _told(connection: sqlite3.Connection, path: Path) -> Iterator[tuple[int, str, str | None]]:
-    """Yield (transfer, state, interaction) of each event that changes a transfer, oldest first."""
+_Told = tuple[int, str, str | None, str | None]
+
+
+def _told(connection: sqlite3.Connection, path: Path) -> Iterator[_Told]:
+    """Yield (transfer, state, interaction, destination) of each event that changes a transfer.
+
+    Oldest first. Intents alone tell destinations, and those of earlier versions do not.
+    """
     head = GENESIS
     for seq, text, told in connection.execute("SELECT seq, body, hash FROM events ORDER BY seq"):
         head = link(head, text)
@@ -119,6 +130,6 @@ def _told(connection: sqlite3.Connection, path: Path) -> Iterator[tuple[int, str
             )
         body = orjson.loads(text)
         if (state := body.get("state")) is not None and "transfer" in body:
-            yield body["transfer"], state, body.get("interaction_id")
+            yield body["transfer"], state, body.get("interaction_id"), body.get("destination_uri")
         elif body["event"] == Event.LOST and "transfer" in body:  # by a run that died
-            yield body["transfer"], State.UNKNOWN, None
+            yield body["transfer"], State.UNKNOWN, None, None
