@@ -58,6 +58,9 @@ from runner.webhooks import WebhookDispatcher
 CALLBACK_GRACE_S = 30.0
 """How long callbacks that are still owed are tried for, once the transfers are done."""
 
+HEADS_KEPT_S = 2.0
+"""How often a run leaves its journal's head while it goes on."""
+
 
 @dataclass(frozen=True, slots=True)
 class Applied:
@@ -280,6 +283,7 @@ class _Run:
         courier = self._courier(writer, reader)
         courier_run = asyncio.create_task(courier.run())
         counting = asyncio.create_task(owing.keep_count())
+        keeping = asyncio.create_task(self._keep_heads(writer))
         halt = StopSignal()
         try:
             with self._attendance.signals.stopping(halt, self._observer):
@@ -291,8 +295,33 @@ class _Run:
         finally:
             courier_run.cancel()
             counting.cancel()
+            keeping.cancel()
+            await asyncio.gather(keeping, return_exceptions=True)
             await writer.close()
         return ending
+
+    async def _keep_heads(self, writer: JournalWriter) -> None:
+        """Leave the journal's head again and again while it grows.
+
+        Else a copy that was made in the midst of a run that is killed later could be restored
+        without anybody noticing, and who was moved since would be moved twice.
+        """
+        failures: list[StorageError] = []
+        left = self._store.seq
+
+        def leave() -> None:  # in the writer's thread, between two transactions
+            nonlocal left
+            if self._store.seq != left:
+                left = self._store.seq
+                try:
+                    self._leave_head(self._clock.wall())
+                except StorageError as error:  # the journal itself is sound, and the run goes on
+                    failures.append(error)
+
+        while not failures:
+            await self._clock.sleep(HEADS_KEPT_S)
+            await writer.perform(leave)
+        self._observer.warned("the journal's head is not kept any more", why=str(failures[0]))
 
     async def _batch(
         self,
