@@ -55,6 +55,9 @@ from runner.webhooks import WebhookDispatcher
 CALLBACK_GRACE_S = 30.0
 """How long callbacks that are still owed are tried for, once the transfers are done."""
 
+HEADS_KEPT_S = 2.0
+"""How often a run leaves its journal's head while it goes on."""
+
 
 @dataclass(frozen=True, slots=True)
 class Applied:
@@ -276,6 +279,7 @@ class _Run:
         dispatcher = self._dispatcher(writer, history)
         dispatching = asyncio.create_task(dispatcher.run())
         counting = asyncio.create_task(backlog.keep_count())
+        keeping = asyncio.create_task(self._keep_heads(writer))
         stop = StopSignal()
         try:
             with self._hooks.signals.stopping(stop, self._observer):
@@ -287,8 +291,33 @@ class _Run:
         finally:
             dispatching.cancel()
             counting.cancel()
+            keeping.cancel()
+            await asyncio.gather(keeping, return_exceptions=True)
             await writer.close()
         return end
+
+    async def _keep_heads(self, journal: RunJournal) -> None:
+        """Write checkpoints while the journal grows.
+
+        Otherwise a copy that is made during a run that is killed later could be restored unnoticed,
+        and the interactions that were moved after the copy would be moved twice.
+        """
+        failures: list[StorageError] = []
+        left = self._store.seq
+
+        def leave() -> None:  # in the writer's thread, between two transactions
+            nonlocal left
+            if self._store.seq != left:
+                left = self._store.seq
+                try:
+                    self._leave_head(self._clock.wall())
+                except StorageError as error:  # the journal itself is sound, and the run goes on
+                    failures.append(error)
+
+        while not failures:
+            await self._clock.sleep(HEADS_KEPT_S)
+            await journal.perform(leave)
+        self._observer.warned("the journal's head is not kept any more", why=str(failures[0]))
 
     async def _batch(
         self,

@@ -20,9 +20,11 @@ T = TypeVar("T")
 PAGE = 1000
 """Interactions of one query."""
 
+# A run whose row is damaged costs its name, never the history of the interactions it moved.
 _CLAIMS = (
-    "SELECT {interaction}, t.id, t.lineage, runs.id, runs.batch, t.key, t.destination_uri, t.state,"
-    " {code} FROM {transfers} JOIN runs ON runs.no = t.run WHERE {interaction} IN ({page})"
+    "SELECT {interaction}, t.id, t.lineage, coalesce(runs.id, '?'), coalesce(runs.batch, '?'),"
+    " t.key, t.destination_uri, t.state, {code}"
+    " FROM {transfers} LEFT JOIN runs ON runs.no = t.run WHERE {interaction} IN ({page})"
 )
 _PAGE = ",".join("?" * PAGE)
 _BY_INDEX = {"interaction": "t.interaction", "transfers": "transfers t"}

@@ -174,6 +174,7 @@ def body_of(entry: Entry | Note, run_id: str) -> dict[str, Any]:
         body["n"] = intent.n
         body["message_id"] = intent.message_id
         body["message"] = intent.text
+        body["destination_uri"] = row.destination_uri
         body["media_index"] = intent.media_index
         body["hand_over"] = intent.hand_over.to_json()
         body["baseline"] = None if intent.baseline is None else intent.baseline.to_json()

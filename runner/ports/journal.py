@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, NamedTuple, Protocol
 
@@ -137,6 +137,13 @@ class RunJournal(Journal, Protocol):
         """Store what became of a callback; `state` `pending` leaves it to the next run.
 
         The awaitable raises `StorageError`.
+        """
+
+    def perform(self, action: Callable[[], None]) -> Awaitable[None]:
+        """Call `action` between two transactions, behind the entries that wait already.
+
+        It may read the store's position, which no transaction changes meanwhile. The awaitable
+        raises what `action` raises.
         """
 
     async def close(self) -> None:

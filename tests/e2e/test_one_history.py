@@ -5,7 +5,10 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Mapping
+import sqlite3
+import time
+from collections.abc import Callable, Mapping
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -148,6 +151,48 @@ def test_a_journal_that_is_older_than_the_registry_knows_is_refused(gateway: Gat
     (bench.folder / "backup").rename(bench.folder / ".runner")
     refused(bench.run("apply", "batch.yaml"), "is older than what run")
     assert len(gateway.effects) == 2
+
+
+@pytest.mark.parametrize("reports", [True, False])
+def test_a_copy_from_the_midst_of_a_run_that_was_killed_is_refused(
+    gateway: Gateway,
+    bench: Bench,
+    state: Path,
+    reports: bool,  # noqa: FBT001 - a case
+):
+    first, second, third = (transfer() for _ in range(3))
+    for n, one in enumerate([second, third]):
+        gateway.scripts[one["interaction_id"]] = [Step(until=f"answer {n}")]
+    content = manifest(gateway, [first, second, third])
+    content |= {"policy": {"preflight": False, "negotiation_timeout": "1h"}}
+    content["environments"]["foreign"]["limits"] = {"in_flight": 1}
+    bench.write(content)
+    journal, copy = bench.folder / ".runner" / "foreign.db", bench.folder / "copy.db"
+    with bench.started("apply", "batch.yaml") as process:
+        gateway.wait_until(lambda: len(gateway.frames) == 2)
+        with closing(sqlite3.connect(f"{journal.as_uri()}?mode=ro", uri=True)) as connection:
+            connection.execute("VACUUM INTO ?", [str(copy)])
+            ((copied,),) = connection.execute("SELECT max(seq) FROM events")
+        gateway.release("answer 0")
+        gateway.wait_until(lambda: len(gateway.frames) == 3)
+        (entry,) = state.glob("*.json")
+        eventually(lambda: json.loads(entry.read_bytes())["seq"] > copied)
+        assert process.poll() is None  # else it would be the head that the run left at its end
+        process.kill()
+        process.communicate(timeout=PATIENCE_S)
+    for suffix in ("-wal", "-shm"):
+        journal.with_name(journal.name + suffix).unlink(missing_ok=True)
+    copy.replace(journal)
+    entry.unlink() if reports else shutil.rmtree(bench.folder / "reports")
+    refused(bench.run("apply", "batch.yaml"), "is older than")
+    assert len(gateway.effects) == 3
+
+
+def eventually(true: Callable[[], bool]) -> None:
+    """Ask again until something is true."""
+    ends_at = time.monotonic() + PATIENCE_S
+    while not true():
+        assert time.monotonic() < ends_at
 
 
 def test_a_symlinked_manifest_has_the_journal_of_its_real_path(gateway: Gateway, bench: Bench):

@@ -74,8 +74,32 @@ def test_a_transfer_that_its_events_do_not_tell_of_is_refused(
 
 def test_a_destination_that_changed_after_a_run_shows_by_its_seal(path: Path):
     written(path, finish=True)
-    altered(path, "UPDATE transfers SET destination_uri = 'genesys://queue/hers'")
+    altered(path, "UPDATE transfers SET destination_uri = 'genesys://queue/hers' WHERE key = 'k3'")
     with pytest.raises(StorageError, match="changed since the last run ended"):
+        opened(path)
+
+
+@pytest.mark.parametrize("finish", [True, False])
+def test_an_index_that_does_not_lead_to_a_transfer_is_refused(path: Path, finish: bool):  # noqa: FBT001 - a case
+    """One flipped bit in it, and the history of an interaction is not found."""
+    written(path, finish=finish)
+    ((page,),) = asked(
+        path, "SELECT rootpage FROM sqlite_schema WHERE name = 'transfers_of_interaction'"
+    )
+    ((size,),) = asked(path, "PRAGMA page_size")
+    whole = bytearray(path.read_bytes())
+    at = whole.index(b"i0", (page - 1) * size)
+    assert at < page * size
+    whole[at + 1] ^= 8  # `i8`
+    path.write_bytes(whole)
+    with pytest.raises(StorageError, match=r"its index does not lead to transfer \d+ \(key k0\)"):
+        opened(path)
+
+
+def test_a_destination_that_changed_after_a_run_died_shows_by_the_chain(path: Path):
+    written(path, finish=False)
+    altered(path, "UPDATE transfers SET destination_uri = 'genesys://queue/hers' WHERE key = 'k0'")
+    with pytest.raises(StorageError, match=r"the destination of transfer 1 \(key k0\)"):
         opened(path)
 
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import sqlite3
 import tracemalloc
 from collections.abc import Iterable, Iterator
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
@@ -127,6 +129,16 @@ def test_another_destination_is_a_change(staging: Staging, store: Store):
 def test_other_media_callbacks_and_sources_change_nothing(staging: Staging, store: Store):
     begun(store, manifest_rows(1)).go("k0", Event.INTENT, Event.ACCEPTED)
     fill(staging, [TransferRow("k0", "i0", HERE, (NARROW,), ("crm",), "other.csv:9")])
+    assert planned(staging, store.path) == {"k0": "unchanged"}
+
+
+def test_a_run_whose_row_is_damaged_keeps_the_history_of_whom_it_moved(
+    staging: Staging, store: Store
+):
+    begun(store, manifest_rows(1)).go("k0", Event.INTENT, Event.ACCEPTED)
+    with closing(sqlite3.connect(store.path, isolation_level=None)) as connection:
+        connection.execute("UPDATE runs SET no = 7")
+    fill(staging, manifest_rows(1))
     assert planned(staging, store.path) == {"k0": "unchanged"}
 
 
