@@ -21,7 +21,7 @@ MANIFESTS = {
     "repeated keys": (f"version: 1\nlabels:\n{KEYS}{KEYS}", "Y007"),
     "wrong drivers": (
         "version: 1\nname: many\nenvironments:\n"
-        + "".join(f"  e{n}: {{driver: simulatr, gateway: g{n}}}\n" for n in LINES)
+        + "".join(f"  e{n}: {{driver: simulatr, gateway: edge}}\n" for n in LINES)
         + EDGE
         + "transfers: []\n",
         "R001",
