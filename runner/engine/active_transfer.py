@@ -54,6 +54,7 @@ class ActiveTransfer:
     left_at: float | None = None  # when it was handed over, or the process began
     wait_s: float = 0.0  # before the next delivery
     repeats: int = 0  # of the last delivery under its id, in this run
+    repeating_since: float | None = None  # when the first repeat was due
     repeatable_until: float = -math.inf  # of the clock's uptime: when its id may be forgotten
     notified: bool = False  # callbacks have reported that it is in doubt
     is_settling: bool = False  # a late reply has settled it; the journal is about to learn of it

@@ -169,11 +169,23 @@ class Reconciler:
             return f"sent {transfer.repeats} times again under its id without an answer"
         if transfer.repeats:
             await self._stop_signal.sleep(self._backoff_s(transfer))
+        delay_s = self._admission.retry_delay_s()
+        if self._repeats_until(transfer) < self._clock.now() + delay_s:
+            return (
+                f"sent {transfer.repeats} times again under its id without an answer; more repeats"
+                " would hold up the run's end"
+            )
         transfer.repeats += 1
-        await self._stop_signal.sleep(self._admission.retry_delay_s())
+        await self._stop_signal.sleep(delay_s)
         if transfer.state is State.UNKNOWN:
             await self._worker.repeat(transfer)
         return None
+
+    def _repeats_until(self, transfer: ActiveTransfer) -> float:
+        """Return when this run gives the repeats of a transfer up; the next run goes on with them."""
+        if transfer.repeating_since is None:
+            transfer.repeating_since = self._clock.now()
+        return transfer.repeating_since + self._rules.policy.circuit_breaker.give_up_s
 
     async def _by_waiting(self, transfer: ActiveTransfer, promise: Expires) -> str | None:
         look = await self._look(transfer)

@@ -10,6 +10,7 @@ import pytest
 
 from runner.core.errors import GatewayError, LookUpFailed
 from runner.core.manifest.model import Limits, Policy, RetryPolicy
+from runner.core.pacing.circuit_breaker import BreakerPolicy
 from runner.core.transfer.evidence import Baseline, Dedupes, Expires, Promise
 from runner.core.transfer.lookup_verdict import Arrival, Interaction
 from runner.core.transfer.states import State
@@ -235,6 +236,20 @@ def test_repeats_back_off_and_end():
     assert len({f.text for f in run.frames}) == 1
     assert "without an answer" in run.noted("stays in doubt")[0]["reason"]
     assert all(b - a > 0.9 for a, b in pairwise(run.times[2:]))
+
+
+def test_repeats_of_many_doubts_do_not_hold_up_the_end():
+    """Each repeat is charged to the budget, whose delays grow with every one of them."""
+    policy = Policy(
+        preflight=False,
+        negotiation_timeout_s=1,
+        retry=RetryPolicy(4, 1, 8),
+        circuit_breaker=BreakerPolicy(give_up_s=60.0),
+    )
+    run = run_batch(40, "pending", rules=Rules(policy, DEDUPES), gateway=DatedGateway())
+    assert set(run.states().values()) == {"unknown"}
+    assert "would hold up" in run.noted("stays in doubt")[-1]["reason"]
+    assert run.took_s < 240.0  # of the virtual clock; hours without the bound
 
 
 def test_progress_counts_a_doubt_that_is_repeated_once():
