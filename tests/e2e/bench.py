@@ -21,9 +21,24 @@ import yaml
 
 from runner.report.audit_verification import verify_audit
 from tests.foreign.gateway import CLIENT_ID, CLIENT_SECRET, Gateway
+from tests.fork_server import ForkedProcess
 
 ROOT = Path(__file__).resolve().parents[2]
 PATIENCE_S = 180.0
+AT_START = (
+    "PYTHON",
+    "LC_",
+    "LANG",
+    "LD_",
+    "TZ",
+    "HOME",
+    "TMPDIR",
+    "COLUMNS",
+    "TERM",
+    "NO_COLOR",
+    "GITHUB_",
+)
+"""How variables begin that an interpreter, or a library when it is imported, reads once."""
 REPORT_SCHEMA = jsonschema_rs.validator_for(
     json.loads((ROOT / "schemas" / "report.v1.schema.json").read_text("utf-8"))
 )
@@ -76,12 +91,29 @@ class Ended:
 
 
 def run(
-    *arguments: str | Path, cwd: Path, env: Mapping[str, str] | None = None, text: str = ""
+    *arguments: str | Path,
+    cwd: Path,
+    env: Mapping[str, str] | None = None,
+    text: str = "",
+    fresh: bool = False,
 ) -> Ended:
-    """Run a command to its end."""
-    with started(*arguments, cwd=cwd, env=env) as process:
-        out, err = process.communicate(text, timeout=PATIENCE_S)
-    return Ended(process.returncode, out, err)
+    """Run a command to its end.
+
+    It is forked from a process that has imported the program, unless an interpreter of its own is
+    wanted (`fresh`) or a variable acts while one starts.
+    """
+    acts_at_start = any(name.startswith(AT_START) for name in env or {})
+    if not fresh and not acts_at_start:
+        variables = environment() | {"RUNNER_LOG_FORMAT": "json"} | dict(env or {})
+        process = ForkedProcess([str(each) for each in arguments], cwd=cwd, env=variables)
+        try:
+            out, err = process.communicate(text, timeout=PATIENCE_S)
+        finally:
+            process.close()
+        return Ended(process.wait(), out, err)
+    with started(*arguments, cwd=cwd, env=env) as child:
+        out, err = child.communicate(text, timeout=PATIENCE_S)
+    return Ended(child.returncode, out, err)
 
 
 @contextmanager
@@ -180,6 +212,7 @@ class Bench:
 
     folder: Path
     env: dict[str, str] = field(default_factory=dict)
+    fresh: bool = False  # an interpreter of its own for each command
 
     def write(self, content: Mapping[str, Any], name: str = "batch.yaml") -> Path:
         path = self.folder / name
@@ -187,7 +220,7 @@ class Bench:
         return path
 
     def run(self, *arguments: str | Path) -> Ended:
-        return run(*arguments, cwd=self.folder, env=self.env)
+        return run(*arguments, cwd=self.folder, env=self.env, fresh=self.fresh)
 
     def started(self, *arguments: str | Path) -> AbstractContextManager[subprocess.Popen[str]]:
         return started(*arguments, cwd=self.folder, env=self.env)

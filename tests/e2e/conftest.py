@@ -17,6 +17,10 @@ def gateway() -> Iterator[Gateway]:
         yield serving
 
 
+FRESH = ("test_happy", "test_secrets", "test_signals", "test_commands")
+"""Modules whose commands are started as a user starts them, each by an interpreter of its own."""
+
+
 @pytest.fixture
-def bench(tmp_path: Path) -> Bench:
-    return Bench(tmp_path)
+def bench(tmp_path: Path, request: pytest.FixtureRequest) -> Bench:
+    return Bench(tmp_path, fresh=request.module.__name__.endswith(FRESH))

@@ -19,4 +19,4 @@ def gateway() -> Iterator[Gateway]:
 
 @pytest.fixture
 def bench(tmp_path: Path) -> Bench:
-    return Bench(tmp_path)
+    return Bench(tmp_path, fresh=True)  # what an interpreter does by itself is part of a hazard
