@@ -11,6 +11,7 @@ import httpx
 
 from runner.app.name_resolution import Found
 from runner.core.transfer.message import Reply
+from runner.core.transfer.states import Event
 from runner.gateways.websocket.transport import Dial, Transport
 from runner.ports import Gateway, GatewayListener
 from tests.simulation.planted_faults import PLANTED as ELSEWHERE
@@ -145,7 +146,10 @@ class Credulous:
 
         def believe(move: Any, *, is_accepted: bool, correlation_id: str | None) -> None:
             if is_accepted:
-                listener.replied(Reply(move.command.message_id, "transfer_initiated"))
+                believed = Reply(
+                    move.command.message_id, "transfer_initiated", event=Event.ACCEPTED
+                )
+                listener.replied(believed)
             answered(move, is_accepted=is_accepted, correlation_id=correlation_id)
 
         inner._moves.answered = believe

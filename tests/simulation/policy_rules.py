@@ -129,7 +129,7 @@ class Retold:
                 self.before_others.append(row)
         self.states[row] = event["state"]
         self.counted.discard(row)
-        code = event.get("code", event.get("status"))
+        code = event.get("reason_code", event.get("status"))
         if event["state"] in FAILED and (code or "") != (self.course.failed_as.get(row) or None):
             self.counted.add(row)
         self.most_failed = max(self.most_failed, len(self.counted))

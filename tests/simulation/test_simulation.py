@@ -9,7 +9,7 @@ from tests.simulation.child_process import ROOT, environment
 from tests.simulation.delivery_faults import FATES
 from tests.simulation.scenario import run_seed
 
-SEEDS = 2000
+SEEDS = 1000
 """`make chaos` plays many more."""
 
 
