@@ -17,7 +17,7 @@ from runner.core.manifest.model import Endpoints, Environment, GatewayConstraint
 from runner.drivers import Connection
 from runner.testing.contract import DriverContract, Stage
 from runner.testing.loop_clock import LoopClock
-from tests.e2e.bench import Ended, run
+from tests.e2e.harness import Ended, run
 
 SOURCE = Path(__file__).parent / "third_party_driver"
 sys.path.insert(0, str(SOURCE))

@@ -28,7 +28,7 @@ from runner.app.message_ids import MessageIds
 from runner.app.name_resolution import NOTHING_FOUND
 from runner.app.plan import new_run_id, plan_figures
 from runner.app.plan_check import plan_rows
-from runner.app.request import Request
+from runner.app.run_options import RunOptions
 from runner.app.signals import Signals
 from runner.app.system_clock import SystemClock
 from runner.composition import forget_earlier_gateway, opened_gateway, policy_of
@@ -93,7 +93,7 @@ class RunHooks:
     confirm: Callable[[Question], bool]
 
 
-def apply(request: Request, manifest: Manifest, staging: Staging, hooks: RunHooks) -> Applied:
+def apply(request: RunOptions, manifest: Manifest, staging: Staging, hooks: RunHooks) -> Applied:
     """Carry a loaded manifest out and leave its report.
 
     Raises `Locked`, `StorageError`, or `ManifestInvalid` for a plan that no longer holds, before
@@ -141,7 +141,7 @@ class _Run:
 
     def __init__(
         self,
-        request: Request,
+        request: RunOptions,
         manifest: Manifest,
         staging: Staging,
         hooks: RunHooks,

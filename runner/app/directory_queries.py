@@ -7,7 +7,7 @@ import random
 from dataclasses import replace
 
 from runner.app.name_resolution import NOTHING_FOUND, Found, find, is_open
-from runner.app.request import Request
+from runner.app.run_options import RunOptions
 from runner.app.system_clock import SystemClock
 from runner.composition import connection_of, opened_environment
 from runner.core.manifest.model import Manifest
@@ -16,7 +16,7 @@ from runner.ports import Observer
 from runner.staging.rows import Staging
 
 
-def ask(request: Request, manifest: Manifest, staging: Staging, observer: Observer) -> Found:
+def ask(request: RunOptions, manifest: Manifest, staging: Staging, observer: Observer) -> Found:
     """Ask for every name and selection and make `staging` ready to be planned; read-only.
 
     What a plan has found already is taken from it. Raises `ManifestInvalid` for names that
@@ -34,7 +34,7 @@ def ask(request: Request, manifest: Manifest, staging: Staging, observer: Observ
 
 
 async def _asked(
-    request: Request, manifest: Manifest, staging: Staging, observer: Observer
+    request: RunOptions, manifest: Manifest, staging: Staging, observer: Observer
 ) -> Found:
     clock, journal = SystemClock(), request.journal_access(manifest)
     ledger = journal.location if journal.exists() else None

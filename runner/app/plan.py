@@ -20,7 +20,7 @@ from runner.app.journal_checkpoint import check_checkpoint, check_known
 from runner.app.name_resolution import NOTHING_FOUND, Found, unknown_yet
 from runner.app.plan_check import check_only, drawn_up, plan_rows
 from runner.app.plan_file import write_plan
-from runner.app.request import Request
+from runner.app.run_options import RunOptions
 from runner.console.log.redaction import register_secrets
 from runner.core.diagnostics.problem import Problem
 from runner.core.errors import ManifestInvalid, UsageError
@@ -51,7 +51,7 @@ if TYPE_CHECKING:  # it brings the gateway's libraries, which a plan made offlin
     from runner.app.preflight import Foreseen, Preflight
 
 
-def read_manifest(request: Request, staging: Staging) -> tuple[Manifest, tuple[Problem, ...]]:
+def read_manifest(request: RunOptions, staging: Staging) -> tuple[Manifest, tuple[Problem, ...]]:
     """Load a manifest, its rows into `staging`; return it and its warnings.
 
     Raises `ManifestInvalid`, or `UsageError` for an `--only` that matches nothing and for an option
@@ -81,7 +81,7 @@ def read_manifest(request: Request, staging: Staging) -> tuple[Manifest, tuple[P
     return replace(loaded.manifest, policy=policy), loaded.problems
 
 
-def plan_figures(request: Request, manifest: Manifest, staging: Staging) -> PlanFigures:
+def plan_figures(request: RunOptions, manifest: Manifest, staging: Staging) -> PlanFigures:
     """Return a plan in numbers, with the time that the limits alone would take."""
     counts = staging.counts()
     sends = sum(counts.get(action, 0) for action in SENDS)
@@ -101,14 +101,14 @@ def plan_figures(request: Request, manifest: Manifest, staging: Staging) -> Plan
     )
 
 
-def _at_once(request: Request, manifest: Manifest, sends: int) -> int | None:
+def _at_once(request: RunOptions, manifest: Manifest, sends: int) -> int | None:
     """Return how many transfers `max_failures` lets be under way; None: as many as the limits."""
     limits = request.limits(manifest.environment)
     at_once = in_flight(limits, manifest.policy.max_failures, sends=sends)
     return at_once if at_once < limits.in_flight else None
 
 
-def _against_window(request: Request, manifest: Manifest, sends: int) -> dict[str, Any]:
+def _against_window(request: RunOptions, manifest: Manifest, sends: int) -> dict[str, Any]:
     """Return the figures about the window: its ends, and when `sends` would be done."""
     policy, window = manifest.policy, manifest.policy.window
     if window is None:
@@ -127,7 +127,7 @@ def _against_window(request: Request, manifest: Manifest, sends: int) -> dict[st
     }
 
 
-def _estimate_s(request: Request, manifest: Manifest, sends: int) -> float | None:
+def _estimate_s(request: RunOptions, manifest: Manifest, sends: int) -> float | None:
     limits = request.limits(manifest.environment)
     return estimate_s(
         sends=sends,
@@ -137,7 +137,7 @@ def _estimate_s(request: Request, manifest: Manifest, sends: int) -> float | Non
     )
 
 
-def plan_offline(request: Request, manifest: Manifest, staging: Staging) -> None:
+def plan_offline(request: RunOptions, manifest: Manifest, staging: Staging) -> None:
     """Plan by the history as it is now, touching neither journal nor network.
 
     Raises `ManifestInvalid` if the request's plan file no longer holds, `StorageError` if the
@@ -149,7 +149,7 @@ def plan_offline(request: Request, manifest: Manifest, staging: Staging) -> None
     plan_rows(request, manifest, staging, journal)
 
 
-def _check_history(request: Request, manifest: Manifest, journal: JournalAccess) -> None:
+def _check_history(request: RunOptions, manifest: Manifest, journal: JournalAccess) -> None:
     with journal.open_history() if journal.exists() else nullcontext() as history:
         if (entry := gateway_entry(manifest, os.environ)) is not None:
             check_known(entry, journal, history)
@@ -157,7 +157,7 @@ def _check_history(request: Request, manifest: Manifest, journal: JournalAccess)
 
 
 def report_plan(
-    request: Request,
+    request: RunOptions,
     manifest: Manifest,
     staging: Staging,
     preflight: Preflight | None = None,
@@ -204,7 +204,7 @@ def _summarized(staging: Staging, figures: Figures) -> Summary:
 
 
 def save_plan(
-    request: Request,
+    request: RunOptions,
     manifest: Manifest,
     staging: Staging,
     record: RunRecord,
@@ -222,7 +222,7 @@ def save_plan(
 
 def _by_look_ups(
     figures: PlanFigures,
-    request: Request,
+    request: RunOptions,
     manifest: Manifest,
     staging: Staging,
     preflight: Preflight,

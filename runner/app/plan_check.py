@@ -10,7 +10,7 @@ from shlex import quote
 
 from runner.app.name_resolution import NOTHING_FOUND, Found
 from runner.app.plan_file import PlanFile, SeenHistory, invalid, read_plan, replan, row_digest
-from runner.app.request import Request
+from runner.app.run_options import RunOptions
 from runner.core.diagnostics.problem import Place, Problem
 from runner.core.errors import ManifestInvalid, UsageError
 from runner.core.journal_location import JournalLocation
@@ -41,7 +41,7 @@ _Moves = Mapping[str, RunMoves]
 """By interaction, in its canonical form."""
 
 
-def as_planned(request: Request) -> Request:
+def as_planned(request: RunOptions) -> RunOptions:
     """Return the request that a plan file stands for, where one was given instead of a manifest.
 
     Raises `ManifestInvalid` if the plan cannot be used, or options ask for something else.
@@ -66,7 +66,7 @@ def as_planned(request: Request) -> Request:
     )
 
 
-def check_only(request: Request, staging: Staging) -> None:
+def check_only(request: RunOptions, staging: Staging) -> None:
     """Refuse an `--only` that matches no key: a run that sends nothing must not look well.
 
     Nothing is refused before the rows of selections are known, or where they are none, nor with
@@ -92,7 +92,7 @@ def _only_help(pattern: str, staging: Staging) -> str:
 
 
 def plan_rows(
-    request: Request, manifest: Manifest, staging: Staging, journal: JournalAccess
+    request: RunOptions, manifest: Manifest, staging: Staging, journal: JournalAccess
 ) -> None:
     """Give every row its verdict, by the journal's history; hold them to the plan, if any.
 
@@ -110,7 +110,7 @@ def plan_rows(
 
 
 def drawn_up(
-    request: Request,
+    request: RunOptions,
     manifest: Manifest,
     staging: Staging,
     record: RunRecord,
@@ -153,7 +153,7 @@ def _history(journal: JournalAccess) -> SeenHistory:
         return SeenHistory(location, history.lineage_id, seq, head, history.last_transfer_id())
 
 
-def _other_options(request: Request, plan: PlanFile) -> Iterator[Problem]:
+def _other_options(request: RunOptions, plan: PlanFile) -> Iterator[Problem]:
     """Yield what options ask for against the plan: it was made with its own."""
     asked: dict[str, tuple[_Option, _Option]] = {
         "--env": (request.environment, plan.environment),

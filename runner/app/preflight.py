@@ -10,7 +10,7 @@ from contextlib import nullcontext
 from dataclasses import dataclass, field
 from typing import Any
 
-from runner.app.request import Request
+from runner.app.run_options import RunOptions
 from runner.app.system_clock import SystemClock
 from runner.composition import opened_gateway
 from runner.core.errors import GatewayError, LookUpFailed
@@ -78,7 +78,7 @@ class Preflight:
 
 
 def look_ahead(
-    request: Request, manifest: Manifest, staging: Staging, observer: Observer
+    request: RunOptions, manifest: Manifest, staging: Staging, observer: Observer
 ) -> Preflight:
     """Check token and session, and look up what would be sent and what is in doubt; no more.
 

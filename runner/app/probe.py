@@ -14,7 +14,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from runner import __version__
-from runner.app.request import Request
+from runner.app.run_options import RunOptions
 from runner.app.system_clock import SystemClock
 from runner.composition import connection_of, opened_environment
 from runner.core.errors import NotInDoubt, StorageError, UsageError
@@ -65,7 +65,7 @@ def _prober(environment: Environment) -> Prober[Any]:
 
 
 def probe(
-    request: Request, manifest: Manifest, order: ProbeOrder, say: Callable[[str], None]
+    request: RunOptions, manifest: Manifest, order: ProbeOrder, say: Callable[[str], None]
 ) -> Probed:
     """Move one conversation, watch, move it back where that can be done, and write the findings.
 

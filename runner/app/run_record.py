@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from runner import __version__
-from runner.app.request import Request
+from runner.app.run_options import RunOptions
 from runner.console.log.redaction import Redactor
 from runner.core.manifest.model import Manifest
 from runner.core.manifest.source_excerpt import Excerpt
@@ -21,7 +21,7 @@ from runner.core.transfer.outcome import ExitCode
 
 
 def begun(
-    request: Request, manifest: Manifest, run_id: str, *, at: float, outcome: str
+    request: RunOptions, manifest: Manifest, run_id: str, *, at: float, outcome: str
 ) -> RunRecord:
     """Return the record of a run that begins, with the outcome that holds if it dies."""
     return RunRecord(

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from runner.app.plan import read_manifest
-from runner.app.request import Request
+from runner.app.run_options import RunOptions
 from runner.app.signals import Signals
 from runner.core.manifest.model import (
     Endpoints,
@@ -64,7 +64,7 @@ def serve(served: Served, write: Callable[[str], object]) -> None:
 def _behaviour(served: Served) -> tuple[GatewayConstraints, SimulatorOptions | None]:
     if served.manifest is None:
         return ANY_GATEWAY, None
-    request = Request(served.manifest, environment=served.environment, validate_only=True)
+    request = RunOptions(served.manifest, environment=served.environment, validate_only=True)
     with Staging() as staging:
         manifest, _ = read_manifest(request, staging)
     return manifest.gateway, manifest.environment.simulator

@@ -1,7 +1,7 @@
 """Options that commands share; each is also an environment variable `RUNNER_<NAME>`.
 
 A dataclass here is an option group (`option_groups.py`). A new option of `apply` and `plan` is a
-field of `BatchOptions` and one of `runner.app.request.Request`, by the same name.
+field of `BatchOptions` and one of `runner.app.run_options.RunOptions`, by the same name.
 """
 
 # Commands import what they need when they run: `--help` and `--version` answer at once.
@@ -23,7 +23,7 @@ from runner.core.journal_location import JournalLocation
 
 if TYPE_CHECKING:
     from runner.app.journal_location import JournalOptions
-    from runner.app.request import Request
+    from runner.app.run_options import RunOptions
     from runner.cli.output import Console
 
 MOST_ROWS = 10**9
@@ -214,7 +214,7 @@ class JournalSelection:
 
 @dataclass(frozen=True, slots=True)
 class BatchOptions:
-    """The options that `apply` and `plan` share; each is a field of `Request`, None if not given."""
+    """The options that `apply` and `plan` share; each is a field of `RunOptions`, None if not given."""
 
     without_secrets: Annotated[
         bool,
@@ -298,11 +298,11 @@ class BatchOptions:
         ),
     ] = False
 
-    def request(self, manifest: Path, *, validate_only: bool) -> Request:
+    def request(self, manifest: Path, *, validate_only: bool) -> RunOptions:
         """Return the request that these options make."""
-        from runner.app.request import Request
+        from runner.app.run_options import RunOptions
 
         values = {each.name: getattr(self, each.name) for each in fields(self)}
         given = {name: value for name, value in values.items() if value is not None}
         given["only"] = tuple(self.only or ())
-        return Request(manifest=manifest, validate_only=validate_only, **given)
+        return RunOptions(manifest=manifest, validate_only=validate_only, **given)

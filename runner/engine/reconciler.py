@@ -161,12 +161,8 @@ class Reconciler:
         if look.seen is None and self._may_look_again(transfer):
             await self._stop_signal.sleep(self._backoff_s(transfer))
             return None
-        if look.seen is not None and look.seen.date_s is None:
-            return f"the gateway's look-ups have no Date, so the age of its id is unknown; {look.reason}"
-        if left_s < 0:
-            return f"too late to send it again under its id; {look.reason}"
-        if transfer.repeats >= MOST_REPEATS:
-            return f"sent {transfer.repeats} times again under its id without an answer"
+        if (reason := _why_no_repeat(transfer, look, left_s)) is not None:
+            return reason
         if transfer.repeats:
             await self._stop_signal.sleep(self._backoff_s(transfer))
         delay_s = self._admission.retry_delay_s()
@@ -270,6 +266,19 @@ class Reconciler:
     async def _session_is_back(self) -> None:
         while self._gateway.generation is None and not self._stop_signal.is_set:
             await self._stop_signal.sleep(SESSION_POLL_S)
+
+
+def _why_no_repeat(transfer: ActiveTransfer, look: Look, left_s: float) -> str | None:
+    """Return why a delivery must not be sent again under its id, or None if it may."""
+    if look.seen is not None and look.seen.date_s is None:
+        return (
+            f"the gateway's look-ups have no Date, so the age of its id is unknown; {look.reason}"
+        )
+    if left_s < 0:
+        return f"too late to send it again under its id; {look.reason}"
+    if transfer.repeats >= MOST_REPEATS:
+        return f"sent {transfer.repeats} times again under its id without an answer"
+    return None
 
 
 def _until_fence_s(

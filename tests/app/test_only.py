@@ -9,7 +9,7 @@ import pytest
 
 from runner.app.name_resolution import Found
 from runner.app.plan_check import check_only
-from runner.app.request import Request
+from runner.app.run_options import RunOptions
 from runner.core.errors import UsageError
 from runner.core.manifest.model import TransferRow
 from runner.staging.rows import Staging
@@ -29,13 +29,13 @@ def listed(staging: Staging, *keys: str) -> None:
 
 def refusal(staging: Staging, *only: str) -> str:
     with pytest.raises(UsageError) as raised:
-        check_only(Request(Path("m.yaml"), only=only), staging)
+        check_only(RunOptions(Path("m.yaml"), only=only), staging)
     return str(raised.value)
 
 
 def test_a_pattern_that_matches_no_key_is_refused_with_the_nearest(staging: Staging):
     listed(staging, "vip-17", "bulk-1")
-    check_only(Request(Path("m.yaml"), only=("vip-*", "bulk-1")), staging)
+    check_only(RunOptions(Path("m.yaml"), only=("vip-*", "bulk-1")), staging)
     assert refusal(staging, "vip-71") == "--only vip-71 matches no transfer; did you mean `vip-17`?"
 
 
@@ -53,7 +53,7 @@ def test_a_manifest_without_transfers_has_none_to_match(staging: Staging):
 
 def test_what_a_selection_may_find_is_not_refused_and_nobody_found_is_no_error(staging: Staging):
     staging.select(selection())
-    request = Request(Path("m.yaml"), only=("call-1",))
+    request = RunOptions(Path("m.yaml"), only=("call-1",))
     check_only(request, staging)
     Found().put_into(staging)
     check_only(request, staging)

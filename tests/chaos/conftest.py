@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 
 from tests.chaos.forks import Zygote
+from tests.chaos.harness import GatewayProcess, Yard
 from tests.chaos.settings import Settings
 from tests.chaos.tally import Tally
-from tests.chaos.world import GatewayProcess, Yard
 
 FIGURES = pytest.StashKey[list[Tally]]()
 LARGE = os.environ.get("RUNNER_CHAOS") == "large"

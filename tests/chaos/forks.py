@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from tests.e2e.bench import ROOT, environment
+from tests.e2e.harness import ROOT, environment
 
 
 def quiet_environment() -> dict[str, str]:

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from runner.core.transfer.states import Event
 from runner.journal.store import Store
-from tests.journal.rig import Written, begun, manifest_rows, opened
+from tests.journal.builders import Written, begun, manifest_rows, opened
 
 
 def write(journal: Path, runs: int, transfers: int, synchronous: str, pages: str) -> None:

@@ -8,10 +8,10 @@ from collections.abc import Collection, Sequence
 from pathlib import Path
 
 from tests.chaos.forks import Zygote
+from tests.chaos.harness import GatewayProcess, Running, Yard, names
 from tests.chaos.settings import Settings
 from tests.chaos.tally import Tally, judge
 from tests.chaos.traced import injecting
-from tests.chaos.world import GatewayProcess, Running, Yard, names
 
 IN_FLIGHT = 16
 TIMED = 0.2

@@ -16,9 +16,9 @@ from uuid import NAMESPACE_URL, uuid5
 import yaml
 
 from tests.chaos.forks import Forked, Zygote
+from tests.chaos.harness import PATIENCE_S, PATIENT, POLL_S, newest_run
 from tests.chaos.tally import Tally, judge
-from tests.chaos.world import PATIENCE_S, PATIENT, POLL_S, newest_run
-from tests.e2e.bench import VOICE, Ended, Report
+from tests.e2e.harness import VOICE, Ended, Report
 from tests.foreign.gateway import CLIENT_ID, CLIENT_SECRET
 
 BILLING = f"genesys://queue/{uuid5(NAMESPACE_URL, 'billing')}"

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Self
 
-from tests.chaos.world import Addresses
+from tests.chaos.harness import Addresses
 
 TEXT = 0x81
 

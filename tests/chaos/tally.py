@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from tests.e2e.bench import Report
+from tests.e2e.harness import Report
 
 DONE = frozenset({"transferred", "unchanged", "skipped"})
 

@@ -16,10 +16,10 @@ import pytest
 from runner.core.transfer.evidence import Dedupes, Expires, SendClocks, fence_is_over, may_repeat
 from tests.chaos.conftest import LARGE, Crew
 from tests.chaos.forks import Zygote
+from tests.chaos.harness import PATIENT, PROMISES, GatewayProcess, Yard, names
 from tests.chaos.kills import finish
 from tests.chaos.settings import Settings
 from tests.chaos.tally import Tally, judge
-from tests.chaos.world import PATIENT, PROMISES, GatewayProcess, Yard, names
 
 LIBRARIES = sorted(Path("/usr/lib").glob("**/libfaketimeMT.so.1"))
 STEPS = ("+1h", "-1h", "+400d", "-2", "+2", "+0") if LARGE else ("+0", "+400d", "-1h")

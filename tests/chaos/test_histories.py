@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
+from tests.chaos.harness import GatewayProcess, Yard, names
 from tests.chaos.tally import Tally, judge
-from tests.chaos.world import GatewayProcess, Yard, names
 
 Open = Callable[..., tuple[GatewayProcess, Yard]]
 SLOW = {"in_flight": 8, "rate": "60/s"}

@@ -6,8 +6,8 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
+from tests.chaos.harness import GatewayProcess, Yard, names
 from tests.chaos.tally import judge
-from tests.chaos.world import GatewayProcess, Yard, names
 
 Open = Callable[..., tuple[GatewayProcess, Yard]]
 

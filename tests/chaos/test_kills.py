@@ -9,9 +9,9 @@ import pytest
 
 from tests.chaos.conftest import LARGE, Crew
 from tests.chaos.forks import Zygote
+from tests.chaos.harness import PROMISES
 from tests.chaos.kills import kill_at_random
 from tests.chaos.tally import Tally
-from tests.chaos.world import PROMISES
 
 KILLS, TRANSFERS, SEEDS = (200, 5_000, 2) if LARGE else (14, 700, 1)
 

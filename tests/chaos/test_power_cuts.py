@@ -22,12 +22,12 @@ import pytest
 
 from tests.chaos.conftest import LARGE, Crew
 from tests.chaos.forks import quiet_environment
+from tests.chaos.harness import GatewayProcess, Yard, names
 from tests.chaos.recording_disk import OPTIONS, Act, Kind, acts, cuts, message_ids
 from tests.chaos.tally import Tally
 from tests.chaos.traced import STRACE, require_strace
-from tests.chaos.world import GatewayProcess, Yard, names
-from tests.e2e.bench import ROOT
-from tests.journal.rig import chain_is_whole, opened
+from tests.e2e.harness import ROOT
+from tests.journal.builders import chain_is_whole, opened
 
 CUTS = 5_000 if LARGE else 300
 RUNS, TRANSFERS = (4, 120) if LARGE else (3, 40)

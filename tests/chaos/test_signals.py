@@ -14,11 +14,11 @@ import pytest
 
 from tests.chaos.conftest import LARGE, Crew
 from tests.chaos.forks import Zygote
+from tests.chaos.harness import GatewayProcess, Yard, names
 from tests.chaos.kills import finish
 from tests.chaos.proxy import Cut, Fate, How, Proxy
 from tests.chaos.settings import Settings
 from tests.chaos.tally import Tally, judge
-from tests.chaos.world import GatewayProcess, Yard, names
 
 CODES = {signal.SIGTERM: 143, signal.SIGINT: 130, signal.SIGHUP: 129}
 POINTS = 20 if LARGE else 2

@@ -12,11 +12,11 @@ import pytest
 
 from tests.chaos.conftest import LARGE, Crew
 from tests.chaos.forks import Zygote
+from tests.chaos.harness import PATIENT, PROMISES, GatewayProcess, Yard, names
 from tests.chaos.kills import finish
 from tests.chaos.proxy import Cut, Fate, How, Proxy
 from tests.chaos.settings import Settings
 from tests.chaos.tally import Tally, judge
-from tests.chaos.world import PATIENT, PROMISES, GatewayProcess, Yard, names
 
 TRANSFERS, SEEDS = (500, 5) if LARGE else (150, 1)
 CUTS = tuple(cut for cut in Cut if cut is not Cut.NEVER)

@@ -13,10 +13,10 @@ import pytest
 
 from tests.chaos.conftest import LARGE, Crew
 from tests.chaos.forks import Zygote
+from tests.chaos.harness import PROMISES, GatewayProcess, Running, Yard, names
 from tests.chaos.kills import finish
 from tests.chaos.settings import Settings
 from tests.chaos.tally import Tally, judge
-from tests.chaos.world import PROMISES, GatewayProcess, Running, Yard, names
 
 STALLED_S = 8.0
 FILLING_S = 0.3

@@ -16,11 +16,11 @@ import pytest
 
 from tests.chaos.conftest import LARGE, Crew
 from tests.chaos.forks import Zygote
+from tests.chaos.harness import GatewayProcess, Yard, names
 from tests.chaos.kills import finish
 from tests.chaos.settings import Settings
 from tests.chaos.tally import Tally, judge
 from tests.chaos.traced import injecting, require_strace
-from tests.chaos.world import GatewayProcess, Yard, names
 
 Open = Callable[..., tuple[GatewayProcess, Yard]]
 JOURNAL = Path(".runner") / "foreign.db"

@@ -1,7 +1,7 @@
-"""The end-to-end bench and its foreign gateway serve the commands' tests too."""
+"""The end-to-end harness and its foreign gateway serve the commands' tests too."""
 
 from __future__ import annotations
 
-from tests.e2e.conftest import bench, gateway
+from tests.e2e.conftest import gateway, harness
 
-__all__ = ["bench", "gateway"]
+__all__ = ["gateway", "harness"]

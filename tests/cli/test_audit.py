@@ -19,8 +19,8 @@ from runner.core.records.run_record import Figures
 from runner.core.transfer.states import Event
 from runner.journal.reader import Reader
 from runner.report.writer import write_report
-from tests.e2e.bench import Bench
-from tests.journal.rig import AT, RUN, begun, located, manifest_rows, opened
+from tests.e2e.harness import Harness
+from tests.journal.builders import AT, RUN, begun, located, manifest_rows, opened
 
 
 @pytest.fixture
@@ -144,13 +144,13 @@ def test_names_and_paths_are_distinguished(tmp_path: Path):
         verify_file(tmp_path / "audit.jsonl")
 
 
-def test_the_command_exits_1_on_a_broken_chain(report: Path, bench: Bench):
-    whole = bench.run("audit", "verify", report, "--output", "json")
+def test_the_command_exits_1_on_a_broken_chain(report: Path, harness: Harness):
+    whole = harness.run("audit", "verify", report, "--output", "json")
     assert whole.code == 0
     assert json.loads(whole.out)["ok"]
     path = report / "audit.jsonl"
     path.write_text("".join(drop(path.read_text().splitlines(keepends=True))))
-    broken = bench.run("audit", "verify", path)
+    broken = harness.run("audit", "verify", path)
     assert broken.code == 1
     assert f"broken: {path}" in broken.out
     assert "breaks at line 3" in broken.out

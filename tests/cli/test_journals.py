@@ -9,7 +9,7 @@ import pytest
 from runner.app.journal_location import JournalOptions, find_journal
 from runner.core.errors import ManifestInvalid, UsageError
 from runner.core.journal_location import JournalLocation
-from tests.journal.rig import located
+from tests.journal.builders import located
 
 EXAMPLE = Path(__file__).parents[2] / "manifests" / "migration.yaml"
 

@@ -12,10 +12,10 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
-from runner.app.request import Request
+from runner.app.run_options import RunOptions
 from runner.cli.app import app
 from runner.cli.options import BatchOptions
-from tests.e2e.bench import ROOT, environment, run
+from tests.e2e.harness import ROOT, environment, run
 
 COMMANDS = typer.main.get_command(app).commands  # type: ignore[attr-defined]  # a group has them
 
@@ -32,13 +32,15 @@ def test_every_option_of_a_batch_is_a_variable_too(command: str):
 
 
 def test_each_option_of_a_batch_is_a_field_of_its_request():
-    assert {each.name for each in fields(BatchOptions)} <= {each.name for each in fields(Request)}
+    assert {each.name for each in fields(BatchOptions)} <= {
+        each.name for each in fields(RunOptions)
+    }
 
 
 def test_options_reach_the_request():
     options = BatchOptions(only=["vip-*"], limit=0, lock_timeout_s=None, again=True)
     request = options.request(Path("m.yaml"), validate_only=True)
-    expected = Request(Path("m.yaml"), only=("vip-*",), limit=0, again=True, validate_only=True)
+    expected = RunOptions(Path("m.yaml"), only=("vip-*",), limit=0, again=True, validate_only=True)
     assert request == expected
 
 

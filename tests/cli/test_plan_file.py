@@ -15,7 +15,7 @@ import pytest
 
 from runner.app.plan_check import as_planned, drawn_up, plan_rows
 from runner.app.plan_file import PlanFile, read_plan, rows_digest, write_plan
-from runner.app.request import Request
+from runner.app.run_options import RunOptions
 from runner.core.errors import ManifestInvalid, UsageError
 from runner.core.manifest.model import (
     Environment,
@@ -33,10 +33,10 @@ from runner.journal.store import Store
 from runner.journals import journal_at
 from runner.schemas_lookup import schema
 from runner.staging.rows import Staging
-from tests.e2e.bench import Bench, manifest, transfer
+from tests.e2e.harness import Harness, manifest, transfer
 from tests.foreign.gateway import Gateway
 from tests.foreign.script import Step
-from tests.journal.rig import RUN, THERE, Written, begun, located, manifest_rows, opened
+from tests.journal.builders import RUN, THERE, Written, begun, located, manifest_rows, opened
 
 MANIFEST = Manifest(
     path="m.yaml",
@@ -65,7 +65,7 @@ class Desk:
 
     def plan(self, rows: Sequence[TransferRow], **options: Any) -> PlanFile:
         """Plan rows by the history as it is, write the plan and read it back."""
-        request = Request(Path("m.yaml"), journal=located(self.journal), **options)
+        request = RunOptions(Path("m.yaml"), journal=located(self.journal), **options)
         with Staging() as staging:
             self._plan(request, MANIFEST, staging, rows)
             drawn = drawn_up(request, MANIFEST, staging, RUN, self.out)
@@ -78,7 +78,7 @@ class Desk:
         self, rows: Sequence[TransferRow], manifest: Manifest = MANIFEST
     ) -> dict[str, Action]:
         """Hold rows to the plan that was written; return what is to be done with each."""
-        request = as_planned(Request(self.out))
+        request = as_planned(RunOptions(self.out))
         with Staging() as staging:
             self._plan(request, manifest, staging, rows)
             return {row.key: verdict.action for row, verdict in staging.planned()}
@@ -90,7 +90,7 @@ class Desk:
         return "\n".join(f"{p.code} {p.place}: {p.message}" for p in caught.value.problems)
 
     def _plan(
-        self, request: Request, manifest: Manifest, staging: Staging, rows: Sequence[TransferRow]
+        self, request: RunOptions, manifest: Manifest, staging: Staging, rows: Sequence[TransferRow]
     ) -> None:
         for row in rows:
             staging.add(row)
@@ -274,23 +274,23 @@ def test_options_that_ask_for_something_else_are_refused(
 ):
     desk.plan(manifest_rows(1), limit=2, only=("k0",))
     with pytest.raises(ManifestInvalid) as caught:
-        as_planned(Request(desk.out, **option))
+        as_planned(RunOptions(desk.out, **option))
     told = told.replace("@", "what the plan was made with")
     assert [problem.message for problem in caught.value.problems] == [told]
 
 
 def test_the_pace_may_be_lowered_when_it_is_applied(desk: Desk):
     desk.plan(manifest_rows(1), rate_per_s=10.0)
-    assert as_planned(Request(desk.out)).rate_per_s == 10.0
-    assert as_planned(Request(desk.out, rate_per_s=5.0)).rate_per_s == 5.0
+    assert as_planned(RunOptions(desk.out)).rate_per_s == 10.0
+    assert as_planned(RunOptions(desk.out, rate_per_s=5.0)).rate_per_s == 5.0
 
 
 @pytest.mark.parametrize("borne", [0, 20, Share(0.05)])
 def test_the_allowed_failures_belong_to_the_plan(desk: Desk, borne: Amount):
     desk.plan(manifest_rows(1), max_failures=borne)
     jsonschema_rs.validator_for(schema("plan.v1")).validate(json.loads(desk.out.read_text()))
-    assert as_planned(Request(desk.out)).max_failures == borne
-    assert as_planned(Request(desk.out, max_failures=borne)).max_failures == borne
+    assert as_planned(RunOptions(desk.out)).max_failures == borne
+    assert as_planned(RunOptions(desk.out, max_failures=borne)).max_failures == borne
 
 
 def test_a_plan_of_a_program_that_knew_no_threshold_is_still_one(desk: Desk):
@@ -299,7 +299,7 @@ def test_a_plan_of_a_program_that_knew_no_threshold_is_still_one(desk: Desk):
     del told["options"]["max_failures"]
     told["digest"] = rows_digest(told["rows"])
     desk.out.write_text(json.dumps(told))
-    assert as_planned(Request(desk.out)).max_failures is None
+    assert as_planned(RunOptions(desk.out)).max_failures is None
 
 
 @pytest.mark.parametrize(
@@ -329,7 +329,7 @@ def test_a_plan_that_was_tampered_with_is_refused(
     desk.plan(manifest_rows(2))
     desk.out.write_text(edit(desk.out.read_text()))
     with pytest.raises(ManifestInvalid) as caught:
-        as_planned(Request(desk.out))
+        as_planned(RunOptions(desk.out))
     [problem] = caught.value.problems
     assert problem.code == "P001"
     assert told in problem.message
@@ -339,7 +339,7 @@ def test_a_reformatted_plan_is_still_a_plan(desk: Desk):
     desk.plan(manifest_rows(2))
     told = json.loads(desk.out.read_text())
     desk.out.write_text(json.dumps(dict(reversed(told.items())), indent=8))
-    assert as_planned(Request(desk.out)).plan is not None
+    assert as_planned(RunOptions(desk.out)).plan is not None
 
 
 def test_a_manifest_is_not_a_plan_and_is_not_overwritten_by_one(desk: Desk):
@@ -351,21 +351,23 @@ def test_a_manifest_is_not_a_plan_and_is_not_overwritten_by_one(desk: Desk):
         assert desk.out.read_text() == text
 
 
-def test_the_command_applies_its_plan_and_refuses_another_manifest(gateway: Gateway, bench: Bench):
+def test_the_command_applies_its_plan_and_refuses_another_manifest(
+    gateway: Gateway, harness: Harness
+):
     """Half of it fails at first; the same plan, applied again, sends the rest alone."""
     gateway.default = Step("destination_unreachable")
     good = transfer()
     gateway.scripts[good["interaction_id"]] = [Step()]
     content = manifest(gateway, [good, transfer()])
     content["policy"]["negotiation_timeout"] = "60s"
-    path = bench.write(content)
-    planned = bench.run("plan", path, "--out", "plan.json", "--detailed-exitcode")
+    path = harness.write(content)
+    planned = harness.run("plan", path, "--out", "plan.json", "--detailed-exitcode")
     assert planned.code == 10, planned.err
-    assert bench.run("apply", "plan.json").code == 1
+    assert harness.run("apply", "plan.json").code == 1
     gateway.default = Step()
-    assert bench.run("apply", "plan.json").code == 0
+    assert harness.run("apply", "plan.json").code == 0
     assert len(gateway.effects) == 2
     path.write_text(path.read_text() + "\n# a word more\n")
-    refused = bench.run("apply", "plan.json")
+    refused = harness.run("apply", "plan.json")
     assert refused.code == 3
     assert "error[P002]: the manifest has changed since the plan" in refused.err

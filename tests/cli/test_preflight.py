@@ -6,14 +6,14 @@ import json
 from pathlib import Path
 from typing import Any
 
-from tests.e2e.bench import HERE, Bench, manifest, transfer
+from tests.e2e.harness import HERE, Harness, manifest, transfer
 from tests.foreign.gateway import Gateway
 from tests.foreign.script import MUTE_BUT_MOVED, Interaction
 from tests.foreign.web import WebResponse
 
 
-def plan_report(bench: Bench) -> dict[str, Any]:
-    [folder] = (bench.folder / "reports" / "batch").glob("plan-*")
+def plan_report(harness: Harness) -> dict[str, Any]:
+    [folder] = (harness.folder / "reports" / "batch").glob("plan-*")
     result: dict[str, Any] = json.loads((folder / "report.json").read_text("utf-8"))
     return result
 
@@ -22,23 +22,23 @@ def seen(gateway: Gateway, interaction_id: str, **result: Any) -> None:
     gateway.interactions[interaction_id] = Interaction(interaction_id, **result)
 
 
-def test_it_shows_the_expected_outcome_of_each_row(gateway: Gateway, bench: Bench):
+def test_it_shows_the_expected_outcome_of_each_row(gateway: Gateway, harness: Harness):
     keys = ("fit", "ended", "there", "missing", "strange", "doubtful")
     rows = {key: transfer(key=key) for key in keys}
     ids = {key: row["interaction_id"] for key, row in rows.items()}
     gateway.scripts[ids["doubtful"]] = [MUTE_BUT_MOVED]
     gateway.shows_effects = False
-    assert bench.apply(manifest(gateway, [rows["doubtful"]])).code == 6
+    assert harness.apply(manifest(gateway, [rows["doubtful"]])).code == 6
     gateway.show_effects()
     seen(gateway, ids["ended"], state="completed")
     seen(gateway, ids["there"], destination_uri=HERE)
     seen(gateway, ids["strange"], state="paused")
     gateway.missing.add(ids["missing"])
-    path = bench.write(manifest(gateway, list(rows.values()), preflight=True))
-    events = journal_size(bench)
-    ended = bench.run("plan", path, "--preflight", "--detailed-exitcode", "--env", "foreign")
+    path = harness.write(manifest(gateway, list(rows.values()), preflight=True))
+    events = journal_size(harness)
+    ended = harness.run("plan", path, "--preflight", "--detailed-exitcode", "--env", "foreign")
     assert ended.code == 10, ended.err
-    report = plan_report(bench)
+    report = plan_report(harness)
     reasons = {each["key"]: each["reason"] for each in report["transfers"]}
     assert reasons == {
         "doubtful": "in doubt: seen by its id, apply would settle it as transferred",
@@ -62,22 +62,22 @@ def test_it_shows_the_expected_outcome_of_each_row(gateway: Gateway, bench: Benc
     assert report["plan"]["send"] == 1
     assert (report["run"]["outcome"], report["run"]["exit_code"]) == ("planned", 10)
     assert len(gateway.frames) == 1  # of the apply before
-    assert journal_size(bench) == events
+    assert journal_size(harness) == events
     assert "the gateway was only asked" in ended.out
 
 
-def journal_size(bench: Bench) -> int:
-    return len((bench.folder / ".runner" / "foreign.db").read_bytes())
+def journal_size(harness: Harness) -> int:
+    return len((harness.folder / ".runner" / "foreign.db").read_bytes())
 
 
-def test_without_a_session_it_exits_4_and_leaves_a_report(gateway: Gateway, bench: Bench):
+def test_without_a_session_it_exits_4_and_leaves_a_report(gateway: Gateway, harness: Harness):
     gateway.token_answers = [WebResponse(401, {"error": "invalid_client"})] * 9
-    path = bench.write(manifest(gateway, [transfer()]))
-    ended = bench.run("plan", path, "--preflight")
+    path = harness.write(manifest(gateway, [transfer()]))
+    ended = harness.run("plan", path, "--preflight")
     assert ended.code == 4
     assert "invalid_client" in ended.err
-    report = plan_report(bench)
+    report = plan_report(harness)
     assert report["transfers"][0]["reason"] == "planned: would be sent"
     assert (report["run"]["outcome"], report["run"]["exit_code"]) == ("planned", 4)
-    assert not Path(bench.folder / ".runner").exists()
+    assert not Path(harness.folder / ".runner").exists()
     assert not gateway.frames

@@ -18,7 +18,7 @@ from runner.core.records.run_record import ReportSource
 from runner.core.timestamps import timestamp
 from runner.report.folder import open_folder
 from runner.report.writer import write_report
-from tests.e2e.bench import Bench, manifest, transfer
+from tests.e2e.harness import Harness, manifest, transfer
 from tests.foreign.gateway import Gateway
 from tests.report import samples
 
@@ -285,30 +285,30 @@ def test_json_has_all(root: Path):
 
 
 def test_the_command_prunes_and_the_next_apply_still_trusts_its_journal(
-    gateway: Gateway, bench: Bench
+    gateway: Gateway, harness: Harness
 ):
     folders, content = [], manifest(gateway, [])
     for _ in range(3):
         content["transfers"].append(transfer())
-        folders.append(bench.apply(content).report.folder.name)
+        folders.append(harness.apply(content).report.folder.name)
     asked = ("reports", "prune", "--keep", "1", "--older-than", "0s")
-    listed = bench.run(*asked, "--dry-run", "--output", "json")
+    listed = harness.run(*asked, "--dry-run", "--output", "json")
     result = [each["run"] for each in json.loads(listed.out)["removed"]]
     assert sorted(result) == sorted(folders[:2])  # told by name, which begins with the second
-    pruned = bench.run(*asked, "--batch", "batch")
+    pruned = harness.run(*asked, "--batch", "batch")
     assert (pruned.code, pruned.err) == (0, "")
     assert "ok: removed 2 reports, freed " in pruned.out
-    assert there(bench.folder / "reports", "batch") == {folders[2], "latest"}
-    assert bench.apply(content).code == 0
-    (bench.folder / ".runner").rename(bench.folder / "gone")
-    refused = bench.run("apply", "batch.yaml")
+    assert there(harness.folder / "reports", "batch") == {folders[2], "latest"}
+    assert harness.apply(content).code == 0
+    (harness.folder / ".runner").rename(harness.folder / "gone")
+    refused = harness.run("apply", "batch.yaml")
     assert refused.code == 74, "the witness that stays tells that the journal is gone"
 
 
-def test_without_bounds_it_keeps_thirty_runs_and_ninety_days(gateway: Gateway, bench: Bench):
+def test_without_bounds_it_keeps_thirty_runs_and_ninety_days(gateway: Gateway, harness: Harness):
     """As its help says."""
-    report = bench.apply(manifest(gateway, [transfer()])).report.folder
-    bare, wrong, shown, elsewhere, hours, minute = bench.run_together(
+    report = harness.apply(manifest(gateway, [transfer()])).report.folder
+    bare, wrong, shown, elsewhere, hours, minute = harness.run_together(
         ["reports", "prune"],
         ["reports", "prune", "--older-than", "soon"],
         ["reports", "prune", "--dry-run"],

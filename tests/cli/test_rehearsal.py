@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.e2e.bench import Bench, manifest, transfer
+from tests.e2e.harness import Harness, manifest, transfer
 from tests.foreign.gateway import Gateway
 
 CLOSED = {"not_before": "2020-01-01T22:00:00Z", "not_after": "2020-01-02T04:00:00Z"}
@@ -31,39 +31,39 @@ def content(gateway: Gateway, window: dict[str, str] | None = None) -> dict[str,
 
 @pytest.mark.parametrize("words", [("apply", "--validate-only"), ("plan",)], ids=" ".join)
 def test_a_manifest_is_checked_without_productions_secrets(
-    gateway: Gateway, bench: Bench, words: tuple[str, ...]
+    gateway: Gateway, harness: Harness, words: tuple[str, ...]
 ):
-    path = bench.write(content(gateway))
-    refused = bench.run(*words, path)
+    path = harness.write(content(gateway))
+    refused = harness.run(*words, path)
     assert refused.code == 3
     assert refused.err.count("R007") >= 3
-    checked = bench.run(*words, path, "--without-secrets")
+    checked = harness.run(*words, path, "--without-secrets")
     assert checked.code == 0, checked.err
     assert "2 of 2 transfers would be sent" in checked.out
     wrong = content(gateway)
     wrong["environments"]["foreign"]["credentials"]["client_secret"] = {"env": ""}
-    assert bench.run(*words, bench.write(wrong), "--without-secrets").code == 3, "the form is"
+    assert harness.run(*words, harness.write(wrong), "--without-secrets").code == 3, "the form is"
 
 
 @pytest.mark.parametrize("words", [("apply",), ("plan", "--preflight")], ids=" ".join)
 def test_who_sends_or_asks_needs_the_secrets(
-    gateway: Gateway, bench: Bench, words: tuple[str, ...]
+    gateway: Gateway, harness: Harness, words: tuple[str, ...]
 ):
-    refused = bench.run(*words, bench.write(content(gateway)), "--without-secrets")
+    refused = harness.run(*words, harness.write(content(gateway)), "--without-secrets")
     assert refused.code == 2
     assert "--validate-only" in refused.err
     assert not gateway.token_requests
-    assert not (bench.folder / "reports").exists()
+    assert not (harness.folder / "reports").exists()
 
 
-def test_a_window_is_ignored_by_a_rehearsal_alone(gateway: Gateway, bench: Bench):
-    path = bench.write(content(gateway, CLOSED))
-    assert bench.run("apply", path, "--env", "demo").code == 3
-    rehearsed = bench.run("apply", path, "--env", "demo", "--ignore-window")
+def test_a_window_is_ignored_by_a_rehearsal_alone(gateway: Gateway, harness: Harness):
+    path = harness.write(content(gateway, CLOSED))
+    assert harness.run("apply", path, "--env", "demo").code == 3
+    rehearsed = harness.run("apply", path, "--env", "demo", "--ignore-window")
     assert rehearsed.code == 0, rehearsed.err
     assert "window" not in rehearsed.out
     for words in (("apply",), ("apply", "--validate-only"), ("plan",)):
-        refused = bench.run(*words, path, "--ignore-window", *_secretless(words))
+        refused = harness.run(*words, path, "--ignore-window", *_secretless(words))
         assert refused.code == (2 if _secretless(words) else 3), refused.err
     assert "--ignore-window is for rehearsals" in refused.err
     assert not gateway.effects
@@ -73,9 +73,11 @@ def _secretless(words: tuple[str, ...]) -> tuple[str, ...]:
     return () if words == ("apply",) else ("--without-secrets",)
 
 
-def test_a_window_that_can_never_open_is_wrong_in_a_rehearsal_too(gateway: Gateway, bench: Bench):
+def test_a_window_that_can_never_open_is_wrong_in_a_rehearsal_too(
+    gateway: Gateway, harness: Harness
+):
     backwards = {"not_before": CLOSED["not_after"], "not_after": CLOSED["not_before"]}
-    path = bench.write(content(gateway, backwards))
-    refused = bench.run("apply", path, "--env", "demo", "--ignore-window")
+    path = harness.write(content(gateway, backwards))
+    refused = harness.run("apply", path, "--env", "demo", "--ignore-window")
     assert refused.code == 3
     assert "R008" in refused.err

@@ -22,10 +22,10 @@ from runner.core.records.run_record import TransferRecord
 from runner.core.transfer.outcome import Outcome
 from runner.core.transfer.states import Event
 from runner.staging.run_join import RunJoin
-from tests.e2e.bench import Bench, command, environment, manifest, run, transfer
+from tests.e2e.harness import Harness, command, environment, manifest, run, transfer
 from tests.foreign.gateway import Gateway
 from tests.foreign.script import MUTE, Step
-from tests.journal.rig import THERE, begun, located, manifest_rows, opened
+from tests.journal.builders import THERE, begun, located, manifest_rows, opened
 from tests.report import samples
 from tests.report.markdown_page import Page
 
@@ -212,12 +212,12 @@ def test_an_unknown_form_is_named():
         read_forms("html,pdf")
 
 
-def test_the_command_renders_compares_and_refuses(gateway: Gateway, bench: Bench):
+def test_the_command_renders_compares_and_refuses(gateway: Gateway, harness: Harness):
     one = transfer(key="vip-17")
     gateway.scripts[one["interaction_id"]] = [Step("transfer_rejected", reason="queue_full")]
-    first = bench.apply(manifest(gateway, [one, transfer()])).report.run["id"]
-    second = bench.apply(manifest(gateway, [one])).report.run["id"]
-    told, files, text, md, both, csv, two, pdf, neither = bench.run_together(
+    first = harness.apply(manifest(gateway, [one, transfer()])).report.run["id"]
+    second = harness.apply(manifest(gateway, [one])).report.run["id"]
+    told, files, text, md, both, csv, two, pdf, neither = harness.run_together(
         ["report", "--compare", first, "latest", "--output", "json"],
         ["report", first, "--format", "md,csv", "--out", "here", "--output", "json"],
         ["report", "latest", "--format", "junit", "--out", "-"],
@@ -240,17 +240,17 @@ def test_the_command_renders_compares_and_refuses(gateway: Gateway, bench: Bench
     for each in (both, csv, two, pdf, neither):
         assert (each.code, each.out) == (2, "")
     assert "only one format can go to stdout" in two.err
-    unknown = bench.run("report", first[:-1])
+    unknown = harness.run("report", first[:-1])
     assert unknown.code == 2
     assert f"did you mean {first}?" in unknown.err
 
 
-def test_a_full_disk_under_stdout_is_reported(gateway: Gateway, bench: Bench):
-    bench.apply(manifest(gateway, [transfer()]))
+def test_a_full_disk_under_stdout_is_reported(gateway: Gateway, harness: Harness):
+    harness.apply(manifest(gateway, [transfer()]))
     with Path("/dev/full").open("w") as full:
         ended = subprocess.run(
             command("report", "latest", "--format", "csv", "--out", "-"),
-            cwd=bench.folder,
+            cwd=harness.folder,
             env=environment(),
             stdout=full,
             stderr=subprocess.PIPE,
@@ -293,13 +293,13 @@ def test_memory_does_not_grow_with_what_is_compared():
 
 
 def test_a_report_is_written_where_the_run_left_it_whatever_the_folder(
-    gateway: Gateway, bench: Bench
+    gateway: Gateway, harness: Harness
 ):
     """Not into a `reports/` of the folder in which somebody happens to be."""
-    applied = bench.apply(manifest(gateway, [transfer()]), "--journal", "j.db")
+    applied = harness.apply(manifest(gateway, [transfer()]), "--journal", "j.db")
     folder = applied.report.folder
     (folder / "report.html").unlink()
-    elsewhere = bench.folder / "elsewhere"
+    elsewhere = harness.folder / "elsewhere"
     elsewhere.mkdir()
     again = run("report", "latest", "--journal", "../j.db", cwd=elsewhere)
     assert again.code == 0, again.err
@@ -308,50 +308,50 @@ def test_a_report_is_written_where_the_run_left_it_whatever_the_folder(
     verified = run("audit", "verify", "latest", "--journal", "../j.db", cwd=elsewhere)
     assert (verified.code, "there is no" in verified.out) == (0, False)
     assert not list(elsewhere.iterdir())
-    shutil.move(bench.folder / "j.db", elsewhere / "j.db")
-    bench.folder.rename(moved := bench.folder.with_name("moved"))
+    shutil.move(harness.folder / "j.db", elsewhere / "j.db")
+    harness.folder.rename(moved := harness.folder.with_name("moved"))
     lost = run("report", "latest", "--journal", "j.db", cwd=moved / "elsewhere")
     assert lost.code == 2
     assert "say where its report goes, with --report-dir" in lost.err
     assert not [each for each in (moved / "elsewhere").iterdir() if each.is_dir()]
-    moved.rename(bench.folder)
+    moved.rename(harness.folder)
 
 
-def test_out_is_a_file_of_the_format_that_its_name_ends_with(gateway: Gateway, bench: Bench):
-    bench.apply(manifest(gateway, [transfer(key="k0")]))
+def test_out_is_a_file_of_the_format_that_its_name_ends_with(gateway: Gateway, harness: Harness):
+    harness.apply(manifest(gateway, [transfer(key="k0")]))
     for name, begins in (("o.csv", "key,"), ("o.JSON", "{"), ("o.md", "## "), ("o.xml", "<?xml")):
-        written = bench.run("report", "latest", "--out", name)
+        written = harness.run("report", "latest", "--out", name)
         assert (written.code, written.out) == (0, f"{name}\n"), written.err
-        assert (bench.folder / name).read_text("utf-8").startswith(begins)
-        assert (bench.folder / name).stat().st_mode & 0o777 == 0o600
-    both = bench.run("report", "latest", "--out", "p.csv", "--format", "html")
+        assert (harness.folder / name).read_text("utf-8").startswith(begins)
+        assert (harness.folder / name).stat().st_mode & 0o777 == 0o600
+    both = harness.run("report", "latest", "--out", "p.csv", "--format", "html")
     assert both.code == 2
     assert "--format says html" in both.err
-    (bench.folder / "dir.csv").mkdir()
-    assert bench.run("report", "latest", "--out", "dir.csv").code == 0
-    assert (bench.folder / "dir.csv" / "report.html").exists()
+    (harness.folder / "dir.csv").mkdir()
+    assert harness.run("report", "latest", "--out", "dir.csv").code == 0
+    assert (harness.folder / "dir.csv" / "report.html").exists()
 
 
-def test_latest_stays_on_the_run_that_did_something(gateway: Gateway, bench: Bench):
+def test_latest_stays_on_the_run_that_did_something(gateway: Gateway, harness: Harness):
     content = manifest(gateway, [transfer()])
-    first = bench.apply(content).report.folder
-    idle = bench.apply(content)
+    first = harness.apply(content).report.folder
+    idle = harness.apply(content)
     assert (idle.code, idle.report.summary["unchanged"]) == (0, 1)
     assert idle.report.folder != first
-    assert bench.newest_report().folder == first
-    assert bench.run("report", idle.report.run["id"]).code == 0
-    assert bench.newest_report().folder == first
+    assert harness.newest_report().folder == first
+    assert harness.run("report", idle.report.run["id"]).code == 0
+    assert harness.newest_report().folder == first
     doubtful = transfer()
     gateway.scripts[doubtful["interaction_id"]] = [MUTE]
     content["transfers"].append(doubtful)
     gateway.shows_effects = False
-    in_doubt = bench.apply(content)
+    in_doubt = harness.apply(content)
     assert in_doubt.code == 6
-    assert bench.newest_report().folder == in_doubt.report.folder
+    assert harness.newest_report().folder == in_doubt.report.folder
 
 
-def test_a_first_run_with_nothing_to_do_has_a_latest(gateway: Gateway, bench: Bench):
+def test_a_first_run_with_nothing_to_do_has_a_latest(gateway: Gateway, harness: Harness):
     """There is no other to look at."""
-    idle = bench.apply(manifest(gateway, []))
+    idle = harness.apply(manifest(gateway, []))
     assert idle.code == 0
-    assert bench.newest_report().folder == idle.report.folder
+    assert harness.newest_report().folder == idle.report.folder

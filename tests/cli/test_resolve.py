@@ -16,10 +16,18 @@ from runner.core.transfer.outcome import Outcome
 from runner.core.transfer.states import Event, State
 from runner.journal.lock import JournalLock
 from runner.journals import journal_at
-from tests.e2e.bench import Bench, manifest, transfer
+from tests.e2e.harness import Harness, manifest, transfer
 from tests.foreign.gateway import Gateway
 from tests.foreign.script import MUTE, MUTE_BUT_MOVED, Step
-from tests.journal.rig import Written, asked, begun, chain_is_whole, located, manifest_rows, opened
+from tests.journal.builders import (
+    Written,
+    asked,
+    begun,
+    chain_is_whole,
+    located,
+    manifest_rows,
+    opened,
+)
 
 SEEN = "seen in the console"
 
@@ -141,7 +149,9 @@ def test_a_journal_that_is_not_there_is_not_made(tmp_path: Path):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_the_command_settles_what_apply_then_sends_or_leaves_alone(gateway: Gateway, bench: Bench):
+def test_the_command_settles_what_apply_then_sends_or_leaves_alone(
+    gateway: Gateway, harness: Harness
+):
     """`said` is left alone; `wrong` was moved, which the look-up shows, whatever the person said."""
     said, wrong, told = transfer(key="said"), transfer(key="wrong"), transfer(key="told")
     scripts = {"said": [MUTE], "wrong": [MUTE_BUT_MOVED], "told": [MUTE, Step()]}
@@ -149,16 +159,16 @@ def test_the_command_settles_what_apply_then_sends_or_leaves_alone(gateway: Gate
         gateway.scripts[each["interaction_id"]] = scripts[each["key"]]
     gateway.shows_effects = False
     content = manifest(gateway, [said, wrong, told])
-    applied = bench.apply(content)
+    applied = harness.apply(content)
     assert applied.code == 6
     run = applied.report.run["id"]
     for key, word in (("said", "transferred"), ("wrong", "failed"), ("told", "failed")):
-        ended = bench.run("resolve", run, key, "--as", word, "--reason", SEEN)
+        ended = harness.run("resolve", run, key, "--as", word, "--reason", SEEN)
         assert ended.code == 0, ended.err
         assert f"resolved: {key} of run {run} is {word}" in ended.out
     gateway.show_effects()
     content["policy"]["negotiation_timeout"] = "60s"  # nothing is to be in doubt again
-    again = bench.run("apply", bench.write(content), "--output", "json")
+    again = harness.run("apply", harness.write(content), "--output", "json")
     assert json.loads(again.out)["counts"] == dict.fromkeys(Outcome, 0) | {
         "transferred": 2,
         "unchanged": 1,
@@ -169,10 +179,10 @@ def test_the_command_settles_what_apply_then_sends_or_leaves_alone(gateway: Gate
         2,
     ]
     assert len(gateway.effects) == 2
-    assert bench.run("audit", "verify", run).code == 0
+    assert harness.run("audit", "verify", run).code == 0
 
 
-def test_a_settled_doubt_calls_whom_it_concerns(gateway: Gateway, bench: Bench):
+def test_a_settled_doubt_calls_whom_it_concerns(gateway: Gateway, harness: Harness):
     """The next apply delivers what is owed, and suppresses what the manifest's `on` leaves out."""
     wants = {"url": "http://127.0.0.1:9/hook", "allow_private": True, "on": ["transferred"]}
     doubtful = transfer(key="vip")
@@ -181,12 +191,12 @@ def test_a_settled_doubt_calls_whom_it_concerns(gateway: Gateway, bench: Bench):
         "callbacks": {"wants": wants, "deaf": wants | {"on": ["rejected"]}},
         "defaults": {"media": "voice", "callbacks": ["wants", "deaf"]},
     }
-    assert bench.apply(content).code == 6
+    assert harness.apply(content).code == 6
     word = ("--as", "transferred", "--reason", SEEN, "--manifest", "batch.yaml")
-    assert "2 callbacks owed" in bench.run("resolve", "latest", "vip", *word).out
-    assert bench.run("apply", "batch.yaml").code == 0
+    assert "2 callbacks owed" in harness.run("resolve", "latest", "vip", *word).out
+    assert harness.run("apply", "batch.yaml").code == 0
     states = asked(
-        bench.folder / ".runner" / "foreign.db",
+        harness.folder / ".runner" / "foreign.db",
         "SELECT callback, state, attempts > 0 FROM outbox ORDER BY no",
     )
     assert [row[2] for row in states] == [1, 0]

@@ -14,7 +14,7 @@ from referencing import Registry
 from runner.core.diagnostics.codes import CODES
 from runner.core.transfer.outcome import Outcome
 from runner.schemas_lookup import schema
-from tests.e2e.bench import Bench, manifest, transfer
+from tests.e2e.harness import Harness, manifest, transfer
 from tests.foreign.gateway import Gateway
 from tests.foreign.script import MUTE, Step
 
@@ -35,23 +35,23 @@ def checked(text: str, kind: str) -> dict[str, Any]:
     return result
 
 
-def test_every_result_satisfies_the_schema(gateway: Gateway, bench: Bench):
+def test_every_result_satisfies_the_schema(gateway: Gateway, harness: Harness):
     doubtful, refused = transfer(key="doubtful"), transfer(key="refused")
     gateway.scripts[doubtful["interaction_id"]] = [MUTE]
     gateway.scripts[refused["interaction_id"]] = [Step("transfer_rejected", reason="queue_full")]
-    path = bench.write(manifest(gateway, [doubtful, refused, transfer()]))
+    path = harness.write(manifest(gateway, [doubtful, refused, transfer()]))
     as_json = ("--output", "json")
     none = dict.fromkeys(Outcome, 0)
-    pending = bench.run("plan", path, "--detailed-exitcode", *as_json)
+    pending = harness.run("plan", path, "--detailed-exitcode", *as_json)
     assert (pending.code, checked(pending.out, "plan")["exit_code"]) == (10, 10)
-    checked(bench.run("apply", path, "--validate-only", *as_json).out, "plan")
-    applied = bench.run("apply", path, *as_json)
+    checked(harness.run("apply", path, "--validate-only", *as_json).out, "plan")
+    applied = harness.run("apply", path, *as_json)
     result = checked(applied.out, "apply")
     assert result["exit_code"] == applied.code == 6
     assert result["counts"] == none | {"transferred": 1, "rejected": 1, "in_doubt": 1}
     run = result["run"]
-    wrong = bench.write(manifest(gateway, [transfer(to="nowhere")]), "wrong.yaml")
-    told_of = bench.run_together(
+    wrong = harness.write(manifest(gateway, [transfer(to="nowhere")]), "wrong.yaml")
+    told_of = harness.run_together(
         ["status", *as_json],
         ["status", run, *as_json],
         ["report", run, "--format", "md,csv", *as_json],
@@ -78,10 +78,12 @@ def test_every_result_satisfies_the_schema(gateway: Gateway, bench: Bench):
     assert [each["code"] for each in documents[8]["codes"]] == ["R002"]
     assert len(documents[9]["codes"]) == len(CODES)
     word = ("--as", "failed", "--reason", "seen", *as_json)
-    checked(bench.run("resolve", run, "doubtful", *word).out, "resolution")
-    checked(bench.run("apply", path, *as_json).out, "apply")
-    compared = checked(bench.run("report", "--compare", run, "latest", *as_json).out, "comparison")
-    watched = bench.run("status", run, "--watch", *as_json).out.splitlines()
+    checked(harness.run("resolve", run, "doubtful", *word).out, "resolution")
+    checked(harness.run("apply", path, *as_json).out, "apply")
+    compared = checked(
+        harness.run("report", "--compare", run, "latest", *as_json).out, "comparison"
+    )
+    watched = harness.run("status", run, "--watch", *as_json).out.splitlines()
     assert {checked(line, "progress")["state"] for line in watched} == {"finished"}
     assert compared["before"]["summary"]["rejected"] == 1
 

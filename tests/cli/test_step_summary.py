@@ -12,7 +12,7 @@ from runner.core.diagnostics.problem import Place, Problem, Severity
 from runner.core.errors import ManifestInvalid, StorageError
 from runner.core.records.summary import summarize
 from runner.core.transfer.outcome import ExitCode
-from tests.e2e.bench import Bench, manifest, transfer
+from tests.e2e.harness import Harness, manifest, transfer
 from tests.foreign.gateway import Gateway
 from tests.foreign.script import Step
 from tests.report import samples
@@ -20,24 +20,24 @@ from tests.report.markdown_page import Page
 
 
 @pytest.fixture
-def file(bench: Bench) -> Path:
+def file(harness: Harness) -> Path:
     """Name the step's file; it holds what an earlier command of the step wrote."""
-    path = bench.folder / "step.md"
+    path = harness.folder / "step.md"
     path.write_text("# earlier\n")
-    bench.env["GITHUB_STEP_SUMMARY"] = str(path)
+    harness.env["GITHUB_STEP_SUMMARY"] = str(path)
     return path
 
 
-def test_plan_and_apply_append_their_summaries(gateway: Gateway, bench: Bench, file: Path):
+def test_plan_and_apply_append_their_summaries(gateway: Gateway, harness: Harness, file: Path):
     refused = transfer(key="vip|17")
     gateway.scripts[refused["interaction_id"]] = [Step("transfer_rejected", reason="a|b <b>c")]
-    path = bench.write(manifest(gateway, [refused, transfer()]))
-    assert bench.run("apply", path, "--validate-only").code == 0
-    applied = bench.run("apply", path)
+    path = harness.write(manifest(gateway, [refused, transfer()]))
+    assert harness.run("apply", path, "--validate-only").code == 0
+    applied = harness.run("apply", path)
     assert applied.code == 1, applied.err
     assert "no summary" not in applied.err
     page = Page(file.read_text("utf-8"))
-    run = (bench.folder / "reports" / "batch" / "latest").resolve().name
+    run = (harness.folder / "reports" / "batch" / "latest").resolve().name
     assert page.text.startswith("earlier\n📝 planned: batch\n")
     assert "Would be sent" in page.text
     assert "❌ failures: batch\n" in page.text
@@ -47,9 +47,9 @@ def test_plan_and_apply_append_their_summaries(gateway: Gateway, bench: Bench, f
     )
 
 
-def test_a_manifests_problems_are_reported(gateway: Gateway, bench: Bench, file: Path):
+def test_a_manifests_problems_are_reported(gateway: Gateway, harness: Harness, file: Path):
     wrong = [transfer(to=f"genesys://nowhere/{n}") for n in range(25)]
-    ended = bench.run("apply", bench.write(manifest(gateway, wrong)), "--output", "json")
+    ended = harness.run("apply", harness.write(manifest(gateway, wrong)), "--output", "json")
     assert ended.code == 3
     page = Page(file.read_text("utf-8"))
     assert "batch.yaml\n25 errors; nothing was sent." in page.text
@@ -59,16 +59,18 @@ def test_a_manifests_problems_are_reported(gateway: Gateway, bench: Bench, file:
     assert "runner explain R006" in page.text
 
 
-def test_what_ends_a_plan_early_is_reported(bench: Bench, file: Path):
-    assert bench.run("plan", "none.yaml").code == 3
+def test_what_ends_a_plan_early_is_reported(harness: Harness, file: Path):
+    assert harness.run("plan", "none.yaml").code == 3
     assert "none.yaml" in Page(file.read_text("utf-8")).text
 
 
 @pytest.mark.parametrize("place", ["no-such-folder/step.md", ".", "pipe"])
-def test_a_summary_that_cannot_be_written_only_warns(gateway: Gateway, bench: Bench, place: str):
-    os.mkfifo(bench.folder / "pipe")  # nobody reads it: it must not hold the command up
-    bench.env["GITHUB_STEP_SUMMARY"] = str(bench.folder / place)
-    ended = bench.run("plan", bench.write(manifest(gateway, [transfer()])))
+def test_a_summary_that_cannot_be_written_only_warns(
+    gateway: Gateway, harness: Harness, place: str
+):
+    os.mkfifo(harness.folder / "pipe")  # nobody reads it: it must not hold the command up
+    harness.env["GITHUB_STEP_SUMMARY"] = str(harness.folder / place)
+    ended = harness.run("plan", harness.write(manifest(gateway, [transfer()])))
     assert ended.code == 0
     assert "warning: no summary of this step: " in ended.err
     assert "check $GITHUB_STEP_SUMMARY" in ended.err

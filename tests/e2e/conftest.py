@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.bench import Bench
+from tests.e2e.harness import Harness
 from tests.foreign.gateway import Gateway
 
 
@@ -22,5 +22,5 @@ FRESH = ("test_happy", "test_secrets", "test_signals", "test_commands")
 
 
 @pytest.fixture
-def bench(tmp_path: Path, request: pytest.FixtureRequest) -> Bench:
-    return Bench(tmp_path, fresh=request.module.__name__.endswith(FRESH))
+def harness(tmp_path: Path, request: pytest.FixtureRequest) -> Harness:
+    return Harness(tmp_path, fresh=request.module.__name__.endswith(FRESH))

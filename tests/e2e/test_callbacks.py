@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from standardwebhooks.webhooks import Webhook
 
-from tests.e2e.bench import Bench, manifest, transfer
+from tests.e2e.harness import Harness, manifest, transfer
 from tests.foreign.gateway import Gateway
 from tests.foreign.receiver import Receiver
 from tests.foreign.script import MUTE, Interaction, Step
@@ -32,10 +32,10 @@ def with_callback(content: dict[str, Any], receiver: Receiver, **fields: Any) ->
 
 
 def test_every_outcome_is_reported_with_a_signature_that_verifies(
-    gateway: Gateway, bench: Bench, receiver: Receiver
+    gateway: Gateway, harness: Harness, receiver: Receiver
 ):
     """Each with the fields a receiver needs, once."""
-    bench.env["HOOK_SECRET"] = SECRET
+    harness.env["HOOK_SECRET"] = SECRET
     rows = {
         "transferred": [Step()],
         "rejected": [Step("transfer_rejected", reason="no \u202egents\x1b")],
@@ -49,7 +49,7 @@ def test_every_outcome_is_reported_with_a_signature_that_verifies(
     ended = transfers["skipped"]["interaction_id"]
     gateway.interactions[ended] = Interaction(ended, "completed")
     content = manifest(gateway, list(transfers.values()), preflight=True, limits={"rate": "400/s"})
-    applied = bench.apply(with_callback(content, receiver, headers={"X-Site": "ams"}))
+    applied = harness.apply(with_callback(content, receiver, headers={"X-Site": "ams"}))
     assert applied.code == 6, applied.ended.err
     result = {}
     for request in receiver.requests:
@@ -70,13 +70,13 @@ def test_every_outcome_is_reported_with_a_signature_that_verifies(
 
 
 def test_a_failing_receiver_fails_no_transfer_and_is_reported_later_under_the_same_id(
-    gateway: Gateway, bench: Bench, receiver: Receiver
+    gateway: Gateway, harness: Harness, receiver: Receiver
 ):
     """What is owed stays owed: the next run delivers it, though it has nothing to send."""
-    bench.env["HOOK_SECRET"] = SECRET
+    harness.env["HOOK_SECRET"] = SECRET
     receiver.answer = WebResponse(503, headers={"Retry-After": "600"})
     content = with_callback(manifest(gateway, [transfer() for _ in range(3)]), receiver)
-    first = bench.apply(content)
+    first = harness.apply(content)
     assert first.code == 0, first.ended.err
     assert set(first.outcomes().values()) == {"transferred"}
     tried = {request.headers["webhook-id"] for request in receiver.requests}
@@ -85,22 +85,22 @@ def test_a_failing_receiver_fails_no_transfer_and_is_reported_later_under_the_sa
     assert len(receiver.requests) == 3
     receiver.answer = WebResponse(200)
     receiver.requests.clear()
-    second = bench.apply(content)
+    second = harness.apply(content)
     assert second.code == 0
     assert {request.headers["webhook-id"] for request in receiver.requests} == tried
     assert len(receiver.requests) == 3
-    third = bench.apply(content)
+    third = harness.apply(content)
     assert third.code == 0
     assert len(receiver.requests) == 3
     assert len(gateway.frames) == 3
 
 
 def test_a_receiver_that_stays_down_fails_the_callback_alone(
-    gateway: Gateway, bench: Bench, receiver: Receiver
+    gateway: Gateway, harness: Harness, receiver: Receiver
 ):
-    bench.env["HOOK_SECRET"] = SECRET
+    harness.env["HOOK_SECRET"] = SECRET
     receiver.answer = WebResponse(500)
-    applied = bench.apply(with_callback(manifest(gateway, [transfer()]), receiver))
+    applied = harness.apply(with_callback(manifest(gateway, [transfer()]), receiver))
     assert applied.code == 0, applied.ended.err
     assert applied.report.summary["callbacks"] == {"delivered": 0, "failed": 1}
     assert len(receiver.requests) == 3
@@ -110,15 +110,15 @@ def test_a_receiver_that_stays_down_fails_the_callback_alone(
 
 
 def test_private_addresses_are_called_only_when_the_manifest_says_so(
-    gateway: Gateway, bench: Bench, receiver: Receiver
+    gateway: Gateway, harness: Harness, receiver: Receiver
 ):
     """And `on` chooses the outcomes."""
-    bench.env["HOOK_SECRET"] = SECRET
+    harness.env["HOOK_SECRET"] = SECRET
     content = manifest(gateway, [transfer()])
-    refused = bench.apply(with_callback(content, receiver, allow_private=False))
+    refused = harness.apply(with_callback(content, receiver, allow_private=False))
     assert refused.code == 0, refused.ended.err
     assert refused.report.summary["callbacks"] == {"delivered": 0, "failed": 1}
     assert "allow_private" in json.dumps(refused.report.json["transfers"][0]["callbacks"])
     silent = with_callback(content, receiver, on=["rejected"])
-    assert bench.apply(silent, "--again").code == 0
+    assert harness.apply(silent, "--again").code == 0
     assert not receiver.requests

@@ -2,64 +2,64 @@
 
 from __future__ import annotations
 
-from tests.e2e.bench import ELSEWHERE, HERE, Bench, ids, manifest, transfer
+from tests.e2e.harness import ELSEWHERE, HERE, Harness, ids, manifest, transfer
 from tests.foreign.gateway import Gateway
 from tests.foreign.script import MUTE, MUTE_BUT_MOVED, Interaction, Step
 
 
-def test_history_is_kept_by_interaction_not_by_name(gateway: Gateway, bench: Bench):
+def test_history_is_kept_by_interaction_not_by_name(gateway: Gateway, harness: Harness):
     """A renamed batch, another key, other media, another file: nobody moves again."""
     transfers = [transfer() for _ in range(10)]
     content = manifest(gateway, transfers)
-    first = bench.apply(content)
+    first = harness.apply(content)
     assert first.code == 0, first.ended.err
     renamed = content | {"name": "renamed"}
     keyed = content | {"transfers": [t | {"key": f"k{n}"} for n, t in enumerate(transfers)]}
     other_media = content | {"transfers": [t | {"media": "video"} for t in transfers]}
     for again in (renamed, keyed, other_media):
-        applied = bench.apply(again)
+        applied = harness.apply(again)
         assert applied.code == 0, applied.ended.err
         assert applied.report.summary["unchanged"] == 10
         assert first.report.run["id"] in applied.report.json["transfers"][0]["reason"]
     assert len(gateway.frames) == len(gateway.effects) == 10
 
 
-def test_another_spelling_moves_nothing_again(gateway: Gateway, bench: Bench):
+def test_another_spelling_moves_nothing_again(gateway: Gateway, harness: Harness):
     """Of the number, of the address, of the interaction's UUID; the frame says what was written."""
     numbered, addressed = transfer(to="tel:+441234567"), transfer(to="sip:bob@example.com")
-    first = bench.apply(manifest(gateway, [numbered, addressed], preflight=True))
+    first = harness.apply(manifest(gateway, [numbered, addressed], preflight=True))
     assert first.code == 0, first.ended.err
     spelt = [
         transfer(numbered["interaction_id"].upper(), to="tel:+44-1234567"),
         transfer(addressed["interaction_id"], to="sip:bob@Example.COM:5060"),
     ]
-    again = bench.apply(manifest(gateway, spelt, preflight=True))
+    again = harness.apply(manifest(gateway, spelt, preflight=True))
     assert again.code == 0, again.ended.err
     assert again.report.summary["unchanged"] == 2
     assert len(gateway.effects) == 2
-    other = bench.apply(manifest(gateway, [transfer(to="tel:+44-12-34")]))
+    other = harness.apply(manifest(gateway, [transfer(to="tel:+44-12-34")]))
     assert other.code == 0, other.ended.err
     assert gateway.effects[-1].destination_uri == "tel:+44-12-34"
 
 
-def test_a_changed_destination_is_a_new_transfer(gateway: Gateway, bench: Bench):
+def test_a_changed_destination_is_a_new_transfer(gateway: Gateway, harness: Harness):
     """The plan says so, only the changed row is sent, and going back counts as a change again."""
     transfers = [transfer() for _ in range(4)]
     content = manifest(gateway, transfers)
-    bench.apply(content)
+    harness.apply(content)
     moved = [transfers[0] | {"destination_uri": ELSEWHERE}, *transfers[1:], late := transfer()]
     changed = content | {"transfers": moved}
-    dry = bench.run("apply", bench.write(changed), "--validate-only", "--output", "json")
+    dry = harness.run("apply", harness.write(changed), "--validate-only", "--output", "json")
     assert dry.code == 0, dry.err
-    [plan_folder] = (bench.folder / "reports" / "batch").glob("plan-*")
-    from_plan = bench.report(plan_folder).json["plan"]
+    [plan_folder] = (harness.folder / "reports" / "batch").glob("plan-*")
+    from_plan = harness.report(plan_folder).json["plan"]
     assert {name: from_plan[name] for name in ("send", "unchanged", "changed", "in_doubt")} == {
         "send": 2,
         "unchanged": 3,
         "changed": 1,
         "in_doubt": 0,
     }
-    applied = bench.apply(changed)
+    applied = harness.apply(changed)
     assert [applied.outcomes()[name] for name in ids(moved)] == [
         "transferred",
         "unchanged",
@@ -67,49 +67,51 @@ def test_a_changed_destination_is_a_new_transfer(gateway: Gateway, bench: Bench)
         "unchanged",
         "transferred",
     ]
-    back = bench.apply(content | {"transfers": [*transfers, late]})
+    back = harness.apply(content | {"transfers": [*transfers, late]})
     assert back.report.summary["transferred"] == 1
     first = ids(transfers)[0]
     assert [e.destination_uri for e in gateway.moves(first)] == [HERE, ELSEWHERE, HERE]
     assert len(gateway.effects) == 7
 
 
-def test_again_moves_what_was_moved_and_still_not_what_is_in_doubt(gateway: Gateway, bench: Bench):
+def test_again_moves_what_was_moved_and_still_not_what_is_in_doubt(
+    gateway: Gateway, harness: Harness
+):
     done, doubtful = transfer(), transfer()
     gateway.scripts[doubtful["interaction_id"]] = [MUTE]
     content = manifest(gateway, [done, doubtful])
-    assert bench.apply(content).code == 6
-    again = bench.apply(content, "--again")
+    assert harness.apply(content).code == 6
+    again = harness.apply(content, "--again")
     assert again.code == 6
     assert len(gateway.deliveries(done["interaction_id"])) == 2
     assert len(gateway.deliveries(doubtful["interaction_id"])) == 1
 
 
-def test_an_interaction_in_doubt_admits_no_new_destination(gateway: Gateway, bench: Bench):
+def test_an_interaction_in_doubt_admits_no_new_destination(gateway: Gateway, harness: Harness):
     """Neither under another batch, nor another key, nor to another destination."""
     doubtful = transfer()
     gateway.scripts[doubtful["interaction_id"]] = [MUTE]
     content = manifest(gateway, [doubtful])
-    assert bench.apply(content).code == 6
+    assert harness.apply(content).code == 6
     elsewhere = doubtful | {"destination_uri": ELSEWHERE, "key": "other"}
-    applied = bench.apply(content | {"name": "other", "transfers": [elsewhere]})
+    applied = harness.apply(content | {"name": "other", "transfers": [elsewhere]})
     assert applied.code == 6, applied.ended.err
     assert set(applied.outcomes().values()) == {"in_doubt"}
     assert len(gateway.frames) == 1
 
 
-def test_a_doubt_is_settled_by_evidence_and_never_by_sending(gateway: Gateway, bench: Bench):
+def test_a_doubt_is_settled_by_evidence_and_never_by_sending(gateway: Gateway, harness: Harness):
     """The next apply looks first: our id or our destination says carried out."""
     by_id, by_place, nothing = transfer(), transfer(), transfer()
     gateway.scripts[by_id["interaction_id"]] = [MUTE_BUT_MOVED]
     gateway.scripts[by_place["interaction_id"]] = [MUTE]
     gateway.scripts[nothing["interaction_id"]] = [MUTE]
     content = manifest(gateway, [by_id, by_place, nothing], preflight=True)
-    first = bench.apply(content)
+    first = harness.apply(content)
     assert first.code == 6, first.ended.err
     name = by_place["interaction_id"]
     gateway.interactions[name] = Interaction(name, destination_uri=HERE)
-    second = bench.apply(content)
+    second = harness.apply(content)
     assert second.code == 6
     outcomes = second.outcomes()
     assert outcomes[by_id["interaction_id"]] in {"transferred", "unchanged"}
@@ -118,16 +120,16 @@ def test_a_doubt_is_settled_by_evidence_and_never_by_sending(gateway: Gateway, b
     assert len(gateway.frames) == 3
 
 
-def test_what_failed_and_what_was_refused_is_taken_up_again(gateway: Gateway, bench: Bench):
+def test_what_failed_and_what_was_refused_is_taken_up_again(gateway: Gateway, harness: Harness):
     """With one look at the interaction before it, also with preflight off."""
     refused, limited, fine = transfer(), transfer(), transfer()
     gateway.scripts[refused["interaction_id"]] = [Step("transfer_rejected"), Step()]
     gateway.scripts[limited["interaction_id"]] = [*[Step("rate_limited")] * 3, Step()]
     content = manifest(gateway, [refused, limited, fine], limits={"rate": "400/s"})
-    first = bench.apply(content)
+    first = harness.apply(content)
     assert first.code == 1, first.ended.err
     assert [first.outcomes()[n] for n in ids([refused, limited])] == ["rejected", "failed"]
-    second = bench.apply(content)
+    second = harness.apply(content)
     assert second.code == 0, second.ended.err
     assert second.report.summary["transferred"] == 2
     assert len(gateway.effects) == 3
@@ -136,21 +138,21 @@ def test_what_failed_and_what_was_refused_is_taken_up_again(gateway: Gateway, be
     second.report.agree_with(gateway)
 
 
-def test_what_is_not_selected_waits_without_changing_the_exit(gateway: Gateway, bench: Bench):
+def test_what_is_not_selected_waits_without_changing_the_exit(gateway: Gateway, harness: Harness):
     transfers = [transfer(key=f"{kind}-{n}") for kind in ("vip", "bulk") for n in range(3)]
     content = manifest(gateway, transfers)
-    only = bench.apply(content, "--only", "vip-*")
+    only = harness.apply(content, "--only", "vip-*")
     assert only.code == 0, only.ended.err
     assert [each["outcome"] for each in only.report.json["transfers"]] == [
         *["transferred"] * 3,
         *["unattempted"] * 3,
     ]
     assert only.report.json["transfers"][-1]["reason"] == "not selected"
-    misspelt = bench.run("apply", bench.write(content), "--only", "bulk-*", "--only", "vip_*")
+    misspelt = harness.run("apply", harness.write(content), "--only", "bulk-*", "--only", "vip_*")
     assert misspelt.code == 2
     assert "--only 'vip_*' matches no transfer; " in misspelt.err
     assert len(gateway.frames) == 3
-    limited = bench.apply(content, "--limit", "2")
+    limited = harness.apply(content, "--limit", "2")
     assert limited.code == 0
     assert limited.report.summary["transferred"] == 2
     assert limited.report.summary["unattempted"] == 1

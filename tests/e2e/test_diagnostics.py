@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.bench import PATIENCE_S, ROOT, environment
+from tests.e2e.harness import PATIENCE_S, ROOT, environment
 
 INVALID = ROOT / "tests" / "manifests" / "invalid"
 EXPECTED = Path(__file__).parent / "diagnostics"

@@ -6,31 +6,33 @@ import re
 from datetime import UTC, datetime
 from uuid import UUID
 
-from tests.e2e.bench import HERE, NARROW, VIDEO, VOICE, Bench, manifest, transfer
+from tests.e2e.harness import HERE, NARROW, VIDEO, VOICE, Harness, manifest, transfer
 from tests.foreign.gateway import Gateway
 from tests.foreign.script import Step
 
 
-def test_two_hundred_transfers_are_carried_out_once_and_reported_so(gateway: Gateway, bench: Bench):
+def test_two_hundred_transfers_are_carried_out_once_and_reported_so(
+    gateway: Gateway, harness: Harness
+):
     """Each interaction moves once; a second apply sends nothing and does not even connect."""
     content = manifest(gateway, [transfer() for _ in range(200)], preflight=True)
-    applied = bench.apply(content)
+    applied = harness.apply(content)
     assert applied.code == 0, applied.ended.err
     assert set(applied.outcomes().values()) == {"transferred"}
     assert len(gateway.effects) == len({e.interaction_id for e in gateway.effects}) == 200
     assert applied.report.summary["attempts"] == len(gateway.frames) == 200
     assert (1000, "session terminated") in gateway.closes
     applied.report.agree_with(gateway)
-    again = bench.apply(content)
+    again = harness.apply(content)
     assert again.code == 0
     assert set(again.outcomes().values()) == {"unchanged"}
     assert (len(gateway.frames), len(gateway.token_requests)) == (200, 1)
 
 
-def test_a_request_has_exactly_the_protocols_shape(gateway: Gateway, bench: Bench):
+def test_a_request_has_exactly_the_protocols_shape(gateway: Gateway, harness: Harness):
     """The frame equals the protocol's example, `video` only where there is one."""
     sound, sight = transfer(media="voice"), transfer(media="video", to="genesys://user/agent-7")
-    applied = bench.apply(manifest(gateway, [sound, sight]))
+    applied = harness.apply(manifest(gateway, [sound, sight]))
     assert applied.code == 0, applied.ended.err
     for result, media in ((sound, VOICE), (sight, VIDEO)):
         [frame] = gateway.deliveries(result["interaction_id"])
@@ -52,8 +54,8 @@ def test_a_request_has_exactly_the_protocols_shape(gateway: Gateway, bench: Benc
         assert str(UUID(frame.id)) == frame.id
 
 
-def test_the_handshake_carries_the_token_and_wants_json(gateway: Gateway, bench: Bench):
-    bench.apply(manifest(gateway, [transfer()]))
+def test_the_handshake_carries_the_token_and_wants_json(gateway: Gateway, harness: Harness):
+    harness.apply(manifest(gateway, [transfer()]))
     [handshake] = gateway.handshakes
     headers = {name.lower(): value for name, value in handshake.items()}
     assert headers["authorization"] == "Bearer token-1"
@@ -72,13 +74,13 @@ def test_the_handshake_carries_the_token_and_wants_json(gateway: Gateway, bench:
     }
 
 
-def test_every_delivery_has_a_fresh_id(gateway: Gateway, bench: Bench):
+def test_every_delivery_has_a_fresh_id(gateway: Gateway, harness: Harness):
     """Retries and fallbacks included: no id is ever used twice."""
     tries = [Step("rate_limited"), Step("codec_unsupported"), Step("rate_limited"), Step()]
     transfers = [transfer(fallback=["narrow"]) for _ in range(5)]
     for each in transfers:
         gateway.scripts[each["interaction_id"]] = tries
-    applied = bench.apply(manifest(gateway, transfers, limits={"rate": "1000/s"}))
+    applied = harness.apply(manifest(gateway, transfers, limits={"rate": "1000/s"}))
     assert applied.code == 0, applied.ended.err
     assert len({frame.id for frame in gateway.frames}) == len(gateway.frames) == 20
     assert {UUID(frame.id).version for frame in gateway.frames} == {4}
@@ -94,10 +96,10 @@ def test_every_delivery_has_a_fresh_id(gateway: Gateway, bench: Bench):
     assert result["media_requested"]["audio"]["codec"] == "opus"
 
 
-def test_what_was_negotiated_is_recorded(gateway: Gateway, bench: Bench):
+def test_what_was_negotiated_is_recorded(gateway: Gateway, harness: Harness):
     one = transfer(to=HERE)
     gateway.scripts[one["interaction_id"]] = [Step(media_matrix=NARROW)]
-    applied = bench.apply(manifest(gateway, [one]))
+    applied = harness.apply(manifest(gateway, [one]))
     [result] = applied.report.json["transfers"]
     assert result["media_negotiated"] == NARROW
     assert result["media_requested"] == VOICE

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from tests.e2e.bench import Bench, Ended, manifest, transfer
+from tests.e2e.harness import Ended, Harness, manifest, transfer
 from tests.foreign.gateway import Gateway
 from tests.foreign.script import MUTE, MUTE_BUT_MOVED, Step
 
@@ -20,79 +20,79 @@ COMMANDS = "apply|plan|status|report|reports|resolve|audit|doctor|init|simulate|
 OFFERED = re.compile(rf"\brunner (?:{COMMANDS})\b")
 
 
-def test_what_is_offered_after_odd_options_is_safe_to_paste(gateway: Gateway, bench: Bench):
+def test_what_is_offered_after_odd_options_is_safe_to_paste(gateway: Gateway, harness: Harness):
     """The options are given, and each command repeats them."""
-    path, result = batch(gateway, bench), options()
+    path, result = batch(gateway, harness), options()
     given = [word for pair in result.items() for word in pair]
-    commands = gathered(bench, path, given)
+    commands = gathered(harness, path, given)
     assert any(" apply " in command for command in commands)
     assert any(" resolve " in command for command in commands)
-    paste(bench, gateway, commands)
+    paste(harness, gateway, commands)
 
 
-def test_what_variables_gave_is_repeated_as_options(gateway: Gateway, bench: Bench):
+def test_what_variables_gave_is_repeated_as_options(gateway: Gateway, harness: Harness):
     """A pasted command may run in another shell."""
-    path = batch(gateway, bench)
+    path = batch(gateway, harness)
     variables = {f"RUNNER_{name[2:].upper().replace('-', '_')}": v for name, v in options().items()}
-    bench.env |= variables
-    commands = gathered(bench, path, [])
+    harness.env |= variables
+    commands = gathered(harness, path, [])
     for name in variables:
-        del bench.env[name]
-    paste(bench, gateway, commands)
+        del harness.env[name]
+    paste(harness, gateway, commands)
 
 
-def test_a_plan_offers_the_environment_that_it_was_made_for(gateway: Gateway, bench: Bench):
-    path = batch(gateway, bench)
-    planned = bench.run("plan", path.relative_to(bench.folder), "--env", "foreign")
+def test_a_plan_offers_the_environment_that_it_was_made_for(gateway: Gateway, harness: Harness):
+    path = batch(gateway, harness)
+    planned = harness.run("plan", path.relative_to(harness.folder), "--env", "foreign")
     [command] = [each for each in in_text(planned.out) if " apply " in each]
     assert command == "runner apply 'the batches/batch.yaml' --env foreign"
-    written = bench.run("plan", path, "--env", "foreign", "--out", "p.json")
+    written = harness.run("plan", path, "--env", "foreign", "--out", "p.json")
     [command] = [each for each in in_text(written.out) if " apply " in each]
     assert command.startswith("runner apply p.json --env foreign")
 
 
 def test_a_plan_of_moving_again_is_carried_out_by_a_file_and_only_once(
-    gateway: Gateway, bench: Bench
+    gateway: Gateway, harness: Harness
 ):
-    path = bench.write(manifest(gateway, [transfer(key="k0")]))
-    assert bench.run("apply", path).code == 0
-    planned = bench.run("plan", path, "--again")
+    path = harness.write(manifest(gateway, [transfer(key="k0")]))
+    assert harness.run("apply", path).code == 0
+    planned = harness.run("plan", path, "--again")
     plan, apply = [each for each in in_text(planned.out) if re.match("runner (plan|apply)", each)]
     assert "--again" not in apply
     for command in (plan, apply, apply):
-        ended = bench.run(*shlex.split(command)[1:])
+        ended = harness.run(*shlex.split(command)[1:])
         assert ended.code == 0, ended.err
     assert len(gateway.effects) == 2
-    assert all("--again" not in each for each in in_report(bench.newest_report().folder))
+    assert all("--again" not in each for each in in_report(harness.newest_report().folder))
 
 
 def test_a_plan_that_no_longer_holds_names_the_command_that_makes_it_again(
-    gateway: Gateway, bench: Bench
+    gateway: Gateway, harness: Harness
 ):
     content = manifest(gateway, [transfer(key="k0"), transfer(key="k1")])
-    path = bench.write(content)
+    path = harness.write(content)
     made = ("--only", "k*", "--journal", "the journal.db", "--out", "p.json")
-    assert bench.run("plan", path, *made).code == 0
+    assert harness.run("plan", path, *made).code == 0
     content["transfers"].pop()
-    bench.write(content)
-    refused = bench.run("apply", "p.json")
+    harness.write(content)
+    refused = harness.run("apply", "p.json")
     assert refused.code == 3
     [command] = set(in_text(refused.err))
-    assert bench.run(*shlex.split(command)[1:]).code == 0
-    assert bench.run("apply", "p.json").code == 0
-    assert (bench.folder / "the journal.db").exists()
-    assert not (bench.folder / ".runner").exists()
+    assert harness.run(*shlex.split(command)[1:]).code == 0
+    assert harness.run("apply", "p.json").code == 0
+    assert (harness.folder / "the journal.db").exists()
+    assert not (harness.folder / ".runner").exists()
 
 
 @pytest.mark.parametrize("word", ["transferred", "failed"])
-def test_what_is_settled_already_is_not_wrong_usage(gateway: Gateway, bench: Bench, word: str):
+def test_what_is_settled_already_is_not_wrong_usage(gateway: Gateway, harness: Harness, word: str):
     doubtful = transfer(key="k0")
     gateway.scripts[doubtful["interaction_id"]] = [MUTE]
-    path = bench.write(manifest(gateway, [doubtful]))
-    assert bench.run("apply", path).code == 6
+    path = harness.write(manifest(gateway, [doubtful]))
+    assert harness.run("apply", path).code == 6
     said = ("latest", "k0", "--reason", "seen")
-    assert bench.run("resolve", *said, "--as", "failed").code == 0
-    again = bench.run("resolve", *said, "--as", word)
+    assert harness.run("resolve", *said, "--as", "failed").code == 0
+    again = harness.run("resolve", *said, "--as", word)
     assert again.code == 1
     assert "nothing was changed" in again.err
 
@@ -110,7 +110,7 @@ def options() -> dict[str, str]:
     }
 
 
-def batch(gateway: Gateway, bench: Bench) -> Path:
+def batch(gateway: Gateway, harness: Harness) -> Path:
     """Write a batch that leaves doubts, a rejection and rows that were not selected."""
     keys = ("k-'quoted'", "k-plain", "k-refused", "k-moved", "k-good", "x-good")
     rows = [transfer(key=key) for key in keys]
@@ -124,14 +124,14 @@ def batch(gateway: Gateway, bench: Bench) -> Path:
     dead["endpoints"]["websocket_url"] = "wss://127.0.0.1:9/"
     content["environments"]["production"] = dead
     content["environment"] = "production"
-    (bench.folder / "the batches").mkdir()
-    return bench.write(content, "the batches/batch.yaml")
+    (harness.folder / "the batches").mkdir()
+    return harness.write(content, "the batches/batch.yaml")
 
 
-def gathered(bench: Bench, path: Path, given: list[str]) -> list[str]:
+def gathered(harness: Harness, path: Path, given: list[str]) -> list[str]:
     """Return every command that a batch's life offers, in all forms of its output."""
     where = [word for name in ("--env", "--journal") for word in _pair(name, given)]
-    relative = path.relative_to(bench.folder)
+    relative = path.relative_to(harness.folder)
     found: list[str] = []
 
     def take(ended: Ended) -> Ended:
@@ -141,22 +141,22 @@ def gathered(bench: Bench, path: Path, given: list[str]) -> list[str]:
             found.extend(in_json(json.loads(ended.out)))
         return ended
 
-    take(bench.run("plan", relative, *given))
-    take(bench.run("apply", relative, *given, "--validate-only", "--output", "json"))
-    applied = take(bench.run("apply", relative, *given))
+    take(harness.run("plan", relative, *given))
+    take(harness.run("apply", relative, *given, "--validate-only", "--output", "json"))
+    applied = take(harness.run("apply", relative, *given))
     assert applied.code == 6, applied
-    take(bench.run("status", *where))
-    take(bench.run("status", *where, "--output", "json"))
-    take(bench.run("status", "latest", *where))
-    result = json.loads(bench.run("status", "latest", *where, "--output", "json").out)
+    take(harness.run("status", *where))
+    take(harness.run("status", *where, "--output", "json"))
+    take(harness.run("status", "latest", *where))
+    result = json.loads(harness.run("status", "latest", *where, "--output", "json").out)
     found.extend(in_json(result))
     run = result["run"]["id"]
-    take(bench.run("report", run, *where, "--format", "html,json,junit,csv,md"))
+    take(harness.run("report", run, *where, "--format", "html,json,junit,csv,md"))
     key = result["run"]["doubts"][0]["key"]
-    take(bench.run("resolve", run, key, "--as", "failed", "--reason", "seen", *where))
-    for folder in (bench.folder / "my reports" / "batch").iterdir():
+    take(harness.run("resolve", run, key, "--as", "failed", "--reason", "seen", *where))
+    for folder in (harness.folder / "my reports" / "batch").iterdir():
         found.extend(in_report(folder))
-    assert not (bench.folder / "the batches" / ".runner").exists()
+    assert not (harness.folder / "the batches" / ".runner").exists()
     return list(dict.fromkeys(found))
 
 
@@ -164,19 +164,19 @@ def _pair(name: str, given: list[str]) -> list[str]:
     return given[given.index(name) :][:2] if name in given else []
 
 
-def paste(bench: Bench, gateway: Gateway, commands: list[str]) -> None:
+def paste(harness: Harness, gateway: Gateway, commands: list[str]) -> None:
     """Carry every command out, in the folder where the run was started; what moves, once more."""
     for command in [*commands, *(each for each in commands if " apply " in each)]:
         words = shlex.split(command)
         assert words[0] == "runner"
-        ended = bench.run(*words[1:])
+        ended = harness.run(*words[1:])
         assert ended.code != 2, (command, ended.err)
         assert ended.code != 4, (command, "it asked the other environment")
-    journals = [each.name for each in bench.folder.rglob("*.db")]
+    journals = [each.name for each in harness.folder.rglob("*.db")]
     assert journals == ["a journal.db"]
     moved = [effect.interaction_id for effect in gateway.effects]
     assert len(moved) == len(set(moved)), "somebody was moved twice"
-    assert {each.name for each in bench.folder.iterdir() if each.is_dir()} == {
+    assert {each.name for each in harness.folder.iterdir() if each.is_dir()} == {
         *("the batches", "my reports")
     }
 

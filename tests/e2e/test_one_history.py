@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from tests.e2e.bench import PATIENCE_S, Bench, Ended, manifest, transfer
+from tests.e2e.harness import PATIENCE_S, Ended, Harness, manifest, transfer
 from tests.foreign.gateway import CLIENT_ID, Gateway
 from tests.foreign.script import Step
 from tests.foreign.web import WebResponse
@@ -28,9 +28,9 @@ def state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "state" / "runner" / "gateways"
 
 
-def folder(bench: Bench, name: str) -> Bench:
-    (bench.folder / name).mkdir()
-    return Bench(bench.folder / name, bench.env)
+def folder(harness: Harness, name: str) -> Harness:
+    (harness.folder / name).mkdir()
+    return Harness(harness.folder / name, harness.env)
 
 
 def in_two_environments(gateway: Gateway, transfers: list[dict[str, Any]]) -> dict[str, Any]:
@@ -45,28 +45,28 @@ def refused(ended: Ended, *words: str) -> None:
         assert word in ended.err, ended.err
 
 
-def last_run(bench: Bench) -> str:
-    return str(bench.newest_report().run["id"])
+def last_run(harness: Harness) -> str:
+    return str(harness.newest_report().run["id"])
 
 
-def test_a_second_environment_of_a_known_gateway_is_refused(gateway: Gateway, bench: Bench):
+def test_a_second_environment_of_a_known_gateway_is_refused(gateway: Gateway, harness: Harness):
     content = in_two_environments(gateway, [transfer() for _ in range(3)])
-    first = bench.apply(content)
+    first = harness.apply(content)
     assert first.code == 0, first.ended.err
-    journal = str((bench.folder / ".runner" / "foreign.db").resolve())
+    journal = str((harness.folder / ".runner" / "foreign.db").resolve())
     for command in ("apply", "plan"):
-        other = bench.run(command, "batch.yaml", "--env", "second")
-        refused(other, journal, last_run(bench), "--new-history")
-    assert not (bench.folder / ".runner" / "second.db").exists()
+        other = harness.run(command, "batch.yaml", "--env", "second")
+        refused(other, journal, last_run(harness), "--new-history")
+    assert not (harness.folder / ".runner" / "second.db").exists()
     assert len(gateway.effects) == 3
-    shared = bench.run("apply", "batch.yaml", "--env", "second", "--journal", journal)
+    shared = harness.run("apply", "batch.yaml", "--env", "second", "--journal", journal)
     assert shared.code == 0, shared.err
     assert len(gateway.effects) == 3
 
 
-def test_the_offered_option_is_one_that_a_shell_reads(gateway: Gateway, bench: Bench):
+def test_the_offered_option_is_one_that_a_shell_reads(gateway: Gateway, harness: Harness):
     """The folder's name has a blank."""
-    spaced = folder(bench, "night shift")
+    spaced = folder(harness, "night shift")
     content = manifest(gateway, [transfer()])
     assert spaced.apply(content).code == 0
     other = spaced.run("apply", "batch.yaml", "--journal", "other.db")
@@ -74,52 +74,54 @@ def test_the_offered_option_is_one_that_a_shell_reads(gateway: Gateway, bench: B
     refused(other, f"Name it with --journal '{journal}', or")
 
 
-def test_new_history_moves_the_registry_to_the_new_journal(gateway: Gateway, bench: Bench):
+def test_new_history_moves_the_registry_to_the_new_journal(gateway: Gateway, harness: Harness):
     content = in_two_environments(gateway, [transfer()])
-    bench.apply(content)
-    anew = bench.run("apply", "batch.yaml", "--env", "second", "--new-history")
+    harness.apply(content)
+    anew = harness.run("apply", "batch.yaml", "--env", "second", "--new-history")
     assert anew.code == 0, anew.err
     assert len(gateway.effects) == 2
-    again = bench.run("apply", "batch.yaml", "--env", "second")
+    again = harness.run("apply", "batch.yaml", "--env", "second")
     assert again.code == 0, again.err
-    refused(bench.run("apply", "batch.yaml", "--env", "foreign"), "second.db")
+    refused(harness.run("apply", "batch.yaml", "--env", "foreign"), "second.db")
 
 
-def test_two_environments_of_a_gateway_do_not_run_beside_each_other(gateway: Gateway, bench: Bench):
+def test_two_environments_of_a_gateway_do_not_run_beside_each_other(
+    gateway: Gateway, harness: Harness
+):
     """Measured before: 54 of 60 were moved twice."""
     transfers = [transfer() for _ in range(60)]
-    bench.write(in_two_environments(gateway, transfers) | {"policy": {"preflight": True}})
+    harness.write(in_two_environments(gateway, transfers) | {"policy": {"preflight": True}})
     commands = [["apply", "batch.yaml", "--env", name] for name in ("foreign", "second")]
-    ended = bench.run_together(*commands)
+    ended = harness.run_together(*commands)
     codes = sorted(each.code for each in ended)
     assert codes in ([0, 74], [0, 75]), ended
     assert len(gateway.effects) == 60
 
 
-def test_the_run_that_holds_the_gateway_is_named(gateway: Gateway, bench: Bench):
+def test_the_run_that_holds_the_gateway_is_named(gateway: Gateway, harness: Harness):
     gateway.default = Step(until="go")
-    bench.write(in_two_environments(gateway, [transfer()]) | PATIENT)
-    with bench.started("apply", "batch.yaml") as process:
+    harness.write(in_two_environments(gateway, [transfer()]) | PATIENT)
+    with harness.started("apply", "batch.yaml") as process:
         gateway.wait_until(lambda: len(gateway.frames) == 1)
-        other = bench.run("apply", "batch.yaml", "--env", "second")
+        other = harness.run("apply", "batch.yaml", "--env", "second")
         assert other.code == 75, other
         assert f"process {process.pid}" in other.err
         assert "another run holds the gateway ws://127.0.0.1" in other.err
         gateway.release("go")
-        waiting = bench.run("apply", "batch.yaml", "--env", "second", "--lock-timeout", "30s")
+        waiting = harness.run("apply", "batch.yaml", "--env", "second", "--lock-timeout", "30s")
         refused(waiting, "foreign.db")
 
 
 @pytest.mark.parametrize("reports", [True, False])
-def test_a_copied_folder_is_refused(gateway: Gateway, bench: Bench, reports: bool):  # noqa: FBT001
+def test_a_copied_folder_is_refused(gateway: Gateway, harness: Harness, reports: bool):  # noqa: FBT001
     """By the registry; and by the report folder, where it was copied along."""
-    original = folder(bench, "original")
+    original = folder(harness, "original")
     content = manifest(gateway, [transfer()])
     assert original.apply(content).code == 0
-    copied = Bench(bench.folder / "copied")
+    copied = Harness(harness.folder / "copied")
     shutil.copytree(original.folder, copied.folder, symlinks=True)
     if reports:
-        copied.env["XDG_STATE_HOME"] = str(bench.folder / "elsewhere")
+        copied.env["XDG_STATE_HOME"] = str(harness.folder / "elsewhere")
     else:
         shutil.rmtree(copied.folder / "reports")
     original_journal = str((original.folder / ".runner" / "foreign.db").resolve())
@@ -130,33 +132,35 @@ def test_a_copied_folder_is_refused(gateway: Gateway, bench: Bench, reports: boo
     assert len(gateway.effects) == 2
 
 
-def test_a_moved_folder_goes_on(gateway: Gateway, bench: Bench):
+def test_a_moved_folder_goes_on(gateway: Gateway, harness: Harness):
     content = manifest(gateway, [transfer()])
-    assert folder(bench, "before").apply(content).code == 0
-    (bench.folder / "before").rename(bench.folder / "after")
-    after = Bench(bench.folder / "after")
+    assert folder(harness, "before").apply(content).code == 0
+    (harness.folder / "before").rename(harness.folder / "after")
+    after = Harness(harness.folder / "after")
     again = after.apply(content)
     assert again.code == 0, again.ended.err
     assert again.report.summary["unchanged"] == 1
 
 
-def test_a_journal_that_is_older_than_the_registry_knows_is_refused(gateway: Gateway, bench: Bench):
+def test_a_journal_that_is_older_than_the_registry_knows_is_refused(
+    gateway: Gateway, harness: Harness
+):
     """Restored from a copy, and the reports with it."""
     content = manifest(gateway, [transfer()])
-    bench.apply(content)
-    shutil.copytree(bench.folder / ".runner", bench.folder / "backup")
-    bench.apply(content | {"transfers": [*content["transfers"], transfer()]})
-    shutil.rmtree(bench.folder / ".runner")
-    shutil.rmtree(bench.folder / "reports")
-    (bench.folder / "backup").rename(bench.folder / ".runner")
-    refused(bench.run("apply", "batch.yaml"), "is older than what run")
+    harness.apply(content)
+    shutil.copytree(harness.folder / ".runner", harness.folder / "backup")
+    harness.apply(content | {"transfers": [*content["transfers"], transfer()]})
+    shutil.rmtree(harness.folder / ".runner")
+    shutil.rmtree(harness.folder / "reports")
+    (harness.folder / "backup").rename(harness.folder / ".runner")
+    refused(harness.run("apply", "batch.yaml"), "is older than what run")
     assert len(gateway.effects) == 2
 
 
 @pytest.mark.parametrize("reports", [True, False])
 def test_a_copy_from_the_midst_of_a_run_that_was_killed_is_refused(
     gateway: Gateway,
-    bench: Bench,
+    harness: Harness,
     state: Path,
     reports: bool,  # noqa: FBT001 - a case
 ):
@@ -166,9 +170,9 @@ def test_a_copy_from_the_midst_of_a_run_that_was_killed_is_refused(
     content = manifest(gateway, [first, second, third])
     content |= {"policy": {"preflight": False, "negotiation_timeout": "1h"}}
     content["environments"]["foreign"]["limits"] = {"in_flight": 1}
-    bench.write(content)
-    journal, copy = bench.folder / ".runner" / "foreign.db", bench.folder / "copy.db"
-    with bench.started("apply", "batch.yaml") as process:
+    harness.write(content)
+    journal, copy = harness.folder / ".runner" / "foreign.db", harness.folder / "copy.db"
+    with harness.started("apply", "batch.yaml") as process:
         gateway.wait_until(lambda: len(gateway.frames) == 2)
         with closing(sqlite3.connect(f"{journal.as_uri()}?mode=ro", uri=True)) as connection:
             connection.execute("VACUUM INTO ?", [str(copy)])
@@ -183,8 +187,8 @@ def test_a_copy_from_the_midst_of_a_run_that_was_killed_is_refused(
     for suffix in ("-wal", "-shm"):
         journal.with_name(journal.name + suffix).unlink(missing_ok=True)
     copy.replace(journal)
-    entry.unlink() if reports else shutil.rmtree(bench.folder / "reports")
-    refused(bench.run("apply", "batch.yaml"), "is older than")
+    entry.unlink() if reports else shutil.rmtree(harness.folder / "reports")
+    refused(harness.run("apply", "batch.yaml"), "is older than")
     assert len(gateway.effects) == 3
 
 
@@ -195,8 +199,8 @@ def eventually(true: Callable[[], bool]) -> None:
         assert time.monotonic() < ends_at
 
 
-def test_a_symlinked_manifest_has_the_journal_of_its_real_path(gateway: Gateway, bench: Bench):
-    real, other = folder(bench, "real"), folder(bench, "other")
+def test_a_symlinked_manifest_has_the_journal_of_its_real_path(gateway: Gateway, harness: Harness):
+    real, other = folder(harness, "real"), folder(harness, "other")
     assert real.apply(manifest(gateway, [transfer()])).code == 0
     (other.folder / "batch.yaml").symlink_to(real.folder / "batch.yaml")
     again = other.run("apply", "batch.yaml")
@@ -205,36 +209,36 @@ def test_a_symlinked_manifest_has_the_journal_of_its_real_path(gateway: Gateway,
     assert len(gateway.effects) == 1
 
 
-def test_a_journal_is_one_by_whatever_link(gateway: Gateway, bench: Bench):
+def test_a_journal_is_one_by_whatever_link(gateway: Gateway, harness: Harness):
     content = manifest(gateway, [transfer()])
-    assert bench.apply(content).code == 0
-    (bench.folder / "link.db").symlink_to(bench.folder / ".runner" / "foreign.db")
-    linked = bench.run("apply", "batch.yaml", "--journal", "link.db")
+    assert harness.apply(content).code == 0
+    (harness.folder / "link.db").symlink_to(harness.folder / ".runner" / "foreign.db")
+    linked = harness.run("apply", "batch.yaml", "--journal", "link.db")
     assert linked.code == 0, linked.err
-    assert not (bench.folder / "link.db.lock").exists()
+    assert not (harness.folder / "link.db.lock").exists()
     assert len(gateway.effects) == 1
 
 
-def test_a_journal_with_two_names_is_refused(gateway: Gateway, bench: Bench):
-    bench.apply(manifest(gateway, [transfer()]))
-    journal = bench.folder / ".runner" / "foreign.db"
-    os.link(journal, bench.folder / "second.db")
-    for name in (journal, bench.folder / "second.db"):
-        refused(bench.run("apply", "batch.yaml", "--journal", name), "2 names (hard links)")
+def test_a_journal_with_two_names_is_refused(gateway: Gateway, harness: Harness):
+    harness.apply(manifest(gateway, [transfer()]))
+    journal = harness.folder / ".runner" / "foreign.db"
+    os.link(journal, harness.folder / "second.db")
+    for name in (journal, harness.folder / "second.db"):
+        refused(harness.run("apply", "batch.yaml", "--journal", name), "2 names (hard links)")
 
 
 def test_a_journal_that_is_renamed_in_the_midst_of_a_run_is_still_held(
-    gateway: Gateway, bench: Bench
+    gateway: Gateway, harness: Harness
 ):
     gateway.default = Step(until="go")
-    bench.write(manifest(gateway, [transfer()]) | PATIENT)
-    with bench.started("apply", "batch.yaml") as process:
+    harness.write(manifest(gateway, [transfer()]) | PATIENT)
+    with harness.started("apply", "batch.yaml") as process:
         gateway.wait_until(lambda: len(gateway.frames) == 1)
         for suffix in ("", "-wal", "-shm"):
-            name = bench.folder / ".runner" / f"foreign.db{suffix}"
-            name.rename(bench.folder / f"renamed.db{suffix}")
-        elsewhere = {"XDG_STATE_HOME": str(bench.folder / "elsewhere")}
-        other = Bench(bench.folder, elsewhere).run(
+            name = harness.folder / ".runner" / f"foreign.db{suffix}"
+            name.rename(harness.folder / f"renamed.db{suffix}")
+        elsewhere = {"XDG_STATE_HOME": str(harness.folder / "elsewhere")}
+        other = Harness(harness.folder, elsewhere).run(
             "apply", "batch.yaml", "--journal", "renamed.db", "--new-history"
         )
         assert other.code == 75, other
@@ -244,68 +248,72 @@ def test_a_journal_that_is_renamed_in_the_midst_of_a_run_is_still_held(
     assert len(gateway.effects) == 1
 
 
-def test_another_account_of_the_gateway_has_a_history_of_its_own(gateway: Gateway, bench: Bench):
+def test_another_account_of_the_gateway_has_a_history_of_its_own(
+    gateway: Gateway, harness: Harness
+):
     """Two organisations of one platform share its address."""
     content = manifest(gateway, [transfer()])
-    bench.apply(content)
-    other = folder(bench, "other")
+    harness.apply(content)
+    other = folder(harness, "other")
     other.write(content)
-    planned = Bench(other.folder, {"FOREIGN_ID": "another"}).run("plan", "batch.yaml")
+    planned = Harness(other.folder, {"FOREIGN_ID": "another"}).run("plan", "batch.yaml")
     assert planned.code == 0, planned.err
     refused(other.run("plan", "batch.yaml"), "foreign.db")
 
 
-def test_a_journal_without_moves_is_not_a_history(gateway: Gateway, bench: Bench):
+def test_a_journal_without_moves_is_not_a_history(gateway: Gateway, harness: Harness):
     gateway.token_answers = [WebResponse(401, {"error": "invalid_client"})]
-    assert bench.apply(manifest(gateway, [transfer()])).code == 4
-    other = folder(bench, "other").apply(manifest(gateway, [transfer()]))
+    assert harness.apply(manifest(gateway, [transfer()])).code == 4
+    other = folder(harness, "other").apply(manifest(gateway, [transfer()]))
     assert other.code == 0, other.ended.err
 
 
-def test_the_registry_is_private_and_shows_no_account(gateway: Gateway, bench: Bench, state: Path):
-    bench.apply(manifest(gateway, [transfer()]))
+def test_the_registry_is_private_and_shows_no_account(
+    gateway: Gateway, harness: Harness, state: Path
+):
+    harness.apply(manifest(gateway, [transfer()]))
     entries = sorted(state.iterdir())
     assert [entry.suffix for entry in entries] == [".json", ".lock"]
     assert {entry.stat().st_mode & 0o777 for entry in entries} == {0o600}
     assert state.stat().st_mode & 0o777 == 0o700
     assert CLIENT_ID not in "".join(map(str, entries)) + entries[0].read_text()
     known = json.loads(entries[0].read_text())
-    assert known["run"] == last_run(bench)
+    assert known["run"] == last_run(harness)
 
 
 @pytest.mark.parametrize("env", [{"XDG_STATE_HOME": "", "HOME": "/proc/none"}])
 def test_without_a_state_folder_that_is_said_once(
-    gateway: Gateway, bench: Bench, env: Mapping[str, str]
+    gateway: Gateway, harness: Harness, env: Mapping[str, str]
 ):
-    bench.env.update(env)
-    applied = bench.apply(manifest(gateway, [transfer()]), "--log-format", "json")
+    harness.env.update(env)
+    applied = harness.apply(manifest(gateway, [transfer()]), "--log-format", "json")
     assert applied.code == 0, applied.ended.err
     assert applied.ended.err.count("no state folder") == 1
 
 
-def test_a_damaged_entry_is_refused_by_name(gateway: Gateway, bench: Bench, state: Path):
-    bench.apply(manifest(gateway, [transfer()]))
+def test_a_damaged_entry_is_refused_by_name(gateway: Gateway, harness: Harness, state: Path):
+    harness.apply(manifest(gateway, [transfer()]))
     (entry,) = state.glob("*.json")
     entry.write_text("{")
-    refused(bench.run("apply", "batch.yaml"), str(entry))
-    assert bench.run("apply", "batch.yaml", "--new-history").code == 0
-    assert bench.run("apply", "batch.yaml").code == 0
+    refused(harness.run("apply", "batch.yaml"), str(entry))
+    assert harness.run("apply", "batch.yaml", "--new-history").code == 0
+    assert harness.run("apply", "batch.yaml").code == 0
 
 
-def test_every_witness_counts_whatever_its_clock_says(gateway: Gateway, bench: Bench):
+def test_every_witness_counts_whatever_its_clock_says(gateway: Gateway, harness: Harness):
     """A clock that was set back between two runs hid the later one."""
     content = manifest(gateway, [transfer()])
-    bench.apply(content)
-    shutil.copytree(bench.folder / ".runner", bench.folder / "backup")
-    bench.apply(content | {"transfers": [*content["transfers"], transfer()]})
-    witness = bench.newest_report().folder / "journal.json"
+    harness.apply(content)
+    shutil.copytree(harness.folder / ".runner", harness.folder / "backup")
+    harness.apply(content | {"transfers": [*content["transfers"], transfer()]})
+    witness = harness.newest_report().folder / "journal.json"
     result = json.loads(witness.read_text())
     witness.write_text(json.dumps(result | {"at": 0.0}))
-    shutil.rmtree(bench.folder / ".runner")
-    shutil.rmtree(bench.folder / "state")
-    (bench.folder / "backup").rename(bench.folder / ".runner")
-    refused(bench.run("apply", "batch.yaml"), result["run"], "is older than that")
-    accepted = bench.run("apply", "batch.yaml", "--new-history")
+    shutil.rmtree(harness.folder / ".runner")
+    shutil.rmtree(harness.folder / "state")
+    (harness.folder / "backup").rename(harness.folder / ".runner")
+    refused(harness.run("apply", "batch.yaml"), result["run"], "is older than that")
+    accepted = harness.run("apply", "batch.yaml", "--new-history")
     assert accepted.code == 0, accepted.err
-    again = bench.run("apply", "batch.yaml")  # it was said once, and is not asked again
+    again = harness.run("apply", "batch.yaml")  # it was said once, and is not asked again
     assert again.code == 0, again.err

@@ -8,7 +8,7 @@ from contextlib import closing
 from typing import Any
 from uuid import NAMESPACE_URL, uuid5
 
-from tests.e2e.bench import VOICE, Bench
+from tests.e2e.harness import VOICE, Harness
 
 QUEUE = f"genesys://queue/{uuid5(NAMESPACE_URL, 'queue')}"
 USER = f"genesys://user/{uuid5(NAMESPACE_URL, 'user')}"
@@ -47,23 +47,25 @@ def document(*rows: dict[str, Any], **simulator: Any) -> dict[str, Any]:
 
 
 def test_a_plan_says_once_that_the_platform_takes_no_codec_and_counts_two_requests_each(
-    bench: Bench,
+    harness: Harness,
 ):
     rows = [{"interaction_id": conversation(n)} for n in range(40)]
-    path = bench.write(document(*rows))
-    planned = bench.run("plan", path, "--report-dir", "planned")
+    path = harness.write(document(*rows))
+    planned = harness.run("plan", path, "--report-dir", "planned")
     assert planned.code == 0, planned.err
     assert planned.out.count("genesys-cloud takes no codec with a transfer") == 1
-    (report,) = (bench.folder / "planned").glob("batch/plan-*/report.json")
+    (report,) = (harness.folder / "planned").glob("batch/plan-*/report.json")
     assert json.loads(report.read_text("utf-8"))["plan"]["estimate_s"] == 0.4
 
 
-def test_queues_users_and_numbers_are_moved_to_and_each_delivery_can_be_found_again(bench: Bench):
+def test_queues_users_and_numbers_are_moved_to_and_each_delivery_can_be_found_again(
+    harness: Harness,
+):
     rows = [
         {"interaction_id": conversation(n), "destination_uri": to}
         for n, to in enumerate([QUEUE, USER, NUMBER] * 8)
     ]
-    applied = bench.apply(document(*rows))
+    applied = harness.apply(document(*rows))
     result = applied.report.by_id
     refused = {name for name, each in result.items() if each["outcome"] == "rejected"}
     for name in refused:  # one in four is a callback
@@ -80,11 +82,11 @@ def test_queues_users_and_numbers_are_moved_to_and_each_delivery_can_be_found_ag
     assert len(set(correlations)) == len(moved)
     audit = (applied.report.folder / "audit.jsonl").read_text("utf-8")
     assert all(correlation in audit for correlation in correlations)
-    again = bench.apply(document(*rows))
+    again = harness.apply(document(*rows))
     assert set(again.outcomes().values()) == {"unchanged", "rejected"}
 
 
-def test_a_refusal_says_the_vendors_code_and_what_to_do(bench: Bench):
+def test_a_refusal_says_the_vendors_code_and_what_to_do(harness: Harness):
     rows = [
         {"interaction_id": "00000404-0000-4000-8000-000000000001"},
         {
@@ -92,7 +94,7 @@ def test_a_refusal_says_the_vendors_code_and_what_to_do(bench: Bench):
             "destination_uri": "genesys://queue/00000404-0000-4000-8000-000000000002",
         },
     ]
-    applied = bench.apply(document(*rows))
+    applied = harness.apply(document(*rows))
     first, second = (applied.report.by_id[row["interaction_id"]] for row in rows)
     assert (first["outcome"], first["reason"]) == ("rejected", "interaction not found")
     assert second["outcome"] == "rejected"
@@ -101,9 +103,9 @@ def test_a_refusal_says_the_vendors_code_and_what_to_do(bench: Bench):
 
 
 def test_what_the_platform_refuses_is_rejected(
-    bench: Bench,
+    harness: Harness,
 ):
-    applied = bench.apply(
+    applied = harness.apply(
         document({"interaction_id": conversation(1)}, faults={"rejected": "100%"})
     )
     (result,) = applied.report.by_id.values()
@@ -111,9 +113,9 @@ def test_what_the_platform_refuses_is_rejected(
     assert applied.code == 1
 
 
-def test_the_journal_belongs_to_the_embedded_gateway_and_holds_what_was_said(bench: Bench):
-    bench.apply(document({"interaction_id": conversation(1)}))
-    with closing(sqlite3.connect(bench.folder / ".runner" / "demo.db")) as journal:
+def test_the_journal_belongs_to_the_embedded_gateway_and_holds_what_was_said(harness: Harness):
+    harness.apply(document({"interaction_id": conversation(1)}))
+    with closing(sqlite3.connect(harness.folder / ".runner" / "demo.db")) as journal:
         ((origin,),) = journal.execute("SELECT value FROM meta WHERE name = 'origin'").fetchall()
         bodies = [json.loads(body) for (body,) in journal.execute("SELECT body FROM events")]
     assert origin == "simulator"

@@ -10,24 +10,24 @@ from typing import Any
 
 import pytest
 
-from tests.e2e.bench import Bench, Ended
+from tests.e2e.harness import Ended, Harness
 from tests.e2e.test_platform import NUMBER, QUEUE, USER, conversation, document
 
 ONE = conversation(1)
 
 
 def probed(
-    bench: Bench, *options: str, to: str = QUEUE, **simulator: Any
+    harness: Harness, *options: str, to: str = QUEUE, **simulator: Any
 ) -> tuple[Ended, dict[str, Any]]:
-    path = bench.write(document({"interaction_id": conversation(2)}, **simulator))
+    path = harness.write(document({"interaction_id": conversation(2)}, **simulator))
     given = ("--probe", ONE, "--probe-to", to, "--probe-out", "probe.json", "--yes", *options)
-    ended = bench.run("doctor", path, *given)
-    file = bench.folder / "probe.json"
+    ended = harness.run("doctor", path, *given)
+    file = harness.folder / "probe.json"
     return ended, json.loads(file.read_text("utf-8")) if file.exists() else {}
 
 
-def test_it_goes_there_and_back_and_the_file_answers_what_was_open(bench: Bench):
-    ended, result = probed(bench)
+def test_it_goes_there_and_back_and_the_file_answers_what_was_open(harness: Harness):
+    ended, result = probed(harness)
     assert ended.code == 0, ended.out + ended.err
     assert (result["there"]["end"], result["back"]["end"]) == ("arrived", "arrived")
     assert result["there"]["answer"]["status"] == 202
@@ -40,33 +40,33 @@ def test_it_goes_there_and_back_and_the_file_answers_what_was_open(bench: Bench)
     assert all(answer in ended.out for answer in answers)
 
 
-def test_the_file_is_for_its_owner_and_names_no_person(bench: Bench):
-    probed(bench, to=NUMBER)
-    file = bench.folder / "probe.json"
+def test_the_file_is_for_its_owner_and_names_no_person(harness: Harness):
+    probed(harness, to=NUMBER)
+    file = harness.folder / "probe.json"
     assert file.stat().st_mode & 0o777 == 0o600
     text = file.read_text("utf-8")
     ids = (ONE, QUEUE.rpartition("/")[2], NUMBER.removeprefix("tel:"), "31205550123")
     assert not [secret for secret in ids if secret in text]
-    assert not list(bench.folder.glob(".probe*")), "nothing is left beside it"
+    assert not list(harness.folder.glob(".probe*")), "nothing is left beside it"
 
 
-def test_an_address_is_answered_about_its_prefix(bench: Bench):
-    ended, result = probed(bench, to=NUMBER)
+def test_an_address_is_answered_about_its_prefix(harness: Harness):
+    ended, result = probed(harness, to=NUMBER)
     asked = result["answers"]["is a prefix of an address accepted"]
     assert asked.startswith(("tel:+11 digits: ", "not asked"))
     assert result["not_sent_because"] is not None or result["there"]["operation"] == "transfer"
     assert ended.code in {0, 1}
 
 
-def test_a_user_is_rung_and_it_comes_back_from_there(bench: Bench):
-    ended, result = probed(bench, to=USER)
+def test_a_user_is_rung_and_it_comes_back_from_there(harness: Harness):
+    ended, result = probed(harness, to=USER)
     assert ended.code == 0, ended.err
     assert result["there"]["operation"] == "replace/agent"
     assert result["back"]["leg"] == "agent"
 
 
-def test_a_refusal_is_reported_and_nothing_is_moved_back(bench: Bench):
-    ended, result = probed(bench, faults={"rejected": "100%"})
+def test_a_refusal_is_reported_and_nothing_is_moved_back(harness: Harness):
+    ended, result = probed(harness, faults={"rejected": "100%"})
     assert ended.code == 1, ended.out
     assert (result["there"]["end"], result["back"]) == ("refused", None)
     assert result["there"]["answer"]["code"]
@@ -74,8 +74,8 @@ def test_a_refusal_is_reported_and_nothing_is_moved_back(bench: Bench):
 
 
 @pytest.mark.parametrize("fault", ["cut", "server_error_after"])
-def test_a_lost_answer_is_looked_for_and_never_put_again(bench: Bench, fault: str):
-    ended, result = probed(bench, faults={fault: "100%"})
+def test_a_lost_answer_is_looked_for_and_never_put_again(harness: Harness, fault: str):
+    ended, result = probed(harness, faults={fault: "100%"})
     assert ended.code == 0, ended.out + ended.err
     for way in ("there", "back"):
         assert result[way]["end"] == "arrived"
@@ -85,27 +85,27 @@ def test_a_lost_answer_is_looked_for_and_never_put_again(bench: Bench, fault: st
         assert len(result[way]["seen"][-1]["recent_transfers"]) == commands, "each was given once"
 
 
-def test_what_has_ended_is_left_alone(bench: Bench):
-    ended, result = probed(bench, ended="100%")
+def test_what_has_ended_is_left_alone(harness: Harness):
+    ended, result = probed(harness, ended="100%")
     assert ended.code == 1
     assert result["there"] is None
     assert result["not_sent_because"] == "interaction is completed"
 
 
-def test_an_existing_file_is_kept_and_nothing_is_moved(bench: Bench):
-    (bench.folder / "probe.json").write_text('{"kept": true}')
-    ended, result = probed(bench)
+def test_an_existing_file_is_kept_and_nothing_is_moved(harness: Harness):
+    (harness.folder / "probe.json").write_text('{"kept": true}')
+    ended, result = probed(harness)
     assert ended.code == 2
     assert result == {"kept": True}
     assert "--probe-out" in ended.err
 
 
-def test_without_a_terminal_it_wants_yes(bench: Bench):
-    path = bench.write(document({"interaction_id": ONE}))
-    ended = bench.run("doctor", path, "--probe", ONE, "--probe-to", QUEUE)
+def test_without_a_terminal_it_wants_yes(harness: Harness):
+    path = harness.write(document({"interaction_id": ONE}))
+    ended = harness.run("doctor", path, "--probe", ONE, "--probe-to", QUEUE)
     assert ended.code == 2
     assert "--yes" in ended.err
-    assert not list(bench.folder.glob("probe-*"))
+    assert not list(harness.folder.glob("probe-*"))
 
 
 @pytest.mark.parametrize(
@@ -118,24 +118,26 @@ def test_without_a_terminal_it_wants_yes(bench: Bench):
         (("--probe", ONE, "--probe-to", "mailto:x"), "genesys://queue/ID"),
     ],
 )
-def test_what_cannot_be_probed_is_a_usage_error(bench: Bench, options: tuple[str, ...], said: str):
-    path = bench.write(document({"interaction_id": ONE}))
-    ended = bench.run("doctor", path, *options, "--yes")
+def test_what_cannot_be_probed_is_a_usage_error(
+    harness: Harness, options: tuple[str, ...], said: str
+):
+    path = harness.write(document({"interaction_id": ONE}))
+    ended = harness.run("doctor", path, *options, "--yes")
     assert ended.code == 2
     assert said in " ".join(ended.err.split())
 
 
-def test_what_the_journal_holds_in_doubt_is_not_probed(bench: Bench):
+def test_what_the_journal_holds_in_doubt_is_not_probed(harness: Harness):
     simulator = {"faults": {"muted": "100%", "event_lost": "100%", "transfer_failed": "100%"}}
     content = document({"interaction_id": ONE}, **simulator)
     content["policy"] = {"negotiation_timeout": "1s", "outcome_timeout": "1s"}
-    path = bench.write(content)
-    assert bench.run("apply", path).code == 6
-    assert _states(bench.folder) == {"unknown"}
-    ended = bench.run("doctor", path, "--probe", ONE, "--probe-to", USER, "--yes")
+    path = harness.write(content)
+    assert harness.run("apply", path).code == 6
+    assert _states(harness.folder) == {"unknown"}
+    ended = harness.run("doctor", path, "--probe", ONE, "--probe-to", USER, "--yes")
     assert ended.code == 1
     assert "settle that first" in ended.err
-    assert not list(bench.folder.glob("probe-*"))
+    assert not list(harness.folder.glob("probe-*"))
 
 
 def _states(folder: Path) -> set[str]:

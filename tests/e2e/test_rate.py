@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from tests.e2e.bench import Bench, manifest, transfer
+from tests.e2e.harness import Harness, manifest, transfer
 from tests.foreign.gateway import Gateway
 from tests.foreign.script import Step
 from tests.foreign.tap import Tap
@@ -35,7 +35,7 @@ def test_the_window_is_counted_as_documented():
     assert most_in_any_second([(0.1, 0.1), (0.1, 0.9), (0.9, 0.9), (1.15, 1.15)], 1.0) == 3
 
 
-def test_fifty_a_second_is_a_promise_and_is_used(gateway: Gateway, bench: Bench):
+def test_fifty_a_second_is_a_promise_and_is_used(gateway: Gateway, harness: Harness):
     """No sliding second holds more than rate + burst arrivals.
 
     How much of the rate is used is the machine's too: tests/engine shows it in virtual time.
@@ -45,7 +45,7 @@ def test_fifty_a_second_is_a_promise_and_is_used(gateway: Gateway, bench: Bench)
             gateway, [transfer() for _ in range(250)], limits={"rate": "50/s", "burst": 1}
         )
         content["environments"]["foreign"]["endpoints"]["websocket_url"] = tap.url
-        applied = bench.apply(content)
+        applied = harness.apply(content)
     assert applied.code == 0, applied.ended.err
     assert len(tap.arrivals) == 250
     assert most_in_any_second(tap.arrivals) <= 51
@@ -57,11 +57,11 @@ def test_fifty_a_second_is_a_promise_and_is_used(gateway: Gateway, bench: Bench)
     assert result["achieved_per_s"] == pytest.approx(achieved, rel=0.1)
 
 
-def test_a_rate_limit_answer_slows_everyone(gateway: Gateway, bench: Bench):
+def test_a_rate_limit_answer_slows_everyone(gateway: Gateway, harness: Harness):
     """Retries count against the same rate; the report's curve shows the cut and the climb."""
     transfers = [transfer() for _ in range(60)]
     gateway.scripts[transfers[20]["interaction_id"]] = [Step("rate_limited"), Step()]
-    applied = bench.apply(manifest(gateway, transfers, limits={"rate": "40/s"}))
+    applied = harness.apply(manifest(gateway, transfers, limits={"rate": "40/s"}))
     assert applied.code == 0, applied.ended.err
     arrivals = [frame.at for frame in gateway.frames]
     assert len(arrivals) == 61
@@ -71,8 +71,8 @@ def test_a_rate_limit_answer_slows_everyone(gateway: Gateway, bench: Bench):
     assert applied.report.summary["rate"]["throttled"] == 1
 
 
-def test_the_option_only_ever_lowers_the_rate(gateway: Gateway, bench: Bench):
+def test_the_option_only_ever_lowers_the_rate(gateway: Gateway, harness: Harness):
     content = manifest(gateway, [transfer() for _ in range(3)], limits={"rate": "20/s"})
-    assert bench.apply(content, "--rate", "900/s").report.summary["rate"]["limit_per_s"] == 20
-    lowered = bench.apply(content, "--rate", "7/s", "--again")
+    assert harness.apply(content, "--rate", "900/s").report.summary["rate"]["limit_per_s"] == 20
+    lowered = harness.apply(content, "--rate", "7/s", "--again")
     assert lowered.report.summary["rate"]["limit_per_s"] == 7

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.e2e.bench import NARROW, VOICE, Bench, ids, manifest, transfer
+from tests.e2e.harness import NARROW, VOICE, Harness, ids, manifest, transfer
 from tests.foreign.gateway import Gateway
 from tests.foreign.script import CUT, CUT_BUT_MOVED, LIMITED, MUTE, MUTE_BUT_MOVED, Step
 
@@ -66,13 +66,13 @@ UNKNOWN = {
 }
 
 
-def test_every_definite_reply_has_its_outcome_and_reason(gateway: Gateway, bench: Bench):
+def test_every_definite_reply_has_its_outcome_and_reason(gateway: Gateway, harness: Harness):
     transfers = {name: transfer(key=name.replace(" ", "-").replace(",", "")) for name in DEFINITE}
     transfers["fell back"]["fallback"] = ["narrow"]
     transfers["doubled no"]["fallback"] = ["narrow"]
     for name, (steps, *_) in DEFINITE.items():
         gateway.scripts[transfers[name]["interaction_id"]] = steps
-    applied = bench.apply(manifest(gateway, list(transfers.values()), limits=FAST))
+    applied = harness.apply(manifest(gateway, list(transfers.values()), limits=FAST))
     result = {
         name: (
             (each := applied.report.by_id[transfers[name]["interaction_id"]])["outcome"],
@@ -89,14 +89,14 @@ def test_every_definite_reply_has_its_outcome_and_reason(gateway: Gateway, bench
     assert applied.report.summary["rate"]["throttled"] >= 8
 
 
-def test_what_is_not_known_is_in_doubt_and_never_sent_again(gateway: Gateway, bench: Bench):
+def test_what_is_not_known_is_in_doubt_and_never_sent_again(gateway: Gateway, harness: Harness):
     """Exit 6 as often as it is applied, and one delivery each, until evidence shows; then done."""
     gateway.shows_effects = False
     transfers = {name: transfer(key=name.replace(" ", "-")) for name in UNKNOWN}
     for name, steps in UNKNOWN.items():
         gateway.scripts[transfers[name]["interaction_id"]] = steps
     content = manifest(gateway, [*transfers.values(), fine := transfer()])
-    first = bench.apply(content)
+    first = harness.apply(content)
     outcomes = first.outcomes()
     assert outcomes.pop(fine["interaction_id"]) == "transferred"
     assert set(outcomes.values()) == {"in_doubt"}, first.report.json["transfers"]
@@ -108,11 +108,11 @@ def test_what_is_not_known_is_in_doubt_and_never_sent_again(gateway: Gateway, be
     assert reasons["pending"] == "pending"
     assert reasons["duplicate"] == "duplicate"
     assert "no reply within 3 s" in reasons["mute"]
-    again = bench.apply(content)
+    again = harness.apply(content)
     assert again.code == 6
     assert again.report.summary["in_doubt"] == len(transfers)
     gateway.show_effects()
-    result = bench.apply(content)
+    result = harness.apply(content)
     moved = {effect.interaction_id for effect in gateway.effects}
     assert len(moved) == 5
     settled = {name for name, outcome in result.outcomes().items() if outcome != "in_doubt"}
@@ -122,13 +122,13 @@ def test_what_is_not_known_is_in_doubt_and_never_sent_again(gateway: Gateway, be
 
 
 def test_a_delivery_without_a_reply_has_no_latency_of_an_earlier_one(
-    gateway: Gateway, bench: Bench
+    gateway: Gateway, harness: Harness
 ):
     """The transfer is told with its last delivery's id and latency, seen to be moved or not."""
     muted, moved = transfer(), transfer()
     gateway.scripts[muted["interaction_id"]] = [LIMITED, MUTE]
     gateway.scripts[moved["interaction_id"]] = [LIMITED, MUTE_BUT_MOVED]
-    applied = bench.apply(manifest(gateway, [muted, moved]))
+    applied = harness.apply(manifest(gateway, [muted, moved]))
     assert applied.code == 6
     for each in (muted, moved):
         result = applied.report.by_id[each["interaction_id"]]
@@ -139,13 +139,13 @@ def test_a_delivery_without_a_reply_has_no_latency_of_an_earlier_one(
         assert result["latency_ms"] is None
 
 
-def test_a_cut_session_leaves_doubt_and_the_rest_goes_on(gateway: Gateway, bench: Bench):
+def test_a_cut_session_leaves_doubt_and_the_rest_goes_on(gateway: Gateway, harness: Harness):
     """What was in flight is looked up and else in doubt; a new session carries the others."""
     transfers = [transfer() for _ in range(6)]
     for each, step in zip(transfers[::2], [CUT, CUT_BUT_MOVED, Step(mute=True)], strict=True):
         gateway.scripts[each["interaction_id"]] = [step]
     content = manifest(gateway, transfers, limits={"in_flight": 1})
-    applied = bench.apply(content)
+    applied = harness.apply(content)
     assert applied.code == 6, applied.ended.err
     assert [applied.outcomes()[name] for name in ids(transfers)] == [
         "in_doubt",
@@ -153,11 +153,11 @@ def test_a_cut_session_leaves_doubt_and_the_rest_goes_on(gateway: Gateway, bench
     ]
     assert len(gateway.handshakes) == applied.report.json["session"]["opened"] == 3
     applied.report.agree_with(gateway)
-    bench.apply(content)
+    harness.apply(content)
     assert len(gateway.frames) == 6
 
 
-def test_closed_sessions_are_dialled_again(gateway: Gateway, bench: Bench):
+def test_closed_sessions_are_dialled_again(gateway: Gateway, harness: Harness):
     """Every close ends with a new session; in flight is in doubt; a token close renews it."""
     closes = [
         (1000, ""),
@@ -171,7 +171,7 @@ def test_closed_sessions_are_dialled_again(gateway: Gateway, bench: Bench):
     for each, (code, reason) in zip(transfers[::2], closes, strict=True):
         step = Step(close_code=code, close_reason=reason, effect=False)
         gateway.scripts[each["interaction_id"]] = [step]
-    applied = bench.apply(manifest(gateway, transfers, limits={"in_flight": 1, "rate": "400/s"}))
+    applied = harness.apply(manifest(gateway, transfers, limits={"in_flight": 1, "rate": "400/s"}))
     assert applied.code == 6, applied.ended.err
     outcomes = [applied.outcomes()[name] for name in ids(transfers)]
     assert outcomes == ["in_doubt", "transferred"] * len(closes)
@@ -183,11 +183,11 @@ def test_closed_sessions_are_dialled_again(gateway: Gateway, bench: Bench):
     applied.report.agree_with(gateway)
 
 
-def test_a_forbidding_close_ends_the_run(gateway: Gateway, bench: Bench):
+def test_a_forbidding_close_ends_the_run(gateway: Gateway, harness: Harness):
     """4403 mid-run: exit 6 over 5, because what was in flight is in doubt; nothing goes on."""
     transfers = [transfer() for _ in range(4)]
     gateway.scripts[transfers[1]["interaction_id"]] = [Step(close_code=4403, effect=False)]
-    applied = bench.apply(manifest(gateway, transfers, limits={"in_flight": 1}))
+    applied = harness.apply(manifest(gateway, transfers, limits={"in_flight": 1}))
     assert applied.code == 6, applied.ended.err
     assert [applied.outcomes()[name] for name in ids(transfers)] == [
         "transferred",
@@ -198,13 +198,13 @@ def test_a_forbidding_close_ends_the_run(gateway: Gateway, bench: Bench):
     assert len(gateway.handshakes) == 1
 
 
-def test_stray_frames_are_notes_and_settle_nothing(gateway: Gateway, bench: Bench):
+def test_stray_frames_are_notes_and_settle_nothing(gateway: Gateway, harness: Harness):
     """No JSON, foreign ids, a positive reply for an unknown id: kept in the audit log, ignored."""
     transfers = [transfer() for _ in range(4)]
     strays = ["no json \x1b[31m", "[1]", '{"id": "x", "status": "codec_negotiated"}', '{"id": 7}']
     for each, raw in zip(transfers, strays, strict=True):
         gateway.scripts[each["interaction_id"]] = [Step(raw=raw, effect=False)]
-    applied = bench.apply(manifest(gateway, transfers))
+    applied = harness.apply(manifest(gateway, transfers))
     assert applied.code == 6
     assert set(applied.outcomes().values()) == {"in_doubt"}
     audit = (applied.report.folder / "audit.jsonl").read_text("utf-8")
@@ -213,7 +213,7 @@ def test_stray_frames_are_notes_and_settle_nothing(gateway: Gateway, bench: Benc
     assert "\x1b" not in applied.ended.out + applied.ended.err
 
 
-def test_a_late_positive_reply_settles_the_transfer(gateway: Gateway, bench: Bench):
+def test_a_late_positive_reply_settles_the_transfer(gateway: Gateway, harness: Harness):
     """A reply behind the time-out, while the run goes on, turns doubt into certainty."""
     gateway.shows_effects = False
     late, last = transfer(), transfer()
@@ -221,7 +221,7 @@ def test_a_late_positive_reply_settles_the_transfer(gateway: Gateway, bench: Ben
     gateway.scripts[last["interaction_id"]] = [LIMITED, Step(delay_s=0.9)]
     content = manifest(gateway, [late, last], limits={"rate": "2/s"})
     content["policy"]["negotiation_timeout"] = "1s"
-    applied = bench.apply(content)
+    applied = harness.apply(content)
     assert applied.code == 0, applied.ended.err
     assert applied.outcomes()[late["interaction_id"]] == "transferred"
     result = applied.report.by_id[late["interaction_id"]]
@@ -230,7 +230,7 @@ def test_a_late_positive_reply_settles_the_transfer(gateway: Gateway, bench: Ben
     assert "a late reply settles a transfer" in applied.ended.err
 
 
-def test_statuses_that_the_manifest_lists_are_definite(gateway: Gateway, bench: Bench):
+def test_statuses_that_the_manifest_lists_are_definite(gateway: Gateway, harness: Harness):
     done, refused = transfer(), transfer()
     gateway.scripts[done["interaction_id"]] = [Step("accepted", effect=True)]
     gateway.scripts[refused["interaction_id"]] = [Step("busy")]
@@ -239,6 +239,6 @@ def test_statuses_that_the_manifest_lists_are_definite(gateway: Gateway, bench: 
         "carried_out": ["accepted"],
         "not_carried_out": ["busy"],
     }
-    applied = bench.apply(content)
+    applied = harness.apply(content)
     assert applied.code == 1
     assert list(applied.outcomes().values()) == ["transferred", "rejected"]

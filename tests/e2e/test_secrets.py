@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.bench import Bench, manifest, transfer
+from tests.e2e.harness import Harness, manifest, transfer
 from tests.e2e.test_callbacks import with_callback
 from tests.foreign.gateway import CLIENT_SECRET, Gateway
 from tests.foreign.receiver import Receiver
@@ -30,9 +30,9 @@ def forms_of(secret: str) -> list[bytes]:
 
 
 @pytest.mark.parametrize("way", ["well", "refused", "verbose-doubt"])
-def test_no_secret_is_left_anywhere(gateway: Gateway, bench: Bench, way: str):
+def test_no_secret_is_left_anywhere(gateway: Gateway, harness: Harness, way: str):
     """Output, log file, journal with all its files, and every report are searched."""
-    bench.env["HOOK_SECRET"] = HOOK_SECRET
+    harness.env["HOOK_SECRET"] = HOOK_SECRET
     one = transfer()
     if way == "refused":
         echo = {"error": "invalid_client", "error_description": f"not {CLIENT_SECRET}"}
@@ -41,10 +41,10 @@ def test_no_secret_is_left_anywhere(gateway: Gateway, bench: Bench, way: str):
         gateway.scripts[one["interaction_id"]] = [MUTE]
     with Receiver() as receiver:
         content = with_callback(manifest(gateway, [one, transfer()], preflight=True), receiver)
-        applied = bench.apply(content, "-vv", "--log-file", "run.log")
+        applied = harness.apply(content, "-vv", "--log-file", "run.log")
     assert applied.code == {"well": 0, "refused": 4, "verbose-doubt": 6}[way]
     said = (applied.ended.out + applied.ended.err).encode()
-    left = {path: path.read_bytes() for path in files(bench.folder)}
+    left = {path: path.read_bytes() for path in files(harness.folder)}
     assert {"foreign.db", "run.log", "report.html", "audit.jsonl"} <= {p.name for p in left}
     for secret in (CLIENT_SECRET, HOOK_SECRET.removeprefix("whsec_"), KEY.decode(), "token-1"):
         for form in forms_of(secret):
@@ -56,8 +56,8 @@ def files(folder: Path) -> list[Path]:
     return [path for path in folder.rglob("*") if path.is_file() and path.name != "batch.yaml"]
 
 
-def test_what_runs_leave_is_for_their_owner_alone(gateway: Gateway, bench: Bench):
+def test_what_runs_leave_is_for_their_owner_alone(gateway: Gateway, harness: Harness):
     gateway.default = Step()
-    bench.apply(manifest(gateway, [transfer()]))
-    modes = {path.name: path.stat().st_mode & 0o077 for path in files(bench.folder)}
+    harness.apply(manifest(gateway, [transfer()]))
+    modes = {path.name: path.stat().st_mode & 0o077 for path in files(harness.folder)}
     assert {name for name, open_to_others in modes.items() if open_to_others} == set()

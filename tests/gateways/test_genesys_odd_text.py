@@ -9,8 +9,8 @@ from runner.core.transfer.lookup_verdict import PARTICIPANT
 from runner.testing.stepped_clock import SteppedClock
 from tests.fakes.vendor_server import VendorServer, conversation, participant
 from tests.fakes.wire_server import answer
-from tests.gateways.genesys_rig import WAITING, gateway_to, staged
-from tests.gateways.rig import Listener
+from tests.gateways.genesys_harness import WAITING, gateway_to, staged
+from tests.gateways.harness import Listener
 
 HALF = "\ud800"
 CHANNELS = "/api/v2/notifications/channels"

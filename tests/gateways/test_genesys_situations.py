@@ -10,7 +10,7 @@ import pytest
 from runner.core.transfer.lookup_verdict import PARTICIPANT
 from tests.fakes.vendor_server import conversation, participant
 from tests.fakes.wire_server import answer
-from tests.gateways.genesys_rig import (
+from tests.gateways.genesys_harness import (
     AT,
     MOVED,
     SOURCE,

@@ -13,7 +13,7 @@ from runner.core.manifest.model import Endpoints, RetryPolicy
 from runner.gateways.interaction_transfer.driver import InteractionWebSocket
 from runner.gateways.websocket.transport import Transport, TransportClosed
 from tests.fakes.wire_server import WireServer
-from tests.gateways.rig import Listener, QuickClock, environment_of, request
+from tests.gateways.harness import Listener, QuickClock, environment_of, request
 
 
 class FakeWire:

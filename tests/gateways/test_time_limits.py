@@ -13,7 +13,7 @@ import pytest
 
 from runner.core.errors import GatewayError
 from tests.fakes.wire_server import Peer, WireServer
-from tests.gateways.rig import Listener, gateway_to, request
+from tests.gateways.harness import Listener, gateway_to, request
 
 PORT = 8443  # simulated: nothing is bound on this machine
 

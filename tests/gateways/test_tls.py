@@ -12,7 +12,7 @@ import pytest
 from runner.core.errors import GatewayError
 from tests.fakes.wire_server import WireServer
 from tests.gateways.certificates import Authority
-from tests.gateways.rig import Listener, gateway_to
+from tests.gateways.harness import Listener, gateway_to
 
 
 @pytest.fixture(scope="module")

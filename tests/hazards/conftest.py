@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.bench import Bench
+from tests.e2e.harness import Harness
 from tests.foreign.gateway import Gateway
 
 
@@ -18,5 +18,5 @@ def gateway() -> Iterator[Gateway]:
 
 
 @pytest.fixture
-def bench(tmp_path: Path) -> Bench:
-    return Bench(tmp_path, fresh=True)  # what an interpreter does by itself is part of a hazard
+def harness(tmp_path: Path) -> Harness:
+    return Harness(tmp_path, fresh=True)  # what an interpreter does by itself is part of a hazard

@@ -8,7 +8,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from tests.e2e.bench import command, environment
+from tests.e2e.harness import command, environment
 
 # Linux counts the peak memory of the process that starts a program as the program's own, and a test
 # worker's is large: so a small process starts it.

@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from typing import Any, Self
 
-from tests.e2e.bench import NARROW, VOICE, transfer
+from tests.e2e.harness import NARROW, VOICE, transfer
 from tests.fakes.wire_server import Peer, Reaction, Request, Script, WireServer
 
 PATIENCE_S = 30.0

@@ -6,7 +6,7 @@ import stat
 import subprocess
 from pathlib import Path
 
-from tests.e2e.bench import Bench, command, environment, manifest, transfer
+from tests.e2e.harness import Harness, command, environment, manifest, transfer
 from tests.foreign.gateway import Gateway
 from tests.foreign.script import Step
 
@@ -21,28 +21,28 @@ def modes(folder: Path, *names: str) -> dict[str, str]:
 
 
 def test_every_file_is_its_owners_alone_while_it_is_written_and_after(
-    gateway: Gateway, bench: Bench
+    gateway: Gateway, harness: Harness
 ):
     """Journal, -wal, -shm, lock, log and reports, under the customary umask 022."""
     gateway.default = Step(until="seen")
-    path = bench.write(manifest(gateway, [transfer()]))
+    path = harness.write(manifest(gateway, [transfer()]))
     with subprocess.Popen(
         command("apply", path, "--log-file", "run.log"),
-        cwd=bench.folder,
+        cwd=harness.folder,
         env=environment(),
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
         umask=0o022,
     ) as process:
         gateway.wait_until(lambda: len(gateway.frames) == 1)
-        meanwhile = modes(bench.folder / ".runner")
+        meanwhile = modes(harness.folder / ".runner")
         gateway.release("seen")
         assert process.wait(60) == 0
     expected = {"foreign.db", "foreign.db-wal", "foreign.db-shm", "foreign.db.lock"}
     assert meanwhile == dict.fromkeys(expected, "0o600")
-    after = modes(bench.folder)
+    after = modes(harness.folder)
     assert after.pop(path.name) != "0o600"  # the umask was really 022
-    folders = {name for name in after if (bench.folder / name).is_dir()}
+    folders = {name for name in after if (harness.folder / name).is_dir()}
     files = after.keys() - folders
     assert {Path(name).name for name in files} >= {
         "report.json",

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.bench import Applied, Bench, command, environment, manifest, transfer
+from tests.e2e.harness import Applied, Harness, command, environment, manifest, transfer
 from tests.foreign.gateway import Gateway
 from tests.foreign.script import Interaction, Step
 from tests.hazards.harmless import assert_harmless
@@ -28,7 +28,7 @@ HOSTILE = (ESCAPES, BREAKS, BIDI, MARKUP, SCRIPT_END, *FORMULAS)
 PAINT = re.compile(r"\x1b\[[0-9;]*[mKhlABG]|\x1b\[\?25[hl]")
 
 
-def provoked(gateway: Gateway, bench: Bench, *options: str) -> Applied:
+def provoked(gateway: Gateway, harness: Harness, *options: str) -> Applied:
     """Return a run that was told hostile texts in every field that a gateway may fill."""
     transfers = []
     for text in HOSTILE:
@@ -44,15 +44,15 @@ def provoked(gateway: Gateway, bench: Bench, *options: str) -> Applied:
         Step(close_code=1011, close_reason=f"{ESCAPES[:40]}{MARKUP[:20]}", effect=False)
     ]
     content = manifest(gateway, [*transfers, stray, closing], preflight=True)
-    return bench.apply(content, "--log-file", "run.log", *options)
+    return harness.apply(content, "--log-file", "run.log", *options)
 
 
 @pytest.mark.parametrize("log_format", ["pretty", "json"])
-def test_what_is_shown_is_harmless(gateway: Gateway, bench: Bench, log_format: str):
+def test_what_is_shown_is_harmless(gateway: Gateway, harness: Harness, log_format: str):
     """No control character, no bidirectional one, and one line a log event."""
-    applied = provoked(gateway, bench, "--log-format", log_format, "-vv")
+    applied = provoked(gateway, harness, "--log-format", log_format, "-vv")
     assert applied.code == 6
-    log = (bench.folder / "run.log").read_text("utf-8")
+    log = (harness.folder / "run.log").read_text("utf-8")
     for text in (applied.ended.out, applied.ended.err, log):
         assert_harmless(text)
     shape = r"\{.*\}" if log_format == "json" else r"\d\d:\d\d:\d\dZ (info|warning|error) .*"
@@ -60,13 +60,13 @@ def test_what_is_shown_is_harmless(gateway: Gateway, bench: Bench, log_format: s
     assert not re.search("^::", applied.ended.out, re.MULTILINE)
 
 
-def test_a_terminal_is_sent_no_sequence_but_our_own(gateway: Gateway, bench: Bench):
+def test_a_terminal_is_sent_no_sequence_but_our_own(gateway: Gateway, harness: Harness):
     """On a real terminal: with colours and the bar, and still nothing that the gateway said."""
     one, two = transfer(), transfer()
     gateway.scripts[one["interaction_id"]] = [Step("transfer_rejected", reason=ESCAPES + BIDI)]
     gateway.scripts[two["interaction_id"]] = [Step(ESCAPES, effect=False)]
-    path = bench.write(manifest(gateway, [one, two]))
-    shown = on_a_terminal(command("apply", path, "--yes", "-vv"), cwd=bench.folder)
+    path = harness.write(manifest(gateway, [one, two]))
+    shown = on_a_terminal(command("apply", path, "--yes", "-vv"), cwd=harness.folder)
     assert "owned" in shown
     assert "\x1b]" not in shown
     assert "\x07" not in shown
@@ -101,12 +101,14 @@ def _read(leader: int) -> bytes:
         return b""
 
 
-def test_reports_carry_it_as_text_alone(gateway: Gateway, bench: Bench):
+def test_reports_carry_it_as_text_alone(gateway: Gateway, harness: Harness):
     """HTML, JSON, JUnit, CSV and Markdown each hold the gateway's words, and none of its tricks."""
-    applied = provoked(gateway, bench)
+    applied = provoked(gateway, harness)
     run_id = applied.report.run["id"]
-    journal = str(bench.folder / ".runner" / "foreign.db")
-    ended = bench.run("report", run_id, "--journal", journal, "--format", "html,json,junit,csv,md")
+    journal = str(harness.folder / ".runner" / "foreign.db")
+    ended = harness.run(
+        "report", run_id, "--journal", journal, "--format", "html,json,junit,csv,md"
+    )
     assert ended.code == 0, ended
     folder = applied.report.folder
     page = (folder / "report.html").read_text("utf-8")
@@ -140,11 +142,11 @@ def assert_cells_are_no_formulas(folder: Path) -> None:
 
 
 @pytest.mark.parametrize("output", ["json", "github"])
-def test_programs_read_it_as_one_value(gateway: Gateway, bench: Bench, output: str):
+def test_programs_read_it_as_one_value(gateway: Gateway, harness: Harness, output: str):
     """A line that the gateway made up is none of GitHub's commands, and JSON stays one document."""
     one = transfer()
     gateway.scripts[one["interaction_id"]] = [Step("transfer_rejected", reason=BREAKS + ESCAPES)]
-    ended = bench.run("apply", bench.write(manifest(gateway, [one])), "--output", output)
+    ended = harness.run("apply", harness.write(manifest(gateway, [one])), "--output", output)
     assert ended.code == 1, ended
     assert_harmless(ended.out)
     if output == "json":

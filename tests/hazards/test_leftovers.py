@@ -6,7 +6,7 @@ import fcntl
 import os
 from pathlib import Path
 
-from tests.e2e.bench import Bench, manifest, transfer
+from tests.e2e.harness import Harness, manifest, transfer
 from tests.foreign.gateway import Gateway
 
 HEX = "0123456789abcdef"
@@ -18,9 +18,9 @@ def touched(path: Path) -> Path:
     return path
 
 
-def test_the_next_run_removes_what_a_killed_one_left(gateway: Gateway, bench: Bench):
-    batch, journal = bench.folder / "reports" / "batch", bench.folder / ".runner"
-    temporary = bench.folder / "tmp"
+def test_the_next_run_removes_what_a_killed_one_left(gateway: Gateway, harness: Harness):
+    batch, journal = harness.folder / "reports" / "batch", harness.folder / ".runner"
+    temporary = harness.folder / "tmp"
     dead = batch / "20261126T211602Z-d4b7f3"
     left = [
         touched(dead / f".report.html.{HEX}.tmp"),
@@ -42,24 +42,24 @@ def test_the_next_run_removes_what_a_killed_one_left(gateway: Gateway, bench: Be
         touched(journal / "foreign.db.new"),
         touched(temporary / "runner-abcd_124" / "notes.txt"),
     ]
-    bench.env["TMPDIR"] = str(temporary)
-    applied = bench.apply(manifest(gateway, [transfer()]))
+    harness.env["TMPDIR"] = str(temporary)
+    applied = harness.apply(manifest(gateway, [transfer()]))
     assert applied.code == 0, applied.ended
     assert [path for path in [*left, link] if path.exists() or path.is_symlink()] == []
     assert [path for path in kept if not path.exists()] == []
 
 
-def test_what_a_live_process_writes_is_left_alone(gateway: Gateway, bench: Bench):
+def test_what_a_live_process_writes_is_left_alone(gateway: Gateway, harness: Harness):
     """Another journal's run may share the report folder, and the one for temporary files."""
-    file = touched(bench.folder / "reports" / "batch" / f".audit.jsonl.{HEX}.tmp")
-    scratch = touched(bench.folder / "tmp" / "runner-abcd_123" / "scratch.db")
+    file = touched(harness.folder / "reports" / "batch" / f".audit.jsonl.{HEX}.tmp")
+    scratch = touched(harness.folder / "tmp" / "runner-abcd_123" / "scratch.db")
     os.utime(scratch.parent, (1, 1))
-    bench.env["TMPDIR"] = str(bench.folder / "tmp")
+    harness.env["TMPDIR"] = str(harness.folder / "tmp")
     held = [os.open(path, os.O_RDONLY) for path in (file, scratch.parent)]
     try:
         for descriptor in held:
             fcntl.flock(descriptor, fcntl.LOCK_EX)
-        assert bench.apply(manifest(gateway, [transfer()])).code == 0
+        assert harness.apply(manifest(gateway, [transfer()])).code == 0
         assert file.exists()
         assert scratch.exists()
     finally:
@@ -67,9 +67,11 @@ def test_what_a_live_process_writes_is_left_alone(gateway: Gateway, bench: Bench
             os.close(descriptor)
 
 
-def test_a_plan_written_anew_removes_what_its_killed_writer_left(gateway: Gateway, bench: Bench):
-    path = bench.write(manifest(gateway, [transfer()]))
-    mine, other = (touched(bench.folder / f".{n}.json.{HEX}.tmp") for n in ("plan", "other"))
-    assert bench.run("plan", path, "--out", "plan.json").code == 0
+def test_a_plan_written_anew_removes_what_its_killed_writer_left(
+    gateway: Gateway, harness: Harness
+):
+    path = harness.write(manifest(gateway, [transfer()]))
+    mine, other = (touched(harness.folder / f".{n}.json.{HEX}.tmp") for n in ("plan", "other"))
+    assert harness.run("plan", path, "--out", "plan.json").code == 0
     assert not mine.exists()
     assert other.exists()

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.bench import ROOT
+from tests.e2e.harness import ROOT
 from tests.hazards.cost import Spent
 
 INVALID = ROOT / "tests" / "manifests" / "invalid"

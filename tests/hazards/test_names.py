@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.e2e.bench import Bench, Ended
+from tests.e2e.harness import Ended, Harness
 from tests.hazards.harmless import assert_harmless
 
 NAME = "a\x1b[31mred\x07\x9b\u202e"
@@ -18,14 +18,14 @@ def harmless(ended: Ended) -> Ended:
 
 
 @pytest.fixture
-def begun(bench: Bench) -> Bench:
-    ended = harmless(bench.run("init", NAME))
+def begun(harness: Harness) -> Harness:
+    ended = harmless(harness.run("init", NAME))
     assert ended.code == 0
     assert f"wrote {SHOWN}/manifest.yaml" in ended.out
-    return bench
+    return harness
 
 
-def test_every_command_shows_them_harmlessly(begun: Bench):
+def test_every_command_shows_them_harmlessly(begun: Harness):
     manifest = f"{NAME}/manifest.yaml"
     journal = ("--journal", f"{NAME}/{NAME}.db")
     reports = ("--report-dir", f"{NAME}/{NAME}")
@@ -54,7 +54,7 @@ def test_every_command_shows_them_harmlessly(begun: Bench):
 
 
 @pytest.mark.parametrize("form", ["html", "json", "junit", "csv", "md"])
-def test_a_report_on_the_terminal_is_harmless(begun: Bench, form: str):
+def test_a_report_on_the_terminal_is_harmless(begun: Harness, form: str):
     journal = ("--journal", f"{NAME}/{NAME}.db")
     reports = ("--report-dir", f"{NAME}/{NAME}")
     assert begun.run("apply", f"{NAME}/manifest.yaml", *journal, *reports).code == 0

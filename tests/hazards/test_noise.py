@@ -10,7 +10,7 @@ from contextlib import suppress
 
 import pytest
 
-from tests.e2e.bench import Bench
+from tests.e2e.harness import Harness
 from tests.fakes.wire_server import CLOSE, TEXT, Peer, Reaction, Request, answer, frame
 from tests.hazards.harmless import assert_harmless
 from tests.hazards.raw import RawGateway
@@ -109,32 +109,32 @@ def seeded(
 
 
 @pytest.mark.parametrize("seed", range(4))
-def test_noise_on_the_session_moves_nobody_twice(raw: RawGateway, bench: Bench, seed: int):
+def test_noise_on_the_session_moves_nobody_twice(raw: RawGateway, harness: Harness, seed: int):
     raw.answering(seeded(seed, meet))
-    ended = bench.run("apply", bench.write(raw.manifest(ROWS)), "--log-file", "run.log")
+    ended = harness.run("apply", harness.write(raw.manifest(ROWS)), "--log-file", "run.log")
     assert ended.code in DOCUMENTED, ended
     assert_harmless(ended.out + ended.err)
     assert max(raw.deliveries.values(), default=0) <= 1
-    bench.newest_report().check(ended.code)
+    harness.newest_report().check(ended.code)
 
 
 @pytest.mark.parametrize("seed", range(4))
-def test_noise_in_look_ups_moves_nobody_twice(raw: RawGateway, bench: Bench, seed: int):
+def test_noise_in_look_ups_moves_nobody_twice(raw: RawGateway, harness: Harness, seed: int):
     chance = random.Random(seed)
     raw.answering(
         seeded(seed, lambda peer, i, _: peer.send_text({"id": i, "status": "codec_negotiated"}))
     )
     raw.looked_up(lambda request: odd_answer(request, chance))
-    ended = bench.run("apply", bench.write(raw.manifest(ROWS)), "--log-file", "run.log")
+    ended = harness.run("apply", harness.write(raw.manifest(ROWS)), "--log-file", "run.log")
     assert ended.code in DOCUMENTED, ended
     assert_harmless(ended.out + ended.err)
     assert max(raw.deliveries.values(), default=0) <= 1
-    bench.newest_report().check(ended.code)
+    harness.newest_report().check(ended.code)
 
 
 @pytest.mark.parametrize("seed", range(2))
 def test_noise_in_handshakes_and_tokens_is_unreachable_or_passes(
-    raw: RawGateway, bench: Bench, seed: int
+    raw: RawGateway, harness: Harness, seed: int
 ):
     chance = random.Random(seed)
     raw.answering(
@@ -144,7 +144,7 @@ def test_noise_in_handshakes_and_tokens_is_unreachable_or_passes(
         for _ in range(chance.randrange(3)):
             odd = odd_answer(Request("GET", "/x/y", {}, b""), chance)
             answers.append(odd)
-    ended = bench.run("apply", bench.write(raw.manifest(2)), "--log-file", "run.log")
+    ended = harness.run("apply", harness.write(raw.manifest(2)), "--log-file", "run.log")
     assert ended.code in DOCUMENTED, ended
     assert_harmless(ended.out + ended.err)
     assert max(raw.deliveries.values(), default=0) <= 1

@@ -8,15 +8,15 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.bench import Bench, Ended, command, environment, manifest, transfer
+from tests.e2e.harness import Ended, Harness, command, environment, manifest, transfer
 from tests.foreign.gateway import Gateway
 
 NOBODY = 65_534
 
 
-def refused(gateway: Gateway, bench: Bench, *options: str) -> Ended:
+def refused(gateway: Gateway, harness: Harness, *options: str) -> Ended:
     """Return a run that found its place unfit and moved nobody."""
-    ended = bench.run("apply", bench.write(manifest(gateway, [transfer()])), *options)
+    ended = harness.run("apply", harness.write(manifest(gateway, [transfer()])), *options)
     assert ended.code == 74, ended
     assert gateway.frames == []
     assert "--report-dir" in ended.err
@@ -24,37 +24,37 @@ def refused(gateway: Gateway, bench: Bench, *options: str) -> Ended:
 
 
 @pytest.mark.parametrize("kind", ["folder", "file"])
-def test_something_else_in_the_place_of_latest(gateway: Gateway, bench: Bench, kind: str):
-    latest = bench.folder / "reports" / "batch" / "latest"
+def test_something_else_in_the_place_of_latest(gateway: Gateway, harness: Harness, kind: str):
+    latest = harness.folder / "reports" / "batch" / "latest"
     latest.parent.mkdir(parents=True)
     latest.mkdir() if kind == "folder" else latest.touch()
-    ended = refused(gateway, bench)
+    ended = refused(gateway, harness)
     assert f"latest is a {kind}" in ended.err
     assert "move it away" in ended.err
 
 
-def test_a_report_folder_that_cannot_be_written(gateway: Gateway, bench: Bench):
-    (bench.folder / "file").touch()
-    refused(gateway, bench, "--report-dir", "file")
-    refused(gateway, bench, "--report-dir", "/proc/self/reports")
+def test_a_report_folder_that_cannot_be_written(gateway: Gateway, harness: Harness):
+    (harness.folder / "file").touch()
+    refused(gateway, harness, "--report-dir", "file")
+    refused(gateway, harness, "--report-dir", "/proc/self/reports")
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root gives folders away")
 @pytest.mark.parametrize("below", ["", "batch"])
-def test_another_accounts_report_folder(gateway: Gateway, bench: Bench, below: str):
-    folder = bench.folder / "reports" / below
+def test_another_accounts_report_folder(gateway: Gateway, harness: Harness, below: str):
+    folder = harness.folder / "reports" / below
     folder.mkdir(parents=True)
     os.chown(folder, NOBODY, NOBODY)
-    ended = refused(gateway, bench)
+    ended = refused(gateway, harness)
     assert "belongs to another account" in ended.err
     assert str(NOBODY) in ended.err
 
 
-def test_a_folder_that_everybody_may_write_is_warned_of(gateway: Gateway, bench: Bench):
-    folder = bench.folder / "reports"
+def test_a_folder_that_everybody_may_write_is_warned_of(gateway: Gateway, harness: Harness):
+    folder = harness.folder / "reports"
     folder.mkdir()
     folder.chmod(0o777)
-    applied = bench.apply(manifest(gateway, [transfer()]))
+    applied = harness.apply(manifest(gateway, [transfer()]))
     assert applied.code == 0, applied.ended
     assert "every account of this machine may change the reports" in applied.ended.err
 
@@ -74,13 +74,13 @@ def can_mount() -> bool:
 
 @pytest.mark.skipif(not can_mount(), reason="this account may not mount")
 @pytest.mark.parametrize("small", ["reports", "reports/batch"])
-def test_a_full_disk_under_the_report(gateway: Gateway, bench: Bench, small: str):
-    folder = bench.folder / small
+def test_a_full_disk_under_the_report(gateway: Gateway, harness: Harness, small: str):
+    folder = harness.folder / small
     folder.mkdir(parents=True)
-    path = bench.write(manifest(gateway, [transfer()]))
+    path = harness.write(manifest(gateway, [transfer()]))
     ended = subprocess.run(
         mounted(folder, "600k", *command("apply", path)),
-        cwd=bench.folder,
+        cwd=harness.folder,
         env=environment(),
         capture_output=True,
         text=True,
@@ -92,12 +92,12 @@ def test_a_full_disk_under_the_report(gateway: Gateway, bench: Bench, small: str
     assert "MB are free" in ended.stderr
 
 
-def test_a_report_that_may_not_grow_is_seen_before(gateway: Gateway, bench: Bench):
+def test_a_report_that_may_not_grow_is_seen_before(gateway: Gateway, harness: Harness):
     """A quota, or `ulimit -f`: the disk has room, and this account may not take it."""
-    path = bench.write(manifest(gateway, [transfer()]))
+    path = harness.write(manifest(gateway, [transfer()]))
     ended = subprocess.run(
         ["sh", "-c", 'ulimit -f 1024; exec "$@"', "sh", *command("apply", path)],
-        cwd=bench.folder,
+        cwd=harness.folder,
         env=environment(),
         capture_output=True,
         text=True,

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from tests.e2e.bench import Bench, manifest, started, transfer
+from tests.e2e.harness import Harness, manifest, started, transfer
 from tests.foreign.gateway import CLIENT_ID, CLIENT_SECRET, SCOPES, Gateway
 from tests.foreign.script import Step
 from tests.foreign.web import WebResponse
@@ -78,10 +78,10 @@ def assert_kept(texts: Mapping[str, bytes]) -> None:
             assert canary.encode() not in text, f"the {name} is told in {place}"
 
 
-def summarized(bench: Bench) -> Path:
+def summarized(harness: Harness) -> Path:
     """Let commands run as a step of GitHub Actions; return the file of its summary."""
-    path = bench.folder / "step.md"
-    bench.env["GITHUB_STEP_SUMMARY"] = str(path)
+    path = harness.folder / "step.md"
+    harness.env["GITHUB_STEP_SUMMARY"] = str(path)
     return path
 
 
@@ -101,22 +101,24 @@ def process_arguments(process: subprocess.Popen[str]) -> dict[str, bytes]:
 
 @pytest.mark.parametrize("log_format", ["json", "pretty"])
 @pytest.mark.parametrize("verbosity", ["-vv", "-q"])
-def test_a_run_tells_no_secret(granting: Gateway, bench: Bench, log_format: str, verbosity: str):
+def test_a_run_tells_no_secret(
+    granting: Gateway, harness: Harness, log_format: str, verbosity: str
+):
     """Nor does its journal while it is being written, nor its process arguments."""
     granting.default = Step(until="seen")
-    path = bench.write(secretive(granting, bench.folder))
+    path = harness.write(secretive(granting, harness.folder))
     options = ["--log-format", log_format, verbosity, "--log-file", "run.log"]
-    with started("apply", path, *options, cwd=bench.folder) as process:
+    with started("apply", path, *options, cwd=harness.folder) as process:
         granting.wait_until(lambda: len(granting.frames) == 3)
         arguments = process_arguments(process)
-        meanwhile = dict(left_behind(bench.folder))
+        meanwhile = dict(left_behind(harness.folder))
         granting.release("seen")
         out, err = process.communicate(timeout=60)
     assert process.returncode == 0, err
     assert arguments
     assert any(name.endswith("-wal") and text for name, text in meanwhile.items())
     assert granting.handshakes[0]["Authorization"] == f"Bearer {ACCESS_TOKEN}"
-    left = dict(left_behind(bench.folder))
+    left = dict(left_behind(harness.folder))
     assert {"report.json", "report.html", "audit.jsonl", "run.log"} <= left.keys()
     assert_kept(arguments)
     assert_kept(meanwhile)
@@ -124,82 +126,84 @@ def test_a_run_tells_no_secret(granting: Gateway, bench: Bench, log_format: str,
 
 
 @pytest.mark.parametrize("output", ["pretty", "json", "github"])
-def test_a_refused_client_is_told_without_its_secret(gateway: Gateway, bench: Bench, output: str):
+def test_a_refused_client_is_told_without_its_secret(
+    gateway: Gateway, harness: Harness, output: str
+):
     """Even where the token server repeats what it was sent."""
     echo = {"error": "invalid_client", "error_description": f"who is {CLIENT_SECRET}?"}
     gateway.token_answers.extend([WebResponse(401, echo), WebResponse(401, echo)])
-    path = bench.write(secretive(gateway, bench.folder))
+    path = harness.write(secretive(gateway, harness.folder))
     options = ["--output", output, "-vv", "--log-file", "run.log"]
-    summary = summarized(bench)
-    ended = bench.run("apply", path, *options)
+    summary = summarized(harness)
+    ended = harness.run("apply", path, *options)
     assert ended.code == 4, ended
     assert "invalid_client" in ended.out + ended.err
     said = {"stdout": ended.out.encode(), "stderr": ended.err.encode()}
     told = unescape(summary.read_text("utf-8"))
     assert "invalid_client" in told
     said["the step's summary"] = told.encode()
-    assert_kept(dict(left_behind(bench.folder)) | said)
+    assert_kept(dict(left_behind(harness.folder)) | said)
 
 
-def test_a_refused_token_is_told_without_it(granting: Gateway, bench: Bench):
+def test_a_refused_token_is_told_without_it(granting: Gateway, harness: Harness):
     granting.handshake_answers.extend([401, 401, 401])
-    path = bench.write(secretive(granting, bench.folder))
-    ended = bench.run("apply", path, "-vv", "--log-file", "run.log")
+    path = harness.write(secretive(granting, harness.folder))
+    ended = harness.run("apply", path, "-vv", "--log-file", "run.log")
     assert ended.code == 4, ended
     said = {"stdout": ended.out.encode(), "stderr": ended.err.encode()}
-    assert_kept(dict(left_behind(bench.folder)) | said)
+    assert_kept(dict(left_behind(harness.folder)) | said)
 
 
-def test_a_token_that_the_gateway_repeats_is_told_no_further(granting: Gateway, bench: Bench):
+def test_a_token_that_the_gateway_repeats_is_told_no_further(granting: Gateway, harness: Harness):
     """A close reason and a reply that repeat the bearer's header are shown without it."""
-    content = secretive(granting, bench.folder)
+    content = secretive(granting, harness.folder)
     first, second, _ = content["transfers"]
     echo = f"bad header Authorization: Bearer {ACCESS_TOKEN}"
     granting.scripts[first["interaction_id"]] = [Step("transfer_rejected", reason=echo)]
     granting.scripts[second["interaction_id"]] = [
         Step(close_code=1011, close_reason=echo, effect=False)
     ]
-    summary = summarized(bench)
-    ended = bench.run("apply", bench.write(content), "-vv", "--log-file", "run.log")
+    summary = summarized(harness)
+    ended = harness.run("apply", harness.write(content), "-vv", "--log-file", "run.log")
     assert ended.code == 6, ended
     said = {"stdout": ended.out.encode(), "stderr": ended.err.encode()}
     told = unescape(summary.read_text("utf-8"))
     assert "bad header" in told
     said["the step's summary"] = told.encode()
-    assert_kept(dict(left_behind(bench.folder)) | said)
+    assert_kept(dict(left_behind(harness.folder)) | said)
 
 
-def test_the_trace_of_a_bug_tells_no_secret(granting: Gateway, bench: Bench):
+def test_the_trace_of_a_bug_tells_no_secret(granting: Gateway, harness: Harness):
     """A fault planted in the standard library comes out as exit 70, with its trace in the log."""
-    faulty = bench.folder / "faulty"
+    faulty = harness.folder / "faulty"
     faulty.mkdir()
     (faulty / "sitecustomize.py").write_text(BUG)
-    bench.env["PYTHONPATH"] = os.pathsep.join([str(faulty), str(Path(__file__).parents[2])])
-    path = bench.write(secretive(granting, bench.folder))
-    ended = bench.run("apply", path, "-vv", "--log-file", "run.log")
+    harness.env["PYTHONPATH"] = os.pathsep.join([str(faulty), str(Path(__file__).parents[2])])
+    path = harness.write(secretive(granting, harness.folder))
+    ended = harness.run("apply", path, "-vv", "--log-file", "run.log")
     assert ended.code == 70, ended
-    log = (bench.folder / "run.log").read_text()
+    log = (harness.folder / "run.log").read_text()
     traces = [
         line["exception"] for line in map(json.loads, log.splitlines()) if "exception" in line
     ]
     assert any("Traceback" in trace and "a planted fault" in trace for trace in traces), log
     said = {"stdout": ended.out.encode(), "stderr": ended.err.encode()}
-    assert_kept(dict(left_behind(bench.folder)) | said)
+    assert_kept(dict(left_behind(harness.folder)) | said)
 
 
 def test_a_secret_in_plain_text_among_the_headers_stays_in_the_manifest(
-    granting: Gateway, bench: Bench
+    granting: Gateway, harness: Harness
 ):
     """The loader lets headers say what they like; the report that shows the manifest does not."""
     canary = "canary-header-7d1e22"
-    content = secretive(granting, bench.folder)
+    content = secretive(granting, harness.folder)
     content["callbacks"]["crm"]["headers"] = {"X-Api-Key": canary, "X-Site": "ams-7"}
-    path = bench.write(content)
-    ended = bench.run("apply", path, "-vv", "--log-file", "run.log")
+    path = harness.write(content)
+    ended = harness.run("apply", path, "-vv", "--log-file", "run.log")
     assert ended.code == 0, ended
-    again = bench.run("report", "latest", "--format", "html", "--manifest", path)
+    again = harness.run("report", "latest", "--format", "html", "--manifest", path)
     assert again.code == 0, again
-    left = {name: text for name, text in left_behind(bench.folder) if name != path.name}
+    left = {name: text for name, text in left_behind(harness.folder) if name != path.name}
     assert b"ams-7" in left["report.html"]
     assert [name for name, text in left.items() if canary.encode() in text] == []
 
@@ -208,12 +212,12 @@ def test_a_secret_in_plain_text_among_the_headers_stays_in_the_manifest(
 @pytest.mark.parametrize(
     "name", ["secret-in-other-faults", "secret-that-is-no-text", "secret-twice-in-broken-yaml"]
 )
-def test_no_fault_of_a_secret_tells_it(bench: Bench, name: str, output: str):
+def test_no_fault_of_a_secret_tells_it(harness: Harness, name: str, output: str):
     """Not in a message, not in a mend, not in the line shown: whatever is wrong with it."""
     text = (Path(__file__).parents[1] / "manifests" / "invalid" / f"{name}.yaml").read_text()
-    path = bench.folder / "m.yaml"
+    path = harness.folder / "m.yaml"
     path.write_text(text)
-    ended = bench.run("apply", path, "--validate-only", "--output", output)
+    ended = harness.run("apply", path, "--validate-only", "--output", output)
     assert ended.code == 3, ended
     assert re.search("Y008|Y007", ended.out + ended.err)
     assert re.search(r"hunter|91234567890", ended.out + ended.err) is None

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from tests.e2e.bench import Bench, command, environment, manifest, transfer
+from tests.e2e.harness import Harness, command, environment, manifest, transfer
 from tests.foreign.gateway import Gateway
 from tests.foreign.script import Step
 
@@ -32,17 +32,19 @@ def shell(redirections: str) -> Loss:
 )
 @pytest.mark.parametrize("options", [(), ("--output", "json", "-vv", "--log-format", "pretty")])
 def test_output_that_cannot_be_written_stops_nothing(
-    gateway: Gateway, bench: Bench, loss: str, options: tuple[str, ...]
+    gateway: Gateway, harness: Harness, loss: str, options: tuple[str, ...]
 ):
-    path = bench.write(mixed(gateway))
+    path = harness.write(mixed(gateway))
     arguments = shell(loss)(command("apply", path, *options))
-    ended = subprocess.run(arguments, cwd=bench.folder, env=environment(), check=False, timeout=60)
+    ended = subprocess.run(
+        arguments, cwd=harness.folder, env=environment(), check=False, timeout=60
+    )
     assert ended.returncode == 6
-    assert_whole(bench)
+    assert_whole(harness)
 
 
 @pytest.mark.parametrize("stream", ["stdout", "stderr"])
-def test_a_reader_that_left_stops_nothing(gateway: Gateway, bench: Bench, stream: str):
+def test_a_reader_that_left_stops_nothing(gateway: Gateway, harness: Harness, stream: str):
     """`runner apply … | head -1`, with a reader that is gone before the first line."""
     reading, writing = os.pipe()
     os.close(reading)
@@ -50,8 +52,8 @@ def test_a_reader_that_left_stops_nothing(gateway: Gateway, bench: Bench, stream
     with os.fdopen(writing, "wb") as pipe:
         streams: dict[str, Any] = {stream: pipe, other: subprocess.PIPE}
         ended = subprocess.run(
-            command("apply", bench.write(mixed(gateway))),
-            cwd=bench.folder,
+            command("apply", harness.write(mixed(gateway))),
+            cwd=harness.folder,
             env=environment(),
             timeout=60,
             check=False,
@@ -61,15 +63,15 @@ def test_a_reader_that_left_stops_nothing(gateway: Gateway, bench: Bench, stream
     said = (ended.stdout or b"") + (ended.stderr or b"")
     assert b"Traceback" not in said
     assert b"BrokenPipe" not in said
-    assert_whole(bench)
+    assert_whole(harness)
 
 
-def test_head_gets_its_line_and_the_run_its_end(gateway: Gateway, bench: Bench):
-    path = bench.write(mixed(gateway))
+def test_head_gets_its_line_and_the_run_its_end(gateway: Gateway, harness: Harness):
+    path = harness.write(mixed(gateway))
     script = '"$@" 2>err | head -1; exit "${PIPESTATUS[0]}"'
     ended = subprocess.run(
         ["bash", "-c", script, "bash", *command("apply", path, "--log-format", "json")],
-        cwd=bench.folder,
+        cwd=harness.folder,
         env=environment(),
         capture_output=True,
         check=False,
@@ -77,20 +79,20 @@ def test_head_gets_its_line_and_the_run_its_end(gateway: Gateway, bench: Bench):
     )
     assert ended.returncode == 6
     assert ended.stdout.count(b"\n") == 1
-    assert b"Traceback" not in (bench.folder / "err").read_bytes()
-    assert_whole(bench)
+    assert b"Traceback" not in (harness.folder / "err").read_bytes()
+    assert_whole(harness)
 
 
-def test_an_ascii_locale_is_no_reason_to_fail(gateway: Gateway, bench: Bench):
+def test_an_ascii_locale_is_no_reason_to_fail(gateway: Gateway, harness: Harness):
     """Words beyond ASCII, from the manifest and from the gateway, in the C locale."""
     one = transfer(key="Zürich-☎")
     gateway.scripts[one["interaction_id"]] = [Step("transfer_rejected", reason="niemand da ☎ é")]
-    path = bench.write(manifest(gateway, [one], description="Überweisung ☎"))
+    path = harness.write(manifest(gateway, [one], description="Überweisung ☎"))
     ascii_only = {"LC_ALL": "C", "LANG": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
     env = {k: v for k, v in environment().items() if k != "PYTHONIOENCODING"} | ascii_only
     ended = subprocess.run(
         command("apply", path, "--log-format", "pretty", "-vv", "--log-file", "run.log"),
-        cwd=bench.folder,
+        cwd=harness.folder,
         env=env,
         capture_output=True,
         check=False,
@@ -98,7 +100,7 @@ def test_an_ascii_locale_is_no_reason_to_fail(gateway: Gateway, bench: Bench):
     )
     assert ended.returncode == 1, ended
     assert "niemand da ☎ é" in ended.stdout.decode("utf-8")
-    assert bench.newest_report().json["transfers"][0]["key"] == "Zürich-☎"
+    assert harness.newest_report().json["transfers"][0]["key"] == "Zürich-☎"
 
 
 def mixed(gateway: Gateway) -> dict[str, object]:
@@ -109,14 +111,14 @@ def mixed(gateway: Gateway) -> dict[str, object]:
     return manifest(gateway, transfers)
 
 
-def assert_whole(bench: Bench) -> None:
+def assert_whole(harness: Harness) -> None:
     """Assert that journal and report tell the whole run."""
-    report = bench.newest_report()
+    report = harness.newest_report()
     report.check(6)
     told = {each["key"]: each["outcome"] for each in report.json["transfers"]}
     assert told == dict(zip(NAMES, ("transferred", "rejected", "in_doubt"), strict=True))
     verdict = subprocess.run(
-        [sys.executable, "-c", VERIFY, str(bench.folder / ".runner" / "foreign.db")],
+        [sys.executable, "-c", VERIFY, str(harness.folder / ".runner" / "foreign.db")],
         env=environment(),
         capture_output=True,
         text=True,

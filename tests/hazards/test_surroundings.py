@@ -13,18 +13,18 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.bench import Bench, Ended, command, environment, manifest, transfer
+from tests.e2e.harness import Ended, Harness, command, environment, manifest, transfer
 from tests.e2e.test_callbacks import SECRET, with_callback
 from tests.foreign.gateway import Gateway
 from tests.foreign.receiver import Receiver
 
 
-def under(bench: Bench, before: str, *arguments: str | Path) -> Ended:
+def under(harness: Harness, before: str, *arguments: str | Path) -> Ended:
     """Run a command from a shell that did something before."""
     ended = subprocess.run(
         ["sh", "-c", f'{before} "$@"', "sh", *command(*arguments)],
-        cwd=bench.folder,
-        env=environment() | bench.env,
+        cwd=harness.folder,
+        env=environment() | harness.env,
         capture_output=True,
         text=True,
         check=False,
@@ -33,24 +33,24 @@ def under(bench: Bench, before: str, *arguments: str | Path) -> Ended:
     return Ended(ended.returncode, ended.stdout, ended.stderr)
 
 
-def test_sixteen_open_files_are_too_few(gateway: Gateway, bench: Bench):
-    path = bench.write(manifest(gateway, [transfer()]))
-    ended = under(bench, "ulimit -n 16; exec", "apply", path)
+def test_sixteen_open_files_are_too_few(gateway: Gateway, harness: Harness):
+    path = harness.write(manifest(gateway, [transfer()]))
+    ended = under(harness, "ulimit -n 16; exec", "apply", path)
     assert ended.code == 74, ended
     assert "ulimit -n" in ended.err
     assert gateway.frames == []
 
 
-def test_a_low_soft_limit_is_raised(gateway: Gateway, bench: Bench):
-    path = bench.write(manifest(gateway, [transfer()]))
-    ended = under(bench, "ulimit -S -n 16; exec", "apply", path)
+def test_a_low_soft_limit_is_raised(gateway: Gateway, harness: Harness):
+    path = harness.write(manifest(gateway, [transfer()]))
+    ended = under(harness, "ulimit -S -n 16; exec", "apply", path)
     assert ended.code == 0, ended
 
 
-def test_no_usable_folder_for_temporary_files(gateway: Gateway, bench: Bench):
+def test_no_usable_folder_for_temporary_files(gateway: Gateway, harness: Harness):
     """Not one byte may be written anywhere: no folder passes Python's trial."""
-    path = bench.write(manifest(gateway, [transfer()]))
-    ended = under(bench, "ulimit -f 0; export TMPDIR=/nowhere; exec", "apply", path)
+    path = harness.write(manifest(gateway, [transfer()]))
+    ended = under(harness, "ulimit -f 0; export TMPDIR=/nowhere; exec", "apply", path)
     assert ended.code == 74, ended
     assert "TMPDIR" in ended.err
     assert gateway.frames == []
@@ -67,34 +67,34 @@ def test_no_usable_folder_for_temporary_files(gateway: Gateway, bench: Bench):
     ],
 )
 def test_certificates_that_cannot_be_used(
-    gateway: Gateway, bench: Bench, variable: str, value: str
+    gateway: Gateway, harness: Harness, variable: str, value: str
 ):
-    bench.env[variable] = value
-    path = bench.write(manifest(gateway, [transfer()]))
-    for ended in (bench.run("apply", path), bench.run("doctor", path)):
+    harness.env[variable] = value
+    path = harness.write(manifest(gateway, [transfer()]))
+    for ended in (harness.run("apply", path), harness.run("doctor", path)):
         assert ended.code == 74, ended
         assert variable in ended.err
         assert value in ended.err
     assert gateway.frames == []
 
 
-def test_the_keys_of_sessions_are_written_nowhere(gateway: Gateway, bench: Bench):
+def test_the_keys_of_sessions_are_written_nowhere(gateway: Gateway, harness: Harness):
     """By neither the client, nor the embedded gateway's web server."""
-    bench.env |= {"SSLKEYLOGFILE": str(bench.folder / "keys.log"), "HOOK_SECRET": SECRET}
+    harness.env |= {"SSLKEYLOGFILE": str(harness.folder / "keys.log"), "HOOK_SECRET": SECRET}
     with Receiver() as receiver:
-        applied = bench.apply(with_callback(manifest(gateway, [transfer()]), receiver))
+        applied = harness.apply(with_callback(manifest(gateway, [transfer()]), receiver))
     assert applied.code == 0, applied.ended
-    assert bench.run("init", "first").code == 0
-    assert bench.run("apply", "first/manifest.yaml").code == 0
-    assert not (bench.folder / "keys.log").exists()
+    assert harness.run("init", "first").code == 0
+    assert harness.run("apply", "first/manifest.yaml").code == 0
+    assert not (harness.folder / "keys.log").exists()
 
 
 @pytest.mark.skipif(shutil.which("strace") is None, reason="strace is not installed")
 @pytest.mark.parametrize("error", ["ENOLCK", "ENOSYS"])
-def test_a_file_system_without_locks(gateway: Gateway, bench: Bench, error: str):
-    path = bench.write(manifest(gateway, [transfer()]))
+def test_a_file_system_without_locks(gateway: Gateway, harness: Harness, error: str):
+    path = harness.write(manifest(gateway, [transfer()]))
     trace = f"exec strace -f -o trace.txt -e trace=flock -e inject=flock:error={error}"
-    ended = under(bench, trace, "apply", path)
+    ended = under(harness, trace, "apply", path)
     assert ended.code == 74, ended
     assert "the lock" in ended.err
     assert "--journal" in ended.err
@@ -131,15 +131,15 @@ def altered(path: Path, statement: str) -> None:
 
 
 @pytest.mark.parametrize("damage", DAMAGES)
-def test_a_damaged_journal(gateway: Gateway, bench: Bench, damage: str):
+def test_a_damaged_journal(gateway: Gateway, harness: Harness, damage: str):
     one = transfer(key="one")
-    path = bench.write(manifest(gateway, [one]))
-    assert bench.run("apply", path).code == 0
-    run = bench.newest_report().run["id"]
-    journal = bench.folder / ".runner" / "foreign.db"
+    path = harness.write(manifest(gateway, [one]))
+    assert harness.run("apply", path).code == 0
+    run = harness.newest_report().run["id"]
+    journal = harness.folder / ".runner" / "foreign.db"
     DAMAGES[damage](journal)
     name = ("--journal", str(journal))
-    ended = bench.run_together(
+    ended = harness.run_together(
         ("apply", path),
         ("status", run, *name),
         ("report", run, *name, "--out", "-"),
@@ -156,9 +156,9 @@ def test_a_damaged_journal(gateway: Gateway, bench: Bench, damage: str):
 
 @pytest.mark.parametrize(("host", "is_warned"), [("0.0.0.0", True), ("127.0.0.1", False)])
 def test_an_embedded_gateway_that_others_reach_in_the_clear_is_warned_of(
-    bench: Bench, host: str, *, is_warned: bool
+    harness: Harness, host: str, *, is_warned: bool
 ):
-    with bench.started("simulate", "--host", host, "--port", "0") as process:
+    with harness.started("simulate", "--host", host, "--port", "0") as process:
         assert process.stdout is not None
         assert process.stdout.readline().startswith("token_url: http://")
         process.send_signal(signal.SIGTERM)

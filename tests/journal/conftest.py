@@ -6,11 +6,11 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.journal import rig
+from tests.journal import builders
 
 
 @pytest.fixture(autouse=True)
 def _nothing_stays_open() -> Iterator[None]:
     yield
-    while rig.OPEN:
-        rig.OPEN.pop().close()
+    while builders.OPEN:
+        builders.OPEN.pop().close()

@@ -10,7 +10,7 @@ import pytest
 from runner.core.transfer.states import Event
 from runner.journal.claims import PAGE, claims
 from runner.journal.store import Store
-from tests.journal.rig import begun, manifest_rows, opened
+from tests.journal.builders import begun, manifest_rows, opened
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from runner.core.transfer.states import Event
-from tests.journal.rig import asked, begun, chain_is_whole, manifest_rows, opened, reader_of
+from tests.journal.builders import asked, begun, chain_is_whole, manifest_rows, opened, reader_of
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from runner.core.transfer.states import Event
 from runner.journal.reader import Reader
-from tests.journal.rig import HERE, THERE, begun, manifest_rows, opened
+from tests.journal.builders import HERE, THERE, begun, manifest_rows, opened
 
 
 def told(path: Path) -> tuple[str, str | None]:

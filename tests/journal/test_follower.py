@@ -12,7 +12,7 @@ from runner.core.transfer.states import Event
 from runner.journal.follower import Follower
 from runner.journal.store import Store
 from runner.ports import Note, Notification, SessionState
-from tests.journal.rig import AT, Written, begun, manifest_rows, opened
+from tests.journal.builders import AT, Written, begun, manifest_rows, opened
 
 
 @pytest.fixture

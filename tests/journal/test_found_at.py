@@ -10,7 +10,7 @@ import pytest
 
 from runner.core.transfer.lookup_verdict import FoundAt
 from runner.core.transfer.states import Event
-from tests.journal.rig import begun, manifest_rows, opened, reader_of
+from tests.journal.builders import begun, manifest_rows, opened, reader_of
 
 WAITED = FoundAt("genesys://queue/old", "Billing EU")
 SERVED = FoundAt("genesys://queue/old", "Billing EU", "p-1")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from runner.core.transfer.states import Event
-from tests.journal.rig import begun, manifest_rows, opened, outcomes
+from tests.journal.builders import begun, manifest_rows, opened, outcomes
 
 
 def test_what_had_no_turn_and_was_carried_out_by_an_earlier_run_is_transferred(tmp_path: Path):

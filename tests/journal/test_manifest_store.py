@@ -9,7 +9,7 @@ from pathlib import Path
 from runner.core.manifest.source_excerpt import Excerpt
 from runner.journal.reader import Reader
 from runner.journal.store import Store
-from tests.journal.rig import AT, RUN
+from tests.journal.builders import AT, RUN
 
 LINES = Excerpt(("version: 1", "name: é"), 2)
 

@@ -18,7 +18,7 @@ from runner.core.transfer.states import Event
 from runner.journal.reader import Reader
 from runner.journal.store import Store
 from runner.staging.rows import Selection, Staging
-from tests.journal.rig import (
+from tests.journal.builders import (
     AT,
     HERE,
     NARROW,

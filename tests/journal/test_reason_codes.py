@@ -12,7 +12,7 @@ import pytest
 from runner.core.transfer.reasons import Code
 from runner.core.transfer.states import Event
 from runner.staging.rows import Selection
-from tests.journal.rig import asked, begun, chain_is_whole, manifest_rows, opened, reader_of
+from tests.journal.builders import asked, begun, chain_is_whole, manifest_rows, opened, reader_of
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from runner.core.transfer.states import Event
-from tests.journal.rig import begun, manifest_rows, opened, reader_of
+from tests.journal.builders import begun, manifest_rows, opened, reader_of
 
 
 def test_a_withdrawn_repeat_keeps_its_number(tmp_path: Path):

@@ -14,7 +14,7 @@ from runner.core.manifest.model import TransferRow
 from runner.core.transfer.plan import Action
 from runner.core.transfer.states import Event
 from runner.staging.rows import Selection, Staging
-from tests.journal.rig import VOICE, begun, opened, outcomes, reader_of
+from tests.journal.builders import VOICE, begun, opened, outcomes, reader_of
 
 UUID = "3f2504e0-4f89-41d3-9a0c-0305e82c3301"
 NUMBER, HYPHENATED = "tel:+441234567", "tel:+44-1234567"

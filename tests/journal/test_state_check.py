@@ -11,7 +11,7 @@ import pytest
 from runner.core.errors import StorageError
 from runner.core.transfer.states import Event
 from runner.journal.store import Store
-from tests.journal.rig import ORIGIN, asked, begun, manifest_rows, opened
+from tests.journal.builders import ORIGIN, asked, begun, manifest_rows, opened
 
 INTENT, ACCEPTED, LOST = Event.INTENT, Event.ACCEPTED, Event.LOST
 

@@ -12,7 +12,7 @@ import pytest
 from runner.core.errors import StorageError
 from runner.core.records.audit_chain import GENESIS
 from runner.core.transfer.states import Event
-from tests.journal.rig import (
+from tests.journal.builders import (
     AT,
     HERE,
     RUN,

@@ -17,8 +17,16 @@ from runner.journal.reader import Reader
 from runner.journal.store import Store
 from runner.journal.writer import JournalWriter
 from runner.ports import Entry, Note
-from tests.journal import rig
-from tests.journal.rig import Written, asked, begun, chain_is_whole, manifest_rows, note, opened
+from tests.journal import builders
+from tests.journal.builders import (
+    Written,
+    asked,
+    begun,
+    chain_is_whole,
+    manifest_rows,
+    note,
+    opened,
+)
 
 
 class SlowStore(Store):
@@ -29,7 +37,7 @@ class SlowStore(Store):
         self.go = threading.Event()
         self.began = threading.Event()
         self.sizes: list[int] = []
-        rig.OPEN.append(self)
+        builders.OPEN.append(self)
 
     def record(self, entries: Sequence[Entry | Note]) -> None:
         """Wait, then commit."""

@@ -19,7 +19,7 @@ import yaml
 from websockets.asyncio.client import connect
 
 from runner.simulator.ledger import Carried, read_ledger
-from tests.e2e.bench import PATIENCE_S, ROOT, VOICE, Report, command, environment
+from tests.e2e.harness import PATIENCE_S, ROOT, VOICE, Report, command, environment
 from tests.simulator.clients import FORM, INTERACTION, bearer, receive
 from tests.simulator.conftest import Frames
 

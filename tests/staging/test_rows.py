@@ -20,7 +20,16 @@ from runner.core.transfer.plan import Action
 from runner.core.transfer.states import Event
 from runner.journal.store import Store
 from runner.staging.rows import Selection, Staging
-from tests.journal.rig import HERE, NARROW, THERE, VOICE, begun, manifest_rows, opened, reader_of
+from tests.journal.builders import (
+    HERE,
+    NARROW,
+    THERE,
+    VOICE,
+    begun,
+    manifest_rows,
+    opened,
+    reader_of,
+)
 
 
 @pytest.fixture

@@ -9,27 +9,27 @@ from typing import Any
 
 import pytest
 
-from tests.e2e.bench import Bench, command, environment, manifest, transfer
+from tests.e2e.harness import Harness, command, environment, manifest, transfer
 from tests.foreign.gateway import Gateway
 from tests.terminal.window import Window
 
 
 @contextmanager
-def asked(bench: Bench, path: Path, *options: str, **changes: Any) -> Iterator[Window]:
+def asked(harness: Harness, path: Path, *options: str, **changes: Any) -> Iterator[Window]:
     """Apply at a terminal, with standard output and error in files, as `>out 2>err` does."""
-    with (bench.folder / "out").open("wb") as out, (bench.folder / "err").open("wb") as err:
+    with (harness.folder / "out").open("wb") as out, (harness.folder / "err").open("wb") as err:
         streams = {"stdout": out.fileno(), "stderr": err.fileno()} | changes
         arguments = command("apply", path, *options)
-        with Window(arguments, cwd=bench.folder, env=environment(), **streams) as shown:
+        with Window(arguments, cwd=harness.folder, env=environment(), **streams) as shown:
             yield shown
 
 
 @pytest.mark.parametrize("stream", ["both", "stderr", "none"])
-def test_it_asks_though_output_is_redirected(gateway: Gateway, bench: Bench, stream: str):
+def test_it_asks_though_output_is_redirected(gateway: Gateway, harness: Harness, stream: str):
     """The question names environment, gateway, number and that there is no history."""
-    path = bench.write(manifest(gateway, [transfer(), transfer()]))
+    path = harness.write(manifest(gateway, [transfer(), transfer()]))
     changes = {"both": {}, "stderr": {"stdout": None}, "none": {"stdout": None, "stderr": None}}
-    with asked(bench, path, **changes[stream]) as shown:
+    with asked(harness, path, **changes[stream]) as shown:
         shown.wait_for("[y/N]")
         result = " ".join(shown.screen.text.split())
         assert not gateway.effects
@@ -39,7 +39,7 @@ def test_it_asks_though_output_is_redirected(gateway: Gateway, bench: Bench, str
         shown.type(b"n\n")
         assert shown.ended() == 130
     assert not gateway.effects
-    with asked(bench, path, **changes[stream]) as shown:  # the journal is there by now
+    with asked(harness, path, **changes[stream]) as shown:  # the journal is there by now
         shown.wait_for("[y/N]")
         assert "NO HISTORY" in shown.screen.text
         shown.type(b"perhaps\n")
@@ -49,11 +49,13 @@ def test_it_asks_though_output_is_redirected(gateway: Gateway, bench: Bench, str
     assert len(gateway.effects) == 2
 
 
-def test_a_journal_with_history_is_not_called_new(gateway: Gateway, bench: Bench):
+def test_a_journal_with_history_is_not_called_new(gateway: Gateway, harness: Harness):
     content = manifest(gateway, [transfer()])
-    assert bench.run("apply", bench.write(content)).code == 0, "without a terminal it never asks"
+    assert harness.run("apply", harness.write(content)).code == 0, (
+        "without a terminal it never asks"
+    )
     content["transfers"].append(transfer())
-    with asked(bench, bench.write(content)) as shown:
+    with asked(harness, harness.write(content)) as shown:
         shown.wait_for("[y/N]")
         assert "NO HISTORY" not in shown.screen.text
         assert "1 unchanged" in shown.screen.text
@@ -62,26 +64,26 @@ def test_a_journal_with_history_is_not_called_new(gateway: Gateway, bench: Bench
     assert len(gateway.effects) == 1
 
 
-def test_yes_and_the_simulator_are_not_asked(gateway: Gateway, bench: Bench):
+def test_yes_and_the_simulator_are_not_asked(gateway: Gateway, harness: Harness):
     content = manifest(gateway, [transfer()])
-    with asked(bench, bench.write(content), "--yes") as shown:
+    with asked(harness, harness.write(content), "--yes") as shown:
         assert shown.ended() == 0
     assert len(gateway.effects) == 1
     content["environments"]["demo"] = {"driver": "simulator", "gateway": "edge"}
-    with asked(bench, bench.write(content), "--env", "demo") as shown:
+    with asked(harness, harness.write(content), "--env", "demo") as shown:
         assert shown.ended() == 0
 
 
-def test_an_end_of_input_is_a_no(gateway: Gateway, bench: Bench):
-    with asked(bench, bench.write(manifest(gateway, [transfer()]))) as shown:
+def test_an_end_of_input_is_a_no(gateway: Gateway, harness: Harness):
+    with asked(harness, harness.write(manifest(gateway, [transfer()]))) as shown:
         shown.wait_for("[y/N]")
         shown.type(b"\x04")
         assert shown.ended() == 130
     assert not gateway.effects
 
 
-def test_ctrl_c_at_the_question_sends_nothing(gateway: Gateway, bench: Bench):
-    with asked(bench, bench.write(manifest(gateway, [transfer()]))) as shown:
+def test_ctrl_c_at_the_question_sends_nothing(gateway: Gateway, harness: Harness):
+    with asked(harness, harness.write(manifest(gateway, [transfer()]))) as shown:
         shown.wait_for("[y/N]")
         shown.type(b"\x03")
         assert shown.ended() == 130

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from tests.e2e.bench import Bench, command, environment, manifest, transfer
+from tests.e2e.harness import Harness, command, environment, manifest, transfer
 from tests.foreign.gateway import Gateway
 from tests.foreign.script import Step
 from tests.terminal.window import PATIENCE_S, Screen, Window
@@ -18,10 +18,10 @@ from tests.terminal.window import PATIENCE_S, Screen, Window
 BAR = "─"
 
 
-def window(bench: Bench, path: Path, *options: str, **changes: Any) -> Window:
+def window(harness: Harness, path: Path, *options: str, **changes: Any) -> Window:
     """Open a terminal in which a manifest is applied."""
     env = environment() | changes.pop("env", {})
-    return Window(command("apply", path, "--yes", *options), cwd=bench.folder, env=env, **changes)
+    return Window(command("apply", path, "--yes", *options), cwd=harness.folder, env=env, **changes)
 
 
 def held(gateway: Gateway, number: int = 6, in_flight: int = 2, **limits: Any) -> dict[str, Any]:
@@ -43,12 +43,12 @@ def no_remains(screen: Screen) -> bool:
 
 @pytest.mark.parametrize("columns", [80, 40])
 def test_the_view_shows_the_run_and_leaves_the_verdict_alone(
-    gateway: Gateway, bench: Bench, columns: int
+    gateway: Gateway, harness: Harness, columns: int
 ):
     content = held(gateway)
     refused = content["transfers"][0]["interaction_id"]
     gateway.scripts[refused] = [Step("transfer_rejected", reason="not [red]now[/]\x1b[31m\x07")]
-    with window(bench, bench.write(content), columns=columns) as shown:
+    with window(harness, harness.write(content), columns=columns) as shown:
         result = ("1/6 16%", "session open", "in flight 2", "rejected 1")
         problem = "Z rejected k0: not [red]now[/]"
         shown.wait_for(lambda s: all(each in s.text for each in (*result, problem)))
@@ -64,9 +64,9 @@ def test_the_view_shows_the_run_and_leaves_the_verdict_alone(
 
 @pytest.mark.parametrize("breaks_anew", [True, False], ids=["breaks lines anew", "cuts lines"])
 def test_a_window_may_become_narrow_and_wide_again(
-    gateway: Gateway, bench: Bench, *, breaks_anew: bool
+    gateway: Gateway, harness: Harness, *, breaks_anew: bool
 ):
-    with window(bench, bench.write(held(gateway))) as shown:
+    with window(harness, harness.write(held(gateway))) as shown:
         shown.wait_for("session open  in flight 2")
         assert any(len(line) == 79 and "0/6 0%" in line for line in shown.screen.lines)
         shown.resize(40, 24, breaks_anew=breaks_anew)
@@ -81,16 +81,16 @@ def test_a_window_may_become_narrow_and_wide_again(
     assert no_remains(shown.screen)
 
 
-def test_ten_rows_are_enough(gateway: Gateway, bench: Bench):
-    with window(bench, bench.write(held(gateway)), rows=10) as shown:
+def test_ten_rows_are_enough(gateway: Gateway, harness: Harness):
+    with window(harness, harness.write(held(gateway)), rows=10) as shown:
         shown.wait_for("in flight 2")
         gateway.release("go")
         assert shown.ended() == 0
     assert no_remains(shown.screen)
 
 
-def test_ctrl_c_drains_and_leaves_a_clean_screen(gateway: Gateway, bench: Bench):
-    with window(bench, bench.write(held(gateway))) as shown:
+def test_ctrl_c_drains_and_leaves_a_clean_screen(gateway: Gateway, harness: Harness):
+    with window(harness, harness.write(held(gateway))) as shown:
         shown.wait_for("in flight 2")
         shown.type(b"\x03")
         shown.wait_for("stopping: what is in flight settles")
@@ -98,11 +98,13 @@ def test_ctrl_c_drains_and_leaves_a_clean_screen(gateway: Gateway, bench: Bench)
         assert shown.ended() == 130
     assert no_remains(shown.screen)
     assert "interrupted: stopped by SIGINT" in shown.screen.text
-    bench.newest_report().check(130)
+    harness.newest_report().check(130)
 
 
-def test_a_second_ctrl_c_ends_at_once_and_leaves_a_clean_screen_too(gateway: Gateway, bench: Bench):
-    with window(bench, bench.write(held(gateway))) as shown:
+def test_a_second_ctrl_c_ends_at_once_and_leaves_a_clean_screen_too(
+    gateway: Gateway, harness: Harness
+):
+    with window(harness, harness.write(held(gateway))) as shown:
         shown.wait_for("in flight 2")
         shown.type(b"\x03")
         shown.wait_for("stopping: what is in flight settles")
@@ -113,8 +115,8 @@ def test_a_second_ctrl_c_ends_at_once_and_leaves_a_clean_screen_too(gateway: Gat
     assert "ended at once; what was in flight is in doubt" in shown.screen.text
 
 
-def test_sigterm_leaves_a_clean_screen(gateway: Gateway, bench: Bench):
-    with window(bench, bench.write(held(gateway))) as shown:
+def test_sigterm_leaves_a_clean_screen(gateway: Gateway, harness: Harness):
+    with window(harness, harness.write(held(gateway))) as shown:
         shown.wait_for("in flight 2")
         shown.process.send_signal(signal.SIGTERM)
         shown.wait_for("stopping: what is in flight settles")
@@ -123,60 +125,62 @@ def test_sigterm_leaves_a_clean_screen(gateway: Gateway, bench: Bench):
     assert no_remains(shown.screen)
 
 
-def test_an_error_in_the_middle_leaves_a_clean_screen(gateway: Gateway, bench: Bench):
+def test_an_error_in_the_middle_leaves_a_clean_screen(gateway: Gateway, harness: Harness):
     """The gateway takes the session away and grants no other."""
     content = held(gateway)
     gateway.scripts[content["transfers"][0]["interaction_id"]] = [Step(until="now", cut=True)]
-    with window(bench, bench.write(content)) as shown:
+    with window(harness, harness.write(content)) as shown:
         shown.wait_for("in flight 2")
         gateway.handshake_answers = [403] * 100
         gateway.release("now")
         assert shown.ended() == 6
     assert no_remains(shown.screen)
-    bench.newest_report().check(6)
+    harness.newest_report().check(6)
 
 
-def test_a_terminal_that_goes_away_stops_the_run_in_order(gateway: Gateway, bench: Bench):
+def test_a_terminal_that_goes_away_stops_the_run_in_order(gateway: Gateway, harness: Harness):
     """SIGHUP, and EIO for every further word: what is in flight settles and is reported."""
-    with window(bench, bench.write(held(gateway))) as shown:
+    with window(harness, harness.write(held(gateway))) as shown:
         shown.wait_for("in flight 2")
         shown.hang_up()
         gateway.release("go")
         assert shown.process.wait(PATIENCE_S) == 129
-    report = bench.newest_report()
+    report = harness.newest_report()
     report.check(129)
     assert report.summary["transferred"] >= 2
     report.agree_with(gateway)
 
 
-def test_a_run_that_ignores_the_hang_up_goes_on_without_a_terminal(gateway: Gateway, bench: Bench):
+def test_a_run_that_ignores_the_hang_up_goes_on_without_a_terminal(
+    gateway: Gateway, harness: Harness
+):
     """`nohup` would have it so: every write fails, and every transfer is carried out."""
-    path = bench.write(held(gateway))
+    path = harness.write(held(gateway))
     arguments = ["/bin/sh", "-c", 'setsid "$@" & wait', "sh", *command("apply", path, "--yes")]
-    with Window(arguments, cwd=bench.folder, env=environment()) as shown:
+    with Window(arguments, cwd=harness.folder, env=environment()) as shown:
         shown.wait_for("in flight 2")
         shown.hang_up()
         gateway.release("go")
-        gateway.wait_until((bench.folder / "reports" / "batch" / "latest").exists)
-    report = bench.newest_report()
+        gateway.wait_until((harness.folder / "reports" / "batch" / "latest").exists)
+    report = harness.newest_report()
     report.check(0)
     assert report.summary["transferred"] == 6
 
 
-def test_a_terminal_that_is_not_read_stops_no_run(gateway: Gateway, bench: Bench):
+def test_a_terminal_that_is_not_read_stops_no_run(gateway: Gateway, harness: Harness):
     """Thousands of log lines into a pty that nobody reads: all is carried out and reported."""
     content = manifest(gateway, [transfer() for _ in range(400)], limits={"in_flight": 64})
     for each in content["transfers"]:
         gateway.scripts[each["interaction_id"]] = [Step("transfer_rejected", reason="x" * 200)]
     content["callbacks"] = {}
-    path = bench.write(content)
-    with (bench.folder / "out").open("wb") as out:
-        stuffed = window(bench, path, "--log-file", "log", stdout=out.fileno())
+    path = harness.write(content)
+    with (harness.folder / "out").open("wb") as out:
+        stuffed = window(harness, path, "--log-file", "log", stdout=out.fileno())
     with stuffed as shown:
         stuff(shown)
         assert shown.process.wait(PATIENCE_S) == 1
-    bench.newest_report().check(1)
-    assert "failures: 400 of 400" in (bench.folder / "out").read_text()
+    harness.newest_report().check(1)
+    assert "failures: 400 of 400" in (harness.folder / "out").read_text()
 
 
 def stuff(shown: Window) -> None:
@@ -189,14 +193,14 @@ def stuff(shown: Window) -> None:
         os.close(slave)
 
 
-def test_the_verdict_waits_while_the_terminal_is_stopped(gateway: Gateway, bench: Bench):
+def test_the_verdict_waits_while_the_terminal_is_stopped(gateway: Gateway, harness: Harness):
     """Ctrl-S in the middle: the run ends and is reported; Ctrl-Q shows a clean screen."""
-    with window(bench, bench.write(held(gateway))) as shown:
+    with window(harness, harness.write(held(gateway))) as shown:
         shown.wait_for("in flight 2")
         shown.type(b"\x13")
         gateway.release("go")
-        gateway.wait_until((bench.folder / "reports" / "batch" / "latest").exists)
-        bench.newest_report().check(0)
+        gateway.wait_until((harness.folder / "reports" / "batch" / "latest").exists)
+        harness.newest_report().check(0)
         assert shown.process.poll() is None
         shown.type(b"\x11")
         assert shown.ended() == 0
@@ -215,17 +219,17 @@ def test_the_verdict_waits_while_the_terminal_is_stopped(gateway: Gateway, bench
     ids=["--no-progress", "CI", "dumb", "RUNNER_NO_PROGRESS"],
 )
 def test_where_no_view_is_wanted_there_are_lines(
-    gateway: Gateway, bench: Bench, options: list[str], env: dict[str, str]
+    gateway: Gateway, harness: Harness, options: list[str], env: dict[str, str]
 ):
-    path = bench.write(manifest(gateway, [transfer()]))
-    with window(bench, path, *options, env=env) as shown:
+    path = harness.write(manifest(gateway, [transfer()]))
+    with window(harness, path, *options, env=env) as shown:
         assert shown.ended() == 0
     assert BAR not in shown.written.decode()
     assert "progress: 1 of 1 settled (100%)" in shown.screen.text
 
 
-def test_no_color_leaves_the_view_without_colour(gateway: Gateway, bench: Bench):
-    with window(bench, bench.write(held(gateway)), env={"NO_COLOR": "1"}) as shown:
+def test_no_color_leaves_the_view_without_colour(gateway: Gateway, harness: Harness):
+    with window(harness, harness.write(held(gateway)), env={"NO_COLOR": "1"}) as shown:
         shown.wait_for("in flight 2")
         gateway.release("go")
         assert shown.ended() == 0

@@ -10,7 +10,7 @@ from typing import Any
 import jsonschema_rs
 
 from runner.schemas_lookup import schema
-from tests.e2e.bench import Bench, Ended, command, environment, manifest, started, transfer
+from tests.e2e.harness import Ended, Harness, command, environment, manifest, started, transfer
 from tests.foreign.gateway import Gateway
 from tests.foreign.script import Step
 from tests.terminal.window import PATIENCE_S, Window
@@ -18,12 +18,12 @@ from tests.terminal.window import PATIENCE_S, Window
 WATCH = ("status", "--watch", "--journal", ".runner/foreign.db")
 
 
-def watching(bench: Bench, *options: str, **changes: Any) -> Window:
+def watching(harness: Harness, *options: str, **changes: Any) -> Window:
     arguments = command(*WATCH, *options)
-    return Window(arguments, cwd=bench.folder, env=environment(), **changes)
+    return Window(arguments, cwd=harness.folder, env=environment(), **changes)
 
 
-def held(gateway: Gateway, bench: Bench, number: int = 6) -> Path:
+def held(gateway: Gateway, harness: Harness, number: int = 6) -> Path:
     """Write a manifest whose first two transfers are answered only when they are released."""
     gateway.default = Step(until="go")
     transfers = [transfer(key=f"k{n}") for n in range(number)]
@@ -31,13 +31,13 @@ def held(gateway: Gateway, bench: Bench, number: int = 6) -> Path:
     gateway.scripts[transfers[0]["interaction_id"]] = [refused]
     content = manifest(gateway, transfers, limits={"in_flight": 2, "rate": "50/s"})
     content["policy"]["negotiation_timeout"] = "60s"
-    return bench.write(content)
+    return harness.write(content)
 
 
-def test_it_shows_the_run_until_it_ends_and_how(gateway: Gateway, bench: Bench):
-    with started("apply", held(gateway, bench), cwd=bench.folder) as process:
+def test_it_shows_the_run_until_it_ends_and_how(gateway: Gateway, harness: Harness):
+    with started("apply", held(gateway, harness), cwd=harness.folder) as process:
         gateway.wait_until(lambda: len(gateway.frames) == 2)
-        with watching(bench) as shown:
+        with watching(harness) as shown:
             shown.wait_for("session open  in flight 2")
             assert "0/6 0%" in shown.screen.text
             assert "batch batch, environment foreign, run " in shown.screen.text
@@ -54,10 +54,10 @@ def test_it_shows_the_run_until_it_ends_and_how(gateway: Gateway, bench: Bench):
     assert "5 transferred, 1 rejected" in shown.screen.text
 
 
-def test_forty_columns_do(gateway: Gateway, bench: Bench):
-    with started("apply", held(gateway, bench), cwd=bench.folder) as process:
+def test_forty_columns_do(gateway: Gateway, harness: Harness):
+    with started("apply", held(gateway, harness), cwd=harness.folder) as process:
         gateway.wait_until(lambda: len(gateway.frames) == 2)
-        with watching(bench, columns=40, rows=10) as shown:
+        with watching(harness, columns=40, rows=10) as shown:
             shown.wait_for("in flight 2")
             for gate in ("refuse", "go"):
                 gateway.release(gate)
@@ -67,10 +67,10 @@ def test_forty_columns_do(gateway: Gateway, bench: Bench):
     assert "5 transferred, 1 rejected" in shown.screen.text
 
 
-def test_a_run_that_died_is_distinguished_from_one_that_goes_on(gateway: Gateway, bench: Bench):
-    with started("apply", held(gateway, bench), cwd=bench.folder) as process:
+def test_a_run_that_died_is_distinguished_from_one_that_goes_on(gateway: Gateway, harness: Harness):
+    with started("apply", held(gateway, harness), cwd=harness.folder) as process:
         gateway.wait_until(lambda: len(gateway.frames) == 2)
-        with watching(bench) as shown:
+        with watching(harness) as shown:
             shown.wait_for("session open  in flight 2")
             process.send_signal(signal.SIGKILL)
             process.wait()
@@ -80,10 +80,10 @@ def test_a_run_that_died_is_distinguished_from_one_that_goes_on(gateway: Gateway
     assert "2 in doubt" in shown.screen.text
 
 
-def test_ctrl_c_ends_the_watch_and_not_the_run(gateway: Gateway, bench: Bench):
-    with started("apply", held(gateway, bench), cwd=bench.folder) as process:
+def test_ctrl_c_ends_the_watch_and_not_the_run(gateway: Gateway, harness: Harness):
+    with started("apply", held(gateway, harness), cwd=harness.folder) as process:
         gateway.wait_until(lambda: len(gateway.frames) == 2)
-        with watching(bench) as shown:
+        with watching(harness) as shown:
             shown.wait_for("in flight 2")
             shown.type(b"\x03")
             assert shown.ended() == 130
@@ -94,19 +94,21 @@ def test_ctrl_c_ends_the_watch_and_not_the_run(gateway: Gateway, bench: Bench):
         assert process.wait(PATIENCE_S) == 1
 
 
-def test_without_a_terminal_there_are_lines_and_then_the_end(gateway: Gateway, bench: Bench):
-    assert bench.run("apply", bench.write(manifest(gateway, [transfer()]))).code == 0
-    ended = bench.run(*WATCH)
+def test_without_a_terminal_there_are_lines_and_then_the_end(gateway: Gateway, harness: Harness):
+    assert harness.run("apply", harness.write(manifest(gateway, [transfer()]))).code == 0
+    ended = harness.run(*WATCH)
     assert ended.code == 0
     assert ended.out.splitlines()[0].startswith("progress: 1 of 1 settled (100%); transferred 1")
     assert "  ok  batch batch" in ended.out
     assert ended.err == ""
 
 
-def test_json_is_a_line_for_each_refresh_and_the_last_has_the_end(gateway: Gateway, bench: Bench):
-    with started("apply", held(gateway, bench), cwd=bench.folder) as process:
+def test_json_is_a_line_for_each_refresh_and_the_last_has_the_end(
+    gateway: Gateway, harness: Harness
+):
+    with started("apply", held(gateway, harness), cwd=harness.folder) as process:
         gateway.wait_until(lambda: len(gateway.frames) == 2)
-        with started(*WATCH, "--output", "json", cwd=bench.folder) as watch:
+        with started(*WATCH, "--output", "json", cwd=harness.folder) as watch:
             assert watch.stdout is not None
             first = json.loads(watch.stdout.readline())
             for gate in ("refuse", "go"):
@@ -128,10 +130,10 @@ def test_json_is_a_line_for_each_refresh_and_the_last_has_the_end(gateway: Gatew
     assert (watch.returncode, err) == (0, "")
 
 
-def test_a_reader_that_left_ends_the_watch(gateway: Gateway, bench: Bench):
-    with started("apply", held(gateway, bench), cwd=bench.folder) as process:
+def test_a_reader_that_left_ends_the_watch(gateway: Gateway, harness: Harness):
+    with started("apply", held(gateway, harness), cwd=harness.folder) as process:
         gateway.wait_until(lambda: len(gateway.frames) == 2)
-        with started(*WATCH, "--output", "json", cwd=bench.folder) as watch:
+        with started(*WATCH, "--output", "json", cwd=harness.folder) as watch:
             assert watch.stdout is not None
             watch.stdout.readline()
             watch.stdout.close()
@@ -141,11 +143,11 @@ def test_a_reader_that_left_ends_the_watch(gateway: Gateway, bench: Bench):
         assert process.wait(PATIENCE_S) == 1
 
 
-def test_a_run_is_named_and_an_unknown_one_refused(gateway: Gateway, bench: Bench):
-    assert bench.run("apply", bench.write(manifest(gateway, [transfer()]))).code == 0
-    name = bench.newest_report().run["id"]
-    named: Ended = bench.run("status", name, "--watch", "--output", "json")
+def test_a_run_is_named_and_an_unknown_one_refused(gateway: Gateway, harness: Harness):
+    assert harness.run("apply", harness.write(manifest(gateway, [transfer()]))).code == 0
+    name = harness.newest_report().run["id"]
+    named: Ended = harness.run("status", name, "--watch", "--output", "json")
     assert json.loads(named.out)["run"] == name
-    unknown = bench.run("status", name[:-1] + "x", "--watch")
+    unknown = harness.run("status", name[:-1] + "x", "--watch")
     assert unknown.code == 2
     assert f"did you mean {name}?" in unknown.err

@@ -17,7 +17,7 @@ from runner.console.diagnostics.problem_text import MAX_PROBLEMS
 
 if TYPE_CHECKING:
     from runner.app.apply import Applied, Question
-    from runner.app.request import Request
+    from runner.app.run_options import RunOptions
     from runner.cli.output import Console
     from runner.console.log.observers import Observers
 
@@ -61,7 +61,7 @@ def apply(
         apply_manifest(console, request, yes=yes)
 
 
-def apply_manifest(console: Console, given: Request, *, yes: bool) -> None:
+def apply_manifest(console: Console, given: RunOptions, *, yes: bool) -> None:
     """Carry out a manifest, or a written plan; then exit."""
     import time
 

@@ -16,7 +16,7 @@ from runner.core.errors import UsageError
 
 if TYPE_CHECKING:
     from runner.app.probe import ProbeOrder
-    from runner.app.request import Request
+    from runner.app.run_options import RunOptions
     from runner.cli.output import Console
     from runner.core.manifest.model import Manifest
 
@@ -51,12 +51,12 @@ def doctor(
 
     Only with --probe is anything moved: the one conversation that you name.
     """
-    from runner.app.request import Request
+    from runner.app.run_options import RunOptions
 
     if (probe is None) != (probe_to is None):
         raise typer.BadParameter("--probe CONVERSATION and --probe-to DESTINATION go together")
     console = output.console()
-    request = Request(
+    request = RunOptions(
         manifest=manifest, environment=env, journal=journal, lock_timeout_s=lock_timeout or 0.0
     )
     if probe is None or probe_to is None:
@@ -67,7 +67,7 @@ def doctor(
     probe_gateway(console, request, ProbeOrder(probe, probe_to, probe_out), yes=yes)
 
 
-def examine_gateway(console: Console, request: Request) -> None:
+def examine_gateway(console: Console, request: RunOptions) -> None:
     """Check the way to a manifest's gateway, read-only; exit 4 if a run could not begin."""
     from runner.app.doctor import examine
     from runner.app.plan import read_manifest
@@ -88,7 +88,7 @@ def examine_gateway(console: Console, request: Request) -> None:
         raise SystemExit(ExitCode.OK if is_well(checks) else ExitCode.UNREACHABLE)
 
 
-def probe_gateway(console: Console, request: Request, order: ProbeOrder, *, yes: bool) -> None:
+def probe_gateway(console: Console, request: RunOptions, order: ProbeOrder, *, yes: bool) -> None:
     """Ask, move one conversation there and back, and show the platform's behaviour.
 
     Exit 1 if it was not moved, or not back; 6 if that is not known.

@@ -25,7 +25,7 @@ from runner.core.transfer.outcome import ExitCode
 if TYPE_CHECKING:
     from runner.app.name_resolution import Found
     from runner.app.preflight import Preflight
-    from runner.app.request import Request
+    from runner.app.run_options import RunOptions
     from runner.cli.output import Console
     from runner.core.manifest.model import Manifest
     from runner.core.records.run_record import PlanFigures
@@ -97,7 +97,7 @@ def plan(
     plan_manifest(output.console(no_progress=True, max_problems=max_problems), request, planning)
 
 
-def plan_manifest(console: Console, given: Request, planning: PlanOptions) -> None:
+def plan_manifest(console: Console, given: RunOptions, planning: PlanOptions) -> None:
     """Do everything up to the plan, write its report, and the plan itself if wanted; then exit."""
     import time
 
@@ -159,7 +159,7 @@ def plan_manifest(console: Console, given: Request, planning: PlanOptions) -> No
 
 
 def _found(
-    console: Console, request: Request, manifest: Manifest, staging: Staging, *, asked: bool
+    console: Console, request: RunOptions, manifest: Manifest, staging: Staging, *, asked: bool
 ) -> Found:
     """Return the gateway's answers about names and selections; nothing if it is not asked."""
     from runner.app.name_resolution import NOTHING_FOUND, is_open
@@ -173,7 +173,7 @@ def _found(
 
 
 def _look_ahead(
-    console: Console, request: Request, manifest: Manifest, staging: Staging
+    console: Console, request: RunOptions, manifest: Manifest, staging: Staging
 ) -> Preflight:
     from runner.app.preflight import look_ahead  # it brings the gateway's libraries
 

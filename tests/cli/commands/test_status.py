@@ -15,10 +15,10 @@ from runner.core.errors import StorageError, UsageError
 from runner.core.transfer.outcome import Outcome
 from runner.core.transfer.states import Event
 from runner.journal.lock import JournalLock
-from tests.e2e.bench import Bench, manifest, started, transfer
+from tests.e2e.harness import Harness, manifest, started, transfer
 from tests.foreign.gateway import Gateway
 from tests.foreign.script import Step
-from tests.journal.rig import Written, begun, located, manifest_rows, opened
+from tests.journal.builders import Written, begun, located, manifest_rows, opened
 
 
 @pytest.fixture
@@ -58,7 +58,7 @@ def test_a_run_that_died_and_was_settled_since_is_not_called_in_doubt(journal: P
 
 @pytest.mark.usefixtures("run")
 def test_a_process_that_took_the_lock_later_does_not_run_it(journal: Path):
-    """The rig's runs began in 2027; a lock note from before that is the run's own."""
+    """The builders' runs began in 2027; a lock note from before that is the run's own."""
     with JournalLock(journal) as lock:
         lock.acquire(0)
         [line] = status_of(located(journal)).runs
@@ -111,21 +111,21 @@ def test_an_unknown_run_is_a_usage_error(journal: Path):
         status_of(located(journal), "run")
 
 
-def test_it_shows_a_run_while_it_goes_on_and_after_it_died(gateway: Gateway, bench: Bench):
+def test_it_shows_a_run_while_it_goes_on_and_after_it_died(gateway: Gateway, harness: Harness):
     """Neither hinders the other; then the process is killed, and the same run has died."""
     gateway.default = Step(until="looked at")
     content = manifest(gateway, [transfer() for _ in range(6)], limits={"in_flight": 2})
     content["policy"]["negotiation_timeout"] = "60s"
-    with started("apply", bench.write(content), cwd=bench.folder) as process:
+    with started("apply", harness.write(content), cwd=harness.folder) as process:
         gateway.wait_until(lambda: len(gateway.frames) == 2)
-        live = json.loads(bench.run("status", "latest", "--output", "json").out)["run"]
+        live = json.loads(harness.run("status", "latest", "--output", "json").out)["run"]
         process.send_signal(signal.SIGKILL)
         process.wait()
     assert live["state"] == live["outcome"] == "running"
     assert live["in_flight"] == 2
     assert live["counts"]["unattempted"] == 4
     assert f"process {process.pid} on " in live["holder"]
-    listed = bench.run("status", "--manifest", "batch.yaml")
+    listed = harness.run("status", "--manifest", "batch.yaml")
     assert listed.code == 0
     assert "died" in listed.out
     assert "2 in doubt, 4 not attempted" in listed.out

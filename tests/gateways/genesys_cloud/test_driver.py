@@ -14,7 +14,7 @@ from runner.core.transfer.states import Event
 from tests.fakes.turns import until
 from tests.fakes.vendor_server import DATE_S
 from tests.fakes.wire_server import Reaction, answer
-from tests.gateways.genesys_rig import (
+from tests.gateways.genesys_harness import (
     MOVED,
     SOURCE,
     TO_QUEUE,

@@ -16,7 +16,7 @@ from runner.gateways.genesys_cloud.rest import GenesysRest, NoAnswer, NotSent
 from runner.gateways.http.retrying_client import IdempotentRequest
 from tests.fakes.vendor_server import VendorServer
 from tests.fakes.wire_server import Reaction, answer
-from tests.gateways.rig import SECRET, QuickClock, environment_of
+from tests.gateways.harness import SECRET, QuickClock, environment_of
 
 PATH = "/api/v2/conversations/c-1/participants/p-1/replace/queue"
 COMMAND = '{"queueId": "q-1"}'

@@ -11,7 +11,7 @@ from runner.core.errors import GatewayError
 from runner.testing.stepped_clock import SteppedClock
 from tests.fakes.vendor_server import VendorServer, event, metadata, silent
 from tests.fakes.wire_server import Peer, Reaction, answer
-from tests.gateways.genesys_rig import (
+from tests.gateways.genesys_harness import (
     MOVED,
     SOURCE,
     TARGET,
@@ -22,7 +22,7 @@ from tests.gateways.genesys_rig import (
     gateway_to,
     staged,
 )
-from tests.gateways.rig import Listener
+from tests.gateways.harness import Listener
 
 CHANNELS = "/api/v2/notifications/channels"
 TOPIC = f"v2.routing.queues.{TARGET}.conversations"

@@ -14,7 +14,7 @@ import pytest
 from runner.core.errors import GatewayError
 from runner.core.manifest.model import Endpoints
 from tests.fakes.wire_server import WireServer, answer
-from tests.gateways.rig import SECRET, Listener, QuickClock, gateway_to
+from tests.gateways.harness import SECRET, Listener, QuickClock, gateway_to
 
 
 async def refused(*answers: Any, clock: QuickClock | None = None, **options: Any) -> GatewayError:

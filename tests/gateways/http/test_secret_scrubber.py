@@ -14,7 +14,7 @@ from runner.core.errors import GatewayError
 from runner.core.manifest.model import Secret
 from runner.gateways.http.secret_scrubber import SecretScrubber
 from tests.fakes.wire_server import BINARY, TEXT, Peer, WireServer, answer, frame, obliging
-from tests.gateways.rig import SECRET, Listener, QuickClock, gateway_to
+from tests.gateways.harness import SECRET, Listener, QuickClock, gateway_to
 
 BASIC = base64.b64encode(f"client-17:{SECRET}".encode()).decode()
 ODD = 'canary/"secret"-ïd'

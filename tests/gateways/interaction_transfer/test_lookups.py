@@ -13,7 +13,7 @@ from runner.core.errors import GatewayError, LookUpFailed, LookUpUnanswered
 from runner.core.manifest.model import Limits
 from runner.core.transfer.lookup_verdict import Interaction
 from tests.fakes.wire_server import Reaction, WireServer, answer
-from tests.gateways.rig import Listener, QuickClock, gateway_to
+from tests.gateways.harness import Listener, QuickClock, gateway_to
 
 DATE = "Tue, 01 Dec 2026 21:00:00 GMT"
 DATE_S = 1796158800.0

@@ -10,7 +10,7 @@ import pytest
 from runner.core.errors import GatewayError
 from runner.core.manifest.model import Endpoints
 from tests.fakes.wire_server import Peer, Reaction, WireServer, answer
-from tests.gateways.rig import Listener, QuickClock, gateway_to, request
+from tests.gateways.harness import Listener, QuickClock, gateway_to, request
 
 
 async def failing(server: WireServer, clock: QuickClock | None = None, **options: object) -> str:

@@ -31,7 +31,7 @@ from tests.fakes.wire_server import (
     frame,
     obliging,
 )
-from tests.gateways.rig import SECRET, Listener, QuickClock, gateway_to, request
+from tests.gateways.harness import SECRET, Listener, QuickClock, gateway_to, request
 
 
 async def test_happy_path_from_token_to_farewell():

@@ -15,7 +15,7 @@ from runner.ports import Journal
 from runner.ports.journal_access import JournalAccess, JournalStore
 from runner.staging.rows import Selection, Staging
 from runner.testing.journal import FakeJournal
-from tests.journal.rig import ORIGIN, Written, begun
+from tests.journal.builders import ORIGIN, Written, begun
 
 Opened = tuple[Journal, Sequence[PlannedRow]]
 OpenRun = Callable[[Path, Sequence[TransferRow]], AbstractAsyncContextManager[Opened]]

@@ -12,8 +12,8 @@ from runner.core.journal_location import JournalLocation
 from runner.core.transfer.outcome import Outcome
 from runner.core.transfer.states import Event, State
 from runner.ports.journal_access import JournalAccess, JournalStore
+from tests.journal.builders import AT, HERE, ORIGIN, Written, manifest_rows, owed
 from tests.journal.contract.journals import DATABASES, started
-from tests.journal.rig import AT, HERE, ORIGIN, Written, manifest_rows, owed
 
 
 @pytest.fixture(params=DATABASES)

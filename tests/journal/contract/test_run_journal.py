@@ -9,8 +9,8 @@ import pytest
 from runner.core.transfer.plan import PlannedRow
 from runner.core.transfer.states import Event, State
 from runner.ports import Entry, Journal
+from tests.journal.builders import Life, manifest_rows, note
 from tests.journal.contract.journals import RUNS, OpenRun
-from tests.journal.rig import Life, manifest_rows, note
 
 
 @pytest.fixture(params=RUNS)

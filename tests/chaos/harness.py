@@ -19,7 +19,7 @@ import yaml
 
 from tests.chaos.forks import Zygote, quiet_environment, state_of
 from tests.chaos.settings import Settings
-from tests.e2e.bench import Ended, Report, command, manifest
+from tests.e2e.harness import Ended, Report, command, manifest
 
 PATIENCE_S = 120.0
 POLL_S = 0.05

@@ -207,7 +207,7 @@ def manifest(
 
 
 @dataclass(slots=True)
-class Bench:
+class Harness:
     """One folder with manifests, a journal and reports; the command line is run in it."""
 
     folder: Path

@@ -16,7 +16,7 @@ from runner.gateways.genesys_cloud.driver import GenesysCloud
 from runner.gateways.genesys_cloud.protocol.command import build_command
 from runner.testing.stepped_clock import SteppedClock
 from tests.fakes.vendor_server import VendorServer, conversation, event, participant
-from tests.gateways.rig import Listener, environment_of
+from tests.gateways.harness import Listener, environment_of
 
 SOURCE = "11111111-1111-4111-8111-111111111111"
 TARGET = "22222222-2222-4222-8222-222222222222"

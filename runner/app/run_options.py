@@ -16,7 +16,7 @@ from runner.staging.rows import Selection
 
 
 @dataclass(frozen=True, slots=True)
-class Request:
+class RunOptions:
     """The options that `apply` and `plan` share; None where none was given."""
 
     manifest: Path
