@@ -16,7 +16,7 @@ from runner.composition import opened_gateway
 from runner.core.errors import GatewayError, LookUpFailed
 from runner.core.journal_location import JournalLocation
 from runner.core.manifest.model import Manifest
-from runner.core.transfer.evidence import Evidence, weigh
+from runner.core.transfer.doubt_evidence import Evidence, weigh
 from runner.core.transfer.lookup_verdict import Interaction, LookupVerdict, judge_lookup
 from runner.core.transfer.message import Reply, Stray
 from runner.core.transfer.plan import SENDS, Action, PlannedRow, Verdict

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from runner.cli.descriptor_limit import ensure_descriptors, too_few
-from runner.cli.exit_codes import exit_code_of
+from runner.cli.error_exit_codes import exit_code_of
 from runner.console.diagnostics.formats import OutputFormat, without_commands
 from runner.console.diagnostics.marked_lines import SourceFiles
 from runner.console.diagnostics.problem_text import MAX_PROBLEMS

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from runner.cli.exit_codes import exit_code_of
+from runner.cli.error_exit_codes import exit_code_of
 from runner.cli.output import Console
 from runner.console.log.redaction import harmless
 from runner.core.records.run_record import ReportSource

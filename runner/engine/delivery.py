@@ -7,7 +7,7 @@ from collections.abc import Callable
 from runner.core.manifest.media import MediaMatrix
 from runner.core.pacing.rate import LONGEST_OBEYED_S
 from runner.core.timestamps import timestamp
-from runner.core.transfer.evidence import Baseline, SendClocks
+from runner.core.transfer.doubt_evidence import Baseline, SendClocks
 from runner.core.transfer.message import (
     Compose,
     Draft,

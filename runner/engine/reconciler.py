@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from runner.core.errors import GatewayError, LookUpFailed
 from runner.core.pacing.rate import LONGEST_OBEYED_S
-from runner.core.transfer.evidence import (
+from runner.core.transfer.doubt_evidence import (
     Dedupes,
     Evidence,
     Expires,

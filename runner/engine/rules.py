@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from runner.core.manifest.model import Policy
 from runner.core.pacing.rate import backoff_s
-from runner.core.transfer.evidence import VISIBLE_S, Expires, Promise
+from runner.core.transfer.doubt_evidence import VISIBLE_S, Expires, Promise
 from runner.core.transfer.message import Reply
 from runner.core.transfer.states import Event, classify_repeat
 

@@ -15,7 +15,7 @@ from runner.core.records.audit_chain import GENESIS
 from runner.core.records.row_text import read_found_at, read_ladder, read_names
 from runner.core.records.run_record import AuditEntry, Figures, ReportSource, RunRecord
 from runner.core.transfer.canonical_form import canonical_interaction
-from runner.core.transfer.evidence import Baseline, SendClocks
+from runner.core.transfer.doubt_evidence import Baseline, SendClocks
 from runner.core.transfer.outcome import Outcome
 from runner.core.transfer.plan import Action, Claim, PlannedRow
 from runner.core.transfer.states import OUTCOMES, State
@@ -107,8 +107,11 @@ class Reader:
         self.path = path
         with reading(path):
             self._connection = connect(path)
-            # A journal that is only read may have been made before the column.
-            keeps_places = has_column(self._connection, "rows", "found_at")
+            try:  # a journal that is only read may have been made before the column
+                keeps_places = has_column(self._connection, "rows", "found_at")
+            except BaseException:
+                self._connection.close()
+                raise
         self._found_at = "found_at" if keeps_places else "NULL"
         self._one_at_a_time = threading.Lock()
 

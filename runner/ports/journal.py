@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, NamedTuple, Protocol
 
-from runner.core.transfer.evidence import Baseline, SendClocks
+from runner.core.transfer.doubt_evidence import Baseline, SendClocks
 from runner.core.transfer.plan import PlannedRow
 from runner.core.transfer.states import Event, State
 

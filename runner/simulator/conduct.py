@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from runner.core.transfer.evidence import Dedupes, Expires, Promise
+from runner.core.transfer.doubt_evidence import Dedupes, Expires, Promise
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,13 @@ from pathlib import Path
 
 import pytest
 
-from runner.core.transfer.evidence import Dedupes, Expires, SendClocks, fence_is_over, may_repeat
+from runner.core.transfer.doubt_evidence import (
+    Dedupes,
+    Expires,
+    SendClocks,
+    fence_is_over,
+    may_repeat,
+)
 from tests.chaos.conftest import LARGE, Crew
 from tests.chaos.forks import Zygote
 from tests.chaos.harness import PATIENT, PROMISES, GatewayProcess, Yard, names

@@ -18,7 +18,7 @@ from hypothesis.stateful import (
     rule,
 )
 
-from runner.core.transfer.evidence import (
+from runner.core.transfer.doubt_evidence import (
     Baseline,
     Dedupes,
     Evidence,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from runner.core.transfer.evidence import Baseline, Evidence, weigh
+from runner.core.transfer.doubt_evidence import Baseline, Evidence, weigh
 from runner.core.transfer.lookup_verdict import Arrival, Interaction
 
 HERE, BEFORE = "genesys://queue/here", "genesys://queue/before"

@@ -9,7 +9,7 @@ from runner.core.manifest.media import Audio, MediaMatrix
 from runner.core.manifest.model import Policy, RetryPolicy
 from runner.core.manifest.quantity import EVERYTHING, Amount, Share
 from runner.core.manifest.window import Window
-from runner.core.transfer.evidence import Baseline, SendClocks
+from runner.core.transfer.doubt_evidence import Baseline, SendClocks
 from runner.core.transfer.lookup_verdict import Interaction
 from runner.core.transfer.plan import PlannedRow
 from runner.core.transfer.states import State

@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from runner.core.manifest.model import Limits, Policy, RetryPolicy
-from runner.core.transfer.evidence import Dedupes, Expires, Promise
+from runner.core.transfer.doubt_evidence import Dedupes, Expires, Promise
 from runner.core.transfer.lookup_verdict import Interaction
 from runner.core.transfer.states import FINAL, State
 from runner.engine.rules import Rules

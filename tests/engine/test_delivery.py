@@ -11,7 +11,7 @@ import pytest
 
 from runner.core.errors import GatewayError, LookUpFailed
 from runner.core.manifest.model import Callback, Limits, Policy, RetryPolicy
-from runner.core.transfer.evidence import VISIBLE_S
+from runner.core.transfer.doubt_evidence import VISIBLE_S
 from runner.core.transfer.lookup_verdict import Interaction
 from runner.core.transfer.message import NOTE_LIMIT
 from runner.core.transfer.outcome import ExitCode

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from runner.core.manifest.model import Limits, Policy
-from runner.core.transfer.evidence import Dedupes
+from runner.core.transfer.doubt_evidence import Dedupes
 from runner.core.transfer.lookup_verdict import Interaction
 from runner.core.transfer.states import State
 from runner.engine.rules import Rules

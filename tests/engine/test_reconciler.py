@@ -11,7 +11,7 @@ import pytest
 from runner.core.errors import GatewayError, LookUpFailed
 from runner.core.manifest.model import Limits, Policy, RetryPolicy
 from runner.core.pacing.circuit_breaker import BreakerPolicy
-from runner.core.transfer.evidence import Baseline, Dedupes, Expires, Promise
+from runner.core.transfer.doubt_evidence import Baseline, Dedupes, Expires, Promise
 from runner.core.transfer.lookup_verdict import Arrival, Interaction
 from runner.core.transfer.states import State
 from runner.engine.rules import Rules

@@ -14,7 +14,7 @@ from runner.core.manifest.media import MediaMatrix
 from runner.core.manifest.model import Limits, Policy, RetryPolicy
 from runner.core.manifest.quantity import Share
 from runner.core.pacing.circuit_breaker import BreakerPolicy
-from runner.core.transfer.evidence import Baseline, Dedupes, Expires, Promise
+from runner.core.transfer.doubt_evidence import Baseline, Dedupes, Expires, Promise
 from runner.core.transfer.lookup_verdict import Interaction
 from runner.core.transfer.outcome import ExitCode
 from runner.engine.rules import Rules

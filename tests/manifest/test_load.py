@@ -18,7 +18,7 @@ from runner.core.manifest.model import (
     TransferRow,
 )
 from runner.core.pacing.circuit_breaker import BreakerPolicy
-from runner.core.transfer.evidence import Dedupes, Expires
+from runner.core.transfer.doubt_evidence import Dedupes, Expires
 from runner.manifest.load import load
 from runner.manifest.problem_collector import Collector
 from tests.manifest.builders import HEAD, LIVE, PEM, write

@@ -21,7 +21,7 @@ from runner.core.manifest.quantity import EVERYTHING as EVERYONE
 from runner.core.manifest.quantity import Amount, Share
 from runner.core.manifest.window import Moment, Window
 from runner.core.pacing.circuit_breaker import BreakerPolicy
-from runner.core.transfer.evidence import Dedupes, Expires, Promise
+from runner.core.transfer.doubt_evidence import Dedupes, Expires, Promise
 from runner.gateways.interaction_transfer.spec import SPEC as INTERACTION_WEBSOCKET
 from runner.staging.rows import Selection
 from tests.simulation.gateway_state import GatewayState, Promised

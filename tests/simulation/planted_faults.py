@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from runner.core.errors import LookUpFailed, LookUpUnanswered
-from runner.core.transfer.evidence import Dedupes, Expires, Promise
+from runner.core.transfer.doubt_evidence import Dedupes, Expires, Promise
 from runner.core.transfer.lookup_verdict import Interaction
 from runner.core.transfer.message import Message, Reply, Request
 from runner.core.transfer.states import Event

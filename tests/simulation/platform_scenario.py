@@ -21,7 +21,7 @@ from runner.core.manifest.model import (
     Secret,
 )
 from runner.core.pacing.circuit_breaker import BreakerPolicy
-from runner.core.transfer.evidence import Expires, Promise
+from runner.core.transfer.doubt_evidence import Expires, Promise
 from runner.core.transfer.outcome import ExitCode
 from runner.gateways.genesys_cloud.spec import SPEC as GENESYS_CLOUD
 from runner.staging.rows import Staging

@@ -16,7 +16,7 @@ from runner.core.manifest.model import Callback, Environment, Policy
 from runner.core.records.run_record import Figures, RunRecord, TransferRecord
 from runner.core.records.summary import summarize
 from runner.core.timestamps import timestamp
-from runner.core.transfer.evidence import Promise
+from runner.core.transfer.doubt_evidence import Promise
 from runner.core.transfer.outcome import ExitCode, Outcome, exit_code
 from runner.core.transfer.plan import SENDS, PlannedRow, Verdict
 from runner.engine.callback_factory import CallbackFactory

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runner.core.transfer.evidence import Dedupes, Expires, Promise
+from runner.core.transfer.doubt_evidence import Dedupes, Expires, Promise
 from runner.simulator.conduct import Conduct
 from runner.simulator.faults import FAULTS, Decisions
 from tests.simulator.shell import NOW, shell, transfer

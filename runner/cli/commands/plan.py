@@ -183,7 +183,7 @@ def _look_ahead(
 
 def _exit_code(planning: PlanOptions, preflight: Preflight | None, plan: PlanFigures) -> ExitCode:
     """Return how the command exits, which its report shows too."""
-    from runner.cli.exit_codes import exit_code_of
+    from runner.cli.error_exit_codes import exit_code_of
 
     if preflight is not None and preflight.error is not None:
         return exit_code_of(preflight.error)

@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
-from runner.core.transfer.evidence import CLOCK_MARGIN_S
+from runner.core.transfer.doubt_evidence import CLOCK_MARGIN_S
 
 
 class Health(StrEnum):

@@ -16,7 +16,7 @@ from runner.core.manifest.quantity import Amount
 from runner.core.manifest.source_excerpt import Excerpt
 from runner.core.manifest.window import Window
 from runner.core.pacing.circuit_breaker import BreakerPolicy
-from runner.core.transfer.evidence import Promise
+from runner.core.transfer.doubt_evidence import Promise
 from runner.core.transfer.lookup_verdict import FoundAt
 from runner.core.transfer.outcome import Outcome
 

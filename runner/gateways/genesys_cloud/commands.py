@@ -10,7 +10,7 @@ import httpx
 from runner.core.errors import GatewayError
 from runner.core.pacing.rate import LONGEST_OBEYED_S
 from runner.core.pacing.retry_after import retry_after_s
-from runner.core.transfer.evidence import MOVED_BY_OTHERS
+from runner.core.transfer.doubt_evidence import MOVED_BY_OTHERS
 from runner.core.transfer.lookup_verdict import ENDED_STATES
 from runner.core.transfer.message import Reply, harmless
 from runner.core.transfer.states import Event

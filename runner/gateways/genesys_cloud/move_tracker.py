@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from runner.core.transfer.canonical_form import same_destination
-from runner.core.transfer.evidence import Baseline, has_arrived, was_moved_by_others
+from runner.core.transfer.doubt_evidence import Baseline, has_arrived, was_moved_by_others
 from runner.core.transfer.message import Reply
 from runner.core.transfer.states import Event
 from runner.gateways.genesys_cloud.protocol.command import QUEUE, Command

@@ -12,7 +12,7 @@ import httpx
 from runner.core.errors import GatewayError
 from runner.core.manifest.media import MediaMatrix
 from runner.core.timestamps import timestamp
-from runner.core.transfer.evidence import Baseline, has_arrived
+from runner.core.transfer.doubt_evidence import Baseline, has_arrived
 from runner.core.transfer.lookup_verdict import PARTICIPANT, judge_lookup
 from runner.core.transfer.message import Draft, Stray, Unfit, harmless
 from runner.gateways.genesys_cloud.permissions import SUBJECT_PATH

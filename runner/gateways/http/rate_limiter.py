@@ -9,8 +9,8 @@ import math
 from collections.abc import Mapping
 from enum import IntEnum
 
-from runner.core.pacing.allowance import Allowance
 from runner.core.pacing.rate import Bucket, due_in, spent, take
+from runner.core.pacing.server_allowance import Allowance
 from runner.ports import Clock
 
 LONGEST_NAP_S = 1.0

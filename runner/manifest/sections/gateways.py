@@ -10,7 +10,7 @@ from runner.core.diagnostics.problem import Place, Problem, Related
 from runner.core.manifest.model import DriverTraits, GatewayConstraints
 from runner.core.manifest.quantity import parse_duration
 from runner.core.manifest.rules import check_statuses
-from runner.core.transfer.evidence import CLOCK_MARGIN_S, VISIBLE_S, Dedupes, Expires, Promise
+from runner.core.transfer.doubt_evidence import CLOCK_MARGIN_S, VISIBLE_S, Dedupes, Expires, Promise
 from runner.manifest.problem_collector import Collector
 from runner.manifest.schema.check import Document
 from runner.manifest.sections.environment import driver_of

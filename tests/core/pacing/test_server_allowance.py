@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runner.core.pacing.allowance import Allowance
+from runner.core.pacing.server_allowance import Allowance
 
 
 def told(allowed: str = "300", count: str = "1", reset: str = "60") -> dict[str, str]:
