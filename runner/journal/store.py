@@ -10,7 +10,7 @@ import sqlite3
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from runner.core.errors import StorageError
 from runner.core.manifest.source_excerpt import Excerpt
@@ -25,9 +25,11 @@ from runner.journal.format_check import WAIVED, claim, read_waived
 from runner.journal.manifest_store import MANIFESTS, keep_manifest
 from runner.journal.schema import FORMAT, JOURNAL, LEFT_OUT
 from runner.journal.state_check import check_states, seal
-from runner.journal.writer import JournalWriter
 from runner.ports import Entry, Note
 from runner.ports.history import History
+
+if TYPE_CHECKING:
+    from runner.journal.writer import JournalWriter
 
 _LOSE_TRANSFER = (
     "UPDATE transfers SET state = ?, version = version + 1, reason = ?, reason_code = ?"
@@ -167,6 +169,9 @@ class Store:
 
     def start_writer(self, history: History) -> JournalWriter:
         """Return the run's journal, which writes in a thread of its own from now on."""
+        # It brings asyncio, a tenth of the start of a command that sends nothing.
+        from runner.journal.writer import JournalWriter  # noqa: PLC0415
+
         return JournalWriter(self, history)
 
     def finish_run(self, record: Mapping[str, Any], figures: Mapping[str, Any], at: float) -> None:
