@@ -63,7 +63,7 @@ class SteppedClock:
         await woken
 
     async def advance(self, seconds: float) -> None:
-        """Move the clock, waking whoever is due on the way, and let each do all that it can."""
+        """Move the clock, wake each sleeper that is due on the way, and let it do all that it can."""
         until = self.time_s + seconds
         await _quiet()
         while self._sleepers and self._sleepers[0][0] <= until:

@@ -170,7 +170,7 @@ class Channels:
                 f"the channel was closed at once ({closed})", TRY_LATER
             ) from closed
         finally:
-            if not is_sound:  # whoever waited for it may be gone as well
+            if not is_sound:  # the caller that waited for it may be gone as well
                 await channel.close(NORMAL_CLOSURE, FAREWELL)
         return channel
 
@@ -204,7 +204,7 @@ class Channels:
     async def _free(self) -> Mapping[str, Any] | None:
         """Return a channel that may be used again: ours, or one that follows nothing; None: none.
 
-        (The platform lists those of this token; whoever made one that follows nothing has left it.)
+        (The platform lists those of this token; one that follows nothing is no longer in use.)
         """
         try:
             listed = await self._rest.ask(_listing(CHANNELS))

@@ -58,7 +58,7 @@ SETTLED_S = 3.0
 class Probe:
     """One visit. `keep` makes the findings durable; it is called before each command leaves.
 
-    `say` takes a sentence for whoever waits. `media` is what a draft wants; the platform takes none.
+    `say` shows a sentence to the operator. `media` fills the draft; the platform takes none.
     """
 
     def __init__(

@@ -41,7 +41,7 @@ class Record:
 
 @dataclass(frozen=True, slots=True)
 class Send:
-    """Write this text frame to whoever is connected to the channel."""
+    """Write this text frame to the client that is connected to the channel."""
 
     channel_id: str
     text: str

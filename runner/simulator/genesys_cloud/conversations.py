@@ -127,7 +127,7 @@ class Conversation:
                 participant.leave(at)
 
     def move(self, destination: Destination, at: float, replaced: str | None = None) -> Participant:
-        """Put the destination in the place of whoever holds the conversation.
+        """Replace the holder of the conversation by the destination.
 
         Of one who is only consulted it takes the place alone: the customer stays where he is.
         """

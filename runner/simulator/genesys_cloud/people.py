@@ -1,7 +1,7 @@
 """What people do while a batch runs: agents answer and consult, colleagues move, customers hang up.
 
 None of it is in the ledger, which has what commands of clients did. A fault strikes a conversation at
-its first look-up, so that whoever listed it as waiting finds it otherwise when its turn comes.
+its first look-up, so that a client that listed it as waiting finds it changed when its turn comes.
 """
 
 from __future__ import annotations

@@ -63,7 +63,7 @@ class Population:
         self._kept[conversation.id] = conversation
 
     def known(self) -> Iterator[Conversation]:
-        """Yield whoever a list can show: those of `waiting`, and those that were touched."""
+        """Yield the conversations that a list can show: those of `waiting` and those that were touched."""
         for conversation_id in self._queue_ids:
             if conversation_id not in self._kept:
                 self.keep(self._make(conversation_id))
