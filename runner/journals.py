@@ -11,9 +11,9 @@ from pathlib import Path
 
 from runner.core.errors import UsageError
 from runner.core.journal_location import JournalLocation
-from runner.journal.access import SqliteJournal
 from runner.journal.filesystem import default_folder, real
 from runner.journal.gateway_registry import FileGatewayEntry, state_folder
+from runner.journal.sqlite.access import SqliteJournal
 from runner.ports.journal_access import GatewayEntry, JournalAccess
 
 DATABASES: Mapping[str, Callable[[JournalLocation], JournalAccess]] = {"": SqliteJournal}

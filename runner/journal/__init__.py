@@ -1,1 +1,1 @@
-"""The journal: one SQLite file that knows what was sent, what came of it, and in which order."""
+"""Journals: what was sent, what came of it, and in which order; a folder for each database."""

@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING
 
 from runner.core.errors import StorageError
 from runner.core.transfer.plan import PlannedRow
-from runner.journal.entry_rows import MOST_AT_ONCE
+from runner.journal.sqlite.entry_rows import MOST_AT_ONCE
 from runner.ports import Doubt, Entry, JournalledTransfer, Note
 from runner.ports.history import History
 
 if TYPE_CHECKING:
-    from runner.journal.store import Store
+    from runner.journal.sqlite.store import Store
 
 _Task = Sequence[Entry | Note] | Callable[[], None]
 _Waiting = tuple[_Task, "asyncio.Future[None]"]

@@ -13,7 +13,7 @@ import sys
 from pathlib import Path
 
 from runner.core.transfer.states import Event
-from runner.journal.store import Store
+from runner.journal.sqlite.store import Store
 from tests.journal.builders import Written, begun, manifest_rows, opened
 
 

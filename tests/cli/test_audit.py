@@ -17,7 +17,7 @@ from runner.console.results.audit_result import render_audited
 from runner.core.errors import UsageError
 from runner.core.records.run_record import Figures
 from runner.core.transfer.states import Event
-from runner.journal.reader import Reader
+from runner.journal.sqlite.reader import Reader
 from runner.report.writer import write_report
 from tests.e2e.harness import Harness
 from tests.journal.builders import AT, RUN, begun, located, manifest_rows, opened

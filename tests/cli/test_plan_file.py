@@ -29,7 +29,7 @@ from runner.core.records.run_record import PlanFigures
 from runner.core.transfer.plan import Action
 from runner.core.transfer.states import Event
 from runner.gateways.interaction_transfer.spec import SPEC as INTERACTION_WEBSOCKET
-from runner.journal.store import Store
+from runner.journal.sqlite.store import Store
 from runner.journals import journal_at
 from runner.schemas_lookup import schema
 from runner.staging.rows import Staging

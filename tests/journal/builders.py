@@ -20,8 +20,8 @@ from runner.core.transfer.doubt_evidence import Baseline, SendClocks
 from runner.core.transfer.plan import PlannedRow
 from runner.core.transfer.reasons import Code
 from runner.core.transfer.states import Event, State, step
-from runner.journal.reader import Reader
-from runner.journal.store import Store
+from runner.journal.sqlite.reader import Reader
+from runner.journal.sqlite.store import Store
 from runner.journals import journal_at
 from runner.ports import Entry, Intent, Note, Notification
 from runner.ports.journal_access import JournalAccess

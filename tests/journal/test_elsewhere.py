@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from runner.core.transfer.states import Event
-from runner.journal.reader import Reader
+from runner.journal.sqlite.reader import Reader
 from tests.journal.builders import HERE, THERE, begun, manifest_rows, opened
 
 

@@ -12,9 +12,9 @@ import pytest
 
 from runner.core.errors import StorageError
 from runner.core.transfer.states import Event
-from runner.journal.entry_rows import MOST_AT_ONCE
-from runner.journal.reader import Reader
-from runner.journal.store import Store
+from runner.journal.sqlite.entry_rows import MOST_AT_ONCE
+from runner.journal.sqlite.reader import Reader
+from runner.journal.sqlite.store import Store
 from runner.journal.writer import JournalWriter
 from runner.ports import Entry, Note
 from tests.journal import builders

@@ -7,8 +7,8 @@ from collections.abc import Awaitable, Sequence
 
 from runner.core.errors import StorageError
 from runner.core.transfer.plan import PlannedRow
-from runner.journal.reader import Reader
-from runner.journal.store import Store
+from runner.journal.sqlite.reader import Reader
+from runner.journal.sqlite.store import Store
 from runner.ports import Doubt, Entry, JournalledTransfer, Note
 from tests.simulation.life import Life
 

@@ -17,7 +17,7 @@ from runner.core.transfer.states import Event
 from runner.engine.run import BatchRun
 from runner.engine.seats import Seats
 from runner.gateways.websocket.transport import Dial, Transport
-from runner.journal.store import Store
+from runner.journal.sqlite.store import Store
 from runner.ports import Entry, Gateway, GatewayListener, Note
 from tests.simulation.delivery_faults import DeliveryFaults
 from tests.simulation.journal import SimulatedJournal

@@ -16,7 +16,7 @@ from runner.gateways.genesys_cloud.directory import GenesysDirectory
 from runner.gateways.genesys_cloud.driver import GenesysCloud
 from runner.gateways.genesys_cloud.protocol.command import build_command, find_command_fault
 from runner.gateways.genesys_cloud.rest import GenesysRest
-from runner.journal.reader import Reader
+from runner.journal.sqlite.reader import Reader
 from runner.staging.rows import Staging
 from tests.simulation.life import Life
 from tests.simulation.platform_delivery_faults import PlatformDeliveryFaults

@@ -25,8 +25,8 @@ from runner.engine.run import BatchRun, RunEnd, RunSpec
 from runner.gateways.interaction_transfer.driver import InteractionWebSocket
 from runner.gateways.interaction_transfer.format_verification import FormatVerifier
 from runner.gateways.websocket.transport import Dial
-from runner.journal.reader import Reader
-from runner.journal.store import Store
+from runner.journal.sqlite.reader import Reader
+from runner.journal.sqlite.store import Store
 from runner.ports import Gateway as GatewayPort
 from runner.ports import Progress
 from runner.staging.rows import Selection, Staging

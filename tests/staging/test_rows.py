@@ -18,7 +18,7 @@ from runner.core.manifest.model import Repeat, TransferRow
 from runner.core.records.row_text import read_ladder, write_ladder
 from runner.core.transfer.plan import Action
 from runner.core.transfer.states import Event
-from runner.journal.store import Store
+from runner.journal.sqlite.store import Store
 from runner.staging.rows import Selection, Staging
 from tests.journal.builders import (
     HERE,

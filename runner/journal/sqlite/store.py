@@ -19,12 +19,12 @@ from runner.core.records.row_text import write_found_at, write_ladder, write_nam
 from runner.core.transfer.plan import PlannedRow, Verdict
 from runner.core.transfer.reasons import WORDS, Code
 from runner.core.transfer.states import Event, State, step
-from runner.journal.connection import DAMAGE, add_columns, damage, index_claims
-from runner.journal.entry_rows import MOST_AT_ONCE, body_of, prepare, record, row_of
-from runner.journal.format_check import WAIVED, claim, read_waived
-from runner.journal.manifest_store import MANIFESTS, keep_manifest
-from runner.journal.schema import FORMAT, JOURNAL, LEFT_OUT
-from runner.journal.state_check import check_states, seal
+from runner.journal.sqlite.connection import DAMAGE, add_columns, damage, index_claims
+from runner.journal.sqlite.entry_rows import MOST_AT_ONCE, body_of, prepare, record, row_of
+from runner.journal.sqlite.format_check import WAIVED, claim, read_waived
+from runner.journal.sqlite.manifest_store import MANIFESTS, keep_manifest
+from runner.journal.sqlite.schema import FORMAT, JOURNAL, LEFT_OUT
+from runner.journal.sqlite.state_check import check_states, seal
 from runner.ports import Entry, Note
 from runner.ports.history import History
 

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from runner.core.errors import StorageError
-from runner.journal.schema import FORMAT
+from runner.journal.sqlite.schema import FORMAT
 
 WAIVED = "waived"
 

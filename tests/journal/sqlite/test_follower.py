@@ -9,8 +9,8 @@ import pytest
 from runner.core.records.latency import RecentLatency
 from runner.core.records.recent_failures import RecentFailure
 from runner.core.transfer.states import Event
-from runner.journal.follower import Follower
-from runner.journal.store import Store
+from runner.journal.sqlite.follower import Follower
+from runner.journal.sqlite.store import Store
 from runner.ports import Note, Notification, SessionState
 from tests.journal.builders import AT, Written, begun, manifest_rows, opened
 

@@ -7,8 +7,8 @@ from dataclasses import asdict, replace
 from pathlib import Path
 
 from runner.core.manifest.source_excerpt import Excerpt
-from runner.journal.reader import Reader
-from runner.journal.store import Store
+from runner.journal.sqlite.reader import Reader
+from runner.journal.sqlite.store import Store
 from tests.journal.builders import AT, RUN
 
 LINES = Excerpt(("version: 1", "name: é"), 2)

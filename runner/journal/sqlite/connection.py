@@ -9,7 +9,7 @@ from pathlib import Path
 
 from runner.core.errors import StorageError
 from runner.core.transfer.canonical_form import canonical_destination, canonical_interaction
-from runner.journal.schema import ADDED, CLAIMS
+from runner.journal.sqlite.schema import ADDED, CLAIMS
 
 DAMAGE = (sqlite3.Error, ValueError, TypeError, LookupError, AttributeError)
 """Errors of reading a damaged journal: SQLite's, and those that unexpected values lead to."""

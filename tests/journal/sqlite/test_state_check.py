@@ -10,7 +10,7 @@ import pytest
 
 from runner.core.errors import StorageError
 from runner.core.transfer.states import Event
-from runner.journal.store import Store
+from runner.journal.sqlite.store import Store
 from tests.journal.builders import ORIGIN, asked, begun, manifest_rows, opened
 
 INTENT, ACCEPTED, LOST = Event.INTENT, Event.ACCEPTED, Event.LOST

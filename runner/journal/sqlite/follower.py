@@ -13,7 +13,7 @@ from runner.core.records.run_record import RunRecord
 from runner.core.timestamps import seconds
 from runner.core.transfer.outcome import Outcome
 from runner.core.transfer.states import FINAL, OUTCOMES, Event, State
-from runner.journal.connection import connect, reading
+from runner.journal.sqlite.connection import connect, reading
 from runner.ports import Note, Progress, SessionState
 
 LOOKED_BACK = 2000

@@ -27,7 +27,7 @@ from runner.core.transfer.outcome import Outcome
 from runner.core.transfer.plan import SENDS, Action
 from runner.core.transfer.reasons import Code, Earlier
 from runner.core.transfer.states import OUTCOMES, State
-from runner.journal.connection import connect, has_column, reading
+from runner.journal.sqlite.connection import connect, has_column, reading
 
 _TRANSFERS = (
     "SELECT r.n, :failed_as, r.key, r.source, r.interaction_id, r.destination_uri, l.media,"

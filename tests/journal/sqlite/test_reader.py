@@ -15,8 +15,8 @@ from runner.core.errors import StorageError, UsageError
 from runner.core.records.audit_chain import link
 from runner.core.records.run_record import ReportSource, TransferRecord
 from runner.core.transfer.states import Event
-from runner.journal.reader import Reader
-from runner.journal.store import Store
+from runner.journal.sqlite.reader import Reader
+from runner.journal.sqlite.store import Store
 from runner.staging.rows import Selection, Staging
 from tests.journal.builders import (
     AT,

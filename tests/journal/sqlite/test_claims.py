@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from runner.core.transfer.states import Event
-from runner.journal.claims import PAGE, claims
-from runner.journal.store import Store
+from runner.journal.sqlite.claims import PAGE, claims
+from runner.journal.sqlite.store import Store
 from tests.journal.builders import begun, manifest_rows, opened
 
 

@@ -10,10 +10,10 @@ from pathlib import Path
 from runner.core.errors import StorageError, UsageError
 from runner.core.journal_location import JournalLocation
 from runner.journal.filesystem import real, refuse_network, refuse_shared
-from runner.journal.follower import Follower
 from runner.journal.lock import JournalLock, holder_of
-from runner.journal.reader import Reader
-from runner.journal.store import Store
+from runner.journal.sqlite.follower import Follower
+from runner.journal.sqlite.reader import Reader
+from runner.journal.sqlite.store import Store
 from runner.ports.journal_access import Holder
 
 

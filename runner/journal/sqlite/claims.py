@@ -13,7 +13,7 @@ from runner.core.errors import StorageError
 from runner.core.transfer.canonical_form import canonical_interaction
 from runner.core.transfer.plan import Claim
 from runner.core.transfer.states import State
-from runner.journal.connection import DAMAGE, connect, damage, has_column
+from runner.journal.sqlite.connection import DAMAGE, connect, damage, has_column
 
 T = TypeVar("T")
 
