@@ -16,7 +16,7 @@ from typing import NoReturn
 from runner.core.errors import StorageError
 from runner.core.journal_location import JournalLocation
 from runner.core.manifest.model import Manifest
-from runner.core.next_steps import spelt
+from runner.core.next_steps import shell_line
 from runner.journals import journal_at
 from runner.ports.history import EventSource
 from runner.ports.journal_access import GatewayEntry, JournalAccess, JournalStore, KnownHistory
@@ -185,7 +185,7 @@ def _refuse_copy(journal: JournalAccess, named: str) -> NoReturn:
 
 def _option(journal: str) -> str:
     """Return the option that names a journal, as it is typed in a shell."""
-    return spelt(("--journal", journal))
+    return shell_line(("--journal", journal))
 
 
 def _is_without_transfers(known: KnownHistory) -> bool:

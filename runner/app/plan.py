@@ -23,7 +23,7 @@ from runner.app.plan_file import write_plan
 from runner.app.run_options import RunOptions
 from runner.console.log.redaction import register_secrets
 from runner.core.diagnostics.problem import Problem
-from runner.core.errors import ManifestInvalid, UsageError
+from runner.core.errors import ManifestInvalid
 from runner.core.manifest.model import Manifest
 from runner.core.manifest.policy_rules import duration_s, in_flight
 from runner.core.pacing.rate import estimate_s
@@ -42,7 +42,7 @@ from runner.core.timestamps import timestamp
 from runner.core.transfer.outcome import ExitCode, Outcome
 from runner.core.transfer.plan import SENDS, Action, Move
 from runner.core.transfer.reasons import WORDS, Code, Earlier
-from runner.manifest.load import Loaded, Overrides, load
+from runner.manifest.load import Loaded, load
 from runner.ports.journal_access import JournalAccess
 from runner.report.writer import write_report
 from runner.staging.rows import Outline, Staging
@@ -62,20 +62,12 @@ def read_manifest(request: RunOptions, staging: Staging) -> tuple[Manifest, tupl
         environment=request.environment,
         sink=staging,
         offline=request.validate_only,
-        overrides=Overrides(
-            request.limits, request.limit, request.ignore_window, request.without_secrets
-        ),
+        overrides=request.overrides,
     )
     if loaded.manifest is None:
         raise ManifestInvalid(loaded.problems, loaded.omitted)
     register_secrets(loaded.manifest.secrets)
-    environment = loaded.manifest.environment
-    if request.ignore_window and not environment.is_simulated:
-        raise UsageError(
-            f"--ignore-window is for rehearsals, and environment {environment.name} moves live"
-            f" interactions (driver {environment.driver_name}): leave it out, or choose an environment"
-            " with `driver: simulator` by --env"
-        )
+    request.check(loaded.manifest.environment)
     check_only(request, staging)
     policy = request.policy(loaded.manifest.policy)
     return replace(loaded.manifest, policy=policy), loaded.problems

@@ -7,15 +7,17 @@ from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 from shlex import quote
+from typing import Any
 
 from runner.app.name_resolution import NOTHING_FOUND, Found
 from runner.app.plan_file import PlanFile, SeenHistory, invalid, read_plan, replan, row_digest
 from runner.app.run_options import RunOptions
+from runner.core import next_steps
+from runner.core.batch_options import FIXED_BY_PLAN, IN_PLAN, OPTIONS, BatchOptions, Option
 from runner.core.diagnostics.problem import Place, Problem
 from runner.core.errors import ManifestInvalid, UsageError
 from runner.core.journal_location import JournalLocation
 from runner.core.manifest.model import Manifest
-from runner.core.manifest.quantity import Amount
 from runner.core.records.run_record import RunRecord
 from runner.core.transfer.canonical_form import canonical_interaction, same_destination
 from runner.core.transfer.plan import NOT_SELECTED, SENDS, Action, PlannedRow, Verdict
@@ -33,9 +35,6 @@ MOST_COMPARED = 500
 
 MOST_SHOWN = 3
 """Keys that are shown of them."""
-
-_Option = tuple[str, ...] | str | Amount | None
-"""An option's value; None, False or nothing: it was not given."""
 
 _Moves = Mapping[str, RunMoves]
 """By interaction, in its canonical form."""
@@ -56,14 +55,14 @@ def as_planned(request: RunOptions) -> RunOptions:
         plan=plan,
         manifest=plan.manifest,
         environment=plan.environment,
-        only=plan.only,
-        limit=plan.limit,
-        again=plan.again,
-        rate_per_s=request.rate_per_s if request.rate_per_s is not None else plan.rate_per_s,
-        in_flight=request.in_flight if request.in_flight is not None else plan.in_flight,
-        max_failures=plan.max_failures,
         journal=request.journal or plan.history.location,
+        **{name: _chosen(request, plan, name) for name in IN_PLAN},
     )
+
+
+def _chosen(request: RunOptions, plan: PlanFile, name: str) -> Any:
+    """Return the option of the request, if it was given, else that of the plan."""
+    return request.given().get(name, getattr(plan.options, name))
 
 
 def check_only(request: RunOptions, staging: Staging) -> None:
@@ -127,12 +126,7 @@ def drawn_up(
         manifest=request.manifest.absolute(),
         manifest_sha256=manifest.sha256,
         environment=manifest.environment.name,
-        only=request.only,
-        limit=request.limit,
-        again=request.again,
-        rate_per_s=request.rate_per_s,
-        in_flight=request.in_flight,
-        max_failures=request.max_failures,
+        options=BatchOptions.from_json(request.in_plan()),
         history=_history(request.journal_access(manifest)),
         rows={row.key: (verdict.action, row_digest(row)) for row, verdict in staging.planned()},
         failed_as={
@@ -155,36 +149,24 @@ def _history(journal: JournalAccess) -> SeenHistory:
 
 def _other_options(request: RunOptions, plan: PlanFile) -> Iterator[Problem]:
     """Yield what options ask for against the plan: it was made with its own."""
-    asked: dict[str, tuple[_Option, _Option]] = {
-        "--env": (request.environment, plan.environment),
-        "--only": (request.only, plan.only),
-        "--limit": (request.limit, plan.limit),
-        "--again": (request.again, plan.again),
-        "--max-failures": (request.max_failures, plan.max_failures),
-    }
-    for option, (wanted, planned) in asked.items():
-        is_given = wanted is not None and wanted is not False and wanted != ()  # 0 is given
-        if is_given and wanted != planned:
+    given, planned = request.given(), {**plan.options.given(), "environment": plan.environment}
+    for name in ("environment", *FIXED_BY_PLAN):
+        if name in given and given[name] != planned.get(name):
+            option = OPTIONS[name]
             message = (
-                f"{_typed(option, wanted)} is not what the plan was made with"
-                f" ({_typed(option, planned)})"
+                f"{_typed(option, given[name])} is not what the plan was made with"
+                f" ({_typed(option, planned.get(name))})"
             )
             again = replan(plan, request.report_dir)
-            help_text = f"leave {option} (and its variable) out, or {again}"
+            help_text = f"leave {option.flag} (and its variable) out, or {again}"
             yield invalid(plan.path, message, help_text)
 
 
-def _typed(option: str, value: _Option) -> str:
-    """Return an option with its value as it is typed."""
-    match value:
-        case None | False | ():
-            return f"without {option}"
-        case True:
-            return option
-        case tuple():
-            return " ".join(f"{option} {quote(each)}" for each in value)
-        case _:
-            return f"{option} {quote(str(value))}"
+def _typed(option: Option, value: Any) -> str:
+    """Return an option with its value as it is typed; None: it was not given."""
+    if value is None:
+        return f"without {option.flag}"
+    return next_steps.shell_line(tuple(option.words(value)))
 
 
 def _hold(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -15,12 +15,12 @@ import jsonschema_rs
 from runner import __version__
 from runner.app.name_resolution import NOTHING_FOUND, Found
 from runner.core import next_steps
+from runner.core.batch_options import BatchOptions
 from runner.core.diagnostics.problem import Place, Problem
 from runner.core.errors import ManifestInvalid, StorageError, UsageError
 from runner.core.journal_location import JournalLocation
 from runner.core.manifest.media import MediaMatrix
-from runner.core.manifest.quantity import Amount, Share, parse_amount
-from runner.core.next_steps import Given
+from runner.core.next_steps import RunArguments
 from runner.core.records.run_record import PlanFigures
 from runner.core.transfer.plan import Action, PlannedRow
 from runner.manifest.regular_file import open_regular
@@ -58,12 +58,7 @@ class PlanFile:
     manifest: Path  # absolute
     manifest_sha256: str
     environment: str
-    only: tuple[str, ...]
-    limit: int | None
-    again: bool
-    rate_per_s: float | None
-    in_flight: int | None
-    max_failures: Amount | None
+    options: BatchOptions  # of which a plan holds some
     history: SeenHistory
     rows: Mapping[str, tuple[Action, str]]  # by key: the action, and the row's digest
     failed_as: Mapping[str, str] = field(default_factory=dict)  # by key, as `PlannedRow` has it
@@ -132,21 +127,15 @@ def invalid(path: Path, message: str, help_text: str = REPLAN) -> Problem:
 
 def replan(plan: PlanFile, report_dir: Path) -> str:
     """Return what to do about a plan that no longer holds: the command that makes it again."""
-    given = Given(
+    arguments = RunArguments(
         manifest=str(plan.manifest),
         environment=plan.environment,
-        env=plan.environment,
-        journal=str(plan.history.location),
+        options=replace(plan.options, environment=plan.environment, journal=plan.history.location),
         report_dir=str(report_dir),
-        only=plan.only,
-        limit=plan.limit,
-        rate_per_s=plan.rate_per_s,
-        in_flight=plan.in_flight,
-        max_failures=None if plan.max_failures is None else str(plan.max_failures),
-        again=plan.again,
     )
-    argv = next_steps.plan(given, out=str(plan.path), preflight=plan.found != NOTHING_FOUND)
-    return f"plan anew:\n{next_steps.spelt(argv)}"
+    preflight = plan.found != NOTHING_FOUND
+    argv = next_steps.plan(arguments, out=str(plan.path), preflight=preflight)
+    return f"plan anew:\n{next_steps.shell_line(argv)}"
 
 
 def _damaged(path: Path, what: str) -> ManifestInvalid:
@@ -201,14 +190,7 @@ def _head(plan: PlanFile, figures: PlanFigures) -> dict[str, Any]:
         "batch": plan.batch,
         "environment": plan.environment,
         "manifest": {"path": str(plan.manifest), "sha256": plan.manifest_sha256},
-        "options": {
-            "only": list(plan.only),
-            "limit": plan.limit,
-            "again": plan.again,
-            "rate_per_s": plan.rate_per_s,
-            "in_flight": plan.in_flight,
-            "max_failures": _amount_json(plan.max_failures),
-        },
+        "options": plan.options.in_plan(),
         "journal": {
             "path": str(history.location),
             "lineage": history.lineage,
@@ -228,7 +210,7 @@ def _head(plan: PlanFile, figures: PlanFigures) -> dict[str, Any]:
 
 
 def _plan(path: Path, document: Mapping[str, Any]) -> PlanFile:
-    options, journal = document["options"], document["journal"]
+    journal = document["journal"]
     return PlanFile(
         path=path,
         id=document["id"],
@@ -237,12 +219,7 @@ def _plan(path: Path, document: Mapping[str, Any]) -> PlanFile:
         manifest=Path(document["manifest"]["path"]),
         manifest_sha256=document["manifest"]["sha256"],
         environment=document["environment"],
-        only=tuple(options["only"]),
-        limit=options["limit"],
-        again=options["again"],
-        rate_per_s=options["rate_per_s"],
-        in_flight=options["in_flight"],
-        max_failures=_amount(options.get("max_failures")),
+        options=BatchOptions.from_json(document["options"]),
         history=SeenHistory(
             JournalLocation(journal["path"]),
             journal["lineage"],
@@ -254,14 +231,6 @@ def _plan(path: Path, document: Mapping[str, Any]) -> PlanFile:
         failed_as={key: code[0] for key, _, _, *code in document["rows"] if code},
         found=Found.from_json(document["found"]) if "found" in document else NOTHING_FOUND,
     )
-
-
-def _amount_json(amount: Amount | None) -> int | str | None:
-    return str(amount) if isinstance(amount, Share) else amount
-
-
-def _amount(value: int | str | None) -> Amount | None:
-    return None if value is None else parse_amount(str(value))
 
 
 @lru_cache(maxsize=64)

@@ -10,7 +10,7 @@ from pathlib import Path
 from runner.app import run_record
 from runner.core.errors import UsageError
 from runner.core.journal_location import JournalLocation
-from runner.core.next_steps import Given
+from runner.core.next_steps import RunArguments
 from runner.core.records.run_record import ReportSource, RunRecord
 from runner.journals import journal_at
 from runner.report.audit_log import write_audit
@@ -85,7 +85,7 @@ def _root(run: RunRecord, report_dir: Path | None) -> Path:
     """Return the root of a run's report folder. Raises `UsageError` if its place is not here."""
     if report_dir is not None:
         return report_dir
-    root, folder = run_record.left_root(run), Given.of(run).folder
+    root, folder = run_record.left_root(run), RunArguments.of(run).folder
     is_here = (root / run.batch).is_dir() if folder is None else Path(folder).is_dir()
     if not is_here:
         where = f"{folder}, which is not on this machine" if folder else "another folder"

@@ -1,4 +1,4 @@
-"""The options of `apply` and `plan`, as a value."""
+"""What one call of `apply` or `plan` is asked to do, and what that changes in the manifest."""
 
 from __future__ import annotations
 
@@ -7,33 +7,23 @@ from pathlib import Path
 from typing import Any
 
 from runner.app.plan_file import PlanFile
-from runner.core.journal_location import JournalLocation
+from runner.core.batch_options import BatchOptions
+from runner.core.batch_options import to_json as option_json
+from runner.core.errors import UsageError
 from runner.core.manifest.model import Environment, Limits, Manifest, Policy
-from runner.core.manifest.quantity import Amount, Share
 from runner.journals import default_journal, journal_at
+from runner.manifest.load import Overrides
 from runner.ports.journal_access import JournalAccess
 from runner.staging.rows import Selection
 
 
 @dataclass(frozen=True, slots=True)
-class RunOptions:
-    """The options that `apply` and `plan` share; None where none was given."""
+class RunOptions(BatchOptions):
+    """What `apply` and `plan` are asked to do."""
 
     manifest: Path
-    environment: str | None = None
-    only: tuple[str, ...] = ()
-    limit: int | None = None
-    rate_per_s: float | None = None
-    in_flight: int | None = None
-    max_failures: Amount | None = None
     report_dir: Path = Path("reports")
-    journal: JournalLocation | None = None
-    lock_timeout_s: float = 0.0
-    again: bool = False
-    new_history: bool = False
     validate_only: bool = False
-    without_secrets: bool = False  # with validate_only: references are checked for their form
-    ignore_window: bool = False  # of a rehearsal
     plan: PlanFile | None = None  # which the run is held to
 
     @property
@@ -41,6 +31,11 @@ class RunOptions:
         """Which rows may be sent; a plan's own limit is in its rows."""
         limit = self.limit if self.plan is None else None
         return Selection(self.only, limit, self.again)
+
+    @property
+    def overrides(self) -> Overrides:
+        """How the options change the manifest while it is loaded."""
+        return Overrides(self.limits, self.limit, self.ignore_window, self.without_secrets)
 
     def journal_access(self, manifest: Manifest) -> JournalAccess:
         """Return the journal: the one that is named, or the environment's beside the manifest."""
@@ -62,12 +57,21 @@ class RunOptions:
             return replace(policy, window=window)
         return replace(policy, window=window, max_failures=self.max_failures)
 
-    def given_options(self) -> dict[str, Any]:
-        """Return the options that were given, as the report shows them."""
-        given = {each.name: getattr(self, each.name) for each in fields(self)}
-        given |= {"manifest": None, "plan": None if self.plan is None else self.plan.path}
+    def check(self, environment: Environment) -> None:
+        """Raise `UsageError` for an option that this environment does not allow."""
+        if self.ignore_window and not environment.is_simulated:
+            raise UsageError(
+                f"--ignore-window is for rehearsals, and environment {environment.name} moves live"
+                f" interactions (driver {environment.driver_name}): leave it out, or choose an"
+                " environment with `driver: simulator` by --env"
+            )
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the options as the report shows them; what was not given is left out."""
+        values = {each.name: getattr(self, each.name) for each in fields(self)}
+        values |= {"manifest": None, "plan": None if self.plan is None else self.plan.path}
         return {
-            name: str(value) if isinstance(value, Path | Share | JournalLocation) else value
-            for name, value in given.items()
+            name: str(value) if isinstance(value, Path) else option_json(value)
+            for name, value in values.items()
             if value not in (None, ())
         }

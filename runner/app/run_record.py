@@ -14,7 +14,7 @@ from runner.app.run_options import RunOptions
 from runner.console.log.redaction import Redactor
 from runner.core.manifest.model import Manifest
 from runner.core.manifest.source_excerpt import Excerpt
-from runner.core.next_steps import Given
+from runner.core.next_steps import RunArguments
 from runner.core.records.run_record import NOT_LISTED, PlanFigures, RunRecord
 from runner.core.timestamps import timestamp
 from runner.core.transfer.outcome import ExitCode
@@ -40,7 +40,7 @@ def begun(
         labels=dict(manifest.labels),
         manifest_path=manifest.path,
         manifest_sha256=manifest.sha256,
-        options=request.given_options() | {"folder": str(Path.cwd())},
+        options=request.to_json() | {"folder": str(Path.cwd())},
     )
 
 
@@ -57,7 +57,7 @@ def ended(record: RunRecord, code: ExitCode, explanation: str | None, *, at: flo
 
 def left_root(run: RunRecord) -> Path:
     """Return the folder below which a run left its report, as seen from the current folder."""
-    given = Given.of(run)
+    given = RunArguments.of(run)
     here = given.folder in {None, str(Path.cwd())}
     return Path(given.report_dir) if here else Path(given.folder or "", given.report_dir)
 

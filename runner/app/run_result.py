@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from runner.console.results.run_result import Group, RunResult
-from runner.core.next_steps import Given
+from runner.core.next_steps import RunArguments
 from runner.core.records.run_record import ReportSource
 from runner.core.records.summary import Summary
 from runner.core.transfer.outcome import ExitCode, Outcome
@@ -57,7 +57,7 @@ def result_of(
         figures=source.figures if source.plan is None else None,
         moves=moves,
         connected=connected,
-        given=Given.of(source.run),
+        given=RunArguments.of(source.run),
         doubt_key=next(doubts, None),
         steps=verdict_of(Content(source, summary, AuditEnd(0, None))).steps,
         started_at=source.run.started_at,

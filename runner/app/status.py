@@ -9,7 +9,7 @@ from pathlib import Path
 from runner.console.results.status import DoubtLine, JournalStatus, RunLine, Standing
 from runner.core import next_steps
 from runner.core.journal_location import JournalLocation
-from runner.core.next_steps import Given, Step
+from runner.core.next_steps import RunArguments, Step
 from runner.core.records.run_record import RunRecord
 from runner.core.transfer.outcome import Outcome
 from runner.journals import journal_at
@@ -62,7 +62,7 @@ def _steps(
     if line.standing is Standing.RUNNING:
         return
     if line.doubts or line.standing is Standing.DIED:
-        given = Given.of(record)
+        given = RunArguments.of(record)
         here = str(Path.cwd())
         where = "" if given.folder in {None, here} else f", in the folder {given.folder}"
         yield Step(f"apply again, which looks at the gateway{where}", next_steps.apply(given))
@@ -98,7 +98,7 @@ def _line(run: JournalledRun, holder: Holder | None) -> RunLine:
         holder=None if holder is None else str(holder),
         explanation=record.explanation,
         environment=record.environment,
-        report=f"{Given.of(record).report_dir}/{record.batch}/{record.id}",
+        report=f"{RunArguments.of(record).report_dir}/{record.batch}/{record.id}",
     )
 
 

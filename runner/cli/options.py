@@ -1,7 +1,7 @@
 """Options that commands share; each is also an environment variable `RUNNER_<NAME>`.
 
-A dataclass here is an option group (`option_groups.py`). A new option of `apply` and `plan` is a
-field of `BatchOptions` and one of `runner.app.run_options.RunOptions`, by the same name.
+A command that takes a dataclass of these offers each of its fields (`dataclass_options.py`). The
+options that `apply` and `plan` share are declared in `runner.core.batch_options`.
 """
 
 # Commands import what they need when they run: `--help` and `--version` answer at once.
@@ -12,13 +12,15 @@ from __future__ import annotations
 from dataclasses import dataclass, fields
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from runner.cli import option_values
+from runner.cli import option_parsers
+from runner.cli.dataclass_options import option_info
 from runner.console.diagnostics.formats import OutputFormat
 from runner.console.diagnostics.problem_text import MAX_PROBLEMS
+from runner.core.batch_options import BatchOptions
 from runner.core.journal_location import JournalLocation
 
 if TYPE_CHECKING:
@@ -26,31 +28,13 @@ if TYPE_CHECKING:
     from runner.app.run_options import RunOptions
     from runner.cli.output import Console
 
-MOST_ROWS = 10**9
-"""Largest value of `--limit`: more rows than any manifest has, and a number a journal can hold."""
-
 Manifest = Annotated[
     Path, typer.Argument(metavar="MANIFEST", help="A YAML file.", show_default=False)
 ]
-Env = Annotated[
-    str | None,
-    typer.Option(
-        "--env",
-        envvar="RUNNER_ENV",
-        metavar="NAME",
-        help="Use this environment instead of the manifest's.",
-    ),
-]
-Rate = Annotated[
-    float | None,
-    typer.Option(
-        "--rate",
-        envvar="RUNNER_RATE",
-        parser=option_values.rate,
-        metavar="RATE",
-        help="Lower the rate, such as 10/s; it never exceeds the manifest's.",
-    ),
-]
+Env = Annotated[str | None, option_info("environment")]
+Rate = Annotated[float | None, option_info("rate_per_s")]
+Journal = Annotated[JournalLocation | None, option_info("journal")]
+LockTimeout = Annotated[float | None, option_info("lock_timeout_s")]
 ReportDir = Annotated[
     Path,
     typer.Option(
@@ -68,27 +52,6 @@ ReportDirOfRun = Annotated[
         metavar="FOLDER",
         help="Look for the run's report in this folder.",
         show_default="where the run wrote it",
-    ),
-]
-Journal = Annotated[
-    JournalLocation | None,
-    typer.Option(
-        "--journal",
-        parser=option_values.journal,
-        envvar="RUNNER_JOURNAL",
-        metavar="FILE",
-        help="The journal's file; by default .runner/ENVIRONMENT.db beside the manifest.",
-        show_default=False,
-    ),
-]
-LockTimeout = Annotated[
-    float | None,
-    typer.Option(
-        "--lock-timeout",
-        envvar="RUNNER_LOCK_TIMEOUT",
-        parser=option_values.duration,
-        metavar="DURATION",
-        help="Wait this long for another run to end, such as 10m.",
     ),
 ]
 Yes = Annotated[bool, typer.Option("--yes", envvar="RUNNER_YES", help="Do not ask before sending.")]
@@ -150,7 +113,7 @@ class OutputOptions:
             "-v",
             envvar="RUNNER_VERBOSE",
             count=True,
-            parser=option_values.times,
+            parser=option_parsers.times,
             metavar="",
             show_default=False,
             help="Log more; the variable takes a number.",
@@ -163,7 +126,7 @@ class OutputOptions:
             "-q",
             envvar="RUNNER_QUIET",
             count=True,
-            parser=option_values.times,
+            parser=option_parsers.times,
             metavar="",
             show_default=False,
             help="Log less; the variable takes a number.",
@@ -213,96 +176,14 @@ class JournalSelection:
 
 
 @dataclass(frozen=True, slots=True)
-class BatchOptions:
-    """The options that `apply` and `plan` share; each is a field of `RunOptions`, None if not given."""
+class SharedOptions(BatchOptions):
+    """The options that `apply` and `plan` share."""
 
-    without_secrets: Annotated[
-        bool,
-        typer.Option(
-            "--without-secrets",
-            envvar="RUNNER_WITHOUT_SECRETS",
-            help="With --validate-only or plan: check only the form of references to secrets, as"
-            " where a change is reviewed without production's secrets.",
-        ),
-    ] = False
-    environment: Env = None
-    only: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--only",
-            envvar="RUNNER_ONLY",
-            metavar="GLOB",
-            help="Send only keys that match this glob; repeatable. The variable takes several,"
-            " separated by blanks.",
-        ),
-    ] = None
-    limit: Annotated[
-        int | None,
-        typer.Option(
-            "--limit",
-            envvar="RUNNER_LIMIT",
-            min=0,
-            max=MOST_ROWS,
-            metavar="N",
-            help="Send at most N transfers.",
-        ),
-    ] = None
-    rate_per_s: Rate = None
-    in_flight: Annotated[
-        int | None,
-        typer.Option(
-            "--in-flight",
-            envvar="RUNNER_IN_FLIGHT",
-            min=1,
-            metavar="N",
-            help="Lower the number of transfers in flight.",
-        ),
-    ] = None
-    max_failures: Annotated[
-        Any,  # an `Amount`, made by the parser: typer does not support unions
-        typer.Option(
-            "--max-failures",
-            envvar="RUNNER_MAX_FAILURES",
-            parser=option_values.amount,
-            metavar="COUNT|SHARE",
-            help="Stop when more transfers fail than this, such as 20 or 5%; replaces the"
-            " manifest's.",
-            show_default=False,
-        ),
-    ] = None
     report_dir: ReportDir = Path("reports")
-    journal: Journal = None
-    lock_timeout_s: LockTimeout = None
-    again: Annotated[
-        bool,
-        typer.Option(
-            "--again",
-            envvar="RUNNER_AGAIN",
-            help="Move even what was moved to the same destination.",
-        ),
-    ] = False
-    new_history: Annotated[
-        bool,
-        typer.Option(
-            "--new-history",
-            envvar="RUNNER_NEW_HISTORY",
-            help="Begin a new journal although an earlier run's is missing or newer.",
-        ),
-    ] = False
-    ignore_window: Annotated[
-        bool,
-        typer.Option(
-            "--ignore-window",
-            envvar="RUNNER_IGNORE_WINDOW",
-            help="Rehearse outside the manifest's window; only with `driver: simulator`.",
-        ),
-    ] = False
 
     def request(self, manifest: Path, *, validate_only: bool) -> RunOptions:
-        """Return the request that these options make."""
+        """Return what these options ask for."""
         from runner.app.run_options import RunOptions
 
-        values = {each.name: getattr(self, each.name) for each in fields(self)}
-        given = {name: value for name, value in values.items() if value is not None}
-        given["only"] = tuple(self.only or ())
+        given = {each.name: getattr(self, each.name) for each in fields(self)}
         return RunOptions(manifest=manifest, validate_only=validate_only, **given)

@@ -15,6 +15,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Self
 
+from runner.core.batch_options import NO_OPTIONS, BatchOptions
+from runner.core.journal_location import JournalLocation
 from runner.core.records.run_record import RunRecord
 
 PROGRAM = "runner"
@@ -37,7 +39,7 @@ class Step:
     @property
     def command(self) -> str | None:
         """The command, ready to be pasted into a shell."""
-        return spelt(self.argv) if self.argv else None
+        return shell_line(self.argv) if self.argv else None
 
     def to_json(self) -> dict[str, Any]:
         """Return the JSON form: the text, the command as a shell line and as arguments."""
@@ -45,54 +47,38 @@ class Step:
 
 
 @dataclass(frozen=True, slots=True)
-class Given:
-    """The options of a run; paths are relative to `folder`. None: not given."""
+class RunArguments:
+    """What a run was started with; paths are relative to `folder`."""
 
     manifest: str
-    environment: str  # the one that was chosen
-    env: str | None = None  # as `--env` gave it
-    plan: str | None = None  # the plan file that is applied instead of the manifest
-    journal: str | None = None
+    environment: str  # the one that was chosen, by `--env` or by the manifest
+    options: BatchOptions = NO_OPTIONS
     report_dir: str = REPORT_DIR
-    only: tuple[str, ...] = ()
-    limit: int | None = None
-    rate_per_s: float | None = None
-    in_flight: int | None = None
-    max_failures: str | None = None
-    again: bool = False
-    ignore_window: bool = False  # of a rehearsal; elsewhere it is refused
+    plan: str | None = None  # the plan file that is applied instead of the manifest
     folder: str | None = None  # in which the run was started; None: an earlier version's record
 
     @classmethod
     def of(cls, run: RunRecord) -> Self:
-        """Return the options in a run's record."""
-        options: Mapping[str, Any] = run.options
-        max_failures = options.get("max_failures")
+        """Return the arguments in a run's record."""
+        recorded: Mapping[str, Any] = run.options
         return cls(
             manifest=run.manifest_path,
             environment=run.environment,
-            env=options.get("environment"),
-            plan=options.get("plan") or options.get("out"),
-            journal=options.get("journal"),
-            report_dir=options.get("report_dir", REPORT_DIR),
-            only=tuple(options.get("only", ())),
-            limit=options.get("limit"),
-            rate_per_s=options.get("rate_per_s"),
-            in_flight=options.get("in_flight"),
-            max_failures=None if max_failures is None else str(max_failures),
-            again=bool(options.get("again")),
-            ignore_window=bool(options.get("ignore_window")),
-            folder=options.get("folder"),
+            options=BatchOptions.from_json(recorded),
+            report_dir=recorded.get("report_dir", REPORT_DIR),
+            plan=recorded.get("plan") or recorded.get("out"),
+            folder=recorded.get("folder"),
         )
 
     @property
     def journal_path(self) -> str:
         """The journal's path, given or by default."""
-        return self.journal or journal_beside(self.manifest, self.environment)
+        journal = self.options.journal
+        return journal_beside(self.manifest, self.environment) if journal is None else journal.text
 
     def at(self, journal: str) -> Self:
         """Return a copy with the journal at `journal`."""
-        return replace(self, journal=journal)
+        return replace(self, options=replace(self.options, journal=JournalLocation(journal)))
 
 
 def journal_beside(manifest: str, environment: str) -> str:
@@ -101,26 +87,26 @@ def journal_beside(manifest: str, environment: str) -> str:
     return f"{folder}{slash}.runner/{environment}.db"
 
 
-def spelt(argv: Sequence[str]) -> str:
+def shell_line(argv: Sequence[str]) -> str:
     """Return a command as a shell line, with words quoted where a shell needs it."""
     return " ".join(map(_quoted, argv))
 
 
-def apply(given: Given) -> tuple[str, ...]:
+def apply(run: RunArguments) -> tuple[str, ...]:
     """Return the command that applies again with the options of a run."""
-    return _command(("apply",), (given.plan or given.manifest,), _of_batch(given))
+    return _command(("apply",), (run.plan or run.manifest,), _of_batch(run))
 
 
-def plan(given: Given, *, out: str | None = None, preflight: bool = False) -> tuple[str, ...]:
+def plan(run: RunArguments, *, out: str | None = None, preflight: bool = False) -> tuple[str, ...]:
     """Return the command that plans; `--again` is safe here, because a plan moves nobody."""
-    flags = [*(["--again"] if given.again else []), *(["--preflight"] if preflight else [])]
-    options = (*_of_batch(given), *flags, *_options(("--out", out)))
-    return _command(("plan",), (given.manifest,), options)
+    flags = [*(["--again"] if run.options.again else []), *(["--preflight"] if preflight else [])]
+    options = (*_of_batch(run), *flags, *_options(("--out", out)))
+    return _command(("plan",), (run.manifest,), options)
 
 
-def doctor(given: Given) -> tuple[str, ...]:
+def doctor(run: RunArguments) -> tuple[str, ...]:
     """Return the command that connects as a run would, read-only."""
-    return _command(("doctor",), (given.manifest,), _options(("--env", given.env)))
+    return _command(("doctor",), (run.manifest,), _options(("--env", run.options.environment)))
 
 
 def status(journal: str | None = None, run: str | None = None) -> tuple[str, ...]:
@@ -140,10 +126,10 @@ def render(journal: str, run: str, report_dir: str | None = None) -> tuple[str, 
     return _command(("report",), (run,), options)
 
 
-def verify_run(given: Given, run: str) -> tuple[str, ...]:
+def verify_run(arguments: RunArguments, run: str) -> tuple[str, ...]:
     """Return the command that checks a run's audit chain in the journal."""
-    report_dir = ("--report-dir", _other(given.report_dir))
-    options = _options(("--journal", given.journal_path), report_dir)
+    report_dir = ("--report-dir", _other(arguments.report_dir))
+    options = _options(("--journal", arguments.journal_path), report_dir)
     return _command(("audit", "verify"), (run,), options)
 
 
@@ -168,38 +154,20 @@ def settle(journal: str, run: str, key: str) -> tuple[Step, ...]:
     )
 
 
-def _of_batch(given: Given) -> tuple[str, ...]:
-    rate = None if given.rate_per_s is None else _rate(given.rate_per_s)
-    return (
-        *_options(
-            ("--env", given.env),
-            *(("--only", glob) for glob in given.only),
-            ("--limit", given.limit),
-            ("--rate", rate),
-            ("--in-flight", given.in_flight),
-            ("--max-failures", given.max_failures),
-            ("--report-dir", _other(given.report_dir)),
-            ("--journal", given.journal),
-        ),
-        *(("--ignore-window",) if given.ignore_window else ()),
-    )
+def _of_batch(run: RunArguments) -> tuple[str, ...]:
+    report_dir = _options(("--report-dir", _other(run.report_dir)))
+    return (*run.options.in_next_steps(), *report_dir)
 
 
-def _options(*given: tuple[str, str | int | None]) -> tuple[str, ...]:
+def _options(*options: tuple[str, str | int | None]) -> tuple[str, ...]:
     """Return options with their values; what was not given is left out."""
-    return tuple(word for name, value in given if value is not None for word in (name, str(value)))
+    return tuple(
+        word for name, value in options if value is not None for word in (name, str(value))
+    )
 
 
 def _other(report_dir: str) -> str | None:
     return None if report_dir == REPORT_DIR else report_dir
-
-
-def _rate(rate_per_s: float) -> str:
-    """Return a rate as `--rate` reads it: `10/s`, `30/min`."""
-    a_minute = round(rate_per_s * 60, 6)
-    if rate_per_s < 1 and a_minute == int(a_minute):
-        return f"{int(a_minute)}/min"
-    return f"{rate_per_s:.9f}".rstrip("0").rstrip(".") + "/s"
 
 
 def _command(

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from dataclasses import fields
 from pathlib import Path
 
 import pytest
@@ -14,7 +13,8 @@ from typer.testing import CliRunner
 
 from runner.app.run_options import RunOptions
 from runner.cli.app import app
-from runner.cli.options import BatchOptions
+from runner.cli.options import SharedOptions
+from runner.core.batch_options import OPTIONS
 from tests.e2e.harness import ROOT, environment, run
 
 COMMANDS = typer.main.get_command(app).commands  # type: ignore[attr-defined]  # a group has them
@@ -31,14 +31,17 @@ def test_every_option_of_a_batch_is_a_variable_too(command: str):
     assert {"env", "only", "limit", "rate", "in-flight", "output", "verbose"} <= variables.keys()
 
 
-def test_each_option_of_a_batch_is_a_field_of_its_request():
-    assert {each.name for each in fields(BatchOptions)} <= {
-        each.name for each in fields(RunOptions)
-    }
+@pytest.mark.parametrize("command", ["apply", "plan"])
+@pytest.mark.parametrize("name", OPTIONS)
+def test_an_option_is_offered_as_its_field_declares_it(name: str, command: str):
+    [offered] = [each for each in COMMANDS[command].params if each.name == name]
+    declared = OPTIONS[name]
+    assert (offered.opts, offered.envvar) == ([declared.flag], declared.variable)
+    assert offered.help == declared.help
 
 
 def test_options_reach_the_request():
-    options = BatchOptions(only=["vip-*"], limit=0, lock_timeout_s=None, again=True)
+    options = SharedOptions(only=("vip-*",), limit=0, again=True)
     request = options.request(Path("m.yaml"), validate_only=True)
     expected = RunOptions(Path("m.yaml"), only=("vip-*",), limit=0, again=True, validate_only=True)
     assert request == expected

@@ -11,37 +11,43 @@ from pathlib import Path
 import pytest
 
 from runner.core import next_steps
-from runner.core.manifest.quantity import parse_rate
-from runner.core.next_steps import Given, spelt
+from runner.core.batch_options import BatchOptions
+from runner.core.journal_location import JournalLocation
+from runner.core.manifest.quantity import Share, parse_rate
+from runner.core.next_steps import RunArguments, shell_line
 from tests.report import samples
 
-GIVEN = Given(
+GIVEN = RunArguments(
     manifest="the batch.yaml",
     environment="demo",
-    env="demo",
-    journal="a journal.db",
     report_dir="my reports",
-    only=("k*", "it's"),
-    limit=0,
-    rate_per_s=0.5,
-    in_flight=3,
-    max_failures="5%",
-    again=True,
+    options=BatchOptions(
+        environment="demo",
+        journal=JournalLocation("a journal.db"),
+        only=("k*", "it's"),
+        limit=0,
+        rate_per_s=0.5,
+        in_flight=3,
+        max_failures=Share(0.05),
+        again=True,
+        new_history=True,
+        ignore_window=True,
+    ),
 )
 
 
 def test_apply_repeats_everything_but_what_is_decided_for_one_run_alone():
-    assert spelt(next_steps.apply(GIVEN)) == (
+    assert shell_line(next_steps.apply(GIVEN)) == (
         "runner apply 'the batch.yaml' --env demo --only 'k*' --only 'it'\"'\"'s'"
-        " --limit 0 --rate 30/min --in-flight 3 --max-failures 5% --report-dir 'my reports'"
-        " --journal 'a journal.db'"
+        " --limit 0 --rate 30/min --in-flight 3 --max-failures 5% --journal 'a journal.db'"
+        " --ignore-window --report-dir 'my reports'"
     )
 
 
 def test_what_was_not_given_is_not_written():
-    plain = Given("b.yaml", "production")
-    assert spelt(next_steps.apply(plain)) == "runner apply b.yaml"
-    assert spelt(next_steps.doctor(plain)) == "runner doctor b.yaml"
+    plain = RunArguments("b.yaml", "production")
+    assert shell_line(next_steps.apply(plain)) == "runner apply b.yaml"
+    assert shell_line(next_steps.doctor(plain)) == "runner doctor b.yaml"
 
 
 @pytest.mark.parametrize(
@@ -54,7 +60,7 @@ def test_what_was_not_given_is_not_written():
     ],
 )
 def test_the_journal_is_named_where_no_manifest_leads_to_it(manifest: str, journal: str):
-    given = Given(manifest, "production")
+    given = RunArguments(manifest, "production")
     assert given.journal_path == journal
     assert next_steps.status(given.journal_path) == ("runner", "status", "--journal", journal)
 
@@ -64,13 +70,11 @@ def test_a_run_gives_what_its_record_has():
         samples.RUN,
         options={"environment": "production", "journal": "j.db", "limit": 3, "folder": "/srv"},
     )
-    given = Given.of(run)
-    assert (given.env, given.journal, given.limit, given.folder) == (
-        *("production", "j.db", 3),
-        "/srv",
-    )
-    plan = Given.of(replace(run, options={"plan": "p.json", "journal": "/srv/j.db"}))
-    assert spelt(next_steps.apply(plan)) == "runner apply p.json --journal /srv/j.db"
+    given = RunArguments.of(run)
+    options = BatchOptions(environment="production", journal=JournalLocation("j.db"), limit=3)
+    assert (given.options, given.folder) == (options, "/srv")
+    plan = RunArguments.of(replace(run, options={"plan": "p.json", "journal": "/srv/j.db"}))
+    assert shell_line(next_steps.apply(plan)) == "runner apply p.json --journal /srv/j.db"
 
 
 @pytest.mark.parametrize(
@@ -78,7 +82,7 @@ def test_a_run_gives_what_its_record_has():
 )
 def test_a_shell_reads_every_word_back(word: str):
     """Bash itself is asked; what does not print stands in no command as it is."""
-    command = spelt(next_steps.resolve("j.db", "run-1", word, "failed"))
+    command = shell_line(next_steps.resolve("j.db", "run-1", word, "failed"))
     assert command.isprintable()
     script = f"runner() {{ printf '%s\\0' \"$@\"; }}; {command}"
     read = subprocess.run(["/bin/bash", "-c", script], capture_output=True, check=True)
@@ -90,7 +94,7 @@ def test_a_shell_reads_every_word_back(word: str):
 
 @pytest.mark.parametrize("rate_per_s", [25.0, 12.5, 0.5, 5 / 60, 0.123456789, 300 / 60])
 def test_a_rate_is_repeated_as_it_was(rate_per_s: float):
-    words = next_steps.apply(Given("b.yaml", "e", rate_per_s=rate_per_s))
+    words = next_steps.apply(RunArguments("b.yaml", "e", BatchOptions(rate_per_s=rate_per_s)))
     assert parse_rate(words[words.index("--rate") + 1]) == pytest.approx(rate_per_s)
 
 
@@ -109,4 +113,4 @@ def test_no_other_place_writes_a_command():
         for line in lines:
             text = re.sub(r'^"""`[^`]*`.*', "", line)  # a module's first line, of what it serves
             assert not written.search(text), f"{path}: {line}"
-    assert shlex.split(spelt(("a b",))) == ["a b"]
+    assert shlex.split(shell_line(("a b",))) == ["a b"]

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from runner.cli import options
-from runner.cli.option_groups import expand_groups
+from runner.cli.dataclass_options import expand_groups
 from runner.console.diagnostics.problem_text import MAX_PROBLEMS
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ def apply(
     manifest: ManifestOrPlan,
     *,
     validate_only: ValidateOnly = False,
-    batch: options.BatchOptions,
+    batch: options.SharedOptions,
     yes: options.Yes = False,
     max_problems: options.MaxProblems = MAX_PROBLEMS,
     no_progress: options.NoProgress = False,

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from runner.cli import options
-from runner.cli.option_groups import expand_groups
+from runner.cli.dataclass_options import expand_groups
 from runner.core.errors import UsageError
 
 if TYPE_CHECKING:

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from runner.cli import options
-from runner.cli.option_groups import expand_groups
+from runner.cli.dataclass_options import expand_groups
 from runner.console.diagnostics.problem_text import MAX_PROBLEMS
 from runner.core.errors import UsageError
 from runner.core.transfer.outcome import ExitCode
@@ -79,7 +79,7 @@ class PlanOptions:
 def plan(
     manifest: options.Manifest,
     *,
-    batch: options.BatchOptions,
+    batch: options.SharedOptions,
     yes: options.Yes = False,
     planning: PlanOptions,
     max_problems: options.MaxProblems = MAX_PROBLEMS,

@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from runner.cli import option_values, options
+from runner.cli import option_parsers, options
 from runner.console.diagnostics.formats import OutputFormat
 
 KEEP = 30
@@ -34,7 +34,7 @@ def prune(
         typer.Option(
             "--older-than",
             envvar="RUNNER_OLDER_THAN",
-            parser=option_values.age,
+            parser=option_parsers.age,
             metavar="AGE",
             help="Remove only reports older than this, such as 90d.",
             show_default="90d",

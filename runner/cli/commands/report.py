@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from runner.cli import options
-from runner.cli.option_groups import expand_groups
+from runner.cli.dataclass_options import expand_groups
 from runner.core.errors import StorageError, UsageError
 from runner.report.formats.registry import FORMATS
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from runner.cli import options
-from runner.cli.option_groups import expand_groups
+from runner.cli.dataclass_options import expand_groups
 
 if TYPE_CHECKING:
     from runner.app.journal_location import JournalOptions

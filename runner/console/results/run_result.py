@@ -8,7 +8,7 @@ from typing import Any
 
 from runner.console.log.redaction import redact
 from runner.console.results.document import document
-from runner.core.next_steps import Given, Step
+from runner.core.next_steps import RunArguments, Step
 from runner.core.records.run_record import Figures, PlanFigures
 from runner.core.transfer.outcome import ExitCode, Outcome
 from runner.core.transfer.plan import Move
@@ -52,7 +52,7 @@ class RunResult:
     figures: Figures | None = None  # what a run measured
     moves: Sequence[Move] = ()  # the first of what a plan would send
     connected: bool = False  # a dry run that looked at the gateway, read-only (`--preflight`)
-    given: Given | None = None  # what the commands that are offered repeat
+    given: RunArguments | None = None  # what the commands that are offered repeat
     doubt_key: str | None = None  # the first transfer in doubt
     steps: Sequence[Step] = ()  # what to do next, for programs
     started_at: str | None = None  # RFC 3339

@@ -252,7 +252,7 @@ def _next(result: RunResult, paint: Paint) -> Iterator[str]:
     if result.plan is not None:
         yield from _plan_steps(result)
     elif todo and Outcome.IN_DOUBT not in todo and result.given is not None:
-        yield f"    {next_steps.spelt(next_steps.apply(result.given))}"
+        yield f"    {next_steps.shell_line(next_steps.apply(result.given))}"
 
 
 def _doubt_steps(result: RunResult) -> Iterator[str]:
@@ -265,9 +265,9 @@ def _doubt_steps(result: RunResult) -> Iterator[str]:
     run = result.run_id if result.plan is None and result.doubt_key is not None else None
     if result.plan is None:
         yield "    1. apply again: it looks each one up, and settles those that show evidence"
-        yield f"       {next_steps.spelt(next_steps.apply(given))}"
+        yield f"       {next_steps.shell_line(next_steps.apply(given))}"
     yield "    2. look at the gateway for the rest, by the ids that this lists"
-    yield f"       {next_steps.spelt(next_steps.status(journal, run))}"
+    yield f"       {next_steps.shell_line(next_steps.status(journal, run))}"
     if run is None or result.doubt_key is None:
         yield "    3. say what you saw there, with the command that it shows"
         return

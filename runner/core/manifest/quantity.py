@@ -60,6 +60,14 @@ def parse_rate(text: str) -> float:
     return per_s
 
 
+def rate_text(per_s: float) -> str:
+    """Return a rate as `parse_rate` reads it: `10/s`, `30/min`."""
+    a_minute = round(per_s * 60, 6)
+    if per_s < 1 and a_minute == int(a_minute):
+        return f"{int(a_minute)}/min"
+    return f"{per_s:.9f}".rstrip("0").rstrip(".") + "/s"
+
+
 def parse_share(text: str) -> float:
     """Return the share from 0 to 1 that `text`, such as `5%`, stands for.
 

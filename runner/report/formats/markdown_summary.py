@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 
-from runner.core.next_steps import Given, Step
+from runner.core.next_steps import RunArguments, Step
 from runner.core.number_text import counted, duration, figure, milliseconds, times
 from runner.core.records.run_record import PlanFigures
 from runner.core.records.summary import ReasonGroup
@@ -53,7 +53,7 @@ def summary(content: Content, whereabouts: str, clean: Clean = str) -> Iterator[
     yield table(("", ""), [(f"**{name}**", text) for name, text in _figures(content)])
     yield "\n### What to do next\n\n"
     yield from (f"{n}. {_step(step)}\n" for n, step in enumerate(verdict.steps, start=1))
-    folder = Given.of(content.source.run).folder
+    folder = RunArguments.of(content.source.run).folder
     if folder is not None and any(step.argv for step in verdict.steps):
         yield f"\nThe commands are for the folder {code(folder, len(folder))}.\n"
     if groups := _groups(content):

@@ -69,7 +69,7 @@ def _everything(content: Content) -> dict[str, Any]:
         "summary": summary,
         "verdict": verdict,
         "headline": _A_COUNT.sub("\\1\N{NO-BREAK SPACE}", verdict.headline),
-        "folder": next_steps.Given.of(source.run).folder,
+        "folder": next_steps.RunArguments.of(source.run).folder,
         "checks": _checks(content),
         "started": clock_time(source.run.started_at),
         "kinds": categories(content),
@@ -98,10 +98,10 @@ def _everything(content: Content) -> dict[str, Any]:
 def _checks(content: Content) -> tuple[str, str]:
     """Return the commands that check the audit log: beside this page, and in the journal."""
     run = content.source.run
-    given = next_steps.Given.of(run)
+    given = next_steps.RunArguments.of(run)
     file = f"{given.report_dir}/{run.batch}/{run.id}/audit.jsonl"
     in_journal = next_steps.verify_run(given, run.id)
-    return next_steps.spelt(next_steps.verify_file(file)), next_steps.spelt(in_journal)
+    return next_steps.shell_line(next_steps.verify_file(file)), next_steps.shell_line(in_journal)
 
 
 def _breakdowns(

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
 from runner.core import next_steps
-from runner.core.next_steps import Given, Step
+from runner.core.next_steps import RunArguments, Step
 from runner.core.number_text import counted, duration, was_or_were
 from runner.core.records.run_record import NOT_LISTED
 from runner.core.timestamps import seconds_between
@@ -227,8 +227,8 @@ _NEXT: dict[str, Callable[[Content], Iterator[Step]]] = {
 }
 
 
-def _given(content: Content) -> Given:
-    return Given.of(content.source.run)
+def _given(content: Content) -> RunArguments:
+    return RunArguments.of(content.source.run)
 
 
 def _apply(content: Content) -> tuple[str, ...]:
@@ -241,7 +241,7 @@ def _plan_steps(content: Content, send: int) -> Iterator[Step]:
     selections = plan.selections if plan is not None else 0
     if not send and not selections:
         yield Step("Nothing is left to do.")
-    elif given.again and given.plan is None:
+    elif given.options.again and given.plan is None:
         written = f"{content.source.run.id}.json"
         yield Step(
             "Read the plan below, then write it down: what it moves again is moved once, however "

@@ -14,8 +14,10 @@ from runner.console.diagnostics.marked_lines import SourceFiles
 from runner.console.diagnostics.render import problems_text, result_text
 from runner.console.results.run_result import Group, RunResult, result_to_json
 from runner.console.results.verdict import render_result, result_to_github, verdict
+from runner.core.batch_options import BatchOptions
 from runner.core.diagnostics.problem import Place, Problem, Severity
-from runner.core.next_steps import Given, Step
+from runner.core.journal_location import JournalLocation
+from runner.core.next_steps import RunArguments, Step
 from runner.core.records.run_record import Figures, PlanFigures, WindowRecord
 from runner.core.transfer.outcome import ExitCode, Outcome
 from runner.core.transfer.plan import Move
@@ -26,7 +28,11 @@ T, R, F, S, D, U, E = Outcome
 def result(
     exit_code: ExitCode, counts: Mapping[Outcome, int] | None = None, **changes: Any
 ) -> RunResult:
-    given = Given("billing.yaml", "production", env="production", journal="the journal.db")
+    given = RunArguments(
+        "billing.yaml",
+        "production",
+        BatchOptions(environment="production", journal=JournalLocation("the journal.db")),
+    )
     fields = {"run_id": "20261201T210000Z-1", "duration_s": 62.0, "given": given, **changes}
     return RunResult("billing", "production", exit_code, counts=counts or {}, **fields)
 

@@ -3,41 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
 import typer
 
 from runner.core.journal_location import JournalLocation
-from runner.core.manifest.quantity import (
-    Amount,
-    parse_age,
-    parse_amount,
-    parse_duration,
-    parse_rate,
-)
+from runner.core.manifest.quantity import parse_age
 
 T = TypeVar("T")
-
-
-def rate(text: str) -> float:
-    """Parse a rate such as `25/s`; per second."""
-    return _parse(parse_rate, text)
-
-
-def duration(text: str) -> float:
-    """Parse a duration such as `10m`; in seconds."""
-    return _parse(parse_duration, text)
-
-
-def amount(text: str) -> Amount:
-    """Parse a count such as `20` or a share such as `5%`."""
-    return _parse(parse_amount, text)
 
 
 def age(text: str) -> float:
     """Parse an age such as `90d`; in seconds."""
     return _parse(parse_age, text)
+
+
+def for_command_line(parse: Callable[[str], T]) -> Callable[[str], T]:
+    """Return a parser whose error names the option that has the wrong value."""
+    if parse is JournalLocation:
+        return journal  # type: ignore[return-value]  # T is `JournalLocation`
+    return partial(_parse, parse)
 
 
 def journal(text: str) -> JournalLocation:
