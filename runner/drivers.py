@@ -23,6 +23,7 @@ from runner.core.manifest.model import (
     GatewayConstraints,
     Policy,
     QueueSelection,
+    SimulatedPlatform,
 )
 from runner.core.transfer.message import Compose, Message
 from runner.core.transfer.outcome import ExitCode
@@ -40,12 +41,6 @@ _BUILT_IN = {
     "interaction-websocket": "runner.gateways.interaction_transfer.spec:SPEC",
     "genesys-cloud": "runner.gateways.genesys_cloud.spec:SPEC",
 }
-
-DRIVER_OF_PLATFORM = {
-    "interaction-transfer": "interaction-websocket",
-    "genesys-cloud": "genesys-cloud",
-}
-"""Which driver speaks with each platform of the embedded gateway."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -184,9 +179,16 @@ def driver_names() -> frozenset[str]:
     return frozenset({SIMULATOR, *_BUILT_IN, *(entry.name for entry in _entries())})
 
 
+def platforms() -> Mapping[str, SimulatedPlatform]:
+    """Return the platforms that the embedded gateway can be, by name."""
+    specs = map(_load_built_in, _BUILT_IN)
+    return {spec.simulated.name: spec.simulated for spec in specs if spec.simulated is not None}
+
+
 def driver_of_platform(platform: str) -> DriverSpec:
     """Return the driver that speaks with a platform of the embedded gateway."""
-    return _load_built_in(DRIVER_OF_PLATFORM[platform])
+    specs = map(_load_built_in, _BUILT_IN)
+    return next(each for each in specs if each.simulated and each.simulated.name == platform)
 
 
 def drivers_that_select() -> Iterator[str]:

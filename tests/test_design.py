@@ -11,10 +11,10 @@ import pytest
 
 from runner.core.diagnostics.codes import CODES
 from runner.core.manifest.model import Limits, Policy
-from runner.core.manifest.simulator_faults import FAULTS
 from runner.core.pacing.rate import LONGEST_OBEYED_S
 from runner.core.transfer.outcome import ExitCode, Outcome
 from runner.core.transfer.states import STATUSES, Event, classify
+from runner.drivers import platforms
 from runner.gateways.websocket.close_codes import CloseAction, action_for
 
 ROOT = Path(__file__).parents[1]
@@ -139,4 +139,4 @@ def test_the_time_outs_of_the_platforms_guide_are_the_defaults() -> None:
 def test_the_faults_of_the_embedded_platform_are_the_programs() -> None:
     document = (ROOT / "docs" / "embedded-platform.md").read_text("utf-8")
     listed = [fault for row in rows(document) for fault in words(row[0])]
-    assert sorted(listed) == sorted(FAULTS["genesys-cloud"])
+    assert sorted(listed) == sorted(platforms()["genesys-cloud"].faults)

@@ -12,7 +12,6 @@ import typer
 
 from runner.cli import options
 from runner.console.diagnostics.formats import OutputFormat
-from runner.core.manifest.simulator_faults import FAULTS
 
 if TYPE_CHECKING:
     from runner.app.simulate import Served
@@ -21,9 +20,11 @@ if TYPE_CHECKING:
 
 def _known_platform(name: str | None) -> str | None:
     """Return a platform of the embedded gateway. Raises `typer.BadParameter` for an unknown one."""
-    if name is not None and name not in FAULTS:
-        choices = ", ".join(f"'{each}'" for each in FAULTS)
-        raise typer.BadParameter(f"'{name}' is not one of {choices}.")
+    if name is not None:
+        from runner.drivers import platforms
+
+        if name not in (known := platforms()):
+            raise typer.BadParameter(f"'{name}' is not one of {', '.join(map(repr, known))}.")
     return name
 
 
@@ -42,9 +43,10 @@ def simulate(
         str | None,
         typer.Option(
             "--platform",
-            metavar=f"[{'|'.join(FAULTS)}]",
+            metavar="PLATFORM",
             callback=_known_platform,
-            help="Which gateway to be, instead of the manifest's.",
+            help="Which gateway to be, instead of the manifest's, such as genesys-cloud; an unknown"
+            " name lists them.",
         ),
     ] = None,
     ledger: Annotated[

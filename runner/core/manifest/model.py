@@ -70,6 +70,20 @@ class NoEffect(NamedTuple):
     help: str
 
 
+@dataclass(frozen=True, slots=True)
+class SimulatedPlatform:
+    """A platform that the embedded gateway can be (manifest.md, "Simulator")."""
+
+    name: str
+    """What `simulator.platform` says."""
+
+    faults: frozenset[str]
+    """The faults that `simulator.faults` may name."""
+
+    options: frozenset[str] = frozenset()
+    """Options of `simulator` that have an effect with this platform alone."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DriverTraits:
     """Facts about a driver that manifests are checked and plans are made by.
@@ -131,6 +145,9 @@ class DriverTraits:
     plan_note: str | None = None
     """What every plan says of it."""
 
+    simulated: SimulatedPlatform | None = None
+    """What the embedded gateway offers as this driver's peer; None: it cannot be that."""
+
     def requests_each(self, *, preflight: bool) -> int:
         """Return how many HTTP requests a transfer takes, its look-up included."""
         return int(preflight or self.needs_lookup) + self.requests_per_delivery
@@ -157,7 +174,7 @@ class SimulatorOptions:
     `waiting` (how many wait, by the queue's name), `served` (how many agents are serving), `queues`,
     `users` (further names), `former_users` (deleted or inactive ones) and `http_rate_per_s` (requests
     a token may make; None: as the platform has it) have an effect with some platforms alone
-    (`simulator_faults.OPTIONS`).
+    (`SimulatedPlatform.options`).
     """
 
     latency_s: float = 0.02

@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
-from runner.core.manifest.model import NoEffect
+from runner.core.manifest.model import NoEffect, SimulatedPlatform
 from runner.drivers import Codec, Connection, DriverSpec, Examined, PlannedUse, Prober
 from runner.gateways.genesys_cloud.regions import REGIONS
 from runner.ports import Directory, Gateway
@@ -92,4 +92,18 @@ SPEC = DriverSpec(
     directory=_directory,
     examine=_examine,
     prober=_prober,
+    simulated=SimulatedPlatform(
+        name="genesys-cloud",
+        faults=frozenset(
+            {
+                *("rate_limited", "rejected", "slow", "muted", "cut", "token_expiry", "cut_before"),
+                *("server_error", "server_error_after", "transfer_failed"),
+                *("event_lost", "event_late", "event_doubled"),
+                *("channel_evicted", "socket_closing", "pages_shift", "truncated"),
+                *("hidden", "long", "answered", "moved", "consulting"),
+                *("hung_up", "outrun", "answer_late"),
+            }
+        ),
+        options=frozenset({"waiting", "served", "queues", "users", "former_users", "http_rate"}),
+    ),
 )

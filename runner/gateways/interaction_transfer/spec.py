@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from functools import partial
 
-from runner.core.manifest.model import Endpoints
+from runner.core.manifest.model import Endpoints, SimulatedPlatform
 from runner.core.transfer.states import classify
 from runner.drivers import Codec, Connection, DriverSpec, Examined, PlannedUse
 from runner.ports import Gateway
@@ -59,4 +59,13 @@ SPEC = DriverSpec(
     gateway=_gateway,
     codec=_codec,
     examine=_examine,
+    simulated=SimulatedPlatform(
+        name="interaction-transfer",
+        faults=frozenset(
+            {
+                *("rate_limited", "codec_unsupported", "rejected", "unlisted"),
+                *("doubled", "slow", "muted", "cut", "token_expiry", "cut_before"),
+            }
+        ),
+    ),
 )

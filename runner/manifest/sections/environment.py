@@ -20,8 +20,7 @@ from runner.core.manifest.model import (
     SimulatorOptions,
 )
 from runner.core.manifest.quantity import parse_duration, parse_rate, parse_share
-from runner.core.manifest.simulator_faults import FAULTS, OPTIONS
-from runner.drivers import driver_names, driver_of_platform, find_driver
+from runner.drivers import driver_names, driver_of_platform, find_driver, platforms
 from runner.manifest.problem_collector import Collector
 from runner.manifest.regular_file import open_regular
 from runner.manifest.schema.check import Document
@@ -153,16 +152,16 @@ def _check_options(
 def _check_simulator(document: Document, options: dict[str, Any]) -> Iterator[Problem]:
     """Yield what the chosen platform of the embedded gateway does not have."""
     platform = options.get("platform", PLATFORM)
-    faults = options.get("faults", {})
+    known, faults = platforms(), options.get("faults", {})
     for name in faults:
-        if name not in FAULTS[platform]:
+        if name not in known[platform].faults:
             message = f"unknown fault `{name}` of `{platform}`"
-            fix = offer(name, FAULTS[platform], kind="fault")
+            fix = offer(name, known[platform].faults, kind="fault")
             yield Problem("R001", message, document.tree.key(faults, name), fix)
-    for other, names in OPTIONS.items():
-        for name in names.intersection(options) if other != platform else ():
+    for other in known.values():
+        for name in other.options.intersection(options) if other.name != platform else ():
             message = f"`{name}` has no effect with `{platform}`"
-            fix = f"add `platform: {other}`, or delete `{name}`"
+            fix = f"add `platform: {other.name}`, or delete `{name}`"
             yield Problem("S012", message, document.tree.key(options, name), fix)
 
 

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from runner.core.errors import UsageError
-from runner.core.manifest.simulator_faults import FAULTS as BY_PLATFORM
+from runner.drivers import platforms
 from runner.simulator.faults import FAULTS as OTHER_FAULTS
 from runner.simulator.genesys_cloud.faults import FAULTS
 from tests.simulator.genesys_shell import (
@@ -35,9 +35,9 @@ def state(shell: GenesysShell) -> str | None:
     return commands[-1].state if commands else None
 
 
-def test_the_core_names_the_faults_of_both_faces():
-    assert set(FAULTS) == BY_PLATFORM["genesys-cloud"]
-    assert set(OTHER_FAULTS) == BY_PLATFORM["interaction-transfer"]
+def test_each_driver_names_the_faults_of_its_platform():
+    assert set(FAULTS) == platforms()["genesys-cloud"].faults
+    assert set(OTHER_FAULTS) == platforms()["interaction-transfer"].faults
 
 
 def test_a_fault_of_the_other_face_is_an_error_with_the_names_that_exist():
