@@ -136,3 +136,22 @@ def test_what_else_is_wrong_is_shown_beside_a_byte_that_is_not_utf_8(
         "`interaction_id` is empty",
     ]
     assert found == []
+
+
+@pytest.mark.parametrize("empty", [",,\n", ",,,,\n", '"","",""\n'])
+def test_a_row_of_empty_cells_is_not_a_row(tmp_path: Path, empty: str):
+    """Spreadsheets write them below the last row, and between rows that were cleared."""
+    rows = f"key,interaction_id,note\nk1,a,x\n{empty}k2,b,\n{empty}"
+    loaded, staged = load_rows(write(tmp_path, ITEM % "csv", r__csv=rows))
+    assert loaded.problems == ()
+    assert [row.key for row in staged] == ["k1", "k2"]
+
+
+def test_a_file_of_empty_rows_has_none(tmp_path: Path):
+    path = write(tmp_path, ITEM % "csv", r__csv="interaction_id,note\n,\n,\n")
+    assert [code for code, _ in result(path)] == ["R009"]
+
+
+def test_a_row_with_a_note_alone_has_no_interaction(tmp_path: Path):
+    path = write(tmp_path, ITEM % "csv", r__csv="interaction_id,note\na,\n,total 1\n")
+    assert result(path) == [("R006", 3)]

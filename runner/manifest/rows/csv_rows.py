@@ -91,13 +91,17 @@ class CsvRows:
         for cells in records:
             if self._has_line_break(cells, header) or any(map(is_undecoded, self._record)):
                 continue
+            if not any(
+                cells
+            ):  # an empty line, or `,,,`, which spreadsheets write below the last row
+                continue
             if len(cells) == width:
                 cells.append("")
                 values: Values = pick(cells)
                 if self._columns.prefixes:
                     values = self._columns.complete(values)
                 yield self._line, self._line, values
-            elif cells:  # an empty line is not a row
+            else:
                 message = f"the row has {len(cells)} cells, the header {width}"
                 fix = "add or remove commas; put double quotes around a cell that contains a comma"
                 self._problems.add(Problem("R009", message, self._cell(None), fix))
