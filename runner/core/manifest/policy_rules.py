@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from runner.core.diagnostics.problem import Severity
 from runner.core.manifest.model import Limits
-from runner.core.manifest.quantity import EVERYTHING, Amount
+from runner.core.manifest.quantity import EVERYTHING, Amount, Share
 from runner.core.manifest.rules import Finding
 from runner.core.manifest.window import Window
 from runner.core.number_text import duration
@@ -47,7 +47,7 @@ def check_waves(waves: Sequence[Amount]) -> Iterator[Finding]:
     """Yield waves that do not ascend (S011). What the last one leaves is sent as one more wave.
 
     Counts are compared with counts and shares with shares: how the two compare depends on the
-    batch.
+    batch. A count of 1 after a share sends nothing in any batch, which is a warning.
     """
     largest: dict[type[Amount], Amount] = {}
     for index, wave in enumerate(waves):
@@ -59,7 +59,18 @@ def check_waves(waves: Sequence[Amount]) -> Iterator[Finding]:
         elif EVERYTHING in waves[:index]:
             message = f"wave {index + 1} comes after 100% and has nothing to send"
             yield Finding("S011", message, "delete what follows `100%`", (index,))
+        elif wave == 1 and (share := _share_before(waves[:index])) is not None:
+            message = (
+                f"wave {index + 1} (1) sends nothing: the wave before it, {share}, is at least"
+                " 1 transfer"
+            )
+            fix = "waves are cumulative; write `1` first, or delete it"
+            yield Finding("S011", message, fix, (index,), Severity.WARNING)
         largest[type(wave)] = wave
+
+
+def _share_before(waves: Sequence[Amount]) -> Share | None:
+    return next((each for each in reversed(waves) if isinstance(each, Share) and each.of), None)
 
 
 def _number(amount: Amount) -> float:

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from runner.core.diagnostics.problem import Severity
 from runner.core.manifest.policy_rules import check_waves
 from runner.core.manifest.quantity import EVERYTHING, Amount, Share, parse_amount
 from runner.core.pacing.waves import (
@@ -123,7 +124,7 @@ def test_a_wave_never_bears_more_than_the_batch(limit: Amount, size: int, more: 
         ((1, Share(0.1), EVERYTHING), []),
         ((Share(0.01), 500, Share(0.5), 1000, EVERYTHING), []),
         ((5, 5, EVERYTHING), [(1,)]),
-        ((Share(0.5), 1, Share(0.5), EVERYTHING), [(2,)]),
+        ((Share(0.5), 2, Share(0.5), EVERYTHING), [(2,)]),
         ((1, Share(0.5)), []),  # the rest follows them
         ((9, 3), [(1,)]),
         ((EVERYTHING, 5), [(1,)]),
@@ -134,6 +135,17 @@ def test_waves_ascend(waves: tuple[Amount, ...], parts: list[tuple[int, ...]]):
     found = list(check_waves(waves))
     assert [finding.part for finding in found] == parts
     assert {finding.code for finding in found} <= {"S011"}
+
+
+def test_one_transfer_after_a_share_adds_none_and_is_a_warning():
+    """A share is at least one transfer, whatever the batch; how larger counts compare depends on it."""
+    [found] = check_waves((Share(0.1), 1, Share(0.9)))
+    assert (found.code, found.part, found.severity) == ("S011", (1,), Severity.WARNING)
+    assert (
+        found.message == "wave 2 (1) sends nothing: the wave before it, 10%, is at least 1 transfer"
+    )
+    assert not list(check_waves((Share(0.1), 2, Share(0.9))))
+    assert not list(check_waves((Share(0), 1, Share(0.9))))
 
 
 @pytest.mark.parametrize(("text", "amount"), [("20", 20), ("0", 0), ("5%", Share(0.05))])
