@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from contextlib import nullcontext
 from dataclasses import replace
+from fnmatch import fnmatchcase
 from pathlib import Path
 from shlex import quote
 from typing import Any
@@ -84,6 +85,10 @@ def _only_help(pattern: str, staging: Staging) -> str:
     keys = staging.keys(MOST_COMPARED)
     if not keys:
         return "the manifest has no transfers"
+    folded = pattern.casefold()
+    alike = next((key for key in keys if fnmatchcase(key.casefold(), folded)), None)
+    if alike is not None and alike.casefold() != folded:
+        return f"upper and lower case differ: it would match `{alike}`"
     if (near := nearest(pattern, keys)) is not None:
         return f"did you mean `{near}`?"
     some = ", ".join(f"`{key}`" for key in keys[:MOST_SHOWN])

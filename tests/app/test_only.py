@@ -59,3 +59,12 @@ def test_what_a_selection_may_find_is_not_refused_and_nobody_found_is_no_error(s
     check_only(request, staging)
     listed(staging, "call-2")
     assert refusal(staging, "call-1").startswith("--only call-1 matches no transfer")
+
+
+def test_a_pattern_in_other_letters_is_offered_in_those_of_the_keys(staging: Staging):
+    listed(staging, "k-020", "k-021", "Mixed-1")
+    assert refusal(staging, "K-02*") == (
+        "--only 'K-02*' matches no transfer; upper and lower case differ: it would match `k-020`"
+    )
+    assert refusal(staging, "MIXED-*").endswith("it would match `Mixed-1`")
+    assert refusal(staging, "K-020").endswith("did you mean `k-020`?")
