@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -15,12 +16,16 @@ from runner.core.records.run_record import ReportSource, RunRecord
 from runner.journals import journal_at
 from runner.report.audit_log import write_audit
 from runner.report.folder import LATEST, Folder, open_folder
-from runner.report.formats.registry import Write, format_named, format_of
+from runner.report.formats.registry import FORMATS, Write, format_named, format_of
 from runner.report.model import AuditEnd, Content, build_content
 from runner.report.writer import AUDIT, folder_name, has_latest
 
 PIECES = 1024
 """Pieces of a text that go to a stream in one: a report is rendered in many small ones."""
+
+
+_LIKE_A_FILE = re.compile(r"\.[A-Za-z][A-Za-z0-9]{0,4}")
+"""A suffix that names a format; that of a folder such as `reports-1.5` does not."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,8 +46,19 @@ def read_forms(text: str) -> tuple[str, ...]:
 
 
 def form_of(out: Path) -> str | None:
-    """Return the form that a file's name ends with; None: a folder is meant."""
-    found = None if out.is_dir() else format_of(out)
+    """Return the form that a file's name ends with; None: a folder is meant.
+
+    Raises `UsageError` for a name that ends as a file's of another format does.
+    """
+    if out.is_dir():
+        return None
+    found = format_of(out)
+    if found is None and _LIKE_A_FILE.fullmatch(out.suffix):
+        known = ", ".join(each.suffix for each in FORMATS.values())
+        raise UsageError(
+            f"{out} ends like a file, and no report format ends with {out.suffix}: write one of"
+            f" {known}; for a folder of that name, create it first"
+        )
     return None if found is None else found.name
 
 

@@ -327,6 +327,12 @@ def test_out_is_a_file_of_the_format_that_its_name_ends_with(gateway: Gateway, h
     both = harness.run("report", "latest", "--out", "p.csv", "--format", "html")
     assert both.code == 2
     assert "--format says html" in both.err
+    for name in ("o.xlsx", "o.pdf"):
+        other = harness.run("report", "latest", "--out", name)
+        assert (other.code, other.out) == (2, "")
+        assert "write one of .html, .json, .xml, .csv, .md" in other.err
+        assert not (harness.folder / name).exists()
+    assert harness.run("report", "latest", "--out", "v1.5").code == 0
     (harness.folder / "dir.csv").mkdir()
     assert harness.run("report", "latest", "--out", "dir.csv").code == 0
     assert (harness.folder / "dir.csv" / "report.html").exists()
