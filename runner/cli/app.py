@@ -10,6 +10,7 @@ import typer
 
 from runner import __version__
 from runner.cli.argument_check import check_arguments
+from runner.cli.command_classes import CommandGroup, GroupedCommand
 from runner.cli.commands import (
     apply,
     audit,
@@ -29,6 +30,8 @@ from runner.core.transfer.outcome import ExitCode
 
 app = typer.Typer(
     name="runner",
+    cls=CommandGroup,
+    context_settings={"help_option_names": ["--help", "-h"]},
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -84,6 +87,6 @@ for command, short_help in (  # the list of commands cuts off what is longer tha
     (schema.schema, "Print a JSON Schema, or how to use it in an editor."),
     (explain.explain, "Explain a diagnostic's code, with examples."),
 ):
-    app.command(short_help=short_help)(command)
-audit_group.command()(audit.verify)
-reports_group.command()(prune.prune)
+    app.command(cls=GroupedCommand, short_help=short_help)(command)
+audit_group.command(cls=GroupedCommand)(audit.verify)
+reports_group.command(cls=GroupedCommand)(prune.prune)

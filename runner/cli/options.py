@@ -20,7 +20,7 @@ from runner.cli import option_parsers
 from runner.cli.dataclass_options import option_info
 from runner.console.diagnostics.formats import OutputFormat
 from runner.console.diagnostics.problem_text import MAX_PROBLEMS
-from runner.core.batch_options import BatchOptions
+from runner.core.batch_options import CHECKS, OUTPUT, PLACES, BatchOptions
 from runner.core.journal_location import JournalLocation
 
 if TYPE_CHECKING:
@@ -41,7 +41,8 @@ ReportDir = Annotated[
         "--report-dir",
         envvar="RUNNER_REPORT_DIR",
         metavar="FOLDER",
-        help="The folder for reports.",
+        help="Write reports below this folder.",
+        rich_help_panel=PLACES,
     ),
 ]
 ReportDirOfRun = Annotated[
@@ -51,16 +52,26 @@ ReportDirOfRun = Annotated[
         envvar="RUNNER_REPORT_DIR",
         metavar="FOLDER",
         help="Look for the run's report in this folder.",
+        rich_help_panel=PLACES,
         show_default="where the run wrote it",
     ),
 ]
-Yes = Annotated[bool, typer.Option("--yes", envvar="RUNNER_YES", help="Do not ask before sending.")]
+Yes = Annotated[
+    bool,
+    typer.Option(
+        "--yes",
+        envvar="RUNNER_YES",
+        help="Send without asking for confirmation.",
+        rich_help_panel=CHECKS,
+    ),
+]
 NoProgress = Annotated[
     bool,
     typer.Option(
         "--no-progress",
         envvar="RUNNER_NO_PROGRESS",
         help="Write a line a minute instead of the live view.",
+        rich_help_panel=OUTPUT,
     ),
 ]
 MaxProblems = Annotated[
@@ -71,11 +82,17 @@ MaxProblems = Annotated[
         min=0,
         metavar="N",
         help="Show at most N of a manifest's problems; the rest are counted by code.",
+        rich_help_panel=OUTPUT,
     ),
 ]
 Output = Annotated[
     OutputFormat,
-    typer.Option("--output", envvar="RUNNER_OUTPUT", help="The format of diagnostics and result."),
+    typer.Option(
+        "--output",
+        envvar="RUNNER_OUTPUT",
+        help="The format of diagnostics and result.",
+        rich_help_panel=OUTPUT,
+    ),
 ]
 
 
@@ -97,13 +114,18 @@ class OutputOptions:
         typer.Option(
             "--log-format",
             envvar="RUNNER_LOG_FORMAT",
-            help="auto: pretty on a terminal, plain lines elsewhere.",
+            help="How log lines look; auto: pretty on a terminal, plain lines elsewhere.",
+            rich_help_panel=OUTPUT,
         ),
     ] = LogFormatChoice.AUTO
     log_file: Annotated[
         Path | None,
         typer.Option(
-            "--log-file", envvar="RUNNER_LOG_FILE", metavar="FILE", help="Log to this file too."
+            "--log-file",
+            envvar="RUNNER_LOG_FILE",
+            metavar="FILE",
+            help="Also write the log to this file.",
+            rich_help_panel=OUTPUT,
         ),
     ] = None
     verbose: Annotated[
@@ -117,6 +139,7 @@ class OutputOptions:
             metavar="",
             show_default=False,
             help="Log more; the variable takes a number.",
+            rich_help_panel=OUTPUT,
         ),
     ] = 0
     quiet: Annotated[
@@ -130,6 +153,7 @@ class OutputOptions:
             metavar="",
             show_default=False,
             help="Log less; the variable takes a number.",
+            rich_help_panel=OUTPUT,
         ),
     ] = 0
 
@@ -164,6 +188,7 @@ class JournalSelection:
             metavar="FILE",
             help="Find the journal by this manifest; --env chooses its environment.",
             show_default=False,
+            rich_help_panel=PLACES,
         ),
     ] = None
     env: Env = None

@@ -28,6 +28,7 @@ SELECTION = "What is sent"
 PACE = "How fast"
 PLACES = "Where things are"
 CHECKS = "Checks and safeguards"
+OUTPUT = "Output"
 
 _KEY = "option"
 

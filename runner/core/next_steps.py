@@ -104,6 +104,11 @@ def plan(run: RunArguments, *, out: str | None = None, preflight: bool = False) 
     return _command(("plan",), (run.manifest,), options)
 
 
+def validate(manifest: str) -> tuple[str, ...]:
+    """Return the command that checks a manifest and sends nothing."""
+    return _command(("apply",), (manifest,), ("--validate-only",))
+
+
 def doctor(run: RunArguments) -> tuple[str, ...]:
     """Return the command that connects as a run would, read-only."""
     return _command(("doctor",), (run.manifest,), _options(("--env", run.options.environment)))
@@ -141,7 +146,7 @@ def verify_file(path: str) -> tuple[str, ...]:
 def first_steps(manifest: str) -> tuple[Step, ...]:
     """Return what to do with a manifest that was just written."""
     return (
-        Step("check it", _command(("apply",), (manifest,), ("--validate-only",))),
+        Step("check it", validate(manifest)),
         Step("rehearse it", _command(("apply",), (manifest,), ())),
     )
 

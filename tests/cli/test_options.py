@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 import typer
@@ -151,3 +152,52 @@ def test_a_folder_that_is_gone_is_reported_as_such(arguments: list[str], tmp_pat
     )
     assert (ended.returncode, ended.stdout) == (2, "")
     assert ended.stderr == "error: the current folder no longer exists; change to another\n"
+
+
+@pytest.mark.parametrize("flag", ["--help", "-h"])
+def test_the_help_lists_options_in_groups(flag: str):
+    shown = CliRunner().invoke(app, ["apply", flag]).output
+    headings = [line for line in shown.splitlines() if line.endswith(":") and line[0] != " "]
+    assert headings == [
+        "Arguments:",
+        "Checks and safeguards:",
+        "What is sent:",
+        "How fast:",
+        "Where things are:",
+        "Output:",
+        "Options:",
+    ]
+    assert shown.endswith("Options:\n  -h, --help  Show this message and exit.\n")
+
+
+@pytest.mark.parametrize("name", [*COMMANDS, ""])
+def test_every_option_has_a_sentence(name: str):
+    command: Any = COMMANDS[name] if name else typer.main.get_command(app)
+    for option in command.params:
+        if option.param_type_name == "option":
+            assert option.help, option.opts
+            assert option.help[0].isupper(), option.help
+            assert option.help.endswith("."), option.help
+
+
+@pytest.mark.parametrize(
+    ("arguments", "help_text"),
+    [
+        (["validate", "m.yaml"], "`runner apply MANIFEST --validate-only` checks"),
+        (["--dry-run"], "`runner apply MANIFEST --validate-only` checks"),
+        (["apply", "m.yaml", "--dry-run"], "write --validate-only: it does everything up to"),
+        (["apply", "--check", "m.yaml"], "write --validate-only: it does everything up to"),
+        (["plan", "m.yaml", "--dry-run"], "leave it out; `runner plan --help` lists the options"),
+    ],
+)
+def test_what_other_programs_call_checking_leads_to_the_option(
+    arguments: list[str], help_text: str
+):
+    ended = CliRunner().invoke(app, arguments, prog_name="runner")
+    assert ended.exit_code == 2
+    assert f"\nhelp: {help_text}" in ended.output
+
+
+@pytest.mark.parametrize("arguments", [["aply"], ["apply", "m.yaml", "--repot-dir", "x"]])
+def test_other_unknown_words_get_no_such_help(arguments: list[str]):
+    assert "help:" not in CliRunner().invoke(app, arguments).output

@@ -14,6 +14,7 @@ import typer
 from runner.cli import options
 from runner.cli.dataclass_options import expand_groups
 from runner.console.diagnostics.problem_text import MAX_PROBLEMS
+from runner.core.batch_options import CHECKS
 
 if TYPE_CHECKING:
     from runner.app.apply import Applied, Question
@@ -34,7 +35,8 @@ ValidateOnly = Annotated[
     typer.Option(
         "--validate-only",
         envvar="RUNNER_VALIDATE_ONLY",
-        help="Do everything up to the plan; nothing leaves this machine.",
+        help="Do everything up to the plan and stop; nothing leaves this machine.",
+        rich_help_panel=CHECKS,
     ),
 ]
 

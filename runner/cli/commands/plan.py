@@ -19,6 +19,7 @@ import typer
 from runner.cli import options
 from runner.cli.dataclass_options import expand_groups
 from runner.console.diagnostics.problem_text import MAX_PROBLEMS
+from runner.core.batch_options import CHECKS, OUTPUT, PLACES
 from runner.core.errors import UsageError
 from runner.core.transfer.outcome import ExitCode
 
@@ -54,6 +55,7 @@ class PlanOptions:
             envvar="RUNNER_OUT",
             help="Write the plan to this file: `apply FILE` does exactly that, or refuses."
             " Its digest shows mistakes; it is not a signature.",
+            rich_help_panel=PLACES,
             show_default=False,
         ),
     ] = None
@@ -63,6 +65,7 @@ class PlanOptions:
             "--preflight",
             envvar="RUNNER_PREFLIGHT",
             help="Ask the gateway too, read-only: token, session, each interaction's state.",
+            rich_help_panel=CHECKS,
         ),
     ] = False
     detailed_exitcode: Annotated[
@@ -71,6 +74,7 @@ class PlanOptions:
             "--detailed-exitcode",
             envvar="RUNNER_DETAILED_EXITCODE",
             help="Exit 10 when there is something to do.",
+            rich_help_panel=OUTPUT,
         ),
     ] = False
 

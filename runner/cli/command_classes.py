@@ -1,0 +1,90 @@
+"""Commands whose help lists options in groups, and whose usage errors say what to write instead."""
+
+# Commands import what they need when they run: `--help` and `--version` answer at once.
+# ruff: noqa: PLC0415
+
+from __future__ import annotations
+
+from typing import Any
+
+from typer.core import TyperCommand, TyperGroup
+
+CHECKING = frozenset({"validate", "check", "lint", "verify", "test", "dry-run", "dryrun", "noop"})
+"""What other programs call a command, or an option, that checks and changes nothing."""
+
+VALIDATE_ONLY = "validate_only"
+
+
+class GroupedCommand(TyperCommand):
+    """A command of which each option stands below the heading of its group."""
+
+    def format_options(self, ctx: Any, formatter: Any) -> None:
+        """Write arguments and options; a group stands where its first option is declared."""
+        groups: dict[str, list[tuple[str, str]]] = {}
+        for parameter in self.get_params(ctx):
+            record = parameter.get_help_record(ctx)
+            if record is not None:
+                groups.setdefault(_heading(parameter), []).append(record)
+        for heading, records in groups.items():
+            with formatter.section(heading):
+                formatter.write_dl(records)
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Parse arguments. The error for an option such as `--dry-run` says what to write."""
+        try:
+            return super().parse_args(ctx, args)
+        except Exception as error:
+            name = getattr(error, "option_name", None)  # of an unknown option alone
+            if isinstance(name, str) and _means_checking(name):
+                _add_help(error, self._instead(ctx.command_path))
+            raise
+
+    def _instead(self, path: str) -> str:
+        if any(each.name == VALIDATE_ONLY for each in self.params):
+            return "write --validate-only: it does everything up to the plan, and sends nothing"
+        return f"leave it out; `{path} --help` lists the options"
+
+
+class CommandGroup(TyperGroup):
+    """The program's commands; an unknown one such as `validate` leads to `--validate-only`."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Parse the options before the command; do the same for an unknown one."""
+        try:
+            return super().parse_args(ctx, args)
+        except Exception as error:
+            _help_to_check(error, getattr(error, "option_name", None))
+            raise
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        """Return the command that is named. The error for an unknown one says what to write."""
+        try:
+            return super().resolve_command(ctx, args)
+        except Exception as error:
+            _help_to_check(error, args[0])
+            raise
+
+
+def _means_checking(word: str) -> bool:
+    return word.lstrip("-").lower() in CHECKING
+
+
+def _help_to_check(error: Exception, word: str | None) -> None:
+    if word is not None and _means_checking(word):
+        from runner.core.next_steps import shell_line, validate
+
+        _add_help(error, f"`{shell_line(validate('MANIFEST'))}` checks and sends nothing")
+
+
+def _heading(parameter: Any) -> str:
+    if parameter.param_type_name == "argument":
+        return "Arguments"
+    return getattr(parameter, "rich_help_panel", None) or "Options"
+
+
+def _add_help(error: Exception, text: str) -> None:
+    message = getattr(error, "message", None)
+    if isinstance(message, str):
+        error.message = f"{message}\nhelp: {text}"  # type: ignore[attr-defined]  # it has one
+        if getattr(error, "possibilities", None):
+            error.possibilities = None  # type: ignore[attr-defined]  # similar names mislead
