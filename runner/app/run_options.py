@@ -11,6 +11,7 @@ from runner.core.batch_options import BatchOptions
 from runner.core.batch_options import to_json as option_json
 from runner.core.errors import UsageError
 from runner.core.manifest.model import Environment, Limits, Manifest, Policy
+from runner.core.next_steps import RunArguments
 from runner.journals import default_journal, journal_at
 from runner.manifest.load import Overrides
 from runner.ports.journal_access import JournalAccess
@@ -42,6 +43,17 @@ class RunOptions(BatchOptions):
         if self.journal is not None:
             return journal_at(self.journal)
         return journal_at(default_journal(Path(manifest.path), manifest.environment.name))
+
+    def arguments(self, manifest: Manifest) -> RunArguments:
+        """Return what the commands of next steps repeat."""
+        return RunArguments(
+            manifest=manifest.path,
+            environment=manifest.environment.name,
+            options=BatchOptions(**self.given()),
+            report_dir=str(self.report_dir),
+            plan=None if self.plan is None else str(self.plan.path),
+            folder=str(Path.cwd()),
+        )
 
     def limits(self, environment: Environment) -> Limits:
         """Return the limits in force: options only ever lower what the manifest allows."""

@@ -57,12 +57,15 @@ def test_a_second_signal_stops_at_once_and_the_journal_is_whole(gateway: Gateway
     content = manifest(gateway, [transfer() for _ in range(8)], limits={"in_flight": 4})
     content["policy"]["negotiation_timeout"] = "60s"
     path = harness.write(content)
-    with started("apply", path, cwd=harness.folder) as process:
+    with started("apply", path.name, "--limit", "7", cwd=harness.folder) as process:
         gateway.wait_until(lambda: len(gateway.frames) == 4)
         process.send_signal(signal.SIGTERM)
         process.send_signal(signal.SIGINT)  # another one, because two of one kind merge
-        code, *_ = wait_for_exit(process)
+        code, _, err = wait_for_exit(process)
     assert code in {130, 143}
+    assert err.endswith(
+        "to look up what is in doubt, and go on:\n  runner apply batch.yaml --limit 7\n"
+    )
     gateway.default = Step()
     again = harness.apply(content)
     assert again.code == 0, again.ended.err

@@ -74,6 +74,8 @@ def apply_manifest(console: Console, given: RunOptions, *, yes: bool) -> None:
     from runner.app.signals import Signals
     from runner.cli.output import boundary
     from runner.cli.step_summary import summarize_report, summarizing
+    from runner.core.next_steps import apply as apply_again
+    from runner.core.next_steps import shell_line
     from runner.staging.rows import Staging
 
     signals = Signals()
@@ -90,7 +92,8 @@ def apply_manifest(console: Console, given: RunOptions, *, yes: bool) -> None:
         manifest, warnings = read_manifest(request, staging)
         console.show_problems(warnings, request.manifest.parent, result=False)
         with console.watching() as observer:
-            signals.last_word = partial(_close_view, console, observer)
+            again = apply_again(request.arguments(manifest))
+            signals.last_word = partial(_end_at_once, console, observer, shell_line(again))
             confirm = partial(_confirmed, console, yes=yes)
             hooks = use_case.RunHooks(observer, signals, confirm)
             applied = use_case.apply(request, manifest, staging, hooks)
@@ -102,9 +105,10 @@ def apply_manifest(console: Console, given: RunOptions, *, yes: bool) -> None:
         raise SystemExit(applied.code)
 
 
-def _close_view(console: Console, observer: Observers) -> None:
-    """Take the view off the terminal, for a run that is about to end at once."""
+def _end_at_once(console: Console, observer: Observers, again: str) -> None:
+    """Take the view off the terminal, and say what to do, for a run that is about to end at once."""
     observer.close()
+    console.err.write(f"to look up what is in doubt, and go on:\n  {again}\n")
     console.err.flush()
 
 
