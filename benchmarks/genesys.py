@@ -72,7 +72,7 @@ def main() -> int:
                 told = dict(platform.stdout.readline().strip().split(": ", 1) for _ in range(2))
                 path = _written(where / "manifest.yaml", "platform", queue, told)
                 subprocess.run(
-                    [*_runner("apply"), path],
+                    [*_runner("apply"), path, "--yes"],
                     cwd=where,
                     env=ENVIRONMENT | {"XDG_STATE_HOME": folder},
                     stdout=subprocess.DEVNULL,

@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import fcntl
+import os
+import signal
+import termios
+from contextlib import suppress
 from itertools import count
 
 import pytest
@@ -12,6 +17,19 @@ settings.register_profile("runner", deadline=None)
 settings.load_profile("runner")
 
 _TESTS = count(1)
+
+
+def _leave_terminal() -> None:
+    """Give up the controlling terminal: a command under test asks on it, whatever its streams are."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)  # a session's leader is sent it
+    with suppress(OSError):
+        terminal = os.open("/dev/tty", os.O_RDWR | os.O_NOCTTY)
+        fcntl.ioctl(terminal, termios.TIOCNOTTY)
+        os.close(terminal)
+    signal.signal(signal.SIGHUP, before)
+
+
+_leave_terminal()
 
 
 @pytest.fixture(autouse=True)

@@ -38,13 +38,11 @@ def question_text(question: Question) -> str:
 
 
 def ask_on_terminal(question: str) -> bool | None:
-    """Ask for yes or no on the controlling terminal; None if standard input is not a terminal.
+    """Ask for yes or no on the controlling terminal; None if there is no terminal to ask on.
 
-    It asks although output is redirected. End of input, or a terminal that is gone, means no.
-    Signals end it as they end everything else.
+    It asks although standard streams are redirected. End of input, or a terminal that is gone, means
+    no. Signals end it as they end everything else.
     """
-    if sys.stdin is None or not sys.stdin.isatty():  # None: closed at start
-        return None
     terminal = _open_terminal()
     if terminal is None:
         return None
@@ -57,12 +55,33 @@ def ask_on_terminal(question: str) -> bool | None:
 
 
 def _open_terminal() -> int | None:
-    """Open the controlling terminal; without one, the terminal of standard input."""
-    for name in (TERMINAL, _stdin_name()):
-        with suppress(OSError):
-            if name is not None:
-                return os.open(name, os.O_RDWR | os.O_NOCTTY | os.O_CLOEXEC)
+    """Open the controlling terminal; without one, the terminal of standard input.
+
+    None in a terminal's background with standard input redirected, as `nohup` starts a command: to
+    read there would stop the process, and it would wait unseen.
+    """
+    is_stdin_terminal = sys.stdin is not None and sys.stdin.isatty()  # None: closed at start
+    with suppress(OSError):
+        terminal = _opened(TERMINAL)
+        if is_stdin_terminal or _is_in_foreground(terminal):
+            return terminal
+        os.close(terminal)
+        return None
+    name = _stdin_name() if is_stdin_terminal else None
+    with suppress(OSError):
+        return None if name is None else _opened(name)
     return None
+
+
+def _opened(name: str) -> int:
+    return os.open(name, os.O_RDWR | os.O_NOCTTY | os.O_CLOEXEC)
+
+
+def _is_in_foreground(terminal: int) -> bool:
+    try:
+        return os.tcgetpgrp(terminal) == os.getpgrp()
+    except OSError:
+        return False
 
 
 def _stdin_name() -> str | None:

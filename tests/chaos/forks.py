@@ -16,8 +16,12 @@ from tests.e2e.harness import ROOT, environment
 
 
 def quiet_environment() -> dict[str, str]:
-    """Return the command line's environment; what is to be killed is not measured for coverage."""
-    return {k: v for k, v in environment().items() if not k.startswith("COVERAGE")}
+    """Return the command line's environment; what is to be killed is not measured for coverage.
+
+    No command asks, though it is started at a terminal.
+    """
+    kept = {k: v for k, v in environment().items() if not k.startswith("COVERAGE")}
+    return kept | {"RUNNER_YES": "1"}
 
 
 def state_of(folder: Path) -> dict[str, str]:

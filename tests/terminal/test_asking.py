@@ -88,3 +88,26 @@ def test_ctrl_c_at_the_question_sends_nothing(gateway: Gateway, harness: Harness
         shown.type(b"\x03")
         assert shown.ended() == 130
     assert not gateway.effects
+
+
+NO_STDIN = "os.dup2(os.open(os.devnull, os.O_RDONLY), 0)"
+
+
+def test_it_asks_though_input_is_redirected(gateway: Gateway, harness: Harness):
+    """As in a loop that reads a file, `while read …; do runner apply …; done <file`."""
+    path = harness.write(manifest(gateway, [transfer()]))
+    with asked(harness, path, before=NO_STDIN, stderr=None) as shown:
+        shown.wait_for("[y/N]")
+        shown.type(b"n\n")
+        assert shown.ended() == 130
+    assert not gateway.effects
+
+
+def test_in_the_background_without_input_it_does_not_ask(gateway: Gateway, harness: Harness):
+    """As `nohup` starts it: reading from the terminal would stop the process."""
+    in_background = "os.fork() and (os.wait(), os._exit(0)); os.setpgid(0, 0)"
+    path = harness.write(manifest(gateway, [transfer()]))
+    with asked(harness, path, before=f"{NO_STDIN};{in_background}", stderr=None) as shown:
+        assert shown.ended() == 0
+        assert "[y/N]" not in shown.screen.text
+    assert len(gateway.effects) == 1

@@ -21,10 +21,8 @@ import pyte
 PATIENCE_S = 60.0
 
 # Makes the pty the program's own terminal, so that a typed Ctrl-C reaches it as a signal.
-ADOPT = (
-    "import fcntl, os, sys, termios;"
-    "fcntl.ioctl(0, termios.TIOCSCTTY, 0); os.execv(sys.argv[1], sys.argv[1:])"
-)
+ADOPT = "import fcntl, os, sys, termios;fcntl.ioctl(0, termios.TIOCSCTTY, 0)"
+EXECUTE = "os.execv(sys.argv[1], sys.argv[1:])"
 
 
 class Screen:
@@ -81,14 +79,16 @@ class Window:
         rows: int = 24,
         stdout: int | None = None,
         stderr: int | None = None,
+        before: str = "",
     ) -> None:
+        """`before` is Python code that is run on the terminal before the program starts."""
         self.screen = Screen(columns, rows)
         self.written = b""
         self.master, slave = os.openpty()
         self.name = os.ttyname(slave)
         self._set_size(columns, rows)
         self.process = subprocess.Popen(
-            [sys.executable, "-c", ADOPT, *arguments],
+            [sys.executable, "-c", f"{ADOPT};{before or 'pass'};{EXECUTE}", *arguments],
             cwd=cwd,
             env={"TERM": "xterm-256color", **env},
             stdin=slave,
