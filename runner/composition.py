@@ -25,7 +25,8 @@ def ledger_path(journal: JournalLocation) -> Path:
 def forget_earlier_gateway(journal: JournalLocation) -> None:
     """Remove the embedded gateway's ledger where the journal beside it does not exist yet.
 
-    A new journal then begins with a gateway that has done nothing. To be called under the journal's lock, before the journal is made. Raises `StorageError`.
+    A new journal then begins with a gateway that has done nothing. Call it under the journal's lock,
+    before the journal is created. Raises `StorageError`.
     """
     path = ledger_path(journal)
     try:
@@ -36,7 +37,7 @@ def forget_earlier_gateway(journal: JournalLocation) -> None:
 
 
 def policy_of(manifest: Manifest) -> Policy:
-    """Return the policy for the engine, whose time-out is as long as the driver may need."""
+    """Return the policy for the engine; its time-out is as long as the driver may need."""
     policy = manifest.policy
     if not manifest.environment.driver.waits_for_outcome:
         return policy

@@ -58,7 +58,7 @@ class Connection:
 
 
 class Codec(NamedTuple):
-    """How a driver words deliveries."""
+    """How a driver composes and checks messages."""
 
     compose: Compose
     find_fault: Callable[[Message, MediaMatrix], str | None]
@@ -66,14 +66,14 @@ class Codec(NamedTuple):
 
 
 class Examined(NamedTuple):
-    """What `doctor` learnt, and why opening a session makes no sense; None: it does."""
+    """What `doctor` found, and the obstacle that keeps it from opening a session, if any."""
 
     checks: Sequence[Check]
     obstacle: str | None = None
 
 
 class PlannedUse(NamedTuple):
-    """What a manifest wants of a gateway: `doctor` checks the rights for it."""
+    """What a manifest needs from a gateway: `doctor` checks the rights for it."""
 
     destinations: Sequence[str]
     selections: Sequence[QueueSelection]
@@ -158,7 +158,7 @@ class DriverSpec(DriverTraits):
 
 
 def is_built_in(name: str) -> bool:
-    """Tell whether a driver belongs to this distribution."""
+    """Return whether a driver belongs to this distribution."""
     return name in _BUILT_IN
 
 

@@ -89,7 +89,7 @@ def plan_figures(request: RunOptions, manifest: Manifest, staging: Staging) -> P
         selections=len(staging.selections),
         failed_before=failed_before,
         at_once=_at_once(request, manifest, sends),
-        **_against_window(request, manifest, sends),
+        **_window_figures(request, manifest, sends),
     )
 
 
@@ -100,7 +100,7 @@ def _at_once(request: RunOptions, manifest: Manifest, sends: int) -> int | None:
     return at_once if at_once < limits.in_flight else None
 
 
-def _against_window(request: RunOptions, manifest: Manifest, sends: int) -> dict[str, Any]:
+def _window_figures(request: RunOptions, manifest: Manifest, sends: int) -> dict[str, Any]:
     """Return the figures about the window: its ends, and when `sends` would be done."""
     policy, window = manifest.policy, manifest.policy.window
     if window is None:
@@ -158,7 +158,7 @@ def report_plan(
     out: Path | None = None,
     code: Callable[[PlanFigures], ExitCode] = lambda _: ExitCode.OK,
 ) -> tuple[ReportSource, Summary, Path]:
-    """Write the report of rows that were planned, with what the gateway said of them, if asked.
+    """Write the report of planned rows, with the gateway's answers if it was asked.
 
     `code` returns the exit code by the figures; `out` is where the plan is written to.
     """
@@ -172,11 +172,13 @@ def report_plan(
     record = replace(record, explanation="; ".join(filter(None, notes)) or None)
     figures = plan_figures(request, manifest, staging)
     if preflight is not None and preflight.error is None:
-        figures = _by_look_ups(figures, request, manifest, staging, preflight)
+        figures = _figures_after_lookups(figures, request, manifest, staging, preflight)
     record = run_record.finished_plan(replace(record, waves=figures.waves), at=at)
     source = ReportSource(
         replace(record, exit_code=int(code(figures))),
-        lambda: _foreseen(staging, {} if preflight is None else preflight.rows, figures.waves),
+        lambda: _planned_records(
+            staging, {} if preflight is None else preflight.rows, figures.waves
+        ),
         plan=figures,
         manifest=run_record.shown(manifest),
     )
@@ -188,7 +190,7 @@ def report_plan(
 
 
 def _summarized(staging: Staging, figures: Figures) -> Summary:
-    """Count the rows by what they have in common: a million of them need not be looked at."""
+    """Count the rows in groups of equal rows: a million of them need not be read."""
     tally = Tally()
     for row, alike in staging.outlines_alike(MOST_EXAMPLES):
         tally.add(_record(row), alike)
@@ -204,7 +206,7 @@ def save_plan(
     *,
     found: Found = NOTHING_FOUND,
 ) -> None:
-    """Write rows that were planned as a plan file, for `apply` to carry out exactly.
+    """Write planned rows as a plan file, for `apply` to carry out exactly.
 
     Raises `UsageError` if something else lies at `out`, `StorageError`.
     """
@@ -212,14 +214,14 @@ def save_plan(
     write_plan(drawn_up(request, manifest, staging, record, out, found=found), figures)
 
 
-def _by_look_ups(
+def _figures_after_lookups(
     figures: PlanFigures,
     request: RunOptions,
     manifest: Manifest,
     staging: Staging,
     preflight: Preflight,
 ) -> PlanFigures:
-    """Return a plan's numbers where only what a look-up found fit counts as sent."""
+    """Return a plan's figures; only rows that a look-up found fit count as sent."""
     fit = {n for n, foreseen in preflight.rows.items() if foreseen.sent}
     changed = sum(
         verdict.action is Action.CHANGED and row.n in fit for row, verdict in staging.planned()
@@ -229,7 +231,7 @@ def _by_look_ups(
         send=len(fit),
         changed=changed,
         estimate_s=_estimate_s(request, manifest, len(fit)),
-        **_against_window(request, manifest, len(fit)),
+        **_window_figures(request, manifest, len(fit)),
     )
 
 
@@ -251,7 +253,7 @@ def new_run_id(at: float) -> str:
     return f"{timestamp(at)[:19].replace('-', '').replace(':', '')}Z-{secrets.token_hex(3)}"
 
 
-def _foreseen(
+def _planned_records(
     staging: Staging, seen: Mapping[int, Foreseen], waves: Sequence[int]
 ) -> Iterator[TransferRecord]:
     wave = WaveCount(waves, staging.failed_before())

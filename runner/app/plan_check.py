@@ -11,7 +11,14 @@ from shlex import quote
 from typing import Any
 
 from runner.app.name_resolution import NOTHING_FOUND, Found
-from runner.app.plan_file import PlanFile, SeenHistory, invalid, read_plan, replan, row_digest
+from runner.app.plan_file import (
+    PlanFile,
+    SeenHistory,
+    plan_problem,
+    read_plan,
+    replan_help,
+    row_digest,
+)
 from runner.app.run_options import RunOptions
 from runner.core import next_steps
 from runner.core.batch_options import FIXED_BY_PLAN, IN_PLAN, OPTIONS, BatchOptions, Option
@@ -109,7 +116,7 @@ def plan_rows(
     with journal.open_history() if journal.exists() else nullcontext() as history:
         staging.plan(history, selection)
     if request.plan is not None:
-        again = replan(request.plan, request.report_dir)
+        again = replan_help(request.plan, request.report_dir)
         _hold(request.plan, manifest, staging, journal, again)
 
 
@@ -162,9 +169,9 @@ def _other_options(request: RunOptions, plan: PlanFile) -> Iterator[Problem]:
                 f"{_typed(option, given[name])} is not what the plan was made with"
                 f" ({_typed(option, planned.get(name))})"
             )
-            again = replan(plan, request.report_dir)
+            again = replan_help(plan, request.report_dir)
             help_text = f"leave {option.flag} (and its variable) out, or {again}"
-            yield invalid(plan.path, message, help_text)
+            yield plan_problem(plan.path, message, help_text)
 
 
 def _typed(option: Option, value: Any) -> str:
@@ -200,7 +207,7 @@ def _hold(
     problems += _gone(plan, staging, found, again)
     if differing > MOST_NAMED:
         problems.append(
-            invalid(plan.path, f"{differing - MOST_NAMED:,} more rows have changed", again)
+            plan_problem(plan.path, f"{differing - MOST_NAMED:,} more rows have changed", again)
         )
     if problems:
         raise ManifestInvalid(problems)

@@ -1,4 +1,4 @@
-"""plan.json: what `plan --out` decided, so that `apply plan.json` does exactly that or refuses."""
+"""Reads and writes plan files: what `plan --out` decided, and `apply plan.json` does or refuses."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ class SeenHistory:
 
 @dataclass(frozen=True, slots=True)
 class PlanFile:
-    """A plan as it was written down."""
+    """The content of a plan file."""
 
     path: Path
     id: str
@@ -66,7 +66,7 @@ class PlanFile:
 
 
 def row_digest(row: PlannedRow) -> str:
-    """Return a short digest of what a row says, its key and its place apart."""
+    """Return a short digest of a row's content, without its key and its place."""
     said: list[Any] = [
         row.interaction_id, row.destination_uri, _media_text(row.media), row.callbacks,
     ]  # fmt: skip
@@ -76,13 +76,13 @@ def row_digest(row: PlannedRow) -> str:
 
 
 def write_plan(plan: PlanFile, figures: PlanFigures) -> None:
-    """Write a plan to its path: whole or not at all, mode 0600, one row a line.
+    """Write a plan file: whole or not at all, mode 0600, one row per line.
 
     Raises `UsageError` if something else lies there, `StorageError` if it cannot be written.
     """
     path = plan.path
     if path.exists() and not _is_plan(path):
-        raise UsageError(f"{path} exists and is no plan; give --out another name")
+        raise UsageError(f"{path} exists and is not a plan; give --out another name")
     try:
         with open_folder(path.parent) as folder, folder.writing(path.name) as stream:
             stream.writelines(_lines(plan, figures))
@@ -120,13 +120,13 @@ def read_plan(path: Path) -> PlanFile | None:
     return _plan(path, document)
 
 
-def invalid(path: Path, message: str, help_text: str = REPLAN) -> Problem:
-    """Return a problem of the plan as a whole."""
+def plan_problem(path: Path, message: str, help_text: str = REPLAN) -> Problem:
+    """Return a problem of the whole plan file."""
     return Problem("P001", message, Place(str(path), 1, 1), help_text)
 
 
-def replan(plan: PlanFile, report_dir: Path) -> str:
-    """Return what to do about a plan that no longer holds: the command that makes it again."""
+def replan_help(plan: PlanFile, report_dir: Path) -> str:
+    """Return the help for a plan that no longer holds: the command that makes it again."""
     arguments = RunArguments(
         manifest=str(plan.manifest),
         environment=plan.environment,
@@ -139,7 +139,7 @@ def replan(plan: PlanFile, report_dir: Path) -> str:
 
 
 def _damaged(path: Path, what: str) -> ManifestInvalid:
-    return ManifestInvalid([invalid(path, f"the plan cannot be used: {what}")])
+    return ManifestInvalid([plan_problem(path, f"the plan cannot be used: {what}")])
 
 
 def _is_plan(path: Path) -> bool:

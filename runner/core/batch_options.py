@@ -34,7 +34,7 @@ _KEY = "option"
 
 
 class Planned(Enum):
-    """What `apply` does with an option that a plan file holds."""
+    """What `apply` does if it is given an option that the plan file holds too."""
 
     FIXED = auto()  # it refuses another value
     REPLACEABLE = auto()  # an option of its own takes the plan's place

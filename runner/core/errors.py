@@ -1,4 +1,7 @@
-"""The errors that end a command. Each says the thing, then the mend; `exit_codes` maps them."""
+"""The errors that end a command. Each states the problem, then the fix.
+
+`runner.cli.error_exit_codes` maps them to exit codes.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +16,7 @@ class RunnerError(Exception):
 
 
 class UsageError(RunnerError):
-    """Options or names that cannot be meant (exit 2)."""
+    """Options or names that make no sense (exit 2)."""
 
 
 class NotInDoubt(UsageError):
@@ -32,7 +35,7 @@ class ManifestInvalid(RunnerError):
 
 
 class GatewayError(RunnerError):
-    """Something between us and the gateway; exit 4 before the first frame, 5 after it.
+    """The gateway cannot be used; exit 4 before the first frame, 5 after it.
 
     `environment` and `url` (shown without user info and query) say where, `what` what was seen,
     `check` what to look at next.

@@ -1,11 +1,11 @@
 """Builds every command that this program offers (cli.md, "Next steps").
 
 People paste them at night, perhaps into another terminal. So each command is complete: it repeats
-what the run was given, by option or by variable, and is quoted for a shell. It works in the folder
-in which the run was started.
+the run's options, given on the command line or by variables, and is quoted for a shell. It works in
+the folder in which the run was started.
 
 `--again`, `--new-history` and `--yes` are never repeated: each is a decision for one run. A pasted
-command must neither move anybody a second time nor begin another journal.
+command must neither move anyone a second time nor begin another journal.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ SEEN = {
     "transferred": "looked up at the gateway: it was carried out",
     "failed": "looked up at the gateway: it was not carried out",
 }
-"""Reasons for `resolve`, by the word; a person writes better ones."""
+"""Example reasons for `resolve`, by its verdict; a person writes better ones."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +98,7 @@ def apply(run: RunArguments) -> tuple[str, ...]:
 
 
 def plan(run: RunArguments, *, out: str | None = None, preflight: bool = False) -> tuple[str, ...]:
-    """Return the command that plans; `--again` is safe here, because a plan moves nobody."""
+    """Return the command that plans; `--again` is safe here, because a plan moves no one."""
     flags = [*(["--again"] if run.options.again else []), *(["--preflight"] if preflight else [])]
     options = (*_of_batch(run), *flags, *_options(("--out", out)))
     return _command(("plan",), (run.manifest,), options)
@@ -178,7 +178,7 @@ def _other(report_dir: str) -> str | None:
 def _command(
     name: tuple[str, ...], operands: tuple[str, ...], options: tuple[str, ...]
 ) -> tuple[str, ...]:
-    """Put a command together: what is no option and begins like one goes behind `--`."""
+    """Build a command; an operand that begins like an option goes after `--`."""
     if any(word.startswith("-") for word in operands):
         return (PROGRAM, *name, *options, "--", *operands)
     return (PROGRAM, *name, *operands, *options)

@@ -346,7 +346,7 @@ def test_a_manifest_is_not_a_plan_and_is_not_overwritten_by_one(desk: Desk):
     for text in ("version: 1\n", '{"version": 1, "name": "x"}', ""):
         desk.out.write_text(text)
         assert read_plan(desk.out) is None
-        with pytest.raises(UsageError, match="exists and is no plan"):
+        with pytest.raises(UsageError, match="exists and is not a plan"):
             desk.plan(manifest_rows(1))
         assert desk.out.read_text() == text
 

@@ -12,7 +12,7 @@ from runner.core.diagnostics.problem import Place, Problem, Related
 from runner.core.manifest.rules import fixed_figures
 from runner.manifest.flow_style import YAML, Syntax, cut, flow, is_number
 from runner.manifest.schema.amounts import amount_fix
-from runner.manifest.schema.schema_paths import dereferenced, home, inside
+from runner.manifest.schema.schema_paths import dereferenced, field_containing, place_of_field
 from runner.manifest.secret_lines import REFERENCE, public_part
 from runner.manifest.suggestions import listed, nearest, offer
 from runner.manifest.yaml.tree import Tree
@@ -261,9 +261,9 @@ def _repeated(tree: Tree, path: Path, items: Sequence[Any]) -> Problem:
 
 def _field_fix(name: str, value: Mapping[str, Any], part: Mapping[str, Any]) -> str:
     unused = [field for field in part.get("properties", {}) if field not in value]
-    if (inner := inside(name, part, unused)) is not None:
+    if (inner := field_containing(name, part, unused)) is not None:
         return f"it belongs in `{inner}`: write `{inner}: {{{name}: …}}`"
-    elsewhere = home(name) if nearest(name, unused) is None else None
+    elsewhere = place_of_field(name) if nearest(name, unused) is None else None
     if elsewhere is not None:
         return f"{elsewhere}; {listed(sorted(unused), 'allowed here') if unused else 'delete it'}"
     return offer(name, unused, kind="field", before="it may also have") if unused else "delete it"

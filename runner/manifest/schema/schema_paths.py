@@ -8,7 +8,7 @@ from typing import Any
 
 from runner.schemas_lookup import schema
 
-_MAX_HOMES = 2
+_MAX_PLACES = 2
 """Most places that are suggested for a field; with more, none is likelier than another."""
 
 
@@ -46,7 +46,7 @@ def _is_plain_text(target: Mapping[str, Any], part: Mapping[str, Any]) -> bool:
     return target.get("title") == "text" and "examples" in part
 
 
-def inside(name: str, part: Mapping[str, Any], fields: Sequence[str]) -> str | None:
+def field_containing(name: str, part: Mapping[str, Any], fields: Sequence[str]) -> str | None:
     """Return the one of the part's `fields` that contains a field `name`, if any."""
     inner = (field for field in fields if name in _fields_of(part["properties"][field]))
     return next(inner, None)
@@ -57,25 +57,25 @@ def _fields_of(part: Mapping[str, Any]) -> Mapping[str, Any]:
     return fields
 
 
-def home(name: str) -> str | None:
+def place_of_field(name: str) -> str | None:
     """Return where in a manifest the field belongs that has this name, or begins with it.
 
     None if no field matches, or if it may stand in more than two places.
     """
-    begun = [field for field in _homes() if field.startswith(name) and len(name) >= _MIN_PREFIX]
-    field = name if name in _homes() else begun[0] if len(begun) == 1 else None
-    ways = _homes()[field] if field is not None else ()
-    if not 0 < len(ways) <= _MAX_HOMES:
+    begun = [field for field in _places() if field.startswith(name) and len(name) >= _MIN_PREFIX]
+    field = name if name in _places() else begun[0] if len(begun) == 1 else None
+    ways = _places()[field] if field is not None else ()
+    if not 0 < len(ways) <= _MAX_PLACES:
         return None
     return f"the field `{field}` belongs {' or '.join(map(_place_text, ways))}"
 
 
-def _place_text(home: tuple[str, ...]) -> str:
-    return f"under `{': '.join(home)}:`" if home else "at the top level of the manifest"
+def _place_text(path: tuple[str, ...]) -> str:
+    return f"under `{': '.join(path)}:`" if path else "at the top level of the manifest"
 
 
 @cache
-def _homes() -> Mapping[str, tuple[tuple[str, ...], ...]]:
+def _places() -> Mapping[str, tuple[tuple[str, ...], ...]]:
     """Return the paths of the mappings that may contain each field, except transfers."""
     found: dict[str, tuple[tuple[str, ...], ...]] = {}
     for way, name in _fields(schema("manifest.v1"), ()):
