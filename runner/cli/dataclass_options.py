@@ -13,7 +13,7 @@ from runner.cli import option_parsers
 from runner.core.batch_options import OPTIONS
 
 
-def expand_groups(command: Callable[..., None]) -> Callable[..., None]:
+def expand_dataclasses(command: Callable[..., None]) -> Callable[..., None]:
     """Return the command with an option for each field of a dataclass that it takes.
 
     Fields need a default. They are annotated as parameters are (`Annotated[..., typer.Option(...)]`),

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from runner.cli import options
-from runner.cli.dataclass_options import expand_groups
+from runner.cli.dataclass_options import expand_dataclasses
 from runner.console.diagnostics.problem_text import MAX_PROBLEMS
 from runner.core.batch_options import CHECKS
 
@@ -41,7 +41,7 @@ ValidateOnly = Annotated[
 ]
 
 
-@expand_groups
+@expand_dataclasses
 def apply(
     manifest: ManifestOrPlan,
     *,

@@ -11,10 +11,10 @@ from typing import Annotated
 import typer
 
 from runner.cli import options
-from runner.cli.dataclass_options import expand_groups
+from runner.cli.dataclass_options import expand_dataclasses
 
 
-@expand_groups
+@expand_dataclasses
 def verify(
     target: Annotated[
         str,

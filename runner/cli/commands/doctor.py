@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from runner.cli import options
-from runner.cli.dataclass_options import expand_groups
+from runner.cli.dataclass_options import expand_dataclasses
 from runner.core.errors import UsageError
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from runner.core.manifest.model import Manifest
 
 
-@expand_groups
+@expand_dataclasses
 def doctor(
     manifest: options.Manifest,
     *,

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from runner.cli import options
-from runner.cli.dataclass_options import expand_groups
+from runner.cli.dataclass_options import expand_dataclasses
 from runner.console.diagnostics.problem_text import MAX_PROBLEMS
 from runner.core.batch_options import CHECKS, OUTPUT, PLACES
 from runner.core.errors import UsageError
@@ -79,7 +79,7 @@ class PlanOptions:
     ] = False
 
 
-@expand_groups
+@expand_dataclasses
 def plan(
     manifest: options.Manifest,
     *,

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from runner.cli import options
-from runner.cli.dataclass_options import expand_groups
+from runner.cli.dataclass_options import expand_dataclasses
 from runner.core.errors import StorageError, UsageError
 from runner.report.formats.registry import FORMATS
 
@@ -61,7 +61,7 @@ class ReportOptions:
     ] = None
 
 
-@expand_groups
+@expand_dataclasses
 def report(
     run: Annotated[
         str | None, typer.Argument(help="A run's id, or `latest`.", show_default=False)

@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 from runner.cli import options
-from runner.cli.dataclass_options import expand_groups
+from runner.cli.dataclass_options import expand_dataclasses
 
 
 class ResolveAs(StrEnum):
@@ -21,7 +21,7 @@ class ResolveAs(StrEnum):
     FAILED = "failed"
 
 
-@expand_groups
+@expand_dataclasses
 def resolve(
     run: Annotated[
         str, typer.Argument(metavar="RUN", help="A run's id, or `latest`.", show_default=False)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from runner.cli import options
-from runner.cli.dataclass_options import expand_groups
+from runner.cli.dataclass_options import expand_dataclasses
 
 if TYPE_CHECKING:
     from runner.app.journal_location import JournalOptions
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 REFRESH_S = 1.0
 
 
-@expand_groups
+@expand_dataclasses
 def status(
     run: Annotated[
         str | None,
