@@ -75,3 +75,8 @@ def test_a_record_of_another_version_is_read():
 @pytest.mark.parametrize("per_s", [25.0, 12.5, 0.5, 5 / 60, 0.123456789])
 def test_a_rate_is_read_as_it_is_written(per_s: float):
     assert parse_rate(rate_text(per_s)) == pytest.approx(per_s)
+
+
+def test_an_option_is_a_variable_too():
+    assert OPTIONS["rate_per_s"].variable == "RUNNER_RATE"
+    assert OPTIONS["max_failures"].variable == "RUNNER_MAX_FAILURES"

@@ -114,3 +114,7 @@ def test_no_other_place_writes_a_command():
             text = re.sub(r'^"""`[^`]*`.*', "", line)  # a module's first line, of what it serves
             assert not written.search(text), f"{path}: {line}"
     assert shlex.split(shell_line(("a b",))) == ["a b"]
+
+
+def test_a_manifest_is_checked_by_an_option_of_apply():
+    assert next_steps.validate("b.yaml") == ("runner", "apply", "b.yaml", "--validate-only")
