@@ -111,7 +111,9 @@ def test_a_second_ctrl_c_ends_at_once_and_leaves_a_clean_screen_too(
         shown.type(b"\x03")
         assert shown.ended() == 130
     assert no_remains(shown.screen)
-    assert shown.screen.lines[-1].endswith("signal=SIGINT")
+    at = shown.screen.lines.index("to look up what is in doubt, and go on:")
+    assert shown.screen.lines[at - 1].endswith("signal=SIGINT")
+    assert shown.screen.lines[at + 1].startswith("  runner apply ")
     assert "ended at once; what was in flight is in doubt" in shown.screen.text
 
 
