@@ -36,7 +36,7 @@ class Examination:
         self._path = path
         self._judge = judge
         self._clock = connection.clock
-        self._patience = RetryWaiter(
+        self._waiter = RetryWaiter(
             connection.policy.retry, self._clock, connection.jitter, lambda _wait_s, _why: None
         )
         self._place = Place(environment.name, self._endpoints.token_url)
@@ -59,7 +59,7 @@ class Examination:
             return self._ended("the way there has to be fixed first", "token", "look-up")
         client = http_client(context, None)
         try:
-            tokens = Tokens(self._place, self._environment, client, self._patience)
+            tokens = Tokens(self._place, self._environment, client, self._waiter)
             token = await self._token(tokens)
             if token is None:
                 return self._ended("there is no token", "look-up")

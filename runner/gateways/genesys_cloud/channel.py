@@ -199,7 +199,7 @@ class Channels:
         question = IdempotentRequest(
             _subscriptions(channel_id), "DELETE", None, Priority.UPKEEP, "channel"
         )
-        return await self._rest.asker.ask(question, read)
+        return await self._rest.retrying_client.ask(question, read)
 
     async def _free(self) -> Mapping[str, Any] | None:
         """Return a channel that may be used again: ours, or one that follows nothing; None: none.
@@ -264,7 +264,7 @@ class Channels:
         path = _subscriptions(channel_id)
         body = "[" + ",".join(f'{{"id":"{topic}"}}' for topic in topics) + "]"
         question = IdempotentRequest(path, "POST", body, Priority.UPKEEP, "subscription")
-        return await self._rest.asker.ask(question, read)
+        return await self._rest.retrying_client.ask(question, read)
 
     async def _dialled(self, uri: str) -> Transport:
         """Dial a channel's own address; it bears its secret itself, and no header does."""
@@ -288,7 +288,7 @@ def _subscriptions(channel_id: str) -> str:
 
 
 def _listing(path: str) -> IdempotentRequest:
-    return IdempotentRequest(path, urgency=Priority.UPKEEP, thing="list of channels")
+    return IdempotentRequest(path, priority=Priority.UPKEEP, thing="list of channels")
 
 
 def _objects(listing: Mapping[str, Any]) -> list[Mapping[str, Any]]:

@@ -78,7 +78,7 @@ class Commands:
         self._rest = rest
         self._moves = moves
         self._watch = watch
-        self._clock = rest.patience.clock
+        self._clock = rest.waiter.clock
         self._timeout_s = timeout_s
         self._outcome_s = max(timeout_s, outcome_s)
         self._give_up = give_up
@@ -139,7 +139,7 @@ class Commands:
         wait_s = retry_after_s(answer.headers, self._clock.wall())
         told = Reply(message_id, reason=sentence, correlation_id=correlation_id)
         if wait_s is not None and wait_s <= LONGEST_OBEYED_S:
-            self._rest.pacer.shut(wait_s)
+            self._rest.rate_limiter.shut(wait_s)
         return _with_meaning(told, status, wait_s)
 
     async def _renew(self, refused: Token) -> None:

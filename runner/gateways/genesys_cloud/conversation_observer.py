@@ -80,10 +80,10 @@ class ConversationObserver:
         await self._clock.sleep(ANSWER_GRACE_S)
         self._moves.release(move)
 
-    async def read(self, conversation_id: str, urgency: Priority) -> Reading:
+    async def read(self, conversation_id: str, priority: Priority) -> Reading:
         """Ask for a conversation. Raises as the port's `look_up` says."""
         question = IdempotentRequest(
-            f"/api/v2/conversations/{quote(conversation_id, safe='')}", urgency=urgency
+            f"/api/v2/conversations/{quote(conversation_id, safe='')}", priority=priority
         )
 
         def read(answer: Answer, place: Place) -> Reading | None:
@@ -103,4 +103,4 @@ class ConversationObserver:
                 return None
             return read_conversation(answer.json_object(), conversation_id, date_s)
 
-        return respelled(await self._rest.asker.ask(question, read), self._spelled)
+        return respelled(await self._rest.retrying_client.ask(question, read), self._spelled)

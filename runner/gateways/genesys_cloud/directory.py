@@ -49,7 +49,7 @@ class GenesysDirectory:
 
     def __init__(self, rest: GenesysRest) -> None:
         self._rest = rest
-        self._now = rest.patience.clock.wall
+        self._now = rest.waiter.clock.wall
 
     async def ids_of(self, kind: str, name: str) -> Sequence[str]:
         """Return the ids of every queue or user (`kind`) of that very name, whatever its case.
@@ -94,7 +94,7 @@ class GenesysDirectory:
             body = answer.json_object()
             return None if body is None else (find_served_by(body, interaction_id, user_id),)
 
-        (participant_id,) = await self._rest.asker.ask(question, read)
+        (participant_id,) = await self._rest.retrying_client.ask(question, read)
         return participant_id
 
     async def _all_of(self, asked: _Asked) -> Sequence[Waiting]:

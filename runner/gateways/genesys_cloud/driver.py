@@ -117,7 +117,7 @@ class GenesysCloud:
     @property
     def most_per_s(self) -> float:
         """How many transfers a second the token's requests allow."""
-        return (self._rest.pacer.limit_per_s or 0.0) / LOOKS_PER_MOVE
+        return (self._rest.rate_limiter.limit_per_s or 0.0) / LOOKS_PER_MOVE
 
     def writable(self) -> bool:
         """Tell whether a session is open: what a command does would be seen."""
@@ -125,7 +125,7 @@ class GenesysCloud:
 
     def due_in(self, ahead: int) -> float:
         """Return the seconds until a command behind `ahead` others may leave."""
-        return self._rest.pacer.due_in(ahead)
+        return self._rest.rate_limiter.due_in(ahead)
 
     async def open(self, listener: GatewayListener) -> None:
         """Authenticate, make a channel and dial it, and keep a session open until `close`.
@@ -144,7 +144,7 @@ class GenesysCloud:
             raise self._place.error("no session is open to see by", "wait for the next session")
         now = self._clock.now()
         move = self._moves.begin(command_of(request.message), now)
-        self._rest.pacer.take()
+        self._rest.rate_limiter.take()
         self._do(self._carrying.carry(move))
 
     async def look_up(self, interaction_id: str) -> Interaction:
@@ -154,8 +154,8 @@ class GenesysCloud:
         `GatewayError` when no look-up can succeed.
         """
         in_doubt = self._moves.knows(interaction_id)
-        urgency = Priority.RECONCILIATION if in_doubt else Priority.PREFLIGHT
-        reading = await self._watch.read(interaction_id, urgency)
+        priority = Priority.RECONCILIATION if in_doubt else Priority.PREFLIGHT
+        reading = await self._watch.read(interaction_id, priority)
         self._moves.looked_up(reading)
         session, uri = self._line.session, reading.interaction.destination_uri
         if session is not None and uri is not None and (topic := topic_of(uri)) is not None:

@@ -79,7 +79,7 @@ class Probe:
         self._new_id = new_id
         self._keep = keep
         self._say = say
-        self._clock = rest.patience.clock
+        self._clock = rest.waiter.clock
         self._masks = Masks()
         self._conversation_id = ""
         self._spelled: dict[str, str] = {}
@@ -137,7 +137,7 @@ class Probe:
             return sketch_subject(answer.status, answer.json_object())
 
         question = IdempotentRequest(SUBJECT_PATH, thing="subject")
-        self._findings.subject = await self._rest.asker.ask(question, read)
+        self._findings.subject = await self._rest.retrying_client.ask(question, read)
 
     async def _read(self) -> tuple[dict[str, Any], Reading]:
         path = f"/api/v2/conversations/{quote(self._conversation_id, safe='')}"
@@ -208,9 +208,9 @@ class Probe:
         command = command_of(build_command(self._draft(before, destination_uri)))
         self._attempt, self._latest, self._last = attempt, None, None
         self._keep()  # what may be on its way is known, whatever becomes of this process
-        while (wait_s := self._rest.pacer.due_in(0)) > 0:
+        while (wait_s := self._rest.rate_limiter.due_in(0)) > 0:
             await self._clock.sleep(wait_s)
-        self._rest.pacer.take()
+        self._rest.rate_limiter.take()
         self._left_at = self._clock.now()
         self._say(f"asking the platform: {attempt.operation} to {attempt.destination}")
         try:

@@ -73,22 +73,22 @@ class GenesysRest:
         if (endpoints := environment.endpoints) is None:
             raise ValueError(f"environment {environment.name} has no endpoints")
         self.place = Place(environment.name, endpoints.api_url)
-        self.patience = RetryWaiter(policy, clock, jitter, paused)
+        self.waiter = RetryWaiter(policy, clock, jitter, paused)
         rate_per_s = environment.limits.http_rate_per_s or HTTP_RATE_PER_S
-        self.pacer = PriorityRateLimiter(rate_per_s, clock, slack_s=SLACK_S)
+        self.rate_limiter = PriorityRateLimiter(rate_per_s, clock, slack_s=SLACK_S)
         self.client = http_client(context, transport)
         self.tokens = Tokens(
             Place(environment.name, endpoints.token_url),
             replace(environment, scopes=()),  # this grant knows roles and divisions, no scopes
             self.client,
-            self.patience,
+            self.waiter,
         )
-        self.asker = RetryingClient(
+        self.retrying_client = RetryingClient(
             self.place,
             self.client,
             self.tokens,
-            self.patience,
-            self.pacer,
+            self.waiter,
+            self.rate_limiter,
             body_limit=BODY_LIMIT,
         )
         self._clock = clock
@@ -113,12 +113,12 @@ class GenesysRest:
         await self.client.aclose()
 
     async def get(
-        self, path: str, thing: str, urgency: Priority = Priority.PREFLIGHT
+        self, path: str, thing: str, priority: Priority = Priority.PREFLIGHT
     ) -> dict[str, Any]:
         """Ask for a JSON object; `thing` names it in errors. Raises `GatewayError`."""
         return await self.ask(
             IdempotentRequest(
-                path, urgency=urgency, thing=thing, failure=GatewayError, refused=GatewayError
+                path, priority=priority, thing=thing, failure=GatewayError, refused=GatewayError
             )
         )
 
@@ -129,11 +129,11 @@ class GenesysRest:
         thing: str,
         *,
         method: str = "POST",
-        urgency: Priority = Priority.PREFLIGHT,
+        priority: Priority = Priority.PREFLIGHT,
     ) -> dict[str, Any]:
         """Put a question that has a body, or make what may be made twice. Raises `GatewayError`."""
         question = IdempotentRequest(
-            path, method, json.dumps(body), urgency, thing, GatewayError, GatewayError
+            path, method, json.dumps(body), priority, thing, GatewayError, GatewayError
         )
         return await self.ask(question)
 
@@ -149,7 +149,7 @@ class GenesysRest:
             self.refuse(answer, place, question)
             return None
 
-        return await self.asker.ask(question, read)
+        return await self.retrying_client.ask(question, read)
 
     def refuse(self, answer: Answer, place: Place, question: IdempotentRequest) -> None:
         """Raise what an answer that refuses for good means; return where asking again may help."""
@@ -183,7 +183,7 @@ class GenesysRest:
                 raise NotSent(f"not sent: {error}") from error
             raise NoAnswer(str(error)) from error
         finally:
-            self.pacer.answered(None if answer is None else answer.headers)
+            self.rate_limiter.answered(None if answer is None else answer.headers)
         if answer.status != HTTPStatus.UNAUTHORIZED:
             self.tokens.took(token)
         return token, answer.without_secrets(self.tokens.hide)
@@ -200,7 +200,10 @@ class GenesysRest:
     async def _posted(self, path: str, content: str, token: Token, departure: _Departure) -> Answer:
         if self.client.is_closed:
             raise NotSent("not sent: the gateway was closed meanwhile")
-        headers, url = {"Authorization": token.authorization}, self.asker.place_of(path).url
+        headers, url = (
+            {"Authorization": token.authorization},
+            self.retrying_client.place_of(path).url,
+        )
         posting = asyncio.create_task(
             exchange(self.client, "POST", url, headers, content=content, trace=departure.trace)
         )

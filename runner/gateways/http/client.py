@@ -56,7 +56,7 @@ class Answer:
 
     @property
     def redirect(self) -> str | None:
-        """Say where a redirect leads; None if the answer is none."""
+        """The target of a redirect ("nowhere" without one); None for other answers."""
         if httpx.codes.is_redirect(self.status):
             return str(self.headers.get("Location", "nowhere"))
         return None

@@ -59,7 +59,7 @@ class Tokens:
         place: Place,
         environment: Environment,
         client: httpx.AsyncClient,
-        patience: RetryWaiter,
+        waiter: RetryWaiter,
     ) -> None:
         if environment.client_id is None or environment.client_secret is None:
             raise ValueError(f"environment {environment.name} has no credentials")
@@ -68,7 +68,7 @@ class Tokens:
         self._client_secret = environment.client_secret
         self._scopes = environment.scopes
         self._client = client
-        self._patience = patience
+        self._waiter = waiter
         self._hiding = SecretScrubber()
         self._hiding.add(self._client_secret.reveal())
         self._hiding.add(self._basic())
@@ -88,7 +88,7 @@ class Tokens:
     @property
     def serves(self) -> bool:
         """Tell whether there is a token with life left, be it due for renewal."""
-        return self._token is not None and self._patience.clock.now() < self._token.expires_at
+        return self._token is not None and self._waiter.clock.now() < self._token.expires_at
 
     @property
     def scopes(self) -> str:
@@ -100,15 +100,15 @@ class Tokens:
 
         Raises `GatewayError` when none can be had.
         """
-        token, now = self._token, self._patience.clock.now()
+        token, now = self._token, self._waiter.clock.now()
         if token is not None and now < token.renew_at:
             return token
         try:
             return await self._renewed()
         except NoTokenYet:
-            if token is None or self._patience.clock.now() >= token.expires_at:
+            if token is None or self._waiter.clock.now() >= token.expires_at:
                 raise
-            held_off = self._patience.clock.now() + HOLD_OFF_S
+            held_off = self._waiter.clock.now() + HOLD_OFF_S
             self._token = replace(token, renew_at=min(held_off, token.expires_at))
             return self._token
 
@@ -151,7 +151,7 @@ class Tokens:
 
     async def _fetch(self) -> Token:
         """Ask for a token until there is one or the attempts are used up."""
-        place, attempts = self._place, self._patience.policy.attempts
+        place, attempts = self._place, self._waiter.policy.attempts
         for attempt in range(1, attempts + 1):
             asked_s = None
             try:
@@ -165,10 +165,10 @@ class Tokens:
                     return self._token_of(answer)
                 what = f"the token server answers {answer.status}"
                 check = "check its health, then run again"
-                asked_s = retry_after_s(answer.headers, self._patience.clock.wall())
+                asked_s = retry_after_s(answer.headers, self._waiter.clock.wall())
             if attempt < attempts:
-                wait_s = self._patience.wait_s(attempt, asked_s, place, "the token server")
-                await self._patience.clock.sleep(wait_s)
+                wait_s = self._waiter.wait_s(attempt, asked_s, place, "the token server")
+                await self._waiter.clock.sleep(wait_s)
         raise place.error_of(
             NoTokenYet, f"no token after {counted(attempts, 'attempt')}: {what}", check
         )
@@ -213,7 +213,7 @@ class Tokens:
             raise self._malformed("a token_type other than Bearer")
         self._check_scopes(body.get("scope"))
         self._hiding.add(bearer)
-        now = self._patience.clock.now()
+        now = self._waiter.clock.now()
         return Token(
             number=self._token.number + 1 if self._token else 1,
             bearer=Secret(bearer),

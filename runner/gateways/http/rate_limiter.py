@@ -90,9 +90,9 @@ class PriorityRateLimiter:
             taken, wait_s = self._taken(bucket, now, rate_per_s)
             self._bucket = taken if wait_s <= 0 else Bucket(bucket.tat + 1 / rate_per_s)
 
-    async def passed(self, urgency: Priority = Priority.PREFLIGHT) -> None:
+    async def passed(self, priority: Priority = Priority.PREFLIGHT) -> None:
         """Wait for a turn: by urgency, then by arrival."""
-        place = (int(urgency), next(self._numbers))
+        place = (int(priority), next(self._numbers))
         heapq.heappush(self._line, place)
         try:
             while True:

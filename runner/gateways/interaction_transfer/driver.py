@@ -53,18 +53,20 @@ class InteractionWebSocket:
             for url in (endpoints.token_url, endpoints.api_url, endpoints.websocket_url)
         )
         context = None if dial and transport else trusted_context(self._place, environment.ca_file)
-        patience = RetryWaiter(policy, clock, jitter, self._paused)
+        waiter = RetryWaiter(policy, clock, jitter, self._paused)
         self._listener: GatewayListener | None = None
         self._closing = False
         self._client = http_client(context, transport)
-        for_tokens = replace(patience, paused=self._paused_for_token)
+        for_tokens = replace(waiter, paused=self._paused_for_token)
         self._tokens = Tokens(token_place, environment, self._client, for_tokens)
-        pacer = PriorityRateLimiter(environment.limits.http_rate_per_s, clock)
-        asker = RetryingClient(rest_place, self._client, self._tokens, patience, pacer)
-        self._look_ups = LookUps(asker)
+        rate_limiter = PriorityRateLimiter(environment.limits.http_rate_per_s, clock)
+        retrying_client = RetryingClient(
+            rest_place, self._client, self._tokens, waiter, rate_limiter
+        )
+        self._look_ups = LookUps(retrying_client)
         dial = dial or dialler(context, clock.wall, self._tokens.hide)
         opener = WebSocketSessionOpener(self._place, self._tokens, dial, meaning)
-        self._line = SessionSupervisor(self._place, self._tokens, opener, patience, give_up_s)
+        self._line = SessionSupervisor(self._place, self._tokens, opener, waiter, give_up_s)
 
     @property
     def generation(self) -> int | None:

@@ -24,8 +24,8 @@ URI_LIMIT = 2048
 class LookUps:
     """Asks for interactions, many at a time."""
 
-    def __init__(self, asker: RetryingClient) -> None:
-        self._asker = asker
+    def __init__(self, retrying_client: RetryingClient) -> None:
+        self._retrying_client = retrying_client
 
     async def look_up(self, interaction_id: str) -> Interaction:
         """Ask until there is an answer. Raises as the port's `look_up` says."""
@@ -34,7 +34,7 @@ class LookUps:
             return _seen(interaction_id, answer, place)
 
         path = f"/api/v2/interactions/{quote(interaction_id, safe='')}"
-        return await self._asker.ask(IdempotentRequest(path), read)
+        return await self._retrying_client.ask(IdempotentRequest(path), read)
 
 
 def _seen(interaction_id: str, answer: Answer, place: Place) -> Interaction | None:

@@ -79,15 +79,15 @@ class SessionSupervisor(Generic[SittingT]):
         place: Place,
         tokens: Tokens,
         opener: SessionOpener[SittingT],
-        patience: RetryWaiter,
+        waiter: RetryWaiter,
         give_up_s: float,
     ) -> None:
         self.session: SittingT | None = None
         self._place = place
         self._tokens = tokens
         self._opener = opener
-        self._patience = patience
-        self._clock = patience.clock
+        self._waiter = waiter
+        self._clock = waiter.clock
         self._give_up_s = give_up_s
         self._outage = Outage(-math.inf)
         self._sessions = 0
@@ -148,7 +148,7 @@ class SessionSupervisor(Generic[SittingT]):
         left_s = self._left_s(failure.error)
         if not failure.at_once:
             who = "the gateway"
-            wait_s = self._patience.wait_s(outage.failures, failure.asked_s, self._place, who)
+            wait_s = self._waiter.wait_s(outage.failures, failure.asked_s, self._place, who)
             if failure.asked_s is not None and failure.asked_s > left_s:
                 asked = seconds_text(failure.asked_s)
                 what = f"{who} asks to wait {asked}, longer than is waited for a session"
@@ -158,7 +158,7 @@ class SessionSupervisor(Generic[SittingT]):
     def _left_s(self, last: GatewayError) -> float:
         """Return for how long dials may go on. Raises `GatewayError` when that is over."""
         if self._sessions == 0:
-            if self._outage.failures < self._patience.policy.attempts:
+            if self._outage.failures < self._waiter.policy.attempts:
                 return math.inf
             place = Place(self._place.environment, last.url)
             dials = counted(self._outage.failures, "dial")
