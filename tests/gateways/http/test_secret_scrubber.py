@@ -82,7 +82,7 @@ async def test_a_refusals_headers(quoted: str, status: int, header: str):
     value = f'Bearer scope="{quoted}"' if status == 403 else f"https://other.example/{quoted}"
     said = answer(status, b"", **{header: value})
     with pytest.raises(GatewayError, match=r"\[secret\]") as by_rest:
-        await looked_up(said)
+        await looked_up(*[said] * 4)
     async with WireServer(handshake_answers=deque([said])) as server:
         gateway = gateway_to(server)
         with pytest.raises(GatewayError, match=r"\[secret\]") as by_handshake:
