@@ -211,7 +211,9 @@ async def test_a_question_is_put_again_after_passing_trouble(status: int):
 async def test_an_answer_that_is_no_object_is_a_failure_in_the_end():
     async with VendorServer() as server, rest_to(server) as rest:
         server.script("GET /api/v2/x", *[answer(200, b"[]")] * 4)
-        with pytest.raises(GatewayError, match="no thing in 4 attempts: the answer does not contain"):
+        with pytest.raises(
+            GatewayError, match="no thing in 4 attempts: the answer does not contain"
+        ):
             await rest.get("/api/v2/x", "thing")
 
 

@@ -56,7 +56,7 @@ def test_a_secret_is_found_in_a_header_of_another_encoding(encoding: str, errors
 
 
 async def looked_up(said: Any) -> Any:
-    async with WireServer(look_up_answers=deque([said])) as server:
+    async with WireServer(look_up_answers=deque([said] * 4)) as server:
         gateway = gateway_to(server)
         try:
             return await gateway.look_up("i-1")
@@ -82,7 +82,7 @@ async def test_a_refusals_headers(quoted: str, status: int, header: str):
     value = f'Bearer scope="{quoted}"' if status == 403 else f"https://other.example/{quoted}"
     said = answer(status, b"", **{header: value})
     with pytest.raises(GatewayError, match=r"\[secret\]") as by_rest:
-        await looked_up(*[said] * 4)
+        await looked_up(said)
     async with WireServer(handshake_answers=deque([said])) as server:
         gateway = gateway_to(server)
         with pytest.raises(GatewayError, match=r"\[secret\]") as by_handshake:
