@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from runner.core.transfer.message import Reply, Stray
+from runner.core.transfer.message import GatewayNote, Reply
 from runner.ports import SessionLost, SessionOpened
 
 
@@ -13,7 +13,7 @@ class RecordingListener:
     """Implements `ports.GatewayListener`; keeps every call's value, in order."""
 
     replies: list[Reply] = field(default_factory=list)
-    strays: list[Stray] = field(default_factory=list)
+    notes: list[GatewayNote] = field(default_factory=list)
     opened: list[SessionOpened] = field(default_factory=list)
     lost: list[SessionLost] = field(default_factory=list)
     errors: list[Exception] = field(default_factory=list)
@@ -23,9 +23,9 @@ class RecordingListener:
         """Keep a reply."""
         self.replies.append(reply)
 
-    def strayed(self, stray: Stray) -> None:
+    def noted(self, note: GatewayNote) -> None:
         """Keep a stray frame."""
-        self.strays.append(stray)
+        self.notes.append(note)
 
     def session_opened(self, opened: SessionOpened) -> None:
         """Keep that a session opened."""

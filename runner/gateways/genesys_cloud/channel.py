@@ -10,7 +10,7 @@ from typing import Any
 from urllib.parse import quote
 
 from runner.core.errors import GatewayError, LookUpFailed
-from runner.core.transfer.message import Stray, harmless
+from runner.core.transfer.message import GatewayNote, harmless
 from runner.core.urls import is_safe_socket
 from runner.gateways.genesys_cloud.protocol.events import PING
 from runner.gateways.genesys_cloud.rest import GenesysRest
@@ -20,9 +20,9 @@ from runner.gateways.http.oauth import Token
 from runner.gateways.http.rate_limiter import Priority
 from runner.gateways.http.retrying_client import IdempotentRequest
 from runner.gateways.websocket.close_codes import INTERNAL_ERROR
-from runner.gateways.websocket.session import check_wire
 from runner.gateways.websocket.supervisor import FAREWELL, NORMAL_CLOSURE
 from runner.gateways.websocket.transport import Dial, Transport, TransportClosed
+from runner.gateways.websocket.transport_check import check_transport
 
 MOST_TOPICS = 1000
 """Topics that one channel holds."""
@@ -69,8 +69,8 @@ class Channel:
         self.reader = asyncio.create_task(self._read())
 
     async def check(self) -> None:
-        """See that the socket is usable. Raises as `check_wire` does."""
-        await check_wire(self.wire, secure=self._secure)
+        """See that the socket is usable. Raises as `check_transport` does."""
+        await check_transport(self.wire, secure=self._secure)
 
     async def keep_alive(self) -> bool:
         """Ask for a sign of life if none came for a while; False: it is dead."""
@@ -113,7 +113,7 @@ class Channels:
         rest: GenesysRest,
         dial: Dial,
         now: Callable[[], float],
-        note: Callable[[Stray], None],
+        note: Callable[[GatewayNote], None],
         ours: set[str],
     ) -> None:
         self._ours = ours
@@ -254,7 +254,9 @@ class Channels:
                 HTTPStatus.NOT_FOUND,
             }:
                 if len(topics) == 1:
-                    self._note(Stray(f"no topic {topics[0]}", self._rest.fault_of(answer).sentence))
+                    self._note(
+                        GatewayNote(f"no topic {topics[0]}", self._rest.fault_of(answer).sentence)
+                    )
                 return False
             if 200 <= answer.status < 300:  # noqa: PLR2004 - the class of success
                 return True

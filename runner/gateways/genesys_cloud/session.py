@@ -8,7 +8,7 @@ from contextlib import suppress
 from typing import Any
 
 from runner.core.errors import GatewayError, LookUpFailed
-from runner.core.transfer.message import Stray, harmless
+from runner.core.transfer.message import GatewayNote, harmless
 from runner.gateways.genesys_cloud.channel import MOST_TOPICS, Channel, Channels
 from runner.gateways.genesys_cloud.protocol.events import Changed, Signal, read_frame
 from runner.gateways.genesys_cloud.rest import GenesysRest
@@ -150,8 +150,8 @@ class GenesysSession:
             case Changed() as change:
                 self._carried_event = True
                 self._changed(change)
-            case Stray() as stray:
-                self._listener.strayed(stray)
+            case GatewayNote() as note:
+                self._listener.noted(note)
             case Signal.CLOSING | Signal.UNSUBSCRIBED:
                 self._replace(channel)
             case Signal.TOKEN_REVOKED:
@@ -176,7 +176,9 @@ class GenesysSession:
             if old in self._open:
                 old.is_leaving = False
         if old.reader.done():
-            self._listener.strayed(Stray("a gap", "a channel went before another took its place"))
+            self._listener.noted(
+                GatewayNote("a gap", "a channel went before another took its place")
+            )
         self._take(new)
         self._open.remove(old)
         await old.close(NORMAL_CLOSURE, FAREWELL)
@@ -233,7 +235,7 @@ class GenesysOpener:
 
     async def open(self, listener: GatewayListener) -> GenesysSession:
         """Open a session. Raises `ConnectionFailed`, `NoTokenYet`, `GatewayError`."""
-        channels = Channels(self._rest, self._dial, self._clock.now, listener.strayed, self._ours)
+        channels = Channels(self._rest, self._dial, self._clock.now, listener.noted, self._ours)
         session = GenesysSession(channels, self._rest, self._clock, listener, self._changed)
         try:
             await session.begin(self._topics())

@@ -11,8 +11,8 @@ from typing import Any
 
 import httpx
 
-from runner.core.foreign_json import read_foreign
-from runner.core.transfer.message import hidden
+from runner.core.lenient_json import decode_json
+from runner.core.transfer.message import map_texts
 from runner.gateways.http.errors import ConnectionFailed, Place, explained, without_user
 from runner.gateways.http.unpooled_transport import UnpooledTransport
 
@@ -48,8 +48,8 @@ class Answer:
     def json_object(self) -> dict[str, Any] | None:
         """Return the body as a JSON object; None if it is anything else, or contradicts itself."""
         try:
-            body, _, is_consistent = read_foreign(self.body)
-            body = body if self.hide is None else hidden(body, self.hide)
+            body, _, is_consistent = decode_json(self.body)
+            body = body if self.hide is None else map_texts(body, self.hide)
         except (ValueError, RecursionError):
             return None
         return body if isinstance(body, dict) and is_consistent else None

@@ -8,7 +8,7 @@ from runner.core.transfer.message import Classify
 from runner.core.transfer.states import classify
 from runner.gateways.http.errors import ConnectionFailed, HandshakeRefused, Place
 from runner.gateways.http.oauth import Token, Tokens
-from runner.gateways.websocket.session import Session
+from runner.gateways.interaction_transfer.session import Session
 from runner.gateways.websocket.transport import Dial, Transport
 from runner.ports import GatewayListener
 

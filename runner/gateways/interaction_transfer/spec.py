@@ -31,8 +31,8 @@ def _gateway(connection: Connection) -> Gateway:
 
 
 def _codec() -> Codec:
-    from runner.core.transfer.message import build_message
     from runner.gateways.interaction_transfer.format_verification import FormatVerifier
+    from runner.gateways.interaction_transfer.protocol.request import build_message
 
     return Codec(build_message, FormatVerifier().find_fault)
 

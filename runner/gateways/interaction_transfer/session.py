@@ -1,44 +1,18 @@
-"""One session: a socket, its one reader, and the check before its first frame."""
+"""A session: one socket, read by one task."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
 
-from runner.core.transfer.message import Classify, Reply, Stray, harmless, read_reply
+from runner.core.transfer.message import Classify, GatewayNote, Reply, harmless
 from runner.core.transfer.states import classify
-from runner.gateways.http.errors import ConnectionFailed
 from runner.gateways.http.oauth import Token
+from runner.gateways.interaction_transfer.protocol.reply import read_reply
 from runner.gateways.websocket.close_codes import INTERNAL_ERROR, STEADY_S
 from runner.gateways.websocket.transport import Transport, TransportClosed
+from runner.gateways.websocket.transport_check import check_transport
 from runner.ports import GatewayListener
-
-PONG_S = 3.0
-"""A session whose ping is not answered within this is not used."""
-
-SAFE_TLS = frozenset({"TLSv1.2", "TLSv1.3"})
-
-
-async def check_wire(wire: Transport, *, secure: bool) -> None:
-    """See that a socket is usable.
-
-    Raises `ConnectionFailed` (unsafe TLS where it is to be `secure`, no pong) or `TransportClosed` (closed
-    meanwhile).
-    """
-    if secure and wire.tls not in SAFE_TLS:
-        raise ConnectionFailed(
-            f"the session runs over {wire.tls or 'no TLS'}",
-            "have the gateway offer TLS 1.2 or newer",
-            final=True,
-        )
-    try:
-        async with asyncio.timeout(PONG_S):
-            await wire.ping()
-    except TimeoutError as error:
-        raise ConnectionFailed(
-            f"the session opened, but a ping was not answered within {PONG_S:.0f} s",
-            "check proxies on the way (WebSocket must pass through), and the gateway's load",
-        ) from error
 
 
 class Session:
@@ -76,8 +50,8 @@ class Session:
         return self.wire.tls
 
     async def check(self) -> None:
-        """See that the session is usable. Raises as `check_wire` does."""
-        await check_wire(self.wire, secure=self._secure)
+        """See that the session is usable. Raises as `check_transport` does."""
+        await check_transport(self.wire, secure=self._secure)
 
     async def ended(self) -> TransportClosed:
         """Return how the session ended, once its reader has; the reason is made harmless."""
@@ -104,7 +78,7 @@ class Session:
             self.fault = error
             return TransportClosed(INTERNAL_ERROR, f"the reader failed ({type(error).__name__})")
 
-    def _read_frame(self, frame: str | bytes) -> Reply | Stray:
+    def _read_frame(self, frame: str | bytes) -> Reply | GatewayNote:
         if isinstance(frame, bytes):  # no reply, but its text is kept
             return read_reply(self._hide(frame.decode("latin-1")).encode("latin-1"))
         text = self._hide(frame)
@@ -113,8 +87,8 @@ class Session:
 
     def _tell(self, frame: str | bytes) -> None:
         read = self._read_frame(frame)
-        if isinstance(read, Stray):
-            self._listener.strayed(read)
+        if isinstance(read, GatewayNote):
+            self._listener.noted(read)
         else:
             self._carried_reply = True
             self._listener.replied(read)
