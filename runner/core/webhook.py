@@ -68,7 +68,7 @@ class Suppressed:
     reason: str
 
 
-Answer = Answered | Unreachable | Refused | Suppressed
+AttemptResult = Answered | Unreachable | Refused | Suppressed
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,17 +85,17 @@ class Failed:
 
 
 @dataclass(frozen=True, slots=True)
-class Again:
+class Retry:
     """Another try after `wait_s` seconds."""
 
     wait_s: float
     reason: str
 
 
-Verdict = Delivered | Failed | Suppressed | Again
+Decision = Delivered | Failed | Suppressed | Retry
 
 
-def judge(answer: Answer, *, attempts: int, retry: RetryPolicy, jitter: float) -> Verdict:
+def decide(answer: AttemptResult, *, attempts: int, retry: RetryPolicy, jitter: float) -> Decision:
     """Decide what follows from an answer to the `attempts`-th try of this run (counted from 1).
 
     What may pass is never given up: the next run tries again, under the same webhook id.
@@ -120,13 +120,13 @@ def judge(answer: Answer, *, attempts: int, retry: RetryPolicy, jitter: float) -
 
 def _again(
     reason: str, asked_s: float | None, *, attempts: int, retry: RetryPolicy, jitter: float
-) -> Verdict:
+) -> Decision:
     if attempts >= retry.attempts:
         return Failed(f"{reason}, {attempts} times; left for the next run", final=False)
     if asked_s is not None and asked_s > LONGEST_OBEYED_S:
         return Failed(f"{reason}, asks to wait {asked_s:.0f} s; left for the next run", final=False)
     wait_s = backoff_s(retry, attempts, jitter=jitter) if asked_s is None else asked_s
-    return Again(wait_s, reason)
+    return Retry(wait_s, reason)
 
 
 def _passing(status: int) -> bool:

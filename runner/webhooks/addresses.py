@@ -21,20 +21,20 @@ _NAT64 = IPv6Network("64:ff9b::/96")  # RFC 6052: the last 32 bits are an IPv4 a
 _IPV4_COMPATIBLE = IPv6Network("::/96")  # RFC 4291, 2.5.5.1
 
 
-async def resolve_anywhere(host: str, port: int) -> Sequence[str]:
+async def resolve_by_system(host: str, port: int) -> Sequence[str]:
     """Ask the system's resolver."""
     loop = asyncio.get_running_loop()
     found = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     return list(dict.fromkeys(str(address[0]) for *_, address in found))
 
 
-async def resolve_at_home(host: str, port: int) -> Sequence[str]:
+async def resolve_loopback(host: str, port: int) -> Sequence[str]:
     """Resolve loopback addresses spelt in full and `localhost`, and ask no name server.
 
     The loader fetches the secrets of no others for a rehearsal, so no others may be called.
     """
     if host.casefold() == "localhost" or _is_literal_loopback(host):
-        return await resolve_anywhere(host, port)
+        return await resolve_by_system(host, port)
     raise OSError("not a loopback address")
 
 

@@ -11,9 +11,9 @@ from typing import Protocol
 import httpx
 
 from runner.core.manifest.model import Callback, RetryPolicy
-from runner.core.webhook import Again, Delivered, Failed, Suppressed, Verdict, judge
+from runner.core.webhook import Decision, Delivered, Failed, Retry, Suppressed, decide
 from runner.ports import Clock, Observer
-from runner.webhooks.addresses import Resolve, resolve_anywhere, resolve_at_home
+from runner.webhooks.addresses import Resolve, resolve_by_system, resolve_loopback
 from runner.webhooks.client import WebhookClient
 
 CONCURRENCY = 16
@@ -86,7 +86,7 @@ class WebhookDispatcher:
         tls: ssl.SSLContext | None = None,
         attempt_s: float = ATTEMPT_S,
     ) -> None:
-        resolve = resolve or (resolve_at_home if simulated else resolve_anywhere)
+        resolve = resolve or (resolve_loopback if simulated else resolve_by_system)
         tls = tls or (httpx.create_ssl_context() if callbacks else ssl.create_default_context())
         self._lanes = {
             name: _Lane(WebhookClient(callback, resolve=resolve, tls=tls, simulated=simulated))
@@ -206,7 +206,7 @@ class WebhookDispatcher:
                 async with self._slots:
                     attempts += 1
                     verdict = await self._try(line, row, attempts - row.attempts)
-                if not isinstance(verdict, Again):
+                if not isinstance(verdict, Retry):
                     break
                 reason = verdict.reason
                 if self._too_late(verdict.wait_s):
@@ -219,16 +219,16 @@ class WebhookDispatcher:
             raise
         await self._settle(row, attempts, verdict)
 
-    async def _try(self, line: WebhookClient, row: OutboxRow, attempts: int) -> Verdict:
+    async def _try(self, line: WebhookClient, row: OutboxRow, attempts: int) -> Decision:
         answer = await line.post(
             row.webhook_id, row.body, wall_s=self._clock.wall(), within_s=self._attempt_s
         )
-        return judge(answer, attempts=attempts, retry=self._policy, jitter=self._jitter())
+        return decide(answer, attempts=attempts, retry=self._policy, jitter=self._jitter())
 
     def _too_late(self, wait_s: float) -> bool:
         return self._deadline is not None and self._clock.now() + wait_s > self._deadline
 
-    async def _settle(self, row: OutboxRow, attempts: int, verdict: Verdict) -> None:
+    async def _settle(self, row: OutboxRow, attempts: int, verdict: Decision) -> None:
         match verdict:
             case Delivered():
                 await self._outbox.delivered(row, attempts)

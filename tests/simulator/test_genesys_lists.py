@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from runner.simulator.genesys_cloud.catalog import make_id
-from runner.simulator.genesys_cloud.population import waiting_id
+from runner.simulator.genesys_cloud.conversation_store import waiting_id
+from runner.simulator.genesys_cloud.entities import make_id
 from tests.simulator.genesys_shell import (
     CONVERSATION,
     QUEUE,

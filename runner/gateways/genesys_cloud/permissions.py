@@ -8,7 +8,7 @@ from typing import Any
 from runner.core.diagnostics.diagnosis import Check, Health, Permission, check_permissions
 from runner.core.manifest.queue_selection import named_in
 from runner.drivers import PlannedUse
-from runner.gateways.examination import Judge
+from runner.gateways.connection_check import Judge
 from runner.gateways.http.client import Answer
 
 SUBJECT_PATH = "/api/v2/authorization/subjects/me?includeFullRoles=true"

@@ -10,9 +10,9 @@ from typing import Any
 from runner.core.manifest.media import Audio, MediaMatrix
 from runner.core.manifest.queue_selection import is_id
 from runner.drivers import Connection
-from runner.gateways.genesys_cloud.probe import Probe
-from runner.gateways.genesys_cloud.protocol.probe import Findings
+from runner.gateways.genesys_cloud.protocol.probe_findings import Findings
 from runner.gateways.genesys_cloud.rest import GenesysRest
+from runner.gateways.genesys_cloud.round_trip import RoundTrip
 from runner.gateways.http.client import trusted_context
 from runner.gateways.websocket.transport import dialler
 
@@ -52,7 +52,7 @@ class GenesysProber:
         rest, clock = GenesysRest.connected(connection), connection.clock
         context = trusted_context(rest.place, connection.environment.ca_file)
         try:
-            visit = Probe(
+            visit = RoundTrip(
                 rest,
                 dialler(context, clock.wall, rest.tokens.hide),
                 findings,

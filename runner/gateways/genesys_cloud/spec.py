@@ -48,10 +48,10 @@ async def _directory(connection: Connection) -> AsyncIterator[Directory]:
 
 
 async def _examine(connection: Connection, use: PlannedUse) -> Examined:
-    from runner.gateways.examination import Examination
+    from runner.gateways.connection_check import ConnectionCheck
     from runner.gateways.genesys_cloud.permissions import SUBJECT_PATH, permissions_check
 
-    return await Examination(connection, SUBJECT_PATH, permissions_check(use)).run()
+    return await ConnectionCheck(connection, SUBJECT_PATH, permissions_check(use)).run()
 
 
 def _prober() -> Prober[Any]:

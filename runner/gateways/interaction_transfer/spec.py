@@ -38,10 +38,10 @@ def _codec() -> Codec:
 
 
 async def _examine(connection: Connection, _use: PlannedUse) -> Examined:
-    from runner.gateways.examination import Examination
+    from runner.gateways.connection_check import ConnectionCheck
     from runner.gateways.interaction_transfer.lookups import DOCTOR_PATH, check_lookup
 
-    return await Examination(connection, DOCTOR_PATH, check_lookup).run()
+    return await ConnectionCheck(connection, DOCTOR_PATH, check_lookup).run()
 
 
 SPEC = DriverSpec(

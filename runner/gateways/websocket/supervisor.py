@@ -48,14 +48,14 @@ class ManagedSession(Protocol):
         """Tell whether it was of use."""
 
 
-SittingT = TypeVar("SittingT", bound=ManagedSession)
-OpenedT_co = TypeVar("OpenedT_co", bound=ManagedSession, covariant=True)
+SessionT = TypeVar("SessionT", bound=ManagedSession)
+SessionT_co = TypeVar("SessionT_co", bound=ManagedSession, covariant=True)
 
 
-class SessionOpener(Protocol[OpenedT_co]):
+class SessionOpener(Protocol[SessionT_co]):
     """Opens sessions of one kind."""
 
-    async def open(self, listener: GatewayListener) -> OpenedT_co:
+    async def open(self, listener: GatewayListener) -> SessionT_co:
         """Dial once. Raises `ConnectionFailed`, `NoTokenYet`, or `GatewayError` where no dial can help."""
 
 
@@ -71,18 +71,18 @@ class NoSession(Exception):
         self.at_once = at_once
 
 
-class SessionSupervisor(Generic[SittingT]):
+class SessionSupervisor(Generic[SessionT]):
     """Keeps one session open from `open` to `close`, and reports each to the listener."""
 
     def __init__(
         self,
         place: Place,
         tokens: Tokens,
-        opener: SessionOpener[SittingT],
+        opener: SessionOpener[SessionT],
         waiter: RetryWaiter,
         give_up_s: float,
     ) -> None:
-        self.session: SittingT | None = None
+        self.session: SessionT | None = None
         self._place = place
         self._tokens = tokens
         self._opener = opener
@@ -111,7 +111,7 @@ class SessionSupervisor(Generic[SittingT]):
                 self._keeper.cancel()
             await asyncio.wait([self._keeper])
 
-    async def _keep_open(self, session: SittingT, listener: GatewayListener) -> None:
+    async def _keep_open(self, session: SessionT, listener: GatewayListener) -> None:
         """See sessions come and go until `close`, or until none can be had any more."""
         try:
             while True:
@@ -132,7 +132,7 @@ class SessionSupervisor(Generic[SittingT]):
 
     async def _next_session(
         self, listener: GatewayListener, failure: NoSession | None = None
-    ) -> SittingT:
+    ) -> SessionT:
         """Wait and dial until a session is open and checked. Raises `GatewayError`."""
         while True:
             if failure is not None:
@@ -172,7 +172,7 @@ class SessionSupervisor(Generic[SittingT]):
         place = Place(self._place.environment, last.url)
         return place.error(f"{why}, given up: {last.what}", last.check)
 
-    async def _opened(self, listener: GatewayListener) -> SittingT:
+    async def _opened(self, listener: GatewayListener) -> SessionT:
         """Dial once and check. Raises `NoSession` or, where no dial can help, `GatewayError`."""
         self._check_wanted()
         try:
@@ -199,7 +199,7 @@ class SessionSupervisor(Generic[SittingT]):
         if self._closing:
             raise self._place.error("the gateway was closed meanwhile", "run again")
 
-    def _begin(self, session: SittingT, listener: GatewayListener) -> None:
+    def _begin(self, session: SessionT, listener: GatewayListener) -> None:
         self._check_wanted()
         self._sessions += 1
         session.generation, session.opened_at = self._sessions, self._clock.now()
@@ -207,7 +207,7 @@ class SessionSupervisor(Generic[SittingT]):
         listener.session_opened(SessionOpened(session.generation, session.tls))
 
     async def _after(
-        self, session: SittingT, closed: TransportClosed, listener: GatewayListener
+        self, session: SessionT, closed: TransportClosed, listener: GatewayListener
     ) -> NoSession:
         """Do what the close code calls for. Raises whatever forbids to go on."""
         if session.fault is not None:
@@ -227,7 +227,7 @@ class SessionSupervisor(Generic[SittingT]):
                 pass
         return NoSession(self._place.error(what, "check the gateway's health and log"))
 
-    async def _renewed_after(self, session: SittingT, what: str) -> NoSession:
+    async def _renewed_after(self, session: SessionT, what: str) -> NoSession:
         """Renew the token; the first such close in an outage is dialled without a pause."""
         try:
             await self._tokens.after(session.token)

@@ -8,13 +8,13 @@ from datetime import UTC, datetime
 from itertools import groupby
 from typing import Any
 
-from runner.simulator.genesys_cloud.catalog import make_id
 from runner.simulator.genesys_cloud.conversations import Conversation, Participant
 from runner.simulator.genesys_cloud.directory import read_page, whole
+from runner.simulator.genesys_cloud.entities import make_id
 from runner.simulator.genesys_cloud.errors import Refused
+from runner.simulator.genesys_cloud.organisation import Organisation, Outcome
 from runner.simulator.genesys_cloud.routes import Call
 from runner.simulator.genesys_cloud.views import spell_time
-from runner.simulator.genesys_cloud.world import Outcome, World
 
 _OK = 200
 _LARGEST_PAGE = 100
@@ -40,7 +40,7 @@ class _Row:
     fields: Fields
 
 
-def query_activity(world: World, call: Call) -> Outcome:
+def query_activity(organisation: Organisation, call: Call) -> Outcome:
     """Return who waits, is alerting or is spoken to: counts, and where asked for each of them."""
     metrics = call.body.get("metrics")
     if not metrics:
@@ -50,13 +50,15 @@ def query_activity(world: World, call: Call) -> Outcome:
     _check_dimensions(filters, _OBSERVED)
     wanted = {metric["metric"]: bool(metric.get("details")) for metric in metrics if metric}
     rows = [
-        row for row in _observe(world) if row.metric in wanted and _all_pass(row.fields, filters)
+        row
+        for row in _observe(organisation)
+        if row.metric in wanted and _all_pass(row.fields, filters)
     ]
     backwards = call.body.get("order") == "desc"
     rows.sort(key=lambda row: (row.at, row.fields["conversationId"]), reverse=backwards)
     number, size = read_page(call, most=_LARGEST_PAGE)
-    is_cut = world.chance.strikes("truncated", call.subject)
-    start = _shift(world, call, number, (number - 1) * size)
+    is_cut = organisation.chance.strikes("truncated", call.subject)
+    start = _shift(organisation, call, number, (number - 1) * size)
     dimensions = call.body.get("groupBy") or []
     for dimension in dimensions:
         if dimension not in _OBSERVED:
@@ -79,7 +81,7 @@ def query_activity(world: World, call: Call) -> Outcome:
     return Outcome(_OK, {"results": results})
 
 
-def query_details(world: World, call: Call) -> Outcome:
+def query_details(organisation: Organisation, call: Call) -> Outcome:
     """Return conversations whose segments pass the filters, a page at a time."""
     first_day, last_day = _read_interval(call)
     segment_filters = call.body.get("segmentFilters") or ()
@@ -88,7 +90,7 @@ def query_details(world: World, call: Call) -> Outcome:
     _check_dimensions(conversation_filters, _CONVERSATIONS)
     found = [
         conversation
-        for conversation in world.population.known()
+        for conversation in organisation.conversations.known()
         if first_day <= conversation.started_at // _DAY_S <= last_day
         and _all_pass(_conversation_fields(conversation), conversation_filters)
         and any(
@@ -101,7 +103,7 @@ def query_details(world: World, call: Call) -> Outcome:
     paging = call.body.get("paging") or {}
     number = whole(paging.get("pageNumber"), 1, "pageNumber")
     size = whole(paging.get("pageSize"), 25, "pageSize", most=_LARGEST_PAGE)
-    start = _shift(world, call, number, (number - 1) * size)
+    start = _shift(organisation, call, number, (number - 1) * size)
     shown = found[start : start + size]
     body: dict[str, Any] = {"totalHits": len(found)}
     if shown:
@@ -109,17 +111,17 @@ def query_details(world: World, call: Call) -> Outcome:
     return Outcome(_OK, body)
 
 
-def _shift(world: World, call: Call, number: int, start: int) -> int:
+def _shift(organisation: Organisation, call: Call, number: int, start: int) -> int:
     """Let a page begin earlier, as when somebody has come in before it since the page before."""
-    if number == 1 or not world.chance.strikes("pages_shift", f"{call.subject} {number}"):
+    if number == 1 or not organisation.chance.strikes("pages_shift", f"{call.subject} {number}"):
         return start
-    return start - 1 - int(world.chance.draw("shift", call.subject) * min(3, start))
+    return start - 1 - int(organisation.chance.draw("shift", call.subject) * min(3, start))
 
 
-def _observe(world: World) -> Iterable[_Row]:
+def _observe(organisation: Organisation) -> Iterable[_Row]:
     """Yield whom the platform believes to be there: that somebody has left it notices later."""
-    for conversation in world.population.known():
-        for one in conversation.holders() or world.population.last_seen(conversation):
+    for conversation in organisation.conversations.known():
+        for one in conversation.holders() or organisation.conversations.last_seen(conversation):
             if one.purpose in {"acd", "agent"}:
                 metric = "oAlerting" if one.state == "alerting" else "oInteracting"
                 yield _Row(

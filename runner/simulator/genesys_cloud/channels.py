@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from runner.simulator.genesys_cloud.actions import Decisions, Hangup, Send
-from runner.simulator.genesys_cloud.catalog import is_missing
+from runner.simulator.genesys_cloud.entities import is_missing
 from runner.simulator.genesys_cloud.errors import Refused
 from runner.simulator.genesys_cloud.views import encode, spell_time
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from runner.simulator.genesys_cloud.catalog import make_id
+from runner.simulator.genesys_cloud.entities import make_id
 
 MEDIA = ("call", "message", "email", "callback")
 COLLECTIONS = {"call": "calls", "message": "messages", "email": "emails", "callback": "callbacks"}

@@ -10,16 +10,16 @@ from random import SystemRandom
 from aiohttp import WSCloseCode, WSMsgType, web
 
 from runner.core.manifest.model import Endpoints, GatewayConstraints, SimulatorOptions
+from runner.simulator.behaviour import GatewayBehaviour
 from runner.simulator.client_session import GOODBYE_S, Session
-from runner.simulator.conduct import Conduct
 from runner.simulator.faults import Answer, Close, Cut
 from runner.simulator.genesys_cloud.actions import Action, Hangup, Record, Reply, Request, Send
 from runner.simulator.genesys_cloud.model import GenesysModel
 from runner.simulator.genesys_cloud.oauth import TOKEN_PATH
 from runner.simulator.genesys_cloud.routes import PERMISSIONS
 from runner.simulator.genesys_cloud.views import encode
-from runner.simulator.hosting import LARGEST_MESSAGE, Hosting, LoopbackServer
 from runner.simulator.ledger import Carried
+from runner.simulator.loopback_server import LARGEST_MESSAGE, LoopbackServer, ServerOptions
 from runner.simulator.tokens import Tokens
 
 
@@ -55,7 +55,7 @@ class _Nobody:
 class GenesysServer(LoopbackServer):
     """The embedded gateway with the platform's face: one port for tokens, REST and channels.
 
-    Of `constraints` the platform knows nothing: it takes no media with a transfer. `conduct` gives
+    Of `constraints` the platform knows nothing: it takes no media with a transfer. `behaviour` gives
     its limit (`rate_per_s`, of requests), its time-out (`expires_s`) and how long look-ups lag.
     Raises `UsageError` on faults it does not know.
     """
@@ -65,25 +65,25 @@ class GenesysServer(LoopbackServer):
         constraints: GatewayConstraints,
         options: SimulatorOptions | None = None,
         *,
-        conduct: Conduct | None = None,
-        hosting: Hosting | None = None,
+        behaviour: GatewayBehaviour | None = None,
+        server_options: ServerOptions | None = None,
     ) -> None:
-        super().__init__(hosting)
+        super().__init__(server_options)
         self.constraints = constraints
         tokens = Tokens(
             self.client_id.reveal(),
             self.client_secret.reveal(),
             SystemRandom(),
-            self._hosting.token_life_s,
+            self._server_options.token_life_s,
         )
-        permissions = self._hosting.permissions
+        permissions = self._server_options.permissions
         self.model = GenesysModel(
             options or SimulatorOptions(),
             tokens,
             time.time(),
-            conduct or Conduct(),
+            behaviour or GatewayBehaviour(),
             PERMISSIONS if permissions is None else permissions,
-            self._hosting.closing_s,
+            self._server_options.closing_s,
         )
         self._sessions: dict[str, tuple[int, Session]] = {}
         self._exchanges: set[_Exchange] = set()
@@ -104,7 +104,7 @@ class GenesysServer(LoopbackServer):
         await super().stop()
 
     def _locate(self, http: str, websocket: str) -> Endpoints:
-        self.model.world.channels.streaming_url = websocket
+        self.model.organisation.channels.streaming_url = websocket
         return Endpoints(token_url=f"{http}{TOKEN_PATH}", api_url=http)
 
     def _stall(self, until: float) -> None:
@@ -147,14 +147,14 @@ class GenesysServer(LoopbackServer):
         channel_id = request.match_info["id"]
         if "Authorization" in request.headers:
             return web.Response(status=400, text="a channel is dialled without Authorization")
-        if self.model.world.channels.find(channel_id, time.time()) is None:
+        if self.model.organisation.channels.find(channel_id, time.time()) is None:
             return web.Response(status=404, text="there is no such channel")
         socket = web.WebSocketResponse(
             compress=False, max_msg_size=LARGEST_MESSAGE, timeout=GOODBYE_S
         )
         await socket.prepare(request)
         session = Session(socket, request.transport, "")
-        number = self.model.world.channels.connect(channel_id, time.time())
+        number = self.model.organisation.channels.connect(channel_id, time.time())
         if number is None:  # it went while the client was shaking hands
             await session.close(WSCloseCode.GOING_AWAY, "there is no such channel")
             return socket
@@ -172,7 +172,7 @@ class GenesysServer(LoopbackServer):
                 if (answer := self.model.hear(message.data)) is not None:
                     session.put(Answer(answer))
         finally:
-            self.model.world.channels.disconnect(channel_id, number)
+            self.model.organisation.channels.disconnect(channel_id, number)
             if self._sessions.get(channel_id) == (number, session):
                 del self._sessions[channel_id]
             writer.cancel()
@@ -203,8 +203,8 @@ class GenesysServer(LoopbackServer):
 
     async def _beat(self) -> None:
         while True:
-            await asyncio.sleep(self._hosting.heartbeat_s)
-            self._perform(_Nobody(), self.model.world.channels.beat(time.time()))
+            await asyncio.sleep(self._server_options.heartbeat_s)
+            self._perform(_Nobody(), self.model.organisation.channels.beat(time.time()))
 
     async def _close_connections(self, _application: web.Application) -> None:
         for exchange in tuple(self._exchanges):

@@ -9,7 +9,6 @@ import json
 from datetime import UTC, datetime
 from typing import Any
 
-from runner.simulator.genesys_cloud.catalog import Names, make_id
 from runner.simulator.genesys_cloud.conversations import (
     COLLECTIONS,
     Command,
@@ -17,6 +16,7 @@ from runner.simulator.genesys_cloud.conversations import (
     Destination,
     Participant,
 )
+from runner.simulator.genesys_cloud.entities import EntityList, make_id
 
 HOME_DIVISION = {"id": make_id("division", "home"), "name": "Home"}
 
@@ -37,7 +37,9 @@ def encode(body: Any) -> str:
     return _ENCODER.encode(body)
 
 
-def view_conversation(conversation: Conversation, queues: Names, users: Names) -> dict[str, Any]:
+def view_conversation(
+    conversation: Conversation, queues: EntityList, users: EntityList
+) -> dict[str, Any]:
     """Return the answer to a look-up."""
     return _present(
         {
@@ -59,7 +61,7 @@ def view_conversation(conversation: Conversation, queues: Names, users: Names) -
 
 
 def view_event(
-    topic: str, conversation: Conversation, users: Names, correlation_id: str
+    topic: str, conversation: Conversation, users: EntityList, correlation_id: str
 ) -> dict[str, Any]:
     """Return what a channel that follows `topic` is told of the conversation."""
     body = {
@@ -85,7 +87,7 @@ def _spelled(at: float | None) -> str | None:
 
 
 def _view_participant(
-    participant: Participant, conversation: Conversation, queues: Names, users: Names
+    participant: Participant, conversation: Conversation, queues: EntityList, users: EntityList
 ) -> dict[str, Any]:
     common = _common_participant(participant, users)
     user_id = participant.user_id
@@ -106,7 +108,7 @@ def _view_participant(
 
 
 def _tell_participant(
-    participant: Participant, conversation: Conversation, users: Names
+    participant: Participant, conversation: Conversation, users: EntityList
 ) -> dict[str, Any]:
     common = _common_participant(participant, users)
     extra = {"wrapupRequired": False, "wrapupExpected": False}
@@ -114,7 +116,7 @@ def _tell_participant(
     return common | extra | _communications(conversation, communication)
 
 
-def _common_participant(participant: Participant, users: Names) -> dict[str, Any]:
+def _common_participant(participant: Participant, users: EntityList) -> dict[str, Any]:
     customer = participant.purpose == "customer"
     return _present(
         {

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from runner.core.manifest.model import GatewayConstraints, SimulatorOptions
-from runner.simulator.conduct import Conduct
+from runner.simulator.behaviour import GatewayBehaviour
 from runner.simulator.faults import (
     DELIVERIES,
     REFUSALS,
@@ -60,7 +60,7 @@ class GatewayModel:
     constraints: GatewayConstraints
     options: SimulatorOptions
     tokens: Tokens
-    conduct: Conduct = field(default_factory=Conduct)
+    behaviour: GatewayBehaviour = field(default_factory=GatewayBehaviour)
     chance: Chance = field(init=False)
     _places: dict[str, _Place] = field(default_factory=dict)
     _deliveries: dict[str, int] = field(default_factory=dict)  # message id -> how many came
@@ -90,7 +90,7 @@ class GatewayModel:
         if effect.message_id in self._carried:
             return False, effect.then
         if effect.expires_at is not None and now > effect.expires_at:
-            if self.conduct.dedupes:
+            if self.behaviour.dedupes:
                 self._verdicts[effect.message_id] = _EXPIRED
             return False, effect.otherwise
         self.restore(effect.message_id, effect.interaction_id, effect.destination_uri, now)
@@ -101,10 +101,10 @@ class GatewayModel:
     ) -> None:
         """Take a move as done at `now`, as a ledger tells it."""
         before = self._shown(interaction_id, now)
-        since = now + self.conduct.visible_s
+        since = now + self.behaviour.visible_s
         destination_uri = sys.intern(destination_uri)  # few destinations, many interactions
         self._places[interaction_id] = _Place(destination_uri, message_id, since, before)
-        if self.conduct.dedupes:
+        if self.behaviour.dedupes:
             self._carried.add(message_id)
             self._verdicts.setdefault(message_id, Verdict("transfer_initiated", carried_out=True))
 
@@ -140,14 +140,14 @@ class GatewayModel:
         """Name this delivery for the dice, so that a repeated id is not doomed for ever."""
         count = self._deliveries.pop(message_id, 0)
         self._deliveries[message_id] = count + 1
-        if not self.conduct.dedupes and len(self._deliveries) > _REMEMBERED:
+        if not self.behaviour.dedupes and len(self._deliveries) > _REMEMBERED:
             del self._deliveries[next(iter(self._deliveries))]
         return f"{message_id}#{count}" if count else message_id
 
     def _judge(self, message: Transfer, subject: str, grant: Grant, now: float) -> Verdict:
         if (limited := self._limit(subject, now)) is not None:
             return limited
-        if not self.conduct.dedupes:
+        if not self.behaviour.dedupes:
             return self._judge_first(message, subject, grant)
         verdict = self._verdicts.get(message.message_id)
         if verdict is None:
@@ -158,12 +158,12 @@ class GatewayModel:
     def _limit(self, subject: str, now: float) -> Verdict | None:
         if self.chance.strikes("rate_limited", subject):
             return rate_limited(self.chance, subject)
-        if self.conduct.rate_per_s is None:
+        if self.behaviour.rate_per_s is None:
             return None
         recent = self._recent
         while recent and not now - 1 < recent[0] <= now:  # also after a clock stepped back
             recent.popleft()
-        if len(recent) >= self.conduct.rate_per_s + self.conduct.burst:
+        if len(recent) >= self.behaviour.rate_per_s + self.behaviour.burst:
             wait_s = round(recent[0] + 1 - now, 3)
             return Verdict("rate_limited", "too many transfers", retry_after_s=wait_s)
         recent.append(now)
@@ -209,7 +209,7 @@ class GatewayModel:
         answers = self._deliver(verdict.to_text(message.message_id), subject)
         if not verdict.carried_out:
             return tuple((delay_s + more_s, action) for more_s, action in answers)
-        expires_s = self.conduct.expires_s
+        expires_s = self.behaviour.expires_s
         effect = Effect(
             message.message_id,
             message.interaction_id,

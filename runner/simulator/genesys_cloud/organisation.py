@@ -12,8 +12,8 @@ from runner.core.manifest.model import SimulatorOptions
 from runner.simulator.faults import Chance
 from runner.simulator.genesys_cloud.actions import Decisions, Send
 from runner.simulator.genesys_cloud.channels import Channels
+from runner.simulator.genesys_cloud.conversation_store import ConversationStore
 from runner.simulator.genesys_cloud.conversations import Conversation
-from runner.simulator.genesys_cloud.population import Population
 from runner.simulator.genesys_cloud.views import encode, view_conversation, view_event
 from runner.simulator.tokens import Tokens
 
@@ -31,13 +31,13 @@ class Outcome:
 
 
 @dataclass(slots=True)
-class World:
+class Organisation:
     """One organisation: its conversations, channels and clients. Times are since the epoch."""
 
     options: SimulatorOptions
     tokens: Tokens
     chance: Chance
-    population: Population
+    conversations: ConversationStore
     permissions: frozenset[str]
     visible_s: float = 0.0  # how long look-ups lag behind
     closing_s: float = 60.0  # how long a closing socket is still there
@@ -67,20 +67,20 @@ class World:
         """Return what a look-up shows at `now`."""
         if now < conversation.hidden_until:
             return conversation.earlier_view
-        return view_conversation(conversation, self.population.queues, self.population.users)
+        return view_conversation(conversation, self.conversations.queues, self.conversations.users)
 
     def touch(self, conversation: Conversation, now: float) -> None:
         """Remember `conversation`, which is about to change."""
         if self.visible_s:
             conversation.earlier_view = self.view(conversation, now)
             conversation.hidden_until = now + self.visible_s
-        self.population.keep(conversation)
+        self.conversations.keep(conversation)
 
     def tell(self, conversation: Conversation, topics: Iterable[str]) -> Decisions:
         """Tell the channels that follow one of `topics` how the conversation stands."""
         number = self.told[conversation.id] = self.told.get(conversation.id, 0) + 1
         decisions: list[tuple[float, Send]] = []
-        users = self.population.users
+        users = self.conversations.users
         for channel, topic in self.channels.following(topics):
             text = encode(view_event(topic, conversation, users, self.new_id()))
             subject = f"{conversation.id}!{number}"

@@ -7,15 +7,15 @@ its first look-up, so that a client that listed it as waiting finds it changed w
 from __future__ import annotations
 
 from runner.simulator.genesys_cloud.actions import Decisions
-from runner.simulator.genesys_cloud.catalog import is_foreign, make_id
 from runner.simulator.genesys_cloud.conversations import (
     Command,
     Conversation,
     Destination,
     Participant,
 )
+from runner.simulator.genesys_cloud.entities import is_foreign, make_id
 from runner.simulator.genesys_cloud.errors import Refused
-from runner.simulator.genesys_cloud.world import World, topics_of
+from runner.simulator.genesys_cloud.organisation import Organisation, topics_of
 
 AGENT = make_id("user", "an agent")
 COLLEAGUE = make_id("user", "a colleague")
@@ -25,51 +25,57 @@ LONG_TEXT = "x" * 1_500_000
 """Makes a conversation longer than the megabyte that most answers keep below."""
 
 
-def check_division(world: World, conversation_id: str) -> None:
+def check_division(organisation: Organisation, conversation_id: str) -> None:
     """Raise `Refused` (`not.authorized`) for a conversation that this client may not see."""
-    if is_foreign(conversation_id) or world.chance.strikes("hidden", conversation_id):
+    if is_foreign(conversation_id) or organisation.chance.strikes("hidden", conversation_id):
         raise Refused("not.authorized", entity_id=conversation_id)
 
 
-def meddle(world: World, conversation: Conversation, now: float) -> Decisions:
+def act_before_look_up(
+    organisation: Organisation, conversation: Conversation, now: float
+) -> Decisions:
     """Let people do, once, what they do before the first look-up of what waits."""
-    if conversation.id in world.met:
+    if conversation.id in organisation.met:
         return ()
-    world.met.add(conversation.id)
+    organisation.met.add(conversation.id)
     acd = next((one for one in conversation.holders() if one.purpose == "acd"), None)
-    strikes = world.chance.strikes
+    strikes = organisation.chance.strikes
     if acd is None or not any(strikes(name, conversation.id) for name in _MEDDLING):
         return ()
     before = topics_of(conversation)
-    world.touch(conversation, now)
+    organisation.touch(conversation, now)
     if strikes("consulting", conversation.id):
-        _consult(world, conversation, _answer(conversation, acd, now), now)
+        _consult(organisation, conversation, _answer(conversation, acd, now), now)
     elif strikes("answered", conversation.id):
         _answer(conversation, acd, now)
     else:
-        _move(world, conversation, Destination(queue_id=THIRD_QUEUE), now)
-    return world.tell(conversation, before | topics_of(conversation))
+        _move(organisation, conversation, Destination(queue_id=THIRD_QUEUE), now)
+    return organisation.tell(conversation, before | topics_of(conversation))
 
 
 _MEDDLING = ("consulting", "answered", "moved")
 
 
-def forestall(
-    world: World, conversation: Conversation, destination: Destination, subject: str, now: float
+def act_before_command(
+    organisation: Organisation,
+    conversation: Conversation,
+    destination: Destination,
+    subject: str,
+    now: float,
 ) -> Decisions:
     """Let somebody hang up, or a colleague move it to where a command would, just before it."""
-    hangs_up = world.chance.strikes("hung_up", subject)
-    if not hangs_up and not world.chance.strikes("outrun", subject):
+    hangs_up = organisation.chance.strikes("hung_up", subject)
+    if not hangs_up and not organisation.chance.strikes("outrun", subject):
         return ()
     before = topics_of(conversation)
-    world.touch(conversation, now)
+    organisation.touch(conversation, now)
     if hangs_up:
         conversation.end(now)
     else:
-        joined = _move(world, conversation, destination, now)
+        joined = _move(organisation, conversation, destination, now)
         if joined.state == "alerting":
             joined.join(now)
-    return world.tell(conversation, before | topics_of(conversation))
+    return organisation.tell(conversation, before | topics_of(conversation))
 
 
 def _answer(conversation: Conversation, acd: Participant, now: float) -> Participant:
@@ -78,9 +84,11 @@ def _answer(conversation: Conversation, acd: Participant, now: float) -> Partici
     return conversation.add("agent", now, user_id=AGENT, queue_id=acd.queue_id, connected_at=now)
 
 
-def _consult(world: World, conversation: Conversation, agent: Participant, now: float) -> None:
+def _consult(
+    organisation: Organisation, conversation: Conversation, agent: Participant, now: float
+) -> None:
     """Let an agent ask a colleague, a queue or an outside number."""
-    kind = int(world.chance.draw("consultation", conversation.id) * 3)
+    kind = int(organisation.chance.draw("consultation", conversation.id) * 3)
     asked = (
         ("agent", {"user_id": COLLEAGUE}),
         ("acd", {"queue_id": THIRD_QUEUE}),
@@ -91,9 +99,9 @@ def _consult(world: World, conversation: Conversation, agent: Participant, now: 
 
 
 def _move(
-    world: World, conversation: Conversation, destination: Destination, now: float
+    organisation: Organisation, conversation: Conversation, destination: Destination, now: float
 ) -> Participant:
     """Let a colleague move the conversation by a command of his own."""
-    command = Command(world.new_id(), destination, now, state="Complete", user_id=COLLEAGUE)
+    command = Command(organisation.new_id(), destination, now, state="Complete", user_id=COLLEAGUE)
     conversation.commands.append(command)
     return conversation.move(destination, now)

@@ -28,7 +28,7 @@ from runner.gateways.genesys_cloud.protocol.conversation import (
     respelled,
 )
 from runner.gateways.genesys_cloud.protocol.events import Changed
-from runner.gateways.genesys_cloud.protocol.probe import (
+from runner.gateways.genesys_cloud.protocol.probe_findings import (
     Attempt,
     End,
     Findings,
@@ -55,7 +55,7 @@ SETTLED_S = 3.0
 """How long it is watched after its arrival: what is told of it comes late."""
 
 
-class Probe:
+class RoundTrip:
     """One visit. `keep` makes the findings durable; it is called before each command leaves.
 
     `say` shows a sentence to the operator. `media` fills the draft; the platform takes none.

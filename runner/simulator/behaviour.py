@@ -8,7 +8,7 @@ from runner.core.transfer.doubt_evidence import Dedupes, Expires, Promise
 
 
 @dataclass(frozen=True, slots=True)
-class Conduct:
+class GatewayBehaviour:
     """What the gateway limits and promises, beyond the manifest's options.
 
     `rate_per_s` and `burst`: more frames than their sum in any second are answered
@@ -23,8 +23,8 @@ class Conduct:
     visible_s: float = 0.0
 
     @classmethod
-    def keeping(cls, promise: Promise, *, rate_per_s: float | None = None) -> Conduct:
-        """Return the conduct of a gateway that keeps `promise`, and no other."""
+    def keeping(cls, promise: Promise, *, rate_per_s: float | None = None) -> GatewayBehaviour:
+        """Return the behaviour of a gateway that keeps `promise`, and no other."""
         match promise:
             case Dedupes():
                 return cls(rate_per_s, dedupes=True)

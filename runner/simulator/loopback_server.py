@@ -24,7 +24,7 @@ LARGEST_MESSAGE = 1 << 20  # bytes (protocol, "Session")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Hosting:
+class ServerOptions:
     """Options of a served gateway that its model does not know.
 
     Without client id and secret each start makes its own. `certificate` and `key` (PEM files)
@@ -44,7 +44,7 @@ class Hosting:
     closing_s: float = 60.0
 
 
-class Party(Protocol):
+class Client(Protocol):
     """The client that decisions are performed for."""
 
     def cut(self) -> None:
@@ -54,11 +54,11 @@ class Party(Protocol):
 class LoopbackServer(ABC):
     """Starts, stops, and performs what its model decides, each thing when it is due."""
 
-    def __init__(self, hosting: Hosting | None) -> None:
-        self._hosting = hosting or Hosting()
-        self.client_id = self._hosting.client_id or _random_secret("client")
-        self.client_secret = self._hosting.client_secret or _random_secret("secret")
-        self.ledger = Ledger(self._hosting.ledger)
+    def __init__(self, server_options: ServerOptions | None) -> None:
+        self._server_options = server_options or ServerOptions()
+        self.client_id = self._server_options.client_id or _random_secret("client")
+        self.client_secret = self._server_options.client_secret or _random_secret("secret")
+        self.ledger = Ledger(self._server_options.ledger)
         self._endpoints: Endpoints | None = None
         self._runner: web.AppRunner | None = None
         self._running = False
@@ -98,7 +98,7 @@ class LoopbackServer(ABC):
         Raises `StorageError` for an unusable ledger, `UsageError` for an unusable address or
         certificate.
         """
-        tls = _tls(self._hosting)
+        tls = _tls(self._server_options)
         self._read_ledger()
         self._runner = web.AppRunner(self._routes(), access_log=None, shutdown_timeout=GOODBYE_S)
         await self._runner.setup()
@@ -142,7 +142,7 @@ class LoopbackServer(ABC):
             self.ledger.close()
             raise
 
-    def _perform(self, party: Party, decisions: Iterable[tuple[float, Any]]) -> None:
+    def _perform(self, party: Client, decisions: Iterable[tuple[float, Any]]) -> None:
         """Do at once what is due; the rest later, and nothing once the gateway has stopped."""
         if not self._running:
             return
@@ -183,14 +183,14 @@ def _random_secret(prefix: str) -> Secret:
     return Secret(f"{prefix}-{secrets.token_hex(16)}")
 
 
-def _tls(hosting: Hosting) -> ssl.SSLContext | None:
-    if hosting.certificate is None:
+def _tls(server_options: ServerOptions) -> ssl.SSLContext | None:
+    if server_options.certificate is None:
         return None
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     try:
-        context.load_cert_chain(hosting.certificate, hosting.key)
+        context.load_cert_chain(server_options.certificate, server_options.key)
     except OSError as error:  # ssl.SSLError is one
         advice = "name a PEM certificate and its key"
-        raise UsageError(f"certificate {hosting.certificate}: {error}; {advice}") from error
+        raise UsageError(f"certificate {server_options.certificate}: {error}; {advice}") from error
     return context

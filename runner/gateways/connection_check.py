@@ -20,13 +20,19 @@ from runner.gateways.http.client import Answer, exchange, http_client, trusted_c
 from runner.gateways.http.errors import ConnectionFailed, Place
 from runner.gateways.http.oauth import Token, Tokens
 from runner.gateways.http.retry_waiter import RetryWaiter
-from runner.gateways.probes import addresses_of, connect, host_and_port, is_secure, reach
+from runner.gateways.reachability import (
+    connect_plain,
+    host_and_port,
+    is_secure,
+    resolve,
+    shake_hands,
+)
 
 Judge = Callable[[Answer, str], Check]
 """Makes a check of the answer to the question, and the URL that was asked."""
 
 
-class Examination:
+class ConnectionCheck:
     """One visit to one gateway; `path` is the harmless question that `judge` reads the answer to."""
 
     def __init__(self, connection: Connection, path: str, judge: Judge) -> None:
@@ -82,16 +88,16 @@ class Examination:
         host, port = host_and_port(url)
         name = f"{host}:{port}"
         try:
-            addresses = await addresses_of(url)
+            addresses = await resolve(url)
             self._add(f"DNS {host}", Health.OK, ", ".join(addresses[:4]))
             if is_secure(url):
-                seen = await reach(url, context)
+                seen = await shake_hands(url, context)
                 certificate = check_certificate(
                     f"TLS {name}", seen.version, seen.subject, seen.days_left
                 )
                 self._checks.append(certificate)
             else:
-                await connect(url)
+                await connect_plain(url)
                 self._add(f"TLS {name}", Health.OK, "none: a loopback address")
         except ConnectionFailed as error:
             self._add(name, Health.FAILED, error.what, error.check)

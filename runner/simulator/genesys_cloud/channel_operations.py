@@ -4,58 +4,58 @@ from __future__ import annotations
 
 from typing import Any
 
-from runner.simulator.genesys_cloud.catalog import is_foreign
 from runner.simulator.genesys_cloud.channels import topic_entity
+from runner.simulator.genesys_cloud.entities import is_foreign
 from runner.simulator.genesys_cloud.errors import Refused, missing_permissions
+from runner.simulator.genesys_cloud.organisation import Organisation, Outcome
 from runner.simulator.genesys_cloud.routes import VIEW, VIEW_USERS, Call
-from runner.simulator.genesys_cloud.world import Outcome, World
 
 _OK = 200
 
 
-def create_channel(world: World, call: Call) -> Outcome:
+def create_channel(organisation: Organisation, call: Call) -> Outcome:
     """Open a channel."""
-    channel, evicted = world.channels.create(world.new_id(), call.token, call.now)
-    return Outcome(_OK, world.channels.view(channel), evicted)
+    channel, evicted = organisation.channels.create(organisation.new_id(), call.token, call.now)
+    return Outcome(_OK, organisation.channels.view(channel), evicted)
 
 
-def list_channels(world: World, call: Call) -> Outcome:
+def list_channels(organisation: Organisation, call: Call) -> Outcome:
     """Return the channels that are open."""
     views = [
-        world.channels.view(channel)
-        for channel in world.channels.all()
+        organisation.channels.view(channel)
+        for channel in organisation.channels.all()
         if call.now < channel.expires_at
     ]
     return Outcome(_OK, {"entities": views})
 
 
-def verify_channel(world: World, call: Call) -> Outcome:
+def verify_channel(organisation: Organisation, call: Call) -> Outcome:
     """Tell by the status whether there is such a channel."""
-    world.channels.get(call.params["channelId"], call.now)
+    organisation.channels.get(call.params["channelId"], call.now)
     return Outcome(_OK)
 
 
-def list_subscriptions(world: World, call: Call) -> Outcome:
+def list_subscriptions(organisation: Organisation, call: Call) -> Outcome:
     """Return the topics that a channel follows."""
-    channel = world.channels.get(call.params["channelId"], call.now)
+    channel = organisation.channels.get(call.params["channelId"], call.now)
     return Outcome(_OK, {"entities": [_permitted(topic) for topic in channel.topics]})
 
 
-def subscribe(world: World, call: Call) -> Outcome:
+def subscribe(organisation: Organisation, call: Call) -> Outcome:
     """Follow topics: in the place of those before, or besides them."""
-    channel = world.channels.get(call.params["channelId"], call.now)
+    channel = organisation.channels.get(call.params["channelId"], call.now)
     asked = list(dict.fromkeys(topic.get("id") or "" for topic in call.body))
-    answers = [_judge(world, topic, lenient=_is_lenient(call)) for topic in asked]
+    answers = [_judge(organisation, topic, lenient=_is_lenient(call)) for topic in asked]
     topics = [answer["id"] for answer in answers if answer["state"] == "Permitted"]
     kept = channel.topics if call.route.name == "add_subscriptions" else ()
-    world.channels.subscribe(channel, [*kept, *topics], call.now)
+    organisation.channels.subscribe(channel, [*kept, *topics], call.now)
     return Outcome(_OK, {"entities": answers})
 
 
-def drop_subscriptions(world: World, call: Call) -> Outcome:
+def drop_subscriptions(organisation: Organisation, call: Call) -> Outcome:
     """Follow nothing any more."""
-    channel = world.channels.get(call.params["channelId"], call.now)
-    world.channels.subscribe(channel, (), call.now)
+    channel = organisation.channels.get(call.params["channelId"], call.now)
+    organisation.channels.subscribe(channel, (), call.now)
     return Outcome(_OK)
 
 
@@ -67,11 +67,11 @@ def _permitted(topic: str) -> dict[str, Any]:
     return {"id": topic, "state": "Permitted"}
 
 
-def _judge(world: World, topic: str, *, lenient: bool) -> dict[str, Any]:
+def _judge(organisation: Organisation, topic: str, *, lenient: bool) -> dict[str, Any]:
     """Permit a topic, or raise `Refused`; a `lenient` caller is told of it in the answer."""
     refusal: Refused | None = None
     wanted = VIEW_USERS if topic.startswith("v2.users.") else VIEW
-    lacking = [wanted] if wanted not in world.permissions else []
+    lacking = [wanted] if wanted not in organisation.permissions else []
     if is_foreign(topic_entity(topic)):
         refusal = Refused("not.authorized", field="id")
     elif lacking:

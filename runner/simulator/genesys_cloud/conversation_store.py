@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 
 from runner.core.manifest.model import SimulatorOptions
 from runner.simulator.faults import Chance
-from runner.simulator.genesys_cloud.catalog import ORIGIN, Names, is_foreign, make_id, require
 from runner.simulator.genesys_cloud.conversations import MEDIA, Conversation, Participant
+from runner.simulator.genesys_cloud.entities import ORIGIN, EntityList, is_foreign, make_id, require
 from runner.simulator.genesys_cloud.errors import Refused
 
 _LONGEST_WAIT_S = 6 * 3600.0
@@ -16,7 +16,7 @@ _IVR_S = 20.0  # how long a call was in the menu before it waited
 
 
 @dataclass(slots=True)
-class Population:
+class ConversationStore:
     """Every conversation: those that were touched or listed are kept, others made when asked for.
 
     Any UUID is a conversation that waits in the queue `origin`; `options.waiting` puts so many
@@ -27,8 +27,8 @@ class Population:
     options: SimulatorOptions
     chance: Chance
     started_at: float
-    queues: Names = field(init=False)
-    users: Names = field(init=False)
+    queues: EntityList = field(init=False)
+    users: EntityList = field(init=False)
     _kept: dict[str, Conversation] = field(default_factory=dict)
     # The queues of those who wait in one, or came by one and are being served.
     _queue_ids: dict[str, str] = field(default_factory=dict)
@@ -39,8 +39,8 @@ class Population:
         listed = [*self.options.queues]
         served = dict(self.options.served)
         named = [name for name in (ORIGIN, *waiting, *served) if name not in listed]
-        self.queues = Names.of("queue", [*listed, *dict.fromkeys(named)])
-        self.users = Names.of("user", self.options.users, self.options.former_users)
+        self.queues = EntityList.of("queue", [*listed, *dict.fromkeys(named)])
+        self.users = EntityList.of("user", self.options.users, self.options.former_users)
         for name, count in waiting.items():
             queue_id = make_id("queue", name)
             self._queue_ids |= {waiting_id(name, number): queue_id for number in range(count)}

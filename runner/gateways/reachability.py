@@ -19,7 +19,7 @@ _DEFAULT_PORTS = {"https": 443, "wss": 443, "http": 80, "ws": 80}
 
 
 @dataclass(frozen=True, slots=True)
-class Reached:
+class TlsHandshake:
     """What a TLS handshake showed; the certificate has been verified."""
 
     version: str
@@ -38,7 +38,7 @@ def is_secure(url: str) -> bool:
     return urlsplit(url).scheme in {"https", "wss"}
 
 
-async def addresses_of(url: str) -> list[str]:
+async def resolve(url: str) -> list[str]:
     """Return the addresses that an URL's host has. Raises `ConnectionFailed`."""
     host, port = host_and_port(url)
     loop = asyncio.get_running_loop()
@@ -50,7 +50,7 @@ async def addresses_of(url: str) -> list[str]:
     return list(dict.fromkeys(str(sockaddr[0]) for *_, sockaddr in found))
 
 
-async def reach(url: str, context: ssl.SSLContext) -> Reached:
+async def shake_hands(url: str, context: ssl.SSLContext) -> TlsHandshake:
     """Connect to an URL's host by TLS and hang up. Raises `ConnectionFailed`."""
     host, port = host_and_port(url)
     try:
@@ -65,7 +65,7 @@ async def reach(url: str, context: ssl.SSLContext) -> Reached:
         raise explained(error) from error
 
 
-async def connect(url: str) -> None:
+async def connect_plain(url: str) -> None:
     """Connect to a plain URL's host and hang up. Raises `ConnectionFailed`."""
     host, port = host_and_port(url)
     try:
@@ -76,7 +76,7 @@ async def connect(url: str) -> None:
         raise explained(error) from error
 
 
-def _reached(version: str | None, certificate: Mapping[str, Any]) -> Reached:
+def _reached(version: str | None, certificate: Mapping[str, Any]) -> TlsHandshake:
     names = dict(pair for entry in certificate.get("subject", ()) for pair in entry)
     alternatives = [value for kind, value in certificate.get("subjectAltName", ())]
     subject = names.get("commonName") or next(iter(alternatives), "no name")
@@ -84,4 +84,4 @@ def _reached(version: str | None, certificate: Mapping[str, Any]) -> Reached:
         ends_at = ssl.cert_time_to_seconds(certificate["notAfter"])
     except (KeyError, ValueError) as error:
         raise ConnectionFailed("the certificate does not say when it ends") from error
-    return Reached(version or "TLS", harmless(subject), (ends_at - time.time()) / _DAY_S)
+    return TlsHandshake(version or "TLS", harmless(subject), (ends_at - time.time()) / _DAY_S)

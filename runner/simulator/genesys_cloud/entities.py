@@ -59,7 +59,7 @@ def require(entity_id: str) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class Named:
+class Entity:
     """A queue or a user; a `former` one is known still, and of no use."""
 
     id: str
@@ -68,40 +68,40 @@ class Named:
 
 
 @dataclass(frozen=True, slots=True)
-class Names:
+class EntityList:
     """The named of one `kind` ("queue", "user"); a name listed twice has two ids."""
 
     kind: str
-    entries: Sequence[Named]
-    _by_id: Mapping[str, Named] = field(init=False, repr=False)
+    entries: Sequence[Entity]
+    _by_id: Mapping[str, Entity] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "_by_id", {entry.id: entry for entry in self.entries})
 
     @classmethod
-    def of(cls, kind: str, names: Iterable[str], former: Iterable[str] = ()) -> Names:
+    def of(cls, kind: str, names: Iterable[str], former: Iterable[str] = ()) -> EntityList:
         """Give every one of `names` its id, and those of `former`, who have left, theirs."""
         counts: dict[str, int] = {}
         entries = []
         for name in names:
             count = counts[name] = counts.get(name, 0) + 1
-            entries.append(Named(make_id(kind, name, *([count] if count > 1 else [])), name))
+            entries.append(Entity(make_id(kind, name, *([count] if count > 1 else [])), name))
         entries += [
-            Named(make_id(kind, "former", name, number), name, _FORMER[number % 2])
+            Entity(make_id(kind, "former", name, number), name, _FORMER[number % 2])
             for number, name in enumerate(former)
         ]
         return cls(kind, tuple(sorted(entries, key=lambda entry: (entry.name.lower(), entry.id))))
 
-    def find(self, entity_id: str) -> Named:
+    def find(self, entity_id: str) -> Entity:
         """Return what `entity_id` names; raises `Refused` as `require` does."""
         entity_id = require(entity_id)
-        return self._by_id.get(entity_id) or Named(entity_id, f"{self.kind} {entity_id[:8]}")
+        return self._by_id.get(entity_id) or Entity(entity_id, f"{self.kind} {entity_id[:8]}")
 
     def name_of(self, entity_id: str | None) -> str | None:
         """Return the name that goes with an id which is known to exist."""
         return None if entity_id is None else self.find(entity_id).name
 
-    def matching(self, pattern: str | None) -> Iterator[Named]:
+    def matching(self, pattern: str | None) -> Iterator[Entity]:
         """Yield by name: case does not matter, a star may stand before and behind."""
         if pattern is None:
             yield from self.entries
