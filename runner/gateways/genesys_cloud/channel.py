@@ -49,7 +49,7 @@ class Channel:
         self,
         channel_id: str,
         token: Token,
-        wire: Transport,
+        transport: Transport,
         *,
         secure: bool,
         now: Callable[[], float],
@@ -57,7 +57,7 @@ class Channel:
     ) -> None:
         self.id = channel_id
         self.token = token
-        self.wire = wire
+        self.transport = transport
         self.topics: dict[str, None] = {}
         self.is_leaving = False  # another takes its place
         self.fault: Exception | None = None  # what ended the reader, if it was no close
@@ -70,7 +70,7 @@ class Channel:
 
     async def check(self) -> None:
         """See that the socket is usable. Raises as `check_transport` does."""
-        await check_transport(self.wire, secure=self._secure)
+        await check_transport(self.transport, secure=self._secure)
 
     async def keep_alive(self) -> bool:
         """Ask for a sign of life if none came for a while; False: it is dead."""
@@ -79,20 +79,20 @@ class Channel:
             return False
         if now - max(self._heard_at, self._asked_at) >= PING_AFTER_S:
             self._asked_at = now
-            await self.wire.send(PING)
+            await self.transport.send(PING)
         return True
 
     async def close(self, code: int, reason: str) -> None:
         """Close the socket and wait for the reader's end; bounded in time."""
         self.is_leaving = True
-        await self.wire.close(code, reason)
+        await self.transport.close(code, reason)
         await asyncio.wait([self.reader], timeout=1)
         self.reader.cancel()
 
     async def _read(self) -> TransportClosed:
         try:
             while True:
-                frame = await self.wire.receive()
+                frame = await self.transport.receive()
                 self._heard_at = self._now()
                 self._hear(self, frame)
         except TransportClosed as closed:
@@ -158,8 +158,8 @@ class Channels:
         self._in_use.add(channel_id)
         held = await self._subscribed(channel_id, list(topics))
         secure = uri.startswith("wss:")
-        wire = await self._dialled(uri)
-        channel = Channel(channel_id, token, wire, secure=secure, now=self._now, hear=hear)
+        transport = await self._dialled(uri)
+        channel = Channel(channel_id, token, transport, secure=secure, now=self._now, hear=hear)
         channel.topics.update(dict.fromkeys(held))
         is_sound = False
         try:

@@ -69,7 +69,7 @@ class Commands:
         self,
         rest: GenesysRest,
         moves: MoveTracker,
-        watch: ConversationObserver,
+        observer: ConversationObserver,
         *,
         timeout_s: float,
         outcome_s: float,
@@ -77,7 +77,7 @@ class Commands:
     ) -> None:
         self._rest = rest
         self._moves = moves
-        self._watch = watch
+        self._observer = observer
         self._clock = rest.waiter.clock
         self._timeout_s = timeout_s
         self._outcome_s = max(timeout_s, outcome_s)
@@ -137,10 +137,10 @@ class Commands:
             )
         sentence = self._rest.fault_of(answer).sentence
         wait_s = retry_after_s(answer.headers, self._clock.wall())
-        told = Reply(message_id, reason=sentence, correlation_id=correlation_id)
+        reply = Reply(message_id, reason=sentence, correlation_id=correlation_id)
         if wait_s is not None and wait_s <= LONGEST_OBEYED_S:
             self._rest.rate_limiter.shut(wait_s)
-        return _with_meaning(told, status, wait_s)
+        return _with_meaning(reply, status, wait_s)
 
     async def _renew(self, refused: Token) -> None:
         """Have a new token after a command was refused for its own; twice in a row is the end."""
@@ -167,7 +167,7 @@ class Commands:
         if move.before is None:
             return False
         try:
-            now = await self._watch.read(move.command.conversation_id, Priority.RECONCILIATION)
+            now = await self._observer.read(move.command.conversation_id, Priority.RECONCILIATION)
         except GatewayError:
             return False  # it stays refused
         then, seen = move.before.interaction, now.interaction
@@ -203,26 +203,26 @@ class Commands:
 
     async def _read_at(self, moment: float, move: Move) -> None:
         await self._until(moment)
-        if not move.is_told:
-            await self._watch.observe(move.command.conversation_id)
+        if not move.is_reported:
+            await self._observer.observe(move.command.conversation_id)
 
     async def _until(self, moment: float) -> None:
         await self._clock.sleep(max(0.0, moment - self._clock.now()))
 
 
-def _with_meaning(told: Reply, status: int, wait_s: float | None) -> Reply:
+def _with_meaning(reply: Reply, status: int, wait_s: float | None) -> Reply:
     """Return the answer to a command with what its HTTP status says of it."""
     if status == HTTPStatus.UNAUTHORIZED:
-        return told._replace(status="token_refused", event=Event.WITHDRAWN)
+        return reply._replace(status="token_refused", event=Event.WITHDRAWN)
     if status == HTTPStatus.TOO_MANY_REQUESTS:
-        return told._replace(
+        return reply._replace(
             status="rate_limited", code=status, retry_after_s=wait_s, event=Event.LIMITED
         )
     if status == HTTPStatus.REQUEST_TIMEOUT or not 400 <= status < 500:  # noqa: PLR2004 - "client error"
-        return told._replace(status="server_error", event=Event.LOST)
-    return told._replace(status="transfer_rejected", event=Event.DENIED)
+        return reply._replace(status="server_error", event=Event.LOST)
+    return reply._replace(status="transfer_rejected", event=Event.DENIED)
 
 
 def _correlation_id(answer: Answer) -> str | None:
-    told = answer.headers.get("ININ-Correlation-Id")
-    return harmless(told, _CORRELATION_LIMIT) if told else None
+    header = answer.headers.get("ININ-Correlation-Id")
+    return harmless(header, _CORRELATION_LIMIT) if header else None

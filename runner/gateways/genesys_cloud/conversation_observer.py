@@ -39,7 +39,7 @@ class ConversationObserver:
         clock: Clock,
         spelled: Mapping[str, str],
         *,
-        do: Callable[[Coroutine[Any, Any, None]], None],
+        start: Callable[[Coroutine[Any, Any, None]], None],
         note: Callable[[GatewayNote], None],
         give_up: Callable[[Exception], None],
     ) -> None:
@@ -47,7 +47,7 @@ class ConversationObserver:
         self._moves = moves
         self._clock = clock
         self._spelled = spelled
-        self._do = do
+        self._start = start
         self._note = note
         self._give_up = give_up
 
@@ -74,7 +74,7 @@ class ConversationObserver:
 
     def _seen(self, conversation_id: str, reading: Reading) -> None:
         for move in self._moves.observed(conversation_id, reading):
-            self._do(self._released(move))
+            self._start(self._released(move))
 
     async def _released(self, move: Move) -> None:
         await self._clock.sleep(ANSWER_GRACE_S)

@@ -175,14 +175,14 @@ class GenesysDirectory:
         self, asked: _Asked, predicates: _Predicates, truncation: _Truncation
     ) -> AsyncIterator[Waiting]:
         """Yield what the activity query shows; pages shift while they are read."""
-        told = [("queueId", asked.queue_id), *predicates]
+        wanted = [("queueId", asked.queue_id), *predicates]
         body = {
             "metrics": [{"metric": asked.metric, "details": True}],
             "filter": {
                 "type": "and",
                 "predicates": [
                     {"dimension": dimension, "operator": "matches", "value": value}
-                    for dimension, value in told
+                    for dimension, value in wanted
                 ],
             },
             "order": "asc",
@@ -311,8 +311,8 @@ def _narrowed(predicates: _Predicates) -> list[_Predicates]:
     return [(*predicates, (dimension, value)) for value in values]
 
 
-def _is_truncated(told: Mapping[str, Any]) -> bool:
-    return told.get("truncated") is True
+def _is_truncated(result: Mapping[str, Any]) -> bool:
+    return result.get("truncated") is True
 
 
 def _is_in_use(entity: Mapping[str, Any]) -> bool:

@@ -59,7 +59,7 @@ class GenesysCloud:
         self._listener: GatewayListener | None = None
         self._closing = False
         self._topics = dict.fromkeys(filter(None, map(topic_of, destinations)))
-        self._moves = MoveTracker(self._tell)
+        self._moves = MoveTracker(self._report)
         self._tasks: set[asyncio.Task[None]] = set()
         self._rest = GenesysRest(
             environment,
@@ -70,19 +70,19 @@ class GenesysCloud:
             context=context,
             transport=transport,
         )
-        self._watch = ConversationObserver(
+        self._observer = ConversationObserver(
             self._rest,
             self._moves,
             clock,
             {uri.casefold(): uri for uri in destinations},
-            do=self._do,
+            start=self._start,
             note=self._note,
             give_up=self._give_up,
         )
-        self._carrying = Commands(
+        self._commands = Commands(
             self._rest,
             self._moves,
-            self._watch,
+            self._observer,
             timeout_s=policy.negotiation_timeout_s,
             outcome_s=policy.outcome_timeout_s,
             give_up=self._give_up,
@@ -92,10 +92,10 @@ class GenesysCloud:
             dial or dialler(context, clock.wall, self._rest.tokens.hide, frame_limit=BODY_LIMIT),
             clock,
             self._first_topics,
-            self._watch.changed,
+            self._observer.changed,
         )
         dials = RetryPolicy(policy.retry.attempts, RECONNECT_BASE_S, RECONNECT_CAP_S)
-        self._line: SessionSupervisor[GenesysSession] = SessionSupervisor(
+        self._supervisor: SessionSupervisor[GenesysSession] = SessionSupervisor(
             self._place,
             self._rest.tokens,
             opener,
@@ -106,7 +106,7 @@ class GenesysCloud:
     @property
     def generation(self) -> int | None:
         """The open session's generation; None while there is none."""
-        session = self._line.session
+        session = self._supervisor.session
         return session.generation if session is not None and session.is_open else None
 
     @property
@@ -133,19 +133,19 @@ class GenesysCloud:
         Raises `GatewayError`.
         """
         self._listener = listener
-        await self._line.open(listener)
+        await self._supervisor.open(listener)
 
     async def submit(self, request: Request) -> None:
         """Hand a command over, before the first suspension; what becomes of it is reported later.
 
         Raises `GatewayError` if there is no session: then certainly nothing was sent.
         """
-        if self._line.session is None:
+        if self._supervisor.session is None:
             raise self._place.error("no session is open to see by", "wait for the next session")
         now = self._clock.now()
         move = self._moves.begin(command_of(request.message), now)
         self._rest.rate_limiter.take()
-        self._do(self._carrying.carry(move))
+        self._start(self._commands.carry(move))
 
     async def look_up(self, interaction_id: str) -> Interaction:
         """Read a conversation.
@@ -155,9 +155,9 @@ class GenesysCloud:
         """
         in_doubt = self._moves.knows(interaction_id)
         priority = Priority.RECONCILIATION if in_doubt else Priority.PREFLIGHT
-        reading = await self._watch.read(interaction_id, priority)
+        reading = await self._observer.read(interaction_id, priority)
         self._moves.looked_up(reading)
-        session, uri = self._line.session, reading.interaction.destination_uri
+        session, uri = self._supervisor.session, reading.interaction.destination_uri
         if session is not None and uri is not None and (topic := topic_of(uri)) is not None:
             session.want([topic])
         return reading.interaction
@@ -168,7 +168,7 @@ class GenesysCloud:
             return
         self._closing = True
         try:
-            await self._line.close()
+            await self._supervisor.close()
         finally:
             for task in self._tasks:
                 task.cancel()
@@ -180,7 +180,7 @@ class GenesysCloud:
     def _first_topics(self) -> list[str]:
         return list(self._topics)
 
-    def _tell(self, reply: Reply) -> None:
+    def _report(self, reply: Reply) -> None:
         if self._listener is not None:
             self._listener.replied(reply)
 
@@ -196,7 +196,7 @@ class GenesysCloud:
         if self._listener is not None:
             self._listener.paused(wait_s, why)
 
-    def _do(self, work: Coroutine[Any, Any, None]) -> None:
+    def _start(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.create_task(self._guarded(work))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)

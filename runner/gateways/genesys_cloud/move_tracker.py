@@ -29,12 +29,12 @@ class Move:
     correlation_id: str | None = None
     seen: Reply | None = None  # what was seen of it before the answer came
     latest: Reading | None = None  # what was seen last
-    is_told: bool = False
+    is_reported: bool = False
 
     @property
     def is_under_way(self) -> bool:
         """Whether something seen last is on its way to the destination: a leg that rings, a command."""
-        if self.before is None or self.latest is None or self.is_told:
+        if self.before is None or self.latest is None or self.is_reported:
             return False
         places = {self.command.destination_uri, None}
         known = {each.id for each in self.before.interaction.arrivals}
@@ -59,9 +59,9 @@ class MoveTracker:
     A move stays in mind until it is known how it ended, beyond its time-out too.
     """
 
-    def __init__(self, tell: Callable[[Reply], None]) -> None:
-        self._tell = tell
-        self._of: OrderedDict[str, list[Move]] = OrderedDict()  # by conversation
+    def __init__(self, report: Callable[[Reply], None]) -> None:
+        self._report = report
+        self._by_conversation: OrderedDict[str, list[Move]] = OrderedDict()  # by conversation
         self._looked: OrderedDict[str, Reading] = OrderedDict()
 
     def looked_up(self, reading: Reading) -> None:
@@ -75,10 +75,10 @@ class MoveTracker:
     def begin(self, command: Command, now: float) -> Move:
         """Note a command that leaves."""
         move = Move(command, self._looked.pop(command.conversation_id, None), now)
-        self._of.setdefault(command.conversation_id, []).append(move)
-        self._of.move_to_end(command.conversation_id)
-        if len(self._of) > MOST_KEPT:
-            self._of.popitem(last=False)
+        self._by_conversation.setdefault(command.conversation_id, []).append(move)
+        self._by_conversation.move_to_end(command.conversation_id)
+        if len(self._by_conversation) > MOST_KEPT:
+            self._by_conversation.popitem(last=False)
         return move
 
     def answered(self, move: Move, *, is_accepted: bool, correlation_id: str | None) -> None:
@@ -100,12 +100,12 @@ class MoveTracker:
 
     def doubted(self, move: Move, reply: Reply) -> None:
         """Tell that nobody knows what became of a command; it stays in mind."""
-        if not move.is_told:
-            self._tell(reply)
+        if not move.is_reported:
+            self._report(reply)
 
     def observed(self, conversation_id: str, reading: Reading) -> Iterator[Move]:
         """Settle what a reading settles; yield what was seen before its answer came."""
-        for move in list(self._of.get(conversation_id, ())):
+        for move in list(self._by_conversation.get(conversation_id, ())):
             move.latest = reading
             reply = _judge(move, reading)
             if reply is None:
@@ -118,20 +118,20 @@ class MoveTracker:
 
     def knows(self, conversation_id: str) -> bool:
         """Tell whether a conversation has moves whose end is not known."""
-        return conversation_id in self._of
+        return conversation_id in self._by_conversation
 
     def _settle(self, move: Move, reply: Reply) -> None:
-        if move.is_told:
+        if move.is_reported:
             return
-        move.is_told = True
+        move.is_reported = True
         conversation_id = move.command.conversation_id
-        moves = self._of.get(conversation_id, [])
+        moves = self._by_conversation.get(conversation_id, [])
         if move in moves:
             moves.remove(move)
         if not moves:
-            self._of.pop(conversation_id, None)
+            self._by_conversation.pop(conversation_id, None)
         correlation_id = reply.correlation_id or move.correlation_id
-        self._tell(reply._replace(correlation_id=correlation_id))
+        self._report(reply._replace(correlation_id=correlation_id))
 
 
 def _judge(move: Move, reading: Reading) -> Reply | None:

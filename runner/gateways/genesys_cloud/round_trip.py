@@ -287,11 +287,11 @@ class RoundTrip:
         if self._attempt is None:
             return
         shown = sketch(body, self._masks)
-        told = {"how": how, **json.loads(json.dumps(shown))}
-        if told != self._last:
-            self._last = told
+        entry = {"how": how, **json.loads(json.dumps(shown))}
+        if entry != self._last:
+            self._last = entry
             after_s = round(self._clock.now() - self._left_at, 3)
-            self._attempt.seen.append({"after_s": after_s, **told})
+            self._attempt.seen.append({"after_s": after_s, **entry})
 
 
 def _is_move(arrival_id: str, seen: Reading) -> bool:

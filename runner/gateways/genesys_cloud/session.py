@@ -62,8 +62,8 @@ class GenesysSession:
         """Open as many channels as the topics need, one at least. Raises as `Channels.open`."""
         for start in range(0, max(1, len(topics)), MOST_TOPICS)[:MOST_CHANNELS]:
             self._take(await self._channels.open(topics[start : start + MOST_TOPICS], self._hear))
-        self._do(self._watch())
-        self._do(self._subscribe())
+        self._start(self._keep_alive())
+        self._start(self._subscribe())
 
     @property
     def token(self) -> Token:
@@ -73,12 +73,12 @@ class GenesysSession:
     @property
     def tls(self) -> str | None:
         """The TLS version of the first channel's socket."""
-        return self._open[0].wire.tls
+        return self._open[0].transport.tls
 
     @property
     def is_open(self) -> bool:
         """Whether every channel's socket is."""
-        return not self._end.done() and all(each.wire.is_open for each in self._open)
+        return not self._end.done() and all(each.transport.is_open for each in self._open)
 
     async def check(self) -> None:
         """Do nothing: each channel is checked before it counts."""
@@ -104,7 +104,7 @@ class GenesysSession:
         held = {topic for channel in self._open for topic in channel.topics}
         self._wanted.update(dict.fromkeys(topic for topic in topics if topic not in held))
 
-    def _do(self, work: Coroutine[Any, Any, None]) -> None:
+    def _start(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.create_task(self._guarded(work))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
@@ -163,7 +163,7 @@ class GenesysSession:
         """Have another channel take the place of one that is about to go."""
         if not channel.is_leaving:
             channel.is_leaving = True
-            self._do(self._moved(channel, revoked=revoked))
+            self._start(self._moved(channel, revoked=revoked))
 
     async def _moved(self, old: Channel, *, revoked: bool) -> None:
         """Open a channel of the same topics before the old one is dropped."""
@@ -186,7 +186,7 @@ class GenesysSession:
 
     # What is done beside
 
-    async def _watch(self) -> None:
+    async def _keep_alive(self) -> None:
         while True:
             await self._clock.sleep(LOOK_AFTER_S)
             for channel in list(self._open):

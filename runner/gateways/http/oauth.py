@@ -47,7 +47,7 @@ class Token:
 
     @property
     def authorization(self) -> str:
-        """The header's value; for the wire alone."""
+        """The header's value; for the transport alone."""
         return f"Bearer {self.bearer.reveal()}"
 
 

@@ -47,7 +47,7 @@ class PriorityRateLimiter:
         self._bucket: Bucket | None = None  # filled by the first who comes
         self._shut_until = -math.inf
         self._wanted_until = -math.inf  # a command waits for the next token
-        self._line: list[tuple[int, int]] = []
+        self._queue: list[tuple[int, int]] = []
         self._numbers = itertools.count()
         self._woken: dict[tuple[int, int], asyncio.Event] = {}
         self._under_way = 0
@@ -93,10 +93,10 @@ class PriorityRateLimiter:
     async def passed(self, priority: Priority = Priority.PREFLIGHT) -> None:
         """Wait for a turn: by urgency, then by arrival."""
         place = (int(priority), next(self._numbers))
-        heapq.heappush(self._line, place)
+        heapq.heappush(self._queue, place)
         try:
             while True:
-                if self._line[0] != place:
+                if self._queue[0] != place:
                     self._woken[place] = asyncio.Event()
                     await self._woken[place].wait()
                 elif (wait_s := self._until_question()) > 0:
@@ -119,10 +119,10 @@ class PriorityRateLimiter:
             self.shut(max(SHORTEST_PAUSE_S, allowance.reset_s))
 
     def _step_out(self, place: tuple[int, int]) -> None:
-        self._line.remove(place)
-        heapq.heapify(self._line)
+        self._queue.remove(place)
+        heapq.heapify(self._queue)
         self._woken.pop(place, None)
-        if self._line and (head := self._woken.get(self._line[0])) is not None:
+        if self._queue and (head := self._woken.get(self._queue[0])) is not None:
             head.set()
 
     def _until_question(self) -> float:

@@ -66,13 +66,13 @@ class InteractionWebSocket:
         self._look_ups = LookUps(retrying_client)
         dial = dial or dialler(context, clock.wall, self._tokens.hide)
         opener = WebSocketSessionOpener(self._place, self._tokens, dial, meaning)
-        self._line = SessionSupervisor(self._place, self._tokens, opener, waiter, give_up_s)
+        self._supervisor = SessionSupervisor(self._place, self._tokens, opener, waiter, give_up_s)
 
     @property
     def generation(self) -> int | None:
         """The open session's generation; None while there is none."""
-        session = self._line.session
-        return session.generation if session is not None and session.wire.is_open else None
+        session = self._supervisor.session
+        return session.generation if session is not None and session.transport.is_open else None
 
     @property
     def token_renewals(self) -> int:
@@ -81,8 +81,8 @@ class InteractionWebSocket:
 
     def writable(self) -> bool:
         """Tell whether a session is open and its transport's buffer empty."""
-        session = self._line.session
-        return session is not None and session.wire.writable()
+        session = self._supervisor.session
+        return session is not None and session.transport.writable()
 
     def due_in(self, ahead: int) -> float:  # noqa: ARG002 - as the port has it
         """Return 0.0: frames have no pace but the run's."""
@@ -98,7 +98,7 @@ class InteractionWebSocket:
         Raises `GatewayError` if there is none after `policy.attempts` dials.
         """
         self._listener = listener
-        await self._line.open(listener)
+        await self._supervisor.open(listener)
 
     async def submit(self, request: Request) -> None:
         """Write the message's text as one frame before the first suspension.
@@ -106,11 +106,11 @@ class InteractionWebSocket:
         A session that ends meanwhile is reported by `session_lost`, not here. Raises `GatewayError`
         if there is no session: then certainly nothing was written.
         """
-        session = self._line.session
+        session = self._supervisor.session
         if session is None:
             raise self._place.error("no session is open to write to", "wait for the next session")
         try:
-            await session.wire.send(request.text)
+            await session.transport.send(request.text)
         except TransportClosed:
             return  # `session_lost` follows; whether the frame arrived is not known
 
@@ -127,7 +127,7 @@ class InteractionWebSocket:
             return
         self._closing = True
         try:
-            await self._line.close()
+            await self._supervisor.close()
         finally:
             await self._tokens.close()
             await self._client.aclose()

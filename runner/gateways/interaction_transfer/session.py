@@ -24,7 +24,7 @@ class Session:
 
     def __init__(
         self,
-        wire: Transport,
+        transport: Transport,
         token: Token,
         listener: GatewayListener,
         hide: Callable[[str], str],
@@ -32,7 +32,7 @@ class Session:
         secure: bool,
         meaning: Classify = classify,
     ) -> None:
-        self.wire = wire
+        self.transport = transport
         self._secure = secure
         self.token = token
         self.generation = 0  # until the check is passed
@@ -41,17 +41,17 @@ class Session:
         self._listener = listener
         self._hide = hide
         self._meaning = meaning
-        self._carried_reply = False
+        self._has_replied = False
         self._reader = asyncio.create_task(self._read())
 
     @property
     def tls(self) -> str | None:
         """The TLS version."""
-        return self.wire.tls
+        return self.transport.tls
 
     async def check(self) -> None:
         """See that the session is usable. Raises as `check_transport` does."""
-        await check_transport(self.wire, secure=self._secure)
+        await check_transport(self.transport, secure=self._secure)
 
     async def ended(self) -> TransportClosed:
         """Return how the session ended, once its reader has; the reason is made harmless."""
@@ -60,18 +60,18 @@ class Session:
 
     async def close(self, code: int, reason: str) -> None:
         """Close the socket and wait for the reader's end; bounded in time."""
-        await self.wire.close(code, reason)
+        await self.transport.close(code, reason)
         await asyncio.wait([self._reader], timeout=1)
         self._reader.cancel()
 
     def was_steady(self, now: float) -> bool:
         """Tell whether the session was of use: it carried a reply, or lived for a while."""
-        return self._carried_reply or now - self.opened_at >= STEADY_S
+        return self._has_replied or now - self.opened_at >= STEADY_S
 
     async def _read(self) -> TransportClosed:
         try:
             while True:
-                self._tell(await self.wire.receive())
+                self._report(await self.transport.receive())
         except TransportClosed as closed:
             return closed
         except Exception as error:  # noqa: BLE001 - kept; a reader that dies unseen hangs the run
@@ -85,10 +85,10 @@ class Session:
         # only an escape can spell a secret that this has not found
         return read_reply(text, self._hide if "\\" in text else None, self._meaning)
 
-    def _tell(self, frame: str | bytes) -> None:
+    def _report(self, frame: str | bytes) -> None:
         read = self._read_frame(frame)
         if isinstance(read, GatewayNote):
             self._listener.noted(read)
         else:
-            self._carried_reply = True
+            self._has_replied = True
             self._listener.replied(read)

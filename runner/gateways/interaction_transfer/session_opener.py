@@ -26,26 +26,26 @@ class WebSocketSessionOpener:
 
     async def open(self, listener: GatewayListener) -> Session:
         """Dial once. Raises `ConnectionFailed`, `NoTokenYet`, `GatewayError`."""
-        token, wire = await self._dialled()
+        token, transport = await self._dialled()
         secure = self._place.url.startswith("wss:")
         hide = self._tokens.hide
-        return Session(wire, token, listener, hide, secure=secure, meaning=self._meaning)
+        return Session(transport, token, listener, hide, secure=secure, meaning=self._meaning)
 
     async def _dialled(self) -> tuple[Token, Transport]:
         """Dial with a fresh token; one that is refused (401) is renewed once."""
         token = await self._tokens.current()
-        wire = await self._dial_with(token)
-        if wire is None:
+        transport = await self._dial_with(token)
+        if transport is None:
             token = await self._tokens.after(token)
-            wire = await self._dial_with(token)
-        if wire is None:
+            transport = await self._dial_with(token)
+        if transport is None:
             raise ConnectionFailed(
                 "the gateway refuses the session with a new token too (401)",
                 "three things to check: the token (client_id, client_secret), the scopes "
                 f"({self._tokens.scopes}) and the region of the endpoints",
                 final=True,
             )
-        return token, wire
+        return token, transport
 
     async def _dial_with(self, token: Token) -> Transport | None:
         """Dial once; None if the token was refused."""

@@ -13,21 +13,21 @@ PONG_S = 3.0
 SAFE_TLS = frozenset({"TLSv1.2", "TLSv1.3"})
 
 
-async def check_transport(wire: Transport, *, secure: bool) -> None:
+async def check_transport(transport: Transport, *, secure: bool) -> None:
     """Check that a socket is usable.
 
     Raises `ConnectionFailed` (no pong, or unsafe TLS where it must be `secure`) or `TransportClosed`
     (closed meanwhile).
     """
-    if secure and wire.tls not in SAFE_TLS:
+    if secure and transport.tls not in SAFE_TLS:
         raise ConnectionFailed(
-            f"the session runs over {wire.tls or 'no TLS'}",
+            f"the session runs over {transport.tls or 'no TLS'}",
             "have the gateway offer TLS 1.2 or newer",
             final=True,
         )
     try:
         async with asyncio.timeout(PONG_S):
-            await wire.ping()
+            await transport.ping()
     except TimeoutError as error:
         raise ConnectionFailed(
             f"the session opened, but a ping was not answered within {PONG_S:.0f} s",

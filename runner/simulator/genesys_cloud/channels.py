@@ -126,9 +126,9 @@ class Channels:
         """Close a channel because another took its place or its token was revoked."""
         del self._open[channel.id]
         kind = "token_revoked" if reason == "user_tokens_revoked" else "no_longer_subscribed"
-        told = _system(channel.id, kind, {"reason": reason, "systemTopicType": kind})
+        text = _system(channel.id, kind, {"reason": reason, "systemTopicType": kind})
         return (
-            (0.0, Send(channel.id, told)),
+            (0.0, Send(channel.id, text)),
             (0.0, Hangup(channel.id, _GOING_AWAY, kind.replace("_", " "))),
         )
 

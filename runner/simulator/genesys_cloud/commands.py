@@ -57,7 +57,7 @@ def accept(organisation: Organisation, call: Call) -> Outcome:
     organisation.touch(conversation, call.now)
     conversation.commands.append(command)
     decisions: Decisions = (
-        *organisation.tell(conversation, topics_of(conversation)),
+        *organisation.notify(conversation, topics_of(conversation)),
         (organisation.latency_s(command.id), Settle(conversation.id, command.id)),
     )
     if end == "Complete":
@@ -76,13 +76,13 @@ def settle(organisation: Organisation, step: Settle, now: float) -> Decisions:
     before = topics_of(conversation)
     command.state = command.end
     if command.end != "Complete":
-        return organisation.tell(conversation, before)
+        return organisation.notify(conversation, before)
     joined = conversation.move(command.destination, now, command.replaced)
-    told = organisation.tell(conversation, before | topics_of(conversation))
+    events = organisation.notify(conversation, before | topics_of(conversation))
     if joined.state != "alerting":
-        return told
+        return events
     late_s = organisation.slow_s if organisation.chance.strikes("answer_late", joined.id) else 0.0
-    return (*told, (late_s + organisation.latency_s(joined.id), Pick(conversation.id, joined.id)))
+    return (*events, (late_s + organisation.latency_s(joined.id), Pick(conversation.id, joined.id)))
 
 
 def pick(organisation: Organisation, step: Pick, now: float) -> Decisions:
@@ -93,7 +93,7 @@ def pick(organisation: Organisation, step: Pick, now: float) -> Decisions:
         return ()
     organisation.touch(conversation, now)
     participant.join(now)
-    return organisation.tell(conversation, topics_of(conversation))
+    return organisation.notify(conversation, topics_of(conversation))
 
 
 def restore(organisation: Organisation, record: Record, at: float) -> None:

@@ -44,13 +44,13 @@ def get_conversation(organisation: Organisation, call: Call) -> Outcome:
     """Return a conversation as it stands."""
     check_division(organisation, call.params["conversationId"])
     conversation = organisation.conversations.get(call.params["conversationId"])
-    told = act_before_look_up(organisation, conversation, call.now)
+    decisions = act_before_look_up(organisation, conversation, call.now)
     shown = organisation.view(conversation, call.now)
     if organisation.chance.strikes("long", conversation.id):
         customer, *others = shown["participants"]
         customer = customer | {"attributes": {"transcript": LONG_TEXT}}
         shown = shown | {"participants": [customer, *others]}
-    return Outcome(_OK, shown, told)
+    return Outcome(_OK, shown, decisions)
 
 
 def list_queues(organisation: Organisation, call: Call) -> Outcome:

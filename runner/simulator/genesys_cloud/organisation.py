@@ -42,8 +42,8 @@ class Organisation:
     visible_s: float = 0.0  # how long look-ups lag behind
     closing_s: float = 60.0  # how long a closing socket is still there
     channels: Channels = field(default_factory=Channels)
-    met: set[str] = field(default_factory=set)  # conversations that were looked up
-    told: dict[str, int] = field(default_factory=dict)  # conversation -> events so far
+    looked_up: set[str] = field(default_factory=set)  # conversations that were looked up
+    event_counts: dict[str, int] = field(default_factory=dict)  # conversation -> events so far
 
     @property
     def random(self) -> Random:
@@ -76,9 +76,9 @@ class Organisation:
             conversation.hidden_until = now + self.visible_s
         self.conversations.keep(conversation)
 
-    def tell(self, conversation: Conversation, topics: Iterable[str]) -> Decisions:
+    def notify(self, conversation: Conversation, topics: Iterable[str]) -> Decisions:
         """Tell the channels that follow one of `topics` how the conversation stands."""
-        number = self.told[conversation.id] = self.told.get(conversation.id, 0) + 1
+        number = self.event_counts[conversation.id] = self.event_counts.get(conversation.id, 0) + 1
         decisions: list[tuple[float, Send]] = []
         users = self.conversations.users
         for channel, topic in self.channels.following(topics):

@@ -35,9 +35,9 @@ def act_before_look_up(
     organisation: Organisation, conversation: Conversation, now: float
 ) -> Decisions:
     """Let people do, once, what they do before the first look-up of what waits."""
-    if conversation.id in organisation.met:
+    if conversation.id in organisation.looked_up:
         return ()
-    organisation.met.add(conversation.id)
+    organisation.looked_up.add(conversation.id)
     acd = next((one for one in conversation.holders() if one.purpose == "acd"), None)
     strikes = organisation.chance.strikes
     if acd is None or not any(strikes(name, conversation.id) for name in _MEDDLING):
@@ -50,7 +50,7 @@ def act_before_look_up(
         _answer(conversation, acd, now)
     else:
         _move(organisation, conversation, Destination(queue_id=THIRD_QUEUE), now)
-    return organisation.tell(conversation, before | topics_of(conversation))
+    return organisation.notify(conversation, before | topics_of(conversation))
 
 
 _MEDDLING = ("consulting", "answered", "moved")
@@ -75,7 +75,7 @@ def act_before_command(
         joined = _move(organisation, conversation, destination, now)
         if joined.state == "alerting":
             joined.join(now)
-    return organisation.tell(conversation, before | topics_of(conversation))
+    return organisation.notify(conversation, before | topics_of(conversation))
 
 
 def _answer(conversation: Conversation, acd: Participant, now: float) -> Participant:

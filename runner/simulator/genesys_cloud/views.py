@@ -67,9 +67,9 @@ def view_event(
     body = {
         "id": conversation.id,
         "participants": [
-            _tell_participant(one, conversation, users) for one in conversation.participants
+            _event_participant(one, conversation, users) for one in conversation.participants
         ],
-        "recentTransfers": [_tell_command(one) for one in conversation.commands],
+        "recentTransfers": [_event_command(one) for one in conversation.commands],
         "recordingState": "none",
         "securePause": False,
         "divisions": [{"division": {"id": HOME_DIVISION["id"]}, "entities": []}],
@@ -107,7 +107,7 @@ def _view_participant(
     )
 
 
-def _tell_participant(
+def _event_participant(
     participant: Participant, conversation: Conversation, users: EntityList
 ) -> dict[str, Any]:
     common = _common_participant(participant, users)
@@ -190,7 +190,7 @@ def _view_command(command: Command) -> dict[str, Any]:
     }
 
 
-def _tell_command(command: Command) -> dict[str, Any]:
+def _event_command(command: Command) -> dict[str, Any]:
     shown = _view_command(command)
     lowered = {name: shown[name].lower() for name in ("state", "transferType")}
     return shown | lowered

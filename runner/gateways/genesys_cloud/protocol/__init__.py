@@ -1,1 +1,1 @@
-"""The vendor's wire, read and written: pure."""
+"""The vendor's transport, read and written: pure."""

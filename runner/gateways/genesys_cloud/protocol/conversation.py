@@ -59,7 +59,7 @@ class _OddError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Setback:
-    """A transfer that came to nothing: its id, how it ended, to whom it was to go, if that is told.
+    """A transfer that came to nothing: its id, how it ended, to whom it was to go, if that is fields.
 
     `is_foreign`: a user gave the command, so that it was not ours.
     """
@@ -120,14 +120,14 @@ def read_conversation(
 ) -> Reading | None:
     """Return what a body says of the conversation that was asked for; None if it is unreadable."""
     try:
-        told = _mapping(body)
-        if told.get("id") != conversation_id:
+        fields = _mapping(body)
+        if fields.get("id") != conversation_id:
             return None
-        participants = [_participant(each) for each in _list(told, "participants")]
-        arrivals, setbacks = _transfers(told)
+        participants = [_participant(each) for each in _list(fields, "participants")]
+        arrivals, setbacks = _transfers(fields)
     except _OddError:
         return None
-    has_ended = told.get("endTime") is not None
+    has_ended = fields.get("endTime") is not None
     at = _holder(participants)
     state = _state(participants, at, has_ended=has_ended)
     seen = Interaction(
@@ -194,15 +194,15 @@ def _holder(participants: list[_Participant]) -> _Participant | None:
     a consultation holds the customer once all others have left.
     """
     parties = [p for p in participants if not p.is_watching and p is not _caller(participants)]
-    for told in (
+    for candidates in (
         [p for p in parties if not p.is_consulted and not p.is_barging],
         [p for p in parties if not p.is_consulted],
         parties,
     ):
-        talking = [p for p in told if p.purpose in _AGENTS and p.is_connected]
+        talking = [p for p in candidates if p.purpose in _AGENTS and p.is_connected]
         if talking:
             return talking[0]
-        waiting = [p for p in told if p.purpose == "acd" and p.is_live]
+        waiting = [p for p in candidates if p.purpose == "acd" and p.is_live]
         if waiting:
             return waiting[-1]
     return None
@@ -267,13 +267,13 @@ def _arrived(participants: list[_Participant], holder: _Participant | None) -> I
             yield Arrival(each.id, each.uri, is_done, by_user=True)
 
 
-def _transfers(told: Mapping[str, Any]) -> tuple[list[Arrival], list[Setback]]:
+def _transfers(fields: Mapping[str, Any]) -> tuple[list[Arrival], list[Setback]]:
     arrivals, setbacks = [], []
-    for each in map(_mapping, _list(told, "recentTransfers", needed=False)):
-        transfer_id, told_state = _id(each, "id", needed=True), each.get("state")
-        if not isinstance(told_state, str):
+    for each in map(_mapping, _list(fields, "recentTransfers", needed=False)):
+        transfer_id, spelled_state = _id(each, "id", needed=True), each.get("state")
+        if not isinstance(spelled_state, str):
             raise _OddError
-        state, destination_uri = told_state.lower(), _destination(each)
+        state, destination_uri = spelled_state.lower(), _destination(each)
         if state in FAILED:
             setbacks.append(Setback(transfer_id, state, destination_uri, _by_a_user(each)))
         else:  # Pending, Active, Unknown and what is not known here yet: it may yet fail
@@ -284,10 +284,10 @@ def _transfers(told: Mapping[str, Any]) -> tuple[list[Arrival], list[Setback]]:
 
 
 def _destination(transfer: Mapping[str, Any]) -> str | None:
-    told = transfer.get("destination")
-    if told is None:
+    fields = transfer.get("destination")
+    if fields is None:
         return None
-    destination = _mapping(told)
+    destination = _mapping(fields)
     user_id, address = _id(destination, "userId"), destination.get("address")
     if not isinstance(address, str | None):
         raise _OddError
@@ -300,36 +300,36 @@ def _by_a_user(transfer: Mapping[str, Any]) -> bool:
 
 
 def _participant(body: object) -> _Participant:
-    told = _mapping(body)
-    purpose, address = told.get("purpose"), told.get("address")
+    fields = _mapping(body)
+    purpose, address = fields.get("purpose"), fields.get("address")
     if not isinstance(purpose, str | None):
         raise _OddError
     media: dict[str, tuple[str, ...]] = {}
-    was_connected = told.get("connectedTime") is not None
+    was_connected = fields.get("connectedTime") is not None
     for medium in MEDIA:
-        communications = [_mapping(each) for each in _list(told, medium, needed=False)]
+        communications = [_mapping(each) for each in _list(fields, medium, needed=False)]
         states = media[medium] = tuple(_communication(each) for each in communications)
         was_connected |= "connected" in states
         was_connected |= any(each.get("connectedTime") is not None for each in communications)
     return _Participant(
-        _id(told, "id", needed=True),
+        _id(fields, "id", needed=True),
         (purpose or "").lower(),
-        _id(told, "queueId") or _id_within(told, "queue"),
-        _id(told, "userId") or _id_within(told, "user"),
+        _id(fields, "queueId") or _id_within(fields, "queue"),
+        _id(fields, "userId") or _id_within(fields, "user"),
         address if isinstance(address, str) and address else None,
         media,
-        told.get("endTime") is not None,
+        fields.get("endTime") is not None,
         was_connected,
-        bool(_id(told, "consultParticipantId")),
-        any(_id(told, name) for name in _WATCHING),
-        bool(_id(told, "bargedParticipantId")),
+        bool(_id(fields, "consultParticipantId")),
+        any(_id(fields, name) for name in _WATCHING),
+        bool(_id(fields, "bargedParticipantId")),
     )
 
 
-def _communication(told: Mapping[str, Any]) -> str:
-    state = told.get("state")
+def _communication(fields: Mapping[str, Any]) -> str:
+    state = fields.get("state")
     if state is None:  # left out where it has ended
-        return "none" if told.get("disconnectedTime") is not None else "connected"
+        return "none" if fields.get("disconnectedTime") is not None else "connected"
     if not isinstance(state, str):
         raise _OddError
     return state.lower()
@@ -341,8 +341,8 @@ def _mapping(body: object) -> Mapping[str, Any]:
     return body
 
 
-def _list(told: Mapping[str, Any], name: str, *, needed: bool = True) -> list[Any]:
-    value = told.get(name)
+def _list(fields: Mapping[str, Any], name: str, *, needed: bool = True) -> list[Any]:
+    value = fields.get(name)
     if value is None and not needed:
         return []
     if not isinstance(value, list) or len(value) > MOST:
@@ -350,8 +350,8 @@ def _list(told: Mapping[str, Any], name: str, *, needed: bool = True) -> list[An
     return value
 
 
-def _id(told: Mapping[str, Any], name: str, *, needed: bool = False) -> str:
-    value = told.get(name)
+def _id(fields: Mapping[str, Any], name: str, *, needed: bool = False) -> str:
+    value = fields.get(name)
     if value is None and not needed:
         return ""
     if not isinstance(value, str) or len(value) > ID_LIMIT or (needed and not value):
@@ -359,7 +359,7 @@ def _id(told: Mapping[str, Any], name: str, *, needed: bool = False) -> str:
     return value
 
 
-def _id_within(told: Mapping[str, Any], name: str) -> str | None:
+def _id_within(fields: Mapping[str, Any], name: str) -> str | None:
     """Return the id of what a notification tells as an object of its own."""
-    value = told.get(name)
+    value = fields.get(name)
     return _id(value, "id") or None if isinstance(value, dict) else None

@@ -107,14 +107,14 @@ _ABOUT_PERMISSIONS = frozenset({"missing.permissions", "missing.any.permissions"
 
 def read_fault(status: int, body: Mapping[str, object] | None) -> VendorFault:
     """Read an error answer's body; whatever is odd in it is left out, never an error."""
-    told = body or {}
-    code = told.get("code")
-    message = told.get("message")
+    fields = body or {}
+    code = fields.get("code")
+    message = fields.get("message")
     return VendorFault(
         status,
         harmless(code, CODE_LIMIT) if isinstance(code, str) and code else f"http {status}",
         harmless(message, SERVER_TEXT_LIMIT) if isinstance(message, str) and message else None,
-        _permissions(told),
+        _permissions(fields),
     )
 
 
@@ -130,7 +130,7 @@ def _permissions(body: Mapping[str, object]) -> tuple[str, ...]:
 
 def _texts(body: Mapping[str, object]) -> Iterator[str]:
     parameters = body.get("messageParams")
-    told = [body.get("message"), body.get("messageWithParams")]
+    found = [body.get("message"), body.get("messageWithParams")]
     if isinstance(parameters, dict):
-        told += parameters.values()
-    return (text for text in told if isinstance(text, str))
+        found += parameters.values()
+    return (text for text in found if isinstance(text, str))

@@ -39,12 +39,12 @@ def read_frame(frame: str | bytes) -> Signal | Changed | GatewayNote:
     if isinstance(frame, bytes):
         return GatewayNote("a binary frame", harmless(repr(frame)))
     try:
-        told, _, is_consistent = decode_json(frame)
+        message, _, is_consistent = decode_json(frame)
     except (ValueError, RecursionError):
         return GatewayNote("not JSON", harmless(frame))
     if not is_consistent:
         return GatewayNote("contradictory", harmless(frame))
-    topic = told.get("topicName") if isinstance(told, dict) else None
+    topic = message.get("topicName") if isinstance(message, dict) else None
     if not isinstance(topic, str):
         return GatewayNote("no topic", harmless(frame))
     signals = (
@@ -52,7 +52,9 @@ def read_frame(frame: str | bytes) -> Signal | Changed | GatewayNote:
     )
     signal = next(signals, None)
     return (
-        signal or _changed(topic, told.get("eventBody")) or GatewayNote("no event", harmless(frame))
+        signal
+        or _changed(topic, message.get("eventBody"))
+        or GatewayNote("no event", harmless(frame))
     )
 
 
