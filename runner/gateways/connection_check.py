@@ -1,4 +1,4 @@
-"""Checks the way to a gateway over HTTP, read-only: names, TLS, token, one question, clock, pace."""
+"""Checks a gateway over HTTP, read-only: names, TLS, token, one request, clock, rate."""
 
 from __future__ import annotations
 
@@ -29,11 +29,11 @@ from runner.gateways.reachability import (
 )
 
 Judge = Callable[[Answer, str], Check]
-"""Makes a check of the answer to the question, and the URL that was asked."""
+"""Returns the check of an answer, given the URL that was requested."""
 
 
 class ConnectionCheck:
-    """One visit to one gateway; `path` is the harmless question that `judge` reads the answer to."""
+    """Checks one gateway once; `judge` reads the answer to a harmless GET of `path`."""
 
     def __init__(self, connection: Connection, path: str, judge: Judge) -> None:
         environment = self._environment = connection.environment
@@ -49,7 +49,7 @@ class ConnectionCheck:
         self._checks: list[Check] = []
 
     async def run(self) -> Examined:
-        """Check names, TLS and token, and put the question, as far as the way is passable.
+        """Check names, TLS and token, and send the request, until one of them fails.
 
         Raises `GatewayError` if `tls.ca_file` cannot be used.
         """
@@ -62,7 +62,7 @@ class ConnectionCheck:
         hosts = {host_and_port(url): url for url in reversed(urls) if url is not None}
         reached = [await self._reach(url, context) for url in reversed(hosts.values())]
         if not all(reached):
-            return self._ended("the way there has to be fixed first", "token", "look-up")
+            return self._ended("names or TLS have to be fixed first", "token", "look-up")
         client = http_client(context, None)
         try:
             tokens = Tokens(self._place, self._environment, client, self._waiter)
@@ -84,7 +84,7 @@ class ConnectionCheck:
         return Examined(self._checks, obstacle)
 
     async def _reach(self, url: str, context: SSLContext) -> bool:
-        """Check name and TLS of one host; return whether it answers."""
+        """Check the name and TLS of one host; return whether it is reachable."""
         host, port = host_and_port(url)
         name = f"{host}:{port}"
         try:
@@ -116,7 +116,7 @@ class ConnectionCheck:
         return token
 
     async def _ask(self, client: Any, token: Token, tokens: Tokens) -> None:
-        """Put one harmless question to the REST side: its answer's headers show clock and pace."""
+        """Send one harmless request to the REST side; the headers of its answer show clock and rate."""
         url = f"{self._endpoints.api_url}{self._path}"
         headers = {"Authorization": token.authorization}
         try:

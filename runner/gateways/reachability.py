@@ -1,4 +1,4 @@
-"""Looks at the way to a gateway: names, TLS and answers, read-only (cli.md, `doctor`)."""
+"""Resolves names and makes TLS handshakes, to check that a gateway is reachable (cli.md, `doctor`)."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _DEFAULT_PORTS = {"https": 443, "wss": 443, "http": 80, "ws": 80}
 
 @dataclass(frozen=True, slots=True)
 class TlsHandshake:
-    """What a TLS handshake showed; the certificate has been verified."""
+    """The result of a TLS handshake with a verified certificate."""
 
     version: str
     subject: str
@@ -28,18 +28,18 @@ class TlsHandshake:
 
 
 def host_and_port(url: str) -> tuple[str, int]:
-    """Return where an address leads."""
+    """Return host and port of a URL, with the scheme's default port."""
     parts = urlsplit(url)
     return parts.hostname or "", parts.port or _DEFAULT_PORTS[parts.scheme]
 
 
 def is_secure(url: str) -> bool:
-    """Tell whether an address is spoken to over TLS."""
+    """Return whether a URL's scheme means TLS."""
     return urlsplit(url).scheme in {"https", "wss"}
 
 
 async def resolve(url: str) -> list[str]:
-    """Return the addresses that an URL's host has. Raises `ConnectionFailed`."""
+    """Return the IP addresses of a URL's host. Raises `ConnectionFailed`."""
     host, port = host_and_port(url)
     loop = asyncio.get_running_loop()
     try:
@@ -51,7 +51,7 @@ async def resolve(url: str) -> list[str]:
 
 
 async def shake_hands(url: str, context: ssl.SSLContext) -> TlsHandshake:
-    """Connect to an URL's host by TLS and hang up. Raises `ConnectionFailed`."""
+    """Make a TLS handshake with a URL's host and hang up. Raises `ConnectionFailed`."""
     host, port = host_and_port(url)
     try:
         async with asyncio.timeout(DIAL_S):
@@ -66,7 +66,7 @@ async def shake_hands(url: str, context: ssl.SSLContext) -> TlsHandshake:
 
 
 async def connect_plain(url: str) -> None:
-    """Connect to a plain URL's host and hang up. Raises `ConnectionFailed`."""
+    """Connect to a URL's host without TLS and hang up. Raises `ConnectionFailed`."""
     host, port = host_and_port(url)
     try:
         async with asyncio.timeout(DIAL_S):

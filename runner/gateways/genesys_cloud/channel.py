@@ -60,7 +60,7 @@ class Channel:
         self.transport = transport
         self.topics: dict[str, None] = {}
         self.is_leaving = False  # another takes its place
-        self.fault: Exception | None = None  # what ended the reader, if it was no close
+        self.fault: Exception | None = None  # what ended the reader, other than a close
         self._secure = secure
         self._now = now
         self._hear = hear
@@ -83,7 +83,7 @@ class Channel:
         return True
 
     async def close(self, code: int, reason: str) -> None:
-        """Close the socket and wait for the reader's end; bounded in time."""
+        """Close the socket and wait for its reader to end; bounded in time."""
         self.is_leaving = True
         await self.transport.close(code, reason)
         await asyncio.wait([self.reader], timeout=1)

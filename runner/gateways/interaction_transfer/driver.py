@@ -27,10 +27,9 @@ from runner.ports import Clock, GatewayListener
 class InteractionWebSocket:
     """The `Gateway` port over httpx and websockets.
 
-    `environment` must have endpoints and credentials. `jitter` returns a uniform number in
-    [0, 1); `give_up_s` is how long a session lost mid-run is dialled for; `meaning` says what a
-    reply's status and code mean. `dial` and `transport`
-    replace the network, for simulations. Raises `GatewayError` if `ca_file` cannot be used.
+    `environment` must have endpoints and credentials. `jitter` returns a uniform number in [0, 1).
+    A session that is lost in mid-run is dialled for `give_up_s` seconds. `meaning` returns the event
+    of a reply's status and code. `dial` and `transport` replace the network, for simulations. Raises `GatewayError` if `ca_file` cannot be used.
     """
 
     def __init__(
@@ -80,17 +79,17 @@ class InteractionWebSocket:
         return self._tokens.renewals
 
     def writable(self) -> bool:
-        """Tell whether a session is open and its transport's buffer empty."""
+        """Return whether a session is open and its transport's buffer empty."""
         session = self._supervisor.session
         return session is not None and session.transport.writable()
 
     def due_in(self, ahead: int) -> float:  # noqa: ARG002 - as the port has it
-        """Return 0.0: frames have no pace but the run's."""
+        """Return 0.0: only the run's rate limits frames."""
         return 0.0
 
     @property
     def most_per_s(self) -> None:
-        """Return None, for the same reason."""
+        """Return None: only the run's rate limits frames."""
 
     async def open(self, listener: GatewayListener) -> None:
         """Authenticate, dial and check the session, and keep one open until `close`.
@@ -137,6 +136,6 @@ class InteractionWebSocket:
             self._listener.paused(wait_s, why)
 
     def _paused_for_token(self, wait_s: float, why: str) -> None:
-        """Tell of the token server's wait, unless the run can do without a new token meanwhile."""
+        """Report the token server's wait, unless the run can go on with the token that it has."""
         if self.generation is None or not self._tokens.serves:
             self._paused(wait_s, why)

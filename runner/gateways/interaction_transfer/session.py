@@ -16,10 +16,10 @@ from runner.ports import GatewayListener
 
 
 class Session:
-    """An open socket whose frames go to the listener, read by one task alone.
+    """An open socket; a single task reads its frames and passes them to the listener.
 
-    `hide` takes our secrets out of foreign text, should a server quote them. `meaning` says what a
-    reply's status and code mean.
+    `hide` removes our secrets from foreign text. `meaning` returns the event of a reply's status and
+    code.
     """
 
     def __init__(
@@ -37,7 +37,7 @@ class Session:
         self.token = token
         self.generation = 0  # until the check is passed
         self.opened_at = 0.0
-        self.fault: Exception | None = None  # what ended the reader, if it was no close
+        self.fault: Exception | None = None  # what ended the reader, other than a close
         self._listener = listener
         self._hide = hide
         self._meaning = meaning
@@ -50,22 +50,22 @@ class Session:
         return self.transport.tls
 
     async def check(self) -> None:
-        """See that the session is usable. Raises as `check_transport` does."""
+        """Check that the session is usable. Raises what `check_transport` raises."""
         await check_transport(self.transport, secure=self._secure)
 
     async def ended(self) -> TransportClosed:
-        """Return how the session ended, once its reader has; the reason is made harmless."""
+        """Wait for the reader's end and return how the session ended, its reason escaped."""
         closed = await asyncio.shield(self._reader)
         return TransportClosed(closed.code, harmless(self._hide(closed.reason)))
 
     async def close(self, code: int, reason: str) -> None:
-        """Close the socket and wait for the reader's end; bounded in time."""
+        """Close the socket and wait for its reader to end; bounded in time."""
         await self.transport.close(code, reason)
         await asyncio.wait([self._reader], timeout=1)
         self._reader.cancel()
 
     def was_steady(self, now: float) -> bool:
-        """Tell whether the session was of use: it carried a reply, or lived for a while."""
+        """Return whether the session brought a reply or lasted for `STEADY_S`."""
         return self._has_replied or now - self.opened_at >= STEADY_S
 
     async def _read(self) -> TransportClosed:
@@ -79,7 +79,7 @@ class Session:
             return TransportClosed(INTERNAL_ERROR, f"the reader failed ({type(error).__name__})")
 
     def _read_frame(self, frame: str | bytes) -> Reply | GatewayNote:
-        if isinstance(frame, bytes):  # no reply, but its text is kept
+        if isinstance(frame, bytes):  # never a reply, but its text is kept
             return read_reply(self._hide(frame.decode("latin-1")).encode("latin-1"))
         text = self._hide(frame)
         # only an escape can spell a secret that this has not found

@@ -1,4 +1,4 @@
-"""Dials the interaction protocol's session: one address, with a token that is renewed once."""
+"""Dials the interaction protocol's session, and renews a refused token once."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from runner.ports import GatewayListener
 
 
 class WebSocketSessionOpener:
-    """Opens sessions at `place`; `meaning` says what a reply's status and code mean."""
+    """Opens sessions at `place`; `meaning` returns the event of a reply's status and code."""
 
     def __init__(
         self, place: Place, tokens: Tokens, dial: Dial, meaning: Classify = classify
@@ -32,7 +32,7 @@ class WebSocketSessionOpener:
         return Session(transport, token, listener, hide, secure=secure, meaning=self._meaning)
 
     async def _dialled(self) -> tuple[Token, Transport]:
-        """Dial with a fresh token; one that is refused (401) is renewed once."""
+        """Dial; renew a refused token (401) and dial again, once."""
         token = await self._tokens.current()
         transport = await self._dial_with(token)
         if transport is None:
