@@ -1,4 +1,4 @@
-"""One notifications channel: made, subscribed, its socket dialled and read (genesys-cloud.md, "Socket")."""
+"""Notification channels: creates, subscribes, dials and reads them (genesys-cloud.md, "Socket")."""
 
 from __future__ import annotations
 
@@ -25,25 +25,25 @@ from runner.gateways.websocket.transport import Dial, Transport, TransportClosed
 from runner.gateways.websocket.transport_check import check_transport
 
 MOST_TOPICS = 1000
-"""Topics that one channel holds."""
+"""The most topics of a channel."""
 
 PING_AFTER_S = 30.0
 SILENT_S = 35.0
-"""A socket that has said nothing for so long is dead."""
+"""Seconds of silence after which a socket counts as dead."""
 
 CHANNELS = "/api/v2/notifications/channels"
 
 RELEASE_S = 2.0
-"""How long a channel is tried to be released, at most."""
+"""The limit for releasing a channel."""
 
 MOST_LOOKED_AT = 5
-"""Channels of others that are asked what they follow, before another is made."""
+"""Other processes' channels whose topics are listed before a new channel is created."""
 
 _REFUSALS = (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN)
 
 
 class Channel:
-    """A channel whose socket is open; frames go to `hear`, read by one task alone."""
+    """A channel with an open socket; a single task reads its frames and passes them to `hear`."""
 
     def __init__(
         self,
@@ -59,7 +59,7 @@ class Channel:
         self.token = token
         self.transport = transport
         self.topics: dict[str, None] = {}
-        self.is_leaving = False  # another takes its place
+        self.is_leaving = False  # another replaces it
         self.fault: Exception | None = None  # what ended the reader, other than a close
         self._secure = secure
         self._now = now
@@ -69,11 +69,11 @@ class Channel:
         self.reader = asyncio.create_task(self._read())
 
     async def check(self) -> None:
-        """See that the socket is usable. Raises as `check_transport` does."""
+        """Check that the socket is usable. Raises what `check_transport` raises."""
         await check_transport(self.transport, secure=self._secure)
 
     async def keep_alive(self) -> bool:
-        """Ask for a sign of life if none came for a while; False: it is dead."""
+        """Send a ping after `PING_AFTER_S` of silence; return False once the socket is dead."""
         now = self._now()
         if now - self._heard_at >= SILENT_S:
             return False
@@ -103,9 +103,9 @@ class Channel:
 
 
 class Channels:
-    """Makes channels, and subscribes them; what a topic is refused for goes to `note`.
+    """Creates and subscribes channels; passes refusals of topics to `note`.
 
-    `ours` are the ids of channels that this process made, or took over, whatever became of them.
+    `ours` has the id of every channel that this process has created or taken over.
     """
 
     def __init__(
@@ -126,13 +126,13 @@ class Channels:
     async def open(
         self, topics: Sequence[str], hear: Callable[[Channel, str | bytes], None]
     ) -> Channel:
-        """Take a channel that is free, else make one; subscribe and dial it.
+        """Take a free channel, else create one; subscribe and dial it.
 
         At most `MOST_TOPICS` topics. Raises `ConnectionFailed`, `GatewayError`.
         """
         try:
             return await self._opened(topics, hear)
-        except LookUpFailed as error:  # it may be otherwise in a while
+        except LookUpFailed as error:  # a later try may succeed
             raise ConnectionFailed(error.what, error.check) from error
 
     async def _opened(
@@ -150,7 +150,7 @@ class Channels:
             raise ConnectionFailed("the platform's channel has no id or no address", TRY_LATER)
         if not is_safe_socket(uri):
             raise ConnectionFailed(
-                "the platform's channel has an address that is not encrypted",
+                "the address of the platform's channel is not encrypted",
                 "check `region` or `endpoints.api_url`",
                 final=True,
             )
@@ -170,15 +170,15 @@ class Channels:
                 f"the channel was closed at once ({closed})", TRY_LATER
             ) from closed
         finally:
-            if not is_sound:  # the caller that waited for it may be gone as well
+            if not is_sound:  # the caller may be cancelled as well
                 await channel.close(NORMAL_CLOSURE, FAREWELL)
         return channel
 
     async def release(self, channel: Channel) -> None:
-        """Have a channel whose socket is closed follow nothing: it is then seen to be free.
+        """Remove the topics of a channel whose socket is closed, which marks it as free.
 
-        The platform lets nobody delete one, and evicts the oldest of twenty. Bounded in time; a
-        failure is passed over, as the channel lapses by itself.
+        The platform has no way to delete a channel, and evicts the oldest of twenty. Bounded in time;
+        a failure is ignored, because the channel expires by itself.
         """
         with suppress(GatewayError, TimeoutError):
             async with asyncio.timeout(RELEASE_S):
@@ -186,7 +186,7 @@ class Channels:
         self._in_use.discard(channel.id)
 
     async def _cleared(self, channel_id: str) -> bool:
-        """Drop all that a channel follows; False: there is no such channel. Raises `GatewayError`."""
+        """Remove all topics of a channel; False: the channel does not exist. Raises `GatewayError`."""
 
         def read(answer: Answer, place: Place) -> bool | None:
             if answer.status == HTTPStatus.NOT_FOUND:
@@ -202,9 +202,9 @@ class Channels:
         return await self._rest.retrying_client.ask(question, read)
 
     async def _free(self) -> Mapping[str, Any] | None:
-        """Return a channel that may be used again: ours, or one that follows nothing; None: none.
+        """Return a channel that may be used again: one of ours, or one without topics; else None.
 
-        (The platform lists those of this token; one that follows nothing is no longer in use.)
+        The platform lists the channels of this token; one without topics is no longer in use.
         """
         try:
             listed = await self._rest.ask(_listing(CHANNELS))
@@ -224,18 +224,18 @@ class Channels:
                 if not _objects(await self._rest.ask(_listing(_subscriptions(one["id"])))):
                     return one
         except GatewayError:
-            pass  # then another is made; what forbids that too is told then
+            pass  # then one is created; an obstacle to that too is reported there
         return None
 
     async def add(self, channel: Channel, topics: Iterable[str]) -> None:
         """Subscribe a channel to further topics, as far as it has room. Raises `GatewayError`."""
         new = [topic for topic in topics if topic not in channel.topics]
-        channel.topics.update(dict.fromkeys(new))  # at once, so that nobody asks for them again
+        channel.topics.update(dict.fromkeys(new))  # at once, so that they are not requested again
         if new:
             await self._subscribed(channel.id, new)
 
     async def _subscribed(self, channel_id: str, topics: list[str]) -> list[str]:
-        """Return the topics that the platform took; the halves of a list that it refuses, too."""
+        """Subscribe and return the topics that were accepted; a refused list is tried in halves."""
         if not topics or await self._asked(channel_id, topics):
             return topics
         if len(topics) == 1:
@@ -245,7 +245,7 @@ class Channels:
         return first + await self._subscribed(channel_id, topics[middle:])
 
     async def _asked(self, channel_id: str, topics: list[str]) -> bool:
-        """Ask once to be told of topics too; False: refused for what is asked, or for whom."""
+        """Subscribe to further topics; False: refused because of the topics or the client's rights."""
 
         def read(answer: Answer, place: Place) -> bool | None:
             if answer.status in {
@@ -269,7 +269,7 @@ class Channels:
         return await self._rest.retrying_client.ask(question, read)
 
     async def _dialled(self, uri: str) -> Transport:
-        """Dial a channel's own address; it bears its secret itself, and no header does."""
+        """Dial a channel's own address; the secret is in it, not in a header."""
         try:
             return await self._dial(uri, {})
         except HandshakeRefused as refused:

@@ -1,4 +1,4 @@
-"""What is seen of conversations: events as they come, and readings where none came."""
+"""Observes conversations: by events, and by look-ups where no event came."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ from runner.gateways.http.retrying_client import IdempotentRequest
 from runner.ports import Clock
 
 ANSWER_GRACE_S = 1.0
-"""How long an effect that was seen waits for the command's answer, which names the correlation."""
+"""The wait of an observed effect for the command's answer, which has the correlation id."""
 
 
 class ConversationObserver:
-    """Tells `moves` what is seen. `spelled`: the manifest's places by themselves in small letters."""
+    """Passes observations to `moves`. `spelled`: the manifest's places, by their lower-case form."""
 
     def __init__(
         self,
@@ -52,18 +52,18 @@ class ConversationObserver:
         self._give_up = give_up
 
     async def observe(self, conversation_id: str) -> None:
-        """Read a conversation and settle what that settles."""
+        """Read a conversation and pass what it shows to the tracker."""
         try:
             reading = await self.read(conversation_id, Priority.RECONCILIATION)
         except LookUpFailed:
-            return  # then nothing is told, and in time it is in doubt
+            return  # nothing is reported, and at the time-out it is in doubt
         except GatewayError as error:
             self._give_up(error)
             return
         self._seen(conversation_id, reading)
 
     def changed(self, change: Changed) -> None:
-        """Take an event; most are of conversations that are not ours to move."""
+        """Take an event; most concern conversations that this run does not move."""
         if not self._moves.knows(change.conversation_id):
             return
         reading = read_conversation(change.body, change.conversation_id)
@@ -81,7 +81,7 @@ class ConversationObserver:
         self._moves.release(move)
 
     async def read(self, conversation_id: str, priority: Priority) -> Reading:
-        """Ask for a conversation. Raises as the port's `look_up` says."""
+        """Look a conversation up. Raises what the port's `look_up` raises."""
         question = IdempotentRequest(
             f"/api/v2/conversations/{quote(conversation_id, safe='')}", priority=priority
         )

@@ -1,4 +1,4 @@
-"""The driver `genesys-cloud`: commands by REST, their effects seen on notifications channels."""
+"""The driver `genesys-cloud`: commands by REST, effects observed on notification channels."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ from runner.gateways.websocket.supervisor import SessionSupervisor
 from runner.gateways.websocket.transport import Dial, dialler
 from runner.ports import Clock, GatewayListener
 
-LOOKS_PER_MOVE = 2
-"""Requests that a transfer takes: its look-up and its command."""
+REQUESTS_PER_TRANSFER = 2
+"""Requests of a transfer: its look-up and its command."""
 
 RECONNECT_BASE_S = 2.0
 RECONNECT_CAP_S = 90.0
@@ -35,8 +35,8 @@ RECONNECT_CAP_S = 90.0
 class GenesysCloud:
     """The `Gateway` port over the vendor's public API.
 
-    `environment` must have endpoints and credentials; `destinations` are those of the batch,
-    which are subscribed to from the start. `dial` and `transport` replace the network, for
+    `environment` must have endpoints and credentials; the `destinations` of the batch are
+    subscribed to from the start. `dial` and `transport` replace the network, for
     simulations. Raises `GatewayError` if `ca_file` cannot be used.
     """
 
@@ -116,11 +116,11 @@ class GenesysCloud:
 
     @property
     def most_per_s(self) -> float:
-        """How many transfers a second the token's requests allow."""
-        return (self._rest.rate_limiter.limit_per_s or 0.0) / LOOKS_PER_MOVE
+        """How many transfers a second the request rate allows."""
+        return (self._rest.rate_limiter.limit_per_s or 0.0) / REQUESTS_PER_TRANSFER
 
     def writable(self) -> bool:
-        """Tell whether a session is open: what a command does would be seen."""
+        """Return whether a session is open, so that effects of a command can be observed."""
         return self.generation is not None
 
     def due_in(self, ahead: int) -> float:
@@ -128,7 +128,7 @@ class GenesysCloud:
         return self._rest.rate_limiter.due_in(ahead)
 
     async def open(self, listener: GatewayListener) -> None:
-        """Authenticate, make a channel and dial it, and keep a session open until `close`.
+        """Authenticate, create and dial a channel, and keep a session open until `close`.
 
         Raises `GatewayError`.
         """
@@ -136,16 +136,18 @@ class GenesysCloud:
         await self._supervisor.open(listener)
 
     async def submit(self, request: Request) -> None:
-        """Hand a command over, before the first suspension; what becomes of it is reported later.
+        """Start a command before the first suspension; its outcome is reported later.
 
         Raises `GatewayError` if there is no session: then certainly nothing was sent.
         """
         if self._supervisor.session is None:
-            raise self._place.error("no session is open to see by", "wait for the next session")
+            raise self._place.error(
+                "no session is open to observe effects", "wait for the next session"
+            )
         now = self._clock.now()
         move = self._moves.begin(command_of(request.message), now)
         self._rest.rate_limiter.take()
-        self._start(self._commands.carry(move))
+        self._start(self._commands.send(move))
 
     async def look_up(self, interaction_id: str) -> Interaction:
         """Read a conversation.
@@ -175,8 +177,6 @@ class GenesysCloud:
             await asyncio.gather(*self._tasks, return_exceptions=True)
             await self._rest.close()
 
-    # The rest
-
     def _first_topics(self) -> list[str]:
         return list(self._topics)
 
@@ -204,5 +204,5 @@ class GenesysCloud:
     async def _guarded(self, work: Coroutine[Any, Any, None]) -> None:
         try:
             await work
-        except Exception as error:  # noqa: BLE001 - told; else a transfer would wait for nothing
+        except Exception as error:  # noqa: BLE001 - reported; else a transfer waits for nothing
             self._give_up(error)

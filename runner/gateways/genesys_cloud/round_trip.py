@@ -1,4 +1,4 @@
-"""Moves one conversation there and back, once each, and notes what the platform shows."""
+"""Moves one conversation there and back, once each, and records what the platform shows."""
 
 from __future__ import annotations
 
@@ -49,16 +49,16 @@ from runner.ports import GatewayListener, SessionLost, SessionOpened
 LOOK_EVERY_S = 2.0
 
 WATCHED_S = 70.0
-"""How long a move is watched: beyond the platform's own time-out of 60 s nothing comes of it."""
+"""How long a move is watched: longer than the platform's own time-out of 60 s."""
 
 SETTLED_S = 3.0
-"""How long it is watched after its arrival: what is told of it comes late."""
+"""How long it is watched after its arrival: events come late."""
 
 
 class RoundTrip:
-    """One visit. `keep` makes the findings durable; it is called before each command leaves.
+    """One probe. `keep` makes the findings durable, and is called before each command is sent.
 
-    `say` shows a sentence to the operator. `media` fills the draft; the platform takes none.
+    `say` shows a sentence to the operator. `media` completes the draft; the platform ignores it.
     """
 
     def __init__(
@@ -89,10 +89,10 @@ class RoundTrip:
         self._last: dict[str, Any] | None = None
 
     async def run(self, conversation_id: str, destination_uri: str) -> None:
-        """Move, watch, and move back where that can be done; the findings say what came of it.
+        """Move, watch, and move back if possible; the findings have the outcome.
 
-        Raises `GatewayError` where nothing can be asked, or nobody could look on; then nothing was
-        moved, or the findings say that it was.
+        Raises `GatewayError` if the platform cannot be reached or observed; then nothing was moved,
+        or the findings say so.
         """
         self._conversation_id = conversation_id
         await self._ask_subject()
@@ -106,7 +106,7 @@ class RoundTrip:
         topics = [topic for uri in self._spelled.values() if (topic := topic_of(uri)) is not None]
         opener = GenesysOpener(self._rest, self._dial, self._clock, lambda: topics, self._changed)
         try:
-            session = await opener.open(_Deaf())
+            session = await opener.open(_IgnoringListener())
         except ConnectionFailed as error:
             raise self._rest.place.error(error.what, error.check) from error
         try:
@@ -150,7 +150,7 @@ class RoundTrip:
         return body, respelled(reading, self._spelled)
 
     def _unfit(self, seen: Reading, destination_uri: str) -> str | None:
-        """Return why it must not be moved there, or cannot be; None: it may."""
+        """Return why it must not or cannot be moved there; None: it can."""
         event, reason = judge_lookup(
             seen.interaction,
             destination_uri=destination_uri,
@@ -204,10 +204,10 @@ class RoundTrip:
     # A command, once
 
     async def _move(self, attempt: Attempt, before: Reading, destination_uri: str) -> None:
-        """Post once, and watch until it is known what came of it, or its time is over."""
+        """Post once, and watch until the outcome is known or time is up."""
         command = command_of(build_command(self._draft(before, destination_uri)))
         self._attempt, self._latest, self._last = attempt, None, None
-        self._keep()  # what may be on its way is known, whatever becomes of this process
+        self._keep()  # a command under way is on record, even if this process dies
         while (wait_s := self._rest.rate_limiter.due_in(0)) > 0:
             await self._clock.sleep(wait_s)
         self._rest.rate_limiter.take()
@@ -242,11 +242,11 @@ class RoundTrip:
             attempt.end = End.REFUSED
 
     async def _watch(self, attempt: Attempt, before: Reading, destination_uri: str) -> None:
-        """Look on until it has arrived or failed, and a little longer; else until its time is over."""
+        """Watch until it has arrived or failed and `SETTLED_S` longer, or until time is up."""
         self._say(f"watching what the platform shows, for {WATCHED_S:.0f} s at most")
         until = self._left_at + WATCHED_S
         while attempt.end is None and self._clock.now() < until:
-            await self._look()
+            await self._observe()
             attempt.end = self._judged(attempt, before, destination_uri)
             if attempt.end is None:
                 await self._clock.sleep(LOOK_EVERY_S)
@@ -255,9 +255,9 @@ class RoundTrip:
             return
         self._keep()
         await self._clock.sleep(SETTLED_S)
-        await self._look()
+        await self._observe()
 
-    async def _look(self) -> None:
+    async def _observe(self) -> None:
         try:
             body, reading = await self._read()
         except GatewayError as error:
@@ -267,7 +267,7 @@ class RoundTrip:
         self._latest = reading
 
     def _judged(self, attempt: Attempt, before: Reading, destination_uri: str) -> End | None:
-        """Return what the latest reading says of the move; None: nothing yet."""
+        """Return the outcome that the latest reading shows; None: none yet."""
         latest = self._latest
         if latest is None:
             return None
@@ -283,7 +283,7 @@ class RoundTrip:
             self._note("event", change.body)
 
     def _note(self, how: str, body: Mapping[str, Any]) -> None:
-        """Keep what is seen where it differs from what was seen before it."""
+        """Record an observation if it differs from the one before."""
         if self._attempt is None:
             return
         shown = sketch(body, self._masks)
@@ -298,26 +298,26 @@ def _is_move(arrival_id: str, seen: Reading) -> bool:
     return arrival_id in seen.transfer_ids
 
 
-class _Deaf(GatewayListener):
-    """Heeds nothing: what matters is noted as it comes, and looked up besides."""
+class _IgnoringListener(GatewayListener):
+    """Ignores every event: the probe records the relevant ones and looks the conversation up."""
 
     def replied(self, reply: object) -> None:
-        """Heed it not."""
+        """Ignore it."""
 
     def noted(self, note: GatewayNote) -> None:
-        """Heed it not."""
+        """Ignore it."""
 
     def session_opened(self, opened: SessionOpened) -> None:
-        """Heed it not."""
+        """Ignore it."""
 
     def session_lost(self, lost: SessionLost) -> None:
-        """Heed it not."""
+        """Ignore it."""
 
     def gave_up(self, error: Exception) -> None:
-        """Heed it not."""
+        """Ignore it."""
 
     def slowed(self, why: str) -> None:
-        """Heed it not."""
+        """Ignore it."""
 
     def paused(self, wait_s: float, why: str) -> None:
-        """Heed it not."""
+        """Ignore it."""

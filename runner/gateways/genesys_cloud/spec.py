@@ -1,4 +1,4 @@
-"""The driver `genesys-cloud` as the registry knows it; its adapters are imported when made."""
+"""The driver `genesys-cloud` for the registry; adapters are imported when they are made."""
 
 # ruff: noqa: PLC0415
 
@@ -14,7 +14,7 @@ from runner.gateways.genesys_cloud.regions import REGIONS
 from runner.ports import Directory, Gateway
 
 REQUEST_TIMEOUT_S = 60.0
-"""How long a request to the platform may take (genesys-cloud.md, "Order of work", 6)."""
+"""The platform's own time limit for a request (genesys-cloud.md, "Order of work", 6)."""
 
 
 def _gateway(connection: Connection) -> Gateway:

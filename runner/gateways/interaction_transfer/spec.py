@@ -1,4 +1,4 @@
-"""The driver `interaction-websocket` as the registry knows it; its adapters are imported when made."""
+"""The driver `interaction-websocket` for the registry; adapters are imported when they are made."""
 
 # ruff: noqa: PLC0415
 

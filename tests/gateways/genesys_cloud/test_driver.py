@@ -116,7 +116,7 @@ async def test_a_transfer_that_came_to_nothing_is_rejected_with_its_state(state:
         await stage.tell(failed(state))
         reply = await stage.clock.through(stage.listener.until("replied"), step_s=0.1)
         assert reply.status == "transfer_rejected"
-        assert reply.reason == f"the platform took it, and it ended as {state.lower()}"
+        assert reply.reason == f"the platform accepted it, and it ended as {state.lower()}"
 
 
 @pytest.mark.parametrize(

@@ -1,1 +1,1 @@
-"""The vendor's transport, read and written: pure."""
+"""The vendor's messages, built and read: pure."""

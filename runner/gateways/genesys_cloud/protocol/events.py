@@ -1,4 +1,4 @@
-"""What comes on a notifications channel's socket (genesys-cloud.md, "Socket")."""
+"""Reads the frames of a notification channel's socket (genesys-cloud.md, "Socket")."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from runner.core.lenient_json import decode_json
 from runner.core.transfer.message import GatewayNote, harmless
 
 PING = '{"message":"ping"}'
-"""What is sent to have the platform answer."""
+"""The frame that the platform answers with a pong."""
 
 _CONVERSATIONS = ".conversations"
 _NO_LONGER_SUBSCRIBED = "v2.system.no_longer_subscribed"
@@ -18,7 +18,7 @@ _SOCKET_CLOSING = "v2.system.socket_closing"
 
 
 class Signal(Enum):
-    """What the platform says of the channel itself."""
+    """A message about the channel itself."""
 
     ALIVE = auto()  # a heartbeat, a pong
     CLOSING = auto()  # the socket will be closed within about a minute
@@ -28,14 +28,14 @@ class Signal(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Changed:
-    """A conversation changed; `body` is what it now is."""
+    """A conversation changed; `body` is its new state."""
 
     conversation_id: str
     body: dict[str, object]
 
 
 def read_frame(frame: str | bytes) -> Signal | Changed | GatewayNote:
-    """Read one frame; whatever is not known becomes a `GatewayNote`, never an error."""
+    """Read one frame; an unknown one becomes a `GatewayNote`, never an error."""
     if isinstance(frame, bytes):
         return GatewayNote("a binary frame", harmless(repr(frame)))
     try:

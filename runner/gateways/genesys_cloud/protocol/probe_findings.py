@@ -1,6 +1,6 @@
-"""What a probe of the vendor's platform learns, without secrets and customers' data.
+"""The findings of a probe, without secrets and customers' data.
 
-Only what is listed here is kept: ids become numbers ("queue-1"), addresses their form, and every
+Only fields listed here are kept: ids become numbers ("queue-1"), addresses become their form, and
 free text is left out (genesys-cloud.md, "What is not documented").
 """
 
@@ -25,20 +25,20 @@ class End(StrEnum):
     """How one move of a probe ended."""
 
     ARRIVED = "arrived"
-    REFUSED = "refused"  # a definite no, or a transfer that failed
+    REFUSED = "refused"  # refused, or the transfer failed
     NOT_SENT = "not sent"
     IN_DOUBT = "in doubt"  # it may or may not have been carried out, now or soon
 
 
 class Masks:
-    """Gives every id a number of its own, the same for the same id."""
+    """Replaces ids by numbers, the same number for the same id."""
 
     def __init__(self) -> None:
         self._known: dict[str, str] = {}
         self._counts: dict[str, int] = {}
 
     def of(self, kind: str, given: object) -> str | None:
-        """Return what stands for an id; None for none."""
+        """Return the replacement of an id; None without an id."""
         if not isinstance(given, str) or not given:
             return None
         name = given.casefold()
@@ -48,7 +48,7 @@ class Masks:
         return self._known[name]
 
     def address(self, given: object) -> str | None:
-        """Return an address's form ("tel:+11 digits"), or what stands for the id that it is."""
+        """Return the form of an address ("tel:+11 digits"), or the replacement of an id."""
         if not isinstance(given, str) or not given:
             return None
         if (known := self._known.get(given.casefold())) is not None:
@@ -61,14 +61,14 @@ class Masks:
 
 
 def word(given: object) -> str | None:
-    """Return a word of the platform's own vocabulary; anything else is odd."""
+    """Return a word of the platform's vocabulary, or "odd" for anything else."""
     if given is None:
         return None
     return given if isinstance(given, str) and _WORD.fullmatch(given) else _ODD
 
 
 def sketch(body: Mapping[str, Any], masks: Masks) -> dict[str, Any]:
-    """Return what a conversation's body shows, masked."""
+    """Return the body of a conversation, masked."""
     return {
         "participants": [_participant(each, masks) for each in _objects(body.get("participants"))],
         "recent_transfers": (
@@ -113,7 +113,7 @@ def _transfer(given: Mapping[str, Any], masks: Masks) -> dict[str, Any]:
 
 
 def _fields(given: object, masks: Masks) -> dict[str, str | None]:
-    """Return the fields of a destination or an initiator, whatever they are, masked."""
+    """Return the fields of a destination or an initiator, masked."""
     if not isinstance(given, dict):
         return {}
     kinds = {"userId": "user", "queueId": "queue", "address": None}
@@ -135,20 +135,20 @@ def _objects(given: object) -> Sequence[Mapping[str, Any]]:
 
 @dataclass(slots=True)
 class Attempt:
-    """One move of a probe: what was asked, what was answered, what was seen after it."""
+    """One move of a probe: its request, answer and observations."""
 
     operation: str  # "replace/queue"
-    leg: str  # the purpose of who was to be replaced
+    leg: str  # the purpose of the participant to replace
     media: tuple[str, ...]
     destination: str | None  # masked
     answer: dict[str, Any] | None = None
     lost: str | None = None  # why there is no answer
     seen: list[dict[str, Any]] = field(default_factory=list)
-    end: End | None = None  # None: the probe itself did not come to its end
+    end: End | None = None  # None: the probe did not finish
     took_s: float | None = None
 
     def to_json(self) -> dict[str, Any]:
-        """Return the form that the file keeps."""
+        """Return the JSON form in the probe's file."""
         return {
             "operation": self.operation,
             "leg": self.leg,
@@ -164,7 +164,7 @@ class Attempt:
 
 @dataclass(slots=True)
 class Findings:
-    """What a probe found; the first thing that is written to its file, and the last."""
+    """What a probe found; its file is written before the first move and after each step."""
 
     about: dict[str, Any]
     subject: dict[str, Any] | None = None
@@ -175,25 +175,25 @@ class Findings:
     not_back: str | None = None  # why it was not moved back
 
     def moves(self) -> list[ProbedMove]:
-        """Return the move there, and the move back if there was one before it, in words."""
+        """Return the moves in words: there, and back if it was moved."""
         moves = [_move("there", self.there, self.unfit)]
         if self.there is not None:
             moves.append(_move("back", self.back, self.not_back))
         return moves
 
     def answers(self) -> dict[str, str]:
-        """Return what was learnt, by question."""
+        """Return the answers that were found, by question."""
         return answers(self)
 
     @property
     def is_in_doubt(self) -> bool:
-        """Whether it is not known that the conversation was moved."""
+        """Whether it is unknown if the conversation was moved."""
         attempts = (each for each in (self.there, self.back) if each is not None)
         return any(each.end in {End.IN_DOUBT, None} for each in attempts)
 
     @property
     def code(self) -> ExitCode:
-        """How the command is to end: a move in doubt is 6, one that was not carried out is 1."""
+        """The exit code: 6 for a move in doubt, 1 for one that was not carried out."""
         ends = [each.end for each in (self.there, self.back) if each is not None]
         if any(end in {End.IN_DOUBT, None} for end in ends):
             return ExitCode.IN_DOUBT
@@ -201,7 +201,7 @@ class Findings:
         return ExitCode.FAILURES if failed else ExitCode.OK
 
     def to_json(self) -> dict[str, Any]:
-        """Return the form that the file keeps."""
+        """Return the JSON form in the probe's file."""
         return {
             "about": self.about,
             "answers": answers(self),
@@ -224,7 +224,7 @@ def _move(name: str, attempt: Attempt | None, why_not: str | None) -> ProbedMove
 
 
 def answers(findings: Findings) -> dict[str, str]:
-    """Return what is known by now of each question that only a real organisation answers."""
+    """Return the answers so far to the questions that only a real organisation can answer."""
     attempts = [each for each in (findings.there, findings.back) if each is not None]
     return {
         "does the command take such a leg with client credentials": "; ".join(
@@ -279,7 +279,7 @@ def _subject(subject: Mapping[str, Any] | None) -> str:
 
 
 def sketch_subject(status: int, body: Mapping[str, Any] | None) -> dict[str, Any]:
-    """Return what `authorization/subjects/me` answered, without names."""
+    """Return the answer of `authorization/subjects/me`, without names."""
     given = body or {}
     grants = _objects(given.get("grants"))
     roles = [grant.get("role") for grant in grants]
