@@ -1,4 +1,4 @@
-"""The platforms that the embedded gateway can be, each imported when it is served."""
+"""The platforms of the embedded gateway, each imported when it is served."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A gateway listener that records what it is called with."""
+"""A gateway listener that records its calls."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from runner.ports import SessionLost, SessionOpened
 
 @dataclass
 class RecordingListener:
-    """Implements `ports.GatewayListener`; keeps every call's value, in order."""
+    """Implements `ports.GatewayListener`; keeps the value of every call, in order."""
 
     replies: list[Reply] = field(default_factory=list)
     notes: list[GatewayNote] = field(default_factory=list)
@@ -24,25 +24,25 @@ class RecordingListener:
         self.replies.append(reply)
 
     def noted(self, note: GatewayNote) -> None:
-        """Keep a stray frame."""
+        """Keep a note."""
         self.notes.append(note)
 
     def session_opened(self, opened: SessionOpened) -> None:
-        """Keep that a session opened."""
+        """Keep the opening of a session."""
         self.opened.append(opened)
 
     def session_lost(self, lost: SessionLost) -> None:
-        """Keep that a session ended."""
+        """Keep the end of a session."""
         self.lost.append(lost)
 
     def gave_up(self, error: Exception) -> None:
-        """Keep why no session can be had."""
+        """Keep the reason why no session can be opened."""
         self.errors.append(error)
 
     def slowed(self, why: str) -> None:
-        """Keep that the gateway asked for a slower pace."""
+        """Keep a request for a slower rate."""
         self.pauses.append((None, why))
 
     def paused(self, wait_s: float, why: str) -> None:
-        """Keep that the gateway asked for silence."""
+        """Keep a request for a pause."""
         self.pauses.append((wait_s, why))

@@ -1,4 +1,4 @@
-"""The line to one callback: signs a body and posts it to a checked address."""
+"""Signs a callback's body and posts it to a checked address."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ _OURS = frozenset({"host", "content-length", "transfer-encoding", "connection"})
 
 
 class WebhookClient:
-    """One per callback, because a kept connection is only good for the host it was checked for."""
+    """Posts to one callback: its connections are kept only for the host that was checked."""
 
     def __init__(
         self, callback: Callback, *, resolve: Resolve, tls: ssl.SSLContext, simulated: bool
@@ -55,7 +55,7 @@ class WebhookClient:
     async def post(
         self, webhook_id: str, body: str, *, wall_s: float, within_s: float
     ) -> AttemptResult:
-        """Deliver `body` once, in `within_s` seconds at most; `wall_s` dates the signature."""
+        """Post `body` once, within `within_s` seconds; `wall_s` is the signature's time."""
         try:
             async with asyncio.timeout(within_s):
                 return await self._post(webhook_id, body, wall_s)
@@ -63,7 +63,7 @@ class WebhookClient:
             return Unreachable(f"no answer within {within_s:g} s")
 
     async def close(self) -> None:
-        """Drop the kept connections."""
+        """Close the connections."""
         await self._client.aclose()
 
     async def _post(self, webhook_id: str, body: str, wall_s: float) -> AttemptResult:
@@ -86,7 +86,9 @@ class WebhookClient:
         except (OSError, UnicodeError):
             addresses = []
             if self._simulated:
-                return Suppressed("no loopback address; under the simulator nothing else is called")
+                return Suppressed(
+                    "not a loopback address; under the simulator nothing else is called"
+                )
         objection = check_addresses(
             addresses,
             encrypted=url.scheme == "https",
@@ -158,7 +160,7 @@ def _default_port(url: httpx.URL) -> int:
 
 
 def _cannot_connect(url: httpx.URL, error: httpx.TransportError) -> str:
-    """Name host and port alone: paths and queries of callbacks may hold tokens."""
+    """Return an error text with host and port only: paths and queries may hold tokens."""
     cause: BaseException | None = error
     while cause is not None:
         if isinstance(cause, ssl.SSLError):

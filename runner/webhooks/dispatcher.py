@@ -1,4 +1,4 @@
-"""Delivers outcomes to callbacks while a run goes on, and never holds the run up."""
+"""Delivers outcomes to callbacks during a run, without delaying it."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ CONCURRENCY = 16
 """Deliveries under way at once, over all callbacks."""
 
 ATTEMPT_S = 10.0
-"""The longest that one attempt may take, from resolving the host to the answer's end."""
+"""The limit for one attempt, from resolving the host to the end of the answer."""
 
 _PAGE = 100  # rows taken from the outbox at a time
 _BACKLOG = 20_000  # rows that may wait for one slow callback; about 15 MB
@@ -28,7 +28,7 @@ _BACKLOG = 20_000  # rows that may wait for one slow callback; about 15 MB
 
 @dataclass(frozen=True, slots=True)
 class OutboxRow:
-    """One callback that is owed. `body` is the exact JSON text that is signed and posted."""
+    """A callback to deliver. `body` is the exact JSON text that is signed and posted."""
 
     webhook_id: str  # stable over retries and runs, so that the receiver recognises repeats
     callback: str  # its name in the manifest
@@ -37,24 +37,24 @@ class OutboxRow:
 
 
 class Outbox(Protocol):
-    """What is owed, and what became of it. Implementations raise `StorageError`."""
+    """The callbacks to deliver, and their results. Implementations raise `StorageError`."""
 
     async def due(self, limit: int) -> Sequence[OutboxRow]:
-        """Return pending rows that were not given out yet."""
+        """Return pending rows that were not returned before."""
 
     async def delivered(self, row: OutboxRow, attempts: int) -> None:
-        """Settle a row whose address took it."""
+        """Settle a delivered row."""
 
     async def failed(self, row: OutboxRow, attempts: int, reason: str, *, final: bool) -> None:
         """Settle a row for good, or (`final` False) leave it pending for the next run."""
 
     async def suppressed(self, row: OutboxRow, reason: str) -> None:
-        """Settle a row that a rehearsal must not deliver."""
+        """Settle a row that a rehearsal does not deliver."""
 
 
 @dataclass(slots=True)
 class _Lane:
-    """One callback's queue. Each has workers of its own, so that a dead one starves no other."""
+    """The queue of one callback, with its own workers, so that a dead one does not delay others."""
 
     line: WebhookClient
     rows: asyncio.Queue[OutboxRow] = field(default_factory=asyncio.Queue)
@@ -66,9 +66,9 @@ class _Lane:
 
 
 class WebhookDispatcher:
-    """Takes rows from the outbox and delivers them, at least once each (Standard Webhooks).
+    """Delivers the rows of the outbox, each at least once (Standard Webhooks).
 
-    `jitter` returns a number in [0, 1). `simulated`: nothing but loopback addresses is called.
+    `jitter` returns a number in [0, 1). `simulated`: only loopback addresses are called.
     `resolve` and `tls` default to the system's resolver and httpx's trusted certificates.
     """
 
@@ -109,16 +109,16 @@ class WebhookDispatcher:
         self._told: set[tuple[str, str]] = set()
 
     def poke(self) -> None:
-        """Learn that the outbox may hold new rows. Cheap; call it after each commit.
+        """Look for new rows in the outbox soon. Cheap; call it after each commit.
 
-        A manifest without callbacks adds none; what earlier runs left is seen when `run` begins.
+        A manifest without callbacks adds none; rows of earlier runs are read when `run` begins.
         """
         if self._lanes:
             self._more = True
             self._woken.set()
 
     async def run(self) -> None:
-        """Deliver until `finish`. Raises what the outbox raises; a failing callback raises nothing."""
+        """Deliver until `finish`. Raises what the outbox raises, nothing for a failed callback."""
         self._started = True
         try:
             async with asyncio.TaskGroup() as group:
@@ -138,9 +138,9 @@ class WebhookDispatcher:
                 await lane.line.close()
 
     async def finish(self, within_s: float) -> None:
-        """Deliver what can be delivered in `within_s` seconds and end `run`.
+        """Deliver for at most `within_s` more seconds and end `run`.
 
-        What is left stays pending for the next run.
+        Other rows stay pending for the next run.
         """
         self._deadline = self._clock.now() + within_s
         self.poke()
@@ -156,7 +156,7 @@ class WebhookDispatcher:
         ended.cancel()
 
     async def _pump(self) -> None:
-        """Move rows from the outbox to the lanes, until asked to finish and all is done."""
+        """Move rows from the outbox to the queues, until asked to finish and all are done."""
         while True:
             self._woken.clear()
             await self._pull()
@@ -168,7 +168,7 @@ class WebhookDispatcher:
         return not self._more and all(lane.idle for lane in self._lanes.values())
 
     def _hungry(self) -> bool:
-        """Tell whether some lane's workers would soon wait; without lanes, rows are only noted."""
+        """Return whether a queue runs low; without callbacks, rows are only settled."""
         lanes = self._lanes.values()
         return not lanes or any(lane.rows.qsize() < self._share for lane in lanes)
 
@@ -243,7 +243,7 @@ class WebhookDispatcher:
         await self._settle(row, attempts, Failed(f"{reason}; left for the next run", final=False))
 
     def _tell(self, say: Callable[..., None], event: str, row: OutboxRow, reason: str) -> None:
-        """Say each reason once per callback: the report has every row."""
+        """Report each reason once per callback: the report has every row."""
         if (row.callback, reason) not in self._told:
             self._told.add((row.callback, reason))
             say(event, callback=row.callback, webhook_id=row.webhook_id, reason=reason)

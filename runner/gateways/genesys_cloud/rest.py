@@ -138,9 +138,9 @@ class GenesysRest:
         return await self.ask(question)
 
     async def ask(self, question: IdempotentRequest) -> dict[str, Any]:
-        """Send until a JSON object comes. Raises `failure` or `refused` of the request, or `GatewayError`.
+        """Send until a JSON object comes.
 
-        The error of a refusal has the vendor's code and a sentence of help.
+        Raises `failure` or `refused` of the request, or `GatewayError`. The error of a refusal has the vendor's code and a sentence of help.
         """
 
         def read(answer: Answer, place: Place) -> dict[str, Any] | None:
@@ -170,8 +170,8 @@ class GenesysRest:
     async def command(self, path: str, content: str, handed_at: float) -> tuple[Token, Answer]:
         """Post once; return the bearer token that was used and the answer, whatever its status.
 
-        The caller has taken its turn from the rate limiter, at `handed_at` of the clock. Raises `NotSent` or
-        `NoAnswer`; never posts again.
+        The caller has taken its turn from the rate limiter, at `handed_at` of the clock. Raises
+        `NotSent` or `NoAnswer`; never posts again.
         """
         departure = _Departure(self._clock, handed_at)
         answer = None

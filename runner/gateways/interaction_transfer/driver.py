@@ -29,7 +29,8 @@ class InteractionWebSocket:
 
     `environment` must have endpoints and credentials. `jitter` returns a uniform number in [0, 1).
     A session that is lost in mid-run is dialled for `give_up_s` seconds. `meaning` returns the event
-    of a reply's status and code. `dial` and `transport` replace the network, for simulations. Raises `GatewayError` if `ca_file` cannot be used.
+    of a reply's status and code. `dial` and `transport` replace the network, for simulations.
+    Raises `GatewayError` if `ca_file` cannot be used.
     """
 
     def __init__(

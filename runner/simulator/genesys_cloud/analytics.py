@@ -1,4 +1,4 @@
-"""The operations that tell who waits where (design, "Selecting what waits in a queue")."""
+"""The analytics queries (genesys-cloud.md, "Selecting from a queue")."""
 
 from __future__ import annotations
 
@@ -18,22 +18,22 @@ from runner.simulator.genesys_cloud.views import spell_time
 
 _OK = 200
 _LARGEST_PAGE = 100
-_TRUNCATED = 40  # entities that a list which is cut off still has
+_TRUNCATED = 40  # the entities of a truncated list
 _DAY_S = 86_400
 _MEDIA = {"call": "voice", "message": "message", "email": "email", "callback": "callback"}
 
 _OBSERVED = ("conversationId", "sessionId", "mediaType", "direction", "queueId", "userId")
 _SEGMENTS = (*_OBSERVED, "purpose", "segmentEnd")
 _CONVERSATIONS = ("conversationId", "conversationStart", "conversationEnd", "originatingDirection")
-"""The dimensions that can be asked for, of the platform's many."""
+"""The dimensions that are supported, of the platform's many."""
 
 Fields = Mapping[str, str | None]
-"""What a predicate can ask of, by dimension; None where there is nothing."""
+"""The values that predicates match, by dimension; None: absent."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Row:
-    """A conversation with the participant that is observed, as the activity query shows it."""
+    """A row of the activity query: an observed participant of a conversation."""
 
     metric: str
     at: float
@@ -41,7 +41,7 @@ class _Row:
 
 
 def query_activity(organisation: Organisation, call: Call) -> Outcome:
-    """Return who waits, is alerting or is spoken to: counts, and where asked for each of them."""
+    """Return counts of waiting, alerting and connected conversations, and each one on request."""
     metrics = call.body.get("metrics")
     if not metrics:
         raise Refused("bad.request", field="metrics")
@@ -71,7 +71,7 @@ def query_activity(organisation: Organisation, call: Call) -> Outcome:
         ]
         detailed = [row for row in members if wanted[row.metric]]
         truncated = is_cut and len(detailed) > _TRUNCATED
-        if truncated:  # the oldest and the newest are told, as the platform does
+        if truncated:  # the oldest and the newest are listed, as by the platform
             half = _TRUNCATED // 2
             detailed = detailed[:half] + detailed[-half:]
         entities = [_view_row(row) for row in detailed[start : start + size]]
@@ -82,7 +82,7 @@ def query_activity(organisation: Organisation, call: Call) -> Outcome:
 
 
 def query_details(organisation: Organisation, call: Call) -> Outcome:
-    """Return conversations whose segments pass the filters, a page at a time."""
+    """Return a page of the conversations whose segments match the filters."""
     first_day, last_day = _read_interval(call)
     segment_filters = call.body.get("segmentFilters") or ()
     conversation_filters = call.body.get("conversationFilters") or ()
@@ -112,14 +112,14 @@ def query_details(organisation: Organisation, call: Call) -> Outcome:
 
 
 def _shift(organisation: Organisation, call: Call, number: int, start: int) -> int:
-    """Let a page begin earlier, as when somebody has come in before it since the page before."""
+    """Let a page begin earlier, as if conversations had been added before it since the last page."""
     if number == 1 or not organisation.chance.strikes("pages_shift", f"{call.subject} {number}"):
         return start
     return start - 1 - int(organisation.chance.draw("shift", call.subject) * min(3, start))
 
 
 def _observe(organisation: Organisation) -> Iterable[_Row]:
-    """Yield whom the platform believes to be there: that somebody has left it notices later."""
+    """Yield the observed participants; the platform notices late that one has left."""
     for conversation in organisation.conversations.known():
         for one in conversation.holders() or organisation.conversations.last_seen(conversation):
             if one.purpose in {"acd", "agent"}:
@@ -203,7 +203,7 @@ def _view_row(row: _Row) -> dict[str, Any]:
 
 
 def _read_interval(call: Call) -> tuple[float, float]:
-    """Return the first and the last day of the interval, in days since the epoch."""
+    """Return the first and last day of the interval, in days since the epoch."""
     begin, _, end = (call.body.get("interval") or "").partition("/")
     try:
         days = [

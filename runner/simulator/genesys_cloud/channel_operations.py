@@ -14,13 +14,13 @@ _OK = 200
 
 
 def create_channel(organisation: Organisation, call: Call) -> Outcome:
-    """Open a channel."""
+    """Create a channel."""
     channel, evicted = organisation.channels.create(organisation.new_id(), call.token, call.now)
     return Outcome(_OK, organisation.channels.view(channel), evicted)
 
 
 def list_channels(organisation: Organisation, call: Call) -> Outcome:
-    """Return the channels that are open."""
+    """Return the channels that have not expired."""
     views = [
         organisation.channels.view(channel)
         for channel in organisation.channels.all()
@@ -30,19 +30,19 @@ def list_channels(organisation: Organisation, call: Call) -> Outcome:
 
 
 def verify_channel(organisation: Organisation, call: Call) -> Outcome:
-    """Tell by the status whether there is such a channel."""
+    """Confirm by the status that the channel exists."""
     organisation.channels.get(call.params["channelId"], call.now)
     return Outcome(_OK)
 
 
 def list_subscriptions(organisation: Organisation, call: Call) -> Outcome:
-    """Return the topics that a channel follows."""
+    """Return the topics of a channel."""
     channel = organisation.channels.get(call.params["channelId"], call.now)
     return Outcome(_OK, {"entities": [_permitted(topic) for topic in channel.topics]})
 
 
 def subscribe(organisation: Organisation, call: Call) -> Outcome:
-    """Follow topics: in the place of those before, or besides them."""
+    """Replace the topics of a channel, or add to them."""
     channel = organisation.channels.get(call.params["channelId"], call.now)
     asked = list(dict.fromkeys(topic.get("id") or "" for topic in call.body))
     answers = [_judge(organisation, topic, lenient=_is_lenient(call)) for topic in asked]
@@ -53,7 +53,7 @@ def subscribe(organisation: Organisation, call: Call) -> Outcome:
 
 
 def drop_subscriptions(organisation: Organisation, call: Call) -> Outcome:
-    """Follow nothing any more."""
+    """Remove all topics of a channel."""
     channel = organisation.channels.get(call.params["channelId"], call.now)
     organisation.channels.subscribe(channel, (), call.now)
     return Outcome(_OK)
@@ -68,7 +68,7 @@ def _permitted(topic: str) -> dict[str, Any]:
 
 
 def _judge(organisation: Organisation, topic: str, *, lenient: bool) -> dict[str, Any]:
-    """Permit a topic, or raise `Refused`; a `lenient` caller is told of it in the answer."""
+    """Permit a topic, or raise `Refused`; a `lenient` caller gets the refusal in the answer."""
     refusal: Refused | None = None
     wanted = VIEW_USERS if topic.startswith("v2.users.") else VIEW
     lacking = [wanted] if wanted not in organisation.permissions else []

@@ -1,7 +1,7 @@
-"""The commands that move a conversation: what is refused, and how an accepted one comes to its end.
+"""The commands that move a conversation: refused, or accepted and carried out later.
 
-An accepted command is in the ledger before it is answered and shows as `Pending`; a latency later
-it is carried out. One that was accepted meanwhile is carried out too: that moves the customer twice.
+An accepted command is in the ledger before it is answered, and is `Pending`; one latency later it
+is carried out. A second one accepted meanwhile is carried out too: it moves the customer twice.
 """
 
 from __future__ import annotations
@@ -67,11 +67,11 @@ def accept(organisation: Organisation, call: Call) -> Outcome:
 
 
 def settle(organisation: Organisation, step: Settle, now: float) -> Decisions:
-    """Carry an accepted command out, or let it end as was drawn."""
+    """Carry an accepted command out, or let it fail as drawn."""
     conversation = organisation.conversations.get(step.conversation_id)
     command = conversation.find_command(step.command_id)
     if command is None:
-        return ()  # twenty others came meanwhile; its effect is overtaken
+        return ()  # twenty later ones have replaced it
     organisation.touch(conversation, now)
     before = topics_of(conversation)
     command.state = command.end
@@ -86,7 +86,7 @@ def settle(organisation: Organisation, step: Settle, now: float) -> Decisions:
 
 
 def pick(organisation: Organisation, step: Pick, now: float) -> Decisions:
-    """Let the user who is alerted take the conversation, unless it has moved on."""
+    """Let the alerted user answer the conversation, unless it has moved on."""
     conversation = organisation.conversations.get(step.conversation_id)
     participant = conversation.find(step.participant_id)
     if participant is None or participant.state != "alerting":
@@ -97,7 +97,7 @@ def pick(organisation: Organisation, step: Pick, now: float) -> Decisions:
 
 
 def restore(organisation: Organisation, record: Record, at: float) -> None:
-    """Take a move as done at `at`, as a ledger tells it; ids of another face are passed over."""
+    """Restore a move of a ledger, as done at `at`; ids of other platforms are ignored."""
     try:
         conversation = organisation.conversations.get(record.interaction_id)
     except Refused:

@@ -1,4 +1,4 @@
-"""The operations that look things up: conversations, queues, users, and what the token permits."""
+"""The look-ups: conversations, queues, users, and the token's rights."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _ORGANISATION = {"id": make_id("organisation"), "name": "Simulated"}
 
 
 def read_page(call: Call, *, most: int = _LARGEST_PAGE) -> tuple[int, int]:
-    """Return page number (from 1) and page size; raises `Refused` if they are none."""
+    """Return page number (from 1) and page size. Raises `Refused` if they are not valid."""
     return (
         whole(call.first("pageNumber"), 1, "pageNumber"),
         whole(call.first("pageSize"), _PAGE_SIZE, "pageSize", most=most),
@@ -31,7 +31,7 @@ def read_page(call: Call, *, most: int = _LARGEST_PAGE) -> tuple[int, int]:
 
 
 def whole(given: str | int | None, default: int, field: str, most: int = 1 << 31) -> int:
-    """Return `given` as a whole number from 1 to `most`; raises `Refused` if it is none."""
+    """Return `given` as a whole number from 1 to `most`. Raises `Refused` if it is not one."""
     if given is None:
         return default
     text = str(given)
@@ -41,7 +41,7 @@ def whole(given: str | int | None, default: int, field: str, most: int = 1 << 31
 
 
 def get_conversation(organisation: Organisation, call: Call) -> Outcome:
-    """Return a conversation as it stands."""
+    """Return a conversation."""
     check_division(organisation, call.params["conversationId"])
     conversation = organisation.conversations.get(call.params["conversationId"])
     decisions = act_before_look_up(organisation, conversation, call.now)
@@ -54,7 +54,7 @@ def get_conversation(organisation: Organisation, call: Call) -> Outcome:
 
 
 def list_queues(organisation: Organisation, call: Call) -> Outcome:
-    """Return the named queues, or those of the ids asked for."""
+    """Return the queues by name, or by the requested ids."""
     queues = organisation.conversations.queues
     found = _by_ids(queues, call) or list(queues.matching(call.first("name")))
     return Outcome(_OK, _listing(found, call, "/api/v2/routing/queues", _view_queue))
@@ -66,7 +66,7 @@ def get_queue(organisation: Organisation, call: Call) -> Outcome:
 
 
 def list_users(organisation: Organisation, call: Call) -> Outcome:
-    """Return the named users, or those of the ids asked for."""
+    """Return all users, or those with the requested ids."""
     users = organisation.conversations.users
     found = _by_ids(users, call) or list(users.matching(None))
     return Outcome(_OK, _listing(found, call, "/api/v2/users", _view_user))
@@ -78,7 +78,7 @@ def get_user(organisation: Organisation, call: Call) -> Outcome:
 
 
 def search_users(organisation: Organisation, call: Call) -> Outcome:
-    """Return the users that meet every criterion; names and e-mail addresses can be asked for."""
+    """Return the users that match every criterion; criteria can test name and e-mail address."""
     found = list(organisation.conversations.users.entries)
     for criterion in call.body.get("query") or ():
         found = [user for user in found if _meets(user, criterion)]
@@ -98,7 +98,7 @@ def search_users(organisation: Organisation, call: Call) -> Outcome:
 
 
 def get_subject(organisation: Organisation, call: Call) -> Outcome:
-    """Return what the client may do; its policies only where full roles are asked for."""
+    """Return the client's roles; their policies only on request."""
     full = call.first("includeFullRoles") == "true"
     role: dict[str, Any] = {"id": make_id("role"), "name": "Simulated role"}
     if full:
@@ -117,7 +117,7 @@ def get_subject(organisation: Organisation, call: Call) -> Outcome:
 
 
 def get_token(organisation: Organisation, call: Call) -> Outcome:
-    """Return whose token it is, and until when."""
+    """Return the owner and expiry of the token."""
     grant = organisation.tokens.find(call.token, call.now)
     if grant is None:
         raise Refused("bad.credentials")
@@ -138,7 +138,7 @@ def get_token(organisation: Organisation, call: Call) -> Outcome:
 
 
 def verify_token(_organisation: Organisation, _call: Call) -> Outcome:
-    """Tell by the status that the token is valid."""
+    """Confirm by the status that the token is valid."""
     return Outcome(_OK)
 
 

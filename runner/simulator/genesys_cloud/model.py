@@ -1,7 +1,7 @@
-"""The platform's mind: what it does with each request, as decisions that a shell performs.
+"""The platform as a pure model: decides what follows from each request; a shell performs it.
 
-Pure: no I/O and no clock; `now` is seconds since the epoch, chance is seeded. One shell is the
-server on loopback; another may be a simulation on a virtual clock.
+No I/O and no clock: `now` is seconds since the epoch, chance is seeded. One shell is the server on
+loopback; another may be a simulation with a virtual clock.
 """
 
 from __future__ import annotations
@@ -37,10 +37,10 @@ from runner.simulator.genesys_cloud.routes import PERMISSIONS, Call, find_route,
 from runner.simulator.tokens import Tokens
 
 ALLOWED = 300
-"""How many requests a token may make a minute, where nothing else is said."""
+"""The default limit of requests per token and minute."""
 
 _NOTHING: Decisions = ()
-_TIMEOUT_S = 60.0  # the platform's own: what was not acted upon by then never will be
+_TIMEOUT_S = 60.0  # the platform's own: a later request is not processed
 _SEALED = {"Cache-Control": "no-cache, no-store, must-revalidate", "Pragma": "no-cache"}
 
 _OPERATIONS: Mapping[str, Callable[[Organisation, Call], Outcome]] = {
@@ -66,14 +66,14 @@ _OPERATIONS: Mapping[str, Callable[[Organisation, Call], Outcome]] = {
     "token": directory.get_token,
     "verify_token": directory.verify_token,
 }
-"""What each route of the table does, by its name."""
+"""The operation of each route, by name."""
 
 
 @dataclass(slots=True)
 class GenesysModel:
-    """One organisation on the platform. `started_at` is what ages count back from.
+    """The platform with one organisation. Ages count back from `started_at`.
 
-    Raises `UsageError` on faults that this face does not have.
+    Raises `UsageError` for unknown faults.
     """
 
     options: SimulatorOptions
@@ -100,7 +100,7 @@ class GenesysModel:
         self._limits = RateLimits(round(rate_per_s * WINDOW_S) if rate_per_s else ALLOWED)
 
     def receive(self, request: Request, now: float) -> Decisions:
-        """Decide what a request leads to; more follows from `step`."""
+        """Return the decisions on a request; `step` returns those that follow."""
         if request.path == TOKEN_PATH:
             status, body = answer_token(self.tokens, request, now)
             return ((0.0, Reply(status, body, self._headers("", now))),)
@@ -111,7 +111,7 @@ class GenesysModel:
         return ((delay_s, Work(request, subject, now)),)
 
     def step(self, step: Step, now: float) -> Decisions:
-        """Go on with what has become due."""
+        """Process a step that is due."""
         match step:
             case Work():
                 return self._work(step, now)
@@ -122,7 +122,7 @@ class GenesysModel:
 
     @staticmethod
     def hear(text: str) -> str | None:
-        """Return the answer to a frame that came over a channel; only a ping has one."""
+        """Return the answer to a frame on a channel; only a ping has one."""
         try:
             message = json.loads(text)
         except (ValueError, RecursionError):
@@ -131,15 +131,15 @@ class GenesysModel:
         return PONG if asked == "ping" else None
 
     def restore(self, record: Record, at: float) -> None:
-        """Take a move as done at `at`, as a ledger tells it."""
+        """Restore a move of a ledger, as done at `at`."""
         commands.restore(self.organisation, record, at)
 
     def stall(self, until: float) -> None:
-        """Act upon no request before `until`; those that come meanwhile wait."""
+        """Process no request before `until`; requests that come meanwhile wait."""
         self._stalled_until = until
 
     def _subject(self, request: Request) -> str:
-        """Name this request for the dice, so that what is asked again is not doomed for ever."""
+        """Return the name of a request for the faults, so that a repeat can have another fate."""
         name = f"{request.method} {request.path}"
         count = self._counts[name] = self._counts.get(name, 0) + 1
         return f"{name} #{count}"
@@ -183,7 +183,7 @@ class GenesysModel:
         return _OPERATIONS[route.name](self.organisation, call)
 
     def _upset(self, work: Work, token: str) -> Decisions:
-        """Disturb the channels of the token when its command was carried out."""
+        """Return the faults of the token's channels after a command."""
         if not self._is_command(work):
             return ()
         organisation, decisions = self.organisation, _NOTHING
@@ -194,7 +194,7 @@ class GenesysModel:
         return decisions
 
     def _deliver(self, work: Work, reply: Reply, token: str, now: float) -> Decisions:
-        """Return the answer, or what becomes of it on its way."""
+        """Return the delivery of an answer, faults included."""
         strikes = self.organisation.chance.strikes
         late_s = self.organisation.slow_s if strikes("slow", work.subject) else 0.0
         if self._is_command(work):

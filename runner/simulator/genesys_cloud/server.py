@@ -1,4 +1,4 @@
-"""The platform's face on a socket: REST and channels on one port, performing what the model decides."""
+"""Serves the model: REST and channels on one port."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ from runner.simulator.tokens import Tokens
 
 
 class _Exchange:
-    """One request that waits for its answer."""
+    """A request that waits for its answer."""
 
     def __init__(self, transport: asyncio.Transport | None) -> None:
         self.reply: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
         self._transport = transport
 
     def put(self, reply: Reply) -> None:
-        """Answer, unless the client has gone."""
+        """Answer, unless the client is gone."""
         if not self.reply.done():
             self.reply.set_result(reply)
 
@@ -45,19 +45,19 @@ class _Exchange:
 _LOST = Reply(503, None, {})  # ends the handler of a connection that is gone
 
 
-class _Nobody:
-    """For what no client waits for."""
+class _NoClient:
+    """The client of decisions that no request waits for."""
 
     def cut(self) -> None:
-        """Nothing is connected."""
+        """Do nothing: no client is connected."""
 
 
 class GenesysServer(LoopbackServer):
-    """The embedded gateway with the platform's face: one port for tokens, REST and channels.
+    """The embedded gateway with the platform's interface: one port for tokens, REST and channels.
 
-    Of `constraints` the platform knows nothing: it takes no media with a transfer. `behaviour` gives
-    its limit (`rate_per_s`, of requests), its time-out (`expires_s`) and how long look-ups lag.
-    Raises `UsageError` on faults it does not know.
+    The platform ignores `constraints`: it takes no media with a transfer. `behaviour` has its limit
+    of requests (`rate_per_s`), its time-out (`expires_s`) and the lag of look-ups. Raises
+    `UsageError` for unknown faults.
     """
 
     def __init__(
@@ -90,7 +90,7 @@ class GenesysServer(LoopbackServer):
         self._heart: asyncio.Task[None] | None = None
 
     async def start(self, host: str = "127.0.0.1", port: int = 0) -> None:
-        """Listen, and let the channels' heart beat; see `LoopbackServer.start`."""
+        """Listen and send heartbeats; see `LoopbackServer.start`."""
         await super().start(host, port)
         self._heart = asyncio.create_task(self._beat())
 
@@ -155,7 +155,7 @@ class GenesysServer(LoopbackServer):
         await socket.prepare(request)
         session = Session(socket, request.transport, "")
         number = self.model.organisation.channels.connect(channel_id, time.time())
-        if number is None:  # it went while the client was shaking hands
+        if number is None:  # it was closed during the handshake
             await session.close(WSCloseCode.GOING_AWAY, "there is no such channel")
             return socket
         await self._converse(channel_id, number, session)
@@ -204,7 +204,7 @@ class GenesysServer(LoopbackServer):
     async def _beat(self) -> None:
         while True:
             await asyncio.sleep(self._server_options.heartbeat_s)
-            self._perform(_Nobody(), self.model.organisation.channels.beat(time.time()))
+            self._perform(_NoClient(), self.model.organisation.channels.beat(time.time()))
 
     async def _close_connections(self, _application: web.Application) -> None:
         for exchange in tuple(self._exchanges):

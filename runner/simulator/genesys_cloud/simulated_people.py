@@ -1,7 +1,7 @@
-"""What people do while a batch runs: agents answer and consult, colleagues move, customers hang up.
+"""Simulates people during a batch: agents answer and consult, colleagues move, customers hang up.
 
-None of it is in the ledger, which has what commands of clients did. A fault strikes a conversation at
-its first look-up, so that a client that listed it as waiting finds it changed when its turn comes.
+The ledger has only the effects of clients' commands, none of these. People act on a conversation at
+its first look-up, so a client that listed it as waiting finds it changed when its turn comes.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ COLLEAGUE = make_id("user", "a colleague")
 THIRD_QUEUE = make_id("queue", "a third queue")
 CONSULTED_NUMBER = "tel:+31205550199"
 LONG_TEXT = "x" * 1_500_000
-"""Makes a conversation longer than the megabyte that most answers keep below."""
+"""Makes the answer longer than a megabyte."""
 
 
 def check_division(organisation: Organisation, conversation_id: str) -> None:
-    """Raise `Refused` (`not.authorized`) for a conversation that this client may not see."""
+    """Raise `Refused` (`not.authorized`) for a conversation that the client may not see."""
     if is_foreign(conversation_id) or organisation.chance.strikes("hidden", conversation_id):
         raise Refused("not.authorized", entity_id=conversation_id)
 
@@ -34,13 +34,13 @@ def check_division(organisation: Organisation, conversation_id: str) -> None:
 def act_before_look_up(
     organisation: Organisation, conversation: Conversation, now: float
 ) -> Decisions:
-    """Let people do, once, what they do before the first look-up of what waits."""
+    """Let people act on a waiting conversation before its first look-up; does nothing later."""
     if conversation.id in organisation.looked_up:
         return ()
     organisation.looked_up.add(conversation.id)
     acd = next((one for one in conversation.holders() if one.purpose == "acd"), None)
     strikes = organisation.chance.strikes
-    if acd is None or not any(strikes(name, conversation.id) for name in _MEDDLING):
+    if acd is None or not any(strikes(name, conversation.id) for name in _ACTIONS):
         return ()
     before = topics_of(conversation)
     organisation.touch(conversation, now)
@@ -53,7 +53,7 @@ def act_before_look_up(
     return organisation.notify(conversation, before | topics_of(conversation))
 
 
-_MEDDLING = ("consulting", "answered", "moved")
+_ACTIONS = ("consulting", "answered", "moved")
 
 
 def act_before_command(
@@ -63,7 +63,7 @@ def act_before_command(
     subject: str,
     now: float,
 ) -> Decisions:
-    """Let somebody hang up, or a colleague move it to where a command would, just before it."""
+    """Let the customer hang up, or a colleague move to the same destination, just before a command."""
     hangs_up = organisation.chance.strikes("hung_up", subject)
     if not hangs_up and not organisation.chance.strikes("outrun", subject):
         return ()
@@ -79,7 +79,7 @@ def act_before_command(
 
 
 def _answer(conversation: Conversation, acd: Participant, now: float) -> Participant:
-    """Let an agent of the queue take the conversation."""
+    """Let an agent of the queue answer the conversation."""
     acd.leave(now)
     return conversation.add("agent", now, user_id=AGENT, queue_id=acd.queue_id, connected_at=now)
 
@@ -87,7 +87,7 @@ def _answer(conversation: Conversation, acd: Participant, now: float) -> Partici
 def _consult(
     organisation: Organisation, conversation: Conversation, agent: Participant, now: float
 ) -> None:
-    """Let an agent ask a colleague, a queue or an outside number."""
+    """Let an agent consult a colleague, a queue or an outside number."""
     kind = int(organisation.chance.draw("consultation", conversation.id) * 3)
     asked = (
         ("agent", {"user_id": COLLEAGUE}),
@@ -101,7 +101,7 @@ def _consult(
 def _move(
     organisation: Organisation, conversation: Conversation, destination: Destination, now: float
 ) -> Participant:
-    """Let a colleague move the conversation by a command of his own."""
+    """Let a colleague move the conversation by their own command."""
     command = Command(organisation.new_id(), destination, now, state="Complete", user_id=COLLEAGUE)
     conversation.commands.append(command)
     return conversation.move(destination, now)

@@ -1,6 +1,6 @@
-"""Conversations as the platform spells them: over REST, and in events (facts, models.txt).
+"""Conversations in the platform's JSON: in answers of REST, and in events.
 
-An event's body has other fields than an answer's: its states are in lower case, for instance.
+The body of an event differs from that of an answer: its states are in lower case, for instance.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _OWN_NUMBER = "tel:+31205550100"
 
 
 def spell_time(at: float) -> str:
-    """Return the time as the platform spells it, in UTC with milliseconds."""
+    """Return a time in the platform's format, in UTC with milliseconds."""
     spelled = datetime.fromtimestamp(at, UTC).isoformat(timespec="milliseconds")
     return spelled.replace("+00:00", "Z")
 
@@ -40,7 +40,7 @@ def encode(body: Any) -> str:
 def view_conversation(
     conversation: Conversation, queues: EntityList, users: EntityList
 ) -> dict[str, Any]:
-    """Return the answer to a look-up."""
+    """Return the body of a look-up's answer."""
     return _present(
         {
             "id": conversation.id,
@@ -63,7 +63,7 @@ def view_conversation(
 def view_event(
     topic: str, conversation: Conversation, users: EntityList, correlation_id: str
 ) -> dict[str, Any]:
-    """Return what a channel that follows `topic` is told of the conversation."""
+    """Return the event about a conversation for a `topic`."""
     body = {
         "id": conversation.id,
         "participants": [
@@ -197,7 +197,7 @@ def _event_command(command: Command) -> dict[str, Any]:
 
 
 def _view_destination(destination: Destination) -> dict[str, str]:
-    """Name a user or an address; of a queue the platform tells nothing here."""
+    """Return a user or an address; the platform leaves a queue out."""
     if destination.user_id is not None:
         return {"userId": destination.user_id}
     return {} if destination.address is None else {"address": destination.address}

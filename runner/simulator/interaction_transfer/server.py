@@ -1,4 +1,4 @@
-"""The gateway on a socket: HTTP and WebSocket on one port, performing what the model decides."""
+"""Serves the model: HTTP and WebSocket on one port."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from runner.simulator.tokens import Grant, Tokens
 class SimulatorServer(LoopbackServer):
     """The embedded gateway: one port for tokens, look-ups and sessions.
 
-    Raises `UsageError` on faults it does not know.
+    Raises `UsageError` for unknown faults.
     """
 
     def __init__(

@@ -41,7 +41,7 @@ def test_the_core_names_the_faults_of_both_faces():
 
 
 def test_a_fault_of_the_other_face_is_an_error_with_the_names_that_exist():
-    with pytest.raises(UsageError, match=r"^unlisted is no fault of the simulator; it has rate"):
+    with pytest.raises(UsageError, match=r"^unlisted is not a fault of the simulator; it has rate"):
         genesys_shell(faults={"unlisted": 0.1})
 
 

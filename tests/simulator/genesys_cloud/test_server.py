@@ -299,5 +299,5 @@ async def test_a_ledger_that_cannot_be_written_ends_the_platform(opened: Open, t
 
 
 async def test_a_fault_of_the_other_face_is_refused_at_the_start():
-    with pytest.raises(UsageError, match="codec_unsupported is no fault"):
+    with pytest.raises(UsageError, match="codec_unsupported is not a fault"):
         GenesysServer(CONSTRAINTS, SimulatorOptions(faults={"codec_unsupported": 0.1}))

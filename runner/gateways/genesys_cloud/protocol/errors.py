@@ -20,8 +20,8 @@ _PERMISSION = re.compile(
 )
 
 _NOT_CONNECTED = (
-    "no participant is connected that could be replaced: the customer has left, or an agent's phone is ringing; "
-    "apply again once it waits or is being talked to"
+    "no participant is connected that could be replaced: the customer has left, or an agent's "
+    "phone is ringing; apply again once it waits or is being talked to"
 )
 _NEEDS_ROLE = "add it to a role, and grant that role to the OAuth client, in the right division"
 
@@ -48,7 +48,8 @@ HELP: Mapping[str, str] = MappingProxyType(
         "not.authorized": "the client's roles do not reach the division of this conversation or of "
         "its destination; grant the role in that division",
         "not.a.user": "the platform requires a user's own login for this; a client cannot do it",
-        "not.found": "the conversation or the participant does not exist, or this client may not see it; "
+        "not.found": "the conversation or the participant does not exist, or this client may not "
+        "see it; "
         "it may have ended, or the region is wrong",
         "unsupported.media.type": "the platform did not take the request's form; something on the "
         "way changes the headers: check proxies",
