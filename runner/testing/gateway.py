@@ -94,12 +94,12 @@ class FakeGateway:
     """Implements `ports.Gateway`. `log` may be shared with a journal, to see what came first."""
 
     script: Script = field(default_factory=lambda: in_turn(CARRIED_OUT))
-    sights: dict[str, Interaction | Exception] = field(default_factory=dict)
+    interactions: dict[str, Interaction | Exception] = field(default_factory=dict)
     meaning: Classify = classify  # of statuses and codes
     opening: Exception | None = None
     opens_after_s: float = 0.01
     look_up_s: float = 0.005
-    tells_date: bool = True
+    has_date: bool = True
     log: list[tuple[str, Any]] = field(default_factory=list)
     generation: int | None = None
     token_renewals: int = 0
@@ -181,11 +181,11 @@ class FakeGateway:
         now = asyncio.get_running_loop().time()
         self.look_ups.append((now, interaction_id))
         seen = self._sight(interaction_id)
-        date_s = WALL_S + now if self.tells_date and seen.date_s is None else seen.date_s
+        date_s = WALL_S + now if self.has_date and seen.date_s is None else seen.date_s
         return replace(seen, date_s=date_s)
 
     def _sight(self, interaction_id: str) -> Interaction:
-        if (sight := self.sights.get(interaction_id)) is not None:
+        if (sight := self.interactions.get(interaction_id)) is not None:
             if isinstance(sight, Exception):
                 raise sight
             return sight

@@ -53,10 +53,10 @@ class Outbox(Protocol):
 
 
 @dataclass(slots=True)
-class _Lane:
+class _CallbackQueue:
     """The queue of one callback, with its own workers, so that a dead one does not delay others."""
 
-    line: WebhookClient
+    client: WebhookClient
     rows: asyncio.Queue[OutboxRow] = field(default_factory=asyncio.Queue)
     busy: int = 0
 
@@ -88,8 +88,10 @@ class WebhookDispatcher:
     ) -> None:
         resolve = resolve or (resolve_loopback if simulated else resolve_by_system)
         tls = tls or (httpx.create_ssl_context() if callbacks else ssl.create_default_context())
-        self._lanes = {
-            name: _Lane(WebhookClient(callback, resolve=resolve, tls=tls, simulated=simulated))
+        self._queues = {
+            name: _CallbackQueue(
+                WebhookClient(callback, resolve=resolve, tls=tls, simulated=simulated)
+            )
             for name, callback in callbacks.items()
         }
         self._outbox = outbox
@@ -103,18 +105,18 @@ class WebhookDispatcher:
         self._woken = asyncio.Event()
         self._ended = asyncio.Event()
         self._started = False
-        self._more = True  # the outbox may hold rows that were not given out
+        self._has_more = True  # the outbox may hold rows that were not given out
         self._deadline: float | None = None  # set once finishing
         self._expired = False
-        self._told: set[tuple[str, str]] = set()
+        self._reported: set[tuple[str, str]] = set()
 
     def poke(self) -> None:
         """Look for new rows in the outbox soon. Cheap; call it after each commit.
 
         A manifest without callbacks adds none; rows of earlier runs are read when `run` begins.
         """
-        if self._lanes:
-            self._more = True
+        if self._queues:
+            self._has_more = True
             self._woken.set()
 
     async def run(self) -> None:
@@ -123,19 +125,19 @@ class WebhookDispatcher:
         try:
             async with asyncio.TaskGroup() as group:
                 workers = [
-                    group.create_task(self._work(lane))
-                    for lane in self._lanes.values()
+                    group.create_task(self._work(queue))
+                    for queue in self._queues.values()
                     for _ in range(self._share)
                 ]
-                await self._pump()
+                await self._feed_queues()
                 for worker in workers:
                     worker.cancel()
         except ExceptionGroup as several:
             raise several.exceptions[0] from None
         finally:
             self._ended.set()
-            for lane in self._lanes.values():
-                await lane.line.close()
+            for queue in self._queues.values():
+                await queue.client.close()
 
     async def finish(self, within_s: float) -> None:
         """Deliver for at most `within_s` more seconds and end `run`.
@@ -155,57 +157,59 @@ class WebhookDispatcher:
             await ended
         ended.cancel()
 
-    async def _pump(self) -> None:
+    async def _feed_queues(self) -> None:
         """Move rows from the outbox to the queues, until asked to finish and all are done."""
         while True:
             self._woken.clear()
-            await self._pull()
+            await self._read_outbox()
             if self._expired or (self._deadline is not None and self._all_done()):
                 return
             await self._woken.wait()
 
     def _all_done(self) -> bool:
-        return not self._more and all(lane.idle for lane in self._lanes.values())
+        return not self._has_more and all(queue.idle for queue in self._queues.values())
 
-    def _hungry(self) -> bool:
+    def _runs_low(self) -> bool:
         """Return whether a queue runs low; without callbacks, rows are only settled."""
-        lanes = self._lanes.values()
-        return not lanes or any(lane.rows.qsize() < self._share for lane in lanes)
+        queues = self._queues.values()
+        return not queues or any(queue.rows.qsize() < self._share for queue in queues)
 
-    async def _pull(self) -> None:
-        while self._more and not self._expired and self._hungry():
-            self._more = False
+    async def _read_outbox(self) -> None:
+        while self._has_more and not self._expired and self._runs_low():
+            self._has_more = False
             rows = await self._outbox.due(_PAGE)
-            self._more = self._more or len(rows) == _PAGE
+            self._has_more = self._has_more or len(rows) == _PAGE
             for row in rows:
                 await self._assign(row)
 
     async def _assign(self, row: OutboxRow) -> None:
-        lane = self._lanes.get(row.callback)
-        if lane is None:
-            await self._leave(row, row.attempts, "the manifest no longer defines this callback")
-        elif lane.rows.qsize() >= _BACKLOG:
-            await self._leave(row, row.attempts, "too many wait for this address")
+        queue = self._queues.get(row.callback)
+        if queue is None:
+            await self._leave_pending(
+                row, row.attempts, "the manifest no longer defines this callback"
+            )
+        elif queue.rows.qsize() >= _BACKLOG:
+            await self._leave_pending(row, row.attempts, "too many wait for this address")
         else:
-            lane.rows.put_nowait(row)
+            queue.rows.put_nowait(row)
 
-    async def _work(self, lane: _Lane) -> None:
+    async def _work(self, queue: _CallbackQueue) -> None:
         while True:
-            row = await lane.rows.get()
-            lane.busy += 1
+            row = await queue.rows.get()
+            queue.busy += 1
             try:
-                await self._deliver(lane.line, row)
+                await self._deliver(queue.client, row)
             finally:
-                lane.busy -= 1
+                queue.busy -= 1
                 self._woken.set()
 
-    async def _deliver(self, line: WebhookClient, row: OutboxRow) -> None:
+    async def _deliver(self, client: WebhookClient, row: OutboxRow) -> None:
         attempts, reason = row.attempts, "not tried"
         try:
             while True:
                 async with self._slots:
                     attempts += 1
-                    verdict = await self._try(line, row, attempts - row.attempts)
+                    verdict = await self._try(client, row, attempts - row.attempts)
                 if not isinstance(verdict, Retry):
                     break
                 reason = verdict.reason
@@ -215,12 +219,12 @@ class WebhookDispatcher:
                 await self._clock.sleep(verdict.wait_s)
         except asyncio.CancelledError:
             if self._expired:
-                await self._leave(row, attempts, "the run ended before it was answered")
+                await self._leave_pending(row, attempts, "the run ended before it was answered")
             raise
         await self._settle(row, attempts, verdict)
 
-    async def _try(self, line: WebhookClient, row: OutboxRow, attempts: int) -> Decision:
-        answer = await line.post(
+    async def _try(self, client: WebhookClient, row: OutboxRow, attempts: int) -> Decision:
+        answer = await client.post(
             row.webhook_id, row.body, wall_s=self._clock.wall(), within_s=self._attempt_s
         )
         return decide(answer, attempts=attempts, retry=self._policy, jitter=self._jitter())
@@ -233,17 +237,19 @@ class WebhookDispatcher:
             case Delivered():
                 await self._outbox.delivered(row, attempts)
             case Suppressed(reason):
-                self._tell(self._observer.noticed, "callback suppressed", row, reason)
+                self._report_once(self._observer.noticed, "callback suppressed", row, reason)
                 await self._outbox.suppressed(row, reason)
             case Failed(reason, final):
-                self._tell(self._observer.warned, "callback failed", row, reason)
+                self._report_once(self._observer.warned, "callback failed", row, reason)
                 await self._outbox.failed(row, attempts, reason, final=final)
 
-    async def _leave(self, row: OutboxRow, attempts: int, reason: str) -> None:
+    async def _leave_pending(self, row: OutboxRow, attempts: int, reason: str) -> None:
         await self._settle(row, attempts, Failed(f"{reason}; left for the next run", final=False))
 
-    def _tell(self, say: Callable[..., None], event: str, row: OutboxRow, reason: str) -> None:
+    def _report_once(
+        self, report: Callable[..., None], event: str, row: OutboxRow, reason: str
+    ) -> None:
         """Report each reason once per callback: the report has every row."""
-        if (row.callback, reason) not in self._told:
-            self._told.add((row.callback, reason))
-            say(event, callback=row.callback, webhook_id=row.webhook_id, reason=reason)
+        if (row.callback, reason) not in self._reported:
+            self._reported.add((row.callback, reason))
+            report(event, callback=row.callback, webhook_id=row.webhook_id, reason=reason)

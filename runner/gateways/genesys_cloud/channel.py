@@ -193,13 +193,13 @@ class Channels:
                 return False
             if 200 <= answer.status < 300:  # noqa: PLR2004 - the class of success
                 return True
-            self._rest.refuse(answer, place, question)
+            self._rest.refuse(answer, place, request)
             return None
 
-        question = IdempotentRequest(
+        request = IdempotentRequest(
             _subscriptions(channel_id), "DELETE", None, Priority.UPKEEP, "channel"
         )
-        return await self._rest.retrying_client.ask(question, read)
+        return await self._rest.retrying_client.ask(request, read)
 
     async def _free(self) -> Mapping[str, Any] | None:
         """Return a channel that may be used again: one of ours, or one without topics; else None.
@@ -260,13 +260,13 @@ class Channels:
                 return False
             if 200 <= answer.status < 300:  # noqa: PLR2004 - the class of success
                 return True
-            self._rest.refuse(answer, place, question)
+            self._rest.refuse(answer, place, request)
             return None
 
         path = _subscriptions(channel_id)
         body = "[" + ",".join(f'{{"id":"{topic}"}}' for topic in topics) + "]"
-        question = IdempotentRequest(path, "POST", body, Priority.UPKEEP, "subscription")
-        return await self._rest.retrying_client.ask(question, read)
+        request = IdempotentRequest(path, "POST", body, Priority.UPKEEP, "subscription")
+        return await self._rest.retrying_client.ask(request, read)
 
     async def _dialled(self, uri: str) -> Transport:
         """Dial a channel's own address; the secret is in it, not in a header."""

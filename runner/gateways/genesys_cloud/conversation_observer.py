@@ -82,7 +82,7 @@ class ConversationObserver:
 
     async def read(self, conversation_id: str, priority: Priority) -> Reading:
         """Look a conversation up. Raises what the port's `look_up` raises."""
-        question = IdempotentRequest(
+        request = IdempotentRequest(
             f"/api/v2/conversations/{quote(conversation_id, safe='')}", priority=priority
         )
 
@@ -99,8 +99,8 @@ class ConversationObserver:
                         )
                     )
             if answer.status != HTTPStatus.OK:
-                self._rest.refuse(answer, place, question)
+                self._rest.refuse(answer, place, request)
                 return None
             return read_conversation(answer.json_object(), conversation_id, date_s)
 
-        return respelled(await self._rest.retrying_client.ask(question, read), self._spelled)
+        return respelled(await self._rest.retrying_client.ask(request, read), self._spelled)

@@ -81,7 +81,7 @@ class GenesysDirectory:
         Empty: this client may not see it.
         """
         path = f"/api/v2/conversations/{quote(interaction_id, safe='')}"
-        question = IdempotentRequest(path, thing="conversation", failure=GatewayError)
+        request = IdempotentRequest(path, thing="conversation", failure=GatewayError)
 
         def read(answer: Answer, place: Place) -> tuple[str | None] | None:
             if answer.status == HTTPStatus.NOT_FOUND:
@@ -89,12 +89,12 @@ class GenesysDirectory:
             if answer.status == HTTPStatus.FORBIDDEN and self._rest.fault_of(answer).is_about_one:
                 return ("",)
             if answer.status != HTTPStatus.OK:
-                self._rest.refuse(answer, place, question)
+                self._rest.refuse(answer, place, request)
                 return None
             body = answer.json_object()
             return None if body is None else (find_served_by(body, interaction_id, user_id),)
 
-        (participant_id,) = await self._rest.retrying_client.ask(question, read)
+        (participant_id,) = await self._rest.retrying_client.ask(request, read)
         return participant_id
 
     async def _all_of(self, query: _QueueQuery) -> Sequence[Waiting]:

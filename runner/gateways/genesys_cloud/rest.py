@@ -132,12 +132,12 @@ class GenesysRest:
         priority: Priority = Priority.PREFLIGHT,
     ) -> dict[str, Any]:
         """Send an idempotent request with a body. Raises `GatewayError`."""
-        question = IdempotentRequest(
+        request = IdempotentRequest(
             path, method, json.dumps(body), priority, thing, GatewayError, GatewayError
         )
-        return await self.ask(question)
+        return await self.ask(request)
 
-    async def ask(self, question: IdempotentRequest) -> dict[str, Any]:
+    async def ask(self, request: IdempotentRequest) -> dict[str, Any]:
         """Send until a JSON object comes.
 
         Raises `failure` or `refused` of the request, or `GatewayError`. The error of a refusal has the vendor's code and a sentence of help.
@@ -146,18 +146,18 @@ class GenesysRest:
         def read(answer: Answer, place: Place) -> dict[str, Any] | None:
             if httpx.codes.is_success(answer.status):
                 return answer.json_object()
-            self.refuse(answer, place, question)
+            self.refuse(answer, place, request)
             return None
 
-        return await self.retrying_client.ask(question, read)
+        return await self.retrying_client.ask(request, read)
 
-    def refuse(self, answer: Answer, place: Place, question: IdempotentRequest) -> None:
+    def refuse(self, answer: Answer, place: Place, request: IdempotentRequest) -> None:
         """Raise the error of a final refusal; return if another try may succeed."""
         if is_passing(answer.status):
             return
         fault = self.fault_of(answer)
-        kind = GatewayError if answer.status == HTTPStatus.FORBIDDEN else question.refused
-        what = f"no {question.thing}: {fault.said}"
+        kind = GatewayError if answer.status == HTTPStatus.FORBIDDEN else request.refused
+        what = f"no {request.thing}: {fault.said}"
         check = fault.help or "check the ids, the region and the client's role"
         raise place.error_of(kind, what, check)
 

@@ -136,8 +136,8 @@ class RoundTrip:
         def read(answer: Answer, _place: Place) -> dict[str, Any] | None:
             return sketch_subject(answer.status, answer.json_object())
 
-        question = IdempotentRequest(SUBJECT_PATH, thing="subject")
-        self._findings.subject = await self._rest.retrying_client.ask(question, read)
+        request = IdempotentRequest(SUBJECT_PATH, thing="subject")
+        self._findings.subject = await self._rest.retrying_client.ask(request, read)
 
     async def _read(self) -> tuple[dict[str, Any], Reading]:
         path = f"/api/v2/conversations/{quote(self._conversation_id, safe='')}"

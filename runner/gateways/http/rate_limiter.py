@@ -46,7 +46,7 @@ class PriorityRateLimiter:
         self._clock = clock
         self._bucket: Bucket | None = None  # filled by the first request
         self._shut_until = -math.inf
-        self._wanted_until = -math.inf  # a command waits for the next token
+        self._reserved_until = -math.inf  # a command waits for the next token
         self._queue: list[tuple[int, int]] = []
         self._numbers = itertools.count()
         self._woken: dict[tuple[int, int], asyncio.Event] = {}
@@ -77,20 +77,20 @@ class PriorityRateLimiter:
         if (rate_per_s := self._rate_per_s) is None:
             return first_s
         if not ahead:
-            self._wanted_until = now + first_s + YIELD_SHARE / rate_per_s
+            self._reserved_until = now + first_s + YIELD_SHARE / rate_per_s
         return first_s + ahead / rate_per_s
 
     def take(self) -> None:
         """Count a command that leaves now."""
         self._under_way += 1
-        self._wanted_until = -math.inf
+        self._reserved_until = -math.inf
         if (rate_per_s := self._rate_per_s) is not None:
             now = self._clock.now()
             bucket = self._filled(now, rate_per_s)
             taken, wait_s = self._taken(bucket, now, rate_per_s)
             self._bucket = taken if wait_s <= 0 else Bucket(bucket.tat + 1 / rate_per_s)
 
-    async def passed(self, priority: Priority = Priority.PREFLIGHT) -> None:
+    async def acquire(self, priority: Priority = Priority.PREFLIGHT) -> None:
         """Wait for a turn: by priority, then by arrival."""
         place = (int(priority), next(self._numbers))
         heapq.heappush(self._queue, place)
@@ -99,7 +99,7 @@ class PriorityRateLimiter:
                 if self._queue[0] != place:
                     self._woken[place] = asyncio.Event()
                     await self._woken[place].wait()
-                elif (wait_s := self._until_question()) > 0:
+                elif (wait_s := self._until_request()) > 0:
                     await self._clock.sleep(wait_s)
                 else:
                     break
@@ -125,15 +125,15 @@ class PriorityRateLimiter:
         if self._queue and (head := self._woken.get(self._queue[0])) is not None:
             head.set()
 
-    def _until_question(self) -> float:
+    def _until_request(self) -> float:
         """Return the seconds that the head of the queue has to wait; 0.0: its token is taken."""
         now = self._clock.now()
         rate_per_s = self._rate_per_s
         if now < self._shut_until:
             return self._shut_until - now
         if rate_per_s is not None:
-            if now < self._wanted_until:
-                return self._wanted_until - now
+            if now < self._reserved_until:
+                return self._reserved_until - now
             bucket = self._filled(now, rate_per_s)
             self._bucket, wait_s = self._taken(bucket, now, rate_per_s)
             if wait_s > 0:

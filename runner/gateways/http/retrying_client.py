@@ -152,7 +152,7 @@ class RetryingClient:
         return answer
 
     async def _exchange(self, request: IdempotentRequest, place: Place, token: Token) -> Answer:
-        await self._rate_limiter.passed(request.priority)
+        await self._rate_limiter.acquire(request.priority)
         headers = {"Authorization": token.authorization, "Cache-Control": "no-cache"}
         answer = None
         try:

@@ -32,7 +32,7 @@ def now() -> float:
 
 
 async def ask(rate_limiter: PriorityRateLimiter, priority: Priority, log: Log, name: str) -> None:
-    await rate_limiter.passed(priority)
+    await rate_limiter.acquire(priority)
     log.append((name, round(now(), 3)))
 
 
@@ -156,7 +156,7 @@ async def test_a_minute_at_the_limit_is_used_to_the_full_by_commands_and_questio
 
     async def looked_up() -> None:
         while now() < 60:
-            await rate_limiter.passed(Priority.PREFLIGHT)
+            await rate_limiter.acquire(Priority.PREFLIGHT)
             sent.append(now())
             await asyncio.sleep(0.08)
             rate_limiter.answered(None)

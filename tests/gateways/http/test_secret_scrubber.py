@@ -134,9 +134,9 @@ async def test_a_reply_that_escapes_the_secret(ascii_only: bool, slash: str):  #
 
 async def test_strays_of_text_and_of_bytes():
     text = SECRET.replace("-", "\\u002d")
-    stray = await told("strayed", frame(TEXT, f'{{"no": "{text}"}}'.encode()))
+    stray = await told("noted", frame(TEXT, f'{{"no": "{text}"}}'.encode()))
     assert stray.text == '{"no": "[secret]"}'
-    stray = await told("strayed", frame(BINARY, SECRET.encode()))
+    stray = await told("noted", frame(BINARY, SECRET.encode()))
     assert stray.text == "b'[secret]'"
 
 
