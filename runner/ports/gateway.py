@@ -39,7 +39,7 @@ class GatewayListener(Protocol):
         """Take a reply to any id."""
 
     def noted(self, note: GatewayNote) -> None:
-        """Take a frame that answers nothing."""
+        """Take a note for the audit log: a frame that is not a reply, for instance."""
 
     def session_opened(self, opened: SessionOpened) -> None:
         """Learn that a session is open and checked: frames may be submitted."""

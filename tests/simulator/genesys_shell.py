@@ -1,4 +1,4 @@
-"""A shell for the platform's mind, on a virtual clock, without network or waiting."""
+"""A shell for the platform's model, on a virtual clock, without network or waits."""
 
 import heapq
 import json

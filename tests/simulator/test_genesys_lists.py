@@ -1,4 +1,4 @@
-"""Lists on the platform's face: queues and users by name, and who waits in a queue."""
+"""Lists of the platform: queues and users by name, and conversations in a queue."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""The platform's face is harsh enough to tell a careful client from a careless one."""
+"""The simulated platform is strict enough to tell a careful client from a careless one."""
 
 from uuid import UUID
 

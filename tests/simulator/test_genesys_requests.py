@@ -1,4 +1,4 @@
-"""How strict the platform's face is about tokens, paths, bodies and the pace of requests."""
+"""How strict the platform is about tokens, paths, bodies and the rate of requests."""
 
 import pytest
 

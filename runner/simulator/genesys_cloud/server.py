@@ -87,20 +87,20 @@ class GenesysServer(LoopbackServer):
         )
         self._sessions: dict[str, tuple[int, Session]] = {}
         self._exchanges: set[_Exchange] = set()
-        self._heart: asyncio.Task[None] | None = None
+        self._heartbeats: asyncio.Task[None] | None = None
 
     async def start(self, host: str = "127.0.0.1", port: int = 0) -> None:
         """Listen and send heartbeats; see `LoopbackServer.start`."""
         await super().start(host, port)
-        self._heart = asyncio.create_task(self._beat())
+        self._heartbeats = asyncio.create_task(self._beat())
 
     async def stop(self) -> None:
         """Close every channel's socket (1001) and the port."""
-        if self._heart is not None:
-            self._heart.cancel()
+        if self._heartbeats is not None:
+            self._heartbeats.cancel()
             with suppress(asyncio.CancelledError):
-                await self._heart
-            self._heart = None
+                await self._heartbeats
+            self._heartbeats = None
         await super().stop()
 
     def _locate(self, http: str, websocket: str) -> Endpoints:

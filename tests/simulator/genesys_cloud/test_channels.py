@@ -1,4 +1,4 @@
-"""Notification channels on the platform's face: topics, events, and what ends a channel."""
+"""Notification channels of the platform: topics, events, and what closes a channel."""
 
 import json
 

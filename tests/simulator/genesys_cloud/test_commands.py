@@ -1,4 +1,4 @@
-"""What a command does to a conversation on the platform's face, and what is refused."""
+"""The effect of commands on conversations of the platform, and what is refused."""
 
 import pytest
 

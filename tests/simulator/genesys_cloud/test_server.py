@@ -1,4 +1,4 @@
-"""The platform's face on a socket, spoken to by independent clients."""
+"""The platform's server, called by independent clients."""
 
 import asyncio
 import json

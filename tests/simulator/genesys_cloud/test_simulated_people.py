@@ -1,4 +1,4 @@
-"""What people do meanwhile, on the platform's face: none of it is a client's move."""
+"""Simulated people act during a batch; none of it is a client's move."""
 
 from __future__ import annotations
 

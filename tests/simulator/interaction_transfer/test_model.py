@@ -1,4 +1,4 @@
-"""The gateway's mind without any I/O: what each frame leads to."""
+"""The gateway's model without any I/O: the decisions on each frame."""
 
 import json
 from random import Random
