@@ -155,7 +155,7 @@ async def test_a_broken_ledger_stops_the_start(
     path = tmp_path / "ledger.jsonl"
     path.write_text("nonsense\n")
 
-    with pytest.raises(StorageError, match=":1: no entry"):
+    with pytest.raises(StorageError, match=":1: not an entry"):
         await SimulatorServer(constraints, server_options=ServerOptions(ledger=path)).start()
     path.write_text("")
     assert list(Ledger(path).open()) == []
