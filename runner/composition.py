@@ -75,15 +75,15 @@ async def opened_environment(
         yield manifest.environment
         return
     # These import a web server, which takes a fifth of the start of a run that has no use for it.
-    from runner.simulator.conduct import Conduct  # noqa: PLC0415
-    from runner.simulator.hosting import Hosting  # noqa: PLC0415
+    from runner.simulator.behaviour import GatewayBehaviour  # noqa: PLC0415
+    from runner.simulator.loopback_server import ServerOptions  # noqa: PLC0415
     from runner.simulator.platforms import server_of  # noqa: PLC0415
 
     server = server_of(manifest.environment.simulator.platform)(
         manifest.gateway,
         manifest.environment.simulator,
-        conduct=Conduct.keeping(manifest.gateway.promise),
-        hosting=Hosting(ledger=None if journal is None else ledger_path(journal)),
+        behaviour=GatewayBehaviour.keeping(manifest.gateway.promise),
+        server_options=ServerOptions(ledger=None if journal is None else ledger_path(journal)),
     )
     await server.start()
     try:

@@ -41,6 +41,14 @@ class Found:
             parts.insert(0, f"{counted(len(self.addresses), 'name')} looked up")
         return "; ".join(parts)
 
+    @property
+    def place_names(self) -> Mapping[str, str]:
+        """The names of queues and users that the manifest names, by the destination with the id."""
+        named = {by_id: named_in(uri) for uri, by_id in self.addresses.items()}
+        names = {by_id: name[1] for by_id, name in named.items() if name is not None}
+        places = {row.found_at for row in self.rows if row.found_at is not None}
+        return names | {at.destination_uri: at.name for at in places if not is_id(at.name)}
+
     def put_into(self, staging: Staging) -> None:
         """Make the rows what was found, so that they can be planned."""
         staging.readdress(self.addresses)

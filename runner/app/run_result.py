@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 
 from runner.console.results.run_result import Group, RunResult
 from runner.core.next_steps import RunArguments
@@ -25,6 +26,7 @@ def result_of(
     *,
     connected: bool = False,
     moves: Sequence[Move] = (),
+    place_names: Mapping[str, str] = MappingProxyType({}),
 ) -> RunResult:
     """Return what a command that planned or applied has to say at its end."""
     groups = summary.groups
@@ -56,6 +58,7 @@ def result_of(
         plan=source.plan,
         figures=source.figures if source.plan is None else None,
         moves=moves,
+        place_names=place_names,
         connected=connected,
         given=RunArguments.of(source.run),
         doubt_key=next(doubts, None),

@@ -17,9 +17,9 @@ from runner.core.manifest.model import (
     Secret,
     SimulatorOptions,
 )
-from runner.simulator.conduct import Conduct
-from runner.simulator.hosting import Hosting
-from runner.simulator.hosting import serve as serve_until_cancelled
+from runner.simulator.behaviour import GatewayBehaviour
+from runner.simulator.loopback_server import ServerOptions
+from runner.simulator.loopback_server import serve as serve_until_cancelled
 from runner.simulator.platforms import server_of
 from runner.staging.rows import Staging
 
@@ -80,8 +80,8 @@ async def _serve(
     server = server_of(options.platform)(
         constraints,
         options,
-        conduct=Conduct.keeping(constraints.promise, rate_per_s=served.rate_per_s),
-        hosting=Hosting(
+        behaviour=GatewayBehaviour.keeping(constraints.promise, rate_per_s=served.rate_per_s),
+        server_options=ServerOptions(
             client_id=_secret(served.client_id),
             client_secret=secret,
             ledger=served.ledger,

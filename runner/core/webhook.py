@@ -1,4 +1,4 @@
-"""What a callback's answer means, and which secrets can sign (Standard Webhooks)."""
+"""Decides what follows from a callback's answer, and checks secrets (Standard Webhooks)."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ _TOO_MANY = 429
 
 
 def check_webhook_secret(text: str) -> str | None:
-    """Say why `text` cannot sign webhooks; None when it can. The message never holds the text.
+    """Return why `text` cannot sign webhooks, or None. The message never contains the text.
 
-    The signing library silently drops characters that are not base64, and would sign with a key
-    that nobody meant.
+    The signing library silently drops characters that are not base64, and would sign with another
+    key.
     """
     encoded = text.removeprefix(SECRET_PREFIX)
     if not encoded:
@@ -34,14 +34,14 @@ def check_webhook_secret(text: str) -> str | None:
 
 
 def _whole(letters: str, padding: str) -> bool:
-    """Tell whether so many letters make whole bytes; the padding may be left out altogether."""
+    """Return whether the letters encode whole bytes; the padding may be left out."""
     left_over = len(letters) % 4
     return left_over != 1 and (not padding or (left_over + len(padding)) % 4 == 0)
 
 
 @dataclass(frozen=True, slots=True)
 class Answered:
-    """The address answered; `retry_after_s` is what it asked for, if anything."""
+    """The address answered; `retry_after_s` is the wait that it asked for, if any."""
 
     status: int
     retry_after_s: float | None = None
@@ -49,31 +49,31 @@ class Answered:
 
 @dataclass(frozen=True, slots=True)
 class Unreachable:
-    """No answer was had this time."""
+    """This try brought no answer."""
 
     reason: str
 
 
 @dataclass(frozen=True, slots=True)
 class Refused:
-    """The callback is never called so: its address or its headers don't permit it."""
+    """The callback is not called: its address or its headers forbid it."""
 
     reason: str
 
 
 @dataclass(frozen=True, slots=True)
 class Suppressed:
-    """A rehearsal calls nothing but loopback addresses (manifest.md, "Simulator")."""
+    """A rehearsal calls only loopback addresses (manifest.md, "Simulator")."""
 
     reason: str
 
 
-Answer = Answered | Unreachable | Refused | Suppressed
+AttemptResult = Answered | Unreachable | Refused | Suppressed
 
 
 @dataclass(frozen=True, slots=True)
 class Delivered:
-    """The address took it."""
+    """The address accepted it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,21 +85,20 @@ class Failed:
 
 
 @dataclass(frozen=True, slots=True)
-class Again:
+class Retry:
     """Another try after `wait_s` seconds."""
 
     wait_s: float
     reason: str
 
 
-Verdict = Delivered | Failed | Suppressed | Again
+Decision = Delivered | Failed | Suppressed | Retry
 
 
-def judge(answer: Answer, *, attempts: int, retry: RetryPolicy, jitter: float) -> Verdict:
-    """Decide what follows from an answer to the `attempts`-th try of this run (counted from 1).
+def decide(answer: AttemptResult, *, attempts: int, retry: RetryPolicy, jitter: float) -> Decision:
+    """Return what follows from the result of try number `attempts` of this run (counted from 1).
 
-    What may pass is never given up: the next run tries again, under the same webhook id.
-
+    A temporary failure is never final: the next run tries again, under the same webhook id.
     `jitter` is uniform in [0, 1).
     """
     match answer:
@@ -120,13 +119,13 @@ def judge(answer: Answer, *, attempts: int, retry: RetryPolicy, jitter: float) -
 
 def _again(
     reason: str, asked_s: float | None, *, attempts: int, retry: RetryPolicy, jitter: float
-) -> Verdict:
+) -> Decision:
     if attempts >= retry.attempts:
         return Failed(f"{reason}, {attempts} times; left for the next run", final=False)
     if asked_s is not None and asked_s > LONGEST_OBEYED_S:
         return Failed(f"{reason}, asks to wait {asked_s:.0f} s; left for the next run", final=False)
     wait_s = backoff_s(retry, attempts, jitter=jitter) if asked_s is None else asked_s
-    return Again(wait_s, reason)
+    return Retry(wait_s, reason)
 
 
 def _passing(status: int) -> bool:

@@ -6,7 +6,7 @@ from runner.core.errors import GatewayError
 from runner.core.pacing.rate import LONGEST_OBEYED_S
 from runner.core.records.run_record import SessionClose, TimelineEventKind
 from runner.core.timestamps import timestamp
-from runner.core.transfer.message import Reply, Stray, seconds_text
+from runner.core.transfer.message import GatewayNote, Reply, seconds_text
 from runner.core.transfer.outcome import ExitCode
 from runner.engine.admission import Admission
 from runner.engine.audit_notes import AuditNotes
@@ -42,9 +42,9 @@ class GatewayEvents:
         """Match a reply to its pending delivery."""
         self._pending_replies.replied(reply)
 
-    def strayed(self, stray: Stray) -> None:
+    def noted(self, note: GatewayNote) -> None:
         """Note a frame that answers nothing."""
-        self._notes.add_bounded("stray frame", why=stray.why, text=stray.text)
+        self._notes.add_bounded("stray frame", why=note.why, text=note.text)
 
     def session_opened(self, opened: SessionOpened) -> None:
         """Note that frames may leave."""

@@ -13,7 +13,7 @@ from runner.core.number_text import counted
 from runner.core.pacing.waves import most_failures
 from runner.core.records.recent_failures import stage_of
 from runner.core.records.run_record import Figures, TimelineEventKind
-from runner.core.transfer.message import Compose, Message, build_message
+from runner.core.transfer.message import Compose, Message
 from runner.core.transfer.outcome import ExitCode
 from runner.core.transfer.states import State
 from runner.engine.active_transfer import ActiveTransfer
@@ -59,8 +59,8 @@ class RunSpec:
     rules: Rules
     callbacks: CallbackFactory
     find_fault: Callable[[Message, MediaMatrix], str | None]
+    compose: Compose
     total_kbps: float | None = None  # of all transfers in flight together
-    compose: Compose = build_message
     failed_before: int = 0  # those of `total` that were rejected or failed before: they come last
 
 

@@ -1,1 +1,1 @@
-"""The adapters that carry transfers out: a folder per driver, each behind the `Gateway` port."""
+"""Adapters to gateways: a folder for each driver, behind the `Gateway` port."""

@@ -8,7 +8,7 @@ from typing import Protocol
 
 from runner.core.manifest.queue_selection import Waiting
 from runner.core.transfer.lookup_verdict import Interaction
-from runner.core.transfer.message import Reply, Request, Stray
+from runner.core.transfer.message import GatewayNote, Reply, Request
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,8 +38,8 @@ class GatewayListener(Protocol):
     def replied(self, reply: Reply) -> None:
         """Take a reply to any id."""
 
-    def strayed(self, stray: Stray) -> None:
-        """Take a frame that answers nothing."""
+    def noted(self, note: GatewayNote) -> None:
+        """Take a note for the audit log: a frame that is not a reply, for instance."""
 
     def session_opened(self, opened: SessionOpened) -> None:
         """Learn that a session is open and checked: frames may be submitted."""

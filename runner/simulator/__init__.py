@@ -1,1 +1,1 @@
-"""The embedded gateway: the server's side of the interaction-transfer protocol, on loopback."""
+"""The embedded gateway: servers of each platform, on loopback."""

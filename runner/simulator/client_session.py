@@ -1,4 +1,4 @@
-"""One client's socket on the gateway's side."""
+"""A client's socket, at the gateway's end."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from aiohttp import web
 from runner.simulator.faults import Answer, Close
 
 GOODBYE_S = 1.0
-"""How long a closing session is waited for."""
+"""The limit for closing a session."""
 
 
 class Session:
-    """One client's socket, and what is still to be written to it."""
+    """A client's socket and its queue of frames to write."""
 
     def __init__(
         self, socket: web.WebSocketResponse, transport: asyncio.Transport | None, token: str
@@ -26,18 +26,18 @@ class Session:
         self._ready = asyncio.Event()
 
     def put(self, action: Answer | Close) -> None:
-        """Have `action` written in turn."""
+        """Queue `action`."""
         self._waiting.append(action)
         self._ready.set()
 
     def cut(self) -> None:
-        """Abort the connection; nothing more is written to it."""
+        """Abort the connection and drop the queue."""
         self._waiting.clear()
         if self._transport is not None:
             self._transport.abort()
 
     async def write(self) -> None:
-        """Write what is due, at the pace at which the client reads."""
+        """Write the queue, as fast as the client reads."""
         try:
             while self._waiting:
                 action = self._waiting.popleft()
@@ -47,11 +47,11 @@ class Session:
                     self._waiting.clear()
                     await self.close(action.code, action.reason)
         except ConnectionError:
-            self._waiting.clear()  # the client has gone; effects stand, answers are lost
+            self._waiting.clear()  # the client is gone; effects stand, answers are lost
         self._ready.clear()
 
     async def close(self, code: int, reason: str) -> None:
-        """Close in due form; cut off a client that will not hear of it."""
+        """Close with a handshake; abort the connection of a client that does not answer."""
         try:
             async with asyncio.timeout(GOODBYE_S):
                 await self.socket.close(code=code, message=reason.encode())
@@ -59,6 +59,6 @@ class Session:
             self.cut()
 
     async def keep_writing(self) -> None:
-        """Write what becomes due later, until cancelled."""
+        """Write whatever is queued, until cancelled."""
         while await self._ready.wait():
             await self.write()

@@ -1,12 +1,12 @@
-"""What the gateway does wrong on purpose, and the chance by which it does.
+"""The faults of the embedded gateway, and the seeded chance of each.
 
-Whether a fault strikes is a hash of (seed, fault, subject), so that it depends on neither the order
-of arrival nor the pace, and a seed replays a rehearsal exactly.
+Whether a fault strikes is a hash of (seed, fault, subject): it depends neither on the order nor on
+the times of arrival, and a seed repeats a rehearsal exactly.
 
 A new fault is a new line of one of the tables:
 - `REFUSALS`: the gateway answers, but does not carry out;
 - `DELIVERIES`: what happens to an answer on its way, in the order of the table;
-- `ARRIVALS`: what happens to a frame before it is acted upon; the model knows each by name.
+- `ARRIVALS`: what happens to a frame before it is processed; the model handles each by name.
 """
 
 from __future__ import annotations
@@ -32,12 +32,12 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class Cut:
-    """Abort the socket: no close frame, what is buffered is lost."""
+    """Abort the socket: no close frame, and buffered data is lost."""
 
 
 @dataclass(frozen=True, slots=True)
 class Close:
-    """Close the session in due form."""
+    """Close the session with a handshake."""
 
     code: int
     reason: str
@@ -45,7 +45,7 @@ class Close:
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """Note that this request was read."""
+    """Record that a request was read."""
 
     message_id: str
     interaction_id: str
@@ -55,8 +55,8 @@ class Seen:
 class Effect:
     """Carry a transfer out.
 
-    What follows hangs on it, so that no answer can overtake its effect: `then` once it is carried
-    out (now or by an earlier delivery of the same id), `otherwise` if it came too late.
+    Answers are part of it, so that none can overtake its effect: `then` follows once it is carried
+    out (now, or by an earlier delivery of the same id), `otherwise` if it came too late.
     """
 
     message_id: str
@@ -74,7 +74,7 @@ Decisions = tuple[tuple[float, Action], ...]
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What the gateway makes of a request; `carried_out`: it will act."""
+    """The gateway's decision on a request; `carried_out`: the transfer is carried out."""
 
     status: str
     reason: str | None = None
@@ -83,7 +83,7 @@ class Verdict:
     carried_out: bool = False
 
     def to_text(self, message_id: str | None) -> str:
-        """Return the reply's text; a frame that bore no id is answered without one."""
+        """Return the reply's text; the answer to a frame without id has none."""
         fields = {
             "id": message_id,
             "status": self.status,
@@ -99,9 +99,9 @@ _ENCODER = json.JSONEncoder(separators=(",", ":"))
 
 @dataclass(frozen=True, slots=True)
 class Chance:
-    """The seeded dice. `shares` (0 to 1) are by fault name; raises `UsageError` on others.
+    """Seeded chance. `shares` has the share (0 to 1) of each fault.
 
-    `known` are the names that this face of the simulator has.
+    `known` has the faults of this platform. Raises `UsageError` for any other.
     """
 
     seed: int
@@ -112,23 +112,25 @@ class Chance:
         known = self.known or FAULTS
         for name, share in self.shares.items():
             if name not in known:
-                raise UsageError(f"{name} is no fault of the simulator; it has {', '.join(known)}")
+                raise UsageError(
+                    f"{name} is not a fault of the simulator; it has {', '.join(known)}"
+                )
             if not 0 <= share <= 1:
                 raise UsageError(f"the share of {name} is {share}; write one from 0% to 100%")
 
     def draw(self, purpose: str, subject: str) -> float:
-        """Return a number in [0, 1) that is always the same for these arguments."""
+        """Return a number in [0, 1), always the same for the same arguments."""
         text = f"{self.seed}\n{purpose}\n{subject}".encode("utf-8", "surrogatepass")
         return int.from_bytes(blake2b(text, digest_size=7).digest()) / (1 << 56)
 
     def strikes(self, fault: str, subject: str) -> bool:
-        """Tell whether `fault` befalls `subject`."""
+        """Return whether `fault` strikes `subject`."""
         share = self.shares.get(fault, 0.0)
         return share > 0 and self.draw(fault, subject) < share
 
 
 def rate_limited(chance: Chance, subject: str) -> Verdict:
-    """Answer that frames come too fast, and when to come again."""
+    """Return the answer to a frame that came too fast, with the wait before the next."""
     wait_s = round(0.05 + 0.15 * chance.draw("retry_after", subject), 3)
     return Verdict("rate_limited", "too many transfers", retry_after_s=wait_s)
 
@@ -155,8 +157,8 @@ REFUSALS: Mapping[str, Callable[[Chance, str], Verdict]] = {
     "rejected": _rejected,
     "unlisted": _unlisted,
 }
-"""Answers without an effect. `rate_limited` and `codec_unsupported` are apart: one comes before
-repeats are recognised, the other remembers what was asked for first."""
+"""Answers without an effect. `rate_limited` and `codec_unsupported` are not here: one is decided
+before repeats are recognised, the other depends on the first request."""
 
 
 def _doubled(decisions: Decisions, latency_s: float, drawn: float) -> Decisions:
@@ -183,9 +185,9 @@ DELIVERIES: Mapping[str, Callable[[Decisions, float, float], Decisions]] = {
     "muted": _muted,
     "cut": _cut,
 }
-"""What becomes of an answer: (decisions, latency in seconds, a number in [0, 1)) -> decisions."""
+"""Changes to an answer: (decisions, latency in seconds, a number in [0, 1)) -> decisions."""
 
 ARRIVALS = ("token_expiry", "cut_before")
 
 FAULTS = ("rate_limited", "codec_unsupported", *REFUSALS, *DELIVERIES, *ARRIVALS)
-"""Every fault's name, as manifests spell it."""
+"""The names of all faults, as in manifests."""

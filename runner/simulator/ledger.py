@@ -1,7 +1,7 @@
-"""What the gateway truly did: the judge of every promise about "exactly once".
+"""Records what the gateway really did, to judge every promise of "exactly once".
 
-In memory: a count by interaction and the latest entries. On request also a JSON Lines file that
-survives the process; a line with `effect` is an effect, one without is a frame received.
+In memory: a count by interaction and the latest entries. Optionally also a JSON Lines file that
+survives the process: a line with `effect` is an effect, one without is a received frame.
 """
 
 from __future__ import annotations
@@ -43,9 +43,9 @@ class Carried:
 
 
 class Ledger:
-    """Append-only. With a `path` it goes on where the file ends.
+    """An append-only record. With a `path` it continues the file.
 
-    Raises `StorageError` when the file cannot be read or written, or is no ledger.
+    Raises `StorageError` if the file cannot be read or written, or is not a ledger.
     """
 
     def __init__(self, path: Path | None = None) -> None:
@@ -58,7 +58,7 @@ class Ledger:
         self._file: int | None = None
 
     def open(self) -> Iterator[Carried]:
-        """Open the file, if any, and yield its effects; to be used up before anything is added."""
+        """Open the file, if any, and yield its effects; exhaust it before adding anything."""
         if self._path is None:
             return
         try:
@@ -74,7 +74,7 @@ class Ledger:
             raise self._unusable(error) from error
 
     def close(self) -> None:
-        """Close the file; nothing can be added to it any more."""
+        """Close the file; nothing is written to it afterwards."""
         if self._file is not None:
             os.close(self._file)
             self._file = None
@@ -84,7 +84,7 @@ class Ledger:
         return Counter(self._moves)
 
     def add_received(self, message_id: str, interaction_id: str, at: float) -> None:
-        """Note a request that was read."""
+        """Add a request that was read."""
         entry = Received(at, message_id, interaction_id)
         self._write(entry)
         self.received.append(entry)
@@ -93,7 +93,7 @@ class Ledger:
     def add_effect(
         self, message_id: str, interaction_id: str, destination_uri: str, at: float
     ) -> None:
-        """Note an effect; once this returns it survives the end of the process."""
+        """Add an effect; after the return it survives the end of the process."""
         seq = self.effect_count + 1
         entry = Carried(seq, at, message_id, interaction_id, destination_uri)
         self._write(entry)
@@ -133,7 +133,7 @@ def _open_alone(path: Path) -> int:
 
 
 def read_ledger(path: Path) -> Iterator[Carried | Received]:
-    """Stream a ledger file's entries; raises `StorageError` at a line that is none."""
+    """Yield the entries of a ledger file. Raises `StorageError` at a line that is not one."""
     with path.open("rb") as lines:
         for number, line in enumerate(lines, start=1):
             try:
@@ -141,11 +141,13 @@ def read_ledger(path: Path) -> Iterator[Carried | Received]:
                 yield Carried(**fields) if "effect" in fields else Received(**fields)
             except (ValueError, TypeError) as error:
                 advice = "name a new file or fix the line"
-                raise StorageError(f"{path}:{number}: no entry of a ledger; {advice}") from error
+                raise StorageError(
+                    f"{path}:{number}: not an entry of a ledger; {advice}"
+                ) from error
 
 
 def _drop_torn_line(path: Path) -> None:
-    """Cut a last line that a kill left unfinished: its reply has never gone out."""
+    """Remove a last line that a kill left incomplete: its reply was never sent."""
     with path.open("rb+") as file:
         end = file.seek(0, os.SEEK_END)
         start = max(0, end - 65_536)

@@ -1,11 +1,11 @@
-"""The platforms that the embedded gateway can be, each imported when it is served."""
+"""The platforms of the embedded gateway, each imported when it is served."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from importlib import import_module
 
-from runner.simulator.hosting import LoopbackServer
+from runner.simulator.loopback_server import LoopbackServer
 
 _SERVERS = {
     "interaction-transfer": "runner.simulator.interaction_transfer.server:SimulatorServer",
@@ -16,7 +16,7 @@ _SERVERS = {
 def server_of(platform: str) -> Callable[..., LoopbackServer]:
     """Return the class of a platform's server.
 
-    It is called with the gateway's constraints, the simulator's options, `conduct` and `hosting`.
+    It is called with the gateway's constraints, the simulator's options, `behaviour` and `server_options`.
     """
     module, _, name = _SERVERS[platform].partition(":")
     found: Callable[..., LoopbackServer] = getattr(import_module(module), name)

@@ -1,4 +1,4 @@
-"""The gateway's access tokens (protocol, "OAuth"); pure: time and randomness are arguments."""
+"""Issues and checks access tokens (protocol.md, "OAuth"); pure: time and randomness are arguments."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from typing import Any
 from urllib.parse import parse_qs
 
 SCOPES = ("interaction:transfer", "websocket:use", "interaction:view")
-"""The scopes this gateway knows; asked for none, it grants them all."""
+"""The scopes of this gateway; a request without scopes is granted all."""
 
 
 @dataclass(frozen=True, slots=True)
 class Grant:
-    """What a token permits, and until when (seconds since the epoch)."""
+    """The scopes of a token and its expiry (seconds since the epoch)."""
 
     scopes: frozenset[str]
     expires_at: float
@@ -23,7 +23,7 @@ class Grant:
 
 @dataclass(slots=True)
 class Tokens:
-    """Who may do what. `grantable` are the client's scopes, `life_s` each token's life."""
+    """The tokens of one client. `grantable` has the client's scopes, `life_s` is a token's life."""
 
     client_id: str
     client_secret: str = field(repr=False)
@@ -48,16 +48,16 @@ class Tokens:
         }
 
     def find(self, token: str, now: float) -> Grant | None:
-        """Return what `token` permits, None if it is unknown, revoked or expired."""
+        """Return the grant of `token`; None if it is unknown, revoked or expired."""
         grant = self._grants.get(token)
         return grant if grant is not None and now < grant.expires_at else None
 
     def revoke(self, token: str) -> None:
-        """Let `token` permit nothing from now on."""
+        """Revoke `token`."""
         self._grants.pop(token, None)
 
     def knows(self, authorization: str) -> bool:
-        """Tell whether a Basic `authorization` is the client's id and secret."""
+        """Return whether a Basic `authorization` has the client's id and secret."""
         scheme, _, encoded = authorization.partition(" ")
         try:
             given = b64decode(encoded.strip(), validate=True)
@@ -67,7 +67,7 @@ class Tokens:
         return scheme.lower() == "basic" and hmac.compare_digest(given, wanted)
 
     def issue(self, scopes: frozenset[str], now: float) -> str:
-        """Return a new token that permits `scopes` for the token's life."""
+        """Return a new token with `scopes`, valid for `life_s`."""
         for token in [token for token, grant in self._grants.items() if grant.expires_at <= now]:
             del self._grants[token]
         token = f"{self.random.getrandbits(256):064x}"

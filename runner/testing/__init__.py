@@ -1,4 +1,4 @@
-"""For the tests of drivers from other distributions: fakes of the ports, and the contract suite.
+"""Fakes of the ports and the contract suite, for the tests of drivers from other distributions.
 
-`contract.DriverContract` is a class of pytest tests that a driver's own tests derive from.
+`contract.DriverContract` is a class of pytest tests; a driver's own tests derive from it.
 """

@@ -1,4 +1,4 @@
-"""What the engine relies on in every driver, as pytest tests to derive from.
+"""The contract between engine and driver, as pytest tests to derive from.
 
     class TestAcme(DriverContract):
         @asynccontextmanager
@@ -6,8 +6,8 @@
             async with acme_server() as server:
                 yield Stage(SPEC, connection_to(server), known="c-1", destination_uri="tel:+1")
 
-The tests are plain functions that run an event loop of their own: they need no pytest plugin.
-Each waits for at most `PATIENCE_S` real seconds.
+The tests are plain functions with their own event loop: they need no pytest plugin. Each waits for
+at most `PATIENCE_S` real seconds.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from runner.ports import Gateway
 from runner.testing.listener import RecordingListener
 
 PATIENCE_S = 30.0
-"""How long anything is waited for."""
+"""The limit for each test."""
 
 _NAME = re.compile(r"[a-z][a-z0-9-]{0,63}")
 _ANSWERS = {Event.ACCEPTED, Event.LIMITED, Event.UNSUITED, Event.DENIED, Event.LOST}
@@ -40,9 +40,9 @@ _VOICE = MediaMatrix(Audio("opus", 64, 16))
 
 @dataclass(frozen=True, slots=True)
 class Stage:
-    """A driver before a server of its tests.
+    """A driver, connected to a server of its tests.
 
-    `known` is an interaction that the server has and that may be moved to `destination_uri`.
+    `known` is an interaction of the server that may be moved to `destination_uri`.
     """
 
     spec: DriverSpec
@@ -51,15 +51,15 @@ class Stage:
     destination_uri: str
     unknown: str | None = None  # an interaction that the server does not have
     media: MediaMatrix = _VOICE
-    lose_session: Callable[[], Awaitable[None]] | None = None  # ends the session, at the server's
+    lose_session: Callable[[], Awaitable[None]] | None = None  # ends the session at the server
 
 
 class DriverContract(ABC):
-    """Derive a test class from it and implement `stage`."""
+    """The tests; derive a class and implement `stage`."""
 
     @abstractmethod
     def stage(self) -> AbstractAsyncContextManager[Stage]:
-        """Start a server and return the driver's stage before it."""
+        """Start a server and return the driver, connected to it."""
 
     def test_the_specification_is_consistent(self) -> None:
         """Facts that the manifest's checks rely on."""
@@ -117,7 +117,7 @@ class DriverContract(ABC):
         asyncio.run(run())
 
     def test_a_delivery_is_answered_once_under_its_id(self) -> None:
-        """What is answered twice, or under another id, would be recorded for the wrong delivery."""
+        """An answer that comes twice, or with another id, would be recorded for the wrong delivery."""
 
         async def run() -> None:
             async with self._opened() as (stage, gateway, listener):
@@ -131,7 +131,7 @@ class DriverContract(ABC):
         asyncio.run(run())
 
     def test_without_a_session_nothing_is_written(self) -> None:
-        """A delivery that raises `GatewayError` certainly did not leave."""
+        """A delivery that raises `GatewayError` was certainly not sent."""
 
         async def run() -> None:
             async with self._opened() as (stage, gateway, listener):
@@ -149,7 +149,7 @@ class DriverContract(ABC):
         asyncio.run(run())
 
     def test_close_is_reported_as_ours_and_may_be_repeated(self) -> None:
-        """A session that is lost otherwise leaves what was under way in doubt."""
+        """A session that is lost in another way leaves its deliveries in doubt."""
 
         async def run() -> None:
             async with self._opened() as (_, gateway, listener):
@@ -189,7 +189,7 @@ _ids = count(1)
 
 
 async def _request(stage: Stage, gateway: Gateway) -> Request:
-    """Return a delivery as the engine makes it: after a look-up, where the driver needs one."""
+    """Return a delivery as the engine builds it: after a look-up, if the driver needs one."""
     seen = await gateway.look_up(stage.known) if stage.spec.needs_lookup else None
     message_id = f"00000000-0000-4000-8000-{next(_ids):012x}"
     at = timestamp(stage.connection.clock.wall())
@@ -198,5 +198,5 @@ async def _request(stage: Stage, gateway: Gateway) -> Request:
 
 
 async def _until(true: Callable[[], bool]) -> None:
-    while not true():  # noqa: ASYNC110 - no event tells of what is waited for
+    while not true():  # noqa: ASYNC110 - there is no event to wait for
         await asyncio.sleep(0.001)

@@ -1,4 +1,4 @@
-"""A gateway of values: what it answers to each frame is a script, what it did is a log."""
+"""A fake gateway: a script answers each frame, and a log records it."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from runner.testing.loop_clock import WALL_S
 
 @dataclass(frozen=True)
 class Frame:
-    """A frame that arrived: when, on which session, what, and the how-manieth for its interaction."""
+    """A received frame: time, session, content, and its number among the frames of its interaction."""
 
     at: float
     generation: int
@@ -33,15 +33,15 @@ class Frame:
 
     @property
     def interaction_id(self) -> str:
-        """Which interaction it would move."""
+        """The interaction that it moves."""
         return str(self.body["interaction_id"])
 
 
 @dataclass(frozen=True)
 class Answer:
-    """One reply to come, `after_s` seconds after the frame; no status and no code: silence.
+    """A reply, `after_s` seconds after the frame; without status and code: silence.
 
-    `effect` tells whether the interaction is moved; None: as the status says.
+    `effect` is whether the interaction is moved; None: as the status says.
     """
 
     status: str | None = None
@@ -77,14 +77,14 @@ class Answer:
 Script = Callable[[Frame], Sequence[Answer]]
 
 BEFORE = "genesys://queue/before"
-"""Where interactions are until they are moved."""
+"""The place of interactions before their first move."""
 
 CARRIED_OUT = Answer("transfer_initiated")
 SILENCE = Answer()
 
 
 def in_turn(*answers: Answer | str) -> Script:
-    """Answer an interaction's n-th delivery with the n-th answer, the last one for good."""
+    """Return a script: the n-th delivery of an interaction gets the n-th answer, or the last."""
     scripted = [a if isinstance(a, Answer) else Answer(a) for a in answers]
     return lambda frame: [scripted[min(frame.nth, len(scripted)) - 1]]
 
@@ -94,22 +94,22 @@ class FakeGateway:
     """Implements `ports.Gateway`. `log` may be shared with a journal, to see what came first."""
 
     script: Script = field(default_factory=lambda: in_turn(CARRIED_OUT))
-    sights: dict[str, Interaction | Exception] = field(default_factory=dict)
+    interactions: dict[str, Interaction | Exception] = field(default_factory=dict)
     meaning: Classify = classify  # of statuses and codes
     opening: Exception | None = None
     opens_after_s: float = 0.01
     look_up_s: float = 0.005
-    tells_date: bool = True
+    has_date: bool = True
     log: list[tuple[str, Any]] = field(default_factory=list)
     generation: int | None = None
     token_renewals: int = 0
-    own_interval_s: float | None = None  # the gateway's own pace, beyond the run's rate
+    own_interval_s: float | None = None  # the gateway's own limit, beside the run's rate
     stalled: bool = False  # the transport's buffer does not drain
-    breaks: Exception | None = None  # what a write raises, the frame having arrived
+    breaks: Exception | None = None  # raised by a write whose frame has arrived
     closed: int = 0
     look_ups: list[tuple[float, str]] = field(default_factory=list)
     moves: list[Frame] = field(default_factory=list)  # the ledger of effects
-    most_open: int = 0  # deliveries unanswered at once, at the most
+    most_open: int = 0  # the most unanswered deliveries at a time
     _sessions: int = 0
     _due_at: float = 0.0
     _open: int = 0
@@ -123,16 +123,16 @@ class FakeGateway:
 
     @property
     def listener(self) -> GatewayListener:
-        """Who listens since `open`."""
+        """The listener of `open`."""
         assert self._listener is not None
         return self._listener
 
     def writable(self) -> bool:
-        """Tell whether a frame would be taken."""
+        """Return whether a frame may be submitted."""
         return self.generation is not None and not self.stalled
 
     def due_in(self, ahead: int) -> float:
-        """Tell the gateway's own pace."""
+        """Return the wait by the gateway's own limit, in seconds."""
         if self.own_interval_s is None:
             return 0.0
         now = asyncio.get_running_loop().time()
@@ -140,11 +140,11 @@ class FakeGateway:
 
     @property
     def most_per_s(self) -> float | None:
-        """Tell what follows from that pace."""
+        """The gateway's own limit, in transfers a second."""
         return None if self.own_interval_s is None else 1 / self.own_interval_s
 
     async def open(self, listener: GatewayListener) -> None:
-        """Open a session, or fail as told."""
+        """Open a session, or raise `opening`."""
         await asyncio.sleep(self.opens_after_s)
         if self.opening is not None:
             raise self.opening
@@ -152,7 +152,7 @@ class FakeGateway:
         self._begin()
 
     async def submit(self, request: Request) -> None:
-        """Take a frame, and answer as the script says."""
+        """Record a frame, and answer by the script."""
         assert self.generation is not None, "a frame was written without a session"
         body, text = json.loads(request.text), request.text
         self._seen[body["interaction_id"]] += 1
@@ -172,20 +172,20 @@ class FakeGateway:
             raise self.breaks
 
     def answer(self, frame: Frame, answer: Answer) -> None:
-        """Let a reply come."""
+        """Schedule a reply."""
         asyncio.get_running_loop().call_later(answer.after_s, self._reply, frame, answer)
 
     async def look_up(self, interaction_id: str) -> Interaction:
-        """Tell what the ledger or `sights` says, and the time."""
+        """Return the interaction by `sights`, else by the moves, with the gateway's time."""
         await asyncio.sleep(self.look_up_s)
         now = asyncio.get_running_loop().time()
         self.look_ups.append((now, interaction_id))
         seen = self._sight(interaction_id)
-        date_s = WALL_S + now if self.tells_date and seen.date_s is None else seen.date_s
+        date_s = WALL_S + now if self.has_date and seen.date_s is None else seen.date_s
         return replace(seen, date_s=date_s)
 
     def _sight(self, interaction_id: str) -> Interaction:
-        if (sight := self.sights.get(interaction_id)) is not None:
+        if (sight := self.interactions.get(interaction_id)) is not None:
             if isinstance(sight, Exception):
                 raise sight
             return sight
@@ -202,14 +202,14 @@ class FakeGateway:
         )
 
     async def close(self) -> None:
-        """End the session; nothing more is told but its end."""
+        """End the session and report its end."""
         self.closed += 1
         if self.generation is not None:
             self._end(1000, "session terminated", ours=True)
         await asyncio.sleep(0)
 
     def lose(self, code: int | None = 1006, reason: str = "", *, back_after_s: float = 0.5) -> None:
-        """Lose the session, and have another a while later."""
+        """Lose the session, and open another after `back_after_s`."""
         self._end(code, reason, ours=False)
         asyncio.get_running_loop().call_later(back_after_s, self._begin)
 

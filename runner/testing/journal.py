@@ -1,4 +1,4 @@
-"""A journal in memory that is as strict as the real one: compare-and-set, one holder, an order."""
+"""A fake journal, as strict as the real one: compare-and-set, one holder, ordered entries."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from runner.ports import Doubt, Entry, JournalledTransfer, Note
 class FakeJournal:
     """Implements `ports.Journal`. `log` may be shared with a gateway, to see what came first.
 
-    `fails` makes the commit that would hold such an entry fail, and all that follow.
+    The first commit with an entry for which `fails` is true fails, and so do all later ones.
     """
 
     rows: Sequence[PlannedRow] = ()
@@ -53,11 +53,11 @@ class FakeJournal:
         return [what for kind, what in self.log if kind == "note"]
 
     def events(self, key: str) -> list[str]:
-        """Return what happened to a transfer, as the audit log names it."""
+        """Return the events of a transfer, as the audit log names them."""
         return [entry.event.value for entry in self.entries if entry.row.key == key]
 
     def state(self, key: str) -> State:
-        """Return where a transfer stands; a row that nobody took up is ready."""
+        """Return the state of a transfer; a row without entries is ready."""
         states = [entry.state for entry in self.entries if entry.row.key == key]
         return states[-1] if states else State.READY
 
@@ -77,13 +77,13 @@ class FakeJournal:
     async def pending(
         self, after: int, limit: int, *, failed_before: bool = False
     ) -> Sequence[PlannedRow]:
-        """Return the rows behind `after`."""
+        """Return up to `limit` rows after number `after`."""
         await asyncio.sleep(0)
         rows = [row for row in self.rows if (row.failed_as is not None) == failed_before]
         return [row for row in rows if row.n > after][:limit]
 
     async def message_ids(self, lineage: int) -> frozenset[str]:
-        """Return the ids of a lineage's deliveries, of this run and of earlier ones."""
+        """Return the ids of a lineage's deliveries, in this run and earlier ones."""
         await asyncio.sleep(0)
         earlier = {i for i, standing in self.past.items() if standing.lineage == lineage}
         own = {i for i, (t, _) in self._deliveries.items() if self._standing[t].lineage == lineage}
@@ -102,7 +102,7 @@ class FakeJournal:
         return self.past.get(message_id)
 
     async def doubts(self) -> Sequence[Doubt]:
-        """Return what earlier runs left in doubt."""
+        """Return the doubts of earlier runs."""
         await asyncio.sleep(0)
         return self.left
 
@@ -137,7 +137,7 @@ class FakeJournal:
         self.log.append(("entry", entry))
 
     def _stands(self, entry: Entry) -> tuple[int, State]:
-        """Return version and state of an entry's transfer before it."""
+        """Return version and state of a transfer before an entry."""
         if (last := self._standing.get(entry.transfer_id)) is not None:
             return last.version + 1, last.state
         for standing in self.past.values():

@@ -1,14 +1,14 @@
-"""Time as the event loop counts it: virtual on a virtual loop."""
+"""A clock of the event loop's time: virtual on a virtual loop."""
 
 from __future__ import annotations
 
 import asyncio
 
 WALL_S = 1_800_000_000.0
-"""Seconds since the epoch when the loop's clock stands at zero."""
+"""Seconds since the epoch at the loop's time zero."""
 
 UPTIME_S = 500_000.0
-"""How long the machine has been up then."""
+"""The machine's uptime at the loop's time zero."""
 
 
 class LoopClock:
@@ -28,7 +28,7 @@ class LoopClock:
 
     @property
     def boot(self) -> str | None:
-        """Return what tells this boot from others."""
+        """The id of this boot."""
         return "this boot"
 
     async def sleep(self, seconds: float) -> None:
@@ -37,11 +37,11 @@ class LoopClock:
 
 
 class SettableClock(LoopClock):
-    """A clock whose wall time is set while a run goes on."""
+    """A clock whose wall time can be changed during a run."""
 
     def __init__(self) -> None:
         self.step_s = 0.0
 
     def wall(self) -> float:
-        """Return what the machine believes."""
+        """Return seconds since the epoch, shifted by `step_s`."""
         return super().wall() + self.step_s

@@ -1,4 +1,4 @@
-"""An observer that remembers."""
+"""An observer that records its calls."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from runner.ports import Progress
 
 @dataclass
 class RecordingObserver:
-    """Implements `ports.Observer`; keeps everything it is told, in order."""
+    """Implements `ports.Observer`; keeps every call, in order."""
 
     notices: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
     warnings: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
@@ -25,5 +25,5 @@ class RecordingObserver:
         self.warnings.append((event, fields))
 
     def progressed(self, progress: Progress) -> None:
-        """Keep a figure."""
+        """Keep a progress report."""
         self.progress.append(progress)

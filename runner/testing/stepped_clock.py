@@ -1,8 +1,7 @@
-"""A clock that stands still until the test moves it, for tests over real sockets.
+"""A clock that the test moves, for tests over real sockets.
 
-Both ends of the sockets live on the test's own loop. So the clock can see when there is nothing
-more that any of them could do, and moves only then: however slow or busy the machine is, the
-same things happen at the same seconds.
+Both ends of the sockets run on the test's own loop, so the clock can tell when neither has anything
+left to do, and moves only then: on a slow or busy machine the same things happen at the same times.
 """
 
 from __future__ import annotations
@@ -18,17 +17,17 @@ T = TypeVar("T")
 
 WALL_S = 1_800_000_000.0
 AT_ONCE_S = 0.01
-"""Waits that pass by themselves: those of a pace that is next to none."""
+"""Shorter waits pass by themselves: those of a very high rate."""
 
 CALM_TURNS = 3
-"""Turns of the loop in a row that bring nothing, before it counts as quiet."""
+"""Idle turns of the loop in a row after which it counts as quiet."""
 
 UNSEEN_S = 0.005
-"""How long what no clock shows is waited for, where nobody waits for this clock: real seconds."""
+"""The wait for events that no clock shows, if nothing waits for this clock: real seconds."""
 
 
 class SteppedClock:
-    """Implements `ports.Clock`; time passes by `advance` and `through` alone."""
+    """Implements `ports.Clock`; only `advance`, `through` and `until` move its time."""
 
     def __init__(self) -> None:
         self.time_s = 1000.0
@@ -49,7 +48,7 @@ class SteppedClock:
 
     @property
     def boot(self) -> str | None:
-        """Return what tells this boot from others."""
+        """The id of this boot."""
         return "this boot"
 
     async def sleep(self, seconds: float) -> None:
@@ -63,7 +62,7 @@ class SteppedClock:
         await woken
 
     async def advance(self, seconds: float) -> None:
-        """Move the clock, wake each sleeper that is due on the way, and let it do all that it can."""
+        """Move the clock, waking each sleeper when it is due and letting it finish its work."""
         until = self.time_s + seconds
         await _quiet()
         while self._sleepers and self._sleepers[0][0] <= until:
@@ -75,7 +74,7 @@ class SteppedClock:
         self.time_s = max(self.time_s, until)
 
     async def through(self, awaitable: Awaitable[T], *, step_s: float = 0.5) -> T:
-        """Let time pass until something is done."""
+        """Let time pass until `awaitable` is done, and return its result."""
         task = asyncio.ensure_future(awaitable)
         while True:
             await _quiet()
@@ -86,7 +85,7 @@ class SteppedClock:
             await self.advance(step_s)
 
     async def until(self, true: Callable[[], bool], *, step_s: float = 0.5) -> None:
-        """Let time pass until something is so. Raises `TimeoutError` if it is not within a day."""
+        """Let time pass until `true` returns True. Raises `TimeoutError` after a day."""
         ends_s = self.time_s + 86_400
         await _quiet()
         while not true():
@@ -99,7 +98,7 @@ class SteppedClock:
 
 
 async def _quiet() -> None:
-    """Return once no task can go on and no socket has anything to say."""
+    """Return once no task is ready and no socket has data."""
     loop = asyncio.get_running_loop()
     assert isinstance(loop, asyncio.SelectorEventLoop)
     selector: selectors.BaseSelector = loop._selector  # type: ignore[attr-defined]

@@ -1,7 +1,7 @@
-"""Which addresses a callback may reach: resolved once, every one checked, none resolved again.
+"""Resolves a callback's host once and checks every address.
 
-A host may be written so that no literal is seen (`2130706433`, `127.1`) or change its address
-between two look-ups; so only what the resolver answered is judged, and only that is connected to.
+A host may hide its address (`2130706433`, `127.1`) or change it between two look-ups, so the
+resolver's answer is what is checked and connected to.
 """
 
 from __future__ import annotations
@@ -15,26 +15,26 @@ from runner.core.webhook import Refused, Suppressed, Unreachable
 from runner.webhooks.special_ranges import is_special
 
 Resolve = Callable[[str, int], Awaitable[Sequence[str]]]
-"""Host and port to addresses; raises `OSError` when there are none."""
+"""Returns the addresses of a host and port. Raises `OSError` if there are none."""
 
 _NAT64 = IPv6Network("64:ff9b::/96")  # RFC 6052: the last 32 bits are an IPv4 address
 _IPV4_COMPATIBLE = IPv6Network("::/96")  # RFC 4291, 2.5.5.1
 
 
-async def resolve_anywhere(host: str, port: int) -> Sequence[str]:
-    """Ask the system's resolver."""
+async def resolve_by_system(host: str, port: int) -> Sequence[str]:
+    """Resolve with the system's resolver."""
     loop = asyncio.get_running_loop()
     found = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     return list(dict.fromkeys(str(address[0]) for *_, address in found))
 
 
-async def resolve_at_home(host: str, port: int) -> Sequence[str]:
-    """Resolve loopback addresses spelt in full and `localhost`, and ask no name server.
+async def resolve_loopback(host: str, port: int) -> Sequence[str]:
+    """Resolve only `localhost` and literal loopback addresses, without a name server.
 
-    The loader fetches the secrets of no others for a rehearsal, so no others may be called.
+    A rehearsal has no secrets for other callbacks, so it must not call them.
     """
     if host.casefold() == "localhost" or _is_literal_loopback(host):
-        return await resolve_anywhere(host, port)
+        return await resolve_by_system(host, port)
     raise OSError("not a loopback address")
 
 
@@ -49,9 +49,9 @@ def _is_literal_loopback(host: str) -> bool:
 def check_addresses(
     addresses: Sequence[str], *, encrypted: bool, allow_private: bool, simulated: bool
 ) -> Refused | Suppressed | Unreachable | None:
-    """Say why these addresses of one host are not called; None when each of them may be.
+    """Return why the addresses of a host are not called; None if all of them may be.
 
-    `encrypted` False is plain http, which is for loopback addresses alone.
+    `encrypted` False is plain http, which only loopback addresses may use.
     """
     if not addresses:
         return Unreachable("its host name has no address")
@@ -60,18 +60,18 @@ def check_addresses(
     if simulated:
         return Suppressed("not a loopback address; under the simulator nothing else is called")
     if not encrypted:
-        return Refused("plain http is for loopback addresses alone; write https")
+        return Refused("plain http is only for loopback addresses; write https")
     hidden = next((address for address in addresses if not is_public(address)), None)
     return _refused(hidden) if hidden and not allow_private else None
 
 
 def is_loopback(address: str) -> bool:
-    """Tell whether `address` is this machine itself, also where IPv6 wraps the IPv4 one."""
+    """Return whether `address` is this machine, also as an IPv4 address inside IPv6."""
     return _unwrapped(address).is_loopback
 
 
 def is_public(address: str) -> bool:
-    """Tell whether `address` belongs to the public internet and to one host."""
+    """Return whether `address` is that of a single host on the public internet."""
     return not is_special(ip_address(address))
 
 

@@ -1,4 +1,4 @@
-"""The line to one callback: signs a body and posts it to a checked address."""
+"""Signs a callback's body and posts it to a checked address."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from runner.core.manifest.model import Callback
 from runner.core.pacing.retry_after import retry_after_s
 from runner.core.transfer.message import harmless
 from runner.core.webhook import (
-    Answer,
     Answered,
+    AttemptResult,
     Refused,
     Suppressed,
     Unreachable,
@@ -33,7 +33,7 @@ _OURS = frozenset({"host", "content-length", "transfer-encoding", "connection"})
 
 
 class WebhookClient:
-    """One per callback, because a kept connection is only good for the host it was checked for."""
+    """Posts to one callback: its connections are kept only for the host that was checked."""
 
     def __init__(
         self, callback: Callback, *, resolve: Resolve, tls: ssl.SSLContext, simulated: bool
@@ -52,8 +52,10 @@ class WebhookClient:
         self._objection = check_webhook_secret(secret) if secret is not None else None
         self._signer = Webhook(secret) if secret and not self._objection else None
 
-    async def post(self, webhook_id: str, body: str, *, wall_s: float, within_s: float) -> Answer:
-        """Deliver `body` once, in `within_s` seconds at most; `wall_s` dates the signature."""
+    async def post(
+        self, webhook_id: str, body: str, *, wall_s: float, within_s: float
+    ) -> AttemptResult:
+        """Post `body` once, within `within_s` seconds; `wall_s` is the signature's time."""
         try:
             async with asyncio.timeout(within_s):
                 return await self._post(webhook_id, body, wall_s)
@@ -61,10 +63,10 @@ class WebhookClient:
             return Unreachable(f"no answer within {within_s:g} s")
 
     async def close(self) -> None:
-        """Drop the kept connections."""
+        """Close the connections."""
         await self._client.aclose()
 
-    async def _post(self, webhook_id: str, body: str, wall_s: float) -> Answer:
+    async def _post(self, webhook_id: str, body: str, wall_s: float) -> AttemptResult:
         if self._objection:
             return Refused(self._objection)
         try:
@@ -84,7 +86,9 @@ class WebhookClient:
         except (OSError, UnicodeError):
             addresses = []
             if self._simulated:
-                return Suppressed("no loopback address; under the simulator nothing else is called")
+                return Suppressed(
+                    "not a loopback address; under the simulator nothing else is called"
+                )
         objection = check_addresses(
             addresses,
             encrypted=url.scheme == "https",
@@ -118,8 +122,8 @@ class WebhookClient:
         headers: httpx.Headers,
         content: bytes,
         wall_s: float,
-    ) -> Answer:
-        answer: Answer = Unreachable("its host name has no address")
+    ) -> AttemptResult:
+        answer: AttemptResult = Unreachable("its host name has no address")
         for address in addresses:
             request = self._client.build_request(
                 self._callback.method,
@@ -156,7 +160,7 @@ def _default_port(url: httpx.URL) -> int:
 
 
 def _cannot_connect(url: httpx.URL, error: httpx.TransportError) -> str:
-    """Name host and port alone: paths and queries of callbacks may hold tokens."""
+    """Return an error text with host and port only: paths and queries may hold tokens."""
     cause: BaseException | None = error
     while cause is not None:
         if isinstance(cause, ssl.SSLError):

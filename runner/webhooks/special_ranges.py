@@ -1,4 +1,4 @@
-"""Address ranges that are no host of the public internet, as data.
+"""Address ranges without hosts of the public internet, as data.
 
 Source: the IANA IPv4 and IPv6 Special-Purpose Address Registries (RFC 6890), as of 2026-11, every
 entry whatever its column "Globally Reachable" says: what is translated, tunnelled or anycast there
@@ -64,7 +64,7 @@ IPV6 = tuple(
 
 
 def is_special(ip: IPv4Address | IPv6Address) -> bool:
-    """Tell whether an address is of a special range, or not assigned to hosts at all."""
+    """Return whether an address is in a special range, or not assigned to hosts."""
     if isinstance(ip, IPv4Address):
         return any(ip in network for network in IPV4)
     return ip not in GLOBAL_UNICAST or any(ip in network for network in IPV6)

@@ -221,3 +221,17 @@ def test_where_a_row_was_found_is_part_of_what_a_plan_holds(staging: Staging):
     ((row, _),) = staging.planned()
     elsewhere = replace(row, found_at=FoundAt(f"genesys://queue/{NEW}", OLD))
     assert len({row_digest(each) for each in (row, elsewhere, replace(row, found_at=None))}) == 3
+
+
+def test_what_was_found_has_the_names_of_its_places():
+    at = FoundAt(f"genesys://queue/{NEW}", "Billing EU")
+    nameless = FoundAt(f"genesys://queue/{OLD}", OLD)
+    rows = [
+        TransferRow("i", "i", f"genesys://user/{ADA}", VOICE, (), "m.yaml:20", each)
+        for each in (at, nameless, None)
+    ]
+    found = Found({"genesys://user/Ada%20L": f"genesys://user/{ADA}"}, rows)
+    assert found.place_names == {
+        f"genesys://user/{ADA}": "Ada L",
+        f"genesys://queue/{NEW}": "Billing EU",
+    }

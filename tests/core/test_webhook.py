@@ -9,24 +9,24 @@ from hypothesis import strategies as st
 from runner.core.manifest.model import RetryPolicy
 from runner.core.pacing.retry_after import retry_after_s
 from runner.core.webhook import (
-    Again,
-    Answer,
     Answered,
+    AttemptResult,
+    Decision,
     Delivered,
     Failed,
     Refused,
+    Retry,
     Suppressed,
     Unreachable,
-    Verdict,
     check_webhook_secret,
-    judge,
+    decide,
 )
 
 RETRY = RetryPolicy(attempts=3, base_s=1.0, cap_s=30.0)
 
 
-def verdict(answer: Answer, attempts: int = 1) -> Verdict:
-    return judge(answer, attempts=attempts, retry=RETRY, jitter=0.0)
+def verdict(answer: AttemptResult, attempts: int = 1) -> Decision:
+    return decide(answer, attempts=attempts, retry=RETRY, jitter=0.0)
 
 
 @given(st.binary(min_size=1), st.booleans(), st.booleans())
@@ -75,8 +75,8 @@ def test_what_will_not_pass_is_final(code: int) -> None:
 
 
 @pytest.mark.parametrize("answer", [Answered(429), Answered(500), Answered(503), Unreachable("x")])
-def test_what_may_pass_is_tried_again_and_then_left_to_the_next_run(answer: Answer) -> None:
-    assert isinstance(verdict(answer, attempts=2), Again)
+def test_what_may_pass_is_tried_again_and_then_left_to_the_next_run(answer: AttemptResult) -> None:
+    assert isinstance(verdict(answer, attempts=2), Retry)
     left = verdict(answer, attempts=3)
     assert isinstance(left, Failed)
     assert not left.final
@@ -84,7 +84,7 @@ def test_what_may_pass_is_tried_again_and_then_left_to_the_next_run(answer: Answ
 
 
 def test_the_wait_that_is_asked_for_is_obeyed_in_full() -> None:
-    assert verdict(Answered(429, 180.0)) == Again(180.0, "answered 429")
+    assert verdict(Answered(429, 180.0)) == Retry(180.0, "answered 429")
 
 
 def test_a_wait_beyond_three_minutes_is_left_for_the_next_run() -> None:

@@ -11,12 +11,13 @@ from typing import Any
 from runner.core.manifest.media import MediaMatrix
 from runner.core.manifest.model import Callback, Limits, Policy
 from runner.core.records.run_record import Figures
-from runner.core.transfer.message import Compose, Message, build_message
+from runner.core.transfer.message import Compose, Message
 from runner.core.transfer.plan import PlannedRow
 from runner.engine.callback_factory import CallbackFactory
 from runner.engine.rules import Randomness, Rules
 from runner.engine.run import BatchRun, RunEnd, RunSpec
 from runner.engine.stop import StopSignal
+from runner.gateways.interaction_transfer.protocol.request import build_message
 from runner.testing.gateway import FakeGateway, Frame, Script, in_turn
 from runner.testing.journal import FakeJournal
 from runner.testing.loop_clock import LoopClock
@@ -95,8 +96,8 @@ def run_batch(
         rules or Rules(policy),
         notices,
         find_fault,
-        total_kbps,
         compose,
+        total_kbps,
         failed_before=sum(row.failed_as is not None for row in plan),
     )
     with asyncio.Runner(loop_factory=VirtualLoop) as runner:

@@ -229,7 +229,9 @@ def test_a_write_that_breaks_is_unknown_not_unsent():
 
 def silent_about(*interactions: str) -> FakeGateway:
     """Return a gateway whose look-ups never show an effect on these."""
-    return FakeGateway(sights={i: Interaction(i, found=True, state="active") for i in interactions})
+    return FakeGateway(
+        interactions={i: Interaction(i, found=True, state="active") for i in interactions}
+    )
 
 
 def late(frame: Frame, status: str = "transfer_initiated") -> list[Answer]:
@@ -412,7 +414,7 @@ def test_what_an_earlier_run_sent_is_not_sent_again_unseen(problem: type[Gateway
     """Perhaps a person called it failed; the others, which nobody sent before, go on."""
     row = rows(2)[1]
     plan = [rows(1)[0], replace(row, lineage=40)]
-    gateway = FakeGateway(sights={"i1": error(problem)})
+    gateway = FakeGateway(interactions={"i1": error(problem)})
     journal = FakeJournal(past=past("old", State.FAILED, plan[1]))
     run = run_batch(plan, gateway=gateway, journal=journal)
     assert run.states() == {"k0": "transferred", "k1": "failed"}
@@ -425,7 +427,7 @@ def test_what_was_refused_in_this_run_is_sent_again_though_look_ups_are_forbidde
         1,
         Answer("rate_limited", retry_after_s=1),
         CARRIED_OUT,
-        gateway=FakeGateway(sights={"i0": error(GatewayError)}),
+        gateway=FakeGateway(interactions={"i0": error(GatewayError)}),
     )
     assert run.states() == {"k0": "transferred"}
     assert len(run.frames) == 2
@@ -434,7 +436,7 @@ def test_what_was_refused_in_this_run_is_sent_again_though_look_ups_are_forbidde
 def test_an_effect_of_an_earlier_run_is_seen_by_its_id():
     row = rows(1, lineage=40)[0]
     gateway = FakeGateway(
-        sights={"i0": Interaction("i0", found=True, state="active", last_transfer_id="old")}
+        interactions={"i0": Interaction("i0", found=True, state="active", last_transfer_id="old")}
     )
     run = run_batch(
         [row], gateway=gateway, journal=FakeJournal(past=past("old", State.FAILED, row))
@@ -457,7 +459,7 @@ def test_an_effect_of_an_earlier_run_is_seen_by_its_id():
     ],
 )
 def test_preflight_settles_without_a_frame(sight: Interaction | Exception, state: str, reason: str):
-    run = run_batch(1, gateway=FakeGateway(sights={"i0": sight}), policy=PREFLIGHT)
+    run = run_batch(1, gateway=FakeGateway(interactions={"i0": sight}), policy=PREFLIGHT)
     assert (run.frames, run.states(), run.reason()) == ([], {"k0": state}, reason)
     assert run.ending.halted is None
 
@@ -474,7 +476,7 @@ def test_what_history_says_is_elsewhere_is_believed_to_be_there_at_a_second_look
     (row,) = rows(1, was_elsewhere=True)
     run = run_batch([row], gateway=LaggingGateway(), policy=PREFLIGHT)
     assert (len(run.frames), run.states()) == (1, {"k0": "transferred"})
-    moved_back = FakeGateway(sights={"i0": seen("active", HERE)})
+    moved_back = FakeGateway(interactions={"i0": seen("active", HERE)})
     run = run_batch([row], gateway=moved_back, policy=PREFLIGHT)
     assert (run.frames, run.states(), len(moved_back.look_ups)) == ([], {"k0": "skipped"}, 2)
     assert moved_back.look_ups[1][0] - moved_back.look_ups[0][0] >= VISIBLE_S
@@ -497,13 +499,13 @@ def test_a_look_up_that_is_old_when_its_turn_comes_is_made_again():
 
 def test_without_preflight_a_failed_look_up_stops_no_retry():
     """Every delivery so far was answered with a definite no."""
-    gateway = FakeGateway(sights={"i0": error(LookUpFailed)})
+    gateway = FakeGateway(interactions={"i0": error(LookUpFailed)})
     run = run_batch(1, Answer("rate_limited", retry_after_s=1), CARRIED_OUT, gateway=gateway)
     assert (len(run.frames), run.states()) == (2, {"k0": "transferred"})
 
 
 def test_look_ups_that_cannot_succeed_end_the_run_before_the_first_frame():
-    run = run_batch(9, gateway=FakeGateway(sights={"i0": error()}), policy=PREFLIGHT)
+    run = run_batch(9, gateway=FakeGateway(interactions={"i0": error()}), policy=PREFLIGHT)
     assert run.ending.halted in {ExitCode.STOPPED, ExitCode.UNREACHABLE}
     assert isinstance(run.ending.error, GatewayError)
     assert run.journal.state("k0") is State.READY

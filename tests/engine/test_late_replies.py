@@ -64,7 +64,7 @@ def test_a_late_yes_to_an_earlier_run_settles_also_what_has_failed_in_this_one()
     run = run_batch(
         [row, rows(2)[1]],
         script=lambda f: [Answer("transfer_rejected" if f.interaction_id == "i0" else YES, 2)],
-        gateway=FakeGateway(sights={"i0": Interaction("i0", found=False)}),
+        gateway=FakeGateway(interactions={"i0": Interaction("i0", found=False)}),
         journal=FakeJournal(past={"old": old}),
         policy=Policy(preflight=True),
         meanwhile=answered,
@@ -102,7 +102,7 @@ def test_a_late_yes_may_come_before_anything_else_of_a_run():
     journal.past, journal.commit_s = {"old": doubt.standing}, 0.5
     seen: Any = Interaction("i8", found=True, state="active", destination_uri=HERE,
                             last_transfer_id="old")  # fmt: skip
-    run = run_batch(1, gateway=Eager(sights={"i8": seen}), journal=journal)
+    run = run_batch(1, gateway=Eager(interactions={"i8": seen}), journal=journal)
     assert run.journal.state("k8") is State.TRANSFERRED
     assert run.journal.events("k8") == ["accepted"]
     assert run.ending.halted is None

@@ -9,11 +9,12 @@ import pytest
 from runner.core.errors import GatewayError, StorageError
 from runner.core.manifest.model import Limits, Policy, RetryPolicy
 from runner.core.pacing.circuit_breaker import BreakerPolicy
-from runner.core.transfer.message import Draft, Message, Stray, Unfit, build_message
+from runner.core.transfer.message import Draft, GatewayNote, Message, Unfit
 from runner.core.transfer.outcome import ExitCode
 from runner.core.transfer.states import Event, State
 from runner.engine.rules import Rules
 from runner.engine.stop import StopSignal
+from runner.gateways.interaction_transfer.protocol.request import build_message
 from runner.ports import Entry, Note
 from runner.testing.gateway import BEFORE, CARRIED_OUT, SILENCE, Answer, FakeGateway, Frame
 from runner.testing.journal import FakeJournal
@@ -346,7 +347,7 @@ def test_a_note_that_cannot_be_kept_ends_the_run_too():
     run = run_batch(
         50, journal=FakeJournal(fails=lambda entry: entry.event == "stray frame"),
         limits=Limits(rate_per_s=10),
-        meanwhile=lambda r: after(1, lambda: r.gateway.listener.strayed(Stray("not JSON", "x"))),
+        meanwhile=lambda r: after(1, lambda: r.gateway.listener.noted(GatewayNote("not JSON", "x"))),
     )  # fmt: skip
     assert run.ending.halted is ExitCode.STORAGE
     assert len(run.frames) < 15
@@ -355,7 +356,7 @@ def test_a_note_that_cannot_be_kept_ends_the_run_too():
 def test_strays_are_kept_up_to_a_bound():
     def flood(run: Run) -> None:
         for n in range(1200):
-            run.gateway.listener.strayed(Stray("not JSON", str(n)))
+            run.gateway.listener.noted(GatewayNote("not JSON", str(n)))
 
     run = run_batch(
         1, Answer("transfer_initiated", 1), meanwhile=lambda r: after(0.5, lambda: flood(r))

@@ -76,7 +76,7 @@ def test_a_code_of_our_own_is_the_same_reason_too():
     gone: dict[str, Interaction | Exception] = {"i0": Interaction("i0", found=False)}
     run = run_batch(
         plan(3, 0, code="interaction_missing"),
-        gateway=FakeGateway(sights=gone),
+        gateway=FakeGateway(interactions=gone),
         policy=replace(course(fails=0), preflight=True),
     )
     assert run.ending.halted is None
@@ -109,6 +109,6 @@ def test_what_was_skipped_before_is_looked_up_also_without_preflight():
         "i0", found=True, state="active", destination_uri=rows(1)[0].destination_uri
     )
     (row,) = rows(1, lineage=7)
-    run = run_batch([row], gateway=FakeGateway(sights={"i0": there}), policy=NO_PREFLIGHT)
+    run = run_batch([row], gateway=FakeGateway(interactions={"i0": there}), policy=NO_PREFLIGHT)
     assert (run.frames, run.states()) == ([], {"k0": "skipped"})
     assert run.journal.entries[-1].reason_code == "already_there"

@@ -102,7 +102,7 @@ def test_while_the_circuit_is_open_a_single_look_up_probes():
 
 def test_a_refusal_about_one_row_remains_that_rows():
     refused = LookUpFailed(environment="t", url="https://x", what="400", check="check the id")
-    run = run_batch(3, gateway=FakeGateway(sights={"i1": refused}), policy=PREFLIGHT)
+    run = run_batch(3, gateway=FakeGateway(interactions={"i1": refused}), policy=PREFLIGHT)
     assert run.states() == {"k0": "transferred", "k1": "failed", "k2": "transferred"}
     assert run.ending.halted is None
 

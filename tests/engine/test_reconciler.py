@@ -115,7 +115,7 @@ def test_an_effect_within_the_fence_is_never_repeated():
 
 
 def test_without_the_gateways_date_the_fence_cannot_be_judged():
-    run = carried(EXPIRES, SILENCE, gateway=FakeGateway(tells_date=False))
+    run = carried(EXPIRES, SILENCE, gateway=FakeGateway(has_date=False))
     assert (len(run.frames), run.states()) == (1, {"k0": "unknown"})
     assert "Date" in run.noted("stays in doubt")[0]["reason"]
 
@@ -124,7 +124,7 @@ def test_somebody_else_acted():
     gateway = DatedGateway()
 
     def script(_frame: Frame) -> list[Answer]:
-        gateway.sights["i0"] = Interaction(
+        gateway.interactions["i0"] = Interaction(
             "i0", found=True, state="active", destination_uri="sip:x@y", last_transfer_id="foreign"
         )
         return []
@@ -269,7 +269,7 @@ def test_what_earlier_runs_left_is_looked_up_before_anything_is_sent():
 
 def test_what_the_look_up_shows_settles_it():
     gateway = FakeGateway(
-        sights={"i8": Interaction("i8", found=True, state="active", last_transfer_id="old")}
+        interactions={"i8": Interaction("i8", found=True, state="active", last_transfer_id="old")}
     )
     run = run_batch(1, journal=left_behind(), gateway=gateway)
     assert run.journal.events("k8") == ["seen"]
@@ -298,7 +298,7 @@ def test_a_repeat_needs_the_gateways_time_too():
     """A virtual machine that was paused does not know that the id is forgotten by now."""
     gateway = DatedGateway()
     gateway.ahead_s = 3400.0
-    for other in (FakeGateway(tells_date=False), gateway):
+    for other in (FakeGateway(has_date=False), gateway):
         run = run_batch(0, journal=left_behind(), rules=Rules(NO_PREFLIGHT, DEDUPES), gateway=other)
         assert not run.frames
         assert run.noted("stays in doubt")
@@ -333,14 +333,14 @@ def test_after_a_restart_the_fence_starts_with_this_process():
 
 
 def test_look_ups_that_fail_leave_the_doubt_and_the_others_go_on():
-    gateway = FakeGateway(sights={"i8": error(LookUpFailed)})
+    gateway = FakeGateway(interactions={"i8": error(LookUpFailed)})
     run = run_batch(3, journal=left_behind(), gateway=gateway)
     assert run.noted("stays in doubt")[0]["reason"] == "the look-up failed: 503"
     assert set(run.states().values()) == {"transferred"}
 
 
 def test_look_ups_that_cannot_succeed_end_the_run_before_it_sends():
-    gateway = FakeGateway(sights={"i8": error(GatewayError)})
+    gateway = FakeGateway(interactions={"i8": error(GatewayError)})
     run = run_batch(3, journal=left_behind(), gateway=gateway)
     assert run.frames == []
     assert isinstance(run.ending.error, GatewayError)

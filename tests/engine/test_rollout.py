@@ -139,7 +139,7 @@ def test_what_is_skipped_is_no_failure():
     over: dict[str, Interaction | Exception] = {
         f"i{n}": Interaction(f"i{n}", found=True, state="completed") for n in range(2)
     }
-    run = run_batch(3, gateway=FakeGateway(sights=over), policy=replace(
+    run = run_batch(3, gateway=FakeGateway(interactions=over), policy=replace(
         course(2, EVERYTHING, fails=0), preflight=True))  # fmt: skip
     assert run.states() == {"k0": "skipped", "k1": "skipped", "k2": "transferred"}
     assert run.ending.halted is None
@@ -187,8 +187,8 @@ def test_a_doubt_is_no_failure():
 
 def test_a_threshold_is_no_unreachable_gateway_though_nothing_was_sent():
     broken = LookUpFailed(environment="t", url="https://x", what="500", check="wait")
-    sights: dict[str, Interaction | Exception] = {f"i{n}": broken for n in range(4)}
-    run = run_batch(4, gateway=FakeGateway(sights=sights), policy=replace(
+    interactions: dict[str, Interaction | Exception] = {f"i{n}": broken for n in range(4)}
+    run = run_batch(4, gateway=FakeGateway(interactions=interactions), policy=replace(
         course(fails=0), preflight=True))  # fmt: skip
     assert run.frames == []
     assert run.ending.halted is ExitCode.STOPPED

@@ -94,7 +94,7 @@ def test_what_a_look_up_refuses_takes_a_seat_too():
     }
     run = run_batch(
         200,
-        gateway=FakeGateway(sights=missing),
+        gateway=FakeGateway(interactions=missing),
         policy=replace(NO_PREFLIGHT, preflight=True, max_failures=10),
     )
     assert run.ending.halted is ExitCode.STOPPED

@@ -74,10 +74,10 @@ class Stage:
     async def show(self, body: Any) -> None:
         """Let the platform show a change, by an event and by look-ups; return once it was heard."""
         self.server.conversations["c-1"] = body
-        heard = len(self.listener.all("strayed"))
+        heard = len(self.listener.all("noted"))
         await self.tell(body)
         await self.server.peers[-1].send_text({"topicName": "v2.marker"})  # frames keep their order
-        await self.listener.until("strayed", heard + 1)
+        await self.listener.until("noted", heard + 1)
 
     async def say(self, topic: str, peer: int = -1) -> None:
         """Let the platform say something of the channel itself."""

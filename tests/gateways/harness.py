@@ -16,7 +16,7 @@ from runner.core.manifest.model import (
     RetryPolicy,
     Secret,
 )
-from runner.core.transfer.message import Message, Reply, Request, Stray
+from runner.core.transfer.message import GatewayNote, Message, Reply, Request
 from runner.gateways.interaction_transfer.driver import InteractionWebSocket
 from runner.gateways.interaction_transfer.spec import SPEC as INTERACTION_WEBSOCKET
 from runner.ports import SessionLost, SessionOpened
@@ -61,47 +61,47 @@ class QuickClock:
 class Listener:
     """Remembers everything in order; `until` waits for it."""
 
-    told: list[tuple[str, Any]] = field(default_factory=list)
+    calls: list[tuple[str, Any]] = field(default_factory=list)
     _news: asyncio.Event = field(default_factory=asyncio.Event)
 
-    def _tell(self, what: str, value: Any) -> None:
-        self.told.append((what, value))
+    def _record(self, what: str, value: Any) -> None:
+        self.calls.append((what, value))
         self._news.set()
 
     def replied(self, reply: Reply) -> None:
         """Remember it."""
-        self._tell("replied", reply)
+        self._record("replied", reply)
 
-    def strayed(self, stray: Stray) -> None:
+    def noted(self, note: GatewayNote) -> None:
         """Remember it."""
-        self._tell("strayed", stray)
+        self._record("noted", note)
 
     def session_opened(self, opened: SessionOpened) -> None:
         """Remember it."""
-        self._tell("opened", opened)
+        self._record("opened", opened)
 
     def session_lost(self, lost: SessionLost) -> None:
         """Remember it."""
-        self._tell("lost", lost)
+        self._record("lost", lost)
 
     def gave_up(self, error: Exception) -> None:
         """Remember it."""
-        self._tell("gave_up", error)
+        self._record("gave_up", error)
 
     def slowed(self, why: str) -> None:
         """Remember it."""
-        self._tell("slowed", why)
+        self._record("slowed", why)
 
     def paused(self, wait_s: float, why: str) -> None:
         """Remember it."""
-        self._tell("paused", (wait_s, why))
+        self._record("paused", (wait_s, why))
 
     def all(self, what: str) -> list[Any]:
-        """Return all that was told of one kind."""
-        return [value for kind, value in self.told if kind == what]
+        """Return all that was calls of one kind."""
+        return [value for kind, value in self.calls if kind == what]
 
     async def until(self, what: str, count: int = 1, *, within_s: float = 60) -> Any:
-        """Wait until `what` was told `count` times; return the last of these."""
+        """Wait until `what` was calls `count` times; return the last of these."""
         async with asyncio.timeout(within_s):
             while len(self.all(what)) < count:
                 self._news.clear()

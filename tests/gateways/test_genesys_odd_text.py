@@ -74,5 +74,5 @@ async def test_an_event_with_half_characters_ends_no_session():
         await stage.tell({**WAITING, "id": HALF, HALF: [HALF]})
         await stage.tell({**WAITING, "participants": [participant("acd", HALF, queueId=HALF)]})
         await stage.say(HALF)
-        await stage.clock.through(stage.server.until(lambda: bool(stage.listener.all("strayed"))))
+        await stage.clock.through(stage.server.until(lambda: bool(stage.listener.all("noted"))))
         assert stage.gateway.generation == 1

@@ -59,7 +59,7 @@ async def test_a_pending_command_is_waited_for_where_events_are_lost():
         reply = await outcome(stage)
         assert (reply.status, reply.reason) == (
             "transfer_rejected",
-            "the platform took it, and it ended as timeout",
+            "the platform accepted it, and it ended as timeout",
         )
 
 
@@ -70,7 +70,7 @@ async def test_what_rings_for_ever_is_in_doubt_before_the_outcomes_time_out():
         began = stage.clock.now()
         reply = await outcome(stage)
         assert reply.status == "unconfirmed"
-        assert reply.reason == "the platform took it, and it was still under way after 60 s"
+        assert reply.reason == "the platform accepted it, and it was still under way after 60 s"
         assert stage.clock.now() - began > 58
 
 
@@ -82,7 +82,7 @@ async def test_a_leg_that_stops_ringing_and_leaves_nothing_is_in_doubt_soon():
         gone = participant("agent", "p-2", userId=USER, state="disconnected", endTime=AT)
         await stage.show(conversation("c-1", LEFT, gone))
         assert (await outcome(stage)).reason == (
-            "the platform took it, and nothing showed its effect"
+            "the platform accepted it, and nothing showed its effect"
         )
 
 
@@ -143,7 +143,7 @@ async def test_what_a_colleague_moved_to_the_same_place_was_not_moved_by_us():
         reply = await outcome(stage)
         assert (reply.status, reply.reason) == (
             "unconfirmed",
-            "the platform took it, and it was moved by somebody else",
+            "the platform accepted it, and it was moved by somebody else",
         )
 
 

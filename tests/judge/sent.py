@@ -16,13 +16,13 @@ from pathlib import Path
 from typing import Any
 
 from runner.core.manifest.model import GatewayConstraints, Secret, SimulatorOptions
-from runner.simulator.conduct import Conduct
+from runner.simulator.behaviour import GatewayBehaviour
 from runner.simulator.genesys_cloud.actions import Decisions, Request
-from runner.simulator.genesys_cloud.catalog import make_id
+from runner.simulator.genesys_cloud.entities import make_id
 from runner.simulator.genesys_cloud.model import GenesysModel
 from runner.simulator.genesys_cloud.routes import ROUTES, find_route
 from runner.simulator.genesys_cloud.server import GenesysServer
-from runner.simulator.hosting import Hosting
+from runner.simulator.loopback_server import ServerOptions
 
 MANIFEST = """
 version: 1
@@ -94,12 +94,12 @@ def operation(method: str, path: str, query: list[str], body: Any) -> dict[str, 
 
 async def used() -> list[dict[str, Any]]:
     """Return every operation that the driver used, once for each form of its body."""
-    hosting = Hosting(client_id=Secret("judged"), client_secret=Secret("judged"))
+    server_options = ServerOptions(client_id=Secret("judged"), client_secret=Secret("judged"))
     any_gateway = GatewayConstraints("any", 1024, ("opus",), 30)
-    conduct = Conduct(rate_per_s=1000.0)
-    server = GenesysServer(any_gateway, OPTIONS, conduct=conduct, hosting=hosting)
+    behaviour = GatewayBehaviour(rate_per_s=1000.0)
+    server = GenesysServer(any_gateway, OPTIONS, behaviour=behaviour, server_options=server_options)
     model = server.model
-    listening = Listening(model.options, model.tokens, model.started_at, conduct)
+    listening = Listening(model.options, model.tokens, model.started_at, behaviour)
     listening.asked = []
     server.model = listening
     await server.start()
@@ -120,7 +120,7 @@ async def used() -> list[dict[str, Any]]:
 def fill(server: GenesysServer, model: GenesysModel) -> str:
     """Return the manifest, with two conversations that are no callbacks."""
     ids = (make_id("judged", number) for number in range(100))
-    get = model.world.population.get
+    get = model.organisation.conversations.get
     to_user, to_address = [one for one in ids if get(one).media != "callback"][:2]
     return MANIFEST.format(
         token_url=server.endpoints.token_url,

@@ -24,7 +24,8 @@ from runner.core.manifest.model import (
 from runner.core.manifest.quantity import parse_duration, parse_share
 from runner.core.pacing.circuit_breaker import BreakerPolicy
 from runner.core.transfer.doubt_evidence import Expires
-from runner.core.transfer.message import Draft, build_text
+from runner.core.transfer.message import Draft
+from runner.gateways.interaction_transfer.protocol.request import build_text
 from runner.gateways.interaction_transfer.spec import SPEC as INTERACTION_WEBSOCKET
 from runner.schemas_lookup import schema
 from tests.manifest.rendering import load_rows

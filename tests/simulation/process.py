@@ -24,6 +24,7 @@ from runner.engine.rules import Randomness, Rules
 from runner.engine.run import BatchRun, RunEnd, RunSpec
 from runner.gateways.interaction_transfer.driver import InteractionWebSocket
 from runner.gateways.interaction_transfer.format_verification import FormatVerifier
+from runner.gateways.interaction_transfer.protocol.request import build_message
 from runner.gateways.websocket.transport import Dial
 from runner.journal.sqlite.reader import Reader
 from runner.journal.sqlite.store import Store
@@ -249,6 +250,7 @@ class Process:
             rules=Rules(self._parts.policy(orders.policy), self._parts.promise(orders.promise)),
             callbacks=self._notices(batch),
             find_fault=VERIFIER.find_fault,
+            compose=build_message,
             failed_before=self.course.failed_before,
         )
 

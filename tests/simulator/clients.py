@@ -9,11 +9,12 @@ import httpx
 from websockets.asyncio.client import ClientConnection, connect
 
 from runner.core.manifest.model import Secret, SimulatorOptions
-from runner.simulator.interaction_transfer.server import Hosting, SimulatorServer
+from runner.simulator.interaction_transfer.server import SimulatorServer
+from runner.simulator.loopback_server import ServerOptions
 
 INTERACTION = "3f2504e0-4f89-41d3-9a0c-0305e82c3301"
 MESSAGE = "0e0f3a52-5b0c-4f5e-9d3a-2f6f1c1f7a10"
-KNOWN = Hosting(client_id=Secret("ada"), client_secret=Secret("lovelace"))
+KNOWN = ServerOptions(client_id=Secret("ada"), client_secret=Secret("lovelace"))
 FORM = {
     "grant_type": "client_credentials",
     "scope": "interaction:transfer websocket:use interaction:view",

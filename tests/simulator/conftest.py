@@ -82,7 +82,7 @@ async def start(constraints: GatewayConstraints) -> AsyncIterator[Start]:
     async with AsyncExitStack() as stack:
 
         async def begin(options: SimulatorOptions = PLAIN, **more: Any) -> SimulatorServer:
-            server = SimulatorServer(constraints, options, **{"hosting": KNOWN} | more)
+            server = SimulatorServer(constraints, options, **{"server_options": KNOWN} | more)
             await server.start()
             stack.push_async_callback(server.stop)
             return server

@@ -1,4 +1,4 @@
-"""A shell for the platform's mind, on a virtual clock, without network or waiting."""
+"""A shell for the platform's model, on a virtual clock, without network or waits."""
 
 import heapq
 import json
@@ -8,7 +8,7 @@ from random import Random
 from typing import Any
 
 from runner.core.manifest.model import SimulatorOptions
-from runner.simulator.conduct import Conduct
+from runner.simulator.behaviour import GatewayBehaviour
 from runner.simulator.faults import Cut
 from runner.simulator.genesys_cloud.actions import (
     Action,
@@ -131,7 +131,7 @@ class GenesysShell:
         channel = self.ask("POST", "/api/v2/notifications/channels").body["id"]
         path = f"/api/v2/notifications/channels/{channel}/subscriptions"
         assert self.ask("PUT", path, [{"id": topic} for topic in topics]).status == 200
-        assert self.model.world.channels.connect(channel, self.now) is not None
+        assert self.model.organisation.channels.connect(channel, self.now) is not None
         return str(channel)
 
     def put(self, decisions: Decisions, answered: Answered | None = None) -> None:
@@ -168,14 +168,14 @@ class GenesysShell:
 
 
 def genesys_shell(
-    conduct: Conduct | None = None,
+    behaviour: GatewayBehaviour | None = None,
     permissions: frozenset[str] = PERMISSIONS,
     **options: Any,
 ) -> GenesysShell:
     defaults: dict[str, Any] = {"latency_s": 0.0, "seed": 7, "platform": "genesys-cloud"}
     settings = SimulatorOptions(**(defaults | {"http_rate_per_s": 10_000.0} | options))
     tokens = Tokens("ada", "lovelace", Random(1))
-    model = GenesysModel(settings, tokens, NOW, conduct or Conduct(), permissions)
+    model = GenesysModel(settings, tokens, NOW, behaviour or GatewayBehaviour(), permissions)
     return GenesysShell(model)
 
 

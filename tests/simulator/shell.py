@@ -7,7 +7,7 @@ from random import Random
 from typing import Any
 
 from runner.core.manifest.model import GatewayConstraints, SimulatorOptions
-from runner.simulator.conduct import Conduct
+from runner.simulator.behaviour import GatewayBehaviour
 from runner.simulator.faults import Answer, Decisions, Effect, Seen
 from runner.simulator.interaction_transfer.model import GatewayModel
 from runner.simulator.tokens import Tokens
@@ -59,11 +59,13 @@ class Shell:
                 self.others.append(action)
 
 
-def shell(conduct: Conduct | None = None, **options: Any) -> Shell:
+def shell(behaviour: GatewayBehaviour | None = None, **options: Any) -> Shell:
     options = {"latency_s": 0.0, "seed": 7} | options
     tokens = Tokens("ada", "lovelace", Random(1))
     return Shell(
-        GatewayModel(CONSTRAINTS, SimulatorOptions(**options), tokens, conduct or Conduct())
+        GatewayModel(
+            CONSTRAINTS, SimulatorOptions(**options), tokens, behaviour or GatewayBehaviour()
+        )
     )
 
 

@@ -139,7 +139,7 @@ def test_after_token_expiry_a_renewed_token_goes_on() -> None:
 @pytest.mark.parametrize(
     ("faults", "said"),
     [
-        ({"earthquake": 0.1}, "earthquake is no fault"),
+        ({"earthquake": 0.1}, "earthquake is not a fault"),
         ({"muted": 1.5}, "the share of muted is 1.5"),
     ],
 )

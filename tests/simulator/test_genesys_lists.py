@@ -1,11 +1,11 @@
-"""Lists on the platform's face: queues and users by name, and who waits in a queue."""
+"""Lists of the platform: queues and users by name, and conversations in a queue."""
 
 from typing import Any
 
 import pytest
 
-from runner.simulator.genesys_cloud.catalog import make_id
-from runner.simulator.genesys_cloud.population import waiting_id
+from runner.simulator.genesys_cloud.conversation_store import waiting_id
+from runner.simulator.genesys_cloud.entities import make_id
 from tests.simulator.genesys_shell import (
     CONVERSATION,
     QUEUE,

@@ -1,4 +1,4 @@
-"""The platform's face is harsh enough to tell a careful client from a careless one."""
+"""The simulated platform is strict enough to tell a careful client from a careless one."""
 
 from uuid import UUID
 
@@ -18,12 +18,12 @@ def send(shell: GenesysShell, conversation_id: str, participant_id: str) -> Answ
 
 
 def holder(shell: GenesysShell, conversation_id: str) -> str:
-    (found,) = shell.model.world.population.get(conversation_id).holders()
+    (found,) = shell.model.organisation.conversations.get(conversation_id).holders()
     return found.id
 
 
 def is_moving(shell: GenesysShell, conversation_id: str) -> bool:
-    return len(shell.model.world.population.get(conversation_id).commands) > 0
+    return len(shell.model.organisation.conversations.get(conversation_id).commands) > 0
 
 
 def test_whoever_sends_again_at_once_moves_people_twice():

@@ -1,8 +1,8 @@
-"""How strict the platform's face is about tokens, paths, bodies and the pace of requests."""
+"""How strict the platform is about tokens, paths, bodies and the rate of requests."""
 
 import pytest
 
-from runner.simulator.conduct import Conduct
+from runner.simulator.behaviour import GatewayBehaviour
 from runner.simulator.genesys_cloud.model import _OPERATIONS
 from runner.simulator.genesys_cloud.routes import PERMISSIONS, ROUTES
 from tests.simulator.genesys_shell import (
@@ -147,7 +147,7 @@ def test_three_hundred_requests_a_minute_are_let_through_and_no_more():
 
 
 def test_conduct_gives_the_rate_where_it_says_so():
-    shell = genesys_shell(Conduct(rate_per_s=0.05), http_rate_per_s=100.0)
+    shell = genesys_shell(GatewayBehaviour(rate_per_s=0.05), http_rate_per_s=100.0)
     assert [shell.get(PATH).status for _ in range(4)] == [200, 200, 200, 429]
 
 
@@ -165,7 +165,7 @@ def test_what_a_stalled_platform_has_not_acted_upon_in_a_minute_never_happens():
 
 
 def test_look_ups_lag_behind_as_long_as_conduct_says():
-    shell = genesys_shell(Conduct(visible_s=2.0))
+    shell = genesys_shell(GatewayBehaviour(visible_s=2.0))
     held = shell.holder()
     shell.replace(queueId=QUEUE, participant_id=held["id"])
 

@@ -87,7 +87,7 @@ def test_a_line_that_is_no_entry_is_named(path: Path, line: str) -> None:
     path.write_text(f"{FRAME}{line}\n{EFFECT}")
     ledger = Ledger(path)
 
-    with pytest.raises(StorageError, match=r"ledger\.jsonl:2: no entry of a ledger"):
+    with pytest.raises(StorageError, match=r"ledger\.jsonl:2: not an entry of a ledger"):
         list(ledger.open())
     ledger.close()
 
@@ -96,7 +96,7 @@ def test_a_file_that_is_no_text_is_refused(path: Path) -> None:
     path.write_bytes(b"\xff\xfe\n")
     ledger = Ledger(path)
 
-    with pytest.raises(StorageError, match="no entry of a ledger"):
+    with pytest.raises(StorageError, match="not an entry of a ledger"):
         list(ledger.open())
     ledger.close()
 

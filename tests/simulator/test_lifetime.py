@@ -15,8 +15,9 @@ from websockets.exceptions import ConnectionClosed, ConnectionClosedError
 
 from runner.core.errors import StorageError, UsageError
 from runner.core.manifest.model import Endpoints, GatewayConstraints, Secret, SimulatorOptions
-from runner.simulator.interaction_transfer.server import Hosting, SimulatorServer, serve
+from runner.simulator.interaction_transfer.server import SimulatorServer
 from runner.simulator.ledger import Ledger
+from runner.simulator.loopback_server import ServerOptions, serve
 from tests.simulator.clients import (
     INTERACTION,
     KNOWN,
@@ -87,10 +88,10 @@ async def test_a_port_that_cannot_be_is_a_usage_error(constraints: GatewayConstr
 async def test_an_unusable_certificate_is_named(
     constraints: GatewayConstraints, tmp_path: Path
 ) -> None:
-    hosting = Hosting(certificate=tmp_path / "nowhere.pem")
+    server_options = ServerOptions(certificate=tmp_path / "nowhere.pem")
 
     with pytest.raises(UsageError, match=r"certificate .*nowhere\.pem.*No such file"):
-        await SimulatorServer(constraints, hosting=hosting).start()
+        await SimulatorServer(constraints, server_options=server_options).start()
 
 
 async def test_stopping_does_not_wait_for_a_client_that_never_reads(
@@ -117,14 +118,14 @@ async def test_stopping_does_not_wait_for_a_client_that_never_reads(
 async def test_a_second_run_sees_what_the_ledger_tells(
     start: Start, http: httpx.AsyncClient, frame: Any, tmp_path: Path
 ) -> None:
-    hosting = replace(KNOWN, ledger=tmp_path / "ledger.jsonl")
-    first = await start(hosting=hosting)
+    server_options = replace(KNOWN, ledger=tmp_path / "ledger.jsonl")
+    first = await start(server_options=server_options)
     async with dial(first, await fetch_token(first, http)) as session:
         await session.send(frame())
         await receive(session)
     await first.stop()
 
-    second = await start(hosting=hosting)
+    second = await start(server_options=server_options)
     seen = (await look_up(second, http, await fetch_token(second, http))).json()
 
     assert seen["destination_uri"] == "genesys://queue/billing-new"
@@ -136,7 +137,7 @@ async def test_the_effect_is_in_the_file_before_the_answer_arrives(
     start: Start, http: httpx.AsyncClient, frame: Any, tmp_path: Path
 ) -> None:
     path = tmp_path / "ledger.jsonl"
-    server = await start(hosting=replace(KNOWN, ledger=path))
+    server = await start(server_options=replace(KNOWN, ledger=path))
     async with dial(server, await fetch_token(server, http)) as session:
         await session.send(frame())
         await receive(session)
@@ -154,8 +155,8 @@ async def test_a_broken_ledger_stops_the_start(
     path = tmp_path / "ledger.jsonl"
     path.write_text("nonsense\n")
 
-    with pytest.raises(StorageError, match=":1: no entry"):
-        await SimulatorServer(constraints, hosting=Hosting(ledger=path)).start()
+    with pytest.raises(StorageError, match=":1: not an entry"):
+        await SimulatorServer(constraints, server_options=ServerOptions(ledger=path)).start()
     path.write_text("")
     assert list(Ledger(path).open()) == []
 
@@ -201,7 +202,9 @@ async def test_serve_tells_where_it_is_and_ends_when_cancelled(
 
 
 async def test_tls(start: Start, certificate: tuple[Path, Path]) -> None:
-    server = await start(hosting=replace(KNOWN, certificate=certificate[0], key=certificate[1]))
+    server = await start(
+        server_options=replace(KNOWN, certificate=certificate[0], key=certificate[1])
+    )
     context = ssl.create_default_context(cafile=certificate[0])
     async with httpx.AsyncClient(trust_env=False, verify=context) as http:
         token = await fetch_token(server, http)

@@ -8,13 +8,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from runner.core.transfer.doubt_evidence import Dedupes, Expires, Promise
-from runner.simulator.conduct import Conduct
+from runner.simulator.behaviour import GatewayBehaviour
 from runner.simulator.faults import FAULTS, Decisions
 from tests.simulator.shell import NOW, shell, transfer
 
 
 def test_frames_over_the_own_rate_are_answered_rate_limited() -> None:
-    gateway = shell(Conduct(rate_per_s=5, burst=2))
+    gateway = shell(GatewayBehaviour(rate_per_s=5, burst=2))
 
     first = [gateway.send(transfer(n))[0] for n in range(10)]
     wait_s = gateway.answers[-1]["retry_after"]
@@ -27,20 +27,20 @@ def test_frames_over_the_own_rate_are_answered_rate_limited() -> None:
 
 
 @pytest.mark.parametrize(
-    ("promise", "conduct"),
+    ("promise", "behaviour"),
     [
-        (None, Conduct()),
-        (Dedupes(3600.0), Conduct(dedupes=True)),
-        (Expires(30.0, 0.5), Conduct(expires_s=30.0, visible_s=0.5)),
+        (None, GatewayBehaviour()),
+        (Dedupes(3600.0), GatewayBehaviour(dedupes=True)),
+        (Expires(30.0, 0.5), GatewayBehaviour(expires_s=30.0, visible_s=0.5)),
     ],
 )
-def test_exactly_what_is_promised_is_kept(promise: Promise, conduct: Conduct) -> None:
-    assert Conduct.keeping(promise) == conduct
-    assert Conduct.keeping(promise, rate_per_s=5.0) == replace(conduct, rate_per_s=5.0)
+def test_exactly_what_is_promised_is_kept(promise: Promise, behaviour: GatewayBehaviour) -> None:
+    assert GatewayBehaviour.keeping(promise) == behaviour
+    assert GatewayBehaviour.keeping(promise, rate_per_s=5.0) == replace(behaviour, rate_per_s=5.0)
 
 
 def test_a_clock_stepped_back_does_not_shut_the_rate_gate() -> None:
-    gateway = shell(Conduct(rate_per_s=1, burst=1))
+    gateway = shell(GatewayBehaviour(rate_per_s=1, burst=1))
     for n in range(3):
         gateway.send(transfer(n))
     gateway.now -= 3000
@@ -59,7 +59,7 @@ def test_without_a_promise_a_repeated_id_is_carried_out_again() -> None:
 
 
 def test_with_dedupes_a_repeated_id_moves_once_and_is_answered_as_the_first() -> None:
-    gateway = shell(Conduct(dedupes=True))
+    gateway = shell(GatewayBehaviour(dedupes=True))
 
     assert gateway.send(transfer()) == gateway.send(transfer()) == ["codec_negotiated"]
     assert gateway.answers[0] == gateway.answers[1]
@@ -67,7 +67,7 @@ def test_with_dedupes_a_repeated_id_moves_once_and_is_answered_as_the_first() ->
 
 
 def test_with_dedupes_a_refusal_is_repeated_too() -> None:
-    gateway = shell(Conduct(dedupes=True), faults={"rejected": 1.0})
+    gateway = shell(GatewayBehaviour(dedupes=True), faults={"rejected": 1.0})
 
     gateway.send(transfer())
     gateway.send(transfer())
@@ -77,7 +77,7 @@ def test_with_dedupes_a_refusal_is_repeated_too() -> None:
 
 def test_with_dedupes_an_id_in_the_works_moves_once() -> None:
     """A repeat that arrives before the first one's effect does not make a second one."""
-    gateway = shell(Conduct(dedupes=True), latency_s=0.5)
+    gateway = shell(GatewayBehaviour(dedupes=True), latency_s=0.5)
     first = gateway.model.receive(transfer(), token=gateway.token, now=NOW)
     again = gateway.model.receive(transfer(), token=gateway.token, now=NOW)
 
@@ -89,7 +89,7 @@ def test_with_dedupes_an_id_in_the_works_moves_once() -> None:
 
 
 def test_rate_limited_for_a_repeat_says_nothing_about_the_first() -> None:
-    gateway = shell(Conduct(dedupes=True, rate_per_s=1, burst=0))
+    gateway = shell(GatewayBehaviour(dedupes=True, rate_per_s=1, burst=0))
     statuses = [gateway.send(transfer())[0] for _ in range(2)]
     gateway.now += 2
 
@@ -103,7 +103,7 @@ def test_rate_limited_for_a_repeat_says_nothing_about_the_first() -> None:
 
 @pytest.mark.parametrize("fault", ["cut", "cut_before", "muted", "token_expiry"])
 def test_a_repeated_id_is_not_doomed_to_the_same_fault(fault: str) -> None:
-    gateway = shell(Conduct(dedupes=True), faults={fault: 0.5})
+    gateway = shell(GatewayBehaviour(dedupes=True), faults={fault: 0.5})
     for n in range(30):
         for _ in range(60):
             gateway.renew()
@@ -116,7 +116,7 @@ def test_a_repeated_id_is_not_doomed_to_the_same_fault(fault: str) -> None:
 
 
 def test_restored_moves_are_deduped_too() -> None:
-    gateway = shell(Conduct(dedupes=True))
+    gateway = shell(GatewayBehaviour(dedupes=True))
     gateway.model.restore("message-1", "interaction-1", "genesys://queue/billing-new", NOW - 60)
 
     assert gateway.send(transfer()) == ["transfer_initiated"]
@@ -124,7 +124,7 @@ def test_restored_moves_are_deduped_too() -> None:
 
 
 def test_a_message_past_its_expiry_is_not_acted_upon(sent_at: float) -> None:
-    gateway = shell(Conduct(expires_s=30.0))
+    gateway = shell(GatewayBehaviour(expires_s=30.0))
     gateway.now = sent_at + 29.9
     in_time = gateway.send(transfer(1))
     gateway.now = sent_at + 30.1
@@ -135,7 +135,7 @@ def test_a_message_past_its_expiry_is_not_acted_upon(sent_at: float) -> None:
 
 
 def test_expiry_counts_when_the_effect_is_due_not_when_the_frame_came(sent_at: float) -> None:
-    gateway = shell(Conduct(expires_s=1.0))
+    gateway = shell(GatewayBehaviour(expires_s=1.0))
     gateway.now = sent_at
     gateway.model.stall(sent_at + 8)
 
@@ -144,14 +144,14 @@ def test_expiry_counts_when_the_effect_is_due_not_when_the_frame_came(sent_at: f
 
 
 def test_expired_once_is_expired_for_every_repeat(sent_at: float) -> None:
-    gateway = shell(Conduct(expires_s=1.0, dedupes=True))
+    gateway = shell(GatewayBehaviour(expires_s=1.0, dedupes=True))
     gateway.now = sent_at + 5
 
     assert gateway.send(transfer()) == gateway.send(transfer()) == ["transfer_rejected"]
 
 
 def test_carried_out_in_time_stays_so_for_a_repeat_past_the_expiry(sent_at: float) -> None:
-    gateway = shell(Conduct(expires_s=1.0, dedupes=True))
+    gateway = shell(GatewayBehaviour(expires_s=1.0, dedupes=True))
     gateway.now = sent_at
     gateway.send(transfer())
     gateway.now = sent_at + 5
@@ -179,7 +179,9 @@ def test_under_dedupes_no_order_of_repeats_moves_anyone_twice(
 ) -> None:
     """Frames are decided in one order and performed in another, with every fault in play."""
     gateway = shell(
-        Conduct(dedupes=True, expires_s=30.0), seed=seed, faults=dict.fromkeys(FAULTS, share)
+        GatewayBehaviour(dedupes=True, expires_s=30.0),
+        seed=seed,
+        faults=dict.fromkeys(FAULTS, share),
     )
     decided: list[Decisions] = []
     for n, after_s in deliveries:

@@ -9,7 +9,7 @@ import pytest
 from websockets.exceptions import ConnectionClosedError
 
 from runner.core.manifest.model import SimulatorOptions
-from runner.simulator.conduct import Conduct
+from runner.simulator.behaviour import GatewayBehaviour
 from tests.simulator.clients import (
     INTERACTION,
     PLAIN,
@@ -76,7 +76,7 @@ async def test_an_effect_outlives_the_session_that_asked_for_it(
 async def test_a_stalled_gateway_acts_later(
     start: Start, http: httpx.AsyncClient, frame: Any
 ) -> None:
-    server = await start(conduct=Conduct(expires_s=3600 * 24 * 365 * 50))
+    server = await start(behaviour=GatewayBehaviour(expires_s=3600 * 24 * 365 * 50))
     server.stall(0.5)
     async with dial(server, await fetch_token(server, http)) as session:
         await session.send(frame())
@@ -89,7 +89,7 @@ async def test_a_stalled_gateway_acts_later(
 
 
 async def test_dedupes_across_sessions(start: Start, http: httpx.AsyncClient, frame: Any) -> None:
-    server = await start(conduct=Conduct(dedupes=True))
+    server = await start(behaviour=GatewayBehaviour(dedupes=True))
     token = await fetch_token(server, http)
     answers = []
     for _ in range(2):

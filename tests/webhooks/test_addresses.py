@@ -7,8 +7,8 @@ from runner.webhooks.addresses import (
     check_addresses,
     is_loopback,
     is_public,
-    resolve_anywhere,
-    resolve_at_home,
+    resolve_by_system,
+    resolve_loopback,
 )
 
 PUBLIC = ["93.184.215.14", "2606:2800:21f:cb07:6820:80da:af6b:8b2c", "1.1.1.1"]
@@ -147,13 +147,13 @@ def test_a_host_without_addresses_is_unreachable() -> None:
 
 @pytest.mark.parametrize("host", ["2130706433", "0x7f000001", "127.1", "127.0.0.1"])
 async def test_numeric_disguises_of_loopback_are_resolved_before_they_are_judged(host: str) -> None:
-    addresses = await resolve_anywhere(host, 80)
+    addresses = await resolve_by_system(host, 80)
     assert [is_loopback(address) for address in addresses] == [True]
 
 
 @pytest.mark.parametrize("host", ["localhost", "LOCALHOST", "127.0.0.1", "127.8.9.10", "::1"])
 async def test_a_rehearsal_resolves_loopback_spelt_in_full(host: str) -> None:
-    assert all(is_loopback(address) for address in await resolve_at_home(host, 80))
+    assert all(is_loopback(address) for address in await resolve_loopback(host, 80))
 
 
 @pytest.mark.parametrize(
@@ -161,4 +161,4 @@ async def test_a_rehearsal_resolves_loopback_spelt_in_full(host: str) -> None:
 )
 async def test_a_rehearsal_asks_no_name_server(host: str) -> None:
     with pytest.raises(OSError, match="not a loopback address"):
-        await resolve_at_home(host, 443)
+        await resolve_loopback(host, 443)

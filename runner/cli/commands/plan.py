@@ -156,6 +156,7 @@ def plan_manifest(console: Console, given: RunOptions, planning: PlanOptions) ->
             time.monotonic() - began,
             connected=preflight is not None,
             moves=first_moves(staging, preflight, MOST_MOVES),
+            place_names=found.place_names,
         )
         console.show_result(result, warnings)
         summarize_report(console, source, summary, report)

@@ -51,6 +51,9 @@ class RunResult:
     plan: PlanFigures | None = None
     figures: Figures | None = None  # what a run measured
     moves: Sequence[Move] = ()  # the first of what a plan would send
+    place_names: Mapping[str, str] = field(
+        default_factory=dict
+    )  # of queues and users, by their URI
     connected: bool = False  # a dry run that looked at the gateway, read-only (`--preflight`)
     given: RunArguments | None = None  # what the commands that are offered repeat
     doubt_key: str | None = None  # the first transfer in doubt
@@ -89,7 +92,7 @@ def result_to_json(result: RunResult) -> str:
         "not_selected": result.not_selected,
         "groups": [_group(group) for group in result.groups],
         "plan": None if plan is None else _plan(plan),
-        **({} if plan is None else _moves(result.moves, plan)),
+        **({} if plan is None else _moves(result, plan)),
         "report": result.report,
         "duration_s": round(result.duration_s, 3),
         "next_steps": [step.to_json() for step in result.steps],
@@ -108,16 +111,18 @@ def _group(group: Group) -> dict[str, Any]:
     }
 
 
-def _moves(moves: Sequence[Move], plan: PlanFigures) -> dict[str, Any]:
+def _moves(result: RunResult, plan: PlanFigures) -> dict[str, Any]:
     """Return what would be sent, row by row, and how many more there are."""
     rows = [
         {
             "key": move.key,
             "interaction_id": move.interaction_id,
             "from": move.origin_uri,
+            "from_name": result.place_names.get(move.origin_uri or ""),
             "to": move.destination_uri,
+            "to_name": result.place_names.get(move.destination_uri),
         }
-        for move in moves
+        for move in result.moves
     ]
     return {"moves": rows, "moves_omitted": max(0, plan.send - len(rows))}
 

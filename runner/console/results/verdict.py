@@ -176,10 +176,19 @@ def _moves(result: RunResult, paint: Paint) -> Iterator[str]:
         return
     yield paint.bold("would move")
     for move in result.moves[:MAX_MOVES]:
-        origin = f"{visible(move.origin_uri)} \N{RIGHTWARDS ARROW} " if move.origin_uri else ""
-        yield f"  {visible(move.key)}  {origin}{visible(move.destination_uri)}"
+        places = filter(None, (move.origin_uri, move.destination_uri))
+        way = " \N{RIGHTWARDS ARROW} ".join(_place(uri, result.place_names) for uri in places)
+        yield f"  {visible(move.key)}  {way}"
     if (rest := result.plan.send - len(result.moves[:MAX_MOVES])) > 0:
         yield f"  … and {rest:,} more: see the report"
+
+
+def _place(uri: str, names: Mapping[str, str]) -> str:
+    """Return a destination as "queue NAME (ID)" where its name is known, else as it is written."""
+    if (name := names.get(uri)) is None:
+        return visible(uri)
+    kind, _, place_id = uri.removeprefix("genesys://").partition("/")
+    return f"{visible(kind)} {visible(name)} ({visible(place_id)})"
 
 
 def _course(plan: PlanFigures) -> Iterator[str]:

@@ -1,21 +1,14 @@
-"""The wire's messages: requests built, replies read (protocol.md, "Request" and "Reply")."""
+"""What passes between the engine and a driver: drafts, messages, requests, replies and notes."""
 
 from __future__ import annotations
 
-import json
-import math
-import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-import orjson
-
-from runner.core.foreign_json import read_frame
 from runner.core.manifest.media import MediaMatrix
-from runner.core.records.audit_chain import canonical, is_finite_json
 from runner.core.transfer.lookup_verdict import Interaction
-from runner.core.transfer.states import Event, classify
+from runner.core.transfer.states import Event
 
 NOTE_LIMIT = 500
 """Characters of foreign text that a note keeps (protocol.md, "Session")."""
@@ -26,18 +19,15 @@ SERVER_TEXT_LIMIT = 512
 MOST_SECONDS = 1_000_000_000
 """The longest wait that is written out."""
 
-MEDIA_LIMIT = 4096
-"""Characters of JSON beyond which a reply's media are not kept."""
-
 DEEPEST = 64
-"""Levels of a JSON value that are looked at; messages of the protocol have three."""
+"""Levels of a JSON value that are kept; a reply has three."""
 
 
 class Message(NamedTuple):
-    """A delivery as a driver words it.
+    """A delivery in a driver's own form.
 
-    `text` is what the journal keeps, and what a repeat is sent from. `command` is the driver's own
-    typed form of it, for a driver whose deliveries are more than a text.
+    The journal keeps `text`, and a repeat is sent from it. `command` is the driver's typed form,
+    for a driver whose deliveries are more than a text.
     """
 
     text: str
@@ -45,7 +35,7 @@ class Message(NamedTuple):
 
 
 class Request(NamedTuple):
-    """One delivery that a gateway is asked for: its id and its message."""
+    """One delivery that a gateway is to submit: its id and its message."""
 
     message_id: str
     message: Message
@@ -60,10 +50,9 @@ class Request(NamedTuple):
 class Reply(NamedTuple):
     """What the gateway answered to the delivery with `message_id`.
 
-    `correlation_id` is by what the gateway's owner finds it again. `event` is what the driver says
-    that the answer means for the transfer: ACCEPTED, LIMITED, UNSUITED, DENIED, WITHDRAWN (it
-    certainly did not leave) or LOST (the answer says nothing definite); `status` and `code` are
-    the gateway's own words for it, for the record.
+    `correlation_id` is the gateway's own id of the delivery. `event` is the driver's reading of the
+    answer: ACCEPTED, LIMITED, UNSUITED, DENIED, WITHDRAWN (it certainly did not leave) or LOST (the
+    answer says nothing definite); `status` and `code` are the gateway's own terms, for the record.
     """
 
     message_id: str
@@ -82,8 +71,8 @@ class Reply(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Stray:
-    """A frame that answers nothing: why, and its text, cut and made harmless."""
+class GatewayNote:
+    """What the audit log keeps of a frame that is not a reply: why, and its text, cut and escaped."""
 
     why: str
     text: str
@@ -97,7 +86,7 @@ def uuid4_text(random_bytes: bytes) -> str:
 
 
 class Draft(NamedTuple):
-    """What a delivery is to say; `timestamp` is RFC 3339 in UTC with microseconds."""
+    """The content of a delivery; `timestamp` is RFC 3339 in UTC with microseconds."""
 
     message_id: str
     interaction_id: str
@@ -108,111 +97,36 @@ class Draft(NamedTuple):
 
 
 class Unfit(Exception):
-    """A draft that no message of this gateway can say: certainly not to be delivered."""
+    """A draft that this gateway has no message for: certainly not delivered."""
 
 
 Compose = Callable[[Draft], Message]
-"""Words a delivery as a driver's gateway takes it. Raises `Unfit`."""
-
-
-def build_message(draft: Draft) -> Message:
-    """Return the request as a message of the interaction-transfer protocol."""
-    return Message(build_text(draft))
-
-
-def build_text(draft: Draft) -> str:
-    """Return the request's exact text (protocol.md, "Request")."""
-    message = {
-        "type": "interaction.transfer",
-        "id": draft.message_id,
-        "interaction_id": draft.interaction_id,
-        "destination_uri": draft.destination_uri,
-        "media_matrix": draft.media.to_json(),
-        "timestamp": draft.timestamp,
-        "triggers": {"codec_negotiation": True, "format_verification": True},
-    }
-    return orjson.dumps(message).decode()
+"""Returns a draft as a message of the driver's gateway. Raises `Unfit`."""
 
 
 Classify = Callable[[str | None, int | None], Event]
-"""Returns what a reply's status and code mean."""
+"""Returns the event that a reply's status and code mean."""
 
 
-def read_reply(
-    frame: str | bytes,
-    hide: Callable[[str], str] | None = None,
-    meaning: Classify = classify,
-) -> Reply | Stray:
-    """Read one frame of the gateway; a frame that is not a reply becomes a `Stray`, never an error.
+def map_texts(value: Any, change: Callable[[str], str], depth: int = DEEPEST) -> Any:
+    """Return a JSON value with `change` applied to each text, keys included.
 
-    `hide` takes out of its texts, once they are unescaped, what is not to be kept. `meaning` knows
-    the gateway's own statuses beside those of the protocol.
-    """
-    if isinstance(frame, bytes):
-        return Stray("a binary frame", harmless(repr(frame[:NOTE_LIMIT])))
-    try:
-        body, contradictions, _ = read_frame(frame, _DECISIVE)
-        if hide is not None and (clean := hidden(body, hide)) != body:
-            body, frame = clean, json.dumps(clean)
-    except (ValueError, RecursionError):
-        return Stray("not JSON", harmless(frame))
-    if not isinstance(body, dict):
-        return Stray("not a JSON object", harmless(frame))
-    if contradiction := _contradiction(contradictions, hide):
-        body = {"id": body.get("id"), "reason": contradiction}
-    message_id, status, reason = body.get("id"), body.get("status"), body.get("reason")
-    if not isinstance(message_id, str) or "id" in contradictions:
-        return Stray("two ids" if "id" in contradictions else "no id", harmless(frame))
-    status = harmless(status, SERVER_TEXT_LIMIT) if isinstance(status, str) else None
-    code = _whole(body.get("code"))
-    if status is None and code is None and contradiction is None:
-        return Stray("neither status nor code", harmless(frame))
-    return Reply(
-        harmless(message_id),  # ours are harmless as they are
-        status,
-        code,
-        harmless(reason, SERVER_TEXT_LIMIT) if isinstance(reason, str) else None,
-        _retry_after(body.get("retry_after")),
-        _storable(body.get("media_matrix")),
-        event=meaning(status, code),
-    )
-
-
-def hidden(value: Any, hide: Callable[[str], str], depth: int = DEEPEST) -> Any:
-    """Return a JSON value with `hide` applied to each of its texts, keys included.
-
-    What is nested deeper than `depth` is left out.
+    Values nested deeper than `depth` become None.
     """
     match value:
         case str():
-            return hide(value)
+            return change(value)
         case dict() if depth:
-            return {hide(key): hidden(each, hide, depth - 1) for key, each in value.items()}
+            return {change(key): map_texts(each, change, depth - 1) for key, each in value.items()}
         case list() if depth:
-            return [hidden(each, hide, depth - 1) for each in value]
+            return [map_texts(each, change, depth - 1) for each in value]
         case dict() | list():
             return None
     return value
 
 
-_DECISIVE = ("id", "status", "code")
-"""Keys of a reply that say what became of which delivery."""
-
-
-def _contradiction(
-    contradictions: Mapping[str, Sequence[Any]], hide: Callable[[str], str] | None
-) -> str | None:
-    """Return in words how a reply contradicts itself on what became of its delivery, if it does."""
-    for key in _DECISIVE:
-        if key in contradictions:
-            values = (v if isinstance(v, str) else json.dumps(v) for v in contradictions[key])
-            said = " and ".join(harmless(v if hide is None else hide(v), 100) for v in values)
-            return harmless(f"the reply contradicts itself: `{key}` is {said}", SERVER_TEXT_LIMIT)
-    return None
-
-
 def harmless(text: str, limit: int = NOTE_LIMIT) -> str:
-    r"""Write foreign text's control characters as `\xNN`, and cut it to `limit` characters."""
+    r"""Return foreign text with its control characters as `\xNN`, and cut it to `limit` characters."""
     cut = text if len(text) <= limit else text[: limit - 1] + "…"
     if cut.isprintable():
         return cut
@@ -221,7 +135,7 @@ def harmless(text: str, limit: int = NOTE_LIMIT) -> str:
 
 
 def seconds_text(seconds: float) -> str:
-    """Return a time that a gateway asks for in full, however long, with its unit."""
+    """Return a duration with its unit, exactly, up to `MOST_SECONDS`."""
     if seconds > MOST_SECONDS:
         return f"more than {MOST_SECONDS:,} s"
     return f"{round(seconds, 3):.12g} s"
@@ -230,38 +144,3 @@ def seconds_text(seconds: float) -> str:
 def _escaped(character: str) -> str:
     point = ord(character)
     return f"\\x{point:02x}" if point < 0x100 else f"\\u{point:04x}"  # noqa: PLR2004
-
-
-def _whole(code: object) -> int | None:
-    """Return a code, written as 429 or as 429.0: JSON knows one kind of number."""
-    if isinstance(code, float) and code.is_integer():
-        return int(code)
-    return code if isinstance(code, int) and not isinstance(code, bool) else None
-
-
-def _storable(media: object) -> Mapping[str, Any] | None:
-    """Return media that the journal can hold; a number that is none must not cost the reply."""
-    if not isinstance(media, dict):
-        return None
-    if is_finite_json(media) and _is_plain(canonical(media)):
-        return media  # as almost all are
-    kept: Mapping[str, Any] = hidden(media, _kept)
-    return kept if is_finite_json(kept) and len(canonical(kept)) <= MEDIA_LIMIT else None
-
-
-def _is_plain(text: str) -> bool:
-    """Tell whether a JSON text is short, and nothing in it is to be made harmless."""
-    return len(text) <= SERVER_TEXT_LIMIT and "\\" not in text and text.isprintable()
-
-
-def _kept(text: str) -> str:
-    return harmless(text, SERVER_TEXT_LIMIT)
-
-
-def _retry_after(seconds: object) -> float | None:
-    if isinstance(seconds, bool) or not isinstance(seconds, int | float):
-        return None
-    if isinstance(seconds, float) and not math.isfinite(seconds):
-        return None
-    # A whole number may have more digits than a float can hold.
-    return float(min(seconds, sys.float_info.max)) if seconds >= 0 else None

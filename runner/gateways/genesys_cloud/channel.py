@@ -1,4 +1,4 @@
-"""One notifications channel: made, subscribed, its socket dialled and read (genesys-cloud.md, "Socket")."""
+"""Notification channels: creates, subscribes, dials and reads them (genesys-cloud.md, "Socket")."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 from urllib.parse import quote
 
 from runner.core.errors import GatewayError, LookUpFailed
-from runner.core.transfer.message import Stray, harmless
+from runner.core.transfer.message import GatewayNote, harmless
 from runner.core.urls import is_safe_socket
 from runner.gateways.genesys_cloud.protocol.events import PING
 from runner.gateways.genesys_cloud.rest import GenesysRest
@@ -20,36 +20,36 @@ from runner.gateways.http.oauth import Token
 from runner.gateways.http.rate_limiter import Priority
 from runner.gateways.http.retrying_client import IdempotentRequest
 from runner.gateways.websocket.close_codes import INTERNAL_ERROR
-from runner.gateways.websocket.session import check_wire
 from runner.gateways.websocket.supervisor import FAREWELL, NORMAL_CLOSURE
 from runner.gateways.websocket.transport import Dial, Transport, TransportClosed
+from runner.gateways.websocket.transport_check import check_transport
 
 MOST_TOPICS = 1000
-"""Topics that one channel holds."""
+"""The most topics of a channel."""
 
 PING_AFTER_S = 30.0
 SILENT_S = 35.0
-"""A socket that has said nothing for so long is dead."""
+"""Seconds of silence after which a socket counts as dead."""
 
 CHANNELS = "/api/v2/notifications/channels"
 
 RELEASE_S = 2.0
-"""How long a channel is tried to be released, at most."""
+"""The limit for releasing a channel."""
 
 MOST_LOOKED_AT = 5
-"""Channels of others that are asked what they follow, before another is made."""
+"""Other processes' channels whose topics are listed before a new channel is created."""
 
 _REFUSALS = (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN)
 
 
 class Channel:
-    """A channel whose socket is open; frames go to `hear`, read by one task alone."""
+    """A channel with an open socket; a single task reads its frames and passes them to `hear`."""
 
     def __init__(
         self,
         channel_id: str,
         token: Token,
-        wire: Transport,
+        transport: Transport,
         *,
         secure: bool,
         now: Callable[[], float],
@@ -57,10 +57,10 @@ class Channel:
     ) -> None:
         self.id = channel_id
         self.token = token
-        self.wire = wire
+        self.transport = transport
         self.topics: dict[str, None] = {}
-        self.is_leaving = False  # another takes its place
-        self.fault: Exception | None = None  # what ended the reader, if it was no close
+        self.is_leaving = False  # another replaces it
+        self.fault: Exception | None = None  # what ended the reader, other than a close
         self._secure = secure
         self._now = now
         self._hear = hear
@@ -69,30 +69,30 @@ class Channel:
         self.reader = asyncio.create_task(self._read())
 
     async def check(self) -> None:
-        """See that the socket is usable. Raises as `check_wire` does."""
-        await check_wire(self.wire, secure=self._secure)
+        """Check that the socket is usable. Raises what `check_transport` raises."""
+        await check_transport(self.transport, secure=self._secure)
 
     async def keep_alive(self) -> bool:
-        """Ask for a sign of life if none came for a while; False: it is dead."""
+        """Send a ping after `PING_AFTER_S` of silence; return False once the socket is dead."""
         now = self._now()
         if now - self._heard_at >= SILENT_S:
             return False
         if now - max(self._heard_at, self._asked_at) >= PING_AFTER_S:
             self._asked_at = now
-            await self.wire.send(PING)
+            await self.transport.send(PING)
         return True
 
     async def close(self, code: int, reason: str) -> None:
-        """Close the socket and wait for the reader's end; bounded in time."""
+        """Close the socket and wait for its reader to end; bounded in time."""
         self.is_leaving = True
-        await self.wire.close(code, reason)
+        await self.transport.close(code, reason)
         await asyncio.wait([self.reader], timeout=1)
         self.reader.cancel()
 
     async def _read(self) -> TransportClosed:
         try:
             while True:
-                frame = await self.wire.receive()
+                frame = await self.transport.receive()
                 self._heard_at = self._now()
                 self._hear(self, frame)
         except TransportClosed as closed:
@@ -103,9 +103,9 @@ class Channel:
 
 
 class Channels:
-    """Makes channels, and subscribes them; what a topic is refused for goes to `note`.
+    """Creates and subscribes channels; passes refusals of topics to `note`.
 
-    `ours` are the ids of channels that this process made, or took over, whatever became of them.
+    `ours` has the id of every channel that this process has created or taken over.
     """
 
     def __init__(
@@ -113,7 +113,7 @@ class Channels:
         rest: GenesysRest,
         dial: Dial,
         now: Callable[[], float],
-        note: Callable[[Stray], None],
+        note: Callable[[GatewayNote], None],
         ours: set[str],
     ) -> None:
         self._ours = ours
@@ -126,13 +126,13 @@ class Channels:
     async def open(
         self, topics: Sequence[str], hear: Callable[[Channel, str | bytes], None]
     ) -> Channel:
-        """Take a channel that is free, else make one; subscribe and dial it.
+        """Take a free channel, else create one; subscribe and dial it.
 
         At most `MOST_TOPICS` topics. Raises `ConnectionFailed`, `GatewayError`.
         """
         try:
             return await self._opened(topics, hear)
-        except LookUpFailed as error:  # it may be otherwise in a while
+        except LookUpFailed as error:  # a later try may succeed
             raise ConnectionFailed(error.what, error.check) from error
 
     async def _opened(
@@ -150,7 +150,7 @@ class Channels:
             raise ConnectionFailed("the platform's channel has no id or no address", TRY_LATER)
         if not is_safe_socket(uri):
             raise ConnectionFailed(
-                "the platform's channel has an address that is not encrypted",
+                "the address of the platform's channel is not encrypted",
                 "check `region` or `endpoints.api_url`",
                 final=True,
             )
@@ -158,8 +158,8 @@ class Channels:
         self._in_use.add(channel_id)
         held = await self._subscribed(channel_id, list(topics))
         secure = uri.startswith("wss:")
-        wire = await self._dialled(uri)
-        channel = Channel(channel_id, token, wire, secure=secure, now=self._now, hear=hear)
+        transport = await self._dialled(uri)
+        channel = Channel(channel_id, token, transport, secure=secure, now=self._now, hear=hear)
         channel.topics.update(dict.fromkeys(held))
         is_sound = False
         try:
@@ -170,15 +170,15 @@ class Channels:
                 f"the channel was closed at once ({closed})", TRY_LATER
             ) from closed
         finally:
-            if not is_sound:  # the caller that waited for it may be gone as well
+            if not is_sound:  # the caller may be cancelled as well
                 await channel.close(NORMAL_CLOSURE, FAREWELL)
         return channel
 
     async def release(self, channel: Channel) -> None:
-        """Have a channel whose socket is closed follow nothing: it is then seen to be free.
+        """Remove the topics of a channel whose socket is closed, which marks it as free.
 
-        The platform lets nobody delete one, and evicts the oldest of twenty. Bounded in time; a
-        failure is passed over, as the channel lapses by itself.
+        The platform has no way to delete a channel, and evicts the oldest of twenty. Bounded in time;
+        a failure is ignored, because the channel expires by itself.
         """
         with suppress(GatewayError, TimeoutError):
             async with asyncio.timeout(RELEASE_S):
@@ -186,25 +186,25 @@ class Channels:
         self._in_use.discard(channel.id)
 
     async def _cleared(self, channel_id: str) -> bool:
-        """Drop all that a channel follows; False: there is no such channel. Raises `GatewayError`."""
+        """Remove all topics of a channel; False: the channel does not exist. Raises `GatewayError`."""
 
         def read(answer: Answer, place: Place) -> bool | None:
             if answer.status == HTTPStatus.NOT_FOUND:
                 return False
             if 200 <= answer.status < 300:  # noqa: PLR2004 - the class of success
                 return True
-            self._rest.refuse(answer, place, question)
+            self._rest.refuse(answer, place, request)
             return None
 
-        question = IdempotentRequest(
+        request = IdempotentRequest(
             _subscriptions(channel_id), "DELETE", None, Priority.UPKEEP, "channel"
         )
-        return await self._rest.asker.ask(question, read)
+        return await self._rest.retrying_client.ask(request, read)
 
     async def _free(self) -> Mapping[str, Any] | None:
-        """Return a channel that may be used again: ours, or one that follows nothing; None: none.
+        """Return a channel that may be used again: one of ours, or one without topics; else None.
 
-        (The platform lists those of this token; one that follows nothing is no longer in use.)
+        The platform lists the channels of this token; one without topics is no longer in use.
         """
         try:
             listed = await self._rest.ask(_listing(CHANNELS))
@@ -224,18 +224,18 @@ class Channels:
                 if not _objects(await self._rest.ask(_listing(_subscriptions(one["id"])))):
                     return one
         except GatewayError:
-            pass  # then another is made; what forbids that too is told then
+            pass  # then one is created; an obstacle to that too is reported there
         return None
 
     async def add(self, channel: Channel, topics: Iterable[str]) -> None:
         """Subscribe a channel to further topics, as far as it has room. Raises `GatewayError`."""
         new = [topic for topic in topics if topic not in channel.topics]
-        channel.topics.update(dict.fromkeys(new))  # at once, so that nobody asks for them again
+        channel.topics.update(dict.fromkeys(new))  # at once, so that they are not requested again
         if new:
             await self._subscribed(channel.id, new)
 
     async def _subscribed(self, channel_id: str, topics: list[str]) -> list[str]:
-        """Return the topics that the platform took; the halves of a list that it refuses, too."""
+        """Subscribe and return the topics that were accepted; a refused list is tried in halves."""
         if not topics or await self._asked(channel_id, topics):
             return topics
         if len(topics) == 1:
@@ -245,7 +245,7 @@ class Channels:
         return first + await self._subscribed(channel_id, topics[middle:])
 
     async def _asked(self, channel_id: str, topics: list[str]) -> bool:
-        """Ask once to be told of topics too; False: refused for what is asked, or for whom."""
+        """Subscribe to further topics; False: refused because of the topics or the client's rights."""
 
         def read(answer: Answer, place: Place) -> bool | None:
             if answer.status in {
@@ -254,20 +254,22 @@ class Channels:
                 HTTPStatus.NOT_FOUND,
             }:
                 if len(topics) == 1:
-                    self._note(Stray(f"no topic {topics[0]}", self._rest.fault_of(answer).sentence))
+                    self._note(
+                        GatewayNote(f"no topic {topics[0]}", self._rest.fault_of(answer).sentence)
+                    )
                 return False
             if 200 <= answer.status < 300:  # noqa: PLR2004 - the class of success
                 return True
-            self._rest.refuse(answer, place, question)
+            self._rest.refuse(answer, place, request)
             return None
 
         path = _subscriptions(channel_id)
         body = "[" + ",".join(f'{{"id":"{topic}"}}' for topic in topics) + "]"
-        question = IdempotentRequest(path, "POST", body, Priority.UPKEEP, "subscription")
-        return await self._rest.asker.ask(question, read)
+        request = IdempotentRequest(path, "POST", body, Priority.UPKEEP, "subscription")
+        return await self._rest.retrying_client.ask(request, read)
 
     async def _dialled(self, uri: str) -> Transport:
-        """Dial a channel's own address; it bears its secret itself, and no header does."""
+        """Dial a channel's own address; the secret is in it, not in a header."""
         try:
             return await self._dial(uri, {})
         except HandshakeRefused as refused:
@@ -288,7 +290,7 @@ def _subscriptions(channel_id: str) -> str:
 
 
 def _listing(path: str) -> IdempotentRequest:
-    return IdempotentRequest(path, urgency=Priority.UPKEEP, thing="list of channels")
+    return IdempotentRequest(path, priority=Priority.UPKEEP, thing="list of channels")
 
 
 def _objects(listing: Mapping[str, Any]) -> list[Mapping[str, Any]]:

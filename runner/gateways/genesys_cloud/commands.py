@@ -1,4 +1,4 @@
-"""A command's way: posted once, and what comes of it told, now or when it is seen."""
+"""Posts commands once, and reports their outcome when it is answered or observed."""
 
 from __future__ import annotations
 
@@ -24,16 +24,16 @@ from runner.gateways.http.rate_limiter import Priority
 from runner.gateways.http.retrying_client import refused_again
 
 FIRST_READ_S = 2.0
-"""How long after its command an event is waited for, before the conversation is read."""
+"""The wait for an event after a command, before the conversation is read."""
 
 READ_EVERY_S = 5.0
-"""How often a conversation is read while its transfer is under way."""
+"""The interval of reads while a transfer is under way."""
 
 LAST_READ_S = 2.0
-"""How long before its time-out a transfer's conversation is read once more."""
+"""Seconds before the time-out at which the conversation is read once more."""
 
 LAST_WORD_S = 0.5
-"""How long before its time-out a transfer that nothing was seen of is given up."""
+"""Seconds before the time-out at which a transfer without visible effect is reported as in doubt."""
 
 _CORRELATION_LIMIT = 128
 
@@ -43,7 +43,7 @@ _ABOUT_STATE = (
     HTTPStatus.CONFLICT,
     HTTPStatus.GONE,
 )
-"""Refusals that may come of a conversation which has changed since it was looked up."""
+"""Refusals that a conversation may cause which has changed since its look-up."""
 
 _ABOUT_COMMAND = frozenset(
     {
@@ -55,21 +55,21 @@ _ABOUT_COMMAND = frozenset(
         "postino.error.transfer.replace.external",
     }
 )
-"""Codes of refusals that do not."""
+"""Codes of refusals that a changed conversation cannot cause."""
 
 
 class Commands:
-    """Carries commands to the platform; `give_up` is told what forbids to go on.
+    """Sends commands to the platform; calls `give_up` with an error that ends the run.
 
-    `timeout_s` is how long one may show nothing, `outcome_s` how long it may be under way: so long
-    the engine waits.
+    The engine waits `timeout_s` for a first effect of a command, and `outcome_s` while it is under
+    way.
     """
 
     def __init__(
         self,
         rest: GenesysRest,
         moves: MoveTracker,
-        watch: ConversationObserver,
+        observer: ConversationObserver,
         *,
         timeout_s: float,
         outcome_s: float,
@@ -77,15 +77,15 @@ class Commands:
     ) -> None:
         self._rest = rest
         self._moves = moves
-        self._watch = watch
-        self._clock = rest.patience.clock
+        self._observer = observer
+        self._clock = rest.waiter.clock
         self._timeout_s = timeout_s
         self._outcome_s = max(timeout_s, outcome_s)
         self._give_up = give_up
         self._refused_token = 0  # the number of the last that a command was refused with
 
-    async def carry(self, move: Move) -> None:
-        """Post a command once, and tell or wait for what comes of it."""
+    async def send(self, move: Move) -> None:
+        """Post a command once, then report its outcome, waiting for it if necessary."""
         command = move.command
         try:
             token, answer = await self._rest.command(command.path, command.content, move.handed_at)
@@ -121,7 +121,7 @@ class Commands:
             self._moves.doubted(move, reply)
 
     def _refusal(self, move: Move, answer: Answer, correlation_id: str | None) -> Reply:
-        """Say what an answer means that is none of success."""
+        """Return the meaning of an answer other than success."""
         message_id, status = move.command.message_id, answer.status
         if answer.redirect is not None:
             what = f"the gateway redirects to {shown(answer.redirect)}, which is not followed"
@@ -137,13 +137,13 @@ class Commands:
             )
         sentence = self._rest.fault_of(answer).sentence
         wait_s = retry_after_s(answer.headers, self._clock.wall())
-        told = Reply(message_id, reason=sentence, correlation_id=correlation_id)
+        reply = Reply(message_id, reason=sentence, correlation_id=correlation_id)
         if wait_s is not None and wait_s <= LONGEST_OBEYED_S:
-            self._rest.pacer.shut(wait_s)
-        return _with_meaning(told, status, wait_s)
+            self._rest.rate_limiter.shut(wait_s)
+        return _with_meaning(reply, status, wait_s)
 
     async def _renew(self, refused: Token) -> None:
-        """Have a new token after a command was refused for its own; twice in a row is the end."""
+        """Renew the token after it was refused; give up if two tokens in a row are refused."""
         again = refused.number > self._refused_token >= max(1, self._rest.tokens.taken)
         self._refused_token = max(self._refused_token, refused.number)
         if again:
@@ -157,17 +157,16 @@ class Commands:
             self._give_up(error)
 
     async def _has_moved_on(self, move: Move, answer: Answer) -> bool:
-        """Tell whether a conversation whose command was refused is not as it was looked up any more.
+        """Return whether a conversation whose command was refused has changed since its look-up.
 
-        The customer hung up, or somebody else moved it, just before; a look-up then says what that
-        means for the transfer.
+        The customer hung up, or somebody else moved it, just before; the next look-up then decides.
         """
         if answer.status not in _ABOUT_STATE or self._rest.fault_of(answer).code in _ABOUT_COMMAND:
             return False
         if move.before is None:
             return False
         try:
-            now = await self._watch.read(move.command.conversation_id, Priority.RECONCILIATION)
+            now = await self._observer.read(move.command.conversation_id, Priority.RECONCILIATION)
         except GatewayError:
             return False  # it stays refused
         then, seen = move.before.interaction, now.interaction
@@ -179,10 +178,9 @@ class Commands:
         )
 
     async def _confirm(self, move: Move) -> None:
-        """Read the conversation of a command that was taken, where no event tells of it.
+        """Read the conversation of an accepted command, as long as no event shows its outcome.
 
-        It is read for as long as it is under way. If nothing tells how it ended, it is in doubt a
-        moment before its time-out.
+        If nothing shows it by shortly before the time-out, the command is in doubt.
         """
         time_out = move.handed_at + self._timeout_s
         for at in (self._clock.now() + FIRST_READ_S, time_out - LAST_READ_S):
@@ -193,36 +191,38 @@ class Commands:
         if move.is_under_way:
             time_out = move.handed_at + self._outcome_s
         await self._until(time_out - LAST_WORD_S)
-        reason = "the platform took it, and nothing showed its effect"
+        reason = "the platform accepted it, and nothing showed its effect"
         if move.is_under_way:
-            reason = f"the platform took it, and it was still under way after {self._outcome_s:g} s"
+            reason = (
+                f"the platform accepted it, and it was still under way after {self._outcome_s:g} s"
+            )
         elif move.is_overtaken:
-            reason = f"the platform took it, and it was {MOVED_BY_OTHERS}"
+            reason = f"the platform accepted it, and it was {MOVED_BY_OTHERS}"
         unsure = Reply(move.command.message_id, "unconfirmed", reason=reason, event=Event.LOST)
         self._moves.doubted(move, unsure._replace(correlation_id=move.correlation_id))
 
     async def _read_at(self, moment: float, move: Move) -> None:
         await self._until(moment)
-        if not move.is_told:
-            await self._watch.observe(move.command.conversation_id)
+        if not move.is_reported:
+            await self._observer.observe(move.command.conversation_id)
 
     async def _until(self, moment: float) -> None:
         await self._clock.sleep(max(0.0, moment - self._clock.now()))
 
 
-def _with_meaning(told: Reply, status: int, wait_s: float | None) -> Reply:
-    """Return the answer to a command with what its HTTP status says of it."""
+def _with_meaning(reply: Reply, status: int, wait_s: float | None) -> Reply:
+    """Return a reply with the event that the HTTP status means."""
     if status == HTTPStatus.UNAUTHORIZED:
-        return told._replace(status="token_refused", event=Event.WITHDRAWN)
+        return reply._replace(status="token_refused", event=Event.WITHDRAWN)
     if status == HTTPStatus.TOO_MANY_REQUESTS:
-        return told._replace(
+        return reply._replace(
             status="rate_limited", code=status, retry_after_s=wait_s, event=Event.LIMITED
         )
     if status == HTTPStatus.REQUEST_TIMEOUT or not 400 <= status < 500:  # noqa: PLR2004 - "client error"
-        return told._replace(status="server_error", event=Event.LOST)
-    return told._replace(status="transfer_rejected", event=Event.DENIED)
+        return reply._replace(status="server_error", event=Event.LOST)
+    return reply._replace(status="transfer_rejected", event=Event.DENIED)
 
 
 def _correlation_id(answer: Answer) -> str | None:
-    told = answer.headers.get("ININ-Correlation-Id")
-    return harmless(told, _CORRELATION_LIMIT) if told else None
+    header = answer.headers.get("ININ-Correlation-Id")
+    return harmless(header, _CORRELATION_LIMIT) if header else None

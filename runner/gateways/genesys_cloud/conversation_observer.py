@@ -1,4 +1,4 @@
-"""What is seen of conversations: events as they come, and readings where none came."""
+"""Observes conversations: by events, and by look-ups where no event came."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from urllib.parse import quote
 from runner.core.errors import GatewayError, LookUpFailed
 from runner.core.pacing.retry_after import http_date_s
 from runner.core.transfer.lookup_verdict import Interaction
-from runner.core.transfer.message import Stray
+from runner.core.transfer.message import GatewayNote
 from runner.gateways.genesys_cloud.move_tracker import Move, MoveTracker
 from runner.gateways.genesys_cloud.protocol.conversation import (
     Reading,
@@ -26,11 +26,11 @@ from runner.gateways.http.retrying_client import IdempotentRequest
 from runner.ports import Clock
 
 ANSWER_GRACE_S = 1.0
-"""How long an effect that was seen waits for the command's answer, which names the correlation."""
+"""The wait of an observed effect for the command's answer, which has the correlation id."""
 
 
 class ConversationObserver:
-    """Tells `moves` what is seen. `spelled`: the manifest's places by themselves in small letters."""
+    """Passes observations to `moves`. `spelled`: the manifest's places, by their lower-case form."""
 
     def __init__(
         self,
@@ -39,51 +39,51 @@ class ConversationObserver:
         clock: Clock,
         spelled: Mapping[str, str],
         *,
-        do: Callable[[Coroutine[Any, Any, None]], None],
-        note: Callable[[Stray], None],
+        start: Callable[[Coroutine[Any, Any, None]], None],
+        note: Callable[[GatewayNote], None],
         give_up: Callable[[Exception], None],
     ) -> None:
         self._rest = rest
         self._moves = moves
         self._clock = clock
         self._spelled = spelled
-        self._do = do
+        self._start = start
         self._note = note
         self._give_up = give_up
 
     async def observe(self, conversation_id: str) -> None:
-        """Read a conversation and settle what that settles."""
+        """Read a conversation and pass what it shows to the tracker."""
         try:
             reading = await self.read(conversation_id, Priority.RECONCILIATION)
         except LookUpFailed:
-            return  # then nothing is told, and in time it is in doubt
+            return  # nothing is reported, and at the time-out it is in doubt
         except GatewayError as error:
             self._give_up(error)
             return
         self._seen(conversation_id, reading)
 
     def changed(self, change: Changed) -> None:
-        """Take an event; most are of conversations that are not ours to move."""
+        """Take an event; most concern conversations that this run does not move."""
         if not self._moves.knows(change.conversation_id):
             return
         reading = read_conversation(change.body, change.conversation_id)
         if reading is None:
-            self._note(Stray("an unreadable event", change.conversation_id))
+            self._note(GatewayNote("an unreadable event", change.conversation_id))
             return
         self._seen(change.conversation_id, respelled(reading, self._spelled))
 
     def _seen(self, conversation_id: str, reading: Reading) -> None:
         for move in self._moves.observed(conversation_id, reading):
-            self._do(self._released(move))
+            self._start(self._released(move))
 
     async def _released(self, move: Move) -> None:
         await self._clock.sleep(ANSWER_GRACE_S)
         self._moves.release(move)
 
-    async def read(self, conversation_id: str, urgency: Priority) -> Reading:
-        """Ask for a conversation. Raises as the port's `look_up` says."""
-        question = IdempotentRequest(
-            f"/api/v2/conversations/{quote(conversation_id, safe='')}", urgency=urgency
+    async def read(self, conversation_id: str, priority: Priority) -> Reading:
+        """Look a conversation up. Raises what the port's `look_up` raises."""
+        request = IdempotentRequest(
+            f"/api/v2/conversations/{quote(conversation_id, safe='')}", priority=priority
         )
 
         def read(answer: Answer, place: Place) -> Reading | None:
@@ -99,8 +99,8 @@ class ConversationObserver:
                         )
                     )
             if answer.status != HTTPStatus.OK:
-                self._rest.refuse(answer, place, question)
+                self._rest.refuse(answer, place, request)
                 return None
             return read_conversation(answer.json_object(), conversation_id, date_s)
 
-        return respelled(await self._rest.asker.ask(question, read), self._spelled)
+        return respelled(await self._rest.retrying_client.ask(request, read), self._spelled)

@@ -1,4 +1,4 @@
-"""Queues and users by name, and what waits in a queue (genesys-cloud.md, "Selecting from a queue")."""
+"""Finds queues and users by name, and conversations in a queue (genesys-cloud.md, "Selecting from a queue")."""
 
 from __future__ import annotations
 
@@ -29,19 +29,19 @@ from runner.gateways.http.retrying_client import IdempotentRequest
 
 PAGE_SIZE = 100
 MOST_PAGES = 10_000
-"""A million interactions: beyond that the pages have no end."""
+"""The most pages that are read: a million interactions."""
 
 MOST_HITS = 100_000
-"""Conversations of one interval that the details query pages through."""
+"""The most conversations of one interval that the details query returns."""
 
 MOST_READINGS = 4
-"""How often all pages are read, where each time somebody new turns up."""
+"""The most readings of all pages, if each shows further conversations."""
 
 DAYS_BACK = 31
-"""How far the details query may look back, the longest interval that the platform takes."""
+"""The longest interval that the details query accepts."""
 
 _MEDIA_TYPES = {"voice": "call"}
-"""Analytics names calls by their medium; the other media types are called as in a manifest."""
+"""Analytics calls them "voice"; the other media types have the manifest's names."""
 
 
 class GenesysDirectory:
@@ -49,12 +49,12 @@ class GenesysDirectory:
 
     def __init__(self, rest: GenesysRest) -> None:
         self._rest = rest
-        self._now = rest.patience.clock.wall
+        self._now = rest.waiter.clock.wall
 
     async def ids_of(self, kind: str, name: str) -> Sequence[str]:
-        """Return the ids of every queue or user (`kind`) of that very name, whatever its case.
+        """Return the ids of every queue or user (`kind`) with that name, ignoring case.
 
-        What was deleted, or is inactive, bears its name no more.
+        Deleted and inactive ones are left out.
         """
         found = self._queues(name) if kind == "queue" else self._users(name)
         ids: dict[str, None] = {}
@@ -66,22 +66,22 @@ class GenesysDirectory:
         return tuple(ids)
 
     async def waiting(self, queue_id: str) -> Sequence[Waiting]:
-        """Return what waits in a queue now, as the observations have it, else as the records have."""
-        found = await self._all_of(_Asked(queue_id, "oWaiting", "acd"))
+        """Return what waits in a queue now: from the observations, else from the records."""
+        found = await self._all_of(_QueueQuery(queue_id, "oWaiting", "acd"))
         return [replace(one, user_id=None) for one in found]
 
     async def connected(self, queue_id: str) -> Sequence[Waiting]:
-        """Return likewise what came by a queue and is being served, each with its user."""
-        found = await self._all_of(_Asked(queue_id, "oInteracting", "agent"))
+        """Return what came through a queue and is being served, each with its user."""
+        found = await self._all_of(_QueueQuery(queue_id, "oInteracting", "agent"))
         return [one for one in found if one.user_id is not None]
 
     async def served_by(self, interaction_id: str, user_id: str) -> str | None:
-        """Return the participant by whom a user serves a conversation; None: not any more.
+        """Return the participant id of a user who serves a conversation; None: no longer.
 
-        Empty: it is not shown to this client.
+        Empty: this client may not see it.
         """
         path = f"/api/v2/conversations/{quote(interaction_id, safe='')}"
-        question = IdempotentRequest(path, thing="conversation", failure=GatewayError)
+        request = IdempotentRequest(path, thing="conversation", failure=GatewayError)
 
         def read(answer: Answer, place: Place) -> tuple[str | None] | None:
             if answer.status == HTTPStatus.NOT_FOUND:
@@ -89,50 +89,50 @@ class GenesysDirectory:
             if answer.status == HTTPStatus.FORBIDDEN and self._rest.fault_of(answer).is_about_one:
                 return ("",)
             if answer.status != HTTPStatus.OK:
-                self._rest.refuse(answer, place, question)
+                self._rest.refuse(answer, place, request)
                 return None
             body = answer.json_object()
             return None if body is None else (find_served_by(body, interaction_id, user_id),)
 
-        (participant_id,) = await self._rest.asker.ask(question, read)
+        (participant_id,) = await self._rest.retrying_client.ask(request, read)
         return participant_id
 
-    async def _all_of(self, asked: _Asked) -> Sequence[Waiting]:
-        """Return all that a question is of, by observations, by records where these do not suffice.
+    async def _all_of(self, query: _QueueQuery) -> Sequence[Waiting]:
+        """Return all conversations asked for: from the observations, completed by the records.
 
-        Raises `GatewayError`, with the numbers, where neither shows all.
+        Raises `GatewayError`, with the numbers, if some are missing from both.
         """
         try:
-            observed, expected = await self._observed_all(asked)
+            observed, expected = await self._observed_all(query)
         except GatewayError as refused:
             try:
-                return await _read_well(lambda: self._recorded(asked))
+                return await _read_until_stable(lambda: self._recorded(query))
             except GatewayError:
                 raise refused from None
         if expected is None:
             return observed
         try:
-            recorded = await _read_well(lambda: self._recorded(asked))
+            recorded = await _read_until_stable(lambda: self._recorded(query))
         except GatewayError as refused:
-            raise self._incomplete(asked, len(observed), expected, refused.what) from refused
+            raise self._incomplete(query, len(observed), expected, refused.what) from refused
         found = {one.interaction_id: one for one in (*recorded, *observed)}
         if len(found) < expected:
-            _, expected = await self._observed_all(asked)  # some may have left meanwhile
+            _, expected = await self._observed_all(query)  # some may have left meanwhile
             if expected is not None and len(found) < expected:
-                raise self._incomplete(asked, len(found), expected, "the records lack some too")
+                raise self._incomplete(query, len(found), expected, "the records lack some too")
         return list(found.values())
 
-    async def _observed_all(self, asked: _Asked) -> tuple[list[Waiting], int | None]:
-        """Return what the observations show; and if no narrowing shows all, how many there are.
+    async def _observed_all(self, query: _QueueQuery) -> tuple[list[Waiting], int | None]:
+        """Return what the observations show, and the true number if they do not show all.
 
-        A list that was cut off is asked for anew in parts: by media type, and these by direction.
+        A truncated list is requested again in parts: by media type, then by direction.
         """
         found: dict[str, Waiting] = {}
         missing: int | None = None
         parts: list[_Predicates] = [()]
         while parts:
             predicates, truncation = parts.pop(), _Truncation()
-            rows = await _read_well(partial(self._observed, asked, predicates, truncation))
+            rows = await _read_until_stable(partial(self._observed, query, predicates, truncation))
             found |= {one.interaction_id: one for one in rows}
             if not truncation.is_truncated:
                 continue
@@ -142,18 +142,18 @@ class GenesysDirectory:
                 missing = (missing or 0) + max(0, truncation.count - len(rows))
         return list(found.values()), None if missing is None else len(found) + missing
 
-    def _incomplete(self, asked: _Asked, shown: int, expected: int, why: str) -> GatewayError:
+    def _incomplete(self, query: _QueueQuery, shown: int, expected: int, why: str) -> GatewayError:
         return self._rest.place.error(
             f"the platform shows {shown:,} of {expected:,} conversations in queue"
-            f" {asked.queue_id} and cuts the rest off ({why})",
+            f" {query.queue_id} and cuts the rest off ({why})",
             "give the client the permission analytics:conversationDetail:view, or list the"
             " interactions",
         )
 
     async def _queues(self, name: str) -> AsyncGenerator[Mapping[str, Any]]:
         for number in range(1, MOST_PAGES):
-            query = urlencode({"name": name, "pageSize": PAGE_SIZE, "pageNumber": number})
-            page = await self._rest.get(f"/api/v2/routing/queues?{query}", "list of queues")
+            page_query = urlencode({"name": name, "pageSize": PAGE_SIZE, "pageNumber": number})
+            page = await self._rest.get(f"/api/v2/routing/queues?{page_query}", "list of queues")
             entities = _objects(page, "entities")
             for entity in entities:
                 yield entity
@@ -172,46 +172,46 @@ class GenesysDirectory:
                 return
 
     async def _observed(
-        self, asked: _Asked, predicates: _Predicates, truncation: _Truncation
+        self, query: _QueueQuery, predicates: _Predicates, truncation: _Truncation
     ) -> AsyncIterator[Waiting]:
-        """Yield what the activity query shows; pages shift while they are read."""
-        told = [("queueId", asked.queue_id), *predicates]
+        """Yield the results of the activity query; pages shift while they are read."""
+        wanted = [("queueId", query.queue_id), *predicates]
         body = {
-            "metrics": [{"metric": asked.metric, "details": True}],
+            "metrics": [{"metric": query.metric, "details": True}],
             "filter": {
                 "type": "and",
                 "predicates": [
                     {"dimension": dimension, "operator": "matches", "value": value}
-                    for dimension, value in told
+                    for dimension, value in wanted
                 ],
             },
             "order": "asc",
         }
         path = "/api/v2/analytics/conversations/activity/query"
         for number in range(1, MOST_PAGES):
-            query = urlencode({"pageSize": PAGE_SIZE, "pageNumber": number})
-            page = await self._rest.query(f"{path}?{query}", body, "list of what waits")
+            page_query = urlencode({"pageSize": PAGE_SIZE, "pageNumber": number})
+            page = await self._rest.query(f"{path}?{page_query}", body, "list of what waits")
             results = _objects(page, "results")
-            truncation.note(results, asked.metric)
+            truncation.note(results, query.metric)
             rows = [row for one in results for row in _objects(one, "entities")]
             for row in rows:
-                if row.get("metric") == asked.metric:
+                if row.get("metric") == query.metric:
                     yield _waiting(
                         row, row.get("mediaType"), row.get("activityDate"), row.get("userId")
                     )
             if len(rows) < PAGE_SIZE:
                 return
 
-    async def _recorded(self, asked: _Asked) -> AsyncIterator[Waiting]:
-        """Yield what the details query shows: conversations with an open segment in the queue.
+    async def _recorded(self, query: _QueueQuery) -> AsyncIterator[Waiting]:
+        """Yield the results of the details query: conversations with an open segment in the queue.
 
-        An interval with more than the platform pages through is halved, down to a day.
+        An interval with more results than the platform returns is halved, down to a day.
         """
         now = datetime.fromtimestamp(self._now(), UTC)
         intervals = [(now - timedelta(days=DAYS_BACK), now)]
         while intervals:
             begin, end = intervals.pop()
-            first = await self._details(asked, begin, end, 1)
+            first = await self._details(query, begin, end, 1)
             hits = first.get("totalHits")
             too_many = isinstance(hits, int) and hits > MOST_HITS
             if (too_many or _is_truncated(first)) and (end - begin) > timedelta(days=1):
@@ -220,26 +220,26 @@ class GenesysDirectory:
                 continue
             if too_many or _is_truncated(first):
                 raise self._rest.place.error(
-                    f"queue {asked.queue_id} has {hits:,} conversations of one day"
+                    f"queue {query.queue_id} has {hits:,} conversations of one day"
                     if isinstance(hits, int)
-                    else f"the records of queue {asked.queue_id} are cut off",
+                    else f"the records of queue {query.queue_id} are cut off",
                     f"the platform pages through {MOST_HITS:,}; list the interactions instead",
                 )
             page, number = first, 1
             while True:
                 conversations = _objects(page, "conversations")
                 for conversation in conversations:
-                    for found in _open_segments(conversation, asked):
+                    for found in _open_segments(conversation, query):
                         yield _waiting(conversation, *found)
                 number += 1
                 if len(conversations) < PAGE_SIZE or number > MOST_PAGES:
                     break
-                page = await self._details(asked, begin, end, number)
+                page = await self._details(query, begin, end, number)
 
     async def _details(
-        self, asked: _Asked, begin: datetime, end: datetime, number: int
+        self, query: _QueueQuery, begin: datetime, end: datetime, number: int
     ) -> Mapping[str, Any]:
-        """Return a page of the conversations that began between two moments."""
+        """Return a page of the conversations that began in an interval."""
         body = {
             "interval": f"{_spelt(begin)}/{_spelt(end)}",
             "order": "asc",
@@ -249,8 +249,8 @@ class GenesysDirectory:
             ],
             "segmentFilters": [
                 _all(
-                    {"dimension": "queueId", "operator": "matches", "value": asked.queue_id},
-                    {"dimension": "purpose", "operator": "matches", "value": asked.purpose},
+                    {"dimension": "queueId", "operator": "matches", "value": query.queue_id},
+                    {"dimension": "purpose", "operator": "matches", "value": query.purpose},
                     {"dimension": "segmentEnd", "operator": "notExists"},
                 )
             ],
@@ -261,12 +261,12 @@ class GenesysDirectory:
 
 
 _Predicates = tuple[tuple[str, str], ...]
-"""Dimensions with the value that each is to match, beside the queue."""
+"""Dimensions beside the queue, each with the value to match."""
 
 
 @dataclass(frozen=True, slots=True)
-class _Asked:
-    """What is wanted of a queue: the observations' metric, and the purpose of the participant."""
+class _QueueQuery:
+    """A query about a queue: the metric of the observations, and the participant's purpose."""
 
     queue_id: str
     metric: str
@@ -275,13 +275,13 @@ class _Asked:
 
 @dataclass(slots=True)
 class _Truncation:
-    """Whether a list was cut off, and how many the platform counted."""
+    """Whether a list was truncated, and how many the platform counted."""
 
     is_truncated: bool = False
     count: int = 0
 
     def note(self, results: Sequence[Mapping[str, Any]], metric: str) -> None:
-        """Note what one page says of the whole."""
+        """Add what one page says about the whole list."""
         self.is_truncated |= any(_is_truncated(one) for one in results)
         counted = [
             value["count"]
@@ -300,19 +300,19 @@ _NARROWER = (
     ),
     ("direction", ("inbound", "outbound")),
 )
-"""By what a list that was cut off is asked for in parts, in this order."""
+"""How a truncated list is requested in parts, in this order."""
 
 
 def _narrowed(predicates: _Predicates) -> list[_Predicates]:
-    """Return the parts of what was asked for; none: it cannot be narrowed further."""
+    """Return the parts of a query; none if it cannot be narrowed further."""
     if len(predicates) == len(_NARROWER):
         return []
     dimension, values = _NARROWER[len(predicates)]
     return [(*predicates, (dimension, value)) for value in values]
 
 
-def _is_truncated(told: Mapping[str, Any]) -> bool:
-    return told.get("truncated") is True
+def _is_truncated(result: Mapping[str, Any]) -> bool:
+    return result.get("truncated") is True
 
 
 def _is_in_use(entity: Mapping[str, Any]) -> bool:
@@ -322,28 +322,28 @@ def _is_in_use(entity: Mapping[str, Any]) -> bool:
 _OUT_OF_USE = frozenset({"inactive", "deleted"})
 
 
-async def _read_well(pages: Callable[[], AsyncIterator[Waiting]]) -> list[Waiting]:
-    """Read pages until a reading brings nobody new: as they shift, one reading may miss somebody."""
+async def _read_until_stable(pages: Callable[[], AsyncIterator[Waiting]]) -> list[Waiting]:
+    """Read pages until nothing new appears: they shift, so one reading may miss conversations."""
     found: dict[str, Waiting] = {}
     for _ in range(MOST_READINGS):
         before = len(found)
         async for one in pages():
             found[one.interaction_id] = one
-        if len(found) == before or len(found) < PAGE_SIZE:  # of a single page none are missed
+        if len(found) == before or len(found) < PAGE_SIZE:  # a single page misses none
             break
     return list(found.values())
 
 
 def _open_segments(
-    conversation: Mapping[str, Any], asked: _Asked
+    conversation: Mapping[str, Any], query: _QueueQuery
 ) -> Iterator[tuple[object, object, object]]:
-    """Yield media type, start and user of each stay in the queue that has not ended."""
+    """Yield media type, start and user of each open segment in the queue."""
     for participant in _objects(conversation, "participants"):
         for session in _objects(participant, "sessions"):
             for segment in _objects(session, "segments"):
-                is_here = segment.get("queueId") == asked.queue_id
+                is_here = segment.get("queueId") == query.queue_id
                 is_open = is_here and segment.get("segmentEnd") is None
-                if is_open and participant.get("purpose") == asked.purpose:
+                if is_open and participant.get("purpose") == query.purpose:
                     user_id = participant.get("userId")
                     yield session.get("mediaType"), segment.get("segmentStart"), user_id
 
@@ -374,7 +374,7 @@ def _spelt(at: datetime) -> str:
 
 
 def _objects(body: Mapping[str, Any], name: str) -> list[Mapping[str, Any]]:
-    """Return the objects of a list, whatever else it holds; an absent list is an empty one."""
+    """Return the objects in a list, without other values; an absent list is empty."""
     found = body.get(name)
     return [one for one in found if isinstance(one, dict)] if isinstance(found, list) else []
 

@@ -1,4 +1,4 @@
-"""The driver `genesys-cloud`: commands by REST, their effects seen on notifications channels."""
+"""The driver `genesys-cloud`: commands by REST, effects observed on notification channels."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import httpx
 
 from runner.core.manifest.model import Environment, Policy, RetryPolicy
 from runner.core.transfer.lookup_verdict import Interaction
-from runner.core.transfer.message import Reply, Request, Stray
+from runner.core.transfer.message import GatewayNote, Reply, Request
 from runner.gateways.genesys_cloud.commands import Commands
 from runner.gateways.genesys_cloud.conversation_observer import ConversationObserver
 from runner.gateways.genesys_cloud.move_tracker import MoveTracker
@@ -25,8 +25,8 @@ from runner.gateways.websocket.supervisor import SessionSupervisor
 from runner.gateways.websocket.transport import Dial, dialler
 from runner.ports import Clock, GatewayListener
 
-LOOKS_PER_MOVE = 2
-"""Requests that a transfer takes: its look-up and its command."""
+REQUESTS_PER_TRANSFER = 2
+"""Requests of a transfer: its look-up and its command."""
 
 RECONNECT_BASE_S = 2.0
 RECONNECT_CAP_S = 90.0
@@ -35,8 +35,8 @@ RECONNECT_CAP_S = 90.0
 class GenesysCloud:
     """The `Gateway` port over the vendor's public API.
 
-    `environment` must have endpoints and credentials; `destinations` are those of the batch,
-    which are subscribed to from the start. `dial` and `transport` replace the network, for
+    `environment` must have endpoints and credentials; the `destinations` of the batch are
+    subscribed to from the start. `dial` and `transport` replace the network, for
     simulations. Raises `GatewayError` if `ca_file` cannot be used.
     """
 
@@ -59,7 +59,7 @@ class GenesysCloud:
         self._listener: GatewayListener | None = None
         self._closing = False
         self._topics = dict.fromkeys(filter(None, map(topic_of, destinations)))
-        self._moves = MoveTracker(self._tell)
+        self._moves = MoveTracker(self._report)
         self._tasks: set[asyncio.Task[None]] = set()
         self._rest = GenesysRest(
             environment,
@@ -70,19 +70,19 @@ class GenesysCloud:
             context=context,
             transport=transport,
         )
-        self._watch = ConversationObserver(
+        self._observer = ConversationObserver(
             self._rest,
             self._moves,
             clock,
             {uri.casefold(): uri for uri in destinations},
-            do=self._do,
+            start=self._start,
             note=self._note,
             give_up=self._give_up,
         )
-        self._carrying = Commands(
+        self._commands = Commands(
             self._rest,
             self._moves,
-            self._watch,
+            self._observer,
             timeout_s=policy.negotiation_timeout_s,
             outcome_s=policy.outcome_timeout_s,
             give_up=self._give_up,
@@ -92,10 +92,10 @@ class GenesysCloud:
             dial or dialler(context, clock.wall, self._rest.tokens.hide, frame_limit=BODY_LIMIT),
             clock,
             self._first_topics,
-            self._watch.changed,
+            self._observer.changed,
         )
         dials = RetryPolicy(policy.retry.attempts, RECONNECT_BASE_S, RECONNECT_CAP_S)
-        self._line: SessionSupervisor[GenesysSession] = SessionSupervisor(
+        self._supervisor: SessionSupervisor[GenesysSession] = SessionSupervisor(
             self._place,
             self._rest.tokens,
             opener,
@@ -106,7 +106,7 @@ class GenesysCloud:
     @property
     def generation(self) -> int | None:
         """The open session's generation; None while there is none."""
-        session = self._line.session
+        session = self._supervisor.session
         return session.generation if session is not None and session.is_open else None
 
     @property
@@ -116,36 +116,38 @@ class GenesysCloud:
 
     @property
     def most_per_s(self) -> float:
-        """How many transfers a second the token's requests allow."""
-        return (self._rest.pacer.limit_per_s or 0.0) / LOOKS_PER_MOVE
+        """How many transfers a second the request rate allows."""
+        return (self._rest.rate_limiter.limit_per_s or 0.0) / REQUESTS_PER_TRANSFER
 
     def writable(self) -> bool:
-        """Tell whether a session is open: what a command does would be seen."""
+        """Return whether a session is open, so that effects of a command can be observed."""
         return self.generation is not None
 
     def due_in(self, ahead: int) -> float:
         """Return the seconds until a command behind `ahead` others may leave."""
-        return self._rest.pacer.due_in(ahead)
+        return self._rest.rate_limiter.due_in(ahead)
 
     async def open(self, listener: GatewayListener) -> None:
-        """Authenticate, make a channel and dial it, and keep a session open until `close`.
+        """Authenticate, create and dial a channel, and keep a session open until `close`.
 
         Raises `GatewayError`.
         """
         self._listener = listener
-        await self._line.open(listener)
+        await self._supervisor.open(listener)
 
     async def submit(self, request: Request) -> None:
-        """Hand a command over, before the first suspension; what becomes of it is reported later.
+        """Start a command before the first suspension; its outcome is reported later.
 
         Raises `GatewayError` if there is no session: then certainly nothing was sent.
         """
-        if self._line.session is None:
-            raise self._place.error("no session is open to see by", "wait for the next session")
+        if self._supervisor.session is None:
+            raise self._place.error(
+                "no session is open to observe effects", "wait for the next session"
+            )
         now = self._clock.now()
         move = self._moves.begin(command_of(request.message), now)
-        self._rest.pacer.take()
-        self._do(self._carrying.carry(move))
+        self._rest.rate_limiter.take()
+        self._start(self._commands.send(move))
 
     async def look_up(self, interaction_id: str) -> Interaction:
         """Read a conversation.
@@ -154,10 +156,10 @@ class GenesysCloud:
         `GatewayError` when no look-up can succeed.
         """
         in_doubt = self._moves.knows(interaction_id)
-        urgency = Priority.RECONCILIATION if in_doubt else Priority.PREFLIGHT
-        reading = await self._watch.read(interaction_id, urgency)
+        priority = Priority.RECONCILIATION if in_doubt else Priority.PREFLIGHT
+        reading = await self._observer.read(interaction_id, priority)
         self._moves.looked_up(reading)
-        session, uri = self._line.session, reading.interaction.destination_uri
+        session, uri = self._supervisor.session, reading.interaction.destination_uri
         if session is not None and uri is not None and (topic := topic_of(uri)) is not None:
             session.want([topic])
         return reading.interaction
@@ -168,25 +170,23 @@ class GenesysCloud:
             return
         self._closing = True
         try:
-            await self._line.close()
+            await self._supervisor.close()
         finally:
             for task in self._tasks:
                 task.cancel()
             await asyncio.gather(*self._tasks, return_exceptions=True)
             await self._rest.close()
 
-    # The rest
-
     def _first_topics(self) -> list[str]:
         return list(self._topics)
 
-    def _tell(self, reply: Reply) -> None:
+    def _report(self, reply: Reply) -> None:
         if self._listener is not None:
             self._listener.replied(reply)
 
-    def _note(self, stray: Stray) -> None:
+    def _note(self, note: GatewayNote) -> None:
         if self._listener is not None:
-            self._listener.strayed(stray)
+            self._listener.noted(note)
 
     def _give_up(self, error: Exception) -> None:
         if self._listener is not None:
@@ -196,7 +196,7 @@ class GenesysCloud:
         if self._listener is not None:
             self._listener.paused(wait_s, why)
 
-    def _do(self, work: Coroutine[Any, Any, None]) -> None:
+    def _start(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.create_task(self._guarded(work))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
@@ -204,5 +204,5 @@ class GenesysCloud:
     async def _guarded(self, work: Coroutine[Any, Any, None]) -> None:
         try:
             await work
-        except Exception as error:  # noqa: BLE001 - told; else a transfer would wait for nothing
+        except Exception as error:  # noqa: BLE001 - reported; else a transfer waits for nothing
             self._give_up(error)

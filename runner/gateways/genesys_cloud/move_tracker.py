@@ -1,4 +1,4 @@
-"""Which transfers are under way, and what tells of each how it ended (genesys-cloud.md, "Order of work")."""
+"""Matches what is observed of conversations to the transfers under way (genesys-cloud.md, "Order of work")."""
 
 from __future__ import annotations
 
@@ -14,27 +14,27 @@ from runner.gateways.genesys_cloud.protocol.command import QUEUE, Command
 from runner.gateways.genesys_cloud.protocol.conversation import Reading, Setback
 
 MOST_KEPT = 20_000
-"""Transfers without an outcome that are kept in mind, and conversations that were looked up."""
+"""The most transfers without outcome, and the most looked-up conversations, that are remembered."""
 
 
 @dataclass(slots=True)
 class Move:
-    """One command that was handed over. `before` is what was seen of the conversation before."""
+    """One submitted command. `before` is the conversation at its look-up."""
 
     command: Command
     before: Reading | None
     handed_at: float
-    is_answered: bool = False  # its exchange is over, with or without an answer
-    is_accepted: bool = False  # the platform took it: 202
+    is_answered: bool = False  # its request is over, with or without an answer
+    is_accepted: bool = False  # by the platform: 202
     correlation_id: str | None = None
-    seen: Reply | None = None  # what was seen of it before the answer came
-    latest: Reading | None = None  # what was seen last
-    is_told: bool = False
+    seen: Reply | None = None  # the outcome that was observed before the answer came
+    latest: Reading | None = None  # the last observation
+    is_reported: bool = False
 
     @property
     def is_under_way(self) -> bool:
-        """Whether something seen last is on its way to the destination: a leg that rings, a command."""
-        if self.before is None or self.latest is None or self.is_told:
+        """Whether the last observation shows it on its way: a ringing leg, a pending command."""
+        if self.before is None or self.latest is None or self.is_reported:
             return False
         places = {self.command.destination_uri, None}
         known = {each.id for each in self.before.interaction.arrivals}
@@ -46,7 +46,7 @@ class Move:
 
     @property
     def is_overtaken(self) -> bool:
-        """Whether somebody else's command was seen to be carried out since the look-up."""
+        """Whether somebody else's command was carried out since the look-up."""
         if self.before is None or self.latest is None:
             return False
         before = Baseline.of(self.before.interaction)
@@ -54,18 +54,18 @@ class Move:
 
 
 class MoveTracker:
-    """Matches what is seen of conversations to the commands that were given.
+    """Matches observations of conversations to commands, and reports their outcomes.
 
-    A move stays in mind until it is known how it ended, beyond its time-out too.
+    A move is remembered until its outcome is known, even after its time-out.
     """
 
-    def __init__(self, tell: Callable[[Reply], None]) -> None:
-        self._tell = tell
-        self._of: OrderedDict[str, list[Move]] = OrderedDict()  # by conversation
+    def __init__(self, report: Callable[[Reply], None]) -> None:
+        self._report = report
+        self._by_conversation: OrderedDict[str, list[Move]] = OrderedDict()  # by conversation
         self._looked: OrderedDict[str, Reading] = OrderedDict()
 
     def looked_up(self, reading: Reading) -> None:
-        """Keep what a look-up saw: what comes after it came by a command."""
+        """Remember a look-up: later differences are effects of a command."""
         conversation_id = reading.interaction.interaction_id
         self._looked[conversation_id] = reading
         self._looked.move_to_end(conversation_id)
@@ -73,16 +73,16 @@ class MoveTracker:
             self._looked.popitem(last=False)
 
     def begin(self, command: Command, now: float) -> Move:
-        """Note a command that leaves."""
+        """Remember a command that is about to be sent."""
         move = Move(command, self._looked.pop(command.conversation_id, None), now)
-        self._of.setdefault(command.conversation_id, []).append(move)
-        self._of.move_to_end(command.conversation_id)
-        if len(self._of) > MOST_KEPT:
-            self._of.popitem(last=False)
+        self._by_conversation.setdefault(command.conversation_id, []).append(move)
+        self._by_conversation.move_to_end(command.conversation_id)
+        if len(self._by_conversation) > MOST_KEPT:
+            self._by_conversation.popitem(last=False)
         return move
 
     def answered(self, move: Move, *, is_accepted: bool, correlation_id: str | None) -> None:
-        """Note that a command's exchange is over; what was seen meanwhile is told now."""
+        """Record the end of a command's request, and report what was observed meanwhile."""
         move.is_answered, move.is_accepted = True, is_accepted
         move.correlation_id = correlation_id
         if move.seen is None and move.latest is not None:
@@ -90,22 +90,22 @@ class MoveTracker:
         self.release(move)
 
     def release(self, move: Move) -> None:
-        """Tell what was seen of a move, if anything was."""
+        """Report the observed outcome of a move, if there is one."""
         if move.seen is not None:
             self._settle(move, move.seen)
 
     def refused(self, move: Move, reply: Reply) -> None:
-        """Tell a definite answer to a command, or that it did not leave."""
+        """Report a definite answer to a command, or that it was not sent."""
         self._settle(move, reply)
 
     def doubted(self, move: Move, reply: Reply) -> None:
-        """Tell that nobody knows what became of a command; it stays in mind."""
-        if not move.is_told:
-            self._tell(reply)
+        """Report that the outcome of a command is unknown; the move is still remembered."""
+        if not move.is_reported:
+            self._report(reply)
 
     def observed(self, conversation_id: str, reading: Reading) -> Iterator[Move]:
-        """Settle what a reading settles; yield what was seen before its answer came."""
-        for move in list(self._of.get(conversation_id, ())):
+        """Report the moves that a reading settles; yield those whose request has no answer yet."""
+        for move in list(self._by_conversation.get(conversation_id, ())):
             move.latest = reading
             reply = _judge(move, reading)
             if reply is None:
@@ -117,25 +117,25 @@ class MoveTracker:
                 yield move
 
     def knows(self, conversation_id: str) -> bool:
-        """Tell whether a conversation has moves whose end is not known."""
-        return conversation_id in self._of
+        """Return whether a conversation has moves without a known outcome."""
+        return conversation_id in self._by_conversation
 
     def _settle(self, move: Move, reply: Reply) -> None:
-        if move.is_told:
+        if move.is_reported:
             return
-        move.is_told = True
+        move.is_reported = True
         conversation_id = move.command.conversation_id
-        moves = self._of.get(conversation_id, [])
+        moves = self._by_conversation.get(conversation_id, [])
         if move in moves:
             moves.remove(move)
         if not moves:
-            self._of.pop(conversation_id, None)
+            self._by_conversation.pop(conversation_id, None)
         correlation_id = reply.correlation_id or move.correlation_id
-        self._tell(reply._replace(correlation_id=correlation_id))
+        self._report(reply._replace(correlation_id=correlation_id))
 
 
 def _judge(move: Move, reading: Reading) -> Reply | None:
-    """Return what a reading says of a move, if it says anything."""
+    """Return the outcome of a move that a reading shows, if any."""
     command, seen = move.command, reading.interaction
     if move.before is None:
         return None  # nothing to compare with
@@ -149,18 +149,18 @@ def _judge(move: Move, reading: Reading) -> Reply | None:
     setback = _setback(move, reading)
     if setback is None:
         return None
-    reason = f"the platform took it, and it ended as {setback.state}"
+    reason = f"the platform accepted it, and it ended as {setback.state}"
     return Reply(command.message_id, "transfer_rejected", reason=reason, event=Event.DENIED)
 
 
 def _setback(move: Move, reading: Reading) -> Setback | None:
-    """Return how a command that the platform took failed: by the one transfer that came since."""
-    assert move.before is not None  # noqa: S101 - the caller looked
+    """Return the failure of an accepted command: the only transfer that is new since the look-up."""
+    assert move.before is not None  # noqa: S101 - the caller checked
     came = reading.transfer_ids - move.before.transfer_ids
     setback = next((each for each in reading.setbacks if {each.id} == came), None)
     if setback is None or setback.is_foreign or not move.is_accepted:
         return None
     uri = move.command.destination_uri
-    if setback.destination_uri is None:  # of a queue the platform may say nothing here
+    if setback.destination_uri is None:  # the platform may leave a queue out
         return setback if uri.startswith(QUEUE) else None
     return setback if same_destination(setback.destination_uri, uri) else None

@@ -1,4 +1,4 @@
-"""Which permissions a batch needs, and which the platform says that the client has."""
+"""Compares the permissions that a batch needs with those that the client has."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from typing import Any
 from runner.core.diagnostics.diagnosis import Check, Health, Permission, check_permissions
 from runner.core.manifest.queue_selection import named_in
 from runner.drivers import PlannedUse
-from runner.gateways.examination import Judge
+from runner.gateways.connection_check import Judge
 from runner.gateways.http.client import Answer
 
 SUBJECT_PATH = "/api/v2/authorization/subjects/me?includeFullRoles=true"
-"""Where the platform lists the client's own roles."""
+"""The path that lists the client's own roles."""
 
 _MOVES = "conversation:communication:blindTransfer"
 _DESTINATIONS = {
@@ -21,7 +21,7 @@ _DESTINATIONS = {
     "tel:": _MOVES,
     "sip:": _MOVES,
 }
-"""By what a destination begins with, what may move something there, beside `_MOVES`."""
+"""The permission for each kind of destination, as an alternative to `_MOVES`."""
 
 _OBSERVING = (
     "analytics:queueObservation:view",
@@ -31,7 +31,7 @@ _OBSERVING = (
 
 
 def permissions_check(use: PlannedUse) -> Judge:
-    """Return what compares the platform's answer with what a batch needs."""
+    """Return the judge that compares the client's roles with the needs of a batch."""
     needed = tuple(_needed(use))
 
     def judge(answer: Answer, _url: str) -> Check:
@@ -46,7 +46,7 @@ def permissions_check(use: PlannedUse) -> Judge:
 
 
 def _needed(use: PlannedUse) -> Iterator[Permission]:
-    """Yield what a client needs for this manifest (facts of the platform's operations)."""
+    """Yield the permissions that a manifest needs (from the platform's documentation)."""
     destinations = use.destinations
     yield Permission("looking interactions up", ("conversation:communication:view",))
     for start, name in _DESTINATIONS.items():
@@ -62,7 +62,7 @@ def _needed(use: PlannedUse) -> Iterator[Permission]:
 
 
 def _granted(subject: Mapping[str, Any]) -> Iterator[str]:
-    """Yield the permissions of every role that a client was granted."""
+    """Yield the permissions of every granted role."""
     for grant in _objects(subject, "grants"):
         role = grant.get("role")
         for policy in _objects(role, "policies") if isinstance(role, dict) else ():

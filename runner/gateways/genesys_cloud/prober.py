@@ -1,4 +1,4 @@
-"""The platform's part of `doctor --probe`: what may be probed, and one visit."""
+"""The driver's part of `doctor --probe`: checks its arguments and runs a round trip."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from typing import Any
 from runner.core.manifest.media import Audio, MediaMatrix
 from runner.core.manifest.queue_selection import is_id
 from runner.drivers import Connection
-from runner.gateways.genesys_cloud.probe import Probe
-from runner.gateways.genesys_cloud.protocol.probe import Findings
+from runner.gateways.genesys_cloud.protocol.probe_findings import Findings
 from runner.gateways.genesys_cloud.rest import GenesysRest
+from runner.gateways.genesys_cloud.round_trip import RoundTrip
 from runner.gateways.http.client import trusted_context
 from runner.gateways.websocket.transport import dialler
 
@@ -24,7 +24,7 @@ class GenesysProber:
     """Implements `drivers.Prober`."""
 
     def find_fault(self, conversation_id: str, destination_uri: str) -> str | None:
-        """Return why something cannot be probed, or None; nothing is asked."""
+        """Return why the arguments are not valid, or None; sends nothing."""
         if not is_id(conversation_id):
             return "--probe takes the id of a conversation, as the platform shows it"
         found = _DESTINATION.fullmatch(destination_uri)
@@ -35,7 +35,7 @@ class GenesysProber:
         return None
 
     def begin(self, about: Mapping[str, Any]) -> Findings:
-        """Return findings that hold nothing yet but what they are about."""
+        """Return empty findings with their subject."""
         return Findings(dict(about))
 
     async def run(
@@ -52,7 +52,7 @@ class GenesysProber:
         rest, clock = GenesysRest.connected(connection), connection.clock
         context = trusted_context(rest.place, connection.environment.ca_file)
         try:
-            visit = Probe(
+            visit = RoundTrip(
                 rest,
                 dialler(context, clock.wall, rest.tokens.hide),
                 findings,

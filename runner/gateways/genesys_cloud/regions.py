@@ -1,4 +1,4 @@
-"""Regions of the platform (manifest.md, "Regions")."""
+"""The platform's regions (manifest.md, "Regions")."""
 
 from __future__ import annotations
 
@@ -33,4 +33,4 @@ def _endpoints(domain: str) -> Endpoints:
 REGIONS: dict[str, Endpoints] = {
     name: _endpoints(domain) for region, domain in _DOMAINS.items() for name in (region, domain)
 }
-"""By AWS region, and by domain."""
+"""Endpoints by AWS region and by domain."""

@@ -1,4 +1,4 @@
-"""The vendor's HTTP side: one client, one token, one pace; questions, and commands sent once."""
+"""The platform's REST API: one client, token and rate; requests are repeated, commands sent once."""
 
 from __future__ import annotations
 
@@ -25,22 +25,22 @@ from runner.gateways.http.retrying_client import IdempotentRequest, RetryingClie
 from runner.ports import Clock
 
 HTTP_RATE_PER_S = 5.0
-"""The pace where the manifest names none: 300 a minute (genesys-cloud.md, "Limits")."""
+"""The default rate: 300 a minute (genesys-cloud.md, "Limits")."""
 
 BODY_LIMIT = 16_000_000
-"""Bytes of an answer that are read: a conversation of many messages is longer than a megabyte."""
+"""Bytes of an answer that are read: a conversation with many messages exceeds a megabyte."""
 
 SLACK_S = 0.1
-"""How much lateness of ours is made up: the platform counts by the minute."""
+"""The lateness that may be made up, because the platform counts by the minute."""
 
 STALE_S = 1.0
-"""How long after it was handed over a command may still leave."""
+"""How long after its submission a command may still be sent."""
 
 
 class NotSent(Exception):
-    """A command that certainly did not leave; the text says why.
+    """A command was certainly not sent; the text says why.
 
-    `error`: what forbids to go on at all, if anything does.
+    `error` is set if it ends the run.
     """
 
     def __init__(self, why: str, error: GatewayError | None = None) -> None:
@@ -49,14 +49,14 @@ class NotSent(Exception):
 
 
 class NoAnswer(Exception):
-    """A command that may have left and was not answered; the text says why."""
+    """A command may have been sent and was not answered; the text says why."""
 
 
 class GenesysRest:
-    """Everything that is said to the platform over HTTP.
+    """The platform's REST API.
 
-    `paused` is told of every wait that the platform asks for. `transport` replaces the network,
-    for tests. `environment` must bear endpoints and credentials.
+    `environment` must have endpoints and credentials. `paused` is called with every wait that the
+    platform asks for. `transport` replaces the network, for tests.
     """
 
     def __init__(
@@ -73,29 +73,29 @@ class GenesysRest:
         if (endpoints := environment.endpoints) is None:
             raise ValueError(f"environment {environment.name} has no endpoints")
         self.place = Place(environment.name, endpoints.api_url)
-        self.patience = RetryWaiter(policy, clock, jitter, paused)
+        self.waiter = RetryWaiter(policy, clock, jitter, paused)
         rate_per_s = environment.limits.http_rate_per_s or HTTP_RATE_PER_S
-        self.pacer = PriorityRateLimiter(rate_per_s, clock, slack_s=SLACK_S)
+        self.rate_limiter = PriorityRateLimiter(rate_per_s, clock, slack_s=SLACK_S)
         self.client = http_client(context, transport)
         self.tokens = Tokens(
             Place(environment.name, endpoints.token_url),
-            replace(environment, scopes=()),  # this grant knows roles and divisions, no scopes
+            replace(environment, scopes=()),  # roles and divisions grant rights here, not scopes
             self.client,
-            self.patience,
+            self.waiter,
         )
-        self.asker = RetryingClient(
+        self.retrying_client = RetryingClient(
             self.place,
             self.client,
             self.tokens,
-            self.patience,
-            self.pacer,
+            self.waiter,
+            self.rate_limiter,
             body_limit=BODY_LIMIT,
         )
         self._clock = clock
 
     @classmethod
     def connected(cls, connection: Connection) -> GenesysRest:
-        """Return the HTTP side of a connection. Raises `GatewayError` if `ca_file` is unusable."""
+        """Return the REST API of a connection. Raises `GatewayError` if `ca_file` is unusable."""
         environment = connection.environment
         api_url = environment.endpoints.api_url if environment.endpoints else ""
         return cls(
@@ -108,17 +108,17 @@ class GenesysRest:
         )
 
     async def close(self) -> None:
-        """End a renewal that is under way, and every connection."""
+        """Stop a renewal under way and close every connection."""
         await self.tokens.close()
         await self.client.aclose()
 
     async def get(
-        self, path: str, thing: str, urgency: Priority = Priority.PREFLIGHT
+        self, path: str, thing: str, priority: Priority = Priority.PREFLIGHT
     ) -> dict[str, Any]:
-        """Ask for a JSON object; `thing` names it in errors. Raises `GatewayError`."""
+        """Get a JSON object; `thing` names it in errors. Raises `GatewayError`."""
         return await self.ask(
             IdempotentRequest(
-                path, urgency=urgency, thing=thing, failure=GatewayError, refused=GatewayError
+                path, priority=priority, thing=thing, failure=GatewayError, refused=GatewayError
             )
         )
 
@@ -129,49 +129,49 @@ class GenesysRest:
         thing: str,
         *,
         method: str = "POST",
-        urgency: Priority = Priority.PREFLIGHT,
+        priority: Priority = Priority.PREFLIGHT,
     ) -> dict[str, Any]:
-        """Put a question that has a body, or make what may be made twice. Raises `GatewayError`."""
-        question = IdempotentRequest(
-            path, method, json.dumps(body), urgency, thing, GatewayError, GatewayError
+        """Send an idempotent request with a body. Raises `GatewayError`."""
+        request = IdempotentRequest(
+            path, method, json.dumps(body), priority, thing, GatewayError, GatewayError
         )
-        return await self.ask(question)
+        return await self.ask(request)
 
-    async def ask(self, question: IdempotentRequest) -> dict[str, Any]:
-        """Ask until there is a JSON object. Raises `question.failure`, `question.refused` or `GatewayError`.
+    async def ask(self, request: IdempotentRequest) -> dict[str, Any]:
+        """Send until a JSON object comes.
 
-        A refusal is told by the vendor's code, with a sentence of help.
+        Raises `failure` or `refused` of the request, or `GatewayError`. The error of a refusal has the vendor's code and a sentence of help.
         """
 
         def read(answer: Answer, place: Place) -> dict[str, Any] | None:
             if httpx.codes.is_success(answer.status):
                 return answer.json_object()
-            self.refuse(answer, place, question)
+            self.refuse(answer, place, request)
             return None
 
-        return await self.asker.ask(question, read)
+        return await self.retrying_client.ask(request, read)
 
-    def refuse(self, answer: Answer, place: Place, question: IdempotentRequest) -> None:
-        """Raise what an answer that refuses for good means; return where asking again may help."""
+    def refuse(self, answer: Answer, place: Place, request: IdempotentRequest) -> None:
+        """Raise the error of a final refusal; return if another try may succeed."""
         if is_passing(answer.status):
             return
         fault = self.fault_of(answer)
-        kind = GatewayError if answer.status == HTTPStatus.FORBIDDEN else question.refused
-        what = f"no {question.thing}: {fault.said}"
+        kind = GatewayError if answer.status == HTTPStatus.FORBIDDEN else request.refused
+        what = f"no {request.thing}: {fault.said}"
         check = fault.help or "check the ids, the region and the client's role"
         raise place.error_of(kind, what, check)
 
     def fault_of(self, answer: Answer) -> VendorFault:
-        """Read an error answer; should it quote our secrets, they are taken out."""
+        """Read an error answer, with our secrets removed."""
         text = answer.body.decode("utf-8", "replace")
         read = replace(answer, body=text.encode(), hide=self.tokens.hide)
         return read_fault(answer.status, read.json_object())
 
     async def command(self, path: str, content: str, handed_at: float) -> tuple[Token, Answer]:
-        """Post once and return the answer, whatever it says, with the token that it was sent with.
+        """Post once; return the bearer token that was used and the answer, whatever its status.
 
-        The caller has taken the pacer's token, at `handed_at` of the clock. Raises `NotSent` or
-        `NoAnswer`; never posts again.
+        The caller has taken its turn from the rate limiter, at `handed_at` of the clock. Raises
+        `NotSent` or `NoAnswer`; never posts again.
         """
         departure = _Departure(self._clock, handed_at)
         answer = None
@@ -183,7 +183,7 @@ class GenesysRest:
                 raise NotSent(f"not sent: {error}") from error
             raise NoAnswer(str(error)) from error
         finally:
-            self.pacer.answered(None if answer is None else answer.headers)
+            self.rate_limiter.answered(None if answer is None else answer.headers)
         if answer.status != HTTPStatus.UNAUTHORIZED:
             self.tokens.took(token)
         return token, answer.without_secrets(self.tokens.hide)
@@ -200,7 +200,10 @@ class GenesysRest:
     async def _posted(self, path: str, content: str, token: Token, departure: _Departure) -> Answer:
         if self.client.is_closed:
             raise NotSent("not sent: the gateway was closed meanwhile")
-        headers, url = {"Authorization": token.authorization}, self.asker.place_of(path).url
+        headers, url = (
+            {"Authorization": token.authorization},
+            self.retrying_client.place_of(path).url,
+        )
         posting = asyncio.create_task(
             exchange(self.client, "POST", url, headers, content=content, trace=departure.trace)
         )
@@ -221,7 +224,7 @@ class _TooLate(Exception):
 
 
 class _Departure:
-    """Watches whether a request's first byte has been written, and stops one that comes too late."""
+    """Records whether a request's first byte was written, and stops a request that is too late."""
 
     def __init__(self, clock: Clock, handed_at: float) -> None:
         self._clock = clock
@@ -231,11 +234,11 @@ class _Departure:
 
     @property
     def is_certain(self) -> bool:
-        """Whether the request certainly did not leave; a transport that tells nothing may have."""
+        """Whether the request was certainly not sent; unknown for a transport without traces."""
         return self._is_traced and not self._has_left
 
     async def trace(self, step: str, _: Mapping[str, Any]) -> None:
-        """Be told of a step; between the last one before the write and the write nothing waits."""
+        """Take a step; nothing suspends between the last step before the write and the write."""
         self._is_traced = True
         if step.endswith(".send_request_headers.started"):
             if self._clock.now() - self._handed_at > STALE_S:

@@ -1,4 +1,4 @@
-"""The session with the vendor's platform: channels that come and go, told as one."""
+"""The session with the platform: channels that are opened and replaced, reported as one session."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from contextlib import suppress
 from typing import Any
 
 from runner.core.errors import GatewayError, LookUpFailed
-from runner.core.transfer.message import Stray, harmless
+from runner.core.transfer.message import GatewayNote, harmless
 from runner.gateways.genesys_cloud.channel import MOST_TOPICS, Channel, Channels
 from runner.gateways.genesys_cloud.protocol.events import Changed, Signal, read_frame
 from runner.gateways.genesys_cloud.rest import GenesysRest
@@ -20,19 +20,19 @@ from runner.gateways.websocket.transport import Dial, TransportClosed
 from runner.ports import Clock, GatewayListener
 
 MOST_CHANNELS = 15
-"""Channels of one run; an application has twenty, and its other runs want some."""
+"""The most channels of a run; an application has twenty, for all its runs."""
 
 FLUSH_S = 1.0
-"""How often topics that have become of interest are subscribed to, at most."""
+"""The interval at which wanted topics are subscribed to."""
 
 LOOK_AFTER_S = 1.0
-"""How often the channels' signs of life are looked at."""
+"""The interval at which the channels' signs of life are checked."""
 
 LOST = 1006
 
 
 class GenesysSession:
-    """Implements `line.Sitting`: as long as each channel lives, or another has taken its place."""
+    """Implements `ManagedSession`: open while each channel is open or has been replaced."""
 
     def __init__(
         self,
@@ -51,7 +51,7 @@ class GenesysSession:
         self._listener = listener
         self._changed = changed
         self._carried_event = False
-        self._is_given_up = False  # closed by ourselves
+        self._is_closed = False  # by this process
         self._open: list[Channel] = []
         self._wanted: dict[str, None] = {}
         self._end: asyncio.Future[TransportClosed] = asyncio.get_running_loop().create_future()
@@ -59,52 +59,52 @@ class GenesysSession:
         self._clearing: asyncio.Task[None] | None = None
 
     async def begin(self, topics: Sequence[str]) -> None:
-        """Open as many channels as the topics need, one at least. Raises as `Channels.open`."""
+        """Open as many channels as the topics need, at least one. Raises what `Channels.open` raises."""
         for start in range(0, max(1, len(topics)), MOST_TOPICS)[:MOST_CHANNELS]:
             self._take(await self._channels.open(topics[start : start + MOST_TOPICS], self._hear))
-        self._do(self._watch())
-        self._do(self._subscribe())
+        self._start(self._keep_alive())
+        self._start(self._subscribe())
 
     @property
     def token(self) -> Token:
-        """The token that the channels were made with."""
+        """The token with which the channels were created."""
         return self._open[0].token
 
     @property
     def tls(self) -> str | None:
         """The TLS version of the first channel's socket."""
-        return self._open[0].wire.tls
+        return self._open[0].transport.tls
 
     @property
     def is_open(self) -> bool:
-        """Whether every channel's socket is."""
-        return not self._end.done() and all(each.wire.is_open for each in self._open)
+        """Whether every channel's socket is open."""
+        return not self._end.done() and all(each.transport.is_open for each in self._open)
 
     async def check(self) -> None:
-        """Do nothing: each channel is checked before it counts."""
+        """Do nothing: each channel is checked when it is opened."""
 
     async def ended(self) -> TransportClosed:
-        """Return how the session ended; the reason is made harmless."""
+        """Wait for the end of the session and return how it ended, its reason escaped."""
         closed = await asyncio.shield(self._end)
         return TransportClosed(closed.code, harmless(self._rest.tokens.hide(closed.reason)))
 
     async def close(self, code: int, reason: str) -> None:
-        """Close every channel, and leave it free for the next; bounded in time."""
-        self._is_given_up = True
+        """Close every channel and free it for later use; bounded in time."""
+        self._is_closed = True
         self._finish(TransportClosed(code, reason))
-        assert self._clearing is not None  # noqa: S101 - begun with the end
+        assert self._clearing is not None  # noqa: S101 - started by `_finish`
         await self._clearing
 
     def was_steady(self, now: float) -> bool:
-        """Tell whether the session was of use: it carried an event, or lived for a while."""
+        """Return whether the session brought an event or lasted for `STEADY_S`."""
         return self._carried_event or now - self.opened_at >= STEADY_S
 
     def want(self, topics: Iterable[str]) -> None:
-        """Have topics subscribed to soon, unless they are."""
+        """Subscribe to topics soon, unless they already are."""
         held = {topic for channel in self._open for topic in channel.topics}
         self._wanted.update(dict.fromkeys(topic for topic in topics if topic not in held))
 
-    def _do(self, work: Coroutine[Any, Any, None]) -> None:
+    def _start(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.create_task(self._guarded(work))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
@@ -114,7 +114,7 @@ class GenesysSession:
             await work
         except (TransportClosed, ConnectionFailed, GatewayError) as error:
             self._finish(TransportClosed(LOST, str(error)))
-        except Exception as error:  # noqa: BLE001 - kept; told when the session has ended
+        except Exception as error:  # noqa: BLE001 - kept; raised when the session has ended
             self.fault = error
             self._finish(TransportClosed(INTERNAL_ERROR, f"a failure ({type(error).__name__})"))
 
@@ -134,15 +134,15 @@ class GenesysSession:
             self._clearing = asyncio.create_task(self._clear_away())
 
     async def _clear_away(self) -> None:
-        """Stop what is done beside, and close what is still open: the channels go together."""
+        """Stop the background tasks and close the channels that are still open."""
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await asyncio.gather(*(each.close(NORMAL_CLOSURE, FAREWELL) for each in self._open))
-        if self._is_given_up:
+        if self._is_closed:
             await asyncio.gather(*(self._channels.release(each) for each in self._open))
 
-    # What comes
+    # Frames
 
     def _hear(self, channel: Channel, frame: str | bytes) -> None:
         hidden = self._rest.tokens.hide(frame) if isinstance(frame, str) else frame
@@ -150,8 +150,8 @@ class GenesysSession:
             case Changed() as change:
                 self._carried_event = True
                 self._changed(change)
-            case Stray() as stray:
-                self._listener.strayed(stray)
+            case GatewayNote() as note:
+                self._listener.noted(note)
             case Signal.CLOSING | Signal.UNSUBSCRIBED:
                 self._replace(channel)
             case Signal.TOKEN_REVOKED:
@@ -160,31 +160,33 @@ class GenesysSession:
                 pass
 
     def _replace(self, channel: Channel, *, revoked: bool = False) -> None:
-        """Have another channel take the place of one that is about to go."""
+        """Replace a channel that is about to close."""
         if not channel.is_leaving:
             channel.is_leaving = True
-            self._do(self._moved(channel, revoked=revoked))
+            self._start(self._moved(channel, revoked=revoked))
 
     async def _moved(self, old: Channel, *, revoked: bool) -> None:
-        """Open a channel of the same topics before the old one is dropped."""
+        """Open a channel with the same topics, then close the old one."""
         try:
             if revoked:
-                with suppress(NoTokenYet):  # the session then ends, and the line goes on trying
+                with suppress(NoTokenYet):  # the session then ends, and the supervisor tries again
                     await self._rest.tokens.after(old.token)
             new = await self._channels.open(list(old.topics), self._hear)
         finally:
             if old in self._open:
                 old.is_leaving = False
         if old.reader.done():
-            self._listener.strayed(Stray("a gap", "a channel went before another took its place"))
+            self._listener.noted(
+                GatewayNote("a gap", "a channel closed before its replacement was open")
+            )
         self._take(new)
         self._open.remove(old)
         await old.close(NORMAL_CLOSURE, FAREWELL)
         await self._channels.release(old)
 
-    # What is done beside
+    # Background tasks
 
-    async def _watch(self) -> None:
+    async def _keep_alive(self) -> None:
         while True:
             await self._clock.sleep(LOOK_AFTER_S)
             for channel in list(self._open):
@@ -195,12 +197,12 @@ class GenesysSession:
         while True:
             await self._clock.sleep(FLUSH_S)
             topics, self._wanted = list(self._wanted), {}
-            with suppress(LookUpFailed):  # what has no topic is confirmed by asking
+            with suppress(LookUpFailed):  # transfers without a topic are confirmed by look-ups
                 while topics:
                     topics = await self._subscribe_some(topics)
 
     async def _subscribe_some(self, topics: list[str]) -> list[str]:
-        """Subscribe where there is room; return the topics that are left."""
+        """Subscribe in channels with room; return the remaining topics."""
         stable = (each for each in self._open if not each.is_leaving)
         channel = next((each for each in stable if len(each.topics) < MOST_TOPICS), None)
         if channel is not None:
@@ -214,7 +216,7 @@ class GenesysSession:
 
 
 class GenesysOpener:
-    """Opens sessions; `topics` tells what the first channels are to follow."""
+    """Opens sessions; `topics` returns the topics of the first channels."""
 
     def __init__(
         self,
@@ -229,11 +231,11 @@ class GenesysOpener:
         self._clock = clock
         self._topics = topics
         self._changed = changed
-        self._ours: set[str] = set()  # the channels of earlier sessions as well
+        self._ours: set[str] = set()  # includes channels of earlier sessions
 
     async def open(self, listener: GatewayListener) -> GenesysSession:
         """Open a session. Raises `ConnectionFailed`, `NoTokenYet`, `GatewayError`."""
-        channels = Channels(self._rest, self._dial, self._clock.now, listener.strayed, self._ours)
+        channels = Channels(self._rest, self._dial, self._clock.now, listener.noted, self._ours)
         session = GenesysSession(channels, self._rest, self._clock, listener, self._changed)
         try:
             await session.begin(self._topics())

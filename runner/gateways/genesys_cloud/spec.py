@@ -1,4 +1,4 @@
-"""The driver `genesys-cloud` as the registry knows it; its adapters are imported when made."""
+"""The driver `genesys-cloud` for the registry; adapters are imported when they are made."""
 
 # ruff: noqa: PLC0415
 
@@ -14,7 +14,7 @@ from runner.gateways.genesys_cloud.regions import REGIONS
 from runner.ports import Directory, Gateway
 
 REQUEST_TIMEOUT_S = 60.0
-"""How long a request to the platform may take (genesys-cloud.md, "Order of work", 6)."""
+"""The platform's own time limit for a request (genesys-cloud.md, "Order of work", 6)."""
 
 
 def _gateway(connection: Connection) -> Gateway:
@@ -48,10 +48,10 @@ async def _directory(connection: Connection) -> AsyncIterator[Directory]:
 
 
 async def _examine(connection: Connection, use: PlannedUse) -> Examined:
-    from runner.gateways.examination import Examination
+    from runner.gateways.connection_check import ConnectionCheck
     from runner.gateways.genesys_cloud.permissions import SUBJECT_PATH, permissions_check
 
-    return await Examination(connection, SUBJECT_PATH, permissions_check(use)).run()
+    return await ConnectionCheck(connection, SUBJECT_PATH, permissions_check(use)).run()
 
 
 def _prober() -> Prober[Any]:

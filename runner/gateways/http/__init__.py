@@ -1,1 +1,1 @@
-"""Bounded HTTP: client, token, rate, retries."""
+"""HTTP within bounds: client, token, rate limit, retries."""

@@ -1,4 +1,4 @@
-"""One bounded HTTP exchange: verified TLS, no redirects, no decompression, an end in time."""
+"""One HTTP exchange within bounds: verified TLS, a time limit, no redirects, no decompression."""
 
 from __future__ import annotations
 
@@ -11,26 +11,26 @@ from typing import Any
 
 import httpx
 
-from runner.core.foreign_json import read_foreign
-from runner.core.transfer.message import hidden
+from runner.core.lenient_json import decode_json
+from runner.core.transfer.message import map_texts
 from runner.gateways.http.errors import ConnectionFailed, Place, explained, without_user
 from runner.gateways.http.unpooled_transport import UnpooledTransport
 
 EXCHANGE_S = 10.0
-"""An HTTP exchange in whole takes no longer, however slowly its bytes drip in."""
+"""The limit for a whole HTTP exchange, however slowly its bytes arrive."""
 
 EXCHANGES_AT_ONCE = 64
-"""Connections that are kept; further exchanges wait in a queue before their time runs."""
+"""Exchanges at a time; further ones wait in a queue, and their time limit begins after it."""
 
 BODY_LIMIT = 1_000_000
-"""Bytes of an answer's body that are read, unless the caller expects longer ones."""
+"""Bytes of a body that are read, unless the caller allows more."""
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """An HTTP answer. `flaw` says why its body was not read; status and headers hold anyway.
+    """An HTTP answer. `flaw` is the reason why its body was not read; the rest is valid anyway.
 
-    `hide` takes our secrets out of what the body says, once it is read.
+    `hide` removes our secrets from the decoded body.
     """
 
     status: int
@@ -40,23 +40,23 @@ class Answer:
     hide: Callable[[str], str] | None = None
 
     def without_secrets(self, hide: Callable[[str], str]) -> Answer:
-        """Return the answer with our secrets taken out, should the server quote them."""
+        """Return the answer with our secrets removed from headers and body."""
         # As UTF-8, which has a form for every character that a header's bytes are read as.
         named = [(n.encode(), hide(text).encode()) for n, text in self.headers.multi_items()]
         return replace(self, headers=httpx.Headers(named, encoding="utf-8"), hide=hide)
 
     def json_object(self) -> dict[str, Any] | None:
-        """Return the body as a JSON object; None if it is anything else, or contradicts itself."""
+        """Return the body if it is a JSON object that does not contradict itself, else None."""
         try:
-            body, _, is_consistent = read_foreign(self.body)
-            body = body if self.hide is None else hidden(body, self.hide)
+            body, _, is_consistent = decode_json(self.body)
+            body = body if self.hide is None else map_texts(body, self.hide)
         except (ValueError, RecursionError):
             return None
         return body if isinstance(body, dict) and is_consistent else None
 
     @property
     def redirect(self) -> str | None:
-        """Say where a redirect leads; None if the answer is none."""
+        """The target of a redirect ("nowhere" without one); None for other answers."""
         if httpx.codes.is_redirect(self.status):
             return str(self.headers.get("Location", "nowhere"))
         return None
@@ -96,13 +96,13 @@ def http_client(
 
 
 def quiet_libraries() -> None:
-    """Keep httpx and httpcore from logging addresses with queries, and headers with tokens."""
+    """Keep the libraries from logging URLs with queries and headers with tokens."""
     for name in ("httpx", "httpcore", "websockets"):
         logging.getLogger(name).setLevel(logging.CRITICAL)
 
 
 Trace = Callable[[str, dict[str, Any]], Awaitable[None]]
-"""Called with each step of an exchange; may end it by raising (httpcore's `trace`)."""
+"""Called with each step of an exchange; raises to end it (httpcore's `trace`)."""
 
 
 async def exchange(
@@ -116,9 +116,9 @@ async def exchange(
     trace: Trace | None = None,
     body_limit: int = BODY_LIMIT,
 ) -> Answer:
-    """Ask once and read the answer; `content` is a JSON text, `body_limit` is in bytes.
+    """Send one request and read its answer; `content` is JSON text, `body_limit` is in bytes.
 
-    Raises `ConnectionFailed` if there is none in time.
+    Raises `ConnectionFailed` if no answer comes in time.
     """
     if client.is_closed:
         raise ConnectionFailed("the gateway was closed meanwhile", "run again", final=True)

@@ -1,7 +1,7 @@
-"""What can go wrong between us and a server, in words for the operator.
+"""Translates network errors for the operator.
 
-Foreign errors end here: whatever httpx, websockets, ssl or the sockets raise becomes a `ConnectionFailed`
-that says what was seen, what to check, and whether trying again can help.
+What httpx, websockets, ssl and sockets raise becomes a `ConnectionFailed` that says what was seen,
+what to check, and whether another try can succeed.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ ErrorT = TypeVar("ErrorT", bound=GatewayError)
 
 
 class ConnectionFailed(Exception):
-    """An exchange or a dial that failed below the protocol; `final`: trying again is no use."""
+    """An exchange or a dial that failed below the protocol; `final`: no other try can succeed."""
 
     def __init__(self, what: str, check: str = TRY_LATER, *, final: bool = False) -> None:
         super().__init__(what)
@@ -62,7 +62,7 @@ class HandshakeRefused(ConnectionFailed):
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where an error is placed: the environment and the address that was spoken to."""
+    """The place of an error: an environment and a URL."""
 
     environment: str
     url: str
@@ -72,34 +72,34 @@ class Place:
         return self.error_of(GatewayError, what, check)
 
     def error_of(self, kind: type[ErrorT], what: str, check: str) -> ErrorT:
-        """Return an error of that kind, its address free of user info and query."""
+        """Return an error of that kind, its URL without user info and query."""
         return kind(environment=self.environment, url=shown(self.url), what=what, check=check)
 
 
 def shown(url: str) -> str:
-    """Return the address without user info, query and fragment, fit for a terminal."""
+    """Return a URL without user info, query and fragment, escaped for a terminal."""
     try:
         parts = urlsplit(url)
     except ValueError:
-        return "an address that cannot be read"
+        return "an address that cannot be parsed"
     host = parts.netloc.rpartition("@")[2]
     return harmless(urlunsplit((parts.scheme, host, parts.path, "", "")))
 
 
 def wanted_scope(challenge: str) -> str | None:
-    """Return the scope that a `WWW-Authenticate` header names (RFC 6750, 3), made harmless."""
+    """Return the scope in a `WWW-Authenticate` header (RFC 6750, 3), escaped."""
     named = _WANTED_SCOPE.search(challenge)
     return harmless(named.group(1)) if named else None
 
 
 def without_user(url: str) -> str:
-    """Return the address without user info: credentials come from the manifest's references."""
+    """Return a URL without user info: credentials come only from the manifest's references."""
     parts = urlsplit(url)
     return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
 
 
 def explained(error: BaseException) -> ConnectionFailed:
-    """Translate a network error; its own text is never shown, since it may quote addresses."""
+    """Translate a network error; its own text may quote URLs and is never shown."""
     causes = list(_causes(error))
     for cause in causes:
         if isinstance(cause, ssl.SSLCertVerificationError):
@@ -114,7 +114,7 @@ def explained(error: BaseException) -> ConnectionFailed:
         )
     if any(isinstance(cause, OSError) and cause.errno in _NO_FILES for cause in causes):
         return ConnectionFailed(
-            "this process may have no more files open",
+            "this process has reached its limit of open files",
             "raise the limit, for instance with `ulimit -n 1024`, or lower `limits.in_flight`",
         )
     numbers = (cause.strerror for cause in causes if isinstance(cause, OSError) and cause.errno)
@@ -165,14 +165,14 @@ _KNOWN: tuple[tuple[type[BaseException], str, str], ...] = (
         "check firewalls and proxies on the way, and the gateway's load",
     ),
 )
-"""Kinds of error, more special ones first; `{}` takes the operating system's word for it."""
+"""Kinds of error, special ones first; `{}` takes the operating system's text."""
 
 
 def _certificate(error: ssl.SSLCertVerificationError) -> ConnectionFailed:
     checks = {
         _EXPIRED: "check this machine's clock, then have the server's certificate renewed",
         _HOST_MISMATCH: "check the host name in `endpoints`; the certificate is for another",
-        _ADDRESS_MISMATCH: "use the host name that the certificate bears, not the IP address",
+        _ADDRESS_MISMATCH: "use the host name in the certificate, not the IP address",
     }
     check = checks.get(
         error.verify_code,
@@ -183,7 +183,7 @@ def _certificate(error: ssl.SSLCertVerificationError) -> ConnectionFailed:
 
 
 def _causes(error: BaseException) -> Iterator[BaseException]:
-    """Yield the error and everything it came from, groups included, outermost first."""
+    """Yield an error and all its causes, those in groups included, outermost first."""
     seen: set[int] = set()
     waiting: list[BaseException | None] = [error]
     while waiting:

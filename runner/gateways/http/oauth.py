@@ -1,4 +1,4 @@
-"""The bearer token: fetched, cached, renewed one at a time (protocol.md, "OAuth"; RFC 6749, 4.4)."""
+"""Fetches, caches and renews the bearer token (protocol.md, "OAuth"; RFC 6749, 4.4)."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ SHORTEST_LIFE_S = 30.0
 LONGEST_LIFE_S = 24 * 3600.0
 RENEW_BEFORE_S = 300.0
 HOLD_OFF_S = 15.0
-"""How long a failed renewal is left alone while the old token still serves."""
+"""The wait after a failed renewal, while the old token is still valid."""
 
 _SERVER_ERROR = 500
 _NO_TOKENS_HERE = {404, 405, 410}
@@ -33,7 +33,7 @@ _BEARER = re.compile(r"[\x21-\x7e]{1,16384}", re.ASCII)
 
 
 class NoTokenYet(GatewayError):
-    """No token could be had now, though the credentials may be right; later may be different."""
+    """The token server gave no token; the credentials may be right, and a later try may succeed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,19 +47,19 @@ class Token:
 
     @property
     def authorization(self) -> str:
-        """The header's value; for the wire alone."""
+        """The value of the `Authorization` header."""
         return f"Bearer {self.bearer.reveal()}"
 
 
 class Tokens:
-    """The one token of a run."""
+    """The token of a run, renewed as needed, one renewal at a time."""
 
     def __init__(
         self,
         place: Place,
         environment: Environment,
         client: httpx.AsyncClient,
-        patience: RetryWaiter,
+        waiter: RetryWaiter,
     ) -> None:
         if environment.client_id is None or environment.client_secret is None:
             raise ValueError(f"environment {environment.name} has no credentials")
@@ -68,16 +68,16 @@ class Tokens:
         self._client_secret = environment.client_secret
         self._scopes = environment.scopes
         self._client = client
-        self._patience = patience
+        self._waiter = waiter
         self._hiding = SecretScrubber()
         self._hiding.add(self._client_secret.reveal())
         self._hiding.add(self._basic())
         self._token: Token | None = None
         self._renewal: asyncio.Task[Token] | None = None
-        self.taken = 0  # the number of the newest that a server took
+        self.taken = 0  # the number of the newest that a server accepted
 
     def took(self, token: Token) -> None:
-        """Learn that a server took a token."""
+        """Record that a server accepted a token."""
         self.taken = max(self.taken, token.number)
 
     @property
@@ -87,8 +87,8 @@ class Tokens:
 
     @property
     def serves(self) -> bool:
-        """Tell whether there is a token with life left, be it due for renewal."""
-        return self._token is not None and self._patience.clock.now() < self._token.expires_at
+        """Whether there is a token that has not expired, even if its renewal is due."""
+        return self._token is not None and self._waiter.clock.now() < self._token.expires_at
 
     @property
     def scopes(self) -> str:
@@ -96,19 +96,19 @@ class Tokens:
         return " ".join(self._scopes)
 
     async def current(self) -> Token:
-        """Return a token with life left, fetching one if need be.
+        """Return a valid token, fetched if necessary.
 
-        Raises `GatewayError` when none can be had.
+        Raises `GatewayError` if there is none.
         """
-        token, now = self._token, self._patience.clock.now()
+        token, now = self._token, self._waiter.clock.now()
         if token is not None and now < token.renew_at:
             return token
         try:
             return await self._renewed()
         except NoTokenYet:
-            if token is None or self._patience.clock.now() >= token.expires_at:
+            if token is None or self._waiter.clock.now() >= token.expires_at:
                 raise
-            held_off = self._patience.clock.now() + HOLD_OFF_S
+            held_off = self._waiter.clock.now() + HOLD_OFF_S
             self._token = replace(token, renew_at=min(held_off, token.expires_at))
             return self._token
 
@@ -122,7 +122,7 @@ class Tokens:
         return await self._renewed()
 
     def hide(self, text: str) -> str:
-        """Return foreign text without our secrets, should a server quote them."""
+        """Return foreign text with our secrets removed."""
         return self._hiding.hide(text)
 
     async def close(self) -> None:
@@ -132,7 +132,7 @@ class Tokens:
             await asyncio.wait([self._renewal])
 
     async def _renewed(self) -> Token:
-        """Join the renewal that is under way, or begin one; a caller's end does not end it."""
+        """Wait for the renewal under way, or begin one; a cancelled caller does not cancel it."""
         if self._renewal is None:
             self._renewal = asyncio.create_task(self._fetch())
             self._renewal.add_done_callback(self._renewal_ended)
@@ -150,8 +150,8 @@ class Tokens:
             self._token = renewal.result()
 
     async def _fetch(self) -> Token:
-        """Ask for a token until there is one or the attempts are used up."""
-        place, attempts = self._place, self._patience.policy.attempts
+        """Request a token until one is granted or the attempts are used up."""
+        place, attempts = self._place, self._waiter.policy.attempts
         for attempt in range(1, attempts + 1):
             asked_s = None
             try:
@@ -165,10 +165,10 @@ class Tokens:
                     return self._token_of(answer)
                 what = f"the token server answers {answer.status}"
                 check = "check its health, then run again"
-                asked_s = retry_after_s(answer.headers, self._patience.clock.wall())
+                asked_s = retry_after_s(answer.headers, self._waiter.clock.wall())
             if attempt < attempts:
-                wait_s = self._patience.wait_s(attempt, asked_s, place, "the token server")
-                await self._patience.clock.sleep(wait_s)
+                wait_s = self._waiter.wait_s(attempt, asked_s, place, "the token server")
+                await self._waiter.clock.sleep(wait_s)
         raise place.error_of(
             NoTokenYet, f"no token after {counted(attempts, 'attempt')}: {what}", check
         )
@@ -181,12 +181,12 @@ class Tokens:
         return await exchange(self._client, "POST", self._place.url, headers, form)
 
     def _basic(self) -> str:
-        """Return the client's id and secret as the token server expects them (RFC 7617)."""
+        """Return the client's id and secret, encoded for Basic authentication (RFC 7617)."""
         pair = f"{self._client_id.reveal()}:{self._client_secret.reveal()}".encode()
         return base64.b64encode(pair).decode()
 
     def _token_of(self, answer: Answer) -> Token:
-        """Read the token, or raise the `GatewayError` that says what the answer was instead."""
+        """Return the token in an answer. Raises `GatewayError` for any other answer."""
         place = self._place
         if answer.redirect is not None:
             raise place.error(
@@ -200,7 +200,7 @@ class Tokens:
             media_type = self.hide(answer.headers.get("Content-Type", "no type"))
             flaw = answer.flaw or harmless(media_type, 80)
             raise place.error(
-                f"the token server answers something else than a JSON object ({flaw})",
+                f"the token server's answer is not a JSON object ({flaw})",
                 "check `endpoints.token_url`: a login page or a proxy may answer there",
             )
         life_s = _life_s(body.get("expires_in"))
@@ -213,7 +213,7 @@ class Tokens:
             raise self._malformed("a token_type other than Bearer")
         self._check_scopes(body.get("scope"))
         self._hiding.add(bearer)
-        now = self._patience.clock.now()
+        now = self._waiter.clock.now()
         return Token(
             number=self._token.number + 1 if self._token else 1,
             bearer=Secret(bearer),
@@ -258,7 +258,7 @@ def _temporary(answer: Answer) -> bool:
 
 
 def _life_s(expires_in: object) -> float | None:
-    """Return the token's life, clamped; None unless it is a finite number that is not negative."""
+    """Return the token's life within bounds; None unless it is a finite number of at least 0."""
     if isinstance(expires_in, bool) or not isinstance(expires_in, int | float):
         return None
     if isinstance(expires_in, float) and not math.isfinite(expires_in):

@@ -1,4 +1,4 @@
-"""How long to wait before asking again (protocol.md, "Waiting")."""
+"""Returns the wait before another try (protocol.md, "Waiting")."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from runner.ports import Clock
 
 @dataclass(frozen=True, slots=True)
 class RetryWaiter:
-    """Waits: the gateway's `Retry-After` in full, else a backoff of our own."""
+    """Waits for the gateway's `Retry-After` in full, else for a backoff."""
 
     policy: RetryPolicy
     clock: Clock
@@ -26,9 +26,9 @@ class RetryWaiter:
         return backoff_s(self.policy, failures, jitter=self.jitter())
 
     def obeyed_s(self, asked_s: float, place: Place, who: str) -> float:
-        """Accept the gateway's wait and report it; `who` asked, for instance "the token server".
+        """Report and return the gateway's wait; `who` asked for it, for instance "the token server".
 
-        Raises `GatewayError` that names the time if it is longer than is ever waited.
+        Raises `GatewayError`, naming the time, if it is longer than `LONGEST_OBEYED_S`.
         """
         if asked_s > LONGEST_OBEYED_S:
             asked = seconds_text(asked_s)
@@ -41,10 +41,9 @@ class RetryWaiter:
         return asked_s
 
     def wait_s(self, failures: int, asked_s: float | None, place: Place, who: str) -> float:
-        """Return the wait before the next try: what was asked for, though never under `base`.
+        """Return the wait before the next try: what was asked for, but at least `base`.
 
-        (`Retry-After: 0` is no leave to try again and again without a pause.)
-        Raises `GatewayError` as `obeyed_s` does.
+        `Retry-After: 0` must not lead to tries without a pause. Raises `GatewayError` as `obeyed_s` does.
         """
         if asked_s is None:
             return self.backoff_s(failures)

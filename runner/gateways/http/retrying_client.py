@@ -1,4 +1,4 @@
-"""Questions by REST that may be put again: under the shared pace, with a token that is renewed."""
+"""Sends idempotent REST requests again until they are answered: one rate, one token, renewed once."""
 
 from __future__ import annotations
 
@@ -21,150 +21,167 @@ from runner.gateways.http.retry_waiter import RetryWaiter
 
 T = TypeVar("T")
 
+CHECK_API_URL = "set `endpoints.api_url` to the address that answers"
+
 
 @dataclass(frozen=True, slots=True)
 class IdempotentRequest:
-    """What is asked; asking it twice does no harm. `content` is a JSON text.
+    """A request that may be sent twice. `content` is a JSON text.
 
-    `failure` is raised when the tries are used up, `refused` for a refusal that no further try can change;
-    `thing` names what then is not there ("look-up"). For a look-up that meets an outage,
-    `LookUpUnanswered` is raised.
+    `failure` is raised when the tries are used up, `refused` for a refusal that no further try can
+    change; `thing` names in errors what was asked for ("look-up"). A look-up that meets an outage
+    raises `LookUpUnanswered`.
     """
 
     path: str  # percent-encoded, with its query
     method: str = "GET"
     content: str | None = None
-    urgency: Priority = Priority.PREFLIGHT
+    priority: Priority = Priority.PREFLIGHT
     thing: str = "look-up"
     failure: type[GatewayError] = LookUpFailed
     refused: type[GatewayError] = LookUpFailed
 
     @property
     def is_look_up(self) -> bool:
-        """Whether an interaction is asked for: what waits for it can outlast an outage."""
+        """Whether it asks for an interaction: the transfer can then wait for an outage to end."""
         return self.failure is LookUpFailed and self.thing == "look-up"
 
 
+@dataclass(frozen=True, slots=True)
+class _Failure:
+    """Why one try failed. `is_outage`: the answer says nothing about what was asked for."""
+
+    what: str
+    check: str = TRY_LATER
+    is_outage: bool = True
+    is_redirect: bool = False
+    answer: Answer | None = None
+
+
 Read = Callable[[Answer, Place], T | None]
-"""Reads a final answer; None: the question must be put again, or is refused. May raise."""
+"""Reads a final answer; None if it must be asked for again, or is a refusal. May raise."""
 
 
 class RetryingClient:
-    """Asks one REST origin, many questions at a time."""
+    """Sends requests to one REST origin, many at a time."""
 
     def __init__(
         self,
         place: Place,
         client: httpx.AsyncClient,
         tokens: Tokens,
-        patience: RetryWaiter,
-        pacer: PriorityRateLimiter,
+        waiter: RetryWaiter,
+        rate_limiter: PriorityRateLimiter,
         *,
         body_limit: int = BODY_LIMIT,
     ) -> None:
         self._place = place
         self._client = client
         self._tokens = tokens
-        self._patience = patience
-        self._pacer = pacer
+        self._waiter = waiter
+        self._rate_limiter = rate_limiter
         self._body_limit = body_limit  # in bytes
-        self._places = asyncio.Semaphore(EXCHANGES_AT_ONCE)
+        self._has_answered = False  # so that the address is right
+        self._slots = asyncio.Semaphore(EXCHANGES_AT_ONCE)
 
     def place_of(self, path: str) -> Place:
         """Return where a path of this origin is."""
         return Place(self._place.environment, f"{self._place.url.rstrip('/')}{path}")
 
-    async def ask(self, question: IdempotentRequest, read: Read[T]) -> T:
-        """Ask until `read` makes something of an answer.
+    async def ask(self, request: IdempotentRequest, read: Read[T]) -> T:
+        """Send until `read` accepts an answer.
 
-        Raises `question.failure`, or `GatewayError` where no question can succeed.
+        Raises `request.failure`, `request.refused`, `LookUpUnanswered`, or `GatewayError` where no
+        request can succeed.
         """
         try:
-            return await self._answer_to(question, read)
-        except NoTokenYet as error:  # its own tries are used up
-            if not question.is_look_up:
+            return await self._answer_to(request, read)
+        except NoTokenYet as error:  # the token's own tries are used up
+            if not request.is_look_up:
                 raise
             token_server, tries = (
                 Place(error.environment, error.url),
-                self._patience.policy.attempts,
+                self._waiter.policy.attempts,
             )
             raise _unanswered(token_server, error.what, tries, error.check) from error
 
-    async def _answer_to(self, question: IdempotentRequest, read: Read[T]) -> T:
-        place = self.place_of(question.path)
-        attempts, what = self._patience.policy.attempts, "nothing was asked"
-        is_outage = False
+    async def _answer_to(self, request: IdempotentRequest, read: Read[T]) -> T:
+        place, attempts = self.place_of(request.path), self._waiter.policy.attempts
+        failure, is_outage = _Failure("nothing was asked"), False
         for attempt in range(1, attempts + 1):
-            answer = None
-            try:
-                answer = await self._asked(question, place)
-            except ConnectionFailed as error:
-                if error.final:
-                    raise place.error(error.what, error.check) from error
-                what, is_outage = error.what, True
-            else:
-                self._refuse_redirect(answer, place)
-                if (found := read(answer, place)) is not None:
-                    return found
-                what = _complaint(answer, question.thing)
-                is_outage |= answer.status != HTTPStatus.OK or answer.json_object() is None
-                if not is_passing(answer.status):
-                    raise place.error_of(question.refused, what, "check the interaction's id")
+            answer = await self._try(request, place, read)
+            if not isinstance(answer, _Failure):
+                self._has_answered = True
+                return answer
+            failure, is_outage = answer, is_outage or answer.is_outage
             if attempt < attempts:
-                await self._pause(attempt, answer, place)
-        what = f"no {question.thing} in {counted(attempts, 'attempt')}: {what}"
-        if is_outage and question.is_look_up:
-            raise _unanswered(place, what, attempts)
-        raise place.error_of(question.failure, what, TRY_LATER)
+                await self._pause(attempt, failure.answer, place)
+        what = f"no {request.thing} in {counted(attempts, 'attempt')}: {failure.what}"
+        if failure.is_redirect and not self._has_answered:
+            raise place.error(what, failure.check)
+        if is_outage and request.is_look_up:
+            raise _unanswered(place, what, attempts, failure.check)
+        raise place.error_of(request.failure, what, failure.check)
 
-    async def _asked(self, question: IdempotentRequest, place: Place) -> Answer:
-        """Ask once; a refused token is renewed once and the question put again."""
+    async def _try(self, request: IdempotentRequest, place: Place, read: Read[T]) -> T | _Failure:
+        """Send once and read the answer. Raises `GatewayError` where another try is no use."""
+        try:
+            answer = await self._send(request, place)
+        except ConnectionFailed as error:
+            if error.final:
+                raise place.error(error.what, error.check) from error
+            return _Failure(error.what)
+        if answer.redirect is not None:
+            return _redirected(answer, request, place)
+        if (found := read(answer, place)) is not None:
+            return found
+        what = _complaint(answer, request.thing)
+        if not is_passing(answer.status):
+            raise place.error_of(request.refused, what, "check the interaction's id")
+        is_outage = answer.status != HTTPStatus.OK or answer.json_object() is None
+        return _Failure(what, is_outage=is_outage, answer=answer)
+
+    async def _send(self, request: IdempotentRequest, place: Place) -> Answer:
+        """Send once; renew a refused token and send again, once."""
         token = await self._tokens.current()
-        answer = await self._exchange(question, place, token)
+        answer = await self._exchange(request, place, token)
         if answer.status == HTTPStatus.UNAUTHORIZED:
-            answer = await self._exchange(question, place, await self._tokens.after(token))
+            answer = await self._exchange(request, place, await self._tokens.after(token))
         if answer.status == HTTPStatus.UNAUTHORIZED:
             raise refused_again(place)
         return answer
 
-    async def _exchange(self, question: IdempotentRequest, place: Place, token: Token) -> Answer:
-        await self._pacer.passed(question.urgency)
+    async def _exchange(self, request: IdempotentRequest, place: Place, token: Token) -> Answer:
+        await self._rate_limiter.acquire(request.priority)
         headers = {"Authorization": token.authorization, "Cache-Control": "no-cache"}
         answer = None
         try:
-            async with self._places:
+            async with self._slots:
                 answer = await exchange(
                     self._client,
-                    question.method,
+                    request.method,
                     place.url,
                     headers,
-                    content=question.content,
+                    content=request.content,
                     body_limit=self._body_limit,
                 )
         finally:
-            self._pacer.answered(None if answer is None else answer.headers)
+            self._rate_limiter.answered(None if answer is None else answer.headers)
         if answer.status != HTTPStatus.UNAUTHORIZED:
             self._tokens.took(token)
         return answer.without_secrets(self._tokens.hide)
-
-    def _refuse_redirect(self, answer: Answer, place: Place) -> None:
-        if answer.redirect is not None:
-            raise place.error(
-                f"the gateway redirects to {shown(answer.redirect)}, which is not followed",
-                "set `endpoints.api_url` to the address that answers",
-            )
 
     async def _pause(self, attempt: int, answer: Answer | None, place: Place) -> None:
         """Wait before the next try; a limit that was hit holds for every request."""
         asked_s = None
         if answer is not None:
-            asked_s = retry_after_s(answer.headers, self._patience.clock.wall())
-        wait_s = self._patience.wait_s(attempt, asked_s, place, "the gateway's REST side")
+            asked_s = retry_after_s(answer.headers, self._waiter.clock.wall())
+        wait_s = self._waiter.wait_s(attempt, asked_s, place, "the gateway's REST side")
         limited = answer is not None and answer.status == HTTPStatus.TOO_MANY_REQUESTS
         if limited or asked_s is not None:
-            self._pacer.shut(wait_s)
+            self._rate_limiter.shut(wait_s)
         else:
-            await self._patience.clock.sleep(wait_s)
+            await self._waiter.clock.sleep(wait_s)
 
 
 def refused_again(place: Place) -> GatewayError:
@@ -176,7 +193,7 @@ def refused_again(place: Place) -> GatewayError:
 
 
 def is_passing(status: int) -> bool:
-    """Tell whether asking again may be answered otherwise; 200: the answer was of no use."""
+    """Return whether another try may succeed; after 200 the body was unusable."""
     passing = (HTTPStatus.OK, HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_MANY_REQUESTS)
     return status in passing or status >= HTTPStatus.INTERNAL_SERVER_ERROR
 
@@ -187,8 +204,21 @@ def _unanswered(place: Place, what: str, tries: int, check: str = TRY_LATER) -> 
     return error
 
 
+def _redirected(answer: Answer, request: IdempotentRequest, place: Place) -> _Failure:
+    """Return a redirect as an outage of look-ups: it says nothing about an interaction.
+
+    Raises `GatewayError` for every other request.
+    """
+    what = f"the gateway redirects to {shown(answer.redirect or '')}, which is not followed"
+    if answer.redirect == "nowhere":
+        what = f"the gateway answers {answer.status}"
+    if not request.is_look_up:
+        raise place.error(what, CHECK_API_URL)
+    return _Failure(what, CHECK_API_URL, is_redirect=True, answer=answer)
+
+
 def _complaint(answer: Answer, thing: str) -> str:
     if answer.status != HTTPStatus.OK:
         return f"the gateway answers {answer.status}"
-    about = "describe the interaction" if thing == "look-up" else f"tell the {thing}"
+    about = "describe the interaction" if thing == "look-up" else f"contain the {thing}"
     return f"the answer does not {about} ({answer.flaw or 'malformed body'})"

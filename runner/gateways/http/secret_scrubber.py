@@ -1,4 +1,4 @@
-"""Our secrets, taken out of foreign text, should a server quote them (cli.md, "Secrets")."""
+"""Removes our secrets from foreign text (cli.md, "Secrets")."""
 
 from __future__ import annotations
 
@@ -6,20 +6,20 @@ import json
 from urllib.parse import quote
 
 SHORTEST = 12
-"""Characters; what is shorter may be a word, and is not looked for."""
+"""Characters; a shorter secret may be a word, and is not removed."""
 
 INSTEAD = "[secret]"
 
 
 class SecretScrubber:
-    """Knows every secret that left in this run: a server may quote one long after its use."""
+    """Knows every secret that this run has sent: a server may quote one long after its use."""
 
     def __init__(self) -> None:
         self._secrets: tuple[str, ...] = ()
         self._escaped: tuple[str, ...] = ()
 
     def add(self, secret: str) -> None:
-        """Learn of another one."""
+        """Add a secret."""
         if len(secret) < SHORTEST or secret in self._secrets:
             return
         # the longest first: one may be a part of another
@@ -29,7 +29,7 @@ class SecretScrubber:
         self._escaped = tuple(sorted(spellings, key=len, reverse=True))
 
     def hide(self, text: str) -> str:
-        """Return the text without them, as they are and as JSON and URLs commonly escape them."""
+        """Return the text without the secrets, plain or as JSON and URLs escape them."""
         for secret in self._secrets:
             if secret in text:
                 text = text.replace(secret, INSTEAD)
@@ -40,13 +40,13 @@ class SecretScrubber:
 
 
 def _read(secret: str) -> set[str]:
-    """Return it as it is, and as headers are read that are taken for another encoding."""
+    """Return a secret as it is, and as headers show it in other encodings."""
     octets = secret.encode()
     return {secret, octets.decode("latin-1"), octets.decode("ascii", "surrogateescape")}
 
 
 def _spellings(secret: str) -> set[str]:
-    """Return how JSON texts and URLs may spell it, where that is not as it is."""
+    """Return the escaped forms of a secret in JSON texts and URLs."""
     in_ascii = json.dumps(secret)[1:-1]
     in_full = json.dumps(secret, ensure_ascii=False)[1:-1]
     spelled = {in_ascii, in_full}

@@ -1,4 +1,4 @@
-"""Whether the certificates that the environment names can be used, before anything is sent."""
+"""Checks the trusted certificates that environment variables name, before anything is sent."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ FILE, FOLDER = "SSL_CERT_FILE", "SSL_CERT_DIR"
 
 
 def check_trust(manifest: Manifest, environ: Mapping[str, str]) -> None:
-    """See that trusted certificates can be read from where variables say they are, if a run needs any.
+    """Check that the certificates named by variables can be read, if a run needs any.
 
     OpenSSL ignores what it cannot read, and then trusts no certificate. Raises `StorageError`, naming
     the variable.

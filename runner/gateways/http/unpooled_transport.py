@@ -1,4 +1,4 @@
-"""HTTP connections, each a lane of its own: the library's pool costs n squared of those under way."""
+"""HTTP connections without the library's pool, whose cost grows with the square of open requests."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ import httpx
 
 
 class UnpooledTransport(httpx.AsyncBaseTransport):
-    """Gives each request the connection that was used last, or a new one.
+    """Sends each request on the most recently used idle connection, or on a new one.
 
-    A connection is given back when its answer's body has been read or dropped.
+    A connection is idle again when the body of its answer has been read or dropped.
     """
 
     def __init__(self, context: ssl.SSLContext | None) -> None:
@@ -26,21 +26,21 @@ class UnpooledTransport(httpx.AsyncBaseTransport):
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         """Send a request on a connection of its own."""
-        lane = self._idle.pop() if self._idle else self._new()
+        connection = self._idle.pop() if self._idle else self._new()
         try:
-            response = await lane.handle_async_request(request)
+            response = await connection.handle_async_request(request)
         except BaseException:
-            self._back(lane)
+            self._return(connection)
             raise
         assert isinstance(response.stream, httpx.AsyncByteStream)  # noqa: S101 - as it was asked
-        response.stream = _Stream(response.stream, lambda: self._back(lane))
+        response.stream = _Stream(response.stream, lambda: self._return(connection))
         return response
 
     async def aclose(self) -> None:
         """Close every connection."""
-        lanes, self._open = self._open, set()
-        for lane in lanes:
-            await lane.aclose()
+        connections, self._open = self._open, set()
+        for connection in connections:
+            await connection.aclose()
 
     async def __aenter__(self) -> Self:
         return self
@@ -55,18 +55,18 @@ class UnpooledTransport(httpx.AsyncBaseTransport):
 
     def _new(self) -> httpx.AsyncHTTPTransport:
         limits = httpx.Limits(max_connections=1, max_keepalive_connections=1)
-        lane = httpx.AsyncHTTPTransport(
+        connection = httpx.AsyncHTTPTransport(
             verify=self._context or True, trust_env=False, http2=False, limits=limits
         )
-        self._open.add(lane)
-        return lane
+        self._open.add(connection)
+        return connection
 
-    def _back(self, lane: httpx.AsyncHTTPTransport) -> None:
-        self._idle.append(lane)
+    def _return(self, connection: httpx.AsyncHTTPTransport) -> None:
+        self._idle.append(connection)
 
 
 class _Stream(httpx.AsyncByteStream):
-    """An answer's body, whose end gives its connection back."""
+    """The body of an answer; its end returns the connection."""
 
     def __init__(self, body: httpx.AsyncByteStream, ended: Callable[[], None]) -> None:
         self._body = body
@@ -88,6 +88,6 @@ class _Stream(httpx.AsyncByteStream):
 
 
 def _forget_sniffio() -> None:
-    """Save the library its search, at each lock, for a package that is not there."""
+    """Keep the library from searching, at each lock, for a package that is not installed."""
     if "sniffio" not in sys.modules and find_spec("sniffio") is None:
         sys.modules["sniffio"] = None  # type: ignore[assignment]

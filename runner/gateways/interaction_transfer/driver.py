@@ -27,10 +27,10 @@ from runner.ports import Clock, GatewayListener
 class InteractionWebSocket:
     """The `Gateway` port over httpx and websockets.
 
-    `environment` must have endpoints and credentials. `jitter` returns a uniform number in
-    [0, 1); `give_up_s` is how long a session lost mid-run is dialled for; `meaning` says what a
-    reply's status and code mean. `dial` and `transport`
-    replace the network, for simulations. Raises `GatewayError` if `ca_file` cannot be used.
+    `environment` must have endpoints and credentials. `jitter` returns a uniform number in [0, 1).
+    A session that is lost in mid-run is dialled for `give_up_s` seconds. `meaning` returns the event
+    of a reply's status and code. `dial` and `transport` replace the network, for simulations.
+    Raises `GatewayError` if `ca_file` cannot be used.
     """
 
     def __init__(
@@ -53,24 +53,26 @@ class InteractionWebSocket:
             for url in (endpoints.token_url, endpoints.api_url, endpoints.websocket_url)
         )
         context = None if dial and transport else trusted_context(self._place, environment.ca_file)
-        patience = RetryWaiter(policy, clock, jitter, self._paused)
+        waiter = RetryWaiter(policy, clock, jitter, self._paused)
         self._listener: GatewayListener | None = None
         self._closing = False
         self._client = http_client(context, transport)
-        for_tokens = replace(patience, paused=self._paused_for_token)
+        for_tokens = replace(waiter, paused=self._paused_for_token)
         self._tokens = Tokens(token_place, environment, self._client, for_tokens)
-        pacer = PriorityRateLimiter(environment.limits.http_rate_per_s, clock)
-        asker = RetryingClient(rest_place, self._client, self._tokens, patience, pacer)
-        self._look_ups = LookUps(asker)
+        rate_limiter = PriorityRateLimiter(environment.limits.http_rate_per_s, clock)
+        retrying_client = RetryingClient(
+            rest_place, self._client, self._tokens, waiter, rate_limiter
+        )
+        self._look_ups = LookUps(retrying_client)
         dial = dial or dialler(context, clock.wall, self._tokens.hide)
         opener = WebSocketSessionOpener(self._place, self._tokens, dial, meaning)
-        self._line = SessionSupervisor(self._place, self._tokens, opener, patience, give_up_s)
+        self._supervisor = SessionSupervisor(self._place, self._tokens, opener, waiter, give_up_s)
 
     @property
     def generation(self) -> int | None:
         """The open session's generation; None while there is none."""
-        session = self._line.session
-        return session.generation if session is not None and session.wire.is_open else None
+        session = self._supervisor.session
+        return session.generation if session is not None and session.transport.is_open else None
 
     @property
     def token_renewals(self) -> int:
@@ -78,17 +80,17 @@ class InteractionWebSocket:
         return self._tokens.renewals
 
     def writable(self) -> bool:
-        """Tell whether a session is open and its transport's buffer empty."""
-        session = self._line.session
-        return session is not None and session.wire.writable()
+        """Return whether a session is open and its transport's buffer empty."""
+        session = self._supervisor.session
+        return session is not None and session.transport.writable()
 
     def due_in(self, ahead: int) -> float:  # noqa: ARG002 - as the port has it
-        """Return 0.0: frames have no pace but the run's."""
+        """Return 0.0: only the run's rate limits frames."""
         return 0.0
 
     @property
     def most_per_s(self) -> None:
-        """Return None, for the same reason."""
+        """Return None: only the run's rate limits frames."""
 
     async def open(self, listener: GatewayListener) -> None:
         """Authenticate, dial and check the session, and keep one open until `close`.
@@ -96,7 +98,7 @@ class InteractionWebSocket:
         Raises `GatewayError` if there is none after `policy.attempts` dials.
         """
         self._listener = listener
-        await self._line.open(listener)
+        await self._supervisor.open(listener)
 
     async def submit(self, request: Request) -> None:
         """Write the message's text as one frame before the first suspension.
@@ -104,11 +106,11 @@ class InteractionWebSocket:
         A session that ends meanwhile is reported by `session_lost`, not here. Raises `GatewayError`
         if there is no session: then certainly nothing was written.
         """
-        session = self._line.session
+        session = self._supervisor.session
         if session is None:
             raise self._place.error("no session is open to write to", "wait for the next session")
         try:
-            await session.wire.send(request.text)
+            await session.transport.send(request.text)
         except TransportClosed:
             return  # `session_lost` follows; whether the frame arrived is not known
 
@@ -125,7 +127,7 @@ class InteractionWebSocket:
             return
         self._closing = True
         try:
-            await self._line.close()
+            await self._supervisor.close()
         finally:
             await self._tokens.close()
             await self._client.aclose()
@@ -135,6 +137,6 @@ class InteractionWebSocket:
             self._listener.paused(wait_s, why)
 
     def _paused_for_token(self, wait_s: float, why: str) -> None:
-        """Tell of the token server's wait, unless the run can do without a new token meanwhile."""
+        """Report the token server's wait, unless the run can go on with the token that it has."""
         if self.generation is None or not self._tokens.serves:
             self._paused(wait_s, why)

@@ -1,4 +1,4 @@
-"""Format verification: messages against their schema, once for each distinct shape."""
+"""Checks messages against their schema, once for each distinct shape (format verification)."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from runner.schemas_lookup import schema
 class FormatVerifier:
     """Checks `schemas/interaction-transfer.v1.schema.json` (protocol.md, "Request").
 
-    Messages of one media matrix differ in ids and times alone, which the loader has checked.
+    Messages with the same media matrix differ only in ids and times, which the loader has checked.
     """
 
     def __init__(self) -> None:
         self._validator = jsonschema_rs.validator_for(schema("interaction-transfer.v1"))
-        # By identity: equal matrices are few objects, and hashing them costs more than checking.
+        # By identity: equal matrices are few objects, and a hash costs more than a check.
         self._faults: dict[int, tuple[MediaMatrix, str | None]] = {}
 
     def find_fault(self, message: Message, media: MediaMatrix) -> str | None:

@@ -1,4 +1,4 @@
-"""Look-ups: an interaction's state by REST (protocol.md, "REST")."""
+"""Looks interactions up by REST (protocol.md, "REST")."""
 
 from __future__ import annotations
 
@@ -15,30 +15,30 @@ from runner.gateways.http.errors import Place, shown, wanted_scope
 from runner.gateways.http.retrying_client import IdempotentRequest, RetryingClient
 
 DOCTOR_PATH = "/api/v2/interactions/runner-doctor"
-"""A look-up that `doctor` makes: no interaction has this id."""
+"""The look-up of `doctor`: no interaction has this id."""
 
 URI_LIMIT = 2048
-"""Characters kept of a destination or an id that a look-up brings."""
+"""Characters kept of a destination or an id in an answer."""
 
 
 class LookUps:
-    """Asks for interactions, many at a time."""
+    """Looks up interactions, many at a time."""
 
-    def __init__(self, asker: RetryingClient) -> None:
-        self._asker = asker
+    def __init__(self, retrying_client: RetryingClient) -> None:
+        self._retrying_client = retrying_client
 
     async def look_up(self, interaction_id: str) -> Interaction:
-        """Ask until there is an answer. Raises as the port's `look_up` says."""
+        """Return an interaction. Raises what the port's `look_up` raises."""
 
         def read(answer: Answer, place: Place) -> Interaction | None:
             return _seen(interaction_id, answer, place)
 
         path = f"/api/v2/interactions/{quote(interaction_id, safe='')}"
-        return await self._asker.ask(IdempotentRequest(path), read)
+        return await self._retrying_client.ask(IdempotentRequest(path), read)
 
 
 def _seen(interaction_id: str, answer: Answer, place: Place) -> Interaction | None:
-    """Read a final answer; None if it is none."""
+    """Return the interaction in a final answer; None for any other answer."""
     date_s = http_date_s(answer.headers.get("Date", ""))
     match answer.status:
         case HTTPStatus.FORBIDDEN:
@@ -60,7 +60,7 @@ def _forbidden(answer: Answer, place: Place) -> GatewayError:
 
 
 def _interaction(interaction_id: str, answer: Answer, date_s: float | None) -> Interaction | None:
-    """Read the body; None unless it is an object about the very interaction that was asked for."""
+    """Read the body; None unless it describes the interaction that was asked for."""
     body = answer.json_object()
     if body is None or body.get("id") != interaction_id or not isinstance(body.get("state"), str):
         return None
@@ -83,7 +83,7 @@ def _kept(text: str | None) -> str | None:
 
 
 def check_lookup(answer: Answer, url: str) -> Check:
-    """Return what the answer to a look-up of no interaction says of the client's rights."""
+    """Return the check of the client's rights, from the answer to the look-up of `DOCTOR_PATH`."""
     if answer.status in {200, 404}:
         return Check("look-up", Health.OK, f"interactions may be looked up ({answer.status})")
     if answer.status == 403:  # noqa: PLR2004 - forbidden

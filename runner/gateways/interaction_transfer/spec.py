@@ -1,4 +1,4 @@
-"""The driver `interaction-websocket` as the registry knows it; its adapters are imported when made."""
+"""The driver `interaction-websocket` for the registry; adapters are imported when they are made."""
 
 # ruff: noqa: PLC0415
 
@@ -31,17 +31,17 @@ def _gateway(connection: Connection) -> Gateway:
 
 
 def _codec() -> Codec:
-    from runner.core.transfer.message import build_message
     from runner.gateways.interaction_transfer.format_verification import FormatVerifier
+    from runner.gateways.interaction_transfer.protocol.request import build_message
 
     return Codec(build_message, FormatVerifier().find_fault)
 
 
 async def _examine(connection: Connection, _use: PlannedUse) -> Examined:
-    from runner.gateways.examination import Examination
+    from runner.gateways.connection_check import ConnectionCheck
     from runner.gateways.interaction_transfer.lookups import DOCTOR_PATH, check_lookup
 
-    return await Examination(connection, DOCTOR_PATH, check_lookup).run()
+    return await ConnectionCheck(connection, DOCTOR_PATH, check_lookup).run()
 
 
 SPEC = DriverSpec(

@@ -1,4 +1,4 @@
-"""What a session's end calls for (protocol.md, "Close codes"), as data and pure functions."""
+"""What to do after a session is closed, by close code (protocol.md, "Close codes"); pure."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 STEADY_S = 10.0
-"""A session that lived this long, or carried a reply, ends the outage before it."""
+"""A session that lasts this long, or brings a reply, ends the outage before it."""
 
 
 INTERNAL_ERROR = 1011
-"""The code under which a session is ended whose reader failed."""
+"""The code with which a session is closed after its reader failed."""
 
 
 class CloseAction(StrEnum):
@@ -27,7 +27,7 @@ _POLICY_VIOLATION = 1008
 
 
 def action_for(code: int, reason: str) -> CloseAction:
-    """Return what a close calls for; any code that the table does not know is dialled again."""
+    """Return the action for a close code; after an unknown code the session is dialled again."""
     if code == _POLICY_VIOLATION:
         return CloseAction.RENEW if _speaks_of_the_token(reason) else CloseAction.SLOW
     return _BY_CODE.get(code, CloseAction.DIAL)
@@ -40,7 +40,7 @@ def _speaks_of_the_token(reason: str) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Outage:
-    """A time without a steady session: since when, and how many dials and sessions failed in it."""
+    """A time without a steady session: its start, and the dials and sessions that failed in it."""
 
     since: float
     failures: int = 0

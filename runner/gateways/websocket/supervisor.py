@@ -1,4 +1,4 @@
-"""The line to the gateway: one session after another, each dialled with a fresh token."""
+"""Keeps a session to the gateway open: dials again when one ends, with backoff."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ FAREWELL = "session terminated"
 
 
 class ManagedSession(Protocol):
-    """A session as a line keeps it: one socket, or several that come and go together."""
+    """A session as the supervisor sees it: one socket, or several that open and close together."""
 
     generation: int  # until the check is passed: 0
     opened_at: float
-    fault: Exception | None  # what ended it, if it was no close
+    fault: Exception | None  # what ended it, other than a close
 
     @property
     def token(self) -> Token:
@@ -36,58 +36,58 @@ class ManagedSession(Protocol):
         """The TLS version, as in "TLSv1.3"; None on a plain socket."""
 
     async def check(self) -> None:
-        """See that it is usable. Raises `ConnectionFailed` or `TransportClosed`."""
+        """Check that it is usable. Raises `ConnectionFailed` or `TransportClosed`."""
 
     async def ended(self) -> TransportClosed:
-        """Return how it ended, once it has."""
+        """Wait for its end and return how it ended."""
 
     async def close(self, code: int, reason: str) -> None:
         """End it; bounded in time."""
 
     def was_steady(self, now: float) -> bool:
-        """Tell whether it was of use."""
+        """Return whether it was useful or lasted, so that an outage before it is over."""
 
 
-SittingT = TypeVar("SittingT", bound=ManagedSession)
-OpenedT_co = TypeVar("OpenedT_co", bound=ManagedSession, covariant=True)
+SessionT = TypeVar("SessionT", bound=ManagedSession)
+SessionT_co = TypeVar("SessionT_co", bound=ManagedSession, covariant=True)
 
 
-class SessionOpener(Protocol[OpenedT_co]):
+class SessionOpener(Protocol[SessionT_co]):
     """Opens sessions of one kind."""
 
-    async def open(self, listener: GatewayListener) -> OpenedT_co:
-        """Dial once. Raises `ConnectionFailed`, `NoTokenYet`, or `GatewayError` where no dial can help."""
+    async def open(self, listener: GatewayListener) -> SessionT_co:
+        """Dial once. Raises `ConnectionFailed`, `NoTokenYet`, or `GatewayError` if no dial can succeed."""
 
 
 class NoSession(Exception):
-    """One dial failed, and another may succeed; `error` is what to say if none does."""
+    """A dial failed and another may succeed; `error` is raised if none does."""
 
     def __init__(
         self, error: GatewayError, *, asked_s: float | None = None, at_once: bool = False
     ) -> None:
         super().__init__(str(error))
         self.error = error
-        self.asked_s = asked_s  # the gateway's own wish
+        self.asked_s = asked_s  # the wait that the gateway asked for
         self.at_once = at_once
 
 
-class SessionSupervisor(Generic[SittingT]):
-    """Keeps one session open from `open` to `close`, and reports each to the listener."""
+class SessionSupervisor(Generic[SessionT]):
+    """Keeps one session open from `open` until `close`, and reports each one to the listener."""
 
     def __init__(
         self,
         place: Place,
         tokens: Tokens,
-        opener: SessionOpener[SittingT],
-        patience: RetryWaiter,
+        opener: SessionOpener[SessionT],
+        waiter: RetryWaiter,
         give_up_s: float,
     ) -> None:
-        self.session: SittingT | None = None
+        self.session: SessionT | None = None
         self._place = place
         self._tokens = tokens
         self._opener = opener
-        self._patience = patience
-        self._clock = patience.clock
+        self._waiter = waiter
+        self._clock = waiter.clock
         self._give_up_s = give_up_s
         self._outage = Outage(-math.inf)
         self._sessions = 0
@@ -102,7 +102,7 @@ class SessionSupervisor(Generic[SittingT]):
         self._keeper = asyncio.create_task(self._keep_open(session, listener))
 
     async def close(self) -> None:
-        """End the session, and dial no more; bounded in time."""
+        """Close the session and stop dialling; bounded in time."""
         self._closing = True
         if self.session is not None:
             await self.session.close(NORMAL_CLOSURE, FAREWELL)
@@ -111,8 +111,8 @@ class SessionSupervisor(Generic[SittingT]):
                 self._keeper.cancel()
             await asyncio.wait([self._keeper])
 
-    async def _keep_open(self, session: SittingT, listener: GatewayListener) -> None:
-        """See sessions come and go until `close`, or until none can be had any more."""
+    async def _keep_open(self, session: SessionT, listener: GatewayListener) -> None:
+        """Replace each session that ends, until `close` or until none can be opened."""
         try:
             while True:
                 closed = await session.ended()
@@ -132,7 +132,7 @@ class SessionSupervisor(Generic[SittingT]):
 
     async def _next_session(
         self, listener: GatewayListener, failure: NoSession | None = None
-    ) -> SittingT:
+    ) -> SessionT:
         """Wait and dial until a session is open and checked. Raises `GatewayError`."""
         while True:
             if failure is not None:
@@ -143,12 +143,12 @@ class SessionSupervisor(Generic[SittingT]):
                 failure = error
 
     async def _wait_after(self, failure: NoSession) -> None:
-        """Wait before dialling again. Raises `GatewayError` if enough was tried."""
+        """Wait before the next dial. Raises `GatewayError` when attempts or time are used up."""
         outage = self._outage = self._outage.failed()
         left_s = self._left_s(failure.error)
         if not failure.at_once:
             who = "the gateway"
-            wait_s = self._patience.wait_s(outage.failures, failure.asked_s, self._place, who)
+            wait_s = self._waiter.wait_s(outage.failures, failure.asked_s, self._place, who)
             if failure.asked_s is not None and failure.asked_s > left_s:
                 asked = seconds_text(failure.asked_s)
                 what = f"{who} asks to wait {asked}, longer than is waited for a session"
@@ -156,9 +156,9 @@ class SessionSupervisor(Generic[SittingT]):
             await self._clock.sleep(min(wait_s, left_s))
 
     def _left_s(self, last: GatewayError) -> float:
-        """Return for how long dials may go on. Raises `GatewayError` when that is over."""
+        """Return the seconds left for dials. Raises `GatewayError` when none are."""
         if self._sessions == 0:
-            if self._outage.failures < self._patience.policy.attempts:
+            if self._outage.failures < self._waiter.policy.attempts:
                 return math.inf
             place = Place(self._place.environment, last.url)
             dials = counted(self._outage.failures, "dial")
@@ -172,14 +172,14 @@ class SessionSupervisor(Generic[SittingT]):
         place = Place(self._place.environment, last.url)
         return place.error(f"{why}, given up: {last.what}", last.check)
 
-    async def _opened(self, listener: GatewayListener) -> SittingT:
-        """Dial once and check. Raises `NoSession` or, where no dial can help, `GatewayError`."""
+    async def _opened(self, listener: GatewayListener) -> SessionT:
+        """Dial once and check. Raises `NoSession`, or `GatewayError` if no dial can succeed."""
         self._check_wanted()
         try:
             session = await self._opener.open(listener)
         except NoTokenYet as error:
             if self._sessions == 0:
-                raise  # the attempts were made there
+                raise  # its own attempts are used up
             raise NoSession(error) from error
         except ConnectionFailed as error:
             raise self._no_session(error) from error
@@ -199,7 +199,7 @@ class SessionSupervisor(Generic[SittingT]):
         if self._closing:
             raise self._place.error("the gateway was closed meanwhile", "run again")
 
-    def _begin(self, session: SittingT, listener: GatewayListener) -> None:
+    def _begin(self, session: SessionT, listener: GatewayListener) -> None:
         self._check_wanted()
         self._sessions += 1
         session.generation, session.opened_at = self._sessions, self._clock.now()
@@ -207,9 +207,9 @@ class SessionSupervisor(Generic[SittingT]):
         listener.session_opened(SessionOpened(session.generation, session.tls))
 
     async def _after(
-        self, session: SittingT, closed: TransportClosed, listener: GatewayListener
+        self, session: SessionT, closed: TransportClosed, listener: GatewayListener
     ) -> NoSession:
-        """Do what the close code calls for. Raises whatever forbids to go on."""
+        """Act on a close code. Raises `GatewayError`, or the failure of the session's reader."""
         if session.fault is not None:
             await session.close(INTERNAL_ERROR, "internal error")
             raise session.fault
@@ -227,8 +227,8 @@ class SessionSupervisor(Generic[SittingT]):
                 pass
         return NoSession(self._place.error(what, "check the gateway's health and log"))
 
-    async def _renewed_after(self, session: SittingT, what: str) -> NoSession:
-        """Renew the token; the first such close in an outage is dialled without a pause."""
+    async def _renewed_after(self, session: SessionT, what: str) -> NoSession:
+        """Renew the token; after the first such close in an outage the next dial does not wait."""
         try:
             await self._tokens.after(session.token)
         except NoTokenYet as unavailable:

@@ -1,4 +1,4 @@
-"""The WebSocket itself: dialled by the `websockets` client, behind a port that tests can fake."""
+"""The WebSocket, by the `websockets` client, behind a port that tests can fake."""
 
 from __future__ import annotations
 
@@ -32,13 +32,13 @@ from runner.gateways.http.errors import (
 )
 
 DIAL_S = 10.0
-"""TCP, TLS and the opening handshake together take no longer."""
+"""The limit for TCP, TLS and the opening handshake together."""
 
 CLOSE_S = 2.0
-"""The closing handshake takes no longer."""
+"""The limit for the closing handshake."""
 
 FRAME_LIMIT = 2**20
-"""Bytes of a message beyond which the session is closed (1009)."""
+"""Bytes of the largest message; a larger one closes the session (1009)."""
 
 _OUR_KEEPALIVE = "keepalive ping timeout"  # how websockets words it
 
@@ -47,7 +47,7 @@ _SILENT.disabled = True  # at DEBUG websockets would log the handshake's headers
 
 
 class TransportClosed(Exception):
-    """The socket is closed: the code and reason of the first side that closed it."""
+    """The socket is closed, with the code and reason of the side that closed first."""
 
     def __init__(self, code: int, reason: str) -> None:
         super().__init__(f"{code} {reason}")
@@ -64,10 +64,10 @@ class Transport(Protocol):
 
     @property
     def is_open(self) -> bool:
-        """Tell whether frames may be sent."""
+        """Whether frames may be sent."""
 
     def writable(self) -> bool:
-        """Tell whether the socket is open and nothing waits in its buffer."""
+        """Return whether the socket is open and its buffer empty."""
 
     async def send(self, text: str) -> None:
         """Write a text frame before the first suspension. Raises `TransportClosed`."""
@@ -96,7 +96,7 @@ def dialler(
     *,
     frame_limit: int = FRAME_LIMIT,
 ) -> Dial:
-    """Return the real dial function; `hide` takes our secrets out of what a server quotes."""
+    """Return the real dial function; `hide` removes our secrets from what a server quotes."""
 
     async def dial(url: str, headers: Mapping[str, str]) -> Transport:
         secure = {"ssl": context} if urlsplit(url).scheme == "wss" else {}
@@ -117,7 +117,7 @@ def dialler(
 
 
 class _Connect(connect):
-    """The library's client, set up for one dial: it never follows a redirect."""
+    """The library's client, configured for one dial; it never follows a redirect."""
 
     def __init__(
         self, url: str, headers: Mapping[str, str], frame_limit: int, **secure: Any
@@ -149,23 +149,23 @@ class WebSocketTransport:
 
     @property
     def tls(self) -> str | None:
-        """Return the version that was negotiated."""
+        """The TLS version, as in "TLSv1.3"; None on a plain socket."""
         tls = self._connection.transport.get_extra_info("ssl_object")
         return tls.version() if tls is not None else None
 
     @property
     def is_open(self) -> bool:
-        """Tell whether the closing handshake has not begun."""
+        """Whether no closing handshake has begun."""
         return self._connection.state is State.OPEN
 
     def writable(self) -> bool:
-        """Tell whether the socket is open and the transport's buffer empty."""
+        """Return whether the socket is open and the transport's buffer empty."""
         return self.is_open and self._connection.transport.get_write_buffer_size() == 0
 
     async def send(self, text: str) -> None:
         """Write before the first suspension, and without one.
 
-        As the library's `send` does, but for its wait until a full buffer has drained: frames are
+        The library's `send` also waits for a full buffer to drain, which is not needed: frames are
         sent while the buffer is empty (`writable`).
         """
         protocol, transport = self._connection.protocol, self._connection.transport
@@ -202,7 +202,7 @@ class WebSocketTransport:
 
 
 def _closed(error: ConnectionClosed) -> TransportClosed:
-    """Tell who closed first, and with what."""
+    """Return the code and reason of the side that closed first."""
     received, sent = error.rcvd, error.sent
     if received is not None and (sent is None or error.rcvd_then_sent):
         return TransportClosed(int(received.code), received.reason)

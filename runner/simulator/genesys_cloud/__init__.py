@@ -1,1 +1,1 @@
-"""The embedded gateway with the vendor platform's interface."""
+"""The embedded gateway with the interface of the vendor's platform."""

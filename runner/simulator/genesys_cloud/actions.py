@@ -1,4 +1,4 @@
-"""What passes between the platform's mind and its shell: requests in, decisions out."""
+"""The requests to the platform's model, and its decisions."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from runner.simulator.faults import Cut
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """One HTTP request as it was read; `query` keeps every value of a repeated name."""
+    """An HTTP request; `query` has every value of a repeated name."""
 
     method: str
     path: str
@@ -23,7 +23,7 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """Answer the request; a body of None is none at all."""
+    """Answer the request; None is an empty body."""
 
     status: int
     body: Any
@@ -32,7 +32,7 @@ class Reply:
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """Note in the ledger that a conversation was moved."""
+    """Record a move in the ledger."""
 
     message_id: str
     interaction_id: str
@@ -49,7 +49,7 @@ class Send:
 
 @dataclass(frozen=True, slots=True)
 class Hangup:
-    """Close the channel's socket in due form; only the one of number `connection`, if given."""
+    """Close the channel's socket with a handshake; if given, only the one numbered `connection`."""
 
     channel_id: str
     code: int
@@ -59,16 +59,16 @@ class Hangup:
 
 @dataclass(frozen=True, slots=True)
 class Work:
-    """Act upon a request that came at `received_at` (seconds since the epoch)."""
+    """Process a request that came at `received_at` (seconds since the epoch)."""
 
     request: Request
-    subject: str  # names this request for the dice
+    subject: str  # the request's name for the faults
     received_at: float
 
 
 @dataclass(frozen=True, slots=True)
 class Settle:
-    """End a command that was accepted: carry it out, or let it fail as was drawn."""
+    """Finish an accepted command: carry it out, or let it fail as drawn."""
 
     conversation_id: str
     command_id: str
@@ -76,14 +76,14 @@ class Settle:
 
 @dataclass(frozen=True, slots=True)
 class Pick:
-    """Let the user whom a conversation alerts take it."""
+    """Let the alerted user answer a conversation."""
 
     conversation_id: str
     participant_id: str
 
 
 Step = Work | Settle | Pick
-"""What the mind is to be asked again, when it is due."""
+"""What the model processes when it is due."""
 
 Action = Reply | Cut | Record | Send | Hangup | Step
 Decisions = tuple[tuple[float, Action], ...]

@@ -1,4 +1,4 @@
-"""The operations that tell who waits where (design, "Selecting what waits in a queue")."""
+"""The analytics queries (genesys-cloud.md, "Selecting from a queue")."""
 
 from __future__ import annotations
 
@@ -8,40 +8,40 @@ from datetime import UTC, datetime
 from itertools import groupby
 from typing import Any
 
-from runner.simulator.genesys_cloud.catalog import make_id
 from runner.simulator.genesys_cloud.conversations import Conversation, Participant
 from runner.simulator.genesys_cloud.directory import read_page, whole
+from runner.simulator.genesys_cloud.entities import make_id
 from runner.simulator.genesys_cloud.errors import Refused
+from runner.simulator.genesys_cloud.organisation import Organisation, Outcome
 from runner.simulator.genesys_cloud.routes import Call
 from runner.simulator.genesys_cloud.views import spell_time
-from runner.simulator.genesys_cloud.world import Outcome, World
 
 _OK = 200
 _LARGEST_PAGE = 100
-_TRUNCATED = 40  # entities that a list which is cut off still has
+_TRUNCATED = 40  # the entities of a truncated list
 _DAY_S = 86_400
 _MEDIA = {"call": "voice", "message": "message", "email": "email", "callback": "callback"}
 
 _OBSERVED = ("conversationId", "sessionId", "mediaType", "direction", "queueId", "userId")
 _SEGMENTS = (*_OBSERVED, "purpose", "segmentEnd")
 _CONVERSATIONS = ("conversationId", "conversationStart", "conversationEnd", "originatingDirection")
-"""The dimensions that can be asked for, of the platform's many."""
+"""The dimensions that are supported, of the platform's many."""
 
 Fields = Mapping[str, str | None]
-"""What a predicate can ask of, by dimension; None where there is nothing."""
+"""The values that predicates match, by dimension; None: absent."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Row:
-    """A conversation with the participant that is observed, as the activity query shows it."""
+    """A row of the activity query: an observed participant of a conversation."""
 
     metric: str
     at: float
     fields: Fields
 
 
-def query_activity(world: World, call: Call) -> Outcome:
-    """Return who waits, is alerting or is spoken to: counts, and where asked for each of them."""
+def query_activity(organisation: Organisation, call: Call) -> Outcome:
+    """Return counts of waiting, alerting and connected conversations, and each one on request."""
     metrics = call.body.get("metrics")
     if not metrics:
         raise Refused("bad.request", field="metrics")
@@ -50,13 +50,15 @@ def query_activity(world: World, call: Call) -> Outcome:
     _check_dimensions(filters, _OBSERVED)
     wanted = {metric["metric"]: bool(metric.get("details")) for metric in metrics if metric}
     rows = [
-        row for row in _observe(world) if row.metric in wanted and _all_pass(row.fields, filters)
+        row
+        for row in _observe(organisation)
+        if row.metric in wanted and _all_pass(row.fields, filters)
     ]
     backwards = call.body.get("order") == "desc"
     rows.sort(key=lambda row: (row.at, row.fields["conversationId"]), reverse=backwards)
     number, size = read_page(call, most=_LARGEST_PAGE)
-    is_cut = world.chance.strikes("truncated", call.subject)
-    start = _shift(world, call, number, (number - 1) * size)
+    is_cut = organisation.chance.strikes("truncated", call.subject)
+    start = _shift(organisation, call, number, (number - 1) * size)
     dimensions = call.body.get("groupBy") or []
     for dimension in dimensions:
         if dimension not in _OBSERVED:
@@ -69,7 +71,7 @@ def query_activity(world: World, call: Call) -> Outcome:
         ]
         detailed = [row for row in members if wanted[row.metric]]
         truncated = is_cut and len(detailed) > _TRUNCATED
-        if truncated:  # the oldest and the newest are told, as the platform does
+        if truncated:  # the oldest and the newest are listed, as by the platform
             half = _TRUNCATED // 2
             detailed = detailed[:half] + detailed[-half:]
         entities = [_view_row(row) for row in detailed[start : start + size]]
@@ -79,8 +81,8 @@ def query_activity(world: World, call: Call) -> Outcome:
     return Outcome(_OK, {"results": results})
 
 
-def query_details(world: World, call: Call) -> Outcome:
-    """Return conversations whose segments pass the filters, a page at a time."""
+def query_details(organisation: Organisation, call: Call) -> Outcome:
+    """Return a page of the conversations whose segments match the filters."""
     first_day, last_day = _read_interval(call)
     segment_filters = call.body.get("segmentFilters") or ()
     conversation_filters = call.body.get("conversationFilters") or ()
@@ -88,7 +90,7 @@ def query_details(world: World, call: Call) -> Outcome:
     _check_dimensions(conversation_filters, _CONVERSATIONS)
     found = [
         conversation
-        for conversation in world.population.known()
+        for conversation in organisation.conversations.known()
         if first_day <= conversation.started_at // _DAY_S <= last_day
         and _all_pass(_conversation_fields(conversation), conversation_filters)
         and any(
@@ -101,7 +103,7 @@ def query_details(world: World, call: Call) -> Outcome:
     paging = call.body.get("paging") or {}
     number = whole(paging.get("pageNumber"), 1, "pageNumber")
     size = whole(paging.get("pageSize"), 25, "pageSize", most=_LARGEST_PAGE)
-    start = _shift(world, call, number, (number - 1) * size)
+    start = _shift(organisation, call, number, (number - 1) * size)
     shown = found[start : start + size]
     body: dict[str, Any] = {"totalHits": len(found)}
     if shown:
@@ -109,17 +111,17 @@ def query_details(world: World, call: Call) -> Outcome:
     return Outcome(_OK, body)
 
 
-def _shift(world: World, call: Call, number: int, start: int) -> int:
-    """Let a page begin earlier, as when somebody has come in before it since the page before."""
-    if number == 1 or not world.chance.strikes("pages_shift", f"{call.subject} {number}"):
+def _shift(organisation: Organisation, call: Call, number: int, start: int) -> int:
+    """Let a page begin earlier, as if conversations had been added before it since the last page."""
+    if number == 1 or not organisation.chance.strikes("pages_shift", f"{call.subject} {number}"):
         return start
-    return start - 1 - int(world.chance.draw("shift", call.subject) * min(3, start))
+    return start - 1 - int(organisation.chance.draw("shift", call.subject) * min(3, start))
 
 
-def _observe(world: World) -> Iterable[_Row]:
-    """Yield whom the platform believes to be there: that somebody has left it notices later."""
-    for conversation in world.population.known():
-        for one in conversation.holders() or world.population.last_seen(conversation):
+def _observe(organisation: Organisation) -> Iterable[_Row]:
+    """Yield the observed participants; the platform notices late that one has left."""
+    for conversation in organisation.conversations.known():
+        for one in conversation.holders() or organisation.conversations.last_seen(conversation):
             if one.purpose in {"acd", "agent"}:
                 metric = "oAlerting" if one.state == "alerting" else "oInteracting"
                 yield _Row(
@@ -201,7 +203,7 @@ def _view_row(row: _Row) -> dict[str, Any]:
 
 
 def _read_interval(call: Call) -> tuple[float, float]:
-    """Return the first and the last day of the interval, in days since the epoch."""
+    """Return the first and last day of the interval, in days since the epoch."""
     begin, _, end = (call.body.get("interval") or "").partition("/")
     try:
         days = [

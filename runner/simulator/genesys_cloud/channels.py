@@ -1,4 +1,4 @@
-"""Notification channels: who follows which topics (design, "Socket" and "Order of work")."""
+"""Notification channels and their topics (genesys-cloud.md, "Socket" and "Order of work")."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from runner.simulator.genesys_cloud.actions import Decisions, Hangup, Send
-from runner.simulator.genesys_cloud.catalog import is_missing
+from runner.simulator.genesys_cloud.entities import is_missing
 from runner.simulator.genesys_cloud.errors import Refused
 from runner.simulator.genesys_cloud.views import encode, spell_time
 
@@ -24,7 +24,7 @@ PONG = encode({"topicName": "channel.metadata", "eventBody": {"message": "pong"}
 
 
 def topic_entity(topic: str) -> str:
-    """Return the id of the queue or user that `topic` follows; raises `Refused` if it is none."""
+    """Return the id of the queue or user in `topic`. Raises `Refused` for an invalid topic."""
     match = _TOPIC.fullmatch(topic)
     if match is None or is_missing(match[1]):
         raise Refused("notification.invalid.topic", field="id")
@@ -39,7 +39,7 @@ class Channel:
     token: str = field(repr=False)
     expires_at: float
     used_at: float
-    topics: dict[str, None] = field(default_factory=dict)  # in the order of their coming
+    topics: dict[str, None] = field(default_factory=dict)  # in order of subscription
     connection: int = 0  # counts the sockets it has had
     connected: bool = False
 
@@ -52,7 +52,7 @@ class Channels:
     _open: dict[str, Channel] = field(default_factory=dict)
 
     def create(self, channel_id: str, token: str, now: float) -> tuple[Channel, Decisions]:
-        """Open a channel; the twenty-first costs the one that was not used for longest."""
+        """Create a channel; the twenty-first evicts the least recently used one."""
         evicted: Decisions = ()
         if len(self._open) >= MOST_CHANNELS:
             oldest = min(self._open.values(), key=lambda one: (one.connected, one.used_at))
@@ -62,12 +62,12 @@ class Channels:
         return channel, evicted
 
     def find(self, channel_id: str, now: float) -> Channel | None:
-        """Return the channel of that id unless it is gone or has expired."""
+        """Return the channel of that id; None if it is gone or has expired."""
         channel = self._open.get(channel_id)
         return channel if channel is not None and now < channel.expires_at else None
 
     def get(self, channel_id: str, now: float) -> Channel:
-        """Return the channel of that id, used again; raises `Refused` (`not.found`)."""
+        """Return the channel of that id and mark it as used. Raises `Refused` (`not.found`)."""
         channel = self.find(channel_id, now)
         if channel is None:
             raise Refused("not.found", entity_id=channel_id)
@@ -79,7 +79,7 @@ class Channels:
         return tuple(self._open.values())
 
     def subscribe(self, channel: Channel, topics: Iterable[str], now: float) -> None:
-        """Follow `topics` and no others, for another day; raises `Refused` on too many."""
+        """Replace the channel's topics, for another day. Raises `Refused` for too many."""
         wanted = dict.fromkeys(topics)
         if len(wanted) > MOST_TOPICS:
             raise Refused("notification.subscription.too.many.subscriptions")
@@ -87,9 +87,9 @@ class Channels:
         channel.expires_at = now + _LIFE_S
 
     def connect(self, channel_id: str, now: float) -> int | None:
-        """Take a socket for the channel and number it; None if there is no such channel.
+        """Connect a socket and return its number; None if there is no such channel.
 
-        It takes the place of the socket before.
+        It replaces the earlier socket.
         """
         channel = self.find(channel_id, now)
         if channel is None:
@@ -99,20 +99,20 @@ class Channels:
         return channel.connection
 
     def disconnect(self, channel_id: str, connection: int) -> None:
-        """Note that the channel's socket of that number is gone."""
+        """Disconnect the channel's socket of that number."""
         channel = self._open.get(channel_id)
         if channel is not None and channel.connection == connection:
             channel.connected = False
 
     def following(self, topics: Iterable[str]) -> Iterator[tuple[Channel, str]]:
-        """Yield every connected channel with each of `topics` that it follows."""
+        """Yield each connected channel with each of `topics` that it is subscribed to."""
         ordered = sorted(topics)
         for channel in self._open.values():
             if channel.connected:
                 yield from ((channel, topic) for topic in ordered if topic in channel.topics)
 
     def beat(self, now: float) -> Decisions:
-        """Return the heartbeats that are due, and the end of channels that have expired."""
+        """Return heartbeats for the connected channels, and the closing of expired ones."""
         decisions: list[tuple[float, Send | Hangup]] = []
         for channel in self.all():
             if now >= channel.expires_at:
@@ -123,26 +123,26 @@ class Channels:
         return tuple(decisions)
 
     def evict(self, channel: Channel, reason: str) -> Decisions:
-        """Close a channel because another took its place or its token was revoked."""
+        """Close a channel that was evicted or whose token was revoked."""
         del self._open[channel.id]
         kind = "token_revoked" if reason == "user_tokens_revoked" else "no_longer_subscribed"
-        told = _system(channel.id, kind, {"reason": reason, "systemTopicType": kind})
+        text = _system(channel.id, kind, {"reason": reason, "systemTopicType": kind})
         return (
-            (0.0, Send(channel.id, told)),
+            (0.0, Send(channel.id, text)),
             (0.0, Hangup(channel.id, _GOING_AWAY, kind.replace("_", " "))),
         )
 
     def evict_all(self, token: str, reason: str = "another_channel_subscribed") -> Decisions:
-        """Close the channels that were opened with `token`."""
+        """Close the channels that were created with `token`."""
         gone = [channel for channel in self.all() if channel.token == token]
         return tuple(decision for channel in gone for decision in self.evict(channel, reason))
 
     def revoke(self, token: str) -> Decisions:
-        """Close the channels of a token that was revoked."""
+        """Close the channels of a revoked token."""
         return self.evict_all(token, "user_tokens_revoked")
 
     def announce_closing(self, token: str, after_s: float) -> Decisions:
-        """Tell the channels of `token` to move to new sockets; the old ones end after `after_s`."""
+        """Announce that the sockets of `token` close after `after_s` seconds."""
         body = {"message": "The socket is closing; please reconnect", "data": {}}
         return tuple(
             decision

@@ -1,7 +1,7 @@
-"""The commands that move a conversation: what is refused, and how an accepted one comes to its end.
+"""The commands that move a conversation: refused, or accepted and carried out later.
 
-An accepted command is in the ledger before it is answered and shows as `Pending`; a latency later
-it is carried out. One that was accepted meanwhile is carried out too: that moves the customer twice.
+An accepted command is in the ledger before it is answered, and is `Pending`; one latency later it
+is carried out. A second one accepted meanwhile is carried out too: it moves the customer twice.
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ from runner.simulator.genesys_cloud.conversations import (
 )
 from runner.simulator.genesys_cloud.errors import Refused
 from runner.simulator.genesys_cloud.faults import draw_end, draw_rejection
-from runner.simulator.genesys_cloud.people import check_division, forestall
+from runner.simulator.genesys_cloud.organisation import Organisation, Outcome, topics_of
 from runner.simulator.genesys_cloud.routes import Call
-from runner.simulator.genesys_cloud.world import Outcome, World, topics_of
+from runner.simulator.genesys_cloud.simulated_people import act_before_command, check_division
 
 _ACCEPTED = 202
 _NO_DESTINATION = "conversations.error.transfer.destination.required"
@@ -25,12 +25,14 @@ _NOT_CONNECTED = "conversations.error.transfer.not.connected"
 _SAME_PARTY = "conversations.error.transfer.same.party"
 
 
-def accept(world: World, call: Call) -> Outcome:
+def accept(organisation: Organisation, call: Call) -> Outcome:
     """Accept a command, or raise `Refused`."""
-    check_division(world, call.params["conversationId"])
-    conversation = world.population.get(call.params["conversationId"])
-    destination = _read_destination(world, call)
-    forestalled = forestall(world, conversation, destination, call.subject, call.now)
+    check_division(organisation, call.params["conversationId"])
+    conversation = organisation.conversations.get(call.params["conversationId"])
+    destination = _read_destination(organisation, call)
+    forestalled = act_before_command(
+        organisation, conversation, destination, call.subject, call.now
+    )
     try:
         participant = _replaceable(conversation, call.params["participantId"])
     except Refused as refused:
@@ -40,18 +42,23 @@ def accept(world: World, call: Call) -> Outcome:
         raise Refused("bad.request", entity_id=conversation.id, field="address")
     if _holds(participant, destination):
         raise Refused(_SAME_PARTY, entity_id=participant.id)
-    if world.chance.strikes("rejected", call.subject):
-        raise draw_rejection(world.chance, call.subject)
+    if organisation.chance.strikes("rejected", call.subject):
+        raise draw_rejection(organisation.chance, call.subject)
     transfer_type = call.body.get("transferType") or "Unattended"
-    end = draw_end(world.chance, call.subject)
+    end = draw_end(organisation.chance, call.subject)
     command = Command(
-        world.new_id(), destination, call.now, transfer_type, end=end, replaced=participant.id
+        organisation.new_id(),
+        destination,
+        call.now,
+        transfer_type,
+        end=end,
+        replaced=participant.id,
     )
-    world.touch(conversation, call.now)
+    organisation.touch(conversation, call.now)
     conversation.commands.append(command)
     decisions: Decisions = (
-        *world.tell(conversation, topics_of(conversation)),
-        (world.latency_s(command.id), Settle(conversation.id, command.id)),
+        *organisation.notify(conversation, topics_of(conversation)),
+        (organisation.latency_s(command.id), Settle(conversation.id, command.id)),
     )
     if end == "Complete":
         record = Record(command.id, conversation.id, destination.uri)
@@ -59,45 +66,45 @@ def accept(world: World, call: Call) -> Outcome:
     return Outcome(_ACCEPTED, None, decisions)
 
 
-def settle(world: World, step: Settle, now: float) -> Decisions:
-    """Carry an accepted command out, or let it end as was drawn."""
-    conversation = world.population.get(step.conversation_id)
+def settle(organisation: Organisation, step: Settle, now: float) -> Decisions:
+    """Carry an accepted command out, or let it fail as drawn."""
+    conversation = organisation.conversations.get(step.conversation_id)
     command = conversation.find_command(step.command_id)
     if command is None:
-        return ()  # twenty others came meanwhile; its effect is overtaken
-    world.touch(conversation, now)
+        return ()  # twenty later ones have replaced it
+    organisation.touch(conversation, now)
     before = topics_of(conversation)
     command.state = command.end
     if command.end != "Complete":
-        return world.tell(conversation, before)
+        return organisation.notify(conversation, before)
     joined = conversation.move(command.destination, now, command.replaced)
-    told = world.tell(conversation, before | topics_of(conversation))
+    events = organisation.notify(conversation, before | topics_of(conversation))
     if joined.state != "alerting":
-        return told
-    late_s = world.slow_s if world.chance.strikes("answer_late", joined.id) else 0.0
-    return (*told, (late_s + world.latency_s(joined.id), Pick(conversation.id, joined.id)))
+        return events
+    late_s = organisation.slow_s if organisation.chance.strikes("answer_late", joined.id) else 0.0
+    return (*events, (late_s + organisation.latency_s(joined.id), Pick(conversation.id, joined.id)))
 
 
-def pick(world: World, step: Pick, now: float) -> Decisions:
-    """Let the user who is alerted take the conversation, unless it has moved on."""
-    conversation = world.population.get(step.conversation_id)
+def pick(organisation: Organisation, step: Pick, now: float) -> Decisions:
+    """Let the alerted user answer the conversation, unless it has moved on."""
+    conversation = organisation.conversations.get(step.conversation_id)
     participant = conversation.find(step.participant_id)
     if participant is None or participant.state != "alerting":
         return ()
-    world.touch(conversation, now)
+    organisation.touch(conversation, now)
     participant.join(now)
-    return world.tell(conversation, topics_of(conversation))
+    return organisation.notify(conversation, topics_of(conversation))
 
 
-def restore(world: World, record: Record, at: float) -> None:
-    """Take a move as done at `at`, as a ledger tells it; ids of another face are passed over."""
+def restore(organisation: Organisation, record: Record, at: float) -> None:
+    """Restore a move of a ledger, as done at `at`; ids of other platforms are ignored."""
     try:
-        conversation = world.population.get(record.interaction_id)
+        conversation = organisation.conversations.get(record.interaction_id)
     except Refused:
         return
     destination = Destination.of(record.destination_uri)
     command = Command(record.message_id, destination, at, state="Complete")
-    world.population.keep(conversation)
+    organisation.conversations.keep(conversation)
     conversation.commands.append(command)
     joined = conversation.move(destination, at)
     if joined.state == "alerting":
@@ -115,31 +122,31 @@ def _replaceable(conversation: Conversation, participant_id: str) -> Participant
     return participant
 
 
-def _read_destination(world: World, call: Call) -> Destination:
+def _read_destination(organisation: Organisation, call: Call) -> Destination:
     match call.route.name:
         case "replace_queue":
-            return Destination(queue_id=_read_queue(world, call))
+            return Destination(queue_id=_read_queue(organisation, call))
         case "replace_agent":
-            return Destination(user_id=_read_user(world, call))
+            return Destination(user_id=_read_user(organisation, call))
         case _:
             return Destination(address=_read_text(call, "address"))
 
 
-def _read_queue(world: World, call: Call) -> str:
+def _read_queue(organisation: Organisation, call: Call) -> str:
     if queue_id := call.body.get("queueId"):
-        return world.population.require_queue(queue_id)
+        return organisation.conversations.require_queue(queue_id)
     name = _read_text(call, "queueName")
-    found = next(world.population.queues.matching(name.replace("*", "")), None)
+    found = next(organisation.conversations.queues.matching(name.replace("*", "")), None)
     if found is None:
         raise Refused("conversations.error.queue.not.found", field="queueName")
     return found.id
 
 
-def _read_user(world: World, call: Call) -> str:
+def _read_user(organisation: Organisation, call: Call) -> str:
     if user_id := call.body.get("userId"):
-        return world.population.users.find(user_id).id
+        return organisation.conversations.users.find(user_id).id
     name = _read_text(call, "userDisplayName")
-    found = next(world.population.users.matching(name.replace("*", "")), None)
+    found = next(organisation.conversations.users.matching(name.replace("*", "")), None)
     if found is None:
         raise Refused("not.found", field="userDisplayName")
     return found.id

@@ -1,4 +1,4 @@
-"""Conversations as they stand, and what a command changes in them."""
+"""Conversations and their participants, and the effect of a command on them."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from runner.simulator.genesys_cloud.catalog import make_id
+from runner.simulator.genesys_cloud.entities import make_id
 
 MEDIA = ("call", "message", "email", "callback")
 COLLECTIONS = {"call": "calls", "message": "messages", "email": "emails", "callback": "callbacks"}
-"""In which list of a participant a media type's communications are."""
+"""A participant's list of communications, by media type."""
 
 _RECENT = 20
 _TELEPHONE_SCHEMES = ("sip:", "sips:", "tel:")
@@ -19,7 +19,7 @@ _TELEPHONE_SCHEMES = ("sip:", "sips:", "tel:")
 
 @dataclass(frozen=True, slots=True)
 class Destination:
-    """Where a command moves to; exactly one is set."""
+    """The destination of a command; exactly one field is set."""
 
     queue_id: str | None = None
     user_id: str | None = None
@@ -27,7 +27,7 @@ class Destination:
 
     @property
     def uri(self) -> str:
-        """How manifests spell it."""
+        """The destination URI, as in manifests."""
         if self.queue_id is not None:
             return f"genesys://queue/{self.queue_id}"
         if self.user_id is not None:
@@ -37,7 +37,7 @@ class Destination:
 
     @classmethod
     def of(cls, uri: str) -> Destination:
-        """Return the destination that `uri` spells."""
+        """Return the destination of a URI."""
         kind, _, entity_id = uri.removeprefix("genesys://").partition("/")
         if not uri.startswith("genesys://"):
             return cls(address=uri)
@@ -46,7 +46,7 @@ class Destination:
 
 @dataclass(slots=True)
 class Participant:
-    """One party; times are seconds since the epoch."""
+    """A participant; times are seconds since the epoch."""
 
     id: str
     purpose: str
@@ -57,7 +57,7 @@ class Participant:
     address: str | None = None
     connected_at: float | None = None
     ended_at: float | None = None
-    consults_for: str | None = None  # the participant who asked it for advice
+    consults_for: str | None = None  # the participant who consults this one
 
     @property
     def is_active(self) -> bool:
@@ -75,7 +75,7 @@ class Participant:
 
 @dataclass(slots=True)
 class Command:
-    """One entry of `recentTransfers`; `end` is the state it will come to."""
+    """An entry of `recentTransfers`; `end` is its final state."""
 
     id: str
     destination: Destination
@@ -83,8 +83,8 @@ class Command:
     transfer_type: str = "Unattended"
     state: str = "Pending"
     end: str = "Complete"
-    user_id: str | None = None  # who gave it, if it was no client
-    replaced: str | None = None  # the participant whose place is taken
+    user_id: str | None = None  # who gave the command; None: a client
+    replaced: str | None = None  # the participant to replace
 
 
 @dataclass(slots=True)
@@ -105,22 +105,22 @@ class Conversation:
         return next((one for one in self.participants if one.id == participant_id), None)
 
     def find_command(self, command_id: str) -> Command | None:
-        """Return the recent command of that id; older ones are forgotten."""
+        """Return the recent command of that id; None if it is too old."""
         return next((one for one in self.commands if one.id == command_id), None)
 
     def holders(self) -> list[Participant]:
-        """Return the active participants at the side of the organisation."""
+        """Return the active participants other than the customer."""
         return [one for one in self.participants if one.purpose != "customer" and one.is_active]
 
     def add(self, purpose: str, at: float, **more: Any) -> Participant:
-        """Let another participant in."""
+        """Add a participant."""
         participant_id = make_id(self.id, "participant", len(self.participants))
         participant = Participant(participant_id, purpose, at, **more)
         self.participants.append(participant)
         return participant
 
     def end(self, at: float) -> None:
-        """Let everybody leave, the customer first."""
+        """End the conversation: every active participant leaves, the customer first."""
         self.ended_at = at
         for participant in self.participants:
             if participant.is_active:
@@ -129,7 +129,7 @@ class Conversation:
     def move(self, destination: Destination, at: float, replaced: str | None = None) -> Participant:
         """Replace the holder of the conversation by the destination.
 
-        Of one who is only consulted it takes the place alone: the customer stays where he is.
+        If `replaced` is only consulted, it alone is replaced: the customer stays.
         """
         named = None if replaced is None else self.find(replaced)
         consulted = named is not None and named.consults_for is not None

@@ -1,16 +1,20 @@
-"""The operations that look things up: conversations, queues, users, and what the token permits."""
+"""The look-ups: conversations, queues, users, and the token's rights."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from runner.simulator.genesys_cloud.catalog import Named, Names, make_id
+from runner.simulator.genesys_cloud.entities import Entity, EntityList, make_id
 from runner.simulator.genesys_cloud.errors import Refused
-from runner.simulator.genesys_cloud.people import LONG_TEXT, check_division, meddle
+from runner.simulator.genesys_cloud.organisation import Organisation, Outcome
 from runner.simulator.genesys_cloud.routes import Call
+from runner.simulator.genesys_cloud.simulated_people import (
+    LONG_TEXT,
+    act_before_look_up,
+    check_division,
+)
 from runner.simulator.genesys_cloud.views import HOME_DIVISION, spell_time
-from runner.simulator.genesys_cloud.world import Outcome, World
 
 _OK = 200
 _PAGE_SIZE = 25
@@ -19,7 +23,7 @@ _ORGANISATION = {"id": make_id("organisation"), "name": "Simulated"}
 
 
 def read_page(call: Call, *, most: int = _LARGEST_PAGE) -> tuple[int, int]:
-    """Return page number (from 1) and page size; raises `Refused` if they are none."""
+    """Return page number (from 1) and page size. Raises `Refused` if they are not valid."""
     return (
         whole(call.first("pageNumber"), 1, "pageNumber"),
         whole(call.first("pageSize"), _PAGE_SIZE, "pageSize", most=most),
@@ -27,7 +31,7 @@ def read_page(call: Call, *, most: int = _LARGEST_PAGE) -> tuple[int, int]:
 
 
 def whole(given: str | int | None, default: int, field: str, most: int = 1 << 31) -> int:
-    """Return `given` as a whole number from 1 to `most`; raises `Refused` if it is none."""
+    """Return `given` as a whole number from 1 to `most`. Raises `Refused` if it is not one."""
     if given is None:
         return default
     text = str(given)
@@ -36,46 +40,46 @@ def whole(given: str | int | None, default: int, field: str, most: int = 1 << 31
     return int(text)
 
 
-def get_conversation(world: World, call: Call) -> Outcome:
-    """Return a conversation as it stands."""
-    check_division(world, call.params["conversationId"])
-    conversation = world.population.get(call.params["conversationId"])
-    told = meddle(world, conversation, call.now)
-    shown = world.view(conversation, call.now)
-    if world.chance.strikes("long", conversation.id):
+def get_conversation(organisation: Organisation, call: Call) -> Outcome:
+    """Return a conversation."""
+    check_division(organisation, call.params["conversationId"])
+    conversation = organisation.conversations.get(call.params["conversationId"])
+    decisions = act_before_look_up(organisation, conversation, call.now)
+    shown = organisation.view(conversation, call.now)
+    if organisation.chance.strikes("long", conversation.id):
         customer, *others = shown["participants"]
         customer = customer | {"attributes": {"transcript": LONG_TEXT}}
         shown = shown | {"participants": [customer, *others]}
-    return Outcome(_OK, shown, told)
+    return Outcome(_OK, shown, decisions)
 
 
-def list_queues(world: World, call: Call) -> Outcome:
-    """Return the named queues, or those of the ids asked for."""
-    queues = world.population.queues
+def list_queues(organisation: Organisation, call: Call) -> Outcome:
+    """Return the queues by name, or by the requested ids."""
+    queues = organisation.conversations.queues
     found = _by_ids(queues, call) or list(queues.matching(call.first("name")))
     return Outcome(_OK, _listing(found, call, "/api/v2/routing/queues", _view_queue))
 
 
-def get_queue(world: World, call: Call) -> Outcome:
+def get_queue(organisation: Organisation, call: Call) -> Outcome:
     """Return one queue."""
-    return Outcome(_OK, _view_queue(world.population.queues.find(call.params["queueId"])))
+    return Outcome(_OK, _view_queue(organisation.conversations.queues.find(call.params["queueId"])))
 
 
-def list_users(world: World, call: Call) -> Outcome:
-    """Return the named users, or those of the ids asked for."""
-    users = world.population.users
+def list_users(organisation: Organisation, call: Call) -> Outcome:
+    """Return all users, or those with the requested ids."""
+    users = organisation.conversations.users
     found = _by_ids(users, call) or list(users.matching(None))
     return Outcome(_OK, _listing(found, call, "/api/v2/users", _view_user))
 
 
-def get_user(world: World, call: Call) -> Outcome:
+def get_user(organisation: Organisation, call: Call) -> Outcome:
     """Return one user."""
-    return Outcome(_OK, _view_user(world.population.users.find(call.params["userId"])))
+    return Outcome(_OK, _view_user(organisation.conversations.users.find(call.params["userId"])))
 
 
-def search_users(world: World, call: Call) -> Outcome:
-    """Return the users that meet every criterion; names and e-mail addresses can be asked for."""
-    found = list(world.population.users.entries)
+def search_users(organisation: Organisation, call: Call) -> Outcome:
+    """Return the users that match every criterion; criteria can test name and e-mail address."""
+    found = list(organisation.conversations.users.entries)
     for criterion in call.body.get("query") or ():
         found = [user for user in found if _meets(user, criterion)]
     number = whole(call.body.get("pageNumber"), 1, "pageNumber")
@@ -93,13 +97,13 @@ def search_users(world: World, call: Call) -> Outcome:
     )
 
 
-def get_subject(world: World, call: Call) -> Outcome:
-    """Return what the client may do; its policies only where full roles are asked for."""
+def get_subject(organisation: Organisation, call: Call) -> Outcome:
+    """Return the client's roles; their policies only on request."""
     full = call.first("includeFullRoles") == "true"
     role: dict[str, Any] = {"id": make_id("role"), "name": "Simulated role"}
     if full:
-        role["policies"] = [_policy(permission) for permission in sorted(world.permissions)]
-    subject = make_id("client", world.tokens.client_id)
+        role["policies"] = [_policy(permission) for permission in sorted(organisation.permissions)]
+    subject = make_id("client", organisation.tokens.client_id)
     home = HOME_DIVISION | {"homeDivision": True}
     return Outcome(
         _OK,
@@ -112,9 +116,9 @@ def get_subject(world: World, call: Call) -> Outcome:
     )
 
 
-def get_token(world: World, call: Call) -> Outcome:
-    """Return whose token it is, and until when."""
-    grant = world.tokens.find(call.token, call.now)
+def get_token(organisation: Organisation, call: Call) -> Outcome:
+    """Return the owner and expiry of the token."""
+    grant = organisation.tokens.find(call.token, call.now)
     if grant is None:
         raise Refused("bad.credentials")
     return Outcome(
@@ -125,7 +129,7 @@ def get_token(world: World, call: Call) -> Outcome:
             "authorizedScope": [],
             "dateTokenIdles": spell_time(grant.expires_at),
             "OAuthClient": {
-                "id": make_id("client", world.tokens.client_id),
+                "id": make_id("client", organisation.tokens.client_id),
                 "name": "Simulated client",
                 "organization": _ORGANISATION,
             },
@@ -133,21 +137,21 @@ def get_token(world: World, call: Call) -> Outcome:
     )
 
 
-def verify_token(_world: World, _call: Call) -> Outcome:
-    """Tell by the status that the token is valid."""
+def verify_token(_organisation: Organisation, _call: Call) -> Outcome:
+    """Confirm by the status that the token is valid."""
     return Outcome(_OK)
 
 
-def _by_ids(names: Names, call: Call) -> list[Named]:
+def _by_ids(names: EntityList, call: Call) -> list[Entity]:
     ids = [one for value in call.query.get("id", ()) for one in value.split(",")]
     return [names.find(entity_id) for entity_id in ids]
 
 
-def _cut_out(found: Sequence[Named], number: int, size: int) -> Sequence[Named]:
+def _cut_out(found: Sequence[Entity], number: int, size: int) -> Sequence[Entity]:
     return found[(number - 1) * size : number * size]
 
 
-def _listing(found: Sequence[Named], call: Call, path: str, view: Any) -> dict[str, Any]:
+def _listing(found: Sequence[Entity], call: Call, path: str, view: Any) -> dict[str, Any]:
     number, size = read_page(call)
     count = -(-len(found) // size)
     page = f"{path}?pageSize={size}&pageNumber="
@@ -168,7 +172,7 @@ def _listing(found: Sequence[Named], call: Call, path: str, view: Any) -> dict[s
     return listing
 
 
-def _view_queue(queue: Named) -> dict[str, Any]:
+def _view_queue(queue: Entity) -> dict[str, Any]:
     return {
         "id": queue.id,
         "name": queue.name,
@@ -178,11 +182,11 @@ def _view_queue(queue: Named) -> dict[str, Any]:
     }
 
 
-def _email(user: Named) -> str:
+def _email(user: Entity) -> str:
     return f"{user.name.lower().replace(' ', '.')}@example.net"
 
 
-def _view_user(user: Named) -> dict[str, Any]:
+def _view_user(user: Entity) -> dict[str, Any]:
     return {
         "id": user.id,
         "name": user.name,
@@ -195,7 +199,7 @@ def _view_user(user: Named) -> dict[str, Any]:
     }
 
 
-def _meets(user: Named, criterion: dict[str, Any]) -> bool:
+def _meets(user: Entity, criterion: dict[str, Any]) -> bool:
     value = criterion.get("value")
     wanted = [*(criterion.get("values") or ()), *([value] if value is not None else [])]
     fields = {"name": user.name, "email": _email(user)}

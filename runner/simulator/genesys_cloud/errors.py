@@ -1,4 +1,4 @@
-"""The platform's error bodies (design, "Error codes worth a sentence of help")."""
+"""The platform's error bodies (genesys-cloud.md, "Error codes")."""
 
 from __future__ import annotations
 
@@ -94,11 +94,11 @@ ERRORS: Mapping[str, tuple[int, str]] = {
     ),
     "request.timeout": (504, "The request timed out."),
 }
-"""Status and text by code; texts with gaps take the refusal's parameters."""
+"""Status and text by code; the refusal's parameters fill the placeholders."""
 
 
 class Refused(Exception):
-    """The request is answered with an error; `retry_after_s` is whole seconds."""
+    """The request is answered with an error; `retry_after_s` is a whole number of seconds."""
 
     def __init__(
         self,
@@ -115,13 +115,13 @@ class Refused(Exception):
         self.status = ERRORS[code][0]
         self.retry_after_s = retry_after_s
         self.headers = headers or {}
-        self.decisions: Decisions = ()  # what is to be done before the answer goes out
+        self.decisions: Decisions = ()  # performed before the answer is sent
         self._entity_id = entity_id
         self._field = field
         self._params = params
 
     def to_body(self, context_id: str, **more: str) -> dict[str, Any]:
-        """Return the error as the platform spells it; `more` fills gaps of the text."""
+        """Return the error as the platform's JSON; `more` fills placeholders of the text."""
         text = ERRORS[self.code][1]
         params = {
             name: value for name, value in (more | self._params).items() if "{" + name + "}" in text
@@ -143,6 +143,6 @@ class Refused(Exception):
 
 
 def missing_permissions(wanted: Sequence[str]) -> Refused:
-    """Refuse for want of one of `wanted`, and name them."""
+    """Return the refusal of a client without any of the `wanted` permissions."""
     code = "missing.permissions" if len(wanted) == 1 else "missing.any.permissions"
     return Refused(code, permissions=f"[{', '.join(wanted)}]")

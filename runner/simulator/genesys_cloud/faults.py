@@ -1,7 +1,8 @@
-"""What the platform's face does wrong on purpose; names as on the other face where they mean the same.
+"""The faults of the platform; names are those of the other platform where they mean the same.
 
-`rate_limited`, `server_error`, `slow` and `cut_before` befall any request with a token, the rest of
-the answers and the effects a command (`replace`, `transfer`), `event_…` what is told on a channel.
+`rate_limited`, `server_error`, `slow` and `cut_before` strike any request with a token, `event_…`
+strikes events on a channel, and the other faults of answers and effects strike commands (`replace`,
+`transfer`).
 """
 
 from __future__ import annotations
@@ -36,7 +37,7 @@ FAULTS = (
     "outrun",
     "answer_late",
 )
-"""Every fault's name, as manifests spell it."""
+"""The names of all faults, as in manifests."""
 
 _LIMITS = ("too.many.requests", "rate.limited")
 _SERVER_ERRORS = ("internal.server.error", "service.unavailable", "request.timeout")
@@ -53,7 +54,7 @@ def _drawn(choices: tuple[str, ...], chance: Chance, purpose: str, subject: str)
 
 
 def draw_limit(chance: Chance, subject: str) -> Refused:
-    """Return a refusal for too many requests, as a neighbour of the same token may cause."""
+    """Return a refusal for too many requests, as another user of the token may cause."""
     return Refused(_drawn(_LIMITS, chance, "limit", subject), retry_after_s=1)
 
 
@@ -63,12 +64,12 @@ def draw_server_error(chance: Chance, subject: str) -> Refused:
 
 
 def draw_rejection(chance: Chance, subject: str) -> Refused:
-    """Return a refusal of a command that is right in itself."""
+    """Return a refusal of a correct command."""
     return Refused(_drawn(_REJECTIONS, chance, "rejection", subject))
 
 
 def draw_end(chance: Chance, subject: str) -> str:
-    """Return the state that an accepted command comes to: `Complete`, or what is not that."""
+    """Return the final state of an accepted command: `Complete`, or a failure."""
     if not chance.strikes("transfer_failed", subject):
         return "Complete"
     return _drawn(_UNSUCCESSFUL, chance, "end", subject)

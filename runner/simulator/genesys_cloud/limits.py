@@ -1,4 +1,4 @@
-"""How many requests a token may make a minute, as the `inin-ratelimit-…` headers tell."""
+"""Limits the requests of a token per minute (headers `inin-ratelimit-…`)."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ class _Window:
 
 @dataclass(slots=True)
 class RateLimits:
-    """One window a token; it begins with the first request and ends `WINDOW_S` later."""
+    """Has one window for each token; it begins with the first request and ends `WINDOW_S` later."""
 
     allowed: int = 300
     _windows: dict[str, _Window] = field(default_factory=dict, repr=False)
 
     def count(self, token: str, now: float) -> None:
-        """Count a request; raises `Refused` (`too.many.requests`) beyond those allowed."""
+        """Count a request. Raises `Refused` (`too.many.requests`) above the limit."""
         window = self._windows.get(token)
         if window is None or not 0 <= now - window.began_at < WINDOW_S:
             window = self._windows[token] = _Window(now)
@@ -34,7 +34,7 @@ class RateLimits:
         window.count += 1
 
     def headers(self, token: str, now: float) -> dict[str, str]:
-        """Return the headers that every answer bears."""
+        """Return the headers of every answer."""
         window = self._windows.get(token) or _Window(now)
         left_s = min(WINDOW_S, max(0.0, window.began_at + WINDOW_S - now))
         return {

@@ -1,4 +1,4 @@
-"""The platform's token requests (design, "Order of work", 1)."""
+"""Answers token requests (genesys-cloud.md, "Order of work", 1)."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _GRANT = b"grant_type=client_credentials"
 
 
 def answer_token(tokens: Tokens, request: Request, now: float) -> tuple[int, dict[str, Any]]:
-    """Return status and JSON body. The body asked with must be the grant type and nothing else."""
+    """Return status and JSON body. The request's body must be the grant type and nothing else."""
     if request.method != "POST":
         return 405, _error("invalid_request", "only POST is allowed")
     if request.content_type != _FORM or request.query:

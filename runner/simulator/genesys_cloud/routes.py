@@ -1,6 +1,6 @@
-"""What the platform's face accepts: paths, methods, permissions, query parameters, body fields.
+"""The platform's routes: paths, methods, permissions, query parameters and body fields.
 
-The vendor's own SDK is held against this table (tests/judge). Whatever is not in it is refused.
+The vendor's SDK is tested against this table (tests/judge). Anything else is refused.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from runner.simulator.genesys_cloud.actions import Request
 from runner.simulator.genesys_cloud.errors import Refused
 
 Shape = type | tuple[str, ...] | list[Any] | dict[str, Any]
-"""What a value must be: a type, one of some texts, a list of a shape, an object of shapes."""
+"""The shape of a value: a type, one of some texts, a list of a shape, an object of shapes."""
 
 _TRANSFER: dict[str, Shape] = {
     "transferType": ("Attended", "Unattended"),
@@ -78,7 +78,7 @@ VIEW_USERS = "directory:user:view"
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """One operation; a client with any of `permissions` may use it, with none listed everyone."""
+    """An operation; it needs any one of `permissions`, or none if there are none."""
 
     name: str
     method: str
@@ -89,7 +89,7 @@ class Route:
     changes: bool = False  # it is a command that moves a conversation
 
     def match(self, path: str) -> dict[str, str] | None:
-        """Return the path's parameters, None if it is another path."""
+        """Return the path's parameters; None if the path does not match."""
         wanted, given = self.path.split("/"), path.split("/")
         if len(wanted) != len(given):
             return None
@@ -182,12 +182,12 @@ ROUTES = (
 )
 
 PERMISSIONS = frozenset(permission for route in ROUTES for permission in route.permissions)
-"""All that a client can be given; of each route's, one is enough."""
+"""All permissions; each route needs one of its own."""
 
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """A request that may be carried out; `body` has the shape that the route wants."""
+    """A checked request; `body` has the route's shape."""
 
     route: Route
     params: Mapping[str, str]
@@ -198,7 +198,7 @@ class Call:
     now: float
 
     def first(self, name: str) -> str | None:
-        """Return the query parameter `name`, None without."""
+        """Return the first value of the query parameter `name`, or None."""
         values = self.query.get(name)
         return values[0] if values else None
 
@@ -221,7 +221,7 @@ def find_route(method: str, path: str) -> tuple[Route, dict[str, str]]:
 
 
 def read_body(route: Route, request: Request) -> Any:
-    """Return the request's body; raises `Refused` if it is not as `route` wants it."""
+    """Return the request's body. Raises `Refused` if it has not the route's shape."""
     for name in request.query:
         if name not in route.query:
             raise Refused("bad.request", field=name)

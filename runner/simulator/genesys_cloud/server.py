@@ -1,4 +1,4 @@
-"""The platform's face on a socket: REST and channels on one port, performing what the model decides."""
+"""Serves the model: REST and channels on one port."""
 
 from __future__ import annotations
 
@@ -10,28 +10,28 @@ from random import SystemRandom
 from aiohttp import WSCloseCode, WSMsgType, web
 
 from runner.core.manifest.model import Endpoints, GatewayConstraints, SimulatorOptions
+from runner.simulator.behaviour import GatewayBehaviour
 from runner.simulator.client_session import GOODBYE_S, Session
-from runner.simulator.conduct import Conduct
 from runner.simulator.faults import Answer, Close, Cut
 from runner.simulator.genesys_cloud.actions import Action, Hangup, Record, Reply, Request, Send
 from runner.simulator.genesys_cloud.model import GenesysModel
 from runner.simulator.genesys_cloud.oauth import TOKEN_PATH
 from runner.simulator.genesys_cloud.routes import PERMISSIONS
 from runner.simulator.genesys_cloud.views import encode
-from runner.simulator.hosting import LARGEST_MESSAGE, Hosting, LoopbackServer
 from runner.simulator.ledger import Carried
+from runner.simulator.loopback_server import LARGEST_MESSAGE, LoopbackServer, ServerOptions
 from runner.simulator.tokens import Tokens
 
 
 class _Exchange:
-    """One request that waits for its answer."""
+    """A request that waits for its answer."""
 
     def __init__(self, transport: asyncio.Transport | None) -> None:
         self.reply: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
         self._transport = transport
 
     def put(self, reply: Reply) -> None:
-        """Answer, unless the client has gone."""
+        """Answer, unless the client is gone."""
         if not self.reply.done():
             self.reply.set_result(reply)
 
@@ -45,19 +45,19 @@ class _Exchange:
 _LOST = Reply(503, None, {})  # ends the handler of a connection that is gone
 
 
-class _Nobody:
-    """For what no client waits for."""
+class _NoClient:
+    """The client of decisions that no request waits for."""
 
     def cut(self) -> None:
-        """Nothing is connected."""
+        """Do nothing: no client is connected."""
 
 
 class GenesysServer(LoopbackServer):
-    """The embedded gateway with the platform's face: one port for tokens, REST and channels.
+    """The embedded gateway with the platform's interface: one port for tokens, REST and channels.
 
-    Of `constraints` the platform knows nothing: it takes no media with a transfer. `conduct` gives
-    its limit (`rate_per_s`, of requests), its time-out (`expires_s`) and how long look-ups lag.
-    Raises `UsageError` on faults it does not know.
+    The platform ignores `constraints`: it takes no media with a transfer. `behaviour` has its limit
+    of requests (`rate_per_s`), its time-out (`expires_s`) and the lag of look-ups. Raises
+    `UsageError` for unknown faults.
     """
 
     def __init__(
@@ -65,46 +65,46 @@ class GenesysServer(LoopbackServer):
         constraints: GatewayConstraints,
         options: SimulatorOptions | None = None,
         *,
-        conduct: Conduct | None = None,
-        hosting: Hosting | None = None,
+        behaviour: GatewayBehaviour | None = None,
+        server_options: ServerOptions | None = None,
     ) -> None:
-        super().__init__(hosting)
+        super().__init__(server_options)
         self.constraints = constraints
         tokens = Tokens(
             self.client_id.reveal(),
             self.client_secret.reveal(),
             SystemRandom(),
-            self._hosting.token_life_s,
+            self._server_options.token_life_s,
         )
-        permissions = self._hosting.permissions
+        permissions = self._server_options.permissions
         self.model = GenesysModel(
             options or SimulatorOptions(),
             tokens,
             time.time(),
-            conduct or Conduct(),
+            behaviour or GatewayBehaviour(),
             PERMISSIONS if permissions is None else permissions,
-            self._hosting.closing_s,
+            self._server_options.closing_s,
         )
         self._sessions: dict[str, tuple[int, Session]] = {}
         self._exchanges: set[_Exchange] = set()
-        self._heart: asyncio.Task[None] | None = None
+        self._heartbeats: asyncio.Task[None] | None = None
 
     async def start(self, host: str = "127.0.0.1", port: int = 0) -> None:
-        """Listen, and let the channels' heart beat; see `LoopbackServer.start`."""
+        """Listen and send heartbeats; see `LoopbackServer.start`."""
         await super().start(host, port)
-        self._heart = asyncio.create_task(self._beat())
+        self._heartbeats = asyncio.create_task(self._beat())
 
     async def stop(self) -> None:
         """Close every channel's socket (1001) and the port."""
-        if self._heart is not None:
-            self._heart.cancel()
+        if self._heartbeats is not None:
+            self._heartbeats.cancel()
             with suppress(asyncio.CancelledError):
-                await self._heart
-            self._heart = None
+                await self._heartbeats
+            self._heartbeats = None
         await super().stop()
 
     def _locate(self, http: str, websocket: str) -> Endpoints:
-        self.model.world.channels.streaming_url = websocket
+        self.model.organisation.channels.streaming_url = websocket
         return Endpoints(token_url=f"{http}{TOKEN_PATH}", api_url=http)
 
     def _stall(self, until: float) -> None:
@@ -147,15 +147,15 @@ class GenesysServer(LoopbackServer):
         channel_id = request.match_info["id"]
         if "Authorization" in request.headers:
             return web.Response(status=400, text="a channel is dialled without Authorization")
-        if self.model.world.channels.find(channel_id, time.time()) is None:
+        if self.model.organisation.channels.find(channel_id, time.time()) is None:
             return web.Response(status=404, text="there is no such channel")
         socket = web.WebSocketResponse(
             compress=False, max_msg_size=LARGEST_MESSAGE, timeout=GOODBYE_S
         )
         await socket.prepare(request)
         session = Session(socket, request.transport, "")
-        number = self.model.world.channels.connect(channel_id, time.time())
-        if number is None:  # it went while the client was shaking hands
+        number = self.model.organisation.channels.connect(channel_id, time.time())
+        if number is None:  # it was closed during the handshake
             await session.close(WSCloseCode.GOING_AWAY, "there is no such channel")
             return socket
         await self._converse(channel_id, number, session)
@@ -172,7 +172,7 @@ class GenesysServer(LoopbackServer):
                 if (answer := self.model.hear(message.data)) is not None:
                     session.put(Answer(answer))
         finally:
-            self.model.world.channels.disconnect(channel_id, number)
+            self.model.organisation.channels.disconnect(channel_id, number)
             if self._sessions.get(channel_id) == (number, session):
                 del self._sessions[channel_id]
             writer.cancel()
@@ -203,8 +203,8 @@ class GenesysServer(LoopbackServer):
 
     async def _beat(self) -> None:
         while True:
-            await asyncio.sleep(self._hosting.heartbeat_s)
-            self._perform(_Nobody(), self.model.world.channels.beat(time.time()))
+            await asyncio.sleep(self._server_options.heartbeat_s)
+            self._perform(_NoClient(), self.model.organisation.channels.beat(time.time()))
 
     async def _close_connections(self, _application: web.Application) -> None:
         for exchange in tuple(self._exchanges):

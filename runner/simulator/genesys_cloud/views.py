@@ -1,6 +1,6 @@
-"""Conversations as the platform spells them: over REST, and in events (facts, models.txt).
+"""Conversations in the platform's JSON: in answers of REST, and in events.
 
-An event's body has other fields than an answer's: its states are in lower case, for instance.
+The body of an event differs from that of an answer: its states are in lower case, for instance.
 """
 
 from __future__ import annotations
@@ -9,7 +9,6 @@ import json
 from datetime import UTC, datetime
 from typing import Any
 
-from runner.simulator.genesys_cloud.catalog import Names, make_id
 from runner.simulator.genesys_cloud.conversations import (
     COLLECTIONS,
     Command,
@@ -17,6 +16,7 @@ from runner.simulator.genesys_cloud.conversations import (
     Destination,
     Participant,
 )
+from runner.simulator.genesys_cloud.entities import EntityList, make_id
 
 HOME_DIVISION = {"id": make_id("division", "home"), "name": "Home"}
 
@@ -27,7 +27,7 @@ _OWN_NUMBER = "tel:+31205550100"
 
 
 def spell_time(at: float) -> str:
-    """Return the time as the platform spells it, in UTC with milliseconds."""
+    """Return a time in the platform's format, in UTC with milliseconds."""
     spelled = datetime.fromtimestamp(at, UTC).isoformat(timespec="milliseconds")
     return spelled.replace("+00:00", "Z")
 
@@ -37,8 +37,10 @@ def encode(body: Any) -> str:
     return _ENCODER.encode(body)
 
 
-def view_conversation(conversation: Conversation, queues: Names, users: Names) -> dict[str, Any]:
-    """Return the answer to a look-up."""
+def view_conversation(
+    conversation: Conversation, queues: EntityList, users: EntityList
+) -> dict[str, Any]:
+    """Return the body of a look-up's answer."""
     return _present(
         {
             "id": conversation.id,
@@ -59,15 +61,15 @@ def view_conversation(conversation: Conversation, queues: Names, users: Names) -
 
 
 def view_event(
-    topic: str, conversation: Conversation, users: Names, correlation_id: str
+    topic: str, conversation: Conversation, users: EntityList, correlation_id: str
 ) -> dict[str, Any]:
-    """Return what a channel that follows `topic` is told of the conversation."""
+    """Return the event about a conversation for a `topic`."""
     body = {
         "id": conversation.id,
         "participants": [
-            _tell_participant(one, conversation, users) for one in conversation.participants
+            _event_participant(one, conversation, users) for one in conversation.participants
         ],
-        "recentTransfers": [_tell_command(one) for one in conversation.commands],
+        "recentTransfers": [_event_command(one) for one in conversation.commands],
         "recordingState": "none",
         "securePause": False,
         "divisions": [{"division": {"id": HOME_DIVISION["id"]}, "entities": []}],
@@ -85,7 +87,7 @@ def _spelled(at: float | None) -> str | None:
 
 
 def _view_participant(
-    participant: Participant, conversation: Conversation, queues: Names, users: Names
+    participant: Participant, conversation: Conversation, queues: EntityList, users: EntityList
 ) -> dict[str, Any]:
     common = _common_participant(participant, users)
     user_id = participant.user_id
@@ -105,8 +107,8 @@ def _view_participant(
     )
 
 
-def _tell_participant(
-    participant: Participant, conversation: Conversation, users: Names
+def _event_participant(
+    participant: Participant, conversation: Conversation, users: EntityList
 ) -> dict[str, Any]:
     common = _common_participant(participant, users)
     extra = {"wrapupRequired": False, "wrapupExpected": False}
@@ -114,7 +116,7 @@ def _tell_participant(
     return common | extra | _communications(conversation, communication)
 
 
-def _common_participant(participant: Participant, users: Names) -> dict[str, Any]:
+def _common_participant(participant: Participant, users: EntityList) -> dict[str, Any]:
     customer = participant.purpose == "customer"
     return _present(
         {
@@ -188,14 +190,14 @@ def _view_command(command: Command) -> dict[str, Any]:
     }
 
 
-def _tell_command(command: Command) -> dict[str, Any]:
+def _event_command(command: Command) -> dict[str, Any]:
     shown = _view_command(command)
     lowered = {name: shown[name].lower() for name in ("state", "transferType")}
     return shown | lowered
 
 
 def _view_destination(destination: Destination) -> dict[str, str]:
-    """Name a user or an address; of a queue the platform tells nothing here."""
+    """Return a user or an address; the platform leaves a queue out."""
     if destination.user_id is not None:
         return {"userId": destination.user_id}
     return {} if destination.address is None else {"address": destination.address}

@@ -1,1 +1,1 @@
-"""The embedded gateway's own protocol."""
+"""The embedded gateway with the interaction-transfer protocol."""

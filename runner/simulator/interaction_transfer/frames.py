@@ -1,4 +1,4 @@
-"""What the gateway reads: request frames, verified before anything is done (protocol)."""
+"""Reads and verifies request frames (protocol.md, "Request")."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _RESOLUTION = re.compile(r"([1-9][0-9]{0,4})x([1-9][0-9]{0,4})")
 
 @dataclass(frozen=True, slots=True)
 class Transfer:
-    """One request as it was read; `built_at` is its `timestamp` in seconds since the epoch."""
+    """A valid request; `built_at` is its `timestamp` in seconds since the epoch."""
 
     message_id: str
     interaction_id: str
@@ -33,20 +33,20 @@ class Transfer:
 
     @property
     def codecs(self) -> tuple[str, ...]:
-        """The codecs asked for, audio first, in lower case."""
+        """The requested codecs, audio first, in lower case."""
         return tuple(stream["codec"].lower() for stream in self.media.values())
 
 
 @dataclass(frozen=True, slots=True)
 class Malformed:
-    """A frame that is no request; `message_id` is None where it bears none that could be named."""
+    """A frame that is not a valid request; `message_id` is None without a usable id."""
 
     message_id: str | None
     reason: str
 
 
 def read_transfer(frame: str) -> Transfer | Malformed:
-    """Read one text frame; whatever is no request becomes `Malformed`, never an error."""
+    """Read a text frame; one that is not a request becomes `Malformed`, never an error."""
     try:
         body = _DECODER.decode(frame)
     except (ValueError, RecursionError):
@@ -55,7 +55,7 @@ def read_transfer(frame: str) -> Transfer | Malformed:
         return Malformed(None, "the frame is not a JSON object")
     message_id = body.get("id")
     if not isinstance(message_id, str) or not _is_text(message_id):
-        return Malformed(None, "id is missing or no text")
+        return Malformed(None, "id is missing or not text")
     if wrong := _wrong(body, _REQUEST, ""):
         return Malformed(message_id, wrong)
     return Transfer(
@@ -69,14 +69,14 @@ def read_transfer(frame: str) -> Transfer | Malformed:
 
 
 def is_destination(uri: str) -> bool:
-    """Tell whether `uri` is a queue, a user, a SIP address or a telephone number (rule R006)."""
+    """Return whether `uri` is a queue, a user, a SIP address or a telephone number (rule R006)."""
     return _DESTINATION.fullmatch(uri) is not None
 
 
 def find_unsuitable(
     media: Mapping[str, Any], constraints: GatewayConstraints
 ) -> tuple[str, str] | None:
-    """Return status and reason of what the gateway cannot carry in `media`, None if it can."""
+    """Return status and reason if the gateway cannot carry `media`, else None."""
     supported = _lowered(constraints.supported_codecs)
     for stream in media.values():
         if stream["codec"].lower() not in supported:
@@ -113,7 +113,7 @@ def _size(resolution: str) -> tuple[int, int]:
 
 
 def _refuse_constant(name: str) -> None:
-    raise ValueError(f"{name} is no JSON")
+    raise ValueError(f"{name} is not JSON")
 
 
 _DECODER = json.JSONDecoder(parse_constant=_refuse_constant)
@@ -151,7 +151,7 @@ def _is_timestamp(value: object) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class _Field:
-    """One property of an object: a check of its value, or the fields of the object it holds."""
+    """One property of an object: the check of its value, or the fields of a nested object."""
 
     check: Callable[[object], bool] | None = None
     fields: Mapping[str, _Field] | None = None
@@ -189,7 +189,7 @@ _REQUEST = {
 
 
 def _wrong(body: Mapping[str, Any], fields: Mapping[str, _Field], where: str) -> str | None:
-    """Say what in `body` is not as `fields` want it, None if nothing is."""
+    """Return how `body` differs from `fields`, or None."""
     if unknown := body.keys() - fields.keys():
         return f"{where}{min(unknown)} is not a field of a transfer"
     for name, field in fields.items():

@@ -1,7 +1,7 @@
-"""The gateway's mind: what it does with each frame, as decisions that a shell performs.
+"""The gateway as a pure model: decides what follows from each frame; a shell performs it.
 
-Pure: no I/O and no clock; `now` is seconds since the epoch, chance is seeded. One shell is the
-server on loopback; another may be a simulation on a virtual clock.
+No I/O and no clock: `now` is seconds since the epoch, chance is seeded. One shell is the server on
+loopback; another may be a simulation with a virtual clock.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from runner.core.manifest.model import GatewayConstraints, SimulatorOptions
-from runner.simulator.conduct import Conduct
+from runner.simulator.behaviour import GatewayBehaviour
 from runner.simulator.faults import (
     DELIVERIES,
     REFUSALS,
@@ -36,16 +36,16 @@ from runner.simulator.interaction_transfer.frames import (
 from runner.simulator.tokens import Grant, Tokens
 
 ORIGIN_URI = "genesys://queue/origin"
-"""Where every interaction is before it is first moved."""
+"""The place of every interaction before its first move."""
 
 _UNTOUCHED: tuple[str, str | None] = (ORIGIN_URI, None)
-_REMEMBERED = 100_000  # ids whose repeats are told from first deliveries, without `dedupes`
+_REMEMBERED = 100_000  # ids whose repeats are recognised without `dedupes`
 _EXPIRED = Verdict("transfer_rejected", "the message has expired")
 
 
 @dataclass(frozen=True, slots=True)
 class _Place:
-    """Where an interaction was moved, by which message, and what look-ups show until `since`."""
+    """The place of a moved interaction, its message, and what look-ups show until `since`."""
 
     destination_uri: str
     message_id: str
@@ -55,12 +55,12 @@ class _Place:
 
 @dataclass(slots=True)
 class GatewayModel:
-    """One gateway: its tokens, its interactions, the ids it has seen."""
+    """A gateway: tokens, interactions, and the ids of its messages."""
 
     constraints: GatewayConstraints
     options: SimulatorOptions
     tokens: Tokens
-    conduct: Conduct = field(default_factory=Conduct)
+    behaviour: GatewayBehaviour = field(default_factory=GatewayBehaviour)
     chance: Chance = field(init=False)
     _places: dict[str, _Place] = field(default_factory=dict)
     _deliveries: dict[str, int] = field(default_factory=dict)  # message id -> how many came
@@ -74,7 +74,7 @@ class GatewayModel:
         self.chance = Chance(self.options.seed, self.options.faults)
 
     def receive(self, frame: str, *, token: str, now: float) -> Decisions:
-        """Decide what a text frame leads to, on a session that was opened with `token`."""
+        """Return the decisions on a text frame, on a session opened with `token`."""
         message = read_transfer(frame)
         if isinstance(message, Malformed):
             text = Verdict("format_invalid", message.reason).to_text(message.message_id)
@@ -83,14 +83,14 @@ class GatewayModel:
         return (seen, *self._decide(message, token, now))
 
     def carry_out(self, effect: Effect, now: float) -> tuple[bool, Decisions]:
-        """Carry `effect` out; tell whether it happened just now, and what follows.
+        """Carry `effect` out; return whether it happened now, and the decisions that follow.
 
-        Not carried out again: a repeat under `dedupes`. Not at all: what came too late.
+        A repeat under `dedupes` is not carried out again, and a late one not at all.
         """
         if effect.message_id in self._carried:
             return False, effect.then
         if effect.expires_at is not None and now > effect.expires_at:
-            if self.conduct.dedupes:
+            if self.behaviour.dedupes:
                 self._verdicts[effect.message_id] = _EXPIRED
             return False, effect.otherwise
         self.restore(effect.message_id, effect.interaction_id, effect.destination_uri, now)
@@ -99,17 +99,17 @@ class GatewayModel:
     def restore(
         self, message_id: str, interaction_id: str, destination_uri: str, now: float
     ) -> None:
-        """Take a move as done at `now`, as a ledger tells it."""
+        """Restore a move of a ledger, as done at `now`."""
         before = self._shown(interaction_id, now)
-        since = now + self.conduct.visible_s
+        since = now + self.behaviour.visible_s
         destination_uri = sys.intern(destination_uri)  # few destinations, many interactions
         self._places[interaction_id] = _Place(destination_uri, message_id, since, before)
-        if self.conduct.dedupes:
+        if self.behaviour.dedupes:
             self._carried.add(message_id)
             self._verdicts.setdefault(message_id, Verdict("transfer_initiated", carried_out=True))
 
     def view(self, interaction_id: str, now: float) -> dict[str, Any] | None:
-        """Return what a look-up shows (protocol, "REST"); None: there is no such interaction."""
+        """Return the body of a look-up (protocol.md, "REST"); None: the interaction does not exist."""
         if self._is_missing(interaction_id):
             return None
         destination_uri, last_transfer_id = self._shown(interaction_id, now)
@@ -121,7 +121,7 @@ class GatewayModel:
         return shown | ({"last_transfer_id": last_transfer_id} if last_transfer_id else {})
 
     def stall(self, until: float) -> None:
-        """Act upon no frame before `until`; those that come meanwhile wait."""
+        """Process no frame before `until`; frames that come meanwhile wait."""
         self._stalled_until = until
 
     def _decide(self, message: Transfer, token: str, now: float) -> Decisions:
@@ -137,17 +137,17 @@ class GatewayModel:
         return self._plan(message, subject, verdict, now)
 
     def _subject(self, message_id: str) -> str:
-        """Name this delivery for the dice, so that a repeated id is not doomed for ever."""
+        """Return the name of a delivery for the faults, so that a repeat can have another fate."""
         count = self._deliveries.pop(message_id, 0)
         self._deliveries[message_id] = count + 1
-        if not self.conduct.dedupes and len(self._deliveries) > _REMEMBERED:
+        if not self.behaviour.dedupes and len(self._deliveries) > _REMEMBERED:
             del self._deliveries[next(iter(self._deliveries))]
         return f"{message_id}#{count}" if count else message_id
 
     def _judge(self, message: Transfer, subject: str, grant: Grant, now: float) -> Verdict:
         if (limited := self._limit(subject, now)) is not None:
             return limited
-        if not self.conduct.dedupes:
+        if not self.behaviour.dedupes:
             return self._judge_first(message, subject, grant)
         verdict = self._verdicts.get(message.message_id)
         if verdict is None:
@@ -158,12 +158,12 @@ class GatewayModel:
     def _limit(self, subject: str, now: float) -> Verdict | None:
         if self.chance.strikes("rate_limited", subject):
             return rate_limited(self.chance, subject)
-        if self.conduct.rate_per_s is None:
+        if self.behaviour.rate_per_s is None:
             return None
         recent = self._recent
         while recent and not now - 1 < recent[0] <= now:  # also after a clock stepped back
             recent.popleft()
-        if len(recent) >= self.conduct.rate_per_s + self.conduct.burst:
+        if len(recent) >= self.behaviour.rate_per_s + self.behaviour.burst:
             wait_s = round(recent[0] + 1 - now, 3)
             return Verdict("rate_limited", "too many transfers", retry_after_s=wait_s)
         recent.append(now)
@@ -188,12 +188,14 @@ class GatewayModel:
 
     def _refuse_wishes(self, message: Transfer) -> Verdict | None:
         if not is_destination(message.destination_uri):
-            return Verdict("destination_invalid", "the destination is no address of this gateway")
+            return Verdict(
+                "destination_invalid", "the destination is not an address of this gateway"
+            )
         if unsuitable := find_unsuitable(message.media, self.constraints):
             return Verdict(*unsuitable)
         if not self.chance.strikes("codec_unsupported", message.interaction_id):
             return None
-        # What a struck interaction asked for first stays refused, so that a fallback succeeds.
+        # The first request of a struck interaction stays refused, so that a fallback succeeds.
         if message.codecs != self._first_codecs.setdefault(message.interaction_id, message.codecs):
             return None
         return Verdict("codec_unsupported", f"{message.codecs[0]} has no free transcoder")
@@ -209,7 +211,7 @@ class GatewayModel:
         answers = self._deliver(verdict.to_text(message.message_id), subject)
         if not verdict.carried_out:
             return tuple((delay_s + more_s, action) for more_s, action in answers)
-        expires_s = self.conduct.expires_s
+        expires_s = self.behaviour.expires_s
         effect = Effect(
             message.message_id,
             message.interaction_id,
@@ -224,14 +226,14 @@ class GatewayModel:
 
     def _deliver(self, text: str, subject: str) -> Decisions:
         decisions: Decisions = ((0.0, Answer(text)),)
-        for fault, befall in DELIVERIES.items():
+        for fault, apply in DELIVERIES.items():
             if self.chance.strikes(fault, subject):
                 drawn = self.chance.draw(f"{fault} how", subject)
-                decisions = befall(decisions, self.options.latency_s, drawn)
+                decisions = apply(decisions, self.options.latency_s, drawn)
         return decisions
 
     def _delay_s(self, subject: str, now: float) -> float:
-        """Return the latency, jittered by a tenth both ways, after any stall has ended."""
+        """Return the latency, ±10 %, after the end of a stall."""
         latency_s = self.options.latency_s
         if latency_s:
             latency_s *= 0.9 + 0.2 * self.chance.draw("latency", subject)

@@ -1,4 +1,4 @@
-"""The gateway on a socket: HTTP and WebSocket on one port, performing what the model decides."""
+"""Serves the model: HTTP and WebSocket on one port."""
 
 from __future__ import annotations
 
@@ -9,21 +9,19 @@ from random import SystemRandom
 from aiohttp import WSCloseCode, WSMsgType, web
 
 from runner.core.manifest.model import Endpoints, GatewayConstraints, SimulatorOptions
+from runner.simulator.behaviour import GatewayBehaviour
 from runner.simulator.client_session import GOODBYE_S, Session
-from runner.simulator.conduct import Conduct
 from runner.simulator.faults import Action, Cut, Effect, Seen
-from runner.simulator.hosting import LARGEST_MESSAGE, Hosting, LoopbackServer, serve
 from runner.simulator.interaction_transfer.model import GatewayModel
 from runner.simulator.ledger import Carried
+from runner.simulator.loopback_server import LARGEST_MESSAGE, LoopbackServer, ServerOptions
 from runner.simulator.tokens import Grant, Tokens
-
-__all__ = ["Hosting", "SimulatorServer", "serve"]
 
 
 class SimulatorServer(LoopbackServer):
     """The embedded gateway: one port for tokens, look-ups and sessions.
 
-    Raises `UsageError` on faults it does not know.
+    Raises `UsageError` for unknown faults.
     """
 
     def __init__(
@@ -31,19 +29,21 @@ class SimulatorServer(LoopbackServer):
         constraints: GatewayConstraints,
         options: SimulatorOptions | None = None,
         *,
-        conduct: Conduct | None = None,
-        hosting: Hosting | None = None,
+        behaviour: GatewayBehaviour | None = None,
+        server_options: ServerOptions | None = None,
     ) -> None:
-        super().__init__(hosting)
+        super().__init__(server_options)
         tokens = Tokens(
             self.client_id.reveal(),
             self.client_secret.reveal(),
             SystemRandom(),
-            self._hosting.token_life_s,
-            frozenset(self._hosting.scopes),
+            self._server_options.token_life_s,
+            frozenset(self._server_options.scopes),
         )
         self._options = options or SimulatorOptions()
-        self.model = GatewayModel(constraints, self._options, tokens, conduct or Conduct())
+        self.model = GatewayModel(
+            constraints, self._options, tokens, behaviour or GatewayBehaviour()
+        )
         self._sessions: set[Session] = set()
 
     def _locate(self, http: str, websocket: str) -> Endpoints:

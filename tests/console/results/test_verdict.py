@@ -397,6 +397,17 @@ def test_a_plan_names_what_it_would_move_the_first_twenty():
     assert told["moves"][0]["from"] == "genesys://queue/a"
 
 
+def test_a_plan_shows_the_names_of_queues_and_users_with_their_ids():
+    moves = [Move("k1", "i-1", "genesys://user/22", "genesys://queue/11")]
+    names = {"genesys://queue/11": "Billing EU", "genesys://user/22": "Ada\x1b[31m"}
+    planned = result(ExitCode.OK, plan=PlanFigures(1, 0, 0, 0, 2.0), moves=moves, place_names=names)
+    told = json.loads(result_to_json(planned))["moves"][0]
+    shown = render_result(planned)
+    assert "  k1  queue Billing EU (11) → user Ada\\x1b[31m (22)\n" in shown
+    assert (told["from"], told["from_name"]) == ("genesys://queue/11", "Billing EU")
+    assert (told["to"], told["to_name"]) == ("genesys://user/22", "Ada\x1b[31m")
+
+
 def test_a_result_names_the_most_that_left_in_a_second_against_rate_and_burst():
     figures = Figures(rate_limit_per_s=25.0, burst=5, peak_in_any_second=29)
     shown = render_result(result(ExitCode.OK, {T: 60}, figures=figures))

@@ -26,7 +26,7 @@ from runner.gateways.genesys_cloud.rest import GenesysRest
 from runner.gateways.genesys_cloud.spec import SPEC as GENESYS_CLOUD
 from runner.simulator.genesys_cloud.routes import PERMISSIONS
 from runner.simulator.genesys_cloud.server import GenesysServer
-from runner.simulator.hosting import Hosting
+from runner.simulator.loopback_server import ServerOptions
 
 EDGE = GatewayConstraints("edge", 2048, ("opus",), 30)
 ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
@@ -34,10 +34,10 @@ ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 @asynccontextmanager
 async def directory(
-    *, hosting: Hosting | None = None, **options: Any
+    *, server_options: ServerOptions | None = None, **options: Any
 ) -> AsyncIterator[GenesysDirectory]:
     plain = SimulatorOptions(latency_s=0.0, platform="genesys-cloud", http_rate_per_s=10_000)
-    server = GenesysServer(EDGE, replace(plain, **options), hosting=hosting)
+    server = GenesysServer(EDGE, replace(plain, **options), server_options=server_options)
     await server.start()
     environment = Environment(
         "test",
@@ -98,10 +98,10 @@ async def test_nobody_is_missed_where_pages_shift_while_they_are_read():
 
 async def test_without_the_right_to_observe_queues_the_records_tell():
     rights = PERMISSIONS - {"analytics:queueObservation:view"}
-    by_records, by_sight = Hosting(permissions=rights), Hosting()
+    by_records, by_sight = ServerOptions(permissions=rights), ServerOptions()
     seen = []
-    for hosting in (by_records, by_sight):
-        async with directory(waiting={"Billing Old": 120}, hosting=hosting) as asked:
+    for server_options in (by_records, by_sight):
+        async with directory(waiting={"Billing Old": 120}, server_options=server_options) as asked:
             found = await listed(asked, "Billing Old")
             seen.append(sorted((one.interaction_id, one.media_type) for one in found))
     assert len(seen[0]) == 120
@@ -109,7 +109,9 @@ async def test_without_the_right_to_observe_queues_the_records_tell():
 
 
 async def test_without_any_right_the_error_names_what_is_missing():
-    async with directory(waiting={"Q": 1}, hosting=Hosting(permissions=frozenset())) as asked:
+    async with directory(
+        waiting={"Q": 1}, server_options=ServerOptions(permissions=frozenset())
+    ) as asked:
         with pytest.raises(GatewayError, match="routing:queue:view"):
             await asked.ids_of("queue", "Q")
 
@@ -126,8 +128,8 @@ async def test_where_no_part_is_whole_and_the_records_are_forbidden_the_numbers_
         "analytics:agentConversationDetail:view",
     }
     cut = {"truncated": 1.0}
-    hosting = Hosting(permissions=rights)
-    async with directory(waiting={"Q": 260}, faults=cut, hosting=hosting) as asked:
+    server_options = ServerOptions(permissions=rights)
+    async with directory(waiting={"Q": 260}, faults=cut, server_options=server_options) as asked:
         with pytest.raises(GatewayError, match=r"shows 160 of 260 conversations in queue"):
             await listed(asked, "Q")
 

@@ -116,7 +116,7 @@ async def test_a_transfer_that_came_to_nothing_is_rejected_with_its_state(state:
         await stage.tell(failed(state))
         reply = await stage.clock.through(stage.listener.until("replied"), step_s=0.1)
         assert reply.status == "transfer_rejected"
-        assert reply.reason == f"the platform took it, and it ended as {state.lower()}"
+        assert reply.reason == f"the platform accepted it, and it ended as {state.lower()}"
 
 
 @pytest.mark.parametrize(
@@ -259,12 +259,12 @@ async def test_events_of_other_conversations_pass_by():
         await stage.tell(MOVED)
         reply = await stage.clock.through(stage.listener.until("replied"), step_s=0.1)
         assert reply.message_id == "m-1"
-        assert stage.listener.all("strayed") == []
+        assert stage.listener.all("noted") == []
 
 
 async def test_an_event_that_cannot_be_read_is_noted_and_settles_nothing():
     async with staged() as stage:
         await stage.submit()
         await stage.tell({"id": "c-1", "participants": "none"})
-        assert (await stage.listener.until("strayed")).why == "an unreadable event"
+        assert (await stage.listener.until("noted")).why == "an unreadable event"
         assert stage.listener.all("replied") == []

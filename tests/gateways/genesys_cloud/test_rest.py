@@ -47,7 +47,7 @@ async def rest_to(
 async def commanded(
     rest: GenesysRest, clock: QuickClock, *, age_s: float = 0.0
 ) -> tuple[int, str | None]:
-    rest.pacer.take()
+    rest.rate_limiter.take()
     _, told = await rest.command(PATH, COMMAND, clock.now() - age_s)
     return told.status, told.headers.get("ININ-Correlation-Id")
 
@@ -211,7 +211,9 @@ async def test_a_question_is_put_again_after_passing_trouble(status: int):
 async def test_an_answer_that_is_no_object_is_a_failure_in_the_end():
     async with VendorServer() as server, rest_to(server) as rest:
         server.script("GET /api/v2/x", *[answer(200, b"[]")] * 4)
-        with pytest.raises(GatewayError, match="no thing in 4 attempts: the answer does not tell"):
+        with pytest.raises(
+            GatewayError, match="no thing in 4 attempts: the answer does not contain"
+        ):
             await rest.get("/api/v2/x", "thing")
 
 
@@ -221,17 +223,17 @@ async def test_a_retry_after_is_obeyed_and_holds_for_commands_too():
         server.script("GET /api/v2/x", *[answer(429, Retry_After="9")] * 4)
         with pytest.raises(GatewayError, match="answers 429"):
             await rest.get("/api/v2/x", "thing")
-        rest.pacer.shut(9)
-        assert rest.pacer.due_in(0) == 9
+        rest.rate_limiter.shut(9)
+        assert rest.rate_limiter.due_in(0) == 9
     assert [round(slept, 1) for slept in clock.slept if slept > 1] == [9, 9, 9]
 
 
 async def test_the_pace_is_300_a_minute_unless_the_manifest_says_otherwise():
     async with VendorServer() as server:
         async with rest_to(server) as rest:
-            assert rest.pacer.rate_per_s == 5.0
+            assert rest.rate_limiter.rate_per_s == 5.0
         async with rest_to(server, limits=Limits(http_rate_per_s=1.5)) as rest:
-            assert rest.pacer.rate_per_s == 1.5
+            assert rest.rate_limiter.rate_per_s == 1.5
 
 
 async def test_the_headers_of_every_answer_lower_the_pace():
@@ -244,7 +246,7 @@ async def test_the_headers_of_every_answer_lower_the_pace():
     async with VendorServer() as server, rest_to(server, clock) as rest:
         server.script(f"POST {PATH}", answer(202, b"", **allowance))
         await commanded(rest, clock)
-        assert rest.pacer.rate_per_s == 2.0
+        assert rest.rate_limiter.rate_per_s == 2.0
 
 
 async def test_no_secret_is_in_an_error():

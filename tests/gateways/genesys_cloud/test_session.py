@@ -80,7 +80,7 @@ async def test_a_topic_that_is_refused_costs_only_itself():
         await clock.through(gateway.open(listener))
         asked = [r for r in server.requests if r.path.endswith("/subscriptions")]
         assert [len(json.loads(r.body)) for r in asked] == [4, 2, 1, 1, 2]
-        assert [stray.why for stray in listener.all("strayed")] == [f"no topic {TOPIC}"]
+        assert [stray.why for stray in listener.all("noted")] == [f"no topic {TOPIC}"]
         await clock.through(gateway.close())
 
 
@@ -210,7 +210,7 @@ async def test_heartbeats_and_pongs_keep_a_session():
 async def test_what_is_no_event_is_noted():
     async with staged() as stage:
         await stage.server.peers[0].send_text("nonsense")
-        assert (await stage.listener.until("strayed")).why == "not JSON"
+        assert (await stage.listener.until("noted")).why == "not JSON"
 
 
 async def test_closing_ends_the_session_as_ours():

@@ -54,7 +54,7 @@ def test_a_circle_of_causes_ends():
 
 def test_addresses_are_shown_without_user_and_query():
     assert shown(URL) == "https://host.example:8443/a/b"
-    assert shown("http://[::1") == "an address that cannot be read"
+    assert shown("http://[::1") == "an address that cannot be parsed"
     assert "\x1b" not in shown("http://host/\x1b[31m")
     assert without_user(URL) == "https://host.example:8443/a/b?token=x#y"
 

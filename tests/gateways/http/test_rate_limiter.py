@@ -31,15 +31,15 @@ def now() -> float:
     return asyncio.get_running_loop().time()
 
 
-async def ask(pacer: PriorityRateLimiter, urgency: Priority, log: Log, name: str) -> None:
-    await pacer.passed(urgency)
+async def ask(rate_limiter: PriorityRateLimiter, priority: Priority, log: Log, name: str) -> None:
+    await rate_limiter.acquire(priority)
     log.append((name, round(now(), 3)))
 
 
-async def command(pacer: PriorityRateLimiter, log: Log, name: str) -> None:
-    while (wait_s := pacer.due_in(0)) > 0:  # noqa: ASYNC110 - as the gate does
+async def command(rate_limiter: PriorityRateLimiter, log: Log, name: str) -> None:
+    while (wait_s := rate_limiter.due_in(0)) > 0:  # noqa: ASYNC110 - as the gate does
         await asyncio.sleep(wait_s)
-    pacer.take()
+    rate_limiter.take()
     log.append((name, round(now(), 3)))
 
 
@@ -53,18 +53,18 @@ def headers(allowed: int, count: int, reset: int) -> dict[str, str]:
 
 @on_virtual_time
 async def test_without_a_limit_nobody_waits():
-    pacer, log = PriorityRateLimiter(None, LoopClock()), Log()
-    await asyncio.gather(*(ask(pacer, Priority.PREFLIGHT, log, str(n)) for n in range(100)))
+    rate_limiter, log = PriorityRateLimiter(None, LoopClock()), Log()
+    await asyncio.gather(*(ask(rate_limiter, Priority.PREFLIGHT, log, str(n)) for n in range(100)))
     assert now() < 0.01
-    assert pacer.due_in(5) == 0.0
+    assert rate_limiter.due_in(5) == 0.0
 
 
 @on_virtual_time
 async def test_the_more_urgent_go_first_then_those_who_came_first():
-    pacer, log = PriorityRateLimiter(5.0, LoopClock()), Log()
+    rate_limiter, log = PriorityRateLimiter(5.0, LoopClock()), Log()
     asked = [
-        asyncio.create_task(ask(pacer, urgency, log, name))
-        for urgency, name in [
+        asyncio.create_task(ask(rate_limiter, priority, log, name))
+        for priority, name in [
             (Priority.PREFLIGHT, "a"),
             (Priority.PREFLIGHT, "b"),
             (Priority.UPKEEP, "c"),
@@ -78,12 +78,12 @@ async def test_the_more_urgent_go_first_then_those_who_came_first():
 
 @on_virtual_time
 async def test_a_command_takes_the_next_token_before_every_question():
-    pacer, log = PriorityRateLimiter(5.0, LoopClock()), Log()
+    rate_limiter, log = PriorityRateLimiter(5.0, LoopClock()), Log()
     questions = [
-        asyncio.create_task(ask(pacer, Priority.RECONCILIATION, log, name)) for name in "abc"
+        asyncio.create_task(ask(rate_limiter, Priority.RECONCILIATION, log, name)) for name in "abc"
     ]
     await asyncio.sleep(0.25)  # "a" has gone
-    await command(pacer, log, "command")
+    await command(rate_limiter, log, "command")
     await asyncio.gather(*questions)
     assert [name for name, _ in log] == ["a", "command", "b", "c"]
     assert [at for _, at in log] == pytest.approx([0.2, 0.4, 0.6, 0.8], abs=0.01)
@@ -91,18 +91,18 @@ async def test_a_command_takes_the_next_token_before_every_question():
 
 @on_virtual_time
 async def test_a_command_that_does_not_come_costs_no_token():
-    pacer, log = PriorityRateLimiter(5.0, LoopClock()), Log()
-    pacer.due_in(0)
-    await asyncio.gather(*(ask(pacer, Priority.PREFLIGHT, log, name) for name in "abcd"))
+    rate_limiter, log = PriorityRateLimiter(5.0, LoopClock()), Log()
+    rate_limiter.due_in(0)
+    await asyncio.gather(*(ask(rate_limiter, Priority.PREFLIGHT, log, name) for name in "abcd"))
     assert log[0][1] == pytest.approx(0.28, abs=0.01)  # it was waited for
     assert log[-1][1] == pytest.approx(0.8, abs=0.01)  # and that was made up
 
 
 @on_virtual_time
 async def test_one_left_waiting_does_not_hold_up_the_others():
-    pacer, log = PriorityRateLimiter(5.0, LoopClock()), Log()
-    first = asyncio.create_task(ask(pacer, Priority.PREFLIGHT, log, "a"))
-    second = asyncio.create_task(ask(pacer, Priority.PREFLIGHT, log, "b"))
+    rate_limiter, log = PriorityRateLimiter(5.0, LoopClock()), Log()
+    first = asyncio.create_task(ask(rate_limiter, Priority.PREFLIGHT, log, "a"))
+    second = asyncio.create_task(ask(rate_limiter, Priority.PREFLIGHT, log, "b"))
     await asyncio.sleep(0.05)
     first.cancel()
     await second
@@ -111,65 +111,65 @@ async def test_one_left_waiting_does_not_hold_up_the_others():
 
 @on_virtual_time
 async def test_shut_holds_for_commands_and_questions():
-    pacer, log = PriorityRateLimiter(5.0, LoopClock()), Log()
-    pacer.shut(30)
-    assert pacer.due_in(0) == pytest.approx(30, abs=0.01)
-    await ask(pacer, Priority.RECONCILIATION, log, "a")
+    rate_limiter, log = PriorityRateLimiter(5.0, LoopClock()), Log()
+    rate_limiter.shut(30)
+    assert rate_limiter.due_in(0) == pytest.approx(30, abs=0.01)
+    await ask(rate_limiter, Priority.RECONCILIATION, log, "a")
     assert log == [("a", pytest.approx(30.08, abs=0.1))]
 
 
 @on_virtual_time
 async def test_the_pace_is_lowered_to_what_is_allowed_and_never_raised_above_the_limit():
-    pacer = PriorityRateLimiter(5.0, LoopClock())
-    pacer.take()
-    pacer.answered(headers(180, 1, 60))
-    assert pacer.rate_per_s == pytest.approx(179 / 60)
-    pacer.take()
-    pacer.answered(headers(6000, 1, 60))
-    assert pacer.rate_per_s == 5.0
+    rate_limiter = PriorityRateLimiter(5.0, LoopClock())
+    rate_limiter.take()
+    rate_limiter.answered(headers(180, 1, 60))
+    assert rate_limiter.rate_per_s == pytest.approx(179 / 60)
+    rate_limiter.take()
+    rate_limiter.answered(headers(6000, 1, 60))
+    assert rate_limiter.rate_per_s == 5.0
 
 
 @on_virtual_time
 async def test_when_nothing_is_left_nobody_goes_before_the_reset():
-    pacer = PriorityRateLimiter(5.0, LoopClock())
-    pacer.take()
-    pacer.answered(headers(300, 300, 17))
-    assert pacer.due_in(0) == pytest.approx(17)
+    rate_limiter = PriorityRateLimiter(5.0, LoopClock())
+    rate_limiter.take()
+    rate_limiter.answered(headers(300, 300, 17))
+    assert rate_limiter.due_in(0) == pytest.approx(17)
 
 
 @on_virtual_time
 async def test_a_request_without_an_answer_is_no_longer_under_way():
-    pacer = PriorityRateLimiter(5.0, LoopClock())
+    rate_limiter = PriorityRateLimiter(5.0, LoopClock())
     for _ in range(10):
-        pacer.take()
-        pacer.answered(None)
-    pacer.take()
-    pacer.answered(headers(300, 240, 30))
-    assert pacer.rate_per_s == pytest.approx(2.0)
+        rate_limiter.take()
+        rate_limiter.answered(None)
+    rate_limiter.take()
+    rate_limiter.answered(headers(300, 240, 30))
+    assert rate_limiter.rate_per_s == pytest.approx(2.0)
 
 
 @on_virtual_time
 async def test_a_minute_at_the_limit_is_used_to_the_full_by_commands_and_questions_alike():
-    pacer, commands = PriorityRateLimiter(100.0, LoopClock()), 0
+    rate_limiter, commands = PriorityRateLimiter(100.0, LoopClock()), 0
     ready: asyncio.Queue[None] = asyncio.Queue()
     sent: list[float] = []
 
     async def looked_up() -> None:
         while now() < 60:
-            await pacer.passed(Priority.PREFLIGHT)
+            await rate_limiter.acquire(Priority.PREFLIGHT)
             sent.append(now())
             await asyncio.sleep(0.08)
-            pacer.answered(None)
+            rate_limiter.answered(None)
             ready.put_nowait(None)
 
     async def moved() -> None:
         nonlocal commands
         while now() < 60:
             await ready.get()
-            await command(pacer, [], "")
+            await command(rate_limiter, [], "")
             sent.append(now())
             commands += 1
-            pacer.answered(None)
+            rate_limiter.answered(None)
 
     mover = asyncio.create_task(moved())
     await asyncio.gather(*(looked_up() for _ in range(10)))
@@ -182,15 +182,15 @@ async def test_a_minute_at_the_limit_is_used_to_the_full_by_commands_and_questio
 @on_virtual_time
 async def test_a_command_that_has_others_before_it_keeps_no_question_waiting():
     """The one before it may need that very question: at a low pace both waited for ever."""
-    pacer = PriorityRateLimiter(0.5, LoopClock())
+    rate_limiter = PriorityRateLimiter(0.5, LoopClock())
     log: Log = []
 
     async def wait_behind_another() -> None:
         while not log:
-            pacer.due_in(1)
+            rate_limiter.due_in(1)
             await asyncio.sleep(0.1)
 
     async with asyncio.timeout(60), asyncio.TaskGroup() as group:
         group.create_task(wait_behind_another())
-        group.create_task(ask(pacer, Priority.PREFLIGHT, log, "question"))
+        group.create_task(ask(rate_limiter, Priority.PREFLIGHT, log, "question"))
     assert [name for name, _ in log] == ["question"]

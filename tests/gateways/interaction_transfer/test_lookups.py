@@ -149,9 +149,36 @@ async def test_a_second_401_ends_the_run():
     assert not isinstance(caught.value, LookUpFailed)
 
 
-async def test_redirects_are_refused():
-    with pytest.raises(GatewayError, match=r"redirects to https://other\.example/x, which"):
-        await looked_up(answer(307, Location="https://u:p@other.example/x?y"))
+REDIRECT = answer(307, Location="https://u:p@other.example/x?y")
+GOOD = answer(200, {"id": "i-1", "state": "active"})
+
+
+async def test_one_redirected_answer_is_asked_again():
+    assert (await looked_up(REDIRECT, answer(304), GOOD)).found
+
+
+async def test_an_address_that_only_redirects_ends_the_run_and_names_the_endpoint():
+    with pytest.raises(
+        GatewayError, match=r"redirects to https://other\.example/x, which"
+    ) as caught:
+        await looked_up(*[REDIRECT] * 4)
+    assert not isinstance(caught.value, LookUpFailed)
+    assert "endpoints.api_url" in caught.value.check
+
+
+@pytest.mark.parametrize("status", [300, 302, 304, 307, 399])
+async def test_a_redirect_by_a_gateway_that_has_answered_is_an_outage(status: int):
+    """What stands before the gateway answers: that says nothing about one interaction."""
+    redirected = answer(status, Location="/elsewhere?secret=1")
+    async with WireServer(look_up_answers=deque([GOOD, *[redirected] * 4])) as server:
+        gateway = gateway_to(server)
+        await gateway.look_up("i-1")
+        with pytest.raises(LookUpUnanswered, match="no look-up in 4 attempts") as caught:
+            await gateway.look_up("i-1")
+        await gateway.close()
+        assert caught.value.tries == 4
+        assert "secret" not in str(caught.value)
+        assert server.asked("/elsewhere") == []
 
 
 async def test_retry_after_pauses_every_look_up_and_is_reported():

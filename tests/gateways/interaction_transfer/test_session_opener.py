@@ -132,7 +132,7 @@ async def test_a_session_closed_during_its_check_counts_as_a_failed_dial():
         clock, listener = QuickClock(), Listener()
         gateway = gateway_to(server, clock)
         await gateway.open(listener)
-        assert [kind for kind, _ in listener.told] == ["slowed", "opened"]
+        assert [kind for kind, _ in listener.calls] == ["slowed", "opened"]
         assert clock.slept == [1.5]
         await gateway.close()
 

@@ -1,12 +1,12 @@
-"""Notification channels on the platform's face: topics, events, and what ends a channel."""
+"""Notification channels of the platform: topics, events, and what closes a channel."""
 
 import json
 
 import pytest
 
 from runner.simulator.genesys_cloud.actions import Hangup
-from runner.simulator.genesys_cloud.catalog import make_id
 from runner.simulator.genesys_cloud.channels import HEARTBEAT
+from runner.simulator.genesys_cloud.entities import make_id
 from runner.simulator.genesys_cloud.model import GenesysModel
 from runner.simulator.genesys_cloud.routes import PERMISSIONS
 from tests.simulator.genesys_shell import (
@@ -35,7 +35,7 @@ def topics_of(shell: GenesysShell, channel: str) -> list[str]:
 
 def test_a_channel_says_where_to_connect_and_until_when():
     shell = genesys_shell()
-    shell.model.world.channels.streaming_url = "ws://127.0.0.1:8443"
+    shell.model.organisation.channels.streaming_url = "ws://127.0.0.1:8443"
 
     created = shell.ask("POST", CHANNELS).body
 
@@ -170,7 +170,7 @@ def test_a_move_to_a_user_is_told_when_it_alerts_and_when_it_connects():
 def test_whoever_is_not_connected_is_told_nothing():
     shell = genesys_shell()
     channel = shell.follow(queue_topic(ORIGIN))
-    shell.model.world.channels.disconnect(channel, 1)
+    shell.model.organisation.channels.disconnect(channel, 1)
 
     shell.replace(queueId=QUEUE)
 
@@ -180,8 +180,8 @@ def test_whoever_is_not_connected_is_told_nothing():
 def test_a_socket_that_was_replaced_does_not_disconnect_the_one_after_it():
     shell = genesys_shell()
     channel = shell.follow(queue_topic(ORIGIN))
-    assert shell.model.world.channels.connect(channel, shell.now) == 2
-    shell.model.world.channels.disconnect(channel, 1)
+    assert shell.model.organisation.channels.connect(channel, shell.now) == 2
+    shell.model.organisation.channels.disconnect(channel, 1)
 
     shell.replace(queueId=QUEUE)
 
@@ -215,12 +215,12 @@ def test_a_channel_lives_for_a_day_and_for_another_when_it_is_subscribed_anew():
     shell.renew()
     shell.ask("PUT", subscriptions(kept), [])
     shell.now += 2
-    shell.put(shell.model.world.channels.beat(shell.now))
+    shell.put(shell.model.organisation.channels.beat(shell.now))
     shell.run()
 
     assert shell.frames == [(kept, json.loads(HEARTBEAT))]
     assert [(one.channel_id, one.code) for one in shell.hangups] == [(gone, 1001)]
-    assert shell.model.world.channels.connect(gone, shell.now) is None
+    assert shell.model.organisation.channels.connect(gone, shell.now) is None
 
 
 def test_a_ping_is_answered_and_nothing_else_is():

@@ -1,4 +1,4 @@
-"""What a command does to a conversation on the platform's face, and what is refused."""
+"""The effect of commands on conversations of the platform, and what is refused."""
 
 import pytest
 
@@ -21,7 +21,7 @@ def conversation_of(shell: GenesysShell, media: str) -> str:
     """Return a conversation of that medium."""
     for number in range(100):
         conversation_id = f"00000000-0000-4000-8000-{number:012}"
-        if shell.model.world.population.get(conversation_id).media == media:
+        if shell.model.organisation.conversations.get(conversation_id).media == media:
             return conversation_id
     raise AssertionError(f"there is no {media}")
 
@@ -51,7 +51,7 @@ def test_the_same_seed_shows_the_same_conversation_and_another_seed_others():
 def test_conversations_are_of_four_media():
     shell = genesys_shell()
     media = {
-        shell.model.world.population.get(f"00000000-0000-4000-8000-{number:012}").media
+        shell.model.organisation.conversations.get(f"00000000-0000-4000-8000-{number:012}").media
         for number in range(50)
     }
     assert media == {"call", "message", "email", "callback"}
@@ -63,7 +63,9 @@ def test_a_move_to_a_queue_is_pending_first_and_complete_after_the_latency():
 
     answered = shell.replace(queueId=QUEUE, participant_id=held["id"], wait=False)
     shell.run(1.5)
-    pending = shell.model.world.view(shell.model.world.population.get(CONVERSATION), shell.now)
+    pending = shell.model.organisation.view(
+        shell.model.organisation.conversations.get(CONVERSATION), shell.now
+    )
     shell.run()
 
     assert (answered.status, answered.body) == (202, None)
@@ -83,7 +85,7 @@ def test_a_move_to_a_user_alerts_then_connects():
 
     shell.replace("replace/agent", userId=USER, wait=False)
     shell.run(2.6)
-    alerted = shell.model.world.population.get(CONVERSATION).holders()[0]
+    alerted = shell.model.organisation.conversations.get(CONVERSATION).holders()[0]
     state = alerted.state
     shell.run()
 

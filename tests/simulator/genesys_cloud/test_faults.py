@@ -31,7 +31,7 @@ def struck(fault: str, **options: Any) -> tuple[GenesysShell, Answered]:
 
 def state(shell: GenesysShell) -> str | None:
     """Return the state of the last command, None without one."""
-    commands = shell.model.world.population.get(CONVERSATION).commands
+    commands = shell.model.organisation.conversations.get(CONVERSATION).commands
     return commands[-1].state if commands else None
 
 
@@ -41,7 +41,7 @@ def test_each_driver_names_the_faults_of_its_platform():
 
 
 def test_a_fault_of_the_other_face_is_an_error_with_the_names_that_exist():
-    with pytest.raises(UsageError, match=r"^unlisted is no fault of the simulator; it has rate"):
+    with pytest.raises(UsageError, match=r"^unlisted is not a fault of the simulator; it has rate"):
         genesys_shell(faults={"unlisted": 0.1})
 
 
@@ -102,7 +102,9 @@ def test_a_slow_answer_comes_late_but_its_effect_does_not():
     shell, answered = struck("slow", latency_s=0.1)
     assert answered.status == 202
     assert 1.99 < answered.at - NOW < 2.05
-    assert shell.model.world.population.get(CONVERSATION).commands[0].issued_at < NOW + 0.2
+    assert (
+        shell.model.organisation.conversations.get(CONVERSATION).commands[0].issued_at < NOW + 0.2
+    )
 
 
 def test_an_accepted_command_may_fail_and_then_nobody_is_moved():
@@ -121,7 +123,7 @@ def test_an_accepted_command_may_fail_and_then_nobody_is_moved():
 def test_an_expired_token_is_told_on_rest_and_on_the_socket():
     shell = genesys_shell()
     held = shell.holder()["id"]
-    shares = shell.model.world.chance.shares
+    shares = shell.model.organisation.chance.shares
     assert isinstance(shares, dict)
     shares["token_expiry"] = 1.0
     channel = shell.follow(queue_topic(QUEUE))

@@ -1,4 +1,4 @@
-"""The platform's face on a socket, spoken to by independent clients."""
+"""The platform's server, called by independent clients."""
 
 import asyncio
 import json
@@ -16,12 +16,12 @@ from websockets.exceptions import InvalidStatus
 
 from runner.core.errors import StorageError, UsageError
 from runner.core.manifest.model import GatewayConstraints, Secret, SimulatorOptions
-from runner.simulator.conduct import Conduct
-from runner.simulator.genesys_cloud.catalog import make_id
-from runner.simulator.genesys_cloud.population import waiting_id
+from runner.simulator.behaviour import GatewayBehaviour
+from runner.simulator.genesys_cloud.conversation_store import waiting_id
+from runner.simulator.genesys_cloud.entities import make_id
 from runner.simulator.genesys_cloud.server import GenesysServer
-from runner.simulator.hosting import Hosting
 from runner.simulator.ledger import read_ledger
+from runner.simulator.loopback_server import ServerOptions
 from tests.fakes.turns import until
 
 CONVERSATION = "3f2504e0-4f89-41d3-9a0c-0305e82c3301"
@@ -76,7 +76,10 @@ async def opened() -> AsyncIterator[Open]:
     async with AsyncExitStack() as stack:
 
         async def begin(
-            conduct: Conduct | None = None, *, hosting: dict[str, Any] | None = None, **options: Any
+            behaviour: GatewayBehaviour | None = None,
+            *,
+            server_options: dict[str, Any] | None = None,
+            **options: Any,
         ) -> Client:
             settings: dict[str, Any] = {
                 "latency_s": 0.0,
@@ -86,9 +89,11 @@ async def opened() -> AsyncIterator[Open]:
             server = GenesysServer(
                 CONSTRAINTS,
                 SimulatorOptions(**settings),
-                conduct=conduct,
-                hosting=Hosting(
-                    client_id=Secret("ada"), client_secret=Secret("lovelace"), **(hosting or {})
+                behaviour=behaviour,
+                server_options=ServerOptions(
+                    client_id=Secret("ada"),
+                    client_secret=Secret("lovelace"),
+                    **(server_options or {}),
                 ),
             )
             await server.start()
@@ -148,7 +153,7 @@ async def test_errors_are_json_and_an_unknown_path_is_one(opened: Open):
 
 
 async def test_a_channel_answers_pings_and_beats(opened: Open):
-    client = await opened(hosting={"heartbeat_s": 0.05})
+    client = await opened(server_options={"heartbeat_s": 0.05})
     channel = await client.channel()
 
     async with dial(channel) as socket:
@@ -187,7 +192,7 @@ async def test_a_second_socket_takes_the_place_of_the_first(opened: Open):
 
 
 async def test_a_closing_socket_leaves_time_to_move_to_another(opened: Open):
-    client = await opened(faults={"socket_closing": 1.0}, hosting={"closing_s": 0.1})
+    client = await opened(faults={"socket_closing": 1.0}, server_options={"closing_s": 0.1})
     channel = await client.channel(f"v2.routing.queues.{ORIGIN}.conversations")
 
     async with dial(channel) as first:
@@ -245,7 +250,7 @@ async def test_stopping_closes_sockets_and_ends_what_hangs(opened: Open):
 
 
 async def test_the_rate_is_kept_over_the_wire(opened: Open):
-    client = await opened(Conduct(rate_per_s=0.05))
+    client = await opened(GatewayBehaviour(rate_per_s=0.05))
 
     answers = [await client.ask("GET", "/api/v2/tokens/me") for _ in range(4)]
 
@@ -263,12 +268,12 @@ async def test_a_stalled_platform_answers_afterwards(opened: Open):
 
 async def test_a_ledger_file_outlives_the_platform(opened: Open, tmp_path: Path):
     ledger = tmp_path / "ledger.jsonl"
-    client = await opened(hosting={"ledger": ledger}, waiting={"billing-old": 2})
+    client = await opened(server_options={"ledger": ledger}, waiting={"billing-old": 2})
     held = await client.holder()
     await client.replace(held)
     await client.server.stop()
 
-    again = await opened(hosting={"ledger": ledger}, waiting={"billing-old": 2})
+    again = await opened(server_options={"ledger": ledger}, waiting={"billing-old": 2})
     seen = (await again.ask("GET", f"/api/v2/conversations/{CONVERSATION}")).json()
     refused = await again.replace(held)
 
@@ -279,7 +284,7 @@ async def test_a_ledger_file_outlives_the_platform(opened: Open, tmp_path: Path)
 
 
 async def test_a_ledger_that_cannot_be_written_ends_the_platform(opened: Open, tmp_path: Path):
-    client = await opened(hosting={"ledger": tmp_path / "ledger.jsonl"})
+    client = await opened(server_options={"ledger": tmp_path / "ledger.jsonl"})
     held = await client.holder()
     assert client.server.ledger._file is not None
     os.close(client.server.ledger._file)
@@ -294,5 +299,5 @@ async def test_a_ledger_that_cannot_be_written_ends_the_platform(opened: Open, t
 
 
 async def test_a_fault_of_the_other_face_is_refused_at_the_start():
-    with pytest.raises(UsageError, match="codec_unsupported is no fault"):
+    with pytest.raises(UsageError, match="codec_unsupported is not a fault"):
         GenesysServer(CONSTRAINTS, SimulatorOptions(faults={"codec_unsupported": 0.1}))

@@ -38,11 +38,11 @@ def test_the_protocols_own_example_is_read(frame: Any, sent_at: float) -> None:
         ('{"id": NaN}', "the frame is not JSON"),
         ('{"id": ' + "9" * 5000 + "}", "the frame is not JSON"),
         ("[1]", "the frame is not a JSON object"),
-        ("{}", "id is missing or no text"),
-        ('{"id": 7}', "id is missing or no text"),
-        ('{"id": ""}', "id is missing or no text"),
-        ('{"id": "a\\u0000"}', "id is missing or no text"),
-        ('{"id": "a\\ud800"}', "id is missing or no text"),
+        ("{}", "id is missing or not text"),
+        ('{"id": 7}', "id is missing or not text"),
+        ('{"id": ""}', "id is missing or not text"),
+        ('{"id": "a\\u0000"}', "id is missing or not text"),
+        ('{"id": "a\\ud800"}', "id is missing or not text"),
     ],
 )
 def test_a_frame_without_a_usable_id_is_malformed(text: str, reason: str) -> None:

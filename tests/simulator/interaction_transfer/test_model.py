@@ -1,4 +1,4 @@
-"""The gateway's mind without any I/O: what each frame leads to."""
+"""The gateway's model without any I/O: the decisions on each frame."""
 
 import json
 from random import Random
@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from runner.core.manifest.model import SimulatorOptions
-from runner.simulator.conduct import Conduct
+from runner.simulator.behaviour import GatewayBehaviour
 from runner.simulator.faults import Answer, Close, Effect, Seen
 from runner.simulator.interaction_transfer.model import ORIGIN_URI, GatewayModel
 from runner.simulator.tokens import SCOPES, Tokens
@@ -117,7 +117,7 @@ def test_a_moved_interaction_shows_by_whom_and_where_to() -> None:
 
 
 def test_look_ups_lag_behind_effects_when_told_to() -> None:
-    gateway = shell(Conduct(visible_s=2.0))
+    gateway = shell(GatewayBehaviour(visible_s=2.0))
     gateway.send(transfer(1, "i1"))
     gateway.now += 3
     gateway.send(transfer(2, "i1"))

@@ -1,1 +1,1 @@
-"""The vendor's wire, read and written: pure."""
+"""The vendor's messages, built and read: pure."""

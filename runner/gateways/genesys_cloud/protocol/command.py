@@ -1,4 +1,4 @@
-"""What is said to the vendor's platform to move a conversation (genesys-cloud.md, "Order of work")."""
+"""Builds the commands that move a conversation (genesys-cloud.md, "Order of work")."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from runner.core.transfer.lookup_verdict import PARTICIPANT
 from runner.core.transfer.message import Draft, Message, Unfit
 
 CALLBACK = "callback"
-"""The handle that is there if the conversation is a callback."""
+"""The handle that marks a callback."""
 
 QUEUE = "genesys://queue/"
 _USER = "genesys://user/"
@@ -32,7 +32,7 @@ _TARGETS = {"replace/queue": "queueId", "replace/agent": "userId", "transfer": "
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """One delivery: `body` is posted to `path`."""
+    """One delivery: a `body` to post to a `path`."""
 
     message_id: str
     conversation_id: str
@@ -42,14 +42,14 @@ class Command:
 
     @property
     def content(self) -> str:
-        """The body's JSON text, as it is posted."""
+        """The body's JSON text."""
         return json.dumps(self.body)
 
 
 def build_command(draft: Draft) -> Message:
-    """Return a delivery: what is posted where, and its text for the journal.
+    """Return a draft as a message: the command, and its text for the journal.
 
-    Raises `Unfit` where the platform knows no such transfer.
+    Raises `Unfit` if the platform has no such transfer.
     """
     path, body = _request(draft)
     record = {
@@ -60,14 +60,14 @@ def build_command(draft: Draft) -> Message:
         "path": path,
         "body": body,
         "timestamp": draft.timestamp,
-        "media_matrix": draft.media.to_json(),  # a record: the platform takes none
+        "media_matrix": draft.media.to_json(),  # for the record: the platform takes none
     }
     command = Command(draft.message_id, draft.interaction_id, draft.destination_uri, path, body)
     return Message(orjson.dumps(record).decode(), command)
 
 
 def find_command_fault(message: Message, media: MediaMatrix) -> str | None:  # noqa: ARG001 - as the engine asks
-    """Return what is wrong with a delivery, or None; it is asked before the delivery may leave."""
+    """Return what is wrong with a message, or None; checked before it is sent."""
     command = command_of(message)
     found = _PATH.fullmatch(command.path)
     if found is None:
@@ -79,10 +79,10 @@ def find_command_fault(message: Message, media: MediaMatrix) -> str | None:  # n
 
 
 def command_of(message: Message) -> Command:
-    """Return what `build_command` made.
+    """Return the command in a message of `build_command`.
 
-    Raises `TypeError` for a message of another driver, or one that was read from a journal: the
-    platform does not recognise repeats, so nothing is sent twice.
+    Raises `TypeError` for a message of another driver or from a journal: the platform does not
+    recognise repeats, so nothing is sent twice.
     """
     if not isinstance(message.command, Command):
         raise TypeError("the message holds no command of this platform")
@@ -90,17 +90,17 @@ def command_of(message: Message) -> Command:
 
 
 def queue_uri(queue_id: str) -> str:
-    """Return a queue as a destination."""
+    """Return the destination URI of a queue."""
     return QUEUE + quote(queue_id, safe="")
 
 
 def user_uri(user_id: str) -> str:
-    """Return a user as a destination."""
+    """Return the destination URI of a user."""
     return _USER + quote(user_id, safe="")
 
 
 def topic_of(destination_uri: str) -> str | None:
-    """Return the topic on which a destination's conversations are told; None: there is none."""
+    """Return the topic with the events of a destination's conversations; None: there is none."""
     for start, kind in ((QUEUE, "routing.queues"), (_USER, "users")):
         entity_id = unquote(destination_uri.removeprefix(start))
         if destination_uri.startswith(start) and is_id(entity_id):
@@ -112,7 +112,7 @@ def _request(draft: Draft) -> tuple[str, Mapping[str, Any]]:
     handles = draft.seen.handles if draft.seen is not None else None
     if not handles or PARTICIPANT not in handles:
         raise Unfit(
-            "it is with no queue and no agent, so that nobody can be replaced: "
+            "it is with no queue and no agent, so no participant can be replaced: "
             "it may be in a flow, or at an outside number"
         )
     conversation, participant = (
@@ -127,7 +127,7 @@ def _request(draft: Draft) -> tuple[str, Mapping[str, Any]]:
         user_id = unquote(uri.removeprefix(_USER))
         return f"{start}/replace/agent", {"userId": user_id, **_UNATTENDED}
     if not uri.startswith(_ADDRESSES):
-        raise Unfit(f"the platform moves nobody to {uri}; write a queue, a user, tel: or sip:")
+        raise Unfit(f"the platform cannot transfer to {uri}; write a queue, a user, tel: or sip:")
     if CALLBACK in handles:
         raise Unfit("a callback cannot go to an outside number; write a queue or a user")
     return f"{start}/transfer", {"address": uri, **_UNATTENDED}

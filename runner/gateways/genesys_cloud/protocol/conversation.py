@@ -1,7 +1,7 @@
-"""A conversation of the vendor's platform, read: where it is, who can be replaced, what arrived.
+"""Reads conversations: where they are, who can be replaced, what has arrived.
 
-Unknown fields are passed over; what a judgement rests on must be as the vendor's documents say, or
-the whole body counts as unreadable (genesys-cloud.md, "Order of work", 3 and 5).
+Unknown fields are ignored; fields that a decision needs must be as documented, or the whole body
+counts as unreadable (genesys-cloud.md, "Order of work", 3 and 5).
 """
 
 from __future__ import annotations
@@ -29,39 +29,39 @@ MEDIA = (
 """The lists that hold a participant's communications."""
 
 ENDED_STATES = frozenset({"disconnected", "terminated", "none"})
-"""States of a communication that is over; one in any other may yet carry a word."""
+"""States of a communication that is over; any other state is live."""
 
 _HERE = ("calls", "chats", "messages", "videos")
-"""Media that end when the customer goes; an e-mail or a callback waits without them."""
+"""Media that end when the customer leaves; an e-mail or a callback goes on without them."""
 
 _DONE = "complete"
 FAILED = frozenset({"failed", "canceled", "timeout"})
-"""States of a transfer that came to nothing; look-ups write them large, events small."""
+"""States of a failed transfer; look-ups write them capitalised, events in lower case."""
 
 _AGENTS = frozenset({"agent", "user"})
 _OUTSIDE = frozenset({"external", "customer"})
 _HELD = frozenset({"connected", "parked"})
-"""States of an agent's communication that is his; an e-mail that he parked waits with him."""
+"""States in which an agent holds a communication; a parked e-mail still belongs to the agent."""
 
 _WATCHING = ("monitoredParticipantId", "screenMonitoredParticipantId", "coachedParticipantId")
-"""What names whom a supervisor only listens to; one that barged in talks, and may hold it later."""
+"""Fields of a supervisor who only listens; one who barged in talks, and may hold it later."""
 
 ID_LIMIT = 256
-"""Characters that an id may have; a longer one is none."""
+"""The most characters of an id."""
 
 MOST = 2000
-"""Participants, communications or transfers of one conversation that are read; more is odd."""
+"""The most participants, communications or transfers of a conversation; more is unreadable."""
 
 
 class _OddError(Exception):
-    """Something that a judgement would rest on is not as it should be."""
+    """A field that a decision needs is not as documented."""
 
 
 @dataclass(frozen=True, slots=True)
 class Setback:
-    """A transfer that came to nothing: its id, how it ended, to whom it was to go, if that is told.
+    """A failed transfer: its id, its state, and its destination if that is shown.
 
-    `is_foreign`: a user gave the command, so that it was not ours.
+    `is_foreign`: a user gave the command, so it was not ours.
     """
 
     id: str
@@ -72,11 +72,11 @@ class Setback:
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """What a conversation's body says."""
+    """The content of a conversation's body."""
 
     interaction: Interaction
     setbacks: tuple[Setback, ...] = ()
-    # Of the recent transfers that no user began, whatever came of them.
+    # The recent transfers that no user began, failed or not.
     transfer_ids: frozenset[str] = frozenset()
 
 
@@ -90,8 +90,8 @@ class _Participant:
     media: Mapping[str, tuple[str, ...]]  # the states of its communications, by medium
     is_gone: bool  # it has an end
     was_connected: bool
-    is_consulted: bool  # a leg of a consultation: it does not hold the customer while another does
-    is_watching: bool  # a supervisor's, who listens or coaches
+    is_consulted: bool  # a consultation leg: holds the customer only when no other does
+    is_watching: bool  # a supervisor who listens or coaches
     is_barging: bool
 
     @property
@@ -107,7 +107,7 @@ class _Participant:
 
     @property
     def uri(self) -> str | None:
-        """Where a conversation is that is with this participant."""
+        """The place of a conversation that this participant holds."""
         if self.purpose == "acd":
             return queue_uri(self.queue_id) if self.queue_id else None
         if self.purpose in _AGENTS:
@@ -118,16 +118,16 @@ class _Participant:
 def read_conversation(
     body: object, conversation_id: str, date_s: float | None = None
 ) -> Reading | None:
-    """Return what a body says of the conversation that was asked for; None if it is unreadable."""
+    """Read the body of the conversation that was asked for; None if it is unreadable."""
     try:
-        told = _mapping(body)
-        if told.get("id") != conversation_id:
+        fields = _mapping(body)
+        if fields.get("id") != conversation_id:
             return None
-        participants = [_participant(each) for each in _list(told, "participants")]
-        arrivals, setbacks = _transfers(told)
+        participants = [_participant(each) for each in _list(fields, "participants")]
+        arrivals, setbacks = _transfers(fields)
     except _OddError:
         return None
-    has_ended = told.get("endTime") is not None
+    has_ended = fields.get("endTime") is not None
     at = _holder(participants)
     state = _state(participants, at, has_ended=has_ended)
     seen = Interaction(
@@ -145,7 +145,7 @@ def read_conversation(
 
 
 def find_served_by(body: object, conversation_id: str, user_id: str) -> str | None:
-    """Return the participant by whom a user holds a conversation; None: he does not, or unreadable."""
+    """Return the participant id of a user who holds a conversation; None: not held, or unreadable."""
     reading = read_conversation(body, conversation_id)
     if reading is None or reading.interaction.destination_uri != user_uri(user_id):
         return None
@@ -153,10 +153,10 @@ def find_served_by(body: object, conversation_id: str, user_id: str) -> str | No
 
 
 def respelled(reading: Reading, spelled: Mapping[str, str]) -> Reading:
-    """Return a reading whose places are written as the manifest writes them.
+    """Return a reading with its places spelled as in the manifest.
 
-    `spelled` has the manifest's spellings by themselves in small letters: ids differ in case alone.
-    An address of a transfer may be a queue's or a user's mere id, or a number without its scheme.
+    `spelled` has the manifest's spellings by their lower-case form: ids may differ in case. The
+    address of a transfer may be a bare id of a queue or user, or a number without its scheme.
     """
 
     def as_written(uri: str | None) -> str | None:
@@ -183,33 +183,33 @@ _SCHEMES = ("tel:", "sip:", "sips:")
 
 
 def _places(participants: list[_Participant]) -> dict[str, str]:
-    """Return the places of participants by themselves in small letters, as `respelled` wants them."""
+    """Return the places of participants by their lower-case form, for `respelled`."""
     return {each.uri.casefold(): each.uri for each in participants if each.uri is not None}
 
 
 def _holder(participants: list[_Participant]) -> _Participant | None:
-    """Return who is to be replaced: the agent who holds the customer, else the queue it waits in.
+    """Return the participant to replace: the agent who holds the customer, else the queue.
 
-    Never who is only consulted, and of several agents the first, who called the others in; a leg of
-    a consultation holds the customer once all others have left.
+    Of several agents the first, who called the others in. A consulted agent only once all others
+    have left: then the consultation leg holds the customer.
     """
     parties = [p for p in participants if not p.is_watching and p is not _caller(participants)]
-    for told in (
+    for candidates in (
         [p for p in parties if not p.is_consulted and not p.is_barging],
         [p for p in parties if not p.is_consulted],
         parties,
     ):
-        talking = [p for p in told if p.purpose in _AGENTS and p.is_connected]
+        talking = [p for p in candidates if p.purpose in _AGENTS and p.is_connected]
         if talking:
             return talking[0]
-        waiting = [p for p in told if p.purpose == "acd" and p.is_live]
+        waiting = [p for p in candidates if p.purpose == "acd" and p.is_live]
         if waiting:
             return waiting[-1]
     return None
 
 
 def _caller(participants: list[_Participant]) -> _Participant | None:
-    """Return the user who called from inside; None: somebody outside takes part."""
+    """Return the user who called internally; None: an outside party takes part."""
     if any(p.purpose in _OUTSIDE for p in participants):
         return None
     first = next(iter(participants), None)
@@ -226,7 +226,7 @@ def _state(
 
 
 def _customer_left(participants: list[_Participant]) -> bool:
-    """Tell whether the outside is gone from a conversation that ends with it."""
+    """Return whether the customer has left a conversation that ends without them."""
     inside = [p for p in participants if p.purpose not in _OUTSIDE and p.is_live]
     media = {medium for p in inside for medium, states in p.media.items() if states}
     if not media or not media <= set(_HERE):
@@ -236,7 +236,7 @@ def _customer_left(participants: list[_Participant]) -> bool:
 
 
 def _outside(participants: list[_Participant]) -> str | None:
-    """Return the outside address where a conversation is that is with nobody inside."""
+    """Return the outside address that holds a conversation without a participant inside."""
     if not any(p.purpose == "customer" for p in participants):
         return None  # then the outside one is the customer
     outside = [p for p in participants if p.purpose == "external" and not p.is_consulted]
@@ -250,33 +250,33 @@ def _handles(holder: _Participant, participants: list[_Participant]) -> dict[str
 
 
 def _arrived(participants: list[_Participant], holder: _Participant | None) -> Iterator[Arrival]:
-    """Yield participants as traces of moves: at a queue at once, else once connected.
+    """Yield participants as arrivals of moves: at a queue at once, else once connected.
 
-    Who is consulted or watches was not moved to; a consultation whose leg holds the customer by now
-    was a move that an agent made.
+    Consulted and watching participants are not arrivals; a consultation leg that holds the customer
+    is a move by an agent.
     """
     for each in participants:
         if each.uri is None or each.is_watching or each.is_barging:
             continue
         is_done = each.purpose == "acd" or each.was_connected
         if not (is_done or each.is_live):
-            continue  # it was rung, and never took it
+            continue  # it rang and was never answered
         if not each.is_consulted:
             yield Arrival(each.id, each.uri, is_done)
         elif each is holder:
             yield Arrival(each.id, each.uri, is_done, by_user=True)
 
 
-def _transfers(told: Mapping[str, Any]) -> tuple[list[Arrival], list[Setback]]:
+def _transfers(fields: Mapping[str, Any]) -> tuple[list[Arrival], list[Setback]]:
     arrivals, setbacks = [], []
-    for each in map(_mapping, _list(told, "recentTransfers", needed=False)):
-        transfer_id, told_state = _id(each, "id", needed=True), each.get("state")
-        if not isinstance(told_state, str):
+    for each in map(_mapping, _list(fields, "recentTransfers", needed=False)):
+        transfer_id, spelled_state = _id(each, "id", needed=True), each.get("state")
+        if not isinstance(spelled_state, str):
             raise _OddError
-        state, destination_uri = told_state.lower(), _destination(each)
+        state, destination_uri = spelled_state.lower(), _destination(each)
         if state in FAILED:
             setbacks.append(Setback(transfer_id, state, destination_uri, _by_a_user(each)))
-        else:  # Pending, Active, Unknown and what is not known here yet: it may yet fail
+        else:  # Pending, Active, Unknown and undocumented states: it may yet fail
             arrivals.append(
                 Arrival(transfer_id, destination_uri, state == _DONE, by_user=_by_a_user(each))
             )
@@ -284,10 +284,10 @@ def _transfers(told: Mapping[str, Any]) -> tuple[list[Arrival], list[Setback]]:
 
 
 def _destination(transfer: Mapping[str, Any]) -> str | None:
-    told = transfer.get("destination")
-    if told is None:
+    fields = transfer.get("destination")
+    if fields is None:
         return None
-    destination = _mapping(told)
+    destination = _mapping(fields)
     user_id, address = _id(destination, "userId"), destination.get("address")
     if not isinstance(address, str | None):
         raise _OddError
@@ -300,36 +300,36 @@ def _by_a_user(transfer: Mapping[str, Any]) -> bool:
 
 
 def _participant(body: object) -> _Participant:
-    told = _mapping(body)
-    purpose, address = told.get("purpose"), told.get("address")
+    fields = _mapping(body)
+    purpose, address = fields.get("purpose"), fields.get("address")
     if not isinstance(purpose, str | None):
         raise _OddError
     media: dict[str, tuple[str, ...]] = {}
-    was_connected = told.get("connectedTime") is not None
+    was_connected = fields.get("connectedTime") is not None
     for medium in MEDIA:
-        communications = [_mapping(each) for each in _list(told, medium, needed=False)]
+        communications = [_mapping(each) for each in _list(fields, medium, needed=False)]
         states = media[medium] = tuple(_communication(each) for each in communications)
         was_connected |= "connected" in states
         was_connected |= any(each.get("connectedTime") is not None for each in communications)
     return _Participant(
-        _id(told, "id", needed=True),
+        _id(fields, "id", needed=True),
         (purpose or "").lower(),
-        _id(told, "queueId") or _id_within(told, "queue"),
-        _id(told, "userId") or _id_within(told, "user"),
+        _id(fields, "queueId") or _id_within(fields, "queue"),
+        _id(fields, "userId") or _id_within(fields, "user"),
         address if isinstance(address, str) and address else None,
         media,
-        told.get("endTime") is not None,
+        fields.get("endTime") is not None,
         was_connected,
-        bool(_id(told, "consultParticipantId")),
-        any(_id(told, name) for name in _WATCHING),
-        bool(_id(told, "bargedParticipantId")),
+        bool(_id(fields, "consultParticipantId")),
+        any(_id(fields, name) for name in _WATCHING),
+        bool(_id(fields, "bargedParticipantId")),
     )
 
 
-def _communication(told: Mapping[str, Any]) -> str:
-    state = told.get("state")
+def _communication(fields: Mapping[str, Any]) -> str:
+    state = fields.get("state")
     if state is None:  # left out where it has ended
-        return "none" if told.get("disconnectedTime") is not None else "connected"
+        return "none" if fields.get("disconnectedTime") is not None else "connected"
     if not isinstance(state, str):
         raise _OddError
     return state.lower()
@@ -341,8 +341,8 @@ def _mapping(body: object) -> Mapping[str, Any]:
     return body
 
 
-def _list(told: Mapping[str, Any], name: str, *, needed: bool = True) -> list[Any]:
-    value = told.get(name)
+def _list(fields: Mapping[str, Any], name: str, *, needed: bool = True) -> list[Any]:
+    value = fields.get(name)
     if value is None and not needed:
         return []
     if not isinstance(value, list) or len(value) > MOST:
@@ -350,8 +350,8 @@ def _list(told: Mapping[str, Any], name: str, *, needed: bool = True) -> list[An
     return value
 
 
-def _id(told: Mapping[str, Any], name: str, *, needed: bool = False) -> str:
-    value = told.get(name)
+def _id(fields: Mapping[str, Any], name: str, *, needed: bool = False) -> str:
+    value = fields.get(name)
     if value is None and not needed:
         return ""
     if not isinstance(value, str) or len(value) > ID_LIMIT or (needed and not value):
@@ -359,7 +359,7 @@ def _id(told: Mapping[str, Any], name: str, *, needed: bool = False) -> str:
     return value
 
 
-def _id_within(told: Mapping[str, Any], name: str) -> str | None:
-    """Return the id of what a notification tells as an object of its own."""
-    value = told.get(name)
+def _id_within(fields: Mapping[str, Any], name: str) -> str | None:
+    """Return the id in a nested object, as notifications have it."""
+    value = fields.get(name)
     return _id(value, "id") or None if isinstance(value, dict) else None

@@ -1,15 +1,15 @@
-"""What comes on a notifications channel's socket (genesys-cloud.md, "Socket")."""
+"""Reads the frames of a notification channel's socket (genesys-cloud.md, "Socket")."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import Enum, auto
 
-from runner.core.foreign_json import read_foreign
-from runner.core.transfer.message import Stray, harmless
+from runner.core.lenient_json import decode_json
+from runner.core.transfer.message import GatewayNote, harmless
 
 PING = '{"message":"ping"}'
-"""What is sent to have the platform answer."""
+"""The frame that the platform answers with a pong."""
 
 _CONVERSATIONS = ".conversations"
 _NO_LONGER_SUBSCRIBED = "v2.system.no_longer_subscribed"
@@ -18,7 +18,7 @@ _SOCKET_CLOSING = "v2.system.socket_closing"
 
 
 class Signal(Enum):
-    """What the platform says of the channel itself."""
+    """A message about the channel itself."""
 
     ALIVE = auto()  # a heartbeat, a pong
     CLOSING = auto()  # the socket will be closed within about a minute
@@ -28,30 +28,34 @@ class Signal(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Changed:
-    """A conversation changed; `body` is what it now is."""
+    """A conversation changed; `body` is its new state."""
 
     conversation_id: str
     body: dict[str, object]
 
 
-def read_frame(frame: str | bytes) -> Signal | Changed | Stray:
-    """Read one frame; whatever is not known becomes a `Stray`, never an error."""
+def read_frame(frame: str | bytes) -> Signal | Changed | GatewayNote:
+    """Read one frame; an unknown one becomes a `GatewayNote`, never an error."""
     if isinstance(frame, bytes):
-        return Stray("a binary frame", harmless(repr(frame)))
+        return GatewayNote("a binary frame", harmless(repr(frame)))
     try:
-        told, _, is_consistent = read_foreign(frame)
+        message, _, is_consistent = decode_json(frame)
     except (ValueError, RecursionError):
-        return Stray("not JSON", harmless(frame))
+        return GatewayNote("not JSON", harmless(frame))
     if not is_consistent:
-        return Stray("contradictory", harmless(frame))
-    topic = told.get("topicName") if isinstance(told, dict) else None
+        return GatewayNote("contradictory", harmless(frame))
+    topic = message.get("topicName") if isinstance(message, dict) else None
     if not isinstance(topic, str):
-        return Stray("no topic", harmless(frame))
+        return GatewayNote("no topic", harmless(frame))
     signals = (
         s for start, s in _SIGNALS.items() if topic == start or topic.startswith(f"{start}.")
     )
     signal = next(signals, None)
-    return signal or _changed(topic, told.get("eventBody")) or Stray("no event", harmless(frame))
+    return (
+        signal
+        or _changed(topic, message.get("eventBody"))
+        or GatewayNote("no event", harmless(frame))
+    )
 
 
 def _changed(topic: str, body: object) -> Changed | None:

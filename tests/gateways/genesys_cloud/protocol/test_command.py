@@ -76,7 +76,7 @@ def test_a_callback_goes_to_queues_and_users_and_to_no_outside_number():
 
 @pytest.mark.parametrize("handles", [None, {}, {"callback": "yes"}])
 def test_where_nobody_can_be_replaced_there_is_no_command(handles: dict[str, str] | None):
-    with pytest.raises(Unfit, match="nobody can be replaced"):
+    with pytest.raises(Unfit, match="no participant can be replaced"):
         build_command(draft("genesys://queue/q-1", handles))
     with pytest.raises(Unfit):
         build_command(Draft("m-1", "c-1", "genesys://queue/q-1", MEDIA, AT))

@@ -48,17 +48,17 @@ def test_a_permission_may_stand_in_the_parameters_alone():
 @pytest.mark.parametrize(
     ("status", "code", "word"),
     [
-        (400, "conversations.error.transfer.not.connected", "nobody is connected"),
+        (400, "conversations.error.transfer.not.connected", "no participant is connected"),
         (400, "conversations.error.transfer.same.party", "already"),
         (400, "conversations.error.transfer.destination.required", "destination"),
         (400, "conversations.error.transfer.acd.call.unattended", "unattended"),
         (400, "conversations.error.queue.not.found", "no such queue"),
         (403, "not.authorized", "division"),
-        (404, "not.found", "not there"),
+        (404, "not.found", "does not exist"),
         (415, "unsupported.media.type", "proxies"),
         (429, "too.many.requests", "allowance"),
         (429, "rate.limited", "allowance"),
-        (504, "request.timeout", "looked up"),
+        (504, "request.timeout", "a look-up shows"),
     ],
 )
 def test_every_code_of_the_list_has_a_sentence(status: int, code: str, word: str):

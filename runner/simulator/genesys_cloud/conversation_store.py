@@ -1,4 +1,4 @@
-"""Who talks to the organisation before anybody is moved; the same for the same seed."""
+"""The organisation's conversations before any move; the same for the same seed."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 
 from runner.core.manifest.model import SimulatorOptions
 from runner.simulator.faults import Chance
-from runner.simulator.genesys_cloud.catalog import ORIGIN, Names, is_foreign, make_id, require
 from runner.simulator.genesys_cloud.conversations import MEDIA, Conversation, Participant
+from runner.simulator.genesys_cloud.entities import ORIGIN, EntityList, is_foreign, make_id, require
 from runner.simulator.genesys_cloud.errors import Refused
 
 _LONGEST_WAIT_S = 6 * 3600.0
@@ -16,21 +16,21 @@ _IVR_S = 20.0  # how long a call was in the menu before it waited
 
 
 @dataclass(slots=True)
-class Population:
-    """Every conversation: those that were touched or listed are kept, others made when asked for.
+class ConversationStore:
+    """Creates conversations when they are requested, and keeps those that were listed or changed.
 
-    Any UUID is a conversation that waits in the queue `origin`; `options.waiting` puts so many
-    more into queues by name, and those of them that have ended are listed still. Ages count back
-    from `started_at`, seconds since the epoch.
+    Any UUID is a conversation that waits in the queue `origin`; `options.waiting` adds conversations
+    to named queues, where ended ones are still listed. Ages count back from `started_at`, seconds
+    since the epoch.
     """
 
     options: SimulatorOptions
     chance: Chance
     started_at: float
-    queues: Names = field(init=False)
-    users: Names = field(init=False)
+    queues: EntityList = field(init=False)
+    users: EntityList = field(init=False)
     _kept: dict[str, Conversation] = field(default_factory=dict)
-    # The queues of those who wait in one, or came by one and are being served.
+    # The queues of the conversations that wait, or came through one and are being served.
     _queue_ids: dict[str, str] = field(default_factory=dict)
     _served: set[str] = field(default_factory=set)
 
@@ -39,8 +39,8 @@ class Population:
         listed = [*self.options.queues]
         served = dict(self.options.served)
         named = [name for name in (ORIGIN, *waiting, *served) if name not in listed]
-        self.queues = Names.of("queue", [*listed, *dict.fromkeys(named)])
-        self.users = Names.of("user", self.options.users, self.options.former_users)
+        self.queues = EntityList.of("queue", [*listed, *dict.fromkeys(named)])
+        self.users = EntityList.of("user", self.options.users, self.options.former_users)
         for name, count in waiting.items():
             queue_id = make_id("queue", name)
             self._queue_ids |= {waiting_id(name, number): queue_id for number in range(count)}
@@ -50,7 +50,7 @@ class Population:
             self._queue_ids |= dict.fromkeys(ids, make_id("queue", name))
 
     def get(self, conversation_id: str) -> Conversation:
-        """Return the conversation of that id as it stands.
+        """Return the conversation of that id.
 
         Raises `Refused`: `not.found`, `not.authorized`, `bad.request`.
         """
@@ -59,23 +59,23 @@ class Population:
         return found or self._make(conversation_id)
 
     def keep(self, conversation: Conversation) -> None:
-        """Remember what is about to be changed."""
+        """Keep a conversation that is about to change."""
         self._kept[conversation.id] = conversation
 
     def known(self) -> Iterator[Conversation]:
-        """Yield the conversations that a list can show: those of `waiting` and those that were touched."""
+        """Yield the conversations of lists: those of `waiting`, and those that were changed."""
         for conversation_id in self._queue_ids:
             if conversation_id not in self._kept:
                 self.keep(self._make(conversation_id))
         yield from self._kept.values()
 
     def last_seen(self, conversation: Conversation) -> list[Participant]:
-        """Return who stood for the queue when a conversation of `waiting` ended."""
+        """Return the queue's participant in an ended conversation of `waiting`."""
         listed = conversation.id in self._queue_ids and conversation.ended_at is not None
         return [one for one in conversation.participants if listed and one.purpose == "acd"]
 
     def require_queue(self, queue_id: str) -> str:
-        """Return the id of a queue that a command may name; raises `Refused`."""
+        """Return the id of a queue for a command. Raises `Refused`."""
         try:
             return self.queues.find(queue_id).id
         except Refused as error:
@@ -110,5 +110,5 @@ class Population:
 
 
 def waiting_id(queue_name: str, number: int) -> str:
-    """Return the id of the conversation that is `number` (from 0) of those `waiting` in a queue."""
+    """Return the id of conversation `number` (from 0) of those `waiting` in a queue."""
     return make_id("conversation", queue_name, number)

@@ -1,8 +1,8 @@
-"""Which queues and users there are, and what their ids tell.
+"""Queues and users, and the meaning of ids.
 
-Names have ids made from them. Any other well-formed UUID is the id of something that exists, but
-for two reserved ranges: ids that begin with `00000404` are not found, with `00000403` they lie in a
-division that the client may not see.
+The id of a named entity is derived from its name. Any other well-formed UUID is the id of an
+existing entity, except in two ranges: ids that begin with `00000404` are not found, and those with
+`00000403` lie in a division that the client may not see.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from runner.simulator.genesys_cloud.errors import Refused
 
 NAMESPACE = UUID("6f0d3c1e-5f0a-5b59-9d0e-6a1d6e6c5f77")
 ORIGIN = "origin"
-"""The queue in which every conversation waits that no option names."""
+"""The queue of every conversation that no option names."""
 
 _UUID = re.compile(r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 _NOT_FOUND = "00000404-"
@@ -25,27 +25,27 @@ _FOREIGN = "00000403-"
 
 
 def make_id(*parts: object) -> str:
-    """Return the id that always goes with `parts`."""
+    """Return the id derived from `parts`."""
     return str(uuid5(NAMESPACE, "/".join(map(str, parts))))
 
 
 def is_id(text: str) -> bool:
-    """Tell whether `text` is a well-formed UUID."""
+    """Return whether `text` is a well-formed UUID."""
     return _UUID.fullmatch(text) is not None
 
 
 def is_missing(entity_id: str) -> bool:
-    """Tell whether there is nothing of that id."""
+    """Return whether the id does not exist."""
     return entity_id.startswith((_NOT_FOUND, "missing-"))
 
 
 def is_foreign(entity_id: str) -> bool:
-    """Tell whether the id lies in another division."""
+    """Return whether the id lies in another division."""
     return entity_id.startswith(_FOREIGN)
 
 
 def require(entity_id: str) -> str:
-    """Return `entity_id` if there is something of that id that the client may see.
+    """Return `entity_id` in lower case if it exists and the client may see it.
 
     Raises `Refused`: `not.found`, `not.authorized`, `bad.request`.
     """
@@ -59,8 +59,8 @@ def require(entity_id: str) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class Named:
-    """A queue or a user; a `former` one is known still, and of no use."""
+class Entity:
+    """A queue or a user; `state` is "deleted" or "inactive" for a former one."""
 
     id: str
     name: str
@@ -68,41 +68,41 @@ class Named:
 
 
 @dataclass(frozen=True, slots=True)
-class Names:
-    """The named of one `kind` ("queue", "user"); a name listed twice has two ids."""
+class EntityList:
+    """The entities of one `kind` ("queue", "user"); a name listed twice has two ids."""
 
     kind: str
-    entries: Sequence[Named]
-    _by_id: Mapping[str, Named] = field(init=False, repr=False)
+    entries: Sequence[Entity]
+    _by_id: Mapping[str, Entity] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "_by_id", {entry.id: entry for entry in self.entries})
 
     @classmethod
-    def of(cls, kind: str, names: Iterable[str], former: Iterable[str] = ()) -> Names:
-        """Give every one of `names` its id, and those of `former`, who have left, theirs."""
+    def of(cls, kind: str, names: Iterable[str], former: Iterable[str] = ()) -> EntityList:
+        """Return a list of `names`, and of `former` ones that are deleted or inactive."""
         counts: dict[str, int] = {}
         entries = []
         for name in names:
             count = counts[name] = counts.get(name, 0) + 1
-            entries.append(Named(make_id(kind, name, *([count] if count > 1 else [])), name))
+            entries.append(Entity(make_id(kind, name, *([count] if count > 1 else [])), name))
         entries += [
-            Named(make_id(kind, "former", name, number), name, _FORMER[number % 2])
+            Entity(make_id(kind, "former", name, number), name, _FORMER[number % 2])
             for number, name in enumerate(former)
         ]
         return cls(kind, tuple(sorted(entries, key=lambda entry: (entry.name.lower(), entry.id))))
 
-    def find(self, entity_id: str) -> Named:
-        """Return what `entity_id` names; raises `Refused` as `require` does."""
+    def find(self, entity_id: str) -> Entity:
+        """Return the entity with that id. Raises what `require` raises."""
         entity_id = require(entity_id)
-        return self._by_id.get(entity_id) or Named(entity_id, f"{self.kind} {entity_id[:8]}")
+        return self._by_id.get(entity_id) or Entity(entity_id, f"{self.kind} {entity_id[:8]}")
 
     def name_of(self, entity_id: str | None) -> str | None:
-        """Return the name that goes with an id which is known to exist."""
+        """Return the name of an existing id; None for None."""
         return None if entity_id is None else self.find(entity_id).name
 
-    def matching(self, pattern: str | None) -> Iterator[Named]:
-        """Yield by name: case does not matter, a star may stand before and behind."""
+    def matching(self, pattern: str | None) -> Iterator[Entity]:
+        """Yield entities by name, ignoring case; `*` at either end matches any text."""
         if pattern is None:
             yield from self.entries
             return

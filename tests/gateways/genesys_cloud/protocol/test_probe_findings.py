@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 from runner.core.transfer.outcome import ExitCode
-from runner.gateways.genesys_cloud.protocol.probe import (
+from runner.gateways.genesys_cloud.protocol.probe_findings import (
     Attempt,
     End,
     Findings,

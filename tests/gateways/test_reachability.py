@@ -12,7 +12,13 @@ import pytest
 
 from runner.gateways.http.client import tls_context
 from runner.gateways.http.errors import ConnectionFailed
-from runner.gateways.probes import addresses_of, connect, host_and_port, is_secure, reach
+from runner.gateways.reachability import (
+    connect_plain,
+    host_and_port,
+    is_secure,
+    resolve,
+    shake_hands,
+)
 from tests.gateways.certificates import Authority
 
 
@@ -29,7 +35,7 @@ async def listening(context: ssl.SSLContext | None) -> AsyncIterator[int]:
 async def test_a_verified_certificate_is_told_by_name_version_and_end(tmp_path: Path):
     authority = Authority(tmp_path)
     async with listening(authority.server_context("IP:127.0.0.1")) as port:
-        seen = await reach(f"https://127.0.0.1:{port}/x", tls_context(str(authority.ca_file)))
+        seen = await shake_hands(f"https://127.0.0.1:{port}/x", tls_context(str(authority.ca_file)))
     assert (seen.version, seen.subject) == ("TLSv1.3", "gateway")
     assert 1 < seen.days_left <= 2
 
@@ -38,21 +44,21 @@ async def test_an_authority_that_is_not_trusted_is_an_error_with_the_mend(tmp_pa
     authority = Authority(tmp_path)
     async with listening(authority.server_context("IP:127.0.0.1")) as port:
         with pytest.raises(ConnectionFailed, match="the TLS certificate is not valid") as refused:
-            await reach(f"wss://127.0.0.1:{port}", tls_context(None))
+            await shake_hands(f"wss://127.0.0.1:{port}", tls_context(None))
     assert "tls.ca_file" in refused.value.check
 
 
 async def test_a_plain_socket_is_reached_or_not():
     async with listening(None) as port:
-        await connect(f"ws://127.0.0.1:{port}/socket")
+        await connect_plain(f"ws://127.0.0.1:{port}/socket")
     with pytest.raises(ConnectionFailed, match="refused"):
-        await connect(f"ws://127.0.0.1:{port}/socket")
+        await connect_plain(f"ws://127.0.0.1:{port}/socket")
 
 
 async def test_a_name_has_addresses_or_is_told_as_unknown():
-    assert await addresses_of("http://127.0.0.1:80") == ["127.0.0.1"]
+    assert await resolve("http://127.0.0.1:80") == ["127.0.0.1"]
     with pytest.raises(ConnectionFailed, match="cannot be resolved"):
-        await addresses_of("https://gateway.invalid")
+        await resolve("https://gateway.invalid")
 
 
 def test_addresses_say_where_they_lead():

@@ -1,4 +1,4 @@
-"""JSON from outside: half characters replaced, contradictions found."""
+"""Decodes JSON from outside: replaces lone surrogates, finds keys with contradictory values."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ _ESCAPES = re.compile(
 _NOTHING: Mapping[str, tuple[Any, ...]] = MappingProxyType({})
 
 
-class Foreign(NamedTuple):
-    """A JSON value from outside.
+class DecodedJson(NamedTuple):
+    """A decoded JSON value.
 
-    `contradictions` are the outermost object's keys that stand there with different values;
-    `is_consistent` False: some object of the value has such a key.
+    `contradictions` has the keys of the outermost object that occur with different values;
+    `is_consistent` is False where any object of the value has such a key.
     """
 
     value: Any
@@ -32,12 +32,12 @@ class Foreign(NamedTuple):
     is_consistent: bool = True
 
 
-def read_foreign(text: str | bytes) -> Foreign:
-    """Read a JSON text as leniently as Python does.
+def decode_json(text: str | bytes) -> DecodedJson:
+    """Decode a JSON text as leniently as Python does.
 
-    Half a surrogate pair has no UTF-8 form, so that no file, hash or database takes it: it is read
-    as U+FFFD, the replacement character. Of a key that stands twice the last value is read. Raises
-    `ValueError` for what is not JSON, `RecursionError` for what is nested too deeply.
+    A lone surrogate has no UTF-8 form, so no file, hash or database takes it: it becomes U+FFFD,
+    the replacement character. Of a repeated key the last value counts. Raises `ValueError` for what
+    is not JSON, `RecursionError` for what is nested too deeply.
     """
     if isinstance(text, bytes):
         text = text.decode(json.detect_encoding(text))
@@ -46,20 +46,20 @@ def read_foreign(text: str | bytes) -> Foreign:
     objects = _Objects()
     value = json.loads(text, object_pairs_hook=objects.make)
     outermost = objects.last if isinstance(value, dict) else _NOTHING
-    return Foreign(value, outermost, objects.are_consistent)
+    return DecodedJson(value, outermost, objects.are_consistent)
 
 
-def read_frame(text: str, keys: tuple[str, ...]) -> Foreign:
-    """Read a JSON text as `read_foreign` does, much faster where it is an ordinary one.
+def decode_json_fast(text: str, keys: tuple[str, ...]) -> DecodedJson:
+    """Decode as `decode_json` does, much faster where the text is an ordinary one.
 
-    Only contradictions of `keys` are found for sure. Raises as `read_foreign` does.
+    Only contradictions of `keys` are certainly found. Raises as `decode_json` does.
     """
     if "\\" not in text and all(text.count(f'"{key}"') <= 1 for key in keys):
         try:
-            return Foreign(orjson.loads(text))
+            return DecodedJson(orjson.loads(text))
         except orjson.JSONDecodeError:
             pass  # a NaN, for instance
-    return read_foreign(text)
+    return decode_json(text)
 
 
 def _whole(escape: re.Match[str]) -> str:
@@ -67,7 +67,7 @@ def _whole(escape: re.Match[str]) -> str:
 
 
 class _Objects:
-    """Makes objects of their pairs, the outermost one last."""
+    """Builds objects from their pairs, the outermost one last."""
 
     def __init__(self) -> None:
         self.last: Mapping[str, tuple[Any, ...]] = _NOTHING

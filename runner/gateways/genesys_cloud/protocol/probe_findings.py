@@ -1,6 +1,6 @@
-"""What a probe of the vendor's platform learns, without secrets and customers' data.
+"""The findings of a probe, without secrets and customers' data.
 
-Only what is listed here is kept: ids become numbers ("queue-1"), addresses their form, and every
+Only fields listed here are kept: ids become numbers ("queue-1"), addresses become their form, and
 free text is left out (genesys-cloud.md, "What is not documented").
 """
 
@@ -25,50 +25,50 @@ class End(StrEnum):
     """How one move of a probe ended."""
 
     ARRIVED = "arrived"
-    REFUSED = "refused"  # a definite no, or a transfer that failed
+    REFUSED = "refused"  # refused, or the transfer failed
     NOT_SENT = "not sent"
     IN_DOUBT = "in doubt"  # it may or may not have been carried out, now or soon
 
 
 class Masks:
-    """Gives every id a number of its own, the same for the same id."""
+    """Replaces ids by numbers, the same number for the same id."""
 
     def __init__(self) -> None:
         self._known: dict[str, str] = {}
         self._counts: dict[str, int] = {}
 
-    def of(self, kind: str, told: object) -> str | None:
-        """Return what stands for an id; None for none."""
-        if not isinstance(told, str) or not told:
+    def of(self, kind: str, given: object) -> str | None:
+        """Return the replacement of an id; None without an id."""
+        if not isinstance(given, str) or not given:
             return None
-        name = told.casefold()
+        name = given.casefold()
         if name not in self._known:
             number = self._counts[kind] = self._counts.get(kind, 0) + 1
             self._known[name] = f"{kind}-{number}"
         return self._known[name]
 
-    def address(self, told: object) -> str | None:
-        """Return an address's form ("tel:+11 digits"), or what stands for the id that it is."""
-        if not isinstance(told, str) or not told:
+    def address(self, given: object) -> str | None:
+        """Return the form of an address ("tel:+11 digits"), or the replacement of an id."""
+        if not isinstance(given, str) or not given:
             return None
-        if (known := self._known.get(told.casefold())) is not None:
+        if (known := self._known.get(given.casefold())) is not None:
             return known
-        found = _SCHEME.match(told)
-        scheme, rest = (found[0].lower(), told[found.end() :]) if found else ("", told)
+        found = _SCHEME.match(given)
+        scheme, rest = (found[0].lower(), given[found.end() :]) if found else ("", given)
         plus, digits = ("+" if rest.startswith("+") else ""), rest.removeprefix("+")
         form = f"{len(digits)} digits" if digits.isdecimal() else f"{len(digits)} characters"
         return f"{scheme}{plus}{form}"
 
 
-def word(told: object) -> str | None:
-    """Return a word of the platform's own vocabulary; anything else is odd."""
-    if told is None:
+def word(given: object) -> str | None:
+    """Return a word of the platform's vocabulary, or "odd" for anything else."""
+    if given is None:
         return None
-    return told if isinstance(told, str) and _WORD.fullmatch(told) else _ODD
+    return given if isinstance(given, str) and _WORD.fullmatch(given) else _ODD
 
 
 def sketch(body: Mapping[str, Any], masks: Masks) -> dict[str, Any]:
-    """Return what a conversation's body shows, masked."""
+    """Return the body of a conversation, masked."""
     return {
         "participants": [_participant(each, masks) for each in _objects(body.get("participants"))],
         "recent_transfers": (
@@ -80,41 +80,41 @@ def sketch(body: Mapping[str, Any], masks: Masks) -> dict[str, Any]:
     }
 
 
-def _participant(told: Mapping[str, Any], masks: Masks) -> dict[str, Any]:
-    queue, user = told.get("queue"), told.get("user")
-    queue_id = told.get("queueId") or (queue.get("id") if isinstance(queue, dict) else None)
-    user_id = told.get("userId") or (user.get("id") if isinstance(user, dict) else None)
+def _participant(given: Mapping[str, Any], masks: Masks) -> dict[str, Any]:
+    queue, user = given.get("queue"), given.get("user")
+    queue_id = given.get("queueId") or (queue.get("id") if isinstance(queue, dict) else None)
+    user_id = given.get("userId") or (user.get("id") if isinstance(user, dict) else None)
     shown = {
-        "participant": masks.of("participant", told.get("id")),
-        "purpose": word(told.get("purpose")),
+        "participant": masks.of("participant", given.get("id")),
+        "purpose": word(given.get("purpose")),
         "queue": masks.of("queue", queue_id),
         "user": masks.of("user", user_id),
-        "address": masks.address(told.get("address")),
-        "consult_participant": masks.of("participant", told.get("consultParticipantId")),
-        "has_ended": told.get("endTime") is not None,
+        "address": masks.address(given.get("address")),
+        "consult_participant": masks.of("participant", given.get("consultParticipantId")),
+        "has_ended": given.get("endTime") is not None,
         "media": {
-            medium: [word(each.get("state")) for each in _objects(told.get(medium))]
+            medium: [word(each.get("state")) for each in _objects(given.get(medium))]
             for medium in MEDIA
-            if told.get(medium)
+            if given.get(medium)
         },
     }
     return {name: value for name, value in shown.items() if value is not None}
 
 
-def _transfer(told: Mapping[str, Any], masks: Masks) -> dict[str, Any]:
-    destination, initiator = told.get("destination"), told.get("initiator")
+def _transfer(given: Mapping[str, Any], masks: Masks) -> dict[str, Any]:
+    destination, initiator = given.get("destination"), given.get("initiator")
     return {
-        "transfer": masks.of("transfer", told.get("id")),
-        "state": word(told.get("state")),
-        "type": word(told.get("transferType")),
+        "transfer": masks.of("transfer", given.get("id")),
+        "state": word(given.get("state")),
+        "type": word(given.get("transferType")),
         "destination": _fields(destination, masks),
         "initiator": _fields(initiator, masks),
     }
 
 
-def _fields(told: object, masks: Masks) -> dict[str, str | None]:
-    """Return the fields of a destination or an initiator, whatever they are, masked."""
-    if not isinstance(told, dict):
+def _fields(given: object, masks: Masks) -> dict[str, str | None]:
+    """Return the fields of a destination or an initiator, masked."""
+    if not isinstance(given, dict):
         return {}
     kinds = {"userId": "user", "queueId": "queue", "address": None}
     return {
@@ -123,32 +123,32 @@ def _fields(told: object, masks: Masks) -> dict[str, str | None]:
             if kinds.get(name, "id") is None
             else masks.of(kinds.get(name) or "id", value)
         )
-        for name, value in told.items()
+        for name, value in given.items()
         if value
     }
 
 
-def _objects(told: object) -> Sequence[Mapping[str, Any]]:
-    found = told if isinstance(told, list) else []
+def _objects(given: object) -> Sequence[Mapping[str, Any]]:
+    found = given if isinstance(given, list) else []
     return [one for one in found if isinstance(one, dict)][:MOST]
 
 
 @dataclass(slots=True)
 class Attempt:
-    """One move of a probe: what was asked, what was answered, what was seen after it."""
+    """One move of a probe: its request, answer and observations."""
 
     operation: str  # "replace/queue"
-    leg: str  # the purpose of who was to be replaced
+    leg: str  # the purpose of the participant to replace
     media: tuple[str, ...]
     destination: str | None  # masked
     answer: dict[str, Any] | None = None
     lost: str | None = None  # why there is no answer
     seen: list[dict[str, Any]] = field(default_factory=list)
-    end: End | None = None  # None: the probe itself did not come to its end
+    end: End | None = None  # None: the probe did not finish
     took_s: float | None = None
 
     def to_json(self) -> dict[str, Any]:
-        """Return the form that the file keeps."""
+        """Return the JSON form in the probe's file."""
         return {
             "operation": self.operation,
             "leg": self.leg,
@@ -164,7 +164,7 @@ class Attempt:
 
 @dataclass(slots=True)
 class Findings:
-    """What a probe found; the first thing that is written to its file, and the last."""
+    """What a probe found; its file is written before the first move and after each step."""
 
     about: dict[str, Any]
     subject: dict[str, Any] | None = None
@@ -175,25 +175,25 @@ class Findings:
     not_back: str | None = None  # why it was not moved back
 
     def moves(self) -> list[ProbedMove]:
-        """Return the move there, and the move back if there was one before it, in words."""
+        """Return the moves in words: there, and back if it was moved."""
         moves = [_move("there", self.there, self.unfit)]
         if self.there is not None:
             moves.append(_move("back", self.back, self.not_back))
         return moves
 
     def answers(self) -> dict[str, str]:
-        """Return what was learnt, by question."""
+        """Return the answers that were found, by question."""
         return answers(self)
 
     @property
     def is_in_doubt(self) -> bool:
-        """Whether it is not known that the conversation was moved."""
+        """Whether it is unknown if the conversation was moved."""
         attempts = (each for each in (self.there, self.back) if each is not None)
         return any(each.end in {End.IN_DOUBT, None} for each in attempts)
 
     @property
     def code(self) -> ExitCode:
-        """How the command is to end: a move in doubt is 6, one that was not carried out is 1."""
+        """The exit code: 6 for a move in doubt, 1 for one that was not carried out."""
         ends = [each.end for each in (self.there, self.back) if each is not None]
         if any(end in {End.IN_DOUBT, None} for end in ends):
             return ExitCode.IN_DOUBT
@@ -201,7 +201,7 @@ class Findings:
         return ExitCode.FAILURES if failed else ExitCode.OK
 
     def to_json(self) -> dict[str, Any]:
-        """Return the form that the file keeps."""
+        """Return the JSON form in the probe's file."""
         return {
             "about": self.about,
             "answers": answers(self),
@@ -224,7 +224,7 @@ def _move(name: str, attempt: Attempt | None, why_not: str | None) -> ProbedMove
 
 
 def answers(findings: Findings) -> dict[str, str]:
-    """Return what is known by now of each question that only a real organisation answers."""
+    """Return the answers so far to the questions that only a real organisation can answer."""
     attempts = [each for each in (findings.there, findings.back) if each is not None]
     return {
         "does the command take such a leg with client credentials": "; ".join(
@@ -252,23 +252,23 @@ def _answered(attempt: Attempt) -> str:
     if attempt.answer is None:
         return "no answer" if attempt.end is not End.NOT_SENT else "not sent"
     code = attempt.answer.get("code")
-    told = f" {code}" if code else ""
-    return f"{attempt.answer['status']}{told}, {attempt.end or 'unknown'}"
+    given = f" {code}" if code else ""
+    return f"{attempt.answer['status']}{given}, {attempt.end or 'unknown'}"
 
 
 def _listed(attempt: Attempt) -> str:
     lists = [each["recent_transfers"] for each in attempt.seen]
-    told = [one for each in lists if each for one in each]
-    if not told:
+    given = [one for each in lists if each for one in each]
+    if not given:
         absent = all(each is None for each in lists)
         return "the field is absent" if absent else "no, the list stayed empty"
-    states = ", ".join(dict.fromkeys(str(one["state"]) for one in told))
-    places = _named(one["destination"] for one in told)
-    return f"yes: {states}; destination {places}; initiator {_named(o['initiator'] for o in told)}"
+    states = ", ".join(dict.fromkeys(str(one["state"]) for one in given))
+    places = _named(one["destination"] for one in given)
+    return f"yes: {states}; destination {places}; initiator {_named(o['initiator'] for o in given)}"
 
 
-def _named(told: Iterable[Mapping[str, str | None]]) -> str:
-    shown = dict.fromkeys(f"{name}={value}" for each in told for name, value in each.items())
+def _named(given: Iterable[Mapping[str, str | None]]) -> str:
+    shown = dict.fromkeys(f"{name}={value}" for each in given for name, value in each.items())
     return ", ".join(shown) or "{}"
 
 
@@ -279,9 +279,9 @@ def _subject(subject: Mapping[str, Any] | None) -> str:
 
 
 def sketch_subject(status: int, body: Mapping[str, Any] | None) -> dict[str, Any]:
-    """Return what `authorization/subjects/me` answered, without names."""
-    told = body or {}
-    grants = _objects(told.get("grants"))
+    """Return the answer of `authorization/subjects/me`, without names."""
+    given = body or {}
+    grants = _objects(given.get("grants"))
     roles = [grant.get("role") for grant in grants]
     policies = [
         policy
@@ -291,11 +291,11 @@ def sketch_subject(status: int, body: Mapping[str, Any] | None) -> dict[str, Any
     ]
     return {
         "status": status,
-        "fields": sorted(word(name) or _ODD for name in told),
+        "fields": sorted(word(name) or _ODD for name in given),
         "grants": len(grants),
         "permissions": sum(len(_list(policy.get("actions"))) for policy in policies),
     }
 
 
-def _list(told: object) -> list[Any]:
-    return told if isinstance(told, list) else []
+def _list(given: object) -> list[Any]:
+    return given if isinstance(given, list) else []

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runner.core.foreign_json import read_foreign, read_frame
+from runner.core.lenient_json import decode_json, decode_json_fast
 
 KEYS = ("id", "status", "code")
 
@@ -26,9 +26,9 @@ KEYS = ("id", "status", "code")
     ],
 )
 def test_half_a_character_is_read_as_a_replacement(text: str, value: object):
-    assert read_foreign(text).value == value
-    assert read_frame(text, KEYS).value == value
-    assert read_foreign(text.encode()).value == value
+    assert decode_json(text).value == value
+    assert decode_json_fast(text, KEYS).value == value
+    assert decode_json(text.encode()).value == value
 
 
 @given(
@@ -39,13 +39,13 @@ def test_half_a_character_is_read_as_a_replacement(text: str, value: object):
 def test_whole_characters_are_read_as_they_are(value: object):
     for ensure_ascii in (True, False):
         text = json.dumps(value, ensure_ascii=ensure_ascii)
-        assert read_foreign(text) == (value, {}, True)
-        assert read_frame(text, KEYS).value == value
+        assert decode_json(text) == (value, {}, True)
+        assert decode_json_fast(text, KEYS).value == value
 
 
 @given(st.text(st.characters(categories=["Cs"]) | st.characters()))
 def test_whatever_is_read_has_a_utf8_form(text: str):
-    value = read_foreign(json.dumps([text])).value
+    value = decode_json(json.dumps([text])).value
     assert value[0].encode().decode() == value[0]
 
 
@@ -63,12 +63,12 @@ def test_whatever_is_read_has_a_utf8_form(text: str):
 def test_a_key_with_two_values_is_a_contradiction(
     text: str, contradictions: object, *, is_consistent: bool
 ):
-    for read in (read_foreign(text), read_frame(text, KEYS)):
+    for read in (decode_json(text), decode_json_fast(text, KEYS)):
         assert read.is_consistent is is_consistent
-    assert read_foreign(text).contradictions == contradictions
+    assert decode_json(text).contradictions == contradictions
 
 
 @pytest.mark.parametrize("text", [b"\xff", b"\xed\xa0\x80", "", "{", '"\\ud80"'])
 def test_what_is_no_json_is_a_value_error(text: str | bytes):
     with pytest.raises(ValueError, match=r"."):
-        read_foreign(text)
+        decode_json(text)

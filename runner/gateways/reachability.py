@@ -1,4 +1,4 @@
-"""Looks at the way to a gateway: names, TLS and answers, read-only (cli.md, `doctor`)."""
+"""Resolves names and makes TLS handshakes, to check that a gateway is reachable (cli.md, `doctor`)."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ _DEFAULT_PORTS = {"https": 443, "wss": 443, "http": 80, "ws": 80}
 
 
 @dataclass(frozen=True, slots=True)
-class Reached:
-    """What a TLS handshake showed; the certificate has been verified."""
+class TlsHandshake:
+    """The result of a TLS handshake with a verified certificate."""
 
     version: str
     subject: str
@@ -28,18 +28,18 @@ class Reached:
 
 
 def host_and_port(url: str) -> tuple[str, int]:
-    """Return where an address leads."""
+    """Return host and port of a URL, with the scheme's default port."""
     parts = urlsplit(url)
     return parts.hostname or "", parts.port or _DEFAULT_PORTS[parts.scheme]
 
 
 def is_secure(url: str) -> bool:
-    """Tell whether an address is spoken to over TLS."""
+    """Return whether a URL's scheme means TLS."""
     return urlsplit(url).scheme in {"https", "wss"}
 
 
-async def addresses_of(url: str) -> list[str]:
-    """Return the addresses that an URL's host has. Raises `ConnectionFailed`."""
+async def resolve(url: str) -> list[str]:
+    """Return the IP addresses of a URL's host. Raises `ConnectionFailed`."""
     host, port = host_and_port(url)
     loop = asyncio.get_running_loop()
     try:
@@ -50,8 +50,8 @@ async def addresses_of(url: str) -> list[str]:
     return list(dict.fromkeys(str(sockaddr[0]) for *_, sockaddr in found))
 
 
-async def reach(url: str, context: ssl.SSLContext) -> Reached:
-    """Connect to an URL's host by TLS and hang up. Raises `ConnectionFailed`."""
+async def shake_hands(url: str, context: ssl.SSLContext) -> TlsHandshake:
+    """Make a TLS handshake with a URL's host and hang up. Raises `ConnectionFailed`."""
     host, port = host_and_port(url)
     try:
         async with asyncio.timeout(DIAL_S):
@@ -65,8 +65,8 @@ async def reach(url: str, context: ssl.SSLContext) -> Reached:
         raise explained(error) from error
 
 
-async def connect(url: str) -> None:
-    """Connect to a plain URL's host and hang up. Raises `ConnectionFailed`."""
+async def connect_plain(url: str) -> None:
+    """Connect to a URL's host without TLS and hang up. Raises `ConnectionFailed`."""
     host, port = host_and_port(url)
     try:
         async with asyncio.timeout(DIAL_S):
@@ -76,7 +76,7 @@ async def connect(url: str) -> None:
         raise explained(error) from error
 
 
-def _reached(version: str | None, certificate: Mapping[str, Any]) -> Reached:
+def _reached(version: str | None, certificate: Mapping[str, Any]) -> TlsHandshake:
     names = dict(pair for entry in certificate.get("subject", ()) for pair in entry)
     alternatives = [value for kind, value in certificate.get("subjectAltName", ())]
     subject = names.get("commonName") or next(iter(alternatives), "no name")
@@ -84,4 +84,4 @@ def _reached(version: str | None, certificate: Mapping[str, Any]) -> Reached:
         ends_at = ssl.cert_time_to_seconds(certificate["notAfter"])
     except (KeyError, ValueError) as error:
         raise ConnectionFailed("the certificate does not say when it ends") from error
-    return Reached(version or "TLS", harmless(subject), (ends_at - time.time()) / _DAY_S)
+    return TlsHandshake(version or "TLS", harmless(subject), (ends_at - time.time()) / _DAY_S)

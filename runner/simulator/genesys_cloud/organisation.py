@@ -1,4 +1,4 @@
-"""What the platform's operations work on."""
+"""The state of the organisation, which the operations read and change."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ from runner.core.manifest.model import SimulatorOptions
 from runner.simulator.faults import Chance
 from runner.simulator.genesys_cloud.actions import Decisions, Send
 from runner.simulator.genesys_cloud.channels import Channels
+from runner.simulator.genesys_cloud.conversation_store import ConversationStore
 from runner.simulator.genesys_cloud.conversations import Conversation
-from runner.simulator.genesys_cloud.population import Population
 from runner.simulator.genesys_cloud.views import encode, view_conversation, view_event
 from runner.simulator.tokens import Tokens
 
 _SLOW_FACTOR = 20
-_LEAST_SLOW_S = 0.05  # what is slow without latency takes 20 times this
+_LEAST_SLOW_S = 0.05  # without latency a slow answer takes 20 times this
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What an operation answers, and what is to be done before the answer goes out."""
+    """The answer of an operation, and the decisions to perform before it is sent."""
 
     status: int
     body: Any = None
@@ -31,56 +31,56 @@ class Outcome:
 
 
 @dataclass(slots=True)
-class World:
-    """One organisation: its conversations, channels and clients. Times are since the epoch."""
+class Organisation:
+    """An organisation: conversations, channels and clients. Times are seconds since the epoch."""
 
     options: SimulatorOptions
     tokens: Tokens
     chance: Chance
-    population: Population
+    conversations: ConversationStore
     permissions: frozenset[str]
     visible_s: float = 0.0  # how long look-ups lag behind
-    closing_s: float = 60.0  # how long a closing socket is still there
+    closing_s: float = 60.0  # how long a closing socket stays open
     channels: Channels = field(default_factory=Channels)
-    met: set[str] = field(default_factory=set)  # conversations that were looked up
-    told: dict[str, int] = field(default_factory=dict)  # conversation -> events so far
+    looked_up: set[str] = field(default_factory=set)  # conversations that were looked up
+    event_counts: dict[str, int] = field(default_factory=dict)  # conversation -> events so far
 
     @property
     def random(self) -> Random:
-        """What ids are made of; seeded in a simulation."""
+        """The source of ids; seeded in a simulation."""
         return self.tokens.random
 
     def new_id(self) -> str:
-        """Return an id that never was."""
+        """Return a new id."""
         return str(UUID(int=self.random.getrandbits(128), version=4))
 
     @property
     def slow_s(self) -> float:
-        """How much later a slow answer or event comes."""
+        """The delay of a slow answer or event, in seconds."""
         return (_SLOW_FACTOR - 1) * max(self.options.latency_s, _LEAST_SLOW_S)
 
     def latency_s(self, subject: str) -> float:
-        """Return the latency, jittered by a tenth both ways."""
+        """Return the latency in seconds, ±10 %."""
         return self.options.latency_s * (0.9 + 0.2 * self.chance.draw("latency", subject))
 
     def view(self, conversation: Conversation, now: float) -> Any:
-        """Return what a look-up shows at `now`."""
+        """Return the body of a look-up at `now`."""
         if now < conversation.hidden_until:
             return conversation.earlier_view
-        return view_conversation(conversation, self.population.queues, self.population.users)
+        return view_conversation(conversation, self.conversations.queues, self.conversations.users)
 
     def touch(self, conversation: Conversation, now: float) -> None:
-        """Remember `conversation`, which is about to change."""
+        """Keep `conversation`, which is about to change, and what look-ups show meanwhile."""
         if self.visible_s:
             conversation.earlier_view = self.view(conversation, now)
             conversation.hidden_until = now + self.visible_s
-        self.population.keep(conversation)
+        self.conversations.keep(conversation)
 
-    def tell(self, conversation: Conversation, topics: Iterable[str]) -> Decisions:
-        """Tell the channels that follow one of `topics` how the conversation stands."""
-        number = self.told[conversation.id] = self.told.get(conversation.id, 0) + 1
+    def notify(self, conversation: Conversation, topics: Iterable[str]) -> Decisions:
+        """Return the events about a conversation for the channels subscribed to one of `topics`."""
+        number = self.event_counts[conversation.id] = self.event_counts.get(conversation.id, 0) + 1
         decisions: list[tuple[float, Send]] = []
-        users = self.population.users
+        users = self.conversations.users
         for channel, topic in self.channels.following(topics):
             text = encode(view_event(topic, conversation, users, self.new_id()))
             subject = f"{conversation.id}!{number}"
@@ -93,7 +93,7 @@ class World:
 
 
 def topics_of(conversation: Conversation) -> frozenset[str]:
-    """Return the topics under which those who hold the conversation now are followed."""
+    """Return the topics of the queues and users that hold the conversation."""
     queues = {one.queue_id for one in conversation.holders() if one.queue_id is not None}
     users = {one.user_id for one in conversation.holders() if one.user_id is not None}
     return frozenset(

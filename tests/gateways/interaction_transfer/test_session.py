@@ -140,7 +140,7 @@ async def cutting(peer: Peer) -> None:
 async def test_frames_that_answer_nothing_are_strays_and_the_session_lives_on(raw: bytes, why: str):
     async with opened(saying(raw)) as it:
         await it.gateway.submit(request("first"))
-        assert (await it.listener.until("strayed")).why == why
+        assert (await it.listener.until("noted")).why == why
         await it.gateway.submit(request('{"id": "m-2"}'))
         assert (await it.listener.until("replied")).message_id == "m-2"
         assert it.listener.all("lost") == []

@@ -1,4 +1,4 @@
-"""What an embedded gateway limits and promises, whichever platform it is."""
+"""The limits and promises of an embedded gateway of any platform."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from runner.core.transfer.doubt_evidence import Dedupes, Expires, Promise
 
 
 @dataclass(frozen=True, slots=True)
-class Conduct:
-    """What the gateway limits and promises, beyond the manifest's options.
+class GatewayBehaviour:
+    """The limits and promises of the gateway, beyond the manifest's options.
 
     `rate_per_s` and `burst`: more frames than their sum in any second are answered
-    `rate_limited`. `dedupes` and `expires_s` are the promises of recovery, "In doubt";
-    `visible_s` is how long look-ups lag behind effects.
+    `rate_limited`. `dedupes` and `expires_s` are the promises of recovery.md,
+    "In doubt"; look-ups lag behind effects by `visible_s`.
     """
 
     rate_per_s: float | None = None
@@ -23,8 +23,8 @@ class Conduct:
     visible_s: float = 0.0
 
     @classmethod
-    def keeping(cls, promise: Promise, *, rate_per_s: float | None = None) -> Conduct:
-        """Return the conduct of a gateway that keeps `promise`, and no other."""
+    def keeping(cls, promise: Promise, *, rate_per_s: float | None = None) -> GatewayBehaviour:
+        """Return the behaviour of a gateway that keeps only `promise`."""
         match promise:
             case Dedupes():
                 return cls(rate_per_s, dedupes=True)

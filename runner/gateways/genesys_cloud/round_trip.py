@@ -1,4 +1,4 @@
-"""Moves one conversation there and back, once each, and notes what the platform shows."""
+"""Moves one conversation there and back, once each, and records what the platform shows."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from runner.core.manifest.media import MediaMatrix
 from runner.core.timestamps import timestamp
 from runner.core.transfer.doubt_evidence import Baseline, has_arrived
 from runner.core.transfer.lookup_verdict import PARTICIPANT, judge_lookup
-from runner.core.transfer.message import Draft, Stray, Unfit, harmless
+from runner.core.transfer.message import Draft, GatewayNote, Unfit, harmless
 from runner.gateways.genesys_cloud.permissions import SUBJECT_PATH
 from runner.gateways.genesys_cloud.protocol.command import (
     build_command,
@@ -28,7 +28,7 @@ from runner.gateways.genesys_cloud.protocol.conversation import (
     respelled,
 )
 from runner.gateways.genesys_cloud.protocol.events import Changed
-from runner.gateways.genesys_cloud.protocol.probe import (
+from runner.gateways.genesys_cloud.protocol.probe_findings import (
     Attempt,
     End,
     Findings,
@@ -49,16 +49,16 @@ from runner.ports import GatewayListener, SessionLost, SessionOpened
 LOOK_EVERY_S = 2.0
 
 WATCHED_S = 70.0
-"""How long a move is watched: beyond the platform's own time-out of 60 s nothing comes of it."""
+"""How long a move is watched: longer than the platform's own time-out of 60 s."""
 
 SETTLED_S = 3.0
-"""How long it is watched after its arrival: what is told of it comes late."""
+"""How long it is watched after its arrival: events come late."""
 
 
-class Probe:
-    """One visit. `keep` makes the findings durable; it is called before each command leaves.
+class RoundTrip:
+    """One probe. `keep` makes the findings durable, and is called before each command is sent.
 
-    `say` shows a sentence to the operator. `media` fills the draft; the platform takes none.
+    `say` shows a sentence to the operator. `media` completes the draft; the platform ignores it.
     """
 
     def __init__(
@@ -79,7 +79,7 @@ class Probe:
         self._new_id = new_id
         self._keep = keep
         self._say = say
-        self._clock = rest.patience.clock
+        self._clock = rest.waiter.clock
         self._masks = Masks()
         self._conversation_id = ""
         self._spelled: dict[str, str] = {}
@@ -89,10 +89,10 @@ class Probe:
         self._last: dict[str, Any] | None = None
 
     async def run(self, conversation_id: str, destination_uri: str) -> None:
-        """Move, watch, and move back where that can be done; the findings say what came of it.
+        """Move, watch, and move back if possible; the findings have the outcome.
 
-        Raises `GatewayError` where nothing can be asked, or nobody could look on; then nothing was
-        moved, or the findings say that it was.
+        Raises `GatewayError` if the platform cannot be reached or observed; then nothing was moved,
+        or the findings say so.
         """
         self._conversation_id = conversation_id
         await self._ask_subject()
@@ -106,7 +106,7 @@ class Probe:
         topics = [topic for uri in self._spelled.values() if (topic := topic_of(uri)) is not None]
         opener = GenesysOpener(self._rest, self._dial, self._clock, lambda: topics, self._changed)
         try:
-            session = await opener.open(_Deaf())
+            session = await opener.open(_IgnoringListener())
         except ConnectionFailed as error:
             raise self._rest.place.error(error.what, error.check) from error
         try:
@@ -136,8 +136,8 @@ class Probe:
         def read(answer: Answer, _place: Place) -> dict[str, Any] | None:
             return sketch_subject(answer.status, answer.json_object())
 
-        question = IdempotentRequest(SUBJECT_PATH, thing="subject")
-        self._findings.subject = await self._rest.asker.ask(question, read)
+        request = IdempotentRequest(SUBJECT_PATH, thing="subject")
+        self._findings.subject = await self._rest.retrying_client.ask(request, read)
 
     async def _read(self) -> tuple[dict[str, Any], Reading]:
         path = f"/api/v2/conversations/{quote(self._conversation_id, safe='')}"
@@ -150,7 +150,7 @@ class Probe:
         return body, respelled(reading, self._spelled)
 
     def _unfit(self, seen: Reading, destination_uri: str) -> str | None:
-        """Return why it must not be moved there, or cannot be; None: it may."""
+        """Return why it must not or cannot be moved there; None: it can."""
         event, reason = judge_lookup(
             seen.interaction,
             destination_uri=destination_uri,
@@ -204,13 +204,13 @@ class Probe:
     # A command, once
 
     async def _move(self, attempt: Attempt, before: Reading, destination_uri: str) -> None:
-        """Post once, and watch until it is known what came of it, or its time is over."""
+        """Post once, and watch until the outcome is known or time is up."""
         command = command_of(build_command(self._draft(before, destination_uri)))
         self._attempt, self._latest, self._last = attempt, None, None
-        self._keep()  # what may be on its way is known, whatever becomes of this process
-        while (wait_s := self._rest.pacer.due_in(0)) > 0:
+        self._keep()  # a command under way is on record, even if this process dies
+        while (wait_s := self._rest.rate_limiter.due_in(0)) > 0:
             await self._clock.sleep(wait_s)
-        self._rest.pacer.take()
+        self._rest.rate_limiter.take()
         self._left_at = self._clock.now()
         self._say(f"asking the platform: {attempt.operation} to {attempt.destination}")
         try:
@@ -242,11 +242,11 @@ class Probe:
             attempt.end = End.REFUSED
 
     async def _watch(self, attempt: Attempt, before: Reading, destination_uri: str) -> None:
-        """Look on until it has arrived or failed, and a little longer; else until its time is over."""
+        """Watch until it has arrived or failed and `SETTLED_S` longer, or until time is up."""
         self._say(f"watching what the platform shows, for {WATCHED_S:.0f} s at most")
         until = self._left_at + WATCHED_S
         while attempt.end is None and self._clock.now() < until:
-            await self._look()
+            await self._observe()
             attempt.end = self._judged(attempt, before, destination_uri)
             if attempt.end is None:
                 await self._clock.sleep(LOOK_EVERY_S)
@@ -255,9 +255,9 @@ class Probe:
             return
         self._keep()
         await self._clock.sleep(SETTLED_S)
-        await self._look()
+        await self._observe()
 
-    async def _look(self) -> None:
+    async def _observe(self) -> None:
         try:
             body, reading = await self._read()
         except GatewayError as error:
@@ -267,7 +267,7 @@ class Probe:
         self._latest = reading
 
     def _judged(self, attempt: Attempt, before: Reading, destination_uri: str) -> End | None:
-        """Return what the latest reading says of the move; None: nothing yet."""
+        """Return the outcome that the latest reading shows; None: none yet."""
         latest = self._latest
         if latest is None:
             return None
@@ -283,41 +283,41 @@ class Probe:
             self._note("event", change.body)
 
     def _note(self, how: str, body: Mapping[str, Any]) -> None:
-        """Keep what is seen where it differs from what was seen before it."""
+        """Record an observation if it differs from the one before."""
         if self._attempt is None:
             return
         shown = sketch(body, self._masks)
-        told = {"how": how, **json.loads(json.dumps(shown))}
-        if told != self._last:
-            self._last = told
+        entry = {"how": how, **json.loads(json.dumps(shown))}
+        if entry != self._last:
+            self._last = entry
             after_s = round(self._clock.now() - self._left_at, 3)
-            self._attempt.seen.append({"after_s": after_s, **told})
+            self._attempt.seen.append({"after_s": after_s, **entry})
 
 
 def _is_move(arrival_id: str, seen: Reading) -> bool:
     return arrival_id in seen.transfer_ids
 
 
-class _Deaf(GatewayListener):
-    """Heeds nothing: what matters is noted as it comes, and looked up besides."""
+class _IgnoringListener(GatewayListener):
+    """Ignores every event: the probe records the relevant ones and looks the conversation up."""
 
     def replied(self, reply: object) -> None:
-        """Heed it not."""
+        """Ignore it."""
 
-    def strayed(self, stray: Stray) -> None:
-        """Heed it not."""
+    def noted(self, note: GatewayNote) -> None:
+        """Ignore it."""
 
     def session_opened(self, opened: SessionOpened) -> None:
-        """Heed it not."""
+        """Ignore it."""
 
     def session_lost(self, lost: SessionLost) -> None:
-        """Heed it not."""
+        """Ignore it."""
 
     def gave_up(self, error: Exception) -> None:
-        """Heed it not."""
+        """Ignore it."""
 
     def slowed(self, why: str) -> None:
-        """Heed it not."""
+        """Ignore it."""
 
     def paused(self, wait_s: float, why: str) -> None:
-        """Heed it not."""
+        """Ignore it."""

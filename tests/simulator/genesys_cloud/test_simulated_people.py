@@ -1,4 +1,4 @@
-"""What people do meanwhile, on the platform's face: none of it is a client's move."""
+"""Simulated people act during a batch; none of it is a client's move."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from runner.simulator.genesys_cloud.catalog import make_id
-from runner.simulator.genesys_cloud.population import waiting_id
+from runner.simulator.genesys_cloud.conversation_store import waiting_id
+from runner.simulator.genesys_cloud.entities import make_id
 from tests.simulator.genesys_shell import QUEUE, USER, GenesysShell, genesys_shell
 
 ACTIVITY = "/api/v2/analytics/conversations/activity/query"
@@ -103,7 +103,7 @@ def test_a_user_who_is_slow_to_answer_rings_until_he_does():
 
 
 def active_now(shell: GenesysShell) -> Any:
-    return shell.model.world.population.get(MINE).holders()
+    return shell.model.organisation.conversations.get(MINE).holders()
 
 
 def test_a_list_that_is_cut_off_says_so_and_counts_all():

@@ -1,4 +1,4 @@
-"""Serves the embedded gateway on a port of this machine: the base of every platform's server."""
+"""The base of every platform's server: listens on a port of this machine."""
 
 from __future__ import annotations
 
@@ -24,17 +24,17 @@ LARGEST_MESSAGE = 1 << 20  # bytes (protocol, "Session")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Hosting:
-    """Options of a served gateway that its model does not know.
+class ServerOptions:
+    """Options of a server that its model does not need.
 
-    Without client id and secret each start makes its own. `certificate` and `key` (PEM files)
-    turn TLS on. Of the platform `genesys-cloud` alone: `permissions` (None: all that are needed),
+    Without client id and secret the server generates them. `certificate` and `key` (PEM files) turn
+    TLS on. Only for the platform `genesys-cloud`: `permissions` (None: all that are needed),
     `heartbeat_s` between two heartbeats of a channel, `closing_s` from `socket_closing` to the end.
     """
 
     client_id: Secret | None = None
     client_secret: Secret | None = None
-    scopes: tuple[str, ...] = SCOPES  # what the client may be granted
+    scopes: tuple[str, ...] = SCOPES  # that the client may be granted
     token_life_s: float = 3600.0
     ledger: Path | None = None
     certificate: Path | None = None
@@ -44,21 +44,21 @@ class Hosting:
     closing_s: float = 60.0
 
 
-class Party(Protocol):
-    """The client that decisions are performed for."""
+class Client(Protocol):
+    """The client that a decision concerns."""
 
     def cut(self) -> None:
         """Abort the connection."""
 
 
 class LoopbackServer(ABC):
-    """Starts, stops, and performs what its model decides, each thing when it is due."""
+    """Starts, stops, and performs each decision of its model when it is due."""
 
-    def __init__(self, hosting: Hosting | None) -> None:
-        self._hosting = hosting or Hosting()
-        self.client_id = self._hosting.client_id or _random_secret("client")
-        self.client_secret = self._hosting.client_secret or _random_secret("secret")
-        self.ledger = Ledger(self._hosting.ledger)
+    def __init__(self, server_options: ServerOptions | None) -> None:
+        self._server_options = server_options or ServerOptions()
+        self.client_id = self._server_options.client_id or _random_secret("client")
+        self.client_secret = self._server_options.client_secret or _random_secret("secret")
+        self.ledger = Ledger(self._server_options.ledger)
         self._endpoints: Endpoints | None = None
         self._runner: web.AppRunner | None = None
         self._running = False
@@ -67,38 +67,38 @@ class LoopbackServer(ABC):
 
     @abstractmethod
     def _routes(self) -> web.Application:
-        """Return what is served."""
+        """Return the application with its routes."""
 
     @abstractmethod
     def _restore(self, effect: Carried) -> None:
-        """Take a move of the ledger as done."""
+        """Restore a move from the ledger."""
 
     @abstractmethod
     def _perform_now(self, party: Any, action: Any) -> None:
-        """Do what is due."""
+        """Perform a decision that is due."""
 
     @abstractmethod
     def _locate(self, http: str, websocket: str) -> Endpoints:
-        """Return the addresses at these origins."""
+        """Return the endpoints at these origins."""
 
     @abstractmethod
     def _stall(self, until: float) -> None:
-        """Act upon nothing before `until`, seconds since the epoch."""
+        """Process nothing before `until`, seconds since the epoch."""
 
     @property
     def endpoints(self) -> Endpoints:
-        """Where the started gateway is reached; raises `UsageError` before the start."""
+        """The addresses of the started gateway. Raises `UsageError` before the start."""
         if self._endpoints is None:
             raise UsageError("the simulator has no address yet; start it first")
         return self._endpoints
 
     async def start(self, host: str = "127.0.0.1", port: int = 0) -> None:
-        """Listen; port 0 takes a free one. Moves in the ledger are taken as done.
+        """Restore the moves in the ledger and listen; port 0 takes a free one.
 
         Raises `StorageError` for an unusable ledger, `UsageError` for an unusable address or
         certificate.
         """
-        tls = _tls(self._hosting)
+        tls = _tls(self._server_options)
         self._read_ledger()
         self._runner = web.AppRunner(self._routes(), access_log=None, shutdown_timeout=GOODBYE_S)
         await self._runner.setup()
@@ -117,7 +117,7 @@ class LoopbackServer(ABC):
         self._endpoints = self._locate(f"{http}://{origin}", f"{websocket}://{origin}")
 
     async def stop(self) -> None:
-        """Close every session (1001) and the port; what was not yet done stays undone."""
+        """Close every session (1001) and the port, and drop what is not yet due."""
         self._running = False
         if self._runner is not None:
             await self._runner.cleanup()
@@ -125,13 +125,13 @@ class LoopbackServer(ABC):
         self.ledger.close()
 
     async def failed(self) -> None:
-        """Wait until the gateway cannot go on; raises the `StorageError` that ended it."""
+        """Wait until the gateway fails. Raises the `StorageError` that ended it."""
         await self._ended.wait()
         if self._failure is not None:
             raise self._failure
 
     def stall(self, seconds: float) -> None:
-        """Act upon nothing for so long; what comes meanwhile waits."""
+        """Process nothing for `seconds`; requests that come meanwhile wait."""
         self._stall(time.time() + seconds)
 
     def _read_ledger(self) -> None:
@@ -142,8 +142,8 @@ class LoopbackServer(ABC):
             self.ledger.close()
             raise
 
-    def _perform(self, party: Party, decisions: Iterable[tuple[float, Any]]) -> None:
-        """Do at once what is due; the rest later, and nothing once the gateway has stopped."""
+    def _perform(self, party: Client, decisions: Iterable[tuple[float, Any]]) -> None:
+        """Perform decisions when they are due, and none once the gateway has stopped."""
         if not self._running:
             return
         try:
@@ -183,14 +183,14 @@ def _random_secret(prefix: str) -> Secret:
     return Secret(f"{prefix}-{secrets.token_hex(16)}")
 
 
-def _tls(hosting: Hosting) -> ssl.SSLContext | None:
-    if hosting.certificate is None:
+def _tls(server_options: ServerOptions) -> ssl.SSLContext | None:
+    if server_options.certificate is None:
         return None
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     try:
-        context.load_cert_chain(hosting.certificate, hosting.key)
+        context.load_cert_chain(server_options.certificate, server_options.key)
     except OSError as error:  # ssl.SSLError is one
         advice = "name a PEM certificate and its key"
-        raise UsageError(f"certificate {hosting.certificate}: {error}; {advice}") from error
+        raise UsageError(f"certificate {server_options.certificate}: {error}; {advice}") from error
     return context

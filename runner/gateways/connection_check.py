@@ -1,4 +1,4 @@
-"""Checks the way to a gateway over HTTP, read-only: names, TLS, token, one question, clock, pace."""
+"""Checks a gateway over HTTP, read-only: names, TLS, token, one request, clock, rate."""
 
 from __future__ import annotations
 
@@ -20,14 +20,20 @@ from runner.gateways.http.client import Answer, exchange, http_client, trusted_c
 from runner.gateways.http.errors import ConnectionFailed, Place
 from runner.gateways.http.oauth import Token, Tokens
 from runner.gateways.http.retry_waiter import RetryWaiter
-from runner.gateways.probes import addresses_of, connect, host_and_port, is_secure, reach
+from runner.gateways.reachability import (
+    connect_plain,
+    host_and_port,
+    is_secure,
+    resolve,
+    shake_hands,
+)
 
 Judge = Callable[[Answer, str], Check]
-"""Makes a check of the answer to the question, and the URL that was asked."""
+"""Returns the check of an answer, given the URL that was requested."""
 
 
-class Examination:
-    """One visit to one gateway; `path` is the harmless question that `judge` reads the answer to."""
+class ConnectionCheck:
+    """Checks one gateway once; `judge` reads the answer to a harmless GET of `path`."""
 
     def __init__(self, connection: Connection, path: str, judge: Judge) -> None:
         environment = self._environment = connection.environment
@@ -36,14 +42,14 @@ class Examination:
         self._path = path
         self._judge = judge
         self._clock = connection.clock
-        self._patience = RetryWaiter(
+        self._waiter = RetryWaiter(
             connection.policy.retry, self._clock, connection.jitter, lambda _wait_s, _why: None
         )
         self._place = Place(environment.name, self._endpoints.token_url)
         self._checks: list[Check] = []
 
     async def run(self) -> Examined:
-        """Check names, TLS and token, and put the question, as far as the way is passable.
+        """Check names, TLS and token, and send the request, until one of them fails.
 
         Raises `GatewayError` if `tls.ca_file` cannot be used.
         """
@@ -56,10 +62,10 @@ class Examination:
         hosts = {host_and_port(url): url for url in reversed(urls) if url is not None}
         reached = [await self._reach(url, context) for url in reversed(hosts.values())]
         if not all(reached):
-            return self._ended("the way there has to be fixed first", "token", "look-up")
+            return self._ended("names or TLS have to be fixed first", "token", "look-up")
         client = http_client(context, None)
         try:
-            tokens = Tokens(self._place, self._environment, client, self._patience)
+            tokens = Tokens(self._place, self._environment, client, self._waiter)
             token = await self._token(tokens)
             if token is None:
                 return self._ended("there is no token", "look-up")
@@ -78,20 +84,20 @@ class Examination:
         return Examined(self._checks, obstacle)
 
     async def _reach(self, url: str, context: SSLContext) -> bool:
-        """Check name and TLS of one host; return whether it answers."""
+        """Check the name and TLS of one host; return whether it is reachable."""
         host, port = host_and_port(url)
         name = f"{host}:{port}"
         try:
-            addresses = await addresses_of(url)
+            addresses = await resolve(url)
             self._add(f"DNS {host}", Health.OK, ", ".join(addresses[:4]))
             if is_secure(url):
-                seen = await reach(url, context)
+                seen = await shake_hands(url, context)
                 certificate = check_certificate(
                     f"TLS {name}", seen.version, seen.subject, seen.days_left
                 )
                 self._checks.append(certificate)
             else:
-                await connect(url)
+                await connect_plain(url)
                 self._add(f"TLS {name}", Health.OK, "none: a loopback address")
         except ConnectionFailed as error:
             self._add(name, Health.FAILED, error.what, error.check)
@@ -110,7 +116,7 @@ class Examination:
         return token
 
     async def _ask(self, client: Any, token: Token, tokens: Tokens) -> None:
-        """Put one harmless question to the REST side: its answer's headers show clock and pace."""
+        """Send one harmless request to the REST side; the headers of its answer show clock and rate."""
         url = f"{self._endpoints.api_url}{self._path}"
         headers = {"Authorization": token.authorization}
         try:

@@ -1,0 +1,1 @@
+"""The protocol's messages, built and read: pure."""
