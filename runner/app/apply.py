@@ -15,7 +15,7 @@ from pathlib import Path
 from runner.app import run_record
 from runner.app.callback_backlog import CallbackBacklog
 from runner.app.callback_outbox import JournalOutbox
-from runner.app.directory_queries import ask
+from runner.app.directory_lookup import ask
 from runner.app.gateway_identity import gateway_entry, origin_of
 from runner.app.journal_checkpoint import (
     check_checkpoint,
@@ -47,7 +47,7 @@ from runner.ports import Observer
 from runner.ports.history import History
 from runner.ports.journal import RunJournal
 from runner.ports.journal_access import GatewayEntry, JournalAccess, JournalStore
-from runner.report.place_check import check_place, clear_place
+from runner.report.disk_check import check_place, clear_place
 from runner.report.writer import write_report
 from runner.staging.rows import Staging
 from runner.webhooks import WebhookDispatcher

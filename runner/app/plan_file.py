@@ -24,7 +24,7 @@ from runner.core.next_steps import Given
 from runner.core.records.run_record import PlanFigures
 from runner.core.transfer.plan import Action, PlannedRow
 from runner.manifest.regular_file import open_regular
-from runner.report.folder import open_folder
+from runner.report.safe_folder import open_folder
 from runner.schemas_lookup import schema
 
 KIND = "runner-plan"

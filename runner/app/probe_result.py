@@ -6,7 +6,7 @@ from pathlib import Path
 
 from runner.console.log.redaction import redact
 from runner.console.results.document import document
-from runner.console.text import Paint, visible
+from runner.console.terminal_text import Paint, visible
 from runner.drivers import ProbedMove, ProbeFindings
 
 Shown = tuple[ProbeFindings, Path]

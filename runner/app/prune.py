@@ -8,7 +8,7 @@ from pathlib import Path
 
 from runner.console.results.prune_result import Pruned, Remark, RemovedReport
 from runner.core.records.retention import KeepReason, Retention, reasons_to_keep
-from runner.report.report_store import Batch, NotOurs, Report, batches, remove
+from runner.report.stored_reports import Batch, NotOurs, Report, batches, remove
 
 Remove = Callable[[Path, str, str], int]
 """Removes BATCH's report folder under a root, and returns the bytes that this frees."""

@@ -14,9 +14,9 @@ from runner.core.next_steps import Given
 from runner.core.records.run_record import ReportSource, RunRecord
 from runner.journals import journal_at
 from runner.report.audit_log import write_audit
-from runner.report.folder import LATEST, Folder, open_folder
 from runner.report.formats.registry import Write, format_named, format_of
 from runner.report.model import AuditEnd, Content, build_content
+from runner.report.safe_folder import LATEST, Folder, open_folder
 from runner.report.writer import AUDIT, folder_name, has_latest
 
 PIECES = 1024

@@ -19,10 +19,10 @@ from runner.console.diagnostics.formats import OutputFormat, without_commands
 from runner.console.diagnostics.marked_lines import SourceFiles
 from runner.console.diagnostics.problem_text import MAX_PROBLEMS
 from runner.console.diagnostics.render import problems_text, result_text
+from runner.console.output_streams import LossyStream, wants_color
 from runner.console.results.error_text import render_error
 from runner.console.results.run_result import RunResult
-from runner.console.streams import LossyStream, wants_color
-from runner.console.text import folded
+from runner.console.terminal_text import folded
 from runner.core.diagnostics.problem import Problem
 from runner.core.errors import ManifestInvalid, StorageError, UsageError
 from runner.core.transfer.outcome import ExitCode

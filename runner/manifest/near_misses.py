@@ -6,9 +6,9 @@ from collections.abc import Callable, Mapping, Sequence
 from difflib import get_close_matches
 
 from runner.core.diagnostics.problem import Place, Problem, Severity
-from runner.manifest.flow_style import flow
 from runner.manifest.problem_collector import Collector
 from runner.manifest.suggestions import nearest
+from runner.manifest.value_text import flow
 
 
 def warn_of_near_misses(

@@ -8,9 +8,9 @@ from runner.core.errors import StorageError
 from runner.core.records.run_record import ReportSource
 from runner.core.records.summary import Summary
 from runner.report.audit_log import write_audit
-from runner.report.folder import LATEST, REPORT, Folder, open_folder
 from runner.report.formats.registry import FORMATS, Write, format_named
 from runner.report.model import AuditEnd, Content, build_content, is_dry_run
+from runner.report.safe_folder import LATEST, REPORT, Folder, open_folder
 
 AUDIT = "audit.jsonl"
 

@@ -16,7 +16,7 @@ from runner.core.errors import StorageError, UsageError
 from runner.core.records.retention import KeepReason, Retention
 from runner.core.records.run_record import ReportSource
 from runner.core.timestamps import timestamp
-from runner.report.folder import open_folder
+from runner.report.safe_folder import open_folder
 from runner.report.writer import write_report
 from tests.e2e.harness import Harness, manifest, transfer
 from tests.foreign.gateway import Gateway
@@ -239,7 +239,7 @@ def test_what_cannot_be_removed_is_reported_and_the_rest_goes_on(root: Path):
 
 def test_what_changes_between_the_look_and_the_removal_is_seen(root: Path):
     """A file put in meanwhile saves its folder; a folder that went by itself is no failure."""
-    from runner.report.report_store import remove  # noqa: PLC0415 - only here
+    from runner.report.stored_reports import remove  # noqa: PLC0415 - only here
 
     spoilt, gone = left(root, 200), left(root, 100)
     left(root, 1)

@@ -21,12 +21,12 @@ from runner.core.records.run_record import (
 )
 from runner.core.transfer.outcome import Outcome
 from runner.report.html import page_figures
-from runner.report.html.categories import OF_PLANS, count_categories
 from runner.report.html.embedded_rows import PLAIN_LIMIT, embedded
 from runner.report.html.manifest_lines import links, shown_lines
+from runner.report.html.outcome_categories import OF_PLANS, count_categories
 from runner.report.html.page_rows import packed_rows
 from runner.report.html.plots import plot_timeline
-from runner.report.html.story import tell_story
+from runner.report.html.session_timeline import tell_story
 from runner.report.html.verdict import verdict_of
 from runner.report.model import build_content
 from tests.report import samples

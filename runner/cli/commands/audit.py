@@ -29,7 +29,7 @@ def verify(
 ) -> None:
     """Check the hash chain of a file or a run; show at which entry it breaks, and exit 1."""
     from runner.app.audit import names_file, verify_file, verify_run
-    from runner.app.journal_location import find_journal
+    from runner.app.find_journal import find_journal
     from runner.cli.output import boundary
     from runner.console.results.audit_result import audited_to_json, render_audited
     from runner.core.transfer.outcome import ExitCode

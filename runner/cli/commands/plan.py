@@ -109,7 +109,7 @@ def plan_manifest(console: Console, given: RunOptions, planning: PlanOptions) ->
     from runner.cli.output import boundary
     from runner.cli.step_summary import summarize_report, summarizing
     from runner.console.results.run_result import MOST_MOVES
-    from runner.console.text import visible
+    from runner.console.terminal_text import visible
     from runner.staging.rows import Staging
 
     Signals().install()
@@ -166,7 +166,7 @@ def _found(
 
     if request.plan is None and not (asked and is_open(manifest, staging)):
         return NOTHING_FOUND
-    from runner.app.directory_queries import ask  # it brings the gateway's libraries
+    from runner.app.directory_lookup import ask  # it brings the gateway's libraries
 
     with console.watching() as observer:
         return ask(request, manifest, staging, observer)

@@ -39,7 +39,7 @@ def resolve(
     output: options.OutputOptions,
 ) -> None:
     """Settle a transfer in doubt by a person's decision, journalled with who and when."""
-    from runner.app.journal_location import find_journal
+    from runner.app.find_journal import find_journal
     from runner.app.resolve import Resolution
     from runner.app.resolve import resolve as settle
     from runner.app.signals import Signals

@@ -81,7 +81,7 @@ def serve_gateway(console: Console, served: Served) -> None:
     from runner.app.signals import Signals
     from runner.app.simulate import serve
     from runner.cli.output import boundary
-    from runner.console.text import visible
+    from runner.console.terminal_text import visible
     from runner.core.errors import Interrupted
     from runner.core.urls import is_loopback
 

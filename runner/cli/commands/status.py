@@ -16,9 +16,9 @@ from runner.cli import options
 from runner.cli.option_groups import expand_groups
 
 if TYPE_CHECKING:
-    from runner.app.journal_location import JournalOptions
+    from runner.app.find_journal import JournalOptions
     from runner.cli.output import Console
-    from runner.console.live.follow_output import Refresh
+    from runner.console.live.watch_output import Refresh
     from runner.core.records.run_record import RunRecord
 
 REFRESH_S = 1.0
@@ -50,7 +50,7 @@ def status(
 
 def show_status(console: Console, where: JournalOptions, run: str | None) -> None:
     """Show the journal's runs, or one run's figures."""
-    from runner.app.journal_location import find_journal
+    from runner.app.find_journal import find_journal
     from runner.app.status import status_of
     from runner.cli.output import boundary
     from runner.console.results.status import render_status, status_to_json
@@ -65,7 +65,7 @@ def watch_run(console: Console, where: JournalOptions, run: str | None) -> None:
     """Show a run while it goes on in another process, then how it ended."""
     import time
 
-    from runner.app.journal_location import find_journal
+    from runner.app.find_journal import find_journal
     from runner.app.signals import Signals
     from runner.app.status import status_of
     from runner.app.watch import RunWatch
@@ -96,8 +96,8 @@ def _view(console: Console, record: RunRecord) -> Iterator[Refresh]:
     import time
 
     from runner.console.diagnostics.formats import OutputFormat
-    from runner.console.live.follow_output import in_lines, json_lines, on_terminal, told_to
-    from runner.console.streams import can_redraw
+    from runner.console.live.watch_output import in_lines, json_lines, on_terminal, told_to
+    from runner.console.output_streams import can_redraw
 
     if console.output is OutputFormat.JSON:
         yield json_lines(console.out, time.monotonic)

@@ -13,7 +13,7 @@ from importlib.resources import files
 from textwrap import wrap
 
 from runner.console.results.document import document
-from runner.console.text import Paint, visible
+from runner.console.terminal_text import Paint, visible
 from runner.core.diagnostics.codes import CODES
 
 WIDTH = 100

@@ -9,7 +9,7 @@ from typing import Any
 
 from runner.console.diagnostics.problem_text import count_by_severity, errors_first, more
 from runner.console.results.document import document
-from runner.console.text import visible
+from runner.console.terminal_text import visible
 from runner.core.diagnostics.problem import Place, Problem, Severity
 
 GITHUB_ANNOTATIONS = 9

@@ -11,7 +11,7 @@ from typing import NamedTuple, Protocol
 
 from rich.cells import cell_len
 
-from runner.console.text import visible_character
+from runner.console.terminal_text import visible_character
 
 TAB = "    "
 MASK = "••••"

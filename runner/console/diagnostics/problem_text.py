@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from runner.console.diagnostics.marked_lines import Sources, excerpt
-from runner.console.text import Paint, listed, visible
+from runner.console.terminal_text import Paint, listed, visible
 from runner.core.diagnostics.codes import CODES
 from runner.core.diagnostics.problem import Place, Problem, Severity
 from runner.core.number_text import counted

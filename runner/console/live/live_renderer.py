@@ -12,7 +12,7 @@ import os
 from collections.abc import Callable, Sequence
 
 from runner.console.live.view import Line, Tone
-from runner.console.text import Paint
+from runner.console.terminal_text import Paint
 
 USUAL = (80, 24)
 

@@ -15,7 +15,7 @@ from runner.console.log.observers import (
     say_in_log,
     say_to,
 )
-from runner.console.streams import LossyStream, can_redraw
+from runner.console.output_streams import LossyStream, can_redraw
 
 
 def watch(

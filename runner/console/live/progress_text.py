@@ -6,7 +6,7 @@ from collections import deque
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from runner.console.text import visible
+from runner.console.terminal_text import visible
 from runner.core.number_text import duration, figure
 from runner.core.transfer.outcome import Outcome, outcome_words
 

@@ -9,8 +9,8 @@ from collections import deque
 from collections.abc import Callable
 
 from runner.console.live.live_renderer import ERASE, Picture, fitted, painted, terminal_size
-from runner.console.streams import LossyStream
-from runner.console.text import Paint
+from runner.console.output_streams import LossyStream
+from runner.console.terminal_text import Paint
 
 REDRAW_S = 0.25
 """The shortest time between two pictures."""

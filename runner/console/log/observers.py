@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 from typing import Any, Protocol
 
 from runner.console.live.progress_text import Pace, progress_fields, progress_line
-from runner.console.streams import LossyStream
+from runner.console.output_streams import LossyStream
 from runner.ports import Observer, Progress
 
 LINE_EVERY_S = 60.0

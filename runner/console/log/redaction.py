@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any, Self
 from urllib.parse import quote, quote_plus
 
-from runner.console.text import visible
+from runner.console.terminal_text import visible
 from runner.core.manifest.model import Secret
 
 REDACTED = "[redacted]"

@@ -19,8 +19,8 @@ from typing import Any, Literal, NoReturn, Self
 import structlog
 
 from runner.console.log.redaction import redact_value
-from runner.console.streams import LossyStream, wants_color
-from runner.console.text import Paint, visible
+from runner.console.output_streams import LossyStream, wants_color
+from runner.console.terminal_text import Paint, visible
 from runner.core.errors import UsageError
 
 LogFormat = Literal["auto", "pretty", "json"]

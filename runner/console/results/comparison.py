@@ -7,7 +7,7 @@ from typing import Any
 
 from runner.console.log.redaction import redact
 from runner.console.results.document import document
-from runner.console.text import Paint, shorten, visible
+from runner.console.terminal_text import Paint, shorten, visible
 from runner.core.number_text import duration, figure
 from runner.core.records.comparison import (
     Change,

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from runner.console.log.redaction import redact
 from runner.console.results.document import document
-from runner.console.text import Paint, visible
+from runner.console.terminal_text import Paint, visible
 from runner.core.diagnostics.diagnosis import Check, Health, is_well
 
 _WIDTH = 7  # of "warning", "skipped"

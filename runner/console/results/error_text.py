@@ -8,7 +8,7 @@ from typing import Any
 from runner.console.diagnostics.formats import OutputFormat, github_command
 from runner.console.log.redaction import harmless
 from runner.console.results.document import document
-from runner.console.text import Paint, folded
+from runner.console.terminal_text import Paint, folded
 from runner.core.errors import (
     GatewayError,
     Interrupted,

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from runner.console.results.document import document
-from runner.console.text import visible
+from runner.console.terminal_text import visible
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 
 from runner.console.log.redaction import redact
 from runner.console.results.document import document
-from runner.console.text import Paint, visible
+from runner.console.terminal_text import Paint, visible
 from runner.core.next_steps import Step
 from runner.core.number_text import counted
 from runner.core.transfer.outcome import Outcome

@@ -10,7 +10,7 @@ from typing import Any
 from runner.console.live.progress_text import outcome_counts
 from runner.console.log.redaction import redact
 from runner.console.results.document import document
-from runner.console.text import Paint, shorten, visible
+from runner.console.terminal_text import Paint, shorten, visible
 from runner.core.next_steps import Step
 from runner.core.number_text import counted
 from runner.core.timestamps import seconds_between

@@ -10,7 +10,7 @@ from runner.console.diagnostics.formats import github_command, without_commands
 from runner.console.live.progress_text import allowed, outcome_counts
 from runner.console.log.redaction import harmless, redact
 from runner.console.results.run_result import Group, RunResult
-from runner.console.text import Paint, folded, shorten, visible
+from runner.console.terminal_text import Paint, folded, shorten, visible
 from runner.core import next_steps
 from runner.core.diagnostics.advice import advice
 from runner.core.number_text import counted, duration, was_or_were

@@ -10,7 +10,6 @@ from functools import partial
 from operator import itemgetter
 
 from runner.core.diagnostics.problem import Place, Problem
-from runner.manifest.flow_style import cut
 from runner.manifest.near_misses import columns_entry, probable_name, warn_of_near_misses
 from runner.manifest.problem_collector import Collector
 from runner.manifest.reference_resolver import LocatedValue
@@ -18,6 +17,7 @@ from runner.manifest.rows.columns import Columns
 from runner.manifest.rows.row_file import BadRow, RowFile, is_undecoded
 from runner.manifest.rows.row_sources import FIELDS, Values
 from runner.manifest.suggestions import listed
+from runner.manifest.value_text import cut
 
 
 class CsvRows:

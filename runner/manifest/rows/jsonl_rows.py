@@ -12,7 +12,6 @@ from typing import Any, Never
 import jsonschema_rs
 
 from runner.core.diagnostics.problem import Place, Problem, Severity
-from runner.manifest.flow_style import JSON
 from runner.manifest.near_misses import columns_entry, probable_name, warn_of_near_misses
 from runner.manifest.problem_collector import Collector
 from runner.manifest.reference_resolver import LocatedValue
@@ -25,6 +24,7 @@ from runner.manifest.schema.check import validator
 from runner.manifest.schema.messages import described, explain
 from runner.manifest.schema.schema_paths import part_of_schema
 from runner.manifest.suggestions import listed
+from runner.manifest.value_text import JSON
 from runner.manifest.yaml.tree import Source, Tree
 from runner.manifest.yaml.tree_builder import MAX_DEPTH
 

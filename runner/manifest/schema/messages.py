@@ -10,11 +10,11 @@ import jsonschema_rs
 
 from runner.core.diagnostics.problem import Place, Problem, Related
 from runner.core.manifest.rules import fixed_figures
-from runner.manifest.flow_style import YAML, Syntax, cut, flow, is_number
 from runner.manifest.schema.amounts import amount_fix
 from runner.manifest.schema.schema_paths import dereferenced, home, inside
 from runner.manifest.secret_lines import REFERENCE, public_part
 from runner.manifest.suggestions import listed, nearest, offer
+from runner.manifest.value_text import YAML, Syntax, cut, flow, is_number
 from runner.manifest.yaml.tree import Tree
 
 Path = tuple[str | int, ...]

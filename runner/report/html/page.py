@@ -21,12 +21,12 @@ from runner.core import next_steps
 from runner.core.records.breakdown import Breakdown, Part
 from runner.core.timestamps import clock_time
 from runner.report.html import page_figures
-from runner.report.html.categories import CategoryCounts, categories, count_categories
 from runner.report.html.embedded_rows import embedded
 from runner.report.html.manifest_lines import links, shown_lines
+from runner.report.html.outcome_categories import CategoryCounts, categories, count_categories
 from runner.report.html.page_rows import packed_rows
 from runner.report.html.plots import plot_histogram, plot_timeline
-from runner.report.html.story import tell_story, timeline_events
+from runner.report.html.session_timeline import tell_story, timeline_events
 from runner.report.html.verdict import verdict_of
 from runner.report.model import Content, coarsened
 

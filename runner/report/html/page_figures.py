@@ -17,7 +17,7 @@ from runner.core.timestamps import seconds_or_none
 from runner.core.transfer.reasons import Code
 from runner.report.causes import cause_text
 from runner.report.formats.json_document import plain
-from runner.report.html.categories import categories, category_of_group
+from runner.report.html.outcome_categories import categories, category_of_group
 from runner.report.html.verdict import took_s
 from runner.report.model import Content
 

@@ -20,8 +20,8 @@ import pytest
 from runner.console.live.live_renderer import fitted, painted, terminal_size
 from runner.console.live.terminal_writer import MOST_WAITING, TerminalWriter
 from runner.console.live.view import Line, Part, Tone
-from runner.console.streams import LossyStream
-from runner.console.text import Paint
+from runner.console.output_streams import LossyStream
+from runner.console.terminal_text import Paint
 from tests.terminal.window import Screen
 
 PATIENCE_S = 60.0

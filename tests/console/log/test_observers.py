@@ -16,7 +16,7 @@ from runner.console.live.progress_text import Pace, progress_line
 from runner.console.live.terminal_writer import TerminalWriter
 from runner.console.log.observers import LineObserver, LogObserver, Observers, say_in_log, say_to
 from runner.console.log.setup import configure_logs
-from runner.console.streams import LossyStream
+from runner.console.output_streams import LossyStream
 from runner.core.records.latency import RecentLatency
 from runner.ports import Progress, SessionState
 from tests.terminal.window import Screen

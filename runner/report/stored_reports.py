@@ -19,8 +19,8 @@ from typing import Any
 from runner.core.errors import StorageError, UsageError
 from runner.core.records.retention import StoredReport
 from runner.core.timestamps import seconds
-from runner.report.folder import FOLDER_FLAGS, LATEST, REPORT, UNFINISHED, WITNESS
 from runner.report.formats.registry import FORMATS
+from runner.report.safe_folder import FOLDER_FLAGS, LATEST, REPORT, UNFINISHED, WITNESS
 from runner.report.writer import AUDIT
 
 HEAD_BYTES = 1 << 20

@@ -8,8 +8,8 @@ from contextlib import suppress
 from pathlib import Path
 
 from runner.core.errors import StorageError
-from runner.report.folder import LATEST, open_folder
-from runner.report.report_store import is_run
+from runner.report.safe_folder import LATEST, open_folder
+from runner.report.stored_reports import is_run
 
 ROW_BYTES = 4096
 """What a transfer takes in a run's report, all files together; measured: 3 to 3.5 kB."""

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from runner.core.transfer.states import Event
-from runner.journal.sqlite.claims import PAGE, claims
+from runner.journal.sqlite.interaction_history import PAGE, claims
 from runner.journal.sqlite.store import Store
 from tests.journal.builders import begun, manifest_rows, opened
 

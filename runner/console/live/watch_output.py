@@ -10,9 +10,9 @@ from runner.console.live.progress_text import Pace, progress_fields
 from runner.console.live.terminal_writer import TerminalWriter
 from runner.console.log.observers import LineObserver, Watcher, say_to
 from runner.console.log.redaction import redact
+from runner.console.output_streams import LossyStream
 from runner.console.results.document import VERSION
 from runner.console.results.status import Standing
-from runner.console.streams import LossyStream
 from runner.core.records.run_record import RunRecord
 from runner.core.timestamps import seconds, timestamp
 from runner.ports import Progress
