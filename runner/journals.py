@@ -11,7 +11,7 @@ from pathlib import Path
 
 from runner.core.errors import UsageError
 from runner.core.journal_location import JournalLocation
-from runner.journal.filesystem import default_folder, real
+from runner.journal.filesystem import default_folder, without_link
 from runner.journal.gateway_registry import FileGatewayEntry, state_folder
 from runner.journal.sqlite.access import SqliteJournal
 from runner.ports.journal_access import GatewayEntry, JournalAccess
@@ -38,7 +38,7 @@ def journal_at(location: JournalLocation) -> JournalAccess:
     return DATABASES[scheme](location)
 
 
-def followed(location: JournalLocation) -> JournalLocation:
+def resolve_location(location: JournalLocation) -> JournalLocation:
     """Return a location with its symbolic link followed, if it is one."""
     return journal_at(location).location
 
@@ -48,7 +48,7 @@ def default_journal(manifest: Path | None, environment: str) -> JournalLocation:
 
     Without a manifest: in the current folder.
     """
-    return JournalLocation(str(real(default_folder(manifest) / f"{environment}.db")))
+    return JournalLocation(str(without_link(default_folder(manifest) / f"{environment}.db")))
 
 
 def only_journal() -> JournalLocation:
@@ -59,7 +59,7 @@ def only_journal() -> JournalLocation:
     folder = default_folder(None)
     found = sorted(folder.glob("*.db"))
     if len(found) == 1:
-        return JournalLocation(str(real(found[0])))
+        return JournalLocation(str(without_link(found[0])))
     if not found:
         raise UsageError(
             f"there is no journal in {folder.absolute()}; name it with --journal FILE,"

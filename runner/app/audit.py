@@ -13,7 +13,7 @@ from runner.console.results.audit_result import (
     FILE_ALONE_PROVES,
     FILE_PROVES,
     JOURNAL_PROVES,
-    Audited,
+    AuditResult,
 )
 from runner.core.errors import UsageError
 from runner.core.journal_location import JournalLocation
@@ -41,7 +41,7 @@ def names_file(target: str) -> bool:
     return "/" in target or target.endswith((".jsonl", ".json")) or Path(target).exists()
 
 
-def verify_file(path: Path) -> Audited:
+def verify_file(path: Path) -> AuditResult:
     """Verify an audit.jsonl, or the one in a report's folder, against the report beside it.
 
     Raises `UsageError` if there is no such file.
@@ -60,7 +60,7 @@ def verify_file(path: Path) -> Audited:
         ) from error
     if None not in {end.run, verdict.run} and verdict.run != end.run:
         fault = f"it is of run {verdict.run}, and the report beside it of run {end.run}"
-        return Audited(str(path), verdict.entries, verdict.head, fault)
+        return AuditResult(str(path), verdict.entries, verdict.head, fault)
     proves = FILE_PROVES if end.head is not None else FILE_ALONE_PROVES
     return replace(_audited(str(path), verdict, note, end.fault), proves=proves)
 
@@ -73,7 +73,7 @@ def _lines(file: TextIOWrapper) -> Iterator[str]:
             return
 
 
-def verify_run(journal: JournalLocation, run_id: str, report_dir: Path | None) -> list[Audited]:
+def verify_run(journal: JournalLocation, run_id: str, report_dir: Path | None) -> list[AuditResult]:
     """Verify a run's segment in the journal, and then the journal's whole chain.
 
     The segment's end is checked against the run's report, where there is one. Raises `UsageError`
@@ -137,7 +137,7 @@ def _misplaced(runs: Iterable[ChainPosition]) -> str | None:
 
 def _audited(
     what: str, verdict: AuditVerdict, note: str | None, fault: str | None = None
-) -> Audited:
+) -> AuditResult:
     if verdict.fault is not None:
         fault = str(verdict.fault)
-    return Audited(what, verdict.entries, verdict.head, fault, note)
+    return AuditResult(what, verdict.entries, verdict.head, fault, note)

@@ -6,7 +6,12 @@ import asyncio
 import random
 from dataclasses import replace
 
-from runner.app.name_resolution import NOTHING_FOUND, Found, find, is_open
+from runner.app.name_resolution import (
+    NOTHING_ASKED,
+    DirectoryAnswers,
+    needs_directory,
+    resolve_names,
+)
 from runner.app.run_options import RunOptions
 from runner.app.system_clock import SystemClock
 from runner.composition import connection_of, opened_environment
@@ -16,7 +21,9 @@ from runner.ports import Observer
 from runner.staging.rows import Staging
 
 
-def ask(request: RunOptions, manifest: Manifest, staging: Staging, observer: Observer) -> Found:
+def look_up_directory(
+    request: RunOptions, manifest: Manifest, staging: Staging, observer: Observer
+) -> DirectoryAnswers:
     """Ask for every name and selection and make `staging` ready to be planned; read-only.
 
     What a plan has found already is taken from it. Raises `ManifestInvalid` for names that
@@ -24,18 +31,18 @@ def ask(request: RunOptions, manifest: Manifest, staging: Staging, observer: Obs
     """
     if request.plan is not None:
         found = request.plan.found
-    elif is_open(manifest, staging):
+    elif needs_directory(manifest, staging):
         found = asyncio.run(_asked(request, manifest, staging, observer))
         observer.noticed("asked the gateway", found=found.explanation)
     else:
-        return NOTHING_FOUND
-    found.put_into(staging)
+        return NOTHING_ASKED
+    found.add_to(staging)
     return found
 
 
 async def _asked(
     request: RunOptions, manifest: Manifest, staging: Staging, observer: Observer
-) -> Found:
+) -> DirectoryAnswers:
     clock, journal = SystemClock(), request.journal_access(manifest)
     ledger = journal.location if journal.exists() else None
     async with opened_environment(manifest, ledger) as environment:
@@ -48,4 +55,4 @@ async def _asked(
         open_directory = spec_of(environment).directory
         assert open_directory is not None  # noqa: S101 - `is_open` has asked whether it can select
         async with open_directory(connection) as directory:
-            return await find(staging, directory, now=clock.wall())
+            return await resolve_names(staging, directory, now=clock.wall())

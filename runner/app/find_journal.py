@@ -7,10 +7,10 @@ from pathlib import Path
 
 from runner.core.errors import ManifestInvalid
 from runner.core.journal_location import JournalLocation
-from runner.journals import default_journal, followed, only_journal
+from runner.journals import default_journal, only_journal, resolve_location
 from runner.manifest.problem_collector import Collector
 from runner.manifest.schema.check import check_schema
-from runner.manifest.sections.environment import choose
+from runner.manifest.sections.environment import choose_environment
 from runner.manifest.yaml.source import read_source
 from runner.manifest.yaml.tree_builder import build
 
@@ -31,7 +31,7 @@ def find_journal(options: JournalOptions) -> JournalLocation:
     does not name its environment.
     """
     if options.journal is not None:
-        return followed(options.journal)
+        return resolve_location(options.journal)
     environment = options.environment
     if options.manifest is not None:
         environment = _environment(options.manifest, options.environment)
@@ -46,7 +46,7 @@ def _environment(manifest: Path, wanted: str | None) -> str:
     source = read_source(manifest, problems)
     tree = build(source, problems) if source is not None else None
     document = check_schema(tree, problems) if tree is not None else None
-    chosen = choose(document, wanted, problems) if document is not None else None
+    chosen = choose_environment(document, wanted, problems) if document is not None else None
     if chosen is None:
         raise ManifestInvalid(problems.sorted(str(manifest)), dict(problems.omitted))
     return chosen

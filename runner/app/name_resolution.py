@@ -12,12 +12,12 @@ from runner.core.manifest.media import MediaMatrix
 from runner.core.manifest.model import Manifest, QueueSelection, TransferRow
 from runner.core.manifest.queue_selection import (
     SERVED_NO_MORE,
-    Chosen,
+    Selected,
     Waiting,
     address,
-    choose,
     is_id,
     named_in,
+    select_waiting,
 )
 from runner.core.number_text import counted
 from runner.core.transfer.lookup_verdict import FoundAt
@@ -26,12 +26,12 @@ from runner.staging.rows import Staging
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class DirectoryAnswers:
     """What was found: the ids of names, the rows of selections, and what those left out."""
 
     addresses: Mapping[str, str] = field(default_factory=dict)  # by the destination as written
     rows: Sequence[TransferRow] = ()
-    chosen: Sequence[tuple[QueueSelection, Chosen]] = ()
+    chosen: Sequence[tuple[QueueSelection, Selected]] = ()
 
     @property
     def explanation(self) -> str:
@@ -41,7 +41,7 @@ class Found:
             parts.insert(0, f"{counted(len(self.addresses), 'name')} looked up")
         return "; ".join(parts)
 
-    def put_into(self, staging: Staging) -> None:
+    def add_to(self, staging: Staging) -> None:
         """Make the rows what was found, so that they can be planned."""
         staging.readdress(self.addresses)
         for row in self.rows:
@@ -64,12 +64,12 @@ class Found:
         return {"addresses": dict(self.addresses), "rows": rows}
 
     @classmethod
-    def from_json(cls, kept: Mapping[str, Any]) -> Found:
+    def from_json(cls, kept: Mapping[str, Any]) -> DirectoryAnswers:
         """Return what `to_json` wrote."""
         return cls(dict(kept["addresses"]), tuple(_kept_row(row) for row in kept["rows"]))
 
 
-NOTHING_FOUND = Found()
+NOTHING_ASKED = DirectoryAnswers()
 """Where nothing had to be asked."""
 
 
@@ -85,12 +85,12 @@ def _kept_row(row: Mapping[str, Any]) -> TransferRow:
     )
 
 
-def is_open(manifest: Manifest, staging: Staging) -> bool:
+def needs_directory(manifest: Manifest, staging: Staging) -> bool:
     """Tell whether the gateway has to be asked before the rows can be planned."""
     return bool(staging.selections) or bool(_names(manifest, staging))
 
 
-def unknown_yet(manifest: Manifest, staging: Staging) -> str | None:
+def unresolved_text(manifest: Manifest, staging: Staging) -> str | None:
     """Return in words what a plan made offline cannot know; None: it knows all."""
     names = _names(manifest, staging)
     parts = []
@@ -112,7 +112,7 @@ def _names(manifest: Manifest, staging: Staging) -> list[str]:
     return [uri for uri in staging.destinations() if named_in(uri)]
 
 
-async def find(staging: Staging, directory: Directory, *, now: float) -> Found:
+async def resolve_names(staging: Staging, directory: Directory, *, now: float) -> DirectoryAnswers:
     """Ask for every name and selection of `staging`.
 
     Raises `ManifestInvalid` for names that no queue or user has, or several have, `GatewayError`.
@@ -124,7 +124,7 @@ async def find(staging: Staging, directory: Directory, *, now: float) -> Found:
     queues = [await finder.id_of("queue", s.queue, s.source) for s in staging.selections]
     if finder.problems:
         raise ManifestInvalid(finder.problems)
-    chosen: list[tuple[QueueSelection, Chosen]] = []
+    chosen: list[tuple[QueueSelection, Selected]] = []
     rows: dict[str, TransferRow] = {}
 
     def is_listed(interaction_id: str) -> bool:
@@ -132,7 +132,7 @@ async def find(staging: Staging, directory: Directory, *, now: float) -> Found:
 
     for selection, queue_id in zip(staging.selections, queues, strict=True):
         ask = directory.connected if selection.is_connected else directory.waiting
-        took = choose(selection, await ask(queue_id), now=now, is_listed=is_listed)
+        took = select_waiting(selection, await ask(queue_id), now=now, is_listed=is_listed)
         kept = [
             (one, at)
             for one in took.taken
@@ -140,13 +140,13 @@ async def find(staging: Staging, directory: Directory, *, now: float) -> Found:
         ]
         if gone := len(took.taken) - len(kept):
             left_out = {**took.left_out, SERVED_NO_MORE: gone}
-            took = Chosen(tuple(one for one, _ in kept), left_out)
+            took = Selected(tuple(one for one, _ in kept), left_out)
         chosen.append((selection, took))
         uri = addresses[selection.destination_uri]
         for one, at in kept:
             rows[one.interaction_id] = _row(selection, one.interaction_id, uri, at)
     found = {uri: by_id for uri, by_id in addresses.items() if by_id != uri}
-    return Found(found, tuple(rows.values()), chosen)
+    return DirectoryAnswers(found, tuple(rows.values()), chosen)
 
 
 class _Finder:
@@ -220,7 +220,7 @@ def _row(
     )
 
 
-def _counts(selection: QueueSelection, chosen: Chosen) -> str:
+def _counts(selection: QueueSelection, chosen: Selected) -> str:
     left = [f"{count:,} {reason}" for reason, count in sorted(chosen.left_out.items())]
     without = f", left out: {', '.join(left)}" if left else ""
     return f"queue {selection.queue}: {len(chosen.taken):,} selected{without}"

@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from shlex import quote
 
-from runner.app.name_resolution import NOTHING_FOUND, Found
+from runner.app.name_resolution import NOTHING_ASKED, DirectoryAnswers
 from runner.app.plan_file import PlanFile, SeenHistory, invalid, read_plan, replan, row_digest
 from runner.app.run_options import RunOptions
 from runner.core.diagnostics.problem import Place, Problem
@@ -116,7 +116,7 @@ def drawn_up(
     record: RunRecord,
     out: Path,
     *,
-    found: Found = NOTHING_FOUND,
+    found: DirectoryAnswers = NOTHING_ASKED,
 ) -> PlanFile:
     """Return the plan of rows that have their verdicts, ready to be written to `out`."""
     return PlanFile(

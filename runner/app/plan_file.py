@@ -13,7 +13,7 @@ from typing import Any
 import jsonschema_rs
 
 from runner import __version__
-from runner.app.name_resolution import NOTHING_FOUND, Found
+from runner.app.name_resolution import NOTHING_ASKED, DirectoryAnswers
 from runner.core import next_steps
 from runner.core.diagnostics.problem import Place, Problem
 from runner.core.errors import ManifestInvalid, StorageError, UsageError
@@ -67,7 +67,7 @@ class PlanFile:
     history: SeenHistory
     rows: Mapping[str, tuple[Action, str]]  # by key: the action, and the row's digest
     failed_as: Mapping[str, str] = field(default_factory=dict)  # by key, as `PlannedRow` has it
-    found: Found = NOTHING_FOUND  # what the gateway was asked for: names, and what waited in queues
+    found: DirectoryAnswers = NOTHING_ASKED  # ids of names, and what waited in queues
 
 
 def row_digest(row: PlannedRow) -> str:
@@ -145,7 +145,7 @@ def replan(plan: PlanFile, report_dir: Path) -> str:
         max_failures=None if plan.max_failures is None else str(plan.max_failures),
         again=plan.again,
     )
-    argv = next_steps.plan(given, out=str(plan.path), preflight=plan.found != NOTHING_FOUND)
+    argv = next_steps.plan(given, out=str(plan.path), preflight=plan.found != NOTHING_ASKED)
     return f"plan anew:\n{next_steps.spelt(argv)}"
 
 
@@ -223,7 +223,7 @@ def _head(plan: PlanFile, figures: PlanFigures) -> dict[str, Any]:
             "in_doubt": figures.in_doubt,
             "total": len(plan.rows),
         },
-        **({"found": plan.found.to_json()} if plan.found != NOTHING_FOUND else {}),
+        **({"found": plan.found.to_json()} if plan.found != NOTHING_ASKED else {}),
     }
 
 
@@ -252,7 +252,9 @@ def _plan(path: Path, document: Mapping[str, Any]) -> PlanFile:
         ),
         rows={key: (Action(action), digest) for key, action, digest, *_ in document["rows"]},
         failed_as={key: code[0] for key, _, _, *code in document["rows"] if code},
-        found=Found.from_json(document["found"]) if "found" in document else NOTHING_FOUND,
+        found=DirectoryAnswers.from_json(document["found"])
+        if "found" in document
+        else NOTHING_ASKED,
     )
 
 

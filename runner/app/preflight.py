@@ -44,7 +44,7 @@ UNKNOWN = "the look-up failed"
 
 
 @dataclass(frozen=True, slots=True)
-class Foreseen:
+class Forecast:
     """What a look-up foresees for a row."""
 
     verdict: str  # in words, what would become of it
@@ -60,10 +60,10 @@ class Foreseen:
 
 
 @dataclass(slots=True)
-class Preflight:
+class PreflightResult:
     """The result of the look-ups. `error`: why they ended early."""
 
-    rows: dict[int, Foreseen] = field(default_factory=dict)  # by number
+    rows: dict[int, Forecast] = field(default_factory=dict)  # by number
     elsewhere: list[str] = field(default_factory=list)  # doubts that the manifest does not list
     error: GatewayError | None = None
 
@@ -77,9 +77,9 @@ class Preflight:
         return "; ".join(["preflight: token and session are good", *parts, *self.elsewhere])
 
 
-def look_ahead(
+def run_preflight(
     request: RunOptions, manifest: Manifest, staging: Staging, observer: Observer
-) -> Preflight:
+) -> PreflightResult:
     """Check token and session, and look up what would be sent and what is in doubt; no more.
 
     Rows must have their verdicts. Raises `StorageError` if the journal cannot be read.
@@ -107,7 +107,7 @@ class _LookAhead:
         self._history = history
         self._observer = observer
         self._clock: Clock = SystemClock()
-        self._found = Preflight()
+        self._found = PreflightResult()
         self._given_up: asyncio.Future[Any]
         self._doubts: Mapping[int, Doubt] = {}
         if history is not None:
@@ -115,7 +115,7 @@ class _LookAhead:
         counts = staging.counts()
         self._total = sum(counts.get(action, 0) for action in (*SENDS, Action.IN_DOUBT))
 
-    async def run(self) -> Preflight:
+    async def run(self) -> PreflightResult:
         self._given_up = asyncio.get_running_loop().create_future()
         try:
             async with opened_gateway(
@@ -153,14 +153,14 @@ class _LookAhead:
                 self._found.rows[row.n] = await self._foresee(gateway, row, verdict)
             elif verdict.action is Action.IN_DOUBT:
                 why, code = await self._weigh(gateway, self._doubts.get(verdict.claim or 0))
-                self._found.rows[row.n] = Foreseen("in doubt", why, code, sent=False)
+                self._found.rows[row.n] = Forecast("in doubt", why, code, sent=False)
 
-    async def _foresee(self, gateway: Gateway, row: PlannedRow, verdict: Verdict) -> Foreseen:
+    async def _foresee(self, gateway: Gateway, row: PlannedRow, verdict: Verdict) -> Forecast:
         try:
             seen = await gateway.look_up(row.interaction_id)
         except LookUpFailed as error:
             why = f"{UNKNOWN}: {error.what}"
-            return Foreseen("would fail", why, Code.LOOK_UP_FAILED, sent=False)
+            return Forecast("would fail", why, Code.LOOK_UP_FAILED, sent=False)
         ours = frozenset[str]()
         if self._history is not None and row.lineage is not None:
             ours = self._history.message_ids(row.lineage)
@@ -179,7 +179,7 @@ class _LookAhead:
         if sight not in stays and not self._manifest.policy.preflight:
             return _sent(f"{reason}, and policy.preflight is off", verdict, seen)
         assert sight.code is not None  # noqa: S101 - all but FIT have one
-        return Foreseen(
+        return Forecast(
             _WORDS[sight], reason or "", sight.code, sent=False, origin_uri=seen.destination_uri
         )
 
@@ -255,6 +255,6 @@ class _LookAhead:
         self._observer.warned("waiting", seconds=round(wait_s, 1), why=why)
 
 
-def _sent(why: str, verdict: Verdict, seen: Interaction) -> Foreseen:
+def _sent(why: str, verdict: Verdict, seen: Interaction) -> Forecast:
     code = Code.PLANNED_CHANGED if verdict.action is Action.CHANGED else Code.PLANNED
-    return Foreseen("would be sent", why, code, sent=True, origin_uri=seen.destination_uri)
+    return Forecast("would be sent", why, code, sent=True, origin_uri=seen.destination_uri)

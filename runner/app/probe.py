@@ -40,7 +40,7 @@ class ProbeOrder:
 
 
 @dataclass(frozen=True, slots=True)
-class Probed:
+class ProbeResult:
     """The findings of a probe, and their file."""
 
     findings: ProbeFindings
@@ -66,7 +66,7 @@ def _prober(environment: Environment) -> Prober[Any]:
 
 def probe(
     request: RunOptions, manifest: Manifest, order: ProbeOrder, say: Callable[[str], None]
-) -> Probed:
+) -> ProbeResult:
     """Move one conversation, watch, move it back where that can be done, and write the findings.
 
     Raises `UsageError`, `Locked`, `StorageError`, `GatewayError`; the file is there from the moment
@@ -87,7 +87,7 @@ def probe(
             asyncio.run(_probed(manifest, location, order, keep, say))
         finally:
             keep()
-    return Probed(findings, file.path)
+    return ProbeResult(findings, file.path)
 
 
 def _refuse_doubt(history: History, order: ProbeOrder) -> None:

@@ -33,7 +33,7 @@ ANY_GATEWAY = GatewayConstraints(
 
 
 @dataclass(frozen=True, slots=True)
-class Served:
+class ServeOptions:
     """How the gateway is served; None where nothing was said."""
 
     host: str
@@ -52,7 +52,7 @@ SECRET_VARIABLE = "RUNNER_SIMULATE_CLIENT_SECRET"  # noqa: S105 - the name of a 
 """Gives the client's secret; no option does, since process arguments are seen by everyone."""
 
 
-def serve(served: Served, write: Callable[[str], object]) -> None:
+def serve(served: ServeOptions, write: Callable[[str], object]) -> None:
     """Serve until a signal raises `Interrupted`; `write` gets the text that says how to reach the gateway."""
     constraints, options = _behaviour(served)
     options = options or SimulatorOptions()
@@ -61,7 +61,7 @@ def serve(served: Served, write: Callable[[str], object]) -> None:
     asyncio.run(_serve(served, constraints, options, write))
 
 
-def _behaviour(served: Served) -> tuple[GatewayConstraints, SimulatorOptions | None]:
+def _behaviour(served: ServeOptions) -> tuple[GatewayConstraints, SimulatorOptions | None]:
     if served.manifest is None:
         return ANY_GATEWAY, None
     request = RunOptions(served.manifest, environment=served.environment, validate_only=True)
@@ -71,7 +71,7 @@ def _behaviour(served: Served) -> tuple[GatewayConstraints, SimulatorOptions | N
 
 
 async def _serve(
-    served: Served,
+    served: ServeOptions,
     constraints: GatewayConstraints,
     options: SimulatorOptions,
     write: Callable[[str], object],

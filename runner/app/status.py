@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from runner.console.results.status import DoubtLine, JournalStatus, RunLine, Standing
+from runner.console.results.status import DoubtStatus, JournalStatus, RunState, RunStatus
 from runner.core import next_steps
 from runner.core.journal_location import JournalLocation
 from runner.core.next_steps import Given, Step
@@ -34,7 +34,7 @@ def status_of(location: JournalLocation, run_id: str | None = None) -> JournalSt
         # Read before the lock is looked at: a run that ends meanwhile is still shown as running.
         seen = history.runs(MOST_RUNS) if run_id is None else [history.run(run_id)]
         holder = journal.holder() if newest and not newest[0].finished else None
-        live = newest[0].no if newest and carries(holder, newest[0].record) else None
+        live = newest[0].no if newest and holder_runs(holder, newest[0].record) else None
         lines = [_line(run, holder if run.no == live else None) for run in seen]
         if run_id is not None:
             lines = [_with_doubts(history, seen[0], lines[0])]
@@ -50,7 +50,7 @@ def status_of(location: JournalLocation, run_id: str | None = None) -> JournalSt
 
 
 def _steps(
-    seen: Sequence[JournalledRun], lines: Sequence[RunLine], journal: str, *, one: bool
+    seen: Sequence[JournalledRun], lines: Sequence[RunStatus], journal: str, *, one: bool
 ) -> Iterator[Step]:
     """Yield what to do about doubts, and about a run that died."""
     if not one:
@@ -59,9 +59,9 @@ def _steps(
             yield Step("see what is in doubt", next_steps.status(journal, found.id))
         return
     line, record = lines[0], seen[0].record
-    if line.standing is Standing.RUNNING:
+    if line.state is RunState.RUNNING:
         return
-    if line.doubts or line.standing is Standing.DIED:
+    if line.doubts or line.state is RunState.DIED:
         given = Given.of(record)
         here = str(Path.cwd())
         where = "" if given.folder in {None, here} else f", in the folder {given.folder}"
@@ -70,7 +70,7 @@ def _steps(
         yield from next_steps.settle(journal, record.id, line.doubts[0].key)
 
 
-def carries(holder: Holder | None, newest: RunRecord) -> bool:
+def holder_runs(holder: Holder | None, newest: RunRecord) -> bool:
     """Tell whether the lock's holder carries the newest run: it took the lock before that began.
 
     (A person who resolves a dead run's doubt holds it too.)
@@ -78,19 +78,19 @@ def carries(holder: Holder | None, newest: RunRecord) -> bool:
     return holder is not None and holder.since[:19] <= newest.started_at[:19]
 
 
-def _line(run: JournalledRun, holder: Holder | None) -> RunLine:
+def _line(run: JournalledRun, holder: Holder | None) -> RunStatus:
     record, counts = run.record, dict(run.counts)
-    standing = Standing.FINISHED if run.finished else Standing.DIED
+    state = RunState.FINISHED if run.finished else RunState.DIED
     if holder is not None:
-        standing = Standing.RUNNING
+        state = RunState.RUNNING
         counts[Outcome.IN_DOUBT] = counts.get(Outcome.IN_DOUBT, 0) - run.under_way
-    return RunLine(
+    return RunStatus(
         id=record.id,
         batch=record.batch,
         started_at=record.started_at,
         finished_at=record.finished_at,
-        standing=standing,
-        outcome=record.outcome if run.finished else standing.value,
+        state=state,
+        outcome=record.outcome if run.finished else state.value,
         exit_code=record.exit_code if run.finished else None,
         counts=counts,
         in_flight=run.under_way if holder is not None else 0,
@@ -102,10 +102,10 @@ def _line(run: JournalledRun, holder: Holder | None) -> RunLine:
     )
 
 
-def _with_doubts(history: History, run: JournalledRun, line: RunLine) -> RunLine:
+def _with_doubts(history: History, run: JournalledRun, line: RunStatus) -> RunStatus:
     doubts = history.held_by_run(run.no, MOST_DOUBTS)
     lines = [
-        DoubtLine(
+        DoubtStatus(
             doubt.key,
             doubt.source,
             doubt.interaction_id,

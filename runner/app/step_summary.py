@@ -24,14 +24,14 @@ LARGEST_BYTES = 1 << 20
 _FLAGS = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NONBLOCK
 
 
-def tell_report(source: ReportSource, summary: Summary, report: Path, name: str) -> str | None:
+def append_report(source: ReportSource, summary: Summary, report: Path, name: str) -> str | None:
     """Append how a run or a plan ended to the file `name`; return why that failed, if it did."""
     where = f"The report lies in {code(str(report))}: the page there opens offline."
     content = Content(source, summary, AuditEnd(0, None))
     return _append(summary_md(content, where, redact), name)
 
 
-def tell_error(error: BaseException, code: ExitCode, manifest: Path, name: str) -> str | None:
+def append_error(error: BaseException, code: ExitCode, manifest: Path, name: str) -> str | None:
     """Append what ended a command before it had a report; return as `tell_report` does."""
     if isinstance(error, ManifestInvalid):
         parts = problems_md(error.problems, error.omitted, str(manifest), redact)

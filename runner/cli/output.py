@@ -59,11 +59,11 @@ class Console:
         """Open the log and an observer while a command runs; close both."""
         import structlog  # noqa: PLC0415 - it takes a third of a dry run's start, which logs nothing
 
-        from runner.console.live.observer_choice import watch  # noqa: PLC0415 - as above
+        from runner.console.live.observer_choice import choose_observers  # noqa: PLC0415 - as above
 
         log = structlog.get_logger()
         with self.logging() as logs, self.outlet(log.warning) as outlet:
-            observers = watch(
+            observers = choose_observers(
                 self.err,
                 log,
                 outlet,

@@ -68,7 +68,7 @@ class Suppressed:
     reason: str
 
 
-Answer = Answered | Unreachable | Refused | Suppressed
+AttemptResult = Answered | Unreachable | Refused | Suppressed
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,10 +92,12 @@ class Again:
     reason: str
 
 
-Verdict = Delivered | Failed | Suppressed | Again
+AttemptDecision = Delivered | Failed | Suppressed | Again
 
 
-def judge(answer: Answer, *, attempts: int, retry: RetryPolicy, jitter: float) -> Verdict:
+def decide_attempt(
+    answer: AttemptResult, *, attempts: int, retry: RetryPolicy, jitter: float
+) -> AttemptDecision:
     """Decide what follows from an answer to the `attempts`-th try of this run (counted from 1).
 
     What may pass is never given up: the next run tries again, under the same webhook id.
@@ -120,7 +122,7 @@ def judge(answer: Answer, *, attempts: int, retry: RetryPolicy, jitter: float) -
 
 def _again(
     reason: str, asked_s: float | None, *, attempts: int, retry: RetryPolicy, jitter: float
-) -> Verdict:
+) -> AttemptDecision:
     if attempts >= retry.attempts:
         return Failed(f"{reason}, {attempts} times; left for the next run", final=False)
     if asked_s is not None and asked_s > LONGEST_OBEYED_S:

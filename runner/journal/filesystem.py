@@ -30,7 +30,7 @@ def refuse_network(path: Path) -> None:
         raise StorageError(
             f"the journal {path} cannot be reached ({error.strerror}); name another with --journal"
         ) from error
-    kind = kind_of(path)
+    kind = filesystem_type(path)
     if kind in NETWORK:
         raise StorageError(
             f"the journal {path} is on a network file system ({kind}), whose locks and syncs"
@@ -70,10 +70,10 @@ def _mount_points() -> frozenset[Path]:
 
 def default_folder(manifest: Path | None) -> Path:
     """Return where journals lie by default: beside the manifest's real file, or in this folder."""
-    return (Path() if manifest is None else real(manifest).parent) / ".runner"
+    return (Path() if manifest is None else without_link(manifest).parent) / ".runner"
 
 
-def real(path: Path) -> Path:
+def without_link(path: Path) -> Path:
     """Return the file that a path leads to where it is a symbolic link; else the path.
 
     A link that leads nowhere is returned as it is; `refuse_network` reports it.
@@ -84,7 +84,7 @@ def real(path: Path) -> Path:
         return path
 
 
-def kind_of(path: Path) -> str | None:
+def filesystem_type(path: Path) -> str | None:
     """Return the type of the file system that holds `path`; None if it is not known."""
     if _MOUNTS.exists():
         mounts = read_mountinfo(_MOUNTS.read_text(encoding="utf-8", errors="surrogateescape"))
@@ -93,10 +93,10 @@ def kind_of(path: Path) -> str | None:
         mounts = read_mount(mounted.stdout)
     else:
         return None
-    return holder(mounts, path.resolve())
+    return mount_type(mounts, path.resolve())
 
 
-def holder(mounts: Iterable[tuple[Path, str]], path: Path) -> str | None:
+def mount_type(mounts: Iterable[tuple[Path, str]], path: Path) -> str | None:
     """Return the type of the mount that `path` lies under: the deepest, of equals the last."""
     holding = [(point, kind) for point, kind in mounts if path.is_relative_to(point)]
     if not holding:

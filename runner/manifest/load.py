@@ -24,7 +24,7 @@ from runner.core.manifest.model import (
 from runner.core.manifest.source_excerpt import excerpt
 from runner.manifest.problem_collector import Collector
 from runner.manifest.reference_resolver import ReferenceResolver
-from runner.manifest.rows.transfer_stream import RowSink, Transfers
+from runner.manifest.rows.transfer_stream import RowSink, TransferReader
 from runner.manifest.schema.check import Document, check_schema
 from runner.manifest.secret_lines import hide_secrets
 from runner.manifest.secret_references import Secrets
@@ -32,7 +32,7 @@ from runner.manifest.sections.callbacks import build_callbacks, check_callbacks
 from runner.manifest.sections.environment import (
     build_environment,
     check_environments,
-    choose,
+    choose_environment,
     driver_of,
 )
 from runner.manifest.sections.gateways import build_gateway, check_gateways, check_promise
@@ -113,11 +113,11 @@ def _load(
     now_s = time.time()  # a closed window is reported while the manifest is read
     is_window_enforced = not overrides.ignore_window
     check_policy(document, problems, now_s=now_s if is_window_enforced else -math.inf)
-    name = choose(document, wanted, problems)
+    name = choose_environment(document, wanted, problems)
     check_promise(document, name, problems)
     gateway = build_gateway(document, name)
     references = ReferenceResolver(document, gateway, problems)
-    transfers = Transfers(document, references, sink, problems, driver_of(document, name))
+    transfers = TransferReader(document, references, sink, problems, driver_of(document, name))
     transfers.read()
     secrets = Secrets.for_options(offline=offline, without=overrides.without_secrets)
     chosen = name and build_environment(document, name, problems, secrets=secrets)

@@ -8,7 +8,7 @@ from difflib import get_close_matches
 from runner.core.diagnostics.problem import Place, Problem, Severity
 from runner.manifest.problem_collector import Collector
 from runner.manifest.suggestions import nearest
-from runner.manifest.value_text import flow
+from runner.manifest.value_text import flow_yaml
 
 
 def warn_of_near_misses(
@@ -44,4 +44,4 @@ def probable_name(at: str, name: str, names: Sequence[str]) -> str | None:
 
 def columns_entry(at: str, column: str) -> str:
     """Return the manifest's entry that reads the field `at` from `column`."""
-    return f"`columns: {{{at}: {flow(column)}}}`"
+    return f"`columns: {{{at}: {flow_yaml(column)}}}`"

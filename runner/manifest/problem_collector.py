@@ -20,7 +20,7 @@ class Collector:
         self._kept: list[Problem] = []
         self._errors = self._warnings = 0  # among those kept
         self._seen: set[tuple[Place, str]] = set()
-        self._unread: set[Place] = set()
+        self._unreadable: set[Place] = set()
 
     def add(self, problem: Problem) -> None:
         """Keep the problem, or only count it if too many are kept; drop duplicates."""
@@ -43,7 +43,7 @@ class Collector:
         self._kept.append(problem)
         self._seen.add((problem.place, problem.message))
         if problem.code.startswith("Y"):
-            self._unread.add(problem.place)
+            self._unreadable.add(problem.place)
 
     def extend(self, problems: Iterable[Problem]) -> None:
         """Add several."""
@@ -67,7 +67,7 @@ class Collector:
 
     def unread(self, place: Place) -> bool:
         """Return whether the text at this place could not be read as YAML."""
-        return place in self._unread
+        return place in self._unreadable
 
     def sorted(self, first_file: str) -> tuple[Problem, ...]:
         """Return the kept problems: the manifest's first, then by file, line and column."""

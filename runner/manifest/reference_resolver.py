@@ -15,7 +15,7 @@ from runner.manifest.problem_collector import Collector
 from runner.manifest.schema.check import Document
 from runner.manifest.suggestions import offer
 
-Where = Callable[..., Place]
+PlaceFinder = Callable[..., Place]
 """Returns the place of a value, or of the part that its arguments lead to."""
 
 
@@ -24,7 +24,7 @@ class LocatedValue:
     """A value and its place."""
 
     value: Any
-    where: Where
+    where: PlaceFinder
 
 
 def build_matrix(written: Mapping[str, Any]) -> MediaMatrix:
@@ -76,7 +76,7 @@ class ReferenceResolver:
         self.used_callbacks.update(names)
         return tuple(dict.fromkeys(names))
 
-    def _unknown(self, name: str, known: frozenset[str], kind: str, where: Where) -> None:
+    def _unknown(self, name: str, known: frozenset[str], kind: str, where: PlaceFinder) -> None:
         if self._problems.full:
             self._problems.count("R001")
         else:
@@ -91,7 +91,7 @@ class ReferenceResolver:
             place = self._document.where(section, name, *finding.part)
             self._problems.add(_problem(finding, place))
 
-    def _matrix(self, choice: Any, where: Where) -> MediaMatrix | None:
+    def _matrix(self, choice: Any, where: PlaceFinder) -> MediaMatrix | None:
         if isinstance(choice, str):
             return self._by_name(choice, where)
         matrix = build_matrix(choice)
@@ -101,7 +101,7 @@ class ReferenceResolver:
         failed = any(finding.severity is Severity.ERROR for finding in found)
         return None if failed else matrix
 
-    def _by_name(self, name: str, where: Where) -> MediaMatrix | None:
+    def _by_name(self, name: str, where: PlaceFinder) -> MediaMatrix | None:
         known = self._document.defined["media"]
         if name not in known:
             self._unknown(name, known, "media matrix", where)
@@ -142,7 +142,7 @@ def _names(written: Any) -> Sequence[Any]:
     return written.replace(";", " ").split() if isinstance(written, str) else written
 
 
-def _item(where: Where, index: int) -> Where:
+def _item(where: PlaceFinder, index: int) -> PlaceFinder:
     return lambda *part: where(index, *part)
 
 

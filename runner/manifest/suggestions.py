@@ -59,10 +59,10 @@ def offer(
     if not names:
         form = _FORMS[kind].replace("NAME", written, 1) if kind in _FORMS else ""
         return f"no {kind} is defined" + (f"; write `{form}`" if form else "")
-    return listed(sorted(names), before)
+    return list_names(sorted(names), before)
 
 
-def listed(names: Iterable[str], before: str = "known") -> str:
+def list_names(names: Iterable[str], before: str = "known") -> str:
     """Return the first names after `before`, and the number of further ones."""
     shown = list(names)
     more = f" and {len(shown) - _LISTED} more" if len(shown) > _LISTED else ""

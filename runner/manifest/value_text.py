@@ -7,18 +7,18 @@ import re
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from runner.manifest.yaml.scalars import NumberOutOfRange, resolve
+from runner.manifest.yaml.scalars import NumberOutOfRange, resolve_scalar
 
 _MAX_SHOWN = 60
 _PLAIN = re.compile(r"[A-Za-z0-9][A-Za-z0-9 ._+@%/-]*")
 
 
-def flow(value: Any) -> str:
+def flow_yaml(value: Any) -> str:
     """Return a JSON value as YAML on one line."""
     if isinstance(value, dict):
-        return "{" + ", ".join(f"{key}: {flow(inner)}" for key, inner in value.items()) + "}"
+        return "{" + ", ".join(f"{key}: {flow_yaml(inner)}" for key, inner in value.items()) + "}"
     if isinstance(value, list):
-        return "[" + ", ".join(map(flow, value)) + "]"
+        return "[" + ", ".join(map(flow_yaml, value)) + "]"
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, str) and not (_PLAIN.fullmatch(value) and not is_number(value)):
@@ -33,18 +33,18 @@ class Syntax(NamedTuple):
     value: Callable[[Any], str]
 
 
-YAML = Syntax(lambda key: f"{key}: " if isinstance(key, str) else "- ", flow)
+YAML = Syntax(lambda key: f"{key}: " if isinstance(key, str) else "- ", flow_yaml)
 JSON = Syntax(lambda key: f'"{key}": ' if isinstance(key, str) else "", json.dumps)
 
 
 def is_number(text: str) -> bool:
     """Return whether YAML reads unquoted `text` as a number."""
     try:
-        return isinstance(resolve(text), int | float)
+        return isinstance(resolve_scalar(text), int | float)
     except NumberOutOfRange:
         return False
 
 
-def cut(text: str) -> str:
+def truncate(text: str) -> str:
     """Return `text`, shortened if it is too long to show."""
     return text if len(text) <= _MAX_SHOWN else text[: _MAX_SHOWN - 1] + "…"

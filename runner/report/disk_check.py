@@ -9,7 +9,7 @@ from pathlib import Path
 
 from runner.core.errors import StorageError
 from runner.report.safe_folder import LATEST, open_folder
-from runner.report.stored_reports import is_run
+from runner.report.stored_reports import is_run_name
 
 ROW_BYTES = 4096
 """What a transfer takes in a run's report, all files together; measured: 3 to 3.5 kB."""
@@ -20,7 +20,7 @@ LEAST_BYTES = 1 << 20
 PROBE = "probe"
 
 
-def check_place(root: Path, batch: str, *, rows: int) -> bool:
+def check_report_folder(root: Path, batch: str, *, rows: int) -> bool:
     """See that a report of `rows` transfers can be left in `root`/`batch`, and `latest` beside it.
 
     Return False if other accounts may write there. Raises `StorageError`: the folder is another
@@ -39,11 +39,11 @@ def check_place(root: Path, batch: str, *, rows: int) -> bool:
         return not any(_is_open_to_others(path) for path in (root, folder.path))
 
 
-def clear_place(root: Path, batch: str) -> None:
+def clear_unfinished(root: Path, batch: str) -> None:
     """Remove what runs of a batch that were killed left unfinished. Raises `StorageError`."""
     with open_folder(root, batch) as folder:
         folder.clear()
-        names = [path.name for path in folder.path.iterdir() if is_run(path.name)]
+        names = [path.name for path in folder.path.iterdir() if is_run_name(path.name)]
     for name in names:
         path = root / batch / name
         if path.is_dir() and not path.is_symlink():

@@ -32,15 +32,15 @@ _FILE_FLAGS = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 
 
 @dataclass(frozen=True, slots=True)
-class Report:
+class ReportFolder:
     """A run's report folder, and what it takes on disk."""
 
-    shelved: StoredReport
+    stored: StoredReport
     size_bytes: int
 
 
 @dataclass(frozen=True, slots=True)
-class Left:
+class SkippedEntry:
     """What lies among reports and is left alone, with the reason."""
 
     path: Path
@@ -48,25 +48,25 @@ class Left:
 
 
 @dataclass(frozen=True, slots=True)
-class Batch:
+class StoredBatch:
     """A batch's reports; `latest` is the name that the link beside them tells."""
 
     name: str
-    reports: tuple[Report, ...]
+    reports: tuple[ReportFolder, ...]
     latest: str | None
-    left: tuple[Left, ...]
+    left: tuple[SkippedEntry, ...]
 
 
-def is_run(name: str) -> bool:
+def is_run_name(name: str) -> bool:
     """Return whether a folder's name is a run's or a plan's."""
     return _RUN.fullmatch(name) is not None
 
 
-class NotOurs(Exception):
+class NotAReport(Exception):
     """A folder is not a report of this program, or holds more; the text says why."""
 
 
-def batches(root: Path, only: str | None = None) -> Iterator[Batch]:
+def stored_batches(root: Path, only: str | None = None) -> Iterator[StoredBatch]:
     """Yield the batches under `root` that have reports, by name.
 
     Raises `UsageError` if there is no such folder, or no batch `only` in it; `StorageError` if the
@@ -89,11 +89,11 @@ def batches(root: Path, only: str | None = None) -> Iterator[Batch]:
                     yield batch
 
 
-def remove(root: Path, batch: str, name: str) -> int:
+def remove_report(root: Path, batch: str, name: str) -> int:
     """Remove a report folder and return the bytes that this frees; 0: it is gone already.
 
     report.json goes last: what is removed by half is known for a report the next time. Raises
-    `NotOurs` if something else lies in it by now, `OSError`.
+    `NotAReport` if something else lies in it by now, `OSError`.
     """
     with _opened(root) as descriptor, _child(descriptor, batch) as parent:
         try:
@@ -107,7 +107,7 @@ def remove(root: Path, batch: str, name: str) -> int:
         return sum(sizes.values())
 
 
-def _look(root: int, path: Path) -> Batch:
+def _look(root: int, path: Path) -> StoredBatch:
     reports, left, latest = [], [], None
     try:
         with _child(root, path.name) as descriptor:
@@ -118,42 +118,42 @@ def _look(root: int, path: Path) -> Batch:
                     continue
                 try:
                     reports.append(_report(descriptor, entry, path.name))
-                except NotOurs as error:
-                    left.append(Left(path / entry.name, str(error)))
+                except NotAReport as error:
+                    left.append(SkippedEntry(path / entry.name, str(error)))
     except OSError as error:
-        left.append(Left(path, f"it cannot be read ({error.strerror})"))
-    return Batch(path.name, tuple(reports), latest, tuple(left))
+        left.append(SkippedEntry(path, f"it cannot be read ({error.strerror})"))
+    return StoredBatch(path.name, tuple(reports), latest, tuple(left))
 
 
-def _report(parent: int, entry: os.DirEntry[str], batch: str) -> Report:
-    """Return what a report folder is. Raises `NotOurs`."""
+def _report(parent: int, entry: os.DirEntry[str], batch: str) -> ReportFolder:
+    """Return what a report folder is. Raises `NotAReport`."""
     if not _is_folder(entry):
-        raise NotOurs("it is not a folder")
+        raise NotAReport("it is not a folder")
     if not _RUN.fullmatch(entry.name):
-        raise NotOurs("its name is not a run's")
+        raise NotAReport("its name is not a run's")
     try:
         with _child(parent, entry.name) as folder:
             sizes = _files(folder)
             if REPORT not in sizes:
-                raise NotOurs(
+                raise NotAReport(
                     f"it has no {REPORT}: its run goes on or died;"
                     " `report` with its id and its journal writes one"
                 )
             shelved = _shelved(folder, sizes, entry.name, batch)
     except OSError as error:
-        raise NotOurs(f"it cannot be read ({error.strerror})") from error
-    return Report(shelved, sum(sizes.values()))
+        raise NotAReport(f"it cannot be read ({error.strerror})") from error
+    return ReportFolder(shelved, sum(sizes.values()))
 
 
 def _files(folder: int) -> dict[str, int]:
-    """Return the sizes of a report's files. Raises `NotOurs` if anything else is there."""
+    """Return the sizes of a report's files. Raises `NotAReport` if anything else is there."""
     sizes = {}
     for entry in _entries(folder):
         unfinished = UNFINISHED.fullmatch(entry.name)
         name = entry.name if unfinished is None else unfinished[1]
         status = entry.stat(follow_symlinks=False)
         if name not in _OURS or not stat.S_ISREG(status.st_mode):
-            raise NotOurs(f"it holds {entry.name!r}, which is not part of a report")
+            raise NotAReport(f"it holds {entry.name!r}, which is not part of a report")
         sizes[entry.name] = status.st_size
     return sizes
 
@@ -164,12 +164,12 @@ def _shelved(folder: int, files: dict[str, int], name: str, batch: str) -> Store
         run, summary = head["run"], head["summary"]
         planned = run["outcome"] == "planned"
         if (run["id"], run["batch"], planned) != (name, batch, name.startswith("plan-")):
-            raise NotOurs(f"its {REPORT} is another run's")
+            raise NotAReport(f"its {REPORT} is another run's")
         started_at = seconds(run["started_at"])
         ended_at = seconds(run["finished_at"] or run["started_at"])
         in_doubt = int(summary["in_doubt"])
     except (ValueError, KeyError, TypeError, RecursionError) as error:
-        raise NotOurs(f"its {REPORT} cannot be read ({type(error).__name__})") from error
+        raise NotAReport(f"its {REPORT} cannot be read ({type(error).__name__})") from error
     shelved = StoredReport(name, started_at, ended_at, in_doubt, planned)
     return shelved if WITNESS not in files else _witnessed(folder, shelved)
 
@@ -179,7 +179,7 @@ def _witnessed(folder: int, shelved: StoredReport) -> StoredReport:
         witness = json.loads(_read(folder, WITNESS, HEAD_BYTES))
         environment, at = str(witness["environment"]), float(witness["at"])
     except (ValueError, KeyError, TypeError, RecursionError) as error:
-        raise NotOurs(f"its {WITNESS} cannot be read ({type(error).__name__})") from error
+        raise NotAReport(f"its {WITNESS} cannot be read ({type(error).__name__})") from error
     return StoredReport(
         shelved.name,
         shelved.started_at,

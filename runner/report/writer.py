@@ -15,7 +15,7 @@ from runner.report.safe_folder import LATEST, REPORT, Folder, open_folder
 AUDIT = "audit.jsonl"
 
 
-def render(source: ReportSource, name: str, write: Write) -> None:
+def render_format(source: ReportSource, name: str, write: Write) -> None:
     """Write a report in one format, piece by piece. Raises `UsageError` for an unknown format."""
     format_named(name).render(build_content(source), write)
 

@@ -15,8 +15,8 @@ from runner.core.manifest.model import Callback
 from runner.core.pacing.retry_after import retry_after_s
 from runner.core.transfer.message import harmless
 from runner.core.webhook import (
-    Answer,
     Answered,
+    AttemptResult,
     Refused,
     Suppressed,
     Unreachable,
@@ -52,7 +52,9 @@ class WebhookClient:
         self._objection = check_webhook_secret(secret) if secret is not None else None
         self._signer = Webhook(secret) if secret and not self._objection else None
 
-    async def post(self, webhook_id: str, body: str, *, wall_s: float, within_s: float) -> Answer:
+    async def post(
+        self, webhook_id: str, body: str, *, wall_s: float, within_s: float
+    ) -> AttemptResult:
         """Deliver `body` once, in `within_s` seconds at most; `wall_s` dates the signature."""
         try:
             async with asyncio.timeout(within_s):
@@ -64,7 +66,7 @@ class WebhookClient:
         """Drop the kept connections."""
         await self._client.aclose()
 
-    async def _post(self, webhook_id: str, body: str, wall_s: float) -> Answer:
+    async def _post(self, webhook_id: str, body: str, wall_s: float) -> AttemptResult:
         if self._objection:
             return Refused(self._objection)
         try:
@@ -118,8 +120,8 @@ class WebhookClient:
         headers: httpx.Headers,
         content: bytes,
         wall_s: float,
-    ) -> Answer:
-        answer: Answer = Unreachable("its host name has no address")
+    ) -> AttemptResult:
+        answer: AttemptResult = Unreachable("its host name has no address")
         for address in addresses:
             request = self._client.build_request(
                 self._callback.method,

@@ -11,7 +11,14 @@ from typing import Protocol
 import httpx
 
 from runner.core.manifest.model import Callback, RetryPolicy
-from runner.core.webhook import Again, Delivered, Failed, Suppressed, Verdict, judge
+from runner.core.webhook import (
+    Again,
+    AttemptDecision,
+    Delivered,
+    Failed,
+    Suppressed,
+    decide_attempt,
+)
 from runner.ports import Clock, Observer
 from runner.webhooks.addresses import Resolve, resolve_anywhere, resolve_at_home
 from runner.webhooks.client import WebhookClient
@@ -219,16 +226,16 @@ class WebhookDispatcher:
             raise
         await self._settle(row, attempts, verdict)
 
-    async def _try(self, line: WebhookClient, row: OutboxRow, attempts: int) -> Verdict:
+    async def _try(self, line: WebhookClient, row: OutboxRow, attempts: int) -> AttemptDecision:
         answer = await line.post(
             row.webhook_id, row.body, wall_s=self._clock.wall(), within_s=self._attempt_s
         )
-        return judge(answer, attempts=attempts, retry=self._policy, jitter=self._jitter())
+        return decide_attempt(answer, attempts=attempts, retry=self._policy, jitter=self._jitter())
 
     def _too_late(self, wait_s: float) -> bool:
         return self._deadline is not None and self._clock.now() + wait_s > self._deadline
 
-    async def _settle(self, row: OutboxRow, attempts: int, verdict: Verdict) -> None:
+    async def _settle(self, row: OutboxRow, attempts: int, verdict: AttemptDecision) -> None:
         match verdict:
             case Delivered():
                 await self._outbox.delivered(row, attempts)

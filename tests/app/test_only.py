@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from runner.app.name_resolution import Found
+from runner.app.name_resolution import DirectoryAnswers
 from runner.app.plan_check import check_only
 from runner.app.run_options import RunOptions
 from runner.core.errors import UsageError
@@ -55,7 +55,7 @@ def test_what_a_selection_may_find_is_not_refused_and_nobody_found_is_no_error(s
     staging.select(selection())
     request = RunOptions(Path("m.yaml"), only=("call-1",))
     check_only(request, staging)
-    Found().put_into(staging)
+    DirectoryAnswers().add_to(staging)
     check_only(request, staging)
     listed(staging, "call-2")
     assert refusal(staging, "call-1").startswith("--only call-1 matches no transfer")

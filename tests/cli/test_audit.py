@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from runner.app.audit import names_file, verify_file, verify_run
-from runner.console.results.audit_result import render_audited
+from runner.console.results.audit_result import render_audit
 from runner.core.errors import UsageError
 from runner.core.records.run_record import Figures
 from runner.core.transfer.states import Event
@@ -65,7 +65,7 @@ def test_a_good_chain_says_what_it_proves_and_what_not(journal: Path, report: Pa
     for audited, told in ((beside, "can make both anew"), (alone, "none is missing at the end")):
         assert audited.proves is not None
         assert told in audited.proves
-        assert audited.proves in render_audited([audited])
+        assert audited.proves in render_audit([audited])
     *_, whole = verify_run(located(journal), report.name, journal.parent / "reports")
     assert "not that none is missing at the end" in str(whole.proves)
 

@@ -11,7 +11,7 @@ import pytest
 
 from runner.app.journal_checkpoint import Checkpoint
 from runner.app.prune import prune
-from runner.console.results.prune_result import pruned_to_json, render_pruned
+from runner.console.results.prune_result import prune_to_json, render_prune
 from runner.core.errors import StorageError, UsageError
 from runner.core.records.retention import KeepReason, Retention
 from runner.core.records.run_record import ReportSource
@@ -96,7 +96,7 @@ def test_a_dry_run_removes_nothing(root: Path):
     pruned = prune(root, ALL, now=NOW, dry_run=True)
     assert {path: path.stat().st_mtime_ns for path in root.rglob("*")} == before
     assert [each.path for each in pruned.removed] == [str(old)]
-    assert render_pruned(pruned).startswith("dry run: would remove 1 report and free ")
+    assert render_prune(pruned).startswith("dry run: would remove 1 report and free ")
 
 
 def test_one_batch_alone(root: Path):
@@ -232,14 +232,14 @@ def test_what_cannot_be_removed_is_reported_and_the_rest_goes_on(root: Path):
     pruned = prune(root, ALL, now=NOW, removing=removing)
     assert [(each.path, each.why) for each in pruned.failed] == [(str(older), "permission denied")]
     assert [(each.run, each.size_bytes) for each in pruned.removed] == [(old.name, 5)]
-    text = render_pruned(pruned)
+    text = render_prune(pruned)
     assert text.startswith("storage: removed 1 report, freed 5 bytes; not all\n")
     assert f"could not be removed\n  {older}: permission denied\n" in text
 
 
 def test_what_changes_between_the_look_and_the_removal_is_seen(root: Path):
     """A file put in meanwhile saves its folder; a folder that went by itself is no failure."""
-    from runner.report.stored_reports import remove  # noqa: PLC0415 - only here
+    from runner.report.stored_reports import remove_report  # noqa: PLC0415 - only here
 
     spoilt, gone = left(root, 200), left(root, 100)
     left(root, 1)
@@ -248,8 +248,8 @@ def test_what_changes_between_the_look_and_the_removal_is_seen(root: Path):
         if name == spoilt.name:
             (spoilt / "notes.txt").write_text("mine")
         else:
-            assert remove(base, batch, name) > 0
-        return remove(base, batch, name)
+            assert remove_report(base, batch, name) > 0
+        return remove_report(base, batch, name)
 
     pruned = prune(root, ALL, now=NOW, removing=removing)
     assert [each.path for each in pruned.left] == [str(spoilt)]
@@ -265,7 +265,7 @@ def test_a_large_report_is_known_by_its_beginning(root: Path):
         stream.truncate((2 << 30) + 1)  # sparse: nobody reads two gigabytes to learn a date
     pruned = prune(root, ALL, now=NOW)
     assert pruned.freed_bytes > 2 << 30
-    assert "freed 2.1 GB" in render_pruned(pruned)
+    assert "freed 2.1 GB" in render_prune(pruned)
 
 
 def test_no_folder_of_reports_is_a_wrong_option(tmp_path: Path):
@@ -278,7 +278,7 @@ def test_no_folder_of_reports_is_a_wrong_option(tmp_path: Path):
 def test_json_has_all(root: Path):
     old = left(root, 100)
     left(root, 1)
-    result = json.loads(pruned_to_json(prune(root, ALL, now=NOW)))
+    result = json.loads(prune_to_json(prune(root, ALL, now=NOW)))
     assert (result["version"], result["kind"], result["dry_run"]) == (1, "prune", False)
     assert [each["path"] for each in result["removed"]] == [str(old)]
     assert result["kept"] == {"newest": 0, "latest": 1, "young": 0, "in_doubt": 0, "witness": 0}

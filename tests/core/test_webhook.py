@@ -10,23 +10,23 @@ from runner.core.manifest.model import RetryPolicy
 from runner.core.pacing.retry_after import retry_after_s
 from runner.core.webhook import (
     Again,
-    Answer,
     Answered,
+    AttemptDecision,
+    AttemptResult,
     Delivered,
     Failed,
     Refused,
     Suppressed,
     Unreachable,
-    Verdict,
     check_webhook_secret,
-    judge,
+    decide_attempt,
 )
 
 RETRY = RetryPolicy(attempts=3, base_s=1.0, cap_s=30.0)
 
 
-def verdict(answer: Answer, attempts: int = 1) -> Verdict:
-    return judge(answer, attempts=attempts, retry=RETRY, jitter=0.0)
+def verdict(answer: AttemptResult, attempts: int = 1) -> AttemptDecision:
+    return decide_attempt(answer, attempts=attempts, retry=RETRY, jitter=0.0)
 
 
 @given(st.binary(min_size=1), st.booleans(), st.booleans())
@@ -75,7 +75,7 @@ def test_what_will_not_pass_is_final(code: int) -> None:
 
 
 @pytest.mark.parametrize("answer", [Answered(429), Answered(500), Answered(503), Unreachable("x")])
-def test_what_may_pass_is_tried_again_and_then_left_to_the_next_run(answer: Answer) -> None:
+def test_what_may_pass_is_tried_again_and_then_left_to_the_next_run(answer: AttemptResult) -> None:
     assert isinstance(verdict(answer, attempts=2), Again)
     left = verdict(answer, attempts=3)
     assert isinstance(left, Failed)

@@ -17,7 +17,7 @@ from runner.core.records.run_record import Figures, TimelinePoint, TransferRecor
 from runner.core.transfer.reasons import Earlier
 from runner.report.formats.json_document import transfer_json
 from runner.report.model import TIMELINE_LIMIT, coarsened
-from runner.report.writer import render
+from runner.report.writer import render_format
 from tests.report import samples
 from tests.report.conftest import Rendered
 
@@ -134,13 +134,13 @@ def test_transfers_are_written_as_they_are_read():
             behind.append(number - sum('{"key":' in part for part in written))
             yield samples.transfer(number)
 
-    render(replace(samples.mixed(), transfers=transfers), "json", written.append)
+    render_format(replace(samples.mixed(), transfers=transfers), "json", written.append)
     assert set(behind[50:]) == {0}  # the first pass counts, the second writes
 
 
 def test_an_unknown_format_is_refused_with_the_known_ones():
     with pytest.raises(UsageError, match="html, json, junit, csv"):
-        render(samples.empty(), "pdf", print)
+        render_format(samples.empty(), "pdf", print)
 
 
 def _points(count: int) -> tuple[TimelinePoint, ...]:

@@ -26,7 +26,7 @@ from runner.report.html.manifest_lines import links, shown_lines
 from runner.report.html.outcome_categories import OF_PLANS, count_categories
 from runner.report.html.page_rows import packed_rows
 from runner.report.html.plots import plot_timeline
-from runner.report.html.session_timeline import tell_story
+from runner.report.html.session_timeline import session_timeline
 from runner.report.html.verdict import verdict_of
 from runner.report.model import build_content
 from tests.report import samples
@@ -35,7 +35,7 @@ from tests.report.measured import STORY, happened, stamp
 
 
 def test_the_story_is_a_readable_sequence():
-    story = tell_story(build_content(samples.mixed()))
+    story = session_timeline(build_content(samples.mixed()))
     assert [(line.since, line.text, line.said) for line in story.lines] == [
         ("", "The run began.", None),
         ("+0.4 s", "The session opened, with TLSv1.3.", None),
@@ -86,7 +86,7 @@ def test_the_story_is_a_readable_sequence():
 )
 def test_every_turn_has_its_words(happening: TimelineEvent, text: str, said: str | None):
     source = replace(samples.mixed(1), figures=Figures(story=(happening,)))
-    line = tell_story(build_content(source)).lines[1]
+    line = session_timeline(build_content(source)).lines[1]
     assert line.text.startswith(text)
     assert line.said == said
 
@@ -94,7 +94,7 @@ def test_every_turn_has_its_words(happening: TimelineEvent, text: str, said: str
 def test_a_long_story_shows_its_beginning_and_its_end_and_counts_what_lies_between():
     many = tuple(happened(float(n), TimelineEventKind.PAUSED, value=float(n)) for n in range(1000))
     source = replace(samples.mixed(1), figures=Figures(story=many, story_omitted=50))
-    story = tell_story(build_content(source), shown=20)
+    story = session_timeline(build_content(source), shown=20)
     assert (len(story.first), len(story.last)) == (10, 10)
     assert story.omitted == 50 + 1002 - 20
     assert story.last[-1].text == "The run ended: in-doubt."
@@ -103,7 +103,7 @@ def test_a_long_story_shows_its_beginning_and_its_end_and_counts_what_lies_betwe
 def test_a_run_that_kept_no_story_tells_its_sessions_ends():
     closes = (SessionClose(stamp(5), 1011, "boom"), SessionClose(stamp(9), 1000, "done"))
     source = replace(samples.mixed(1), figures=Figures(session_closes=closes))
-    assert [line.turn for line in tell_story(build_content(source)).lines] == [
+    assert [line.turn for line in session_timeline(build_content(source)).lines] == [
         "began",
         "lost",
         "closed",

@@ -15,7 +15,7 @@ from runner.console.diagnostics.formats import OutputFormat
 from runner.core.manifest.simulator_faults import FAULTS
 
 if TYPE_CHECKING:
-    from runner.app.simulate import Served
+    from runner.app.simulate import ServeOptions
     from runner.cli.output import Console
 
 
@@ -68,15 +68,15 @@ def simulate(
 
     The client's secret is made at random and shown, unless RUNNER_SIMULATE_CLIENT_SECRET gives it.
     """
-    from runner.app.simulate import Served
+    from runner.app.simulate import ServeOptions
 
-    served = Served(
+    served = ServeOptions(
         *(host, port, manifest, env, ledger, rate, client_id, certificate, key, platform)
     )
     serve_gateway(options.OutputOptions(output).console(), served)
 
 
-def serve_gateway(console: Console, served: Served) -> None:
+def serve_gateway(console: Console, served: ServeOptions) -> None:
     """Serve until a signal ends it, which is not a failure."""
     from runner.app.signals import Signals
     from runner.app.simulate import serve

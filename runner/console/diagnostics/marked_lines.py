@@ -62,7 +62,7 @@ def _read(path: Path, numbers: AbstractSet[int]) -> dict[int, str]:
 
 
 @dataclass(frozen=True, slots=True)
-class Excerpt:
+class DisplayedLine:
     """One source line ready to be shown, and where each of its characters came to stand."""
 
     text: str
@@ -79,7 +79,9 @@ class Excerpt:
         return self._starts[min(max(column - 1 - self._first, 0), len(self._starts) - 1)]
 
 
-def excerpt(line: str, *, width: int, focus: int = 1, hide_from: int | None = None) -> Excerpt:
+def displayed_line(
+    line: str, *, width: int, focus: int = 1, hide_from: int | None = None
+) -> DisplayedLine:
     """Prepare `line` for display in `width` cells around the column `focus`.
 
     From column `hide_from` on the line is masked, for it may be a secret.
@@ -97,9 +99,9 @@ def excerpt(line: str, *, width: int, focus: int = 1, hide_from: int | None = No
     for piece in pieces:
         starts.append(starts[-1] + cell_len(piece))
     if starts[-1] <= width and not any(missing):
-        return Excerpt("".join(pieces), tuple(starts))
+        return DisplayedLine("".join(pieces), tuple(starts))
     text, cells = _cut(pieces, starts, width, focus - first, missing)
-    return Excerpt(text, cells, first)
+    return DisplayedLine(text, cells, first)
 
 
 class _Missing(NamedTuple):

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from runner.console.diagnostics.marked_lines import Sources, excerpt
+from runner.console.diagnostics.marked_lines import Sources, displayed_line
 from runner.console.terminal_text import Paint, listed, visible
 from runner.core.diagnostics.codes import CODES
 from runner.core.diagnostics.problem import Place, Problem, Severity
@@ -61,7 +61,7 @@ def render_problems(
     if rest := more(ordered[max_problems:], omitted):
         parts.append(f"… and {rest}")
     advice = f"\nlearn more: runner explain {learn}" if (learn := _codes(shown)) else ""
-    parts.append(paint.bold(summary(ordered, omitted)) + advice)
+    parts.append(paint.bold(summary_line(ordered, omitted)) + advice)
     return "\n\n".join(parts) + "\n"
 
 
@@ -85,7 +85,7 @@ def count_by_severity(
     return errors + sum((omitted or {}).values()), len(problems) - errors
 
 
-def summary(problems: Sequence[Problem], omitted: Mapping[str, int] | None = None) -> str:
+def summary_line(problems: Sequence[Problem], omitted: Mapping[str, int] | None = None) -> str:
     """Return `3 errors, 1 warning in manifests/a.yaml`."""
     errors, warnings = count_by_severity(problems, omitted)
     counts = [counted(errors, "error")] if errors else []
@@ -164,7 +164,7 @@ def _source(marks: Sequence[_Mark], gutter: int, block: _Block) -> Iterator[str]
 def _line(line: str, marks: Sequence[_Mark], lead: str, bare: str, block: _Block) -> Iterator[str]:
     """Yield one source line, and a row beneath it for each of its marks."""
     place = marks[0].place
-    shown = excerpt(
+    shown = displayed_line(
         line,
         width=block.width - len(str(place.line)) - len(" | "),
         focus=min(mark.place.column for mark in marks),

@@ -11,7 +11,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Sequence
 
-from runner.console.live.view import Line, Tone
+from runner.console.live.view import Line, Style
 from runner.console.terminal_text import Paint
 
 USUAL = (80, 24)
@@ -36,11 +36,11 @@ def painted(lines: Sequence[Line], paint: Paint) -> str:
     """Return what draws these lines below the cursor's and brings it back."""
     if not lines:
         return ERASE
-    tones: dict[Tone, Callable[[str], str]] = {
-        Tone.FAINT: paint.faint,
-        Tone.GOOD: paint.green,
-        Tone.WARN: paint.yellow,
-        Tone.BAD: paint.red,
+    tones: dict[Style, Callable[[str], str]] = {
+        Style.FAINT: paint.faint,
+        Style.GOOD: paint.green,
+        Style.WARN: paint.yellow,
+        Style.BAD: paint.red,
     }
     texts = ["".join(tones.get(part.tone, str)(part.text) for part in line) for line in lines]
     return f"\r{END_OF_LINE.join(['', *texts])}\x1b[J\x1b[{len(lines)}A\r"

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-from runner.console.live.progress_text import Pace
+from runner.console.live.progress_text import Throughput
 from runner.console.live.terminal_writer import TerminalWriter
 from runner.console.live.view import PROBLEMS_SHOWN, View, Warned, lines
 from runner.console.log.redaction import redact_value
@@ -23,19 +23,19 @@ class LiveObserver:
 
     def __init__(
         self,
-        outlet: TerminalWriter,
+        writer: TerminalWriter,
         *,
         now: Callable[[], float],
         wall: Callable[[], float],
         title: str = "",
         since_s: float = 0.0,
     ) -> None:
-        self._outlet = outlet
+        self._writer = writer
         self._now = now
         self._wall = wall
         self._title = title
         self._began = now() - since_s
-        self._pace = Pace()
+        self._pace = Throughput()
         self._warnings: deque[Warned] = deque(maxlen=PROBLEMS_SHOWN)
 
     def noticed(self, event: str, **fields: Any) -> None:
@@ -61,8 +61,8 @@ class LiveObserver:
             left_s=self._pace.left_s(progress.total),
             warnings=tuple(self._warnings),
         )
-        self._outlet.show(partial(lines, view))
+        self._writer.show(partial(lines, view))
 
     def close(self) -> None:
         """Have it taken off."""
-        self._outlet.show(None)
+        self._writer.show(None)

@@ -17,7 +17,7 @@ WINDOW_S = 30.0
 SAMPLE_S = 0.5
 
 
-class Pace:
+class Throughput:
     """Transfers settled per second, over the last half minute."""
 
     def __init__(self) -> None:
@@ -76,7 +76,7 @@ def rate_text(progress: Progress) -> str:
     return f"{text}, slowed down to {figure(pace)}/s" if slowed else text
 
 
-def left_text(progress: Progress, pace: Pace) -> str:
+def left_text(progress: Progress, pace: Throughput) -> str:
     """Return `about 2 min 33 s left`, or nothing where that can't be told."""
     left = pace.left_s(progress.total)
     return (
@@ -89,7 +89,7 @@ def share(progress: Progress) -> int:
     return 100 * progress.settled // progress.total if progress.total else 100
 
 
-def progress_line(progress: Progress, pace: Pace) -> str:
+def progress_line(progress: Progress, pace: Throughput) -> str:
     """Return where the run stands as one plain line."""
     counts = outcome_counts(progress.outcomes)
     parts = [
@@ -103,7 +103,7 @@ def progress_line(progress: Progress, pace: Pace) -> str:
     return "; ".join(part for part in parts if part)
 
 
-def progress_fields(progress: Progress, pace: Pace) -> dict[str, Any]:
+def progress_fields(progress: Progress, pace: Throughput) -> dict[str, Any]:
     """Return where the run stands as fields of a log line."""
     left_s = pace.left_s(progress.total)
     return {

@@ -24,7 +24,7 @@ WORTH_A_CLOCK_S = 60.0
 """Time left from which the view shows when the run would end."""
 
 
-class Tone(Enum):
+class Style(Enum):
     """How a text is coloured."""
 
     PLAIN = "plain"
@@ -34,20 +34,20 @@ class Tone(Enum):
     BAD = "bad"
 
 
-class Part(NamedTuple):
+class Segment(NamedTuple):
     """A piece of a line; it is never broken, only cut."""
 
     text: str
-    tone: Tone = Tone.PLAIN
+    tone: Style = Style.PLAIN
 
 
-Line = tuple[Part, ...]
+Line = tuple[Segment, ...]
 
 SESSIONS = {
-    SessionState.DIALLING: Part("session: dialling", Tone.WARN),
-    SessionState.OPEN: Part("session open"),
-    SessionState.LOST: Part("session lost, dialling again", Tone.BAD),
-    SessionState.CLOSED: Part("session closed", Tone.FAINT),
+    SessionState.DIALLING: Segment("session: dialling", Style.WARN),
+    SessionState.OPEN: Segment("session open"),
+    SessionState.LOST: Segment("session lost, dialling again", Style.BAD),
+    SessionState.CLOSED: Segment("session closed", Style.FAINT),
 }
 
 
@@ -82,7 +82,9 @@ def lines(view: View, columns: int, rows: int) -> list[Line]:
     """Return at most `rows` lines, none wider than `columns` cells."""
     columns, rows = max(1, columns), max(1, rows)
     sections = [
-        _Section(5, _flow([Part(harmless(view.title), Tone.FAINT)] if view.title else [], columns)),
+        _Section(
+            5, _flow([Segment(harmless(view.title), Style.FAINT)] if view.title else [], columns)
+        ),
         _Section(0, [_bar(view.progress, columns)]),
         _Section(3, _flow(list(_pace(view)), columns)),
         _Section(1, _flow(list(_state(view.progress)), columns)),
@@ -105,92 +107,94 @@ def _bar(progress: Progress, columns: int) -> Line:
     figures = f"{progress.settled:,}/{progress.total:,} {share(progress)}%"
     width = columns - cell_len(figures) - 1
     if width < NARROWEST_BAR:
-        return _cut((Part(figures),), columns)
+        return _cut((Segment(figures),), columns)
     done = width * progress.settled // progress.total if progress.total else width
     done = min(done, width)
     return (
-        Part("━" * done, Tone.GOOD),
-        Part("─" * (width - done), Tone.FAINT),
-        Part(f" {figures}"),
+        Segment("━" * done, Style.GOOD),
+        Segment("─" * (width - done), Style.FAINT),
+        Segment(f" {figures}"),
     )
 
 
-def _pace(view: View) -> Iterator[Part]:
-    yield Part(rate_text(view.progress))
+def _pace(view: View) -> Iterator[Segment]:
+    yield Segment(rate_text(view.progress))
     progress = view.progress
     if view.elapsed_s is not None:
-        yield Part(f"{duration(view.elapsed_s)} so far")
+        yield Segment(f"{duration(view.elapsed_s)} so far")
     if view.left_s is not None and progress.settled < progress.total:
         left = f"about {duration(view.left_s)} left"
         if view.left_s >= WORTH_A_CLOCK_S:
             left += f", till {_clock(view.at + view.left_s)[:5]}Z"
-        yield Part(left)
+        yield Segment(left)
     if progress.latency_ms is not None:
         p50, p99 = progress.latency_ms
-        yield Part(f"latency p50 {p50:,.0f} ms, p99 {p99:,.0f} ms")
+        yield Segment(f"latency p50 {p50:,.0f} ms, p99 {p99:,.0f} ms")
 
 
-def _state(progress: Progress) -> Iterator[Part]:
+def _state(progress: Progress) -> Iterator[Segment]:
     if progress.stage:
-        yield Part(harmless(progress.stage))
+        yield Segment(harmless(progress.stage))
     if progress.is_stopping:
-        yield Part("stopping: what is in flight settles", Tone.WARN)
+        yield Segment("stopping: what is in flight settles", Style.WARN)
     lost = progress.session in {SessionState.LOST, SessionState.DIALLING}
     if progress.session is not None:
         yield SESSIONS[progress.session]
     if progress.waiting_for and not lost:  # else it waits for the session, as is said
-        yield Part(f"waiting for {harmless(progress.waiting_for)}", Tone.WARN)
-    yield Part(f"in flight {progress.in_flight:,}")
+        yield Segment(f"waiting for {harmless(progress.waiting_for)}", Style.WARN)
+    yield Segment(f"in flight {progress.in_flight:,}")
     if progress.callbacks_owed:
-        yield Part(f"{counted(progress.callbacks_owed, 'callback')} owed")
+        yield Segment(f"{counted(progress.callbacks_owed, 'callback')} owed")
 
 
-def _outcomes(progress: Progress) -> Iterator[Part]:
+def _outcomes(progress: Progress) -> Iterator[Segment]:
     for name, number in outcome_counts(progress.outcomes).items():
-        yield Part(f"{outcome_words(name)} {number:,}", _tone(name))
+        yield Segment(f"{outcome_words(name)} {number:,}", _tone(name))
 
 
-def _tone(name: str) -> Tone:
+def _tone(name: str) -> Style:
     outcome = outcome_named(name)
     if outcome is None:
-        return Tone.PLAIN
+        return Style.PLAIN
     if outcome.is_done:
-        return Tone.GOOD
+        return Style.GOOD
     if outcome.needs_attention:
-        return Tone.BAD if outcome.is_failure else Tone.WARN
-    return Tone.PLAIN
+        return Style.BAD if outcome.is_failure else Style.WARN
+    return Style.PLAIN
 
 
-def _problems(view: View) -> list[Part]:
+def _problems(view: View) -> list[Segment]:
     """Return the newest problems, the newest first: transfers that ended alike share a line."""
     alike: dict[tuple[str, str | None], list[RecentFailure]] = {}
     for trouble in view.progress.troubles:
         alike.setdefault((trouble.outcome, trouble.reason), []).append(trouble)
     problems = [(group[-1].at, _problem(group)) for group in alike.values()]
-    problems += [(warned.at, Part(harmless(warned.text), Tone.WARN)) for warned in view.warnings]
+    problems += [
+        (warned.at, Segment(harmless(warned.text), Style.WARN)) for warned in view.warnings
+    ]
     problems.sort(key=lambda each: each[0], reverse=True)
     return [
         part._replace(text=f"{_clock(at)}Z {part.text}") for at, part in problems[:PROBLEMS_SHOWN]
     ]
 
 
-def _problem(group: Sequence[RecentFailure]) -> Part:
+def _problem(group: Sequence[RecentFailure]) -> Segment:
     last = group[-1]
     keys = ", ".join(harmless(trouble.key) for trouble in group[: -KEYS_NAMED - 1 : -1])
     more = ", …" if len(group) > KEYS_NAMED else ""
     reason = harmless(last.reason or "no reason given")
     text = f"{outcome_words(last.outcome)} {keys}{more}: {reason}"
-    return Part(text, _tone(last.outcome))
+    return Segment(text, _tone(last.outcome))
 
 
-def _flow(parts: Sequence[Part], columns: int) -> list[Line]:
+def _flow(parts: Sequence[Segment], columns: int) -> list[Line]:
     """Set parts into lines, two spaces between them, each whole on its line."""
-    rows: list[list[Part]] = []
+    rows: list[list[Segment]] = []
     used = 0
     for part in parts:
         width = cell_len(part.text)
         if rows and used + 2 + width <= columns:
-            rows[-1] += [Part("  "), part]
+            rows[-1] += [Segment("  "), part]
             used += 2 + width
         else:
             rows.append([part])

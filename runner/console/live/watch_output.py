@@ -6,28 +6,28 @@ import json
 from collections.abc import Callable
 
 from runner.console.live.observer import LiveObserver
-from runner.console.live.progress_text import Pace, progress_fields
+from runner.console.live.progress_text import Throughput, progress_fields
 from runner.console.live.terminal_writer import TerminalWriter
-from runner.console.log.observers import LineObserver, Watcher, say_to
+from runner.console.log.observers import ClosableObserver, LineObserver, progress_to_stream
 from runner.console.log.redaction import redact
 from runner.console.output_streams import LossyStream
 from runner.console.results.document import VERSION
-from runner.console.results.status import Standing
+from runner.console.results.status import RunState
 from runner.core.records.run_record import RunRecord
 from runner.core.timestamps import seconds, timestamp
 from runner.ports import Progress
 
-Refresh = Callable[[float, RunRecord, Standing, Progress], None]
+Refresh = Callable[[float, RunRecord, RunState, Progress], None]
 """Takes the time (seconds since the epoch) and how the run stands then."""
 
 
 def json_lines(stream: LossyStream, now: Callable[[], float]) -> Refresh:
     """Return what writes a JSON document a line for each refresh, in ASCII."""
-    pace = Pace()
+    pace = Throughput()
 
-    def refresh(at: float, record: RunRecord, standing: Standing, progress: Progress) -> None:
+    def refresh(at: float, record: RunRecord, state: RunState, progress: Progress) -> None:
         pace.add(now(), progress.settled)
-        finished = standing is Standing.FINISHED
+        finished = state is RunState.FINISHED
         troubles = [
             trouble._asdict()
             | {"at": timestamp(trouble.at), "reason": redact(trouble.reason or "")}
@@ -39,8 +39,8 @@ def json_lines(stream: LossyStream, now: Callable[[], float]) -> Refresh:
             "at": timestamp(at),
             "run": record.id,
             "batch": record.batch,
-            "state": standing.value,
-            "outcome": record.outcome if finished else standing.value,
+            "state": state.value,
+            "outcome": record.outcome if finished else state.value,
             "exit_code": record.exit_code if finished else None,
             **progress_fields(progress, pace),
             "troubles": troubles,
@@ -50,16 +50,16 @@ def json_lines(stream: LossyStream, now: Callable[[], float]) -> Refresh:
     return refresh
 
 
-def on_terminal(
-    outlet: TerminalWriter,
+def live_observer(
+    writer: TerminalWriter,
     record: RunRecord,
     *,
     now: Callable[[], float],
     wall: Callable[[], float],
-) -> Watcher:
+) -> ClosableObserver:
     """Return what draws the view, headed by the run's name."""
     return LiveObserver(
-        outlet,
+        writer,
         now=now,
         wall=wall,
         title=f"batch {record.batch}, environment {record.environment}, run {record.id}",
@@ -67,16 +67,16 @@ def on_terminal(
     )
 
 
-def in_lines(stream: LossyStream, now: Callable[[], float]) -> Watcher:
+def line_observer(stream: LossyStream, now: Callable[[], float]) -> ClosableObserver:
     """Return what writes a line a minute, and one at once where something holds the run up."""
-    return LineObserver(say_to(stream), now, tells_holds=True)
+    return LineObserver(progress_to_stream(stream), now, tells_holds=True)
 
 
-def told_to(watcher: Watcher) -> Refresh:
+def forward_to(watcher: ClosableObserver) -> Refresh:
     """Return what tells an observer where the run stands."""
 
-    def refresh(at: float, record: RunRecord, standing: Standing, progress: Progress) -> None:
-        del at, record, standing
+    def refresh(at: float, record: RunRecord, state: RunState, progress: Progress) -> None:
+        del at, record, state
         watcher.progressed(progress)
 
     return refresh

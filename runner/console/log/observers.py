@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Any, Protocol
 
-from runner.console.live.progress_text import Pace, progress_fields, progress_line
+from runner.console.live.progress_text import Throughput, progress_fields, progress_line
 from runner.console.output_streams import LossyStream
 from runner.ports import Observer, Progress
 
 LINE_EVERY_S = 60.0
 
-Say = Callable[[Progress, Pace], None]
+ProgressWriter = Callable[[Progress, Throughput], None]
 
 
 class Log(Protocol):
@@ -24,26 +24,26 @@ class Log(Protocol):
         """Log what an operator should look at."""
 
 
-class Watcher(Observer, Protocol):
+class ClosableObserver(Observer, Protocol):
     """An observer that has a last word."""
 
     def close(self) -> None:
         """Say the last word; idempotent, never raises."""
 
 
-def say_to(stream: LossyStream) -> Say:
+def progress_to_stream(stream: LossyStream) -> ProgressWriter:
     """Return what writes progress to `stream` as plain lines."""
 
-    def say(progress: Progress, pace: Pace) -> None:
+    def say(progress: Progress, pace: Throughput) -> None:
         stream.write(f"progress: {progress_line(progress, pace)}\n")
 
     return say
 
 
-def say_in_log(log: Log) -> Say:
+def progress_to_log(log: Log) -> ProgressWriter:
     """Return what logs progress, so that a stream of JSON lines stays one."""
 
-    def say(progress: Progress, pace: Pace) -> None:
+    def say(progress: Progress, pace: Throughput) -> None:
         log.info("progress", **progress_fields(progress, pace))
 
     return say
@@ -58,7 +58,7 @@ class LineObserver:
 
     def __init__(
         self,
-        say: Say,
+        say: ProgressWriter,
         now: Callable[[], float],
         *,
         every_s: float = LINE_EVERY_S,
@@ -67,7 +67,7 @@ class LineObserver:
         self._say = say
         self._now = now
         self._every_s = every_s
-        self._pace = Pace()
+        self._pace = Throughput()
         self._due_at = float("-inf")
         self._unsaid: Progress | None = None
         self._tells_holds = tells_holds
@@ -121,7 +121,7 @@ class LogObserver:
 class Observers:
     """Many observers as one. One that raises is dropped, and the others are told."""
 
-    def __init__(self, observers: Iterable[Watcher]) -> None:
+    def __init__(self, observers: Iterable[ClosableObserver]) -> None:
         self._observers = list(observers)
 
     def noticed(self, event: str, **fields: Any) -> None:
@@ -140,14 +140,14 @@ class Observers:
         """Let all say their last word."""
         self._tell(lambda observer: observer.close())
 
-    def _tell(self, call: Callable[[Watcher], None]) -> None:
+    def _tell(self, call: Callable[[ClosableObserver], None]) -> None:
         for observer in tuple(self._observers):
             try:
                 call(observer)
             except Exception as error:  # noqa: BLE001 -- whatever it is, it must not end the run
                 self._drop(observer, error)
 
-    def _drop(self, observer: Watcher, error: Exception) -> None:
+    def _drop(self, observer: ClosableObserver, error: Exception) -> None:
         if observer in self._observers:
             self._observers.remove(observer)
             self.warned(

@@ -34,7 +34,7 @@ JOURNAL_PROVES = (
 
 
 @dataclass(frozen=True, slots=True)
-class Audited:
+class AuditResult:
     """What was verified, and what came of it."""
 
     what: str
@@ -45,7 +45,7 @@ class Audited:
     proves: str | None = None  # what a good chain shows, and what it does not
 
 
-def audited_to_json(audited: Sequence[Audited]) -> str:
+def audit_to_json(audited: Sequence[AuditResult]) -> str:
     """Return one JSON document, in ASCII."""
     fields = {
         "ok": not any(each.fault for each in audited),
@@ -54,7 +54,7 @@ def audited_to_json(audited: Sequence[Audited]) -> str:
     return document("audit", fields)
 
 
-def render_audited(audited: Sequence[Audited], *, color: bool = False) -> str:
+def render_audit(audited: Sequence[AuditResult], *, color: bool = False) -> str:
     """Return it as a person reads it."""
     paint, lines = Paint(color), []
     for each in audited:

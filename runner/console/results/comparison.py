@@ -22,7 +22,7 @@ from runner.core.transfer.outcome import Outcome
 REASON_LIMIT = 80
 NONE = "-"
 
-Row = tuple[str, str, str, str]
+FigureRow = tuple[str, str, str, str]
 """A figure's name, what it was, what it is, and by how much it changed."""
 
 
@@ -56,7 +56,7 @@ def render_compared(compared: Comparison, *, color: bool = False) -> str:
     return "\n".join(lines) + "\n"
 
 
-def figure_rows(compared: Comparison) -> Iterator[Row]:
+def figure_rows(compared: Comparison) -> Iterator[FigureRow]:
     """Yield the figures of both sides; those that neither has are left out."""
     before, after = compared.before.summary, compared.after.summary
     yield _number("total", before.total, after.total)
@@ -96,7 +96,7 @@ def _headline(side: ComparedRun, paint: Paint) -> str:
     return f"{paint.bold(visible(run.id))}  {visible(run.outcome)}  batch {visible(run.batch)}"
 
 
-def _table(rows: list[Row]) -> Iterator[str]:
+def _table(rows: list[FigureRow]) -> Iterator[str]:
     rows = [("", "before", "after", ""), *rows]
     widths = [max(len(row[column]) for row in rows) for column in range(4)]
     for name, *cells in rows:
@@ -124,13 +124,13 @@ def _why(change: Change, example: Difference) -> str:
     return f": {shorten(redact(reason), REASON_LIMIT)}" if reason else ""
 
 
-def _number(name: str, before: int, after: int) -> Row:
+def _number(name: str, before: int, after: int) -> FigureRow:
     return name, f"{before:,}", f"{after:,}", f"{after - before:+,}" if after != before else ""
 
 
 def _measured(
     name: str, before: float | None, after: float | None, *, shown: Callable[[float], str]
-) -> Row:
+) -> FigureRow:
     first, second = (NONE if value is None else shown(value) for value in (before, after))
     return name, first, second, _share(before, after)
 

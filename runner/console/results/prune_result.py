@@ -12,7 +12,7 @@ from runner.core.number_text import counted, duration, figure
 from runner.core.records.retention import KeepReason
 
 DAY_S = 86_400.0
-MOST_TOLD = 50
+MOST_SHOWN = 50
 """Folders of a kind that are told to a person; JSON has them all."""
 
 
@@ -27,7 +27,7 @@ class RemovedReport:
 
 
 @dataclass(frozen=True, slots=True)
-class Remark:
+class FolderNote:
     """A folder that was left alone, or could not be removed."""
 
     path: str
@@ -35,7 +35,7 @@ class Remark:
 
 
 @dataclass(frozen=True, slots=True)
-class Pruned:
+class PruneResult:
     """What came of pruning; `dry_run`: nothing was removed, `removed` are what would be."""
 
     root: str
@@ -44,8 +44,8 @@ class Pruned:
     dry_run: bool
     removed: Sequence[RemovedReport]
     kept: Mapping[KeepReason, int]
-    left: Sequence[Remark]
-    failed: Sequence[Remark]
+    left: Sequence[FolderNote]
+    failed: Sequence[FolderNote]
 
     @property
     def freed_bytes(self) -> int:
@@ -66,7 +66,7 @@ KEPT = MappingProxyType(
 """Why folders stay, in words."""
 
 
-def pruned_to_json(pruned: Pruned) -> str:
+def prune_to_json(pruned: PruneResult) -> str:
     """Return one JSON document, in ASCII."""
     fields = {
         "reports": pruned.root,
@@ -82,7 +82,7 @@ def pruned_to_json(pruned: Pruned) -> str:
     return document("prune", fields)
 
 
-def render_pruned(pruned: Pruned, *, color: bool = False) -> str:
+def render_prune(pruned: PruneResult, *, color: bool = False) -> str:
     """Return it as a person reads it."""
     paint = Paint(color)
     reports = counted(len(pruned.removed), "report")
@@ -94,7 +94,7 @@ def render_pruned(pruned: Pruned, *, color: bool = False) -> str:
         verdict = f"{paint.green('ok')}: removed {reports}, freed {_size(pruned)}"
     bounds = f"{counted(pruned.keep, 'run')} of each batch, and what is younger than {_age(pruned)}"
     lines = [verdict, f"  {paint.faint(f'in {visible(pruned.root)}, keeping {bounds}')}"]
-    lines += [f"  {each.path}" for each in pruned.removed[:MOST_TOLD]]
+    lines += [f"  {each.path}" for each in pruned.removed[:MOST_SHOWN]]
     lines += _more(len(pruned.removed))
     lines += [f"  kept {n:,} {KEPT[reason]}" for reason, n in pruned.kept.items()]
     for title, remarks in (("left alone", pruned.left), ("could not be removed", pruned.failed)):
@@ -102,25 +102,25 @@ def render_pruned(pruned: Pruned, *, color: bool = False) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _remarks(title: str, remarks: Sequence[Remark], paint: Paint) -> Iterator[str]:
+def _remarks(title: str, remarks: Sequence[FolderNote], paint: Paint) -> Iterator[str]:
     if remarks:
         yield paint.bold(title)
-    for remark in remarks[:MOST_TOLD]:
+    for remark in remarks[:MOST_SHOWN]:
         yield f"  {visible(remark.path)}: {visible(remark.why)}"
     yield from _more(len(remarks))
 
 
 def _more(number: int) -> Iterator[str]:
-    if number > MOST_TOLD:
-        yield f"  and {number - MOST_TOLD:,} more: --output json tells them all"
+    if number > MOST_SHOWN:
+        yield f"  and {number - MOST_SHOWN:,} more: --output json tells them all"
 
 
-def _age(pruned: Pruned) -> str:
+def _age(pruned: PruneResult) -> str:
     days, rest = divmod(pruned.older_than_s, DAY_S)
     return duration(pruned.older_than_s) if rest or not days else counted(int(days), "day")
 
 
-def _size(pruned: Pruned) -> str:
+def _size(pruned: PruneResult) -> str:
     size, units = float(pruned.freed_bytes), ["bytes", "kB", "MB", "GB"]
     while size >= 1000 and len(units) > 1:  # noqa: PLR2004 - a unit's step
         size, units = size / 1000, units[1:]

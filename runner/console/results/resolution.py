@@ -14,7 +14,7 @@ from runner.core.transfer.outcome import Outcome
 
 
 @dataclass(frozen=True, slots=True)
-class Settled:
+class ResolutionResult:
     """A transfer that a person settled."""
 
     run: str  # which delivered it
@@ -29,7 +29,7 @@ class Settled:
     steps: Sequence[Step] = ()  # what to do next
 
 
-def settled_to_json(settled: Settled) -> str:
+def resolution_to_json(settled: ResolutionResult) -> str:
     """Return one JSON document, in ASCII."""
     steps = [step.to_json() for step in settled.steps]
     fields = asdict(settled) | {"reason": redact(settled.reason)}
@@ -38,7 +38,7 @@ def settled_to_json(settled: Settled) -> str:
     return document("resolution", fields)
 
 
-def render_settled(settled: Settled, *, color: bool = False) -> str:
+def render_resolution(settled: ResolutionResult, *, color: bool = False) -> str:
     """Return it as a person reads it."""
     paint = Paint(color)
     where = f"{visible(settled.interaction_id)} to {visible(settled.destination_uri)}"

@@ -22,7 +22,7 @@ MOST_DOUBTS = 20
 REASON_LIMIT = 120
 
 
-class Standing(StrEnum):
+class RunState(StrEnum):
     """Whether a run goes on."""
 
     RUNNING = "running"
@@ -31,7 +31,7 @@ class Standing(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class DoubtLine:
+class DoubtStatus:
     """A transfer in doubt."""
 
     key: str
@@ -44,15 +44,15 @@ class DoubtLine:
 
 
 @dataclass(frozen=True, slots=True)
-class RunLine:
+class RunStatus:
     """A run; `in_flight` and `waiting` are of a run that goes on."""
 
     id: str
     batch: str
     started_at: str
     finished_at: str | None
-    standing: Standing
-    outcome: str  # the exit code's name; of a run without an end, its standing
+    state: RunState
+    outcome: str  # the exit code's name; of a run without an end, its state
     exit_code: int | None
     counts: Mapping[Outcome, int]
     in_flight: int
@@ -61,7 +61,7 @@ class RunLine:
     explanation: str | None = None
     environment: str = ""
     report: str | None = None  # its folder, relative to the folder that it was started in
-    doubts: Sequence[DoubtLine] = ()
+    doubts: Sequence[DoubtStatus] = ()
     more_doubts: int = 0  # that were not read
 
 
@@ -73,7 +73,7 @@ class JournalStatus:
     environment: str
     origin: str
     doubts: int  # in the whole journal, what is under way included
-    runs: Sequence[RunLine]
+    runs: Sequence[RunStatus]
     steps: Sequence[Step] = ()  # what to do next
 
 
@@ -115,8 +115,8 @@ def render_status(status: JournalStatus, *, one: bool, color: bool = False) -> s
     return "\n".join(lines) + "\n"
 
 
-def _run_lines(run: RunLine, paint: Paint) -> Iterator[str]:
-    strong = {ExitCode.OK.outcome: paint.green, Standing.RUNNING: paint.yellow}
+def _run_lines(run: RunStatus, paint: Paint) -> Iterator[str]:
+    strong = {ExitCode.OK.outcome: paint.green, RunState.RUNNING: paint.yellow}
     word = strong.get(run.outcome, paint.red)(run.outcome)
     yield f"{paint.bold(visible(run.id))}  {word}  batch {visible(run.batch)}"
     ended = f", finished {run.finished_at}" if run.finished_at else ""
@@ -125,17 +125,17 @@ def _run_lines(run: RunLine, paint: Paint) -> Iterator[str]:
     yield f"  {', '.join(_figures(run)) or 'no transfers'}"
     if run.explanation:
         yield f"  {shorten(redact(run.explanation), REASON_LIMIT)}"
-    if run.standing is Standing.DIED:
+    if run.state is RunState.DIED:
         doubts = run.counts.get(Outcome.IN_DOUBT)
         in_flight = "what was in flight is in doubt: apply again looks it up"
         settled = "all that it sent has been settled"
         yield f"  it died; {in_flight if doubts else settled}"
 
 
-def _figures(run: RunLine) -> Iterator[str]:
+def _figures(run: RunStatus) -> Iterator[str]:
     for name, number in outcome_counts(run.counts).items():
         word = outcome_words(name)
-        if name == Outcome.UNATTEMPTED and run.standing is Standing.RUNNING:
+        if name == Outcome.UNATTEMPTED and run.state is RunState.RUNNING:
             word = "waiting"
         yield f"{number:,} {word}"
     if run.in_flight:
@@ -144,11 +144,11 @@ def _figures(run: RunLine) -> Iterator[str]:
         yield f"{run.not_selected:,} of them not selected"
 
 
-def _doubts(run: RunLine, paint: Paint) -> Iterator[str]:
+def _doubts(run: RunStatus, paint: Paint) -> Iterator[str]:
     if not run.doubts:
         return
     yield ""
-    yield paint.bold("in flight" if run.standing is Standing.RUNNING else "in doubt")
+    yield paint.bold("in flight" if run.state is RunState.RUNNING else "in doubt")
     for doubt in run.doubts[:MOST_DOUBTS]:
         yield f"  {visible(doubt.key)}  {paint.faint(visible(doubt.source))}"
         yield f"    interaction {visible(doubt.interaction_id)} to {visible(doubt.destination_uri)}"
@@ -157,7 +157,7 @@ def _doubts(run: RunLine, paint: Paint) -> Iterator[str]:
         yield f"    {message}{shorten(reason, REASON_LIMIT)}"
     if (rest := len(run.doubts) + run.more_doubts - MOST_DOUBTS) > 0:
         yield f"  and {rest:,} more: --output json tells them all"
-    if run.standing is not Standing.RUNNING:
+    if run.state is not RunState.RUNNING:
         yield "look each one up at the gateway, and say what you saw there of each one"
 
 
@@ -167,7 +167,7 @@ def _steps(steps: Sequence[Step]) -> Iterator[str]:
         yield f"    {step.command}"
 
 
-def _run(run: RunLine) -> dict[str, Any]:
+def _run(run: RunStatus) -> dict[str, Any]:
     return {
         "id": run.id,
         "run": run.id,
@@ -175,7 +175,7 @@ def _run(run: RunLine) -> dict[str, Any]:
         "environment": run.environment,
         "started_at": run.started_at,
         "finished_at": run.finished_at,
-        "state": run.standing.value,
+        "state": run.state.value,
         "outcome": run.outcome,
         "exit_code": run.exit_code,
         "holder": run.holder,
@@ -189,13 +189,13 @@ def _run(run: RunLine) -> dict[str, Any]:
     }
 
 
-def _duration_s(run: RunLine) -> float | None:
+def _duration_s(run: RunStatus) -> float | None:
     """Return how many seconds a run took; None: it goes on, or it died."""
     took_s = seconds_between(run.started_at, run.finished_at)
     return None if took_s is None else round(took_s, 3)
 
 
-def _doubt(doubt: DoubtLine) -> dict[str, Any]:
+def _doubt(doubt: DoubtStatus) -> dict[str, Any]:
     return {
         "key": doubt.key,
         "source": doubt.source,

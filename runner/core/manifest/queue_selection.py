@@ -32,20 +32,20 @@ class Waiting:
 
 
 @dataclass(frozen=True, slots=True)
-class Chosen:
+class Selected:
     """The interactions that a selection takes, longest waiting first; counts of the others by reason."""
 
     taken: tuple[Waiting, ...]
     left_out: Mapping[str, int]
 
 
-def choose(
+def select_waiting(
     selection: QueueSelection,
     waiting: Iterable[Waiting],
     *,
     now: float,
     is_listed: Callable[[str], bool],
-) -> Chosen:
+) -> Selected:
     """Return what `selection` takes at `now`; a duplicate, from shifting pages, counts once."""
     left_out: Counter[str] = Counter()
     fit: list[Waiting] = []
@@ -59,7 +59,7 @@ def choose(
     taken = fit if selection.limit is None else fit[: selection.limit]
     if len(taken) < len(fit):
         left_out[BEYOND_LIMIT] = len(fit) - len(taken)
-    return Chosen(tuple(taken), dict(left_out))
+    return Selected(tuple(taken), dict(left_out))
 
 
 def _unfit(

@@ -39,7 +39,7 @@ CREATE INDEX temp.by_interaction ON spellings(interaction);
 """
 
 
-def claims(path: Path, wanted: Iterable[tuple[T, str]]) -> Iterator[tuple[T, Sequence[Claim]]]:
+def claims_of(path: Path, wanted: Iterable[tuple[T, str]]) -> Iterator[tuple[T, Sequence[Claim]]]:
     """Yield each mark whose interaction has a history, with its transfers, oldest first.
 
     Nothing is taken from `wanted` if the journal has no transfers. Raises `StorageError`.

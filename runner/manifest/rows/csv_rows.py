@@ -16,8 +16,8 @@ from runner.manifest.reference_resolver import LocatedValue
 from runner.manifest.rows.columns import Columns
 from runner.manifest.rows.row_file import BadRow, RowFile, is_undecoded
 from runner.manifest.rows.row_sources import FIELDS, Values
-from runner.manifest.suggestions import listed
-from runner.manifest.value_text import cut
+from runner.manifest.suggestions import list_names
+from runner.manifest.value_text import truncate
 
 
 class CsvRows:
@@ -109,7 +109,7 @@ class CsvRows:
         index = next((n for n, cell in enumerate(cells) if _LINE_BREAK.search(cell)), None)
         if index is None:
             return False
-        named = f" of the column `{cut(header[index])}`" if index < len(header) else ""
+        named = f" of the column `{truncate(header[index])}`" if index < len(header) else ""
         last = self._line + len(self._record) - 1
         message = f"this cell{named} has a line break: it goes on to line {last}"
         self._refuse(message, _NO_LINE_BREAK, index)
@@ -207,7 +207,7 @@ def _missing(
         return message, f"did you mean `{near}`? then write {columns_entry(at, near)}", near
     is_header = any(name.strip().casefold() in FIELDS for name in header)
     fix = "add it" if is_header or column != at else f"begin the file with {_HEADER}"
-    there = listed(filter(None, header), "the file has")
+    there = list_names(filter(None, header), "the file has")
     return (
         message,
         f"{fix}, or say which column holds it: {columns_entry(at, 'COLUMN')}; {there}",

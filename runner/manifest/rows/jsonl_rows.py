@@ -19,11 +19,11 @@ from runner.manifest.rows.columns import Columns
 from runner.manifest.rows.json_tree import build_json, too_deep
 from runner.manifest.rows.missing_fields import MissingField
 from runner.manifest.rows.row_file import BadRow, RowFile, is_undecoded
-from runner.manifest.rows.row_sources import FIELDS, Values, without
+from runner.manifest.rows.row_sources import FIELDS, Values, with_invalid
 from runner.manifest.schema.check import validator
 from runner.manifest.schema.messages import described, explain
 from runner.manifest.schema.schema_paths import part_of_schema
-from runner.manifest.suggestions import listed
+from runner.manifest.suggestions import list_names
 from runner.manifest.value_text import JSON
 from runner.manifest.yaml.tree import Source, Tree
 from runner.manifest.yaml.tree_builder import MAX_DEPTH
@@ -104,7 +104,11 @@ class JsonRows:
                 else:
                     faulty = self._explain(check, known)
                     values = tuple(map(known.get, FIELDS))  # type: ignore[assignment] # six
-                    yield self._line, self._line, without(self._columns.complete(values), faulty)
+                    yield (
+                        self._line,
+                        self._line,
+                        with_invalid(self._columns.complete(values), faulty),
+                    )
             self._report_unseen()
         except BadRow as bad:
             self._problems.add(bad.problem)
@@ -219,7 +223,7 @@ class JsonRows:
             fix = f"add it, or say which field holds it: {columns_entry(at, 'FIELD')}; "
             if name != at:
                 fix = f"write a field that the rows have: {columns_entry(at, 'FIELD')}; "
-            fix += listed(names, "the first row has")
+            fix += list_names(names, "the first row has")
             if near == at:
                 fix = f"delete `{at}` from `columns`: the rows use that name"
             elif near is not None:

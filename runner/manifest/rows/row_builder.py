@@ -14,7 +14,7 @@ from runner.core.manifest.rules import Finding, check_destination, check_id
 from runner.manifest.problem_collector import Collector
 from runner.manifest.reference_resolver import LocatedValue, ReferenceResolver
 from runner.manifest.rows.missing_fields import MissingField
-from runner.manifest.rows.row_sources import SPOILT, RowSource, Values
+from runner.manifest.rows.row_sources import INVALID, RowSource, Values
 from runner.manifest.schema.check import Document
 
 
@@ -29,10 +29,10 @@ class RowBuilder:
         problems: Collector,
         *,
         names: bool,
-        doubted: Collection[str] = (),
+        uncertain: Collection[str] = (),
     ) -> None:
         self._source = source
-        self._doubted = doubted  # fields that rows might have if their entry were valid
+        self._uncertain = uncertain  # fields that rows might have if their entry were valid
         self._names = names  # queues and users may be named instead of their ids
         self._references = references
         self._document = document
@@ -52,13 +52,13 @@ class RowBuilder:
         """
         key, interaction_id = values[:2]
         faults = self._problems.found
-        if interaction_id is not SPOILT:
+        if interaction_id is not INVALID:
             self._check(check_id(interaction_id or "", "interaction_id"), "interaction_id")
-        if key is not SPOILT and (key or (key is not None and self._is_given(key))):
+        if key is not INVALID and (key or (key is not None and self._is_given(key))):
             self._check(check_id(key, "key"), "key")
         has_valid_ids = self._problems.found == faults
         row = self._checked(line, values, faults)
-        if key is SPOILT or interaction_id is SPOILT:
+        if key is INVALID or interaction_id is INVALID:
             return None
         if (
             row is None and has_valid_ids
@@ -77,7 +77,7 @@ class RowBuilder:
     def _checked(self, line: int, values: Values, faults: int) -> TransferRow | None:
         key, interaction_id, destination, media, fallback, callbacks = values
         source = self._source
-        if destination is not SPOILT and (destination or self._is_given(destination)):
+        if destination is not INVALID and (destination or self._is_given(destination)):
             if not self._missing_destination.seen:
                 self._missing_destination.see()
             self._check(check_destination(destination, names=self._names), "destination_uri")
@@ -86,7 +86,7 @@ class RowBuilder:
         uri = destination or self._destination
         if not uri:
             self._no_destination(destination)
-        if destination is SPOILT:
+        if destination is INVALID:
             return None
         if self._problems.found != faults or matrices is None or names is None or not uri:
             return None
@@ -118,8 +118,8 @@ class RowBuilder:
             self._missing("destination_uri", "genesys://queue/ID")
 
     def _missing(self, at: str, such_as: str) -> None:
-        doubted = at in self._doubted or self._document.doubts("defaults", at)
-        if doubted or at in self._reported:
+        uncertain = at in self._uncertain or self._document.is_uncertain("defaults", at)
+        if uncertain or at in self._reported:
             return
         code, message = "S002", f"the transfer has no `{at}`, and `defaults` has none either"
         fix = f"add `{at}: {such_as}`, here or under `defaults`"
@@ -155,15 +155,15 @@ class RowBuilder:
         return found
 
     def _find_matrices(self, media: Any, fallback: Any) -> tuple[MediaMatrix, ...] | None:
-        chosen = self._given("media", media) if media is not SPOILT else None
-        if chosen is None and media is not SPOILT:
+        chosen = self._given("media", media) if media is not INVALID else None
+        if chosen is None and media is not INVALID:
             self._missing("media", next(iter(self._document.section("media")), "NAME"))
-        others = self._given("fallback", fallback) if fallback is not SPOILT else None
+        others = self._given("fallback", fallback) if fallback is not INVALID else None
         found = self._references.matrices(chosen, others)
-        return None if chosen is None or fallback is SPOILT else found
+        return None if chosen is None or fallback is INVALID else found
 
     def _find_callbacks(self, callbacks: Any) -> tuple[str, ...] | None:
-        if callbacks is SPOILT:
+        if callbacks is INVALID:
             return None
         return self._references.callbacks(self._given("callbacks", callbacks))
 

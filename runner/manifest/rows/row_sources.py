@@ -18,13 +18,15 @@ Values = tuple[Any, Any, Any, Any, Any, Any]
 """A row's values in the order of `FIELDS`; None or an empty text if absent."""
 
 
-SPOILT = object()
+INVALID = object()
 """Replaces a faulty value whose problem is reported: it is neither checked nor missing."""
 
 
-def without(values: Values, spoilt: Collection[str]) -> Values:
-    """Return a row's values with `SPOILT` in the place of the fields named in `spoilt`."""
-    left = [SPOILT if at in spoilt else value for at, value in zip(FIELDS, values, strict=True)]
+def with_invalid(values: Values, invalid_fields: Collection[str]) -> Values:
+    """Return a row's values with `INVALID` in the place of the fields named in `invalid_fields`."""
+    left = [
+        INVALID if at in invalid_fields else value for at, value in zip(FIELDS, values, strict=True)
+    ]
     return tuple(left)  # type: ignore[return-value] # same length
 
 
@@ -65,7 +67,7 @@ class InlineRows:
     def rows(self) -> Iterator[tuple[int, int, Values]]:
         """See `RowSource`; positions are indexes into `transfers`."""
         tree, items = self.document.tree, self.document.tree.root["transfers"]
-        spoilt = self.document.spoilt
+        invalid_fields = self.document.invalid_fields
         for index in range(self.start, self.stop):
             self._item = item = items[index]
             get = item.get
@@ -77,8 +79,8 @@ class InlineRows:
                 get("fallback"),
                 get("callbacks"),
             )
-            if id(item) in spoilt:
-                values = without(values, spoilt[id(item)])
+            if id(item) in invalid_fields:
+                values = with_invalid(values, invalid_fields[id(item)])
             yield index, tree.line(items, index), values
 
     def where(self, at: str, *part: str | int) -> Place:

@@ -43,7 +43,7 @@ class RowSink(Protocol):
         """Return at most `limit` repeats, ordered by `second`; called once, after the last row."""
 
 
-class Transfers:
+class TransferReader:
     """Reads a document's transfers once; keeps the source of each row."""
 
     def __init__(
@@ -64,14 +64,14 @@ class Transfers:
         self._filled: dict[
             int, Place
         ] = {}  # by source that must have rows, where its file is named
-        self._doubted: dict[int, frozenset[str]] = {}  # by source, its entry's faulty fields
+        self._uncertain: dict[int, frozenset[str]] = {}  # by source, its entry's faulty fields
         self._positions = array("Q")  # of each row in its source: eight bytes a row
 
     def read(self) -> None:
         """Add every row with valid ids to the sink, and every problem to the collector."""
         for source in self._find_sources():
             self._sources.append((self.rows, source))
-            builder = self._builder(source, self._doubted.get(id(source), frozenset()))
+            builder = self._builder(source, self._uncertain.get(id(source), frozenset()))
             before, faults = self.rows, self._problems.found
             for position, line, values in source.rows():
                 row = builder.row(line, values)
@@ -92,10 +92,15 @@ class Transfers:
             fix = "check how the file was made; if it may be empty, add `allow_empty: true` here"
             self._problems.add(Problem("R009", message, place, fix))
 
-    def _builder(self, source: RowSource, doubted: Collection[str] = ()) -> RowBuilder:
+    def _builder(self, source: RowSource, uncertain: Collection[str] = ()) -> RowBuilder:
         names = self._driver.can_select
         return RowBuilder(
-            source, self._references, self._document, self._problems, names=names, doubted=doubted
+            source,
+            self._references,
+            self._document,
+            self._problems,
+            names=names,
+            uncertain=uncertain,
         )
 
     def _find_sources(self) -> Iterator[RowSource]:
@@ -137,9 +142,9 @@ class Transfers:
         else:
             self._refuse_delimiter(item)
             source = JsonRows(written, file, columns, shared, self._problems)
-        doubted = self._document.spoilt.get(id(item), frozenset())
-        self._doubted[id(source)] = doubted
-        if not item.get("allow_empty", False) and "allow_empty" not in doubted:
+        uncertain = self._document.invalid_fields.get(id(item), frozenset())
+        self._uncertain[id(source)] = uncertain
+        if not item.get("allow_empty", False) and "allow_empty" not in uncertain:
             self._filled[id(source)] = place
         return source
 

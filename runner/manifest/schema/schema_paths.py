@@ -46,7 +46,7 @@ def _is_plain_text(target: Mapping[str, Any], part: Mapping[str, Any]) -> bool:
     return target.get("title") == "text" and "examples" in part
 
 
-def inside(name: str, part: Mapping[str, Any], fields: Sequence[str]) -> str | None:
+def field_containing(name: str, part: Mapping[str, Any], fields: Sequence[str]) -> str | None:
     """Return the one of the part's `fields` that contains a field `name`, if any."""
     inner = (field for field in fields if name in _fields_of(part["properties"][field]))
     return next(inner, None)
@@ -57,7 +57,7 @@ def _fields_of(part: Mapping[str, Any]) -> Mapping[str, Any]:
     return fields
 
 
-def home(name: str) -> str | None:
+def where_field_belongs(name: str) -> str | None:
     """Return where in a manifest the field belongs that has this name, or begins with it.
 
     None if no field matches, or if it may stand in more than two places.

@@ -13,7 +13,7 @@ from runner.core.webhook import check_webhook_secret
 from runner.manifest.problem_collector import Collector
 from runner.manifest.schema.check import Document
 from runner.manifest.secret_references import Secrets
-from runner.manifest.sections.environment import resolve
+from runner.manifest.sections.environment import resolve_reference
 from runner.manifest.url_check import check_address
 
 
@@ -44,7 +44,7 @@ def build_callbacks(
         if "secret" in written and name not in used:
             continue
         if "secret" in written and not _is_suppressed(written, environment):
-            secret = resolve(document, written, "secret", problems, secrets=secrets)
+            secret = resolve_reference(document, written, "secret", problems, secrets=secrets)
             _check_secret(document, written, secret, problems)
         found[name] = _build(name, written, secret)
     return found

@@ -26,23 +26,23 @@ from runner.manifest.problem_collector import Collector
 from runner.manifest.regular_file import open_regular
 from runner.manifest.schema.check import Document
 from runner.manifest.secret_references import Secrets, Unresolvable, resolve_secret
-from runner.manifest.suggestions import listed, nearest, offer
+from runner.manifest.suggestions import list_names, nearest, offer
 from runner.manifest.url_check import check_address
 
 PLATFORM = SimulatorOptions().platform
 """What the embedded gateway is where the manifest does not say."""
 
 
-def choose(document: Document, wanted: str | None, problems: Collector) -> str | None:
+def choose_environment(document: Document, wanted: str | None, problems: Collector) -> str | None:
     """Return the name of the environment to use: `wanted`, the manifest's, or the only one."""
     root, defined = document.tree.root, document.defined["environments"]
     name = wanted if wanted is not None else root.get("environment")
     if name is None:
         if len(defined) == 1:
             return next(iter(defined))
-        if defined and not document.doubts("environment"):
+        if defined and not document.is_uncertain("environment"):
             names = sorted(defined)
-            fix = f"add `environment: {names[0]}`, or give --env {names[0]}; {listed(names, 'defined')}"
+            fix = f"add `environment: {names[0]}`, or give --env {names[0]}; {list_names(names, 'defined')}"
             problems.add(Problem("S002", "no environment is chosen", _section(document), fix))
         return None
     if name in defined:
@@ -87,7 +87,7 @@ def _check(document: Document, name: str, environment: dict[str, Any]) -> Iterat
 def _check_driver(document: Document, name: str, environment: dict[str, Any]) -> Iterator[Problem]:
     """Yield what is wrong with an environment for the driver that it names."""
     if environment["driver"] == SIMULATOR:
-        if not document.doubts("environments", name, "simulator"):
+        if not document.is_uncertain("environments", name, "simulator"):
             yield from _check_simulator(document, environment.get("simulator", {}))
         yield from _check_options(document, environment, None, SIMULATOR)
         return
@@ -98,8 +98,8 @@ def _check_driver(document: Document, name: str, environment: dict[str, Any]) ->
     yield from _check_no_effect(document, environment, driver)
     yield from _check_options(document, environment, driver.options_schema, driver.name)
     yield from _check_reach(document, name, environment, driver)
-    doubted = document.doubts("environments", name, "credentials")
-    if driver.needs_credentials and "credentials" not in environment and not doubted:
+    uncertain = document.is_uncertain("environments", name, "credentials")
+    if driver.needs_credentials and "credentials" not in environment and not uncertain:
         place = document.where(environment, "driver")
         message = f"the driver `{driver.name}` needs `credentials`"
         fix = "add `credentials: {client_id: {env: NAME}, client_secret: {env: NAME}}`"
@@ -172,8 +172,10 @@ def _check_reach(
     region, endpoints = environment.get("region"), environment.get("endpoints", {})
     wanted, regions = driver.endpoints, driver.regions
     missing = [field for field in wanted if field not in endpoints]
-    doubted = any(document.doubts("environments", name, at) for at in ("region", "endpoints"))
-    if region is None and missing and not doubted:
+    uncertain = any(
+        document.is_uncertain("environments", name, at) for at in ("region", "endpoints")
+    )
+    if region is None and missing and not uncertain:
         place = document.where(environment, "driver")
         yield Problem("S002", _no_reach(driver), place, _reach(driver, missing))
     elif region is not None and region not in regions:
@@ -283,10 +285,10 @@ def _credential(
     credentials = environment.get("credentials")
     if credentials is None:
         return None  # said already
-    return resolve(document, credentials, field, problems, secrets=secrets)
+    return resolve_reference(document, credentials, field, problems, secrets=secrets)
 
 
-def resolve(
+def resolve_reference(
     document: Document,
     holder: Mapping[str, Any],
     field: str,

@@ -19,6 +19,9 @@ _COLUMN_MASK, _WIDTH_MASK = (1 << 26) - 1, (1 << 12) - 1
 _LARGE = 100
 """Number of keys above which a mapping's key positions are cached."""
 
+ValuePath = tuple[str | int, ...]
+"""The keys and indexes that lead to a value of a document."""
+
 _LINE_BREAK = re.compile(r"\r\n|\r|\n")
 
 

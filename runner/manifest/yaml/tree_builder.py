@@ -31,7 +31,7 @@ from runner.manifest.secret_lines import REFERENCE, holds_secret
 from runner.manifest.yaml.gc_pause import collection_paused
 from runner.manifest.yaml.open_container import NO_KEY, OpenContainer
 from runner.manifest.yaml.pure_parser import PureParser
-from runner.manifest.yaml.scalars import NumberOutOfRange, resolve
+from runner.manifest.yaml.scalars import NumberOutOfRange, resolve_scalar
 from runner.manifest.yaml.syntax_errors import syntax_problem
 from runner.manifest.yaml.tree import Marks, Source, Tree, pack
 
@@ -143,7 +143,7 @@ class _Builder:
 
     def _plain(self, text: str, mark: int) -> Any:
         try:
-            return resolve(text)
+            return resolve_scalar(text)
         except NumberOutOfRange as error:
             shown = self._shown(text if len(text) <= 40 else text[:37] + "…")  # noqa: PLR2004 - a line's part
             fix = f'write a number up to 2^53; a text, such as an id, needs quotes: "{shown}"'

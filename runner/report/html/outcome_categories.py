@@ -78,7 +78,7 @@ _IN_ORDER = frozenset({"wave"})
 
 
 def categories(content: Content) -> tuple[Category, ...]:
-    """Return the kinds of a report, in the order by which rows name them."""
+    """Return the categories of a report; rows name them by their index."""
     return OF_PLANS if content.dry_run else OF_RUNS
 
 
@@ -90,7 +90,7 @@ def category_finder(content: Content) -> Callable[[TransferRecord], int]:
 
 
 def category_of_group(content: Content, outcome: Outcome, code: str | None) -> int:
-    """Return the kind of transfers that share an outcome and a cause."""
+    """Return the category of transfers that share an outcome and a cause, as its index."""
     return _foreseen(outcome, code) if content.dry_run else _OUTCOMES[outcome]
 
 
@@ -103,7 +103,7 @@ def _foreseen(outcome: Outcome, code: str | None) -> int:
 
 @dataclass(frozen=True, slots=True)
 class CategoryCounts:
-    """A report's transfers, counted by kind, and by kind in each breakdown."""
+    """A report's transfers counted by category, in all and in each breakdown."""
 
     counts: Mapping[int, int]
     breakdowns: tuple[Breakdown, ...]
@@ -115,10 +115,10 @@ def count_categories(content: Content) -> CategoryCounts:
     if content.source.run.waves:
         named["wave"] = wave
     named["codec"] = Codecs()
-    troubles = frozenset(
-        number for number, kind in enumerate(categories(content)) if kind.needs_attention
+    needing_attention = frozenset(
+        index for index, category in enumerate(categories(content)) if category.needs_attention
     )
-    partition = Partition(named, category_finder(content), troubles, in_order=_IN_ORDER)
+    partition = Partition(named, category_finder(content), needing_attention, in_order=_IN_ORDER)
     partition.add_all(content.source.transfers())
     found = partition.breakdowns(PARTS_SHOWN)
     if found:

@@ -26,7 +26,7 @@ from runner.report.html.manifest_lines import links, shown_lines
 from runner.report.html.outcome_categories import CategoryCounts, categories, count_categories
 from runner.report.html.page_rows import packed_rows
 from runner.report.html.plots import plot_histogram, plot_timeline
-from runner.report.html.session_timeline import tell_story, timeline_events
+from runner.report.html.session_timeline import session_timeline, timeline_events
 from runner.report.html.verdict import verdict_of
 from runner.report.model import Content, coarsened
 
@@ -41,13 +41,13 @@ _A_COUNT = re.compile(r"(\d) (?=[a-z])")
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class BreakdownRow:
     """A row of a breakdown: a part of the batch, drawn as long as it is large."""
 
     name: str
     names: int
     total: int
-    shares: tuple[page_figures.Share, ...]
+    shares: tuple[page_figures.BarSegment, ...]
 
 
 def render_html(content: Content, write: Callable[[str], object]) -> None:
@@ -62,7 +62,7 @@ def _everything(content: Content) -> dict[str, Any]:
     bin_s, points = coarsened(source.figures.timeline, source.figures.timeline_bin_s)
     style, script = _style(), _script()
     verdict = verdict_of(content)
-    divided, manifest = count_categories(content), shown_lines(source)
+    category_counts, manifest = count_categories(content), shown_lines(source)
     return {
         "content": content,
         "run": source.run,
@@ -73,18 +73,18 @@ def _everything(content: Content) -> dict[str, Any]:
         "checks": _checks(content),
         "started": clock_time(source.run.started_at),
         "kinds": categories(content),
-        "kinds_json": [kind.to_json() for kind in categories(content)],
-        "counts": divided.counts,
-        "shares": page_figures.shares(content, divided.counts, summary.total),
-        "percents": page_figures.percents(content, divided.counts),
+        "kinds_json": [each.to_json() for each in categories(content)],
+        "counts": category_counts.counts,
+        "shares": page_figures.bar_segments(content, category_counts.counts, summary.total),
+        "percents": page_figures.percents(content, category_counts.counts),
         "figures": tuple(page_figures.figures(content)),
         "timeline": plot_timeline(points, bin_s, timeline_events(content)),
         "histogram": plot_histogram(summary.histogram, summary.latency),
-        "breakdowns": tuple(_breakdowns(content, divided)),
+        "breakdowns": tuple(_breakdowns(content, category_counts)),
         "reasons": page_figures.reasons(content),
         "grouped": sum(group.count for group in summary.groups),
         "session": page_figures.session(content),
-        "story": tell_story(content),
+        "story": session_timeline(content),
         "manifest": manifest,
         "links": links(manifest),
         "about": tuple(page_figures.about(content)),
@@ -105,16 +105,16 @@ def _checks(content: Content) -> tuple[str, str]:
 
 
 def _breakdowns(
-    content: Content, divided: CategoryCounts
-) -> Iterator[tuple[Breakdown, tuple[Row, ...]]]:
-    for breakdown in divided.breakdowns:
+    content: Content, category_counts: CategoryCounts
+) -> Iterator[tuple[Breakdown, tuple[BreakdownRow, ...]]]:
+    for breakdown in category_counts.breakdowns:
         parts = breakdown.parts if breakdown.rest is None else (*breakdown.parts, breakdown.rest)
         yield breakdown, tuple(_row(content, part, breakdown.largest) for part in parts)
 
 
-def _row(content: Content, part: Part, largest: int) -> Row:
-    return Row(
-        part.name, part.names, part.total, page_figures.shares(content, part.counts, largest)
+def _row(content: Content, part: Part, largest: int) -> BreakdownRow:
+    return BreakdownRow(
+        part.name, part.names, part.total, page_figures.bar_segments(content, part.counts, largest)
     )
 
 

@@ -32,8 +32,8 @@ Figure = tuple[str, str, str | None]
 
 
 @dataclass(frozen=True, slots=True)
-class Share:
-    """A kind's part of a whole, in percents of the width."""
+class BarSegment:
+    """A category's part of a bar, in percents of its width."""
 
     word: str
     style: str
@@ -57,22 +57,24 @@ class Reason:
     is_one: bool  # False: many reasons, which no filter finds
 
 
-def shares(content: Content, counts: Mapping[int, int], whole: int) -> tuple[Share, ...]:
+def bar_segments(content: Content, counts: Mapping[int, int], whole: int) -> tuple[BarSegment, ...]:
     """Return the parts of a bar that is `whole` transfers long."""
-    found: list[Share] = []
+    found: list[BarSegment] = []
     x = 0.0
-    for number_, kind in sorted(enumerate(categories(content)), key=lambda each: -each[1].urgency):
-        count = counts.get(number_, 0)
+    for index, category in sorted(
+        enumerate(categories(content)), key=lambda each: -each[1].urgency
+    ):
+        count = counts.get(index, 0)
         if count and whole:
             width = count / whole * 100
-            found.append(Share(kind.word, kind.style, count, x, width))
+            found.append(BarSegment(category.word, category.style, count, x, width))
             x += width
     return tuple(found)
 
 
 def percents(content: Content, counts: Mapping[int, int]) -> tuple[tuple[str, str, int, str], ...]:
-    """Return each kind's word, style, count and share, the good ones first."""
-    parts = shares(content, counts, content.summary.total)
+    """Return each category's word, style, count and share, the good ones first."""
+    parts = bar_segments(content, counts, content.summary.total)
     return tuple(
         (part.word, part.style, part.count, _percent(part.count, content.summary)) for part in parts
     )
@@ -88,7 +90,7 @@ def figures(content: Content) -> Iterator[Figure]:
         return
     yield "Deliveries", f"{summary.attempts:,}", _extra_deliveries(summary)
     yield "Latency, median", milliseconds(summary.latency.p50), _tail(summary)
-    limit = promised(measured)
+    limit = promised_rate(measured)
     yield "Rate achieved", _pace(measured.rate_achieved_per_s), f"limit {limit or 'none'}"
     peak = measured.peak_in_any_second
     of = "" if limit is None else f"of {limit}; "
@@ -102,20 +104,20 @@ def reasons(content: Content) -> tuple[Reason, ...]:
     """Return the most urgent groups of what did not succeed, each with what to do about it."""
     found = []
     for group in content.summary.groups[:GROUPS_SHOWN]:
-        number_ = category_of_group(content, group.outcome, group.code)
-        kind = categories(content)[number_]
+        index = category_of_group(content, group.outcome, group.code)
+        category = categories(content)[index]
         more = group.count - len(group.names)
         places = ", ".join(group.names) + (f" and {more:,} more" if more > 0 else "")
         found.append(
             Reason(
-                kind.word,
-                kind.style,
+                category.word,
+                category.style,
                 group.reason,
                 cause_text(group.cause),
                 places,
                 _sentence(advice(group.outcome, group.code, group.status)),
                 group.count,
-                number_,
+                index,
                 group.code != Code.OTHER_REASONS,
             )
         )
@@ -155,7 +157,7 @@ def _sentence(text: str | None) -> tuple[str, ...]:
     return () if text is None else tuple(f"{text[0].upper()}{text[1:]}.".split("`"))
 
 
-def promised(measured: Figures) -> str | None:
+def promised_rate(measured: Figures) -> str | None:
     """Return what one second may hold, the burst beyond the rate too; None: no limit."""
     if not measured.rate_limit_per_s:
         return None

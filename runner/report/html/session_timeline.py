@@ -36,7 +36,7 @@ _WHY = {
 
 
 @dataclass(frozen=True, slots=True)
-class StoryLine:
+class TimelineLine:
     """One line of the story; `turn` is its style."""
 
     at: str
@@ -47,28 +47,28 @@ class StoryLine:
 
 
 @dataclass(frozen=True, slots=True)
-class Story:
+class SessionTimeline:
     """The story's first lines, and its last where some between were left out."""
 
-    first: tuple[StoryLine, ...]
+    first: tuple[TimelineLine, ...]
     omitted: int
-    last: tuple[StoryLine, ...]
+    last: tuple[TimelineLine, ...]
 
     @property
-    def lines(self) -> tuple[StoryLine, ...]:
+    def lines(self) -> tuple[TimelineLine, ...]:
         """Return all lines shown."""
         return self.first + self.last
 
 
-def tell_story(content: Content, shown: int = LINES_SHOWN) -> Story:
+def session_timeline(content: Content, shown: int = LINES_SHOWN) -> SessionTimeline:
     """Tell how the session went, from the run's beginning to its end."""
     lines = list(_lines(content))
     omitted, half = content.source.figures.story_omitted, shown // 2
     if len(lines) <= shown and not omitted:
-        return Story(tuple(lines), 0, ())
+        return SessionTimeline(tuple(lines), 0, ())
     middle = min(half, len(lines) // 2)
     first, last = lines[:middle], lines[max(middle, len(lines) - half) :]
-    return Story(tuple(first), omitted + len(lines) - len(first) - len(last), tuple(last))
+    return SessionTimeline(tuple(first), omitted + len(lines) - len(first) - len(last), tuple(last))
 
 
 def timeline_events(content: Content) -> tuple[TimelineEvent, ...]:
@@ -89,10 +89,10 @@ def timeline_events(content: Content) -> tuple[TimelineEvent, ...]:
     )
 
 
-def _lines(content: Content) -> Iterator[StoryLine]:
+def _lines(content: Content) -> Iterator[TimelineLine]:
     run, tls = content.source.run, content.source.figures.tls
     start = seconds_or_none(run.started_at)
-    yield StoryLine(clock_time(run.started_at), "", "began", "The run began.")
+    yield TimelineLine(clock_time(run.started_at), "", "began", "The run began.")
     lost_s: float | None = None
     for event in timeline_events(content):
         at_s = seconds_or_none(event.at)
@@ -100,11 +100,11 @@ def _lines(content: Content) -> Iterator[StoryLine]:
             lost_s = at_s
         gap_s = None if at_s is None or lost_s is None else at_s - lost_s
         text, said = _words(event, tls, gap_s)
-        yield StoryLine(clock_time(event.at), _since(start, at_s), event.turn, text, said)
+        yield TimelineLine(clock_time(event.at), _since(start, at_s), event.turn, text, said)
     if run.finished_at is not None:
         end = seconds_or_none(run.finished_at)
         told_end = f"The run ended: {run.outcome}."
-        yield StoryLine(clock_time(run.finished_at), _since(start, end), "ended", told_end)
+        yield TimelineLine(clock_time(run.finished_at), _since(start, end), "ended", told_end)
 
 
 def _since(start: float | None, at_s: float | None) -> str:

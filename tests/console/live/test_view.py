@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from rich.cells import cell_len
 
-from runner.console.live.view import Line, Tone, View, Warned, lines
+from runner.console.live.view import Line, Style, View, Warned, lines
 from runner.core.records.latency import RecentLatency
 from runner.core.records.recent_failures import RecentFailure
 from runner.ports import Progress, SessionState
@@ -168,10 +168,10 @@ def test_what_went_wrong_is_loud():
     shown = lines(view({"session": SessionState.LOST}), 79, 22)
     tones = {part.text: part.tone for line in shown for part in line}
 
-    assert tones["session lost, dialling again"] is Tone.BAD
-    assert tones["in doubt 3"] is Tone.WARN
-    assert tones["rejected 10"] is Tone.BAD
-    assert tones["transferred 590"] is Tone.GOOD
+    assert tones["session lost, dialling again"] is Style.BAD
+    assert tones["in doubt 3"] is Style.WARN
+    assert tones["rejected 10"] is Style.BAD
+    assert tones["transferred 590"] is Style.GOOD
 
 
 def test_secrets_are_taken_out():
