@@ -1,4 +1,4 @@
-"""Asks the gateway for what a manifest leaves open: ids of names, and what waits in queues."""
+"""Looks up in the gateway's directory what a manifest leaves open: names and selections."""
 
 from __future__ import annotations
 
@@ -24,15 +24,15 @@ from runner.staging.rows import Staging
 def look_up_directory(
     request: RunOptions, manifest: Manifest, staging: Staging, observer: Observer
 ) -> DirectoryAnswers:
-    """Ask for every name and selection and make `staging` ready to be planned; read-only.
+    """Look up every name and selection and complete `staging`; read-only.
 
-    What a plan has found already is taken from it. Raises `ManifestInvalid` for names that
-    no queue or user has, or several have, `GatewayError` if the gateway cannot be asked.
+    A plan's answers are used if there are any. Raises `ManifestInvalid` for a name that no queue or
+    user has, or several have; `GatewayError` if the gateway does not answer.
     """
     if request.plan is not None:
         found = request.plan.found
     elif needs_directory(manifest, staging):
-        found = asyncio.run(_asked(request, manifest, staging, observer))
+        found = asyncio.run(_looked_up(request, manifest, staging, observer))
         observer.noticed("asked the gateway", found=found.explanation)
     else:
         return NOTHING_ASKED
@@ -40,7 +40,7 @@ def look_up_directory(
     return found
 
 
-async def _asked(
+async def _looked_up(
     request: RunOptions, manifest: Manifest, staging: Staging, observer: Observer
 ) -> DirectoryAnswers:
     clock, journal = SystemClock(), request.journal_access(manifest)
@@ -53,6 +53,6 @@ async def _asked(
             ),
         )
         open_directory = spec_of(environment).directory
-        assert open_directory is not None  # noqa: S101 - `is_open` has asked whether it can select
+        assert open_directory is not None  # noqa: S101 - `needs_directory` has checked it
         async with open_directory(connection) as directory:
             return await resolve_names(staging, directory, now=clock.wall())

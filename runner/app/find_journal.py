@@ -17,7 +17,7 @@ from runner.manifest.yaml.tree_builder import build
 
 @dataclass(frozen=True, slots=True)
 class JournalOptions:
-    """The options of a command that name its journal; None where one was not given."""
+    """A command's options that name its journal; None if not given."""
 
     journal: JournalLocation | None = None
     manifest: Path | None = None
@@ -25,10 +25,10 @@ class JournalOptions:
 
 
 def find_journal(options: JournalOptions) -> JournalLocation:
-    """Return the journal's location: named itself, or beside the manifest, or in this folder.
+    """Return the journal's location: as given, beside the manifest, or in the current folder.
 
-    Raises `UsageError` where that leaves a choice or nothing, `ManifestInvalid` if the manifest
-    does not name its environment.
+    Raises `UsageError` if there is none or more than one, `ManifestInvalid` if the manifest does not
+    name its environment.
     """
     if options.journal is not None:
         return resolve_location(options.journal)
@@ -41,7 +41,7 @@ def find_journal(options: JournalOptions) -> JournalLocation:
 
 
 def _environment(manifest: Path, wanted: str | None) -> str:
-    """Return the environment that a manifest chooses; its transfers are not read."""
+    """Return the environment that a manifest chooses, without reading its transfers."""
     problems = Collector()
     source = read_source(manifest, problems)
     tree = build(source, problems) if source is not None else None

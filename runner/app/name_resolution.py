@@ -1,4 +1,4 @@
-"""Turns names into ids, and selections into rows, by asking the gateway or by a plan that did."""
+"""Resolves names to ids, and selections to rows, by the gateway's directory or by a plan."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from runner.staging.rows import Staging
 
 @dataclass(frozen=True, slots=True)
 class DirectoryAnswers:
-    """What was found: the ids of names, the rows of selections, and what those left out."""
+    """A directory's answers: ids of names, rows of selections, and what selections left out."""
 
     addresses: Mapping[str, str] = field(default_factory=dict)  # by the destination as written
     rows: Sequence[TransferRow] = ()
@@ -35,21 +35,21 @@ class DirectoryAnswers:
 
     @property
     def explanation(self) -> str:
-        """What was found, in a line; empty where nothing had to be found."""
+        """The answers in a line; empty if nothing was asked."""
         parts = [_counts(selection, chosen) for selection, chosen in self.chosen]
         if self.addresses:
             parts.insert(0, f"{counted(len(self.addresses), 'name')} looked up")
         return "; ".join(parts)
 
     def add_to(self, staging: Staging) -> None:
-        """Make the rows what was found, so that they can be planned."""
+        """Add the answers to the rows, so that they can be planned."""
         staging.readdress(self.addresses)
         for row in self.rows:
             staging.add(row)
         staging.selections.clear()
 
     def to_json(self) -> dict[str, Any]:
-        """Return the form that a plan file keeps; the counts of what was left out are not kept."""
+        """Return the form for plan files, without the counts of what was left out."""
         rows = [
             {
                 "interaction_id": row.interaction_id,
@@ -70,7 +70,7 @@ class DirectoryAnswers:
 
 
 NOTHING_ASKED = DirectoryAnswers()
-"""Where nothing had to be asked."""
+"""The answers if nothing had to be asked."""
 
 
 def _kept_row(row: Mapping[str, Any]) -> TransferRow:
@@ -86,12 +86,12 @@ def _kept_row(row: Mapping[str, Any]) -> TransferRow:
 
 
 def needs_directory(manifest: Manifest, staging: Staging) -> bool:
-    """Tell whether the gateway has to be asked before the rows can be planned."""
+    """Return whether the directory must be asked before the rows can be planned."""
     return bool(staging.selections) or bool(_names(manifest, staging))
 
 
 def unresolved_text(manifest: Manifest, staging: Staging) -> str | None:
-    """Return in words what a plan made offline cannot know; None: it knows all."""
+    """Return as text what an offline plan does not know; None if it knows everything."""
     names = _names(manifest, staging)
     parts = []
     if staging.selections:
@@ -106,24 +106,24 @@ def unresolved_text(manifest: Manifest, staging: Staging) -> str | None:
 
 
 def _names(manifest: Manifest, staging: Staging) -> list[str]:
-    """Return the destinations by name; only where a gateway knows names, all else is an id."""
+    """Return the destinations by name; empty for gateways that know only ids."""
     if not manifest.environment.driver.can_select:
         return []
     return [uri for uri in staging.destinations() if named_in(uri)]
 
 
 async def resolve_names(staging: Staging, directory: Directory, *, now: float) -> DirectoryAnswers:
-    """Ask for every name and selection of `staging`.
+    """Look up every name and selection of `staging`.
 
-    Raises `ManifestInvalid` for names that no queue or user has, or several have, `GatewayError`.
+    Raises `ManifestInvalid` for a name that no queue or user has, or several have; `GatewayError`.
     """
-    finder = _Finder(directory)
+    resolver = _NameResolver(directory)
     named = [(uri, source) for uri, source in staging.destinations().items() if named_in(uri)]
     named += [(each.destination_uri, each.source) for each in staging.selections]
-    addresses = {uri: await finder.address_of(uri, source) for uri, source in dict(named).items()}
-    queues = [await finder.id_of("queue", s.queue, s.source) for s in staging.selections]
-    if finder.problems:
-        raise ManifestInvalid(finder.problems)
+    addresses = {uri: await resolver.address_of(uri, source) for uri, source in dict(named).items()}
+    queues = [await resolver.id_of("queue", s.queue, s.source) for s in staging.selections]
+    if resolver.problems:
+        raise ManifestInvalid(resolver.problems)
     chosen: list[tuple[QueueSelection, Selected]] = []
     rows: dict[str, TransferRow] = {}
 
@@ -149,7 +149,7 @@ async def resolve_names(staging: Staging, directory: Directory, *, now: float) -
     return DirectoryAnswers(found, tuple(rows.values()), chosen)
 
 
-class _Finder:
+class _NameResolver:
     """Looks each name up once."""
 
     def __init__(self, directory: Directory) -> None:
@@ -158,7 +158,7 @@ class _Finder:
         self._known: dict[tuple[str, str], str] = {}
 
     async def address_of(self, uri: str, source: str) -> str:
-        """Return a destination by its id; as it is, where it needs no look-up or has no id."""
+        """Return a destination by its id; unchanged if it needs no look-up or has no id."""
         named = named_in(uri)
         if named is None:
             return uri
@@ -166,7 +166,7 @@ class _Finder:
         return address(kind, await self.id_of(kind, name, source))
 
     async def id_of(self, kind: str, name: str, source: str) -> str:
-        """Return the one id of a name; the name itself, after noting a problem, if there is none."""
+        """Return the id of a name; the name itself, after adding a problem, if there is not exactly one."""
         if is_id(name):
             return name
         if (kind, name) not in self._known:
@@ -187,7 +187,7 @@ def _no_single(kind: str, name: str, ids: Sequence[str], source: str) -> Problem
         )
         return Problem("R001", f"no {kind} is named `{name}`", place, fix)
     several = f"{len(ids)} {kind}s are named `{name}`"
-    return Problem("R001", several, place, f"write the id of the one that is meant: {_few(ids)}")
+    return Problem("R001", several, place, f"write the id of the right one: {_few(ids)}")
 
 
 def _few(ids: Sequence[str], most: int = 5) -> str:
@@ -198,7 +198,7 @@ def _few(ids: Sequence[str], most: int = 5) -> str:
 async def _found_at(
     directory: Directory, selection: QueueSelection, queue_id: str, one: Waiting
 ) -> FoundAt | None:
-    """Return where an interaction was found; None: its agent has left it since."""
+    """Return where an interaction was found; None if its agent has left it since."""
     found_at = FoundAt(address("queue", queue_id), selection.queue)
     if one.user_id is None:
         return found_at

@@ -1,4 +1,4 @@
-"""`plan --preflight`: looks up what would be sent, read-only."""
+"""`plan --preflight`: looks up the transfers that would be sent, read-only."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from runner.ports.history import History
 from runner.staging.rows import Staging
 
 LOOKS_AT_ONCE = 64
-"""Look-ups under way; the gateway's `http_rate` holds all the same."""
+"""Look-ups under way at once; `http_rate` applies as well."""
 
 PROGRESS_S = 1.0
 
@@ -45,17 +45,17 @@ UNKNOWN = "the look-up failed"
 
 @dataclass(frozen=True, slots=True)
 class Forecast:
-    """What a look-up foresees for a row."""
+    """What would happen to a row, according to its look-up."""
 
-    verdict: str  # in words, what would become of it
+    verdict: str  # what would happen, as text
     why: str
     code: Code
-    sent: bool  # a delivery would follow
+    sent: bool  # it would be delivered
     origin_uri: str | None = None  # where it is now
 
     @property
     def reason(self) -> str:
-        """The whole."""
+        """Verdict and reason."""
         return f"{self.verdict}: {self.why}"
 
 
@@ -64,12 +64,14 @@ class PreflightResult:
     """The result of the look-ups. `error`: why they ended early."""
 
     rows: dict[int, Forecast] = field(default_factory=dict)  # by number
-    elsewhere: list[str] = field(default_factory=list)  # doubts that the manifest does not list
+    elsewhere: list[str] = field(
+        default_factory=list
+    )  # doubts of transfers that the manifest does not list
     error: GatewayError | None = None
 
     @property
     def explanation(self) -> str:
-        """The whole in a line."""
+        """The result in a line."""
         if self.error is not None:
             return f"preflight ended early: {self.error}"
         counts = Counter(each.verdict for each in self.rows.values())
@@ -80,17 +82,17 @@ class PreflightResult:
 def run_preflight(
     request: RunOptions, manifest: Manifest, staging: Staging, observer: Observer
 ) -> PreflightResult:
-    """Check token and session, and look up what would be sent and what is in doubt; no more.
+    """Check token and session, and look up what would be sent and what is in doubt; read-only.
 
-    Rows must have their verdicts. Raises `StorageError` if the journal cannot be read.
+    Rows must be planned already. Raises `StorageError` if the journal cannot be read.
     """
     journal = request.journal_access(manifest)
     with journal.open_history() if journal.exists() else nullcontext() as history:
         location = None if history is None else journal.location
-        return asyncio.run(_LookAhead(manifest, staging, location, history, observer).run())
+        return asyncio.run(_PreflightRun(manifest, staging, location, history, observer).run())
 
 
-class _LookAhead:
+class _PreflightRun:
     """One preflight. Implements `GatewayListener`."""
 
     def __init__(
@@ -147,7 +149,7 @@ class _LookAhead:
             await asyncio.gather(*looks, progress, everything, return_exceptions=True)
 
     async def _look_at(self, gateway: Gateway, rows: Iterator[tuple[PlannedRow, Verdict]]) -> None:
-        """Look up rows until there are none; the others who do take from the same."""
+        """Look up rows from an iterator that several tasks share."""
         for row, verdict in rows:
             if verdict.action in SENDS:
                 self._found.rows[row.n] = await self._foresee(gateway, row, verdict)
@@ -184,7 +186,7 @@ class _LookAhead:
         )
 
     async def _weigh(self, gateway: Gateway, doubt: Doubt | None) -> tuple[str, Code]:
-        """Return what a look-up says of a doubt, and its cause; it stays as it is."""
+        """Return the evidence of a look-up on a doubt, as text and cause; nothing is changed."""
         if doubt is None:
             return "under way, or left by a run that died", Code.RUN_DIED
         try:
@@ -202,7 +204,7 @@ class _LookAhead:
         return reason, evidence.code
 
     async def _look_elsewhere(self, gateway: Gateway) -> None:
-        """Look at the doubts of the journal that the manifest does not list."""
+        """Look up the journal's doubts that the manifest does not list."""
         listed = {verdict.claim for _, verdict in self._staging.planned()}
         for transfer_id, doubt in self._doubts.items():
             if transfer_id not in listed:
@@ -234,11 +236,11 @@ class _LookAhead:
         """Ignore it: nothing was sent on the session."""
 
     def session_opened(self, opened: SessionOpened) -> None:
-        """Note that token and session are good."""
+        """Report that token and session are good."""
         self._observer.noticed("session opened", tls=opened.tls or "plain loopback")
 
     def session_lost(self, lost: SessionLost) -> None:
-        """Note it; look-ups need no session."""
+        """Report it; look-ups need no session."""
         self._observer.noticed("session closed", code=lost.code, reason=lost.reason)
 
     def gave_up(self, error: Exception) -> None:
@@ -247,11 +249,11 @@ class _LookAhead:
             self._given_up.set_exception(error)
 
     def slowed(self, why: str) -> None:
-        """Note that the gateway asked for it; nothing is sent anyway."""
+        """Report that the gateway asked to slow down; nothing is sent."""
         self._observer.warned("the gateway asks to slow down", why=why)
 
     def paused(self, wait_s: float, why: str) -> None:
-        """Note that look-ups wait."""
+        """Report that look-ups wait."""
         self._observer.warned("waiting", seconds=round(wait_s, 1), why=why)
 
 

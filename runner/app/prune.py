@@ -17,7 +17,7 @@ from runner.report.stored_reports import (
 )
 
 Remove = Callable[[Path, str, str], int]
-"""Removes BATCH's report folder under a root, and returns the bytes that this frees."""
+"""Removes a report folder, given root, batch and name; returns the bytes that this frees."""
 
 
 def prune(
@@ -29,9 +29,10 @@ def prune(
     dry_run: bool = False,
     removing: Remove = remove_report,
 ) -> PruneResult:
-    """Remove what `retention` lets go, of all batches under `root` or of one; `now` is wall time.
+    """Remove the reports that `retention` does not keep, of one batch or of all under `root`.
 
-    Raises `UsageError` if there is no such folder or batch, `StorageError` if it cannot be read.
+    `now` is in seconds since the epoch. Raises `UsageError` if there is no such folder or batch,
+    `StorageError` if it cannot be read.
     """
     pruning = _Pruning(root, None if dry_run else removing)
     for each in stored_batches(root, batch):
@@ -49,7 +50,7 @@ def prune(
 
 
 class _Pruning:
-    """Goes from batch to batch, and notes what it did."""
+    """Prunes batch by batch, and records what it did."""
 
     def __init__(self, root: Path, removing: Remove | None) -> None:
         self._root = root
@@ -60,7 +61,7 @@ class _Pruning:
         self.failed: list[FolderNote] = []
 
     def take(self, batch: StoredBatch, retention: Retention, now: float) -> None:
-        self.left += [FolderNote(str(left.path), left.why) for left in batch.left]
+        self.left += [FolderNote(str(entry.path), entry.why) for entry in batch.skipped]
         folders = [report.stored for report in batch.reports]
         reasons = reasons_to_keep(folders, retention, latest=batch.latest, now=now)
         for report in batch.reports:

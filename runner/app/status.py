@@ -1,4 +1,4 @@
-"""`status`: what the journal holds, read-only, while a run goes on or after it."""
+"""`status`: reads a journal's runs and doubts, during a run or after it."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from runner.ports.history import History, JournalledRun
 from runner.ports.journal_access import Holder
 
 MOST_RUNS = 20
-"""Runs that are listed."""
+"""Most runs that are listed."""
 
 MOST_DOUBTS = 10_000
-"""Doubts of one run that are read."""
+"""Most doubts of one run that are read."""
 
 
 def status_of(location: JournalLocation, run_id: str | None = None) -> JournalStatus:
@@ -31,7 +31,7 @@ def status_of(location: JournalLocation, run_id: str | None = None) -> JournalSt
     journal = journal_at(location)
     with journal.open_history() as history:
         newest = history.runs(1)
-        # Read before the lock is looked at: a run that ends meanwhile is still shown as running.
+        # Read before the lock: a run that ends in between is still shown as running.
         seen = history.runs(MOST_RUNS) if run_id is None else [history.run(run_id)]
         holder = journal.holder() if newest and not newest[0].finished else None
         live = newest[0].no if newest and holder_runs(holder, newest[0].record) else None
@@ -52,7 +52,7 @@ def status_of(location: JournalLocation, run_id: str | None = None) -> JournalSt
 def _steps(
     seen: Sequence[JournalledRun], lines: Sequence[RunStatus], journal: str, *, one: bool
 ) -> Iterator[Step]:
-    """Yield what to do about doubts, and about a run that died."""
+    """Yield the next steps for doubts, and for a run that died."""
     if not one:
         found = next((line for line in lines if line.counts.get(Outcome.IN_DOUBT)), None)
         if found is not None:
@@ -71,9 +71,9 @@ def _steps(
 
 
 def holder_runs(holder: Holder | None, newest: RunRecord) -> bool:
-    """Tell whether the lock's holder carries the newest run: it took the lock before that began.
+    """Return whether the lock's holder runs the newest run: it took the lock before the run began.
 
-    (A person who resolves a dead run's doubt holds it too.)
+    `resolve` holds the lock too, but takes it later.
     """
     return holder is not None and holder.since[:19] <= newest.started_at[:19]
 

@@ -1,4 +1,4 @@
-"""`status --watch`: a run that another process carries out, looked at until it ends."""
+"""`status --watch`: follows a run of another process until it ends."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from runner.ports.history import LATEST
 
 @dataclass(frozen=True, slots=True)
 class RunSnapshot:
-    """A run as it stands at one moment."""
+    """A run's state and progress at one moment."""
 
     at: float  # seconds since the epoch
     record: RunRecord
@@ -27,7 +27,7 @@ class RunSnapshot:
 
 
 class RunWatch:
-    """One run of a journal. No lock is taken and nothing written; use it as a context.
+    """Follows one run of a journal, without a lock and read-only; a context manager.
 
     Raises `UsageError` for an unknown run, `StorageError` if the journal cannot be read.
     """
@@ -49,14 +49,14 @@ class RunWatch:
         self._open.close()
 
     def look(self) -> RunSnapshot:
-        """Return where the run stands now."""
+        """Return the run's present state and progress."""
         at = self._wall()
         progress = self._follower.look(at)
         record, finished, newest = self._follower.run()
         state = RunState.FINISHED if finished else RunState.RUNNING
-        # While events come, somebody writes them: the lock is looked at only where none do.
+        # New events mean that the run is alive; only without them is the lock checked.
         if not finished and not self._follower.has_news and not (newest and self._is_held(record)):
-            # It may have ended, and given its lock up, between the two looks.
+            # It may have ended and released its lock in between.
             record, finished, _ = self._follower.run()
             progress = self._follower.look(at)
             state = RunState.FINISHED if finished else RunState.DIED

@@ -1,4 +1,4 @@
-"""What a callback's answer means, and which secrets can sign (Standard Webhooks)."""
+"""Decides what follows an attempt to deliver a callback; checks secrets (Standard Webhooks)."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ _TOO_MANY = 429
 
 
 def check_webhook_secret(text: str) -> str | None:
-    """Say why `text` cannot sign webhooks; None when it can. The message never holds the text.
+    """Return why `text` cannot sign webhooks, or None. The message never contains the text.
 
-    The signing library silently drops characters that are not base64, and would sign with a key
-    that nobody meant.
+    The signing library silently drops characters that are not base64, and would sign with another
+    key.
     """
     encoded = text.removeprefix(SECRET_PREFIX)
     if not encoded:
@@ -34,14 +34,14 @@ def check_webhook_secret(text: str) -> str | None:
 
 
 def _whole(letters: str, padding: str) -> bool:
-    """Tell whether so many letters make whole bytes; the padding may be left out altogether."""
+    """Return whether the letters are whole bytes; the padding is optional."""
     left_over = len(letters) % 4
     return left_over != 1 and (not padding or (left_over + len(padding)) % 4 == 0)
 
 
 @dataclass(frozen=True, slots=True)
 class Answered:
-    """The address answered; `retry_after_s` is what it asked for, if anything."""
+    """The address answered, perhaps with `Retry-After`."""
 
     status: int
     retry_after_s: float | None = None
@@ -49,21 +49,21 @@ class Answered:
 
 @dataclass(frozen=True, slots=True)
 class Unreachable:
-    """No answer was had this time."""
+    """The attempt got no answer."""
 
     reason: str
 
 
 @dataclass(frozen=True, slots=True)
 class Refused:
-    """The callback is never called so: its address or its headers don't permit it."""
+    """The callback cannot be called: its address or its headers are not allowed."""
 
     reason: str
 
 
 @dataclass(frozen=True, slots=True)
 class Suppressed:
-    """A rehearsal calls nothing but loopback addresses (manifest.md, "Simulator")."""
+    """The callback was not called: a rehearsal calls only loopback addresses (manifest.md, "Simulator")."""
 
     reason: str
 
@@ -73,12 +73,12 @@ AttemptResult = Answered | Unreachable | Refused | Suppressed
 
 @dataclass(frozen=True, slots=True)
 class Delivered:
-    """The address took it."""
+    """The address accepted the callback."""
 
 
 @dataclass(frozen=True, slots=True)
 class Failed:
-    """No further try in this run; `final` False leaves it for the next one."""
+    """No further attempt in this run; with `final` False the next run tries again."""
 
     reason: str
     final: bool = True
@@ -86,7 +86,7 @@ class Failed:
 
 @dataclass(frozen=True, slots=True)
 class Again:
-    """Another try after `wait_s` seconds."""
+    """Another attempt after `wait_s` seconds."""
 
     wait_s: float
     reason: str
@@ -96,24 +96,23 @@ AttemptDecision = Delivered | Failed | Suppressed | Again
 
 
 def decide_attempt(
-    answer: AttemptResult, *, attempts: int, retry: RetryPolicy, jitter: float
+    result: AttemptResult, *, attempts: int, retry: RetryPolicy, jitter: float
 ) -> AttemptDecision:
-    """Decide what follows from an answer to the `attempts`-th try of this run (counted from 1).
+    """Decide what follows the result of this run's attempt number `attempts`, from 1.
 
-    What may pass is never given up: the next run tries again, under the same webhook id.
-
-    `jitter` is uniform in [0, 1).
+    After a transient failure the next run tries again, with the same webhook id. `jitter` is uniform
+    in [0, 1).
     """
-    match answer:
+    match result:
         case Suppressed():
-            return answer
+            return result
         case Refused(reason):
             return Failed(reason)
         case Unreachable(reason):
             asked_s = None
         case Answered(status) if 200 <= status < 300:  # noqa: PLR2004 - RFC 9110, "Successful"
             return Delivered()
-        case Answered(status) if not _passing(status):
+        case Answered(status) if not _is_transient(status):
             return Failed(_explained(status))
         case Answered(status, asked_s):
             reason = _explained(status)
@@ -131,7 +130,7 @@ def _again(
     return Again(wait_s, reason)
 
 
-def _passing(status: int) -> bool:
+def _is_transient(status: int) -> bool:
     return status == _TOO_MANY or status >= 500  # noqa: PLR2004 - RFC 9110, "Server Error"
 
 
@@ -139,5 +138,5 @@ def _explained(status: int) -> str:
     if 300 <= status < 400:  # noqa: PLR2004 - RFC 9110, "Redirection"
         return f"answered {status}; redirects are not followed"
     if status == _GONE:
-        return "answered 410: the address is gone for good; take it out of the manifest"
+        return "answered 410: the address is permanently gone; remove it from the manifest"
     return f"answered {status}"

@@ -154,7 +154,7 @@ def test_names_of_nobody_and_of_several_are_problems_that_say_where(staging: Sta
             "m.yaml:7:1",
             "R001",
             "2 queues are named `Twice`",
-            f"write the id of the one that is meant: {OLD}, {NEW}",
+            f"write the id of the right one: {OLD}, {NEW}",
         ),
     ]
 

@@ -62,9 +62,9 @@ def test_a_good_chain_says_what_it_proves_and_what_not(journal: Path, report: Pa
     beside = verify_file(report)
     (report / "report.json").rename(report / "elsewhere.json")
     alone = verify_file(report)
-    for audited, told in ((beside, "can make both anew"), (alone, "none is missing at the end")):
+    for audited, limit in ((beside, "can replace both"), (alone, "none is missing at the end")):
         assert audited.proves is not None
-        assert told in audited.proves
+        assert limit in audited.proves
         assert audited.proves in render_audit([audited])
     *_, whole = verify_run(located(journal), report.name, journal.parent / "reports")
     assert "not that none is missing at the end" in str(whole.proves)
@@ -111,7 +111,7 @@ def test_another_runs_audit_beside_a_report_is_a_fault(report: Path):
 
 def test_a_report_without_an_end_is_a_fault(report: Path):
     (report / "report.json").write_text("{}")
-    assert "does not tell where the chain should end" in str(verify_file(report).fault)
+    assert "does not name the expected end of the chain" in str(verify_file(report).fault)
 
 
 @pytest.mark.parametrize(

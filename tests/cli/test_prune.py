@@ -150,7 +150,7 @@ def spoil_depth(folder: Path) -> str:
 def spoil_identity(folder: Path) -> str:
     text = (folder / "report.json").read_text()
     (folder / "report.json").write_text(text.replace(folder.name, run_id(7)))
-    return "its report.json is another run's"
+    return "its report.json is of another run"
 
 
 def spoil_witness(folder: Path) -> str:
@@ -161,7 +161,7 @@ def spoil_witness(folder: Path) -> str:
 def spoil_absence(folder: Path) -> str:
     (folder / "report.json").unlink()
     return (
-        "it has no report.json: its run goes on or died; `report` with its id and its journal"
+        "it has no report.json: its run is running or died; `report` with its id and its journal"
         " writes one"
     )
 
@@ -197,7 +197,7 @@ def test_foreign_names_and_links_among_reports_are_left(root: Path, tmp_path: Pa
     assert {Path(each.path).name: each.why for each in pruned.left} == {
         run_id(300): "it is not a folder",
         run_id(301): "it is not a folder",
-        "archive": "its name is not a run's",
+        "archive": "its name is not that of a run",
     }
     assert (elsewhere / "report.json").exists()
     assert pruned.removed == []

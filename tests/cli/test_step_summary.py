@@ -43,7 +43,7 @@ def test_plan_and_apply_append_their_summaries(gateway: Gateway, harness: Harnes
     assert "❌ failures: batch\n" in page.text
     assert page.rows[-1] == ["1", "rejected", "a|b <b>c", "vip|17", "batch.yaml:54"]
     assert page.text.rstrip().endswith(
-        f"The report lies in reports/batch/{run}: the page there opens offline."
+        f"The report is in reports/batch/{run}; its page opens offline."
     )
 
 

@@ -189,7 +189,7 @@ def test_the_story_and_what_to_do_can_be_read(opened: Open):
     assert [line.split("\n")[-1] for line in story][3:6] == [
         "The session was lost, code 1012 (service restart). service restart",
         "Dialled again: session 2 opened, 3.1 s after the last one ended.",
-        "Slowed to 12.5/s: an answer said that frames come too fast.",
+        "Slowed to 12.5/s: the gateway answered that frames come too fast.",
     ]
     reasons = page.locator("#reasons tr", has_text="rate_limited")
     assert "lower limits.rate" in reasons.inner_text()

@@ -42,7 +42,7 @@ def test_the_story_is_a_readable_sequence():
         ("+6.0 s", "The token was renewed.", None),
         ("+17.0 s", "The session was lost, code 1012 (service restart).", "service restart"),
         ("+20.1 s", "Dialled again: session 2 opened, 3.1 s after the last one ended.", None),
-        ("+20.4 s", "Slowed to 12.5/s: an answer said that frames come too fast.", None),
+        ("+20.4 s", "Slowed to 12.5/s: the gateway answered that frames come too fast.", None),
         ("+20.4 s", "Silent for 2 s: the gateway asked for it (Retry-After).", None),
         ("+30.0 s", "Back at 25/s, as the manifest allows.", None),
         ("+41.0 s", "The session was closed, code 1000 (normal closure).", "session terminated"),
@@ -81,7 +81,7 @@ def test_the_story_is_a_readable_sequence():
             "Slowed to 5/s.",
             "1013: busy",
         ),
-        (TimelineEvent(1, "when", "sung"), "Something happened that this version", None),
+        (TimelineEvent(1, "when", "sung"), "An event that this version does not know.", None),
     ],
 )
 def test_every_turn_has_its_words(happening: TimelineEvent, text: str, said: str | None):
@@ -206,7 +206,7 @@ def test_a_plan_tells_its_waves_and_whether_it_ends_within_its_window():
     ]
     verdict = verdict_of(content)
     assert verdict.tone == "doubt"
-    assert "would not end inside its window" in verdict.detail
+    assert "would not end within its window" in verdict.detail
     within = replace(plan, misses_window=False, waves=tuple(range(1, 9)), ends_at=None)
     content = build_content(replace(samples.planned(60), plan=within))
     assert list(page_figures.figures(content))[1:] == [
@@ -240,9 +240,9 @@ def test_each_reason_comes_with_what_to_do_and_its_first_places():
     reasons = page_figures.reasons(build_content(samples.mixed(60)))
     limited = next(reason for reason in reasons if reason.reason == "rate_limited")
     assert limited.advice[:3] == (
-        "The gateway was asked too fast for as long as retries lasted: lower ",
+        "The gateway limited the rate during all retries: lower ",
         "limits.rate",
-        ", or ask for a higher allowance; then apply again.",
+        ", or ask for a higher limit; then apply again.",
     )
     assert limited.places == "billing.csv:9, billing.csv:21, billing.csv:33 and 2 more"
 

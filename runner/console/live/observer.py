@@ -1,4 +1,4 @@
-"""What a terminal shows of a run while it goes on; a thread draws it, the run only says what."""
+"""Draws a run's progress as a live view, through a thread that writes to the terminal."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from runner.ports import Progress
 
 
 class LiveObserver:
-    """Draws the view each time it is told where the run stands, which costs the run no writing.
+    """Hands a new view to the terminal's writer for each report of progress; never blocks.
 
-    `now` gives monotonic seconds, `wall` seconds since the epoch. `title` heads the view, and the
-    run has gone on for `since_s` already.
+    `now` returns monotonic seconds, `wall` seconds since the epoch. `title` heads the view. The run
+    began `since_s` seconds ago.
     """
 
     def __init__(
@@ -39,18 +39,18 @@ class LiveObserver:
         self._warnings: deque[Warned] = deque(maxlen=PROBLEMS_SHOWN)
 
     def noticed(self, event: str, **fields: Any) -> None:
-        """Leave it to the log, but for the run's name."""
+        """Keep the run's id for the title; the log has the rest."""
         if event == "planned" and not self._title and "run" in fields:
             self._title = f"run {fields['run']}"
 
     def warned(self, event: str, **fields: Any) -> None:
-        """Keep it among the last problems."""
+        """Add it to the last problems."""
         shown_fields = redact_value(fields)
         text = " ".join([event, *(f"{name}={value}" for name, value in shown_fields.items())])
         self._warnings.append(Warned(self._wall(), text))
 
     def progressed(self, progress: Progress) -> None:
-        """Have it drawn."""
+        """Draw the progress."""
         now = self._now()
         self._pace.add(now, progress.settled)
         view = View(
@@ -64,5 +64,5 @@ class LiveObserver:
         self._writer.show(partial(lines, view))
 
     def close(self) -> None:
-        """Have it taken off."""
+        """Erase the view."""
         self._writer.show(None)

@@ -1,4 +1,4 @@
-"""Who watches a run on this terminal, or where there is none (command line, shared options)."""
+"""Chooses a run's observers by stream, log format and verbosity (cli.md, "Streams")."""
 
 from __future__ import annotations
 
@@ -30,9 +30,9 @@ def choose_observers(
     progress: bool = True,
     verbosity: int = 0,
 ) -> Observers:
-    """Return the log and, unless quiet, a view on a terminal or a line a minute elsewhere.
+    """Return the log and, unless quiet, a live view on a terminal or a line a minute elsewhere.
 
-    Where the log is JSON the line is a log line, so that the stream stays JSON lines.
+    With a JSON log that line is a log line, so that the stream has JSON lines only.
     """
     watchers: list[ClosableObserver] = [LogObserver(log)]
     if verbosity >= 0:

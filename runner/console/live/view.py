@@ -1,4 +1,4 @@
-"""The live view as a pure function of a run's progress and the terminal's size."""
+"""Lays out the live view: a pure function of a run's progress and the terminal's size."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ PROBLEMS_SHOWN = 5
 KEYS_NAMED = 3
 NARROWEST_BAR = 10
 WORTH_A_CLOCK_S = 60.0
-"""Time left from which the view shows when the run would end."""
+"""Time left from which the view also shows the expected end."""
 
 
 class Style(Enum):
-    """How a text is coloured."""
+    """How a segment is coloured."""
 
     PLAIN = "plain"
     FAINT = "faint"
@@ -35,7 +35,7 @@ class Style(Enum):
 
 
 class Segment(NamedTuple):
-    """A piece of a line; it is never broken, only cut."""
+    """A piece of a line; it is cut, never wrapped."""
 
     text: str
     tone: Style = Style.PLAIN
@@ -61,7 +61,7 @@ class Warned:
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """A run at one moment, as it is shown."""
+    """A run at one moment, as the view shows it."""
 
     progress: Progress
     at: float  # seconds since the epoch
@@ -72,7 +72,7 @@ class View:
 
 
 class _Section(NamedTuple):
-    """Lines that belong together; what matters less (a higher `rank`) goes first in a low window."""
+    """Lines that belong together; in a low window the highest `rank` is dropped first."""
 
     rank: int
     lines: list[Line]
@@ -89,13 +89,13 @@ def lines(view: View, columns: int, rows: int) -> list[Line]:
         _Section(3, _flow(list(_pace(view)), columns)),
         _Section(1, _flow(list(_state(view.progress)), columns)),
         _Section(2, _flow(list(_outcomes(view.progress)), columns)),
-        _Section(4, [_cut((part,), columns) for part in _problems(view)]),
+        _Section(4, [_cut((segment,), columns) for segment in _problems(view)]),
     ]
     return _fitting(sections, rows)
 
 
 def _fitting(sections: Sequence[_Section], rows: int) -> list[Line]:
-    """Leave out what matters least until the rest fits; of problems the newest stay."""
+    """Drop the least important lines until the rest fits; the newest problems stay."""
     kept: dict[int, list[Line]] = {}
     for section in sorted(sections):
         room = rows - sum(map(len, kept.values()))
@@ -140,7 +140,7 @@ def _state(progress: Progress) -> Iterator[Segment]:
     lost = progress.session in {SessionState.LOST, SessionState.DIALLING}
     if progress.session is not None:
         yield SESSIONS[progress.session]
-    if progress.waiting_for and not lost:  # else it waits for the session, as is said
+    if progress.waiting_for and not lost:  # a lost session is the reason, and is shown already
         yield Segment(f"waiting for {harmless(progress.waiting_for)}", Style.WARN)
     yield Segment(f"in flight {progress.in_flight:,}")
     if progress.callbacks_owed:
@@ -164,48 +164,49 @@ def _tone(name: str) -> Style:
 
 
 def _problems(view: View) -> list[Segment]:
-    """Return the newest problems, the newest first: transfers that ended alike share a line."""
+    """Return the newest problems first; transfers with the same outcome and reason share a line."""
     alike: dict[tuple[str, str | None], list[RecentFailure]] = {}
-    for trouble in view.progress.troubles:
-        alike.setdefault((trouble.outcome, trouble.reason), []).append(trouble)
+    for failure in view.progress.troubles:
+        alike.setdefault((failure.outcome, failure.reason), []).append(failure)
     problems = [(group[-1].at, _problem(group)) for group in alike.values()]
     problems += [
         (warned.at, Segment(harmless(warned.text), Style.WARN)) for warned in view.warnings
     ]
     problems.sort(key=lambda each: each[0], reverse=True)
     return [
-        part._replace(text=f"{_clock(at)}Z {part.text}") for at, part in problems[:PROBLEMS_SHOWN]
+        segment._replace(text=f"{_clock(at)}Z {segment.text}")
+        for at, segment in problems[:PROBLEMS_SHOWN]
     ]
 
 
 def _problem(group: Sequence[RecentFailure]) -> Segment:
     last = group[-1]
-    keys = ", ".join(harmless(trouble.key) for trouble in group[: -KEYS_NAMED - 1 : -1])
+    keys = ", ".join(harmless(failure.key) for failure in group[: -KEYS_NAMED - 1 : -1])
     more = ", …" if len(group) > KEYS_NAMED else ""
     reason = harmless(last.reason or "no reason given")
     text = f"{outcome_words(last.outcome)} {keys}{more}: {reason}"
     return Segment(text, _tone(last.outcome))
 
 
-def _flow(parts: Sequence[Segment], columns: int) -> list[Line]:
-    """Set parts into lines, two spaces between them, each whole on its line."""
+def _flow(segments: Sequence[Segment], columns: int) -> list[Line]:
+    """Fill lines with segments, two spaces apart; a segment is not wrapped."""
     rows: list[list[Segment]] = []
     used = 0
-    for part in parts:
-        width = cell_len(part.text)
+    for segment in segments:
+        width = cell_len(segment.text)
         if rows and used + 2 + width <= columns:
-            rows[-1] += [Segment("  "), part]
+            rows[-1] += [Segment("  "), segment]
             used += 2 + width
         else:
-            rows.append([part])
+            rows.append([segment])
             used = width
     return [_cut(tuple(row), columns) for row in rows]
 
 
 def _cut(line: Line, columns: int) -> Line:
-    """Return the line, its last part cut where it is too wide."""
+    """Return the line with its last segment cut to the width."""
     *before, last = line
-    room = columns - sum(cell_len(part.text) for part in before)
+    room = columns - sum(cell_len(segment.text) for segment in before)
     if cell_len(last.text) <= room:
         return line
     return (*before, last._replace(text=set_cell_size(last.text, room - 1) + "…"))

@@ -1,4 +1,4 @@
-"""A run of another process, refresh by refresh: drawn, a line a minute, or a JSON line each."""
+"""Output of `status --watch`: a live view, a line a minute, or a JSON line per refresh."""
 
 from __future__ import annotations
 
@@ -18,20 +18,20 @@ from runner.core.timestamps import seconds, timestamp
 from runner.ports import Progress
 
 Refresh = Callable[[float, RunRecord, RunState, Progress], None]
-"""Takes the time (seconds since the epoch) and how the run stands then."""
+"""Shows a run at a time (seconds since the epoch)."""
 
 
 def json_lines(stream: LossyStream, now: Callable[[], float]) -> Refresh:
-    """Return what writes a JSON document a line for each refresh, in ASCII."""
+    """Return a function that writes one JSON document per refresh, on a line, in ASCII."""
     pace = Throughput()
 
     def refresh(at: float, record: RunRecord, state: RunState, progress: Progress) -> None:
         pace.add(now(), progress.settled)
         finished = state is RunState.FINISHED
-        troubles = [
-            trouble._asdict()
-            | {"at": timestamp(trouble.at), "reason": redact(trouble.reason or "")}
-            for trouble in progress.troubles
+        failures = [
+            failure._asdict()
+            | {"at": timestamp(failure.at), "reason": redact(failure.reason or "")}
+            for failure in progress.troubles
         ]
         message = {
             "version": VERSION,
@@ -43,7 +43,7 @@ def json_lines(stream: LossyStream, now: Callable[[], float]) -> Refresh:
             "outcome": record.outcome if finished else state.value,
             "exit_code": record.exit_code if finished else None,
             **progress_fields(progress, pace),
-            "troubles": troubles,
+            "troubles": failures,
         }
         stream.write(json.dumps(message) + "\n")
 
@@ -57,7 +57,7 @@ def live_observer(
     now: Callable[[], float],
     wall: Callable[[], float],
 ) -> ClosableObserver:
-    """Return what draws the view, headed by the run's name."""
+    """Return an observer that draws the live view, headed by the run's id."""
     return LiveObserver(
         writer,
         now=now,
@@ -68,12 +68,12 @@ def live_observer(
 
 
 def line_observer(stream: LossyStream, now: Callable[[], float]) -> ClosableObserver:
-    """Return what writes a line a minute, and one at once where something holds the run up."""
-    return LineObserver(progress_to_stream(stream), now, tells_holds=True)
+    """Return an observer that writes a line a minute, and one as soon as the run has to wait."""
+    return LineObserver(progress_to_stream(stream), now, shows_holds=True)
 
 
 def forward_to(watcher: ClosableObserver) -> Refresh:
-    """Return what tells an observer where the run stands."""
+    """Return a function that passes each refresh's progress to `watcher`."""
 
     def refresh(at: float, record: RunRecord, state: RunState, progress: Progress) -> None:
         del at, record, state

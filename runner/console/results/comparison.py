@@ -1,4 +1,4 @@
-"""Two runs side by side, in words and as JSON."""
+"""Renders a comparison of two runs, as text and as JSON."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ REASON_LIMIT = 80
 NONE = "-"
 
 FigureRow = tuple[str, str, str, str]
-"""A figure's name, what it was, what it is, and by how much it changed."""
+"""A figure's name, its value before and after, and the change."""
 
 
 def compared_to_json(compared: Comparison) -> str:
-    """Return one JSON document, in ASCII."""
+    """Return the comparison as one JSON document, in ASCII."""
     fields = {
         "before": _side(compared.before),
         "after": _side(compared.after),
@@ -39,7 +39,7 @@ def compared_to_json(compared: Comparison) -> str:
 
 
 def render_compared(compared: Comparison, *, color: bool = False) -> str:
-    """Return it as a person reads it."""
+    """Return the comparison as text."""
     paint = Paint(color)
     lines = [
         f"before  {_headline(compared.before, paint)}",
@@ -57,7 +57,7 @@ def render_compared(compared: Comparison, *, color: bool = False) -> str:
 
 
 def figure_rows(compared: Comparison) -> Iterator[FigureRow]:
-    """Yield the figures of both sides; those that neither has are left out."""
+    """Yield the figures that at least one run has."""
     before, after = compared.before.summary, compared.after.summary
     yield _number("total", before.total, after.total)
     for outcome in Outcome:

@@ -1,4 +1,4 @@
-"""Which reports were removed, which were kept and why, in words and as JSON."""
+"""Renders the result of `reports prune`, as text and as JSON."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from runner.core.records.retention import KeepReason
 
 DAY_S = 86_400.0
 MOST_SHOWN = 50
-"""Folders of a kind that are told to a person; JSON has them all."""
+"""Most folders of a kind that the text lists; JSON has all."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +28,7 @@ class RemovedReport:
 
 @dataclass(frozen=True, slots=True)
 class FolderNote:
-    """A folder that was left alone, or could not be removed."""
+    """A folder that was skipped or could not be removed, with the reason."""
 
     path: str
     why: str
@@ -36,7 +36,7 @@ class FolderNote:
 
 @dataclass(frozen=True, slots=True)
 class PruneResult:
-    """What came of pruning; `dry_run`: nothing was removed, `removed` are what would be."""
+    """The result of pruning; with `dry_run`, `removed` are the reports that would be removed."""
 
     root: str
     keep: int
@@ -49,7 +49,7 @@ class PruneResult:
 
     @property
     def freed_bytes(self) -> int:
-        """What is free now, or would be."""
+        """Bytes that were freed, or would be."""
         return sum(each.size_bytes for each in self.removed)
 
 
@@ -58,16 +58,16 @@ KEPT = MappingProxyType(
         KeepReason.NEWEST: "among the newest of their batch",
         KeepReason.LATEST: "`latest` points to them",
         KeepReason.YOUNG: "not old enough",
-        KeepReason.IN_DOUBT: "with transfers in doubt; once these are settled, the report that is"
-        " rendered again says so",
-        KeepReason.WITNESS: "by which the next apply checks the journal",
+        KeepReason.IN_DOUBT: "with transfers in doubt; once these are settled, render the report"
+        " again",
+        KeepReason.WITNESS: "needed by the next apply to check the journal",
     }
 )
-"""Why folders stay, in words."""
+"""Reasons for keeping folders, as text."""
 
 
 def prune_to_json(pruned: PruneResult) -> str:
-    """Return one JSON document, in ASCII."""
+    """Return the result as one JSON document, in ASCII."""
     fields = {
         "reports": pruned.root,
         "keep": pruned.keep,
@@ -83,7 +83,7 @@ def prune_to_json(pruned: PruneResult) -> str:
 
 
 def render_prune(pruned: PruneResult, *, color: bool = False) -> str:
-    """Return it as a person reads it."""
+    """Return the result as text."""
     paint = Paint(color)
     reports = counted(len(pruned.removed), "report")
     if pruned.dry_run:
@@ -112,7 +112,7 @@ def _remarks(title: str, remarks: Sequence[FolderNote], paint: Paint) -> Iterato
 
 def _more(number: int) -> Iterator[str]:
     if number > MOST_SHOWN:
-        yield f"  and {number - MOST_SHOWN:,} more: --output json tells them all"
+        yield f"  and {number - MOST_SHOWN:,} more: --output json lists them all"
 
 
 def _age(pruned: PruneResult) -> str:

@@ -20,9 +20,9 @@ SERVED_NO_MORE = "no longer with its agent"
 
 @dataclass(frozen=True, slots=True)
 class Waiting:
-    """An interaction that waits in a queue; `since_s` is seconds since the epoch, if it is known.
+    """An interaction of a queue; it waits since `since_s` (seconds since the epoch), if known.
 
-    `user_id`: it is being served by that user and does not wait.
+    With `user_id` it does not wait: that user is serving it.
     """
 
     interaction_id: str
@@ -46,7 +46,7 @@ def select_waiting(
     now: float,
     is_listed: Callable[[str], bool],
 ) -> Selected:
-    """Return what `selection` takes at `now`; a duplicate, from shifting pages, counts once."""
+    """Return what `selection` takes at `now`; duplicates, from shifting pages, count once."""
     left_out: Counter[str] = Counter()
     fit: list[Waiting] = []
     for each in {one.interaction_id: one for one in waiting}.values():
@@ -85,9 +85,9 @@ def is_id(text: str) -> bool:
 
 
 def named_in(destination_uri: str) -> tuple[str, str] | None:
-    """Return the kind (`queue`, `user`) and the name that a destination has to be looked up by.
+    """Return kind (`queue`, `user`) and name of a destination that must be looked up.
 
-    None for what needs no look-up: an id, or an address of another kind.
+    None for a destination by id or of another kind.
     """
     found = _ADDRESS.fullmatch(destination_uri)
     if found is None or is_id(found[2]):
@@ -96,5 +96,5 @@ def named_in(destination_uri: str) -> tuple[str, str] | None:
 
 
 def address(kind: str, found_id: str) -> str:
-    """Return the destination that an id stands for; `kind` is `queue` or `user`."""
+    """Return the address of an id; `kind` is `queue` or `user`."""
     return f"genesys://{kind}/{quote(found_id, safe='')}"

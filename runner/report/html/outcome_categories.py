@@ -1,4 +1,4 @@
-"""Categories of transfers on the page: a run's outcomes, or what a plan foresees."""
+"""Categories of transfers on the page: the outcomes of a run, or the forecasts of a plan."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from runner.core.transfer.reasons import Code
 from runner.report.model import Content
 
 PARTS_SHOWN = 20
-"""Rows of a breakdown before the rest is summed up."""
+"""Rows of a breakdown; the rest is one row."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +67,7 @@ _FORESEEN: Mapping[str, int] = {
     Code.NOT_SELECTED: LEFT_OUT,
     Code.FOUND_CARRIED_OUT: 8,
 }
-"""By a planned row's cause; any other is sent."""
+"""Category by the cause of a planned row; any other row is sent."""
 
 _OUTCOMES = {outcome: number for number, outcome in enumerate(Outcome)}
 _PLANNED = {Outcome.UNCHANGED: 2, Outcome.IN_DOUBT: 3, Outcome.SKIPPED: 6}
@@ -122,6 +122,6 @@ def count_categories(content: Content) -> CategoryCounts:
     partition.add_all(content.source.transfers())
     found = partition.breakdowns(PARTS_SHOWN)
     if found:
-        gateway = Part(content.source.run.gateway, partition.kinds)  # a run has but one
+        gateway = Part(content.source.run.gateway, partition.kinds)  # a run has one gateway
         found += (Breakdown("gateway", (gateway,), None, exact=True),)
     return CategoryCounts(partition.kinds, found)

@@ -37,12 +37,12 @@ SCRIPTS = ("rows.js", "detail.js", "list.js", "page.js")
 
 
 _A_COUNT = re.compile(r"(\d) (?=[a-z])")
-"""A number and what it counts, which are read together."""
+"""A number and its noun, which a line break must not separate."""
 
 
 @dataclass(frozen=True, slots=True)
 class BreakdownRow:
-    """A row of a breakdown: a part of the batch, drawn as long as it is large."""
+    """A row of a breakdown: a part of the batch, as a bar."""
 
     name: str
     names: int
@@ -51,13 +51,13 @@ class BreakdownRow:
 
 
 def render_html(content: Content, write: Callable[[str], object]) -> None:
-    """Write the page, its rows as they are read."""
+    """Write the page in pieces; rows are not held in memory."""
     template = _templates().get_template("report.html.j2")
-    for part in template.generate(_everything(content)):
+    for part in template.generate(_variables(content)):
         write(part)
 
 
-def _everything(content: Content) -> dict[str, Any]:
+def _variables(content: Content) -> dict[str, Any]:
     source, summary = content.source, content.summary
     bin_s, points = coarsened(source.figures.timeline, source.figures.timeline_bin_s)
     style, script = _style(), _script()
@@ -123,12 +123,12 @@ def _style() -> str:
 
 
 def _script() -> str:
-    """Return the page's script: its files share one scope that nothing else sees."""
+    """Return the page's script; its files share one private scope."""
     return '"use strict";\n(() => {\n' + "".join(map(_packaged, SCRIPTS)) + "})();\n"
 
 
 def _policy(style: str, script: str) -> str:
-    """Return a policy that lets this page's own style and script in, and nothing else."""
+    """Return a Content-Security-Policy that allows only this page's style and script."""
     return (
         f"default-src 'none'; style-src '{_digest(style)}'; script-src '{_digest(script)}'; "
         "base-uri 'none'; form-action 'none'"
@@ -158,23 +158,23 @@ _CONTROLS = re.compile(
 
 
 def _shown(value: object) -> object:
-    """Write a text's control characters as escapes: a page is read in terminals too."""
+    """Escape control characters in a text: a page is read in terminals too."""
     if not isinstance(value, str) or isinstance(value, Markup):
         return value
     return _CONTROLS.sub(lambda found: found[0].encode("unicode_escape").decode(), value)
 
 
 class _Compiled(FileSystemBytecodeCache):
-    """Templates compiled once, beside their source as Python keeps its own, where that can be."""
+    """Caches compiled templates beside their source, as Python does, if that is writable."""
 
     def __init__(self) -> None:
-        # Numbered: what was compiled with other settings of the environment is not taken.
+        # The number changes with the environment's settings: older compiled templates are not used.
         super().__init__(str(TEMPLATES / "__pycache__"), "__jinja2_2_%s.cache")
 
     def dump_bytecode(self, bucket: Bucket) -> None:
         if sys.dont_write_bytecode:
             return
-        with suppress(OSError):  # an installed program may be read-only; it compiles each time
+        with suppress(OSError):  # a read-only installation compiles each time
             Path(self.directory).mkdir(exist_ok=True)
             super().dump_bytecode(bucket)
 

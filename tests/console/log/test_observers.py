@@ -235,7 +235,7 @@ def test_a_view_that_was_never_drawn_closes():
 
 def test_a_line_is_said_at_once_where_something_begins_or_ceases_to_hold_all_up():
     text, now = io.StringIO(), Time()
-    observer = LineObserver(progress_to_stream(LossyStream(text)), now, tells_holds=True)
+    observer = LineObserver(progress_to_stream(LossyStream(text)), now, shows_holds=True)
     for settled, waiting_for in enumerate([None, "9 s more", "8 s more", None, None]):
         observer.progressed(at(settled, waiting_for=waiting_for))
         now.s += 1

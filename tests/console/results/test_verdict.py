@@ -72,9 +72,9 @@ def test_a_run_with_doubts_says_who_must_look_and_how():
           in doubt: each may have been carried out or not; none is sent again blindly
             1. apply again: it looks each one up, and settles those that show evidence
                runner apply billing.yaml --env production --journal 'the journal.db'
-            2. look at the gateway for the rest, by the ids that this lists
+            2. look up the others at the gateway, by the ids that this command lists
                runner status 20261201T210000Z-1 --journal 'the journal.db'
-            3. say what you saw there, of each one
+            3. state what you saw, for each one
                it was carried out:
                  runner resolve 20261201T210000Z-1 'k 4' --journal 'the journal.db' --as transferred --reason 'looked up at the gateway: it was carried out'
                it was not carried out:
@@ -120,7 +120,7 @@ def test_a_dry_run_says_that_nothing_was_sent():
 
           would be sent  12  2 of them carried to another destination before
           unchanged       8
-          the limits let this end in about 2 min 33 s
+          takes about 2 min 33 s at the limits
 
         report: reports/billing/plan-1/report.html
         """)
@@ -136,7 +136,7 @@ def test_a_dry_run_with_doubts_and_preflight_says_both():
     shown = render_result(planned)
 
     assert shown.startswith("in doubt: 2 of 3 transfers need a person; 1 would be sent\n")
-    assert "\n  nothing was sent; the gateway was only asked\n" in shown
+    assert "\n  nothing was sent; the gateway was only queried\n" in shown
     assert "  in doubt       2\n" in shown
     assert "  in doubt: each may have been" in shown
 
@@ -178,7 +178,7 @@ def test_a_dry_run_with_doubts_and_preflight_says_both():
         ),
         (
             result(ExitCode.TERMINATED, {U: 5}),
-            "interrupted: SIGTERM ended the run; what was in flight had its time to settle",
+            "interrupted: SIGTERM ended the run; transfers in flight were given time to settle",
         ),
         (result(ExitCode.STOPPED), "stopped: the run ended early"),
         (
@@ -217,7 +217,7 @@ def test_of_many_reasons_ten_are_shown():
 def test_a_doubt_of_another_run_is_not_told_to_be_settled_in_this_one(ended: RunResult):
     shown = render_result(ended)
     assert "\n       runner status --journal 'the journal.db'\n" in shown
-    assert "say what you saw there, with the command that it shows" in shown
+    assert "state what you saw, with the command that it shows" in shown
     assert "runner resolve" not in shown
 
 
@@ -334,13 +334,13 @@ def test_a_plan_tells_its_waves_its_threshold_and_its_window():
     shown = render_result(result(ExitCode.OK, plan=plan))
 
     assert (
-        "  the limits let this end in about 1 min 20 s\n"
+        "  takes about 1 min 20 s at the limits\n"
         "  in 3 waves: 1, then 199, then 1,800\n"
-        "  3 of them rejected or failed before: tried again, after all others\n"
+        "  3 of them rejected or failed before, and are tried again, after all others\n"
         "  stops when more than 100 of 2,000 fail: at most 101 in flight\n"
         "  is sent only from 2026-12-01T22:00:00+01:00 until 2026-12-02T04:00:00+01:00\n"
-        "  by the limits this ends at 2026-12-02T04:10:00+01:00, after the window has closed:"
-        " the rest would be left\n"
+        "  ends at about 2026-12-02T04:10:00+01:00 at the limits, after the window has closed:"
+        " the rest would not be sent\n"
     ) in shown
 
 
