@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from runner.core.diagnostics.problem import Problem
+from runner.core.number_text import counted
 from runner.core.transfer.outcome import ExitCode
 
 
@@ -29,7 +30,7 @@ class ManifestInvalid(RunnerError):
     def __init__(
         self, problems: Sequence[Problem], omitted: Mapping[str, int] | None = None
     ) -> None:
-        super().__init__(f"the manifest has {len(problems)} problem(s)")
+        super().__init__(f"the manifest has {counted(len(problems), 'problem')}")
         self.problems = tuple(problems)
         self.omitted = dict(omitted or {})  # counts by code of the errors beyond these
 

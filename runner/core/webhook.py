@@ -6,6 +6,7 @@ import re
 from dataclasses import dataclass
 
 from runner.core.manifest.model import RetryPolicy
+from runner.core.number_text import times
 from runner.core.pacing.rate import LONGEST_OBEYED_S, backoff_s
 
 SECRET_PREFIX = "whsec_"  # noqa: S105 - the public prefix, not a secret
@@ -123,7 +124,7 @@ def _again(
     reason: str, asked_s: float | None, *, attempts: int, retry: RetryPolicy, jitter: float
 ) -> AttemptDecision:
     if attempts >= retry.attempts:
-        return Failed(f"{reason}, {attempts} times; left for the next run", final=False)
+        return Failed(f"{reason}, {times(attempts)}; left for the next run", final=False)
     if asked_s is not None and asked_s > LONGEST_OBEYED_S:
         return Failed(f"{reason}, asks to wait {asked_s:.0f} s; left for the next run", final=False)
     wait_s = backoff_s(retry, attempts, jitter=jitter) if asked_s is None else asked_s

@@ -1,6 +1,6 @@
-"""Loads a manifest: file to checked values, transfers streamed to a sink (manifest.md).
+"""Loads a manifest into checked values, and streams its transfers to a sink (manifest.md).
 
-A wrong manifest raises nothing: all its problems are returned together.
+An invalid manifest raises nothing: all its problems are returned.
 """
 
 from __future__ import annotations
@@ -46,11 +46,11 @@ __all__ = ["Loaded", "Overrides", "Repeat", "RowSink", "load"]
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
-    """Result of loading. `manifest` is None if an error was found; warnings do not count."""
+    """Result of loading. `manifest` is None if there is an error; warnings do not count."""
 
     manifest: Manifest | None
     problems: tuple[Problem, ...]  # sorted by place, at most 1,000 errors and as many warnings
-    omitted: Mapping[str, int]  # counts by code of the errors beyond those
+    omitted: Mapping[str, int]  # number of further errors by code
     rows: int  # rows added to the sink
 
 
@@ -60,8 +60,8 @@ class Overrides:
 
     limits: Callable[[Environment], Limits] = attrgetter("limits")
     limit: int | None = None  # transfers to send at most
-    ignore_window: bool = False  # of a rehearsal
-    without_secrets: bool = False  # references are checked for their form alone
+    ignore_window: bool = False  # only for rehearsals
+    without_secrets: bool = False  # only the form of references is checked
 
 
 NO_OVERRIDES = Overrides()
@@ -75,10 +75,10 @@ def load(
     offline: bool,
     overrides: Overrides = NO_OVERRIDES,
 ) -> Loaded:
-    """Load the manifest at `path` for `environment`, or for the one that the manifest names.
+    """Load the manifest at `path` for `environment`, or for the one that it names.
 
-    Its transfers go to `sink` as they are read. With `offline` no command of a secret reference
-    is run, and such secrets are None. The window is checked with the limits after `overrides`.
+    Transfers are added to `sink` as they are read. With `offline`, commands of secret references are
+    not run, and these secrets are None. The window is checked with the limits after `overrides`.
     """
     problems = Collector()
     source = read_source(path, problems)

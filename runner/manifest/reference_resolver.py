@@ -1,4 +1,4 @@
-"""Resolves the media, fallbacks and callbacks that a transfer names; checks each matrix once."""
+"""Resolves the media, fallbacks and callbacks of transfers; checks each matrix once."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from runner.manifest.schema.check import Document
 from runner.manifest.suggestions import offer
 
 PlaceFinder = Callable[..., Place]
-"""Returns the place of a value, or of the part that its arguments lead to."""
+"""Returns the place of a value, or of the part at the path that is given."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,14 +48,14 @@ class ReferenceResolver:
         self._problems = problems
         self._findings: dict[MediaMatrix, tuple[Finding, ...]] = {}
         self._named: dict[str, MediaMatrix] = {}
-        self._is_carried: dict[str, bool] = {}
+        self._is_supported: dict[str, bool] = {}
         for name, written in document.section("media").items():
             self._define(name, written)
 
     def matrices(
         self, media: LocatedValue | None, fallback: LocatedValue | None
     ) -> tuple[MediaMatrix, ...] | None:
-        """Return the requested matrix and its fallbacks; None after adding problems."""
+        """Return the requested matrix and its fallbacks, or None after adding problems."""
         found = [] if media is None else [self._matrix(media.value, media.where)]
         if fallback is not None:
             for index, choice in enumerate(_names(fallback.value)):
@@ -64,7 +64,7 @@ class ReferenceResolver:
         return whole if len(whole) == len(found) else None
 
     def callbacks(self, given: LocatedValue | None) -> tuple[str, ...] | None:
-        """Return the callbacks' names; None after adding problems."""
+        """Return the callbacks' names, or None after adding problems."""
         if given is None:
             return ()
         names, known = _names(given.value), self._document.defined["callbacks"]
@@ -108,9 +108,9 @@ class ReferenceResolver:
             return None
         if name not in self._named:
             return None  # its problems are reported already
-        if name not in self._is_carried:
-            self._is_carried[name] = self._check_named(name, where())
-        return self._named[name] if self._is_carried[name] else None
+        if name not in self._is_supported:
+            self._is_supported[name] = self._check_named(name, where())
+        return self._named[name] if self._is_supported[name] else None
 
     def _check_named(self, name: str, use: Place) -> bool:
         section = self._document.section("media")
@@ -138,7 +138,7 @@ class ReferenceResolver:
 
 
 def _names(written: Any) -> Sequence[Any]:
-    """Return a list as it is, and split a cell's text at semicolons and spaces."""
+    """Return a list unchanged; split the text of a cell at semicolons and spaces."""
     return written.replace(";", " ").split() if isinstance(written, str) else written
 
 

@@ -1,4 +1,4 @@
-"""Renders values as they are written in a manifest."""
+"""Formats values as a manifest writes them, for messages."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _PLAIN = re.compile(r"[A-Za-z0-9][A-Za-z0-9 ._+@%/-]*")
 
 
 def flow_yaml(value: Any) -> str:
-    """Return a JSON value as YAML on one line."""
+    """Return a JSON value in YAML's flow style, on one line."""
     if isinstance(value, dict):
         return "{" + ", ".join(f"{key}: {flow_yaml(inner)}" for key, inner in value.items()) + "}"
     if isinstance(value, list):
@@ -27,7 +27,7 @@ def flow_yaml(value: Any) -> str:
 
 
 class Syntax(NamedTuple):
-    """How a file format writes a key (or the start of a list item) and a value."""
+    """How a file format writes keys, starts of list items, and values."""
 
     key: Callable[[str | int], str]
     value: Callable[[Any], str]
@@ -38,7 +38,7 @@ JSON = Syntax(lambda key: f'"{key}": ' if isinstance(key, str) else "", json.dum
 
 
 def is_number(text: str) -> bool:
-    """Return whether YAML reads unquoted `text` as a number."""
+    """Return whether `text` without quotes is a number in YAML."""
     try:
         return isinstance(resolve_scalar(text), int | float)
     except NumberOutOfRange:
@@ -46,5 +46,5 @@ def is_number(text: str) -> bool:
 
 
 def truncate(text: str) -> str:
-    """Return `text`, shortened if it is too long to show."""
+    """Return `text` cut to the length that messages show."""
     return text if len(text) <= _MAX_SHOWN else text[: _MAX_SHOWN - 1] + "…"

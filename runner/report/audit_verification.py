@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import NamedTuple
 
+from runner.core.number_text import counted
 from runner.report.audit_log import CHAIN, chained
 
 _ENTRY = re.compile(r'\{"seq":(\d{1,18}),"hash":"([0-9a-f]{64})","entry":(.*)\}', re.DOTALL)
@@ -185,13 +186,17 @@ def _broken_fault(broken: _Broken, rest: Iterator[_Entry | _Broken]) -> AuditFau
     return AuditFault(broken.line, None, Tampering.FLIP, "it is not an audit entry: it was changed")
 
 
+def _expected(entries: int) -> str:
+    return f"expected {counted(entries, 'entry', 'entries')}"
+
+
 def _end_fault(walk: _ChainWalk, head: str | None, entries: int | None) -> AuditFault | None:
     line = walk.entries + 2  # after the first line and the entries: where the next would stand
     if entries is not None and walk.entries > entries:
-        why = f"{entries} entries are expected and {walk.entries} stand here: the end was added to"
+        why = f"{_expected(entries)}, and there are {walk.entries:,}: the end was added to"
         return AuditFault(entries + 2, None, Tampering.INSERT, why)
     if entries is not None and walk.entries < entries:
-        why = f"{entries} entries are expected and {walk.entries} stand here: the end is missing"
+        why = f"{_expected(entries)}, and there are {walk.entries:,}: the end is missing"
         return AuditFault(line, None, Tampering.TRUNCATE, why)
     if head is not None and walk.head != head:
         why = f"the chain ends at {walk.head[:12]}… and should end at {head[:12]}…"

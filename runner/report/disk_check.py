@@ -8,6 +8,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from runner.core.errors import StorageError
+from runner.core.number_text import counted
 from runner.report.safe_folder import LATEST, open_folder
 from runner.report.stored_reports import is_run_name
 
@@ -31,7 +32,7 @@ def check_report_folder(root: Path, batch: str, *, rows: int) -> bool:
         needed = LEAST_BYTES + rows * ROW_BYTES
         if (free := free_bytes(folder.path)) < needed:
             raise StorageError(
-                f"{folder.path}: the report of {rows:,} transfers needs about {_megabytes(needed)},"
+                f"{folder.path}: the report of {counted(rows)} needs about {_megabytes(needed)},"
                 f" and {_megabytes(free)} are free; free space there, or choose another folder with"
                 " --report-dir; nothing was sent"
             )

@@ -6,6 +6,7 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
+from runner.core.number_text import counted
 from runner.core.transfer.doubt_evidence import CLOCK_MARGIN_S
 
 
@@ -39,7 +40,7 @@ def is_well(checks: Iterable[Check]) -> bool:
 
 def check_certificate(name: str, version: str, subject: str, days_left: float) -> Check:
     """Check a verified certificate's remaining days."""
-    seen = f"{version}, certificate of {subject}, ends in {days_left:.0f} days"
+    seen = f"{version}, certificate of {subject}, ends in {counted(round(days_left), 'day')}"
     if days_left < SOON_DAYS:
         return Check(name, Health.WARNING, seen, "renew the certificate in time")
     return Check(name, Health.OK, seen)

@@ -33,7 +33,7 @@ class RowBuilder:
     ) -> None:
         self._source = source
         self._uncertain = uncertain  # fields that rows might have if their entry were valid
-        self._names = names  # queues and users may be named instead of their ids
+        self._names = names  # destinations may name queues and users instead of ids
         self._references = references
         self._document = document
         self._problems = problems
@@ -41,14 +41,12 @@ class RowBuilder:
         self._callbacks: dict[Any, tuple[str, ...] | None] = {}
         self._destination = self._shared_destination()
         self._reported: set[str] = set()  # fields whose absence is reported for the whole file
-        self._missing_destination = MissingField(
-            problems
-        )  # destinations, in a file without columns
+        self._missing_destination = MissingField(problems)  # in a file without columns
 
     def row(self, line: int, values: Values) -> TransferRow | None:
-        """Return the row; of a faulty one only its key and id; None if these are wrong too.
+        """Return the row and add its problems.
 
-        Problems are added.
+        A faulty row has only key and id; it is None if these are wrong too.
         """
         key, interaction_id = values[:2]
         faults = self._problems.found
@@ -60,9 +58,7 @@ class RowBuilder:
         row = self._checked(line, values, faults)
         if key is INVALID or interaction_id is INVALID:
             return None
-        if (
-            row is None and has_valid_ids
-        ):  # another row may have the same ids, which is reported too
+        if row is None and has_valid_ids:  # another row may have the same ids
             return TransferRow(key or interaction_id, interaction_id, "", (), (), "")
         return row
 
@@ -95,12 +91,12 @@ class RowBuilder:
         )
 
     def _is_given(self, value: Any) -> bool:
-        """Return whether a value is given: an empty list is, an empty cell is not."""
+        """Return whether a value is given; an empty list is, an empty cell is not."""
         return value is not None and (value != "" or not self._source.blank_is_absent)
 
-    def _check(self, finding: Finding | None, at: str) -> None:
+    def _check(self, finding: Finding | None, field: str) -> None:
         if finding is not None:
-            place = self._source.where(at)
+            place = self._source.where(field)
             self._problems.add(Problem(finding.code, finding.message, place, finding.help))
 
     def _shared_destination(self) -> str | None:
@@ -117,26 +113,28 @@ class RowBuilder:
         if not self._is_given(written) and "destination_uri" not in self._source.shared:
             self._missing("destination_uri", "genesys://queue/ID")
 
-    def _missing(self, at: str, such_as: str) -> None:
-        uncertain = at in self._uncertain or self._document.is_uncertain("defaults", at)
-        if uncertain or at in self._reported:
+    def _missing(self, field: str, such_as: str) -> None:
+        uncertain = field in self._uncertain or self._document.is_uncertain("defaults", field)
+        if uncertain or field in self._reported:
             return
-        code, message = "S002", f"the transfer has no `{at}`, and `defaults` has none either"
-        fix = f"add `{at}: {such_as}`, here or under `defaults`"
-        place, header = self._source.where(at), self._source.header(at)
+        code, message = "S002", f"the transfer has no `{field}`, and `defaults` has none either"
+        fix = f"add `{field}: {such_as}`, here or under `defaults`"
+        place, header = self._source.where(field), self._source.header(field)
         if self._source.is_file:
             code = "R009"
-            message = f"the row has no `{at}`, and neither the `from` entry nor `defaults` has one"
-            fix = f"add it to the row, or for all rows add `{at}: {such_as}` to the `from` entry"
-        if header is not None:  # reported once: it holds for every row of the file
-            self._reported.add(at)
-            message = f"no column has `{at}`, and neither the `from` entry nor `defaults` has one"
-            fix = (
-                f"add the column, name the one that holds it (`columns: {{{at}: COLUMN}}`), or add "
+            message = (
+                f"the row has no `{field}`, and neither the `from` entry nor `defaults` has one"
             )
-            fix += f"`{at}: {such_as}` to the `from` entry"
+            fix = f"add it to the row, or for all rows add `{field}: {such_as}` to the `from` entry"
+        if header is not None:  # reported once: it holds for every row of the file
+            self._reported.add(field)
+            message = (
+                f"no column has `{field}`, and neither the `from` entry nor `defaults` has one"
+            )
+            fix = f"add the column, name the one that holds it (`columns: {{{field}: COLUMN}}`), or add "
+            fix += f"`{field}: {such_as}` to the `from` entry"
         problem = Problem(code, message, header or place, fix)
-        if self._source.is_file and header is None and at == "destination_uri":
+        if self._source.is_file and header is None and field == "destination_uri":
             self._missing_destination.add(problem)
         else:
             self._problems.add(problem)
@@ -167,16 +165,16 @@ class RowBuilder:
             return None
         return self._references.callbacks(self._given("callbacks", callbacks))
 
-    def _given(self, at: str, value: Any) -> LocatedValue | None:
+    def _given(self, field: str, value: Any) -> LocatedValue | None:
         if value or self._is_given(value):
-            return LocatedValue(value, partial(self._source.where, at))
-        return self._source.shared.get(at)
+            return LocatedValue(value, partial(self._source.where, field))
+        return self._source.shared.get(field)
 
 
 def _in_every_row(first: Problem) -> Problem:
     """Return the one problem of a file without columns in which no row has a destination."""
     fix = (
-        "add `destination_uri: genesys://queue/ID` to the `from` entry, or say which field holds it:"
+        "add `destination_uri: genesys://queue/ID` to the `from` entry, or name the field that has it:"
         " `columns: {destination_uri: FIELD}`"
     )
     message = "no row has `destination_uri`, and neither the `from` entry nor `defaults` has one"

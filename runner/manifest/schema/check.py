@@ -1,7 +1,7 @@
-"""Checks a document against the manifest's schema; keeps the parts that the rules can check.
+"""Checks a document against the manifest's schema, and removes the parts that fail.
 
-`jsonschema-rs` decides; `explain` composes the messages. What failed is then removed from the
-document, so that the rules find the problems in the rest within the same run.
+`jsonschema-rs` validates, and `explain` composes the messages. The rules then check the rest, so that
+one run reports the problems of both.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from runner.schemas_lookup import schema
 
 SECTIONS = ("environments", "gateways", "media", "callbacks")
 TRANSFER = "transferItem"
-"""The part of the schema for an item of `transfers`."""
+"""The schema's definition of an item of `transfers`."""
 
 _UNIT_DEPTH = {
     **dict.fromkeys(("environments", "gateways"), 3),
@@ -94,7 +94,7 @@ _ITEM = 2
 
 
 def check_schema(tree: Tree, problems: Collector) -> Document | None:
-    """Add what the schema refuses; return the rest of the document, or None if nothing is left."""
+    """Add the schema's problems; return the rest of the document, or None if nothing is left."""
     defined = {name: _names(tree.root, name) for name in SECTIONS}
     if validator().is_valid(tree.root):
         return _document(tree, defined, frozenset(), {})
@@ -131,7 +131,7 @@ def _add(found: Iterable[Problem], unexpected: int, problems: Collector) -> None
             for _ in range(unexpected - added):
                 problems.count(problem.code)
             return
-        if not problems.unread(problem.place):
+        if not problems.is_unreadable(problem.place):
             problems.add(problem)
 
 

@@ -1,4 +1,4 @@
-"""Composes messages for what the schema refuses: the field, its value, and the fix."""
+"""Composes the messages of schema problems: field, value and fix."""
 
 from __future__ import annotations
 
@@ -188,7 +188,7 @@ def _wrong_value(  # noqa: PLR0917 - each is a part of the message
 ) -> tuple[str, str]:
     """Return message and fix for a value; `shown` is None if it may be a secret."""
     name = kind["name"]
-    said = f"{_subject(path)} is {shown}"
+    finding = f"{_subject(path)} is {shown}"
     message = f"{_subject(path, transfer='this entry')} is {shown}, not {_wanted(part)}"
     if shown is None:
         message = (
@@ -204,21 +204,21 @@ def _wrong_value(  # noqa: PLR0917 - each is a part of the message
             return message, fix or _form_fix(part)
     if name in ("constant", "const"):
         return (
-            f"{said}, not {flow_yaml(part['const'])}",
+            f"{finding}, not {flow_yaml(part['const'])}",
             f"write `{path[-1]}: {flow_yaml(part['const'])}`",
         )
     if name == "enum":
         fix = offer(
             str(value), [str(option) for option in part["enum"]], kind="value", before="allowed"
         )
-        return f"{said}, which is not one of the allowed values", fix
+        return f"{finding}, which is not one of the allowed values", fix
     if "fitting" in part and name in _BOUNDS:
         return (
-            f"{said}, {_BEYOND[name].format(part[name])}",
+            f"{finding}, {_BEYOND[name].format(part[name])}",
             f"write `{syntax.key(path[-1])}{part['fitting']}`",
         )
     if name in _BOUNDS or name in _LENGTHS:
-        return _beyond(path, value, said, part[name], name)
+        return _beyond(path, value, finding, part[name], name)
     fix = f"write for example `{syntax.key(path[-1])}{_example(part, syntax)}`"
     return f"{_subject(path)} is empty", fix
 
@@ -230,7 +230,7 @@ def _is_mistyped(value: Any, part: Mapping[str, Any]) -> bool:
 
 
 def _fitting(holder: Any, name: str, part: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Return the part with an example that fits the codec beside it, which may allow one value."""
+    """Return the part with an example for the codec beside it, which may allow only one value."""
     codec = holder.get("codec") if isinstance(holder, Mapping) else None
     figure = fixed_figures(codec).get(name) if isinstance(codec, str) else None
     if figure is None:
@@ -238,10 +238,10 @@ def _fitting(holder: Any, name: str, part: Mapping[str, Any]) -> Mapping[str, An
     return {**part, "examples": [int(figure)], "fitting": int(figure)}
 
 
-def _beyond(path: ValuePath, value: Any, said: str, bound: int, keyword: str) -> tuple[str, str]:
+def _beyond(path: ValuePath, value: Any, finding: str, bound: int, keyword: str) -> tuple[str, str]:
     if keyword in _BOUNDS:
         return (
-            f"{said}, {_BEYOND[keyword].format(bound)}",
+            f"{finding}, {_BEYOND[keyword].format(bound)}",
             f"write {_BOUNDS[keyword].format(bound)}",
         )
     noun = _LENGTHS[keyword]

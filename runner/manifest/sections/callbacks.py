@@ -1,4 +1,4 @@
-"""Builds callbacks as frozen values; fetches secrets only for those that transfers use."""
+"""Builds callbacks as frozen values; resolves secrets only for those that transfers use."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def build_callbacks(
 
     A callback with a secret that no transfer uses is left out, so that it can never be called
     unsigned. A rehearsal suppresses calls that leave the machine (manifest.md, "Simulator"),
-    so it does not fetch their secrets.
+    so it does not resolve their secrets.
     """
     found: dict[str, Callback] = {}
     for name, written in document.section("callbacks").items():

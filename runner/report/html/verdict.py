@@ -135,8 +135,8 @@ def _done(content: Content) -> str:
     if left := counts[Outcome.UNATTEMPTED]:
         return f"Everything selected is done; {counted(left)} {was_or_were(left)} left out."
     if counts[Outcome.UNCHANGED] == total:
-        return f"Nothing to do: an earlier run carried out {'the transfer' if total == 1 else f'all {total:,} transfers'}."
-    return "The transfer is done." if total == 1 else f"All {total:,} transfers are done."
+        return f"Nothing to do: an earlier run carried out {'the transfer' if total == 1 else f'all {counted(total)}'}."
+    return "The transfer is done." if total == 1 else f"All {counted(total)} are done."
 
 
 def _steps(content: Content, doubts: int) -> Iterator[Step]:
