@@ -101,10 +101,10 @@ def plan_manifest(console: Console, given: RunOptions, planning: PlanOptions) ->
     """Do everything up to the plan, write its report, and the plan itself if wanted; then exit."""
     import time
 
+    from runner.app.compose_result import result_of
     from runner.app.name_resolution import needs_directory
     from runner.app.plan import first_moves, plan_offline, read_manifest, report_plan, save_plan
     from runner.app.plan_check import as_planned
-    from runner.app.run_result import result_of
     from runner.app.signals import Signals
     from runner.cli.output import boundary
     from runner.cli.step_summary import summarize_report, summarizing

@@ -8,7 +8,7 @@ from runner.console.diagnostics.formats import OutputFormat, problems_to_github,
 from runner.console.diagnostics.marked_lines import Sources
 from runner.console.diagnostics.problem_text import MAX_PROBLEMS, render_problems
 from runner.console.results.run_result import RunResult, result_to_json
-from runner.console.results.verdict import render_result, result_to_github
+from runner.console.results.run_text import render_result, result_to_github
 from runner.core.diagnostics.problem import Problem
 
 

@@ -13,7 +13,7 @@ from runner.console.diagnostics.formats import OutputFormat
 from runner.console.diagnostics.marked_lines import SourceFiles
 from runner.console.diagnostics.render import problems_text, result_text
 from runner.console.results.run_result import Group, RunResult, result_to_json
-from runner.console.results.verdict import render_result, result_to_github, verdict
+from runner.console.results.run_text import render_result, result_to_github, verdict
 from runner.core.diagnostics.problem import Place, Problem, Severity
 from runner.core.next_steps import Given, Step
 from runner.core.records.run_record import Figures, PlanFigures, WindowRecord

@@ -1,4 +1,7 @@
-"""Renders the result of a run or a plan as text: verdict, counts, reasons, next steps."""
+"""Renders the result of a run as text: verdict, counts, reasons, next steps.
+
+`plan_text` renders the parts that only a plan's result has.
+"""
 
 from __future__ import annotations
 
@@ -9,21 +12,24 @@ from types import MappingProxyType
 from runner.console.diagnostics.formats import github_command, without_commands
 from runner.console.live.progress_text import allowed, outcome_counts
 from runner.console.log.redaction import harmless, redact
+from runner.console.results.plan_text import (
+    doubts_text,
+    plan_schedule,
+    plan_steps,
+    plan_verdict,
+    planned_moves,
+)
 from runner.console.results.run_result import Group, RunResult
 from runner.console.terminal_text import Paint, folded, shorten, visible
 from runner.core import next_steps
 from runner.core.diagnostics.advice import advice
 from runner.core.number_text import counted, duration, was_or_were
-from runner.core.pacing.waves import wave_sizes
-from runner.core.records.run_record import PlanFigures
 from runner.core.transfer.outcome import BY_URGENCY, ExitCode, Outcome, outcome_words
 from runner.core.transfer.reasons import Code
 
 MAX_GROUPS = 10
 MAX_EXAMPLES = 3
-MAX_WAVES = 8
 MAX_ADVICE = 3
-MAX_MOVES = 20
 REASON_LIMIT = 90
 TEXT_WIDTH = 78
 
@@ -41,7 +47,7 @@ def render_result(result: RunResult, *, color: bool = False, width: int | None =
     lines += _explanation(result)
     for section in (
         _counts(result),
-        _moves(result, paint),
+        planned_moves(result, paint),
         _groups(result.groups, paint),
         _next(result, paint),
     ):
@@ -62,7 +68,7 @@ def result_to_github(result: RunResult) -> str:
 def verdict(result: RunResult) -> str:
     """Return the verdict in one plain line: the exit code's name, a colon, and its meaning."""
     if result.plan is not None:
-        return _plan_verdict(result, result.plan)
+        return plan_verdict(result, result.plan)
     words, total = _WORDS.get(result.exit_code), counted(result.total, "transfer")
     lost = sum(number for outcome, number in result.counts.items() if outcome.is_failure)
     match result.exit_code:
@@ -72,7 +78,7 @@ def verdict(result: RunResult) -> str:
             others = f"; {result.not_selected:,} not selected" if result.not_selected else ""
             return f"failures: {lost:,} of {total} {was_or_were(lost)} rejected or failed{others}"
         case ExitCode.IN_DOUBT:
-            return f"in doubt: {_doubts(result.counts.get(Outcome.IN_DOUBT, 0), total)}"
+            return f"in doubt: {doubts_text(result.counts.get(Outcome.IN_DOUBT, 0), total)}"
     why = harmless(result.explanation or "") or (words or "the run ended early")
     nothing = "; nothing was sent" if result.exit_code is ExitCode.UNREACHABLE else ""
     return f"{result.exit_code.outcome}: {why}{nothing if 'nothing was sent' not in why else ''}"
@@ -102,26 +108,6 @@ def _well(result: RunResult) -> str:
     if result.counts.get(Outcome.UNCHANGED, 0) == result.total:
         return f"ok: nothing to send, all {total} were carried out by earlier runs"
     return f"ok: all {total} done" if result.total != 1 else "ok: the one transfer is done"
-
-
-def _plan_verdict(result: RunResult, plan: PlanFigures) -> str:
-    # After a preflight, none of the plan's numbers includes what would be skipped or rejected.
-    planned = plan.send + plan.unchanged + plan.in_doubt
-    total = counted(max(planned, result.total - result.not_selected), "transfer")
-    if result.exit_code is ExitCode.IN_DOUBT:
-        return f"in doubt: {_doubts(plan.in_doubt, total)}; {plan.send:,} would be sent"
-    if plan.selections:
-        found = f"what {counted(plan.selections, 'selection')} will find"
-        return f"valid: {plan.send:,} of {total} would be sent, and {found}"
-    if not plan.send:
-        return f"valid: nothing to send, {plan.unchanged:,} of {total} unchanged"
-    return f"valid: {plan.send:,} of {total} would be sent"
-
-
-def _doubts(doubts: int, total: str) -> str:
-    if not doubts:
-        return "a transfer outside this selection needs a person"
-    return f"{doubts:,} of {total} {'needs' if doubts == 1 else 'need'} a person"
 
 
 def _verdict_line(result: RunResult, paint: Paint) -> str:
@@ -160,7 +146,7 @@ def _counts(result: RunResult) -> Iterator[str]:
         note = f"  {changed:,} of them carried to another destination before" if changed else ""
         yield f"  {name:<{name_width}}  {n:>{width},}{note}"
     if plan is not None and plan.send:
-        yield from _schedule(plan)
+        yield from plan_schedule(plan)
     if (
         (figures := result.figures) is not None
         and figures.rate_limit_per_s
@@ -168,45 +154,6 @@ def _counts(result: RunResult) -> Iterator[str]:
     ):
         bound = allowed(figures.rate_limit_per_s, figures.burst)
         yield f"  at most {figures.peak_in_any_second:,} sent in a second, of {bound}"
-
-
-def _moves(result: RunResult, paint: Paint) -> Iterator[str]:
-    """Yield the rows that would be sent; those moved elsewhere before come first."""
-    if result.plan is None or not result.moves:
-        return
-    yield paint.bold("would move")
-    for move in result.moves[:MAX_MOVES]:
-        origin = f"{visible(move.origin_uri)} \N{RIGHTWARDS ARROW} " if move.origin_uri else ""
-        yield f"  {visible(move.key)}  {origin}{visible(move.destination_uri)}"
-    if (rest := result.plan.send - len(result.moves[:MAX_MOVES])) > 0:
-        yield f"  … and {rest:,} more: see the report"
-
-
-def _schedule(plan: PlanFigures) -> Iterator[str]:
-    """Yield how the plan would be sent: duration, waves, failure threshold, window."""
-    if plan.estimate_s is not None:
-        yield f"  takes about {duration(plan.estimate_s)} at the limits"
-    if plan.waves:
-        sizes = [f"{size:,}" for size in wave_sizes(plan.waves)]
-        shown = [*sizes[:MAX_WAVES], "…"] if len(sizes) > MAX_WAVES else sizes
-        yield f"  in {counted(len(sizes), 'wave')}: {', then '.join(shown)}"
-    if plan.failed_before:
-        others = "" if plan.failed_before == plan.send else ", after all others"
-        yield f"  {plan.failed_before:,} of them rejected or failed before, and are tried again{others}"
-    if plan.max_failures is not None:
-        at_once = f": at most {plan.at_once:,} in flight" if plan.at_once is not None else ""
-        yield f"  stops when more than {plan.max_failures:,} of {plan.send:,} fail{at_once}"
-    if (window := plan.window) is not None:
-        begins = f" from {window.not_before}" if window.not_before else ""
-        ends = f" until {window.not_after}" if window.not_after else ""
-        yield f"  is sent only{begins}{ends}"
-        late = (
-            ", after the window has closed: the rest would not be sent"
-            if plan.misses_window
-            else ""
-        )
-        if plan.ends_at is not None:
-            yield f"  ends at about {plan.ends_at} at the limits{late}"
 
 
 def _groups(groups: Sequence[Group], paint: Paint) -> Iterator[str]:
@@ -254,7 +201,7 @@ def _next(result: RunResult, paint: Paint) -> Iterator[str]:
         if outcome is Outcome.IN_DOUBT:
             yield from _doubt_steps(result)
     if result.plan is not None:
-        yield from _plan_steps(result)
+        yield from plan_steps(result)
     elif todo and Outcome.IN_DOUBT not in todo and result.given is not None:
         yield f"    {next_steps.spelt(next_steps.apply(result.given))}"
 
@@ -281,14 +228,6 @@ def _doubt_steps(result: RunResult) -> Iterator[str]:
         yield f"         {step.command}"
 
 
-def _plan_steps(result: RunResult) -> Iterator[str]:
-    """Yield the commands that carry out the plan."""
-    for step in result.steps:
-        if (text := _PLAN_STEPS.get("".join(step.argv[1:2]))) is not None:
-            yield f"  {text}:"
-            yield f"    {step.command}"
-
-
 def _advice(outcome: Outcome, groups: Sequence[Group]) -> list[str]:
     """Return advice on an outcome by cause; general advice if there are many causes."""
     advised = {
@@ -298,10 +237,3 @@ def _advice(outcome: Outcome, groups: Sequence[Group]) -> list[str]:
     }
     by_cause = [text for text in advised if text is not None]
     return by_cause if 0 < len(by_cause) <= MAX_ADVICE else [outcome.advice or ""]
-
-
-_PLAN_STEPS = {
-    "plan": "save the plan first, so that what it moves again is moved only once",
-    "apply": "carry it out",
-}
-"""What the commands after a plan do, by command."""
