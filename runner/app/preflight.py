@@ -166,23 +166,27 @@ class _PreflightRun:
         ours = frozenset[str]()
         if self._history is not None and row.lineage is not None:
             ours = self._history.message_ids(row.lineage)
-        sight, reason = judge_lookup(
+        lookup_verdict, reason = judge_lookup(
             seen,
             destination_uri=row.destination_uri,
             message_ids=ours,
             preflight=True,
             found_at=row.found_at,
         )
-        if sight is LookupVerdict.FIT:
+        if lookup_verdict is LookupVerdict.FIT:
             changed = ", carried to another destination before"
             why = f"{seen.state}{changed * (verdict.action is Action.CHANGED)}"
             return _sent(why, verdict, seen)
         stays = {LookupVerdict.OURS, LookupVerdict.ELSEWHERE, LookupVerdict.HIDDEN}
-        if sight not in stays and not self._manifest.policy.preflight:
+        if lookup_verdict not in stays and not self._manifest.policy.preflight:
             return _sent(f"{reason}, and policy.preflight is off", verdict, seen)
-        assert sight.code is not None  # noqa: S101 - all but FIT have one
+        assert lookup_verdict.code is not None  # noqa: S101 - all but FIT have one
         return Forecast(
-            _WORDS[sight], reason or "", sight.code, sent=False, origin_uri=seen.destination_uri
+            _WORDS[lookup_verdict],
+            reason or "",
+            lookup_verdict.code,
+            sent=False,
+            origin_uri=seen.destination_uri,
         )
 
     async def _weigh(self, gateway: Gateway, doubt: Doubt | None) -> tuple[str, Code]:
