@@ -51,22 +51,22 @@ class FakeDirectory:
     asked: list[tuple[str, str]] = field(default_factory=list)
 
     async def ids_of(self, kind: str, name: str) -> Sequence[str]:
-        """Return what was told."""
+        """Return the prepared answer."""
         self.asked.append((kind, name))
         return self.ids.get((kind, name), [])
 
     async def waiting(self, queue_id: str) -> Sequence[Waiting]:
-        """Return what was told."""
+        """Return the prepared answer."""
         self.asked.append(("waiting", queue_id))
         return self.queues.get(queue_id, [])
 
     async def connected(self, queue_id: str) -> Sequence[Waiting]:
-        """Return what was told."""
+        """Return the prepared answer."""
         self.asked.append(("connected", queue_id))
         return self.served.get(queue_id, [])
 
     async def served_by(self, interaction_id: str, user_id: str) -> str | None:
-        """Return what was told."""
+        """Return the prepared answer."""
         return self.serving.get((interaction_id, user_id))
 
 
@@ -133,14 +133,14 @@ def test_a_selection_becomes_rows_behind_those_that_are_listed(staging: Staging)
     )
 
 
-def test_names_of_nobody_and_of_several_are_problems_that_say_where(staging: Staging):
+def test_unknown_and_ambiguous_names_are_problems_with_their_place(staging: Staging):
     listed(staging, "i1", "genesys://queue/Biling")
     staging.select(selection(queue="Twice"))
     directory = FakeDirectory({("queue", "Twice"): [OLD, NEW], ("queue", "new"): [NEW]})
     with pytest.raises(ManifestInvalid) as refused:
         found_in(staging, directory)
-    told = [(str(p.place), p.code, p.message, p.help) for p in refused.value.problems]
-    assert told == [
+    problems = [(str(p.place), p.code, p.message, p.help) for p in refused.value.problems]
+    assert problems == [
         (
             "m.yaml:20:1",
             "R001",
@@ -214,8 +214,8 @@ def test_what_agents_serve_carries_the_agents_participant(staging: Staging):
     found = found_in(staging, directory)
     assert directory.asked == [("connected", OLD)]
     assert places(staging) == {"i1": FoundAt(f"genesys://queue/{OLD}", OLD, "p-1")}
-    told = f"queue {OLD}: 1 selected, left out: 1 no longer with its agent"
-    assert found.explanation == told
+    expected = f"queue {OLD}: 1 selected, left out: 1 no longer with its agent"
+    assert found.explanation == expected
     again = DirectoryAnswers.from_json(found.to_json())
     assert again.rows == found.rows
 

@@ -1,4 +1,4 @@
-"""report.html in Chromium: it works, it runs nothing foreign, it asks nobody."""
+"""report.html in Chromium: it works, it runs nothing foreign, it makes no request."""
 
 from __future__ import annotations
 
@@ -146,8 +146,8 @@ def inline() -> ReportSource:
 
 
 def test_what_is_filtered_is_copied_as_csv_without_formulas(opened: Open):
-    keys_told = ("=1+1", "  -2", "\n@x", 'say "hi", you', "plain")
-    rows = [replace(samples.transfer(3), key=key) for key in keys_told]
+    copied_keys = ("=1+1", "  -2", "\n@x", 'say "hi", you', "plain")
+    rows = [replace(samples.transfer(3), key=key) for key in copied_keys]
     rows.append(samples.transfer(0))
     page = opened(replace(samples.mixed(), transfers=lambda: iter(rows)))
     page.get_by_role("button", name="rejected 5").click()

@@ -69,7 +69,7 @@ def test_keys_stand_in_the_order_of_the_design(rendered: Rendered):
     assert list(json.loads(rendered(samples.planned(), "json"))) == keys
 
 
-def test_a_transfer_is_told_field_by_field(rendered: Rendered):
+def test_a_transfer_has_every_field(rendered: Rendered):
     report = json.loads(rendered(samples.mixed(1), "json"))
     transfer = report["transfers"][0]
     assert list(transfer) == [
@@ -100,7 +100,7 @@ def test_a_transfer_is_told_field_by_field(rendered: Rendered):
     }
 
 
-def test_audit_tells_how_many_entries_there_are_and_where_they_end(rendered: Rendered):
+def test_audit_has_the_number_of_entries_and_the_last_hash(rendered: Rendered):
     *_, last = samples.audit()
     assert json.loads(rendered(samples.mixed(), "json"))["audit"] == {
         "entries": 5,

@@ -84,7 +84,7 @@ def test_the_story_is_a_readable_sequence():
         (TimelineEvent(1, "when", "sung"), "An event that this version does not know.", None),
     ],
 )
-def test_every_turn_has_its_words(happening: TimelineEvent, text: str, said: str | None):
+def test_every_event_has_its_sentence(happening: TimelineEvent, text: str, said: str | None):
     source = replace(samples.mixed(1), figures=Figures(story=(happening,)))
     line = session_timeline(build_content(source)).lines[1]
     assert line.text.startswith(text)
@@ -100,7 +100,7 @@ def test_a_long_story_shows_its_beginning_and_its_end_and_counts_what_lies_betwe
     assert story.last[-1].text == "The run ended: in-doubt."
 
 
-def test_a_run_that_kept_no_story_tells_its_sessions_ends():
+def test_a_run_without_recorded_events_shows_its_sessions_ends():
     closes = (SessionClose(stamp(5), 1011, "boom"), SessionClose(stamp(9), 1000, "done"))
     source = replace(samples.mixed(1), figures=Figures(session_closes=closes))
     assert [line.turn for line in session_timeline(build_content(source)).lines] == [
@@ -161,7 +161,7 @@ def test_half_a_character_does_not_end_the_packing():
     assert zlib.decompress(base64.b64decode(raw)).startswith(b'"?"')
 
 
-def test_a_plans_rows_are_told_by_what_would_become_of_them():
+def test_a_plans_rows_are_grouped_by_what_would_happen_to_them():
     divided = count_categories(build_content(samples.planned(12)))
     assert {OF_PLANS[kind].word: count for kind, count in divided.counts.items()} == {
         "to send": 4,
@@ -173,7 +173,7 @@ def test_a_plans_rows_are_told_by_what_would_become_of_them():
     assert [each.by for each in divided.breakdowns] == ["route", "codec", "gateway"]
 
 
-def test_a_plan_tells_how_long_it_takes_and_when_it_would_end():
+def test_a_plan_shows_how_long_it_takes_and_when_it_would_end():
     content = build_content(samples.planned(60))
     assert list(page_figures.figures(content)) == [
         ("Would take", "1.2 s", "at the limits of the manifest"),
@@ -181,7 +181,7 @@ def test_a_plan_tells_how_long_it_takes_and_when_it_would_end():
     ]
 
 
-def test_a_plan_tells_its_waves_and_whether_it_ends_within_its_window():
+def test_a_plan_shows_its_waves_and_whether_it_ends_within_its_window():
     plan = PlanFigures(
         30,
         0,
@@ -216,7 +216,7 @@ def test_a_plan_tells_its_waves_and_whether_it_ends_within_its_window():
     ]
 
 
-def test_waves_are_told_in_their_order_with_what_became_of_them():
+def test_waves_are_listed_in_order_with_their_outcomes():
     rows = [replace(samples.transfer(n), wave=1 + n // 5) for n in range(15)]
     source = replace(
         samples.mixed(),
@@ -236,7 +236,7 @@ def test_waves_are_told_in_their_order_with_what_became_of_them():
     }
 
 
-def test_each_reason_comes_with_what_to_do_and_its_first_places():
+def test_each_reason_has_advice_and_its_first_places():
     reasons = page_figures.reasons(build_content(samples.mixed(60)))
     limited = next(reason for reason in reasons if reason.reason == "rate_limited")
     assert limited.advice[:3] == (
@@ -257,7 +257,7 @@ def test_the_manifests_lines_are_numbered_escaped_and_say_which_names_a_file(ren
     }
 
 
-def test_a_cut_manifest_and_one_that_was_not_kept_are_told_as_such(rendered: Rendered):
+def test_a_cut_manifest_and_one_that_was_not_kept_are_marked_as_such(rendered: Rendered):
     cut = replace(samples.mixed(1), manifest=Excerpt(("version: 1",), 9_000))
     assert "Shown are the first 1 of 9,000 lines." in rendered(cut, "html")
     none = replace(samples.mixed(1), manifest=None)
@@ -273,7 +273,7 @@ def test_a_page_says_how_its_record_is_verified(rendered: Rendered):
     assert json.loads(rendered(samples.mixed(), "json"))["audit"]["head"] in page
 
 
-def test_outcomes_are_told_by_destination_codec_and_gateway():
+def test_outcomes_are_broken_down_by_destination_codec_and_gateway():
     breakdowns = count_categories(build_content(samples.mixed(60))).breakdowns
     assert [each.by for each in breakdowns] == ["destination", "codec", "gateway"]
     gateway = breakdowns[2].parts[0]

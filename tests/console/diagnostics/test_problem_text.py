@@ -41,7 +41,7 @@ def text(source: str) -> str:
     return dedent(source).removeprefix("\n")
 
 
-def test_a_problem_shows_its_line_its_span_and_the_mend():
+def test_a_problem_shows_its_line_its_span_and_the_fix():
     sources = Texts(**{"a.yaml": "\n" * 40 + "    media: video"})
     found = problem(
         Place("a.yaml", 41, 12, 17),

@@ -1,4 +1,4 @@
-"""A thread writes: nobody waits for a terminal, and the screen is whole however it is resized."""
+"""A thread writes to the terminal: the run never waits, and the screen survives any resizing."""
 
 from __future__ import annotations
 
@@ -97,7 +97,7 @@ def test_what_was_written_before_a_prompt_is_there(pty: Pty):
     assert writer.close(PATIENCE_S)
 
 
-def test_a_terminal_that_takes_nothing_holds_nobody_up_and_what_is_lost_is_counted(pty: Pty):
+def test_a_terminal_that_accepts_nothing_delays_nothing_and_dropped_texts_are_counted(pty: Pty):
     lost: list[int] = []
     writer = TerminalWriter(LossyStream(pty.stream), lost.append)
     line = "x" * 1023 + "\n"
@@ -107,7 +107,7 @@ def test_a_terminal_that_takes_nothing_holds_nobody_up_and_what_is_lost_is_count
     writer.show(picture("bar"))
     assert not writer.close(0.0)  # nor does the end wait for ever
     taken = bytearray()
-    # What is lost is told once there is room again, perhaps after the last byte was read.
+    # Dropped texts are reported once there is room again, perhaps after the last byte was read.
     until = time.monotonic() + PATIENCE_S
     while not (lost and taken.count(b"\n") + sum(lost) >= given) and time.monotonic() < until:
         if select.select([pty.master], [], [], POLL_S)[0]:
@@ -117,7 +117,7 @@ def test_a_terminal_that_takes_nothing_holds_nobody_up_and_what_is_lost_is_count
     assert sum(lost) >= given - most_taken - 65536 // len(line)  # and what the terminal holds
 
 
-def test_pictures_that_nobody_could_see_are_left_out():
+def test_pictures_that_could_not_be_seen_are_left_out():
     """Of a thousand while the terminal takes nothing, the last one is drawn, and one at most before."""
     reading, writing = os.pipe()
     with os.fdopen(reading, "rb") as end, os.fdopen(writing, "w") as stream:
@@ -140,7 +140,7 @@ def test_a_terminal_that_is_gone_loses_output_only(pty: Pty):
     stream = LossyStream(pty.stream)
     writer = TerminalWriter(stream, never)
     os.close(pty.master)
-    writer.write("to nobody\n")
+    writer.write("unseen\n")
     writer.flush(PATIENCE_S)
     assert isinstance(stream.lost, OSError)
     writer.show(picture("bar"))
@@ -169,7 +169,7 @@ def test_a_stream_without_a_descriptor_is_written_to():
     assert text.getvalue() == "a\n"
 
 
-def test_the_size_is_asked_anew_and_80_by_24_where_none_is_told(pty: Pty):
+def test_the_size_is_read_again_and_is_80_by_24_if_unknown(pty: Pty):
     pty.resize(40, 10)
     assert terminal_size(pty.stream.fileno()) == (40, 10)
     pty.resize(0, 0)

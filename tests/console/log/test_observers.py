@@ -46,16 +46,16 @@ class Terminal(io.StringIO):
 
 
 class Lines:
-    """A log that keeps what it is told."""
+    """A log that records its events."""
 
     def __init__(self) -> None:
-        self.told: list[tuple[str, str, dict[str, Any]]] = []
+        self.events: list[tuple[str, str, dict[str, Any]]] = []
 
     def info(self, event: str, **fields: Any) -> None:
-        self.told.append(("info", event, fields))
+        self.events.append(("info", event, fields))
 
     def warning(self, event: str, **fields: Any) -> None:
-        self.told.append(("warning", event, fields))
+        self.events.append(("warning", event, fields))
 
 
 class Broken:
@@ -104,7 +104,7 @@ def test_nothing_is_said_of_a_run_that_never_moved():
     assert text.getvalue() == ""
 
 
-def test_a_line_tells_outcomes_in_their_order_and_what_is_waited_for():
+def test_a_line_lists_outcomes_in_order_and_what_is_waited_for():
     progress = at(
         30,
         outcomes={"in_doubt": 1, "transferred": 20, "rejected": 9, "odd\n": 1},
@@ -157,7 +157,7 @@ def test_the_log_gets_events_and_progress_as_fields():
         )
     )
 
-    assert log.told == [
+    assert log.events == [
         ("info", "session opened", {"generation": 1}),
         ("warning", "slowed down", {"why": "rate_limited"}),
         (
@@ -193,9 +193,9 @@ def test_an_observer_that_raises_is_dropped_and_noted_once(call: str):
     observers.noticed("still here")
 
     dropped = {"observer": "Broken", "error": "RuntimeError: no eyes"}
-    warnings = [fields for level, _, fields in log.told if level == "warning" and fields]
+    warnings = [fields for level, _, fields in log.events if level == "warning" and fields]
     assert warnings == [dropped, dropped]
-    assert log.told[-1] == ("info", "still here", {})
+    assert log.events[-1] == ("info", "still here", {})
 
 
 def test_the_view_shows_progress_and_logs_appear_above_it():
@@ -233,7 +233,7 @@ def test_a_view_that_was_never_drawn_closes():
     assert text.getvalue() == ""
 
 
-def test_a_line_is_said_at_once_where_something_begins_or_ceases_to_hold_all_up():
+def test_a_line_is_written_as_soon_as_the_run_has_to_wait_or_goes_on():
     text, now = io.StringIO(), Time()
     observer = LineObserver(progress_to_stream(LossyStream(text)), now, shows_holds=True)
     for settled, waiting_for in enumerate([None, "9 s more", "8 s more", None, None]):
@@ -271,17 +271,17 @@ def test_a_terminal_is_watched_by_a_view_and_others_by_lines():
     ):
         text, log = watched(stream, environ, pretty_log=True, **options)
         assert text.startswith("progress: 1 of 1,000 settled")
-        assert log.told == []
+        assert log.events == []
 
 
 def test_among_json_lines_the_progress_is_a_log_line():
     text, log = watched(io.StringIO(), {}, pretty_log=False)
 
-    assert (text, [event for _, event, _ in log.told]) == ("", ["progress"])
-    assert json.dumps(log.told[0][2])
+    assert (text, [event for _, event, _ in log.events]) == ("", ["progress"])
+    assert json.dumps(log.events[0][2])
 
 
 def test_when_quiet_there_is_no_progress():
     text, log = watched(io.StringIO(), {}, pretty_log=True, verbosity=-1)
 
-    assert (text, log.told) == ("", [])
+    assert (text, log.events) == ("", [])

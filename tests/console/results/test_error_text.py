@@ -65,7 +65,7 @@ def test_every_error_has_a_headline_and_a_fix(error: BaseException, headline: st
     assert shown[-1].startswith(f"  next: {fix}")
 
 
-def test_a_wrong_use_has_its_mend_in_its_own_words():
+def test_a_usage_error_has_its_fix_in_its_message():
     assert render_error(UsageError("there is no run x; name one of y")) == (
         "error: the command cannot be carried out as given\n  there is no run x; name one of y\n"
     )

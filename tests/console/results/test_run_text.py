@@ -214,7 +214,7 @@ def test_of_many_reasons_ten_are_shown():
     ],
     ids=["of a plan", "elsewhere"],
 )
-def test_a_doubt_of_another_run_is_not_told_to_be_settled_in_this_one(ended: RunResult):
+def test_a_doubt_of_another_run_is_not_offered_to_be_settled_in_this_one(ended: RunResult):
     shown = render_result(ended)
     assert "\n       runner status --journal 'the journal.db'\n" in shown
     assert "state what you saw, with the command that it shows" in shown
@@ -250,7 +250,7 @@ def test_a_terminal_gets_the_verdict_in_colour():
     assert render_result(result(ExitCode.FAILURES, {R: 2}), color=True).startswith("\x1b[1;31m")
 
 
-def test_json_tells_the_same():
+def test_json_has_the_same():
     ended = result(
         ExitCode.FAILURES,
         {T: 1, R: 1, F: 0},
@@ -324,7 +324,7 @@ def test_json_of_a_dry_run_is_planned():
     }
 
 
-def test_a_plan_tells_its_waves_its_threshold_and_its_window():
+def test_a_plan_shows_its_waves_its_threshold_and_its_window():
     window = WindowRecord("2026-12-01T22:00:00+01:00", "2026-12-02T04:00:00+01:00")
     plan = PlanFigures(
         2000, 0, 0, 0, 80.0, (1, 200, 2000), 100, window, "2026-12-02T04:10:00+01:00",
@@ -344,7 +344,7 @@ def test_a_plan_tells_its_waves_its_threshold_and_its_window():
     ) in shown
 
 
-def test_many_waves_are_told_in_one_line():
+def test_many_waves_are_listed_in_one_line():
     shown = render_result(
         result(ExitCode.OK, plan=PlanFigures(9, 0, 0, 0, None, tuple(range(1, 10))))
     )
@@ -386,9 +386,9 @@ def test_a_plan_names_what_it_would_move_the_first_twenty():
     shown = render_result(planned)
     assert "would move\n  vip  genesys://queue/a → genesys://queue/b\n  k1  genesys" in shown
     assert "  k19  genesys://queue/b\n  … and 30 more: see the report\n" in shown
-    told = json.loads(result_to_json(planned))
-    assert (len(told["moves"]), told["moves_omitted"]) == (30, 20)
-    assert told["moves"][0]["from"] == "genesys://queue/a"
+    document = json.loads(result_to_json(planned))
+    assert (len(document["moves"]), document["moves_omitted"]) == (30, 20)
+    assert document["moves"][0]["from"] == "genesys://queue/a"
 
 
 def test_a_result_names_the_most_that_left_in_a_second_against_rate_and_burst():
