@@ -100,7 +100,7 @@ def test_without_a_report_beside_it_a_missing_end_is_said_not_to_show(report: Pa
     audited = verify_file(report / "audit.jsonl")
     assert audited.fault is None
     assert audited.note is not None
-    assert "a missing end would not show" in audited.note
+    assert "a missing end would not be noticed" in audited.note
 
 
 def test_another_runs_audit_beside_a_report_is_a_fault(report: Path):
