@@ -32,7 +32,7 @@ from runner.core.records.run_record import (
 )
 from runner.core.timestamps import timestamp
 from runner.core.transfer.outcome import Outcome
-from runner.report.writer import render
+from runner.report.writer import render_format
 
 CHROMIUM = Path(os.environ.get("RUNNER_CHROMIUM", "/usr/bin/chromium"))
 START_S = 1_796_158_800.0
@@ -104,7 +104,7 @@ def source(count: int) -> ReportSource:
 def write(form: str, count: int, path: Path) -> None:
     """Render one form into a file; what a measured process does."""
     with path.open("w", encoding="utf-8", newline="") as stream:
-        render(source(count), form, stream.write)
+        render_format(source(count), form, stream.write)
 
 
 def measured(form: str, count: int, path: Path) -> tuple[float, float]:

@@ -1,6 +1,6 @@
 """Opens journals and this host's registry of them: the only place that chooses a database.
 
-Apart from `composition`, so that what reads a journal alone does not load the gateways' libraries.
+Separate from `composition`, so that commands that only read a journal do not load gateway libraries.
 """
 
 from __future__ import annotations
@@ -11,22 +11,22 @@ from pathlib import Path
 
 from runner.core.errors import UsageError
 from runner.core.journal_location import JournalLocation
-from runner.journal.filesystem import default_folder, real
+from runner.journal.filesystem import default_folder, without_link
 from runner.journal.gateway_registry import FileGatewayEntry, state_folder
 from runner.journal.sqlite.access import SqliteJournal
 from runner.ports.journal_access import GatewayEntry, JournalAccess
 
 DATABASES: Mapping[str, Callable[[JournalLocation], JournalAccess]] = {"": SqliteJournal}
-"""How a journal is opened, by the scheme of its URL; empty: a file's path."""
+"""The class for each scheme of a journal's URL; empty: a file's path."""
 
 _SCHEME = re.compile(r"([a-z][a-z0-9+.-]*)://")
 
 
 def journal_at(location: JournalLocation) -> JournalAccess:
-    """Return the journal at a location; nothing is opened or made yet.
+    """Return the journal at a location, without opening or creating it.
 
-    Raises `UsageError` for a URL of an unknown database: taken for a file's path it would be a new
-    journal, without the history that is meant.
+    Raises `UsageError` for a URL of an unknown database. As a file's path it would be a new journal
+    without history.
     """
     found = _SCHEME.match(location.text)
     scheme = found[1] if found else ""
@@ -38,28 +38,28 @@ def journal_at(location: JournalLocation) -> JournalAccess:
     return DATABASES[scheme](location)
 
 
-def followed(location: JournalLocation) -> JournalLocation:
+def resolve_location(location: JournalLocation) -> JournalLocation:
     """Return a location with its symbolic link followed, if it is one."""
     return journal_at(location).location
 
 
 def default_journal(manifest: Path | None, environment: str) -> JournalLocation:
-    """Return where an environment's journal lies unless named: beside the manifest's real file.
+    """Return the default location of an environment's journal: beside the manifest's real file.
 
-    Without a manifest: in the current folder.
+    Without a manifest it is in the current folder.
     """
-    return JournalLocation(str(real(default_folder(manifest) / f"{environment}.db")))
+    return JournalLocation(str(without_link(default_folder(manifest) / f"{environment}.db")))
 
 
 def only_journal() -> JournalLocation:
-    """Return the one journal that lies in the current folder.
+    """Return the only journal in the current folder.
 
     Raises `UsageError` if there is none, or several.
     """
     folder = default_folder(None)
     found = sorted(folder.glob("*.db"))
     if len(found) == 1:
-        return JournalLocation(str(real(found[0])))
+        return JournalLocation(str(without_link(found[0])))
     if not found:
         raise UsageError(
             f"there is no journal in {folder.absolute()}; name it with --journal FILE,"

@@ -28,7 +28,7 @@ from runner.core.records.run_record import (  # noqa: E402
     TransferRecord,
 )
 from runner.core.transfer.outcome import Outcome  # noqa: E402 - found by the path above
-from runner.report.writer import render  # noqa: E402
+from runner.report.writer import render_format  # noqa: E402
 from tests.report import samples  # noqa: E402
 from tests.report.measured import happened  # noqa: E402
 
@@ -132,7 +132,7 @@ def main() -> None:
         for picture in pictures():
             path = Path(pages) / f"{picture.name}.html"
             with path.open("w", encoding="utf-8") as stream:
-                render(picture.source, "html", stream.write)
+                render_format(picture.source, "html", stream.write)
             size = {"width": picture.width, "height": picture.height}
             page = browser.new_page(viewport=size, color_scheme=picture.scheme)
             page.goto(path.as_uri() + picture.at)

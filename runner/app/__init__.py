@@ -1,1 +1,1 @@
-"""The one place that picks adapters and puts them together."""
+"""The use cases, one file each."""

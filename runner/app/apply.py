@@ -15,7 +15,7 @@ from pathlib import Path
 from runner.app import run_record
 from runner.app.callback_backlog import CallbackBacklog
 from runner.app.callback_outbox import JournalOutbox
-from runner.app.directory_queries import ask
+from runner.app.directory_lookup import look_up_directory
 from runner.app.gateway_identity import gateway_entry, origin_of
 from runner.app.journal_checkpoint import (
     check_checkpoint,
@@ -25,7 +25,7 @@ from runner.app.journal_checkpoint import (
     write_checkpoint,
 )
 from runner.app.message_ids import MessageIds
-from runner.app.name_resolution import NOTHING_FOUND
+from runner.app.name_resolution import NOTHING_ASKED
 from runner.app.plan import new_run_id, plan_figures
 from runner.app.plan_check import plan_rows
 from runner.app.run_options import RunOptions
@@ -47,7 +47,7 @@ from runner.ports import Observer
 from runner.ports.history import History
 from runner.ports.journal import RunJournal
 from runner.ports.journal_access import GatewayEntry, JournalAccess, JournalStore
-from runner.report.place_check import check_place, clear_place
+from runner.report.disk_check import check_report_folder, clear_unfinished
 from runner.report.writer import write_report
 from runner.staging.rows import Staging
 from runner.webhooks import WebhookDispatcher
@@ -103,7 +103,7 @@ def apply(request: RunOptions, manifest: Manifest, staging: Staging, hooks: RunH
     journal.check_place()
     check_trust(manifest, os.environ)
     if request.plan is not None:  # refused before a journal is made or a lock is waited for
-        ask(request, manifest, staging, hooks.observer)
+        look_up_directory(request, manifest, staging, hooks.observer)
         plan_rows(request, manifest, staging, journal)
     entry = _entry(manifest, hooks.observer)
     with nullcontext() if entry is None else entry.lock as gateway, journal.lock() as lock:
@@ -159,7 +159,7 @@ class _Run:
         self._journal = journal
         self._store = store
         self._clock = SystemClock()
-        self._found = NOTHING_FOUND
+        self._found = NOTHING_ASKED
         self._unreachable: GatewayError | None = None
         at = time.time()
         self._record = run_record.begun(
@@ -218,8 +218,8 @@ class _Run:
     def _check_place(self) -> None:
         """Check that the report can be written before anything is sent."""
         root = self._request.report_dir
-        clear_place(root, self._manifest.name)
-        if not check_place(root, self._manifest.name, rows=self._staging.count):
+        clear_unfinished(root, self._manifest.name)
+        if not check_report_folder(root, self._manifest.name, rows=self._staging.count):
             self._observer.warned(
                 "every account of this machine may change the reports; take that right away",
                 folder=str(root.resolve()),
@@ -242,7 +242,9 @@ class _Run:
         if self._request.plan is not None:
             return
         try:
-            self._found = ask(self._request, self._manifest, self._staging, self._observer)
+            self._found = look_up_directory(
+                self._request, self._manifest, self._staging, self._observer
+            )
         except GatewayError as error:  # nothing is sent, and the report says why
             self._unreachable = error
 

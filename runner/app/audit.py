@@ -1,4 +1,4 @@
-"""`audit verify`: whether the audit chain is as it was written, of a file or of the journal."""
+"""`audit verify`: verifies the audit chain of a file or of the journal."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from runner.console.results.audit_result import (
     FILE_ALONE_PROVES,
     FILE_PROVES,
     JOURNAL_PROVES,
-    Audited,
+    AuditResult,
 )
 from runner.core.errors import UsageError
 from runner.core.journal_location import JournalLocation
@@ -30,26 +30,26 @@ REPORT_NAME = "report.json"
 JOURNAL = "the whole journal"
 
 LONGEST_LINE = 1 << 26
-"""Characters; no entry is longer than the manifest that it may quote."""
+"""In characters; no entry is longer than the manifest that it may quote."""
 
 LARGEST_REPORT = 1 << 30
-"""Bytes; a report that is cut off there is not JSON."""
+"""In bytes; a larger report is cut off, and then is not JSON."""
 
 
 def names_file(target: str) -> bool:
-    """Return whether FILE is meant rather than RUN: it exists, or looks like a path."""
+    """Return whether `target` is a file and not a run: it exists, or looks like a path."""
     return "/" in target or target.endswith((".jsonl", ".json")) or Path(target).exists()
 
 
-def verify_file(path: Path) -> Audited:
-    """Verify an audit.jsonl, or the one in a report's folder, against the report beside it.
+def verify_file(path: Path) -> AuditResult:
+    """Verify an audit.jsonl, given itself or by its folder, against the report beside it.
 
     Raises `UsageError` if there is no such file.
     """
     path = path / AUDIT_NAME if path.is_dir() else path
     end, note = _read_end(path.with_name(REPORT_NAME))
     try:
-        # Bytes that are no UTF-8 become characters that no entry hashes to.
+        # Bytes that are not UTF-8 become characters that break the hash.
         with TextIOWrapper(
             open_regular(path), encoding="utf-8", errors="replace", newline="\n"
         ) as file:
@@ -59,21 +59,21 @@ def verify_file(path: Path) -> Audited:
             f"{path} cannot be read ({error.strerror}); name an {AUDIT_NAME}, or a run"
         ) from error
     if None not in {end.run, verdict.run} and verdict.run != end.run:
-        fault = f"it is of run {verdict.run}, and the report beside it of run {end.run}"
-        return Audited(str(path), verdict.entries, verdict.head, fault)
+        fault = f"it is of run {verdict.run}, but the report beside it is of run {end.run}"
+        return AuditResult(str(path), verdict.entries, verdict.head, fault)
     proves = FILE_PROVES if end.head is not None else FILE_ALONE_PROVES
     return replace(_audited(str(path), verdict, note, end.fault), proves=proves)
 
 
 def _lines(file: TextIOWrapper) -> Iterator[str]:
-    """Yield the lines, up to one that is too long for an entry: it is cut, and so breaks the chain."""
+    """Yield the lines. A line that is too long for an entry is cut, which breaks the chain, and ends."""
     while line := file.readline(LONGEST_LINE):
         yield line
         if len(line) == LONGEST_LINE:
             return
 
 
-def verify_run(journal: JournalLocation, run_id: str, report_dir: Path | None) -> list[Audited]:
+def verify_run(journal: JournalLocation, run_id: str, report_dir: Path | None) -> list[AuditResult]:
     """Verify a run's segment in the journal, and then the journal's whole chain.
 
     The segment's end is checked against the run's report, where there is one. Raises `UsageError`
@@ -94,8 +94,8 @@ def verify_run(journal: JournalLocation, run_id: str, report_dir: Path | None) -
 
 
 @dataclass(frozen=True, slots=True)
-class _End:
-    """Where a segment ends, by the report; None where it does not say."""
+class _ExpectedEnd:
+    """Where a segment should end, according to the report; None if unknown."""
 
     run: str | None = None
     entries: int | None = None
@@ -103,19 +103,21 @@ class _End:
     fault: str | None = None
 
 
-def _read_end(report: Path) -> tuple[_End, str | None]:
-    """Read where the chain should end; and say what cannot be checked without it."""
+def _read_end(report: Path) -> tuple[_ExpectedEnd, str | None]:
+    """Return where the chain should end, and a note on what cannot be checked."""
     try:
         with open_regular(report) as file:
             document = json.loads(file.read(LARGEST_REPORT))
         audit = document["audit"]
-        return _End(str(document["run"]["id"]), int(audit["entries"]), str(audit["head"])), None
+        return _ExpectedEnd(
+            str(document["run"]["id"]), int(audit["entries"]), str(audit["head"])
+        ), None
     except FileNotFoundError:
-        note = f"there is no {report} to tell where it should end: a missing end would not show"
-        return _End(), note
+        note = f"there is no {report} with the expected end: a missing end would not be noticed"
+        return _ExpectedEnd(), note
     except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
-        fault = f"{report} does not tell where the chain should end ({type(error).__name__})"
-        return _End(fault=fault), None
+        fault = f"{report} does not name the expected end of the chain ({type(error).__name__})"
+        return _ExpectedEnd(fault=fault), None
 
 
 def _whole_chain(history: History, source: ReportSource) -> Iterator[str]:
@@ -128,16 +130,16 @@ def _whole_chain(history: History, source: ReportSource) -> Iterator[str]:
 
 
 def _misplaced(runs: Iterable[ChainPosition]) -> str | None:
-    """Find the first run that was not begun where its segment stands."""
+    """Return a fault for the first run whose segment is not where the run began, or None."""
     for run, recorded, actual in runs:
         if recorded != actual:
-            return f"run {run} began after {recorded[:12]}…, and {(actual or 'nothing')[:12]}… is there"
+            return f"run {run} began after {recorded[:12]}…, but follows {(actual or 'nothing')[:12]}… now"
     return None
 
 
 def _audited(
     what: str, verdict: AuditVerdict, note: str | None, fault: str | None = None
-) -> Audited:
+) -> AuditResult:
     if verdict.fault is not None:
         fault = str(verdict.fault)
-    return Audited(what, verdict.entries, verdict.head, fault, note)
+    return AuditResult(what, verdict.entries, verdict.head, fault, note)

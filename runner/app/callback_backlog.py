@@ -1,4 +1,4 @@
-"""Adds the number of callbacks that are owed to a run's progress."""
+"""Adds the number of pending callbacks to a run's progress."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ COUNT_EVERY_S = 1.0
 
 
 class CallbackBacklog:
-    """An observer in front of another; what is owed is counted aside, by `count` in a thread."""
+    """Wraps an observer; `count` returns the pending callbacks, and runs in a thread."""
 
     def __init__(self, observer: Observer, count: Callable[[], int], clock: Clock) -> None:
         self._observer = observer
@@ -32,12 +32,12 @@ class CallbackBacklog:
         self._observer.warned(event, **fields)
 
     def progressed(self, progress: Progress) -> None:
-        """Pass it on, with what is owed."""
+        """Pass it on with the number of pending callbacks."""
         self._last = progress
         self._observer.progressed(replace(progress, callbacks_owed=self._owed))
 
     async def keep_count(self) -> None:
-        """Count until cancelled; also when the transfers are done and only callbacks are owed."""
+        """Count until cancelled, also when all transfers are done and only callbacks are pending."""
         while True:
             try:
                 owed = await asyncio.to_thread(self._count)

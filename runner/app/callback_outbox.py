@@ -1,4 +1,4 @@
-"""The outbox of the webhook dispatcher, kept in the journal."""
+"""The webhook dispatcher's outbox, which is in the journal."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from runner.webhooks import OutboxRow
 
 
 class JournalOutbox:
-    """Implements `webhooks.Outbox`; rows that earlier runs left come first."""
+    """Implements `webhooks.Outbox`; rows of earlier runs come first."""
 
     def __init__(
         self,
@@ -30,7 +30,7 @@ class JournalOutbox:
         self._given_out = 0
 
     async def due(self, limit: int) -> Sequence[OutboxRow]:
-        """Return pending rows that were not given out yet."""
+        """Return pending rows that were not returned before."""
         wanted: list[OutboxRow] = []
         while (asked := limit - len(wanted)) > 0:
             rows = await asyncio.to_thread(self._history.outbox, self._given_out, asked)
@@ -43,9 +43,9 @@ class JournalOutbox:
         return wanted
 
     async def _is_wanted(self, row: OutboxRow) -> bool:
-        """Suppress what the manifest's `on` does not list.
+        """Return whether the manifest's `on` lists the outcome; suppress the row if not.
 
-        Whoever owed it may not have known the manifest: `resolve` does not read it.
+        `resolve` adds rows without reading the manifest.
         """
         callback = self._callbacks.get(row.callback)
         if callback is None or (outcome := json.loads(row.body)["outcome"]) in callback.on:
@@ -54,15 +54,15 @@ class JournalOutbox:
         return False
 
     async def delivered(self, row: OutboxRow, attempts: int) -> None:
-        """Settle a row whose address took it."""
+        """Settle a row that its address accepted."""
         await self._settle(row, "delivered", attempts, None)
 
     async def failed(self, row: OutboxRow, attempts: int, reason: str, *, final: bool) -> None:
-        """Settle a row for good, or leave it to the next run."""
+        """Settle a row as failed, or leave it to the next run."""
         await self._settle(row, "failed" if final else "pending", attempts, reason)
 
     async def suppressed(self, row: OutboxRow, reason: str) -> None:
-        """Settle a row that is not to be delivered."""
+        """Settle a row that must not be delivered."""
         await self._settle(row, "suppressed", row.attempts, reason)
 
     async def _settle(self, row: OutboxRow, state: str, attempts: int, reason: str | None) -> None:

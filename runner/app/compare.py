@@ -1,4 +1,4 @@
-"""`report --compare`: two runs of a journal, transfer by transfer."""
+"""`report --compare`: compares two runs of a journal, transfer by transfer."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from runner.staging.run_join import RunJoin
 
 
 def compare(before: str, after: str, journal: JournalLocation) -> Comparison:
-    """Compare two runs as they are in the journal now.
+    """Compare two runs with their present state in the journal.
 
-    Raises `UsageError` for a run that is not there, or the same one twice; `StorageError`.
+    Raises `UsageError` for an unknown run, or the same run twice; `StorageError`.
     """
     with report_source(before, journal) as first, report_source(after, journal) as second:
         if first.run.id == second.run.id:
-            raise UsageError(f"both are run {first.run.id}: name two runs; `status` lists them")
+            raise UsageError(f"both are run {first.run.id}; name two runs; `status` lists them")
         with RunJoin() as join:
             tallies = Tally(), Tally()
             join.add_before(_counted(first, tallies[0]))

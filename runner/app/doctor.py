@@ -1,4 +1,4 @@
-"""`doctor`: connects as a run would, read-only, and explains what it meets on the way."""
+"""`doctor`: connects as a run would, read-only, and checks each step."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from runner.staging.rows import Staging
 
 
 def examine(manifest: Manifest, staging: Staging) -> list[Check]:
-    """Check the way to the manifest's gateway, as far as it is passable; moves nobody.
+    """Check the connection to the manifest's gateway, up to the first failure; moves nothing.
 
     Raises `GatewayError` if `tls.ca_file` cannot be used.
     """
@@ -52,28 +52,28 @@ async def _session(connection: Connection) -> Check:
 
 
 class _Listener:
-    """Hears a session open; implements `GatewayListener`."""
+    """Records that a session opened; implements `GatewayListener`."""
 
     tls: str | None = None
 
     def replied(self, reply: Reply) -> None:
-        """Ignore it: nothing was asked on the session."""
+        """Ignore it: nothing was sent on the session."""
 
     def noted(self, note: GatewayNote) -> None:
-        """Ignore it: nothing was asked on the session."""
+        """Ignore it: nothing was sent on the session."""
 
     def session_opened(self, opened: SessionOpened) -> None:
-        """Keep how it is secured."""
+        """Record the session's TLS."""
         self.tls = opened.tls
 
     def session_lost(self, lost: SessionLost) -> None:
-        """Ignore it: the session is closed right away."""
+        """Ignore it: the session is closed immediately."""
 
     def gave_up(self, error: Exception) -> None:
-        """Ignore it: the session is closed right away."""
+        """Ignore it: the session is closed immediately."""
 
     def slowed(self, why: str) -> None:
         """Ignore it: nothing is sent."""
 
     def paused(self, wait_s: float, why: str) -> None:
-        """Ignore it: the wait is waited."""
+        """Ignore it: the gateway waits by itself."""

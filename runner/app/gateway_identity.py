@@ -1,4 +1,4 @@
-"""Which gateway a manifest's environment speaks to: what its history is kept by."""
+"""Identifies a manifest's gateway, whose history a journal keeps."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from runner.ports.journal_access import GatewayEntry
 
 
 def origin_of(manifest: Manifest) -> str:
-    """Return what a journal remembers its gateway by: its address, or that it is embedded."""
+    """Return a gateway's origin as journals record it: its address, or `simulator`."""
     endpoints = manifest.environment.endpoints
     if endpoints is None:
         return "simulator"
@@ -21,7 +21,7 @@ def origin_of(manifest: Manifest) -> str:
 def gateway_entry(manifest: Manifest, variables: Mapping[str, str]) -> GatewayEntry | None:
     """Return this host's entry for a manifest's gateway and account.
 
-    None for the embedded gateway, without a state folder, and where the account is not known.
+    None for the embedded gateway, without a state folder, and if the account is unknown.
     """
     client_id = manifest.environment.client_id
     if client_id is None or manifest.environment.endpoints is None:

@@ -1,4 +1,4 @@
-"""Writes a first manifest that runs, its schema, and a note on editors."""
+"""`init`: writes a first manifest that runs, and its schema."""
 
 from __future__ import annotations
 
@@ -50,5 +50,5 @@ def write_template(folder: Path) -> Path:
 def _unusable(folder: Path, error: OSError) -> UsageError:
     why = (error.strerror or type(error).__name__).lower()
     if isinstance(error, FileExistsError | NotADirectoryError):
-        why = "it is, or lies in, a file and no folder"
+        why = "it is, or is in, a file instead of a folder"
     return UsageError(f"cannot write to {folder}: {why}; give another folder")

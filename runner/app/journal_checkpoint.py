@@ -20,7 +20,7 @@ from runner.core.next_steps import shell_line
 from runner.journals import journal_at
 from runner.ports.history import EventSource
 from runner.ports.journal_access import GatewayEntry, JournalAccess, JournalStore, KnownHistory
-from runner.report.folder import WITNESS, open_folder
+from runner.report.safe_folder import WITNESS, open_folder
 
 
 @dataclass(frozen=True, slots=True)

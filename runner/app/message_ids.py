@@ -1,4 +1,4 @@
-"""Random message ids, drawn from the system's randomness many at a time."""
+"""Generates random message ids."""
 
 from __future__ import annotations
 
@@ -12,16 +12,17 @@ _AT_A_TIME = 256
 
 
 class MessageIds:
-    """Gives UUIDs of version 4 (RFC 9562).
+    """Generates UUIDs of version 4 (RFC 9562).
 
-    A call of the system for each would let the interpreter's lock go on every delivery's way.
+    Random bytes are read for many ids at once: a system call for each would release the
+    interpreter's lock during every delivery.
     """
 
     def __init__(self) -> None:
         self._ids = self._draw()
 
     def new(self) -> str:
-        """Return an id that was never given before."""
+        """Return a new id."""
         return next(self._ids)
 
     def _draw(self) -> Iterator[str]:

@@ -1,4 +1,4 @@
-"""Turns names into ids, and selections into rows, by asking the gateway or by a plan that did."""
+"""Resolves names to ids, and selections to rows, by the gateway's directory or by a plan."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from runner.core.manifest.media import MediaMatrix
 from runner.core.manifest.model import Manifest, QueueSelection, TransferRow
 from runner.core.manifest.queue_selection import (
     SERVED_NO_MORE,
-    Chosen,
+    Selected,
     Waiting,
     address,
-    choose,
     is_id,
     named_in,
+    select_waiting,
 )
 from runner.core.number_text import counted
 from runner.core.transfer.lookup_verdict import FoundAt
@@ -26,16 +26,16 @@ from runner.staging.rows import Staging
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
-    """What was found: the ids of names, the rows of selections, and what those left out."""
+class DirectoryAnswers:
+    """A directory's answers: ids of names, rows of selections, and what selections left out."""
 
     addresses: Mapping[str, str] = field(default_factory=dict)  # by the destination as written
     rows: Sequence[TransferRow] = ()
-    chosen: Sequence[tuple[QueueSelection, Chosen]] = ()
+    chosen: Sequence[tuple[QueueSelection, Selected]] = ()
 
     @property
     def explanation(self) -> str:
-        """What was found, in a line; empty where nothing had to be found."""
+        """The answers in a line; empty if nothing was asked."""
         parts = [_counts(selection, chosen) for selection, chosen in self.chosen]
         if self.addresses:
             parts.insert(0, f"{counted(len(self.addresses), 'name')} looked up")
@@ -49,15 +49,15 @@ class Found:
         places = {row.found_at for row in self.rows if row.found_at is not None}
         return names | {at.destination_uri: at.name for at in places if not is_id(at.name)}
 
-    def put_into(self, staging: Staging) -> None:
-        """Make the rows what was found, so that they can be planned."""
+    def add_to(self, staging: Staging) -> None:
+        """Add the answers to the rows, so that they can be planned."""
         staging.readdress(self.addresses)
         for row in self.rows:
             staging.add(row)
         staging.selections.clear()
 
     def to_json(self) -> dict[str, Any]:
-        """Return the form that a plan file keeps; the counts of what was left out are not kept."""
+        """Return the form for plan files, without the counts of what was left out."""
         rows = [
             {
                 "interaction_id": row.interaction_id,
@@ -72,13 +72,13 @@ class Found:
         return {"addresses": dict(self.addresses), "rows": rows}
 
     @classmethod
-    def from_json(cls, kept: Mapping[str, Any]) -> Found:
+    def from_json(cls, kept: Mapping[str, Any]) -> DirectoryAnswers:
         """Return what `to_json` wrote."""
         return cls(dict(kept["addresses"]), tuple(_kept_row(row) for row in kept["rows"]))
 
 
-NOTHING_FOUND = Found()
-"""Where nothing had to be asked."""
+NOTHING_ASKED = DirectoryAnswers()
+"""The answers if nothing had to be asked."""
 
 
 def _kept_row(row: Mapping[str, Any]) -> TransferRow:
@@ -93,13 +93,13 @@ def _kept_row(row: Mapping[str, Any]) -> TransferRow:
     )
 
 
-def is_open(manifest: Manifest, staging: Staging) -> bool:
-    """Tell whether the gateway has to be asked before the rows can be planned."""
+def needs_directory(manifest: Manifest, staging: Staging) -> bool:
+    """Return whether the directory must be asked before the rows can be planned."""
     return bool(staging.selections) or bool(_names(manifest, staging))
 
 
-def unknown_yet(manifest: Manifest, staging: Staging) -> str | None:
-    """Return in words what a plan made offline cannot know; None: it knows all."""
+def unresolved_text(manifest: Manifest, staging: Staging) -> str | None:
+    """Return as text what an offline plan does not know; None if it knows everything."""
     names = _names(manifest, staging)
     parts = []
     if staging.selections:
@@ -114,25 +114,25 @@ def unknown_yet(manifest: Manifest, staging: Staging) -> str | None:
 
 
 def _names(manifest: Manifest, staging: Staging) -> list[str]:
-    """Return the destinations by name; only where a gateway knows names, all else is an id."""
+    """Return the destinations by name; empty for gateways that know only ids."""
     if not manifest.environment.driver.can_select:
         return []
     return [uri for uri in staging.destinations() if named_in(uri)]
 
 
-async def find(staging: Staging, directory: Directory, *, now: float) -> Found:
-    """Ask for every name and selection of `staging`.
+async def resolve_names(staging: Staging, directory: Directory, *, now: float) -> DirectoryAnswers:
+    """Look up every name and selection of `staging`.
 
-    Raises `ManifestInvalid` for names that no queue or user has, or several have, `GatewayError`.
+    Raises `ManifestInvalid` for a name that no queue or user has, or several have; `GatewayError`.
     """
-    finder = _Finder(directory)
+    resolver = _NameResolver(directory)
     named = [(uri, source) for uri, source in staging.destinations().items() if named_in(uri)]
     named += [(each.destination_uri, each.source) for each in staging.selections]
-    addresses = {uri: await finder.address_of(uri, source) for uri, source in dict(named).items()}
-    queues = [await finder.id_of("queue", s.queue, s.source) for s in staging.selections]
-    if finder.problems:
-        raise ManifestInvalid(finder.problems)
-    chosen: list[tuple[QueueSelection, Chosen]] = []
+    addresses = {uri: await resolver.address_of(uri, source) for uri, source in dict(named).items()}
+    queues = [await resolver.id_of("queue", s.queue, s.source) for s in staging.selections]
+    if resolver.problems:
+        raise ManifestInvalid(resolver.problems)
+    chosen: list[tuple[QueueSelection, Selected]] = []
     rows: dict[str, TransferRow] = {}
 
     def is_listed(interaction_id: str) -> bool:
@@ -140,7 +140,7 @@ async def find(staging: Staging, directory: Directory, *, now: float) -> Found:
 
     for selection, queue_id in zip(staging.selections, queues, strict=True):
         ask = directory.connected if selection.is_connected else directory.waiting
-        took = choose(selection, await ask(queue_id), now=now, is_listed=is_listed)
+        took = select_waiting(selection, await ask(queue_id), now=now, is_listed=is_listed)
         kept = [
             (one, at)
             for one in took.taken
@@ -148,16 +148,16 @@ async def find(staging: Staging, directory: Directory, *, now: float) -> Found:
         ]
         if gone := len(took.taken) - len(kept):
             left_out = {**took.left_out, SERVED_NO_MORE: gone}
-            took = Chosen(tuple(one for one, _ in kept), left_out)
+            took = Selected(tuple(one for one, _ in kept), left_out)
         chosen.append((selection, took))
         uri = addresses[selection.destination_uri]
         for one, at in kept:
             rows[one.interaction_id] = _row(selection, one.interaction_id, uri, at)
     found = {uri: by_id for uri, by_id in addresses.items() if by_id != uri}
-    return Found(found, tuple(rows.values()), chosen)
+    return DirectoryAnswers(found, tuple(rows.values()), chosen)
 
 
-class _Finder:
+class _NameResolver:
     """Looks each name up once."""
 
     def __init__(self, directory: Directory) -> None:
@@ -166,7 +166,7 @@ class _Finder:
         self._known: dict[tuple[str, str], str] = {}
 
     async def address_of(self, uri: str, source: str) -> str:
-        """Return a destination by its id; as it is, where it needs no look-up or has no id."""
+        """Return a destination by its id; unchanged if it needs no look-up or has no id."""
         named = named_in(uri)
         if named is None:
             return uri
@@ -174,7 +174,7 @@ class _Finder:
         return address(kind, await self.id_of(kind, name, source))
 
     async def id_of(self, kind: str, name: str, source: str) -> str:
-        """Return the one id of a name; the name itself, after noting a problem, if there is none."""
+        """Return the id of a name; the name itself, after adding a problem, if there is not exactly one."""
         if is_id(name):
             return name
         if (kind, name) not in self._known:
@@ -195,7 +195,7 @@ def _no_single(kind: str, name: str, ids: Sequence[str], source: str) -> Problem
         )
         return Problem("R001", f"no {kind} is named `{name}`", place, fix)
     several = f"{len(ids)} {kind}s are named `{name}`"
-    return Problem("R001", several, place, f"write the id of the one that is meant: {_few(ids)}")
+    return Problem("R001", several, place, f"write the id of the right one: {_few(ids)}")
 
 
 def _few(ids: Sequence[str], most: int = 5) -> str:
@@ -206,7 +206,7 @@ def _few(ids: Sequence[str], most: int = 5) -> str:
 async def _found_at(
     directory: Directory, selection: QueueSelection, queue_id: str, one: Waiting
 ) -> FoundAt | None:
-    """Return where an interaction was found; None: its agent has left it since."""
+    """Return where an interaction was found; None if its agent has left it since."""
     found_at = FoundAt(address("queue", queue_id), selection.queue)
     if one.user_id is None:
         return found_at
@@ -228,7 +228,7 @@ def _row(
     )
 
 
-def _counts(selection: QueueSelection, chosen: Chosen) -> str:
+def _counts(selection: QueueSelection, chosen: Selected) -> str:
     left = [f"{count:,} {reason}" for reason, count in sorted(chosen.left_out.items())]
     without = f", left out: {', '.join(left)}" if left else ""
     return f"queue {selection.queue}: {len(chosen.taken):,} selected{without}"

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from runner.app import run_record
 from runner.app.gateway_identity import gateway_entry
 from runner.app.journal_checkpoint import check_checkpoint, check_known
-from runner.app.name_resolution import NOTHING_FOUND, Found, unknown_yet
+from runner.app.name_resolution import NOTHING_ASKED, DirectoryAnswers, unresolved_text
 from runner.app.plan_check import check_only, drawn_up, plan_rows
 from runner.app.plan_file import write_plan
 from runner.app.run_options import RunOptions
@@ -48,7 +48,7 @@ from runner.report.writer import write_report
 from runner.staging.rows import Outline, Staging
 
 if TYPE_CHECKING:  # it brings the gateway's libraries, which a plan made offline does without
-    from runner.app.preflight import Foreseen, Preflight
+    from runner.app.preflight import Forecast, PreflightResult
 
 
 def read_manifest(request: RunOptions, staging: Staging) -> tuple[Manifest, tuple[Problem, ...]]:
@@ -152,9 +152,9 @@ def report_plan(
     request: RunOptions,
     manifest: Manifest,
     staging: Staging,
-    preflight: Preflight | None = None,
+    preflight: PreflightResult | None = None,
     *,
-    found: Found = NOTHING_FOUND,
+    found: DirectoryAnswers = NOTHING_ASKED,
     out: Path | None = None,
     code: Callable[[PlanFigures], ExitCode] = lambda _: ExitCode.OK,
 ) -> tuple[ReportSource, Summary, Path]:
@@ -168,7 +168,7 @@ def report_plan(
         record = replace(record, options={**record.options, "out": str(out)})
     asked = None if preflight is None else preflight.explanation
     note = manifest.environment.driver.plan_note
-    notes = [unknown_yet(manifest, staging), found.explanation, asked, note]
+    notes = [unresolved_text(manifest, staging), found.explanation, asked, note]
     record = replace(record, explanation="; ".join(filter(None, notes)) or None)
     figures = plan_figures(request, manifest, staging)
     if preflight is not None and preflight.error is None:
@@ -204,7 +204,7 @@ def save_plan(
     record: RunRecord,
     out: Path,
     *,
-    found: Found = NOTHING_FOUND,
+    found: DirectoryAnswers = NOTHING_ASKED,
 ) -> None:
     """Write planned rows as a plan file, for `apply` to carry out exactly.
 
@@ -219,7 +219,7 @@ def _figures_after_lookups(
     request: RunOptions,
     manifest: Manifest,
     staging: Staging,
-    preflight: Preflight,
+    preflight: PreflightResult,
 ) -> PlanFigures:
     """Return a plan's figures; only rows that a look-up found fit count as sent."""
     fit = {n for n, foreseen in preflight.rows.items() if foreseen.sent}
@@ -235,7 +235,7 @@ def _figures_after_lookups(
     )
 
 
-def first_moves(staging: Staging, preflight: Preflight | None, most: int) -> list[Move]:
+def first_moves(staging: Staging, preflight: PreflightResult | None, most: int) -> list[Move]:
     """Return the first rows that would be sent: of those that a look-up found fit, if asked."""
     if preflight is None or preflight.error is not None:
         return [move for _, move in islice(staging.moves(), most)]
@@ -254,7 +254,7 @@ def new_run_id(at: float) -> str:
 
 
 def _planned_records(
-    staging: Staging, seen: Mapping[int, Foreseen], waves: Sequence[int]
+    staging: Staging, seen: Mapping[int, Forecast], waves: Sequence[int]
 ) -> Iterator[TransferRecord]:
     wave = WaveCount(waves, staging.failed_before())
     for row in staging.outlines():
@@ -266,7 +266,7 @@ def _planned_records(
 
 def _record(
     row: Outline,
-    seen: Foreseen | None = None,
+    seen: Forecast | None = None,
     *,
     wave: int | None = None,
 ) -> TransferRecord:

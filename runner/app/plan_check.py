@@ -10,7 +10,7 @@ from pathlib import Path
 from shlex import quote
 from typing import Any
 
-from runner.app.name_resolution import NOTHING_FOUND, Found
+from runner.app.name_resolution import NOTHING_ASKED, DirectoryAnswers
 from runner.app.plan_file import (
     PlanFile,
     SeenHistory,
@@ -127,7 +127,7 @@ def drawn_up(
     record: RunRecord,
     out: Path,
     *,
-    found: Found = NOTHING_FOUND,
+    found: DirectoryAnswers = NOTHING_ASKED,
 ) -> PlanFile:
     """Return the plan of rows that have their verdicts, ready to be written to `out`."""
     return PlanFile(

@@ -13,7 +13,7 @@ from typing import Any
 import jsonschema_rs
 
 from runner import __version__
-from runner.app.name_resolution import NOTHING_FOUND, Found
+from runner.app.name_resolution import NOTHING_ASKED, DirectoryAnswers
 from runner.core import next_steps
 from runner.core.batch_options import BatchOptions
 from runner.core.diagnostics.problem import Place, Problem
@@ -24,7 +24,7 @@ from runner.core.next_steps import RunArguments
 from runner.core.records.run_record import PlanFigures
 from runner.core.transfer.plan import Action, PlannedRow
 from runner.manifest.regular_file import open_regular
-from runner.report.folder import open_folder
+from runner.report.safe_folder import open_folder
 from runner.schemas_lookup import schema
 
 KIND = "runner-plan"
@@ -62,7 +62,7 @@ class PlanFile:
     history: SeenHistory
     rows: Mapping[str, tuple[Action, str]]  # by key: the action, and the row's digest
     failed_as: Mapping[str, str] = field(default_factory=dict)  # by key, as `PlannedRow` has it
-    found: Found = NOTHING_FOUND  # what the gateway was asked for: names, and what waited in queues
+    found: DirectoryAnswers = NOTHING_ASKED  # ids of names, and what waited in queues
 
 
 def row_digest(row: PlannedRow) -> str:
@@ -133,7 +133,7 @@ def replan_help(plan: PlanFile, report_dir: Path) -> str:
         options=replace(plan.options, environment=plan.environment, journal=plan.history.location),
         report_dir=str(report_dir),
     )
-    preflight = plan.found != NOTHING_FOUND
+    preflight = plan.found != NOTHING_ASKED
     argv = next_steps.plan(arguments, out=str(plan.path), preflight=preflight)
     return f"plan anew:\n{next_steps.shell_line(argv)}"
 
@@ -205,7 +205,7 @@ def _head(plan: PlanFile, figures: PlanFigures) -> dict[str, Any]:
             "in_doubt": figures.in_doubt,
             "total": len(plan.rows),
         },
-        **({"found": plan.found.to_json()} if plan.found != NOTHING_FOUND else {}),
+        **({"found": plan.found.to_json()} if plan.found != NOTHING_ASKED else {}),
     }
 
 
@@ -229,7 +229,9 @@ def _plan(path: Path, document: Mapping[str, Any]) -> PlanFile:
         ),
         rows={key: (Action(action), digest) for key, action, digest, *_ in document["rows"]},
         failed_as={key: code[0] for key, _, _, *code in document["rows"] if code},
-        found=Found.from_json(document["found"]) if "found" in document else NOTHING_FOUND,
+        found=DirectoryAnswers.from_json(document["found"])
+        if "found" in document
+        else NOTHING_ASKED,
     )
 
 

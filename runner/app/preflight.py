@@ -1,4 +1,4 @@
-"""`plan --preflight`: looks up what would be sent, read-only."""
+"""`plan --preflight`: looks up the transfers that would be sent, read-only."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from runner.ports.history import History
 from runner.staging.rows import Staging
 
 LOOKS_AT_ONCE = 64
-"""Look-ups under way; the gateway's `http_rate` holds all the same."""
+"""Look-ups under way at once; `http_rate` applies as well."""
 
 PROGRESS_S = 1.0
 
@@ -44,32 +44,34 @@ UNKNOWN = "the look-up failed"
 
 
 @dataclass(frozen=True, slots=True)
-class Foreseen:
-    """What a look-up foresees for a row."""
+class Forecast:
+    """What would happen to a row, according to its look-up."""
 
-    verdict: str  # in words, what would become of it
+    verdict: str  # what would happen, as text
     why: str
     code: Code
-    sent: bool  # a delivery would follow
+    sent: bool  # it would be delivered
     origin_uri: str | None = None  # where it is now
 
     @property
     def reason(self) -> str:
-        """The whole."""
+        """Verdict and reason."""
         return f"{self.verdict}: {self.why}"
 
 
 @dataclass(slots=True)
-class Preflight:
+class PreflightResult:
     """The result of the look-ups. `error`: why they ended early."""
 
-    rows: dict[int, Foreseen] = field(default_factory=dict)  # by number
-    elsewhere: list[str] = field(default_factory=list)  # doubts that the manifest does not list
+    rows: dict[int, Forecast] = field(default_factory=dict)  # by number
+    elsewhere: list[str] = field(
+        default_factory=list
+    )  # doubts of transfers that the manifest does not list
     error: GatewayError | None = None
 
     @property
     def explanation(self) -> str:
-        """The whole in a line."""
+        """The result in a line."""
         if self.error is not None:
             return f"preflight ended early: {self.error}"
         counts = Counter(each.verdict for each in self.rows.values())
@@ -77,20 +79,20 @@ class Preflight:
         return "; ".join(["preflight: token and session are good", *parts, *self.elsewhere])
 
 
-def look_ahead(
+def run_preflight(
     request: RunOptions, manifest: Manifest, staging: Staging, observer: Observer
-) -> Preflight:
-    """Check token and session, and look up what would be sent and what is in doubt; no more.
+) -> PreflightResult:
+    """Check token and session, and look up what would be sent and what is in doubt; read-only.
 
-    Rows must have their verdicts. Raises `StorageError` if the journal cannot be read.
+    Rows must be planned already. Raises `StorageError` if the journal cannot be read.
     """
     journal = request.journal_access(manifest)
     with journal.open_history() if journal.exists() else nullcontext() as history:
         location = None if history is None else journal.location
-        return asyncio.run(_LookAhead(manifest, staging, location, history, observer).run())
+        return asyncio.run(_PreflightRun(manifest, staging, location, history, observer).run())
 
 
-class _LookAhead:
+class _PreflightRun:
     """One preflight. Implements `GatewayListener`."""
 
     def __init__(
@@ -107,7 +109,7 @@ class _LookAhead:
         self._history = history
         self._observer = observer
         self._clock: Clock = SystemClock()
-        self._found = Preflight()
+        self._found = PreflightResult()
         self._given_up: asyncio.Future[Any]
         self._doubts: Mapping[int, Doubt] = {}
         if history is not None:
@@ -115,7 +117,7 @@ class _LookAhead:
         counts = staging.counts()
         self._total = sum(counts.get(action, 0) for action in (*SENDS, Action.IN_DOUBT))
 
-    async def run(self) -> Preflight:
+    async def run(self) -> PreflightResult:
         self._given_up = asyncio.get_running_loop().create_future()
         try:
             async with opened_gateway(
@@ -147,44 +149,48 @@ class _LookAhead:
             await asyncio.gather(*looks, progress, everything, return_exceptions=True)
 
     async def _look_at(self, gateway: Gateway, rows: Iterator[tuple[PlannedRow, Verdict]]) -> None:
-        """Look up rows until there are none; the others who do take from the same."""
+        """Look up rows from an iterator that several tasks share."""
         for row, verdict in rows:
             if verdict.action in SENDS:
                 self._found.rows[row.n] = await self._foresee(gateway, row, verdict)
             elif verdict.action is Action.IN_DOUBT:
                 why, code = await self._weigh(gateway, self._doubts.get(verdict.claim or 0))
-                self._found.rows[row.n] = Foreseen("in doubt", why, code, sent=False)
+                self._found.rows[row.n] = Forecast("in doubt", why, code, sent=False)
 
-    async def _foresee(self, gateway: Gateway, row: PlannedRow, verdict: Verdict) -> Foreseen:
+    async def _foresee(self, gateway: Gateway, row: PlannedRow, verdict: Verdict) -> Forecast:
         try:
             seen = await gateway.look_up(row.interaction_id)
         except LookUpFailed as error:
             why = f"{UNKNOWN}: {error.what}"
-            return Foreseen("would fail", why, Code.LOOK_UP_FAILED, sent=False)
+            return Forecast("would fail", why, Code.LOOK_UP_FAILED, sent=False)
         ours = frozenset[str]()
         if self._history is not None and row.lineage is not None:
             ours = self._history.message_ids(row.lineage)
-        sight, reason = judge_lookup(
+        lookup_verdict, reason = judge_lookup(
             seen,
             destination_uri=row.destination_uri,
             message_ids=ours,
             preflight=True,
             found_at=row.found_at,
         )
-        if sight is LookupVerdict.FIT:
+        if lookup_verdict is LookupVerdict.FIT:
             changed = ", carried to another destination before"
             why = f"{seen.state}{changed * (verdict.action is Action.CHANGED)}"
             return _sent(why, verdict, seen)
         stays = {LookupVerdict.OURS, LookupVerdict.ELSEWHERE, LookupVerdict.HIDDEN}
-        if sight not in stays and not self._manifest.policy.preflight:
+        if lookup_verdict not in stays and not self._manifest.policy.preflight:
             return _sent(f"{reason}, and policy.preflight is off", verdict, seen)
-        assert sight.code is not None  # noqa: S101 - all but FIT have one
-        return Foreseen(
-            _WORDS[sight], reason or "", sight.code, sent=False, origin_uri=seen.destination_uri
+        assert lookup_verdict.code is not None  # noqa: S101 - all but FIT have one
+        return Forecast(
+            _WORDS[lookup_verdict],
+            reason or "",
+            lookup_verdict.code,
+            sent=False,
+            origin_uri=seen.destination_uri,
         )
 
     async def _weigh(self, gateway: Gateway, doubt: Doubt | None) -> tuple[str, Code]:
-        """Return what a look-up says of a doubt, and its cause; it stays as it is."""
+        """Return the evidence of a look-up on a doubt, as text and cause; nothing is changed."""
         if doubt is None:
             return "under way, or left by a run that died", Code.RUN_DIED
         try:
@@ -202,7 +208,7 @@ class _LookAhead:
         return reason, evidence.code
 
     async def _look_elsewhere(self, gateway: Gateway) -> None:
-        """Look at the doubts of the journal that the manifest does not list."""
+        """Look up the journal's doubts that the manifest does not list."""
         listed = {verdict.claim for _, verdict in self._staging.planned()}
         for transfer_id, doubt in self._doubts.items():
             if transfer_id not in listed:
@@ -234,11 +240,11 @@ class _LookAhead:
         """Ignore it: nothing was sent on the session."""
 
     def session_opened(self, opened: SessionOpened) -> None:
-        """Note that token and session are good."""
+        """Report that token and session are good."""
         self._observer.noticed("session opened", tls=opened.tls or "plain loopback")
 
     def session_lost(self, lost: SessionLost) -> None:
-        """Note it; look-ups need no session."""
+        """Report it; look-ups need no session."""
         self._observer.noticed("session closed", code=lost.code, reason=lost.reason)
 
     def gave_up(self, error: Exception) -> None:
@@ -247,14 +253,14 @@ class _LookAhead:
             self._given_up.set_exception(error)
 
     def slowed(self, why: str) -> None:
-        """Note that the gateway asked for it; nothing is sent anyway."""
+        """Report that the gateway asked to slow down; nothing is sent."""
         self._observer.warned("the gateway asks to slow down", why=why)
 
     def paused(self, wait_s: float, why: str) -> None:
-        """Note that look-ups wait."""
+        """Report that look-ups wait."""
         self._observer.warned("waiting", seconds=round(wait_s, 1), why=why)
 
 
-def _sent(why: str, verdict: Verdict, seen: Interaction) -> Foreseen:
+def _sent(why: str, verdict: Verdict, seen: Interaction) -> Forecast:
     code = Code.PLANNED_CHANGED if verdict.action is Action.CHANGED else Code.PLANNED
-    return Foreseen("would be sent", why, code, sent=True, origin_uri=seen.destination_uri)
+    return Forecast("would be sent", why, code, sent=True, origin_uri=seen.destination_uri)

@@ -1,4 +1,4 @@
-"""`doctor --probe`: one conversation is moved on purpose, under the journal's lock, and it is noted."""
+"""`doctor --probe`: moves one conversation on purpose, and records what the platform does."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from runner.drivers import ProbeFindings, Prober, drivers_that_probe, spec_of
 from runner.ports.history import History
 from runner.staging.rows import Selection, Staging
 
-_MEDIA = MediaMatrix(Audio("opus", 64, 16))  # a draft needs one; the platform takes none
+_MEDIA = MediaMatrix(Audio("opus", 64, 16))  # a draft needs one; the platform ignores it
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +40,7 @@ class ProbeOrder:
 
 
 @dataclass(frozen=True, slots=True)
-class Probed:
+class ProbeResult:
     """The findings of a probe, and their file."""
 
     findings: ProbeFindings
@@ -48,7 +48,7 @@ class Probed:
 
 
 def check_order(manifest: Manifest, order: ProbeOrder) -> None:
-    """Raise `UsageError` for what cannot be probed; nothing is asked yet."""
+    """Raise `UsageError` for an order that cannot be carried out; no request is made."""
     fault = _prober(manifest.environment).find_fault(order.conversation_id, order.destination_uri)
     if fault is not None:
         raise UsageError(fault)
@@ -66,11 +66,11 @@ def _prober(environment: Environment) -> Prober[Any]:
 
 def probe(
     request: RunOptions, manifest: Manifest, order: ProbeOrder, say: Callable[[str], None]
-) -> Probed:
-    """Move one conversation, watch, move it back where that can be done, and write the findings.
+) -> ProbeResult:
+    """Move one conversation, observe, move it back if possible, and write the findings.
 
-    Raises `UsageError`, `Locked`, `StorageError`, `GatewayError`; the file is there from the moment
-    at which anything may have left.
+    It holds the journal's lock. The file exists before anything is sent. Raises `UsageError`,
+    `Locked`, `StorageError`, `GatewayError`.
     """
     check_order(manifest, order)
     journal = request.journal_access(manifest)
@@ -81,17 +81,17 @@ def probe(
             _refuse_doubt(stack.enter_context(journal.open_history()), order)
         findings = _prober(manifest.environment).begin(_about(manifest))
         file = _File.made(order.out or Path(f"probe-{timestamp(SystemClock().wall())[:19]}Z.json"))
-        keep = _Keeper(file, findings)
+        keep = _FindingsWriter(file, findings)
         keep()
         try:
             asyncio.run(_probed(manifest, location, order, keep, say))
         finally:
             keep()
-    return Probed(findings, file.path)
+    return ProbeResult(findings, file.path)
 
 
 def _refuse_doubt(history: History, order: ProbeOrder) -> None:
-    """Refuse what the journal holds: it may be moved already, or be about to be."""
+    """Refuse a conversation that the journal has in doubt. Raises `NotInDoubt`."""
     with Staging() as staging:
         staging.add(
             TransferRow(
@@ -124,7 +124,7 @@ async def _probed(
     manifest: Manifest,
     journal: JournalLocation | None,
     order: ProbeOrder,
-    keep: _Keeper,
+    keep: _FindingsWriter,
     say: Callable[[str], None],
 ) -> None:
     async with opened_environment(manifest, journal) as environment:
@@ -144,13 +144,13 @@ async def _probed(
 
 @dataclass(frozen=True, slots=True)
 class _File:
-    """The file of a probe: for its owner's eyes, replaced as a whole."""
+    """The file of a probe: readable by its owner only, replaced as a whole."""
 
     path: Path
 
     @classmethod
     def made(cls, path: Path) -> _File:
-        """Make it; an existing one is never written over."""
+        """Create the file; an existing one is never overwritten."""
         try:
             os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
         except FileExistsError as error:
@@ -160,7 +160,7 @@ class _File:
         return cls(path)
 
     def write(self, text: str) -> None:
-        """Replace what it says, durably. Raises `StorageError`."""
+        """Replace its content, durably. Raises `StorageError`."""
         beside = self.path.with_name(f".{self.path.name}.tmp")
         try:
             descriptor = os.open(
@@ -176,8 +176,8 @@ class _File:
 
 
 @dataclass(frozen=True, slots=True)
-class _Keeper:
-    """Writes the findings as they are by now."""
+class _FindingsWriter:
+    """Writes the present findings to the file when called."""
 
     file: _File
     findings: ProbeFindings

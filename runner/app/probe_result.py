@@ -1,4 +1,4 @@
-"""What `doctor --probe` found, in words and as JSON."""
+"""Renders the findings of `doctor --probe`, as text and as JSON."""
 
 from __future__ import annotations
 
@@ -6,20 +6,20 @@ from pathlib import Path
 
 from runner.console.log.redaction import redact
 from runner.console.results.document import document
-from runner.console.text import Paint, visible
+from runner.console.terminal_text import Paint, visible
 from runner.drivers import ProbedMove, ProbeFindings
 
 Shown = tuple[ProbeFindings, Path]
 
 
 def probe_to_json(shown: Shown) -> str:
-    """Return one JSON document, in ASCII: the file's content, and where the file is."""
+    """Return one JSON document, in ASCII: the findings, and the path of their file."""
     findings, file = shown
     return redact(document("probe", {"file": str(file), **findings.to_json()}))
 
 
 def render_probe(shown: Shown, *, color: bool = False) -> str:
-    """Return it as a person reads it: what was moved, what was learned, and where that is kept."""
+    """Return the moves, the answers and the path of the file as text."""
     findings, file = shown
     paint = Paint(color)
     lines = [_line(paint, move) for move in findings.moves()]

@@ -6,12 +6,18 @@ from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
-from runner.console.results.prune_result import Pruned, Remark, RemovedReport
+from runner.console.results.prune_result import FolderNote, PruneResult, RemovedReport
 from runner.core.records.retention import KeepReason, Retention, reasons_to_keep
-from runner.report.report_store import Batch, NotOurs, Report, batches, remove
+from runner.report.stored_reports import (
+    NotAReport,
+    ReportFolder,
+    StoredBatch,
+    remove_report,
+    stored_batches,
+)
 
 Remove = Callable[[Path, str, str], int]
-"""Removes BATCH's report folder under a root, and returns the bytes that this frees."""
+"""Removes a report folder, given root, batch and name; returns the bytes that this frees."""
 
 
 def prune(
@@ -21,16 +27,17 @@ def prune(
     now: float,
     batch: str | None = None,
     dry_run: bool = False,
-    removing: Remove = remove,
-) -> Pruned:
-    """Remove what `retention` lets go, of all batches under `root` or of one; `now` is wall time.
+    removing: Remove = remove_report,
+) -> PruneResult:
+    """Remove the reports that `retention` does not keep, of one batch or of all under `root`.
 
-    Raises `UsageError` if there is no such folder or batch, `StorageError` if it cannot be read.
+    `now` is in seconds since the epoch. Raises `UsageError` if there is no such folder or batch,
+    `StorageError` if it cannot be read.
     """
     pruning = _Pruning(root, None if dry_run else removing)
-    for each in batches(root, batch):
+    for each in stored_batches(root, batch):
         pruning.take(each, retention, now)
-    return Pruned(
+    return PruneResult(
         str(root),
         retention.keep,
         retention.older_than_s,
@@ -43,36 +50,36 @@ def prune(
 
 
 class _Pruning:
-    """Goes from batch to batch, and notes what it did."""
+    """Prunes batch by batch, and records what it did."""
 
     def __init__(self, root: Path, removing: Remove | None) -> None:
         self._root = root
         self._removing = removing
         self.removed: list[RemovedReport] = []
         self.kept: Counter[KeepReason] = Counter()
-        self.left: list[Remark] = []
-        self.failed: list[Remark] = []
+        self.left: list[FolderNote] = []
+        self.failed: list[FolderNote] = []
 
-    def take(self, batch: Batch, retention: Retention, now: float) -> None:
-        self.left += [Remark(str(left.path), left.why) for left in batch.left]
-        folders = [report.shelved for report in batch.reports]
+    def take(self, batch: StoredBatch, retention: Retention, now: float) -> None:
+        self.left += [FolderNote(str(entry.path), entry.why) for entry in batch.skipped]
+        folders = [report.stored for report in batch.reports]
         reasons = reasons_to_keep(folders, retention, latest=batch.latest, now=now)
         for report in batch.reports:
-            reason = reasons[report.shelved.name]
+            reason = reasons[report.stored.name]
             if reason is None:
                 self._remove(batch.name, report)
             else:
                 self.kept[reason] += 1
 
-    def _remove(self, batch: str, report: Report) -> None:
-        name = report.shelved.name
+    def _remove(self, batch: str, report: ReportFolder) -> None:
+        name = report.stored.name
         path, size = str(self._root / batch / name), report.size_bytes
         try:
             if self._removing is not None:
                 size = self._removing(self._root, batch, name)
-        except NotOurs as error:
-            self.left.append(Remark(path, str(error)))
+        except NotAReport as error:
+            self.left.append(FolderNote(path, str(error)))
         except OSError as error:
-            self.failed.append(Remark(path, (error.strerror or str(error)).lower()))
+            self.failed.append(FolderNote(path, (error.strerror or str(error)).lower()))
         else:
             self.removed.append(RemovedReport(batch, name, path, size))

@@ -1,4 +1,4 @@
-"""A run's report, rendered again from the journal."""
+"""`report`: renders a run's report again from the journal."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from runner.core.next_steps import RunArguments
 from runner.core.records.run_record import ReportSource, RunRecord
 from runner.journals import journal_at
 from runner.report.audit_log import write_audit
-from runner.report.folder import LATEST, Folder, open_folder
 from runner.report.formats.registry import FORMATS, Write, format_named, format_of
 from runner.report.model import AuditEnd, Content, build_content
+from runner.report.safe_folder import LATEST, Folder, open_folder
 from runner.report.writer import AUDIT, folder_name, has_latest
 
 PIECES = 1024
-"""Pieces of a text that go to a stream in one: a report is rendered in many small ones."""
+"""Pieces of a report that are joined for one write: a report is rendered in many small ones."""
 
 
 _LIKE_A_FILE = re.compile(r"\.[A-Za-z][A-Za-z0-9]{0,4}")
@@ -30,7 +30,7 @@ _LIKE_A_FILE = re.compile(r"\.[A-Za-z][A-Za-z0-9]{0,4}")
 
 @dataclass(frozen=True, slots=True)
 class Rendered:
-    """A run's report in its forms, each with the file that holds it."""
+    """The formats that a run's report was rendered in, with their files."""
 
     run: str
     batch: str
@@ -38,7 +38,7 @@ class Rendered:
 
 
 def read_forms(text: str) -> tuple[str, ...]:
-    """Return the forms of a list such as `html, json`, each once. Raises `UsageError`."""
+    """Return the formats in a list such as `html, json`, without duplicates. Raises `UsageError`."""
     forms = tuple(dict.fromkeys(name.strip() for name in text.split(",")))
     for form in forms:
         format_named(form)
@@ -46,7 +46,7 @@ def read_forms(text: str) -> tuple[str, ...]:
 
 
 def form_of(out: Path) -> str | None:
-    """Return the form that a file's name ends with; None: a folder is meant.
+    """Return the format of a file name's ending; None if `out` is a folder.
 
     Raises `UsageError` for a name that ends as a file's of another format does.
     """
@@ -70,13 +70,12 @@ def render_again(
     *,
     out: Path | None = None,
 ) -> Rendered:
-    """Write a report's forms into the run's report folder, or into the folder `out`.
+    """Write a report's formats into the run's report folder, or into the folder `out`.
 
-    `report_dir` None: where the run left its report, whatever the current folder is.
-
-    With `json` the report folder becomes what the run left there: report.json holds where
-    audit.jsonl ends, so both are written, and `latest` points to the newest run's. Raises
-    `UsageError` for an unknown run or journal, `StorageError` where files fail.
+    Without `report_dir`, the folder is the one that the run used, whatever the current folder is.
+    With `json` the report folder is restored: audit.jsonl is written too, because report.json has
+    its end, and `latest` points to the newest run. Raises `UsageError` for an unknown run or journal,
+    `StorageError` if a file cannot be written.
     """
     with report_source(run, journal) as source:
         names = () if out is not None else (source.run.batch, folder_name(source))
@@ -98,7 +97,7 @@ def render_again(
 
 
 def _root(run: RunRecord, report_dir: Path | None) -> Path:
-    """Return the root of a run's report folder. Raises `UsageError` if its place is not here."""
+    """Return the root of a run's report folder. Raises `UsageError` if it is not on this machine."""
     if report_dir is not None:
         return report_dir
     root, folder = run_record.left_root(run), RunArguments.of(run).folder
@@ -106,16 +105,16 @@ def _root(run: RunRecord, report_dir: Path | None) -> Path:
     if not is_here:
         where = f"{folder}, which is not on this machine" if folder else "another folder"
         raise UsageError(
-            f"run {run.id} was started in {where}; say where its report goes, with"
-            " --report-dir FOLDER, or --out FOLDER for a copy"
+            f"run {run.id} was started in {where}; name the folder for its report with"
+            " --report-dir FOLDER, or with --out FOLDER for a copy"
         )
     return root
 
 
 def render_file(run: str, journal: JournalLocation, form: str, out: Path) -> Rendered:
-    """Write one form of a run's report to the file `out`: whole or not at all, mode 0600.
+    """Write one format of a run's report to the file `out`: whole or not at all, mode 0600.
 
-    Raises `UsageError` for an unknown run or journal, `StorageError` where the file fails.
+    Raises `UsageError` for an unknown run or journal, `StorageError` if the file cannot be written.
     """
     with report_source(run, journal) as source, open_folder(out.parent) as folder:
         with folder.writing(out.name) as stream:
@@ -130,16 +129,16 @@ def _audit_again(source: ReportSource, folder: Folder) -> AuditEnd:
 
 
 def _link_again(content: Content, journal: JournalLocation, report_dir: Path) -> None:
-    """Let `latest` point to the run, unless a newer one of its batch is known here or there.
+    """Point `latest` to the run, unless the journal or the link has a newer one of its batch.
 
-    A run that found nothing to do moves no link that is there.
+    A run that found nothing to do does not move an existing link.
     """
     source, run = content.source, content.source.run
     if run.exit_code == 0 and content.summary.found_nothing and has_latest(report_dir, run.batch):
         return
     try:
         linked = str((report_dir / run.batch / LATEST).readlink())
-    except OSError:  # there is none, or it is no link
+    except OSError:  # it does not exist, or is not a link
         linked = run.id
     with journal_at(journal).open_history() as history:
         if not history.is_newest(history.run_number(run.id), linked):
@@ -151,7 +150,7 @@ def _link_again(content: Content, journal: JournalLocation, report_dir: Path) ->
 def stream_again(
     run: str, journal: JournalLocation, report_dir: Path | None, form: str, write: Write
 ) -> None:
-    """Write one form of a run's report to a stream. Raises `UsageError`, `StorageError`."""
+    """Write one format of a run's report to a stream. Raises `UsageError`, `StorageError`."""
     with report_source(run, journal) as source:
         pieces: list[str] = []
 
@@ -167,13 +166,13 @@ def stream_again(
 
 
 def _elsewhere(content: Content, report_dir: Path) -> Content:
-    """Return what is rendered outside the report folder: links to files beside it lead nowhere."""
+    """Return the content for a file outside the report folder, with the folder's path for links."""
     folder = report_dir / content.source.run.batch / folder_name(content.source)
     return replace(content, folder=str(folder))
 
 
 @contextmanager
 def report_source(run: str, journal: JournalLocation) -> Iterator[ReportSource]:
-    """Give a run's report as it is in the journal now. Raises `UsageError`, `StorageError`."""
+    """Yield a run's present state in the journal. Raises `UsageError`, `StorageError`."""
     with journal_at(journal).open_history() as history:
         yield history.report_source(history.run_number(run))

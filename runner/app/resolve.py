@@ -1,4 +1,4 @@
-"""`resolve`: a person settles a transfer in doubt (docs/design/recovery.md, "In doubt")."""
+"""`resolve`: settles a transfer in doubt by a person's statement (recovery.md, "In doubt")."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from runner.ports.journal_access import JournalStore
 
 
 class Resolution(StrEnum):
-    """What a person may say became of a transfer in doubt."""
+    """What a person may state about a transfer in doubt."""
 
     TRANSFERRED = "transferred"
     FAILED = "failed"
@@ -48,7 +48,7 @@ class Resolved:
     outcome: Outcome
     by: str  # user@host
     reason: str
-    callbacks: int  # that are owed because of it
+    callbacks: int  # owed because of it
     doubts_left: int  # in the whole journal
 
 
@@ -61,9 +61,9 @@ def resolve(
     *,
     lock_timeout_s: float = 0.0,
 ) -> Resolved:
-    """Settle the transfer in doubt that `key` names in `run`, durably, with who, when and why.
+    """Settle the transfer `key` of `run`, and record by whom, when and why.
 
-    Raises `UsageError` if there is none, naming the state, `Locked`, `StorageError`.
+    Raises `UsageError` if it is not in doubt, naming its state; `Locked`, `StorageError`.
     """
     for text, what in ((run, "RUN"), (key, "KEY"), (reason, "--reason")):
         _check_text(text, what)
@@ -74,7 +74,7 @@ def resolve(
         found = _in_doubt(history, run, key, resolution)
         store = lock.open_store(environment=history.environment, origin=history.origin)
         try:
-            # What a dead run left under way is first put in doubt.
+            # Transfers that a dead run left under way are put in doubt first.
             if store.recover(at=time.time()):
                 found = _in_doubt(history, run, key, resolution)
             return _record(store, found, resolution, reason, history)
@@ -83,13 +83,13 @@ def resolve(
 
 
 def _in_doubt(history: History, run: str, key: str, resolution: Resolution) -> KeyedTransfer:
-    """Return the transfer, or raise `UsageError` that says why it cannot be settled."""
+    """Return the transfer. Raises `UsageError` with the reason if it cannot be settled."""
     seen = history.run(run)
     found = history.find_by_key(seen, key)
     if found is None:
         raise UsageError(
             f"{key} of run {seen.record.id} is not in doubt: it was never delivered;"
-            " the next apply takes it up"
+            " the next apply sends it"
         )
     state = State.UNKNOWN if OUTCOMES[found.state] is Outcome.IN_DOUBT else found.state
     try:
@@ -137,14 +137,14 @@ def _record(
 
 
 def _any_callbacks(names: tuple[str, ...]) -> Mapping[str, Callback]:
-    """Return callbacks for every outcome; the run that delivers them knows the manifest's `on`."""
+    """Return callbacks for every outcome; the run that delivers them applies the manifest's `on`."""
     return {name: Callback(name, "") for name in names}
 
 
 def _check_text(text: str, what: str) -> None:
     if not text.strip():
-        raise UsageError(f"{what} is empty; say what you saw, in a few words")
+        raise UsageError(f"{what} is empty; state what you saw, in a few words")
     try:
         text.encode()
     except UnicodeEncodeError as error:
-        raise UsageError(f"{what} is not UTF-8; type it anew") from error
+        raise UsageError(f"{what} is not UTF-8; type it again") from error

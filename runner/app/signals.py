@@ -1,4 +1,4 @@
-"""SIGINT, SIGTERM and SIGHUP: drain at the first, end at the second (docs/design/recovery.md, "Runs")."""
+"""SIGINT, SIGTERM and SIGHUP: the first drains the run, the second ends it (recovery.md, "Runs")."""
 
 from __future__ import annotations
 
@@ -24,19 +24,19 @@ SIGNALS = {
 
 
 class Signals:
-    """Raises `Interrupted` for a signal outside a run; inside a run drains it."""
+    """Raises `Interrupted` for a signal outside a run; within a run, drains it."""
 
     def __init__(self) -> None:
-        self.last_word: Callable[[], None] = _nothing  # said before the process ends at once
+        self.last_word: Callable[[], None] = _nothing  # called before the process ends immediately
 
     def install(self) -> None:
-        """Let signals raise `Interrupted` wherever the program is."""
+        """Let signals raise `Interrupted`."""
         for number in SIGNALS:
             signal.signal(number, _interrupt)
 
     @contextmanager
     def stopping(self, stop: StopSignal, observer: Observer) -> Iterator[None]:
-        """While a batch runs on the event loop, let signals stop it in order."""
+        """Let signals drain the batch that runs on the event loop."""
         from asyncio import get_running_loop  # noqa: PLC0415 - only a run has a loop
 
         loop = get_running_loop()
@@ -52,7 +52,7 @@ class Signals:
 
     @contextmanager
     def deferring(self, observer: Observer) -> Iterator[None]:
-        """While the report is written, let the first signal be: the run is about to end anyway."""
+        """Ignore the first signal while the report is written: the run is about to end."""
         received: list[int] = []
 
         def defer(number: int, _frame: FrameType | None) -> None:
@@ -73,10 +73,10 @@ class Signals:
 
     @contextmanager
     def cancelling(self) -> Iterator[None]:
-        """While the current task serves on the event loop, let the first signal cancel it.
+        """Let the first signal cancel the current task of the event loop.
 
-        Raised wherever the program is, `Interrupted` would end in whichever callback of the loop
-        it meets. Raises it in the task's place.
+        The task then raises `Interrupted`. Raised by the signal's handler, it would end in any
+        callback of the loop.
         """
         from asyncio import CancelledError, current_task, get_running_loop  # noqa: PLC0415
 
@@ -110,23 +110,23 @@ class Signals:
     ) -> None:
         code = SIGNALS[number]
         received.append(number)
-        if len(received) > 1:  # asked twice: at once, whatever it drains for; the journal is whole
+        if len(received) > 1:  # a second signal: end immediately; the journal is intact
             observer.warned(
-                "ended at once; what was in flight is in doubt, and apply again looks it up",
+                "ended at once; what was in flight is in doubt: apply again to look it up",
                 signal=number.name,
             )
             self.last_word()
             os._exit(code)
-        stop.set(code, f"stopped by {number.name}; what was in flight got its time to settle")
+        stop.set(code, f"stopped by {number.name}; transfers in flight were given time to settle")
         observer.warned(
-            "stopping: nothing new is sent, what is in flight gets its time to settle;"
+            "stopping: nothing new is sent, transfers in flight are given time to settle;"
             " a second signal ends the run at once",
             signal=number.name,
         )
 
 
 def _nothing() -> None:
-    """Say nothing."""
+    """Do nothing."""
 
 
 def _interrupt(number: int, _frame: FrameType | None) -> None:

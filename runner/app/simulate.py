@@ -1,4 +1,4 @@
-"""The embedded gateway, served alone for other programs."""
+"""`simulate`: serves the embedded gateway to other programs."""
 
 from __future__ import annotations
 
@@ -29,12 +29,12 @@ ANY_GATEWAY = GatewayConstraints(
     supported_codecs=("opus", "g722", "g729", "pcmu", "pcma", "vp8", "vp9", "h264"),
     max_fps=60,
 )
-"""What the gateway can carry where no manifest says."""
+"""The gateway's constraints without a manifest."""
 
 
 @dataclass(frozen=True, slots=True)
-class Served:
-    """How the gateway is served; None where nothing was said."""
+class ServeOptions:
+    """Options of `simulate`; None if not given."""
 
     host: str
     port: int
@@ -49,11 +49,11 @@ class Served:
 
 
 SECRET_VARIABLE = "RUNNER_SIMULATE_CLIENT_SECRET"  # noqa: S105 - the name of a variable
-"""Gives the client's secret; no option does, since process arguments are seen by everyone."""
+"""The variable with the client's secret; not an option, because process arguments are public."""
 
 
-def serve(served: Served, write: Callable[[str], object]) -> None:
-    """Serve until a signal raises `Interrupted`; `write` gets the text that says how to reach the gateway."""
+def serve(served: ServeOptions, write: Callable[[str], object]) -> None:
+    """Serve until a signal raises `Interrupted`; `write` gets the gateway's addresses and credentials."""
     constraints, options = _behaviour(served)
     options = options or SimulatorOptions()
     if served.platform is not None:
@@ -61,7 +61,7 @@ def serve(served: Served, write: Callable[[str], object]) -> None:
     asyncio.run(_serve(served, constraints, options, write))
 
 
-def _behaviour(served: Served) -> tuple[GatewayConstraints, SimulatorOptions | None]:
+def _behaviour(served: ServeOptions) -> tuple[GatewayConstraints, SimulatorOptions | None]:
     if served.manifest is None:
         return ANY_GATEWAY, None
     request = RunOptions(served.manifest, environment=served.environment, validate_only=True)
@@ -71,7 +71,7 @@ def _behaviour(served: Served) -> tuple[GatewayConstraints, SimulatorOptions | N
 
 
 async def _serve(
-    served: Served,
+    served: ServeOptions,
     constraints: GatewayConstraints,
     options: SimulatorOptions,
     write: Callable[[str], object],
@@ -91,13 +91,13 @@ async def _serve(
     )
 
     def ready(endpoints: Endpoints, client_id: Secret, client_secret: Secret) -> None:
-        socket = endpoints.websocket_url  # None where clients ask the gateway for it
+        socket = endpoints.websocket_url  # None if clients get it from the gateway
         write(
             f"token_url: {endpoints.token_url}\n"
             f"api_url: {endpoints.api_url}\n"
             f"{f'websocket_url: {socket}{chr(10)}' if socket else ''}"
             f"client_id: {client_id.reveal()}\n"
-            # Made for this process alone and worth nothing elsewhere; one that was given is not.
+            # A generated secret is valid for this process only, so it may be shown; a given one may not.
             f"client_secret: {'as given' if secret else client_secret.reveal()}\n"
         )
 

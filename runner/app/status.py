@@ -1,4 +1,4 @@
-"""`status`: what the journal holds, read-only, while a run goes on or after it."""
+"""`status`: reads a journal's runs and doubts, during a run or after it."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from runner.console.results.status import DoubtLine, JournalStatus, RunLine, Standing
+from runner.console.results.status import DoubtStatus, JournalStatus, RunState, RunStatus
 from runner.core import next_steps
 from runner.core.journal_location import JournalLocation
 from runner.core.next_steps import RunArguments, Step
@@ -17,10 +17,10 @@ from runner.ports.history import History, JournalledRun
 from runner.ports.journal_access import Holder
 
 MOST_RUNS = 20
-"""Runs that are listed."""
+"""Most runs that are listed."""
 
 MOST_DOUBTS = 10_000
-"""Doubts of one run that are read."""
+"""Most doubts of one run that are read."""
 
 
 def status_of(location: JournalLocation, run_id: str | None = None) -> JournalStatus:
@@ -31,10 +31,10 @@ def status_of(location: JournalLocation, run_id: str | None = None) -> JournalSt
     journal = journal_at(location)
     with journal.open_history() as history:
         newest = history.runs(1)
-        # Read before the lock is looked at: a run that ends meanwhile is still shown as running.
+        # Read before the lock: a run that ends in between is still shown as running.
         seen = history.runs(MOST_RUNS) if run_id is None else [history.run(run_id)]
         holder = journal.holder() if newest and not newest[0].finished else None
-        live = newest[0].no if newest and carries(holder, newest[0].record) else None
+        live = newest[0].no if newest and holder_runs(holder, newest[0].record) else None
         lines = [_line(run, holder if run.no == live else None) for run in seen]
         if run_id is not None:
             lines = [_with_doubts(history, seen[0], lines[0])]
@@ -50,18 +50,18 @@ def status_of(location: JournalLocation, run_id: str | None = None) -> JournalSt
 
 
 def _steps(
-    seen: Sequence[JournalledRun], lines: Sequence[RunLine], journal: str, *, one: bool
+    seen: Sequence[JournalledRun], lines: Sequence[RunStatus], journal: str, *, one: bool
 ) -> Iterator[Step]:
-    """Yield what to do about doubts, and about a run that died."""
+    """Yield the next steps for doubts, and for a run that died."""
     if not one:
         found = next((line for line in lines if line.counts.get(Outcome.IN_DOUBT)), None)
         if found is not None:
             yield Step("see what is in doubt", next_steps.status(journal, found.id))
         return
     line, record = lines[0], seen[0].record
-    if line.standing is Standing.RUNNING:
+    if line.state is RunState.RUNNING:
         return
-    if line.doubts or line.standing is Standing.DIED:
+    if line.doubts or line.state is RunState.DIED:
         given = RunArguments.of(record)
         here = str(Path.cwd())
         where = "" if given.folder in {None, here} else f", in the folder {given.folder}"
@@ -70,27 +70,27 @@ def _steps(
         yield from next_steps.settle(journal, record.id, line.doubts[0].key)
 
 
-def carries(holder: Holder | None, newest: RunRecord) -> bool:
-    """Tell whether the lock's holder carries the newest run: it took the lock before that began.
+def holder_runs(holder: Holder | None, newest: RunRecord) -> bool:
+    """Return whether the lock's holder runs the newest run: it took the lock before the run began.
 
-    (A person who resolves a dead run's doubt holds it too.)
+    `resolve` holds the lock too, but takes it later.
     """
     return holder is not None and holder.since[:19] <= newest.started_at[:19]
 
 
-def _line(run: JournalledRun, holder: Holder | None) -> RunLine:
+def _line(run: JournalledRun, holder: Holder | None) -> RunStatus:
     record, counts = run.record, dict(run.counts)
-    standing = Standing.FINISHED if run.finished else Standing.DIED
+    state = RunState.FINISHED if run.finished else RunState.DIED
     if holder is not None:
-        standing = Standing.RUNNING
+        state = RunState.RUNNING
         counts[Outcome.IN_DOUBT] = counts.get(Outcome.IN_DOUBT, 0) - run.under_way
-    return RunLine(
+    return RunStatus(
         id=record.id,
         batch=record.batch,
         started_at=record.started_at,
         finished_at=record.finished_at,
-        standing=standing,
-        outcome=record.outcome if run.finished else standing.value,
+        state=state,
+        outcome=record.outcome if run.finished else state.value,
         exit_code=record.exit_code if run.finished else None,
         counts=counts,
         in_flight=run.under_way if holder is not None else 0,
@@ -102,10 +102,10 @@ def _line(run: JournalledRun, holder: Holder | None) -> RunLine:
     )
 
 
-def _with_doubts(history: History, run: JournalledRun, line: RunLine) -> RunLine:
+def _with_doubts(history: History, run: JournalledRun, line: RunStatus) -> RunStatus:
     doubts = history.held_by_run(run.no, MOST_DOUBTS)
     lines = [
-        DoubtLine(
+        DoubtStatus(
             doubt.key,
             doubt.source,
             doubt.interaction_id,

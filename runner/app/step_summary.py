@@ -1,4 +1,4 @@
-"""The summary of a step of GitHub Actions: Markdown, appended to the file that the step is given."""
+"""Appends a summary in Markdown to the file that GitHub Actions gives a step."""
 
 from __future__ import annotations
 
@@ -19,20 +19,20 @@ from runner.report.formats.markdown_text import code
 from runner.report.model import AuditEnd, Content
 
 LARGEST_BYTES = 1 << 20
-"""A step's summary that is larger is not shown at all."""
+"""GitHub does not show a larger summary."""
 
 _FLAGS = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NONBLOCK
 
 
-def tell_report(source: ReportSource, summary: Summary, report: Path, name: str) -> str | None:
-    """Append how a run or a plan ended to the file `name`; return why that failed, if it did."""
-    where = f"The report lies in {code(str(report))}: the page there opens offline."
+def append_report(source: ReportSource, summary: Summary, report: Path, name: str) -> str | None:
+    """Append the result of a run or a plan to the file `name`; return the error, or None."""
+    where = f"The report is in {code(str(report))}; its page opens offline."
     content = Content(source, summary, AuditEnd(0, None))
     return _append(summary_md(content, where, redact), name)
 
 
-def tell_error(error: BaseException, code: ExitCode, manifest: Path, name: str) -> str | None:
-    """Append what ended a command before it had a report; return as `tell_report` does."""
+def append_error(error: BaseException, code: ExitCode, manifest: Path, name: str) -> str | None:
+    """Append the error that ended a command before it had a report; return as `append_report`."""
     if isinstance(error, ManifestInvalid):
         parts = problems_md(error.problems, error.omitted, str(manifest), redact)
     else:
@@ -45,7 +45,7 @@ def tell_error(error: BaseException, code: ExitCode, manifest: Path, name: str) 
 def _append(parts: Iterable[str], name: str) -> str | None:
     text = "".join(parts).encode("utf-8", "replace")
     try:
-        # Non-blocking: a pipe without a reader must not hold a run's end up.
+        # Non-blocking: a pipe without a reader must not delay the end of a run.
         with os.fdopen(os.open(name, _FLAGS, 0o600), "wb") as stream:
             status = os.fstat(stream.fileno())
             if not stat.S_ISREG(status.st_mode):

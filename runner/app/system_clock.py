@@ -1,4 +1,4 @@
-"""The clocks of this machine."""
+"""This machine's clocks; implements `ports.Clock`."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pathlib import Path
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 
 
-# Linux's CLOCK_MONOTONIC stands still while suspended; macOS's runs on.
+# Linux's CLOCK_MONOTONIC stops in suspend; macOS's does not.
 _UPTIME = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
 
 
@@ -28,7 +28,7 @@ class SystemClock:
         return time.time()
 
     def uptime(self) -> float:
-        """Return seconds that run through suspend."""
+        """Return monotonic seconds that include time in suspend."""
         return time.clock_gettime(_UPTIME)
 
     @cached_property
@@ -43,5 +43,5 @@ class SystemClock:
         return None
 
     async def sleep(self, seconds: float) -> None:
-        """Suspend for at least `seconds`."""
+        """Sleep for at least `seconds`."""
         await asyncio.sleep(seconds)

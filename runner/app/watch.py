@@ -1,4 +1,4 @@
-"""`status --watch`: a run that another process carries out, looked at until it ends."""
+"""`status --watch`: follows a run of another process until it ends."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from typing import Self
 
-from runner.app.status import carries
-from runner.console.results.status import Standing
+from runner.app.status import holder_runs
+from runner.console.results.status import RunState
 from runner.core.journal_location import JournalLocation
 from runner.core.records.run_record import RunRecord
 from runner.journals import journal_at
@@ -17,17 +17,17 @@ from runner.ports.history import LATEST
 
 
 @dataclass(frozen=True, slots=True)
-class Sight:
-    """A run as it stands at one moment."""
+class RunSnapshot:
+    """A run's state and progress at one moment."""
 
     at: float  # seconds since the epoch
     record: RunRecord
-    standing: Standing
+    state: RunState
     progress: Progress
 
 
 class RunWatch:
-    """One run of a journal. No lock is taken and nothing written; use it as a context.
+    """Follows one run of a journal, without a lock and read-only; a context manager.
 
     Raises `UsageError` for an unknown run, `StorageError` if the journal cannot be read.
     """
@@ -48,21 +48,21 @@ class RunWatch:
     def __exit__(self, *_: object) -> None:
         self._open.close()
 
-    def look(self) -> Sight:
-        """Return where the run stands now."""
+    def look(self) -> RunSnapshot:
+        """Return the run's present state and progress."""
         at = self._wall()
         progress = self._follower.look(at)
         record, finished, newest = self._follower.run()
-        standing = Standing.FINISHED if finished else Standing.RUNNING
-        # While events come, somebody writes them: the lock is looked at only where none do.
+        state = RunState.FINISHED if finished else RunState.RUNNING
+        # New events mean that the run is alive; only without them is the lock checked.
         if not finished and not self._follower.has_news and not (newest and self._is_held(record)):
-            # It may have ended, and given its lock up, between the two looks.
+            # It may have ended and released its lock in between.
             record, finished, _ = self._follower.run()
             progress = self._follower.look(at)
-            standing = Standing.FINISHED if finished else Standing.DIED
-        if standing is not Standing.RUNNING:
+            state = RunState.FINISHED if finished else RunState.DIED
+        if state is not RunState.RUNNING:
             progress = replace(progress, session=SessionState.CLOSED, waiting_for=None)
-        return Sight(at, record, standing, progress)
+        return RunSnapshot(at, record, state, progress)
 
     def _is_held(self, record: RunRecord) -> bool:
-        return carries(self._journal.holder(), record)
+        return holder_runs(self._journal.holder(), record)

@@ -8,7 +8,7 @@ import termios
 from contextlib import suppress
 
 from runner.app.apply import Question
-from runner.console.text import visible
+from runner.console.terminal_text import visible
 
 TERMINAL = "/dev/tty"
 """The process's controlling terminal."""

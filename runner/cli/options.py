@@ -24,7 +24,7 @@ from runner.core.batch_options import CHECKS, OUTPUT, PLACES, BatchOptions
 from runner.core.journal_location import JournalLocation
 
 if TYPE_CHECKING:
-    from runner.app.journal_location import JournalOptions
+    from runner.app.find_journal import JournalOptions
     from runner.app.run_options import RunOptions
     from runner.cli.output import Console
 
@@ -160,7 +160,7 @@ class OutputOptions:
     def console(self, *, no_progress: bool = False, max_problems: int = MAX_PROBLEMS) -> Console:
         """Return a console over the standard streams."""
         from runner.cli.output import Console
-        from runner.console.streams import standard_streams
+        from runner.console.output_streams import standard_streams
 
         out, err = standard_streams()
         return Console(
@@ -195,7 +195,7 @@ class JournalSelection:
 
     def location(self) -> JournalOptions:
         """Return where the journal is."""
-        from runner.app.journal_location import JournalOptions
+        from runner.app.find_journal import JournalOptions
 
         return JournalOptions(self.journal, self.manifest, self.env)
 

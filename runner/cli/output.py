@@ -19,10 +19,10 @@ from runner.console.diagnostics.formats import OutputFormat, without_commands
 from runner.console.diagnostics.marked_lines import SourceFiles
 from runner.console.diagnostics.problem_text import MAX_PROBLEMS
 from runner.console.diagnostics.render import problems_text, result_text
+from runner.console.output_streams import LossyStream, wants_color
 from runner.console.results.error_text import render_error
 from runner.console.results.run_result import RunResult
-from runner.console.streams import LossyStream, wants_color
-from runner.console.text import folded
+from runner.console.terminal_text import folded
 from runner.core.diagnostics.problem import Problem
 from runner.core.errors import ManifestInvalid, StorageError, UsageError
 from runner.core.transfer.outcome import ExitCode
@@ -59,11 +59,11 @@ class Console:
         """Open the log and an observer while a command runs; close both."""
         import structlog  # noqa: PLC0415 - it takes a third of a dry run's start, which logs nothing
 
-        from runner.console.live.observer_choice import watch  # noqa: PLC0415 - as above
+        from runner.console.live.observer_choice import choose_observers  # noqa: PLC0415 - as above
 
         log = structlog.get_logger()
         with self.logging() as logs, self.outlet(log.warning) as outlet:
-            observers = watch(
+            observers = choose_observers(
                 self.err,
                 log,
                 outlet,

@@ -25,9 +25,9 @@ def summarize_report(
 ) -> None:
     """Summarise a run or a plan that has a report; a summary that fails only warns."""
     if name := os.environ.get(VARIABLE):
-        from runner.app.step_summary import tell_report
+        from runner.app.step_summary import append_report
 
-        _warn(console, tell_report(source, summary, report, name))
+        _warn(console, append_report(source, summary, report, name))
 
 
 @contextmanager
@@ -39,9 +39,9 @@ def summarizing(console: Console, manifest: Path) -> Iterator[None]:
         raise
     except BaseException as error:
         if name := os.environ.get(VARIABLE):
-            from runner.app.step_summary import tell_error
+            from runner.app.step_summary import append_error
 
-            _warn(console, tell_error(error, exit_code_of(error), manifest, name))
+            _warn(console, append_error(error, exit_code_of(error), manifest, name))
         raise
 
 

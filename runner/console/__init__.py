@@ -1,1 +1,1 @@
-"""What people and other programs read of a run: diagnostics, logs, progress, results, errors."""
+"""Renders diagnostics, logs, progress, results and errors for people and programs."""

@@ -1,4 +1,4 @@
-"""The errors that end a command. Each states the problem, then the fix.
+"""The errors that end a command. Messages state the problem, then the fix.
 
 `runner.cli.error_exit_codes` maps them to exit codes.
 """
@@ -8,28 +8,29 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from runner.core.diagnostics.problem import Problem
+from runner.core.number_text import counted
 from runner.core.transfer.outcome import ExitCode
 
 
 class RunnerError(Exception):
-    """A known way for a command to end; its text is for the operator."""
+    """An expected error; its text is for the operator."""
 
 
 class UsageError(RunnerError):
-    """Options or names that make no sense (exit 2)."""
+    """Invalid options or names (exit 2)."""
 
 
 class NotInDoubt(UsageError):
-    """A transfer that a person would settle is settled already (exit 1); nothing was changed."""
+    """A transfer to settle is not in doubt (exit 1); nothing was changed."""
 
 
 class ManifestInvalid(RunnerError):
-    """The manifest has problems (exit 3); `problems` are shown, not this text."""
+    """The manifest has problems (exit 3), which are shown instead of this text."""
 
     def __init__(
         self, problems: Sequence[Problem], omitted: Mapping[str, int] | None = None
     ) -> None:
-        super().__init__(f"the manifest has {len(problems)} problem(s)")
+        super().__init__(f"the manifest has {counted(len(problems), 'problem')}")
         self.problems = tuple(problems)
         self.omitted = dict(omitted or {})  # counts by code of the errors beyond these
 
@@ -37,8 +38,8 @@ class ManifestInvalid(RunnerError):
 class GatewayError(RunnerError):
     """The gateway cannot be used; exit 4 before the first frame, 5 after it.
 
-    `environment` and `url` (shown without user info and query) say where, `what` what was seen,
-    `check` what to look at next.
+    `environment` and `url` (without user info and query) are the place, `what` is the problem,
+    `check` is what to check next.
     """
 
     def __init__(self, *, environment: str, url: str, what: str, check: str) -> None:
@@ -50,20 +51,20 @@ class GatewayError(RunnerError):
 
 
 class LookUpFailed(GatewayError):
-    """A look-up whose retries are used up; concerns one interaction only."""
+    """A look-up failed, retries included; concerns one interaction only."""
 
 
 class LookUpUnanswered(LookUpFailed):
-    """A look-up that met an outage: 5xx, 408, 429, a time-out, a refused connection, no JSON.
+    """A look-up failed by an outage: 5xx, 408, 429, a time-out, a refused connection, no JSON.
 
-    It says nothing about the interaction. `tries` counts the requests.
+    The interaction's state is unknown. `tries` counts the requests.
     """
 
     tries = 1
 
 
 class StorageError(RunnerError):
-    """Journal or report could not be written or is not to be trusted (exit 74)."""
+    """The journal or the report cannot be written or must not be used (exit 74)."""
 
 
 class Locked(RunnerError):
@@ -71,7 +72,7 @@ class Locked(RunnerError):
 
 
 class Interrupted(RunnerError):
-    """A signal ended the command outside a batch's run (exit 129, 130, 143)."""
+    """A signal ended the command while no batch was running (exit 129, 130, 143)."""
 
     def __init__(self, code: ExitCode) -> None:
         super().__init__("interrupted by a signal; nothing is under way")

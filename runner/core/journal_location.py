@@ -1,4 +1,4 @@
-"""The name of a journal."""
+"""Names a journal."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class JournalLocation:
-    """Names a journal as it was typed: the path of a file, or the URL of a database."""
+    """A journal's name as it was given: the path of a file, or the URL of a database."""
 
     text: str
 

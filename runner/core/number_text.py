@@ -1,16 +1,16 @@
-"""Counts, figures, durations and latencies as text, the same in every place that shows them."""
+"""Formats counts, figures, durations and latencies; every output uses these functions."""
 
 from __future__ import annotations
 
 import math
 
 NONE = "\N{EN DASH}"
-"""Stands where there is no value."""
+"""Shown for a missing value."""
 
 _MINUTE_S = 60
 _HOUR_S = 3600
 _HOURS_TO_DAYS = 48
-"""Hours from which days are written; minutes do not matter then."""
+"""Hours from which a duration is shown in days and hours."""
 
 
 def counted(number: int, noun: str = "transfer", plural: str | None = None) -> str:
@@ -19,12 +19,12 @@ def counted(number: int, noun: str = "transfer", plural: str | None = None) -> s
 
 
 def was_or_were(number: int) -> str:
-    """Return the verb that goes with a count."""
+    """Return the verb for a count: `was` or `were`."""
     return "was" if number == 1 else "were"
 
 
 def times(number: int) -> str:
-    """Return how often: `once`, `twice`, `17 times`."""
+    """Return `once`, `twice` or `17 times`."""
     return {1: "once", 2: "twice"}.get(number, f"{number:,} times")
 
 
@@ -36,7 +36,7 @@ def figure(number: float | None) -> str:
 def duration(seconds: float, *, round_up: bool = False) -> str:
     """Return `0.4 s`, `42 s`, `2 min 33 s`, `3 h 05 min` or `4 d 02 h`.
 
-    `round_up` is for the time until something is allowed: a person who waits as long is not early.
+    With `round_up`, for the time until something is allowed, the text is never too short.
     """
     if not math.isfinite(seconds) or seconds < 0:
         return "unknown"

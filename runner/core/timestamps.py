@@ -1,4 +1,4 @@
-"""Times as texts: RFC 3339 in UTC, with microseconds."""
+"""Converts times to text and back: RFC 3339 in UTC, with microseconds."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def seconds(text: str) -> float:
 
 
 def seconds_or_none(text: str) -> float | None:
-    """Return the same; None for a text that is not an RFC 3339 time."""
+    """Return an RFC 3339 text as seconds since the epoch, or None for any other text."""
     try:
         return seconds(text)
     except ValueError:

@@ -1,4 +1,4 @@
-"""URLs as they may be compared and shown."""
+"""Compares URLs by origin, and checks whether they are safe for secrets."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def origin(url: str) -> str:
 
 
 def is_loopback(host: str) -> bool:
-    """Tell whether `host` is `localhost` or a literal loopback address, spelt in full."""
+    """Return whether `host` is `localhost` or a literal loopback address, in full form."""
     if host.casefold() == "localhost":
         return True
     try:
@@ -29,7 +29,7 @@ def is_loopback(host: str) -> bool:
 
 
 def is_safe_socket(url: str) -> bool:
-    """Tell whether a WebSocket address keeps what is said secret: over TLS, or on this machine."""
+    """Return whether a WebSocket address uses TLS or is on this machine."""
     try:
         parts = urlsplit(url)
         host = parts.hostname or ""

@@ -1,4 +1,4 @@
-"""Decides what follows from a callback's answer, and checks secrets (Standard Webhooks)."""
+"""Decides what follows an attempt to deliver a callback; checks secrets (Standard Webhooks)."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import re
 from dataclasses import dataclass
 
 from runner.core.manifest.model import RetryPolicy
+from runner.core.number_text import times
 from runner.core.pacing.rate import LONGEST_OBEYED_S, backoff_s
 
 SECRET_PREFIX = "whsec_"  # noqa: S105 - the public prefix, not a secret
@@ -56,7 +57,7 @@ class Unreachable:
 
 @dataclass(frozen=True, slots=True)
 class Refused:
-    """The callback is not called: its address or its headers forbid it."""
+    """The callback cannot be called: its address or its headers are not allowed."""
 
     reason: str
 
@@ -73,12 +74,12 @@ AttemptResult = Answered | Unreachable | Refused | Suppressed
 
 @dataclass(frozen=True, slots=True)
 class Delivered:
-    """The address accepted it."""
+    """The address accepted the callback."""
 
 
 @dataclass(frozen=True, slots=True)
 class Failed:
-    """No further try in this run; `final` False leaves it for the next one."""
+    """No further attempt in this run; with `final` False the next run tries again."""
 
     reason: str
     final: bool = True
@@ -86,7 +87,7 @@ class Failed:
 
 @dataclass(frozen=True, slots=True)
 class Retry:
-    """Another try after `wait_s` seconds."""
+    """Another attempt after `wait_s` seconds."""
 
     wait_s: float
     reason: str
@@ -95,22 +96,22 @@ class Retry:
 Decision = Delivered | Failed | Suppressed | Retry
 
 
-def decide(answer: AttemptResult, *, attempts: int, retry: RetryPolicy, jitter: float) -> Decision:
+def decide(result: AttemptResult, *, attempts: int, retry: RetryPolicy, jitter: float) -> Decision:
     """Return what follows from the result of try number `attempts` of this run (counted from 1).
 
-    A temporary failure is never final: the next run tries again, under the same webhook id.
+    After a transient failure the next run tries again, with the same webhook id.
     `jitter` is uniform in [0, 1).
     """
-    match answer:
+    match result:
         case Suppressed():
-            return answer
+            return result
         case Refused(reason):
             return Failed(reason)
         case Unreachable(reason):
             asked_s = None
         case Answered(status) if 200 <= status < 300:  # noqa: PLR2004 - RFC 9110, "Successful"
             return Delivered()
-        case Answered(status) if not _passing(status):
+        case Answered(status) if not _is_transient(status):
             return Failed(_explained(status))
         case Answered(status, asked_s):
             reason = _explained(status)
@@ -121,14 +122,14 @@ def _again(
     reason: str, asked_s: float | None, *, attempts: int, retry: RetryPolicy, jitter: float
 ) -> Decision:
     if attempts >= retry.attempts:
-        return Failed(f"{reason}, {attempts} times; left for the next run", final=False)
+        return Failed(f"{reason}, {times(attempts)}; left for the next run", final=False)
     if asked_s is not None and asked_s > LONGEST_OBEYED_S:
         return Failed(f"{reason}, asks to wait {asked_s:.0f} s; left for the next run", final=False)
     wait_s = backoff_s(retry, attempts, jitter=jitter) if asked_s is None else asked_s
     return Retry(wait_s, reason)
 
 
-def _passing(status: int) -> bool:
+def _is_transient(status: int) -> bool:
     return status == _TOO_MANY or status >= 500  # noqa: PLR2004 - RFC 9110, "Server Error"
 
 
@@ -136,5 +137,5 @@ def _explained(status: int) -> str:
     if 300 <= status < 400:  # noqa: PLR2004 - RFC 9110, "Redirection"
         return f"answered {status}; redirects are not followed"
     if status == _GONE:
-        return "answered 410: the address is gone for good; take it out of the manifest"
+        return "answered 410: the address is permanently gone; remove it from the manifest"
     return f"answered {status}"

@@ -1,4 +1,4 @@
-"""Refuses places whose locks and syncs cannot be relied on, such as network file systems."""
+"""Refuses paths without reliable locks and syncs, such as network file systems."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ def refuse_network(path: Path) -> None:
         if not path.name or stat.S_ISDIR(path.stat().st_mode):
             raise StorageError(f"the journal {path} is a folder; name a file with --journal")
     except FileNotFoundError:
-        pass  # it is yet to be made
-    except OSError as error:  # links that lead in a circle, a folder that may not be entered
+        pass  # it does not exist yet
+    except OSError as error:  # circular links, a folder without permission
         raise StorageError(
             f"the journal {path} cannot be reached ({error.strerror}); name another with --journal"
         ) from error
-    kind = kind_of(path)
+    kind = filesystem_type(path)
     if kind in NETWORK:
         raise StorageError(
             f"the journal {path} is on a network file system ({kind}), whose locks and syncs"
@@ -39,14 +39,14 @@ def refuse_network(path: Path) -> None:
 
 
 def refuse_shared(path: Path) -> None:
-    """Raise `StorageError` if a journal's file is reached by several names, or mounted alone.
+    """Raise `StorageError` if a journal's file has hard links, or is a mount point itself.
 
-    SQLite keeps what is not merged yet in files beside the name. Another name has its own:
-    opening it there damages the journal or misses history.
+    SQLite keeps recent writes in files beside the path. Opened by another path, the journal would be
+    damaged or lack history.
     """
     try:
         links = path.stat().st_nlink
-    except OSError:  # it is yet to be made; else `refuse_network` has said so
+    except OSError:  # it does not exist yet; other errors are raised by `refuse_network`
         return
     if links > 1:
         raise StorageError(
@@ -56,8 +56,8 @@ def refuse_shared(path: Path) -> None:
         )
     if path.resolve() in _mount_points():
         raise StorageError(
-            f"the journal {path} is a mount point of its own, and the files beside it, which are"
-            " part of it, are not; mount its folder instead"
+            f"the journal {path} is mounted without the files beside it, which belong to it;"
+            " mount its folder instead"
         )
 
 
@@ -69,23 +69,23 @@ def _mount_points() -> frozenset[Path]:
 
 
 def default_folder(manifest: Path | None) -> Path:
-    """Return where journals lie by default: beside the manifest's real file, or in this folder."""
-    return (Path() if manifest is None else real(manifest).parent) / ".runner"
+    """Return the default folder of journals: beside the manifest's real file, or in this folder."""
+    return (Path() if manifest is None else without_link(manifest).parent) / ".runner"
 
 
-def real(path: Path) -> Path:
-    """Return the file that a path leads to where it is a symbolic link; else the path.
+def without_link(path: Path) -> Path:
+    """Return the target of a symbolic link; other paths unchanged.
 
-    A link that leads nowhere is returned as it is; `refuse_network` reports it.
+    A circular link is returned unchanged; `refuse_network` reports it.
     """
     try:
         return path.resolve() if path.is_symlink() else path
-    except (OSError, RuntimeError):  # links in a circle, a name that is too long
+    except (OSError, RuntimeError):  # circular links, a name that is too long
         return path
 
 
-def kind_of(path: Path) -> str | None:
-    """Return the type of the file system that holds `path`; None if it is not known."""
+def filesystem_type(path: Path) -> str | None:
+    """Return the type of the file system of `path`, or None if unknown."""
     if _MOUNTS.exists():
         mounts = read_mountinfo(_MOUNTS.read_text(encoding="utf-8", errors="surrogateescape"))
     elif sys.platform == "darwin":
@@ -93,11 +93,11 @@ def kind_of(path: Path) -> str | None:
         mounts = read_mount(mounted.stdout)
     else:
         return None
-    return holder(mounts, path.resolve())
+    return mount_type(mounts, path.resolve())
 
 
-def holder(mounts: Iterable[tuple[Path, str]], path: Path) -> str | None:
-    """Return the type of the mount that `path` lies under: the deepest, of equals the last."""
+def mount_type(mounts: Iterable[tuple[Path, str]], path: Path) -> str | None:
+    """Return the type of the deepest mount above `path`; the last one if several are equal."""
     holding = [(point, kind) for point, kind in mounts if path.is_relative_to(point)]
     if not holding:
         return None

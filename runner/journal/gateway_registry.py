@@ -1,8 +1,8 @@
-"""Remembers on this host which journal holds a gateway's history: one for each gateway and account.
+"""Records on this host which journal has the history of a gateway and account.
 
-Two journals of one gateway are two histories, and would move every interaction twice. Entries lie in the
-user's state folder (XDG Base Directory Specification), so that they do not depend on where a
-manifest lies, how an environment is called, or which path leads to either.
+With two journals for one gateway, neither has the whole history, and interactions could be moved
+twice. Entries are in the user's state folder (XDG Base Directory Specification), so that they do not
+depend on the path of a manifest or the name of an environment.
 """
 
 from __future__ import annotations
@@ -25,9 +25,9 @@ _NAME_LENGTH = 32  # hexadecimal digits of a file's name
 
 
 def state_folder(variables: Mapping[str, str]) -> Path | None:
-    """Return the folder for the program's state, which may not exist yet; None: there is none.
+    """Return the program's state folder, which may not exist yet; None without a home folder.
 
-    A relative `XDG_STATE_HOME` counts as absent, as its specification wants.
+    A relative `XDG_STATE_HOME` is ignored, as its specification requires.
     """
     named, home = variables.get("XDG_STATE_HOME", ""), variables.get("HOME", "")
     if Path(named).is_absolute():
@@ -39,14 +39,14 @@ class FileGatewayEntry:
     """The registry's entry for one gateway and account, and its lock."""
 
     def __init__(self, folder: Path, origin: str, account: str) -> None:
-        """Name the entry in the state folder `folder`; `account` is a digest, no secret."""
+        """Name the entry in the state folder `folder`; `account` is a digest, not a secret."""
         name = hashlib.sha256(json.dumps([origin, account]).encode()).hexdigest()[:_NAME_LENGTH]
         self.origin = origin
         self.path = folder / _FOLDER / f"{name}.json"
         self.lock = FileLock(self.path.with_suffix(".lock"), f"the gateway {origin}")
 
     def make_folder(self) -> bool:
-        """Make the folder that entries lie in; False: it cannot be made."""
+        """Make the folder of entries; return False if that fails."""
         try:
             self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         except OSError:
@@ -54,7 +54,7 @@ class FileGatewayEntry:
         return True
 
     def read(self) -> KnownHistory | None:
-        """Return what is known of the gateway; None: nothing.
+        """Return the gateway's known history, or None.
 
         Raises `StorageError` if the entry cannot be read.
         """
@@ -64,13 +64,13 @@ class FileGatewayEntry:
             return None
         except (OSError, ValueError, TypeError) as error:
             raise StorageError(
-                f"{self.path} cannot be read ({error}): it says which journal holds the history of"
-                f" the gateway {self.origin}. Restore it, or apply with --new-history if no journal"
-                " but the one of this run has moved anybody there"
+                f"{self.path} cannot be read ({error}): it names the journal with the history of"
+                f" the gateway {self.origin}. Restore it, or apply with --new-history if only this"
+                " run's journal has moved interactions there"
             ) from error
 
     def write(self, known: KnownHistory) -> None:
-        """Remember a history: whole or not at all, mode 0600. Raises `StorageError`."""
+        """Record a history, atomically, mode 0600. Raises `StorageError`."""
         unfinished = self.path.with_name(f"{self.path.name}.{secrets.token_hex(4)}.new")
         try:
             descriptor = os.open(unfinished, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)

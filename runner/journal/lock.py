@@ -1,4 +1,4 @@
-"""Locks of journals and gateways: `flock` on a file that is never unlinked."""
+"""Locks a journal or a gateway by `flock`, on a file that is never removed."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ POLL_S = 0.2
 
 
 class FileLock:
-    """An exclusive lock; it dies with its owner. `what` is locked, in words."""
+    """An exclusive lock, which ends with its process. `what` names the locked thing."""
 
     def __init__(self, path: Path, what: str) -> None:
         self.path = path
@@ -29,9 +29,9 @@ class FileLock:
         self._descriptor: int | None = None
 
     def acquire(self, timeout_s: float, sleep: Callable[[float], None] = time.sleep) -> float:
-        """Take the lock, waiting `timeout_s` at most; return how long that took, in seconds.
+        """Take the lock within `timeout_s`; return the seconds waited.
 
-        Raises `Locked`, naming who holds it, and `StorageError`.
+        Raises `Locked`, naming the holder, and `StorageError`.
         """
         try:
             self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -41,7 +41,7 @@ class FileLock:
         except OSError as error:
             raise StorageError(
                 f"the lock {self.path} cannot be opened ({error.strerror});"
-                " see that its folder can be written"
+                " make its folder writable"
             ) from error
         waited_s = 0.0
         while not _try_lock(descriptor, self.path):
@@ -60,13 +60,13 @@ class FileLock:
             "host": socket.gethostname(),
             "since": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
         }
-        with suppress(OSError):  # a full disk: the note only helps readers, the lock is what counts
+        with suppress(OSError):  # a full disk: the note is only information, the lock counts
             os.ftruncate(descriptor, 0)
             os.pwrite(descriptor, json.dumps(holder_note).encode(), 0)
         return waited_s
 
     def release(self) -> None:
-        """Give the lock up; the file stays."""
+        """Release the lock; the file stays."""
         if self._descriptor is not None:
             os.close(self._descriptor)
             self._descriptor = None
@@ -84,10 +84,10 @@ class FileLock:
 
 
 class JournalLock(FileLock):
-    """Lets one process at a time write a journal: a lock file beside it, and the journal's file.
+    """Lets one process at a time write a journal: locks a file beside it, and the journal's file.
 
-    The lock file alone is not enough: a journal that is renamed while a run goes on has another
-    lock file beside its new name.
+    The lock file alone is not enough: a journal that is renamed during a run has another lock file
+    beside its new name.
     """
 
     def __init__(self, journal: Path) -> None:
@@ -99,8 +99,8 @@ class JournalLock(FileLock):
         """Lock the journal's file too, where it exists; held until `release`.
 
         Raises `Locked`, and `StorageError` if the file cannot be opened. SQLite locks by `fcntl`,
-        which on Linux alone is apart from `flock`; elsewhere nothing is done. The descriptor is
-        closed after SQLite's are: closing it drops every lock that this process has by `fcntl`.
+        which is independent of `flock` on Linux only; elsewhere nothing is done. The descriptor must be
+        closed after SQLite's: closing it drops all `fcntl` locks of this process.
         """
         if sys.platform != "linux" or self._file is not None:
             return
@@ -121,7 +121,7 @@ class JournalLock(FileLock):
         self._file = descriptor
 
     def release(self) -> None:
-        """Give the locks up; the files stay."""
+        """Release the locks; the files stay."""
         if self._file is not None:
             os.close(self._file)
             self._file = None
@@ -129,9 +129,9 @@ class JournalLock(FileLock):
 
 
 def holder_of(journal: Path) -> Holder | None:
-    """Return the process that holds a journal's lock, without taking it; None: it is free.
+    """Return the process that holds a journal's lock, or None if it is free; takes no lock.
 
-    Raises `StorageError` if the lock cannot be looked at.
+    Raises `StorageError` if the lock cannot be read.
     """
     path = JournalLock(journal).path
     try:
@@ -142,8 +142,8 @@ def holder_of(journal: Path) -> Holder | None:
         raise StorageError(f"the lock {path} cannot be read ({error.strerror})") from error
     try:
         holder = _note(descriptor)
-        # A process that is known to be gone is not asked for by locking: that would hold up, for
-        # a moment, a run that begins just now.
+        # A process that has certainly ended needs no test by locking, which could briefly block a run
+        # that is about to begin.
         if holder is None or _is_gone(holder) or _try_lock(descriptor, path, fcntl.LOCK_SH):
             return None
         return _note(descriptor) or holder
@@ -165,8 +165,8 @@ def _try_lock(descriptor: int, path: Path, kind: int = fcntl.LOCK_EX) -> bool:
 
 
 def _read_holder(descriptor: int) -> str:
-    """Return who wrote the note in the lock file, in words; the lock itself is what counts."""
-    return str(_note(descriptor) or "a process that has not said who it is")
+    """Return the process in the lock file's note, as text; the note is only information."""
+    return str(_note(descriptor) or "an unknown process")
 
 
 def _note(descriptor: int) -> Holder | None:

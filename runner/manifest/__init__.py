@@ -1,1 +1,1 @@
-"""Loads manifest files into checked, frozen values; errors are returned as `Problem`s."""
+"""Loads a manifest into checked, frozen values; its errors are returned as `Problem`s."""

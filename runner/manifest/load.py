@@ -1,6 +1,6 @@
-"""Loads a manifest: file to checked values, transfers streamed to a sink (manifest.md).
+"""Loads a manifest into checked values, and streams its transfers to a sink (manifest.md).
 
-A wrong manifest raises nothing: all its problems are returned together.
+An invalid manifest raises nothing: all its problems are returned.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from runner.core.manifest.model import (
 from runner.core.manifest.source_excerpt import excerpt
 from runner.manifest.problem_collector import Collector
 from runner.manifest.reference_resolver import ReferenceResolver
-from runner.manifest.rows.transfer_stream import RowSink, Transfers
+from runner.manifest.rows.transfer_stream import RowSink, TransferReader
 from runner.manifest.schema.check import Document, check_schema
 from runner.manifest.secret_lines import hide_secrets
 from runner.manifest.secret_references import Secrets
@@ -32,7 +32,7 @@ from runner.manifest.sections.callbacks import build_callbacks, check_callbacks
 from runner.manifest.sections.environment import (
     build_environment,
     check_environments,
-    choose,
+    choose_environment,
     driver_of,
 )
 from runner.manifest.sections.gateways import build_gateway, check_gateways, check_promise
@@ -46,11 +46,11 @@ __all__ = ["Loaded", "Overrides", "Repeat", "RowSink", "load"]
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
-    """Result of loading. `manifest` is None if an error was found; warnings do not count."""
+    """Result of loading. `manifest` is None if there is an error; warnings do not count."""
 
     manifest: Manifest | None
     problems: tuple[Problem, ...]  # sorted by place, at most 1,000 errors and as many warnings
-    omitted: Mapping[str, int]  # counts by code of the errors beyond those
+    omitted: Mapping[str, int]  # number of further errors by code
     rows: int  # rows added to the sink
 
 
@@ -60,8 +60,8 @@ class Overrides:
 
     limits: Callable[[Environment], Limits] = attrgetter("limits")
     limit: int | None = None  # transfers to send at most
-    ignore_window: bool = False  # of a rehearsal
-    without_secrets: bool = False  # references are checked for their form alone
+    ignore_window: bool = False  # only for rehearsals
+    without_secrets: bool = False  # only the form of references is checked
 
 
 NO_OVERRIDES = Overrides()
@@ -75,10 +75,10 @@ def load(
     offline: bool,
     overrides: Overrides = NO_OVERRIDES,
 ) -> Loaded:
-    """Load the manifest at `path` for `environment`, or for the one that the manifest names.
+    """Load the manifest at `path` for `environment`, or for the one that it names.
 
-    Its transfers go to `sink` as they are read. With `offline` no command of a secret reference
-    is run, and such secrets are None. The window is checked with the limits after `overrides`.
+    Transfers are added to `sink` as they are read. With `offline`, commands of secret references are
+    not run, and these secrets are None. The window is checked with the limits after `overrides`.
     """
     problems = Collector()
     source = read_source(path, problems)
@@ -113,11 +113,11 @@ def _load(
     now_s = time.time()  # a closed window is reported while the manifest is read
     is_window_enforced = not overrides.ignore_window
     check_policy(document, problems, now_s=now_s if is_window_enforced else -math.inf)
-    name = choose(document, wanted, problems)
+    name = choose_environment(document, wanted, problems)
     check_promise(document, name, problems)
     gateway = build_gateway(document, name)
     references = ReferenceResolver(document, gateway, problems)
-    transfers = Transfers(document, references, sink, problems, driver_of(document, name))
+    transfers = TransferReader(document, references, sink, problems, driver_of(document, name))
     transfers.read()
     secrets = Secrets.for_options(offline=offline, without=overrides.without_secrets)
     chosen = name and build_environment(document, name, problems, secrets=secrets)

@@ -1,4 +1,4 @@
-"""Collects problems, up to a bound, and sorts them by place."""
+"""Collects problems up to a limit, and sorts them by place."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from collections.abc import Iterable
 from runner.core.diagnostics.problem import Place, Problem, Severity
 
 KEPT = 1000
-"""Errors kept, and warnings kept; further errors are only counted by code."""
+"""Most errors kept, and most warnings; further errors are only counted by code."""
 
 
 class Collector:
-    """Collects problems as they are found."""
+    """Collects problems as they are found, without duplicates."""
 
     def __init__(self) -> None:
         self.found = 0  # all errors, including those that were only counted
@@ -20,18 +20,16 @@ class Collector:
         self._kept: list[Problem] = []
         self._errors = self._warnings = 0  # among those kept
         self._seen: set[tuple[Place, str]] = set()
-        self._unread: set[Place] = set()
+        self._unreadable: set[Place] = set()
 
     def add(self, problem: Problem) -> None:
-        """Keep the problem, or only count it if too many are kept; drop duplicates."""
+        """Add a problem; it is only counted if `full`, and dropped if it is a duplicate."""
         self.found += problem.severity is Severity.ERROR
         if (problem.place, problem.message) in self._seen:
             return
         if problem.severity is Severity.WARNING:
             self._warnings += 1
-            if (
-                self._warnings <= KEPT
-            ):  # further warnings are dropped: they do not refuse the manifest
+            if self._warnings <= KEPT:  # further warnings are dropped
                 self._keep(problem)
         elif self.full:
             self.omitted[problem.code] += 1
@@ -43,15 +41,15 @@ class Collector:
         self._kept.append(problem)
         self._seen.add((problem.place, problem.message))
         if problem.code.startswith("Y"):
-            self._unread.add(problem.place)
+            self._unreadable.add(problem.place)
 
     def extend(self, problems: Iterable[Problem]) -> None:
-        """Add several."""
+        """Add several problems."""
         for problem in problems:
             self.add(problem)
 
     def count(self, code: str) -> None:
-        """Count an error without composing it, because `full` is true."""
+        """Count an error that is not composed, because `full` is true."""
         self.found += 1
         self.omitted[code] += 1
 
@@ -65,9 +63,9 @@ class Collector:
         """Whether further errors are only counted."""
         return self._errors >= KEPT
 
-    def unread(self, place: Place) -> bool:
-        """Return whether the text at this place could not be read as YAML."""
-        return place in self._unread
+    def is_unreadable(self, place: Place) -> bool:
+        """Return whether the text at this place is not valid YAML."""
+        return place in self._unreadable
 
     def sorted(self, first_file: str) -> tuple[Problem, ...]:
         """Return the kept problems: the manifest's first, then by file, line and column."""

@@ -1,4 +1,4 @@
-"""Resolves the media, fallbacks and callbacks that a transfer names; checks each matrix once."""
+"""Resolves the media, fallbacks and callbacks of transfers; checks each matrix once."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from runner.manifest.problem_collector import Collector
 from runner.manifest.schema.check import Document
 from runner.manifest.suggestions import offer
 
-Where = Callable[..., Place]
-"""Returns the place of a value, or of the part that its arguments lead to."""
+PlaceFinder = Callable[..., Place]
+"""Returns the place of a value, or of the part at the path that is given."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +24,7 @@ class LocatedValue:
     """A value and its place."""
 
     value: Any
-    where: Where
+    where: PlaceFinder
 
 
 def build_matrix(written: Mapping[str, Any]) -> MediaMatrix:
@@ -48,14 +48,14 @@ class ReferenceResolver:
         self._problems = problems
         self._findings: dict[MediaMatrix, tuple[Finding, ...]] = {}
         self._named: dict[str, MediaMatrix] = {}
-        self._is_carried: dict[str, bool] = {}
+        self._is_supported: dict[str, bool] = {}
         for name, written in document.section("media").items():
             self._define(name, written)
 
     def matrices(
         self, media: LocatedValue | None, fallback: LocatedValue | None
     ) -> tuple[MediaMatrix, ...] | None:
-        """Return the requested matrix and its fallbacks; None after adding problems."""
+        """Return the requested matrix and its fallbacks, or None after adding problems."""
         found = [] if media is None else [self._matrix(media.value, media.where)]
         if fallback is not None:
             for index, choice in enumerate(_names(fallback.value)):
@@ -64,7 +64,7 @@ class ReferenceResolver:
         return whole if len(whole) == len(found) else None
 
     def callbacks(self, given: LocatedValue | None) -> tuple[str, ...] | None:
-        """Return the callbacks' names; None after adding problems."""
+        """Return the callbacks' names, or None after adding problems."""
         if given is None:
             return ()
         names, known = _names(given.value), self._document.defined["callbacks"]
@@ -76,7 +76,7 @@ class ReferenceResolver:
         self.used_callbacks.update(names)
         return tuple(dict.fromkeys(names))
 
-    def _unknown(self, name: str, known: frozenset[str], kind: str, where: Where) -> None:
+    def _unknown(self, name: str, known: frozenset[str], kind: str, where: PlaceFinder) -> None:
         if self._problems.full:
             self._problems.count("R001")
         else:
@@ -91,7 +91,7 @@ class ReferenceResolver:
             place = self._document.where(section, name, *finding.part)
             self._problems.add(_problem(finding, place))
 
-    def _matrix(self, choice: Any, where: Where) -> MediaMatrix | None:
+    def _matrix(self, choice: Any, where: PlaceFinder) -> MediaMatrix | None:
         if isinstance(choice, str):
             return self._by_name(choice, where)
         matrix = build_matrix(choice)
@@ -101,16 +101,16 @@ class ReferenceResolver:
         failed = any(finding.severity is Severity.ERROR for finding in found)
         return None if failed else matrix
 
-    def _by_name(self, name: str, where: Where) -> MediaMatrix | None:
+    def _by_name(self, name: str, where: PlaceFinder) -> MediaMatrix | None:
         known = self._document.defined["media"]
         if name not in known:
             self._unknown(name, known, "media matrix", where)
             return None
         if name not in self._named:
             return None  # its problems are reported already
-        if name not in self._is_carried:
-            self._is_carried[name] = self._check_named(name, where())
-        return self._named[name] if self._is_carried[name] else None
+        if name not in self._is_supported:
+            self._is_supported[name] = self._check_named(name, where())
+        return self._named[name] if self._is_supported[name] else None
 
     def _check_named(self, name: str, use: Place) -> bool:
         section = self._document.section("media")
@@ -138,11 +138,11 @@ class ReferenceResolver:
 
 
 def _names(written: Any) -> Sequence[Any]:
-    """Return a list as it is, and split a cell's text at semicolons and spaces."""
+    """Return a list unchanged; split the text of a cell at semicolons and spaces."""
     return written.replace(";", " ").split() if isinstance(written, str) else written
 
 
-def _item(where: Where, index: int) -> Where:
+def _item(where: PlaceFinder, index: int) -> PlaceFinder:
     return lambda *part: where(index, *part)
 
 

@@ -1,4 +1,4 @@
-"""Opens regular files only: a pipe would block, and a device may never end."""
+"""Opens regular files only: reading a pipe could block, and a device may have no end."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ NOT_REGULAR = "not a regular file"
 
 
 def open_regular(path: Path) -> BinaryIO:
-    """Open a file for reading, in bytes.
+    """Open a regular file to read bytes.
 
-    Raises `OSError`; for a pipe, a device, a socket or a folder its `strerror` says which it is.
+    Raises `OSError`, also for a folder, a pipe, a device or a socket, with the reason in `strerror`.
     """
     _check(path.stat(), path)  # opening a device may have an effect
     descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)

@@ -1,4 +1,4 @@
-"""Runs the command of a secret reference, bounded in time and output."""
+"""Runs the command of a secret reference, with limits on time and output."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class TooSlow(Exception):
 
 
 def program_of(command: list[str], folder: Path) -> str:
-    """Return the program to run; a name with a slash is relative to `folder`, as files are."""
+    """Return the program to run; a name with a slash is relative to `folder`."""
     return str((folder / command[0]).absolute()) if "/" in command[0] else command[0]
 
 
@@ -49,8 +49,8 @@ def output_of(
 
 
 def _read(process: subprocess.Popen[bytes], max_bytes: int, deadline: float) -> bytes:
-    """Return all output of the process; a child that it left behind may hold the pipe open."""
-    assert process.stdout is not None  # noqa: S101 - it was asked for
+    """Return all output of the process, until the deadline: a child may keep the pipe open."""
+    assert process.stdout is not None  # noqa: S101 - set by `stdout=PIPE`
     found = bytearray()
     with selectors.DefaultSelector() as selector:
         selector.register(process.stdout, selectors.EVENT_READ)

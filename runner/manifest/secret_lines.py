@@ -1,4 +1,4 @@
-"""Hides source lines that contain a secret in plain text."""
+"""Finds and hides secrets in plain text on source lines."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from runner.manifest.yaml.tree import Source
 REFERENCE = "write a reference to it: {env: NAME}, {file: PATH} or {command: [PROGRAM, ARGUMENT]}"
 """The fix for a secret in plain text."""
 
-# Each is linear in the line's length: nothing repeats what something beside it could match too.
+# Each is linear in the line's length: adjacent repetitions never match the same text.
 _NAMES = r"(?:secret|client_id|password|api_key|token)"
 _KEY = rf"{_NAMES}[\"']?\s*:"
 _PLAIN = re.compile(rf"{_KEY}\s*(?=[^\s{{#])", re.IGNORECASE)
@@ -26,17 +26,17 @@ def holds_secret(key: object) -> bool:
 
 
 def public_part(address: str) -> str | None:
-    """Return an address without query and fragment; None if a password may be in the rest too."""
+    """Return an address without query and fragment; None if the rest may contain a password."""
     return None if "@" in address else re.split("[?#]", address, maxsplit=1)[0]
 
 
 def hide_secrets(problems: Iterable[Problem], source: Source) -> Iterator[Problem]:
-    """Mark the problems whose source line may show a secret, from the column where it may begin.
+    """Mark problems whose source line may contain a secret, from the column where it may begin.
 
-    A secret in plain text is a problem of its own (R007); this concerns other problems on its
-    line, such as the quote that makes the whole manifest unreadable.
+    A secret in plain text is itself a problem (R007). This is for other problems on its line, such as
+    an unclosed quote that makes the manifest unreadable.
     """
-    known: dict[int, int | None] = {}  # by line: a long line may have a thousand problems
+    known: dict[int, int | None] = {}  # by line, because a line may have many problems
 
     def begin_of_secret(place: Place) -> int | None:
         if place.file != source.name or place.line > len(source.lines):

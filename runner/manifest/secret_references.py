@@ -25,7 +25,7 @@ _UNDECODED = re.compile("[\ud800-\udfff]")
 
 
 class Secrets(Enum):
-    """How far secret references are followed; the schema has checked their form."""
+    """Which secret references are resolved; the schema has checked their form."""
 
     ALL = "all"
     OFFLINE = "offline"  # no command is run

@@ -8,7 +8,7 @@ from functools import lru_cache
 
 _LISTED = 8
 _COMPARED = 500
-"""Most names that are compared one by one; more would take too long."""
+"""Most names that are compared individually; more would take too long."""
 
 _LETTERS = "abcdefghijklmnopqrstuvwxyz0123456789-_."
 _FORMS = {
@@ -18,10 +18,10 @@ _FORMS = {
 
 
 def nearest(name: str, known: Iterable[str]) -> str | None:
-    """Return the known name that is most similar to `name`, if one is similar enough."""
+    """Return the known name most similar to `name`, or None if none is similar enough."""
     by_folded = _folded(frozenset(known))
     written = name.casefold()[:200]
-    if len(by_folded) > _COMPARED:  # only one-letter typos: in constant time
+    if len(by_folded) > _COMPARED:  # only typos of one letter, in constant time
         near = [typo for typo in _typos(written) if typo in by_folded]
     else:
         begun = [known for known in by_folded if name and known.startswith(written)]
@@ -51,7 +51,7 @@ def offer(
 ) -> str:
     """Return the fix for an unknown name: the most similar one, else a list after `before`.
 
-    If no name is known, the fix shows how to define the name as it was `written`.
+    If no name is known, the fix shows how to define `written`.
     """
     names = frozenset(known)
     if (near := nearest(name, names)) is not None:
@@ -59,10 +59,10 @@ def offer(
     if not names:
         form = _FORMS[kind].replace("NAME", written, 1) if kind in _FORMS else ""
         return f"no {kind} is defined" + (f"; write `{form}`" if form else "")
-    return listed(sorted(names), before)
+    return list_names(sorted(names), before)
 
 
-def listed(names: Iterable[str], before: str = "known") -> str:
+def list_names(names: Iterable[str], before: str = "known") -> str:
     """Return the first names after `before`, and the number of further ones."""
     shown = list(names)
     more = f" and {len(shown) - _LISTED} more" if len(shown) > _LISTED else ""

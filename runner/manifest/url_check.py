@@ -1,4 +1,4 @@
-"""Checks the addresses that secrets are sent to (manifest.md, "Plain `ws://` and `http://`")."""
+"""Checks addresses to which secrets are sent (manifest.md, "Plain `ws://` and `http://`")."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _LAST_VISIBLE = "~"
 
 
 def check_address(url: str, field: str, place: Place) -> Problem | None:
-    """Return the problem with an address that the schema's pattern has accepted, if any."""
+    """Return the problem with an address, or None; the schema's pattern has accepted it."""
     parts, fault = _read(url)
     hide = public_part(url) != url
     if parts.username is not None or parts.password is not None:
@@ -35,7 +35,7 @@ def check_address(url: str, field: str, place: Place) -> Problem | None:
 
 
 def _read(url: str) -> tuple[SplitResult, str | None]:
-    """Return an address's parts, and the fault that they have, if any."""
+    """Return an address's parts, and their fault or None."""
     try:
         parts = urlsplit(url)
     except ValueError:

@@ -1,1 +1,1 @@
-"""Reports: what a run leaves for people and programs (cli.md, "A run leaves")."""
+"""Writes, checks, lists and removes the reports of runs (cli.md, "A run leaves")."""

@@ -1,4 +1,4 @@
-"""audit.jsonl: a run's segment of the journal's hash chain, written and verified."""
+"""Writes audit.jsonl: a run's segment of the journal's hash chain."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ CHAIN = "runner-audit-1"
 
 
 def write_audit(source: ReportSource, write: Callable[[str], object]) -> AuditEnd:
-    """Write the segment's lines (`audit_lines`). A dry run has no segment."""
+    """Write the segment's lines (`audit_lines`) and return its end. A dry run has no segment."""
     if source.audit is None:
         return AuditEnd(0, None)
     entries, head = 0, source.audit_previous
@@ -25,9 +25,9 @@ def write_audit(source: ReportSource, write: Callable[[str], object]) -> AuditEn
 
 
 def audit_lines(source: ReportSource) -> Iterator[str]:
-    """Yield a first line that names chain, run and hash before, then a line for each entry.
+    """Yield a first line with chain, run and previous hash, then a line for each entry.
 
-    Bodies go in verbatim, for their hash is over their text.
+    Bodies are written verbatim, because their hash covers their text.
     """
     yield _first_line(source)
     if source.audit is not None:
@@ -44,5 +44,5 @@ def _line(entry: AuditEntry) -> str:
 
 
 def chained(previous: str, body: str) -> str:
-    """Return the hash of an entry: SHA-256, in hex, of the hash before it and its own text."""
+    """Return an entry's hash: SHA-256, in hex, of the previous hash and the entry's text."""
     return hashlib.sha256((previous + body).encode()).hexdigest()

@@ -1,4 +1,4 @@
-"""Check a run's segment of the audit chain, and say where and how it was tampered with."""
+"""Verifies a run's segment of the audit chain; reports where and how it was tampered with."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import NamedTuple
 
+from runner.core.number_text import counted
 from runner.report.audit_log import CHAIN, chained
 
 _ENTRY = re.compile(r'\{"seq":(\d{1,18}),"hash":"([0-9a-f]{64})","entry":(.*)\}', re.DOTALL)
@@ -16,7 +17,7 @@ _HASH = re.compile(r"[0-9a-f]{64}")
 
 
 class Tampering(StrEnum):
-    """What was done to an audit log, as far as the chain tells."""
+    """How an audit log was changed, as far as the chain shows."""
 
     FLIP = "flip"  # a character was changed
     DROP = "drop"
@@ -41,7 +42,7 @@ class AuditFault:
 
 @dataclass(frozen=True, slots=True)
 class AuditVerdict:
-    """What was verified: `entries` good ones, the last of them hashing to `head`."""
+    """Result of a verification: the number of good entries, and the hash of the last."""
 
     run: str | None
     entries: int
@@ -50,7 +51,7 @@ class AuditVerdict:
 
     @property
     def ok(self) -> bool:
-        """Return whether the whole segment is as it was written."""
+        """Whether the whole segment is unchanged."""
         return self.fault is None
 
 
@@ -73,8 +74,8 @@ def verify_audit(
 ) -> AuditVerdict:
     r"""Check the text of an audit.jsonl, line by line (split at `\n` alone).
 
-    A file that ends early still chains: only against `head` and `entries`, which report.json
-    tells (`audit`), does a missing end show.
+    A missing end is found only by comparison with `head` and `entries`, from `audit` in report.json:
+    a file that ends early still chains.
     """
     numbered = enumerate((line.removesuffix("\n") for line in lines), start=1)
     first = _first_line(next(numbered, (1, ""))[1])
@@ -82,15 +83,15 @@ def verify_audit(
         why = f"it must name the chain {CHAIN!r}, the run and the hash before; the start is missing"
         return AuditVerdict(None, 0, None, AuditFault(1, None, Tampering.TRUNCATE, why))
     run, previous = first
-    walk = _Walk(previous)
+    walk = _ChainWalk(previous)
     fault = walk.first_fault(_read(line, text) for line, text in numbered)
     if fault is None:
         fault = _end_fault(walk, head, entries)
     return AuditVerdict(run, walk.entries, walk.head, fault)
 
 
-class _Walk:
-    """Follows the chain, remembering just enough to tell one tampering from another."""
+class _ChainWalk:
+    """Follows the chain and keeps what is needed to classify a change."""
 
     def __init__(self, previous: str) -> None:
         self.head = previous
@@ -99,7 +100,7 @@ class _Walk:
         self.entries = 0
 
     def first_fault(self, entries: Iterator[_Entry | _Broken]) -> AuditFault | None:
-        """Follow `entries` to the first that does not fit; None when all do."""
+        """Return the first entry that does not fit the chain, or None."""
         for entry in entries:
             if isinstance(entry, _Broken):
                 return _broken_fault(entry, entries)
@@ -147,7 +148,7 @@ class _Walk:
     def _look_ahead(
         self, entry: _Entry, rest: Iterator[_Entry | _Broken]
     ) -> tuple[_Entry | None, bool]:
-        """Find the entry that truly comes next, and whether another has `entry`'s number."""
+        """Return the entry that really follows, and whether another has `entry`'s number."""
         true_next, has_twin = None, False
         for later in rest:
             if isinstance(later, _Broken):
@@ -185,15 +186,21 @@ def _broken_fault(broken: _Broken, rest: Iterator[_Entry | _Broken]) -> AuditFau
     return AuditFault(broken.line, None, Tampering.FLIP, "it is not an audit entry: it was changed")
 
 
-def _end_fault(walk: _Walk, head: str | None, entries: int | None) -> AuditFault | None:
+def _expected(entries: int) -> str:
+    return f"expected {counted(entries, 'entry', 'entries')}"
+
+
+def _end_fault(walk: _ChainWalk, head: str | None, entries: int | None) -> AuditFault | None:
     line = walk.entries + 2  # after the first line and the entries: where the next would stand
     if entries is not None and walk.entries > entries:
-        why = f"{entries} entries are expected and {walk.entries} stand here: the end was added to"
+        why = f"{_expected(entries)}, and there are {walk.entries:,}: the end was added to"
         return AuditFault(entries + 2, None, Tampering.INSERT, why)
     if entries is not None and walk.entries < entries:
-        why = f"{entries} entries are expected and {walk.entries} stand here: the end is missing"
+        why = f"{_expected(entries)}, and there are {walk.entries:,}: the end is missing"
         return AuditFault(line, None, Tampering.TRUNCATE, why)
     if head is not None and walk.head != head:
         why = f"the chain ends at {walk.head[:12]}… and should end at {head[:12]}…"
-        return AuditFault(line, None, Tampering.TRUNCATE, f"{why}: the end is missing or another's")
+        return AuditFault(
+            line, None, Tampering.TRUNCATE, f"{why}: the end is missing, or is of another log"
+        )
     return None

@@ -1,4 +1,4 @@
-"""Causes and history of transfers as the page's text, in its rows and its table of reasons."""
+"""Texts of causes and history for the page's rows and its table of reasons."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from runner.core.transfer.reasons import Cause
 
 
 def cause_text(cause: Cause) -> str | None:
-    """Return a text by which the page finds the transfers of a cause; None: no reason was given."""
+    """Return the text by which the page filters transfers of a cause; None without a cause."""
     return ": ".join(filter(None, cause)) or None
 
 
 def history_text(transfer: TransferRecord) -> str | None:
-    """Return what is known of a transfer from before its outcome in this run; None: nothing."""
+    """Return what earlier runs did with a transfer, or None."""
     parts = []
     if (earlier := transfer.earlier) is not None:
         parts.append(f"run {earlier.run}, batch {earlier.batch}, key {earlier.key}")

@@ -1,4 +1,4 @@
-"""A report's content before it is rendered: the source, and its figures."""
+"""A report's content before it is rendered: source, summary and end of the audit chain."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from runner.core.records.run_record import ReportSource, TimelinePoint
 from runner.core.records.summary import Summary, summarize
 
 TIMELINE_LIMIT = 600
-"""Points that a report's timeline may have (cli.md, "A run leaves")."""
+"""Most points of a report's timeline (cli.md, "A run leaves")."""
 
 
 @dataclass(frozen=True, slots=True)
 class AuditEnd:
     """How many entries a run's segment of the audit chain has, and the hash of the last.
 
-    `head` is None for a dry run, which leaves no audit log.
+    `head` is None for a dry run, which has no audit log.
     """
 
     entries: int
@@ -30,21 +30,21 @@ class Content:
     source: ReportSource
     summary: Summary
     audit: AuditEnd
-    folder: str | None = None  # the report folder, where this form does not lie in it
+    folder: str | None = None  # the report folder, if this file is written elsewhere
 
     @property
     def dry_run(self) -> bool:
-        """Whether this is a plan's report: nothing was sent."""
+        """Whether this is the report of a plan, which sent nothing."""
         return is_dry_run(self.source)
 
 
 def is_dry_run(source: ReportSource) -> bool:
-    """Return whether `source` is a plan's: `run.outcome` is `planned`."""
+    """Return whether `source` is of a plan: `run.outcome` is `planned`."""
     return source.plan is not None or source.run.outcome == "planned"
 
 
 def build_content(source: ReportSource, audit: AuditEnd | None = None) -> Content:
-    """Count `source`; pass `audit` where the chain has been read already."""
+    """Return the content of `source`; pass `audit` if the chain has been read already."""
     if audit is None:
         audit = _audit_end(source)
     return Content(source, summarize(source.transfers(), source.figures), audit)
@@ -53,10 +53,10 @@ def build_content(source: ReportSource, audit: AuditEnd | None = None) -> Conten
 def coarsened(
     points: Sequence[TimelinePoint], bin_s: float
 ) -> tuple[float, tuple[TimelinePoint, ...]]:
-    """Return (`bin_s`, `points`), adjacent bins merged until at most `TIMELINE_LIMIT` are left.
+    """Return the bins' length and the points, merged to at most `TIMELINE_LIMIT` points.
 
-    Counts add up; of frames in flight the most is kept and of the pace the slowest, for the
-    peaks and the cuts are what one looks for.
+    Counts are added. Of frames in flight the maximum is kept, and of the rate the minimum, so that
+    peaks and slow-downs stay visible.
     """
     if not points:
         return bin_s, ()

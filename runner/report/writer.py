@@ -8,15 +8,15 @@ from runner.core.errors import StorageError
 from runner.core.records.run_record import ReportSource
 from runner.core.records.summary import Summary
 from runner.report.audit_log import write_audit
-from runner.report.folder import LATEST, REPORT, Folder, open_folder
 from runner.report.formats.registry import FORMATS, Write, format_named
 from runner.report.model import AuditEnd, Content, build_content, is_dry_run
+from runner.report.safe_folder import LATEST, REPORT, Folder, open_folder
 
 AUDIT = "audit.jsonl"
 
 
-def render(source: ReportSource, name: str, write: Write) -> None:
-    """Write a report in one format, piece by piece. Raises `UsageError` for an unknown format."""
+def render_format(source: ReportSource, name: str, write: Write) -> None:
+    """Write a report in the format `name`, in pieces. Raises `UsageError` for an unknown format."""
     format_named(name).render(build_content(source), write)
 
 
@@ -27,12 +27,12 @@ def write_report(
     *,
     moves_latest: bool = True,
 ) -> Path:
-    """Write a run's report folder and return its path; pass `summary` where it is known already.
+    """Write a run's report folder and return its path; pass `summary` if it is known already.
 
-    A run's is `root`/BATCH/RUN and `latest` beside it points there, unless it found nothing to do
-    (`moves_latest` False) and there is a `latest` already; a dry run's is
-    `root`/BATCH/plan-ID, without audit.jsonl and without `latest`. Files that are there already
-    are replaced, each at once. Raises `StorageError`, naming the file.
+    A run's folder is `root`/BATCH/RUN. `latest` beside it then points there, unless the run found
+    nothing to do (`moves_latest` False) and there is a `latest` already. A dry run's folder is
+    `root`/BATCH/plan-ID, without audit.jsonl and `latest`. Existing files are replaced atomically.
+    Raises `StorageError`, naming the file.
     """
     run, name = source.run, folder_name(source)
     with open_folder(root, run.batch, name) as folder:
@@ -51,14 +51,14 @@ def write_report(
 
 
 def has_latest(root: Path, batch: str) -> bool:
-    """Return whether the link to a batch's newest report leads to one."""
+    """Return whether a batch's link `latest` leads to a report."""
     return (root / batch / LATEST / REPORT).exists()
 
 
 def folder_name(source: ReportSource) -> str:
-    """Return the name of a report's folder below its batch's.
+    """Return the name of a report's folder in its batch's folder.
 
-    Raises `StorageError` when the run has the link's name.
+    Raises `StorageError` if the run is named like the link.
     """
     run_id = source.run.id
     if run_id == LATEST:

@@ -55,7 +55,7 @@ class WebhookClient:
     async def post(
         self, webhook_id: str, body: str, *, wall_s: float, within_s: float
     ) -> AttemptResult:
-        """Post `body` once, within `within_s` seconds; `wall_s` is the signature's time."""
+        """Deliver `body` once, in `within_s` seconds at most; `wall_s` dates the signature."""
         try:
             async with asyncio.timeout(within_s):
                 return await self._post(webhook_id, body, wall_s)

@@ -8,7 +8,13 @@ from dataclasses import dataclass, field, replace
 
 import pytest
 
-from runner.app.name_resolution import NOTHING_FOUND, Found, find, is_open, unknown_yet
+from runner.app.name_resolution import (
+    NOTHING_ASKED,
+    DirectoryAnswers,
+    needs_directory,
+    resolve_names,
+    unresolved_text,
+)
 from runner.app.plan_file import row_digest
 from runner.core.errors import ManifestInvalid
 from runner.core.manifest.model import (
@@ -45,22 +51,22 @@ class FakeDirectory:
     asked: list[tuple[str, str]] = field(default_factory=list)
 
     async def ids_of(self, kind: str, name: str) -> Sequence[str]:
-        """Return what was told."""
+        """Return the prepared answer."""
         self.asked.append((kind, name))
         return self.ids.get((kind, name), [])
 
     async def waiting(self, queue_id: str) -> Sequence[Waiting]:
-        """Return what was told."""
+        """Return the prepared answer."""
         self.asked.append(("waiting", queue_id))
         return self.queues.get(queue_id, [])
 
     async def connected(self, queue_id: str) -> Sequence[Waiting]:
-        """Return what was told."""
+        """Return the prepared answer."""
         self.asked.append(("connected", queue_id))
         return self.served.get(queue_id, [])
 
     async def served_by(self, interaction_id: str, user_id: str) -> str | None:
-        """Return what was told."""
+        """Return the prepared answer."""
         return self.serving.get((interaction_id, user_id))
 
 
@@ -74,9 +80,9 @@ def listed(staging: Staging, interaction_id: str, uri: str) -> None:
     staging.add(TransferRow(interaction_id, interaction_id, uri, VOICE, (), "m.yaml:20"))
 
 
-def found_in(staging: Staging, directory: FakeDirectory) -> Found:
-    found = asyncio.run(find(staging, directory, now=NOW))
-    found.put_into(staging)
+def found_in(staging: Staging, directory: FakeDirectory) -> DirectoryAnswers:
+    found = asyncio.run(resolve_names(staging, directory, now=NOW))
+    found.add_to(staging)
     return found
 
 
@@ -90,11 +96,11 @@ def test_names_are_looked_up_once_each_and_become_ids(staging: Staging):
         listed(staging, interaction_id, "genesys://queue/Billing New")
     listed(staging, "i3", "genesys://user/Ada")
     listed(staging, "i4", "tel:+441234567890")
-    assert is_open(MANIFEST, staging)
+    assert needs_directory(MANIFEST, staging)
     directory = FakeDirectory({("queue", "Billing New"): [NEW], ("user", "Ada"): [ADA]})
     found = found_in(staging, directory)
     assert sorted(directory.asked) == [("queue", "Billing New"), ("user", "Ada")]
-    assert not is_open(MANIFEST, staging)
+    assert not needs_directory(MANIFEST, staging)
     assert [uri for _, uri, _ in planned(staging)] == [
         f"genesys://queue/{NEW}",
         f"genesys://queue/{NEW}",
@@ -127,14 +133,14 @@ def test_a_selection_becomes_rows_behind_those_that_are_listed(staging: Staging)
     )
 
 
-def test_names_of_nobody_and_of_several_are_problems_that_say_where(staging: Staging):
+def test_unknown_and_ambiguous_names_are_problems_with_their_place(staging: Staging):
     listed(staging, "i1", "genesys://queue/Biling")
     staging.select(selection(queue="Twice"))
     directory = FakeDirectory({("queue", "Twice"): [OLD, NEW], ("queue", "new"): [NEW]})
     with pytest.raises(ManifestInvalid) as refused:
         found_in(staging, directory)
-    told = [(str(p.place), p.code, p.message, p.help) for p in refused.value.problems]
-    assert told == [
+    problems = [(str(p.place), p.code, p.message, p.help) for p in refused.value.problems]
+    assert problems == [
         (
             "m.yaml:20:1",
             "R001",
@@ -148,7 +154,7 @@ def test_names_of_nobody_and_of_several_are_problems_that_say_where(staging: Sta
             "m.yaml:7:1",
             "R001",
             "2 queues are named `Twice`",
-            f"write the id of the one that is meant: {OLD}, {NEW}",
+            f"write the id of the right one: {OLD}, {NEW}",
         ),
     ]
 
@@ -156,28 +162,28 @@ def test_names_of_nobody_and_of_several_are_problems_that_say_where(staging: Sta
 def test_what_was_found_is_kept_by_a_plan_and_taken_from_it(staging: Staging):
     staging.select(selection(queue=OLD, destination_uri="genesys://queue/New"))
     directory = FakeDirectory({("queue", "New"): [NEW]}, {OLD: [Waiting("i7", "email")]})
-    found = asyncio.run(find(staging, directory, now=NOW))
-    again = Found.from_json(found.to_json())
+    found = asyncio.run(resolve_names(staging, directory, now=NOW))
+    again = DirectoryAnswers.from_json(found.to_json())
     assert (again.addresses, again.rows) == (found.addresses, found.rows)
     assert again.rows[0].found_at == FoundAt(f"genesys://queue/{OLD}", OLD)
-    again.put_into(staging)
+    again.add_to(staging)
     assert planned(staging) == [("i7", f"genesys://queue/{NEW}", "m.yaml:7")]
 
 
 def test_a_plan_made_offline_says_what_it_cannot_know(staging: Staging):
     listed(staging, "i1", "genesys://queue/Billing")
     staging.select(selection())
-    assert unknown_yet(MANIFEST, staging) == (
+    assert unresolved_text(MANIFEST, staging) == (
         "what 1 selection will find is not known yet; 1 destination by name, whose id is not known"
         " yet: `plan --preflight` and `apply` ask the gateway"
     )
-    assert NOTHING_FOUND.explanation == ""
+    assert NOTHING_ASKED.explanation == ""
 
 
 def test_where_a_gateway_knows_no_names_every_destination_is_an_id(staging: Staging):
     listed(staging, "i1", "genesys://queue/billing-new")
-    assert not is_open(OTHER, staging)
-    assert unknown_yet(OTHER, staging) is None
+    assert not needs_directory(OTHER, staging)
+    assert unresolved_text(OTHER, staging) is None
 
 
 def places(staging: Staging) -> dict[str, FoundAt | None]:
@@ -208,9 +214,9 @@ def test_what_agents_serve_carries_the_agents_participant(staging: Staging):
     found = found_in(staging, directory)
     assert directory.asked == [("connected", OLD)]
     assert places(staging) == {"i1": FoundAt(f"genesys://queue/{OLD}", OLD, "p-1")}
-    told = f"queue {OLD}: 1 selected, left out: 1 no longer with its agent"
-    assert found.explanation == told
-    again = Found.from_json(found.to_json())
+    expected = f"queue {OLD}: 1 selected, left out: 1 no longer with its agent"
+    assert found.explanation == expected
+    again = DirectoryAnswers.from_json(found.to_json())
     assert again.rows == found.rows
 
 
@@ -230,7 +236,7 @@ def test_what_was_found_has_the_names_of_its_places():
         TransferRow("i", "i", f"genesys://user/{ADA}", VOICE, (), "m.yaml:20", each)
         for each in (at, nameless, None)
     ]
-    found = Found({"genesys://user/Ada%20L": f"genesys://user/{ADA}"}, rows)
+    found = DirectoryAnswers({"genesys://user/Ada%20L": f"genesys://user/{ADA}"}, rows)
     assert found.place_names == {
         f"genesys://user/{ADA}": "Ada L",
         f"genesys://queue/{NEW}": "Billing EU",

@@ -1,4 +1,4 @@
-"""An `--only` that matches nothing ends the command; a selection that finds nobody does not."""
+"""An `--only` that matches nothing ends the command; a selection that finds nothing does not."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from runner.app.name_resolution import Found
+from runner.app.name_resolution import DirectoryAnswers
 from runner.app.plan_check import check_only
 from runner.app.run_options import RunOptions
 from runner.core.errors import UsageError
@@ -51,11 +51,11 @@ def test_a_manifest_without_transfers_has_none_to_match(staging: Staging):
     assert refusal(staging, "*") == "--only '*' matches no transfer; the manifest has no transfers"
 
 
-def test_what_a_selection_may_find_is_not_refused_and_nobody_found_is_no_error(staging: Staging):
+def test_what_a_selection_may_find_is_not_refused_and_nothing_found_is_no_error(staging: Staging):
     staging.select(selection())
     request = RunOptions(Path("m.yaml"), only=("call-1",))
     check_only(request, staging)
-    Found().put_into(staging)
+    DirectoryAnswers().add_to(staging)
     check_only(request, staging)
     listed(staging, "call-2")
     assert refusal(staging, "call-1").startswith("--only call-1 matches no transfer")

@@ -6,7 +6,7 @@ from runner.app.run_record import plan_in_short
 from runner.core.records.run_record import PlanFigures
 
 
-def test_a_log_line_tells_of_a_plan_what_says_something():
+def test_a_log_line_has_the_figures_of_a_plan_that_matter():
     plan = PlanFigures(500, 0, 0, 0, 8.3333333, waves=(1, 500))
     assert plan_in_short(plan) == {
         "send": 500,

@@ -29,8 +29,8 @@ def test_a_signal_while_the_report_is_written_takes_nothing_from_it(number: sign
         os.kill(os.getpid(), number)
         written.append("the report")
     assert written == ["the report"]
-    [(told, fields)] = observer.warnings
-    assert told == "the report is being written; a second signal ends the run without one"
+    [(message, fields)] = observer.warnings
+    assert message == "the report is being written; a second signal ends the run without one"
     assert fields == {"signal": number.name}
     with pytest.raises(Interrupted):  # afterwards it means what it meant before
         os.kill(os.getpid(), number)

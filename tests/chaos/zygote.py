@@ -14,8 +14,8 @@ import sys
 from typing import Any
 
 import runner.app.apply  # what `apply` loads when it runs: imported once, for the children
+import runner.app.compose_result
 import runner.app.plan
-import runner.app.run_result
 import runner.cli.app
 import runner.cli.output
 import runner.cli.step_summary  # noqa: F401 - as above

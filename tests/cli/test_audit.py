@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from runner.app.audit import names_file, verify_file, verify_run
-from runner.console.results.audit_result import render_audited
+from runner.console.results.audit_result import render_audit
 from runner.core.errors import UsageError
 from runner.core.records.run_record import Figures
 from runner.core.transfer.states import Event
@@ -62,10 +62,10 @@ def test_a_good_chain_says_what_it_proves_and_what_not(journal: Path, report: Pa
     beside = verify_file(report)
     (report / "report.json").rename(report / "elsewhere.json")
     alone = verify_file(report)
-    for audited, told in ((beside, "can make both anew"), (alone, "none is missing at the end")):
+    for audited, limit in ((beside, "can replace both"), (alone, "none is missing at the end")):
         assert audited.proves is not None
-        assert told in audited.proves
-        assert audited.proves in render_audited([audited])
+        assert limit in audited.proves
+        assert audited.proves in render_audit([audited])
     *_, whole = verify_run(located(journal), report.name, journal.parent / "reports")
     assert "not that none is missing at the end" in str(whole.proves)
 
@@ -100,7 +100,7 @@ def test_without_a_report_beside_it_a_missing_end_is_said_not_to_show(report: Pa
     audited = verify_file(report / "audit.jsonl")
     assert audited.fault is None
     assert audited.note is not None
-    assert "a missing end would not show" in audited.note
+    assert "a missing end would not be noticed" in audited.note
 
 
 def test_another_runs_audit_beside_a_report_is_a_fault(report: Path):
@@ -111,7 +111,7 @@ def test_another_runs_audit_beside_a_report_is_a_fault(report: Path):
 
 def test_a_report_without_an_end_is_a_fault(report: Path):
     (report / "report.json").write_text("{}")
-    assert "does not tell where the chain should end" in str(verify_file(report).fault)
+    assert "does not name the expected end of the chain" in str(verify_file(report).fault)
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from runner.app.journal_location import JournalOptions, find_journal
+from runner.app.find_journal import JournalOptions, find_journal
 from runner.core.errors import ManifestInvalid, UsageError
 from runner.core.journal_location import JournalLocation
 from tests.journal.builders import located

@@ -63,7 +63,7 @@ def test_it_shows_the_expected_outcome_of_each_row(gateway: Gateway, harness: Ha
     assert (report["run"]["outcome"], report["run"]["exit_code"]) == ("planned", 10)
     assert len(gateway.frames) == 1  # of the apply before
     assert journal_size(harness) == events
-    assert "the gateway was only asked" in ended.out
+    assert "the gateway was only queried" in ended.out
 
 
 def journal_size(harness: Harness) -> int:

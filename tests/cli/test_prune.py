@@ -11,12 +11,12 @@ import pytest
 
 from runner.app.journal_checkpoint import Checkpoint
 from runner.app.prune import prune
-from runner.console.results.prune_result import pruned_to_json, render_pruned
+from runner.console.results.prune_result import prune_to_json, render_prune
 from runner.core.errors import StorageError, UsageError
 from runner.core.records.retention import KeepReason, Retention
 from runner.core.records.run_record import ReportSource
 from runner.core.timestamps import timestamp
-from runner.report.folder import open_folder
+from runner.report.safe_folder import open_folder
 from runner.report.writer import write_report
 from tests.e2e.harness import Harness, manifest, transfer
 from tests.foreign.gateway import Gateway
@@ -96,7 +96,7 @@ def test_a_dry_run_removes_nothing(root: Path):
     pruned = prune(root, ALL, now=NOW, dry_run=True)
     assert {path: path.stat().st_mtime_ns for path in root.rglob("*")} == before
     assert [each.path for each in pruned.removed] == [str(old)]
-    assert render_pruned(pruned).startswith("dry run: would remove 1 report and free ")
+    assert render_prune(pruned).startswith("dry run: would remove 1 report and free ")
 
 
 def test_one_batch_alone(root: Path):
@@ -150,7 +150,7 @@ def spoil_depth(folder: Path) -> str:
 def spoil_identity(folder: Path) -> str:
     text = (folder / "report.json").read_text()
     (folder / "report.json").write_text(text.replace(folder.name, run_id(7)))
-    return "its report.json is another run's"
+    return "its report.json is of another run"
 
 
 def spoil_witness(folder: Path) -> str:
@@ -161,7 +161,7 @@ def spoil_witness(folder: Path) -> str:
 def spoil_absence(folder: Path) -> str:
     (folder / "report.json").unlink()
     return (
-        "it has no report.json: its run goes on or died; `report` with its id and its journal"
+        "it has no report.json: its run is running or died; `report` with its id and its journal"
         " writes one"
     )
 
@@ -197,7 +197,7 @@ def test_foreign_names_and_links_among_reports_are_left(root: Path, tmp_path: Pa
     assert {Path(each.path).name: each.why for each in pruned.left} == {
         run_id(300): "it is not a folder",
         run_id(301): "it is not a folder",
-        "archive": "its name is not a run's",
+        "archive": "its name is not that of a run",
     }
     assert (elsewhere / "report.json").exists()
     assert pruned.removed == []
@@ -232,14 +232,14 @@ def test_what_cannot_be_removed_is_reported_and_the_rest_goes_on(root: Path):
     pruned = prune(root, ALL, now=NOW, removing=removing)
     assert [(each.path, each.why) for each in pruned.failed] == [(str(older), "permission denied")]
     assert [(each.run, each.size_bytes) for each in pruned.removed] == [(old.name, 5)]
-    text = render_pruned(pruned)
+    text = render_prune(pruned)
     assert text.startswith("storage: removed 1 report, freed 5 bytes; not all\n")
     assert f"could not be removed\n  {older}: permission denied\n" in text
 
 
 def test_what_changes_between_the_look_and_the_removal_is_seen(root: Path):
     """A file put in meanwhile saves its folder; a folder that went by itself is no failure."""
-    from runner.report.report_store import remove  # noqa: PLC0415 - only here
+    from runner.report.stored_reports import remove_report  # noqa: PLC0415 - only here
 
     spoilt, gone = left(root, 200), left(root, 100)
     left(root, 1)
@@ -248,8 +248,8 @@ def test_what_changes_between_the_look_and_the_removal_is_seen(root: Path):
         if name == spoilt.name:
             (spoilt / "notes.txt").write_text("mine")
         else:
-            assert remove(base, batch, name) > 0
-        return remove(base, batch, name)
+            assert remove_report(base, batch, name) > 0
+        return remove_report(base, batch, name)
 
     pruned = prune(root, ALL, now=NOW, removing=removing)
     assert [each.path for each in pruned.left] == [str(spoilt)]
@@ -265,7 +265,7 @@ def test_a_large_report_is_known_by_its_beginning(root: Path):
         stream.truncate((2 << 30) + 1)  # sparse: nobody reads two gigabytes to learn a date
     pruned = prune(root, ALL, now=NOW)
     assert pruned.freed_bytes > 2 << 30
-    assert "freed 2.1 GB" in render_pruned(pruned)
+    assert "freed 2.1 GB" in render_prune(pruned)
 
 
 def test_no_folder_of_reports_is_a_wrong_option(tmp_path: Path):
@@ -278,7 +278,7 @@ def test_no_folder_of_reports_is_a_wrong_option(tmp_path: Path):
 def test_json_has_all(root: Path):
     old = left(root, 100)
     left(root, 1)
-    result = json.loads(pruned_to_json(prune(root, ALL, now=NOW)))
+    result = json.loads(prune_to_json(prune(root, ALL, now=NOW)))
     assert (result["version"], result["kind"], result["dry_run"]) == (1, "prune", False)
     assert [each["path"] for each in result["removed"]] == [str(old)]
     assert result["kept"] == {"newest": 0, "latest": 1, "young": 0, "in_doubt": 0, "witness": 0}

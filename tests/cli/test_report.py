@@ -107,7 +107,7 @@ def test_markdown_shows_the_same_and_no_text_breaks_it(journal: Path, runs: tupl
 def test_one_run_is_not_compared_with_itself_nor_with_what_is_not_there(
     journal: Path, runs: tuple[str, str]
 ):
-    with pytest.raises(UsageError, match=r"both are run run-\d+: name two runs"):
+    with pytest.raises(UsageError, match=r"both are run run-\d+; name two runs"):
         compare("latest", runs[1], located(journal))
     with pytest.raises(UsageError, match="did you mean run-"):
         compare(runs[0], "run", located(journal))
@@ -312,7 +312,7 @@ def test_a_report_is_written_where_the_run_left_it_whatever_the_folder(
     harness.folder.rename(moved := harness.folder.with_name("moved"))
     lost = run("report", "latest", "--journal", "j.db", cwd=moved / "elsewhere")
     assert lost.code == 2
-    assert "say where its report goes, with --report-dir" in lost.err
+    assert "name the folder for its report with --report-dir" in lost.err
     assert not [each for each in (moved / "elsewhere").iterdir() if each.is_dir()]
     moved.rename(harness.folder)
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from runner.app.step_summary import LARGEST_BYTES, tell_error, tell_report
+from runner.app.step_summary import LARGEST_BYTES, append_error, append_report
 from runner.core.diagnostics.problem import Place, Problem, Severity
 from runner.core.errors import ManifestInvalid, StorageError
 from runner.core.records.summary import summarize
@@ -43,7 +43,7 @@ def test_plan_and_apply_append_their_summaries(gateway: Gateway, harness: Harnes
     assert "❌ failures: batch\n" in page.text
     assert page.rows[-1] == ["1", "rejected", "a|b <b>c", "vip|17", "batch.yaml:54"]
     assert page.text.rstrip().endswith(
-        f"The report lies in reports/batch/{run}: the page there opens offline."
+        f"The report is in reports/batch/{run}; its page opens offline."
     )
 
 
@@ -81,10 +81,10 @@ def test_what_github_would_not_show_is_not_appended(tmp_path: Path):
     full.write_bytes(b"x" * (LARGEST_BYTES - 100))
     source = samples.mixed(3)
     summary = summarize(source.transfers(), source.figures)
-    why = tell_report(source, summary, tmp_path, str(full))
+    why = append_report(source, summary, tmp_path, str(full))
     assert why == f"{full} would become larger than GitHub shows (1 MiB)"
     assert full.stat().st_size == LARGEST_BYTES - 100
-    assert "null" in str(tell_report(source, summary, tmp_path, "a\0b"))
+    assert "null" in str(append_report(source, summary, tmp_path, "a\0b"))
 
 
 def test_errors_and_problems_are_cleaned_and_stay_text(tmp_path: Path):
@@ -95,9 +95,9 @@ def test_errors_and_problems_are_cleaned_and_stay_text(tmp_path: Path):
         Problem("R005", "twice", Place("m|.yaml", 3, 4), "rename"),
     ]
     invalid = ManifestInvalid(problems, {"R002": 70})
-    assert tell_error(invalid, ExitCode.INVALID, tmp_path / "m|.yaml", str(file)) is None
+    assert append_error(invalid, ExitCode.INVALID, tmp_path / "m|.yaml", str(file)) is None
     error = StorageError(f"the disk is full {text}")
-    assert tell_error(error, ExitCode.STORAGE, tmp_path / "m|.yaml", str(file)) is None
+    assert append_error(error, ExitCode.STORAGE, tmp_path / "m|.yaml", str(file)) is None
     page = Page(file.read_text("utf-8"))
     assert page.elements <= {
         *("h2", "p", "code", "strong"),

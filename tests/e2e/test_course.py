@@ -83,7 +83,10 @@ def test_a_row_that_is_refused_for_good_stops_one_run_and_no_later_one(
     assert codes == [5, 1, 1]
     assert len(gateway.effects) == 9
     planned = harness.run("plan", harness.write(content))
-    assert "  in 1 wave: 1\n  1 of them rejected or failed before: tried again\n" in planned.out
+    assert (
+        "  in 1 wave: 1\n  1 of them rejected or failed before, and are tried again\n"
+        in planned.out
+    )
 
 
 def test_an_outage_of_look_ups_fails_no_transfer(gateway: Gateway, harness: Harness):
@@ -214,7 +217,7 @@ def test_a_plan_shows_waves_and_whether_the_window_suffices(gateway: Gateway, ha
     assert "warning[R011]: by the limits, sending 100 takes 10 min 00 s" in ended.err
     assert "  in 3 waves: 1, then 9, then 90\n" in ended.out
     assert "  stops when more than 5 of 100 fail: at most 6 in flight\n" in ended.out
-    assert "after the window has closed: the rest would be left\n" in ended.out
+    assert "after the window has closed: the rest would not be sent\n" in ended.out
     [folder] = (harness.folder / "reports" / "batch").glob("plan-*")
     report = Report(folder)
     plan = report.json["plan"]

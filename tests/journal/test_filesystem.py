@@ -6,7 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from runner.journal.filesystem import NETWORK, holder, kind_of, read_mount, read_mountinfo
+from runner.journal.filesystem import (
+    NETWORK,
+    filesystem_type,
+    mount_type,
+    read_mount,
+    read_mountinfo,
+)
 
 LINUX = r"""
 22 1 0:21 / / rw,relatime shared:1 - ext4 /dev/sda1 rw
@@ -31,15 +37,15 @@ MACOS = """
     ],
 )
 def test_the_deepest_and_last_mount_holds_a_path(path: str, kind: str):
-    assert holder(read_mountinfo(LINUX), Path(path)) == kind
+    assert mount_type(read_mountinfo(LINUX), Path(path)) == kind
 
 
 def test_macos_is_understood():
     mounts = read_mount(MACOS)
-    assert holder(mounts, Path("/Volumes/share/runner.db")) == "smbfs"
-    assert holder(mounts, Path("/Users/ops/runner.db")) == "apfs"
-    assert holder([], Path("/x")) is None
+    assert mount_type(mounts, Path("/Volumes/share/runner.db")) == "smbfs"
+    assert mount_type(mounts, Path("/Users/ops/runner.db")) == "apfs"
+    assert mount_type([], Path("/x")) is None
 
 
 def test_this_machines_own_disk_is_told(tmp_path: Path):
-    assert kind_of(tmp_path / "not-there-yet.db") not in NETWORK | {None}
+    assert filesystem_type(tmp_path / "not-there-yet.db") not in NETWORK | {None}

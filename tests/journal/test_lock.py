@@ -102,7 +102,7 @@ def test_a_holder_that_left_no_note_is_told_as_such(journal: Path, note: str):
     held = JournalLock(journal)
     held.acquire(0)
     lock_file(journal).write_text(note)
-    with pytest.raises(Locked, match="a process that has not said who it is"):
+    with pytest.raises(Locked, match="an unknown process"):
         JournalLock(journal).acquire(0)
 
 
@@ -121,5 +121,5 @@ def test_a_folder_that_is_missing_is_made_private(tmp_path: Path):
 
 def test_a_folder_that_cannot_be_made_is_told(tmp_path: Path):
     (tmp_path / "file").write_text("")
-    with pytest.raises(StorageError, match=r"cannot be opened \(.*see that its folder"):
+    with pytest.raises(StorageError, match=r"cannot be opened \(.*make its folder writable"):
         JournalLock(tmp_path / "file" / "x.db").acquire(0)

@@ -23,7 +23,7 @@ VALID = sorted((MANIFESTS / "valid").glob("*.yaml"))
 INVALID = sorted((MANIFESTS / "invalid").glob("*.yaml"))
 
 REWRITE = os.environ.get("REWRITE_EXPECTED") == "1"
-"""Set to write the files anew; look at the difference before it is committed."""
+"""Set to rewrite the files; review the difference before it is committed."""
 
 
 @pytest.mark.parametrize("path", VALID, ids=lambda path: path.stem)

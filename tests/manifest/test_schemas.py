@@ -103,13 +103,13 @@ DEFAULTS: dict[str, dict[str, Any]] = {
     ("part", "name"), [(part, name) for part, names in DEFAULTS.items() for name in names]
 )
 def test_the_defaults_in_the_schema_are_those_in_force(part: str, name: str):
-    told = schema("manifest.v1")["$defs"][part]["properties"][name]["default"]
-    if isinstance(told, str) and told.endswith("%"):
-        told = parse_share(told)
-    elif isinstance(told, str) and told[0].isdigit():  # not a method's name
-        told = parse_duration(told)
+    default = schema("manifest.v1")["$defs"][part]["properties"][name]["default"]
+    if isinstance(default, str) and default.endswith("%"):
+        default = parse_share(default)
+    elif isinstance(default, str) and default[0].isdigit():  # not a method's name
+        default = parse_duration(default)
     expected = DEFAULTS[part][name]
-    assert (frozenset(told) if isinstance(expected, frozenset) else told) == expected
+    assert (frozenset(default) if isinstance(expected, frozenset) else default) == expected
 
 
 @pytest.mark.parametrize("video", [None, Video("vp8", 1200, "1280x720", 30)])

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from runner.core.records.run_record import ReportSource
-from runner.report.writer import render
+from runner.report.writer import render_format
 
 CHROMIUM = Path(os.environ.get("RUNNER_CHROMIUM", "/usr/bin/chromium"))
 Open = Callable[..., Any]
@@ -49,7 +49,7 @@ def opened(chromium: Any, tmp_path: Path) -> Iterator[Open]:
     def opening(source: ReportSource, at: str = "", **context: Any) -> Any:
         page_file = tmp_path / f"report-{len(contexts)}.html"
         with page_file.open("w", encoding="utf-8", errors="replace") as stream:
-            render(source, "html", stream.write)
+            render_format(source, "html", stream.write)
         contexts.append(chromium.new_context(**context))
         page = contexts[-1].new_page()
         page.on("request", lambda request: asked.append(request.url.partition("#")[0]))

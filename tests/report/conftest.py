@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from runner.core.records.run_record import ReportSource
-from runner.report.writer import render
+from runner.report.writer import render_format
 from tests.report.browser import chromium, opened
 
 __all__ = ["chromium", "opened"]
@@ -29,7 +29,7 @@ def rendered() -> Rendered:
 
     def rendering(source: ReportSource, form: str) -> str:
         parts: list[str] = []
-        render(source, form, parts.append)
+        render_format(source, form, parts.append)
         return "".join(parts)
 
     return rendering

@@ -32,8 +32,8 @@ def audit(count: int = 5, previous: str = "0" * 64, first: int = 1) -> Iterator[
         yield AuditEntry(seq, body, previous)
 
 
-def happened(t_s: float, turn: TimelineEventKind, **told: Any) -> TimelineEvent:
-    return TimelineEvent(t_s, stamp(t_s), turn.value, **told)
+def happened(t_s: float, turn: TimelineEventKind, **details: Any) -> TimelineEvent:
+    return TimelineEvent(t_s, stamp(t_s), turn.value, **details)
 
 
 STORY = (

@@ -1,4 +1,4 @@
-"""report.html in Chromium: it works, it runs nothing foreign, it asks nobody."""
+"""report.html in Chromium: it works, it runs nothing foreign, it makes no request."""
 
 from __future__ import annotations
 
@@ -146,8 +146,8 @@ def inline() -> ReportSource:
 
 
 def test_what_is_filtered_is_copied_as_csv_without_formulas(opened: Open):
-    keys_told = ("=1+1", "  -2", "\n@x", 'say "hi", you', "plain")
-    rows = [replace(samples.transfer(3), key=key) for key in keys_told]
+    copied_keys = ("=1+1", "  -2", "\n@x", 'say "hi", you', "plain")
+    rows = [replace(samples.transfer(3), key=key) for key in copied_keys]
     rows.append(samples.transfer(0))
     page = opened(replace(samples.mixed(), transfers=lambda: iter(rows)))
     page.get_by_role("button", name="rejected 5").click()
@@ -189,7 +189,7 @@ def test_the_story_and_what_to_do_can_be_read(opened: Open):
     assert [line.split("\n")[-1] for line in story][3:6] == [
         "The session was lost, code 1012 (service restart). service restart",
         "Dialled again: session 2 opened, 3.1 s after the last one ended.",
-        "Slowed to 12.5/s: an answer said that frames come too fast.",
+        "Slowed to 12.5/s: the gateway answered that frames come too fast.",
     ]
     reasons = page.locator("#reasons tr", has_text="rate_limited")
     assert "lower limits.rate" in reasons.inner_text()

@@ -33,8 +33,8 @@ def ended(outcome: str, *kinds: Outcome) -> ReportSource:
 
 def left_by_others(source: ReportSource) -> ReportSource:
     """Return a run that found a doubt of another batch, as the run itself writes it down."""
-    told = elsewhere_in_words([("run-1", "k9", "no reply within 10 s")])
-    return replace(source, run=replace(source.run, explanation=told))
+    explanation = elsewhere_in_words([("run-1", "k9", "no reply within 10 s")])
+    return replace(source, run=replace(source.run, explanation=explanation))
 
 
 class _Tags(HTMLParser):
@@ -137,7 +137,7 @@ def rows_of(page: str) -> dict[str, Any]:
             samples.planned(),
             "calm",
             "Applying this would send 6 transfers, 2 unchanged, none in doubt, in about 0.2 s.",
-            "Nothing was sent: this is the plan. 2 of them would go elsewhere than an earlier run carried them.",
+            "Nothing was sent: this is the plan. 2 of them were carried to another destination by an earlier run.",
         ),
     ],
 )
@@ -148,11 +148,11 @@ def test_the_verdict_says_what_happened(
     assert (verdict.tone, verdict.headline, verdict.detail) == (tone, headline, meaning)
 
 
-def test_a_run_that_died_is_told_as_the_journal_has_it():
+def test_a_run_that_died_is_shown_as_the_journal_has_it():
     source = ended("unfinished", Outcome.UNATTEMPTED)
     verdict = verdict_of(build_content(replace(source, run=replace(source.run, finished_at=None))))
     assert verdict.headline == "0 of 1 transferred, 1 not attempted, none in doubt."
-    assert verdict.detail.startswith("The run goes on, or it died")
+    assert verdict.detail.startswith("The run is running, or it died")
 
 
 @pytest.mark.parametrize("code", ExitCode)

@@ -17,7 +17,7 @@ from runner.core.records.run_record import Figures, TimelinePoint, TransferRecor
 from runner.core.transfer.reasons import Earlier
 from runner.report.formats.json_document import transfer_json
 from runner.report.model import TIMELINE_LIMIT, coarsened
-from runner.report.writer import render
+from runner.report.writer import render_format
 from tests.report import samples
 from tests.report.conftest import Rendered
 
@@ -69,7 +69,7 @@ def test_keys_stand_in_the_order_of_the_design(rendered: Rendered):
     assert list(json.loads(rendered(samples.planned(), "json"))) == keys
 
 
-def test_a_transfer_is_told_field_by_field(rendered: Rendered):
+def test_a_transfer_has_every_field(rendered: Rendered):
     report = json.loads(rendered(samples.mixed(1), "json"))
     transfer = report["transfers"][0]
     assert list(transfer) == [
@@ -100,7 +100,7 @@ def test_a_transfer_is_told_field_by_field(rendered: Rendered):
     }
 
 
-def test_audit_tells_how_many_entries_there_are_and_where_they_end(rendered: Rendered):
+def test_audit_has_the_number_of_entries_and_the_last_hash(rendered: Rendered):
     *_, last = samples.audit()
     assert json.loads(rendered(samples.mixed(), "json"))["audit"] == {
         "entries": 5,
@@ -134,13 +134,13 @@ def test_transfers_are_written_as_they_are_read():
             behind.append(number - sum('{"key":' in part for part in written))
             yield samples.transfer(number)
 
-    render(replace(samples.mixed(), transfers=transfers), "json", written.append)
+    render_format(replace(samples.mixed(), transfers=transfers), "json", written.append)
     assert set(behind[50:]) == {0}  # the first pass counts, the second writes
 
 
 def test_an_unknown_format_is_refused_with_the_known_ones():
     with pytest.raises(UsageError, match="html, json, junit, csv"):
-        render(samples.empty(), "pdf", print)
+        render_format(samples.empty(), "pdf", print)
 
 
 def _points(count: int) -> tuple[TimelinePoint, ...]:

@@ -24,7 +24,7 @@ OWN_LINKS = {"report.html", "report.json", "audit.jsonl"}
 GITHUB_ALLOWS = 1_048_576
 
 
-def test_it_tells_verdict_figures_reasons_and_what_comes_next(rendered: Rendered):
+def test_it_has_verdict_figures_reasons_and_next_steps(rendered: Rendered):
     page = Page(rendered(samples.mixed(60), "md"))
     assert page.text.startswith("❓ in-doubt: billing-cutover\n")
     assert "5 transfers may or may not have been carried out" in page.text
@@ -42,7 +42,7 @@ def test_it_tells_verdict_figures_reasons_and_what_comes_next(rendered: Rendered
     assert {value for name, value in page.attributes if name == "href"} == OWN_LINKS
 
 
-def test_a_plan_tells_what_would_be_sent(rendered: Rendered):
+def test_a_plan_shows_what_would_be_sent(rendered: Rendered):
     plan = PlanFigures(send=12, unchanged=3, changed=2, in_doubt=0, estimate_s=0.48)
     source = replace(samples.planned(), plan=plan, transfers=lambda: iter(()))
     page = Page(rendered(source, "md"))
@@ -53,7 +53,7 @@ def test_a_plan_tells_what_would_be_sent(rendered: Rendered):
     assert "audit.jsonl" not in page.text
 
 
-def test_a_plan_tells_its_waves_and_that_it_misses_its_window(rendered: Rendered):
+def test_a_plan_shows_its_waves_and_that_it_misses_its_window(rendered: Rendered):
     plan = PlanFigures(9, 0, 0, 0, 3600.0, (2, 9), ends_at="2026-12-01T23:00:00+01:00")
     source = replace(samples.planned(), plan=replace(plan, misses_window=True))
     page = Page(rendered(source, "md"))
@@ -143,6 +143,6 @@ def test_it_is_bounded(rendered: Rendered):
 def test_what_it_is_given_to_clean_is_cleaned(make: Callable[[], ReportSource]):
     source = make()
     source = replace(source, run=replace(source.run, explanation="token=hunter2"))
-    told = "".join(summary(build_content(source), "", lambda text: text.replace("hunter2", "…")))
-    assert "hunter2" not in told
-    assert "token=…" in told
+    shown = "".join(summary(build_content(source), "", lambda text: text.replace("hunter2", "…")))
+    assert "hunter2" not in shown
+    assert "token=…" in shown

@@ -21,12 +21,12 @@ from runner.core.records.run_record import (
 )
 from runner.core.transfer.outcome import Outcome
 from runner.report.html import page_figures
-from runner.report.html.categories import OF_PLANS, count_categories
 from runner.report.html.embedded_rows import PLAIN_LIMIT, embedded
 from runner.report.html.manifest_lines import links, shown_lines
+from runner.report.html.outcome_categories import OF_PLANS, count_categories
 from runner.report.html.page_rows import packed_rows
 from runner.report.html.plots import plot_timeline
-from runner.report.html.story import tell_story
+from runner.report.html.session_timeline import session_timeline
 from runner.report.html.verdict import verdict_of
 from runner.report.model import build_content
 from tests.report import samples
@@ -35,14 +35,14 @@ from tests.report.measured import STORY, happened, stamp
 
 
 def test_the_story_is_a_readable_sequence():
-    story = tell_story(build_content(samples.mixed()))
+    story = session_timeline(build_content(samples.mixed()))
     assert [(line.since, line.text, line.said) for line in story.lines] == [
         ("", "The run began.", None),
         ("+0.4 s", "The session opened, with TLSv1.3.", None),
         ("+6.0 s", "The token was renewed.", None),
         ("+17.0 s", "The session was lost, code 1012 (service restart).", "service restart"),
         ("+20.1 s", "Dialled again: session 2 opened, 3.1 s after the last one ended.", None),
-        ("+20.4 s", "Slowed to 12.5/s: an answer said that frames come too fast.", None),
+        ("+20.4 s", "Slowed to 12.5/s: the gateway answered that frames come too fast.", None),
         ("+20.4 s", "Silent for 2 s: the gateway asked for it (Retry-After).", None),
         ("+30.0 s", "Back at 25/s, as the manifest allows.", None),
         ("+41.0 s", "The session was closed, code 1000 (normal closure).", "session terminated"),
@@ -81,12 +81,12 @@ def test_the_story_is_a_readable_sequence():
             "Slowed to 5/s.",
             "1013: busy",
         ),
-        (TimelineEvent(1, "when", "sung"), "Something happened that this version", None),
+        (TimelineEvent(1, "when", "sung"), "An event that this version does not know.", None),
     ],
 )
-def test_every_turn_has_its_words(happening: TimelineEvent, text: str, said: str | None):
+def test_every_event_has_its_sentence(happening: TimelineEvent, text: str, said: str | None):
     source = replace(samples.mixed(1), figures=Figures(story=(happening,)))
-    line = tell_story(build_content(source)).lines[1]
+    line = session_timeline(build_content(source)).lines[1]
     assert line.text.startswith(text)
     assert line.said == said
 
@@ -94,16 +94,16 @@ def test_every_turn_has_its_words(happening: TimelineEvent, text: str, said: str
 def test_a_long_story_shows_its_beginning_and_its_end_and_counts_what_lies_between():
     many = tuple(happened(float(n), TimelineEventKind.PAUSED, value=float(n)) for n in range(1000))
     source = replace(samples.mixed(1), figures=Figures(story=many, story_omitted=50))
-    story = tell_story(build_content(source), shown=20)
+    story = session_timeline(build_content(source), shown=20)
     assert (len(story.first), len(story.last)) == (10, 10)
     assert story.omitted == 50 + 1002 - 20
     assert story.last[-1].text == "The run ended: in-doubt."
 
 
-def test_a_run_that_kept_no_story_tells_its_sessions_ends():
+def test_a_run_without_recorded_events_shows_its_sessions_ends():
     closes = (SessionClose(stamp(5), 1011, "boom"), SessionClose(stamp(9), 1000, "done"))
     source = replace(samples.mixed(1), figures=Figures(session_closes=closes))
-    assert [line.turn for line in tell_story(build_content(source)).lines] == [
+    assert [line.turn for line in session_timeline(build_content(source)).lines] == [
         "began",
         "lost",
         "closed",
@@ -161,7 +161,7 @@ def test_half_a_character_does_not_end_the_packing():
     assert zlib.decompress(base64.b64decode(raw)).startswith(b'"?"')
 
 
-def test_a_plans_rows_are_told_by_what_would_become_of_them():
+def test_a_plans_rows_are_grouped_by_what_would_happen_to_them():
     divided = count_categories(build_content(samples.planned(12)))
     assert {OF_PLANS[kind].word: count for kind, count in divided.counts.items()} == {
         "to send": 4,
@@ -173,7 +173,7 @@ def test_a_plans_rows_are_told_by_what_would_become_of_them():
     assert [each.by for each in divided.breakdowns] == ["route", "codec", "gateway"]
 
 
-def test_a_plan_tells_how_long_it_takes_and_when_it_would_end():
+def test_a_plan_shows_how_long_it_takes_and_when_it_would_end():
     content = build_content(samples.planned(60))
     assert list(page_figures.figures(content)) == [
         ("Would take", "1.2 s", "at the limits of the manifest"),
@@ -181,7 +181,7 @@ def test_a_plan_tells_how_long_it_takes_and_when_it_would_end():
     ]
 
 
-def test_a_plan_tells_its_waves_and_whether_it_ends_within_its_window():
+def test_a_plan_shows_its_waves_and_whether_it_ends_within_its_window():
     plan = PlanFigures(
         30,
         0,
@@ -206,7 +206,7 @@ def test_a_plan_tells_its_waves_and_whether_it_ends_within_its_window():
     ]
     verdict = verdict_of(content)
     assert verdict.tone == "doubt"
-    assert "would not end inside its window" in verdict.detail
+    assert "would not end within its window" in verdict.detail
     within = replace(plan, misses_window=False, waves=tuple(range(1, 9)), ends_at=None)
     content = build_content(replace(samples.planned(60), plan=within))
     assert list(page_figures.figures(content))[1:] == [
@@ -216,7 +216,7 @@ def test_a_plan_tells_its_waves_and_whether_it_ends_within_its_window():
     ]
 
 
-def test_waves_are_told_in_their_order_with_what_became_of_them():
+def test_waves_are_listed_in_order_with_their_outcomes():
     rows = [replace(samples.transfer(n), wave=1 + n // 5) for n in range(15)]
     source = replace(
         samples.mixed(),
@@ -236,13 +236,13 @@ def test_waves_are_told_in_their_order_with_what_became_of_them():
     }
 
 
-def test_each_reason_comes_with_what_to_do_and_its_first_places():
+def test_each_reason_has_advice_and_its_first_places():
     reasons = page_figures.reasons(build_content(samples.mixed(60)))
     limited = next(reason for reason in reasons if reason.reason == "rate_limited")
     assert limited.advice[:3] == (
-        "The gateway was asked too fast for as long as retries lasted: lower ",
+        "The gateway limited the rate during all retries: lower ",
         "limits.rate",
-        ", or ask for a higher allowance; then apply again.",
+        ", or ask for a higher limit; then apply again.",
     )
     assert limited.places == "billing.csv:9, billing.csv:21, billing.csv:33 and 2 more"
 
@@ -257,7 +257,7 @@ def test_the_manifests_lines_are_numbered_escaped_and_say_which_names_a_file(ren
     }
 
 
-def test_a_cut_manifest_and_one_that_was_not_kept_are_told_as_such(rendered: Rendered):
+def test_a_cut_manifest_and_one_that_was_not_kept_are_marked_as_such(rendered: Rendered):
     cut = replace(samples.mixed(1), manifest=Excerpt(("version: 1",), 9_000))
     assert "Shown are the first 1 of 9,000 lines." in rendered(cut, "html")
     none = replace(samples.mixed(1), manifest=None)
@@ -273,7 +273,7 @@ def test_a_page_says_how_its_record_is_verified(rendered: Rendered):
     assert json.loads(rendered(samples.mixed(), "json"))["audit"]["head"] in page
 
 
-def test_outcomes_are_told_by_destination_codec_and_gateway():
+def test_outcomes_are_broken_down_by_destination_codec_and_gateway():
     breakdowns = count_categories(build_content(samples.mixed(60))).breakdowns
     assert [each.by for each in breakdowns] == ["destination", "codec", "gateway"]
     gateway = breakdowns[2].parts[0]

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import pytest
 
-from runner.report.writer import render
+from runner.report.writer import render_format
 from tests.report import samples
 
 FEW, MANY = 2_000, 12_000
@@ -25,7 +25,7 @@ def peak_and_length(form: str, count: int) -> tuple[int, int]:
 
     tracemalloc.start()
     try:
-        render(samples.bulk(count), form, count_up)
+        render_format(samples.bulk(count), form, count_up)
         return tracemalloc.get_traced_memory()[1], length
     finally:
         tracemalloc.stop()
@@ -33,7 +33,7 @@ def peak_and_length(form: str, count: int) -> tuple[int, int]:
 
 @pytest.mark.parametrize("form", ["json", "csv", "junit", "md"])
 def test_memory_does_not_grow_with_the_transfers(form: str):
-    render(samples.bulk(10), form, len)  # what is loaded once
+    render_format(samples.bulk(10), form, len)  # what is loaded once
     few, short = peak_and_length(form, FEW)
     many, long = peak_and_length(form, MANY)
     assert many - few < LATENCIES_BYTES * (MANY - FEW) + 200_000
@@ -45,7 +45,7 @@ def test_a_form_that_gathered_its_text_would_be_noticed():
     tracemalloc.start()
     try:
         gather: Callable[[str], object] = held.append
-        render(samples.bulk(MANY), "json", gather)
+        render_format(samples.bulk(MANY), "json", gather)
         assert tracemalloc.get_traced_memory()[1] > LATENCIES_BYTES * MANY + 2_000_000
     finally:
         tracemalloc.stop()

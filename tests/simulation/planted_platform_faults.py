@@ -9,7 +9,7 @@ from typing import Any
 
 import httpx
 
-from runner.app.name_resolution import Found
+from runner.app.name_resolution import DirectoryAnswers
 from runner.core.transfer.message import Reply
 from runner.core.transfer.states import Event
 from runner.gateways.websocket.transport import Dial, Transport
@@ -124,7 +124,7 @@ def _blame_the_client(body: Any) -> None:
         body["code"] = "missing.permissions"
 
 
-def _without_places(found: Found) -> Found:
+def _without_places(found: DirectoryAnswers) -> DirectoryAnswers:
     return replace(found, rows=tuple(replace(row, found_at=None) for row in found.rows))
 
 

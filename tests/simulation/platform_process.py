@@ -9,7 +9,7 @@ from typing import Any
 
 import httpx
 
-from runner.app.name_resolution import Found, find
+from runner.app.name_resolution import DirectoryAnswers, resolve_names
 from runner.core.transfer.message import Compose, Request
 from runner.engine.run import RunSpec
 from runner.gateways.genesys_cloud.directory import GenesysDirectory
@@ -35,7 +35,9 @@ class PlatformParts(Parts):
     delivery_faults: Callable[..., PlatformDeliveryFaults] = PlatformDeliveryFaults.drawn
     transport: Transport = lambda transport: transport
     compose: Compose = build_command
-    found: Callable[[Found], Found] = lambda found: found  # what a selection brought
+    found: Callable[[DirectoryAnswers], DirectoryAnswers] = lambda found: (
+        found
+    )  # what a selection brought
 
 
 class NotedGateway(GenesysCloud):
@@ -65,7 +67,7 @@ class PlatformProcess(Process):
         self._mind = mind
         self._parts: PlatformParts = parts
 
-    async def select(self, staging: Staging) -> Found:
+    async def select(self, staging: Staging) -> DirectoryAnswers:
         """Ask for what a staging leaves open, as `wiring.asking` does. Raises as `find`."""
         RUN.set(self.life.number)
         orders = self._orders
@@ -78,7 +80,7 @@ class PlatformProcess(Process):
             transport=self._transport(self._spot(lambda _: False)),
         )
         try:
-            found = await find(staging, GenesysDirectory(rest), now=self.clock.wall())
+            found = await resolve_names(staging, GenesysDirectory(rest), now=self.clock.wall())
         finally:
             await rest.close()
             RUN.set(0)

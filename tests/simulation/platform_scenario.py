@@ -9,7 +9,7 @@ from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 
-from runner.app.name_resolution import Found
+from runner.app.name_resolution import DirectoryAnswers
 from runner.core.errors import GatewayError
 from runner.core.manifest.model import (
     Endpoints,
@@ -81,7 +81,7 @@ class PlatformScenario:
         self._runs = 0
         self._boots = 0
         self._booted_at = 0.0
-        self._frozen: Found | None = None
+        self._frozen: DirectoryAnswers | None = None
         self._early: Plan | None = None
         self._fine_from = 0
         self._refused_to_select = False
@@ -170,7 +170,7 @@ class PlatformScenario:
                 return False
             self._refused_to_select = False
         found = self._frozen
-        found.put_into(staging)
+        found.add_to(staging)
         self._mind.selected = {row.interaction_id: WAITING_PLACE for row in found.rows}
         self._simulation.note("selected", len(found.rows))
         return True

@@ -68,9 +68,9 @@ def apply_manifest(console: Console, given: RunOptions, *, yes: bool) -> None:
     import time
 
     from runner.app import apply as use_case
+    from runner.app.compose_result import result_of
     from runner.app.plan import read_manifest
     from runner.app.plan_check import as_planned
-    from runner.app.run_result import result_of
     from runner.app.signals import Signals
     from runner.cli.output import boundary
     from runner.cli.step_summary import summarize_report, summarizing

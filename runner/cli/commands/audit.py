@@ -29,9 +29,9 @@ def verify(
 ) -> None:
     """Check the hash chain of a file or a run; show at which entry it breaks, and exit 1."""
     from runner.app.audit import names_file, verify_file, verify_run
-    from runner.app.journal_location import find_journal
+    from runner.app.find_journal import find_journal
     from runner.cli.output import boundary
-    from runner.console.results.audit_result import audited_to_json, render_audited
+    from runner.console.results.audit_result import audit_to_json, render_audit
     from runner.core.transfer.outcome import ExitCode
 
     console, where = output.console(), journal.location()
@@ -40,6 +40,6 @@ def verify(
             audited = [verify_file(Path(target))]
         else:
             audited = verify_run(find_journal(where), target, report_dir)
-        console.show(render_audited, audited_to_json, audited)
+        console.show(render_audit, audit_to_json, audited)
         broken = any(each.fault for each in audited)
         raise SystemExit(ExitCode.FAILURES if broken else ExitCode.OK)

@@ -118,7 +118,7 @@ def probe_gateway(console: Console, request: RunOptions, order: ProbeOrder, *, y
 def _agreed(manifest: Manifest, order: ProbeOrder) -> bool:
     """Ask on the terminal. Raises `UsageError` without one: a customer would move unconfirmed."""
     from runner.cli.confirmation import ask_on_terminal
-    from runner.console.text import visible
+    from runner.console.terminal_text import visible
 
     question = (
         "Move one live conversation, and back?\n"

@@ -35,7 +35,7 @@ def explain(
         render_codes,
         render_explanation,
     )
-    from runner.console.streams import wants_color
+    from runner.console.output_streams import wants_color
 
     console = options.OutputOptions(output).console()
     with boundary(console):

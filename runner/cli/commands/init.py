@@ -24,7 +24,7 @@ def init(
     """Write a commented manifest, ready to run against the embedded gateway."""
     from runner.app.init import write_template
     from runner.cli.output import boundary
-    from runner.console.text import visible
+    from runner.console.terminal_text import visible
     from runner.core.next_steps import first_steps
 
     console = options.OutputOptions(output).console()

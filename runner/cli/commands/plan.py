@@ -24,8 +24,8 @@ from runner.core.errors import UsageError
 from runner.core.transfer.outcome import ExitCode
 
 if TYPE_CHECKING:
-    from runner.app.name_resolution import Found
-    from runner.app.preflight import Preflight
+    from runner.app.name_resolution import DirectoryAnswers
+    from runner.app.preflight import PreflightResult
     from runner.app.run_options import RunOptions
     from runner.cli.output import Console
     from runner.core.manifest.model import Manifest
@@ -105,15 +105,15 @@ def plan_manifest(console: Console, given: RunOptions, planning: PlanOptions) ->
     """Do everything up to the plan, write its report, and the plan itself if wanted; then exit."""
     import time
 
-    from runner.app.name_resolution import is_open
+    from runner.app.compose_result import result_of
+    from runner.app.name_resolution import needs_directory
     from runner.app.plan import first_moves, plan_offline, read_manifest, report_plan, save_plan
     from runner.app.plan_check import as_planned
-    from runner.app.run_result import result_of
     from runner.app.signals import Signals
     from runner.cli.output import boundary
     from runner.cli.step_summary import summarize_report, summarizing
     from runner.console.results.run_result import MOST_MOVES
-    from runner.console.text import visible
+    from runner.console.terminal_text import visible
     from runner.staging.rows import Staging
 
     Signals().install()
@@ -133,7 +133,7 @@ def plan_manifest(console: Console, given: RunOptions, planning: PlanOptions) ->
         found = _found(console, request, manifest, staging, asked=planning.preflight)
         plan_offline(request, manifest, staging)
         preflight = _look_ahead(console, request, manifest, staging) if planning.preflight else None
-        if planning.out is not None and is_open(manifest, staging):
+        if planning.out is not None and needs_directory(manifest, staging):
             raise UsageError(IDS_NEEDED)
         source, summary, report = report_plan(
             *(request, manifest, staging, preflight),
@@ -165,28 +165,30 @@ def plan_manifest(console: Console, given: RunOptions, planning: PlanOptions) ->
 
 def _found(
     console: Console, request: RunOptions, manifest: Manifest, staging: Staging, *, asked: bool
-) -> Found:
+) -> DirectoryAnswers:
     """Return the gateway's answers about names and selections; nothing if it is not asked."""
-    from runner.app.name_resolution import NOTHING_FOUND, is_open
+    from runner.app.name_resolution import NOTHING_ASKED, needs_directory
 
-    if request.plan is None and not (asked and is_open(manifest, staging)):
-        return NOTHING_FOUND
-    from runner.app.directory_queries import ask  # it brings the gateway's libraries
+    if request.plan is None and not (asked and needs_directory(manifest, staging)):
+        return NOTHING_ASKED
+    from runner.app.directory_lookup import look_up_directory  # it brings the gateway's libraries
 
     with console.watching() as observer:
-        return ask(request, manifest, staging, observer)
+        return look_up_directory(request, manifest, staging, observer)
 
 
 def _look_ahead(
     console: Console, request: RunOptions, manifest: Manifest, staging: Staging
-) -> Preflight:
-    from runner.app.preflight import look_ahead  # it brings the gateway's libraries
+) -> PreflightResult:
+    from runner.app.preflight import run_preflight  # it brings the gateway's libraries
 
     with console.watching() as observer:
-        return look_ahead(request, manifest, staging, observer)
+        return run_preflight(request, manifest, staging, observer)
 
 
-def _exit_code(planning: PlanOptions, preflight: Preflight | None, plan: PlanFigures) -> ExitCode:
+def _exit_code(
+    planning: PlanOptions, preflight: PreflightResult | None, plan: PlanFigures
+) -> ExitCode:
     """Return how the command exits, which its report shows too."""
     from runner.cli.error_exit_codes import exit_code_of
 

@@ -61,7 +61,7 @@ def prune(
 
     from runner.app.prune import prune as remove
     from runner.cli.output import boundary
-    from runner.console.results.prune_result import pruned_to_json, render_pruned
+    from runner.console.results.prune_result import prune_to_json, render_prune
     from runner.core.records.retention import Retention
     from runner.core.transfer.outcome import ExitCode
 
@@ -71,5 +71,5 @@ def prune(
             KEEP if keep is None else keep, OLDER_THAN_S if older_than is None else older_than
         )
         pruned = remove(report_dir, retention, now=time.time(), batch=batch, dry_run=dry_run)
-        console.show(render_pruned, pruned_to_json, pruned)
+        console.show(render_prune, prune_to_json, pruned)
         raise SystemExit(ExitCode.STORAGE if pruned.failed else ExitCode.OK)

@@ -17,7 +17,7 @@ from runner.core.errors import StorageError, UsageError
 from runner.report.formats.registry import FORMATS
 
 if TYPE_CHECKING:
-    from runner.app.journal_location import JournalOptions
+    from runner.app.find_journal import JournalOptions
     from runner.app.report import Rendered
     from runner.cli.output import Console
 
@@ -87,7 +87,7 @@ def report(
 
 
 def _render(console: Console, where: JournalOptions, asked: ReportOptions, run: str) -> None:
-    from runner.app.journal_location import find_journal
+    from runner.app.find_journal import find_journal
     from runner.app.report import form_of, read_forms, render_again, render_file, stream_again
 
     named = None if asked.out in {None, STDOUT} else form_of(asked.out or STDOUT)
@@ -130,7 +130,7 @@ def _compare(
     console: Console, where: JournalOptions, asked: ReportOptions, before: str, after: str
 ) -> None:
     from runner.app.compare import as_markdown, compare
-    from runner.app.journal_location import find_journal
+    from runner.app.find_journal import find_journal
     from runner.console.results.comparison import compared_to_json, render_compared
 
     if asked.formats not in {None, "md"} or asked.out not in {None, STDOUT}:

@@ -39,12 +39,16 @@ def resolve(
     output: options.OutputOptions,
 ) -> None:
     """Settle a transfer in doubt by a person's decision, journalled with who and when."""
-    from runner.app.journal_location import find_journal
+    from runner.app.find_journal import find_journal
     from runner.app.resolve import Resolution
     from runner.app.resolve import resolve as settle
     from runner.app.signals import Signals
     from runner.cli.output import boundary
-    from runner.console.results.resolution import Settled, render_settled, settled_to_json
+    from runner.console.results.resolution import (
+        ResolutionResult,
+        render_resolution,
+        resolution_to_json,
+    )
     from runner.core import next_steps
 
     console, where = output.console(), journal.location()
@@ -57,7 +61,7 @@ def resolve(
         )
         found = resolved.found
         see_others = next_steps.Step("see what else is in doubt", next_steps.status(str(path)))
-        settled = Settled(
+        settled = ResolutionResult(
             run=found.run,
             key=found.row.key,
             interaction_id=found.row.interaction_id,
@@ -69,4 +73,4 @@ def resolve(
             doubts_left=resolved.doubts_left,
             steps=(see_others,) if resolved.doubts_left else (),
         )
-        console.show(render_settled, settled_to_json, settled)
+        console.show(render_resolution, resolution_to_json, settled)

@@ -14,7 +14,7 @@ from runner.cli import options
 from runner.console.diagnostics.formats import OutputFormat
 
 if TYPE_CHECKING:
-    from runner.app.simulate import Served
+    from runner.app.simulate import ServeOptions
     from runner.cli.output import Console
 
 
@@ -70,20 +70,20 @@ def simulate(
 
     The client's secret is made at random and shown, unless RUNNER_SIMULATE_CLIENT_SECRET gives it.
     """
-    from runner.app.simulate import Served
+    from runner.app.simulate import ServeOptions
 
-    served = Served(
+    served = ServeOptions(
         *(host, port, manifest, env, ledger, rate, client_id, certificate, key, platform)
     )
     serve_gateway(options.OutputOptions(output).console(), served)
 
 
-def serve_gateway(console: Console, served: Served) -> None:
+def serve_gateway(console: Console, served: ServeOptions) -> None:
     """Serve until a signal ends it, which is not a failure."""
     from runner.app.signals import Signals
     from runner.app.simulate import serve
     from runner.cli.output import boundary
-    from runner.console.text import visible
+    from runner.console.terminal_text import visible
     from runner.core.errors import Interrupted
     from runner.core.urls import is_loopback
 

@@ -16,9 +16,9 @@ from runner.cli import options
 from runner.cli.dataclass_options import expand_dataclasses
 
 if TYPE_CHECKING:
-    from runner.app.journal_location import JournalOptions
+    from runner.app.find_journal import JournalOptions
     from runner.cli.output import Console
-    from runner.console.live.follow_output import Refresh
+    from runner.console.live.watch_output import Refresh
     from runner.core.records.run_record import RunRecord
 
 REFRESH_S = 1.0
@@ -50,7 +50,7 @@ def status(
 
 def show_status(console: Console, where: JournalOptions, run: str | None) -> None:
     """Show the journal's runs, or one run's figures."""
-    from runner.app.journal_location import find_journal
+    from runner.app.find_journal import find_journal
     from runner.app.status import status_of
     from runner.cli.output import boundary
     from runner.console.results.status import render_status, status_to_json
@@ -65,26 +65,26 @@ def watch_run(console: Console, where: JournalOptions, run: str | None) -> None:
     """Show a run while it goes on in another process, then how it ended."""
     import time
 
-    from runner.app.journal_location import find_journal
+    from runner.app.find_journal import find_journal
     from runner.app.signals import Signals
     from runner.app.status import status_of
     from runner.app.watch import RunWatch
     from runner.cli.output import boundary
     from runner.console.diagnostics.formats import OutputFormat
-    from runner.console.results.status import Standing, render_status
+    from runner.console.results.status import RunState, render_status
 
     Signals().install()
     with boundary(console, where.manifest):
         journal = find_journal(where)
         with RunWatch(journal, run, time.time) as watch:
-            sight = watch.look()
-            run_id = sight.record.id
-            with _view(console, sight.record) as refresh:
-                refresh(sight.at, sight.record, sight.standing, sight.progress)
-                while sight.standing is Standing.RUNNING and console.out.lost is None:
+            snapshot = watch.look()
+            run_id = snapshot.record.id
+            with _view(console, snapshot.record) as refresh:
+                refresh(snapshot.at, snapshot.record, snapshot.state, snapshot.progress)
+                while snapshot.state is RunState.RUNNING and console.out.lost is None:
                     time.sleep(REFRESH_S)
-                    sight = watch.look()
-                    refresh(sight.at, sight.record, sight.standing, sight.progress)
+                    snapshot = watch.look()
+                    refresh(snapshot.at, snapshot.record, snapshot.state, snapshot.progress)
         if console.output is not OutputFormat.JSON:
             console.show(partial(render_status, one=True), str, status_of(journal, run_id))
 
@@ -96,17 +96,22 @@ def _view(console: Console, record: RunRecord) -> Iterator[Refresh]:
     import time
 
     from runner.console.diagnostics.formats import OutputFormat
-    from runner.console.live.follow_output import in_lines, json_lines, on_terminal, told_to
-    from runner.console.streams import can_redraw
+    from runner.console.live.watch_output import (
+        forward_to,
+        json_lines,
+        line_observer,
+        live_observer,
+    )
+    from runner.console.output_streams import can_redraw
 
     if console.output is OutputFormat.JSON:
         yield json_lines(console.out, time.monotonic)
         return
     if not console.progress or not can_redraw(console.err, os.environ):
-        watcher = in_lines(console.out, time.monotonic)
-        yield told_to(watcher)
+        watcher = line_observer(console.out, time.monotonic)
+        yield forward_to(watcher)
         watcher.close()
         return
     with console.outlet() as outlet:
-        watcher = on_terminal(outlet, record, now=time.monotonic, wall=time.time)
-        yield told_to(watcher)
+        watcher = live_observer(outlet, record, now=time.monotonic, wall=time.time)
+        yield forward_to(watcher)

@@ -1,1 +1,1 @@
-"""A manifest's problems as text and for programs."""
+"""Renders a manifest's problems: text, JSON, GitHub annotations, SARIF."""

@@ -1,6 +1,6 @@
-"""What each code means, why its rule is there, and how it is written right.
+"""Explains each diagnostic code: its rule, the reason, a wrong and a right example.
 
-`explanations.toml` is the one source; the terminal and docs/rules.md both tell it.
+The texts are in `explanations.toml`; `runner explain` and docs/rules.md are rendered from it.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from importlib.resources import files
 from textwrap import wrap
 
 from runner.console.results.document import document
-from runner.console.text import Paint, visible
+from runner.console.terminal_text import Paint, visible
 from runner.core.diagnostics.codes import CODES
 
 WIDTH = 100
@@ -28,9 +28,9 @@ FAMILIES: Mapping[str, str] = {
 
 @dataclass(frozen=True, slots=True)
 class Explanation:
-    """A code's rule with its reason; `files` lie beside both examples, by name.
+    """One code's rule, reason and examples; `files` are beside both examples, by name.
 
-    The wrong example is saved in `encoding`; `padded` fills it beyond the largest manifest.
+    The wrong example is saved in `encoding`; `padded` makes it larger than a manifest may be.
     `whole`: the examples are manifests, not sections of one.
     """
 
@@ -58,7 +58,7 @@ def explanations() -> Mapping[str, Explanation]:
 
 
 def render_explanation(explanation: Explanation, *, color: bool = False) -> str:
-    """Return a code's rule, its reason and its examples as a person reads them."""
+    """Return an explanation as text for the terminal."""
     paint = Paint(color)
     lines = [f"{paint.bold(explanation.code)}: {explanation.rule}", ""]
     lines += wrap(explanation.why, WIDTH)
@@ -70,7 +70,7 @@ def render_explanation(explanation: Explanation, *, color: bool = False) -> str:
 
 
 def render_codes(*, color: bool = False) -> str:
-    """Return every code with its rule, by family."""
+    """Return all codes with their rules, by family."""
     paint, parts = Paint(color), []
     for family, title in FAMILIES.items():
         lines = [paint.bold(title)]
@@ -79,12 +79,12 @@ def render_codes(*, color: bool = False) -> str:
                 first, *others = wrap(explanation.rule, WIDTH - len(code) - 4)
                 lines += [f"  {paint.bold(code)}  {first}", *(f"        {line}" for line in others)]
         parts.append("\n".join(lines))
-    parts.append("runner explain CODE tells the reason, with a wrong and a right example")
+    parts.append("`runner explain CODE` gives the reason, a wrong and a right example")
     return "\n\n".join(parts) + "\n"
 
 
 def explanations_to_json(chosen: Sequence[Explanation]) -> str:
-    """Return one JSON document, in ASCII."""
+    """Return the explanations as one JSON document, in ASCII."""
     return document("explanations", {"codes": [asdict(each) for each in chosen]})
 
 
@@ -98,8 +98,8 @@ def _document() -> Iterator[str]:
     yield ""
     yield "<!-- made from runner/console/diagnostics/explanations.toml by `make rules` -->"
     yield ""
-    yield "`runner explain CODE` tells the same on the terminal. An example stands for the sections"
-    yield "of a manifest that it names."
+    yield "`runner explain CODE` prints the same text. An example shows the sections"
+    yield "of a manifest that the rule is about."
     for family, title in FAMILIES.items():
         yield from ("", f"## {title}")
         for code, explanation in explanations().items():

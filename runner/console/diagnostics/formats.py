@@ -1,4 +1,4 @@
-"""Problems for programs: one JSON document, or GitHub workflow commands."""
+"""Renders problems for programs: as JSON, or as GitHub workflow commands."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from typing import Any
 
 from runner.console.diagnostics.problem_text import count_by_severity, errors_first, more
 from runner.console.results.document import document
-from runner.console.text import visible
+from runner.console.terminal_text import visible
 from runner.core.diagnostics.problem import Place, Problem, Severity
 
 GITHUB_ANNOTATIONS = 9
-"""GitHub shows ten annotations of a step; the tenth tells how many more there are."""
+"""GitHub shows ten annotations of a step; the tenth counts the others."""
 
 
 class OutputFormat(StrEnum):
-    """The choices of `--output`."""
+    """The values of `--output`."""
 
     PRETTY = "pretty"
     JSON = "json"
@@ -30,7 +30,7 @@ def problems_to_json(
 ) -> str:
     """Return one JSON document with every problem, in ASCII.
 
-    `errors` counts those that were `omitted` too; where there are any, they are told by code.
+    `errors` includes the `omitted` ones, which the document counts by code.
     """
     ordered = errors_first(problems)
     errors, warnings = count_by_severity(ordered, omitted)
@@ -66,7 +66,7 @@ def _place(place: Place) -> dict[str, Any]:
 def problems_to_github(
     problems: Iterable[Problem], *, omitted: Mapping[str, int] | None = None
 ) -> str:
-    """Return GitHub workflow commands, at most nine and one that counts the rest."""
+    """Return GitHub workflow commands: one for each of nine problems, and one that counts the rest."""
     ordered = errors_first(problems)
     lines = [_annotation(problem) for problem in ordered[:GITHUB_ANNOTATIONS]]
     rest = ordered[GITHUB_ANNOTATIONS:]
@@ -91,16 +91,16 @@ def _annotation(problem: Problem) -> str:
 
 
 def github_command(command: str, text: str, **properties: str | int) -> str:
-    """Return one workflow command on one line; what could end or extend it is escaped."""
+    """Return one workflow command, with text escaped that could end or extend it."""
     named = ",".join(f"{name}={_property(str(value))}" for name, value in properties.items())
     return f"::{command}{' ' if named else ''}{named}::{_message(text)}"
 
 
 def without_commands(text: str) -> str:
-    """Return lines of which none is a workflow command.
+    """Return `text` with lines changed that GitHub's runner would take for workflow commands.
 
-    Indenting them is not enough: GitHub's runner looks behind leading blanks, and for its older
-    commands anywhere in a line.
+    Indentation is not enough: the runner skips leading blanks, and it finds its older commands
+    anywhere in a line.
     """
     lines = text.replace("##[", "## [").splitlines()
     return "".join(f"{_COMMAND.sub(_DEFUSED, line)}\n" for line in lines)

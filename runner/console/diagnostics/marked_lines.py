@@ -1,4 +1,4 @@
-"""Source lines with their spans marked: aligned under tabs and wide characters, cut, harmless."""
+"""Shows source lines with marked spans, aligned under tabs and wide characters, cut and escaped."""
 
 from __future__ import annotations
 
@@ -11,38 +11,38 @@ from typing import NamedTuple, Protocol
 
 from rich.cells import cell_len
 
-from runner.console.text import visible_character
+from runner.console.terminal_text import visible_character
 
 TAB = "    "
 MASK = "••••"
 CONTEXT = 24
-"""Cells kept to the left of a span when its line has to be cut."""
+"""Cells shown left of a span when its line is cut."""
 
 _WINDOW = 8
-"""Characters looked at on either side of a span, in widths of the room: some are no cell wide."""
+"""Characters read on either side of a span, as a multiple of the width: some take no cell."""
 
 LONGEST = 64_000_000
-"""Characters of the longest line that is read at all: a manifest of one line may have as many."""
+"""Longest line that is read, in characters: a manifest may be a single line."""
 
 
 class Sources(Protocol):
-    """Where source lines come from."""
+    """Provides source lines."""
 
     def lines(self, file: str, numbers: AbstractSet[int]) -> Mapping[int, str]:
-        """Return the wanted lines (counted from 1) that can be read; unreadable ones are left out."""
+        """Return the lines with these numbers (from 1); unreadable ones are left out."""
 
 
 @dataclass(frozen=True, slots=True)
 class SourceFiles:
-    """Reads source lines from disk; relative paths that lead nowhere are tried in `folder` too."""
+    """Reads source lines from disk; a relative path that does not exist is tried in `folder` too."""
 
     folder: Path | None = None
 
     def lines(self, file: str, numbers: AbstractSet[int]) -> Mapping[int, str]:
-        """Read as far as the last wanted line or one that is too long; keep only those wanted."""
+        """Return the wanted lines; stops at a line that is too long."""
         for path in (Path(file), *([self.folder / file] if self.folder else [])):
             try:
-                if stat.S_ISREG(path.stat().st_mode):  # a pipe would wait or be used up
+                if stat.S_ISREG(path.stat().st_mode):  # reading a pipe would block or consume it
                     return _read(path, numbers)
             except (OSError, ValueError):  # ValueError: a null character in the path
                 continue
@@ -62,15 +62,15 @@ def _read(path: Path, numbers: AbstractSet[int]) -> dict[int, str]:
 
 
 @dataclass(frozen=True, slots=True)
-class Excerpt:
-    """One source line ready to be shown, and where each of its characters came to stand."""
+class DisplayedLine:
+    """A source line as it is displayed, with the cell of each of its characters."""
 
     text: str
     _starts: tuple[int, ...] = field(repr=False)  # cell of each character, then the end's
-    _first: int = 0  # characters left out before those that have a cell
+    _first: int = 0  # characters cut off at the start
 
     def marker(self, column: int, end_column: int | None, sign: str) -> tuple[str, str]:
-        """Return the row beneath in two parts: spaces, then `sign` under the span, at least one."""
+        """Return the row below in two parts: spaces, then `sign` under the span, at least once."""
         start = self._cell(column)
         end = self._cell(end_column) if end_column is not None else self._cell(column + 1)
         return " " * start, sign * max(1, min(end, cell_len(self.text)) - start)
@@ -79,13 +79,15 @@ class Excerpt:
         return self._starts[min(max(column - 1 - self._first, 0), len(self._starts) - 1)]
 
 
-def excerpt(line: str, *, width: int, focus: int = 1, hide_from: int | None = None) -> Excerpt:
-    """Prepare `line` for display in `width` cells around the column `focus`.
+def displayed_line(
+    line: str, *, width: int, focus: int = 1, hide_from: int | None = None
+) -> DisplayedLine:
+    """Return `line` cut to `width` cells around the column `focus`.
 
-    From column `hide_from` on the line is masked, for it may be a secret.
+    From column `hide_from` on it is masked, because it may be a secret.
     """
     shown = line if hide_from is None else line[: hide_from - 1]
-    # A line may have millions of characters; a few times as many as there are cells will do.
+    # A line may have millions of characters; a few times the width is enough.
     around = min(max(focus, 1), len(shown) + 1)
     first = max(0, around - 1 - _WINDOW * width)
     window = shown[first : around + _WINDOW * width]
@@ -97,13 +99,13 @@ def excerpt(line: str, *, width: int, focus: int = 1, hide_from: int | None = No
     for piece in pieces:
         starts.append(starts[-1] + cell_len(piece))
     if starts[-1] <= width and not any(missing):
-        return Excerpt("".join(pieces), tuple(starts))
+        return DisplayedLine("".join(pieces), tuple(starts))
     text, cells = _cut(pieces, starts, width, focus - first, missing)
-    return Excerpt(text, cells, first)
+    return DisplayedLine(text, cells, first)
 
 
 class _Missing(NamedTuple):
-    """Whether something was left out already on either side."""
+    """Whether characters were cut off already on either side."""
 
     left: bool
     right: bool
@@ -112,7 +114,7 @@ class _Missing(NamedTuple):
 def _cut(
     pieces: list[str], starts: list[int], width: int, focus: int, missing: _Missing
 ) -> tuple[str, tuple[int, ...]]:
-    """Keep the pieces around `focus` that fit; an ellipsis stands for what is left out."""
+    """Keep the pieces around `focus` that fit; an ellipsis replaces the others."""
     at = starts[min(max(focus - 1, 0), len(pieces))]
     left = max(0, min(at - CONTEXT, starts[-1] - width + 1))
     first = next(i for i, start in enumerate(starts) if start >= left)

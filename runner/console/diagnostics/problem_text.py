@@ -1,4 +1,4 @@
-"""Problems of a manifest as text for people: what, where, the line itself, and the fix."""
+"""Renders problems for people: message, place, source line, fix."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from runner.console.diagnostics.marked_lines import Sources, excerpt
-from runner.console.text import Paint, listed, visible
+from runner.console.diagnostics.marked_lines import Sources, displayed_line
+from runner.console.terminal_text import Paint, listed, visible
 from runner.core.diagnostics.codes import CODES
 from runner.core.diagnostics.problem import Place, Problem, Severity
 from runner.core.number_text import counted
@@ -15,12 +15,12 @@ from runner.core.number_text import counted
 MAX_PROBLEMS = 20
 WIDTH = 120
 MOST_CODES = 5
-"""Codes that the advice to learn more names."""
+"""Codes named in the last line, `learn more`."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Mark:
-    """A span to be marked: the problem's own (`^`) or a related one (`-`, with its note)."""
+    """A span to mark: the problem's own (`^`) or a related one (`-`, with its note)."""
 
     place: Place
     sign: str
@@ -29,7 +29,7 @@ class _Mark:
 
 @dataclass(frozen=True, slots=True)
 class _Block:
-    """What the rendering of one problem needs beside the problem."""
+    """Settings for rendering problems, and the lines that they refer to."""
 
     lines: Mapping[tuple[str, int], str]
     hidden: Mapping[tuple[str, int], int]  # the first column to mask, by line
@@ -46,11 +46,10 @@ def render_problems(
     omitted: Mapping[str, int] | None = None,
     width: int = WIDTH,
 ) -> str:
-    """Return all problems as a person reads them, errors first; empty where there are none.
+    """Return the problems as text, errors first; empty if there are none.
 
-    At most `max_problems` are shown in full; the rest, and the errors that were
-    `omitted` when they were found, is counted by code. The last lines sum up and
-    name the command that explains the codes shown.
+    At most `max_problems` are shown in full; the others and the `omitted` errors are counted by
+    code. The last lines give the totals and the command that explains the codes.
     """
     ordered = errors_first(problems)
     if not ordered:
@@ -61,17 +60,17 @@ def render_problems(
     if rest := more(ordered[max_problems:], omitted):
         parts.append(f"… and {rest}")
     advice = f"\nlearn more: runner explain {learn}" if (learn := _codes(shown)) else ""
-    parts.append(paint.bold(summary(ordered, omitted)) + advice)
+    parts.append(paint.bold(summary_line(ordered, omitted)) + advice)
     return "\n\n".join(parts) + "\n"
 
 
 def errors_first(problems: Iterable[Problem]) -> list[Problem]:
-    """Return the problems with errors before warnings, else in their order."""
+    """Return the errors, then the warnings, each in their given order."""
     return sorted(problems, key=lambda problem: problem.severity is not Severity.ERROR)
 
 
 def more(rest: Sequence[Problem], omitted: Mapping[str, int] | None = None) -> str:
-    """Return `25 more: 20 R002, 5 R006`; empty where nothing is left to count."""
+    """Return `25 more: 20 R002, 5 R006`; empty if there are none."""
     codes = Counter(problem.code for problem in rest) + Counter(omitted or {})
     counts = ", ".join(f"{n:,} {visible(code)}" for code, n in codes.most_common())
     return f"{codes.total():,} more: {counts}" if codes else ""
@@ -80,12 +79,12 @@ def more(rest: Sequence[Problem], omitted: Mapping[str, int] | None = None) -> s
 def count_by_severity(
     problems: Sequence[Problem], omitted: Mapping[str, int] | None = None
 ) -> tuple[int, int]:
-    """Return how many errors, those `omitted` included, and how many warnings there are."""
+    """Return the number of errors, including `omitted` ones, and of warnings."""
     errors = sum(problem.severity is Severity.ERROR for problem in problems)
     return errors + sum((omitted or {}).values()), len(problems) - errors
 
 
-def summary(problems: Sequence[Problem], omitted: Mapping[str, int] | None = None) -> str:
+def summary_line(problems: Sequence[Problem], omitted: Mapping[str, int] | None = None) -> str:
     """Return `3 errors, 1 warning in manifests/a.yaml`."""
     errors, warnings = count_by_severity(problems, omitted)
     counts = [counted(errors, "error")] if errors else []
@@ -112,7 +111,7 @@ def _lines_of(problems: Iterable[Problem], sources: Sources) -> dict[tuple[str, 
 
 
 def _hidden(problems: Iterable[Problem]) -> dict[tuple[str, int], int]:
-    """Return where to mask: a span that one problem hides, no other may show."""
+    """Return the column from which each line is masked: no problem may show what another hides."""
     hidden: dict[tuple[str, int], int] = {}
     for problem in problems:
         if problem.hide:
@@ -140,7 +139,7 @@ def _problem(problem: Problem, block: _Block) -> Iterator[str]:
 
 
 def _source(marks: Sequence[_Mark], gutter: int, block: _Block) -> Iterator[str]:
-    """Yield one file's lines with their marks; of lines that cannot be read only the notes."""
+    """Yield one file's lines with their marks; only the notes of lines that cannot be read."""
     paint, before = block.paint, None
     bare = f"{' ' * gutter} {paint.blue('|')}"
     for number in sorted({mark.place.line for mark in marks}):
@@ -162,9 +161,9 @@ def _source(marks: Sequence[_Mark], gutter: int, block: _Block) -> Iterator[str]
 
 
 def _line(line: str, marks: Sequence[_Mark], lead: str, bare: str, block: _Block) -> Iterator[str]:
-    """Yield one source line, and a row beneath it for each of its marks."""
+    """Yield one source line, and a row below it for each of its marks."""
     place = marks[0].place
-    shown = excerpt(
+    shown = displayed_line(
         line,
         width=block.width - len(str(place.line)) - len(" | "),
         focus=min(mark.place.column for mark in marks),

@@ -1,4 +1,4 @@
-"""Problems and results in whichever form `--output` asks for."""
+"""Renders problems and results in the format of `--output`."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from runner.console.diagnostics.formats import OutputFormat, problems_to_github,
 from runner.console.diagnostics.marked_lines import Sources
 from runner.console.diagnostics.problem_text import MAX_PROBLEMS, render_problems
 from runner.console.results.run_result import RunResult, result_to_json
-from runner.console.results.verdict import render_result, result_to_github
+from runner.console.results.run_text import render_result, result_to_github
 from runner.core.diagnostics.problem import Problem
 
 
@@ -21,9 +21,9 @@ def problems_text(
     max_problems: int = MAX_PROBLEMS,
     omitted: Mapping[str, int] | None = None,
 ) -> str:
-    """Return the problems as `output` wants them, and the errors `omitted` as a count.
+    """Return the problems in the format `output`; `omitted` errors are counted.
 
-    Colour and `max_problems` concern the pretty form alone: programs read all that was kept.
+    `color` and `max_problems` apply to the pretty format only: programs get every problem.
     """
     match output:
         case OutputFormat.JSON:
@@ -45,9 +45,9 @@ def result_text(
     color: bool = False,
     width: int | None = None,
 ) -> str:
-    """Return the result as `output` wants it.
+    """Return the result in the format `output`.
 
-    SARIF has no words for a run: there it is the log of the manifest's `warnings`.
+    SARIF cannot describe a run: its log has the manifest's `warnings`.
     """
     match output:
         case OutputFormat.JSON:

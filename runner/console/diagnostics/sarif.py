@@ -1,4 +1,4 @@
-"""Problems as a SARIF 2.1.0 log, for code scanning and editors (OASIS, March 2020)."""
+"""Renders problems as a SARIF 2.1.0 log, for code scanning and editors (OASIS, March 2020)."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def problems_to_sarif(
 ) -> str:
     """Return one SARIF log with one run; columns count characters (Unicode code points).
 
-    Errors that were `omitted` are a notification of the run: it is not the whole list.
+    `omitted` errors become a notification of the run, because the list is not complete.
     """
     ordered = errors_first(problems)
     codes = sorted({problem.code for problem in ordered})
@@ -75,7 +75,7 @@ def _result(problem: Problem, rule_index: int) -> dict[str, Any]:
 
 
 def _plain(text: str) -> str:
-    """Keep text from being read as a placeholder (SARIF 2.1.0, 3.11.5) or a link (3.11.6)."""
+    """Escape what SARIF reads as a placeholder (2.1.0, 3.11.5) or a link (3.11.6)."""
     return text.replace("{", "{{").replace("}", "}}").replace("](", "] (")
 
 

@@ -1,1 +1,1 @@
-"""What a terminal shows while a run goes on."""
+"""Shows a run's progress while it is running."""

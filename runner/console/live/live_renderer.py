@@ -1,9 +1,8 @@
-"""Puts the live view on a terminal and takes it off again, whatever the window's size became.
+"""Turns the live view into terminal sequences that draw and erase it.
 
-The cursor is parked on a blank line above the view. From there the view is erased by its anchor
-alone, without counting lines: where a terminal that is made narrower breaks lines anew, or does
-not, makes no difference. Nothing else of the terminal is changed: a run that is killed leaves no
-hidden cursor behind, and what is typed meanwhile lands on the blank line.
+The cursor stays on a blank line above the view, and everything below it is erased. So it does not
+matter whether a terminal rewraps lines when its size changes. No other state of the terminal is
+changed: a run that is killed leaves no hidden cursor, and typed text appears on the blank line.
 """
 
 from __future__ import annotations
@@ -11,8 +10,8 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Sequence
 
-from runner.console.live.view import Line, Tone
-from runner.console.text import Paint
+from runner.console.live.view import Line, Style
+from runner.console.terminal_text import Paint
 
 USUAL = (80, 24)
 
@@ -20,11 +19,11 @@ ERASE = "\r\x1b[J"
 END_OF_LINE = "\x1b[K\r\n"
 
 Picture = Callable[[int, int], Sequence[Line]]
-"""Lays the view out for a number of columns and rows."""
+"""Returns the view's lines for a number of columns and rows."""
 
 
 def terminal_size(descriptor: int | None) -> tuple[int, int]:
-    """Return columns and rows of a terminal, asked anew; 80 by 24 where it does not tell."""
+    """Return the terminal's present columns and rows; 80 by 24 if they are unknown."""
     try:
         columns, rows = os.get_terminal_size(-1 if descriptor is None else descriptor)
     except (OSError, ValueError):
@@ -33,20 +32,20 @@ def terminal_size(descriptor: int | None) -> tuple[int, int]:
 
 
 def painted(lines: Sequence[Line], paint: Paint) -> str:
-    """Return what draws these lines below the cursor's and brings it back."""
+    """Return the text that draws lines below the cursor and moves the cursor back."""
     if not lines:
         return ERASE
-    tones: dict[Tone, Callable[[str], str]] = {
-        Tone.FAINT: paint.faint,
-        Tone.GOOD: paint.green,
-        Tone.WARN: paint.yellow,
-        Tone.BAD: paint.red,
+    tones: dict[Style, Callable[[str], str]] = {
+        Style.FAINT: paint.faint,
+        Style.GOOD: paint.green,
+        Style.WARN: paint.yellow,
+        Style.BAD: paint.red,
     }
     texts = ["".join(tones.get(part.tone, str)(part.text) for part in line) for line in lines]
     return f"\r{END_OF_LINE.join(['', *texts])}\x1b[J\x1b[{len(lines)}A\r"
 
 
 def fitted(picture: Picture, size: tuple[int, int]) -> Sequence[Line]:
-    """Lay a view out for a terminal: a column and two rows stay free, so that nothing scrolls."""
+    """Return the lines for a terminal's size, less a column and two rows, so that nothing scrolls."""
     columns, rows = size
     return picture(columns - 1, rows - 2) if rows > 2 else []  # noqa: PLR2004 - no room at all

@@ -1,4 +1,4 @@
-"""What a terminal shows of a run while it goes on; a thread draws it, the run only says what."""
+"""Draws a run's progress as a live view, through a thread that writes to the terminal."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-from runner.console.live.progress_text import Pace
+from runner.console.live.progress_text import Throughput
 from runner.console.live.terminal_writer import TerminalWriter
 from runner.console.live.view import PROBLEMS_SHOWN, View, Warned, lines
 from runner.console.log.redaction import redact_value
@@ -15,42 +15,42 @@ from runner.ports import Progress
 
 
 class LiveObserver:
-    """Draws the view each time it is told where the run stands, which costs the run no writing.
+    """Hands a new view to the terminal's writer for each report of progress; never blocks.
 
-    `now` gives monotonic seconds, `wall` seconds since the epoch. `title` heads the view, and the
-    run has gone on for `since_s` already.
+    `now` returns monotonic seconds, `wall` seconds since the epoch. `title` heads the view. The run
+    began `since_s` seconds ago.
     """
 
     def __init__(
         self,
-        outlet: TerminalWriter,
+        writer: TerminalWriter,
         *,
         now: Callable[[], float],
         wall: Callable[[], float],
         title: str = "",
         since_s: float = 0.0,
     ) -> None:
-        self._outlet = outlet
+        self._writer = writer
         self._now = now
         self._wall = wall
         self._title = title
         self._began = now() - since_s
-        self._pace = Pace()
+        self._pace = Throughput()
         self._warnings: deque[Warned] = deque(maxlen=PROBLEMS_SHOWN)
 
     def noticed(self, event: str, **fields: Any) -> None:
-        """Leave it to the log, but for the run's name."""
+        """Keep the run's id for the title; the log has the rest."""
         if event == "planned" and not self._title and "run" in fields:
             self._title = f"run {fields['run']}"
 
     def warned(self, event: str, **fields: Any) -> None:
-        """Keep it among the last problems."""
+        """Add it to the last problems."""
         shown_fields = redact_value(fields)
         text = " ".join([event, *(f"{name}={value}" for name, value in shown_fields.items())])
         self._warnings.append(Warned(self._wall(), text))
 
     def progressed(self, progress: Progress) -> None:
-        """Have it drawn."""
+        """Draw the progress."""
         now = self._now()
         self._pace.add(now, progress.settled)
         view = View(
@@ -61,8 +61,8 @@ class LiveObserver:
             left_s=self._pace.left_s(progress.total),
             warnings=tuple(self._warnings),
         )
-        self._outlet.show(partial(lines, view))
+        self._writer.show(partial(lines, view))
 
     def close(self) -> None:
-        """Have it taken off."""
-        self._outlet.show(None)
+        """Erase the view."""
+        self._writer.show(None)

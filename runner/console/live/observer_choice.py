@@ -1,4 +1,4 @@
-"""Who watches a run on this terminal, or where there is none (command line, shared options)."""
+"""Chooses a run's observers by stream, log format and verbosity (cli.md, "Streams")."""
 
 from __future__ import annotations
 
@@ -7,21 +7,21 @@ from collections.abc import Callable, Mapping
 from runner.console.live.observer import LiveObserver
 from runner.console.live.terminal_writer import TerminalWriter
 from runner.console.log.observers import (
+    ClosableObserver,
     LineObserver,
     Log,
     LogObserver,
     Observers,
-    Watcher,
-    say_in_log,
-    say_to,
+    progress_to_log,
+    progress_to_stream,
 )
-from runner.console.streams import LossyStream, can_redraw
+from runner.console.output_streams import LossyStream, can_redraw
 
 
-def watch(
+def choose_observers(
     stream: LossyStream,
     log: Log,
-    outlet: TerminalWriter,
+    writer: TerminalWriter,
     *,
     now: Callable[[], float],
     wall: Callable[[], float],
@@ -30,14 +30,18 @@ def watch(
     progress: bool = True,
     verbosity: int = 0,
 ) -> Observers:
-    """Return the log and, unless quiet, a view on a terminal or a line a minute elsewhere.
+    """Return the log and, unless quiet, a live view on a terminal or a line a minute elsewhere.
 
-    Where the log is JSON the line is a log line, so that the stream stays JSON lines.
+    With a JSON log that line is a log line, so that the stream has JSON lines only.
     """
-    watchers: list[Watcher] = [LogObserver(log)]
+    watchers: list[ClosableObserver] = [LogObserver(log)]
     if verbosity >= 0:
         if progress and can_redraw(stream, environ):
-            watchers.append(LiveObserver(outlet, now=now, wall=wall))
+            watchers.append(LiveObserver(writer, now=now, wall=wall))
         else:
-            watchers.append(LineObserver(say_to(stream) if pretty_log else say_in_log(log), now))
+            watchers.append(
+                LineObserver(
+                    progress_to_stream(stream) if pretty_log else progress_to_log(log), now
+                )
+            )
     return Observers(watchers)

@@ -1,4 +1,4 @@
-"""A run's progress as text: its pace, the time left, and what it waits for."""
+"""Renders a run's progress as text: counts, rate, time left, and what it waits for."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections import deque
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from runner.console.text import visible
+from runner.console.terminal_text import visible
 from runner.core.number_text import duration, figure
 from runner.core.transfer.outcome import Outcome, outcome_words
 
@@ -17,15 +17,15 @@ WINDOW_S = 30.0
 SAMPLE_S = 0.5
 
 
-class Pace:
-    """Transfers settled per second, over the last half minute."""
+class Throughput:
+    """Measures transfers settled per second over the last half minute."""
 
     def __init__(self) -> None:
         self._samples: deque[tuple[float, int]] = deque()
         self._latest: tuple[float, int] | None = None
 
     def add(self, now: float, settled: int) -> None:
-        """Take note that `settled` transfers are final at `now` (monotonic seconds)."""
+        """Record that `settled` transfers are final at `now` (monotonic seconds)."""
         samples = self._samples
         self._latest = (now, settled)
         if not samples or now - samples[-1][0] >= SAMPLE_S:
@@ -35,14 +35,14 @@ class Pace:
 
     @property
     def per_s(self) -> float | None:
-        """The pace; None before two samples."""
+        """Transfers per second; None before two samples."""
         if self._latest is None:
             return None
         (then, before), (now, settled) = self._samples[0], self._latest
         return (settled - before) / (now - then) if now - then >= SAMPLE_S else None
 
     def left_s(self, total: int) -> float | None:
-        """Return the seconds until `total` are settled at this pace; None where it can't tell."""
+        """Return the seconds until `total` are settled at this pace, or None if unknown."""
         pace = self.per_s
         if self._latest is None or not pace or pace <= 0:
             return None
@@ -57,14 +57,14 @@ def outcome_counts(outcomes: Mapping[str, int] | Mapping[Outcome, int]) -> dict[
 
 
 def allowed(rate_per_s: float, burst: int | None) -> str:
-    """Return what one second may hold: `25/s + 5 burst`."""
+    """Return the limit on frames in one second: `25/s + 5 burst`."""
     return f"{figure(rate_per_s)}/s" + (f" + {burst:,} burst" if burst else "")
 
 
 def rate_text(progress: Progress) -> str:
-    """Return `24/s of 25/s + 5 burst`: what left in the last second, of what may.
+    """Return `24/s of 25/s + 5 burst`: the rate of the last second, and the limit.
 
-    Behind a slow-down the last second's frames may be of the pace before, which stands there too.
+    After a slow-down the last second may still show the earlier rate, so the new one is added.
     """
     now = "" if progress.sent_per_s is None else f"{figure(progress.sent_per_s)}/s"
     pace, limit = progress.rate_per_s, progress.limit_per_s
@@ -76,8 +76,8 @@ def rate_text(progress: Progress) -> str:
     return f"{text}, slowed down to {figure(pace)}/s" if slowed else text
 
 
-def left_text(progress: Progress, pace: Pace) -> str:
-    """Return `about 2 min 33 s left`, or nothing where that can't be told."""
+def left_text(progress: Progress, pace: Throughput) -> str:
+    """Return `about 2 min 33 s left`; empty if unknown."""
     left = pace.left_s(progress.total)
     return (
         "" if left is None or progress.settled >= progress.total else f"about {duration(left)} left"
@@ -85,12 +85,12 @@ def left_text(progress: Progress, pace: Pace) -> str:
 
 
 def share(progress: Progress) -> int:
-    """Return the per cent that is settled, 100 only when all is."""
+    """Return the percentage of settled transfers; 100 only if all are."""
     return 100 * progress.settled // progress.total if progress.total else 100
 
 
-def progress_line(progress: Progress, pace: Pace) -> str:
-    """Return where the run stands as one plain line."""
+def progress_line(progress: Progress, pace: Throughput) -> str:
+    """Return the progress as one plain line."""
     counts = outcome_counts(progress.outcomes)
     parts = [
         f"{progress.settled:,} of {progress.total:,} settled ({share(progress)}%)",
@@ -103,8 +103,8 @@ def progress_line(progress: Progress, pace: Pace) -> str:
     return "; ".join(part for part in parts if part)
 
 
-def progress_fields(progress: Progress, pace: Pace) -> dict[str, Any]:
-    """Return where the run stands as fields of a log line."""
+def progress_fields(progress: Progress, pace: Throughput) -> dict[str, Any]:
+    """Return the progress as fields of a log line."""
     left_s = pace.left_s(progress.total)
     return {
         "total": progress.total,

@@ -1,4 +1,4 @@
-"""A thread writes to the terminal, so that no run ever waits for one: stopped by Ctrl-S, or gone."""
+"""Writes to the terminal in a thread, so that a run never waits for a stopped or closed terminal."""
 
 from __future__ import annotations
 
@@ -9,23 +9,23 @@ from collections import deque
 from collections.abc import Callable
 
 from runner.console.live.live_renderer import ERASE, Picture, fitted, painted, terminal_size
-from runner.console.streams import LossyStream
-from runner.console.text import Paint
+from runner.console.output_streams import LossyStream
+from runner.console.terminal_text import Paint
 
 REDRAW_S = 0.25
-"""The shortest time between two pictures."""
+"""Shortest time between two drawings."""
 
 MOST_WAITING = 1 << 20
-"""Characters that may wait for a terminal that takes nothing; what comes then is counted."""
+"""Most characters queued for a terminal that accepts nothing; further texts are only counted."""
 
 POLL_MS = 200
 
 
 class TerminalWriter:
-    """Takes texts and pictures at once and writes them when the stream takes them.
+    """Queues texts and pictures, and writes them when the stream accepts them.
 
-    `missed` is told how many texts were dropped, once there is room again. Texts appear above the
-    picture. Thread-safe; nothing here blocks or raises but `flush` and `close`, which wait.
+    `missed` is called with the number of dropped texts once there is room again. Texts appear above
+    the picture. Thread-safe. Only `flush` and `close` block; nothing raises.
     """
 
     def __init__(
@@ -47,7 +47,7 @@ class TerminalWriter:
         self._thread.start()
 
     def write(self, text: str) -> None:
-        """Have a text written, behind what waits already."""
+        """Queue a text."""
         with self._change:
             if self._waiting + len(text) > MOST_WAITING:
                 self._dropped += 1
@@ -57,22 +57,22 @@ class TerminalWriter:
             self._change.notify_all()
 
     def show(self, picture: Picture | None) -> None:
-        """Draw a picture in the place of the last one; None takes it off."""
+        """Replace the picture; None erases it."""
         with self._change:
             self._picture, self._is_new = picture, True
             self._change.notify_all()
 
     def flush(self, within_s: float) -> None:
-        """Wait until what was given has been written, at most so long."""
+        """Wait until everything queued is written, at most `within_s` seconds."""
         with self._change:
             self._change.wait_for(
                 lambda: not (self._texts or self._is_new or self._is_writing), within_s
             )
 
     def close(self, within_s: float | None) -> bool:
-        """Take the picture off, write what waits and end; False: the stream did not take it.
+        """Erase the picture, write what is queued and end; return False if that did not finish.
 
-        `within_s` None waits for as long as the terminal takes nothing: a signal ends that.
+        Without `within_s` it waits as long as the terminal accepts nothing; a signal ends that.
         """
         with self._change:
             if self._picture is not None:
@@ -113,7 +113,7 @@ class TerminalWriter:
         self._write(before + texts + (drawn or ""))
 
     def _write(self, text: str) -> None:
-        """Write past Python's buffers: a thread that is stuck in one would break the last flush."""
+        """Write past Python's buffers: a thread blocked in one would break the last flush."""
         descriptor = self._stream.descriptor()
         if descriptor is None:
             self._stream.direct.write(text)
@@ -122,7 +122,7 @@ class TerminalWriter:
         while left and self._stream.lost is None:
             try:
                 left = left[os.write(descriptor, left) :]
-            except BlockingIOError:  # a descriptor that never waits: wait beside it
+            except BlockingIOError:  # a non-blocking descriptor: poll it
                 if not _writable(descriptor) and self._ends.is_set():
                     return
             except OSError as error:

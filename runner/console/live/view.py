@@ -1,4 +1,4 @@
-"""The live view as a pure function of a run's progress and the terminal's size."""
+"""Lays out the live view: a pure function of a run's progress and the terminal's size."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ PROBLEMS_SHOWN = 5
 KEYS_NAMED = 3
 NARROWEST_BAR = 10
 WORTH_A_CLOCK_S = 60.0
-"""Time left from which the view shows when the run would end."""
+"""Time left from which the view also shows the expected end."""
 
 
-class Tone(Enum):
-    """How a text is coloured."""
+class Style(Enum):
+    """How a segment is coloured."""
 
     PLAIN = "plain"
     FAINT = "faint"
@@ -34,20 +34,20 @@ class Tone(Enum):
     BAD = "bad"
 
 
-class Part(NamedTuple):
-    """A piece of a line; it is never broken, only cut."""
+class Segment(NamedTuple):
+    """A piece of a line; it is cut, never wrapped."""
 
     text: str
-    tone: Tone = Tone.PLAIN
+    tone: Style = Style.PLAIN
 
 
-Line = tuple[Part, ...]
+Line = tuple[Segment, ...]
 
 SESSIONS = {
-    SessionState.DIALLING: Part("session: dialling", Tone.WARN),
-    SessionState.OPEN: Part("session open"),
-    SessionState.LOST: Part("session lost, dialling again", Tone.BAD),
-    SessionState.CLOSED: Part("session closed", Tone.FAINT),
+    SessionState.DIALLING: Segment("session: dialling", Style.WARN),
+    SessionState.OPEN: Segment("session open"),
+    SessionState.LOST: Segment("session lost, dialling again", Style.BAD),
+    SessionState.CLOSED: Segment("session closed", Style.FAINT),
 }
 
 
@@ -61,7 +61,7 @@ class Warned:
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """A run at one moment, as it is shown."""
+    """A run at one moment, as the view shows it."""
 
     progress: Progress
     at: float  # seconds since the epoch
@@ -72,7 +72,7 @@ class View:
 
 
 class _Section(NamedTuple):
-    """Lines that belong together; what matters less (a higher `rank`) goes first in a low window."""
+    """Lines that belong together; in a low window the highest `rank` is dropped first."""
 
     rank: int
     lines: list[Line]
@@ -82,18 +82,20 @@ def lines(view: View, columns: int, rows: int) -> list[Line]:
     """Return at most `rows` lines, none wider than `columns` cells."""
     columns, rows = max(1, columns), max(1, rows)
     sections = [
-        _Section(5, _flow([Part(harmless(view.title), Tone.FAINT)] if view.title else [], columns)),
+        _Section(
+            5, _flow([Segment(harmless(view.title), Style.FAINT)] if view.title else [], columns)
+        ),
         _Section(0, [_bar(view.progress, columns)]),
         _Section(3, _flow(list(_pace(view)), columns)),
         _Section(1, _flow(list(_state(view.progress)), columns)),
         _Section(2, _flow(list(_outcomes(view.progress)), columns)),
-        _Section(4, [_cut((part,), columns) for part in _problems(view)]),
+        _Section(4, [_cut((segment,), columns) for segment in _problems(view)]),
     ]
     return _fitting(sections, rows)
 
 
 def _fitting(sections: Sequence[_Section], rows: int) -> list[Line]:
-    """Leave out what matters least until the rest fits; of problems the newest stay."""
+    """Drop the least important lines until the rest fits; the newest problems stay."""
     kept: dict[int, list[Line]] = {}
     for section in sorted(sections):
         room = rows - sum(map(len, kept.values()))
@@ -105,103 +107,106 @@ def _bar(progress: Progress, columns: int) -> Line:
     figures = f"{progress.settled:,}/{progress.total:,} {share(progress)}%"
     width = columns - cell_len(figures) - 1
     if width < NARROWEST_BAR:
-        return _cut((Part(figures),), columns)
+        return _cut((Segment(figures),), columns)
     done = width * progress.settled // progress.total if progress.total else width
     done = min(done, width)
     return (
-        Part("━" * done, Tone.GOOD),
-        Part("─" * (width - done), Tone.FAINT),
-        Part(f" {figures}"),
+        Segment("━" * done, Style.GOOD),
+        Segment("─" * (width - done), Style.FAINT),
+        Segment(f" {figures}"),
     )
 
 
-def _pace(view: View) -> Iterator[Part]:
-    yield Part(rate_text(view.progress))
+def _pace(view: View) -> Iterator[Segment]:
+    yield Segment(rate_text(view.progress))
     progress = view.progress
     if view.elapsed_s is not None:
-        yield Part(f"{duration(view.elapsed_s)} so far")
+        yield Segment(f"{duration(view.elapsed_s)} so far")
     if view.left_s is not None and progress.settled < progress.total:
         left = f"about {duration(view.left_s)} left"
         if view.left_s >= WORTH_A_CLOCK_S:
             left += f", till {_clock(view.at + view.left_s)[:5]}Z"
-        yield Part(left)
+        yield Segment(left)
     if progress.latency_ms is not None:
         p50, p99 = progress.latency_ms
-        yield Part(f"latency p50 {p50:,.0f} ms, p99 {p99:,.0f} ms")
+        yield Segment(f"latency p50 {p50:,.0f} ms, p99 {p99:,.0f} ms")
 
 
-def _state(progress: Progress) -> Iterator[Part]:
+def _state(progress: Progress) -> Iterator[Segment]:
     if progress.stage:
-        yield Part(harmless(progress.stage))
+        yield Segment(harmless(progress.stage))
     if progress.is_stopping:
-        yield Part("stopping: what is in flight settles", Tone.WARN)
+        yield Segment("stopping: what is in flight settles", Style.WARN)
     lost = progress.session in {SessionState.LOST, SessionState.DIALLING}
     if progress.session is not None:
         yield SESSIONS[progress.session]
-    if progress.waiting_for and not lost:  # else it waits for the session, as is said
-        yield Part(f"waiting for {harmless(progress.waiting_for)}", Tone.WARN)
-    yield Part(f"in flight {progress.in_flight:,}")
+    if progress.waiting_for and not lost:  # a lost session is the reason, and is shown already
+        yield Segment(f"waiting for {harmless(progress.waiting_for)}", Style.WARN)
+    yield Segment(f"in flight {progress.in_flight:,}")
     if progress.callbacks_owed:
-        yield Part(f"{counted(progress.callbacks_owed, 'callback')} owed")
+        yield Segment(f"{counted(progress.callbacks_owed, 'callback')} owed")
 
 
-def _outcomes(progress: Progress) -> Iterator[Part]:
+def _outcomes(progress: Progress) -> Iterator[Segment]:
     for name, number in outcome_counts(progress.outcomes).items():
-        yield Part(f"{outcome_words(name)} {number:,}", _tone(name))
+        yield Segment(f"{outcome_words(name)} {number:,}", _tone(name))
 
 
-def _tone(name: str) -> Tone:
+def _tone(name: str) -> Style:
     outcome = outcome_named(name)
     if outcome is None:
-        return Tone.PLAIN
+        return Style.PLAIN
     if outcome.is_done:
-        return Tone.GOOD
+        return Style.GOOD
     if outcome.needs_attention:
-        return Tone.BAD if outcome.is_failure else Tone.WARN
-    return Tone.PLAIN
+        return Style.BAD if outcome.is_failure else Style.WARN
+    return Style.PLAIN
 
 
-def _problems(view: View) -> list[Part]:
-    """Return the newest problems, the newest first: transfers that ended alike share a line."""
+def _problems(view: View) -> list[Segment]:
+    """Return the newest problems first; transfers with the same outcome and reason share a line."""
     alike: dict[tuple[str, str | None], list[RecentFailure]] = {}
-    for trouble in view.progress.troubles:
-        alike.setdefault((trouble.outcome, trouble.reason), []).append(trouble)
+    for failure in view.progress.troubles:
+        alike.setdefault((failure.outcome, failure.reason), []).append(failure)
     problems = [(group[-1].at, _problem(group)) for group in alike.values()]
-    problems += [(warned.at, Part(harmless(warned.text), Tone.WARN)) for warned in view.warnings]
+    problems += [
+        (warned.at, Segment(harmless(warned.text), Style.WARN)) for warned in view.warnings
+    ]
     problems.sort(key=lambda each: each[0], reverse=True)
     return [
-        part._replace(text=f"{_clock(at)}Z {part.text}") for at, part in problems[:PROBLEMS_SHOWN]
+        segment._replace(text=f"{_clock(at)}Z {segment.text}")
+        for at, segment in problems[:PROBLEMS_SHOWN]
     ]
 
 
-def _problem(group: Sequence[RecentFailure]) -> Part:
+def _problem(group: Sequence[RecentFailure]) -> Segment:
     last = group[-1]
-    keys = ", ".join(harmless(trouble.key) for trouble in group[: -KEYS_NAMED - 1 : -1])
+    keys = ", ".join(harmless(failure.key) for failure in group[: -KEYS_NAMED - 1 : -1])
     more = ", …" if len(group) > KEYS_NAMED else ""
     reason = harmless(last.reason or "no reason given")
     text = f"{outcome_words(last.outcome)} {keys}{more}: {reason}"
-    return Part(text, _tone(last.outcome))
+    return Segment(text, _tone(last.outcome))
 
 
-def _flow(parts: Sequence[Part], columns: int) -> list[Line]:
-    """Set parts into lines, two spaces between them, each whole on its line."""
-    rows: list[list[Part]] = []
+def _flow(segments: Sequence[Segment], columns: int) -> list[Line]:
+    """Fill lines with segments, two spaces apart; a segment is not wrapped."""
+    rows: list[list[Segment]] = []
     used = 0
-    for part in parts:
-        width = cell_len(part.text)
+    for segment in segments:
+        width = cell_len(segment.text)
         if rows and used + 2 + width <= columns:
-            rows[-1] += [Part("  "), part]
+            rows[-1] += [Segment("  "), segment]
             used += 2 + width
         else:
-            rows.append([part])
+            rows.append([segment])
             used = width
     return [_cut(tuple(row), columns) for row in rows]
 
 
 def _cut(line: Line, columns: int) -> Line:
-    """Return the line, its last part cut where it is too wide."""
+    """Return the line with its last segment cut to the width."""
     *before, last = line
-    room = columns - sum(cell_len(part.text) for part in before)
+    room = columns - sum(cell_len(segment.text) for segment in before)
     if cell_len(last.text) <= room:
         return line
     return (*before, last._replace(text=set_cell_size(last.text, room - 1) + "…"))

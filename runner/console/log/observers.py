@@ -1,104 +1,104 @@
-"""Who watches a run: a line a minute, the log, and all of them together."""
+"""Observers of a run: a line a minute, the log, and several as one."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from typing import Any, Protocol
 
-from runner.console.live.progress_text import Pace, progress_fields, progress_line
-from runner.console.streams import LossyStream
+from runner.console.live.progress_text import Throughput, progress_fields, progress_line
+from runner.console.output_streams import LossyStream
 from runner.ports import Observer, Progress
 
 LINE_EVERY_S = 60.0
 
-Say = Callable[[Progress, Pace], None]
+ProgressWriter = Callable[[Progress, Throughput], None]
 
 
 class Log(Protocol):
-    """What of a structlog logger is needed."""
+    """The methods of a structlog logger that observers use."""
 
     def info(self, event: str, **fields: Any) -> Any:
-        """Log what is worth knowing."""
+        """Log at level info."""
 
     def warning(self, event: str, **fields: Any) -> Any:
-        """Log what an operator should look at."""
+        """Log at level warning."""
 
 
-class Watcher(Observer, Protocol):
-    """An observer that has a last word."""
+class ClosableObserver(Observer, Protocol):
+    """An observer that writes a last time when the run ends."""
 
     def close(self) -> None:
-        """Say the last word; idempotent, never raises."""
+        """Write what is left; idempotent, never raises."""
 
 
-def say_to(stream: LossyStream) -> Say:
-    """Return what writes progress to `stream` as plain lines."""
+def progress_to_stream(stream: LossyStream) -> ProgressWriter:
+    """Return a writer of plain lines to `stream`."""
 
-    def say(progress: Progress, pace: Pace) -> None:
+    def write(progress: Progress, pace: Throughput) -> None:
         stream.write(f"progress: {progress_line(progress, pace)}\n")
 
-    return say
+    return write
 
 
-def say_in_log(log: Log) -> Say:
-    """Return what logs progress, so that a stream of JSON lines stays one."""
+def progress_to_log(log: Log) -> ProgressWriter:
+    """Return a writer of log lines, so that a stream of JSON lines stays one."""
 
-    def say(progress: Progress, pace: Pace) -> None:
+    def write(progress: Progress, pace: Throughput) -> None:
         log.info("progress", **progress_fields(progress, pace))
 
-    return say
+    return write
 
 
 class LineObserver:
-    """Says where the run stands at the start, once a minute and at the end.
+    """Writes the progress at the start, once a minute and at the end.
 
-    `now` gives monotonic seconds; it is read once for each call of `progressed`. `tells_holds`:
-    it also says at once that the session is lost or all is held up, for who has no log beside it.
+    `now` returns monotonic seconds; each `progressed` calls it once. With `shows_holds` a line is
+    written as soon as the session is lost or the run has to wait, for output without a log.
     """
 
     def __init__(
         self,
-        say: Say,
+        write: ProgressWriter,
         now: Callable[[], float],
         *,
         every_s: float = LINE_EVERY_S,
-        tells_holds: bool = False,
+        shows_holds: bool = False,
     ) -> None:
-        self._say = say
+        self._write = write
         self._now = now
         self._every_s = every_s
-        self._pace = Pace()
+        self._pace = Throughput()
         self._due_at = float("-inf")
-        self._unsaid: Progress | None = None
-        self._tells_holds = tells_holds
+        self._unwritten: Progress | None = None
+        self._shows_holds = shows_holds
         self._hold: tuple[object, ...] = ()
 
     def noticed(self, event: str, **fields: Any) -> None:
-        """Leave it to the log."""
+        """Do nothing: the log has it."""
 
     def warned(self, event: str, **fields: Any) -> None:
-        """Leave it to the log."""
+        """Do nothing: the log has it."""
 
     def progressed(self, progress: Progress) -> None:
-        """Say it if a line is due, else keep it for the end."""
+        """Write it if a line is due, else keep it for the end."""
         now = self._now()
         self._pace.add(now, progress.settled)
-        self._unsaid = progress
+        self._unwritten = progress
         hold = (progress.session, progress.waiting_for is not None)
-        changed, self._hold = self._tells_holds and hold != self._hold, hold
+        changed, self._hold = self._shows_holds and hold != self._hold, hold
         if changed or now >= self._due_at:
             self._due_at = now + self._every_s
             self.close()
 
     def close(self) -> None:
-        """Say what has not been said yet."""
-        if self._unsaid is not None:
-            self._say(self._unsaid, self._pace)
-            self._unsaid = None
+        """Write the latest progress if it has not been written."""
+        if self._unwritten is not None:
+            self._write(self._unwritten, self._pace)
+            self._unwritten = None
 
 
 class LogObserver:
-    """Turns what the engine tells into log lines."""
+    """Writes the engine's events to the log."""
 
     def __init__(self, log: Log) -> None:
         self._log = log
@@ -112,42 +112,42 @@ class LogObserver:
         self._log.warning(event, **fields)
 
     def progressed(self, progress: Progress) -> None:
-        """Leave it to the others."""
+        """Do nothing: progress is not logged."""
 
     def close(self) -> None:
         """Do nothing."""
 
 
 class Observers:
-    """Many observers as one. One that raises is dropped, and the others are told."""
+    """Passes each event to several observers. One that raises is dropped, with a warning to the others."""
 
-    def __init__(self, observers: Iterable[Watcher]) -> None:
+    def __init__(self, observers: Iterable[ClosableObserver]) -> None:
         self._observers = list(observers)
 
     def noticed(self, event: str, **fields: Any) -> None:
-        """Tell all."""
-        self._tell(lambda observer: observer.noticed(event, **fields))
+        """Pass it to all."""
+        self._call(lambda observer: observer.noticed(event, **fields))
 
     def warned(self, event: str, **fields: Any) -> None:
-        """Tell all."""
-        self._tell(lambda observer: observer.warned(event, **fields))
+        """Pass it to all."""
+        self._call(lambda observer: observer.warned(event, **fields))
 
     def progressed(self, progress: Progress) -> None:
-        """Tell all."""
-        self._tell(lambda observer: observer.progressed(progress))
+        """Pass it to all."""
+        self._call(lambda observer: observer.progressed(progress))
 
     def close(self) -> None:
-        """Let all say their last word."""
-        self._tell(lambda observer: observer.close())
+        """Close all."""
+        self._call(lambda observer: observer.close())
 
-    def _tell(self, call: Callable[[Watcher], None]) -> None:
+    def _call(self, call: Callable[[ClosableObserver], None]) -> None:
         for observer in tuple(self._observers):
             try:
                 call(observer)
-            except Exception as error:  # noqa: BLE001 -- whatever it is, it must not end the run
+            except Exception as error:  # noqa: BLE001 -- no observer may end the run
                 self._drop(observer, error)
 
-    def _drop(self, observer: Watcher, error: Exception) -> None:
+    def _drop(self, observer: ClosableObserver, error: Exception) -> None:
         if observer in self._observers:
             self._observers.remove(observer)
             self.warned(

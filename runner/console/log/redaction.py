@@ -1,4 +1,4 @@
-"""Secrets taken out of whatever is logged or shown, by type, by name, by shape and by content."""
+"""Removes secrets from what is logged or shown: by type, field name, pattern and known text."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from collections.abc import Iterable, Mapping
 from typing import Any, Self
 from urllib.parse import quote, quote_plus
 
-from runner.console.text import visible
+from runner.console.terminal_text import visible
 from runner.core.manifest.model import Secret
 
 REDACTED = "[redacted]"
 SHORTEST = 4
-"""Registered texts shorter than this are not searched for: they stand in any text by chance."""
+"""Shorter texts are not searched for: they occur in any text by chance."""
 LONGEST_WORD = 7
-"""A secret no longer than this, as rehearsals have them, is often a common word: it is not searched for."""
+"""Secrets up to this length, such as those of rehearsals, may be common words: they are not searched for."""
 MAX_DEPTH = 8
 LARGEST = 2.0**63
 
@@ -41,7 +41,7 @@ _HEADER = re.compile(r"\b(authorization|cookie|set-cookie)(\s*:\s*)[^\r\n\"']+",
 
 
 class Redactor:
-    """Knows secret texts and takes them, and what looks like a secret, out of texts and values."""
+    """Removes registered secrets, and text that looks like a secret, from texts and values."""
 
     def __init__(self) -> None:
         self._known: set[str] = set()
@@ -50,19 +50,19 @@ class Redactor:
 
     @classmethod
     def knowing(cls, secrets: Iterable[Secret]) -> Self:
-        """Return one that knows these secrets."""
+        """Return a redactor that knows these secrets."""
         redactor = cls()
         redactor.learn(secrets)
         return redactor
 
     def learn(self, secrets: Iterable[Secret]) -> None:
-        """Search for these secrets from now on, except for those that may be a common word."""
+        """Register secrets, except those short enough to be a common word."""
         for secret in secrets:
             if len(secret.reveal()) > LONGEST_WORD:
                 self.register(secret.reveal())
 
     def register(self, text: str) -> None:
-        """Search for `text` from now on, also as URLs, JSON, `repr` and base64 spell it."""
+        """Remove `text` from now on, also in the forms of URLs, JSON, `repr` and base64."""
         if len(text.strip()) < SHORTEST:
             return
         with self._lock:
@@ -71,7 +71,7 @@ class Redactor:
             self._pattern = re.compile("|".join(map(re.escape, longest_first)))
 
     def text(self, text: str) -> str:
-        """Return `text` without registered secrets, tokens, and URLs' user info and queries."""
+        """Return `text` without registered secrets, tokens, and the user info and queries of URLs."""
         if self._pattern is not None:
             text = self._pattern.sub(REDACTED, text)
         text = _URL.sub(_bare_url, text)
@@ -80,7 +80,7 @@ class Redactor:
         return _ASSIGNED.sub(rf"\g<name>\g<sign>{REDACTED}", text)
 
     def value(self, value: Any, *, key: str = "", depth: int = 0) -> Any:
-        """Return `value` as JSON can hold it, redacted; never raises."""
+        """Return `value` redacted, in types that JSON has; never raises."""
         if value is None or isinstance(value, bool) or _is_plain_number(value):
             return value
         if isinstance(value, Secret) or _names_secret(key):
@@ -90,7 +90,7 @@ class Redactor:
         return self.text(_shown(value))
 
     def _container(self, value: Any, depth: int) -> Any:
-        if depth > MAX_DEPTH:  # a circle, perhaps
+        if depth > MAX_DEPTH:  # perhaps a circular reference
             return "…"
         if isinstance(value, Mapping):
             named = ((_shown(key), item) for key, item in value.items())
@@ -99,7 +99,7 @@ class Redactor:
 
 
 def _is_plain_number(value: Any) -> bool:
-    """Tell what JSON can hold as a number: no NaN, no infinity, nothing of absurd length."""
+    """Return whether JSON can hold the number: finite and below `LARGEST`."""
     return type(value) in (int, float) and abs(value) < LARGEST
 
 
@@ -119,33 +119,33 @@ def _bare_url(url: re.Match[str]) -> str:
 
 
 def _shown(value: Any) -> str:
-    """Return a value's text; a value that can't show itself must not end the run."""
+    """Return a value's text; a `__str__` that raises must not end the run."""
     try:
         if isinstance(value, BaseException):
             return f"{type(value).__name__}: {value}"
         return value if type(value) is str else str(value)
-    except Exception:  # noqa: BLE001 -- whatever a foreign `__str__` raises
+    except Exception:  # noqa: BLE001 -- a foreign `__str__` may raise anything
         return f"<{type(value).__name__} that cannot be shown>"
 
 
-_everywhere = Redactor()
+_process_redactor = Redactor()
 
 
 def register_secrets(secrets: Iterable[Secret]) -> None:
-    """Take these out of everything that is logged or shown from now on, in this process."""
-    _everywhere.learn(secrets)
+    """Remove these secrets from everything that this process logs or shows from now on."""
+    _process_redactor.learn(secrets)
 
 
 def redact(text: str) -> str:
     """Return `text` without secrets, as `Redactor.text` describes."""
-    return _everywhere.text(text)
+    return _process_redactor.text(text)
 
 
 def harmless(text: str) -> str:
-    """Return `text` without secrets and on one line, fit for a terminal."""
+    """Return `text` without secrets, escaped, on one line."""
     return visible(redact(text))
 
 
 def redact_value(value: Any) -> Any:
-    """Return `value` as JSON can hold it, without secrets."""
-    return _everywhere.value(value)
+    """Return `value` without secrets, in types that JSON has."""
+    return _process_redactor.value(value)

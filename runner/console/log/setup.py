@@ -1,4 +1,4 @@
-"""The log: one line an event, pretty or JSON, redacted, and never a reason for a run to end."""
+"""Configures the log: a line per event, pretty or JSON, redacted; a failure never ends a run."""
 
 from __future__ import annotations
 
@@ -19,21 +19,21 @@ from typing import Any, Literal, NoReturn, Self
 import structlog
 
 from runner.console.log.redaction import redact_value
-from runner.console.streams import LossyStream, wants_color
-from runner.console.text import Paint, visible
+from runner.console.output_streams import LossyStream, wants_color
+from runner.console.terminal_text import Paint, visible
 from runner.core.errors import UsageError
 
 LogFormat = Literal["auto", "pretty", "json"]
 
 LIBRARIES = ("httpx", "httpcore", "websockets", "aiohttp", "asyncio")
-"""Loggers of libraries, heard from `WARNING` on whatever the verbosity: below, they log URLs."""
+"""Libraries whose loggers are kept at `WARNING`, whatever the verbosity: below, they log URLs."""
 
 Event = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
 class _Output:
-    """One place that log lines go to: its stream, its threshold and its form."""
+    """A destination of log lines: stream, threshold and format."""
 
     stream: LossyStream
     level: int
@@ -41,9 +41,9 @@ class _Output:
 
 
 class Logs:
-    """The configured log; use it as a context, or `close` it, to end it.
+    """The configured log; a context manager, or call `close` to end it.
 
-    It takes what structlog's loggers and the standard library's are told.
+    It receives the events of structlog and of the standard library's loggers.
     """
 
     def __init__(
@@ -73,7 +73,7 @@ class Logs:
         )
 
     def write(self, level: int, event: str, fields: Mapping[str, Any]) -> None:
-        """Write one event to every output that wants its level; never raises."""
+        """Write one event to every output whose threshold it reaches; never raises."""
         at = datetime.fromtimestamp(self._wall(), UTC).isoformat(timespec="milliseconds")
         head = {
             "timestamp": at.replace("+00:00", "Z"),
@@ -89,7 +89,7 @@ class Logs:
                     output.stream.write(output.render(line) + "\n")
 
     def close(self) -> None:
-        """Give structlog and the standard library's loggers back as they were."""
+        """Restore structlog and the standard library's loggers."""
         logging.getLogger().removeHandler(self._bridge)
         for logger, level in self._before:
             logger.setLevel(level)
@@ -103,7 +103,7 @@ class Logs:
         self.close()
 
     def _take(self, _: Any, method: str, event: structlog.typing.EventDict) -> NoReturn:
-        """End structlog's chain: the event is written here, and nothing is left to pass on."""
+        """Write the event, and end structlog's chain of processors."""
         fields = dict(event)
         text = str(fields.pop("event", ""))
         level = logging.getLevelNamesMapping().get(method.upper(), logging.INFO)
@@ -112,7 +112,7 @@ class Logs:
 
 
 class _Bridge(logging.Handler):
-    """Brings what libraries log through the standard library into the same log."""
+    """Passes the standard library's log records to the same log."""
 
     def __init__(self, logs: Logs) -> None:
         super().__init__()
@@ -138,10 +138,10 @@ def configure_logs(
 ) -> Logs:
     """Send the log to `stream`, and to `file` (mode 0600, appended to) if there is one.
 
-    `auto` is pretty on a terminal and the same as plain lines, with dates, elsewhere; the file,
-    which keeps a bug's whole trace, is JSON unless `pretty` is asked.
-    `verbosity` 0 shows info, 1 debug, -1 warnings, -2 errors; the file keeps info at least.
-    `wall` gives seconds since the epoch. Raises `UsageError` when the file can't be opened.
+    `auto` is pretty on a terminal, and plain lines with dates elsewhere. The file, which has the
+    whole trace of a bug, is JSON unless the format is `pretty`.
+    `verbosity` 0 shows info, 1 debug, -1 warnings, -2 errors; the file has at least info.
+    `wall` returns seconds since the epoch. Raises `UsageError` if the file cannot be opened.
     """
     level = {0: logging.INFO, -1: logging.WARNING}.get(
         verbosity, logging.DEBUG if verbosity > 0 else logging.ERROR
@@ -179,7 +179,7 @@ def _open(path: Path) -> LossyStream:
 
 
 def _trace(exc_info: object) -> str:
-    """Return the traceback that structlog's or logging's `exc_info` means, or nothing."""
+    """Return the traceback for structlog's or logging's `exc_info`; empty if there is none."""
     if exc_info is True:
         exc_info = sys.exc_info()
     error = exc_info[1] if isinstance(exc_info, tuple) else exc_info
@@ -193,9 +193,9 @@ def _json(line: Event) -> str:
 
 
 def _pretty(paint: Paint, *, plain: bool = False) -> Callable[[Event], str]:
-    """Return what writes `21:00:00Z warning  event  key=value` on one line, harmless.
+    """Return a function that formats an event as `21:00:00Z warning  event  key=value`, escaped.
 
-    `plain` lines are kept, and read later: they have the date, and a trace's every line.
+    `plain` lines, which are read later, have the date and the whole trace.
     """
     strong = {"warning": paint.yellow, "error": paint.red, "critical": paint.red}
 
@@ -209,7 +209,7 @@ def _pretty(paint: Paint, *, plain: bool = False) -> Callable[[Event], str]:
         fields = {
             name: v for name, v in line.items() if name not in ("timestamp", "level", "event")
         }
-        if "exception" in fields and not plain:  # the whole of it is in JSON logs; here one line
+        if "exception" in fields and not plain:  # its last line; JSON logs have the whole
             fields["exception"] = str(fields["exception"]).rsplit("\n", 1)[-1]
         parts += [f"{paint.faint(visible(name) + '=')}{_bare(v)}" for name, v in fields.items()]
         return " ".join(parts)

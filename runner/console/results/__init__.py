@@ -1,1 +1,1 @@
-"""What commands print when they end."""
+"""Renders the results of commands, as text and as JSON."""

@@ -1,4 +1,4 @@
-"""Whether the audit chain is as it was written, in words and as JSON."""
+"""Renders the result of `audit verify`, as text and as JSON."""
 
 from __future__ import annotations
 
@@ -7,35 +7,35 @@ from dataclasses import asdict, dataclass
 
 from runner.console.log.redaction import redact
 from runner.console.results.document import document
-from runner.console.text import Paint, visible
+from runner.console.terminal_text import Paint, visible
 from runner.core.number_text import counted
 
 TAMPERED = (
-    "somebody or something changed it after it was written: keep it as it is, and compare it with"
-    " a copy, or with the journal, by the run's id in place of the file"
+    "it was changed after it was written: keep it as it is, and compare it with a copy, or verify"
+    " the journal by giving the run's id instead of the file"
 )
 
 
 FILE_PROVES = (
     "this proves that no entry was changed, added or removed since the file was written; not who"
-    " wrote it: a person who can write the file and report.json beside it can make both anew. Compare the"
-    " head with one that is kept elsewhere, or verify the run in the journal"
+    " wrote it: a person who can write the file and report.json beside it can replace both. Compare"
+    " the head with a copy that is kept elsewhere, or verify the run in the journal"
 )
 FILE_ALONE_PROVES = (
-    "this proves that the entries which are there were not changed, moved or removed among them; not"
-    " that none is missing at the end, nor who wrote the file. Verify it beside its report.json, or"
-    " by the run's id in the journal"
+    "this proves that no entry was changed, moved or removed between others; not that none is missing"
+    " at the end, nor who wrote the file. Verify it beside its report.json, or verify the run in the"
+    " journal, by its id"
 )
 JOURNAL_PROVES = (
-    "this proves that the journal's events are as they were chained, from the first on; not that"
-    " none is missing at the end, nor that this is the journal that every run wrote: compare the"
-    " head with those in the reports' journal.json"
+    "this proves that the journal's events are unchanged from the first on; not that none is missing"
+    " at the end, nor that every run wrote to this journal: compare the head with those in the"
+    " reports' journal.json"
 )
 
 
 @dataclass(frozen=True, slots=True)
-class Audited:
-    """What was verified, and what came of it."""
+class AuditResult:
+    """What was verified, and the result."""
 
     what: str
     entries: int  # good ones
@@ -45,8 +45,8 @@ class Audited:
     proves: str | None = None  # what a good chain shows, and what it does not
 
 
-def audited_to_json(audited: Sequence[Audited]) -> str:
-    """Return one JSON document, in ASCII."""
+def audit_to_json(audited: Sequence[AuditResult]) -> str:
+    """Return the results as one JSON document, in ASCII."""
     fields = {
         "ok": not any(each.fault for each in audited),
         "verified": [asdict(each) | {"ok": each.fault is None} for each in audited],
@@ -54,8 +54,8 @@ def audited_to_json(audited: Sequence[Audited]) -> str:
     return document("audit", fields)
 
 
-def render_audited(audited: Sequence[Audited], *, color: bool = False) -> str:
-    """Return it as a person reads it."""
+def render_audit(audited: Sequence[AuditResult], *, color: bool = False) -> str:
+    """Return the results as text."""
     paint, lines = Paint(color), []
     for each in audited:
         word = paint.red("broken") if each.fault else paint.green("ok")

@@ -1,4 +1,4 @@
-"""Two runs side by side, in words and as JSON."""
+"""Renders a comparison of two runs, as text and as JSON."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 
 from runner.console.log.redaction import redact
 from runner.console.results.document import document
-from runner.console.text import Paint, shorten, visible
+from runner.console.terminal_text import Paint, shorten, visible
 from runner.core.number_text import duration, figure
 from runner.core.records.comparison import (
     Change,
@@ -22,12 +22,12 @@ from runner.core.transfer.outcome import Outcome
 REASON_LIMIT = 80
 NONE = "-"
 
-Row = tuple[str, str, str, str]
-"""A figure's name, what it was, what it is, and by how much it changed."""
+FigureRow = tuple[str, str, str, str]
+"""A figure's name, its value before and after, and the change."""
 
 
 def compared_to_json(compared: Comparison) -> str:
-    """Return one JSON document, in ASCII."""
+    """Return the comparison as one JSON document, in ASCII."""
     fields = {
         "before": _side(compared.before),
         "after": _side(compared.after),
@@ -39,7 +39,7 @@ def compared_to_json(compared: Comparison) -> str:
 
 
 def render_compared(compared: Comparison, *, color: bool = False) -> str:
-    """Return it as a person reads it."""
+    """Return the comparison as text."""
     paint = Paint(color)
     lines = [
         f"before  {_headline(compared.before, paint)}",
@@ -56,8 +56,8 @@ def render_compared(compared: Comparison, *, color: bool = False) -> str:
     return "\n".join(lines) + "\n"
 
 
-def figure_rows(compared: Comparison) -> Iterator[Row]:
-    """Yield the figures of both sides; those that neither has are left out."""
+def figure_rows(compared: Comparison) -> Iterator[FigureRow]:
+    """Yield the figures that at least one run has."""
     before, after = compared.before.summary, compared.after.summary
     yield _number("total", before.total, after.total)
     for outcome in Outcome:
@@ -96,7 +96,7 @@ def _headline(side: ComparedRun, paint: Paint) -> str:
     return f"{paint.bold(visible(run.id))}  {visible(run.outcome)}  batch {visible(run.batch)}"
 
 
-def _table(rows: list[Row]) -> Iterator[str]:
+def _table(rows: list[FigureRow]) -> Iterator[str]:
     rows = [("", "before", "after", ""), *rows]
     widths = [max(len(row[column]) for row in rows) for column in range(4)]
     for name, *cells in rows:
@@ -124,13 +124,13 @@ def _why(change: Change, example: Difference) -> str:
     return f": {shorten(redact(reason), REASON_LIMIT)}" if reason else ""
 
 
-def _number(name: str, before: int, after: int) -> Row:
+def _number(name: str, before: int, after: int) -> FigureRow:
     return name, f"{before:,}", f"{after:,}", f"{after - before:+,}" if after != before else ""
 
 
 def _measured(
     name: str, before: float | None, after: float | None, *, shown: Callable[[float], str]
-) -> Row:
+) -> FigureRow:
     first, second = (NONE if value is None else shown(value) for value in (before, after))
     return name, first, second, _share(before, after)
 

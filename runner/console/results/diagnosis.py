@@ -1,4 +1,4 @@
-"""What `doctor` found, in words and as JSON."""
+"""Renders the checks of `doctor`, as text and as JSON."""
 
 from __future__ import annotations
 
@@ -6,20 +6,20 @@ from collections.abc import Sequence
 
 from runner.console.log.redaction import redact
 from runner.console.results.document import document
-from runner.console.text import Paint, visible
+from runner.console.terminal_text import Paint, visible
 from runner.core.diagnostics.diagnosis import Check, Health, is_well
 
 _WIDTH = 7  # of "warning", "skipped"
 
 
 def checks_to_json(checks: Sequence[Check]) -> str:
-    """Return one JSON document, in ASCII."""
+    """Return the checks as one JSON document, in ASCII."""
     fields = {"ok": is_well(checks), "checks": [_check(each) for each in checks]}
     return redact(document("checkup", fields))
 
 
 def render_checks(checks: Sequence[Check], *, color: bool = False) -> str:
-    """Return it as a person reads it: a line a check, and the fix under it where one is needed."""
+    """Return a line per check, with the fix below it where one is needed."""
     paint = Paint(color)
     painted = {
         Health.OK: paint.green,
@@ -44,13 +44,13 @@ def render_checks(checks: Sequence[Check], *, color: bool = False) -> str:
 def _verdict(paint: Paint, failed: int, warned: int) -> str:
     beside = f", {warned} to look at" if warned else ""
     if failed:
-        said = paint.red(f"{failed} of these would stop a run")
-        return f"{said}{beside}; nothing was moved"
+        failures = paint.red(f"{failed} of these would stop a run")
+        return f"{failures}{beside}; nothing was moved"
     return f"{paint.green('a run could begin')}{beside}; nothing was moved"
 
 
 def _check(check: Check) -> dict[str, str | None]:
-    """Return a check as JSON; `mend` is the name that the schema fixes for what to do."""
+    """Return a check as JSON; the schema's name for the fix is `mend`."""
     return {
         "name": check.name,
         "health": check.health.value,

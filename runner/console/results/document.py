@@ -1,4 +1,4 @@
-"""The envelope of what `--output json` prints: one document, of a kind and a version."""
+"""The envelope of `--output json`: one document with `version` and `kind`."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from typing import Any
 
 VERSION = 1
-"""Of every kind (schemas/result.v1.schema.json)."""
+"""Version of all kinds (schemas/result.v1.schema.json)."""
 
 
 def document(kind: str, fields: Mapping[str, Any]) -> str:
-    """Return one JSON document, in ASCII, that says what it is before it tells anything."""
+    """Return one JSON document, in ASCII, that begins with its version and kind."""
     return json.dumps({"version": VERSION, "kind": kind, **fields}, indent=2) + "\n"

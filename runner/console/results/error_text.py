@@ -1,4 +1,4 @@
-"""The error boundary's texts: what ended a command, where, and what to do next."""
+"""Renders the error that ended a command: what is wrong, where, and how to fix it."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 from runner.console.diagnostics.formats import OutputFormat, github_command
 from runner.console.log.redaction import harmless
 from runner.console.results.document import document
-from runner.console.text import Paint, folded
+from runner.console.terminal_text import Paint, folded
 from runner.core.errors import (
     GatewayError,
     Interrupted,
@@ -25,7 +25,7 @@ from runner.core.transfer.outcome import ExitCode
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """The error that ended a command: a headline, the cause, the place, and the fix."""
+    """An error as it is shown: headline, cause, place and fix."""
 
     headline: str
     what: str
@@ -34,14 +34,14 @@ class Failure:
 
 
 _KINDS: tuple[tuple[type[RunnerError], str, str], ...] = (
-    (NotInDoubt, "there is nothing to settle, and nothing was changed", ""),
-    (UsageError, "the command cannot be carried out as it was given", ""),  # it has its own fix
+    (NotInDoubt, "the transfer is not in doubt, and nothing was changed", ""),
+    (UsageError, "the command cannot be carried out as given", ""),  # it has its own fix
     (Interrupted, "interrupted", "apply again to go on"),
     (ManifestInvalid, "the manifest is invalid", "fix each place shown; nothing was sent"),
     (
         StorageError,
-        "the journal or the report cannot be written, or is not to be trusted",
-        "nothing more is sent; do what the message says, keep the journal's file, apply again",
+        "the journal or the report cannot be written, or must not be used",
+        "nothing further is sent; follow the message, keep the journal's file, then apply again",
     ),
     (
         Locked,
@@ -50,14 +50,14 @@ _KINDS: tuple[tuple[type[RunnerError], str, str], ...] = (
     ),
     (RunnerError, "the command cannot go on", "fix what the message names and try again"),
 )
-_BUG_MEND = (
-    "this is a fault of runner, not of the manifest: the journal is whole; report it with the "
+_BUG_FIX = (
+    "this is a bug in runner, not in the manifest, and the journal is intact: report it with the "
     "trace in the log file (`--log-file`), then apply again"
 )
 
 
 def describe(error: BaseException) -> Failure:
-    """Return what to tell about `error`; all of it redacted and on one line each."""
+    """Return the texts for `error`, each redacted and on one line."""
     if isinstance(error, GatewayError):
         looked = isinstance(error, LookUpFailed)
         headline = "an interaction cannot be looked up" if looked else "the gateway cannot be used"
@@ -68,7 +68,7 @@ def describe(error: BaseException) -> Failure:
     for kind, headline, fix in _KINDS:
         if isinstance(error, kind):
             return Failure(headline, harmless(str(error)), fix)
-    return Failure("an internal error", harmless(f"{type(error).__name__}: {error}"), _BUG_MEND)
+    return Failure("an internal error", harmless(f"{type(error).__name__}: {error}"), _BUG_FIX)
 
 
 def render_error(
@@ -79,9 +79,9 @@ def render_error(
     color: bool = False,
     width: int | None = None,
 ) -> str:
-    """Return the text of `error` for a person, or for a program where `output` says so.
+    """Return `error` in the format `output`.
 
-    The problems of a `ManifestInvalid` are rendered by `diagnostics`; here it has its sum only.
+    `diagnostics` renders the problems of a `ManifestInvalid`; here only their number is given.
     """
     failure = describe(error)
     match output:

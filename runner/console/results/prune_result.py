@@ -1,4 +1,4 @@
-"""Which reports were removed, which were kept and why, in words and as JSON."""
+"""Renders the result of `reports prune`, as text and as JSON."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from dataclasses import asdict, dataclass
 from types import MappingProxyType
 
 from runner.console.results.document import document
-from runner.console.text import Paint, visible
+from runner.console.terminal_text import Paint, visible
 from runner.core.number_text import counted, duration, figure
 from runner.core.records.retention import KeepReason
 
 DAY_S = 86_400.0
-MOST_TOLD = 50
-"""Folders of a kind that are told to a person; JSON has them all."""
+MOST_SHOWN = 50
+"""Most folders of a kind that the text lists; JSON has all."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,16 +27,16 @@ class RemovedReport:
 
 
 @dataclass(frozen=True, slots=True)
-class Remark:
-    """A folder that was left alone, or could not be removed."""
+class FolderNote:
+    """A folder that was skipped or could not be removed, with the reason."""
 
     path: str
     why: str
 
 
 @dataclass(frozen=True, slots=True)
-class Pruned:
-    """What came of pruning; `dry_run`: nothing was removed, `removed` are what would be."""
+class PruneResult:
+    """The result of pruning; with `dry_run`, `removed` are the reports that would be removed."""
 
     root: str
     keep: int
@@ -44,12 +44,12 @@ class Pruned:
     dry_run: bool
     removed: Sequence[RemovedReport]
     kept: Mapping[KeepReason, int]
-    left: Sequence[Remark]
-    failed: Sequence[Remark]
+    left: Sequence[FolderNote]
+    failed: Sequence[FolderNote]
 
     @property
     def freed_bytes(self) -> int:
-        """What is free now, or would be."""
+        """Bytes that were freed, or would be."""
         return sum(each.size_bytes for each in self.removed)
 
 
@@ -58,16 +58,16 @@ KEPT = MappingProxyType(
         KeepReason.NEWEST: "among the newest of their batch",
         KeepReason.LATEST: "`latest` points to them",
         KeepReason.YOUNG: "not old enough",
-        KeepReason.IN_DOUBT: "with transfers in doubt; once these are settled, the report that is"
-        " rendered again says so",
-        KeepReason.WITNESS: "by which the next apply checks the journal",
+        KeepReason.IN_DOUBT: "with transfers in doubt; once these are settled, render the report"
+        " again",
+        KeepReason.WITNESS: "needed by the next apply to check the journal",
     }
 )
-"""Why folders stay, in words."""
+"""Reasons for keeping folders, as text."""
 
 
-def pruned_to_json(pruned: Pruned) -> str:
-    """Return one JSON document, in ASCII."""
+def prune_to_json(pruned: PruneResult) -> str:
+    """Return the result as one JSON document, in ASCII."""
     fields = {
         "reports": pruned.root,
         "keep": pruned.keep,
@@ -82,8 +82,8 @@ def pruned_to_json(pruned: Pruned) -> str:
     return document("prune", fields)
 
 
-def render_pruned(pruned: Pruned, *, color: bool = False) -> str:
-    """Return it as a person reads it."""
+def render_prune(pruned: PruneResult, *, color: bool = False) -> str:
+    """Return the result as text."""
     paint = Paint(color)
     reports = counted(len(pruned.removed), "report")
     if pruned.dry_run:
@@ -94,7 +94,7 @@ def render_pruned(pruned: Pruned, *, color: bool = False) -> str:
         verdict = f"{paint.green('ok')}: removed {reports}, freed {_size(pruned)}"
     bounds = f"{counted(pruned.keep, 'run')} of each batch, and what is younger than {_age(pruned)}"
     lines = [verdict, f"  {paint.faint(f'in {visible(pruned.root)}, keeping {bounds}')}"]
-    lines += [f"  {each.path}" for each in pruned.removed[:MOST_TOLD]]
+    lines += [f"  {each.path}" for each in pruned.removed[:MOST_SHOWN]]
     lines += _more(len(pruned.removed))
     lines += [f"  kept {n:,} {KEPT[reason]}" for reason, n in pruned.kept.items()]
     for title, remarks in (("left alone", pruned.left), ("could not be removed", pruned.failed)):
@@ -102,25 +102,25 @@ def render_pruned(pruned: Pruned, *, color: bool = False) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _remarks(title: str, remarks: Sequence[Remark], paint: Paint) -> Iterator[str]:
+def _remarks(title: str, remarks: Sequence[FolderNote], paint: Paint) -> Iterator[str]:
     if remarks:
         yield paint.bold(title)
-    for remark in remarks[:MOST_TOLD]:
+    for remark in remarks[:MOST_SHOWN]:
         yield f"  {visible(remark.path)}: {visible(remark.why)}"
     yield from _more(len(remarks))
 
 
 def _more(number: int) -> Iterator[str]:
-    if number > MOST_TOLD:
-        yield f"  and {number - MOST_TOLD:,} more: --output json tells them all"
+    if number > MOST_SHOWN:
+        yield f"  and {number - MOST_SHOWN:,} more: --output json lists them all"
 
 
-def _age(pruned: Pruned) -> str:
+def _age(pruned: PruneResult) -> str:
     days, rest = divmod(pruned.older_than_s, DAY_S)
     return duration(pruned.older_than_s) if rest or not days else counted(int(days), "day")
 
 
-def _size(pruned: Pruned) -> str:
+def _size(pruned: PruneResult) -> str:
     size, units = float(pruned.freed_bytes), ["bytes", "kB", "MB", "GB"]
     while size >= 1000 and len(units) > 1:  # noqa: PLR2004 - a unit's step
         size, units = size / 1000, units[1:]

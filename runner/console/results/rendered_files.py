@@ -1,4 +1,4 @@
-"""Which files a report was rendered into, in words and as JSON."""
+"""Renders the list of files that a report was rendered into, as text and as JSON."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from runner.console.results.document import document
-from runner.console.text import visible
+from runner.console.terminal_text import visible
 
 
 @dataclass(frozen=True, slots=True)
 class RenderedFiles:
-    """A run's report in its forms, each with the path of the file that holds it."""
+    """The formats that a run's report was rendered in, with the path of each file."""
 
     run: str
     batch: str
@@ -19,12 +19,12 @@ class RenderedFiles:
 
 
 def rendered_to_json(rendered: RenderedFiles) -> str:
-    """Return one JSON document, in ASCII."""
+    """Return the files as one JSON document, in ASCII."""
     files = [{"format": form, "path": path} for form, path in rendered.files]
     return document("report", {"run": rendered.run, "batch": rendered.batch, "files": files})
 
 
 def render_rendered(rendered: RenderedFiles, *, color: bool = False) -> str:
-    """Return a path a line."""
+    """Return one path per line."""
     del color
     return "".join(f"{visible(path)}\n" for _, path in rendered.files)

@@ -1,4 +1,4 @@
-"""What a person's word did to a transfer in doubt, and what comes next."""
+"""Renders the result of `resolve`, as text and as JSON."""
 
 from __future__ import annotations
 
@@ -7,30 +7,30 @@ from dataclasses import asdict, dataclass
 
 from runner.console.log.redaction import redact
 from runner.console.results.document import document
-from runner.console.text import Paint, visible
+from runner.console.terminal_text import Paint, visible
 from runner.core.next_steps import Step
 from runner.core.number_text import counted
 from runner.core.transfer.outcome import Outcome
 
 
 @dataclass(frozen=True, slots=True)
-class Settled:
-    """A transfer that a person settled."""
+class ResolutionResult:
+    """A transfer in doubt that a person settled."""
 
-    run: str  # which delivered it
+    run: str  # that delivered it
     key: str
     interaction_id: str
     destination_uri: str
     outcome: Outcome
     by: str  # user@host
     reason: str
-    callbacks: int  # that are owed because of it
+    callbacks: int  # owed because of it
     doubts_left: int  # in the whole journal
     steps: Sequence[Step] = ()  # what to do next
 
 
-def settled_to_json(settled: Settled) -> str:
-    """Return one JSON document, in ASCII."""
+def resolution_to_json(settled: ResolutionResult) -> str:
+    """Return the result as one JSON document, in ASCII."""
     steps = [step.to_json() for step in settled.steps]
     fields = asdict(settled) | {"reason": redact(settled.reason)}
     fields = {name: value for name, value in fields.items() if name != "steps"}
@@ -38,23 +38,23 @@ def settled_to_json(settled: Settled) -> str:
     return document("resolution", fields)
 
 
-def render_settled(settled: Settled, *, color: bool = False) -> str:
-    """Return it as a person reads it."""
+def render_resolution(settled: ResolutionResult, *, color: bool = False) -> str:
+    """Return the result as text."""
     paint = Paint(color)
     where = f"{visible(settled.interaction_id)} to {visible(settled.destination_uri)}"
     which = f"{visible(settled.key)} of run {visible(settled.run)}"
     lines = [
         f"{paint.green('resolved')}: {which} is {settled.outcome}",
         f"  interaction {where}",
-        f"  said by {visible(settled.by)}: {visible(redact(settled.reason))}",
+        f"  stated by {visible(settled.by)}: {visible(redact(settled.reason))}",
         "",
         paint.bold("what comes next"),
         f"  {_NEXT[settled.outcome]}",
-        "  evidence that comes later, a reply or a look-up, overrides this word",
+        "  later evidence, a reply or a look-up, overrides this statement",
     ]
     if settled.callbacks:
         lines.append(
-            f"  {counted(settled.callbacks, 'callback')} owed: the next apply delivers it all"
+            f"  {counted(settled.callbacks, 'callback')} owed, which the next apply delivers"
         )
     if settled.doubts_left:
         left = counted(settled.doubts_left, "more transfer")
@@ -65,8 +65,8 @@ def render_settled(settled: Settled, *, color: bool = False) -> str:
 
 
 _NEXT = {
-    Outcome.TRANSFERRED: "the next apply leaves it alone: it counts as carried out",
+    Outcome.TRANSFERRED: "the next apply does not send it: it counts as carried out",
     Outcome.FAILED: (
-        "the next apply takes it up: it is looked up, and sent again unless it shows there"
+        "the next apply looks it up, and sends it again unless the look-up shows it carried out"
     ),
 }

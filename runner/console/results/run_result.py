@@ -1,4 +1,4 @@
-"""How a run ended, as values for its result on stdout (command line, "Exit codes")."""
+"""The result of a run or a plan as values, and as JSON (cli.md, "Exit codes")."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from runner.core.transfer.outcome import ExitCode, Outcome
 from runner.core.transfer.plan import Move
 
 MOST_MOVES = 10_000
-"""Rows of a plan that a result names; all of them are in the report's `report.json`."""
+"""Most rows of a plan that a result lists; the report's `report.json` has all."""
 
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """Transfers that share an outcome and a cause; `examples` are places in the manifest."""
+    """Transfers with the same outcome and cause; `examples` are places in the manifest."""
 
     outcome: Outcome
     reason: str | None
@@ -33,9 +33,9 @@ class Group:
 
 @dataclass(frozen=True, slots=True)
 class RunResult:
-    """What a command that planned or applied has to say at its end.
+    """The result of a command that planned or applied.
 
-    `plan` is set for a dry run; then nothing was sent, and `counts` and `groups` may be empty.
+    `plan` is set for a dry run: nothing was sent, and `counts` and `groups` may be empty.
     """
 
     batch: str
@@ -55,7 +55,7 @@ class RunResult:
         default_factory=dict
     )  # of queues and users, by their URI
     connected: bool = False  # a dry run that looked at the gateway, read-only (`--preflight`)
-    given: RunArguments | None = None  # what the commands that are offered repeat
+    given: RunArguments | None = None  # the options that offered commands repeat
     doubt_key: str | None = None  # the first transfer in doubt
     steps: Sequence[Step] = ()  # what to do next, for programs
     started_at: str | None = None  # RFC 3339
@@ -112,7 +112,7 @@ def _group(group: Group) -> dict[str, Any]:
 
 
 def _moves(result: RunResult, plan: PlanFigures) -> dict[str, Any]:
-    """Return what would be sent, row by row, and how many more there are."""
+    """Return the rows that would be sent, and the number of further ones."""
     rows = [
         {
             "key": move.key,

@@ -1,4 +1,4 @@
-"""What a journal holds, in words and as JSON: its runs, and one run's figures."""
+"""Renders a journal's runs, or one run with its doubts, as text and as JSON."""
 
 from __future__ import annotations
 
@@ -10,75 +10,75 @@ from typing import Any
 from runner.console.live.progress_text import outcome_counts
 from runner.console.log.redaction import redact
 from runner.console.results.document import document
-from runner.console.text import Paint, shorten, visible
+from runner.console.terminal_text import Paint, shorten, visible
 from runner.core.next_steps import Step
 from runner.core.number_text import counted
 from runner.core.timestamps import seconds_between
 from runner.core.transfer.outcome import ExitCode, Outcome, outcome_words
 
 MOST_DOUBTS = 20
-"""Doubts that are told to a person; JSON has them all."""
+"""Most doubts that the text lists; JSON has all."""
 
 REASON_LIMIT = 120
 
 
-class Standing(StrEnum):
-    """Whether a run goes on."""
+class RunState(StrEnum):
+    """Whether a run is running, finished or dead."""
 
     RUNNING = "running"
     FINISHED = "finished"
-    DIED = "died"  # it has no end, and nobody holds the journal's lock
+    DIED = "died"  # it did not finish, and no process holds the journal's lock
 
 
 @dataclass(frozen=True, slots=True)
-class DoubtLine:
+class DoubtStatus:
     """A transfer in doubt."""
 
     key: str
     source: str  # "file:line"
     interaction_id: str
     destination_uri: str
-    run: str  # which delivered it
+    run: str  # that delivered it
     message_id: str | None
     reason: str | None
 
 
 @dataclass(frozen=True, slots=True)
-class RunLine:
-    """A run; `in_flight` and `waiting` are of a run that goes on."""
+class RunStatus:
+    """A run; `in_flight` is 0 unless it is running."""
 
     id: str
     batch: str
     started_at: str
     finished_at: str | None
-    standing: Standing
-    outcome: str  # the exit code's name; of a run without an end, its standing
+    state: RunState
+    outcome: str  # the exit code's name; the state of a run that has none
     exit_code: int | None
     counts: Mapping[Outcome, int]
     in_flight: int
     not_selected: int
-    holder: str | None = None  # who carries it out
+    holder: str | None = None  # the process that runs it
     explanation: str | None = None
     environment: str = ""
-    report: str | None = None  # its folder, relative to the folder that it was started in
-    doubts: Sequence[DoubtLine] = ()
+    report: str | None = None  # its folder, relative to the run's working folder
+    doubts: Sequence[DoubtStatus] = ()
     more_doubts: int = 0  # that were not read
 
 
 @dataclass(frozen=True, slots=True)
 class JournalStatus:
-    """A journal and the runs that were asked for, newest first."""
+    """A journal and the requested runs, newest first."""
 
     path: str
     environment: str
     origin: str
-    doubts: int  # in the whole journal, what is under way included
-    runs: Sequence[RunLine]
+    doubts: int  # in the whole journal, including transfers under way
+    runs: Sequence[RunStatus]
     steps: Sequence[Step] = ()  # what to do next
 
 
 def status_to_json(status: JournalStatus, *, one: bool) -> str:
-    """Return one JSON document, in ASCII; of `one` run with its doubts."""
+    """Return the status as one JSON document, in ASCII; `one` run has its doubts."""
     fields: dict[str, Any] = {
         "journal": status.path,
         "environment": status.environment,
@@ -96,7 +96,7 @@ def status_to_json(status: JournalStatus, *, one: bool) -> str:
 
 
 def render_status(status: JournalStatus, *, one: bool, color: bool = False) -> str:
-    """Return the status as a person reads it."""
+    """Return the status as text."""
     paint = Paint(color)
     where = f"environment {visible(status.environment)}, gateway {visible(status.origin)}"
     lines = [f"journal {visible(status.path)}", f"  {paint.faint(where)}"]
@@ -115,8 +115,8 @@ def render_status(status: JournalStatus, *, one: bool, color: bool = False) -> s
     return "\n".join(lines) + "\n"
 
 
-def _run_lines(run: RunLine, paint: Paint) -> Iterator[str]:
-    strong = {ExitCode.OK.outcome: paint.green, Standing.RUNNING: paint.yellow}
+def _run_lines(run: RunStatus, paint: Paint) -> Iterator[str]:
+    strong = {ExitCode.OK.outcome: paint.green, RunState.RUNNING: paint.yellow}
     word = strong.get(run.outcome, paint.red)(run.outcome)
     yield f"{paint.bold(visible(run.id))}  {word}  batch {visible(run.batch)}"
     ended = f", finished {run.finished_at}" if run.finished_at else ""
@@ -125,17 +125,17 @@ def _run_lines(run: RunLine, paint: Paint) -> Iterator[str]:
     yield f"  {', '.join(_figures(run)) or 'no transfers'}"
     if run.explanation:
         yield f"  {shorten(redact(run.explanation), REASON_LIMIT)}"
-    if run.standing is Standing.DIED:
+    if run.state is RunState.DIED:
         doubts = run.counts.get(Outcome.IN_DOUBT)
-        in_flight = "what was in flight is in doubt: apply again looks it up"
+        in_flight = "what was in flight is in doubt: apply again to look it up"
         settled = "all that it sent has been settled"
         yield f"  it died; {in_flight if doubts else settled}"
 
 
-def _figures(run: RunLine) -> Iterator[str]:
+def _figures(run: RunStatus) -> Iterator[str]:
     for name, number in outcome_counts(run.counts).items():
         word = outcome_words(name)
-        if name == Outcome.UNATTEMPTED and run.standing is Standing.RUNNING:
+        if name == Outcome.UNATTEMPTED and run.state is RunState.RUNNING:
             word = "waiting"
         yield f"{number:,} {word}"
     if run.in_flight:
@@ -144,11 +144,11 @@ def _figures(run: RunLine) -> Iterator[str]:
         yield f"{run.not_selected:,} of them not selected"
 
 
-def _doubts(run: RunLine, paint: Paint) -> Iterator[str]:
+def _doubts(run: RunStatus, paint: Paint) -> Iterator[str]:
     if not run.doubts:
         return
     yield ""
-    yield paint.bold("in flight" if run.standing is Standing.RUNNING else "in doubt")
+    yield paint.bold("in flight" if run.state is RunState.RUNNING else "in doubt")
     for doubt in run.doubts[:MOST_DOUBTS]:
         yield f"  {visible(doubt.key)}  {paint.faint(visible(doubt.source))}"
         yield f"    interaction {visible(doubt.interaction_id)} to {visible(doubt.destination_uri)}"
@@ -156,9 +156,9 @@ def _doubts(run: RunLine, paint: Paint) -> Iterator[str]:
         message = f"message {doubt.message_id} of run {doubt.run}: "
         yield f"    {message}{shorten(reason, REASON_LIMIT)}"
     if (rest := len(run.doubts) + run.more_doubts - MOST_DOUBTS) > 0:
-        yield f"  and {rest:,} more: --output json tells them all"
-    if run.standing is not Standing.RUNNING:
-        yield "look each one up at the gateway, and say what you saw there of each one"
+        yield f"  and {rest:,} more: --output json lists them all"
+    if run.state is not RunState.RUNNING:
+        yield "look each one up at the gateway, and state for each what you saw"
 
 
 def _steps(steps: Sequence[Step]) -> Iterator[str]:
@@ -167,7 +167,7 @@ def _steps(steps: Sequence[Step]) -> Iterator[str]:
         yield f"    {step.command}"
 
 
-def _run(run: RunLine) -> dict[str, Any]:
+def _run(run: RunStatus) -> dict[str, Any]:
     return {
         "id": run.id,
         "run": run.id,
@@ -175,7 +175,7 @@ def _run(run: RunLine) -> dict[str, Any]:
         "environment": run.environment,
         "started_at": run.started_at,
         "finished_at": run.finished_at,
-        "state": run.standing.value,
+        "state": run.state.value,
         "outcome": run.outcome,
         "exit_code": run.exit_code,
         "holder": run.holder,
@@ -189,13 +189,13 @@ def _run(run: RunLine) -> dict[str, Any]:
     }
 
 
-def _duration_s(run: RunLine) -> float | None:
-    """Return how many seconds a run took; None: it goes on, or it died."""
+def _duration_s(run: RunStatus) -> float | None:
+    """Return how many seconds a run took; None if it did not finish."""
     took_s = seconds_between(run.started_at, run.finished_at)
     return None if took_s is None else round(took_s, 3)
 
 
-def _doubt(doubt: DoubtLine) -> dict[str, Any]:
+def _doubt(doubt: DoubtStatus) -> dict[str, Any]:
     return {
         "key": doubt.key,
         "source": doubt.source,

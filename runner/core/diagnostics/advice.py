@@ -14,32 +14,31 @@ from runner.core.transfer.reasons import Code
 _BY_STATUS: Mapping[str, str] = MappingProxyType(
     {
         "codec_unsupported": (
-            "the gateway takes none of the media asked for: add a `fallback` that it supports, "
+            "the gateway supports none of the requested media: add a `fallback` that it supports, "
             "and its codec to `supported_codecs`, then apply again"
         ),
         "rate_limited": (
-            "the gateway was asked too fast for as long as retries lasted: lower `limits.rate`, or "
-            "ask for a higher allowance; then apply again"
+            "the gateway limited the rate during all retries: lower `limits.rate`, or ask for a "
+            "higher limit; then apply again"
         ),
         "interaction_not_found": (
-            "the gateway knows no such interaction: check its id, and that the environment is the "
-            "one it lives in"
+            "the gateway has no such interaction: check its id, and that the environment is the "
+            "right one"
         ),
         "interaction_terminated": (
-            "the interaction ended before its turn: nothing is left to move; take it out of the "
-            "manifest"
+            "the interaction ended before it was sent: remove it from the manifest"
         ),
         "destination_unreachable": (
-            "the destination exists and takes nothing in: see that the queue is open or the user "
-            "logged in, then apply again"
+            "the destination exists but accepts nothing: check that the queue is open or the user "
+            "is logged in, then apply again"
         ),
-        "destination_invalid": "the gateway knows no such destination: fix its URI, then apply again",
+        "destination_invalid": "the gateway has no such destination: fix its URI, then apply again",
         "format_invalid": (
-            "the gateway does not accept the message's form: compare its version with what this "
-            "program speaks, and report it with the audit log's entry"
+            "the gateway does not accept the message's format: compare its version with the one of "
+            "this program, and report it with the audit log's entry"
         ),
         "bandwidth_exceeded": (
-            "the media need more than the gateway grants: choose a narrower matrix, or a "
+            "the media need more bandwidth than the gateway grants: choose a smaller matrix, or a "
             "`fallback`, then apply again"
         ),
         "not_authorized": (
@@ -47,12 +46,12 @@ _BY_STATUS: Mapping[str, str] = MappingProxyType(
             "a role that may move this interaction; then apply again"
         ),
         "transfer_rejected": (
-            "the gateway refused it for the reason that is shown, and moved nothing: put that right "
-            "at the gateway, then apply again"
+            "the gateway refused it for the reason shown, and moved nothing: fix that at the "
+            "gateway, then apply again"
         ),
         "429": (
-            "the gateway was asked too fast for as long as retries lasted: lower `limits.rate`, or "
-            "ask for a higher allowance; then apply again"
+            "the gateway limited the rate during all retries: lower `limits.rate`, or ask for a "
+            "higher limit; then apply again"
         ),
     }
 )
@@ -65,17 +64,17 @@ _BY_CODE: Mapping[str, str | None] = MappingProxyType(
             "`--only` or `--limit` left these out; apply without them to send these too"
         ),
         Code.INTERACTION_MISSING: _BY_STATUS["interaction_not_found"],
-        Code.INTERACTION_ENDED: "it had ended: nothing is left to move, and this counts as done",
+        Code.INTERACTION_ENDED: "it had ended: there is nothing to move, and this counts as done",
         Code.INTERACTION_STATE_UNKNOWN: "look it up at the gateway, then apply again",
         Code.ALREADY_THERE: "it was at its destination already: this counts as done",
         Code.LOOK_UP_FAILED: (
-            "the REST side could not be asked: see that it is reachable, then apply again"
+            "the REST API did not answer: check that it is reachable, then apply again"
         ),
         Code.RETRIES_USED_UP: Outcome.FAILED.advice,
         Code.NOT_SENT: Outcome.FAILED.advice,
         Code.MESSAGE_UNFIT: _BY_STATUS["format_invalid"],
         Code.RESOLVED_FAILED: (
-            "a person said that these were not carried out: apply again to send them"
+            "a person stated that these were not carried out: apply again to send them"
         ),
     }
 )
@@ -95,17 +94,17 @@ _UNSENT: Mapping[str, str | None] = MappingProxyType(
         Code.INTERACTION_STATE_UNKNOWN: (
             "look these up at the gateway before you apply: they would be refused"
         ),
-        Code.LOOK_UP_FAILED: "see that the gateway's REST side is reachable before you apply",
+        Code.LOOK_UP_FAILED: "check that the gateway's REST API is reachable before you apply",
     }
 )
 """By the cause, of what was not attempted: mostly what a plan foresees."""
 
 
 def advice(outcome: Outcome, code: str | None, status: str | None = None) -> str | None:
-    """Return what to do about transfers of an outcome, in a sentence; None: nothing.
+    """Return advice on transfers with an outcome, in a sentence; None: nothing to do.
 
-    `code` is the cause (core.transfer.reasons). `status` is the last reply's. It explains how a transfer was
-    ended; of doubts, and of what was not ended, it says nothing.
+    `code` is the cause (core.transfer.reasons), `status` the last reply's. The status is used only
+    for rejected and failed transfers.
     """
     if outcome is Outcome.UNATTEMPTED:
         return _UNSENT.get(code or "", outcome.advice)

@@ -1,4 +1,4 @@
-"""Every code that a problem can have, with its meaning in a line (manifest.md, "Rules")."""
+"""All codes of problems, with their rules in a line (manifest.md, "Rules")."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ CODES: Mapping[str, str] = {
     "Y007": "a key appears twice in one mapping",
     "Y008": "a tag that is not part of YAML's core schema, or does not fit its value",
     "Y009": "nesting deeper than 32 levels",
-    "Y010": "aliases and merge keys bring in more than 10,000 values",
+    "Y010": "aliases and merge keys add more than 10,000 values",
     "Y011": "an alias without an anchor or inside its own anchor, or a merge of something other than a mapping",
     "Y012": "a number that is not finite, or whole and beyond 2^53",
     "Y013": "a key that is not text",

@@ -1,4 +1,4 @@
-"""What `doctor` finds, as values: each check, what was seen, and what to do about it."""
+"""The checks of `doctor` as values: what was seen, its health, and the fix."""
 
 from __future__ import annotations
 
@@ -6,11 +6,12 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
+from runner.core.number_text import counted
 from runner.core.transfer.doubt_evidence import CLOCK_MARGIN_S
 
 
 class Health(StrEnum):
-    """How a check went. `skipped`: it could not be tried, because of an earlier one."""
+    """Result of a check. `skipped`: an earlier failure made it impossible."""
 
     OK = "ok"
     WARNING = "warning"
@@ -20,7 +21,7 @@ class Health(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """One check: its name, how it went, what was seen, and what to do where it did not go well."""
+    """One check: its name, health, what was seen, and the fix if it is needed."""
 
     name: str
     health: Health
@@ -29,34 +30,34 @@ class Check:
 
 
 SOON_DAYS = 14.0
-"""A certificate that ends sooner is worth a word before a change window."""
+"""A certificate that ends sooner gets a warning."""
 
 
 def is_well(checks: Iterable[Check]) -> bool:
-    """Return whether nothing failed; warnings are no failures."""
+    """Return whether no check failed; warnings are not failures."""
     return all(check.health is not Health.FAILED for check in checks)
 
 
 def check_certificate(name: str, version: str, subject: str, days_left: float) -> Check:
-    """Judge a connection whose certificate has been verified already."""
-    seen = f"{version}, certificate of {subject}, ends in {days_left:.0f} days"
+    """Check a verified certificate's remaining days."""
+    seen = f"{version}, certificate of {subject}, ends in {counted(round(days_left), 'day')}"
     if days_left < SOON_DAYS:
-        return Check(name, Health.WARNING, seen, "have the certificate renewed in time")
+        return Check(name, Health.WARNING, seen, "renew the certificate in time")
     return Check(name, Health.OK, seen)
 
 
 def check_clock(gateway_s: float | None, local_s: float) -> Check:
-    """Judge how far this machine's clock is from the gateway's, both in seconds since the epoch.
+    """Check the difference of this machine's clock and the gateway's, in seconds since the epoch.
 
-    The gateway's `Date` has whole seconds. Messages carry our time, and fences are waited for by
-    both clocks (recovery.md, "In doubt").
+    The gateway's `Date` has whole seconds. Messages carry this machine's time, and waits for a fence
+    use both clocks (recovery.md, "In doubt").
     """
     if gateway_s is None:
         return Check(
             "clock",
             Health.WARNING,
-            "the gateway's answers tell no Date",
-            "a promise `expires` could not be relied upon: doubts would stay for a person",
+            "the gateway's answers have no Date",
+            "a promise `expires` could not be used: a person would have to settle doubts",
         )
     skew_s = local_s - gateway_s
     if abs(skew_s) <= CLOCK_MARGIN_S:
@@ -66,22 +67,24 @@ def check_clock(gateway_s: float | None, local_s: float) -> Check:
         "clock",
         Health.WARNING,
         f"{abs(skew_s):.0f} s {where} the gateway's",
-        "set this machine's clock (NTP): messages carry its time, and `expires` is judged by it",
+        "set this machine's clock (NTP): messages carry its time, and `expires` depends on it",
     )
 
 
 @dataclass(frozen=True, slots=True)
 class Permission:
-    """What a client must be allowed to do: any one of `names`, and what it is needed for."""
+    """A permission that a client needs: any one of `names`, and its purpose."""
 
     needed_for: str
     names: tuple[str, ...]  # such as `conversation:communication:view`
 
 
-def check_permissions(needed: Collection[Permission], had: Collection[str]) -> Check:
-    """Judge a client's permissions; those had may have `*` for any part."""
+def check_permissions(needed: Collection[Permission], granted: Collection[str]) -> Check:
+    """Check a client's permissions; those granted may have `*` for any part."""
     missing = [
-        each for each in needed if not any(_covers(one, name) for one in had for name in each.names)
+        each
+        for each in needed
+        if not any(_covers(one, name) for one in granted for name in each.names)
     ]
     if not missing:
         return Check("permissions", Health.OK, f"all {len(needed)} that this manifest needs")
@@ -90,26 +93,26 @@ def check_permissions(needed: Collection[Permission], had: Collection[str]) -> C
         "permissions",
         Health.FAILED,
         f"missing: {named}",
-        "have them added to a role of the OAuth client, in the divisions of the queues concerned",
+        "add them to a role of the OAuth client, in the divisions of the queues concerned",
     )
 
 
-def _covers(had: str, needed: str) -> bool:
-    ours, theirs = needed.split(":"), had.split(":")
+def _covers(granted: str, needed: str) -> bool:
+    ours, theirs = needed.split(":"), granted.split(":")
     return len(ours) == len(theirs) and all(
         there in {here, "*"} for here, there in zip(ours, theirs, strict=True)
     )
 
 
 def check_allowance(headers: Mapping[str, str], rate_per_s: float | None) -> Check:
-    """Tell what the gateway's rate headers say beside the manifest's `http_rate`."""
+    """Compare the gateway's rate headers with the manifest's `http_rate`."""
     ours = "none" if rate_per_s is None else f"{rate_per_s * 60:.0f}/min"
     limits = {name: headers.get(f"inin-ratelimit-{name}") for name in ("count", "allowed", "reset")}
     allowed = limits["allowed"]
     if allowed is None or not allowed.isdecimal():
-        return Check("rate", Health.OK, f"`http_rate` is {ours}; the gateway's answers tell none")
+        return Check("rate", Health.OK, f"`http_rate` is {ours}; the gateway's answers name none")
     seen = f"`http_rate` is {ours}; the gateway allows {allowed} a minute, {limits['count']} used"
     if rate_per_s is None or rate_per_s * 60 > int(allowed):
-        fix = f"nothing to do: the runner keeps to {allowed} by itself; other integrations may use it too"
+        fix = f"nothing to do: runner keeps to {allowed} itself; other integrations may share this limit"
         return Check("rate", Health.WARNING, seen, fix)
     return Check("rate", Health.OK, seen)

@@ -1,4 +1,4 @@
-"""Problems of a manifest as values: many at once, each with its place and its fix."""
+"""A manifest's problems as values, each with its place and fix."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from enum import StrEnum
 
 
 class Severity(StrEnum):
-    """How much a problem matters: errors refuse the manifest, warnings do not."""
+    """Severity of a problem: an error refuses the manifest, a warning does not."""
 
     ERROR = "error"
     WARNING = "warning"
@@ -36,7 +36,7 @@ class Related:
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """One finding: a stable code, what is wrong, where, and what to write instead.
+    """One problem: a stable code, what is wrong, where, and what to write instead.
 
     `code` is a rule of manifest.md (R001 to R011), `S…` for the schema, `Y…` for YAML or `P…` for
     a plan file.

@@ -1,7 +1,7 @@
-"""The manifest as frozen values, once it has been loaded, checked and resolved.
+"""The manifest as frozen values: loaded, checked and resolved.
 
-Names follow manifest.md. Durations are floats in seconds (`_s`), rates are per second.
-Of `environments` only the chosen one is here; secrets are wrapped in `Secret`.
+Names follow manifest.md. Durations are in seconds (`_s`), rates are per second. Of `environments`
+there is only the chosen one. Secrets are wrapped in `Secret`.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from runner.core.transfer.outcome import Outcome
 
 
 class Secret:
-    """A text that is never shown: not in `repr`, `str`, formats, logs or tracebacks."""
+    """A text that `repr`, `str`, formats, logs and tracebacks never show."""
 
     __slots__ = ("_text",)
 
@@ -30,11 +30,11 @@ class Secret:
         self._text = text
 
     def reveal(self) -> str:
-        """Return the plain text; call it only where the text is put on the wire."""
+        """Return the plain text; call this only where the text is sent."""
         return self._text
 
     def digest(self) -> str:
-        """Return the SHA-256 of the text, in hexadecimal: it names the secret without showing it."""
+        """Return the SHA-256 of the text, in hexadecimal, which identifies the secret without showing it."""
         return hashlib.sha256(self._text.encode(errors="surrogatepass")).hexdigest()
 
     def __repr__(self) -> str:
@@ -52,10 +52,10 @@ class Secret:
 
 @dataclass(frozen=True, slots=True)
 class Endpoints:
-    """Where the gateway is reached; all absolute URLs.
+    """The gateway's addresses, all absolute URLs.
 
-    `token_url` is empty where the driver fetches no token, `websocket_url` None where it dials no
-    address of the manifest's.
+    `token_url` is empty if the driver fetches no token; `websocket_url` is None if the manifest
+    does not name one.
     """
 
     token_url: str
@@ -64,7 +64,7 @@ class Endpoints:
 
 
 class NoEffect(NamedTuple):
-    """Why something that a manifest may say has no effect with a driver, and the help."""
+    """Why a field of the manifest has no effect with a driver, and the fix."""
 
     why: str
     help: str
@@ -86,76 +86,76 @@ class SimulatedPlatform:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DriverTraits:
-    """Facts about a driver that manifests are checked and plans are made by.
+    """Facts about a driver for checking manifests and making plans.
 
     `drivers.DriverSpec` adds the factories of its adapters.
     """
 
     name: str
-    """What `driver` in a manifest says."""
+    """The value of `driver` in a manifest."""
 
     endpoints: tuple[str, ...] = ("api_url",)
     """Fields of `Endpoints` that `region` or `endpoints` must give; `api_url` always."""
 
     regions: Mapping[str, Endpoints] = field(default_factory=dict)
-    """What `region` may say."""
+    """The values of `region`, with their addresses."""
 
     example_region: str | None = None
-    """What a help text offers where there is neither region nor endpoints."""
+    """The region that a fix suggests if there is neither region nor endpoints."""
 
     needs_credentials: bool = True
     """Whether `credentials` are required."""
 
     http_rate: str | None = None
-    """What `limits.http_rate` is where the manifest gives none."""
+    """The default of `limits.http_rate`."""
 
     scopes: tuple[str, ...] = ()
-    """What `scopes` are where the manifest gives none."""
+    """The default of `scopes`."""
 
     options_schema: Mapping[str, Any] | None = None
-    """The JSON schema of `options`; None: the driver takes none."""
+    """The JSON schema of `options`; None: the driver has no options."""
 
     no_effect: Mapping[str, NoEffect] = field(default_factory=dict)
-    """Fields of an environment that have no effect with it, such as `endpoints.websocket_url`."""
+    """Fields of an environment without effect, such as `endpoints.websocket_url`."""
 
     promises: frozenset[str] = frozenset({"dedupes", "expires"})
-    """What `delivery` of its gateway may promise."""
+    """The promises that `delivery` of its gateway may make."""
 
     no_dedupes: NoEffect | None = None
-    """Why `dedupes` is not among them."""
+    """Why `dedupes` is not among the promises."""
 
     longest_request_s: float = 0.0
-    """How long a request may be under way: `expires` must be longer."""
+    """The longest time of a request; `expires` must be longer."""
 
     requests_per_delivery: int = 0
-    """HTTP requests that a delivery takes, its look-up not counted."""
+    """HTTP requests of a delivery, without its look-up."""
 
     needs_lookup: bool = False
-    """Whether a delivery names what a look-up saw, so that every transfer is looked up first."""
+    """Whether a delivery needs the result of a look-up, so that every transfer is looked up first."""
 
     waits_for_outcome: bool = False
-    """Whether an answer may take `policy.outcome_timeout`, not only `negotiation_timeout`."""
+    """Whether a reply may take `policy.outcome_timeout` instead of `negotiation_timeout`."""
 
     can_select: bool = False
-    """Whether it can be asked for ids by names, and for what waits in a queue (`Directory`)."""
+    """Whether it can look up ids by name, and the interactions of a queue (`Directory`)."""
 
     can_observe_capacity: bool = False
-    """Whether it can be asked how much a destination can take."""
+    """Whether it can report the capacity of a destination."""
 
     plan_note: str | None = None
-    """What every plan says of it."""
+    """A note for every plan."""
 
     simulated: SimulatedPlatform | None = None
     """What the embedded gateway offers as this driver's peer; None: it cannot be that."""
 
     def requests_each(self, *, preflight: bool) -> int:
-        """Return how many HTTP requests a transfer takes, its look-up included."""
+        """Return the number of HTTP requests of a transfer, including its look-up."""
         return int(preflight or self.needs_lookup) + self.requests_per_delivery
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """Limits that a run keeps; `None` is unlimited (protocol.md, "The shared rate")."""
+    """Limits of a run; `None` is unlimited (protocol.md, "The shared rate")."""
 
     rate_per_s: float | None = None
     burst: int = 1
@@ -164,17 +164,17 @@ class Limits:
 
 
 SIMULATOR = "simulator"
-"""What `driver` says for the embedded gateway."""
+"""The value of `driver` for the embedded gateway."""
 
 
 @dataclass(frozen=True, slots=True)
 class SimulatorOptions:
-    """How the embedded gateway behaves: `faults` are shares (0 to 1) by fault name.
+    """The embedded gateway's behaviour: `faults` are shares (0 to 1) by fault name.
 
-    `waiting` (how many wait, by the queue's name), `served` (how many agents are serving), `queues`,
-    `users` (further names), `former_users` (deleted or inactive ones) and `http_rate_per_s` (requests
-    a token may make; None: as the platform has it) have an effect with some platforms alone
-    (`SimulatedPlatform.options`).
+    Some fields have an effect only with some platforms (`SimulatedPlatform.options`): `waiting` and
+    `served` (interactions that wait, and that agents serve, by queue name), `queues` and `users`
+    (further names), `former_users` (deleted or inactive), and `http_rate_per_s` (requests per token;
+    None: the platform's own rate).
     """
 
     latency_s: float = 0.02
@@ -194,7 +194,7 @@ class SimulatorOptions:
 class Environment:
     """The chosen environment. `endpoints` and credentials are None under the simulator.
 
-    `driver` is the one that speaks with the gateway, the embedded one included.
+    `driver` is the one that is used, also with the embedded gateway.
     """
 
     name: str
@@ -211,16 +211,16 @@ class Environment:
 
     @property
     def is_simulated(self) -> bool:
-        """Whether the gateway is the embedded one, so that nobody is moved."""
+        """Whether the gateway is the embedded one, so that no customer is moved."""
         return self.simulator is not None
 
     @property
     def driver_name(self) -> str:
-        """What the manifest says for `driver`."""
+        """The value of `driver` in the manifest."""
         return self.driver.name if self.simulator is None else SIMULATOR
 
     def requests_each(self, *, preflight: bool) -> int:
-        """Return how many HTTP requests a transfer takes, its look-up included."""
+        """Return the number of HTTP requests of a transfer, including its look-up."""
         return self.driver.requests_each(preflight=preflight)
 
 
@@ -263,7 +263,7 @@ class RetryPolicy:
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """How a batch is carried out (manifest.md, `policy`)."""
+    """How a batch is sent (manifest.md, `policy`)."""
 
     preflight: bool = True
     negotiation_timeout_s: float = 10.0
@@ -291,7 +291,7 @@ class Manifest:
 
     @property
     def secrets(self) -> tuple[Secret, ...]:
-        """Every secret that the manifest refers to, resolved; client ids are none."""
+        """Every secret that the manifest refers to, resolved; client ids are not secrets."""
         callbacks = (callback.secret for callback in self.callbacks.values())
         return tuple(each for each in (self.environment.client_secret, *callbacks) if each)
 
@@ -311,10 +311,10 @@ class TransferRow:
 
 @dataclass(frozen=True, slots=True)
 class QueueSelection:
-    """The interactions that wait in a queue at the time of the run (genesys-cloud.md, "Selecting from a queue").
+    """Selects the interactions that wait in a queue at the time of the run (genesys-cloud.md, "Selecting from a queue").
 
-    `queue` is an id or a name. `is_connected`: those that its agents are serving instead. The other
-    fields are those of the resulting rows.
+    `queue` is an id or a name. With `is_connected` it selects those that agents are serving. The
+    other fields are those of the resulting rows.
     """
 
     queue: str

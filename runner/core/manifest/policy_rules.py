@@ -14,9 +14,9 @@ from runner.core.pacing.rate import estimate_s
 from runner.core.pacing.waves import most_failures, seats
 
 ASSUMED_REPLY_S = 0.1
-"""Assumed time of a reply where the in-flight limit bounds the pace.
+"""Assumed reply time where the in-flight limit bounds the rate.
 
-It is unknown before the run. It is short, so a batch with a warning does miss its window.
+The real one is unknown before the run. This one is short, so that every warning is justified.
 """
 
 
@@ -44,10 +44,11 @@ def in_flight(limits: Limits, max_failures: Amount | None, *, sends: int) -> int
 
 
 def check_waves(waves: Sequence[Amount]) -> Iterator[Finding]:
-    """Yield waves that do not ascend (S011). What the last one leaves is sent as one more wave.
+    """Yield waves that do not ascend (S011).
 
-    Counts are compared with counts and shares with shares: how the two compare depends on the
-    batch. A count of 1 after a share sends nothing in any batch, which is a warning.
+    What the last wave leaves is sent as another. Counts are compared with counts, and shares with
+    shares: how a count compares with a share depends on the batch. A
+    count of 1 after a share sends nothing in any batch, which is a warning.
     """
     largest: dict[type[Amount], Amount] = {}
     for index, wave in enumerate(waves):
@@ -78,7 +79,7 @@ def _number(amount: Amount) -> float:
 
 
 def check_window(window: Window, *, now_s: float) -> Iterator[Finding]:
-    """Yield why nothing can be sent in a window (R008)."""
+    """Yield the reason why nothing can be sent in a window (R008)."""
     opens, closes = window.not_before, window.not_after
     if closes is None:
         return
@@ -120,7 +121,7 @@ def check_ending(
         f" {closes.like(ends_s)} at the earliest; the window closes at {closes}"
     )
     fix = (
-        f"about {fits:,} fit: raise `limits` if the gateway allows it, widen the window, or send"
+        f"about {fits:,} fit: raise `limits` if the gateway allows it, extend the window, or send"
         " the rest in a later window"
     )
     yield Finding("R011", message, fix, ("not_after",), Severity.WARNING)

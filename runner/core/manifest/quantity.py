@@ -1,7 +1,7 @@
-"""Quantities with units: durations, rates and shares (manifest.md, "Durations").
+"""Parses quantities with units: durations, rates and shares (manifest.md, "Durations").
 
-Parsed once, at the edge; inside, a duration is a float in seconds, a rate a float per second and
-a share a float from 0 to 1. Only ASCII digits are allowed: no sign, no exponent, no spaces.
+The program holds durations in seconds, rates per second, and shares from 0 to 1. Only ASCII digits
+are allowed: no sign, no exponent, no spaces.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ _SECONDS_OF = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "min": 60.0}
 
 
 def parse_duration(text: str) -> float:
-    """Return the seconds that `text`, such as `250ms`, `10s`, `5m` or `2h`, stands for.
+    """Return a duration such as `250ms`, `10s`, `5m` or `2h` in seconds.
 
-    Raises `ValueError` for anything else.
+    Raises `ValueError` for any other text.
     """
     found = _DURATION.fullmatch(text)
     if found is None:
@@ -34,9 +34,9 @@ def parse_duration(text: str) -> float:
 
 
 def parse_age(text: str) -> float:
-    """Return the seconds that `text`, such as `90d`, stands for; also what a duration may be.
+    """Return an age such as `90d`, or a duration, in seconds.
 
-    Raises `ValueError` for anything else.
+    Raises `ValueError` for any other text.
     """
     if (found := _DAYS.fullmatch(text)) is not None:
         return int(found[1]) * 86_400.0
@@ -47,9 +47,9 @@ def parse_age(text: str) -> float:
 
 
 def parse_rate(text: str) -> float:
-    """Return the rate per second that `text`, such as `25/s` or `300/min`, stands for; above 0.
+    """Return a rate such as `25/s` or `300/min`, above 0, per second.
 
-    Raises `ValueError` for anything else.
+    Raises `ValueError` for any other text.
     """
     found = _RATE.fullmatch(text)
     per_s = float(found[1]) / _SECONDS_OF[found[2]] if found else 0.0
@@ -69,9 +69,9 @@ def rate_text(per_s: float) -> str:
 
 
 def parse_share(text: str) -> float:
-    """Return the share from 0 to 1 that `text`, such as `5%`, stands for.
+    """Return a share such as `5%` as a number from 0 to 1.
 
-    Raises `ValueError` for anything else.
+    Raises `ValueError` for any other text.
     """
     found = _SHARE.fullmatch(text)
     if found is None or float(found[1]) > 100:  # noqa: PLR2004 - percent
@@ -96,9 +96,9 @@ EVERYTHING = Share(1.0)
 
 
 def parse_amount(text: str) -> Amount:
-    """Return the count or the share that `text`, such as `20` or `5%`, stands for.
+    """Return a count such as `20`, or a share such as `5%`.
 
-    Raises `ValueError` for anything else.
+    Raises `ValueError` for any other text.
     """
     if _COUNT.fullmatch(text):
         return int(text)

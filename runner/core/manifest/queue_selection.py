@@ -20,9 +20,9 @@ SERVED_NO_MORE = "no longer with its agent"
 
 @dataclass(frozen=True, slots=True)
 class Waiting:
-    """An interaction that waits in a queue; `since_s` is seconds since the epoch, if it is known.
+    """An interaction of a queue; it waits since `since_s` (seconds since the epoch), if known.
 
-    `user_id`: it is being served by that user and does not wait.
+    With `user_id` it does not wait: that user is serving it.
     """
 
     interaction_id: str
@@ -32,21 +32,21 @@ class Waiting:
 
 
 @dataclass(frozen=True, slots=True)
-class Chosen:
+class Selected:
     """The interactions that a selection takes, longest waiting first; counts of the others by reason."""
 
     taken: tuple[Waiting, ...]
     left_out: Mapping[str, int]
 
 
-def choose(
+def select_waiting(
     selection: QueueSelection,
     waiting: Iterable[Waiting],
     *,
     now: float,
     is_listed: Callable[[str], bool],
-) -> Chosen:
-    """Return what `selection` takes at `now`; a duplicate, from shifting pages, counts once."""
+) -> Selected:
+    """Return what `selection` takes at `now`; duplicates, from shifting pages, count once."""
     left_out: Counter[str] = Counter()
     fit: list[Waiting] = []
     for each in {one.interaction_id: one for one in waiting}.values():
@@ -59,7 +59,7 @@ def choose(
     taken = fit if selection.limit is None else fit[: selection.limit]
     if len(taken) < len(fit):
         left_out[BEYOND_LIMIT] = len(fit) - len(taken)
-    return Chosen(tuple(taken), dict(left_out))
+    return Selected(tuple(taken), dict(left_out))
 
 
 def _unfit(
@@ -85,9 +85,9 @@ def is_id(text: str) -> bool:
 
 
 def named_in(destination_uri: str) -> tuple[str, str] | None:
-    """Return the kind (`queue`, `user`) and the name that a destination has to be looked up by.
+    """Return kind (`queue`, `user`) and name of a destination that must be looked up.
 
-    None for what needs no look-up: an id, or an address of another kind.
+    None for a destination by id or of another kind.
     """
     found = _ADDRESS.fullmatch(destination_uri)
     if found is None or is_id(found[2]):
@@ -96,5 +96,5 @@ def named_in(destination_uri: str) -> tuple[str, str] | None:
 
 
 def address(kind: str, found_id: str) -> str:
-    """Return the destination that an id stands for; `kind` is `queue` or `user`."""
+    """Return the address of an id; `kind` is `queue` or `user`."""
     return f"genesys://{kind}/{quote(found_id, safe='')}"

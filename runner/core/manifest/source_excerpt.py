@@ -16,14 +16,14 @@ SIZE_LIMIT = 200_000
 """Most characters kept of all lines."""
 
 READ_LIMIT = 1_000_000
-"""Most characters of the text that are read: a manifest may have 64 million."""
+"""Most characters read: a manifest may have 64 million."""
 
 HIDDEN = "[hidden]"
 
 _LINE_BREAK = re.compile(r"\r\n|\r|\n")
 
-# Linear in a line's length: nothing repeats before what is looked for.
-# References to secrets are mappings, which stay: they say where a secret is, and not which.
+# Linear in a line's length: no repetition precedes the searched text.
+# References to secrets are mappings and are kept: they name a place, not the secret.
 _NAME = (
     r"""(?P<name>(?:authorization|-auth|token|secret|password|passwd|cookie|credential"""
     r"""|api[_-]?key|-key)["']?\s*:"""
@@ -48,14 +48,14 @@ class Excerpt:
 def excerpt(text: str) -> Excerpt:
     """Return a manifest's first lines, cut to the size of a report.
 
-    A plain text where a secret may stand (a header, a comment) is hidden: the loader refuses it
-    only where a reference belongs.
+    Plain text that may be a secret, in a header or a comment, is hidden: the loader refuses it only
+    where a reference is required.
     """
     kept: list[str] = []
     size = 0
     lines = _LINE_BREAK.split(text[:READ_LIMIT])
     if len(lines) > 1 and (not lines[-1] or len(text) > READ_LIMIT):
-        lines.pop()  # nothing, or not a whole line
+        lines.pop()  # empty, or an incomplete line
     for line in _without_secrets(map(_cut, lines)):
         size += len(line)
         if len(kept) == LINE_LIMIT or size > SIZE_LIMIT:
@@ -74,8 +74,8 @@ def _cut(line: str) -> str:
 
 
 def _without_secrets(lines: Iterable[str]) -> Iterator[str]:
-    below: int | None = None  # the indentation of a key whose text goes on below it
-    awaited = False  # the line before ended with a key whose value is to come
+    below: int | None = None  # the indentation of a key whose text continues below it
+    awaited = False  # the line before ended with a key without its value
     for line in lines:
         indent = len(line) - len(line.lstrip(" "))
         if below is not None and (not line.strip() or indent > below):

@@ -1,4 +1,4 @@
-"""The time in which a batch may be sent (manifest.md, `policy.window`)."""
+"""The window in which a batch may be sent (manifest.md, `policy.window`)."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ class Window:
         return begins <= wall_s < ends
 
     def why_shut(self, wall_s: float) -> str | None:
-        """Return why nothing may be sent at `wall_s`, and what to do; None if the window is open."""
+        """Return why nothing may be sent at `wall_s`, with the fix; None if the window is open."""
         if self.is_open(wall_s):
             return None
         opens, closes = self.not_before, self.not_after
@@ -60,8 +60,8 @@ class Window:
                 " nothing is sent before: run apply then"
             )
         return (
-            f"the window (policy.window) closed at {closes}; to go on with what is left, give"
-            " the manifest a new window and run apply within it"
+            f"the window (policy.window) closed at {closes}; to send the rest, write a"
+            " new window in the manifest and run apply within it"
         )
 
     def spelt(self, at_s: float) -> str:

@@ -1,1 +1,1 @@
-"""Rates, waits, waves and the circuit breaker."""
+"""Decides when frames may be sent: rates, waits, waves, the circuit breaker."""

@@ -1,4 +1,4 @@
-"""When to stop trusting a gateway for a while, and when for good; and how often to retry."""
+"""Circuit breaker and retry budget: when to stop sending, for a while or for good."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ class Breaker:
     """
 
     in_a_row: int = 0
-    opened_at: float | None = None  # since when nothing has been answered
-    retry_at: float = 0.0  # when the next probe may leave
+    opened_at: float | None = None  # since when no delivery has been answered
+    retry_at: float = 0.0  # when the next probe may be sent
 
     @property
     def is_closed(self) -> bool:
-        """Tell whether deliveries may leave without limit."""
+        """Whether deliveries may be sent without limit."""
         return self.opened_at is None
 
 
@@ -42,12 +42,12 @@ def failed(breaker: Breaker, policy: BreakerPolicy, *, now: float) -> Breaker:
 
 
 def answered() -> Breaker:
-    """Close the circuit: the gateway answered, whatever it said."""
+    """Close the circuit, because the gateway answered; the content does not matter."""
     return Breaker()
 
 
 def shut_for_s(breaker: Breaker, *, now: float, in_flight: int) -> float:
-    """Return the seconds for which nothing may leave; 0.0: one may, as a probe where half-open."""
+    """Return the seconds for which nothing may be sent; 0.0: one may, as a probe if half-open."""
     if breaker.opened_at is None:
         return 0.0
     if now < breaker.retry_at:
@@ -56,13 +56,13 @@ def shut_for_s(breaker: Breaker, *, now: float, in_flight: int) -> float:
 
 
 def is_given_up(breaker: Breaker, policy: BreakerPolicy, *, now: float) -> bool:
-    """Tell whether the circuit has been open for too long to go on."""
+    """Return whether the circuit has been open for so long that the run must end."""
     return breaker.opened_at is not None and now - breaker.opened_at >= policy.give_up_s
 
 
 @dataclass(frozen=True, slots=True)
 class RetryBudget:
-    """Retries may be a tenth of the deliveries, and twenty; rate-limit answers are not charged."""
+    """Allows twenty retries plus a tenth of the deliveries; rate-limit answers do not count."""
 
     deliveries: int = 0
     retries: int = 0
@@ -72,7 +72,7 @@ class RetryBudget:
     DELAY_S = 1.0
 
     def delay_s(self) -> float:
-        """Return how long a retry is held back: a budget delays, and never settles a transfer."""
+        """Return how long to delay a retry; a budget never settles a transfer."""
         over = self.retries + 1 - self.FREE - self.SHARE * self.deliveries
         return max(0.0, over) * self.DELAY_S
 

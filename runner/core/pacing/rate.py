@@ -1,6 +1,6 @@
-"""How fast and how often: the shared rate, its adaptation, backoff (protocol.md, "The shared rate").
+"""The shared rate, its adaptation, and backoff (protocol.md, "The shared rate").
 
-Everything here is a value or a pure function: the time and the jitter are arguments.
+All functions are pure: time and jitter are arguments.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ WINDOW_S = 1.0
 """The sliding window over which `rate + burst` is promised."""
 
 LONGEST_OBEYED_S = 180.0
-"""The longest `Retry-After` that is waited out; a longer one ends the run."""
+"""The longest `Retry-After` that is obeyed; a longer one ends the run."""
 
 SMALLEST_SHARE = 1 / 64
 """The share of the limit below which rate-limit answers cut no further."""
@@ -35,9 +35,9 @@ class Bucket:
 
 
 def spent(*, now: float, rate_per_s: float, burst: int) -> Bucket:
-    """Return the bucket of a run that begins: its burst is spent, its first frame one interval off.
+    """Return the bucket at the start of a run: the burst is spent, the first frame is due later.
 
-    A run that follows another (or a killed one) at once thus keeps the promise of both together.
+    So a run that follows another immediately, perhaps a killed one, keeps the limit of both together.
     """
     interval_s = 1 / rate_per_s
     return Bucket(now + min(interval_s, WINDOW_S) + (burst - 1) * interval_s)
@@ -52,13 +52,13 @@ def take(
     limit_per_s: float | None = None,
     slack_s: float = 0.0,
 ) -> tuple[Bucket, float]:
-    """Take one frame's token, or learn when to look again; nothing is ever reserved.
+    """Take one frame's token, or return the time to wait; nothing is reserved.
 
-    Returns the bucket after and 0.0 when granted; the same bucket and the seconds to wait when
-    not. `rate_per_s` is the pace in force, `limit_per_s` (default: the same) the promise: the
-    burst's tolerance and the lateness that may be made up are measured by the promise, so that a
-    pace that slows or climbs never lets more than `limit + burst` frames into one window. With
-    `slack_s` so much lateness is made up all the same, where the promise is of minutes.
+    Returns the new bucket and 0.0, or the same bucket and the seconds to wait. `rate_per_s` is the
+    present rate, `limit_per_s` (default: the same) the promised limit. The burst's tolerance and the
+    lateness that may be made up are measured by the limit, so that a changing rate never lets more
+    than `limit + burst` frames into one window. At least `slack_s` of lateness is made up, for
+    limits per minute.
     """
     wait_s = due_in(
         bucket,
@@ -84,18 +84,18 @@ def due_in(
     ahead: int = 0,
     slack_s: float = 0.0,
 ) -> float:
-    """Return the seconds until a frame behind `ahead` others could leave; 0.0: now."""
+    """Return the seconds until a frame behind `ahead` others could be sent; 0.0: now."""
     limit = limit_per_s or rate_per_s
     due = max(bucket.tat, now - max(slack_s, _slack_s(limit))) + ahead / rate_per_s
     return max(0.0, due - (burst - 1) / limit - now)
 
 
 def window_wait_s(written: Sequence[float], *, now: float, most: int) -> float:
-    """Return how long to wait so that no window holds more than `most` frames, come what may.
+    """Return how long to wait so that no window has more than `most` frames.
 
-    `written` are the times after the last writes, oldest first. The schedule keeps the promise by
-    the clock; this keeps it also where the process was suspended between token and write: the
-    frame `most` places back had left by its time after the write, and the next leaves after `now`.
+    `written` are the times after the last writes, oldest first. The schedule alone keeps the limit
+    unless the process was suspended between token and write. This keeps it then too: the frame `most`
+    places back was sent before its time in `written`, and the next one is sent after `now`.
     """
     if len(written) < most:
         return 0.0
@@ -103,10 +103,10 @@ def window_wait_s(written: Sequence[float], *, now: float, most: int) -> float:
 
 
 def _slack_s(limit_per_s: float) -> float:
-    """How much lateness may be made up.
+    """Return how much lateness may be made up, in seconds.
 
-    With n frames in less than a window, n < burst + (1 + slack) * limit; the slack is what keeps
-    n <= limit + burst true for every limit, whole or not, and half an interval at most.
+    With n frames in less than a window, n < burst + (1 + slack) * limit. The slack is chosen so that
+    n <= limit + burst for every limit, whole or not; it is at most half an interval.
     """
     to_next_whole = math.floor(limit_per_s) + 1 - limit_per_s
     return min(0.5, 0.9 * to_next_whole) / limit_per_s
@@ -114,25 +114,25 @@ def _slack_s(limit_per_s: float) -> float:
 
 @dataclass(frozen=True, slots=True)
 class Pace:
-    """The rate in force (AIMD). `limit_per_s` None: unlimited until the gateway objects."""
+    """The present rate (AIMD). `limit_per_s` None: unlimited until the gateway limits it."""
 
     limit_per_s: float | None
     rate_per_s: float | None
-    base_per_s: float | None = None  # what the steps and the floor are measured by
+    base_per_s: float | None = None  # the rate that steps and floor are shares of
     cut_at: float = -math.inf
     climbed_at: float = -math.inf
 
     @classmethod
     def at_limit(cls, limit_per_s: float | None) -> Pace:
-        """Return the pace that a run begins with."""
+        """Return the pace at the start of a run."""
         return cls(limit_per_s, limit_per_s, limit_per_s)
 
 
 def slowed(pace: Pace, *, now: float, sent_at: float, achieved_per_s: float) -> Pace:
-    """Halve the pace, because a frame sent at `sent_at` was answered "too fast".
+    """Halve the rate, because a frame sent at `sent_at` was answered "too fast".
 
-    At most one cut per round trip: a frame that left before the last cut says nothing about the
-    pace since. `achieved_per_s` is what an unlimited pace is measured by.
+    It is cut at most once per round trip: a frame sent before the last cut gives no evidence of the
+    rate since. `achieved_per_s` is the base of an unlimited rate.
     """
     if sent_at <= pace.cut_at:
         return pace
@@ -142,7 +142,7 @@ def slowed(pace: Pace, *, now: float, sent_at: float, achieved_per_s: float) -> 
 
 
 def climbed(pace: Pace, *, now: float) -> Pace:
-    """Give back one step for each second since the last step or cut, never above the limit."""
+    """Raise the rate by one step for each second since the last step or cut, up to the limit."""
     base, rate = pace.base_per_s, pace.rate_per_s
     if base is None or rate is None or rate == pace.limit_per_s or now - pace.climbed_at < 1:
         return pace
@@ -151,7 +151,7 @@ def climbed(pace: Pace, *, now: float) -> Pace:
     climbed_at = pace.climbed_at + steps
     if pace.limit_per_s is not None:
         return replace(pace, rate_per_s=min(rate, pace.limit_per_s), climbed_at=climbed_at)
-    if rate > 4 * base:  # nothing has objected for long: unlimited again
+    if rate > 4 * base:  # no rate limit for long: unlimited again
         return Pace.at_limit(None)
     return replace(pace, rate_per_s=rate, climbed_at=climbed_at)
 
@@ -169,9 +169,9 @@ def backoff_s(retry: RetryPolicy, n: int, *, jitter: float) -> float:
 def estimate_s(
     *, sends: int, rate_per_s: float | None, http_rate_per_s: float | None, requests_each: int
 ) -> float | None:
-    """Return how long `sends` transfers take by the limits alone; None where none limits them.
+    """Return how long `sends` transfers take at the limits; None if there is no limit.
 
-    `requests_each` is how many HTTP requests each takes.
+    `requests_each` is the number of HTTP requests of each.
     """
     waits = [sends / rate_per_s] if rate_per_s else []
     if requests_each and http_rate_per_s:

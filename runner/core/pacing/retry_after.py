@@ -1,4 +1,4 @@
-"""How long an HTTP answer asks us to wait (RFC 9110, 10.2.3; protocol.md, "Waiting")."""
+"""Reads how long an HTTP answer asks to wait (RFC 9110, 10.2.3; protocol.md, "Waiting")."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ _SECONDS = re.compile(r"[0-9]+(\.[0-9]+)?", re.ASCII)
 
 
 def retry_after_s(headers: Mapping[str, str], wall_s: float) -> float | None:
-    """Read `Retry-After`: seconds or a date; None if absent, malformed or in the past.
+    """Return the wait of `Retry-After`; None if absent, malformed or in the past.
 
-    A date is measured from the answer's own `Date`, so that our clock's error does not matter;
-    `wall_s`, seconds since the epoch, stands in where there is none.
+    A date is compared with the answer's own `Date`, so that this machine's clock does not matter; if
+    there is none, with `wall_s`, seconds since the epoch.
     """
     text = headers.get("Retry-After", "").strip()
     if _SECONDS.fullmatch(text):
@@ -28,7 +28,7 @@ def retry_after_s(headers: Mapping[str, str], wall_s: float) -> float | None:
 
 
 def http_date_s(text: str) -> float | None:
-    """Read an HTTP date as seconds since the epoch; None if it is none."""
+    """Return an HTTP date as seconds since the epoch, or None."""
     try:
         moment = parsedate_to_datetime(text)
         return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()

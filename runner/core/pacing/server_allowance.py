@@ -1,4 +1,4 @@
-"""What a server says of the requests that it still allows, and the pace that follows from it."""
+"""Computes the rate from a server's headers about the requests that it still allows."""
 
 from __future__ import annotations
 
@@ -7,16 +7,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 WINDOW_S = 60.0
-"""The window that the allowance is reported for (genesys-cloud.md, "Pace")."""
+"""The window of the allowance (genesys-cloud.md, "Pace")."""
 
 _WHOLE = re.compile(r"[0-9]{1,9}", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
 class Allowance:
-    """The headers `inin-ratelimit-*`: of `allowed` requests `counted` are spent.
+    """The headers `inin-ratelimit-*`: `counted` of `allowed` requests are used.
 
-    Other users of the same token are counted too; the count begins anew in `reset_s` seconds.
+    Other users of the same token are counted too. The count is reset in `reset_s` seconds.
     """
 
     allowed: int
@@ -25,7 +25,7 @@ class Allowance:
 
     @classmethod
     def read(cls, headers: Mapping[str, str]) -> Allowance | None:
-        """Read an answer's headers; None if one of them is absent or no whole number."""
+        """Read an answer's headers; None if one is absent or not a whole number."""
         texts = [
             headers.get(f"inin-ratelimit-{name}", "") for name in ("allowed", "count", "reset")
         ]
@@ -35,13 +35,13 @@ class Allowance:
         return cls(allowed, counted, float(reset)) if allowed else None
 
     def left(self, under_way: int) -> int:
-        """Return how many requests may still leave before the reset, `under_way` being on theirs."""
+        """Return how many requests may be sent before the reset, less those `under_way`."""
         return max(0, self.allowed - self.counted - under_way)
 
     def pace_per_s(self, limit_per_s: float | None, under_way: int) -> float:
-        """Return the pace at which what is left lasts until the reset; 0.0: nothing is left.
+        """Return the rate at which the rest lasts until the reset; 0.0 if nothing is left.
 
-        Never more than the window as a whole allows, nor than `limit_per_s`.
+        It is at most the average of the window, and at most `limit_per_s`.
         """
         pace = self.allowed / WINDOW_S
         if self.reset_s > 0:

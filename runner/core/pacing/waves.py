@@ -1,7 +1,7 @@
-"""Waves and the failure threshold, as figures (manifest.md, `policy.waves` and `max_failures`).
+"""Computes waves and the failure threshold (manifest.md, `policy.waves` and `max_failures`).
 
-Both are counted on the batch: the transfers that are to be sent in this run. What is unchanged,
-not selected, or was left in doubt by an earlier run is not among them.
+Both refer to the batch: the transfers to send in this run. It does not include transfers that are
+unchanged, not selected, or left in doubt by an earlier run.
 """
 
 from __future__ import annotations
@@ -16,10 +16,10 @@ _ROUNDING = 1e-9  # of a transfer: what floats lose when a share is taken
 
 
 def wave_ends(waves: Sequence[Amount], total: int) -> tuple[int, ...]:
-    """Return how many of a batch's `total` transfers have been begun by the end of each wave.
+    """Return how many of a batch's `total` transfers are started by the end of each wave.
 
-    Shares are rounded up, so that none comes to nothing. A wave that would add no transfer to a
-    small batch is left out; the last one ends with `total`. Empty where there are no waves.
+    Shares are rounded up, so that none is zero. A wave that would add no transfer to a small batch is
+    left out; the last one ends with `total`. Empty without waves.
     """
     if not waves or total <= 0:
         return ()
@@ -32,9 +32,9 @@ def wave_ends(waves: Sequence[Amount], total: int) -> tuple[int, ...]:
 
 
 def batch_ends(waves: Sequence[Amount], total: int, failed_before: int) -> tuple[int, ...]:
-    """Return the same for a batch of which `failed_before` were rejected or failed before.
+    """Return the ends of waves for a batch with `failed_before` transfers that failed before.
 
-    These come after all others, in a wave of their own; if nothing else is left, `waves` are theirs.
+    These come last, in a wave of their own; if there are no others, `waves` apply to them.
     """
     others = total - failed_before
     if not others:
@@ -44,23 +44,26 @@ def batch_ends(waves: Sequence[Amount], total: int, failed_before: int) -> tuple
 
 
 def wave_of(position: int, ends: Sequence[int]) -> int | None:
-    """Return the wave, from 1, of the `position`-th transfer, from 1; None: there are no waves."""
+    """Return the wave, from 1, of the `position`-th transfer, from 1; None without waves."""
     return bisect_left(ends, position) + 1 if ends else None
 
 
 class WaveCount:
     """Assigns transfers, in the manifest's order, to their waves.
 
-    Of the batch `failed_before` are sent after all others.
+    `failed_before` of the batch are sent after all others.
     """
 
     def __init__(self, ends: Sequence[int], failed_before: int = 0) -> None:
         self._ends = ends
         total = ends[-1] if ends else 0
-        self._positions = [0, total - failed_before]  # of those sent first, and of those after
+        self._positions = [
+            0,
+            total - failed_before,
+        ]  # of those sent first, and of those sent after them
 
     def next(self, *, failed_before: bool = False) -> int | None:
-        """Return the wave of the next transfer that is to be sent; None: there are no waves."""
+        """Return the wave of the next transfer to send; None without waves."""
         self._positions[failed_before] += 1
         return wave_of(self._positions[failed_before], self._ends)
 
@@ -71,26 +74,26 @@ def wave_sizes(ends: Sequence[int]) -> list[int]:
 
 
 def most_failures(limit: Amount | None, *, total: int) -> int | None:
-    """Return how many failures a batch may have; None: any number."""
+    """Return the number of failures that a batch may have; None: any."""
     if limit is None:
         return None
     return limit if isinstance(limit, int) else math.floor(limit.of * total + _ROUNDING)
 
 
 def seats(allowed: int, *, failed: int = 0) -> int:
-    """Return how many transfers may be under way at once so that one failure too many is the worst.
+    """Return how many transfers may be under way so that failures exceed `allowed` by one at most.
 
-    `allowed` failures are accepted, `failed` have happened. At least 1: one has to go on.
+    `failed` have happened already. At least 1, so that the run continues.
     """
     return max(1, allowed - failed + 1)
 
 
 def most_failures_of_wave(limit: Amount | None, *, size: int, total: int) -> int:
-    """Return how many failures leave a wave of `size` transfers healthy.
+    """Return how many failures a healthy wave of `size` transfers may have.
 
-    The wave is measured by the same share as the batch, a count by the share that it is of the
-    batch: a canary of one that fails is not healthy because thousands are to follow. Without a
-    limit a wave may have none.
+    A share applies to the wave as to the batch. A count is scaled by the wave's share of the batch:
+    a canary of one that fails is not healthy, even if thousands follow. Without a limit a wave may
+    have none.
     """
     if limit is None:
         return 0

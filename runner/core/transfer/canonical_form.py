@@ -1,8 +1,7 @@
-"""One spelling for each interaction and destination, for comparing only.
+"""Canonical forms of interactions and destinations, for comparison only.
 
-History is kept by interaction and destination, and both can be written in several ways. Two texts
-name the same thing if their canonical forms are equal. The wire, reports and the journal keep what
-the manifest says.
+Both can be written in several ways. Two texts name the same thing if their canonical forms are equal.
+Messages, reports and the journal keep the manifest's text.
 """
 
 from __future__ import annotations
@@ -25,7 +24,7 @@ _SIP_PORT, _SIP_TLS_PORT = 5060, 5061
 
 
 def canonical_interaction(interaction_id: str) -> str:
-    """Return an interaction's id as it is compared: UUIDs in lower case, all else unchanged."""
+    """Return an interaction's canonical id: UUIDs in lower case, others unchanged."""
     if len(interaction_id) == _UUID_LENGTH and _UUID.fullmatch(interaction_id):
         return interaction_id.lower()
     return interaction_id
@@ -33,10 +32,10 @@ def canonical_interaction(interaction_id: str) -> str:
 
 @lru_cache(maxsize=4096)
 def canonical_destination(uri: str) -> str:
-    """Return a destination's URI as it is compared; a URI of another scheme stays as it is.
+    """Return a destination's canonical URI; URIs of other schemes are unchanged.
 
-    `tel:` by RFC 3966, section 5; `sip:` by RFC 3261, 19.1.4, except that a default port equals
-    none: both lead to the same server, and a second transfer to it must not look like a new one.
+    `tel:` follows RFC 3966, section 5; `sip:` follows RFC 3261, 19.1.4, except that a default port
+    equals none: the server is the same, and a second transfer to it must not look like a new one.
     """
     scheme, colon, rest = uri.partition(":")
     canonical = _SCHEMES.get(scheme.lower())
@@ -44,14 +43,14 @@ def canonical_destination(uri: str) -> str:
 
 
 def same_destination(one: str | None, other: str | None) -> bool:
-    """Tell whether two URIs name the same destination; None is a destination that is not known."""
+    """Return whether two URIs name the same destination; None is an unknown destination."""
     if one is None or other is None:
         return one is other
     return one == other or canonical_destination(one) == canonical_destination(other)
 
 
 def _tel(rest: str) -> str:
-    """Remove visual separators; names and values of parameters ignore case and order."""
+    """Remove visual separators; lower and sort the parameters."""
     number, *parameters = rest.lower().split(";")
     return ";".join(["tel:" + number.translate(_SEPARATORS), *sorted(map(_tel_value, parameters))])
 
@@ -64,8 +63,8 @@ def _tel_value(parameter: str) -> str:
 
 
 def _sip(rest: str) -> str:
-    """Put host and parameters in lower case and in order; remove default port and needless escapes."""
-    user, at, place = rest.partition("@")  # a user may hold `;` and `?`, and no `@`
+    """Lower host and parameters, sort parameters; remove the default port and needless escapes."""
+    user, at, place = rest.partition("@")  # a user may contain `;` and `?`, but no `@`
     if not at:
         user, place = "", rest
     address, question, headers = place.partition("?")
@@ -97,7 +96,7 @@ def _header(header: str) -> str:
 
 
 def _plain(text: str) -> str:
-    """Undo escapes of characters that need none; spell all others with capital letters."""
+    """Decode needless escapes; write the others with capital letters."""
     return _ESCAPE.sub(_unescaped, text) if "%" in text else text
 
 
@@ -107,11 +106,11 @@ def _unescaped(escape: re.Match[str]) -> str:
 
 
 def _genesys(rest: str) -> str:
-    """Undo escapes; ids are UUIDs in lower case, names keep theirs."""
+    """Decode escapes; lower ids, which are UUIDs, but not names."""
     if not rest.startswith("//"):
         return f"genesys:{rest}"
     kind, slash, name = rest[2:].partition("/")
-    # Escaped anew, so that a slash or a percent sign within a name stays one.
+    # Escaped again, so that a slash or a percent sign in a name keeps its meaning.
     name = quote(unquote_to_bytes(canonical_interaction(name)), safe="")
     return f"genesys://{kind}{slash}{canonical_interaction(name)}"
 

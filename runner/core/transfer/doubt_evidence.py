@@ -1,4 +1,4 @@
-"""What may be believed of a delivery in doubt, and when it may be sent again (recovery.md, "In doubt")."""
+"""Weighs evidence on a delivery in doubt; decides when it may be sent again (recovery.md, "In doubt")."""
 
 from __future__ import annotations
 
@@ -14,46 +14,46 @@ from runner.core.transfer.lookup_verdict import ENDED_STATES, Arrival, Interacti
 from runner.core.transfer.reasons import Code
 
 CLOCK_MARGIN_S = 2.0
-"""What is allowed for clocks that have whole seconds and differ, unless a promise says otherwise."""
+"""Default tolerance for clocks that differ and have whole seconds."""
 
 VISIBLE_S = 2.0
-"""After how many seconds an effect shows in look-ups, unless a promise says otherwise."""
+"""Default time until an effect shows in look-ups."""
 
 DEDUPE_SHARE = 0.9
-"""The share of a promise to dedupe that is relied upon."""
+"""The share of a `dedupes` promise that is used."""
 
 
 @dataclass(frozen=True, slots=True)
 class Dedupes:
-    """A repeated id is carried out once, and answered as the first was, for so many seconds."""
+    """For `kept_s`, a repeated id is carried out once, and answered like the first."""
 
     kept_s: float
 
 
 @dataclass(frozen=True, slots=True)
 class Expires:
-    """A message that is not acted upon `expires_s` after its timestamp never will be.
+    """A message is never carried out later than `expires_s` after its timestamp.
 
-    An effect shows in look-ups `visible_s` later at the latest.
+    An effect shows in look-ups within another `visible_s`.
     """
 
     expires_s: float
     visible_s: float = VISIBLE_S
-    skew_s: float = CLOCK_MARGIN_S  # by how much the clocks of the gateway's nodes may differ
+    skew_s: float = CLOCK_MARGIN_S  # largest difference between the clocks of the gateway's nodes
 
     @property
     def fence_s(self) -> float:
-        """How long after a message's timestamp a look-up's answer is the last word."""
+        """Seconds after a message's timestamp from which a look-up is conclusive."""
         return self.expires_s + self.visible_s + self.skew_s
 
 
 Promise = Dedupes | Expires | None
-"""What a gateway promises of its deliveries; None: nothing."""
+"""A gateway's promise about its deliveries, or None."""
 
 
 @dataclass(frozen=True, slots=True)
 class Baseline:
-    """What a look-up saw before a delivery; `date_s` is the gateway's clock then."""
+    """What a look-up saw before a delivery; `date_s` is the gateway's clock at that time."""
 
     state: str | None
     destination_uri: str | None
@@ -63,7 +63,7 @@ class Baseline:
 
     @classmethod
     def of(cls, seen: Interaction) -> Baseline:
-        """Return what a look-up saw, as a baseline."""
+        """Return the baseline of a look-up."""
         return cls(
             seen.state, seen.destination_uri, seen.last_transfer_id, seen.date_s, seen.arrivals
         )
@@ -75,7 +75,7 @@ class Baseline:
         return cls(**{**kept, "arrivals": arrivals})
 
     def to_json(self) -> dict[str, Any]:
-        """Return the form that the journal keeps."""
+        """Return the form for the journal."""
         arrivals = [
             [each.id, each.destination_uri, each.is_done]
             + ([] if each.by_user is None else [each.by_user])
@@ -91,16 +91,16 @@ class Baseline:
 
 
 class Evidence(Enum):
-    """What a look-up says of a delivery in doubt."""
+    """Evidence of a look-up on a delivery in doubt."""
 
     CARRIED_OUT = auto()
-    UNTOUCHED = auto()  # equals the baseline: proves nothing before the fence is over
-    UNDER_WAY = auto()  # a move has begun and may yet fail: to be looked at again
+    UNTOUCHED = auto()  # equals the baseline: conclusive only after the fence
+    UNDER_WAY = auto()  # a move has begun and may still fail: look again
     INCONCLUSIVE = auto()
 
     @property
     def code(self) -> Code:
-        """The cause of what follows."""
+        """The cause of the outcome."""
         return _CODES[self]
 
 
@@ -119,7 +119,7 @@ def weigh(
     destination_uri: str,
     message_ids: AbstractSet[str],
 ) -> tuple[Evidence, str]:
-    """Return what a look-up says of a transfer whose deliveries bore `message_ids`, and why."""
+    """Return a look-up's evidence on a transfer with deliveries `message_ids`, and the reason."""
     if seen.last_transfer_id is not None and seen.last_transfer_id in message_ids:
         return Evidence.CARRIED_OUT, "seen by its id"
     if baseline is not None and has_arrived(seen, baseline, destination_uri):
@@ -134,10 +134,9 @@ def weigh(
 
 
 def has_arrived(seen: Interaction, baseline: Baseline, destination_uri: str) -> bool:
-    """Tell whether something that came after the baseline shows that we brought it to a destination.
+    """Return whether an arrival after the baseline shows that a delivery of ours was carried out.
 
-    Where a person's command led there, or may yet, and no command of a client did, it was the
-    person's.
+    If a person's command led there, or may still, and no client's command did, it was the person's.
     """
     before = {each.id for each in baseline.arrivals if each.is_done}
     new = [each for each in seen.arrivals if each.id not in before]
@@ -145,16 +144,16 @@ def has_arrived(seen: Interaction, baseline: Baseline, destination_uri: str) -> 
     commands = [*there, *(each for each in new if each.destination_uri is None)]
     by_a_client = any(each.by_user is False and each.is_done for each in commands)
     if any(each.by_user for each in commands) and not by_a_client:
-        return False  # that one may not be done yet: the platform shows a leg before it says so
+        return False  # it may not be done yet: the platform shows the leg earlier
     return any(each.is_done and not each.by_user for each in there)
 
 
 MOVED_BY_OTHERS = "moved by somebody else"
-"""What a look-up says where a person's command was carried out since the baseline."""
+"""The reason if a person's command was carried out since the baseline."""
 
 
 def was_moved_by_others(seen: Interaction, baseline: Baseline) -> bool:
-    """Tell whether a command that a person gave was carried out since the baseline."""
+    """Return whether a person's command was carried out since the baseline."""
     before = {each.id for each in baseline.arrivals if each.is_done}
     return any(each.is_done and each.by_user and each.id not in before for each in seen.arrivals)
 
@@ -186,9 +185,9 @@ def _changed(new: AbstractSet[Arrival], *, is_by_others: bool) -> tuple[Evidence
 
 
 class SendClocks(NamedTuple):
-    """When a delivery was handed over, by every clock that may be asked later.
+    """When a delivery was handed over, by every clock that may be used later.
 
-    `uptime_s` runs through suspend and is comparable only under the same `boot`.
+    `uptime_s` includes time in suspend, and is comparable only within the same `boot`.
     """
 
     timestamp_s: float  # the message's own, seconds since the epoch
@@ -197,7 +196,7 @@ class SendClocks(NamedTuple):
     gateway_date_s: float | None  # the gateway's clock, shortly before
 
     def to_json(self) -> dict[str, Any]:
-        """Return the form that the journal keeps."""
+        """Return the form for the journal."""
         return {
             "timestamp_s": self.timestamp_s,
             "boot": self.boot,
@@ -209,7 +208,7 @@ class SendClocks(NamedTuple):
 def fence_is_over(
     promise: Expires, hand_over: SendClocks, *, gateway_date_s: float | None, passed_s: float
 ) -> bool:
-    """Tell whether a look-up answered at `gateway_date_s` is the last word on a delivery.
+    """Return whether a look-up answered at `gateway_date_s` is conclusive for a delivery.
 
     `passed_s` is local time since the hand-over or, after a restart, since the process began.
     """
@@ -226,7 +225,7 @@ def may_repeat(
     uptime_s: float,
     gateway_date_s: float | None,
 ) -> bool:
-    """Tell whether the gateway surely still knows a delivery's id."""
+    """Return whether the gateway certainly still knows a delivery's id."""
     left_s = repeatable_for_s(
         promise, hand_over, boot=boot, uptime_s=uptime_s, gateway_date_s=gateway_date_s
     )
@@ -241,17 +240,17 @@ def repeatable_for_s(
     uptime_s: float,
     gateway_date_s: float | None,
 ) -> float:
-    """Return for how long the gateway surely still knows a delivery's id; negative: no more.
+    """Return for how long the gateway certainly still knows a delivery's id; negative: no longer.
 
-    By the gateway's clock, and under the boot that handed it over by this machine's too, whichever
-    says more: a virtual machine that was paused does not know for how long. A clock that is
-    unknown or ran backwards counts as too late.
+    The delivery's age is measured by the gateway's clock and, within the same boot, by this machine's
+    too; the larger one counts, because a paused virtual machine misses the pause. An unknown clock,
+    or one that ran backwards, counts as too late.
     """
     if gateway_date_s is None:
         return -math.inf
     ages_s = []
     if boot is not None and boot == hand_over.boot and hand_over.uptime_s is not None:
-        # Without a look-up shortly before, the message's own stamp has to do.
+        # Without a recent look-up, the message's own timestamp is used.
         began_s = hand_over.gateway_date_s
         began_s = hand_over.timestamp_s if began_s is None else began_s
         ages_s.append(uptime_s - hand_over.uptime_s)

@@ -1,4 +1,4 @@
-"""What a look-up before a delivery says about a transfer (protocol.md, "REST", Preflight)."""
+"""Decides from a look-up before a delivery what follows (protocol.md, "REST", Preflight)."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ ENDED_STATES = frozenset({"completed", "abandoned"})
 
 @dataclass(frozen=True, slots=True)
 class Arrival:
-    """A trace that a move left on the platform: a participant, or an entry of recent transfers.
+    """A trace of a move on the platform: a participant, or an entry of recent transfers.
 
-    `is_done` False: the move is under way, and may yet fail. `by_user`: of a command, whether a
-    person gave it; None: no command, or not known whose.
+    With `is_done` False the move is under way and may still fail. `by_user` is whether a person gave
+    the command; None if there is no command, or unknown.
     """
 
     id: str
@@ -32,19 +32,19 @@ class Arrival:
 
 
 PARTICIPANT = "participant_id"
-"""The handle that names the participant who is to be replaced."""
+"""The handle with the participant to replace."""
 
 NO_LONGER_WAITING = "no longer waiting in"
 NO_LONGER_SERVED = "no longer with the agent who served it in"
-"""How the reasons begin for what a selection found and somebody else moved on; a queue follows."""
+"""Beginnings of the reasons if a selected interaction has moved on; a queue's name follows."""
 
 
 @dataclass(frozen=True, slots=True)
 class FoundAt:
-    """Where a selection found an interaction; it may be moved away from there alone.
+    """Where a selection found an interaction, which may be moved only from there.
 
-    `name` is the queue as the manifest calls it. `participant_id`: the agent's leg that is to be
-    replaced, where the interaction was being served; None: it waited.
+    `name` is the queue's name in the manifest. `participant_id` is the leg of the agent who served
+    the interaction, and is to be replaced; None: the interaction waited.
     """
 
     destination_uri: str
@@ -53,16 +53,16 @@ class FoundAt:
 
     @classmethod
     def from_json(cls, kept: Mapping[str, Any]) -> FoundAt:
-        """Return what `to_json` returned."""
+        """Return the value that `to_json` encoded."""
         return cls(kept["destination_uri"], kept["name"], kept.get("participant_id"))
 
     def to_json(self) -> dict[str, Any]:
-        """Return the form that plan files and journals keep."""
+        """Return the form for plan files and journals."""
         served = {} if self.participant_id is None else {"participant_id": self.participant_id}
         return {"destination_uri": self.destination_uri, "name": self.name, **served}
 
     def departed(self, seen: Interaction) -> str | None:
-        """Return in words how an interaction has left the place; None: it is still there."""
+        """Return as text how an interaction has left the place; None if it is still there."""
         if self.participant_id is not None:
             is_here = (seen.handles or {}).get(PARTICIPANT) == self.participant_id
             return None if is_here else f"{NO_LONGER_SERVED} {self.name}"
@@ -76,10 +76,9 @@ class FoundAt:
 class Interaction:
     """What a look-up saw (protocol.md, "REST"). `found` False: the gateway answered 404.
 
-    A gateway that keeps no `last_transfer_id` may tell `arrivals`, and what else a delivery has to
-    name of the interaction as it is now (`handles`: the participant that is to be replaced).
-    `shows_effects` False: it has no field that a move would change. `refusal`: the gateway does
-    not show this one interaction to this client, and says so in these words.
+    A gateway without `last_transfer_id` may report `arrivals`, and `handles` that a delivery needs,
+    such as the participant to replace. With `shows_effects` False, no field shows a move. `refusal`
+    is the gateway's text if it does not show this interaction to this client.
     """
 
     interaction_id: str
@@ -95,25 +94,25 @@ class Interaction:
 
 
 class LookupVerdict(Enum):
-    """What follows for the transfer."""
+    """What follows from a look-up for the transfer."""
 
     FIT = auto()  # a delivery may follow
     OURS = auto()  # a delivery of ours was carried out
     ENDED = auto()
     THERE = auto()
-    ELSEWHERE = auto()  # not where a selection found it any more
+    ELSEWHERE = auto()  # no longer where a selection found it
     MISSING = auto()
     HIDDEN = auto()  # not shown to this client
     STRANGE = auto()
 
     @property
     def event(self) -> Event | None:
-        """The event that a transfer that awaits its delivery goes through; None: none."""
+        """The event for a transfer that waits for its delivery, or None."""
         return _EVENTS.get(self)
 
     @property
     def code(self) -> Code | None:
-        """The cause of what follows; None: nothing has to be explained."""
+        """The cause of the outcome, or None."""
         return _CODES.get(self)
 
 
@@ -146,25 +145,25 @@ def judge_lookup(
     sent_before: bool = False,
     found_at: FoundAt | None = None,
 ) -> tuple[LookupVerdict, str | None]:
-    """Return what a look-up says of a transfer whose deliveries bore `message_ids`, and why.
+    """Return the verdict on a transfer with earlier deliveries `message_ids`, and the reason.
 
-    Without `preflight` only the effect of a delivery of ours counts; that may show by the place
-    alone where an earlier run sent it there (`sent_before`). What a selection found (`found_at`) is
-    fit only where it was found, with `preflight` or without.
+    Without `preflight` only the effect of an earlier delivery counts; if an earlier run sent it to
+    the same place (`sent_before`), the place alone shows the effect. A selected interaction
+    (`found_at`) is fit only where it was found, with `preflight` or without.
     """
     if seen.last_transfer_id is not None and seen.last_transfer_id in message_ids:
         return LookupVerdict.OURS, "an earlier delivery was carried out, by its id"
     if seen.refusal is not None:
         return LookupVerdict.HIDDEN, seen.refusal
-    sight: tuple[LookupVerdict, str | None] = LookupVerdict.FIT, None
+    verdict: tuple[LookupVerdict, str | None] = LookupVerdict.FIT, None
     if preflight:
-        sight = _preflight(seen, destination_uri)
+        verdict = _preflight(seen, destination_uri)
     elif sent_before and seen.found and same_destination(seen.destination_uri, destination_uri):
-        sight = LookupVerdict.THERE, "already there, where an earlier run sent it"
-    if sight[0] is LookupVerdict.FIT and found_at is not None and seen.found:
+        verdict = LookupVerdict.THERE, "already there, where an earlier run sent it"
+    if verdict[0] is LookupVerdict.FIT and found_at is not None and seen.found:
         departed = found_at.departed(seen)
-        return sight if departed is None else (LookupVerdict.ELSEWHERE, departed)
-    return sight
+        return verdict if departed is None else (LookupVerdict.ELSEWHERE, departed)
+    return verdict
 
 
 def _preflight(seen: Interaction, destination_uri: str) -> tuple[LookupVerdict, str | None]:

@@ -1,8 +1,7 @@
-"""Reasons of outcomes as stable codes, by which transfers are grouped and advice is given.
+"""Stable codes for the reasons of outcomes; transfers are grouped and advised by code.
 
-A reason is a code and words. The words may name what differs from transfer to transfer (a time,
-an error's text); the code says the cause. What a gateway said of a transfer has the reply's status
-as its code, and counts as one cause only where the words are the same too.
+A reason has a code, which is the cause, and words, which may differ between transfers (a time, an
+error's text). For a gateway's reply the code is its status, and equal causes need equal words too.
 """
 
 from __future__ import annotations
@@ -17,7 +16,7 @@ from runner.core.transfer.states import TOO_MANY_REQUESTS
 
 
 class Code(StrEnum):
-    """The causes that this program itself determines, as report.json spells them."""
+    """The causes that this program determines, as in report.json."""
 
     __hash__ = str.__hash__
 
@@ -58,7 +57,7 @@ class Code(StrEnum):
     RESOLVED_TRANSFERRED = "resolved_transferred"
     RESOLVED_FAILED = "resolved_failed"
     # Of a report
-    OTHER_REASONS = "other_reasons"  # of a group: the reasons beyond those counted apart
+    OTHER_REASONS = "other_reasons"  # of a group: reasons that are not counted separately
 
 
 WORDS: Mapping[str, str] = MappingProxyType(
@@ -99,20 +98,20 @@ WORDS: Mapping[str, str] = MappingProxyType(
         Code.OTHER_REASONS: "other reasons",
     }
 )
-"""The words for a cause where the words of its transfers differ."""
+"""Words for a cause whose transfers have different words."""
 
 _NAMES_EACH = frozenset(
     {Code.HELD, Code.TRANSFERRED_BEFORE, Code.SKIPPED_BEFORE, Code.MOVED_ELSEWHERE_SINCE}
 )
-"""Causes whose words name one transfer, and are never those of a group."""
+"""Causes whose words are about one transfer, and never used for a group."""
 
 
 CARRIES_OVER = frozenset({Code.INTERACTION_ENDED})
-"""Skips that hold for every later run; causes that may change are judged again."""
+"""Skips that hold for every later run; other causes may change, and are checked again."""
 
 
 class Earlier(NamedTuple):
-    """The transfer of an earlier run that decides this one's outcome."""
+    """An earlier run's transfer that decides this one's outcome."""
 
     run: str  # its id
     batch: str
@@ -120,19 +119,19 @@ class Earlier(NamedTuple):
 
 
 class Cause(NamedTuple):
-    """A reason without what differs from transfer to transfer; groups are keyed by it."""
+    """A reason without the words that differ between transfers; the key of groups."""
 
     code: str | None
-    words: str | None  # None: the code says all of it
+    words: str | None  # None: the code is enough
 
 
 def cause_of(code: str | None, words: str | None) -> Cause:
-    """Return the cause of a reason; without a code (an older journal's) the words are all of it."""
+    """Return the cause of a reason; without a code (older journals) it is the words."""
     return Cause(code, None) if code in WORDS else Cause(code, words)
 
 
 def common_words(code: str | None, first: str | None, *, differ: bool) -> str | None:
-    """Return a group's words: those of its first transfer, if all of them have the same."""
+    """Return a group's words: those of its first transfer, if all have the same."""
     is_shared = not differ and code not in _NAMES_EACH
     return first if is_shared else WORDS.get(code or "", first)
 

@@ -1,4 +1,4 @@
-"""A transfer's states, and the one table of what leads from each to the next (recovery.md).
+"""A transfer's states, and the table of all transitions (recovery.md).
 
 A transfer's class follows from its state: `transferred` is carried out; `sending`, `unknown` and
 `resending` are unknown; every other state is certainly not carried out.
@@ -14,14 +14,14 @@ from runner.core.transfer.outcome import Outcome
 
 
 class State(StrEnum):
-    """Where a transfer stands, as the journal holds it."""
+    """A transfer's state in the journal."""
 
-    __hash__ = str.__hash__  # an enumeration's own is Python code, asked for a dozen times each
+    __hash__ = str.__hash__  # faster: an enumeration's own is Python code, and is called often
 
-    READY = "ready"  # no delivery of it can have been carried out; the next may leave
-    SENDING = "sending"  # an intent is durable; its frame may have left
+    READY = "ready"  # no delivery can have been carried out; the next may be sent
+    SENDING = "sending"  # an intent is durable; its frame may have been sent
     UNKNOWN = "unknown"  # a delivery may have been carried out: in doubt
-    RESENDING = "resending"  # in doubt, and the same id is on its way again
+    RESENDING = "resending"  # in doubt, and the same id is being sent again
     TRANSFERRED = "transferred"
     REJECTED = "rejected"
     FAILED = "failed"
@@ -29,7 +29,7 @@ class State(StrEnum):
 
 
 class Event(StrEnum):
-    """What can happen to a transfer, as the audit log names it."""
+    """What can happen to a transfer; the audit log has these names."""
 
     __hash__ = str.__hash__
 
@@ -37,16 +37,16 @@ class Event(StrEnum):
     WITHDRAWN = "withdrawn"  # its frame was certainly not written
     ACCEPTED = "accepted"  # a positive reply, for any delivery of the transfer
     LIMITED = "limited"  # "too fast": not carried out, may be tried again
-    UNSUITED = "unsuited"  # the media do not suit: not carried out, the next matrix may
-    DENIED = "denied"  # a definite no
-    LOST = "lost"  # no reply, or one that says nothing
-    REPEATED = "repeated"  # the same id goes out again, to a gateway that dedupes
+    UNSUITED = "unsuited"  # the media are not supported: not carried out, the next matrix may be
+    DENIED = "denied"  # a definite refusal
+    LOST = "lost"  # no reply, or one without a meaning
+    REPEATED = "repeated"  # the same id is sent again, to a gateway that dedupes
     SEEN = "seen"  # a look-up shows the effect
-    CLEARED = "cleared"  # the fence is over and a look-up shows there was none
+    CLEARED = "cleared"  # the fence is over and a look-up shows no effect
     EXCLUDED = "excluded"  # not to be done: ended, or already there
     EXHAUSTED = "exhausted"  # retries used up, nothing unknown
-    VOUCHED = "vouched"  # a person says it was carried out
-    DISOWNED = "disowned"  # a person says it was not
+    VOUCHED = "vouched"  # a person states that it was carried out
+    DISOWNED = "disowned"  # a person states that it was not
 
 
 TABLE: Mapping[State, Mapping[Event, State]] = MappingProxyType(
@@ -78,12 +78,12 @@ TABLE: Mapping[State, Mapping[Event, State]] = MappingProxyType(
         State.RESENDING: {
             Event.WITHDRAWN: State.UNKNOWN,
             Event.ACCEPTED: State.TRANSFERRED,
-            Event.LIMITED: State.UNKNOWN,  # says nothing about the first delivery
-            Event.UNSUITED: State.READY,  # answered as the first was
+            Event.LIMITED: State.UNKNOWN,  # no evidence on the first delivery
+            Event.UNSUITED: State.READY,  # answered like the first
             Event.DENIED: State.REJECTED,
             Event.LOST: State.UNKNOWN,
         },
-        # Nothing undoes an effect; what was still under way when it became known ends here.
+        # Nothing undoes an effect; later events of deliveries under way end here.
         State.TRANSFERRED: {
             Event.WITHDRAWN: State.TRANSFERRED,
             Event.ACCEPTED: State.TRANSFERRED,
@@ -92,7 +92,7 @@ TABLE: Mapping[State, Mapping[Event, State]] = MappingProxyType(
             Event.DENIED: State.TRANSFERRED,
             Event.LOST: State.TRANSFERRED,
         },
-        # Evidence that comes after a definite no, or after a person's word, overrides it.
+        # Later evidence overrides a definite refusal or a person's statement.
         State.REJECTED: {Event.ACCEPTED: State.TRANSFERRED, Event.SEEN: State.TRANSFERRED},
         State.FAILED: {Event.ACCEPTED: State.TRANSFERRED, Event.SEEN: State.TRANSFERRED},
         State.SKIPPED: {Event.ACCEPTED: State.TRANSFERRED, Event.SEEN: State.TRANSFERRED},
@@ -103,7 +103,7 @@ HELD = frozenset({State.SENDING, State.UNKNOWN, State.RESENDING})
 """States in which an interaction is held: no other transfer of it may begin."""
 
 FINAL = frozenset({State.TRANSFERRED, State.REJECTED, State.FAILED, State.SKIPPED})
-"""States in which a run is done with a transfer."""
+"""States in which a transfer is settled."""
 
 OUTCOMES: Mapping[State, Outcome] = MappingProxyType(
     {
@@ -117,11 +117,11 @@ OUTCOMES: Mapping[State, Outcome] = MappingProxyType(
         State.SKIPPED: Outcome.SKIPPED,
     }
 )
-"""What a run that ends with a transfer in a state reports of it."""
+"""The outcome that a run reports if it ends with a transfer in a state."""
 
 
 class ImpossibleEvent(Exception):
-    """An event that the table does not know for a state; nothing was changed."""
+    """An event that the table does not allow in a state; nothing was changed."""
 
     def __init__(self, state: State, event: Event) -> None:
         super().__init__(f"a transfer that is {state} cannot be {event}")
@@ -130,7 +130,7 @@ class ImpossibleEvent(Exception):
 
 
 def step(state: State, event: Event) -> State:
-    """Return the state after `event`; raise `ImpossibleEvent` where the table knows none."""
+    """Return the state after `event`. Raises `ImpossibleEvent` if the table has none."""
     try:
         return TABLE[state][event]
     except KeyError:
@@ -144,10 +144,10 @@ def classify(
     carried_out: frozenset[str] = frozenset(),
     not_carried_out: frozenset[str] = frozenset(),
 ) -> Event:
-    """Return what a reply means (protocol.md, "Reply"), the gateway's own statuses included.
+    """Return the event of a reply (protocol.md, "Reply"), with the gateway's further statuses.
 
-    A code that contradicts the status leaves what happened unknown: an error beside a status that
-    says carried out, or a success beside one that says not.
+    A code that contradicts the status makes it LOST: an error with a status that means carried out,
+    or a success with one that means not carried out.
     """
     if status is None:
         return Event.LIMITED if code == TOO_MANY_REQUESTS else Event.LOST
@@ -163,10 +163,10 @@ def classify(
 
 
 def classify_repeat(event: Event, status: str | None, code: int | None) -> Event:
-    """Return what a reply to a message that was sent again says of the message's first delivery.
+    """Return what the reply to a repeated message means for its first delivery.
 
-    `event` is what it means by itself. A refusal that whatever stands before the gateway may give
-    (`FRONT_DOOR`) says nothing: the first delivery may have come through.
+    `event` is its meaning by itself. A refusal that may come from a proxy before the gateway
+    (`FRONT_DOOR`) is LOST: the first delivery may have been carried out.
     """
     is_refusal = event in {Event.DENIED, Event.UNSUITED}
     return Event.LOST if is_refusal and (status in FRONT_DOOR or code in _DOOR_CODES) else event
@@ -177,7 +177,7 @@ TOO_MANY_REQUESTS = 429
 _SUCCESSES, _ERRORS = range(200, 300), range(400, 600)
 
 FRONT_DOOR = frozenset({"not_authorized", "format_invalid", "rate_limited"})
-"""Statuses by which a message is refused before anybody looks at its id."""
+"""Statuses that refuse a message before its id is examined."""
 
 _DOOR_CODES = frozenset({401, 403, TOO_MANY_REQUESTS, *range(500, 600)})
 

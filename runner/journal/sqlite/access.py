@@ -9,7 +9,7 @@ from pathlib import Path
 
 from runner.core.errors import StorageError, UsageError
 from runner.core.journal_location import JournalLocation
-from runner.journal.filesystem import real, refuse_network, refuse_shared
+from runner.journal.filesystem import refuse_network, refuse_shared, without_link
 from runner.journal.lock import JournalLock, holder_of
 from runner.journal.sqlite.follower import Follower
 from runner.journal.sqlite.reader import Reader
@@ -21,7 +21,7 @@ class SqliteJournal:
     """A journal by the path of its file; a path that is a symbolic link is followed."""
 
     def __init__(self, location: JournalLocation) -> None:
-        self.path = real(Path(location.text))
+        self.path = without_link(Path(location.text))
 
     @property
     def location(self) -> JournalLocation:

@@ -1,4 +1,4 @@
-"""Follows a run of another process, read-only, by the events that it adds."""
+"""Follows a run of another process, read-only, by its new events."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from runner.journal.sqlite.connection import connect, reading
 from runner.ports import Note, Progress, SessionState
 
 LOOKED_BACK = 2000
-"""Events before the first look from which latency, session and recent failures are read."""
+"""Earlier events that the first look reads for latency, session and recent failures."""
 
 AT_ONCE = 20_000
-"""Events that one look reads: of a run so fast, the figures lag behind for a look or two."""
+"""Most events that one look reads; the figures of a faster run lag behind briefly."""
 
 PACE_WINDOW_S = 5.0
 SHORTEST_SPAN_S = 1.0
@@ -41,10 +41,10 @@ _FIRST_EVENT = "SELECT body FROM events WHERE run = ? ORDER BY seq LIMIT 1"
 
 
 class Follower:
-    """One run of a journal, looked at again and again.
+    """Reads the progress of one run of a journal, repeatedly.
 
-    The first look reads the run's transfers, a byte of memory each; every further one only the
-    events that came since. No transaction outlives a call. Raises `StorageError`.
+    The first look reads the run's transfers, a byte of memory each; later ones read only new events.
+    No transaction outlives a call. Raises `StorageError`.
     """
 
     def __init__(self, path: Path, run: int) -> None:
@@ -60,11 +60,11 @@ class Follower:
         self._sent_at: deque[float] = deque()
         self._first_sent: float | None = None  # that was read
         self._latencies_ms: deque[float] = deque(maxlen=LATENCIES_KEPT)
-        self._troubles: deque[RecentFailure] = deque(maxlen=TROUBLES_KEPT)
+        self._recent_failures: deque[RecentFailure] = deque(maxlen=TROUBLES_KEPT)
         self._session = SessionState.DIALLING
         self._stage: str | None = None
-        self._hold: tuple[float, str] | None = None  # until when, and why
-        self.has_news = False  # whether the last look found that something had happened
+        self._hold: tuple[float, str] | None = None  # until when, and the reason
+        self.has_news = False  # whether the last look found new events
         with reading(path):
             self._attach()
 
@@ -81,10 +81,10 @@ class Follower:
             return RunRecord(**json.loads(record)), bool(finished), bool(newest)
 
     def look(self, at: float) -> Progress:
-        """Return where the run stands at `at`, seconds since the epoch."""
+        """Return the run's progress at `at`, seconds since the epoch."""
         with reading(self._path):
             self._read_events()
-            if not self._total:  # the plan was not stored yet; once it is, it stays as it is
+            if not self._total:  # the plan was not stored yet; it never changes
                 (self._total,) = self._connection.execute(_TO_SEND, [self._run]).fetchone()
             (owed,) = self._connection.execute(_OWED).fetchone()
         outcomes: Counter[Outcome] = Counter()
@@ -104,7 +104,7 @@ class Follower:
             latency_ms=recent_latency(self._latencies_ms),
             callbacks_owed=owed,
             stage=self._stage,
-            troubles=tuple(self._troubles),
+            troubles=tuple(self._recent_failures),
             burst=self._burst,
         )
 
@@ -165,10 +165,12 @@ class Follower:
             self._latencies_ms.append(latency_ms)
         outcome = OUTCOMES[state]
         if event != Event.WITHDRAWN and outcome.needs_attention and state not in _UNDER_WAY:
-            self._troubles.append(RecentFailure(at, outcome.value, body["key"], body.get("reason")))
+            self._recent_failures.append(
+                RecentFailure(at, outcome.value, body["key"], body.get("reason"))
+            )
 
     def _put(self, transfer: int, state: State) -> None:
-        """Count a transfer's state in the place of the one it had."""
+        """Replace a transfer's state in the counts."""
         index = transfer - self._base - 1
         if index < 0:  # a doubt that an earlier run left
             return

@@ -19,9 +19,9 @@ from runner.core.transfer.doubt_evidence import Baseline, SendClocks
 from runner.core.transfer.outcome import Outcome
 from runner.core.transfer.plan import Action, Claim, PlannedRow
 from runner.core.transfer.states import OUTCOMES, State
-from runner.journal.sqlite.claims import claims
 from runner.journal.sqlite.connection import connect, has_column, has_table, reading
 from runner.journal.sqlite.format_check import read_waived
+from runner.journal.sqlite.interaction_history import claims_of
 from runner.journal.sqlite.manifest_store import read_manifest
 from runner.journal.sqlite.report_query import audit, read_figures, transfers
 from runner.ports import Doubt, Intent, JournalledTransfer
@@ -326,7 +326,7 @@ class Reader:
 
     def claims(self, wanted: Iterable[tuple[T, str]]) -> Iterator[tuple[T, Sequence[Claim]]]:
         """Yield the transfers of each interaction that has any, oldest first."""
-        return claims(self.path, wanted)
+        return claims_of(self.path, wanted)
 
     def outbox(self, after: int, limit: int) -> list[PendingCallback]:
         """Return callbacks that are owed, behind number `after`."""

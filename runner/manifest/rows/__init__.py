@@ -1,1 +1,1 @@
-"""Transfers as rows: inline, CSV and JSON Lines."""
+"""Reads transfers as rows: inline, CSV and JSON Lines."""

@@ -13,7 +13,7 @@ _PREFIXED = re.compile(r"([^{}]+)\{([^{}]+)\}")
 
 @dataclass(frozen=True, slots=True)
 class Columns:
-    """A file's names for a transfer's fields, and the fixed prefixes of their values."""
+    """A file's column for each field, and the fixed prefixes of values."""
 
     names: Mapping[str, str]
     prefixes: Mapping[str, str]
@@ -21,14 +21,14 @@ class Columns:
     @classmethod
     def parse(cls, columns: Mapping[str, str]) -> Columns:
         """Parse `columns`: names, or patterns such as `genesys://queue/{target}`."""
-        parts = {at: _PREFIXED.fullmatch(column) for at, column in columns.items()}
-        names = {at: found[2] if found else columns[at] for at, found in parts.items()}
-        return cls(names, {at: found[1] for at, found in parts.items() if found})
+        parts = {field: _PREFIXED.fullmatch(column) for field, column in columns.items()}
+        names = {field: found[2] if found else columns[field] for field, found in parts.items()}
+        return cls(names, {field: found[1] for field, found in parts.items() if found})
 
     def complete(self, values: Values) -> Values:
-        """Return a row's values with their prefixes; empty values and other types stay unchanged."""
+        """Return a row's values with prefixes added; empty values and other types are unchanged."""
         return tuple(  # type: ignore[return-value] # same length
-            self.prefixes[at] + value if at in self.prefixes and value and isinstance(value, str)
+            self.prefixes[field] + value if field in self.prefixes and value and isinstance(value, str)
             else value
-            for at, value in zip(FIELDS, values, strict=True)
+            for field, value in zip(FIELDS, values, strict=True)
         )  # fmt: skip

@@ -1,4 +1,4 @@
-"""Reads rows from CSV (RFC 4180): a delimiter, double quotes, a header; nothing is guessed."""
+"""Reads rows from CSV (RFC 4180) with a header; delimiter and encoding are never guessed."""
 
 from __future__ import annotations
 
@@ -10,18 +10,19 @@ from functools import partial
 from operator import itemgetter
 
 from runner.core.diagnostics.problem import Place, Problem
-from runner.manifest.flow_style import cut
+from runner.core.number_text import counted
 from runner.manifest.near_misses import columns_entry, probable_name, warn_of_near_misses
 from runner.manifest.problem_collector import Collector
 from runner.manifest.reference_resolver import LocatedValue
 from runner.manifest.rows.columns import Columns
 from runner.manifest.rows.row_file import BadRow, RowFile, is_undecoded
 from runner.manifest.rows.row_sources import FIELDS, Values
-from runner.manifest.suggestions import listed
+from runner.manifest.suggestions import list_names
+from runner.manifest.value_text import truncate
 
 
 class CsvRows:
-    """The rows of a CSV file; `columns` renames, see `RowSource` for the rest."""
+    """The rows of a CSV file; `columns` maps fields to columns, see `RowSource` for the rest."""
 
     def __init__(  # noqa: PLR0917 - the parts of a reader
         self,
@@ -46,40 +47,42 @@ class CsvRows:
         self._header: Place | None = None
 
     def rows(self) -> Iterator[tuple[int, int, Values]]:
-        """Yield each row's line twice, as its position too, and its values."""
+        """Yield each row's line as its position, again as its line, and its values."""
         try:
             records = self._records()
             header = next(records, None)
             if not header:
-                if any(records):  # a file of blank lines has no rows, which is reported elsewhere
+                if any(
+                    records
+                ):  # a file of blank lines has no rows, which `TransferReader` reports
                     self._line = 1
                     self._refuse(
                         "the file does not begin with a header", f"begin it with {_HEADER}"
                     )
-            elif not self._has_line_break(header, header) and self._understand(header):
+            elif not self._has_line_break(header, header) and self._read_header(header):
                 yield from self._values(records, header)
         except BadRow as bad:
             self._problems.add(bad.problem)
 
-    def where(self, at: str, *_part: str | int) -> Place:
-        """Return the place of a cell of the last row; the row's beginning if it has no such cell."""
-        return self._cell(self._indexes.get(at))
+    def where(self, field: str, *_part: str | int) -> Place:
+        """Return the place of a cell of the last row, or of the row if it has no such cell."""
+        return self._cell(self._indexes.get(field))
 
-    def header(self, at: str) -> Place | None:
+    def header(self, field: str) -> Place | None:
         """See `RowSource`."""
-        return None if at in self._indexes else self._header
+        return None if field in self._indexes else self._header
 
     def find(self, wanted: Mapping[int, str]) -> Mapping[int, Place]:
         """See `RowSource`; reads the file once more."""
         places: dict[int, Place] = {}
         self._problems = Collector()  # the file's problems are reported already
         for cells in self._records():
-            if cells and (at := wanted.get(self._line)) is not None:
-                index = self._indexes.get(at)
+            if cells and (field := wanted.get(self._line)) is not None:
+                index = self._indexes.get(field)
                 filled = index is not None and cells[index]
-                places[self._line] = self.where(at if filled else "interaction_id")
+                places[self._line] = self.where(field if filled else "interaction_id")
                 if len(places) == len(wanted):
-                    break  # the file may end in what cannot be read
+                    break  # the end of the file may be unreadable
         return places
 
     def _values(
@@ -87,7 +90,7 @@ class CsvRows:
     ) -> Iterator[tuple[int, int, Values]]:
         width = len(header)
         # A field without a column reads the empty cell that is appended to every row.
-        pick = itemgetter(*(self._indexes.get(at, width) for at in FIELDS))
+        pick = itemgetter(*(self._indexes.get(field, width) for field in FIELDS))
         for cells in records:
             if self._has_line_break(cells, header) or any(map(is_undecoded, self._record)):
                 continue
@@ -102,7 +105,7 @@ class CsvRows:
                     values = self._columns.complete(values)
                 yield self._line, self._line, values
             else:
-                message = f"the row has {len(cells)} cells, the header {width}"
+                message = f"the row has {counted(len(cells), 'cell')}, the header {width}"
                 fix = "add or remove commas; put double quotes around a cell that contains a comma"
                 self._problems.add(Problem("R009", message, self._cell(None), fix))
 
@@ -113,7 +116,7 @@ class CsvRows:
         index = next((n for n, cell in enumerate(cells) if _LINE_BREAK.search(cell)), None)
         if index is None:
             return False
-        named = f" of the column `{cut(header[index])}`" if index < len(header) else ""
+        named = f" of the column `{truncate(header[index])}`" if index < len(header) else ""
         last = self._line + len(self._record) - 1
         message = f"this cell{named} has a line break: it goes on to line {last}"
         self._refuse(message, _NO_LINE_BREAK, index)
@@ -139,8 +142,8 @@ class CsvRows:
                 return
             yield cells
 
-    def _not_csv(self, said: str) -> BadRow:
-        if "field limit" in said:
+    def _not_csv(self, reason: str) -> BadRow:
+        if "field limit" in reason:
             message = f"a cell of this row is longer than {csv.field_size_limit():,} characters"
             return self._file.bad(message, f"shorten it, or {_CLOSE}", self._line)
         line, column, is_open = broken_quote("".join(self._record), self._delimiter)
@@ -149,22 +152,24 @@ class CsvRows:
             message = "the quote that opens this cell is never closed"
         return self._file.bad(f"not CSV: {message}", _CLOSE, self._line + line, column + 1)
 
-    def _understand(self, header: list[str]) -> bool:
+    def _read_header(self, header: list[str]) -> bool:
         refused: set[str] = set()
-        for at in FIELDS:
-            column = self._columns.names.get(at, at)
+        for field in FIELDS:
+            column = self._columns.names.get(field, field)
             if column in header:
-                self._indexes[at] = header.index(column)
+                self._indexes[field] = header.index(column)
                 if header.count(column) > 1:
-                    index = header.index(column, self._indexes[at] + 1)
+                    index = header.index(column, self._indexes[field] + 1)
                     fix = "rename or delete one of them"
                     self._refuse(f"the column `{column}` appears twice", fix, index)
-            elif at in self._columns.names or at == "interaction_id":
-                message, fix, near = _missing(at, column, header, self._delimiter)
-                refused.update([at] if near is None else [at, near])
+            elif field in self._columns.names or field == "interaction_id":
+                message, fix, near = _missing(field, column, header, self._delimiter)
+                refused.update([field] if near is None else [field, near])
                 self._refuse(message, fix, None if near is None else header.index(near))
         unread = set(header) - {header[index] for index in self._indexes.values()} - refused
-        unfilled = {at: at for at in FIELDS if at not in self._indexes and at not in refused}
+        unfilled = {
+            field: field for field in FIELDS if field not in self._indexes and field not in refused
+        }
         for name in sorted(unread):
             where = partial(self._cell_called, name, header)
             warn_of_near_misses(name, unfilled, where, self._problems)
@@ -195,7 +200,7 @@ _SEPARATORS = {",": "commas", ";": "`;`", "\t": "tabs", "|": "`|`"}
 
 
 def _missing(
-    at: str, column: str, header: list[str], delimiter: str
+    field: str, column: str, header: list[str], delimiter: str
 ) -> tuple[str, str, str | None]:
     """Return message and fix for a missing column, and the column that is probably meant."""
     message = f"the file has no column `{column}`"
@@ -207,14 +212,14 @@ def _missing(
                 f"add `delimiter: {json.dumps(separator)}` to the `from` entry",
                 header[0],
             )
-    if (near := probable_name(at, column, header)) is not None:
-        return message, f"did you mean `{near}`? then write {columns_entry(at, near)}", near
+    if (near := probable_name(field, column, header)) is not None:
+        return message, f"did you mean `{near}`? then write {columns_entry(field, near)}", near
     is_header = any(name.strip().casefold() in FIELDS for name in header)
-    fix = "add it" if is_header or column != at else f"begin the file with {_HEADER}"
-    there = listed(filter(None, header), "the file has")
+    fix = "add it" if is_header or column != field else f"begin the file with {_HEADER}"
+    there = list_names(filter(None, header), "the file has")
     return (
         message,
-        f"{fix}, or say which column holds it: {columns_entry(at, 'COLUMN')}; {there}",
+        f"{fix}, or name the column that has it: {columns_entry(field, 'COLUMN')}; {there}",
         None,
     )
 

@@ -1,7 +1,7 @@
 """Builds a document with places from a JSON row.
 
-JSON is not a subset of YAML: surrogate pair escapes, rare characters and long names are refused
-or read differently there. So a row that the JSON parser has accepted is walked as JSON.
+The YAML builder cannot be used: YAML refuses or reads differently some of JSON's surrogate pairs, rare
+characters and long names.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import Any
 
 from runner.manifest.yaml.tree import Marks, Source, Tree, pack
 
-# Linear: a text's characters and its escapes begin differently.
+# Linear: characters and escapes of a string begin differently.
 _TOKEN = re.compile(r'"(?:[^"\\]|\\.)*"|[\[\]{}]|[^\s,:\[\]{}"]+')
 
 

@@ -1,4 +1,4 @@
-"""Reads rows from JSON Lines: one object a line, with any field of a transfer."""
+"""Reads rows from JSON Lines: one object per line, with any field of a transfer."""
 
 from __future__ import annotations
 
@@ -12,7 +12,6 @@ from typing import Any, Never
 import jsonschema_rs
 
 from runner.core.diagnostics.problem import Place, Problem, Severity
-from runner.manifest.flow_style import JSON
 from runner.manifest.near_misses import columns_entry, probable_name, warn_of_near_misses
 from runner.manifest.problem_collector import Collector
 from runner.manifest.reference_resolver import LocatedValue
@@ -20,17 +19,18 @@ from runner.manifest.rows.columns import Columns
 from runner.manifest.rows.json_tree import build_json, too_deep
 from runner.manifest.rows.missing_fields import MissingField
 from runner.manifest.rows.row_file import BadRow, RowFile, is_undecoded
-from runner.manifest.rows.row_sources import FIELDS, Values, without
+from runner.manifest.rows.row_sources import FIELDS, Values, with_invalid
 from runner.manifest.schema.check import validator
 from runner.manifest.schema.messages import described, explain
 from runner.manifest.schema.schema_paths import part_of_schema
-from runner.manifest.suggestions import listed
+from runner.manifest.suggestions import list_names
+from runner.manifest.value_text import JSON
 from runner.manifest.yaml.tree import Source, Tree
 from runner.manifest.yaml.tree_builder import MAX_DEPTH
 
 
-class _Unusable(ValueError):
-    """JSON that other readers read differently; `name` is the text at fault."""
+class _AmbiguousJson(ValueError):
+    """JSON that parsers read differently; `name` is the faulty text."""
 
     def __init__(self, message: str, name: str, fix: str) -> None:
         super().__init__(message)
@@ -59,7 +59,7 @@ def _syntax_message(error: json.JSONDecodeError, text: str) -> tuple[str, int]:
 
 
 class JsonRows:
-    """The rows of a JSONL file; `columns` renames, see `RowSource` for the rest."""
+    """The rows of a JSONL file; `columns` maps fields to names, see `RowSource` for the rest."""
 
     def __init__(
         self,
@@ -75,25 +75,27 @@ class JsonRows:
         self.shared = shared
         self._file = file
         self._columns = columns
-        self._names = {at: columns.names.get(at, at) for at in FIELDS}
+        self._names = {field: columns.names.get(field, field) for field in FIELDS}
         self._problems = problems
         self._line = 0
         self._text = ""
         self._known = set(self._names.values())  # field names that are handled already
-        self._renamed = {at: name for at, name in self._names.items() if at not in self._known}
-        self._unseen = {at: name for at, name in columns.names.items() if at in FIELDS}
+        self._renamed = {
+            field: name for field, name in self._names.items() if field not in self._known
+        }
+        self._unseen = {field: name for field, name in columns.names.items() if field in FIELDS}
         self._unseen.setdefault("interaction_id", self._names["interaction_id"])
         self._missing_ids = MissingField(problems)
         self._first: tuple[int, list[str]] | None = None  # the first row's line and its fields
 
     def rows(self) -> Iterator[tuple[int, int, Values]]:
-        """Yield each row's line twice, as its position too, and its values."""
+        """Yield each row's line as its position, again as its line, and its values."""
         check = validator("transfer")
         try:
             for row in self._objects():
                 if self._unseen:
                     self._notice_seen(row)
-                known = {at: row[name] for at, name in self._names.items() if name in row}
+                known = {field: row[name] for field, name in self._names.items() if name in row}
                 if len(known) < len(row):
                     self._notice_unread(row)
                 if check.is_valid(known):
@@ -104,20 +106,24 @@ class JsonRows:
                 else:
                     faulty = self._explain(check, known)
                     values = tuple(map(known.get, FIELDS))  # type: ignore[assignment] # six
-                    yield self._line, self._line, without(self._columns.complete(values), faulty)
+                    yield (
+                        self._line,
+                        self._line,
+                        with_invalid(self._columns.complete(values), faulty),
+                    )
             self._report_unseen()
         except BadRow as bad:
             self._problems.add(bad.problem)
 
-    def where(self, at: str, *part: str | int) -> Place:
+    def where(self, field: str, *part: str | int) -> Place:
         """Return the place of a field, or of a part of it, in the row yielded last."""
         tree = self._tree()
-        if self._names[at] not in tree.root:
-            return self._last_mention(self._names[at])
-        return replace(tree.reach((self._names[at], *part))[1], line=self._line)
+        if self._names[field] not in tree.root:
+            return self._last_occurrence(self._names[field])
+        return replace(tree.reach((self._names[field], *part))[1], line=self._line)
 
-    def _last_mention(self, name: str) -> Place:
-        """Return the place of a name's last mention in the line; the line's beginning if none."""
+    def _last_occurrence(self, name: str) -> Place:
+        """Return the place where a name last occurs in the line; the line's beginning if nowhere."""
         at = self._text.rfind(quoted := name if name in _CONSTANTS else json.dumps(name))
         if at < 0:
             return Place(self._file.shown, self._line, 1)
@@ -132,17 +138,19 @@ class JsonRows:
         places: dict[int, Place] = {}
         self._problems = Collector()  # the file's problems are reported already
         for row in self._objects():
-            if (at := wanted.get(self._line)) is not None:
-                places[self._line] = self.where(at if self._names[at] in row else "interaction_id")
+            if (field := wanted.get(self._line)) is not None:
+                places[self._line] = self.where(
+                    field if self._names[field] in row else "interaction_id"
+                )
                 if len(places) == len(wanted):
-                    break  # the file may end in what cannot be read
+                    break  # the end of the file may be unreadable
         return places
 
     def _objects(self) -> Iterator[dict[str, Any]]:
         for number, text in enumerate(self._file.lines(self._problems), start=1):
             self._line, self._text = number, text
             if is_undecoded(text):
-                self._excuse()
+                self._assume_seen()
             elif not text.isspace() and (row := self._object(text)) is not None:
                 yield row
 
@@ -165,8 +173,8 @@ class JsonRows:
             self._refuse(
                 "the row contains a lone surrogate, which is half a character", self._half()
             )
-        except _Unusable as error:
-            self._refuse(str(error), self._last_mention(error.name).column, error.fix)
+        except _AmbiguousJson as error:
+            self._refuse(str(error), self._last_occurrence(error.name).column, error.fix)
         except RecursionError:
             self._refuse_depth(too_deep(text, MAX_DEPTH) or 0)
         except ValueError:
@@ -174,15 +182,17 @@ class JsonRows:
                 "the row contains a number with too many digits",
                 fix="put quotes around it if it is an id",
             )
-        self._excuse()
+        self._assume_seen()
         return None
 
-    def _excuse(self) -> None:
-        """Count the renamed fields that an unreadable row may have as seen."""
-        self._unseen = {at: name for at, name in self._unseen.items() if not self._mentions(name)}
+    def _assume_seen(self) -> None:
+        """Treat renamed fields that an unreadable row may have as seen."""
+        self._unseen = {
+            field: name for field, name in self._unseen.items() if not self._mentions(name)
+        }
 
     def _refuse_depth(self, at: int) -> None:
-        fix = "check the brackets; no transfer needs so many levels"
+        fix = "check the brackets; no transfer needs this many levels"
         self._refuse(f"the row is nested deeper than {MAX_DEPTH} levels", at + 1, fix)
 
     def _mentions(self, name: str) -> bool:
@@ -199,13 +209,13 @@ class JsonRows:
         self._problems.add(Problem("R009", message, place, fix))
 
     def _notice_seen(self, row: Mapping[str, Any]) -> None:
-        """Remember which renamed fields the rows have, and the first row's for comparison."""
+        """Record which renamed fields the rows have, and the first row's fields."""
         if self._first is None:
             self._first = self._line, list(row)
         if not row.keys().isdisjoint(self._unseen.values()):
             if self._names["interaction_id"] in row:
                 self._missing_ids.see()
-            self._unseen = {at: name for at, name in self._unseen.items() if name not in row}
+            self._unseen = {field: name for field, name in self._unseen.items() if name not in row}
 
     def _report_unseen(self) -> None:
         """Report the ids and renamed fields that no row has."""
@@ -214,36 +224,38 @@ class JsonRows:
         if self._first is None:
             return
         line, names = self._first
-        for at, name in self._unseen.items():
-            near = probable_name(at, name, names) or (at if at in names else None)
-            fix = f"add it, or say which field holds it: {columns_entry(at, 'FIELD')}; "
-            if name != at:
-                fix = f"write a field that the rows have: {columns_entry(at, 'FIELD')}; "
-            fix += listed(names, "the first row has")
-            if near == at:
-                fix = f"delete `{at}` from `columns`: the rows use that name"
+        for field, name in self._unseen.items():
+            near = probable_name(field, name, names) or (field if field in names else None)
+            fix = f"add it, or name the field that has it: {columns_entry(field, 'FIELD')}; "
+            if name != field:
+                fix = f"write a field that the rows have: {columns_entry(field, 'FIELD')}; "
+            fix += list_names(names, "the first row has")
+            if near == field:
+                fix = f"delete `{field}` from `columns`: the rows use that name"
             elif near is not None:
-                fix = f"did you mean `{near}`? then write {columns_entry(at, near)}"
+                fix = f"did you mean `{near}`? then write {columns_entry(field, near)}"
             place = Place(self._file.shown, line, 1)
             self._problems.add(Problem("R009", f"no row has the field `{name}`", place, fix))
 
     def _notice_unread(self, row: Mapping[str, Any]) -> None:
-        for at, name in tuple(self._renamed.items()):
-            if at in row and name not in row:
-                del self._renamed[at]  # reported once
-                self._warn_of_renamed(at)
+        for field, name in tuple(self._renamed.items()):
+            if field in row and name not in row:
+                del self._renamed[field]  # reported once
+                self._warn_of_renamed(field)
         if new := row.keys() - self._known:
             self._known |= new
-            unfilled = {name: at for at, name in self._names.items() if name not in row}
+            unfilled = {name: field for field, name in self._names.items() if name not in row}
             for name in sorted(new.difference(FIELDS)):
-                where = partial(self._last_mention, name)
+                where = partial(self._last_occurrence, name)
                 warn_of_near_misses(name, unfilled, where, self._problems)
 
-    def _warn_of_renamed(self, at: str) -> None:
+    def _warn_of_renamed(self, field: str) -> None:
         """Warn about a field whose value is lost because it is read from another."""
-        message = f"`{at}` is ignored: `columns` reads it from `{self._names[at]}`"
-        fix = f"rename it to `{self._names[at]}` in this row, or delete `{at}` from `columns`"
-        self._problems.add(Problem("R009", message, self._last_mention(at), fix, Severity.WARNING))
+        message = f"`{field}` is ignored: `columns` reads it from `{self._names[field]}`"
+        fix = f"rename it to `{self._names[field]}` in this row, or delete `{field}` from `columns`"
+        self._problems.add(
+            Problem("R009", message, self._last_occurrence(field), fix, Severity.WARNING)
+        )
 
     def _tree(self) -> Tree:
         """Return the row, which must be valid JSON, as a document with places."""
@@ -271,7 +283,9 @@ class JsonRows:
 
 
 def _no_constant(text: str) -> Never:
-    raise _Unusable(f"{text} is not a JSON number", text, "write a number, or a text in quotes")
+    raise _AmbiguousJson(
+        f"{text} is not a JSON number", text, "write a number, or a text in quotes"
+    )
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -279,7 +293,7 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if len(found) < len(pairs):
         names = [name for name, _ in pairs]
         twice = next(name for name in names if names.count(name) > 1)
-        raise _Unusable(f"the field `{twice}` appears twice", twice, "keep one of the two")
+        raise _AmbiguousJson(f"the field `{twice}` appears twice", twice, "keep one of the two")
     return found
 
 

@@ -1,4 +1,4 @@
-"""Reports rows that lack a field: each of them, or once if every row of the file lacks it."""
+"""Reports rows without a field: each row, or the file once if no row has the field."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class MissingField:
         self.seen = False  # whether a row has the field
 
     def see(self) -> None:
-        """Note that a row has the field."""
+        """Record that a row has the field."""
         self.seen = True
         self._release()
 
@@ -32,7 +32,7 @@ class MissingField:
             self._more += 1
 
     def end(self, instead: Callable[[Problem], Problem] | None = None) -> None:
-        """Add the held problems; of several only `instead` of the first, if it is given."""
+        """Add the held problems; if there are several, only `instead` of the first, if given."""
         if len(self._held) > 1 and instead is not None:
             self._problems.add(instead(self._held[0]))
         else:

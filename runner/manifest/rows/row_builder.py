@@ -14,7 +14,7 @@ from runner.core.manifest.rules import Finding, check_destination, check_id
 from runner.manifest.problem_collector import Collector
 from runner.manifest.reference_resolver import LocatedValue, ReferenceResolver
 from runner.manifest.rows.missing_fields import MissingField
-from runner.manifest.rows.row_sources import SPOILT, RowSource, Values
+from runner.manifest.rows.row_sources import INVALID, RowSource, Values
 from runner.manifest.schema.check import Document
 
 
@@ -29,11 +29,11 @@ class RowBuilder:
         problems: Collector,
         *,
         names: bool,
-        doubted: Collection[str] = (),
+        uncertain: Collection[str] = (),
     ) -> None:
         self._source = source
-        self._doubted = doubted  # fields that rows might have if their entry were valid
-        self._names = names  # queues and users may be named instead of their ids
+        self._uncertain = uncertain  # fields that rows might have if their entry were valid
+        self._names = names  # destinations may name queues and users instead of ids
         self._references = references
         self._document = document
         self._problems = problems
@@ -41,28 +41,24 @@ class RowBuilder:
         self._callbacks: dict[Any, tuple[str, ...] | None] = {}
         self._destination = self._shared_destination()
         self._reported: set[str] = set()  # fields whose absence is reported for the whole file
-        self._missing_destination = MissingField(
-            problems
-        )  # destinations, in a file without columns
+        self._missing_destination = MissingField(problems)  # in a file without columns
 
     def row(self, line: int, values: Values) -> TransferRow | None:
-        """Return the row; of a faulty one only its key and id; None if these are wrong too.
+        """Return the row and add its problems.
 
-        Problems are added.
+        A faulty row has only key and id; it is None if these are wrong too.
         """
         key, interaction_id = values[:2]
         faults = self._problems.found
-        if interaction_id is not SPOILT:
+        if interaction_id is not INVALID:
             self._check(check_id(interaction_id or "", "interaction_id"), "interaction_id")
-        if key is not SPOILT and (key or (key is not None and self._is_given(key))):
+        if key is not INVALID and (key or (key is not None and self._is_given(key))):
             self._check(check_id(key, "key"), "key")
         has_valid_ids = self._problems.found == faults
         row = self._checked(line, values, faults)
-        if key is SPOILT or interaction_id is SPOILT:
+        if key is INVALID or interaction_id is INVALID:
             return None
-        if (
-            row is None and has_valid_ids
-        ):  # another row may have the same ids, which is reported too
+        if row is None and has_valid_ids:  # another row may have the same ids
             return TransferRow(key or interaction_id, interaction_id, "", (), (), "")
         return row
 
@@ -77,7 +73,7 @@ class RowBuilder:
     def _checked(self, line: int, values: Values, faults: int) -> TransferRow | None:
         key, interaction_id, destination, media, fallback, callbacks = values
         source = self._source
-        if destination is not SPOILT and (destination or self._is_given(destination)):
+        if destination is not INVALID and (destination or self._is_given(destination)):
             if not self._missing_destination.seen:
                 self._missing_destination.see()
             self._check(check_destination(destination, names=self._names), "destination_uri")
@@ -86,7 +82,7 @@ class RowBuilder:
         uri = destination or self._destination
         if not uri:
             self._no_destination(destination)
-        if destination is SPOILT:
+        if destination is INVALID:
             return None
         if self._problems.found != faults or matrices is None or names is None or not uri:
             return None
@@ -95,12 +91,12 @@ class RowBuilder:
         )
 
     def _is_given(self, value: Any) -> bool:
-        """Return whether a value is given: an empty list is, an empty cell is not."""
+        """Return whether a value is given; an empty list is, an empty cell is not."""
         return value is not None and (value != "" or not self._source.blank_is_absent)
 
-    def _check(self, finding: Finding | None, at: str) -> None:
+    def _check(self, finding: Finding | None, field: str) -> None:
         if finding is not None:
-            place = self._source.where(at)
+            place = self._source.where(field)
             self._problems.add(Problem(finding.code, finding.message, place, finding.help))
 
     def _shared_destination(self) -> str | None:
@@ -117,26 +113,28 @@ class RowBuilder:
         if not self._is_given(written) and "destination_uri" not in self._source.shared:
             self._missing("destination_uri", "genesys://queue/ID")
 
-    def _missing(self, at: str, such_as: str) -> None:
-        doubted = at in self._doubted or self._document.doubts("defaults", at)
-        if doubted or at in self._reported:
+    def _missing(self, field: str, such_as: str) -> None:
+        uncertain = field in self._uncertain or self._document.is_uncertain("defaults", field)
+        if uncertain or field in self._reported:
             return
-        code, message = "S002", f"the transfer has no `{at}`, and `defaults` has none either"
-        fix = f"add `{at}: {such_as}`, here or under `defaults`"
-        place, header = self._source.where(at), self._source.header(at)
+        code, message = "S002", f"the transfer has no `{field}`, and `defaults` has none either"
+        fix = f"add `{field}: {such_as}`, here or under `defaults`"
+        place, header = self._source.where(field), self._source.header(field)
         if self._source.is_file:
             code = "R009"
-            message = f"the row has no `{at}`, and neither the `from` entry nor `defaults` has one"
-            fix = f"add it to the row, or for all rows add `{at}: {such_as}` to the `from` entry"
-        if header is not None:  # reported once: it holds for every row of the file
-            self._reported.add(at)
-            message = f"no column has `{at}`, and neither the `from` entry nor `defaults` has one"
-            fix = (
-                f"add the column, name the one that holds it (`columns: {{{at}: COLUMN}}`), or add "
+            message = (
+                f"the row has no `{field}`, and neither the `from` entry nor `defaults` has one"
             )
-            fix += f"`{at}: {such_as}` to the `from` entry"
+            fix = f"add it to the row, or for all rows add `{field}: {such_as}` to the `from` entry"
+        if header is not None:  # reported once: it holds for every row of the file
+            self._reported.add(field)
+            message = (
+                f"no column has `{field}`, and neither the `from` entry nor `defaults` has one"
+            )
+            fix = f"add the column, name the one that holds it (`columns: {{{field}: COLUMN}}`), or add "
+            fix += f"`{field}: {such_as}` to the `from` entry"
         problem = Problem(code, message, header or place, fix)
-        if self._source.is_file and header is None and at == "destination_uri":
+        if self._source.is_file and header is None and field == "destination_uri":
             self._missing_destination.add(problem)
         else:
             self._problems.add(problem)
@@ -155,28 +153,28 @@ class RowBuilder:
         return found
 
     def _find_matrices(self, media: Any, fallback: Any) -> tuple[MediaMatrix, ...] | None:
-        chosen = self._given("media", media) if media is not SPOILT else None
-        if chosen is None and media is not SPOILT:
+        chosen = self._given("media", media) if media is not INVALID else None
+        if chosen is None and media is not INVALID:
             self._missing("media", next(iter(self._document.section("media")), "NAME"))
-        others = self._given("fallback", fallback) if fallback is not SPOILT else None
+        others = self._given("fallback", fallback) if fallback is not INVALID else None
         found = self._references.matrices(chosen, others)
-        return None if chosen is None or fallback is SPOILT else found
+        return None if chosen is None or fallback is INVALID else found
 
     def _find_callbacks(self, callbacks: Any) -> tuple[str, ...] | None:
-        if callbacks is SPOILT:
+        if callbacks is INVALID:
             return None
         return self._references.callbacks(self._given("callbacks", callbacks))
 
-    def _given(self, at: str, value: Any) -> LocatedValue | None:
+    def _given(self, field: str, value: Any) -> LocatedValue | None:
         if value or self._is_given(value):
-            return LocatedValue(value, partial(self._source.where, at))
-        return self._source.shared.get(at)
+            return LocatedValue(value, partial(self._source.where, field))
+        return self._source.shared.get(field)
 
 
 def _in_every_row(first: Problem) -> Problem:
     """Return the one problem of a file without columns in which no row has a destination."""
     fix = (
-        "add `destination_uri: genesys://queue/ID` to the `from` entry, or say which field holds it:"
+        "add `destination_uri: genesys://queue/ID` to the `from` entry, or name the field that has it:"
         " `columns: {destination_uri: FIELD}`"
     )
     message = "no row has `destination_uri`, and neither the `from` entry nor `defaults` has one"

@@ -1,4 +1,4 @@
-"""Reads `from:` files line by line; they lie in the manifest's folder (manifest.md, R009)."""
+"""Reads `from:` files, which must be in the manifest's folder, line by line (manifest.md, R009)."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from runner.manifest.problem_collector import Collector
 from runner.manifest.regular_file import open_regular
 
 MAX_LINE = 1_048_576
-"""Characters of the longest line."""
+"""Longest line, in characters."""
 
 _NOT_UTF8 = re.compile("[\udc80-\udcff]")
 _CODECS = {"utf-8": "utf-8-sig", "windows-1252": "cp1252", "iso-8859-1": "iso-8859-1"}
@@ -22,7 +22,7 @@ _RECODE = (
     "`encoding: windows-1252`"
 )
 _SHOWN = 60
-"""Characters shown of the end of a line."""
+"""Characters of a line's end that are shown."""
 
 
 def _undecoded(line: str) -> re.Match[str] | None:
@@ -35,7 +35,7 @@ def is_undecoded(line: str) -> bool:
 
 
 class BadRow(Exception):
-    """The problem of a row; `final` if the rows after it cannot be trusted."""
+    """A problem of a row; `final` if the rows after it cannot be used."""
 
     def __init__(self, problem: Problem, *, final: bool = False) -> None:
         super().__init__(problem.message)

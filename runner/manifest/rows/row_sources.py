@@ -1,4 +1,4 @@
-"""Sources of transfers: the manifest's own list, CSV and JSONL files."""
+"""The port of sources of transfers, and the manifest's own list as one."""
 
 from __future__ import annotations
 
@@ -18,13 +18,16 @@ Values = tuple[Any, Any, Any, Any, Any, Any]
 """A row's values in the order of `FIELDS`; None or an empty text if absent."""
 
 
-SPOILT = object()
-"""Replaces a faulty value whose problem is reported: it is neither checked nor missing."""
+INVALID = object()
+"""Replaces a faulty value whose problem is reported already: it is neither checked nor missing."""
 
 
-def without(values: Values, spoilt: Collection[str]) -> Values:
-    """Return a row's values with `SPOILT` in the place of the fields named in `spoilt`."""
-    left = [SPOILT if at in spoilt else value for at, value in zip(FIELDS, values, strict=True)]
+def with_invalid(values: Values, invalid_fields: Collection[str]) -> Values:
+    """Return a row's values with `INVALID` in the place of the fields named in `invalid_fields`."""
+    left = [
+        INVALID if field in invalid_fields else value
+        for field, value in zip(FIELDS, values, strict=True)
+    ]
     return tuple(left)  # type: ignore[return-value] # same length
 
 
@@ -39,19 +42,19 @@ class RowSource(Protocol):
     def rows(self) -> Iterator[tuple[int, int, Values]]:
         """Yield each row's position in this source, its line, and its values."""
 
-    def where(self, at: str, *part: str | int) -> Place:
-        """Return the place of a field of the row yielded last, or of a part of it."""
+    def where(self, field: str, *part: str | int) -> Place:
+        """Return the place of `field` of the row yielded last, or of a part of it."""
 
-    def header(self, at: str) -> Place | None:
-        """Return where the columns are named, if no row of the file can have the field `at`."""
+    def header(self, field: str) -> Place | None:
+        """Return where the columns are named, if no row of the file can have `field`."""
 
     def find(self, wanted: Mapping[int, str]) -> Mapping[int, Place]:
-        """Return the places of a field each of some rows, by the rows' positions."""
+        """Return the place of one field in each wanted row; rows are given by position."""
 
 
 @dataclass(slots=True)
 class InlineRows:
-    """The transfers written in the manifest itself, from one index to another."""
+    """The transfers in the manifest itself, from index `start` to `stop`."""
 
     name: str
     document: Document
@@ -65,7 +68,7 @@ class InlineRows:
     def rows(self) -> Iterator[tuple[int, int, Values]]:
         """See `RowSource`; positions are indexes into `transfers`."""
         tree, items = self.document.tree, self.document.tree.root["transfers"]
-        spoilt = self.document.spoilt
+        invalid_fields = self.document.invalid_fields
         for index in range(self.start, self.stop):
             self._item = item = items[index]
             get = item.get
@@ -77,17 +80,17 @@ class InlineRows:
                 get("fallback"),
                 get("callbacks"),
             )
-            if id(item) in spoilt:
-                values = without(values, spoilt[id(item)])
+            if id(item) in invalid_fields:
+                values = with_invalid(values, invalid_fields[id(item)])
             yield index, tree.line(items, index), values
 
-    def where(self, at: str, *part: str | int) -> Place:
-        """See `RowSource`; a field that is absent stands where the transfer begins."""
-        if at in self._item:
-            return self.document.where(self._item, at, *part)
+    def where(self, field: str, *part: str | int) -> Place:
+        """See `RowSource`; an absent field has the place where the transfer begins."""
+        if field in self._item:
+            return self.document.where(self._item, field, *part)
         return self.document.tree.key(self._item, next(iter(self._item)))
 
-    def header(self, _at: str) -> Place | None:
+    def header(self, _field: str) -> Place | None:
         """See `RowSource`."""
         return None
 
@@ -95,8 +98,8 @@ class InlineRows:
         """See `RowSource`."""
         items, where = self.document.tree.root["transfers"], self.document.where
         return {
-            index: where(items[index], at if at in items[index] else "interaction_id")
-            for index, at in wanted.items()
+            index: where(items[index], name if name in items[index] else "interaction_id")
+            for index, name in wanted.items()
         }
 
 
@@ -104,7 +107,7 @@ def shared_fields(document: Document, *levels: Mapping[str, Any]) -> Mapping[str
     """Return each field's value from the first of the mappings `levels` that has it."""
     given: dict[str, LocatedValue] = {}
     for level in levels:
-        for at in FIELDS[2:]:
-            if at in level and at not in given:
-                given[at] = LocatedValue(level[at], partial(document.where, level, at))
+        for name in FIELDS[2:]:
+            if name in level and name not in given:
+                given[name] = LocatedValue(level[name], partial(document.where, level, name))
     return given

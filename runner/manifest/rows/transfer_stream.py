@@ -1,4 +1,4 @@
-"""Streams the transfers to the sink; reports duplicate keys and interactions."""
+"""Reads the transfers into a sink; reports duplicate keys and interactions."""
 
 from __future__ import annotations
 
@@ -24,27 +24,27 @@ from runner.manifest.rows.row_sources import InlineRows, RowSource, shared_field
 from runner.manifest.schema.check import Document
 
 MEDIA_TYPES = ("call", "callback", "email", "message")
-"""Media types of a selection by default."""
+"""Default media types of a selection."""
 
 
 class RowSink(Protocol):
     """Receives rows as they are read."""
 
     def add(self, row: TransferRow) -> None:
-        """Add a row; a faulty one has no media, and is added for its key and interaction.
+        """Add a row; a faulty one has no media, and is added to find duplicate ids.
 
-        A manifest with a faulty row is refused: none of its rows is ever sent.
+        A manifest with a faulty row is refused, so none of its rows is sent.
         """
 
     def select(self, selection: QueueSelection) -> None:
-        """Add a selection, whose rows are found when the gateway is asked."""
+        """Add a selection; the gateway is asked for its rows later."""
 
     def repeats(self, limit: int) -> Sequence[Repeat]:
         """Return at most `limit` repeats, ordered by `second`; called once, after the last row."""
 
 
-class Transfers:
-    """Reads a document's transfers once; keeps the source of each row."""
+class TransferReader:
+    """Reads a document's transfers once; records the source of each row."""
 
     def __init__(
         self,
@@ -61,17 +61,15 @@ class Transfers:
         self._sink = sink
         self._problems = problems
         self._sources: list[tuple[int, RowSource]] = []  # with the number of its first row
-        self._filled: dict[
-            int, Place
-        ] = {}  # by source that must have rows, where its file is named
-        self._doubted: dict[int, frozenset[str]] = {}  # by source, its entry's faulty fields
-        self._positions = array("Q")  # of each row in its source: eight bytes a row
+        self._must_have_rows: dict[int, Place] = {}  # by source: the place of its `from`
+        self._uncertain: dict[int, frozenset[str]] = {}  # by source: its entry's faulty fields
+        self._positions = array("Q")  # of each row in its source, eight bytes each
 
     def read(self) -> None:
         """Add every row with valid ids to the sink, and every problem to the collector."""
         for source in self._find_sources():
             self._sources.append((self.rows, source))
-            builder = self._builder(source, self._doubted.get(id(source), frozenset()))
+            builder = self._builder(source, self._uncertain.get(id(source), frozenset()))
             before, faults = self.rows, self._problems.found
             for position, line, values in source.rows():
                 row = builder.row(line, values)
@@ -86,16 +84,21 @@ class Transfers:
 
     def _report_empty(self, source: RowSource) -> None:
         """Report a file without rows, unless its entry allows that."""
-        place = self._filled.get(id(source))
+        place = self._must_have_rows.get(id(source))
         if place is not None:
             message = f"`{source.name}` has no rows"
             fix = "check how the file was made; if it may be empty, add `allow_empty: true` here"
             self._problems.add(Problem("R009", message, place, fix))
 
-    def _builder(self, source: RowSource, doubted: Collection[str] = ()) -> RowBuilder:
+    def _builder(self, source: RowSource, uncertain: Collection[str] = ()) -> RowBuilder:
         names = self._driver.can_select
         return RowBuilder(
-            source, self._references, self._document, self._problems, names=names, doubted=doubted
+            source,
+            self._references,
+            self._document,
+            self._problems,
+            names=names,
+            uncertain=uncertain,
         )
 
     def _find_sources(self) -> Iterator[RowSource]:
@@ -137,10 +140,10 @@ class Transfers:
         else:
             self._refuse_delimiter(item)
             source = JsonRows(written, file, columns, shared, self._problems)
-        doubted = self._document.spoilt.get(id(item), frozenset())
-        self._doubted[id(source)] = doubted
-        if not item.get("allow_empty", False) and "allow_empty" not in doubted:
-            self._filled[id(source)] = place
+        uncertain = self._document.invalid_fields.get(id(item), frozenset())
+        self._uncertain[id(source)] = uncertain
+        if not item.get("allow_empty", False) and "allow_empty" not in uncertain:
+            self._must_have_rows[id(source)] = place
         return source
 
     def _refuse_delimiter(self, item: Mapping[str, Any]) -> None:
@@ -170,7 +173,7 @@ class Transfers:
                 self._sink.select(_selection(asked, row))
 
     def _report_repeats(self) -> None:
-        repeats = self._sink.repeats(max(KEPT, 2 * self.rows))  # those not shown are counted
+        repeats = self._sink.repeats(max(KEPT, 2 * self.rows))  # those beyond `KEPT` are counted
         interactions = {(r.second, r.value) for r in repeats if r.kind == "interaction"}
         found = [
             repeat
@@ -183,8 +186,8 @@ class Transfers:
         found = found[:KEPT]
         places = self._find_places(found)
         for repeat in found:
-            at = _field(repeat)
-            first, second = places[repeat.first, at], places[repeat.second, at]
+            field = _field(repeat)
+            first, second = places[repeat.first, field], places[repeat.second, field]
             what = "key" if repeat.kind == "key" else "interaction"
             message = f"another transfer has the same {what}, `{repeat.value}`, at {first}"
             fix = "give one of them another key" if what == "key" else "keep one of the two"
@@ -197,9 +200,11 @@ class Transfers:
             for number in (repeat.first, repeat.second):
                 wanted[self._source_of(number), _field(repeat)][self._positions[number]] = number
         return {
-            (numbers[position], at): place
-            for (source, at), numbers in wanted.items()
-            for position, place in self._sources[source][1].find(dict.fromkeys(numbers, at)).items()
+            (numbers[position], field): place
+            for (source, field), numbers in wanted.items()
+            for position, place in self._sources[source][1]
+            .find(dict.fromkeys(numbers, field))
+            .items()
         }
 
     def _source_of(self, number: int) -> int:

@@ -1,1 +1,1 @@
-"""The manifest's JSON Schema: checks and messages."""
+"""Checks a document against the manifest's JSON Schema."""

@@ -1,4 +1,4 @@
-"""Suggests what to write for a wrong count or share."""
+"""Composes fixes for wrong counts and shares."""
 
 from __future__ import annotations
 

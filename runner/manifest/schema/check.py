@@ -1,7 +1,7 @@
-"""Checks a document against the manifest's schema; keeps the parts that the rules can check.
+"""Checks a document against the manifest's schema, and removes the parts that fail.
 
-`jsonschema-rs` decides; `explain` composes the messages. What failed is then removed from the
-document, so that the rules find the problems in the rest within the same run.
+`jsonschema-rs` validates, and `explain` composes the messages. The rules then check the rest, so that
+one run reports the problems of both.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ from runner.manifest.problem_collector import KEPT, Collector
 from runner.manifest.schema.messages import code_of, described, explain, is_secret
 from runner.manifest.schema.schema_paths import part_of_schema
 from runner.manifest.suggestions import nearest
-from runner.manifest.yaml.tree import Tree
+from runner.manifest.yaml.tree import Tree, ValuePath
 from runner.schemas_lookup import schema
 
 SECTIONS = ("environments", "gateways", "media", "callbacks")
 TRANSFER = "transferItem"
-"""The part of the schema for an item of `transfers`."""
+"""The schema's definition of an item of `transfers`."""
 
 _UNIT_DEPTH = {
     **dict.fromkeys(("environments", "gateways"), 3),
@@ -36,25 +36,22 @@ _PARTIAL = (
 )  # sections whose entries are checked without their missing fields
 _FILE_FIELDS = ("from", "columns")  # fields of a `from` entry without which its file cannot be read
 
-Path = tuple[str | int, ...]
-"""The path to a value: keys and indexes."""
-
 
 @dataclass(frozen=True, slots=True)
 class Document:
     """A document whose remaining `tree` satisfies the schema.
 
-    `defined` has the names of each section, including faulty entries, and `doubtful` the paths of
-    what was removed: neither causes further problems. `spoilt` has, by the identities of the
+    `defined` has the names of each section, including faulty entries, and `uncertain` the paths of
+    what was removed: neither causes further problems. `invalid_fields` has, by the identities of the
     faulty transfers and `from` entries that were kept, the fields that are not to be checked. A
     gateway or an environment may lack required fields.
     """
 
     tree: Tree
     defined: Mapping[str, frozenset[str]]
-    doubtful: frozenset[Path]
-    spoilt: Mapping[int, frozenset[str]]
-    _affected: frozenset[Path]  # paths of what contains a removed part
+    uncertain: frozenset[ValuePath]
+    invalid_fields: Mapping[int, frozenset[str]]
+    _affected: frozenset[ValuePath]  # paths of what contains a removed part
 
     def where(self, container: Any, at: str | int, *part: str | int) -> Place:
         """Return the place of a container's member, or of a part of it."""
@@ -62,10 +59,10 @@ class Document:
             container, at = container[at], step
         return self.tree.value(container, at)
 
-    def doubts(self, *path: str) -> bool:
+    def is_uncertain(self, *path: str) -> bool:
         """Return whether the value at `path`, a part of it, or what contains it was removed."""
         return path in self._affected or any(
-            path[:length] in self.doubtful for length in range(1, len(path) + 1)
+            path[:length] in self.uncertain for length in range(1, len(path) + 1)
         )
 
     def section(self, name: str) -> Mapping[str, Any]:
@@ -77,7 +74,7 @@ class Document:
 class _Fault(NamedTuple):
     """A finding of the schema: its path, the keyword, and the field names concerned."""
 
-    path: Path
+    path: ValuePath
     keyword: str
     unexpected: tuple[str, ...]
     missing: str | None
@@ -97,7 +94,7 @@ _ITEM = 2
 
 
 def check_schema(tree: Tree, problems: Collector) -> Document | None:
-    """Add what the schema refuses; return the rest of the document, or None if nothing is left."""
+    """Add the schema's problems; return the rest of the document, or None if nothing is left."""
     defined = {name: _names(tree.root, name) for name in SECTIONS}
     if validator().is_valid(tree.root):
         return _document(tree, defined, frozenset(), {})
@@ -113,18 +110,18 @@ def check_schema(tree: Tree, problems: Collector) -> Document | None:
         _add(explain(tree, path, part, kind), len(unexpected), problems)
     if not isinstance(tree.root, dict) or not problems.failed:
         return None
-    spoilt = _spoilt(tree.root.get("transfers"), faults)
-    return _document(tree, defined, _remove_faulty(tree, faults, spoilt), spoilt)
+    invalid_fields = _invalid_fields(tree.root.get("transfers"), faults)
+    return _document(tree, defined, _remove_faulty(tree, faults, invalid_fields), invalid_fields)
 
 
 def _document(
     tree: Tree,
     defined: Mapping[str, frozenset[str]],
-    doubtful: frozenset[Path],
-    spoilt: Mapping[int, frozenset[str]],
+    uncertain: frozenset[ValuePath],
+    invalid_fields: Mapping[int, frozenset[str]],
 ) -> Document:
-    affected = {way[:length] for way in doubtful for length in range(1, len(way) + 1)}
-    return Document(tree, defined, doubtful, spoilt, frozenset(affected))
+    affected = {way[:length] for way in uncertain for length in range(1, len(way) + 1)}
+    return Document(tree, defined, uncertain, invalid_fields, frozenset(affected))
 
 
 def _add(found: Iterable[Problem], unexpected: int, problems: Collector) -> None:
@@ -134,7 +131,7 @@ def _add(found: Iterable[Problem], unexpected: int, problems: Collector) -> None
             for _ in range(unexpected - added):
                 problems.count(problem.code)
             return
-        if not problems.unread(problem.place):
+        if not problems.is_unreadable(problem.place):
             problems.add(problem)
 
 
@@ -143,7 +140,7 @@ def _names(root: Any, section: str) -> frozenset[str]:
     return frozenset(found) if isinstance(found, dict) else frozenset()
 
 
-def _errors(root: Any) -> Iterator[tuple[Path, jsonschema_rs.ValidationError, str | None]]:
+def _errors(root: Any) -> Iterator[tuple[ValuePath, jsonschema_rs.ValidationError, str | None]]:
     """Yield findings with their paths, and the part of the schema that found them.
 
     Transfers are checked one at a time, because there may be millions.
@@ -177,7 +174,7 @@ def _refuse(address: str) -> Never:
     raise ValueError(f"a schema refers to {address}; schemas must not refer to other documents")
 
 
-def _spoilt(transfers: Any, faults: Iterable[_Fault]) -> Mapping[int, frozenset[str]]:
+def _invalid_fields(transfers: Any, faults: Iterable[_Fault]) -> Mapping[int, frozenset[str]]:
     """Return the faulty transfers and `from` entries that can be checked in part.
 
     They are keyed by identity; the values are the fields that are not to be checked.
@@ -200,36 +197,36 @@ def _spoilt(transfers: Any, faults: Iterable[_Fault]) -> Mapping[int, frozenset[
 
 
 def _remove_faulty(
-    tree: Tree, faults: Iterable[_Fault], spoilt: Mapping[int, frozenset[str]]
-) -> frozenset[Path]:
+    tree: Tree, faults: Iterable[_Fault], invalid_fields: Mapping[int, frozenset[str]]
+) -> frozenset[ValuePath]:
     """Remove unknown fields, and otherwise the smallest part that rules check as a whole.
 
-    Items in `spoilt` stay, except for the faulty fields of `from` entries. Returns the paths of
+    Items in `invalid_fields` stay, except for the faulty fields of `from` entries. Returns the paths of
     what was removed, and of what the unknown fields probably meant.
     """
-    removed: dict[Path, set[str | int]] = defaultdict(set)
-    doubtful: set[Path] = set()
+    removed: dict[ValuePath, set[str | int]] = defaultdict(set)
+    uncertain: set[ValuePath] = set()
     for path, keyword, unexpected, missing in faults:
         unit = path[: _UNIT_DEPTH.get(str(path[0]), 1)] if path else ()
         if path[:1] == ("transfers",) and len(path) >= _ITEM:
             item, _ = tree.reach(path[:_ITEM])
-            if id(item) not in spoilt:
+            if id(item) not in invalid_fields:
                 removed[unit[:-1]].add(unit[-1])
             elif "from" in item and len(path) > _ITEM:
                 removed[path[:_ITEM]].add(path[_ITEM])
         elif unexpected and not is_secret(path):
             removed[path].update(unexpected)
             meant = (nearest(name, _field_names()) or name for name in unexpected[:KEPT])
-            doubtful.update((*path, name) for name in meant)
+            uncertain.update((*path, name) for name in meant)
         elif keyword == "required" and len(path) == _ITEM and path[0] in _PARTIAL:
-            doubtful.add((*path, str(missing)))
+            uncertain.add((*path, str(missing)))
         elif path:
             removed[unit[:-1]].add(unit[-1])
-            doubtful.add(unit)
+            uncertain.add(unit)
     for path in sorted(removed, key=len, reverse=True):
         container, _ = tree.reach(path)
         tree.marks.remove(container, removed[path])
-    return frozenset(doubtful)
+    return frozenset(uncertain)
 
 
 @cache

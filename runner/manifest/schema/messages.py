@@ -1,4 +1,4 @@
-"""Composes messages for what the schema refuses: the field, its value, and the fix."""
+"""Composes the messages of schema problems: field, value and fix."""
 
 from __future__ import annotations
 
@@ -10,14 +10,12 @@ import jsonschema_rs
 
 from runner.core.diagnostics.problem import Place, Problem, Related
 from runner.core.manifest.rules import fixed_figures
-from runner.manifest.flow_style import YAML, Syntax, cut, flow, is_number
 from runner.manifest.schema.amounts import amount_fix
 from runner.manifest.schema.schema_paths import dereferenced, field_containing, place_of_field
 from runner.manifest.secret_lines import REFERENCE, public_part
-from runner.manifest.suggestions import listed, nearest, offer
-from runner.manifest.yaml.tree import Tree
-
-Path = tuple[str | int, ...]
+from runner.manifest.suggestions import list_names, nearest, offer
+from runner.manifest.value_text import YAML, Syntax, flow_yaml, is_number, truncate
+from runner.manifest.yaml.tree import Tree, ValuePath
 
 _UNITS = {"duration": ("s", "ms"), "rate": ("/s", "/min"), "share": ("%",)}
 _TYPES = {
@@ -58,7 +56,7 @@ _BEYOND = {
 
 def explain(
     tree: Tree,
-    path: Path,
+    path: ValuePath,
     part: Mapping[str, Any],
     kind: Mapping[str, Any],
     syntax: Syntax = YAML,
@@ -86,7 +84,7 @@ def explain(
 
 
 def _unknown_fields(
-    tree: Tree, path: Path, part: Mapping[str, Any], kind: Mapping[str, Any]
+    tree: Tree, path: ValuePath, part: Mapping[str, Any], kind: Mapping[str, Any]
 ) -> Iterator[Problem]:
     value, _ = tree.reach(path)
     kind_of = next((word for word in ("from", "select") if word in value), None)
@@ -96,7 +94,7 @@ def _unknown_fields(
         yield Problem("S001", message, place, _field_fix(name, value, part))
 
 
-def _missing_field(tree: Tree, path: Path, part: Mapping[str, Any], name: str) -> Problem:
+def _missing_field(tree: Tree, path: ValuePath, part: Mapping[str, Any], name: str) -> Problem:
     fix = f"add `{name}`"
     if "properties" in part:
         example = _fitting(tree.reach(path)[0], name, part["properties"][name])
@@ -105,7 +103,7 @@ def _missing_field(tree: Tree, path: Path, part: Mapping[str, Any], name: str) -
 
 
 def _refused_value(
-    tree: Tree, path: Path, part: Mapping[str, Any], kind: Mapping[str, Any], syntax: Syntax
+    tree: Tree, path: ValuePath, part: Mapping[str, Any], kind: Mapping[str, Any], syntax: Syntax
 ) -> Problem:
     value, place = tree.reach(path)
     if path and isinstance(path[-1], str):
@@ -114,7 +112,7 @@ def _refused_value(
     if isinstance(public, str) and ("://" in public or "url" in str(path[-1:])):
         public = public_part(public)
     hide = public != value
-    shown = _shown(tree, value, place) if not hide else public and f"`{cut(public)}…`"
+    shown = _shown(tree, value, place) if not hide else public and f"`{truncate(public)}…`"
     message, fix = _wrong_value(path, value, shown, part, kind, syntax)
     return Problem(code_of(kind["name"]), message, place, fix, hide=hide)
 
@@ -132,7 +130,7 @@ def code_of(keyword: str) -> str:
 _HOLDER = ("environments", "NAME", "credentials")
 
 
-def is_secret(path: Path) -> bool:
+def is_secret(path: ValuePath) -> bool:
     """Return whether the value at `path`, or a part of it, may be a secret in plain text."""
     section, field = path[:1], path[2:3]
     return (section == ("environments",) and field == ("credentials",)) or (
@@ -140,7 +138,9 @@ def is_secret(path: Path) -> bool:
     )
 
 
-def _secret(tree: Tree, path: Path, place: Place, kind: Mapping[str, Any]) -> Iterator[Problem]:
+def _secret(
+    tree: Tree, path: ValuePath, place: Place, kind: Mapping[str, Any]
+) -> Iterator[Problem]:
     fix = REFERENCE
     name = f"`{path[3] if path[0] == 'environments' and len(path) > len(_HOLDER) else path[2]}`"
     if kind["name"] == "required":
@@ -169,17 +169,17 @@ def _no_single_promise(place: Place) -> Problem:
     return Problem("S007", "`delivery` must have exactly one promise", place, fix)
 
 
-def _wrong_names(tree: Tree, path: Path, part: Mapping[str, Any]) -> Iterator[Problem]:
+def _wrong_names(tree: Tree, path: ValuePath, part: Mapping[str, Any]) -> Iterator[Problem]:
     pattern, longest = re.compile(part["pattern"]), part.get("maxLength", 10_000)
     mapping, _ = tree.reach(path)
     for name in mapping:
         if pattern.fullmatch(name) is None or len(name) > longest:
-            message = f"`{cut(name)}` is not a {part['title']}"
+            message = f"`{truncate(name)}` is not a {part['title']}"
             yield Problem("S005", message, tree.key(mapping, name), _form_fix(part))
 
 
 def _wrong_value(  # noqa: PLR0917 - each is a part of the message
-    path: Path,
+    path: ValuePath,
     value: Any,
     shown: str | None,
     part: Mapping[str, Any],
@@ -188,7 +188,7 @@ def _wrong_value(  # noqa: PLR0917 - each is a part of the message
 ) -> tuple[str, str]:
     """Return message and fix for a value; `shown` is None if it may be a secret."""
     name = kind["name"]
-    said = f"{_subject(path)} is {shown}"
+    finding = f"{_subject(path)} is {shown}"
     message = f"{_subject(path, transfer='this entry')} is {shown}, not {_wanted(part)}"
     if shown is None:
         message = (
@@ -203,19 +203,22 @@ def _wrong_value(  # noqa: PLR0917 - each is a part of the message
         if name not in _LENGTHS:
             return message, fix or _form_fix(part)
     if name in ("constant", "const"):
-        return f"{said}, not {flow(part['const'])}", f"write `{path[-1]}: {flow(part['const'])}`"
+        return (
+            f"{finding}, not {flow_yaml(part['const'])}",
+            f"write `{path[-1]}: {flow_yaml(part['const'])}`",
+        )
     if name == "enum":
         fix = offer(
             str(value), [str(option) for option in part["enum"]], kind="value", before="allowed"
         )
-        return f"{said}, which is not one of the allowed values", fix
+        return f"{finding}, which is not one of the allowed values", fix
     if "fitting" in part and name in _BOUNDS:
         return (
-            f"{said}, {_BEYOND[name].format(part[name])}",
+            f"{finding}, {_BEYOND[name].format(part[name])}",
             f"write `{syntax.key(path[-1])}{part['fitting']}`",
         )
     if name in _BOUNDS or name in _LENGTHS:
-        return _beyond(path, value, said, part[name], name)
+        return _beyond(path, value, finding, part[name], name)
     fix = f"write for example `{syntax.key(path[-1])}{_example(part, syntax)}`"
     return f"{_subject(path)} is empty", fix
 
@@ -227,7 +230,7 @@ def _is_mistyped(value: Any, part: Mapping[str, Any]) -> bool:
 
 
 def _fitting(holder: Any, name: str, part: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Return the part with an example that fits the codec beside it, which may allow one value."""
+    """Return the part with an example for the codec beside it, which may allow only one value."""
     codec = holder.get("codec") if isinstance(holder, Mapping) else None
     figure = fixed_figures(codec).get(name) if isinstance(codec, str) else None
     if figure is None:
@@ -235,23 +238,23 @@ def _fitting(holder: Any, name: str, part: Mapping[str, Any]) -> Mapping[str, An
     return {**part, "examples": [int(figure)], "fitting": int(figure)}
 
 
-def _beyond(path: Path, value: Any, said: str, bound: int, keyword: str) -> tuple[str, str]:
+def _beyond(path: ValuePath, value: Any, finding: str, bound: int, keyword: str) -> tuple[str, str]:
     if keyword in _BOUNDS:
         return (
-            f"{said}, {_BEYOND[keyword].format(bound)}",
+            f"{finding}, {_BEYOND[keyword].format(bound)}",
             f"write {_BOUNDS[keyword].format(bound)}",
         )
     noun = _LENGTHS[keyword]
     return f"{_subject(path)} has {len(value):,} {noun}", f"use at most {bound:,} {noun}"
 
 
-def _repeated(tree: Tree, path: Path, items: Sequence[Any]) -> Problem:
+def _repeated(tree: Tree, path: ValuePath, items: Sequence[Any]) -> Problem:
     """Return the problem of a duplicate item; the schema takes `1` and `1.0` as equal."""
     seen: dict[str, int] = {}
-    for index, text in enumerate(map(flow, items)):
+    for index, text in enumerate(map(flow_yaml, items)):
         if text in seen:
             first = Related(tree.value(items, seen[text]), "first here")
-            message = f"{_subject(path)} contains `{cut(text)}` twice"
+            message = f"{_subject(path)} contains `{truncate(text)}` twice"
             place = tree.value(items, index)
             return Problem("S008", message, place, "keep one of the two", related=(first,))
         seen[text] = index
@@ -265,11 +268,15 @@ def _field_fix(name: str, value: Mapping[str, Any], part: Mapping[str, Any]) -> 
         return f"it belongs in `{inner}`: write `{inner}: {{{name}: …}}`"
     elsewhere = place_of_field(name) if nearest(name, unused) is None else None
     if elsewhere is not None:
-        return f"{elsewhere}; {listed(sorted(unused), 'allowed here') if unused else 'delete it'}"
+        return (
+            f"{elsewhere}; {list_names(sorted(unused), 'allowed here') if unused else 'delete it'}"
+        )
     return offer(name, unused, kind="field", before="it may also have") if unused else "delete it"
 
 
-def _type_fix(path: Path, value: Any, shown: str, part: Mapping[str, Any], syntax: Syntax) -> str:
+def _type_fix(
+    path: ValuePath, value: Any, shown: str, part: Mapping[str, Any], syntax: Syntax
+) -> str:
     if not path:
         return "begin with `version: 1`"
     name = syntax.key(path[-1])
@@ -282,14 +289,14 @@ def _type_fix(path: Path, value: Any, shown: str, part: Mapping[str, Any], synta
         elif wanted == "string" and re.search(part.get("pattern", ""), shown):
             fix = f'put quotes around it: `{name}"{shown}"`'
         elif wanted == "array":
-            fix = f"write a list: `{name}[{cut(syntax.value(value))}]`"
+            fix = f"write a list: `{name}[{truncate(syntax.value(value))}]`"
         elif wanted in ("integer", "number") and isinstance(value, str) and is_number(value):
             fix = f"drop the quotes: `{name}{value}`"
     return f"write `{name}true` or `{name}false`" if wanted == "boolean" else fix
 
 
 def _form_fix(part: Mapping[str, Any]) -> str:
-    examples = ", ".join(f"`{flow(example)}`" for example in part.get("examples", ())[:3])
+    examples = ", ".join(f"`{flow_yaml(example)}`" for example in part.get("examples", ())[:3])
     meaning = part.get("description", "").partition(". ")[0].rstrip(".")
     return f"write for example {examples}" + (
         f" ({meaning[0].lower()}{meaning[1:]})" if meaning else ""
@@ -308,7 +315,7 @@ def _wanted(part: Mapping[str, Any]) -> str:
     return f"{'an' if noun[0] in 'aeiou' or noun.startswith('HTTP') else 'a'} {noun}"
 
 
-def _subject(path: Path, *, transfer: str = "this transfer") -> str:
+def _subject(path: ValuePath, *, transfer: str = "this transfer") -> str:
     if not path:
         return "the manifest"
     if isinstance(path[-1], str):
@@ -327,11 +334,11 @@ def _shown(tree: Tree, value: Any, place: Place) -> str:
         return "a list"
     written = tree.source.shown(place)
     if isinstance(value, str) and not written.startswith(("'", '"')):
-        return f"`{cut(value)}`"
-    return cut(written or flow(value))
+        return f"`{truncate(value)}`"
+    return truncate(written or flow_yaml(value))
 
 
-def _head(tree: Tree, path: Path) -> Place:
+def _head(tree: Tree, path: ValuePath) -> Place:
     """Return the place of a mapping's key, or its beginning if it has no key."""
     if path and isinstance(path[-1], str):
         parent, _ = tree.reach(path[:-1])

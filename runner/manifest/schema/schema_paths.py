@@ -9,7 +9,7 @@ from typing import Any
 from runner.schemas_lookup import schema
 
 _MAX_PLACES = 2
-"""Most places that are suggested for a field; with more, none is likelier than another."""
+"""Most places that are suggested for a field; among more, no one is likely."""
 
 
 _MIN_PREFIX = 4
@@ -47,7 +47,7 @@ def _is_plain_text(target: Mapping[str, Any], part: Mapping[str, Any]) -> bool:
 
 
 def field_containing(name: str, part: Mapping[str, Any], fields: Sequence[str]) -> str | None:
-    """Return the one of the part's `fields` that contains a field `name`, if any."""
+    """Return the field among `fields` that contains a field `name`, or None."""
     inner = (field for field in fields if name in _fields_of(part["properties"][field]))
     return next(inner, None)
 
@@ -58,9 +58,9 @@ def _fields_of(part: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 def place_of_field(name: str) -> str | None:
-    """Return where in a manifest the field belongs that has this name, or begins with it.
+    """Return where a field with this name, or one that begins with it, belongs in a manifest.
 
-    None if no field matches, or if it may stand in more than two places.
+    None if no field matches, or if it belongs in more than two places.
     """
     begun = [field for field in _places() if field.startswith(name) and len(name) >= _MIN_PREFIX]
     field = name if name in _places() else begun[0] if len(begun) == 1 else None

@@ -1,1 +1,1 @@
-"""The manifest's sections as frozen values."""
+"""Builds the manifest's sections as frozen values."""

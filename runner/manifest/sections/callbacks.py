@@ -1,4 +1,4 @@
-"""Builds callbacks as frozen values; fetches secrets only for those that transfers use."""
+"""Builds callbacks as frozen values; resolves secrets only for those that transfers use."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from runner.core.webhook import check_webhook_secret
 from runner.manifest.problem_collector import Collector
 from runner.manifest.schema.check import Document
 from runner.manifest.secret_references import Secrets
-from runner.manifest.sections.environment import resolve
+from runner.manifest.sections.environment import resolve_reference
 from runner.manifest.url_check import check_address
 
 
@@ -36,7 +36,7 @@ def build_callbacks(
 
     A callback with a secret that no transfer uses is left out, so that it can never be called
     unsigned. A rehearsal suppresses calls that leave the machine (manifest.md, "Simulator"),
-    so it does not fetch their secrets.
+    so it does not resolve their secrets.
     """
     found: dict[str, Callback] = {}
     for name, written in document.section("callbacks").items():
@@ -44,7 +44,7 @@ def build_callbacks(
         if "secret" in written and name not in used:
             continue
         if "secret" in written and not _is_suppressed(written, environment):
-            secret = resolve(document, written, "secret", problems, secrets=secrets)
+            secret = resolve_reference(document, written, "secret", problems, secrets=secrets)
             _check_secret(document, written, secret, problems)
         found[name] = _build(name, written, secret)
     return found

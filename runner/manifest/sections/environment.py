@@ -1,4 +1,4 @@
-"""Chooses the environment and turns it into frozen values; all addresses are checked, chosen or not."""
+"""Checks all environments, chooses one, and builds it as frozen values."""
 
 from __future__ import annotations
 
@@ -25,33 +25,33 @@ from runner.manifest.problem_collector import Collector
 from runner.manifest.regular_file import open_regular
 from runner.manifest.schema.check import Document
 from runner.manifest.secret_references import Secrets, Unresolvable, resolve_secret
-from runner.manifest.suggestions import listed, nearest, offer
+from runner.manifest.suggestions import list_names, nearest, offer
 from runner.manifest.url_check import check_address
 
 PLATFORM = SimulatorOptions().platform
-"""What the embedded gateway is where the manifest does not say."""
+"""Default platform of the embedded gateway."""
 
 
-def choose(document: Document, wanted: str | None, problems: Collector) -> str | None:
+def choose_environment(document: Document, wanted: str | None, problems: Collector) -> str | None:
     """Return the name of the environment to use: `wanted`, the manifest's, or the only one."""
     root, defined = document.tree.root, document.defined["environments"]
     name = wanted if wanted is not None else root.get("environment")
     if name is None:
         if len(defined) == 1:
             return next(iter(defined))
-        if defined and not document.doubts("environment"):
+        if defined and not document.is_uncertain("environment"):
             names = sorted(defined)
-            fix = f"add `environment: {names[0]}`, or give --env {names[0]}; {listed(names, 'defined')}"
+            fix = f"add `environment: {names[0]}`, or give --env {names[0]}; {list_names(names, 'defined')}"
             problems.add(Problem("S002", "no environment is chosen", _section(document), fix))
         return None
     if name in defined:
         return str(name)
     if not defined:
-        return None  # said already, by the schema
-    said = f"unknown environment `{name}`" + (" (--env)" if wanted is not None else "")
+        return None  # the schema has reported it
+    message = f"unknown environment `{name}`" + (" (--env)" if wanted is not None else "")
     place = _section(document) if wanted is not None else document.where(root, "environment")
     fix = offer(str(name), defined, kind="environment")
-    problems.add(Problem("R001", said, place, fix))
+    problems.add(Problem("R001", message, place, fix))
     return None
 
 
@@ -63,7 +63,7 @@ def _section(document: Document) -> Place:
 
 
 def check_environments(document: Document, problems: Collector) -> None:
-    """Add what is wrong with names, regions and addresses, of every environment."""
+    """Add the problems of names, regions and addresses of every environment."""
     for name, environment in document.section("environments").items():
         problems.extend(_check(document, name, environment))
 
@@ -84,9 +84,9 @@ def _check(document: Document, name: str, environment: dict[str, Any]) -> Iterat
 
 
 def _check_driver(document: Document, name: str, environment: dict[str, Any]) -> Iterator[Problem]:
-    """Yield what is wrong with an environment for the driver that it names."""
+    """Yield the problems of an environment with its driver."""
     if environment["driver"] == SIMULATOR:
-        if not document.doubts("environments", name, "simulator"):
+        if not document.is_uncertain("environments", name, "simulator"):
             yield from _check_simulator(document, environment.get("simulator", {}))
         yield from _check_options(document, environment, None, SIMULATOR)
         return
@@ -96,9 +96,9 @@ def _check_driver(document: Document, name: str, environment: dict[str, Any]) ->
         return
     yield from _check_no_effect(document, environment, driver)
     yield from _check_options(document, environment, driver.options_schema, driver.name)
-    yield from _check_reach(document, name, environment, driver)
-    doubted = document.doubts("environments", name, "credentials")
-    if driver.needs_credentials and "credentials" not in environment and not doubted:
+    yield from _check_addresses(document, name, environment, driver)
+    uncertain = document.is_uncertain("environments", name, "credentials")
+    if driver.needs_credentials and "credentials" not in environment and not uncertain:
         place = document.where(environment, "driver")
         message = f"the driver `{driver.name}` needs `credentials`"
         fix = "add `credentials: {client_id: {env: NAME}, client_secret: {env: NAME}}`"
@@ -116,7 +116,7 @@ def _unknown_driver(document: Document, environment: dict[str, Any]) -> Problem:
 def _check_no_effect(
     document: Document, environment: dict[str, Any], driver: DriverTraits
 ) -> Iterator[Problem]:
-    """Yield what has no effect with a driver (genesys-cloud.md, "Order of work")."""
+    """Yield fields without effect with a driver (genesys-cloud.md, "Order of work")."""
     for path, found in driver.no_effect.items():
         holder: dict[str, Any] = environment
         *wholes, field = path.split(".")
@@ -134,7 +134,7 @@ def _check_options(
     schema: Mapping[str, Any] | None,
     driver: str,
 ) -> Iterator[Problem]:
-    """Yield what a driver's own schema refuses in `options`."""
+    """Yield the problems of `options` by the driver's own schema."""
     if "options" not in environment:
         return
     if schema is None:
@@ -150,7 +150,7 @@ def _check_options(
 
 
 def _check_simulator(document: Document, options: dict[str, Any]) -> Iterator[Problem]:
-    """Yield what the chosen platform of the embedded gateway does not have."""
+    """Yield faults and options that the embedded gateway's platform does not have."""
     platform = options.get("platform", PLATFORM)
     known, faults = platforms(), options.get("faults", {})
     for name in faults:
@@ -165,23 +165,25 @@ def _check_simulator(document: Document, options: dict[str, Any]) -> Iterator[Pr
             yield Problem("S012", message, document.tree.key(options, name), fix)
 
 
-def _check_reach(
+def _check_addresses(
     document: Document, name: str, environment: dict[str, Any], driver: DriverTraits
 ) -> Iterator[Problem]:
     region, endpoints = environment.get("region"), environment.get("endpoints", {})
     wanted, regions = driver.endpoints, driver.regions
     missing = [field for field in wanted if field not in endpoints]
-    doubted = any(document.doubts("environments", name, at) for at in ("region", "endpoints"))
-    if region is None and missing and not doubted:
+    uncertain = any(
+        document.is_uncertain("environments", name, at) for at in ("region", "endpoints")
+    )
+    if region is None and missing and not uncertain:
         place = document.where(environment, "driver")
-        yield Problem("S002", _no_reach(driver), place, _reach(driver, missing))
+        yield Problem("S002", _no_addresses(driver), place, _addresses_fix(driver, missing))
     elif region is not None and region not in regions:
         place = document.where(environment, "region")
         fix = offer(region, regions, kind="region")
         yield Problem("R001", f"unknown region `{region}`", place, fix)
 
 
-def _no_reach(driver: DriverTraits) -> str:
+def _no_addresses(driver: DriverTraits) -> str:
     count = {1: f"`{driver.endpoints[0]}` among its", 2: "both", 3: "all three"}
     without_region = f"the environment has not {count[len(driver.endpoints)]} `endpoints`"
     if not driver.regions:
@@ -189,13 +191,13 @@ def _no_reach(driver: DriverTraits) -> str:
     return f"the environment has neither `region` nor {count[len(driver.endpoints)]} `endpoints`"
 
 
-def _reach(driver: DriverTraits, missing: Sequence[str]) -> str:
+def _addresses_fix(driver: DriverTraits, missing: Sequence[str]) -> str:
     region = f"`region: {driver.example_region}`, or " if driver.example_region else ""
     return f"add {region}these `endpoints`: {', '.join(missing)}"
 
 
 def driver_of(document: Document, name: str | None) -> DriverTraits:
-    """Return the driver that speaks with the environment called `name`, sound or not."""
+    """Return the driver of the environment `name`, which may be faulty."""
     found = document.section("environments").get(name or "", {})
     driver = found.get("driver")
     if driver == SIMULATOR:
@@ -207,7 +209,7 @@ def driver_of(document: Document, name: str | None) -> DriverTraits:
 def build_environment(
     document: Document, name: str, problems: Collector, *, secrets: Secrets
 ) -> Environment | None:
-    """Return the environment called `name` with its secrets resolved; None if it is faulty."""
+    """Return the environment `name` with its secrets resolved, or None if it is faulty."""
     found = document.section("environments").get(name)
     if not isinstance(found, dict) or not {"driver", "gateway"} <= found.keys():
         return None
@@ -281,11 +283,11 @@ def _credential(
 ) -> Secret | None:
     credentials = environment.get("credentials")
     if credentials is None:
-        return None  # said already
-    return resolve(document, credentials, field, problems, secrets=secrets)
+        return None  # reported already
+    return resolve_reference(document, credentials, field, problems, secrets=secrets)
 
 
-def resolve(
+def resolve_reference(
     document: Document,
     holder: Mapping[str, Any],
     field: str,
@@ -293,7 +295,7 @@ def resolve(
     *,
     secrets: Secrets,
 ) -> Secret | None:
-    """Return the secret that the reference `field` of `holder` leads to, or add a problem (R007)."""
+    """Return the secret of the reference `field` of `holder`, or add a problem (R007)."""
     if secrets is Secrets.NONE:
         return None
     folder = Path(document.tree.source.name).parent

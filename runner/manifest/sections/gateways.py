@@ -1,4 +1,4 @@
-"""Turns gateways into frozen values; what replies mean is checked for each, chosen or not."""
+"""Checks all gateways, and builds the chosen one as frozen values."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from runner.manifest.sections.environment import driver_of
 
 
 def check_gateways(document: Document, problems: Collector) -> None:
-    """Add what is wrong with the gateways' further statuses."""
+    """Add the problems of the gateways' further statuses."""
     for gateway in document.section("gateways").values():
         statuses = gateway.get("statuses", {})
         found = check_statuses(statuses.get("carried_out", ()), statuses.get("not_carried_out", ()))
@@ -33,7 +33,7 @@ def check_gateways(document: Document, problems: Collector) -> None:
 
 
 def check_promise(document: Document, environment: str | None, problems: Collector) -> None:
-    """Add what the driver of the environment called `environment` does not let a gateway promise."""
+    """Add a promise that the driver of `environment` does not allow."""
     found = document.section("environments").get(environment or "", {})
     gateway = document.section("gateways").get(found.get("gateway", ""), {})
     delivery, driver = gateway.get("delivery", {}), driver_of(document, environment)
@@ -63,9 +63,9 @@ def _refused(driver: DriverTraits, promise: str, place: Place) -> Problem:
 
 
 def build_gateway(document: Document, environment: str | None) -> GatewayConstraints | None:
-    """Return the gateway of the environment called `environment`; None if there is none.
+    """Return the gateway of `environment`, or None.
 
-    What a faulty one lacks is no limit, so that the rest of it can be judged.
+    Fields that a faulty one lacks are unlimited, so that the rest can be checked.
     """
     found = document.section("environments").get(environment or "", {})
     name = found.get("gateway")

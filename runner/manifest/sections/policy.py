@@ -1,4 +1,4 @@
-"""Turns the policy into frozen values; what is not written is as `Policy` has it."""
+"""Checks the policy and builds it as frozen values; defaults are those of `Policy`."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from runner.manifest.schema.check import Document
 
 
 def check_policy(document: Document, problems: Collector, *, now_s: float) -> None:
-    """Add the problems of waits, waves and window that the schema cannot see."""
+    """Add the problems of waits, waves and window that the schema cannot express."""
     policy = document.section("policy")
     _check_retry(document, policy.get("retry", {}), problems)
     waves = tuple(map(_amount, policy.get("waves", ())))

@@ -1,1 +1,1 @@
-"""YAML text to a positioned document."""
+"""Reads YAML text into a document with the place of every value."""

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 
 @contextmanager
 def collection_paused() -> Iterator[None]:
-    """Pause garbage collection: walking a growing tree without garbage takes time."""
+    """Pause garbage collection, which would repeatedly walk a growing tree without garbage."""
     was_enabled = gc.isenabled()
     gc.disable()
     try:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 NO_KEY = object()
-"""Marks that no key is waiting for its value."""
+"""The key if none is waiting for its value."""
 
 
 class OpenContainer:

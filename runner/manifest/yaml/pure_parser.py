@@ -1,4 +1,4 @@
-"""PyYAML's parser in pure Python, used where libyaml is missing."""
+"""PyYAML's parser in pure Python, used if libyaml is missing."""
 
 from __future__ import annotations
 

@@ -33,7 +33,7 @@ class NumberOutOfRange(ValueError):
     """A number that is not finite, or whole and beyond 2^53."""
 
 
-def resolve(text: str) -> str | int | float | bool | None:
+def resolve_scalar(text: str) -> str | int | float | bool | None:
     """Return the value of the plain scalar `text`. Raises `NumberOutOfRange`."""
     if text in _WORDS:
         return _finite(_WORDS[text])

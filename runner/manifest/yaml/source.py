@@ -16,13 +16,13 @@ from runner.manifest.suggestions import nearest
 from runner.manifest.yaml.tree import Source
 
 MAX_BYTES = 64_000_000
-"""Size of the largest manifest; longer lists belong in a `from:` file."""
+"""Largest manifest; longer lists belong in a `from:` file."""
 
 _SUFFIXES = {".yaml", ".yml"}
 _UTF16_MARKS = (b"\xff\xfe", b"\xfe\xff")
 _UNDECODED = re.compile("[\udc80-\udcff]")
 _PRIVATE = 0xF700
-"""Private-use characters replace bytes that are not UTF-8: different ids stay different."""
+"""Private-use characters replace bytes that are not UTF-8, so that different ids stay different."""
 _STANDS_IN = re.compile(f"[{chr(_PRIVATE + 0x80)}-{chr(_PRIVATE + 0xFF)}]")
 _REFUSED = re.compile(
     "[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff\ufeff\ufffe\uffff]"

@@ -1,4 +1,4 @@
-"""Translates libyaml's errors into plain messages."""
+"""Turns libyaml's errors into plain messages with fixes."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from runner.manifest.yaml.tree import Source, pack
 
 
 class _Words(NamedTuple):
-    """Message and fix for a part of the parser's text; `begins`: placed where the construct begins."""
+    """Message and fix for a text of the parser; `begins`: its place is where the construct begins."""
 
     part: str
     message: str
@@ -117,7 +117,7 @@ _WORDS = (
         "put quotes around a text that begins with `!`",
     ),
 )
-_OTHERWISE = "check indentation, quotes and brackets on this line and the one before"
+_DEFAULT_FIX = "check indentation, quotes and brackets on this line and the one before"
 _BEGINS = {
     "flow sequence": "the list begins here",
     "block sequence": "the list begins here",
@@ -130,7 +130,7 @@ _BEGINS = {
 def syntax_problem(error: yaml.YAMLError, source: Source) -> Problem:
     """Return the problem for `error`, with the most likely fix."""
     if not isinstance(error, MarkedYAMLError):
-        return Problem("Y005", f"not YAML: {error}", Place(source.name, 1, 1), _OTHERWISE)
+        return Problem("Y005", f"not YAML: {error}", Place(source.name, 1, 1), _DEFAULT_FIX)
     mark, begin = error.problem_mark or error.context_mark, error.context_mark
     words = _words(error.problem or error.context or "the text cannot be read")
     if words.begins and begin is not None:
@@ -152,7 +152,7 @@ def syntax_problem(error: yaml.YAMLError, source: Source) -> Problem:
 
 def _words(text: str) -> _Words:
     found = (words for words in _WORDS if words.part in text)
-    return next(found, _Words(text, text, _OTHERWISE))
+    return next(found, _Words(text, text, _DEFAULT_FIX))
 
 
 def _place(mark: Mark, source: Source) -> Place:

@@ -19,6 +19,9 @@ _COLUMN_MASK, _WIDTH_MASK = (1 << 26) - 1, (1 << 12) - 1
 _LARGE = 100
 """Number of keys above which a mapping's key positions are cached."""
 
+ValuePath = tuple[str | int, ...]
+"""The keys and indexes that lead to a value of a document."""
+
 _LINE_BREAK = re.compile(r"\r\n|\r|\n")
 
 
@@ -75,7 +78,7 @@ class Marks:
     _positions: dict[int, dict[str, int]] = field(default_factory=dict)  # of large mappings' keys
 
     def add(self, container: object, marks: list[int]) -> None:
-        """Remember a container's marks; the container must stay alive."""
+        """Store a container's marks; the container must stay alive."""
         self.start_of[id(container)] = len(self.flat)
         self.flat.extend(marks)
 
@@ -86,7 +89,7 @@ class Marks:
         return self.flat[start : start + each * len(container)]
 
     def position(self, mapping: Mapping[str, Any], key: str) -> int:
-        """Return the number of a key in its mapping, from 0; at once, however large it is."""
+        """Return a key's index in its mapping, in constant time for large mappings."""
         if len(mapping) <= _LARGE:
             return list(mapping).index(key)
         known = self._positions.get(id(mapping))
@@ -96,7 +99,7 @@ class Marks:
         return known[key]
 
     def remove(self, container: Any, members: Collection[str | int]) -> None:
-        """Take keys or indexes out of a container, together with their marks."""
+        """Remove keys or indexes from a container, with their marks."""
         marks = self.of(container)
         if isinstance(container, dict):
             kept = [i for i, key in enumerate(container) if key not in members]

@@ -1,7 +1,7 @@
-"""Builds the document from libyaml's events, and stops at unsafe input before it takes memory.
+"""Builds the document from libyaml's events, and stops at unsafe input before it uses memory.
 
-PyYAML's own loader crashes the process on deep nesting, keeps the last of duplicate keys and
-expands aliases without bound; in the events each of these is detected early.
+PyYAML's own loader crashes on deep nesting, keeps the last of duplicate keys, and expands aliases
+without limit. The events show each of these early.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from runner.manifest.secret_lines import REFERENCE, holds_secret
 from runner.manifest.yaml.gc_pause import collection_paused
 from runner.manifest.yaml.open_container import NO_KEY, OpenContainer
 from runner.manifest.yaml.pure_parser import PureParser
-from runner.manifest.yaml.scalars import NumberOutOfRange, resolve
+from runner.manifest.yaml.scalars import NumberOutOfRange, resolve_scalar
 from runner.manifest.yaml.syntax_errors import syntax_problem
 from runner.manifest.yaml.tree import Marks, Source, Tree, pack
 
@@ -143,7 +143,7 @@ class _Builder:
 
     def _plain(self, text: str, mark: int) -> Any:
         try:
-            return resolve(text)
+            return resolve_scalar(text)
         except NumberOutOfRange as error:
             shown = self._shown(text if len(text) <= 40 else text[:37] + "…")  # noqa: PLR2004 - a line's part
             fix = f'write a number up to 2^53; a text, such as an id, needs quotes: "{shown}"'
@@ -185,27 +185,28 @@ class _Builder:
             self._anchors.pop(event.anchor, None)
 
     def _close(self, _event: MappingEndEvent | SequenceEndEvent) -> None:
-        frame = self._open_container
-        for mapping in frame.merged:
-            self._merge(mapping, frame)
-        self._marks.add(frame.value, frame.marks)
+        container = self._open_container
+        for mapping in container.merged:
+            self._merge(mapping, container)
+        self._marks.add(container.value, container.marks)
         self._open_container = self._stack.pop()
-        if frame.anchor is not None:
-            self._anchors[frame.anchor] = (frame.value, frame.nodes, frame.height)
-        self._put(frame.value, frame.mark, frame.nodes, frame.height)
+        if container.anchor is not None:
+            self._anchors[container.anchor] = (container.value, container.nodes, container.height)
+        self._put(container.value, container.mark, container.nodes, container.height)
 
-    def _merge(self, mapping: dict[str, Any], frame: OpenContainer) -> None:
+    def _merge(self, mapping: dict[str, Any], container: OpenContainer) -> None:
         marks = self._marks.of(mapping)
         for index, (key, value) in enumerate(mapping.items()):
-            if key not in frame.value:
-                frame.value[key] = value
-                frame.marks += marks[2 * index : 2 * index + 2]
+            if key not in container.value:
+                container.value[key] = value
+                container.marks += marks[2 * index : 2 * index + 2]
 
     def _alias(self, event: AliasEvent) -> None:
         mark = _mark(event)
         if event.anchor not in self._anchors:
             inside = any(
-                frame.anchor == event.anchor for frame in (*self._stack, self._open_container)
+                container.anchor == event.anchor
+                for container in (*self._stack, self._open_container)
             )
             why = "is inside its own anchor" if inside else "has no anchor before it"
             name = self._shown(event.anchor or "")
@@ -223,33 +224,33 @@ class _Builder:
         self._put(value, mark, nodes, height)
 
     def _wants_key(self) -> bool:
-        frame = self._open_container
-        return frame.key is NO_KEY and frame.value.__class__ is dict
+        container = self._open_container
+        return container.key is NO_KEY and container.value.__class__ is dict
 
     def _put(self, value: Any, mark: int, nodes: int, height: int) -> None:
-        frame = self._open_container
-        frame.nodes += nodes
-        if height >= frame.height:
-            frame.height = height + 1
-        if frame.value.__class__ is list:
-            frame.value.append(value)
-            frame.marks.append(mark)
-        elif frame.key is NO_KEY:
-            frame.key, frame.key_mark = self._checked_key(value, mark), mark
-        elif frame.key is _MERGE:
-            if frame.merge_mark is None:
-                frame.merge_mark = frame.key_mark
+        container = self._open_container
+        container.nodes += nodes
+        if height >= container.height:
+            container.height = height + 1
+        if container.value.__class__ is list:
+            container.value.append(value)
+            container.marks.append(mark)
+        elif container.key is NO_KEY:
+            container.key, container.key_mark = self._checked_key(value, mark), mark
+        elif container.key is _MERGE:
+            if container.merge_mark is None:
+                container.merge_mark = container.key_mark
                 self._note_merge(value, mark)
             else:
-                self._duplicate(frame, "<<", frame.merge_mark)
-            frame.key = NO_KEY
+                self._duplicate(container, "<<", container.merge_mark)
+            container.key = NO_KEY
         else:
-            if frame.key in frame.value:
-                self._duplicate(frame, frame.key)
+            if container.key in container.value:
+                self._duplicate(container, container.key)
             else:
-                frame.value[frame.key] = value
-                frame.marks += (frame.key_mark, mark)
-            frame.key = NO_KEY
+                container.value[container.key] = value
+                container.marks += (container.key_mark, mark)
+            container.key = NO_KEY
 
     def _checked_key(self, key: Any, mark: int) -> Any:
         if key.__class__ is str or key is _MERGE:
@@ -268,13 +269,13 @@ class _Builder:
             message = "`<<` merges mappings only"
             self._problem("Y011", message, mark, "name an anchor of a mapping: `<<: *name`")
 
-    def _duplicate(self, frame: OpenContainer, key: str, first_mark: int | None = None) -> None:
+    def _duplicate(self, container: OpenContainer, key: str, first_mark: int | None = None) -> None:
         if self._problems.full:
             self._problems.count("Y007")
             return
         if first_mark is None:
-            first_mark = frame.marks[2 * list(frame.value).index(key)]
-        place, first = self._source.place(frame.key_mark), self._source.place(first_mark)
+            first_mark = container.marks[2 * list(container.value).index(key)]
+        place, first = self._source.place(container.key_mark), self._source.place(first_mark)
         self._problems.add(
             Problem(
                 "Y007",
@@ -287,7 +288,7 @@ class _Builder:
 
     def _check_depth(self, depth: int, mark: int) -> None:
         if depth > MAX_DEPTH:
-            fix = "check brackets and indentation; no manifest needs so many levels"
+            fix = "check brackets and indentation; no manifest needs this many levels"
             self._halt("Y009", f"nested deeper than {MAX_DEPTH} levels", mark, fix)
 
     def _problem(self, code: str, message: str, mark: int, fix: str) -> None:
@@ -296,12 +297,14 @@ class _Builder:
         self._problems.add(Problem(code, message, self._source.place(mark), fix, hide=hide))
 
     def _shown(self, text: str) -> str:
-        """Return a text of the manifest as messages may show it."""
+        """Return a text of the manifest, masked if it may be a secret."""
         return "…" if self._may_be_secret() else text
 
     def _may_be_secret(self) -> bool:
         """Return whether the present value is, or is part of, a secret."""
-        return any(holds_secret(frame.key) for frame in (*self._stack, self._open_container))
+        return any(
+            holds_secret(container.key) for container in (*self._stack, self._open_container)
+        )
 
     def _halt(self, code: str, message: str, mark: int, fix: str) -> Never:
         self._problem(code, message, mark, fix)

@@ -15,7 +15,7 @@ from runner.core.records.summary import ReasonGroup
 from runner.core.timestamps import seconds_between
 from runner.core.transfer.outcome import ExitCode, Outcome
 from runner.report.formats.markdown_text import code, prose, table
-from runner.report.html.page_figures import promised
+from runner.report.html.page_figures import promised_rate
 from runner.report.html.verdict import verdict_of
 from runner.report.model import Content
 
@@ -116,7 +116,7 @@ def _pace(content: Content) -> Iterator[tuple[str, str]]:
         values = (latency.p50, latency.p90, latency.p99, latency.max)
         yield "Latency p50, p90, p99, most", ", ".join(map(milliseconds, values))
     if figures.rate_achieved_per_s is not None:
-        limit = promised(figures)
+        limit = promised_rate(figures)
         allowed = "" if limit is None else f" of {limit}"
         peak = f", at most {figures.peak_in_any_second:,} in a second"
         throttled = f", slowed down {times(figures.throttled)}" if figures.throttled else ""

@@ -1,7 +1,7 @@
-"""Embeds the page's rows: as JSON while they are few, deflated where that halves the file.
+"""Embeds the page's rows in a script element: as JSON, or compressed if there are many.
 
-100,000 transfers are 16 MB of JSON and 9 MB packed, and open as fast: the browser inflates them
-(`DecompressionStream`) in the time that it would take to read the longer text.
+100,000 transfers take 16 MB as JSON and 9 MB compressed. The browser decompresses them
+(`DecompressionStream`) as fast as it would read the longer text.
 """
 
 from __future__ import annotations
@@ -13,12 +13,12 @@ from collections.abc import Iterable, Iterator
 from markupsafe import Markup
 
 PLAIN_LIMIT = 500_000
-"""Characters up to which rows stay readable in the file's text."""
+"""Characters up to which rows are plain JSON, readable in the file."""
 
 LEVEL = 3
-"""A third of the time that 6 takes, for a file 6 % larger."""
+"""zlib level: takes a third of the time of level 6, for a file 6 % larger."""
 
-_GROUP = 3 * 16_384  # bytes encoded in one go; base64 takes three at a time
+_GROUP = 3 * 16_384  # bytes encoded at once; base64 takes groups of three
 
 
 def embedded(pieces: Iterable[Markup]) -> Iterator[Markup]:
@@ -42,13 +42,13 @@ def embedded(pieces: Iterable[Markup]) -> Iterator[Markup]:
 
 
 def _chained(kept: list[Markup], rest: Iterator[Markup]) -> Iterator[Markup]:
-    while kept:  # each is let go once it is packed
+    while kept:  # freed as soon as it is compressed
         yield kept.pop(0)
     yield from rest
 
 
 def _packed(pieces: Iterable[Markup]) -> Iterator[Markup]:
-    """Yield the pieces deflated (zlib) and in base64, which needs no escaping."""
+    """Yield the pieces compressed (zlib) and in base64, which needs no escaping."""
     packer, waiting = zlib.compressobj(LEVEL), bytearray()
     for piece in pieces:
         waiting += packer.compress(piece.encode("utf-8", "replace"))

@@ -1,4 +1,4 @@
-"""The manifest's lines in the page, and where in it the transfers' sources are named."""
+"""Selects the manifest's lines for the page, and finds the lines that name files of rows."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ _FROM = re.compile(r"""\bfrom\s*:\s*(?:"([^"]+)"|'([^']+)'|([^\s,}#]+))""")
 
 @dataclass(frozen=True, slots=True)
 class ManifestLines:
-    """What the page shows of the manifest; `files` are the lines that name a file of rows."""
+    """The manifest as the page shows it; `files` maps each file of rows to the line that names it."""
 
-    name: str  # as a transfer's source calls the file
+    name: str  # the file's name in a transfer's `source`
     lines: tuple[str, ...]
     total: int
     files: dict[str, int]
 
 
 def shown_lines(source: ReportSource) -> ManifestLines | None:
-    """Return the manifest's lines; None where the journal kept none."""
+    """Return the manifest's lines; None if the journal has none."""
     if source.manifest is None:
         return None
     lines = source.manifest.lines
@@ -36,7 +36,7 @@ def shown_lines(source: ReportSource) -> ManifestLines | None:
 
 
 def links(shown: ManifestLines | None) -> dict[str, Any] | None:
-    """Return what page.js needs to link transfers to lines."""
+    """Return the data with which page.js links transfers to lines."""
     if shown is None:
         return None
     return {"name": shown.name, "lines": len(shown.lines), "files": shown.files}

@@ -21,12 +21,12 @@ from runner.core import next_steps
 from runner.core.records.breakdown import Breakdown, Part
 from runner.core.timestamps import clock_time
 from runner.report.html import page_figures
-from runner.report.html.categories import CategoryCounts, categories, count_categories
 from runner.report.html.embedded_rows import embedded
 from runner.report.html.manifest_lines import links, shown_lines
+from runner.report.html.outcome_categories import CategoryCounts, categories, count_categories
 from runner.report.html.page_rows import packed_rows
 from runner.report.html.plots import plot_histogram, plot_timeline
-from runner.report.html.story import tell_story, timeline_events
+from runner.report.html.session_timeline import session_timeline, timeline_events
 from runner.report.html.verdict import verdict_of
 from runner.report.model import Content, coarsened
 
@@ -37,32 +37,32 @@ SCRIPTS = ("rows.js", "detail.js", "list.js", "page.js")
 
 
 _A_COUNT = re.compile(r"(\d) (?=[a-z])")
-"""A number and what it counts, which are read together."""
+"""A number and its noun, which a line break must not separate."""
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
-    """A row of a breakdown: a part of the batch, drawn as long as it is large."""
+class BreakdownRow:
+    """A row of a breakdown: a part of the batch, as a bar."""
 
     name: str
     names: int
     total: int
-    shares: tuple[page_figures.Share, ...]
+    shares: tuple[page_figures.BarSegment, ...]
 
 
 def render_html(content: Content, write: Callable[[str], object]) -> None:
-    """Write the page, its rows as they are read."""
+    """Write the page in pieces; rows are not held in memory."""
     template = _templates().get_template("report.html.j2")
-    for part in template.generate(_everything(content)):
+    for part in template.generate(_variables(content)):
         write(part)
 
 
-def _everything(content: Content) -> dict[str, Any]:
+def _variables(content: Content) -> dict[str, Any]:
     source, summary = content.source, content.summary
     bin_s, points = coarsened(source.figures.timeline, source.figures.timeline_bin_s)
     style, script = _style(), _script()
     verdict = verdict_of(content)
-    divided, manifest = count_categories(content), shown_lines(source)
+    category_counts, manifest = count_categories(content), shown_lines(source)
     return {
         "content": content,
         "run": source.run,
@@ -73,18 +73,18 @@ def _everything(content: Content) -> dict[str, Any]:
         "checks": _checks(content),
         "started": clock_time(source.run.started_at),
         "kinds": categories(content),
-        "kinds_json": [kind.to_json() for kind in categories(content)],
-        "counts": divided.counts,
-        "shares": page_figures.shares(content, divided.counts, summary.total),
-        "percents": page_figures.percents(content, divided.counts),
+        "kinds_json": [each.to_json() for each in categories(content)],
+        "counts": category_counts.counts,
+        "shares": page_figures.bar_segments(content, category_counts.counts, summary.total),
+        "percents": page_figures.percents(content, category_counts.counts),
         "figures": tuple(page_figures.figures(content)),
         "timeline": plot_timeline(points, bin_s, timeline_events(content)),
         "histogram": plot_histogram(summary.histogram, summary.latency),
-        "breakdowns": tuple(_breakdowns(content, divided)),
+        "breakdowns": tuple(_breakdowns(content, category_counts)),
         "reasons": page_figures.reasons(content),
         "grouped": sum(group.count for group in summary.groups),
         "session": page_figures.session(content),
-        "story": tell_story(content),
+        "story": session_timeline(content),
         "manifest": manifest,
         "links": links(manifest),
         "about": tuple(page_figures.about(content)),
@@ -105,16 +105,16 @@ def _checks(content: Content) -> tuple[str, str]:
 
 
 def _breakdowns(
-    content: Content, divided: CategoryCounts
-) -> Iterator[tuple[Breakdown, tuple[Row, ...]]]:
-    for breakdown in divided.breakdowns:
+    content: Content, category_counts: CategoryCounts
+) -> Iterator[tuple[Breakdown, tuple[BreakdownRow, ...]]]:
+    for breakdown in category_counts.breakdowns:
         parts = breakdown.parts if breakdown.rest is None else (*breakdown.parts, breakdown.rest)
         yield breakdown, tuple(_row(content, part, breakdown.largest) for part in parts)
 
 
-def _row(content: Content, part: Part, largest: int) -> Row:
-    return Row(
-        part.name, part.names, part.total, page_figures.shares(content, part.counts, largest)
+def _row(content: Content, part: Part, largest: int) -> BreakdownRow:
+    return BreakdownRow(
+        part.name, part.names, part.total, page_figures.bar_segments(content, part.counts, largest)
     )
 
 
@@ -123,12 +123,12 @@ def _style() -> str:
 
 
 def _script() -> str:
-    """Return the page's script: its files share one scope that nothing else sees."""
+    """Return the page's script; its files share one private scope."""
     return '"use strict";\n(() => {\n' + "".join(map(_packaged, SCRIPTS)) + "})();\n"
 
 
 def _policy(style: str, script: str) -> str:
-    """Return a policy that lets this page's own style and script in, and nothing else."""
+    """Return a Content-Security-Policy that allows only this page's style and script."""
     return (
         f"default-src 'none'; style-src '{_digest(style)}'; script-src '{_digest(script)}'; "
         "base-uri 'none'; form-action 'none'"
@@ -158,23 +158,23 @@ _CONTROLS = re.compile(
 
 
 def _shown(value: object) -> object:
-    """Write a text's control characters as escapes: a page is read in terminals too."""
+    """Escape control characters in a text: a page is read in terminals too."""
     if not isinstance(value, str) or isinstance(value, Markup):
         return value
     return _CONTROLS.sub(lambda found: found[0].encode("unicode_escape").decode(), value)
 
 
 class _Compiled(FileSystemBytecodeCache):
-    """Templates compiled once, beside their source as Python keeps its own, where that can be."""
+    """Caches compiled templates beside their source, as Python does, if that is writable."""
 
     def __init__(self) -> None:
-        # Numbered: what was compiled with other settings of the environment is not taken.
+        # The number changes with the environment's settings: older compiled templates are not used.
         super().__init__(str(TEMPLATES / "__pycache__"), "__jinja2_2_%s.cache")
 
     def dump_bytecode(self, bucket: Bucket) -> None:
         if sys.dont_write_bytecode:
             return
-        with suppress(OSError):  # an installed program may be read-only; it compiles each time
+        with suppress(OSError):  # a read-only installation compiles each time
             Path(self.directory).mkdir(exist_ok=True)
             super().dump_bytecode(bucket)
 

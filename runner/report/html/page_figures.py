@@ -1,4 +1,4 @@
-"""The page's figures, reasons and facts about the run, as text."""
+"""Prepares the page's figures, reasons and facts about the run, as text."""
 
 from __future__ import annotations
 
@@ -17,23 +17,23 @@ from runner.core.timestamps import seconds_or_none
 from runner.core.transfer.reasons import Code
 from runner.report.causes import cause_text
 from runner.report.formats.json_document import plain
-from runner.report.html.categories import categories, category_of_group
+from runner.report.html.outcome_categories import categories, category_of_group
 from runner.report.html.verdict import took_s
 from runner.report.model import Content
 
 GROUPS_SHOWN = 100
-"""Rows of the table of reasons."""
+"""Most rows of the table of reasons."""
 
 WAVES_NAMED = 6
-"""Waves whose sizes a plan's figure names."""
+"""Most waves whose sizes are listed."""
 
 Figure = tuple[str, str, str | None]
-"""A figure's name, its value and a note."""
+"""A figure's name, value and note."""
 
 
 @dataclass(frozen=True, slots=True)
-class Share:
-    """A kind's part of a whole, in percents of the width."""
+class BarSegment:
+    """A category's part of a bar, in percents of its width."""
 
     word: str
     style: str
@@ -44,51 +44,53 @@ class Share:
 
 @dataclass(frozen=True, slots=True)
 class Reason:
-    """A row of the table of reasons, with what to do about it."""
+    """A row of the table of reasons, with advice."""
 
     word: str
     style: str
     reason: str | None
-    cause: str | None  # as the rows name it
+    cause: str | None  # as in the rows
     places: str
-    advice: tuple[str, ...]  # every second piece is a command or a name of the manifest
+    advice: tuple[str, ...]  # every second piece is code: a command, or a name in the manifest
     count: int
     kind: int
-    is_one: bool  # False: many reasons, which no filter finds
+    is_one: bool  # False: several reasons in one, which cannot be filtered
 
 
-def shares(content: Content, counts: Mapping[int, int], whole: int) -> tuple[Share, ...]:
-    """Return the parts of a bar that is `whole` transfers long."""
-    found: list[Share] = []
+def bar_segments(content: Content, counts: Mapping[int, int], whole: int) -> tuple[BarSegment, ...]:
+    """Return the segments of a bar that stands for `whole` transfers."""
+    found: list[BarSegment] = []
     x = 0.0
-    for number_, kind in sorted(enumerate(categories(content)), key=lambda each: -each[1].urgency):
-        count = counts.get(number_, 0)
+    for index, category in sorted(
+        enumerate(categories(content)), key=lambda each: -each[1].urgency
+    ):
+        count = counts.get(index, 0)
         if count and whole:
             width = count / whole * 100
-            found.append(Share(kind.word, kind.style, count, x, width))
+            found.append(BarSegment(category.word, category.style, count, x, width))
             x += width
     return tuple(found)
 
 
 def percents(content: Content, counts: Mapping[int, int]) -> tuple[tuple[str, str, int, str], ...]:
-    """Return each kind's word, style, count and share, the good ones first."""
-    parts = shares(content, counts, content.summary.total)
+    """Return each category's word, style, count and share, the good ones first."""
+    parts = bar_segments(content, counts, content.summary.total)
     return tuple(
         (part.word, part.style, part.count, _percent(part.count, content.summary)) for part in parts
     )
 
 
 def figures(content: Content) -> Iterator[Figure]:
-    """Yield what was measured, or what a plan foresees."""
+    """Yield the figures of a run, or of a plan."""
     summary, measured = content.summary, content.source.figures
     if content.dry_run:
         yield from _plan_figures(content)
         if content.source.plan is not None:
-            yield from _plan_course(content.source.plan)
+            yield from _plan_schedule(content.source.plan)
         return
     yield "Deliveries", f"{summary.attempts:,}", _extra_deliveries(summary)
     yield "Latency, median", milliseconds(summary.latency.p50), _tail(summary)
-    limit = promised(measured)
+    limit = promised_rate(measured)
     yield "Rate achieved", _pace(measured.rate_achieved_per_s), f"limit {limit or 'none'}"
     peak = measured.peak_in_any_second
     of = "" if limit is None else f"of {limit}; "
@@ -99,23 +101,23 @@ def figures(content: Content) -> Iterator[Figure]:
 
 
 def reasons(content: Content) -> tuple[Reason, ...]:
-    """Return the most urgent groups of what did not succeed, each with what to do about it."""
+    """Return the reasons of transfers that did not succeed, most urgent first, with advice."""
     found = []
     for group in content.summary.groups[:GROUPS_SHOWN]:
-        number_ = category_of_group(content, group.outcome, group.code)
-        kind = categories(content)[number_]
+        index = category_of_group(content, group.outcome, group.code)
+        category = categories(content)[index]
         more = group.count - len(group.names)
         places = ", ".join(group.names) + (f" and {more:,} more" if more > 0 else "")
         found.append(
             Reason(
-                kind.word,
-                kind.style,
+                category.word,
+                category.style,
                 group.reason,
                 cause_text(group.cause),
                 places,
                 _sentence(advice(group.outcome, group.code, group.status)),
                 group.count,
-                number_,
+                index,
                 group.code != Code.OTHER_REASONS,
             )
         )
@@ -123,7 +125,7 @@ def reasons(content: Content) -> tuple[Reason, ...]:
 
 
 def about(content: Content) -> Iterator[tuple[str, str]]:
-    """Yield names and values of what else is worth knowing of the run."""
+    """Yield names and values of further facts about the run."""
     run = content.source.run
     yield "Manifest", run.manifest_path
     yield "Its SHA-256", run.manifest_sha256
@@ -141,7 +143,7 @@ def about(content: Content) -> Iterator[tuple[str, str]]:
 
 
 def session(content: Content) -> str:
-    """Return how often a session was opened, and how it was secured."""
+    """Return how often a session was opened, and its TLS."""
     measured = content.source.figures
     if not measured.sessions_opened:
         return "No session was opened."
@@ -155,8 +157,8 @@ def _sentence(text: str | None) -> tuple[str, ...]:
     return () if text is None else tuple(f"{text[0].upper()}{text[1:]}.".split("`"))
 
 
-def promised(measured: Figures) -> str | None:
-    """Return what one second may hold, the burst beyond the rate too; None: no limit."""
+def promised_rate(measured: Figures) -> str | None:
+    """Return the limit on frames in one second, with the burst; None: no limit."""
     if not measured.rate_limit_per_s:
         return None
     return _pace(measured.rate_limit_per_s) + (
@@ -169,7 +171,7 @@ def _pace(rate_per_s: float | None) -> str:
 
 
 def _percent(count: int, summary: Summary) -> str:
-    """Return a share that never rounds to all or nothing while it is neither."""
+    """Return a percentage that is 0 % or 100 % only if it is exact."""
     per_mille = round(count / summary.total * 1000)
     if count < summary.total:
         per_mille = min(max(per_mille, 1), 999)
@@ -187,7 +189,7 @@ def _tail(summary: Summary) -> str:
 
 
 def _plan_figures(content: Content) -> Iterator[Figure]:
-    """Yield a plan's time: how long it takes, and when it ends if it begins now."""
+    """Yield a plan's duration, and its end if it began when it was planned."""
     if (plan := content.source.plan) is None or not plan.send:
         return
     if plan.estimate_s is None:
@@ -200,8 +202,8 @@ def _plan_figures(content: Content) -> Iterator[Figure]:
         yield "Would end", f"{end:%H:%M:%S}", f"{end:%Y-%m-%d}, UTC, if it began as it was planned"
 
 
-def _plan_course(plan: PlanFigures) -> Iterator[Figure]:
-    """Yield in which waves and until how many failures a plan is sent, and its window."""
+def _plan_schedule(plan: PlanFigures) -> Iterator[Figure]:
+    """Yield a plan's waves, failure threshold and window."""
     if plan.waves:
         sizes = [f"{size:,}" for size in wave_sizes(plan.waves)]
         more = ["…"] if len(sizes) > WAVES_NAMED else []

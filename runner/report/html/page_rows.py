@@ -21,7 +21,7 @@ from runner.core.transfer.outcome import Outcome
 from runner.core.transfer.reasons import cause_of
 from runner.report.causes import cause_text, history_text
 from runner.report.formats.json_document import in_visible_json, plain
-from runner.report.html.categories import category_finder
+from runner.report.html.outcome_categories import category_finder
 from runner.report.model import Content
 
 ROW_LIMIT = 100_000

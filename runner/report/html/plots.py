@@ -1,7 +1,7 @@
-"""Where lines and bars go: the page's plots as numbers and paths, drawn by the templates.
+"""Computes the page's plots as coordinates and paths; the templates draw them.
 
-Coordinates are percents of the width and of the height (0 is the top), so that shapes stretch
-with the page while letters keep their size.
+Coordinates are percentages of width and height (0 is the top), so that shapes scale with the page
+while text keeps its size.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from runner.core.records.latency import Latency, LatencyBin
 from runner.core.records.run_record import TimelineEvent, TimelineEventKind, TimelinePoint
 
 _TICKS = 5
-_APART = 0.8  # percents of the width that two marks of a kind lie apart at least
+_LEAST_DISTANCE = 0.8  # least distance of two marks of a kind, in percent of the width
 _DECADE = (1, 2, 5)
 _TIME_STEPS_S = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14400, 28800)
 _DAY_S = 86_400
@@ -23,7 +23,7 @@ _DAY_S = 86_400
 
 @dataclass(frozen=True, slots=True)
 class Tick:
-    """A labelled place on an axis, in percent."""
+    """A labelled position on an axis, in percent."""
 
     at: float
     label: str
@@ -31,10 +31,10 @@ class Tick:
 
 @dataclass(frozen=True, slots=True)
 class Curve:
-    """One panel of the timeline: an area, lines over it, and the axis to read them by."""
+    """One panel of the timeline: an area, lines, and the ticks of its axis."""
 
     area: str  # an SVG path in percents
-    line: str  # the same, without its floor
+    line: str  # the upper edge of the area
     second_line: str
     limit_line: str
     y_ticks: tuple[Tick, ...]
@@ -42,7 +42,7 @@ class Curve:
 
 @dataclass(frozen=True, slots=True)
 class Mark:
-    """A stretch of the timeline on which something happened, in percents of its width."""
+    """An interval of the timeline with an event, in percent of its width."""
 
     kind: str  # lost | slowed | renewed
     x: float
@@ -52,23 +52,23 @@ class Mark:
 
 @dataclass(frozen=True, slots=True)
 class TimelinePlot:
-    """Frames sent and transfers settled a second above, frames in flight below."""
+    """The timeline: frames sent and transfers settled per second above, frames in flight below."""
 
     pace: Curve
     in_flight: Curve
     x_ticks: tuple[Tick, ...]
     marks: tuple[Mark, ...]
-    caption: str  # the plot in words
+    caption: str  # a description of the plot
 
     @property
     def marked(self) -> frozenset[str]:
-        """Return which kinds of marks there are, for the legend."""
+        """The kinds of marks, for the legend."""
         return frozenset(mark.kind for mark in self.marks)
 
 
 @dataclass(frozen=True, slots=True)
 class Bar:
-    """One bar of the histogram, in percents, and what it says."""
+    """One bar of the histogram, in percent, with its caption."""
 
     x: float
     width: float
@@ -79,7 +79,7 @@ class Bar:
 
 @dataclass(frozen=True, slots=True)
 class HistogramPlot:
-    """The spread of latencies on a logarithmic axis."""
+    """The distribution of latencies on a logarithmic axis."""
 
     bars: tuple[Bar, ...]
     x_ticks: tuple[Tick, ...]
@@ -89,9 +89,9 @@ class HistogramPlot:
 
 
 def plot_timeline(
-    points: Sequence[TimelinePoint], bin_s: float, story: Sequence[TimelineEvent] = ()
+    points: Sequence[TimelinePoint], bin_s: float, events: Sequence[TimelineEvent] = ()
 ) -> TimelinePlot | None:
-    """Draw the timeline, and mark on it what the session's story tells; None where there is none."""
+    """Return the timeline with marks for the session's events; None without points."""
     if not points:
         return None
     sent = [point.sent / bin_s for point in points]
@@ -120,14 +120,14 @@ def plot_timeline(
     caption = (
         f"Over {duration(span_s)} in steps of {duration(bin_s)}, the highest step shows"
         f" {figure(max(sent))} frames sent a second, with at most {figure(max(in_flight))} in"
-        f" flight. {_event_counts(story)}"
+        f" flight. {_event_counts(events)}"
     )
-    marks = _marks(story, start_s, span_s)
+    marks = _marks(events, start_s, span_s)
     return TimelinePlot(pace, flight, _time_ticks(start_s, span_s), marks, caption)
 
 
 def plot_histogram(bins: Sequence[LatencyBin], latency: Latency) -> HistogramPlot | None:
-    """Draw the spread of latencies; None where nothing was measured."""
+    """Return the histogram of latencies; None if none was measured."""
     if not bins or latency.p50 is None or latency.p99 is None:
         return None
     low, high = bins[0].low_ms, bins[-1].high_ms
@@ -148,8 +148,8 @@ def plot_histogram(bins: Sequence[LatencyBin], latency: Latency) -> HistogramPlo
     return HistogramPlot(bars, _latency_ticks(low, high, place), _y_ticks(top), marks, caption)
 
 
-def _event_counts(story: Sequence[TimelineEvent]) -> str:
-    turns = [event.turn for event in story]
+def _event_counts(events: Sequence[TimelineEvent]) -> str:
+    turns = [event.turn for event in events]
     slowed, lost = turns.count(TimelineEventKind.SLOWED), turns.count(TimelineEventKind.LOST)
     parts = [f"it was slowed down {times(slowed)}"] if slowed else []
     parts += [f"its session was lost {times(lost)}"] if lost else []
@@ -157,28 +157,28 @@ def _event_counts(story: Sequence[TimelineEvent]) -> str:
     return f"{text[0].upper()}{text[1:]}."
 
 
-def _marks(story: Sequence[TimelineEvent], start_s: float, span_s: float) -> tuple[Mark, ...]:
-    """Return what to mark: how long there was no session, where it was slowed, token renewals."""
+def _marks(events: Sequence[TimelineEvent], start_s: float, span_s: float) -> tuple[Mark, ...]:
+    """Return the marks: intervals without a session, slow-downs, token renewals."""
 
     def place(at_s: float) -> float:
         return min(max((at_s - start_s) / span_s * 100, 0.0), 100.0)
 
     marks: list[Mark] = []
     last: dict[str, float] = {}  # where the last mark of each kind ends
-    for kind, begin_s, end_s, caption in _stretches(story, start_s + span_s):
+    for kind, begin_s, end_s, caption in _intervals(events, start_s + span_s):
         x, end = place(begin_s), place(end_s)
-        if x - last.get(kind, -math.inf) >= _APART:
+        if x - last.get(kind, -math.inf) >= _LEAST_DISTANCE:
             marks.append(Mark(kind, x, end - x, caption))
             last[kind] = end
     return tuple(marks)
 
 
-def _stretches(
-    story: Sequence[TimelineEvent], end_s: float
+def _intervals(
+    events: Sequence[TimelineEvent], end_s: float
 ) -> Iterator[tuple[str, float, float, str]]:
-    """Yield (kind, begin, end, words) of what is marked."""
+    """Yield kind, begin, end and caption of each mark."""
     lost: TimelineEvent | None = None
-    for event in story:
+    for event in events:
         at = event.t_s
         if event.turn == TimelineEventKind.LOST:
             lost = event
@@ -203,7 +203,7 @@ def _area(edges: Sequence[tuple[float, float]], values: Sequence[float], top: fl
 
 
 def _steps(edges: Sequence[tuple[float, float]], values: Sequence[float | None], top: float) -> str:
-    """Return one level for each bin, joined where bins touch and both have a value."""
+    """Return a path with one level per bin; adjacent bins with values are joined."""
     path, end = "", math.nan
     for (x, width), value in zip(edges, values, strict=True):
         if value is None:
@@ -220,7 +220,7 @@ def _y(value: float, top: float) -> float:
 
 
 def _ceiling(highest: float) -> float:
-    """Return the next round number that is not below `highest`."""
+    """Return the smallest round number not below `highest`."""
     if highest <= 1:
         return 1
     decade = 10.0 ** math.floor(math.log10(highest))

@@ -1,4 +1,4 @@
-"""The run's verdict, what it means, and the next steps; read first in every report."""
+"""Composes a report's verdict, its meaning, and the next steps."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from runner.report.model import Content
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
-    """What an operator reads first. `tone` is good, doubt, bad or calm."""
+class RunVerdict:
+    """The head of a report. `tone` is good, doubt, bad or calm."""
 
     tone: str
     headline: str
@@ -35,17 +35,17 @@ _ENDS = {
     "stopped": "The run stopped early",
     "interrupted": "The run was interrupted",
     "unreachable": "The gateway could not be reached",
-    "storage": "The run ended because it could not store what it did",
-    "bug": "The run ended on an error of its own",
+    "storage": "The run ended because it could not write its journal or report",
+    "bug": "The run ended with an internal error",
 }
 
 
-def verdict_of(content: Content) -> Verdict:
-    """Return the verdict; doubt leads, whatever else went wrong."""
+def verdict_of(content: Content) -> RunVerdict:
+    """Return the verdict; doubts come before any other failure."""
     if content.dry_run:
         return _planned(content)
     counts = content.summary.counts
-    return Verdict(
+    return RunVerdict(
         _tone(content),
         _headline(content),
         _meaning(content),
@@ -54,7 +54,7 @@ def verdict_of(content: Content) -> Verdict:
 
 
 def took_s(content: Content) -> float | None:
-    """Return how long the run took, in seconds; None while it goes on, or if it died."""
+    """Return how many seconds the run took; None if it did not finish."""
     run = content.source.run
     seconds = seconds_between(run.started_at, run.finished_at)
     return None if seconds is None else max(seconds, 0.0)
@@ -69,7 +69,7 @@ def _tone(content: Content) -> str:
 
 
 def _headline(content: Content) -> str:
-    """Return the run in one sentence: what was carried out, what was not, and in what time."""
+    """Return the run's counts and duration in one sentence."""
     total, counts = content.summary.total, content.summary.counts
     if not total:
         return "There was nothing to do: the manifest lists no transfers."
@@ -105,7 +105,7 @@ def _meaning(content: Content) -> str:
     if outcome == _IN_DOUBT:
         return _OTHERS if _left_by_others(content) else _SETTLED
     if outcome == "unfinished":
-        return "The run goes on, or it died: these are the figures as the journal has them now."
+        return "The run is running, or it died: these are the journal's figures now."
     lost, left = _failures(content), content.summary.counts[Outcome.UNATTEMPTED]
     others = f"; {counted(left)} {was_or_were(left)} left out" if left else ""
     total = counted(content.summary.total)
@@ -118,7 +118,7 @@ def _failures(content: Content) -> int:
 
 
 def _left_by_others(content: Content) -> bool:
-    """Return whether a run ended in doubt of transfers that are not its own."""
+    """Return whether the run ended in doubt because of transfers of other runs."""
     return NOT_LISTED in (content.source.run.explanation or "")
 
 
@@ -135,8 +135,8 @@ def _done(content: Content) -> str:
     if left := counts[Outcome.UNATTEMPTED]:
         return f"Everything selected is done; {counted(left)} {was_or_were(left)} left out."
     if counts[Outcome.UNCHANGED] == total:
-        return f"Nothing to do: an earlier run carried out {'the transfer' if total == 1 else f'all {total:,} transfers'}."
-    return "The transfer is done." if total == 1 else f"All {total:,} transfers are done."
+        return f"Nothing to do: an earlier run carried out {'the transfer' if total == 1 else f'all {counted(total)}'}."
+    return "The transfer is done." if total == 1 else f"All {counted(total)} are done."
 
 
 def _steps(content: Content, doubts: int) -> Iterator[Step]:
@@ -156,11 +156,11 @@ def _doubt_steps(content: Content) -> Iterator[Step]:
     yield Step("See what is still in doubt then.", next_steps.status(journal, run))
     was, was_not = next_steps.settle(journal, run, key)
     yield Step(
-        "Find each of these at the gateway by its interaction id; until you say what you found, "
-        "it is sent nowhere. If it was carried out:",
+        "Find each of these at the gateway by its interaction id. It is not sent again until you state "
+        "what you found. If it was carried out:",
         was.argv,
     )
-    yield Step("If it was not carried out, so that the next apply takes it up:", was_not.argv)
+    yield Step("If it was not carried out, so that the next apply sends it:", was_not.argv)
 
 
 def _nothing(_content: Content) -> Iterator[Step]:
@@ -175,13 +175,13 @@ def _fix(content: Content) -> Iterator[Step]:
             return
         yield Step(
             "Find the runs that left them, look each interaction up at the gateway by its id, and "
-            "say what you found.",
+            "state what you found.",
             next_steps.status(_given(content).journal_path),
         )
     if _failures(content):
         yield Step(
-            "Read why others were rejected or failed, below, and fix what the reasons name: the "
-            "next apply takes them up too."
+            "Read below why others were rejected or failed, and fix what the reasons name: the "
+            "next apply sends them too."
         )
 
 
@@ -195,19 +195,19 @@ def _fix_and_apply(content: Content) -> Iterator[Step]:
 
 def _resume(content: Content) -> Iterator[Step]:
     yield Step(
-        "When the cause is gone, apply again: it goes on with what has not been carried out, and "
-        "sends nothing twice.",
+        "When the cause is removed, apply again: it continues with what has not been carried out, "
+        "and sends nothing twice.",
         _apply(content),
     )
 
 
 def _diagnose(content: Content) -> Iterator[Step]:
-    yield Step("Find out what is in the way.", next_steps.doctor(_given(content)))
+    yield Step("Find the obstacle.", next_steps.doctor(_given(content)))
     yield from _resume(content)
 
 
 def _store(content: Content) -> Iterator[Step]:
-    yield Step("Free space or fix permissions where journal and report lie.")
+    yield Step("Free space, or fix the permissions, where journal and report are stored.")
     yield from _resume(content)
 
 
@@ -236,7 +236,7 @@ def _apply(content: Content) -> tuple[str, ...]:
 
 
 def _plan_steps(content: Content, send: int) -> Iterator[Step]:
-    """Yield how a plan is carried out; with `--again` by a plan file, so that no one is moved twice."""
+    """Yield how to carry out a plan; with `--again` by a plan file, so that it moves only once."""
     given, plan = _given(content), content.source.plan
     selections = plan.selections if plan is not None else 0
     if not send and not selections:
@@ -244,7 +244,7 @@ def _plan_steps(content: Content, send: int) -> Iterator[Step]:
     elif given.options.again and given.plan is None:
         written = f"{content.source.run.id}.json"
         yield Step(
-            "Read the plan below, then write it down: what it moves again is moved once, however "
+            "Read the plan below, then save it: what it moves again is moved only once, however "
             "often the file is applied.",
             next_steps.plan(given, out=written, preflight=bool(selections)),
         )
@@ -255,13 +255,13 @@ def _plan_steps(content: Content, send: int) -> Iterator[Step]:
         yield Step("See what is in doubt.", next_steps.status(given.journal_path))
 
 
-def _planned(content: Content) -> Verdict:
+def _planned(content: Content) -> RunVerdict:
     plan = content.source.plan
     send = plan.send if plan is not None else content.summary.counts[Outcome.UNATTEMPTED]
     steps = tuple(_plan_steps(content, send))
     parts = [f"Applying this would send {counted(send)}"]
     if plan is None:
-        return Verdict("calm", f"Nothing was sent. {parts[0]}.", "", steps)
+        return RunVerdict("calm", f"Nothing was sent. {parts[0]}.", "", steps)
     doubts = f"{plan.in_doubt:,} in doubt" if plan.in_doubt else "none in doubt"
     if plan.selections:
         parts.append(f"and what {counted(plan.selections, 'selection')} will find")
@@ -270,11 +270,13 @@ def _planned(content: Content) -> Verdict:
         parts.append(f"in about {duration(plan.estimate_s)}")
     detail = "Nothing was sent: this is the plan."
     if plan.changed:
-        detail += f" {plan.changed:,} of them would go elsewhere than an earlier run carried them."
+        detail += (
+            f" {plan.changed:,} of them were carried to another destination by an earlier run."
+        )
     if plan.misses_window and plan.window is not None:
         detail += (
-            f" By the limits it would not end inside its window, which closes at"
-            f" {plan.window.not_after}: the rest would be left."
+            f" At the limits it would not end within its window, which closes at"
+            f" {plan.window.not_after}: the rest would not be sent."
         )
     tone = "doubt" if plan.in_doubt or plan.misses_window else "calm"
-    return Verdict(tone, ", ".join(parts) + ".", detail, steps)
+    return RunVerdict(tone, ", ".join(parts) + ".", detail, steps)

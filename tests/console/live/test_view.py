@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from rich.cells import cell_len
 
-from runner.console.live.view import Line, Tone, View, Warned, lines
+from runner.console.live.view import Line, Style, View, Warned, lines
 from runner.core.records.latency import RecentLatency
 from runner.core.records.recent_failures import RecentFailure
 from runner.ports import Progress, SessionState
@@ -131,7 +131,7 @@ def test_markup_is_text():
         ({"sent_per_s": None, "rate_per_s": None}, "rate unlimited"),
     ],
 )
-def test_the_rate_now_is_told_against_its_limit(progress: dict[str, Any], expected: str):
+def test_the_present_rate_is_shown_with_its_limit(progress: dict[str, Any], expected: str):
     [line] = [t for t in texts(lines(view(progress), 120, 22)) if "so far" in t]
 
     assert line.split("  ")[0] == expected
@@ -158,7 +158,7 @@ def test_the_rate_now_is_told_against_its_limit(progress: dict[str, Any], expect
         ({"session": None, "waiting_for": "look-ups"}, "waiting for look-ups"),
     ],
 )
-def test_what_holds_the_run_up_is_told(progress: dict[str, Any], expected: str):
+def test_what_the_run_waits_for_is_shown(progress: dict[str, Any], expected: str):
     shown = view({"callbacks_owed": 0, **progress})
 
     assert f"{expected}  in flight 8" in texts(lines(shown, 120, 22))
@@ -168,10 +168,10 @@ def test_what_went_wrong_is_loud():
     shown = lines(view({"session": SessionState.LOST}), 79, 22)
     tones = {part.text: part.tone for line in shown for part in line}
 
-    assert tones["session lost, dialling again"] is Tone.BAD
-    assert tones["in doubt 3"] is Tone.WARN
-    assert tones["rejected 10"] is Tone.BAD
-    assert tones["transferred 590"] is Tone.GOOD
+    assert tones["session lost, dialling again"] is Style.BAD
+    assert tones["in doubt 3"] is Style.WARN
+    assert tones["rejected 10"] is Style.BAD
+    assert tones["transferred 590"] is Style.GOOD
 
 
 def test_secrets_are_taken_out():

@@ -11,12 +11,18 @@ import pytest
 import structlog
 
 from runner.console.live.observer import LiveObserver
-from runner.console.live.observer_choice import watch
-from runner.console.live.progress_text import Pace, progress_line
+from runner.console.live.observer_choice import choose_observers
+from runner.console.live.progress_text import Throughput, progress_line
 from runner.console.live.terminal_writer import TerminalWriter
-from runner.console.log.observers import LineObserver, LogObserver, Observers, say_in_log, say_to
+from runner.console.log.observers import (
+    LineObserver,
+    LogObserver,
+    Observers,
+    progress_to_log,
+    progress_to_stream,
+)
 from runner.console.log.setup import configure_logs
-from runner.console.streams import LossyStream
+from runner.console.output_streams import LossyStream
 from runner.core.records.latency import RecentLatency
 from runner.ports import Progress, SessionState
 from tests.terminal.window import Screen
@@ -40,16 +46,16 @@ class Terminal(io.StringIO):
 
 
 class Lines:
-    """A log that keeps what it is told."""
+    """A log that records its events."""
 
     def __init__(self) -> None:
-        self.told: list[tuple[str, str, dict[str, Any]]] = []
+        self.events: list[tuple[str, str, dict[str, Any]]] = []
 
     def info(self, event: str, **fields: Any) -> None:
-        self.told.append(("info", event, fields))
+        self.events.append(("info", event, fields))
 
     def warning(self, event: str, **fields: Any) -> None:
-        self.told.append(("warning", event, fields))
+        self.events.append(("warning", event, fields))
 
 
 class Broken:
@@ -74,7 +80,7 @@ def at(settled: int, total: int = 1000, **changes: Any) -> Progress:
 
 def test_a_line_is_said_at_the_start_once_a_minute_and_at_the_end():
     text, now = io.StringIO(), Time()
-    observer = LineObserver(say_to(LossyStream(text)), now)
+    observer = LineObserver(progress_to_stream(LossyStream(text)), now)
 
     for settled in range(0, 1000, 5):
         observer.progressed(at(settled))
@@ -93,12 +99,12 @@ def test_a_line_is_said_at_the_start_once_a_minute_and_at_the_end():
 
 def test_nothing_is_said_of_a_run_that_never_moved():
     text = io.StringIO()
-    LineObserver(say_to(LossyStream(text)), Time()).close()
+    LineObserver(progress_to_stream(LossyStream(text)), Time()).close()
 
     assert text.getvalue() == ""
 
 
-def test_a_line_tells_outcomes_in_their_order_and_what_is_waited_for():
+def test_a_line_lists_outcomes_in_order_and_what_is_waited_for():
     progress = at(
         30,
         outcomes={"in_doubt": 1, "transferred": 20, "rejected": 9, "odd\n": 1},
@@ -106,14 +112,14 @@ def test_a_line_tells_outcomes_in_their_order_and_what_is_waited_for():
         waiting_for="Retry-After 30 s\x1b",
     )
 
-    assert progress_line(progress, Pace()) == (
+    assert progress_line(progress, Throughput()) == (
         "30 of 1,000 settled (3%); transferred 20, rejected 9, in doubt 1, odd\\n 1; in flight 8; "
         "waiting for Retry-After 30 s\\x1b"
     )
 
 
 def test_the_pace_is_that_of_the_last_half_minute():
-    pace = Pace()
+    pace = Throughput()
     for second in range(100):
         pace.add(float(second), second * 10 if second < 50 else 500)
 
@@ -122,7 +128,7 @@ def test_the_pace_is_that_of_the_last_half_minute():
 
 
 def test_the_pace_is_unknown_until_two_samples_tell():
-    pace = Pace()
+    pace = Throughput()
     assert pace.per_s is None
     pace.add(5.0, 0)
     assert (pace.per_s, pace.left_s(10)) == (None, None)
@@ -131,12 +137,12 @@ def test_the_pace_is_unknown_until_two_samples_tell():
 
 
 def test_an_empty_plan_is_settled():
-    assert progress_line(at(0, 0), Pace()).startswith("0 of 0 settled (100%)")
+    assert progress_line(at(0, 0), Throughput()).startswith("0 of 0 settled (100%)")
 
 
 def test_the_log_gets_events_and_progress_as_fields():
     log, now = Lines(), Time()
-    observers = Observers([LogObserver(log), LineObserver(say_in_log(log), now)])
+    observers = Observers([LogObserver(log), LineObserver(progress_to_log(log), now)])
 
     observers.noticed("session opened", generation=1)
     observers.warned("slowed down", why="rate_limited")
@@ -151,7 +157,7 @@ def test_the_log_gets_events_and_progress_as_fields():
         )
     )
 
-    assert log.told == [
+    assert log.events == [
         ("info", "session opened", {"generation": 1}),
         ("warning", "slowed down", {"why": "rate_limited"}),
         (
@@ -187,9 +193,9 @@ def test_an_observer_that_raises_is_dropped_and_noted_once(call: str):
     observers.noticed("still here")
 
     dropped = {"observer": "Broken", "error": "RuntimeError: no eyes"}
-    warnings = [fields for level, _, fields in log.told if level == "warning" and fields]
+    warnings = [fields for level, _, fields in log.events if level == "warning" and fields]
     assert warnings == [dropped, dropped]
-    assert log.told[-1] == ("info", "still here", {})
+    assert log.events[-1] == ("info", "still here", {})
 
 
 def test_the_view_shows_progress_and_logs_appear_above_it():
@@ -197,9 +203,9 @@ def test_the_view_shows_progress_and_logs_appear_above_it():
     now = Time()
     with os.fdopen(slave, "w") as terminal, os.fdopen(master, "rb", buffering=0) as seen:
         stream = LossyStream(terminal)
-        outlet = TerminalWriter(stream, lambda _: None)
-        stream.divert(outlet.write)
-        observer = LiveObserver(outlet, now=now, wall=lambda: 0.0)
+        writer = TerminalWriter(stream, lambda _: None)
+        stream.divert(writer.write)
+        observer = LiveObserver(writer, now=now, wall=lambda: 0.0)
         with configure_logs("pretty", stream=stream, environ={}, wall=lambda: 0.0):
             observer.noticed("planned", run="R1", send=1000)
             observer.progressed(at(0))
@@ -211,7 +217,7 @@ def test_the_view_shows_progress_and_logs_appear_above_it():
             while "250/1,000 25%" not in shown.text:
                 shown.feed(seen.read(65536))
         observer.close()
-        outlet.close(None)
+        writer.close(None)
     assert shown.lines[:3] == ["00:00:00Z warning a [bold]line[/]", "", "run R1"]
     assert "at most 25/s  10 s so far  about 30 s left" in shown.text
     assert "transferred 249  in doubt 1" in shown.lines
@@ -220,16 +226,16 @@ def test_the_view_shows_progress_and_logs_appear_above_it():
 
 def test_a_view_that_was_never_drawn_closes():
     text = io.StringIO()
-    outlet = TerminalWriter(LossyStream(text), lambda _: None)
-    LiveObserver(outlet, now=Time(), wall=lambda: 0.0).close()
-    outlet.close(None)
+    writer = TerminalWriter(LossyStream(text), lambda _: None)
+    LiveObserver(writer, now=Time(), wall=lambda: 0.0).close()
+    writer.close(None)
 
     assert text.getvalue() == ""
 
 
-def test_a_line_is_said_at_once_where_something_begins_or_ceases_to_hold_all_up():
+def test_a_line_is_written_as_soon_as_the_run_has_to_wait_or_goes_on():
     text, now = io.StringIO(), Time()
-    observer = LineObserver(say_to(LossyStream(text)), now, tells_holds=True)
+    observer = LineObserver(progress_to_stream(LossyStream(text)), now, shows_holds=True)
     for settled, waiting_for in enumerate([None, "9 s more", "8 s more", None, None]):
         observer.progressed(at(settled, waiting_for=waiting_for))
         now.s += 1
@@ -242,12 +248,14 @@ def test_a_line_is_said_at_once_where_something_begins_or_ceases_to_hold_all_up(
 def watched(stream: io.StringIO, environ: dict[str, str], **options: Any) -> tuple[str, Lines]:
     log = Lines()
     lossy = LossyStream(stream)
-    outlet = TerminalWriter(lossy, lambda _: None)
-    observers = watch(lossy, log, outlet, now=Time(), wall=lambda: 0.0, environ=environ, **options)
+    writer = TerminalWriter(lossy, lambda _: None)
+    observers = choose_observers(
+        lossy, log, writer, now=Time(), wall=lambda: 0.0, environ=environ, **options
+    )
     observers.progressed(at(1))
-    outlet.flush(20.0)
+    writer.flush(20.0)
     observers.close()
-    outlet.close(None)
+    writer.close(None)
     return stream.getvalue(), log
 
 
@@ -263,17 +271,17 @@ def test_a_terminal_is_watched_by_a_view_and_others_by_lines():
     ):
         text, log = watched(stream, environ, pretty_log=True, **options)
         assert text.startswith("progress: 1 of 1,000 settled")
-        assert log.told == []
+        assert log.events == []
 
 
 def test_among_json_lines_the_progress_is_a_log_line():
     text, log = watched(io.StringIO(), {}, pretty_log=False)
 
-    assert (text, [event for _, event, _ in log.told]) == ("", ["progress"])
-    assert json.dumps(log.told[0][2])
+    assert (text, [event for _, event, _ in log.events]) == ("", ["progress"])
+    assert json.dumps(log.events[0][2])
 
 
 def test_when_quiet_there_is_no_progress():
     text, log = watched(io.StringIO(), {}, pretty_log=True, verbosity=-1)
 
-    assert (text, log.told) == ("", [])
+    assert (text, log.events) == ("", [])

@@ -15,7 +15,7 @@ import structlog
 
 from runner.console.log.redaction import register_secrets
 from runner.console.log.setup import LogFormat, Logs, configure_logs
-from runner.console.streams import LossyStream
+from runner.console.output_streams import LossyStream
 from runner.core.errors import UsageError
 from runner.core.manifest.model import Secret
 

@@ -42,10 +42,14 @@ def test_a_gateway_error_says_what_where_and_what_to_check():
     [
         (Interrupted(ExitCode.TERMINATED), "interrupted", "apply again to go on"),
         (ManifestInvalid([]), "the manifest is invalid", "fix each place shown"),
-        (StorageError("x"), "the journal or the report cannot be written", "nothing more is sent"),
+        (
+            StorageError("x"),
+            "the journal or the report cannot be written",
+            "nothing further is sent",
+        ),
         (Locked("x"), "another run holds the journal's lock", "wait for that run to end"),
         (RunnerError("x"), "the command cannot go on", "fix what the message names"),
-        (KeyError("x"), "an internal error", "this is a fault of runner"),
+        (KeyError("x"), "an internal error", "this is a bug in runner"),
         (KeyboardInterrupt(), "interrupted", "apply again to go on"),
         (
             LookUpFailed(environment="e", url="u", what="w", check="c"),
@@ -61,10 +65,9 @@ def test_every_error_has_a_headline_and_a_fix(error: BaseException, headline: st
     assert shown[-1].startswith(f"  next: {fix}")
 
 
-def test_a_wrong_use_has_its_mend_in_its_own_words():
+def test_a_usage_error_has_its_fix_in_its_message():
     assert render_error(UsageError("there is no run x; name one of y")) == (
-        "error: the command cannot be carried out as it was given\n"
-        "  there is no run x; name one of y\n"
+        "error: the command cannot be carried out as given\n  there is no run x; name one of y\n"
     )
 
 

@@ -23,13 +23,13 @@ def test_every_status_that_is_no_success_has_an_advice_of_its_own(status: str):
 @pytest.mark.parametrize(
     ("outcome", "code", "begin"),
     [
-        (Outcome.REJECTED, "transfer_rejected", "the gateway refused it for the reason that is"),
+        (Outcome.REJECTED, "transfer_rejected", "the gateway refused it for the reason shown"),
         (Outcome.UNATTEMPTED, Code.NOT_SELECTED, "`--only` or `--limit` left these out"),
-        (Outcome.REJECTED, Code.INTERACTION_MISSING, "the gateway knows no such interaction"),
+        (Outcome.REJECTED, Code.INTERACTION_MISSING, "the gateway has no such interaction"),
         (Outcome.SKIPPED, Code.INTERACTION_ENDED, "it had ended"),
         (Outcome.SKIPPED, Code.ALREADY_THERE, "it was at its destination already"),
-        (Outcome.FAILED, Code.LOOK_UP_FAILED, "the REST side could not be asked"),
-        (Outcome.FAILED, Code.RESOLVED_FAILED, "a person said that these were not carried out"),
+        (Outcome.FAILED, Code.LOOK_UP_FAILED, "the REST API did not answer"),
+        (Outcome.FAILED, Code.RESOLVED_FAILED, "a person stated that these were not carried out"),
         (Outcome.UNATTEMPTED, Code.PLANNED, "apply sends these"),
         (Outcome.UNATTEMPTED, Code.ALREADY_THERE, "these are there already"),
         (Outcome.UNATTEMPTED, Code.NO_TURN, "the run ended before their turn"),

@@ -25,7 +25,7 @@ NEEDED = (Permission("looking interactions up", ("conversation:communication:vie
         (98.0, Health.OK, "within 2 s of the gateway's"),
         (90.0, Health.WARNING, "10 s ahead of the gateway's"),
         (130.0, Health.WARNING, "30 s behind the gateway's"),
-        (None, Health.WARNING, "the gateway's answers tell no Date"),
+        (None, Health.WARNING, "the gateway's answers have no Date"),
     ],
 )
 def test_a_clock_is_judged_by_the_gateways(gateway_s: float | None, health: Health, seen: str):
@@ -68,7 +68,7 @@ def test_what_is_missing_is_named_with_what_it_is_for():
 @pytest.mark.parametrize(
     ("headers", "rate_per_s", "health", "seen"),
     [
-        ({}, None, Health.OK, "`http_rate` is none; the gateway's answers tell none"),
+        ({}, None, Health.OK, "`http_rate` is none; the gateway's answers name none"),
         (
             {"inin-ratelimit-allowed": "300", "inin-ratelimit-count": "12"},
             5.0,
@@ -85,7 +85,7 @@ def test_what_is_missing_is_named_with_what_it_is_for():
             {"inin-ratelimit-allowed": "many"},
             5.0,
             Health.OK,
-            "`http_rate` is 300/min; the gateway's answers tell none",
+            "`http_rate` is 300/min; the gateway's answers name none",
         ),
     ],
 )

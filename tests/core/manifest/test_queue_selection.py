@@ -7,14 +7,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from runner.core.manifest.model import QueueSelection
-from runner.core.manifest.queue_selection import Waiting, address, choose, is_id, named_in
+from runner.core.manifest.queue_selection import Waiting, address, is_id, named_in, select_waiting
 from tests.core.manifest.builders import EVERY, NOW, selection
 
 
 def chosen(
     asked: QueueSelection, *waiting: Waiting, listed: tuple[str, ...] = ()
 ) -> tuple[list[str], dict[str, int]]:
-    took = choose(asked, waiting, now=NOW, is_listed=listed.__contains__)
+    took = select_waiting(asked, waiting, now=NOW, is_listed=listed.__contains__)
     return [one.interaction_id for one in took.taken], dict(took.left_out)
 
 
@@ -64,7 +64,7 @@ def test_who_comes_twice_as_pages_shift_is_taken_once():
 )
 def test_everybody_is_taken_or_counted(waiting: list[Waiting], limit: int | None):
     asked = selection(limit=limit, older_than_s=3600.0, media_types=frozenset({"call", "email"}))
-    took = choose(asked, waiting, now=NOW, is_listed="ab".__contains__)
+    took = select_waiting(asked, waiting, now=NOW, is_listed="ab".__contains__)
     people = {one.interaction_id for one in waiting}
     assert len(took.taken) + sum(took.left_out.values()) == len(people)
     assert len(took.taken) <= (limit or len(people))

@@ -52,8 +52,8 @@ def test_a_shut_window_says_when_and_what_to_do():
         " sent before: run apply then"
     )
     assert NIGHT.why_shut(END_S + 1) == (
-        "the window (policy.window) closed at 2026-12-01T23:00:00Z; to go on with what is left,"
-        " give the manifest a new window and run apply within it"
+        "the window (policy.window) closed at 2026-12-01T23:00:00Z; to send the rest, write a"
+        " new window in the manifest and run apply within it"
     )
 
 

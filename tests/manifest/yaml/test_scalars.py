@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runner.manifest.yaml.scalars import MAX_INTEGER, NumberOutOfRange, resolve
+from runner.manifest.yaml.scalars import MAX_INTEGER, NumberOutOfRange, resolve_scalar
 
 
 @pytest.mark.parametrize(
@@ -17,7 +17,7 @@ from runner.manifest.yaml.scalars import MAX_INTEGER, NumberOutOfRange, resolve
     ],
 )
 def test_it_stays_text(text: str):
-    assert resolve(text) == text
+    assert resolve_scalar(text) == text
 
 
 @pytest.mark.parametrize(
@@ -40,8 +40,8 @@ def test_it_stays_text(text: str):
     ],
 )
 def test_it_has_a_value_of_its_own(text: str, value: object):
-    assert resolve(text) == value
-    assert type(resolve(text)) is type(value)
+    assert resolve_scalar(text) == value
+    assert type(resolve_scalar(text)) is type(value)
 
 
 @pytest.mark.parametrize(
@@ -59,17 +59,17 @@ def test_it_has_a_value_of_its_own(text: str, value: object):
 )
 def test_it_is_not_a_number_that_can_be_kept(text: str):
     with pytest.raises(NumberOutOfRange):
-        resolve(text)
+        resolve_scalar(text)
 
 
 @given(st.integers(-MAX_INTEGER, MAX_INTEGER))
 def test_every_exact_integer_is_read_as_it_is_written(number: int):
-    assert resolve(str(number)) == number
+    assert resolve_scalar(str(number)) == number
 
 
 @given(st.floats(allow_nan=False, allow_infinity=False))
 def test_every_finite_float_is_read_as_it_is_written(number: float):
-    value = resolve(repr(number))
+    value = resolve_scalar(repr(number))
     assert isinstance(value, int | float)
     assert value == number
 
@@ -77,7 +77,7 @@ def test_every_finite_float_is_read_as_it_is_written(number: float):
 @given(st.text(max_size=20))
 def test_what_is_not_a_core_scalar_is_the_text_itself(text: str):
     try:
-        value = resolve(text)
+        value = resolve_scalar(text)
     except NumberOutOfRange:
         return
     assert value == text if isinstance(value, str) else not text.startswith(("+", " "))

@@ -1,4 +1,4 @@
-"""What is no manifest's text is refused before it is read, and told what to do instead."""
+"""Text that is not a manifest is refused before it is parsed, with the fix."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Categories of transfers on the page: a run's outcomes, or what a plan foresees."""
+"""Categories of transfers on the page: the outcomes of a run, or the forecasts of a plan."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from runner.core.transfer.reasons import Code
 from runner.report.model import Content
 
 PARTS_SHOWN = 20
-"""Rows of a breakdown before the rest is summed up."""
+"""Rows of a breakdown; the rest is one row."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +67,7 @@ _FORESEEN: Mapping[str, int] = {
     Code.NOT_SELECTED: LEFT_OUT,
     Code.FOUND_CARRIED_OUT: 8,
 }
-"""By a planned row's cause; any other is sent."""
+"""Category by the cause of a planned row; any other row is sent."""
 
 _OUTCOMES = {outcome: number for number, outcome in enumerate(Outcome)}
 _PLANNED = {Outcome.UNCHANGED: 2, Outcome.IN_DOUBT: 3, Outcome.SKIPPED: 6}
@@ -78,7 +78,7 @@ _IN_ORDER = frozenset({"wave"})
 
 
 def categories(content: Content) -> tuple[Category, ...]:
-    """Return the kinds of a report, in the order by which rows name them."""
+    """Return the categories of a report; rows name them by their index."""
     return OF_PLANS if content.dry_run else OF_RUNS
 
 
@@ -90,7 +90,7 @@ def category_finder(content: Content) -> Callable[[TransferRecord], int]:
 
 
 def category_of_group(content: Content, outcome: Outcome, code: str | None) -> int:
-    """Return the kind of transfers that share an outcome and a cause."""
+    """Return the category of transfers that share an outcome and a cause, as its index."""
     return _foreseen(outcome, code) if content.dry_run else _OUTCOMES[outcome]
 
 
@@ -103,7 +103,7 @@ def _foreseen(outcome: Outcome, code: str | None) -> int:
 
 @dataclass(frozen=True, slots=True)
 class CategoryCounts:
-    """A report's transfers, counted by kind, and by kind in each breakdown."""
+    """A report's transfers counted by category, in all and in each breakdown."""
 
     counts: Mapping[int, int]
     breakdowns: tuple[Breakdown, ...]
@@ -115,13 +115,13 @@ def count_categories(content: Content) -> CategoryCounts:
     if content.source.run.waves:
         named["wave"] = wave
     named["codec"] = Codecs()
-    troubles = frozenset(
-        number for number, kind in enumerate(categories(content)) if kind.needs_attention
+    needing_attention = frozenset(
+        index for index, category in enumerate(categories(content)) if category.needs_attention
     )
-    partition = Partition(named, category_finder(content), troubles, in_order=_IN_ORDER)
+    partition = Partition(named, category_finder(content), needing_attention, in_order=_IN_ORDER)
     partition.add_all(content.source.transfers())
     found = partition.breakdowns(PARTS_SHOWN)
     if found:
-        gateway = Part(content.source.run.gateway, partition.kinds)  # a run has but one
+        gateway = Part(content.source.run.gateway, partition.kinds)  # a run has one gateway
         found += (Breakdown("gateway", (gateway,), None, exact=True),)
     return CategoryCounts(partition.kinds, found)

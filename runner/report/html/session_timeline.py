@@ -1,4 +1,4 @@
-"""The session's story in words: opened, lost, dialled again, slowed, renewed, each with its time."""
+"""Describes the session's events in sentences: opened, lost, slowed, renewed, each with its time."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from runner.core.timestamps import clock_time, seconds_or_none
 from runner.report.model import Content
 
 LINES_SHOWN = 200
-"""Lines of the story in the page: half of them the first ones, half the last."""
+"""Most lines shown: half of them the first, half the last."""
 
 TENTHS_BELOW_S = 60
-"""Up to here a story's times tell tenths: much may happen within a second."""
+"""Times below this show tenths of a second."""
 
 _CODES = {
     1000: "normal closure",
@@ -30,49 +30,49 @@ _CODES = {
     1013: "try again later",
 }
 _WHY = {
-    "rate_limited": "an answer said that frames come too fast",
+    "rate_limited": "the gateway answered that frames come too fast",
     "retry_after": "the gateway asked for it (Retry-After)",
 }
 
 
 @dataclass(frozen=True, slots=True)
-class StoryLine:
-    """One line of the story; `turn` is its style."""
+class TimelineLine:
+    """One line of the timeline; `turn` is its style."""
 
     at: str
     since: str
     turn: str
     text: str
-    said: str | None = None  # the gateway's own words
+    said: str | None = None  # the gateway's own text
 
 
 @dataclass(frozen=True, slots=True)
-class Story:
-    """The story's first lines, and its last where some between were left out."""
+class SessionTimeline:
+    """The first lines, and the last lines if some in between are omitted."""
 
-    first: tuple[StoryLine, ...]
+    first: tuple[TimelineLine, ...]
     omitted: int
-    last: tuple[StoryLine, ...]
+    last: tuple[TimelineLine, ...]
 
     @property
-    def lines(self) -> tuple[StoryLine, ...]:
-        """Return all lines shown."""
+    def lines(self) -> tuple[TimelineLine, ...]:
+        """All lines shown."""
         return self.first + self.last
 
 
-def tell_story(content: Content, shown: int = LINES_SHOWN) -> Story:
-    """Tell how the session went, from the run's beginning to its end."""
+def session_timeline(content: Content, shown: int = LINES_SHOWN) -> SessionTimeline:
+    """Return the session's events as sentences, from the run's beginning to its end."""
     lines = list(_lines(content))
     omitted, half = content.source.figures.story_omitted, shown // 2
     if len(lines) <= shown and not omitted:
-        return Story(tuple(lines), 0, ())
+        return SessionTimeline(tuple(lines), 0, ())
     middle = min(half, len(lines) // 2)
     first, last = lines[:middle], lines[max(middle, len(lines) - half) :]
-    return Story(tuple(first), omitted + len(lines) - len(first) - len(last), tuple(last))
+    return SessionTimeline(tuple(first), omitted + len(lines) - len(first) - len(last), tuple(last))
 
 
 def timeline_events(content: Content) -> tuple[TimelineEvent, ...]:
-    """Return the story; of runs that kept none, the ends of their sessions."""
+    """Return the recorded events; for runs that recorded none, the ends of their sessions."""
     figures = content.source.figures
     if figures.story:
         return figures.story
@@ -89,10 +89,10 @@ def timeline_events(content: Content) -> tuple[TimelineEvent, ...]:
     )
 
 
-def _lines(content: Content) -> Iterator[StoryLine]:
+def _lines(content: Content) -> Iterator[TimelineLine]:
     run, tls = content.source.run, content.source.figures.tls
     start = seconds_or_none(run.started_at)
-    yield StoryLine(clock_time(run.started_at), "", "began", "The run began.")
+    yield TimelineLine(clock_time(run.started_at), "", "began", "The run began.")
     lost_s: float | None = None
     for event in timeline_events(content):
         at_s = seconds_or_none(event.at)
@@ -100,11 +100,11 @@ def _lines(content: Content) -> Iterator[StoryLine]:
             lost_s = at_s
         gap_s = None if at_s is None or lost_s is None else at_s - lost_s
         text, said = _words(event, tls, gap_s)
-        yield StoryLine(clock_time(event.at), _since(start, at_s), event.turn, text, said)
+        yield TimelineLine(clock_time(event.at), _since(start, at_s), event.turn, text, said)
     if run.finished_at is not None:
         end = seconds_or_none(run.finished_at)
-        told_end = f"The run ended: {run.outcome}."
-        yield StoryLine(clock_time(run.finished_at), _since(start, end), "ended", told_end)
+        text = f"The run ended: {run.outcome}."
+        yield TimelineLine(clock_time(run.finished_at), _since(start, end), "ended", text)
 
 
 def _since(start: float | None, at_s: float | None) -> str:
@@ -115,10 +115,10 @@ def _since(start: float | None, at_s: float | None) -> str:
 
 
 def _words(event: TimelineEvent, tls: str | None, gap_s: float | None) -> tuple[str, str | None]:
-    """Return a event's sentence, and what the gateway itself said."""
+    """Return an event's sentence, and the gateway's own text."""
     value, known = event.value, _WHY.get(event.reason or "")
     why, said = (f": {known}", None) if known else ("", event.reason)
-    text = "Something happened that this version of the page has no words for."
+    text = "An event that this version does not know."
     match event.turn:
         case TimelineEventKind.OPENED:
             text = _opened(value, tls, gap_s)
@@ -134,7 +134,7 @@ def _words(event: TimelineEvent, tls: str | None, gap_s: float | None) -> tuple[
         case TimelineEventKind.RENEWED:
             text = "The token was renewed."
         case TimelineEventKind.SHUT:
-            text = f"{figure(value)} failures in a row: the circuit opened, probes alone leave."
+            text = f"{figure(value)} failures in a row: the circuit opened, only probes are sent."
         case TimelineEventKind.WAVE:
             text, said = f"Wave {figure(value)} {event.reason or 'began'}.", None
         case TimelineEventKind.ANSWERED:

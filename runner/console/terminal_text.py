@@ -1,4 +1,4 @@
-"""Foreign text made fit for a terminal, and its colours."""
+"""Escapes, shortens, wraps and colours text for a terminal."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ _COLOR = re.compile(r"\x1b\[[0-9;]*m")
 def visible(text: str) -> str:
     r"""Return `text` on one line, with control, bidi and other unprintable characters escaped.
 
-    What Python's `str.isprintable` refuses is written as `\n`, `\x1b` or `\u{202e}`; whatever a
-    manifest, a file or a gateway sends can then neither move the cursor nor forge a line.
+    A character that is not printable (`str.isprintable`) becomes `\n`, `\x1b` or `\u{202e}`. So text
+    from a manifest, a file or a gateway can neither move the cursor nor forge a line.
     """
     return text if text.isprintable() else "".join(map(visible_character, text))
 
@@ -32,39 +32,39 @@ def visible_character(character: str) -> str:
 
 
 def shorten(text: str, limit: int) -> str:
-    """Return harmless `text`, cut to `limit` characters with an ellipsis."""
+    """Return `text` escaped and cut to `limit` characters, with an ellipsis."""
     shown = visible(text)
     return shown if len(shown) <= limit else shown[: limit - 1] + "…"
 
 
 @dataclass(frozen=True, slots=True)
 class Paint:
-    """Colours a text with ANSI sequences, or leaves it as it is where colour is off."""
+    """Colours text with ANSI sequences; returns it unchanged if colour is off."""
 
     on: bool = False
 
     def red(self, text: str) -> str:
-        """Paint what is wrong."""
+        """Colour an error."""
         return self._wrap("1;31", text)
 
     def yellow(self, text: str) -> str:
-        """Paint what deserves a look."""
+        """Colour a warning."""
         return self._wrap("1;33", text)
 
     def green(self, text: str) -> str:
-        """Paint what is well."""
+        """Colour a success."""
         return self._wrap("1;32", text)
 
     def blue(self, text: str) -> str:
-        """Paint the frame around a text."""
+        """Colour a frame, such as line numbers."""
         return self._wrap("1;34", text)
 
     def bold(self, text: str) -> str:
-        """Paint a headline."""
+        """Emphasise a headline."""
         return self._wrap("1", text)
 
     def faint(self, text: str) -> str:
-        """Paint what matters less."""
+        """Dim a detail."""
         return self._wrap("2", text)
 
     def _wrap(self, code: str, text: str) -> str:
@@ -72,9 +72,9 @@ class Paint:
 
 
 def folded(line: str, width: int | None) -> list[str]:
-    """Return a line as lines of at most `width` cells, broken between words and indented.
+    """Wrap a line to `width` cells between words; further lines are indented.
 
-    A word that is longer stays whole, and so does a command: they are there to be copied.
+    Longer words and commands are not broken, so that they can be copied.
     """
     bare = _COLOR.sub("", line)
     is_command = bare.lstrip().startswith("runner ")

@@ -13,7 +13,7 @@ from runner.console.diagnostics.formats import OutputFormat
 from runner.console.diagnostics.marked_lines import SourceFiles
 from runner.console.diagnostics.render import problems_text, result_text
 from runner.console.results.run_result import Group, RunResult, result_to_json
-from runner.console.results.verdict import render_result, result_to_github, verdict
+from runner.console.results.run_text import render_result, result_to_github, verdict
 from runner.core.batch_options import BatchOptions
 from runner.core.diagnostics.problem import Place, Problem, Severity
 from runner.core.journal_location import JournalLocation
@@ -78,9 +78,9 @@ def test_a_run_with_doubts_says_who_must_look_and_how():
           in doubt: each may have been carried out or not; none is sent again blindly
             1. apply again: it looks each one up, and settles those that show evidence
                runner apply billing.yaml --env production --journal 'the journal.db'
-            2. look at the gateway for the rest, by the ids that this lists
+            2. look up the others at the gateway, by the ids that this command lists
                runner status 20261201T210000Z-1 --journal 'the journal.db'
-            3. say what you saw there, of each one
+            3. state what you saw, for each one
                it was carried out:
                  runner resolve 20261201T210000Z-1 'k 4' --journal 'the journal.db' --as transferred --reason 'looked up at the gateway: it was carried out'
                it was not carried out:
@@ -126,7 +126,7 @@ def test_a_dry_run_says_that_nothing_was_sent():
 
           would be sent  12  2 of them carried to another destination before
           unchanged       8
-          the limits let this end in about 2 min 33 s
+          takes about 2 min 33 s at the limits
 
         report: reports/billing/plan-1/report.html
         """)
@@ -142,7 +142,7 @@ def test_a_dry_run_with_doubts_and_preflight_says_both():
     shown = render_result(planned)
 
     assert shown.startswith("in doubt: 2 of 3 transfers need a person; 1 would be sent\n")
-    assert "\n  nothing was sent; the gateway was only asked\n" in shown
+    assert "\n  nothing was sent; the gateway was only queried\n" in shown
     assert "  in doubt       2\n" in shown
     assert "  in doubt: each may have been" in shown
 
@@ -184,7 +184,7 @@ def test_a_dry_run_with_doubts_and_preflight_says_both():
         ),
         (
             result(ExitCode.TERMINATED, {U: 5}),
-            "interrupted: SIGTERM ended the run; what was in flight had its time to settle",
+            "interrupted: SIGTERM ended the run; transfers in flight were given time to settle",
         ),
         (result(ExitCode.STOPPED), "stopped: the run ended early"),
         (
@@ -220,10 +220,10 @@ def test_of_many_reasons_ten_are_shown():
     ],
     ids=["of a plan", "elsewhere"],
 )
-def test_a_doubt_of_another_run_is_not_told_to_be_settled_in_this_one(ended: RunResult):
+def test_a_doubt_of_another_run_is_not_offered_to_be_settled_in_this_one(ended: RunResult):
     shown = render_result(ended)
     assert "\n       runner status --journal 'the journal.db'\n" in shown
-    assert "say what you saw there, with the command that it shows" in shown
+    assert "state what you saw, with the command that it shows" in shown
     assert "runner resolve" not in shown
 
 
@@ -256,7 +256,7 @@ def test_a_terminal_gets_the_verdict_in_colour():
     assert render_result(result(ExitCode.FAILURES, {R: 2}), color=True).startswith("\x1b[1;31m")
 
 
-def test_json_tells_the_same():
+def test_json_has_the_same():
     ended = result(
         ExitCode.FAILURES,
         {T: 1, R: 1, F: 0},
@@ -330,7 +330,7 @@ def test_json_of_a_dry_run_is_planned():
     }
 
 
-def test_a_plan_tells_its_waves_its_threshold_and_its_window():
+def test_a_plan_shows_its_waves_its_threshold_and_its_window():
     window = WindowRecord("2026-12-01T22:00:00+01:00", "2026-12-02T04:00:00+01:00")
     plan = PlanFigures(
         2000, 0, 0, 0, 80.0, (1, 200, 2000), 100, window, "2026-12-02T04:10:00+01:00",
@@ -340,17 +340,17 @@ def test_a_plan_tells_its_waves_its_threshold_and_its_window():
     shown = render_result(result(ExitCode.OK, plan=plan))
 
     assert (
-        "  the limits let this end in about 1 min 20 s\n"
+        "  takes about 1 min 20 s at the limits\n"
         "  in 3 waves: 1, then 199, then 1,800\n"
-        "  3 of them rejected or failed before: tried again, after all others\n"
+        "  3 of them rejected or failed before, and are tried again, after all others\n"
         "  stops when more than 100 of 2,000 fail: at most 101 in flight\n"
         "  is sent only from 2026-12-01T22:00:00+01:00 until 2026-12-02T04:00:00+01:00\n"
-        "  by the limits this ends at 2026-12-02T04:10:00+01:00, after the window has closed:"
-        " the rest would be left\n"
+        "  ends at about 2026-12-02T04:10:00+01:00 at the limits, after the window has closed:"
+        " the rest would not be sent\n"
     ) in shown
 
 
-def test_many_waves_are_told_in_one_line():
+def test_many_waves_are_listed_in_one_line():
     shown = render_result(
         result(ExitCode.OK, plan=PlanFigures(9, 0, 0, 0, None, tuple(range(1, 10))))
     )
@@ -392,9 +392,9 @@ def test_a_plan_names_what_it_would_move_the_first_twenty():
     shown = render_result(planned)
     assert "would move\n  vip  genesys://queue/a → genesys://queue/b\n  k1  genesys" in shown
     assert "  k19  genesys://queue/b\n  … and 30 more: see the report\n" in shown
-    told = json.loads(result_to_json(planned))
-    assert (len(told["moves"]), told["moves_omitted"]) == (30, 20)
-    assert told["moves"][0]["from"] == "genesys://queue/a"
+    document = json.loads(result_to_json(planned))
+    assert (len(document["moves"]), document["moves_omitted"]) == (30, 20)
+    assert document["moves"][0]["from"] == "genesys://queue/a"
 
 
 def test_a_plan_shows_the_names_of_queues_and_users_with_their_ids():

@@ -10,11 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from runner.console.streams import LossyStream, can_redraw, wants_color
+from runner.console.output_streams import LossyStream, can_redraw, wants_color
 
 PROGRAM = """
 import os, sys
-from runner.console.streams import standard_streams
+from runner.console.output_streams import standard_streams
 out, err = standard_streams()
 opened = os.open("/dev/null", os.O_RDONLY)
 out.write("h\\u00e9llo \\ud800\\n" * 3)

@@ -1,4 +1,4 @@
-"""A run's result, as the console shows it."""
+"""Composes a run's result for the console."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def result_of(
     moves: Sequence[Move] = (),
     place_names: Mapping[str, str] = MappingProxyType({}),
 ) -> RunResult:
-    """Return what a command that planned or applied has to say at its end."""
+    """Return the result of a command that planned or applied."""
     groups = summary.groups
     doubts = (group.first_key for group in groups if group.outcome is Outcome.IN_DOUBT)
     return RunResult(

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runner.console.text import listed, shorten, visible
+from runner.console.terminal_text import listed, shorten, visible
 
 
 @pytest.mark.parametrize(

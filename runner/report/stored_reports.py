@@ -1,7 +1,7 @@
-"""The report folders that lie under a root: what each is, by what stands in it, and its removal.
+"""Lists the report folders under a root, and removes them.
 
-A name alone makes no report: a folder counts as a run's if its report says so and nothing else lies
-in it. Every step is taken from an open folder and without following links.
+A folder is a run's report only if its report.json names the run and it contains nothing else: the
+folder's name is not enough. All paths are relative to an open folder, and links are not followed.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ from typing import Any
 from runner.core.errors import StorageError, UsageError
 from runner.core.records.retention import StoredReport
 from runner.core.timestamps import seconds
-from runner.report.folder import FOLDER_FLAGS, LATEST, REPORT, UNFINISHED, WITNESS
 from runner.report.formats.registry import FORMATS
+from runner.report.safe_folder import FOLDER_FLAGS, LATEST, REPORT, UNFINISHED, WITNESS
 from runner.report.writer import AUDIT
 
 HEAD_BYTES = 1 << 20
-"""Of report.json: what is asked for stands before the transfers."""
+"""Bytes read of report.json: run and summary come before the transfers."""
 
 _RUN = re.compile(r"(plan-)?[0-9]{8}T[0-9]{6}Z-[0-9a-f]{6}")
 _OURS = frozenset({*(each.file for each in FORMATS.values()), AUDIT, WITNESS})
@@ -32,41 +32,41 @@ _FILE_FLAGS = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 
 
 @dataclass(frozen=True, slots=True)
-class Report:
-    """A run's report folder, and what it takes on disk."""
+class ReportFolder:
+    """A run's report folder and its size on disk."""
 
-    shelved: StoredReport
+    stored: StoredReport
     size_bytes: int
 
 
 @dataclass(frozen=True, slots=True)
-class Left:
-    """What lies among reports and is left alone, with the reason."""
+class SkippedEntry:
+    """An entry beside reports that is not a report, with the reason."""
 
     path: Path
     why: str
 
 
 @dataclass(frozen=True, slots=True)
-class Batch:
-    """A batch's reports; `latest` is the name that the link beside them tells."""
+class StoredBatch:
+    """A batch's reports; `latest` is the target of the link beside them."""
 
     name: str
-    reports: tuple[Report, ...]
+    reports: tuple[ReportFolder, ...]
     latest: str | None
-    left: tuple[Left, ...]
+    skipped: tuple[SkippedEntry, ...]
 
 
-def is_run(name: str) -> bool:
-    """Return whether a folder's name is a run's or a plan's."""
+def is_run_name(name: str) -> bool:
+    """Return whether a folder is named like a run or a plan."""
     return _RUN.fullmatch(name) is not None
 
 
-class NotOurs(Exception):
-    """A folder is not a report of this program, or holds more; the text says why."""
+class NotAReport(Exception):
+    """A folder is not a report of this program, or contains other files; the text has the reason."""
 
 
-def batches(root: Path, only: str | None = None) -> Iterator[Batch]:
+def stored_batches(root: Path, only: str | None = None) -> Iterator[StoredBatch]:
     """Yield the batches under `root` that have reports, by name.
 
     Raises `UsageError` if there is no such folder, or no batch `only` in it; `StorageError` if the
@@ -80,20 +80,20 @@ def batches(root: Path, only: str | None = None) -> Iterator[Batch]:
         for name in names:
             if only in {None, name}:
                 batch = _look(descriptor, root / name)
-                left_paths = [left.path for left in batch.left]
+                skipped_paths = [entry.path for entry in batch.skipped]
                 if (
                     batch.reports
-                    or root / name in left_paths
-                    or any(_RUN.fullmatch(p.name) for p in left_paths)
+                    or root / name in skipped_paths
+                    or any(_RUN.fullmatch(p.name) for p in skipped_paths)
                 ):
                     yield batch
 
 
-def remove(root: Path, batch: str, name: str) -> int:
-    """Remove a report folder and return the bytes that this frees; 0: it is gone already.
+def remove_report(root: Path, batch: str, name: str) -> int:
+    """Remove a report folder and return the bytes that this frees; 0 if it does not exist.
 
-    report.json goes last: what is removed by half is known for a report the next time. Raises
-    `NotOurs` if something else lies in it by now, `OSError`.
+    report.json is removed last, so that a half-removed folder is still recognised as a report.
+    Raises `NotAReport` if it contains other files by now, `OSError`.
     """
     with _opened(root) as descriptor, _child(descriptor, batch) as parent:
         try:
@@ -107,8 +107,8 @@ def remove(root: Path, batch: str, name: str) -> int:
         return sum(sizes.values())
 
 
-def _look(root: int, path: Path) -> Batch:
-    reports, left, latest = [], [], None
+def _look(root: int, path: Path) -> StoredBatch:
+    reports, skipped, latest = [], [], None
     try:
         with _child(root, path.name) as descriptor:
             with suppress(OSError):  # it does not exist, or is not a link
@@ -118,81 +118,81 @@ def _look(root: int, path: Path) -> Batch:
                     continue
                 try:
                     reports.append(_report(descriptor, entry, path.name))
-                except NotOurs as error:
-                    left.append(Left(path / entry.name, str(error)))
+                except NotAReport as error:
+                    skipped.append(SkippedEntry(path / entry.name, str(error)))
     except OSError as error:
-        left.append(Left(path, f"it cannot be read ({error.strerror})"))
-    return Batch(path.name, tuple(reports), latest, tuple(left))
+        skipped.append(SkippedEntry(path, f"it cannot be read ({error.strerror})"))
+    return StoredBatch(path.name, tuple(reports), latest, tuple(skipped))
 
 
-def _report(parent: int, entry: os.DirEntry[str], batch: str) -> Report:
-    """Return what a report folder is. Raises `NotOurs`."""
+def _report(parent: int, entry: os.DirEntry[str], batch: str) -> ReportFolder:
+    """Return a report folder's data. Raises `NotAReport`."""
     if not _is_folder(entry):
-        raise NotOurs("it is not a folder")
+        raise NotAReport("it is not a folder")
     if not _RUN.fullmatch(entry.name):
-        raise NotOurs("its name is not a run's")
+        raise NotAReport("its name is not that of a run")
     try:
         with _child(parent, entry.name) as folder:
             sizes = _files(folder)
             if REPORT not in sizes:
-                raise NotOurs(
-                    f"it has no {REPORT}: its run goes on or died;"
+                raise NotAReport(
+                    f"it has no {REPORT}: its run is running or died;"
                     " `report` with its id and its journal writes one"
                 )
-            shelved = _shelved(folder, sizes, entry.name, batch)
+            stored = _stored(folder, sizes, entry.name, batch)
     except OSError as error:
-        raise NotOurs(f"it cannot be read ({error.strerror})") from error
-    return Report(shelved, sum(sizes.values()))
+        raise NotAReport(f"it cannot be read ({error.strerror})") from error
+    return ReportFolder(stored, sum(sizes.values()))
 
 
 def _files(folder: int) -> dict[str, int]:
-    """Return the sizes of a report's files. Raises `NotOurs` if anything else is there."""
+    """Return the sizes of a report's files. Raises `NotAReport` for other files."""
     sizes = {}
     for entry in _entries(folder):
         unfinished = UNFINISHED.fullmatch(entry.name)
         name = entry.name if unfinished is None else unfinished[1]
         status = entry.stat(follow_symlinks=False)
         if name not in _OURS or not stat.S_ISREG(status.st_mode):
-            raise NotOurs(f"it holds {entry.name!r}, which is not part of a report")
+            raise NotAReport(f"it holds {entry.name!r}, which is not part of a report")
         sizes[entry.name] = status.st_size
     return sizes
 
 
-def _shelved(folder: int, files: dict[str, int], name: str, batch: str) -> StoredReport:
+def _stored(folder: int, files: dict[str, int], name: str, batch: str) -> StoredReport:
     try:
         head = _head(_read(folder, REPORT, HEAD_BYTES))
         run, summary = head["run"], head["summary"]
         planned = run["outcome"] == "planned"
         if (run["id"], run["batch"], planned) != (name, batch, name.startswith("plan-")):
-            raise NotOurs(f"its {REPORT} is another run's")
+            raise NotAReport(f"its {REPORT} is of another run")
         started_at = seconds(run["started_at"])
         ended_at = seconds(run["finished_at"] or run["started_at"])
         in_doubt = int(summary["in_doubt"])
     except (ValueError, KeyError, TypeError, RecursionError) as error:
-        raise NotOurs(f"its {REPORT} cannot be read ({type(error).__name__})") from error
-    shelved = StoredReport(name, started_at, ended_at, in_doubt, planned)
-    return shelved if WITNESS not in files else _witnessed(folder, shelved)
+        raise NotAReport(f"its {REPORT} cannot be read ({type(error).__name__})") from error
+    stored = StoredReport(name, started_at, ended_at, in_doubt, planned)
+    return stored if WITNESS not in files else _witnessed(folder, stored)
 
 
-def _witnessed(folder: int, shelved: StoredReport) -> StoredReport:
+def _witnessed(folder: int, stored: StoredReport) -> StoredReport:
     try:
         witness = json.loads(_read(folder, WITNESS, HEAD_BYTES))
         environment, at = str(witness["environment"]), float(witness["at"])
     except (ValueError, KeyError, TypeError, RecursionError) as error:
-        raise NotOurs(f"its {WITNESS} cannot be read ({type(error).__name__})") from error
+        raise NotAReport(f"its {WITNESS} cannot be read ({type(error).__name__})") from error
     return StoredReport(
-        shelved.name,
-        shelved.started_at,
-        shelved.ended_at,
-        shelved.in_doubt,
-        shelved.planned,
+        stored.name,
+        stored.started_at,
+        stored.ended_at,
+        stored.in_doubt,
+        stored.planned,
         environment,
         at,
     )
 
 
 def _head(text: str) -> dict[str, Any]:
-    """Return `run` and `summary` of a report whose end may be missing. Raises `ValueError`."""
+    """Return `run` and `summary` from the beginning of a report. Raises `ValueError`."""
     decode = json.JSONDecoder().raw_decode
     head: dict[str, Any] = {}
     at = _past(text, 0, "{")
@@ -206,7 +206,7 @@ def _head(text: str) -> dict[str, Any]:
 
 
 def _past(text: str, at: int, sign: str) -> int:
-    """Return the place of what follows `sign`, which is next but for blanks."""
+    """Return the index after `sign`, which must come next, apart from blanks."""
     found = re.compile(rf"\s*{re.escape(sign)}\s*").match(text, at)
     if found is None:
         raise ValueError(f"{sign} is missing")
@@ -229,7 +229,7 @@ def _is_folder(entry: os.DirEntry[str]) -> bool:
 
 @contextmanager
 def _opened(root: Path) -> Iterator[int]:
-    """Open the root, which alone may be reached through links."""
+    """Open the root; only its path may contain links."""
     try:
         descriptor = os.open(root, FOLDER_FLAGS & ~os.O_NOFOLLOW)
     except (FileNotFoundError, NotADirectoryError) as error:

@@ -1,4 +1,4 @@
-"""The history of interactions, read page by page in one snapshot."""
+"""Reads the earlier transfers of interactions, page by page in one snapshot."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ from runner.journal.sqlite.connection import DAMAGE, connect, damage, has_column
 T = TypeVar("T")
 
 PAGE = 1000
-"""Interactions of one query."""
+"""Interactions per query."""
 
-# A run whose row is damaged costs its name, never the history of the interactions it moved.
+# A damaged row of a run costs only the run's name, not the history of its interactions.
 _CLAIMS = (
     "SELECT {interaction}, t.id, t.lineage, coalesce(runs.id, '?'), coalesce(runs.batch, '?'),"
     " t.key, t.destination_uri, t.state, {code}"
@@ -39,10 +39,10 @@ CREATE INDEX temp.by_interaction ON spellings(interaction);
 """
 
 
-def claims(path: Path, wanted: Iterable[tuple[T, str]]) -> Iterator[tuple[T, Sequence[Claim]]]:
-    """Yield each mark whose interaction has a history, with its transfers, oldest first.
+def claims_of(path: Path, wanted: Iterable[tuple[T, str]]) -> Iterator[tuple[T, Sequence[Claim]]]:
+    """Yield the marks of interactions with earlier transfers, and these, oldest first.
 
-    Nothing is taken from `wanted` if the journal has no transfers. Raises `StorageError`.
+    `wanted` is not read if the journal has no transfers. Raises `StorageError`.
     """
     try:
         with closing(connect(path)) as connection:
@@ -82,7 +82,7 @@ def _query(connection: sqlite3.Connection) -> str:
 
 
 def _is_indexed(connection: sqlite3.Connection) -> bool:
-    """Tell whether every transfer has its interaction's canonical form."""
+    """Return whether every transfer has its interaction's canonical form."""
     if not has_column(connection, "transfers", "interaction"):
         return False
     lacking = connection.execute("SELECT 1 FROM transfers WHERE interaction IS NULL LIMIT 1")
@@ -105,7 +105,7 @@ def _page(
 def _claim(row: Sequence[object]) -> Claim:
     transfer_id, lineage, run_id, batch, key, destination_uri, state, code = row
     if not isinstance(transfer_id, int) or not isinstance(lineage, int):
-        raise TypeError("an id that is no number")  # of a damaged journal
+        raise TypeError("an id is not a number")  # of a damaged journal
     return Claim(
         transfer_id, lineage, str(run_id), str(batch), str(key), str(destination_uri),
         State(str(state)), None if code is None else str(code),

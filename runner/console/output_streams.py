@@ -1,4 +1,4 @@
-"""Output that may be lost without hurting the run: closed pipes, full disks, missing descriptors."""
+"""Standard streams whose failures never end a run: closed pipes, full disks, missing descriptors."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from typing import TextIO
 STANDARD = (0, 1, 2)
 
 WIDEST = 100
-"""Lines of text that are wider are hard to read, however wide the terminal."""
+"""Most columns used: longer lines are hard to read, however wide the terminal is."""
 
 
 class LossyStream:
     """A text stream that never raises: once a write fails, all later output is dropped.
 
-    `lost` then holds the error. A run is journalled whether or not anybody reads its output.
-    While a run goes on, `divert` sends whole lines to a thread that may wait for the terminal.
+    `lost` then holds the error. The journal records a run whether its output is read or not.
+    During a run, `divert` passes whole lines to a thread that may wait for the terminal.
     """
 
     def __init__(self, stream: TextIO | None) -> None:
@@ -29,18 +29,18 @@ class LossyStream:
 
     @property
     def encoding(self) -> str:
-        """The encoding that was forced on the stream."""
+        """The stream's encoding, whatever the locale."""
         return "utf-8"
 
     @property
     def direct(self) -> LossyStream:
-        """The same stream, not diverted."""
+        """The same stream without its diversion."""
         return LossyStream(self._stream)
 
     def divert(
         self, sink: Callable[[str], None] | None, drained: Callable[[], None] | None = None
     ) -> None:
-        """Give what is written to `sink` from now on; None ends that. `drained` waits for it."""
+        """Pass further text to `sink`, and let `flush` call `drained`; None ends the diversion."""
         self._diverted, self._drained = sink, drained
 
     def write(self, text: str) -> int:
@@ -52,32 +52,30 @@ class LossyStream:
                 self._stream.write(text)
                 self._stream.flush()
             except BlockingIOError:
-                return (
-                    0  # a non-blocking pipe is full for a moment: this text is lost, not the next
-                )
+                return 0  # a non-blocking pipe is full: this text is lost, later text may pass
             except (OSError, ValueError) as error:  # ValueError: the stream is closed
                 self.lose(error)
         return len(text)
 
     def flush(self) -> None:
-        """Wait, not for ever, for what was diverted; every other write is flushed by itself."""
+        """Wait, for a limited time, for diverted text; other writes are flushed at once."""
         if self._drained is not None:
             self._drained()
 
     def close(self) -> None:
-        """Close the stream beneath; what is written from now on is dropped."""
+        """Close the underlying stream; later text is dropped."""
         if self._stream is not None:
             with suppress(OSError, ValueError):
                 self._stream.close()
 
     def isatty(self) -> bool:
-        """Return whether a person looks at the stream."""
+        """Return whether the stream is a terminal."""
         with suppress(OSError, ValueError):
             return self._stream is not None and self._stream.isatty()
         return False
 
     def width(self) -> int | None:
-        """Return how wide a person's terminal is, at most 100; None: it is not a terminal."""
+        """Return the terminal's columns, at most `WIDEST`; None if it is not a terminal."""
         if (descriptor := self.descriptor()) is None or not self.isatty():
             return None
         with suppress(OSError):
@@ -85,22 +83,23 @@ class LossyStream:
         return None
 
     def fileno(self) -> int:
-        """Return the descriptor; raises `OSError` where there is none."""
+        """Return the file descriptor. Raises `OSError` if there is none."""
         if self._stream is None:
             raise OSError("the stream has no descriptor")
         return self._stream.fileno()
 
     def descriptor(self) -> int | None:
-        """Return the descriptor; None where there is none."""
+        """Return the file descriptor, or None."""
         try:
             return self.fileno()
         except (OSError, ValueError):
             return None
 
     def lose(self, error: Exception) -> None:
-        """Drop what is written from now on.
+        """Drop later text, because of `error`.
 
-        Points a standard descriptor at nothing, so that the interpreter's last flush is quiet.
+        A standard descriptor is redirected to /dev/null, so that the interpreter's last flush
+        reports nothing.
         """
         self.lost = error
         if (descriptor := self.descriptor()) in STANDARD:
@@ -113,8 +112,8 @@ class LossyStream:
 def standard_streams() -> tuple[LossyStream, LossyStream]:
     """Return stdout and stderr, made lossy and UTF-8 whatever the locale.
 
-    Closed standard descriptors are opened on nothing first: else the journal would be given
-    descriptor 2 and be written to by whatever complains.
+    Closed standard descriptors are opened on /dev/null first. Otherwise the journal could be opened
+    as descriptor 2, and error messages would be written into it.
     """
     for descriptor in STANDARD:
         try:
@@ -131,12 +130,12 @@ def _utf8(stream: TextIO | None) -> LossyStream:
 
 
 def wants_color(stream: LossyStream, environ: Mapping[str, str]) -> bool:
-    """Return whether to colour: on a terminal that can, unless NO_COLOR is set (no-color.org)."""
+    """Return whether to use colour: on a capable terminal, unless NO_COLOR is set (no-color.org)."""
     return stream.isatty() and not environ.get("NO_COLOR") and not _dumb(environ)
 
 
 def can_redraw(stream: LossyStream, environ: Mapping[str, str]) -> bool:
-    """Return whether a view may be drawn over: on a terminal that can, and not under CI."""
+    """Return whether a view can be redrawn in place: on a capable terminal, and not under CI."""
     ci = environ.get("CI", "").lower() not in ("", "0", "false")
     return stream.isatty() and not ci and not _dumb(environ)
 

@@ -41,7 +41,7 @@ def test_a_run_leaves_three_files_and_latest_beside_them(tmp_path: Path):
     assert (root / "billing-cutover" / "latest").readlink() == Path(samples.RUN.id)
 
 
-def test_nobody_else_may_read(tmp_path: Path):
+def test_other_accounts_may_not_read(tmp_path: Path):
     previous = os.umask(0)
     try:
         folder = write_report(samples.mixed(), tmp_path / "deep" / "reports")
@@ -134,7 +134,7 @@ def test_a_planted_link_in_place_of_a_file_is_replaced_not_written_through(tmp_p
     assert not (folder / "report.json").is_symlink()
 
 
-def test_an_error_names_the_place_and_the_mend(tmp_path: Path):
+def test_an_error_names_the_place_and_the_fix(tmp_path: Path):
     (tmp_path / "reports").write_text("a file where a folder belongs")
     with pytest.raises(StorageError) as raised:
         write_report(samples.mixed(1), tmp_path / "reports")
@@ -142,7 +142,7 @@ def test_an_error_names_the_place_and_the_mend(tmp_path: Path):
     assert "--report-dir" in str(raised.value)
 
 
-def test_a_folder_in_place_of_latest_is_told_by_name(tmp_path: Path):
+def test_a_folder_in_place_of_latest_is_named(tmp_path: Path):
     (tmp_path / "billing-cutover" / "latest").mkdir(parents=True)
     with pytest.raises(StorageError, match="billing-cutover/latest"):
         write_report(samples.mixed(1), tmp_path)

@@ -1,7 +1,7 @@
-"""Writes report folders: private to the user, with files that are whole or absent.
+"""Writes files into report folders: private to the user, each file whole or absent.
 
-Every step is taken relative to an open folder and without following links, so that a link
-planted inside the report folder leads nowhere.
+All paths are relative to an open folder, and links are not followed, so that a link planted inside
+the report folder has no effect.
 """
 
 from __future__ import annotations
@@ -25,10 +25,10 @@ LATEST = "latest"
 REPORT = "report.json"
 
 WITNESS = "journal.json"
-"""What a run saw of its journal, in its report folder (`runner.app.journal_checkpoint`)."""
+"""The file with what a run saw of its journal (`runner.app.journal_checkpoint`)."""
 
 FOLDER_FLAGS = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
-_SYSTEM = 0  # the account that may do everything anyway
+_SYSTEM = 0  # root, which can change any file anyway
 
 _FILE_FLAGS = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 
@@ -36,10 +36,10 @@ _FILE_FLAGS = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXE
 _READ_FLAGS = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 
 UNFINISHED = re.compile(r"\.(.+)\.[0-9a-f]{16}\.tmp")
-"""The names of files that are being written, or whose writer was killed."""
+"""Names of files that are being written, or whose writer was killed."""
 
 LINK_LIVES_S = 60.0
-"""Age in seconds from which an unfinished link is left over; a live one is renamed at once."""
+"""Age from which an unfinished link is removed; a live one is renamed immediately."""
 
 
 class Folder:
@@ -51,9 +51,9 @@ class Folder:
 
     @contextmanager
     def writing(self, name: str) -> Iterator[TextIO]:
-        """Give a stream whose text becomes the file `name` (mode 0600) when the block ends well.
+        """Yield a stream whose text becomes the file `name` (mode 0600) when the block succeeds.
 
-        Until then the file as it was stays in place; a block that fails leaves nothing behind.
+        Until then an existing file stays in place; a block that fails leaves nothing behind.
         Raises `StorageError`, naming the file.
         """
         self.clear(name)
@@ -71,7 +71,7 @@ class Folder:
                 os.unlink(temporary, dir_fd=self._descriptor)
 
     def probe(self, name: str, size: int) -> None:
-        """See that a file of `size` bytes can be written here; nothing stays of it.
+        """Check that a file of `size` bytes can be written here; it is removed again.
 
         Raises `StorageError`, naming the folder.
         """
@@ -101,12 +101,12 @@ class Folder:
             raise _unwritable(self.path / name, error) from error
 
     def clear(self, name: str | None = None) -> None:
-        """Remove unfinished files of processes that are gone: of `name`, or of any name.
+        """Remove the unfinished files of dead processes: those of `name`, or all.
 
-        Whoever writes one holds its lock, so that a live run's are left alone; links have none,
-        and are left alone while they are young.
+        A writer holds its file's lock, so the files of a live run stay. Links have no lock, and stay
+        for `LINK_LIVES_S`.
         """
-        with suppress(OSError):  # what cannot be listed or removed does no harm
+        with suppress(OSError):  # leftovers that cannot be removed do no harm
             for entry in os.listdir(self._descriptor):  # noqa: PTH208 - of an open folder
                 unfinished = UNFINISHED.fullmatch(entry)
                 if unfinished is not None and name in {None, unfinished[1]}:
@@ -131,12 +131,12 @@ class Folder:
 
     def _created(self, name: str) -> TextIO:
         descriptor = os.open(name, _FILE_FLAGS, 0o600, dir_fd=self._descriptor)
-        with suppress(OSError):  # a file system without locks: nothing is cleared there either
+        with suppress(OSError):  # a file system without locks: `clear` removes nothing there
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         if os.fstat(descriptor).st_nlink == 0:  # cleared before it was locked
             os.close(descriptor)
             return self._created(name)
-        # A lone surrogate has no UTF-8 form: it becomes "?" rather than the end of the report.
+        # A lone surrogate has no UTF-8 form: it becomes "?", so that the report can be written.
         return os.fdopen(descriptor, "w", encoding="utf-8", errors="replace", newline="")
 
     def _rename(self, temporary: str, name: str) -> None:
@@ -146,11 +146,10 @@ class Folder:
 
 @contextmanager
 def open_folder(root: Path, *names: str) -> Iterator[Folder]:
-    """Open `root`/`names`…, making what is missing with mode 0700.
+    """Open `root`/`names`…, and make missing folders with mode 0700.
 
-    `root` itself may be reached through links, nothing below it. Where `names` are given these are
-    report folders, which have to belong to this account or the system's. Raises `StorageError`,
-    naming the folder, also where a name could lead out of `root`.
+    Only the path to `root` may contain links. With `names`, all folders must belong to this account
+    or to root. Raises `StorageError`, naming the folder, also for a name that leads out of `root`.
     """
     path = root
     try:
@@ -171,7 +170,7 @@ def open_folder(root: Path, *names: str) -> Iterator[Folder]:
 
 
 def _stepped_into(parent: int, name: str, path: Path) -> int:
-    """Return `name` opened below `parent`, which is closed; on an error `parent` stays open."""
+    """Open `name` below `parent` and close `parent`; on an error `parent` stays open."""
     try:
         with suppress(FileExistsError):
             os.mkdir(name, 0o700, dir_fd=parent)
@@ -184,13 +183,13 @@ def _stepped_into(parent: int, name: str, path: Path) -> int:
 
 
 def _check_owner(descriptor: int, path: Path) -> None:
-    """Refuse another account's folder: it could be planted, and its owner may change what is in it."""
+    """Refuse a folder of another account: it may be planted, and its owner could change its files."""
     owner = os.fstat(descriptor).st_uid
     if owner not in {os.geteuid(), _SYSTEM}:
         raise StorageError(
             f"the report folder {path} belongs to another account ({_account(owner)}), which could"
-            f" change the reports; this is {_account(os.geteuid())}. Choose a folder of its own with"
-            " --report-dir, or have this one's owner changed"
+            f" change the reports; this run's account is {_account(os.geteuid())}. Choose another folder"
+            " with --report-dir, or change this one's owner"
         )
 
 
@@ -222,7 +221,7 @@ def _temporary(name: str) -> str:
 def _unwritable(path: Path, error: OSError) -> StorageError:
     why = (error.strerror or type(error).__name__).lower()
     if isinstance(error, FileExistsError | NotADirectoryError):
-        why = "it is, or lies in, a file and no folder"
+        why = "it is, or is in, a file instead of a folder"
     return StorageError(
         f"cannot write {path}: {why}; free space or fix the permissions there, or choose another "
         "folder with --report-dir; the report can then be rendered again from the journal"

@@ -1,4 +1,4 @@
-"""Renders values as they are written in a manifest."""
+"""Formats values as a manifest writes them, for messages."""
 
 from __future__ import annotations
 
@@ -7,18 +7,18 @@ import re
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from runner.manifest.yaml.scalars import NumberOutOfRange, resolve
+from runner.manifest.yaml.scalars import NumberOutOfRange, resolve_scalar
 
 _MAX_SHOWN = 60
 _PLAIN = re.compile(r"[A-Za-z0-9][A-Za-z0-9 ._+@%/-]*")
 
 
-def flow(value: Any) -> str:
-    """Return a JSON value as YAML on one line."""
+def flow_yaml(value: Any) -> str:
+    """Return a JSON value in YAML's flow style, on one line."""
     if isinstance(value, dict):
-        return "{" + ", ".join(f"{key}: {flow(inner)}" for key, inner in value.items()) + "}"
+        return "{" + ", ".join(f"{key}: {flow_yaml(inner)}" for key, inner in value.items()) + "}"
     if isinstance(value, list):
-        return "[" + ", ".join(map(flow, value)) + "]"
+        return "[" + ", ".join(map(flow_yaml, value)) + "]"
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, str) and not (_PLAIN.fullmatch(value) and not is_number(value)):
@@ -27,24 +27,24 @@ def flow(value: Any) -> str:
 
 
 class Syntax(NamedTuple):
-    """How a file format writes a key (or the start of a list item) and a value."""
+    """How a file format writes keys, starts of list items, and values."""
 
     key: Callable[[str | int], str]
     value: Callable[[Any], str]
 
 
-YAML = Syntax(lambda key: f"{key}: " if isinstance(key, str) else "- ", flow)
+YAML = Syntax(lambda key: f"{key}: " if isinstance(key, str) else "- ", flow_yaml)
 JSON = Syntax(lambda key: f'"{key}": ' if isinstance(key, str) else "", json.dumps)
 
 
 def is_number(text: str) -> bool:
-    """Return whether YAML reads unquoted `text` as a number."""
+    """Return whether `text` without quotes is a number in YAML."""
     try:
-        return isinstance(resolve(text), int | float)
+        return isinstance(resolve_scalar(text), int | float)
     except NumberOutOfRange:
         return False
 
 
-def cut(text: str) -> str:
-    """Return `text`, shortened if it is too long to show."""
+def truncate(text: str) -> str:
+    """Return `text` cut to the length that messages show."""
     return text if len(text) <= _MAX_SHOWN else text[: _MAX_SHOWN - 1] + "…"

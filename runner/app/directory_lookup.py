@@ -1,4 +1,4 @@
-"""Asks the gateway for what a manifest leaves open: ids of names, and what waits in queues."""
+"""Looks up in the gateway's directory what a manifest leaves open: names and selections."""
 
 from __future__ import annotations
 
@@ -6,7 +6,12 @@ import asyncio
 import random
 from dataclasses import replace
 
-from runner.app.name_resolution import NOTHING_FOUND, Found, find, is_open
+from runner.app.name_resolution import (
+    NOTHING_ASKED,
+    DirectoryAnswers,
+    needs_directory,
+    resolve_names,
+)
 from runner.app.run_options import RunOptions
 from runner.app.system_clock import SystemClock
 from runner.composition import connection_of, opened_environment
@@ -16,26 +21,28 @@ from runner.ports import Observer
 from runner.staging.rows import Staging
 
 
-def ask(request: RunOptions, manifest: Manifest, staging: Staging, observer: Observer) -> Found:
-    """Ask for every name and selection and make `staging` ready to be planned; read-only.
+def look_up_directory(
+    request: RunOptions, manifest: Manifest, staging: Staging, observer: Observer
+) -> DirectoryAnswers:
+    """Look up every name and selection and complete `staging`; read-only.
 
-    What a plan has found already is taken from it. Raises `ManifestInvalid` for names that
-    no queue or user has, or several have, `GatewayError` if the gateway cannot be asked.
+    A plan's answers are used if there are any. Raises `ManifestInvalid` for a name that no queue or
+    user has, or several have; `GatewayError` if the gateway does not answer.
     """
     if request.plan is not None:
         found = request.plan.found
-    elif is_open(manifest, staging):
-        found = asyncio.run(_asked(request, manifest, staging, observer))
+    elif needs_directory(manifest, staging):
+        found = asyncio.run(_looked_up(request, manifest, staging, observer))
         observer.noticed("asked the gateway", found=found.explanation)
     else:
-        return NOTHING_FOUND
-    found.put_into(staging)
+        return NOTHING_ASKED
+    found.add_to(staging)
     return found
 
 
-async def _asked(
+async def _looked_up(
     request: RunOptions, manifest: Manifest, staging: Staging, observer: Observer
-) -> Found:
+) -> DirectoryAnswers:
     clock, journal = SystemClock(), request.journal_access(manifest)
     ledger = journal.location if journal.exists() else None
     async with opened_environment(manifest, ledger) as environment:
@@ -46,6 +53,6 @@ async def _asked(
             ),
         )
         open_directory = spec_of(environment).directory
-        assert open_directory is not None  # noqa: S101 - `is_open` has asked whether it can select
+        assert open_directory is not None  # noqa: S101 - `needs_directory` has checked it
         async with open_directory(connection) as directory:
-            return await find(staging, directory, now=clock.wall())
+            return await resolve_names(staging, directory, now=clock.wall())

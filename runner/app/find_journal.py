@@ -7,17 +7,17 @@ from pathlib import Path
 
 from runner.core.errors import ManifestInvalid
 from runner.core.journal_location import JournalLocation
-from runner.journals import default_journal, followed, only_journal
+from runner.journals import default_journal, only_journal, resolve_location
 from runner.manifest.problem_collector import Collector
 from runner.manifest.schema.check import check_schema
-from runner.manifest.sections.environment import choose
+from runner.manifest.sections.environment import choose_environment
 from runner.manifest.yaml.source import read_source
 from runner.manifest.yaml.tree_builder import build
 
 
 @dataclass(frozen=True, slots=True)
 class JournalOptions:
-    """The options of a command that name its journal; None where one was not given."""
+    """A command's options that name its journal; None if not given."""
 
     journal: JournalLocation | None = None
     manifest: Path | None = None
@@ -25,13 +25,13 @@ class JournalOptions:
 
 
 def find_journal(options: JournalOptions) -> JournalLocation:
-    """Return the journal's location: named itself, or beside the manifest, or in this folder.
+    """Return the journal's location: as given, beside the manifest, or in the current folder.
 
-    Raises `UsageError` where that leaves a choice or nothing, `ManifestInvalid` if the manifest
-    does not name its environment.
+    Raises `UsageError` if there is none or more than one, `ManifestInvalid` if the manifest does not
+    name its environment.
     """
     if options.journal is not None:
-        return followed(options.journal)
+        return resolve_location(options.journal)
     environment = options.environment
     if options.manifest is not None:
         environment = _environment(options.manifest, options.environment)
@@ -41,12 +41,12 @@ def find_journal(options: JournalOptions) -> JournalLocation:
 
 
 def _environment(manifest: Path, wanted: str | None) -> str:
-    """Return the environment that a manifest chooses; its transfers are not read."""
+    """Return the environment that a manifest chooses, without reading its transfers."""
     problems = Collector()
     source = read_source(manifest, problems)
     tree = build(source, problems) if source is not None else None
     document = check_schema(tree, problems) if tree is not None else None
-    chosen = choose(document, wanted, problems) if document is not None else None
+    chosen = choose_environment(document, wanted, problems) if document is not None else None
     if chosen is None:
         raise ManifestInvalid(problems.sorted(str(manifest)), dict(problems.omitted))
     return chosen

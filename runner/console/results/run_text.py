@@ -1,4 +1,7 @@
-"""The result of a run for people: verdict first, then figures, reasons, and what to do next."""
+"""Renders the result of a run as text: verdict, counts, reasons, next steps.
+
+`plan_text` renders the parts that only a plan's result has.
+"""
 
 from __future__ import annotations
 
@@ -9,21 +12,24 @@ from types import MappingProxyType
 from runner.console.diagnostics.formats import github_command, without_commands
 from runner.console.live.progress_text import allowed, outcome_counts
 from runner.console.log.redaction import harmless, redact
+from runner.console.results.plan_text import (
+    doubts_text,
+    plan_schedule,
+    plan_steps,
+    plan_verdict,
+    planned_moves,
+)
 from runner.console.results.run_result import Group, RunResult
-from runner.console.text import Paint, folded, shorten, visible
+from runner.console.terminal_text import Paint, folded, shorten, visible
 from runner.core import next_steps
 from runner.core.diagnostics.advice import advice
 from runner.core.number_text import counted, duration, was_or_were
-from runner.core.pacing.waves import wave_sizes
-from runner.core.records.run_record import PlanFigures
 from runner.core.transfer.outcome import BY_URGENCY, ExitCode, Outcome, outcome_words
 from runner.core.transfer.reasons import Code
 
 MAX_GROUPS = 10
 MAX_EXAMPLES = 3
-MAX_WAVES = 8
 MAX_ADVICE = 3
-MAX_MOVES = 20
 REASON_LIMIT = 90
 TEXT_WIDTH = 78
 
@@ -32,16 +38,16 @@ WELL = (ExitCode.OK, ExitCode.PENDING)
 
 
 def render_result(result: RunResult, *, color: bool = False, width: int | None = None) -> str:
-    """Return the result as a person reads it, ready for stdout.
+    """Return the result as text.
 
-    `width` breaks what is wider between words; None: lines are not broken.
+    Lines wider than `width` are wrapped between words; None: lines are not wrapped.
     """
     paint = Paint(color)
     lines = [_verdict_line(result, paint), f"  {paint.faint(_where(result))}"]
     lines += _explanation(result)
     for section in (
         _counts(result),
-        _moves(result, paint),
+        planned_moves(result, paint),
         _groups(result.groups, paint),
         _next(result, paint),
     ):
@@ -53,16 +59,16 @@ def render_result(result: RunResult, *, color: bool = False, width: int | None =
 
 
 def result_to_github(result: RunResult) -> str:
-    """Return the verdict as a GitHub workflow command, and the rest as harmless lines."""
+    """Return the verdict as a GitHub workflow command, and the rest as plain lines."""
     command = "notice" if result.exit_code in WELL else "error"
     body = without_commands(render_result(result))
     return f"{github_command(command, verdict(result), title=result.batch)}\n{body}"
 
 
 def verdict(result: RunResult) -> str:
-    """Return how it ended in one plain line: the exit code's word, a colon, and what it means."""
+    """Return the verdict in one plain line: the exit code's name, a colon, and its meaning."""
     if result.plan is not None:
-        return _plan_verdict(result, result.plan)
+        return plan_verdict(result, result.plan)
     words, total = _WORDS.get(result.exit_code), counted(result.total, "transfer")
     lost = sum(number for outcome, number in result.counts.items() if outcome.is_failure)
     match result.exit_code:
@@ -72,7 +78,7 @@ def verdict(result: RunResult) -> str:
             others = f"; {result.not_selected:,} not selected" if result.not_selected else ""
             return f"failures: {lost:,} of {total} {was_or_were(lost)} rejected or failed{others}"
         case ExitCode.IN_DOUBT:
-            return f"in doubt: {_doubts(result.counts.get(Outcome.IN_DOUBT, 0), total)}"
+            return f"in doubt: {doubts_text(result.counts.get(Outcome.IN_DOUBT, 0), total)}"
     why = harmless(result.explanation or "") or (words or "the run ended early")
     nothing = "; nothing was sent" if result.exit_code is ExitCode.UNREACHABLE else ""
     return f"{result.exit_code.outcome}: {why}{nothing if 'nothing was sent' not in why else ''}"
@@ -84,13 +90,13 @@ _WORDS: Mapping[ExitCode, str] = MappingProxyType(
         ExitCode.STORAGE: "journal or report could not be written",
         ExitCode.LOCKED: "another run holds the journal's lock",
         ExitCode.BUG: "an internal error of runner",
-        ExitCode.INTERRUPTED: "SIGINT ended the run; what was in flight had its time to settle",
-        ExitCode.TERMINATED: "SIGTERM ended the run; what was in flight had its time to settle",
-        ExitCode.HANGUP: "SIGHUP ended the run; what was in flight had its time to settle",
+        ExitCode.INTERRUPTED: "SIGINT ended the run; transfers in flight were given time to settle",
+        ExitCode.TERMINATED: "SIGTERM ended the run; transfers in flight were given time to settle",
+        ExitCode.HANGUP: "SIGHUP ended the run; transfers in flight were given time to settle",
     }
 )
-_SAID = (ExitCode.OK, ExitCode.FAILURES, ExitCode.IN_DOUBT)
-"""Codes whose verdict leaves the explanation to a line of its own."""
+_EXPLAINED_BELOW = (ExitCode.OK, ExitCode.FAILURES, ExitCode.IN_DOUBT)
+"""Codes whose explanation is a line of its own, not the verdict."""
 
 
 def _well(result: RunResult) -> str:
@@ -102,26 +108,6 @@ def _well(result: RunResult) -> str:
     if result.counts.get(Outcome.UNCHANGED, 0) == result.total:
         return f"ok: nothing to send, all {total} were carried out by earlier runs"
     return f"ok: all {total} done" if result.total != 1 else "ok: the one transfer is done"
-
-
-def _plan_verdict(result: RunResult, plan: PlanFigures) -> str:
-    # With a preflight, what would be skipped or rejected is in none of the plan's numbers.
-    planned = plan.send + plan.unchanged + plan.in_doubt
-    total = counted(max(planned, result.total - result.not_selected), "transfer")
-    if result.exit_code is ExitCode.IN_DOUBT:
-        return f"in doubt: {_doubts(plan.in_doubt, total)}; {plan.send:,} would be sent"
-    if plan.selections:
-        found = f"what {counted(plan.selections, 'selection')} will find"
-        return f"valid: {plan.send:,} of {total} would be sent, and {found}"
-    if not plan.send:
-        return f"valid: nothing to send, {plan.unchanged:,} of {total} unchanged"
-    return f"valid: {plan.send:,} of {total} would be sent"
-
-
-def _doubts(doubts: int, total: str) -> str:
-    if not doubts:
-        return "a transfer outside this selection needs a person"
-    return f"{doubts:,} of {total} {'needs' if doubts == 1 else 'need'} a person"
 
 
 def _verdict_line(result: RunResult, paint: Paint) -> str:
@@ -139,15 +125,15 @@ def _where(result: RunResult) -> str:
 
 
 def _explanation(result: RunResult) -> Iterator[str]:
-    if result.explanation and (result.plan is not None or result.exit_code in _SAID):
+    if result.explanation and (result.plan is not None or result.exit_code in _EXPLAINED_BELOW):
         yield f"  {harmless(result.explanation)}"
     if result.plan is not None:
-        asked = "the gateway was only asked" if result.connected else "no connection was made"
+        asked = "the gateway was only queried" if result.connected else "no connection was made"
         yield f"  nothing was sent; {asked}"
 
 
 def _counts(result: RunResult) -> Iterator[str]:
-    """Yield one line for each count that is not zero, the numbers aligned."""
+    """Yield a line for each count that is not zero, with the numbers aligned."""
     plan = result.plan
     rows = {outcome_words(name): n for name, n in outcome_counts(result.counts).items()}
     if plan is not None:
@@ -160,7 +146,7 @@ def _counts(result: RunResult) -> Iterator[str]:
         note = f"  {changed:,} of them carried to another destination before" if changed else ""
         yield f"  {name:<{name_width}}  {n:>{width},}{note}"
     if plan is not None and plan.send:
-        yield from _course(plan)
+        yield from plan_schedule(plan)
     if (
         (figures := result.figures) is not None
         and figures.rate_limit_per_s
@@ -170,52 +156,8 @@ def _counts(result: RunResult) -> Iterator[str]:
         yield f"  at most {figures.peak_in_any_second:,} sent in a second, of {bound}"
 
 
-def _moves(result: RunResult, paint: Paint) -> Iterator[str]:
-    """Yield what would be sent, what was carried elsewhere before first."""
-    if result.plan is None or not result.moves:
-        return
-    yield paint.bold("would move")
-    for move in result.moves[:MAX_MOVES]:
-        places = filter(None, (move.origin_uri, move.destination_uri))
-        way = " \N{RIGHTWARDS ARROW} ".join(_place(uri, result.place_names) for uri in places)
-        yield f"  {visible(move.key)}  {way}"
-    if (rest := result.plan.send - len(result.moves[:MAX_MOVES])) > 0:
-        yield f"  … and {rest:,} more: see the report"
-
-
-def _place(uri: str, names: Mapping[str, str]) -> str:
-    """Return a destination as "queue NAME (ID)" where its name is known, else as it is written."""
-    if (name := names.get(uri)) is None:
-        return visible(uri)
-    kind, _, place_id = uri.removeprefix("genesys://").partition("/")
-    return f"{visible(kind)} {visible(name)} ({visible(place_id)})"
-
-
-def _course(plan: PlanFigures) -> Iterator[str]:
-    """Yield how what is planned would be sent: in what time and waves, until how many failures."""
-    if plan.estimate_s is not None:
-        yield f"  the limits let this end in about {duration(plan.estimate_s)}"
-    if plan.waves:
-        sizes = [f"{size:,}" for size in wave_sizes(plan.waves)]
-        shown = [*sizes[:MAX_WAVES], "…"] if len(sizes) > MAX_WAVES else sizes
-        yield f"  in {counted(len(sizes), 'wave')}: {', then '.join(shown)}"
-    if plan.failed_before:
-        others = "" if plan.failed_before == plan.send else ", after all others"
-        yield f"  {plan.failed_before:,} of them rejected or failed before: tried again{others}"
-    if plan.max_failures is not None:
-        at_once = f": at most {plan.at_once:,} in flight" if plan.at_once is not None else ""
-        yield f"  stops when more than {plan.max_failures:,} of {plan.send:,} fail{at_once}"
-    if (window := plan.window) is not None:
-        begins = f" from {window.not_before}" if window.not_before else ""
-        ends = f" until {window.not_after}" if window.not_after else ""
-        yield f"  is sent only{begins}{ends}"
-        late = ", after the window has closed: the rest would be left" if plan.misses_window else ""
-        if plan.ends_at is not None:
-            yield f"  by the limits this ends at {plan.ends_at}{late}"
-
-
 def _groups(groups: Sequence[Group], paint: Paint) -> Iterator[str]:
-    """Yield the reasons of what did not succeed, the most urgent outcome first."""
+    """Yield the reasons of transfers that did not succeed, the most urgent outcome first."""
     ordered = sorted(
         (group for group in groups if group.outcome.needs_reason),
         key=lambda group: (group.outcome.rank, -group.count),
@@ -238,7 +180,7 @@ def _groups(groups: Sequence[Group], paint: Paint) -> Iterator[str]:
 
 
 def _next(result: RunResult, paint: Paint) -> Iterator[str]:
-    """Yield what to do about each outcome that leaves something to do, and the commands for it."""
+    """Yield advice on each outcome that needs action, and the commands."""
     counts = dict(result.counts)
     counts[Outcome.UNATTEMPTED] = counts.get(Outcome.UNATTEMPTED, 0) - result.not_selected
     if result.plan is not None:
@@ -249,9 +191,9 @@ def _next(result: RunResult, paint: Paint) -> Iterator[str]:
     if todo or (result.plan is not None and any(step.argv for step in result.steps)):
         yield paint.bold("what to do next")
     for outcome in todo:
-        for said in [DOUBT] if outcome is Outcome.IN_DOUBT else _advice(outcome, result.groups):
+        for text in [DOUBT] if outcome is Outcome.IN_DOUBT else _advice(outcome, result.groups):
             yield from wrap(
-                f"{outcome.words}: {said}",
+                f"{outcome.words}: {text}",
                 width=TEXT_WIDTH,
                 initial_indent="  ",
                 subsequent_indent="    ",
@@ -259,54 +201,39 @@ def _next(result: RunResult, paint: Paint) -> Iterator[str]:
         if outcome is Outcome.IN_DOUBT:
             yield from _doubt_steps(result)
     if result.plan is not None:
-        yield from _plan_steps(result)
+        yield from plan_steps(result)
     elif todo and Outcome.IN_DOUBT not in todo and result.given is not None:
         yield f"    {next_steps.shell_line(next_steps.apply(result.given))}"
 
 
 def _doubt_steps(result: RunResult) -> Iterator[str]:
-    """Yield how doubts are settled: of this run by its keys; others are listed first."""
+    """Yield how to settle doubts: those of this run by key; others are listed first."""
     given = result.given
     if given is None:
         return
     journal = given.journal_path
-    # What a plan names, and what the manifest does not list, is of another run: it is listed.
+    # A doubt of a plan, or one that the manifest does not list, belongs to another run.
     run = result.run_id if result.plan is None and result.doubt_key is not None else None
     if result.plan is None:
         yield "    1. apply again: it looks each one up, and settles those that show evidence"
         yield f"       {next_steps.shell_line(next_steps.apply(given))}"
-    yield "    2. look at the gateway for the rest, by the ids that this lists"
+    yield "    2. look up the others at the gateway, by the ids that this command lists"
     yield f"       {next_steps.shell_line(next_steps.status(journal, run))}"
     if run is None or result.doubt_key is None:
-        yield "    3. say what you saw there, with the command that it shows"
+        yield "    3. state what you saw, with the command that it shows"
         return
-    yield "    3. say what you saw there, of each one"
+    yield "    3. state what you saw, for each one"
     for step in next_steps.settle(journal, run, result.doubt_key):
         yield f"       {step.text}:"
         yield f"         {step.command}"
 
 
-def _plan_steps(result: RunResult) -> Iterator[str]:
-    """Yield how the plan is carried out."""
-    for step in result.steps:
-        if (said := _PLAN_STEPS.get("".join(step.argv[1:2]))) is not None:
-            yield f"  {said}:"
-            yield f"    {step.command}"
-
-
 def _advice(outcome: Outcome, groups: Sequence[Group]) -> list[str]:
-    """Return what to do about an outcome, by its causes; in general where these are many."""
+    """Return advice on an outcome by cause; general advice if there are many causes."""
     advised = {
         advice(group.outcome, group.code, group.status): None
         for group in sorted(groups, key=lambda group: -group.count)
         if group.outcome is outcome and group.code != Code.NOT_SELECTED
     }
-    by_cause = [said for said in advised if said is not None]
+    by_cause = [text for text in advised if text is not None]
     return by_cause if 0 < len(by_cause) <= MAX_ADVICE else [outcome.advice or ""]
-
-
-_PLAN_STEPS = {
-    "plan": "write it down first, so that what it moves again is moved once",
-    "apply": "carry it out",
-}
-"""What a plan's commands do, by the command."""

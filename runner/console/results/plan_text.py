@@ -1,0 +1,100 @@
+"""Renders a plan as text: verdict, rows that would be sent, schedule, next steps."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+from runner.console.results.run_result import RunResult
+from runner.console.terminal_text import Paint, visible
+from runner.core.number_text import counted, duration
+from runner.core.pacing.waves import wave_sizes
+from runner.core.records.run_record import PlanFigures
+from runner.core.transfer.outcome import ExitCode
+
+MAX_WAVES = 8
+MAX_MOVES = 20
+
+
+def plan_verdict(result: RunResult, plan: PlanFigures) -> str:
+    """Return what applying the plan would send, in one line."""
+    # After a preflight, none of the plan's numbers includes what would be skipped or rejected.
+    planned = plan.send + plan.unchanged + plan.in_doubt
+    total = counted(max(planned, result.total - result.not_selected), "transfer")
+    if result.exit_code is ExitCode.IN_DOUBT:
+        return f"in doubt: {doubts_text(plan.in_doubt, total)}; {plan.send:,} would be sent"
+    if plan.selections:
+        found = f"what {counted(plan.selections, 'selection')} will find"
+        return f"valid: {plan.send:,} of {total} would be sent, and {found}"
+    if not plan.send:
+        return f"valid: nothing to send, {plan.unchanged:,} of {total} unchanged"
+    return f"valid: {plan.send:,} of {total} would be sent"
+
+
+def doubts_text(doubts: int, total: str) -> str:
+    """Return how many transfers need a person, for a plan or a run."""
+    if not doubts:
+        return "a transfer outside this selection needs a person"
+    return f"{doubts:,} of {total} {'needs' if doubts == 1 else 'need'} a person"
+
+
+def planned_moves(result: RunResult, paint: Paint) -> Iterator[str]:
+    """Yield the rows that would be sent; those moved elsewhere before come first."""
+    if result.plan is None or not result.moves:
+        return
+    yield paint.bold("would move")
+    for move in result.moves[:MAX_MOVES]:
+        places = filter(None, (move.origin_uri, move.destination_uri))
+        way = " \N{RIGHTWARDS ARROW} ".join(_place(uri, result.place_names) for uri in places)
+        yield f"  {visible(move.key)}  {way}"
+    if (rest := result.plan.send - len(result.moves[:MAX_MOVES])) > 0:
+        yield f"  … and {rest:,} more: see the report"
+
+
+def _place(uri: str, names: Mapping[str, str]) -> str:
+    """Return a destination as "queue NAME (ID)" where its name is known, else as it is written."""
+    if (name := names.get(uri)) is None:
+        return visible(uri)
+    kind, _, place_id = uri.removeprefix("genesys://").partition("/")
+    return f"{visible(kind)} {visible(name)} ({visible(place_id)})"
+
+
+def plan_schedule(plan: PlanFigures) -> Iterator[str]:
+    """Yield how the plan would be sent: duration, waves, failure threshold, window."""
+    if plan.estimate_s is not None:
+        yield f"  takes about {duration(plan.estimate_s)} at the limits"
+    if plan.waves:
+        sizes = [f"{size:,}" for size in wave_sizes(plan.waves)]
+        shown = [*sizes[:MAX_WAVES], "…"] if len(sizes) > MAX_WAVES else sizes
+        yield f"  in {counted(len(sizes), 'wave')}: {', then '.join(shown)}"
+    if plan.failed_before:
+        others = "" if plan.failed_before == plan.send else ", after all others"
+        yield f"  {plan.failed_before:,} of them rejected or failed before, and are tried again{others}"
+    if plan.max_failures is not None:
+        at_once = f": at most {plan.at_once:,} in flight" if plan.at_once is not None else ""
+        yield f"  stops when more than {plan.max_failures:,} of {plan.send:,} fail{at_once}"
+    if (window := plan.window) is not None:
+        begins = f" from {window.not_before}" if window.not_before else ""
+        ends = f" until {window.not_after}" if window.not_after else ""
+        yield f"  is sent only{begins}{ends}"
+        late = (
+            ", after the window has closed: the rest would not be sent"
+            if plan.misses_window
+            else ""
+        )
+        if plan.ends_at is not None:
+            yield f"  ends at about {plan.ends_at} at the limits{late}"
+
+
+def plan_steps(result: RunResult) -> Iterator[str]:
+    """Yield the commands that carry out the plan."""
+    for step in result.steps:
+        if (text := _STEP_TITLES.get("".join(step.argv[1:2]))) is not None:
+            yield f"  {text}:"
+            yield f"    {step.command}"
+
+
+_STEP_TITLES = {
+    "plan": "save the plan first, so that what it moves again is moved only once",
+    "apply": "carry it out",
+}
+"""What the commands after a plan do, by command."""
