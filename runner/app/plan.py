@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from runner.app import run_record
 from runner.app.gateway_identity import gateway_entry
-from runner.app.journal_checkpoint import check_checkpoint, check_known
+from runner.app.journal_checkpoint import Checkpoints
 from runner.app.name_resolution import NOTHING_FOUND, Found, unknown_yet
 from runner.app.plan_check import check_only, drawn_up, plan_rows
 from runner.app.plan_file import write_plan
@@ -150,10 +150,9 @@ def plan_offline(request: RunOptions, manifest: Manifest, staging: Staging) -> N
 
 
 def _check_history(request: RunOptions, manifest: Manifest, journal: JournalAccess) -> None:
+    entry = gateway_entry(manifest, os.environ)
     with journal.open_history() if journal.exists() else nullcontext() as history:
-        if (entry := gateway_entry(manifest, os.environ)) is not None:
-            check_known(entry, journal, history)
-        check_checkpoint(journal, history, request.report_dir, manifest)
+        Checkpoints(journal, entry, request.report_dir, manifest).check(history)
 
 
 def report_plan(
