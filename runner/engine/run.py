@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 from runner.core.errors import GatewayError
@@ -215,22 +216,43 @@ class BatchRun:
         return Seats(allowed, self.stop_signal)
 
     async def run(self) -> RunEnd:
-        """Send the plan's transfers; failures end the run and are returned, never raised."""
+        """Send the plan's transfers; failures end the run and are returned, never raised.
+
+        First it looks at what earlier runs left in doubt; then it sends the plan, wave by wave.
+        """
+        async with self._closed_in_order(), asyncio.TaskGroup() as left_in_doubt:
+            # No wave waits for the fences of what earlier runs left in doubt.
+            with self.stop_signal.on_failure():
+                await self._take_back()
+                if self._rollout.may_begin() and await self._open():
+                    for transfer in await self._reconciler.look_at_all():
+                        left_in_doubt.create_task(self._see_through(transfer))
+                    for wave in self._rollout.waves():
+                        workers = await self._begin(wave)
+                        async with asyncio.TaskGroup() as tasks:  # until all are final or in doubt
+                            for _ in range(workers):
+                                tasks.create_task(self._send_rows(tasks))
+                        if not self._rollout.goes_on():
+                            break
+        self._progress()
+        return self._end()
+
+    @asynccontextmanager
+    async def _closed_in_order(self) -> AsyncIterator[None]:
+        """Run what is periodic beside the block; after it, close the gateway, then the plan."""
         async with self._background as background:
             periodic = (
                 background.create_task(self.stop_signal.guard(self._beat())),
                 background.create_task(self.stop_signal.guard(self._pending_replies.keep_time())),
             )
             try:
-                await self._send_all()
+                yield
             finally:
                 self._closed = True
                 await self.stop_signal.guard(self._gateway.close())
                 await self._plan_reader.close()
                 for task in periodic:
                     task.cancel()
-        self._progress()
-        return self._end()
 
     def _end(self) -> RunEnd:
         figures = self._metrics.figures(
@@ -270,23 +292,6 @@ class BatchRun:
             raise opened
         return not self.stop_signal.is_set
 
-    async def _send_all(self) -> None:
-        """First look at what earlier runs left in doubt; then send the plan, wave by wave."""
-        async with asyncio.TaskGroup() as left_in_doubt:  # no wave waits for their fences
-            with self.stop_signal.on_failure():
-                await self._take_back()
-                if not self._rollout.may_begin() or not await self._open():
-                    return
-                for transfer in await self._reconciler.look_at_all():
-                    left_in_doubt.create_task(self._see_through(transfer))
-                for wave in self._rollout.waves():
-                    workers = await self._begin(wave)
-                    async with asyncio.TaskGroup() as tasks:  # until all are final or in doubt
-                        for _ in range(workers):
-                            tasks.create_task(self._work(tasks))
-                    if not self._rollout.goes_on():
-                        break
-
     async def _begin(self, wave: Wave) -> int:
         """Let a wave's rows be read; return how many workers send them."""
         self._rollout.begin(wave, after=self._plan_reader.last_turn)
@@ -319,7 +324,7 @@ class BatchRun:
             self._observer.warned("looking at what is in doubt", transfers=len(doubts))
         self._reconciler.take_back(doubts)
 
-    async def _work(self, tasks: asyncio.TaskGroup) -> None:
+    async def _send_rows(self, tasks: asyncio.TaskGroup) -> None:
         """Send rows until there are no more or the run is stopped."""
         with self.stop_signal.on_failure():
             while (
