@@ -17,7 +17,7 @@ from runner.app.journal_checkpoint import Checkpoints
 from runner.app.name_resolution import NOTHING_FOUND
 from runner.app.plan import new_run_id, plan_figures
 from runner.app.plan_check import plan_rows
-from runner.app.run_batch import NOTHING_SENT, Batch, run_batch
+from runner.app.run_batch import NOTHING_SENT, PlannedBatch, run_batch
 from runner.app.run_options import RunOptions
 from runner.app.signals import Signals
 from runner.composition import forget_earlier_gateway
@@ -155,7 +155,7 @@ class _Run:
         self._found = NOTHING_FOUND
         self._unreachable: GatewayError | None = None
         at = time.time()
-        self._record = run_record.begun(
+        self._record = run_record.started_record(
             request, manifest, new_run_id(at), at=at, outcome="unfinished"
         )
 
@@ -179,7 +179,7 @@ class _Run:
             self._record.id,
             asdict(self._record),
             at=at,
-            manifest=run_record.shown(self._manifest),
+            manifest=run_record.redacted_excerpt(self._manifest),
             rate_per_s=limits.rate_per_s,
             in_flight=limits.in_flight,
             burst=limits.burst,
@@ -193,9 +193,9 @@ class _Run:
         self._report_plan(plan)
         return plan
 
-    def batch(self, plan: PlanFigures, history: History) -> Batch:
+    def batch(self, plan: PlanFigures, history: History) -> PlannedBatch:
         """Return what the run is to send, and where that is recorded."""
-        return Batch(
+        return PlannedBatch(
             run_id=self._record.id,
             manifest=self._manifest,
             limits=self._request.limits(self._manifest.environment),
@@ -206,7 +206,7 @@ class _Run:
             checkpoints=self._checkpoints,
         )
 
-    def end_unsent(self, batch: Batch) -> RunEnd | None:
+    def end_unsent(self, batch: PlannedBatch) -> RunEnd | None:
         """Return how the run ends without a batch: unreachable, declined, done; None: it sends."""
         if (error := self._unreachable) is not None:
             return RunEnd(ExitCode.UNREACHABLE, str(error), error, Figures())
@@ -223,7 +223,7 @@ class _Run:
         parts = [
             self._found.explanation,
             end.explanation,
-            run_record.elsewhere_in_words(elsewhere),
+            run_record.doubts_elsewhere_text(elsewhere),
         ]
         explanation = "; ".join(filter(None, parts))
         source = history.report_source(run_no, explanation)
@@ -231,7 +231,7 @@ class _Run:
         doubts = summary.counts[Outcome.IN_DOUBT] + len(elsewhere)
         code = exit_code(dict(summary.counts) | {Outcome.IN_DOUBT: doubts}, end.halted)
         at = time.time()
-        record = run_record.ended(self._record, code, explanation or None, at=at)
+        record = run_record.finished_record(self._record, code, explanation or None, at=at)
         if end.halted is ExitCode.STORAGE:  # the journal takes no more: only the report shows it
             source = replace(source, run=record, figures=end.figures)
         else:
@@ -263,7 +263,7 @@ class _Run:
             )
 
     def _report_plan(self, plan: PlanFigures) -> None:
-        self._observer.noticed("planned", run=self._record.id, **run_record.plan_in_short(plan))
+        self._observer.noticed("planned", run=self._record.id, **run_record.plan_log_fields(plan))
         if plan.misses_window and plan.window is not None:
             self._observer.warned(
                 "by the limits, the batch will not end inside its window",

@@ -109,7 +109,7 @@ def plan_rows(
         _hold(request.plan, manifest, staging, journal, again)
 
 
-def drawn_up(
+def plan_file_of(
     request: RunOptions,
     manifest: Manifest,
     staging: Staging,

@@ -43,7 +43,7 @@ NOTHING_SENT = RunEnd(None, None, None, Figures())
 
 
 @dataclass(frozen=True, slots=True)
-class Batch:
+class PlannedBatch:
     """What a run is to send, by its stored plan, and where that is recorded."""
 
     run_id: str
@@ -61,7 +61,7 @@ class Batch:
         return bool(self.plan.send or self.history.doubts(self.store.run_no))
 
 
-async def run_batch(batch: Batch, observer: Observer, signals: Signals) -> RunEnd:
+async def run_batch(batch: PlannedBatch, observer: Observer, signals: Signals) -> RunEnd:
     """Send a batch's transfers and deliver the callbacks that are owed.
 
     If the journal fails, the run ends with `ExitCode.STORAGE`; that is returned, not raised.
@@ -121,7 +121,7 @@ async def _background() -> AsyncIterator[asyncio.TaskGroup]:
         raise wrapped.exceptions[0] from None
 
 
-def _opened_gateway(batch: Batch, clock: Clock) -> AbstractAsyncContextManager[Gateway]:
+def _opened_gateway(batch: PlannedBatch, clock: Clock) -> AbstractAsyncContextManager[Gateway]:
     return opened_gateway(
         batch.manifest,
         batch.checkpoints.journal.location,
@@ -131,7 +131,7 @@ def _opened_gateway(batch: Batch, clock: Clock) -> AbstractAsyncContextManager[G
     )
 
 
-def _spec_of(batch: Batch) -> RunSpec:
+def _spec_of(batch: PlannedBatch) -> RunSpec:
     manifest, constraints = batch.manifest, batch.manifest.gateway
     driver = spec_of(manifest.environment)
     codec = driver.codec()
@@ -153,7 +153,7 @@ def _spec_of(batch: Batch) -> RunSpec:
 
 
 def _dispatcher(
-    batch: Batch, writer: RunJournal, clock: Clock, observer: Observer
+    batch: PlannedBatch, writer: RunJournal, clock: Clock, observer: Observer
 ) -> WebhookDispatcher:
     manifest = batch.manifest
     return WebhookDispatcher(
@@ -168,7 +168,7 @@ def _dispatcher(
 
 
 async def _keep_checkpoints(
-    batch: Batch, writer: RunJournal, clock: Clock, observer: Observer
+    batch: PlannedBatch, writer: RunJournal, clock: Clock, observer: Observer
 ) -> None:
     """Write checkpoints while the journal grows, until cancelled.
 

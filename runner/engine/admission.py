@@ -16,13 +16,13 @@ from typing import Self
 from runner.core.manifest.model import Limits
 from runner.core.pacing.circuit_breaker import BreakerPolicy, RetryBudget
 from runner.core.pacing.rate import (
+    AdaptiveRate,
     Bucket,
-    Pace,
+    bucket_at_start,
     climbed,
     due_in,
     slowed,
-    spent,
-    take,
+    take_token,
     window_wait_s,
 )
 from runner.core.records.run_record import TimelineEventKind
@@ -102,9 +102,9 @@ class Admission:
         self._clock = clock
         self._metrics = metrics
         self._stop_signal = stop_signal
-        self._line = asyncio.Lock()
-        self._door = asyncio.Lock()
-        self._in_line = 0  # transfers that could not have their turn at once
+        self._turn_lock = asyncio.Lock()
+        self._write_lock = asyncio.Lock()
+        self._waiting_for_turn = 0  # transfers that could not have their turn at once
         self._slots_taken = 0
         self._freed = asyncio.Event()  # a slot was, since the head of the line began to wait for it
         self._kbps_taken = 0.0
@@ -112,7 +112,7 @@ class Admission:
         self.look_ups = LookUpCircuit(breaker, clock, metrics, stop_signal)
         self._budget = RetryBudget()
         self.preparing = asyncio.Semaphore(self.ahead)
-        self._pace = Pace.at_limit(limits.rate_per_s)
+        self._pace = AdaptiveRate.at_limit(limits.rate_per_s)
         self._bucket = self._fresh_bucket(limits.rate_per_s)
         self._written = _log_of(limits)
         self._unwritten = 0  # slots whose frame has not left yet
@@ -154,11 +154,11 @@ class Admission:
 
         `kbps` is what the transfer adds to the bandwidth in flight.
         """
-        if not self._in_line and self._goes_on() and self._until_turn(kbps) <= 0:
+        if not self._waiting_for_turn and self._goes_on() and self._until_turn(kbps) <= 0:
             return self._take(kbps)
-        self._in_line += 1
+        self._waiting_for_turn += 1
         try:
-            async with self._line:
+            async with self._turn_lock:
                 while self._goes_on():
                     wait_s = self._until_turn(kbps)
                     if wait_s <= 0:
@@ -170,7 +170,7 @@ class Admission:
                         await self._freed.wait()
                 return None
         finally:
-            self._in_line -= 1
+            self._waiting_for_turn -= 1
 
     def retry_delay_s(self) -> float:
         """Charge a retry to the run's budget; return how long to hold it back."""
@@ -178,7 +178,7 @@ class Admission:
         self._budget = self._budget.retried()
         return delay_s
 
-    def committed_in(self, seconds: float) -> None:
+    def note_commit_time(self, seconds: float) -> None:
         """Learn how long an intent took to become durable; turns are given that much earlier."""
         self._commit_s += (seconds - self._commit_s) / 8
 
@@ -197,7 +197,7 @@ class Admission:
         """
         generation = pending_reply.generation
         try:
-            async with self._door:
+            async with self._write_lock:
                 while True:
                     now = self._clock.now()
                     left_s = request.built_at + STALE_S - now
@@ -253,7 +253,7 @@ class Admission:
         clock = self._clock
         self._metrics.add_event(turn, clock.now(), clock.wall(), value=value, reason=reason)
 
-    def _repace(self, before: Pace) -> None:
+    def _repace(self, before: AdaptiveRate) -> None:
         rate = self._pace.rate_per_s
         if rate != before.rate_per_s:
             self._metrics.rate_per_s = rate
@@ -263,7 +263,9 @@ class Admission:
     def _fresh_bucket(self, rate_per_s: float | None) -> Bucket:
         if rate_per_s is None:
             return Bucket(0.0)
-        return spent(now=self._clock.now(), rate_per_s=rate_per_s, burst=self._limits.burst)
+        return bucket_at_start(
+            now=self._clock.now(), rate_per_s=rate_per_s, burst=self._limits.burst
+        )
 
     def _goes_on(self) -> bool:
         return not self._stop_signal.is_set and self._in_window()
@@ -325,7 +327,7 @@ class Admission:
             wait_s = window_wait_s(written, now=now, most=written.maxlen)
             if wait_s > 0:
                 return wait_s
-        self._bucket, wait_s = take(
+        self._bucket, wait_s = take_token(
             self._bucket,
             now=now,
             rate_per_s=rate,

@@ -53,7 +53,7 @@ class LateReplies:
         self._first_id: int | None = None  # of the transfers that this run took up
         self._accepted: dict[int, str] = {}  # by lineage, the id of an earlier run's delivery
 
-    async def take_up(self, transfer: ActiveTransfer) -> None:
+    async def track_planned(self, transfer: ActiveTransfer) -> None:
         """Track a transfer of the plan; settle it if its lineage had a late reply already."""
         lineage = transfer.row.lineage
         if lineage is not None:

@@ -11,8 +11,8 @@ from runner.core.transfer.reasons import Code
 from runner.core.transfer.states import Event, State
 from runner.engine.active_transfer import ActiveTransfer, EventDetails
 from runner.engine.circuit_breaker import LookUpCircuit
-from runner.engine.delivery import FRESH_S
 from runner.engine.late_replies import LateReplies
+from runner.engine.message_sender import FRESH_S
 from runner.engine.recorder import Recorder
 from runner.engine.rules import Randomness, Rules
 from runner.engine.stop import StopSignal

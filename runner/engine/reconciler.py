@@ -81,10 +81,10 @@ class Reconciler:
         # Left in doubt by earlier runs, and whether this run's manifest lists them.
         self._left: list[tuple[ActiveTransfer, bool]] = []
 
-    def take_back(self, doubts: Sequence[Doubt]) -> None:
+    def restore(self, doubts: Sequence[Doubt]) -> None:
         """Take up what earlier runs left in doubt: from here on a late reply settles it."""
         for doubt in doubts:
-            self._left.append((self._worker.take_back(doubt, self._began), doubt.listed))
+            self._left.append((self._worker.restore(doubt, self._began), doubt.listed))
 
     async def look_at_all(self) -> list[ActiveTransfer]:
         """Look up what earlier runs left in doubt, before anything is sent.

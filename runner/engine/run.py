@@ -21,9 +21,9 @@ from runner.engine.active_transfer import ActiveTransfer
 from runner.engine.admission import Admission
 from runner.engine.audit_notes import AuditNotes
 from runner.engine.callback_factory import CallbackFactory
-from runner.engine.delivery import MessageSender
 from runner.engine.gateway_events import GatewayEvents
 from runner.engine.late_replies import LateReplies
+from runner.engine.message_sender import MessageSender
 from runner.engine.metrics import RunMetrics
 from runner.engine.pending_replies import PendingReplies
 from runner.engine.plan_reader import PlanReader
@@ -223,7 +223,7 @@ class BatchRun:
         async with self._closed_in_order(), asyncio.TaskGroup() as left_in_doubt:
             # No wave waits for the fences of what earlier runs left in doubt.
             with self.stop_signal.on_failure():
-                await self._take_back()
+                await self._restore_doubts()
                 if self._rollout.may_begin() and await self._open():
                     for transfer in await self._reconciler.look_at_all():
                         left_in_doubt.create_task(self._see_through(transfer))
@@ -317,12 +317,12 @@ class BatchRun:
         )
         await self._journal.record(Note(Note.WAVE_BEGUN, wall, fields))
 
-    async def _take_back(self) -> None:
+    async def _restore_doubts(self) -> None:
         """Bring to mind what is in doubt, before a late reply to it can come."""
         doubts = await self._journal.doubts()
         if doubts:
             self._observer.warned("looking at what is in doubt", transfers=len(doubts))
-        self._reconciler.take_back(doubts)
+        self._reconciler.restore(doubts)
 
     async def _send_rows(self, tasks: asyncio.TaskGroup) -> None:
         """Send rows until there are no more or the run is stopped."""
@@ -330,7 +330,7 @@ class BatchRun:
             while (
                 not self.stop_signal.is_set and (row := await self._plan_reader.next()) is not None
             ):
-                transfer = await self._worker.take_up(row)
+                transfer = await self._worker.start(row)
                 await self._worker.process(transfer)
                 if transfer.state is State.READY or transfer.state is State.UNKNOWN:
                     await self._set_aside(transfer, tasks)

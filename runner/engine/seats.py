@@ -24,7 +24,7 @@ class Seats:
         self._stop_signal = stop_signal
         self._failed = 0
         self._taken = 0
-        self._line = asyncio.Lock()
+        self._turn_lock = asyncio.Lock()
         self._freed = asyncio.Event()  # since the head of the line began to wait
 
     @property
@@ -39,9 +39,9 @@ class Seats:
         """
         if self._allowed is None or transfer.has_seat or not transfer.is_counted:
             return not self._stop_signal.is_set
-        if not self._line.locked() and self._is_free():
+        if not self._turn_lock.locked() and self._is_free():
             return self._give(transfer)
-        async with self._line:
+        async with self._turn_lock:
             while not self._stop_signal.is_set:
                 if self._is_free():
                     return self._give(transfer)

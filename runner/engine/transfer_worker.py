@@ -9,8 +9,8 @@ from runner.core.transfer.reasons import WORDS, Code
 from runner.core.transfer.states import Event, State
 from runner.engine.active_transfer import ActiveTransfer, EventDetails
 from runner.engine.admission import Admission
-from runner.engine.delivery import MessageSender
 from runner.engine.late_replies import LateReplies
+from runner.engine.message_sender import MessageSender
 from runner.engine.pre_delivery_check import PreDeliveryCheck
 from runner.engine.recorder import Recorder
 from runner.engine.rules import Rules
@@ -45,14 +45,14 @@ class TransferWorker:
         self._rules = rules
         self._stop_signal = stop_signal
 
-    async def take_up(self, row: PlannedRow) -> ActiveTransfer:
+    async def start(self, row: PlannedRow) -> ActiveTransfer:
         """Return a planned row as a transfer of this run."""
         transfer_id = self._journal.new_transfer_id()
         transfer = ActiveTransfer(row, transfer_id, row.lineage or transfer_id)
-        await self._late_replies.take_up(transfer)
+        await self._late_replies.track_planned(transfer)
         return transfer
 
-    def take_back(self, doubt: Doubt, began: float) -> ActiveTransfer:
+    def restore(self, doubt: Doubt, began: float) -> ActiveTransfer:
         """Return a doubt of the journal as a transfer; `began` is when this process did."""
         found = doubt.standing
         transfer = ActiveTransfer(

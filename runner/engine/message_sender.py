@@ -83,7 +83,7 @@ class MessageSender:
         during = State.RESENDING if repeat else State.SENDING
         event = Event.REPEATED if repeat else Event.INTENT
         await self._recorder.intend(transfer, event, intent)
-        self._admission.committed_in(self._clock.now() - built_at)
+        self._admission.note_commit_time(self._clock.now() - built_at)
         request = Request(intent.message_id, message, built_at)
         if await self._admission.write(
             slot, request, pending_reply, lambda: self._is_wanted(transfer, during)
