@@ -8,6 +8,7 @@ import uuid
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 
 from runner.app.callback_backlog import CallbackBacklog
 from runner.app.callback_outbox import JournalOutbox
@@ -74,12 +75,12 @@ async def run_batch(batch: PlannedBatch, observer: Observer, signals: Signals) -
     try:
         with signals.stopping(stop, backlog):
             async with _background() as background:
-                dispatching = background.create_task(stop.guard(dispatcher.run()))
+                dispatching = background.create_task(stop.guard(dispatcher.run))
                 periodic = [
                     background.create_task(stop.guard(work))
                     for work in (
-                        backlog.keep_count(),
-                        _keep_checkpoints(batch, writer, clock, backlog),
+                        backlog.keep_count,
+                        partial(_keep_checkpoints, batch, writer, clock, backlog),
                     )
                 ]
                 dispatcher.poke()

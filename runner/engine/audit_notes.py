@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 from typing import Any
 
 from runner.engine.stop import StopSignal
@@ -34,7 +35,7 @@ class AuditNotes:
     def add(self, event: str, **fields: Any) -> None:
         """Keep an event of the run."""
         note = Note(event, self._clock.wall(), fields)
-        self._background.create_task(self._stop_signal.guard(self._record(note)))
+        self._background.create_task(self._stop_signal.guard(partial(self._journal.record, note)))
 
     def add_bounded(self, event: str, **fields: Any) -> None:
         """Keep an event of a kind that the gateway may send without end, up to `MOST_NOTES`."""
@@ -48,6 +49,3 @@ class AuditNotes:
             if count > self._reported[event]:
                 self._reported[event] = count
                 self.add(_PLURAL[event], count=count)
-
-    async def _record(self, note: Note) -> None:
-        await self._journal.record(note)

@@ -105,7 +105,7 @@ class LateReplies:
         )
 
     def _begin(self, settling: Coroutine[Any, Any, None]) -> None:
-        self._background.create_task(self._stop_signal.guard(settling))
+        self._background.create_task(self._stop_signal.guard(lambda: settling))
 
     async def _settle_by_earlier(self, transfer: ActiveTransfer) -> None:
         message_id = self._accepted.get(transfer.lineage)

@@ -242,14 +242,14 @@ class BatchRun:
         """Run what is periodic beside the block; after it, close the gateway, then the plan."""
         async with self._background as background:
             periodic = (
-                background.create_task(self.stop_signal.guard(self._beat())),
-                background.create_task(self.stop_signal.guard(self._pending_replies.keep_time())),
+                background.create_task(self.stop_signal.guard(self._beat)),
+                background.create_task(self.stop_signal.guard(self._pending_replies.keep_time)),
             )
             try:
                 yield
             finally:
                 self._closed = True
-                await self.stop_signal.guard(self._gateway.close())
+                await self.stop_signal.guard(self._gateway.close)
                 await self._plan_reader.close()
                 for task in periodic:
                     task.cancel()
