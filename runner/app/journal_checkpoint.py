@@ -1,8 +1,9 @@
 """Compares a journal with what earlier runs saw of it: shows one that was deleted or restored.
 
 Each run leaves the journal's lineage and head in its report folder before its first frame
-(docs/design/recovery.md, "One gateway, one history"). A journal that lacks a head that a run of the same batch and environment saw
-is not the history it pretends to be. The registry of gateways says the same of all batches.
+(docs/design/recovery.md, "One gateway, one history"). A journal that lacks a head that a run of the
+same batch and environment saw was deleted or restored. The registry of gateways shows the same for
+all batches.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ from runner.report.folder import WITNESS, open_folder
 
 @dataclass(frozen=True, slots=True)
 class Checkpoint:
-    """What one run saw of its journal. `seq` and `head` are the last event's."""
+    """The journal as one run saw it. `seq` and `head` are the last event's."""
 
     run: str
     environment: str

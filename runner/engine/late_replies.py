@@ -76,7 +76,7 @@ class LateReplies:
             self._forget(transfer)
 
     def receive(self, reply: Reply) -> None:
-        """Take a reply that no delivery waits for: a positive one settles its transfer.
+        """Receive a reply that no delivery waits for: a positive one settles its transfer.
 
         Every other is noted in the audit log, up to a bound.
         """
@@ -189,7 +189,7 @@ class LateReplies:
 
 
 def _is_of_lineage(transfer: ActiveTransfer) -> bool:
-    """Whether a late reply to an earlier run's delivery would have to settle this transfer too.
+    """Return whether a late reply to an earlier run's delivery would have to settle this transfer too.
 
     The ids of its own deliveries lead to it through the journal; the earlier ones lead to their own
     transfer.

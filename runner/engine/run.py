@@ -53,7 +53,7 @@ WAITING_PER_SLOT = 4
 
 @dataclass(frozen=True, slots=True)
 class RunSpec:
-    """What a run is to do, and by which rules."""
+    """The size of a run's plan, and the rules to send it by."""
 
     total: int  # transfers of the plan that are to be sent
     limits: Limits
@@ -76,7 +76,7 @@ class RunEnd:
 
 
 class BatchRun:
-    """One run's engine; `run` is called once."""
+    """The engine of one run; `run` is called once."""
 
     def __init__(
         self,
@@ -225,8 +225,8 @@ class BatchRun:
             with self.stop_signal.on_failure():
                 await self._restore_doubts()
                 if self._rollout.may_begin() and await self._open():
-                    for transfer in await self._reconciler.look_at_all():
-                        left_in_doubt.create_task(self._see_through(transfer))
+                    for transfer in await self._reconciler.look_up_all():
+                        left_in_doubt.create_task(self._finish_transfer(transfer))
                     for wave in self._rollout.waves():
                         workers = await self._begin(wave)
                         async with asyncio.TaskGroup() as tasks:  # until all are final or in doubt
@@ -268,7 +268,7 @@ class BatchRun:
         return RunEnd(code, self.stop_signal.reason, self.stop_signal.error, figures)
 
     def _is_complete(self) -> bool:
-        """Tell whether all that was to be sent is final though the gateway then went away."""
+        """Return whether all that was to be sent is final though the gateway then went away."""
         is_done = self._plan_reader.given >= self._spec.total > 0 and not self._unfinished
         return (
             is_done
@@ -318,7 +318,7 @@ class BatchRun:
         await self._journal.record(Note(Note.WAVE_BEGUN, wall, fields))
 
     async def _restore_doubts(self) -> None:
-        """Bring to mind what is in doubt, before a late reply to it can come."""
+        """Track what earlier runs left in doubt, before a late reply to it can come."""
         doubts = await self._journal.doubts()
         if doubts:
             self._observer.warned("looking at what is in doubt", transfers=len(doubts))
@@ -337,21 +337,23 @@ class BatchRun:
                 self._after_commit()
 
     async def _set_aside(self, transfer: ActiveTransfer, tasks: asyncio.TaskGroup) -> None:
-        """Let a transfer that has to wait do so beside the workers, unless too many do."""
+        """Let a transfer wait beside the workers; where too many do, wait here."""
         if transfer.state is State.READY and self._aside >= self._most_aside:
             await self._worker.process_to_end(transfer)
         if transfer.state is State.READY or transfer.state is State.UNKNOWN:
             self._aside += 1
-            tasks.create_task(self._see_through(transfer)).add_done_callback(self._no_longer_aside)
+            tasks.create_task(self._finish_transfer(transfer)).add_done_callback(
+                self._no_longer_aside
+            )
 
     def _no_longer_aside(self, _task: asyncio.Task[None]) -> None:
         self._aside -= 1
 
-    async def _see_through(self, transfer: ActiveTransfer) -> None:
-        """Wait and send until a transfer is final or stays in doubt."""
+    async def _finish_transfer(self, transfer: ActiveTransfer) -> None:
+        """Send a transfer, waiting as is due, until it is final or stays in doubt."""
         with self.stop_signal.on_failure():
             await self._worker.process_to_end(transfer)
-            await self._reconciler.clear_up(transfer)
+            await self._reconciler.settle(transfer)
             self._unfinished += transfer.state is State.READY or transfer.state is State.UNKNOWN
         self._after_commit()
 

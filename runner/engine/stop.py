@@ -14,7 +14,7 @@ T = TypeVar("T")
 
 
 class StopSignal:
-    """Why the run ends before its plan does. The first reason stays, unless a graver one comes."""
+    """Stops a run before its plan ends. The first reason stays, unless a graver one comes."""
 
     def __init__(self) -> None:
         self.code: ExitCode | None = None
@@ -25,7 +25,7 @@ class StopSignal:
 
     @property
     def is_set(self) -> bool:
-        """Tell whether nothing further may be sent."""
+        """Whether nothing further may be sent."""
         return self.code is not None
 
     def set(self, code: ExitCode, reason: str, error: Exception | None = None) -> None:

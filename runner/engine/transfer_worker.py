@@ -1,4 +1,4 @@
-"""Sends transfers: each is looked up, given a slot, delivered, and again where that is due."""
+"""Sends transfers: looks each up, waits for a slot, sends it, and does so again where that is due."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from runner.ports import Doubt, Journal
 
 
 class TransferWorker:
-    """Sends many transfers at a time, each along the same way."""
+    """Sends many transfers at a time, each by the same steps."""
 
     def __init__(
         self,
@@ -53,7 +53,7 @@ class TransferWorker:
         return transfer
 
     def restore(self, doubt: Doubt, began: float) -> ActiveTransfer:
-        """Return a doubt of the journal as a transfer; `began` is when this process did."""
+        """Return a doubt of the journal as a transfer; `began` is when this process began."""
         found = doubt.standing
         transfer = ActiveTransfer(
             found.row, found.transfer_id, found.lineage, found.state, found.version
