@@ -38,7 +38,7 @@ from runner.staging.rows import Staging
 
 @dataclass(frozen=True, slots=True)
 class Applied:
-    """The result of a run."""
+    """The result of a run, with what its report was written from."""
 
     code: ExitCode
     source: ReportSource
@@ -63,7 +63,7 @@ class Question:
 
 @dataclass(frozen=True, slots=True)
 class RunHooks:
-    """Watches a run, may stop it, and is asked before it sends."""
+    """The caller's part in a run: it watches, may stop it, and confirms before it sends."""
 
     observer: Observer
     signals: Signals

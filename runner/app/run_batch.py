@@ -191,7 +191,11 @@ async def _keep_checkpoints(
     while not failures:
         await clock.sleep(CHECKPOINT_EVERY_S)
         await writer.perform(write)
-    observer.warned("the journal's head is not kept any more", why=str(failures[0]))
+    observer.warned(
+        "no further checkpoints of the journal are written: a copy of it, restored later, may not"
+        " be recognised",
+        why=str(failures[0]),
+    )
 
 
 def _after_failures(end: RunEnd, stop: StopSignal) -> RunEnd:
