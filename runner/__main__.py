@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import os
 import sys
+from typing import NoReturn
 
 from runner import __version__
 
@@ -19,14 +20,24 @@ def main() -> None:
     # Most objects live to the end; collecting garbage as often as Python does by default takes a
     # tenth of a short command's time.
     gc.set_threshold(20_000, 20, 50)
-    from runner.cli.app import run  # noqa: PLC0415 - loaded when it is needed
+    # Loaded when they are needed.
+    from runner.cli.app import app  # noqa: PLC0415
+    from runner.cli.argument_check import check_arguments  # noqa: PLC0415
+    from runner.core.errors import UsageError  # noqa: PLC0415
 
     try:
         os.getcwd()  # noqa: PTH109 - pathlib asks the same
+        check_arguments(sys.argv[1:], os.environ)
     except OSError:
-        print("error: the current folder no longer exists; change to another", file=sys.stderr)  # noqa: T201 - nothing is loaded yet
-        sys.exit(2)
-    run()
+        _refuse("the current folder no longer exists; change to another")
+    except UsageError as error:
+        _refuse(str(error))
+    app(prog_name="runner")
+
+
+def _refuse(problem: str) -> NoReturn:
+    print(f"error: {problem}", file=sys.stderr)  # noqa: T201 - no console is loaded yet
+    sys.exit(2)
 
 
 if __name__ == "__main__":

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from runner.core.transfer.states import TABLE
+from tests.e2e.harness import environment
 from tools.diagram import DOCUMENT, diagram, drawn
 from tools.reach import CHANGES, files_of
 
@@ -49,6 +52,20 @@ def test_no_change_touches_more_files_than_the_table_says() -> None:
         row = re.search(rf"^\| {change.title} \| .* \| (\d+) \|$", TEXT, re.MULTILINE)
         assert row, change.title
         assert len(files_of(change)) <= int(row[1]), files_of(change)
+
+
+def test_no_transfer_takes_more_calls_to_the_socket_than_the_text_says() -> None:
+    """`python tools/call_depth.py` lists them."""
+    stated = re.search(r"takes (\d+) calls in (\d+) files", TEXT)
+    assert stated
+    command = [sys.executable, "tools/call_depth.py"]
+    listed = subprocess.run(
+        command, cwd=ROOT, env=environment(), capture_output=True, text=True, check=True
+    ).stdout
+    counted = re.search(r"^(\d+) calls in (\d+) files$", listed, re.MULTILINE)
+    assert counted, listed
+    assert int(counted[1]) <= int(stated[1]), listed
+    assert int(counted[2]) <= int(stated[2]), listed
 
 
 def test_it_is_a_page() -> None:

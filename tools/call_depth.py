@@ -78,7 +78,7 @@ def print_calls(manifest: Path) -> None:
     asyncio.tasks.Task = TracedTask  # type: ignore[assignment, misc]
     with tempfile.TemporaryDirectory() as folder:
         sys.argv[1:] = [
-            *("apply", str(manifest), "--quiet", "--output", "json"),
+            *("apply", str(manifest), "--limit", "1", "--quiet", "--output", "json"),
             *("--journal", f"{folder}/journal.db", "--report-dir", folder),
         ]
         with suppress(SystemExit):

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from io import TextIOWrapper
 from pathlib import Path
 
-from runner.app.run_record import left_root
+from runner.app.run_record import report_root_of
 from runner.console.results.audit_result import (
     FILE_ALONE_PROVES,
     FILE_PROVES,
@@ -82,7 +82,7 @@ def verify_run(journal: JournalLocation, run_id: str, report_dir: Path | None) -
     with journal_at(journal).open_history() as history:
         seen = history.run(run_id)
         source = history.report_source(seen.no)
-        root = report_dir or left_root(seen.record)
+        root = report_dir or report_root_of(seen.record)
         report = root / seen.record.batch / seen.record.id / REPORT_NAME
         end, note = _read_end(report)
         verdict = verify_audit(audit_lines(source), head=end.head, entries=end.entries)

@@ -1,8 +1,9 @@
 """Compares a journal with what earlier runs saw of it: shows one that was deleted or restored.
 
 Each run leaves the journal's lineage and head in its report folder before its first frame
-(docs/design/recovery.md, "One gateway, one history"). A journal that lacks a head that a run of the same batch and environment saw
-is not the history it pretends to be. The registry of gateways says the same of all batches.
+(docs/design/recovery.md, "One gateway, one history"). A journal that lacks a head that a run of the
+same batch and environment saw was deleted or restored. The registry of gateways shows the same for
+all batches.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ from runner.report.safe_folder import WITNESS, open_folder
 
 @dataclass(frozen=True, slots=True)
 class Checkpoint:
-    """What one run saw of its journal. `seq` and `head` are the last event's."""
+    """The journal as one run saw it. `seq` and `head` are the last event's."""
 
     run: str
     environment: str
@@ -36,53 +37,77 @@ class Checkpoint:
     head: str
 
 
-def write_checkpoint(
-    journal: JournalAccess, store: JournalStore, root: Path, manifest: Manifest, *, at: float
-) -> None:
-    """Write the journal's head into the run's report folder. Raises `StorageError`."""
-    checkpoint = Checkpoint(
-        store.run_id,
-        manifest.environment.name,
-        at,
-        journal.address,
-        store.lineage_id,
-        store.seq,
-        store.head,
-    )
-    with (
-        open_folder(root, manifest.name, store.run_id) as folder,
-        folder.writing(WITNESS) as stream,
-    ):
-        json.dump(asdict(checkpoint), stream, indent=2)
+@dataclass(frozen=True, slots=True)
+class Checkpoints:
+    """What runs saw of a journal: those of a batch in its report folder, all in the registry.
 
+    `entry` None: the gateway is not registered.
+    """
 
-def remember(entry: GatewayEntry, journal: JournalAccess, store: JournalStore) -> None:
-    """Write the journal, and its head, into the registry of gateways. Raises `StorageError`."""
-    entry.write(
-        KnownHistory(
-            entry.origin,
-            journal.real_address,
-            store.lineage_id,
+    journal: JournalAccess
+    entry: GatewayEntry | None
+    root: Path  # of the reports
+    manifest: Manifest
+
+    def check(self, history: EventSource | None) -> None:
+        """Compare the journal with all of them; `history` None: there is no journal yet.
+
+        Raises `StorageError` if the journal lacks what any of them saw, or is a copy.
+        """
+        if self.entry is not None:
+            _check_registry(self.entry, self.journal, history)
+        _check_reports(self.journal, history, self.root, self.manifest)
+
+    def lost_heads(self, history: EventSource) -> list[str]:
+        """Return the heads that the batch's runs saw and the journal lacks."""
+        return [
+            checkpoint.head
+            for checkpoint in _seen(self.root, self.manifest, history)
+            if _contradiction(checkpoint, history) is not None
+        ]
+
+    def write(self, store: JournalStore, *, at: float) -> None:
+        """Write the journal's head into the run's report folder and into the registry.
+
+        Raises `StorageError`.
+        """
+        checkpoint = Checkpoint(
             store.run_id,
+            self.manifest.environment.name,
+            at,
+            self.journal.address,
+            store.lineage_id,
             store.seq,
             store.head,
         )
-    )
+        with (
+            open_folder(self.root, self.manifest.name, store.run_id) as folder,
+            folder.writing(WITNESS) as stream,
+        ):
+            json.dump(asdict(checkpoint), stream, indent=2)
+        if self.entry is not None:
+            self.entry.write(
+                KnownHistory(
+                    self.entry.origin,
+                    self.journal.real_address,
+                    store.lineage_id,
+                    store.run_id,
+                    store.seq,
+                    store.head,
+                )
+            )
 
 
-def check_checkpoint(
+def _check_reports(
     journal: JournalAccess, history: EventSource | None, root: Path, manifest: Manifest
 ) -> None:
-    """Compare a journal (`history` None: there is none yet) with what the batch's runs saw of it.
-
-    Raises `StorageError` if the journal lacks what any of them saw, or is a copy.
-    """
+    """Raise `StorageError` if the journal lacks what any run of the batch saw, or is a copy."""
     waived = history.waived() if history is not None else frozenset()
     for checkpoint in _seen(root, manifest, history):
         if checkpoint.head in waived:
             continue
         if (what := _contradiction(checkpoint, history)) is None:
-            if history is not None and is_copy(journal, history, checkpoint.journal):
+            if history is not None and _is_copy(journal, history, checkpoint.journal):
                 _refuse_copy(journal, checkpoint.journal)
             continue
         raise StorageError(
@@ -94,20 +119,10 @@ def check_checkpoint(
         )
 
 
-def lost_heads(history: EventSource, root: Path, manifest: Manifest) -> list[str]:
-    """Return the heads that the batch's runs saw and the journal lacks."""
-    return [
-        checkpoint.head
-        for checkpoint in _seen(root, manifest, history)
-        if _contradiction(checkpoint, history) is not None
-    ]
-
-
-def check_known(entry: GatewayEntry, journal: JournalAccess, history: EventSource | None) -> None:
-    """Compare a journal (`history` None: there is none yet) with the one the registry knows.
-
-    Raises `StorageError` if the gateway's history is in another, or in more of this one.
-    """
+def _check_registry(
+    entry: GatewayEntry, journal: JournalAccess, history: EventSource | None
+) -> None:
+    """Raise `StorageError` if the gateway's history is in another journal, or in more of this one."""
     known = entry.read()
     if known is None:
         return
@@ -125,7 +140,7 @@ def check_known(entry: GatewayEntry, journal: JournalAccess, history: EventSourc
             f"{where} (last run {known.run}), and not in {journal.address}: who was moved before"
             f" would be moved again. Name it with {_option(known.journal)}, {else_}"
         )
-    if is_copy(journal, history, known.journal):
+    if _is_copy(journal, history, known.journal):
         _refuse_copy(journal, known.journal)
     if not history.has_event(known.seq, known.head):
         raise StorageError(
@@ -159,7 +174,7 @@ def _contradiction(checkpoint: Checkpoint, history: EventSource | None) -> str |
     return None if history.has_event(checkpoint.seq, checkpoint.head) else "is older than that"
 
 
-def is_copy(journal: JournalAccess, history: EventSource, named: str) -> bool:
+def _is_copy(journal: JournalAccess, history: EventSource, named: str) -> bool:
     """Return whether a journal is a copy: where a run saw it, `named`, it still lies.
 
     A journal that was moved, and lies there no more, is none.

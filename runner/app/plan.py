@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING, Any
 
 from runner.app import run_record
 from runner.app.gateway_identity import gateway_entry
-from runner.app.journal_checkpoint import check_checkpoint, check_known
+from runner.app.journal_checkpoint import Checkpoints
 from runner.app.name_resolution import NOTHING_ASKED, DirectoryAnswers, unresolved_text
-from runner.app.plan_check import check_only, drawn_up, plan_rows
+from runner.app.plan_check import check_only, plan_file_of, plan_rows
 from runner.app.plan_file import write_plan
 from runner.app.run_options import RunOptions
 from runner.console.log.redaction import register_secrets
@@ -142,10 +142,9 @@ def plan_offline(request: RunOptions, manifest: Manifest, staging: Staging) -> N
 
 
 def _check_history(request: RunOptions, manifest: Manifest, journal: JournalAccess) -> None:
+    entry = gateway_entry(manifest, os.environ)
     with journal.open_history() if journal.exists() else nullcontext() as history:
-        if (entry := gateway_entry(manifest, os.environ)) is not None:
-            check_known(entry, journal, history)
-        check_checkpoint(journal, history, request.report_dir, manifest)
+        Checkpoints(journal, entry, request.report_dir, manifest).check(history)
 
 
 def report_plan(
@@ -163,7 +162,9 @@ def report_plan(
     `code` returns the exit code by the figures; `out` is where the plan is written to.
     """
     at = time.time()
-    record = run_record.begun(request, manifest, f"plan-{new_run_id(at)}", at=at, outcome="planned")
+    record = run_record.started_record(
+        request, manifest, f"plan-{new_run_id(at)}", at=at, outcome="planned"
+    )
     if out is not None:
         record = replace(record, options={**record.options, "out": str(out)})
     asked = None if preflight is None else preflight.explanation
@@ -173,14 +174,14 @@ def report_plan(
     figures = plan_figures(request, manifest, staging)
     if preflight is not None and preflight.error is None:
         figures = _figures_after_lookups(figures, request, manifest, staging, preflight)
-    record = run_record.finished_plan(replace(record, waves=figures.waves), at=at)
+    record = run_record.finished_plan_record(replace(record, waves=figures.waves), at=at)
     source = ReportSource(
         replace(record, exit_code=int(code(figures))),
         lambda: _planned_records(
             staging, {} if preflight is None else preflight.rows, figures.waves
         ),
         plan=figures,
-        manifest=run_record.shown(manifest),
+        manifest=run_record.redacted_excerpt(manifest),
     )
     if preflight is not None:
         summary = summarize(source.transfers(), source.figures)
@@ -211,7 +212,7 @@ def save_plan(
     Raises `UsageError` if something else lies at `out`, `StorageError`.
     """
     figures = plan_figures(request, manifest, staging)
-    write_plan(drawn_up(request, manifest, staging, record, out, found=found), figures)
+    write_plan(plan_file_of(request, manifest, staging, record, out, found=found), figures)
 
 
 def _figures_after_lookups(

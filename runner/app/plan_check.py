@@ -117,10 +117,10 @@ def plan_rows(
         staging.plan(history, selection)
     if request.plan is not None:
         again = replan_help(request.plan, request.report_dir)
-        _hold(request.plan, manifest, staging, journal, again)
+        _check_against(request.plan, manifest, staging, journal, again)
 
 
-def drawn_up(
+def plan_file_of(
     request: RunOptions,
     manifest: Manifest,
     staging: Staging,
@@ -129,7 +129,7 @@ def drawn_up(
     *,
     found: DirectoryAnswers = NOTHING_ASKED,
 ) -> PlanFile:
-    """Return the plan of rows that have their verdicts, ready to be written to `out`."""
+    """Return the plan file, to be written to `out`, of rows that have their verdicts."""
     return PlanFile(
         path=out,
         id=record.id,
@@ -166,22 +166,22 @@ def _other_options(request: RunOptions, plan: PlanFile) -> Iterator[Problem]:
         if name in given and given[name] != planned.get(name):
             option = OPTIONS[name]
             message = (
-                f"{_typed(option, given[name])} is not what the plan was made with"
-                f" ({_typed(option, planned.get(name))})"
+                f"{_option_text(option, given[name])} is not what the plan was made with"
+                f" ({_option_text(option, planned.get(name))})"
             )
             again = replan_help(plan, request.report_dir)
             help_text = f"leave {option.flag} (and its variable) out, or {again}"
             yield plan_problem(plan.path, message, help_text)
 
 
-def _typed(option: Option, value: Any) -> str:
+def _option_text(option: Option, value: Any) -> str:
     """Return an option with its value as it is typed; None: it was not given."""
     if value is None:
         return f"without {option.flag}"
     return next_steps.shell_line(tuple(option.words(value)))
 
 
-def _hold(
+def _check_against(
     plan: PlanFile, manifest: Manifest, staging: Staging, journal: JournalAccess, again: str
 ) -> None:
     problems = []
@@ -195,7 +195,7 @@ def _hold(
     for row, verdict in staging.planned():
         planned = plan.rows.get(row.key)
         found += planned is not None
-        held, why = _held(
+        held, why = _verdict_under_plan(
             row, verdict, planned, moved.get(canonical_interaction(row.interaction_id))
         )
         if why is not None:
@@ -204,7 +204,7 @@ def _hold(
                 problems.append(_of_row(row, why, again))
         elif held is not verdict:
             amended.append((row.n, held))
-    problems += _gone(plan, staging, found, again)
+    problems += _missing_rows(plan, staging, found, again)
     if differing > MOST_NAMED:
         problems.append(
             plan_problem(plan.path, f"{differing - MOST_NAMED:,} more rows have changed", again)
@@ -214,7 +214,7 @@ def _hold(
     staging.amend(amended)
 
 
-def _held(
+def _verdict_under_plan(
     row: PlannedRow,
     verdict: Verdict,
     planned: tuple[Action, str] | None,
@@ -234,13 +234,13 @@ def _held(
         return verdict, None
     if action is Action.NOT_SELECTED:
         return Verdict(Action.NOT_SELECTED, NOT_SELECTED, code=Code.NOT_SELECTED), None
-    return _sent(row, verdict, action, moved)
+    return _verdict_of_sent(row, verdict, action, moved)
 
 
-def _sent(
+def _verdict_of_sent(
     row: PlannedRow, verdict: Verdict, action: Action, moved: RunMoves | None
 ) -> tuple[Verdict, str | None]:
-    """Do the same for a row that would be sent."""
+    """Return the same for a row that would be sent."""
     if moved is not None and same_destination(
         moved.destination_uri, row.destination_uri
     ):  # with --again, once is enough
@@ -261,7 +261,7 @@ def _of_row(row: PlannedRow, why: str, again: str) -> Problem:
     return Problem("P002", message, Place(file, int(line), 1), again)
 
 
-def _gone(plan: PlanFile, staging: Staging, found: int, again: str) -> Iterator[Problem]:
+def _missing_rows(plan: PlanFile, staging: Staging, found: int, again: str) -> Iterator[Problem]:
     """Yield a problem for rows of the plan that the manifest no longer has."""
     if found == len(plan.rows):
         return

@@ -81,7 +81,9 @@ def render_again(
         names = () if out is not None else (source.run.batch, folder_name(source))
         whole = out is None and "json" in forms
         files = []
-        root = _root(source.run, report_dir) if out is None else run_record.left_root(source.run)
+        root = (
+            _root(source.run, report_dir) if out is None else run_record.report_root_of(source.run)
+        )
         with open_folder(out or root, *names) as folder:
             end = _audit_again(source, folder) if whole else None
             content = build_content(source, end)
@@ -100,7 +102,7 @@ def _root(run: RunRecord, report_dir: Path | None) -> Path:
     """Return the root of a run's report folder. Raises `UsageError` if it is not on this machine."""
     if report_dir is not None:
         return report_dir
-    root, folder = run_record.left_root(run), RunArguments.of(run).folder
+    root, folder = run_record.report_root_of(run), RunArguments.of(run).folder
     is_here = (root / run.batch).is_dir() if folder is None else Path(folder).is_dir()
     if not is_here:
         where = f"{folder}, which is not on this machine" if folder else "another folder"
@@ -118,7 +120,7 @@ def render_file(run: str, journal: JournalLocation, form: str, out: Path) -> Ren
     """
     with report_source(run, journal) as source, open_folder(out.parent) as folder:
         with folder.writing(out.name) as stream:
-            root = run_record.left_root(source.run)
+            root = run_record.report_root_of(source.run)
             format_named(form).render(_elsewhere(build_content(source), root), stream.write)
         return Rendered(source.run.id, source.run.batch, ((form, out),))
 
@@ -160,7 +162,7 @@ def stream_again(
                 write("".join(pieces))
                 pieces.clear()
 
-        root = report_dir or run_record.left_root(source.run)
+        root = report_dir or run_record.report_root_of(source.run)
         format_named(form).render(_elsewhere(build_content(source), root), gather)
         write("".join(pieces))
 

@@ -106,7 +106,7 @@ def _in_doubt(history: History, run: str, key: str, resolution: Resolution) -> K
 def _record(
     store: JournalStore, found: KeyedTransfer, resolution: Resolution, reason: str, history: History
 ) -> Resolved:
-    at, user, host = time.time(), run_record.user(), socket.gethostname()
+    at, user, host = time.time(), run_record.current_user(), socket.gethostname()
     state = step(found.state, resolution.event)
     reason_text = f"resolved as {resolution} by {user}@{host}: {reason}"
     callbacks = CallbackFactory(

@@ -20,7 +20,7 @@ from runner.core.timestamps import timestamp
 from runner.core.transfer.outcome import ExitCode
 
 
-def begun(
+def started_record(
     request: RunOptions, manifest: Manifest, run_id: str, *, at: float, outcome: str
 ) -> RunRecord:
     """Return the record of a run that begins, with the outcome that holds if it dies."""
@@ -36,7 +36,7 @@ def begun(
         exit_code=None,
         runner_version=__version__,
         host=socket.gethostname(),
-        user=user(),
+        user=current_user(),
         labels=dict(manifest.labels),
         manifest_path=manifest.path,
         manifest_sha256=manifest.sha256,
@@ -44,7 +44,9 @@ def begun(
     )
 
 
-def ended(record: RunRecord, code: ExitCode, explanation: str | None, *, at: float) -> RunRecord:
+def finished_record(
+    record: RunRecord, code: ExitCode, explanation: str | None, *, at: float
+) -> RunRecord:
     """Return the record of a run that has ended."""
     return replace(
         record,
@@ -55,14 +57,14 @@ def ended(record: RunRecord, code: ExitCode, explanation: str | None, *, at: flo
     )
 
 
-def left_root(run: RunRecord) -> Path:
+def report_root_of(run: RunRecord) -> Path:
     """Return the folder below which a run left its report, as seen from the current folder."""
     given = RunArguments.of(run)
     here = given.folder in {None, str(Path.cwd())}
     return Path(given.report_dir) if here else Path(given.folder or "", given.report_dir)
 
 
-def shown(manifest: Manifest) -> Excerpt | None:
+def redacted_excerpt(manifest: Manifest) -> Excerpt | None:
     """Return what a report shows of a manifest, without the secrets that it leads to."""
     if manifest.excerpt is None:
         return None
@@ -70,7 +72,7 @@ def shown(manifest: Manifest) -> Excerpt | None:
     return Excerpt(tuple(map(redactor.text, manifest.excerpt.lines)), manifest.excerpt.total)
 
 
-def user() -> str:
+def current_user() -> str:
     """Return who runs this program."""
     try:
         return getpass.getuser()
@@ -78,7 +80,7 @@ def user() -> str:
         return "unknown"
 
 
-def finished_plan(record: RunRecord, *, at: float) -> RunRecord:
+def finished_plan_record(record: RunRecord, *, at: float) -> RunRecord:
     """Return the record of a dry run that has ended."""
     return replace(record, finished_at=timestamp(at), exit_code=int(ExitCode.OK))
 
@@ -87,7 +89,7 @@ MOST_NAMED = 5
 """Doubts outside the manifest that an explanation names."""
 
 
-def elsewhere_in_words(doubts: Sequence[tuple[str, str, str]]) -> str | None:
+def doubts_elsewhere_text(doubts: Sequence[tuple[str, str, str]]) -> str | None:
     """Return what is in doubt outside the manifest, as (run, key, …), in words; None: nothing."""
     if not doubts:
         return None
@@ -96,7 +98,7 @@ def elsewhere_in_words(doubts: Sequence[tuple[str, str, str]]) -> str | None:
     return f"{len(doubts)} {NOT_LISTED}: {named}{more}"
 
 
-def plan_in_short(plan: PlanFigures) -> dict[str, Any]:
+def plan_log_fields(plan: PlanFigures) -> dict[str, Any]:
     """Return a plan's figures for a log line: those that say something."""
     figures = asdict(plan) | {"estimate_s": plan.estimate_s and round(plan.estimate_s, 1)}
     always = {"send", "unchanged", "in_doubt"}

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import os
-import sys
 from typing import Annotated
 
 import typer
 
 from runner import __version__
-from runner.cli.argument_check import check_arguments
 from runner.cli.command_classes import CommandGroup, GroupedCommand
 from runner.cli.commands import (
     apply,
@@ -25,8 +22,6 @@ from runner.cli.commands import (
     simulate,
     status,
 )
-from runner.core.errors import UsageError
-from runner.core.transfer.outcome import ExitCode
 
 app = typer.Typer(
     name="runner",
@@ -44,16 +39,6 @@ app.add_typer(audit_group, name="audit", help="Check the audit log.")
 
 reports_group = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
 app.add_typer(reports_group, name="reports", help="Remove old report folders.")
-
-
-def run() -> None:
-    """Run the command line and exit."""
-    try:
-        check_arguments(sys.argv[1:], os.environ)
-    except UsageError as error:
-        typer.echo(f"error: {error}", err=True)
-        sys.exit(ExitCode.USAGE)
-    app(prog_name="runner")
 
 
 def _version(wanted: bool) -> None:

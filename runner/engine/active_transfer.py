@@ -15,7 +15,7 @@ from runner.ports import Entry, Intent, Notification
 
 
 class EventDetails(NamedTuple):
-    """What is known about a delivery, or a transfer, when an event is recorded."""
+    """Details of a delivery, or of a transfer, that are recorded with an event."""
 
     n: int | None = None
     message_id: str | None = None
@@ -35,7 +35,7 @@ UNDER_WAY = frozenset({State.READY, State.SENDING, State.RESENDING})
 
 @dataclass(slots=True)
 class ActiveTransfer:
-    """Where one transfer stands. Its state changes through `enter` alone."""
+    """One transfer of a run, with its state, which only `enter` changes."""
 
     row: PlannedRow
     transfer_id: int

@@ -16,13 +16,13 @@ from typing import Self
 from runner.core.manifest.model import Limits
 from runner.core.pacing.circuit_breaker import BreakerPolicy, RetryBudget
 from runner.core.pacing.rate import (
+    AdaptiveRate,
     Bucket,
-    Pace,
+    bucket_at_start,
     climbed,
     due_in,
     slowed,
-    spent,
-    take,
+    take_token,
     window_wait_s,
 )
 from runner.core.records.run_record import TimelineEventKind
@@ -37,13 +37,13 @@ STALE_S = 1.0
 """How old an intent may grow before it is withdrawn."""
 
 POLL_S = 0.05
-"""How often a shut gate is looked at."""
+"""How often a wait without a known end is checked again."""
 
 BUFFER_POLL_S = 0.001
-"""How often a transport that still holds bytes is looked at."""
+"""How often a transport that still holds bytes is checked again."""
 
 SHORTEST_WAIT_S = 0.001
-"""The shortest wait for a turn: at 25/s rounding leaves one of 1e-18 s, which would be spun through."""
+"""The shortest wait for a turn: at 25/s, rounding leaves waits of 1e-18 s that would be busy loops."""
 
 ONCE_FREED_S = math.inf
 """The wait for a turn while every slot is taken: until one is freed."""
@@ -81,7 +81,7 @@ class Slot:
 
 
 class Admission:
-    """One per run: slots, pace, pauses. Frames leave in the order in which slots were acquired."""
+    """Gives out slots and keeps the pace; frames leave in the order in which slots were acquired."""
 
     def __init__(
         self,
@@ -102,17 +102,17 @@ class Admission:
         self._clock = clock
         self._metrics = metrics
         self._stop_signal = stop_signal
-        self._line = asyncio.Lock()
-        self._door = asyncio.Lock()
-        self._in_line = 0  # transfers that could not have their turn at once
+        self._turn_lock = asyncio.Lock()
+        self._write_lock = asyncio.Lock()
+        self._waiting_for_turn = 0  # transfers that could not have their turn at once
         self._slots_taken = 0
-        self._freed = asyncio.Event()  # a slot was, since the head of the line began to wait for it
+        self._freed = asyncio.Event()  # a slot was, since the next transfer began to wait for it
         self._kbps_taken = 0.0
         self.circuit = CircuitBreaker(breaker, clock, metrics, stop_signal)
         self.look_ups = LookUpCircuit(breaker, clock, metrics, stop_signal)
         self._budget = RetryBudget()
         self.preparing = asyncio.Semaphore(self.ahead)
-        self._pace = Pace.at_limit(limits.rate_per_s)
+        self._pace = AdaptiveRate.at_limit(limits.rate_per_s)
         self._bucket = self._fresh_bucket(limits.rate_per_s)
         self._written = _log_of(limits)
         self._unwritten = 0  # slots whose frame has not left yet
@@ -130,7 +130,7 @@ class Admission:
 
     @property
     def waiting_for(self) -> str | None:
-        """What everyone waits for now, in words, if it is more than their turn."""
+        """What all transfers wait for now, in words; None: only for their turn."""
         if self._gateway.generation is None:
             return "the session"
         if (left_s := self.silent_for_s) > 0:
@@ -141,7 +141,7 @@ class Admission:
 
     @property
     def silent_for_s(self) -> float:
-        """How long the gateway still wants silence; at most 0.0: it does not."""
+        """For how many seconds the gateway still wants silence; 0.0 or less: it does not."""
         return self._silent_until - self._clock.now()
 
     @property
@@ -154,11 +154,11 @@ class Admission:
 
         `kbps` is what the transfer adds to the bandwidth in flight.
         """
-        if not self._in_line and self._goes_on() and self._until_turn(kbps) <= 0:
+        if not self._waiting_for_turn and self._goes_on() and self._until_turn(kbps) <= 0:
             return self._take(kbps)
-        self._in_line += 1
+        self._waiting_for_turn += 1
         try:
-            async with self._line:
+            async with self._turn_lock:
                 while self._goes_on():
                     wait_s = self._until_turn(kbps)
                     if wait_s <= 0:
@@ -170,7 +170,7 @@ class Admission:
                         await self._freed.wait()
                 return None
         finally:
-            self._in_line -= 1
+            self._waiting_for_turn -= 1
 
     def retry_delay_s(self) -> float:
         """Charge a retry to the run's budget; return how long to hold it back."""
@@ -178,8 +178,8 @@ class Admission:
         self._budget = self._budget.retried()
         return delay_s
 
-    def committed_in(self, seconds: float) -> None:
-        """Learn how long an intent took to become durable; turns are given that much earlier."""
+    def note_commit_time(self, seconds: float) -> None:
+        """Note how long an intent took to become durable; turns are given that much earlier."""
         self._commit_s += (seconds - self._commit_s) / 8
 
     async def write(
@@ -192,12 +192,12 @@ class Admission:
         """Write a slot's frame when its token is granted; False: certainly not written.
 
         Between the last checks (stop signal, session, age, `is_wanted`, token, window) and the
-        write there is no suspension. Once the write is entered the answer is True, whatever
-        becomes of it.
+        write there is no suspension. Once the write is entered the answer is True, even if the
+        write then fails.
         """
         generation = pending_reply.generation
         try:
-            async with self._door:
+            async with self._write_lock:
                 while True:
                     now = self._clock.now()
                     left_s = request.built_at + STALE_S - now
@@ -229,7 +229,7 @@ class Admission:
         )
         self._repace(before)
         if self._pace.rate_per_s != before.rate_per_s:
-            self._tell(TimelineEventKind.SLOWED, self._pace.rate_per_s, why)
+            self._add_event(TimelineEventKind.SLOWED, self._pace.rate_per_s, why)
 
     def climb(self) -> None:
         """Give back a step of the pace, if it is time."""
@@ -238,22 +238,22 @@ class Admission:
         self._repace(before)
         rate, limit = self._pace.rate_per_s, self._pace.limit_per_s
         if rate != before.rate_per_s and rate == limit:
-            self._tell(TimelineEventKind.RECOVERED, rate)
+            self._add_event(TimelineEventKind.RECOVERED, rate)
 
     def silence(self, wait_s: float, why: str) -> None:
         """Let nothing leave for `wait_s` seconds: the gateway asked for it."""
         until = self._clock.now() + wait_s
         if until > self._silent_until:
             self._silent_until, self._silence_why = until, why
-            self._tell(TimelineEventKind.PAUSED, wait_s, why)
+            self._add_event(TimelineEventKind.PAUSED, wait_s, why)
 
-    def _tell(
-        self, turn: TimelineEventKind, value: float | None = None, reason: str | None = None
+    def _add_event(
+        self, kind: TimelineEventKind, value: float | None = None, reason: str | None = None
     ) -> None:
         clock = self._clock
-        self._metrics.add_event(turn, clock.now(), clock.wall(), value=value, reason=reason)
+        self._metrics.add_event(kind, clock.now(), clock.wall(), value=value, reason=reason)
 
-    def _repace(self, before: Pace) -> None:
+    def _repace(self, before: AdaptiveRate) -> None:
         rate = self._pace.rate_per_s
         if rate != before.rate_per_s:
             self._metrics.rate_per_s = rate
@@ -263,7 +263,9 @@ class Admission:
     def _fresh_bucket(self, rate_per_s: float | None) -> Bucket:
         if rate_per_s is None:
             return Bucket(0.0)
-        return spent(now=self._clock.now(), rate_per_s=rate_per_s, burst=self._limits.burst)
+        return bucket_at_start(
+            now=self._clock.now(), rate_per_s=rate_per_s, burst=self._limits.burst
+        )
 
     def _goes_on(self) -> bool:
         return not self._stop_signal.is_set and self._in_window()
@@ -285,7 +287,7 @@ class Admission:
         slot.is_unwritten = False
 
     def _until_turn(self, kbps: float) -> float:
-        """Return the seconds until the head of the line may have its turn."""
+        """Return the seconds until the next transfer may have its turn."""
         if self._slots_taken >= self._limits.in_flight:
             return ONCE_FREED_S
         if not self._gateway.writable():  # no session, or one that takes nothing in
@@ -311,7 +313,7 @@ class Admission:
         return due_s - max(SHORTEST_LEAD_S, 2 * self._commit_s)
 
     def _until_frame(self, now: float) -> float:
-        """Return the seconds until the head of the line may write; 0.0: the token is taken."""
+        """Return the seconds until the next transfer may write; 0.0: the token is taken."""
         if now < self._silent_until:
             return self._silent_until - now
         if not self._gateway.writable():
@@ -325,7 +327,7 @@ class Admission:
             wait_s = window_wait_s(written, now=now, most=written.maxlen)
             if wait_s > 0:
                 return wait_s
-        self._bucket, wait_s = take(
+        self._bucket, wait_s = take_token(
             self._bucket,
             now=now,
             rate_per_s=rate,

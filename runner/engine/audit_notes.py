@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 from typing import Any
 
 from runner.engine.stop import StopSignal
@@ -15,7 +16,10 @@ _PLURAL = {"stray frame": "stray frames", "unclaimed reply": "unclaimed replies"
 
 
 class AuditNotes:
-    """One per run. `background` is the run's task group; a note that cannot be kept stops the run."""
+    """Adds notes to the audit log; one that cannot be written stops the run.
+
+    `background` is the run's task group.
+    """
 
     def __init__(
         self,
@@ -32,22 +36,19 @@ class AuditNotes:
         self._reported = dict.fromkeys(_PLURAL, MOST_NOTES)
 
     def add(self, event: str, **fields: Any) -> None:
-        """Keep an event of the run."""
+        """Write an event of the run."""
         note = Note(event, self._clock.wall(), fields)
-        self._background.create_task(self._stop_signal.guard(self._record(note)))
+        self._background.create_task(self._stop_signal.guard(partial(self._journal.record, note)))
 
     def add_bounded(self, event: str, **fields: Any) -> None:
-        """Keep an event of a kind that the gateway may send without end, up to `MOST_NOTES`."""
+        """Write an event of a kind that the gateway may send without end, up to `MOST_NOTES`."""
         self._seen[event] += 1
         if self._seen[event] <= MOST_NOTES:
             self.add(event, **fields)
 
     def add_totals(self) -> None:
-        """Keep how many events the bound left out; to be called when a session ends."""
+        """Write how many events the bound left out; to be called when a session ends."""
         for event, count in self._seen.items():
             if count > self._reported[event]:
                 self._reported[event] = count
                 self.add(_PLURAL[event], count=count)
-
-    async def _record(self, note: Note) -> None:
-        await self._journal.record(note)

@@ -1,4 +1,4 @@
-"""Which callbacks an outcome calls, and with what body (manifest.md, `callbacks`)."""
+"""Makes the callbacks that an outcome calls for, with their bodies (manifest.md, `callbacks`)."""
 
 from __future__ import annotations
 

@@ -24,11 +24,11 @@ from runner.engine.stop import StopSignal
 from runner.ports import Clock
 
 POLL_S = 1.0
-"""How often a circuit that is open is looked at by those who wait for it."""
+"""How often transfers that wait for an open circuit check it again."""
 
 
 class CircuitBreaker:
-    """Learns of answers and failures, and says for how long nothing may leave."""
+    """Counts failures in a row, and says for how long nothing may leave."""
 
     unanswered_in_words = "the gateway has answered nothing"
     about: str | None = None  # what the story adds about its opening
@@ -52,19 +52,19 @@ class CircuitBreaker:
         return shut_for_s(self._breaker, now=now, in_flight=in_flight)
 
     def answered(self) -> None:
-        """Learn that the gateway answered, whatever it said."""
+        """Note that the gateway answered, whatever it said."""
         if self._breaker.in_a_row:
             if self.is_open:
-                self._tell(TimelineEventKind.ANSWERED)
+                self._add_event(TimelineEventKind.ANSWERED)
             self._breaker = answered()
 
     def unanswered(self, times: int = 1) -> None:
-        """Learn of failures: deliveries that timed out, a session that was lost, look-ups."""
+        """Count failures: deliveries that timed out, a session that was lost, look-ups."""
         now, was_open = self._clock.now(), self.is_open
         for _ in range(times):
             self._breaker = failed(self._breaker, self._policy, now=now)
         if self.is_open and not was_open:
-            self._tell(TimelineEventKind.SHUT, self._breaker.in_a_row)
+            self._add_event(TimelineEventKind.SHUT, self._breaker.in_a_row)
 
     def watch(self) -> None:
         """Stop the run if the circuit has been open for too long."""
@@ -75,9 +75,9 @@ class CircuitBreaker:
                 " (policy.circuit_breaker.give_up); see to the gateway, then run apply again",
             )
 
-    def _tell(self, turn: TimelineEventKind, value: int | None = None) -> None:
+    def _add_event(self, kind: TimelineEventKind, value: int | None = None) -> None:
         clock = self._clock
-        self._metrics.add_event(turn, clock.now(), clock.wall(), value=value, reason=self.about)
+        self._metrics.add_event(kind, clock.now(), clock.wall(), value=value, reason=self.about)
 
 
 class LookUpCircuit(CircuitBreaker):
@@ -118,12 +118,12 @@ class LookUpCircuit(CircuitBreaker):
             self._probes -= is_probe
 
     def answered(self) -> None:
-        """Learn that a look-up was answered, whatever it said."""
+        """Note that a look-up was answered, whatever it said."""
         self._answered_at = self._clock.now()
         super().answered()
 
     def was_answered_since(self, at: float) -> bool:
-        """Tell whether a look-up was answered after `at`, monotonic seconds."""
+        """Return whether a look-up was answered after `at`, monotonic seconds."""
         return self._answered_at is not None and self._answered_at > at
 
     def watch(self) -> None:

@@ -1,4 +1,4 @@
-"""Turns what the gateway reports into what the run does about it."""
+"""Reacts to what the gateway reports: replies, sessions, requests to slow down or wait."""
 
 from __future__ import annotations
 

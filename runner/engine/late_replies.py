@@ -53,7 +53,7 @@ class LateReplies:
         self._first_id: int | None = None  # of the transfers that this run took up
         self._accepted: dict[int, str] = {}  # by lineage, the id of an earlier run's delivery
 
-    async def take_up(self, transfer: ActiveTransfer) -> None:
+    async def track_planned(self, transfer: ActiveTransfer) -> None:
         """Track a transfer of the plan; settle it if its lineage had a late reply already."""
         lineage = transfer.row.lineage
         if lineage is not None:
@@ -76,7 +76,7 @@ class LateReplies:
             self._forget(transfer)
 
     def receive(self, reply: Reply) -> None:
-        """Take a reply that no delivery waits for: a positive one settles its transfer.
+        """Receive a reply that no delivery waits for: a positive one settles its transfer.
 
         Every other is noted in the audit log, up to a bound.
         """
@@ -105,7 +105,7 @@ class LateReplies:
         )
 
     def _begin(self, settling: Coroutine[Any, Any, None]) -> None:
-        self._background.create_task(self._stop_signal.guard(settling))
+        self._background.create_task(self._stop_signal.guard(lambda: settling))
 
     async def _settle_by_earlier(self, transfer: ActiveTransfer) -> None:
         message_id = self._accepted.get(transfer.lineage)
@@ -189,7 +189,7 @@ class LateReplies:
 
 
 def _is_of_lineage(transfer: ActiveTransfer) -> bool:
-    """Whether a late reply to an earlier run's delivery would have to settle this transfer too.
+    """Return whether a late reply to an earlier run's delivery would have to settle this transfer too.
 
     The ids of its own deliveries lead to it through the journal; the earlier ones lead to their own
     transfer.

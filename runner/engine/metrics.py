@@ -29,7 +29,7 @@ SHORTEST_SPAN_S = 0.1
 
 
 class RunMetrics:
-    """Figures of one run; times are the clock's monotonic seconds."""
+    """Counts one run's figures; times are the clock's monotonic seconds."""
 
     def __init__(self, started_at: float) -> None:
         self._started_at = started_at
@@ -106,7 +106,7 @@ class RunMetrics:
             self._last_events.append(event)
 
     def saw_renewals(self, renewals: int, now: float, wall: float) -> None:
-        """Learn how many tokens were renewed by now."""
+        """Note how many tokens have been renewed."""
         if renewals > self._renewals:
             self._renewals = renewals
             self.add_event(TimelineEventKind.RENEWED, now, wall, value=renewals)
@@ -153,7 +153,7 @@ class RunMetrics:
         )
 
     def counts(self) -> Mapping[str, int]:
-        """Return how many transfers have each outcome by now."""
+        """Return how many transfers have each outcome so far."""
         return {outcome.value: count for outcome, count in self.outcomes.items() if count}
 
     def _bin(self, now: float) -> list[int]:

@@ -14,19 +14,19 @@ from runner.ports import Clock, SessionLost
 
 @dataclass(frozen=True, slots=True)
 class NoReply:
-    """Nothing definite came: why, in words."""
+    """Why a delivery has no reply, in words."""
 
     reason: str
     timed_out: bool = False  # the session lives, and said nothing
 
     @property
     def code(self) -> Code:
-        """The cause."""
+        """The reason's code."""
         return Code.NO_REPLY if self.timed_out else Code.SESSION_LOST
 
 
 class PendingReply:
-    """One delivery that waits for its reply. `sent_at` is None until its frame is written."""
+    """A delivery that waits for its reply. `sent_at` is None until its frame is written."""
 
     __slots__ = ("answer", "answered_at", "generation", "message_id", "sent_at")
 
@@ -45,7 +45,7 @@ class PendingReply:
 
 
 class PendingReplies:
-    """Every delivery under way, by its id. Replies that match none go to `unclaimed`."""
+    """Matches replies to deliveries by id; those that match none go to `unclaimed`."""
 
     def __init__(self, clock: Clock, timeout_s: float, unclaimed: Callable[[Reply], None]) -> None:
         self._clock = clock
@@ -92,7 +92,7 @@ class PendingReplies:
                 self._settle(pending_reply, answer)
 
     async def keep_time(self) -> None:
-        """Expire what has waited too long; runs until it is cancelled."""
+        """Fail the deliveries that have waited too long; runs until it is cancelled."""
         while True:
             now = self._clock.now()
             while self._deadlines and self._deadlines[0][0] <= now:

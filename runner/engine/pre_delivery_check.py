@@ -11,8 +11,8 @@ from runner.core.transfer.reasons import Code
 from runner.core.transfer.states import Event, State
 from runner.engine.active_transfer import ActiveTransfer, EventDetails
 from runner.engine.circuit_breaker import LookUpCircuit
-from runner.engine.delivery import FRESH_S
 from runner.engine.late_replies import LateReplies
+from runner.engine.message_sender import FRESH_S
 from runner.engine.recorder import Recorder
 from runner.engine.rules import Randomness, Rules
 from runner.engine.stop import StopSignal
@@ -20,7 +20,7 @@ from runner.ports import Clock, Gateway
 
 
 class PreDeliveryCheck:
-    """One per run. Look-ups wait while their circuit is open."""
+    """Decides by a look-up whether a delivery may follow; look-ups wait while their circuit is open."""
 
     def __init__(
         self,
@@ -44,7 +44,7 @@ class PreDeliveryCheck:
         self._stop_signal = stop_signal
 
     def must_look(self, row: PlannedRow) -> bool:
-        """Tell whether a delivery needs a look-up before it.
+        """Return whether a delivery needs a look-up before it.
 
         A refusal that this run read from the gateway needs no confirmation. The outcome of an earlier
         run's delivery may rest on a person's word alone.
@@ -99,7 +99,7 @@ class PreDeliveryCheck:
         return False
 
     async def _goes_unseen(self, transfer: ActiveTransfer, error: GatewayError) -> bool:
-        """Tell whether a delivery may follow though the look-up came to nothing."""
+        """Return whether a delivery may follow though the look-up failed."""
         if not self.must_look(transfer.row):
             return True
         if self._rules.looks_first and not isinstance(error, LookUpFailed):
@@ -124,7 +124,7 @@ class PreDeliveryCheck:
         return seen
 
     async def _looked_up_once(self, row: PlannedRow) -> Interaction | None:
-        """Look up, once the circuit lets it, if anything waits for it."""
+        """Look up; where a delivery depends on it, wait until the circuit admits it."""
         if self.must_look(row) and not await self._circuit.admits():
             return None
         with self._circuit.looking():

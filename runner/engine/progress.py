@@ -18,7 +18,7 @@ REPORTED_AGAIN_S = 60.0
 
 
 class ProgressReporter:
-    """One per run."""
+    """Reports one run's progress, and what holds it up."""
 
     def __init__(
         self,
@@ -69,7 +69,7 @@ class ProgressReporter:
         )
 
     def report_holds(self) -> None:
-        """Report at once that everything is held up by more than the session, and when it goes on."""
+        """Report at once what holds all transfers up, other than the session, and when it ends."""
         held_by = self._hold()
         if held_by == self._held_by:
             return
@@ -83,7 +83,7 @@ class ProgressReporter:
             self._note(self._observer.warned, held_by, **self._fields(held_by))
 
     def _hold(self) -> str | None:
-        """Return what holds everything up."""
+        """Return what holds all transfers up; None: nothing but the session."""
         if self._admission.silent_for_s > 0:
             return Note.ASKED_TO_WAIT
         if self._admission.circuit.is_open:

@@ -1,4 +1,4 @@
-"""Clears doubts up as far as the gateway's promise allows, and no further (recovery.md, "In doubt")."""
+"""Settles doubts as far as the gateway's promise allows, and no further (recovery.md, "In doubt")."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ _UNDECIDED = frozenset({Evidence.UNTOUCHED, Evidence.UNDER_WAY})
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """What a look-up said of a doubt; `seen` None: it could not be had."""
+    """The result of looking a doubt up; `seen` None: the look-up failed."""
 
     evidence: Evidence
     reason: str
@@ -54,7 +54,7 @@ class Look:
 
 
 class Reconciler:
-    """Every doubt of a run, its own and those that earlier runs left."""
+    """Settles a run's doubts, its own and those that earlier runs left."""
 
     def __init__(
         self,
@@ -81,22 +81,22 @@ class Reconciler:
         # Left in doubt by earlier runs, and whether this run's manifest lists them.
         self._left: list[tuple[ActiveTransfer, bool]] = []
 
-    def take_back(self, doubts: Sequence[Doubt]) -> None:
-        """Take up what earlier runs left in doubt: from here on a late reply settles it."""
+    def restore(self, doubts: Sequence[Doubt]) -> None:
+        """Track what earlier runs left in doubt: from here on a late reply settles it."""
         for doubt in doubts:
-            self._left.append((self._worker.take_back(doubt, self._began), doubt.listed))
+            self._left.append((self._worker.restore(doubt, self._began), doubt.listed))
 
-    async def look_at_all(self) -> list[ActiveTransfer]:
+    async def look_up_all(self) -> list[ActiveTransfer]:
         """Look up what earlier runs left in doubt, before anything is sent.
 
         Returns the transfers that are still in doubt and may be sent again by this run.
         """
         looked = await asyncio.gather(
-            *(self._look_at_left(transfer, listed=listed) for transfer, listed in self._left)
+            *(self._look_up_left(transfer, listed=listed) for transfer, listed in self._left)
         )
         return [transfer for transfer in looked if transfer is not None]
 
-    async def clear_up(self, transfer: ActiveTransfer) -> None:
+    async def settle(self, transfer: ActiveTransfer) -> None:
         """Do what the promise allows until the doubt is settled, or stays one for a person."""
         while transfer.state is State.UNKNOWN and not self._stop_signal.is_set:
             await self._session_is_back()
@@ -119,7 +119,7 @@ class Reconciler:
         if transfer.state is State.UNKNOWN:
             await self._recorder.leave_in_doubt(transfer, reason)
 
-    async def _look_at_left(
+    async def _look_up_left(
         self, transfer: ActiveTransfer, *, listed: bool
     ) -> ActiveTransfer | None:
         look = await self._look(transfer)
@@ -178,7 +178,7 @@ class Reconciler:
         return None
 
     def _repeats_until(self, transfer: ActiveTransfer) -> float:
-        """Return when this run gives the repeats of a transfer up; the next run goes on with them."""
+        """Return when this run stops repeating a transfer; the next run goes on with it."""
         if transfer.repeating_since is None:
             transfer.repeating_since = self._clock.now()
         return transfer.repeating_since + self._rules.policy.circuit_breaker.give_up_s
@@ -209,7 +209,7 @@ class Reconciler:
         return self._rules.backoff_s(transfer.tries, self._randomness)
 
     def _may_look_again(self, transfer: ActiveTransfer) -> bool:
-        """Tell whether a look-up that failed may be made again: the run has not given up yet."""
+        """Return whether a look-up that failed may be made again: the run has not given up yet."""
         assert transfer.left_at is not None  # noqa: S101 - set with the delivery
         passed_s = self._clock.now() - transfer.left_at
         return passed_s < self._rules.policy.circuit_breaker.give_up_s

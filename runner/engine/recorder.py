@@ -15,7 +15,7 @@ from runner.ports import Clock, Intent, Journal, Note, Notification
 
 
 class Recorder:
-    """The one place where transfers change."""
+    """Changes transfers; nothing else does."""
 
     def __init__(
         self,
@@ -76,7 +76,7 @@ class Recorder:
         return self._journal.record(*entries)
 
     def leave_in_doubt(self, transfer: ActiveTransfer, reason: str) -> Awaitable[None]:
-        """Note that a doubt stays one, and why; its callbacks report it once."""
+        """Record that a doubt stays one, and why; its callbacks report it once."""
         owed: tuple[Notification, ...] = ()
         if not transfer.notified:
             owed = self._callbacks.about(transfer.row, Outcome.IN_DOUBT, reason, None)

@@ -16,8 +16,6 @@ from runner.engine.seats import Seats
 from runner.engine.stop import StopSignal
 from runner.ports import Clock
 
-"""The outcomes that count against `max_failures`."""
-
 NEXT = "read the reasons in the report, fix what they name, then run apply again"
 
 
@@ -36,7 +34,7 @@ class Wave:
 
 
 def is_failure(transfer: ActiveTransfer) -> bool:
-    """Tell whether a transfer's outcome counts; not, if it failed before with the same code."""
+    """Return whether a transfer counts as failed: not if it failed before with the same code."""
     if transfer.outcome is None or not transfer.outcome.is_failure:
         return False
     return not transfer.row.failed_as or transfer.row.failed_as != transfer.code
@@ -86,7 +84,7 @@ class Rollout:
         ]
 
     def in_window(self) -> bool:
-        """Tell whether frames may leave by the wall clock as it stands; if not, stop the run."""
+        """Return whether frames may leave by the wall clock as it stands; if not, stop the run."""
         window = self._policy.window
         why = None if window is None else window.why_shut(self._clock.wall())
         if why is not None:
@@ -94,16 +92,16 @@ class Rollout:
         return why is None
 
     def may_begin(self) -> bool:
-        """Tell whether anything can be sent now; a run that only looks at doubts always can."""
+        """Return whether anything can be sent now; a run that only looks at doubts always can."""
         return not self._total or self.in_window()
 
     def watch_window(self) -> None:
-        """Stop the run if the window is shut, and transfers wait for their turn, perhaps for long."""
+        """Stop the run if the window is shut while transfers wait for their turn."""
         if self._total > sum(self._metrics.outcomes.values()) + self._metrics.in_flight:
             self.in_window()
 
     def begin(self, wave: Wave, *, after: tuple[bool, int]) -> None:
-        """Count from here on what the rows behind the turn `after` come to: they are the wave."""
+        """Begin a wave: the rows whose turn comes after `after`."""
         self._wave, self._after, self._failed = wave, after, 0
 
     def goes_on(self) -> bool:
@@ -120,7 +118,7 @@ class Rollout:
         return not self._stop_signal.is_set
 
     def settled(self, transfer: ActiveTransfer) -> None:
-        """Learn that a transfer of this run has another outcome than before."""
+        """Count a transfer's new outcome; stop the run if too many failed."""
         was_failure, transfer.is_failure = transfer.is_failure, is_failure(transfer)
         change = transfer.is_failure - was_failure
         if transfer.row.turn > self._after:

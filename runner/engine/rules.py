@@ -14,7 +14,7 @@ from runner.core.transfer.states import Event, classify_repeat
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """The policy, and what the manifest declares about the gateway."""
+    """The manifest's policy, and what it declares about the gateway."""
 
     policy: Policy
     promise: Promise = None
@@ -28,7 +28,7 @@ class Rules:
         return classify_repeat(reply.event, reply.status, reply.code) if repeat else reply.event
 
     def backoff_s(self, failures: int, randomness: Randomness) -> float:
-        """Return the seconds to wait after so many failures in a row."""
+        """Return the seconds to wait after that many failures in a row."""
         return backoff_s(self.policy.retry, max(1, failures), jitter=randomness.jitter())
 
     @property

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 from runner.core.errors import GatewayError
@@ -20,9 +21,9 @@ from runner.engine.active_transfer import ActiveTransfer
 from runner.engine.admission import Admission
 from runner.engine.audit_notes import AuditNotes
 from runner.engine.callback_factory import CallbackFactory
-from runner.engine.delivery import MessageSender
 from runner.engine.gateway_events import GatewayEvents
 from runner.engine.late_replies import LateReplies
+from runner.engine.message_sender import MessageSender
 from runner.engine.metrics import RunMetrics
 from runner.engine.pending_replies import PendingReplies
 from runner.engine.plan_reader import PlanReader
@@ -52,7 +53,7 @@ WAITING_PER_SLOT = 4
 
 @dataclass(frozen=True, slots=True)
 class RunSpec:
-    """What a run is to do, and by which rules."""
+    """The size of a run's plan, and the rules to send it by."""
 
     total: int  # transfers of the plan that are to be sent
     limits: Limits
@@ -75,7 +76,7 @@ class RunEnd:
 
 
 class BatchRun:
-    """One run's engine; `run` is called once."""
+    """The engine of one run; `run` is called once."""
 
     def __init__(
         self,
@@ -215,22 +216,43 @@ class BatchRun:
         return Seats(allowed, self.stop_signal)
 
     async def run(self) -> RunEnd:
-        """Send the plan's transfers; failures end the run and are returned, never raised."""
+        """Send the plan's transfers; failures end the run and are returned, never raised.
+
+        First it looks at what earlier runs left in doubt; then it sends the plan, wave by wave.
+        """
+        async with self._closed_in_order(), asyncio.TaskGroup() as left_in_doubt:
+            # No wave waits for the fences of what earlier runs left in doubt.
+            with self.stop_signal.on_failure():
+                await self._restore_doubts()
+                if self._rollout.may_begin() and await self._open():
+                    for transfer in await self._reconciler.look_up_all():
+                        left_in_doubt.create_task(self._finish_transfer(transfer))
+                    for wave in self._rollout.waves():
+                        workers = await self._begin(wave)
+                        async with asyncio.TaskGroup() as tasks:  # until all are final or in doubt
+                            for _ in range(workers):
+                                tasks.create_task(self._send_rows(tasks))
+                        if not self._rollout.goes_on():
+                            break
+        self._progress()
+        return self._end()
+
+    @asynccontextmanager
+    async def _closed_in_order(self) -> AsyncIterator[None]:
+        """Run what is periodic beside the block; after it, close the gateway, then the plan."""
         async with self._background as background:
             periodic = (
-                background.create_task(self.stop_signal.guard(self._beat())),
-                background.create_task(self.stop_signal.guard(self._pending_replies.keep_time())),
+                background.create_task(self.stop_signal.guard(self._beat)),
+                background.create_task(self.stop_signal.guard(self._pending_replies.keep_time)),
             )
             try:
-                await self._send_all()
+                yield
             finally:
                 self._closed = True
-                await self.stop_signal.guard(self._gateway.close())
+                await self.stop_signal.guard(self._gateway.close)
                 await self._plan_reader.close()
                 for task in periodic:
                     task.cancel()
-        self._progress()
-        return self._end()
 
     def _end(self) -> RunEnd:
         figures = self._metrics.figures(
@@ -246,7 +268,7 @@ class BatchRun:
         return RunEnd(code, self.stop_signal.reason, self.stop_signal.error, figures)
 
     def _is_complete(self) -> bool:
-        """Tell whether all that was to be sent is final though the gateway then went away."""
+        """Return whether all that was to be sent is final though the gateway then went away."""
         is_done = self._plan_reader.given >= self._spec.total > 0 and not self._unfinished
         return (
             is_done
@@ -269,23 +291,6 @@ class BatchRun:
         elif isinstance(opened, Exception):
             raise opened
         return not self.stop_signal.is_set
-
-    async def _send_all(self) -> None:
-        """First look at what earlier runs left in doubt; then send the plan, wave by wave."""
-        async with asyncio.TaskGroup() as left_in_doubt:  # no wave waits for their fences
-            with self.stop_signal.on_failure():
-                await self._take_back()
-                if not self._rollout.may_begin() or not await self._open():
-                    return
-                for transfer in await self._reconciler.look_at_all():
-                    left_in_doubt.create_task(self._see_through(transfer))
-                for wave in self._rollout.waves():
-                    workers = await self._begin(wave)
-                    async with asyncio.TaskGroup() as tasks:  # until all are final or in doubt
-                        for _ in range(workers):
-                            tasks.create_task(self._work(tasks))
-                    if not self._rollout.goes_on():
-                        break
 
     async def _begin(self, wave: Wave) -> int:
         """Let a wave's rows be read; return how many workers send them."""
@@ -312,41 +317,43 @@ class BatchRun:
         )
         await self._journal.record(Note(Note.WAVE_BEGUN, wall, fields))
 
-    async def _take_back(self) -> None:
-        """Bring to mind what is in doubt, before a late reply to it can come."""
+    async def _restore_doubts(self) -> None:
+        """Track what earlier runs left in doubt, before a late reply to it can come."""
         doubts = await self._journal.doubts()
         if doubts:
             self._observer.warned("looking at what is in doubt", transfers=len(doubts))
-        self._reconciler.take_back(doubts)
+        self._reconciler.restore(doubts)
 
-    async def _work(self, tasks: asyncio.TaskGroup) -> None:
+    async def _send_rows(self, tasks: asyncio.TaskGroup) -> None:
         """Send rows until there are no more or the run is stopped."""
         with self.stop_signal.on_failure():
             while (
                 not self.stop_signal.is_set and (row := await self._plan_reader.next()) is not None
             ):
-                transfer = await self._worker.take_up(row)
+                transfer = await self._worker.start(row)
                 await self._worker.process(transfer)
                 if transfer.state is State.READY or transfer.state is State.UNKNOWN:
                     await self._set_aside(transfer, tasks)
                 self._after_commit()
 
     async def _set_aside(self, transfer: ActiveTransfer, tasks: asyncio.TaskGroup) -> None:
-        """Let a transfer that has to wait do so beside the workers, unless too many do."""
+        """Let a transfer wait beside the workers; where too many do, wait here."""
         if transfer.state is State.READY and self._aside >= self._most_aside:
             await self._worker.process_to_end(transfer)
         if transfer.state is State.READY or transfer.state is State.UNKNOWN:
             self._aside += 1
-            tasks.create_task(self._see_through(transfer)).add_done_callback(self._no_longer_aside)
+            tasks.create_task(self._finish_transfer(transfer)).add_done_callback(
+                self._no_longer_aside
+            )
 
     def _no_longer_aside(self, _task: asyncio.Task[None]) -> None:
         self._aside -= 1
 
-    async def _see_through(self, transfer: ActiveTransfer) -> None:
-        """Wait and send until a transfer is final or stays in doubt."""
+    async def _finish_transfer(self, transfer: ActiveTransfer) -> None:
+        """Send a transfer, waiting as is due, until it is final or stays in doubt."""
         with self.stop_signal.on_failure():
             await self._worker.process_to_end(transfer)
-            await self._reconciler.clear_up(transfer)
+            await self._reconciler.settle(transfer)
             self._unfinished += transfer.state is State.READY or transfer.state is State.UNKNOWN
         self._after_commit()
 

@@ -1,10 +1,10 @@
-"""Seats: how many transfers may still fail at once, so that `max_failures` is a promise.
+"""Limits how many transfers may still fail at once, so that `max_failures` is a promise.
 
 A transfer takes a seat before its look-up and keeps it through its deliveries, waits and retries
 until it is final or in doubt. Of `allowed` failures with `failed` of them spent, `allowed - failed
 + 1` seats exist. Every failure gives up a seat and takes one away, so that failures and seats taken
 never add up to more than `allowed + 1`: at most one failure too many exists when the run stops,
-whatever comes of the transfers under way.
+however the transfers under way end.
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ from runner.engine.stop import StopSignal
 
 
 class Seats:
-    """One per run. `allowed` None: any number of transfers may fail, and none needs a seat."""
+    """Gives seats to transfers. `allowed` None: any number may fail, and none needs a seat."""
 
     def __init__(self, allowed: int | None, stop_signal: StopSignal) -> None:
         self._allowed = allowed
         self._stop_signal = stop_signal
         self._failed = 0
         self._taken = 0
-        self._line = asyncio.Lock()
+        self._turn_lock = asyncio.Lock()
         self._freed = asyncio.Event()  # since the head of the line began to wait
 
     @property
@@ -39,9 +39,9 @@ class Seats:
         """
         if self._allowed is None or transfer.has_seat or not transfer.is_counted:
             return not self._stop_signal.is_set
-        if not self._line.locked() and self._is_free():
+        if not self._turn_lock.locked() and self._is_free():
             return self._give(transfer)
-        async with self._line:
+        async with self._turn_lock:
             while not self._stop_signal.is_set:
                 if self._is_free():
                     return self._give(transfer)
@@ -57,7 +57,7 @@ class Seats:
             self._freed.set()
 
     def failures(self, failed: int) -> None:
-        """Learn how many transfers have failed by now; a late yes takes a failure back."""
+        """Note how many transfers have failed; a late positive reply takes a failure back."""
         self._failed = failed
         self._freed.set()
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Coroutine, Iterator
+from collections.abc import Awaitable, Callable, Coroutine, Iterator
 from contextlib import contextmanager, suppress
 from typing import Any, TypeVar
 
@@ -14,7 +14,7 @@ T = TypeVar("T")
 
 
 class StopSignal:
-    """Why the run ends before its plan does. The first reason stays, unless a graver one comes."""
+    """Stops a run before its plan ends. The first reason stays, unless a graver one comes."""
 
     def __init__(self) -> None:
         self.code: ExitCode | None = None
@@ -25,7 +25,7 @@ class StopSignal:
 
     @property
     def is_set(self) -> bool:
-        """Tell whether nothing further may be sent."""
+        """Whether nothing further may be sent."""
         return self.code is not None
 
     def set(self, code: ExitCode, reason: str, error: Exception | None = None) -> None:
@@ -55,10 +55,13 @@ class StopSignal:
         except Exception as bug:  # noqa: BLE001 - reported as a bug at the end, with its trace
             self.set(ExitCode.BUG, f"an internal error: {bug!r}", bug)
 
-    async def guard(self, work: Awaitable[None]) -> None:
-        """Await `work`; stop the run if it fails."""
+    async def guard(self, work: Callable[[], Awaitable[None]]) -> None:
+        """Call `work` and await it; stop the run if it fails.
+
+        `work` is not called yet when a task of this is cancelled before it starts.
+        """
         with self.on_failure():
-            await work
+            await work()
 
     async def sleep(self, seconds: float) -> None:
         """Sleep for `seconds`, or until the run is stopped."""

@@ -1,4 +1,4 @@
-"""Sends transfers: each is looked up, given a slot, delivered, and again where that is due."""
+"""Sends transfers: looks each up, waits for a slot, sends it, and does so again where that is due."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from runner.core.transfer.reasons import WORDS, Code
 from runner.core.transfer.states import Event, State
 from runner.engine.active_transfer import ActiveTransfer, EventDetails
 from runner.engine.admission import Admission
-from runner.engine.delivery import MessageSender
 from runner.engine.late_replies import LateReplies
+from runner.engine.message_sender import MessageSender
 from runner.engine.pre_delivery_check import PreDeliveryCheck
 from runner.engine.recorder import Recorder
 from runner.engine.rules import Rules
@@ -20,7 +20,7 @@ from runner.ports import Doubt, Journal
 
 
 class TransferWorker:
-    """Sends many transfers at a time, each along the same way."""
+    """Sends many transfers at a time, each by the same steps."""
 
     def __init__(
         self,
@@ -45,15 +45,15 @@ class TransferWorker:
         self._rules = rules
         self._stop_signal = stop_signal
 
-    async def take_up(self, row: PlannedRow) -> ActiveTransfer:
+    async def start(self, row: PlannedRow) -> ActiveTransfer:
         """Return a planned row as a transfer of this run."""
         transfer_id = self._journal.new_transfer_id()
         transfer = ActiveTransfer(row, transfer_id, row.lineage or transfer_id)
-        await self._late_replies.take_up(transfer)
+        await self._late_replies.track_planned(transfer)
         return transfer
 
-    def take_back(self, doubt: Doubt, began: float) -> ActiveTransfer:
-        """Return a doubt of the journal as a transfer; `began` is when this process did."""
+    def restore(self, doubt: Doubt, began: float) -> ActiveTransfer:
+        """Return a doubt of the journal as a transfer; `began` is when this process began."""
         found = doubt.standing
         transfer = ActiveTransfer(
             found.row, found.transfer_id, found.lineage, found.state, found.version

@@ -1,4 +1,4 @@
-"""What the engine and the use cases need of a gateway: a session, look-ups, names, queues."""
+"""The gateway's ports: a session, look-ups, names, and what waits in queues."""
 
 from __future__ import annotations
 
@@ -36,25 +36,25 @@ class GatewayListener(Protocol):
     """Receives what the gateway does; called on the event loop, must not block."""
 
     def replied(self, reply: Reply) -> None:
-        """Take a reply to any id."""
+        """Receive a reply to any id."""
 
     def noted(self, note: GatewayNote) -> None:
-        """Take a note for the audit log: a frame that is not a reply, for instance."""
+        """Receive a note for the audit log: a frame that is not a reply, for instance."""
 
     def session_opened(self, opened: SessionOpened) -> None:
-        """Learn that a session is open and checked: frames may be submitted."""
+        """Note that a session is open and checked: frames may be submitted."""
 
     def session_lost(self, lost: SessionLost) -> None:
-        """Learn that the session is gone; the gateway dials again by itself."""
+        """Note that the session is gone; the gateway dials again by itself."""
 
     def gave_up(self, error: Exception) -> None:
-        """Learn that no session can be opened any more; `error` says why."""
+        """Note that no session can be opened any more; `error` says why."""
 
     def slowed(self, why: str) -> None:
         """Slow down: the gateway asked for it by a close code (1008, 1013)."""
 
     def paused(self, wait_s: float, why: str) -> None:
-        """Be silent for `wait_s` seconds: the gateway asked everyone for it (`Retry-After`)."""
+        """Send nothing for `wait_s` seconds: the gateway asked for it (`Retry-After`)."""
 
 
 class Gateway(Protocol):
@@ -80,7 +80,7 @@ class Gateway(Protocol):
 
     @property
     def most_per_s(self) -> float | None:
-        """How many transfers a second it can carry at most by its own pace; None: any number."""
+        """The most transfers a second that the gateway's own pace allows; None: any number."""
 
     async def open(self, listener: GatewayListener) -> None:
         """Authenticate, dial and check the session.
@@ -107,7 +107,7 @@ class Directory(Protocol):
     """Finds a gateway's queues and users by name, and what waits in a queue."""
 
     async def ids_of(self, kind: str, name: str) -> Sequence[str]:
-        """Return the ids of every queue or user (`kind`) of that very name.
+        """Return the ids of every queue or user (`kind`) that has exactly this name.
 
         Raises `GatewayError` if it cannot be asked.
         """
@@ -116,7 +116,7 @@ class Directory(Protocol):
         """Return what waits in a queue now; an interaction may come twice. Raises `GatewayError`."""
 
     async def connected(self, queue_id: str) -> Sequence[Waiting]:
-        """Return likewise what came by a queue and is being served now, each with its user."""
+        """Return what came by a queue and is being served now, each with its user."""
 
     async def served_by(self, interaction_id: str, user_id: str) -> str | None:
         """Return the participant by whom a user serves an interaction; None: not any more.

@@ -13,7 +13,7 @@ from typing import Any
 import jsonschema_rs
 import pytest
 
-from runner.app.plan_check import as_planned, drawn_up, plan_rows
+from runner.app.plan_check import as_planned, plan_file_of, plan_rows
 from runner.app.plan_file import PlanFile, read_plan, rows_digest, write_plan
 from runner.app.run_options import RunOptions
 from runner.core.errors import ManifestInvalid, UsageError
@@ -68,7 +68,7 @@ class Desk:
         request = RunOptions(Path("m.yaml"), journal=located(self.journal), **options)
         with Staging() as staging:
             self._plan(request, MANIFEST, staging, rows)
-            drawn = drawn_up(request, MANIFEST, staging, RUN, self.out)
+            drawn = plan_file_of(request, MANIFEST, staging, RUN, self.out)
         write_plan(drawn, FIGURES)
         read = read_plan(self.out)
         assert read == drawn

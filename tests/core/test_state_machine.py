@@ -26,7 +26,7 @@ from runner.core.transfer.doubt_evidence import (
     Promise,
     SendClocks,
     fence_is_over,
-    may_repeat,
+    repeatable_for_s,
     weigh,
 )
 from runner.core.transfer.lookup_verdict import Interaction
@@ -167,10 +167,10 @@ class OneInteraction(RuleBasedStateMachine):
         """Send the same id again while the gateway surely knows it."""
         self.time_passes(after_s)
         assert isinstance(self.promise, Dedupes)
-        known = may_repeat(
+        left_s = repeatable_for_s(
             self.promise, self.hand_over, boot="boot", uptime_s=self.now, gateway_date_s=self.now
         )
-        if not known:
+        if left_s < 0:
             return
         self._enter(Event.REPEATED)
         self.repeating, self.left = True, leaves

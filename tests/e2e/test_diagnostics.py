@@ -23,7 +23,7 @@ NAMES = sorted(path.stem for path in INVALID.glob("*.yaml"))
 # Runs the command for each name in one process: the start would cost more than the work.
 EACH = """
 import os, sys
-from runner.cli.app import run
+from runner.__main__ import main
 
 folder, *names = sys.argv[1:]
 told = os.fdopen(os.dup(1), "w")
@@ -32,7 +32,7 @@ for name in names:
         os.dup2(os.open(f"{folder}/{name}.{kind}", os.O_CREAT | os.O_WRONLY), number)
     sys.argv = ["runner", "apply", f"{name}.yaml", "--validate-only", "--report-dir", folder]
     try:
-        run()
+        main()
     except SystemExit as ended:
         sys.stdout.flush(), sys.stderr.flush()
         print(name, int(ended.code), file=told, flush=True)

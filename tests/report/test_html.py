@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from runner.app.run_record import elsewhere_in_words
+from runner.app.run_record import doubts_elsewhere_text
 from runner.core.records.run_record import ReportSource
 from runner.core.transfer.outcome import ExitCode, Outcome
 from runner.report.html.page_rows import ROWS_A_PIECE, media_text, packed_rows
@@ -33,7 +33,7 @@ def ended(outcome: str, *kinds: Outcome) -> ReportSource:
 
 def left_by_others(source: ReportSource) -> ReportSource:
     """Return a run that found a doubt of another batch, as the run itself writes it down."""
-    explanation = elsewhere_in_words([("run-1", "k9", "no reply within 10 s")])
+    explanation = doubts_elsewhere_text([("run-1", "k9", "no reply within 10 s")])
     return replace(source, run=replace(source.run, explanation=explanation))
 
 

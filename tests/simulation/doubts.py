@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 from runner.core.records.run_record import TransferRecord
-from runner.engine.delivery import FRESH_S
+from runner.engine.message_sender import FRESH_S
 from tests.simulation.evidence import NEGATIVE, POSITIVE, Evidence
 from tests.simulation.ledger import Frame
 from tests.simulation.process import Ended

@@ -18,7 +18,6 @@ from runner.core.batch_options import CHECKS
 
 if TYPE_CHECKING:
     from runner.app.apply import Applied, Question
-    from runner.app.run_options import RunOptions
     from runner.cli.output import Console
     from runner.console.log.observers import Observers
 
@@ -53,18 +52,14 @@ def apply(
     output: options.OutputOptions,
 ) -> None:
     """Load, validate, plan, transfer what is not yet transferred, report."""
-    request = batch.request(manifest, validate_only=validate_only)
+    given = batch.request(manifest, validate_only=validate_only)
     console = output.console(no_progress=no_progress, max_problems=max_problems)
     if validate_only or batch.without_secrets:
         from runner.cli.commands.plan import PlanOptions, plan_manifest
 
-        plan_manifest(console, request, PlanOptions())
-    else:
-        apply_manifest(console, request, yes=yes)
+        plan_manifest(console, given, PlanOptions())
+        return
 
-
-def apply_manifest(console: Console, given: RunOptions, *, yes: bool) -> None:
-    """Carry out a manifest, or a written plan; then exit."""
     import time
 
     from runner.app import apply as use_case
@@ -82,21 +77,17 @@ def apply_manifest(console: Console, given: RunOptions, *, yes: bool) -> None:
     signals.install()
     with boundary(console, given.manifest), summarizing(console, given.manifest):
         request = as_planned(given)
-    manifest_path = request.manifest
-    with (
-        boundary(console, manifest_path),
-        summarizing(console, manifest_path),
-        Staging() as staging,
-    ):
+    path = request.manifest
+    with boundary(console, path), summarizing(console, path), Staging() as staging:
         began = time.monotonic()
-        manifest, warnings = read_manifest(request, staging)
-        console.show_problems(warnings, request.manifest.parent, result=False)
+        loaded, warnings = read_manifest(request, staging)
+        console.show_problems(warnings, path.parent, result=False)
         with console.watching() as observer:
-            again = apply_again(request.arguments(manifest))
+            again = apply_again(request.arguments(loaded))
             signals.last_word = partial(_end_at_once, console, observer, shell_line(again))
             confirm = partial(_confirmed, console, yes=yes)
             hooks = use_case.RunHooks(observer, signals, confirm)
-            applied = use_case.apply(request, manifest, staging, hooks)
+            applied = use_case.apply(request, loaded, staging, hooks)
             _log_bug(applied)
         duration_s = time.monotonic() - began
         source, summary, report = applied.source, applied.summary, applied.report

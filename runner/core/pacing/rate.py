@@ -34,7 +34,7 @@ class Bucket:
     tat: float
 
 
-def spent(*, now: float, rate_per_s: float, burst: int) -> Bucket:
+def bucket_at_start(*, now: float, rate_per_s: float, burst: int) -> Bucket:
     """Return the bucket at the start of a run: the burst is spent, the first frame is due later.
 
     So a run that follows another immediately, perhaps a killed one, keeps the limit of both together.
@@ -43,7 +43,7 @@ def spent(*, now: float, rate_per_s: float, burst: int) -> Bucket:
     return Bucket(now + min(interval_s, WINDOW_S) + (burst - 1) * interval_s)
 
 
-def take(
+def take_token(
     bucket: Bucket,
     *,
     now: float,
@@ -113,7 +113,7 @@ def _slack_s(limit_per_s: float) -> float:
 
 
 @dataclass(frozen=True, slots=True)
-class Pace:
+class AdaptiveRate:
     """The present rate (AIMD). `limit_per_s` None: unlimited until the gateway limits it."""
 
     limit_per_s: float | None
@@ -123,12 +123,14 @@ class Pace:
     climbed_at: float = -math.inf
 
     @classmethod
-    def at_limit(cls, limit_per_s: float | None) -> Pace:
+    def at_limit(cls, limit_per_s: float | None) -> AdaptiveRate:
         """Return the pace at the start of a run."""
         return cls(limit_per_s, limit_per_s, limit_per_s)
 
 
-def slowed(pace: Pace, *, now: float, sent_at: float, achieved_per_s: float) -> Pace:
+def slowed(
+    pace: AdaptiveRate, *, now: float, sent_at: float, achieved_per_s: float
+) -> AdaptiveRate:
     """Halve the rate, because a frame sent at `sent_at` was answered "too fast".
 
     It is cut at most once per round trip: a frame sent before the last cut gives no evidence of the
@@ -141,7 +143,7 @@ def slowed(pace: Pace, *, now: float, sent_at: float, achieved_per_s: float) -> 
     return replace(pace, rate_per_s=rate, base_per_s=base, cut_at=now, climbed_at=now)
 
 
-def climbed(pace: Pace, *, now: float) -> Pace:
+def climbed(pace: AdaptiveRate, *, now: float) -> AdaptiveRate:
     """Raise the rate by one step for each second since the last step or cut, up to the limit."""
     base, rate = pace.base_per_s, pace.rate_per_s
     if base is None or rate is None or rate == pace.limit_per_s or now - pace.climbed_at < 1:
@@ -152,7 +154,7 @@ def climbed(pace: Pace, *, now: float) -> Pace:
     if pace.limit_per_s is not None:
         return replace(pace, rate_per_s=min(rate, pace.limit_per_s), climbed_at=climbed_at)
     if rate > 4 * base:  # no rate limit for long: unlimited again
-        return Pace.at_limit(None)
+        return AdaptiveRate.at_limit(None)
     return replace(pace, rate_per_s=rate, climbed_at=climbed_at)
 
 

@@ -217,21 +217,6 @@ def fence_is_over(
     return gateway_date_s > hand_over.timestamp_s + promise.fence_s
 
 
-def may_repeat(
-    promise: Dedupes,
-    hand_over: SendClocks,
-    *,
-    boot: str | None,
-    uptime_s: float,
-    gateway_date_s: float | None,
-) -> bool:
-    """Return whether the gateway certainly still knows a delivery's id."""
-    left_s = repeatable_for_s(
-        promise, hand_over, boot=boot, uptime_s=uptime_s, gateway_date_s=gateway_date_s
-    )
-    return left_s >= 0
-
-
 def repeatable_for_s(
     promise: Dedupes,
     hand_over: SendClocks,

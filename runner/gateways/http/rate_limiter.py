@@ -9,7 +9,7 @@ import math
 from collections.abc import Mapping
 from enum import IntEnum
 
-from runner.core.pacing.rate import Bucket, due_in, spent, take
+from runner.core.pacing.rate import Bucket, bucket_at_start, due_in, take_token
 from runner.core.pacing.server_allowance import Allowance
 from runner.ports import Clock
 
@@ -151,9 +151,9 @@ class PriorityRateLimiter:
         return max(shut_s, due_s)
 
     def _taken(self, bucket: Bucket, now: float, rate_per_s: float) -> tuple[Bucket, float]:
-        return take(bucket, now=now, rate_per_s=rate_per_s, burst=1, slack_s=self._slack_s)
+        return take_token(bucket, now=now, rate_per_s=rate_per_s, burst=1, slack_s=self._slack_s)
 
     def _filled(self, now: float, rate_per_s: float) -> Bucket:
         if self._bucket is None:
-            self._bucket = spent(now=now, rate_per_s=rate_per_s, burst=1)
+            self._bucket = bucket_at_start(now=now, rate_per_s=rate_per_s, burst=1)
         return self._bucket

@@ -14,15 +14,15 @@ from hypothesis import strategies as st
 from runner.core.manifest.model import RetryPolicy
 from runner.core.pacing.rate import (
     SMALLEST_SHARE,
+    AdaptiveRate,
     Bucket,
-    Pace,
     backoff_s,
+    bucket_at_start,
     climbed,
     due_in,
     estimate_s,
     slowed,
-    spent,
-    take,
+    take_token,
     window_wait_s,
 )
 from tests.core.pacing.measures import most_in_a_second
@@ -57,13 +57,13 @@ class Sender:
 
     def begin(self) -> Bucket:
         """Return the bucket of a run that begins now."""
-        return spent(now=self.now, rate_per_s=self.rate_per_s, burst=self.burst)
+        return bucket_at_start(now=self.now, rate_per_s=self.rate_per_s, burst=self.burst)
 
     def send(self, bucket: Bucket, frames: int, pace_per_s: float | None = None) -> Bucket:
         """Send so many frames as early as they are granted, at the pace in force."""
         pace, goal = pace_per_s or self.rate_per_s, len(self.sent) + frames
         while len(self.sent) < goal:
-            bucket, wait_s = take(
+            bucket, wait_s = take_token(
                 bucket,
                 now=self.now,
                 rate_per_s=pace,
@@ -126,11 +126,11 @@ def test_a_stalled_loop_gets_no_more_than_the_burst_at_once(
 ):
     """Tokens do not pile up while nobody takes them; nothing is reserved."""
     now = 1000.0
-    bucket = spent(now=now, rate_per_s=rate, burst=burst)
+    bucket = bucket_at_start(now=now, rate_per_s=rate, burst=burst)
     now += 1 / rate + stall_s
     granted = 0
     for _ in range(wanted):
-        bucket, wait_s = take(bucket, now=now, rate_per_s=rate, burst=burst)
+        bucket, wait_s = take_token(bucket, now=now, rate_per_s=rate, burst=burst)
         granted += wait_s == 0
     assert granted <= burst
 
@@ -150,21 +150,21 @@ def test_timers_a_millisecond_late_cost_less_than_two_percent(rate: int, burst: 
 
 def test_the_first_frame_is_an_interval_off_and_a_second_at_most():
     """A run begins with its burst spent."""
-    assert due_in(spent(now=5, rate_per_s=10, burst=4), now=5, rate_per_s=10, burst=4) == (
-        pytest.approx(0.1)
-    )
-    assert due_in(spent(now=5, rate_per_s=0.2, burst=1), now=5, rate_per_s=0.2, burst=1) == (
-        pytest.approx(1)
-    )
+    assert due_in(
+        bucket_at_start(now=5, rate_per_s=10, burst=4), now=5, rate_per_s=10, burst=4
+    ) == (pytest.approx(0.1))
+    assert due_in(
+        bucket_at_start(now=5, rate_per_s=0.2, burst=1), now=5, rate_per_s=0.2, burst=1
+    ) == (pytest.approx(1))
 
 
 def test_a_refusal_changes_nothing():
-    bucket = spent(now=0, rate_per_s=10, burst=1)
-    assert take(bucket, now=0.05, rate_per_s=10, burst=1) == (bucket, pytest.approx(0.05))
+    bucket = bucket_at_start(now=0, rate_per_s=10, burst=1)
+    assert take_token(bucket, now=0.05, rate_per_s=10, burst=1) == (bucket, pytest.approx(0.05))
 
 
 def test_those_ahead_are_waited_for():
-    bucket = spent(now=0, rate_per_s=10, burst=1)
+    bucket = bucket_at_start(now=0, rate_per_s=10, burst=1)
     waits = [due_in(bucket, now=0, rate_per_s=10, burst=1, ahead=n) for n in range(4)]
     assert waits == pytest.approx([0.1, 0.2, 0.3, 0.4])
 
@@ -178,7 +178,7 @@ def stories(draw: st.DrawFn) -> list[tuple[str, float]]:
 
 @given(RATES, stories())
 def test_a_pace_stays_between_its_floor_and_its_limit(rate: float, story: list[tuple[str, float]]):
-    pace, now = Pace.at_limit(rate), 100.0
+    pace, now = AdaptiveRate.at_limit(rate), 100.0
     for kind, seconds in story:
         now += seconds
         if kind == "objection":
@@ -192,7 +192,7 @@ def test_a_pace_stays_between_its_floor_and_its_limit(rate: float, story: list[t
 @given(RATES, st.lists(st.floats(0, 2), min_size=1, max_size=30))
 def test_a_round_trip_is_cut_once_however_many_object(rate: float, sent: list[float]):
     """Every frame that left before the cut says nothing about the pace since."""
-    pace, cut_at = Pace.at_limit(rate), 2.0
+    pace, cut_at = AdaptiveRate.at_limit(rate), 2.0
     for sent_at in sent:
         pace = slowed(pace, now=cut_at, sent_at=sent_at, achieved_per_s=1)
     assert pace.rate_per_s == rate / 2
@@ -200,16 +200,16 @@ def test_a_round_trip_is_cut_once_however_many_object(rate: float, sent: list[fl
 
 
 def test_a_pace_climbs_an_eighth_of_the_limit_each_second_back_to_it():
-    pace = slowed(Pace.at_limit(16), now=0, sent_at=-1, achieved_per_s=0)
+    pace = slowed(AdaptiveRate.at_limit(16), now=0, sent_at=-1, achieved_per_s=0)
     assert climbed(pace, now=0.99) is pace
     assert climbed(pace, now=1.5).rate_per_s == 10
     assert climbed(climbed(pace, now=1.5), now=2).rate_per_s == 12
     assert climbed(pace, now=60).rate_per_s == 16
-    assert climbed(Pace.at_limit(16), now=60) == Pace.at_limit(16)
+    assert climbed(AdaptiveRate.at_limit(16), now=60) == AdaptiveRate.at_limit(16)
 
 
 def test_an_unlimited_pace_is_measured_by_what_was_achieved_and_freed_again():
-    free = Pace.at_limit(None)
+    free = AdaptiveRate.at_limit(None)
     assert climbed(free, now=9) is free
     pace = slowed(free, now=10, sent_at=9, achieved_per_s=80)
     assert pace.rate_per_s == 40

@@ -1,4 +1,4 @@
-"""One delivery: its intent made durable, its frame written, its answer recorded."""
+"""Sends one delivery: makes its intent durable, writes its frame, records its answer."""
 
 from __future__ import annotations
 
@@ -34,9 +34,9 @@ FRESH_S = 5.0
 
 
 class MessageSender:
-    """Delivers a transfer once: anew, or (`repeat`) under the id and the bytes of the last time.
+    """Sends a transfer's next message, or (`repeat`) its last one again: same id, same bytes.
 
-    `find_fault` is the format verification of a message; it returns None for one without fault.
+    `find_fault` verifies a message's format; it returns None for a message without fault.
     """
 
     def __init__(
@@ -83,7 +83,7 @@ class MessageSender:
         during = State.RESENDING if repeat else State.SENDING
         event = Event.REPEATED if repeat else Event.INTENT
         await self._recorder.intend(transfer, event, intent)
-        self._admission.committed_in(self._clock.now() - built_at)
+        self._admission.note_commit_time(self._clock.now() - built_at)
         request = Request(intent.message_id, message, built_at)
         if await self._admission.write(
             slot, request, pending_reply, lambda: self._is_wanted(transfer, during)
@@ -92,12 +92,12 @@ class MessageSender:
             transfer.left_at = pending_reply.sent_at
             return pending_reply
         self._pending_replies.forget(pending_reply)
-        details = _about(intent, WORDS[Code.NOT_SENT], Code.NOT_SENT)
+        details = _details_of(intent, WORDS[Code.NOT_SENT], Code.NOT_SENT)
         await self._recorder.enter(transfer, Event.WITHDRAWN, details)
         return None
 
     def _is_wanted(self, transfer: ActiveTransfer, during: State) -> bool:
-        """Tell whether a frame whose token is granted is still to leave."""
+        """Return whether a frame whose token is granted is still to be written."""
         is_repeatable = self._clock.uptime() <= transfer.repeatable_until
         return transfer.state is during and (during is State.SENDING or is_repeatable)
 
@@ -161,7 +161,7 @@ class MessageSender:
         since_s = self._clock.now() - pending_reply.sent_at
         sent_at = self._clock.wall() - since_s
         if isinstance(answer, NoReply):
-            return _about(intent, answer.reason, answer.code, sent_at=sent_at)
+            return _details_of(intent, answer.reason, answer.code, sent_at=sent_at)
         return EventDetails(
             intent.n,
             intent.message_id,
@@ -213,7 +213,7 @@ class MessageSender:
         return None
 
 
-def _about(
+def _details_of(
     intent: Intent, reason: str, code: Code, *, sent_at: float | None = None
 ) -> EventDetails:
     return EventDetails(intent.n, intent.message_id, sent_at, reason=reason, reason_code=code)

@@ -1,0 +1,205 @@
+"""Runs a planned batch: the engine, and beside it callbacks, their count and checkpoints."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import uuid
+from collections.abc import AsyncIterator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import dataclass, replace
+from functools import partial
+
+from runner.app.callback_backlog import CallbackBacklog
+from runner.app.callback_outbox import JournalOutbox
+from runner.app.journal_checkpoint import Checkpoints
+from runner.app.message_ids import MessageIds
+from runner.app.signals import Signals
+from runner.app.system_clock import SystemClock
+from runner.composition import opened_gateway, policy_of
+from runner.core.errors import StorageError
+from runner.core.manifest.model import Limits, Manifest
+from runner.core.records.run_record import Figures, PlanFigures
+from runner.core.transfer.outcome import ExitCode
+from runner.drivers import spec_of
+from runner.engine.callback_factory import CallbackFactory
+from runner.engine.rules import Randomness, Rules
+from runner.engine.run import BatchRun, RunEnd, RunSpec
+from runner.engine.stop import StopSignal
+from runner.ports import Clock, Gateway, Observer
+from runner.ports.history import History
+from runner.ports.journal import RunJournal
+from runner.ports.journal_access import JournalStore
+from runner.staging.rows import Staging
+from runner.webhooks import WebhookDispatcher
+
+CALLBACK_GRACE_S = 30.0
+"""How long callbacks that are still owed are tried for, once the transfers are done."""
+
+CHECKPOINT_EVERY_S = 2.0
+"""How often a run writes a checkpoint while its journal grows."""
+
+NOTHING_SENT = RunEnd(None, None, None, Figures())
+"""The end of a run that had nothing to send."""
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedBatch:
+    """What a run is to send, by its stored plan, and where that is recorded."""
+
+    run_id: str
+    manifest: Manifest
+    limits: Limits
+    plan: PlanFigures
+    staging: Staging
+    store: JournalStore
+    history: History
+    checkpoints: Checkpoints
+
+    @property
+    def has_work(self) -> bool:
+        """Whether anything is to be sent, or looked at because an earlier run left it in doubt."""
+        return bool(self.plan.send or self.history.doubts(self.store.run_no))
+
+
+async def run_batch(batch: PlannedBatch, observer: Observer, signals: Signals) -> RunEnd:
+    """Send a batch's transfers and deliver the callbacks that are owed.
+
+    If the journal fails, the run ends with `ExitCode.STORAGE`; that is returned, not raised.
+    """
+    clock, stop = SystemClock(), StopSignal()
+    writer = batch.store.start_writer(batch.history)
+    backlog = CallbackBacklog(observer, batch.history.callbacks_owed, clock)
+    dispatcher = _dispatcher(batch, writer, clock, backlog)
+    end = NOTHING_SENT
+    try:
+        with signals.stopping(stop, backlog):
+            async with _background() as background:
+                dispatching = background.create_task(stop.guard(dispatcher.run))
+                periodic = [
+                    background.create_task(stop.guard(work))
+                    for work in (
+                        backlog.keep_count,
+                        partial(_keep_checkpoints, batch, writer, clock, backlog),
+                    )
+                ]
+                dispatcher.poke()
+                if batch.has_work:
+                    async with _opened_gateway(batch, clock) as gateway:
+                        engine = BatchRun(
+                            _spec_of(batch),
+                            gateway=gateway,
+                            journal=writer,
+                            clock=clock,
+                            observer=backlog,
+                            randomness=Randomness(random.random, MessageIds().new),
+                            after_commit=dispatcher.poke,
+                            stop_signal=stop,
+                        )
+                        end = await engine.run()
+                await dispatcher.finish(0.0 if end.halted else CALLBACK_GRACE_S)
+                await dispatching
+                for task in periodic:
+                    task.cancel()
+    except StorageError as error:
+        return RunEnd(ExitCode.STORAGE, str(error), error, end.figures)
+    finally:
+        await writer.close()
+    return _after_failures(end, stop)
+
+
+@asynccontextmanager
+async def _background() -> AsyncIterator[asyncio.TaskGroup]:
+    """Yield the group of tasks beside the engine, for work that `StopSignal.guard` watches over.
+
+    None of them raises, so that none cancels the engine while transfers are in flight. An exception
+    of the block itself cancels them, and is raised as it is.
+    """
+    try:
+        async with asyncio.TaskGroup() as group:
+            yield group
+    except BaseExceptionGroup as wrapped:
+        raise wrapped.exceptions[0] from None
+
+
+def _opened_gateway(batch: PlannedBatch, clock: Clock) -> AbstractAsyncContextManager[Gateway]:
+    return opened_gateway(
+        batch.manifest,
+        batch.checkpoints.journal.location,
+        clock,
+        random.random,
+        batch.staging.destinations(),
+    )
+
+
+def _spec_of(batch: PlannedBatch) -> RunSpec:
+    manifest, constraints = batch.manifest, batch.manifest.gateway
+    driver = spec_of(manifest.environment)
+    codec = driver.codec()
+    return RunSpec(
+        total=batch.plan.send,
+        limits=batch.limits,
+        rules=Rules(policy_of(manifest), constraints.promise, needs_look_up=driver.needs_lookup),
+        callbacks=CallbackFactory(
+            manifest.callbacks,
+            run=batch.run_id,
+            batch=manifest.name,
+            new_id=lambda: f"msg_{uuid.uuid4().hex}",
+        ),
+        find_fault=codec.find_fault,
+        compose=codec.compose,
+        total_kbps=constraints.total_bandwidth_kbps,
+        failed_before=batch.plan.failed_before,
+    )
+
+
+def _dispatcher(
+    batch: PlannedBatch, writer: RunJournal, clock: Clock, observer: Observer
+) -> WebhookDispatcher:
+    manifest = batch.manifest
+    return WebhookDispatcher(
+        manifest.callbacks,
+        JournalOutbox(manifest.callbacks, writer, batch.history, clock),
+        clock,
+        random.random,
+        manifest.policy.retry,
+        simulated=manifest.environment.is_simulated,
+        observer=observer,
+    )
+
+
+async def _keep_checkpoints(
+    batch: PlannedBatch, writer: RunJournal, clock: Clock, observer: Observer
+) -> None:
+    """Write checkpoints while the journal grows, until cancelled.
+
+    Otherwise a copy that is made during a run that is killed later could be restored unnoticed,
+    and the interactions that were moved after the copy would be moved twice.
+    """
+    store, failures = batch.store, list[StorageError]()
+    written = store.seq
+
+    def write() -> None:  # in the writer's thread, between two transactions
+        nonlocal written
+        if store.seq != written:
+            written = store.seq
+            try:
+                batch.checkpoints.write(store, at=clock.wall())
+            except StorageError as error:  # the journal itself is sound, and the run goes on
+                failures.append(error)
+
+    while not failures:
+        await clock.sleep(CHECKPOINT_EVERY_S)
+        await writer.perform(write)
+    observer.warned(
+        "no further checkpoints of the journal are written: a copy of it, restored later, may not"
+        " be recognised",
+        why=str(failures[0]),
+    )
+
+
+def _after_failures(end: RunEnd, stop: StopSignal) -> RunEnd:
+    """Return a run's end, where work beside the engine may have failed after the engine ended."""
+    if stop.code in {ExitCode.STORAGE, ExitCode.BUG}:
+        return replace(end, halted=stop.code, explanation=stop.reason, error=stop.error)
+    return end
