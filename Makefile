@@ -22,7 +22,7 @@ SELECTED = $(filter-out -q --quiet -v -vv --verbose -x --exitfirst --durations=%
 COVERAGE ?= $(if $(SELECTED),,--cov --cov-report=term:skip-covered)
 # From Python 3.12 on the interpreter can report lines at almost no cost (PEP 669).
 CORE = $$($(BIN)/python -c 'import sys; print("sysmon" if sys.version_info >= (3, 12) else "ctrace")')
-TRIALS := tests/chaos tests/hazards tests/simulation $(wildcard tests/report/test_browser*.py)
+TRIALS := tests/simulation tests/chaos tests/hazards $(wildcard tests/report/test_browser*.py)
 PYTEST = $(BIN)/python -m pytest --numprocesses $(WORKERS)
 # The tests start the program hundreds of times: compile it once, whatever the environment says.
 unexport PYTHONDONTWRITEBYTECODE
@@ -68,9 +68,10 @@ check: $(VENV)/dev.stamp
 unit: $(VENV)/dev.stamp
 	COVERAGE_CORE=$(CORE) $(PYTEST) $(TRIALS:%=--ignore=%) $(COVERAGE) $(PYTEST_ARGS)
 
-# One file for each worker: the trials in a file run concurrently already, and mostly wait.
+# One file for each worker: the trials in a file run concurrently already, and mostly wait. They begin
+# in the order of TRIALS, because the few tests of the simulation compute longest.
 trials: $(VENV)/dev.stamp
-	$(PYTEST) --dist loadfile $(TRIALS) $(PYTEST_ARGS)
+	$(PYTEST) --dist loadfile --no-loadscope-reorder $(TRIALS) $(PYTEST_ARGS)
 
 # The SDK is large and brings packages that nothing else needs: it has its own environment.
 judge: $(VENV)/dev.stamp $(JUDGE)/judge.stamp
