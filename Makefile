@@ -16,9 +16,13 @@
 VENV ?= .venv
 JUDGE ?= .venv-judge
 WORKERS ?= 4
-# The coverage of selected tests means nothing: it is measured on whole runs only.
-COVERAGE ?= $(if $(PYTEST_ARGS),,--cov --cov-report=term:skip-covered)
-TRIALS := tests/chaos tests/hazards tests/simulation $(wildcard tests/report/test_browser*.py)
+# The coverage of selected tests means nothing: it is measured on whole runs only. Options that select
+# nothing, such as --quiet, leave a run whole.
+SELECTED = $(filter-out -q --quiet -v -vv --verbose -x --exitfirst --durations=%,$(PYTEST_ARGS))
+COVERAGE ?= $(if $(SELECTED),,--cov --cov-report=term:skip-covered)
+# From Python 3.12 on the interpreter can report lines at almost no cost (PEP 669).
+CORE = $$($(BIN)/python -c 'import sys; print("sysmon" if sys.version_info >= (3, 12) else "ctrace")')
+TRIALS := tests/simulation tests/chaos tests/hazards $(wildcard tests/report/test_browser*.py)
 PYTEST = $(BIN)/python -m pytest --numprocesses $(WORKERS)
 # The tests start the program hundreds of times: compile it once, whatever the environment says.
 unexport PYTHONDONTWRITEBYTECODE
@@ -50,7 +54,10 @@ demo: $(VENV)/run.stamp
 		--journal "$$folder/demo.db" --report-dir reports && \
 	echo "report: $(CURDIR)/reports/demo/latest/report.html"
 
-test: check unit trials
+# Together, because the trials mostly wait; each prints its output when it has ended.
+test: $(VENV)/dev.stamp
+	@+$(MAKE) --no-print-directory --jobs --keep-going $(TOGETHER) check unit trials
+TOGETHER = $(if $(filter output-sync,$(.FEATURES)),--output-sync=target)
 
 check: $(VENV)/dev.stamp
 	$(BIN)/ruff check
@@ -59,11 +66,12 @@ check: $(VENV)/dev.stamp
 	$(BIN)/lint-imports --no-logo
 
 unit: $(VENV)/dev.stamp
-	$(PYTEST) $(TRIALS:%=--ignore=%) $(COVERAGE) $(PYTEST_ARGS)
+	COVERAGE_CORE=$(CORE) $(PYTEST) $(TRIALS:%=--ignore=%) $(COVERAGE) $(PYTEST_ARGS)
 
-# One file for each worker: the trials in a file run concurrently already, and mostly wait.
+# One file for each worker: the trials in a file run concurrently already, and mostly wait. They begin
+# in the order of TRIALS, because the few tests of the simulation compute longest.
 trials: $(VENV)/dev.stamp
-	$(PYTEST) --dist loadfile $(TRIALS) $(PYTEST_ARGS)
+	$(PYTEST) --dist loadfile --no-loadscope-reorder $(TRIALS) $(PYTEST_ARGS)
 
 # The SDK is large and brings packages that nothing else needs: it has its own environment.
 judge: $(VENV)/dev.stamp $(JUDGE)/judge.stamp

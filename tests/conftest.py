@@ -10,10 +10,10 @@ from contextlib import suppress
 from itertools import count
 
 import pytest
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 
 # How long an example takes says how busy the machine is, not whether the program is right.
-settings.register_profile("runner", deadline=None)
+settings.register_profile("runner", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("runner")
 
 _TESTS = count(1)

@@ -17,7 +17,7 @@ def gateway() -> Iterator[Gateway]:
         yield serving
 
 
-FRESH = ("test_happy", "test_secrets", "test_signals", "test_commands")
+FRESH = ("test_happy", "test_secrets", "test_signals")
 """Modules whose commands are started as a user starts them, each by an interpreter of its own."""
 
 

@@ -49,7 +49,8 @@ def test_a_request_has_exactly_the_protocols_shape(gateway: Gateway, harness: Ha
         assert list(frame.message)[:2] == ["type", "id"]
         assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z", stamp)
         built = datetime.strptime(stamp, "%Y-%m-%dT%H:%M:%S.%fZ").replace(tzinfo=UTC).timestamp()
-        assert 0 <= frame.wall - built < 60.0  # the clock is UTC; a busy machine is slow
+        # The clock is UTC: others differ by 15 minutes at least. A busy machine is slow.
+        assert 0 <= frame.wall - built < 900.0
         assert UUID(frame.id).version == 4
         assert str(UUID(frame.id)) == frame.id
 

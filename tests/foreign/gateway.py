@@ -27,7 +27,7 @@ from tests.foreign.web import WebRequest, WebResponse, serve_web
 CLIENT_ID = "foreign-client"
 CLIENT_SECRET = "canary-client-secret-7f3a91"  # the leak tests search for it
 SCOPES = "interaction:transfer websocket:use interaction:view"
-PATIENCE_S = 30.0
+PATIENCE_S = 180.0
 LOOK_UP_PATH = "/api/v2/interactions/"
 
 

@@ -9,7 +9,7 @@ from typing import Self
 
 from tests.foreign.web import WebRequest, WebResponse, serve_web
 
-PATIENCE_S = 30.0
+PATIENCE_S = 180.0
 
 
 class Receiver:

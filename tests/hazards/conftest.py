@@ -17,6 +17,13 @@ def gateway() -> Iterator[Gateway]:
         yield serving
 
 
+FORKED = ("test_leftovers", "test_noise", "test_odd_answers")
+"""Modules whose hazards come from the gateway or from files, not from how an interpreter starts.
+
+What an interpreter does by itself is part of every other hazard.
+"""
+
+
 @pytest.fixture
-def harness(tmp_path: Path) -> Harness:
-    return Harness(tmp_path, fresh=True)  # what an interpreter does by itself is part of a hazard
+def harness(tmp_path: Path, request: pytest.FixtureRequest) -> Harness:
+    return Harness(tmp_path, fresh=not request.module.__name__.endswith(FORKED))

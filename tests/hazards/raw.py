@@ -12,7 +12,7 @@ from typing import Any, Self
 from tests.e2e.harness import NARROW, VOICE, transfer
 from tests.fakes.wire_server import Peer, Reaction, Request, Script, WireServer
 
-PATIENCE_S = 30.0
+PATIENCE_S = 180.0
 
 
 class RawGateway:

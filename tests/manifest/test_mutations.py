@@ -45,7 +45,9 @@ def mutated(text: str, changes: list[tuple[int, int, str]]) -> str:
 
 
 @settings(
-    max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=300,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 @given(mutations)
 def test_a_mutated_manifest_never_raises(tmp_path: Path, changes: list[tuple[int, int, str]]):
@@ -60,7 +62,9 @@ def test_a_mutated_manifest_never_raises(tmp_path: Path, changes: list[tuple[int
 
 
 @settings(
-    max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=200,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 @given(
     st.lists(
@@ -84,7 +88,9 @@ lines = st.integers(0, WHOLE.count("\n") - 1)
 
 
 @settings(
-    max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=300,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 @given(
     st.lists(st.tuples(lines, st.sampled_from(VALUES)), min_size=1, max_size=3),

@@ -18,30 +18,18 @@ from tests.report.browser import Open, found, headline
 
 pytestmark = pytest.mark.browser
 
-OPEN_MS = 2_000
-TRIES = 5
-SHOWN_MS = "performance.now()"
+
+def elements(page: Any) -> int:
+    """Return how many elements a browser lays out before the page is shown."""
+    return page.evaluate("document.querySelectorAll('*').length")
 
 
-def seconds_to_open(page: Any) -> float:
-    """Return how long the page took until its list was there, the best of some tries.
-
-    Others use this machine too: what it can do is what it once did.
-    """
-    best = float("inf")
-    for _ in range(TRIES):
-        page.reload()
-        page.locator("#found", has_text="page").wait_for()
-        best = min(best, page.evaluate(SHOWN_MS))
-        if best < OPEN_MS:
-            break
-    return best
-
-
-def test_a_hundred_thousand_transfers_open_in_two_seconds(opened: Open):
+def test_a_hundred_thousand_transfers_are_shown_by_as_few_elements_as_a_thousand(opened: Open):
+    """So that the page opens at once; `make bench` measures how soon."""
+    few = elements(opened(samples.bulk(1_000)))
     page = opened(samples.bulk(100_000))
     assert found(page) == "100,000 transfers, page 1 of 2000"
-    assert seconds_to_open(page) < OPEN_MS
+    assert elements(page) < 1.1 * few
     timing = page.evaluate("performance.getEntriesByType('navigation')[0].toJSON()")
     assert timing["decodedBodySize"] < 25e6
     page.get_by_label("Search").fill(f"{99_999:036d}")

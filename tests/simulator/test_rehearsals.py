@@ -8,7 +8,7 @@ import subprocess
 from asyncio.subprocess import DEVNULL, PIPE
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from contextlib import suppress
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,7 @@ from websockets.asyncio.client import connect
 
 from runner.simulator.ledger import Carried, read_ledger
 from tests.e2e.harness import PATIENCE_S, ROOT, VOICE, Report, command, environment
+from tests.fork_server import ForkedProcess
 from tests.simulator.clients import FORM, INTERACTION, bearer, receive
 from tests.simulator.conftest import Frames
 
@@ -68,31 +69,28 @@ class Rehearsal:
     def ledger(self) -> Path:
         return self.folder / "journal.db.gateway.jsonl"
 
-    def begin(self, *options: str) -> subprocess.Popen[str]:
-        return subprocess.Popen(
+    def begin(self, *options: str) -> ForkedProcess:
+        return ForkedProcess(
             [
-                *command("apply", self.manifest, "--env", "demo"),
+                *("apply", str(self.manifest), "--env", "demo"),
                 *("--journal", str(self.folder / "journal.db")),
                 *("--report-dir", str(self.folder / "reports")),
                 *options,
             ],
             cwd=self.folder,
             env=environment(),
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
         )
 
     def apply(self, *options: str) -> Report:
-        return self.report_of(self.begin(*options))
+        with closing(self.begin(*options)) as process:
+            return self.report_of(process)
 
-    def report_of(self, process: subprocess.Popen[str]) -> Report:
+    def report_of(self, process: ForkedProcess) -> Report:
         out, err = process.communicate(timeout=PATIENCE_S)
         assert "\nreport: " in out, err
         (latest,) = (self.folder / "reports").glob("*/latest")
         report = Report(latest)
-        report.check(process.returncode)
+        report.check(process.wait())
         return report
 
     def effects(self) -> list[Carried]:
@@ -128,7 +126,7 @@ CONTENTS = {
 class Rehearsals:
     """Rehearsals that run side by side, since most of their time is spent waiting."""
 
-    running: dict[str, tuple[Rehearsal, subprocess.Popen[str]]]
+    running: dict[str, tuple[Rehearsal, ForkedProcess]]
 
     def ended(self, name: str) -> tuple[Rehearsal, Report]:
         begun, process = self.running[name]
@@ -145,8 +143,7 @@ def rehearsals(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rehearsals]
     running = {name: (each, each.begin()) for name, each in every.items()}
     yield Rehearsals(running)
     for _, process in running.values():
-        process.kill()  # does nothing to those that have ended
-        process.communicate()
+        process.close()
 
 
 @pytest.mark.parametrize("promise", ["dedupes", "expires"])
@@ -191,7 +188,7 @@ def test_a_later_run_finds_what_the_gateway_did_for_one_that_died(tmp_path: Path
     slow = manifest(transfers=1, latency="200ms", faults={"slow": "100%"})
     slow["policy"]["negotiation_timeout"] = "30s"
     gateway = rehearsal(tmp_path, slow)
-    with gateway.begin() as dying:
+    with closing(gateway.begin()) as dying:
         while not (gateway.ledger.exists() and "effect" in gateway.ledger.read_text()):
             with suppress(subprocess.TimeoutExpired):
                 pytest.fail(f"the run ended by itself: exit {dying.wait(0.05)}")

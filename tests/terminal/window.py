@@ -18,7 +18,7 @@ from typing import Self
 
 import pyte
 
-PATIENCE_S = 60.0
+PATIENCE_S = 180.0
 
 # Makes the pty the program's own terminal, so that a typed Ctrl-C reaches it as a signal.
 ADOPT = "import fcntl, os, sys, termios;fcntl.ioctl(0, termios.TIOCSCTTY, 0)"
