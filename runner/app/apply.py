@@ -22,10 +22,11 @@ from runner.app.run_options import RunOptions
 from runner.app.signals import Signals
 from runner.composition import forget_earlier_gateway
 from runner.core.errors import GatewayError
+from runner.core.exit_code import ExitCode, exit_code
 from runner.core.manifest.model import Manifest
 from runner.core.records.run_record import Figures, PlanFigures, ReportSource
 from runner.core.records.summary import Summary, summarize
-from runner.core.transfer.outcome import ExitCode, Outcome, exit_code
+from runner.core.transfer.outcome import Outcome
 from runner.engine.run import RunEnd
 from runner.gateways.http.trust_check import check_trust
 from runner.ports import Observer

@@ -18,9 +18,9 @@ from runner.app.signals import Signals
 from runner.app.system_clock import SystemClock
 from runner.composition import opened_gateway, policy_of
 from runner.core.errors import StorageError
+from runner.core.exit_code import ExitCode
 from runner.core.manifest.model import Limits, Manifest
 from runner.core.records.run_record import Figures, PlanFigures
-from runner.core.transfer.outcome import ExitCode
 from runner.drivers import spec_of
 from runner.engine.callback_factory import CallbackFactory
 from runner.engine.rules import Randomness, Rules

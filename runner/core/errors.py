@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from runner.core.diagnostics.problem import Problem
+from runner.core.exit_code import ExitCode
 from runner.core.number_text import counted
-from runner.core.transfer.outcome import ExitCode
 
 
 class RunnerError(Exception):

@@ -15,9 +15,9 @@ from runner.app.journal_checkpoint import Checkpoints
 from runner.app.run_batch import PlannedBatch, run_batch
 from runner.app.signals import Signals
 from runner.core.errors import StorageError
+from runner.core.exit_code import ExitCode
 from runner.core.manifest.model import Environment, GatewayConstraints, Limits, Manifest, Policy
 from runner.core.records.run_record import PlanFigures
-from runner.core.transfer.outcome import ExitCode
 from runner.core.transfer.states import Event
 from runner.engine.run import RunEnd
 from runner.gateways.interaction_transfer.spec import SPEC

@@ -32,7 +32,7 @@ def verify(
     from runner.app.find_journal import find_journal
     from runner.cli.output import boundary
     from runner.console.results.audit_result import audit_to_json, render_audit
-    from runner.core.transfer.outcome import ExitCode
+    from runner.core.exit_code import ExitCode
 
     console, where = output.console(), journal.location()
     with boundary(console, where.manifest):

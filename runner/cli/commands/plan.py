@@ -21,7 +21,7 @@ from runner.cli.dataclass_options import expand_dataclasses
 from runner.console.diagnostics.problem_text import MAX_PROBLEMS
 from runner.core.batch_options import CHECKS, OUTPUT, PLACES
 from runner.core.errors import UsageError
-from runner.core.transfer.outcome import ExitCode
+from runner.core.exit_code import ExitCode
 
 if TYPE_CHECKING:
     from runner.app.name_resolution import DirectoryAnswers

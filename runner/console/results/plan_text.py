@@ -6,10 +6,10 @@ from collections.abc import Iterator, Mapping
 
 from runner.console.results.run_result import RunResult
 from runner.console.terminal_text import Paint, visible
+from runner.core.exit_code import ExitCode
 from runner.core.number_text import counted, duration
 from runner.core.pacing.waves import wave_sizes
 from runner.core.records.run_record import PlanFigures
-from runner.core.transfer.outcome import ExitCode
 
 MAX_WAVES = 8
 MAX_MOVES = 20
