@@ -15,6 +15,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeVar
 
 from runner.core.errors import UsageError
+from runner.core.exit_code import ExitCode
 from runner.core.manifest.media import MediaMatrix
 from runner.core.manifest.model import (
     SIMULATOR,
@@ -25,7 +26,6 @@ from runner.core.manifest.model import (
     QueueSelection,
 )
 from runner.core.transfer.message import Compose, Message
-from runner.core.transfer.outcome import ExitCode
 from runner.ports import Clock, Directory, Gateway
 
 if TYPE_CHECKING:  # a command that uses built-in drivers alone does without them

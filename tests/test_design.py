@@ -10,10 +10,11 @@ import orjson
 import pytest
 
 from runner.core.diagnostics.codes import CODES
+from runner.core.exit_code import ExitCode
 from runner.core.manifest.model import Limits, Policy
 from runner.core.manifest.simulator_faults import FAULTS
 from runner.core.pacing.rate import LONGEST_OBEYED_S
-from runner.core.transfer.outcome import ExitCode, Outcome
+from runner.core.transfer.outcome import Outcome
 from runner.core.transfer.states import STATUSES, Event, classify
 from runner.gateways.websocket.close_codes import CloseAction, action_for
 

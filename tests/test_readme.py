@@ -20,7 +20,7 @@ import pytest
 from typer.main import get_command
 
 from runner.cli.app import app
-from runner.core.transfer.outcome import ExitCode
+from runner.core.exit_code import ExitCode
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")

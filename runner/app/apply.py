@@ -33,10 +33,11 @@ from runner.app.signals import Signals
 from runner.app.system_clock import SystemClock
 from runner.composition import forget_earlier_gateway, opened_gateway, policy_of
 from runner.core.errors import GatewayError, StorageError
+from runner.core.exit_code import ExitCode, exit_code
 from runner.core.manifest.model import Manifest
 from runner.core.records.run_record import Figures, PlanFigures, ReportSource
 from runner.core.records.summary import Summary, summarize
-from runner.core.transfer.outcome import ExitCode, Outcome, exit_code
+from runner.core.transfer.outcome import Outcome
 from runner.drivers import spec_of
 from runner.engine.callback_factory import CallbackFactory
 from runner.engine.rules import Randomness, Rules

@@ -24,6 +24,7 @@ from runner.app.run_options import RunOptions
 from runner.console.log.redaction import register_secrets
 from runner.core.diagnostics.problem import Problem
 from runner.core.errors import ManifestInvalid, UsageError
+from runner.core.exit_code import ExitCode
 from runner.core.manifest.model import Manifest
 from runner.core.manifest.policy_rules import duration_s, in_flight
 from runner.core.pacing.rate import estimate_s
@@ -39,7 +40,7 @@ from runner.core.records.run_record import (
 )
 from runner.core.records.summary import MOST_EXAMPLES, Summary, Tally, summarize
 from runner.core.timestamps import timestamp
-from runner.core.transfer.outcome import ExitCode, Outcome
+from runner.core.transfer.outcome import Outcome
 from runner.core.transfer.plan import SENDS, Action, Move
 from runner.core.transfer.reasons import WORDS, Code, Earlier
 from runner.manifest.load import Loaded, Overrides, load

@@ -12,12 +12,12 @@ from typing import Any
 from runner import __version__
 from runner.app.run_options import RunOptions
 from runner.console.log.redaction import Redactor
+from runner.core.exit_code import ExitCode
 from runner.core.manifest.model import Manifest
 from runner.core.manifest.source_excerpt import Excerpt
 from runner.core.next_steps import Given
 from runner.core.records.run_record import NOT_LISTED, PlanFigures, RunRecord
 from runner.core.timestamps import timestamp
-from runner.core.transfer.outcome import ExitCode
 
 
 def begun(

@@ -6,10 +6,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from runner.console.results.run_result import Group, RunResult
+from runner.core.exit_code import ExitCode
 from runner.core.next_steps import Given
 from runner.core.records.run_record import ReportSource
 from runner.core.records.summary import Summary
-from runner.core.transfer.outcome import ExitCode, Outcome
+from runner.core.transfer.outcome import Outcome
 from runner.core.transfer.plan import Move
 from runner.core.transfer.reasons import Code
 from runner.report.html.verdict import verdict_of

@@ -10,7 +10,7 @@ from types import FrameType
 from typing import TYPE_CHECKING
 
 from runner.core.errors import Interrupted
-from runner.core.transfer.outcome import ExitCode
+from runner.core.exit_code import ExitCode
 
 if TYPE_CHECKING:  # they bring asyncio, which a dry run does without
     from runner.engine.stop import StopSignal

@@ -10,9 +10,9 @@ from pathlib import Path
 from runner.console.log.redaction import redact
 from runner.console.results.error_text import describe
 from runner.core.errors import ManifestInvalid
+from runner.core.exit_code import ExitCode
 from runner.core.records.run_record import ReportSource
 from runner.core.records.summary import Summary
-from runner.core.transfer.outcome import ExitCode
 from runner.report.formats.markdown_problems import error_md, problems_md
 from runner.report.formats.markdown_summary import summary as summary_md
 from runner.report.formats.markdown_text import code

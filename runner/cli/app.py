@@ -25,7 +25,7 @@ from runner.cli.commands import (
     status,
 )
 from runner.core.errors import UsageError
-from runner.core.transfer.outcome import ExitCode
+from runner.core.exit_code import ExitCode
 
 app = typer.Typer(
     name="runner",

@@ -11,7 +11,7 @@ from runner.core.errors import (
     StorageError,
     UsageError,
 )
-from runner.core.transfer.outcome import ExitCode
+from runner.core.exit_code import ExitCode
 
 _CODES: tuple[tuple[type[BaseException], ExitCode], ...] = (
     (NotInDoubt, ExitCode.FAILURES),

@@ -25,7 +25,7 @@ from runner.console.streams import LossyStream, wants_color
 from runner.console.text import folded
 from runner.core.diagnostics.problem import Problem
 from runner.core.errors import ManifestInvalid, StorageError, UsageError
-from runner.core.transfer.outcome import ExitCode
+from runner.core.exit_code import ExitCode
 
 if TYPE_CHECKING:
     from runner.console.live.terminal_writer import TerminalWriter

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from runner.core.diagnostics.problem import Problem
-from runner.core.transfer.outcome import ExitCode
+from runner.core.exit_code import ExitCode
 
 
 class RunnerError(Exception):

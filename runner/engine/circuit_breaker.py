@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from runner.core.exit_code import ExitCode
 from runner.core.pacing.circuit_breaker import (
     Breaker,
     BreakerPolicy,
@@ -18,7 +19,6 @@ from runner.core.pacing.circuit_breaker import (
     shut_for_s,
 )
 from runner.core.records.run_record import TimelineEventKind
-from runner.core.transfer.outcome import ExitCode
 from runner.engine.metrics import RunMetrics
 from runner.engine.stop import StopSignal
 from runner.ports import Clock

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from runner.core.exit_code import ExitCode
 from runner.core.manifest.media import MediaMatrix
 from runner.core.pacing.rate import LONGEST_OBEYED_S
 from runner.core.timestamps import timestamp
@@ -17,7 +18,6 @@ from runner.core.transfer.message import (
     Unfit,
     seconds_text,
 )
-from runner.core.transfer.outcome import ExitCode
 from runner.core.transfer.reasons import WORDS, Code, code_of_reply
 from runner.core.transfer.states import Event, State
 from runner.engine.active_transfer import ActiveTransfer, EventDetails

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from runner.core.errors import GatewayError
+from runner.core.exit_code import ExitCode
 from runner.core.pacing.rate import LONGEST_OBEYED_S
 from runner.core.records.run_record import SessionClose, TimelineEventKind
 from runner.core.timestamps import timestamp
 from runner.core.transfer.message import Reply, Stray, seconds_text
-from runner.core.transfer.outcome import ExitCode
 from runner.engine.admission import Admission
 from runner.engine.audit_notes import AuditNotes
 from runner.engine.metrics import RunMetrics

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from runner.core.errors import GatewayError, LookUpFailed, LookUpUnanswered
+from runner.core.exit_code import ExitCode
 from runner.core.transfer.canonical_form import same_destination
 from runner.core.transfer.lookup_verdict import Interaction, LookupVerdict, judge_lookup
-from runner.core.transfer.outcome import ExitCode
 from runner.core.transfer.plan import PlannedRow
 from runner.core.transfer.reasons import Code
 from runner.core.transfer.states import Event, State

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from runner.core.errors import GatewayError, LookUpFailed
+from runner.core.exit_code import ExitCode
 from runner.core.pacing.rate import LONGEST_OBEYED_S
 from runner.core.transfer.doubt_evidence import (
     Dedupes,
@@ -18,7 +19,6 @@ from runner.core.transfer.doubt_evidence import (
     weigh,
 )
 from runner.core.transfer.lookup_verdict import Interaction
-from runner.core.transfer.outcome import ExitCode
 from runner.core.transfer.reasons import Code
 from runner.core.transfer.states import Event, State
 from runner.engine.active_transfer import ActiveTransfer, EventDetails

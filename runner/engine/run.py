@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from runner.core.errors import GatewayError
+from runner.core.exit_code import ExitCode
 from runner.core.manifest.media import MediaMatrix
 from runner.core.manifest.model import Limits
 from runner.core.number_text import counted
@@ -14,7 +15,6 @@ from runner.core.pacing.waves import most_failures
 from runner.core.records.recent_failures import stage_of
 from runner.core.records.run_record import Figures, TimelineEventKind
 from runner.core.transfer.message import Compose, Message, build_message
-from runner.core.transfer.outcome import ExitCode
 from runner.core.transfer.states import State
 from runner.engine.active_transfer import ActiveTransfer
 from runner.engine.admission import Admission

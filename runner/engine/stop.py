@@ -8,7 +8,7 @@ from contextlib import contextmanager, suppress
 from typing import Any, TypeVar
 
 from runner.core.errors import StorageError
-from runner.core.transfer.outcome import OVERRIDING, ExitCode
+from runner.core.exit_code import OVERRIDING, ExitCode
 
 T = TypeVar("T")
 

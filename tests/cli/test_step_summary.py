@@ -10,8 +10,8 @@ import pytest
 from runner.app.step_summary import LARGEST_BYTES, tell_error, tell_report
 from runner.core.diagnostics.problem import Place, Problem, Severity
 from runner.core.errors import ManifestInvalid, StorageError
+from runner.core.exit_code import ExitCode
 from runner.core.records.summary import summarize
-from runner.core.transfer.outcome import ExitCode
 from tests.e2e.harness import Harness, manifest, transfer
 from tests.foreign.gateway import Gateway
 from tests.foreign.script import Step

@@ -6,9 +6,9 @@ import asyncio
 
 import pytest
 
+from runner.core.exit_code import ExitCode
 from runner.core.manifest.model import Limits
 from runner.core.pacing.circuit_breaker import BreakerPolicy
-from runner.core.transfer.outcome import ExitCode
 from runner.engine.admission import Admission
 from runner.engine.metrics import RunMetrics
 from runner.engine.stop import StopSignal

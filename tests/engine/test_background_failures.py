@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from runner.core.exit_code import ExitCode
 from runner.core.manifest.model import Limits
-from runner.core.transfer.outcome import ExitCode
 from runner.engine.run import BEAT_S
 from runner.testing.gateway import Answer, FakeGateway
 from runner.testing.loop_clock import LoopClock

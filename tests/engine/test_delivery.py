@@ -10,11 +10,11 @@ from functools import partial
 import pytest
 
 from runner.core.errors import GatewayError, LookUpFailed
+from runner.core.exit_code import ExitCode
 from runner.core.manifest.model import Callback, Limits, Policy, RetryPolicy
 from runner.core.transfer.doubt_evidence import VISIBLE_S
 from runner.core.transfer.lookup_verdict import Interaction
 from runner.core.transfer.message import NOTE_LIMIT
-from runner.core.transfer.outcome import ExitCode
 from runner.core.transfer.states import State, classify
 from runner.testing.gateway import CARRIED_OUT, SILENCE, Answer, FakeGateway, Frame
 from runner.testing.journal import FakeJournal

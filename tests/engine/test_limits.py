@@ -7,10 +7,10 @@ from itertools import pairwise
 import pytest
 
 from runner.core.errors import GatewayError, StorageError
+from runner.core.exit_code import ExitCode
 from runner.core.manifest.model import Limits, Policy, RetryPolicy
 from runner.core.pacing.circuit_breaker import BreakerPolicy
 from runner.core.transfer.message import Draft, Message, Stray, Unfit, build_message
-from runner.core.transfer.outcome import ExitCode
 from runner.core.transfer.states import Event, State
 from runner.engine.rules import Rules
 from runner.engine.stop import StopSignal

@@ -7,10 +7,10 @@ from dataclasses import replace
 
 import pytest
 
+from runner.core.exit_code import ExitCode
 from runner.core.manifest.model import Limits
 from runner.core.manifest.quantity import EVERYTHING
 from runner.core.transfer.lookup_verdict import Interaction
-from runner.core.transfer.outcome import ExitCode
 from runner.core.transfer.plan import PlannedRow
 from runner.testing.gateway import CARRIED_OUT, Answer, FakeGateway, Frame
 from tests.engine.builders import CANARY, NO, NO_PREFLIGHT, course, refusing, rows

@@ -10,10 +10,10 @@ from typing import ClassVar
 import pytest
 
 from runner.core.errors import LookUpFailed, LookUpUnanswered
+from runner.core.exit_code import ExitCode
 from runner.core.manifest.model import Limits, Policy
 from runner.core.pacing.circuit_breaker import BreakerPolicy
 from runner.core.transfer.lookup_verdict import Interaction
-from runner.core.transfer.outcome import ExitCode
 from runner.core.transfer.states import State
 from runner.ports import Note
 from runner.testing.gateway import CARRIED_OUT, Answer, FakeGateway

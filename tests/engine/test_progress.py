@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import asyncio
 
+from runner.core.exit_code import ExitCode
 from runner.core.manifest.model import Limits, Policy
 from runner.core.pacing.circuit_breaker import BreakerPolicy
-from runner.core.transfer.outcome import ExitCode
 from runner.ports import Note, SessionState
 from runner.testing.gateway import SILENCE, Answer
 from tests.engine.harness import Run, after, run_batch

@@ -7,12 +7,12 @@ from dataclasses import replace
 import pytest
 
 from runner.core.errors import LookUpFailed
+from runner.core.exit_code import ExitCode
 from runner.core.manifest.model import Limits, RetryPolicy
 from runner.core.manifest.quantity import EVERYTHING, Amount, Share
 from runner.core.manifest.window import Moment, Window
 from runner.core.transfer.doubt_evidence import Baseline, Dedupes, Expires
 from runner.core.transfer.lookup_verdict import Interaction
-from runner.core.transfer.outcome import ExitCode
 from runner.engine.rules import Rules
 from runner.testing.gateway import CARRIED_OUT, SILENCE, Answer, FakeGateway, Frame
 from runner.testing.journal import FakeJournal

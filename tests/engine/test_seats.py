@@ -10,13 +10,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from runner.core.exit_code import ExitCode
 from runner.core.manifest.media import MediaMatrix
 from runner.core.manifest.model import Limits, Policy, RetryPolicy
 from runner.core.manifest.quantity import Share
 from runner.core.pacing.circuit_breaker import BreakerPolicy
 from runner.core.transfer.doubt_evidence import Baseline, Dedupes, Expires, Promise
 from runner.core.transfer.lookup_verdict import Interaction
-from runner.core.transfer.outcome import ExitCode
 from runner.engine.rules import Rules
 from runner.testing.gateway import CARRIED_OUT, SILENCE, Answer, FakeGateway, Frame
 from tests.engine.builders import HD, NARROW, NO_PREFLIGHT, DatedGateway, left_behind, rows

@@ -13,8 +13,9 @@ from typing import Any
 import pytest
 
 from runner.app.run_record import elsewhere_in_words
+from runner.core.exit_code import ExitCode
 from runner.core.records.run_record import ReportSource
-from runner.core.transfer.outcome import ExitCode, Outcome
+from runner.core.transfer.outcome import Outcome
 from runner.report.html.page_rows import ROWS_A_PIECE, media_text, packed_rows
 from runner.report.html.verdict import verdict_of
 from runner.report.model import build_content

@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from runner.core.transfer.outcome import ExitCode
+from runner.core.exit_code import ExitCode
 from tests.simulation.gateway_state import Promised
 from tests.simulation.ledger import Answer, Frame, Ledger
 from tests.simulation.process import Course, Ended, Orders

@@ -7,9 +7,10 @@ from collections.abc import Iterator, Sequence
 from contextlib import closing
 from itertools import pairwise
 
+from runner.core.exit_code import ExitCode
 from runner.core.records.audit_chain import GENESIS, link
 from runner.core.records.run_record import TransferRecord
-from runner.core.transfer.outcome import ExitCode, Outcome
+from runner.core.transfer.outcome import Outcome
 from runner.core.transfer.reasons import Code
 from tests.simulation.doubts import may_stay_in_doubt, was_answered
 from tests.simulation.evidence import (

@@ -7,8 +7,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
+from runner.core.exit_code import ExitCode
 from runner.core.records.run_record import TransferRecord
-from runner.core.transfer.outcome import ExitCode, Outcome
+from runner.core.transfer.outcome import Outcome
 from runner.core.transfer.reasons import Code
 from tests.simulation.doubts import first_run
 from tests.simulation.evidence import NOTICED_S, Course, Finding

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from runner.app.name_resolution import Found
 from runner.core.errors import GatewayError
+from runner.core.exit_code import ExitCode
 from runner.core.manifest.model import (
     Endpoints,
     Environment,
@@ -22,7 +23,6 @@ from runner.core.manifest.model import (
 )
 from runner.core.pacing.circuit_breaker import BreakerPolicy
 from runner.core.transfer.doubt_evidence import Expires, Promise
-from runner.core.transfer.outcome import ExitCode
 from runner.gateways.genesys_cloud.spec import SPEC as GENESYS_CLOUD
 from runner.staging.rows import Staging
 from tests.simulation.builders import EVERYTHING, HD, draw_course, draw_row

@@ -12,12 +12,13 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
+from runner.core.exit_code import ExitCode, exit_code
 from runner.core.manifest.model import Callback, Environment, Policy
 from runner.core.records.run_record import Figures, RunRecord, TransferRecord
 from runner.core.records.summary import summarize
 from runner.core.timestamps import timestamp
 from runner.core.transfer.doubt_evidence import Promise
-from runner.core.transfer.outcome import ExitCode, Outcome, exit_code
+from runner.core.transfer.outcome import Outcome
 from runner.core.transfer.plan import SENDS, PlannedRow, Verdict
 from runner.engine.callback_factory import CallbackFactory
 from runner.engine.rules import Randomness, Rules

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from runner.core.transfer.outcome import ExitCode
+from runner.core.exit_code import ExitCode
 from tests.simulation.life import Life
 from tests.simulation.simulation import SimulatedClock
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
 
-from runner.core.transfer.outcome import ExitCode
+from runner.core.exit_code import ExitCode
 from runner.staging.rows import Selection, Staging
 from tests.simulation.builders import (
     EVERYTHING,

@@ -120,7 +120,7 @@ def _confirmed(console: Console, question: Question, *, yes: bool) -> bool:
 def _log_bug(applied: Applied) -> None:
     import logging
 
-    from runner.core.transfer.outcome import ExitCode
+    from runner.core.exit_code import ExitCode
 
     if applied.code is ExitCode.BUG and applied.error is not None:
         logging.getLogger("runner").error("an internal error", exc_info=applied.error)

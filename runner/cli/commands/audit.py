@@ -32,7 +32,7 @@ def verify(
     from runner.app.journal_location import find_journal
     from runner.cli.output import boundary
     from runner.console.results.audit_result import audited_to_json, render_audited
-    from runner.core.transfer.outcome import ExitCode
+    from runner.core.exit_code import ExitCode
 
     console, where = output.console(), journal.location()
     with boundary(console, where.manifest):

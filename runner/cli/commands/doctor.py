@@ -75,7 +75,7 @@ def examine_gateway(console: Console, request: RunOptions) -> None:
     from runner.cli.output import boundary
     from runner.console.results.diagnosis import checks_to_json, render_checks
     from runner.core.diagnostics.diagnosis import Check, Health, is_well
-    from runner.core.transfer.outcome import ExitCode
+    from runner.core.exit_code import ExitCode
     from runner.staging.rows import Staging
 
     Signals().install()
@@ -100,7 +100,7 @@ def probe_gateway(console: Console, request: RunOptions, order: ProbeOrder, *, y
     from runner.app.probe_result import probe_to_json, render_probe
     from runner.app.signals import Signals
     from runner.cli.output import boundary
-    from runner.core.transfer.outcome import ExitCode
+    from runner.core.exit_code import ExitCode
     from runner.staging.rows import Staging
 
     Signals().install()

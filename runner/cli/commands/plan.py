@@ -20,7 +20,7 @@ from runner.cli import options
 from runner.cli.option_groups import expand_groups
 from runner.console.diagnostics.problem_text import MAX_PROBLEMS
 from runner.core.errors import UsageError
-from runner.core.transfer.outcome import ExitCode
+from runner.core.exit_code import ExitCode
 
 if TYPE_CHECKING:
     from runner.app.name_resolution import Found

@@ -62,8 +62,8 @@ def prune(
     from runner.app.prune import prune as remove
     from runner.cli.output import boundary
     from runner.console.results.prune_result import pruned_to_json, render_pruned
+    from runner.core.exit_code import ExitCode
     from runner.core.records.retention import Retention
-    from runner.core.transfer.outcome import ExitCode
 
     console = options.OutputOptions(output).console()
     with boundary(console):

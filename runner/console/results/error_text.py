@@ -20,7 +20,7 @@ from runner.core.errors import (
     StorageError,
     UsageError,
 )
-from runner.core.transfer.outcome import ExitCode
+from runner.core.exit_code import ExitCode
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,9 +8,10 @@ from typing import Any
 
 from runner.console.log.redaction import redact
 from runner.console.results.document import document
+from runner.core.exit_code import ExitCode
 from runner.core.next_steps import Given, Step
 from runner.core.records.run_record import Figures, PlanFigures
-from runner.core.transfer.outcome import ExitCode, Outcome
+from runner.core.transfer.outcome import Outcome
 from runner.core.transfer.plan import Move
 
 MOST_MOVES = 10_000

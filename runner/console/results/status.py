@@ -11,10 +11,11 @@ from runner.console.live.progress_text import outcome_counts
 from runner.console.log.redaction import redact
 from runner.console.results.document import document
 from runner.console.text import Paint, shorten, visible
+from runner.core.exit_code import ExitCode
 from runner.core.next_steps import Step
 from runner.core.number_text import counted
 from runner.core.timestamps import seconds_between
-from runner.core.transfer.outcome import ExitCode, Outcome, outcome_words
+from runner.core.transfer.outcome import Outcome, outcome_words
 
 MOST_DOUBTS = 20
 """Doubts that are told to a person; JSON has them all."""

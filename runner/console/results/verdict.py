@@ -13,10 +13,11 @@ from runner.console.results.run_result import Group, RunResult
 from runner.console.text import Paint, folded, shorten, visible
 from runner.core import next_steps
 from runner.core.diagnostics.advice import advice
+from runner.core.exit_code import ExitCode
 from runner.core.number_text import counted, duration, was_or_were
 from runner.core.pacing.waves import wave_sizes
 from runner.core.records.run_record import PlanFigures
-from runner.core.transfer.outcome import BY_URGENCY, ExitCode, Outcome, outcome_words
+from runner.core.transfer.outcome import BY_URGENCY, Outcome, outcome_words
 from runner.core.transfer.reasons import Code
 
 MAX_GROUPS = 10

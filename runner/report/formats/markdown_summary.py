@@ -8,12 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 
+from runner.core.exit_code import ExitCode
 from runner.core.next_steps import Given, Step
 from runner.core.number_text import counted, duration, figure, milliseconds, times
 from runner.core.records.run_record import PlanFigures
 from runner.core.records.summary import ReasonGroup
 from runner.core.timestamps import seconds_between
-from runner.core.transfer.outcome import ExitCode, Outcome
+from runner.core.transfer.outcome import Outcome
 from runner.report.formats.markdown_text import code, prose, table
 from runner.report.html.page_figures import promised
 from runner.report.html.verdict import verdict_of

@@ -6,11 +6,12 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
 from runner.core import next_steps
+from runner.core.exit_code import ExitCode
 from runner.core.next_steps import Given, Step
 from runner.core.number_text import counted, duration, was_or_were
 from runner.core.records.run_record import NOT_LISTED
 from runner.core.timestamps import seconds_between
-from runner.core.transfer.outcome import BY_URGENCY, ExitCode, Outcome
+from runner.core.transfer.outcome import BY_URGENCY, Outcome
 from runner.report.model import Content
 
 

@@ -18,7 +18,7 @@ from runner.core.errors import (
     StorageError,
     UsageError,
 )
-from runner.core.transfer.outcome import ExitCode
+from runner.core.exit_code import ExitCode
 
 REFUSED = GatewayError(
     environment="production",

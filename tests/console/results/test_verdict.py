@@ -15,9 +15,10 @@ from runner.console.diagnostics.render import problems_text, result_text
 from runner.console.results.run_result import Group, RunResult, result_to_json
 from runner.console.results.verdict import render_result, result_to_github, verdict
 from runner.core.diagnostics.problem import Place, Problem, Severity
+from runner.core.exit_code import ExitCode
 from runner.core.next_steps import Given, Step
 from runner.core.records.run_record import Figures, PlanFigures, WindowRecord
-from runner.core.transfer.outcome import ExitCode, Outcome
+from runner.core.transfer.outcome import Outcome
 from runner.core.transfer.plan import Move
 
 T, R, F, S, D, U, E = Outcome

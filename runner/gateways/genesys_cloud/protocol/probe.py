@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
-from runner.core.transfer.outcome import ExitCode
+from runner.core.exit_code import ExitCode
 from runner.drivers import ProbedMove
 from runner.gateways.genesys_cloud.protocol.conversation import MEDIA, MOST
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from runner.core.transfer.outcome import ExitCode
+from runner.core.exit_code import ExitCode
 from runner.gateways.genesys_cloud.protocol.probe import (
     Attempt,
     End,

@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runner.core.transfer.outcome import ExitCode, Outcome, exit_code
+from runner.core.exit_code import ExitCode, exit_code
+from runner.core.transfer.outcome import Outcome
 
 DONE = {
     Outcome.TRANSFERRED: 5,
