@@ -1,9 +1,8 @@
-"""What became of a transfer, and the exit code that a run ends with (cli.md, "Exit codes")."""
+"""What became of a transfer."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from enum import IntEnum, StrEnum
+from enum import StrEnum
 from typing import NamedTuple, Self
 
 
@@ -136,59 +135,3 @@ def outcome_words(name: str) -> str:
     """Return an outcome's spelling in reports as prose; any other name with spaces for `_`."""
     outcome = outcome_named(name)
     return name.replace("_", " ") if outcome is None else outcome.words
-
-
-class ExitCode(IntEnum):
-    """Every code that the program exits with."""
-
-    OK = 0
-    FAILURES = 1
-    USAGE = 2
-    INVALID = 3
-    UNREACHABLE = 4
-    STOPPED = 5
-    IN_DOUBT = 6
-    PENDING = 10
-    BUG = 70
-    STORAGE = 74
-    LOCKED = 75
-    HANGUP = 129
-    INTERRUPTED = 130
-    TERMINATED = 143
-
-    @property
-    def outcome(self) -> str:
-        """The code's name, as `run.outcome` in reports has it."""
-        names = {
-            ExitCode.IN_DOUBT: "in-doubt",
-            ExitCode.HANGUP: "interrupted",
-            ExitCode.TERMINATED: "interrupted",
-        }
-        return names.get(self, self.name.lower())
-
-
-def exit_code(counts: Mapping[Outcome, int], halted: ExitCode | None) -> ExitCode:
-    """Return how a run ends. Precedence: storage over signals over doubt over a stop over failures.
-
-    `halted` is why the run ended early, if it did.
-    """
-    if halted in OVERRIDING:
-        return halted
-    if counts.get(Outcome.IN_DOUBT):
-        return ExitCode.IN_DOUBT
-    if halted is not None:
-        return halted
-    failed = any(count for outcome, count in counts.items() if outcome.is_failure)
-    return ExitCode.FAILURES if failed else ExitCode.OK
-
-
-OVERRIDING = frozenset(
-    {
-        ExitCode.BUG,
-        ExitCode.STORAGE,
-        ExitCode.HANGUP,
-        ExitCode.INTERRUPTED,
-        ExitCode.TERMINATED,
-    }
-)
-"""Ends that take precedence even over a transfer in doubt."""
