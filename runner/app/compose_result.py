@@ -12,7 +12,7 @@ from runner.core.next_steps import RunArguments
 from runner.core.records.run_record import ReportSource
 from runner.core.records.summary import Summary
 from runner.core.transfer.outcome import Outcome
-from runner.core.transfer.plan import Move
+from runner.core.transfer.plan_decision import PlannedMove
 from runner.core.transfer.reasons import Code
 from runner.report.html.verdict import verdict_of
 from runner.report.model import AuditEnd, Content
@@ -26,7 +26,7 @@ def result_of(
     duration_s: float,
     *,
     connected: bool = False,
-    moves: Sequence[Move] = (),
+    moves: Sequence[PlannedMove] = (),
     place_names: Mapping[str, str] = MappingProxyType({}),
 ) -> RunResult:
     """Return the result of a command that planned or applied."""

@@ -9,7 +9,7 @@ from typing import Any
 from runner.core.diagnostics.problem import Place, Problem
 from runner.core.errors import ManifestInvalid
 from runner.core.manifest.media import MediaMatrix
-from runner.core.manifest.model import Manifest, QueueSelection, TransferRow
+from runner.core.manifest.model import Manifest, QueueSelection
 from runner.core.manifest.queue_selection import (
     SERVED_NO_MORE,
     Selected,
@@ -21,6 +21,7 @@ from runner.core.manifest.queue_selection import (
 )
 from runner.core.number_text import counted
 from runner.core.transfer.lookup_verdict import FoundAt
+from runner.core.transfer.rows import TransferRow
 from runner.ports import Directory
 from runner.staging.rows import Staging
 

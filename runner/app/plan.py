@@ -41,7 +41,7 @@ from runner.core.records.run_record import (
 from runner.core.records.summary import MOST_EXAMPLES, Summary, Tally, summarize
 from runner.core.timestamps import timestamp
 from runner.core.transfer.outcome import Outcome
-from runner.core.transfer.plan import SENDS, Action, Move
+from runner.core.transfer.plan_decision import SENDS, Action, PlannedMove
 from runner.core.transfer.reasons import WORDS, Code, Earlier
 from runner.manifest.load import Loaded, load
 from runner.ports.journal_access import JournalAccess
@@ -237,7 +237,9 @@ def _figures_after_lookups(
     )
 
 
-def first_moves(staging: Staging, preflight: PreflightResult | None, most: int) -> list[Move]:
+def first_moves(
+    staging: Staging, preflight: PreflightResult | None, most: int
+) -> list[PlannedMove]:
     """Return the first rows that would be sent: of those that a look-up found fit, if asked."""
     if preflight is None or preflight.error is not None:
         return [move for _, move in islice(staging.moves(), most)]

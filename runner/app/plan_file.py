@@ -22,7 +22,8 @@ from runner.core.journal_location import JournalLocation
 from runner.core.manifest.media import MediaMatrix
 from runner.core.next_steps import RunArguments
 from runner.core.records.run_record import PlanFigures
-from runner.core.transfer.plan import Action, PlannedRow
+from runner.core.transfer.plan_decision import Action
+from runner.core.transfer.rows import PlannedRow
 from runner.manifest.regular_file import open_regular
 from runner.report.safe_folder import open_folder
 from runner.schemas_lookup import schema

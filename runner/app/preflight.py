@@ -19,8 +19,9 @@ from runner.core.manifest.model import Manifest
 from runner.core.transfer.doubt_evidence import Evidence, weigh
 from runner.core.transfer.lookup_verdict import Interaction, LookupVerdict, judge_lookup
 from runner.core.transfer.message import GatewayNote, Reply
-from runner.core.transfer.plan import SENDS, Action, PlannedRow, Verdict
+from runner.core.transfer.plan_decision import SENDS, Action, Decision
 from runner.core.transfer.reasons import Code
+from runner.core.transfer.rows import PlannedRow
 from runner.ports import Clock, Doubt, Gateway, Observer, Progress, SessionLost, SessionOpened
 from runner.ports.history import History
 from runner.staging.rows import Staging
@@ -148,7 +149,7 @@ class _PreflightRun:
                 task.cancel()
             await asyncio.gather(*looks, progress, everything, return_exceptions=True)
 
-    async def _look_at(self, gateway: Gateway, rows: Iterator[tuple[PlannedRow, Verdict]]) -> None:
+    async def _look_at(self, gateway: Gateway, rows: Iterator[tuple[PlannedRow, Decision]]) -> None:
         """Look up rows from an iterator that several tasks share."""
         for row, verdict in rows:
             if verdict.action in SENDS:
@@ -157,7 +158,7 @@ class _PreflightRun:
                 why, code = await self._weigh(gateway, self._doubts.get(verdict.claim or 0))
                 self._found.rows[row.n] = Forecast("in doubt", why, code, sent=False)
 
-    async def _foresee(self, gateway: Gateway, row: PlannedRow, verdict: Verdict) -> Forecast:
+    async def _foresee(self, gateway: Gateway, row: PlannedRow, verdict: Decision) -> Forecast:
         try:
             seen = await gateway.look_up(row.interaction_id)
         except LookUpFailed as error:
@@ -261,6 +262,6 @@ class _PreflightRun:
         self._observer.warned("waiting", seconds=round(wait_s, 1), why=why)
 
 
-def _sent(why: str, verdict: Verdict, seen: Interaction) -> Forecast:
+def _sent(why: str, verdict: Decision, seen: Interaction) -> Forecast:
     code = Code.PLANNED_CHANGED if verdict.action is Action.CHANGED else Code.PLANNED
     return Forecast("would be sent", why, code, sent=True, origin_uri=seen.destination_uri)

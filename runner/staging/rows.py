@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 from runner.core.manifest.media import MediaMatrix
-from runner.core.manifest.model import QueueSelection, Repeat, TransferRow
+from runner.core.manifest.model import QueueSelection, Repeat
 from runner.core.records.row_text import (
     read_found_at,
     read_ladder,
@@ -19,16 +19,16 @@ from runner.core.records.row_text import (
     write_names,
 )
 from runner.core.transfer.canonical_form import canonical_interaction
-from runner.core.transfer.plan import (
+from runner.core.transfer.plan_decision import (
     SENDS,
     Action,
     Claim,
-    Move,
-    PlannedRow,
-    Verdict,
-    judge,
+    Decision,
+    PlannedMove,
+    decide,
     last_carried,
 )
+from runner.core.transfer.rows import PlannedRow, TransferRow
 from runner.ports.history import ClaimSource
 from runner.staging.sql import ALIKE, OWN_KEY, REPEATS, TABLES
 from runner.staging.temporary_database import Scratch
@@ -173,7 +173,7 @@ class Staging(Scratch):
             self._connection.execute("COMMIT")
             self._connection.execute("BEGIN")
 
-    def amend(self, verdicts: Iterable[tuple[int, Verdict]]) -> None:
+    def amend(self, verdicts: Iterable[tuple[int, Decision]]) -> None:
         """Give some rows, by their numbers, other verdicts than `plan` gave them."""
         with self._working():
             self._connection.executemany(
@@ -198,7 +198,7 @@ class Staging(Scratch):
         (count,) = self._connection.execute(asked, sorted(SENDS)).fetchone()
         return int(count)
 
-    def planned(self) -> Iterator[tuple[PlannedRow, Verdict]]:
+    def planned(self) -> Iterator[tuple[PlannedRow, Decision]]:
         """Yield every row with its verdict, in the manifest's order."""
         rows = self._connection.execute(
             "SELECT n, key, interaction_id, destination_uri, media, callbacks, source,"
@@ -213,7 +213,7 @@ class Staging(Scratch):
             )  # fmt: skip
             yield (
                 row,
-                Verdict(
+                Decision(
                     Action(action),
                     reason,
                     claim,
@@ -224,7 +224,7 @@ class Staging(Scratch):
                 ),
             )
 
-    def moves(self) -> Iterator[tuple[int, Move]]:
+    def moves(self) -> Iterator[tuple[int, PlannedMove]]:
         """Yield what would be sent with its row's number, what was carried elsewhere before first."""
         rows = self._connection.execute(
             "SELECT n, key, interaction_id, destination_uri, origin"
@@ -232,7 +232,7 @@ class Staging(Scratch):
             " WHERE action IN ('send', 'changed') ORDER BY action, n"
         )
         for n, *move in rows:
-            yield n, Move._make(move)
+            yield n, PlannedMove._make(move)
 
     def outlines(self) -> Iterator[Outline]:
         """Yield what a plan's report shows of every row, in the manifest's order."""
@@ -274,7 +274,7 @@ class Staging(Scratch):
         )
         found = history.claims(((n, uri), interaction) for n, uri, interaction in rows)
         verdicts = (
-            _verdict_row(n, judge(claims, uri, again=again), claims) for (n, uri), claims in found
+            _verdict_row(n, decide(claims, uri, again=again), claims) for (n, uri), claims in found
         )
         with self._working():
             self._connection.executemany(
@@ -314,7 +314,7 @@ def _as_glob(pattern: str) -> str:
     return _SET.sub(lambda found: f"[^{found[1]}" if found[1] else found[0], pattern)
 
 
-def _verdict_row(n: int, verdict: Verdict, claims: Sequence[Claim]) -> tuple[object, ...]:
+def _verdict_row(n: int, verdict: Decision, claims: Sequence[Claim]) -> tuple[object, ...]:
     earlier = None if verdict.earlier is None else json.dumps(verdict.earlier)
     return (
         n, verdict.action, verdict.reason, verdict.claim, verdict.lineage,
@@ -322,6 +322,6 @@ def _verdict_row(n: int, verdict: Verdict, claims: Sequence[Claim]) -> tuple[obj
     )  # fmt: skip
 
 
-def _origin(verdict: Verdict, claims: Sequence[Claim]) -> str | None:
+def _origin(verdict: Decision, claims: Sequence[Claim]) -> str | None:
     carried = last_carried(claims) if verdict.action is Action.CHANGED else None
     return None if carried is None else carried.destination_uri

@@ -17,15 +17,10 @@ from runner.app.name_resolution import (
 )
 from runner.app.plan_file import row_digest
 from runner.core.errors import ManifestInvalid
-from runner.core.manifest.model import (
-    Environment,
-    GatewayConstraints,
-    Manifest,
-    Policy,
-    TransferRow,
-)
+from runner.core.manifest.model import Environment, GatewayConstraints, Manifest, Policy
 from runner.core.manifest.queue_selection import Waiting
 from runner.core.transfer.lookup_verdict import FoundAt
+from runner.core.transfer.rows import TransferRow
 from runner.gateways.genesys_cloud.spec import SPEC as GENESYS_CLOUD
 from runner.gateways.interaction_transfer.spec import SPEC as INTERACTION_WEBSOCKET
 from runner.staging.rows import Selection, Staging

@@ -11,7 +11,7 @@ from runner.core.manifest.quantity import EVERYTHING, Amount, Share
 from runner.core.manifest.window import Window
 from runner.core.transfer.doubt_evidence import Baseline, SendClocks
 from runner.core.transfer.lookup_verdict import Interaction
-from runner.core.transfer.plan import PlannedRow
+from runner.core.transfer.rows import PlannedRow
 from runner.core.transfer.states import State
 from runner.ports import Doubt, Intent, JournalledTransfer
 from runner.testing.gateway import CARRIED_OUT, Answer, FakeGateway, Frame, Script

@@ -12,7 +12,7 @@ from runner.core.exit_code import ExitCode
 from runner.core.next_steps import RunArguments, Step
 from runner.core.records.run_record import Figures, PlanFigures
 from runner.core.transfer.outcome import Outcome
-from runner.core.transfer.plan import Move
+from runner.core.transfer.plan_decision import PlannedMove
 
 MOST_MOVES = 10_000
 """Most rows of a plan that a result lists; the report's `report.json` has all."""
@@ -51,7 +51,7 @@ class RunResult:
     duration_s: float = 0.0
     plan: PlanFigures | None = None
     figures: Figures | None = None  # what a run measured
-    moves: Sequence[Move] = ()  # the first of what a plan would send
+    moves: Sequence[PlannedMove] = ()  # the first of what a plan would send
     place_names: Mapping[str, str] = field(
         default_factory=dict
     )  # of queues and users, by their URI

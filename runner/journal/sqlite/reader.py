@@ -17,7 +17,8 @@ from runner.core.records.run_record import AuditEntry, Figures, ReportSource, Ru
 from runner.core.transfer.canonical_form import canonical_interaction
 from runner.core.transfer.doubt_evidence import Baseline, SendClocks
 from runner.core.transfer.outcome import Outcome
-from runner.core.transfer.plan import Action, Claim, PlannedRow
+from runner.core.transfer.plan_decision import Action, Claim
+from runner.core.transfer.rows import PlannedRow
 from runner.core.transfer.states import OUTCOMES, State
 from runner.journal.sqlite.connection import connect, has_column, has_table, reading
 from runner.journal.sqlite.format_check import read_waived

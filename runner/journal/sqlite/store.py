@@ -16,8 +16,9 @@ from runner.core.errors import StorageError
 from runner.core.manifest.source_excerpt import Excerpt
 from runner.core.records.audit_chain import GENESIS, canonical, link
 from runner.core.records.row_text import write_found_at, write_ladder, write_names
-from runner.core.transfer.plan import PlannedRow, Verdict
+from runner.core.transfer.plan_decision import Decision
 from runner.core.transfer.reasons import WORDS, Code
+from runner.core.transfer.rows import PlannedRow
 from runner.core.transfer.states import Event, State, step
 from runner.journal.sqlite.connection import DAMAGE, add_columns, damage, index_claims
 from runner.journal.sqlite.entry_rows import MOST_AT_ONCE, body_of, prepare, record, row_of
@@ -118,7 +119,7 @@ class Store:
 
         self._transaction(write)
 
-    def store_plan(self, plan: Iterable[tuple[PlannedRow, Verdict]]) -> None:
+    def store_plan(self, plan: Iterable[tuple[PlannedRow, Decision]]) -> None:
         """Store the run's plan; its rows stay as they are from here on."""
 
         def write() -> None:
@@ -219,7 +220,7 @@ class Store:
     def _plan_row(
         self,
         row: PlannedRow,
-        verdict: Verdict,
+        verdict: Decision,
         ladders: dict[object, int],
         left_out: list[tuple[int, int]],
     ) -> tuple[object, ...]:

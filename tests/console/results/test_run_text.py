@@ -21,7 +21,7 @@ from runner.core.journal_location import JournalLocation
 from runner.core.next_steps import RunArguments, Step
 from runner.core.records.run_record import Figures, PlanFigures, WindowRecord
 from runner.core.transfer.outcome import Outcome
-from runner.core.transfer.plan import Move
+from runner.core.transfer.plan_decision import PlannedMove
 
 T, R, F, S, D, U, E = Outcome
 
@@ -387,8 +387,8 @@ def test_each_output_has_its_form():
 
 
 def test_a_plan_names_what_it_would_move_the_first_twenty():
-    moves = [Move("vip", "i-0", "genesys://queue/b", "genesys://queue/a")]
-    moves += [Move(f"k{n}", f"i-{n}", "genesys://queue/b", None) for n in range(1, 30)]
+    moves = [PlannedMove("vip", "i-0", "genesys://queue/b", "genesys://queue/a")]
+    moves += [PlannedMove(f"k{n}", f"i-{n}", "genesys://queue/b", None) for n in range(1, 30)]
     planned = result(ExitCode.OK, plan=PlanFigures(50, 0, 1, 0, 2.0), moves=moves)
     shown = render_result(planned)
     assert "would move\n  vip  genesys://queue/a → genesys://queue/b\n  k1  genesys" in shown
@@ -399,7 +399,7 @@ def test_a_plan_names_what_it_would_move_the_first_twenty():
 
 
 def test_a_plan_shows_the_names_of_queues_and_users_with_their_ids():
-    moves = [Move("k1", "i-1", "genesys://user/22", "genesys://queue/11")]
+    moves = [PlannedMove("k1", "i-1", "genesys://user/22", "genesys://queue/11")]
     names = {"genesys://queue/11": "Billing EU", "genesys://user/22": "Ada\x1b[31m"}
     planned = result(ExitCode.OK, plan=PlanFigures(1, 0, 0, 0, 2.0), moves=moves, place_names=names)
     told = json.loads(result_to_json(planned))["moves"][0]

@@ -49,7 +49,7 @@ class Claim:
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
+class Decision:
     """The action for a row, why, and the history that it goes on from."""
 
     action: Action
@@ -62,14 +62,14 @@ class Verdict:
     failed_as: str | None = None  # see `PlannedRow`
 
 
-def judge(claims: Sequence[Claim], destination_uri: str, *, again: bool) -> Verdict:
+def decide(claims: Sequence[Claim], destination_uri: str, *, again: bool) -> Decision:
     """Decide what to do with a row that would move the interaction to `destination_uri`.
 
     `again` moves even what has been carried to the same destination; it never overrides a doubt.
     """
     held = next((claim for claim in claims if claim.state in HELD), None)
     if held is not None:
-        return Verdict(
+        return Decision(
             Action.IN_DOUBT,
             f"in doubt since run {held.run_id} (batch {held.batch}, key {held.key})",
             held.transfer_id,
@@ -89,15 +89,15 @@ def judge(claims: Sequence[Claim], destination_uri: str, *, again: bool) -> Verd
         return _unchanged(last, reason, Code.SKIPPED_BEFORE)
     settled = next((c for c in reversed(there) if c.state in _SETTLED), None)
     changed = carried is not None and not is_there
-    return Verdict(
+    return Decision(
         Action.CHANGED if changed else Action.SEND,
         lineage=last.lineage if last else None,
         failed_as=(settled.code or "") if settled and settled.state in _FAILURES else None,
     )
 
 
-def _unchanged(claim: Claim, reason: str, code: Code) -> Verdict:
-    return Verdict(Action.UNCHANGED, reason, claim.transfer_id, code=code, earlier=_earlier(claim))
+def _unchanged(claim: Claim, reason: str, code: Code) -> Decision:
+    return Decision(Action.UNCHANGED, reason, claim.transfer_id, code=code, earlier=_earlier(claim))
 
 
 def _earlier(claim: Claim) -> Earlier:
@@ -109,7 +109,7 @@ def last_carried(claims: Sequence[Claim]) -> Claim | None:
     return next((c for c in reversed(claims) if c.state is State.TRANSFERRED), None)
 
 
-class Move(NamedTuple):
+class PlannedMove(NamedTuple):
     """What a plan means to move, and where to; `origin_uri` is where it was, as far as is known."""
 
     key: str
