@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from runner.core.manifest.model import QueueSelection, TransferRow
+from runner.core.manifest.model import QueueSelection
+from runner.core.transfer.rows import TransferRow
 from runner.manifest.load import Loaded, Repeat, load
 
 ROOT = Path(__file__).parents[1]

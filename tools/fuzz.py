@@ -16,7 +16,8 @@ from pathlib import Path
 from types import CodeType, FrameType
 from typing import Any
 
-from runner.core.manifest.model import QueueSelection, Repeat, TransferRow
+from runner.core.manifest.model import QueueSelection, Repeat
+from runner.core.transfer.rows import TransferRow
 from runner.manifest import load as loading
 
 ROOT = Path(__file__).parents[1]

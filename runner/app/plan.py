@@ -29,7 +29,7 @@ from runner.core.manifest.model import Manifest
 from runner.core.manifest.policy_rules import duration_s, in_flight
 from runner.core.pacing.rate import estimate_s
 from runner.core.pacing.waves import WaveCount, batch_ends, most_failures
-from runner.core.records.row_text import read_ladder
+from runner.core.records.row_codec import read_ladder
 from runner.core.records.run_record import (
     Figures,
     PlanFigures,
@@ -41,12 +41,13 @@ from runner.core.records.run_record import (
 from runner.core.records.summary import MOST_EXAMPLES, Summary, Tally, summarize
 from runner.core.timestamps import timestamp
 from runner.core.transfer.outcome import Outcome
-from runner.core.transfer.plan import SENDS, Action, Move
+from runner.core.transfer.plan_decision import SENDS, Action, PlannedMove
 from runner.core.transfer.reasons import WORDS, Code, Earlier
 from runner.manifest.load import Loaded, Overrides, load
 from runner.ports.journal_access import JournalAccess
 from runner.report.writer import write_report
-from runner.staging.rows import Outline, Staging
+from runner.staging.outline import Outline
+from runner.staging.rows import Staging
 
 if TYPE_CHECKING:  # it brings the gateway's libraries, which a plan made offline does without
     from runner.app.preflight import Foreseen, Preflight
@@ -242,7 +243,7 @@ def _by_look_ups(
     )
 
 
-def first_moves(staging: Staging, preflight: Preflight | None, most: int) -> list[Move]:
+def first_moves(staging: Staging, preflight: Preflight | None, most: int) -> list[PlannedMove]:
     """Return the first rows that would be sent: of those that a look-up found fit, if asked."""
     if preflight is None or preflight.error is not None:
         return [move for _, move in islice(staging.moves(), most)]

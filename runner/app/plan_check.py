@@ -18,8 +18,9 @@ from runner.core.manifest.model import Manifest
 from runner.core.manifest.quantity import Amount
 from runner.core.records.run_record import RunRecord
 from runner.core.transfer.canonical_form import canonical_interaction, same_destination
-from runner.core.transfer.plan import NOT_SELECTED, SENDS, Action, PlannedRow, Verdict
+from runner.core.transfer.plan_decision import NOT_SELECTED, SENDS, Action, Decision
 from runner.core.transfer.reasons import Code
+from runner.core.transfer.rows import PlannedRow
 from runner.manifest.suggestions import nearest
 from runner.ports.history import RunMoves
 from runner.ports.journal_access import JournalAccess
@@ -196,7 +197,7 @@ def _hold(
         problems.append(Problem("P002", message, Place(manifest.path, 1, 1), again))
     lost, moved = _history_since(plan, journal, again)
     problems += lost
-    amended: list[tuple[int, Verdict]] = []
+    amended: list[tuple[int, Decision]] = []
     differing, found = 0, 0
     for row, verdict in staging.planned():
         planned = plan.rows.get(row.key)
@@ -222,10 +223,10 @@ def _hold(
 
 def _held(
     row: PlannedRow,
-    verdict: Verdict,
+    verdict: Decision,
     planned: tuple[Action, str] | None,
     moved: RunMoves | None,
-) -> tuple[Verdict, str | None]:
+) -> tuple[Decision, str | None]:
     """Return a row's verdict under the plan, or why the plan no longer holds for it.
 
     What the plan sends and is not to be sent any more, since it was carried out or is in doubt,
@@ -239,19 +240,19 @@ def _held(
     if verdict.action not in SENDS:
         return verdict, None
     if action is Action.NOT_SELECTED:
-        return Verdict(Action.NOT_SELECTED, NOT_SELECTED, code=Code.NOT_SELECTED), None
+        return Decision(Action.NOT_SELECTED, NOT_SELECTED, code=Code.NOT_SELECTED), None
     return _sent(row, verdict, action, moved)
 
 
 def _sent(
-    row: PlannedRow, verdict: Verdict, action: Action, moved: RunMoves | None
-) -> tuple[Verdict, str | None]:
+    row: PlannedRow, verdict: Decision, action: Action, moved: RunMoves | None
+) -> tuple[Decision, str | None]:
     """Do the same for a row that would be sent."""
     if moved is not None and same_destination(
         moved.destination_uri, row.destination_uri
     ):  # with --again, once is enough
         reason = f"transferred since the plan, by run {moved.run}"
-        return Verdict(
+        return Decision(
             Action.UNCHANGED, reason, moved.transfer_id, code=Code.TRANSFERRED_BEFORE
         ), None
     if moved is not None:

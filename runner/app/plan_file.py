@@ -21,8 +21,10 @@ from runner.core.journal_location import JournalLocation
 from runner.core.manifest.media import MediaMatrix
 from runner.core.manifest.quantity import Amount, Share, parse_amount
 from runner.core.next_steps import Given
+from runner.core.records.row_codec import ROW
 from runner.core.records.run_record import PlanFigures
-from runner.core.transfer.plan import Action, PlannedRow
+from runner.core.transfer.plan_decision import Action
+from runner.core.transfer.rows import PlannedRow
 from runner.manifest.regular_file import open_regular
 from runner.report.folder import open_folder
 from runner.schemas_lookup import schema
@@ -70,13 +72,15 @@ class PlanFile:
     found: Found = NOTHING_FOUND  # what the gateway was asked for: names, and what waited in queues
 
 
+_OWN_PLACE = frozenset({"key", "source", "media"})
+"""Fields whose JSON form no digest has: media are digested in a form of their own."""
+
+
 def row_digest(row: PlannedRow) -> str:
     """Return a short digest of what a row says, its key and its place apart."""
-    said: list[Any] = [
-        row.interaction_id, row.destination_uri, _media_text(row.media), row.callbacks,
-    ]  # fmt: skip
-    if row.found_at is not None:
-        said.append(row.found_at.to_json())
+    further = ROW.to_json(row, without=_OWN_PLACE)
+    ids = further.pop("interaction_id"), further.pop("destination_uri")
+    said = [*ids, _media_text(row.media), *further.values()]
     return hashlib.sha256(json.dumps(said).encode()).hexdigest()[:DIGEST_LENGTH]
 
 

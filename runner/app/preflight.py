@@ -19,8 +19,9 @@ from runner.core.manifest.model import Manifest
 from runner.core.transfer.doubt_evidence import Evidence, weigh
 from runner.core.transfer.lookup_verdict import Interaction, LookupVerdict, judge_lookup
 from runner.core.transfer.message import Reply, Stray
-from runner.core.transfer.plan import SENDS, Action, PlannedRow, Verdict
+from runner.core.transfer.plan_decision import SENDS, Action, Decision
 from runner.core.transfer.reasons import Code
+from runner.core.transfer.rows import PlannedRow
 from runner.ports import Clock, Doubt, Gateway, Observer, Progress, SessionLost, SessionOpened
 from runner.ports.history import History
 from runner.staging.rows import Staging
@@ -146,7 +147,7 @@ class _LookAhead:
                 task.cancel()
             await asyncio.gather(*looks, progress, everything, return_exceptions=True)
 
-    async def _look_at(self, gateway: Gateway, rows: Iterator[tuple[PlannedRow, Verdict]]) -> None:
+    async def _look_at(self, gateway: Gateway, rows: Iterator[tuple[PlannedRow, Decision]]) -> None:
         """Look up rows until there are none; the others who do take from the same."""
         for row, verdict in rows:
             if verdict.action in SENDS:
@@ -155,7 +156,7 @@ class _LookAhead:
                 why, code = await self._weigh(gateway, self._doubts.get(verdict.claim or 0))
                 self._found.rows[row.n] = Foreseen("in doubt", why, code, sent=False)
 
-    async def _foresee(self, gateway: Gateway, row: PlannedRow, verdict: Verdict) -> Foreseen:
+    async def _foresee(self, gateway: Gateway, row: PlannedRow, verdict: Decision) -> Foreseen:
         try:
             seen = await gateway.look_up(row.interaction_id)
         except LookUpFailed as error:
@@ -255,6 +256,6 @@ class _LookAhead:
         self._observer.warned("waiting", seconds=round(wait_s, 1), why=why)
 
 
-def _sent(why: str, verdict: Verdict, seen: Interaction) -> Foreseen:
+def _sent(why: str, verdict: Decision, seen: Interaction) -> Foreseen:
     code = Code.PLANNED_CHANGED if verdict.action is Action.CHANGED else Code.PLANNED
     return Foreseen("would be sent", why, code, sent=True, origin_uri=seen.destination_uri)

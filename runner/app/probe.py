@@ -20,9 +20,10 @@ from runner.composition import connection_of, opened_environment
 from runner.core.errors import NotInDoubt, StorageError, UsageError
 from runner.core.journal_location import JournalLocation
 from runner.core.manifest.media import Audio, MediaMatrix
-from runner.core.manifest.model import Environment, Manifest, TransferRow
+from runner.core.manifest.model import Environment, Manifest
 from runner.core.timestamps import timestamp
-from runner.core.transfer.plan import Action
+from runner.core.transfer.plan_decision import Action
+from runner.core.transfer.rows import TransferRow
 from runner.drivers import ProbeFindings, Prober, drivers_that_probe, spec_of
 from runner.ports.history import History
 from runner.staging.rows import Selection, Staging

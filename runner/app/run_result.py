@@ -11,7 +11,7 @@ from runner.core.next_steps import Given
 from runner.core.records.run_record import ReportSource
 from runner.core.records.summary import Summary
 from runner.core.transfer.outcome import Outcome
-from runner.core.transfer.plan import Move
+from runner.core.transfer.plan_decision import PlannedMove
 from runner.core.transfer.reasons import Code
 from runner.report.html.verdict import verdict_of
 from runner.report.model import AuditEnd, Content
@@ -25,7 +25,7 @@ def result_of(
     duration_s: float,
     *,
     connected: bool = False,
-    moves: Sequence[Move] = (),
+    moves: Sequence[PlannedMove] = (),
 ) -> RunResult:
     """Return what a command that planned or applied has to say at its end."""
     groups = summary.groups

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from runner.core.transfer.lookup_verdict import Interaction
 from runner.core.transfer.outcome import Outcome
-from runner.core.transfer.plan import PlannedRow
+from runner.core.transfer.rows import PlannedRow
 from runner.core.transfer.states import OUTCOMES, Event, State, step
 from runner.ports import Entry, Intent, Notification
 

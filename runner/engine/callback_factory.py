@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 
 from runner.core.manifest.model import Callback
 from runner.core.transfer.outcome import Outcome
-from runner.core.transfer.plan import PlannedRow
+from runner.core.transfer.rows import PlannedRow
 from runner.ports import Notification
 
 

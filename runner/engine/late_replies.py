@@ -8,8 +8,8 @@ from collections.abc import Awaitable, Coroutine
 from typing import Any
 
 from runner.core.transfer.message import Reply, harmless
-from runner.core.transfer.plan import PlannedRow
 from runner.core.transfer.reasons import WORDS, Code, code_of_reply
+from runner.core.transfer.rows import PlannedRow
 from runner.core.transfer.states import FINAL, Event, State
 from runner.engine.active_transfer import ActiveTransfer, EventDetails
 from runner.engine.audit_notes import AuditNotes

@@ -6,8 +6,8 @@ from runner.core.errors import GatewayError, LookUpFailed, LookUpUnanswered
 from runner.core.exit_code import ExitCode
 from runner.core.transfer.canonical_form import same_destination
 from runner.core.transfer.lookup_verdict import Interaction, LookupVerdict, judge_lookup
-from runner.core.transfer.plan import PlannedRow
 from runner.core.transfer.reasons import Code
+from runner.core.transfer.rows import PlannedRow
 from runner.core.transfer.states import Event, State
 from runner.engine.active_transfer import ActiveTransfer, EventDetails
 from runner.engine.circuit_breaker import LookUpCircuit

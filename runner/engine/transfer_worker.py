@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from contextlib import AsyncExitStack
 
-from runner.core.transfer.plan import PlannedRow
 from runner.core.transfer.reasons import WORDS, Code
+from runner.core.transfer.rows import PlannedRow
 from runner.core.transfer.states import Event, State
 from runner.engine.active_transfer import ActiveTransfer, EventDetails
 from runner.engine.admission import Admission

@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import TYPE_CHECKING
 
 from runner.core.errors import StorageError
-from runner.core.transfer.plan import PlannedRow
+from runner.core.transfer.rows import PlannedRow
 from runner.journal.sqlite.entry_rows import MOST_AT_ONCE
 from runner.ports import Doubt, Entry, JournalledTransfer, Note
 from runner.ports.history import History

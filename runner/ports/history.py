@@ -8,7 +8,8 @@ from typing import NamedTuple, Protocol, TypeVar
 
 from runner.core.records.run_record import AuditEntry, ReportSource, RunRecord
 from runner.core.transfer.outcome import Outcome
-from runner.core.transfer.plan import Claim, PlannedRow
+from runner.core.transfer.plan_decision import Claim
+from runner.core.transfer.rows import PlannedRow
 from runner.core.transfer.states import State
 from runner.ports.journal import Doubt, JournalledTransfer
 from runner.ports.observer import Progress

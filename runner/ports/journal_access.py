@@ -10,7 +10,8 @@ from typing import Any, Protocol, Self
 
 from runner.core.journal_location import JournalLocation
 from runner.core.manifest.source_excerpt import Excerpt
-from runner.core.transfer.plan import PlannedRow, Verdict
+from runner.core.transfer.plan_decision import Decision
+from runner.core.transfer.rows import PlannedRow
 from runner.ports.history import EventSource, History, RunFollower
 from runner.ports.journal import Entry, Note, RunJournal
 
@@ -71,7 +72,7 @@ class JournalStore(EventSource, Protocol):
     def recover(self, *, at: float) -> int:
         """Put in doubt what a run that died left under way; return how many there were."""
 
-    def store_plan(self, plan: Iterable[tuple[PlannedRow, Verdict]]) -> None:
+    def store_plan(self, plan: Iterable[tuple[PlannedRow, Decision]]) -> None:
         """Store the run's plan; its rows do not change any more."""
 
     def waive(self, heads: Collection[str], *, at: float) -> None:

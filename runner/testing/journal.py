@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from runner.core.errors import StorageError
-from runner.core.transfer.plan import PlannedRow
+from runner.core.transfer.rows import PlannedRow
 from runner.core.transfer.states import HELD, Event, State, step
 from runner.ports import Doubt, Entry, JournalledTransfer, Note
 

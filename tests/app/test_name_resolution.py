@@ -11,15 +11,10 @@ import pytest
 from runner.app.name_resolution import NOTHING_FOUND, Found, find, is_open, unknown_yet
 from runner.app.plan_file import row_digest
 from runner.core.errors import ManifestInvalid
-from runner.core.manifest.model import (
-    Environment,
-    GatewayConstraints,
-    Manifest,
-    Policy,
-    TransferRow,
-)
+from runner.core.manifest.model import Environment, GatewayConstraints, Manifest, Policy
 from runner.core.manifest.queue_selection import Waiting
 from runner.core.transfer.lookup_verdict import FoundAt
+from runner.core.transfer.rows import TransferRow
 from runner.gateways.genesys_cloud.spec import SPEC as GENESYS_CLOUD
 from runner.gateways.interaction_transfer.spec import SPEC as INTERACTION_WEBSOCKET
 from runner.staging.rows import Selection, Staging

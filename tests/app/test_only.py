@@ -11,7 +11,7 @@ from runner.app.name_resolution import Found
 from runner.app.plan_check import check_only
 from runner.app.run_options import RunOptions
 from runner.core.errors import UsageError
-from runner.core.manifest.model import TransferRow
+from runner.core.transfer.rows import TransferRow
 from runner.staging.rows import Staging
 from tests.core.manifest.builders import VOICE, selection
 

@@ -17,16 +17,11 @@ from runner.app.plan_check import as_planned, drawn_up, plan_rows
 from runner.app.plan_file import PlanFile, read_plan, rows_digest, write_plan
 from runner.app.run_options import RunOptions
 from runner.core.errors import ManifestInvalid, UsageError
-from runner.core.manifest.model import (
-    Environment,
-    GatewayConstraints,
-    Manifest,
-    Policy,
-    TransferRow,
-)
+from runner.core.manifest.model import Environment, GatewayConstraints, Manifest, Policy
 from runner.core.manifest.quantity import Amount, Share
 from runner.core.records.run_record import PlanFigures
-from runner.core.transfer.plan import Action
+from runner.core.transfer.plan_decision import Action
+from runner.core.transfer.rows import TransferRow
 from runner.core.transfer.states import Event
 from runner.gateways.interaction_transfer.spec import SPEC as INTERACTION_WEBSOCKET
 from runner.journal.sqlite.store import Store

@@ -30,7 +30,7 @@ from runner.core.transfer.doubt_evidence import (
     weigh,
 )
 from runner.core.transfer.lookup_verdict import Interaction
-from runner.core.transfer.plan import SENDS, Action, Claim, judge
+from runner.core.transfer.plan_decision import SENDS, Action, Claim, decide
 from runner.core.transfer.states import FINAL, HELD, Event, State, classify, step
 
 HERE, BEFORE = "genesys://queue/here", "genesys://queue/before"
@@ -207,10 +207,10 @@ class OneInteraction(RuleBasedStateMachine):
     @invariant()
     def a_doubt_holds_the_interaction(self) -> None:
         if getattr(self, "state", None) in HELD:
-            assert judge(self.claims, HERE, again=True).action is Action.IN_DOUBT
+            assert decide(self.claims, HERE, again=True).action is Action.IN_DOUBT
 
     def _is_to_be_sent(self) -> bool:
-        verdict = judge(self.claims, HERE, again=False)
+        verdict = decide(self.claims, HERE, again=False)
         carried = any(claim.state is State.TRANSFERRED for claim in self.claims)
         assert verdict.action is (Action.UNCHANGED if carried else Action.SEND)
         if verdict.action in SENDS:

@@ -11,7 +11,7 @@ from runner.core.manifest.quantity import EVERYTHING, Amount, Share
 from runner.core.manifest.window import Window
 from runner.core.transfer.doubt_evidence import Baseline, SendClocks
 from runner.core.transfer.lookup_verdict import Interaction
-from runner.core.transfer.plan import PlannedRow
+from runner.core.transfer.rows import PlannedRow
 from runner.core.transfer.states import State
 from runner.ports import Doubt, Intent, JournalledTransfer
 from runner.testing.gateway import CARRIED_OUT, Answer, FakeGateway, Frame, Script
@@ -29,7 +29,7 @@ CANARY = (1, Share(0.1), EVERYTHING)
 
 def rows(number: int = 1, **changes: Any) -> list[PlannedRow]:
     """Return so many rows: `k0` moves `i0`, and so on."""
-    plain = PlannedRow(0, "", "", HERE, (HD,), (), "batch.yaml:1")
+    plain = PlannedRow("", "", HERE, (HD,), (), "batch.yaml:1", n=0)
     return [
         replace(plain, n=n, key=f"k{n}", interaction_id=f"i{n}", **changes) for n in range(number)
     ]

@@ -12,7 +12,7 @@ from runner.core.manifest.media import MediaMatrix
 from runner.core.manifest.model import Callback, Limits, Policy
 from runner.core.records.run_record import Figures
 from runner.core.transfer.message import Compose, Message, build_message
-from runner.core.transfer.plan import PlannedRow
+from runner.core.transfer.rows import PlannedRow
 from runner.engine.callback_factory import CallbackFactory
 from runner.engine.rules import Randomness, Rules
 from runner.engine.run import BatchRun, RunEnd, RunSpec

@@ -11,7 +11,7 @@ from runner.core.exit_code import ExitCode
 from runner.core.manifest.model import Limits
 from runner.core.manifest.quantity import EVERYTHING
 from runner.core.transfer.lookup_verdict import Interaction
-from runner.core.transfer.plan import PlannedRow
+from runner.core.transfer.rows import PlannedRow
 from runner.testing.gateway import CARRIED_OUT, Answer, FakeGateway, Frame
 from tests.engine.builders import CANARY, NO, NO_PREFLIGHT, course, refusing, rows
 from tests.engine.harness import ids, run_batch

@@ -9,7 +9,7 @@ from dataclasses import replace
 import pytest
 
 from runner.core.errors import StorageError
-from runner.core.transfer.plan import PlannedRow
+from runner.core.transfer.rows import PlannedRow
 from runner.engine.plan_reader import PAGE, PlanReader
 from runner.testing.journal import FakeJournal
 from tests.engine.builders import rows

@@ -14,11 +14,10 @@ from typing import Any
 
 from runner.core.journal_location import JournalLocation
 from runner.core.manifest.media import Audio, MediaMatrix
-from runner.core.manifest.model import TransferRow
 from runner.core.records.run_record import Figures, RunRecord
 from runner.core.transfer.doubt_evidence import Baseline, SendClocks
-from runner.core.transfer.plan import PlannedRow
 from runner.core.transfer.reasons import Code
+from runner.core.transfer.rows import PlannedRow, TransferRow
 from runner.core.transfer.states import Event, State, step
 from runner.journal.sqlite.reader import Reader
 from runner.journal.sqlite.store import Store

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from runner.core.errors import StorageError
-from runner.core.manifest.model import TransferRow
-from runner.core.transfer.plan import Action
+from runner.core.transfer.plan_decision import Action
+from runner.core.transfer.rows import TransferRow
 from runner.core.transfer.states import Event
 from runner.staging.rows import Selection, Staging
 from tests.journal.builders import VOICE, begun, opened, outcomes, reader_of

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from runner.core.diagnostics.problem import Problem
-from runner.core.manifest.model import QueueSelection, TransferRow
+from runner.core.manifest.model import QueueSelection
+from runner.core.transfer.rows import TransferRow
 from runner.manifest.load import Loaded, Repeat, load
 
 

@@ -9,16 +9,10 @@ from pathlib import Path
 import pytest
 
 from runner.core.diagnostics.problem import Place, Problem, Severity
-from runner.core.manifest.model import (
-    Endpoints,
-    Policy,
-    QueueSelection,
-    RetryPolicy,
-    Secret,
-    TransferRow,
-)
+from runner.core.manifest.model import Endpoints, Policy, QueueSelection, RetryPolicy, Secret
 from runner.core.pacing.circuit_breaker import BreakerPolicy
 from runner.core.transfer.doubt_evidence import Dedupes, Expires
+from runner.core.transfer.rows import TransferRow
 from runner.manifest.load import load
 from runner.manifest.problem_collector import Collector
 from tests.manifest.builders import HEAD, LIVE, PEM, write

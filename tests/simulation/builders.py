@@ -8,20 +8,13 @@ from functools import partial
 from pathlib import Path
 
 from runner.core.manifest.media import Audio, MediaMatrix
-from runner.core.manifest.model import (
-    Endpoints,
-    Environment,
-    Limits,
-    Policy,
-    RetryPolicy,
-    Secret,
-    TransferRow,
-)
+from runner.core.manifest.model import Endpoints, Environment, Limits, Policy, RetryPolicy, Secret
 from runner.core.manifest.quantity import EVERYTHING as EVERYONE
 from runner.core.manifest.quantity import Amount, Share
 from runner.core.manifest.window import Moment, Window
 from runner.core.pacing.circuit_breaker import BreakerPolicy
 from runner.core.transfer.doubt_evidence import Dedupes, Expires, Promise
+from runner.core.transfer.rows import TransferRow
 from runner.gateways.interaction_transfer.spec import SPEC as INTERACTION_WEBSOCKET
 from runner.staging.rows import Selection
 from tests.simulation.gateway_state import GatewayState, Promised

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Awaitable, Sequence
 
 from runner.core.errors import StorageError
-from runner.core.transfer.plan import PlannedRow
+from runner.core.transfer.rows import PlannedRow
 from runner.journal.sqlite.reader import Reader
 from runner.journal.sqlite.store import Store
 from runner.ports import Doubt, Entry, JournalledTransfer, Note

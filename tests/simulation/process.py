@@ -19,7 +19,8 @@ from runner.core.records.summary import summarize
 from runner.core.timestamps import timestamp
 from runner.core.transfer.doubt_evidence import Promise
 from runner.core.transfer.outcome import Outcome
-from runner.core.transfer.plan import SENDS, PlannedRow, Verdict
+from runner.core.transfer.plan_decision import SENDS, Decision
+from runner.core.transfer.rows import PlannedRow
 from runner.engine.callback_factory import CallbackFactory
 from runner.engine.rules import Randomness, Rules
 from runner.engine.run import BatchRun, RunEnd, RunSpec
@@ -49,7 +50,7 @@ LONGEST_RUN_S = 2 * 3600.0
 ORIGIN = "wss://gateway.example"
 
 
-Plan = list[tuple[PlannedRow, Verdict]]
+Plan = list[tuple[PlannedRow, Decision]]
 
 
 @dataclass(frozen=True, slots=True)

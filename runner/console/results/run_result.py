@@ -12,7 +12,7 @@ from runner.core.exit_code import ExitCode
 from runner.core.next_steps import Given, Step
 from runner.core.records.run_record import Figures, PlanFigures
 from runner.core.transfer.outcome import Outcome
-from runner.core.transfer.plan import Move
+from runner.core.transfer.plan_decision import PlannedMove
 
 MOST_MOVES = 10_000
 """Rows of a plan that a result names; all of them are in the report's `report.json`."""
@@ -51,7 +51,7 @@ class RunResult:
     duration_s: float = 0.0
     plan: PlanFigures | None = None
     figures: Figures | None = None  # what a run measured
-    moves: Sequence[Move] = ()  # the first of what a plan would send
+    moves: Sequence[PlannedMove] = ()  # the first of what a plan would send
     connected: bool = False  # a dry run that looked at the gateway, read-only (`--preflight`)
     given: Given | None = None  # what the commands that are offered repeat
     doubt_key: str | None = None  # the first transfer in doubt
@@ -109,7 +109,7 @@ def _group(group: Group) -> dict[str, Any]:
     }
 
 
-def _moves(moves: Sequence[Move], plan: PlanFigures) -> dict[str, Any]:
+def _moves(moves: Sequence[PlannedMove], plan: PlanFigures) -> dict[str, Any]:
     """Return what would be sent, row by row, and how many more there are."""
     rows = [
         {

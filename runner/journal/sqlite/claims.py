@@ -11,7 +11,7 @@ from typing import TypeVar
 
 from runner.core.errors import StorageError
 from runner.core.transfer.canonical_form import canonical_interaction
-from runner.core.transfer.plan import Claim
+from runner.core.transfer.plan_decision import Claim
 from runner.core.transfer.states import State
 from runner.journal.sqlite.connection import DAMAGE, connect, damage, has_column
 

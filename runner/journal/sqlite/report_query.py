@@ -24,7 +24,7 @@ from runner.core.records.run_record import (
 from runner.core.timestamps import timestamp
 from runner.core.transfer.canonical_form import same_destination
 from runner.core.transfer.outcome import Outcome
-from runner.core.transfer.plan import SENDS, Action
+from runner.core.transfer.plan_decision import SENDS, Action
 from runner.core.transfer.reasons import Code, Earlier
 from runner.core.transfer.states import OUTCOMES, State
 from runner.journal.sqlite.connection import connect, has_column, reading

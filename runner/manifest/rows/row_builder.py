@@ -9,8 +9,8 @@ from typing import Any
 
 from runner.core.diagnostics.problem import Problem
 from runner.core.manifest.media import MediaMatrix
-from runner.core.manifest.model import TransferRow
 from runner.core.manifest.rules import Finding, check_destination, check_id
+from runner.core.transfer.rows import TransferRow
 from runner.manifest.problem_collector import Collector
 from runner.manifest.reference_resolver import LocatedValue, ReferenceResolver
 from runner.manifest.rows.missing_fields import MissingField

@@ -9,9 +9,10 @@ from functools import partial
 from typing import Any, Protocol
 
 from runner.core.diagnostics.problem import Place, Problem, Related
-from runner.core.manifest.model import DriverTraits, QueueSelection, Repeat, TransferRow
+from runner.core.manifest.model import DriverTraits, QueueSelection, Repeat
 from runner.core.manifest.quantity import parse_duration
 from runner.core.manifest.rules import check_id
+from runner.core.transfer.rows import TransferRow
 from runner.drivers import drivers_that_select
 from runner.manifest.problem_collector import KEPT, Collector
 from runner.manifest.reference_resolver import ReferenceResolver

@@ -19,7 +19,7 @@ from runner.core.exit_code import ExitCode
 from runner.core.next_steps import Given, Step
 from runner.core.records.run_record import Figures, PlanFigures, WindowRecord
 from runner.core.transfer.outcome import Outcome
-from runner.core.transfer.plan import Move
+from runner.core.transfer.plan_decision import PlannedMove
 
 T, R, F, S, D, U, E = Outcome
 
@@ -381,8 +381,8 @@ def test_each_output_has_its_form():
 
 
 def test_a_plan_names_what_it_would_move_the_first_twenty():
-    moves = [Move("vip", "i-0", "genesys://queue/b", "genesys://queue/a")]
-    moves += [Move(f"k{n}", f"i-{n}", "genesys://queue/b", None) for n in range(1, 30)]
+    moves = [PlannedMove("vip", "i-0", "genesys://queue/b", "genesys://queue/a")]
+    moves += [PlannedMove(f"k{n}", f"i-{n}", "genesys://queue/b", None) for n in range(1, 30)]
     planned = result(ExitCode.OK, plan=PlanFigures(50, 0, 1, 0, 2.0), moves=moves)
     shown = render_result(planned)
     assert "would move\n  vip  genesys://queue/a → genesys://queue/b\n  k1  genesys" in shown

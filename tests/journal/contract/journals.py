@@ -8,8 +8,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from runner.core.journal_location import JournalLocation
-from runner.core.manifest.model import TransferRow
-from runner.core.transfer.plan import PlannedRow
+from runner.core.transfer.rows import PlannedRow, TransferRow
 from runner.journals import journal_at
 from runner.ports import Journal
 from runner.ports.journal_access import JournalAccess, JournalStore

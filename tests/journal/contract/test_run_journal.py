@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from runner.core.transfer.plan import PlannedRow
+from runner.core.transfer.rows import PlannedRow
 from runner.core.transfer.states import Event, State
 from runner.ports import Entry, Journal
 from tests.journal.builders import Life, manifest_rows, note

@@ -7,9 +7,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import NamedTuple
 
-from runner.core.manifest.media import MediaMatrix
 from runner.core.transfer.canonical_form import same_destination
-from runner.core.transfer.lookup_verdict import FoundAt
 from runner.core.transfer.reasons import CARRIES_OVER, Code, Earlier
 from runner.core.transfer.states import HELD, State
 
@@ -49,7 +47,7 @@ class Claim:
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
+class Decision:
     """The action for a row, why, and the history that it goes on from."""
 
     action: Action
@@ -62,14 +60,14 @@ class Verdict:
     failed_as: str | None = None  # see `PlannedRow`
 
 
-def judge(claims: Sequence[Claim], destination_uri: str, *, again: bool) -> Verdict:
+def decide(claims: Sequence[Claim], destination_uri: str, *, again: bool) -> Decision:
     """Decide what to do with a row that would move the interaction to `destination_uri`.
 
     `again` moves even what has been carried to the same destination; it never overrides a doubt.
     """
     held = next((claim for claim in claims if claim.state in HELD), None)
     if held is not None:
-        return Verdict(
+        return Decision(
             Action.IN_DOUBT,
             f"in doubt since run {held.run_id} (batch {held.batch}, key {held.key})",
             held.transfer_id,
@@ -89,15 +87,15 @@ def judge(claims: Sequence[Claim], destination_uri: str, *, again: bool) -> Verd
         return _unchanged(last, reason, Code.SKIPPED_BEFORE)
     settled = next((c for c in reversed(there) if c.state in _SETTLED), None)
     changed = carried is not None and not is_there
-    return Verdict(
+    return Decision(
         Action.CHANGED if changed else Action.SEND,
         lineage=last.lineage if last else None,
         failed_as=(settled.code or "") if settled and settled.state in _FAILURES else None,
     )
 
 
-def _unchanged(claim: Claim, reason: str, code: Code) -> Verdict:
-    return Verdict(Action.UNCHANGED, reason, claim.transfer_id, code=code, earlier=_earlier(claim))
+def _unchanged(claim: Claim, reason: str, code: Code) -> Decision:
+    return Decision(Action.UNCHANGED, reason, claim.transfer_id, code=code, earlier=_earlier(claim))
 
 
 def _earlier(claim: Claim) -> Earlier:
@@ -109,36 +107,10 @@ def last_carried(claims: Sequence[Claim]) -> Claim | None:
     return next((c for c in reversed(claims) if c.state is State.TRANSFERRED), None)
 
 
-class Move(NamedTuple):
+class PlannedMove(NamedTuple):
     """What a plan means to move, and where to; `origin_uri` is where it was, as far as is known."""
 
     key: str
     interaction_id: str
     destination_uri: str
     origin_uri: str | None  # where it was carried before, or seen by a look-up
-
-
-@dataclass(frozen=True, slots=True)
-class PlannedRow:
-    """One row of a plan, as the engine takes it up.
-
-    `failed_as` is the code with which it was rejected or failed before, for the same destination,
-    empty if that is not known: such a row is sent after all others. None: it was not.
-    """
-
-    n: int
-    key: str
-    interaction_id: str
-    destination_uri: str
-    media: tuple[MediaMatrix, ...]
-    callbacks: tuple[str, ...]
-    source: str
-    lineage: int | None = None
-    was_elsewhere: bool = False  # by the history: carried to another destination before
-    failed_as: str | None = None
-    found_at: FoundAt | None = None  # where a selection found it
-
-    @property
-    def turn(self) -> tuple[bool, int]:
-        """The row's place in the order of sending."""
-        return self.failed_as is not None, self.n

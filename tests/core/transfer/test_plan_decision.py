@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runner.core.transfer.plan import SENDS, Action, Claim, Verdict, judge
+from runner.core.transfer.plan_decision import SENDS, Action, Claim, Decision, decide
 from runner.core.transfer.reasons import Code, Earlier
 from runner.core.transfer.states import HELD, State
 
@@ -39,11 +39,11 @@ PLACES = st.sampled_from([HERE, THERE, ELSEWHERE])
 
 
 def test_an_interaction_without_history_is_sent():
-    assert judge([], HERE, again=False) == Verdict(Action.SEND)
+    assert decide([], HERE, again=False) == Decision(Action.SEND)
 
 
 def test_carried_out_to_the_same_destination_is_unchanged_and_names_the_run():
-    assert judge([claim(4, State.TRANSFERRED)], HERE, again=False) == Verdict(
+    assert decide([claim(4, State.TRANSFERRED)], HERE, again=False) == Decision(
         Action.UNCHANGED,
         "transferred by run run-4 (batch night, key k7)",
         4,
@@ -53,19 +53,21 @@ def test_carried_out_to_the_same_destination_is_unchanged_and_names_the_run():
 
 
 def test_carried_out_to_another_destination_is_a_new_transfer():
-    assert judge([claim(4, State.TRANSFERRED, THERE)], HERE, again=False) == Verdict(Action.CHANGED)
+    assert decide([claim(4, State.TRANSFERRED, THERE)], HERE, again=False) == Decision(
+        Action.CHANGED
+    )
 
 
 def test_moved_away_and_back_is_sent_as_changed():
     """The last that was carried out counts, not any."""
     past = [claim(1, State.TRANSFERRED, HERE), claim(2, State.TRANSFERRED, THERE)]
-    assert judge(past, HERE, again=False).action is Action.CHANGED
-    assert judge(past, THERE, again=False).action is Action.UNCHANGED
+    assert decide(past, HERE, again=False).action is Action.CHANGED
+    assert decide(past, THERE, again=False).action is Action.UNCHANGED
 
 
 def test_a_doubt_is_named():
-    verdict = judge([claim(9, State.UNKNOWN, THERE)], HERE, again=True)
-    assert verdict == Verdict(
+    verdict = decide([claim(9, State.UNKNOWN, THERE)], HERE, again=True)
+    assert verdict == Decision(
         Action.IN_DOUBT,
         "in doubt since run run-9 (batch night, key k7)",
         9,
@@ -76,67 +78,67 @@ def test_a_doubt_is_named():
 
 def test_what_failed_is_taken_up_and_its_deliveries_are_remembered():
     past = [claim(3, State.FAILED), claim(5, State.REJECTED, lineage=3)]
-    assert judge(past, HERE, again=False) == Verdict(Action.SEND, lineage=3, failed_as="")
+    assert decide(past, HERE, again=False) == Decision(Action.SEND, lineage=3, failed_as="")
 
 
 @pytest.mark.parametrize("state", [State.REJECTED, State.FAILED])
 def test_what_failed_to_the_same_destination_is_known_by_its_code(state: State):
     past = [claim(3, state, code="destination_unreachable")]
-    assert judge(past, HERE, again=False).failed_as == "destination_unreachable"
-    assert judge(past, THERE, again=False).failed_as is None
+    assert decide(past, HERE, again=False).failed_as == "destination_unreachable"
+    assert decide(past, THERE, again=False).failed_as is None
 
 
 def test_what_the_run_after_a_failure_had_no_turn_for_has_failed_before_all_the_same():
     past = [claim(3, State.REJECTED, code="rate_limited"), claim(5, State.READY, lineage=3)]
-    assert judge(past, HERE, again=False).failed_as == "rate_limited"
+    assert decide(past, HERE, again=False).failed_as == "rate_limited"
 
 
 def test_what_was_skipped_or_moved_since_has_not_failed_before():
     failed = claim(1, State.REJECTED, code="transfer_rejected")
     skipped = claim(2, State.SKIPPED, lineage=1, code=Code.ALREADY_THERE)
-    assert judge([failed, skipped], HERE, again=False).failed_as is None
+    assert decide([failed, skipped], HERE, again=False).failed_as is None
     moved = claim(2, State.TRANSFERRED, THERE)
-    assert judge([failed, moved], HERE, again=False).failed_as is None
+    assert decide([failed, moved], HERE, again=False).failed_as is None
 
 
 def test_deliveries_to_another_destination_are_no_part_of_the_lineage():
     """Their effect would be another."""
-    assert judge([claim(3, State.FAILED, THERE)], HERE, again=False) == Verdict(Action.SEND)
+    assert decide([claim(3, State.FAILED, THERE)], HERE, again=False) == Decision(Action.SEND)
 
 
 def test_deliveries_from_before_a_move_are_no_part_of_the_lineage():
     past = [claim(1, State.REJECTED, HERE), claim(2, State.TRANSFERRED, THERE)]
-    assert judge(past, HERE, again=False) == Verdict(Action.CHANGED)
+    assert decide(past, HERE, again=False) == Decision(Action.CHANGED)
 
 
 @pytest.mark.parametrize("code", [None, *(code for code in Code if code != Code.INTERACTION_ENDED)])
 def test_a_skip_that_may_change_again_is_judged_anew(code: str | None):
     past = [claim(6, State.SKIPPED, code=code)]
-    assert judge(past, HERE, again=False) == Verdict(Action.SEND, None, None, 6)
+    assert decide(past, HERE, again=False) == Decision(Action.SEND, None, None, 6)
 
 
 def test_what_had_ended_stays_skipped_unless_asked_again():
     past = [claim(6, State.SKIPPED, code=Code.INTERACTION_ENDED)]
-    assert judge(past, HERE, again=False) == Verdict(
+    assert decide(past, HERE, again=False) == Decision(
         Action.UNCHANGED,
         "skipped by run run-6; --again looks anew",
         6,
         code=Code.SKIPPED_BEFORE,
         earlier=Earlier("run-6", "night", "k7"),
     )
-    assert judge(past, HERE, again=True) == Verdict(Action.SEND, None, None, 6)
-    assert judge(past, THERE, again=False).action is Action.SEND
+    assert decide(past, HERE, again=True) == Decision(Action.SEND, None, None, 6)
+    assert decide(past, THERE, again=False).action is Action.SEND
 
 
 def test_again_moves_what_was_carried_there_before_with_a_history_of_its_own():
     """The earlier effect must not be taken for the new one's."""
-    assert judge([claim(4, State.TRANSFERRED)], HERE, again=True) == Verdict(Action.SEND)
+    assert decide([claim(4, State.TRANSFERRED)], HERE, again=True) == Decision(Action.SEND)
 
 
 @given(histories(), PLACES, st.booleans())
 def test_nothing_is_sent_while_a_claim_is_held(past: list[Claim], place: str, again: bool):  # noqa: FBT001 - drawn
     held = [c for c in past if c.state in HELD]
-    verdict = judge(past, place, again=again)
+    verdict = decide(past, place, again=again)
     assert (verdict.action is Action.IN_DOUBT) == bool(held)
     if held:
         assert verdict.claim == held[0].transfer_id
@@ -144,7 +146,7 @@ def test_nothing_is_sent_while_a_claim_is_held(past: list[Claim], place: str, ag
 
 @given(histories(), PLACES)
 def test_unchanged_if_and_only_if_there_already_or_ended(past: list[Claim], place: str):
-    verdict = judge(past, place, again=False)
+    verdict = decide(past, place, again=False)
     carried = [c for c in past if c.state is State.TRANSFERRED]
     if verdict.action is Action.UNCHANGED and carried and verdict.claim == carried[-1].transfer_id:
         assert carried[-1].destination_uri == place
@@ -157,7 +159,7 @@ def test_unchanged_if_and_only_if_there_already_or_ended(past: list[Claim], plac
 
 @given(histories(), PLACES)
 def test_again_sends_all_but_doubts(past: list[Claim], place: str):
-    assert judge(past, place, again=True).action in SENDS | {Action.IN_DOUBT}
+    assert decide(past, place, again=True).action in SENDS | {Action.IN_DOUBT}
 
 
 @given(histories(), PLACES, st.booleans())
@@ -166,7 +168,7 @@ def test_a_lineage_leads_to_the_same_destination_and_to_no_effect(
     place: str,
     again: bool,  # noqa: FBT001 - drawn
 ):
-    verdict = judge(past, place, again=again)
+    verdict = decide(past, place, again=again)
     if verdict.lineage is not None:
         of = [c for c in past if c.lineage == verdict.lineage]
         assert {c.destination_uri for c in of} == {place}
