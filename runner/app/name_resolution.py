@@ -8,7 +8,6 @@ from typing import Any
 
 from runner.core.diagnostics.problem import Place, Problem
 from runner.core.errors import ManifestInvalid
-from runner.core.manifest.media import MediaMatrix
 from runner.core.manifest.model import Manifest, QueueSelection
 from runner.core.manifest.queue_selection import (
     SERVED_NO_MORE,
@@ -20,6 +19,7 @@ from runner.core.manifest.queue_selection import (
     select_waiting,
 )
 from runner.core.number_text import counted
+from runner.core.records.row_codec import ROW
 from runner.core.transfer.lookup_verdict import FoundAt
 from runner.core.transfer.rows import TransferRow
 from runner.ports import Directory
@@ -59,39 +59,22 @@ class DirectoryAnswers:
 
     def to_json(self) -> dict[str, Any]:
         """Return the form for plan files, without the counts of what was left out."""
-        rows = [
-            {
-                "interaction_id": row.interaction_id,
-                "destination_uri": row.destination_uri,
-                "media": [matrix.to_json() for matrix in row.media],
-                "callbacks": list(row.callbacks),
-                "source": row.source,
-                **({} if row.found_at is None else {"found_at": row.found_at.to_json()}),
-            }
-            for row in self.rows
-        ]
+        rows = [ROW.to_json(row) for row in self.rows]
+        for row in rows:
+            del row["key"]  # a selection's rows have none of their own
         return {"addresses": dict(self.addresses), "rows": rows}
 
     @classmethod
     def from_json(cls, kept: Mapping[str, Any]) -> DirectoryAnswers:
         """Return what `to_json` wrote."""
-        return cls(dict(kept["addresses"]), tuple(_kept_row(row) for row in kept["rows"]))
+        return cls(
+            dict(kept["addresses"]),
+            tuple(ROW.from_json({"key": row["interaction_id"], **row}) for row in kept["rows"]),
+        )
 
 
 NOTHING_ASKED = DirectoryAnswers()
 """The answers if nothing had to be asked."""
-
-
-def _kept_row(row: Mapping[str, Any]) -> TransferRow:
-    return TransferRow(
-        row["interaction_id"],
-        row["interaction_id"],
-        row["destination_uri"],
-        tuple(MediaMatrix.from_json(matrix) for matrix in row["media"]),
-        tuple(row["callbacks"]),
-        row["source"],
-        FoundAt.from_json(row["found_at"]) if "found_at" in row else None,
-    )
 
 
 def needs_directory(manifest: Manifest, staging: Staging) -> bool:

@@ -29,7 +29,7 @@ from runner.core.manifest.model import Manifest
 from runner.core.manifest.policy_rules import duration_s, in_flight
 from runner.core.pacing.rate import estimate_s
 from runner.core.pacing.waves import WaveCount, batch_ends, most_failures
-from runner.core.records.row_text import read_ladder
+from runner.core.records.row_codec import read_ladder
 from runner.core.records.run_record import (
     Figures,
     PlanFigures,
@@ -46,7 +46,8 @@ from runner.core.transfer.reasons import WORDS, Code, Earlier
 from runner.manifest.load import Loaded, load
 from runner.ports.journal_access import JournalAccess
 from runner.report.writer import write_report
-from runner.staging.rows import Outline, Staging
+from runner.staging.outline import Outline
+from runner.staging.rows import Staging
 
 if TYPE_CHECKING:  # it brings the gateway's libraries, which a plan made offline does without
     from runner.app.preflight import Forecast, PreflightResult

@@ -21,6 +21,7 @@ from runner.core.errors import ManifestInvalid, StorageError, UsageError
 from runner.core.journal_location import JournalLocation
 from runner.core.manifest.media import MediaMatrix
 from runner.core.next_steps import RunArguments
+from runner.core.records.row_codec import ROW
 from runner.core.records.run_record import PlanFigures
 from runner.core.transfer.plan_decision import Action
 from runner.core.transfer.rows import PlannedRow
@@ -66,13 +67,15 @@ class PlanFile:
     found: DirectoryAnswers = NOTHING_ASKED  # ids of names, and what waited in queues
 
 
+_OWN_PLACE = frozenset({"key", "source", "media"})
+"""Fields whose JSON form no digest has: media are digested in a form of their own."""
+
+
 def row_digest(row: PlannedRow) -> str:
     """Return a short digest of a row's content, without its key and its place."""
-    said: list[Any] = [
-        row.interaction_id, row.destination_uri, _media_text(row.media), row.callbacks,
-    ]  # fmt: skip
-    if row.found_at is not None:
-        said.append(row.found_at.to_json())
+    further = ROW.to_json(row, without=_OWN_PLACE)
+    ids = further.pop("interaction_id"), further.pop("destination_uri")
+    said = [*ids, _media_text(row.media), *further.values()]
     return hashlib.sha256(json.dumps(said).encode()).hexdigest()[:DIGEST_LENGTH]
 
 

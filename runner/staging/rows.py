@@ -2,22 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import NamedTuple
 
 from runner.core.manifest.media import MediaMatrix
 from runner.core.manifest.model import QueueSelection, Repeat
-from runner.core.records.row_text import (
-    read_found_at,
-    read_ladder,
-    read_names,
-    write_found_at,
-    write_ladder,
-    write_names,
-)
+from runner.core.records.row_codec import DECISION, PLANNED_ROW, ROW, write_ladder
 from runner.core.transfer.canonical_form import canonical_interaction
 from runner.core.transfer.plan_decision import (
     SENDS,
@@ -30,7 +21,19 @@ from runner.core.transfer.plan_decision import (
 )
 from runner.core.transfer.rows import PlannedRow, TransferRow
 from runner.ports.history import ClaimSource
-from runner.staging.sql import ALIKE, OWN_KEY, REPEATS, TABLES
+from runner.staging.outline import Outline
+from runner.staging.sql import (
+    ADD_DECISION,
+    ADD_ROW,
+    ALIKE,
+    AMEND,
+    MOVES,
+    OUTLINES,
+    OWN_KEY,
+    PLANNED,
+    REPEATS,
+    TABLES,
+)
 from runner.staging.temporary_database import Scratch
 
 CHUNK = 1000
@@ -48,23 +51,6 @@ class Selection:
     again: bool = False
 
 
-class Outline(NamedTuple):
-    """A planned row as its report shows it; a plain tuple, since there may be a million."""
-
-    n: int
-    key: str
-    source: str
-    interaction_id: str
-    destination_uri: str
-    media: str  # `read_ladder` reads it
-    action: str
-    reason: str | None
-    origin_uri: str | None = None  # where its history carried it last, if elsewhere
-    code: str | None = None  # of `reason`
-    earlier: str | None = None  # JSON: `core.reasons.Earlier`
-    failed_as: str | None = None  # with which code it failed before
-
-
 class Staging(Scratch):
     """A temporary file of rows, in the order of the manifest; gone when closed.
 
@@ -77,7 +63,7 @@ class Staging(Scratch):
         self._ladders: dict[tuple[MediaMatrix, ...], int] = {}
         self._media: tuple[MediaMatrix, ...] | None = None  # of the row added last
         self._ladder = 0
-        self._chunk: list[tuple[object, ...]] = []
+        self._chunk: list[list[object]] = []
         self.count = 0
         self.selections: list[QueueSelection] = []  # whose rows are not known yet
         self.has_selected = False  # some rows, or none, come from selections
@@ -86,11 +72,9 @@ class Staging(Scratch):
         """Take the next row."""
         if row.media is not self._media:  # neighbours mostly share theirs
             self._media, self._ladder = row.media, self._number_of(row.media)
-        self._chunk.append((
-            self.count, row.key, row.interaction_id, row.destination_uri, self._ladder,
-            write_names(row.callbacks), row.source, canonical_interaction(row.interaction_id),
-            write_found_at(row.found_at),
-        ))  # fmt: skip
+        values = ROW.write(row, self._ladder)
+        values += (self.count, canonical_interaction(row.interaction_id))
+        self._chunk.append(values)
         self.count += 1
         if len(self._chunk) >= CHUNK:
             self._flush()
@@ -155,93 +139,58 @@ class Staging(Scratch):
         return [Repeat(*row) for row in rows]
 
     def plan(self, history: ClaimSource | None, selection: Selection) -> None:
-        """Give every row its verdict, by what earlier runs did (`history` None: nothing).
+        """Decide what to do with every row, by what earlier runs did (`history` None: nothing).
 
         Raises `StorageError` if that cannot be read.
         """
         self._flush()
         with self._working():
-            self._connection.execute("DELETE FROM verdicts")
+            self._connection.execute("DELETE FROM decisions")
         if history is not None:
             self._judge(history, again=selection.again)
         with self._working():
             self._connection.execute(
-                "INSERT OR IGNORE INTO verdicts(n, action) SELECT n, ? FROM rows",
+                "INSERT OR IGNORE INTO decisions(n, action) SELECT n, ? FROM rows",
                 [Action.SEND],
             )
             self._select(selection)
             self._connection.execute("COMMIT")
             self._connection.execute("BEGIN")
 
-    def amend(self, verdicts: Iterable[tuple[int, Decision]]) -> None:
-        """Give some rows, by their numbers, other verdicts than `plan` gave them."""
+    def amend(self, decisions: Iterable[tuple[int, Decision]]) -> None:
+        """Replace the decisions on some rows, which are given by their numbers."""
         with self._working():
             self._connection.executemany(
-                "UPDATE verdicts SET action = ?, reason = ?, claim = ?, lineage = ?, code = ?,"
-                " failed_as = ? WHERE n = ?",
-                (
-                    (v.action, v.reason, v.claim, v.lineage, v.code, v.failed_as, n)
-                    for n, v in verdicts
-                ),
+                AMEND, ((*DECISION.write(decision), n) for n, decision in decisions)
             )
             self._connection.execute("COMMIT")
             self._connection.execute("BEGIN")
 
     def counts(self) -> dict[Action, int]:
         """Return how many rows got each action."""
-        rows = self._connection.execute("SELECT action, count(*) FROM verdicts GROUP BY action")
+        rows = self._connection.execute("SELECT action, count(*) FROM decisions GROUP BY action")
         return {Action(action): count for action, count in rows}
 
     def failed_before(self) -> int:
         """Return how many of the rows to be sent were rejected or failed before."""
-        asked = "SELECT count(*) FROM verdicts WHERE action IN (?, ?) AND failed_as IS NOT NULL"
+        asked = "SELECT count(*) FROM decisions WHERE action IN (?, ?) AND failed_as IS NOT NULL"
         (count,) = self._connection.execute(asked, sorted(SENDS)).fetchone()
         return int(count)
 
     def planned(self) -> Iterator[tuple[PlannedRow, Decision]]:
-        """Yield every row with its verdict, in the manifest's order."""
-        rows = self._connection.execute(
-            "SELECT n, key, interaction_id, destination_uri, media, callbacks, source,"
-            " found_at, action, reason, claim, lineage, code, coalesce(left_out, 0), failed_as"
-            " FROM rows JOIN verdicts USING (n) JOIN ladders ON ladders.id = ladder ORDER BY n"
-        )
-        for n, key, interaction_id, uri, media, callbacks, source, found_at, *verdict in rows:
-            action, reason, claim, lineage, code, left_out, failed_as = verdict
-            row = PlannedRow(
-                n, key, interaction_id, uri, read_ladder(media), read_names(callbacks),
-                source, lineage, failed_as=failed_as, found_at=read_found_at(found_at),
-            )  # fmt: skip
-            yield (
-                row,
-                Decision(
-                    Action(action),
-                    reason,
-                    claim,
-                    lineage,
-                    code,
-                    left_out=bool(left_out),
-                    failed_as=failed_as,
-                ),
-            )
+        """Yield every row with the decision on it, in the manifest's order."""
+        size = len(PLANNED_ROW.fields)
+        for values in self._connection.execute(PLANNED):
+            yield PLANNED_ROW.read(values[:size]), DECISION.read(values[size:])
 
     def moves(self) -> Iterator[tuple[int, PlannedMove]]:
         """Yield what would be sent with its row's number, what was carried elsewhere before first."""
-        rows = self._connection.execute(
-            "SELECT n, key, interaction_id, destination_uri, origin"
-            " FROM verdicts JOIN rows USING (n)"
-            " WHERE action IN ('send', 'changed') ORDER BY action, n"
-        )
-        for n, *move in rows:
+        for n, *move in self._connection.execute(MOVES):
             yield n, PlannedMove._make(move)
 
     def outlines(self) -> Iterator[Outline]:
         """Yield what a plan's report shows of every row, in the manifest's order."""
-        rows = self._connection.execute(
-            "SELECT n, key, source, interaction_id, destination_uri, media, action, reason, origin,"
-            " code, earlier, failed_as"
-            " FROM rows JOIN verdicts USING (n) JOIN ladders ON ladders.id = ladder ORDER BY n"
-        )
-        return map(Outline._make, rows)
+        return map(Outline._make, self._connection.execute(OUTLINES))
 
     def outlines_alike(self, most: int) -> Iterator[tuple[Outline, int]]:
         """Yield the first `most` rows of each action and reason, in the manifest's order.
@@ -265,7 +214,7 @@ class Staging(Scratch):
 
     def _flush(self) -> None:
         with self._working():
-            self._connection.executemany("INSERT INTO rows VALUES (?,?,?,?,?,?,?,?,?)", self._chunk)
+            self._connection.executemany(ADD_ROW, self._chunk)
         self._chunk.clear()
 
     def _judge(self, history: ClaimSource, *, again: bool) -> None:
@@ -273,13 +222,11 @@ class Staging(Scratch):
             "SELECT n, destination_uri, interaction FROM rows ORDER BY n"
         )
         found = history.claims(((n, uri), interaction) for n, uri, interaction in rows)
-        verdicts = (
-            _verdict_row(n, decide(claims, uri, again=again), claims) for (n, uri), claims in found
+        decisions = (
+            _decision_row(n, decide(claims, uri, again=again), claims) for (n, uri), claims in found
         )
         with self._working():
-            self._connection.executemany(
-                "INSERT INTO verdicts VALUES (?,?,?,?,?,?,?,?,NULL,?)", verdicts
-            )
+            self._connection.executemany(ADD_DECISION, decisions)
 
     def _select(self, selection: Selection) -> None:
         """Mark what `--only` and `--limit` leave out; a row in doubt stays in doubt."""
@@ -287,23 +234,23 @@ class Staging(Scratch):
         if only:
             matches = " OR ".join("key GLOB ?" for _ in selection.only)
             self._connection.execute(
-                "UPDATE verdicts SET action = 'not_selected', reason = 'not selected', claim = NULL,"  # noqa: S608 - the texts are bound
+                "UPDATE decisions SET action = 'not_selected', reason = 'not selected', claim = NULL,"  # noqa: S608 - the texts are bound
                 " code = 'not_selected', earlier = NULL"
                 " WHERE action != 'in_doubt'"
                 f" AND n NOT IN (SELECT n FROM rows WHERE {matches})",
                 only,
             )
             self._connection.execute(
-                "UPDATE verdicts SET left_out = 1"  # noqa: S608 - bound
+                "UPDATE decisions SET left_out = 1"  # noqa: S608 - bound
                 " WHERE action = 'in_doubt'"
                 f" AND n NOT IN (SELECT n FROM rows WHERE {matches})",
                 only,
             )
         if selection.limit is not None:
             self._connection.execute(
-                "UPDATE verdicts SET action = 'not_selected', reason = 'not selected',"
+                "UPDATE decisions SET action = 'not_selected', reason = 'not selected',"
                 " code = 'not_selected'"
-                " WHERE n IN (SELECT n FROM verdicts WHERE action IN (?, ?)"
+                " WHERE n IN (SELECT n FROM decisions WHERE action IN (?, ?)"
                 " ORDER BY failed_as IS NOT NULL, n LIMIT -1 OFFSET ?)",
                 (*sorted(SENDS), selection.limit),
             )
@@ -314,14 +261,10 @@ def _as_glob(pattern: str) -> str:
     return _SET.sub(lambda found: f"[^{found[1]}" if found[1] else found[0], pattern)
 
 
-def _verdict_row(n: int, verdict: Decision, claims: Sequence[Claim]) -> tuple[object, ...]:
-    earlier = None if verdict.earlier is None else json.dumps(verdict.earlier)
-    return (
-        n, verdict.action, verdict.reason, verdict.claim, verdict.lineage,
-        _origin(verdict, claims), verdict.code, earlier, verdict.failed_as,
-    )  # fmt: skip
+def _decision_row(n: int, decision: Decision, claims: Sequence[Claim]) -> tuple[object, ...]:
+    return n, _origin(decision, claims), *DECISION.write(decision)
 
 
-def _origin(verdict: Decision, claims: Sequence[Claim]) -> str | None:
-    carried = last_carried(claims) if verdict.action is Action.CHANGED else None
+def _origin(decision: Decision, claims: Sequence[Claim]) -> str | None:
+    carried = last_carried(claims) if decision.action is Action.CHANGED else None
     return None if carried is None else carried.destination_uri

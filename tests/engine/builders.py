@@ -29,7 +29,7 @@ CANARY = (1, Share(0.1), EVERYTHING)
 
 def rows(number: int = 1, **changes: Any) -> list[PlannedRow]:
     """Return so many rows: `k0` moves `i0`, and so on."""
-    plain = PlannedRow(0, "", "", HERE, (HD,), (), "batch.yaml:1")
+    plain = PlannedRow("", "", HERE, (HD,), (), "batch.yaml:1", n=0)
     return [
         replace(plain, n=n, key=f"k{n}", interaction_id=f"i{n}", **changes) for n in range(number)
     ]

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from runner.core.errors import StorageError
 from runner.core.manifest.model import Repeat
-from runner.core.records.row_text import read_ladder, write_ladder
+from runner.core.records.row_codec import read_ladder, write_ladder
 from runner.core.transfer.plan_decision import Action
 from runner.core.transfer.rows import TransferRow
 from runner.core.transfer.states import Event

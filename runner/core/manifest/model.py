@@ -17,7 +17,6 @@ from runner.core.manifest.source_excerpt import Excerpt
 from runner.core.manifest.window import Window
 from runner.core.pacing.circuit_breaker import BreakerPolicy
 from runner.core.transfer.doubt_evidence import Promise
-from runner.core.transfer.lookup_verdict import FoundAt
 from runner.core.transfer.outcome import Outcome
 
 
@@ -277,7 +276,7 @@ class Policy:
 
 @dataclass(frozen=True, slots=True)
 class Manifest:
-    """Everything but the transfers, which are streamed (`TransferRow`)."""
+    """Everything but the transfers, which are streamed (`core.transfer.rows.TransferRow`)."""
 
     path: str  # as the user gave it
     sha256: str  # of the manifest file's bytes
@@ -294,19 +293,6 @@ class Manifest:
         """Every secret that the manifest refers to, resolved; client ids are not secrets."""
         callbacks = (callback.secret for callback in self.callbacks.values())
         return tuple(each for each in (self.environment.client_secret, *callbacks) if each)
-
-
-@dataclass(frozen=True, slots=True)
-class TransferRow:
-    """One transfer of the manifest, with defaults applied and names resolved."""
-
-    key: str
-    interaction_id: str
-    destination_uri: str
-    media: tuple[MediaMatrix, ...]  # the requested matrix, then the fallbacks in order
-    callbacks: tuple[str, ...]  # names in `Manifest.callbacks`
-    source: str  # "file:line", the file relative to the manifest's folder
-    found_at: FoundAt | None = None  # where a selection found it
 
 
 @dataclass(frozen=True, slots=True)

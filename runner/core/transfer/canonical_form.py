@@ -25,9 +25,11 @@ _SIP_PORT, _SIP_TLS_PORT = 5060, 5061
 
 def canonical_interaction(interaction_id: str) -> str:
     """Return an interaction's canonical id: UUIDs in lower case, others unchanged."""
-    if len(interaction_id) == _UUID_LENGTH and _UUID.fullmatch(interaction_id):
-        return interaction_id.lower()
-    return interaction_id
+    lower = interaction_id.lower()
+    if lower == interaction_id:  # most are: the pattern takes longer
+        return interaction_id
+    is_uuid = len(interaction_id) == _UUID_LENGTH and _UUID.fullmatch(interaction_id)
+    return lower if is_uuid else interaction_id
 
 
 @lru_cache(maxsize=4096)

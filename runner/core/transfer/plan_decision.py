@@ -7,9 +7,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import NamedTuple
 
-from runner.core.manifest.media import MediaMatrix
 from runner.core.transfer.canonical_form import same_destination
-from runner.core.transfer.lookup_verdict import FoundAt
 from runner.core.transfer.reasons import CARRIES_OVER, Code, Earlier
 from runner.core.transfer.states import HELD, State
 
@@ -116,29 +114,3 @@ class PlannedMove(NamedTuple):
     interaction_id: str
     destination_uri: str
     origin_uri: str | None  # where it was carried before, or seen by a look-up
-
-
-@dataclass(frozen=True, slots=True)
-class PlannedRow:
-    """One row of a plan, as the engine takes it up.
-
-    `failed_as` is the code with which it was rejected or failed before, for the same destination,
-    empty if that is not known: such a row is sent after all others. None: it was not.
-    """
-
-    n: int
-    key: str
-    interaction_id: str
-    destination_uri: str
-    media: tuple[MediaMatrix, ...]
-    callbacks: tuple[str, ...]
-    source: str
-    lineage: int | None = None
-    was_elsewhere: bool = False  # by the history: carried to another destination before
-    failed_as: str | None = None
-    found_at: FoundAt | None = None  # where a selection found it
-
-    @property
-    def turn(self) -> tuple[bool, int]:
-        """The row's place in the order of sending."""
-        return self.failed_as is not None, self.n

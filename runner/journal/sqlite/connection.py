@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -40,6 +40,14 @@ def has_column(
     """Return whether a table has a column that was added to the format later."""
     names = connection.execute("SELECT name FROM pragma_table_info(?, ?)", [table, schema])
     return (column,) in names.fetchall()
+
+
+def lacking_columns(
+    connection: sqlite3.Connection, table: str, columns: Iterable[str]
+) -> frozenset[str]:
+    """Return those of a table's columns that an older journal has not."""
+    names = connection.execute("SELECT name FROM pragma_table_info(?)", [table])
+    return frozenset(columns) - {name for (name,) in names}
 
 
 def has_table(connection: sqlite3.Connection, table: str) -> bool:

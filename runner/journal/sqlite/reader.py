@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 
 from runner.core.errors import UsageError
 from runner.core.records.audit_chain import GENESIS
-from runner.core.records.row_text import read_found_at, read_ladder, read_names
+from runner.core.records.row_codec import PLANNED_ROW
 from runner.core.records.run_record import AuditEntry, Figures, ReportSource, RunRecord
 from runner.core.transfer.canonical_form import canonical_interaction
 from runner.core.transfer.doubt_evidence import Baseline, SendClocks
@@ -20,7 +20,7 @@ from runner.core.transfer.outcome import Outcome
 from runner.core.transfer.plan_decision import Action, Claim
 from runner.core.transfer.rows import PlannedRow
 from runner.core.transfer.states import OUTCOMES, State
-from runner.journal.sqlite.connection import connect, has_column, has_table, reading
+from runner.journal.sqlite.connection import connect, has_table, lacking_columns, reading
 from runner.journal.sqlite.format_check import read_waived
 from runner.journal.sqlite.interaction_history import claims_of
 from runner.journal.sqlite.manifest_store import read_manifest
@@ -37,6 +37,8 @@ from runner.ports.history import (
 )
 
 T = TypeVar("T")
+
+_SIZE = len(PLANNED_ROW.fields)
 
 KEYS_COMPARED = 20_000
 """Keys that an unknown one is compared with."""
@@ -63,23 +65,18 @@ _HELD_BY_RUN = (
 )
 _COUNT_HELD = f"SELECT count(*) FROM transfers x WHERE {_HELD}"  # noqa: S608 - of constants
 _BY_KEY = (
-    "SELECT r.n, r.key, x.interaction_id, x.destination_uri, l.media, r.callbacks, r.source,"  # noqa: S608 - of constants
-    f" x.lineage, x.id, x.version, x.state, x.reason, o.id, o.batch FROM {_OF_RUN}"
-    " JOIN ladders l ON l.id = r.ladder WHERE r.key = ?2 OR x.key = ?2"
+    f"SELECT {{row}}, x.id, x.lineage, x.version, x.state, x.reason, o.id, o.batch FROM {_OF_RUN}"  # noqa: S608 - of constants
+    " JOIN ladders ON ladders.id = r.ladder WHERE r.key = ?2 OR x.key = ?2"
     f" ORDER BY {_HELD} DESC, x.id DESC LIMIT 1"
 )
 _PENDING = (
-    "SELECT n, key, interaction_id, destination_uri, media, callbacks, source, {found_at}, lineage,"
-    " failed_as, action = 'changed' FROM rows JOIN ladders ON ladders.id = ladder"
+    "SELECT {row} FROM rows JOIN ladders ON ladders.id = ladder"
     " WHERE run = ?1 AND n > ?2 AND action IN ('send', 'changed')"
     " AND (failed_as IS NOT NULL) = ?4 ORDER BY n LIMIT ?3"
 )
 _DOUBTS = (
-    "SELECT t.id, t.lineage, t.version, t.state,"
-    " (SELECT max(n) FROM deliveries WHERE transfer = t.id), e.body, coalesce(r.n, -1),"
-    " coalesce(r.key, t.key), t.interaction_id, t.destination_uri,"
-    " coalesce(l.media, ol.media), coalesce(r.callbacks, o.callbacks),"
-    " coalesce(r.source, o.source), {found_at}, {left_out}, o.action = 'changed',"
+    "SELECT {row}, t.id, t.lineage, t.version, t.state,"
+    " (SELECT max(n) FROM deliveries WHERE transfer = t.id), e.body, {left_out},"
     " EXISTS (SELECT 1 FROM outbox WHERE transfer = t.id AND outcome = 'in_doubt')"
     " FROM transfers t"
     " JOIN deliveries d ON d.transfer = t.id AND d.n ="
@@ -91,6 +88,22 @@ _DOUBTS = (
     " AND r.action = 'in_doubt'"
     " LEFT JOIN ladders l ON l.id = r.ladder"
     " WHERE t.state = 'unknown' ORDER BY t.id"
+)
+_OF_DOUBTS = {
+    "n": "coalesce(r.n, -1)",
+    "key": "coalesce(r.key, t.key)",
+    "interaction_id": "t.interaction_id",
+    "destination_uri": "t.destination_uri",
+    "media": "coalesce(l.media, ol.media)",
+    "lineage": "t.lineage",
+    "failed_as": "NULL",
+    "was_elsewhere": "o.action = 'changed'",
+}
+_BY_MESSAGE = (
+    "SELECT {row}, t.id, t.lineage, t.version, t.state, t.reason_code, d.n"
+    " FROM deliveries d JOIN transfers t ON t.id = d.transfer"
+    " JOIN rows r ON r.run = t.run AND r.n = t.n JOIN ladders l ON l.id = r.ladder"
+    " WHERE d.message_id = ?"
 )
 _LEFT_OUT = "EXISTS (SELECT 1 FROM left_out x WHERE x.run = ?1 AND x.n = r.n)"
 _DOUBTS_ELSEWHERE = (
@@ -108,12 +121,11 @@ class Reader:
         self.path = path
         with reading(path):
             self._connection = connect(path)
-            try:  # a journal that is only read may have been made before the column
-                keeps_places = has_column(self._connection, "rows", "found_at")
+            try:  # a journal that is only read may have been made before some columns
+                self._lacking = lacking_columns(self._connection, "rows", PLANNED_ROW.columns)
             except BaseException:
                 self._connection.close()
                 raise
-        self._found_at = "found_at" if keeps_places else "NULL"
         self._one_at_a_time = threading.Lock()
 
     def close(self) -> None:
@@ -190,20 +202,23 @@ class Reader:
 
         Raises `UsageError`, naming the nearest, if the run has no such key.
         """
-        found = self._rows(_BY_KEY, run.no, key)
+        columns = self._columns(
+            "r",
+            interaction_id="x.interaction_id",
+            destination_uri="x.destination_uri",
+            media="ladders.media",
+            lineage="x.lineage",
+        )
+        found = self._rows(_BY_KEY.format(row=columns), run.no, key)
         if not found:
             if not self._rows("SELECT 1 FROM rows WHERE run = ? AND key = ?", run.no, key):
                 raise UsageError(
                     f"run {run.record.id} has no key {key}; {self._nearest_key(run.no, key)}"
                 )
             return None
-        n, key, interaction_id, uri, media, callbacks, source, lineage, *transfer = found[0]
-        transfer_id, version, state, reason, run_id, batch = transfer
+        transfer_id, lineage, version, state, reason, run_id, batch = found[0][_SIZE:]
         with reading(self.path):
-            row = PlannedRow(
-                n, key, interaction_id, uri, read_ladder(media), read_names(callbacks), source,
-                lineage,
-            )  # fmt: skip
+            row = PLANNED_ROW.read(found[0][:_SIZE])
             return KeyedTransfer(
                 row, transfer_id, lineage, version, State(state), reason, run_id, batch
             )
@@ -261,9 +276,8 @@ class Reader:
         """
         asked = (run, after, limit, failed_before)
         with self._one_at_a_time, reading(self.path):
-            query = _PENDING.format(found_at=self._found_at)
-            rows = self._connection.execute(query, asked).fetchall()
-            return [_planned_row(row) for row in rows]
+            rows = self._connection.execute(_PENDING.format(row=self._columns()), asked).fetchall()
+            return [PLANNED_ROW.read(row) for row in rows]
 
     def message_ids(self, lineage: int) -> frozenset[str]:
         """Return the ids of every delivery of a lineage's transfers."""
@@ -279,27 +293,20 @@ class Reader:
         """Return the transfer that a delivery belongs to, of whatever run."""
         with self._one_at_a_time, reading(self.path):
             found = self._connection.execute(
-                "SELECT r.n, r.key, r.interaction_id, r.destination_uri, l.media, r.callbacks,"
-                " r.source, NULL, r.lineage, r.failed_as, t.id, t.lineage, t.version, t.state,"
-                " t.reason_code, d.n"
-                " FROM deliveries d JOIN transfers t ON t.id = d.transfer"
-                " JOIN rows r ON r.run = t.run AND r.n = t.n JOIN ladders l ON l.id = r.ladder"
-                " WHERE d.message_id = ?",
+                _BY_MESSAGE.format(row=self._columns("r", media="l.media")),
                 [message_id],
             ).fetchone()
             if found is None:
                 return None
-            *row, transfer_id, lineage, version, state, code, n = found
-            return JournalledTransfer(
-                _planned_row(row), transfer_id, lineage, version, State(state), n, code
-            )
+            row = PLANNED_ROW.read(found[:_SIZE])
+            transfer_id, lineage, version, state, code, n = found[_SIZE:]
+            return JournalledTransfer(row, transfer_id, lineage, version, State(state), n, code)
 
     def doubts(self, run: int) -> list[Doubt]:
         """Return every transfer in doubt, with this run's row where it lists and selects it."""
         with self._one_at_a_time, reading(self.path):
-            is_kept = self._found_at != "NULL"
             query = _DOUBTS.format(
-                found_at="coalesce(r.found_at, o.found_at)" if is_kept else "NULL",
+                row=PLANNED_ROW.expressions(instead=self._of_doubts()),
                 left_out=_LEFT_OUT if has_table(self._connection, "left_out") else "0",
             )
             rows = self._connection.execute(query, [run]).fetchall()
@@ -312,18 +319,29 @@ class Reader:
             return self._connection.execute(_DOUBTS_ELSEWHERE, [run]).fetchall()
 
     def _doubt(self, row: Sequence[Any]) -> Doubt:
-        transfer_id, lineage, version, state, n, body, row_n, key, *rest = row
-        uri, media, callbacks, source, found_at, left_out, changed, notified = rest[1:]
-        planned = _planned_row(
-            (row_n, key, rest[0], uri, media, callbacks, source, found_at, lineage, None, changed)
-        )
+        planned = PLANNED_ROW.read(row[:_SIZE])
+        transfer_id, lineage, version, state, n, body, left_out, notified = row[_SIZE:]
         return Doubt(
             JournalledTransfer(planned, transfer_id, lineage, version, State(state), n),
-            row_n >= 0 and not left_out,
+            planned.n >= 0 and not left_out,
             self.message_ids(lineage),
             _intent(json.loads(body)),
             bool(notified),
         )
+
+    def _columns(self, table: str = "", **instead: str) -> str:
+        """Return what a query selects for `PLANNED_ROW.read`."""
+        action = f"{table}.action" if table else "action"
+        instead = {"was_elsewhere": f"{action} = 'changed'"} | instead
+        return PLANNED_ROW.expressions(table, instead=instead, lacking=self._lacking)
+
+    def _of_doubts(self) -> Mapping[str, str]:
+        """Return what a doubt's row consists of: this run's where it lists it, else its own run's."""
+        either = {
+            name: "NULL" if name in self._lacking else f"coalesce(r.{name}, o.{name})"
+            for name in PLANNED_ROW.fields
+        }
+        return either | _OF_DOUBTS
 
     def claims(self, wanted: Iterable[tuple[T, str]]) -> Iterator[tuple[T, Sequence[Claim]]]:
         """Yield the transfers of each interaction that has any, oldest first."""
@@ -429,15 +447,6 @@ def _intent(body: dict[str, Any]) -> Intent:
         SendClocks(**body["hand_over"]),
         None if baseline is None else Baseline.from_json(baseline),
     )
-
-
-def _planned_row(row: Sequence[Any]) -> PlannedRow:
-    n, key, interaction_id, uri, media, callbacks, source, found_at, lineage, *rest = row
-    failed_as, *changed = rest
-    return PlannedRow(
-        n, key, interaction_id, uri, read_ladder(media), read_names(callbacks), source, lineage,
-        was_elsewhere=any(changed), failed_as=failed_as, found_at=read_found_at(found_at),
-    )  # fmt: skip
 
 
 def _outcome(action: Action, own: str | None, claimed: str | None) -> Outcome:

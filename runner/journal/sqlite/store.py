@@ -9,13 +9,14 @@ import secrets
 import sqlite3
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from operator import attrgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from runner.core.errors import StorageError
 from runner.core.manifest.source_excerpt import Excerpt
 from runner.core.records.audit_chain import GENESIS, canonical, link
-from runner.core.records.row_text import write_found_at, write_ladder, write_names
+from runner.core.records.row_codec import ROW, write_ladder
 from runner.core.transfer.plan_decision import Decision
 from runner.core.transfer.reasons import WORDS, Code
 from runner.core.transfer.rows import PlannedRow
@@ -39,10 +40,14 @@ _LOSE_TRANSFER = (
 _LOSE_DELIVERY = (
     "UPDATE deliveries SET event = ?, settled_at = NULL, reason = ? WHERE transfer = ? AND n = ?"
 )
+_DECIDED = ("action", "reason", "claim", "lineage", "failed_as")
+"""What a plan keeps of a decision; what else it says, the history holds."""
+_ROW_COLUMNS = (*ROW.columns, "run", "n", *_DECIDED)
 _INSERT_ROW = (
-    "INSERT INTO rows(run, n, key, interaction_id, destination_uri, ladder, callbacks, source,"
-    " action, reason, claim, lineage, failed_as, found_at) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?)"
+    f"INSERT INTO rows({', '.join(_ROW_COLUMNS)})"  # noqa: S608 - of constants
+    f" VALUES (?{', ?' * (len(_ROW_COLUMNS) - 1)})"
 )
+_decided = attrgetter(*_DECIDED)
 
 
 class Store:
@@ -127,7 +132,7 @@ class Store:
             left_out: list[tuple[int, int]] = []  # doubts
             self._connection.executemany(
                 _INSERT_ROW,
-                (self._plan_row(row, verdict, ladders, left_out) for row, verdict in plan),
+                (self._plan_row(row, decision, ladders, left_out) for row, decision in plan),
             )
             if left_out:
                 self._connection.execute(LEFT_OUT)
@@ -220,23 +225,21 @@ class Store:
     def _plan_row(
         self,
         row: PlannedRow,
-        verdict: Decision,
+        decision: Decision,
         ladders: dict[object, int],
         left_out: list[tuple[int, int]],
-    ) -> tuple[object, ...]:
+    ) -> list[object]:
         ladder = ladders.get(row.media)
         if ladder is None:
             text = [write_ladder(row.media)]
             self._connection.execute("INSERT OR IGNORE INTO ladders(media) VALUES (?)", text)
             found = self._connection.execute("SELECT id FROM ladders WHERE media = ?", text)
             ladder = ladders[row.media] = found.fetchone()[0]
-        if verdict.left_out:
+        if decision.left_out:
             left_out.append((self.run_no, row.n))
-        return (
-            self.run_no, row.n, row.key, row.interaction_id, row.destination_uri, ladder,
-            write_names(row.callbacks), row.source, verdict.action, verdict.reason, verdict.claim,
-            verdict.lineage, verdict.failed_as, write_found_at(row.found_at),
-        )  # fmt: skip
+        values = ROW.write(row, ladder)
+        values += (self.run_no, row.n, *_decided(decision))
+        return values
 
     def _append(self, entries: Iterable[Entry | Note]) -> None:
         rows = []
