@@ -107,7 +107,7 @@ def advice(outcome: Outcome, code: str | None, status: str | None = None) -> str
     `code` is the cause (core.transfer.reasons). `status` is the last reply's. It explains how a transfer was
     ended; of doubts, and of what was not ended, it says nothing.
     """
-    if outcome is Outcome.UNATTEMPTED:
+    if not outcome.was_begun:
         return _UNSENT.get(code or "", outcome.advice)
     if outcome is Outcome.IN_DOUBT:
         return outcome.advice

@@ -119,6 +119,9 @@ OUTCOMES: Mapping[State, Outcome] = MappingProxyType(
 )
 """What a run that ends with a transfer in a state reports of it."""
 
+NOT_BEGUN = OUTCOMES[State.READY]
+"""What a run reports of a transfer that it did not take up."""
+
 
 class ImpossibleEvent(Exception):
     """An event that the table does not know for a state; nothing was changed."""
