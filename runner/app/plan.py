@@ -43,6 +43,7 @@ from runner.core.timestamps import timestamp
 from runner.core.transfer.outcome import Outcome
 from runner.core.transfer.plan_decision import SENDS, Action, PlannedMove
 from runner.core.transfer.reasons import WORDS, Code, Earlier
+from runner.core.transfer.states import NOT_BEGUN
 from runner.manifest.load import Loaded, load
 from runner.ports.journal_access import JournalAccess
 from runner.report.writer import write_report
@@ -305,10 +306,10 @@ def _requested(ladder: str) -> Mapping[str, Any]:
 
 
 _FORESEEN: Mapping[str, tuple[Outcome, Code | None]] = {
-    Action.SEND: (Outcome.UNATTEMPTED, Code.PLANNED),
-    Action.CHANGED: (Outcome.UNATTEMPTED, Code.PLANNED_CHANGED),
+    Action.SEND: (NOT_BEGUN, Code.PLANNED),
+    Action.CHANGED: (NOT_BEGUN, Code.PLANNED_CHANGED),
     Action.UNCHANGED: (Outcome.UNCHANGED, None),
     Action.IN_DOUBT: (Outcome.IN_DOUBT, None),
-    Action.NOT_SELECTED: (Outcome.UNATTEMPTED, Code.NOT_SELECTED),
+    Action.NOT_SELECTED: (NOT_BEGUN, Code.NOT_SELECTED),
 }
 """Outcome and cause of a row by its action; None: the history holds the cause."""

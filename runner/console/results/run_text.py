@@ -82,7 +82,7 @@ def verdict(result: RunResult) -> str:
             return f"in doubt: {doubts_text(result.counts.get(Outcome.IN_DOUBT, 0), total)}"
     why = harmless(result.explanation or "") or (words or "the run ended early")
     nothing = "; nothing was sent" if result.exit_code is ExitCode.UNREACHABLE else ""
-    return f"{result.exit_code.outcome}: {why}{nothing if 'nothing was sent' not in why else ''}"
+    return f"{result.exit_code.outcome}: {why}{nothing}"
 
 
 _WORDS: Mapping[ExitCode, str] = MappingProxyType(
@@ -182,8 +182,10 @@ def _groups(groups: Sequence[Group], paint: Paint) -> Iterator[str]:
 
 def _next(result: RunResult, paint: Paint) -> Iterator[str]:
     """Yield advice on each outcome that needs action, and the commands."""
-    counts = dict(result.counts)
-    counts[Outcome.UNATTEMPTED] = counts.get(Outcome.UNATTEMPTED, 0) - result.not_selected
+    counts = {
+        outcome: number if outcome.was_begun else number - result.not_selected
+        for outcome, number in result.counts.items()
+    }
     if result.plan is not None:
         counts = {Outcome.IN_DOUBT: result.plan.in_doubt}
     if result.exit_code is ExitCode.IN_DOUBT:

@@ -15,7 +15,7 @@ from runner.core.exit_code import ExitCode
 from runner.core.next_steps import Step
 from runner.core.number_text import counted
 from runner.core.timestamps import seconds_between
-from runner.core.transfer.outcome import Outcome, outcome_words
+from runner.core.transfer.outcome import Outcome, outcome_named, outcome_words
 
 MOST_DOUBTS = 20
 """Most doubts that the text lists; JSON has all."""
@@ -135,8 +135,8 @@ def _run_lines(run: RunStatus, paint: Paint) -> Iterator[str]:
 
 def _figures(run: RunStatus) -> Iterator[str]:
     for name, number in outcome_counts(run.counts).items():
-        word = outcome_words(name)
-        if name == Outcome.UNATTEMPTED and run.state is RunState.RUNNING:
+        outcome, word = outcome_named(name), outcome_words(name)
+        if outcome is not None and not outcome.was_begun and run.state is RunState.RUNNING:
             word = "waiting"
         yield f"{number:,} {word}"
     if run.in_flight:

@@ -106,7 +106,7 @@ def advice(outcome: Outcome, code: str | None, status: str | None = None) -> str
     `code` is the cause (core.transfer.reasons), `status` the last reply's. The status is used only
     for rejected and failed transfers.
     """
-    if outcome is Outcome.UNATTEMPTED:
+    if not outcome.was_begun:
         return _UNSENT.get(code or "", outcome.advice)
     if outcome is Outcome.IN_DOUBT:
         return outcome.advice

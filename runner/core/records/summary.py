@@ -62,6 +62,16 @@ class Summary:
         return sum(self.counts.values())
 
     @property
+    def failures(self) -> int:
+        """How many transfers moved nothing, which is not as it should be."""
+        return sum(number for outcome, number in self.counts.items() if outcome.is_failure)
+
+    @property
+    def not_begun(self) -> int:
+        """How many transfers no run has taken up."""
+        return sum(number for outcome, number in self.counts.items() if not outcome.was_begun)
+
+    @property
     def found_nothing(self) -> bool:
         """Return whether nothing was delivered, settled or left over."""
         left = sum(g.count for g in self.groups if g.code == Code.NOT_SELECTED)
@@ -70,7 +80,7 @@ class Summary:
             for outcome in Outcome
             if outcome is Outcome.TRANSFERRED or outcome.needs_attention
         )
-        return is_idle and self.counts[Outcome.UNATTEMPTED] == left
+        return is_idle and self.not_begun == left
 
     def to_json(self) -> dict[str, Any]:
         """Return `summary` as report.json spells it."""

@@ -26,6 +26,7 @@ class _Traits(NamedTuple):
     is_done: bool = False
     needs_reason: bool = True
     calls_back: bool = True
+    was_begun: bool = True
     advice: str | None = None
 
 
@@ -42,6 +43,7 @@ class Outcome(StrEnum):
     is_done: bool  # nothing is left to do
     needs_reason: bool  # reports group these transfers by cause
     calls_back: bool  # callbacks may be sent about it
+    was_begun: bool  # the run, or an earlier one, took the transfer up
     advice: str | None  # what an operator does about it; None: nothing
 
     __hash__ = str.__hash__  # an enumeration's own is Python code, called for each transfer
@@ -107,6 +109,7 @@ class Outcome(StrEnum):
             "not attempted",
             Tone.QUIET,
             calls_back=False,
+            was_begun=False,
             advice="the run ended before their turn: apply again to take them up",
         ),
     )

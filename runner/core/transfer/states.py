@@ -119,6 +119,9 @@ OUTCOMES: Mapping[State, Outcome] = MappingProxyType(
 )
 """The outcome that a run reports if it ends with a transfer in a state."""
 
+NOT_BEGUN = OUTCOMES[State.READY]
+"""What a run reports of a transfer that it did not take up."""
+
 
 class ImpossibleEvent(Exception):
     """An event that the table does not allow in a state; nothing was changed."""

@@ -19,7 +19,7 @@ from runner.core.transfer.doubt_evidence import Baseline, SendClocks
 from runner.core.transfer.outcome import Outcome
 from runner.core.transfer.plan_decision import Action, Claim
 from runner.core.transfer.rows import PlannedRow
-from runner.core.transfer.states import OUTCOMES, State
+from runner.core.transfer.states import NOT_BEGUN, OUTCOMES, State
 from runner.journal.sqlite.connection import connect, has_table, lacking_columns, reading
 from runner.journal.sqlite.format_check import read_waived
 from runner.journal.sqlite.interaction_history import claims_of
@@ -454,7 +454,7 @@ def _outcome(action: Action, own: str | None, claimed: str | None) -> Outcome:
     if own is not None:
         return OUTCOMES[State(own)]
     if claimed is None:
-        return Outcome.UNATTEMPTED
+        return NOT_BEGUN
     outcome = OUTCOMES[State(claimed)]
     if action is Action.IN_DOUBT or outcome is Outcome.SKIPPED:
         return outcome

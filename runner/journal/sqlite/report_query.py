@@ -26,7 +26,7 @@ from runner.core.transfer.canonical_form import same_destination
 from runner.core.transfer.outcome import Outcome
 from runner.core.transfer.plan_decision import SENDS, Action
 from runner.core.transfer.reasons import Code, Earlier
-from runner.core.transfer.states import OUTCOMES, State
+from runner.core.transfer.states import NOT_BEGUN, OUTCOMES, State
 from runner.journal.sqlite.connection import connect, has_column, reading
 
 _TRANSFERS = (
@@ -80,11 +80,11 @@ def read_figures(fields: dict[str, Any]) -> Figures:
 
 
 def transfers(
-    path: Path, run: int, unattempted: str, waves: Sequence[int]
+    path: Path, run: int, why_not_begun: str, waves: Sequence[int]
 ) -> Iterator[TransferRecord]:
-    """Yield each row of a run's plan and what became of it; `unattempted` is the reason of those that were not begun.
+    """Yield each row of a run's plan and what became of it.
 
-    `waves` are the run's: how many transfers were to be begun by the end of each.
+    `why_not_begun` is the reason of those that were not begun. `waves` are the run's: how many transfers were to be begun by the end of each.
 
     Raises `StorageError`.
     """
@@ -104,7 +104,7 @@ def transfers(
             is_sent, failed = row[_ACTION] in SENDS, failed_as is not None
             yield _transfer(
                 row,
-                unattempted,
+                why_not_begun,
                 wave.next(failed_before=failed) if is_sent else None,
                 tuple(_attempt(i, attempt) for i, attempt in enumerate(attempts.of(n), 1)),
                 tuple(CallbackRecord(*callback) for callback in callbacks.of(n)),
@@ -153,7 +153,7 @@ def _with_codes(*, coded: bool) -> str:
 
 def _transfer(
     row: Sequence[Any],
-    unattempted: str,
+    why_not_begun: str,
     wave: int | None,
     attempts: tuple[AttemptRecord, ...],
     callbacks: tuple[CallbackRecord, ...],
@@ -178,12 +178,12 @@ def _transfer(
         if plan is not Action.UNCHANGED:
             message_id, latency_ms, media = claim_rest
     elif action == Action.NOT_SELECTED:
-        why = _Why(Outcome.UNATTEMPTED, plan_reason, Code.NOT_SELECTED)
+        why = _Why(NOT_BEGUN, plan_reason, Code.NOT_SELECTED)
     else:
-        why = _Why(Outcome.UNATTEMPTED, None, None)
+        why = _Why(NOT_BEGUN, None, None)
     before = None
-    if why.outcome is Outcome.UNATTEMPTED and why.code is not Code.NOT_SELECTED:
-        before, why = why.words, _Why(why.outcome, unattempted, Code.NO_TURN)
+    if not why.outcome.was_begun and why.code is not Code.NOT_SELECTED:
+        before, why = why.words, _Why(why.outcome, why_not_begun, Code.NO_TURN)
     if attempts:
         if message_id is None:  # the last delivery was withdrawn: it was never one
             message_id = attempts[-1].message_id

@@ -133,7 +133,7 @@ def _pace(content: Content) -> Iterator[tuple[str, str]]:
 def _groups(content: Content) -> Sequence[ReasonGroup]:
     """Return what needs a reason; of a plan, what it sends needs none."""
     planned = content.dry_run
-    return [g for g in content.summary.groups if not planned or g.outcome != Outcome.UNATTEMPTED]
+    return [g for g in content.summary.groups if not planned or g.outcome.was_begun]
 
 
 def _reasons(groups: Sequence[ReasonGroup], clean: Clean) -> Iterator[str]:

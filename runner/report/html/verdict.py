@@ -65,7 +65,7 @@ def _tone(content: Content) -> str:
     counts, outcome = content.summary.counts, content.source.run.outcome
     if counts[Outcome.IN_DOUBT] or (outcome == _IN_DOUBT and _left_by_others(content)):
         return "doubt"
-    lost = counts[Outcome.REJECTED] or counts[Outcome.FAILED]
+    lost = content.summary.failures
     return "good" if outcome == "ok" or (outcome == _IN_DOUBT and not lost) else "bad"
 
 
@@ -100,22 +100,17 @@ def _meaning(content: Content) -> str:
             else f"{end}, and {doubt}."
         )
     if end is not None:
-        return f"{end}; {_left(counts[Outcome.UNATTEMPTED])}."
+        return f"{end}; {_left(content.summary.not_begun)}."
     if outcome == "ok":
         return _done(content)
     if outcome == _IN_DOUBT:
         return _OTHERS if _left_by_others(content) else _SETTLED
     if outcome == "unfinished":
         return "The run is running, or it died: these are the journal's figures now."
-    lost, left = _failures(content), content.summary.counts[Outcome.UNATTEMPTED]
+    lost, left = content.summary.failures, content.summary.not_begun
     others = f"; {counted(left)} {was_or_were(left)} left out" if left else ""
     total = counted(content.summary.total)
     return f"{lost:,} of {total} {was_or_were(lost)} rejected or failed{others}."
-
-
-def _failures(content: Content) -> int:
-    counts = content.summary.counts
-    return sum(number for outcome, number in counts.items() if outcome.is_failure)
 
 
 def _left_by_others(content: Content) -> bool:
@@ -123,17 +118,17 @@ def _left_by_others(content: Content) -> bool:
     return NOT_LISTED in (content.source.run.explanation or "")
 
 
-def _left(unattempted: int) -> str:
-    if not unattempted:
+def _left(number: int) -> str:
+    if not number:
         return "no transfer was left waiting"
-    return f"{counted(unattempted)} {was_or_were(unattempted)} not attempted"
+    return f"{counted(number)} {was_or_were(number)} not attempted"
 
 
 def _done(content: Content) -> str:
     total, counts = content.summary.total, content.summary.counts
     if not total:
         return ""
-    if left := counts[Outcome.UNATTEMPTED]:
+    if left := content.summary.not_begun:
         return f"Everything selected is done; {counted(left)} {was_or_were(left)} left out."
     if counts[Outcome.UNCHANGED] == total:
         return f"Nothing to do: an earlier run carried out {'the transfer' if total == 1 else f'all {counted(total)}'}."
@@ -172,14 +167,14 @@ def _fix(content: Content) -> Iterator[Step]:
     counts = content.summary.counts
     if not counts[Outcome.IN_DOUBT]:
         if not _left_by_others(content):
-            yield from (_fix_and_apply if _failures(content) else _nothing)(content)
+            yield from (_fix_and_apply if content.summary.failures else _nothing)(content)
             return
         yield Step(
             "Find the runs that left them, look each interaction up at the gateway by its id, and "
             "state what you found.",
             next_steps.status(_given(content).journal_path),
         )
-    if _failures(content):
+    if content.summary.failures:
         yield Step(
             "Read below why others were rejected or failed, and fix what the reasons name: the "
             "next apply sends them too."
@@ -258,7 +253,7 @@ def _plan_steps(content: Content, send: int) -> Iterator[Step]:
 
 def _planned(content: Content) -> RunVerdict:
     plan = content.source.plan
-    send = plan.send if plan is not None else content.summary.counts[Outcome.UNATTEMPTED]
+    send = plan.send if plan is not None else content.summary.not_begun
     steps = tuple(_plan_steps(content, send))
     parts = [f"Applying this would send {counted(send)}"]
     if plan is None:

@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 
 from runner.core.transfer.outcome import BY_URGENCY, Outcome, Tone, outcome_named, outcome_words
+from runner.core.transfer.states import NOT_BEGUN
 
 RUNNER = Path(__file__).parents[3] / "runner"
 LISTING = re.compile(r"(Outcome\.[A-Z_]+[,:][^\n]*\n\s*){4}")
@@ -47,3 +48,8 @@ def test_no_other_module_and_no_template_lists_the_outcomes():
     pages = [path for suffix in ("js", "css", "j2") for path in RUNNER.rglob(f"*.{suffix}")]
     assert pages
     assert [path.name for path in pages if SPELLED.search(path.read_text("utf-8"))] == []
+
+
+def test_what_was_not_begun_is_what_a_run_reports_of_a_transfer_that_waits():
+    assert [outcome for outcome in Outcome if not outcome.was_begun] == [NOT_BEGUN]
+    assert not NOT_BEGUN.calls_back
