@@ -16,7 +16,7 @@ from runner.report.model import Content
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
+class ReportVerdict:
     """What an operator reads first. `tone` is good, doubt, bad or calm."""
 
     tone: str
@@ -41,12 +41,12 @@ _ENDS = {
 }
 
 
-def verdict_of(content: Content) -> Verdict:
+def verdict_of(content: Content) -> ReportVerdict:
     """Return the verdict; doubt leads, whatever else went wrong."""
     if content.dry_run:
         return _planned(content)
     counts = content.summary.counts
-    return Verdict(
+    return ReportVerdict(
         _tone(content),
         _headline(content),
         _meaning(content),
@@ -251,13 +251,13 @@ def _plan_steps(content: Content, send: int) -> Iterator[Step]:
         yield Step("See what is in doubt.", next_steps.status(given.journal_path))
 
 
-def _planned(content: Content) -> Verdict:
+def _planned(content: Content) -> ReportVerdict:
     plan = content.source.plan
     send = plan.send if plan is not None else content.summary.not_begun
     steps = tuple(_plan_steps(content, send))
     parts = [f"Applying this would send {counted(send)}"]
     if plan is None:
-        return Verdict("calm", f"Nothing was sent. {parts[0]}.", "", steps)
+        return ReportVerdict("calm", f"Nothing was sent. {parts[0]}.", "", steps)
     doubts = f"{plan.in_doubt:,} in doubt" if plan.in_doubt else "none in doubt"
     if plan.selections:
         parts.append(f"and what {counted(plan.selections, 'selection')} will find")
@@ -273,4 +273,4 @@ def _planned(content: Content) -> Verdict:
             f" {plan.window.not_after}: the rest would be left."
         )
     tone = "doubt" if plan.in_doubt or plan.misses_window else "calm"
-    return Verdict(tone, ", ".join(parts) + ".", detail, steps)
+    return ReportVerdict(tone, ", ".join(parts) + ".", detail, steps)
