@@ -14,8 +14,8 @@ from runner.core.records.summary import Summary
 from runner.core.transfer.outcome import Outcome
 from runner.core.transfer.plan_decision import PlannedMove
 from runner.core.transfer.reasons import Code
-from runner.report.html.verdict import verdict_of
 from runner.report.model import AuditEnd, Content
+from runner.report.verdict import verdict_of
 
 
 def result_of(

@@ -17,8 +17,8 @@ from runner.core.exit_code import ExitCode
 from runner.core.records.run_record import ReportSource
 from runner.core.transfer.outcome import Outcome
 from runner.report.html.page_rows import ROWS_A_PIECE, media_text, packed_rows
-from runner.report.html.verdict import verdict_of
 from runner.report.model import build_content
+from runner.report.verdict import verdict_of
 from tests.report import samples
 from tests.report.conftest import Rendered
 

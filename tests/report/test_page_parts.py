@@ -27,8 +27,8 @@ from runner.report.html.outcome_categories import OF_PLANS, count_categories
 from runner.report.html.page_rows import packed_rows
 from runner.report.html.plots import plot_timeline
 from runner.report.html.session_timeline import session_timeline
-from runner.report.html.verdict import verdict_of
 from runner.report.model import build_content
+from runner.report.verdict import verdict_of
 from tests.report import samples
 from tests.report.conftest import Rendered
 from tests.report.measured import STORY, happened, stamp

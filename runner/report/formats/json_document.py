@@ -20,8 +20,8 @@ from runner.core.records.run_record import (
     TransferRecord,
 )
 from runner.core.records.summary import rounded
-from runner.report.html.verdict import verdict_of
 from runner.report.model import Content, coarsened
+from runner.report.verdict import verdict_of
 
 VERSION = 1
 

@@ -17,8 +17,8 @@ from runner.core.timestamps import seconds_between
 from runner.core.transfer.outcome import Outcome
 from runner.report.formats.markdown_text import code, prose, table
 from runner.report.html.page_figures import promised_rate
-from runner.report.html.verdict import verdict_of
 from runner.report.model import Content
+from runner.report.verdict import verdict_of
 
 MOST_GROUPS = 20
 """Reasons that are listed; the rest is counted."""

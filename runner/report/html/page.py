@@ -27,8 +27,8 @@ from runner.report.html.outcome_categories import CategoryCounts, categories, co
 from runner.report.html.page_rows import packed_rows
 from runner.report.html.plots import plot_histogram, plot_timeline
 from runner.report.html.session_timeline import session_timeline, timeline_events
-from runner.report.html.verdict import verdict_of
 from runner.report.model import Content, coarsened
+from runner.report.verdict import verdict_of
 
 TEMPLATES = Path(__file__).parent / "templates"
 

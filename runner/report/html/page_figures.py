@@ -18,8 +18,8 @@ from runner.core.transfer.reasons import Code
 from runner.report.causes import cause_text
 from runner.report.formats.json_document import plain
 from runner.report.html.outcome_categories import categories, category_of_group
-from runner.report.html.verdict import took_s
 from runner.report.model import Content
+from runner.report.verdict import took_s
 
 GROUPS_SHOWN = 100
 """Most rows of the table of reasons."""
