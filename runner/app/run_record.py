@@ -44,7 +44,9 @@ def begun(
     )
 
 
-def ended(record: RunRecord, code: ExitCode, explanation: str | None, *, at: float) -> RunRecord:
+def ended(
+    record: RunRecord, code: ExitCode, explanation: str | None, others_in_doubt: int, *, at: float
+) -> RunRecord:
     """Return the record of a run that has ended."""
     return replace(
         record,
@@ -52,6 +54,7 @@ def ended(record: RunRecord, code: ExitCode, explanation: str | None, *, at: flo
         outcome=code.outcome,
         exit_code=int(code),
         explanation=explanation,
+        others_in_doubt=others_in_doubt,
     )
 
 
