@@ -178,7 +178,7 @@ class _Run:
         limits = self._request.limits(self._manifest.environment)
         store.begin_run(
             self._record.id,
-            asdict(self._record),
+            self._record.to_json(),
             at=at,
             manifest=run_record.redacted_excerpt(self._manifest),
             rate_per_s=limits.rate_per_s,
@@ -232,11 +232,13 @@ class _Run:
         doubts = summary.counts[Outcome.IN_DOUBT] + len(elsewhere)
         code = exit_code(dict(summary.counts) | {Outcome.IN_DOUBT: doubts}, end.halted)
         at = time.time()
-        record = run_record.finished_record(self._record, code, explanation or None, at=at)
+        record = run_record.finished_record(
+            self._record, code, explanation or None, len(elsewhere), at=at
+        )
         if end.halted is ExitCode.STORAGE:  # the journal takes no more: only the report shows it
             source = replace(source, run=record, figures=end.figures)
         else:
-            self._store.finish_run(asdict(record), asdict(end.figures), at)
+            self._store.finish_run(record.to_json(), asdict(end.figures), at)
             source = history.report_source(run_no)
             # A copy that was made while the run went on lacks what came after it.
             self._checkpoints.write(self._store, at=at)

@@ -45,7 +45,7 @@ def started_record(
 
 
 def finished_record(
-    record: RunRecord, code: ExitCode, explanation: str | None, *, at: float
+    record: RunRecord, code: ExitCode, explanation: str | None, others_in_doubt: int, *, at: float
 ) -> RunRecord:
     """Return the record of a run that has ended."""
     return replace(
@@ -54,6 +54,7 @@ def finished_record(
         outcome=code.outcome,
         exit_code=int(code),
         explanation=explanation,
+        others_in_doubt=others_in_doubt,
     )
 
 

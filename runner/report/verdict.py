@@ -9,7 +9,6 @@ from runner.core import next_steps
 from runner.core.exit_code import ExitCode
 from runner.core.next_steps import RunArguments, Step
 from runner.core.number_text import counted, duration, was_or_were
-from runner.core.records.run_record import NOT_LISTED
 from runner.core.timestamps import seconds_between
 from runner.core.transfer.outcome import BY_URGENCY, Outcome
 from runner.report.model import Content
@@ -63,7 +62,7 @@ def took_s(content: Content) -> float | None:
 
 def _tone(content: Content) -> str:
     counts, outcome = content.summary.counts, content.source.run.outcome
-    if counts[Outcome.IN_DOUBT] or (outcome == _IN_DOUBT and _left_by_others(content)):
+    if counts[Outcome.IN_DOUBT] or (outcome == _IN_DOUBT and content.source.run.others_in_doubt):
         return "doubt"
     lost = content.summary.failures
     return "good" if outcome == "ok" or (outcome == _IN_DOUBT and not lost) else "bad"
@@ -104,18 +103,13 @@ def _meaning(content: Content) -> str:
     if outcome == "ok":
         return _done(content)
     if outcome == _IN_DOUBT:
-        return _OTHERS if _left_by_others(content) else _SETTLED
+        return _OTHERS if content.source.run.others_in_doubt else _SETTLED
     if outcome == "unfinished":
         return "The run is running, or it died: these are the journal's figures now."
     lost, left = content.summary.failures, content.summary.not_begun
     others = f"; {counted(left)} {was_or_were(left)} left out" if left else ""
     total = counted(content.summary.total)
     return f"{lost:,} of {total} {was_or_were(lost)} rejected or failed{others}."
-
-
-def _left_by_others(content: Content) -> bool:
-    """Return whether the run ended in doubt because of transfers of other runs."""
-    return NOT_LISTED in (content.source.run.explanation or "")
 
 
 def _left(number: int) -> str:
@@ -166,7 +160,7 @@ def _nothing(_content: Content) -> Iterator[Step]:
 def _fix(content: Content) -> Iterator[Step]:
     counts = content.summary.counts
     if not counts[Outcome.IN_DOUBT]:
-        if not _left_by_others(content):
+        if not content.source.run.others_in_doubt:
             yield from (_fix_and_apply if content.summary.failures else _nothing)(content)
             return
         yield Step(

@@ -35,7 +35,7 @@ def ended(outcome: str, *kinds: Outcome) -> ReportSource:
 def left_by_others(source: ReportSource) -> ReportSource:
     """Return a run that found a doubt of another batch, as the run itself writes it down."""
     explanation = doubts_elsewhere_text([("run-1", "k9", "no reply within 10 s")])
-    return replace(source, run=replace(source.run, explanation=explanation))
+    return replace(source, run=replace(source.run, explanation=explanation, others_in_doubt=1))
 
 
 class _Tags(HTMLParser):

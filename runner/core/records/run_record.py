@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field, fields, replace
 from enum import StrEnum
-from typing import Any
+from typing import Any, Self
 
 from runner.core.manifest.source_excerpt import Excerpt
 from runner.core.transfer.outcome import Outcome
 from runner.core.transfer.reasons import Earlier
 
 NOT_LISTED = "in doubt that this manifest does not list"
-"""Stands in a run's explanation where it left doubts of other batches; kept in journals."""
+"""Stands in a run's explanation where it left doubts of other batches.
+
+It is all that journals of earlier versions say of them (`RunRecord.from_json`)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +92,26 @@ class RunRecord:
     options: Mapping[str, Any]
     explanation: str | None = None  # why the run ended as it did, for people
     waves: Sequence[int] = ()  # how many transfers are begun by each wave's end; none: no waves
+    others_in_doubt: int = 0  # transfers in doubt that the manifest does not list
+
+    @classmethod
+    def from_json(cls, kept: Mapping[str, Any]) -> Self:
+        """Return what `to_json` wrote, in whatever version; raises `TypeError` on another shape."""
+        known = {each.name for each in fields(cls)}
+        record = cls(**{name: value for name, value in kept.items() if name in known})
+        if "others_in_doubt" not in kept and NOT_LISTED in (record.explanation or ""):
+            return replace(record, others_in_doubt=1)  # of an earlier version: at least one
+        return record
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the form that journals keep.
+
+        Fields that came later are left out where they say nothing: earlier versions refuse them.
+        """
+        kept = asdict(self)
+        if not self.others_in_doubt:
+            del kept["others_in_doubt"]
+        return kept
 
 
 @dataclass(frozen=True, slots=True)

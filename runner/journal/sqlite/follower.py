@@ -78,7 +78,7 @@ class Follower:
         """Return the run's record, whether it has ended, and whether it is the newest."""
         with reading(self._path):
             record, finished, newest = self._connection.execute(_RUN, [self._run]).fetchone()
-            return RunRecord(**json.loads(record)), bool(finished), bool(newest)
+            return RunRecord.from_json(json.loads(record)), bool(finished), bool(newest)
 
     def look(self, at: float) -> Progress:
         """Return the run's progress at `at`, seconds since the epoch."""

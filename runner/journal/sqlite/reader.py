@@ -376,7 +376,7 @@ class Reader:
             record, figures, previous = self._connection.execute(
                 "SELECT record, figures, previous FROM runs WHERE no = ?", [run]
             ).fetchone()
-            run_record = RunRecord(**json.loads(record))
+            run_record = RunRecord.from_json(json.loads(record))
             manifest = read_manifest(self._connection, run_record.manifest_sha256)
             ended = read_figures(json.loads(figures)) if figures else Figures()
         reason = run_record.explanation or explanation or "the run ended before its turn"
@@ -395,7 +395,7 @@ class Reader:
     def _runs(self, where: str, *parameters: object) -> list[JournalledRun]:
         with reading(self.path):
             return [
-                self._seen(no, RunRecord(**json.loads(record)), finished=bool(finished))
+                self._seen(no, RunRecord.from_json(json.loads(record)), finished=bool(finished))
                 for no, record, finished in self._rows(_RUNS.format(where=where), *parameters)
             ]
 

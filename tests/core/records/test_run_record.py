@@ -1,0 +1,30 @@
+"""The form in which journals keep a run's record (runner/core/records/run_record.py)."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from runner.core.records.run_record import RunRecord
+from tests.report.samples import RUN
+
+OTHERS = replace(RUN, explanation="2 in doubt that this manifest does not list: key k of run r")
+
+
+def test_a_record_is_read_as_it_was_written():
+    for record in (RUN, replace(OTHERS, others_in_doubt=2)):
+        assert RunRecord.from_json(record.to_json()) == record
+
+
+def test_what_says_nothing_is_left_out_since_earlier_versions_refuse_it():
+    assert "others_in_doubt" not in RUN.to_json()
+
+
+def test_a_record_of_an_earlier_version_says_in_words_alone_that_others_are_in_doubt():
+    kept = OTHERS.to_json()
+    assert "others_in_doubt" not in kept
+    assert RunRecord.from_json(kept).others_in_doubt == 1
+
+
+def test_a_field_of_a_later_version_is_passed_over():
+    kept = {**RUN.to_json(), "moon_phase": "full"}
+    assert RunRecord.from_json(kept) == RUN
