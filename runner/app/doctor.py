@@ -10,7 +10,7 @@ from runner.composition import connection_of, opened_environment
 from runner.core.diagnostics.diagnosis import Check, Health
 from runner.core.errors import GatewayError
 from runner.core.manifest.model import Manifest
-from runner.core.transfer.message import Reply, Stray
+from runner.core.transfer.message import Reply, StrayFrame
 from runner.drivers import Connection, Examined, PlannedUse, spec_of
 from runner.ports import SessionLost, SessionOpened
 from runner.staging.rows import Staging
@@ -59,7 +59,7 @@ class _Listener:
     def replied(self, reply: Reply) -> None:
         """Ignore it: nothing was asked on the session."""
 
-    def strayed(self, stray: Stray) -> None:
+    def strayed(self, stray: StrayFrame) -> None:
         """Ignore it: nothing was asked on the session."""
 
     def session_opened(self, opened: SessionOpened) -> None:

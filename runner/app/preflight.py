@@ -18,7 +18,7 @@ from runner.core.journal_location import JournalLocation
 from runner.core.manifest.model import Manifest
 from runner.core.transfer.doubt_evidence import Evidence, weigh
 from runner.core.transfer.lookup_verdict import Interaction, LookupVerdict, judge_lookup
-from runner.core.transfer.message import Reply, Stray
+from runner.core.transfer.message import Reply, StrayFrame
 from runner.core.transfer.plan_decision import SENDS, Action, Decision
 from runner.core.transfer.reasons import Code
 from runner.core.transfer.rows import PlannedRow
@@ -231,7 +231,7 @@ class _LookAhead:
     def replied(self, reply: Reply) -> None:
         """Ignore it: nothing was sent on the session."""
 
-    def strayed(self, stray: Stray) -> None:
+    def strayed(self, stray: StrayFrame) -> None:
         """Ignore it: nothing was sent on the session."""
 
     def session_opened(self, opened: SessionOpened) -> None:

@@ -40,7 +40,7 @@ def read_forms(text: str) -> tuple[str, ...]:
     return forms
 
 
-def form_of(out: Path) -> str | None:
+def format_of_file(out: Path) -> str | None:
     """Return the form that a file's name ends with; None: a folder is meant."""
     found = None if out.is_dir() else format_of(out)
     return None if found is None else found.name

@@ -7,7 +7,7 @@ from runner.core.exit_code import ExitCode
 from runner.core.pacing.rate import LONGEST_OBEYED_S
 from runner.core.records.run_record import SessionClose, TimelineEventKind
 from runner.core.timestamps import timestamp
-from runner.core.transfer.message import Reply, Stray, seconds_text
+from runner.core.transfer.message import Reply, StrayFrame, seconds_text
 from runner.engine.admission import Admission
 from runner.engine.audit_notes import AuditNotes
 from runner.engine.metrics import RunMetrics
@@ -42,7 +42,7 @@ class GatewayEvents:
         """Match a reply to its pending delivery."""
         self._pending_replies.replied(reply)
 
-    def strayed(self, stray: Stray) -> None:
+    def strayed(self, stray: StrayFrame) -> None:
         """Note a frame that answers nothing."""
         self._notes.add_bounded("stray frame", why=stray.why, text=stray.text)
 

@@ -8,7 +8,7 @@ from typing import Protocol
 
 from runner.core.manifest.queue_selection import Waiting
 from runner.core.transfer.lookup_verdict import Interaction
-from runner.core.transfer.message import Reply, Request, Stray
+from runner.core.transfer.message import Reply, Request, StrayFrame
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +38,7 @@ class GatewayListener(Protocol):
     def replied(self, reply: Reply) -> None:
         """Take a reply to any id."""
 
-    def strayed(self, stray: Stray) -> None:
+    def strayed(self, stray: StrayFrame) -> None:
         """Take a frame that answers nothing."""
 
     def session_opened(self, opened: SessionOpened) -> None:

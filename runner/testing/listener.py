@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from runner.core.transfer.message import Reply, Stray
+from runner.core.transfer.message import Reply, StrayFrame
 from runner.ports import SessionLost, SessionOpened
 
 
@@ -13,7 +13,7 @@ class RecordingListener:
     """Implements `ports.GatewayListener`; keeps every call's value, in order."""
 
     replies: list[Reply] = field(default_factory=list)
-    strays: list[Stray] = field(default_factory=list)
+    strays: list[StrayFrame] = field(default_factory=list)
     opened: list[SessionOpened] = field(default_factory=list)
     lost: list[SessionLost] = field(default_factory=list)
     errors: list[Exception] = field(default_factory=list)
@@ -23,7 +23,7 @@ class RecordingListener:
         """Keep a reply."""
         self.replies.append(reply)
 
-    def strayed(self, stray: Stray) -> None:
+    def strayed(self, stray: StrayFrame) -> None:
         """Keep a stray frame."""
         self.strays.append(stray)
 

@@ -10,7 +10,7 @@ from runner.core.errors import GatewayError, StorageError
 from runner.core.exit_code import ExitCode
 from runner.core.manifest.model import Limits, Policy, RetryPolicy
 from runner.core.pacing.circuit_breaker import BreakerPolicy
-from runner.core.transfer.message import Draft, Message, Stray, Unfit, build_message
+from runner.core.transfer.message import Draft, Message, StrayFrame, Unfit, build_message
 from runner.core.transfer.states import Event, State
 from runner.engine.rules import Rules
 from runner.engine.stop import StopSignal
@@ -346,7 +346,7 @@ def test_a_note_that_cannot_be_kept_ends_the_run_too():
     run = run_batch(
         50, journal=FakeJournal(fails=lambda entry: entry.event == "stray frame"),
         limits=Limits(rate_per_s=10),
-        meanwhile=lambda r: after(1, lambda: r.gateway.listener.strayed(Stray("not JSON", "x"))),
+        meanwhile=lambda r: after(1, lambda: r.gateway.listener.strayed(StrayFrame("not JSON", "x"))),
     )  # fmt: skip
     assert run.ending.halted is ExitCode.STORAGE
     assert len(run.frames) < 15
@@ -355,7 +355,7 @@ def test_a_note_that_cannot_be_kept_ends_the_run_too():
 def test_strays_are_kept_up_to_a_bound():
     def flood(run: Run) -> None:
         for n in range(1200):
-            run.gateway.listener.strayed(Stray("not JSON", str(n)))
+            run.gateway.listener.strayed(StrayFrame("not JSON", str(n)))
 
     run = run_batch(
         1, Answer("transfer_initiated", 1), meanwhile=lambda r: after(0.5, lambda: flood(r))

@@ -16,7 +16,7 @@ from runner.core.manifest.model import (
     RetryPolicy,
     Secret,
 )
-from runner.core.transfer.message import Message, Reply, Request, Stray
+from runner.core.transfer.message import Message, Reply, Request, StrayFrame
 from runner.gateways.interaction_transfer.driver import InteractionWebSocket
 from runner.gateways.interaction_transfer.spec import SPEC as INTERACTION_WEBSOCKET
 from runner.ports import SessionLost, SessionOpened
@@ -72,7 +72,7 @@ class Listener:
         """Remember it."""
         self._tell("replied", reply)
 
-    def strayed(self, stray: Stray) -> None:
+    def strayed(self, stray: StrayFrame) -> None:
         """Remember it."""
         self._tell("strayed", stray)
 

@@ -82,7 +82,7 @@ class Reply(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Stray:
+class StrayFrame:
     """A frame that answers nothing: why, and its text, cut and made harmless."""
 
     why: str
@@ -142,31 +142,31 @@ def read_reply(
     frame: str | bytes,
     hide: Callable[[str], str] | None = None,
     meaning: Classify = classify,
-) -> Reply | Stray:
-    """Read one frame of the gateway; a frame that is not a reply becomes a `Stray`, never an error.
+) -> Reply | StrayFrame:
+    """Read one frame of the gateway; a frame that is not a reply becomes a `StrayFrame`, never an error.
 
     `hide` takes out of its texts, once they are unescaped, what is not to be kept. `meaning` knows
     the gateway's own statuses beside those of the protocol.
     """
     if isinstance(frame, bytes):
-        return Stray("a binary frame", harmless(repr(frame[:NOTE_LIMIT])))
+        return StrayFrame("a binary frame", harmless(repr(frame[:NOTE_LIMIT])))
     try:
         body, contradictions, _ = read_frame(frame, _DECISIVE)
-        if hide is not None and (clean := hidden(body, hide)) != body:
+        if hide is not None and (clean := replace_texts(body, hide)) != body:
             body, frame = clean, json.dumps(clean)
     except (ValueError, RecursionError):
-        return Stray("not JSON", harmless(frame))
+        return StrayFrame("not JSON", harmless(frame))
     if not isinstance(body, dict):
-        return Stray("not a JSON object", harmless(frame))
+        return StrayFrame("not a JSON object", harmless(frame))
     if contradiction := _contradiction(contradictions, hide):
         body = {"id": body.get("id"), "reason": contradiction}
     message_id, status, reason = body.get("id"), body.get("status"), body.get("reason")
     if not isinstance(message_id, str) or "id" in contradictions:
-        return Stray("two ids" if "id" in contradictions else "no id", harmless(frame))
+        return StrayFrame("two ids" if "id" in contradictions else "no id", harmless(frame))
     status = harmless(status, SERVER_TEXT_LIMIT) if isinstance(status, str) else None
     code = _whole(body.get("code"))
     if status is None and code is None and contradiction is None:
-        return Stray("neither status nor code", harmless(frame))
+        return StrayFrame("neither status nor code", harmless(frame))
     return Reply(
         harmless(message_id),  # ours are harmless as they are
         status,
@@ -178,18 +178,20 @@ def read_reply(
     )
 
 
-def hidden(value: Any, hide: Callable[[str], str], depth: int = DEEPEST) -> Any:
-    """Return a JSON value with `hide` applied to each of its texts, keys included.
+def replace_texts(value: Any, replace: Callable[[str], str], depth: int = DEEPEST) -> Any:
+    """Return a JSON value with `replace` applied to each of its texts, keys included.
 
     What is nested deeper than `depth` is left out.
     """
     match value:
         case str():
-            return hide(value)
+            return replace(value)
         case dict() if depth:
-            return {hide(key): hidden(each, hide, depth - 1) for key, each in value.items()}
+            return {
+                replace(key): replace_texts(each, replace, depth - 1) for key, each in value.items()
+            }
         case list() if depth:
-            return [hidden(each, hide, depth - 1) for each in value]
+            return [replace_texts(each, replace, depth - 1) for each in value]
         case dict() | list():
             return None
     return value
@@ -245,7 +247,7 @@ def _storable(media: object) -> Mapping[str, Any] | None:
         return None
     if is_finite_json(media) and _is_plain(canonical(media)):
         return media  # as almost all are
-    kept: Mapping[str, Any] = hidden(media, _kept)
+    kept: Mapping[str, Any] = replace_texts(media, _kept)
     return kept if is_finite_json(kept) and len(canonical(kept)) <= MEDIA_LIMIT else None
 
 

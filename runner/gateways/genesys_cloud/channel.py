@@ -10,7 +10,7 @@ from typing import Any
 from urllib.parse import quote
 
 from runner.core.errors import GatewayError, LookUpFailed
-from runner.core.transfer.message import Stray, harmless
+from runner.core.transfer.message import StrayFrame, harmless
 from runner.core.urls import is_safe_socket
 from runner.gateways.genesys_cloud.protocol.events import PING
 from runner.gateways.genesys_cloud.rest import GenesysRest
@@ -113,7 +113,7 @@ class Channels:
         rest: GenesysRest,
         dial: Dial,
         now: Callable[[], float],
-        note: Callable[[Stray], None],
+        note: Callable[[StrayFrame], None],
         ours: set[str],
     ) -> None:
         self._ours = ours
@@ -254,7 +254,9 @@ class Channels:
                 HTTPStatus.NOT_FOUND,
             }:
                 if len(topics) == 1:
-                    self._note(Stray(f"no topic {topics[0]}", self._rest.fault_of(answer).sentence))
+                    self._note(
+                        StrayFrame(f"no topic {topics[0]}", self._rest.fault_of(answer).sentence)
+                    )
                 return False
             if 200 <= answer.status < 300:  # noqa: PLR2004 - the class of success
                 return True

@@ -10,7 +10,7 @@ from urllib.parse import quote
 from runner.core.errors import GatewayError, LookUpFailed
 from runner.core.pacing.retry_after import http_date_s
 from runner.core.transfer.lookup_verdict import Interaction
-from runner.core.transfer.message import Stray
+from runner.core.transfer.message import StrayFrame
 from runner.gateways.genesys_cloud.move_tracker import Move, MoveTracker
 from runner.gateways.genesys_cloud.protocol.conversation import (
     Reading,
@@ -40,7 +40,7 @@ class ConversationObserver:
         spelled: Mapping[str, str],
         *,
         do: Callable[[Coroutine[Any, Any, None]], None],
-        note: Callable[[Stray], None],
+        note: Callable[[StrayFrame], None],
         give_up: Callable[[Exception], None],
     ) -> None:
         self._rest = rest
@@ -68,7 +68,7 @@ class ConversationObserver:
             return
         reading = read_conversation(change.body, change.conversation_id)
         if reading is None:
-            self._note(Stray("an unreadable event", change.conversation_id))
+            self._note(StrayFrame("an unreadable event", change.conversation_id))
             return
         self._seen(change.conversation_id, respelled(reading, self._spelled))
 

@@ -10,7 +10,7 @@ import httpx
 
 from runner.core.manifest.model import Environment, Policy, RetryPolicy
 from runner.core.transfer.lookup_verdict import Interaction
-from runner.core.transfer.message import Reply, Request, Stray
+from runner.core.transfer.message import Reply, Request, StrayFrame
 from runner.gateways.genesys_cloud.commands import Commands
 from runner.gateways.genesys_cloud.conversation_observer import ConversationObserver
 from runner.gateways.genesys_cloud.move_tracker import MoveTracker
@@ -184,7 +184,7 @@ class GenesysCloud:
         if self._listener is not None:
             self._listener.replied(reply)
 
-    def _note(self, stray: Stray) -> None:
+    def _note(self, stray: StrayFrame) -> None:
         if self._listener is not None:
             self._listener.strayed(stray)
 

@@ -14,7 +14,7 @@ from runner.core.manifest.media import MediaMatrix
 from runner.core.timestamps import timestamp
 from runner.core.transfer.doubt_evidence import Baseline, has_arrived
 from runner.core.transfer.lookup_verdict import PARTICIPANT, judge_lookup
-from runner.core.transfer.message import Draft, Stray, Unfit, harmless
+from runner.core.transfer.message import Draft, StrayFrame, Unfit, harmless
 from runner.gateways.genesys_cloud.permissions import SUBJECT_PATH
 from runner.gateways.genesys_cloud.protocol.command import (
     build_command,
@@ -304,7 +304,7 @@ class _Deaf(GatewayListener):
     def replied(self, reply: object) -> None:
         """Heed it not."""
 
-    def strayed(self, stray: Stray) -> None:
+    def strayed(self, stray: StrayFrame) -> None:
         """Heed it not."""
 
     def session_opened(self, opened: SessionOpened) -> None:

@@ -8,7 +8,7 @@ from contextlib import suppress
 from typing import Any
 
 from runner.core.errors import GatewayError, LookUpFailed
-from runner.core.transfer.message import Stray, harmless
+from runner.core.transfer.message import StrayFrame, harmless
 from runner.gateways.genesys_cloud.channel import MOST_TOPICS, Channel, Channels
 from runner.gateways.genesys_cloud.protocol.events import Changed, Signal, read_frame
 from runner.gateways.genesys_cloud.rest import GenesysRest
@@ -150,7 +150,7 @@ class GenesysSession:
             case Changed() as change:
                 self._carried_event = True
                 self._changed(change)
-            case Stray() as stray:
+            case StrayFrame() as stray:
                 self._listener.strayed(stray)
             case Signal.CLOSING | Signal.UNSUBSCRIBED:
                 self._replace(channel)
@@ -176,7 +176,9 @@ class GenesysSession:
             if old in self._open:
                 old.is_leaving = False
         if old.reader.done():
-            self._listener.strayed(Stray("a gap", "a channel went before another took its place"))
+            self._listener.strayed(
+                StrayFrame("a gap", "a channel went before another took its place")
+            )
         self._take(new)
         self._open.remove(old)
         await old.close(NORMAL_CLOSURE, FAREWELL)

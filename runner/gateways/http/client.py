@@ -12,7 +12,7 @@ from typing import Any
 import httpx
 
 from runner.core.foreign_json import read_foreign
-from runner.core.transfer.message import hidden
+from runner.core.transfer.message import replace_texts
 from runner.gateways.http.errors import ConnectionFailed, Place, explained, without_user
 from runner.gateways.http.unpooled_transport import UnpooledTransport
 
@@ -49,7 +49,7 @@ class Answer:
         """Return the body as a JSON object; None if it is anything else, or contradicts itself."""
         try:
             body, _, is_consistent = read_foreign(self.body)
-            body = body if self.hide is None else hidden(body, self.hide)
+            body = body if self.hide is None else replace_texts(body, self.hide)
         except (ValueError, RecursionError):
             return None
         return body if isinstance(body, dict) and is_consistent else None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 
-from runner.core.transfer.message import Classify, Reply, Stray, harmless, read_reply
+from runner.core.transfer.message import Classify, Reply, StrayFrame, harmless, read_reply
 from runner.core.transfer.states import classify
 from runner.gateways.http.errors import ConnectionFailed
 from runner.gateways.http.oauth import Token
@@ -104,7 +104,7 @@ class Session:
             self.fault = error
             return TransportClosed(INTERNAL_ERROR, f"the reader failed ({type(error).__name__})")
 
-    def _read_frame(self, frame: str | bytes) -> Reply | Stray:
+    def _read_frame(self, frame: str | bytes) -> Reply | StrayFrame:
         if isinstance(frame, bytes):  # no reply, but its text is kept
             return read_reply(self._hide(frame.decode("latin-1")).encode("latin-1"))
         text = self._hide(frame)
@@ -113,7 +113,7 @@ class Session:
 
     def _tell(self, frame: str | bytes) -> None:
         read = self._read_frame(frame)
-        if isinstance(read, Stray):
+        if isinstance(read, StrayFrame):
             self._listener.strayed(read)
         else:
             self._carried_reply = True

@@ -18,7 +18,7 @@ from runner.core.transfer.message import (
     SERVER_TEXT_LIMIT,
     Draft,
     Reply,
-    Stray,
+    StrayFrame,
     build_text,
     harmless,
     read_reply,
@@ -95,7 +95,7 @@ def test_a_reply_that_contradicts_itself_says_nothing(twice: str, told: str):
 
 def test_a_reply_with_two_ids_is_nobodys():
     reply = read_reply('{"id":"a","status":"codec_negotiated","id":"b"}')
-    assert isinstance(reply, Stray)
+    assert isinstance(reply, StrayFrame)
     assert reply.why == "two ids"
 
 
@@ -121,7 +121,7 @@ def test_a_reply_with_two_ids_is_nobodys():
 )
 def test_what_is_no_reply_is_a_stray_that_says_why(frame: str | bytes, why: str):
     stray = read_reply(frame)
-    assert isinstance(stray, Stray)
+    assert isinstance(stray, StrayFrame)
     assert stray.why == why
     assert len(stray.text) <= NOTE_LIMIT
 
@@ -208,7 +208,7 @@ FIELDS = st.sampled_from(["id", "status", "code", "reason", "retry_after", "medi
 )
 def test_whatever_comes_is_read_and_can_be_journalled(frame: str | bytes):
     match read_reply(frame):
-        case Stray(why, text):
+        case StrayFrame(why, text):
             assert canonical({"why": why, "text": text}).isascii()
             assert text.isprintable()
         case Reply() as reply:
@@ -271,7 +271,7 @@ def test_what_is_to_be_hidden_is_taken_out_of_every_text_of_a_reply_before_it_is
 
 def test_what_is_to_be_hidden_is_not_in_a_strays_text_either():
     stray = read_reply('{"no": ["s\\u002fp", 1], "s\\/p": 2}', _hide)
-    assert stray == Stray("no id", '{"no": ["[hidden]", 1], "[hidden]": 2}')
+    assert stray == StrayFrame("no id", '{"no": ["[hidden]", 1], "[hidden]": 2}')
 
 
 def test_hiding_costs_no_reply_however_deep_its_other_fields_are():

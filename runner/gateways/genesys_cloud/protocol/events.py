@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from enum import Enum, auto
 
 from runner.core.foreign_json import read_foreign
-from runner.core.transfer.message import Stray, harmless
+from runner.core.transfer.message import StrayFrame, harmless
 
 PING = '{"message":"ping"}'
 """What is sent to have the platform answer."""
@@ -34,24 +34,26 @@ class Changed:
     body: dict[str, object]
 
 
-def read_frame(frame: str | bytes) -> Signal | Changed | Stray:
-    """Read one frame; whatever is not known becomes a `Stray`, never an error."""
+def read_frame(frame: str | bytes) -> Signal | Changed | StrayFrame:
+    """Read one frame; whatever is not known becomes a `StrayFrame`, never an error."""
     if isinstance(frame, bytes):
-        return Stray("a binary frame", harmless(repr(frame)))
+        return StrayFrame("a binary frame", harmless(repr(frame)))
     try:
         told, _, is_consistent = read_foreign(frame)
     except (ValueError, RecursionError):
-        return Stray("not JSON", harmless(frame))
+        return StrayFrame("not JSON", harmless(frame))
     if not is_consistent:
-        return Stray("contradictory", harmless(frame))
+        return StrayFrame("contradictory", harmless(frame))
     topic = told.get("topicName") if isinstance(told, dict) else None
     if not isinstance(topic, str):
-        return Stray("no topic", harmless(frame))
+        return StrayFrame("no topic", harmless(frame))
     signals = (
         s for start, s in _SIGNALS.items() if topic == start or topic.startswith(f"{start}.")
     )
     signal = next(signals, None)
-    return signal or _changed(topic, told.get("eventBody")) or Stray("no event", harmless(frame))
+    return (
+        signal or _changed(topic, told.get("eventBody")) or StrayFrame("no event", harmless(frame))
+    )
 
 
 def _changed(topic: str, body: object) -> Changed | None:

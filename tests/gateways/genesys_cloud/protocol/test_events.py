@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runner.core.transfer.message import Stray
+from runner.core.transfer.message import StrayFrame
 from runner.core.urls import is_safe_socket
 from runner.gateways.genesys_cloud.protocol.events import Changed, Signal, read_frame
 
@@ -54,7 +54,7 @@ def test_a_change_names_its_conversation(kind: str):
 )
 def test_whatever_else_comes_is_a_stray(odd: str | bytes, why: str):
     stray = read_frame(odd)
-    assert isinstance(stray, Stray)
+    assert isinstance(stray, StrayFrame)
     assert stray.why == why
     assert len(stray.text) <= 500
 
