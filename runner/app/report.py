@@ -45,7 +45,7 @@ def read_forms(text: str) -> tuple[str, ...]:
     return forms
 
 
-def form_of(out: Path) -> str | None:
+def format_of_file(out: Path) -> str | None:
     """Return the format of a file name's ending; None if `out` is a folder.
 
     Raises `UsageError` for a name that ends as a file's of another format does.

@@ -14,7 +14,7 @@ from runner.app.run_options import RunOptions
 from runner.console.log.redaction import Redactor
 from runner.core.exit_code import ExitCode
 from runner.core.manifest.model import Manifest
-from runner.core.manifest.source_excerpt import Excerpt
+from runner.core.manifest.source_excerpt import ManifestExcerpt
 from runner.core.next_steps import RunArguments
 from runner.core.records.run_record import NOT_LISTED, PlanFigures, RunRecord
 from runner.core.timestamps import timestamp
@@ -65,12 +65,14 @@ def report_root_of(run: RunRecord) -> Path:
     return Path(given.report_dir) if here else Path(given.folder or "", given.report_dir)
 
 
-def redacted_excerpt(manifest: Manifest) -> Excerpt | None:
+def redacted_excerpt(manifest: Manifest) -> ManifestExcerpt | None:
     """Return what a report shows of a manifest, without the secrets that it leads to."""
     if manifest.excerpt is None:
         return None
     redactor = Redactor.knowing(manifest.secrets)
-    return Excerpt(tuple(map(redactor.text, manifest.excerpt.lines)), manifest.excerpt.total)
+    return ManifestExcerpt(
+        tuple(map(redactor.text, manifest.excerpt.lines)), manifest.excerpt.total
+    )
 
 
 def current_user() -> str:

@@ -9,7 +9,7 @@ from types import TracebackType
 from typing import Any, Protocol, Self
 
 from runner.core.journal_location import JournalLocation
-from runner.core.manifest.source_excerpt import Excerpt
+from runner.core.manifest.source_excerpt import ManifestExcerpt
 from runner.core.transfer.plan_decision import Decision
 from runner.core.transfer.rows import PlannedRow
 from runner.ports.history import EventSource, History, RunFollower
@@ -64,7 +64,7 @@ class JournalStore(EventSource, Protocol):
         record: Mapping[str, Any],
         *,
         at: float,
-        manifest: Excerpt | None = None,
+        manifest: ManifestExcerpt | None = None,
         **fields: Any,
     ) -> None:
         """Store that a run begins, its manifest's excerpt, and `fields` in its first event."""

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from runner.core.manifest.source_excerpt import Excerpt
+from runner.core.manifest.source_excerpt import ManifestExcerpt
 from runner.core.records.run_record import (
     AuditEntry,
     Figures,
@@ -47,7 +47,7 @@ STORY = (
     happened(41.0, TimelineEventKind.CLOSED, code=1000, reason="session terminated"),
 )
 
-MANIFEST = Excerpt(
+MANIFEST = ManifestExcerpt(
     tuple(
         """\
 version: 1

@@ -10,7 +10,6 @@ from dataclasses import replace
 import pytest
 from markupsafe import Markup
 
-from runner.core.manifest.source_excerpt import Excerpt
 from runner.core.records.run_record import (
     Figures,
     PlanFigures,
@@ -258,7 +257,7 @@ def test_the_manifests_lines_are_numbered_escaped_and_say_which_names_a_file(ren
 
 
 def test_a_cut_manifest_and_one_that_was_not_kept_are_marked_as_such(rendered: Rendered):
-    cut = replace(samples.mixed(1), manifest=Excerpt(("version: 1",), 9_000))
+    cut = replace(samples.mixed(1), manifest=ManifestExcerpt(("version: 1",), 9_000))
     assert "Shown are the first 1 of 9,000 lines." in rendered(cut, "html")
     none = replace(samples.mixed(1), manifest=None)
     assert "Its text was not kept" in rendered(none, "html")

@@ -88,9 +88,15 @@ def report(
 
 def _render(console: Console, where: JournalOptions, asked: ReportOptions, run: str) -> None:
     from runner.app.find_journal import find_journal
-    from runner.app.report import form_of, read_forms, render_again, render_file, stream_again
+    from runner.app.report import (
+        format_of_file,
+        read_forms,
+        render_again,
+        render_file,
+        stream_again,
+    )
 
-    named = None if asked.out in {None, STDOUT} else form_of(asked.out or STDOUT)
+    named = None if asked.out in {None, STDOUT} else format_of_file(asked.out or STDOUT)
     forms = read_forms(asked.formats or named or DEFAULT_FORMATS)
     journal = find_journal(where)
     if asked.out is not None and asked.out != STDOUT and named is not None:

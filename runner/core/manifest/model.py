@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 from runner.core.manifest.media import MediaMatrix
 from runner.core.manifest.quantity import Amount
-from runner.core.manifest.source_excerpt import Excerpt
+from runner.core.manifest.source_excerpt import ManifestExcerpt
 from runner.core.manifest.window import Window
 from runner.core.pacing.circuit_breaker import BreakerPolicy
 from runner.core.transfer.doubt_evidence import Promise
@@ -286,7 +286,7 @@ class Manifest:
     callbacks: Mapping[str, Callback]
     policy: Policy
     labels: Mapping[str, str] = field(default_factory=dict)
-    excerpt: Excerpt | None = None  # its first lines, for the report
+    excerpt: ManifestExcerpt | None = None  # its first lines, for the report
 
     @property
     def secrets(self) -> tuple[Secret, ...]:

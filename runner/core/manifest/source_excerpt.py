@@ -38,14 +38,14 @@ _REFERENCE = re.compile(r"""\s*(?:\{|["']?(?:env|file|command)["']?\s*:|#|$)""")
 
 
 @dataclass(frozen=True, slots=True)
-class Excerpt:
+class ManifestExcerpt:
     """The first lines of a manifest, and how many it has in all."""
 
     lines: tuple[str, ...]
     total: int
 
 
-def excerpt(text: str) -> Excerpt:
+def excerpt(text: str) -> ManifestExcerpt:
     """Return a manifest's first lines, cut to the size of a report.
 
     Plain text that may be a secret, in a header or a comment, is hidden: the loader refuses it only
@@ -61,7 +61,7 @@ def excerpt(text: str) -> Excerpt:
         if len(kept) == LINE_LIMIT or size > SIZE_LIMIT:
             break
         kept.append(line)
-    return Excerpt(tuple(kept), _count(text))
+    return ManifestExcerpt(tuple(kept), _count(text))
 
 
 def _count(text: str) -> int:

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, field, fields, replace
 from enum import StrEnum
 from typing import Any, Self
 
-from runner.core.manifest.source_excerpt import Excerpt
+from runner.core.manifest.source_excerpt import ManifestExcerpt
 from runner.core.transfer.outcome import Outcome
 from runner.core.transfer.reasons import Earlier
 
@@ -226,4 +226,4 @@ class ReportSource:
     plan: PlanFigures | None = None  # set for a dry run's report
     audit: Callable[[], Iterator[AuditEntry]] | None = None  # None: a dry run
     audit_previous: str = "0" * 64  # the hash before the first entry
-    manifest: Excerpt | None = None  # None: the journal was written before it was kept
+    manifest: ManifestExcerpt | None = None  # None: the journal was written before it was kept

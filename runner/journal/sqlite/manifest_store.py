@@ -5,13 +5,13 @@ from __future__ import annotations
 import json
 import sqlite3
 
-from runner.core.manifest.source_excerpt import Excerpt
+from runner.core.manifest.source_excerpt import ManifestExcerpt
 from runner.core.records.audit_chain import canonical
 
 MANIFESTS = """
 CREATE TABLE IF NOT EXISTS manifests(
   sha256 TEXT PRIMARY KEY,
-  excerpt TEXT NOT NULL                -- JSON: core.excerpt.Excerpt
+  excerpt TEXT NOT NULL                -- JSON: core.manifest.source_excerpt.ManifestExcerpt
 ) WITHOUT ROWID;
 """
 """Made in an older journal when a run begins there: programs that do not know it pass over it."""
@@ -19,7 +19,9 @@ CREATE TABLE IF NOT EXISTS manifests(
 _IS_THERE = "SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = 'manifests'"
 
 
-def keep_manifest(connection: sqlite3.Connection, sha256: str, excerpt: Excerpt | None) -> None:
+def keep_manifest(
+    connection: sqlite3.Connection, sha256: str, excerpt: ManifestExcerpt | None
+) -> None:
     """Keep an excerpt, if there is one, under the manifest's hash; the last one stays."""
     if excerpt is None:
         return
@@ -28,7 +30,7 @@ def keep_manifest(connection: sqlite3.Connection, sha256: str, excerpt: Excerpt 
     connection.execute("INSERT OR REPLACE INTO manifests VALUES (?, ?)", (sha256, text))
 
 
-def read_manifest(connection: sqlite3.Connection, sha256: str) -> Excerpt | None:
+def read_manifest(connection: sqlite3.Connection, sha256: str) -> ManifestExcerpt | None:
     """Return what was kept; None: the run's journal was written before anything was."""
     if not connection.execute(_IS_THERE).fetchone():
         return None
@@ -37,4 +39,4 @@ def read_manifest(connection: sqlite3.Connection, sha256: str) -> Excerpt | None
     if row is None:
         return None
     kept = json.loads(row[0])
-    return Excerpt(tuple(kept["lines"]), kept["total"])
+    return ManifestExcerpt(tuple(kept["lines"]), kept["total"])

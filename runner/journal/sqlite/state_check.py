@@ -37,7 +37,7 @@ LIMIT 1
 _CODES = {state.value: code for code, state in enumerate(State, start=1)}
 
 
-def seal(connection: sqlite3.Connection, seq: int) -> None:
+def store_digest(connection: sqlite3.Connection, seq: int) -> None:
     """Store the digest of the transfers as they are after event `seq`; within a transaction."""
     told = json.dumps({"seq": seq, "transfers": _digest(connection)})
     connection.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", (_SEAL, told))

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from runner.core.errors import StorageError
-from runner.core.manifest.source_excerpt import Excerpt
+from runner.core.manifest.source_excerpt import ManifestExcerpt
 from runner.core.records.audit_chain import GENESIS, canonical, link
 from runner.core.records.row_codec import ROW, write_ladder
 from runner.core.transfer.plan_decision import Decision
@@ -26,7 +26,7 @@ from runner.journal.sqlite.entry_rows import MOST_AT_ONCE, body_of, prepare, rec
 from runner.journal.sqlite.format_check import WAIVED, claim, read_waived
 from runner.journal.sqlite.manifest_store import MANIFESTS, keep_manifest
 from runner.journal.sqlite.schema import FORMAT, JOURNAL, LEFT_OUT
-from runner.journal.sqlite.state_check import check_states, seal
+from runner.journal.sqlite.state_check import check_states, store_digest
 from runner.ports import Entry, Note
 from runner.ports.history import History
 
@@ -82,7 +82,7 @@ class Store:
         record: Mapping[str, Any],
         *,
         at: float,
-        manifest: Excerpt | None = None,
+        manifest: ManifestExcerpt | None = None,
         **fields: Any,
     ) -> None:
         """Store that a run begins, its manifest's excerpt, and `fields` in its first event.
@@ -189,13 +189,13 @@ class Store:
                 "UPDATE runs SET record = ?, figures = ?, finished_at = ? WHERE no = ?",
                 (canonical(record), canonical(figures), record["finished_at"], self.run_no),
             )
-            seal(self._connection, self.seq)
+            store_digest(self._connection, self.seq)
 
         self._transaction(write)
 
     def seal(self) -> None:
         """Store what the transfers are now, so that damage shows when the journal is opened."""
-        self._transaction(lambda: seal(self._connection, self.seq))
+        self._transaction(lambda: store_digest(self._connection, self.seq))
 
     def settle_callback(
         self, webhook_id: str, *, state: str, attempts: int, reason: str | None, at: float

@@ -8,7 +8,7 @@ from runner.core.manifest.source_excerpt import (
     LINE_LIMIT,
     SIZE_LIMIT,
     WIDTH_LIMIT,
-    Excerpt,
+    ManifestExcerpt,
     excerpt,
 )
 
@@ -83,4 +83,4 @@ def test_a_large_manifest_is_cut_and_says_how_large_it_is():
 
 @pytest.mark.parametrize("text", ["a: 1\r\nb: 2\r\n", "a: 1\rb: 2\r", "a: 1\nb: 2"])
 def test_lines_are_counted_as_the_loader_counts_them(text: str):
-    assert excerpt(text) == Excerpt(("a: 1", "b: 2"), 2)
+    assert excerpt(text) == ManifestExcerpt(("a: 1", "b: 2"), 2)

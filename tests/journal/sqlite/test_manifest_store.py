@@ -6,19 +6,19 @@ import sqlite3
 from dataclasses import asdict, replace
 from pathlib import Path
 
-from runner.core.manifest.source_excerpt import Excerpt
+from runner.core.manifest.source_excerpt import ManifestExcerpt
 from runner.journal.sqlite.reader import Reader
 from runner.journal.sqlite.store import Store
 from tests.journal.builders import AT, RUN
 
-LINES = Excerpt(("version: 1", "name: é"), 2)
+LINES = ManifestExcerpt(("version: 1", "name: é"), 2)
 
 
 def opened(path: Path) -> Store:
     return Store(path, environment="demo", origin="simulator")
 
 
-def shown(path: Path) -> Excerpt | None:
+def shown(path: Path) -> ManifestExcerpt | None:
     reader = Reader(path)
     try:
         return reader.report_source(reader.run_number("latest")).manifest
@@ -32,9 +32,9 @@ def test_a_manifest_is_kept_once_however_often_it_is_applied(tmp_path: Path):
     for run in ("run-1", "run-2"):
         store.begin_run(run, asdict(replace(RUN, id=run)), at=AT, manifest=LINES)
     other = asdict(replace(RUN, id="run-3", manifest_sha256="77" * 32))
-    store.begin_run("run-3", other, at=AT, manifest=Excerpt(("version: 1",), 9_000))
+    store.begin_run("run-3", other, at=AT, manifest=ManifestExcerpt(("version: 1",), 9_000))
     store.close()
-    assert shown(path) == Excerpt(("version: 1",), 9_000)
+    assert shown(path) == ManifestExcerpt(("version: 1",), 9_000)
     connection = sqlite3.connect(path)
     assert connection.execute("SELECT count(*) FROM manifests").fetchone() == (2,)
     connection.close()
