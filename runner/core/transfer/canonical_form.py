@@ -46,7 +46,7 @@ def canonical_destination(uri: str) -> str:
 
 
 def same_destination(one: str | None, other: str | None) -> bool:
-    """Tell whether two URIs name the same destination; None is a destination that is not known."""
+    """Return whether two URIs name the same destination; None is a destination that is not known."""
     if one is None or other is None:
         return one is other
     return one == other or canonical_destination(one) == canonical_destination(other)

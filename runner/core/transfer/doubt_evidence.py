@@ -119,7 +119,7 @@ def weigh(
     destination_uri: str,
     message_ids: AbstractSet[str],
 ) -> tuple[Evidence, str]:
-    """Return what a look-up says of a transfer whose deliveries bore `message_ids`, and why."""
+    """Return what a look-up says of a transfer whose deliveries have `message_ids`, and why."""
     if seen.last_transfer_id is not None and seen.last_transfer_id in message_ids:
         return Evidence.CARRIED_OUT, "seen by its id"
     if baseline is not None and has_arrived(seen, baseline, destination_uri):
@@ -134,7 +134,7 @@ def weigh(
 
 
 def has_arrived(seen: Interaction, baseline: Baseline, destination_uri: str) -> bool:
-    """Tell whether something that came after the baseline shows that we brought it to a destination.
+    """Return whether something that came after the baseline shows that we brought it to a destination.
 
     Where a person's command led there, or may yet, and no command of a client did, it was the
     person's.
@@ -154,7 +154,7 @@ MOVED_BY_OTHERS = "moved by somebody else"
 
 
 def was_moved_by_others(seen: Interaction, baseline: Baseline) -> bool:
-    """Tell whether a command that a person gave was carried out since the baseline."""
+    """Return whether a command that a person gave was carried out since the baseline."""
     before = {each.id for each in baseline.arrivals if each.is_done}
     return any(each.is_done and each.by_user and each.id not in before for each in seen.arrivals)
 
@@ -209,7 +209,7 @@ class SendClocks(NamedTuple):
 def fence_is_over(
     promise: Expires, hand_over: SendClocks, *, gateway_date_s: float | None, passed_s: float
 ) -> bool:
-    """Tell whether a look-up answered at `gateway_date_s` is the last word on a delivery.
+    """Return whether a look-up answered at `gateway_date_s` is the last word on a delivery.
 
     `passed_s` is local time since the hand-over or, after a restart, since the process began.
     """
@@ -226,7 +226,7 @@ def may_repeat(
     uptime_s: float,
     gateway_date_s: float | None,
 ) -> bool:
-    """Tell whether the gateway surely still knows a delivery's id."""
+    """Return whether the gateway surely still knows a delivery's id."""
     left_s = repeatable_for_s(
         promise, hand_over, boot=boot, uptime_s=uptime_s, gateway_date_s=gateway_date_s
     )

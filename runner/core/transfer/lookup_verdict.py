@@ -36,7 +36,7 @@ PARTICIPANT = "participant_id"
 
 NO_LONGER_WAITING = "no longer waiting in"
 NO_LONGER_SERVED = "no longer with the agent who served it in"
-"""How the reasons begin for what a selection found and somebody else moved on; a queue follows."""
+"""How the reasons begin for what a selection found and others moved on; a queue follows."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +76,7 @@ class FoundAt:
 class Interaction:
     """What a look-up saw (protocol.md, "REST"). `found` False: the gateway answered 404.
 
-    A gateway that keeps no `last_transfer_id` may tell `arrivals`, and what else a delivery has to
+    A gateway that keeps no `last_transfer_id` may report `arrivals`, and what else a delivery has to
     name of the interaction as it is now (`handles`: the participant that is to be replaced).
     `shows_effects` False: it has no field that a move would change. `refusal`: the gateway does
     not show this one interaction to this client, and says so in these words.
@@ -146,7 +146,7 @@ def judge_lookup(
     sent_before: bool = False,
     found_at: FoundAt | None = None,
 ) -> tuple[LookupVerdict, str | None]:
-    """Return what a look-up says of a transfer whose deliveries bore `message_ids`, and why.
+    """Return what a look-up says of a transfer whose deliveries have `message_ids`, and why.
 
     Without `preflight` only the effect of a delivery of ours counts; that may show by the place
     alone where an earlier run sent it there (`sent_before`). What a selection found (`found_at`) is

@@ -252,7 +252,7 @@ def _storable(media: object) -> Mapping[str, Any] | None:
 
 
 def _is_plain(text: str) -> bool:
-    """Tell whether a JSON text is short, and nothing in it is to be made harmless."""
+    """Return whether a JSON text is short, and nothing in it is to be made harmless."""
     return len(text) <= SERVER_TEXT_LIMIT and "\\" not in text and text.isprintable()
 
 

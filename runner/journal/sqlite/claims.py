@@ -82,7 +82,7 @@ def _query(connection: sqlite3.Connection) -> str:
 
 
 def _is_indexed(connection: sqlite3.Connection) -> bool:
-    """Tell whether every transfer has its interaction's canonical form."""
+    """Return whether every transfer has its interaction's canonical form."""
     if not has_column(connection, "transfers", "interaction"):
         return False
     lacking = connection.execute("SELECT 1 FROM transfers WHERE interaction IS NULL LIMIT 1")
