@@ -10,6 +10,7 @@ from dataclasses import replace
 import pytest
 from markupsafe import Markup
 
+from runner.core.manifest.source_excerpt import ManifestExcerpt
 from runner.core.records.run_record import (
     Figures,
     PlanFigures,

@@ -39,8 +39,8 @@ _CODES = {state.value: code for code, state in enumerate(State, start=1)}
 
 def store_digest(connection: sqlite3.Connection, seq: int) -> None:
     """Store the digest of the transfers as they are after event `seq`; within a transaction."""
-    told = json.dumps({"seq": seq, "transfers": _digest(connection)})
-    connection.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", (_SEAL, told))
+    seal = json.dumps({"seq": seq, "transfers": _digest(connection)})
+    connection.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", (_SEAL, seal))
 
 
 def check_states(connection: sqlite3.Connection, path: Path) -> None:
@@ -54,9 +54,9 @@ def check_states(connection: sqlite3.Connection, path: Path) -> None:
         transfer_id, key = unindexed
         raise _damaged(path, f"its index does not lead to transfer {transfer_id} (key {key})")
     (last,) = connection.execute("SELECT coalesce(max(seq), 0) FROM events").fetchone()
-    told = connection.execute("SELECT value FROM meta WHERE name = ?", [_SEAL]).fetchone()
+    stored = connection.execute("SELECT value FROM meta WHERE name = ?", [_SEAL]).fetchone()
     try:
-        sealed = json.loads(told[0]) if told is not None else {}
+        sealed = json.loads(stored[0]) if stored is not None else {}
         is_current = sealed.get("seq") == last
     except (ValueError, AttributeError):  # damaged itself: the chain is asked
         sealed, is_current = {}, False
@@ -89,8 +89,8 @@ def _differing(connection: sqlite3.Connection, path: Path) -> str | None:
     """Return the first thing in which the transfers differ from the chain; None: they agree."""
     (most,) = connection.execute("SELECT coalesce(max(id), 0) FROM transfers").fetchone()
     states, interactions = bytearray(most + 1), array("q", bytes(8 * (most + 1)))
-    destinations = array("q", bytes(8 * (most + 1)))  # 0: no event tells of it
-    for transfer_id, state, interaction_id, destination_uri in _told(connection, path):
+    destinations = array("q", bytes(8 * (most + 1)))  # 0: no event names it
+    for transfer_id, state, interaction_id, destination_uri in _transfer_events(connection, path):
         if not 0 < transfer_id <= most:
             return f"transfer {transfer_id} is missing, which its events name"
         states[transfer_id] = _CODES.get(state, 0)
@@ -112,18 +112,18 @@ def _differing(connection: sqlite3.Connection, path: Path) -> str | None:
     return None if missing is None else f"transfer {missing} is missing, which its events name"
 
 
-_Told = tuple[int, str, str | None, str | None]
+_TransferEvent = tuple[int, str, str | None, str | None]
 
 
-def _told(connection: sqlite3.Connection, path: Path) -> Iterator[_Told]:
+def _transfer_events(connection: sqlite3.Connection, path: Path) -> Iterator[_TransferEvent]:
     """Yield (transfer, state, interaction, destination) of each event that changes a transfer.
 
-    Oldest first. Intents alone tell destinations, and those of earlier versions do not.
+    Oldest first. Intents alone name destinations, and those of earlier versions do not.
     """
     head = GENESIS
-    for seq, text, told in connection.execute("SELECT seq, body, hash FROM events ORDER BY seq"):
+    for seq, text, stored in connection.execute("SELECT seq, body, hash FROM events ORDER BY seq"):
         head = link(head, text)
-        if head != told:
+        if head != stored:
             raise StorageError(
                 f"the journal {path} is damaged: its event {seq} does not follow from the one"
                 " before it. Restore it from a copy, or name another with --journal"

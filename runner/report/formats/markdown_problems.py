@@ -11,7 +11,7 @@ from runner.core.number_text import counted
 from runner.report.formats.markdown_text import code, table
 
 MOST_PROBLEMS = 20
-"""Problems that are told; the rest is counted by code."""
+"""Problems that are listed; the rest are counted by code."""
 
 MESSAGE_LIMIT = 300
 MOST_CODES = 5

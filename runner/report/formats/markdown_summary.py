@@ -45,7 +45,7 @@ def render_md(content: Content, write: Callable[[str], object]) -> None:
 
 
 def summary(content: Content, whereabouts: str, clean: Clean = str) -> Iterator[str]:
-    """Yield the summary's parts; `whereabouts` is Markdown that tells where the report is."""
+    """Yield the summary's parts; `whereabouts` is Markdown that says where the report is."""
     verdict = verdict_of(content)
     yield f"## {_mark(content)} {code(content.source.run.batch, NAME_LIMIT)}\n\n"
     yield f"**{prose(verdict.headline)}** {prose(verdict.detail)}\n\n"
