@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.e2e.callbacks import with_callback
 from tests.e2e.harness import Harness, manifest, transfer
-from tests.e2e.test_callbacks import with_callback
 from tests.foreign.gateway import CLIENT_SECRET, Gateway
 from tests.foreign.receiver import Receiver
 from tests.foreign.script import MUTE, Step
