@@ -113,8 +113,8 @@ def judge(answer: Answer, *, attempts: int, retry: RetryPolicy, jitter: float) -
             return Delivered()
         case Answered(status) if not _passing(status):
             return Failed(_explained(status))
-        case Answered(status, asked_s):
-            reason = _explained(status)
+        case _:
+            asked_s, reason = answer.retry_after_s, _explained(answer.status)
     return _again(reason, asked_s, attempts=attempts, retry=retry, jitter=jitter)
 
 

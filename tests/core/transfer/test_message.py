@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import uuid
 from functools import partial
 from typing import Any
 
@@ -18,11 +19,14 @@ from runner.core.transfer.message import (
     SERVER_TEXT_LIMIT,
     Draft,
     Reply,
+    Request,
     Stray,
+    build_message,
     build_text,
     harmless,
     read_reply,
     seconds_text,
+    uuid4_text,
 )
 from runner.core.transfer.states import Event, classify
 
@@ -295,3 +299,20 @@ def _hide(text: str) -> str:
 )
 def test_a_wait_is_written_in_full_and_bounded(seconds: float, told: str):
     assert seconds_text(seconds) == told
+
+
+@given(st.binary(min_size=16, max_size=16))
+def test_random_bytes_become_a_uuid_of_version_4(random_bytes: bytes):
+    made = uuid.UUID(uuid4_text(random_bytes))
+    assert str(made) == uuid4_text(random_bytes)
+    assert (made.version, made.variant) == (4, uuid.RFC_4122)
+
+
+def test_a_request_shows_the_text_of_its_message():
+    draft = Draft("m-1", "i-1", "tel:+15550100", MediaMatrix(Audio("opus", 64, 16)), "2026")
+    assert Request("m-1", build_message(draft)).text == build_text(draft)
+
+
+@pytest.mark.parametrize("event", Event)
+def test_only_what_was_withdrawn_certainly_did_not_leave(event: Event):
+    assert Reply("m-1", event=event).unsent is (event is Event.WITHDRAWN)
