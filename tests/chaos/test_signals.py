@@ -85,7 +85,7 @@ def test_interrupted_while_dialling_it_ends_soon_and_says_that_nothing_was_sent(
     silent = Fate(Cut.HANDSHAKE, How.BLACKHOLE)
     with (
         GatewayProcess(tmp_path, zygote, Settings()) as gateway,
-        Proxy(gateway, gateway.socket_port, lambda _: silent) as proxy,
+        Proxy(gateway, gateway.port, lambda _: silent) as proxy,
     ):
         yard = Yard(tmp_path, proxy, zygote)
         path = yard.write(names(5))

@@ -40,7 +40,7 @@ def cut_often(folder: Path, zygote: Zygote, promise: str, seed: int) -> Tally:
     expected = names(TRANSFERS)
     with (
         GatewayProcess(folder, zygote, Settings(promise=promise, seed=seed)) as gateway,
-        Proxy(gateway, gateway.socket_port, fate, seed) as proxy,
+        Proxy(gateway, gateway.port, fate, seed) as proxy,
     ):
         yard = Yard(folder, proxy, zygote)
         path = yard.write(expected, promise=promise, limits={"in_flight": 4}, policy=PATIENT)
@@ -57,7 +57,7 @@ def fall_silent(folder: Path, zygote: Zygote) -> tuple[Tally, float]:
 
     with (
         GatewayProcess(folder, zygote, Settings(promise="dedupes")) as gateway,
-        Proxy(gateway, gateway.socket_port, fate) as proxy,
+        Proxy(gateway, gateway.port, fate) as proxy,
     ):
         yard = Yard(folder, proxy, zygote)
         path = yard.write(expected, promise="dedupes", limits={"in_flight": 4, "rate": "20/s"})

@@ -13,7 +13,7 @@ from tests.e2e.harness import Harness, manifest, transfer
 from tests.foreign.gateway import Gateway
 from tests.foreign.receiver import Receiver
 from tests.foreign.script import MUTE, Interaction, Step
-from tests.foreign.web import WebResponse
+from tests.foreign.wire import WebResponse
 
 
 @pytest.fixture

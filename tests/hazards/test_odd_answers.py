@@ -11,7 +11,7 @@ from tests.e2e.harness import Harness, manifest, transfer
 from tests.fakes.wire_server import Peer, Request, answer
 from tests.foreign.gateway import Gateway
 from tests.foreign.receiver import Receiver
-from tests.foreign.web import WebResponse
+from tests.foreign.wire import WebResponse
 from tests.hazards.harmless import assert_harmless
 from tests.hazards.raw import RawGateway
 
