@@ -22,3 +22,14 @@ def test_no_test_module_imports_another() -> None:
     guilty = [str(file) for file in TESTS.rglob("*.py") if imported.search(file.read_text("utf-8"))]
 
     assert guilty == []
+
+
+def test_the_foreign_gateway_shares_nothing_with_what_it_judges() -> None:
+    """Neither the program's code nor the libraries that the program speaks through."""
+    shared = re.compile(
+        r"^\s*(?:from|import) +(?:runner|httpx|httpcore|h11|websockets|aiohttp)\b", re.MULTILINE
+    )
+    judges = [*(TESTS / "foreign").glob("*.py"), TESTS / "fakes" / "wire_server.py"]
+    guilty = [str(file) for file in judges if shared.search(file.read_text("utf-8"))]
+
+    assert guilty == []

@@ -132,9 +132,9 @@ def port_of(server: asyncio.Server) -> int:
 
 
 class WebServer:
-    """Answers each request by one function, and keeps connections alive."""
+    """Answers each request by one function, and keeps connections alive; no bytes: no answer."""
 
-    def __init__(self, answer: Callable[[Request], WebResponse]) -> None:
+    def __init__(self, answer: Callable[[Request], WebResponse | bytes]) -> None:
         self.faults: list[Exception] = []
         self._answer = answer
         self._channels: set[Channel] = set()
@@ -145,7 +145,8 @@ class WebServer:
 
     def requested(self, channel: Channel, request: Request) -> None:
         """Answer it."""
-        channel.write(self._answer(request).spelt())
+        answer = self._answer(request)
+        channel.write(answer if isinstance(answer, bytes) else answer.spelt())
         if request.is_last:
             channel.writer.close()
 
