@@ -1,4 +1,4 @@
-"""The world of a chaos test: the gateway's process, a folder, the command line under attack."""
+"""The harness of the chaos tests: the gateway's process, a folder, the command line under attack."""
 
 from __future__ import annotations
 
@@ -156,7 +156,7 @@ class Running:
 
 
 @dataclass(slots=True)
-class Yard:
+class Workspace:
     """A folder with a manifest, a journal and reports; the command line is run in it."""
 
     folder: Path
