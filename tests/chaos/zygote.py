@@ -18,7 +18,9 @@ import runner.app.plan
 import runner.app.run_result
 import runner.cli.app
 import runner.cli.output
-import runner.cli.step_summary  # noqa: F401 - as above
+import runner.cli.step_summary
+import runner.gateways.genesys_cloud.driver
+import runner.gateways.interaction_transfer.driver  # noqa: F401 - as above
 import tests.chaos.gateway
 from runner.__main__ import main
 
