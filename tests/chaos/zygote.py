@@ -13,6 +13,8 @@ import select
 import sys
 from typing import Any
 
+import httpcore  # noqa: F401 - as below
+
 import runner.app.apply  # what `apply` loads when it runs: imported once, for the children
 import runner.app.plan
 import runner.app.run_result
