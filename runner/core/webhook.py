@@ -113,8 +113,8 @@ def decide(result: AttemptResult, *, attempts: int, retry: RetryPolicy, jitter: 
             return Delivered()
         case Answered(status) if not _is_transient(status):
             return Failed(_explained(status))
-        case Answered(status, asked_s):
-            reason = _explained(status)
+        case _:
+            asked_s, reason = result.retry_after_s, _explained(result.status)
     return _again(reason, asked_s, attempts=attempts, retry=retry, jitter=jitter)
 
 

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from tests.chaos.forks import Zygote
-from tests.chaos.harness import GatewayProcess, Yard
+from tests.chaos.harness import GatewayProcess, Workspace
 from tests.chaos.settings import Settings
 from tests.chaos.tally import Tally
 
@@ -68,16 +68,16 @@ def crew() -> Iterator[Crew]:
 
 
 @pytest.fixture
-def open_yard(
+def open_workspace(
     tmp_path: Path, zygote: Zygote
-) -> Iterator[Callable[..., tuple[GatewayProcess, Yard]]]:
+) -> Iterator[Callable[..., tuple[GatewayProcess, Workspace]]]:
     """Give a gateway that behaves as told, and a folder to run the command line in."""
     opened: list[GatewayProcess] = []
 
-    def opening(**settings: Any) -> tuple[GatewayProcess, Yard]:
+    def opening(**settings: Any) -> tuple[GatewayProcess, Workspace]:
         gateway = GatewayProcess(tmp_path, zygote, Settings(**settings)).__enter__()
         opened.append(gateway)
-        return gateway, Yard(tmp_path, gateway, zygote)
+        return gateway, Workspace(tmp_path, gateway, zygote)
 
     yield opening
     for gateway in opened:

@@ -25,7 +25,7 @@ def quiet_environment() -> dict[str, str]:
 
 
 def state_of(folder: Path) -> dict[str, str]:
-    """Return the variable that gives a world a registry of gateways of its own."""
+    """Return the variable that gives a test a registry of gateways of its own."""
     return {"XDG_STATE_HOME": str(folder / "state")}
 
 

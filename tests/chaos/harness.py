@@ -1,4 +1,4 @@
-"""The world of a chaos test: the gateway's process, a folder, the command line under attack."""
+"""The harness of the chaos tests: the gateway's process, a folder, the command line under attack."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ class GatewayProcess:
             arguments, self._folder, str(told), os.devnull, program="gateway"
         )
         self._told = told.open(encoding="utf-8")
-        self._ports = json.loads(self._told.readline())
+        self.port = int(json.loads(self._told.readline())["port"])
         self._listener = threading.Thread(target=self._listen, daemon=True)
         self._listener.start()
         return self
@@ -85,15 +85,11 @@ class GatewayProcess:
 
     @property
     def api_url(self) -> str:
-        return f"http://127.0.0.1:{self._ports['web']}"
-
-    @property
-    def socket_port(self) -> int:
-        return int(self._ports["socket"])
+        return f"http://127.0.0.1:{self.port}"
 
     @property
     def websocket_url(self) -> str:
-        return f"ws://127.0.0.1:{self.socket_port}/api/v2/websocket"
+        return f"ws://127.0.0.1:{self.port}/api/v2/websocket"
 
     def ledger(self) -> list[dict[str, Any]]:
         """Return every line of the file."""
@@ -160,7 +156,7 @@ class Running:
 
 
 @dataclass(slots=True)
-class Yard:
+class Workspace:
     """A folder with a manifest, a journal and reports; the command line is run in it."""
 
     folder: Path

@@ -8,7 +8,7 @@ from collections.abc import Collection, Sequence
 from pathlib import Path
 
 from tests.chaos.forks import Zygote
-from tests.chaos.harness import GatewayProcess, Running, Yard, names
+from tests.chaos.harness import GatewayProcess, Running, Workspace, names
 from tests.chaos.settings import Settings
 from tests.chaos.tally import Tally, judge
 from tests.chaos.traced import injecting
@@ -31,8 +31,8 @@ def kill_at_random(
     step = 1.2 * transfers / kills  # some are left for the last run
     settings = Settings(promise=promise, seed=seed, mute=0.005)
     with GatewayProcess(folder, zygote, settings) as gateway:
-        yard = Yard(folder, gateway, zygote)
-        path = yard.write(
+        workspace = Workspace(folder, gateway, zygote)
+        path = workspace.write(
             expected,
             promise=promise,
             limits={"in_flight": IN_FLIGHT},
@@ -40,10 +40,10 @@ def kill_at_random(
         )
         died = 0
         for _ in range(kills):
-            with yard.started(path) as running:
+            with workspace.started(path) as running:
                 died += _killed(running, gateway, chance, step)
-        finish(yard, path, promise)
-        return judge(f"kill -9 at random ({promise})", died, gateway, yard, expected)
+        finish(workspace, path, promise)
+        return judge(f"kill -9 at random ({promise})", died, gateway, workspace, expected)
 
 
 def _killed(running: Running, gateway: GatewayProcess, chance: random.Random, step: float) -> bool:
@@ -59,11 +59,11 @@ def _killed(running: Running, gateway: GatewayProcess, chance: random.Random, st
     return running.process.wait(MOST_S) == -signal.SIGKILL
 
 
-def finish(yard: Yard, path: Path, promise: str, codes: Collection[int] = ()) -> None:
+def finish(workspace: Workspace, path: Path, promise: str, codes: Collection[int] = ()) -> None:
     """Apply until there is nothing left to do: 0, or 6 where nothing is promised."""
     wanted = codes or ({0, 6} if promise == "nothing" else {0})
     for _ in range(MOST_APPLIES):
-        ended = yard.apply(path)
+        ended = workspace.apply(path)
         if ended.code in wanted:
             return
     raise AssertionError(f"not finished after {MOST_APPLIES} applies; the last one: {ended}")
@@ -79,16 +79,16 @@ def kill_at_each(
     """
     expected = names(transfers * len(places))
     with GatewayProcess(folder, zygote, Settings(promise=promise, slow=0.0)) as gateway:
-        yard = Yard(folder, gateway, zygote)
+        workspace = Workspace(folder, gateway, zygote)
         died = 0
         for i, place in enumerate(places):
-            path = _grown(yard, expected[: transfers * (i + 1)], promise)
-            died += yard.apply(path, before=injecting(call, "signal=KILL", place)).code < 0
-        finish(yard, path, promise)
-        return judge(f"kill -9 at the n-th {call} ({promise})", died, gateway, yard, expected)
+            path = _grown(workspace, expected[: transfers * (i + 1)], promise)
+            died += workspace.apply(path, before=injecting(call, "signal=KILL", place)).code < 0
+        finish(workspace, path, promise)
+        return judge(f"kill -9 at the n-th {call} ({promise})", died, gateway, workspace, expected)
 
 
-def _grown(yard: Yard, listed: Sequence[str], promise: str) -> Path:
-    return yard.write(
+def _grown(workspace: Workspace, listed: Sequence[str], promise: str) -> Path:
+    return workspace.write(
         listed, promise=promise, limits={"in_flight": 4}, preflight=promise == "expires"
     )

@@ -93,7 +93,7 @@ class Platform:
 
 
 @dataclass
-class Ground:
+class PlatformWorkspace:
     """A folder with a manifest, a journal and reports; `apply` is run in it."""
 
     folder: Path
@@ -175,22 +175,22 @@ def kill_at_random(
     faults = {"cut": "2%", "slow": "2%"}
     name = "expires" if delivery else "nothing"
     with Platform(folder, zygote, faults, seed=seed) as platform:
-        ground = Ground(folder, platform, zygote)
-        path = ground.write(expected, delivery=delivery)
-        died = sum(_killed(ground, path, chance, transfers / kills) for _ in range(kills))
-        _finish(ground, path)
-        return judge(f"kill -9, platform ({name})", died, platform, ground, expected)
+        workspace = PlatformWorkspace(folder, platform, zygote)
+        path = workspace.write(expected, delivery=delivery)
+        died = sum(_killed(workspace, path, chance, transfers / kills) for _ in range(kills))
+        _finish(workspace, path)
+        return judge(f"kill -9, platform ({name})", died, platform, workspace, expected)
 
 
-def _killed(ground: Ground, path: Path, chance: random.Random, step: float) -> bool:
+def _killed(workspace: PlatformWorkspace, path: Path, chance: random.Random, step: float) -> bool:
     """Kill a run at a random moment; False: it had ended before."""
-    moved = sum(ground.platform.moves().values())
-    process, _, _ = ground.start(path)
+    moved = sum(workspace.platform.moves().values())
+    process, _, _ = workspace.start(path)
     timed = chance.random() < TIMED
     until = time.monotonic() + (chance.random() * LONGEST_S if timed else PATIENCE_S)
     goal = moved + chance.random() * step
     while time.monotonic() < until and process.poll() is None:
-        if not timed and sum(ground.platform.moves().values()) >= goal:
+        if not timed and sum(workspace.platform.moves().values()) >= goal:
             break
         process._zygote.code(process.pid, POLL_S / 5)
     had_ended = process.poll() is not None
@@ -199,11 +199,11 @@ def _killed(ground: Ground, path: Path, chance: random.Random, step: float) -> b
     return not had_ended
 
 
-def _finish(ground: Ground, path: Path) -> None:
+def _finish(workspace: PlatformWorkspace, path: Path) -> None:
     for _ in range(3):
-        ended = ground.apply(path)
+        ended = workspace.apply(path)
         if ended.code in {0, 6}:
-            ground.report().check(ended.code)
+            workspace.report().check(ended.code)
             return
     raise AssertionError(f"not finished; the last one: {ended}")
 
@@ -220,11 +220,11 @@ def befallen(
     """Carry a batch out against a platform that errs, twice; return what came of it."""
     expected = conversations(transfers)
     with Platform(folder, zygote, faults, seed=seed) as platform:
-        ground = Ground(folder, platform, zygote)
-        path = ground.write(expected, delivery=delivery)
+        workspace = PlatformWorkspace(folder, platform, zygote)
+        path = workspace.write(expected, delivery=delivery)
         for _ in range(2):
-            ended = ground.apply(path)
+            ended = workspace.apply(path)
             assert ended.code in {0, 1, 6}, ended
-            ground.report().check(ended.code)
+            workspace.report().check(ended.code)
         told = ", ".join(f"{name} {share}" for name, share in faults.items())
-        return judge(told, None, platform, ground, expected)
+        return judge(told, None, platform, workspace, expected)

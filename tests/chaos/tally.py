@@ -50,11 +50,11 @@ class Tally:
 
 
 def judge(
-    fault: str, faults: int | None, gateway: Ledger, yard: Reported, expected: Sequence[str]
+    fault: str, faults: int | None, gateway: Ledger, workspace: Reported, expected: Sequence[str]
 ) -> Tally:
     """Compare the ledger with the newest report, transfer by transfer."""
     moves = gateway.moves()
-    told: dict[str, Any] = yard.report().by_id
+    told: dict[str, Any] = workspace.report().by_id
     return Tally(
         fault=fault,
         faults=faults,

@@ -22,7 +22,7 @@ from runner.core.transfer.doubt_evidence import (
 )
 from tests.chaos.conftest import LARGE, Crew
 from tests.chaos.forks import Zygote
-from tests.chaos.harness import PATIENT, PROMISES, GatewayProcess, Yard, names
+from tests.chaos.harness import PATIENT, PROMISES, GatewayProcess, Workspace, names
 from tests.chaos.kills import finish
 from tests.chaos.settings import Settings
 from tests.chaos.tally import Tally, judge
@@ -67,12 +67,12 @@ def step_often(folder: Path, zygote: Zygote, promise: str) -> Tally:
     clock = folder / "clock"
     clock.write_text("+0", "ascii")
     with GatewayProcess(folder, zygote, Settings(promise=promise)) as gateway:
-        yard = Yard(folder, gateway, zygote)
+        workspace = Workspace(folder, gateway, zygote)
         limits = {"in_flight": 8, "rate": "60/s"}
-        path = yard.write(
+        path = workspace.write(
             expected, promise=promise, limits=limits, policy={**PATIENT, "preflight": False}
         )
-        with yard.started(path, before=["env"], env=faked(clock)) as running:
+        with workspace.started(path, before=["env"], env=faked(clock)) as running:
             for n, offset in enumerate(STEPS, 1):
                 stepped += clock.read_text("ascii") != offset
                 clock.write_text(offset, "ascii")
@@ -87,8 +87,8 @@ def step_often(folder: Path, zygote: Zygote, promise: str) -> Tally:
             running.process.kill()
         assert stepped_far(gateway), "no step was seen"
         # What was stamped days ahead stays in doubt until its fence is over: 6, whatever is promised.
-        finish(yard, path, promise, codes={0, 6})
-        return judge(f"clock stepped in a run ({promise})", stepped, gateway, yard, expected)
+        finish(workspace, path, promise, codes={0, 6})
+        return judge(f"clock stepped in a run ({promise})", stepped, gateway, workspace, expected)
 
 
 def step_between(folder: Path, zygote: Zygote, offset: str) -> Tally:
@@ -98,21 +98,21 @@ def step_between(folder: Path, zygote: Zygote, offset: str) -> Tally:
     clock.write_text(offset, "ascii")
     settings = Settings(promise="expires", expires_s=4.0, slow=1.0, slow_s=3.9)
     with GatewayProcess(folder, zygote, settings) as gateway:
-        yard = Yard(folder, gateway, zygote)
-        path = yard.write(
+        workspace = Workspace(folder, gateway, zygote)
+        path = workspace.write(
             expected,
             promise="expires",
             delivery=SLOWLY,
             limits={"in_flight": 12},
             policy={**PATIENT, "negotiation_timeout": "30s"},
         )
-        with yard.started(path) as running:
+        with workspace.started(path) as running:
             assert gateway.wait_for(lambda: gateway.counts["arrived"] >= 12, running=running)
             running.process.kill()
-        with yard.started(path, "--limit", "0", before=["env"], env=faked(clock)) as running:
+        with workspace.started(path, "--limit", "0", before=["env"], env=faked(clock)) as running:
             running.ended()
-        finish(yard, path, "expires")
-        return judge(f"clock {offset} between runs", 1, gateway, yard, expected)
+        finish(workspace, path, "expires")
+        return judge(f"clock {offset} between runs", 1, gateway, workspace, expected)
 
 
 @pytest.fixture(scope="module")

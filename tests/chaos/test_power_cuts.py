@@ -22,7 +22,7 @@ import pytest
 
 from tests.chaos.conftest import LARGE, Crew
 from tests.chaos.forks import quiet_environment
-from tests.chaos.harness import GatewayProcess, Yard, names
+from tests.chaos.harness import GatewayProcess, Workspace, names
 from tests.chaos.recording_disk import OPTIONS, Act, Kind, acts, cuts, message_ids
 from tests.chaos.tally import Tally
 from tests.chaos.traced import STRACE, require_strace
@@ -148,18 +148,18 @@ def test_the_model_turns_red_on_a_disk_that_lies(
 
 
 def test_every_frame_that_left_has_its_intent_on_the_disk(
-    open_yard: Callable[..., tuple[GatewayProcess, Yard]],
+    open_workspace: Callable[..., tuple[GatewayProcess, Workspace]],
     tmp_path: Path,
     check: Callable[[Tally], None],
 ):
     """The whole program, cut at each frame: whatever the gateway saw, the next run knows of."""
     require_strace()
     assert STRACE is not None
-    gateway, yard = open_yard()
+    gateway, workspace = open_workspace()
     expected = names(400 if LARGE else 60)
-    path = yard.write(expected, limits={"in_flight": 6})
+    path = workspace.write(expected, limits={"in_flight": 6})
     trace = tmp_path / "trace"
-    ended = yard.apply(path, before=[STRACE, *OPTIONS, "-o", str(trace)])
+    ended = workspace.apply(path, before=[STRACE, *OPTIONS, "-o", str(trace)])
     assert ended.code == 0, ended
     happened = acts(trace, tmp_path / ".runner")
     ids = list(message_ids(happened))

@@ -14,7 +14,7 @@ import pytest
 
 from tests.chaos.conftest import LARGE, Crew
 from tests.chaos.forks import Zygote
-from tests.chaos.harness import GatewayProcess, Yard, names
+from tests.chaos.harness import GatewayProcess, Workspace, names
 from tests.chaos.kills import finish
 from tests.chaos.proxy import Cut, Fate, How, Proxy
 from tests.chaos.settings import Settings
@@ -31,14 +31,14 @@ def interrupt(folder: Path, zygote: Zygote, number: signal.Signals) -> Tally:
     chance = random.Random(number)
     expected = names(TRANSFERS)
     with GatewayProcess(folder, zygote, Settings(promise="dedupes")) as gateway:
-        yard = Yard(folder, gateway, zygote)
+        workspace = Workspace(folder, gateway, zygote)
         limits = {"in_flight": 16, "rate": "200/s", "burst": 5}
-        path = yard.write(expected, promise="dedupes", limits=limits)
+        path = workspace.write(expected, promise="dedupes", limits=limits)
         interrupted = 0
         for _ in range(POINTS):
             sessions = gateway.counts["session"]
             goal = gateway.counts["arrived"] + chance.randint(0, TRANSFERS // POINTS // 2)
-            with yard.started(path) as running:
+            with workspace.started(path) as running:
 
                 def is_under_way(sessions: int = sessions, goal: int = goal) -> bool:
                     counts = gateway.counts
@@ -48,11 +48,11 @@ def interrupt(folder: Path, zygote: Zygote, number: signal.Signals) -> Tally:
                 running.process.send_signal(number)
                 ended = running.ended()
             assert ended.code == CODES[number], ended
-            yard.report().check(ended.code)
+            workspace.report().check(ended.code)
             assert "interrupted" in ended.out or number.name in ended.out + ended.err
             interrupted += 1
-        finish(yard, path, "dedupes")
-        return judge(f"{number.name} at random", interrupted, gateway, yard, expected)
+        finish(workspace, path, "dedupes")
+        return judge(f"{number.name} at random", interrupted, gateway, workspace, expected)
 
 
 @pytest.fixture(scope="module")
@@ -85,19 +85,19 @@ def test_interrupted_while_dialling_it_ends_soon_and_says_that_nothing_was_sent(
     silent = Fate(Cut.HANDSHAKE, How.BLACKHOLE)
     with (
         GatewayProcess(tmp_path, zygote, Settings()) as gateway,
-        Proxy(gateway, gateway.socket_port, lambda _: silent) as proxy,
+        Proxy(gateway, gateway.port, lambda _: silent) as proxy,
     ):
-        yard = Yard(tmp_path, proxy, zygote)
-        path = yard.write(names(5))
-        with yard.started(path) as running:
+        workspace = Workspace(tmp_path, proxy, zygote)
+        path = workspace.write(names(5))
+        with workspace.started(path) as running:
             assert gateway.wait_for(lambda: proxy.cut_at is not None, running=running)
             running.process.send_signal(number)
             ended = running.ended(AT_ONCE_S)
         assert ended.code == CODES[number]
-        report = yard.report()
+        report = workspace.report()
         report.check(ended.code)
         assert report.summary["unattempted"] == 5
-        assert yard.apply(yard.write(names(5)), "--limit", "0").code == 0
+        assert workspace.apply(workspace.write(names(5)), "--limit", "0").code == 0
         assert not gateway.of("arrived")
 
 
@@ -108,9 +108,11 @@ def test_a_second_signal_ends_at_once_and_the_journal_is_whole(
     """The gateway acts but answers only much later: one signal waits, two do not."""
     expected = names(40)
     with GatewayProcess(tmp_path, zygote, Settings(reply_s=600.0)) as gateway:
-        yard = Yard(tmp_path, gateway, zygote)
-        path = yard.write(expected, limits={"in_flight": 10}, policy={"negotiation_timeout": "60s"})
-        with yard.started(path) as running:
+        workspace = Workspace(tmp_path, gateway, zygote)
+        path = workspace.write(
+            expected, limits={"in_flight": 10}, policy={"negotiation_timeout": "60s"}
+        )
+        with workspace.started(path) as running:
             assert gateway.wait_for(lambda: gateway.counts["moved"] >= 8, running=running)
             running.process.send_signal(first)
             gateway.wait_for(lambda: False, 0.3, running)
@@ -121,9 +123,9 @@ def test_a_second_signal_ends_at_once_and_the_journal_is_whole(
         with closing(sqlite3.connect(journal)) as connection:
             assert connection.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
         for _ in range(2):  # the second finds what the first has settled
-            code = yard.apply(yard.write(expected), "--limit", "0").code
+            code = workspace.apply(workspace.write(expected), "--limit", "0").code
         assert code == 0
         moved = sorted(gateway.moves())
-        tally = judge(f"second signal after {first.name}", 1, gateway, yard, moved)
+        tally = judge(f"second signal after {first.name}", 1, gateway, workspace, moved)
         check(tally)
         assert (tally.moved or 0) >= 8

@@ -12,7 +12,7 @@ import pytest
 
 from tests.chaos.conftest import LARGE, Crew
 from tests.chaos.forks import Zygote
-from tests.chaos.harness import PATIENT, PROMISES, GatewayProcess, Yard, names
+from tests.chaos.harness import PATIENT, PROMISES, GatewayProcess, Workspace, names
 from tests.chaos.kills import finish
 from tests.chaos.proxy import Cut, Fate, How, Proxy
 from tests.chaos.settings import Settings
@@ -40,12 +40,12 @@ def cut_often(folder: Path, zygote: Zygote, promise: str, seed: int) -> Tally:
     expected = names(TRANSFERS)
     with (
         GatewayProcess(folder, zygote, Settings(promise=promise, seed=seed)) as gateway,
-        Proxy(gateway, gateway.socket_port, fate, seed) as proxy,
+        Proxy(gateway, gateway.port, fate, seed) as proxy,
     ):
-        yard = Yard(folder, proxy, zygote)
-        path = yard.write(expected, promise=promise, limits={"in_flight": 4}, policy=PATIENT)
-        finish(yard, path, promise)
-        return judge(f"sessions cut ({promise})", proxy.cuts, gateway, yard, expected)
+        workspace = Workspace(folder, proxy, zygote)
+        path = workspace.write(expected, promise=promise, limits={"in_flight": 4}, policy=PATIENT)
+        finish(workspace, path, promise)
+        return judge(f"sessions cut ({promise})", proxy.cuts, gateway, workspace, expected)
 
 
 def fall_silent(folder: Path, zygote: Zygote) -> tuple[Tally, float]:
@@ -57,16 +57,16 @@ def fall_silent(folder: Path, zygote: Zygote) -> tuple[Tally, float]:
 
     with (
         GatewayProcess(folder, zygote, Settings(promise="dedupes")) as gateway,
-        Proxy(gateway, gateway.socket_port, fate) as proxy,
+        Proxy(gateway, gateway.port, fate) as proxy,
     ):
-        yard = Yard(folder, proxy, zygote)
-        path = yard.write(expected, promise="dedupes", limits={"in_flight": 4, "rate": "20/s"})
-        with yard.started(path) as running:
+        workspace = Workspace(folder, proxy, zygote)
+        path = workspace.write(expected, promise="dedupes", limits={"in_flight": 4, "rate": "20/s"})
+        with workspace.started(path) as running:
             assert gateway.wait_for(lambda: gateway.counts["session"] > 1, running=running)
             assert proxy.cut_at is not None
             noticed_s = time.monotonic() - proxy.cut_at
             assert running.ended().code == 0
-        tally = judge("half-open session", proxy.cuts, gateway, yard, expected)
+        tally = judge("half-open session", proxy.cuts, gateway, workspace, expected)
         return tally, noticed_s
 
 

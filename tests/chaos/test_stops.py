@@ -13,7 +13,7 @@ import pytest
 
 from tests.chaos.conftest import LARGE, Crew
 from tests.chaos.forks import Zygote
-from tests.chaos.harness import PROMISES, GatewayProcess, Running, Yard, names
+from tests.chaos.harness import PROMISES, GatewayProcess, Running, Workspace, names
 from tests.chaos.kills import finish
 from tests.chaos.settings import Settings
 from tests.chaos.tally import Tally, judge
@@ -37,22 +37,24 @@ def die_before_a_stalled_gateway(folder: Path, zygote: Zygote, promise: str) -> 
     expected = names(60)
     settings = Settings(promise=promise, expires_s=10.0, stall_at=20, stall_s=STALLED_S)
     with GatewayProcess(folder, zygote, settings) as gateway:
-        yard = Yard(folder, gateway, zygote)
-        path = yard.write(
+        workspace = Workspace(folder, gateway, zygote)
+        path = workspace.write(
             expected,
             promise=promise,
             preflight=True,
             limits={"in_flight": 8},
             delivery={"expires": "10s", "visible": "100ms"} if promise == "expires" else None,
         )
-        with yard.started(path) as running:
+        with workspace.started(path) as running:
             assert gateway.wait_for(lambda: gateway.counts["stalled"] > 0, running=running)
             gateway.wait_for(lambda: False, FILLING_S, running)
             running.process.kill()
-        yard.apply(path)
+        workspace.apply(path)
         assert gateway.wait_for(lambda: _late(gateway) > 0, 2 * STALLED_S), "nothing landed late"
-        finish(yard, path, promise)
-        return judge(f"gateway reads 8 s late ({promise})", _late(gateway), gateway, yard, expected)
+        finish(workspace, path, promise)
+        return judge(
+            f"gateway reads 8 s late ({promise})", _late(gateway), gateway, workspace, expected
+        )
 
 
 def _late(gateway: GatewayProcess) -> int:
@@ -69,16 +71,16 @@ def stand_still(folder: Path, zygote: Zygote, seed: int) -> tuple[Tally, int, in
     chance = random.Random(seed)
     expected = names(400)
     with GatewayProcess(folder, zygote, Settings(promise="dedupes", seed=seed)) as gateway:
-        yard = Yard(folder, gateway, zygote)
-        path = yard.write(expected, promise="dedupes", limits={"in_flight": 32})
-        with yard.started(path) as running:
+        workspace = Workspace(folder, gateway, zygote)
+        path = workspace.write(expected, promise="dedupes", limits={"in_flight": 32})
+        with workspace.started(path) as running:
             for _ in range(EACH):
                 _stop(running, gateway, chance)
             assert running.ended().code == 0
-        audit = (yard.report().folder / "audit.jsonl").read_text("utf-8")
+        audit = (workspace.report().folder / "audit.jsonl").read_text("utf-8")
         withdrawn = audit.count('"event":"withdrawn"')
         stale = sum(note["age_s"] > STALE_S for note in gateway.of("arrived"))
-        tally = judge("SIGSTOP of 3 s at random", EACH, gateway, yard, expected)
+        tally = judge("SIGSTOP of 3 s at random", EACH, gateway, workspace, expected)
         return tally, stale, withdrawn
 
 

@@ -16,13 +16,13 @@ import pytest
 
 from tests.chaos.conftest import LARGE, Crew
 from tests.chaos.forks import Zygote
-from tests.chaos.harness import GatewayProcess, Yard, names
+from tests.chaos.harness import GatewayProcess, Workspace, names
 from tests.chaos.kills import finish
 from tests.chaos.settings import Settings
 from tests.chaos.tally import Tally, judge
 from tests.chaos.traced import injecting, require_strace
 
-Open = Callable[..., tuple[GatewayProcess, Yard]]
+Open = Callable[..., tuple[GatewayProcess, Workspace]]
 JOURNAL = Path(".runner") / "foreign.db"
 INJECTED = [
     ("pwrite64", "error=ENOSPC", 40),
@@ -66,24 +66,24 @@ def unknown_frames(gateway: GatewayProcess, journal: Path) -> set[str]:
 
 
 def test_a_disk_that_fills_up_ends_the_run_before_the_next_frame(
-    open_yard: Open, tmp_path: Path, check: Callable[[Tally], None]
+    open_workspace: Open, tmp_path: Path, check: Callable[[Tally], None]
 ):
     """74, naming the journal; what left is in it; with space again all is done, each once."""
-    gateway, yard = open_yard(promise="dedupes")
+    gateway, workspace = open_workspace(promise="dedupes")
     expected = names(1_500)
-    path = yard.write(expected, promise="dedupes", limits={"in_flight": 16})
+    path = workspace.write(expected, promise="dedupes", limits={"in_flight": 16})
     disk = tmp_path / "disk"
     with small_disk(disk, "2m"):
         journal = disk / "journal.db"
-        ended = yard.apply(path, "--journal", str(journal))
+        ended = workspace.apply(path, "--journal", str(journal))
         assert ended.code == 74, ended
         assert str(journal) in ended.out + ended.err
         assert 0 < len(gateway.of("arrived")) < len(expected)
         assert not unknown_frames(gateway, journal)
         subprocess.run(["mount", "-o", "remount,size=64m", disk], check=True)
-        ended = yard.apply(path, "--journal", str(journal))
+        ended = workspace.apply(path, "--journal", str(journal))
         assert ended.code == 0, ended
-    check(judge("disk full (2 MB)", 1, gateway, yard, expected))
+    check(judge("disk full (2 MB)", 1, gateway, workspace, expected))
 
 
 def break_down(
@@ -92,12 +92,12 @@ def break_down(
     """Let every `call` from the n-th on fail, then mend the disk and finish."""
     expected = names(60)
     with GatewayProcess(folder, zygote, Settings(promise="dedupes")) as gateway:
-        yard = Yard(folder, gateway, zygote)
-        path = yard.write(expected, promise="dedupes", limits={"in_flight": 8})
-        ended = yard.apply(path, before=injecting(call, error, place, until_end=True))
+        workspace = Workspace(folder, gateway, zygote)
+        path = workspace.write(expected, promise="dedupes", limits={"in_flight": 8})
+        ended = workspace.apply(path, before=injecting(call, error, place, until_end=True))
         unknown = unknown_frames(gateway, folder / JOURNAL)
-        finish(yard, path, "dedupes")
-        tally = judge(f"{error[6:]} from the {place}th {call} on", 1, gateway, yard, expected)
+        finish(workspace, path, "dedupes")
+        tally = judge(f"{error[6:]} from the {place}th {call} on", 1, gateway, workspace, expected)
         return tally, ended.code, ended.out + ended.err, unknown
 
 
@@ -131,28 +131,30 @@ def test_a_disk_that_fails_at_any_place_ends_the_run_with_74(
     assert tally.moved == tally.transfers
 
 
-def test_a_damaged_journal_is_refused_or_sound(open_yard: Open, check: Callable[[Tally], None]):
+def test_a_damaged_journal_is_refused_or_sound(
+    open_workspace: Open, check: Callable[[Tally], None]
+):
     """Pages overwritten anywhere: 74, or the truth; never a bug, never a second move."""
-    gateway, yard = open_yard(promise="dedupes")
+    gateway, workspace = open_workspace(promise="dedupes")
     expected = names(100)
-    path = yard.write(expected, promise="dedupes")
-    assert yard.apply(path).code == 0
-    journal = yard.folder / JOURNAL
+    path = workspace.write(expected, promise="dedupes")
+    assert workspace.apply(path).code == 0
+    journal = workspace.folder / JOURNAL
     sound = journal.read_bytes()
     chance = random.Random(3)
     pages = len(sound) // PAGE
     codes = []
     for page in [0, *chance.sample(range(1, pages), min(DAMAGED, pages - 1))]:
         _damage(journal, sound, page, chance)
-        ended = yard.apply(path)
+        ended = workspace.apply(path)
         assert ended.code in {0, 74}, (page, ended)
         if ended.code == 74:
             assert "foreign.db" in ended.out + ended.err, ended
         codes.append(ended.code)
     assert codes[0] == 74
     _damage(journal, sound, None, chance)
-    assert yard.apply(path, "--new-history", "--limit", "0").code == 0
-    check(judge("journal damaged", len(codes), gateway, yard, expected))
+    assert workspace.apply(path, "--new-history", "--limit", "0").code == 0
+    check(judge("journal damaged", len(codes), gateway, workspace, expected))
 
 
 def _damage(journal: Path, sound: bytes, page: int | None, chance: random.Random) -> None:
@@ -166,62 +168,64 @@ def _damage(journal: Path, sound: bytes, page: int | None, chance: random.Random
 
 
 @pytest.mark.parametrize("size", [0, 100, 5_000])
-def test_a_journal_cut_short_is_refused(open_yard: Open, size: int):
-    gateway, yard = open_yard()
-    path = yard.write(names(20))
-    assert yard.apply(path).code == 0
-    journal = yard.folder / JOURNAL
+def test_a_journal_cut_short_is_refused(open_workspace: Open, size: int):
+    gateway, workspace = open_workspace()
+    path = workspace.write(names(20))
+    assert workspace.apply(path).code == 0
+    journal = workspace.folder / JOURNAL
     journal.write_bytes(journal.read_bytes()[:size])
-    refused = yard.apply(path)
+    refused = workspace.apply(path)
     assert refused.code == 74, refused
     assert "foreign.db" in refused.out + refused.err
     assert gateway.counts["arrived"] == 20
 
 
-def test_a_journal_that_cannot_be_made_is_told(open_yard: Open):
-    gateway, yard = open_yard()
-    (yard.folder / "file").write_text("no folder", "utf-8")
-    refused = yard.apply(yard.write(names(3)), "--journal", str(yard.folder / "file" / "j.db"))
+def test_a_journal_that_cannot_be_made_is_told(open_workspace: Open):
+    gateway, workspace = open_workspace()
+    (workspace.folder / "file").write_text("no folder", "utf-8")
+    refused = workspace.apply(
+        workspace.write(names(3)), "--journal", str(workspace.folder / "file" / "j.db")
+    )
     assert refused.code == 74, refused
-    assert str(yard.folder / "file") in refused.out + refused.err
+    assert str(workspace.folder / "file") in refused.out + refused.err
     assert not gateway.counts["arrived"]
 
 
 def test_a_report_folder_that_cannot_be_made_stops_the_run_before_it_sends(
-    open_yard: Open, check: Callable[[Tally], None]
+    open_workspace: Open, check: Callable[[Tally], None]
 ):
     """What it saw of the journal must be left there first; with a folder again all is done."""
-    gateway, yard = open_yard()
+    gateway, workspace = open_workspace()
     expected = names(20)
-    path = yard.write(expected)
-    reports = yard.folder / "reports"
+    path = workspace.write(expected)
+    reports = workspace.folder / "reports"
     reports.write_text("no folder", "utf-8")
-    refused = yard.apply(path)
+    refused = workspace.apply(path)
     assert refused.code == 74, refused
     assert str(reports.name) in refused.out + refused.err
     assert not gateway.counts["arrived"]
     reports.unlink()
-    assert yard.apply(path).code == 0
-    check(judge("report folder unwritable at the start", 1, gateway, yard, expected))
+    assert workspace.apply(path).code == 0
+    check(judge("report folder unwritable at the start", 1, gateway, workspace, expected))
 
 
 def test_a_report_folder_lost_on_the_way_costs_the_report_alone(
-    open_yard: Open, check: Callable[[Tally], None]
+    open_workspace: Open, check: Callable[[Tally], None]
 ):
     """74, naming the folder; the journal is complete, and the next run finds nothing to do."""
-    gateway, yard = open_yard()
+    gateway, workspace = open_workspace()
     expected = names(80)
-    path = yard.write(expected, limits={"rate": "80/s"})
-    reports = yard.folder / "reports"
-    with yard.started(path) as running:
+    path = workspace.write(expected, limits={"rate": "80/s"})
+    reports = workspace.folder / "reports"
+    with workspace.started(path) as running:
         assert gateway.wait_for(lambda: gateway.counts["arrived"] > 0, running=running)
         shutil.rmtree(reports)
         reports.write_text("no folder", "utf-8")
         ended = running.ended()
     assert ended.code == 74, ended
     assert "reports" in ended.out + ended.err
-    assert not unknown_frames(gateway, yard.folder / JOURNAL)
+    assert not unknown_frames(gateway, workspace.folder / JOURNAL)
     reports.unlink()
-    assert yard.apply(path).code == 0
+    assert workspace.apply(path).code == 0
     assert gateway.counts["arrived"] == 80
-    check(judge("report folder lost on the way", 1, gateway, yard, expected))
+    check(judge("report folder lost on the way", 1, gateway, workspace, expected))

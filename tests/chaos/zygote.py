@@ -13,12 +13,16 @@ import select
 import sys
 from typing import Any
 
+import httpcore  # noqa: F401 - as below
+
 import runner.app.apply  # what `apply` loads when it runs: imported once, for the children
 import runner.app.compose_result
 import runner.app.plan
 import runner.cli.app
 import runner.cli.output
-import runner.cli.step_summary  # noqa: F401 - as above
+import runner.cli.step_summary
+import runner.gateways.genesys_cloud.driver
+import runner.gateways.interaction_transfer.driver  # noqa: F401 - as above
 import tests.chaos.gateway
 from runner.__main__ import main
 

@@ -9,7 +9,7 @@ from typing import Any
 from tests.e2e.harness import HERE, Harness, manifest, transfer
 from tests.foreign.gateway import Gateway
 from tests.foreign.script import MUTE_BUT_MOVED, Interaction
-from tests.foreign.web import WebResponse
+from tests.foreign.wire import WebResponse
 
 
 def plan_report(harness: Harness) -> dict[str, Any]:

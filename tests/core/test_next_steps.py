@@ -77,6 +77,45 @@ def test_a_run_gives_what_its_record_has():
     assert shell_line(next_steps.apply(plan)) == "runner apply p.json --journal /srv/j.db"
 
 
+def test_a_step_is_shown_as_a_line_and_as_arguments():
+    rehearse = next_steps.first_steps("m.yaml")[1]
+    assert rehearse.to_json() == {
+        "text": "rehearse it",
+        "command": "runner apply m.yaml",
+        "argv": ["runner", "apply", "m.yaml"],
+    }
+    assert next_steps.Step("call the gateway's owner").command is None
+
+
+def test_a_doubt_is_settled_by_one_of_two_words():
+    done, not_done = next_steps.settle("j.db", "run-1", "k7")
+    assert done.argv[done.argv.index("--as") + 1] == "transferred"
+    assert not_done.argv[not_done.argv.index("--as") + 1] == "failed"
+
+
+def test_a_plan_repeats_again_because_it_moves_nobody():
+    assert shell_line(
+        next_steps.plan(
+            RunArguments(manifest="b.yaml", environment="e", options=BatchOptions(again=True)),
+            out="p.json",
+        )
+    ) == ("runner plan b.yaml --again --out p.json")
+    assert shell_line(
+        next_steps.plan(RunArguments(manifest="b.yaml", environment="e"), preflight=True)
+    ) == ("runner plan b.yaml --preflight")
+
+
+def test_reports_and_audit_chains_are_asked_of_the_journal_that_has_them():
+    given = RunArguments(manifest="b.yaml", environment="e").at("j.db")
+    assert shell_line(next_steps.render("j.db", "run-1")) == "runner report run-1 --journal j.db"
+    assert shell_line(next_steps.verify_run(given, "run-1")) == (
+        "runner audit verify run-1 --journal j.db"
+    )
+    assert (
+        shell_line(next_steps.verify_file("-audit.jsonl")) == "runner audit verify -- -audit.jsonl"
+    )
+
+
 @pytest.mark.parametrize(
     "word", ["a b", "it's", "$(rm -rf)", "-rf", "a\nb", "\x1b[2J", "x\u202ey\\'z", "漢", ""]
 )

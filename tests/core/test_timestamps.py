@@ -8,7 +8,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runner.core.timestamps import seconds, seconds_between, timestamp
+from runner.core.timestamps import (
+    clock_time,
+    seconds,
+    seconds_between,
+    seconds_or_none,
+    timestamp,
+)
 
 
 @pytest.mark.parametrize(
@@ -56,3 +62,17 @@ def test_a_time_without_a_zone_is_utc():
 )
 def test_how_long_it_is_between_two_times(start: str, end: str | None, between: float | None):
     assert seconds_between(start, end) == between
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("2026-12-01T21:00:00.123456Z", "2026-12-01 21:00:00"),
+        ("2026-12-01T22:00:00+01:00", "2026-12-01 21:00:00"),
+        ("tomorrow", "tomorrow"),
+        ("", ""),
+    ],
+)
+def test_a_time_is_shown_to_the_second_and_other_texts_as_they_are(text: str, shown: str):
+    assert clock_time(text) == shown
+    assert (seconds_or_none(text) is None) == (text == shown)

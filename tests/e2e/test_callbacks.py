@@ -2,33 +2,24 @@
 
 from __future__ import annotations
 
-import base64
 import json
 from collections.abc import Iterator
-from typing import Any
 
 import pytest
 from standardwebhooks.webhooks import Webhook
 
+from tests.e2e.callbacks import SECRET, with_callback
 from tests.e2e.harness import Harness, manifest, transfer
 from tests.foreign.gateway import Gateway
 from tests.foreign.receiver import Receiver
 from tests.foreign.script import MUTE, Interaction, Step
-from tests.foreign.web import WebResponse
-
-SECRET = "whsec_" + base64.b64encode(b"canary-webhook-secret-24").decode()
+from tests.foreign.wire import WebResponse
 
 
 @pytest.fixture
 def receiver() -> Iterator[Receiver]:
     with Receiver() as serving:
         yield serving
-
-
-def with_callback(content: dict[str, Any], receiver: Receiver, **fields: Any) -> dict[str, Any]:
-    callback = {"url": receiver.url, "secret": {"env": "HOOK_SECRET"}, "allow_private": True}
-    content["defaults"] = {"media": "voice", "callbacks": ["crm"]}
-    return content | {"callbacks": {"crm": callback | fields}}
 
 
 def test_every_outcome_is_reported_with_a_signature_that_verifies(

@@ -133,7 +133,7 @@ def test_what_failed_and_what_was_refused_is_taken_up_again(gateway: Gateway, ha
     assert second.code == 0, second.ended.err
     assert second.report.summary["transferred"] == 2
     assert len(gateway.effects) == 3
-    looked_at = {request.target.rsplit("/", 1)[1] for request in gateway.look_ups}
+    looked_at = {request.path.rsplit("/", 1)[1] for request in gateway.look_ups}
     assert set(ids([refused, limited])) <= looked_at
     second.report.agree_with(gateway)
 

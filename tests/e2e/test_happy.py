@@ -58,9 +58,8 @@ def test_a_request_has_exactly_the_protocols_shape(gateway: Gateway, harness: Ha
 def test_the_handshake_carries_the_token_and_wants_json(gateway: Gateway, harness: Harness):
     harness.apply(manifest(gateway, [transfer()]))
     [handshake] = gateway.handshakes
-    headers = {name.lower(): value for name, value in handshake.items()}
-    assert headers["authorization"] == "Bearer token-1"
-    assert headers["accept"] == "application/json"
+    assert handshake["authorization"] == "Bearer token-1"
+    assert handshake["accept"] == "application/json"
     [request] = gateway.token_requests
     assert request.headers["content-type"] == "application/x-www-form-urlencoded"
     assert request.method == "POST"

@@ -17,7 +17,7 @@ import pytest
 from tests.e2e.harness import PATIENCE_S, Ended, Harness, manifest, transfer
 from tests.foreign.gateway import CLIENT_ID, Gateway
 from tests.foreign.script import Step
-from tests.foreign.web import WebResponse
+from tests.foreign.wire import WebResponse
 
 PATIENT = {"policy": {"preflight": False, "negotiation_timeout": "60s"}}
 

@@ -5,45 +5,9 @@ from __future__ import annotations
 import json
 import sqlite3
 from contextlib import closing
-from typing import Any
-from uuid import NAMESPACE_URL, uuid5
 
 from tests.e2e.harness import VOICE, Harness
-
-QUEUE = f"genesys://queue/{uuid5(NAMESPACE_URL, 'queue')}"
-USER = f"genesys://user/{uuid5(NAMESPACE_URL, 'user')}"
-NUMBER = "tel:+31205550100"
-
-
-def conversation(n: int) -> str:
-    return str(uuid5(NAMESPACE_URL, f"e2e {n}"))
-
-
-def document(*rows: dict[str, Any], **simulator: Any) -> dict[str, Any]:
-    return {
-        "version": 1,
-        "name": "batch",
-        "environment": "demo",
-        "environments": {
-            "demo": {
-                "driver": "simulator",
-                "gateway": "edge",
-                "limits": {"http_rate": "12000/min"},
-                "simulator": {
-                    "platform": "genesys-cloud",
-                    "latency": "5ms",
-                    "http_rate": "12000/min",
-                    **simulator,
-                },
-            }
-        },
-        "gateways": {
-            "edge": {"max_bandwidth_kbps": 512, "supported_codecs": ["opus"], "max_fps": 30}
-        },
-        "media": {"voice": VOICE},
-        "defaults": {"media": "voice", "destination_uri": QUEUE},
-        "transfers": list(rows),
-    }
+from tests.e2e.platform_builders import NUMBER, QUEUE, USER, conversation, document
 
 
 def test_a_plan_says_once_that_the_platform_takes_no_codec_and_counts_two_requests_each(

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from tests.e2e.harness import Ended, Harness
-from tests.e2e.test_platform import NUMBER, QUEUE, USER, conversation, document
+from tests.e2e.platform_builders import NUMBER, QUEUE, USER, conversation, document
 
 ONE = conversation(1)
 

@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
+from tests.e2e.callbacks import with_callback
 from tests.e2e.harness import Harness, manifest, transfer
-from tests.e2e.test_callbacks import with_callback
 from tests.foreign.gateway import CLIENT_SECRET, Gateway
 from tests.foreign.receiver import Receiver
 from tests.foreign.script import MUTE, Step
-from tests.foreign.web import WebResponse
+from tests.foreign.wire import WebResponse
 
 KEY = b"canary-webhook-key-91c2"
 HOOK_SECRET = "whsec_" + base64.b64encode(KEY).decode()

@@ -7,7 +7,7 @@ import socket
 from tests.e2e.harness import HERE, Harness, ids, manifest, transfer
 from tests.foreign.gateway import CLIENT_SECRET, Gateway
 from tests.foreign.script import Interaction
-from tests.foreign.web import WebResponse
+from tests.foreign.wire import WebResponse
 
 
 def unreachable(harness: Harness, gateway: Gateway, **changes: str) -> str:

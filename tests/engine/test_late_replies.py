@@ -1,4 +1,4 @@
-"""What a simulated world found: late, doubled and early replies, and repeats that came too late."""
+"""What the simulation found: late, doubled and early replies, and repeats that came too late."""
 
 from __future__ import annotations
 

@@ -1,37 +1,37 @@
 """A loopback gateway of literal bytes, written from the protocol's description alone.
 
-It shares no code with the runner: handshake, frames and HTTP answers are spelled out here, so that
-a mistake in the client is not mirrored. Each of the three endpoints takes its answers from a queue
-of scripts; an empty queue means the polite default.
+It shares no code with the runner: handshake, frames and HTTP answers are spelled out in
+`tests.foreign.wire`, so that a mistake in the client is not mirrored. Each of the three endpoints
+takes its answers from a queue of scripts; an empty queue means the polite default.
 """
 
 from __future__ import annotations
 
 import asyncio
-import base64
 import contextlib
-import hashlib
 import json
 import ssl
-import struct
 from collections import deque
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any, Self
 from urllib.parse import unquote
 
-_GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"  # RFC 6455, 1.3
-TEXT, BINARY, CLOSE, PING, PONG = 0x1, 0x2, 0x8, 0x9, 0xA
+from tests.foreign.server import Channel, listen, port_of
+from tests.foreign.wire import (
+    BINARY,
+    CLOSE,
+    PING,
+    PONG,
+    TEXT,
+    Request,
+    WireFrame,
+    accept,
+    close_frame,
+    frame,
+)
 
-
-@dataclass(frozen=True)
-class Request:
-    """One HTTP request as it was read."""
-
-    method: str
-    path: str
-    headers: dict[str, str]
-    body: bytes
+__all__ = ["BINARY", "CLOSE", "TEXT", "Request", "frame"]
 
 
 def answer(
@@ -47,55 +47,33 @@ def answer(
     return ("\r\n".join(lines) + "\r\n\r\n").encode() + body
 
 
-def frame(opcode: int, payload: bytes, *, fin: bool = True) -> bytes:
-    """Spell a server's frame (unmasked)."""
-    first = (0x80 if fin else 0) | opcode
-    size = len(payload)
-    if size < 126:
-        return struct.pack("!BB", first, size) + payload
-    if size < 2**16:
-        return struct.pack("!BBH", first, 126, size) + payload
-    return struct.pack("!BBQ", first, 127, size) + payload
-
-
 class Peer:
     """The server's end of one WebSocket session."""
 
-    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self._reader = reader
+    def __init__(self, writer: asyncio.StreamWriter) -> None:
         self.writer = writer
         self.pongs = True
         self.close_frame: tuple[int, str] | None = None  # what the client said last
+        self._frames: asyncio.Queue[WireFrame | None] = asyncio.Queue()
+
+    def feed(self, frame: WireFrame | None) -> None:
+        """Take a frame; None: there will be no more."""
+        self._frames.put_nowait(frame)
 
     async def next_text(self) -> str | None:
         """Return the next text frame, answering pings; None once the client closes."""
-        while True:
-            try:
-                opcode, payload = await self._next_frame()
-            except (asyncio.IncompleteReadError, ConnectionError):
-                return None
-            if opcode == PING and self.pongs:
-                await self.send(frame(PONG, payload))
-            elif opcode == TEXT:
-                return payload.decode()
-            elif opcode == CLOSE:
-                code = struct.unpack("!H", payload[:2])[0] if payload else 1005
-                self.close_frame = (code, payload[2:].decode())
+        while (got := await self._frames.get()) is not None:
+            if got.opcode == PING and self.pongs:
+                await self.send(frame(PONG, got.payload))
+            elif got.opcode == TEXT:
+                return got.payload.decode()
+            elif got.opcode == CLOSE:
+                self.close_frame = (got.close_code, got.close_reason)
                 with contextlib.suppress(ConnectionError):
-                    await self.send(frame(CLOSE, payload))
-                return None
-
-    async def _next_frame(self) -> tuple[int, bytes]:
-        head = await self._reader.readexactly(2)
-        size = head[1] & 0x7F
-        if size == 126:
-            size = struct.unpack("!H", await self._reader.readexactly(2))[0]
-        elif size == 127:
-            size = struct.unpack("!Q", await self._reader.readexactly(8))[0]
-        assert head[1] & 0x80, "a client masks its frames (RFC 6455, 5.3)"
-        mask = await self._reader.readexactly(4)
-        payload = await self._reader.readexactly(size)
-        return head[0] & 0x0F, bytes(byte ^ mask[i % 4] for i, byte in enumerate(payload))
+                    await self.send(frame(CLOSE, got.payload))
+                break
+        self.feed(None)
+        return None
 
     async def send(self, raw: bytes) -> None:
         """Send bytes as they are."""
@@ -109,7 +87,7 @@ class Peer:
 
     async def close(self, code: int, reason: str = "") -> None:
         """Send a close frame and read on until the client has answered it."""
-        await self.send(frame(CLOSE, struct.pack("!H", code) + reason.encode()))
+        await self.send(close_frame(code, reason))
         while await self.next_text() is not None:
             pass
 
@@ -147,14 +125,17 @@ class WireServer:
 
     async def __aenter__(self) -> Self:
         self._tasks: set[asyncio.Task[None]] = set()
-        self._server = await asyncio.start_server(
-            self._accept, "127.0.0.1", self.port, ssl=self.tls
-        )
-        self.port = self._server.sockets[0].getsockname()[1]
+        self._by_channel: dict[Channel, Peer | None] = {}
+        self._listener = await listen(self, port=self.port, tls=self.tls)
+        self.port = port_of(self._listener)
         return self
 
+    def stop_listening(self) -> None:
+        """Refuse further connections."""
+        self._listener.close()
+
     async def __aexit__(self, *_: object) -> None:
-        self._server.close()
+        self.stop_listening()
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -168,27 +149,56 @@ class WireServer:
         """Return the requests whose path begins so."""
         return [request for request in self.requests if request.path.startswith(path_start)]
 
-    async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.current_task()
-        assert task is not None
+    # What arrives
+
+    def opened(self, channel: Channel) -> None:
+        """Wait for its request."""
+
+    def requested(self, channel: Channel, request: Request) -> None:
+        """Answer it, or play a session, in a task of its own."""
+        self.requests.append(request)
+        self._by_channel[channel] = None
+        task = asyncio.create_task(self._serve(channel, request))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+
+    def framed(self, channel: Channel, frame: WireFrame) -> None:
+        """Let the session's script read it."""
+        self._feed(channel, frame)
+
+    def ended(self, channel: Channel) -> None:
+        """Say that there will be no more."""
+        self._feed(channel, None)
+
+    def lost(self, channel: Channel) -> None:
+        """Say that there will be no more."""
+        self._feed(channel, None)
+
+    def failed(self, channel: Channel, fault: Exception) -> None:
+        """Keep it, and drop the connection."""
+        self.faults.append(fault)
+        channel.writer.transport.abort()
+
+    def _feed(self, channel: Channel, frame: WireFrame | None) -> None:
+        peer = self._by_channel.get(channel)
+        if peer is not None:
+            peer.feed(frame)
+        elif channel not in self._by_channel:
+            channel.writer.close()  # it never asked for anything
+
+    async def _serve(self, channel: Channel, request: Request) -> None:
+        writer = channel.writer
         try:
-            await self._serve(reader, writer)
-        except (ConnectionError, asyncio.IncompleteReadError, asyncio.CancelledError):
+            if request.is_handshake:
+                await self._session(channel, request)
+            else:
+                await _react(self.reaction_to(request), writer)
+        except (ConnectionError, asyncio.CancelledError):
             return  # the client went away, or the test is over
         except Exception as fault:  # noqa: BLE001 - shown when the server ends
             self.faults.append(fault)
         finally:
             writer.close()
-
-    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        request = await _read_request(reader)
-        self.requests.append(request)
-        if request.headers.get("upgrade", "").lower() == "websocket":
-            await self._session(request, reader, writer)
-        else:
-            await _react(self.reaction_to(request), writer)
 
     def reaction_to(self, request: Request) -> Reaction:
         """Return the answer to a request that is no handshake."""
@@ -196,19 +206,13 @@ class WireServer:
             return self._next(self.token_answers, self._token)
         return self._next(self.look_up_answers, lambda: _active(request))
 
-    async def _session(
-        self, request: Request, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
-    ) -> None:
+    async def _session(self, channel: Channel, request: Request) -> None:
         refusal = self.handshake_answers.popleft() if self.handshake_answers else None
         if refusal is not None:
-            await _react(refusal, writer)
+            await _react(refusal, channel.writer)
             return
-        key = hashlib.sha1(request.headers["sec-websocket-key"].encode() + _GUID).digest()
-        writer.write(
-            b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-            b"Sec-WebSocket-Accept: " + base64.b64encode(key) + b"\r\n\r\n"
-        )
-        peer = Peer(reader, writer)
+        channel.writer.write(accept(request))
+        self._by_channel[channel] = peer = Peer(channel.writer)
         self.peers.append(peer)
         await (self.sessions.popleft() if self.sessions else self.usual_session)(peer)
 
@@ -239,12 +243,3 @@ async def _react(reaction: Reaction, writer: asyncio.StreamWriter) -> None:
 def _active(request: Request) -> bytes:
     interaction_id = unquote(request.path.rsplit("/", 1)[1])
     return answer(200, {"id": interaction_id, "state": "active"})
-
-
-async def _read_request(reader: asyncio.StreamReader) -> Request:
-    head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1")
-    first, *lines = head.strip().split("\r\n")
-    method, path, _ = first.split(" ")
-    headers = {name.lower(): value.strip() for name, _, value in (x.partition(":") for x in lines)}
-    body = await reader.readexactly(int(headers.get("content-length", "0")))
-    return Request(method, path, headers, body)

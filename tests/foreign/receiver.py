@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import threading
-import time
 from typing import Self
 
-from tests.foreign.web import WebRequest, WebResponse, serve_web
+from tests.foreign.server import WebServer, listen, port_of
+from tests.foreign.wire import Request, WebResponse
 
 PATIENCE_S = 180.0
 
@@ -17,7 +17,7 @@ class Receiver:
 
     def __init__(self) -> None:
         self.answer = WebResponse(204)
-        self.requests: list[WebRequest] = []
+        self.requests: list[Request] = []
         self._stop = asyncio.Event()
         self._ready = threading.Event()
         self._thread = threading.Thread(target=lambda: asyncio.run(self._serve()), daemon=True)
@@ -37,11 +37,15 @@ class Receiver:
 
     async def _serve(self) -> None:
         self._loop = asyncio.get_running_loop()
-        async with await serve_web(self._answer, now=time.monotonic) as web:
-            self._port = web.sockets[0].getsockname()[1]
-            self._ready.set()
-            await self._stop.wait()
+        server = WebServer(self._answer)
+        listener = await listen(server)
+        self._port = port_of(listener)
+        self._ready.set()
+        await self._stop.wait()
+        listener.close()
+        server.abort()
+        await asyncio.sleep(0)  # the connections are lost before the loop is
 
-    async def _answer(self, request: WebRequest) -> WebResponse:
+    def _answer(self, request: Request) -> WebResponse:
         self.requests.append(request)
         return self.answer

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 
 POSITIVE = frozenset({"codec_negotiated", "transfer_initiated"})
@@ -30,6 +31,9 @@ class Step:
     close_code: int | None = None
     close_reason: str = ""
     until: str | None = None  # a reply that waits for `Gateway.release(until)`
+    act_s: float = 0.0  # it is acted upon after this; `delay_s` counts from then
+    visible_s: float = 0.0  # its effect shows in look-ups after this
+    stall_s: float = 0.0  # its session is read no further for this long
 
     @property
     def carries_out(self) -> bool:
@@ -97,6 +101,20 @@ class Frame:
     @property
     def interaction_id(self) -> str:
         return str(self.message["interaction_id"])
+
+    def age_s(self, now: float) -> float:
+        """Return the seconds since its timestamp, by the gateway's clock."""
+        built = datetime.strptime(self.message["timestamp"], "%Y-%m-%dT%H:%M:%S.%f%z")
+        return self.wall + now - self.at - built.timestamp()
+
+    def about(self, now: float) -> dict[str, Any]:
+        """Return what a ledger says of it."""
+        return {
+            "id": self.id,
+            "interaction_id": self.interaction_id,
+            "destination_uri": self.message["destination_uri"],
+            "age_s": self.age_s(now),
+        }
 
 
 @dataclass(frozen=True, slots=True)

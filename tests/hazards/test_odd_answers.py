@@ -6,12 +6,12 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests.e2e.callbacks import SECRET, with_callback
 from tests.e2e.harness import Harness, manifest, transfer
-from tests.e2e.test_callbacks import SECRET, with_callback
 from tests.fakes.wire_server import Peer, Request, answer
 from tests.foreign.gateway import Gateway
 from tests.foreign.receiver import Receiver
-from tests.foreign.web import WebResponse
+from tests.foreign.wire import WebResponse
 from tests.hazards.harmless import assert_harmless
 from tests.hazards.raw import RawGateway
 

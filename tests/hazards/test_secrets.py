@@ -17,7 +17,7 @@ import pytest
 from tests.e2e.harness import Harness, manifest, started, transfer
 from tests.foreign.gateway import CLIENT_ID, CLIENT_SECRET, SCOPES, Gateway
 from tests.foreign.script import Step
-from tests.foreign.web import WebResponse
+from tests.foreign.wire import WebResponse
 
 ACCESS_TOKEN = "canary-access-token-51c0aa77"
 WEBHOOK_SECRET = "whsec_" + base64.b64encode(b"canary-webhook-secret-93d1").decode()
@@ -117,7 +117,7 @@ def test_a_run_tells_no_secret(
     assert process.returncode == 0, err
     assert arguments
     assert any(name.endswith("-wal") and text for name, text in meanwhile.items())
-    assert granting.handshakes[0]["Authorization"] == f"Bearer {ACCESS_TOKEN}"
+    assert granting.handshakes[0]["authorization"] == f"Bearer {ACCESS_TOKEN}"
     left = dict(left_behind(harness.folder))
     assert {"report.json", "report.html", "audit.jsonl", "run.log"} <= left.keys()
     assert_kept(arguments)

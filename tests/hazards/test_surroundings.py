@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.e2e.callbacks import SECRET, with_callback
 from tests.e2e.harness import Ended, Harness, command, environment, manifest, transfer
-from tests.e2e.test_callbacks import SECRET, with_callback
 from tests.foreign.gateway import Gateway
 from tests.foreign.receiver import Receiver
 

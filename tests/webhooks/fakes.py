@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from runner.webhooks import OutboxRow
+from tests.foreign.server import WebServer, listen, port_of
+from tests.foreign.wire import Request
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"
 
@@ -37,45 +39,21 @@ class Receiver:
 
     @asynccontextmanager
     async def serve(self, tls: ssl.SSLContext | None = None) -> AsyncIterator[Receiver]:
-        connections: set[asyncio.Task[None]] = set()
-
-        async def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-            task = asyncio.current_task()
-            assert task is not None
-            connections.add(task)
-            try:
-                while (request := await self._read(reader)) is not None:
-                    answer = self.answers[min(len(self.received), len(self.answers) - 1)]
-                    self.received.append(request)
-                    if answer is None:
-                        await reader.read()
-                        break
-                    writer.write(answer)
-                    await writer.drain()
-            except (ConnectionError, asyncio.CancelledError):
-                return
-            finally:
-                writer.close()
-
-        server = await asyncio.start_server(connected, "127.0.0.1", 0, ssl=tls)
-        self.port = server.sockets[0].getsockname()[1]
+        server = WebServer(self._answer)
+        listener = await listen(server, tls=tls)
+        self.port = port_of(listener)
         try:
             yield self
         finally:
-            server.close()
-            for task in connections:
-                task.cancel()
-            await asyncio.gather(*connections, return_exceptions=True)
+            listener.close()
+            server.abort()
+            assert server.faults == []
 
-    async def _read(self, reader: asyncio.StreamReader) -> Received | None:
-        try:
-            head = (await reader.readuntil(b"\r\n\r\n")).decode()
-        except asyncio.IncompleteReadError:
-            return None
-        line, *rest = head.strip().split("\r\n")
-        headers = {k.lower(): v for k, v in (each.split(": ", 1) for each in rest)}
-        body = await reader.readexactly(int(headers.get("content-length", "0")))
-        return Received(line, headers, body.decode())
+    def _answer(self, request: Request) -> bytes:
+        answer = self.answers[min(len(self.received), len(self.answers) - 1)]
+        line = f"{request.method} {request.path} HTTP/1.1"
+        self.received.append(Received(line, request.headers, request.body.decode()))
+        return b"" if answer is None else answer
 
 
 class MemoryOutbox:

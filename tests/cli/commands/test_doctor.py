@@ -8,7 +8,7 @@ from typing import Any
 
 from tests.e2e.harness import Ended, Harness, manifest, transfer
 from tests.foreign.gateway import CLIENT_SECRET, Gateway
-from tests.foreign.web import WebResponse
+from tests.foreign.wire import WebResponse
 
 
 def examined(harness: Harness, gateway: Gateway, **changes: Any) -> tuple[Ended, dict[str, Any]]:

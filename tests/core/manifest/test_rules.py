@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -12,6 +14,8 @@ from runner.core.manifest.rules import (
     check_destination,
     check_id,
     check_plausible,
+    check_statuses,
+    fixed_figures,
 )
 
 GATEWAY = GatewayConstraints("edge", 1264, ("Opus", "vp8"), 30, "1280x720")
@@ -132,3 +136,112 @@ def test_a_hostile_destination_is_refused_in_no_time():
 
 def test_every_code_has_one_line_of_meaning():
     assert all(meaning and "\n" not in meaning for meaning in CODES.values())
+
+
+def fixes(matrix: MediaMatrix, gateway: GatewayConstraints) -> list[tuple[str, str]]:
+    return [(f.message, f.help) for f in check_constraints(matrix, gateway)]
+
+
+def test_sound_alone_and_a_gateway_without_a_largest_picture_pass():
+    anything = replace(GATEWAY, max_resolution=None, supported_codecs=())
+    assert list(check_constraints(MediaMatrix(SOUND), GATEWAY)) == []
+    assert (
+        list(check_constraints(MediaMatrix(SOUND, Video("x", 9, "9999x9999", 1)), anything)) == []
+    )
+
+
+def test_what_exceeds_the_total_could_never_be_sent():
+    gateway = replace(GATEWAY, total_bandwidth_kbps=60.5)
+    (finding,) = check_constraints(MediaMatrix(SOUND), gateway)
+    assert (finding.code, finding.limit) == ("R002", "total_bandwidth_kbps")
+    assert finding.message == (
+        "64 kbit/s exceeds the 60.5 kbit/s that gateway `edge` carries in total, "
+        "so it could never be sent"
+    )
+    assert finding.help.startswith("write `bandwidth_kbps: 60.5` or less, or raise `total")
+
+
+def test_a_fix_names_no_figure_that_a_codec_cannot_have():
+    narrow = replace(GATEWAY, supported_codecs=("pcmu",), max_bandwidth_kbps=10)
+    ((_, other_codec),) = fixes(MediaMatrix(Audio("pcmu", 64, 8)), narrow)
+    assert other_codec.startswith("use another codec than pcmu, which needs 64 kbit/s, or raise")
+    both = MediaMatrix(Audio("pcmu", 64, 8), Video("pcmu", 1, "1x1", 1))
+    assert fixes(both, narrow)[0] == (
+        "audio 64 + video 1 = 65 kbit/s exceeds the 10 kbit/s of gateway `edge`",
+        "lower the audio bandwidth, or raise `max_bandwidth_kbps` if `edge` can carry more",
+    )
+
+
+@pytest.mark.parametrize(
+    ("supported", "fix"),
+    [
+        (("vp8",), "add `g729` to `supported_codecs` if `edge` carries it"),
+        (("opus",), "use opus, or add `g729`"),
+        (("opus", "pcmu", "pcma"), "use opus, pcmu or pcma, or add `g729`"),
+    ],
+)
+def test_a_fix_offers_the_codecs_of_that_half_alone(supported: tuple[str, ...], fix: str):
+    gateway = replace(GATEWAY, supported_codecs=supported)
+    ((_, help_),) = fixes(MediaMatrix(Audio("g729", 8, 16)), gateway)
+    assert help_.startswith(fix)
+
+
+@pytest.mark.parametrize(
+    ("codec", "figures"),
+    [
+        ("PCMU", {"bandwidth_kbps": 64, "bit_depth": 8}),
+        ("g722", {"bandwidth_kbps": 64}),
+        ("opus", {}),
+        ("speex", {}),
+    ],
+)
+def test_a_codec_fixes_those_figures_that_have_one_value(codec: str, figures: dict[str, float]):
+    assert fixed_figures(codec) == figures
+
+
+def test_a_gateways_statuses_contradict_neither_the_protocol_nor_each_other():
+    found = list(
+        check_statuses(
+            ["on_its_way", "transfer_rejected", "transfer_initiated"],
+            ["no_agents", "on_its_way", "codec_negotiated", "codec_unsupported"],
+        )
+    )
+    assert {finding.code for finding in found} == {"S010"}
+    assert [(f.part, f.message) for f in found] == [
+        (("carried_out", 1), '`transfer_rejected` always means "not carried out"'),
+        (("not_carried_out", 1), "`on_its_way` is in both lists"),
+        (("not_carried_out", 2), '`codec_negotiated` always means "carried out"'),
+    ]
+    assert found[1].other == ("carried_out", 0)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "`key` is empty"),
+        (" \t", "`key` is empty"),
+        ("..", "`key` is `..`, which cannot be part of an address"),
+        ("k ", "`key` ends with a space"),
+        ("\u3000k", "`key` begins with U+3000, ideographic space"),
+        ("k\n", "`key` contains U+000A, a line break"),
+        ("a\u3000b", None),
+    ],
+)
+def test_what_is_wrong_with_a_key_is_named(text: str, message: str | None):
+    finding = check_id(text, "key")
+    assert (finding and finding.message) == message
+
+
+@pytest.mark.parametrize(
+    ("uri", "message", "names"),
+    [
+        (" ", "`destination_uri` is empty", False),
+        ("sip:a@h ", "`destination_uri` ends with a space", False),
+        ("genesys://queue/a b", "`genesys://queue/a b` is not a valid destination", False),
+        ("genesys://queue/a b", None, True),
+        ("mailto:" + "a" * 90, "`mailto:" + "a" * 72 + "…` is not a valid destination", True),
+    ],
+)
+def test_what_is_wrong_with_a_destination_is_named(uri: str, message: str | None, *, names: bool):
+    finding = check_destination(uri, names=names)
+    assert (finding and finding.message) == message

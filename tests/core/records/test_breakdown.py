@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from runner.core.records.breakdown import KEPT, Codecs, Partition, destination, route
+from runner.core.records.breakdown import KEPT, Codecs, Partition, destination, route, wave
 from runner.core.records.run_record import TransferRecord
 from runner.core.transfer.outcome import Outcome
 
@@ -78,3 +78,22 @@ def test_a_route_begins_where_a_plan_knows_it():
     assert route(replace(PLAIN, origin_uri="genesys://queue/z")) == (
         "genesys://queue/z → genesys://queue/a"
     )
+
+
+def test_a_name_keeps_the_counts_of_each_kind():
+    (found,) = partition(iter([*to("a", 2), *to("a", 3, Outcome.REJECTED)])).breakdowns(5)
+    assert [dict(part.counts) for part in found.parts] == [{DONE: 2, REFUSED: 3}]
+
+
+def test_a_wave_is_named_where_there_are_waves():
+    assert wave(PLAIN) is None
+    assert wave(replace(PLAIN, wave=3)) == "wave 3"
+
+
+def test_neighbours_that_share_their_media_share_the_name():
+    name = Codecs()
+    assert [name(PLAIN), name(PLAIN), name(replace(PLAIN, media_requested=VIDEO))] == [
+        "opus",
+        "opus",
+        "opus + vp8",
+    ]

@@ -14,7 +14,7 @@ from runner.core.records.summary import (
     summarize,
 )
 from runner.core.transfer.outcome import Outcome
-from runner.core.transfer.reasons import Code, Earlier
+from runner.core.transfer.reasons import Code, Earlier, cause_of
 
 
 def record(
@@ -181,3 +181,27 @@ def test_a_gateways_words_are_a_cause_each():
     ]
     groups = summarize(said, Figures()).groups
     assert {(group.reason, group.count) for group in groups} == {("queue full", 2), ("closed", 1)}
+
+
+@pytest.mark.parametrize(
+    ("records", "nothing"),
+    [
+        ([], True),
+        ([record(Outcome.SKIPPED), record(Outcome.UNCHANGED)], True),
+        ([record()], False),
+        ([record(Outcome.IN_DOUBT)], False),
+        ([record(Outcome.UNATTEMPTED)], False),
+        ([replace(record(Outcome.UNATTEMPTED), reason_code=Code.NOT_SELECTED)], True),
+        ([record(Outcome.SKIPPED, media=(0,))], False),
+    ],
+)
+def test_a_run_finds_nothing_to_do_where_nothing_is_delivered_settled_or_left(
+    records: list[TransferRecord], *, nothing: bool
+):
+    assert summarize(records, Figures()).found_nothing is nothing
+
+
+def test_a_groups_cause_is_named_by_its_code():
+    left = replace(record(Outcome.UNATTEMPTED, reason="x"), reason_code=Code.NOT_SELECTED)
+    (group,) = summarize([left], Figures()).groups
+    assert group.cause == cause_of(Code.NOT_SELECTED, "x")

@@ -124,3 +124,7 @@ def test_a_number_may_be_separated_anywhere(number: int, data: st.DataObject):
         digit + data.draw(st.sampled_from(["", "-", ".", "(", ")", "-."])) for digit in digits
     )
     assert canonical_destination(f"tel:+{written}") == f"tel:+{digits}"
+
+
+def test_what_begins_like_an_address_of_the_platform_and_has_no_slashes_stays_as_it_is():
+    assert canonical_destination("genesys:queue/A%41") == "genesys:queue/A%41"

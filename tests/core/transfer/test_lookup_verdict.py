@@ -179,3 +179,9 @@ def test_what_has_ended_or_is_there_already_is_said_to_be_so_though_it_left_wher
 def test_what_this_client_is_not_shown_is_rejected_with_the_gateways_words(*, preflight: bool):
     hidden = Interaction("i", found=True, refusal="not.authorized (403)")
     assert judged(hidden, preflight=preflight) == (LookupVerdict.HIDDEN, "not.authorized (403)")
+
+
+@pytest.mark.parametrize("verdict", LookupVerdict)
+def test_what_keeps_a_transfer_from_its_delivery_has_a_cause(verdict: LookupVerdict):
+    is_fit = verdict is LookupVerdict.FIT
+    assert (verdict.code is None) == (verdict.event is None) == is_fit

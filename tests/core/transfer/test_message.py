@@ -3,12 +3,22 @@
 from __future__ import annotations
 
 import math
+import uuid
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runner.core.transfer.message import NOTE_LIMIT, harmless, seconds_text
+from runner.core.transfer.message import (
+    NOTE_LIMIT,
+    Message,
+    Reply,
+    Request,
+    harmless,
+    seconds_text,
+    uuid4_text,
+)
+from runner.core.transfer.states import Event
 
 
 @given(st.text())
@@ -42,3 +52,20 @@ def test_text_that_grows_by_its_escapes_is_cut_all_the_same(text: str):
 )
 def test_a_wait_is_written_in_full_and_bounded(seconds: float, told: str):
     assert seconds_text(seconds) == told
+
+
+@given(st.binary(min_size=16, max_size=16))
+def test_random_bytes_become_a_uuid_of_version_4(random_bytes: bytes):
+    made = uuid.UUID(uuid4_text(random_bytes))
+    assert str(made) == uuid4_text(random_bytes)
+    assert (made.version, made.variant) == (4, uuid.RFC_4122)
+
+
+def test_a_request_shows_the_text_of_its_message():
+    message = Message("the exact bytes")
+    assert Request("m-1", message).text == "the exact bytes"
+
+
+@pytest.mark.parametrize("event", Event)
+def test_only_what_was_withdrawn_certainly_did_not_leave(event: Event):
+    assert Reply("m-1", event=event).unsent is (event is Event.WITHDRAWN)

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from runner.core.transfer.plan_decision import SENDS, Action, Claim, Decision, decide
 from runner.core.transfer.reasons import Code, Earlier
+from runner.core.transfer.rows import PlannedRow
 from runner.core.transfer.states import HELD, State
 
 HERE, THERE, ELSEWHERE = "genesys://queue/here", "genesys://queue/there", "sip:x@example.net"
@@ -174,3 +175,12 @@ def test_a_lineage_leads_to_the_same_destination_and_to_no_effect(
         assert {c.destination_uri for c in of} == {place}
         assert State.TRANSFERRED not in {c.state for c in of}
         assert verdict.action in SENDS
+
+
+def test_what_failed_before_is_sent_after_all_others():
+    rows = [row(1, failed_as="timeout"), row(2), row(3, failed_as=""), row(4)]
+    assert [each.n for each in sorted(rows, key=lambda each: each.turn)] == [2, 4, 1, 3]
+
+
+def row(n: int, failed_as: str | None = None) -> PlannedRow:
+    return PlannedRow(f"k{n}", f"i{n}", HERE, (), (), "m.yaml:7", n=n, failed_as=failed_as)

@@ -110,7 +110,7 @@ async def test_where_nothing_listens_nothing_was_sent():
     clock = QuickClock()
     async with VendorServer() as server, rest_to(server, clock) as rest:
         await rest.tokens.current()
-        server._server.close()
+        server.stop_listening()
         with pytest.raises(NotSent, match="nothing listens there"):
             await commanded(rest, clock)
 
