@@ -17,7 +17,7 @@ from runner.core.exit_code import ExitCode
 def test_an_invalid_manifest_counts_its_problems_and_those_left_out():
     problem = Problem("R006", "`key` is empty", Place("m.yaml", 3, 7), "write the key")
     error = ManifestInvalid([problem], {"R006": 12})
-    assert str(error) == "the manifest has 1 problem(s)"
+    assert str(error) == "the manifest has 1 problem"
     assert error.problems == (problem,)
     assert error.omitted == {"R006": 12}
     assert ManifestInvalid([]).omitted == {}

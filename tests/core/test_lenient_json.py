@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 
 import pytest
 from hypothesis import given
@@ -72,3 +73,8 @@ def test_a_key_with_two_values_is_a_contradiction(
 def test_what_is_no_json_is_a_value_error(text: str | bytes):
     with pytest.raises(ValueError, match=r"."):
         decode_json(text)
+
+
+def test_a_number_that_only_a_lenient_reader_takes_is_read_all_the_same():
+    """The fast reader refuses it, and leaves it to the other."""
+    assert decode_json_fast('{"id": Infinity}', KEYS).value == {"id": math.inf}

@@ -283,3 +283,12 @@ def test_memory_does_not_grow_with_the_rows_of_a_file(tmp_path: Path, form: str)
         tracemalloc.stop()
         assert loaded.rows == count
     assert peaks[1] - peaks[0] < 18_000 * 20  # eight bytes a row, and some growing room
+
+
+@pytest.mark.parametrize("key", ["0031234", "5", "٣"])
+def test_a_key_of_digits_is_found_where_it_stands(key: str, tmp_path: Path):
+    head = HEAD + f'labels: {{"31234": fine, "05": fine, "{key}": {{}}}}\n'
+    transfers = "  - {interaction_id: a, destination_uri: genesys://queue/a}\n"
+    problems = load_rows(write(tmp_path, transfers, head=head))[0].problems
+    assert [problem.place.line for problem in problems] == [head.count("\n")]
+    assert f"`{key}` is a mapping" in problems[0].message

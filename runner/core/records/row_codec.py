@@ -72,9 +72,9 @@ class RowCodec(Generic[R]):
         """
         prefix = f"{table}." if table else ""
         own = {name: "NULL" if name in lacking else f"{prefix}{name}" for name in self.fields}
-        if _MEDIA in own:
-            own[_MEDIA] = _MEDIA  # of the table of ladders
-        return ", ".join((own | dict(instead))[name] for name in self.fields)
+        # Media are a column of the table of ladders.
+        found = own | {_MEDIA: _MEDIA} | dict(instead)
+        return ", ".join(found[name] for name in self.fields)
 
     def write(self, row: R, ladder: int | None = None) -> list[object]:
         """Return the values of `columns`; `ladder` is the number of the row's media."""

@@ -151,12 +151,28 @@ def _errors(root: Any) -> Iterator[tuple[ValuePath, jsonschema_rs.ValidationErro
     elif transfers:
         root = {**root, "transfers": []}
     for error in validator().iter_errors(root):
-        yield tuple(error.instance_path), error, None
+        yield _path_of(error, root), error, None
     check = validator(TRANSFER)
     for index, item in enumerate(transfers):
         if not check.is_valid(item):
             for error in check.iter_errors(item):
-                yield ("transfers", index, *error.instance_path), error, TRANSFER
+                yield ("transfers", index, *_path_of(error, item)), error, TRANSFER
+
+
+def _path_of(error: jsonschema_rs.ValidationError, root: Any) -> ValuePath:
+    """Return the path to a finding. The library reports a key of digits as a number: `005` as 5."""
+    path: list[str | int] = []
+    value = root
+    for at, step in enumerate(error.instance_path, 1):
+        key = step
+        if isinstance(value, dict) and isinstance(step, int):
+            keys = [each for each in value if each.isdecimal() and int(each) == step]
+            is_end = at == len(error.instance_path)
+            here = [each for each in keys if not is_end or value[each] == error.instance]
+            key = (here or keys)[0]
+        path.append(key)
+        value = value[key]
+    return tuple(path)
 
 
 @cache

@@ -75,6 +75,8 @@ def test_nothing_is_counted_as_zeros_and_nulls():
 def test_outcomes_always_add_up(outcomes: list[Outcome]):
     summary = summarize(map(record, outcomes), Figures())
     assert sum(summary.counts.values()) == summary.total == len(outcomes)
+    assert summary.failures == sum(outcome.is_failure for outcome in outcomes)
+    assert summary.not_begun == sum(not outcome.was_begun for outcome in outcomes)
 
 
 @pytest.mark.parametrize(

@@ -15,6 +15,7 @@ from runner.core.transfer.message import (
     Reply,
     Request,
     harmless,
+    map_texts,
     seconds_text,
     uuid4_text,
 )
@@ -69,3 +70,9 @@ def test_a_request_shows_the_text_of_its_message():
 @pytest.mark.parametrize("event", Event)
 def test_only_what_was_withdrawn_certainly_did_not_leave(event: Event):
     assert Reply("m-1", event=event).unsent is (event is Event.WITHDRAWN)
+
+
+def test_texts_are_mapped_wherever_they_are_and_what_is_too_deep_is_left_out():
+    value = {"a": ["b", 1, None], "c": {"d": {"e": "f"}}}
+    assert map_texts(value, str.upper, 2) == {"A": ["B", 1, None], "C": {"D": None}}
+    assert map_texts("a", str.upper) == "A"
