@@ -232,7 +232,7 @@ class Admission:
             self._add_event(TimelineEventKind.SLOWED, self._pace.rate_per_s, why)
 
     def climb(self) -> None:
-        """Give back a step of the pace, if it is time."""
+        """Raise the rate one step if a second has passed."""
         before = self._pace
         self._pace = climbed(before, now=self._clock.now())
         self._repace(before)

@@ -100,8 +100,8 @@ class JournalWriter:
     def _hand_over(self) -> None:
         """Wake the thread once for all that a turn of the loop brought.
 
-        Woken by the first of them, it would fight the loop for Python's lock while the others are
-        still made, and spend a commit on the few that it found.
+        Waking it for each entry would make it contend with the loop for the GIL, and spend commits on
+        small batches.
         """
         if self._gathered:
             self._queue.put(self._gathered)
@@ -110,8 +110,8 @@ class JournalWriter:
     def _write_all(self) -> None:
         """Write what is handed over, in order, until None is.
 
-        What waits is not written all at once: while a part is, the loop goes on with the part
-        before it. All at once, the two would take turns.
+        Entries are written in parts, so that the event loop can process one part while the next is
+        written.
         """
         waiting: deque[_Waiting] = deque()
         ends = False

@@ -52,7 +52,7 @@ class Entry(NamedTuple):
     media: Mapping[str, Any] | None = None  # what was negotiated
     correlation_id: str | None = None  # by which the gateway's owner finds the delivery
     notifications: Sequence[Notification] = ()
-    reason_code: str | None = None  # the cause (core.reasons)
+    reason_code: str | None = None  # the cause (`core.transfer.reasons`)
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,9 +113,9 @@ class Journal(Protocol):
     async def pending(
         self, after: int, limit: int, *, failed_before: bool = False
     ) -> Sequence[PlannedRow]:
-        """Return the next rows of the run's plan that are to be sent, behind row `after`.
+        """Return the next rows of the run's plan that are to be sent, after row `after`.
 
-        Of those that were rejected or failed before, or of the others.
+        `failed_before` selects rows that were rejected or failed in an earlier run; otherwise the rest.
         """
 
     async def message_ids(self, lineage: int) -> frozenset[str]:

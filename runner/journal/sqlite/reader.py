@@ -198,7 +198,7 @@ class Reader:
             ]
 
     def find_by_key(self, run: JournalledRun, key: str) -> KeyedTransfer | None:
-        """Return the transfer that a run's row `key` stands for; None: it never had any.
+        """Return the transfer that a run's row `key` stands for; None if it was never begun.
 
         Raises `UsageError`, naming the nearest, if the run has no such key.
         """
@@ -235,7 +235,7 @@ class Reader:
         return bool(self._rows("SELECT 1 FROM events WHERE seq = ? AND hash = ?", seq, head))
 
     def waived(self) -> frozenset[str]:
-        """Return the heads that a run with --new-history did without."""
+        """Return the chain heads that were waived by --new-history."""
         return read_waived(self._meta())
 
     def last_transfer_id(self) -> int:
@@ -270,9 +270,9 @@ class Reader:
     def pending(
         self, run: int, after: int, limit: int, *, failed_before: bool = False
     ) -> list[PlannedRow]:
-        """Return up to `limit` rows of a run's plan that are to be sent, behind row `after`.
+        """Return up to `limit` rows of a run's plan that are to be sent, after row `after`.
 
-        Of those that were rejected or failed before, or of the others.
+        `failed_before` selects rows that were rejected or failed in an earlier run; otherwise the rest.
         """
         asked = (run, after, limit, failed_before)
         with self._one_at_a_time, reading(self.path):
@@ -348,7 +348,7 @@ class Reader:
         return claims_of(self.path, wanted)
 
     def outbox(self, after: int, limit: int) -> list[PendingCallback]:
-        """Return callbacks that are owed, behind number `after`."""
+        """Return callbacks that are owed, after number `after`."""
         rows = self._rows(
             "SELECT no, webhook_id, callback, body, attempts FROM outbox"
             " WHERE state = 'pending' AND no > ? ORDER BY no LIMIT ?",

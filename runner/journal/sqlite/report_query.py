@@ -84,7 +84,8 @@ def transfers(
 ) -> Iterator[TransferRecord]:
     """Yield each row of a run's plan and what became of it.
 
-    `why_not_begun` is the reason of those that were not begun. `waves` are the run's: how many transfers were to be begun by the end of each.
+    `why_not_begun` is the reason of those that were not begun. `waves` are the run's: the number of
+    transfers to be begun by the end of each.
 
     Raises `StorageError`.
     """
