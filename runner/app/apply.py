@@ -287,7 +287,7 @@ class _Run:
                 await dispatcher.finish(0.0 if end.halted else CALLBACK_GRACE_S)
                 await dispatching
         except StorageError as error:
-            return RunEnd(ExitCode.STORAGE, str(error), error, Figures())
+            return RunEnd(error.exit_code, str(error), error, Figures())
         finally:
             dispatching.cancel()
             counting.cancel()
@@ -398,7 +398,7 @@ class _Run:
         code = exit_code(dict(summary.counts) | {Outcome.IN_DOUBT: doubts}, end.halted)
         at = self._clock.wall()
         record = run_record.ended(self._record, code, explanation or None, at=at)
-        if end.halted is ExitCode.STORAGE:  # the journal takes no more: only the report shows it
+        if end.halted in {ExitCode.STORAGE, ExitCode.LOCKED}:  # only the report shows how it ended
             source = replace(source, run=record, figures=end.figures)
         else:
             self._store.finish_run(asdict(record), asdict(end.figures), at)

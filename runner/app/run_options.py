@@ -6,6 +6,7 @@ from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
+from runner.app.gateway_identity import lane_of
 from runner.app.plan_file import PlanFile
 from runner.core.journal_location import JournalLocation
 from runner.core.manifest.model import Environment, Limits, Manifest, Policy
@@ -45,7 +46,7 @@ class RunOptions:
     def journal_access(self, manifest: Manifest) -> JournalAccess:
         """Return the journal: the one that is named, or the environment's beside the manifest."""
         if self.journal is not None:
-            return journal_at(self.journal)
+            return journal_at(self.journal).for_lane(lane_of(manifest))
         return journal_at(default_journal(Path(manifest.path), manifest.environment.name))
 
     def limits(self, environment: Environment) -> Limits:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import ClassVar
 
 from runner.core.diagnostics.problem import Problem
 from runner.core.transfer.outcome import ExitCode
@@ -61,6 +62,14 @@ class LookUpUnanswered(LookUpFailed):
 
 class StorageError(RunnerError):
     """Journal or report could not be written or is not to be trusted (exit 74)."""
+
+    exit_code: ClassVar[ExitCode] = ExitCode.STORAGE
+
+
+class Fenced(StorageError):
+    """Another process has taken the journal over: nothing more may be sent from here (exit 75)."""
+
+    exit_code = ExitCode.LOCKED
 
 
 class Locked(RunnerError):

@@ -262,7 +262,7 @@ class Reader:
         with self._one_at_a_time, reading(self.path):
             query = _PENDING.format(found_at=self._found_at)
             rows = self._connection.execute(query, asked).fetchall()
-            return [_planned_row(row) for row in rows]
+            return [planned_row(row) for row in rows]
 
     def message_ids(self, lineage: int) -> frozenset[str]:
         """Return the ids of every delivery of a lineage's transfers."""
@@ -290,7 +290,7 @@ class Reader:
                 return None
             *row, transfer_id, lineage, version, state, code, n = found
             return JournalledTransfer(
-                _planned_row(row), transfer_id, lineage, version, State(state), n, code
+                planned_row(row), transfer_id, lineage, version, State(state), n, code
             )
 
     def doubts(self, run: int) -> list[Doubt]:
@@ -313,14 +313,14 @@ class Reader:
     def _doubt(self, row: Sequence[Any]) -> Doubt:
         transfer_id, lineage, version, state, n, body, row_n, key, *rest = row
         uri, media, callbacks, source, found_at, left_out, changed, notified = rest[1:]
-        planned = _planned_row(
+        planned = planned_row(
             (row_n, key, rest[0], uri, media, callbacks, source, found_at, lineage, None, changed)
         )
         return Doubt(
             JournalledTransfer(planned, transfer_id, lineage, version, State(state), n),
             row_n >= 0 and not left_out,
             self.message_ids(lineage),
-            _intent(json.loads(body)),
+            intent_of(json.loads(body)),
             bool(notified),
         )
 
@@ -384,8 +384,8 @@ class Reader:
         counts: Counter[Outcome] = Counter()
         under_way = not_selected = 0
         for action, own, claimed, number in self._rows(_COUNTS, no):
-            counts[_outcome(Action(action), own, claimed)] += number
-            under_way += number if _is_under_way(own or claimed) else 0
+            counts[outcome_of(Action(action), own, claimed)] += number
+            under_way += number if is_under_way(own or claimed) else 0
             not_selected += number if action == Action.NOT_SELECTED else 0
         return JournalledRun(no, record, finished, counts, under_way, not_selected)
 
@@ -418,7 +418,8 @@ class Reader:
             return rows
 
 
-def _intent(body: dict[str, Any]) -> Intent:
+def intent_of(body: dict[str, Any]) -> Intent:
+    """Read a delivery's intent from its event's body."""
     baseline = body["baseline"]
     return Intent(
         body["n"],
@@ -430,7 +431,8 @@ def _intent(body: dict[str, Any]) -> Intent:
     )
 
 
-def _planned_row(row: Sequence[Any]) -> PlannedRow:
+def planned_row(row: Sequence[Any]) -> PlannedRow:
+    """Read a row of a plan from its columns."""
     n, key, interaction_id, uri, media, callbacks, source, found_at, lineage, *rest = row
     failed_as, *changed = rest
     return PlannedRow(
@@ -439,7 +441,7 @@ def _planned_row(row: Sequence[Any]) -> PlannedRow:
     )  # fmt: skip
 
 
-def _outcome(action: Action, own: str | None, claimed: str | None) -> Outcome:
+def outcome_of(action: Action, own: str | None, claimed: str | None) -> Outcome:
     """Return the outcome of a row, as its report shows it."""
     if own is not None:
         return OUTCOMES[State(own)]
@@ -451,5 +453,6 @@ def _outcome(action: Action, own: str | None, claimed: str | None) -> Outcome:
     return Outcome.UNCHANGED
 
 
-def _is_under_way(state: str | None) -> bool:
+def is_under_way(state: str | None) -> bool:
+    """Return whether a transfer's reply is still waited for."""
     return state in {State.SENDING, State.RESENDING}

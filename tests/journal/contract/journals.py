@@ -16,6 +16,7 @@ from runner.ports.journal_access import JournalAccess, JournalStore
 from runner.staging.rows import Selection, Staging
 from runner.testing.journal import FakeJournal
 from tests.journal.builders import ORIGIN, Written, begun
+from tests.postgres_server import fresh_database
 
 Opened = tuple[Journal, Sequence[PlannedRow]]
 OpenRun = Callable[[Path, Sequence[TransferRow]], AbstractAsyncContextManager[Opened]]
@@ -26,7 +27,19 @@ def sqlite(folder: Path) -> JournalAccess:
     return journal_at(JournalLocation(str(folder / "production.db")))
 
 
-DATABASES: Mapping[str, Callable[[Path], JournalAccess]] = {"sqlite": sqlite}
+def postgres(folder: Path) -> JournalAccess:
+    """Return a lane that does not exist yet, in a database where another lane has the same ids."""
+    url = urls.setdefault(folder, fresh_database())
+    return journal_at(JournalLocation(f"{url}&lane=edge"))
+
+
+urls: dict[Path, str] = {}
+"""The database of each test, by its folder."""
+
+DATABASES: Mapping[str, Callable[[Path], JournalAccess]] = {
+    "sqlite": sqlite,
+    "postgresql": postgres,
+}
 """By name, how a journal that was not made yet is named in a folder."""
 
 

