@@ -381,6 +381,7 @@ class _Run:
             self._manifest.policy.retry,
             simulated=self._manifest.environment.is_simulated,
             observer=self._observer,
+            may_write=writer.may_write,
         )
 
     def _finish(self, end: RunEnd, history: History, *, had_work: bool) -> Applied:

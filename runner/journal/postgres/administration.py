@@ -61,7 +61,9 @@ def check(location: JournalLocation) -> Sequence[ServerCheck]:
         has_standbys = bool(standbys)
         return [
             ServerCheck(f"server {version}, fsync and full_page_writes on", holds=True),
-            ServerCheck("the primary, reached without a pooler that parts transactions", holds=True),
+            ServerCheck(
+                "the primary, reached without a pooler that parts transactions", holds=True
+            ),
             ServerCheck(f"data_checksums {checksums}", holds=checksums == "on"),
             ServerCheck(
                 f"durability {durability}, synchronous_standby_names {standbys or 'empty'}",
