@@ -65,27 +65,37 @@ _NEWEST = (
     " AND b.batch = a.batch AND b.no > a.no) FROM runner.runs a"
     " WHERE a.lane = %(lane)s AND a.no = %(run)s"
 )
-# Transfers that a run's rows stand for: its own, and those of earlier runs that they claim.
-_OF_RUN = (
-    "(SELECT r.n, t.id FROM runner.rows r JOIN runner.transfers t ON t.lane = r.lane"
-    " AND t.run = r.run AND t.n = r.n WHERE r.lane = %(lane)s AND r.run = %(run)s"
-    " UNION ALL SELECT r.n, r.claim FROM runner.rows r WHERE r.lane = %(lane)s"
-    " AND r.run = %(run)s AND r.claim IS NOT NULL) s"
-    " JOIN runner.rows r ON r.lane = %(lane)s AND r.run = %(run)s AND r.n = s.n"
-    " JOIN runner.transfers x ON x.lane = %(lane)s AND x.id = s.id"
-    " JOIN runner.runs o ON o.lane = x.lane AND o.no = x.run"
-)
 _HELD = "x.state IN ('sending', 'unknown', 'resending')"
-_HELD_BY_RUN = (
+# Transfers that a run's rows stand for: its own, and those of earlier runs that they claim. Each from
+# the transfers that are held, which are few: from the rows, the database would read all of them.
+_SEEN = (
     "SELECT o.id, r.key, r.source, x.interaction_id, x.destination_uri, x.state, x.message_id,"  # noqa: S608 - of constants
-    f" x.reason FROM {_OF_RUN} WHERE {_HELD} ORDER BY s.n LIMIT %(limit)s"
+    " x.reason, r.n FROM runner.transfers x"
+    " JOIN runner.rows r ON r.lane = x.lane AND r.run = {run} AND {place}"
+    " JOIN runner.runs o ON o.lane = x.lane AND o.no = x.run"
+    f" WHERE x.lane = %(lane)s AND {_HELD}"
+)
+_HELD_BY_RUN = (
+    _SEEN.format(run="x.run", place="r.n = x.n AND x.run = %(run)s")
+    + " UNION ALL "
+    + _SEEN.format(run="%(run)s", place="r.claim = x.id")
+    + " ORDER BY 9 LIMIT %(limit)s"
 )
 _COUNT_HELD = f"SELECT count(*) FROM runner.transfers x WHERE x.lane = %(lane)s AND {_HELD}"  # noqa: S608 - of constants
-_BY_KEY = (
-    "SELECT r.n, r.key, x.interaction_id, x.destination_uri, l.media, r.callbacks, r.source,"  # noqa: S608 - of constants
-    f" x.lineage, x.id, x.version, x.state, x.reason, o.id, o.batch FROM {_OF_RUN}"
+_KEYED = (
+    "SELECT r.n, r.key, x.interaction_id, x.destination_uri, l.media, r.callbacks, r.source,"
+    " x.lineage, x.id, x.version, x.state, x.reason, o.id AS run_id, o.batch FROM runner.rows r"
+    " JOIN runner.transfers x ON x.lane = r.lane AND {place}"
+    " JOIN runner.runs o ON o.lane = x.lane AND o.no = x.run"
     " JOIN runner.ladders l ON l.lane = r.lane AND l.id = r.ladder"
-    f" WHERE r.key = %(key)s OR x.key = %(key)s ORDER BY {_HELD} DESC, x.id DESC LIMIT 1"
+    " WHERE r.lane = %(lane)s AND r.run = %(run)s"
+)
+_BY_KEY = (
+    "SELECT * FROM ("  # noqa: S608 - of constants
+    + _KEYED.format(place="x.run = r.run AND x.n = r.n AND r.key = %(key)s")
+    + " UNION ALL "
+    + _KEYED.format(place="x.id = r.claim AND (r.key = %(key)s OR x.key = %(key)s)")
+    + f") x ORDER BY {_HELD} DESC, x.id DESC LIMIT 1"
 )
 _HAS_KEY = (
     "SELECT 1 FROM runner.rows WHERE lane = %(lane)s AND run = %(run)s AND key = %(key)s LIMIT 1"
@@ -334,7 +344,7 @@ class Reader:
                 HeldTransfer(
                     run_id, key, source, interaction_id, uri, State(state), message_id, reason
                 )
-                for run_id, key, source, interaction_id, uri, state, message_id, reason in rows
+                for run_id, key, source, interaction_id, uri, state, message_id, reason, _ in rows
             ]
 
     def doubts(self, run: int) -> list[Doubt]:
