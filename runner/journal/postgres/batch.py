@@ -1,7 +1,7 @@
 """Spells a batch of entries for one call of `runner.record_batch_v1`.
 
-Measured: a text a column, parted by a character, costs the server and this program less than JSON
-(a fourth more transfers a second) and far less than arrays, which psycopg spells value by value.
+Each column is one text, parted by a character, which the server takes apart in C. psycopg would spell
+arrays value by value in Python, and JSON would name every column in every row.
 """
 
 from __future__ import annotations
