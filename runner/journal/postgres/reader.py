@@ -54,10 +54,14 @@ _RUNS = (
     "SELECT no, record, finished_at IS NOT NULL FROM runner.runs WHERE lane = %(lane)s"
     " AND (%(id)s::text IS NULL OR id = %(id)s::text) ORDER BY no DESC LIMIT %(limit)s"
 )
+# `OFFSET 0` keeps each look-up one by its index: without statistics (a plan of a moment ago) the
+# database would compare each row with every transfer.
 _COUNTS = (
     "SELECT r.action, t.state, c.state, count(*) FROM runner.rows r"
-    " LEFT JOIN runner.transfers t ON t.lane = r.lane AND t.run = r.run AND t.n = r.n"
-    " LEFT JOIN runner.transfers c ON c.lane = r.lane AND c.id = r.claim"
+    " LEFT JOIN LATERAL (SELECT x.state FROM runner.transfers x WHERE x.lane = r.lane"
+    "  AND x.run = r.run AND x.n = r.n OFFSET 0) t ON true"
+    " LEFT JOIN LATERAL (SELECT x.state FROM runner.transfers x WHERE x.lane = r.lane"
+    "  AND x.id = r.claim OFFSET 0) c ON true"
     " WHERE r.lane = %(lane)s AND r.run = %(run)s GROUP BY r.action, t.state, c.state"
 )
 _NEWEST = (

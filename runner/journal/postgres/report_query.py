@@ -26,13 +26,16 @@ _TRANSFERS = (
     " t.latency_ms, t.media, t.reason_code, c.reason_code, cr.id, cr.batch, c.key,"
     " c.state, c.reason, c.destination_uri, c.message_id, c.latency_ms, c.media"
     " FROM runner.rows r JOIN runner.ladders l ON l.lane = r.lane AND l.id = r.ladder"
-    " LEFT JOIN runner.transfers t ON t.lane = r.lane AND t.run = r.run AND t.n = r.n"
+    # `OFFSET 0`: see `reader._COUNTS`.
+    " LEFT JOIN LATERAL (SELECT x.* FROM runner.transfers x WHERE x.lane = r.lane"
+    "  AND x.run = r.run AND x.n = r.n OFFSET 0) t ON true"
     # A row that was not begun may have been carried out, late, by an earlier run's delivery.
-    " LEFT JOIN runner.transfers c ON c.lane = r.lane AND c.id = coalesce(r.claim,"
+    " LEFT JOIN LATERAL (SELECT x.* FROM runner.transfers x WHERE x.lane = r.lane"
+    "  AND x.id = coalesce(r.claim,"
     "  CASE WHEN r.action IN ('send', 'changed') AND r.lineage IS NOT NULL THEN"
     "   (SELECT min(y.id) FROM runner.transfers y WHERE y.lane = r.lane"
     "    AND (y.id = r.lineage OR (y.lineage = r.lineage AND y.lineage <> y.id))"
-    "    AND y.run < r.run AND y.state = 'transferred') END)"
+    "    AND y.run < r.run AND y.state = 'transferred') END) OFFSET 0) c ON true"
     " LEFT JOIN runner.runs cr ON cr.lane = c.lane AND cr.no = c.run"
     " WHERE r.lane = %(lane)s AND r.run = %(run)s ORDER BY r.n"
 )
