@@ -94,8 +94,10 @@ class Admission:
         breaker: BreakerPolicy,
         total_kbps: float | None = None,
         in_window: Callable[[], bool] = lambda: True,
+        may_write: Callable[[], bool] = lambda: True,
     ) -> None:
         self._in_window = in_window
+        self._may_write = may_write  # by the journal's lease
         self._total_kbps = total_kbps
         self._gateway = gateway
         self._limits = limits
@@ -191,8 +193,8 @@ class Admission:
     ) -> bool:
         """Write a slot's frame when its token is granted; False: certainly not written.
 
-        Between the last checks (stop signal, session, age, `is_wanted`, token, window) and the
-        write there is no suspension. Once the write is entered the answer is True, even if the
+        Between the last checks (stop signal, session, age, `is_wanted`, token, window,
+        lease) and the write there is no suspension. Once the write is entered the answer is True, even if the
         write then fails.
         """
         generation = pending_reply.generation
@@ -208,7 +210,7 @@ class Admission:
                     if wait_s <= 0:
                         break
                     await self._stop_signal.sleep(min(wait_s, left_s))
-                if not self._in_window():
+                if not self._in_window() or not self._may_write():
                     return False
                 pending_reply.hand_over(now)
                 self._metrics.frame_left(now)
@@ -292,6 +294,8 @@ class Admission:
             return ONCE_FREED_S
         if not self._gateway.writable():  # no session, or one that takes nothing in
             return POLL_S if self._gateway.generation is None else BUFFER_POLL_S
+        if not self._may_write():
+            return POLL_S
         total = self._total_kbps
         if total is not None and self._slots_taken and self._kbps_taken + kbps > total:
             return POLL_S

@@ -110,6 +110,12 @@ class Journal(Protocol):
     def new_transfer_id(self) -> int:
         """Return an id that no transfer has yet."""
 
+    def may_write(self) -> bool:
+        """Return whether a frame may leave now: this process still has the right to send.
+
+        Raises `StorageError` if it has lost that for good.
+        """
+
     async def pending(
         self, after: int, limit: int, *, failed_before: bool = False
     ) -> Sequence[PlannedRow]:

@@ -325,7 +325,7 @@ class Reader:
             JournalledTransfer(planned, transfer_id, lineage, version, State(state), n),
             planned.n >= 0 and not left_out,
             self.message_ids(lineage),
-            _intent(json.loads(body)),
+            intent_of(json.loads(body)),
             bool(notified),
         )
 
@@ -403,8 +403,8 @@ class Reader:
         counts: Counter[Outcome] = Counter()
         under_way = not_selected = 0
         for action, own, claimed, number in self._rows(_COUNTS, no):
-            counts[_outcome(Action(action), own, claimed)] += number
-            under_way += number if _is_under_way(own or claimed) else 0
+            counts[outcome_of(Action(action), own, claimed)] += number
+            under_way += number if is_under_way(own or claimed) else 0
             not_selected += number if action == Action.NOT_SELECTED else 0
         return JournalledRun(no, record, finished, counts, under_way, not_selected)
 
@@ -437,7 +437,8 @@ class Reader:
             return rows
 
 
-def _intent(body: dict[str, Any]) -> Intent:
+def intent_of(body: dict[str, Any]) -> Intent:
+    """Read a delivery's intent from its event's body."""
     baseline = body["baseline"]
     return Intent(
         body["n"],
@@ -449,7 +450,7 @@ def _intent(body: dict[str, Any]) -> Intent:
     )
 
 
-def _outcome(action: Action, own: str | None, claimed: str | None) -> Outcome:
+def outcome_of(action: Action, own: str | None, claimed: str | None) -> Outcome:
     """Return the outcome of a row, as its report shows it."""
     if own is not None:
         return OUTCOMES[State(own)]
@@ -461,5 +462,6 @@ def _outcome(action: Action, own: str | None, claimed: str | None) -> Outcome:
     return Outcome.UNCHANGED
 
 
-def _is_under_way(state: str | None) -> bool:
+def is_under_way(state: str | None) -> bool:
+    """Return whether a transfer's reply is still waited for."""
     return state in {State.SENDING, State.RESENDING}
