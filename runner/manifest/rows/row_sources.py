@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from runner.core.diagnostics.problem import Place
 from runner.manifest.reference_resolver import LocatedValue
@@ -16,6 +16,23 @@ FIELDS = ("key", "interaction_id", "destination_uri", "media", "fallback", "call
 
 Values = tuple[Any, Any, Any, Any, Any, Any]
 """A row's values in the order of `FIELDS`; None or an empty text if absent."""
+
+
+class Block(NamedTuple):
+    """Consecutive rows of a source, field by field; every value is a text, or None if absent."""
+
+    positions: Sequence[int]  # of the rows in their source
+    lines: Sequence[int]
+    columns: Mapping[str, Sequence[str | None]]  # by field; the others are absent in every row
+
+
+TakeBlock = Callable[[Block], bool]
+"""Takes a block of rows if there is nothing to say about any; False: they come one by one."""
+
+
+def refuse_blocks(_block: Block) -> bool:
+    """Let every row come by itself."""
+    return False
 
 
 INVALID = object()
@@ -39,8 +56,11 @@ class RowSource(Protocol):
     is_file: bool  # a file beside the manifest, whose problems have the code R009
     shared: Mapping[str, LocatedValue]  # values for rows that have none of their own
 
-    def rows(self) -> Iterator[tuple[int, int, Values]]:
-        """Yield each row's position in this source, its line, and its values."""
+    def rows(self, take: TakeBlock = refuse_blocks) -> Iterator[tuple[int, int, Values]]:
+        """Yield the position in this source, the line and the values of each row not in a block.
+
+        `take` is called for blocks of rows that can be read together.
+        """
 
     def where(self, field: str, *part: str | int) -> Place:
         """Return the place of `field` of the row yielded last, or of a part of it."""
@@ -65,7 +85,7 @@ class InlineRows:
     is_file: bool = False
     _item: Mapping[str, Any] = field(default_factory=dict)
 
-    def rows(self) -> Iterator[tuple[int, int, Values]]:
+    def rows(self, _take: TakeBlock = refuse_blocks) -> Iterator[tuple[int, int, Values]]:
         """See `RowSource`; positions are indexes into `transfers`."""
         tree, items = self.document.tree, self.document.tree.root["transfers"]
         invalid_fields = self.document.invalid_fields
