@@ -7,16 +7,19 @@ import math
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, fields
+from itertools import chain
 from operator import attrgetter
 from typing import Any
 
 import orjson
 
 from runner.core.records.run_record import (
+    IDENTITY,
     AttemptRecord,
     CallbackRecord,
     Figures,
     RunRecord,
+    TransferGroup,
     TransferRecord,
 )
 from runner.core.records.summary import rounded
@@ -50,7 +53,10 @@ def render_json(content: Content, put: Callable[[str], object]) -> None:
     steps = [step.to_json() for step in verdict_of(content).steps]
     write(f'"next_steps": {_block(steps)},\n')
     write('"transfers": [')
-    _write_transfers(source.transfers(), write)
+    if source.groups is not None:
+        _write_groups(source.groups(), write)
+    else:
+        _write_transfers(source.transfers(), write)
     end = {"entries": content.audit.entries, "head": content.audit.head}
     write(f'],\n"audit": {_line(end)}\n}}\n')
 
@@ -76,7 +82,26 @@ def _write_transfers(transfers: Iterable[TransferRecord], write: Callable[[str],
     write("\n")
 
 
-def _encoded(wire: dict[str, Any]) -> str:
+def _write_groups(groups: Iterable[TransferGroup], write: Callable[[str], object]) -> None:
+    separator = "\n"
+    for record, identities in groups:
+        wire = transfer_json(record, plain(record.media_requested))
+        shared = _encoded({name: wire[name] for name in wire if name not in IDENTITY})
+        line = f"{{{_IDENTITY},{shared[1:].replace('%', '%%')}"
+        rows: Iterable[tuple[str, ...]] = identities
+        if not _need_no_escapes("".join(chain.from_iterable(identities))):
+            rows = [tuple(_encoded(text)[1:-1] for text in each) for each in identities]
+        write(separator + ",\n".join([line % each for each in rows]))
+        separator = ",\n"
+    write("\n")
+
+
+def _need_no_escapes(text: str) -> bool:
+    """Return whether JSON surely spells a text as it is, between quotes."""
+    return text.isascii() and text.isprintable() and '"' not in text and "\\" not in text
+
+
+def _encoded(wire: dict[str, Any] | str) -> str:
     try:
         return orjson.dumps(wire).decode()
     except TypeError:  # half a character, or a number beyond 64 bits, in what a gateway said
@@ -175,6 +200,8 @@ def _fields_of(record: type[Any], *, without: str | None = None) -> tuple[str, .
 
 
 _TRANSFER_FIELDS = _fields_of(TransferRecord, without="origin_uri")  # the plan's page alone has it
+assert _TRANSFER_FIELDS[: len(IDENTITY)] == IDENTITY  # noqa: S101 - a line begins with them
+_IDENTITY = ",".join(f'"{name}":"%s"' for name in IDENTITY)
 _ATTEMPT_FIELDS = _fields_of(AttemptRecord, without="media_index")
 _CALLBACK_FIELDS = _fields_of(CallbackRecord)
 _transfer_values = attrgetter(*_TRANSFER_FIELDS)
