@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
+from itertools import chain
 from typing import Any, NamedTuple, Protocol
 
 from runner.core.diagnostics.problem import Place
@@ -72,6 +73,10 @@ class RowSource(Protocol):
         """Return the place of one field in each wanted row; rows are given by position."""
 
 
+_FIRST_ITEMS, _ITEMS = 8, 1_000
+"""Items that are read one by one at first, whatever they are, and together after that."""
+
+
 @dataclass(slots=True)
 class InlineRows:
     """The transfers in the manifest itself, from index `start` to `stop`."""
@@ -85,11 +90,34 @@ class InlineRows:
     is_file: bool = False
     _item: Mapping[str, Any] = field(default_factory=dict)
 
-    def rows(self, _take: TakeBlock = refuse_blocks) -> Iterator[tuple[int, int, Values]]:
+    def rows(self, take: TakeBlock = refuse_blocks) -> Iterator[tuple[int, int, Values]]:
         """See `RowSource`; positions are indexes into `transfers`."""
+        begin, size = self.start, _FIRST_ITEMS
+        while begin < self.stop:
+            end = min(begin + size, self.stop)
+            block = self._block(begin, end) if begin > self.start else None
+            if block is None or not take(block):
+                yield from self._one_by_one(begin, end)
+            begin, size = end, _ITEMS
+
+    def _block(self, begin: int, end: int) -> Block | None:
+        """Return some items as rows, if all of their values are texts and no problem is known."""
+        tree, items = self.document.tree, self.document.tree.root["transfers"]
+        chunk, faulty = items[begin:end], self.document.invalid_fields
+        if faulty and not faulty.keys().isdisjoint(map(id, chunk)):
+            return None
+        if set(map(type, chain.from_iterable(map(dict.values, chunk)))) != {str}:
+            return None
+        given = set().union(*chunk)
+        columns = {name: [item.get(name) for item in chunk] for name in FIELDS if name in given}
+        if None in columns.get("interaction_id", [None]):
+            return None
+        return Block(range(begin, end), tree.lines(items, begin, end), columns)
+
+    def _one_by_one(self, begin: int, end: int) -> Iterator[tuple[int, int, Values]]:
         tree, items = self.document.tree, self.document.tree.root["transfers"]
         invalid_fields = self.document.invalid_fields
-        for index in range(self.start, self.stop):
+        for index in range(begin, end):
             self._item = item = items[index]
             get = item.get
             values = (
