@@ -72,12 +72,15 @@ def in_visible_json(text: str) -> str:
 
 
 def _write_transfers(transfers: Iterable[TransferRecord], write: Callable[[str], object]) -> None:
-    separator, media, requested = "\n", None, None
+    separator, media, given, requested, negotiated = "\n", None, None, None, None
     for transfer in transfers:
         if transfer.media_requested is not media:  # neighbours mostly share one
             media = transfer.media_requested
             requested = plain(media)
-        write(separator + _encoded(transfer_json(transfer, requested)))
+        if transfer.media_negotiated is not given:
+            given = transfer.media_negotiated
+            negotiated = plain(given)
+        write(separator + _encoded(transfer_json(transfer, requested, negotiated)))
         separator = ",\n"
     write("\n")
 
@@ -85,7 +88,7 @@ def _write_transfers(transfers: Iterable[TransferRecord], write: Callable[[str],
 def _write_groups(groups: Iterable[TransferGroup], write: Callable[[str], object]) -> None:
     separator = "\n"
     for record, identities in groups:
-        wire = transfer_json(record, plain(record.media_requested))
+        wire = transfer_json(record, plain(record.media_requested), None)
         shared = _encoded({name: wire[name] for name in wire if name not in IDENTITY})
         line = f"{{{_IDENTITY},{shared[1:].replace('%', '%%')}"
         rows: Iterable[tuple[str, ...]] = identities
@@ -163,15 +166,15 @@ def timeline_json(figures: Figures) -> dict[str, Any]:
     }
 
 
-def transfer_json(transfer: TransferRecord, requested: Any) -> dict[str, Any]:
-    """Return one of the report's `transfers`; `requested` is its requested media as JSON.
+def transfer_json(transfer: TransferRecord, requested: Any, negotiated: Any) -> dict[str, Any]:
+    """Return one of the report's `transfers`; its media are given as JSON.
 
     The fields are those of the record: one that is added there is in report.json without a change
     here, unless it needs a form of its own.
     """
     wire = dict(zip(_TRANSFER_FIELDS, _transfer_values(transfer), strict=True))
     wire["media_requested"] = requested
-    wire["media_negotiated"] = plain(transfer.media_negotiated)
+    wire["media_negotiated"] = negotiated
     wire["latency_ms"] = rounded(transfer.latency_ms)
     wire["attempts"] = [_attempt_json(attempt) for attempt in transfer.attempts]
     wire["callbacks"] = [
