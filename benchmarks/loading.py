@@ -162,7 +162,7 @@ def rows(folder: Path) -> Iterator[Row]:
         yield Row(f"{what}: peak memory", own.peak_mb, None, "MB", 120)
 
     version, minimal = by_turns(["-m", "runner", "--version"], ["-c", TYPER])
-    yield Row("`runner --version`: CPU", version.cpu_s, minimal.cpu_s, "s", 1.2)
+    yield Row("print the version: CPU", version.cpu_s, minimal.cpu_s, "s", 1.2)
     small, _ = by_turns(dry_run(inline(folder / "one.yaml", 1)), ["-c", TYPER])
     yield Row("dry run of one transfer: CPU", small.cpu_s, None, "s", 0.2)
 
