@@ -84,9 +84,9 @@ judge: $(VENV)/dev.stamp $(JUDGE)/judge.stamp
 	RUNNER_PYTHON="$(abspath $(BIN)/python)" $(JUDGE)/bin/python -m pytest -c tests/judge/pytest.ini \
 		--rootdir tests/judge --confcutdir tests/judge tests/judge $(PYTEST_ARGS)
 
-BENCHMARKS = benchmarks/throughput.py benchmarks/memory.py benchmarks/loading.py benchmarks/report.py benchmarks/genesys.py
+BENCHMARKS = benchmarks/loading.py benchmarks/stored_run.py benchmarks/throughput.py benchmarks/memory.py benchmarks/report.py benchmarks/genesys.py
 bench: $(VENV)/dev.stamp
-	@for script in $(BENCHMARKS); do echo "== $$script" && $(BIN)/python "$$script" || exit 1; done
+	@failed=0; for script in $(BENCHMARKS); do echo "== $$script"; $(BIN)/python "$$script" || failed=1; done; exit $$failed
 
 diagram: $(VENV)/dev.stamp
 	$(BIN)/python tools/diagram.py

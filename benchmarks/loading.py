@@ -1,33 +1,26 @@
-"""Measures the cost of loading, compared with YAML's own loader and jsonschema.
+"""Measures loading and dry runs, each beside a bare program that does the least of the same.
 
-Run it as `python benchmarks/loading.py`. Every measurement is a process of its own. It compares CPU
-seconds and peak memory, so that other work on the machine matters little. Bounds in seconds are for a
-machine that counts to ten million in a quarter of a second; a reference loop beside each measurement
-measures how much slower this machine is. `ROWS` and `CSV_ROWS` set smaller sizes. Exit code 1 if a
-bound is exceeded.
+Run it as `python benchmarks/loading.py`; it prints rows of the table in docs/performance.md. Every
+measurement is a process of its own, ours and the bare one by turns, and CPU seconds and peak memory are
+compared, so that other work on the machine matters little. `ROWS`, `CSV_ROWS` and `ROUNDS` set other
+sizes. Exit code 1 if a goal is missed.
 """
 
 from __future__ import annotations
 
+import json
 import os
-import subprocess
+import sqlite3
 import sys
 import tempfile
-import time
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import closing
 from pathlib import Path
+
+from table import Row, by_turns, print_rows
 
 ROWS = int(os.environ.get("ROWS", "100000"))
 CSV_ROWS = int(os.environ.get("CSV_ROWS", "1000000"))
-ROOT = Path(__file__).parents[1]
-YARDSTICK_S = 0.25
-COMPILED = Path(tempfile.gettempdir()) / f"runner-benchmark-{os.getuid()}"
-ENVIRONMENT = {
-    **{name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"},
-    "PYTHONPATH": str(ROOT),
-    "PYTHONPYCACHEPREFIX": str(COMPILED),  # as an installed program is: compiled once
-}
 HEAD = """\
 version: 1
 name: large
@@ -37,19 +30,6 @@ media: {voice: {audio: {codec: opus, bandwidth_kbps: 64, bit_depth: 16}}}
 defaults: {media: voice}
 transfers:
 """
-
-
-@dataclass(frozen=True, slots=True)
-class Cost:
-    """What a process took."""
-
-    cpu_s: float
-    wall_s: float
-    peak_mb: float
-    said: str
-
-    def __str__(self) -> str:
-        return f"{self.cpu_s:7.2f} s CPU  {self.wall_s:7.2f} s wall  {self.peak_mb:6.0f} MB"
 
 
 def ours(path: Path) -> None:
@@ -63,7 +43,7 @@ def ours(path: Path) -> None:
             print(f"{problem.place.line}:{problem.place.column} {problem.code}")
 
 
-def baseline(path: Path) -> None:
+def in_yaml(path: Path) -> None:
     """Load with PyYAML's fastest loader and check with jsonschema, as most programs do."""
     import yaml  # noqa: PLC0415 - ours does without
     from jsonschema import Draft202012Validator  # noqa: PLC0415
@@ -77,6 +57,50 @@ def baseline(path: Path) -> None:
         print(error.message)
 
 
+def in_csv(path: Path) -> None:
+    """Read rows of a CSV file, and list them."""
+    import csv  # noqa: PLC0415 - of this loop alone
+
+    with path.with_suffix(".csv").open(encoding="utf-8", newline="") as stream:
+        rows = csv.reader(stream)
+        next(rows)
+        _listed(rows, path)
+
+
+def in_jsonl(path: Path) -> None:
+    """Read rows of a file of JSON lines, and list them."""
+    with path.with_suffix(".jsonl").open(encoding="utf-8") as stream:
+        found = map(json.loads, stream)
+        _listed(((row["interaction_id"], row["destination_uri"]) for row in found), path)
+
+
+def _listed(rows: Iterable[Sequence[str]], path: Path) -> None:
+    """Put rows into a table that refuses repeats, and write them as JSON lines."""
+    with closing(sqlite3.connect(path.with_suffix(".db"), isolation_level=None)) as database:
+        database.executescript(_BARE_TABLE)
+        database.executemany("INSERT INTO rows(id, uri) VALUES (?, ?)", rows)
+        with path.with_suffix(".out").open("w", encoding="utf-8") as stream:
+            for n, interaction, uri in database.execute("SELECT * FROM rows ORDER BY n"):
+                row = {"n": n, "interaction_id": interaction, "destination_uri": uri}
+                stream.write(json.dumps(row) + "\n")
+    path.with_suffix(".db").unlink()
+
+
+_BARE_TABLE = """
+PRAGMA journal_mode=OFF; PRAGMA synchronous=OFF;
+CREATE TABLE rows(n INTEGER PRIMARY KEY, id TEXT UNIQUE, uri TEXT); BEGIN;
+"""
+
+TYPER = """
+import typer
+app = typer.Typer()
+@app.callback(invoke_without_command=True)
+def main(version: bool = typer.Option(False, "--version")):
+    print("0")
+app()
+"""
+
+
 def inline(path: Path, rows: int, fault: int | None = None) -> Path:
     """Write a manifest that holds all its transfers; row `fault` has a number for an id."""
     with path.open("w", encoding="utf-8") as stream:
@@ -87,100 +111,71 @@ def inline(path: Path, rows: int, fault: int | None = None) -> Path:
     return path
 
 
-def from_file(path: Path, rows: int) -> Path:
-    """Write a manifest and the CSV file that its transfers come from."""
-    with path.with_suffix(".csv").open("w", encoding="utf-8") as stream:
-        stream.write("interaction_id,destination_uri\n")
+def from_file(path: Path, form: str, rows: int) -> Path:
+    """Write a manifest and the file that its transfers come from."""
+    with path.with_suffix(f".{form}").open("w", encoding="utf-8") as stream:
+        if form == "csv":
+            stream.write("interaction_id,destination_uri\n")
         for n in range(rows):
-            stream.write(f"3f2504e0-4f89-41d3-9a0c-{n:012d},genesys://queue/q{n % 50}\n")
-    path.write_text(f"{HEAD}  - from: {path.with_suffix('.csv').name}\n", encoding="utf-8")
+            interaction, uri = f"3f2504e0-4f89-41d3-9a0c-{n:012d}", f"genesys://queue/q{n % 50}"
+            if form == "csv":
+                stream.write(f"{interaction},{uri}\n")
+            else:
+                row = {"interaction_id": interaction, "destination_uri": uri}
+                stream.write(json.dumps(row) + "\n")
+    path.write_text(f"{HEAD}  - from: {path.stem}.{form}\n", encoding="utf-8")
     return path
 
 
-def measured(*arguments: str) -> Cost:
-    """Run this Python with `arguments` and return what it took."""
-    begin = time.perf_counter()
-    with tempfile.TemporaryFile("w+") as output:
-        process = subprocess.Popen(
-            [sys.executable, *arguments],
-            stdout=output,
-            cwd=ROOT,
-            env=ENVIRONMENT,
-        )
-        _, status, usage = os.wait4(process.pid, 0)
-        process.returncode = os.waitstatus_to_exitcode(status)
-        output.seek(0)
-        said = output.read()
-    if process.returncode:
-        raise SystemExit(f"{' '.join(arguments)} ended with {process.returncode}: {said}")
-    wall_s = time.perf_counter() - begin
-    return Cost(usage.ru_utime + usage.ru_stime, wall_s, usage.ru_maxrss / 1024, said.strip())
-
-
-def loaded(kind: str, path: Path) -> Cost:
-    """Return what loading `path` costs; the better of two, for the first may warm the disk."""
-    return min((measured(__file__, kind, str(path)) for _ in range(2)), key=lambda cost: cost.cpu_s)
-
-
-def slowness() -> float:
-    """Return how many times slower than the machine that bounds are meant for this one is."""
-    counting = "for _ in range(10**7): pass"
-    return max(measured("-c", f"def count():\n {counting}\ncount()").cpu_s / YARDSTICK_S, 1.0)
-
-
-def dry_run(path: Path) -> Cost:
-    """Return what the whole command costs, its start and its report included."""
+def dry_run(path: Path) -> list[str]:
+    """Return the arguments of a whole dry run, its start and its report included."""
     reports = str(path.parent / "reports")
-    return measured("-m", "runner", "apply", str(path), "--validate-only", "--report-dir", reports)
+    return ["-m", "runner", "apply", str(path), "--validate-only", "--report-dir", reports]
 
 
-def bounds(folder: Path) -> Iterator[tuple[str, float, float]]:
-    """Yield what is measured, its figure and its bound."""
+def here(kind: str, path: Path) -> list[str]:
+    """Return the arguments of one of this file's measured functions."""
+    return [__file__, kind, str(path)]
+
+
+def rows(folder: Path) -> Iterator[Row]:
+    """Yield the table's rows."""
     whole = inline(folder / "whole.yaml", ROWS)
-    other, own = loaded("baseline", whole), loaded("ours", whole)
-    print(f"{'CSafeLoader and jsonschema':34}{other}\n{f'load, {ROWS:,} transfers':34}{own}")
-    yield "CPU time, of the baseline's", own.cpu_s / other.cpu_s, 0.3
-    yield "peak memory, of the baseline's", own.peak_mb / other.peak_mb, 0.5
+    own, bare = by_turns(here("ours", whole), here("in_yaml", whole))
+    what = f"load {ROWS:,} transfers inline in YAML"
+    yield Row(f"{what}: CPU", own.cpu_s, bare.cpu_s, "s", 0.25)
+    yield Row(f"{what}: peak memory", own.peak_mb, bare.peak_mb, "MB", 0.3)
 
     fault = ROWS * 7 // 9
-    faulty = loaded("ours", inline(folder / "faulty.yaml", ROWS, fault))
+    faulty, sound = by_turns(
+        here("ours", inline(folder / "faulty.yaml", ROWS, fault)), here("ours", whole)
+    )
     line = HEAD.count("\n") + 1 + 2 * fault
     assert faulty.said == f"{line}:21 S003", faulty.said
-    print(f"{f'one fault at row {fault:,}':34}{faulty}")
-    yield "a fault's CPU time, of none's", faulty.cpu_s / own.cpu_s, 1.3
+    yield Row("the same with one fault: CPU", faulty.cpu_s, sound.cpu_s, "s", 1.3)
 
-    nothing = loaded("ours", inline(folder / "one.yaml", 1))
-    tenth = loaded("ours", inline(folder / "tenth.yaml", ROWS // 10))
-    print(f"{'one transfer':34}{nothing}\n{f'{ROWS // 10:,} transfers':34}{tenth}")
-    each = (own.cpu_s - nothing.cpu_s) / ROWS
-    yield "CPU time a row, of a tenth's", each / ((tenth.cpu_s - nothing.cpu_s) * 10 / ROWS), 1.3
+    for form in ("csv", "jsonl"):
+        path = from_file(folder / f"{form}.yaml", form, CSV_ROWS)
+        own, bare = by_turns(dry_run(path), here(f"in_{form}", path))
+        what = f"dry run of {CSV_ROWS:,} rows of {form.upper()}"
+        yield Row(f"{what}: CPU", own.cpu_s, bare.cpu_s, "s", 2)
+        yield Row(f"{what}: peak memory", own.peak_mb, None, "MB", 120)
 
-    times = slowness()
-    print(f"this machine, now: {times:.1f} times slower than the bounds' one")
-    dry_run(folder / "one.yaml")  # compiles
-    small, large = dry_run(folder / "one.yaml"), dry_run(from_file(folder / "file.yaml", CSV_ROWS))
-    print(
-        f"{'whole dry run, one transfer':34}{small}\n{f'whole dry run, {CSV_ROWS:,} rows':34}{large}"
-    )
-    yield "a small dry run, seconds", small.cpu_s / times, 0.3
-    yield "a large one, seconds", large.cpu_s / times, 20 * CSV_ROWS / 1_000_000
-    yield "a large one, MB", large.peak_mb, 250
+    version, minimal = by_turns(["-m", "runner", "--version"], ["-c", TYPER])
+    yield Row("print the version: CPU", version.cpu_s, minimal.cpu_s, "s", 1.2)
+    small, _ = by_turns(dry_run(inline(folder / "one.yaml", 1)), ["-c", TYPER])
+    yield Row("dry run of one transfer: CPU", small.cpu_s, None, "s", 0.2)
 
 
 def main() -> int:
-    """Print every figure beside its bound."""
+    """Print the rows."""
     with tempfile.TemporaryDirectory() as folder:
-        passed = True
-        for what, figure, bound in bounds(Path(folder)):
-            passed &= figure <= bound
-            print(
-                f"  {what:32}{figure:8.2f}  (at most {bound:g}){'' if figure <= bound else '  TOO MUCH'}"
-            )
-    return 0 if passed else 1
+        return print_rows(rows(Path(folder)))
 
 
 if __name__ == "__main__":
     if len(sys.argv) == 3:
-        {"ours": ours, "baseline": baseline}[sys.argv[1]](Path(sys.argv[2]))
+        measured = {"ours": ours, "in_yaml": in_yaml, "in_csv": in_csv, "in_jsonl": in_jsonl}
+        measured[sys.argv[1]](Path(sys.argv[2]))
     else:
         sys.exit(main())

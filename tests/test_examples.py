@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from runner.core.manifest.model import QueueSelection
-from runner.core.transfer.rows import TransferRow
+from runner.core.transfer.rows import RowColumns, TransferRow
 from runner.manifest.load import Loaded, Repeat, load
 
 ROOT = Path(__file__).parents[1]
@@ -23,6 +23,10 @@ class Rows:
     def __init__(self) -> None:
         self.rows: list[TransferRow] = []
         self.selections: list[QueueSelection] = []
+
+    def add_all(self, rows: RowColumns) -> None:
+        for row in zip(*rows, strict=True):
+            self.add(TransferRow(*row))
 
     def select(self, selection: QueueSelection) -> None:
         self.selections.append(selection)

@@ -35,6 +35,7 @@ from runner.core.records.run_record import (
     PlanFigures,
     ReportSource,
     RunRecord,
+    TransferGroup,
     TransferRecord,
     WindowRecord,
 )
@@ -186,6 +187,14 @@ def report_plan(
         plan=figures,
         manifest=run_record.redacted_excerpt(manifest),
     )
+    if preflight is None and not figures.waves:  # else each row has its own wave or answer
+        source = replace(
+            source,
+            groups=lambda: (
+                TransferGroup(_record(row), alike) for row, alike in staging.outline_groups()
+            ),
+            counts=lambda: ((_record(row), alike) for row, alike in staging.outlines_alike()),
+        )
     if preflight is not None:
         summary = summarize(source.transfers(), source.figures)
     else:
@@ -196,7 +205,7 @@ def report_plan(
 def _summarized(staging: Staging, figures: Figures) -> Summary:
     """Count the rows in groups of equal rows: a million of them need not be read."""
     tally = Tally()
-    for row, alike in staging.outlines_alike(MOST_EXAMPLES):
+    for row, alike in staging.outlines_first(MOST_EXAMPLES):
         tally.add(_record(row), alike)
     return tally.summary(figures)
 

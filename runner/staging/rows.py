@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import groupby
+from operator import itemgetter
 
 from runner.core.manifest.media import MediaMatrix
 from runner.core.manifest.model import QueueSelection, Repeat
 from runner.core.records.row_codec import DECISION, PLANNED_ROW, ROW, write_ladder
+from runner.core.records.run_record import IDENTITY
 from runner.core.transfer.canonical_form import canonical_interaction
 from runner.core.transfer.plan_decision import (
     SENDS,
@@ -19,24 +23,35 @@ from runner.core.transfer.plan_decision import (
     decide,
     last_carried,
 )
-from runner.core.transfer.rows import PlannedRow, TransferRow
+from runner.core.transfer.rows import PlannedRow, RowColumns, TransferRow
 from runner.ports.history import ClaimSource
 from runner.staging.outline import Outline
+from runner.staging.possible_repeats import PossibleRepeats
 from runner.staging.sql import (
+    ACTIONS,
     ADD_DECISION,
     ADD_ROW,
     ALIKE,
     AMEND,
+    DECIDE_ALL,
+    GROUPED,
+    LADDERS,
     MOVES,
+    OFTEN_THE_ID,
     OUTLINES,
+    OUTLINES_OF,
     OWN_KEY,
     PLANNED,
     REPEATS,
     TABLES,
+    UNDECIDED,
+    add_rows,
 )
 from runner.staging.temporary_database import Scratch
 
 CHUNK = 1000
+
+_KEY = ROW.columns.index("key")
 
 _SET = re.compile(r"\[(?:!(\]?[^\]]*\])|\]?[^\]]*\])")
 """A set of characters in a pattern, from bracket to bracket; group 1 if it is a negated one."""
@@ -64,6 +79,7 @@ class Staging(Scratch):
         self._media: tuple[MediaMatrix, ...] | None = None  # of the row added last
         self._ladder = 0
         self._chunk: list[list[object]] = []
+        self._repeats = PossibleRepeats()
         self.count = 0
         self.selections: list[QueueSelection] = []  # whose rows are not known yet
         self.has_selected = False  # some rows, or none, come from selections
@@ -73,11 +89,47 @@ class Staging(Scratch):
         if row.media is not self._media:  # neighbours mostly share theirs
             self._media, self._ladder = row.media, self._number_of(row.media)
         values = ROW.write(row, self._ladder)
-        values += (self.count, canonical_interaction(row.interaction_id))
+        interaction = canonical_interaction(row.interaction_id)
+        self._repeats.add([interaction], [row.key])
+        if row.key == row.interaction_id:
+            values[_KEY] = None
+        values += (self.count, None if interaction == row.interaction_id else interaction)
         self._chunk.append(values)
         self.count += 1
         if len(self._chunk) >= CHUNK:
             self._flush()
+
+    def add_all(self, rows: RowColumns) -> None:
+        """Take the next rows."""
+        self._flush()
+        ids = rows.interaction_id
+        interactions = [canonical_interaction(each) for each in ids]
+        self._repeats.add(interactions, rows.key)
+        columns = ROW.write_all(rows._asdict())
+        columns |= {"key": rows.key, "interaction": interactions}
+        for name in OFTEN_THE_ID:
+            given = columns.pop(name)
+            other = [None if one == each else one for one, each in zip(given, ids, strict=True)]
+            if any(other):
+                columns[name] = other
+        different = {id(media): media for media in rows.media}  # most rows share theirs
+        ladders = {each: self._number_of(media) for each, media in different.items()}
+        columns["ladder"] = map(ladders.__getitem__, map(id, rows.media))
+        columns["n"] = range(self.count, self.count + len(ids))
+        # Each value that is bound takes as long as all else that is done to insert a row.
+        constant = {}
+        if len(ladders) == 1:
+            del columns["ladder"]
+            (constant["ladder"],) = ladders.values()
+        if not any(rows.callbacks):
+            del columns["callbacks"]
+        if self.count:
+            del columns["n"]  # it is one more than the last row's
+        with self._working():
+            self._connection.executemany(
+                add_rows(columns, constant), zip(*columns.values(), strict=False)
+            )
+        self.count += len(ids)
 
     def select(self, selection: QueueSelection) -> None:
         """Take a selection; its rows are added once the gateway was asked."""
@@ -118,13 +170,15 @@ class Staging(Scratch):
         self._flush()
         with self._working():
             self._connection.executemany(
-                "UPDATE rows SET destination_uri = ? WHERE destination_uri = ?",
+                "UPDATE listed SET destination_uri = ? WHERE destination_uri = ?",
                 ((uri, named) for named, uri in addresses.items()),
             )
 
     def repeats(self, limit: int) -> Sequence[Repeat]:
         """Return rows whose key or interaction an earlier row has, `limit` of each at most."""
         self._flush()
+        if not self._repeats.may_be():
+            return []
         found = self._repeats_of("interaction", "interaction", "interaction_id", limit)
         if self._connection.execute(OWN_KEY).fetchone() is None:
             found += [replace(repeat, kind="key") for repeat in found]
@@ -149,17 +203,16 @@ class Staging(Scratch):
         if history is not None:
             self._judge(history, again=selection.again)
         with self._working():
-            self._connection.execute(
-                "INSERT OR IGNORE INTO decisions(n, action) SELECT n, ? FROM rows",
-                [Action.SEND],
-            )
-            self._select(selection)
+            if selection.only or selection.limit is not None:
+                self._connection.execute(DECIDE_ALL)
+                self._select(selection)
             self._connection.execute("COMMIT")
             self._connection.execute("BEGIN")
 
     def amend(self, decisions: Iterable[tuple[int, Decision]]) -> None:
         """Replace the decisions on some rows, which are given by their numbers."""
         with self._working():
+            self._connection.execute(DECIDE_ALL)
             self._connection.executemany(
                 AMEND, ((*DECISION.write(decision), n) for n, decision in decisions)
             )
@@ -168,8 +221,20 @@ class Staging(Scratch):
 
     def counts(self) -> dict[Action, int]:
         """Return how many rows got each action."""
-        rows = self._connection.execute("SELECT action, count(*) FROM decisions GROUP BY action")
-        return {Action(action): count for action, count in rows}
+        counts: Counter[Action] = Counter()
+        for action, _, count in self._actions():
+            counts[action] += count
+        return dict(counts)
+
+    def _actions(self) -> Iterator[tuple[Action, str | None, int]]:
+        """Yield each action and code of a decision, and how many rows have it."""
+        known = self._connection.execute(ACTIONS).fetchall()
+        (undecided,) = self._connection.execute(UNDECIDED).fetchone()
+        found = {(Action(action), code): count for action, code, count in known}
+        if undecided:
+            found[Action.SEND, None] = found.get((Action.SEND, None), 0) + undecided
+        for (action, code), count in found.items():
+            yield action, code, count
 
     def failed_before(self) -> int:
         """Return how many of the rows to be sent were rejected or failed before."""
@@ -185,22 +250,47 @@ class Staging(Scratch):
 
     def moves(self) -> Iterator[tuple[int, PlannedMove]]:
         """Yield what would be sent with its row's number, what was carried elsewhere before first."""
-        for n, *move in self._connection.execute(MOVES):
-            yield n, PlannedMove._make(move)
+        for action in (Action.CHANGED, Action.SEND):
+            for n, *move in self._connection.execute(MOVES, [action]):
+                yield n, PlannedMove._make(move)
 
     def outlines(self) -> Iterator[Outline]:
         """Yield what a plan's report shows of every row, in the manifest's order."""
         return map(Outline._make, self._connection.execute(OUTLINES))
 
-    def outlines_alike(self, most: int) -> Iterator[tuple[Outline, int]]:
+    def outline_groups(self) -> Iterator[tuple[Outline, list[tuple[str, str, str, str]]]]:
+        """Yield every row, in the manifest's order, together with the next that are like it.
+
+        They differ from the first one's outline in `IDENTITY` alone, which is given of each.
+        """
+        ladders = dict(self._connection.execute(LADDERS))
+        size = len(IDENTITY)
+        identity, shared = itemgetter(*range(size)), itemgetter(slice(size, None))
+        rows = self._connection.execute(GROUPED)
+        while chunk := rows.fetchmany(CHUNK):
+            for (ladder, *decided), alike in groupby(chunk, shared):
+                identities = list(map(identity, alike))
+                first = (-1, *identities[0], ladders[ladder], *decided)
+                yield Outline._make(first), identities
+
+    def outlines_first(self, most: int) -> Iterator[tuple[Outline, int]]:
         """Yield the first `most` rows of each action and reason, in the manifest's order.
 
         Each comes with how many rows it stands for; the last one for all that follow it too. The
         reasons of what is unchanged, which name each row's own history, are taken for one.
         """
-        rows = self._connection.execute(ALIKE, {"most": most})
-        for *row, nth, alike in rows:
-            yield Outline(*row), alike - nth + 1 if nth == most else 1
+        found: list[tuple[Outline, int]] = []
+        for action, code, count in self._actions():
+            rows = self._connection.execute(OUTLINES_OF, [action, code, most])
+            outlines = list(map(Outline._make, rows))
+            found += ((each, 1) for each in outlines[: most - 1])
+            found += ((each, count - most + 1) for each in outlines[most - 1 :])
+        yield from sorted(found)
+
+    def outlines_alike(self) -> Iterator[tuple[Outline, int]]:
+        """Yield the first row of each route, media, action and reason, and how many are like it."""
+        for row in self._connection.execute(ALIKE):
+            yield Outline._make(row[:-1]), row[-1]
 
     def _number_of(self, media: tuple[MediaMatrix, ...]) -> int:
         if (known := self._ladders.get(media)) is not None:

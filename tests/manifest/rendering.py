@@ -7,7 +7,7 @@ from pathlib import Path
 
 from runner.core.diagnostics.problem import Problem
 from runner.core.manifest.model import QueueSelection
-from runner.core.transfer.rows import TransferRow
+from runner.core.transfer.rows import RowColumns, TransferRow
 from runner.manifest.load import Loaded, Repeat, load
 
 
@@ -20,6 +20,10 @@ class ListSink:
 
     def add(self, row: TransferRow) -> None:
         self.rows.append(row)
+
+    def add_all(self, rows: RowColumns) -> None:
+        for row in zip(*rows, strict=True):
+            self.add(TransferRow(*row))
 
     def select(self, selection: QueueSelection) -> None:
         self.selections.append(selection)

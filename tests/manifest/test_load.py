@@ -12,7 +12,7 @@ from runner.core.diagnostics.problem import Place, Problem, Severity
 from runner.core.manifest.model import Endpoints, Policy, QueueSelection, RetryPolicy, Secret
 from runner.core.pacing.circuit_breaker import BreakerPolicy
 from runner.core.transfer.doubt_evidence import Dedupes, Expires
-from runner.core.transfer.rows import TransferRow
+from runner.core.transfer.rows import RowColumns, TransferRow
 from runner.manifest.load import load
 from runner.manifest.problem_collector import Collector
 from tests.manifest.builders import HEAD, LIVE, PEM, write
@@ -260,6 +260,10 @@ class Counter:
 
     def add(self, row: TransferRow) -> None:
         self.rows += bool(row.key)
+
+    def add_all(self, rows: RowColumns) -> None:
+        for row in zip(*rows, strict=True):
+            self.add(TransferRow(*row))
 
     def select(self, selection: QueueSelection) -> None:
         raise AssertionError(selection)

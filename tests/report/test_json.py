@@ -181,5 +181,5 @@ def _parts(value: Any, place: str) -> Iterator[tuple[str, dict[str, Any]]]:
 
 def test_each_field_of_a_transfer_is_in_the_report():
     record = replace(samples.transfer(1), earlier=Earlier("r", "b", "k"), before="no reply")
-    wire = transfer_json(record, {})
+    wire = transfer_json(record, {}, None)
     assert list(wire) == [each.name for each in fields(record) if each.name != "origin_uri"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 import tracemalloc
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from contextlib import closing
 from dataclasses import replace
@@ -16,10 +17,11 @@ from hypothesis import strategies as st
 from runner.core.errors import StorageError
 from runner.core.manifest.model import Repeat
 from runner.core.records.row_codec import read_ladder, write_ladder
-from runner.core.transfer.plan_decision import Action
-from runner.core.transfer.rows import TransferRow
+from runner.core.transfer.plan_decision import Action, decide
+from runner.core.transfer.rows import RowColumns, TransferRow
 from runner.core.transfer.states import Event
 from runner.journal.sqlite.store import Store
+from runner.staging.possible_repeats import PossibleRepeats
 from runner.staging.rows import Selection, Staging
 from tests.journal.builders import (
     HERE,
@@ -282,7 +284,7 @@ def test_a_ladder_is_read_as_it_was_written():
 
 
 @given(st.lists(st.booleans(), max_size=30), st.integers(1, 4), st.none() | st.integers(0, 9))
-def test_rows_alike_stand_for_all_and_come_in_order(
+def test_the_first_rows_stand_for_all_and_come_in_order(
     chosen: list[bool], most: int, limit: int | None
 ):
     rows = [f"{'a' if each else 'b'}{n}" for n, each in enumerate(chosen)]
@@ -290,7 +292,7 @@ def test_rows_alike_stand_for_all_and_come_in_order(
         fill(staging, keyed(*((key, key) for key in rows)))
         staging.plan(None, Selection(only=("a*",), limit=limit))
         everything = list(staging.outlines())
-        alike = list(staging.outlines_alike(most))
+        alike = list(staging.outlines_first(most))
     assert [row.key for row in everything] == rows
     for action in {row.action for row in everything}:
         whole = [row for row in everything if row.action == action]
@@ -298,3 +300,80 @@ def test_rows_alike_stand_for_all_and_come_in_order(
         assert [row for row, _ in told] == whole[:most]
         assert sum(times for _, times in told) == len(whole)
     assert [row.n for row, _ in alike] == sorted(row.n for row, _ in alike)
+
+
+@given(st.lists(st.tuples(st.sampled_from("abAB"), st.integers(0, 40), st.booleans()), max_size=60))
+def test_rows_taken_together_are_those_taken_one_by_one(drawn: list[tuple[str, int, bool]]):
+    uuid = "3f2504e0-4f89-41d3-{}0c-0305e82c33{:02}"
+    rows = [
+        replace(
+            manifest_rows(1)[0],
+            key=f"k{n}" if own else uuid.format(letter * 2, n),
+            interaction_id=uuid.format(letter * 2, n),
+            media=(NARROW,) if own else (VOICE, NARROW),
+            callbacks=("crm",) if n % 7 == 0 else (),
+        )
+        for letter, n, own in drawn
+    ]
+    values = [
+        (r.key, r.interaction_id, r.destination_uri, r.media, r.callbacks, r.source) for r in rows
+    ]
+    with Staging() as one, Staging() as other:
+        fill(one, rows)
+        middle = len(rows) // 2
+        for part in (values[:middle], values[middle:]):
+            if part:
+                other.add_all(RowColumns(*map(list, zip(*part, strict=True))))
+        assert other.repeats(99) == one.repeats(99)
+        for staging in (one, other):
+            staging.plan(None, Selection())
+        assert list(other.planned()) == list(one.planned())
+        assert list(other.outlines()) == list(one.outlines())
+
+
+@given(st.lists(st.tuples(st.integers(0, 300), st.integers(0, 300)), max_size=80))
+def test_what_may_repeat_is_all_that_does(pairs: list[tuple[int, int]]):
+    possible = PossibleRepeats()
+    for i, key in pairs:
+        possible.add([str(i)], [str(key)])
+    repeats = any(len(set(column)) < len(pairs) for column in zip(*pairs, strict=True))
+    assert possible.may_be() or not repeats
+
+
+def test_a_plan_without_history_decides_what_the_core_decides(staging: Staging):
+    fill(staging, manifest_rows(9))
+    staging.plan(None, Selection())
+    for row, decision in staging.planned():
+        for again in (False, True):
+            decided = decide((), row.destination_uri, again=again)
+            assert (decided.action, decided.reason, decided.claim, decided.lineage, decided.code) == (
+                decision.action, decision.reason, decision.claim, decision.lineage, decision.code,
+            )  # fmt: skip
+        assert not decision.left_out
+        assert decision.failed_as is None
+
+
+@given(st.lists(st.sampled_from("abcd"), min_size=1, max_size=40), st.none() | st.integers(0, 9))
+def test_groups_and_rows_alike_are_the_rows(names: list[str], limit: int | None):
+    with Staging() as staging:
+        plain = manifest_rows(1)[0]
+        fill(staging, [
+            replace(plain, key=f"{n}", interaction_id=f"i{n}", destination_uri=f"genesys://queue/{name}")
+            for n, name in enumerate(names)
+        ])  # fmt: skip
+        staging.plan(None, Selection(limit=limit))
+        everything = list(staging.outlines())
+        grouped = [
+            first._replace(
+                n=n, key=key, source=source, interaction_id=interaction, destination_uri=uri
+            )
+            for n, (first, (key, source, interaction, uri)) in enumerate(
+                (first, each) for first, alike in staging.outline_groups() for each in alike
+            )
+        ]
+        alike = list(staging.outlines_alike())
+    assert grouped == everything
+    counted = Counter((row.destination_uri, row.action) for row in everything)
+    assert {(row.destination_uri, row.action): times for row, times in alike} == counted
+    firsts = {(row.destination_uri, row.action): row for row in reversed(everything)}
+    assert [row for row, _ in alike] == sorted(firsts.values())

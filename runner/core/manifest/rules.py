@@ -278,6 +278,23 @@ def check_id(text: str, field: str) -> Finding | None:
     return _check_edges(text, field)
 
 
+def are_plain_ids(texts: Collection[str]) -> bool:
+    """Return whether all of `texts` are surely valid ids; False: `check_id` knows.
+
+    For many at once: it asks whether they are printable ASCII without spaces.
+    """
+    joined = "".join(texts)
+    return (
+        joined.isascii()
+        and joined.isprintable()
+        and " " not in joined
+        and _NO_IDS.isdisjoint(texts)
+    )
+
+
+_NO_IDS = frozenset({"", ".", ".."})
+
+
 def _check_edges(text: str, field: str) -> Finding | None:
     """Return a finding for a space at the beginning or end, which is easily overlooked (R006)."""
     if not (text[0].isspace() or text[-1].isspace()):

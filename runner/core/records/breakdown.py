@@ -87,6 +87,17 @@ class Partition:
                 else:
                     begin(*pair)
 
+    def add_alike(self, counted: Iterable[tuple[TransferRecord, int]]) -> None:
+        """Count transfers that stand for some that have the same kind and names.
+
+        They come in the order of the first of each.
+        """
+        for transfer, alike in counted:
+            kind = self._kind(transfer)
+            self.kinds[kind] += alike
+            for _, find, names in self._dimensions:
+                names.add(find(transfer), kind, alike)
+
     def breakdowns(self, shown: int) -> tuple[Breakdown, ...]:
         """Return those dimensions that any transfer has, `shown` parts of each.
 
@@ -107,16 +118,23 @@ class _Names:
         self.known: set[str] = set()
         self.others: Counter[int] = Counter()
 
-    def begin(self, name: str | None, kind: int) -> None:
-        """Count a transfer whose name has not been seen with its kind."""
+    def begin(self, name: str | None, kind: int, alike: int = 1) -> None:
+        """Count a transfer, or as many, whose name has not been seen with its kind."""
         if name is None:
             return
         if name not in self.known:
             if len(self.known) >= KEPT:
-                self.others[kind] += 1
+                self.others[kind] += alike
                 return
             self.known.add(name)
-        self.counts[name, kind] = 1
+        self.counts[name, kind] = alike
+
+    def add(self, name: str | None, kind: int, alike: int) -> None:
+        """Count as many transfers of a name."""
+        if (name, kind) in self.counts:
+            self.counts[name, kind] += alike
+        else:
+            self.begin(name, kind, alike)
 
     def breakdown(self, by: str, shown: int, troubles: frozenset[int] | None) -> Breakdown:
         """Return the dimension's parts; `troubles` None: in the order in which they came."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
 from enum import StrEnum
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 from runner.core.manifest.source_excerpt import ManifestExcerpt
 from runner.core.transfer.outcome import Outcome
@@ -68,6 +68,17 @@ class TransferRecord:
     origin_uri: str | None = None  # where it was before, as far as a plan knows
     earlier: Earlier | None = None  # the earlier run's transfer that its outcome is
     before: str | None = None  # why it was not carried out yet when the run ended
+
+
+IDENTITY = ("key", "source", "interaction_id", "destination_uri")
+"""The fields of a transfer that differ from row to row where nothing has happened yet."""
+
+
+class TransferGroup(NamedTuple):
+    """Consecutive transfers that differ in `IDENTITY` alone: those of each, and the first of them."""
+
+    record: TransferRecord
+    identities: Sequence[tuple[str, str, str, str]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -227,3 +238,7 @@ class ReportSource:
     audit: Callable[[], Iterator[AuditEntry]] | None = None  # None: a dry run
     audit_previous: str = "0" * 64  # the hash before the first entry
     manifest: ManifestExcerpt | None = None  # None: the journal was written before it was kept
+    # All transfers once more, for what many of them have in common; None: only one by one.
+    groups: Callable[[], Iterator[TransferGroup]] | None = None
+    # Transfers with how many share their route, media, outcome and cause; None: to be counted.
+    counts: Callable[[], Iterator[tuple[TransferRecord, int]]] | None = None

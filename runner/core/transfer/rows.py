@@ -6,7 +6,9 @@ staged rows, the journal and plan files keep.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from runner.core.manifest.media import MediaMatrix
 from runner.core.transfer.lookup_verdict import FoundAt
@@ -23,6 +25,17 @@ class TransferRow:
     callbacks: tuple[str, ...]  # names in `Manifest.callbacks`
     source: str  # "file:line", the file relative to the manifest's folder
     found_at: FoundAt | None = None  # where a selection found it
+
+
+class RowColumns(NamedTuple):
+    """Consecutive rows of the manifest, field by field: each has a value for every row."""
+
+    key: Sequence[str]
+    interaction_id: Sequence[str]
+    destination_uri: Sequence[str]
+    media: Sequence[tuple[MediaMatrix, ...]]
+    callbacks: Sequence[tuple[str, ...]]
+    source: Sequence[str]
 
 
 @dataclass(frozen=True, slots=True)

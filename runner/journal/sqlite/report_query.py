@@ -6,6 +6,7 @@ import json
 import sqlite3
 from collections.abc import Iterator, Sequence
 from contextlib import closing
+from functools import lru_cache
 from itertools import groupby
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -194,10 +195,16 @@ def transfer_record(
         latency_ms = attempts[-1].latency_ms  # None without a reply: no earlier one's stands in
     return TransferRecord(
         key, source, interaction_id, uri, why.outcome, why.words, message_id,
-        json.loads(ladder)[0],
-        json.loads(media) if media else None, latency_ms, attempts, callbacks, wave=wave,
+        _media(ladder)[0],
+        _media(media) if media else None, latency_ms, attempts, callbacks, wave=wave,
         reason_code=why.code, earlier=earlier, before=before,
     )  # fmt: skip
+
+
+@lru_cache(maxsize=1024)
+def _media(text: str) -> Any:
+    """Return media as the journal keeps them; not to be changed, for transfers share them."""
+    return json.loads(text)
 
 
 class _Why(NamedTuple):

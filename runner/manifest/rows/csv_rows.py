@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from operator import itemgetter
 
@@ -15,8 +15,8 @@ from runner.manifest.near_misses import columns_entry, probable_name, warn_of_ne
 from runner.manifest.problem_collector import Collector
 from runner.manifest.reference_resolver import LocatedValue
 from runner.manifest.rows.columns import Columns
-from runner.manifest.rows.row_file import BadRow, RowFile, is_undecoded
-from runner.manifest.rows.row_sources import FIELDS, Values
+from runner.manifest.rows.row_file import BadRow, Lines, RowFile, is_undecoded
+from runner.manifest.rows.row_sources import FIELDS, Block, TakeBlock, Values, refuse_blocks
 from runner.manifest.suggestions import list_names
 from runner.manifest.value_text import truncate
 
@@ -44,9 +44,10 @@ class CsvRows:
         self._indexes: dict[str, int] = {}
         self._record: list[str] = []  # the lines of the record read last
         self._line = 1
+        self._lines: Lines  # while the file is read
         self._header: Place | None = None
 
-    def rows(self) -> Iterator[tuple[int, int, Values]]:
+    def rows(self, take: TakeBlock = refuse_blocks) -> Iterator[tuple[int, int, Values]]:
         """Yield each row's line as its position, again as its line, and its values."""
         try:
             records = self._records()
@@ -60,7 +61,7 @@ class CsvRows:
                         "the file does not begin with a header", f"begin it with {_HEADER}"
                     )
             elif not self._has_line_break(header, header) and self._read_header(header):
-                yield from self._values(records, header)
+                yield from self._values(records, header, take)
         except BadRow as bad:
             self._problems.add(bad.problem)
 
@@ -86,12 +87,15 @@ class CsvRows:
         return places
 
     def _values(
-        self, records: Iterable[list[str]], header: list[str]
+        self, records: Iterator[list[str]], header: list[str], take: TakeBlock
     ) -> Iterator[tuple[int, int, Values]]:
         width = len(header)
         # A field without a column reads the empty cell that is appended to every row.
         pick = itemgetter(*(self._indexes.get(field, width) for field in FIELDS))
-        for cells in records:
+        while True:
+            self._take_blocks(width, take)
+            if (cells := next(records, None)) is None:
+                return
             if self._has_line_break(cells, header) or any(map(is_undecoded, self._record)):
                 continue
             if not any(
@@ -108,6 +112,32 @@ class CsvRows:
                 message = f"the row has {counted(len(cells), 'cell')}, the header {width}"
                 fix = "add or remove commas; put double quotes around a cell that contains a comma"
                 self._problems.add(Problem("R009", message, self._cell(None), fix))
+
+    def _take_blocks(self, width: int, take: TakeBlock) -> None:
+        """Give away whole blocks of rows, as long as there is nothing to say about them."""
+        while (lines := self._lines.block()) is not None:
+            rows = self._block(lines, width)
+            if rows is None or not take(rows):
+                return
+            self._lines.skip(len(lines))
+
+    def _block(self, lines: list[str], width: int) -> Block | None:
+        """Return lines as rows, if each line is one row with as many cells as the header."""
+        try:
+            records = list(csv.reader(lines, strict=True, delimiter=self._delimiter))
+        except csv.Error:
+            return None
+        if len(records) != len(lines) or set(map(len, records)) != {width}:
+            return None
+        cells = list(zip(*records, strict=True))
+        begin, prefixes = self._lines.number + 1, self._columns.prefixes
+        numbers = range(begin, begin + len(lines))
+        columns: dict[str, Sequence[str | None]] = {}
+        for field, index in self._indexes.items():
+            columns[field] = cells[index]
+            if (prefix := prefixes.get(field)) is not None:
+                columns[field] = [prefix + cell if cell else cell for cell in cells[index]]
+        return Block(numbers, numbers, columns)
 
     def _has_line_break(self, cells: list[str], header: list[str]) -> bool:
         """Refuse a cell of several lines: two stray quotes would hide the rows between them."""
@@ -126,21 +156,23 @@ class CsvRows:
         record = self._record
 
         def kept() -> Iterator[str]:
-            for line in self._file.lines(self._problems):
+            for line in lines:
                 record.append(line)
                 yield line
 
-        reader = csv.reader(kept(), strict=True, delimiter=self._delimiter)
-        while True:
-            record.clear()
-            self._line = reader.line_num + 1
-            try:
-                cells = next(reader, None)
-            except csv.Error as error:
-                raise self._not_csv(str(error)) from None
-            if cells is None:
-                return
-            yield cells
+        with self._file.lines(self._problems) as lines:
+            self._lines = lines
+            reader = csv.reader(kept(), strict=True, delimiter=self._delimiter)
+            while True:
+                record.clear()
+                self._line = lines.number + 1
+                try:
+                    cells = next(reader, None)
+                except csv.Error as error:
+                    raise self._not_csv(str(error)) from None
+                if cells is None:
+                    return
+                yield cells
 
     def _not_csv(self, reason: str) -> BadRow:
         if "field limit" in reason:

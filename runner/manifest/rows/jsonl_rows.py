@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
+from itertools import chain
+from operator import itemgetter, methodcaller
 from typing import Any, Never
 
 import jsonschema_rs
+import orjson
 
 from runner.core.diagnostics.problem import Place, Problem, Severity
 from runner.manifest.near_misses import columns_entry, probable_name, warn_of_near_misses
@@ -18,8 +21,15 @@ from runner.manifest.reference_resolver import LocatedValue
 from runner.manifest.rows.columns import Columns
 from runner.manifest.rows.json_tree import build_json, too_deep
 from runner.manifest.rows.missing_fields import MissingField
-from runner.manifest.rows.row_file import BadRow, RowFile, is_undecoded
-from runner.manifest.rows.row_sources import FIELDS, Values, with_invalid
+from runner.manifest.rows.row_file import BadRow, Lines, RowFile, is_undecoded
+from runner.manifest.rows.row_sources import (
+    FIELDS,
+    Block,
+    TakeBlock,
+    Values,
+    refuse_blocks,
+    with_invalid,
+)
 from runner.manifest.schema.check import validator
 from runner.manifest.schema.messages import described, explain
 from runner.manifest.schema.schema_paths import part_of_schema
@@ -78,6 +88,7 @@ class JsonRows:
         self._names = {field: columns.names.get(field, field) for field in FIELDS}
         self._problems = problems
         self._line = 0
+        self._lines: Lines  # while the file is read
         self._text = ""
         self._known = set(self._names.values())  # field names that are handled already
         self._renamed = {
@@ -88,11 +99,15 @@ class JsonRows:
         self._missing_ids = MissingField(problems)
         self._first: tuple[int, list[str]] | None = None  # the first row's line and its fields
 
-    def rows(self) -> Iterator[tuple[int, int, Values]]:
+    def rows(self, take: TakeBlock = refuse_blocks) -> Iterator[tuple[int, int, Values]]:
         """Yield each row's line as its position, again as its line, and its values."""
         check = validator("transfer")
         try:
-            for row in self._objects():
+            objects = self._objects()
+            while True:
+                self._take_blocks(take)
+                if (row := next(objects, None)) is None:
+                    break
                 if self._unseen:
                     self._notice_seen(row)
                 known = {field: row[name] for field, name in self._names.items() if name in row}
@@ -114,6 +129,46 @@ class JsonRows:
             self._report_unseen()
         except BadRow as bad:
             self._problems.add(bad.problem)
+
+    def _take_blocks(self, take: TakeBlock) -> None:
+        """Give away whole blocks of rows, as long as there is nothing to say about them."""
+        if self._first is None or self._unseen or self._renamed:
+            return  # what the file's first rows have is not known yet
+        while (lines := self._lines.block()) is not None:
+            rows = self._block(lines)
+            if rows is None or not take(rows):
+                return
+            self._lines.skip(len(lines))
+
+    def _block(self, lines: list[str]) -> Block | None:
+        """Return lines as rows, if all are objects of known fields with texts without escapes."""
+        text = "".join(lines)
+        try:
+            rows: list[dict[str, str]] = list(map(orjson.loads, lines))
+        except orjson.JSONDecodeError:
+            return None
+        if "\\" in text or set(map(type, rows)) != {dict}:
+            return None
+        shapes = set(map(tuple, rows))
+        given = set().union(*shapes)
+        types = set(map(type, chain.from_iterable(map(dict.values, rows))))
+        # A field that appears twice brings quotes of its own: four for its name and its value.
+        quotes = 4 * sum(map(len, rows))
+        if types != {str} or given - self._known or text.count('"') != quotes:
+            return None
+        columns: dict[str, Sequence[str | None]] = {}
+        for field, name in self._names.items():
+            if name not in given:
+                continue
+            get = itemgetter(name) if len(shapes) == 1 else methodcaller("get", name)
+            columns[field] = list(map(get, rows))
+            if (prefix := self._columns.prefixes.get(field)) is not None:
+                columns[field] = [prefix + each if each else each for each in columns[field]]
+        if not columns.keys() <= _TEXTS or None in columns.get("interaction_id", [None]):
+            return None
+        begin = self._lines.number + 1
+        numbers = range(begin, begin + len(lines))
+        return Block(numbers, numbers, columns)
 
     def where(self, field: str, *part: str | int) -> Place:
         """Return the place of a field, or of a part of it, in the row yielded last."""
@@ -147,12 +202,14 @@ class JsonRows:
         return places
 
     def _objects(self) -> Iterator[dict[str, Any]]:
-        for number, text in enumerate(self._file.lines(self._problems), start=1):
-            self._line, self._text = number, text
-            if is_undecoded(text):
-                self._assume_seen()
-            elif not text.isspace() and (row := self._object(text)) is not None:
-                yield row
+        with self._file.lines(self._problems) as lines:
+            self._lines = lines
+            for text in lines:
+                self._line, self._text = lines.number, text
+                if is_undecoded(text):
+                    self._assume_seen()
+                elif not text.isspace() and (row := self._object(text)) is not None:
+                    yield row
 
     def _object(self, text: str) -> dict[str, Any] | None:
         try:
@@ -296,6 +353,9 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         raise _AmbiguousJson(f"the field `{twice}` appears twice", twice, "keep one of the two")
     return found
 
+
+_TEXTS = frozenset({"key", "interaction_id", "destination_uri", "media"})
+"""Fields whose values may be texts."""
 
 _CONSTANTS = ("NaN", "Infinity", "-Infinity")
 _HALF_ESCAPE = re.compile(r"\\u[dD][89a-fA-F]")

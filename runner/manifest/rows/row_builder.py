@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
-from typing import Any
+from itertools import repeat
+from typing import Any, cast
 
 from runner.core.diagnostics.problem import Problem
 from runner.core.manifest.media import MediaMatrix
-from runner.core.manifest.rules import Finding, check_destination, check_id
-from runner.core.transfer.rows import TransferRow
+from runner.core.manifest.rules import Finding, are_plain_ids, check_destination, check_id
+from runner.core.transfer.rows import RowColumns, TransferRow
 from runner.manifest.problem_collector import Collector
 from runner.manifest.reference_resolver import LocatedValue, ReferenceResolver
 from runner.manifest.rows.missing_fields import MissingField
-from runner.manifest.rows.row_sources import INVALID, RowSource, Values
+from runner.manifest.rows.row_sources import INVALID, Block, RowSource, Values
 from runner.manifest.schema.check import Document
+
+_Chosen = tuple[Sequence[tuple[MediaMatrix, ...]], Sequence[tuple[str, ...]]]
+"""Media and callbacks of a block's rows."""
+
+_MOST_KNOWN = 10_000
+"""Destinations that are kept as checked."""
 
 
 class RowBuilder:
@@ -40,6 +47,7 @@ class RowBuilder:
         self._matrices: dict[Any, tuple[MediaMatrix, ...] | None] = {}
         self._callbacks: dict[Any, tuple[str, ...] | None] = {}
         self._destination = self._shared_destination()
+        self._sound: set[str] = set()  # destinations of blocks, which are checked once
         self._reported: set[str] = set()  # fields whose absence is reported for the whole file
         self._missing_destination = MissingField(problems)  # in a file without columns
 
@@ -61,6 +69,64 @@ class RowBuilder:
         if row is None and has_valid_ids:  # another row may have the same ids
             return TransferRow(key or interaction_id, interaction_id, "", (), (), "")
         return row
+
+    def block(self, block: Block) -> RowColumns | None:
+        """Return a block's rows, or None if any of them must be built by itself.
+
+        It must be if it may be faulty, or names media or callbacks as no row before it does.
+        """
+        columns = block.columns
+        if any("" in column for column in columns.values()) and not self._source.blank_is_absent:
+            return None
+        ids = cast("Sequence[str]", columns["interaction_id"])
+        keys = _filled(columns["key"], ids) if "key" in columns else ids
+        uris = self._destinations(columns.get("destination_uri"), len(ids))
+        chosen = self._chosen(columns, len(ids))
+        if chosen is None or uris is None or not are_plain_ids(ids):
+            return None
+        if keys is not ids and not are_plain_ids(keys):
+            return None
+        name = self._source.name
+        sources = [f"{name}:{line}" for line in block.lines]
+        return RowColumns(keys, ids, uris, *chosen, sources)
+
+    def _destinations(
+        self, column: Sequence[str | None] | None, count: int
+    ) -> Sequence[str] | None:
+        """Return a block's destinations; None: one may be missing or faulty."""
+        named = set(column or ())
+        given = {uri for uri in named if uri}
+        if self._destination is None and (column is None or given != named):
+            return None
+        if len(self._sound) > _MOST_KNOWN:
+            self._sound.clear()
+        new = given - self._sound
+        if any(check_destination(uri, names=self._names) is not None for uri in new):
+            return None
+        self._sound |= new
+        if given and not self._missing_destination.seen:
+            self._missing_destination.see()
+        if column is not None and given == named:
+            return cast("Sequence[str]", column)
+        return _filled(column or repeat(None, count), repeat(self._destination or ""))
+
+    def _chosen(self, columns: Mapping[str, Sequence[str | None]], count: int) -> _Chosen | None:
+        """Return a block's media and callbacks; None: an earlier row has not had them all."""
+        media, fallback, callbacks = map(columns.get, ("media", "fallback", "callbacks"))
+        empty = "" if self._source.blank_is_absent else None  # as rows by themselves have it
+        try:
+            names = self._callbacks[empty,] if callbacks is None else None
+            if media is None and fallback is None and names is not None:
+                matrices = self._matrices[empty, empty]
+                return None if matrices is None else ([matrices] * count, [names] * count)
+            asked = zip(media or repeat(empty, count), fallback or repeat(empty), strict=False)
+            ladders = [self._matrices[pair] for pair in asked]
+            called = [self._callbacks[each,] for each in callbacks or repeat(empty, count)]
+        except KeyError:
+            return None
+        if None in ladders or None in called:
+            return None
+        return cast("_Chosen", (ladders, called))
 
     def end(self) -> None:
         """Add the problems that were held back until the last row."""
@@ -169,6 +235,11 @@ class RowBuilder:
         if value or self._is_given(value):
             return LocatedValue(value, partial(self._source.where, field))
         return self._source.shared.get(field)
+
+
+def _filled(column: Iterable[str | None], instead: Iterable[str]) -> list[str]:
+    """Return a column with other values in the place of absent ones."""
+    return [value or other for value, other in zip(column, instead, strict=False)]
 
 
 def _in_every_row(first: Problem) -> Problem:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from dataclasses import dataclass
-from io import TextIOWrapper
+from io import SEEK_END, StringIO, TextIOBase, TextIOWrapper
 from pathlib import Path
+from typing import Self
 
 from runner.core.diagnostics.problem import Place, Problem, Severity
 from runner.manifest.problem_collector import Collector
@@ -14,6 +14,12 @@ from runner.manifest.regular_file import open_regular
 
 MAX_LINE = 1_048_576
 """Longest line, in characters."""
+
+_FIRST_BLOCK = 8_192
+"""Bytes that are read at first: these rows are read one by one, whatever they are."""
+
+_BLOCK = 131_072
+"""Bytes that are read at once after that."""
 
 _NOT_UTF8 = re.compile("[\udc80-\udcff]")
 _CODECS = {"utf-8": "utf-8-sig", "windows-1252": "cp1252", "iso-8859-1": "iso-8859-1"}
@@ -50,37 +56,18 @@ class RowFile:
     shown: str
     encoding: str = "utf-8"  # as the manifest names it
 
-    def lines(self, problems: Collector) -> Iterator[str]:
-        """Yield the lines with their ends; a line that `is_undecoded` must not be used.
+    def lines(self, problems: Collector) -> Lines:
+        """Return a reader of the file's lines, which adds problems of lines to `problems`."""
+        return Lines(self, problems)
 
-        Adds a problem for the first byte that cannot be decoded, and a warning for a last line
-        without a line end: the file may be cut off. Raises `BadRow` for a line that is too long.
-        """
-        with TextIOWrapper(
-            open_regular(self.path),
-            encoding=_CODECS[self.encoding],
-            errors="surrogateescape",
-            newline="",
-        ) as file:
-            number, line, sound = 0, "", True
-            while text := file.readline(MAX_LINE):
-                number, line = number + 1, text
-                if len(line) == MAX_LINE:
-                    message = "the line is longer than 1,048,576 characters"
-                    raise self.bad(message, "check the line ends and the quotes", number)
-                if sound and (found := _undecoded(line)):
-                    sound = False  # the encoding is wrong for the whole file: reported once
-                    problems.add(self._not_utf8(found, number))
-                yield line
-        if line.strip() and not line.endswith(("\n", "\r")):
-            problems.add(self._without_end(line, number))
-
-    def _not_utf8(self, found: re.Match[str], line: int) -> Problem:
+    def not_utf8(self, found: re.Match[str], line: int) -> Problem:
+        """Return the problem of a byte that cannot be decoded."""
         message = f"the byte 0x{ord(found[0]) - 0xDC00:02x} is not {self.encoding.upper()}"
         place = Place(self.shown, line, found.start() + 1)
         return Problem("R009", message, place, _RECODE)
 
-    def _without_end(self, line: str, number: int) -> Problem:
+    def without_end(self, line: str, number: int) -> Problem:
+        """Return the warning about a last line without a line end."""
         end = line if len(line) <= _SHOWN else "…" + line[1 - _SHOWN :]
         message = f"the last line has no line end, so the file may be cut off: `{end}`"
         fix = "compare the last row with its source; if it is complete, end the file with a line break"
@@ -91,6 +78,101 @@ class RowFile:
         """Return the error that ends the reading of this file."""
         problem = Problem("R009", message, Place(self.shown, line, column), fix)
         return BadRow(problem)
+
+
+class Lines:
+    """The lines of a file with their ends; a line that `is_undecoded` must not be used.
+
+    Whole blocks of lines can be taken at once: `block` shows the next ones, and `skip` passes over
+    them. Adds a problem for the first byte that cannot be decoded, and a warning for a last line
+    without a line end: the file may be cut off. Raises `BadRow` for a line that is too long. Use it
+    as a context manager, or read it to its end.
+    """
+
+    def __init__(self, file: RowFile, problems: Collector) -> None:
+        self.number = 0  # of the line read last
+        self._file = file
+        self._problems = problems
+        self._codec = _CODECS[file.encoding]
+        self._raw = open_regular(file.path)
+        self._at = 0  # the next block's place in the file
+        self._size = _FIRST_BLOCK
+        self._text = ""  # of this block; empty: the rest of the file is read line by line
+        self._lines: TextIOBase = StringIO()
+        self._untouched = False  # nothing of the block was read or shown
+        self._last = ""
+        self._sound = True  # no byte was found that cannot be decoded
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        self._lines.close()
+        self._raw.close()
+
+    def __iter__(self) -> Self:
+        return self
+
+    def __next__(self) -> str:
+        line = self._lines.readline(MAX_LINE) or self._first_of_next()
+        self._untouched = False
+        self.number += 1
+        self._last = line
+        if len(line) == MAX_LINE:
+            message = "the line is longer than 1,048,576 characters"
+            raise self._file.bad(message, "check the line ends and the quotes", self.number)
+        if self._sound and (found := _undecoded(line)):
+            self._sound = False  # the encoding is wrong for the whole file: reported once
+            self._problems.add(self._file.not_utf8(found, self.number))
+        return line
+
+    def block(self) -> list[str] | None:
+        """Return the next lines without their ends, once; None: read on line by line.
+
+        They are the lines that line by line reading gives, all of them decoded.
+        """
+        if self._text and self._lines.tell() == len(self._text):
+            self._load()
+        text = self._text
+        if not self._untouched or not text or text.count("\r") != text.count("\r\n"):
+            return None
+        self._untouched = False
+        if is_undecoded(text):
+            return None
+        return text.replace("\r\n", "\n").split("\n")[:-1]
+
+    def skip(self, count: int) -> None:
+        """Pass over the lines that `block` returned, `count` of them."""
+        self._lines.seek(0, SEEK_END)
+        self.number += count
+        self._last = "\n"
+
+    def _first_of_next(self) -> str:
+        if self.number == 0 or self._text:
+            self._load()
+            if line := self._lines.readline(MAX_LINE):
+                return line
+        self.__exit__()
+        if self._last.strip() and not self._last.endswith(("\n", "\r")):
+            self._problems.add(self._file.without_end(self._last, self.number))
+        self._last = ""
+        raise StopIteration
+
+    def _load(self) -> None:
+        """Read the next block: whole lines, or the rest of the file if there is no line end."""
+        data = self._raw.read(self._size)
+        end = data.rfind(b"\n") + 1
+        self._raw.seek(self._at + end)
+        codec = self._codec if self._at == 0 else self._codec.removesuffix("-sig")
+        if end == 0:
+            self._text = ""
+            self._lines = TextIOWrapper(self._raw, codec, errors="surrogateescape", newline="")
+        else:
+            self._text = data[:end].decode(codec, "surrogateescape")
+            self._lines = StringIO(self._text, newline="")
+        self._at += end
+        self._size = _BLOCK
+        self._untouched = True
 
 
 def open_row_file(

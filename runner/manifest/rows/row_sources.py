@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any, Protocol
+from itertools import chain
+from typing import Any, NamedTuple, Protocol
 
 from runner.core.diagnostics.problem import Place
 from runner.manifest.reference_resolver import LocatedValue
@@ -16,6 +17,23 @@ FIELDS = ("key", "interaction_id", "destination_uri", "media", "fallback", "call
 
 Values = tuple[Any, Any, Any, Any, Any, Any]
 """A row's values in the order of `FIELDS`; None or an empty text if absent."""
+
+
+class Block(NamedTuple):
+    """Consecutive rows of a source, field by field; every value is a text, or None if absent."""
+
+    positions: Sequence[int]  # of the rows in their source
+    lines: Sequence[int]
+    columns: Mapping[str, Sequence[str | None]]  # by field; the others are absent in every row
+
+
+TakeBlock = Callable[[Block], bool]
+"""Takes a block of rows if there is nothing to say about any; False: they come one by one."""
+
+
+def refuse_blocks(_block: Block) -> bool:
+    """Let every row come by itself."""
+    return False
 
 
 INVALID = object()
@@ -39,8 +57,11 @@ class RowSource(Protocol):
     is_file: bool  # a file beside the manifest, whose problems have the code R009
     shared: Mapping[str, LocatedValue]  # values for rows that have none of their own
 
-    def rows(self) -> Iterator[tuple[int, int, Values]]:
-        """Yield each row's position in this source, its line, and its values."""
+    def rows(self, take: TakeBlock = refuse_blocks) -> Iterator[tuple[int, int, Values]]:
+        """Yield the position in this source, the line and the values of each row not in a block.
+
+        `take` is called for blocks of rows that can be read together.
+        """
 
     def where(self, field: str, *part: str | int) -> Place:
         """Return the place of `field` of the row yielded last, or of a part of it."""
@@ -50,6 +71,10 @@ class RowSource(Protocol):
 
     def find(self, wanted: Mapping[int, str]) -> Mapping[int, Place]:
         """Return the place of one field in each wanted row; rows are given by position."""
+
+
+_FIRST_ITEMS, _ITEMS = 8, 1_000
+"""Items that are read one by one at first, whatever they are, and together after that."""
 
 
 @dataclass(slots=True)
@@ -65,11 +90,34 @@ class InlineRows:
     is_file: bool = False
     _item: Mapping[str, Any] = field(default_factory=dict)
 
-    def rows(self) -> Iterator[tuple[int, int, Values]]:
+    def rows(self, take: TakeBlock = refuse_blocks) -> Iterator[tuple[int, int, Values]]:
         """See `RowSource`; positions are indexes into `transfers`."""
+        begin, size = self.start, _FIRST_ITEMS
+        while begin < self.stop:
+            end = min(begin + size, self.stop)
+            block = self._block(begin, end) if begin > self.start else None
+            if block is None or not take(block):
+                yield from self._one_by_one(begin, end)
+            begin, size = end, _ITEMS
+
+    def _block(self, begin: int, end: int) -> Block | None:
+        """Return some items as rows, if all of their values are texts and no problem is known."""
+        tree, items = self.document.tree, self.document.tree.root["transfers"]
+        chunk, faulty = items[begin:end], self.document.invalid_fields
+        if faulty and not faulty.keys().isdisjoint(map(id, chunk)):
+            return None
+        if set(map(type, chain.from_iterable(map(dict.values, chunk)))) != {str}:
+            return None
+        given = set().union(*chunk)
+        columns = {name: [item.get(name) for item in chunk] for name in FIELDS if name in given}
+        if None in columns.get("interaction_id", [None]):
+            return None
+        return Block(range(begin, end), tree.lines(items, begin, end), columns)
+
+    def _one_by_one(self, begin: int, end: int) -> Iterator[tuple[int, int, Values]]:
         tree, items = self.document.tree, self.document.tree.root["transfers"]
         invalid_fields = self.document.invalid_fields
-        for index in range(self.start, self.stop):
+        for index in range(begin, end):
             self._item = item = items[index]
             get = item.get
             values = (

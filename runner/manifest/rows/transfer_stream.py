@@ -12,7 +12,7 @@ from runner.core.diagnostics.problem import Place, Problem, Related
 from runner.core.manifest.model import DriverTraits, QueueSelection, Repeat
 from runner.core.manifest.quantity import parse_duration
 from runner.core.manifest.rules import check_id
-from runner.core.transfer.rows import TransferRow
+from runner.core.transfer.rows import RowColumns, TransferRow
 from runner.drivers import drivers_that_select
 from runner.manifest.problem_collector import KEPT, Collector
 from runner.manifest.reference_resolver import ReferenceResolver
@@ -21,7 +21,7 @@ from runner.manifest.rows.csv_rows import CsvRows
 from runner.manifest.rows.jsonl_rows import JsonRows
 from runner.manifest.rows.row_builder import RowBuilder
 from runner.manifest.rows.row_file import open_row_file
-from runner.manifest.rows.row_sources import InlineRows, RowSource, shared_fields
+from runner.manifest.rows.row_sources import Block, InlineRows, RowSource, shared_fields
 from runner.manifest.schema.check import Document
 
 MEDIA_TYPES = ("call", "callback", "email", "message")
@@ -36,6 +36,9 @@ class RowSink(Protocol):
 
         A manifest with a faulty row is refused, so none of its rows is sent.
         """
+
+    def add_all(self, rows: RowColumns) -> None:
+        """Add rows without faults."""
 
     def select(self, selection: QueueSelection) -> None:
         """Add a selection; the gateway is asked for its rows later."""
@@ -72,7 +75,7 @@ class TransferReader:
             self._sources.append((self.rows, source))
             builder = self._builder(source, self._uncertain.get(id(source), frozenset()))
             before, faults = self.rows, self._problems.found
-            for position, line, values in source.rows():
+            for position, line, values in source.rows(partial(self._take, builder)):
                 row = builder.row(line, values)
                 if row is not None:
                     self._sink.add(row)
@@ -82,6 +85,16 @@ class TransferReader:
             if self.rows == before and self._problems.found == faults:
                 self._report_empty(source)
         self._report_repeats()
+
+    def _take(self, builder: RowBuilder, block: Block) -> bool:
+        """Add a block's rows to the sink, if they can be built together."""
+        rows = builder.block(block)
+        if rows is None:
+            return False
+        self._sink.add_all(rows)
+        self._positions.extend(block.positions)
+        self.rows += len(block.positions)
+        return True
 
     def _report_empty(self, source: RowSource) -> None:
         """Report a file without rows, unless its entry allows that."""

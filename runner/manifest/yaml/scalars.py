@@ -23,6 +23,7 @@ _WORDS: dict[str, float | None] = {
     **dict.fromkeys(("-.inf", "-.Inf", "-.INF"), -math.inf),
 }
 _NUMBER_STARTS = frozenset("-.0123456789")
+_OTHER_STARTS = _NUMBER_STARTS | {"", "<"}
 _INTEGER = re.compile(r"-?(?:0|[1-9][0-9]*)")
 _BASED = re.compile(r"0o[0-7]+|0x[0-9a-fA-F]+")
 _FLOAT = re.compile(r"-?(?:\.[0-9]+|(?:0|[1-9][0-9]*)(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?")
@@ -31,6 +32,11 @@ _LONGEST_EXACT = len(oct(MAX_INTEGER))  # octal needs the most characters
 
 class NumberOutOfRange(ValueError):
     """A number that is not finite, or whole and beyond 2^53."""
+
+
+def is_plain_text(text: str) -> bool:
+    """Return whether `text` is surely itself, in quotes and without, and no merge key."""
+    return text[:1] not in _OTHER_STARTS and text.isascii() and text not in _WORDS
 
 
 def resolve_scalar(text: str) -> str | int | float | bool | None:

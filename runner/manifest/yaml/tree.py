@@ -138,6 +138,11 @@ class Tree:
         mark = self.marks.flat[self.marks.start_of[id(items)] + index]
         return (mark >> _LINE_SHIFT) + 1
 
+    def lines(self, items: Sequence[Any], begin: int, end: int) -> list[int]:
+        """Return the lines of some items of a sequence."""
+        start = self.marks.start_of[id(items)]
+        return [(mark >> _LINE_SHIFT) + 1 for mark in self.marks.flat[start + begin : start + end]]
+
     def reach(self, path: Sequence[str | int]) -> tuple[Any, Place]:
         """Return the value at a path of keys and indexes, and its place."""
         container, value, place = None, self.root, self.source.place(self.root_mark)

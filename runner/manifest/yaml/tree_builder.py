@@ -31,7 +31,7 @@ from runner.manifest.secret_lines import REFERENCE, holds_secret
 from runner.manifest.yaml.gc_pause import collection_paused
 from runner.manifest.yaml.open_container import NO_KEY, OpenContainer
 from runner.manifest.yaml.pure_parser import PureParser
-from runner.manifest.yaml.scalars import NumberOutOfRange, resolve_scalar
+from runner.manifest.yaml.scalars import NumberOutOfRange, is_plain_text, resolve_scalar
 from runner.manifest.yaml.syntax_errors import syntax_problem
 from runner.manifest.yaml.tree import Marks, Source, Tree, pack
 
@@ -40,6 +40,9 @@ with suppress(ImportError):  # PyYAML may have been built without libyaml
     _parser = import_module("yaml.cyaml").CParser
 
 MAX_DEPTH = 32
+_MOST_KNOWN = 1_000
+"""Different texts that are remembered, so that what repeats takes memory once."""
+
 MAX_EXPANDED = 10_000
 """Most nodes that aliases, including merge keys, may add to a document."""
 
@@ -96,6 +99,7 @@ class _Builder:
         self._stack: list[OpenContainer] = []
         self._anchors: dict[str, tuple[Any, int, int]] = {}  # value, nodes, height
         self._expanded = 0
+        self._known: dict[str, str] = {}  # texts: keys and common values are kept once
 
     def run(self, get_event: Callable[[], Event]) -> Tree | None:
         steps: dict[type[Event], Callable[[Any], None]] = {
@@ -123,6 +127,14 @@ class _Builder:
 
     def _scalar(self, event: ScalarEvent) -> None:
         mark = _mark(event)
+        if event.tag is None and event.anchor is None and is_plain_text(event.value):
+            text = self._known.get(event.value)
+            if text is None:
+                text = event.value
+                if len(self._known) < _MOST_KNOWN:
+                    self._known[text] = text
+            self._put(text, mark, 1, 0)
+            return
         value: Any
         if event.tag is not None:
             value = self._tagged(event, mark)

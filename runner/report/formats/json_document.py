@@ -7,16 +7,19 @@ import math
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, fields
+from itertools import chain
 from operator import attrgetter
 from typing import Any
 
 import orjson
 
 from runner.core.records.run_record import (
+    IDENTITY,
     AttemptRecord,
     CallbackRecord,
     Figures,
     RunRecord,
+    TransferGroup,
     TransferRecord,
 )
 from runner.core.records.summary import rounded
@@ -50,7 +53,10 @@ def render_json(content: Content, put: Callable[[str], object]) -> None:
     steps = [step.to_json() for step in verdict_of(content).steps]
     write(f'"next_steps": {_block(steps)},\n')
     write('"transfers": [')
-    _write_transfers(source.transfers(), write)
+    if source.groups is not None:
+        _write_groups(source.groups(), write)
+    else:
+        _write_transfers(source.transfers(), write)
     end = {"entries": content.audit.entries, "head": content.audit.head}
     write(f'],\n"audit": {_line(end)}\n}}\n')
 
@@ -66,17 +72,39 @@ def in_visible_json(text: str) -> str:
 
 
 def _write_transfers(transfers: Iterable[TransferRecord], write: Callable[[str], object]) -> None:
-    separator, media, requested = "\n", None, None
+    separator, media, given, requested, negotiated = "\n", None, None, None, None
     for transfer in transfers:
         if transfer.media_requested is not media:  # neighbours mostly share one
             media = transfer.media_requested
             requested = plain(media)
-        write(separator + _encoded(transfer_json(transfer, requested)))
+        if transfer.media_negotiated is not given:
+            given = transfer.media_negotiated
+            negotiated = plain(given)
+        write(separator + _encoded(transfer_json(transfer, requested, negotiated)))
         separator = ",\n"
     write("\n")
 
 
-def _encoded(wire: dict[str, Any]) -> str:
+def _write_groups(groups: Iterable[TransferGroup], write: Callable[[str], object]) -> None:
+    separator = "\n"
+    for record, identities in groups:
+        wire = transfer_json(record, plain(record.media_requested), None)
+        shared = _encoded({name: wire[name] for name in wire if name not in IDENTITY})
+        line = f"{{{_IDENTITY},{shared[1:].replace('%', '%%')}"
+        rows: Iterable[tuple[str, ...]] = identities
+        if not _need_no_escapes("".join(chain.from_iterable(identities))):
+            rows = [tuple(_encoded(text)[1:-1] for text in each) for each in identities]
+        write(separator + ",\n".join([line % each for each in rows]))
+        separator = ",\n"
+    write("\n")
+
+
+def _need_no_escapes(text: str) -> bool:
+    """Return whether JSON surely spells a text as it is, between quotes."""
+    return text.isascii() and text.isprintable() and '"' not in text and "\\" not in text
+
+
+def _encoded(wire: dict[str, Any] | str) -> str:
     try:
         return orjson.dumps(wire).decode()
     except TypeError:  # half a character, or a number beyond 64 bits, in what a gateway said
@@ -138,15 +166,15 @@ def timeline_json(figures: Figures) -> dict[str, Any]:
     }
 
 
-def transfer_json(transfer: TransferRecord, requested: Any) -> dict[str, Any]:
-    """Return one of the report's `transfers`; `requested` is its requested media as JSON.
+def transfer_json(transfer: TransferRecord, requested: Any, negotiated: Any) -> dict[str, Any]:
+    """Return one of the report's `transfers`; its media are given as JSON.
 
     The fields are those of the record: one that is added there is in report.json without a change
     here, unless it needs a form of its own.
     """
     wire = dict(zip(_TRANSFER_FIELDS, _transfer_values(transfer), strict=True))
     wire["media_requested"] = requested
-    wire["media_negotiated"] = plain(transfer.media_negotiated)
+    wire["media_negotiated"] = negotiated
     wire["latency_ms"] = rounded(transfer.latency_ms)
     wire["attempts"] = [_attempt_json(attempt) for attempt in transfer.attempts]
     wire["callbacks"] = [
@@ -175,6 +203,8 @@ def _fields_of(record: type[Any], *, without: str | None = None) -> tuple[str, .
 
 
 _TRANSFER_FIELDS = _fields_of(TransferRecord, without="origin_uri")  # the plan's page alone has it
+assert _TRANSFER_FIELDS[: len(IDENTITY)] == IDENTITY  # noqa: S101 - a line begins with them
+_IDENTITY = ",".join(f'"{name}":"%s"' for name in IDENTITY)
 _ATTEMPT_FIELDS = _fields_of(AttemptRecord, without="media_index")
 _CALLBACK_FIELDS = _fields_of(CallbackRecord)
 _transfer_values = attrgetter(*_TRANSFER_FIELDS)

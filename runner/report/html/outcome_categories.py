@@ -119,7 +119,10 @@ def count_categories(content: Content) -> CategoryCounts:
         index for index, category in enumerate(categories(content)) if category.needs_attention
     )
     partition = Partition(named, category_finder(content), needing_attention, in_order=_IN_ORDER)
-    partition.add_all(content.source.transfers())
+    if content.source.counts is not None:
+        partition.add_alike(content.source.counts())
+    else:
+        partition.add_all(content.source.transfers())
     found = partition.breakdowns(PARTS_SHOWN)
     if found:
         gateway = Part(content.source.run.gateway, partition.kinds)  # a run has one gateway

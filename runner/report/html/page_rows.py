@@ -14,7 +14,7 @@ import orjson
 from jinja2.utils import htmlsafe_json_dumps
 from markupsafe import Markup
 
-from runner.core.records.run_record import AttemptRecord, TransferRecord
+from runner.core.records.run_record import AttemptRecord, TransferGroup, TransferRecord
 from runner.core.records.summary import rounded
 from runner.core.timestamps import seconds_or_none
 from runner.core.transfer.outcome import Outcome
@@ -56,11 +56,9 @@ def packed_rows(
     is left out altogether.
     """
     words, size = _Words(), 0
-    packer = _Packer(words, content)
     pieces: list[str] = []
     begin = '{"rows":['
-    for count, transfer in enumerate(_most_urgent_first(content, limit)):
-        row = _json(packer.row(transfer))
+    for count, row in enumerate(_rows(content, limit, _Packer(words, content))):
         size += len(row) if row.isascii() else len(row.encode("utf-8", "replace"))
         if count == limit or size + words.size > size_limit:
             break
@@ -91,13 +89,31 @@ def _half(half: Mapping[str, Any]) -> str:
     return text if len(text) <= MEDIA_TEXT_LIMIT else text[: MEDIA_TEXT_LIMIT - 1] + "…"
 
 
+def _rows(content: Content, limit: int, packer: _Packer) -> Iterator[str]:
+    """Yield the packed rows of what the page lists."""
+    if content.source.groups is None:
+        for transfer in _most_urgent_first(content, limit):
+            yield _json(packer.row(transfer))
+        return
+    for outcomes in _classes(content, limit):
+        for group in content.source.groups():
+            if group.record.outcome in outcomes:
+                yield from map(_json, packer.rows(group))
+
+
 def _most_urgent_first(content: Content, limit: int) -> Iterator[TransferRecord]:
     """Yield what the page lists: one pass over the transfers for each class that has any."""
+    for outcomes in _classes(content, limit):
+        yield from (t for t in content.source.transfers() if t.outcome in outcomes)
+
+
+def _classes(content: Content, limit: int) -> Iterator[frozenset[Outcome]]:
+    """Yield the outcomes to list, class by class."""
     counts = content.summary.counts
     everything = content.summary.total <= limit
     for outcomes in _CLASSES if everything else _CLASSES[:-1]:
         if any(counts[outcome] for outcome in outcomes):
-            yield from (t for t in content.source.transfers() if t.outcome in outcomes)
+            yield outcomes
 
 
 class _Words:
@@ -154,6 +170,19 @@ class _Packer:
             word(cause_text(cause_of(transfer.reason_code, transfer.reason))),
             word(history_text(transfer)),
         ]
+
+    def rows(self, group: TransferGroup) -> Iterator[list[Any]]:
+        """Yield the rows of transfers that differ in `IDENTITY` alone."""
+        word, first = self._word, self.row(group.record)
+        for key, source, interaction_id, destination_uri in group.identities:
+            file, _, line = source.rpartition(":")
+            row = first.copy()
+            row[1] = interaction_id
+            row[2] = 0 if key == interaction_id else key
+            row[3] = word(destination_uri)
+            row[5] = word(file if line.isdecimal() else source)
+            row[6] = int(line) if line.isdecimal() else 0
+            yield row
 
     def _requested(self, media: Mapping[str, Any]) -> int:
         if media is not self._media:  # neighbours mostly share one

@@ -10,6 +10,7 @@ from runner.core.diagnostics.codes import CODES
 from runner.core.manifest.media import Audio, MediaMatrix, Video
 from runner.core.manifest.model import GatewayConstraints
 from runner.core.manifest.rules import (
+    are_plain_ids,
     check_constraints,
     check_destination,
     check_id,
@@ -245,3 +246,14 @@ def test_what_is_wrong_with_a_key_is_named(text: str, message: str | None):
 def test_what_is_wrong_with_a_destination_is_named(uri: str, message: str | None, *, names: bool):
     finding = check_destination(uri, names=names)
     assert (finding and finding.message) == message
+
+
+@given(st.lists(st.text(st.sampled_from("ab.- \n\u00e4\u202e~"), max_size=4), max_size=5))
+def test_ids_that_look_plain_together_are_valid_one_by_one(texts: list[str]):
+    if are_plain_ids(texts):
+        assert all(check_id(text, "key") is None for text in texts)
+
+
+def test_ids_as_they_mostly_are_look_plain():
+    assert are_plain_ids(["3f2504e0-4f89-41d3-9a0c-0305e82c3301", "vip_17", "..."])
+    assert not are_plain_ids(["a", ".."])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
@@ -97,3 +98,23 @@ def test_neighbours_that_share_their_media_share_the_name():
         "opus",
         "opus + vp8",
     ]
+
+
+@pytest.mark.parametrize("names", [5, KEPT + 3])
+def test_counted_transfers_are_counted_like_each_of_them(names: int):
+    outcomes = (Outcome.TRANSFERRED, Outcome.REJECTED, Outcome.TRANSFERRED)
+    transfers = [
+        replace(PLAIN, destination_uri=f"q{n}", outcome=outcome, wave=1 if n % 2 else None)
+        for outcome in outcomes
+        for n in range(names)
+    ]
+    dimensions = {"destination": destination, "wave": wave}
+    each = partition(iter(transfers), **dimensions)
+    alike = Partition(dimensions, kind, frozenset({REFUSED}))
+    counts = Counter((t.destination_uri, t.outcome) for t in transfers)
+    firsts = {(t.destination_uri, t.outcome): t for t in reversed(transfers)}
+    alike.add_alike((firsts[name], count) for name, count in counts.items())
+    alike.add_alike([(replace(PLAIN, destination_uri="q1", wave=1), 2)])
+    each.add_all([replace(PLAIN, destination_uri="q1", wave=1)] * 2)
+    assert alike.breakdowns(20) == each.breakdowns(20)
+    assert alike.kinds == each.kinds

@@ -95,3 +95,10 @@ class _Unknown:
 
     key: str
     rest: object
+
+
+def test_many_rows_are_written_as_each_of_them():
+    columns = {field.name: [getattr(FULL, field.name)] * 2 for field in fields(FULL)}
+    written = {name: list(column) for name, column in ROW.write_all(columns).items()}
+    one = dict(zip(ROW.columns, ROW.write(FULL, 5), strict=True))
+    assert written == {name: [value] * 2 for name, value in one.items() if name != LADDER}

@@ -184,3 +184,9 @@ def test_what_failed_before_is_sent_after_all_others():
 
 def row(n: int, failed_as: str | None = None) -> PlannedRow:
     return PlannedRow(f"k{n}", f"i{n}", HERE, (), (), "m.yaml:7", n=n, failed_as=failed_as)
+
+
+@given(st.text(), st.booleans())
+def test_without_a_history_a_row_is_merely_sent(uri: str, again: bool):  # noqa: FBT001 - drawn
+    """What staged rows take for granted of rows whose interaction no run has touched."""
+    assert decide((), uri, again=again) == Decision(Action.SEND)
