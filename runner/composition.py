@@ -13,12 +13,13 @@ from runner.core.journal_location import JournalLocation
 from runner.core.manifest.model import Environment, Manifest, Policy
 from runner.drivers import Connection, spec_of
 from runner.gateways.http.trust_check import check_trust
+from runner.journals import beside, journal_at
 from runner.ports import Clock, Gateway
 
 
 def ledger_path(journal: JournalLocation) -> Path:
     """Return where the embedded gateway remembers what it has carried out: beside the journal."""
-    path = Path(journal.text)
+    path = beside(journal)
     return path.with_name(f"{path.name}.gateway.jsonl")
 
 
@@ -30,7 +31,7 @@ def forget_earlier_gateway(journal: JournalLocation) -> None:
     """
     path = ledger_path(journal)
     try:
-        if not Path(journal.text).exists():
+        if not journal_at(journal).exists():
             path.unlink(missing_ok=True)
     except OSError as error:
         raise StorageError(f"{path} cannot be removed ({error.strerror}); remove it") from error
@@ -79,11 +80,14 @@ async def opened_environment(
     from runner.simulator.loopback_server import ServerOptions  # noqa: PLC0415
     from runner.simulator.platforms import server_of  # noqa: PLC0415
 
+    ledger = None if journal is None else ledger_path(journal)
+    if ledger is not None:
+        ledger.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     server = server_of(manifest.environment.simulator.platform)(
         manifest.gateway,
         manifest.environment.simulator,
         behaviour=GatewayBehaviour.keeping(manifest.gateway.promise),
-        server_options=ServerOptions(ledger=None if journal is None else ledger_path(journal)),
+        server_options=ServerOptions(ledger=ledger),
     )
     await server.start()
     try:

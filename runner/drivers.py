@@ -157,11 +157,6 @@ class DriverSpec(DriverTraits):
     """What `doctor --probe` moves an interaction with; None: the driver has no probe."""
 
 
-def is_built_in(name: str) -> bool:
-    """Return whether a driver belongs to this distribution."""
-    return name in _BUILT_IN
-
-
 def find_driver(name: str) -> DriverSpec | None:
     """Return the driver called `name`; None if there is none.
 

@@ -5,8 +5,10 @@ Separate from `composition`, so that commands that only read a journal do not lo
 
 from __future__ import annotations
 
+import hashlib
+import os
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from runner.core.errors import UsageError
@@ -14,9 +16,55 @@ from runner.core.journal_location import JournalLocation
 from runner.journal.filesystem import default_folder, without_link
 from runner.journal.gateway_registry import FileGatewayEntry, state_folder
 from runner.journal.sqlite.access import SqliteJournal
-from runner.ports.journal_access import GatewayEntry, JournalAccess
+from runner.ports.journal_access import Durability, GatewayEntry, JournalAccess, ServerCheck
 
-DATABASES: Mapping[str, Callable[[JournalLocation], JournalAccess]] = {"": SqliteJournal}
+
+def _postgres(location: JournalLocation) -> JournalAccess:
+    """Return a journal in PostgreSQL, whose client is loaded here alone: few installations have it.
+
+    Raises `UsageError` where it is not installed.
+    """
+    try:
+        from runner.journal.postgres.access import PostgresJournal  # noqa: PLC0415
+    except ModuleNotFoundError as error:
+        if error.name is None or not error.name.startswith("psycopg"):
+            raise
+        raise UsageError(
+            f"the journal {location} needs what this installation lacks;"
+            " install it with: pip install 'runner[fleet]'"
+        ) from error
+    return PostgresJournal(location)
+
+
+def create_journal(location: JournalLocation, durability: Durability) -> None:
+    """Make a journal in a database. Raises `UsageError`, `StorageError`."""
+    _database(location)
+    from runner.journal.postgres.administration import create  # noqa: PLC0415
+
+    create(location, durability)
+
+
+def check_journal(location: JournalLocation) -> Sequence[ServerCheck]:
+    """Return what a database's journal relies on. Raises `UsageError`, `StorageError`."""
+    _database(location)
+    from runner.journal.postgres.administration import check  # noqa: PLC0415
+
+    return check(location)
+
+
+def _database(location: JournalLocation) -> None:
+    """Refuse what is not the URL of a database that can be used."""
+    if not _SCHEME.match(location.text):
+        raise UsageError(
+            f"{location} is a file, which the first apply makes; name a database with postgresql://"
+        )
+    journal_at(location)
+
+
+DATABASES: Mapping[str, Callable[[JournalLocation], JournalAccess]] = {
+    "": SqliteJournal,
+    "postgresql": _postgres,
+}
 """The class for each scheme of a journal's URL; empty: a file's path."""
 
 _SCHEME = re.compile(r"([a-z][a-z0-9+.-]*)://")
@@ -33,9 +81,21 @@ def journal_at(location: JournalLocation) -> JournalAccess:
     if scheme not in DATABASES:
         raise UsageError(
             f"the journal {location} is a URL of an unknown database ({scheme});"
-            " name a file with --journal"
+            " name a file with --journal, or a database with postgresql://"
         )
     return DATABASES[scheme](location)
+
+
+def beside(location: JournalLocation) -> Path:
+    """Return the path whose name begins those of files that lie beside a journal.
+
+    Files of a database's journal lie in this host's state folder, or else in the current one.
+    """
+    if not _SCHEME.match(location.text):
+        return Path(location.text)
+    digest = hashlib.sha256(journal_at(location).real_address.encode()).hexdigest()
+    folder = state_folder(os.environ) or Path()
+    return folder / "databases" / digest[:16]
 
 
 def resolve_location(location: JournalLocation) -> JournalLocation:

@@ -12,7 +12,7 @@ from pathlib import Path
 from runner.core.transfer.states import FINAL, TABLE, State
 
 DOCUMENT = Path(__file__).parents[1] / "ARCHITECTURE.md"
-BEGIN = "<!-- made from core.transfer.TABLE by `make diagram` -->\n"
+BEGIN = "<!-- made from core.transfer.states.TABLE by `make diagram` -->\n"
 END = "<!-- end of the diagram -->\n"
 
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from runner import journals
 from runner.core.manifest.model import Manifest
 from runner.core.urls import origin
-from runner.ports.journal_access import GatewayEntry
+from runner.ports.journal_access import GatewayEntry, Lane
 
 
 def origin_of(manifest: Manifest) -> str:
@@ -16,6 +16,16 @@ def origin_of(manifest: Manifest) -> str:
     if endpoints is None:
         return "simulator"
     return origin(endpoints.websocket_url or endpoints.api_url)
+
+
+def lane_of(manifest: Manifest) -> Lane:
+    """Return the gateway and account of a manifest's environment, which have one history.
+
+    The embedded gateway's account is its environment's name: each environment has its own.
+    """
+    client_id, name = manifest.environment.client_id, manifest.environment.name
+    account = name if client_id is None else client_id.digest()
+    return Lane(origin_of(manifest), account)
 
 
 def gateway_entry(manifest: Manifest, variables: Mapping[str, str]) -> GatewayEntry | None:

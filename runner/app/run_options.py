@@ -6,6 +6,7 @@ from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
+from runner.app.gateway_identity import lane_of
 from runner.app.plan_file import PlanFile
 from runner.core.batch_options import BatchOptions
 from runner.core.batch_options import to_json as option_json
@@ -41,7 +42,7 @@ class RunOptions(BatchOptions):
     def journal_access(self, manifest: Manifest) -> JournalAccess:
         """Return the journal: the one that is named, or the environment's beside the manifest."""
         if self.journal is not None:
-            return journal_at(self.journal)
+            return journal_at(self.journal).for_lane(lane_of(manifest))
         return journal_at(default_journal(Path(manifest.path), manifest.environment.name))
 
     def arguments(self, manifest: Manifest) -> RunArguments:

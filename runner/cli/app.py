@@ -14,6 +14,7 @@ from runner.cli.commands import (
     doctor,
     explain,
     init,
+    journal,
     plan,
     prune,
     report,
@@ -36,6 +37,9 @@ app = typer.Typer(
 
 audit_group = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
 app.add_typer(audit_group, name="audit", help="Check the audit log.")
+
+journal_group = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
+app.add_typer(journal_group, name="journal", help="Make and check a journal in a database.")
 
 reports_group = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
 app.add_typer(reports_group, name="reports", help="Remove old report folders.")
@@ -75,3 +79,5 @@ for command, short_help in (  # the list of commands cuts off what is longer tha
     app.command(cls=GroupedCommand, short_help=short_help)(command)
 audit_group.command(cls=GroupedCommand)(audit.verify)
 reports_group.command(cls=GroupedCommand)(prune.prune)
+journal_group.command(cls=GroupedCommand)(journal.create)
+journal_group.command(cls=GroupedCommand)(journal.check)

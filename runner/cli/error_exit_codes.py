@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from runner.core.errors import (
+    Fenced,
     GatewayError,
     Interrupted,
     Locked,
@@ -18,6 +19,7 @@ _CODES: tuple[tuple[type[BaseException], ExitCode], ...] = (
     (UsageError, ExitCode.USAGE),
     (ManifestInvalid, ExitCode.INVALID),
     (GatewayError, ExitCode.UNREACHABLE),
+    (Fenced, ExitCode.LOCKED),
     (StorageError, ExitCode.STORAGE),
     (Locked, ExitCode.LOCKED),
     (KeyboardInterrupt, ExitCode.INTERRUPTED),

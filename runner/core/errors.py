@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import ClassVar
 
 from runner.core.diagnostics.problem import Problem
 from runner.core.exit_code import ExitCode
@@ -65,6 +66,14 @@ class LookUpUnanswered(LookUpFailed):
 
 class StorageError(RunnerError):
     """The journal or the report cannot be written or must not be used (exit 74)."""
+
+    exit_code: ClassVar[ExitCode] = ExitCode.STORAGE
+
+
+class Fenced(StorageError):
+    """Another process has taken the journal over: nothing more may be sent from here (exit 75)."""
+
+    exit_code = ExitCode.LOCKED
 
 
 class Locked(RunnerError):

@@ -56,6 +56,7 @@ OVERRIDING = frozenset(
     {
         ExitCode.BUG,
         ExitCode.STORAGE,
+        ExitCode.LOCKED,  # the journal was taken over
         ExitCode.HANGUP,
         ExitCode.INTERRUPTED,
         ExitCode.TERMINATED,

@@ -129,8 +129,10 @@ class Admission:
         breaker: BreakerPolicy,
         total_kbps: float | None = None,
         in_window: Callable[[], bool] = lambda: True,
+        may_write: Callable[[], bool] = lambda: True,
     ) -> None:
         self._in_window = in_window
+        self._may_write = may_write  # by the journal's lease
         self._total_kbps = total_kbps
         self._gateway = gateway
         self._limits = limits
@@ -226,8 +228,8 @@ class Admission:
     ) -> bool:
         """Write a slot's frame when its token is granted; False: certainly not written.
 
-        Between the last checks (stop signal, session, age, `is_wanted`, token, window) and the
-        write there is no suspension. Once the write is entered the answer is True, even if the
+        Between the last checks (stop signal, session, age, `is_wanted`, token, window,
+        lease) and the write there is no suspension. Once the write is entered the answer is True, even if the
         write then fails.
         """
         generation = pending_reply.generation
@@ -243,7 +245,7 @@ class Admission:
                     if wait_s <= 0:
                         break
                     await self._stop_signal.sleep(min(wait_s, left_s))
-                if not self._in_window():
+                if not self._in_window() or not self._may_write():
                     return False
                 pending_reply.hand_over(now)
                 self._metrics.frame_left(now)
@@ -267,7 +269,7 @@ class Admission:
             self._add_event(TimelineEventKind.SLOWED, self._pace.rate_per_s, why)
 
     def climb(self) -> None:
-        """Give back a step of the pace, if it is time."""
+        """Raise the rate one step if a second has passed."""
         before = self._pace
         self._pace = climbed(before, now=self._clock.now())
         self._repace(before)
@@ -327,6 +329,8 @@ class Admission:
             return ONCE_FREED_S
         if not self._gateway.writable():  # no session, or one that takes nothing in
             return POLL_S if self._gateway.generation is None else BUFFER_POLL_S
+        if not self._may_write():
+            return POLL_S
         total = self._total_kbps
         if total is not None and self._slots_taken and self._kbps_taken + kbps > total:
             return POLL_S

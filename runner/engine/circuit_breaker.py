@@ -28,7 +28,7 @@ POLL_S = 1.0
 
 
 class CircuitBreaker:
-    """Counts failures in a row, and says for how long nothing may leave."""
+    """Opens after consecutive failures, and says how long to wait."""
 
     unanswered_in_words = "the gateway has answered nothing"
     about: str | None = None  # what the story adds about its opening

@@ -48,7 +48,7 @@ class Recorder:
     ) -> Awaitable[None]:
         """Take a step, and one that follows from it at once, in one transaction.
 
-        A new outcome's callbacks are owed from the same transaction on; a doubt's only once
+        A new outcome's callbacks are stored in the same transaction; a doubt's only once
         everything was tried (`leave_in_doubt`).
         """
         wall, before = self._clock.wall(), transfer.outcome

@@ -118,6 +118,7 @@ class BatchRun:
             breaker=rules.policy.circuit_breaker,
             total_kbps=spec.total_kbps,
             in_window=self._rollout.in_window,
+            may_write=journal.may_write,
         )
         self._background = asyncio.TaskGroup()  # notes and late replies
         notes = AuditNotes(journal, clock, stop_signal, self._background)

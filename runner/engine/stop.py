@@ -51,7 +51,7 @@ class StopSignal:
         try:
             yield
         except StorageError as error:
-            self.set(ExitCode.STORAGE, str(error), error)
+            self.set(error.exit_code, str(error), error)
         except Exception as bug:  # noqa: BLE001 - reported as a bug at the end, with its trace
             self.set(ExitCode.BUG, f"an internal error: {bug!r}", bug)
 
@@ -89,6 +89,6 @@ class StopSignal:
 
 def _gravity(code: ExitCode) -> int:
     """Rank the ends as the exit codes do: storage over signals (and bugs) over every other stop."""
-    if code is ExitCode.STORAGE:
+    if code in {ExitCode.STORAGE, ExitCode.LOCKED}:
         return 2
     return 1 if code in OVERRIDING else 0

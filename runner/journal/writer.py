@@ -7,7 +7,7 @@ import queue
 import threading
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 from runner.core.errors import StorageError
 from runner.core.transfer.rows import PlannedRow
@@ -15,8 +15,29 @@ from runner.journal.sqlite.entry_rows import MOST_AT_ONCE
 from runner.ports import Doubt, Entry, JournalledTransfer, Note
 from runner.ports.history import History
 
-if TYPE_CHECKING:
-    from runner.journal.sqlite.store import Store
+
+class WrittenStore(Protocol):
+    """What the writer needs of a store, of whatever database."""
+
+    @property
+    def run_no(self) -> int:
+        """The number of the run that was begun."""
+
+    @property
+    def last_transfer_id(self) -> int:
+        """The newest transfer's id when the store was opened."""
+
+    def may_write(self) -> bool:
+        """Return whether a frame may leave now; see `ports.Journal`."""
+
+    def record(self, entries: Sequence[Entry | Note]) -> None:
+        """Append events and change transfers accordingly, in one transaction."""
+
+    def settle_callback(
+        self, webhook_id: str, *, state: str, attempts: int, reason: str | None, at: float
+    ) -> None:
+        """Store what became of a callback."""
+
 
 _Task = Sequence[Entry | Note] | Callable[[], None]
 _Waiting = tuple[_Task, "asyncio.Future[None]"]
@@ -29,7 +50,7 @@ class JournalWriter:
     not touched again.
     """
 
-    def __init__(self, store: Store, history: History) -> None:
+    def __init__(self, store: WrittenStore, history: History) -> None:
         self._store = store
         self._history = history
         self._run_no = store.run_no
@@ -63,6 +84,10 @@ class JournalWriter:
         """Return an id that no transfer has yet."""
         self._last_transfer_id += 1
         return self._last_transfer_id
+
+    def may_write(self) -> bool:
+        """Return whether the store's right to send lasts."""
+        return self._store.may_write()
 
     async def pending(
         self, after: int, limit: int, *, failed_before: bool = False
@@ -100,8 +125,8 @@ class JournalWriter:
     def _hand_over(self) -> None:
         """Wake the thread once for all that a turn of the loop brought.
 
-        Woken by the first of them, it would fight the loop for Python's lock while the others are
-        still made, and spend a commit on the few that it found.
+        Waking it for each entry would make it contend with the loop for the GIL, and spend commits on
+        small batches.
         """
         if self._gathered:
             self._queue.put(self._gathered)
@@ -110,8 +135,8 @@ class JournalWriter:
     def _write_all(self) -> None:
         """Write what is handed over, in order, until None is.
 
-        What waits is not written all at once: while a part is, the loop goes on with the part
-        before it. All at once, the two would take turns.
+        Entries are written in parts, so that the event loop can process one part while the next is
+        written.
         """
         waiting: deque[_Waiting] = deque()
         ends = False

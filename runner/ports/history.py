@@ -109,7 +109,7 @@ class EventSource(Protocol):
         """Return whether the chain's event `seq` has the hash `head`."""
 
     def waived(self) -> frozenset[str]:
-        """Return the heads that a run with --new-history did without."""
+        """Return the chain heads that were waived by --new-history."""
 
 
 class History(ClaimSource, EventSource, Protocol):
@@ -154,9 +154,9 @@ class History(ClaimSource, EventSource, Protocol):
     def pending(
         self, run: int, after: int, limit: int, *, failed_before: bool = False
     ) -> Sequence[PlannedRow]:
-        """Return up to `limit` rows of a run's plan that are to be sent, behind row `after`.
+        """Return up to `limit` rows of a run's plan that are to be sent, after row `after`.
 
-        Of those that were rejected or failed before, or of the others.
+        `failed_before` selects rows that were rejected or failed in an earlier run; otherwise the rest.
         """
 
     def message_ids(self, lineage: int) -> frozenset[str]:
@@ -191,7 +191,7 @@ class History(ClaimSource, EventSource, Protocol):
     # Callbacks
 
     def outbox(self, after: int, limit: int) -> Sequence[PendingCallback]:
-        """Return callbacks that are owed, behind number `after`."""
+        """Return callbacks that are owed, after number `after`."""
 
     def callbacks_owed(self) -> int:
         """Return how many callbacks are owed, of whatever run."""

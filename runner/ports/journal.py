@@ -52,7 +52,7 @@ class Entry(NamedTuple):
     media: Mapping[str, Any] | None = None  # what was negotiated
     correlation_id: str | None = None  # by which the gateway's owner finds the delivery
     notifications: Sequence[Notification] = ()
-    reason_code: str | None = None  # the cause (core.reasons)
+    reason_code: str | None = None  # the cause (`core.transfer.reasons`)
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,12 +110,18 @@ class Journal(Protocol):
     def new_transfer_id(self) -> int:
         """Return an id that no transfer has yet."""
 
+    def may_write(self) -> bool:
+        """Return whether a frame may leave now: this process still has the right to send.
+
+        Raises `StorageError` if it has lost that for good.
+        """
+
     async def pending(
         self, after: int, limit: int, *, failed_before: bool = False
     ) -> Sequence[PlannedRow]:
-        """Return the next rows of the run's plan that are to be sent, behind row `after`.
+        """Return the next rows of the run's plan that are to be sent, after row `after`.
 
-        Of those that were rejected or failed before, or of the others.
+        `failed_before` selects rows that were rejected or failed in an earlier run; otherwise the rest.
         """
 
     async def message_ids(self, lineage: int) -> frozenset[str]:

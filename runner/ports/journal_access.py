@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from enum import StrEnum
 from types import TracebackType
-from typing import Any, Protocol, Self
+from typing import Any, NamedTuple, Protocol, Self
+from urllib.parse import urlsplit
 
 from runner.core.journal_location import JournalLocation
 from runner.core.manifest.source_excerpt import ManifestExcerpt
@@ -126,6 +129,21 @@ class JournalLock(AcquirableLock, Protocol):
         """
 
 
+@dataclass(frozen=True, slots=True)
+class Lane:
+    """A gateway and account: what has one history, one writer and one rate, whatever it is called."""
+
+    origin: str
+    account: str  # a digest
+
+    @property
+    def name(self) -> str:
+        """The name for people and URLs: the gateway's host, and what tells it from any other."""
+        host = urlsplit(self.origin).hostname or self.origin
+        digest = hashlib.sha256(f"{self.origin}\n{self.account}".encode()).hexdigest()
+        return f"{host}-{digest[:12]}"
+
+
 class JournalAccess(Protocol):
     """A journal at its location; nothing is open yet."""
 
@@ -140,6 +158,12 @@ class JournalAccess(Protocol):
     @property
     def real_address(self) -> str:
         """One address for one journal, whatever names lead to it."""
+
+    def for_lane(self, lane: Lane) -> JournalAccess:
+        """Return the journal of a gateway and account at this location.
+
+        Raises `UsageError` if the location names another.
+        """
 
     def exists(self) -> bool:
         """Return whether the journal has been made."""
@@ -170,6 +194,22 @@ class JournalAccess(Protocol):
 
         Raises `StorageError` if that cannot be found out.
         """
+
+
+class Durability(StrEnum):
+    """What a database's journal may lose when its server is lost; recorded when it is made."""
+
+    SINGLE = "single"  # one server without standbys
+    SYNCHRONOUS = "synchronous"  # nothing: a standby has each commit before it counts
+    PROVIDER = "provider"  # what the provider of a managed service promises
+    ACCEPT_LOSS = "accept-loss"  # the last commits, with standbys that lag behind
+
+
+class ServerCheck(NamedTuple):
+    """Something that a database's journal relies on, in words, and whether it holds."""
+
+    what: str
+    holds: bool
 
 
 @dataclass(frozen=True, slots=True)

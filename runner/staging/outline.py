@@ -21,5 +21,5 @@ class Outline(NamedTuple):
     reason: str | None
     origin_uri: str | None = None  # where its history carried it last, if elsewhere
     code: str | None = None  # of `reason`
-    earlier: str | None = None  # JSON: `core.reasons.Earlier`
+    earlier: str | None = None  # JSON: `core.transfer.reasons.Earlier`
     failed_as: str | None = None  # with which code it failed before

@@ -74,6 +74,10 @@ class FakeJournal:
         self._last_id += 1
         return self._last_id
 
+    def may_write(self) -> bool:
+        """Return True: no lease runs out."""
+        return True
+
     async def pending(
         self, after: int, limit: int, *, failed_before: bool = False
     ) -> Sequence[PlannedRow]:

@@ -22,6 +22,9 @@ CONCURRENCY = 16
 ATTEMPT_S = 10.0
 """The limit for one attempt, from resolving the host to the end of the answer."""
 
+LEASE_POLL_S = 0.2
+"""How often a lease that has lapsed is looked at."""
+
 _PAGE = 100  # rows taken from the outbox at a time
 _BACKLOG = 20_000  # rows that may wait for one slow callback; about 15 MB
 
@@ -85,6 +88,7 @@ class WebhookDispatcher:
         resolve: Resolve | None = None,
         tls: ssl.SSLContext | None = None,
         attempt_s: float = ATTEMPT_S,
+        may_write: Callable[[], bool] = lambda: True,
     ) -> None:
         resolve = resolve or (resolve_loopback if simulated else resolve_by_system)
         tls = tls or (httpx.create_ssl_context() if callbacks else ssl.create_default_context())
@@ -100,6 +104,7 @@ class WebhookDispatcher:
         self._policy = policy
         self._observer = observer
         self._attempt_s = attempt_s
+        self._may_write = may_write  # by the journal's lease
         self._share = max(1, CONCURRENCY // max(1, len(callbacks)))
         self._slots = asyncio.Semaphore(CONCURRENCY)
         self._woken = asyncio.Event()
@@ -208,6 +213,8 @@ class WebhookDispatcher:
         try:
             while True:
                 async with self._slots:
+                    while not self._may_write():
+                        await self._clock.sleep(LEASE_POLL_S)
                     attempts += 1
                     verdict = await self._try(client, row, attempts - row.attempts)
                 if not isinstance(verdict, Retry):

@@ -46,6 +46,10 @@ class SimulatedJournal:
         self._last_transfer_id += 1
         return self._last_transfer_id
 
+    def may_write(self) -> bool:
+        """Return True: no lease runs out."""
+        return True
+
     async def pending(
         self, after: int, limit: int, *, failed_before: bool = False
     ) -> Sequence[PlannedRow]:

@@ -10,11 +10,12 @@ from pathlib import Path
 from runner.core.errors import StorageError, UsageError
 from runner.core.journal_location import JournalLocation
 from runner.journal.filesystem import refuse_network, refuse_shared, without_link
+from runner.journal.follower import Follower
 from runner.journal.lock import JournalLock, holder_of
-from runner.journal.sqlite.follower import Follower
 from runner.journal.sqlite.reader import Reader
+from runner.journal.sqlite.run_events import SqliteRunEvents
 from runner.journal.sqlite.store import Store
-from runner.ports.journal_access import Holder
+from runner.ports.journal_access import Holder, Lane
 
 
 class SqliteJournal:
@@ -37,6 +38,11 @@ class SqliteJournal:
     def real_address(self) -> str:
         """The absolute path without symbolic links."""
         return str(self.path.resolve())
+
+    def for_lane(self, lane: Lane) -> SqliteJournal:
+        """Return itself: a file holds one gateway's history, which `open_store` checks."""
+        del lane
+        return self
 
     def exists(self) -> bool:
         """Return whether the file exists."""
@@ -88,7 +94,7 @@ class SqliteJournal:
 
     def follow(self, run: int) -> Follower:
         """Open one run of the file to be looked at again and again."""
-        return Follower(self.path, run)
+        return Follower(SqliteRunEvents(self.path, run))
 
     def lock(self) -> SqliteLock:
         """Return the lock of the file, not acquired yet."""

@@ -22,7 +22,7 @@ def reading(path: Path) -> Iterator[None]:
         yield
     except DAMAGE as error:
         raise StorageError(
-            f"the journal {path} cannot be read ({damage(error)}); it may be damaged, or no journal."
+            f"the journal {path} cannot be read ({damage(error)}); it may be damaged, or not a journal."
             " Restore it from a copy, or name another with --journal"
         ) from error
 
@@ -34,18 +34,16 @@ def damage(error: BaseException) -> str:
     return f"a value in it is not as it was written: {type(error).__name__}"
 
 
-def has_column(
-    connection: sqlite3.Connection, table: str, column: str, *, schema: str = "main"
-) -> bool:
+def has_column(connection: sqlite3.Connection, table: str, column: str) -> bool:
     """Return whether a table has a column that was added to the format later."""
-    names = connection.execute("SELECT name FROM pragma_table_info(?, ?)", [table, schema])
+    names = connection.execute("SELECT name FROM pragma_table_info(?)", [table])
     return (column,) in names.fetchall()
 
 
 def lacking_columns(
     connection: sqlite3.Connection, table: str, columns: Iterable[str]
 ) -> frozenset[str]:
-    """Return those of a table's columns that an older journal has not."""
+    """Return those of a table's columns that an older journal lacks."""
     names = connection.execute("SELECT name FROM pragma_table_info(?)", [table])
     return frozenset(columns) - {name for (name,) in names}
 
@@ -59,7 +57,7 @@ def has_table(connection: sqlite3.Connection, table: str) -> bool:
 
 
 def add_columns(connection: sqlite3.Connection) -> None:
-    """Give a journal that was made before them the columns that it lacks."""
+    """Add the columns that later versions introduced."""
     for table, column, kind in ADDED:
         if not has_column(connection, table, column):
             connection.execute(f"ALTER TABLE {table} ADD COLUMN {column} {kind}")

@@ -40,7 +40,7 @@ CREATE INDEX temp.by_interaction ON spellings(interaction);
 
 
 def claims_of(path: Path, wanted: Iterable[tuple[T, str]]) -> Iterator[tuple[T, Sequence[Claim]]]:
-    """Yield the marks of interactions with earlier transfers, and these, oldest first.
+    """Yield (mark, earlier transfers, oldest first) for each wanted interaction that has any.
 
     `wanted` is not read if the journal has no transfers. Raises `StorageError`.
     """

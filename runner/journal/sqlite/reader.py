@@ -198,7 +198,7 @@ class Reader:
             ]
 
     def find_by_key(self, run: JournalledRun, key: str) -> KeyedTransfer | None:
-        """Return the transfer that a run's row `key` stands for; None: it never had any.
+        """Return the transfer that a run's row `key` stands for; None if it was never begun.
 
         Raises `UsageError`, naming the nearest, if the run has no such key.
         """
@@ -235,7 +235,7 @@ class Reader:
         return bool(self._rows("SELECT 1 FROM events WHERE seq = ? AND hash = ?", seq, head))
 
     def waived(self) -> frozenset[str]:
-        """Return the heads that a run with --new-history did without."""
+        """Return the chain heads that were waived by --new-history."""
         return read_waived(self._meta())
 
     def last_transfer_id(self) -> int:
@@ -270,9 +270,9 @@ class Reader:
     def pending(
         self, run: int, after: int, limit: int, *, failed_before: bool = False
     ) -> list[PlannedRow]:
-        """Return up to `limit` rows of a run's plan that are to be sent, behind row `after`.
+        """Return up to `limit` rows of a run's plan that are to be sent, after row `after`.
 
-        Of those that were rejected or failed before, or of the others.
+        `failed_before` selects rows that were rejected or failed in an earlier run; otherwise the rest.
         """
         asked = (run, after, limit, failed_before)
         with self._one_at_a_time, reading(self.path):
@@ -325,7 +325,7 @@ class Reader:
             JournalledTransfer(planned, transfer_id, lineage, version, State(state), n),
             planned.n >= 0 and not left_out,
             self.message_ids(lineage),
-            _intent(json.loads(body)),
+            intent_of(json.loads(body)),
             bool(notified),
         )
 
@@ -348,7 +348,7 @@ class Reader:
         return claims_of(self.path, wanted)
 
     def outbox(self, after: int, limit: int) -> list[PendingCallback]:
-        """Return callbacks that are owed, behind number `after`."""
+        """Return callbacks that are owed, after number `after`."""
         rows = self._rows(
             "SELECT no, webhook_id, callback, body, attempts FROM outbox"
             " WHERE state = 'pending' AND no > ? ORDER BY no LIMIT ?",
@@ -403,8 +403,8 @@ class Reader:
         counts: Counter[Outcome] = Counter()
         under_way = not_selected = 0
         for action, own, claimed, number in self._rows(_COUNTS, no):
-            counts[_outcome(Action(action), own, claimed)] += number
-            under_way += number if _is_under_way(own or claimed) else 0
+            counts[outcome_of(Action(action), own, claimed)] += number
+            under_way += number if is_under_way(own or claimed) else 0
             not_selected += number if action == Action.NOT_SELECTED else 0
         return JournalledRun(no, record, finished, counts, under_way, not_selected)
 
@@ -437,7 +437,8 @@ class Reader:
             return rows
 
 
-def _intent(body: dict[str, Any]) -> Intent:
+def intent_of(body: dict[str, Any]) -> Intent:
+    """Read a delivery's intent from its event's body."""
     baseline = body["baseline"]
     return Intent(
         body["n"],
@@ -449,7 +450,7 @@ def _intent(body: dict[str, Any]) -> Intent:
     )
 
 
-def _outcome(action: Action, own: str | None, claimed: str | None) -> Outcome:
+def outcome_of(action: Action, own: str | None, claimed: str | None) -> Outcome:
     """Return the outcome of a row, as its report shows it."""
     if own is not None:
         return OUTCOMES[State(own)]
@@ -461,5 +462,6 @@ def _outcome(action: Action, own: str | None, claimed: str | None) -> Outcome:
     return Outcome.UNCHANGED
 
 
-def _is_under_way(state: str | None) -> bool:
+def is_under_way(state: str | None) -> bool:
+    """Return whether a transfer's reply is still waited for."""
     return state in {State.SENDING, State.RESENDING}

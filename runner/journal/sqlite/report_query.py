@@ -84,7 +84,8 @@ def transfers(
 ) -> Iterator[TransferRecord]:
     """Yield each row of a run's plan and what became of it.
 
-    `why_not_begun` is the reason of those that were not begun. `waves` are the run's: how many transfers were to be begun by the end of each.
+    `why_not_begun` is the reason of those that were not begun. `waves` are the run's: the number of
+    transfers to be begun by the end of each.
 
     Raises `StorageError`.
     """
@@ -94,19 +95,19 @@ def transfers(
         deliveries = _DELIVERIES.replace(
             _CORRELATION, "x.correlation_id" if has_correlation else "NULL"
         )
-        attempts = _RowsByNumber(connection.execute(deliveries, [run]))
-        callbacks = _RowsByNumber(connection.execute(_CALLBACKS, [run]))
+        attempts = RowsByNumber(connection.execute(deliveries, [run]))
+        callbacks = RowsByNumber(connection.execute(_CALLBACKS, [run]))
         coded = has_column(connection, "transfers", "reason_code")
         known = has_column(connection, "rows", "failed_as")
         wave = WaveCount(waves, _failed_before(connection, run) if known and waves else 0)
         query = _with_codes(coded=coded).replace(_FAILED_AS, "r.failed_as" if known else "NULL")
         for n, failed_as, *row in connection.execute(query, [run]):
             is_sent, failed = row[_ACTION] in SENDS, failed_as is not None
-            yield _transfer(
+            yield transfer_record(
                 row,
                 why_not_begun,
                 wave.next(failed_before=failed) if is_sent else None,
-                tuple(_attempt(i, attempt) for i, attempt in enumerate(attempts.of(n), 1)),
+                tuple(attempt_record(i, attempt) for i, attempt in enumerate(attempts.of(n), 1)),
                 tuple(CallbackRecord(*callback) for callback in callbacks.of(n)),
             )
 
@@ -120,7 +121,7 @@ def _failed_before(connection: sqlite3.Connection, run: int) -> int:
     return int(count)
 
 
-class _RowsByNumber:
+class RowsByNumber:
     """Gives, for rising row numbers, the rows that begin with each; reads them only once."""
 
     def __init__(self, rows: Iterator[tuple[Any, ...]]) -> None:
@@ -128,6 +129,7 @@ class _RowsByNumber:
         self._next: tuple[int, Iterator[tuple[Any, ...]]] | None = next(self._groups, None)
 
     def of(self, n: int) -> list[tuple[Any, ...]]:
+        """Return the rows of number `n`, without it; numbers are asked for in rising order."""
         if self._next is None or self._next[0] != n:
             return []
         found = [row[1:] for row in self._next[1]]
@@ -135,7 +137,8 @@ class _RowsByNumber:
         return found
 
 
-def _attempt(n: int, row: Sequence[Any]) -> AttemptRecord:
+def attempt_record(n: int, row: Sequence[Any]) -> AttemptRecord:
+    """Read a delivery as the report shows it, from its columns."""
     message_id, sent_at, media_index, settled_at, latency_ms, *answer = row
     settled = timestamp(settled_at) if settled_at is not None else None
     return AttemptRecord(
@@ -151,13 +154,14 @@ def _with_codes(*, coded: bool) -> str:
     return text
 
 
-def _transfer(
+def transfer_record(
     row: Sequence[Any],
     why_not_begun: str,
     wave: int | None,
     attempts: tuple[AttemptRecord, ...],
     callbacks: tuple[CallbackRecord, ...],
 ) -> TransferRecord:
+    """Read a row of a run and what became of it, from the columns of `_TRANSFERS`."""
     key, source, interaction_id, uri, ladder, action, plan_reason, *transfer = row
     transfer_id, state, reason, message_id, latency_ms, media, *claim = transfer
     code, claim_code, run_id, batch, claim_key, claim_state, claim_reason, *claim_rest = claim

@@ -101,12 +101,12 @@ def _differing(connection: sqlite3.Connection, path: Path) -> str | None:
     rows = "SELECT id, key, state, interaction_id, interaction, destination_uri FROM transfers"
     for transfer_id, key, state, interaction_id, interaction, uri in connection.execute(rows):
         if states[transfer_id] != _CODES.get(state):
-            return f"the state of transfer {transfer_id} (key {key}) is not what its events say"
+            return f"the state of transfer {transfer_id} (key {key}) differs from its events"
         is_same = interactions[transfer_id] == hash(interaction_id)
         if not is_same or interaction != canonical_interaction(interaction_id):
-            return f"the interaction of transfer {transfer_id} (key {key}) is not its events'"
+            return f"the interaction of transfer {transfer_id} (key {key}) differs from its events"
         if destinations[transfer_id] not in {0, hash(uri)}:
-            return f"the destination of transfer {transfer_id} (key {key}) is not its events'"
+            return f"the destination of transfer {transfer_id} (key {key}) differs from its events"
         states[transfer_id] = 0
     missing = next((n for n, code in enumerate(states) if code), None)
     return None if missing is None else f"transfer {missing} is missing, which its events name"
@@ -118,7 +118,7 @@ _TransferEvent = tuple[int, str, str | None, str | None]
 def _transfer_events(connection: sqlite3.Connection, path: Path) -> Iterator[_TransferEvent]:
     """Yield (transfer, state, interaction, destination) of each event that changes a transfer.
 
-    Oldest first. Intents alone name destinations, and those of earlier versions do not.
+    Oldest first. Only intents name destinations; those of earlier versions do not.
     """
     head = GENESIS
     for seq, text, stored in connection.execute("SELECT seq, body, hash FROM events ORDER BY seq"):

@@ -168,6 +168,10 @@ class Store:
             self._transaction(write)
         return len(left)
 
+    def may_write(self) -> bool:
+        """Return True: the file's lock lasts as long as the process."""
+        return True
+
     def record(self, entries: Sequence[Entry | Note]) -> None:
         """Append events and change the tables accordingly, in one transaction."""
         alone = len(entries) <= MOST_AT_ONCE  # one statement is a transaction by itself

@@ -38,7 +38,7 @@ class _AmbiguousJson(ValueError):
         self.fix = fix
 
 
-_NO_LIST = "write one object a line, without brackets around them and commas between them"
+_NO_LIST = "write one object per line, without enclosing brackets or separating commas"
 _WORDS = {
     "Expecting ',' delimiter": "a `,` or `}` is missing here",
     "Expecting ':' delimiter": "a `:` is missing here",

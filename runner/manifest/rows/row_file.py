@@ -35,12 +35,11 @@ def is_undecoded(line: str) -> bool:
 
 
 class BadRow(Exception):
-    """A problem of a row; `final` if the rows after it cannot be used."""
+    """A problem after which the rest of a file cannot be read."""
 
-    def __init__(self, problem: Problem, *, final: bool = False) -> None:
+    def __init__(self, problem: Problem) -> None:
         super().__init__(problem.message)
         self.problem = problem
-        self.final = final
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +90,7 @@ class RowFile:
     def bad(self, message: str, fix: str, line: int, column: int = 1) -> BadRow:
         """Return the error that ends the reading of this file."""
         problem = Problem("R009", message, Place(self.shown, line, column), fix)
-        return BadRow(problem, final=True)
+        return BadRow(problem)
 
 
 def open_row_file(

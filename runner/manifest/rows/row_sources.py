@@ -12,7 +12,7 @@ from runner.manifest.reference_resolver import LocatedValue
 from runner.manifest.schema.check import Document
 
 FIELDS = ("key", "interaction_id", "destination_uri", "media", "fallback", "callbacks")
-"""A transfer's fields, in the order of `Row.values`."""
+"""A transfer's fields, in the order of a row's values."""
 
 Values = tuple[Any, Any, Any, Any, Any, Any]
 """A row's values in the order of `FIELDS`; None or an empty text if absent."""

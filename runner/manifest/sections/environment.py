@@ -116,7 +116,7 @@ def _unknown_driver(document: Document, environment: dict[str, Any]) -> Problem:
 def _check_no_effect(
     document: Document, environment: dict[str, Any], driver: DriverTraits
 ) -> Iterator[Problem]:
-    """Yield fields without effect with a driver (genesys-cloud.md, "Order of work")."""
+    """Yield the fields that a driver ignores (genesys-cloud.md, "Order of work")."""
     for path, found in driver.no_effect.items():
         holder: dict[str, Any] = environment
         *wholes, field = path.split(".")
@@ -185,7 +185,7 @@ def _check_addresses(
 
 def _no_addresses(driver: DriverTraits) -> str:
     count = {1: f"`{driver.endpoints[0]}` among its", 2: "both", 3: "all three"}
-    without_region = f"the environment has not {count[len(driver.endpoints)]} `endpoints`"
+    without_region = f"the environment lacks {count[len(driver.endpoints)]} `endpoints`"
     if not driver.regions:
         return without_region
     return f"the environment has neither `region` nor {count[len(driver.endpoints)]} `endpoints`"

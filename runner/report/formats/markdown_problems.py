@@ -17,7 +17,7 @@ MESSAGE_LIMIT = 300
 MOST_CODES = 5
 
 Clean = Callable[[str], str]
-"""Takes out of a foreign text what must not be shown."""
+"""Removes from an untrusted text what must not be shown."""
 
 
 def problems_md(

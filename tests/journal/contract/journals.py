@@ -4,17 +4,20 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from functools import cache
 from pathlib import Path
 from typing import Any, cast
 
 from runner.core.journal_location import JournalLocation
 from runner.core.transfer.rows import PlannedRow, TransferRow
+from runner.core.transfer.states import Event
 from runner.journals import journal_at
 from runner.ports import Journal
 from runner.ports.journal_access import JournalAccess, JournalStore
 from runner.staging.rows import Selection, Staging
 from runner.testing.journal import FakeJournal
-from tests.journal.builders import ORIGIN, Written, begun
+from tests.journal.builders import ORIGIN, Written, begun, manifest_rows, owed
+from tests.postgres_server import fresh_database
 
 Opened = tuple[Journal, Sequence[PlannedRow]]
 OpenRun = Callable[[Path, Sequence[TransferRow]], AbstractAsyncContextManager[Opened]]
@@ -25,7 +28,38 @@ def sqlite(folder: Path) -> JournalAccess:
     return journal_at(JournalLocation(str(folder / "production.db")))
 
 
-DATABASES: Mapping[str, Callable[[Path], JournalAccess]] = {"sqlite": sqlite}
+def postgres(folder: Path) -> JournalAccess:
+    """Return a lane that does not exist yet, in a database where another lane has the same ids."""
+    if folder not in _urls:
+        _urls[folder] = fresh_database(like=_with_a_neighbour())
+    return journal_at(JournalLocation(f"{_urls[folder]}&lane=edge"))
+
+
+@cache
+def _with_a_neighbour() -> str:
+    """Make a database with a lane whose transfers have the ids and names of the tests'."""
+    url = fresh_database()
+    journal = journal_at(JournalLocation(f"{url}&lane=neighbour"))
+    with journal.lock() as lock:
+        lock.acquire(0)
+        store = lock.open_store(environment="production", origin=ORIGIN)
+        run = started(store, journal, manifest_rows(4, callbacks=("crm",)))
+        run.go("k0", Event.INTENT, Event.LOST)
+        run.go("k1", Event.INTENT, Event.ACCEPTED)
+        life = run.life("k3")
+        store.record([life.intent()])
+        store.record([life.answer(Event.ACCEPTED, notifications=[owed("w1")])])
+        run.go("k2", Event.INTENT)
+    return url
+
+
+_urls: dict[Path, str] = {}
+"""The database of each test, by its folder."""
+
+DATABASES: Mapping[str, Callable[[Path], JournalAccess]] = {
+    "sqlite": sqlite,
+    "postgresql": postgres,
+}
 """By name, how a journal that was not made yet is named in a folder."""
 
 

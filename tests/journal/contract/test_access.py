@@ -67,13 +67,16 @@ def test_one_process_at_a_time_may_write(journal: JournalAccess):
         lock.acquire(0)
 
 
-def test_another_gateway_is_refused_once_there_are_transfers(
-    journal: JournalAccess, store: JournalStore, run: Written
-):
-    del run
-    store.close()
-    with pytest.raises(StorageError, match="belongs to the gateway"):
-        journal.lock().open_store(environment="production", origin="wss://other:443")
+def test_another_gateway_is_refused_once_there_are_transfers(journal: JournalAccess):
+    with journal.lock() as lock:
+        lock.acquire(0)
+        store = lock.open_store(environment="production", origin="wss://mistyped:443")
+        store.close()
+        store = lock.open_store(environment="production", origin=ORIGIN)
+        started(store, journal, manifest_rows(1)).go("k0", Event.INTENT, Event.ACCEPTED)
+        store.close()
+        with pytest.raises(StorageError, match="belongs to the gateway"):
+            lock.open_store(environment="production", origin="wss://other:443")
 
 
 def test_a_run_is_seen_while_it_goes_on(journal: JournalAccess, run: Written):

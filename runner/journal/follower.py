@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 from collections import Counter, deque
-from pathlib import Path
-from typing import Any, Self
+from collections.abc import Iterable, Sequence
+from contextlib import AbstractContextManager
+from typing import Any, Protocol, Self
 
 from runner.core.records.latency import LATENCIES_KEPT, recent_latency
 from runner.core.records.recent_failures import TROUBLES_KEPT, RecentFailure, stage_of
@@ -13,7 +14,6 @@ from runner.core.records.run_record import RunRecord
 from runner.core.timestamps import seconds
 from runner.core.transfer.outcome import Outcome
 from runner.core.transfer.states import FINAL, OUTCOMES, Event, State
-from runner.journal.sqlite.connection import connect, reading
 from runner.ports import Note, Progress, SessionState
 
 LOOKED_BACK = 2000
@@ -29,15 +29,42 @@ _STATES = tuple(State)
 _NUMBERS = {state: number for number, state in enumerate(_STATES, 1)}
 _UNDER_WAY = (State.SENDING, State.RESENDING)
 
-_BASE = "SELECT id FROM transfers WHERE run < ? ORDER BY id DESC LIMIT 1"
-_TRANSFERS = "SELECT id, state FROM transfers WHERE id > ? AND run = ?"
-_EVENTS = "SELECT seq, body FROM events WHERE seq > ? AND run = ? ORDER BY seq LIMIT ?"
-_TO_SEND = "SELECT count(*) FROM rows WHERE run = ? AND action IN ('send', 'changed')"
-_OWED = "SELECT count(*) FROM outbox WHERE state = 'pending'"
-_RUN = (
-    "SELECT record, finished_at IS NOT NULL, no = (SELECT max(no) FROM runs) FROM runs WHERE no = ?"
-)
-_FIRST_EVENT = "SELECT body FROM events WHERE run = ? ORDER BY seq LIMIT 1"
+
+class RunEvents(Protocol):
+    """Reads one run of a journal, of whatever database, for a follower."""
+
+    def reading(self) -> AbstractContextManager[None]:
+        """Raise `StorageError` for what goes wrong within, a value that is damaged too."""
+
+    def one_moment(self) -> AbstractContextManager[None]:
+        """Let what is read within be of one moment."""
+
+    def first_event(self) -> str | None:
+        """Return the body of the run's first event; None: it has none yet."""
+
+    def base(self) -> int:
+        """Return the last transfer of earlier runs; 0: there is none."""
+
+    def last_seq(self) -> int:
+        """Return the number of the journal's last event; 0: there is none."""
+
+    def transfers(self, base: int) -> Iterable[tuple[int, str]]:
+        """Yield id and state of the run's transfers behind `base`."""
+
+    def events(self, seq: int, limit: int) -> Sequence[tuple[int, str]]:
+        """Return number and body of the run's next events behind event `seq`."""
+
+    def to_send(self) -> int:
+        """Return how many rows of the plan are to be sent; 0: it is not stored yet."""
+
+    def owed(self) -> int:
+        """Return how many callbacks are owed."""
+
+    def run(self) -> tuple[str, bool, bool]:
+        """Return the run's record as JSON, whether it has ended, and whether it is the newest."""
+
+    def close(self) -> None:
+        """Close the connection."""
 
 
 class Follower:
@@ -47,10 +74,8 @@ class Follower:
     No transaction outlives a call. Raises `StorageError`.
     """
 
-    def __init__(self, path: Path, run: int) -> None:
-        self._path = path
-        self._run = run
-        self._connection = connect(path)
+    def __init__(self, source: RunEvents) -> None:
+        self._source = source
         self._seq = 0
         self._base = 0  # transfers up to here are of earlier runs
         self._states = bytearray()
@@ -65,28 +90,32 @@ class Follower:
         self._stage: str | None = None
         self._hold: tuple[float, str] | None = None  # until when, and the reason
         self.has_news = False  # whether the last look found new events
-        with reading(path):
-            self._attach()
+        try:
+            with source.reading():
+                self._attach()
+        except BaseException:
+            source.close()
+            raise
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._connection.close()
+        self._source.close()
 
     def run(self) -> tuple[RunRecord, bool, bool]:
         """Return the run's record, whether it has ended, and whether it is the newest."""
-        with reading(self._path):
-            record, finished, newest = self._connection.execute(_RUN, [self._run]).fetchone()
-            return RunRecord.from_json(json.loads(record)), bool(finished), bool(newest)
+        with self._source.reading():
+            record, finished, newest = self._source.run()
+            return RunRecord.from_json(json.loads(record)), finished, newest
 
     def look(self, at: float) -> Progress:
         """Return the run's progress at `at`, seconds since the epoch."""
-        with reading(self._path):
+        with self._source.reading():
             self._read_events()
             if not self._total:  # the plan was not stored yet; it never changes
-                (self._total,) = self._connection.execute(_TO_SEND, [self._run]).fetchone()
-            (owed,) = self._connection.execute(_OWED).fetchone()
+                self._total = self._source.to_send()
+            owed = self._source.owed()
         outcomes: Counter[Outcome] = Counter()
         for state in (*FINAL, State.UNKNOWN):
             outcomes[OUTCOMES[state]] += self._counts[state]
@@ -109,27 +138,24 @@ class Follower:
         )
 
     def _attach(self) -> None:
-        ask = self._connection.execute
-        first = ask(_FIRST_EVENT, [self._run]).fetchone()
-        fields = json.loads(first[0]) if first else {}
+        source = self._source
+        first = source.first_event()
+        fields = {} if first is None else json.loads(first)
         self._limit_per_s: float | None = fields.get("rate_per_s")
         self._burst: int | None = fields.get("burst")
-        ask("BEGIN")
-        try:
-            self._base = (ask(_BASE, [self._run]).fetchone() or (0,))[0]
-            (last,) = ask("SELECT coalesce(max(seq), 0) FROM events").fetchone()
+        with source.one_moment():
+            self._base = source.base()
+            last = source.last_seq()
             self._seq = max(0, last - LOOKED_BACK)
             self._read_events()
             self._states, self._seq = bytearray(), last
             self._counts.clear()
-            for transfer, state in ask(_TRANSFERS, [self._base, self._run]):
+            for transfer, state in source.transfers(self._base):
                 self._put(transfer, State(state))
             self._sent = self._counts.total() - self._counts[State.READY]
-        finally:
-            ask("COMMIT")
 
     def _read_events(self) -> None:
-        found = self._connection.execute(_EVENTS, [self._seq, self._run, AT_ONCE]).fetchall()
+        found = self._source.events(self._seq, AT_ONCE)
         self.has_news = bool(found)
         for seq, body in found:
             self._seq = seq

@@ -1,0 +1,51 @@
+"""`runner journal create` and `check`: a journal in a database."""
+
+# Commands import what they need when they run: `--help` and `--version` answer at once.
+# ruff: noqa: PLC0415
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from runner.cli import options
+from runner.ports.journal_access import Durability
+
+_Url = Annotated[
+    str, typer.Argument(metavar="URL", help="postgresql://HOST/DATABASE", show_default=False)
+]
+
+
+def create(
+    url: _Url,
+    *,
+    durability: Annotated[
+        Durability,
+        typer.Option(help="What the server keeps when it is lost; checked at each renewal."),
+    ] = Durability.SINGLE,
+) -> None:
+    """Make a journal's tables in a database; several hosts may then use it with --journal URL."""
+    from runner.cli.output import boundary
+    from runner.core.journal_location import JournalLocation
+    from runner.journals import create_journal
+
+    console = options.OutputOptions().console()
+    with boundary(console):
+        create_journal(JournalLocation(url), durability)
+        console.out.write(f"the journal is made; name it with --journal {url}\n")
+
+
+def check(url: _Url) -> None:
+    """Check what a journal relies on of its server; exit 1 if something does not hold."""
+    from runner.cli.output import boundary
+    from runner.core.exit_code import ExitCode
+    from runner.core.journal_location import JournalLocation
+    from runner.journals import check_journal
+
+    console = options.OutputOptions().console()
+    with boundary(console):
+        found = check_journal(JournalLocation(url))
+        for each in found:
+            console.out.write(f"{'holds' if each.holds else 'DOES NOT HOLD'}: {each.what}\n")
+        raise SystemExit(ExitCode.OK if all(each.holds for each in found) else ExitCode.FAILURES)

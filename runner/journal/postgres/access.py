@@ -1,0 +1,275 @@
+"""A journal in a PostgreSQL database: implements `ports.JournalAccess`."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from types import TracebackType
+from typing import Self
+
+from runner.core.errors import Fenced, Locked, StorageError, UsageError
+from runner.core.journal_location import JournalLocation
+from runner.core.records.audit_chain import GENESIS
+from runner.journal.follower import Follower
+from runner.journal.postgres.connection import (
+    Connection,
+    JournalUrl,
+    ask,
+    connect,
+    identity_of,
+    is_made,
+    translated,
+)
+from runner.journal.postgres.lane_session import LaneSession
+from runner.journal.postgres.lease import TTL_S, WATCHER_SHARE, Clock, LaneState, Watcher, uptime
+from runner.journal.postgres.owner import holder_of, is_surely_dead, this_process
+from runner.journal.postgres.reader import Reader
+from runner.journal.postgres.run_events import PostgresRunEvents
+from runner.journal.postgres.store import Store
+from runner.ports.journal_access import Holder, Lane
+
+POLL_S = 0.2
+"""How often a lane that another process holds is looked at."""
+
+_STATE = "SELECT lane, epoch, beat, owner, ttl_s, seq, head FROM runner.lanes WHERE name = %(name)s"
+_ADD = (
+    "INSERT INTO runner.lanes(name, head) VALUES (%(name)s, %(head)s)"
+    " ON CONFLICT (name) DO NOTHING RETURNING lane"
+)
+# A lane whose first owner died before it was made counts as none.
+_MADE = (
+    "SELECT l.lane, l.name FROM runner.lanes l JOIN runner.meta m USING (lane)"
+    " WHERE m.name = 'lineage' ORDER BY l.name"
+)
+# By the server's clock alone, and for people alone: who died elsewhere is not shown for ever.
+_OWNER = (
+    "SELECT owner FROM runner.lanes WHERE name = %(name)s AND owner IS NOT NULL"
+    " AND renewed_at > clock_timestamp() - 2 * ttl_s * interval '1 second'"
+)
+
+
+class PostgresJournal:
+    """One lane of a database, by a URL. Without `lane=` it is the only one, or `for_lane`'s."""
+
+    def __init__(self, location: JournalLocation) -> None:
+        self._url = JournalUrl.parse(location.text)
+
+    @property
+    def location(self) -> JournalLocation:
+        """The URL, with the lane where that is known."""
+        return JournalLocation(str(self._url))
+
+    @property
+    def address(self) -> str:
+        """The URL."""
+        return str(self._url)
+
+    @property
+    def real_address(self) -> str:
+        """The URL: a server has no other name for a database."""
+        return str(self._url)
+
+    def for_lane(self, lane: Lane) -> PostgresJournal:
+        """Return the journal of a gateway and account. Raises `UsageError` if the URL names another."""
+        if self._url.lane not in {None, lane.name}:
+            raise UsageError(
+                f"the journal {self._url} is of the lane {self._url.lane}, and the manifest's"
+                f" gateway has the lane {lane.name}; leave lane= out of the URL"
+            )
+        return PostgresJournal(JournalLocation(str(self._url.at(lane.name))))
+
+    def exists(self) -> bool:
+        """Return whether the database holds the lane. Raises `StorageError` if that is unknown."""
+        with self._connected() as connection:
+            return is_made(connection) and self._find(connection) is not None
+
+    def is_reachable(self) -> bool:
+        """Return whether the database answers, and holds the lane."""
+        try:
+            return self.exists()
+        except (StorageError, UsageError):
+            return False
+
+    def is_same(self, other: JournalLocation) -> bool:
+        """Return whether a URL leads to this lane of this database; False if it does not answer."""
+        try:
+            there = PostgresJournal(other)
+            return self._identity() == there._identity()
+        except (StorageError, UsageError):
+            return False
+
+    def _identity(self) -> tuple[object, ...]:
+        with self._connected() as connection:
+            found = self._find(connection) if is_made(connection) else None
+            return (*identity_of(connection), found)
+
+    def check_place(self) -> None:
+        """Raise `UsageError` for a connection that others could read."""
+        self._url.check_encryption()
+
+    @contextmanager
+    def open_history(self) -> Iterator[Reader]:
+        """Open the lane to read.
+
+        Raises `UsageError` if there is none, or if one of several has to be named.
+        """
+        with self._connected() as connection:
+            lane = self._found(connection)
+        reader = Reader(self._url, lane)
+        try:
+            reader.check()
+            yield reader
+        finally:
+            reader.close()
+
+    def follow(self, run: int) -> Follower:
+        """Open one run to be looked at again and again."""
+        with self._connected() as connection:
+            lane = self._found(connection)
+        return Follower(PostgresRunEvents(self._url, lane, run))
+
+    def lock(self) -> LaneLock:
+        """Return the lane's lease, not acquired yet."""
+        return LaneLock(self._url)
+
+    def holder(self) -> Holder | None:
+        """Return the process that holds the lane; None: it is free, or its owner is gone."""
+        with self._connected() as connection, translated(self._url):
+            found = self._find(connection) if is_made(connection) else None
+            rows = [] if found is None else ask(connection, _OWNER, {"name": found[1]})
+        if not rows or is_surely_dead(rows[0][0]):
+            return None
+        return holder_of(rows[0][0])
+
+    @contextmanager
+    def _connected(self) -> Iterator[Connection]:
+        with closing(connect(self._url)) as connection:
+            yield connection
+
+    def _find(self, connection: Connection) -> tuple[int, str] | None:
+        """Return number and name of the lane; None: it was not made. Raises `UsageError`."""
+        with translated(self._url):
+            lanes = ask(connection, _MADE)
+        if self._url.lane is not None:
+            return next(((no, name) for no, name in lanes if name == self._url.lane), None)
+        if len(lanes) > 1:
+            names = ", ".join(name for _, name in lanes)
+            raise UsageError(
+                f"the journal {self._url} holds several lanes; choose with"
+                f" {str(self._url.at('NAME'))!r}, of: {names}"
+            )
+        return (lanes[0][0], lanes[0][1]) if lanes else None
+
+    def _found(self, connection: Connection) -> int:
+        found = self._find(connection) if is_made(connection) else None
+        if found is None:
+            raise UsageError(
+                f"there is no journal {self._url}: nothing was applied with it yet;"
+                " name another with --journal"
+            )
+        return found[0]
+
+
+class LaneLock:
+    """The lease of a lane: the right to write its journal."""
+
+    def __init__(self, url: JournalUrl, *, ttl_s: float = TTL_S, clock: Clock = uptime) -> None:
+        self._url = url
+        self._ttl_s = ttl_s
+        self._clock = clock
+        self._session: LaneSession | None = None
+        self._lane = url.lane
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        at: TracebackType | None,
+    ) -> None:
+        self.release()
+
+    def release(self) -> None:
+        """Give the lane up."""
+        if self._session is not None:
+            self._session.close()
+            self._session = None
+
+    def acquire(self, timeout_s: float, sleep: Callable[[float], None] = time.sleep) -> float:
+        """Take the lane, waiting `timeout_s` at most; return the seconds waited.
+
+        Raises `Locked`, naming the holder, and `StorageError`.
+        """
+        with closing(connect(self._url)) as connection, translated(self._url):
+            name = self._name(connection)
+            began = self._clock()
+            watcher = Watcher(self._clock)
+            while True:
+                state = _look(connection, name)
+                watcher.saw(state)
+                why = _right_to_take(state, watcher)
+                if why is not None and self._take(state, why):
+                    return self._clock() - began
+                waited_s = self._clock() - began
+                if waited_s >= timeout_s:
+                    raise Locked(_held(state))
+                sleep(min(POLL_S, max(timeout_s - waited_s, 0.01)))
+
+    def open_store(self, *, environment: str, origin: str) -> Store:
+        """Open the lane to write, or make it. Raises `StorageError`."""
+        if self._session is None:
+            self.acquire(0.0)
+        assert self._session is not None  # noqa: S101 - just acquired
+        return Store(self._session, environment=environment, origin=origin)
+
+    def _take(self, state: LaneState, why: str) -> bool:
+        try:
+            self._session = LaneSession(
+                self._url, state, owner=this_process(), why=why, ttl_s=self._ttl_s,
+                clock=self._clock,
+            )  # fmt: skip
+        except Fenced:  # another watcher was quicker
+            return False
+        return True
+
+    def _name(self, connection: Connection) -> str:
+        """Return the lane's name, its row made if there was none. Raises `UsageError`."""
+        if not is_made(connection):
+            raise UsageError(
+                f"the database of {self._url} has no journal; make it once with:"
+                f" runner journal create {self._url.database}"
+            )
+        name = self._lane
+        if name is None:
+            lanes = ask(connection, _MADE)
+            if len(lanes) != 1:
+                raise UsageError(f"the journal {self._url} needs the name of a lane (?lane=NAME)")
+            name = str(lanes[0][1])
+        if not ask(connection, _STATE, {"name": name}):
+            ask(connection, _ADD, {"name": name, "head": GENESIS})
+        return name
+
+
+def _look(connection: Connection, name: str) -> LaneState:
+    (row,) = ask(connection, _STATE, {"name": name})
+    return LaneState(*row)
+
+
+def _right_to_take(state: LaneState, watcher: Watcher) -> str | None:
+    """Return why a lane may be taken over now; None: it may not."""
+    if state.owner is None:
+        return "free"
+    if is_surely_dead(state.owner):
+        return "its owner is dead"
+    return "its lease has run out" if watcher.has_lapsed(state) else None
+
+
+def _held(state: LaneState) -> str:
+    holder = None if state.owner is None else holder_of(state.owner)
+    return (
+        f"another run holds the journal: {holder}; wait for it to end, or give --lock-timeout (such"
+        f" as 10m) to queue behind it. If it died, {state.ttl_s * WATCHER_SHARE:.0f} s of waiting do"
+    )

@@ -1,0 +1,112 @@
+"""Reads what a run's report shows of a lane, streaming: its transfers and its audit entries."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import closing
+from typing import Any
+
+from runner.core.pacing.waves import WaveCount
+from runner.core.records.run_record import AuditEntry, CallbackRecord, TransferRecord
+from runner.core.transfer.plan_decision import SENDS
+from runner.journal.postgres.connection import Connection, JournalUrl, ask, connect
+from runner.journal.postgres.reading import reading, reading_as_one
+from runner.journal.sqlite.report_query import RowsByNumber, attempt_record, transfer_record
+
+AT_ONCE = 1000
+"""Rows of one answer."""
+
+_ACTION = 5  # its place behind the row's number
+_TRANSFERS = (
+    "SELECT r.n, r.failed_as, r.key, r.source, r.interaction_id, r.destination_uri, l.media,"
+    " r.action, r.reason, t.id, t.state, t.reason,"
+    " CASE WHEN NOT EXISTS (SELECT 1 FROM runner.deliveries d WHERE d.lane = t.lane"
+    " AND d.transfer = t.id AND d.message_id = t.message_id AND d.event = 'withdrawn')"
+    " THEN t.message_id END,"
+    " t.latency_ms, t.media, t.reason_code, c.reason_code, cr.id, cr.batch, c.key,"
+    " c.state, c.reason, c.destination_uri, c.message_id, c.latency_ms, c.media"
+    " FROM runner.rows r JOIN runner.ladders l ON l.lane = r.lane AND l.id = r.ladder"
+    # `OFFSET 0`: see `reader._COUNTS`.
+    " LEFT JOIN LATERAL (SELECT x.* FROM runner.transfers x WHERE x.lane = r.lane"
+    "  AND x.run = r.run AND x.n = r.n OFFSET 0) t ON true"
+    # A row that was not begun may have been carried out, late, by an earlier run's delivery.
+    " LEFT JOIN LATERAL (SELECT x.* FROM runner.transfers x WHERE x.lane = r.lane"
+    "  AND x.id = coalesce(r.claim,"
+    "  CASE WHEN r.action IN ('send', 'changed') AND r.lineage IS NOT NULL THEN"
+    "   (SELECT min(y.id) FROM runner.transfers y WHERE y.lane = r.lane"
+    "    AND (y.id = r.lineage OR (y.lineage = r.lineage AND y.lineage <> y.id))"
+    "    AND y.run < r.run AND y.state = 'transferred') END) OFFSET 0) c ON true"
+    " LEFT JOIN runner.runs cr ON cr.lane = c.lane AND cr.no = c.run"
+    " WHERE r.lane = %(lane)s AND r.run = %(run)s ORDER BY r.n"
+)
+# What a run did to transfers of its own, and to those of earlier runs that its rows claim.
+_OF_RUN = (
+    "SELECT o.n, {columns} FROM (SELECT t.lane, t.n, t.id FROM runner.transfers t"
+    " WHERE t.lane = %(lane)s AND t.run = %(run)s"
+    " UNION ALL SELECT r.lane, r.n, r.claim FROM runner.rows r"
+    " WHERE r.lane = %(lane)s AND r.run = %(run)s AND r.action = 'in_doubt') o"
+    " JOIN {table} x ON x.lane = o.lane AND x.transfer = o.id"
+    " WHERE x.run = %(run)s {where} ORDER BY o.n, {order}"
+)
+_DELIVERIES = _OF_RUN.format(
+    columns="x.message_id, x.sent_at, x.media_index, x.settled_at, x.latency_ms, x.status,"
+    " x.reason, x.correlation_id",
+    table="runner.deliveries",
+    where="AND x.event <> 'withdrawn'",
+    order="x.n",
+)
+_CALLBACKS = _OF_RUN.format(
+    columns="x.callback, x.webhook_id, x.outcome, x.state, x.attempts, x.reason",
+    table="runner.outbox",
+    where="",
+    order="x.no",
+)
+_FAILED_BEFORE = (
+    "SELECT count(*) FROM runner.rows WHERE lane = %(lane)s AND run = %(run)s"
+    " AND action IN ('send', 'changed') AND failed_as IS NOT NULL"
+)
+_AUDIT = (
+    "SELECT seq, body, hash FROM runner.events WHERE lane = %(lane)s"
+    " AND (%(run)s::int IS NULL OR run = %(run)s::int) ORDER BY seq"
+)
+
+
+def transfers(
+    url: JournalUrl, lane: int, run: int, unattempted: str, waves: Sequence[int]
+) -> Iterator[TransferRecord]:
+    """Yield each row of a run's plan and what became of it; see `sqlite.report_query`.
+
+    Raises `StorageError`.
+    """
+    known = {"lane": lane, "run": run}
+    with reading(url), closing(connect(url)) as connection, reading_as_one(connection):
+        attempts = RowsByNumber(_stream(connection, "attempts", _DELIVERIES, known))
+        callbacks = RowsByNumber(_stream(connection, "callbacks", _CALLBACKS, known))
+        ((failed_before,),) = ask(connection, _FAILED_BEFORE, known)
+        wave = WaveCount(waves, failed_before if waves else 0)
+        for n, failed_as, *row in _stream(connection, "transfers", _TRANSFERS, known):
+            is_sent, failed = row[_ACTION] in SENDS, failed_as is not None
+            yield transfer_record(
+                row,
+                unattempted,
+                wave.next(failed_before=failed) if is_sent else None,
+                tuple(attempt_record(i, each) for i, each in enumerate(attempts.of(n), 1)),
+                tuple(CallbackRecord(*callback) for callback in callbacks.of(n)),
+            )
+
+
+def audit(url: JournalUrl, lane: int, run: int | None = None) -> Iterator[AuditEntry]:
+    """Yield a run's segment of the audit chain, or the whole chain. Raises `StorageError`."""
+    with reading(url), closing(connect(url)) as connection, reading_as_one(connection):
+        for entry in _stream(connection, "audit", _AUDIT, {"lane": lane, "run": run}):
+            yield AuditEntry(*entry)
+
+
+def _stream(
+    connection: Connection, name: str, query: str, values: dict[str, Any]
+) -> Iterator[tuple[Any, ...]]:
+    """Yield a query's rows, some at a time, within a transaction."""
+    with connection.cursor(name=name) as cursor:
+        cursor.itersize = AT_ONCE
+        cursor.execute(query.encode(), values)
+        yield from cursor

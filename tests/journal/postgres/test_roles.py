@@ -1,0 +1,83 @@
+"""The roles of docs/fleet.md are enough, and no more."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from runner.core.errors import StorageError
+from runner.core.journal_location import JournalLocation
+from runner.core.transfer.states import Event
+from runner.journals import check_journal, journal_at
+from runner.ports.journal_access import JournalAccess
+from tests.journal.builders import AT, ORIGIN, manifest_rows, owed
+from tests.journal.contract.journals import started
+from tests.postgres_server import execute, fresh_database
+
+DOCUMENT = Path(__file__).resolve().parents[3] / "docs" / "fleet.md"
+ROLES = ("runner_writer", "runner_reader")
+
+
+@pytest.fixture(scope="module")
+def url() -> str:
+    made = fresh_database()
+    for role in ROLES:
+        execute("postgres", f"DROP ROLE IF EXISTS {role}")
+        execute("postgres", f"CREATE ROLE {role} LOGIN")
+    [grants] = re.findall(
+        r"^```sql\n(.*?)^```", DOCUMENT.read_text("utf-8"), re.MULTILINE | re.DOTALL
+    )
+    execute(made, grants)
+    return made
+
+
+def as_role(url: str, role: str) -> JournalAccess:
+    return journal_at(JournalLocation(url.replace("user=postgres", f"user={role}") + "&lane=edge"))
+
+
+def test_a_writer_can_do_all_that_a_run_does_and_a_reader_all_that_reads(url: str):
+    writer, reader = (as_role(url, role) for role in ROLES)
+    with writer.lock() as lock:
+        lock.acquire(0.0)
+        store = lock.open_store(environment="production", origin=ORIGIN)
+        run = started(store, writer, manifest_rows(2, callbacks=("crm",)))
+        run.go("k0", Event.INTENT)
+        store.recover(at=AT)
+        life = run.life("k1")
+        store.record([life.intent()])
+        store.record([life.answer(Event.ACCEPTED, notifications=[owed("w1")])])
+        run.store.settle_callback("w1", state="delivered", attempts=1, reason=None, at=AT)
+        store.waive(["h"], at=AT)
+        run.finish()
+    assert reader.exists()
+    assert reader.is_same(writer.location)
+    with reader.open_history() as history:
+        number = history.run_number("latest")
+        assert len(list(history.report_source(number).transfers())) == 2
+        assert history.count_held() == 1
+        assert list(history.claims([("a", "i0")]))
+    with reader.follow(number) as follower:
+        assert follower.look(AT).settled == 2
+    assert all(each.holds for each in check_journal(JournalLocation(url)))
+    with reader.lock() as lock, pytest.raises(StorageError, match="permission denied"):
+        lock.acquire(0.0)
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "UPDATE runner.events SET body = ''",
+        "DELETE FROM runner.events",
+        "DELETE FROM runner.transfers",
+        "UPDATE runner.rows SET action = 'send'",
+        "UPDATE runner.journal SET value = 'single'",
+        "DROP TABLE runner.lanes",
+        "CREATE TABLE runner.x(a int)",
+    ],
+)
+def test_no_writer_may_change_what_was_recorded(url: str, statement: str):
+    with pytest.raises(psycopg.errors.InsufficientPrivilege):
+        execute(url.replace("user=postgres", "user=runner_writer"), statement)
