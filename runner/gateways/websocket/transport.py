@@ -14,7 +14,6 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import (
     ConnectionClosed,
     InvalidHandshake,
-    InvalidState,
     InvalidStatus,
     InvalidURI,
 )
@@ -30,6 +29,7 @@ from runner.gateways.http.errors import (
     wanted_scope,
     without_user,
 )
+from runner.gateways.websocket.text_frame import text_frame
 
 DIAL_S = 10.0
 """The limit for TCP, TLS and the opening handshake together."""
@@ -181,14 +181,15 @@ class WebSocketTransport:
         The library's `send` also waits for a full buffer to drain, which is not needed: frames are
         sent while the buffer is empty (`writable`).
         """
-        data = text.encode()
-        try:
-            self._connection.protocol.send_text(data)
-        except InvalidState as error:
-            raise TransportClosed(CloseCode.ABNORMAL_CLOSURE, str(error)) from error
+        protocol, frame = self._connection.protocol, text_frame(text.encode())
+        if protocol.state is not State.OPEN:
+            raise TransportClosed(
+                CloseCode.ABNORMAL_CLOSURE, f"connection is {protocol.state.name.lower()}"
+            )
+        protocol.writes.append(frame)
         if not self._gathered:
             self._loop.call_soon(self._flush)
-        self._gathered += len(data)
+        self._gathered += len(frame)
         if self._gathered >= GATHERED_BYTES:
             self._flush()
 
