@@ -80,6 +80,41 @@ class Slot:
         self._release(self)
 
 
+class Preparation:
+    """A transfer's place between its look-up and its frame, as far as it has taken one.
+
+    It is given back by leaving its `with` block, if not before.
+    """
+
+    __slots__ = ("_is_held", "_places")
+
+    def __init__(self, places: asyncio.Semaphore) -> None:
+        self._places = places
+        self._is_held = False
+
+    async def begin(self) -> None:
+        """Wait for a place."""
+        await self._places.acquire()
+        self._is_held = True
+
+    def end(self) -> None:
+        """Give the place back, if there is one."""
+        if self._is_held:
+            self._is_held = False
+            self._places.release()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.end()
+
+
 class Admission:
     """Gives out slots and keeps the pace; frames leave in the order in which slots were acquired."""
 

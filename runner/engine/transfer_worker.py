@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from contextlib import AsyncExitStack
-
 from runner.core.transfer.reasons import WORDS, Code
 from runner.core.transfer.rows import PlannedRow
 from runner.core.transfer.states import Event, State
 from runner.engine.active_transfer import ActiveTransfer, EventDetails
-from runner.engine.admission import Admission
+from runner.engine.admission import Admission, Preparation
 from runner.engine.late_replies import LateReplies
 from runner.engine.message_sender import MessageSender
 from runner.engine.pre_delivery_check import PreDeliveryCheck
@@ -116,9 +114,10 @@ class TransferWorker:
 
     async def _deliver(self, transfer: ActiveTransfer) -> None:
         """Look the interaction up if that is due, and send the transfer once if it is fit."""
-        async with AsyncExitStack() as preparation:
-            if self._check.must_look(transfer.row) or transfer.message_ids:
-                await preparation.enter_async_context(self._admission.preparing)
+        is_due = self._check.must_look(transfer.row) or bool(transfer.message_ids)
+        with Preparation(self._admission.preparing) as preparation:
+            if is_due:
+                await preparation.begin()
                 if not await self._check.allows(transfer):
                     return
             slot = await self._admission.acquire(_bandwidth_kbps(transfer))
@@ -131,7 +130,7 @@ class TransferWorker:
                     return  # settled meanwhile
                 pending_reply = await self._sender.send(transfer, slot)
                 self._late_replies.track(transfer)
-                await preparation.aclose()  # another transfer may be looked up
+                preparation.end()  # another transfer may be looked up
                 if pending_reply is not None:
                     await self._sender.await_answer(transfer, pending_reply)
 

@@ -163,7 +163,7 @@ class History(ClaimSource, EventSource, Protocol):
         """Return the ids of every delivery of a lineage's transfers."""
 
     def find(self, message_id: str) -> JournalledTransfer | None:
-        """Return the transfer that a delivery belongs to, of whatever run."""
+        """Return the transfer that a delivery belongs to; see `Journal.find`."""
 
     def find_by_key(self, run: JournalledRun, key: str) -> KeyedTransfer | None:
         """Return the transfer of a run's row; None: it was never begun.

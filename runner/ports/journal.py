@@ -128,7 +128,11 @@ class Journal(Protocol):
         """Return the ids of every delivery of a lineage's transfers."""
 
     async def find(self, message_id: str) -> JournalledTransfer | None:
-        """Return the transfer that a delivery belongs to, of whatever run."""
+        """Return the transfer that a delivery belongs to, of whatever run.
+
+        A journal need not find a delivery that was accepted: its transfer is carried out, and no
+        later reply changes that.
+        """
 
     async def doubts(self) -> Sequence[Doubt]:
         """Return every transfer in doubt that the journal knew when the run began."""

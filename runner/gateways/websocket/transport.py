@@ -14,7 +14,6 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import (
     ConnectionClosed,
     InvalidHandshake,
-    InvalidState,
     InvalidStatus,
     InvalidURI,
 )
@@ -30,6 +29,7 @@ from runner.gateways.http.errors import (
     wanted_scope,
     without_user,
 )
+from runner.gateways.websocket.text_frame import text_frame
 
 DIAL_S = 10.0
 """The limit for TCP, TLS and the opening handshake together."""
@@ -39,6 +39,9 @@ CLOSE_S = 2.0
 
 FRAME_LIMIT = 2**20
 """Bytes of the largest message; a larger one closes the session (1009)."""
+
+GATHERED_BYTES = 2**14
+"""Bytes of frames that a turn of the loop gathers before it passes them to the kernel."""
 
 _OUR_KEEPALIVE = "keepalive ping timeout"  # how websockets words it
 
@@ -70,7 +73,10 @@ class Transport(Protocol):
         """Return whether the socket is open and its buffer empty."""
 
     async def send(self, text: str) -> None:
-        """Write a text frame before the first suspension. Raises `TransportClosed`."""
+        """Write a text frame before the first suspension. Raises `TransportClosed`.
+
+        It leaves before the loop waits for anything, together with the frames of the same turn.
+        """
 
     async def receive(self) -> str | bytes:
         """Return the next message. Raises `TransportClosed`, after the normal close too."""
@@ -132,6 +138,7 @@ class _Connect(connect):
             ping_timeout=5,
             close_timeout=CLOSE_S,
             max_size=frame_limit,
+            max_queue=None,  # the one reader never waits between two messages of a chunk
             logger=_SILENT,
             **secure,
         )
@@ -146,6 +153,8 @@ class WebSocketTransport:
 
     def __init__(self, connection: ClientConnection) -> None:
         self._connection = connection
+        self._loop = asyncio.get_running_loop()
+        self._gathered = 0  # bytes of the frames that this turn of the loop has written
 
     @property
     def tls(self) -> str | None:
@@ -165,16 +174,29 @@ class WebSocketTransport:
     async def send(self, text: str) -> None:
         """Write before the first suspension, and without one.
 
+        The frames of one turn of the loop are one call of the kernel: a call costs more than a
+        frame, and lets other threads take Python's lock. They wait in the library's own queue, so
+        that they keep their place before whatever the library writes.
+
         The library's `send` also waits for a full buffer to drain, which is not needed: frames are
         sent while the buffer is empty (`writable`).
         """
-        protocol, transport = self._connection.protocol, self._connection.transport
-        try:
-            protocol.send_text(text.encode())
-        except InvalidState as error:
-            raise TransportClosed(CloseCode.ABNORMAL_CLOSURE, str(error)) from error
-        for data in protocol.data_to_send():
-            transport.write(data)
+        protocol, frame = self._connection.protocol, text_frame(text.encode())
+        if protocol.state is not State.OPEN:
+            raise TransportClosed(
+                CloseCode.ABNORMAL_CLOSURE, f"connection is {protocol.state.name.lower()}"
+            )
+        protocol.writes.append(frame)
+        if not self._gathered:
+            self._loop.call_soon(self._flush)
+        self._gathered += len(frame)
+        if self._gathered >= GATHERED_BYTES:
+            self._flush()
+
+    def _flush(self) -> None:
+        """Pass what was gathered to the kernel; what it does not take, the transport keeps."""
+        self._gathered = 0
+        self._connection.transport.write(b"".join(self._connection.protocol.data_to_send()))
 
     async def receive(self) -> str | bytes:
         """Return the next message."""

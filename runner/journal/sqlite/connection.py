@@ -9,7 +9,7 @@ from pathlib import Path
 
 from runner.core.errors import StorageError
 from runner.core.transfer.canonical_form import canonical_destination, canonical_interaction
-from runner.journal.sqlite.schema import ADDED, CLAIMS
+from runner.journal.sqlite.schema import ADDED, CLAIMS, MESSAGES
 
 DAMAGE = (sqlite3.Error, ValueError, TypeError, LookupError, AttributeError)
 """Errors of reading a damaged journal: SQLite's, and those that unexpected values lead to."""
@@ -86,6 +86,14 @@ def index_claims(connection: sqlite3.Connection) -> None:
     # An earlier version may have left one interaction in doubt twice, in two spellings. Until
     # these are settled, the plan alone keeps it from being sent.
     for statement in CLAIMS[: 1 if held_twice else None]:
+        connection.execute(statement)
+    connection.execute("COMMIT")
+
+
+def index_messages(connection: sqlite3.Connection) -> None:
+    """Index the deliveries that a late reply may still be for, as earlier versions did with all."""
+    connection.execute("BEGIN IMMEDIATE")
+    for statement in MESSAGES:
         connection.execute(statement)
     connection.execute("COMMIT")
 

@@ -103,7 +103,7 @@ _BY_MESSAGE = (
     "SELECT {row}, t.id, t.lineage, t.version, t.state, t.reason_code, d.n"
     " FROM deliveries d JOIN transfers t ON t.id = d.transfer"
     " JOIN rows r ON r.run = t.run AND r.n = t.n JOIN ladders l ON l.id = r.ladder"
-    " WHERE d.message_id = ?"
+    " WHERE d.message_id = ? AND d.event != 'accepted'"  # as `schema.MESSAGES` has them
 )
 _LEFT_OUT = "EXISTS (SELECT 1 FROM left_out x WHERE x.run = ?1 AND x.n = r.n)"
 _DOUBTS_ELSEWHERE = (
@@ -290,7 +290,7 @@ class Reader:
         return frozenset(message_id for (message_id,) in rows)
 
     def find(self, message_id: str) -> JournalledTransfer | None:
-        """Return the transfer that a delivery belongs to, of whatever run."""
+        """Return the transfer that a delivery belongs to, unless the delivery was accepted."""
         with self._one_at_a_time, reading(self.path):
             found = self._connection.execute(
                 _BY_MESSAGE.format(row=self._columns("r", media="l.media")),

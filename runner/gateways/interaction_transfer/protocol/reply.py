@@ -45,7 +45,8 @@ def read_reply(
         return GatewayNote("not JSON", harmless(frame))
     if not isinstance(body, dict):
         return GatewayNote("not a JSON object", harmless(frame))
-    if contradiction := _contradiction(contradictions, hide):
+    contradiction = _contradiction(contradictions, hide) if contradictions else None
+    if contradiction:
         body = {"id": body.get("id"), "reason": contradiction}
     message_id, status, reason = body.get("id"), body.get("status"), body.get("reason")
     if not isinstance(message_id, str) or "id" in contradictions:

@@ -1,0 +1,41 @@
+"""Frames of one turn of the loop: all leave, in order, before what is written after them."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+
+import pytest
+from websockets.asyncio.server import ServerConnection, serve
+
+from runner.gateways.websocket.transport import GATHERED_BYTES, TransportClosed, dialler
+
+
+async def received_of(texts: list[str]) -> tuple[list[str], int | None]:
+    """Send texts in one turn of the loop and close; return what a server read, and the code."""
+    got: list[str] = []
+    ended: asyncio.Future[int | None] = asyncio.get_running_loop().create_future()
+
+    async def read(connection: ServerConnection) -> None:
+        got.extend([str(frame) async for frame in connection])
+        ended.set_result(connection.close_code)
+
+    async with serve(read, "127.0.0.1", 0) as server:
+        port = server.sockets[0].getsockname()[1]
+        transport = await dialler(None, time.time)(f"ws://127.0.0.1:{port}/", {})
+        for text in texts:
+            await transport.send(text)
+        await transport.close(1000, "done")
+        with pytest.raises(TransportClosed, match="connection is clos"):
+            await transport.send("too late")
+        return got, await ended
+
+
+async def test_frames_of_one_turn_arrive_in_order_and_before_the_close():
+    texts = [str(number) for number in range(100)]
+    assert await received_of(texts) == (texts, 1000)
+
+
+async def test_more_than_is_gathered_arrives_in_order_too():
+    texts = [f"{number} {'x' * (GATHERED_BYTES // 3)}" for number in range(20)]
+    assert await received_of(texts) == (texts, 1000)
