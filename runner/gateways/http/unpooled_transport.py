@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import ssl
 import sys
 from collections.abc import AsyncIterator, Callable
+from contextlib import suppress
 from importlib.util import find_spec
 from types import TracebackType
 from typing import Self
@@ -15,13 +17,16 @@ import httpx
 class UnpooledTransport(httpx.AsyncBaseTransport):
     """Sends each request on the most recently used idle connection, or on a new one.
 
-    A connection is idle again when the body of its answer has been read or dropped.
+    A connection is idle again when the body of its answer has been read or dropped. After an exchange
+    that was cancelled or failed it is closed: the library may count such a request as under way for
+    ever, and all later requests on that connection would get no answer.
     """
 
     def __init__(self, context: ssl.SSLContext | None) -> None:
         self._context = context
         self._idle: list[httpx.AsyncHTTPTransport] = []
         self._open: set[httpx.AsyncHTTPTransport] = set()
+        self._closing: set[asyncio.Task[None]] = set()
         _forget_sniffio()
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
@@ -30,10 +35,14 @@ class UnpooledTransport(httpx.AsyncBaseTransport):
         try:
             response = await connection.handle_async_request(request)
         except BaseException:
-            self._return(connection)
+            self._drop(connection)
             raise
         assert isinstance(response.stream, httpx.AsyncByteStream)  # noqa: S101 - as it was asked
-        response.stream = _Stream(response.stream, lambda: self._return(connection))
+        response.stream = _Stream(
+            response.stream,
+            lambda: self._idle.append(connection),
+            lambda: self._drop(connection),
+        )
         return response
 
     async def aclose(self) -> None:
@@ -41,6 +50,7 @@ class UnpooledTransport(httpx.AsyncBaseTransport):
         connections, self._open = self._open, set()
         for connection in connections:
             await connection.aclose()
+        await asyncio.gather(*self._closing, return_exceptions=True)
 
     async def __aenter__(self) -> Self:
         return self
@@ -61,30 +71,52 @@ class UnpooledTransport(httpx.AsyncBaseTransport):
         self._open.add(connection)
         return connection
 
-    def _return(self, connection: httpx.AsyncHTTPTransport) -> None:
-        self._idle.append(connection)
+    def _drop(self, connection: httpx.AsyncHTTPTransport) -> None:
+        """Close a connection beside the caller, who may be cancelled."""
+        self._open.discard(connection)
+        closing = asyncio.get_running_loop().create_task(_close(connection))
+        self._closing.add(closing)
+        closing.add_done_callback(self._closing.discard)
+
+
+async def _close(connection: httpx.AsyncHTTPTransport) -> None:
+    with suppress(httpx.HTTPError, OSError):  # it is not used any more
+        await connection.aclose()
 
 
 class _Stream(httpx.AsyncByteStream):
-    """The body of an answer; its end returns the connection."""
+    """The body of an answer; its end returns the connection, or drops it after a failure."""
 
-    def __init__(self, body: httpx.AsyncByteStream, ended: Callable[[], None]) -> None:
+    def __init__(
+        self, body: httpx.AsyncByteStream, ended: Callable[[], None], failed: Callable[[], None]
+    ) -> None:
         self._body = body
         self._ended = ended
+        self._failed = failed
         self._is_closed = False
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
-        async for chunk in self._body:
-            yield chunk
+        try:
+            async for chunk in self._body:
+                yield chunk
+        except BaseException:
+            self._close_as(self._failed)
+            raise
 
     async def aclose(self) -> None:
         if self._is_closed:
             return
-        self._is_closed = True
         try:
             await self._body.aclose()
-        finally:
-            self._ended()
+        except BaseException:
+            self._close_as(self._failed)
+            raise
+        self._close_as(self._ended)
+
+    def _close_as(self, then: Callable[[], None]) -> None:
+        if not self._is_closed:
+            self._is_closed = True
+            then()
 
 
 def _forget_sniffio() -> None:

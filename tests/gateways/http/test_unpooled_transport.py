@@ -68,3 +68,16 @@ async def test_a_connection_that_was_cut_is_replaced():
             await exchange(client, "GET", f"{url}/cut", {})
         assert (await exchange(client, "GET", url, {})).status == 200
         assert opened() == 2
+
+
+@pytest.mark.parametrize("turns", range(40))
+async def test_a_request_that_was_cancelled_leaves_no_connection_that_answers_nothing(turns: int):
+    """Whatever the exchange was at: the connection is closed, and the next request has a new one."""
+    async with serving() as (url, _), http_client(None, None) as client:
+        for _ in range(2):
+            cancelled = asyncio.create_task(exchange(client, "GET", url, {}))
+            for _ in range(turns):
+                await asyncio.sleep(0)
+            cancelled.cancel()
+            await asyncio.gather(cancelled, return_exceptions=True)
+            assert (await exchange(client, "GET", url, {})).body == b"ok"
