@@ -12,11 +12,8 @@ reports `{"pid": …}` for each and `{"pid": …, "code": …}` when it has ende
 from __future__ import annotations
 
 import atexit
-import gc
-import importlib
 import json
 import os
-import pkgutil
 import select
 import signal
 import socket
@@ -220,15 +217,8 @@ def _become(order: Mapping[str, Any], descriptors: Sequence[int]) -> None:
     main()
 
 
-def _import_all() -> None:
-    import runner  # noqa: PLC0415 - the client needs none of it
-
-    for module in pkgutil.walk_packages(runner.__path__, "runner."):
-        importlib.import_module(module.name)
-    gc.collect()
-    gc.freeze()
-
-
 if __name__ == "__main__":
-    _import_all()
+    from tests.preload import preload  # the client needs none of it
+
+    preload()
     serve(socket.socket(fileno=int(sys.argv[1])))
