@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from tests.e2e.harness import Harness, manifest, started, transfer
+from tests.e2e.harness import PATIENCE_S, Harness, manifest, started, transfer
 from tests.foreign.gateway import CLIENT_ID, CLIENT_SECRET, SCOPES, Gateway
 from tests.foreign.script import Step
 from tests.foreign.wire import WebResponse
@@ -113,7 +113,7 @@ def test_a_run_tells_no_secret(
         arguments = process_arguments(process)
         meanwhile = dict(left_behind(harness.folder))
         granting.release("seen")
-        out, err = process.communicate(timeout=60)
+        out, err = process.communicate(timeout=PATIENCE_S)
     assert process.returncode == 0, err
     assert arguments
     assert any(name.endswith("-wal") and text for name, text in meanwhile.items())
