@@ -1,7 +1,7 @@
 # make demo    one batch against the embedded gateway: no account, no network
 # make test    all checks: lint, format, types, layers, tests with coverage
 # make check   only lint, format, types, layers
-# make unit    only the tests whose coverage is measured
+# make unit    only the tests whose coverage is measured, where Python does so at almost no cost
 # make core-coverage  only the core's tests, which must go through every line and branch of it
 # make trials  only the tests that kill, cut, flood, and open a browser
 # make judge   lets the vendor's SDK judge the embedded gateway, in its own environment
@@ -20,8 +20,11 @@ WORKERS ?= 4
 # The coverage of selected tests means nothing: it is measured on whole runs only. Options that select
 # nothing, such as --quiet, leave a run whole.
 SELECTED = $(filter-out -q --quiet -v -vv --verbose -x --exitfirst --durations=%,$(PYTEST_ARGS))
-COVERAGE ?= $(if $(SELECTED),,--cov --cov-report=term:skip-covered)
-# From Python 3.12 on the interpreter can report lines at almost no cost (PEP 669).
+COVERAGE ?= $(if $(SELECTED),,$(MEASURED))
+# From Python 3.12 on the interpreter can report lines at almost no cost (PEP 669). Before, it takes two
+# fifths of all time: the line coverage of the whole is left to `.ci/run`, or to `COVERAGE=--cov`.
+MEASURED = $(shell $(BIN)/python -c 'import sys; \
+	sys.version_info >= (3, 12) and print("--cov --cov-report=term:skip-covered")')
 CORE = $$($(BIN)/python -c 'import sys; print("sysmon" if sys.version_info >= (3, 12) else "ctrace")')
 TRIALS := tests/simulation tests/chaos tests/hazards $(wildcard tests/report/test_browser*.py)
 PYTEST = $(BIN)/python -m pytest --numprocesses $(WORKERS)
@@ -57,7 +60,9 @@ demo: $(VENV)/run.stamp
 
 # Together, because the trials mostly wait; each prints its output when it has ended.
 test: $(VENV)/dev.stamp
-	@+$(MAKE) --no-print-directory --jobs --keep-going $(TOGETHER) check unit core-coverage trials
+	@+$(MAKE) --no-print-directory --jobs --keep-going $(TOGETHER) $(ONCE) check unit core-coverage trials
+# Without coverage `unit` leaves the core's tests to `core-coverage`.
+ONCE = $(if $(strip $(COVERAGE)),,RUN_ELSEWHERE=tests/core)
 TOGETHER = $(if $(filter output-sync,$(.FEATURES)),--output-sync=target)
 
 check: $(VENV)/dev.stamp
@@ -67,9 +72,12 @@ check: $(VENV)/dev.stamp
 	$(BIN)/lint-imports --no-logo
 
 unit: $(VENV)/dev.stamp
-	COVERAGE_CORE=$(CORE) $(PYTEST) $(TRIALS:%=--ignore=%) $(COVERAGE) $(PYTEST_ARGS)
+	COVERAGE_CORE=$(CORE) $(PYTEST) $(patsubst %,--ignore=%,$(TRIALS) $(RUN_ELSEWHERE)) \
+		$(COVERAGE) $(PYTEST_ARGS)
 
-# The C tracer measures branches on every Python; `sysmon` does so only from 3.14 on.
+# The C tracer measures branches on every Python; `sysmon` does so only from 3.14 on. These tests never
+# wait: more workers would only load them more often.
+core-coverage: WORKERS = 2
 core-coverage: $(VENV)/dev.stamp
 	COVERAGE_CORE=ctrace COVERAGE_FILE=.coverage.core $(PYTEST) tests/core --cov=runner/core \
 		--cov-branch --cov-report=term-missing:skip-covered --cov-fail-under=100

@@ -12,16 +12,15 @@ reports `{"pid": …}` for each and `{"pid": …, "code": …}` when it has ende
 from __future__ import annotations
 
 import atexit
-import gc
-import importlib
+import fcntl
 import json
 import os
-import pkgutil
 import select
 import signal
 import socket
 import subprocess
 import sys
+import termios
 import threading
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -42,16 +41,48 @@ class ForkedProcess:
         self.args = ["runner", *arguments]
         self.returncode: int | None = None
         (stdin, into), (out, stdout), (err, stderr) = (os.pipe() for _ in range(PIPES))
-        order = {"arguments": list(arguments), "folder": str(cwd), "environment": dict(env)}
         try:
-            self._client = _client()
-            self.pid = self._client.start(order, [stdin, stdout, stderr])
+            self._start(arguments, [stdin, stdout, stderr], cwd=cwd, env=env)
         finally:
             for descriptor in (stdin, stdout, stderr):
                 os.close(descriptor)
         self.stdin = os.fdopen(into, "w", encoding="utf-8")
         self.stdout = os.fdopen(out, encoding="utf-8")
         self.stderr = os.fdopen(err, encoding="utf-8")
+
+    @classmethod
+    def on_terminal(
+        cls,
+        arguments: Sequence[str],
+        descriptors: Sequence[int],
+        *,
+        cwd: Path | str,
+        env: Mapping[str, str],
+    ) -> ForkedProcess:
+        """Start one in a session of its own, whose terminal is the first of three descriptors."""
+        made = cls.__new__(cls)
+        made.args = ["runner", *arguments]
+        made.returncode = None
+        made._start(arguments, descriptors, cwd=cwd, env=env, leads=True)
+        return made
+
+    def _start(
+        self,
+        arguments: Sequence[str],
+        descriptors: Sequence[int],
+        *,
+        cwd: Path | str,
+        env: Mapping[str, str],
+        leads: bool = False,
+    ) -> None:
+        order = {
+            "arguments": list(arguments),
+            "folder": str(cwd),
+            "environment": dict(env),
+            "leads_session": leads,
+        }
+        self._client = _client()
+        self.pid = self._client.start(order, list(descriptors))
 
     def poll(self) -> int | None:
         """Return the exit code; None while it runs."""
@@ -211,6 +242,9 @@ def _become(order: Mapping[str, Any], descriptors: Sequence[int]) -> None:
     for standard, descriptor in enumerate(descriptors):
         os.dup2(descriptor, standard)
         os.close(descriptor)
+    if order["leads_session"]:
+        os.setsid()
+        fcntl.ioctl(0, termios.TIOCSCTTY, 0)
     os.chdir(order["folder"])
     os.environ.clear()
     os.environ.update(order["environment"])
@@ -220,15 +254,8 @@ def _become(order: Mapping[str, Any], descriptors: Sequence[int]) -> None:
     main()
 
 
-def _import_all() -> None:
-    import runner  # noqa: PLC0415 - the client needs none of it
-
-    for module in pkgutil.walk_packages(runner.__path__, "runner."):
-        importlib.import_module(module.name)
-    gc.collect()
-    gc.freeze()
-
-
 if __name__ == "__main__":
-    _import_all()
+    from tests.preload import preload  # the client needs none of it
+
+    preload()
     serve(socket.socket(fileno=int(sys.argv[1])))

@@ -21,6 +21,7 @@ from typer.main import get_command
 
 from runner.cli.app import app
 from runner.core.exit_code import ExitCode
+from tests.e2e.harness import PATIENCE_S
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -69,7 +70,7 @@ def typed(command: str, folder: Path) -> subprocess.CompletedProcess[str]:
         capture_output=True,
         text=True,
         check=False,
-        timeout=120,
+        timeout=PATIENCE_S,
     )
 
 
@@ -134,7 +135,7 @@ def test_the_wheel_holds_all_that_it_needs(checkout: Path) -> None:
             capture_output=True,
             text=True,
             check=False,
-            timeout=60,
+            timeout=PATIENCE_S,
         )
         assert ended.returncode == 0, ended
 

@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.e2e.harness import PATIENCE_S
+
 CANARY = "canary5b1e77aa00canary5b1e77aa00"
 MANIFEST = f"""\
 version: 1
@@ -42,7 +44,7 @@ def logged(folder: Path, *options: str) -> str:
         capture_output=True,
         text=True,
         check=False,
-        timeout=60,
+        timeout=PATIENCE_S,
     )
     assert ended.returncode == 0, ended
     return ended.stderr

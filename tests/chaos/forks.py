@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from tests.e2e.harness import ROOT, environment
+from tests.e2e.harness import PATIENCE_S, ROOT, environment
 
 
 def quiet_environment() -> dict[str, str]:
@@ -70,7 +70,7 @@ class Zygote:
         assert self._process.stdin is not None
         with self._one_order, self._told:
             self._process.stdin.write(json.dumps(order) + "\n")
-            assert self._told.wait_for(lambda: self._born, 30)
+            assert self._told.wait_for(lambda: self._born, PATIENCE_S)
             return Forked(self, self._born.pop())
 
     def code(self, pid: int, timeout_s: float) -> int | None:

@@ -8,7 +8,7 @@ from collections.abc import Collection, Sequence
 from pathlib import Path
 
 from tests.chaos.forks import Zygote
-from tests.chaos.harness import GatewayProcess, Running, Workspace, names
+from tests.chaos.harness import PATIENCE_S, GatewayProcess, Running, Workspace, names
 from tests.chaos.settings import Settings
 from tests.chaos.tally import Tally, judge
 from tests.chaos.traced import injecting
@@ -18,7 +18,6 @@ TIMED = 0.2
 """The share of kills by the clock alone: while starting, planning, looking at doubts, dialling."""
 
 LONGEST_S = 0.6
-MOST_S = 10.0
 MOST_APPLIES = 5
 
 
@@ -56,7 +55,7 @@ def _killed(running: Running, gateway: GatewayProcess, chance: random.Random, st
     if running.process.poll() is not None:
         return False
     running.process.kill()
-    return running.process.wait(MOST_S) == -signal.SIGKILL
+    return running.process.wait(PATIENCE_S) == -signal.SIGKILL
 
 
 def finish(workspace: Workspace, path: Path, promise: str, codes: Collection[int] = ()) -> None:

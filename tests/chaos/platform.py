@@ -132,7 +132,7 @@ class PlatformWorkspace:
         process = self.zygote.start(["apply", str(path)], self.folder, str(out), str(err))
         return process, out, err
 
-    def apply(self, path: Path, timeout_s: float = 3 * PATIENCE_S) -> Ended:
+    def apply(self, path: Path, timeout_s: float = PATIENCE_S) -> Ended:
         """Run `apply` to its end."""
         process, out, err = self.start(path)
         try:

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Self
 
-from tests.chaos.harness import Addresses
+from tests.chaos.harness import PATIENCE_S, Addresses
 
 TEXT = 0x81
 
@@ -198,7 +198,7 @@ class Proxy:
         self._to = port
         self._fates = fates
         self._chance = random.Random(seed)
-        self._connections = 0
+        self.connections = 0
         self.cuts = 0  # that were made, not only meant
         self.cut_at: float | None = None  # the last one; monotonic seconds
         self._ready = threading.Event()
@@ -218,7 +218,7 @@ class Proxy:
 
     def __enter__(self) -> Self:
         self._thread.start()
-        assert self._ready.wait(30)
+        assert self._ready.wait(PATIENCE_S)
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -242,8 +242,8 @@ class Proxy:
         assert task is not None
         self._open.add(task)
         task.add_done_callback(self._open.discard)
-        self._connections += 1
-        fate = self._fates(self._connections)
+        self.connections += 1
+        fate = self._fates(self.connections)
         server = await asyncio.open_connection("127.0.0.1", self._to)
         connection = _Connection(fate, self._chance, (reader, writer), server, self._note_cut)
         with suppress(ConnectionError, asyncio.IncompleteReadError):  # that is what it is for

@@ -13,18 +13,9 @@ import select
 import sys
 from typing import Any
 
-import httpcore  # noqa: F401 - as below
-
-import runner.app.apply  # what `apply` loads when it runs: imported once, for the children
-import runner.app.compose_result
-import runner.app.plan
-import runner.cli.app
-import runner.cli.output
-import runner.cli.step_summary
-import runner.gateways.genesys_cloud.driver
-import runner.gateways.interaction_transfer.driver  # noqa: F401 - as above
 import tests.chaos.gateway
 from runner.__main__ import main
+from tests.preload import preload
 
 PROGRAMS = {"runner": main, "gateway": tests.chaos.gateway.main}
 POLL_S = 0.005
@@ -86,4 +77,5 @@ def _tell(fact: dict[str, int]) -> None:
 
 
 if __name__ == "__main__":
+    preload()
     serve()

@@ -102,29 +102,34 @@ def run(
     It is forked from a process that has imported the program, unless an interpreter of its own is
     wanted (`fresh`) or a variable acts while one starts.
     """
-    acts_at_start = any(name.startswith(AT_START) for name in env or {})
-    if not fresh and not acts_at_start:
-        variables = environment() | {"RUNNER_LOG_FORMAT": "json"} | dict(env or {})
-        process = ForkedProcess([str(each) for each in arguments], cwd=cwd, env=variables)
-        try:
-            out, err = process.communicate(text, timeout=PATIENCE_S)
-        finally:
-            process.close()
-        return Ended(process.wait(), out, err)
-    with started(*arguments, cwd=cwd, env=env) as child:
+    with started(*arguments, cwd=cwd, env=env, fresh=fresh) as child:
         out, err = child.communicate(text, timeout=PATIENCE_S)
-    return Ended(child.returncode, out, err)
+        return Ended(child.wait(), out, err)
+
+
+Process = ForkedProcess | subprocess.Popen[str]
 
 
 @contextmanager
 def started(
-    *arguments: str | Path, cwd: Path, env: Mapping[str, str] | None = None
-) -> Iterator[subprocess.Popen[str]]:
-    """Start a command; it does not outlive the block."""
+    *arguments: str | Path,
+    cwd: Path,
+    env: Mapping[str, str] | None = None,
+    fresh: bool = False,
+) -> Iterator[Process]:
+    """Start a command as `run` does; it does not outlive the block."""
+    variables = environment() | {"RUNNER_LOG_FORMAT": "json"} | dict(env or {})
+    if not fresh and not any(name.startswith(AT_START) for name in env or {}):
+        forked = ForkedProcess([str(each) for each in arguments], cwd=cwd, env=variables)
+        try:
+            yield forked
+        finally:
+            forked.close()
+        return
     with subprocess.Popen(
         command(*arguments),
         cwd=cwd,
-        env=environment() | {"RUNNER_LOG_FORMAT": "json"} | dict(env or {}),
+        env=variables,
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -222,8 +227,8 @@ class Harness:
     def run(self, *arguments: str | Path) -> Ended:
         return run(*arguments, cwd=self.folder, env=self.env, fresh=self.fresh)
 
-    def started(self, *arguments: str | Path) -> AbstractContextManager[subprocess.Popen[str]]:
-        return started(*arguments, cwd=self.folder, env=self.env)
+    def started(self, *arguments: str | Path) -> AbstractContextManager[Process]:
+        return started(*arguments, cwd=self.folder, env=self.env, fresh=self.fresh)
 
     def run_together(self, *commands: Sequence[str | Path]) -> list[Ended]:
         """Run commands that have nothing to do with each other at the same time."""

@@ -3,18 +3,25 @@
 from __future__ import annotations
 
 import signal
-import subprocess
 
 import pytest
 
-from tests.e2e.harness import PATIENCE_S, REPORT_SCHEMA, Harness, manifest, started, transfer
+from tests.e2e.harness import (
+    PATIENCE_S,
+    REPORT_SCHEMA,
+    Harness,
+    Process,
+    manifest,
+    started,
+    transfer,
+)
 from tests.foreign.gateway import Gateway
 from tests.foreign.script import Step
 
 
-def wait_for_exit(process: subprocess.Popen[str]) -> tuple[int, str, str]:
+def wait_for_exit(process: Process) -> tuple[int, str, str]:
     out, err = process.communicate(timeout=PATIENCE_S)
-    return process.returncode, out, err
+    return process.wait(), out, err
 
 
 @pytest.mark.parametrize(

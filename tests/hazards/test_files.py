@@ -6,7 +6,7 @@ import stat
 import subprocess
 from pathlib import Path
 
-from tests.e2e.harness import Harness, command, environment, manifest, transfer
+from tests.e2e.harness import PATIENCE_S, Harness, command, environment, manifest, transfer
 from tests.foreign.gateway import Gateway
 from tests.foreign.script import Step
 
@@ -37,7 +37,7 @@ def test_every_file_is_its_owners_alone_while_it_is_written_and_after(
         gateway.wait_until(lambda: len(gateway.frames) == 1)
         meanwhile = modes(harness.folder / ".runner")
         gateway.release("seen")
-        assert process.wait(60) == 0
+        assert process.wait(PATIENCE_S) == 0
     expected = {"foreign.db", "foreign.db-wal", "foreign.db-shm", "foreign.db.lock"}
     assert meanwhile == dict.fromkeys(expected, "0o600")
     after = modes(harness.folder)

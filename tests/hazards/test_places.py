@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.harness import Ended, Harness, command, environment, manifest, transfer
+from tests.e2e.harness import PATIENCE_S, Ended, Harness, command, environment, manifest, transfer
 from tests.foreign.gateway import Gateway
 
 NOBODY = 65_534
@@ -85,7 +85,7 @@ def test_a_full_disk_under_the_report(gateway: Gateway, harness: Harness, small:
         capture_output=True,
         text=True,
         check=False,
-        timeout=60,
+        timeout=PATIENCE_S,
     )
     assert ended.returncode == 74, ended
     assert gateway.frames == []
@@ -102,7 +102,7 @@ def test_a_report_that_may_not_grow_is_seen_before(gateway: Gateway, harness: Ha
         capture_output=True,
         text=True,
         check=False,
-        timeout=60,
+        timeout=PATIENCE_S,
     )
     assert ended.returncode == 74, ended
     assert gateway.frames == []

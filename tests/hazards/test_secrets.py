@@ -6,7 +6,6 @@ import base64
 import json
 import os
 import re
-import subprocess
 from collections.abc import Iterator, Mapping
 from html import unescape
 from pathlib import Path
@@ -14,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from tests.e2e.harness import Harness, manifest, started, transfer
+from tests.e2e.harness import PATIENCE_S, Harness, Process, manifest, started, transfer
 from tests.foreign.gateway import CLIENT_ID, CLIENT_SECRET, SCOPES, Gateway
 from tests.foreign.script import Step
 from tests.foreign.wire import WebResponse
@@ -92,7 +91,7 @@ def left_behind(folder: Path) -> Iterator[tuple[str, bytes]]:
             yield path.name, path.read_bytes()
 
 
-def process_arguments(process: subprocess.Popen[str]) -> dict[str, bytes]:
+def process_arguments(process: Process) -> dict[str, bytes]:
     """Return what everyone on this machine may read of a process and its children."""
     task = Path(f"/proc/{process.pid}/task/{process.pid}")
     pids = [str(process.pid), *(task / "children").read_text().split()]
@@ -108,12 +107,12 @@ def test_a_run_tells_no_secret(
     granting.default = Step(until="seen")
     path = harness.write(secretive(granting, harness.folder))
     options = ["--log-format", log_format, verbosity, "--log-file", "run.log"]
-    with started("apply", path, *options, cwd=harness.folder) as process:
+    with started("apply", path, *options, cwd=harness.folder, fresh=True) as process:
         granting.wait_until(lambda: len(granting.frames) == 3)
         arguments = process_arguments(process)
         meanwhile = dict(left_behind(harness.folder))
         granting.release("seen")
-        out, err = process.communicate(timeout=60)
+        out, err = process.communicate(timeout=PATIENCE_S)
     assert process.returncode == 0, err
     assert arguments
     assert any(name.endswith("-wal") and text for name, text in meanwhile.items())

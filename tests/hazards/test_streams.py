@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from tests.e2e.harness import Harness, command, environment, manifest, transfer
+from tests.e2e.harness import PATIENCE_S, Harness, command, environment, manifest, transfer
 from tests.foreign.gateway import Gateway
 from tests.foreign.script import Step
 
@@ -37,7 +37,7 @@ def test_output_that_cannot_be_written_stops_nothing(
     path = harness.write(mixed(gateway))
     arguments = shell(loss)(command("apply", path, *options))
     ended = subprocess.run(
-        arguments, cwd=harness.folder, env=environment(), check=False, timeout=60
+        arguments, cwd=harness.folder, env=environment(), check=False, timeout=PATIENCE_S
     )
     assert ended.returncode == 6
     assert_whole(harness)
@@ -55,7 +55,7 @@ def test_a_reader_that_left_stops_nothing(gateway: Gateway, harness: Harness, st
             command("apply", harness.write(mixed(gateway))),
             cwd=harness.folder,
             env=environment(),
-            timeout=60,
+            timeout=PATIENCE_S,
             check=False,
             **streams,
         )
@@ -75,7 +75,7 @@ def test_head_gets_its_line_and_the_run_its_end(gateway: Gateway, harness: Harne
         env=environment(),
         capture_output=True,
         check=False,
-        timeout=60,
+        timeout=PATIENCE_S,
     )
     assert ended.returncode == 6
     assert ended.stdout.count(b"\n") == 1
@@ -96,7 +96,7 @@ def test_an_ascii_locale_is_no_reason_to_fail(gateway: Gateway, harness: Harness
         env=env,
         capture_output=True,
         check=False,
-        timeout=60,
+        timeout=PATIENCE_S,
     )
     assert ended.returncode == 1, ended
     assert "niemand da ☎ é" in ended.stdout.decode("utf-8")

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from tests.e2e.callbacks import SECRET, with_callback
-from tests.e2e.harness import Ended, Harness, command, environment, manifest, transfer
+from tests.e2e.harness import PATIENCE_S, Ended, Harness, command, environment, manifest, transfer
 from tests.foreign.gateway import Gateway
 from tests.foreign.receiver import Receiver
 
@@ -28,7 +28,7 @@ def under(harness: Harness, before: str, *arguments: str | Path) -> Ended:
         capture_output=True,
         text=True,
         check=False,
-        timeout=60,
+        timeout=PATIENCE_S,
     )
     return Ended(ended.returncode, ended.stdout, ended.stderr)
 
@@ -162,6 +162,6 @@ def test_an_embedded_gateway_that_others_reach_in_the_clear_is_warned_of(
         assert process.stdout is not None
         assert process.stdout.readline().startswith("token_url: http://")
         process.send_signal(signal.SIGTERM)
-        _, said = process.communicate(timeout=60)
+        _, said = process.communicate(timeout=PATIENCE_S)
     assert ("plain HTTP on 0.0.0.0" in said) is is_warned
     assert ("--certificate" in said) is is_warned

@@ -42,7 +42,7 @@ class SlowStore(Store):
     def record(self, entries: Sequence[Entry | Note]) -> None:
         """Wait, then commit."""
         self.began.set()
-        assert self.go.wait(10)
+        assert self.go.wait(180)
         self.sizes.append(len(entries))
         super().record(entries)
 

@@ -18,7 +18,10 @@ from typing import Self
 
 import pyte
 
-PATIENCE_S = 180.0
+from tests.e2e.harness import AT_START, PATIENCE_S, command, environment
+from tests.fork_server import ForkedProcess
+
+PROGRAM = command()
 
 # Makes the pty the program's own terminal, so that a typed Ctrl-C reaches it as a signal.
 ADOPT = "import fcntl, os, sys, termios;fcntl.ioctl(0, termios.TIOCSCTTY, 0)"
@@ -66,6 +69,26 @@ class Screen:
         self.feed(b"\r" + f"\x1b[{height - 1}A".encode() * (height > 1))
 
 
+def _process(
+    arguments: Sequence[str], before: str, streams: Sequence[int], cwd: Path, env: Mapping[str, str]
+) -> ForkedProcess | subprocess.Popen[bytes]:
+    """Start the program on the terminal; it is forked where nothing acts while it starts."""
+    usual = environment()
+    changed = [name for name, value in env.items() if name != "TERM" and usual.get(name) != value]
+    starts = env["TERM"] == "dumb" or any(name.startswith(AT_START) for name in changed)
+    if not before and not starts and list(arguments[: len(PROGRAM)]) == PROGRAM:
+        return ForkedProcess.on_terminal(arguments[len(PROGRAM) :], streams, cwd=cwd, env=env)
+    return subprocess.Popen(
+        [sys.executable, "-I", "-S", "-c", f"{ADOPT};{before or 'pass'};{EXECUTE}", *arguments],
+        cwd=cwd,
+        env=env,
+        stdin=streams[0],
+        stdout=streams[1],
+        stderr=streams[2],
+        start_new_session=True,
+    )
+
+
 class Window:
     """A program on a terminal; use it as a context, that ends the program."""
 
@@ -87,15 +110,8 @@ class Window:
         self.master, slave = os.openpty()
         self.name = os.ttyname(slave)
         self._set_size(columns, rows)
-        self.process = subprocess.Popen(
-            [sys.executable, "-c", f"{ADOPT};{before or 'pass'};{EXECUTE}", *arguments],
-            cwd=cwd,
-            env={"TERM": "xterm-256color", **env},
-            stdin=slave,
-            stdout=slave if stdout is None else stdout,
-            stderr=slave if stderr is None else stderr,
-            start_new_session=True,
-        )
+        streams = [slave, *(slave if each is None else each for each in (stdout, stderr))]
+        self.process = _process(arguments, before, streams, cwd, {"TERM": "xterm-256color", **env})
         os.close(slave)
 
     def __enter__(self) -> Self:

@@ -21,6 +21,7 @@ from runner.console.diagnostics.explanations import (
 )
 from runner.core.diagnostics.codes import CODES
 from runner.manifest.yaml.source import MAX_BYTES
+from tests.e2e.harness import PATIENCE_S
 from tests.manifest.rendering import load_rows
 from tools.rules import DOCUMENT
 
@@ -110,7 +111,7 @@ def typed(session: str, folder: Path) -> subprocess.CompletedProcess[str]:
             capture_output=True,
             text=True,
             check=False,
-            timeout=120,
+            timeout=PATIENCE_S,
         )
     return ended
 
