@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 import uuid
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, replace
 from functools import partial
@@ -14,6 +14,7 @@ from runner.app.callback_backlog import CallbackBacklog
 from runner.app.callback_outbox import JournalOutbox
 from runner.app.journal_checkpoint import Checkpoints
 from runner.app.message_ids import MessageIds
+from runner.app.run_record import current_user
 from runner.app.signals import Signals
 from runner.app.system_clock import SystemClock
 from runner.composition import opened_gateway, policy_of
@@ -27,6 +28,8 @@ from runner.engine.rules import Randomness, Rules
 from runner.engine.run import BatchRun, RunEnd, RunSpec
 from runner.engine.stop import StopSignal
 from runner.ports import Clock, Gateway, Observer
+from runner.ports.control import Control
+from runner.ports.gates import Prompt, unanswered
 from runner.ports.history import History
 from runner.ports.journal import RunJournal
 from runner.ports.journal_access import JournalStore
@@ -55,6 +58,9 @@ class PlannedBatch:
     store: JournalStore
     history: History
     checkpoints: Checkpoints
+    open_control: Callable[[str | None], Control]
+    prompt: Prompt = unanswered
+    is_planned: bool = False  # held to a plan file
 
     @property
     def has_work(self) -> bool:
@@ -96,6 +102,11 @@ async def run_batch(batch: PlannedBatch, observer: Observer, signals: Signals) -
                             after_commit=dispatcher.poke,
                             stop_signal=stop,
                         )
+                        periodic.append(
+                            background.create_task(
+                                stop.guard(partial(_take_commands, batch, engine, backlog))
+                            )
+                        )
                         end = await engine.run()
                 await dispatcher.finish(0.0 if end.halted else CALLBACK_GRACE_S)
                 await dispatching
@@ -106,6 +117,16 @@ async def run_batch(batch: PlannedBatch, observer: Observer, signals: Signals) -
     finally:
         await writer.close()
     return _after_failures(end, stop)
+
+
+async def _take_commands(batch: PlannedBatch, engine: BatchRun, observer: Observer) -> None:
+    """Let operators control the run; one that cannot be controlled is warned of, and goes on."""
+    try:
+        control = batch.open_control(batch.manifest.policy.control_group)
+    except StorageError as error:
+        observer.warned("this run takes no commands (runner control)", why=str(error))
+        return
+    await control.serve(engine.commands.handle)
 
 
 @asynccontextmanager
@@ -150,6 +171,9 @@ def _spec_of(batch: PlannedBatch) -> RunSpec:
         compose=codec.compose,
         total_kbps=constraints.total_bandwidth_kbps,
         failed_before=batch.plan.failed_before,
+        prompt=batch.prompt,
+        user=current_user(),
+        is_planned=batch.is_planned,
     )
 
 

@@ -146,6 +146,7 @@ class TimelineEventKind(StrEnum):
     RENEWED = "renewed"  # tokens, all in all
     SHUT = "shut"  # failures in a row that opened the circuit
     ANSWERED = "answered"
+    CONTROL = "control"  # `reason`: who, and what
     WAVE = "wave"  # its number; `reason` goes on: "of 3 began: 50 transfers"
 
 
@@ -178,6 +179,7 @@ class Figures:
     story: tuple[TimelineEvent, ...] = ()
     story_omitted: int = 0  # events beyond those kept, from the middle
     burst: int | None = None  # frames beyond the limit that one second may hold; None: not kept
+    decided: int = 0  # decisions and gates' verdicts in the chain
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,6 +210,27 @@ class PlanFigures:
 
 
 @dataclass(frozen=True, slots=True)
+class DecisionRecord:
+    """What a person decided while the run went on."""
+
+    at: str
+    who: str
+    what: str
+    why: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class GateRecord:
+    """A gate's verdict, where it was another than before."""
+
+    at: str
+    gate: str
+    wave: int | None
+    verdict: str  # pass | fail | inconclusive
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
 class AuditEntry:
     """One link of the chain: `hash` = SHA-256 hex of (previous hash + `body`), both as text."""
 
@@ -227,3 +250,5 @@ class ReportSource:
     audit: Callable[[], Iterator[AuditEntry]] | None = None  # None: a dry run
     audit_previous: str = "0" * 64  # the hash before the first entry
     manifest: ManifestExcerpt | None = None  # None: the journal was written before it was kept
+    decisions: tuple[DecisionRecord, ...] = ()
+    gates: tuple[GateRecord, ...] = ()
