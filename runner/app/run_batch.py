@@ -12,6 +12,7 @@ from functools import partial
 
 from runner.app.callback_backlog import CallbackBacklog
 from runner.app.callback_outbox import JournalOutbox
+from runner.app.gates import gates_of
 from runner.app.journal_checkpoint import Checkpoints
 from runner.app.message_ids import MessageIds
 from runner.app.run_record import current_user
@@ -29,7 +30,7 @@ from runner.engine.run import BatchRun, RunEnd, RunSpec
 from runner.engine.stop import StopSignal
 from runner.ports import Clock, Gateway, Observer
 from runner.ports.control import Control
-from runner.ports.gates import Prompt, unanswered
+from runner.ports.gates import Gates, Prompt, unanswered
 from runner.ports.history import History
 from runner.ports.journal import RunJournal
 from runner.ports.journal_access import JournalStore
@@ -91,9 +92,9 @@ async def run_batch(batch: PlannedBatch, observer: Observer, signals: Signals) -
                 ]
                 dispatcher.poke()
                 if batch.has_work:
-                    async with _opened_gateway(batch, clock) as gateway:
+                    async with _opened_gateway(batch, clock) as gateway, _gates(batch) as gates:
                         engine = BatchRun(
-                            _spec_of(batch),
+                            _spec_of(batch, gates),
                             gateway=gateway,
                             journal=writer,
                             clock=clock,
@@ -143,6 +144,17 @@ async def _background() -> AsyncIterator[asyncio.TaskGroup]:
         raise wrapped.exceptions[0] from None
 
 
+@asynccontextmanager
+async def _gates(batch: PlannedBatch) -> AsyncIterator[Gates | None]:
+    """Yield what asks the manifest's gates; None: it has none."""
+    gates = gates_of(batch.manifest)
+    try:
+        yield gates
+    finally:
+        if gates is not None:
+            await gates.close()
+
+
 def _opened_gateway(batch: PlannedBatch, clock: Clock) -> AbstractAsyncContextManager[Gateway]:
     return opened_gateway(
         batch.manifest,
@@ -153,7 +165,7 @@ def _opened_gateway(batch: PlannedBatch, clock: Clock) -> AbstractAsyncContextMa
     )
 
 
-def _spec_of(batch: PlannedBatch) -> RunSpec:
+def _spec_of(batch: PlannedBatch, gates: Gates | None) -> RunSpec:
     manifest, constraints = batch.manifest, batch.manifest.gateway
     driver = spec_of(manifest.environment)
     codec = driver.codec()
@@ -171,6 +183,10 @@ def _spec_of(batch: PlannedBatch) -> RunSpec:
         compose=codec.compose,
         total_kbps=constraints.total_bandwidth_kbps,
         failed_before=batch.plan.failed_before,
+        gates=gates,
+        gates_every_s={
+            name: gate.every_s for name, gate in manifest.gates.items() if gate.every_s is not None
+        },
         prompt=batch.prompt,
         user=current_user(),
         is_planned=batch.is_planned,

@@ -69,7 +69,8 @@ class WaveGatekeeper:
         return not self._stop_signal.is_set
 
     def confirm(self) -> None:
-        """Answer the confirmation that waits."""
+        """Answer the confirmation that waits; it waits no more."""
+        self.question = None
         self._confirmed.set()
 
     @asynccontextmanager

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-from runner.core.gates import Gate, WaveConditions
+from runner.core.gates import Gate, UrlGate, WaveConditions
 from runner.core.manifest.media import MediaMatrix
 from runner.core.manifest.quantity import Amount
 from runner.core.manifest.source_excerpt import ManifestExcerpt
@@ -297,7 +297,16 @@ class Manifest:
     def secrets(self) -> tuple[Secret, ...]:
         """Every secret that the manifest refers to, resolved; client ids are not secrets."""
         callbacks = (callback.secret for callback in self.callbacks.values())
-        return tuple(each for each in (self.environment.client_secret, *callbacks) if each)
+        headers = (
+            value
+            for gate in self.gates.values()
+            if isinstance(gate, UrlGate)
+            for value in gate.headers.values()
+            if isinstance(value, Secret)
+        )
+        return tuple(
+            each for each in (self.environment.client_secret, *callbacks, *headers) if each
+        )
 
 
 @dataclass(frozen=True, slots=True)
