@@ -41,7 +41,7 @@ def test_a_run_is_paused_and_resumed_and_its_report_says_who_and_why(
         assert "paused" in paused.out
         gateway.release("drained")
         shown = json.loads(harness.run("control", "show", "--output", "json").out)
-        assert shown["state"]["paused"].endswith(": the queue is full")
+        assert shown["answers"][0]["state"]["paused"].endswith(": the queue is full")
         assert len(gateway.frames) == 4
         assert harness.run("control", "rate", "99/s").code == 1
         assert harness.run("control", "resume").code == 0

@@ -14,7 +14,7 @@ from runner.cli.dataclass_options import expand_dataclasses
 
 if TYPE_CHECKING:
     from runner.app.control import Controlled
-    from runner.cli.output import Console
+    from runner.console.results.control import RunAnswer
 
 Words = Annotated[
     list[str],
@@ -52,6 +52,7 @@ def control(
     from runner.app.control import control_all, parse_words
     from runner.app.find_journal import find_journal
     from runner.cli.output import boundary
+    from runner.console.results.control import control_to_json, render_control
     from runner.core.exit_code import ExitCode
 
     console, where = output.console(), journal.location()
@@ -62,21 +63,25 @@ def control(
             answers = control_all(folder, given)
         else:
             answers = iter([use_case(find_journal(where), given)])
-        codes = [_shown(console, each) for each in answers]
-        raise SystemExit(max(codes, default=ExitCode.OK))
+        given_answers = list(answers)
+        console.show(render_control, control_to_json, [_as_shown(each) for each in given_answers])
+        raise SystemExit(max(map(_code, given_answers), default=ExitCode.OK))
 
 
-def _shown(console: Console, controlled: Controlled) -> int:
-    """Show one run's answer; return the exit code for it."""
+def _as_shown(controlled: Controlled) -> RunAnswer:
+    from runner.console.results.control import RunAnswer
+
+    if (answer := controlled.answer) is None:
+        return RunAnswer(
+            controlled.run, controlled.journal, is_done=False, text=str(controlled.error), state={}
+        )
+    return RunAnswer(controlled.run, controlled.journal, answer.is_done, answer.text, answer.state)
+
+
+def _code(controlled: Controlled) -> int:
     from runner.cli.error_exit_codes import exit_code_of
-    from runner.console.results.control import control_to_json, render_control
     from runner.core.exit_code import ExitCode
 
-    if controlled.error is not None:
-        code = exit_code_of(controlled.error)
-        console.show_error(controlled.error, code)
-        return code
-    assert controlled.answer is not None  # noqa: S101 - there is no error
-    value = (controlled.run, controlled.answer)
-    console.show(render_control, control_to_json, value)
+    if controlled.answer is None:
+        return ExitCode.OK if controlled.error is None else exit_code_of(controlled.error)
     return ExitCode.OK if controlled.answer.is_done else ExitCode.FAILURES

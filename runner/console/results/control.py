@@ -2,31 +2,57 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
+from runner.console.results.document import document
 from runner.console.terminal_text import Paint, visible
 from runner.core.number_text import figure
 from runner.core.transfer.outcome import outcome_words
-from runner.ports.control import ControlAnswer
 
 
-def render_control(value: tuple[str, ControlAnswer], *, color: bool) -> str:
-    """Return the answer as text; for `show`, the run's state."""
-    run, answer = value
+@dataclass(frozen=True, slots=True)
+class RunAnswer:
+    """What one run answered; `state` is empty where it could not be asked."""
+
+    run: str
+    journal: str
+    is_done: bool
+    text: str
+    state: Mapping[str, Any]
+
+
+def render_control(answers: Sequence[RunAnswer], *, color: bool) -> str:
+    """Return the answers as text; for `show`, the run's state."""
     paint = Paint(color)
-    if answer.text:
-        mark = paint.green("done") if answer.is_done else paint.red("refused")
-        return f"{visible(run)}: {mark}: {visible(answer.text)}\n"
-    return "".join(f"{line}\n" for line in _state(run, answer.state))
+    lines: list[str] = []
+    for each in answers:
+        if each.text:
+            mark = paint.green("done") if each.is_done else paint.red("refused")
+            lines.append(f"{visible(each.run)}: {mark}: {visible(each.text)}")
+        else:
+            lines.extend(_state(each.run, each.state))
+    return "".join(f"{line}\n" for line in lines)
 
 
-def control_to_json(value: tuple[str, ControlAnswer]) -> str:
-    """Return the answer as a line of JSON."""
-    run, answer = value
-    wire = {"run": run, "done": answer.is_done, "text": answer.text, "state": answer.state}
-    return json.dumps(wire) + "\n"
+def control_to_json(answers: Sequence[RunAnswer]) -> str:
+    """Return the answers as a document."""
+    return document(
+        "control",
+        {
+            "answers": [
+                {
+                    "run": each.run,
+                    "journal": each.journal,
+                    "done": each.is_done,
+                    "text": each.text,
+                    "state": each.state or None,
+                }
+                for each in answers
+            ]
+        },
+    )
 
 
 def _state(run: str, state: Mapping[str, Any]) -> Iterator[str]:
