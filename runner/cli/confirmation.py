@@ -108,8 +108,11 @@ def _read_answer(terminal: int, question: str) -> bool:
             return False
 
 
-async def ask_beside_run(question: str, show: Callable[[str], object]) -> bool:
-    """Ask for yes or no on the terminal while a run goes on; `show` shows the question.
+async def ask_beside_run(question: str, show: Callable[[str], object] | None) -> bool:
+    """Ask for yes or no on the terminal while a run goes on.
+
+    `show` shows the question above the live view; None: there is no view, and it is written to the
+    terminal. A terminal that takes nothing in holds nothing up.
 
     Without a terminal, or once it is gone, it never returns: `runner control continue` answers.
     """
@@ -117,7 +120,13 @@ async def ask_beside_run(question: str, show: Callable[[str], object]) -> bool:
     if terminal is None:
         return await unanswered(question)
     try:
-        show(f"{visible(question)}\n[y/N], or: runner control continue\n")
+        os.set_blocking(terminal, False)
+        text = f"{visible(question)}\n[y/N], or: runner control continue\n"
+        if show is not None:
+            show(text)
+        else:
+            with suppress(OSError):
+                os.write(terminal, text.encode("utf-8", "replace"))
         with suppress(termios.error):  # ignore what was typed before the question
             termios.tcflush(terminal, termios.TCIFLUSH)
         answer = await _line_from(terminal)
@@ -134,6 +143,8 @@ async def _line_from(terminal: int) -> str | None:
     def read() -> None:
         try:
             line = os.read(terminal, MAX_BYTES)
+        except BlockingIOError:
+            return
         except OSError:
             line = b""
         if not typed.done():

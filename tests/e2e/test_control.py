@@ -7,10 +7,17 @@ import signal
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
+
+import jsonschema_rs
 
 from tests.e2e.harness import PATIENCE_S, Harness, manifest, started, transfer
 from tests.foreign.gateway import Gateway
 from tests.foreign.script import Step
+
+RESULT = jsonschema_rs.validator_for(
+    json.loads(Path("schemas/result.v1.schema.json").read_text("utf-8"))
+)
 
 
 @contextmanager
@@ -41,6 +48,7 @@ def test_a_run_is_paused_and_resumed_and_its_report_says_who_and_why(
         assert "paused" in paused.out
         gateway.release("drained")
         shown = json.loads(harness.run("control", "show", "--output", "json").out)
+        RESULT.validate(shown)
         assert shown["answers"][0]["state"]["paused"].endswith(": the queue is full")
         assert len(gateway.frames) == 4
         assert harness.run("control", "rate", "99/s").code == 1

@@ -87,7 +87,8 @@ def apply(
             again = apply_again(request.arguments(loaded))
             signals.last_word = partial(_end_at_once, console, observer, shell_line(again))
             confirm = partial(_confirmed, console, yes=yes)
-            prompt = partial(ask_beside_run, show=console.err.write)
+            show = console.err.write if console.err.isatty() else None
+            prompt = partial(ask_beside_run, show=show)
             hooks = use_case.RunHooks(observer, signals, confirm, prompt)
             applied = use_case.apply(request, loaded, staging, hooks)
             _log_bug(applied)
