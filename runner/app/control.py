@@ -11,7 +11,7 @@ from runner.app.status import holder_runs
 from runner.core.control import CommandName, parse_command
 from runner.core.errors import NotRunning, RunnerError, UsageError
 from runner.core.journal_location import JournalLocation
-from runner.journals import journal_at
+from runner.journals import journal_at, journals_beside
 from runner.ports.control import ControlAnswer, ControlRequest
 from runner.ports.history import LATEST
 from runner.ports.journal_access import Holder, JournalAccess
@@ -77,16 +77,16 @@ def control(location: JournalLocation, given: GivenCommand) -> Controlled:
     return Controlled(run, journal.address, answer)
 
 
-def control_all(folder: Path, given: GivenCommand) -> Iterator[Controlled]:
-    """Give a command to every run whose journal lies in a folder, as far as they are running.
+def control_all(manifest: Path | None, given: GivenCommand) -> Iterator[Controlled]:
+    """Give a command to every run with a journal beside a manifest, or in the current folder.
 
     Raises `UsageError` for a command that is not for all, `NotRunning` if nothing is running.
     """
     if given.command not in FOR_ALL or given.run is not None:
         raise UsageError("--all is for `pause` and `stop` alone, without a run's id")
     found = False
-    for path in sorted(folder.glob("*.db")):
-        journal = journal_at(JournalLocation(str(path)))
+    for location in journals_beside(manifest):
+        journal = journal_at(location)
         if journal.holder() is None:
             continue
         found = True
@@ -95,7 +95,9 @@ def control_all(folder: Path, given: GivenCommand) -> Iterator[Controlled]:
         except RunnerError as error:
             yield Controlled(LATEST, journal.address, error=error)
     if not found:
-        raise NotRunning(f"no run is going on with a journal in {folder.absolute()}")
+        raise NotRunning(
+            "no run is going on with a journal of this folder; name another's with --manifest"
+        )
 
 
 def _running(journal: JournalAccess, run_id: str | None) -> tuple[str, Holder]:

@@ -77,7 +77,8 @@ def test_a_run_is_paused_and_resumed_and_its_report_says_who_and_why(
 
 def test_a_run_is_stopped_and_the_next_one_finishes(gateway: Gateway, harness: Harness):
     with held(gateway, harness) as process:
-        stopped = harness.run("control", "latest", "stop")
+        assert harness.run("control", "show", "--all").code == 2
+        stopped = harness.run("control", "stop", "--all")
         assert stopped.code == 0, stopped.err
         gateway.release("drained")
         code, err = ended(process)

@@ -46,8 +46,6 @@ def control(
     output: options.OutputOptions,
 ) -> None:
     """Pause, resume, slow down, confirm or stop a batch while it runs, or show where it stands."""
-    from pathlib import Path
-
     from runner.app.control import control as use_case
     from runner.app.control import control_all, parse_words
     from runner.app.find_journal import find_journal
@@ -59,8 +57,7 @@ def control(
     with boundary(console, where.manifest):
         given = parse_words(words, for_, reason)
         if every_run:
-            folder = Path() if where.manifest is None else where.manifest.parent
-            answers = control_all(folder, given)
+            answers = control_all(where.manifest, given)
         else:
             answers = iter([use_case(find_journal(where), given)])
         given_answers = list(answers)
