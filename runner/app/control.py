@@ -8,9 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from runner.app.status import holder_runs
+from runner.core import next_steps
 from runner.core.control import CommandName, parse_command
 from runner.core.errors import NotRunning, RunnerError, UsageError
 from runner.core.journal_location import JournalLocation
+from runner.core.next_steps import shell_line
 from runner.journals import journal_at, journals_beside
 from runner.ports.control import ControlAnswer, ControlRequest
 from runner.ports.history import LATEST
@@ -115,9 +117,10 @@ def _running(journal: JournalAccess, run_id: str | None) -> tuple[str, Holder]:
             f"run {record.id} is not running: it ended as {record.outcome} at {record.finished_at}"
         )
     if asked.no != newest.no or not holder_runs(holder, record):
+        how = shell_line(next_steps.status(str(journal.location), record.id))
         raise NotRunning(
             f"run {record.id} is not running: it died without an end, and what it had in flight is"
-            " in doubt; `runner status` says how to go on"
+            f" in doubt; how to go on: {how}"
         )
     assert holder is not None  # noqa: S101 - it runs the newest run
     return record.id, holder
