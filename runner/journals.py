@@ -129,6 +129,12 @@ def only_journal() -> JournalLocation:
     raise UsageError(f"{folder} holds several journals; choose with --env, of: {names}")
 
 
+def journals_beside(manifest: Path | None) -> list[JournalLocation]:
+    """Return every journal beside a manifest, or in the current folder's place for them."""
+    found = sorted(default_folder(manifest).glob("*.db"))
+    return [JournalLocation(str(without_link(path))) for path in found]
+
+
 def gateway_entry(
     variables: Mapping[str, str], *, origin: str, account: str
 ) -> GatewayEntry | None:

@@ -30,8 +30,10 @@ from runner.core.transfer.outcome import Outcome
 from runner.engine.run import RunEnd
 from runner.gateways.http.trust_check import check_trust
 from runner.ports import Observer
+from runner.ports.control import Control
+from runner.ports.gates import Prompt, unanswered
 from runner.ports.history import History
-from runner.ports.journal_access import GatewayEntry, JournalAccess, JournalStore
+from runner.ports.journal_access import GatewayEntry, JournalAccess, JournalLock, JournalStore
 from runner.report.disk_check import check_report_folder, clear_unfinished
 from runner.report.writer import write_report
 from runner.staging.rows import Staging
@@ -69,6 +71,7 @@ class RunHooks:
     observer: Observer
     signals: Signals
     confirm: Callable[[Question], bool]
+    prompt: Prompt = unanswered  # asks for confirmations between waves
 
 
 def apply(request: RunOptions, manifest: Manifest, staging: Staging, hooks: RunHooks) -> Applied:
@@ -85,8 +88,16 @@ def apply(request: RunOptions, manifest: Manifest, staging: Staging, hooks: RunH
         plan_rows(request, manifest, staging, journal)
     entry = _entry(manifest, hooks.observer)
     checkpoints = Checkpoints(journal, entry, request.report_dir, manifest)
-    with _opened(request, checkpoints) as store:
-        run = _Run(request, manifest, staging, hooks, store=store, checkpoints=checkpoints)
+    with _opened(request, checkpoints) as (store, lock):
+        run = _Run(
+            request,
+            manifest,
+            staging,
+            hooks,
+            store=store,
+            checkpoints=checkpoints,
+            open_control=lock.open_control,
+        )
         plan = run.plan()
         with journal.open_history() as history:
             batch = run.batch(plan, history)
@@ -113,8 +124,10 @@ def _entry(manifest: Manifest, observer: Observer) -> GatewayEntry | None:
 
 
 @contextmanager
-def _opened(request: RunOptions, checkpoints: Checkpoints) -> Iterator[JournalStore]:
-    """Yield the journal, opened to write, under its lock and the gateway's.
+def _opened(
+    request: RunOptions, checkpoints: Checkpoints
+) -> Iterator[tuple[JournalStore, JournalLock]]:
+    """Yield the journal, opened to write, and its lock; the gateway's is held too.
 
     Raises `Locked`, or `StorageError` if the journal is new and earlier runs saw another.
     """
@@ -127,7 +140,7 @@ def _opened(request: RunOptions, checkpoints: Checkpoints) -> Iterator[JournalSt
         forget_earlier_gateway(journal.location)
         store = lock.open_store(environment=manifest.environment.name, origin=origin_of(manifest))
         try:
-            yield store
+            yield store, lock
         finally:
             store.close()
 
@@ -144,11 +157,14 @@ class _Run:
         *,
         store: JournalStore,
         checkpoints: Checkpoints,
+        open_control: Callable[[str | None], Control],
     ) -> None:
         self._request = request
         self._manifest = manifest
         self._staging = staging
         self._confirm = hooks.confirm
+        self._prompt = hooks.prompt
+        self._open_control = open_control
         self._observer = hooks.observer
         self._journal: JournalAccess = checkpoints.journal
         self._store = store
@@ -205,6 +221,9 @@ class _Run:
             store=self._store,
             history=history,
             checkpoints=self._checkpoints,
+            open_control=self._open_control,
+            prompt=self._prompt,
+            is_planned=self._request.plan is not None,
         )
 
     def end_unsent(self, batch: PlannedBatch) -> RunEnd | None:
@@ -235,7 +254,7 @@ class _Run:
         record = run_record.finished_record(
             self._record, code, explanation or None, len(elsewhere), at=at
         )
-        if end.halted is ExitCode.STORAGE:  # the journal takes no more: only the report shows it
+        if end.halted in {ExitCode.STORAGE, ExitCode.LOCKED}:  # only the report shows how it ended
             source = replace(source, run=record, figures=end.figures)
         else:
             self._store.finish_run(record.to_json(), asdict(end.figures), at)

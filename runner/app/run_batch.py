@@ -5,15 +5,17 @@ from __future__ import annotations
 import asyncio
 import random
 import uuid
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 
 from runner.app.callback_backlog import CallbackBacklog
 from runner.app.callback_outbox import JournalOutbox
+from runner.app.gates import gates_of
 from runner.app.journal_checkpoint import Checkpoints
 from runner.app.message_ids import MessageIds
+from runner.app.run_record import current_user
 from runner.app.signals import Signals
 from runner.app.system_clock import SystemClock
 from runner.composition import opened_gateway, policy_of
@@ -27,6 +29,8 @@ from runner.engine.rules import Randomness, Rules
 from runner.engine.run import BatchRun, RunEnd, RunSpec
 from runner.engine.stop import StopSignal
 from runner.ports import Clock, Gateway, Observer
+from runner.ports.control import Control
+from runner.ports.gates import Gates, Prompt, unanswered
 from runner.ports.history import History
 from runner.ports.journal import RunJournal
 from runner.ports.journal_access import JournalStore
@@ -55,6 +59,9 @@ class PlannedBatch:
     store: JournalStore
     history: History
     checkpoints: Checkpoints
+    open_control: Callable[[str | None], Control]
+    prompt: Prompt = unanswered
+    is_planned: bool = False  # held to a plan file
 
     @property
     def has_work(self) -> bool:
@@ -85,9 +92,9 @@ async def run_batch(batch: PlannedBatch, observer: Observer, signals: Signals) -
                 ]
                 dispatcher.poke()
                 if batch.has_work:
-                    async with _opened_gateway(batch, clock) as gateway:
+                    async with _opened_gateway(batch, clock) as gateway, _gates(batch) as gates:
                         engine = BatchRun(
-                            _spec_of(batch),
+                            _spec_of(batch, gates),
                             gateway=gateway,
                             journal=writer,
                             clock=clock,
@@ -96,16 +103,31 @@ async def run_batch(batch: PlannedBatch, observer: Observer, signals: Signals) -
                             after_commit=dispatcher.poke,
                             stop_signal=stop,
                         )
+                        periodic.append(
+                            background.create_task(
+                                stop.guard(partial(_take_commands, batch, engine, backlog))
+                            )
+                        )
                         end = await engine.run()
                 await dispatcher.finish(0.0 if end.halted else CALLBACK_GRACE_S)
                 await dispatching
                 for task in periodic:
                     task.cancel()
     except StorageError as error:
-        return RunEnd(ExitCode.STORAGE, str(error), error, end.figures)
+        return RunEnd(error.exit_code, str(error), error, end.figures)
     finally:
         await writer.close()
     return _after_failures(end, stop)
+
+
+async def _take_commands(batch: PlannedBatch, engine: BatchRun, observer: Observer) -> None:
+    """Let operators control the run; one that cannot be controlled is warned of, and goes on."""
+    try:
+        control = batch.open_control(batch.manifest.policy.control_group)
+    except StorageError as error:
+        observer.warned("this run takes no commands (runner control)", why=str(error))
+        return
+    await control.serve(engine.commands.handle)
 
 
 @asynccontextmanager
@@ -122,6 +144,17 @@ async def _background() -> AsyncIterator[asyncio.TaskGroup]:
         raise wrapped.exceptions[0] from None
 
 
+@asynccontextmanager
+async def _gates(batch: PlannedBatch) -> AsyncIterator[Gates | None]:
+    """Yield what asks the manifest's gates; None: it has none."""
+    gates = gates_of(batch.manifest)
+    try:
+        yield gates
+    finally:
+        if gates is not None:
+            await gates.close()
+
+
 def _opened_gateway(batch: PlannedBatch, clock: Clock) -> AbstractAsyncContextManager[Gateway]:
     return opened_gateway(
         batch.manifest,
@@ -132,7 +165,7 @@ def _opened_gateway(batch: PlannedBatch, clock: Clock) -> AbstractAsyncContextMa
     )
 
 
-def _spec_of(batch: PlannedBatch) -> RunSpec:
+def _spec_of(batch: PlannedBatch, gates: Gates | None) -> RunSpec:
     manifest, constraints = batch.manifest, batch.manifest.gateway
     driver = spec_of(manifest.environment)
     codec = driver.codec()
@@ -150,6 +183,13 @@ def _spec_of(batch: PlannedBatch) -> RunSpec:
         compose=codec.compose,
         total_kbps=constraints.total_bandwidth_kbps,
         failed_before=batch.plan.failed_before,
+        gates=gates,
+        gates_every_s={
+            name: gate.every_s for name, gate in manifest.gates.items() if gate.every_s is not None
+        },
+        prompt=batch.prompt,
+        user=current_user(),
+        is_planned=batch.is_planned,
     )
 
 
@@ -165,6 +205,7 @@ def _dispatcher(
         manifest.policy.retry,
         simulated=manifest.environment.is_simulated,
         observer=observer,
+        may_write=writer.may_write,
     )
 
 
@@ -200,6 +241,6 @@ async def _keep_checkpoints(
 
 def _after_failures(end: RunEnd, stop: StopSignal) -> RunEnd:
     """Return a run's end, where work beside the engine may have failed after the engine ended."""
-    if stop.code in {ExitCode.STORAGE, ExitCode.BUG}:
+    if stop.code in {ExitCode.STORAGE, ExitCode.LOCKED, ExitCode.BUG}:
         return replace(end, halted=stop.code, explanation=stop.reason, error=stop.error)
     return end

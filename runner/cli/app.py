@@ -11,6 +11,7 @@ from runner.cli.command_classes import CommandGroup, GroupedCommand
 from runner.cli.commands import (
     apply,
     audit,
+    control,
     doctor,
     explain,
     init,
@@ -68,6 +69,7 @@ for command, short_help in (  # the list of commands cuts off what is longer tha
     (apply.apply, "Check, plan, transfer what is not yet transferred, report."),
     (plan.plan, "Show what `apply` would send; nothing leaves this machine."),
     (status.status, "Show the journal's runs, or one run's figures."),
+    (control.control, "Pause, slow down, confirm or stop a running batch."),
     (report.report, "Render a run's report again."),
     (resolve.resolve, "Settle a transfer in doubt by your decision."),
     (doctor.doctor, "Connect as a run would, read-only, and explain."),

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import sys
 import termios
+from collections.abc import Callable
 from contextlib import suppress
 
 from runner.app.apply import Question
 from runner.console.terminal_text import visible
+from runner.ports.gates import unanswered
 
 TERMINAL = "/dev/tty"
 """The process's controlling terminal."""
@@ -103,3 +106,53 @@ def _read_answer(terminal: int, question: str) -> bool:
             return True
         if answer in NO or not line.endswith(b"\n"):
             return False
+
+
+async def ask_beside_run(question: str, show: Callable[[str], object] | None) -> bool:
+    """Ask for yes or no on the terminal while a run goes on.
+
+    `show` shows the question above the live view; None: there is no view, and it is written to the
+    terminal. A terminal that takes nothing in holds nothing up.
+
+    Without a terminal, or once it is gone, it never returns: `runner control continue` answers.
+    """
+    terminal = _open_terminal()
+    if terminal is None:
+        return await unanswered(question)
+    try:
+        os.set_blocking(terminal, False)
+        text = f"{visible(question)}\n[y/N], or: runner control continue\n"
+        if show is not None:
+            show(text)
+        else:
+            with suppress(OSError):
+                os.write(terminal, text.encode("utf-8", "replace"))
+        with suppress(termios.error):  # ignore what was typed before the question
+            termios.tcflush(terminal, termios.TCIFLUSH)
+        answer = await _line_from(terminal)
+    finally:
+        os.close(terminal)
+    return await unanswered(question) if answer is None else answer in YES
+
+
+async def _line_from(terminal: int) -> str | None:
+    """Return the next line that is typed; None: the terminal is gone."""
+    loop = asyncio.get_running_loop()
+    typed: asyncio.Future[str | None] = loop.create_future()
+
+    def read() -> None:
+        try:
+            line = os.read(terminal, MAX_BYTES)
+        except BlockingIOError:
+            return
+        except OSError:
+            line = b""
+        if not typed.done():
+            typed.set_result(line.decode("utf-8", "replace").strip().lower() if line else None)
+        loop.remove_reader(terminal)
+
+    loop.add_reader(terminal, read)
+    try:
+        return await typed
+    finally:
+        loop.remove_reader(terminal)

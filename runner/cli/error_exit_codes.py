@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from runner.core.errors import (
+    CommandRefused,
     Fenced,
     GatewayError,
     Interrupted,
     Locked,
     ManifestInvalid,
     NotInDoubt,
+    NotRunning,
     StorageError,
     UsageError,
 )
@@ -16,6 +18,8 @@ from runner.core.exit_code import ExitCode
 
 _CODES: tuple[tuple[type[BaseException], ExitCode], ...] = (
     (NotInDoubt, ExitCode.FAILURES),
+    (CommandRefused, ExitCode.FAILURES),
+    (NotRunning, ExitCode.UNREACHABLE),
     (UsageError, ExitCode.USAGE),
     (ManifestInvalid, ExitCode.INVALID),
     (GatewayError, ExitCode.UNREACHABLE),

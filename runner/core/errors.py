@@ -25,6 +25,14 @@ class NotInDoubt(UsageError):
     """A transfer to settle is not in doubt (exit 1); nothing was changed."""
 
 
+class CommandRefused(RunnerError):
+    """A running batch refused a command (exit 1); nothing was changed."""
+
+
+class NotRunning(RunnerError):
+    """A run cannot be controlled, because it is not running (exit 4)."""
+
+
 class ManifestInvalid(RunnerError):
     """The manifest has problems (exit 3), which are shown instead of this text."""
 

@@ -21,6 +21,7 @@ from runner.core.pacing.rate import (
     bucket_at_start,
     climbed,
     due_in,
+    relimited,
     slowed,
     take_token,
     window_wait_s,
@@ -157,6 +158,30 @@ class Admission:
         self._silent_until = 0.0
         self._silence_why = ""
         metrics.rate_per_s = limits.rate_per_s
+        self._holds: dict[str, str] = {}
+
+    @property
+    def limits(self) -> Limits:
+        """The limits in force."""
+        return self._limits
+
+    def hold(self, holder: str, words: str) -> None:
+        """Let no frame leave until `release`; `words` say what it waits for."""
+        self._holds[holder] = words
+
+    def release(self, holder: str) -> None:
+        """End a hold, if there is one."""
+        self._holds.pop(holder, None)
+
+    def limit(self, limits: Limits) -> None:
+        """Put other limits in force, at once; the frames of the last second still count."""
+        before, self._limits = self._limits, limits
+        if limits.rate_per_s != before.rate_per_s:
+            self._pace = relimited(self._pace, limits.rate_per_s)
+            self._metrics.rate_per_s = self._pace.rate_per_s
+            self._bucket = self._fresh_bucket(self._pace.rate_per_s)
+            self._written = self._log_for(limits)
+        self._freed.set()
 
     @property
     def ahead(self) -> int:
@@ -168,6 +193,8 @@ class Admission:
     @property
     def waiting_for(self) -> str | None:
         """What all transfers wait for now, in words; None: only for their turn."""
+        if self._holds:
+            return ", ".join(self._holds.values())
         if self._gateway.generation is None:
             return "the session"
         if (left_s := self.silent_for_s) > 0:
@@ -228,8 +255,8 @@ class Admission:
     ) -> bool:
         """Write a slot's frame when its token is granted; False: certainly not written.
 
-        Between the last checks (stop signal, session, age, `is_wanted`, token, window,
-        lease) and the write there is no suspension. Once the write is entered the answer is True, even if the
+        Between the last checks (stop signal, hold, session, age, `is_wanted`, token, window, lease)
+        and the write there is no suspension. Once the write is entered the answer is True, even if the
         write then fails.
         """
         generation = pending_reply.generation
@@ -239,7 +266,9 @@ class Admission:
                     now = self._clock.now()
                     left_s = request.built_at + STALE_S - now
                     gone = self._gateway.generation != generation
-                    if self._stop_signal.is_set or gone or left_s <= 0 or not is_wanted():
+                    if self._stop_signal.is_set or self._holds or gone or left_s <= 0:
+                        return False
+                    if not is_wanted():
                         return False
                     wait_s = self._until_frame(now)
                     if wait_s <= 0:
@@ -304,6 +333,17 @@ class Admission:
             now=self._clock.now(), rate_per_s=rate_per_s, burst=self._limits.burst
         )
 
+    def _log_for(self, limits: Limits) -> deque[float] | None:
+        """Return the log of writes for other limits, as if it had been kept all the time.
+
+        Where there was no limit before, the last second counts as full.
+        """
+        log = _log_of(limits)
+        if log is not None and log.maxlen:
+            now = self._clock.now()
+            log.extend([now] * log.maxlen if self._written is None else self._written)
+        return log
+
     def _goes_on(self) -> bool:
         return not self._stop_signal.is_set and self._in_window()
 
@@ -327,10 +367,10 @@ class Admission:
         """Return the seconds until the next transfer may have its turn."""
         if self._slots_taken >= self._limits.in_flight:
             return ONCE_FREED_S
+        if self._holds or not self._may_write():
+            return POLL_S
         if not self._gateway.writable():  # no session, or one that takes nothing in
             return POLL_S if self._gateway.generation is None else BUFFER_POLL_S
-        if not self._may_write():
-            return POLL_S
         total = self._total_kbps
         if total is not None and self._slots_taken and self._kbps_taken + kbps > total:
             return POLL_S

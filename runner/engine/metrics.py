@@ -54,6 +54,7 @@ class RunMetrics:
         self._first_events: list[TimelineEvent] = []
         self._last_events: deque[TimelineEvent] = deque(maxlen=MOST_EVENTS // 2)
         self.troubles: deque[RecentFailure] = deque(maxlen=TROUBLES_KEPT)
+        self.decided = 0  # decisions and gates' verdicts in the chain
         self.latencies_ms: deque[float] = deque(maxlen=LATENCIES_KEPT)
 
     def frame_left(self, now: float) -> None:
@@ -150,6 +151,7 @@ class RunMetrics:
             story=story,
             story_omitted=self._event_count - len(story),
             burst=burst,
+            decided=self.decided,
         )
 
     def counts(self) -> Mapping[str, int]:

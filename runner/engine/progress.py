@@ -30,7 +30,7 @@ class ProgressReporter:
         clock: Clock,
         observer: Observer,
         notes: AuditNotes,
-        limit_per_s: float | None,
+        waiting_for: Callable[[], str | None] = lambda: None,
         burst: int,
     ) -> None:
         self._gateway = gateway
@@ -40,7 +40,7 @@ class ProgressReporter:
         self._clock = clock
         self._observer = observer
         self._notes = notes
-        self._limit_per_s = limit_per_s
+        self._waiting_for = waiting_for
         self._burst = burst
         self.stage: str | None = None
         self._held_by: str | None = None  # as it was reported
@@ -57,8 +57,8 @@ class ProgressReporter:
             in_flight=metrics.in_flight,
             sent=metrics.sent,
             rate_per_s=metrics.rate_per_s,
-            waiting_for=None if closed else self._admission.waiting_for,
-            limit_per_s=self._limit_per_s,
+            waiting_for=(None if closed else self._waiting_for() or self._admission.waiting_for),
+            limit_per_s=self._admission.limits.rate_per_s,
             sent_per_s=float(metrics.in_last_second(self._clock.now())),
             session=self._session(closed=closed),
             latency_ms=recent_latency(metrics.latencies_ms),

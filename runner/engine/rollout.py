@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import accumulate
 
+from runner.core.gates import UNCONDITIONAL, WaveConditions
 from runner.core.manifest.model import Policy
+from runner.core.manifest.quantity import Amount
 from runner.core.number_text import was_or_were
-from runner.core.pacing.waves import batch_ends, most_failures, most_failures_of_wave
+from runner.core.pacing.waves import batch_ends, conditions_of, most_failures, most_failures_of_wave
 from runner.core.transfer.outcome import Outcome
 from runner.engine.active_transfer import ActiveTransfer
 from runner.engine.metrics import RunMetrics
@@ -28,6 +30,7 @@ class Wave:
     number: int | None = None  # from 1
     of: int = 1
     most_failures: int | None = None  # None: its failures do not matter but to the whole
+    conditions: WaveConditions = UNCONDITIONAL  # what stands before it
 
     def __str__(self) -> str:
         return f"wave {self.number} of {self.of}"
@@ -77,11 +80,25 @@ class Rollout:
             others = self._total - self._failed_before
             sizes = [size for size in (others, self._failed_before) if size]
             return [Wave(end, size) for end, size in zip(accumulate(sizes), sizes, strict=True)]
-        begun = (0, *ends)
+        policy, begun = self._policy, (0, *ends)
+        conditions = conditions_of(
+            policy.waves, policy.wave_conditions, self._total, self._failed_before
+        )
         return [
-            self._as_wave(number, len(ends), begun[number - 1], end)
+            replace(
+                self._as_wave(number, len(ends), begun[number - 1], end),
+                conditions=conditions[number - 1],
+            )
             for number, end in enumerate(ends, 1)
         ]
+
+    def allow(self, limit: Amount | None) -> None:
+        """Put another `max_failures` in force; stop the run if more have failed already."""
+        self._policy = replace(self._policy, max_failures=limit)
+        self._most_failures = most_failures(limit, total=self._total)
+        self._wave = self._with_limit(self._wave)
+        self._seats.allow(self._most_failures)
+        self._check_failures()
 
     def in_window(self) -> bool:
         """Return whether frames may leave by the wall clock as it stands; if not, stop the run."""
@@ -102,7 +119,7 @@ class Rollout:
 
     def begin(self, wave: Wave, *, after: tuple[bool, int]) -> None:
         """Begin a wave: the rows whose turn comes after `after`."""
-        self._wave, self._after, self._failed = wave, after, 0
+        self._wave, self._after, self._failed = self._with_limit(wave), after, 0
 
     def goes_on(self) -> bool:
         """Return whether the next wave may begin, once this one is final or in doubt.
@@ -125,8 +142,11 @@ class Rollout:
             self._failed += change
         self._all_failed += change
         self._seats.failures(self._all_failed)
-        if change <= 0:
-            return
+        if change > 0:
+            self._check_failures()
+
+    def _check_failures(self) -> None:
+        """Stop the run if too many failed, in the batch or in this wave."""
         failed, most = self._all_failed, self._most_failures
         if most is not None and failed > most:
             self._stop_signal.set_by_rule(
@@ -143,9 +163,16 @@ class Rollout:
         return given if given == str(most) else f"{given} = {most:,}"
 
     def _as_wave(self, number: int, of: int, begun: int, end: int) -> Wave:
-        size = end - begun
-        most = most_failures_of_wave(self._policy.max_failures, size=size, total=self._total)
-        return Wave(end, size, number, of, most if number < of else None)
+        wave = Wave(end, end - begun, number, of, 0 if number < of else None)
+        return self._with_limit(wave)
+
+    def _with_limit(self, wave: Wave) -> Wave:
+        """Return a wave with the failures that `max_failures` allows it."""
+        if wave.most_failures is None:
+            return wave
+        limit = self._policy.max_failures
+        most = most_failures_of_wave(limit, size=wave.size, total=self._total)
+        return replace(wave, most_failures=most)
 
     def _unhealthy(self) -> str:
         wave, limit = self._wave, self._policy.max_failures

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
+from runner.core.control import Bounds
 from runner.core.errors import GatewayError
 from runner.core.exit_code import ExitCode
 from runner.core.manifest.media import MediaMatrix
@@ -21,6 +22,7 @@ from runner.engine.active_transfer import ActiveTransfer
 from runner.engine.admission import Admission
 from runner.engine.audit_notes import AuditNotes
 from runner.engine.callback_factory import CallbackFactory
+from runner.engine.command_handler import CommandHandler
 from runner.engine.gateway_events import GatewayEvents
 from runner.engine.late_replies import LateReplies
 from runner.engine.message_sender import MessageSender
@@ -36,13 +38,16 @@ from runner.engine.rules import Randomness, Rules
 from runner.engine.seats import Seats
 from runner.engine.stop import StopSignal
 from runner.engine.transfer_worker import TransferWorker
+from runner.engine.wave_gatekeeper import WaveGatekeeper
 from runner.ports import (
     Clock,
     Gateway,
     Journal,
     Note,
     Observer,
+    Progress,
 )
+from runner.ports.gates import Gates, Prompt, unanswered
 
 BEAT_S = 0.5
 """How often progress is reported and the pace may climb."""
@@ -63,6 +68,11 @@ class RunSpec:
     compose: Compose
     total_kbps: float | None = None  # of all transfers in flight together
     failed_before: int = 0  # those of `total` that were rejected or failed before: they come last
+    gates: Gates | None = None
+    gates_every_s: Mapping[str, float] = field(default_factory=dict)  # of gates that are watched
+    prompt: Prompt = unanswered
+    user: str = ""  # who runs it, for what is decided at the terminal
+    is_planned: bool = False  # its limits are those of a plan that was approved
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,8 +215,43 @@ class BatchRun:
             clock=clock,
             observer=observer,
             notes=notes,
-            limit_per_s=spec.limits.rate_per_s,
+            waiting_for=lambda: self._gatekeeper.waiting_for,
             burst=spec.limits.burst,
+        )
+        self._gatekeeper = WaveGatekeeper(
+            gates=spec.gates,
+            every_s=spec.gates_every_s,
+            prompt=spec.prompt,
+            longest_hold_s=rules.policy.answer_timeout_s,
+            admission=self._admission,
+            journal=journal,
+            clock=clock,
+            observer=observer,
+            metrics=self._metrics,
+            stop_signal=stop_signal,
+        )
+        self.commands = CommandHandler(
+            Bounds(
+                spec.limits,
+                rules.policy.max_failures,
+                spec.total,
+                rules.policy.answer_timeout_s,
+                is_planned=spec.is_planned,
+            ),
+            gateway=gateway,
+            journal=journal,
+            clock=clock,
+            observer=observer,
+            metrics=self._metrics,
+            admission=self._admission,
+            rollout=self._rollout,
+            gatekeeper=self._gatekeeper,
+            notes=notes,
+            stop_signal=stop_signal,
+            progress=self._present,
+        )
+        self._gatekeeper.decided = lambda what: self.commands.decided(
+            what, f"{spec.user} at the terminal"
         )
         self._unfinished = 0  # transfers that were seen through to the run's end, not to theirs
         self._closed = False
@@ -229,9 +274,11 @@ class BatchRun:
                     for transfer in await self._reconciler.look_up_all():
                         left_in_doubt.create_task(self._finish_transfer(transfer))
                     for wave in self._rollout.waves():
+                        if not await self._gatekeeper.admit(wave):
+                            break
                         workers = await self._begin(wave)
-                        async with asyncio.TaskGroup() as tasks:  # until all are final or in doubt
-                            for _ in range(workers):
+                        async with self._gatekeeper.watching(wave), asyncio.TaskGroup() as tasks:
+                            for _ in range(workers):  # until all are final or in doubt
                                 tasks.create_task(self._send_rows(tasks))
                         if not self._rollout.goes_on():
                             break
@@ -250,6 +297,7 @@ class BatchRun:
                 yield
             finally:
                 self._closed = True
+                self.commands.close()
                 await self.stop_signal.guard(self._gateway.close)
                 await self._plan_reader.close()
                 for task in periodic:
@@ -365,6 +413,7 @@ class BatchRun:
             self._admission.circuit.watch()
             self._admission.look_ups.watch()
             self._rollout.watch_window()
+            self.commands.watch()
             now = self._clock.now()
             self._metrics.tick(now)
             self._metrics.saw_renewals(self._gateway.token_renewals, now, self._clock.wall())
@@ -372,6 +421,7 @@ class BatchRun:
             self._progress()
 
     def _progress(self) -> None:
-        self._observer.progressed(
-            self._progress_reporter.progress(self._spec.total, closed=self._closed)
-        )
+        self._observer.progressed(self._present())
+
+    def _present(self) -> Progress:
+        return self._progress_reporter.progress(self._spec.total, closed=self._closed)

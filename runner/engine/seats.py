@@ -37,7 +37,7 @@ class Seats:
 
         What an earlier run left in doubt needs none: its failure is not among this run's.
         """
-        if self._allowed is None or transfer.has_seat or not transfer.is_counted:
+        if transfer.has_seat or not transfer.is_counted:
             return not self._stop_signal.is_set
         if not self._turn_lock.locked() and self._is_free():
             return self._give(transfer)
@@ -56,15 +56,28 @@ class Seats:
             self._taken -= 1
             self._freed.set()
 
+    def allow(self, allowed: int | None) -> None:
+        """Allow another number of failures; who sits gives a seat too many up before it sends."""
+        self._allowed = allowed
+        self._freed.set()
+
+    def gives_up(self, transfer: ActiveTransfer) -> bool:
+        """Take a transfer's seat back before its delivery, if more are taken than exist now."""
+        if not transfer.has_seat or self._has_room(self._taken - 1):
+            return False
+        self.release(transfer)
+        return True
+
     def failures(self, failed: int) -> None:
         """Note how many transfers have failed; a late positive reply takes a failure back."""
         self._failed = failed
         self._freed.set()
 
     def _is_free(self) -> bool:
-        if self._stop_signal.is_set or self._allowed is None:
-            return not self._stop_signal.is_set
-        return self._taken < seats(self._allowed, failed=self._failed)
+        return not self._stop_signal.is_set and self._has_room(self._taken)
+
+    def _has_room(self, taken: int) -> bool:
+        return self._allowed is None or taken < seats(self._allowed, failed=self._failed)
 
     def _give(self, transfer: ActiveTransfer) -> bool:
         transfer.has_seat = True

@@ -126,8 +126,8 @@ class TransferWorker:
             with slot:
                 if transfer.seen_at is not None and not await self._check.still_allows(transfer):
                     return
-                if transfer.state is not State.READY:
-                    return  # settled meanwhile
+                if transfer.state is not State.READY or self._seats.gives_up(transfer):
+                    return  # settled meanwhile, or its turn comes later
                 pending_reply = await self._sender.send(transfer, slot)
                 self._late_replies.track(transfer)
                 preparation.end()  # another transfer may be looked up

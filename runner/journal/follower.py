@@ -67,6 +67,9 @@ class RunEvents(Protocol):
         """Close the connection."""
 
 
+PAUSED_BY = "`runner control resume`: paused by"
+
+
 class Follower:
     """Reads the progress of one run of a journal, repeatedly.
 
@@ -175,7 +178,17 @@ class Follower:
             self._hold = (seconds(body["at"]) + body["wait_s"], body["why"])
         elif event == Note.CIRCUIT_OPEN:
             self._hold = (float("inf"), event)
-        elif event == Note.GOING_ON:
+        elif event in {Note.GOING_ON, Note.PAUSE_ENDED}:
+            self._hold = None
+        elif event == Note.CONTROL:
+            self._take_command(body)
+
+    def _take_command(self, body: dict[str, Any]) -> None:
+        """Show a pause that an operator made, until it ends."""
+        what = str(body["what"])
+        if what.startswith("pause"):
+            self._hold = (float("inf"), f"{PAUSED_BY} {body['who']}")
+        elif what == "resume":
             self._hold = None
 
     def _step(self, event: str, state: State, body: dict[str, Any]) -> None:
@@ -219,4 +232,8 @@ class Follower:
         if self._hold is None or self._hold[0] <= at:
             return None
         until, why = self._hold
-        return why if why == Note.CIRCUIT_OPEN else f"{until - at:.0f} s more ({why})"
+        return (
+            why
+            if why == Note.CIRCUIT_OPEN or why.startswith(PAUSED_BY)
+            else f"{until - at:.0f} s more ({why})"
+        )

@@ -27,6 +27,7 @@ class FileLock:
         self.path = path
         self._what = what
         self._descriptor: int | None = None
+        self._holder_note: dict[str, str | int] = {}
 
     def acquire(self, timeout_s: float, sleep: Callable[[float], None] = time.sleep) -> float:
         """Take the lock within `timeout_s`; return the seconds waited.
@@ -55,15 +56,25 @@ class FileLock:
             sleep(POLL_S)
             waited_s += POLL_S
         self._descriptor = descriptor
-        holder_note = {
+        self._holder_note = {
             "pid": os.getpid(),
             "host": socket.gethostname(),
             "since": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+            "uid": os.geteuid(),
         }
+        self._write_note(descriptor)
+        return waited_s
+
+    def add_to_note(self, **fields: str) -> None:
+        """Add to what others read of the holder, while the lock is held."""
+        assert self._descriptor is not None  # noqa: S101 - it is held
+        self._holder_note |= fields
+        self._write_note(self._descriptor)
+
+    def _write_note(self, descriptor: int) -> None:
         with suppress(OSError):  # a full disk: the note is only information, the lock counts
             os.ftruncate(descriptor, 0)
-            os.pwrite(descriptor, json.dumps(holder_note).encode(), 0)
-        return waited_s
+            os.pwrite(descriptor, json.dumps(self._holder_note).encode(), 0)
 
     def release(self) -> None:
         """Release the lock; the file stays."""
@@ -172,8 +183,15 @@ def _read_holder(descriptor: int) -> str:
 def _note(descriptor: int) -> Holder | None:
     try:
         note = json.loads(os.pread(descriptor, 1000, 0))
-        return Holder(int(note["pid"]), str(note["host"]), str(note["since"]))
-    except (ValueError, KeyError, TypeError):
+        control, uid = note.get("control"), note.get("uid")
+        return Holder(
+            int(note["pid"]),
+            str(note["host"]),
+            str(note["since"]),
+            None if control is None else str(control),
+            None if uid is None else int(uid),
+        )
+    except (ValueError, KeyError, TypeError, AttributeError):
         return None
 
 

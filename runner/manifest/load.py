@@ -13,6 +13,7 @@ from operator import attrgetter
 from pathlib import Path
 
 from runner.core.diagnostics.problem import Problem
+from runner.core.gates import Gate
 from runner.core.manifest.model import (
     Callback,
     Environment,
@@ -35,6 +36,7 @@ from runner.manifest.sections.environment import (
     choose_environment,
     driver_of,
 )
+from runner.manifest.sections.gates import build_gates, check_gates
 from runner.manifest.sections.gateways import build_gateway, check_gateways, check_promise
 from runner.manifest.sections.policy import build_policy, check_policy, check_policy_ends
 from runner.manifest.yaml.source import read_source, readable
@@ -115,6 +117,7 @@ def _load(
     check_policy(document, problems, now_s=now_s if is_window_enforced else -math.inf)
     name = choose_environment(document, wanted, problems)
     check_promise(document, name, problems)
+    check_gates(document, driver_of(document, name), problems)
     gateway = build_gateway(document, name)
     references = ReferenceResolver(document, gateway, problems)
     transfers = TransferReader(document, references, sink, problems, driver_of(document, name))
@@ -130,9 +133,10 @@ def _load(
     callbacks = build_callbacks(
         document, chosen, references.used_callbacks, problems, secrets=secrets
     )
+    gates = build_gates(document, chosen, problems, secrets=secrets)
     if problems.failed:  # such as an invalid date: the manifest cannot be built
         return None, transfers.rows
-    return _build_manifest(document, chosen, gateway, callbacks), transfers.rows
+    return _build_manifest(document, chosen, gateway, callbacks, gates), transfers.rows
 
 
 def _build_manifest(
@@ -140,6 +144,7 @@ def _build_manifest(
     environment: Environment,
     gateway: GatewayConstraints,
     callbacks: Mapping[str, Callback],
+    gates: Mapping[str, Gate],
 ) -> Manifest | None:
     root, source = document.tree.root, document.tree.source
     if "name" not in root:
@@ -154,4 +159,5 @@ def _build_manifest(
         policy=build_policy(document),
         labels=dict(root.get("labels", {})),
         excerpt=excerpt(source.text),
+        gates=gates,
     )

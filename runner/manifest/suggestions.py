@@ -13,6 +13,7 @@ _COMPARED = 500
 _LETTERS = "abcdefghijklmnopqrstuvwxyz0123456789-_."
 _FORMS = {
     "media matrix": "media: {NAME: {audio: {codec: opus, bandwidth_kbps: 64, bit_depth: 16}}}",
+    "gate": "gates: {NAME: {url: https://HOST/PATH}}",
     "callback": "callbacks: {NAME: {url: https://HOST/PATH}}",
 }
 

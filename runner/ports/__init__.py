@@ -5,6 +5,7 @@ from runner.ports.gateway import (
     Directory,
     Gateway,
     GatewayListener,
+    RequestLimited,
     SessionLost,
     SessionOpened,
 )
@@ -37,6 +38,7 @@ __all__ = [
     "Notification",
     "Observer",
     "Progress",
+    "RequestLimited",
     "SessionLost",
     "SessionOpened",
     "SessionState",

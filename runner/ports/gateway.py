@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from runner.core.manifest.queue_selection import Waiting
 from runner.core.transfer.lookup_verdict import Interaction
@@ -101,6 +101,14 @@ class Gateway(Protocol):
 
     async def close(self) -> None:
         """End the session (1000, `session terminated`) and every connection. Idempotent."""
+
+
+@runtime_checkable
+class RequestLimited(Protocol):
+    """A gateway whose HTTP request rate can be changed while it is open."""
+
+    def limit_requests(self, rate_per_s: float) -> None:
+        """Limit further requests, never above the rate that the gateway was made with."""
 
 
 class Directory(Protocol):

@@ -66,6 +66,10 @@ class Note:
     LOOK_UPS_HELD: ClassVar = "open circuit: look-ups are not answered; transfers wait"
     GOING_ON: ClassVar = "going on"
     WAVE_BEGUN: ClassVar = "wave begun"
+    CONTROL: ClassVar = "control"
+    PAUSE_ENDED: ClassVar = "pause ended"
+    GATE: ClassVar = "gate"
+    WAVE_HELD: ClassVar = "wave held"
 
     event: str
     at: float

@@ -15,6 +15,7 @@ from runner.core.journal_location import JournalLocation
 from runner.core.manifest.source_excerpt import ManifestExcerpt
 from runner.core.transfer.plan_decision import Decision
 from runner.core.transfer.rows import PlannedRow
+from runner.ports.control import Control, ControlClient
 from runner.ports.history import EventSource, History, RunFollower
 from runner.ports.journal import Entry, Note, RunJournal
 
@@ -26,6 +27,8 @@ class Holder:
     pid: int
     host: str
     since: str  # RFC 3339, UTC, whole seconds
+    control: str | None = None  # where it takes commands; None: it does not
+    uid: int | None = None
 
     def __str__(self) -> str:
         return f"process {self.pid} on {self.host}, since {self.since}"
@@ -128,6 +131,12 @@ class JournalLock(AcquirableLock, Protocol):
         Raises `StorageError` if it belongs to another gateway, or is damaged.
         """
 
+    def open_control(self, group: str | None) -> Control:
+        """Return where the run takes commands, after `acquire`; a `group` may give them too.
+
+        Raises `StorageError` if it cannot.
+        """
+
 
 @dataclass(frozen=True, slots=True)
 class Lane:
@@ -188,6 +197,9 @@ class JournalAccess(Protocol):
 
     def lock(self) -> JournalLock:
         """Return the journal's lock, not acquired yet."""
+
+    def control_client(self, holder: Holder) -> ControlClient:
+        """Return how to give commands to the run that holds the lock."""
 
     def holder(self) -> Holder | None:
         """Return the process that holds the lock, without taking it; None: it is free.

@@ -24,6 +24,7 @@ from runner.gateways.interaction_transfer.spec import SPEC
 from runner.journal.sqlite.store import Store
 from runner.journals import journal_at
 from runner.ports import Notification
+from runner.ports.control import Control
 from runner.staging.rows import Staging
 from runner.testing.observer import RecordingObserver
 from tests.journal.builders import ORIGIN, begun, located, manifest_rows
@@ -48,6 +49,10 @@ class StoreThatKeepsNoCallbacks(Store):
         raise StorageError(f"the disk is full at {webhook_id}")
 
 
+def no_control(_group: str | None) -> Control:
+    raise StorageError("no commands here")
+
+
 @contextmanager
 def planned(folder: Path) -> Iterator[PlannedBatch]:
     """Yield a batch without transfers, in a journal that owes a callback of an earlier run."""
@@ -70,6 +75,7 @@ def planned(folder: Path) -> Iterator[PlannedBatch]:
                 store=store,
                 history=history,
                 checkpoints=Checkpoints(journal, None, folder, MANIFEST),
+                open_control=no_control,
             )
     finally:
         store.close()

@@ -21,7 +21,7 @@ from tests.foreign.script import MUTE, Step
 RESULT = schema("result.v1")
 KINDS = {
     *("apply", "plan", "problems", "error", "status"),
-    *("report", "comparison", "resolution", "audit", "prune", "checkup", "progress"),
+    *("report", "comparison", "resolution", "control", "audit", "prune", "checkup", "progress"),
     "explanations",
 }
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import count
 from typing import Any
@@ -18,12 +18,16 @@ from runner.engine.rules import Randomness, Rules
 from runner.engine.run import BatchRun, RunEnd, RunSpec
 from runner.engine.stop import StopSignal
 from runner.gateways.interaction_transfer.protocol.request import build_message
+from runner.ports.control import ControlAnswer, ControlRequest, Requester
+from runner.ports.gates import Gates, Prompt, unanswered
 from runner.testing.gateway import FakeGateway, Frame, Script, in_turn
 from runner.testing.journal import FakeJournal
 from runner.testing.loop_clock import LoopClock
 from runner.testing.observer import RecordingObserver
 from tests.engine.builders import NO_PREFLIGHT, rows
 from tests.fakes.virtual import VirtualLoop
+
+OPERATOR = Requester(1000, "alice")
 
 
 @dataclass
@@ -34,9 +38,19 @@ class Run:
     journal: FakeJournal
     stop_signal: StopSignal
     observer: RecordingObserver = field(default_factory=RecordingObserver)
+    _command_ids: Iterator[int] = field(default_factory=count)
     ending: RunEnd = field(default_factory=lambda: RunEnd(None, None, None, Figures()))
     commits: int = 0  # how often the engine said that something became final
     took_s: float = 0.0
+    batch: BatchRun | None = None
+
+    async def command(
+        self, text: str, value: str | None = None, *, who: Requester = OPERATOR, **more: str | None
+    ) -> ControlAnswer:
+        """Give a command, as an operator does; `id_` repeats one."""
+        assert self.batch is not None
+        id_ = more.pop("id_", None) or f"c{next(self._command_ids)}"
+        return await self.batch.commands.handle(ControlRequest(id_, text, value, **more), who)
 
     @property
     def frames(self) -> list[Frame]:
@@ -79,6 +93,10 @@ def run_batch(
     total_kbps: float | None = None,
     clock: LoopClock | None = None,
     compose: Compose = build_message,
+    gates: Gates | None = None,
+    gates_every_s: dict[str, float] | None = None,
+    prompt: Prompt = unanswered,
+    is_planned: bool = False,
 ) -> Run:
     """Carry a plan out to its end; `answers` are given to each interaction's deliveries in turn."""
     plan = rows(plan) if isinstance(plan, int) else plan
@@ -99,6 +117,11 @@ def run_batch(
         compose,
         total_kbps,
         failed_before=sum(row.failed_as is not None for row in plan),
+        gates=gates,
+        gates_every_s=gates_every_s or {},
+        prompt=prompt,
+        user="alice",
+        is_planned=is_planned,
     )
     with asyncio.Runner(loop_factory=VirtualLoop) as runner:
         return runner.run(_run_batch(spec, gateway, journal, beside, clock or LoopClock()))
@@ -126,6 +149,7 @@ async def _run_batch(
         after_commit=committed,
         stop_signal=run.stop_signal,
     )
+    run.batch = batch
     beside = asyncio.ensure_future(meanwhile(run))
     run.ending = await asyncio.wait_for(batch.run(), 3600)
     run.took_s = asyncio.get_running_loop().time()

@@ -14,6 +14,7 @@ from runner.core.transfer.doubt_evidence import Dedupes, Expires, Promise
 from runner.core.transfer.lookup_verdict import Interaction
 from runner.core.transfer.message import Message, Reply, Request
 from runner.core.transfer.states import Event
+from runner.engine.admission import Admission
 from runner.engine.run import BatchRun
 from runner.engine.seats import Seats
 from runner.gateways.websocket.transport import Dial, Transport
@@ -150,6 +151,21 @@ class UnseatedBatch(BatchRun):
         return Seats(None, self.stop_signal)
 
 
+class RestlessAdmission(Admission):
+    """Heeds no pause."""
+
+    def hold(self, holder: str, words: str) -> None:
+        """Hold nothing."""
+
+
+class RestlessBatch(BatchRun):
+    """Sends through every pause."""
+
+    def __init__(self, *arguments: Any, **parts: Any) -> None:
+        super().__init__(*arguments, **parts)
+        self._admission.__class__ = RestlessAdmission
+
+
 def _in_the_manifests_order(plan: Plan) -> Plan:
     return [
         (replace(row, failed_as=None), replace(verdict, failed_as=None)) for row, verdict in plan
@@ -199,6 +215,7 @@ PLANTED: Mapping[str, Parts] = {
     "everything in one wave": Parts(policy=lambda policy: replace(policy, waves=())),
     "failures not counted": Parts(policy=lambda policy: replace(policy, max_failures=None)),
     "no seats": Parts(batch=UnseatedBatch, delivery_faults=DeliveryFaults.refusing),
+    "pauses not heeded": Parts(batch=RestlessBatch),
     "failed rows in their old place": Parts(plan=_in_the_manifests_order),
     "known failures counted anew": Parts(
         plan=_without_codes, delivery_faults=DeliveryFaults.refusing

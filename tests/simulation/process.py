@@ -6,7 +6,7 @@ import asyncio
 import random
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from dataclasses import asdict, dataclass, field, replace
 from itertools import count
 from pathlib import Path
@@ -38,6 +38,7 @@ from tests.simulation.gateway import Gateway
 from tests.simulation.journal import SimulatedJournal
 from tests.simulation.life import Life
 from tests.simulation.network import Dialling, Place, RestSide
+from tests.simulation.operator_commands import Operator
 from tests.simulation.simulation import RUN, SimulatedClock, named
 from tests.simulation.sockets import SocketDialling, SocketServer
 
@@ -239,10 +240,19 @@ class Process:
             after_commit=lambda: None,
             stop_signal=life.stop_signal,
         )
+        operator = asyncio.create_task(Operator(life, engine).work())
         try:
             return await engine.run()
         finally:
+            operator.cancel()
+            await self._end_of(operator)
             await journal.close()
+
+    @staticmethod
+    async def _end_of(operator: asyncio.Task[None]) -> None:
+        """Raise what the operator found."""
+        with suppress(asyncio.CancelledError):
+            await operator
 
     def _spec_of(self, batch: str, sends: int) -> RunSpec:
         orders = self._orders

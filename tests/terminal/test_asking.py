@@ -111,3 +111,20 @@ def test_in_the_background_without_input_it_does_not_ask(gateway: Gateway, harne
         assert shown.ended() == 0
         assert "[y/N]" not in shown.screen.text
     assert len(gateway.effects) == 1
+
+
+@pytest.mark.parametrize(("typed", "code", "moved"), [(b"y\n", 0, 3), (b"n\n", 5, 1)])
+def test_a_wave_is_confirmed_at_the_terminal_beside_the_live_view(
+    gateway: Gateway, harness: Harness, typed: bytes, code: int, moved: int
+):
+    content = manifest(gateway, [transfer() for _ in range(3)])
+    content["policy"]["waves"] = [1, {"size": "100%", "confirm": True}]
+    with asked(harness, harness.write(content)) as shown:
+        shown.wait_for("[y/N]")
+        shown.type(b"yes\n")
+        shown.wait_for("Begin wave 2 of 2 (2 transfers)?")
+        shown.wait_for("runner control continue")
+        assert len(gateway.effects) == 1
+        shown.type(typed)
+        assert shown.ended() == code
+    assert len(gateway.effects) == moved

@@ -67,6 +67,7 @@ def apply(
     from runner.app.plan import read_manifest
     from runner.app.plan_check import as_planned
     from runner.app.signals import Signals
+    from runner.cli.confirmation import ask_beside_run
     from runner.cli.output import boundary
     from runner.cli.step_summary import summarize_report, summarizing
     from runner.core.next_steps import apply as apply_again
@@ -86,7 +87,9 @@ def apply(
             again = apply_again(request.arguments(loaded))
             signals.last_word = partial(_end_at_once, console, observer, shell_line(again))
             confirm = partial(_confirmed, console, yes=yes)
-            hooks = use_case.RunHooks(observer, signals, confirm)
+            show = console.err.write if console.err.isatty() else None
+            prompt = partial(ask_beside_run, show=show)
+            hooks = use_case.RunHooks(observer, signals, confirm, prompt)
             applied = use_case.apply(request, loaded, staging, hooks)
             _log_bug(applied)
         duration_s = time.monotonic() - began

@@ -39,9 +39,11 @@ class LiveObserver:
         self._warnings: deque[Warned] = deque(maxlen=PROBLEMS_SHOWN)
 
     def noticed(self, event: str, **fields: Any) -> None:
-        """Keep the run's id for the title; the log has the rest."""
+        """Keep the run's id for the title, and decisions; the log has the rest."""
         if event == "planned" and not self._title and "run" in fields:
             self._title = f"run {fields['run']}"
+        if event.startswith(("control: ", "gate ")):
+            self.warned(event, **fields)
 
     def warned(self, event: str, **fields: Any) -> None:
         """Add it to the last problems."""

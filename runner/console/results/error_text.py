@@ -16,6 +16,7 @@ from runner.core.errors import (
     LookUpFailed,
     ManifestInvalid,
     NotInDoubt,
+    NotRunning,
     RunnerError,
     StorageError,
     UsageError,
@@ -48,6 +49,7 @@ _KINDS: tuple[tuple[type[RunnerError], str, str], ...] = (
         "another run holds the journal's lock",
         "wait for that run to end, or let this one wait for it with `--lock-timeout`",
     ),
+    (NotRunning, "the run cannot be controlled", "`status` lists the runs of a journal"),
     (RunnerError, "the command cannot go on", "fix what the message names and try again"),
 )
 _BUG_FIX = (

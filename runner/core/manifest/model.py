@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
+from runner.core.gates import Gate, UrlGate, WaveConditions
 from runner.core.manifest.media import MediaMatrix
 from runner.core.manifest.quantity import Amount
 from runner.core.manifest.source_excerpt import ManifestExcerpt
@@ -272,6 +273,9 @@ class Policy:
     waves: tuple[Amount, ...] = ()  # cumulative; none: all at once
     max_failures: Amount | None = None  # the run stops when failures exceed it; None: never
     window: Window | None = None  # outside of which nothing is sent; None: at any time
+    wave_conditions: tuple[WaveConditions, ...] = ()  # of each of `waves`
+    answer_timeout_s: float = 3600.0  # how long a pause, gate or confirmation may hold the run
+    control_group: str | None = None  # the group that may control a run; None: its account alone
 
 
 @dataclass(frozen=True, slots=True)
@@ -287,12 +291,22 @@ class Manifest:
     policy: Policy
     labels: Mapping[str, str] = field(default_factory=dict)
     excerpt: ManifestExcerpt | None = None  # its first lines, for the report
+    gates: Mapping[str, Gate] = field(default_factory=dict)
 
     @property
     def secrets(self) -> tuple[Secret, ...]:
         """Every secret that the manifest refers to, resolved; client ids are not secrets."""
         callbacks = (callback.secret for callback in self.callbacks.values())
-        return tuple(each for each in (self.environment.client_secret, *callbacks) if each)
+        headers = (
+            value
+            for gate in self.gates.values()
+            if isinstance(gate, UrlGate)
+            for value in gate.headers.values()
+            if isinstance(value, Secret)
+        )
+        return tuple(
+            each for each in (self.environment.client_secret, *callbacks, *headers) if each
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -128,6 +128,15 @@ class AdaptiveRate:
         return cls(limit_per_s, limit_per_s, limit_per_s)
 
 
+def relimited(pace: AdaptiveRate, limit_per_s: float | None) -> AdaptiveRate:
+    """Return the pace under another limit; a rate that was cut stays cut, and climbs to the new one."""
+    was_cut = pace.rate_per_s is not None and pace.rate_per_s != pace.limit_per_s
+    if pace.rate_per_s is None or limit_per_s is None or not was_cut:
+        return replace(AdaptiveRate.at_limit(limit_per_s), cut_at=pace.cut_at)
+    rate = min(pace.rate_per_s, limit_per_s)
+    return replace(pace, limit_per_s=limit_per_s, rate_per_s=rate, base_per_s=limit_per_s)
+
+
 def slowed(
     pace: AdaptiveRate, *, now: float, sent_at: float, achieved_per_s: float
 ) -> AdaptiveRate:

@@ -10,6 +10,7 @@ import math
 from bisect import bisect_left
 from collections.abc import Sequence
 
+from runner.core.gates import UNCONDITIONAL, WaveConditions
 from runner.core.manifest.quantity import EVERYTHING, Amount
 
 _ROUNDING = 1e-9  # of a transfer: what floats lose when a share is taken
@@ -41,6 +42,34 @@ def batch_ends(waves: Sequence[Amount], total: int, failed_before: int) -> tuple
         return wave_ends(waves, total)
     ends = wave_ends(waves, others)
     return (*ends, total) if ends and failed_before else ends
+
+
+def conditions_of(
+    waves: Sequence[Amount],
+    conditions: Sequence[WaveConditions],
+    total: int,
+    failed_before: int,
+) -> tuple[WaveConditions, ...]:
+    """Return what stands before each wave of `batch_ends`.
+
+    A wave that turns out empty hands its conditions to the next one. What the last listed wave
+    leaves, and a wave of its own for what failed before, inherit its gates and its confirmation.
+    """
+    ends = batch_ends(waves, total, failed_before)
+    if not conditions:
+        return (UNCONDITIONAL,) * len(ends)
+    sent_first = total - failed_before or total
+    found: list[WaveConditions] = []
+    handed, begun = UNCONDITIONAL, 0
+    for wave, given in zip(waves, conditions, strict=True):
+        handed = handed.handed_over(given)
+        end = min(sent_first, _rounded_up(wave, sent_first))
+        if end > begun:
+            found.append(handed)
+            handed, begun = UNCONDITIONAL, end
+    last = WaveConditions(gates=conditions[-1].gates, confirm=conditions[-1].confirm)
+    rest = handed.handed_over(last)
+    return (*found, *(rest,) * (len(ends) - len(found)))
 
 
 def wave_of(position: int, ends: Sequence[int]) -> int | None:

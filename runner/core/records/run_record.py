@@ -157,6 +157,7 @@ class TimelineEventKind(StrEnum):
     RENEWED = "renewed"  # tokens, all in all
     SHUT = "shut"  # failures in a row that opened the circuit
     ANSWERED = "answered"
+    CONTROL = "control"  # `reason`: who, and what
     WAVE = "wave"  # its number; `reason` goes on: "of 3 began: 50 transfers"
 
 
@@ -189,6 +190,7 @@ class Figures:
     story: tuple[TimelineEvent, ...] = ()
     story_omitted: int = 0  # events beyond those kept, from the middle
     burst: int | None = None  # frames beyond the limit that one second may hold; None: not kept
+    decided: int = 0  # decisions and gates' verdicts in the chain
 
 
 @dataclass(frozen=True, slots=True)
@@ -219,6 +221,27 @@ class PlanFigures:
 
 
 @dataclass(frozen=True, slots=True)
+class DecisionRecord:
+    """What a person decided while the run went on."""
+
+    at: str
+    who: str
+    what: str
+    why: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class GateRecord:
+    """A gate's verdict, where it was another than before."""
+
+    at: str
+    gate: str
+    wave: int | None
+    verdict: str  # pass | fail | inconclusive
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
 class AuditEntry:
     """One link of the chain: `hash` = SHA-256 hex of (previous hash + `body`), both as text."""
 
@@ -242,3 +265,5 @@ class ReportSource:
     groups: Callable[[], Iterator[TransferGroup]] | None = None
     # Transfers with how many share their route, media, outcome and cause; None: to be counted.
     counts: Callable[[], Iterator[tuple[TransferRecord, int]]] | None = None
+    decisions: tuple[DecisionRecord, ...] = ()
+    gates: tuple[GateRecord, ...] = ()

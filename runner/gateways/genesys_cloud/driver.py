@@ -114,6 +114,10 @@ class GenesysCloud:
         """How many tokens were fetched after the first."""
         return self._rest.tokens.renewals
 
+    def limit_requests(self, rate_per_s: float) -> None:
+        """Limit further requests, commands included."""
+        self._rest.rate_limiter.limit(rate_per_s)
+
     @property
     def most_per_s(self) -> float:
         """How many transfers a second the request rate allows."""

@@ -41,6 +41,7 @@ class PriorityRateLimiter:
 
     def __init__(self, limit_per_s: float | None, clock: Clock, *, slack_s: float = 0.0) -> None:
         self._slack_s = slack_s
+        self._most_per_s = limit_per_s
         self._limit_per_s = limit_per_s
         self._rate_per_s = limit_per_s
         self._clock = clock
@@ -61,6 +62,14 @@ class PriorityRateLimiter:
     def rate_per_s(self) -> float | None:
         """The rate in force; None: unlimited."""
         return self._rate_per_s
+
+    def limit(self, rate_per_s: float) -> None:
+        """Put another limit in force, never above the one that it was made with."""
+        limit = rate_per_s if self._most_per_s is None else min(rate_per_s, self._most_per_s)
+        was_lowered = self._rate_per_s != self._limit_per_s  # by the server's allowance
+        rate = min(limit, self._rate_per_s or limit) if was_lowered else limit
+        self._limit_per_s, self._rate_per_s = limit, rate
+        self._bucket = bucket_at_start(now=self._clock.now(), rate_per_s=rate, burst=1)
 
     def shut(self, wait_s: float) -> None:
         """Admit no request for `wait_s` seconds."""

@@ -59,9 +59,9 @@ class InteractionWebSocket:
         self._client = http_client(context, transport)
         for_tokens = replace(waiter, paused=self._paused_for_token)
         self._tokens = Tokens(token_place, environment, self._client, for_tokens)
-        rate_limiter = PriorityRateLimiter(environment.limits.http_rate_per_s, clock)
+        self._rate_limiter = PriorityRateLimiter(environment.limits.http_rate_per_s, clock)
         retrying_client = RetryingClient(
-            rest_place, self._client, self._tokens, waiter, rate_limiter
+            rest_place, self._client, self._tokens, waiter, self._rate_limiter
         )
         self._look_ups = LookUps(retrying_client)
         dial = dial or dialler(context, clock.wall, self._tokens.hide)
@@ -91,6 +91,10 @@ class InteractionWebSocket:
     @property
     def most_per_s(self) -> None:
         """Return None: only the run's rate limits frames."""
+
+    def limit_requests(self, rate_per_s: float) -> None:
+        """Limit further requests."""
+        self._rate_limiter.limit(rate_per_s)
 
     async def open(self, listener: GatewayListener) -> None:
         """Authenticate, dial and check the session, and keep one open until `close`.

@@ -11,6 +11,7 @@ from typing import Self
 from runner.core.errors import Fenced, Locked, StorageError, UsageError
 from runner.core.journal_location import JournalLocation
 from runner.core.records.audit_chain import GENESIS
+from runner.journal.control.client import SocketClient
 from runner.journal.follower import Follower
 from runner.journal.postgres.connection import (
     Connection,
@@ -27,6 +28,7 @@ from runner.journal.postgres.owner import holder_of, is_surely_dead, this_proces
 from runner.journal.postgres.reader import Reader
 from runner.journal.postgres.run_events import PostgresRunEvents
 from runner.journal.postgres.store import Store
+from runner.ports.control import Control
 from runner.ports.journal_access import Holder, Lane
 
 POLL_S = 0.2
@@ -129,6 +131,10 @@ class PostgresJournal:
             lane = self._found(connection)
         return Follower(PostgresRunEvents(self._url, lane, run))
 
+    def control_client(self, holder: Holder) -> SocketClient:
+        """Return how to give commands to the run that holds the lane."""
+        return SocketClient(holder)
+
     def lock(self) -> LaneLock:
         """Return the lane's lease, not acquired yet."""
         return LaneLock(self._url)
@@ -224,6 +230,12 @@ class LaneLock:
             self.acquire(0.0)
         assert self._session is not None  # noqa: S101 - just acquired
         return Store(self._session, environment=environment, origin=origin)
+
+    def open_control(self, group: str | None) -> Control:
+        """Raise `StorageError`: commands come through a socket of one host, and a lane may move."""
+        raise StorageError(
+            "a run whose journal is in a database takes no commands; stop it by SIGTERM"
+        )
 
     def _take(self, state: LaneState, why: str) -> bool:
         try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -9,12 +10,15 @@ from pathlib import Path
 
 from runner.core.errors import StorageError, UsageError
 from runner.core.journal_location import JournalLocation
+from runner.journal.control.client import SocketClient
+from runner.journal.control.place import socket_path
 from runner.journal.filesystem import refuse_network, refuse_shared, without_link
 from runner.journal.follower import Follower
 from runner.journal.lock import JournalLock, holder_of
 from runner.journal.sqlite.reader import Reader
 from runner.journal.sqlite.run_events import SqliteRunEvents
 from runner.journal.sqlite.store import Store
+from runner.ports.control import Control
 from runner.ports.journal_access import Holder, Lane
 
 
@@ -96,6 +100,10 @@ class SqliteJournal:
         """Open one run of the file to be looked at again and again."""
         return Follower(SqliteRunEvents(self.path, run))
 
+    def control_client(self, holder: Holder) -> SocketClient:
+        """Return how to give commands to the run that holds the lock."""
+        return SocketClient(holder)
+
     def lock(self) -> SqliteLock:
         """Return the lock of the file, not acquired yet."""
         return SqliteLock(self.path)
@@ -123,3 +131,14 @@ class SqliteLock(JournalLock):
             store.close()
             raise
         return store
+
+    def open_control(self, group: str | None) -> Control:
+        """Return the socket that takes commands; its path stands in the lock's note.
+
+        Raises `StorageError` if it cannot be made.
+        """
+        from runner.journal.control.server import SocketControl  # noqa: PLC0415 - a run alone needs it
+
+        control = SocketControl(socket_path(self.journal, os.environ), group)
+        self.add_to_note(control=str(control.path))
+        return control

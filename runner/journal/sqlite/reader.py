@@ -24,7 +24,7 @@ from runner.journal.sqlite.connection import connect, has_table, lacking_columns
 from runner.journal.sqlite.format_check import read_waived
 from runner.journal.sqlite.interaction_history import claims_of
 from runner.journal.sqlite.manifest_store import read_manifest
-from runner.journal.sqlite.report_query import audit, read_figures, transfers
+from runner.journal.sqlite.report_query import audit, decisions_of, read_figures, transfers
 from runner.ports import Doubt, Intent, JournalledTransfer
 from runner.ports.history import (
     LATEST,
@@ -379,6 +379,9 @@ class Reader:
             run_record = RunRecord.from_json(json.loads(record))
             manifest = read_manifest(self._connection, run_record.manifest_sha256)
             ended = read_figures(json.loads(figures)) if figures else Figures()
+            decisions, gates = (
+                decisions_of(self._connection, run) if ended.decided or not figures else ((), ())
+            )
         reason = run_record.explanation or explanation or "the run ended before its turn"
         return ReportSource(
             run_record,
@@ -387,6 +390,8 @@ class Reader:
             audit=lambda: audit(self.path, run),
             audit_previous=previous or GENESIS,
             manifest=manifest,
+            decisions=decisions,
+            gates=gates,
         )
 
     def _meta(self) -> Mapping[str, str]:

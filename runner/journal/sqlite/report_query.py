@@ -16,7 +16,9 @@ from runner.core.records.run_record import (
     AttemptRecord,
     AuditEntry,
     CallbackRecord,
+    DecisionRecord,
     Figures,
+    GateRecord,
     SessionClose,
     TimelineEvent,
     TimelinePoint,
@@ -29,6 +31,7 @@ from runner.core.transfer.plan_decision import SENDS, Action
 from runner.core.transfer.reasons import Code, Earlier
 from runner.core.transfer.states import NOT_BEGUN, OUTCOMES, State
 from runner.journal.sqlite.connection import connect, has_column, reading
+from runner.ports import Note
 
 _TRANSFERS = (
     "SELECT r.n, :failed_as, r.key, r.source, r.interaction_id, r.destination_uri, l.media,"
@@ -70,6 +73,10 @@ _CALLBACKS = _OF_RUN.format(
     where="",
     order="x.no",
 )
+_DECIDED = (
+    "SELECT body FROM events WHERE run = ?"
+    """ AND (instr(body, '"event":"control"') OR instr(body, '"event":"gate"')) ORDER BY seq"""
+)
 
 
 def read_figures(fields: dict[str, Any]) -> Figures:
@@ -78,6 +85,21 @@ def read_figures(fields: dict[str, Any]) -> Figures:
     fields["timeline"] = tuple(TimelinePoint(**point) for point in fields["timeline"])
     fields["story"] = tuple(TimelineEvent(**event) for event in fields.get("story", ()))
     return Figures(**fields)
+
+
+def decisions_of(
+    connection: sqlite3.Connection, run: int
+) -> tuple[tuple[DecisionRecord, ...], tuple[GateRecord, ...]]:
+    """Return what people and gates decided in a run, oldest first."""
+    decisions, gates = list[DecisionRecord](), list[GateRecord]()
+    for (text,) in connection.execute(_DECIDED, [run]):
+        body = json.loads(text)
+        at = body["at"]
+        if body["event"] == Note.CONTROL:
+            decisions.append(DecisionRecord(at, body["who"], body["what"], body.get("why")))
+        elif body["event"] == Note.GATE:
+            gates.append(GateRecord(at, body["gate"], body["wave"], body["verdict"], body["text"]))
+    return tuple(decisions), tuple(gates)
 
 
 def transfers(

@@ -22,13 +22,13 @@ from runner.manifest.suggestions import nearest
 from runner.manifest.yaml.tree import Tree, ValuePath
 from runner.schemas_lookup import schema
 
-SECTIONS = ("environments", "gateways", "media", "callbacks")
+SECTIONS = ("environments", "gateways", "media", "callbacks", "gates")
 TRANSFER = "transferItem"
 """The schema's definition of an item of `transfers`."""
 
 _UNIT_DEPTH = {
     **dict.fromkeys(("environments", "gateways"), 3),
-    **dict.fromkeys(("media", "callbacks", "defaults", "policy", "transfers"), 2),
+    **dict.fromkeys(("media", "callbacks", "gates", "defaults", "policy", "transfers"), 2),
 }
 _PARTIAL = (
     "environments",

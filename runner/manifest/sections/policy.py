@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from runner.core.diagnostics.problem import Place, Problem
+from runner.core.gates import UNCONDITIONAL, WaveConditions
 from runner.core.manifest.model import Environment, Policy, RetryPolicy
 from runner.core.manifest.policy_rules import check_ending, check_waves, check_window
 from runner.core.manifest.quantity import Amount, parse_amount, parse_duration
@@ -20,7 +21,8 @@ def check_policy(document: Document, problems: Collector, *, now_s: float) -> No
     """Add the problems of waits, waves and window that the schema cannot express."""
     policy = document.section("policy")
     _check_retry(document, policy.get("retry", {}), problems)
-    waves = tuple(map(_amount, policy.get("waves", ())))
+    waves = tuple(map(_size, policy.get("waves", ())))
+    _check_pauses(document, policy, problems)
     _add(problems, document, policy, "waves", check_waves(waves))
     window = _checked_window(document, policy, problems)
     if window is not None:
@@ -109,7 +111,10 @@ def build_policy(document: Document) -> Policy:
         outcome_timeout_s=_seconds(policy, "outcome_timeout", absent.outcome_timeout_s),
         retry=_retry(policy.get("retry", {})),
         circuit_breaker=_breaker(policy.get("circuit_breaker", {})),
-        waves=tuple(map(_amount, policy.get("waves", ()))),
+        waves=tuple(map(_size, policy.get("waves", ()))),
+        wave_conditions=_conditions(policy.get("waves", ())),
+        answer_timeout_s=_seconds(policy, "answer_timeout", absent.answer_timeout_s),
+        control_group=policy.get("control_group"),
         max_failures=_amount(policy["max_failures"]) if "max_failures" in policy else None,
         window=_window(policy["window"]) if "window" in policy else None,
     )
@@ -118,6 +123,39 @@ def build_policy(document: Document) -> Policy:
 def _amount(written: float | str) -> Amount:
     """Return a count or a share; the schema accepts `5.0` as a whole number too."""
     return parse_amount(written) if isinstance(written, str) else int(written)
+
+
+def _size(written: Any) -> Amount:
+    return _amount(written["size"] if isinstance(written, Mapping) else written)
+
+
+def _conditions(waves: Iterable[Any]) -> tuple[WaveConditions, ...]:
+    """Return what stands before each wave; empty if nothing stands before any."""
+    found = tuple(
+        WaveConditions(
+            parse_duration(wave["pause"]) if "pause" in wave else 0.0,
+            tuple(wave.get("gates", ())),
+            confirm=wave.get("confirm", False),
+        )
+        if isinstance(wave, Mapping)
+        else UNCONDITIONAL
+        for wave in waves
+    )
+    return found if any(found) else ()
+
+
+def _check_pauses(document: Document, policy: Mapping[str, Any], problems: Collector) -> None:
+    """Add pauses that are as long as `answer_timeout`, after which the run would end."""
+    longest_s = _seconds(policy, "answer_timeout", Policy().answer_timeout_s)
+    for wave in policy.get("waves", ()):
+        if not isinstance(wave, Mapping) or "pause" not in wave:
+            continue
+        if (pause_s := parse_duration(wave["pause"])) >= longest_s:
+            message = (
+                f"`pause` is {pause_s:g} s, not shorter than `answer_timeout`, {longest_s:g} s"
+            )
+            fix = "write a shorter `pause` or a longer `answer_timeout`"
+            problems.add(Problem("S006", message, document.where(wave, "pause"), fix))
 
 
 def _window(written: Mapping[str, str]) -> Window:

@@ -50,6 +50,10 @@ def render_json(content: Content, put: Callable[[str], object]) -> None:
     if (plan := source.plan) is not None:
         figures = {**asdict(plan), "estimate_s": rounded(plan.estimate_s)}
         write(f'"plan": {_block(figures)},\n')
+    if source.decisions:
+        write(f'"decisions": {_block([asdict(each) for each in source.decisions])},\n')
+    if source.gates:
+        write(f'"gates": {_block([asdict(each) for each in source.gates])},\n')
     steps = [step.to_json() for step in verdict_of(content).steps]
     write(f'"next_steps": {_block(steps)},\n')
     write('"transfers": [')

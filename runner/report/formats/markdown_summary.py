@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from runner.core.exit_code import ExitCode
 from runner.core.next_steps import RunArguments, Step
 from runner.core.number_text import counted, duration, figure, milliseconds, times
-from runner.core.records.run_record import PlanFigures
+from runner.core.records.run_record import DecisionRecord, PlanFigures
 from runner.core.records.summary import ReasonGroup
 from runner.core.timestamps import seconds_between
 from runner.core.transfer.outcome import Outcome
@@ -60,7 +60,24 @@ def summary(content: Content, whereabouts: str, clean: Clean = str) -> Iterator[
     if groups := _groups(content):
         yield "\n### Why\n\n"
         yield from _reasons(groups, clean)
+    if decisions := content.source.decisions:
+        yield "\n### Decisions\n\n"
+        yield from _decisions(decisions, clean)
     yield f"\n{whereabouts}\n"
+
+
+def _decisions(decisions: Sequence[DecisionRecord], clean: Clean) -> Iterator[str]:
+    rows = [
+        (each.at, code(clean(each.who), NAME_LIMIT), code(each.what), _why(each, clean))
+        for each in decisions[:MOST_GROUPS]
+    ]
+    yield table(("At", "Who", "What", "Why"), rows)
+    if rest := decisions[MOST_GROUPS:]:
+        yield f"\nand {counted(len(rest), 'more decision')}: see the report.\n"
+
+
+def _why(decision: DecisionRecord, clean: Clean) -> str:
+    return "" if decision.why is None else code(clean(decision.why), STEP_LIMIT)
 
 
 def _mark(content: Content) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from runner.core.number_text import duration, figure
@@ -32,6 +32,11 @@ _CODES = {
 _WHY = {
     "rate_limited": "the gateway answered that frames come too fast",
     "retry_after": "the gateway asked for it (Retry-After)",
+}
+
+_SENTENCES: Mapping[str, str] = {
+    TimelineEventKind.RENEWED: "The token was renewed.",
+    TimelineEventKind.ANSWERED: "The gateway answered again: the circuit closed.",
 }
 
 
@@ -118,7 +123,7 @@ def _words(event: TimelineEvent, tls: str | None, gap_s: float | None) -> tuple[
     """Return an event's sentence, and the gateway's own text."""
     value, known = event.value, _WHY.get(event.reason or "")
     why, said = (f": {known}", None) if known else ("", event.reason)
-    text = "An event that this version does not know."
+    text = _SENTENCES.get(event.turn, "An event that this version does not know.")
     match event.turn:
         case TimelineEventKind.OPENED:
             text = _opened(value, tls, gap_s)
@@ -131,14 +136,12 @@ def _words(event: TimelineEvent, tls: str | None, gap_s: float | None) -> tuple[
             text = f"Back {back}, as the manifest allows."
         case TimelineEventKind.PAUSED:
             text = f"Silent for {duration(value or 0.0)}{why}."
-        case TimelineEventKind.RENEWED:
-            text = "The token was renewed."
         case TimelineEventKind.SHUT:
             text = f"{figure(value)} failures in a row: the circuit opened, only probes are sent."
+        case TimelineEventKind.CONTROL:
+            text, said = f"{event.reason or 'A command was given'}.", None
         case TimelineEventKind.WAVE:
             text, said = f"Wave {figure(value)} {event.reason or 'began'}.", None
-        case TimelineEventKind.ANSWERED:
-            text = "The gateway answered again: the circuit closed."
     return text, said
 
 

@@ -21,6 +21,7 @@ from runner.core.pacing.rate import (
     climbed,
     due_in,
     estimate_s,
+    relimited,
     slowed,
     take_token,
     window_wait_s,
@@ -255,3 +256,24 @@ def test_the_log_of_writes_holds_back_what_the_schedule_would_let_go():
     assert window_wait_s(written, now=11.0, most=3) == 0
     assert window_wait_s(written, now=10.96, most=4) == 0
     assert window_wait_s(written, now=10.96, most=2) == pytest.approx(0.94)
+
+
+@pytest.mark.parametrize(
+    ("pace", "limit", "rate"),
+    [
+        (AdaptiveRate.at_limit(10), 4, 4),
+        (AdaptiveRate.at_limit(4), 10, 10),
+        (AdaptiveRate.at_limit(None), 4, 4),
+        (AdaptiveRate.at_limit(4), None, None),
+        (AdaptiveRate(10, 2.5, 10), 4, 2.5),  # cut, and it stays cut
+        (AdaptiveRate(10, 5, 10), 4, 4),
+    ],
+)
+def test_another_limit(pace: AdaptiveRate, limit: float | None, rate: float | None):
+    after = relimited(pace, limit)
+    assert (after.limit_per_s, after.rate_per_s) == (limit, rate)
+
+
+def test_a_pace_that_was_cut_climbs_to_the_new_limit():
+    pace = relimited(AdaptiveRate(10, 2.5, 10, cut_at=0.0, climbed_at=0.0), 4)
+    assert climbed(pace, now=60.0).rate_per_s == 4

@@ -1,0 +1,126 @@
+"""`control`: gives a command to a running batch."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from runner.app.status import holder_runs
+from runner.core import next_steps
+from runner.core.control import CommandName, parse_command
+from runner.core.errors import NotRunning, RunnerError, UsageError
+from runner.core.journal_location import JournalLocation
+from runner.core.next_steps import shell_line
+from runner.journals import journal_at, journals_beside
+from runner.ports.control import ControlAnswer, ControlRequest
+from runner.ports.history import LATEST
+from runner.ports.journal_access import Holder, JournalAccess
+
+FOR_ALL = frozenset({CommandName.PAUSE, CommandName.STOP})
+"""Commands that may be given to all runs at once."""
+
+
+@dataclass(frozen=True, slots=True)
+class GivenCommand:
+    """A command as it was typed."""
+
+    run: str | None
+    command: str
+    value: str | None = None
+    for_: str | None = None
+    reason: str | None = None
+
+    def check(self) -> None:
+        """Raise `UsageError` for a command that no run would understand."""
+        try:
+            parse_command(self.command, self.value, self.for_, self.reason)
+        except ValueError as error:
+            raise UsageError(str(error)) from None
+
+    def request(self) -> ControlRequest:
+        """Return the request, with an id of its own."""
+        return ControlRequest(uuid.uuid4().hex, self.command, self.value, self.for_, self.reason)
+
+
+@dataclass(frozen=True, slots=True)
+class Controlled:
+    """The answer of one run, or why it gave none."""
+
+    run: str
+    journal: str
+    answer: ControlAnswer | None = None
+    error: RunnerError | None = None
+
+
+def parse_words(words: Sequence[str], for_: str | None, reason: str | None) -> GivenCommand:
+    """Return `[RUN] COMMAND [VALUE]` as a command. Raises `UsageError`."""
+    run, rest = (None, words) if words and words[0] in set(CommandName) else (words[0], words[1:])
+    if not rest or len(rest) > 2:  # noqa: PLR2004 - a command and its value
+        raise UsageError(
+            "write a command, after the run's id if it is not the latest:"
+            " `runner control pause`, `runner control RUN rate 10/s`"
+        )
+    given = GivenCommand(run, rest[0], rest[1] if len(rest) > 1 else None, for_, reason)
+    given.check()
+    return given
+
+
+def control(location: JournalLocation, given: GivenCommand) -> Controlled:
+    """Give a command to the run of a journal; return its answer.
+
+    Raises `UsageError` for an unknown run, `NotRunning` for one that cannot be asked, `StorageError`
+    if the journal cannot be read.
+    """
+    journal = journal_at(location)
+    run, holder = _running(journal, given.run)
+    answer = journal.control_client(holder).ask(given.request())
+    return Controlled(run, journal.address, answer)
+
+
+def control_all(manifest: Path | None, given: GivenCommand) -> Iterator[Controlled]:
+    """Give a command to every run with a journal beside a manifest, or in the current folder.
+
+    Raises `UsageError` for a command that is not for all, `NotRunning` if nothing is running.
+    """
+    if given.command not in FOR_ALL or given.run is not None:
+        raise UsageError("--all is for `pause` and `stop` alone, without a run's id")
+    found = False
+    for location in journals_beside(manifest):
+        journal = journal_at(location)
+        if journal.holder() is None:
+            continue
+        found = True
+        try:
+            yield control(journal.location, given)
+        except RunnerError as error:
+            yield Controlled(LATEST, journal.address, error=error)
+    if not found:
+        raise NotRunning(
+            "no run is going on with a journal of this folder; name another's with --manifest"
+        )
+
+
+def _running(journal: JournalAccess, run_id: str | None) -> tuple[str, Holder]:
+    """Return the id of the run that is going on, and who runs it.
+
+    Raises `UsageError` for an unknown run, `NotRunning` for one that has ended.
+    """
+    with journal.open_history() as history:
+        asked = history.run(run_id or LATEST)
+        newest = history.run(LATEST)
+        holder = journal.holder()
+    record = asked.record
+    if asked.finished:
+        raise NotRunning(
+            f"run {record.id} is not running: it ended as {record.outcome} at {record.finished_at}"
+        )
+    if asked.no != newest.no or not holder_runs(holder, record):
+        how = shell_line(next_steps.status(str(journal.location), record.id))
+        raise NotRunning(
+            f"run {record.id} is not running: it died without an end, and what it had in flight is"
+            f" in doubt; how to go on: {how}"
+        )
+    assert holder is not None  # noqa: S101 - it runs the newest run
+    return record.id, holder

@@ -1,0 +1,44 @@
+"""Makes the gates of a run, with the address checks of callbacks."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from runner.core.manifest.model import Manifest
+from runner.webhooks.addresses import check_addresses, resolve_by_system
+
+if TYPE_CHECKING:
+    import httpx
+
+    from runner.gates.manifest_gates import ManifestGates
+
+
+def gates_of(manifest: Manifest) -> ManifestGates | None:
+    """Return what asks a manifest's gates; None: it has none."""
+    if not manifest.gates:
+        return None
+    from runner.gates.manifest_gates import ManifestGates  # noqa: PLC0415 - it brings httpx
+
+    return ManifestGates(
+        manifest.gates,
+        Path(manifest.path).parent,
+        locate,
+        is_simulated=manifest.environment.is_simulated,
+    )
+
+
+async def locate(url: httpx.URL, allow_private: bool) -> Sequence[str] | str:  # noqa: FBT001 - as its type has it
+    """Return the addresses of a URL, unless one of them is not to be asked."""
+    host = url.raw_host.decode("ascii").strip("[]")
+    try:
+        found = await resolve_by_system(host, url.port or (443 if url.scheme == "https" else 80))
+    except (OSError, UnicodeError):
+        found = []
+    objection = check_addresses(
+        found, encrypted=url.scheme == "https", allow_private=allow_private, simulated=False
+    )
+    if objection is None:
+        return found
+    return objection.reason

@@ -1,0 +1,54 @@
+"""Asks the gates of a manifest: implements `ports.gates.Gates`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import httpx
+
+from runner.core.gates import CommandGate, Gate, GateAnswer, UrlGate, Verdict
+from runner.core.urls import is_loopback
+from runner.gates.command_gate import ask_command
+from runner.gates.url_gate import Locate, ask_url
+
+
+class ManifestGates:
+    """The gates of one run, by name. `folder` is the manifest's.
+
+    Under the simulator (`is_simulated`) only loopback addresses are asked; the others pass.
+    """
+
+    def __init__(
+        self, gates: Mapping[str, Gate], folder: Path, locate: Locate, *, is_simulated: bool
+    ) -> None:
+        self._gates = gates
+        self._folder = folder
+        self._locate = locate
+        self._is_simulated = is_simulated
+        self._client: httpx.AsyncClient | None = None
+
+    async def ask(self, name: str) -> GateAnswer:
+        """Return a gate's verdict."""
+        gate = self._gates[name]
+        if isinstance(gate, CommandGate):
+            return await ask_command(gate, self._folder)
+        if isinstance(gate, UrlGate):
+            return await self._ask_url(gate)
+        return GateAnswer(Verdict.INCONCLUSIVE, "the driver cannot observe it")
+
+    async def close(self) -> None:
+        """Close the connections."""
+        if self._client is not None:
+            await self._client.aclose()
+
+    async def _ask_url(self, gate: UrlGate) -> GateAnswer:
+        if self._is_simulated and not is_loopback(httpx.URL(gate.url).host):
+            return GateAnswer(
+                Verdict.PASS, "not asked: under the simulator only loopback addresses are called"
+            )
+        if self._client is None:
+            self._client = httpx.AsyncClient(
+                trust_env=False, follow_redirects=False, timeout=httpx.Timeout(None)
+            )
+        return await ask_url(gate, self._client, self._locate)

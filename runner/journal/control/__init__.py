@@ -1,0 +1,1 @@
+"""Operators' commands over a Unix socket beside the journal."""
