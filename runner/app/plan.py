@@ -41,7 +41,7 @@ from runner.core.records.run_record import (
 from runner.core.records.summary import MOST_EXAMPLES, Summary, Tally, summarize
 from runner.core.timestamps import timestamp
 from runner.core.transfer.outcome import Outcome
-from runner.core.transfer.plan_decision import SENDS, Action, PlannedMove
+from runner.core.transfer.plan_decision import SENDS, SKIPS, Action, PlannedMove
 from runner.core.transfer.reasons import WORDS, Code, Earlier
 from runner.core.transfer.states import NOT_BEGUN
 from runner.manifest.load import Loaded, load
@@ -92,6 +92,7 @@ def plan_figures(request: RunOptions, manifest: Manifest, staging: Staging) -> P
         selections=len(staging.selections),
         failed_before=failed_before,
         at_once=_at_once(request, manifest, sends),
+        skipped=sum(counts.get(action, 0) for action in SKIPS),
         **_window_figures(request, manifest, sends),
     )
 
@@ -311,5 +312,6 @@ _FORESEEN: Mapping[str, tuple[Outcome, Code | None]] = {
     Action.UNCHANGED: (Outcome.UNCHANGED, None),
     Action.IN_DOUBT: (Outcome.IN_DOUBT, None),
     Action.NOT_SELECTED: (NOT_BEGUN, Code.NOT_SELECTED),
+    **dict.fromkeys(SKIPS, (Outcome.SKIPPED, None)),
 }
 """Outcome and cause of a row by its action; None: the history holds the cause."""

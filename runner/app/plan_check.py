@@ -108,13 +108,16 @@ def plan_rows(
 ) -> None:
     """Give every row its verdict, by the journal's history; hold them to the plan, if any.
 
-    Raises `ManifestInvalid`, naming what changed since the plan, if it no longer holds.
+    Raises `ManifestInvalid`, naming what changed since the plan, if it no longer holds; `UsageError`
+    for a manifest that reverts a run which the journal does not know.
     """
     check_only(request, staging)
-    selection = request.selection
+    selection = replace(request.selection, reverts=manifest.reverts)
     if request.plan is not None:  # its rows say themselves which of them `--limit` left out
         selection = replace(selection, limit=None)
     with journal.open_history() if journal.exists() else nullcontext() as history:
+        if history is not None and manifest.reverts is not None:
+            history.run_number(manifest.reverts)
         staging.plan(history, selection)
     if request.plan is not None:
         again = replan_help(request.plan, request.report_dir)

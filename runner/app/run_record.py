@@ -41,6 +41,7 @@ def started_record(
         manifest_path=manifest.path,
         manifest_sha256=manifest.sha256,
         options=request.to_json() | {"folder": str(Path.cwd())},
+        reverts=manifest.reverts,
     )
 
 

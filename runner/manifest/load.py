@@ -154,4 +154,5 @@ def _build_manifest(
         policy=build_policy(document),
         labels=dict(root.get("labels", {})),
         excerpt=excerpt(source.text),
+        reverts=root.get("reverts"),
     )

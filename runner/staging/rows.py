@@ -18,6 +18,7 @@ from runner.core.transfer.plan_decision import (
     PlannedMove,
     decide,
     last_carried,
+    not_moved_by,
 )
 from runner.core.transfer.rows import PlannedRow, TransferRow
 from runner.ports.history import ClaimSource
@@ -27,6 +28,7 @@ from runner.staging.sql import (
     ADD_ROW,
     ALIKE,
     AMEND,
+    EXPECTED,
     MOVES,
     OUTLINES,
     OWN_KEY,
@@ -49,6 +51,7 @@ class Selection:
     only: tuple[str, ...] = ()
     limit: int | None = None
     again: bool = False
+    reverts: str | None = None  # the run that the manifest reverts
 
 
 class Staging(Scratch):
@@ -108,10 +111,10 @@ class Staging(Scratch):
         return [key for (key,) in rows]
 
     def destinations(self) -> dict[str, str]:
-        """Return every destination that a row names, each with the source of the first that does."""
+        """Return every destination that a row names or expects, each with the first row's source."""
         self._flush()
         rows = "SELECT destination_uri, source FROM rows GROUP BY destination_uri HAVING n = min(n)"
-        return dict(self._connection.execute(rows))
+        return dict(self._connection.execute(EXPECTED)) | dict(self._connection.execute(rows))
 
     def readdress(self, addresses: Mapping[str, str]) -> None:
         """Give the rows that name a destination another spelling of it: its id for its name."""
@@ -119,6 +122,10 @@ class Staging(Scratch):
         with self._working():
             self._connection.executemany(
                 "UPDATE rows SET destination_uri = ? WHERE destination_uri = ?",
+                ((uri, named) for named, uri in addresses.items()),
+            )
+            self._connection.executemany(
+                "UPDATE rows SET expected_destination_uri = ? WHERE expected_destination_uri = ?",
                 ((uri, named) for named, uri in addresses.items()),
             )
 
@@ -147,11 +154,14 @@ class Staging(Scratch):
         with self._working():
             self._connection.execute("DELETE FROM decisions")
         if history is not None:
-            self._judge(history, again=selection.again)
+            self._judge(history, selection)
+        other = Decision(Action.SEND)
+        if history is not None and selection.reverts is not None:
+            other = not_moved_by(selection.reverts)
         with self._working():
             self._connection.execute(
-                "INSERT OR IGNORE INTO decisions(n, action) SELECT n, ? FROM rows",
-                [Action.SEND],
+                "INSERT OR IGNORE INTO decisions(n, action, reason, code) SELECT n, ?, ?, ? FROM rows",
+                [other.action, other.reason, other.code],
             )
             self._select(selection)
             self._connection.execute("COMMIT")
@@ -217,13 +227,15 @@ class Staging(Scratch):
             self._connection.executemany(ADD_ROW, self._chunk)
         self._chunk.clear()
 
-    def _judge(self, history: ClaimSource, *, again: bool) -> None:
+    def _judge(self, history: ClaimSource, selection: Selection) -> None:
+        again, reverts = selection.again, selection.reverts
         rows = self._connection.execute(
             "SELECT n, destination_uri, interaction FROM rows ORDER BY n"
         )
         found = history.claims(((n, uri), interaction) for n, uri, interaction in rows)
         decisions = (
-            _decision_row(n, decide(claims, uri, again=again), claims) for (n, uri), claims in found
+            _decision_row(n, decide(claims, uri, again=again, reverts=reverts), claims)
+            for (n, uri), claims in found
         )
         with self._working():
             self._connection.executemany(ADD_DECISION, decisions)

@@ -32,6 +32,11 @@ MOVES = (
     " WHERE action IN ('send', 'changed') ORDER BY action, n"
 )
 
+EXPECTED = (
+    "SELECT expected_destination_uri, source FROM rows WHERE expected_destination_uri IS NOT NULL"
+    " GROUP BY expected_destination_uri HAVING n = min(n)"
+)
+
 REPEATS = """
 SELECT :kind, {shown}, first, n FROM (
   SELECT n, {shown}, min(n) OVER (PARTITION BY {column}) AS first FROM rows

@@ -18,7 +18,7 @@ MAX_MOVES = 20
 def plan_verdict(result: RunResult, plan: PlanFigures) -> str:
     """Return what applying the plan would send, in one line."""
     # After a preflight, none of the plan's numbers includes what would be skipped or rejected.
-    planned = plan.send + plan.unchanged + plan.in_doubt
+    planned = plan.send + plan.unchanged + plan.in_doubt + plan.skipped
     total = counted(max(planned, result.total - result.not_selected), "transfer")
     if result.exit_code is ExitCode.IN_DOUBT:
         return f"in doubt: {doubts_text(plan.in_doubt, total)}; {plan.send:,} would be sent"
@@ -26,7 +26,8 @@ def plan_verdict(result: RunResult, plan: PlanFigures) -> str:
         found = f"what {counted(plan.selections, 'selection')} will find"
         return f"valid: {plan.send:,} of {total} would be sent, and {found}"
     if not plan.send:
-        return f"valid: nothing to send, {plan.unchanged:,} of {total} unchanged"
+        skipped = f", {plan.skipped:,} skipped" if plan.skipped else ""
+        return f"valid: nothing to send, {plan.unchanged:,} of {total} unchanged{skipped}"
     return f"valid: {plan.send:,} of {total} would be sent"
 
 

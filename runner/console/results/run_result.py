@@ -139,6 +139,7 @@ def _plan(plan: PlanFigures) -> dict[str, Any]:
         "max_failures": plan.max_failures,
         "failed_before": plan.failed_before,
         "at_once": plan.at_once,
+        "skipped": plan.skipped,
         "window": None if plan.window is None else asdict(plan.window),
         "ends_at": plan.ends_at,
         "misses_window": plan.misses_window,

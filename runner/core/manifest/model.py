@@ -287,6 +287,7 @@ class Manifest:
     policy: Policy
     labels: Mapping[str, str] = field(default_factory=dict)
     excerpt: ManifestExcerpt | None = None  # its first lines, for the report
+    reverts: str | None = None  # the run whose transfers it carries back
 
     @property
     def secrets(self) -> tuple[Secret, ...]:

@@ -93,6 +93,7 @@ class RunRecord:
     explanation: str | None = None  # why the run ended as it did, for people
     waves: Sequence[int] = ()  # how many transfers are begun by each wave's end; none: no waves
     others_in_doubt: int = 0  # transfers in doubt that the manifest does not list
+    reverts: str | None = None  # the run whose transfers it carried back
 
     @classmethod
     def from_json(cls, kept: Mapping[str, Any]) -> Self:
@@ -111,6 +112,8 @@ class RunRecord:
         kept = asdict(self)
         if not self.others_in_doubt:
             del kept["others_in_doubt"]
+        if self.reverts is None:
+            del kept["reverts"]
         return kept
 
 
@@ -205,6 +208,7 @@ class PlanFigures:
     selections: int = 0  # rows unknown until the gateway is asked; not in `send`
     failed_before: int = 0  # those of `send` that were rejected or failed before: they come last
     at_once: int | None = None  # how many may be under way, as `max_failures` bounds it; None: more
+    skipped: int = 0  # rows that their history, or the manifest's list of protected ones, skips
 
 
 @dataclass(frozen=True, slots=True)
