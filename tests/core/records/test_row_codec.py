@@ -82,7 +82,10 @@ def test_every_field_of_a_decision_is_kept():
 
 def test_a_query_may_take_a_field_from_elsewhere_and_does_without_what_an_old_table_lacks():
     asked = ROW.expressions("r", instead={"source": "'x'"}, lacking={"found_at"})
-    assert asked == "r.key, r.interaction_id, r.destination_uri, media, r.callbacks, 'x', NULL, r.expected_destination_uri"
+    assert (
+        asked
+        == "r.key, r.interaction_id, r.destination_uri, media, r.callbacks, 'x', NULL, r.expected_destination_uri"
+    )
 
 
 def test_a_field_whose_type_has_no_form_is_refused_at_once():
