@@ -31,7 +31,7 @@ class RunOptions(BatchOptions):
     def selection(self) -> Selection:
         """Which rows may be sent; a plan's own limit is in its rows."""
         limit = self.limit if self.plan is None else None
-        return Selection(self.only, limit, self.again)
+        return Selection(self.only, self.exclude, limit=limit, again=self.again)
 
     @property
     def overrides(self) -> Overrides:
@@ -70,7 +70,9 @@ class RunOptions(BatchOptions):
         return replace(policy, window=window, max_failures=self.max_failures)
 
     def check(self, environment: Environment) -> None:
-        """Raise `UsageError` for an option that this environment does not allow."""
+        """Raise `UsageError` for an option without its counterpart, or not for this environment."""
+        if (self.only_outcome is None) != (self.of is None):
+            raise UsageError("--only-outcome and --of belong together: outcomes, and of which run")
         if self.ignore_window and not environment.is_simulated:
             raise UsageError(
                 f"--ignore-window is for rehearsals, and environment {environment.name} moves live"

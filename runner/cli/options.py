@@ -33,6 +33,7 @@ Manifest = Annotated[
 ]
 Env = Annotated[str | None, option_info("environment")]
 Rate = Annotated[float | None, option_info("rate_per_s")]
+Only = Annotated[list[str] | None, option_info("only")]
 Journal = Annotated[JournalLocation | None, option_info("journal")]
 LockTimeout = Annotated[float | None, option_info("lock_timeout_s")]
 ReportDir = Annotated[

@@ -46,9 +46,14 @@ _SET = re.compile(r"\[(?:!(\]?[^\]]*\])|\]?[^\]]*\])")
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """Which rows may be sent: keys that match any of `only` (none: all), at most `limit`."""
+    """Which rows may be sent: keys that match any of `only` (none: all), at most `limit`.
+
+    `interactions`, in canonical form, are the only ones if they are given.
+    """
 
     only: tuple[str, ...] = ()
+    exclude: tuple[str, ...] = ()
+    interactions: Iterable[str] | None = None
     limit: int | None = None
     again: bool = False
     reverts: str | None = None  # the run that the manifest reverts
@@ -87,6 +92,14 @@ class Staging(Scratch):
         self.selections.append(selection)
         self.has_selected = True
 
+    def protect(self, interaction_id: str, source: str) -> None:
+        """Take an interaction that is never moved, whatever lists it."""
+        interaction = canonical_interaction(interaction_id)
+        with self._working():
+            self._connection.execute(
+                "INSERT OR IGNORE INTO protected VALUES (?, ?)", [interaction, source]
+            )
+
     def has_interaction(self, interaction_id: str) -> bool:
         """Return whether a row names an interaction."""
         self._flush()
@@ -103,6 +116,15 @@ class Staging(Scratch):
             for pattern in patterns
             if self._connection.execute(asked, [_as_glob(pattern)]).fetchone() is None
         ]
+
+    def selects_any(self, only: Sequence[str], exclude: Sequence[str]) -> bool:
+        """Return whether a row's key matches any of `only` (none: all) and none of `exclude`."""
+        self._flush()
+        wanted = " OR ".join("key GLOB ?" for _ in only) or "1"
+        unwanted = " OR ".join("key GLOB ?" for _ in exclude) or "0"
+        asked = f"SELECT 1 FROM rows WHERE ({wanted}) AND NOT ({unwanted}) LIMIT 1"  # noqa: S608 - bound
+        globs = [_as_glob(pattern) for pattern in (*only, *exclude)]
+        return self._connection.execute(asked, globs).fetchone() is not None
 
     def keys(self, most: int) -> list[str]:
         """Return the first `most` keys, in the manifest's order."""
@@ -241,23 +263,32 @@ class Staging(Scratch):
             self._connection.executemany(ADD_DECISION, decisions)
 
     def _select(self, selection: Selection) -> None:
-        """Mark what `--only` and `--limit` leave out; a row in doubt stays in doubt."""
-        only = [_as_glob(pattern) for pattern in selection.only]
-        if only:
-            matches = " OR ".join("key GLOB ?" for _ in selection.only)
-            self._connection.execute(
-                "UPDATE decisions SET action = 'not_selected', reason = 'not selected', claim = NULL,"  # noqa: S608 - the texts are bound
-                " code = 'not_selected', earlier = NULL"
-                " WHERE action != 'in_doubt'"
-                f" AND n NOT IN (SELECT n FROM rows WHERE {matches})",
-                only,
+        """Mark what is not to be sent: protected, or left out by options.
+
+        A row in doubt stays in doubt, and is not sent again.
+        """
+        protected = "SELECT n FROM rows JOIN protected USING (interaction)"
+        self._connection.execute(
+            "UPDATE decisions SET action = 'protected', code = 'protected', claim = NULL,"  # noqa: S608 - of constants
+            " lineage = NULL, failed_as = NULL, reason = (SELECT 'protected by ' || protected.source"
+            " FROM rows JOIN protected USING (interaction) WHERE rows.n = decisions.n)"
+            f" WHERE action IN ('send', 'changed') AND n IN ({protected})"
+        )
+        self._connection.execute(
+            f"UPDATE decisions SET left_out = 1 WHERE action = 'in_doubt' AND n IN ({protected})"  # noqa: S608 - as above
+        )
+        for patterns, wanted in ((selection.only, "NOT IN"), (selection.exclude, "IN")):
+            if patterns:
+                globs = [_as_glob(pattern) for pattern in patterns]
+                matches = " OR ".join("key GLOB ?" for _ in globs)
+                self._leave_out(f"{wanted} (SELECT n FROM rows WHERE {matches})", globs)  # noqa: S608 - bound
+        if selection.interactions is not None:
+            self._connection.execute("DELETE FROM chosen")
+            self._connection.executemany(
+                "INSERT OR IGNORE INTO chosen VALUES (?)",
+                ((one,) for one in selection.interactions),
             )
-            self._connection.execute(
-                "UPDATE decisions SET left_out = 1"  # noqa: S608 - bound
-                " WHERE action = 'in_doubt'"
-                f" AND n NOT IN (SELECT n FROM rows WHERE {matches})",
-                only,
-            )
+            self._leave_out("NOT IN (SELECT n FROM rows JOIN chosen USING (interaction))", [])
         if selection.limit is not None:
             self._connection.execute(
                 "UPDATE decisions SET action = 'not_selected', reason = 'not selected',"
@@ -266,6 +297,18 @@ class Staging(Scratch):
                 " ORDER BY failed_as IS NOT NULL, n LIMIT -1 OFFSET ?)",
                 (*sorted(SENDS), selection.limit),
             )
+
+    def _leave_out(self, which: str, parameters: Sequence[str]) -> None:
+        """Leave out the rows whose number is `which`; a doubt is looked at, and not sent again."""
+        self._connection.execute(
+            "UPDATE decisions SET action = 'not_selected', reason = 'not selected', claim = NULL,"  # noqa: S608 - the texts are bound
+            f" code = 'not_selected', earlier = NULL WHERE action != 'in_doubt' AND n {which}",
+            parameters,
+        )
+        self._connection.execute(
+            f"UPDATE decisions SET left_out = 1 WHERE action = 'in_doubt' AND n {which}",  # noqa: S608 - as above
+            parameters,
+        )
 
 
 def _as_glob(pattern: str) -> str:

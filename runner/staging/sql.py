@@ -9,6 +9,8 @@ from runner.staging.outline import Outline
 TABLES = f"""
 CREATE TABLE ladders(id INTEGER PRIMARY KEY, media TEXT NOT NULL);
 CREATE TABLE rows(n INTEGER PRIMARY KEY, interaction TEXT, {", ".join(ROW.columns)});
+CREATE TABLE protected(interaction TEXT PRIMARY KEY, source TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE chosen(interaction TEXT PRIMARY KEY) WITHOUT ROWID;
 CREATE TABLE decisions(n INTEGER PRIMARY KEY, origin_uri TEXT, {", ".join(DECISION.columns)});
 """
 

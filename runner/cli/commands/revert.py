@@ -29,15 +29,7 @@ def revert(
             show_default=False,
         ),
     ],
-    only: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--only",
-            metavar="GLOB",
-            help="Carry back only what the run sent under a key that matches; repeatable.",
-            show_default=False,
-        ),
-    ] = None,
+    only: options.Only = None,
     journal: options.JournalSelection,
     output: options.OutputOptions,
 ) -> None:

@@ -22,6 +22,7 @@ class Action(StrEnum):
     IN_DOUBT = "in_doubt"  # held under some batch; not sent
     NOT_SELECTED = "not_selected"
     REVERTED = "reverted"  # carried to this destination before, and back by an undo
+    PROTECTED = "protected"  # the manifest's `exclude_from` lists it
     MOVED_ON = "moved_on"  # of an undo: the run that it reverts is not the last that moved it
 
 
@@ -32,7 +33,11 @@ SENDS = frozenset({Action.SEND, Action.CHANGED})
 """The actions that lead to a delivery."""
 
 SKIPS: Mapping[Action, Code] = MappingProxyType(
-    {Action.REVERTED: Code.REVERTED, Action.MOVED_ON: Code.MOVED_ON}
+    {
+        Action.REVERTED: Code.REVERTED,
+        Action.MOVED_ON: Code.MOVED_ON,
+        Action.PROTECTED: Code.PROTECTED,
+    }
 )
 """The actions that skip a row without a look-up, with the cause."""
 

@@ -55,6 +55,7 @@ class Code(StrEnum):
     SKIPPED_BEFORE = "skipped_before"
     MOVED_ELSEWHERE_SINCE = "moved_elsewhere_since"
     REVERTED = "reverted"
+    PROTECTED = "protected"
     # Of a person
     RESOLVED_TRANSFERRED = "resolved_transferred"
     RESOLVED_FAILED = "resolved_failed"
@@ -97,6 +98,7 @@ WORDS: Mapping[str, str] = MappingProxyType(
         Code.SKIPPED_BEFORE: "skipped by an earlier run; --again looks anew",
         Code.MOVED_ELSEWHERE_SINCE: "moved elsewhere since the plan: apply again",
         Code.REVERTED: "reverted by a later run; --again moves it once more",
+        Code.PROTECTED: "protected by `exclude_from`",
         Code.RESOLVED_TRANSFERRED: "resolved as transferred by a person",
         Code.RESOLVED_FAILED: "resolved as failed by a person",
         Code.OTHER_REASONS: "other reasons",
