@@ -11,6 +11,7 @@ from runner.core.batch_options import BatchOptions
 from runner.core.batch_options import to_json as option_json
 from runner.core.errors import UsageError
 from runner.core.manifest.model import Environment, Limits, Manifest, Policy
+from runner.core.manifest.recurring_window import NO_WINDOWS
 from runner.core.next_steps import RunArguments
 from runner.journals import default_journal, journal_at
 from runner.manifest.load import Overrides
@@ -64,10 +65,11 @@ class RunOptions(BatchOptions):
 
     def policy(self, policy: Policy) -> Policy:
         """Return the policy in force: an option takes the place of what the manifest says."""
-        window = None if self.ignore_window else policy.window
+        if self.ignore_window:
+            policy = replace(policy, window=None, windows=NO_WINDOWS)
         if self.max_failures is None:
-            return replace(policy, window=window)
-        return replace(policy, window=window, max_failures=self.max_failures)
+            return policy
+        return replace(policy, max_failures=self.max_failures)
 
     def check(self, environment: Environment) -> None:
         """Raise `UsageError` for an option without its counterpart, or not for this environment."""

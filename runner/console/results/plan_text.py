@@ -84,6 +84,22 @@ def plan_schedule(plan: PlanFigures) -> Iterator[str]:
         )
         if plan.ends_at is not None:
             yield f"  ends at about {plan.ends_at} at the limits{late}"
+    if plan.openings:
+        in_utc = "" if plan.zone == "UTC" else " (in UTC)"
+        yield f"  is sent only while a window is open, in {plan.zone}{in_utc}:"
+    for opening in plan.openings:
+        in_utc = f" ({_span(opening.opens_utc, opening.closes_utc)})"
+        own = _span(opening.opens, opening.closes)
+        yield f"    {own}{'' if plan.zone == 'UTC' else in_utc}"
+
+
+def _span(opens: str, closes: str | None) -> str:
+    """Return an opening for people: the date of its end only where it differs."""
+    day, _, begins = opens.partition("T")
+    if closes is None:
+        return f"{day} {begins[:5]}, and from then on"
+    last_day, _, ends = closes.partition("T")
+    return f"{day} {begins[:5]} to {'' if last_day == day else f'{last_day} '}{ends[:5]}"
 
 
 def plan_steps(result: RunResult) -> Iterator[str]:

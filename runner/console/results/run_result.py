@@ -141,6 +141,8 @@ def _plan(plan: PlanFigures) -> dict[str, Any]:
         "at_once": plan.at_once,
         "skipped": plan.skipped,
         "window": None if plan.window is None else asdict(plan.window),
+        "openings": [asdict(opening) for opening in plan.openings],
+        "zone": plan.zone,
         "ends_at": plan.ends_at,
         "misses_window": plan.misses_window,
         "selections": plan.selections,

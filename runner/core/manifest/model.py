@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 
 from runner.core.manifest.media import MediaMatrix
 from runner.core.manifest.quantity import Amount
+from runner.core.manifest.recurring_window import NO_WINDOWS, Windows
 from runner.core.manifest.source_excerpt import ManifestExcerpt
 from runner.core.manifest.window import Window
 from runner.core.pacing.circuit_breaker import BreakerPolicy
@@ -272,6 +273,20 @@ class Policy:
     waves: tuple[Amount, ...] = ()  # cumulative; none: all at once
     max_failures: Amount | None = None  # the run stops when failures exceed it; None: never
     window: Window | None = None  # outside of which nothing is sent; None: at any time
+    windows: Windows = NO_WINDOWS  # as well
+
+    def why_shut(self, at_s: float) -> str | None:
+        """Return why nothing may be sent at `at_s`, with the fix; None if every window is open."""
+        why = None if self.window is None else self.window.why_shut(at_s)
+        return why or (self.windows.why_shut(at_s) if self.windows else None)
+
+    def shut_until_s(self, at_s: float) -> float | None:
+        """Return when the windows are next open, from `at_s` on; None: they do not open again."""
+        window = self.window or Window()
+        begins_s = at_s if window.not_before is None else max(at_s, window.not_before.at_s)
+        for opening in self.windows.openings(begins_s):
+            return opening.opens_s if window.is_open(opening.opens_s) else None
+        return None
 
 
 @dataclass(frozen=True, slots=True)

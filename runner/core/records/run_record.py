@@ -192,6 +192,19 @@ class WindowRecord:
 
 
 @dataclass(frozen=True, slots=True)
+class OpeningRecord:
+    """When the recurring windows are open, RFC 3339 in the manifest's zone and in UTC.
+
+    An end that is None is further ahead than is looked.
+    """
+
+    opens: str
+    closes: str | None
+    opens_utc: str
+    closes_utc: str | None
+
+
+@dataclass(frozen=True, slots=True)
 class PlanFigures:
     """A plan in numbers; `estimate_s` is None where no limit gives one."""
 
@@ -208,6 +221,8 @@ class PlanFigures:
     selections: int = 0  # rows unknown until the gateway is asked; not in `send`
     failed_before: int = 0  # those of `send` that were rejected or failed before: they come last
     at_once: int | None = None  # how many may be under way, as `max_failures` bounds it; None: more
+    openings: tuple[OpeningRecord, ...] = ()  # of the recurring windows; none: no such windows
+    zone: str | None = None  # in whose time the openings are
     skipped: int = 0  # rows that their history, or the manifest's list of protected ones, skips
 
 
