@@ -34,6 +34,9 @@ class Rows:
     def add(self, row: TransferRow) -> None:
         self.rows.append(row)
 
+    def protect(self, interaction_id: str, source: str) -> None:
+        raise AssertionError((interaction_id, source))
+
     def repeats(self, limit: int) -> Sequence[Repeat]:
         assert limit > 0
         assert len({row.key for row in self.rows}) == len(self.rows)

@@ -230,8 +230,7 @@ class _Run:
         """Return how the run ends without a batch: unreachable, declined, done; None: it sends."""
         if (error := self._unreachable) is not None:
             return RunEnd(ExitCode.UNREACHABLE, str(error), error, Figures())
-        window = self._manifest.policy.window
-        is_open = window is None or window.is_open(time.time())
+        is_open = self._manifest.policy.why_shut(time.time()) is None
         if batch.plan.send and is_open and not self._confirm(self._question(batch.plan)):
             return RunEnd(ExitCode.INTERRUPTED, "declined at the prompt", None, Figures())
         return None if batch.has_work or batch.history.outbox(0, 1) else NOTHING_SENT

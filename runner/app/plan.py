@@ -27,11 +27,13 @@ from runner.core.errors import ManifestInvalid
 from runner.core.exit_code import ExitCode
 from runner.core.manifest.model import Manifest
 from runner.core.manifest.policy_rules import duration_s, in_flight
+from runner.core.manifest.recurring_window import Windows, utc_text, zone_of
 from runner.core.pacing.rate import estimate_s
 from runner.core.pacing.waves import WaveCount, batch_ends, most_failures
 from runner.core.records.row_codec import read_ladder
 from runner.core.records.run_record import (
     Figures,
+    OpeningRecord,
     PlanFigures,
     ReportSource,
     RunRecord,
@@ -42,7 +44,7 @@ from runner.core.records.run_record import (
 from runner.core.records.summary import MOST_EXAMPLES, Summary, Tally, summarize
 from runner.core.timestamps import timestamp
 from runner.core.transfer.outcome import Outcome
-from runner.core.transfer.plan_decision import SENDS, Action, PlannedMove
+from runner.core.transfer.plan_decision import SENDS, SKIPS, Action, PlannedMove
 from runner.core.transfer.reasons import WORDS, Code, Earlier
 from runner.core.transfer.states import NOT_BEGUN
 from runner.manifest.load import Loaded, load
@@ -53,6 +55,9 @@ from runner.staging.rows import Staging
 
 if TYPE_CHECKING:  # it brings the gateway's libraries, which a plan made offline does without
     from runner.app.preflight import Forecast, PreflightResult
+
+OPENINGS = 5
+"""How many openings of recurring windows a plan names."""
 
 
 def read_manifest(request: RunOptions, staging: Staging) -> tuple[Manifest, tuple[Problem, ...]]:
@@ -93,7 +98,25 @@ def plan_figures(request: RunOptions, manifest: Manifest, staging: Staging) -> P
         selections=len(staging.selections),
         failed_before=failed_before,
         at_once=_at_once(request, manifest, sends),
+        openings=_openings(policy.windows),
+        zone=zone_of(policy.windows.rules) if policy.windows else None,
+        skipped=sum(counts.get(action, 0) for action in SKIPS),
         **_window_figures(request, manifest, sends),
+    )
+
+
+def _openings(windows: Windows) -> tuple[OpeningRecord, ...]:
+    """Return when recurring windows are next open, the present opening included."""
+    if not windows:
+        return ()
+    return tuple(
+        OpeningRecord(
+            windows.spelt(opens),
+            None if closes is None else windows.spelt(closes),
+            utc_text(opens),
+            None if closes is None else utc_text(closes),
+        )
+        for opens, closes in windows.openings(time.time(), OPENINGS)
     )
 
 
@@ -320,5 +343,6 @@ _FORESEEN: Mapping[str, tuple[Outcome, Code | None]] = {
     Action.UNCHANGED: (Outcome.UNCHANGED, None),
     Action.IN_DOUBT: (Outcome.IN_DOUBT, None),
     Action.NOT_SELECTED: (NOT_BEGUN, Code.NOT_SELECTED),
+    **dict.fromkeys(SKIPS, (Outcome.SKIPPED, None)),
 }
 """Outcome and cause of a row by its action; None: the history holds the cause."""

@@ -32,7 +32,7 @@ from runner.core.transfer.plan_decision import NOT_SELECTED, SENDS, Action, Deci
 from runner.core.transfer.reasons import Code
 from runner.core.transfer.rows import PlannedRow
 from runner.manifest.suggestions import nearest
-from runner.ports.history import RunMoves
+from runner.ports.history import LATEST, History, RunMoves
 from runner.ports.journal_access import JournalAccess
 from runner.staging.rows import Staging
 
@@ -77,16 +77,21 @@ def _chosen(request: RunOptions, plan: PlanFile, name: str) -> Any:
 def check_only(request: RunOptions, staging: Staging) -> None:
     """Refuse an `--only` that matches no key: a run that sends nothing must not look well.
 
+    Nor one of `--exclude`: a misspelt one would let a run move what it is to spare.
+
     Nothing is refused before the rows of selections are known, or where they are none, nor with
     a plan, whose rows are compared with the manifest's. Raises `UsageError`.
     """
     is_unknown = bool(staging.selections) or (staging.has_selected and not staging.count)
     if request.plan is not None or is_unknown:
         return
-    if unmatched := staging.unmatched(request.only):
-        wrong = " and ".join(f"--only {quote(pattern)}" for pattern in unmatched)
-        verb = "matches" if len(unmatched) == 1 else "match"
-        raise UsageError(f"{wrong} {verb} no transfer; {_only_help(unmatched[0], staging)}")
+    for flag, patterns in (("--only", request.only), ("--exclude", request.exclude)):
+        if unmatched := staging.unmatched(patterns):
+            wrong = " and ".join(f"{flag} {quote(pattern)}" for pattern in unmatched)
+            verb = "matches" if len(unmatched) == 1 else "match"
+            raise UsageError(f"{wrong} {verb} no transfer; {_only_help(unmatched[0], staging)}")
+    if request.exclude and not staging.selects_any(request.only, request.exclude):
+        raise UsageError("--exclude leaves no transfer to send; check --only and --exclude")
 
 
 def _only_help(pattern: str, staging: Staging) -> str:
@@ -108,17 +113,35 @@ def plan_rows(
 ) -> None:
     """Give every row its verdict, by the journal's history; hold them to the plan, if any.
 
-    Raises `ManifestInvalid`, naming what changed since the plan, if it no longer holds.
+    Raises `ManifestInvalid`, naming what changed since the plan, if it no longer holds; `UsageError`
+    for a manifest that reverts a run which the journal does not know.
     """
     check_only(request, staging)
-    selection = request.selection
+    selection = replace(request.selection, reverts=manifest.reverts)
     if request.plan is not None:  # its rows say themselves which of them `--limit` left out
         selection = replace(selection, limit=None)
     with journal.open_history() if journal.exists() else nullcontext() as history:
+        if history is not None and manifest.reverts is not None:
+            history.run_number(manifest.reverts)
+        if request.only_outcome is not None:
+            selection = replace(selection, interactions=_ended_so(request, history))
         staging.plan(history, selection)
     if request.plan is not None:
         again = replan_help(request.plan, request.report_dir)
         _check_against(request.plan, manifest, staging, journal, again)
+
+
+def _ended_so(request: RunOptions, history: History | None) -> Iterator[str]:
+    """Return the interactions that ended in the run of --of as --only-outcome says."""
+    if history is None:
+        raise UsageError(f"--of {request.of}: there is no journal yet, and so no run")
+    run_no = history.run_number(request.of or LATEST)
+    outcomes = set((request.only_outcome or "").split(","))
+    return (
+        canonical_interaction(each.interaction_id)
+        for each in history.report_source(run_no).transfers()
+        if each.outcome in outcomes
+    )
 
 
 def plan_file_of(

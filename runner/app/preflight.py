@@ -37,6 +37,9 @@ _WORDS = {
     LookupVerdict.ENDED: "would be skipped",
     LookupVerdict.THERE: "would be skipped",
     LookupVerdict.ELSEWHERE: "would be skipped",
+    LookupVerdict.MOVED_ON: "would be skipped",
+    LookupVerdict.SERVED: "would be skipped",
+    LookupVerdict.UNSEEN: "would be rejected",
     LookupVerdict.MISSING: "would be rejected",
     LookupVerdict.HIDDEN: "would be rejected",
     LookupVerdict.STRANGE: "would be rejected",
@@ -173,13 +176,15 @@ class _PreflightRun:
             message_ids=ours,
             preflight=True,
             found_at=row.found_at,
+            expected_destination_uri=row.expected_destination_uri,
         )
         if lookup_verdict is LookupVerdict.FIT:
             changed = ", carried to another destination before"
             why = f"{seen.state}{changed * (verdict.action is Action.CHANGED)}"
             return _sent(why, verdict, seen)
         stays = {LookupVerdict.OURS, LookupVerdict.ELSEWHERE, LookupVerdict.HIDDEN}
-        if lookup_verdict not in stays and not self._manifest.policy.preflight:
+        looks_first = self._manifest.policy.preflight or row.expected_destination_uri is not None
+        if lookup_verdict not in stays and not looks_first:
             return _sent(f"{reason}, and policy.preflight is off", verdict, seen)
         assert lookup_verdict.code is not None  # noqa: S101 - all but FIT have one
         return Forecast(

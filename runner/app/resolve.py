@@ -5,11 +5,12 @@ from __future__ import annotations
 import socket
 import time
 import uuid
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
 from runner.app import run_record
+from runner.core.batch_options import MOST_ROWS
 from runner.core.errors import NotInDoubt, UsageError
 from runner.core.journal_location import JournalLocation
 from runner.core.manifest.model import Callback
@@ -19,7 +20,7 @@ from runner.core.transfer.states import OUTCOMES, Event, ImpossibleEvent, State,
 from runner.engine.callback_factory import CallbackFactory
 from runner.journals import journal_at
 from runner.ports import Entry, Note
-from runner.ports.history import History, KeyedTransfer
+from runner.ports.history import HeldTransfer, History, KeyedTransfer
 from runner.ports.journal_access import JournalStore
 
 
@@ -80,6 +81,71 @@ def resolve(
             return _record(store, found, resolution, reason, history)
         finally:
             store.close()
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """A person's statement about one transfer of a run."""
+
+    key: str
+    resolution: Resolution
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class ManyResolved:
+    """The result of several resolutions."""
+
+    run: str
+    resolved: Sequence[Resolved]
+    refused: Sequence[tuple[str, str]]  # keys that are not in doubt, and why
+    doubts_left: int  # in the whole journal
+
+
+def doubts_of(location: JournalLocation, run: str) -> tuple[str, Sequence[HeldTransfer]]:
+    """Return a run's id and its transfers in doubt, in the manifest's order."""
+    _check_text(run, "RUN")
+    with journal_at(location).open_history() as history:
+        seen = history.run(run)
+        return seen.record.id, history.held_by_run(seen.no, MOST_ROWS)
+
+
+def resolve_many(
+    location: JournalLocation,
+    run: str,
+    verdicts: Sequence[Verdict],
+    *,
+    lock_timeout_s: float = 0.0,
+) -> ManyResolved:
+    """Settle several transfers of a run, each by an event of its own.
+
+    All of them are looked at before the first is settled: raises `UsageError`, and changes nothing,
+    if the run has no such key or a reason is empty. What is not in doubt is refused and stays.
+    """
+    for verdict in verdicts:
+        _check_text(verdict.reason, f"the reason for {verdict.key}")
+    journal = journal_at(location)
+    journal.check_place()
+    with journal.open_history() as history, journal.lock() as lock:
+        lock.acquire(lock_timeout_s)
+        seen = history.run(run)
+        for verdict in verdicts:
+            history.find_by_key(seen, verdict.key)  # raises for a key that the run does not have
+        store = lock.open_store(environment=history.environment, origin=history.origin)
+        resolved: list[Resolved] = []
+        refused: list[tuple[str, str]] = []
+        try:
+            store.recover(at=time.time())
+            for verdict in verdicts:
+                try:
+                    found = _in_doubt(history, run, verdict.key, verdict.resolution)
+                except UsageError as error:
+                    refused.append((verdict.key, str(error)))
+                    continue
+                resolved.append(_record(store, found, verdict.resolution, verdict.reason, history))
+        finally:
+            store.close()
+        return ManyResolved(seen.record.id, resolved, refused, history.count_held())
 
 
 def _in_doubt(history: History, run: str, key: str, resolution: Resolution) -> KeyedTransfer:

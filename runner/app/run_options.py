@@ -12,6 +12,7 @@ from runner.core.batch_options import BatchOptions
 from runner.core.batch_options import to_json as option_json
 from runner.core.errors import UsageError
 from runner.core.manifest.model import Environment, Limits, Manifest, Policy
+from runner.core.manifest.recurring_window import NO_WINDOWS
 from runner.core.next_steps import RunArguments
 from runner.journals import default_journal, journal_at
 from runner.manifest.load import Overrides
@@ -32,7 +33,7 @@ class RunOptions(BatchOptions):
     def selection(self) -> Selection:
         """Which rows may be sent; a plan's own limit is in its rows."""
         limit = self.limit if self.plan is None else None
-        return Selection(self.only, limit, self.again)
+        return Selection(self.only, self.exclude, limit=limit, again=self.again)
 
     @property
     def overrides(self) -> Overrides:
@@ -65,13 +66,16 @@ class RunOptions(BatchOptions):
 
     def policy(self, policy: Policy) -> Policy:
         """Return the policy in force: an option takes the place of what the manifest says."""
-        window = None if self.ignore_window else policy.window
+        if self.ignore_window:
+            policy = replace(policy, window=None, windows=NO_WINDOWS)
         if self.max_failures is None:
-            return replace(policy, window=window)
-        return replace(policy, window=window, max_failures=self.max_failures)
+            return policy
+        return replace(policy, max_failures=self.max_failures)
 
     def check(self, environment: Environment) -> None:
-        """Raise `UsageError` for an option that this environment does not allow."""
+        """Raise `UsageError` for an option without its counterpart, or not for this environment."""
+        if (self.only_outcome is None) != (self.of is None):
+            raise UsageError("--only-outcome and --of belong together: outcomes, and of which run")
         if self.ignore_window and not environment.is_simulated:
             raise UsageError(
                 f"--ignore-window is for rehearsals, and environment {environment.name} moves live"

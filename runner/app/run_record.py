@@ -41,6 +41,7 @@ def started_record(
         manifest_path=manifest.path,
         manifest_sha256=manifest.sha256,
         options=request.to_json() | {"folder": str(Path.cwd())},
+        reverts=manifest.reverts,
     )
 
 
@@ -105,4 +106,5 @@ def plan_log_fields(plan: PlanFigures) -> dict[str, Any]:
     """Return a plan's figures for a log line: those that say something."""
     figures = asdict(plan) | {"estimate_s": plan.estimate_s and round(plan.estimate_s, 1)}
     always = {"send", "unchanged", "in_doubt"}
+    del figures["openings"]
     return {name: value for name, value in figures.items() if value or name in always}

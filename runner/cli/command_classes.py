@@ -5,6 +5,9 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterator
+from itertools import zip_longest
 from typing import Any
 
 from typer.core import TyperCommand, TyperGroup
@@ -13,6 +16,13 @@ CHECKING = frozenset({"validate", "check", "lint", "verify", "test", "dry-run", 
 """What other programs call a command, or an option, that checks and changes nothing."""
 
 VALIDATE_ONLY = "validate_only"
+
+
+ALONE = {"--wait": "168h"}
+"""The values of options that may stand alone."""
+
+_VALUE = re.compile(r"[0-9]")
+"""How the value of such an option begins; a manifest may begin so too, and then comes first."""
 
 
 class GroupedCommand(TyperCommand):
@@ -32,7 +42,7 @@ class GroupedCommand(TyperCommand):
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Parse arguments. The error for an option such as `--dry-run` says what to write."""
         try:
-            return super().parse_args(ctx, args)
+            return super().parse_args(ctx, list(_completed(args)))
         except Exception as error:
             name = getattr(error, "option_name", None)  # of an unknown option alone
             if isinstance(name, str) and _means_checking(name):
@@ -63,6 +73,14 @@ class CommandGroup(TyperGroup):
         except Exception as error:
             _help_to_check(error, args[0])
             raise
+
+
+def _completed(args: list[str]) -> Iterator[str]:
+    """Yield arguments, with a value for each option that stands alone."""
+    for word, following in zip_longest(args, args[1:], fillvalue=""):
+        yield word
+        if word in ALONE and not _VALUE.match(following):
+            yield ALONE[word]
 
 
 def _means_checking(word: str) -> bool:

@@ -57,6 +57,32 @@ def ask_on_terminal(question: str) -> bool | None:
         os.close(terminal)
 
 
+def ask_for_line(prompt: str, *, shown: str = "") -> str | None:
+    """Ask for a line of text on the controlling terminal, below `shown`; None: there is none.
+
+    End of input, or a terminal that is gone, is None too.
+    """
+    terminal = _open_terminal()
+    if terminal is None:
+        return None
+    try:
+        os.write(terminal, f"{shown}{prompt}".encode("utf-8", "replace"))
+        line = os.read(terminal, MAX_BYTES)
+        return line.decode("utf-8", "replace").strip() if line.endswith(b"\n") else None
+    except OSError:
+        return None
+    finally:
+        os.close(terminal)
+
+
+def has_terminal() -> bool:
+    """Return whether a person can be asked."""
+    terminal = _open_terminal()
+    if terminal is not None:
+        os.close(terminal)
+    return terminal is not None
+
+
 def _open_terminal() -> int | None:
     """Open the controlling terminal; without one, the terminal of standard input.
 

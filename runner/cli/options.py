@@ -17,11 +17,13 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from runner.cli import option_parsers
+from runner.cli.command_classes import ALONE
 from runner.cli.dataclass_options import option_info
 from runner.console.diagnostics.formats import OutputFormat
 from runner.console.diagnostics.problem_text import MAX_PROBLEMS
 from runner.core.batch_options import CHECKS, OUTPUT, PLACES, BatchOptions
 from runner.core.journal_location import JournalLocation
+from runner.core.manifest.quantity import parse_duration
 
 if TYPE_CHECKING:
     from runner.app.find_journal import JournalOptions
@@ -33,6 +35,7 @@ Manifest = Annotated[
 ]
 Env = Annotated[str | None, option_info("environment")]
 Rate = Annotated[float | None, option_info("rate_per_s")]
+Only = Annotated[list[str] | None, option_info("only")]
 Journal = Annotated[JournalLocation | None, option_info("journal")]
 LockTimeout = Annotated[float | None, option_info("lock_timeout_s")]
 ReportDir = Annotated[
@@ -62,6 +65,19 @@ Yes = Annotated[
         "--yes",
         envvar="RUNNER_YES",
         help="Send without asking for confirmation.",
+        rich_help_panel=CHECKS,
+    ),
+]
+Wait = Annotated[
+    float | None,
+    typer.Option(
+        "--wait",
+        envvar="RUNNER_WAIT",
+        metavar="[DURATION]",
+        parser=option_parsers.for_command_line(parse_duration),
+        help="Wait for the manifest's windows to open before the run begins, this long at most"
+        f" ({ALONE['--wait']} if the option stands alone).",
+        show_default=False,
         rich_help_panel=CHECKS,
     ),
 ]

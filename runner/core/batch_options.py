@@ -20,6 +20,7 @@ from runner.core.manifest.quantity import (
     parse_rate,
     rate_text,
 )
+from runner.core.transfer.outcome import Outcome, outcome_named
 
 MOST_ROWS = 10**9
 """Largest value of `--limit`: more rows than any manifest has, and a number a journal can hold."""
@@ -82,6 +83,17 @@ class Option:
         return self.parse(value) if isinstance(value, str) and self.parse is not None else value
 
 
+def parse_outcomes(text: str) -> str:
+    """Return names of outcomes, separated by commas, without blanks. Raises `ValueError`."""
+    names = [name.strip() for name in text.split(",")]
+    if unknown := [name for name in names if outcome_named(name) is None]:
+        raise ValueError(
+            f"unknown outcome `{unknown[0]}`; write such as rejected,failed, of:"
+            f" {', '.join(Outcome)}"
+        )
+    return ",".join(names)
+
+
 def option(default: Any, **attributes: Any) -> Any:
     """Return a field for an option; `attributes` are those of `Option`."""
     return field(default=default, metadata={_KEY: Option(**attributes)})
@@ -106,6 +118,34 @@ class BatchOptions:
         group=SELECTION,
         help="Send only transfers whose key matches this glob; repeatable. The variable takes"
         " several, separated by blanks.",
+        in_next_steps=True,
+        in_plan=Planned.FIXED,
+    )
+    exclude: tuple[str, ...] = option(
+        (),
+        flag="--exclude",
+        metavar="GLOB",
+        group=SELECTION,
+        help="Send no transfer whose key matches this glob; repeatable, and stronger than --only.",
+        in_next_steps=True,
+        in_plan=Planned.FIXED,
+    )
+    only_outcome: str | None = option(
+        None,
+        flag="--only-outcome",
+        metavar="OUTCOMES",
+        group=SELECTION,
+        help="Send only what ended so in the run of --of, such as rejected,failed.",
+        parse=parse_outcomes,
+        in_next_steps=True,
+        in_plan=Planned.FIXED,
+    )
+    of: str | None = option(
+        None,
+        flag="--of",
+        metavar="RUN",
+        group=SELECTION,
+        help="The run of --only-outcome: its id, or `latest`.",
         in_next_steps=True,
         in_plan=Planned.FIXED,
     )

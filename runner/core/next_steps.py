@@ -151,6 +151,14 @@ def first_steps(manifest: str) -> tuple[Step, ...]:
     )
 
 
+def carry_back(run: RunArguments) -> tuple[Step, ...]:
+    """Return what to do with an undo that was just written."""
+    return (
+        Step("see what it would move", plan(run, preflight=True)),
+        Step("carry it out", apply(run)),
+    )
+
+
 def settle(journal: str, run: str, key: str) -> tuple[Step, ...]:
     """Return how a person settles a doubt: one step for each thing that they may have seen."""
     return (

@@ -47,9 +47,11 @@ class PreDeliveryCheck:
         """Return whether a delivery needs a look-up before it.
 
         A refusal that this run read from the gateway needs no confirmation. The outcome of an earlier
-        run's delivery may rest on a person's word alone.
+        run's delivery may rest on a person's word alone. Where an interaction is expected, only a
+        look-up shows whether it is there.
         """
-        return self._rules.looks_first or row.lineage is not None
+        is_expected = row.expected_destination_uri is not None
+        return self._rules.looks_first or is_expected or row.lineage is not None
 
     async def allows(self, transfer: ActiveTransfer) -> bool:
         """Look the interaction up; True: a delivery may follow."""
@@ -147,6 +149,7 @@ class PreDeliveryCheck:
             preflight=self._rules.policy.preflight,
             sent_before=transfer.row.lineage is not None,
             found_at=transfer.row.found_at,
+            expected_destination_uri=transfer.row.expected_destination_uri,
         )
         event = verdict.event
         if event is not None and transfer.state is State.READY:

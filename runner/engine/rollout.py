@@ -69,6 +69,7 @@ class Rollout:
         self._wave = Wave(total, total)
         self._after = FIRST_TURN  # the wave's rows come behind it
         self._failed = 0  # in this wave
+        self._surely_open = (0.0, 0.0)  # from and before which the recurring windows are open
 
     def waves(self) -> list[Wave]:
         """Return the waves, in order; without any in the policy, the batch is one.
@@ -102,10 +103,18 @@ class Rollout:
 
     def in_window(self) -> bool:
         """Return whether frames may leave by the wall clock as it stands; if not, stop the run."""
-        window = self._policy.window
-        why = None if window is None else window.why_shut(self._clock.wall())
+        window, windows = self._policy.window, self._policy.windows
+        if window is None and not windows:
+            return True
+        wall = self._clock.wall()
+        begin, end = self._surely_open
+        if begin <= wall < end and (window is None or window.is_open(wall)):
+            return True
+        why = self._policy.why_shut(wall)
         if why is not None:
             self._stop_signal.set_by_rule(why)
+        elif windows:  # each frame asks: clocks of zones are not read for every one
+            self._surely_open = wall, windows.unchanged_until(wall)
         return why is None
 
     def may_begin(self) -> bool:

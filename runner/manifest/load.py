@@ -160,4 +160,5 @@ def _build_manifest(
         labels=dict(root.get("labels", {})),
         excerpt=excerpt(source.text),
         gates=gates,
+        reverts=root.get("reverts"),
     )

@@ -22,6 +22,7 @@ from runner.core.transfer.plan_decision import (
     PlannedMove,
     decide,
     last_carried,
+    not_moved_by,
 )
 from runner.core.transfer.rows import PlannedRow, RowColumns, TransferRow
 from runner.ports.history import ClaimSource
@@ -34,6 +35,8 @@ from runner.staging.sql import (
     ALIKE,
     AMEND,
     DECIDE_ALL,
+    DECIDE_REST,
+    EXPECTED,
     GROUPED,
     LADDERS,
     MOVES,
@@ -59,11 +62,17 @@ _SET = re.compile(r"\[(?:!(\]?[^\]]*\])|\]?[^\]]*\])")
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """Which rows may be sent: keys that match any of `only` (none: all), at most `limit`."""
+    """Which rows may be sent: keys that match any of `only` (none: all), at most `limit`.
+
+    `interactions`, in canonical form, are the only ones if they are given.
+    """
 
     only: tuple[str, ...] = ()
+    exclude: tuple[str, ...] = ()
+    interactions: Iterable[str] | None = None
     limit: int | None = None
     again: bool = False
+    reverts: str | None = None  # the run that the manifest reverts
 
 
 class Staging(Scratch):
@@ -136,6 +145,14 @@ class Staging(Scratch):
         self.selections.append(selection)
         self.has_selected = True
 
+    def protect(self, interaction_id: str, source: str) -> None:
+        """Take an interaction that is never moved, whatever lists it."""
+        interaction = canonical_interaction(interaction_id)
+        with self._working():
+            self._connection.execute(
+                "INSERT OR IGNORE INTO protected VALUES (?, ?)", [interaction, source]
+            )
+
     def has_interaction(self, interaction_id: str) -> bool:
         """Return whether a row names an interaction."""
         self._flush()
@@ -153,6 +170,15 @@ class Staging(Scratch):
             if self._connection.execute(asked, [_as_glob(pattern)]).fetchone() is None
         ]
 
+    def selects_any(self, only: Sequence[str], exclude: Sequence[str]) -> bool:
+        """Return whether a row's key matches any of `only` (none: all) and none of `exclude`."""
+        self._flush()
+        wanted = " OR ".join("key GLOB ?" for _ in only) or "1"
+        unwanted = " OR ".join("key GLOB ?" for _ in exclude) or "0"
+        asked = f"SELECT 1 FROM rows WHERE ({wanted}) AND NOT ({unwanted}) LIMIT 1"  # noqa: S608 - bound
+        globs = [_as_glob(pattern) for pattern in (*only, *exclude)]
+        return self._connection.execute(asked, globs).fetchone() is not None
+
     def keys(self, most: int) -> list[str]:
         """Return the first `most` keys, in the manifest's order."""
         self._flush()
@@ -160,10 +186,10 @@ class Staging(Scratch):
         return [key for (key,) in rows]
 
     def destinations(self) -> dict[str, str]:
-        """Return every destination that a row names, each with the source of the first that does."""
+        """Return every destination that a row names or expects, each with the first row's source."""
         self._flush()
         rows = "SELECT destination_uri, source FROM rows GROUP BY destination_uri HAVING n = min(n)"
-        return dict(self._connection.execute(rows))
+        return dict(self._connection.execute(EXPECTED)) | dict(self._connection.execute(rows))
 
     def readdress(self, addresses: Mapping[str, str]) -> None:
         """Give the rows that name a destination another spelling of it: its id for its name."""
@@ -171,6 +197,10 @@ class Staging(Scratch):
         with self._working():
             self._connection.executemany(
                 "UPDATE listed SET destination_uri = ? WHERE destination_uri = ?",
+                ((uri, named) for named, uri in addresses.items()),
+            )
+            self._connection.executemany(
+                "UPDATE listed SET expected_destination_uri = ? WHERE expected_destination_uri = ?",
                 ((uri, named) for named, uri in addresses.items()),
             )
 
@@ -201,10 +231,13 @@ class Staging(Scratch):
         with self._working():
             self._connection.execute("DELETE FROM decisions")
         if history is not None:
-            self._judge(history, again=selection.again)
+            self._judge(history, selection)
+        other = Decision(Action.SEND)
+        if history is not None and selection.reverts is not None:
+            other = not_moved_by(selection.reverts)
         with self._working():
-            if selection.only or selection.limit is not None:
-                self._connection.execute(DECIDE_ALL)
+            if self._leaves_out(selection) or other.action is not Action.SEND:
+                self._connection.execute(DECIDE_REST, [other.action, other.reason, other.code])
                 self._select(selection)
             self._connection.execute("COMMIT")
             self._connection.execute("BEGIN")
@@ -307,35 +340,57 @@ class Staging(Scratch):
             self._connection.executemany(ADD_ROW, self._chunk)
         self._chunk.clear()
 
-    def _judge(self, history: ClaimSource, *, again: bool) -> None:
+    def _judge(self, history: ClaimSource, selection: Selection) -> None:
+        again, reverts = selection.again, selection.reverts
         rows = self._connection.execute(
             "SELECT n, destination_uri, interaction FROM rows ORDER BY n"
         )
         found = history.claims(((n, uri), interaction) for n, uri, interaction in rows)
         decisions = (
-            _decision_row(n, decide(claims, uri, again=again), claims) for (n, uri), claims in found
+            _decision_row(n, decide(claims, uri, again=again, reverts=reverts), claims)
+            for (n, uri), claims in found
         )
         with self._working():
             self._connection.executemany(ADD_DECISION, decisions)
 
+    def _leaves_out(self, selection: Selection) -> bool:
+        """Return whether some rows may have to be left out."""
+        has_protected = self._connection.execute("SELECT 1 FROM protected LIMIT 1").fetchone()
+        return bool(
+            selection.only
+            or selection.exclude
+            or selection.interactions is not None
+            or selection.limit is not None
+            or has_protected
+        )
+
     def _select(self, selection: Selection) -> None:
-        """Mark what `--only` and `--limit` leave out; a row in doubt stays in doubt."""
-        only = [_as_glob(pattern) for pattern in selection.only]
-        if only:
-            matches = " OR ".join("key GLOB ?" for _ in selection.only)
-            self._connection.execute(
-                "UPDATE decisions SET action = 'not_selected', reason = 'not selected', claim = NULL,"  # noqa: S608 - the texts are bound
-                " code = 'not_selected', earlier = NULL"
-                " WHERE action != 'in_doubt'"
-                f" AND n NOT IN (SELECT n FROM rows WHERE {matches})",
-                only,
+        """Mark what is not to be sent: protected, or left out by options.
+
+        A row in doubt stays in doubt, and is not sent again.
+        """
+        protected = "SELECT n FROM rows JOIN protected USING (interaction)"
+        self._connection.execute(
+            "UPDATE decisions SET action = 'protected', code = 'protected', claim = NULL,"  # noqa: S608 - of constants
+            " lineage = NULL, failed_as = NULL, reason = (SELECT 'protected by ' || protected.source"
+            " FROM rows JOIN protected USING (interaction) WHERE rows.n = decisions.n)"
+            f" WHERE action IN ('send', 'changed') AND n IN ({protected})"
+        )
+        self._connection.execute(
+            f"UPDATE decisions SET left_out = 1 WHERE action = 'in_doubt' AND n IN ({protected})"  # noqa: S608 - as above
+        )
+        for patterns, wanted in ((selection.only, "NOT IN"), (selection.exclude, "IN")):
+            if patterns:
+                globs = [_as_glob(pattern) for pattern in patterns]
+                matches = " OR ".join("key GLOB ?" for _ in globs)
+                self._leave_out(f"{wanted} (SELECT n FROM rows WHERE {matches})", globs)  # noqa: S608 - bound
+        if selection.interactions is not None:
+            self._connection.execute("DELETE FROM chosen")
+            self._connection.executemany(
+                "INSERT OR IGNORE INTO chosen VALUES (?)",
+                ((one,) for one in selection.interactions),
             )
-            self._connection.execute(
-                "UPDATE decisions SET left_out = 1"  # noqa: S608 - bound
-                " WHERE action = 'in_doubt'"
-                f" AND n NOT IN (SELECT n FROM rows WHERE {matches})",
-                only,
-            )
+            self._leave_out("NOT IN (SELECT n FROM rows JOIN chosen USING (interaction))", [])
         if selection.limit is not None:
             self._connection.execute(
                 "UPDATE decisions SET action = 'not_selected', reason = 'not selected',"
@@ -344,6 +399,18 @@ class Staging(Scratch):
                 " ORDER BY failed_as IS NOT NULL, n LIMIT -1 OFFSET ?)",
                 (*sorted(SENDS), selection.limit),
             )
+
+    def _leave_out(self, which: str, parameters: Sequence[str]) -> None:
+        """Leave out the rows whose number is `which`; a doubt is looked at, and not sent again."""
+        self._connection.execute(
+            "UPDATE decisions SET action = 'not_selected', reason = 'not selected', claim = NULL,"  # noqa: S608 - the texts are bound
+            f" code = 'not_selected', earlier = NULL WHERE action != 'in_doubt' AND n {which}",
+            parameters,
+        )
+        self._connection.execute(
+            f"UPDATE decisions SET left_out = 1 WHERE action = 'in_doubt' AND n {which}",  # noqa: S608 - as above
+            parameters,
+        )
 
 
 def _as_glob(pattern: str) -> str:

@@ -25,6 +25,8 @@ TABLES = f"""
 CREATE TABLE ladders(id INTEGER PRIMARY KEY, media TEXT NOT NULL);
 CREATE TABLE listed(n INTEGER PRIMARY KEY, interaction TEXT, {_COLUMNS});
 CREATE VIEW rows AS SELECT n, {_WHOLE} FROM listed;
+CREATE TABLE protected(interaction TEXT PRIMARY KEY, source TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE chosen(interaction TEXT PRIMARY KEY) WITHOUT ROWID;
 CREATE TABLE decisions(n INTEGER PRIMARY KEY, origin_uri TEXT, {", ".join(DECISION.columns)});
 CREATE VIEW planned AS
   SELECT rows.*, coalesce(action, 'send') AS action, {_DECIDED}
@@ -50,6 +52,11 @@ AMEND = f"UPDATE decisions SET {', '.join(f'{name} = ?' for name in DECISION.col
 
 DECIDE_ALL = "INSERT OR IGNORE INTO decisions(n, action) SELECT n, 'send' FROM listed"
 """Gives each row a row in `decisions`, for updates that may concern any."""
+
+DECIDE_REST = (
+    "INSERT OR IGNORE INTO decisions(n, action, reason, code) SELECT n, ?, ?, ? FROM listed"
+)
+"""Gives the rows without a decision one and the same."""
 
 PLANNED = (
     f"SELECT {PLANNED_ROW.expressions(instead={'was_elsewhere': '0'})},"  # noqa: S608 - of constants
@@ -81,6 +88,11 @@ WITH alikes AS (
 SELECT {", ".join(Outline._fields)}, alike
 FROM alikes JOIN planned ON n = first JOIN ladders ON ladders.id = ladder ORDER BY n
 """  # noqa: S608 - of constants
+
+EXPECTED = (
+    "SELECT expected_destination_uri, source FROM rows WHERE expected_destination_uri IS NOT NULL"
+    " GROUP BY expected_destination_uri HAVING n = min(n)"
+)
 
 REPEATS = """
 SELECT :kind, {shown}, first, n FROM (

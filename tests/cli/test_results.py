@@ -22,7 +22,7 @@ RESULT = schema("result.v1")
 KINDS = {
     *("apply", "plan", "problems", "error", "status"),
     *("report", "comparison", "resolution", "control", "audit", "prune", "checkup", "progress"),
-    "explanations",
+    *("explanations", "resolutions", "reversal"),
 }
 
 
@@ -78,7 +78,11 @@ def test_every_result_satisfies_the_schema(gateway: Gateway, harness: Harness):
     assert [each["code"] for each in documents[8]["codes"]] == ["R002"]
     assert len(documents[9]["codes"]) == len(CODES)
     word = ("--as", "failed", "--reason", "seen", *as_json)
+    dry = harness.run("resolve", run, "--all", *word, "--dry-run")
+    assert len(checked(dry.out, "resolutions")["resolved"]) == 1
     checked(harness.run("resolve", run, "doubtful", *word).out, "resolution")
+    undo = ("--manifest", path, "--out", "undo.yaml", *as_json)
+    checked(harness.run("revert", run, *undo).out, "reversal")
     checked(harness.run("apply", path, *as_json).out, "apply")
     compared = checked(
         harness.run("report", "--compare", run, "latest", *as_json).out, "comparison"

@@ -12,6 +12,7 @@ from runner.core.batch_options import (
     NO_OPTIONS,
     OPTIONS,
     BatchOptions,
+    parse_outcomes,
     to_json,
 )
 from runner.core.journal_location import JournalLocation
@@ -20,6 +21,9 @@ from runner.core.manifest.quantity import Share, parse_rate, rate_text
 EXAMPLES: dict[str, Any] = {
     "environment": "demo",
     "only": ("k*", "b"),
+    "exclude": ("vip-*",),
+    "only_outcome": "rejected,failed",
+    "of": "latest",
     "limit": 0,
     "again": True,
     "rate_per_s": 0.5,
@@ -55,10 +59,14 @@ def test_nothing_given_is_nothing_written():
 
 
 def test_a_plan_holds_what_decides_which_rows_are_sent_and_how_fast():
-    assert IN_PLAN == ("only", "limit", "again", "rate_per_s", "in_flight", "max_failures")
-    assert FIXED_BY_PLAN == ("only", "limit", "again", "max_failures")
+    chosen = ("only", "exclude", "only_outcome", "of", "limit", "again")
+    assert (*chosen, "rate_per_s", "in_flight", "max_failures") == IN_PLAN
+    assert (*chosen, "max_failures") == FIXED_BY_PLAN
     assert BatchOptions(**EXAMPLES).in_plan() == {
         "only": ["k*", "b"],
+        "exclude": ["vip-*"],
+        "only_outcome": "rejected,failed",
+        "of": "latest",
         "limit": 0,
         "again": True,
         "rate_per_s": 0.5,
@@ -80,3 +88,9 @@ def test_a_rate_is_read_as_it_is_written(per_s: float):
 def test_an_option_is_a_variable_too():
     assert OPTIONS["rate_per_s"].variable == "RUNNER_RATE"
     assert OPTIONS["max_failures"].variable == "RUNNER_MAX_FAILURES"
+
+
+def test_outcomes_are_named_as_reports_name_them():
+    assert parse_outcomes(" rejected, failed") == "rejected,failed"
+    with pytest.raises(ValueError, match="unknown outcome `lost`; write such as rejected,failed"):
+        parse_outcomes("rejected,lost")

@@ -157,3 +157,11 @@ def test_no_other_place_writes_a_command():
 
 def test_a_manifest_is_checked_by_an_option_of_apply():
     assert next_steps.validate("b.yaml") == ("runner", "apply", "b.yaml", "--validate-only")
+
+
+def test_an_undo_is_looked_at_before_it_is_carried_out():
+    run = next_steps.RunArguments("undo.yaml", "sim").at("other.db")
+    assert [step.command for step in next_steps.carry_back(run)] == [
+        "runner plan undo.yaml --journal other.db --preflight",
+        "runner apply undo.yaml --journal other.db",
+    ]

@@ -33,7 +33,7 @@ def held(gateway: Gateway, harness: Harness, number: int = 20) -> Iterator[Proce
         yield process
 
 
-def ended(process: Process) -> tuple[int, str]:
+def ended(process: Process) -> tuple[int | None, str]:
     _, err = process.communicate(timeout=PATIENCE_S)
     return process.returncode, err
 

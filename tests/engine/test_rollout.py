@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import UTC, datetime
 
 import pytest
 
@@ -10,6 +11,7 @@ from runner.core.errors import LookUpFailed
 from runner.core.exit_code import ExitCode
 from runner.core.manifest.model import Limits, RetryPolicy
 from runner.core.manifest.quantity import EVERYTHING, Amount, Share
+from runner.core.manifest.recurring_window import Once, WindowRule, Windows
 from runner.core.manifest.window import Moment, Window
 from runner.core.transfer.doubt_evidence import Baseline, Dedupes, Expires
 from runner.core.transfer.lookup_verdict import Interaction
@@ -313,3 +315,54 @@ def test_no_wave_waits_for_the_fence_of_what_an_earlier_run_left_in_doubt():
     run = run_batch(3, rules=rules, journal=journal, gateway=DatedGateway())
     assert run.states() == dict.fromkeys(("k0", "k1", "k2"), "transferred")
     assert [frame.at < 30 for frame in run.frames] == [True, True, True, False]
+
+
+# The recurring windows
+
+
+def recurring(begins_s: float, ends_s: float, *, allows: bool = True) -> WindowRule:
+    """Return an entry by seconds since the run's begin."""
+    begins, ends = (
+        datetime.fromtimestamp(WALL_S + at_s, UTC).replace(tzinfo=None)
+        for at_s in (begins_s, ends_s)
+    )
+    return WindowRule(allows, Once(begins, ends), UTC, "")
+
+
+def test_nothing_is_sent_nor_dialled_while_the_recurring_windows_are_shut():
+    run = run_batch(3, policy=replace(course(), windows=Windows((recurring(3600, 7200),))))
+    assert run.frames == []
+    assert run.ending.figures.sessions_opened == 0
+    assert run.ending.halted is ExitCode.STOPPED
+    assert (run.ending.explanation or "").startswith("the windows (policy.windows) open at ")
+
+
+@pytest.mark.parametrize(
+    "rules",
+    [
+        (recurring(-60, 5),),
+        (recurring(5, 60, allows=False),),
+        (recurring(-60, 60), recurring(5, 9, allows=False)),
+    ],
+)
+def test_a_recurring_window_that_closes_lets_what_is_in_flight_settle(
+    rules: tuple[WindowRule, ...],
+):
+    policy = replace(course(), windows=Windows(rules))
+    run = run_batch(100, Answer("transfer_initiated", 3.0), policy=policy,
+                    limits=Limits(rate_per_s=10))  # fmt: skip
+    assert 40 <= len(run.frames) <= 50
+    assert max(run.times) < 5
+    assert list(run.states().values()).count("transferred") == len(run.frames)
+    assert run.ending.halted is ExitCode.STOPPED
+
+
+def test_the_window_and_the_recurring_windows_hold_together():
+    open_long = Windows((recurring(-60, 60),))
+    policy = replace(course(window=between(0, 5)), windows=open_long)
+    run = run_batch(100, Answer("transfer_initiated", 3.0), policy=policy,
+                    limits=Limits(rate_per_s=10))  # fmt: skip
+    assert max(run.times) < 5
+    assert "closed at CLOSES" in (run.ending.explanation or "")
+    done = run_batch(3, policy=replace(course(window=between(0, 60)), windows=open_long))
+    assert done.ending.halted is None

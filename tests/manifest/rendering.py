@@ -28,6 +28,9 @@ class ListSink:
     def select(self, selection: QueueSelection) -> None:
         self.selections.append(selection)
 
+    def protect(self, interaction_id: str, source: str) -> None:
+        raise AssertionError((interaction_id, source))
+
     def repeats(self, limit: int) -> Sequence[Repeat]:
         found: list[Repeat] = []
         seen: dict[tuple[str, str], int] = {}

@@ -268,6 +268,9 @@ class Counter:
     def select(self, selection: QueueSelection) -> None:
         raise AssertionError(selection)
 
+    def protect(self, interaction_id: str, source: str) -> None:
+        raise AssertionError((interaction_id, source))
+
     def repeats(self, limit: int) -> tuple[()]:
         del limit
         return ()

@@ -47,6 +47,7 @@ def apply(
     validate_only: ValidateOnly = False,
     batch: options.SharedOptions,
     yes: options.Yes = False,
+    wait: options.Wait = None,
     max_problems: options.MaxProblems = MAX_PROBLEMS,
     no_progress: options.NoProgress = False,
     output: options.OutputOptions,
@@ -79,6 +80,11 @@ def apply(
     with boundary(console, given.manifest), summarizing(console, given.manifest):
         request = as_planned(given)
     path = request.manifest
+    if wait is not None:
+        from runner.app.wait_for_window import wait_for_window
+
+        with boundary(console, path), summarizing(console, path):
+            wait_for_window(request, wait, lambda line: _say(console, line))
     with boundary(console, path), summarizing(console, path), Staging() as staging:
         began = time.monotonic()
         loaded, warnings = read_manifest(request, staging)
@@ -97,6 +103,11 @@ def apply(
         console.show_result(result_of(source, summary, applied.code, report, duration_s), warnings)
         summarize_report(console, source, summary, report)
         raise SystemExit(applied.code)
+
+
+def _say(console: Console, line: str) -> None:
+    console.err.write(f"{line}\n")
+    console.err.flush()
 
 
 def _end_at_once(console: Console, observer: Observers, again: str) -> None:

@@ -85,6 +85,7 @@ def plan(
     *,
     batch: options.SharedOptions,
     yes: options.Yes = False,
+    wait: options.Wait = None,
     planning: PlanOptions,
     max_problems: options.MaxProblems = MAX_PROBLEMS,
     no_progress: options.NoProgress = False,
@@ -95,7 +96,7 @@ def plan(
     It takes every option of apply, so that one can become the other: a plan waits for no lock and
     asks nothing, neither whether to send nor whether the journal is the right one.
     """
-    del yes, no_progress  # nothing is sent that could be confirmed or watched
+    del yes, wait, no_progress  # nothing is sent that could be confirmed, waited for or watched
     # secrets are needed to ask the gateway
     request = batch.request(manifest, validate_only=not planning.preflight)
     plan_manifest(output.console(no_progress=True, max_problems=max_problems), request, planning)

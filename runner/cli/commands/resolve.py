@@ -1,17 +1,25 @@
-"""`runner resolve`: settles a transfer in doubt by a person's decision."""
+"""`runner resolve`: settles transfers in doubt by a person's decision."""
 
 # Commands import what they need when they run: `--help` and `--version` answer at once.
 # ruff: noqa: PLC0415
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from enum import StrEnum
-from typing import Annotated
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from runner.cli import options
 from runner.cli.dataclass_options import expand_dataclasses
+
+if TYPE_CHECKING:
+    from runner.app.resolve import ManyResolved, Verdict
+    from runner.cli.output import Console
+    from runner.core.journal_location import JournalLocation
+    from runner.ports.history import HeldTransfer
 
 
 class ResolveAs(StrEnum):
@@ -27,23 +35,132 @@ def resolve(
         str, typer.Argument(metavar="RUN", help="A run's id, or `latest`.", show_default=False)
     ],
     key: Annotated[
-        str, typer.Argument(metavar="KEY", help="The transfer's key.", show_default=False)
-    ],
+        str | None,
+        typer.Argument(
+            metavar="[KEY]",
+            help="The transfer's key; without one, and on a terminal, you are asked one by one.",
+            show_default=False,
+        ),
+    ] = None,
     *,
+    every: Annotated[bool, typer.Option("--all", help="Settle all that the run left in doubt.")] = (
+        False
+    ),
+    only: options.Only = None,
+    verdicts: Annotated[
+        Path | None,
+        typer.Option(
+            "--from",
+            metavar="FILE",
+            help="Settle what this CSV file lists, by its columns key, verdict and reason.",
+            show_default=False,
+        ),
+    ] = None,
     resolution: Annotated[
-        ResolveAs, typer.Option("--as", help="What happened to it, as you saw at the gateway.")
-    ],
-    reason: Annotated[str, typer.Option("--reason", help="How you know; the audit log keeps it.")],
+        ResolveAs | None,
+        typer.Option("--as", help="What happened, as you saw at the gateway.", show_default=False),
+    ] = None,
+    reason: Annotated[
+        str | None,
+        typer.Option("--reason", help="How you know; the audit log keeps it.", show_default=False),
+    ] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Only list what would be settled.")
+    ] = False,
     journal: options.JournalSelection,
     lock_timeout: options.LockTimeout = None,
     output: options.OutputOptions,
 ) -> None:
-    """Settle a transfer in doubt by a person's decision, journalled with who and when."""
+    """Settle transfers in doubt by a person's decision, journalled with who and when."""
     from runner.app.find_journal import find_journal
+    from runner.app.resolve import Resolution, Verdict, resolve_many
+    from runner.app.signals import Signals
+    from runner.app.verdict_file import read_verdicts
+    from runner.cli.output import boundary
+    from runner.core.exit_code import ExitCode
+
+    console, where = output.console(), journal.location()
+    Signals().install()
+    with boundary(console, where.manifest):
+        word = None if resolution is None else Resolution(resolution.value)
+        asks = _check(run, [key is not None, every, bool(only), verdicts is not None],
+                      complete=word is not None and reason is not None,
+                      given=word is not None or reason is not None, dry_run=dry_run,
+                      by_file=verdicts is not None)  # fmt: skip
+        location = find_journal(where)
+        wait_s = lock_timeout or 0.0
+        if asks:
+            _ask_one_by_one(console, location, run, wait_s)
+        elif key is not None and word is not None and reason is not None and not dry_run:
+            _settle(console, location, (run, key, word.value, reason), wait_s)
+        else:
+            if verdicts is not None:
+                chosen = read_verdicts(verdicts)
+            else:
+                assert word is not None  # noqa: S101 - checked, as is the reason
+                keys = _keys(location, run, only or ()) if key is None else [key]
+                chosen = [Verdict(each, word, reason or "") for each in keys]
+            if dry_run:
+                _show_dry_run(console, location, run, chosen)
+                return
+            settled = resolve_many(location, run, chosen, lock_timeout_s=wait_s)
+            _show_many(console, settled)
+            if settled.refused:
+                raise SystemExit(ExitCode.FAILURES)
+
+
+def _check(
+    run: str,
+    choices: Sequence[bool],
+    *,
+    complete: bool,
+    given: bool,
+    dry_run: bool,
+    by_file: bool,
+) -> bool:
+    """Refuse options that do not go together; return whether to ask for each doubt."""
+    from runner.cli.confirmation import has_terminal
+    from runner.core.errors import UsageError
+
+    if sum(choices) > 1:
+        raise UsageError("choose one of KEY, --all, --only and --from")
+    if by_file and given:
+        raise UsageError("--from has verdicts and reasons of its own; leave --as and --reason out")
+    if any(choices):
+        if not by_file and not complete:
+            raise UsageError("--as and --reason are needed: what happened, and how you know")
+        return False
+    if given or dry_run or not has_terminal():
+        raise UsageError(
+            f"which transfer of run {run}? name its KEY, or write --all, --only GLOB or --from FILE;"
+            " on a terminal, `resolve RUN` alone asks for each"
+        )
+    return True
+
+
+def _keys(location: JournalLocation, run: str, only: Sequence[str]) -> Sequence[str]:
+    """Return the keys that a run left in doubt and that a pattern matches; without any: all."""
+    from fnmatch import fnmatchcase
+
+    from runner.app.resolve import doubts_of
+    from runner.core.errors import UsageError
+
+    run_id, doubts = doubts_of(location, run)
+    keys = [doubt.key for doubt in doubts]
+    for pattern in only:
+        if not any(fnmatchcase(each, pattern) for each in keys):
+            raise UsageError(
+                f"--only {pattern} matches nothing that run {run_id} left in doubt; it is compared"
+                " with whole keys"
+            )
+    return [each for each in keys if not only or any(fnmatchcase(each, one) for one in only)]
+
+
+def _settle(
+    console: Console, location: JournalLocation, stated: tuple[str, str, str, str], wait_s: float
+) -> None:
     from runner.app.resolve import Resolution
     from runner.app.resolve import resolve as settle
-    from runner.app.signals import Signals
-    from runner.cli.output import boundary
     from runner.console.results.resolution import (
         ResolutionResult,
         render_resolution,
@@ -51,26 +168,132 @@ def resolve(
     )
     from runner.core import next_steps
 
-    console, where = output.console(), journal.location()
-    Signals().install()
-    with boundary(console, where.manifest):
-        path = find_journal(where)
-        resolved = settle(
-            *(path, run, key, Resolution(resolution.value), reason),
-            lock_timeout_s=lock_timeout or 0.0,
+    run, key, word, reason = stated
+    resolved = settle(location, run, key, Resolution(word), reason, lock_timeout_s=wait_s)
+    found = resolved.found
+    see_others = next_steps.Step("see what else is in doubt", next_steps.status(str(location)))
+    settled = ResolutionResult(
+        run=found.run,
+        key=found.row.key,
+        interaction_id=found.row.interaction_id,
+        destination_uri=found.row.destination_uri,
+        outcome=resolved.outcome,
+        by=resolved.by,
+        reason=resolved.reason,
+        callbacks=resolved.callbacks,
+        doubts_left=resolved.doubts_left,
+        steps=(see_others,) if resolved.doubts_left else (),
+    )
+    console.show(render_resolution, resolution_to_json, settled)
+
+
+def _show_many(console: Console, settled: ManyResolved) -> None:
+    from runner.console.results.resolutions import (
+        RefusedKey,
+        ResolutionsResult,
+        SettledDoubt,
+        render_resolutions,
+        resolutions_to_json,
+    )
+
+    shown = ResolutionsResult(
+        run=settled.run,
+        dry_run=False,
+        resolved=[
+            SettledDoubt(
+                each.found.row.key,
+                each.found.row.interaction_id,
+                each.found.row.destination_uri,
+                each.outcome,
+                each.reason,
+            )
+            for each in settled.resolved
+        ],
+        refused=[RefusedKey(key, why) for key, why in settled.refused],
+        callbacks=sum(each.callbacks for each in settled.resolved),
+        doubts_left=settled.doubts_left,
+    )
+    console.show(render_resolutions, resolutions_to_json, shown)
+
+
+def _show_dry_run(
+    console: Console, location: JournalLocation, run: str, chosen: Sequence[Verdict]
+) -> None:
+    from runner.app.resolve import doubts_of
+    from runner.console.results.resolutions import (
+        RefusedKey,
+        ResolutionsResult,
+        SettledDoubt,
+        render_resolutions,
+        resolutions_to_json,
+    )
+
+    run_id, doubts = doubts_of(location, run)
+    by_key = {doubt.key: doubt for doubt in doubts}
+    would = [
+        SettledDoubt(
+            each.key,
+            by_key[each.key].interaction_id,
+            by_key[each.key].destination_uri,
+            each.resolution,
+            each.reason,
         )
-        found = resolved.found
-        see_others = next_steps.Step("see what else is in doubt", next_steps.status(str(path)))
-        settled = ResolutionResult(
-            run=found.run,
-            key=found.row.key,
-            interaction_id=found.row.interaction_id,
-            destination_uri=found.row.destination_uri,
-            outcome=resolved.outcome,
-            by=resolved.by,
-            reason=resolved.reason,
-            callbacks=resolved.callbacks,
-            doubts_left=resolved.doubts_left,
-            steps=(see_others,) if resolved.doubts_left else (),
-        )
-        console.show(render_resolution, resolution_to_json, settled)
+        for each in chosen
+        if each.key in by_key
+    ]
+    refused = [
+        RefusedKey(each.key, f"{each.key} of run {run_id} is not in doubt")
+        for each in chosen
+        if each.key not in by_key
+    ]
+    shown = ResolutionsResult(
+        run_id, dry_run=True, resolved=would, refused=refused, callbacks=0, doubts_left=len(doubts)
+    )
+    console.show(render_resolutions, resolutions_to_json, shown)
+
+
+def _ask_one_by_one(console: Console, location: JournalLocation, run: str, wait_s: float) -> None:
+    """Show each doubt with what is known of it, and journal each answer as it is given."""
+    from runner.app.resolve import doubts_of
+    from runner.cli.confirmation import ask_for_line
+    from runner.console.terminal_text import visible
+
+    run_id, doubts = doubts_of(location, run)
+    if not doubts:
+        console.out.write(f"nothing of run {visible(run_id)} is in doubt\n")
+        return
+    for number, doubt in enumerate(doubts, 1):
+        shown = _evidence(doubt, number, len(doubts))
+        answer = ask_for_line("[t]ransferred, [f]ailed, [s]kip, [q]uit: ", shown=shown)
+        word = _WORDS.get((answer or "").lower())
+        if answer is None or answer.lower() in {"q", "quit"}:
+            return
+        if word is None:
+            continue
+        reason = ask_for_line("how do you know? ")
+        if not reason:
+            continue
+        _settle(console, location, (run_id, doubt.key, word, reason), wait_s)
+
+
+_WORDS = {
+    "t": ResolveAs.TRANSFERRED.value,
+    "transferred": ResolveAs.TRANSFERRED.value,
+    "f": ResolveAs.FAILED.value,
+    "failed": ResolveAs.FAILED.value,
+}
+"""What a person may answer."""
+
+
+def _evidence(doubt: HeldTransfer, number: int, total: int) -> str:
+    from runner.console.terminal_text import visible
+
+    lines = [
+        f"{number} of {total}: {visible(doubt.key)} ({visible(doubt.source)})",
+        f"  interaction  {visible(doubt.interaction_id)}",
+        f"  to           {visible(doubt.destination_uri)}",
+        f"  message id   {visible(doubt.message_id or 'unknown')}",
+        f"  sent by run  {visible(doubt.run)}",
+        f"  known        {visible(doubt.reason or 'it was under way when its run ended')}",
+    ]
+    return "\n".join(lines) + "\n"

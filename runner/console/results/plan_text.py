@@ -18,7 +18,7 @@ MAX_MOVES = 20
 def plan_verdict(result: RunResult, plan: PlanFigures) -> str:
     """Return what applying the plan would send, in one line."""
     # After a preflight, none of the plan's numbers includes what would be skipped or rejected.
-    planned = plan.send + plan.unchanged + plan.in_doubt
+    planned = plan.send + plan.unchanged + plan.in_doubt + plan.skipped
     total = counted(max(planned, result.total - result.not_selected), "transfer")
     if result.exit_code is ExitCode.IN_DOUBT:
         return f"in doubt: {doubts_text(plan.in_doubt, total)}; {plan.send:,} would be sent"
@@ -26,7 +26,8 @@ def plan_verdict(result: RunResult, plan: PlanFigures) -> str:
         found = f"what {counted(plan.selections, 'selection')} will find"
         return f"valid: {plan.send:,} of {total} would be sent, and {found}"
     if not plan.send:
-        return f"valid: nothing to send, {plan.unchanged:,} of {total} unchanged"
+        skipped = f", {plan.skipped:,} skipped" if plan.skipped else ""
+        return f"valid: nothing to send, {plan.unchanged:,} of {total} unchanged{skipped}"
     return f"valid: {plan.send:,} of {total} would be sent"
 
 
@@ -83,6 +84,22 @@ def plan_schedule(plan: PlanFigures) -> Iterator[str]:
         )
         if plan.ends_at is not None:
             yield f"  ends at about {plan.ends_at} at the limits{late}"
+    if plan.openings:
+        in_utc = "" if plan.zone == "UTC" else " (in UTC)"
+        yield f"  is sent only while a window is open, in {plan.zone}{in_utc}:"
+    for opening in plan.openings:
+        in_utc = f" ({_span(opening.opens_utc, opening.closes_utc)})"
+        own = _span(opening.opens, opening.closes)
+        yield f"    {own}{'' if plan.zone == 'UTC' else in_utc}"
+
+
+def _span(opens: str, closes: str | None) -> str:
+    """Return an opening for people: the date of its end only where it differs."""
+    day, _, begins = opens.partition("T")
+    if closes is None:
+        return f"{day} {begins[:5]}, and from then on"
+    last_day, _, ends = closes.partition("T")
+    return f"{day} {begins[:5]} to {'' if last_day == day else f'{last_day} '}{ends[:5]}"
 
 
 def plan_steps(result: RunResult) -> Iterator[str]:

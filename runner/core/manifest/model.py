@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 from runner.core.gates import Gate, UrlGate, WaveConditions
 from runner.core.manifest.media import MediaMatrix
 from runner.core.manifest.quantity import Amount
+from runner.core.manifest.recurring_window import NO_WINDOWS, Windows
 from runner.core.manifest.source_excerpt import ManifestExcerpt
 from runner.core.manifest.window import Window
 from runner.core.pacing.circuit_breaker import BreakerPolicy
@@ -276,6 +277,20 @@ class Policy:
     wave_conditions: tuple[WaveConditions, ...] = ()  # of each of `waves`
     answer_timeout_s: float = 3600.0  # how long a pause, gate or confirmation may hold the run
     control_group: str | None = None  # the group that may control a run; None: its account alone
+    windows: Windows = NO_WINDOWS  # as well
+
+    def why_shut(self, at_s: float) -> str | None:
+        """Return why nothing may be sent at `at_s`, with the fix; None if every window is open."""
+        why = None if self.window is None else self.window.why_shut(at_s)
+        return why or (self.windows.why_shut(at_s) if self.windows else None)
+
+    def shut_until_s(self, at_s: float) -> float | None:
+        """Return when the windows are next open, from `at_s` on; None: they do not open again."""
+        window = self.window or Window()
+        begins_s = at_s if window.not_before is None else max(at_s, window.not_before.at_s)
+        for opening in self.windows.openings(begins_s):
+            return opening.opens_s if window.is_open(opening.opens_s) else None
+        return None
 
 
 @dataclass(frozen=True, slots=True)
@@ -292,6 +307,7 @@ class Manifest:
     labels: Mapping[str, str] = field(default_factory=dict)
     excerpt: ManifestExcerpt | None = None  # its first lines, for the report
     gates: Mapping[str, Gate] = field(default_factory=dict)
+    reverts: str | None = None  # the run whose transfers it carries back
 
     @property
     def secrets(self) -> tuple[Secret, ...]:

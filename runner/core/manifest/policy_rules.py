@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from runner.core.diagnostics.problem import Severity
 from runner.core.manifest.model import Limits
 from runner.core.manifest.quantity import EVERYTHING, Amount, Share
+from runner.core.manifest.recurring_window import HORIZON_DAYS, Windows
 from runner.core.manifest.rules import Finding
 from runner.core.manifest.window import Window
 from runner.core.number_text import duration
@@ -90,6 +91,13 @@ def check_window(window: Window, *, now_s: float) -> Iterator[Finding]:
         message = f"the window closed at {closes}"
         fix = "write the next window's times, or delete `window` to send at once"
         yield Finding("R008", message, fix, ("not_after",))
+
+
+def check_windows(windows: Windows, *, now_s: float) -> Iterator[Finding]:
+    """Yield that recurring windows do not open again (R008)."""
+    if not windows.openings(now_s):
+        message = f"the windows do not open within {HORIZON_DAYS} days"
+        yield Finding("R008", message, "check what they allow and deny, or delete `windows`")
 
 
 def check_ending(

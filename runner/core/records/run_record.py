@@ -104,6 +104,7 @@ class RunRecord:
     explanation: str | None = None  # why the run ended as it did, for people
     waves: Sequence[int] = ()  # how many transfers are begun by each wave's end; none: no waves
     others_in_doubt: int = 0  # transfers in doubt that the manifest does not list
+    reverts: str | None = None  # the run whose transfers it carried back
 
     @classmethod
     def from_json(cls, kept: Mapping[str, Any]) -> Self:
@@ -122,6 +123,8 @@ class RunRecord:
         kept = asdict(self)
         if not self.others_in_doubt:
             del kept["others_in_doubt"]
+        if self.reverts is None:
+            del kept["reverts"]
         return kept
 
 
@@ -202,6 +205,19 @@ class WindowRecord:
 
 
 @dataclass(frozen=True, slots=True)
+class OpeningRecord:
+    """When the recurring windows are open, RFC 3339 in the manifest's zone and in UTC.
+
+    An end that is None is further ahead than is looked.
+    """
+
+    opens: str
+    closes: str | None
+    opens_utc: str
+    closes_utc: str | None
+
+
+@dataclass(frozen=True, slots=True)
 class PlanFigures:
     """A plan in numbers; `estimate_s` is None where no limit gives one."""
 
@@ -218,6 +234,9 @@ class PlanFigures:
     selections: int = 0  # rows unknown until the gateway is asked; not in `send`
     failed_before: int = 0  # those of `send` that were rejected or failed before: they come last
     at_once: int | None = None  # how many may be under way, as `max_failures` bounds it; None: more
+    openings: tuple[OpeningRecord, ...] = ()  # of the recurring windows; none: no such windows
+    zone: str | None = None  # in whose time the openings are
+    skipped: int = 0  # rows that their history, or the manifest's list of protected ones, skips
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ from enum import Enum, auto
 from typing import Any
 
 from runner.core.transfer.canonical_form import same_destination
-from runner.core.transfer.reasons import Code
+from runner.core.transfer.reasons import WORDS, Code
 from runner.core.transfer.states import Event
 
 WAITING_STATE = "queued"
@@ -101,6 +101,9 @@ class LookupVerdict(Enum):
     ENDED = auto()
     THERE = auto()
     ELSEWHERE = auto()  # no longer where a selection found it
+    MOVED_ON = auto()  # not where its row expects it
+    SERVED = auto()  # where its row expects it, and somebody is serving it
+    UNSEEN = auto()  # no destination is shown, and its row expects one
     MISSING = auto()
     HIDDEN = auto()  # not shown to this client
     STRANGE = auto()
@@ -121,6 +124,9 @@ _EVENTS = {
     LookupVerdict.ENDED: Event.EXCLUDED,
     LookupVerdict.THERE: Event.EXCLUDED,
     LookupVerdict.ELSEWHERE: Event.EXCLUDED,
+    LookupVerdict.MOVED_ON: Event.EXCLUDED,
+    LookupVerdict.SERVED: Event.EXCLUDED,
+    LookupVerdict.UNSEEN: Event.DENIED,
     LookupVerdict.MISSING: Event.DENIED,
     LookupVerdict.HIDDEN: Event.DENIED,
     LookupVerdict.STRANGE: Event.DENIED,
@@ -130,6 +136,9 @@ _CODES = {
     LookupVerdict.ENDED: Code.INTERACTION_ENDED,
     LookupVerdict.THERE: Code.ALREADY_THERE,
     LookupVerdict.ELSEWHERE: Code.NO_LONGER_WAITING,
+    LookupVerdict.MOVED_ON: Code.MOVED_ON,
+    LookupVerdict.SERVED: Code.BEING_SERVED,
+    LookupVerdict.UNSEEN: Code.DESTINATION_UNSEEN,
     LookupVerdict.MISSING: Code.INTERACTION_MISSING,
     LookupVerdict.HIDDEN: Code.INTERACTION_HIDDEN,
     LookupVerdict.STRANGE: Code.INTERACTION_STATE_UNKNOWN,
@@ -144,26 +153,41 @@ def judge_lookup(
     preflight: bool,
     sent_before: bool = False,
     found_at: FoundAt | None = None,
+    expected_destination_uri: str | None = None,
 ) -> tuple[LookupVerdict, str | None]:
     """Return the verdict on a transfer with earlier deliveries `message_ids`, and the reason.
 
     Without `preflight` only the effect of an earlier delivery counts; if an earlier run sent it to
     the same place (`sent_before`), the place alone shows the effect. A selected interaction
-    (`found_at`) is fit only where it was found, with `preflight` or without.
+    (`found_at`) is fit only where it was found, with `preflight` or without; one with an
+    `expected_destination_uri` only where it is expected, and while it waits.
     """
     if seen.last_transfer_id is not None and seen.last_transfer_id in message_ids:
         return LookupVerdict.OURS, "an earlier delivery was carried out, by its id"
     if seen.refusal is not None:
         return LookupVerdict.HIDDEN, seen.refusal
     verdict: tuple[LookupVerdict, str | None] = LookupVerdict.FIT, None
-    if preflight:
+    if preflight or expected_destination_uri is not None:
         verdict = _preflight(seen, destination_uri)
     elif sent_before and seen.found and same_destination(seen.destination_uri, destination_uri):
         verdict = LookupVerdict.THERE, "already there, where an earlier run sent it"
+    if verdict[0] is LookupVerdict.FIT and expected_destination_uri is not None:
+        verdict = _expected(seen, expected_destination_uri)
     if verdict[0] is LookupVerdict.FIT and found_at is not None and seen.found:
         departed = found_at.departed(seen)
         return verdict if departed is None else (LookupVerdict.ELSEWHERE, departed)
     return verdict
+
+
+def _expected(seen: Interaction, destination_uri: str) -> tuple[LookupVerdict, str | None]:
+    """Return whether a live interaction is where its row expects it, and not being served."""
+    if not seen.destination_uri:
+        return LookupVerdict.UNSEEN, WORDS[Code.DESTINATION_UNSEEN]
+    if not same_destination(seen.destination_uri, destination_uri):
+        return LookupVerdict.MOVED_ON, f"moved on: it is at {seen.destination_uri}"
+    if seen.state != WAITING_STATE:
+        return LookupVerdict.SERVED, WORDS[Code.BEING_SERVED]
+    return LookupVerdict.FIT, None
 
 
 def _preflight(seen: Interaction, destination_uri: str) -> tuple[LookupVerdict, str | None]:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from types import MappingProxyType
 from typing import NamedTuple
 
 from runner.core.transfer.canonical_form import same_destination
@@ -20,6 +21,9 @@ class Action(StrEnum):
     UNCHANGED = "unchanged"  # carried to this destination before, or ended
     IN_DOUBT = "in_doubt"  # held under some batch; not sent
     NOT_SELECTED = "not_selected"
+    REVERTED = "reverted"  # carried to this destination before, and back by an undo
+    PROTECTED = "protected"  # the manifest's `exclude_from` lists it
+    MOVED_ON = "moved_on"  # of an undo: the run that it reverts is not the last that moved it
 
 
 NOT_SELECTED = "not selected"
@@ -27,6 +31,15 @@ NOT_SELECTED = "not selected"
 
 SENDS = frozenset({Action.SEND, Action.CHANGED})
 """The actions that lead to a delivery."""
+
+SKIPS: Mapping[Action, Code] = MappingProxyType(
+    {
+        Action.REVERTED: Code.REVERTED,
+        Action.MOVED_ON: Code.MOVED_ON,
+        Action.PROTECTED: Code.PROTECTED,
+    }
+)
+"""The actions that skip a row without a look-up, with the cause."""
 
 _FAILURES = frozenset({State.REJECTED, State.FAILED})
 _SETTLED = _FAILURES | {State.SKIPPED}
@@ -44,6 +57,7 @@ class Claim:
     destination_uri: str
     state: State
     code: str | None = None  # of its outcome (`reasons`); None: not known
+    reverts: str | None = None  # the run that its manifest reverts; None: it is no undo
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,10 +74,13 @@ class Decision:
     failed_as: str | None = None  # see `PlannedRow`
 
 
-def decide(claims: Sequence[Claim], destination_uri: str, *, again: bool) -> Decision:
+def decide(
+    claims: Sequence[Claim], destination_uri: str, *, again: bool, reverts: str | None = None
+) -> Decision:
     """Decide what to do with a row that would move the interaction to `destination_uri`.
 
     `again` moves even what has been carried to the same destination; it never overrides a doubt.
+    A manifest that `reverts` a run moves only what that run was the last to move.
     """
     held = next((claim for claim in claims if claim.state in HELD), None)
     if held is not None:
@@ -79,6 +96,18 @@ def decide(claims: Sequence[Claim], destination_uri: str, *, again: bool) -> Dec
     if carried and is_there and not again:
         reason = f"transferred by run {carried.run_id} (batch {carried.batch}, key {carried.key})"
         return _unchanged(carried, reason, Code.TRANSFERRED_BEFORE)
+    if reverts is not None and (carried is None or carried.run_id != reverts):
+        return _moved_on(carried, reverts)
+    undone = None if again or reverts is not None else reverted_by(claims, destination_uri)
+    if undone is not None:
+        reason = f"reverted by run {undone.run_id}; --again moves it once more"
+        return Decision(
+            Action.REVERTED,
+            reason,
+            undone.transfer_id,
+            code=Code.REVERTED,
+            earlier=_earlier(undone),
+        )
     since = [c for c in claims if carried is None or c.transfer_id > carried.transfer_id]
     there = [c for c in since if same_destination(c.destination_uri, destination_uri)]
     last = there[-1] if there else None
@@ -91,6 +120,41 @@ def decide(claims: Sequence[Claim], destination_uri: str, *, again: bool) -> Dec
         Action.CHANGED if changed else Action.SEND,
         lineage=last.lineage if last else None,
         failed_as=(settled.code or "") if settled and settled.state in _FAILURES else None,
+    )
+
+
+def reverted_by(claims: Sequence[Claim], destination_uri: str) -> Claim | None:
+    """Return the undo that carried an interaction away from a destination, where it stays undone.
+
+    None: nothing carried it back, or something has carried it to the destination again since.
+    """
+    carriers: set[str] = set()  # runs that have carried it to the destination
+    undone: Claim | None = None
+    for claim in claims:
+        if claim.state is not State.TRANSFERRED:
+            continue
+        if same_destination(claim.destination_uri, destination_uri):
+            carriers.add(claim.run_id)
+            undone = None
+        elif claim.reverts in carriers:
+            undone = claim
+    return undone
+
+
+def not_moved_by(run_id: str) -> Decision:
+    """Return the decision on a row of an undo that the run to revert did not move."""
+    return _moved_on(None, run_id)
+
+
+def _moved_on(carried: Claim | None, reverts: str) -> Decision:
+    if carried is None:
+        return Decision(Action.MOVED_ON, f"run {reverts} did not move it", code=Code.MOVED_ON)
+    return Decision(
+        Action.MOVED_ON,
+        f"moved on: run {carried.run_id} (batch {carried.batch}, key {carried.key}) moved it last",
+        carried.transfer_id,
+        code=Code.MOVED_ON,
+        earlier=_earlier(carried),
     )
 
 

@@ -40,6 +40,7 @@ class Code(StrEnum):
     MOVED_ON = "moved_on"
     BEING_SERVED = "being_served"
     DESTINATION_FULL = "destination_full"
+    DESTINATION_UNSEEN = "destination_unseen"
     FOUND_CARRIED_OUT = "found_carried_out"
     FOUND_UNTOUCHED = "found_untouched"
     MOVE_UNDER_WAY = "move_under_way"
@@ -53,6 +54,8 @@ class Code(StrEnum):
     TRANSFERRED_BEFORE = "transferred_before"
     SKIPPED_BEFORE = "skipped_before"
     MOVED_ELSEWHERE_SINCE = "moved_elsewhere_since"
+    REVERTED = "reverted"
+    PROTECTED = "protected"
     # Of a person
     RESOLVED_TRANSFERRED = "resolved_transferred"
     RESOLVED_FAILED = "resolved_failed"
@@ -79,6 +82,7 @@ WORDS: Mapping[str, str] = MappingProxyType(
         Code.MOVED_ON: "moved on: not where it was expected",
         Code.BEING_SERVED: "being served",
         Code.DESTINATION_FULL: "destination full",
+        Code.DESTINATION_UNSEEN: "the gateway shows no destination to compare with the expected one",
         Code.FOUND_CARRIED_OUT: "found carried out",
         Code.FOUND_UNTOUCHED: "as it was before the delivery",
         Code.MOVE_UNDER_WAY: "a move is under way",
@@ -93,6 +97,8 @@ WORDS: Mapping[str, str] = MappingProxyType(
         Code.TRANSFERRED_BEFORE: "transferred by an earlier run",
         Code.SKIPPED_BEFORE: "skipped by an earlier run; --again looks anew",
         Code.MOVED_ELSEWHERE_SINCE: "moved elsewhere since the plan: apply again",
+        Code.REVERTED: "reverted by a later run; --again moves it once more",
+        Code.PROTECTED: "protected by `exclude_from`",
         Code.RESOLVED_TRANSFERRED: "resolved as transferred by a person",
         Code.RESOLVED_FAILED: "resolved as failed by a person",
         Code.OTHER_REASONS: "other reasons",
@@ -101,7 +107,13 @@ WORDS: Mapping[str, str] = MappingProxyType(
 """Words for a cause whose transfers have different words."""
 
 _NAMES_EACH = frozenset(
-    {Code.HELD, Code.TRANSFERRED_BEFORE, Code.SKIPPED_BEFORE, Code.MOVED_ELSEWHERE_SINCE}
+    {
+        Code.HELD,
+        Code.TRANSFERRED_BEFORE,
+        Code.SKIPPED_BEFORE,
+        Code.MOVED_ELSEWHERE_SINCE,
+        Code.REVERTED,
+    }
 )
 """Causes whose words are about one transfer, and never used for a group."""
 

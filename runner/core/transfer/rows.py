@@ -25,6 +25,7 @@ class TransferRow:
     callbacks: tuple[str, ...]  # names in `Manifest.callbacks`
     source: str  # "file:line", the file relative to the manifest's folder
     found_at: FoundAt | None = None  # where a selection found it
+    expected_destination_uri: str | None = None  # it is moved from there alone; None: from anywhere
 
 
 class RowColumns(NamedTuple):

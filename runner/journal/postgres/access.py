@@ -231,7 +231,7 @@ class LaneLock:
         assert self._session is not None  # noqa: S101 - just acquired
         return Store(self._session, environment=environment, origin=origin)
 
-    def open_control(self, group: str | None) -> Control:
+    def open_control(self, group: str | None) -> Control:  # noqa: ARG002 - the port's
         """Raise `StorageError`: commands come through a socket of one host, and a lane may move."""
         raise StorageError(
             "a run whose journal is in a database takes no commands; stop it by SIGTERM"

@@ -20,7 +20,8 @@ PAGE = 1000
 
 _CLAIMS = (
     "SELECT t.interaction, t.id, t.lineage, coalesce(r.id, '?'), coalesce(r.batch, '?'), t.key,"
-    " t.destination_uri, t.state, t.reason_code"
+    " t.destination_uri, t.state, t.reason_code,"
+    " CASE WHEN position('\"reverts\"' IN r.record) > 0 THEN r.record::json->>'reverts' END"
     " FROM runner.transfers t LEFT JOIN runner.runs r ON r.lane = t.lane AND r.no = t.run"
     " WHERE t.lane = %(lane)s AND t.interaction = ANY(%(page)s) ORDER BY t.id"
 )
@@ -42,8 +43,10 @@ def claims(
             found: dict[str, list[Claim]] = {}
             names = [storable(interaction) for _, interaction in page]
             for name, *row in ask(connection, _CLAIMS, {"lane": lane, "page": names}):
-                transfer_id, lineage, run, batch, key, uri, state, code = row
-                claim = Claim(transfer_id, lineage, run, batch, key, uri, State(state), code)
+                transfer_id, lineage, run, batch, key, uri, state, code, reverts = row
+                claim = Claim(
+                    transfer_id, lineage, run, batch, key, uri, State(state), code, reverts
+                )
                 found.setdefault(name, []).append(claim)
             for (mark, _), name in zip(page, names, strict=True):
                 if name in found:

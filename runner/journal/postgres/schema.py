@@ -117,6 +117,7 @@ CREATE TABLE runner.rows(              -- the plan of a run; never changed
   lineage bigint,
   failed_as text,                      -- transfers.reason_code of its last failure
   found_at text,                       -- JSON: where a selection found it
+  expected_destination_uri text,       -- it is moved from there alone; NULL: from anywhere
   left_out boolean NOT NULL,           -- in doubt, and `--only` left it out
   PRIMARY KEY(lane, run, n)
 );

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from itertools import islice
 from pathlib import Path
@@ -49,10 +49,11 @@ def claims_of(path: Path, wanted: Iterable[tuple[T, str]]) -> Iterator[tuple[T, 
             connection.execute("BEGIN")  # one snapshot for all pages
             if connection.execute("SELECT 1 FROM transfers LIMIT 1").fetchone() is None:
                 return
-            query = _query(connection)
+            query, reverts = _query(connection), _reverts(connection)
             pairs = iter(wanted)
             while page := list(islice(pairs, PAGE)):
-                found = _page(connection, query, [interaction for _, interaction in page])
+                asked = [interaction for _, interaction in page]
+                found = _page(connection, query, reverts, asked)
                 for mark, interaction in page:
                     if interaction in found:
                         yield mark, found[interaction]
@@ -89,24 +90,36 @@ def _is_indexed(connection: sqlite3.Connection) -> bool:
     return lacking.fetchone() is None
 
 
+def _reverts(connection: sqlite3.Connection) -> Mapping[str, str]:
+    """Return the run that each undo reverted, by the undo's run."""
+    rows = connection.execute(
+        "SELECT id, json_extract(record, '$.reverts') FROM runs"
+        " WHERE instr(record, '\"reverts\"') AND json_valid(record)"
+    )
+    return {run_id: str(reverted) for run_id, reverted in rows if reverted is not None}
+
+
 def _page(
-    connection: sqlite3.Connection, query: str, interactions: Sequence[str]
+    connection: sqlite3.Connection,
+    query: str,
+    reverts: Mapping[str, str],
+    interactions: Sequence[str],
 ) -> dict[str, list[Claim]]:
     padding = [None] * (PAGE - len(interactions))
     found: dict[str, list[Claim]] = {}
     for interaction, *row in connection.execute(query, [*interactions, *padding]):
-        found.setdefault(interaction, []).append(_claim(row))
+        found.setdefault(interaction, []).append(_claim(row, reverts))
     for history in found.values():
         if len(history) > 1:
             history.sort(key=lambda claim: claim.transfer_id)
     return found
 
 
-def _claim(row: Sequence[object]) -> Claim:
+def _claim(row: Sequence[object], reverts: Mapping[str, str]) -> Claim:
     transfer_id, lineage, run_id, batch, key, destination_uri, state, code = row
     if not isinstance(transfer_id, int) or not isinstance(lineage, int):
         raise TypeError("an id is not a number")  # of a damaged journal
     return Claim(
         transfer_id, lineage, str(run_id), str(batch), str(key), str(destination_uri),
-        State(str(state)), None if code is None else str(code),
+        State(str(state)), None if code is None else str(code), reverts.get(str(run_id)),
     )  # fmt: skip

@@ -17,7 +17,7 @@ from runner.core.records.run_record import AuditEntry, Figures, ReportSource, Ru
 from runner.core.transfer.canonical_form import canonical_interaction
 from runner.core.transfer.doubt_evidence import Baseline, SendClocks
 from runner.core.transfer.outcome import Outcome
-from runner.core.transfer.plan_decision import Action, Claim
+from runner.core.transfer.plan_decision import SKIPS, Action, Claim
 from runner.core.transfer.rows import PlannedRow
 from runner.core.transfer.states import NOT_BEGUN, OUTCOMES, State
 from runner.journal.sqlite.connection import connect, has_table, lacking_columns, reading
@@ -459,6 +459,8 @@ def outcome_of(action: Action, own: str | None, claimed: str | None) -> Outcome:
     """Return the outcome of a row, as its report shows it."""
     if own is not None:
         return OUTCOMES[State(own)]
+    if action in SKIPS:
+        return Outcome.SKIPPED
     if claimed is None:
         return NOT_BEGUN
     outcome = OUTCOMES[State(claimed)]

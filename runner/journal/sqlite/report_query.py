@@ -27,7 +27,7 @@ from runner.core.records.run_record import (
 from runner.core.timestamps import timestamp
 from runner.core.transfer.canonical_form import same_destination
 from runner.core.transfer.outcome import Outcome
-from runner.core.transfer.plan_decision import SENDS, Action
+from runner.core.transfer.plan_decision import SENDS, SKIPS, Action
 from runner.core.transfer.reasons import Code, Earlier
 from runner.core.transfer.states import NOT_BEGUN, OUTCOMES, State
 from runner.journal.sqlite.connection import connect, has_column, reading
@@ -192,6 +192,9 @@ def transfer_record(
     earlier = None
     if transfer_id is not None:
         why = _Why(OUTCOMES[State(state)], reason, code)
+    elif (cause := SKIPS.get(Action(action))) is not None:
+        earlier = None if claim_state is None else Earlier(run_id, batch, claim_key)
+        why = _Why(Outcome.SKIPPED, plan_reason, cause)
     elif claim_state is not None:
         earlier = Earlier(run_id, batch, claim_key)
         plan = Action(action)

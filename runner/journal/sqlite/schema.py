@@ -10,6 +10,7 @@ ADDED = (
     ("transfers", "reason_code", "TEXT"),
     ("rows", "failed_as", "TEXT"),
     ("rows", "found_at", "TEXT"),
+    ("rows", "expected_destination_uri", "TEXT"),
 )
 """Columns that journals of this format may lack: they were made before them.
 
@@ -59,6 +60,7 @@ CREATE TABLE rows(                     -- the plan of a run; never changed
   lineage INTEGER,
   failed_as TEXT,                      -- transfers.reason_code of its last failure; NULL: it never failed
   found_at TEXT,                       -- JSON: where a selection found it (core.transfer.lookup_verdict.FoundAt)
+  expected_destination_uri TEXT,       -- it is moved from there alone; NULL: from anywhere
   PRIMARY KEY(run, n)
 ) WITHOUT ROWID;
 

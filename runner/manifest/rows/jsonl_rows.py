@@ -114,13 +114,13 @@ class JsonRows:
                 if len(known) < len(row):
                     self._notice_unread(row)
                 if check.is_valid(known):
-                    values: Values = tuple(map(known.get, FIELDS))  # type: ignore[assignment] # six
+                    values: Values = tuple(map(known.get, FIELDS))  # type: ignore[assignment] # seven
                     if self._columns.prefixes:
                         values = self._columns.complete(values)
                     yield self._line, self._line, values
                 else:
                     faulty = self._explain(check, known)
-                    values = tuple(map(known.get, FIELDS))  # type: ignore[assignment] # six
+                    values = tuple(map(known.get, FIELDS))  # type: ignore[assignment] # seven
                     yield (
                         self._line,
                         self._line,

@@ -76,6 +76,8 @@ class RowBuilder:
         It must be if it may be faulty, or names media or callbacks as no row before it does.
         """
         columns = block.columns
+        if any(columns.get("expected_destination_uri", ())):
+            return None
         if any("" in column for column in columns.values()) and not self._source.blank_is_absent:
             return None
         ids = cast("Sequence[str]", columns["interaction_id"])
@@ -137,23 +139,32 @@ class RowBuilder:
         return self._checked(line, values, self._problems.found)
 
     def _checked(self, line: int, values: Values, faults: int) -> TransferRow | None:
-        key, interaction_id, destination, media, fallback, callbacks = values
+        key, interaction_id, destination, media, fallback, callbacks, expected = values
         source = self._source
         if destination is not INVALID and (destination or self._is_given(destination)):
             if not self._missing_destination.seen:
                 self._missing_destination.see()
             self._check(check_destination(destination, names=self._names), "destination_uri")
+        if expected is not INVALID and (expected or self._is_given(expected)):
+            finding = check_destination(expected, names=self._names)
+            self._check(finding, "expected_destination_uri")
         matrices = self._cached(self._matrices, self._find_matrices, (media, fallback))
         names = self._cached(self._callbacks, self._find_callbacks, (callbacks,))
         uri = destination or self._destination
         if not uri:
             self._no_destination(destination)
-        if destination is INVALID:
+        if destination is INVALID or expected is INVALID:
             return None
         if self._problems.found != faults or matrices is None or names is None or not uri:
             return None
         return TransferRow(
-            key or interaction_id, interaction_id, uri, matrices, names, f"{source.name}:{line}"
+            key or interaction_id,
+            interaction_id,
+            uri,
+            matrices,
+            names,
+            f"{source.name}:{line}",
+            expected_destination_uri=expected or None,
         )
 
     def _is_given(self, value: Any) -> bool:

@@ -12,10 +12,18 @@ from runner.core.diagnostics.problem import Place
 from runner.manifest.reference_resolver import LocatedValue
 from runner.manifest.schema.check import Document
 
-FIELDS = ("key", "interaction_id", "destination_uri", "media", "fallback", "callbacks")
+FIELDS = (
+    "key",
+    "interaction_id",
+    "destination_uri",
+    "media",
+    "fallback",
+    "callbacks",
+    "expected_destination_uri",
+)
 """A transfer's fields, in the order of a row's values."""
 
-Values = tuple[Any, Any, Any, Any, Any, Any]
+Values = tuple[Any, Any, Any, Any, Any, Any, Any]
 """A row's values in the order of `FIELDS`; None or an empty text if absent."""
 
 
@@ -127,6 +135,7 @@ class InlineRows:
                 get("media"),
                 get("fallback"),
                 get("callbacks"),
+                get("expected_destination_uri"),
             )
             if id(item) in invalid_fields:
                 values = with_invalid(values, invalid_fields[id(item)])
@@ -155,7 +164,7 @@ def shared_fields(document: Document, *levels: Mapping[str, Any]) -> Mapping[str
     """Return each field's value from the first of the mappings `levels` that has it."""
     given: dict[str, LocatedValue] = {}
     for level in levels:
-        for name in FIELDS[2:]:
+        for name in FIELDS[2:-1]:  # an expected destination is each row's own
             if name in level and name not in given:
                 given[name] = LocatedValue(level[name], partial(document.where, level, name))
     return given

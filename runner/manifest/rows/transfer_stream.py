@@ -21,7 +21,7 @@ from runner.manifest.rows.csv_rows import CsvRows
 from runner.manifest.rows.jsonl_rows import JsonRows
 from runner.manifest.rows.row_builder import RowBuilder
 from runner.manifest.rows.row_file import open_row_file
-from runner.manifest.rows.row_sources import Block, InlineRows, RowSource, shared_fields
+from runner.manifest.rows.row_sources import INVALID, Block, InlineRows, RowSource, shared_fields
 from runner.manifest.schema.check import Document
 
 MEDIA_TYPES = ("call", "callback", "email", "message")
@@ -42,6 +42,9 @@ class RowSink(Protocol):
 
     def select(self, selection: QueueSelection) -> None:
         """Add a selection; the gateway is asked for its rows later."""
+
+    def protect(self, interaction_id: str, source: str) -> None:
+        """Add an interaction that is never moved, and where it is listed ("file:line")."""
 
     def repeats(self, limit: int) -> Sequence[Repeat]:
         """Return at most `limit` repeats, ordered by `second`; called once, after the last row."""
@@ -85,6 +88,38 @@ class TransferReader:
             if self.rows == before and self._problems.found == faults:
                 self._report_empty(source)
         self._report_repeats()
+        self._read_protected()
+
+    def _read_protected(self) -> None:
+        """Add the interactions of `exclude_from` to the sink."""
+        root = self._document.tree.root
+        if (written := root.get("exclude_from")) is None:
+            return
+        place = self._document.where(root, "exclude_from")
+        file = open_row_file(written, self._document.tree.source.name, place)
+        if isinstance(file, Problem):
+            self._problems.add(file)
+            return
+        columns = Columns.parse({})
+        kind = CsvRows if written.casefold().endswith(".csv") else JsonRows
+        source = kind(written, file, columns, {}, self._problems)
+        listed, faults = 0, self._problems.found
+        for _, line, (_, interaction_id, *_) in source.rows():
+            listed += 1
+            if interaction_id is INVALID:
+                continue
+            finding = check_id(interaction_id or "", "interaction_id")
+            if finding is None:
+                self._sink.protect(interaction_id, f"{written}:{line}")
+            else:
+                at = source.where("interaction_id")
+                self._problems.add(Problem(finding.code, finding.message, at, finding.help))
+        if not listed and self._problems.found == faults:
+            message = f"`{written}` has no rows"
+            fix = (
+                "check how the file was made; if no interaction is protected, delete `exclude_from`"
+            )
+            self._problems.add(Problem("R009", message, place, fix))
 
     def _take(self, builder: RowBuilder, block: Block) -> bool:
         """Add a block's rows to the sink, if they can be built together."""

@@ -2,19 +2,28 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping
 from typing import Any
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones
 
 from runner.core.diagnostics.problem import Place, Problem
 from runner.core.gates import UNCONDITIONAL, WaveConditions
 from runner.core.manifest.model import Environment, Policy, RetryPolicy
-from runner.core.manifest.policy_rules import check_ending, check_waves, check_window
+from runner.core.manifest.policy_rules import (
+    check_ending,
+    check_waves,
+    check_window,
+    check_windows,
+)
 from runner.core.manifest.quantity import Amount, parse_amount, parse_duration
+from runner.core.manifest.recurring_window import WindowRule, Windows, parse_span
 from runner.core.manifest.rules import Finding
 from runner.core.manifest.window import Moment, Window, parse_moment
 from runner.core.pacing.circuit_breaker import BreakerPolicy
 from runner.manifest.problem_collector import Collector
 from runner.manifest.schema.check import Document
+from runner.manifest.suggestions import nearest
 
 
 def check_policy(document: Document, problems: Collector, *, now_s: float) -> None:
@@ -27,6 +36,10 @@ def check_policy(document: Document, problems: Collector, *, now_s: float) -> No
     window = _checked_window(document, policy, problems)
     if window is not None:
         _add(problems, document, policy, "window", check_window(window, now_s=now_s))
+    is_sound = [_is_rule(document, rule, problems) for rule in policy.get("windows", ())]
+    if is_sound and all(is_sound) and math.isfinite(now_s):
+        windows = Windows(tuple(map(_rule, policy["windows"])))
+        _add(problems, document, policy, "windows", check_windows(windows, now_s=now_s))
 
 
 def check_policy_ends(
@@ -102,6 +115,43 @@ def _is_moment(text: str, place: Place, problems: Collector) -> bool:
     return True
 
 
+def _is_rule(document: Document, written: Mapping[str, str], problems: Collector) -> bool:
+    """Return whether an entry of `windows` can be built, after adding what is wrong with it."""
+    faults = problems.found
+    kinds = [kind for kind in ("allow", "deny") if kind in written]
+    if len(kinds) > 1:
+        place = document.where(written, "deny")
+        fix = "write two entries, one with `allow` and one with `deny`"
+        problems.add(Problem("S012", "a window either allows or denies", place, fix))
+    for kind in kinds:
+        try:
+            parse_span(written[kind])
+        except ValueError as error:
+            message, _, fix = str(error).partition("; ")
+            problems.add(Problem("S005", message, document.where(written, kind), fix))
+    zone = written["zone"]
+    if not _has_zone(zone):
+        near = nearest(zone, sorted(available_timezones()))
+        fix = f"did you mean `{near}`?" if near else "write such as `Europe/Amsterdam`"
+        message = f"unknown time zone `{zone}`"
+        problems.add(Problem("S005", message, document.where(written, "zone"), fix))
+    return bool(kinds) and problems.found == faults
+
+
+def _has_zone(name: str) -> bool:
+    try:
+        ZoneInfo(name)
+    except (ValueError, OSError, ZoneInfoNotFoundError):
+        return False
+    return True
+
+
+def _rule(written: Mapping[str, str]) -> WindowRule:
+    allows = "allow" in written
+    text = written["allow" if allows else "deny"]
+    return WindowRule(allows, parse_span(text), ZoneInfo(written["zone"]), text)
+
+
 def build_policy(document: Document) -> Policy:
     """Return the policy; the schema has accepted it."""
     absent, policy = Policy(), document.section("policy")
@@ -117,6 +167,7 @@ def build_policy(document: Document) -> Policy:
         control_group=policy.get("control_group"),
         max_failures=_amount(policy["max_failures"]) if "max_failures" in policy else None,
         window=_window(policy["window"]) if "window" in policy else None,
+        windows=Windows(tuple(map(_rule, policy.get("windows", ())))),
     )
 
 

@@ -116,7 +116,7 @@ def _encoded(wire: dict[str, Any] | str) -> str:
 
 
 def run_json(run: RunRecord) -> dict[str, Any]:
-    """Return the report's `run`; `waves` and `explanation` only where there are any."""
+    """Return the report's `run`; `waves`, `reverts` and `explanation` only where there are any."""
     wire = {
         "id": run.id,
         "batch": run.batch,
@@ -136,6 +136,8 @@ def run_json(run: RunRecord) -> dict[str, Any]:
     }
     if run.waves:
         wire["waves"] = list(run.waves)
+    if run.reverts is not None:
+        wire["reverts"] = run.reverts
     return wire if run.explanation is None else wire | {"explanation": run.explanation}
 
 

@@ -56,6 +56,7 @@ def test_the_values_are_those_that_journals_of_earlier_versions_hold():
         "source": "m.csv:7",
         "found_at": '{"destination_uri": "genesys://queue/old", "name": "Billing",'
         ' "participant_id": "p-1"}',
+        "expected_destination_uri": None,
     }
     assert write_ladder(MEDIA[:1]) == (
         '[{"audio":{"codec":"opus","bandwidth_kbps":64,"bit_depth":16},'
@@ -81,7 +82,10 @@ def test_every_field_of_a_decision_is_kept():
 
 def test_a_query_may_take_a_field_from_elsewhere_and_does_without_what_an_old_table_lacks():
     asked = ROW.expressions("r", instead={"source": "'x'"}, lacking={"found_at"})
-    assert asked == "r.key, r.interaction_id, r.destination_uri, media, r.callbacks, 'x', NULL"
+    assert (
+        asked
+        == "r.key, r.interaction_id, r.destination_uri, media, r.callbacks, 'x', NULL, r.expected_destination_uri"
+    )
 
 
 def test_a_field_whose_type_has_no_form_is_refused_at_once():

@@ -74,6 +74,9 @@ def test_what_each_sight_leads_to():
         LookupVerdict.ENDED: Event.EXCLUDED,
         LookupVerdict.THERE: Event.EXCLUDED,
         LookupVerdict.ELSEWHERE: Event.EXCLUDED,
+        LookupVerdict.MOVED_ON: Event.EXCLUDED,
+        LookupVerdict.SERVED: Event.EXCLUDED,
+        LookupVerdict.UNSEEN: Event.DENIED,
         LookupVerdict.MISSING: Event.DENIED,
         LookupVerdict.HIDDEN: Event.DENIED,
         LookupVerdict.STRANGE: Event.DENIED,
@@ -87,6 +90,9 @@ def test_a_transfer_that_awaits_its_delivery_can_go_wherever_a_sight_leads():
         State.SKIPPED,
         State.SKIPPED,
         State.SKIPPED,
+        State.SKIPPED,
+        State.SKIPPED,
+        State.REJECTED,
         State.REJECTED,
         State.REJECTED,
         State.REJECTED,
@@ -185,3 +191,65 @@ def test_what_this_client_is_not_shown_is_rejected_with_the_gateways_words(*, pr
 def test_what_keeps_a_transfer_from_its_delivery_has_a_cause(verdict: LookupVerdict):
     is_fit = verdict is LookupVerdict.FIT
     assert (verdict.code is None) == (verdict.event is None) == is_fit
+
+
+def expected(at: Interaction, *, preflight: bool = False) -> tuple[LookupVerdict, str | None]:
+    return judge_lookup(
+        at,
+        destination_uri=HERE,
+        message_ids=OURS,
+        preflight=preflight,
+        expected_destination_uri=OTHER,
+    )
+
+
+ELSEWHERE = "genesys://queue/elsewhere"
+
+
+@pytest.mark.parametrize("preflight", [False, True])
+@pytest.mark.parametrize(
+    ("interaction", "verdict", "reason"),
+    [
+        (seen("queued", OTHER), LookupVerdict.FIT, None),
+        (seen("queued", "genesys://queue/%6Fther"), LookupVerdict.FIT, None),
+        (seen("active", OTHER), LookupVerdict.SERVED, "being served"),
+        (
+            seen("queued", ELSEWHERE),
+            LookupVerdict.MOVED_ON,
+            f"moved on: it is at {ELSEWHERE}",
+        ),
+        (
+            seen("active", ELSEWHERE),
+            LookupVerdict.MOVED_ON,
+            f"moved on: it is at {ELSEWHERE}",
+        ),
+        (
+            seen("queued", None),
+            LookupVerdict.UNSEEN,
+            "the gateway shows no destination to compare with the expected one",
+        ),
+        (seen("active", HERE), LookupVerdict.THERE, "already there"),
+        (seen("completed", OTHER), LookupVerdict.ENDED, "interaction is completed"),
+        (Interaction("i", found=False), LookupVerdict.MISSING, "interaction not found"),
+        (
+            seen("queued", OTHER, "m1"),
+            LookupVerdict.OURS,
+            "an earlier delivery was carried out, by its id",
+        ),
+    ],
+)
+def test_an_expected_interaction_is_moved_only_while_it_waits_there(
+    interaction: Interaction,
+    verdict: LookupVerdict,
+    reason: str | None,
+    preflight: bool,  # noqa: FBT001 - a parameter
+):
+    assert expected(interaction, preflight=preflight) == (verdict, reason)
+
+
+def test_what_is_not_where_it_is_expected_is_skipped_and_what_shows_nothing_is_rejected():
+    skips = {LookupVerdict.MOVED_ON, LookupVerdict.SERVED}
+    assert {step(State.READY, verdict.event) for verdict in skips if verdict.event} == {
+        State.SKIPPED
+    }
+    assert LookupVerdict.UNSEEN.event is Event.DENIED

@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runner.core.transfer.plan_decision import SENDS, Action, Claim, Decision, decide
+from runner.core.transfer.plan_decision import (
+    SENDS,
+    Action,
+    Claim,
+    Decision,
+    decide,
+    not_moved_by,
+)
 from runner.core.transfer.reasons import Code, Earlier
 from runner.core.transfer.rows import PlannedRow
 from runner.core.transfer.states import HELD, State
@@ -190,3 +199,108 @@ def row(n: int, failed_as: str | None = None) -> PlannedRow:
 def test_without_a_history_a_row_is_merely_sent(uri: str, again: bool):  # noqa: FBT001 - drawn
     """What staged rows take for granted of rows whose interaction no run has touched."""
     assert decide((), uri, again=again) == Decision(Action.SEND)
+
+
+def undo(transfer_id: int, destination_uri: str, reverts: str) -> Claim:
+    return replace(claim(transfer_id, State.TRANSFERRED, destination_uri), reverts=reverts)
+
+
+CARRIED_AND_BACK = [claim(1, State.TRANSFERRED, HERE), undo(2, THERE, "run-1")]
+
+
+def test_what_was_carried_back_is_skipped_and_names_the_undo():
+    assert decide(CARRIED_AND_BACK, HERE, again=False) == Decision(
+        Action.REVERTED,
+        "reverted by run run-2; --again moves it once more",
+        2,
+        code=Code.REVERTED,
+        earlier=Earlier("run-2", "night", "k7"),
+    )
+    assert decide(CARRIED_AND_BACK, HERE, again=True).action is Action.CHANGED
+
+
+def test_what_was_carried_back_is_sent_to_another_destination():
+    assert decide(CARRIED_AND_BACK, ELSEWHERE, again=False).action is Action.CHANGED
+
+
+def test_it_stays_undone_after_another_batch_has_moved_it():
+    past = [*CARRIED_AND_BACK, claim(3, State.TRANSFERRED, ELSEWHERE)]
+    assert decide(past, HERE, again=False).action is Action.REVERTED
+    carried_once_more = [*past, claim(4, State.TRANSFERRED, HERE)]
+    assert decide(carried_once_more, HERE, again=False).action is Action.UNCHANGED
+    moved_again = [*carried_once_more, claim(5, State.TRANSFERRED, THERE)]
+    assert decide(moved_again, HERE, again=False).action is Action.CHANGED
+
+
+def test_an_undo_of_a_run_is_no_undo_of_another_destination():
+    past = [claim(1, State.TRANSFERRED, ELSEWHERE), undo(2, THERE, "run-1")]
+    assert decide(past, HERE, again=False).action is Action.CHANGED
+
+
+def test_an_undo_that_was_not_carried_out_reverts_nothing():
+    past = [claim(1, State.TRANSFERRED, HERE)]
+    past += [replace(claim(2, State.SKIPPED, THERE), reverts="run-1")]
+    assert decide(past, HERE, again=False).action is Action.UNCHANGED
+
+
+def test_an_undo_moves_only_what_its_run_was_the_last_to_move():
+    assert decide([claim(1, State.TRANSFERRED, HERE)], THERE, again=False, reverts="run-1") == (
+        Decision(Action.CHANGED)
+    )
+    past = [claim(1, State.TRANSFERRED, HERE), claim(2, State.TRANSFERRED, ELSEWHERE)]
+    for again in (False, True):
+        assert decide(past, THERE, again=again, reverts="run-1") == Decision(
+            Action.MOVED_ON,
+            "moved on: run run-2 (batch night, key k7) moved it last",
+            2,
+            code=Code.MOVED_ON,
+            earlier=Earlier("run-2", "night", "k7"),
+        )
+    rejected = [claim(1, State.REJECTED, HERE)]
+    assert decide(rejected, THERE, again=False, reverts="run-1") == not_moved_by("run-1")
+
+
+def test_an_undo_can_be_undone_once():
+    there_and_back = decide(CARRIED_AND_BACK, HERE, again=False, reverts="run-2")
+    assert there_and_back.action is Action.CHANGED
+    past = [*CARRIED_AND_BACK, undo(3, HERE, "run-2")]
+    assert decide(past, HERE, again=False).action is Action.UNCHANGED
+    assert decide(past, HERE, again=False, reverts="run-2").action is Action.UNCHANGED
+    assert decide(past, THERE, again=False, reverts="run-1").action is Action.MOVED_ON
+    assert decide(past, THERE, again=False).action is Action.REVERTED
+
+
+@st.composite
+def with_undos(draw: st.DrawFn) -> list[Claim]:
+    """Draw a history in which some transfers carry back what an earlier run carried."""
+    past = draw(histories())
+    return [
+        replace(each, reverts=f"run-{draw(st.integers(1, n))}") if draw(st.booleans()) else each
+        for n, each in enumerate(past, 1)
+    ]
+
+
+@given(with_undos(), PLACES)
+def test_reverted_if_and_only_if_an_undo_follows_the_last_time_that_it_was_carried_there(
+    past: list[Claim], place: str
+):
+    carried = [c for c in past if c.state is State.TRANSFERRED]
+    there = [n for n, c in enumerate(carried) if c.destination_uri == place]
+    runs = {carried[n].run_id for n in there}
+    undone = [c for c in carried[there[-1] + 1 :] if c.reverts in runs] if there else []
+    verdict = decide(past, place, again=False)
+    is_held = any(c.state in HELD for c in past)
+    assert (verdict.action is Action.REVERTED) == (bool(undone) and not is_held)
+    assert decide(past, place, again=True).action is not Action.REVERTED
+
+
+@given(with_undos(), PLACES, st.booleans())
+def test_an_undo_sends_nothing_that_another_run_moved_last(
+    past: list[Claim],
+    place: str,
+    again: bool,  # noqa: FBT001 - drawn
+):
+    verdict = decide(past, place, again=again, reverts="run-1")
+    carried = [c for c in past if c.state is State.TRANSFERRED]
+    if verdict.action in SENDS:
+        assert carried[-1].run_id == "run-1"

@@ -1,0 +1,116 @@
+"""Recurring windows: nothing leaves outside them; a run can wait for one."""
+
+from __future__ import annotations
+
+import json
+import signal
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from tests.e2e.harness import Harness, manifest, transfer
+from tests.foreign.gateway import Gateway
+
+
+def span(begins_h: float, length: str = "PT2H") -> str:
+    """Return a span, in UTC, that begins some hours from now."""
+    return f"{datetime.now(UTC) + timedelta(hours=begins_h):%Y-%m-%d %H:%M}/{length}"
+
+
+def with_windows(gateway: Gateway, *windows: dict[str, str], **policy: Any) -> dict[str, Any]:
+    content = manifest(gateway, [transfer()])
+    content["policy"] |= {"windows": [{"zone": "UTC", **each} for each in windows], **policy}
+    return content
+
+
+def test_outside_its_windows_nothing_is_dialled_and_the_time_is_reported(
+    gateway: Gateway, harness: Harness
+):
+    for windows in (
+        [{"allow": span(1)}],
+        [{"allow": "Mon-Sun 00:00-24:00"}, {"deny": span(-1)}],
+        [{"deny": span(-1)}],
+    ):
+        applied = harness.apply(with_windows(gateway, *windows))
+        assert applied.code == 5
+        assert "stopped: the windows (policy.windows) open at " in applied.ended.out
+    assert gateway.token_requests == gateway.frames == []
+    assert harness.apply(with_windows(gateway, {"allow": span(-1)}, {"deny": span(2)})).code == 0
+
+
+def test_both_kinds_of_windows_hold(gateway: Gateway, harness: Harness):
+    later = (datetime.now(UTC) + timedelta(hours=1)).isoformat(timespec="seconds")
+    content = with_windows(gateway, {"allow": span(-1, "P1D")}, window={"not_before": later})
+    assert harness.apply(content).code == 5
+    assert not gateway.frames
+
+
+def test_a_plan_names_the_next_five_openings_in_the_zone_and_in_utc(
+    gateway: Gateway, harness: Harness
+):
+    content = with_windows(gateway, {"allow": "Mon-Sun 22:00-04:00", "zone": "Asia/Kathmandu"})
+    path = harness.write(content)
+    plan = json.loads(harness.run("plan", path, "--output", "json").out)["plan"]
+    assert plan["zone"] == "Asia/Kathmandu"
+    assert len(plan["openings"]) == 5
+    for opening in plan["openings"][1:]:
+        assert opening["opens"].endswith("T22:00:00+05:45")
+        assert opening["closes"].endswith("T04:00:00+05:45")
+        assert opening["opens_utc"].endswith("T16:15:00Z")
+        assert opening["closes_utc"].endswith("T22:15:00Z")
+    text = harness.run("plan", path).out
+    assert "is sent only while a window is open, in Asia/Kathmandu (in UTC):" in text
+
+
+@pytest.mark.parametrize(
+    ("window", "said"),
+    [
+        ({"allow": "Mon-Fri 22:00"}, "error[S005]"),
+        ({"allow": "Mon-Fri 22:00-04:00", "zone": "Europe/Amsterdm"}, "`Europe/Amsterdam`"),
+        ({"allow": "Mon-Fri 22:00-04:00", "zone": "../etc/passwd"}, "unknown time zone"),
+        ({"allow": "2020-01-01 00:00/P1D"}, "error[R008]"),
+        ({"deny": "Mon-Sun 00:00-24:00"}, "error[R008]"),
+        ({"allow": "Mon 22:00-04:00", "deny": "Tue 22:00-04:00"}, "either allows or denies"),
+        ({}, "error["),
+    ],
+)
+def test_windows_that_cannot_be_meant_are_errors(
+    gateway: Gateway, harness: Harness, window: dict[str, str], said: str
+):
+    ended = harness.run("apply", harness.write(with_windows(gateway, window)))
+    assert ended.code == 3
+    assert said in ended.err
+    assert not gateway.frames
+
+
+def test_a_run_waits_without_the_lock_and_reads_the_manifest_after(
+    gateway: Gateway, harness: Harness
+):
+    """Another run goes on meanwhile; what is added to the manifest meanwhile is sent."""
+    first, added = transfer(), transfer()
+    content = manifest(gateway, [first])
+    opens = datetime.now(UTC) + timedelta(seconds=20)
+    content["policy"]["window"] = {"not_before": opens.isoformat(timespec="seconds")}
+    path = harness.write(content)
+    other = harness.write(manifest(gateway, [transfer()], name="other"), "other.yaml")
+    with harness.started("apply", "--wait", path) as waiting:
+        assert waiting.stderr is not None
+        assert waiting.stderr.readline().startswith("waiting for the window: it opens at ")
+        assert harness.run("apply", other).code == 0
+        harness.write(content | {"transfers": [first, added]})
+        assert waiting.wait(120) == 0
+    assert len(gateway.effects) == 3
+
+
+def test_a_wait_that_is_too_short_ends_at_once_and_a_signal_ends_one(
+    gateway: Gateway, harness: Harness
+):
+    content = with_windows(gateway, {"allow": span(3)})
+    assert harness.apply(content, "--wait", "2h").code == 5
+    with harness.started("apply", "batch.yaml", "--wait") as waiting:
+        assert waiting.stderr is not None
+        assert waiting.stderr.readline().startswith("waiting for the window")
+        waiting.send_signal(signal.SIGTERM)
+        assert waiting.wait(60) == 143
+    assert not gateway.frames
