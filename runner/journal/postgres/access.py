@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
@@ -240,7 +241,7 @@ class LaneLock:
         if not is_made(connection):
             raise UsageError(
                 f"the database of {self._url} has no journal; make it once with:"
-                f" runner journal create {self._url.database}"
+                f" runner journal create {shlex.quote(self._url.database)}"
             )
         name = self._lane
         if name is None:
