@@ -204,10 +204,23 @@ class LaneLock:
 
         Raises `Locked`, naming the holder, and `StorageError`.
         """
+        began = self._clock()
+        watcher = Watcher(self._clock)
+        while True:
+            try:
+                return self._watch(watcher, began, timeout_s, sleep)
+            except StorageError:
+                # Who waits for a lane waits for its server, too: it may restart, or fail over.
+                if not watcher.has_seen or self._clock() - began >= timeout_s:
+                    raise
+                sleep(min(POLL_S, timeout_s))
+
+    def _watch(
+        self, watcher: Watcher, began: float, timeout_s: float, sleep: Callable[[float], None]
+    ) -> float:
+        """Take the lane as `acquire` does, over one connection."""
         with closing(connect(self._url)) as connection, translated(self._url):
             name = self._name(connection)
-            began = self._clock()
-            watcher = Watcher(self._clock)
             while True:
                 state = _look(connection, name)
                 watcher.saw(state)
