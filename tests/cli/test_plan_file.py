@@ -334,6 +334,12 @@ def test_a_plan_that_was_tampered_with_is_refused(
     assert told in problem.message
 
 
+def test_a_plan_that_an_editor_saved_with_a_mark_of_its_encoding_is_still_a_plan(desk: Desk):
+    plan = desk.plan(manifest_rows(1))
+    desk.out.write_text(desk.out.read_text(), encoding="utf-8-sig", newline="\r\n")
+    assert as_planned(RunOptions(desk.out)).plan == plan
+
+
 def test_a_reformatted_plan_is_still_a_plan(desk: Desk):
     desk.plan(manifest_rows(2))
     told = json.loads(desk.out.read_text())

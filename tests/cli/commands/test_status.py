@@ -101,7 +101,9 @@ def test_runs_come_newest_first_with_their_counts(journal: Path, run: Written):
 
 def test_a_file_that_is_not_a_journal_is_reported_as_such(journal: Path):
     journal.write_text("something else entirely")
-    with pytest.raises(StorageError, match=r"cannot be read .*; it may be damaged, or not a journal"):
+    with pytest.raises(
+        StorageError, match=r"cannot be read .*; it may be damaged, or not a journal"
+    ):
         status_of(located(journal))
 
 
