@@ -69,14 +69,22 @@ DATABASES: Mapping[str, Callable[[JournalLocation], JournalAccess]] = {
 
 _SCHEME = re.compile(r"([a-z][a-z0-9+.-]*)://")
 
+_MISSPELT = re.compile(r"[\s\"']*[a-z][a-z0-9+.-]+:/", re.IGNORECASE)
+"""Begins what was meant as a URL: in capitals, behind a blank or a quotation mark, with one slash."""
+
 
 def journal_at(location: JournalLocation) -> JournalAccess:
     """Return the journal at a location, without opening or creating it.
 
-    Raises `UsageError` for a URL of an unknown database. As a file's path it would be a new journal
+    Raises `UsageError` for a URL of an unknown database, or a misspelt one. As a file's path it would be a new journal
     without history.
     """
     found = _SCHEME.match(location.text)
+    if not found and _MISSPELT.match(location.text):
+        raise UsageError(
+            f"the journal {location} is no URL that can be read;"
+            " name a file with --journal, or a database with postgresql://, in small letters"
+        )
     scheme = found[1] if found else ""
     if scheme not in DATABASES:
         raise UsageError(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from codecs import BOM_UTF8
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
@@ -109,7 +110,7 @@ def read_plan(path: Path) -> PlanFile | None:
             text = stream.read(LARGEST_BYTES + 1)
         if len(text) > LARGEST_BYTES:
             raise _damaged(path, "it is larger than 1 GiB")
-        document = json.loads(text.decode())
+        document = json.loads(text.decode("utf-8-sig"))
     except (OSError, ValueError, RecursionError) as error:
         raise _damaged(path, f"it cannot be read ({error})") from error
     if document.get("version") != VERSION:
@@ -152,7 +153,7 @@ def _is_plan(path: Path) -> bool:
         if not path.is_file():  # a pipe would be waited for, or used up
             return False
         with open_regular(path) as stream:
-            begin = stream.read(200)
+            begin = stream.read(200).removeprefix(BOM_UTF8)
             if not begin.lstrip().startswith(b"{"):
                 return False
             if f'"{KIND}"'.encode() in begin:

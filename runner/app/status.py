@@ -61,7 +61,7 @@ def _steps(
     line, record = lines[0], seen[0].record
     if line.state is RunState.RUNNING:
         return
-    if line.doubts or line.state is RunState.DIED:
+    if line.counts.get(Outcome.IN_DOUBT) or line.state is RunState.DIED:
         given = RunArguments.of(record)
         here = str(Path.cwd())
         where = "" if given.folder in {None, here} else f", in the folder {given.folder}"
@@ -116,5 +116,7 @@ def _with_doubts(history: History, run: JournalledRun, line: RunStatus) -> RunSt
         )
         for doubt in doubts
     ]
+    # Fewer than are counted: a doubt that was settled on its way elsewhere needs only a new plan.
     expected = line.counts.get(Outcome.IN_DOUBT, 0) + line.in_flight
-    return replace(line, doubts=lines, more_doubts=max(0, expected - len(lines)))
+    more = expected - len(lines) if len(lines) == MOST_DOUBTS else 0
+    return replace(line, doubts=lines, more_doubts=max(0, more))

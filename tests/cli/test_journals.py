@@ -9,6 +9,7 @@ import pytest
 from runner.app.find_journal import JournalOptions, find_journal
 from runner.core.errors import ManifestInvalid, UsageError
 from runner.core.journal_location import JournalLocation
+from runner.journals import journal_at
 from tests.journal.builders import located
 
 EXAMPLE = Path(__file__).parents[2] / "manifests" / "migration.yaml"
@@ -61,5 +62,25 @@ def test_without_a_word_the_only_journal_of_the_folder_is_meant(
 
 def test_a_url_of_an_unknown_database_is_no_file():
     """Taken for a file, it would be a new journal, by which everybody is moved again."""
-    with pytest.raises(UsageError, match=r"postgresql://h/db is a URL of an unknown database"):
-        find_journal(JournalOptions(JournalLocation("postgresql://h/db")))
+    with pytest.raises(UsageError, match=r"mysql://h/db is a URL of an unknown database"):
+        find_journal(JournalOptions(JournalLocation("mysql://h/db")))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Postgresql://h/db",
+        "POSTGRESQL:///db",
+        " postgresql://h/db",
+        "postgresql:/h/db",
+        "'postgresql://h/db'",
+    ],
+)
+def test_a_misspelt_url_of_a_database_is_no_file(text: str):
+    with pytest.raises(UsageError, match="is no URL"):
+        journal_at(JournalLocation(text))
+
+
+def test_a_file_may_have_a_colon_in_its_path():
+    assert str(journal_at(JournalLocation("c:/x.db")).location) == "c:/x.db"
+    assert str(journal_at(JournalLocation("a:b/x.db")).location) == "a:b/x.db"

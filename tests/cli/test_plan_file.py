@@ -316,6 +316,10 @@ def test_a_plan_of_a_program_that_knew_no_threshold_is_still_one(desk: Desk):
         (lambda text: text.replace('"version": 1', '"version": 2'), "version 2, not 1"),
         (lambda text: text[: len(text) // 2], "it cannot be read"),
         (lambda text: text.replace('"batch"', '"bath"'), "at the whole"),
+        (
+            lambda text: text.replace('"last_transfer_id": ', f'"last_transfer_id": {10**19}'),
+            "at journal/last_transfer_id",
+        ),
     ],
 )
 def test_a_plan_that_was_tampered_with_is_refused(
@@ -328,6 +332,12 @@ def test_a_plan_that_was_tampered_with_is_refused(
     [problem] = caught.value.problems
     assert problem.code == "P001"
     assert told in problem.message
+
+
+def test_a_plan_that_an_editor_saved_with_a_mark_of_its_encoding_is_still_a_plan(desk: Desk):
+    plan = desk.plan(manifest_rows(1))
+    desk.out.write_text(desk.out.read_text(), encoding="utf-8-sig", newline="\r\n")
+    assert as_planned(RunOptions(desk.out)).plan == plan
 
 
 def test_a_reformatted_plan_is_still_a_plan(desk: Desk):

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import shlex
 from typing import Annotated
 
 import typer
@@ -33,7 +34,7 @@ def create(
     console = options.OutputOptions().console()
     with boundary(console):
         create_journal(JournalLocation(url), durability)
-        console.out.write(f"the journal is made; name it with --journal {url}\n")
+        console.out.write(f"the journal is made; name it with --journal {shlex.quote(url)}\n")
 
 
 def check(url: _Url) -> None:

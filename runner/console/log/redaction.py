@@ -8,7 +8,7 @@ import re
 import threading
 from collections.abc import Iterable, Mapping
 from typing import Any, Self
-from urllib.parse import quote, quote_plus
+from urllib.parse import quote, quote_plus, unquote
 
 from runner.console.terminal_text import visible
 from runner.core.manifest.model import Secret
@@ -27,7 +27,7 @@ _SECRET_KEY = re.compile(
 _HARMLESS_KEY = re.compile(r"_(url|uri|s|ms|count|type|renewals)$", re.IGNORECASE)
 
 _URL = re.compile(
-    r"""\b(?P<scheme>[a-z][a-z0-9+.-]*://)(?:[^\s/?\#"'<>]*@)?(?P<path>[^\s?\#"'<>]*)"""
+    r"""\b(?P<scheme>[a-z][a-z0-9+.-]*://)(?P<user>[^\s/?\#"'<>]*@)?(?P<path>[^\s?\#"'<>]*)"""
     r"""(?P<query>[?\#][^\s"'<>]*)?""",
     re.IGNORECASE,
 )
@@ -71,7 +71,10 @@ class Redactor:
             self._pattern = re.compile("|".join(map(re.escape, longest_first)))
 
     def text(self, text: str) -> str:
-        """Return `text` without registered secrets, tokens, and the user info and queries of URLs."""
+        """Return `text` without registered secrets, tokens, and the user info and queries of URLs.
+
+        The URL of a database keeps them where they hold no password.
+        """
         if self._pattern is not None:
             text = self._pattern.sub(REDACTED, text)
         text = _URL.sub(_bare_url, text)
@@ -115,6 +118,10 @@ def _spellings(text: str) -> set[str]:
 
 
 def _bare_url(url: re.Match[str]) -> str:
+    user, query = url["user"] or "", url["query"] or ""
+    is_database = url["scheme"].lower() == "postgresql://"
+    if is_database and ":" not in user and "password" not in unquote(query).lower():
+        return url[0]  # a command that names a journal can be pasted
     return f"{url['scheme']}{url['path']}{'?…' if url['query'] else ''}"
 
 

@@ -10,6 +10,7 @@ from runner.console.log.redaction import harmless
 from runner.console.results.document import document
 from runner.console.terminal_text import Paint, folded
 from runner.core.errors import (
+    Fenced,
     GatewayError,
     Interrupted,
     Locked,
@@ -39,6 +40,11 @@ _KINDS: tuple[tuple[type[RunnerError], str, str], ...] = (
     (UsageError, "the command cannot be carried out as given", ""),  # it has its own fix
     (Interrupted, "interrupted", "apply again to go on"),
     (ManifestInvalid, "the manifest is invalid", "fix each place shown; nothing was sent"),
+    (
+        Fenced,
+        "another run has taken the journal over",
+        "wait for that run to end, then apply again",
+    ),
     (
         StorageError,
         "the journal or the report cannot be written, or must not be used",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
@@ -209,10 +210,23 @@ class LaneLock:
 
         Raises `Locked`, naming the holder, and `StorageError`.
         """
+        began = self._clock()
+        watcher = Watcher(self._clock)
+        while True:
+            try:
+                return self._watch(watcher, began, timeout_s, sleep)
+            except StorageError:
+                # Who waits for a lane waits for its server, too: it may restart, or fail over.
+                if not watcher.has_seen or self._clock() - began >= timeout_s:
+                    raise
+                sleep(min(POLL_S, timeout_s))
+
+    def _watch(
+        self, watcher: Watcher, began: float, timeout_s: float, sleep: Callable[[float], None]
+    ) -> float:
+        """Take the lane as `acquire` does, over one connection."""
         with closing(connect(self._url)) as connection, translated(self._url):
             name = self._name(connection)
-            began = self._clock()
-            watcher = Watcher(self._clock)
             while True:
                 state = _look(connection, name)
                 watcher.saw(state)
@@ -252,7 +266,7 @@ class LaneLock:
         if not is_made(connection):
             raise UsageError(
                 f"the database of {self._url} has no journal; make it once with:"
-                f" runner journal create {self._url.database}"
+                f" runner journal create {shlex.quote(self._url.database)}"
             )
         name = self._lane
         if name is None:

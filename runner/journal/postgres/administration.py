@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
 from contextlib import closing
 
@@ -54,7 +55,8 @@ def check(location: JournalLocation) -> Sequence[ServerCheck]:
     with closing(connect(url)) as connection, translated(url):
         if not is_made(connection):
             raise UsageError(
-                f"the database of {url} has no journal; make it with: runner journal create {url}"
+                f"the database of {url} has no journal;"
+                f" make it with: runner journal create {shlex.quote(str(url))}"
             )
         check_pooling(url, connection)
         version, checksums, standbys, durability, lanes = ask(connection, _SETTINGS)[0]

@@ -86,6 +86,11 @@ class Watcher:
         self._seen: tuple[int, int] | None = None
         self._since = 0.0
 
+    @property
+    def has_seen(self) -> bool:
+        """Return whether any answer came yet."""
+        return self._seen is not None
+
     def saw(self, state: LaneState) -> None:
         """Learn what an answer showed; to be called after it came."""
         if self._seen != (state.epoch, state.beat):

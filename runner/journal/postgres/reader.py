@@ -27,6 +27,7 @@ from runner.journal.postgres.connection import JournalUrl, ask, connect
 from runner.journal.postgres.reading import reading
 from runner.journal.postgres.report_query import audit, transfers
 from runner.journal.sqlite.reader import (
+    ELSEWHERE,
     KEYS_COMPARED,
     intent_of,
     is_under_way,
@@ -57,12 +58,12 @@ _RUNS = (
 # `OFFSET 0` keeps each look-up one by its index: without statistics (a plan of a moment ago) the
 # database would compare each row with every transfer.
 _COUNTS = (
-    "SELECT r.action, t.state, c.state, count(*) FROM runner.rows r"
+    f"SELECT r.action, t.state, c.state, {ELSEWHERE}, count(*) FROM runner.rows r"  # noqa: S608 - of constants
     " LEFT JOIN LATERAL (SELECT x.state FROM runner.transfers x WHERE x.lane = r.lane"
     "  AND x.run = r.run AND x.n = r.n OFFSET 0) t ON true"
-    " LEFT JOIN LATERAL (SELECT x.state FROM runner.transfers x WHERE x.lane = r.lane"
-    "  AND x.id = r.claim OFFSET 0) c ON true"
-    " WHERE r.lane = %(lane)s AND r.run = %(run)s GROUP BY r.action, t.state, c.state"
+    " LEFT JOIN LATERAL (SELECT x.state, x.destination_uri FROM runner.transfers x"
+    "  WHERE x.lane = r.lane AND x.id = r.claim OFFSET 0) c ON true"
+    " WHERE r.lane = %(lane)s AND r.run = %(run)s GROUP BY 1, 2, 3, 4, 5"
 )
 _NEWEST = (
     "SELECT a.id, NOT EXISTS (SELECT 1 FROM runner.runs b WHERE b.lane = a.lane"
@@ -443,8 +444,9 @@ class Reader:
     def _seen(self, no: int, record: RunRecord, *, finished: bool) -> JournalledRun:
         counts: Counter[Outcome] = Counter()
         under_way = not_selected = 0
-        for action, own, claimed, number in self._rows(_COUNTS, run=no):
-            counts[outcome_of(Action(action), own, claimed)] += number
+        for action, own, claimed, wanted, claimed_to, number in self._rows(_COUNTS, run=no):
+            is_there = same_destination(wanted, claimed_to)
+            counts[outcome_of(Action(action), own, claimed, is_there=is_there)] += number
             under_way += number if is_under_way(own or claimed) else 0
             not_selected += number if action == Action.NOT_SELECTED else 0
         return JournalledRun(no, record, finished, counts, under_way, not_selected)

@@ -14,7 +14,7 @@ from runner.core.errors import UsageError
 from runner.core.records.audit_chain import GENESIS
 from runner.core.records.row_codec import PLANNED_ROW
 from runner.core.records.run_record import AuditEntry, Figures, ReportSource, RunRecord
-from runner.core.transfer.canonical_form import canonical_interaction
+from runner.core.transfer.canonical_form import canonical_interaction, same_destination
 from runner.core.transfer.doubt_evidence import Baseline, SendClocks
 from runner.core.transfer.outcome import Outcome
 from runner.core.transfer.plan_decision import SKIPS, Action, Claim
@@ -44,11 +44,18 @@ KEYS_COMPARED = 20_000
 """Keys that an unknown one is compared with."""
 
 _RUNS = "SELECT no, record, finished_at IS NOT NULL FROM runs {where} ORDER BY no DESC LIMIT ?"
+ELSEWHERE = ", ".join(
+    "CASE WHEN r.action = 'in_doubt' AND c.destination_uri <> r.destination_uri"
+    f" THEN {table}.destination_uri END"
+    for table in "rc"
+)
+"""The destinations of a row and of the doubt that it claims, where they are spelt differently."""
+
 _COUNTS = (
-    "SELECT r.action, t.state, c.state, count(*) FROM rows r"
+    f"SELECT r.action, t.state, c.state, {ELSEWHERE}, count(*) FROM rows r"  # noqa: S608 - of constants
     " LEFT JOIN transfers t ON t.run = r.run AND t.n = r.n"
     " LEFT JOIN transfers c ON c.id = r.claim"
-    " WHERE r.run = ? GROUP BY r.action, t.state, c.state"
+    " WHERE r.run = ? GROUP BY 1, 2, 3, 4, 5"
 )
 # Transfers that a run's rows stand for: its own, and those of earlier runs that they claim.
 _OF_RUN = (
@@ -407,8 +414,9 @@ class Reader:
     def _seen(self, no: int, record: RunRecord, *, finished: bool) -> JournalledRun:
         counts: Counter[Outcome] = Counter()
         under_way = not_selected = 0
-        for action, own, claimed, number in self._rows(_COUNTS, no):
-            counts[outcome_of(Action(action), own, claimed)] += number
+        for action, own, claimed, wanted, claimed_to, number in self._rows(_COUNTS, no):
+            is_there = same_destination(wanted, claimed_to)
+            counts[outcome_of(Action(action), own, claimed, is_there=is_there)] += number
             under_way += number if is_under_way(own or claimed) else 0
             not_selected += number if action == Action.NOT_SELECTED else 0
         return JournalledRun(no, record, finished, counts, under_way, not_selected)
@@ -455,15 +463,18 @@ def intent_of(body: dict[str, Any]) -> Intent:
     )
 
 
-def outcome_of(action: Action, own: str | None, claimed: str | None) -> Outcome:
-    """Return the outcome of a row, as its report shows it."""
+def outcome_of(action: Action, own: str | None, claimed: str | None, *, is_there: bool) -> Outcome:
+    """Return the outcome of a row, as its report shows it.
+
+    `is_there`: the transfer that it claims has its destination.
+    """
     if own is not None:
         return OUTCOMES[State(own)]
     if action in SKIPS:
         return Outcome.SKIPPED
     if claimed is None:
         return NOT_BEGUN
-    outcome = OUTCOMES[State(claimed)]
+    outcome = OUTCOMES[State(claimed)] if is_there else Outcome.IN_DOUBT
     if action is Action.IN_DOUBT or outcome is Outcome.SKIPPED:
         return outcome
     return Outcome.UNCHANGED

@@ -20,6 +20,9 @@ CANARY = "s3cr3t/+ \"ä'\n1"
     ("text", "expected"),
     [
         ("https://user:p@ss@host/a?b=c#d done", "https://host/a?… done"),
+        ("--journal 'postgresql://me@h/db?lane=a' x", "--journal 'postgresql://me@h/db?lane=a' x"),
+        ("postgresql://me:pw@h/db?lane=a", "postgresql://h/db?…"),
+        ("postgresql:///db?user=me&passw%6Frd=pw", "postgresql:///db?…"),
         ("wss://host/a", "wss://host/a"),
         ("genesys://queue/billing", "genesys://queue/billing"),
         ("sip:agent@example.net", "sip:agent@example.net"),

@@ -9,6 +9,7 @@ import pytest
 from runner.console.diagnostics.formats import OutputFormat
 from runner.console.results.error_text import render_error
 from runner.core.errors import (
+    Fenced,
     GatewayError,
     Interrupted,
     Locked,
@@ -47,6 +48,7 @@ def test_a_gateway_error_says_what_where_and_what_to_check():
             "the journal or the report cannot be written",
             "nothing further is sent",
         ),
+        (Fenced("x"), "another run has taken the journal over", "wait for that run to end"),
         (Locked("x"), "another run holds the journal's lock", "wait for that run to end"),
         (RunnerError("x"), "the command cannot go on", "fix what the message names"),
         (KeyError("x"), "an internal error", "this is a bug in runner"),

@@ -101,6 +101,8 @@ def test_what_arrived_elsewhere_is_no_success_of_a_row_that_wants_it_here(
     first.go("k0", Event.SEEN)
     (record,) = reported(journal)
     assert record.reason == f"transferred to {THERE} since the plan: apply again"
+    with journal.open_history() as history:
+        assert history.run("latest").counts == {record.outcome: 1}
     started(store, journal, manifest_rows(2, destination_uri=HERE))
     with journal.open_history() as history:
         rows = history.pending(store.run_no, -1, 9)

@@ -115,6 +115,28 @@ def test_who_renews_is_not_followed(database: Database):
     store.record([note()])
 
 
+def test_who_waits_outlasts_a_server_that_ends_its_connections(database: Database):
+    store = database.owned(Clock())
+    started(store, database.journal, manifest_rows(1)).go("k0", Event.INTENT)
+    watcher = Clock(5000.0)
+    waiting: list[float] = []
+
+    def sleep(seconds: float) -> None:
+        watcher.sleep(seconds)
+        waiting.append(seconds)
+        if len(waiting) == 3:
+            database.ask(
+                "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity"
+                " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+            )
+
+    lock = database.lock(watcher)
+    lock.acquire(60.0, sleep)
+    assert watcher.at - 5000.0 >= TTL_S * 16 / 15
+    later = lock.open_store(environment="production", origin=ORIGIN)
+    assert later.recover(at=1.0) == 1
+
+
 def test_a_renewal_alone_moves_the_beat(database: Database):
     store = database.owned(Clock())
     before = database.ask("SELECT beat, seq FROM runner.lanes")
@@ -327,7 +349,7 @@ def test_a_database_without_a_journal_says_how_to_make_one():
     journal = PostgresJournal(JournalLocation(f"{url}&lane=edge"))
     assert not journal.exists()
     assert journal.holder() is None
-    with journal.lock() as lock, pytest.raises(UsageError, match="runner journal create"):
+    with journal.lock() as lock, pytest.raises(UsageError, match="runner journal create 'post"):
         lock.acquire(0.0)
 
 
