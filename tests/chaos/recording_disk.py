@@ -227,17 +227,19 @@ def cuts(
         yield point
 
 
-def message_ids(happened: Iterable[Act]) -> Iterator[str | None]:
-    """Give, for each act, the id of the transfer's frame that it hands to a socket, if it does."""
+def message_ids(happened: Iterable[Act]) -> Iterator[tuple[str, ...]]:
+    """Give, for each act, the ids of the transfers' frames that it hands to a socket."""
     for act in happened:
-        yield _message_id(act.content) if act.kind is Kind.SAID else None
+        yield tuple(_message_ids(act.content)) if act.kind is Kind.SAID else ()
 
 
-def _message_id(sent: bytes) -> str | None:
-    """Read a client's text frame: head, length, mask, payload."""
-    if len(sent) < 8 or sent[0] != 0x81:
-        return None
-    head = {126: 4, 127: 10}.get(sent[1] & 0x7F, 2)
-    mask, masked = sent[head : head + 4], sent[head + 4 :]
-    text = bytes(byte ^ mask[i % 4] for i, byte in enumerate(masked))
-    return str(json.loads(text)["id"])
+def _message_ids(sent: bytes) -> Iterator[str]:
+    """Read a client's text frames, which may leave together: head, length, mask, payload."""
+    while len(sent) >= 8 and sent[0] == 0x81:
+        short = sent[1] & 0x7F
+        head = {126: 4, 127: 10}.get(short, 2)
+        length = int.from_bytes(sent[2:head], "big") if head > 2 else short
+        mask, masked = sent[head : head + 4], sent[head + 4 : head + 4 + length]
+        text = bytes(byte ^ mask[i % 4] for i, byte in enumerate(masked))
+        yield str(json.loads(text)["id"])
+        sent = sent[head + 4 + length :]

@@ -163,14 +163,12 @@ def test_every_frame_that_left_has_its_intent_on_the_disk(
     assert ended.code == 0, ended
     happened = acts(trace, tmp_path / ".runner")
     ids = list(message_ids(happened))
-    points = [i + 1 for i, message_id in enumerate(ids) if message_id is not None]
-    assert {message_id for message_id in ids if message_id} == {
-        note["id"] for note in gateway.of("arrived")
-    }
+    points = [i + 1 for i, left in enumerate(ids) if left]
+    assert {each for left in ids for each in left} == {note["id"] for note in gateway.of("arrived")}
     left = tmp_path / "left"
     losing = broken = 0
     for point in cuts(happened, points, left, 3):
-        sent = {message_id for message_id in ids[:point] if message_id is not None}
+        sent = {each for together in ids[:point] for each in together}
         if not chain_is_whole(left / "foreign.db"):
             broken += 1
         elif not sent <= _intents(left / "foreign.db"):

@@ -51,10 +51,18 @@ def die_before_a_stalled_gateway(folder: Path, zygote: Zygote, promise: str) -> 
             running.process.kill()
         workspace.apply(path)
         assert gateway.wait_for(lambda: _late(gateway) > 0, 2 * STALLED_S), "nothing landed late"
+        # Before all has landed a look-up could not settle it.
+        assert gateway.wait_for(lambda: _has_landed(gateway)), "some did not land"
         finish(workspace, path, promise)
         return judge(
             f"gateway reads 8 s late ({promise})", _late(gateway), gateway, workspace, expected
         )
+
+
+def _has_landed(gateway: GatewayProcess) -> bool:
+    notes = list(gateway.notes)
+    arrived = {note["id"] for note in notes if note["event"] == "arrived"}
+    return arrived <= {note["id"] for note in notes if note["event"] in {"moved", "expired"}}
 
 
 def _late(gateway: GatewayProcess) -> int:
