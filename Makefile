@@ -11,6 +11,7 @@
 # make rules   writes docs/rules.md from the explanations in the program
 # make images  takes the pictures of docs/report.md, in Chromium
 # make chaos   plays SEEDS (100000) of the simulation with DRIVER; the tests play a few
+# make fleet   kills a worker of a fleet of three in the middle of a batch; PostgreSQL is brought along
 # make fuzz    looks for a manifest that breaks the loader, for FUZZ_SECONDS (60)
 # Variables: PYTHON (3.11 or newer), VENV, JUDGE, WORKERS (tests at a time), COVERAGE, PYTEST_ARGS.
 
@@ -40,7 +41,7 @@ SEEDS ?= 100000
 FIRST_SEED ?= 0
 DRIVER ?= interaction-websocket
 
-.PHONY: help demo test check unit core-coverage trials judge bench diagram reach rules images fuzz chaos install requirements wheel clean
+.PHONY: help demo fleet test check unit core-coverage trials judge bench diagram reach rules images fuzz chaos install requirements wheel clean
 .DELETE_ON_ERROR:
 
 help:
@@ -59,6 +60,9 @@ demo: $(VENV)/run.stamp
 test: $(VENV)/dev.stamp
 	@+$(MAKE) --no-print-directory --jobs --keep-going $(TOGETHER) check unit core-coverage trials
 TOGETHER = $(if $(filter output-sync,$(.FEATURES)),--output-sync=target)
+
+fleet: $(VENV)/dev.stamp
+	@$(BIN)/python tools/fleet.py
 
 check: $(VENV)/dev.stamp
 	$(BIN)/ruff check

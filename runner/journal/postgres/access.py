@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from types import TracebackType
-from typing import Self
+from typing import Protocol, Self
 
 from runner.core.errors import Fenced, Locked, StorageError, UsageError
 from runner.core.journal_location import JournalLocation
@@ -47,6 +47,13 @@ _OWNER = (
     "SELECT owner FROM runner.lanes WHERE name = %(name)s AND owner IS NOT NULL"
     " AND renewed_at > clock_timestamp() - 2 * ttl_s * interval '1 second'"
 )
+
+
+class MakeStore(Protocol):
+    """Opens a lane to write, once it is taken."""
+
+    def __call__(self, session: LaneSession, *, environment: str, origin: str) -> Store:
+        """See `Store`."""
 
 
 class PostgresJournal:
@@ -174,10 +181,21 @@ class PostgresJournal:
 class LaneLock:
     """The lease of a lane: the right to write its journal."""
 
-    def __init__(self, url: JournalUrl, *, ttl_s: float = TTL_S, clock: Clock = uptime) -> None:
+    def __init__(
+        self,
+        url: JournalUrl,
+        *,
+        ttl_s: float = TTL_S,
+        clock: Clock = uptime,
+        watcher: Watcher | None = None,
+        make_store: MakeStore = Store,
+    ) -> None:
+        """Name the lane; `watcher` may have watched it for long already."""
         self._url = url
         self._ttl_s = ttl_s
         self._clock = clock
+        self._watcher = watcher
+        self._make_store = make_store
         self._session: LaneSession | None = None
         self._lane = url.lane
 
@@ -206,11 +224,11 @@ class LaneLock:
         with closing(connect(self._url)) as connection, translated(self._url):
             name = self._name(connection)
             began = self._clock()
-            watcher = Watcher(self._clock)
+            watcher = self._watcher or Watcher(self._clock)
             while True:
-                state = _look(connection, name)
+                state = look(connection, name)
                 watcher.saw(state)
-                why = _right_to_take(state, watcher)
+                why = right_to_take(state, watcher)
                 if why is not None and self._take(state, why):
                     return self._clock() - began
                 waited_s = self._clock() - began
@@ -223,7 +241,7 @@ class LaneLock:
         if self._session is None:
             self.acquire(0.0)
         assert self._session is not None  # noqa: S101 - just acquired
-        return Store(self._session, environment=environment, origin=origin)
+        return self._make_store(self._session, environment=environment, origin=origin)
 
     def _take(self, state: LaneState, why: str) -> bool:
         try:
@@ -253,12 +271,13 @@ class LaneLock:
         return name
 
 
-def _look(connection: Connection, name: str) -> LaneState:
+def look(connection: Connection, name: str) -> LaneState:
+    """Return a lane's row as it is now."""
     (row,) = ask(connection, _STATE, {"name": name})
     return LaneState(*row)
 
 
-def _right_to_take(state: LaneState, watcher: Watcher) -> str | None:
+def right_to_take(state: LaneState, watcher: Watcher) -> str | None:
     """Return why a lane may be taken over now; None: it may not."""
     if state.owner is None:
         return "free"

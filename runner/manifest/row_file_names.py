@@ -1,0 +1,20 @@
+"""Lists the row files that a manifest names."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from runner.manifest.problem_collector import Collector
+from runner.manifest.yaml.source import read_source
+from runner.manifest.yaml.tree_builder import build
+
+
+def row_files_of(manifest: Path) -> list[str]:
+    """Return the paths of `from` entries as a valid manifest writes them, without duplicates."""
+    problems = Collector()
+    source = read_source(manifest, problems)
+    tree = build(source, problems) if source is not None else None
+    if tree is None:
+        return []
+    items = tree.root.get("transfers", [])
+    return list(dict.fromkeys(item["from"] for item in items if "from" in item))
