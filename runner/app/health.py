@@ -14,7 +14,7 @@ from threading import Thread
 from runner.app.worker import WorkerFigures
 from runner.core.errors import UsageError
 
-STALE_S = 10.0
+STALE_S = 25.0
 """How long the worker's loop may take for a turn before the worker counts as stuck."""
 
 

@@ -135,7 +135,7 @@ class Worker:
                 self._fleet.enlist(environments=self._lanes, process=self._process)
                 self._is_enlisted = True
             found, self.figures.is_drained = self._fleet.look(self._jobs)
-        except StorageError as error:
+        except (StorageError, UsageError) as error:
             if not self._is_lost:
                 self._observer.warned(
                     "the journal does not answer: nothing is taken, and what runs stops sending by"

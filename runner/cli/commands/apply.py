@@ -18,8 +18,12 @@ from runner.core.batch_options import CHECKS
 
 if TYPE_CHECKING:
     from runner.app.apply import Applied, Question
+    from runner.app.run_options import RunOptions
     from runner.cli.output import Console
     from runner.console.log.observers import Observers
+
+SIGNALLED = 128
+"""Exit codes above it say which signal ended a run."""
 
 ManifestOrPlan = Annotated[
     Path,
@@ -45,6 +49,7 @@ def apply(
     manifest: ManifestOrPlan,
     *,
     validate_only: ValidateOnly = False,
+    environment: options.Envs = None,
     batch: options.SharedOptions,
     yes: options.Yes = False,
     max_problems: options.MaxProblems = MAX_PROBLEMS,
@@ -52,9 +57,39 @@ def apply(
     output: options.OutputOptions,
 ) -> None:
     """Load, validate, plan, transfer what is not yet transferred, report."""
-    given = batch.request(manifest, validate_only=validate_only)
+    requests = batch.requests(manifest, environment, validate_only=validate_only)
     console = output.console(no_progress=no_progress, max_problems=max_problems)
-    if validate_only or batch.without_secrets:
+    if len(requests) == 1:
+        _apply_one(console, requests[0], yes=yes)
+    else:
+        _apply_in_turn(console, requests, yes=yes)
+
+
+def _apply_in_turn(console: Console, requests: list[RunOptions], *, yes: bool) -> None:
+    """Run a manifest for several environments, each a run of its own; exit with the worst code.
+
+    A signal ends the run that goes on, and all that would follow.
+    """
+    from runner.core.exit_code import worst
+
+    codes: dict[str, int] = {}
+    for request in requests:
+        name = str(request.environment)
+        try:
+            _apply_one(console, request, yes=yes)
+            codes[name] = 0
+        except SystemExit as ended:
+            codes[name] = int(ended.code or 0)
+        if codes[name] > SIGNALLED:
+            break
+    ends = [f"{name}: exit code {code}" for name, code in codes.items()]
+    ends += [f"{request.environment}: not begun" for request in requests[len(codes) :]]
+    console.err.write(f"environments: {'; '.join(ends)}\n")
+    raise SystemExit(worst(codes.values()))
+
+
+def _apply_one(console: Console, given: RunOptions, *, yes: bool) -> None:
+    if given.validate_only or given.without_secrets:
         from runner.cli.commands.plan import PlanOptions, plan_manifest
 
         plan_manifest(console, given, PlanOptions())

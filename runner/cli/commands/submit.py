@@ -42,6 +42,7 @@ def submit(
             show_default=False,
         ),
     ] = None,
+    environment: options.Envs = None,
     batch: options.SharedOptions,
     max_problems: options.MaxProblems = MAX_PROBLEMS,
     output: options.OutputOptions,
@@ -50,17 +51,21 @@ def submit(
     from runner.app.signals import Signals
     from runner.app.submit import moment_of, submit_manifest
     from runner.cli.output import boundary
+    from runner.core.exit_code import worst
 
     Signals().install()
     console = output.console(no_progress=True, max_problems=max_problems)
-    request = batch.request(manifest, validate_only=True)
     with boundary(console, manifest):
-        journal = _named(request.journal)
-        submitted = submit_manifest(request, journal, None if at is None else moment_of(at))
-        console.show_problems(submitted.warnings, manifest.parent, result=False)
-        _show_submitted(console, submitted.id, journal)
+        journal = _named(batch.journal)
+        not_before = None if at is None else moment_of(at)
+        numbers = []
+        for request in batch.requests(manifest, environment, validate_only=True):
+            submitted = submit_manifest(request, journal, not_before)
+            console.show_problems(submitted.warnings, manifest.parent, result=False)
+            _show_submitted(console, submitted.id, journal)
+            numbers.append(submitted.id)
         if wait:
-            raise SystemExit(_wait(console, journal, submitted.id))
+            raise SystemExit(worst([_wait(console, journal, number) for number in numbers]))
 
 
 def cancel(

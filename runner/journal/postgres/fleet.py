@@ -104,8 +104,8 @@ _WORKERS = (
 )
 _OWNERS = (
     "SELECT l.name, l.epoch, l.owner, l.renewed_at, e.body FROM runner.lanes l"
-    " LEFT JOIN LATERAL (SELECT body FROM runner.events WHERE lane = l.lane AND epoch = l.epoch"
-    " AND run = 0 ORDER BY seq LIMIT 1) e ON true ORDER BY l.name"
+    " LEFT JOIN LATERAL (SELECT body FROM runner.events WHERE run = 0 AND lane = l.lane"
+    " ORDER BY seq DESC LIMIT 1) e ON true ORDER BY l.name"
 )
 MOST_FILES = 1000
 
