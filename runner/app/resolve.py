@@ -60,9 +60,11 @@ def resolve(
     reason: str,
     *,
     lock_timeout_s: float = 0.0,
+    sender_is_dead: bool = False,
 ) -> Resolved:
     """Settle the transfer `key` of `run`, and record by whom, when and why.
 
+    `sender_is_dead`: a person says so of whoever sent it, where that is not proven.
     Raises `UsageError` if it is not in doubt, naming its state; `Locked`, `StorageError`.
     """
     for text, what in ((run, "RUN"), (key, "KEY"), (reason, "--reason")):
@@ -77,7 +79,15 @@ def resolve(
             # Transfers that a dead run left under way are put in doubt first.
             if store.recover(at=time.time()):
                 found = _in_doubt(history, run, key, resolution)
-            return _record(store, found, resolution, reason, history)
+            sender = history.fenced_sender(found.transfer_id)
+            if sender is not None and resolution is Resolution.FAILED and not sender_is_dead:
+                raise UsageError(
+                    f"{key} may still be sent: {sender} sent it and lost the journal, and nothing"
+                    " proves that it has ended; called failed, it could be moved twice. See that"
+                    " this process has ended (or its machine), then add --sender-is-dead"
+                )
+            said = {} if sender is None else {"said_to_be_dead": sender}
+            return _record(store, found, resolution, reason, history, said=said)
         finally:
             store.close()
 
@@ -104,7 +114,13 @@ def _in_doubt(history: History, run: str, key: str, resolution: Resolution) -> K
 
 
 def _record(
-    store: JournalStore, found: KeyedTransfer, resolution: Resolution, reason: str, history: History
+    store: JournalStore,
+    found: KeyedTransfer,
+    resolution: Resolution,
+    reason: str,
+    history: History,
+    *,
+    said: Mapping[str, str],
 ) -> Resolved:
     at, user, host = time.time(), run_record.current_user(), socket.gethostname()
     state = step(found.state, resolution.event)
@@ -129,7 +145,7 @@ def _record(
         notifications=owed,
     )
     fields = {"transfer": found.transfer_id, "key": found.row.key, "of_run": found.run}
-    who = {"as": resolution, "user": user, "host": host, "reason": reason}
+    who = {"as": resolution, "user": user, "host": host, "reason": reason, **said}
     store.record([entry, Note("resolved by a person", at, fields | who)])
     store.seal()
     by = f"{user}@{host}"

@@ -34,6 +34,13 @@ def resolve(
         ResolveAs, typer.Option("--as", help="What happened to it, as you saw at the gateway.")
     ],
     reason: Annotated[str, typer.Option("--reason", help="How you know; the audit log keeps it.")],
+    sender_is_dead: Annotated[
+        bool,
+        typer.Option(
+            "--sender-is-dead",
+            help="You have seen that the process that sent it has ended; journalled as your word.",
+        ),
+    ] = False,
     journal: options.JournalSelection,
     lock_timeout: options.LockTimeout = None,
     output: options.OutputOptions,
@@ -58,6 +65,7 @@ def resolve(
         resolved = settle(
             *(path, run, key, Resolution(resolution.value), reason),
             lock_timeout_s=lock_timeout or 0.0,
+            sender_is_dead=sender_is_dead,
         )
         found = resolved.found
         see_others = next_steps.Step("see what else is in doubt", next_steps.status(str(path)))

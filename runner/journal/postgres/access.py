@@ -22,7 +22,15 @@ from runner.journal.postgres.connection import (
     translated,
 )
 from runner.journal.postgres.lane_session import LaneSession
-from runner.journal.postgres.lease import TTL_S, WATCHER_SHARE, Clock, LaneState, Watcher, uptime
+from runner.journal.postgres.lease import (
+    LAPSED,
+    TTL_S,
+    WATCHER_SHARE,
+    Clock,
+    LaneState,
+    Watcher,
+    uptime,
+)
 from runner.journal.postgres.owner import holder_of, is_surely_dead, this_process
 from runner.journal.postgres.reader import Reader
 from runner.journal.postgres.run_events import PostgresRunEvents
@@ -283,7 +291,7 @@ def right_to_take(state: LaneState, watcher: Watcher) -> str | None:
         return "free"
     if is_surely_dead(state.owner):
         return "its owner is dead"
-    return "its lease has run out" if watcher.has_lapsed(state) else None
+    return LAPSED if watcher.has_lapsed(state) else None
 
 
 def _held(state: LaneState) -> str:

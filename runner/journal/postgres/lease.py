@@ -20,6 +20,9 @@ OWNER_SHARE, WATCHER_SHARE = 14 / 15, 16 / 15
 TTL_S = 15.0
 """The time to live of a lease; a host that dies is followed by another after a little more."""
 
+LAPSED = "its lease has run out"
+"""Why a lane was taken from an owner that may be alive, and have a frame left to write."""
+
 Clock = Callable[[], float]
 
 
