@@ -323,9 +323,13 @@ def main() -> int:
     parser.add_argument("--kinds", default=",".join(KINDS))
     parser.add_argument("--plant", choices=PLANTS)
     options = parser.parse_args()
-    kinds = tuple(options.kinds.split(","))
+    chosen = tuple(options.kinds.split(","))
     left, seed, clean = options.faults, options.seed, True
     while left > 0:
+        # Workers that stop at a write are started for it: that kind has batches of its own.
+        at_write = "stop-at-write" in chosen and (seed % 4 == 0 or len(chosen) == 1)
+        others = tuple(kind for kind in chosen if kind != "stop-at-write")
+        kinds = ("stop-at-write",) if at_write else others
         found = rehearse(
             kinds=kinds, faults=min(left, options.each), seed=seed,
             transfers=options.transfers, plant=options.plant,
