@@ -246,8 +246,7 @@ class Worker:
         self.figures.failures += 1
         match error:
             case ManifestInvalid() if error.problems[0].place.file == str(self._config.own.path):
-                self._not_before[submission.id] = time.monotonic() + LATER_S
-                self._observer.warned("the worker's own configuration", why=_problems_text(error))
+                self._put_off(submission, LATER_S, _problems_text(error))
             case ManifestInvalid():
                 self._refuse(submission, ExitCode.INVALID, _problems_text(error))
             case UsageError():
@@ -255,23 +254,28 @@ class Worker:
             case GatewayError():
                 self._refuse(submission, ExitCode.UNREACHABLE, str(error))
             case RunnerError():
-                self._not_before[submission.id] = time.monotonic() + AGAIN_S
-                self._observer.warned(
-                    "a run of a submission failed", submission=submission.id, why=str(error)
-                )
+                self._put_off(submission, AGAIN_S, str(error))
             case _:
                 logging.getLogger("runner").error("an internal error", exc_info=error)
-                self._refuse(submission, ExitCode.BUG, f"an internal error: {error!r}")
+                self._refuse(submission, ExitCode.BUG, _bug_text(error))
+
+    def _put_off(self, submission: Submission, seconds: float, why: str) -> None:
+        """Try a submission again later; `status --fleet` shows why."""
+        self._not_before[submission.id] = time.monotonic() + seconds
+        self._observer.warned("submission put off", submission=submission.id, why=why)
+        with suppress(StorageError):  # the log has it
+            self._fleet.note(submission.id, why)
 
     def _refuse(self, submission: Submission, code: ExitCode, why: str) -> None:
         """End a submission of which nothing was sent; one that has begun is tried again later."""
-        self._not_before[submission.id] = time.monotonic() + LATER_S
         try:
             is_ended = self._fleet.refuse(submission.id, code, why)
         except StorageError:
             is_ended = False
-        what = "submission refused" if is_ended else "submission left to other workers"
-        self._observer.warned(what, submission=submission.id, why=why)
+        if not is_ended:
+            self._put_off(submission, LATER_S, why)
+            return
+        self._observer.warned("submission refused", submission=submission.id, why=why)
 
 
 def _hold(journal: SubmissionJournal, selection: Selection, staging: Staging) -> None:
@@ -319,6 +323,11 @@ def _write_files(folder: Path, files: Mapping[str, bytes], manifest: str) -> Pat
         except (FileExistsError, NotADirectoryError, IsADirectoryError) as error:
             raise UsageError(f"the submission's file {name[:100]!r} is there twice") from error
     return folder.joinpath(*PurePosixPath(manifest).parts)
+
+
+def _bug_text(error: Exception) -> str:
+    """Return what the database may know of a bug: its text may hold anything."""
+    return f"an internal error ({type(error).__name__}); the worker's log has its trace"
 
 
 def _problems_text(invalid: ManifestInvalid) -> str:

@@ -162,5 +162,8 @@ class FleetWorker(Fleet, Protocol):
     def refuse(self, number: int, code: int, explanation: str) -> bool:
         """End a submission of which no run has chosen rows; False: another worker has it."""
 
+    def note(self, number: int, explanation: str) -> None:
+        """Store why a submission that is not over does not go on, for people."""
+
     def retire(self) -> None:
         """Store that the worker has ended."""

@@ -289,6 +289,21 @@ def test_more_than_a_submission_may_hold_is_refused_by_command_and_worker(site: 
     assert "at most 128 MB" in str(ended.explanation)
 
 
+def test_what_keeps_a_submission_from_going_on_is_shown(site: Site):
+    content = site.manifest(2)
+    site.start(content)
+    site.ended(site.submit(content))
+    # Another journal lacks this gateway's history: whoever was moved would be moved again.
+    site.journal = JournalLocation(fresh_database())
+    site.start(content, "w2")
+    number = site.submit(content)
+    shown = site.once(lambda: site.look(number).explanation)
+    assert shown.startswith("w2: ")
+    assert "--new-history" in shown or "another journal" in shown, shown
+    assert site.look(number).state is not SubmissionState.ENDED
+    assert set(site.moved().values()) == {1}
+
+
 def test_options_that_waive_checks_do_not_travel(site: Site):
     path = site.write(site.manifest(1))
     with pytest.raises(UsageError, match="--new-history is not for submissions"):

@@ -78,6 +78,10 @@ _REFUSE = (
     " WHERE id = %(id)s AND state IN ('waiting', 'running') AND first_run IS NULL"
     " AND (worker IS NULL OR worker = %(worker)s) RETURNING id"
 )
+_NOTE = (
+    "UPDATE runner.submissions SET explanation = %(explanation)s"
+    " WHERE id = %(id)s AND state IN ('waiting', 'running')"
+)
 _SIZE = "SELECT coalesce(sum(octet_length(content)), 0), count(*) FROM runner.submission_files"
 _FILES = "SELECT name, content FROM runner.submission_files WHERE submission = %(id)s"
 _LANES = "SELECT name, lane, epoch, beat, owner, ttl_s, seq, head FROM runner.lanes"
@@ -253,6 +257,11 @@ class PostgresFleetWorker(PostgresFleet):
             "worker": self._name,
         }  # fmt: skip
         return bool(self._ask(_REFUSE, values))
+
+    def note(self, number: int, explanation: str) -> None:
+        """Store why a submission that is not over does not go on, for people."""
+        text = f"{self._name}: {explanation}".replace("\x00", "?")
+        self._do(_NOTE, {"id": number, "explanation": text})
 
     def retire(self) -> None:
         """Store that the worker has ended."""

@@ -35,7 +35,7 @@ _CLAIM = (
     " AND (lane IS NULL OR lane = %(lane)s) RETURNING state, first_run, last_transfer"
 )
 _FREEZE = (
-    "UPDATE runner.submissions SET run = %(run)s, first_run = coalesce(first_run, %(run_no)s),"
+    "UPDATE runner.submissions SET run = %(run)s, explanation = NULL, first_run = coalesce(first_run, %(run_no)s),"
     " last_transfer = coalesce(last_transfer, %(last)s) WHERE id = %(submission)s"
 )
 _FROZEN = (
