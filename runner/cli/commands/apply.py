@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -18,7 +19,6 @@ from runner.core.batch_options import CHECKS
 
 if TYPE_CHECKING:
     from runner.app.apply import Applied, Question
-    from runner.app.run_options import RunOptions
     from runner.cli.output import Console
     from runner.console.log.observers import Observers
 
@@ -59,37 +59,24 @@ def apply(
     """Load, validate, plan, transfer what is not yet transferred, report."""
     requests = batch.requests(manifest, environment, validate_only=validate_only)
     console = output.console(no_progress=no_progress, max_problems=max_problems)
-    if len(requests) == 1:
-        _apply_one(console, requests[0], yes=yes)
-    else:
-        _apply_in_turn(console, requests, yes=yes)
-
-
-def _apply_in_turn(console: Console, requests: list[RunOptions], *, yes: bool) -> None:
-    """Run a manifest for several environments, each a run of its own; exit with the worst code.
-
-    A signal ends the run that goes on, and all that would follow.
-    """
-    from runner.core.exit_code import worst
-
-    codes: dict[str, int] = {}
-    for request in requests:
-        name = str(request.environment)
-        try:
-            _apply_one(console, request, yes=yes)
-            codes[name] = 0
-        except SystemExit as ended:
-            codes[name] = int(ended.code or 0)
-        if codes[name] > SIGNALLED:
-            break
-    ends = [f"{name}: exit code {code}" for name, code in codes.items()]
-    ends += [f"{request.environment}: not begun" for request in requests[len(codes) :]]
-    console.err.write(f"environments: {'; '.join(ends)}\n")
-    raise SystemExit(worst(codes.values()))
-
-
-def _apply_one(console: Console, given: RunOptions, *, yes: bool) -> None:
-    if given.validate_only or given.without_secrets:
+    if len(requests) > 1:
+        _apply_in_turn(
+            console,
+            [str(each.environment) for each in requests],
+            partial(
+                apply.command,  # type: ignore[attr-defined]  # of `expand_dataclasses`
+                manifest,
+                validate_only=validate_only,
+                batch=batch,
+                yes=yes,
+                max_problems=max_problems,
+                no_progress=no_progress,
+                output=output,
+            ),
+        )
+        return
+    [given] = requests
+    if validate_only or batch.without_secrets:
         from runner.cli.commands.plan import PlanOptions, plan_manifest
 
         plan_manifest(console, given, PlanOptions())
@@ -129,6 +116,28 @@ def _apply_one(console: Console, given: RunOptions, *, yes: bool) -> None:
         console.show_result(result_of(source, summary, applied.code, report, duration_s), warnings)
         summarize_report(console, source, summary, report)
         raise SystemExit(applied.code)
+
+
+def _apply_in_turn(console: Console, environments: list[str], run: Callable[..., None]) -> None:
+    """Run a manifest for several environments, each a run of its own; exit with the worst code.
+
+    A signal ends the run that goes on, and all that would follow.
+    """
+    from runner.core.exit_code import worst
+
+    codes: dict[str, int] = {}
+    for name in environments:
+        try:
+            run(environment=[name])
+            codes[name] = 0
+        except SystemExit as ended:
+            codes[name] = int(ended.code or 0)
+        if codes[name] > SIGNALLED:
+            break
+    ends = [f"{name}: exit code {code}" for name, code in codes.items()]
+    ends += [f"{name}: not begun" for name in environments[len(codes) :]]
+    console.err.write(f"environments: {'; '.join(ends)}\n")
+    raise SystemExit(worst(codes.values()))
 
 
 def _end_at_once(console: Console, observer: Observers, again: str) -> None:
