@@ -17,7 +17,8 @@ CREATE TABLE IF NOT EXISTS runner.submissions(
     CHECK (state IN ('waiting', 'running', 'ended', 'cancelled')),
   lane int,                            -- from its first run on; no other lane may carry it
   worker text,
-  attempts int NOT NULL DEFAULT 0,     -- runs since the last clean hand-over
+  attempts int NOT NULL DEFAULT 0,     -- runs since the last one that got on, or handed over
+  claimed_seq bigint,                  -- the chain's last event as the latest run began
   retry_at timestamptz,                -- set as a run begins: how soon another may follow its death
   run text,                            -- the latest run's id
   first_run int,                       -- runs.no whose rows are the selection

@@ -22,15 +22,19 @@ from runner.ports.journal_access import Lane
 HANDED_OVER = frozenset({ExitCode.TERMINATED, ExitCode.STORAGE, ExitCode.LOCKED})
 """Ends of a run after which another run goes on with the submission."""
 
+GOT_ON = 50
+"""Events of a run by which it got on, so that its death is not its submission's fault."""
+
 # Read once the lane is held: whoever held it before has said by then what became of the submission.
 # The first deaths are followed at once; what kills each worker that takes it up must not kill all.
+_ATTEMPTS = "CASE WHEN %(seq)s - claimed_seq > %(got_on)s THEN 0 ELSE attempts END"
 _CLAIM = (
-    "UPDATE runner.submissions SET"
+    "UPDATE runner.submissions SET"  # noqa: S608 - of constants
     " state = CASE WHEN cancel IS NULL THEN 'running' ELSE 'cancelled' END,"
     " ended_at = CASE WHEN cancel IS NULL THEN NULL ELSE clock_timestamp() END,"
-    " lane = %(lane)s, worker = %(worker)s, attempts = attempts + 1,"
-    " retry_at = clock_timestamp() + interval '1 second'"
-    "   * CASE WHEN attempts < 3 THEN 0 ELSE least(2 ^ (attempts - 2), 300) END"
+    " lane = %(lane)s, worker = %(worker)s, claimed_seq = %(seq)s,"
+    f" attempts = {_ATTEMPTS} + 1, retry_at = clock_timestamp() + interval '1 second'"
+    f" * CASE WHEN {_ATTEMPTS} < 3 THEN 0 ELSE least(2 ^ ({_ATTEMPTS} - 2), 300) END"
     " WHERE id = %(submission)s AND state IN ('waiting', 'running')"
     " AND (lane IS NULL OR lane = %(lane)s) RETURNING state, first_run, last_transfer"
 )
@@ -107,7 +111,8 @@ class SubmissionStore(Store):
         of.frozen = None if first_run is None else self._frozen(first_run, last_transfer)
 
     def _claim(self, claimed: list[tuple[Any, ...]], connection: Connection) -> None:
-        claimed[:] = ask(connection, _CLAIM, self._values(worker=self._worker))
+        values = self._values(worker=self._worker, seq=self.seq, got_on=GOT_ON)
+        claimed[:] = ask(connection, _CLAIM, values)
 
     def _frozen(self, first_run: int, last_transfer: int) -> FrozenPlan:
         with translated(self._session.url):

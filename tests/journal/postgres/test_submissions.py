@@ -16,7 +16,7 @@ from runner.journal.postgres.fleet import PostgresFleetWorker
 from runner.journal.postgres.submission_store import SubmissionStore
 from runner.ports.fleet import NewSubmission, Submission, SubmissionOver, SubmissionState
 from runner.ports.journal_access import Lane
-from tests.journal.builders import ORIGIN, manifest_rows
+from tests.journal.builders import ORIGIN, manifest_rows, note
 from tests.journal.contract.journals import started
 from tests.postgres_server import execute, fresh_database
 
@@ -62,6 +62,14 @@ def test_a_run_that_dies_leaves_it_to_be_taken_up_at_once_three_times_and_then_l
     with queue.lock() as lock:
         opened(lock)
     assert not queue.look().is_due
+
+
+def test_a_death_after_a_run_that_got_on_is_followed_at_once(queue: Queue):
+    for _ in range(6):
+        with queue.lock() as lock:
+            store = opened(lock)
+            store.record([note() for _ in range(60)])
+    assert (queue.look().attempts, queue.look().is_due) == (1, True)
 
 
 def test_no_other_lane_carries_what_one_has_begun(queue: Queue):
