@@ -22,7 +22,7 @@ from runner.ports.journal_access import Lane
 HANDED_OVER = frozenset({ExitCode.TERMINATED, ExitCode.STORAGE, ExitCode.LOCKED})
 """Ends of a run after which another run goes on with the submission."""
 
-GOT_ON = 50
+GOT_ON = 20
 """Events of a run by which it got on, so that its death is not its submission's fault."""
 
 # Read once the lane is held: whoever held it before has said by then what became of the submission.
