@@ -10,7 +10,9 @@
 # make reach   measures how many files a change touches, and writes it into ARCHITECTURE.md
 # make rules   writes docs/rules.md from the explanations in the program
 # make images  takes the pictures of docs/report.md, in Chromium
-# make chaos   plays SEEDS (100000) of the simulation with DRIVER; the tests play a few
+# make chaos   plays SEEDS (100000) of the simulation with DRIVER, and FAULTS (1000) against a fleet;
+#              the tests play a few
+# make fleet   kills a worker of a fleet of three in the middle of a batch; PostgreSQL is brought along
 # make fuzz    looks for a manifest that breaks the loader, for FUZZ_SECONDS (60)
 # Variables: PYTHON (3.11 or newer), VENV, JUDGE, WORKERS (tests at a time), COVERAGE, PYTEST_ARGS.
 
@@ -41,9 +43,10 @@ PIN = CUSTOM_COMPILE_COMMAND='make requirements' $(BIN)/pip-compile --quiet --up
 FUZZ_SECONDS ?= 60
 SEEDS ?= 100000
 FIRST_SEED ?= 0
+FAULTS ?= 1000
 DRIVER ?= interaction-websocket
 
-.PHONY: help demo test check unit core-coverage trials judge bench diagram reach rules images fuzz chaos install requirements wheel clean
+.PHONY: help demo fleet test check unit core-coverage trials judge bench diagram reach rules images fuzz chaos install requirements wheel clean
 .DELETE_ON_ERROR:
 
 help:
@@ -64,6 +67,9 @@ test: $(VENV)/dev.stamp
 # Without coverage `unit` leaves the core's tests to `core-coverage`.
 ONCE = $(if $(strip $(COVERAGE)),,RUN_ELSEWHERE=tests/core)
 TOGETHER = $(if $(filter output-sync,$(.FEATURES)),--output-sync=target)
+
+fleet: $(VENV)/dev.stamp
+	@$(BIN)/python tools/fleet.py
 
 check: $(VENV)/dev.stamp
 	$(BIN)/ruff check
@@ -110,6 +116,7 @@ images: $(VENV)/dev.stamp
 
 chaos: $(VENV)/dev.stamp
 	$(BIN)/python -m tests.simulation.chaos --driver $(DRIVER) --seeds $(SEEDS) --first $(FIRST_SEED)
+	$(BIN)/python -m tests.chaos.nemesis --faults $(FAULTS)
 
 fuzz: $(VENV)/dev.stamp
 	FUZZ_SECONDS=$(FUZZ_SECONDS) $(BIN)/python tools/fuzz.py

@@ -16,6 +16,7 @@ from runner.core.journal_location import JournalLocation
 from runner.journal.filesystem import default_folder, without_link
 from runner.journal.gateway_registry import FileGatewayEntry, state_folder
 from runner.journal.sqlite.access import SqliteJournal
+from runner.ports.fleet import Fleet, FleetWorker
 from runner.ports.journal_access import Durability, GatewayEntry, JournalAccess, ServerCheck
 
 
@@ -44,6 +45,37 @@ def create_journal(location: JournalLocation, durability: Durability) -> None:
     create(location, durability)
 
 
+def upgrade_journal(location: JournalLocation) -> None:
+    """Add what a database's journal of an older version lacks. Raises `UsageError`, `StorageError`."""
+    _database(location)
+    from runner.journal.postgres.administration import upgrade  # noqa: PLC0415
+
+    upgrade(location)
+
+
+def fleet_at(location: JournalLocation) -> Fleet:
+    """Return the submissions of a database's journal. Raises `UsageError`."""
+    _database(location)
+    from runner.journal.postgres.fleet import PostgresFleet  # noqa: PLC0415
+
+    return PostgresFleet(location)
+
+
+def fleet_worker_at(location: JournalLocation, name: str, *, ttl_s: float) -> FleetWorker:
+    """Return the same for a worker, whose leases last for `ttl_s`. Raises `UsageError`."""
+    _database(location)
+    from runner.journal.postgres.fleet import PostgresFleetWorker  # noqa: PLC0415
+
+    return PostgresFleetWorker(location, name, ttl_s=ttl_s)
+
+
+def process_name() -> str:
+    """Return who this process is, as owners of lanes are shown."""
+    from runner.journal.postgres.owner import holder_of, this_process  # noqa: PLC0415
+
+    return str(holder_of(this_process()))
+
+
 def check_journal(location: JournalLocation) -> Sequence[ServerCheck]:
     """Return what a database's journal relies on. Raises `UsageError`, `StorageError`."""
     _database(location)
@@ -56,7 +88,8 @@ def _database(location: JournalLocation) -> None:
     """Refuse what is not the URL of a database that can be used."""
     if not _SCHEME.match(location.text):
         raise UsageError(
-            f"{location} is a file, which the first apply makes; name a database with postgresql://"
+            f"{location} is a file, which the first apply makes, and which one host uses; name a"
+            " database with postgresql://"
         )
     journal_at(location)
 

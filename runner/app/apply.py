@@ -64,6 +64,10 @@ class Question:
     new_journal: str | None  # the path of a journal without transfers
 
 
+def _hold_to_nothing(_staging: Staging) -> None:
+    """Leave the plan as the history says."""
+
+
 @dataclass(frozen=True, slots=True)
 class RunHooks:
     """The caller's part in a run: it watches, may stop it, and confirms before it sends."""
@@ -72,6 +76,9 @@ class RunHooks:
     signals: Signals
     confirm: Callable[[Question], bool]
     prompt: Prompt = unanswered  # asks for confirmations between waves
+    journal: JournalAccess | None = None  # opened in a way of its own; None: the options' one
+    hold: Callable[[Staging], None] = _hold_to_nothing
+    """Called under the lock, with the planned rows, before the plan is stored."""
 
 
 def apply(request: RunOptions, manifest: Manifest, staging: Staging, hooks: RunHooks) -> Applied:
@@ -80,7 +87,7 @@ def apply(request: RunOptions, manifest: Manifest, staging: Staging, hooks: RunH
     Raises `Locked`, `StorageError`, or `ManifestInvalid` for a plan that no longer holds, before
     the run begins; later errors are in `Applied`.
     """
-    journal = request.journal_access(manifest)
+    journal = hooks.journal or request.journal_access(manifest)
     journal.check_place()
     check_trust(manifest, os.environ)
     if request.plan is not None:  # refused before a journal is made or a lock is waited for
@@ -165,6 +172,7 @@ class _Run:
         self._confirm = hooks.confirm
         self._prompt = hooks.prompt
         self._open_control = open_control
+        self._hold = hooks.hold
         self._observer = hooks.observer
         self._journal: JournalAccess = checkpoints.journal
         self._store = store
@@ -188,6 +196,7 @@ class _Run:
             self._checkpoints.check(store)
         self._ask()
         plan_rows(self._request, self._manifest, self._staging, self._journal)
+        self._hold(self._staging)
         self._check_place()
         plan = plan_figures(self._request, self._manifest, self._staging)
         self._record = replace(self._record, waves=plan.waves)

@@ -61,9 +61,11 @@ def resolve(
     reason: str,
     *,
     lock_timeout_s: float = 0.0,
+    sender_is_dead: bool = False,
 ) -> Resolved:
     """Settle the transfer `key` of `run`, and record by whom, when and why.
 
+    `sender_is_dead`: a person says so of whoever sent it, where that is not proven.
     Raises `UsageError` if it is not in doubt, naming its state; `Locked`, `StorageError`.
     """
     for text, what in ((run, "RUN"), (key, "KEY"), (reason, "--reason")):
@@ -78,9 +80,29 @@ def resolve(
             # Transfers that a dead run left under way are put in doubt first.
             if store.recover(at=time.time()):
                 found = _in_doubt(history, run, key, resolution)
-            return _record(store, found, resolution, reason, history)
+            said = _said_of_sender(history, found, resolution, sender_is_dead=sender_is_dead)
+            return _record(store, found, resolution, reason, history, said=said)
         finally:
             store.close()
+
+
+def _said_of_sender(
+    history: History, found: KeyedTransfer, resolution: Resolution, *, sender_is_dead: bool
+) -> Mapping[str, str]:
+    """Return what a person says of a sender that may still send, for the journal.
+
+    Raises `UsageError` if nothing is said, and the transfer would count as failed.
+    """
+    sender = history.fenced_sender(found.transfer_id)
+    if sender is None:
+        return {}
+    if resolution is Resolution.FAILED and not sender_is_dead:
+        raise UsageError(
+            f"{found.row.key} may still be sent: {sender} sent it and lost the journal, and nothing"
+            " proves that it has ended; called failed, it could be moved twice. See that this"
+            " process has ended (or its machine), then add --sender-is-dead"
+        )
+    return {"said_to_be_dead": sender}
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +138,7 @@ def resolve_many(
     verdicts: Sequence[Verdict],
     *,
     lock_timeout_s: float = 0.0,
+    sender_is_dead: bool = False,
 ) -> ManyResolved:
     """Settle several transfers of a run, each by an event of its own.
 
@@ -139,10 +162,15 @@ def resolve_many(
             for verdict in verdicts:
                 try:
                     found = _in_doubt(history, run, verdict.key, verdict.resolution)
+                    said = _said_of_sender(
+                        history, found, verdict.resolution, sender_is_dead=sender_is_dead
+                    )
                 except UsageError as error:
                     refused.append((verdict.key, str(error)))
                     continue
-                resolved.append(_record(store, found, verdict.resolution, verdict.reason, history))
+                resolved.append(
+                    _record(store, found, verdict.resolution, verdict.reason, history, said=said)
+                )
         finally:
             store.close()
         return ManyResolved(seen.record.id, resolved, refused, history.count_held())
@@ -170,7 +198,13 @@ def _in_doubt(history: History, run: str, key: str, resolution: Resolution) -> K
 
 
 def _record(
-    store: JournalStore, found: KeyedTransfer, resolution: Resolution, reason: str, history: History
+    store: JournalStore,
+    found: KeyedTransfer,
+    resolution: Resolution,
+    reason: str,
+    history: History,
+    *,
+    said: Mapping[str, str],
 ) -> Resolved:
     at, user, host = time.time(), run_record.current_user(), socket.gethostname()
     state = step(found.state, resolution.event)
@@ -195,7 +229,7 @@ def _record(
         notifications=owed,
     )
     fields = {"transfer": found.transfer_id, "key": found.row.key, "of_run": found.run}
-    who = {"as": resolution, "user": user, "host": host, "reason": reason}
+    who = {"as": resolution, "user": user, "host": host, "reason": reason, **said}
     store.record([entry, Note("resolved by a person", at, fields | who)])
     store.seal()
     by = f"{user}@{host}"

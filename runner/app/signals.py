@@ -6,6 +6,8 @@ import os
 import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
+from threading import Lock
 from types import FrameType
 from typing import TYPE_CHECKING
 
@@ -123,6 +125,50 @@ class Signals:
             " a second signal ends the run at once",
             signal=number.name,
         )
+
+
+class RunOrders(Signals):
+    """What stops a run that another thread looks after: an order takes the place of a signal."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._guard = Lock()
+        self._order: tuple[ExitCode, str] | None = None
+        self._tell: Callable[[], object] = _nothing
+
+    def give(self, code: ExitCode, reason: str) -> None:
+        """Let the run end with `code`, once what is in flight has settled; the first order stays."""
+        with self._guard:
+            if self._order is None:
+                self._order = (code, reason)
+                self._tell()
+
+    @contextmanager
+    def stopping(self, stop: StopSignal, observer: Observer) -> Iterator[None]:
+        """Let orders drain the batch that runs on the event loop."""
+        from asyncio import get_running_loop  # noqa: PLC0415 - only a run has a loop
+
+        loop = get_running_loop()
+
+        def follow() -> None:
+            if self._order is not None:
+                stop.set(*self._order)
+                observer.warned("stopping: nothing new is sent", why=self._order[1])
+
+        with self._guard:
+            self._tell = partial(loop.call_soon_threadsafe, follow)
+            follow()
+        try:
+            yield
+        finally:
+            with self._guard:
+                self._tell = _nothing
+
+    @contextmanager
+    def deferring(self, observer: Observer) -> Iterator[None]:
+        """Do nothing: no signal reaches a thread."""
+        del observer
+        yield
 
 
 def _nothing() -> None:

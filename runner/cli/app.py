@@ -24,6 +24,8 @@ from runner.cli.commands import (
     schema,
     simulate,
     status,
+    submit,
+    worker,
 )
 
 app = typer.Typer(
@@ -76,6 +78,10 @@ for command, short_help in (  # the list of commands cuts off what is longer tha
     (revert.revert, "Write a manifest that carries back what a run moved."),
     (doctor.doctor, "Connect as a run would, read-only, and explain."),
     (simulate.simulate, "Serve the embedded gateway for other programs."),
+    (submit.submit, "Store a batch in the journal, for a worker to carry."),
+    (submit.cancel, "End a submission."),
+    (worker.worker, "Carry what is submitted: the daemon of a fleet."),
+    (submit.drain, "Let a worker hand over what it runs."),
     (init.init, "Write a commented manifest to begin with."),
     (schema.schema, "Print a JSON Schema, or how to use it in an editor."),
     (explain.explain, "Explain a diagnostic's code, with examples."),
@@ -85,3 +91,4 @@ audit_group.command(cls=GroupedCommand)(audit.verify)
 reports_group.command(cls=GroupedCommand)(prune.prune)
 journal_group.command(cls=GroupedCommand)(journal.create)
 journal_group.command(cls=GroupedCommand)(journal.check)
+journal_group.command(cls=GroupedCommand)(journal.upgrade)

@@ -16,26 +16,31 @@ from runner.core.batch_options import OPTIONS
 def expand_dataclasses(command: Callable[..., None]) -> Callable[..., None]:
     """Return the command with an option for each field of a dataclass that it takes.
 
-    Fields need a default. They are annotated as parameters are (`Annotated[..., typer.Option(...)]`),
+    A parameter of the command's own that is named as a field takes the field's place. Fields need a
+    default. They are annotated as parameters are (`Annotated[..., typer.Option(...)]`),
     or declared by `runner.core.batch_options.option`.
     """
     hints = get_type_hints(command, include_extras=True)
     groups: dict[str, type[Any]] = {}
     options: list[Parameter] = []
+    own = {name for name in signature(command).parameters if not is_dataclass(hints[name])}
     for parameter in signature(command).parameters.values():
         hint = hints[parameter.name]
         if is_dataclass(hint) and isinstance(hint, type):
             groups[parameter.name] = hint
-            options += _options_of(hint)
+            options += [each for each in _options_of(hint) if each.name not in own]
         else:
             default = parameter.default
             options.append(_option(parameter.name, hint, default))
 
     def expanded(**values: Any) -> None:
+        kept = {name: value for name, value in values.items() if name in own}
         for name, group in groups.items():
-            values[name] = group(**_values(group, values))
-        command(**values)
+            taken = {key: value for key, value in values.items() if key not in kept}
+            kept[name] = group(**_values(group, taken))
+        command(**kept)
 
+    expanded.command = command  # type: ignore[attr-defined]  # as it was written, for a command that runs itself
     expanded.__name__ = command.__name__
     expanded.__doc__ = command.__doc__
     expanded.__annotations__ = {option.name: option.annotation for option in options}
@@ -78,7 +83,7 @@ def _of_field(each: Field[Any], hint: Any) -> Parameter:
 
 def _values(group: type[Any], values: dict[str, Any]) -> dict[str, Any]:
     """Take a group's values out of a command's; what was not given gets its default."""
-    taken = {each.name: values.pop(each.name) for each in fields(group)}
+    taken = {each.name: values[each.name] for each in fields(group) if each.name in values}
     return {
         name: tuple(value) if isinstance(value, list) else value
         for name, value in taken.items()

@@ -9,7 +9,7 @@ options that `apply` and `plan` share are declared in `runner.core.batch_options
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -21,7 +21,7 @@ from runner.cli.command_classes import ALONE
 from runner.cli.dataclass_options import option_info
 from runner.console.diagnostics.formats import OutputFormat
 from runner.console.diagnostics.problem_text import MAX_PROBLEMS
-from runner.core.batch_options import CHECKS, OUTPUT, PLACES, BatchOptions
+from runner.core.batch_options import CHECKS, OPTIONS, OUTPUT, PLACES, SELECTION, BatchOptions
 from runner.core.journal_location import JournalLocation
 from runner.core.manifest.quantity import parse_duration
 
@@ -34,6 +34,17 @@ Manifest = Annotated[
     Path, typer.Argument(metavar="MANIFEST", help="A YAML file.", show_default=False)
 ]
 Env = Annotated[str | None, option_info("environment")]
+# Given several times it asks for a run for each.
+Envs = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--env",
+        envvar="RUNNER_ENV",
+        metavar="NAME",
+        help=OPTIONS["environment"].help,
+        rich_help_panel=SELECTION,
+    ),
+]
 Rate = Annotated[float | None, option_info("rate_per_s")]
 Only = Annotated[list[str] | None, option_info("only")]
 Journal = Annotated[JournalLocation | None, option_info("journal")]
@@ -228,3 +239,12 @@ class SharedOptions(BatchOptions):
 
         given = {each.name: getattr(self, each.name) for each in fields(self)}
         return RunOptions(manifest=manifest, validate_only=validate_only, **given)
+
+    def requests(
+        self, manifest: Path, environments: list[str] | None, *, validate_only: bool
+    ) -> list[RunOptions]:
+        """Return what these options ask for, once for each environment that is named."""
+        request = self.request(manifest, validate_only=validate_only)
+        if not environments:
+            return [request]
+        return [replace(request, environment=name) for name in dict.fromkeys(environments)]

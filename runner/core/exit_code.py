@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from enum import IntEnum
 
 from runner.core.transfer.outcome import Outcome
@@ -63,3 +63,26 @@ OVERRIDING = frozenset(
     }
 )
 """Ends that take precedence even over a transfer in doubt."""
+
+_WORST_FIRST = (
+    ExitCode.BUG,
+    ExitCode.STORAGE,
+    ExitCode.LOCKED,
+    ExitCode.TERMINATED,
+    ExitCode.INTERRUPTED,
+    ExitCode.HANGUP,
+    ExitCode.IN_DOUBT,
+    ExitCode.STOPPED,
+    ExitCode.UNREACHABLE,
+    ExitCode.INVALID,
+    ExitCode.USAGE,
+    ExitCode.FAILURES,
+    ExitCode.PENDING,
+    ExitCode.OK,
+)
+
+
+def worst(codes: Iterable[int]) -> ExitCode:
+    """Return the exit code of several runs together; `OK` if there are none."""
+    known = set(codes)
+    return next((code for code in _WORST_FIRST if code in known), ExitCode.OK)

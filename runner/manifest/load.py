@@ -23,6 +23,7 @@ from runner.core.manifest.model import (
     Repeat,
 )
 from runner.core.manifest.source_excerpt import excerpt
+from runner.manifest.own_sections import OwnSections
 from runner.manifest.problem_collector import Collector
 from runner.manifest.reference_resolver import ReferenceResolver
 from runner.manifest.rows.transfer_stream import RowSink, TransferReader
@@ -64,6 +65,7 @@ class Overrides:
     limit: int | None = None  # transfers to send at most
     ignore_window: bool = False  # only for rehearsals
     without_secrets: bool = False  # only the form of references is checked
+    own: OwnSections | None = None  # in the place of the manifest's environments and callbacks
 
 
 NO_OVERRIDES = Overrides()
@@ -123,17 +125,24 @@ def _load(
     transfers = TransferReader(document, references, sink, problems, driver_of(document, name))
     transfers.read()
     secrets = Secrets.for_options(offline=offline, without=overrides.without_secrets)
-    chosen = name and build_environment(document, name, problems, secrets=secrets)
-    if not chosen or gateway is None:
+    chosen: Environment | None = None
+    if name and overrides.own is not None:
+        chosen = overrides.own.environment_for(document, name, problems)
+    elif name:
+        chosen = build_environment(document, name, problems, secrets=secrets)
+    if chosen is None or gateway is None:
         return None, transfers.rows
     if not problems.failed and is_window_enforced:
         rows = transfers.rows if overrides.limit is None else min(transfers.rows, overrides.limit)
         with_limits = replace(chosen, limits=overrides.limits(chosen))
         check_policy_ends(document, with_limits, problems, rows=rows, now_s=now_s)
-    callbacks = build_callbacks(
-        document, chosen, references.used_callbacks, problems, secrets=secrets
-    )
-    gates = build_gates(document, chosen, problems, secrets=secrets)
+    used = references.used_callbacks
+    if overrides.own is not None:
+        callbacks = overrides.own.callbacks_for(document, chosen, used, problems)
+        gates = overrides.own.gates_for(document, problems)
+    else:
+        callbacks = build_callbacks(document, chosen, used, problems, secrets=secrets)
+        gates = build_gates(document, chosen, problems, secrets=secrets)
     if problems.failed:  # such as an invalid date: the manifest cannot be built
         return None, transfers.rows
     return _build_manifest(document, chosen, gateway, callbacks, gates), transfers.rows

@@ -179,6 +179,12 @@ class History(ClaimSource, EventSource, Protocol):
     def count_held(self) -> int:
         """Return how many transfers of the whole journal are in doubt or under way."""
 
+    def fenced_sender(self, transfer_id: int) -> str | None:
+        """Return who sent a transfer last, if it lost the journal and may still be alive.
+
+        A frame that it has an intent for may still leave. None: it ended, or its death was proven.
+        """
+
     def held_by_run(self, run: int, limit: int) -> Sequence[HeldTransfer]:
         """Return what is in doubt or under way of a run's rows, in the manifest's order."""
 

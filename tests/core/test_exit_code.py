@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runner.core.exit_code import ExitCode, exit_code
+from runner.core.exit_code import ExitCode, exit_code, worst
 from runner.core.transfer.outcome import Outcome
 
 DONE = {
@@ -67,3 +67,16 @@ def test_a_runs_outcome_is_its_exit_codes_name():
         "ok", "failures", "usage", "invalid", "unreachable", "stopped", "in-doubt", "pending",
         "bug", "storage", "locked", "interrupted", "interrupted", "interrupted",
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("codes", "expected"),
+    [([], 0), ([0, 1], 1), ([6, 1, 5], 6), ([4, 130, 6], 130), ([74, 143], 74), (ExitCode, 70)],
+)
+def test_of_several_runs_the_worst_counts(codes: list[int], expected: int):
+    assert worst(codes) == expected
+
+
+@given(st.sampled_from(ExitCode))
+def test_one_run_counts_alone(code: ExitCode):
+    assert worst([code]) is code

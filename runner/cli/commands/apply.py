@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -20,6 +21,9 @@ if TYPE_CHECKING:
     from runner.app.apply import Applied, Question
     from runner.cli.output import Console
     from runner.console.log.observers import Observers
+
+SIGNALLED = 128
+"""Exit codes above it say which signal ended a run."""
 
 ManifestOrPlan = Annotated[
     Path,
@@ -45,6 +49,7 @@ def apply(
     manifest: ManifestOrPlan,
     *,
     validate_only: ValidateOnly = False,
+    environment: options.Envs = None,
     batch: options.SharedOptions,
     yes: options.Yes = False,
     wait: options.Wait = None,
@@ -53,8 +58,26 @@ def apply(
     output: options.OutputOptions,
 ) -> None:
     """Load, validate, plan, transfer what is not yet transferred, report."""
-    given = batch.request(manifest, validate_only=validate_only)
+    requests = batch.requests(manifest, environment, validate_only=validate_only)
     console = output.console(no_progress=no_progress, max_problems=max_problems)
+    if len(requests) > 1:
+        _apply_in_turn(
+            console,
+            [str(each.environment) for each in requests],
+            partial(
+                apply.command,  # type: ignore[attr-defined]  # of `expand_dataclasses`
+                manifest,
+                validate_only=validate_only,
+                batch=batch,
+                yes=yes,
+                wait=wait,
+                max_problems=max_problems,
+                no_progress=no_progress,
+                output=output,
+            ),
+        )
+        return
+    [given] = requests
     if validate_only or batch.without_secrets:
         from runner.cli.commands.plan import PlanOptions, plan_manifest
 
@@ -108,6 +131,28 @@ def apply(
 def _say(console: Console, line: str) -> None:
     console.err.write(f"{line}\n")
     console.err.flush()
+
+
+def _apply_in_turn(console: Console, environments: list[str], run: Callable[..., None]) -> None:
+    """Run a manifest for several environments, each a run of its own; exit with the worst code.
+
+    A signal ends the run that goes on, and all that would follow.
+    """
+    from runner.core.exit_code import worst
+
+    codes: dict[str, int] = {}
+    for name in environments:
+        try:
+            run(environment=[name])
+            codes[name] = 0
+        except SystemExit as ended:
+            codes[name] = int(ended.code or 0)
+        if codes[name] > SIGNALLED:
+            break
+    ends = [f"{name}: exit code {code}" for name, code in codes.items()]
+    ends += [f"{name}: not begun" for name in environments[len(codes) :]]
+    console.err.write(f"environments: {'; '.join(ends)}\n")
+    raise SystemExit(worst(codes.values()))
 
 
 def _end_at_once(console: Console, observer: Observers, again: str) -> None:

@@ -1,4 +1,4 @@
-"""`runner journal create` and `check`: a journal in a database."""
+"""`runner journal create`, `check` and `upgrade`: a journal in a database."""
 
 # Commands import what they need when they run: `--help` and `--version` answer at once.
 # ruff: noqa: PLC0415
@@ -50,3 +50,15 @@ def check(url: _Url) -> None:
         for each in found:
             console.out.write(f"{'holds' if each.holds else 'DOES NOT HOLD'}: {each.what}\n")
         raise SystemExit(ExitCode.OK if all(each.holds for each in found) else ExitCode.FAILURES)
+
+
+def upgrade(url: _Url) -> None:
+    """Add the tables that a journal of an older version lacks; its histories stay as they are."""
+    from runner.cli.output import boundary
+    from runner.core.journal_location import JournalLocation
+    from runner.journals import upgrade_journal
+
+    console = options.OutputOptions().console()
+    with boundary(console):
+        upgrade_journal(JournalLocation(url))
+        console.out.write("the journal has all tables of this version\n")

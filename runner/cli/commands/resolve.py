@@ -67,6 +67,13 @@ def resolve(
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Only list what would be settled.")
     ] = False,
+    sender_is_dead: Annotated[
+        bool,
+        typer.Option(
+            "--sender-is-dead",
+            help="You have seen that the process that sent it has ended; journalled as your word.",
+        ),
+    ] = False,
     journal: options.JournalSelection,
     lock_timeout: options.LockTimeout = None,
     output: options.OutputOptions,
@@ -92,7 +99,13 @@ def resolve(
         if asks:
             _ask_one_by_one(console, location, run, wait_s)
         elif key is not None and word is not None and reason is not None and not dry_run:
-            _settle(console, location, (run, key, word.value, reason), wait_s)
+            _settle(
+                console,
+                location,
+                (run, key, word.value, reason),
+                wait_s,
+                sender_is_dead=sender_is_dead,
+            )
         else:
             if verdicts is not None:
                 chosen = read_verdicts(verdicts)
@@ -103,7 +116,9 @@ def resolve(
             if dry_run:
                 _show_dry_run(console, location, run, chosen)
                 return
-            settled = resolve_many(location, run, chosen, lock_timeout_s=wait_s)
+            settled = resolve_many(
+                location, run, chosen, lock_timeout_s=wait_s, sender_is_dead=sender_is_dead
+            )
             _show_many(console, settled)
             if settled.refused:
                 raise SystemExit(ExitCode.FAILURES)
@@ -157,7 +172,12 @@ def _keys(location: JournalLocation, run: str, only: Sequence[str]) -> Sequence[
 
 
 def _settle(
-    console: Console, location: JournalLocation, stated: tuple[str, str, str, str], wait_s: float
+    console: Console,
+    location: JournalLocation,
+    stated: tuple[str, str, str, str],
+    wait_s: float,
+    *,
+    sender_is_dead: bool = False,
 ) -> None:
     from runner.app.resolve import Resolution
     from runner.app.resolve import resolve as settle
@@ -169,7 +189,11 @@ def _settle(
     from runner.core import next_steps
 
     run, key, word, reason = stated
-    resolved = settle(location, run, key, Resolution(word), reason, lock_timeout_s=wait_s)
+    resolved = settle(
+        *(location, run, key, Resolution(word), reason),
+        lock_timeout_s=wait_s,
+        sender_is_dead=sender_is_dead,
+    )
     found = resolved.found
     see_others = next_steps.Step("see what else is in doubt", next_steps.status(str(location)))
     settled = ResolutionResult(

@@ -39,12 +39,25 @@ def status(
             help="Follow a run (by default the latest) until it ends, as its own terminal shows it.",
         ),
     ] = False,
+    fleet: Annotated[
+        bool,
+        typer.Option(
+            "--fleet",
+            envvar="RUNNER_FLEET",
+            help="Show lanes, workers and submissions of a journal in a database.",
+        ),
+    ] = False,
     journal: options.JournalSelection,
     no_progress: options.NoProgress = False,
     output: options.OutputOptions,
 ) -> None:
     """Show the runs of the journal, or one run's figures; works while it runs."""
     console = output.console(no_progress=no_progress)
+    if fleet:
+        from runner.cli.commands.submit import show_fleet
+
+        show_fleet(console, journal.journal)
+        return
     (watch_run if watch else show_status)(console, journal.location(), run)
 
 

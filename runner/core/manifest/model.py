@@ -206,6 +206,7 @@ class Environment:
     endpoints: Endpoints | None = None
     client_id: Secret | None = None
     client_secret: Secret | None = None
+    account: str | None = None  # whose history and rate it is; None: the client's id's
     ca_file: str | None = None  # absolute path
     simulator: SimulatorOptions | None = None  # None: a real gateway
     options: Mapping[str, Any] = field(default_factory=dict)  # the driver's own

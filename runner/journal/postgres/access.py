@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from types import TracebackType
-from typing import Self
+from typing import Protocol, Self
 
 from runner.core.errors import Fenced, Locked, StorageError, UsageError
 from runner.core.journal_location import JournalLocation
@@ -24,7 +24,15 @@ from runner.journal.postgres.connection import (
     translated,
 )
 from runner.journal.postgres.lane_session import LaneSession
-from runner.journal.postgres.lease import TTL_S, WATCHER_SHARE, Clock, LaneState, Watcher, uptime
+from runner.journal.postgres.lease import (
+    LAPSED,
+    TTL_S,
+    WATCHER_SHARE,
+    Clock,
+    LaneState,
+    Watcher,
+    uptime,
+)
 from runner.journal.postgres.owner import holder_of, is_surely_dead, this_process
 from runner.journal.postgres.reader import Reader
 from runner.journal.postgres.run_events import PostgresRunEvents
@@ -50,6 +58,13 @@ _OWNER = (
     "SELECT owner FROM runner.lanes WHERE name = %(name)s AND owner IS NOT NULL"
     " AND renewed_at > clock_timestamp() - 2 * ttl_s * interval '1 second'"
 )
+
+
+class MakeStore(Protocol):
+    """Opens a lane to write, once it is taken."""
+
+    def __call__(self, session: LaneSession, *, environment: str, origin: str) -> Store:
+        """See `Store`."""
 
 
 class PostgresJournal:
@@ -181,10 +196,21 @@ class PostgresJournal:
 class LaneLock:
     """The lease of a lane: the right to write its journal."""
 
-    def __init__(self, url: JournalUrl, *, ttl_s: float = TTL_S, clock: Clock = uptime) -> None:
+    def __init__(
+        self,
+        url: JournalUrl,
+        *,
+        ttl_s: float = TTL_S,
+        clock: Clock = uptime,
+        watcher: Watcher | None = None,
+        make_store: MakeStore = Store,
+    ) -> None:
+        """Name the lane; `watcher` may have watched it for long already."""
         self._url = url
         self._ttl_s = ttl_s
         self._clock = clock
+        self._watcher = watcher
+        self._make_store = make_store
         self._session: LaneSession | None = None
         self._lane = url.lane
 
@@ -211,7 +237,7 @@ class LaneLock:
         Raises `Locked`, naming the holder, and `StorageError`.
         """
         began = self._clock()
-        watcher = Watcher(self._clock)
+        watcher = self._watcher or Watcher(self._clock)
         while True:
             try:
                 return self._watch(watcher, began, timeout_s, sleep)
@@ -228,9 +254,9 @@ class LaneLock:
         with closing(connect(self._url)) as connection, translated(self._url):
             name = self._name(connection)
             while True:
-                state = _look(connection, name)
+                state = look(connection, name)
                 watcher.saw(state)
-                why = _right_to_take(state, watcher)
+                why = right_to_take(state, watcher)
                 if why is not None and self._take(state, why):
                     return self._clock() - began
                 waited_s = self._clock() - began
@@ -243,7 +269,7 @@ class LaneLock:
         if self._session is None:
             self.acquire(0.0)
         assert self._session is not None  # noqa: S101 - just acquired
-        return Store(self._session, environment=environment, origin=origin)
+        return self._make_store(self._session, environment=environment, origin=origin)
 
     def open_control(self, group: str | None) -> Control:  # noqa: ARG002 - the port's
         """Raise `StorageError`: commands come through a socket of one host, and a lane may move."""
@@ -279,18 +305,19 @@ class LaneLock:
         return name
 
 
-def _look(connection: Connection, name: str) -> LaneState:
+def look(connection: Connection, name: str) -> LaneState:
+    """Return a lane's row as it is now."""
     (row,) = ask(connection, _STATE, {"name": name})
     return LaneState(*row)
 
 
-def _right_to_take(state: LaneState, watcher: Watcher) -> str | None:
+def right_to_take(state: LaneState, watcher: Watcher) -> str | None:
     """Return why a lane may be taken over now; None: it may not."""
     if state.owner is None:
         return "free"
     if is_surely_dead(state.owner):
         return "its owner is dead"
-    return "its lease has run out" if watcher.has_lapsed(state) else None
+    return LAPSED if watcher.has_lapsed(state) else None
 
 
 def _held(state: LaneState) -> str:

@@ -16,6 +16,7 @@ from runner.journal.postgres.connection import (
     is_made,
     translated,
 )
+from runner.journal.postgres.fleet_schema import FLEET
 from runner.journal.postgres.lane_session import SYNCHRONOUS, check_pooling
 from runner.journal.postgres.schema import FORMAT, SCHEMA
 from runner.ports.journal_access import Durability, ServerCheck
@@ -41,9 +42,24 @@ def create(location: JournalLocation, durability: Durability) -> None:
         if durability == SYNCHRONOUS:
             _check_standbys(connection, url)
         with connection.transaction():
-            connection.execute(SCHEMA.encode(), prepare=False)
+            connection.execute((SCHEMA + FLEET).encode(), prepare=False)
             for name, value in (("format", str(FORMAT)), ("durability", durability.value)):
                 connection.execute(_ADD.encode(), {"name": name, "value": value})
+
+
+def upgrade(location: JournalLocation) -> None:
+    """Add the tables that a journal of an older version lacks; what it holds stays as it is.
+
+    Raises `UsageError` if the database has no journal, `StorageError`.
+    """
+    url = JournalUrl.parse(location.text)
+    with closing(connect(url)) as connection, translated(url):
+        if not is_made(connection):
+            raise UsageError(
+                f"the database of {url} has no journal; make it with: runner journal create {url}"
+            )
+        with connection.transaction():
+            connection.execute(FLEET.encode(), prepare=False)
 
 
 def check(location: JournalLocation) -> Sequence[ServerCheck]:

@@ -20,6 +20,9 @@ OWNER_SHARE, WATCHER_SHARE = 14 / 15, 16 / 15
 TTL_S = 15.0
 """The time to live of a lease; a host that dies is followed by another after a little more."""
 
+LAPSED = "its lease has run out"
+"""Why a lane was taken from an owner that may be alive, and have a frame left to write."""
+
 Clock = Callable[[], float]
 
 
@@ -79,23 +82,26 @@ class LaneState:
 
 
 class Watcher:
-    """A watcher's side: times how long one lane stands still."""
+    """A watcher's side: times how long one lane stands still. Several threads may look."""
 
     def __init__(self, clock: Clock = uptime) -> None:
         self._clock = clock
-        self._seen: tuple[int, int] | None = None
-        self._since = 0.0
+        # One value, so that no thread sees a new beat with the time of an older one.
+        self._last: tuple[tuple[int, int] | None, float] = (None, 0.0)
 
     @property
     def has_seen(self) -> bool:
         """Return whether any answer came yet."""
-        return self._seen is not None
+        return self._last[0] is not None
 
     def saw(self, state: LaneState) -> None:
         """Learn what an answer showed; to be called after it came."""
-        if self._seen != (state.epoch, state.beat):
-            self._seen, self._since = (state.epoch, state.beat), self._clock()
+        seen = (state.epoch, state.beat)
+        if self._last[0] != seen:
+            self._last = (seen, self._clock())
 
     def has_lapsed(self, state: LaneState) -> bool:
-        """Return whether the lane that was seen last has stood still for long enough."""
-        return self._clock() - self._since >= state.ttl_s * WATCHER_SHARE
+        """Return whether the lane has stood still, as `state` shows it, for long enough."""
+        seen, since = self._last
+        is_seen = seen == (state.epoch, state.beat)
+        return is_seen and self._clock() - since >= state.ttl_s * WATCHER_SHARE

@@ -24,6 +24,7 @@ from runner.core.transfer.rows import PlannedRow
 from runner.core.transfer.states import State
 from runner.journal.postgres.claims import claims
 from runner.journal.postgres.connection import JournalUrl, ask, connect
+from runner.journal.postgres.lease import LAPSED
 from runner.journal.postgres.reading import reading
 from runner.journal.postgres.report_query import audit, transfers
 from runner.journal.sqlite.reader import (
@@ -86,6 +87,15 @@ _HELD_BY_RUN = (
     + _SEEN.format(run="%(run)s", place="r.claim = x.id")
     + " ORDER BY 9 LIMIT %(limit)s"
 )
+# The sender's own taking of the lane, and that of its successor.
+_TAKINGS = (
+    "SELECT e.epoch, e.body FROM runner.events e, ("
+    " SELECT i.epoch FROM runner.deliveries d"
+    " JOIN runner.events i ON i.lane = d.lane AND i.seq = d.intent"
+    " WHERE d.lane = %(lane)s AND d.transfer = %(transfer)s ORDER BY d.n DESC LIMIT 1) AS sender"
+    " WHERE e.run = 0 AND e.lane = %(lane)s AND e.epoch IN (sender.epoch, sender.epoch + 1)"
+)
+_TAKINGS_OF_A_SUCCESSION = 2
 _COUNT_HELD = f"SELECT count(*) FROM runner.transfers x WHERE x.lane = %(lane)s AND {_HELD}"  # noqa: S608 - of constants
 _SIZE = len(PLANNED_ROW.fields)
 _ROW = PLANNED_ROW.expressions(
@@ -357,6 +367,17 @@ class Reader:
     def count_held(self) -> int:
         """Return how many transfers of the lane are in doubt or under way."""
         return int(self._rows(_COUNT_HELD)[0][0])
+
+    def fenced_sender(self, transfer_id: int) -> str | None:
+        """Return who sent a transfer last, if its lane was taken from it without proof of its death."""
+        takings = {}
+        for epoch, body in self._rows(_TAKINGS, transfer=transfer_id):
+            taking = json.loads(body)
+            if taking.get("event") == "lane taken":
+                takings[epoch] = taking
+        if len(takings) < _TAKINGS_OF_A_SUCCESSION or takings[max(takings)].get("why") != LAPSED:
+            return None
+        return str(takings[min(takings)].get("owner"))
 
     def held_by_run(self, run: int, limit: int) -> list[HeldTransfer]:
         """Return what is in doubt or under way of a run's rows, in the manifest's order."""

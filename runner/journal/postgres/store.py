@@ -178,6 +178,7 @@ class Store:
             with connection.cursor() as cursor, cursor.copy(_COPY_ROWS) as copy:
                 for row, decision in planned:
                     copy.write_row(self._plan_row(row, decision, ladders))
+            self._with_plan(connection)
 
         self._commit([], write)
 
@@ -244,10 +245,12 @@ class Store:
             "record": canonical(record), "figures": canonical(figures), "no": self.run_no,
             "finished_at": record["finished_at"],
         }  # fmt: skip
-        self._commit(
-            [Note("run ended", at, {"outcome": record["outcome"]})],
-            lambda connection: self._do(connection, _FINISH_RUN, values),
-        )
+
+        def write(connection: Connection) -> None:
+            self._do(connection, _FINISH_RUN, values)
+            self._with_run_end(connection, record)
+
+        self._commit([Note("run ended", at, {"outcome": record["outcome"]})], write)
 
     def seal(self) -> None:
         """Leave it to the server, whose pages have checksums, to notice damage."""
@@ -268,6 +271,12 @@ class Store:
 
     def close(self) -> None:
         """Do nothing: the lane stays ours until its lock is released."""
+
+    def _with_plan(self, connection: Connection) -> None:
+        """Write what belongs to the transaction that stores the plan: here nothing."""
+
+    def _with_run_end(self, connection: Connection, record: Mapping[str, Any]) -> None:
+        """Write what belongs to the transaction that ends the run: here nothing."""
 
     def _commit(self, notes: Sequence[Note], write: _Write) -> None:
         """Append notes to the chain, and call `write`, in one transaction."""

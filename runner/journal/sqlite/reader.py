@@ -193,6 +193,11 @@ class Reader:
         """Return how many transfers of the whole journal are in doubt or under way."""
         return int(self._rows(_COUNT_HELD)[0][0])
 
+    def fenced_sender(self, transfer_id: int) -> str | None:
+        """Return None: the lock of a file is free once its holder has ended."""
+        del transfer_id
+        return None
+
     def held_by_run(self, run: int, limit: int) -> list[HeldTransfer]:
         """Return what is in doubt or under way of a run's rows, in the manifest's order."""
         rows = self._rows(_HELD_BY_RUN, run, limit)

@@ -230,9 +230,23 @@ def build_environment(
         endpoints=_endpoints(found, driver),
         client_id=_credential(document, found, "client_id", problems, secrets=secrets),
         client_secret=_credential(document, found, "client_secret", problems, secrets=secrets),
+        account=found.get("account"),
         ca_file=_ca_file(document, found, problems),
         options=found.get("options", {}),
     )
+
+
+def addresses_of(document: Document, name: str) -> Endpoints | None:
+    """Return the addresses of the environment `name`; None under the simulator."""
+    found = document.section("environments").get(name)
+    if not isinstance(found, dict) or found.get("driver") == SIMULATOR:
+        return None
+    return _endpoints(found, driver_of(document, name))
+
+
+def limits_of(environment: Mapping[str, Any]) -> Limits:
+    """Return the limits that an environment names itself, without its driver's defaults."""
+    return _limits(environment.get("limits", {}))
 
 
 def _limits(limits: Mapping[str, Any]) -> Limits:

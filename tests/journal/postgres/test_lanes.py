@@ -101,6 +101,24 @@ def test_who_stands_still_for_longer_than_its_lease_is_followed_and_fenced(datab
     assert later.recover(at=1.0) == 1
 
 
+def test_a_sender_that_was_only_fenced_may_still_send_and_one_that_ended_may_not(
+    database: Database,
+):
+    owner, watcher = Clock(), Clock(5000.0)
+    store = database.owned(owner)
+    run = started(store, database.journal, manifest_rows(2))
+    run.go("k0", Event.INTENT)
+    database.owned(watcher, timeout_s=60.0).recover(at=1.0)
+    with database.journal.open_history() as history:
+        [(fenced,)] = database.ask("SELECT id FROM runner.transfers")
+        assert "process" in str(history.fenced_sender(int(str(fenced))))
+    database.ask(
+        "UPDATE runner.events SET body = replace(body, 'its lease has run out', 'free') RETURNING 1"
+    )
+    with database.journal.open_history() as history:
+        assert history.fenced_sender(int(str(fenced))) is None
+
+
 def test_who_renews_is_not_followed(database: Database):
     owner, watcher = Clock(), Clock()
     store = database.owned(owner)

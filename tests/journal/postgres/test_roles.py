@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from contextlib import ExitStack, closing
 from pathlib import Path
 
 import psycopg
@@ -11,14 +12,15 @@ import pytest
 from runner.core.errors import StorageError
 from runner.core.journal_location import JournalLocation
 from runner.core.transfer.states import Event
-from runner.journals import check_journal, journal_at
+from runner.journals import check_journal, fleet_at, fleet_worker_at, journal_at
+from runner.ports.fleet import NewSubmission, SubmissionState
 from runner.ports.journal_access import JournalAccess
 from tests.journal.builders import AT, ORIGIN, manifest_rows, owed
 from tests.journal.contract.journals import started
 from tests.postgres_server import execute, fresh_database
 
 DOCUMENT = Path(__file__).resolve().parents[3] / "docs" / "fleet.md"
-ROLES = ("runner_writer", "runner_reader")
+ROLES = ("runner_writer", "runner_reader", "runner_submitter")
 
 
 @pytest.fixture(scope="module")
@@ -39,7 +41,7 @@ def as_role(url: str, role: str) -> JournalAccess:
 
 
 def test_a_writer_can_do_all_that_a_run_does_and_a_reader_all_that_reads(url: str):
-    writer, reader = (as_role(url, role) for role in ROLES)
+    writer, reader = (as_role(url, role) for role in ROLES[:2])
     with writer.lock() as lock:
         lock.acquire(0.0)
         store = lock.open_store(environment="production", origin=ORIGIN)
@@ -66,9 +68,55 @@ def test_a_writer_can_do_all_that_a_run_does_and_a_reader_all_that_reads(url: st
         lock.acquire(0.0)
 
 
+def new_submission() -> NewSubmission:
+    return NewSubmission("eu", "b", "b.yaml", {"b.yaml": b"version: 1"}, "somebody")
+
+
+def test_a_submitter_can_submit_order_and_see_the_fleet_and_a_worker_can_follow(url: str):
+    places = [JournalLocation(url.replace("user=postgres", f"user={role}")) for role in ROLES]
+    with ExitStack() as stack:
+        worker = stack.enter_context(closing(fleet_worker_at(places[0], "w1", ttl_s=15.0)))
+        reader = stack.enter_context(closing(fleet_at(places[1])))
+        submitter = stack.enter_context(closing(fleet_at(places[2])))
+        worker.enlist(environments=["eu"], process="p")
+        number = submitter.submit(new_submission())
+        [seen], _ = worker.look([])
+        assert seen.id == number
+        assert worker.files(number) == {"b.yaml": b"version: 1"}
+        submitter.cancel(number)
+        submitter.drain("w1")
+        assert worker.look([]) == ([], True)
+        assert submitter.submission(number).state is SubmissionState.CANCELLED
+        other = submitter.submit(new_submission())
+        assert worker.refuse(other, 2, "why")
+        worker.retire()
+        assert [each.id for each in reader.state().submissions] == [number, other]
+        with pytest.raises(StorageError, match="permission denied"):
+            reader.submit(new_submission())
+
+
 @pytest.mark.parametrize(
     "statement",
     [
+        "UPDATE runner.submissions SET state = 'ended'",
+        "UPDATE runner.submissions SET first_run = 1",
+        "INSERT INTO runner.submissions(state, first_run) VALUES ('ended', 1)",
+        "SELECT * FROM runner.submission_files",
+        "SELECT * FROM runner.transfers",
+        "UPDATE runner.lanes SET epoch = 1",
+        "DELETE FROM runner.submissions",
+    ],
+)
+def test_a_submitter_may_not_say_what_became_of_a_submission(url: str, statement: str):
+    with pytest.raises(psycopg.errors.InsufficientPrivilege):
+        execute(url.replace("user=postgres", "user=runner_submitter"), statement)
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "UPDATE runner.submissions SET options = ''",
+        "UPDATE runner.submission_files SET content = ''",
         "UPDATE runner.events SET body = ''",
         "DELETE FROM runner.events",
         "DELETE FROM runner.transfers",

@@ -1,0 +1,146 @@
+"""`submit` and the orders: puts a batch into the journal, for a worker to carry."""
+
+from __future__ import annotations
+
+import getpass
+import os
+import socket
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path, PurePosixPath
+
+from runner.app.plan import read_manifest
+from runner.app.run_options import RunOptions
+from runner.app.submission_options import travelling
+from runner.core.diagnostics.problem import Problem
+from runner.core.errors import StorageError, UsageError
+from runner.core.journal_location import JournalLocation
+from runner.journals import fleet_at
+from runner.manifest.regular_file import open_regular
+from runner.manifest.row_file_names import row_files_of
+from runner.ports.fleet import MOST_BYTES, FleetState, NewSubmission, Submission
+from runner.staging.rows import Staging
+
+PATIENCE = 240
+"""How many times in a row `--wait` finds that the journal does not answer before it gives up."""
+
+
+@dataclass(frozen=True, slots=True)
+class Submitted:
+    """A stored submission, and the manifest's warnings."""
+
+    id: int
+    warnings: tuple[Problem, ...]
+
+
+def submit_manifest(
+    request: RunOptions, journal: JournalLocation, not_before: float | None
+) -> Submitted:
+    """Check a manifest as far as this machine can, and store it with its row files.
+
+    Its secrets are not read: they are the worker's. Raises `ManifestInvalid`, `UsageError`,
+    `StorageError`.
+    """
+    options = travelling(request)
+    checked = replace(request, without_secrets=True, validate_only=True)
+    with Staging() as staging:
+        manifest, warnings = read_manifest(checked, staging)
+    new = NewSubmission(
+        environment=manifest.environment.name,
+        batch=manifest.name,
+        manifest=request.manifest.name,
+        files=_files(request.manifest),
+        submitted_by=_who(),
+        options=options,
+        not_before=not_before,
+    )
+    with closing(fleet_at(journal)) as fleet:
+        return Submitted(fleet.submit(new), warnings)
+
+
+def cancel_submission(journal: JournalLocation, number: int) -> Submission:
+    """Order that a submission ends; return what it was. Raises `UsageError`, `StorageError`."""
+    with closing(fleet_at(journal)) as fleet:
+        return fleet.cancel(number)
+
+
+def drain_worker(journal: JournalLocation, worker: str) -> None:
+    """Order that a worker hands over what it runs. Raises `UsageError`, `StorageError`."""
+    with closing(fleet_at(journal)) as fleet:
+        fleet.drain(worker)
+
+
+def fleet_state(journal: JournalLocation) -> FleetState:
+    """Return who owns what, and what waits. Raises `UsageError`, `StorageError`."""
+    with closing(fleet_at(journal)) as fleet:
+        return fleet.state()
+
+
+def waiting(
+    journal: JournalLocation, number: int, sleep: Callable[[float], None], every_s: float
+) -> Iterator[Submission]:
+    """Yield a submission again and again until it is over; an outage of the journal is waited for."""
+    failures = 0
+    with closing(fleet_at(journal)) as fleet:
+        while True:
+            try:
+                found = fleet.submission(number)
+            except StorageError:
+                failures += 1
+                if failures > PATIENCE:
+                    raise
+            else:
+                failures = 0
+                yield found
+                if found.state.is_over:
+                    return
+            sleep(every_s)
+
+
+def moment_of(text: str) -> float:
+    """Return a time with its offset, in seconds since the epoch. Raises `UsageError`."""
+    try:
+        at = datetime.fromisoformat(text)
+    except ValueError as error:
+        raise UsageError(
+            f"--at: {text!r} is not a valid date and time; write it as 2026-12-01T02:00:00+01:00"
+        ) from error
+    if at.tzinfo is None:
+        raise UsageError(
+            f"--at: {text!r} does not say which time zone; add its offset, such as {text}+01:00, or Z"
+        )
+    return at.astimezone(UTC).timestamp()
+
+
+def _files(manifest: Path) -> dict[str, bytes]:
+    """Return the manifest and its row files, by names relative to its folder."""
+    folder = manifest.parent
+    names = dict.fromkeys([manifest.name, *map(_normal, row_files_of(manifest))])
+    files: dict[str, bytes] = {}
+    left = MOST_BYTES
+    for name in names:
+        with open_regular(folder / name) as file:
+            files[name] = file.read(left + 1)
+        left -= len(files[name])
+        if left < 0:
+            raise UsageError(
+                f"the manifest and its row files are larger than {MOST_BYTES // 1_000_000} MB"
+                " together, which is what a submission holds; part the batch, or apply it where its"
+                " files are, with --journal"
+            )
+    return files
+
+
+def _normal(name: str) -> str:
+    """Return a relative path without `.` and `..`, which the loader has found inside the folder."""
+    return str(PurePosixPath(os.path.normpath(name)))
+
+
+def _who() -> str:
+    try:
+        user = getpass.getuser()
+    except (KeyError, OSError):
+        user = str(os.getuid())
+    return f"{user}@{socket.gethostname()}"

@@ -1,0 +1,170 @@
+"""`runner submit`, `cancel`, `drain` and `status --fleet`: the fleet from outside."""
+
+# Commands import what they need when they run: `--help` and `--version` answer at once.
+# ruff: noqa: PLC0415
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from runner.cli import options
+from runner.cli.dataclass_options import expand_dataclasses
+from runner.console.diagnostics.problem_text import MAX_PROBLEMS
+
+if TYPE_CHECKING:
+    from runner.cli.output import Console
+    from runner.core.journal_location import JournalLocation
+    from runner.ports.fleet import Submission
+
+POLL_S = 0.5
+
+_Journal = options.Journal
+
+
+@expand_dataclasses
+def submit(
+    manifest: options.Manifest,
+    *,
+    wait: Annotated[
+        bool,
+        typer.Option(
+            "--wait", envvar="RUNNER_WAIT", help="Wait for its end; exit as `apply` would have."
+        ),
+    ] = False,
+    at: Annotated[
+        str | None,
+        typer.Option(
+            "--at",
+            metavar="TIME",
+            help="Begin at this time, such as 2026-12-01T02:00:00+01:00; not sooner.",
+            show_default=False,
+        ),
+    ] = None,
+    environment: options.Envs = None,
+    batch: options.SharedOptions,
+    max_problems: options.MaxProblems = MAX_PROBLEMS,
+    output: options.OutputOptions,
+) -> None:
+    """Store a manifest and its row files in the journal, for a worker to carry."""
+    from runner.app.signals import Signals
+    from runner.app.submit import moment_of, submit_manifest
+    from runner.cli.output import boundary
+    from runner.core.exit_code import worst
+
+    Signals().install()
+    console = output.console(no_progress=True, max_problems=max_problems)
+    with boundary(console, manifest):
+        journal = _named(batch.journal)
+        not_before = None if at is None else moment_of(at)
+        numbers = []
+        for request in batch.requests(manifest, environment, validate_only=True):
+            submitted = submit_manifest(request, journal, not_before)
+            console.show_problems(submitted.warnings, manifest.parent, result=False)
+            _show_submitted(console, submitted.id, journal)
+            numbers.append(submitted.id)
+        if wait:
+            raise SystemExit(worst([_wait(console, journal, number) for number in numbers]))
+
+
+def cancel(
+    submission: Annotated[int, typer.Argument(metavar="SUBMISSION", help="Its number.")],
+    *,
+    journal: _Journal = None,
+) -> None:
+    """End a submission: one that waits never begins, one that runs sends nothing more."""
+    from runner.app.submit import cancel_submission
+    from runner.cli.output import boundary
+
+    console = options.OutputOptions().console()
+    with boundary(console):
+        before = cancel_submission(_named(journal), submission)
+        if before.state.is_over:
+            console.out.write(f"submission {submission} was over already ({before.state})\n")
+        else:
+            console.out.write(
+                f"submission {submission} is to end: nothing more of it is begun;"
+                f" what is in flight gets its time to settle\n"
+            )
+
+
+def drain(
+    worker: Annotated[str, typer.Argument(metavar="WORKER", help="Its name.")],
+    *,
+    journal: _Journal = None,
+) -> None:
+    """Let a worker hand over what it runs and take nothing more, until it is started again."""
+    from runner.app.submit import drain_worker
+    from runner.cli.output import boundary
+
+    console = options.OutputOptions().console()
+    with boundary(console):
+        drain_worker(_named(journal), worker)
+        console.out.write(f"worker {worker} hands over what it runs; restart it to use it again\n")
+
+
+def show_fleet(console: Console, journal: JournalLocation | None) -> None:
+    """Show who owns what since when, what waits, and the last takeovers."""
+    from runner.app.submit import fleet_state
+    from runner.cli.output import boundary
+    from runner.console.results.fleet import fleet_to_json, render_fleet
+
+    with boundary(console):
+        console.show(render_fleet, fleet_to_json, fleet_state(_named(journal)))
+
+
+def _named(journal: JournalLocation | None) -> JournalLocation:
+    """Return the journal. Raises `UsageError` if none was named."""
+    from runner.core.errors import UsageError
+
+    if journal is None:
+        raise UsageError(
+            "which fleet? Name its journal with --journal postgresql://HOST/DATABASE, or set"
+            " RUNNER_JOURNAL"
+        )
+    return journal
+
+
+def _show_submitted(console: Console, number: int, journal: JournalLocation) -> None:
+    from runner.console.diagnostics.formats import OutputFormat
+    from runner.core.next_steps import shell_line
+
+    if console.output is not OutputFormat.JSON:
+        again = shell_line(("runner", "status", "--fleet", "--journal", str(journal)))
+        console.err.write(f"submission {number} waits for a worker; to see it:\n  {again}\n")
+    else:
+        console.out.write(f'{{"submission": {number}}}\n')
+
+
+def _wait(console: Console, journal: JournalLocation, number: int) -> int:
+    """Wait until a submission is over; return its exit code."""
+    import time
+
+    from runner.app.submit import waiting
+    from runner.core.exit_code import ExitCode
+
+    told: tuple[object, ...] = ()
+    for found in waiting(journal, number, time.sleep, POLL_S):
+        now = (found.state, found.worker)
+        if now != told and not found.state.is_over:
+            by = "" if found.worker is None else f" by worker {found.worker}"
+            console.err.write(f"submission {number}: {found.state}{by}\n")
+        told, last = now, found
+    console.out.write(_end_text(last, journal))
+    return last.exit_code if last.exit_code is not None else ExitCode.INTERRUPTED
+
+
+def _end_text(found: Submission, journal: JournalLocation) -> str:
+    from runner.console.terminal_text import visible
+    from runner.core.next_steps import shell_line
+
+    code = "" if found.exit_code is None else f", exit code {found.exit_code}"
+    lines = [f"submission {found.id} ({found.batch}): {found.state}{code}"]
+    if found.explanation:
+        lines.append(f"  {visible(found.explanation)}")
+    if found.run is not None and found.lane is not None:
+        where = str(journal) + ("&" if "?" in str(journal) else "?") + f"lane={found.lane}"
+        again = ("runner", "report", found.run, "--journal", where)
+        lines += ["its report:", f"  {shell_line(again)}"]
+    return "".join(f"{line}\n" for line in lines)

@@ -1,0 +1,60 @@
+"""`status --fleet`: lanes, workers and submissions, for people and as JSON."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+
+from runner.console.terminal_text import visible
+from runner.ports.fleet import FleetState, LaneOwner, Submission, SubmissionState, WorkerState
+
+
+def fleet_to_json(state: FleetState) -> str:
+    """Return the state as JSON."""
+    return json.dumps(asdict(state), indent=2) + "\n"
+
+
+def render_fleet(state: FleetState, *, color: bool) -> str:
+    """Return the state as text."""
+    del color
+    lines = ["lanes:", *(_lane(each) for each in state.lanes)]
+    lines += ["workers:", *(_worker(each) for each in state.workers)]
+    known = {name for each in state.workers if each.is_seen for name in each.environments}
+    lines += ["submissions:", *(_submission(each, known) for each in state.submissions)]
+    return "".join(f"{visible(line)}\n" for line in lines)
+
+
+def _lane(lane: LaneOwner) -> str:
+    held = "free" if lane.owner is None else f"held by {lane.owner}, renewed {lane.renewed_at}"
+    taken = "" if lane.taken_at is None else f"; taken {lane.taken_at} ({lane.why})"
+    return f"  {lane.name}: {held}; epoch {lane.epoch}{taken}"
+
+
+def _worker(worker: WorkerState) -> str:
+    how = "up" if worker.is_seen else f"NOT SEEN since {worker.seen_at}"
+    drained = ", drained" if worker.is_drained else ""
+    carries = ", ".join(map(str, worker.running)) or "nothing"
+    environments = ", ".join(worker.environments)
+    return (
+        f"  {worker.name}: {how}{drained}; carries {carries}; has {environments}; {worker.process}"
+    )
+
+
+def _submission(each: Submission, known: set[str]) -> str:
+    parts = [f"  {each.id} {each.batch} ({each.environment}): {each.state}"]
+    if each.is_cancelled and not each.state.is_over:
+        parts.append("to be cancelled")
+    if each.state is SubmissionState.RUNNING:
+        parts.append(f"by worker {each.worker}, run {each.run or 'not planned yet'}")
+    if each.state is SubmissionState.WAITING:
+        if not each.is_due and each.not_before is not None:
+            parts.append(f"from {each.not_before} on")
+        elif each.environment not in known:
+            parts.append("no worker that is up has its environment")
+        elif each.is_begun:
+            parts.append("begun, to be carried on")
+    if each.exit_code is not None:
+        parts.append(f"exit code {each.exit_code}, {each.ended_at}")
+    if each.explanation:
+        parts.append(each.explanation)
+    return "; ".join([*parts, f"by {each.submitted_by}, {each.submitted_at}"])

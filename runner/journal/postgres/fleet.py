@@ -1,0 +1,341 @@
+"""Submissions and workers in the journal's database: the queue decides who tries, the lease who may.
+
+A small table is the queue. A submission's state changes in the transactions of its lane, which the
+fence guards, so that it needs no locks, heartbeats or rescue of its own: a run that died leaves its
+submission `running`, and who may take the lane may take the submission.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection, Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+from runner.core.errors import StorageError, UsageError
+from runner.core.journal_location import JournalLocation
+from runner.journal.postgres.access import right_to_take
+from runner.journal.postgres.connection import (
+    Connection,
+    JournalUrl,
+    ask,
+    connect,
+    is_made,
+    translated,
+)
+from runner.journal.postgres.lease import TTL_S, LaneState, Watcher
+from runner.journal.postgres.owner import holder_of
+from runner.journal.postgres.submission_store import SubmissionLane
+from runner.ports.fleet import (
+    MOST_BYTES,
+    FleetState,
+    LaneOwner,
+    NewSubmission,
+    Submission,
+    SubmissionState,
+    WorkerState,
+)
+from runner.ports.journal_access import Lane
+
+MOST_SHOWN = 50
+"""Submissions that are over and are still shown."""
+
+_MADE = "SELECT to_regclass('runner.submissions') IS NOT NULL"
+_ADD = (
+    "INSERT INTO runner.submissions(environment, batch, manifest, options, submitted_by, not_before)"
+    " VALUES (%(environment)s, %(batch)s, %(manifest)s, %(options)s, %(by)s,"
+    " to_timestamp(%(not_before)s)) RETURNING id"
+)
+_ADD_FILE = (
+    "INSERT INTO runner.submission_files(submission, name, content)"
+    " VALUES (%(id)s, %(name)s, %(content)s)"
+)
+_SUBMISSIONS = (
+    "SELECT s.id, s.environment, s.batch, s.manifest, s.state, s.options, s.submitted_by,"
+    " s.submitted_at, s.not_before,"
+    " greatest(s.not_before, s.retry_at, '-infinity') <= clock_timestamp(),"
+    " s.first_run IS NOT NULL, s.cancel IS NOT NULL, l.name, s.worker, s.run, s.attempts,"
+    " s.exit_code, s.explanation, s.ended_at"
+    " FROM runner.submissions s LEFT JOIN runner.lanes l ON l.lane = s.lane"
+)
+_ONE = f"{_SUBMISSIONS} WHERE s.id = %(id)s"
+_OPEN = f"{_SUBMISSIONS} WHERE s.state IN ('waiting', 'running') ORDER BY s.id"
+_LAST = (
+    f"SELECT * FROM ({_SUBMISSIONS} WHERE s.state NOT IN ('waiting', 'running')"  # noqa: S608 - of constants
+    f" ORDER BY s.id DESC LIMIT {MOST_SHOWN}) AS last ORDER BY id"
+)
+_CANCEL = (
+    "UPDATE runner.submissions SET cancel = clock_timestamp() WHERE id = %(id)s AND cancel IS NULL"
+)
+# Of which no run has chosen rows: a run that has would be followed, and its transfers looked up.
+_CANCELLED = (
+    "UPDATE runner.submissions SET state = 'cancelled', ended_at = clock_timestamp()"
+    " WHERE state = 'waiting' AND cancel IS NOT NULL AND first_run IS NULL"
+)
+_REFUSE = (
+    "UPDATE runner.submissions SET state = 'ended', exit_code = %(code)s,"
+    " explanation = %(explanation)s, ended_at = clock_timestamp(), worker = %(worker)s"
+    " WHERE id = %(id)s AND state IN ('waiting', 'running') AND first_run IS NULL"
+    " AND (worker IS NULL OR worker = %(worker)s) RETURNING id"
+)
+_NOTE = (
+    "UPDATE runner.submissions SET explanation = %(explanation)s"
+    " WHERE id = %(id)s AND state IN ('waiting', 'running')"
+)
+_SIZE = "SELECT coalesce(sum(octet_length(content)), 0), count(*) FROM runner.submission_files"
+_FILES = "SELECT name, content FROM runner.submission_files WHERE submission = %(id)s"
+_LANES = "SELECT name, lane, epoch, beat, owner, ttl_s, seq, head FROM runner.lanes"
+_ENLIST = (
+    "INSERT INTO runner.workers(name, process, environments)"
+    " VALUES (%(name)s, %(process)s, %(environments)s) ON CONFLICT (name) DO UPDATE SET"
+    " process = excluded.process, environments = excluded.environments, running = '[]',"
+    " started_at = clock_timestamp(), seen_at = clock_timestamp(), ended_at = NULL, drain = NULL"
+)
+_ALIVE = (
+    "UPDATE runner.workers SET seen_at = clock_timestamp(), running = %(running)s"
+    " WHERE name = %(name)s RETURNING drain IS NOT NULL"
+)
+_RETIRE = (
+    "UPDATE runner.workers SET ended_at = clock_timestamp(), running = '[]' WHERE name = %(name)s"
+)
+_DRAIN = (
+    "UPDATE runner.workers SET drain = clock_timestamp() WHERE name = %(name)s RETURNING ended_at"
+)
+_WORKERS = (
+    "SELECT name, process, seen_at, seen_at > clock_timestamp() - interval '15 seconds',"
+    " drain IS NOT NULL, environments, running FROM runner.workers WHERE ended_at IS NULL"
+    " ORDER BY name"
+)
+_OWNERS = (
+    "SELECT l.name, l.epoch, l.owner, l.renewed_at, e.body FROM runner.lanes l"
+    " LEFT JOIN LATERAL (SELECT body FROM runner.events WHERE run = 0 AND lane = l.lane"
+    " ORDER BY seq DESC LIMIT 1) e ON true ORDER BY l.name"
+)
+MOST_FILES = 1000
+
+
+class PostgresFleet:
+    """The submissions of a database. One thread uses it; a lost connection is made anew."""
+
+    def __init__(self, location: JournalLocation) -> None:
+        url = JournalUrl.parse(location.text)
+        self._url = JournalUrl(url.database, None)
+        self._open: Connection | None = None
+
+    def submit(self, new: NewSubmission) -> int:
+        """Store a submission, whole or not at all; return its number."""
+        check_size(sum(map(len, new.files.values())), len(new.files))
+        values = {
+            "environment": new.environment, "batch": new.batch, "manifest": new.manifest,
+            "options": json.dumps(dict(new.options)), "by": new.submitted_by,
+            "not_before": new.not_before,
+        }  # fmt: skip
+        connection = self._connected()
+        with translated(self._url), connection.transaction():
+            connection.execute(b"SET LOCAL synchronous_commit = on")
+            ((number,),) = ask(connection, _ADD, values)
+            for name, content in new.files.items():
+                file = {"id": number, "name": name, "content": content}
+                connection.execute(_ADD_FILE.encode(), file)
+        return int(number)
+
+    def submission(self, number: int) -> Submission:
+        """Return a submission. Raises `UsageError` if there is none."""
+        found = self._ask(_ONE, {"id": number})
+        if not found:
+            raise UsageError(
+                f"there is no submission {number}; `runner status --fleet` lists those there are"
+            )
+        return _submission(found[0])
+
+    def cancel(self, number: int) -> Submission:
+        """Order that a submission ends; return what it was."""
+        before = self.submission(number)
+        if not before.state.is_over:
+            self._do(_CANCEL, {"id": number})
+        return before
+
+    def drain(self, worker: str) -> None:
+        """Order that a worker hands over what it runs and takes nothing more."""
+        if not self._ask(_DRAIN, {"name": worker}):
+            known = ", ".join(each.name for each in self._workers()) or "none is up"
+            raise UsageError(f"there is no worker {worker!r}; known: {known}")
+
+    def state(self) -> FleetState:
+        """Return who owns what, and what waits."""
+        lanes = [_lane_owner(row) for row in self._ask(_OWNERS)]
+        submissions = [*self._ask(_LAST), *self._ask(_OPEN)]
+        return FleetState(lanes, self._workers(), [_submission(row) for row in submissions])
+
+    def close(self) -> None:
+        """Close the connection."""
+        if self._open is not None:
+            self._open.close()
+            self._open = None
+
+    def _workers(self) -> list[WorkerState]:
+        return [_worker(row) for row in self._ask(_WORKERS)]
+
+    def _connected(self) -> Connection:
+        if self._open is None or self._open.closed or self._open.broken:
+            self._open = connect(self._url)
+            with translated(self._url):
+                if not is_made(self._open):
+                    raise UsageError(
+                        f"the database of {self._url} has no journal; make it once with:"
+                        f" runner journal create {self._url}"
+                    )
+                if not ask(self._open, _MADE)[0][0]:
+                    raise UsageError(
+                        f"the journal {self._url} is older than submissions; add their tables with:"
+                        f" runner journal upgrade {self._url}"
+                    )
+        return self._open
+
+    def _ask(self, query: str, values: Mapping[str, Any] | None = None) -> list[tuple[Any, ...]]:
+        connection = self._connected()
+        with translated(self._url):
+            return ask(connection, query, values)
+
+    def _do(self, query: str, values: Mapping[str, Any] | None = None) -> None:
+        connection = self._connected()
+        with translated(self._url):
+            connection.execute(query.encode(), values)
+
+
+class PostgresFleetWorker(PostgresFleet):
+    """A worker's view of the database."""
+
+    def __init__(self, location: JournalLocation, name: str, *, ttl_s: float = TTL_S) -> None:
+        super().__init__(location)
+        self._name = name
+        self._ttl_s = ttl_s
+        self._watchers: dict[str, Watcher] = {}
+        self._lanes: dict[str, LaneState] = {}
+
+    def enlist(self, *, environments: Collection[str], process: str) -> None:
+        """Store that the worker has started."""
+        names = json.dumps(sorted(environments))
+        self._do(_ENLIST, {"name": self._name, "process": process, "environments": names})
+
+    def look(self, running: Collection[int]) -> tuple[Sequence[Submission], bool]:
+        """Look at every lane and report being alive; return open submissions, and whether to drain."""
+        # First: what an answer shows may count from when it came, never from before.
+        for name, *state in self._ask(_LANES):
+            self._lanes[name] = LaneState(*state)
+            self._watchers.setdefault(name, Watcher()).saw(self._lanes[name])
+        told = self._ask(_ALIVE, {"name": self._name, "running": json.dumps(sorted(running))})
+        self._do(_CANCELLED)
+        is_drained = bool(told and told[0][0])
+        return [_submission(row) for row in self._ask(_OPEN)], is_drained
+
+    def may_take(self, lane: Lane) -> bool:
+        """Return whether a lane could be taken, as far as the last look showed."""
+        state = self._lanes.get(lane.name)
+        return state is None or right_to_take(state, self._watchers[lane.name]) is not None
+
+    def files(self, number: int) -> Mapping[str, bytes]:
+        """Return a submission's files by their names. Raises `UsageError` if they are too large."""
+        ((size, count),) = self._ask(f"{_SIZE} WHERE submission = %(id)s", {"id": number})
+        check_size(int(size), count)
+        return {name: bytes(content) for name, content in self._ask(_FILES, {"id": number})}
+
+    def journal_of(self, number: int, lane: Lane) -> SubmissionLane:
+        """Return the journal by which a submission is carried in a lane."""
+        return SubmissionLane(
+            JournalLocation(str(self._url.at(lane.name))),
+            submission=number,
+            worker=self._name,
+            ttl_s=self._ttl_s,
+            watcher=self._watchers.get(lane.name),
+        )
+
+    def refuse(self, number: int, code: int, explanation: str) -> bool:
+        """End a submission of which no run has chosen rows; False: another worker has it."""
+        values = {
+            "id": number, "code": code, "explanation": explanation.replace("\x00", "?"),
+            "worker": self._name,
+        }  # fmt: skip
+        return bool(self._ask(_REFUSE, values))
+
+    def note(self, number: int, explanation: str) -> None:
+        """Store why a submission that is not over does not go on, for people."""
+        text = f"{self._name}: {explanation}".replace("\x00", "?")
+        self._do(_NOTE, {"id": number, "explanation": text})
+
+    def retire(self) -> None:
+        """Store that the worker has ended."""
+        self._do(_RETIRE, {"name": self._name})
+
+
+def check_size(size: int, files: int) -> None:
+    """Raise `UsageError` for more than a submission may hold."""
+    if size > MOST_BYTES or files > MOST_FILES:
+        raise UsageError(
+            f"a submission holds at most {MOST_BYTES // 1_000_000} MB and {MOST_FILES:,} files, and"
+            f" this one has {size // 1_000_000:,} MB in {files:,}; part the batch, or apply it with"
+            " --journal where its files are"
+        )
+
+
+def _submission(row: tuple[Any, ...]) -> Submission:
+    (
+        number, environment, batch, manifest, state, options, by, at, not_before, is_due, is_begun,
+        is_cancelled, lane, worker, run, attempts, code, explanation, ended_at,
+    ) = row  # fmt: skip
+    try:
+        given = json.loads(options)
+    except ValueError as error:
+        raise StorageError(f"the options of submission {number} are not JSON") from error
+    return Submission(
+        id=number,
+        environment=environment,
+        batch=batch,
+        manifest=manifest,
+        state=SubmissionState(state),
+        options=given if isinstance(given, dict) else {"": given},
+        submitted_by=by,
+        submitted_at=_moment(at),
+        not_before=None if not_before is None else _moment(not_before),
+        is_due=bool(is_due),
+        is_begun=is_begun,
+        is_cancelled=is_cancelled,
+        lane=lane,
+        worker=worker,
+        run=run,
+        attempts=attempts,
+        exit_code=code,
+        explanation=explanation,
+        ended_at=None if ended_at is None else _moment(ended_at),
+    )
+
+
+def _worker(row: tuple[Any, ...]) -> WorkerState:
+    name, process, seen_at, is_seen, is_drained, environments, running = row
+    return WorkerState(
+        name=name,
+        process=process,
+        seen_at=_moment(seen_at),
+        is_seen=is_seen,
+        is_drained=is_drained,
+        environments=json.loads(environments),
+        running=json.loads(running),
+    )
+
+
+def _lane_owner(row: tuple[Any, ...]) -> LaneOwner:
+    name, epoch, owner, renewed_at, body = row
+    taken = {} if body is None else json.loads(body)
+    is_taking = taken.get("event") == "lane taken"
+    return LaneOwner(
+        name,
+        epoch,
+        None if owner is None else str(holder_of(owner)),
+        None if renewed_at is None else _moment(renewed_at),
+        taken.get("at") if is_taking else None,
+        taken.get("why") if is_taking else None,
+    )
+
+
+def _moment(at: datetime) -> str:
+    return at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -1,0 +1,169 @@
+"""The fleet's port: submissions that workers carry, and the orders for both."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any, Protocol
+
+from runner.core.errors import RunnerError
+from runner.core.transfer.frozen_plan import FrozenPlan
+from runner.ports.journal_access import JournalAccess, Lane
+
+MOST_BYTES = 128_000_000
+"""Largest submission: its manifest and its row files together."""
+
+
+class SubmissionOver(RunnerError):
+    """A submission needs no run any more: it has ended, was cancelled, or is another lane's."""
+
+
+class SubmissionState(StrEnum):
+    """Where a submission stands."""
+
+    WAITING = "waiting"  # for its time, its turn or a worker
+    RUNNING = "running"  # a worker took it up; if that one died, another will
+    ENDED = "ended"
+    CANCELLED = "cancelled"
+
+    @property
+    def is_over(self) -> bool:
+        """Whether nothing more is done."""
+        return self in {SubmissionState.ENDED, SubmissionState.CANCELLED}
+
+
+@dataclass(frozen=True, slots=True)
+class NewSubmission:
+    """A batch as it is submitted. `files` has the manifest too, by names relative to its folder."""
+
+    environment: str
+    batch: str
+    manifest: str
+    files: Mapping[str, bytes]
+    submitted_by: str
+    options: Mapping[str, Any] = field(default_factory=dict)
+    not_before: float | None = None  # seconds since the epoch
+
+
+@dataclass(frozen=True, slots=True)
+class Submission:
+    """A submission as the journal holds it now. Times are RFC 3339, in UTC."""
+
+    id: int
+    environment: str
+    batch: str
+    manifest: str
+    state: SubmissionState
+    options: Mapping[str, Any]
+    submitted_by: str
+    submitted_at: str
+    not_before: str | None
+    is_due: bool  # by the database's clock
+    is_begun: bool  # a first run has chosen its rows
+    is_cancelled: bool  # an order was given; `state` says whether it was followed
+    lane: str | None
+    worker: str | None
+    run: str | None  # the latest
+    attempts: int
+    exit_code: int | None
+    explanation: str | None
+    ended_at: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerState:
+    """A worker as it was seen last."""
+
+    name: str
+    process: str  # who it is, in words
+    seen_at: str
+    is_seen: bool  # lately, by the database's clock
+    is_drained: bool
+    environments: Sequence[str]
+    running: Sequence[int]
+
+
+@dataclass(frozen=True, slots=True)
+class LaneOwner:
+    """A lane, and who holds it. `owner` None: it is free."""
+
+    name: str
+    epoch: int
+    owner: str | None
+    renewed_at: str | None
+    taken_at: str | None
+    why: str | None  # by what right it was taken last
+
+
+@dataclass(frozen=True, slots=True)
+class FleetState:
+    """What `status --fleet` shows."""
+
+    lanes: Sequence[LaneOwner]
+    workers: Sequence[WorkerState]
+    submissions: Sequence[Submission]
+
+
+class SubmissionJournal(JournalAccess, Protocol):
+    """A lane's journal whose next run is a submission's.
+
+    Its store raises `SubmissionOver` unless the submission is to be run.
+    """
+
+    @property
+    def frozen(self) -> FrozenPlan | None:
+        """The plan of the submission's first run, once the store is open; None: this is the first."""
+
+
+class Fleet(Protocol):
+    """The submissions of a journal. Raises `StorageError`, `UsageError`."""
+
+    def submit(self, new: NewSubmission) -> int:
+        """Store a submission, whole or not at all; return its number."""
+
+    def submission(self, number: int) -> Submission:
+        """Return a submission. Raises `UsageError` if there is none."""
+
+    def cancel(self, number: int) -> Submission:
+        """Order that a submission ends; return what it was. Raises `UsageError`."""
+
+    def drain(self, worker: str) -> None:
+        """Order that a worker hands over what it runs and takes nothing more."""
+
+    def state(self) -> FleetState:
+        """Return who owns what, and what waits."""
+
+    def close(self) -> None:
+        """Close the connection."""
+
+
+class FleetWorker(Fleet, Protocol):
+    """A worker's view, which watches all lanes. One thread uses it."""
+
+    def enlist(self, *, environments: Collection[str], process: str) -> None:
+        """Store that the worker has started: an earlier order to drain does not concern it."""
+
+    def look(self, running: Collection[int]) -> tuple[Sequence[Submission], bool]:
+        """Look at every lane and report being alive.
+
+        Return the submissions that are not over, oldest first, and whether to drain.
+        """
+
+    def may_take(self, lane: Lane) -> bool:
+        """Return whether a lane could be taken, as far as the last look showed."""
+
+    def files(self, number: int) -> Mapping[str, bytes]:
+        """Return a submission's files by their names. Raises `UsageError` if they are too large."""
+
+    def journal_of(self, number: int, lane: Lane) -> SubmissionJournal:
+        """Return the journal by which a submission is carried in a lane."""
+
+    def refuse(self, number: int, code: int, explanation: str) -> bool:
+        """End a submission of which no run has chosen rows; False: another worker has it."""
+
+    def note(self, number: int, explanation: str) -> None:
+        """Store why a submission that is not over does not go on, for people."""
+
+    def retire(self) -> None:
+        """Store that the worker has ended."""

@@ -1,0 +1,356 @@
+"""Workers carry what is submitted by their own configuration, hand over, and follow orders."""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, closing
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from runner.app.health import metrics_text
+from runner.app.run_options import RunOptions
+from runner.app.submit import cancel_submission, drain_worker, fleet_state, submit_manifest
+from runner.app.worker import Worker
+from runner.app.worker_config import read_config
+from runner.core.errors import ManifestInvalid, UsageError
+from runner.core.journal_location import JournalLocation
+from runner.journals import fleet_at, fleet_worker_at
+from runner.ports.fleet import NewSubmission, Submission, SubmissionState
+from runner.testing.observer import RecordingObserver
+from tests.e2e.harness import manifest, transfer
+from tests.foreign.gateway import CLIENT_ID, CLIENT_SECRET, Gateway
+from tests.foreign.script import Step
+from tests.postgres_server import execute, fresh_database
+
+PATIENCE_S = 120.0
+TTL_S = 3.0
+SHARED = ("environments", "gateways", "callbacks")
+
+
+@dataclass
+class Site:
+    """A gateway, a journal, and workers in threads of this process."""
+
+    folder: Path
+    gateway: Gateway
+    journal: JournalLocation
+    open: ExitStack
+    workers: list[tuple[Worker, threading.Thread]] = field(default_factory=list)
+
+    def manifest(self, n: int, **fields: Any) -> dict[str, Any]:
+        rows = [transfer(f"i-{k}") for k in range(n)]
+        return manifest(self.gateway, rows, **{"limits": {"rate": "100/s"}, **fields})
+
+    def write(self, content: Mapping[str, Any], name: str = "batch.yaml") -> Path:
+        path = self.folder / name
+        path.write_text(yaml.safe_dump(dict(content), sort_keys=False))
+        return path
+
+    def start(self, content: Mapping[str, Any], name: str = "w1") -> Worker:
+        """Start a worker whose own sections are the manifest's."""
+        keys = {"worker": name, "journal": str(self.journal), "report_dir": str(self.folder / name)}
+        own = {key: content[key] for key in SHARED if key in content}
+        config = read_config(self.write(keys | own, f"{name}.yaml"), None)
+        fleet = fleet_worker_at(self.journal, name, ttl_s=TTL_S)
+        worker = Worker(config, fleet, lambda _: RecordingObserver(), process=name)
+        thread = threading.Thread(target=worker.run)
+        thread.start()
+        self.workers.append((worker, thread))
+        self.open.callback(fleet.close)
+        self.open.callback(thread.join, PATIENCE_S)
+        self.open.callback(worker.stop)
+        return worker
+
+    def submit(self, content: Mapping[str, Any], **options: Any) -> int:
+        request = RunOptions(manifest=self.write(content), **options)
+        return submit_manifest(request, self.journal, None).id
+
+    def smuggle(self, text: str, files: Mapping[str, bytes] | None = None, **fields: Any) -> int:
+        """Submit past the command, as who writes to the database directly."""
+        with closing(fleet_at(self.journal)) as fleet:
+            held = {"batch.yaml": text.encode(), **(files or {})}
+            given = {"environment": "foreign", "manifest": "batch.yaml", **fields}
+            return fleet.submit(NewSubmission(batch="b", files=held, submitted_by="x", **given))
+
+    def look(self, number: int) -> Submission:
+        with closing(fleet_at(self.journal)) as fleet:
+            return fleet.submission(number)
+
+    def ended(self, number: int) -> Submission:
+        return self.once(lambda: (found := self.look(number)).state.is_over and found)
+
+    def once(self, is_there: Callable[[], Any]) -> Any:
+        until = time.monotonic() + PATIENCE_S
+        while not (found := is_there()):
+            assert time.monotonic() < until
+            threading.Event().wait(0.05)
+        return found
+
+    def moved(self) -> Counter[str]:
+        return Counter(effect.interaction_id for effect in self.gateway.effects)
+
+
+@pytest.fixture
+def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Site]:
+    monkeypatch.setenv("FOREIGN_ID", CLIENT_ID)
+    monkeypatch.setenv("FOREIGN_SECRET", CLIENT_SECRET)
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    with Gateway() as gateway, ExitStack() as stack:
+        yield Site(tmp_path, gateway, JournalLocation(fresh_database()), stack)
+
+
+def test_a_submission_is_carried_and_ends_as_apply_would(site: Site):
+    content = site.manifest(5)
+    (site.folder / "rows.csv").write_text(
+        "interaction_id,destination_uri\nfile-1,genesys://queue/a\nfile-2,genesys://queue/a\n"
+    )
+    content["transfers"].append({"from": "rows.csv"})
+    site.gateway.scripts["i-3"] = [Step("transfer_rejected")]
+    site.start(content)
+    ended = site.ended(site.submit(content))
+    assert (ended.state, ended.exit_code, ended.worker) == (SubmissionState.ENDED, 1, "w1")
+    assert site.moved() == Counter(["i-0", "i-1", "i-2", "i-4", "file-1", "file-2"])
+    [run] = execute(str(site.journal), "SELECT id FROM runner.runs")
+    assert run == (ended.run,)
+
+
+def test_no_secret_is_in_the_database(site: Site):
+    content = site.manifest(3)
+    site.start(content)
+    site.ended(site.submit(content))
+    for (table,) in execute(
+        str(site.journal),
+        "SELECT table_name FROM information_schema.tables WHERE table_schema='runner'",
+    ):
+        rows = execute(str(site.journal), f"SELECT t::text FROM runner.{table} t")
+        assert CLIENT_SECRET not in str(rows)
+        assert CLIENT_SECRET.encode().hex() not in str(rows)
+
+
+def test_submissions_of_a_lane_wait_their_turn(site: Site):
+    content = site.manifest(6)
+    numbers = [site.submit(content | {"name": f"b{n}"}) for n in range(3)]
+    site.start(content, "w1")
+    site.start(content, "w2")
+    assert [site.ended(number).exit_code for number in numbers] == [0, 0, 0]
+    assert set(site.moved().values()) == {1}
+    order = execute(str(site.journal), "SELECT batch FROM runner.runs ORDER BY no")
+    assert order == [("b0",), ("b1",), ("b2",)]
+
+
+def test_a_worker_that_is_stopped_hands_over_and_another_finishes_the_chosen_rows(site: Site):
+    content = site.manifest(60, limits={"rate": "20/s", "in_flight": 4})
+    first = site.start(content, "w1")
+    number = site.submit(content, limit=40)
+    site.once(lambda: len(site.gateway.effects) >= 10)
+    first.stop()
+    site.once(lambda: not site.workers[0][1].is_alive())
+    between = site.look(number)
+    assert (between.state, between.is_begun) == (SubmissionState.WAITING, True)
+    site.start(content, "w2")
+    ended = site.ended(number)
+    assert (ended.exit_code, ended.worker) == (0, "w2")
+    assert site.moved() == Counter(f"i-{k}" for k in range(40))
+
+
+def test_again_moves_again_only_what_was_moved_before_the_submission(site: Site):
+    content = site.manifest(30, limits={"rate": "20/s", "in_flight": 4})
+    first = site.start(content, "w1")
+    site.ended(site.submit(content))
+    number = site.submit(content | {"name": "again"}, again=True)
+    site.once(lambda: len(site.gateway.effects) >= 40)
+    first.stop()
+    site.once(lambda: not site.workers[0][1].is_alive())
+    site.start(content, "w2")
+    assert site.ended(number).exit_code == 0
+    # What the first run had touched is looked at before it is sent again, and may be there already.
+    assert max(site.moved().values()) == 2
+    assert len(site.gateway.effects) > 40
+
+
+def test_what_is_cancelled_ends_and_sends_nothing_more(site: Site):
+    content = site.manifest(200, limits={"rate": "20/s", "in_flight": 4})
+    number = site.submit(content)
+    waiting = site.submit(content)
+    cancel_submission(site.journal, waiting)
+    site.start(content)
+    site.once(lambda: len(site.gateway.effects) >= 5)
+    cancel_submission(site.journal, number)
+    assert site.ended(number).state is SubmissionState.CANCELLED
+    assert site.ended(waiting).state is SubmissionState.CANCELLED
+    assert len(site.gateway.effects) < 200
+    assert site.look(waiting).run is None
+
+
+def test_a_drained_worker_hands_over_and_takes_nothing_more(site: Site):
+    content = site.manifest(60, limits={"rate": "20/s", "in_flight": 4})
+    drained = site.start(content, "w1")
+    number = site.submit(content)
+    site.once(lambda: len(site.gateway.effects) >= 5)
+    drain_worker(site.journal, "w1")
+    site.once(lambda: site.look(number).state is SubmissionState.WAITING)
+    assert drained.figures.is_drained
+    site.start(content, "w2")
+    assert site.ended(number).worker == "w2"
+    assert set(site.moved().values()) == {1}
+    state = fleet_state(site.journal)
+    assert [each.name for each in state.workers if each.is_drained] == ["w1"]
+    with pytest.raises(UsageError, match="known: w1, w2"):
+        drain_worker(site.journal, "w9")
+
+
+def test_what_begins_later_keeps_nobody_waiting(site: Site):
+    content = site.manifest(3)
+    path = site.write(content)
+    later = submit_manifest(RunOptions(manifest=path), site.journal, time.time() + 3600).id
+    now = site.submit(content)
+    site.start(content)
+    assert site.ended(now).exit_code == 0
+    assert site.look(later).state is SubmissionState.WAITING
+
+
+HOSTILE = {
+    "another origin": lambda c: c["environments"]["foreign"]["endpoints"].update(
+        api_url="http://127.0.0.1:9"
+    ),
+    "another token server": lambda c: c["environments"]["foreign"]["endpoints"].update(
+        token_url="http://127.0.0.1:9/token"
+    ),
+    "another promise": lambda c: c["gateways"]["edge"].update(delivery={"dedupes": "1h"}),
+    "a callback of its own": lambda c: c.update(
+        callbacks={"crm": {"url": "http://127.0.0.1:9/x"}},
+        defaults={"media": "voice", "callbacks": ["crm"]},
+    ),
+    "a file outside": lambda c: c.update(transfers=[{"from": "../../../etc/passwd"}]),
+    "an absolute file": lambda c: c.update(transfers=[{"from": "/etc/passwd"}]),
+    "a file that is not there": lambda c: c.update(transfers=[{"from": "rows.csv"}]),
+}
+
+
+def test_hostile_submissions_are_refused_and_nothing_is_sent(site: Site):
+    content = site.manifest(2)
+    numbers = {}
+    for what, change in HOSTILE.items():
+        bad = json.loads(json.dumps(content))
+        change(bad)
+        numbers[what] = site.smuggle(yaml.safe_dump(bad))
+    good = yaml.safe_dump(content)
+    numbers["not YAML"] = site.smuggle("{")
+    numbers["an include"] = site.smuggle(good.replace("name: batch", "name: !include /etc/passwd"))
+    numbers["a file above"] = site.smuggle(good, {"../x": b""})
+    numbers["an absolute name"] = site.smuggle(good, {"/tmp/x": b""})
+    numbers["its manifest elsewhere"] = site.smuggle(good, manifest="../batch.yaml")
+    for option in ({"new_history": True}, {"ignore_window": True}, {"limit": "1"}, {"only": "x"}):
+        numbers[str(option)] = site.smuggle(good, options=option)
+    site.start(content)
+    for what, number in numbers.items():
+        ended = site.ended(number)
+        assert ended.exit_code in {2, 3}, what
+        assert ended.explanation, what
+    assert not site.gateway.frames
+    assert not site.gateway.effects
+    assert execute(str(site.journal), "SELECT 1 FROM runner.runs") == []
+
+
+def test_a_command_that_is_submitted_does_not_run_on_a_worker(site: Site):
+    content = site.manifest(2)
+    mark = site.folder / "ran"
+    bad = json.loads(json.dumps(content))
+    for name in ("client_id", "client_secret"):
+        bad["environments"]["foreign"]["credentials"][name] = {"command": ["touch", str(mark)]}
+    number = site.smuggle(yaml.safe_dump(bad))
+    site.start(content)
+    # Its own credentials stand in the place of the submission's, which are not even read.
+    assert site.ended(number).exit_code == 0
+    assert not mark.exists()
+    assert site.moved() == Counter(["i-0", "i-1"])
+
+
+def test_more_than_a_submission_may_hold_is_refused_by_command_and_worker(site: Site):
+    content = site.manifest(1)
+    number = site.smuggle(yaml.safe_dump(content))
+    for n in range(3):  # past the command: each is well below, all together are not
+        execute(
+            str(site.journal),
+            "INSERT INTO runner.submission_files(submission, name, content)"
+            f" SELECT {number}, 'f{n}', decode(repeat('00', 50000000), 'hex')",
+        )
+    site.start(content)
+    ended = site.ended(number)
+    assert ended.exit_code == 2
+    assert "at most 128 MB" in str(ended.explanation)
+
+
+def test_what_keeps_a_submission_from_going_on_is_shown(site: Site):
+    content = site.manifest(2)
+    site.start(content)
+    site.ended(site.submit(content))
+    # Another journal lacks this gateway's history: whoever was moved would be moved again.
+    site.journal = JournalLocation(fresh_database())
+    site.start(content, "w2")
+    number = site.submit(content)
+    shown = site.once(lambda: site.look(number).explanation)
+    assert shown.startswith("w2: ")
+    assert "--new-history" in shown or "another journal" in shown, shown
+    assert site.look(number).state is not SubmissionState.ENDED
+    assert set(site.moved().values()) == {1}
+
+
+def test_options_that_waive_checks_do_not_travel(site: Site):
+    path = site.write(site.manifest(1))
+    with pytest.raises(UsageError, match="--new-history is not for submissions"):
+        submit_manifest(RunOptions(manifest=path, new_history=True), site.journal, None)
+
+
+def test_an_invalid_manifest_is_refused_before_it_is_stored(site: Site):
+    path = site.write({"version": 1})
+    with pytest.raises(ManifestInvalid):
+        submit_manifest(RunOptions(manifest=path), site.journal, None)
+
+
+def test_a_worker_without_the_environment_leaves_it_to_others(site: Site):
+    content = site.manifest(1)
+    other = json.loads(json.dumps(content))
+    other["environments"]["mine"] = other["environments"].pop("foreign")
+    number = site.submit(content)
+    worker = site.start(other)
+    site.once(lambda: worker.figures.looked_at > 0)
+    assert site.look(number).state is SubmissionState.WAITING
+
+
+def test_a_manifest_may_lower_the_workers_limits_and_not_raise_them(site: Site):
+    content = site.manifest(1, limits={"rate": "50/s", "in_flight": 4, "burst": 2})
+    config = read_config(
+        site.write({k: content[k] for k in SHARED if k in content}, "w.yaml"), site.journal
+    )
+    own = config.own.environment("foreign").limits
+    for asked, rate, in_flight in (
+        ({"rate": "9/s", "in_flight": 99}, 9.0, 4),
+        ({"rate": "99/s"}, 50.0, 4),
+    ):
+        path = site.write(site.manifest(1, limits=asked))
+        from runner.app.plan import read_manifest  # noqa: PLC0415
+        from runner.app.submission_options import SubmittedRun  # noqa: PLC0415
+        from runner.staging.rows import Staging  # noqa: PLC0415
+
+        with Staging() as staging:
+            loaded, _ = read_manifest(SubmittedRun(manifest=path, own=config.own), staging)
+        limits = loaded.environment.limits
+        assert (limits.rate_per_s, limits.in_flight, limits.burst) == (rate, in_flight, own.burst)
+
+
+def test_the_figures_are_in_prometheus_format(site: Site):
+    content = site.manifest(2)
+    worker = site.start(content)
+    site.ended(site.submit(content))
+    site.once(lambda: worker.figures.ended)
+    text = metrics_text(worker.figures, time.monotonic())
+    assert 'runner_worker_runs_total{code="0"} 1' in text

@@ -1,0 +1,346 @@
+"""Does things to a fleet of real workers, and lets the gateway's ledger judge.
+
+    python -m tests.chaos.nemesis [--faults 12] [--seed 1] [--kinds kill,stop,stop-at-write,database,partition]
+
+Each fault meets the worker that carries the batch, a few frames after the last one: it is killed; it is
+stopped by SIGSTOP and wakes after another took over; it is stopped right before it writes a frame; the
+database is stopped at once; its connection to the database holds what it was sent, and delivers it late.
+`--plant blind-takeover` makes a mistake on purpose, which has to be found.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import asdict, dataclass
+from itertools import count
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from threading import Event
+from typing import Any
+from urllib.parse import quote
+
+import yaml
+
+from tests.chaos.held_connection import HeldConnection
+from tests.e2e.harness import Harness, environment, manifest, transfer
+from tests.foreign.gateway import Gateway
+from tests.foreign.script import Step
+from tests.postgres_server import binary, execute, fresh_database, server, server_user
+
+KINDS = ("kill", "stop", "stop-at-write", "database", "partition")
+PLANTS = ("blind-takeover",)
+TTL_S = 2.0
+PATIENCE_S = 120.0
+
+
+@dataclass
+class Verdict:
+    """What came of it. All of `twice`, `lost`, `wrong` and `broken` have to be 0."""
+
+    transfers: int
+    faults: dict[str, int]
+    moved: int
+    in_doubt: int
+    twice: int
+    lost: int
+    wrong: int
+    broken: int
+    takeovers: int
+    slowest_s: float
+
+    @property
+    def is_clean(self) -> bool:
+        """Whether nobody was moved twice, lost, or reported wrongly, and the chain holds."""
+        return not (self.twice or self.lost or self.wrong or self.broken)
+
+
+class Rig:
+    """A gateway, a database, three workers, and one batch."""
+
+    def __init__(
+        self, folder: Path, gateway: Gateway, *, transfers: int, plant: str | None
+    ) -> None:
+        self.url = fresh_database()
+        self.gateway = gateway
+        self._folder = folder
+        self._plant = plant
+        self._names = count(1)
+        self.alive: dict[str, subprocess.Popen[bytes]] = {}
+        self.links: dict[str, HeldConnection] = {}
+        self.ids = [f"i-{n}" for n in range(transfers)]
+        self.content = manifest(
+            gateway,
+            [transfer(each) for each in self.ids],
+            limits={"rate": "60/s", "burst": 1, "in_flight": 8},
+        )
+        self.content["policy"]["negotiation_timeout"] = "1s"
+
+    def start(self, *, stop_at_write: int = 0) -> str:
+        """Start one more worker, as on a host of its own; return its name."""
+        name = f"w{next(self._names)}"
+        link = HeldConnection(_socket_of_server(), self._folder / f"pg-{name}")
+        self.links[name] = link
+        url = self.url.replace(server().partition("host=")[2], quote(str(link.folder), safe="/"))
+        keys = {
+            "worker": name, "journal": url, "lease": f"{TTL_S:g}s",
+            "report_dir": str(self._folder / "reports"), "state_dir": str(self._folder / name),
+        }  # fmt: skip
+        own = {key: self.content[key] for key in ("environments", "gateways")}
+        config = self._folder / f"{name}.yaml"
+        config.write_text(yaml.safe_dump(keys | own))
+        marks = {"NEMESIS_STOP_AT_WRITE": str(stop_at_write), "NEMESIS_PLANT": self._plant or ""}
+        with (self._folder / f"{name}.log").open("wb") as log:
+            self.alive[name] = subprocess.Popen(
+                [sys.executable, "-m", "tests.chaos.nemesis_worker", "worker", "--config", config],
+                stdout=log, stderr=log, env=environment() | marks | {"RUNNER_LOG_FORMAT": "json"},
+            )  # fmt: skip
+        return name
+
+    def replace_all(self) -> None:
+        """Kill all workers, and start three that do not stop."""
+        self._end_all()
+        for _ in range(3):
+            self.start()
+
+    def submit(self) -> None:
+        """Submit the batch."""
+        harness = Harness(self._folder, {"RUNNER_JOURNAL": self.url})
+        ended = harness.run("submit", harness.write(self.content))
+        assert ended.code == 0, ended.err
+
+    def ask(self, query: str) -> list[tuple[Any, ...]]:
+        """Return a query's rows; none while the database is away."""
+        with suppress(Exception):
+            return execute(self.url, query)
+        return []
+
+    def is_done(self) -> bool:
+        """Return whether the submission is over."""
+        rows = self.ask("SELECT state FROM runner.submissions")
+        return bool(rows) and rows[0][0] not in {"waiting", "running"}
+
+    def carrier(self) -> tuple[str, int] | None:
+        """Return which worker carries the batch now, and its epoch."""
+        rows = self.ask(
+            "SELECT s.worker, l.epoch FROM runner.submissions s JOIN runner.lanes l USING (lane)"
+            " WHERE s.state = 'running' AND l.owner IS NOT NULL"
+        )
+        return (rows[0][0], rows[0][1]) if rows and rows[0][0] in self.alive else None
+
+    def close(self) -> None:
+        """End the workers, stopped or not."""
+        self._end_all()
+        for link in self.links.values():
+            link.close()
+
+    def _end_all(self) -> None:
+        for process in self.alive.values():
+            with suppress(ProcessLookupError):
+                process.send_signal(signal.SIGCONT)
+            process.kill()
+            process.wait()
+        self.alive.clear()
+
+
+def until(is_there: Callable[[], Any], patience_s: float = PATIENCE_S) -> Any:
+    """Return what `is_there` returns once that is true, or its last answer."""
+    end = time.monotonic() + patience_s
+    while not (found := is_there()) and time.monotonic() < end:
+        Event().wait(0.03)
+    return found
+
+
+def play(
+    rig: Rig, chance: random.Random, kinds: tuple[str, ...], faults: int
+) -> tuple[Counter[str], list[float]]:
+    """Do `faults` things to whoever carries the batch; return them by kind, and the takeovers' times."""
+    done: Counter[str] = Counter()
+    took: list[float] = []
+    at_write = kinds == ("stop-at-write",)
+    for _ in range(3):
+        rig.start(stop_at_write=chance.randint(3, 20) if at_write else 0)
+    rig.submit()
+    while done.total() < faults and not rig.is_done():
+        kind = chance.choice(kinds)
+        if kind != "stop-at-write":
+            _let_some_pass(rig, chance.randint(1, max(2, len(rig.ids) // (2 * faults))))
+        if (carrier := rig.carrier()) is None:
+            continue
+        at = time.monotonic()
+        done[kind] += 1
+        _fault(rig, chance, kind, *carrier)
+        if _is_followed(rig, carrier[1]) and kind == "kill":
+            took.append(time.monotonic() - at)
+    if at_write:  # each that is left would stop some time, and none would wake it
+        rig.replace_all()
+    until(rig.is_done)
+    return done, took
+
+
+def _let_some_pass(rig: Rig, more: int) -> None:
+    seen = len(rig.gateway.frames)
+    until(lambda: len(rig.gateway.frames) >= seen + more or rig.is_done(), 30.0)
+
+
+def _is_followed(rig: Rig, epoch: int, patience_s: float = 30.0) -> bool:
+    """Wait until another epoch carries the batch, or it is over; return whether it came to that."""
+
+    def is_there() -> bool:
+        found = rig.carrier()
+        return rig.is_done() or (found is not None and found[1] > epoch)
+
+    return bool(until(is_there, patience_s))
+
+
+def _fault(rig: Rig, chance: random.Random, kind: str, name: str, epoch: int) -> None:
+    process = rig.alive[name]
+    match kind:
+        case "kill":
+            rig.alive.pop(name).kill()
+            process.wait()
+            rig.start()
+        case "stop":
+            process.send_signal(signal.SIGSTOP)
+            if chance.random() < 0.7:
+                _is_followed(rig, epoch, 5 * TTL_S)
+            Event().wait(chance.random())
+            process.send_signal(signal.SIGCONT)
+        case "stop-at-write":
+            if not until(lambda: _is_stopped(process.pid) or rig.is_done(), 30.0):
+                return
+            _is_followed(rig, epoch, 5 * TTL_S)
+            Event().wait(chance.random())
+            process.send_signal(signal.SIGCONT)
+            Event().wait(0.3)
+            rig.alive.pop(name).kill()
+            process.wait()
+            rig.start(stop_at_write=chance.randint(3, 20))
+        case "database":
+            _restart_server(chance.random() * 1.5 * TTL_S)
+        case _:
+            rig.links[name].hold()
+            if chance.random() < 0.7:
+                _is_followed(rig, epoch, 5 * TTL_S)
+            rig.links[name].release()
+
+
+def _is_stopped(pid: int) -> bool:
+    with suppress(OSError):
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "T"
+    return False
+
+
+def _socket_of_server() -> Path:
+    folder = Path(server().partition("host=")[2])
+    return next(folder.glob(".s.PGSQL.*[0-9]"))
+
+
+def _restart_server(pause_s: float) -> None:
+    data = server().partition("host=")[2]
+    user = server_user()
+
+    def control(*words: str) -> None:
+        subprocess.run(
+            [binary("pg_ctl"), "-D", data, "-w", *words],
+            check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+            user=user, cwd="/",
+        )  # fmt: skip
+
+    options = (Path(data) / "postmaster.opts").read_text().split(maxsplit=1)[1].strip()
+    control("stop", "-m", "immediate")
+    Event().wait(pause_s)
+    control("start", "-o", options, "-l", f"{data}/log")
+
+
+def judge(rig: Rig, done: Counter[str], took: list[float]) -> Verdict:
+    """Compare the journal with the gateway's ledger, transfer by transfer."""
+    moved = Counter(effect.interaction_id for effect in rig.gateway.effects)
+    states: dict[str, list[str]] = {}
+    for name, state in rig.ask("SELECT interaction_id, state FROM runner.transfers ORDER BY id"):
+        states.setdefault(name, []).append(state)
+    held = {
+        name for name, told in states.items() if {"sending", "unknown", "resending"} & set(told)
+    }
+    carried = {name for name, told in states.items() if "transferred" in told}
+    harness = Harness(rig._folder, {"RUNNER_JOURNAL": rig.url})
+    verified = harness.run("audit", "verify", "latest", "--journal", rig.url)
+    [(epochs,)] = rig.ask("SELECT max(epoch) FROM runner.lanes")
+    return Verdict(
+        transfers=len(rig.ids),
+        faults=dict(done),
+        moved=len(moved),
+        in_doubt=len(held),
+        twice=sum(times > 1 for times in moved.values()),
+        lost=sum(not moved[name] and name not in held for name in rig.ids),
+        wrong=sum(bool(moved[name]) and name not in held | carried for name in rig.ids),
+        broken=int(verified.code != 0 or not rig.is_done()),
+        takeovers=epochs - 1,
+        slowest_s=round(max(took, default=0.0), 2),
+    )
+
+
+def rehearse(
+    *,
+    kinds: tuple[str, ...],
+    faults: int,
+    seed: int,
+    transfers: int,
+    plant: str | None = None,
+) -> Verdict:
+    """Play one batch, and judge it."""
+    chance = random.Random(seed)
+    with TemporaryDirectory(prefix="nemesis-") as name, Gateway() as gateway:
+        folder = Path(name)
+        folder.chmod(0o755)
+        rig = Rig(folder, gateway, transfers=transfers, plant=plant)
+        for each in chance.sample(rig.ids, len(rig.ids) // 25):  # some answers never come
+            gateway.scripts[each] = [Step(mute=True, effect=chance.random() < 0.5)]
+        try:
+            done, took = play(rig, chance, kinds, faults)
+            Event().wait(1.0)  # what is late may still come
+            return judge(rig, done, took)
+        finally:
+            rig.close()
+
+
+def main() -> int:
+    """Play until the faults are done; print each verdict and the sum."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--faults", type=int, default=60)
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--transfers", type=int, default=600)
+    parser.add_argument("--each", type=int, default=12, help="faults of one batch")
+    parser.add_argument("--kinds", default=",".join(KINDS))
+    parser.add_argument("--plant", choices=PLANTS)
+    options = parser.parse_args()
+    chosen = tuple(options.kinds.split(","))
+    left, seed, clean = options.faults, options.seed, True
+    while left > 0:
+        # Workers that stop at a write are started for it: that kind has batches of its own.
+        at_write = "stop-at-write" in chosen and (seed % 4 == 0 or len(chosen) == 1)
+        others = tuple(kind for kind in chosen if kind != "stop-at-write")
+        kinds = ("stop-at-write",) if at_write else others
+        found = rehearse(
+            kinds=kinds, faults=min(left, options.each), seed=seed,
+            transfers=options.transfers, plant=options.plant,
+        )  # fmt: skip
+        sys.stdout.write(json.dumps({"seed": seed} | asdict(found)) + "\n")
+        sys.stdout.flush()
+        clean &= found.is_clean
+        left, seed = left - max(1, sum(found.faults.values())), seed + 1
+    return 0 if clean else 1
+
+
+if __name__ == "__main__":
+    os.environ.setdefault("RUNNER_REQUIRE_ALL", "1")
+    sys.exit(main())

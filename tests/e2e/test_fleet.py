@@ -1,0 +1,130 @@
+"""A worker and its commands as a person uses them, and what a service manager hears."""
+
+from __future__ import annotations
+
+import json
+import signal
+import socket
+import urllib.request
+from pathlib import Path
+from threading import Thread
+from typing import Any
+
+import pytest
+import yaml
+
+from tests.e2e.harness import Harness, Process, manifest, transfer
+from tests.foreign.gateway import Gateway
+from tests.foreign.script import Step
+from tests.postgres_server import fresh_database
+
+OWN = ("environments", "gateways")
+
+
+@pytest.fixture(autouse=True)
+def _fleet(harness: Harness) -> None:
+    harness.env["RUNNER_JOURNAL"] = fresh_database()
+
+
+def configured(harness: Harness, content: dict[str, Any], **keys: Any) -> Path:
+    own = {key: content[key] for key in OWN}
+    path = harness.folder / "worker.yaml"
+    path.write_text(yaml.safe_dump({"worker": "w1", "lease": "3s", **keys, **own}))
+    return path
+
+
+def first_line(process: Process, event: str) -> dict[str, Any]:
+    assert process.stderr is not None
+    for line in process.stderr:
+        if line.startswith("{") and (found := json.loads(line))["event"] == event:
+            return dict(found)
+    raise AssertionError(process.wait())
+
+
+def hear(manager: socket.socket, told: list[bytes]) -> None:
+    while b"STOPPING=1" not in told:
+        told.append(manager.recv(4096))
+
+
+def asked(port: int, place: str) -> str:
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/{place}") as answer:
+        return str(answer.read().decode())
+
+
+def test_a_worker_carries_shows_reports_its_health_and_ends_cleanly(
+    gateway: Gateway, harness: Harness, tmp_path: Path
+):
+    content = manifest(gateway, [transfer(f"i-{n}") for n in range(4)])
+    gateway.scripts["i-1"] = [Step("transfer_rejected")]
+    path = harness.write(content)
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
+        manager.bind(str(tmp_path / "notify"))
+        told: list[bytes] = []
+        listener = Thread(target=hear, args=(manager, told), daemon=True)
+        listener.start()
+        harness.env["NOTIFY_SOCKET"] = str(tmp_path / "notify")
+        config = configured(harness, content, health="127.0.0.1:0")
+        with harness.started("worker", "--config", config) as worker:
+            port = first_line(worker, "worker is up")["health"]
+            submitted = harness.run("submit", path, "--wait")
+            assert submitted.code == 1, submitted.err
+            assert "submission 1 (batch): ended, exit code 1" in submitted.out
+            shown = harness.run("status", "--fleet")
+            assert "w1: up; carries" in shown.out
+            assert "1 batch (foreign): ended; exit code 1" in shown.out
+            report = submitted.out.splitlines()[-1].split()[2]
+            assert harness.run("report", report).code == 0
+            for place, expected in (("healthz", "ok"), ("metrics", 'runs_total{code="1"} 1')):
+                while expected not in asked(port, place):  # once the run's report is written
+                    assert worker.poll() is None
+            worker.send_signal(signal.SIGTERM)
+            worker.communicate()
+            assert worker.returncode == 0
+            listener.join(60)
+        assert told[0].startswith(b"READY=1\nWATCHDOG=1")
+        assert told[-1] == b"STOPPING=1"
+    assert sorted(effect.interaction_id for effect in gateway.effects) == ["i-0", "i-2", "i-3"]
+
+
+def test_what_is_wrong_is_said_with_what_to_do(harness: Harness, gateway: Gateway):
+    content = manifest(gateway, [transfer("i")])
+    path = harness.write(content)
+    config = configured(harness, content, health="0.0.0.0:80")
+    refused = [
+        (harness.run("worker", "--config", config), "`health` must be an address of this machine"),
+        (harness.run("submit", path, "--at", "tomorrow"), "is not a valid date and time"),
+        (harness.run("submit", path, "--at", "2026-12-01T02:00:00"), "which time zone"),
+        (harness.run("cancel", "7"), "there is no submission 7"),
+        (harness.run("drain", "w7"), "there is no worker 'w7'"),
+        (harness.run("submit", path, "--journal", "j.db"), "name a database with postgresql://"),
+    ]
+    for ended, message in refused:
+        assert ended.code == 2, ended
+        assert message in ended.err
+    del harness.env["RUNNER_JOURNAL"]
+    unnamed = harness.run("status", "--fleet")
+    assert unnamed.code == 2
+    assert "which fleet?" in unnamed.err
+
+
+def test_several_environments_are_a_run_each_and_the_worst_code_counts(
+    gateway: Gateway, harness: Harness
+):
+    content = manifest(gateway, [transfer("i-1"), transfer("i-2")])
+    here = content["environments"].pop("foreign")
+    content["environments"] = {"eu": here | {"account": "eu"}, "us": here | {"account": "us"}}
+    content["environment"] = "eu"
+    gateway.scripts["i-2"] = [Step("transfer_rejected")]
+    path = harness.write(content)
+    ended = harness.run("apply", path, "--env", "eu", "--env", "us", "--yes")
+    assert ended.code == 1, ended.err
+    assert "environments: eu: exit code 1; us: exit code 1" in ended.err
+    with harness.started("worker", "--config", configured(harness, content)) as worker:
+        first_line(worker, "worker is up")
+        waited = harness.run("submit", path, "--env", "eu", "--env", "us", "--wait")
+        worker.terminate()
+        worker.communicate()
+    assert waited.code == 1, waited.err
+    assert waited.out.count("ended, exit code 1") == 2
+    lanes = json.loads(harness.run("status", "--fleet", "--output", "json").out)["lanes"]
+    assert len(lanes) == 2
