@@ -27,7 +27,7 @@ def travelling(options: BatchOptions) -> dict[str, Any]:
         flag = OPTIONS[min(left)].flag
         raise UsageError(
             f"{flag} is not for submissions, which a worker carries by its own configuration; leave"
-            " it out, or use `runner apply`"
+            " it out, or use `apply`"
         )
     return {name: to_json(given[name]) for name in TRAVELLING if name in given}
 

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from itertools import zip_longest
 from typing import Any
 
@@ -42,12 +42,22 @@ class GroupedCommand(TyperCommand):
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Parse arguments. The error for an option such as `--dry-run` says what to write."""
         try:
-            return super().parse_args(ctx, list(_completed(args)))
+            return super().parse_args(ctx, list(_completed(args, self._alone())))
         except Exception as error:
             name = getattr(error, "option_name", None)  # of an unknown option alone
             if isinstance(name, str) and _means_checking(name):
                 _add_help(error, self._instead(ctx.command_path))
             raise
+
+    def _alone(self) -> Mapping[str, str]:
+        """Return this command's options that may stand alone, with the values that they then have."""
+        valued = {
+            name
+            for each in self.params
+            for name in each.opts
+            if not getattr(each, "is_flag", False)
+        }
+        return {name: value for name, value in ALONE.items() if name in valued}
 
     def _instead(self, path: str) -> str:
         if any(each.name == VALIDATE_ONLY for each in self.params):
@@ -75,12 +85,12 @@ class CommandGroup(TyperGroup):
             raise
 
 
-def _completed(args: list[str]) -> Iterator[str]:
+def _completed(args: list[str], alone: Mapping[str, str]) -> Iterator[str]:
     """Yield arguments, with a value for each option that stands alone."""
     for word, following in zip_longest(args, args[1:], fillvalue=""):
         yield word
-        if word in ALONE and not _VALUE.match(following):
-            yield ALONE[word]
+        if word in alone and not _VALUE.match(following):
+            yield alone[word]
 
 
 def _means_checking(word: str) -> bool:

@@ -46,7 +46,13 @@ Envs = Annotated[
     ),
 ]
 Rate = Annotated[float | None, option_info("rate_per_s")]
-Only = Annotated[list[str] | None, option_info("only")]
+OnlyKeys = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--only", metavar="GLOB", help="Only keys that match; may be repeated.", show_default=False
+    ),
+]
+"""Without a variable: one that is set for `apply` must not choose what is settled or undone."""
 Journal = Annotated[JournalLocation | None, option_info("journal")]
 LockTimeout = Annotated[float | None, option_info("lock_timeout_s")]
 ReportDir = Annotated[

@@ -46,7 +46,7 @@ def resolve(
     every: Annotated[bool, typer.Option("--all", help="Settle all that the run left in doubt.")] = (
         False
     ),
-    only: options.Only = None,
+    only: options.OnlyKeys = None,
     verdicts: Annotated[
         Path | None,
         typer.Option(

@@ -29,7 +29,7 @@ def revert(
             show_default=False,
         ),
     ],
-    only: options.Only = None,
+    only: options.OnlyKeys = None,
     journal: options.JournalSelection,
     output: options.OutputOptions,
 ) -> None:

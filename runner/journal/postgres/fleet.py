@@ -144,7 +144,7 @@ class PostgresFleet:
         found = self._ask(_ONE, {"id": number})
         if not found:
             raise UsageError(
-                f"there is no submission {number}; `runner status --fleet` lists those there are"
+                f"there is no submission {number}; `status --fleet` lists those there are"
             )
         return _submission(found[0])
 

@@ -328,6 +328,9 @@ def test_json_of_a_dry_run_is_planned():
         "ends_at": None,
         "misses_window": False,
         "selections": 0,
+        "skipped": 0,
+        "openings": [],
+        "zone": None,
     }
 
 
