@@ -15,5 +15,9 @@ def test_whatever_happens_to_the_worker_each_is_moved_once_and_reported_rightly(
 
 
 def test_a_takeover_that_forgets_what_was_on_its_way_is_found():
-    found = rehearse(kinds=("kill",), faults=3, seed=3, transfers=150, plant="blind-takeover")
-    assert found.twice, found
+    """Not each kill meets a message on its way: further batches are played until one does."""
+    plays = (
+        rehearse(kinds=("kill",), faults=3, seed=seed, transfers=150, plant="blind-takeover")
+        for seed in range(3, 11)
+    )
+    assert any(found.twice for found in plays)
