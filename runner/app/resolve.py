@@ -65,7 +65,7 @@ def resolve(
 ) -> Resolved:
     """Settle the transfer `key` of `run`, and record by whom, when and why.
 
-    `sender_is_dead`: a person says so of whoever sent it, where that is not proven.
+    `sender_is_dead`: a person states that the sender has ended, where that is not proven.
     Raises `UsageError` if it is not in doubt, naming its state; `Locked`, `StorageError`.
     """
     for text, what in ((run, "RUN"), (key, "KEY"), (reason, "--reason")):
