@@ -50,7 +50,7 @@ def _verdict(paint: Paint, failed: int, warned: int) -> str:
 
 
 def _check(check: Check) -> dict[str, str | None]:
-    """Return a check as JSON; the schema's name for the fix is `mend`."""
+    """Return a check as JSON, by the names that its schema fixes."""
     return {
         "name": check.name,
         "health": check.health.value,

@@ -1,6 +1,6 @@
 """The journal's tables and functions in PostgreSQL, in a schema of their own.
 
-The tables are those of the SQLite journal; every key and index bears the lane, which is one gateway
+The tables are those of the SQLite journal; every key and index has the lane, which is one gateway
 and account. It leads the primary keys and ends all other indexes: while tables are small or new, the
 database takes whichever index begins with the lane for as good as any other, and reads the whole lane
 for each transfer. Changes are additive, and a function that changes gets a new version: programs
@@ -201,7 +201,7 @@ CREATE INDEX events_of_run ON runner.events(run, seq, lane);
 
 _ADVANCE = """
 -- The fence, and the compare-and-set of the chain's head: first in every transaction that writes.
--- It renews the lease too: whoever writes is alive.
+-- It renews the lease too: a process that writes is alive.
 CREATE FUNCTION runner.advance_v1(
   p_lane int, p_epoch bigint, p_seq bigint, p_head text, p_new_seq bigint, p_new_head text
 ) RETURNS void LANGUAGE plpgsql AS $$
