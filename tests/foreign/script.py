@@ -102,10 +102,14 @@ class Frame:
     def interaction_id(self) -> str:
         return str(self.message["interaction_id"])
 
+    @property
+    def built(self) -> float:
+        """Its timestamp, in seconds since the epoch by the sender's clock."""
+        return datetime.strptime(self.message["timestamp"], "%Y-%m-%dT%H:%M:%S.%f%z").timestamp()
+
     def age_s(self, now: float) -> float:
         """Return the seconds since its timestamp, by the gateway's clock."""
-        built = datetime.strptime(self.message["timestamp"], "%Y-%m-%dT%H:%M:%S.%f%z")
-        return self.wall + now - self.at - built.timestamp()
+        return self.wall + now - self.at - self.built
 
     def about(self, now: float) -> dict[str, Any]:
         """Return what a ledger says of it."""
@@ -113,6 +117,7 @@ class Frame:
             "id": self.id,
             "interaction_id": self.interaction_id,
             "destination_uri": self.message["destination_uri"],
+            "built": self.built,
             "age_s": self.age_s(now),
         }
 
