@@ -10,7 +10,7 @@ import pytest
 
 from runner.core.manifest.model import QueueSelection
 from runner.core.transfer.rows import RowColumns, TransferRow
-from runner.manifest.load import Loaded, Repeat, load
+from runner.manifest.load import DuplicateRows, Loaded, load
 
 ROOT = Path(__file__).parents[1]
 MANIFESTS = sorted((ROOT / "manifests").glob("*.yaml"))
@@ -37,7 +37,7 @@ class Rows:
     def protect(self, interaction_id: str, source: str) -> None:
         raise AssertionError((interaction_id, source))
 
-    def repeats(self, limit: int) -> Sequence[Repeat]:
+    def repeats(self, limit: int) -> Sequence[DuplicateRows]:
         assert limit > 0
         assert len({row.key for row in self.rows}) == len(self.rows)
         assert len({row.interaction_id for row in self.rows}) == len(self.rows)

@@ -16,7 +16,7 @@ from pathlib import Path
 from types import CodeType, FrameType
 from typing import Any
 
-from runner.core.manifest.model import QueueSelection, Repeat
+from runner.core.manifest.model import DuplicateRows, QueueSelection
 from runner.core.transfer.rows import TransferRow
 from runner.manifest import load as loading
 
@@ -40,7 +40,7 @@ class Rows:
 
     def __init__(self) -> None:
         self._first: dict[str, int] = {}
-        self._repeats: list[Repeat] = []
+        self._repeats: list[DuplicateRows] = []
         self._count = 0
 
     def select(self, selection: QueueSelection) -> None:
@@ -50,10 +50,12 @@ class Rows:
         """Take one row."""
         first = self._first.setdefault(row.interaction_id, self._count)
         if first != self._count:
-            self._repeats.append(Repeat("interaction", row.interaction_id, first, self._count))
+            self._repeats.append(
+                DuplicateRows("interaction", row.interaction_id, first, self._count)
+            )
         self._count += 1
 
-    def repeats(self, limit: int) -> Sequence[Repeat]:
+    def repeats(self, limit: int) -> Sequence[DuplicateRows]:
         """Return the repeats found."""
         return self._repeats[:limit]
 

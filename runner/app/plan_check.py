@@ -111,7 +111,7 @@ def _only_help(pattern: str, staging: Staging) -> str:
 def plan_rows(
     request: RunOptions, manifest: Manifest, staging: Staging, journal: JournalAccess
 ) -> None:
-    """Give every row its verdict, by the journal's history; hold them to the plan, if any.
+    """Give every row its decision, by the journal's history; hold them to the plan, if any.
 
     Raises `ManifestInvalid`, naming what changed since the plan, if it no longer holds; `UsageError`
     for a manifest that reverts a run which the journal does not know.
@@ -153,7 +153,7 @@ def plan_file_of(
     *,
     found: DirectoryAnswers = NOTHING_ASKED,
 ) -> PlanFile:
-    """Return the plan file, to be written to `out`, of rows that have their verdicts."""
+    """Return the plan file, to be written to `out`, of rows that have their decisions."""
     return PlanFile(
         path=out,
         id=record.id,
@@ -164,11 +164,11 @@ def plan_file_of(
         environment=manifest.environment.name,
         options=BatchOptions.from_json(request.in_plan()),
         history=_history(request.journal_access(manifest)),
-        rows={row.key: (verdict.action, row_digest(row)) for row, verdict in staging.planned()},
+        rows={row.key: (decision.action, row_digest(row)) for row, decision in staging.planned()},
         failed_as={
-            row.key: verdict.failed_as
-            for row, verdict in staging.planned()
-            if verdict.failed_as is not None and verdict.action in SENDS
+            row.key: decision.failed_as
+            for row, decision in staging.planned()
+            if decision.failed_as is not None and decision.action in SENDS
         },
         found=found,
     )
@@ -216,17 +216,17 @@ def _check_against(
     problems += lost
     amended: list[tuple[int, Decision]] = []
     differing, found = 0, 0
-    for row, verdict in staging.planned():
+    for row, decision in staging.planned():
         planned = plan.rows.get(row.key)
         found += planned is not None
-        held, why = _verdict_under_plan(
-            row, verdict, planned, moved.get(canonical_interaction(row.interaction_id))
+        held, why = _decision_under_plan(
+            row, decision, planned, moved.get(canonical_interaction(row.interaction_id))
         )
         if why is not None:
             differing += 1
             if differing <= MOST_NAMED:
                 problems.append(_of_row(row, why, again))
-        elif held is not verdict:
+        elif held is not decision:
             amended.append((row.n, held))
     problems += _missing_rows(plan, staging, found, again)
     if differing > MOST_NAMED:
@@ -238,31 +238,31 @@ def _check_against(
     staging.amend(amended)
 
 
-def _verdict_under_plan(
+def _decision_under_plan(
     row: PlannedRow,
-    verdict: Decision,
+    decision: Decision,
     planned: tuple[Action, str] | None,
     moved: RunMoves | None,
 ) -> tuple[Decision, str | None]:
-    """Return a row's verdict under the plan, or why the plan no longer holds for it.
+    """Return a row's decision under the plan, or why the plan no longer holds for it.
 
     What the plan sends and is not to be sent any more, since it was carried out or is in doubt,
     is no difference: the plan's own run may have ended halfway.
     """
     if planned is None:
-        return verdict, "it is not in the plan"
+        return decision, "it is not in the plan"
     action, digest = planned
     if digest != row_digest(row):
-        return verdict, "its interaction, destination, media or callbacks are not the plan's"
-    if verdict.action not in SENDS:
-        return verdict, None
+        return decision, "its interaction, destination, media or callbacks are not the plan's"
+    if decision.action not in SENDS:
+        return decision, None
     if action is Action.NOT_SELECTED:
         return Decision(Action.NOT_SELECTED, NOT_SELECTED, code=Code.NOT_SELECTED), None
-    return _verdict_of_sent(row, verdict, action, moved)
+    return _decision_of_sent(row, decision, action, moved)
 
 
-def _verdict_of_sent(
-    row: PlannedRow, verdict: Decision, action: Action, moved: RunMoves | None
+def _decision_of_sent(
+    row: PlannedRow, decision: Decision, action: Action, moved: RunMoves | None
 ) -> tuple[Decision, str | None]:
     """Return the same for a row that would be sent."""
     if moved is not None and same_destination(
@@ -273,10 +273,13 @@ def _verdict_of_sent(
             Action.UNCHANGED, reason, moved.transfer_id, code=Code.TRANSFERRED_BEFORE
         ), None
     if moved is not None:
-        return verdict, f"run {moved.run} moved its interaction to {moved.destination_uri} since"
-    if verdict.action is not action:
-        return verdict, f"the plan says `{action}`, and by its history now it is `{verdict.action}`"
-    return verdict, None
+        return decision, f"run {moved.run} moved its interaction to {moved.destination_uri} since"
+    if decision.action is not action:
+        return (
+            decision,
+            f"the plan says `{action}`, and by its history now it is `{decision.action}`",
+        )
+    return decision, None
 
 
 def _of_row(row: PlannedRow, why: str, again: str) -> Problem:

@@ -32,17 +32,17 @@ LOOKS_AT_ONCE = 64
 PROGRESS_S = 1.0
 
 _WORDS = {
-    LookupVerdict.FIT: "would be sent",
-    LookupVerdict.OURS: "would be found transferred",
+    LookupVerdict.TRANSFERABLE: "would be sent",
+    LookupVerdict.CARRIED_OUT: "would be found transferred",
     LookupVerdict.ENDED: "would be skipped",
-    LookupVerdict.THERE: "would be skipped",
-    LookupVerdict.ELSEWHERE: "would be skipped",
+    LookupVerdict.ALREADY_THERE: "would be skipped",
+    LookupVerdict.NO_LONGER_WAITING: "would be skipped",
     LookupVerdict.MOVED_ON: "would be skipped",
-    LookupVerdict.SERVED: "would be skipped",
-    LookupVerdict.UNSEEN: "would be rejected",
+    LookupVerdict.BEING_SERVED: "would be skipped",
+    LookupVerdict.DESTINATION_UNSEEN: "would be rejected",
     LookupVerdict.MISSING: "would be rejected",
     LookupVerdict.HIDDEN: "would be rejected",
-    LookupVerdict.STRANGE: "would be rejected",
+    LookupVerdict.STATE_UNKNOWN: "would be rejected",
 }
 UNKNOWN = "the look-up failed"
 
@@ -178,11 +178,11 @@ class _PreflightRun:
             found_at=row.found_at,
             expected_destination_uri=row.expected_destination_uri,
         )
-        if lookup_verdict is LookupVerdict.FIT:
+        if lookup_verdict is LookupVerdict.TRANSFERABLE:
             changed = ", carried to another destination before"
             why = f"{seen.state}{changed * (verdict.action is Action.CHANGED)}"
             return _sent(why, verdict, seen)
-        stays = {LookupVerdict.OURS, LookupVerdict.ELSEWHERE, LookupVerdict.HIDDEN}
+        stays = {LookupVerdict.CARRIED_OUT, LookupVerdict.NO_LONGER_WAITING, LookupVerdict.HIDDEN}
         looks_first = self._manifest.policy.preflight or row.expected_destination_uri is not None
         if lookup_verdict not in stays and not looks_first:
             return _sent(f"{reason}, and policy.preflight is off", verdict, seen)

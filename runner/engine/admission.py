@@ -155,8 +155,8 @@ class Admission:
         self._written = _log_of(limits)
         self._unwritten = 0  # slots whose frame has not left yet
         self._commit_s = 0.0
-        self._silent_until = 0.0
-        self._silence_why = ""
+        self._held_off_until = 0.0
+        self._held_off_why = ""
         metrics.rate_per_s = limits.rate_per_s
         self._holds: dict[str, str] = {}
 
@@ -197,21 +197,21 @@ class Admission:
             return ", ".join(self._holds.values())
         if self._gateway.generation is None:
             return "the session"
-        if (left_s := self.silent_for_s) > 0:
-            return f"{left_s:.0f} s more ({self._silence_why})"
+        if (left_s := self.held_off_for_s) > 0:
+            return f"{left_s:.0f} s more ({self._held_off_why})"
         if self.circuit.is_open:
             return "the gateway to answer again (open circuit)"
         return "look-ups to be answered again (open circuit)" if self.look_ups.is_open else None
 
     @property
-    def silent_for_s(self) -> float:
-        """For how many seconds the gateway still wants silence; 0.0 or less: it does not."""
-        return self._silent_until - self._clock.now()
+    def held_off_for_s(self) -> float:
+        """For how many seconds nothing may leave, as the gateway asked; 0.0 or less: it may."""
+        return self._held_off_until - self._clock.now()
 
     @property
-    def silence_why(self) -> str:
-        """Who asked for the last silence."""
-        return self._silence_why
+    def held_off_why(self) -> str:
+        """Why the gateway last asked that nothing leave."""
+        return self._held_off_why
 
     async def acquire(self, kbps: float) -> Slot | None:
         """Wait for a slot and for a place in the pace; None: the run is stopped.
@@ -276,7 +276,7 @@ class Admission:
                     await self._stop_signal.sleep(min(wait_s, left_s))
                 if not self._in_window() or not self._may_write():
                     return False
-                pending_reply.hand_over(now)
+                pending_reply.frame_left(now)
                 self._metrics.frame_left(now)
                 self._budget = self._budget.delivered()
                 await self._gateway.submit(request)
@@ -284,9 +284,9 @@ class Admission:
                     self._written.append(self._clock.now())
                 return True
         finally:
-            self._no_longer_unwritten(slot)
+            self._count_as_written(slot)
 
-    def slow(self, sent_at: float, why: str = "rate_limited") -> None:
+    def lower_rate(self, sent_at: float, why: str = "rate_limited") -> None:
         """Halve the pace: a frame that left at `sent_at` was answered "too fast"."""
         now = self._clock.now()
         before = self._pace
@@ -297,7 +297,7 @@ class Admission:
         if self._pace.rate_per_s != before.rate_per_s:
             self._add_event(TimelineEventKind.SLOWED, self._pace.rate_per_s, why)
 
-    def climb(self) -> None:
+    def raise_rate(self) -> None:
         """Raise the rate one step if a second has passed."""
         before = self._pace
         self._pace = climbed(before, now=self._clock.now())
@@ -306,11 +306,11 @@ class Admission:
         if rate != before.rate_per_s and rate == limit:
             self._add_event(TimelineEventKind.RECOVERED, rate)
 
-    def silence(self, wait_s: float, why: str) -> None:
+    def hold_off(self, wait_s: float, why: str) -> None:
         """Let nothing leave for `wait_s` seconds: the gateway asked for it."""
         until = self._clock.now() + wait_s
-        if until > self._silent_until:
-            self._silent_until, self._silence_why = until, why
+        if until > self._held_off_until:
+            self._held_off_until, self._held_off_why = until, why
             self._add_event(TimelineEventKind.PAUSED, wait_s, why)
 
     def _add_event(
@@ -354,12 +354,12 @@ class Admission:
         return Slot(kbps, self._release)
 
     def _release(self, slot: Slot) -> None:
-        self._no_longer_unwritten(slot)
+        self._count_as_written(slot)
         self._slots_taken -= 1
         self._kbps_taken -= slot.kbps
         self._freed.set()
 
-    def _no_longer_unwritten(self, slot: Slot) -> None:
+    def _count_as_written(self, slot: Slot) -> None:
         self._unwritten -= slot.is_unwritten
         slot.is_unwritten = False
 
@@ -376,8 +376,8 @@ class Admission:
             return POLL_S
         now = self._clock.now()
         shut_s = self.circuit.shut_for_s(now, in_flight=self._slots_taken)
-        if shut_s > 0 or now < self._silent_until:
-            return max(shut_s, self._silent_until - now)
+        if shut_s > 0 or now < self._held_off_until:
+            return max(shut_s, self._held_off_until - now)
         rate, due_s = self._pace.rate_per_s, self._gateway.due_in(self._unwritten)
         if rate is not None:
             paced_s = due_in(
@@ -393,8 +393,8 @@ class Admission:
 
     def _until_frame(self, now: float) -> float:
         """Return the seconds until the next transfer may write; 0.0: the token is taken."""
-        if now < self._silent_until:
-            return self._silent_until - now
+        if now < self._held_off_until:
+            return self._held_off_until - now
         if not self._gateway.writable():
             return BUFFER_POLL_S
         if (due_s := self._gateway.due_in(0)) > 0:

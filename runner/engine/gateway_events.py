@@ -82,7 +82,7 @@ class GatewayEvents:
 
     def slowed(self, why: str) -> None:
         """Halve the pace."""
-        self._admission.slow(self._clock.now(), why)
+        self._admission.lower_rate(self._clock.now(), why)
         self._observer.warned("slowing down", why=why)
 
     def paused(self, wait_s: float, why: str) -> None:
@@ -93,4 +93,4 @@ class GatewayEvents:
                 f"the gateway asks to wait {seconds_text(wait_s)} ({why}); try after that",
             )
         else:
-            self._admission.silence(wait_s, why)
+            self._admission.hold_off(wait_s, why)

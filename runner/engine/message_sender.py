@@ -179,7 +179,7 @@ class MessageSender:
     def _slow_down(self, pending_reply: PendingReply, answer: Reply) -> None:
         assert pending_reply.sent_at is not None  # noqa: S101 - only what left is answered
         self._metrics.throttled += 1
-        self._admission.slow(pending_reply.sent_at)
+        self._admission.lower_rate(pending_reply.sent_at)
         wait_s = answer.retry_after_s
         if wait_s is None:
             return
@@ -190,7 +190,7 @@ class MessageSender:
                 " that are waited; run apply again after that",
             )
         else:
-            self._admission.silence(wait_s, "retry_after")
+            self._admission.hold_off(wait_s, "retry_after")
 
     def _after(self, transfer: ActiveTransfer, event: Event, answer: Reply) -> Event | None:
         """Prepare the next delivery, or return the event that ends the transfer without one."""

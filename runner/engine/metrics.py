@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 from runner.core.pacing.rate import WINDOW_S
 from runner.core.records.latency import LATENCIES_KEPT
-from runner.core.records.recent_failures import TROUBLES_KEPT, RecentFailure
+from runner.core.records.recent_failures import FAILURES_KEPT, RecentFailure
 from runner.core.records.run_record import (
     Figures,
     SessionClose,
@@ -53,7 +53,7 @@ class RunMetrics:
         self._event_count = 0
         self._first_events: list[TimelineEvent] = []
         self._last_events: deque[TimelineEvent] = deque(maxlen=MOST_EVENTS // 2)
-        self.troubles: deque[RecentFailure] = deque(maxlen=TROUBLES_KEPT)
+        self.recent_failures: deque[RecentFailure] = deque(maxlen=FAILURES_KEPT)
         self.decided = 0  # decisions and gates' verdicts in the chain
         self.latencies_ms: deque[float] = deque(maxlen=LATENCIES_KEPT)
 

@@ -39,7 +39,7 @@ class PendingReply:
         self.sent_at: float | None = None
         self.answered_at: float | None = None
 
-    def hand_over(self, now: float) -> None:
+    def frame_left(self, now: float) -> None:
         """Note that the frame is being written, now."""
         self.sent_at = now
 

@@ -153,7 +153,7 @@ class PreDeliveryCheck:
         )
         event = verdict.event
         if event is not None and transfer.state is State.READY:
-            message_id = seen.last_transfer_id if verdict is LookupVerdict.OURS else None
+            message_id = seen.last_transfer_id if verdict is LookupVerdict.CARRIED_OUT else None
             if message_id is not None and transfer.row.lineage is not None:
                 self._late_replies.report_carried_out(transfer.row, message_id)
             details = EventDetails(message_id=message_id, reason=reason, reason_code=verdict.code)

@@ -64,7 +64,7 @@ class ProgressReporter:
             latency_ms=recent_latency(metrics.latencies_ms),
             is_stopping=self._stop_signal.is_set,
             stage=self.stage,
-            troubles=tuple(metrics.troubles),
+            recent_failures=tuple(metrics.recent_failures),
             burst=self._burst,
         )
 
@@ -84,7 +84,7 @@ class ProgressReporter:
 
     def _hold(self) -> str | None:
         """Return what holds all transfers up; None: nothing but the session."""
-        if self._admission.silent_for_s > 0:
+        if self._admission.held_off_for_s > 0:
             return Note.ASKED_TO_WAIT
         if self._admission.circuit.is_open:
             return Note.CIRCUIT_OPEN
@@ -94,8 +94,8 @@ class ProgressReporter:
         if held_by != Note.ASKED_TO_WAIT:
             return {}
         return {
-            "wait_s": round(self._admission.silent_for_s, 1),
-            "why": self._admission.silence_why,
+            "wait_s": round(self._admission.held_off_for_s, 1),
+            "why": self._admission.held_off_why,
         }
 
     def _note(self, say: Callable[..., None], event: str, **fields: Any) -> None:

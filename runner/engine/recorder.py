@@ -65,7 +65,7 @@ class Recorder:
         if details.latency_ms is not None:
             self._metrics.latencies_ms.append(details.latency_ms)
         if after is not None and after.needs_attention and after is not before:
-            self._metrics.troubles.append(
+            self._metrics.recent_failures.append(
                 RecentFailure(wall, str(after), transfer.row.key, details.reason)
             )
         if after is not before and after not in {None, Outcome.IN_DOUBT}:

@@ -50,7 +50,7 @@ from runner.ports import (
 from runner.ports.gates import Gates, Prompt, unanswered
 
 BEAT_S = 0.5
-"""How often progress is reported and the pace may climb."""
+"""How often progress is reported and the pace may raise_rate."""
 
 WAITING_PER_SLOT = 4
 """Transfers that may wait for their next delivery beside those in flight."""
@@ -409,7 +409,7 @@ class BatchRun:
     async def _beat(self) -> None:
         while True:
             await self._clock.sleep(BEAT_S)
-            self._admission.climb()
+            self._admission.raise_rate()
             self._admission.circuit.watch()
             self._admission.look_ups.watch()
             self._rollout.watch_window()

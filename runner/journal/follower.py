@@ -9,7 +9,7 @@ from contextlib import AbstractContextManager
 from typing import Any, Protocol, Self
 
 from runner.core.records.latency import LATENCIES_KEPT, recent_latency
-from runner.core.records.recent_failures import TROUBLES_KEPT, RecentFailure, stage_of
+from runner.core.records.recent_failures import FAILURES_KEPT, RecentFailure, stage_of
 from runner.core.records.run_record import RunRecord
 from runner.core.timestamps import seconds
 from runner.core.transfer.outcome import Outcome
@@ -88,7 +88,7 @@ class Follower:
         self._sent_at: deque[float] = deque()
         self._first_sent: float | None = None  # that was read
         self._latencies_ms: deque[float] = deque(maxlen=LATENCIES_KEPT)
-        self._recent_failures: deque[RecentFailure] = deque(maxlen=TROUBLES_KEPT)
+        self._recent_failures: deque[RecentFailure] = deque(maxlen=FAILURES_KEPT)
         self._session = SessionState.DIALLING
         self._stage: str | None = None
         self._hold: tuple[float, str] | None = None  # until when, and the reason
@@ -136,7 +136,7 @@ class Follower:
             latency_ms=recent_latency(self._latencies_ms),
             callbacks_owed=owed,
             stage=self._stage,
-            troubles=tuple(self._recent_failures),
+            recent_failures=tuple(self._recent_failures),
             burst=self._burst,
         )
 

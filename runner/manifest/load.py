@@ -16,11 +16,11 @@ from runner.core.diagnostics.problem import Problem
 from runner.core.gates import Gate
 from runner.core.manifest.model import (
     Callback,
+    DuplicateRows,
     Environment,
     GatewayConstraints,
     Limits,
     Manifest,
-    Repeat,
 )
 from runner.core.manifest.source_excerpt import excerpt
 from runner.manifest.own_sections import OwnSections
@@ -44,7 +44,7 @@ from runner.manifest.yaml.source import read_source, readable
 from runner.manifest.yaml.tree import Source
 from runner.manifest.yaml.tree_builder import build
 
-__all__ = ["Loaded", "Overrides", "Repeat", "RowSink", "load"]
+__all__ = ["DuplicateRows", "Loaded", "Overrides", "RowSink", "load"]
 
 
 @dataclass(frozen=True, slots=True)

@@ -38,7 +38,7 @@ class Progress:
     callbacks_owed: int | None = None
     is_stopping: bool = False  # nothing new is sent, what is in flight settles
     stage: str | None = None  # "wave 2 of 5"
-    troubles: Sequence[RecentFailure] = ()  # the last few, oldest first
+    recent_failures: Sequence[RecentFailure] = ()  # the last few, oldest first
     burst: int | None = None  # frames beyond `limit_per_s` that one second may hold
 
 

@@ -5,8 +5,8 @@ the times of arrival, and a seed repeats a rehearsal exactly.
 
 A new fault is a new line of one of the tables:
 - `REFUSALS`: the gateway answers, but does not carry out;
-- `DELIVERIES`: what happens to an answer on its way, in the order of the table;
-- `ARRIVALS`: what happens to a frame before it is processed; the model handles each by name.
+- `REPLY_FAULTS`: what happens to an answer on its way, in the order of the table;
+- `FRAME_FAULTS`: what happens to a frame before it is processed; the model handles each by name.
 """
 
 from __future__ import annotations
@@ -179,7 +179,7 @@ def _cut(_decisions: Decisions, _latency_s: float, _drawn: float) -> Decisions:
     return ((0.0, Cut()),)
 
 
-DELIVERIES: Mapping[str, Callable[[Decisions, float, float], Decisions]] = {
+REPLY_FAULTS: Mapping[str, Callable[[Decisions, float, float], Decisions]] = {
     "doubled": _doubled,
     "slow": _slow,
     "muted": _muted,
@@ -187,7 +187,7 @@ DELIVERIES: Mapping[str, Callable[[Decisions, float, float], Decisions]] = {
 }
 """Changes to an answer: (decisions, latency in seconds, a number in [0, 1)) -> decisions."""
 
-ARRIVALS = ("token_expiry", "cut_before")
+FRAME_FAULTS = ("token_expiry", "cut_before")
 
-FAULTS = ("rate_limited", "codec_unsupported", *REFUSALS, *DELIVERIES, *ARRIVALS)
+FAULTS = ("rate_limited", "codec_unsupported", *REFUSALS, *REPLY_FAULTS, *FRAME_FAULTS)
 """The names of all faults, as in manifests."""

@@ -10,7 +10,7 @@ from itertools import groupby
 from operator import itemgetter
 
 from runner.core.manifest.media import MediaMatrix
-from runner.core.manifest.model import QueueSelection, Repeat
+from runner.core.manifest.model import DuplicateRows, QueueSelection
 from runner.core.records.row_codec import DECISION, PLANNED_ROW, ROW, write_ladder
 from runner.core.records.run_record import IDENTITY
 from runner.core.transfer.canonical_form import canonical_interaction
@@ -204,7 +204,7 @@ class Staging(Scratch):
                 ((uri, named) for named, uri in addresses.items()),
             )
 
-    def repeats(self, limit: int) -> Sequence[Repeat]:
+    def repeats(self, limit: int) -> Sequence[DuplicateRows]:
         """Return rows whose key or interaction an earlier row has, `limit` of each at most."""
         self._flush()
         if not self._repeats.may_be():
@@ -216,11 +216,11 @@ class Staging(Scratch):
             found += self._repeats_of("key", "key", "key", limit)
         return sorted(found, key=lambda repeat: (repeat.second, repeat.kind))
 
-    def _repeats_of(self, kind: str, column: str, shown: str, limit: int) -> list[Repeat]:
+    def _repeats_of(self, kind: str, column: str, shown: str, limit: int) -> list[DuplicateRows]:
         rows = self._connection.execute(
             REPEATS.format(column=column, shown=shown), {"kind": kind, "limit": limit}
         )
-        return [Repeat(*row) for row in rows]
+        return [DuplicateRows(*row) for row in rows]
 
     def plan(self, history: ClaimSource | None, selection: Selection) -> None:
         """Decide what to do with every row, by what earlier runs did (`history` None: nothing).

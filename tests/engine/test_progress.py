@@ -24,7 +24,7 @@ def test_the_first_and_the_last_word_tell_the_session_and_the_limit():
 
 def test_what_did_not_succeed_is_told_with_its_reason_and_only_the_last_few():
     run = run_batch(12, Answer("transfer_rejected"), limits=Limits(in_flight=1))
-    told = run.observer.progress[-1].troubles
+    told = run.observer.progress[-1].recent_failures
     assert [trouble.key for trouble in told] == [f"k{n}" for n in range(4, 12)]
     assert {(trouble.outcome, trouble.reason) for trouble in told} == {
         ("rejected", "transfer_rejected")

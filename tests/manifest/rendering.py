@@ -8,7 +8,7 @@ from pathlib import Path
 from runner.core.diagnostics.problem import Problem
 from runner.core.manifest.model import QueueSelection
 from runner.core.transfer.rows import RowColumns, TransferRow
-from runner.manifest.load import Loaded, Repeat, load
+from runner.manifest.load import DuplicateRows, Loaded, load
 
 
 class ListSink:
@@ -31,14 +31,14 @@ class ListSink:
     def protect(self, interaction_id: str, source: str) -> None:
         raise AssertionError((interaction_id, source))
 
-    def repeats(self, limit: int) -> Sequence[Repeat]:
-        found: list[Repeat] = []
+    def repeats(self, limit: int) -> Sequence[DuplicateRows]:
+        found: list[DuplicateRows] = []
         seen: dict[tuple[str, str], int] = {}
         for number, row in enumerate(self.rows):
             for kind, value in (("key", row.key), ("interaction", row.interaction_id)):
                 first = seen.setdefault((kind, value), number)
                 if first != number:
-                    found.append(Repeat(kind, value, first, number))
+                    found.append(DuplicateRows(kind, value, first, number))
         return found[:limit]
 
 

@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from runner.core.errors import StorageError
-from runner.core.manifest.model import Repeat
+from runner.core.manifest.model import DuplicateRows
 from runner.core.records.row_codec import read_ladder, write_ladder
 from runner.core.transfer.plan_decision import Action, decide
 from runner.core.transfer.rows import RowColumns, TransferRow
@@ -91,10 +91,10 @@ def keyed(*pairs: tuple[str, str]) -> list[TransferRow]:
 def test_repeats_name_both_rows(staging: Staging):
     fill(staging, keyed(("a", "1"), ("b", "2"), ("a", "3"), ("c", "2"), ("a", "1")))
     assert staging.repeats(10) == [
-        Repeat("key", "a", 0, 2),
-        Repeat("interaction", "2", 1, 3),
-        Repeat("interaction", "1", 0, 4),
-        Repeat("key", "a", 0, 4),
+        DuplicateRows("key", "a", 0, 2),
+        DuplicateRows("interaction", "2", 1, 3),
+        DuplicateRows("interaction", "1", 0, 4),
+        DuplicateRows("key", "a", 0, 4),
     ]
 
 
@@ -111,7 +111,7 @@ def test_repeats_are_what_counting_finds(pairs: list[tuple[str, str]]):
         for n, pair in enumerate(pairs):
             first = seen.setdefault(pair[column], n)
             if first != n:
-                expected.add(Repeat(kind, pair[column], first, n))
+                expected.add(DuplicateRows(kind, pair[column], first, n))
     with Staging() as staging:
         fill(staging, keyed(*pairs))
         assert set(staging.repeats(100)) == expected

@@ -166,7 +166,7 @@ def _tone(name: str) -> Style:
 def _problems(view: View) -> list[Segment]:
     """Return the newest problems first; transfers with the same outcome and reason share a line."""
     alike: dict[tuple[str, str | None], list[RecentFailure]] = {}
-    for failure in view.progress.troubles:
+    for failure in view.progress.recent_failures:
         alike.setdefault((failure.outcome, failure.reason), []).append(failure)
     problems = [(group[-1].at, _problem(group)) for group in alike.values()]
     problems += [

@@ -31,7 +31,7 @@ def json_lines(stream: LossyStream, now: Callable[[], float]) -> Refresh:
         failures = [
             failure._asdict()
             | {"at": timestamp(failure.at), "reason": redact(failure.reason or "")}
-            for failure in progress.troubles
+            for failure in progress.recent_failures
         ]
         message = {
             "version": VERSION,

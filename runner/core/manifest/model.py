@@ -346,7 +346,7 @@ class QueueSelection:
 
 
 @dataclass(frozen=True, slots=True)
-class Repeat:
+class DuplicateRows:
     """Two rows that share a key or an interaction (R005), by their numbers from 0 as added."""
 
     kind: str  # "key" | "interaction"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import NamedTuple
 
-TROUBLES_KEPT = 8
+FAILURES_KEPT = 8
 """Recent failures kept for the live view."""
 
 

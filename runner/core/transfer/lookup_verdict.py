@@ -96,17 +96,17 @@ class Interaction:
 class LookupVerdict(Enum):
     """What follows from a look-up for the transfer."""
 
-    FIT = auto()  # a delivery may follow
-    OURS = auto()  # a delivery of ours was carried out
+    TRANSFERABLE = auto()  # a delivery may follow
+    CARRIED_OUT = auto()  # a delivery of ours was carried out
     ENDED = auto()
-    THERE = auto()
-    ELSEWHERE = auto()  # no longer where a selection found it
+    ALREADY_THERE = auto()
+    NO_LONGER_WAITING = auto()  # no longer where a selection found it
     MOVED_ON = auto()  # not where its row expects it
-    SERVED = auto()  # where its row expects it, and somebody is serving it
-    UNSEEN = auto()  # no destination is shown, and its row expects one
+    BEING_SERVED = auto()  # where its row expects it, and somebody is serving it
+    DESTINATION_UNSEEN = auto()  # no destination is shown, and its row expects one
     MISSING = auto()
     HIDDEN = auto()  # not shown to this client
-    STRANGE = auto()
+    STATE_UNKNOWN = auto()
 
     @property
     def event(self) -> Event | None:
@@ -120,28 +120,28 @@ class LookupVerdict(Enum):
 
 
 _EVENTS = {
-    LookupVerdict.OURS: Event.SEEN,
+    LookupVerdict.CARRIED_OUT: Event.SEEN,
     LookupVerdict.ENDED: Event.EXCLUDED,
-    LookupVerdict.THERE: Event.EXCLUDED,
-    LookupVerdict.ELSEWHERE: Event.EXCLUDED,
+    LookupVerdict.ALREADY_THERE: Event.EXCLUDED,
+    LookupVerdict.NO_LONGER_WAITING: Event.EXCLUDED,
     LookupVerdict.MOVED_ON: Event.EXCLUDED,
-    LookupVerdict.SERVED: Event.EXCLUDED,
-    LookupVerdict.UNSEEN: Event.DENIED,
+    LookupVerdict.BEING_SERVED: Event.EXCLUDED,
+    LookupVerdict.DESTINATION_UNSEEN: Event.DENIED,
     LookupVerdict.MISSING: Event.DENIED,
     LookupVerdict.HIDDEN: Event.DENIED,
-    LookupVerdict.STRANGE: Event.DENIED,
+    LookupVerdict.STATE_UNKNOWN: Event.DENIED,
 }
 _CODES = {
-    LookupVerdict.OURS: Code.FOUND_CARRIED_OUT,
+    LookupVerdict.CARRIED_OUT: Code.FOUND_CARRIED_OUT,
     LookupVerdict.ENDED: Code.INTERACTION_ENDED,
-    LookupVerdict.THERE: Code.ALREADY_THERE,
-    LookupVerdict.ELSEWHERE: Code.NO_LONGER_WAITING,
+    LookupVerdict.ALREADY_THERE: Code.ALREADY_THERE,
+    LookupVerdict.NO_LONGER_WAITING: Code.NO_LONGER_WAITING,
     LookupVerdict.MOVED_ON: Code.MOVED_ON,
-    LookupVerdict.SERVED: Code.BEING_SERVED,
-    LookupVerdict.UNSEEN: Code.DESTINATION_UNSEEN,
+    LookupVerdict.BEING_SERVED: Code.BEING_SERVED,
+    LookupVerdict.DESTINATION_UNSEEN: Code.DESTINATION_UNSEEN,
     LookupVerdict.MISSING: Code.INTERACTION_MISSING,
     LookupVerdict.HIDDEN: Code.INTERACTION_HIDDEN,
-    LookupVerdict.STRANGE: Code.INTERACTION_STATE_UNKNOWN,
+    LookupVerdict.STATE_UNKNOWN: Code.INTERACTION_STATE_UNKNOWN,
 }
 
 
@@ -163,31 +163,31 @@ def judge_lookup(
     `expected_destination_uri` only where it is expected, and while it waits.
     """
     if seen.last_transfer_id is not None and seen.last_transfer_id in message_ids:
-        return LookupVerdict.OURS, "an earlier delivery was carried out, by its id"
+        return LookupVerdict.CARRIED_OUT, "an earlier delivery was carried out, by its id"
     if seen.refusal is not None:
         return LookupVerdict.HIDDEN, seen.refusal
-    verdict: tuple[LookupVerdict, str | None] = LookupVerdict.FIT, None
+    verdict: tuple[LookupVerdict, str | None] = LookupVerdict.TRANSFERABLE, None
     if preflight or expected_destination_uri is not None:
         verdict = _preflight(seen, destination_uri)
     elif sent_before and seen.found and same_destination(seen.destination_uri, destination_uri):
-        verdict = LookupVerdict.THERE, "already there, where an earlier run sent it"
-    if verdict[0] is LookupVerdict.FIT and expected_destination_uri is not None:
+        verdict = LookupVerdict.ALREADY_THERE, "already there, where an earlier run sent it"
+    if verdict[0] is LookupVerdict.TRANSFERABLE and expected_destination_uri is not None:
         verdict = _expected(seen, expected_destination_uri)
-    if verdict[0] is LookupVerdict.FIT and found_at is not None and seen.found:
+    if verdict[0] is LookupVerdict.TRANSFERABLE and found_at is not None and seen.found:
         departed = found_at.departed(seen)
-        return verdict if departed is None else (LookupVerdict.ELSEWHERE, departed)
+        return verdict if departed is None else (LookupVerdict.NO_LONGER_WAITING, departed)
     return verdict
 
 
 def _expected(seen: Interaction, destination_uri: str) -> tuple[LookupVerdict, str | None]:
     """Return whether a live interaction is where its row expects it, and not being served."""
     if not seen.destination_uri:
-        return LookupVerdict.UNSEEN, WORDS[Code.DESTINATION_UNSEEN]
+        return LookupVerdict.DESTINATION_UNSEEN, WORDS[Code.DESTINATION_UNSEEN]
     if not same_destination(seen.destination_uri, destination_uri):
         return LookupVerdict.MOVED_ON, f"moved on: it is at {seen.destination_uri}"
     if seen.state != WAITING_STATE:
-        return LookupVerdict.SERVED, WORDS[Code.BEING_SERVED]
-    return LookupVerdict.FIT, None
+        return LookupVerdict.BEING_SERVED, WORDS[Code.BEING_SERVED]
+    return LookupVerdict.TRANSFERABLE, None
 
 
 def _preflight(seen: Interaction, destination_uri: str) -> tuple[LookupVerdict, str | None]:
@@ -196,7 +196,7 @@ def _preflight(seen: Interaction, destination_uri: str) -> tuple[LookupVerdict, 
     if seen.state in ENDED_STATES:
         return LookupVerdict.ENDED, f"interaction is {seen.state}"
     if seen.state not in READY_STATES:
-        return LookupVerdict.STRANGE, f"interaction is in the unknown state {seen.state}"
+        return LookupVerdict.STATE_UNKNOWN, f"interaction is in the unknown state {seen.state}"
     if same_destination(seen.destination_uri, destination_uri):
-        return LookupVerdict.THERE, "already there"
-    return LookupVerdict.FIT, None
+        return LookupVerdict.ALREADY_THERE, "already there"
+    return LookupVerdict.TRANSFERABLE, None

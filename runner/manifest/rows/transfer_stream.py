@@ -9,7 +9,7 @@ from functools import partial
 from typing import Any, Protocol
 
 from runner.core.diagnostics.problem import Place, Problem, Related
-from runner.core.manifest.model import DriverTraits, QueueSelection, Repeat
+from runner.core.manifest.model import DriverTraits, DuplicateRows, QueueSelection
 from runner.core.manifest.quantity import parse_duration
 from runner.core.manifest.rules import check_id
 from runner.core.transfer.rows import RowColumns, TransferRow
@@ -46,7 +46,7 @@ class RowSink(Protocol):
     def protect(self, interaction_id: str, source: str) -> None:
         """Add an interaction that is never moved, and where it is listed ("file:line")."""
 
-    def repeats(self, limit: int) -> Sequence[Repeat]:
+    def repeats(self, limit: int) -> Sequence[DuplicateRows]:
         """Return at most `limit` repeats, ordered by `second`; called once, after the last row."""
 
 
@@ -243,7 +243,7 @@ class TransferReader:
             related = (Related(first, "first here"),)
             self._problems.add(Problem("R005", message, second, fix, related=related))
 
-    def _find_places(self, repeats: Sequence[Repeat]) -> Mapping[tuple[int, str], Place]:
+    def _find_places(self, repeats: Sequence[DuplicateRows]) -> Mapping[tuple[int, str], Place]:
         wanted: dict[tuple[int, str], dict[int, int]] = defaultdict(dict)
         for repeat in repeats:
             for number in (repeat.first, repeat.second):
@@ -276,5 +276,5 @@ def _selection(asked: Mapping[str, Any], row: TransferRow) -> QueueSelection:
     )
 
 
-def _field(repeat: Repeat) -> str:
+def _field(repeat: DuplicateRows) -> str:
     return "key" if repeat.kind == "key" else "interaction_id"

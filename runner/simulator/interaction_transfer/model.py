@@ -14,8 +14,8 @@ from typing import Any
 from runner.core.manifest.model import GatewayConstraints, SimulatorOptions
 from runner.simulator.behaviour import GatewayBehaviour
 from runner.simulator.faults import (
-    DELIVERIES,
     REFUSALS,
+    REPLY_FAULTS,
     Answer,
     Chance,
     Close,
@@ -226,7 +226,7 @@ class GatewayModel:
 
     def _deliver(self, text: str, subject: str) -> Decisions:
         decisions: Decisions = ((0.0, Answer(text)),)
-        for fault, apply in DELIVERIES.items():
+        for fault, apply in REPLY_FAULTS.items():
             if self.chance.strikes(fault, subject):
                 drawn = self.chance.draw(f"{fault} how", subject)
                 decisions = apply(decisions, self.options.latency_s, drawn)

@@ -41,10 +41,12 @@ def texts(shown: Sequence[Line]) -> list[str]:
 
 
 def test_eighty_columns_show_it_all():
-    troubles = [
+    recent_failures = [
         RecentFailure(AT - 9, "rejected", f"k{n}", "destination_unreachable") for n in range(5)
     ] + [RecentFailure(AT - 3, "in_doubt", "k9", "session lost")]
-    shown = view({"troubles": troubles}, warnings=[Warned(AT - 5, "session lost code=1006")])
+    shown = view(
+        {"recent_failures": recent_failures}, warnings=[Warned(AT - 5, "session lost code=1006")]
+    )
 
     assert texts(lines(shown, 79, 22)) == [
         "run R1",
@@ -103,7 +105,7 @@ def test_no_line_is_wider_and_no_view_higher_than_the_window(columns: int, rows:
         {
             "outcomes": {hostile: 3, "rejected": 10**9},
             "waiting_for": hostile,
-            "troubles": [wide, RecentFailure(AT, "rejected", hostile, hostile)],
+            "recent_failures": [wide, RecentFailure(AT, "rejected", hostile, hostile)],
         },
         title=hostile,
         warnings=[Warned(AT, hostile)],
@@ -116,7 +118,7 @@ def test_no_line_is_wider_and_no_view_higher_than_the_window(columns: int, rows:
 
 
 def test_markup_is_text():
-    shown = view({"troubles": [RecentFailure(AT, "failed", "k", "[red]no[/red] :smile:")]})
+    shown = view({"recent_failures": [RecentFailure(AT, "failed", "k", "[red]no[/red] :smile:")]})
 
     assert "08:00:00Z failed k: [red]no[/red] :smile:" in texts(lines(shown, 79, 22))
 

@@ -27,23 +27,23 @@ def seen(
 @pytest.mark.parametrize(
     ("interaction", "sight", "reason"),
     [
-        (seen("active"), LookupVerdict.FIT, None),
-        (seen("queued", None), LookupVerdict.FIT, None),
-        (seen("active", last="foreign"), LookupVerdict.FIT, None),
+        (seen("active"), LookupVerdict.TRANSFERABLE, None),
+        (seen("queued", None), LookupVerdict.TRANSFERABLE, None),
+        (seen("active", last="foreign"), LookupVerdict.TRANSFERABLE, None),
         (seen("completed"), LookupVerdict.ENDED, "interaction is completed"),
         (seen("abandoned"), LookupVerdict.ENDED, "interaction is abandoned"),
         (seen("completed", HERE), LookupVerdict.ENDED, "interaction is completed"),
-        (seen("parked"), LookupVerdict.STRANGE, "interaction is in the unknown state parked"),
-        (seen("active", HERE), LookupVerdict.THERE, "already there"),
+        (seen("parked"), LookupVerdict.STATE_UNKNOWN, "interaction is in the unknown state parked"),
+        (seen("active", HERE), LookupVerdict.ALREADY_THERE, "already there"),
         (Interaction("i", found=False), LookupVerdict.MISSING, "interaction not found"),
         (
             seen("completed", last="m2"),
-            LookupVerdict.OURS,
+            LookupVerdict.CARRIED_OUT,
             "an earlier delivery was carried out, by its id",
         ),
         (
             seen("active", HERE, "m1"),
-            LookupVerdict.OURS,
+            LookupVerdict.CARRIED_OUT,
             "an earlier delivery was carried out, by its id",
         ),
     ],
@@ -60,26 +60,29 @@ def test_preflight(interaction: Interaction, sight: LookupVerdict, reason: str |
 def test_without_preflight_only_an_effect_of_ours_counts(
     state: str, destination_uri: str | None, last: str | None
 ):
-    assert judged(seen(state, destination_uri, last), preflight=False) == (LookupVerdict.FIT, None)
+    assert judged(seen(state, destination_uri, last), preflight=False) == (
+        LookupVerdict.TRANSFERABLE,
+        None,
+    )
 
 
 def test_without_preflight_an_effect_of_ours_is_seen():
-    assert judged(seen(last="m1"), preflight=False)[0] is LookupVerdict.OURS
+    assert judged(seen(last="m1"), preflight=False)[0] is LookupVerdict.CARRIED_OUT
 
 
 def test_what_each_sight_leads_to():
     assert {sight: sight.event for sight in LookupVerdict} == {
-        LookupVerdict.FIT: None,
-        LookupVerdict.OURS: Event.SEEN,
+        LookupVerdict.TRANSFERABLE: None,
+        LookupVerdict.CARRIED_OUT: Event.SEEN,
         LookupVerdict.ENDED: Event.EXCLUDED,
-        LookupVerdict.THERE: Event.EXCLUDED,
-        LookupVerdict.ELSEWHERE: Event.EXCLUDED,
+        LookupVerdict.ALREADY_THERE: Event.EXCLUDED,
+        LookupVerdict.NO_LONGER_WAITING: Event.EXCLUDED,
         LookupVerdict.MOVED_ON: Event.EXCLUDED,
-        LookupVerdict.SERVED: Event.EXCLUDED,
-        LookupVerdict.UNSEEN: Event.DENIED,
+        LookupVerdict.BEING_SERVED: Event.EXCLUDED,
+        LookupVerdict.DESTINATION_UNSEEN: Event.DENIED,
         LookupVerdict.MISSING: Event.DENIED,
         LookupVerdict.HIDDEN: Event.DENIED,
-        LookupVerdict.STRANGE: Event.DENIED,
+        LookupVerdict.STATE_UNKNOWN: Event.DENIED,
     }
 
 
@@ -102,11 +105,14 @@ def test_a_transfer_that_awaits_its_delivery_can_go_wherever_a_sight_leads():
 @pytest.mark.parametrize(
     ("interaction", "sight"),
     [
-        (seen("active", HERE), LookupVerdict.THERE),
-        (seen("active", OTHER), LookupVerdict.FIT),
-        (seen("completed", OTHER), LookupVerdict.FIT),  # as everything else without preflight
-        (Interaction("i", found=False, destination_uri=HERE), LookupVerdict.FIT),
-        (seen("active", HERE, "m1"), LookupVerdict.OURS),
+        (seen("active", HERE), LookupVerdict.ALREADY_THERE),
+        (seen("active", OTHER), LookupVerdict.TRANSFERABLE),
+        (
+            seen("completed", OTHER),
+            LookupVerdict.TRANSFERABLE,
+        ),  # as everything else without preflight
+        (Interaction("i", found=False, destination_uri=HERE), LookupVerdict.TRANSFERABLE),
+        (seen("active", HERE, "m1"), LookupVerdict.CARRIED_OUT),
     ],
 )
 def test_without_preflight_what_an_earlier_run_sent_is_not_sent_to_where_it_is(
@@ -116,7 +122,10 @@ def test_without_preflight_what_an_earlier_run_sent_is_not_sent_to_where_it_is(
         interaction, destination_uri=HERE, message_ids=OURS, preflight=False, sent_before=True
     )
     assert told is sight
-    assert judged(interaction, preflight=False)[0] in {LookupVerdict.FIT, LookupVerdict.OURS}
+    assert judged(interaction, preflight=False)[0] in {
+        LookupVerdict.TRANSFERABLE,
+        LookupVerdict.CARRIED_OUT,
+    }
 
 
 WAITED = FoundAt(OTHER, "Billing EU")
@@ -127,27 +136,27 @@ SERVED = FoundAt(OTHER, "Billing EU", "p-1")
 @pytest.mark.parametrize(
     ("interaction", "found_at", "sight", "reason"),
     [
-        (seen("queued", OTHER), WAITED, LookupVerdict.FIT, None),
-        (seen("queued", OTHER.upper()), WAITED, LookupVerdict.FIT, None),
-        (seen("active", "genesys://user/u"), WAITED, LookupVerdict.ELSEWHERE, "no longer waiting in Billing EU"),
-        (seen("queued", "genesys://queue/third"), WAITED, LookupVerdict.ELSEWHERE, "no longer waiting in Billing EU"),
-        (seen("active", None), WAITED, LookupVerdict.ELSEWHERE, "no longer waiting in Billing EU"),
+        (seen("queued", OTHER), WAITED, LookupVerdict.TRANSFERABLE, None),
+        (seen("queued", OTHER.upper()), WAITED, LookupVerdict.TRANSFERABLE, None),
+        (seen("active", "genesys://user/u"), WAITED, LookupVerdict.NO_LONGER_WAITING, "no longer waiting in Billing EU"),
+        (seen("queued", "genesys://queue/third"), WAITED, LookupVerdict.NO_LONGER_WAITING, "no longer waiting in Billing EU"),
+        (seen("active", None), WAITED, LookupVerdict.NO_LONGER_WAITING, "no longer waiting in Billing EU"),
         (
             Interaction("i", found=True, state="active", handles={"participant_id": "p-1"}),
             SERVED,
-            LookupVerdict.FIT,
+            LookupVerdict.TRANSFERABLE,
             None,
         ),
         (
             Interaction("i", found=True, state="active", handles={"participant_id": "p-2"}),
             SERVED,
-            LookupVerdict.ELSEWHERE,
+            LookupVerdict.NO_LONGER_WAITING,
             "no longer with the agent who served it in Billing EU",
         ),
         (
             seen("queued", OTHER),
             SERVED,
-            LookupVerdict.ELSEWHERE,
+            LookupVerdict.NO_LONGER_WAITING,
             "no longer with the agent who served it in Billing EU",
         ),
     ],
@@ -173,7 +182,7 @@ def test_what_a_selection_found_is_fit_only_where_it_was_found(
 def test_what_has_ended_or_is_there_already_is_said_to_be_so_though_it_left_where_it_was_found():
     for interaction, sight in (
         (seen("completed"), LookupVerdict.ENDED),
-        (seen("active", HERE), LookupVerdict.THERE),
+        (seen("active", HERE), LookupVerdict.ALREADY_THERE),
     ):
         told, _ = judge_lookup(
             interaction, destination_uri=HERE, message_ids=OURS, preflight=True, found_at=WAITED
@@ -189,7 +198,7 @@ def test_what_this_client_is_not_shown_is_rejected_with_the_gateways_words(*, pr
 
 @pytest.mark.parametrize("verdict", LookupVerdict)
 def test_what_keeps_a_transfer_from_its_delivery_has_a_cause(verdict: LookupVerdict):
-    is_fit = verdict is LookupVerdict.FIT
+    is_fit = verdict is LookupVerdict.TRANSFERABLE
     assert (verdict.code is None) == (verdict.event is None) == is_fit
 
 
@@ -210,9 +219,9 @@ ELSEWHERE = "genesys://queue/elsewhere"
 @pytest.mark.parametrize(
     ("interaction", "verdict", "reason"),
     [
-        (seen("queued", OTHER), LookupVerdict.FIT, None),
-        (seen("queued", "genesys://queue/%6Fther"), LookupVerdict.FIT, None),
-        (seen("active", OTHER), LookupVerdict.SERVED, "being served"),
+        (seen("queued", OTHER), LookupVerdict.TRANSFERABLE, None),
+        (seen("queued", "genesys://queue/%6Fther"), LookupVerdict.TRANSFERABLE, None),
+        (seen("active", OTHER), LookupVerdict.BEING_SERVED, "being served"),
         (
             seen("queued", ELSEWHERE),
             LookupVerdict.MOVED_ON,
@@ -225,15 +234,15 @@ ELSEWHERE = "genesys://queue/elsewhere"
         ),
         (
             seen("queued", None),
-            LookupVerdict.UNSEEN,
+            LookupVerdict.DESTINATION_UNSEEN,
             "the gateway shows no destination to compare with the expected one",
         ),
-        (seen("active", HERE), LookupVerdict.THERE, "already there"),
+        (seen("active", HERE), LookupVerdict.ALREADY_THERE, "already there"),
         (seen("completed", OTHER), LookupVerdict.ENDED, "interaction is completed"),
         (Interaction("i", found=False), LookupVerdict.MISSING, "interaction not found"),
         (
             seen("queued", OTHER, "m1"),
-            LookupVerdict.OURS,
+            LookupVerdict.CARRIED_OUT,
             "an earlier delivery was carried out, by its id",
         ),
     ],
@@ -248,8 +257,8 @@ def test_an_expected_interaction_is_moved_only_while_it_waits_there(
 
 
 def test_what_is_not_where_it_is_expected_is_skipped_and_what_shows_nothing_is_rejected():
-    skips = {LookupVerdict.MOVED_ON, LookupVerdict.SERVED}
+    skips = {LookupVerdict.MOVED_ON, LookupVerdict.BEING_SERVED}
     assert {step(State.READY, verdict.event) for verdict in skips if verdict.event} == {
         State.SKIPPED
     }
-    assert LookupVerdict.UNSEEN.event is Event.DENIED
+    assert LookupVerdict.DESTINATION_UNSEEN.event is Event.DENIED

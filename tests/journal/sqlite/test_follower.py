@@ -85,7 +85,7 @@ def test_problems_latency_rate_and_limit_are_told(journal: Path, store: Store):
         run.go("k2", Event.INTENT, Event.LOST, reason="no reply")
         run.go("k3", Event.INTENT)
         told = follower.look(AT + 2)
-        assert told.troubles == (
+        assert told.recent_failures == (
             RecentFailure(AT, "rejected", "k1", "not_authorized"),
             RecentFailure(AT, "in_doubt", "k2", "no reply"),
         )
