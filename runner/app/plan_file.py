@@ -110,7 +110,7 @@ def read_plan(path: Path) -> PlanFile | None:
             text = stream.read(LARGEST_BYTES + 1)
         if len(text) > LARGEST_BYTES:
             raise _damaged(path, "it is larger than 1 GiB")
-        document = json.loads(text.decode("utf-8-sig"))
+        document = json.loads(text.decode("utf-8-sig"), object_pairs_hook=_without_repeats)
     except (OSError, ValueError, RecursionError) as error:
         raise _damaged(path, f"it cannot be read ({error})") from error
     if document.get("version") != VERSION:
@@ -123,6 +123,14 @@ def read_plan(path: Path) -> PlanFile | None:
     if document["digest"] not in {_digest(head, document["rows"]), rows_digest(document["rows"])}:
         raise _damaged(path, "its digest is of other content: it was edited")
     return _plan(path, document)
+
+
+def _without_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Return an object of JSON whose names differ: else a reader may see another value than counts."""
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        raise ValueError("an object has the same name twice")
+    return found
 
 
 def plan_problem(path: Path, message: str, help_text: str = REPLAN) -> Problem:

@@ -315,6 +315,7 @@ def test_a_plan_of_a_program_that_knew_no_threshold_is_still_one(desk: Desk):
         (lambda text: re.sub(r'"seq": .*,', '"seq": 3,', text), "it was edited"),
         (lambda text: text.replace('"version": 1', '"version": 2'), "version 2, not 1"),
         (lambda text: text[: len(text) // 2], "it cannot be read"),
+        (lambda text: text.replace('"again":', '"again": true, "again":'), "the same name twice"),
         (lambda text: text.replace('"batch"', '"bath"'), "at the whole"),
         (
             lambda text: text.replace('"last_transfer_id": ', f'"last_transfer_id": {10**19}'),

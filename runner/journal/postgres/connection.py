@@ -64,13 +64,15 @@ class JournalUrl:
                 "the journal's URL holds a password, which would be kept in reports and shown in"
                 " lists of processes; write it into a password file and name that with PGPASSFILE"
             )
-        lane = next((value for name, value in parameters if name == LANE), None)
+        lanes = [value for name, value in parameters if name == LANE]
+        if len(lanes) > 1:
+            raise UsageError(f"the journal's URL names {len(lanes)} lanes; name one")
         rest = urlencode(
             [each for each in parameters if each[0] != LANE], quote_via=quote, safe="/"
         )
         # Not by `urlunsplit`, which drops the slashes before an empty host.
         place = f"{parts.scheme}://{parts.netloc}{parts.path}"
-        url = cls(f"{place}?{rest}" if rest else place, lane)
+        url = cls(f"{place}?{rest}" if rest else place, next(iter(lanes), None))
         try:
             conninfo_to_dict(url.database)
         except psycopg.Error as error:

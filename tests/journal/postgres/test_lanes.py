@@ -352,6 +352,11 @@ def test_one_of_several_lanes_has_to_be_named(database: Database):
         pass
 
 
+def test_a_url_with_two_lanes_is_refused():
+    with pytest.raises(UsageError, match="names 2 lanes; name one"):
+        JournalUrl.parse("postgresql:///journal?lane=a&lane=b")
+
+
 def test_a_lane_is_a_gateway_and_an_account_and_no_environment(database: Database):
     journal = PostgresJournal(JournalLocation(database.url))
     lane = Lane("wss://gw.example.net:443", "a")
