@@ -29,6 +29,10 @@ _CLAUSES = {Outcome.UNCHANGED: "unchanged since an earlier run"}
 _IN_DOUBT = ExitCode.IN_DOUBT.outcome
 
 _OTHERS = "Transfers that are not of this batch are in doubt: they need a person."
+_SETTLES = (
+    "Applying again settles those of which the gateway shows enough; the others need a person."
+)
+_SETTLES_ONE = "Applying again settles it if the gateway shows enough; otherwise it needs a person."
 _SETTLED = "What was in doubt when the run ended has been settled since."
 
 _ENDS = {
@@ -94,7 +98,7 @@ def _meaning(content: Content) -> str:
     if doubts := counts[Outcome.IN_DOUBT]:
         doubt = f"{counted(doubts)} may or may not have been carried out"
         return (
-            f"{doubt}: {'it needs' if doubts == 1 else 'they need'} a person."
+            f"{doubt}. {_SETTLES_ONE if doubts == 1 else _SETTLES}"
             if end is None
             else f"{end}, and {doubt}."
         )

@@ -102,7 +102,7 @@ def rows_of(page: str) -> dict[str, Any]:
             ended("in-doubt", Outcome.IN_DOUBT, Outcome.REJECTED),
             "doubt",
             "0 of 2 transferred, 1 in doubt, 1 rejected, in 41 s.",
-            "1 transfer may or may not have been carried out: it needs a person.",
+            "1 transfer may or may not have been carried out. Applying again settles it if the gateway shows enough; otherwise it needs a person.",
         ),
         (
             left_by_others(ended("in-doubt", Outcome.TRANSFERRED)),

@@ -32,10 +32,13 @@ def plan_verdict(result: RunResult, plan: PlanFigures) -> str:
 
 
 def doubts_text(doubts: int, total: str) -> str:
-    """Return how many transfers need a person, for a plan or a run."""
+    """Return how many transfers are in doubt, for a plan or a run.
+
+    Not how many need a person: the next run may settle them.
+    """
     if not doubts:
-        return "a transfer outside this selection needs a person"
-    return f"{doubts:,} of {total} {'needs' if doubts == 1 else 'need'} a person"
+        return "a transfer outside this selection may or may not have been carried out"
+    return f"{doubts:,} of {total} may or may not have been carried out"
 
 
 def planned_moves(result: RunResult, paint: Paint) -> Iterator[str]:

@@ -58,7 +58,7 @@ def test_a_run_with_doubts_says_who_must_look_and_how():
     )
 
     assert render_result(ended) == text("""
-        in doubt: 3 of 1,206 transfers need a person
+        in doubt: 3 of 1,206 transfers may or may not have been carried out
           batch billing, environment production, run 20261201T210000Z-1, 1 min 02 s
 
           transferred    1,180
@@ -142,7 +142,9 @@ def test_a_dry_run_with_doubts_and_preflight_says_both():
 
     shown = render_result(planned)
 
-    assert shown.startswith("in doubt: 2 of 3 transfers need a person; 1 would be sent\n")
+    assert shown.startswith(
+        "in doubt: 2 of 3 transfers may or may not have been carried out; 1 would be sent\n"
+    )
     assert "\n  nothing was sent; the gateway was only queried\n" in shown
     assert "  in doubt       2\n" in shown
     assert "  in doubt: each may have been" in shown
@@ -173,7 +175,7 @@ def test_a_dry_run_with_doubts_and_preflight_says_both():
         (result(ExitCode.FAILURES, {R: 1}), "failures: 1 of 1 transfer was rejected or failed"),
         (
             result(ExitCode.IN_DOUBT, {U: 5}),
-            "in doubt: a transfer outside this selection needs a person",
+            "in doubt: a transfer outside this selection may or may not have been carried out",
         ),
         (
             result(ExitCode.UNREACHABLE, {U: 5}, explanation="the token was refused"),
