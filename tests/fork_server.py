@@ -250,8 +250,9 @@ def _become(order: Mapping[str, Any], descriptors: Sequence[int]) -> None:
     os.environ.update(order["environment"])
     sys.argv[:] = ["runner", *order["arguments"]]
     from runner.__main__ import main  # noqa: PLC0415 - imported before, by the server
+    from tests.preload import run_to_end  # noqa: PLC0415
 
-    main()
+    run_to_end(main)
 
 
 if __name__ == "__main__":

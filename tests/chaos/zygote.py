@@ -15,7 +15,7 @@ from typing import Any
 
 import tests.chaos.gateway
 from runner.__main__ import main
-from tests.preload import preload
+from tests.preload import preload, run_to_end
 
 PROGRAMS = {"runner": main, "gateway": tests.chaos.gateway.main}
 POLL_S = 0.005
@@ -33,8 +33,7 @@ def serve() -> None:
         order = json.loads(line)
         if (pid := os.fork()) == 0:
             _become(order)
-            PROGRAMS[order["program"]]()
-            return
+            run_to_end(PROGRAMS[order["program"]])
         _tell({"pid": pid})
 
 
