@@ -8,7 +8,27 @@ from tests.simulation.planted_faults import PLANTED
 from tests.simulation.scenario import run_seed
 
 SEEDS = 100
-"""Within which every planted fault must be found; it takes a dozen at most, as things are."""
+"""Within which every planted fault must be found."""
+
+FOUND_BY = {
+    "blind resend": 17,
+    "blind resend by the next run": 1,
+    "query, then resend": 43,
+    "intent after send": 2,
+    "id from the clock": 2,
+    "id reused after rate_limited": 10,
+    "plan before lock": 5,
+    "second reader": 5,
+    "window not heeded": 4,
+    "everything in one wave": 2,
+    "failures not counted": 10,
+    "no seats": 1,
+    "pauses not heeded": 17,
+    "failed rows in their old place": 1,
+    "known failures counted anew": 0,
+    "outages fail transfers": 7,
+}
+"""A seed that finds each, as things are: it is played first, the others only if it finds nothing."""
 
 TELLTALES = {
     "blind resend": {"moved twice"},
@@ -33,7 +53,7 @@ TELLTALES = {
 
 @pytest.mark.parametrize("fault", PLANTED)
 def test_a_planted_fault_is_found(fault: str):
-    for seed in range(SEEDS):
+    for seed in sorted(range(SEEDS), key=lambda seed: seed != FOUND_BY[fault]):
         kinds = {finding.kind for finding in run_seed(seed, PLANTED[fault]).findings}
         if TELLTALES[fault] & kinds:
             return

@@ -10,6 +10,25 @@ from tests.simulation.platform_scenario import run_platform_seed
 SEEDS = 150
 """Within which every planted fault must be found."""
 
+FOUND_BY = {
+    "blind resend by the next run": 8,
+    "query, then resend": 1,
+    "intent after send": 1,
+    "plan before lock": 71,
+    "window not heeded": 19,
+    "everything in one wave": 5,
+    "failures not counted": 15,
+    "command put again": 1,
+    "taken for carried out": 2,
+    "blind to consultations": 51,
+    "blind to who moved it": 8,
+    "blind to truncation": 8,
+    "one hidden conversation forbids all": 4,
+    "selected, and moved from anywhere": 4,
+    "no patience while it rings": 18,
+}
+"""A seed that finds each, as things are: it is played first, the others only if it finds nothing."""
+
 TELLTALES = {
     "blind resend by the next run": {"moved twice", "sent without ground"},
     "query, then resend": {"moved twice", "sent without ground"},
@@ -32,7 +51,7 @@ TELLTALES = {
 
 @pytest.mark.parametrize("fault", PLATFORM_PLANTED)
 def test_a_planted_fault_is_found(fault: str):
-    for seed in range(SEEDS):
+    for seed in sorted(range(SEEDS), key=lambda seed: seed != FOUND_BY[fault]):
         found = run_platform_seed(seed, PLATFORM_PLANTED[fault]).findings
         if TELLTALES[fault] & {finding.kind for finding in found}:
             return
