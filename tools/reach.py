@@ -17,6 +17,7 @@ import re
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
@@ -81,8 +82,12 @@ def files_of(change: Change) -> list[str]:
 
 
 def _touches(change: Change, path: Path) -> bool:
-    tree = ast.parse(path.read_text("utf-8"))
-    return any(change.names.fullmatch(name) for name in _names(tree))
+    return any(map(change.names.fullmatch, _names_in(path)))
+
+
+@cache
+def _names_in(path: Path) -> frozenset[str]:
+    return frozenset(_names(ast.parse(path.read_text("utf-8"))))
 
 
 def _names(tree: ast.Module) -> Iterator[str]:

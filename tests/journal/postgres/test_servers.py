@@ -27,6 +27,7 @@ POOLER = """
 listen_addr =
 unix_socket_dir = {folder}
 listen_port = 6432
+pidfile = {folder}/pooler.pid
 auth_type = any
 pool_mode = {mode}
 max_prepared_statements = 100
