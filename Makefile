@@ -1,5 +1,5 @@
 # make demo    one batch against the embedded gateway: no account, no network
-# make test    all checks: lint, format, types, layers, tests with coverage
+# make test    all checks: lint, format, types, layers, tests; the core's coverage, from Python 3.12 on all
 # make check   only lint, format, types, layers
 # make unit    only the tests whose coverage is measured, where Python does so at almost no cost
 # make core-coverage  only the core's tests, which must go through every line and branch of it

@@ -15,6 +15,7 @@ from runner.core.manifest.model import Limits, RetryPolicy
 from runner.gateways.genesys_cloud.rest import GenesysRest, NoAnswer, NotSent
 from runner.gateways.http.retrying_client import IdempotentRequest
 from tests.fakes.vendor_server import VendorServer
+from tests.fakes.virtual import VirtualLoop
 from tests.fakes.wire_server import Reaction, answer
 from tests.gateways.harness import SECRET, QuickClock, environment_of
 
@@ -134,15 +135,18 @@ class Hanging(httpx.AsyncBaseTransport):
 
 
 @pytest.mark.parametrize(("writes", "outcome"), [(False, NotSent), (True, NoAnswer)])
-async def test_a_connection_that_hangs_is_given_up_for_certain_before_the_first_byte_alone(
+def test_a_connection_that_hangs_is_given_up_for_certain_before_the_first_byte_alone(
     writes: bool,  # noqa: FBT001 - a case
     outcome: type[Exception],
 ):
-    clock = QuickClock()
-    async with VendorServer() as server, rest_to(server, clock, Hanging(writes=writes)) as rest:
-        posting = asyncio.create_task(commanded(rest, clock))
-        with pytest.raises(outcome):
-            await asyncio.wait_for(posting, 60)
+    async def scenario() -> None:
+        clock, nowhere = QuickClock(), VendorServer(port=8443)
+        async with rest_to(nowhere, clock, Hanging(writes=writes)) as rest:
+            with pytest.raises(outcome):
+                await commanded(rest, clock)
+
+    with asyncio.Runner(loop_factory=VirtualLoop) as runner:
+        runner.run(scenario())
 
 
 async def test_without_a_token_nothing_was_sent():
