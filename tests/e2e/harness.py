@@ -33,10 +33,7 @@ AT_START = (
     "TZ",
     "HOME",
     "TMPDIR",
-    "COLUMNS",
     "TERM",
-    "NO_COLOR",
-    "GITHUB_",
 )
 """How variables begin that an interpreter, or a library when it is imported, reads once."""
 REPORT_SCHEMA = jsonschema_rs.validator_for(

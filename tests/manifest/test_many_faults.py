@@ -10,6 +10,7 @@ from tests.manifest.cost import cpu_s
 from tests.manifest.rendering import load_rows
 
 N = 20_000
+MOST_CPU_S = 60.0  # one or two on an idle machine; minutes where each looks at all others
 LINES = range(N)
 EDGE = "gateways: {edge: {max_bandwidth_kbps: 2048, supported_codecs: [opus], max_fps: 30}}\n"
 HEAD = "version: 1\nname: many\nenvironments: {demo: {driver: simulator, gateway: edge}}\n" + EDGE
@@ -50,7 +51,7 @@ def test_twenty_thousand_faults_are_counted_in_seconds(kind: str, tmp_path: Path
     kept = sum(problem.code == code for problem in results[0].problems)
     assert kept + results[0].omitted[code] == N
     assert len(results[0].problems) <= 1000
-    assert spent_s < 20.0  # one or two on an idle machine; minutes where each looks at all others
+    assert spent_s < MOST_CPU_S
 
 
 def test_a_header_of_twenty_thousand_columns_is_understood_in_seconds(tmp_path: Path):
@@ -67,4 +68,4 @@ def test_a_header_of_twenty_thousand_columns_is_understood_in_seconds(tmp_path: 
     (loaded, rows) = results[0]
     assert loaded.problems == ()
     assert [row.interaction_id for row in rows] == ["a"]
-    assert spent_s < 20.0
+    assert spent_s < MOST_CPU_S
