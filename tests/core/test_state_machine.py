@@ -251,5 +251,5 @@ TestNothingPromised = OneInteraction.TestCase
 TestExpiring = Expiring.TestCase
 TestDeduping = Deduping.TestCase
 for machine in (TestNothingPromised, TestExpiring, TestDeduping):
-    machine.settings = settings(max_examples=400, stateful_step_count=20, deadline=None)
+    machine.settings = settings(max_examples=200, stateful_step_count=20, deadline=None)
 del machine

@@ -203,7 +203,7 @@ NEAR_CHANGES = (
 )
 
 
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, max_examples=40)
 @given(st.data())
 def test_openings_are_those_that_a_look_at_the_clock_each_minute_finds(data: st.DataObject):
     near = data.draw(st.sampled_from(NEAR_CHANGES))
