@@ -17,7 +17,14 @@ def gateway() -> Iterator[Gateway]:
         yield serving
 
 
-FORKED = ("test_leftovers", "test_noise", "test_odd_answers")
+FORKED = (
+    "test_floods",
+    "test_hostile_text",
+    "test_leftovers",
+    "test_names",
+    "test_noise",
+    "test_odd_answers",
+)
 """Modules whose hazards come from the gateway or from files, not from how an interpreter starts.
 
 What an interpreter does by itself is part of every other hazard.
