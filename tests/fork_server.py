@@ -2,7 +2,8 @@
 
 Most of a short command's time is Python's start and the program's imports. A fork server pays for
 both once: each command is still a process of its own, with its own arguments, folder, environment
-and streams, and it ends as a command line ends. What acts while an interpreter starts (variables
+and streams, and it ends as a command line ends, but that its modules are not taken apart
+(`tests.preload`). What acts while an interpreter starts (variables
 such as `PYTHONUTF8`, the process's arguments in /proc) needs a fresh one: `subprocess`.
 
 The server takes orders on a socket, a JSON object a message with three descriptors beside it, and

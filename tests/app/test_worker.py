@@ -31,7 +31,7 @@ from tests.foreign.script import Step
 from tests.postgres_server import execute, fresh_database
 
 PATIENCE_S = 120.0
-TTL_S = 3.0
+TTL_S = 60.0  # nothing here waits for the end of a lease
 SHARED = ("environments", "gateways", "callbacks")
 
 
@@ -177,7 +177,7 @@ def test_again_moves_again_only_what_was_moved_before_the_submission(site: Site)
 
 
 def test_what_is_cancelled_ends_and_sends_nothing_more(site: Site):
-    content = site.manifest(2000, limits={"rate": "20/s", "in_flight": 4})
+    content = site.manifest(1000, limits={"rate": "20/s", "in_flight": 4})
     number = site.submit(content)
     waiting = site.submit(content)
     cancel_submission(site.journal, waiting)
@@ -186,7 +186,7 @@ def test_what_is_cancelled_ends_and_sends_nothing_more(site: Site):
     cancel_submission(site.journal, number)
     assert site.ended(number).state is SubmissionState.CANCELLED
     assert site.ended(waiting).state is SubmissionState.CANCELLED
-    assert len(site.gateway.effects) < 2000  # of 100 s
+    assert len(site.gateway.effects) < 1000  # of 50 s
     assert site.look(waiting).run is None
 
 

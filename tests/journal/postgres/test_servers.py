@@ -61,7 +61,7 @@ def pooled(url: str, mode: str) -> Iterator[str]:
     ) as process:
         through = url.replace(f"host={host}", f"host={folder}&port=6432")
         try:
-            for _ in range(500):
+            for _ in range(6000):
                 if (folder / ".s.PGSQL.6432").exists():
                     break
                 process.poll()
@@ -145,7 +145,7 @@ def test_a_commit_that_no_standby_confirmed_does_not_count():
 def cancel_the_wait(url: str) -> None:
     """End the next commit that waits for a standby, as an administrator may."""
     with psycopg.connect(url, autocommit=True) as connection:
-        for _ in range(1000):
+        for _ in range(12_000):
             if connection.execute(
                 "SELECT pg_cancel_backend(pid) FROM pg_stat_activity WHERE wait_event = 'SyncRep'"
             ).fetchall():
