@@ -14,9 +14,8 @@ from tests.foreign.script import MUTE
 STATED = ("--as", "failed", "--reason", "looked up")
 
 
-@pytest.fixture
-def run(gateway: Gateway, harness: Harness) -> str:
-    """Leave `vip-1`, `vip-2` and `b` in doubt, and carry out `good`."""
+def leave_doubts(gateway: Gateway, harness: Harness) -> str:
+    """Leave `vip-1`, `vip-2` and `b` in doubt, and carry out `good`; return the run."""
     transfers = [transfer(key=key) for key in ("vip-1", "vip-2", "b", "good")]
     for each in transfers[:3]:
         gateway.scripts[each["interaction_id"]] = [MUTE]
@@ -27,6 +26,15 @@ def run(gateway: Gateway, harness: Harness) -> str:
     return run
 
 
+@pytest.fixture(scope="module")
+def left(tmp_path_factory: pytest.TempPathFactory) -> tuple[Harness, str]:
+    """Leave doubts that several tests try to settle, and none settles."""
+    folder = tmp_path_factory.mktemp("left")
+    harness = Harness(folder, {"XDG_STATE_HOME": str(folder / "state")})
+    with Gateway() as gateway:
+        return harness, leave_doubts(gateway, harness)
+
+
 def resolved(harness: Harness, run: str, *options: str, code: int = 0) -> dict[str, Any]:
     ended = harness.run("resolve", run, *options, "--manifest", "batch.yaml", "--output", "json")
     assert ended.code == code, ended
@@ -35,8 +43,9 @@ def resolved(harness: Harness, run: str, *options: str, code: int = 0) -> dict[s
 
 
 def test_a_pattern_all_or_a_file_settle_many_each_by_an_event_of_its_own(
-    harness: Harness, run: str
+    gateway: Gateway, harness: Harness
 ):
+    run = leave_doubts(gateway, harness)
     dry = resolved(harness, run, "--all", *STATED, "--dry-run")
     assert (dry["dry_run"], len(dry["resolved"]), dry["doubts_left"]) == (True, 3, 3)
     some = resolved(harness, run, "--only", "vip-*", *STATED)
@@ -69,8 +78,9 @@ def test_a_pattern_all_or_a_file_settle_many_each_by_an_event_of_its_own(
     ],
 )
 def test_options_that_do_not_go_together_settle_nothing(
-    harness: Harness, run: str, options: tuple[str, ...], said: str
+    left: tuple[Harness, str], options: tuple[str, ...], said: str
 ):
+    harness, run = left
     ended = harness.run("resolve", run, *options, "--manifest", "batch.yaml")
     assert ended.code == 2, ended
     assert said in " ".join(ended.err.split())
@@ -89,8 +99,9 @@ def test_options_that_do_not_go_together_settle_nothing(
     ],
 )
 def test_a_file_with_one_bad_verdict_settles_nothing(
-    harness: Harness, run: str, text: str, said: str
+    left: tuple[Harness, str], text: str, said: str
 ):
+    harness, run = left
     (harness.folder / "verdicts.csv").write_text(text)
     ended = harness.run("resolve", run, "--from", "verdicts.csv", "--manifest", "batch.yaml")
     assert ended.code == 2, ended
