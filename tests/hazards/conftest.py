@@ -24,6 +24,7 @@ FORKED = (
     "test_names",
     "test_noise",
     "test_odd_answers",
+    "test_places",
 )
 """Modules whose hazards come from the gateway or from files, not from how an interpreter starts.
 

@@ -131,7 +131,8 @@ def altered(path: Path, statement: str) -> None:
 
 
 @pytest.mark.parametrize("damage", DAMAGES)
-def test_a_damaged_journal(gateway: Gateway, harness: Harness, damage: str):
+def test_a_damaged_journal(gateway: Gateway, tmp_path: Path, damage: str):
+    harness = Harness(tmp_path)  # the journal is the hazard, not how an interpreter starts
     one = transfer(key="one")
     path = harness.write(manifest(gateway, [one]))
     assert harness.run("apply", path).code == 0
