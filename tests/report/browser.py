@@ -73,7 +73,7 @@ def opened(chromium: Any, tmp_path: Path) -> Iterator[Open]:
 
 def keys(page: Any) -> list[str]:
     """Return the keys of the rows shown."""
-    return page.locator("#transfers td:nth-child(3) > a > bdi").all_inner_texts()
+    return page.locator("#transfers tbody th > a > bdi").all_inner_texts()
 
 
 def found(page: Any) -> str:

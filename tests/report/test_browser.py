@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import itertools
 import json
 import re
 from dataclasses import replace
@@ -29,7 +30,7 @@ def test_hostile_texts_stand_as_text_and_run_nothing(opened: Open):
     assert page.locator("img, iframe, object, [onload], [onerror]").count() == 0
     addresses = page.locator("a").evaluate_all("links => links.map((a) => a.getAttribute('href'))")
     assert {address[0] for address in addresses} == {"#"}
-    page.locator("#transfers td:nth-child(3) > a").nth(3).click()
+    page.locator("#transfers tbody th > a").nth(3).click()
     assert page.locator("tr.target").count() == 1
     assert "owned" not in page.title()
 
@@ -59,7 +60,7 @@ def test_sorting_turns_round_and_leaves_what_has_no_value_last(opened: Open):
     header.get_by_role("button").click()
     assert header.get_attribute("aria-sort") == "descending"
     assert first.inner_text() == "692 ms"
-    page.get_by_role("button", name="Next").click()
+    page.get_by_role("button", name="Next").first.click()
     assert page.locator("#transfers tbody td:nth-child(7)").last.inner_text() == "\N{EN DASH}"
 
 
@@ -83,6 +84,75 @@ def test_deliveries_open_with_the_keyboard(opened: Open):
     assert "crm" in detail.inner_text()
     page.keyboard.press("Enter")
     assert detail.count() == 0
+
+
+def test_filters_and_order_are_in_the_address(opened: Open):
+    page = opened(samples.mixed(60), "#q=billing-6&show=in+doubt&show=failed&sort=-latency")
+    page.locator("#found", has_text=re.compile("^2 of ")).wait_for()
+    assert page.get_by_label("Search").input_value() == "billing-6"
+    header = page.get_by_role("columnheader", name="Latency")
+    assert header.get_attribute("aria-sort") == "descending"
+    page.get_by_role("button", name="failed 5").click()
+    page.get_by_role("columnheader", name="Key").get_by_role("button").click()
+    assert page.evaluate("location.hash") == "#q=billing-6&show=in+doubt&sort=key"
+    page.get_by_role("button", name="Clear filters").click()
+    assert page.evaluate("location.hash") == "#sort=key"
+    assert page.evaluate("document.activeElement.id") == "search"
+    assert found(page) == "60 transfers, page 1 of 2"
+    assert not page.get_by_role("button", name="Clear filters").is_visible()
+
+
+def test_the_focus_stays_on_a_button_that_has_nothing_more_to_do(opened: Open):
+    page = opened(samples.mixed(60))
+    after = page.get_by_role("button", name="Next").first
+    after.focus()
+    page.keyboard.press("Enter")
+    assert found(page) == "60 transfers, page 2 of 2"
+    assert after.get_attribute("aria-disabled") == "true"
+    page.keyboard.press("Enter")
+    assert found(page) == "60 transfers, page 2 of 2"
+    assert page.evaluate("document.activeElement.innerText") == "Next"
+    page.get_by_label("Rows a page").select_option("25")
+    assert found(page) == "60 transfers, page 1 of 3"
+
+
+def test_callbacks_can_be_searched_and_filtered(opened: Open):
+    page = opened(samples.mixed(60))
+    page.get_by_role("button", name="failed: ").click()
+    failed = [t.key for t in samples.mixed(60).transfers() if _has_failed_callback(t)]
+    assert sorted(keys(page)) == sorted(failed)
+    page.get_by_role("button", name="Clear filters").click()
+    page.get_by_label("Search").fill("callback failed")
+    page.locator("#found", has_text=re.compile(f"^{len(failed)} of ")).wait_for()
+
+
+def _has_failed_callback(transfer: TransferRecord) -> bool:
+    return any(callback.state == "failed" for callback in transfer.callbacks)
+
+
+@pytest.mark.parametrize("width", [390, 768, 960, 1040, 1440])
+def test_a_long_reason_is_cut_after_three_lines_and_offers_the_rest(opened: Open, width: int):
+    row = replace(samples.transfer(3), reason="no such queue " * 350)
+    source = replace(samples.mixed(), transfers=lambda: iter([row]))
+    page = opened(source, viewport={"width": width, "height": 900})
+    reason = page.locator("#row-0 .because")
+    assert reason.bounding_box()["height"] < 130
+    reason.get_by_role("button", name="more").click()
+    assert reason.bounding_box()["height"] > 400
+    reason.get_by_role("button", name="less").click()
+    assert reason.bounding_box()["height"] < 130
+
+
+@pytest.mark.parametrize("width", [320, 390, 720, 768, 960, 1040, 1440, 2560])
+def test_no_heading_overlaps_another_and_no_cell_is_too_narrow_to_read(opened: Open, width: int):
+    page = opened(samples.mixed(12), viewport={"width": width, "height": 900})
+    boxes = [each.bounding_box() for each in page.locator("#transfers thead button").all()]
+    shown = sorted((b["y"], b["x"], b["width"]) for b in boxes if b is not None)
+    for (y, x, wide), (next_y, next_x, _) in itertools.pairwise(shown):
+        assert next_y > y or x + wide <= next_x
+    for cell in ("th", ".because"):
+        assert page.locator(f"#transfers #row-0 {cell}").bounding_box()["width"] >= 140
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
 
 
 @pytest.mark.parametrize("width", [360, 1280])
