@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -13,6 +14,7 @@ from runner.core.errors import UsageError
 from runner.core.journal_location import JournalLocation
 from runner.core.next_steps import RunArguments
 from runner.core.records.run_record import ReportSource, RunRecord
+from runner.core.timestamps import timestamp
 from runner.journals import journal_at
 from runner.report.audit_log import write_audit
 from runner.report.formats.registry import FORMATS, Write, format_named, format_of
@@ -86,7 +88,7 @@ def render_again(
         )
         with open_folder(out or root, *names) as folder:
             end = _audit_again(source, folder) if whole else None
-            content = build_content(source, end)
+            content = _now(build_content(source, end))
             if out is not None:
                 content = _elsewhere(content, report_dir or root)
             for each in map(format_named, forms):
@@ -170,7 +172,12 @@ def stream_again(
 def _elsewhere(content: Content, report_dir: Path) -> Content:
     """Return the content for a file outside the report folder, with the folder's path for links."""
     folder = report_dir / content.source.run.batch / folder_name(content.source)
-    return replace(content, folder=str(folder))
+    return replace(_now(content), folder=str(folder))
+
+
+def _now(content: Content) -> Content:
+    """Return the content of a report that is rendered again."""
+    return replace(content, rendered_at=timestamp(time.time()))
 
 
 @contextmanager

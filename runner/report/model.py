@@ -31,6 +31,7 @@ class Content:
     summary: Summary
     audit: AuditEnd
     folder: str | None = None  # the report folder, if this file is written elsewhere
+    rendered_at: str | None = None  # None: when the run ended
 
     @property
     def dry_run(self) -> bool:

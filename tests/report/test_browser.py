@@ -7,6 +7,7 @@ import io
 import itertools
 import json
 import re
+import shlex
 from dataclasses import replace
 from typing import Any
 
@@ -29,7 +30,7 @@ def test_hostile_texts_stand_as_text_and_run_nothing(opened: Open):
     assert page.locator("#transfers tr.detail").count() == len(samples.HOSTILE)
     assert page.locator("img, iframe, object, [onload], [onerror]").count() == 0
     addresses = page.locator("a").evaluate_all("links => links.map((a) => a.getAttribute('href'))")
-    assert {address[0] for address in addresses} == {"#"}
+    assert {address for address in addresses if address[0] != "#"} == {"report.json", "audit.jsonl"}
     page.locator("#transfers tbody th > a").nth(3).click()
     assert page.locator("tr.target").count() == 1
     assert "owned" not in page.title()
@@ -235,6 +236,39 @@ def pasted(page: Any) -> str:
     page.locator("textarea").last.focus()
     page.keyboard.press("Control+v")
     return str(page.locator("textarea").last.input_value())
+
+
+def test_an_opened_doubt_offers_the_commands_that_settle_it(opened: Open):
+    key = "it's 5 o'clock"
+    row = replace(samples.transfer(6), key=key)
+    page = opened(replace(samples.mixed(), transfers=lambda: iter([row, samples.transfer(3)])))
+    page.get_by_role("button", name=f"Details of {key}").click()
+    detail = page.locator("tr.detail")
+    commands = detail.locator(".settle code").all_inner_texts()
+    run = ["runner", "resolve", samples.RUN.id, key]
+    assert [shlex.split(command)[:4] for command in commands] == [run, run]
+    assert [words[words.index("--as") + 1] for words in map(shlex.split, commands)] == [
+        "transferred",
+        "failed",
+    ]
+    detail.get_by_role("button", name="Copy the command").first.click()
+    assert pasted(page) == commands[0]
+    page.get_by_role("button", name=f"Details of {samples.transfer(3).key}").click()
+    assert page.locator(".settle code").count() == 2
+
+
+def test_the_head_says_whether_customers_were_moved_and_when_by_the_readers_clock(opened: Open):
+    page = opened(samples.mixed(), timezone_id="Europe/Amsterdam")
+    head = page.locator(".eyebrow").inner_text()
+    assert head.startswith("LIVE")
+    assert "2026-12-01 21:00:00 UTC(1 Dec 2026, 22:00:00 CET here)" in head
+    assert page.locator(".labels").inner_text().split() == ["change", "CHG0031234"]
+    rehearsal = replace(samples.RUN, driver="simulator", description="Try <b>it</b>")
+    page = opened(replace(samples.mixed(), run=rehearsal))
+    assert page.locator(".eyebrow").inner_text().startswith("SIMULATOR")
+    assert page.get_by_text("Try <b>it</b>").is_visible()
+    page.get_by_role("navigation").get_by_role("link", name="Audit").click()
+    assert page.evaluate("location.hash") == "#audit"
 
 
 def test_a_link_to_a_transfer_can_be_copied(opened: Open):

@@ -18,8 +18,10 @@ from jinja2.bccache import Bucket
 from markupsafe import Markup
 
 from runner.core import next_steps
+from runner.core.manifest.model import SIMULATOR
 from runner.core.records.breakdown import Breakdown, Part
 from runner.core.timestamps import clock_time
+from runner.core.transfer.outcome import Outcome
 from runner.report.html import page_figures
 from runner.report.html.embedded_rows import embedded
 from runner.report.html.manifest_lines import links, shown_lines
@@ -87,12 +89,49 @@ def _variables(content: Content) -> dict[str, Any]:
         "story": session_timeline(content),
         "manifest": manifest,
         "links": links(manifest),
+        "settle": _settle(content),
+        "simulated": source.run.driver == SIMULATOR,
+        "sections": tuple(_sections(content)),
         "about": tuple(page_figures.about(content)),
         "rows": embedded(packed_rows(content)),
         "style": Markup(style),  # noqa: S704 - files of this package
         "script": Markup(script),  # noqa: S704 - files of this package
         "policy": _policy(style, script),
     }
+
+
+_KEY = "THE-KEY-OF-THE-ROW"
+
+
+def _settle(content: Content) -> dict[str, Any] | None:
+    """Return the commands that settle a doubt, with a mark in the key's place; None: no doubts."""
+    run = content.source.run
+    if content.dry_run or not content.summary.counts[Outcome.IN_DOUBT]:
+        return None
+    steps = next_steps.settle(next_steps.RunArguments.of(run).journal_path, run.id, _KEY)
+    return {"key": _KEY, "steps": [[step.text, next_steps.shell_line(step.argv)] for step in steps]}
+
+
+def _sections(content: Content) -> Iterator[tuple[str, str]]:
+    """Yield the page's sections, as anchor and name."""
+    source = content.source
+    yield "figures", "Figures"
+    if source.figures.timeline:
+        yield "course", "Timeline"
+    if content.summary.groups:
+        yield "reasons", "Reasons"
+    yield "breakdowns", "Destinations"
+    if source.decisions:
+        yield "decisions", "Decisions"
+    if source.gates:
+        yield "gates", "Gates"
+    if not content.dry_run:
+        yield "session", "Session"
+    yield "transfers", "Transfers"
+    yield "manifest", "Manifest"
+    yield "about", "About"
+    if content.audit.head:
+        yield "audit", "Audit"
 
 
 def _checks(content: Content) -> tuple[str, str]:

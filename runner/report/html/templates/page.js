@@ -186,6 +186,24 @@ function listen() {
     show();
   });
 }
+/* Each command, id and hash of the page can be copied. */
+function offerCopies() {
+  for (const code of document.querySelectorAll(".next code, pre code, code.head")) {
+    const around = element("span", null, "with-copy"), what = code.className === "head" ? "the hash" : "the command";
+    code.replaceWith(around);
+    around.append(code, copyButton(code.textContent, what));
+  }
+}
+/* Times are UTC; whoever reads them elsewhere also wants their own. */
+function showLocalTimes() {
+  for (const time of document.querySelectorAll("time[datetime]")) {
+    const at = new Date(time.dateTime.replace(" ", "T"));
+    if (Number.isNaN(at.getTime()) || at.getTimezoneOffset() === 0) continue;
+    const zoned = new Intl.DateTimeFormat("en-GB", { dateStyle: "medium", timeStyle: "long" }).format(at);
+    if (time.closest(".eyebrow") === null) time.title = `${zoned}, here`;
+    else time.append(element("span", `(${zoned} here)`, "local"));
+  }
+}
 function begin(unpacked) {
   ({ rows, words } = unpacked);
   if (rows.length < total) {
@@ -202,6 +220,8 @@ function begin(unpacked) {
   follow();
 }
 document.documentElement.classList.add("js");
+offerCopies();
+showLocalTimes();
 offerMore(document);
 const unpacking = document.getElementById("unpacking");
 unpacking.hidden = false;
