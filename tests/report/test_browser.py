@@ -325,7 +325,43 @@ def test_a_plan_says_what_would_be_moved(opened: Open):
 def test_without_scripts_the_verdict_stands(opened: Open):
     page = opened(samples.mixed(), java_script_enabled=False)
     assert headline(page).startswith("30 of 60 transferred")
-    assert not page.locator("#transfers table").is_visible()
+    assert not page.locator("#transfers table.sheets").is_visible()
+    listed = page.locator("noscript tbody tr").all_inner_texts()
+    assert len(listed) == 25
+    assert listed[0].startswith("in doubt")
+    assert page.locator("button:visible").count() == 0
+
+
+def test_the_timeline_can_be_read_by_pointer_and_by_keyboard(opened: Open):
+    page = opened(samples.mixed(60))
+    chart = page.locator("#chart")
+    chart.focus()
+    page.keyboard.press("End")
+    page.keyboard.press("ArrowLeft")
+    told = chart.locator("output")
+    assert told.inner_text() == ("+39 s: 25/s sent, allowed 25/s; 21/s settled; 11 in flight")
+    page.keyboard.press("Escape")
+    assert not told.is_visible()
+    box = chart.bounding_box()
+    page.mouse.move(box["x"] + 1, box["y"] + 60)
+    assert told.inner_text().startswith("+0 s: 25/s sent")
+    over_time = page.get_by_role("img", name="Latency over time.")
+    assert "medians from" in (over_time.get_attribute("aria-label") or "")
+
+
+def test_outcomes_differ_without_colours(opened: Open):
+    """In grey, and where the system shows only colours of its own."""
+    page = opened(samples.mixed(60), forced_colors="active")
+    stripes = page.locator("#figures .share line").evaluate_all(
+        "lines => lines.map((line) => getComputedStyle(line).strokeDasharray)"
+    )
+    assert len(set(stripes)) >= 4
+    button = page.get_by_role("button", name="failed 5")
+    button.click()
+    pressed = button.evaluate("button => getComputedStyle(button).backgroundColor")
+    assert pressed != page.get_by_role("button", name="skipped 5").evaluate(
+        "button => getComputedStyle(button).backgroundColor"
+    )
 
 
 @pytest.mark.parametrize(

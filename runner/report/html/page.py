@@ -26,7 +26,7 @@ from runner.report.html import page_figures
 from runner.report.html.embedded_rows import embedded
 from runner.report.html.manifest_lines import links, shown_lines
 from runner.report.html.outcome_categories import CategoryCounts, categories, count_categories
-from runner.report.html.page_rows import packed_rows
+from runner.report.html.page_rows import packed_rows, without_scripts
 from runner.report.html.plots import plot_histogram, plot_timeline
 from runner.report.html.session_timeline import session_timeline, timeline_events
 from runner.report.model import Content, coarsened
@@ -34,8 +34,8 @@ from runner.report.verdict import verdict_of
 
 TEMPLATES = Path(__file__).parent / "templates"
 
-STYLES = ("page.css", "charts.css", "transfers.css", "narrow.css", "print.css")
-SCRIPTS = ("rows.js", "detail.js", "list.js", "page.js")
+STYLES = ("page.css", "charts.css", "transfers.css", "narrow.css", "print.css", "forced.css")
+SCRIPTS = ("rows.js", "detail.js", "chart.js", "list.js", "page.js")
 
 
 _A_COUNT = re.compile(r"(\d) (?=[a-z])")
@@ -93,6 +93,7 @@ def _variables(content: Content) -> dict[str, Any]:
         "simulated": source.run.driver == SIMULATOR,
         "sections": tuple(_sections(content)),
         "about": tuple(page_figures.about(content)),
+        "unscripted": without_scripts(content),
         "rows": embedded(packed_rows(content)),
         "style": Markup(style),  # noqa: S704 - files of this package
         "script": Markup(script),  # noqa: S704 - files of this package

@@ -215,6 +215,8 @@ function begin(unpacked) {
   for (const control of section.querySelectorAll(".scripted")) control.hidden = false;
   unpacking.hidden = true;
   offerCallbacks();
+  const parts = chart === null ? null : overTime(Number(chart.dataset.spanS) * 1000);
+  if (parts !== null) latencyOverTime(parts);
   listen();
   select();
   follow();
@@ -222,6 +224,8 @@ function begin(unpacked) {
 document.documentElement.classList.add("js");
 offerCopies();
 showLocalTimes();
+const chart = document.getElementById("chart");
+if (chart !== null) readable(chart);
 offerMore(document);
 const unpacking = document.getElementById("unpacking");
 unpacking.hidden = false;
