@@ -164,20 +164,33 @@ def test_nothing_spills_over_the_side(opened: Open, width: int):
 
 
 def test_paper_shows_some_hundred_rows_and_says_where_the_rest_is(opened: Open):
-    page = opened(samples.mixed(400), color_scheme="dark")
+    page = opened(samples.mixed(1200), color_scheme="dark")
     paper = page.pdf()
     assert paper.startswith(b"%PDF-")
+    assert paper.count(b"/Type /Page\n") < 40  # a line for a transfer
     assert len(keys(page)) == 50  # as before, once it is printed
     page.emulate_media(media="print")
     page.evaluate("dispatchEvent(new Event('beforeprint'))")
-    assert len(keys(page)) == 300
-    assert page.locator("#printed").inner_text().startswith("Printed are the first 300 of 400")
+    assert len(keys(page)) == 1000
+    assert page.locator("#printed").inner_text().startswith("Printed are the first 1000 of 1,200")
     assert not page.get_by_label("Search").is_visible()
     assert page.locator("body").evaluate("body => getComputedStyle(body).backgroundColor") == (
         "rgb(255, 255, 255)"
     )
     page.evaluate("dispatchEvent(new Event('afterprint'))")
     assert not page.locator("#printed").is_visible()
+
+
+def test_paper_names_long_reasons_by_number(opened: Open):
+    long = "the gateway said a great deal about why it would not: " * 3
+    rows = [replace(samples.transfer(3), reason=long, key=f"k{n}") for n in range(3)]
+    page = opened(replace(samples.mixed(), transfers=lambda: iter(rows)))
+    page.emulate_media(media="print")
+    page.evaluate("dispatchEvent(new Event('beforeprint'))")
+    assert page.locator("#transfers .because").all_inner_texts() == ["see 1 above"] * 3
+    assert page.locator("#legend li").inner_text() == long.strip()
+    page.evaluate("dispatchEvent(new Event('afterprint'))")
+    assert "would not" in page.locator("#transfers .because").first.inner_text()
 
 
 def test_a_link_leads_to_its_transfer_and_gives_it_the_focus(opened: Open):

@@ -20,6 +20,7 @@ from markupsafe import Markup
 from runner.core import next_steps
 from runner.core.manifest.model import SIMULATOR
 from runner.core.records.breakdown import Breakdown, Part
+from runner.core.records.run_record import RunRecord
 from runner.core.timestamps import clock_time
 from runner.core.transfer.outcome import Outcome
 from runner.report.html import page_figures
@@ -62,7 +63,7 @@ def render_html(content: Content, write: Callable[[str], object]) -> None:
 def _variables(content: Content) -> dict[str, Any]:
     source, summary = content.source, content.summary
     bin_s, points = coarsened(source.figures.timeline, source.figures.timeline_bin_s)
-    style, script = _style(), _script()
+    style, script = _style() + _page_foot(source.run), _script()
     verdict = verdict_of(content)
     category_counts, manifest = count_categories(content), shown_lines(source)
     return {
@@ -160,6 +161,14 @@ def _row(content: Content, part: Part, largest: int) -> BreakdownRow:
 
 def _style() -> str:
     return "".join(map(_packaged, STYLES))
+
+
+def _page_foot(run: RunRecord) -> str:
+    """Return the rule that names the run at the foot of each printed page."""
+    name = re.sub(r"[^\w. -]", "", f"{run.batch} {run.environment} {run.id}", flags=re.ASCII)
+    return (
+        f'@media print {{ @page {{ @bottom-left {{ content: "{name}"; font: 8pt system-ui; }} }} }}'
+    )
 
 
 def _script() -> str:

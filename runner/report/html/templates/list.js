@@ -1,6 +1,6 @@
 /* The list: what of it is shown, in which order. Fifty rows a page, which screen readers and the
    keyboard go through as through any table. */
-const PRINT_SIZE = 300;
+const PRINT_SIZE = 1000, LONG_ON_PAPER = 48;
 const body = section.querySelector("tbody");
 const heads = section.querySelectorAll("thead th");
 const search = document.getElementById("search");
@@ -10,6 +10,8 @@ const callbacks = document.getElementById("callbacks");
 const sizes = document.getElementById("size");
 const chosen = new Set();   // kinds to show; none: all
 const called = new Set();   // states of callbacks to show; none: all
+const legend = new Map();   // on paper: long reasons, by their number
+let isPaper = false;
 const opened = new Set();   // rows whose detail is open
 let view = [], page = 0, size = Number(sizes.value), sorting = null, rising = true, reason, haystacks = null, target = null;
 
@@ -79,6 +81,11 @@ function toggle(index, button, line) {
   }
   button.setAttribute("aria-expanded", String(opened.has(index)));
 }
+function reasonShown(text) {
+  if (text === null || !isPaper || text.length <= LONG_ON_PAPER) return text ?? "–";
+  if (!legend.has(text)) legend.set(text, legend.size + 1);
+  return `see ${legend.get(text)} above`;
+}
 function lineOf(index) {
   const row = rows[index], line = element("tr"), button = element("button", null, "open"), key = element("th");
   key.scope = "row";
@@ -94,7 +101,7 @@ function lineOf(index) {
   if (row[KEY]) key.append(foreign(row[ID], "id under"));
   const kind = kinds[row[KIND]];
   line.append(cell(button), cell(element("span", kind.word, `outcome ${kind.style}`)), key,
-    cell(foreign(words[row[TO]], "id"), "wide clamp"), cell(foreign(word(row[WHY]) ?? "–"), "because clamp"));
+    cell(foreign(words[row[TO]], "id"), "wide clamp"), cell(foreign(reasonShown(word(row[WHY]))), "because clamp"));
   if (!isPlan) {
     line.append(cell(String(row[TRIES].length), "number wide tries"), cell(latency(row[LATENCY]), "number wide latency"));
   }

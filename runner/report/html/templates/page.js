@@ -175,14 +175,25 @@ function listen() {
   addEventListener("beforeprint", () => {
     size = PRINT_SIZE;
     page = 0;
+    isPaper = true;
+    legend.clear();
     show();
+    const reasons = document.getElementById("legend");
+    reasons.replaceChildren(...[...legend.keys()].map((text) => {
+      const item = element("li");
+      item.append(foreign(text));
+      return item;
+    }));
+    reasons.hidden = legend.size === 0;
     const printed = document.getElementById("printed");
     printed.hidden = view.length <= size;
     printed.textContent = `Printed are the first ${size} of ${plural(view.length, "transfer")}; report.json has every one.`;
   });
   addEventListener("afterprint", () => {
     size = Number(sizes.value);
+    isPaper = false;
     document.getElementById("printed").hidden = true;
+    document.getElementById("legend").hidden = true;
     show();
   });
 }
