@@ -89,6 +89,38 @@ def stored_batches(root: Path, only: str | None = None) -> Iterator[StoredBatch]
                     yield batch
 
 
+INDEXED_RUNS = 12
+"""Newest runs of a batch that an index shows."""
+
+INDEXED_BATCHES = 200
+
+
+def newest_heads(root: Path) -> Iterator[tuple[str, list[dict[str, Any]]]]:
+    """Yield each batch and the beginnings of its newest runs' report.json, the newest first.
+
+    What is not a run's report is left out. Raises as `stored_batches` does.
+    """
+    with _opened(root) as descriptor:
+        batches = [entry.name for entry in _entries(descriptor) if _is_folder(entry)]
+        for name in batches[:INDEXED_BATCHES]:
+            heads = []
+            with suppress(OSError), _child(descriptor, name) as folder:
+                runs = [
+                    e.name for e in _entries(folder) if _RUN.fullmatch(e.name) and _is_folder(e)
+                ]
+                newest = [run for run in reversed(runs) if not run.startswith("plan-")]
+                for run in newest[:INDEXED_RUNS]:
+                    with (
+                        suppress(OSError, ValueError, RecursionError),
+                        _child(folder, run) as inside,
+                    ):
+                        head = _head(_read(inside, REPORT, HEAD_BYTES))
+                        if (head["run"]["id"], head["run"]["batch"]) == (run, name):
+                            heads.append(head)
+            if heads:
+                yield name, heads
+
+
 def remove_report(root: Path, batch: str, name: str) -> int:
     """Remove a report folder and return the bytes that this frees; 0 if it does not exist.
 

@@ -39,6 +39,13 @@ class ReportOptions:
             show_default=False,
         ),
     ] = None
+    index: Annotated[
+        bool,
+        typer.Option(
+            "--index",
+            help="Instead of RUN: write index.html, which lists the report folder's batches.",
+        ),
+    ] = False
     report_dir: options.ReportDirOfRun = None
     formats: Annotated[
         str | None,
@@ -76,11 +83,14 @@ def report(
 
     console, where = output.console(), journal.location()
     with boundary(console, where.manifest):
-        if (run is None) == (reporting.compare is None):
+        if [run is not None, reporting.compare is not None, reporting.index].count(True) != 1:
             raise UsageError(
-                "name a RUN, or two with --compare A B; `status` lists them, `latest` is the newest"
+                "name a RUN, or two with --compare A B, or ask for the list with --index;"
+                " `status` lists runs, `latest` is the newest"
             )
-        if reporting.compare is not None:
+        if reporting.index:
+            _index(console, reporting)
+        elif reporting.compare is not None:
             _compare(console, where, reporting, *reporting.compare)
         elif run is not None:
             _render(console, where, reporting, run)
@@ -118,6 +128,15 @@ def _render(console: Console, where: JournalOptions, asked: ReportOptions, run: 
     lost = console.out.lost
     if lost is not None and not isinstance(lost, BrokenPipeError):  # a reader may have enough
         raise StorageError(f"the report cannot be written to stdout ({lost}): free space there")
+
+
+def _index(console: Console, asked: ReportOptions) -> None:
+    from runner.console.results.rendered_files import index_to_json, render_index_path
+    from runner.core.next_steps import REPORT_DIR
+    from runner.report.index import write_index
+
+    path = write_index(asked.report_dir or Path(REPORT_DIR))
+    console.show(render_index_path, index_to_json, str(path))
 
 
 def _show(console: Console, rendered: Rendered) -> None:

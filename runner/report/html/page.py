@@ -13,7 +13,13 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, FileSystemBytecodeCache, FileSystemLoader, StrictUndefined
+from jinja2 import (
+    Environment,
+    FileSystemBytecodeCache,
+    FileSystemLoader,
+    StrictUndefined,
+    Template,
+)
 from jinja2.bccache import Bucket
 from markupsafe import Markup
 
@@ -169,6 +175,20 @@ def _page_foot(run: RunRecord) -> str:
     return (
         f'@media print {{ @page {{ @bottom-left {{ content: "{name}"; font: 8pt system-ui; }} }} }}'
     )
+
+
+def page_style() -> tuple[Markup, str]:
+    """Return the style of a page without scripts, and the policy that allows it alone."""
+    style = _style()
+    policy = (
+        f"default-src 'none'; style-src '{_digest(style)}'; base-uri 'none'; form-action 'none'"
+    )
+    return Markup(style), policy  # noqa: S704 - files of this package
+
+
+def template(name: str) -> Template:
+    """Return a template of this package."""
+    return _templates().get_template(name)
 
 
 def _script() -> str:
